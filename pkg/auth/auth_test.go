@@ -1,0 +1,309 @@
+package auth_test
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"pgo/pkg/auth"
+	"pgo/pkg/problem"
+	"pgo/pkg/testkit"
+)
+
+type clock struct{ at time.Time }
+
+func (c *clock) now() time.Time { return c.at }
+
+type revoked map[string]bool
+
+func (r revoked) Revoked(id string) bool { return r[id] }
+
+var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+func newKey(t testing.TB) (ed25519.PublicKey, ed25519.PrivateKey) {
+	t.Helper()
+	pub, priv, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pub, priv
+}
+
+func claims(change func(*auth.Claims)) auth.Claims {
+	c := auth.Claims{
+		RegisteredClaims: jwt.RegisteredClaims{
+			Issuer: "pgo", Audience: jwt.ClaimStrings{"pgo-api"}, Subject: "u1",
+			IssuedAt: jwt.NewNumericDate(epoch), ExpiresAt: jwt.NewNumericDate(epoch.Add(15 * time.Minute)),
+		},
+		SessionID: "s1", Role: "user",
+	}
+	if change != nil {
+		change(&c)
+	}
+	return c
+}
+
+func sign(t testing.TB, method jwt.SigningMethod, kid string, c auth.Claims, key any) string {
+	t.Helper()
+	token := jwt.NewWithClaims(method, c)
+	if kid != "" {
+		token.Header["kid"] = kid
+	}
+	s, err := token.SignedString(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func newVerifier(t testing.TB, keys jwt.Keyfunc, r revoked, c *clock) *auth.Verifier {
+	t.Helper()
+	v, err := auth.NewVerifier("pgo", "pgo-api", keys, r, c.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func TestVerify(t *testing.T) {
+	pub, priv := newKey(t)
+	_, other := newKey(t)
+	keys := auth.StaticKeys(map[string]ed25519.PublicKey{"k1": pub})
+	eddsa := jwt.SigningMethodEdDSA
+	good := sign(t, eddsa, "k1", claims(nil), priv)
+	parts := strings.Split(good, ".")
+	for _, tc := range []struct {
+		name  string
+		token string
+		ok    bool
+	}{
+		{"good", good, true},
+		{"empty", "", false},
+		{"not a token", "a.b.c", false},
+		{"too long", strings.Repeat("a", 5000), false},
+		{"another key", sign(t, eddsa, "k1", claims(nil), other), false},
+		{"unknown key id", sign(t, eddsa, "k2", claims(nil), priv), false},
+		{"no key id", sign(t, eddsa, "", claims(nil), priv), false},
+		{"alg none", sign(t, jwt.SigningMethodNone, "k1", claims(nil), jwt.UnsafeAllowNoneSignatureType), false},
+		{"public key as HMAC secret", sign(t, jwt.SigningMethodHS256, "k1", claims(nil), []byte(pub)), false},
+		{"signature cut off", parts[0] + "." + parts[1] + ".", false},
+		{"content changed", parts[0] + "." + base64.RawURLEncoding.EncodeToString([]byte(`{"sub":"admin"}`)) + "." + parts[2], false},
+		{"expired", sign(t, eddsa, "k1", claims(func(c *auth.Claims) { c.ExpiresAt = jwt.NewNumericDate(epoch.Add(-time.Second)) }), priv), false},
+		{"without expiry", sign(t, eddsa, "k1", claims(func(c *auth.Claims) { c.ExpiresAt = nil }), priv), false},
+		{"issued in the future", sign(t, eddsa, "k1", claims(func(c *auth.Claims) { c.IssuedAt = jwt.NewNumericDate(epoch.Add(time.Hour)) }), priv), false},
+		{"another issuer", sign(t, eddsa, "k1", claims(func(c *auth.Claims) { c.Issuer = "evil" }), priv), false},
+		{"another audience", sign(t, eddsa, "k1", claims(func(c *auth.Claims) { c.Audience = jwt.ClaimStrings{"other"} }), priv), false},
+		{"no subject", sign(t, eddsa, "k1", claims(func(c *auth.Claims) { c.Subject = "" }), priv), false},
+		{"no session", sign(t, eddsa, "k1", claims(func(c *auth.Claims) { c.SessionID = "" }), priv), false},
+		{"no role", sign(t, eddsa, "k1", claims(func(c *auth.Claims) { c.Role = "" }), priv), false},
+		{"revoked session", sign(t, eddsa, "k1", claims(func(c *auth.Claims) { c.SessionID = "ended" }), priv), false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			v := newVerifier(t, keys, revoked{"ended": true}, &clock{epoch})
+			p, err := v.Verify(tc.token)
+			if tc.ok {
+				if err != nil || p.UserID != "u1" || p.SessionID != "s1" || p.Role != "user" {
+					t.Errorf("got %+v, %v", p, err)
+				}
+				return
+			}
+			if pr, ok := errors.AsType[*problem.Error](err); !ok || pr.Status != http.StatusUnauthorized {
+				t.Errorf("got %v, want 401", err)
+			}
+		})
+	}
+}
+
+func TestACachedTokenStillExpiresAndIsRevoked(t *testing.T) {
+	pub, priv := newKey(t)
+	now, ended := &clock{epoch}, revoked{}
+	v := newVerifier(t, auth.StaticKeys(map[string]ed25519.PublicKey{"k1": pub}), ended, now)
+	token := sign(t, jwt.SigningMethodEdDSA, "k1", claims(nil), priv)
+	if _, err := v.Verify(token); err != nil {
+		t.Fatal(err)
+	}
+	ended["s1"] = true
+	if _, err := v.Verify(token); err == nil {
+		t.Error("a cached token outlives its session")
+	}
+	delete(ended, "s1")
+	now.at = epoch.Add(15 * time.Minute)
+	if _, err := v.Verify(token); err == nil {
+		t.Error("a cached token outlives its expiry")
+	}
+}
+
+func TestHeaderAndRoles(t *testing.T) {
+	gin.SetMode(gin.ReleaseMode)
+	pub, priv := newKey(t)
+	v := newVerifier(t, auth.StaticKeys(map[string]ed25519.PublicKey{"k1": pub}), revoked{}, &clock{epoch})
+	user := sign(t, jwt.SigningMethodEdDSA, "k1", claims(nil), priv)
+	admin := sign(t, jwt.SigningMethodEdDSA, "k1", claims(func(c *auth.Claims) { c.Role = "admin" }), priv)
+	e := gin.New()
+	e.GET("/me", auth.Required(v), func(c *gin.Context) { c.String(http.StatusOK, auth.From(c).UserID) })
+	e.GET("/admin", auth.Required(v), auth.RequireRole("admin"), func(c *gin.Context) { c.Status(http.StatusOK) })
+	for _, tc := range []struct {
+		name, path string
+		headers    []string
+		want       int
+	}{
+		{"good", "/me", []string{"Bearer " + user}, 200},
+		{"lower case", "/me", []string{"bearer " + user}, 200},
+		{"none", "/me", nil, 401},
+		{"two", "/me", []string{"Bearer " + user, "Bearer " + admin}, 401},
+		{"basic", "/me", []string{"Basic eDp5"}, 401},
+		{"only the scheme", "/me", []string{"Bearer"}, 401},
+		{"token alone", "/me", []string{user}, 401},
+		{"role lacks", "/admin", []string{"Bearer " + user}, 403},
+		{"role suffices", "/admin", []string{"Bearer " + admin}, 200},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := httptest.NewRequest(http.MethodGet, tc.path, nil)
+			for _, h := range tc.headers {
+				r.Header.Add("Authorization", h)
+			}
+			w := httptest.NewRecorder()
+			e.ServeHTTP(w, r)
+			if w.Code != tc.want {
+				t.Errorf("got %d, want %d: %s", w.Code, tc.want, w.Body)
+			}
+			if tc.want == 401 && w.Header().Get("WWW-Authenticate") == "" {
+				t.Error("401 without WWW-Authenticate")
+			}
+		})
+	}
+}
+
+func TestRemoteKeysOutliveTheirServer(t *testing.T) {
+	pub, priv := newKey(t)
+	jwks, err := json.Marshal(map[string]any{"keys": []any{map[string]string{
+		"kty": "OKP", "crv": "Ed25519", "kid": "k1", "use": "sig", "alg": "EdDSA", "x": base64.RawURLEncoding.EncodeToString(pub)}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(jwks) }))
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	keys, err := auth.RemoteKeys(ctx, srv.URL, srv.Client(), zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := newVerifier(t, keys, revoked{}, &clock{epoch})
+	token := sign(t, jwt.SigningMethodEdDSA, "k1", claims(nil), priv)
+	testkit.Eventually(t, "the first key set", func() error { _, err := v.Verify(token); return err })
+	srv.Close()
+	other := sign(t, jwt.SigningMethodEdDSA, "k1", claims(func(c *auth.Claims) { c.Subject = "u2" }), priv)
+	if _, err := v.Verify(other); err != nil {
+		t.Errorf("with the server away: %v", err)
+	}
+}
+
+func TestRemoteKeysNeverReadAreUnavailable(t *testing.T) {
+	srv := httptest.NewServer(http.NotFoundHandler())
+	srv.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	keys, err := auth.RemoteKeys(ctx, srv.URL, http.DefaultClient, zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, priv := newKey(t)
+	_, err = newVerifier(t, keys, revoked{}, &clock{epoch}).Verify(sign(t, jwt.SigningMethodEdDSA, "k1", claims(nil), priv))
+	if p, ok := errors.AsType[*problem.Error](err); !ok || p.Status != http.StatusServiceUnavailable {
+		t.Errorf("got %v, want 503", err)
+	}
+}
+
+// fakeSource is a list of ended sessions with a clock of its own, which may be away.
+type fakeSource struct {
+	mu    sync.Mutex
+	ended map[string]time.Time
+	now   time.Time
+	away  bool
+}
+
+func (s *fakeSource) EndedSince(_ context.Context, t time.Time) ([]string, time.Time, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.away {
+		return nil, time.Time{}, errors.New("away")
+	}
+	var ids []string
+	for id, at := range s.ended {
+		if !at.Before(t) {
+			ids = append(ids, id)
+		}
+	}
+	return ids, s.now, nil
+}
+
+func (s *fakeSource) end(id string, at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended[id] = at
+}
+
+func TestFollower(t *testing.T) {
+	now := time.Now()
+	src := &fakeSource{ended: map[string]time.Time{"before the start": now.Add(-10 * time.Minute)}, now: now}
+	f := auth.NewFollower(src, 15*time.Minute, prometheus.NewRegistry(), zap.NewNop())
+	if f.Synced(context.Background()) == nil {
+		t.Error("synced before the first reading")
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = f.Run(ctx) })
+	defer wg.Wait()
+	defer cancel()
+	knows := func(id string) func() error {
+		return func() error {
+			if !f.Revoked(id) {
+				return errors.New("not revoked")
+			}
+			return nil
+		}
+	}
+	testkit.Eventually(t, "a session ended before the start", knows("before the start"))
+	src.end("committed late", now.Add(-20*time.Second)) // its time is older than what was already read
+	testkit.Eventually(t, "a session whose transaction committed late", knows("committed late"))
+	src.mu.Lock()
+	src.away = true
+	src.mu.Unlock()
+	f.Add("local")
+	if !f.Revoked("local") || !f.Revoked("before the start") || f.Revoked("open") {
+		t.Error("forgets or invents while the source is away")
+	}
+}
+
+func FuzzVerify(f *testing.F) {
+	pub, priv, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	v := newVerifier(f, auth.StaticKeys(map[string]ed25519.PublicKey{"k1": pub}), revoked{}, &clock{epoch})
+	good := sign(f, jwt.SigningMethodEdDSA, "k1", claims(nil), priv)
+	f.Add(good)
+	f.Add("eyJhbGciOiJub25lIn0.e30.")
+	f.Fuzz(func(t *testing.T, token string) {
+		_, err := v.Verify(token)
+		if err == nil && token != good {
+			t.Errorf("accepted %q", token)
+		}
+		if _, ok := errors.AsType[*problem.Error](err); err != nil && !ok {
+			t.Errorf("got %v, want a problem", err)
+		}
+	})
+}

@@ -1,0 +1,134 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+)
+
+const (
+	followEvery = 250 * time.Millisecond // well under the second within which an ended session must be known
+	// followOverlap is how far back each reading looks again: a session that is ended in a transaction gets
+	// its time before the commit makes it visible.
+	followOverlap = 30 * time.Second
+	staleAfter    = 5 * time.Second
+)
+
+// Source tells which sessions were ended.
+type Source interface {
+	// EndedSince returns the ids of the sessions that were ended at or after t by the source's clock, and
+	// what that clock says now.
+	EndedSince(ctx context.Context, t time.Time) (ids []string, now time.Time, err error)
+}
+
+// Follower keeps the list of ended sessions in memory. While its source is away it goes on with what it
+// knows: tokens then live until they expire.
+type Follower struct {
+	source   Source
+	keep     time.Duration
+	log      *zap.Logger
+	lastSync prometheus.Gauge
+
+	mu     sync.RWMutex
+	ended  map[string]time.Time // session → when it may be forgotten
+	cursor time.Time            // by the source's clock
+	synced time.Time            // by ours, zero before the first reading
+}
+
+// NewFollower returns a follower that remembers each ended session for lifetime, that of an access token.
+func NewFollower(source Source, lifetime time.Duration, reg prometheus.Registerer, log *zap.Logger) *Follower {
+	f := &Follower{
+		source: source, keep: lifetime + time.Minute, log: log, ended: map[string]time.Time{},
+		lastSync: prometheus.NewGauge(prometheus.GaugeOpts{Name: "pgo_auth_revocations_last_sync_timestamp_seconds", Help: "When the list of ended sessions was last read."}),
+	}
+	reg.MustRegister(f.lastSync)
+	return f
+}
+
+// Revoked implements Revocations.
+func (f *Follower) Revoked(sessionID string) bool {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	_, ended := f.ended[sessionID]
+	return ended
+}
+
+// Add records sessions that this process ended, without waiting for the next reading.
+func (f *Follower) Add(sessionIDs ...string) {
+	until := time.Now().Add(f.keep)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, id := range sessionIDs {
+		f.ended[id] = until
+	}
+}
+
+// Run reads the source until ctx ends.
+func (f *Follower) Run(ctx context.Context) error {
+	tick := time.NewTicker(followEvery)
+	defer tick.Stop()
+	failing := false
+	for {
+		err := f.read(ctx)
+		if err != nil && ctx.Err() == nil && !failing {
+			f.log.Warn("the list of ended sessions cannot be read", zap.Error(err))
+		}
+		failing = err != nil
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// Synced is a check for package health: the list was read, and lately. A program that has never read it
+// would honour tokens of ended sessions, so it is not ready.
+func (f *Follower) Synced(context.Context) error {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	if f.synced.IsZero() {
+		return errors.New("the list of ended sessions was not read yet")
+	}
+	return nil
+}
+
+// Fresh is a check for package health: the list was read within the last seconds.
+func (f *Follower) Fresh(context.Context) error {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	if time.Since(f.synced) > staleAfter {
+		return errors.New("the list of ended sessions is old")
+	}
+	return nil
+}
+
+func (f *Follower) read(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, staleAfter)
+	defer cancel()
+	f.mu.RLock()
+	since := f.cursor.Add(-followOverlap)
+	if f.cursor.IsZero() {
+		since = time.Now().Add(-f.keep)
+	}
+	f.mu.RUnlock()
+	ids, now, err := f.source.EndedSince(ctx, since)
+	if err != nil {
+		return err
+	}
+	f.Add(ids...)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.cursor, f.synced = now, time.Now()
+	f.lastSync.SetToCurrentTime()
+	for id, until := range f.ended {
+		if f.synced.After(until) {
+			delete(f.ended, id)
+		}
+	}
+	return nil
+}

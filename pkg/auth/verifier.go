@@ -1,0 +1,104 @@
+package auth
+
+import (
+	"crypto/ed25519"
+	"crypto/sha256"
+	"errors"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"pgo/pkg/problem"
+)
+
+const (
+	maxToken     = 4096   // bytes; ours are under 600
+	cachedTokens = 10_000 // verified ones, so that a signature is checked once a token, not once a request
+)
+
+// Revocations knows the sessions that were ended before their tokens expire.
+type Revocations interface {
+	// Revoked reports whether the session is ended.
+	Revoked(sessionID string) bool
+}
+
+// Verifier verifies access tokens. It is safe for concurrent use.
+type Verifier struct {
+	keys    jwt.Keyfunc
+	revoked Revocations
+	parser  *jwt.Parser
+	cache   *lru.Cache[[sha256.Size]byte, Principal]
+	now     func() time.Time
+}
+
+// NewVerifier returns a verifier of EdDSA tokens that issuer made for audience, signed with one of keys.
+func NewVerifier(issuer, audience string, keys jwt.Keyfunc, revoked Revocations, now func() time.Time) (*Verifier, error) {
+	cache, err := lru.New[[sha256.Size]byte, Principal](cachedTokens)
+	if err != nil {
+		return nil, err
+	}
+	return &Verifier{
+		keys: keys, revoked: revoked, cache: cache, now: now,
+		parser: jwt.NewParser(jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}), jwt.WithIssuer(issuer), jwt.WithAudience(audience),
+			jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithTimeFunc(now), jwt.WithStrictDecoding()),
+	}, nil
+}
+
+// Verify returns whom the token names. Every refusal is 401 unauthenticated; keys that cannot be had now
+// are 503 unavailable. Expiry and revocation are looked at each time, the signature once.
+func (v *Verifier) Verify(token string) (Principal, error) {
+	if token == "" || len(token) > maxToken {
+		return Principal{}, problem.Unauthenticated("The access token is not valid.")
+	}
+	hash := sha256.Sum256([]byte(token))
+	p, ok := v.cache.Get(hash)
+	if !ok {
+		var err error
+		if p, err = v.parse(token); err != nil {
+			return Principal{}, err
+		}
+		v.cache.Add(hash, p)
+	}
+	if !v.now().Before(p.expires) {
+		v.cache.Remove(hash)
+		return Principal{}, problem.Unauthenticated("The access token has expired.")
+	}
+	if v.revoked.Revoked(p.SessionID) {
+		v.cache.Remove(hash)
+		return Principal{}, problem.Unauthenticated("The session has ended.")
+	}
+	return p, nil
+}
+
+func (v *Verifier) parse(token string) (Principal, error) {
+	var c Claims
+	_, err := v.parser.ParseWithClaims(token, &c, v.keys)
+	switch {
+	case errors.Is(err, ErrKeysUnavailable):
+		return Principal{}, problem.Unavailable().Because(err)
+	case errors.Is(err, jwt.ErrTokenExpired):
+		return Principal{}, problem.Unauthenticated("The access token has expired.").Because(err)
+	case err != nil:
+		return Principal{}, problem.Unauthenticated("The access token is not valid.").Because(err)
+	case c.Subject == "" || c.SessionID == "" || c.Role == "":
+		return Principal{}, problem.Unauthenticated("The access token lacks a claim.")
+	}
+	return Principal{UserID: c.Subject, SessionID: c.SessionID, Role: c.Role, expires: c.ExpiresAt.Time}, nil
+}
+
+// ErrKeysUnavailable is what a key source returns when it has no keys because their issuer is away.
+var ErrKeysUnavailable = errors.New("signing keys are not available")
+
+var errUnknownKey = errors.New("unknown key")
+
+// StaticKeys is the key source of the issuer itself: public keys by key id.
+func StaticKeys(keys map[string]ed25519.PublicKey) jwt.Keyfunc {
+	return func(t *jwt.Token) (any, error) {
+		kid, _ := t.Header["kid"].(string)
+		if k, ok := keys[kid]; ok {
+			return k, nil
+		}
+		return nil, errUnknownKey
+	}
+}

@@ -1,0 +1,60 @@
+package cache
+
+import (
+	"context"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+	"go.uber.org/zap"
+
+	"pgo/pkg/config"
+)
+
+// Config is where Redis is.
+type Config struct {
+	Addr     string        `config:"addr"`
+	Username string        `config:"username"`
+	Password config.Secret `config:"password"`
+	Prefix   string        `config:"prefix"`  // starts every key; the account may use no other
+	Timeout  time.Duration `config:"timeout"` // for dialling and for each answer: longer is as good as away
+	TTL      time.Duration `config:"ttl"`     // how long an entry lives, and the longest that a stale one can
+}
+
+// Defaults returns limits that fit a server on the same host.
+func Defaults() Config {
+	return Config{Addr: "127.0.0.1:6379", Timeout: 250 * time.Millisecond, TTL: 30 * time.Second}
+}
+
+// Validate checks the section that stands at key.
+func (cfg Config) Validate(c *config.Check, key string) {
+	c.Expect(cfg.Addr != "", key+".addr", "an address such as 127.0.0.1:6379")
+	c.Expect(cfg.Prefix != "", key+".prefix", "the start of this service's keys, such as user:")
+	c.Expect(cfg.Timeout > 0, key+".timeout", "a duration above 0")
+	c.Expect(cfg.TTL >= time.Second, key+".ttl", "a duration of at least 1s")
+	c.Secret(key+".password", cfg.Password)
+}
+
+// Open returns a client without talking to the server. Close it.
+func Open(cfg Config) *redis.Client {
+	return redis.NewClient(&redis.Options{
+		Addr: cfg.Addr, Username: cfg.Username, Password: cfg.Password.Reveal(),
+		DialTimeout: cfg.Timeout, ReadTimeout: cfg.Timeout, WriteTimeout: cfg.Timeout, PoolTimeout: cfg.Timeout,
+		ContextTimeoutEnabled: true, MaxRetries: -1, DialerRetries: 1, // one try: there is MySQL to answer
+		DisableIdentity:          true, // CLIENT SETINFO is not among the account's rights
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	})
+}
+
+// LogTo sends what the Redis library prints about its connections to log, at debug level: what matters also
+// comes back as an error. The library has one logger a process.
+func LogTo(log *zap.Logger) { redis.SetLogger(libraryLog{log.Sugar()}) }
+
+type libraryLog struct{ log *zap.SugaredLogger }
+
+func (l libraryLog) Printf(_ context.Context, format string, v ...any) { l.log.Debugf(format, v...) }
+
+// Ping returns a check for package health.
+func Ping(c *redis.Client) func(context.Context) error {
+	return func(ctx context.Context) error { return c.Ping(ctx).Err() }
+}

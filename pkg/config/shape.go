@@ -1,0 +1,132 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// leaf returns the type of the value at a dotted key of shape, nil when there is none.
+func leaf(shape reflect.Type, key string) reflect.Type {
+	t := shape
+	for _, part := range strings.Split(key, ".") {
+		if t = child(t, part); t == nil {
+			return nil
+		}
+	}
+	if t.Kind() == reflect.Struct || t.Kind() == reflect.Map {
+		return nil
+	}
+	return t
+}
+
+// child returns the type of the value named part in t, nil when t has none.
+func child(t reflect.Type, part string) reflect.Type {
+	switch t.Kind() {
+	case reflect.Map:
+		if part == "" {
+			return nil
+		}
+		return t.Elem()
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if t.Field(i).Tag.Get(tag) == part {
+				return t.Field(i).Type
+			}
+		}
+	}
+	return nil
+}
+
+// unknownKey says what a key could have been: the names at the level where it goes wrong.
+func unknownKey(shape reflect.Type, key string) string {
+	t := shape
+	for _, part := range strings.Split(key, ".") {
+		next := child(t, part)
+		if next == nil {
+			break
+		}
+		t = next
+	}
+	if t.Kind() != reflect.Struct {
+		return "expected a known key"
+	}
+	names := make([]string, 0, t.NumField())
+	for i := range t.NumField() {
+		names = append(names, t.Field(i).Tag.Get(tag))
+	}
+	return "expected a known key, one of " + strings.Join(names, ", ")
+}
+
+var (
+	durationType = reflect.TypeFor[time.Duration]()
+	secretType   = reflect.TypeFor[Secret]()
+)
+
+// parseText reads text from the environment or a flag as a value of type t.
+func parseText(t reflect.Type, text string) (any, error) {
+	bad := func() error { return fmt.Errorf("expected %s, got %q", describe(t), text) }
+	switch {
+	case t == secretType:
+		return Secret(text), nil
+	case t == durationType:
+		d, err := time.ParseDuration(text)
+		if err != nil {
+			return nil, bad()
+		}
+		return d, nil
+	}
+	switch t.Kind() {
+	case reflect.String:
+		return text, nil
+	case reflect.Bool:
+		b, err := strconv.ParseBool(text)
+		if err != nil {
+			return nil, bad()
+		}
+		return b, nil
+	case reflect.Int, reflect.Int64:
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return nil, bad()
+		}
+		return n, nil
+	case reflect.Float64:
+		f, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return nil, bad()
+		}
+		return f, nil
+	case reflect.Slice:
+		if text == "" {
+			return []string{}, nil
+		}
+		return strings.Split(text, ","), nil
+	}
+	return nil, bad()
+}
+
+// describe names a type in the words of somebody who writes YAML.
+func describe(t reflect.Type) string {
+	switch {
+	case t == secretType:
+		return "a secret from the environment or a file"
+	case t == durationType:
+		return `a duration such as "500ms" or "2m"`
+	}
+	switch t.Kind() {
+	case reflect.String:
+		return "a text"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int, reflect.Int64:
+		return "a whole number"
+	case reflect.Float64:
+		return "a number"
+	case reflect.Slice:
+		return "a list of texts"
+	}
+	return "a group of keys"
+}

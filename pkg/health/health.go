@@ -1,0 +1,142 @@
+// Package health answers whether a program lives, has started and is ready.
+package health
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+const (
+	checkTimeout = 2 * time.Second
+	checkEvery   = 500 * time.Millisecond // answers younger than this are used again, however many ask
+)
+
+// Check reports whether a dependency answers. It must respect ctx.
+type Check func(ctx context.Context) error
+
+// Health knows what the program needs (without it, it is not ready) and what it can do without for a while
+// (without it, it is ready and degraded).
+type Health struct {
+	log      *zap.Logger
+	checks   []named
+	started  atomic.Bool
+	draining atomic.Bool
+
+	mu     sync.Mutex
+	last   State
+	lastAt time.Time
+}
+
+type named struct {
+	name     string
+	required bool
+	check    Check
+}
+
+// State is what /readyz says.
+type State struct {
+	Status   string   `json:"status"` // ready, not_ready or draining
+	Failing  []string `json:"failing,omitempty"`
+	Degraded []string `json:"degraded,omitempty"`
+}
+
+// Ready is the status of a program that serves.
+const Ready = "ready"
+
+// New returns a Health without checks. What fails is logged to log, never shown to a caller.
+func New(log *zap.Logger) *Health { return &Health{log: log} }
+
+// Require adds something without which the program is not ready. Call it before the first request.
+func (h *Health) Require(name string, c Check) {
+	h.checks = append(h.checks, named{name, true, c})
+}
+
+// Degrade adds something without which the program is ready and says that it is degraded.
+func (h *Health) Degrade(name string, c Check) {
+	h.checks = append(h.checks, named{name, false, c})
+}
+
+// Drain makes the program not ready from now on.
+func (h *Health) Drain() { h.draining.Store(true) }
+
+// State runs the checks side by side, or returns what they said a moment ago.
+func (h *Health) State(ctx context.Context) State {
+	if h.draining.Load() {
+		return State{Status: "draining"}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if time.Since(h.lastAt) < checkEvery {
+		return h.last
+	}
+	// A caller that goes away must not make the others see a failure.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), checkTimeout)
+	defer cancel()
+	errs := make([]error, len(h.checks))
+	var wg sync.WaitGroup
+	for i, c := range h.checks {
+		wg.Go(func() { errs[i] = c.check(ctx) })
+	}
+	wg.Wait()
+	s := State{Status: Ready}
+	for i, c := range h.checks {
+		switch {
+		case errs[i] == nil:
+			continue
+		case c.required:
+			s.Status = "not_ready"
+			s.Failing = append(s.Failing, c.name)
+		default:
+			s.Degraded = append(s.Degraded, c.name)
+		}
+		h.log.Warn("a dependency does not answer", zap.String("dependency", c.name), zap.Bool("required", c.required), zap.Error(errs[i]))
+	}
+	if s.Status == Ready {
+		h.started.Store(true)
+	}
+	h.last, h.lastAt = s, time.Now()
+	return s
+}
+
+// Live answers 200 for as long as the program can answer at all.
+func (h *Health) Live() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		write(w, http.StatusOK, State{Status: "alive"})
+	})
+}
+
+// Started answers 200 once the program has been ready.
+func (h *Health) Started() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if h.started.Load() || h.State(r.Context()).Status == Ready {
+			write(w, http.StatusOK, State{Status: "started"})
+			return
+		}
+		write(w, http.StatusServiceUnavailable, State{Status: "starting"})
+	})
+}
+
+// ReadyHandler answers 200 when the program can serve, else 503; the body is a State.
+func (h *Health) ReadyHandler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s := h.State(r.Context())
+		status := http.StatusOK
+		if s.Status != Ready {
+			status = http.StatusServiceUnavailable
+		}
+		write(w, status, s)
+	})
+}
+
+func write(w http.ResponseWriter, status int, s State) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(s) // the caller has gone: nobody to tell
+}

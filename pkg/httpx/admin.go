@@ -1,0 +1,30 @@
+package httpx
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/pprof"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"pgo/pkg/logging"
+	"pgo/pkg/metrics"
+)
+
+// NewAdmin returns the handler of the admin listener: /metrics, /debug/pprof/, /loglevel (GET, PUT) and
+// /config, the configuration in force with its secrets masked. The gateway never publishes it.
+func NewAdmin(reg *prometheus.Registry, log *logging.Logger, current func() any) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", metrics.Handler(reg))
+	mux.Handle("/loglevel", log.LevelHandler())
+	mux.HandleFunc("GET /config", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(current()) // the caller has gone: nobody to tell
+	})
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return mux
+}

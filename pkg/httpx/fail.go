@@ -1,0 +1,50 @@
+package httpx
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+
+	"github.com/gin-gonic/gin"
+	"go.opentelemetry.io/otel/trace"
+
+	"pgo/pkg/problem"
+)
+
+// statusClientGone is what the log and the metrics say when the caller left before the answer, as nginx does.
+const statusClientGone = 499
+
+// Fail ends the request with err as a problem. The error itself goes to the log, whole.
+func Fail(c *gin.Context, err error) {
+	_ = c.Error(err) // kept for the access log; it always returns what it was given
+	c.Abort()
+	if c.Writer.Written() {
+		return // too late: the status is out
+	}
+	switch {
+	case errors.Is(err, context.Canceled) && errors.Is(context.Cause(c.Request.Context()), context.Canceled):
+		c.Status(statusClientGone)
+		c.Writer.WriteHeaderNow()
+		return
+	case errors.Is(err, context.DeadlineExceeded):
+		if _, known := errors.AsType[*problem.Error](err); !known {
+			err = problem.Unavailable().Because(err)
+		}
+	}
+	p := problem.From(err)
+	if p.RetryAfter > 0 {
+		c.Header("Retry-After", strconv.Itoa(int((p.RetryAfter.Seconds() + 0.999))))
+	}
+	if p.Status == http.StatusUnauthorized && p.Code == problem.CodeUnauthenticated {
+		c.Header("WWW-Authenticate", `Bearer realm="pgo"`)
+	}
+	span := trace.SpanContextFromContext(c.Request.Context())
+	body, err := json.Marshal(p.Body(c.Request.URL.Path, RequestID(c), span.TraceID().String()))
+	if err != nil {
+		c.Status(http.StatusInternalServerError)
+		return
+	}
+	c.Data(p.Status, problem.ContentType, body)
+}

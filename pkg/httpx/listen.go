@@ -1,0 +1,45 @@
+package httpx
+
+import (
+	"fmt"
+	"net"
+
+	"github.com/coreos/go-systemd/v22/activation"
+)
+
+// Names of the listeners that a program inherits or binds.
+const (
+	PublicListener = "http"
+	AdminListener  = "admin"
+)
+
+// listeners returns the public and the admin listener: those inherited under their names (LISTEN_FDS and
+// LISTEN_FDNAMES, as systemd and pgo pass them), else new ones on the configured addresses.
+func listeners(cfg Config) (public, admin net.Listener, err error) {
+	inherited, err := activation.ListenersWithNames()
+	if err != nil {
+		return nil, nil, fmt.Errorf("take inherited listeners: %w", err)
+	}
+	if public, err = take(inherited, PublicListener, cfg.Addr); err != nil {
+		return nil, nil, err
+	}
+	if admin, err = take(inherited, AdminListener, cfg.AdminAddr); err != nil {
+		public.Close()
+		return nil, nil, err
+	}
+	return public, admin, nil
+}
+
+func take(inherited map[string][]net.Listener, name, addr string) (net.Listener, error) {
+	if l := inherited[name]; len(l) > 0 && l[0] != nil {
+		if u, ok := l[0].(*net.UnixListener); ok {
+			u.SetUnlinkOnClose(false) // the socket file is the manager's, and the next process serves it
+		}
+		return l[0], nil
+	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen for %s: %w", name, err)
+	}
+	return l, nil
+}

@@ -1,0 +1,167 @@
+package httpx
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+
+	"pgo/pkg/problem"
+)
+
+// drainBody is how much of a refused body is still read, so that the caller, who is sending, gets to read
+// the answer instead of a connection reset.
+const drainBody = 8 << 20
+
+func errTooLarge() error {
+	return problem.New(http.StatusRequestEntityTooLarge, "body_too_large", "The request's body is too large.")
+}
+
+// limitBody keeps handlers from reading more than max bytes of a body; reading more is 413.
+func limitBody(max int64) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		body := c.Request.Body
+		if c.Request.ContentLength > max {
+			_, _ = io.CopyN(io.Discard, body, drainBody) // best effort, see drainBody
+			Fail(c, errTooLarge())
+			return
+		}
+		c.Request.Body = &limitedBody{ReadCloser: body, left: max}
+		c.Next()
+	}
+}
+
+type limitedBody struct {
+	io.ReadCloser
+	left int64
+}
+
+func (b *limitedBody) Read(p []byte) (int, error) {
+	if b.left < 0 {
+		return 0, errTooLarge()
+	}
+	if int64(len(p)) > b.left+1 {
+		p = p[:b.left+1] // one more than allowed tells "too large" from "just fits"
+	}
+	n, err := b.ReadCloser.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		_, _ = io.CopyN(io.Discard, b.ReadCloser, drainBody)
+		return n, errTooLarge()
+	}
+	return n, err
+}
+
+// ReadJSON reads the body into dst, strictly: 400 malformed_json for what is not one JSON object in UTF-8,
+// 413 for too much, 415 for another content type, 422 for fields that dst does not have or of another type.
+func ReadJSON(c *gin.Context, dst any) error {
+	if mt, _, err := mime.ParseMediaType(c.GetHeader("Content-Type")); err != nil || mt != "application/json" {
+		return problem.New(http.StatusUnsupportedMediaType, "unsupported_media_type", "The body must be application/json.")
+	}
+	text, err := io.ReadAll(c.Request.Body)
+	if err != nil {
+		if _, ok := errors.AsType[*problem.Error](err); ok {
+			return err
+		}
+		return malformed("The body could not be read.").Because(err)
+	}
+	if !utf8.Valid(text) {
+		return malformed("The body is not UTF-8.")
+	}
+	if t := bytes.TrimSpace(text); len(t) == 0 || t[0] != '{' {
+		return malformed("The body must be one JSON object.")
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(dst); err != nil {
+		return jsonProblem(err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return malformed("The body must be one JSON object and nothing after it.")
+	}
+	return nil
+}
+
+func malformed(detail string) *problem.Error {
+	return problem.New(http.StatusBadRequest, "malformed_json", detail)
+}
+
+func jsonProblem(err error) error {
+	if t, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return problem.Invalid(problem.Field{Field: t.Field, Code: "wrong_type", Message: "must not be a JSON " + t.Value})
+	}
+	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
+		return problem.Invalid(problem.Field{Field: strings.Trim(name, `"`), Code: "unknown_field", Message: "is not a field of this request"})
+	}
+	return malformed("The body is not well-formed JSON.").Because(err)
+}
+
+// Optional is a JSON field that may be absent. Null is not absence: it is refused as a wrong type.
+type Optional[T any] struct {
+	Set   bool
+	Value T
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (o *Optional[T]) UnmarshalJSON(text []byte) error {
+	if string(text) == "null" {
+		return &json.UnmarshalTypeError{Value: "null", Type: nil}
+	}
+	o.Set = true
+	return json.Unmarshal(text, &o.Value)
+}
+
+// Pointer returns the value's address, nil when the field was absent.
+func (o Optional[T]) Pointer() *T {
+	if !o.Set {
+		return nil
+	}
+	return &o.Value
+}
+
+// Query returns the query parameters. A parameter that is not among allowed, one that is given twice, a
+// malformed query and bad UTF-8 are 422 or 400.
+func Query(c *gin.Context, allowed ...string) (url.Values, error) {
+	q, err := url.ParseQuery(c.Request.URL.RawQuery)
+	if err != nil || !utf8.ValidString(c.Request.URL.Path) {
+		return nil, problem.New(http.StatusBadRequest, "malformed_query", "The query cannot be read.")
+	}
+	for name, values := range q {
+		switch {
+		case !slices.Contains(allowed, name):
+			return nil, problem.Invalid(problem.Field{Field: strings.ToValidUTF8(name, "?"), Code: "unknown_parameter", Message: "is not a parameter of this call"})
+		case len(values) > 1:
+			return nil, problem.Invalid(problem.Field{Field: name, Code: "repeated", Message: "must be given once"})
+		case !utf8.ValidString(values[0]):
+			return nil, problem.Invalid(problem.Field{Field: name, Code: "invalid_utf8", Message: "must be UTF-8"})
+		}
+	}
+	return q, nil
+}
+
+// OneOf returns the parameter, which must be empty or one of values.
+func OneOf(q url.Values, name string, values ...string) (string, error) {
+	v := q.Get(name)
+	if v != "" && !slices.Contains(values, v) {
+		return "", problem.Invalid(problem.Field{Field: name, Code: "not_allowed", Message: fmt.Sprintf("must be one of %s", strings.Join(values, ", "))})
+	}
+	return v, nil
+}
+
+// ID returns a path parameter that is a UUID in its usual form; anything else names nothing: 404.
+func ID(c *gin.Context, name string) (string, error) {
+	id, err := uuid.Parse(c.Param(name))
+	if err != nil || id.String() != c.Param(name) {
+		return "", problem.NotFound()
+	}
+	return id.String(), nil
+}

@@ -1,0 +1,66 @@
+// Package logging makes the one logger of a program: JSON, one line an event, on the writer it is given.
+package logging
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// Config is how much is logged.
+type Config struct {
+	Level string `config:"level"` // debug, info, warn or error
+}
+
+// Identity is put on every line.
+type Identity struct {
+	Service, Instance, Version string
+}
+
+// Logger is a zap logger with the level that can be changed while it runs.
+type Logger struct {
+	*zap.Logger
+	level zap.AtomicLevel
+}
+
+// New returns a logger that writes to w: the fields ts, level, msg and those of id, then the event's own.
+// Values of fields that look like a credential or an e-mail address are masked. Writes to w are serialised.
+func New(w io.Writer, cfg Config, id Identity) (*Logger, error) {
+	level, err := zap.ParseAtomicLevel(cfg.Level)
+	if err != nil {
+		return nil, fmt.Errorf("log level: %w", err)
+	}
+	enc := zap.NewProductionEncoderConfig()
+	enc.TimeKey = "ts"
+	enc.EncodeTime = zapcore.RFC3339NanoTimeEncoder
+	enc.EncodeDuration = zapcore.SecondsDurationEncoder
+	core := &maskingCore{zapcore.NewCore(zapcore.NewJSONEncoder(enc), zapcore.Lock(zapcore.AddSync(w)), level)}
+	l := zap.New(core, zap.AddStacktrace(zapcore.DPanicLevel)).With(
+		zap.String("service", id.Service), zap.String("instance", id.Instance), zap.String("version", id.Version))
+	return &Logger{Logger: l, level: level}, nil
+}
+
+// SetLevel changes the level of this logger and of all made from it.
+func (l *Logger) SetLevel(name string) error { return l.level.UnmarshalText([]byte(name)) }
+
+// LevelHandler answers GET with the level and takes a new one by PUT, as {"level":"debug"}.
+func (l *Logger) LevelHandler() http.Handler { return l.level }
+
+type contextKey struct{}
+
+// Into returns a context that carries l: a request's logger, with its request id and trace id.
+func Into(ctx context.Context, l *zap.Logger) context.Context {
+	return context.WithValue(ctx, contextKey{}, l)
+}
+
+// From returns the context's logger, or fallback.
+func From(ctx context.Context, fallback *zap.Logger) *zap.Logger {
+	if l, ok := ctx.Value(contextKey{}).(*zap.Logger); ok {
+		return l
+	}
+	return fallback
+}

@@ -1,0 +1,110 @@
+// Package mysql opens a service's database and runs its transactions. It works with MariaDB 10.11 and with
+// MySQL 8.4 and later.
+package mysql
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/XSAM/otelsql"
+	driver "github.com/go-sql-driver/mysql"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+	gormmysql "gorm.io/driver/mysql"
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+
+	"pgo/pkg/config"
+)
+
+// Config is where the database is and how many connections may be open to it.
+type Config struct {
+	Addr        string        `config:"addr"`
+	Username    string        `config:"username"`
+	Password    config.Secret `config:"password"`
+	Database    string        `config:"database"`
+	MaxOpen     int           `config:"max_open"`
+	MaxIdle     int           `config:"max_idle"`
+	MaxLifetime time.Duration `config:"max_lifetime"` // of a connection
+	DialTimeout time.Duration `config:"dial_timeout"`
+	IOTimeout   time.Duration `config:"io_timeout"` // for one read or write on a connection
+	LockWait    time.Duration `config:"lock_wait"`  // how long a statement waits for a row's lock, whole seconds
+}
+
+// Defaults returns limits that fit a server on the same host.
+func Defaults() Config {
+	return Config{
+		Addr: "127.0.0.1:3306", MaxOpen: 30, MaxIdle: 10, MaxLifetime: 30 * time.Minute,
+		DialTimeout: 3 * time.Second, IOTimeout: 10 * time.Second, LockWait: 5 * time.Second,
+	}
+}
+
+// Validate checks the section that stands at key.
+func (cfg Config) Validate(c *config.Check, key string) {
+	c.Expect(cfg.Addr != "", key+".addr", "an address such as 127.0.0.1:3306")
+	c.Expect(cfg.Username != "", key+".username", "an account's name")
+	c.Expect(cfg.Database != "", key+".database", "a database's name")
+	c.Expect(cfg.MaxOpen > 0, key+".max_open", "a number above 0")
+	c.Expect(cfg.MaxIdle > 0, key+".max_idle", "a number above 0")
+	c.Expect(cfg.LockWait >= time.Second, key+".lock_wait", "a duration of at least 1s")
+	c.Secret(key+".password", cfg.Password)
+}
+
+// preparedStatements bounds GORM's cache of them, which is unbounded by default.
+const preparedStatements = 200
+
+// Open returns the database without talking to the server, so that a program can start while it is away. The
+// pool's metrics (go_sql_*) go to reg, a span a statement to tp. Close the *sql.DB that DB() returns.
+func Open(cfg Config, tp trace.TracerProvider, reg prometheus.Registerer) (*gorm.DB, error) {
+	dc := driver.NewConfig()
+	dc.Net, dc.Addr, dc.User, dc.Passwd, dc.DBName = "tcp", cfg.Addr, cfg.Username, cfg.Password.Reveal(), cfg.Database
+	dc.Collation = "utf8mb4_unicode_ci"
+	dc.ParseTime, dc.Loc = true, time.UTC
+	dc.Timeout, dc.ReadTimeout, dc.WriteTimeout = cfg.DialTimeout, cfg.IOTimeout, cfg.IOTimeout
+	dc.ClientFoundRows = true // an UPDATE counts the rows it found, also where nothing changed
+	dc.RejectReadOnly = true  // a connection to a replica that was the primary is not used again
+	dc.Logger = discard{}     // what it says also comes back as an error
+	dc.Params = map[string]string{
+		"time_zone":                "'+00:00'",
+		"sql_mode":                 "'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
+		"innodb_lock_wait_timeout": fmt.Sprintf("%d", int(cfg.LockWait.Seconds())),
+	}
+	connector, err := driver.NewConnector(dc)
+	if err != nil {
+		return nil, fmt.Errorf("configure database %s: %w", cfg.Database, err)
+	}
+	pool := otelsql.OpenDB(connector, otelsql.WithTracerProvider(tp), otelsql.WithAttributes(attribute.String("db.system.name", "mysql"), attribute.String("db.namespace", cfg.Database)),
+		otelsql.WithSpanOptions(otelsql.SpanOptions{OmitConnResetSession: true, OmitConnPrepare: true, OmitRows: true, OmitConnectorConnect: true, DisableErrSkip: true}))
+	pool.SetMaxOpenConns(cfg.MaxOpen)
+	pool.SetMaxIdleConns(cfg.MaxIdle)
+	pool.SetConnMaxLifetime(cfg.MaxLifetime)
+	if err := reg.Register(collectors.NewDBStatsCollector(pool, cfg.Database)); err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("register pool metrics: %w", err)
+	}
+	db, err := gorm.Open(gormmysql.New(gormmysql.Config{Conn: pool, SkipInitializeWithVersion: true}), &gorm.Config{
+		SkipDefaultTransaction: true, TranslateError: true, DisableAutomaticPing: true,
+		PrepareStmt: true, PrepareStmtMaxSize: preparedStatements, PrepareStmtTTL: time.Hour,
+		Logger:  logger.Discard, // errors are returned and logged once, at the edge
+		NowFunc: func() time.Time { return time.Now().UTC().Truncate(time.Microsecond) },
+	})
+	if err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("open database %s: %w", cfg.Database, err)
+	}
+	return db, nil
+}
+
+// Ping returns a check for package health.
+func Ping(db *sql.DB) func(context.Context) error {
+	return func(ctx context.Context) error { return db.PingContext(ctx) }
+}
+
+// discard drops what the driver would print to stderr.
+type discard struct{}
+
+func (discard) Print(...any) {}

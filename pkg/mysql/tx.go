@@ -1,0 +1,79 @@
+package mysql
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"time"
+
+	mysqldriver "github.com/go-sql-driver/mysql"
+	"gorm.io/gorm"
+
+	"pgo/pkg/problem"
+)
+
+const (
+	txTries   = 5
+	txBackoff = 10 * time.Millisecond // doubled for each try, half of it random
+)
+
+// Server errors that are told apart. https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html
+const (
+	errLockWaitTimeout = 1205
+	errDeadlock        = 1213
+)
+
+// unavailable are errors of a server that is full, stopping, starting, or refuses the account for now.
+var unavailable = []uint16{1040, 1045, 1049, 1053, 1129, 1203, 1226, 1290, 1836, 3024}
+
+// InTx runs fn in a transaction and commits it. A deadlock or a lock wait that was too long rolls back and
+// runs fn again, 5 times at most with a growing wait, so fn must have no effect outside the transaction
+// before it returns. Errors are as Classify returns them.
+func InTx(ctx context.Context, db *gorm.DB, fn func(tx *gorm.DB) error) error {
+	for try := 1; ; try++ {
+		err := db.WithContext(ctx).Transaction(fn)
+		if err == nil || !retryable(err) || try == txTries {
+			return Classify(err)
+		}
+		wait := txBackoff << (try - 1)
+		select {
+		case <-ctx.Done():
+			return Classify(fmt.Errorf("retry transaction: %w", errors.Join(ctx.Err(), err)))
+		case <-time.After(wait/2 + rand.N(wait/2)):
+		}
+	}
+}
+
+// Classify turns the errors of a server that cannot be reached or is overloaded into 503 unavailable, which
+// wraps them, and returns the others as they are.
+func Classify(err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, known := errors.AsType[*problem.Error](err); known {
+		return err
+	}
+	if isUnavailable(err) {
+		return problem.Unavailable().Because(err)
+	}
+	return err
+}
+
+func retryable(err error) bool {
+	e, ok := errors.AsType[*mysqldriver.MySQLError](err)
+	return ok && (e.Number == errDeadlock || e.Number == errLockWaitTimeout)
+}
+
+func isUnavailable(err error) bool {
+	if e, ok := errors.AsType[*mysqldriver.MySQLError](err); ok {
+		return retryable(err) || slices.Contains(unavailable, e.Number)
+	}
+	_, isNet := errors.AsType[net.Error](err)
+	return isNet && !errors.Is(err, context.Canceled) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysqldriver.ErrInvalidConn) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}
