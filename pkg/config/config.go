@@ -185,3 +185,18 @@ func sortedKeys[V any](m map[string]V) []string {
 	sort.Strings(keys)
 	return keys
 }
+
+// OptionsFrom returns the options of the program name as its environment says: PGO_CONFIG_DIR (configs) and
+// PGO_ENV (dev).
+func OptionsFrom(name string, environ []string) Options {
+	o := Options{Dir: "configs", Name: name, Env: "dev", Environ: environ}
+	for _, kv := range environ {
+		switch key, value, _ := strings.Cut(kv, "="); {
+		case key == "PGO_CONFIG_DIR" && value != "":
+			o.Dir = value
+		case key == "PGO_ENV" && value != "":
+			o.Env = value
+		}
+	}
+	return o
+}

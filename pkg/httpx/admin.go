@@ -6,6 +6,7 @@ import (
 	"net/http/pprof"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
 
 	"pgo/pkg/logging"
 	"pgo/pkg/metrics"
@@ -18,8 +19,14 @@ func NewAdmin(reg *prometheus.Registry, log *logging.Logger, current func() any)
 	mux.Handle("GET /metrics", metrics.Handler(reg))
 	mux.Handle("/loglevel", log.LevelHandler())
 	mux.HandleFunc("GET /config", func(w http.ResponseWriter, _ *http.Request) {
+		text, err := json.MarshalIndent(current(), "", "  ")
+		if err != nil {
+			log.Error("encode the configuration", zap.Error(err))
+			http.Error(w, "the configuration cannot be shown", http.StatusInternalServerError)
+			return
+		}
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(current()) // the caller has gone: nobody to tell
+		_, _ = w.Write(text) // the caller has gone: nobody to tell
 	})
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)

@@ -3,6 +3,7 @@
 package httpx
 
 import (
+	"net/netip"
 	"time"
 
 	"pgo/pkg/config"
@@ -32,7 +33,17 @@ func Defaults() Config {
 // Validate checks the section that stands at key.
 func (cfg Config) Validate(c *config.Check, key string) {
 	c.Expect(cfg.Addr != "", key+".addr", "an address such as 127.0.0.1:8081")
+	c.Expect(cfg.AdminAddr != "", key+".admin_addr", "an address such as 127.0.0.1:0") // empty would be every interface
+	for _, p := range cfg.TrustedProxies {
+		c.Expect(isProxy(p), key+".trusted_proxies", "IP addresses and networks such as 127.0.0.1 and 10.0.0.0/8")
+	}
 	c.Expect(cfg.RequestTimeout > 0, key+".request_timeout", "a duration above 0")
 	c.Expect(cfg.DrainTimeout > 0, key+".drain_timeout", "a duration above 0")
 	c.Expect(cfg.MaxBody > 0, key+".max_body", "a number of bytes above 0")
+}
+
+func isProxy(s string) bool {
+	_, addrErr := netip.ParseAddr(s)
+	_, netErr := netip.ParsePrefix(s)
+	return addrErr == nil || netErr == nil
 }

@@ -19,7 +19,7 @@ type Options struct {
 	Tracer   trace.TracerProvider
 	Registry prometheus.Registerer
 	Health   *health.Health
-	OpenAPI  []byte // served at /openapi.json
+	OpenAPI  []byte // served at /openapi.json; nil: not served
 }
 
 // NewEngine returns an engine with the rules every service keeps and the routes every service has. Unknown
@@ -41,7 +41,9 @@ func NewEngine(o Options) (*gin.Engine, error) {
 	e.GET("/livez", gin.WrapH(o.Health.Live()))
 	e.GET("/readyz", gin.WrapH(o.Health.ReadyHandler()))
 	e.GET("/startupz", gin.WrapH(o.Health.Started()))
-	e.GET("/openapi.json", func(c *gin.Context) { c.Data(http.StatusOK, "application/json", o.OpenAPI) })
+	if o.OpenAPI != nil {
+		e.GET("/openapi.json", func(c *gin.Context) { c.Data(http.StatusOK, "application/json", o.OpenAPI) })
+	}
 	return e, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"net/http"
 	"strconv"
 
@@ -16,12 +17,14 @@ import (
 // statusClientGone is what the log and the metrics say when the caller left before the answer, as nginx does.
 const statusClientGone = 499
 
-// Fail ends the request with err as a problem. The error itself goes to the log, whole.
+// Fail ends the request with err as a problem; where the answer has begun, the connection is cut off. The error
+// itself goes to the log, whole.
 func Fail(c *gin.Context, err error) {
 	_ = c.Error(err) // kept for the access log; it always returns what it was given
 	c.Abort()
 	if c.Writer.Written() {
-		return // too late: the status is out
+		c.Set(cutOffKey, true) // the status is out: an answer that ends as if it were whole would be a lie
+		return
 	}
 	switch {
 	case errors.Is(err, context.Canceled) && errors.Is(context.Cause(c.Request.Context()), context.Canceled):
@@ -35,7 +38,7 @@ func Fail(c *gin.Context, err error) {
 	}
 	p := problem.From(err)
 	if p.RetryAfter > 0 {
-		c.Header("Retry-After", strconv.Itoa(int((p.RetryAfter.Seconds() + 0.999))))
+		c.Header("Retry-After", strconv.Itoa(int(math.Ceil(p.RetryAfter.Seconds()))))
 	}
 	if p.Status == http.StatusUnauthorized && p.Code == problem.CodeUnauthenticated {
 		c.Header("WWW-Authenticate", `Bearer realm="pgo"`)

@@ -20,6 +20,14 @@ func listeners(cfg Config) (public, admin net.Listener, err error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("take inherited listeners: %w", err)
 	}
+	for name, l := range inherited {
+		if name != PublicListener && name != AdminListener {
+			return nil, nil, fmt.Errorf("inherited listener %q: only %s and %s are served, others would take connections that nobody answers", name, PublicListener, AdminListener)
+		}
+		if len(l) > 1 {
+			return nil, nil, fmt.Errorf("inherited %d listeners named %s: one is served", len(l), name)
+		}
+	}
 	if public, err = take(inherited, PublicListener, cfg.Addr); err != nil {
 		return nil, nil, err
 	}
@@ -31,7 +39,7 @@ func listeners(cfg Config) (public, admin net.Listener, err error) {
 }
 
 func take(inherited map[string][]net.Listener, name, addr string) (net.Listener, error) {
-	if l := inherited[name]; len(l) > 0 && l[0] != nil {
+	if l := inherited[name]; len(l) > 0 {
 		if u, ok := l[0].(*net.UnixListener); ok {
 			u.SetUnlinkOnClose(false) // the socket file is the manager's, and the next process serves it
 		}

@@ -27,6 +27,7 @@ import (
 const (
 	requestIDKey = "pgo.request_id"
 	userIDKey    = "pgo.user_id"
+	cutOffKey    = "pgo.cut_off"
 )
 
 // wellFormedID is what is taken over from a caller's X-Request-ID; anything else could forge log lines.
@@ -85,6 +86,9 @@ func (o *observer) observe(c *gin.Context) {
 	c.Request = c.Request.WithContext(logging.Into(ctx, log))
 
 	o.next(c, log)
+	if c.GetBool(cutOffKey) {
+		defer panic(http.ErrAbortHandler) // net/http's way to end a connection in the middle of an answer
+	}
 
 	status := c.Writer.Status()
 	took := time.Since(began)
@@ -97,10 +101,10 @@ func (o *observer) observe(c *gin.Context) {
 	}
 	level := zapcore.InfoLevel
 	switch {
+	case route == "/livez" || route == "/readyz" || route == "/startupz":
+		level = zapcore.DebugLevel // asked every few seconds for ever; package health logs what is wrong
 	case status >= 500:
 		level = zapcore.ErrorLevel
-	case route == "/livez" || route == "/readyz" || route == "/startupz":
-		level = zapcore.DebugLevel // asked every few seconds for ever
 	}
 	if e := log.Check(level, "request"); e != nil {
 		fields := []zap.Field{zap.String("method", method), zap.String("route", route), zap.Int("status", status), zap.Duration("duration", took), zap.Int("bytes", c.Writer.Size())}
@@ -122,7 +126,8 @@ func (o *observer) next(c *gin.Context, log *zap.Logger) {
 			return
 		}
 		if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares it the same way
-			panic(p)
+			c.Set(cutOffKey, true)
+			return
 		}
 		log.Error("panic in a handler", zap.Any("panic", p), zap.String("stack", string(debug.Stack())))
 		Fail(c, fmt.Errorf("panic: %v", p))

@@ -16,12 +16,6 @@ import (
 	"pgo/pkg/health"
 )
 
-// Worker is something that runs beside the HTTP servers: a relay, a consumer.
-type Worker struct {
-	Name string
-	Run  func(context.Context) error // returns when its context ends and what it held is finished
-}
-
 // Program is what serves: two handlers, the workers beside them, and when it is ready.
 type Program struct {
 	Config  Config
@@ -31,6 +25,9 @@ type Program struct {
 	Admin   http.Handler
 	Workers []Worker
 
+	// Early makes the program take connections before it is ready, for one whose waiting people want to watch.
+	Early bool
+
 	// OnReady is called once when the program serves, with the addresses it serves on. May be nil.
 	OnReady func(public, admin net.Addr)
 }
@@ -38,10 +35,14 @@ type Program struct {
 const (
 	readyPoll    = 100 * time.Millisecond // how often readiness is asked for before it is there
 	shutdownHard = 3 * time.Second        // after the drain: for Shutdown and for the workers' last steps
+
+	// A caller that reads or sends slower than these is cut off; the answer's time counts from the request's header.
+	readTimeout  = 30 * time.Second
+	writeTimeout = 2 * time.Minute
 )
 
 // Run serves until ctx ends, then drains as described at drain, and returns nil. It takes connections only
-// once Health is ready, so that those that come earlier wait in the listener's backlog instead of failing,
+// once Health is ready (unless Early), so that those that come earlier wait in the listener's backlog instead of failing,
 // and tells NOTIFY_SOCKET about READY, STOPPING and WATCHDOG. A listener that fails and a worker that ends
 // early are errors.
 func (p Program) Run(ctx context.Context) error {
@@ -55,7 +56,8 @@ func (p Program) Run(ctx context.Context) error {
 	server := &http.Server{
 		Handler:           closeWhen(&draining, p.Public),
 		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       30 * time.Second,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      readTimeout + p.Config.RequestTimeout + writeTimeout,
 		IdleTimeout:       75 * time.Second,
 		MaxHeaderBytes:    32 << 10,
 		ConnState:         conns.track,
@@ -65,7 +67,9 @@ func (p Program) Run(ctx context.Context) error {
 	failed := make(chan error, 2+len(p.Workers)) // room for all, so that nobody waits to report
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	workCtx, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	lifetime, ended := context.WithCancel(context.WithoutCancel(ctx))
+	defer ended()
+	workCtx, stopWork := context.WithCancel(lifetime)
 	defer stopWork()
 	serve := func(s *http.Server, l net.Listener, name string) {
 		wg.Go(func() {
@@ -76,28 +80,23 @@ func (p Program) Run(ctx context.Context) error {
 	}
 	serve(adminServer, admin, AdminListener)
 	defer adminServer.Close()
-	var workers sync.WaitGroup
-	for _, w := range p.Workers {
-		workers.Go(func() {
-			if err := w.Run(workCtx); workCtx.Err() == nil {
-				failed <- fmt.Errorf("worker %s ended: %w", w.Name, errors.Join(err, errors.New("it should not")))
-			} else if err != nil {
-				p.Log.Error("a worker did not end well", zap.String("worker", w.Name), zap.Error(err))
-			}
-		})
-	}
+	workers := p.work(workCtx, failed)
 	defer server.Close()
 	defer public.Close()
 
+	if p.Early {
+		serve(server, public, PublicListener)
+	}
 	if err := p.awaitReady(ctx, failed); err != nil || ctx.Err() != nil {
 		draining.Store(true)
-		stopWork()
-		workers.Wait()
+		p.drain(server, public, &conns, stopWork, workers)
 		return err
 	}
-	serve(server, public, PublicListener)
+	if !p.Early {
+		serve(server, public, PublicListener)
+	}
 	p.notify(daemon.SdNotifyReady)
-	wg.Go(func() { p.watchdog(workCtx) })
+	wg.Go(func() { p.watchdog(lifetime) })
 	p.Log.Info("ready", zap.Stringer("http", public.Addr()), zap.Stringer("admin", admin.Addr()))
 	if p.OnReady != nil {
 		p.OnReady(public.Addr(), admin.Addr())
@@ -108,7 +107,7 @@ func (p Program) Run(ctx context.Context) error {
 	case err = <-failed:
 	}
 	draining.Store(true)
-	p.drain(server, public, &conns, stopWork, &workers)
+	p.drain(server, public, &conns, stopWork, workers)
 	return err
 }
 
@@ -116,7 +115,7 @@ func (p Program) Run(ctx context.Context) error {
 // on which a request is on its way (golang/go#65802, golang/go#75591). So first the program says that it is
 // not ready, closes its copy of the listener, asks each connection to close after its next answer, and waits
 // until none is open or the drain time is over; then Shutdown.
-func (p Program) drain(server *http.Server, public net.Listener, conns *connections, stopWork func(), workers *sync.WaitGroup) {
+func (p Program) drain(server *http.Server, public net.Listener, conns *connections, stopWork func(), workers []running) {
 	p.Health.Drain()
 	p.notify(daemon.SdNotifyStopping)
 	p.Log.Info("draining", zap.Int("connections", conns.count()))
@@ -135,7 +134,7 @@ func (p Program) drain(server *http.Server, public net.Listener, conns *connecti
 	if err := server.Shutdown(ctx); err != nil {
 		p.Log.Warn("requests were cut off at the end of the drain", zap.Int("connections", conns.count()), zap.Error(err))
 	}
-	workers.Wait()
+	p.awaitWorkers(workers, began.Add(p.Config.DrainTimeout+shutdownHard))
 	p.Log.Info("stopped", zap.Duration("drained_for", time.Since(began)), zap.Int("connections_left", left))
 }
 
@@ -178,14 +177,4 @@ func (p Program) watchdog(ctx context.Context) {
 			p.notify(daemon.SdNotifyWatchdog)
 		}
 	}
-}
-
-// closeWhen asks clients to close their connection once draining is set.
-func closeWhen(draining *atomic.Bool, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if draining.Load() {
-			w.Header().Set("Connection", "close")
-		}
-		next.ServeHTTP(w, r)
-	})
 }

@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
+	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -27,16 +30,18 @@ func errTooLarge() error {
 	return problem.New(http.StatusRequestEntityTooLarge, "body_too_large", "The request's body is too large.")
 }
 
-// limitBody keeps handlers from reading more than max bytes of a body; reading more is 413.
-func limitBody(max int64) gin.HandlerFunc {
+// limitBody keeps handlers from reading more than most bytes of a body; reading more is 413.
+func limitBody(most int64) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		body := c.Request.Body
-		if c.Request.ContentLength > max {
-			_, _ = io.CopyN(io.Discard, body, drainBody) // best effort, see drainBody
+		if c.Request.ContentLength > most {
+			if c.GetHeader("Expect") == "" { // else the caller waits with the body, and reading would ask for it
+				_, _ = io.CopyN(io.Discard, body, drainBody) // best effort, see drainBody
+			}
 			Fail(c, errTooLarge())
 			return
 		}
-		c.Request.Body = &limitedBody{ReadCloser: body, left: max}
+		c.Request.Body = &limitedBody{ReadCloser: body, left: most}
 		c.Next()
 	}
 }
@@ -83,7 +88,7 @@ func ReadJSON(c *gin.Context, dst any) error {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	if err := d.Decode(dst); err != nil {
-		return jsonProblem(err)
+		return jsonProblem(text, dst, err)
 	}
 	if _, err := d.Token(); err != io.EOF {
 		return malformed("The body must be one JSON object and nothing after it.")
@@ -95,14 +100,48 @@ func malformed(detail string) *problem.Error {
 	return problem.New(http.StatusBadRequest, "malformed_json", detail)
 }
 
-func jsonProblem(err error) error {
+// jsonProblem says what is wrong with the text that could not be decoded into dst.
+func jsonProblem(text []byte, dst any, err error) error {
+	if _, ok := errors.AsType[*json.SyntaxError](err); ok || errors.Is(err, io.ErrUnexpectedEOF) {
+		return malformed("The body is not well-formed JSON.").Because(err)
+	}
 	if t, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return problem.Invalid(problem.Field{Field: t.Field, Code: "wrong_type", Message: "must not be a JSON " + t.Value})
+		return problem.Invalid(problem.Field{Field: shorten(t.Field), Code: "wrong_type", Message: "must not be a JSON " + shorten(t.Value)})
 	}
-	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
-		return problem.Invalid(problem.Field{Field: strings.Trim(name, `"`), Code: "unknown_field", Message: "is not a field of this request"})
+	if quoted, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
+		name, err := strconv.Unquote(quoted)
+		if err != nil {
+			name = quoted
+		}
+		return problem.Invalid(problem.Field{Field: shorten(name), Code: "unknown_field", Message: "is not a field of this request"})
 	}
-	return malformed("The body is not well-formed JSON.").Because(err)
+	// A type that decodes itself, a time for example, refused its value.
+	return problem.Invalid(problem.Field{Field: culprit(text, dst), Code: "wrong_format", Message: "does not have the form that this field needs"})
+}
+
+// culprit returns the first field of the object that cannot be decoded on its own: an error of a type's own
+// decoder does not say where it is.
+func culprit(text []byte, dst any) string {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(text, &fields) != nil {
+		return ""
+	}
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		one, err := json.Marshal(map[string]json.RawMessage{name: fields[name]})
+		if err == nil && json.Unmarshal(one, reflect.New(reflect.TypeOf(dst).Elem()).Interface()) != nil {
+			return shorten(name)
+		}
+	}
+	return ""
+}
+
+// shorten keeps what a caller sent from filling the answer.
+func shorten(s string) string {
+	const most = 100
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "..."
 }
 
 // Optional is a JSON field that may be absent. Null is not absence: it is refused as a wrong type.
@@ -114,10 +153,12 @@ type Optional[T any] struct {
 // UnmarshalJSON implements json.Unmarshaler.
 func (o *Optional[T]) UnmarshalJSON(text []byte) error {
 	if string(text) == "null" {
-		return &json.UnmarshalTypeError{Value: "null", Type: nil}
+		return &json.UnmarshalTypeError{Value: "null", Type: reflect.TypeFor[T]()}
 	}
 	o.Set = true
-	return json.Unmarshal(text, &o.Value)
+	d := json.NewDecoder(bytes.NewReader(text)) // the outer decoder's strictness does not reach in here
+	d.DisallowUnknownFields()
+	return d.Decode(&o.Value)
 }
 
 // Pointer returns the value's address, nil when the field was absent.
@@ -135,10 +176,10 @@ func Query(c *gin.Context, allowed ...string) (url.Values, error) {
 	if err != nil || !utf8.ValidString(c.Request.URL.Path) {
 		return nil, problem.New(http.StatusBadRequest, "malformed_query", "The query cannot be read.")
 	}
-	for name, values := range q {
-		switch {
+	for _, name := range slices.Sorted(maps.Keys(q)) {
+		switch values := q[name]; {
 		case !slices.Contains(allowed, name):
-			return nil, problem.Invalid(problem.Field{Field: strings.ToValidUTF8(name, "?"), Code: "unknown_parameter", Message: "is not a parameter of this call"})
+			return nil, problem.Invalid(problem.Field{Field: shorten(strings.ToValidUTF8(name, "?")), Code: "unknown_parameter", Message: "is not a parameter of this call"})
 		case len(values) > 1:
 			return nil, problem.Invalid(problem.Field{Field: name, Code: "repeated", Message: "must be given once"})
 		case !utf8.ValidString(values[0]):

@@ -1,0 +1,160 @@
+// Package event is the envelope of everything that services tell each other: CloudEvents 1.0 in structured JSON.
+//
+// Attributes that CloudEvents leaves optional and every consumer here relies on are required: subject (the aggregate's
+// id), time, sequence and data. `sequence` is an extension and a JSON number: 1, 2, 3 ... per aggregate, so that a
+// consumer can ignore what is older than what it knows. `traceparent` is the distributed tracing extension.
+package event
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+	"go.opentelemetry.io/otel/propagation"
+)
+
+const (
+	// ContentType says that a message is one event with its attributes in the body.
+	ContentType = "application/cloudevents+json"
+
+	// MaxSize bounds a marshalled event, in bytes. Events are messages, not files.
+	MaxSize = 1 << 20
+
+	specVersion = "1.0"
+)
+
+// Reasons why bytes are not an event or an event cannot be marshalled. Errors of this package wrap exactly one of them.
+var (
+	ErrTooLarge    = errors.New("event is too large")
+	ErrSyntax      = errors.New("not a JSON object in UTF-8")
+	ErrSpecVersion = errors.New("unsupported specversion")
+	ErrMissing     = errors.New("required attribute is missing")
+	ErrInvalid     = errors.New("attribute is invalid")
+)
+
+// Event is one fact about one aggregate. The zero value is not valid: use New.
+type Event struct {
+	ID          string          // UUIDv7 from New; 1..64 printable ASCII characters from anyone. Deduplication goes by it.
+	Source      string          // who says so: the service's name
+	Type        string          // what happened, and the routing key: user.deleted.v1
+	Subject     string          // the aggregate's id
+	Time        time.Time       // when, in UTC
+	Sequence    int64           // the aggregate's number of this change, from 1
+	TraceParent string          // W3C trace context in which it happened; empty when there was none
+	Data        json.RawMessage // the aggregate's full state after the change; never a secret
+}
+
+// New makes an event with a fresh ID, the present time and the trace context of ctx. data is marshalled as JSON.
+// It fails when data cannot be marshalled or when the event would not be valid (see Event.Marshal).
+func New(ctx context.Context, source, typ, subject string, sequence int64, data any) (Event, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return Event{}, fmt.Errorf("make the id of event %s: %w", typ, err)
+	}
+	raw, err := json.Marshal(data)
+	if err != nil {
+		return Event{}, fmt.Errorf("marshal the data of event %s: %w", typ, err)
+	}
+	carrier := propagation.MapCarrier{}
+	propagation.TraceContext{}.Inject(ctx, carrier)
+	e := Event{
+		ID:          id.String(),
+		Source:      source,
+		Type:        typ,
+		Subject:     subject,
+		Time:        time.Now().UTC().Truncate(time.Microsecond),
+		Sequence:    sequence,
+		TraceParent: carrier["traceparent"],
+		Data:        raw,
+	}
+	if err := e.validate(); err != nil {
+		return Event{}, fmt.Errorf("event %s: %w", typ, err)
+	}
+	return e, nil
+}
+
+// Context returns ctx with the trace context that the event carries, so that what is done about the event belongs to
+// the trace that caused it. An event without one, or with a broken one, returns ctx as it is.
+func (e Event) Context(ctx context.Context) context.Context {
+	if e.TraceParent == "" {
+		return ctx
+	}
+	return propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": e.TraceParent})
+}
+
+// envelope is the wire format; its order is the order of the JSON that Marshal writes.
+type envelope struct {
+	SpecVersion     string          `json:"specversion"`
+	ID              string          `json:"id"`
+	Source          string          `json:"source"`
+	Type            string          `json:"type"`
+	Subject         string          `json:"subject"`
+	Time            time.Time       `json:"time"`
+	DataContentType string          `json:"datacontenttype"`
+	Sequence        int64           `json:"sequence"`
+	TraceParent     string          `json:"traceparent,omitempty"`
+	Data            json.RawMessage `json:"data"`
+}
+
+// Marshal returns the event as structured JSON that Parse takes back to the same event.
+// Errors: ErrMissing, ErrInvalid, ErrTooLarge.
+func (e Event) Marshal() ([]byte, error) {
+	if err := e.validate(); err != nil {
+		return nil, fmt.Errorf("marshal event %q: %w", e.ID, err)
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(envelope{
+		SpecVersion: specVersion, ID: e.ID, Source: e.Source, Type: e.Type, Subject: e.Subject, Time: e.Time.UTC(),
+		DataContentType: "application/json", Sequence: e.Sequence, TraceParent: e.TraceParent, Data: e.Data,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("marshal event %q: %w: %w", e.ID, ErrInvalid, err)
+	}
+	out := bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	if len(out) > MaxSize {
+		return nil, fmt.Errorf("marshal event %q: %w: %d bytes, at most %d", e.ID, ErrTooLarge, len(out), MaxSize)
+	}
+	return out, nil
+}
+
+// validate checks what Parse would refuse, so that nothing leaves that no consumer takes.
+func (e Event) validate() error {
+	for _, a := range []struct {
+		name, value string
+		limit       int
+	}{
+		{"id", e.ID, 64}, {"source", e.Source, 255}, {"type", e.Type, 255}, {"subject", e.Subject, 255},
+	} {
+		switch {
+		case a.value == "":
+			return fmt.Errorf("%w: %s", ErrMissing, a.name)
+		case len(a.value) > a.limit:
+			return fmt.Errorf("%w: %s has %d bytes, at most %d", ErrInvalid, a.name, len(a.value), a.limit)
+		case !utf8.ValidString(a.value):
+			return fmt.Errorf("%w: %s is not UTF-8", ErrInvalid, a.name)
+		}
+	}
+	for _, c := range []byte(e.ID) {
+		if c <= ' ' || c > '~' {
+			return fmt.Errorf("%w: id has characters other than printable ASCII", ErrInvalid)
+		}
+	}
+	switch {
+	case e.Time.IsZero():
+		return fmt.Errorf("%w: time", ErrMissing)
+	case e.Sequence < 1:
+		return fmt.Errorf("%w: sequence is %d, at least 1", ErrInvalid, e.Sequence)
+	case len(e.Data) == 0 || bytes.Equal(bytes.TrimSpace(e.Data), []byte("null")):
+		return fmt.Errorf("%w: data", ErrMissing)
+	case !utf8.Valid(e.Data):
+		return fmt.Errorf("%w: data is not UTF-8", ErrInvalid)
+	}
+	return nil
+}

@@ -1,0 +1,68 @@
+package httpx
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Worker is something that runs beside the HTTP servers: a relay, a consumer.
+type Worker struct {
+	Name string
+	Run  func(context.Context) error // returns when its context ends and what it held is finished
+}
+
+type running struct {
+	name string
+	done chan struct{}
+}
+
+// work starts the workers. One that ends before ctx does is a failure of the program.
+func (p Program) work(ctx context.Context, failed chan<- error) []running {
+	var all []running
+	for _, w := range p.Workers {
+		r := running{name: w.Name, done: make(chan struct{})}
+		all = append(all, r)
+		go func() {
+			defer close(r.done)
+			err := w.Run(ctx)
+			switch {
+			case ctx.Err() == nil && err == nil:
+				failed <- fmt.Errorf("worker %s ended: %w", w.Name, errors.New("it should run as long as the program"))
+			case ctx.Err() == nil:
+				failed <- fmt.Errorf("worker %s ended: %w", w.Name, err)
+			case err != nil && !errors.Is(err, context.Canceled):
+				p.Log.Error("a worker did not end well", zap.String("worker", w.Name), zap.Error(err))
+			}
+		}()
+	}
+	return all
+}
+
+// awaitWorkers waits for each worker until the deadline. One that hangs does not keep the program from ending:
+// what it held is done again by the next process, as after a crash.
+func (p Program) awaitWorkers(all []running, deadline time.Time) {
+	limit := time.NewTimer(time.Until(deadline))
+	defer limit.Stop()
+	late := false
+	for _, w := range all {
+		if late {
+			select {
+			case <-w.done:
+				continue
+			default:
+			}
+		} else {
+			select {
+			case <-w.done:
+				continue
+			case <-limit.C:
+				late = true
+			}
+		}
+		p.Log.Error("a worker did not end in time", zap.String("worker", w.name))
+	}
+}

@@ -1,0 +1,85 @@
+package localserver
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// makeData makes the data folder unless it is there. Only one process at a time does so for one folder.
+func (m MySQL) makeData(ctx context.Context, server string) error {
+	unlock, err := lockFile(m.Data + ".lock")
+	if err != nil {
+		return err
+	}
+	defer unlock()
+
+	if isMySQLData(m.Data) {
+		return nil
+	}
+	// An empty folder may be replaced; anything else is somebody's.
+	if err := os.Remove(m.Data); err != nil && !os.IsNotExist(err) {
+		return fmt.Errorf("%s has files, but not those of a MySQL server; move them away: %w", m.Data, err)
+	}
+	partial := m.Data + ".partial"
+	if err := os.RemoveAll(partial); err != nil {
+		return fmt.Errorf("remove an unfinished data folder: %w", err)
+	}
+	if err := os.Mkdir(partial, 0o700); err != nil {
+		return fmt.Errorf("make the data folder: %w", err)
+	}
+	if err := m.install(ctx, server, partial); err != nil {
+		return err
+	}
+	if err := os.Rename(partial, m.Data); err != nil {
+		return fmt.Errorf("move the data folder to its place: %w", err)
+	}
+	return nil
+}
+
+func (m MySQL) install(ctx context.Context, server, dir string) error {
+	version, err := exec.CommandContext(ctx, server, "--no-defaults", "--version").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("ask %s for its version: %w: %s", server, err, tail(version))
+	}
+	program, args := server, []string{"--no-defaults", "--initialize-insecure", "--datadir=" + dir}
+	if bytes.Contains(version, []byte("MariaDB")) {
+		if program, err = m.Programs.MySQLInstall(); err != nil {
+			return err
+		}
+		// With the method "socket" nobody gets an account without a password.
+		args = []string{"--no-defaults", "--datadir=" + dir, "--skip-test-db", "--skip-name-resolve",
+			"--auth-root-authentication-method=socket"}
+	}
+	if os.Geteuid() == 0 {
+		args = append(args, "--user=root")
+	}
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Env = environment(dir)
+	cmd.Dir = "/"
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("make the data folder with %s: %w: %s", program, err, tail(out))
+	}
+	if !isMySQLData(dir) {
+		return fmt.Errorf("%s ended well but made no system tables in %s", program, dir)
+	}
+	return nil
+}
+
+func isMySQLData(dir string) bool {
+	info, err := os.Stat(filepath.Join(dir, "mysql"))
+	return err == nil && info.IsDir()
+}
+
+// tail is the end of a program's output, for an error.
+func tail(out []byte) string {
+	s := strings.TrimSpace(string(out))
+	if len(s) > 600 {
+		s = "..." + s[len(s)-600:]
+	}
+	return s
+}

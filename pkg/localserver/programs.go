@@ -1,0 +1,133 @@
+package localserver
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// MissingError says that a program is not on this machine.
+type MissingError struct {
+	Program string // what was looked for
+	Package string // the Debian and Ubuntu package that has it
+}
+
+func (e *MissingError) Error() string {
+	return fmt.Sprintf("%s is not installed (package %s)", e.Program, e.Package)
+}
+
+// Programs looks for servers' programs under Root, "" or "/" outside of tests.
+type Programs struct {
+	Root string
+	Path string // the PATH to search first; the system folders follow it in any case
+}
+
+// Host searches this machine with the process's PATH.
+func Host() Programs { return Programs{Path: os.Getenv("PATH")} }
+
+// MySQL returns mariadbd, or mysqld of MySQL. It may fail with *MissingError, as all of these.
+func (p Programs) MySQL() (string, error) {
+	return p.find("mariadb-server", "mariadbd", "mysqld")
+}
+
+// MySQLInstall returns the script that makes MariaDB's data folder; MySQL does that with mysqld itself.
+func (p Programs) MySQLInstall() (string, error) {
+	return p.find("mariadb-server", "mariadb-install-db", "mysql_install_db")
+}
+
+// Redis returns redis-server, or valkey-server.
+func (p Programs) Redis() (string, error) {
+	return p.find("redis-server", "redis-server", "valkey-server")
+}
+
+// Nginx returns nginx.
+func (p Programs) Nginx() (string, error) { return p.find("nginx", "nginx") }
+
+// Chromium returns the browser that browser tests drive.
+func (p Programs) Chromium() (string, error) {
+	return p.find("chromium", "chromium", "chromium-browser", "google-chrome")
+}
+
+// Epmd returns Erlang's port mapper.
+func (p Programs) Epmd() (string, error) {
+	if path, err := p.find("rabbitmq-server", "epmd"); err == nil {
+		return path, nil
+	}
+	if path := p.newest("/usr/lib/erlang/erts-*/bin/epmd"); path != "" {
+		return path, nil
+	}
+	return "", &MissingError{Program: "epmd", Package: "rabbitmq-server"}
+}
+
+// RabbitMQ returns the broker's own start script. The one on the PATH of a Debian system is a wrapper that switches
+// to the user rabbitmq or refuses; the ones looked for here run as whoever starts them.
+func (p Programs) RabbitMQ() (string, error) {
+	const script = "/usr/lib/rabbitmq/bin/rabbitmq-server"
+	if path := p.file(script); path != "" {
+		return path, nil
+	}
+	for _, pattern := range []string{
+		"/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/rabbitmq-server",
+		"/opt/rabbitmq/sbin/rabbitmq-server",
+	} {
+		if path := p.newest(pattern); path != "" {
+			return path, nil
+		}
+	}
+	return "", &MissingError{Program: script, Package: "rabbitmq-server"}
+}
+
+func (p Programs) find(pkg string, names ...string) (string, error) {
+	for _, name := range names {
+		for _, dir := range filepath.SplitList(searchPath(p.Path)) {
+			if path := p.file(filepath.Join(dir, name)); path != "" {
+				return path, nil
+			}
+		}
+	}
+	return "", &MissingError{Program: strings.Join(names, " or "), Package: pkg}
+}
+
+// file returns path under Root when an executable file is there.
+func (p Programs) file(path string) string {
+	path = filepath.Join("/", p.Root, path)
+	if info, err := os.Stat(path); err != nil || info.IsDir() || info.Mode()&0o111 == 0 {
+		return ""
+	}
+	return path
+}
+
+func (p Programs) newest(pattern string) string {
+	found, err := filepath.Glob(filepath.Join("/", p.Root, pattern))
+	if err != nil || len(found) == 0 {
+		return ""
+	}
+	return slices.MaxFunc(found, byVersion)
+}
+
+// byVersion compares paths with their numbers as numbers: 3.9 comes before 3.12.
+func byVersion(a, b string) int {
+	numbers := regexp.MustCompile(`\d+`)
+	pad := func(s string) string {
+		return numbers.ReplaceAllStringFunc(s, func(n string) string { return fmt.Sprintf("%012s", n) })
+	}
+	return strings.Compare(pad(a), pad(b))
+}
+
+// searchPath adds the folders of system programs, which an ordinary user's PATH lacks on Debian.
+func searchPath(path string) string {
+	dirs := filepath.SplitList(path)
+	for _, dir := range []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"} {
+		known := false
+		for _, d := range dirs {
+			known = known || d == dir
+		}
+		if !known {
+			dirs = append(dirs, dir)
+		}
+	}
+	return strings.Join(dirs, string(filepath.ListSeparator))
+}

@@ -1,0 +1,195 @@
+package migrate
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+)
+
+// The journal lives beside the tables it speaks of, so that a backup of the database has both.
+var journalTables = []string{
+	`CREATE TABLE IF NOT EXISTS pgo_schema_migration (
+		version BIGINT NOT NULL PRIMARY KEY,
+		file VARCHAR(255) NOT NULL,
+		checksum CHAR(64) NOT NULL,
+		min_code_schema BIGINT NOT NULL,
+		applied_at DATETIME(6) NULL COMMENT 'UTC; NULL while it is half applied'
+	) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci`,
+	`CREATE TABLE IF NOT EXISTS pgo_schema_statement (
+		version BIGINT NOT NULL,
+		number INT NOT NULL,
+		hash CHAR(64) NOT NULL,
+		started_at DATETIME(6) NOT NULL COMMENT 'UTC',
+		done_at DATETIME(6) NULL COMMENT 'UTC; NULL between intent and done',
+		PRIMARY KEY (version, number)
+	) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci`,
+}
+
+// journal is what the tables say.
+type journal struct {
+	migrations map[int64]migrationRow
+	statements map[int64]map[int]statementRow
+}
+
+type migrationRow struct {
+	file, checksum string
+	minCodeSchema  int64
+	applied        bool
+}
+
+type statementRow struct {
+	hash string
+	done bool
+}
+
+// querier is what reading needs: a *sql.DB, *sql.Conn or *sql.Tx.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+type execer interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+}
+
+// readJournal reads the tables. Without them the journal is empty.
+func readJournal(ctx context.Context, q querier) (journal, error) {
+	j := journal{migrations: map[int64]migrationRow{}, statements: map[int64]map[int]statementRow{}}
+	err := each(ctx, q, "SELECT version, file, checksum, min_code_schema, applied_at IS NOT NULL FROM pgo_schema_migration", func(scan func(...any) error) error {
+		var v int64
+		var r migrationRow
+		if err := scan(&v, &r.file, &r.checksum, &r.minCodeSchema, &r.applied); err != nil {
+			return err
+		}
+		j.migrations[v] = r
+		return nil
+	})
+	if err == nil {
+		err = each(ctx, q, "SELECT version, number, hash, done_at IS NOT NULL FROM pgo_schema_statement", func(scan func(...any) error) error {
+			var v int64
+			var n int
+			var r statementRow
+			if err := scan(&v, &n, &r.hash, &r.done); err != nil {
+				return err
+			}
+			if j.statements[v] == nil {
+				j.statements[v] = map[int]statementRow{}
+			}
+			j.statements[v][n] = r
+			return nil
+		})
+	}
+	if err != nil && !serverError(err, erNoSuchTable) {
+		return journal{}, fmt.Errorf("read the migration journal: %w", err)
+	}
+	return j, nil
+}
+
+func each(ctx context.Context, q querier, query string, row func(scan func(...any) error) error) error {
+	rows, err := q.QueryContext(ctx, query)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := row(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// newest returns the newest version that was applied or begun.
+func (j journal) newest() int64 {
+	var v int64
+	for version := range j.migrations {
+		v = max(v, version)
+	}
+	return v
+}
+
+// pending checks ms against the journal and returns what is left to run. Errors are *Error.
+func (j journal) pending(ms []Migration) ([]Migration, error) {
+	byVersion := map[int64]bool{}
+	for _, m := range ms {
+		byVersion[m.Version] = true
+	}
+	for v, row := range j.migrations {
+		// Newer than all files: an older program on a newer schema, which is a roll-back and fine here.
+		if v < Latest(ms) && !byVersion[v] {
+			return nil, &Error{Version: v, File: row.file, Cause: fmt.Errorf("%w: put the file of version %d back", ErrMissing, v)}
+		}
+	}
+	var left []Migration
+	for _, m := range ms {
+		row, begun := j.migrations[m.Version]
+		switch {
+		case begun && row.applied && row.checksum != m.Checksum:
+			return nil, m.fail(fmt.Errorf("%w: it was applied with checksum %.12s, the file now has %.12s; put the file back as it was and write a new migration", ErrChanged, row.checksum, m.Checksum))
+		case begun && row.applied:
+		case !begun && m.Version < j.newest():
+			return nil, m.fail(fmt.Errorf("%w: version %d was never applied and %d already was; give the file a number above %d", ErrOutOfOrder, m.Version, j.newest(), j.newest()))
+		default:
+			if err := j.unchanged(m); err != nil {
+				return nil, err
+			}
+			left = append(left, m)
+		}
+	}
+	return left, nil
+}
+
+// unchanged refuses a half applied migration whose file differs in what was already run.
+func (j journal) unchanged(m Migration) error {
+	for n, row := range j.statements[m.Version] {
+		if n > len(m.Statements) {
+			return m.fail(fmt.Errorf("%w: statement %d was run and is no longer in the file", ErrChanged, n))
+		}
+		if s := m.Statements[n-1]; row.done && row.hash != s.Hash {
+			return m.failAt(s, fmt.Errorf("%w: statement %d was run with another text; only what comes after it may be corrected", ErrChanged, n))
+		}
+	}
+	return nil
+}
+
+// begin notes that a migration is being applied.
+func begin(ctx context.Context, x execer, m Migration) error {
+	_, err := x.ExecContext(ctx, `INSERT INTO pgo_schema_migration (version, file, checksum, min_code_schema) VALUES (?, ?, ?, ?)
+		ON DUPLICATE KEY UPDATE file = VALUES(file), checksum = VALUES(checksum), min_code_schema = VALUES(min_code_schema)`,
+		m.Version, m.File, m.Checksum, m.MinCodeSchema)
+	return err
+}
+
+// unbegin forgets a migration of which nothing was run, so that it does not bind older code.
+func unbegin(ctx context.Context, x execer, version int64) error {
+	_, err := x.ExecContext(ctx, `DELETE FROM pgo_schema_migration WHERE version = ? AND applied_at IS NULL
+		AND NOT EXISTS (SELECT 1 FROM pgo_schema_statement s WHERE s.version = ?)`, version, version)
+	return err
+}
+
+func applied(ctx context.Context, x execer, version int64) error {
+	_, err := x.ExecContext(ctx, "UPDATE pgo_schema_migration SET applied_at = UTC_TIMESTAMP(6) WHERE version = ?", version)
+	return err
+}
+
+func intent(ctx context.Context, x execer, version int64, s Statement) error {
+	_, err := x.ExecContext(ctx, `INSERT INTO pgo_schema_statement (version, number, hash, started_at) VALUES (?, ?, ?, UTC_TIMESTAMP(6))
+		ON DUPLICATE KEY UPDATE hash = VALUES(hash), started_at = VALUES(started_at)`, version, s.Number, s.Hash)
+	return err
+}
+
+func clearIntent(ctx context.Context, x execer, version int64, number int) error {
+	_, err := x.ExecContext(ctx, "DELETE FROM pgo_schema_statement WHERE version = ? AND number = ? AND done_at IS NULL", version, number)
+	return err
+}
+
+// done marks an intent as done. Exactly one row must be there: anything else means that somebody else wrote.
+func done(ctx context.Context, x execer, version int64, s Statement) error {
+	res, err := x.ExecContext(ctx, "UPDATE pgo_schema_statement SET done_at = UTC_TIMESTAMP(6) WHERE version = ? AND number = ? AND hash = ? AND done_at IS NULL", version, s.Number, s.Hash)
+	if err != nil {
+		return err
+	}
+	if n, err := res.RowsAffected(); err != nil || n != 1 {
+		return fmt.Errorf("the journal's row of statement %d has gone or is already done", s.Number)
+	}
+	return nil
+}

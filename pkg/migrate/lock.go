@@ -1,0 +1,128 @@
+package migrate
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// pinned is the one connection that holds the lock and runs everything. The server frees the lock when the
+// connection ends, and a statement that is still running keeps the connection, hence the lock.
+type pinned struct {
+	*sql.Conn
+	lock string
+}
+
+// lockRound is how long one wait for the lock lasts before progress is told, in seconds.
+const lockRound = 5
+
+// pin opens a connection, sets what makes migrations run the same everywhere, and takes the lock.
+func pin(ctx context.Context, db *sql.DB, o Options) (*pinned, error) {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("connect for migrations: %w", err)
+	}
+	p := &pinned{Conn: conn}
+	if err := p.prepare(ctx, o); err != nil {
+		p.discard()
+		return nil, err
+	}
+	if err := p.take(ctx, o); err != nil {
+		p.discard()
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *pinned) prepare(ctx context.Context, o Options) error {
+	var database sql.NullString
+	if err := p.QueryRowContext(ctx, "SELECT DATABASE()").Scan(&database); err != nil {
+		return fmt.Errorf("ask for the database: %w", err)
+	}
+	if !database.Valid {
+		return errors.New("migrations need a connection with a database")
+	}
+	p.lock = lockName(database.String)
+	seconds := max(int(o.StatementLockWait/time.Second), 1)
+	for _, set := range []string{
+		"SET NAMES utf8mb4 COLLATE utf8mb4_unicode_ci",
+		"SET SESSION sql_mode = 'ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
+		"SET SESSION time_zone = '+00:00'",
+		fmt.Sprintf("SET SESSION lock_wait_timeout = %d, innodb_lock_wait_timeout = %d", seconds, seconds),
+	} {
+		if _, err := p.ExecContext(ctx, set); err != nil {
+			return fmt.Errorf("prepare the connection for migrations: %w", err)
+		}
+	}
+	return nil
+}
+
+// lockName binds the lock to the database. The server allows 64 characters.
+func lockName(database string) string {
+	name := "pgo_schema." + database
+	if len(name) > 64 {
+		name = "pgo_schema." + hash(database)[:40]
+	}
+	return name
+}
+
+func (p *pinned) take(ctx context.Context, o Options) error {
+	start := time.Now()
+	for {
+		wait := lockRound
+		if o.LockWait > 0 {
+			wait = min(wait, max(int((o.LockWait-time.Since(start)).Seconds()), 0))
+		}
+		if start.Add(time.Second).After(time.Now()) {
+			wait = min(wait, 1) // say soon that there is something to wait for
+		}
+		var got sql.NullInt64
+		if err := p.QueryRowContext(ctx, "SELECT GET_LOCK(?, ?)", p.lock, wait).Scan(&got); err != nil {
+			return fmt.Errorf("take the migration lock: %w", err)
+		}
+		if got.Int64 == 1 {
+			return nil
+		}
+		holder := p.holder(ctx)
+		if o.LockWait > 0 && time.Since(start) >= o.LockWait {
+			return fmt.Errorf("%w: %s, after %s", ErrLocked, holder, time.Since(start).Round(time.Second))
+		}
+		o.tell("waiting for the migration lock %s (%s): held by %s", p.lock, time.Since(start).Round(time.Second), holder)
+	}
+}
+
+// holder says who has the lock, as far as this account may see.
+func (p *pinned) holder(ctx context.Context) string {
+	var id sql.NullInt64
+	if err := p.QueryRowContext(ctx, "SELECT IS_USED_LOCK(?)", p.lock).Scan(&id); err != nil || !id.Valid {
+		return "nobody any more"
+	}
+	var user, host string
+	err := p.QueryRowContext(ctx, "SELECT user, host FROM information_schema.processlist WHERE id = ?", id.Int64).Scan(&user, &host)
+	if err != nil {
+		return fmt.Sprintf("connection %d", id.Int64)
+	}
+	return fmt.Sprintf("connection %d (%s from %s)", id.Int64, user, host)
+}
+
+// check makes sure that this connection still has the lock.
+func (p *pinned) check(ctx context.Context) error {
+	var mine sql.NullBool
+	err := p.QueryRowContext(ctx, "SELECT IS_USED_LOCK(?) = CONNECTION_ID()", p.lock).Scan(&mine)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrLockLost, err)
+	}
+	if !mine.Bool {
+		return fmt.Errorf("%w: it is held by %s", ErrLockLost, p.holder(ctx))
+	}
+	return nil
+}
+
+// discard closes the connection for good: it must not go back to the pool with its lock and its settings.
+func (p *pinned) discard() {
+	_ = p.Raw(func(any) error { return driver.ErrBadConn })
+	_ = p.Close()
+}

@@ -1,0 +1,49 @@
+package migrate
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+)
+
+// State is where a database's schema is.
+type State struct {
+	Version       int64 // the newest applied version, 0 for a database that was never migrated
+	MinCodeSchema int64 // the oldest code that bears it, by that code's schema version
+	Dirty         int64 // the version that is half applied, 0 for none
+}
+
+// Why a program and a schema do not go together.
+var (
+	ErrSchemaTooOld = errors.New("the schema is older than this program needs")
+	ErrCodeTooOld   = errors.New("this program is too old for the schema")
+)
+
+// Current reads the database's state with one cheap query. A database that was never migrated has the zero State
+// and is no error. A half applied migration counts for MinCodeSchema: its first statements may be what binds.
+func Current(ctx context.Context, db *sql.DB) (State, error) {
+	var s State
+	err := db.QueryRowContext(ctx, `SELECT COALESCE(MAX(CASE WHEN applied_at IS NOT NULL THEN version END), 0),
+		COALESCE(MAX(min_code_schema), 0), COALESCE(MAX(CASE WHEN applied_at IS NULL THEN version END), 0)
+		FROM pgo_schema_migration`).Scan(&s.Version, &s.MinCodeSchema, &s.Dirty)
+	if serverError(err, erNoSuchTable) {
+		return State{}, nil
+	}
+	if err != nil {
+		return State{}, fmt.Errorf("read the schema version: %w", err)
+	}
+	return s, nil
+}
+
+// Compatible says whether code that brings migrations up to codeSchema can work on a schema in state s. The error
+// is ErrSchemaTooOld or ErrCodeTooOld, with the numbers.
+func Compatible(s State, codeSchema int64) error {
+	switch {
+	case s.Version < codeSchema:
+		return fmt.Errorf("%w: it is at %d, expected %d or newer", ErrSchemaTooOld, s.Version, codeSchema)
+	case s.MinCodeSchema > codeSchema:
+		return fmt.Errorf("%w: the schema asks for code of schema %d or newer, this is %d", ErrCodeTooOld, s.MinCodeSchema, codeSchema)
+	}
+	return nil
+}

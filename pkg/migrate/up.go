@@ -1,0 +1,167 @@
+package migrate
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Options changes how migrations are run. The zero value is usable.
+type Options struct {
+	// Progress is told, in plain words, what is waited for and what was done. Nil: nobody is told.
+	Progress func(text string)
+	// LockWait is how long to wait for another runner. 0: until the context ends.
+	LockWait time.Duration
+	// StatementLockWait is how long one statement waits for a table that is in use. Default 10 s, in whole seconds.
+	StatementLockWait time.Duration
+	// Retries is how often a statement that waited in vain is tried again. Default 6; negative: never.
+	Retries int
+	// Repair is the start of the command with which a person settles a statement that was interrupted:
+	// " --version 3 --statement 2 --done" or "--redo" is put after it.
+	Repair string
+
+	// crash, in tests, ends a run at a point as if the program had been killed there.
+	crash func(point string, m Migration, s Statement) bool
+}
+
+func (o Options) withDefaults() Options {
+	if o.StatementLockWait == 0 {
+		o.StatementLockWait = 10 * time.Second
+	}
+	switch {
+	case o.Retries == 0:
+		o.Retries = 6
+	case o.Retries < 0:
+		o.Retries = 0
+	}
+	if o.Repair == "" {
+		o.Repair = "resolve"
+	}
+	return o
+}
+
+func (o Options) tell(format string, args ...any) {
+	if o.Progress != nil {
+		o.Progress(fmt.Sprintf(format, args...))
+	}
+}
+
+// Report is what a run did.
+type Report struct {
+	Applied    []string // files that this run completed, in order
+	Statements int      // how many it ran
+	State      State    // where the schema is now
+}
+
+// Up applies what is left of ms to the database that db's connections are in, in order of version.
+//
+// It holds a lock on one connection of its own, so of two runners at once one waits and then finds nothing left.
+// A statement that the server refuses ends the run: its *Error says where and why, nothing after it was run, and
+// the next run goes on from that statement, which may have been corrected. After a crash the next run finds out
+// whether the interrupted statement was done: statements that change rows commit with the journal, tables, columns
+// and indexes are looked up, and for others the file's "-- verify:" query decides; failing that, ErrUndecided.
+// Other causes: ErrChanged, ErrMissing, ErrOutOfOrder, ErrLockLost. ErrLocked comes without an *Error.
+func Up(ctx context.Context, db *sql.DB, ms []Migration, o Options) (Report, error) {
+	o = o.withDefaults()
+	var r Report
+	for {
+		again, err := upOnce(ctx, db, ms, o, &r)
+		if err != nil {
+			return r, err
+		}
+		if !again {
+			break
+		}
+	}
+	var err error
+	r.State, err = Current(ctx, db)
+	return r, err
+}
+
+// upOnce runs what is left on one connection. again is true when the rest needs a fresh one, because a migration
+// changed the connection's settings.
+func upOnce(ctx context.Context, db *sql.DB, ms []Migration, o Options, r *Report) (again bool, err error) {
+	p, err := pin(ctx, db, o)
+	if err != nil {
+		return false, err
+	}
+	defer p.discard()
+	for _, table := range journalTables {
+		if _, err := p.ExecContext(ctx, table); err != nil {
+			return false, fmt.Errorf("create the migration journal: %w", err)
+		}
+	}
+	j, err := readJournal(ctx, p)
+	if err != nil {
+		return false, err
+	}
+	left, err := j.pending(ms)
+	if err != nil {
+		return false, err
+	}
+	for i, m := range left {
+		if err := apply(ctx, p, m, j.statements[m.Version], o, r); err != nil {
+			return false, err
+		}
+		r.Applied = append(r.Applied, m.File)
+		if hasSession(m) && i < len(left)-1 {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func hasSession(m Migration) bool {
+	for _, s := range m.Statements {
+		if effectOf(s.SQL).kind == session {
+			return true
+		}
+	}
+	return false
+}
+
+// errCrashed is what a run ends with that a test has killed.
+var errCrashed = errors.New("killed by a test")
+
+func apply(ctx context.Context, p *pinned, m Migration, rows map[int]statementRow, o Options, r *Report) error {
+	if err := p.check(ctx); err != nil {
+		return m.fail(err)
+	}
+	if err := begin(ctx, p, m); err != nil {
+		return m.fail(fmt.Errorf("write the journal: %w", err))
+	}
+	started := time.Now()
+	for _, s := range m.Statements {
+		row, seen := rows[s.Number]
+		run, err := step(ctx, p, m, s, row, seen, o)
+		if err != nil {
+			return err
+		}
+		if run {
+			r.Statements++
+		}
+	}
+	if o.crash != nil && o.crash("end", m, Statement{}) {
+		return errCrashed
+	}
+	if err := p.check(ctx); err != nil {
+		return m.fail(err)
+	}
+	if err := applied(ctx, p, m.Version); err != nil {
+		return m.fail(fmt.Errorf("write the journal: %w", err))
+	}
+	o.tell("applied %s (%d statements, %s)", m.File, len(m.Statements), time.Since(started).Round(time.Millisecond))
+	return nil
+}
+
+// Pending returns what Up would run, after the same checks, without a lock and without changing anything.
+// The first may be half applied.
+func Pending(ctx context.Context, db *sql.DB, ms []Migration) ([]Migration, error) {
+	j, err := readJournal(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	return j.pending(ms)
+}

@@ -1,0 +1,88 @@
+package mq
+
+import (
+	"context"
+	"sync"
+
+	"go.uber.org/zap"
+)
+
+// Conn is a service's way to the broker. It keeps two connections: one to publish on and, from the first Consume on, one to
+// consume on, because a broker short of memory or disk stops reading from connections that publish, and acknowledgements
+// must get through just then. It is safe for concurrent use.
+type Conn struct {
+	cfg Config
+	log *zap.Logger
+	pub *publisher
+	sub *link
+
+	ctx       context.Context // ends with Close
+	cancel    context.CancelFunc
+	running   sync.WaitGroup
+	startSub  sync.Once
+	consuming chan struct{} // closed once sub runs
+}
+
+// Connect returns at once and never fails: connecting goes on in the background until Close, also while the broker is away,
+// while the account does not exist yet and while the password is refused. Ask Connected or Check how it stands.
+func Connect(cfg Config, log *zap.Logger) *Conn {
+	cfg = cfg.withDefaults()
+	ctx, cancel := context.WithCancel(context.Background())
+	name := cfg.Name
+	if name == "" {
+		name = cfg.Username
+	}
+	c := &Conn{
+		cfg: cfg, log: log, ctx: ctx, cancel: cancel,
+		pub:       &publisher{link: newLink(cfg, name+" publisher", log)},
+		sub:       newLink(cfg, name+" consumer", log),
+		consuming: make(chan struct{}),
+	}
+	c.running.Go(func() { c.pub.link.run(ctx) })
+	return c
+}
+
+// Check returns nil when messages can be published and, once Consume was called, consumed. Else the error says what is
+// wrong: ErrNotConnected with the reason of the last attempt, or ErrBlocked with the broker's reason.
+func (c *Conn) Check(context.Context) error {
+	if _, err := c.pub.link.check(); err != nil {
+		return err
+	}
+	select {
+	case <-c.consuming:
+		_, err := c.sub.check()
+		return err
+	default:
+		return nil
+	}
+}
+
+// Connected says whether Check finds nothing wrong.
+func (c *Conn) Connected() bool { return c.Check(c.ctx) == nil }
+
+// Close ends the connections and returns when they are closed or when ctx ends, with ctx's error. End consumers and
+// publishers first: what they do after Close fails with ErrNotConnected.
+func (c *Conn) Close(ctx context.Context) error {
+	c.startSub.Do(func() {}) // a Consume that comes now finds a link that never connects, and ends with its ctx
+	c.cancel()
+	done := make(chan struct{})
+	go func() {
+		c.running.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// consumerLink starts the connection for consuming when it is first needed.
+func (c *Conn) consumerLink() *link {
+	c.startSub.Do(func() {
+		c.running.Go(func() { c.sub.run(c.ctx) })
+		close(c.consuming)
+	})
+	return c.sub
+}

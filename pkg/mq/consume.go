@@ -1,0 +1,223 @@
+package mq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+	"go.uber.org/zap"
+
+	"pgo/pkg/event"
+)
+
+// Delivery is one event as a handler gets it.
+type Delivery struct {
+	Event   event.Event
+	Queue   string
+	Attempt int // 1 for the first time; counts failures only, not deliveries that a lost connection repeats
+}
+
+// Handler does what a service does about an event. nil acknowledges it; an error brings it again after the next retry delay,
+// and after the last one, or when it is marked by Permanent, sends it to the dead letters. A panic counts as an error.
+// ctx carries the trace of the event and ends after Consumer.HandlerTimeout, or when the consumer had to stop before the
+// handler was done: an error from then on does not count as a failure and the event comes again.
+type Handler func(ctx context.Context, d Delivery) error
+
+// Consumer says what to consume and how. Queue and Handler are required.
+type Consumer struct {
+	Queue   string
+	Handler Handler
+
+	// Workers handle deliveries at once; with one, events come one after the other in the queue's order, retries apart.
+	Workers int // default 1
+	// Prefetch is how many unacknowledged deliveries the broker hands out.
+	Prefetch int // default 16, at least Workers
+
+	HandlerTimeout time.Duration // default 1m
+	// StopTimeout bounds how long what is held is finished after ctx has ended. Default 5s.
+	StopTimeout time.Duration
+}
+
+func (k Consumer) withDefaults() (Consumer, error) {
+	if k.Queue == "" || k.Handler == nil {
+		return k, errors.New("a consumer needs a queue and a handler")
+	}
+	k.Workers = max(k.Workers, 1)
+	if k.Prefetch == 0 {
+		k.Prefetch = 16
+	}
+	k.Prefetch = max(k.Prefetch, k.Workers)
+	if k.HandlerTimeout == 0 {
+		k.HandlerTimeout = time.Minute
+	}
+	if k.StopTimeout == 0 {
+		k.StopTimeout = 5 * time.Second
+	}
+	return k, nil
+}
+
+// Consume hands deliveries to k.Handler until ctx ends, over every loss of the connection and also while the queue does not
+// exist yet. Then it takes no new ones, finishes what it holds within k.StopTimeout and returns nil; what was not finished
+// goes back to the queue. An error is returned only for a Consumer that misses a required field.
+func (c *Conn) Consume(ctx context.Context, k Consumer) error {
+	k, err := k.withDefaults()
+	if err != nil {
+		return err
+	}
+	log := c.log.With(zap.String("queue", k.Queue))
+	link, pause, last := c.consumerLink(), c.cfg.backoff(), ""
+	for {
+		conn, err := link.wait(ctx)
+		if err != nil {
+			return nil // ctx has ended
+		}
+		since := time.Now()
+		err = c.session(ctx, conn, k, log)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if time.Since(since) > c.cfg.MaxBackoff {
+			pause.Reset()
+			last = ""
+		}
+		if err.Error() != last { // say it once, not at every attempt
+			log.Warn("consuming was interrupted, trying on", zap.Error(err))
+			last = err.Error()
+		}
+		_ = sleep(ctx, pause.NextBackOff())
+	}
+}
+
+// session consumes on one channel until it is lost or ctx has ended and what was held is finished. It always says why it
+// ended.
+func (c *Conn) session(ctx context.Context, conn *amqp.Connection, k Consumer, log *zap.Logger) error {
+	const tag = "pgo" // unique within its channel, which is ours alone
+	var deliveries <-chan amqp.Delivery
+	ch, err := openChannel(ctx, conn, func(ch *amqp.Channel) (err error) {
+		if err = ch.Qos(k.Prefetch, 0, false); err == nil {
+			deliveries, err = ch.Consume(k.Queue, tag, false, false, false, false, nil)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("consume %s: %w", k.Queue, err)
+	}
+	// Whatever is not acknowledged goes back to the queue with the channel.
+	defer closeWithin(ch, time.Second)
+	closed := ch.NotifyClose(make(chan *amqp.Error, 1))
+	log.Info("consuming")
+
+	// Handlers outlive ctx by StopTimeout.
+	work, abandon := context.WithCancel(context.WithoutCancel(ctx))
+	defer abandon()
+	var workers sync.WaitGroup
+	for range k.Workers {
+		workers.Go(func() {
+			for d := range deliveries {
+				if ch.IsClosed() || work.Err() != nil {
+					continue // not ours any more: the broker gives it to someone else
+				}
+				c.handle(work, ch, k, d, log)
+			}
+		})
+	}
+	finished := make(chan struct{})
+	go func() {
+		workers.Wait()
+		close(finished)
+	}()
+
+	select {
+	case <-finished:
+		select {
+		case err, ok := <-closed:
+			if ok && err != nil {
+				return err
+			}
+		default: // the channel lives: the queue was deleted
+		}
+		return errors.New("the broker ended the subscription")
+	case <-ctx.Done():
+	}
+
+	// Taking no more; the library closes deliveries after those that are already here.
+	go func() { _ = ch.Cancel(tag, false) }()
+	deadline := time.NewTimer(k.StopTimeout)
+	defer deadline.Stop()
+	select {
+	case <-finished:
+		return ctx.Err()
+	case <-deadline.C:
+	}
+	abandon()
+	log.Warn("stopped before everything held was finished; the rest goes back to the queue")
+	// A moment for handlers to see that their ctx has ended. One that does not look is left alone.
+	deadline.Reset(time.Second)
+	select {
+	case <-finished:
+	case <-deadline.C:
+	}
+	return ctx.Err()
+}
+
+// handle runs the handler on one delivery and settles it.
+func (c *Conn) handle(ctx context.Context, ch *amqp.Channel, k Consumer, d amqp.Delivery, log *zap.Logger) {
+	e, err := event.Parse(d.Body)
+	if err != nil {
+		c.fail(ctx, ch, k, d, Permanent(err), log)
+		return
+	}
+	log = log.With(zap.String("event_id", e.ID), zap.String("event_type", e.Type))
+	err = call(traced(ctx, e, d), k, Delivery{Event: e, Queue: k.Queue, Attempt: attemptsOf(d) + 1})
+	switch {
+	case err == nil:
+		acknowledge(d, log)
+	case ctx.Err() != nil:
+		// Stopped half-way, which is nobody's failure: unacknowledged, it comes again.
+	default:
+		c.fail(ctx, ch, k, d, err, log)
+	}
+}
+
+// traced returns ctx with the trace in which the event happened or, where the event names none, was published.
+func traced(ctx context.Context, e event.Event, d amqp.Delivery) context.Context {
+	if e.TraceParent == "" {
+		e.TraceParent, _ = d.Headers["traceparent"].(string)
+	}
+	return e.Context(ctx)
+}
+
+func call(ctx context.Context, k Consumer, d Delivery) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, k.HandlerTimeout)
+	defer cancel()
+	defer func() {
+		if v := recover(); v != nil {
+			err = panicked{v, debug.Stack()}
+		}
+	}()
+	return k.Handler(ctx, d)
+}
+
+// acknowledge tells the broker to forget d. When that does not get through, d comes again.
+func acknowledge(d amqp.Delivery, log *zap.Logger) {
+	if err := d.Ack(false); err != nil {
+		log.Info("could not acknowledge an event, it will come again", zap.Error(err))
+	}
+}
+
+// closeWithin closes ch but does not wait longer than d for a broker that does not answer.
+func closeWithin(ch *amqp.Channel, d time.Duration) {
+	done := make(chan struct{})
+	go func() {
+		_ = ch.Close()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(d):
+	}
+}

@@ -1,0 +1,183 @@
+package mq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+)
+
+// Topology is what a service consumes. Services print it as JSON; who may configure the broker declares it.
+type Topology struct {
+	Queues []Queue `json:"queues"`
+}
+
+// Queue is one consumer group's queue. Its name begins with the service's name and a dot, since that is what the service's
+// account may read: task.events.
+type Queue struct {
+	Name     string   `json:"name"`
+	Bindings []string `json:"bindings"` // topics of EventsExchange: school.*.v1, user.deleted.v1
+}
+
+// DeliveryLimit is how often the broker itself gives out a message whose consumer died or lost its connection over it,
+// before it moves it to the dead letters. It is the stop for events that kill the process; failures that a handler
+// returns are counted by HeaderAttempt and do not come near it.
+const DeliveryLimit = 20
+
+// deadDeliveryLimit keeps dead letters that are looked at and put back from vanishing: RabbitMQ 4 drops a message of a queue
+// without a limit of its own after 20 times, and 3.10 knows no word for "no limit".
+const deadDeliveryLimit = 1_000_000
+
+// DeclareError says which part of the topology could not be declared. Where the broker has it with other properties, Err is
+// its answer, which names the property and both values.
+type DeclareError struct {
+	Kind string // exchange, queue or binding
+	Name string
+	Err  error
+}
+
+func (e *DeclareError) Error() string {
+	var a *amqp.Error
+	if errors.As(e.Err, &a) && a.Code == amqp.PreconditionFailed {
+		return fmt.Sprintf("%s %s exists with other properties; delete it or keep the old ones: %s", e.Kind, e.Name, a.Reason)
+	}
+	return fmt.Sprintf("declare %s %s: %v", e.Kind, e.Name, e.Err)
+}
+
+func (e *DeclareError) Unwrap() error { return e.Err }
+
+// Declare makes the exchanges, the retry queues for cfg.RetryDelays and, for each queue of the topologies, the queue, its
+// bindings and its dead-letter queue. What exists with the same properties stays as it is, with its messages. Bindings are
+// only ever added. It connects once and does not wait for a broker that is away.
+// Errors: *DeclareError; an error of connecting; an error about the topology itself, before anything is declared.
+func Declare(ctx context.Context, cfg Config, topologies ...Topology) error {
+	cfg = cfg.withDefaults()
+	queues, err := merge(topologies)
+	if err != nil {
+		return err
+	}
+	conn, err := dial(ctx, cfg, "topology")
+	if err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = conn.CloseDeadline(time.Now()) })
+	defer func() {
+		if stop() {
+			_ = conn.CloseDeadline(time.Now().Add(time.Second))
+		}
+	}()
+	ch, err := openChannel(ctx, conn, func(*amqp.Channel) error { return nil })
+	if err != nil {
+		return err
+	}
+	d := declarer{ch: ch}
+	d.shared(cfg.RetryDelays)
+	for _, q := range queues {
+		d.queue(q)
+	}
+	if d.err != nil && ctx.Err() != nil {
+		return fmt.Errorf("declare the topology: %w", ctx.Err())
+	}
+	return d.err
+}
+
+// merge joins queues that are named more than once and refuses what could not work.
+func merge(topologies []Topology) ([]Queue, error) {
+	var all []Queue
+	for _, t := range topologies {
+		for _, q := range t.Queues {
+			service, rest, _ := strings.Cut(q.Name, ".")
+			switch {
+			case service == "" || rest == "":
+				return nil, fmt.Errorf("queue %q: want a name like service.purpose", q.Name)
+			case service == "pgo" || service == "amq":
+				return nil, fmt.Errorf("queue %q: names that begin with %s. are taken", q.Name, service)
+			case len(q.Name) > 200:
+				return nil, fmt.Errorf("queue %.40q...: the name has %d bytes, at most 200", q.Name, len(q.Name))
+			case strings.HasSuffix(q.Name, ".dead"):
+				return nil, fmt.Errorf("queue %q: names that end with .dead are taken by dead letters", q.Name)
+			case len(q.Bindings) == 0 || slices.Contains(q.Bindings, ""):
+				return nil, fmt.Errorf("queue %q: want at least one binding and none that is empty", q.Name)
+			}
+			if i := slices.IndexFunc(all, func(o Queue) bool { return o.Name == q.Name }); i >= 0 {
+				all[i].Bindings = slices.Concat(all[i].Bindings, q.Bindings)
+				continue
+			}
+			all = append(all, q)
+		}
+	}
+	return all, nil
+}
+
+// declarer keeps the first error; with it the broker has closed the channel, so what follows is left out.
+type declarer struct {
+	ch  *amqp.Channel
+	err error
+}
+
+func (d *declarer) shared(delays []time.Duration) {
+	d.exchange(EventsExchange, amqp.ExchangeTopic)
+	d.exchange(RequeueExchange, amqp.ExchangeDirect)
+	d.exchange(DeadExchange, amqp.ExchangeDirect)
+	for _, delay := range delays {
+		name := retryName(delay)
+		d.exchange(name, amqp.ExchangeFanout) // all to the one queue; the routing key stays the name of the queue to go back to
+		d.quorum(name, amqp.Table{
+			"x-message-ttl":          delay.Milliseconds(),
+			"x-dead-letter-exchange": RequeueExchange,
+		})
+		d.bind(name, "", name)
+	}
+}
+
+func (d *declarer) queue(q Queue) {
+	dead := q.Name + ".dead"
+	d.quorum(dead, amqp.Table{"x-delivery-limit": int64(deadDeliveryLimit)})
+	d.bind(dead, q.Name, DeadExchange)
+	d.quorum(q.Name, amqp.Table{
+		"x-delivery-limit":          int64(DeliveryLimit),
+		"x-dead-letter-exchange":    DeadExchange,
+		"x-dead-letter-routing-key": q.Name,
+	})
+	d.bind(q.Name, q.Name, RequeueExchange)
+	for _, topic := range q.Bindings {
+		d.bind(q.Name, topic, EventsExchange)
+	}
+}
+
+func (d *declarer) exchange(name, kind string) {
+	d.try("exchange", name, func() error { return d.ch.ExchangeDeclare(name, kind, true, false, false, false, nil) })
+}
+
+// quorum declares a quorum queue. Where it dead-letters, the broker keeps each message until the target has confirmed it
+// (at-least-once needs reject-publish, which without a length limit rejects nothing).
+func (d *declarer) quorum(name string, args amqp.Table) {
+	args["x-queue-type"] = "quorum"
+	if _, deadLetters := args["x-dead-letter-exchange"]; deadLetters {
+		args["x-dead-letter-strategy"] = "at-least-once"
+		args["x-overflow"] = "reject-publish"
+	}
+	d.try("queue", name, func() error {
+		_, err := d.ch.QueueDeclare(name, true, false, false, false, args)
+		return err
+	})
+}
+
+func (d *declarer) bind(queue, key, exchange string) {
+	d.try("binding", fmt.Sprintf("%s -> %s (%s)", exchange, queue, key), func() error {
+		return d.ch.QueueBind(queue, key, exchange, false, nil)
+	})
+}
+
+func (d *declarer) try(kind, name string, f func() error) {
+	if d.err != nil {
+		return
+	}
+	if err := f(); err != nil {
+		d.err = &DeclareError{Kind: kind, Name: name, Err: err}
+	}
+}

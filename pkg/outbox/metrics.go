@@ -1,0 +1,44 @@
+package outbox
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// backlog collects what waits in the outbox, asked of the database at each scrape.
+type backlog struct {
+	db              *sql.DB
+	pending, oldest *prometheus.Desc
+}
+
+func newBacklog(db *sql.DB) *backlog {
+	return &backlog{
+		db:      db,
+		pending: prometheus.NewDesc("pgo_outbox_pending", "Events that wait to be published.", nil, nil),
+		oldest: prometheus.NewDesc("pgo_outbox_oldest_pending_seconds",
+			"Age of the oldest event that waits to be published; 0 when none does.", nil, nil),
+	}
+}
+
+func (b *backlog) Describe(ch chan<- *prometheus.Desc) {
+	ch <- b.pending
+	ch <- b.oldest
+}
+
+// Collect leaves the two out while the database does not answer in 2 seconds: an error would take the whole page of metrics
+// with it, just when it is needed.
+func (b *backlog) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	var pending, micros float64
+	err := b.db.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(TIMESTAMPDIFF(MICROSECOND, MIN(created_at), UTC_TIMESTAMP(6)), 0)
+		FROM pgo_outbox WHERE published_at IS NULL`).Scan(&pending, &micros)
+	if err != nil {
+		return
+	}
+	ch <- prometheus.MustNewConstMetric(b.pending, prometheus.GaugeValue, pending)
+	ch <- prometheus.MustNewConstMetric(b.oldest, prometheus.GaugeValue, max(micros, 0)/1e6)
+}

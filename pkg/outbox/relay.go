@@ -1,0 +1,267 @@
+package outbox
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"pgo/pkg/mq"
+)
+
+// Publisher is *mq.Conn: one result for each message, nil once the broker has confirmed it.
+type Publisher interface {
+	Publish(ctx context.Context, batch []mq.Publishing) []error
+}
+
+// Options of a Relay. Zero values mean the defaults.
+type Options struct {
+	Batch     int           // events read at a time; default 200
+	Poll      time.Duration // how long an event waits at most without Notify, and a standby before it tries to take over; default 1s
+	Retention time.Duration // how long published events are kept for a look at what was sent; default 24h
+	Prune     time.Duration // how often older ones are deleted, up to 500 at a time; default 10s
+
+	// MinBackoff and MaxBackoff bound the pause after a failure. Defaults 100ms and 5s.
+	MinBackoff, MaxBackoff time.Duration
+}
+
+func (o Options) withDefaults() Options {
+	if o.Batch == 0 {
+		o.Batch = 200
+	}
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{
+		{&o.Poll, time.Second},
+		{&o.Retention, 24 * time.Hour},
+		{&o.Prune, 10 * time.Second},
+		{&o.MinBackoff, 100 * time.Millisecond},
+		{&o.MaxBackoff, 5 * time.Second},
+	} {
+		if *d.field == 0 {
+			*d.field = d.value
+		}
+	}
+	return o
+}
+
+// Relay publishes the outbox of one database. Every instance of a service runs one; the one that holds the lock works, the
+// others stand by.
+type Relay struct {
+	db        *sql.DB
+	pub       Publisher
+	log       *zap.Logger
+	opts      Options
+	wake      chan struct{}
+	published prometheus.Counter
+}
+
+// NewRelay makes a relay and registers its metrics with reg: pgo_outbox_pending, pgo_outbox_oldest_pending_seconds (both
+// asked of the database when scraped, the same from every instance, missing while it does not answer) and
+// pgo_outbox_published_total (of this instance). It fails when reg has them already.
+func NewRelay(db *sql.DB, pub Publisher, log *zap.Logger, reg prometheus.Registerer, opts Options) (*Relay, error) {
+	r := &Relay{
+		db: db, pub: pub, log: log, opts: opts.withDefaults(),
+		wake: make(chan struct{}, 1),
+		published: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "pgo_outbox_published_total", Help: "Events that this instance has published and the broker has confirmed.",
+		}),
+	}
+	for _, c := range []prometheus.Collector{r.published, newBacklog(db)} {
+		if err := reg.Register(c); err != nil {
+			return nil, fmt.Errorf("register the outbox's metrics: %w", err)
+		}
+	}
+	return r, nil
+}
+
+// Notify tells the relay that there is something new. It never blocks and may be called by anyone at any time.
+func (r *Relay) Notify() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run relays until ctx ends. It needs nothing to be up when it starts.
+func (r *Relay) Run(ctx context.Context) {
+	pause := &backoff.ExponentialBackOff{
+		InitialInterval: r.opts.MinBackoff, MaxInterval: r.opts.MaxBackoff, Multiplier: 2, RandomizationFactor: 0.25,
+	}
+	failure := ""
+	for ctx.Err() == nil {
+		since := time.Now()
+		err := r.lead(ctx)
+		if time.Since(since) > r.opts.MaxBackoff {
+			pause.Reset()
+		}
+		switch {
+		case ctx.Err() != nil:
+		case errors.Is(err, errStandby):
+			pause.Reset()
+			_ = sleep(ctx, r.opts.Poll)
+		default:
+			if err.Error() != failure { // say it once, not at every attempt
+				r.log.Warn("the outbox relay has no database, trying on", zap.Error(err))
+			}
+			failure = err.Error()
+			_ = sleep(ctx, pause.NextBackOff())
+			continue
+		}
+		failure = ""
+	}
+}
+
+var errStandby = errors.New("another relay is at work")
+
+// lead takes the lock and relays until ctx ends or the connection that holds the lock fails. The connection is pinned, and
+// everything that the relay reads and writes goes over it: when the server has ended it, and so given the lock away, the next
+// statement fails.
+func (r *Relay) lead(ctx context.Context) error {
+	conn, err := r.db.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	defer func() { _ = conn.Close() }()
+	t := table{conn: conn}
+	if err := t.lock(ctx); err != nil {
+		return err
+	}
+	defer t.unlock()
+	r.log.Info("the outbox relay is at work")
+	return r.relay(ctx, t)
+}
+
+func (r *Relay) relay(ctx context.Context, t table) error {
+	pause := &backoff.ExponentialBackOff{
+		InitialInterval: r.opts.MinBackoff, MaxInterval: r.opts.MaxBackoff, Multiplier: 2, RandomizationFactor: 0.25,
+	}
+	failure := ""
+	var pruned time.Time
+	for {
+		failed, err := r.pass(ctx, t)
+		if err != nil {
+			return err
+		}
+		if time.Since(pruned) >= r.opts.Prune {
+			if err := t.prune(ctx, r.opts.Retention); err != nil {
+				return err
+			}
+			pruned = time.Now()
+		}
+		switch {
+		case failed != nil:
+			if failed.Error() != failure {
+				r.log.Warn("events could not be published, trying on", zap.Error(failed))
+			}
+			failure = failed.Error()
+			err = sleep(ctx, pause.NextBackOff())
+		default:
+			if failure != "" {
+				r.log.Info("events are published again")
+			}
+			failure = ""
+			pause.Reset()
+			err = r.wait(ctx)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// maxStuck is how many subjects may fail before a pass gives up: then it is not the events, the broker is away.
+const maxStuck = 100
+
+// pass publishes all that is pending, batch by batch. A subject whose event fails is left out for the rest of the pass, so
+// that it holds up no other however much of it there is. failed is the first such failure, err one of the database.
+func (r *Relay) pass(ctx context.Context, t table) (failed, err error) {
+	stuck := map[string]bool{}
+	for {
+		if err := t.stillLocked(ctx); err != nil {
+			return failed, err
+		}
+		rows, err := t.pending(ctx, r.opts.Batch, stuck)
+		if err != nil {
+			return failed, err
+		}
+		f, err := r.publish(ctx, t, rows, stuck)
+		if failed == nil {
+			failed = f
+		}
+		if err != nil || len(rows) < r.opts.Batch || len(stuck) > maxStuck {
+			return failed, err
+		}
+	}
+}
+
+// publish sends rows in rounds, each with the first unsent event of each subject, so that no event is on its way before the
+// one before it is confirmed. It adds the subjects whose events failed to stuck.
+func (r *Relay) publish(ctx context.Context, t table, rows []row, stuck map[string]bool) (failed, err error) {
+	for len(rows) > 0 {
+		var round, later []row
+		taken := map[string]bool{}
+		for _, e := range rows {
+			switch {
+			case stuck[e.subject]:
+			case taken[e.subject]:
+				later = append(later, e)
+			default:
+				taken[e.subject] = true
+				round = append(round, e)
+			}
+		}
+		batch := make([]mq.Publishing, len(round))
+		for i, e := range round {
+			batch[i] = mq.Publishing{RoutingKey: e.typ, MessageID: e.eventID, Body: e.envelope}
+		}
+		var done []any
+		for i, err := range r.pub.Publish(ctx, batch) {
+			if err == nil {
+				done = append(done, round[i].id)
+				continue
+			}
+			stuck[round[i].subject] = true
+			if failed == nil {
+				failed = fmt.Errorf("publish event %s: %w", round[i].typ, err)
+			}
+		}
+		if err := t.mark(ctx, done); err != nil {
+			return failed, err
+		}
+		r.published.Add(float64(len(done)))
+		rows = later
+	}
+	return failed, nil
+}
+
+// wait returns when there may be something new.
+func (r *Relay) wait(ctx context.Context) error {
+	t := time.NewTimer(r.opts.Poll)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-r.wake:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

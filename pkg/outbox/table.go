@@ -1,0 +1,180 @@
+package outbox
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"database/sql/driver"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// table is the outbox as the relay sees it: on one connection, which holds the lock.
+type table struct {
+	conn *sql.Conn
+	name string // of the lock
+}
+
+// patience bounds a statement of the relay, so that a database behind a dead network is given up.
+const patience = 30 * time.Second
+
+type row struct {
+	id       uint64
+	eventID  string
+	typ      string
+	subject  string
+	envelope []byte
+}
+
+// lock takes the relay's lock for this connection or returns errStandby. Locks of GET_LOCK belong to the whole server, so
+// the database's name is in it.
+func (t *table) lock(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	var db string
+	if err := t.conn.QueryRowContext(ctx, `SELECT DATABASE()`).Scan(&db); err != nil {
+		return fmt.Errorf("ask for the database's name: %w", err)
+	}
+	t.name = lockName(db)
+	var got sql.NullInt64 // NULL: the server could not
+	if err := t.conn.QueryRowContext(ctx, `SELECT GET_LOCK(?, 0)`, t.name).Scan(&got); err != nil {
+		return fmt.Errorf("take the lock %s: %w", t.name, err)
+	}
+	if got.Int64 != 1 {
+		return errStandby
+	}
+	return nil
+}
+
+// lockName fits the 64 characters that MySQL allows.
+func lockName(db string) string {
+	name := "pgo_outbox." + db
+	if len(name) > 64 {
+		sum := sha256.Sum256([]byte(db))
+		return "pgo_outbox." + hex.EncodeToString(sum[:])[:32]
+	}
+	return name
+}
+
+// unlock gives the lock to the next relay when this one stops in good order. Else the end of the connection does.
+func (t *table) unlock() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	var released sql.NullInt64
+	if err := t.conn.QueryRowContext(ctx, `SELECT RELEASE_LOCK(?)`, t.name).Scan(&released); err != nil {
+		// Back in the pool the connection would keep the lock for nobody: end it.
+		_ = t.conn.Raw(func(any) error { return driver.ErrBadConn })
+	}
+}
+
+func (t *table) stillLocked(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	var mine sql.NullBool
+	if err := t.conn.QueryRowContext(ctx, `SELECT IS_USED_LOCK(?) = CONNECTION_ID()`, t.name).Scan(&mine); err != nil {
+		return fmt.Errorf("look at the lock %s: %w", t.name, err)
+	}
+	if !mine.Bool {
+		return errors.New("the lock " + t.name + " is lost")
+	}
+	return nil
+}
+
+// pending returns the oldest events that are not published, except those of some subjects. Ids are given out before the commit, so one with a lower id may
+// appear later: each call looks from the beginning. The index is said because the server may else walk the primary key
+// through all that was published.
+func (t *table) pending(ctx context.Context, limit int, without map[string]bool) ([]row, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	query, args := `SELECT id, event_id, type, subject, envelope FROM pgo_outbox FORCE INDEX (pgo_outbox_pending) WHERE published_at IS NULL`, []any{}
+	if len(without) > 0 {
+		query += ` AND subject NOT IN (?` + strings.Repeat(", ?", len(without)-1) + `)`
+		for subject := range without {
+			args = append(args, subject)
+		}
+	}
+	rows, err := t.conn.QueryContext(ctx, query+` ORDER BY id LIMIT ?`, append(args, limit)...)
+	if err != nil {
+		return nil, fmt.Errorf("read the outbox: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	var all []row
+	for rows.Next() {
+		var e row
+		if err := rows.Scan(&e.id, &e.eventID, &e.typ, &e.subject, &e.envelope); err != nil {
+			return nil, fmt.Errorf("read the outbox: %w", err)
+		}
+		all = append(all, e)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read the outbox: %w", err)
+	}
+	return all, nil
+}
+
+// mark records that the events with these ids were published.
+func (t *table) mark(ctx context.Context, ids []any) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	// What the broker has is worth recording also while the relay stops: it saves a duplicate.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	// The index is said because the server may else scan a small table, and wait for rows that are not committed yet.
+	if _, err := t.conn.ExecContext(ctx, `UPDATE pgo_outbox FORCE INDEX (PRIMARY) SET published_at = UTC_TIMESTAMP(6) WHERE id IN (?`+strings.Repeat(", ?", len(ids)-1)+`)`, ids...); err != nil {
+		return fmt.Errorf("mark events as published: %w", err)
+	}
+	return nil
+}
+
+// pruneBatch bounds how many rows prune deletes at a time.
+const pruneBatch = 500
+
+// prune deletes one batch of the events that were published longer ago than keep. It finds them first and deletes them one by
+// one: any DELETE of many rows may become a scan, which waits for transactions that append.
+func (t *table) prune(ctx context.Context, keep time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	ids, err := t.older(ctx, keep)
+	if err != nil {
+		return fmt.Errorf("find old events: %w", err)
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	tx, err := t.conn.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("delete old events: %w", err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	for _, id := range ids {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM pgo_outbox WHERE id = ?`, id); err != nil {
+			return fmt.Errorf("delete old events: %w", err)
+		}
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("delete old events: %w", err)
+	}
+	return nil
+}
+
+func (t *table) older(ctx context.Context, keep time.Duration) ([]uint64, error) {
+	rows, err := t.conn.QueryContext(ctx, `SELECT id FROM pgo_outbox FORCE INDEX (pgo_outbox_pending)
+		WHERE published_at < UTC_TIMESTAMP(6) - INTERVAL ? MICROSECOND ORDER BY published_at LIMIT ?`, keep.Microseconds(), pruneBatch)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	var ids []uint64
+	for rows.Next() {
+		var id uint64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	return ids, rows.Err()
+}

@@ -1,0 +1,63 @@
+package testkit
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/Shopify/toxiproxy/v2"
+	"github.com/rs/zerolog"
+)
+
+// Link is a TCP proxy in front of a server, which a test cuts or slows down. Its methods must not be called at the
+// same time.
+type Link struct {
+	t     testing.TB
+	proxy *toxiproxy.Proxy
+	addr  string
+}
+
+// Proxy opens a link to upstream (host:port) that ends with the test.
+func Proxy(t testing.TB, upstream string) *Link {
+	t.Helper()
+	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
+	l := &Link{t: t, proxy: toxiproxy.NewProxy(server, "link", "127.0.0.1:0", upstream)}
+	if err := l.proxy.Start(); err != nil {
+		t.Fatalf("open a link to %s: %v", upstream, err)
+	}
+	l.addr = l.proxy.Listen
+	t.Cleanup(l.proxy.Stop)
+	return l
+}
+
+// Addr is what clients connect to; it stays the same through Down and Up.
+func (l *Link) Addr() string { return l.addr }
+
+// Down cuts every connection and refuses new ones until Up.
+func (l *Link) Down() { l.proxy.Stop() }
+
+// Up lets connections through again.
+func (l *Link) Up() {
+	l.t.Helper()
+	if l.proxy.Enabled {
+		return
+	}
+	if err := l.proxy.Start(); err != nil {
+		l.t.Fatalf("open the link again: %v", err)
+	}
+}
+
+// Slow delays what the server answers by d; 0 ends that.
+func (l *Link) Slow(d time.Duration) {
+	l.t.Helper()
+	l.proxy.Toxics.ResetToxics(context.Background())
+	if d <= 0 {
+		return
+	}
+	toxic := fmt.Sprintf(`{"type":"latency","stream":"downstream","toxicity":1,"attributes":{"latency":%d}}`, d.Milliseconds())
+	if _, err := l.proxy.Toxics.AddToxicJson(strings.NewReader(toxic)); err != nil {
+		l.t.Fatalf("slow the link down: %v", err)
+	}
+}

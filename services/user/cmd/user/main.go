@@ -1,0 +1,32 @@
+// Command user is the User service.
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"pgo/pkg/command"
+	"pgo/services/user/events"
+	"pgo/services/user/migrations"
+	"pgo/services/user/openapi"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	os.Exit(run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
+}
+
+func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
+	root := command.New(command.Service{
+		Name: "user", Short: "The User service: people, their sessions, and who may do what with them",
+		Migrations: migrations.FS, Topology: events.Topology(), OpenAPI: openapi.JSON,
+		Check: func() error { _, err := load(environ); return err },
+		Serve: func(ctx context.Context) error { return serve(ctx, environ, stdout) },
+	})
+	root.AddCommand(adminCommand(environ))
+	return command.Run(ctx, root, args, stdout, stderr)
+}

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pgo/pkg/auth"
+	"pgo/pkg/buildinfo"
+	"pgo/pkg/cache"
+	"pgo/pkg/config"
+	"pgo/pkg/health"
+	"pgo/pkg/httpx"
+	"pgo/pkg/logging"
+	"pgo/pkg/metrics"
+	"pgo/pkg/migrate"
+	"pgo/pkg/mq"
+	"pgo/pkg/mysql"
+	"pgo/pkg/outbox"
+	"pgo/pkg/tracing"
+	"pgo/services/user"
+	"pgo/services/user/events"
+	"pgo/services/user/httpapi"
+	"pgo/services/user/mail"
+	"pgo/services/user/migrations"
+	"pgo/services/user/openapi"
+	"pgo/services/user/store"
+	"pgo/services/user/throttle"
+	"pgo/services/user/token"
+)
+
+const (
+	pruneEvery   = 10 * time.Minute
+	closeTimeout = 3 * time.Second // for sending the last spans and closing connections
+)
+
+// serve puts the service together and runs it until ctx ends.
+func serve(ctx context.Context, environ []string, stdout io.Writer) (err error) {
+	cfg, err := load(environ)
+	if err != nil {
+		return err
+	}
+	ms, err := migrate.Read(migrations.FS)
+	if err != nil {
+		return fmt.Errorf("read migrations: %w", err)
+	}
+	schema := migrate.Latest(ms)
+	build := buildinfo.Read(schema)
+	log, err := logging.New(stdout, cfg.Log, logging.Identity{Service: "user", Instance: instance(environ), Version: build.Version})
+	if err != nil {
+		return err
+	}
+	reg := metrics.NewRegistry(build)
+	live := config.NewLive(cfg, func() (Config, error) { return load(environ) }, reg)
+	live.OnChange(func(c Config) {
+		if err := log.SetLevel(c.Log.Level); err != nil {
+			log.Warn("log level", zap.Error(err))
+		}
+	})
+
+	tracer, stopTracing, err := tracing.New(ctx, cfg.Tracing, "user", build.Version)
+	if err != nil {
+		return err
+	}
+	defer closing(&err, stopTracing)
+	db, err := mysql.Open(cfg.MySQL, tracer, reg)
+	if err != nil {
+		return err
+	}
+	pool, err := db.DB()
+	if err != nil {
+		return fmt.Errorf("take the pool: %w", err)
+	}
+	defer closing(&err, func(context.Context) error { return pool.Close() })
+	cache.LogTo(log.Logger)
+	redis := cache.Open(cfg.Redis)
+	defer closing(&err, func(context.Context) error { return redis.Close() })
+	broker := mq.Connect(cfg.RabbitMQ.Config("user"), log.Logger)
+	defer closing(&err, broker.Close)
+
+	relay, err := outbox.NewRelay(pool, broker, log.Logger, reg, outbox.Options{})
+	if err != nil {
+		return err
+	}
+	keys, err := token.ParseKeys([]byte(cfg.Auth.SigningKey.Reveal()))
+	if err != nil {
+		return err
+	}
+	now := func() time.Time { return time.Now().UTC() }
+	issuer := &token.Issuer{Keys: keys, Issuer: cfg.Auth.Issuer, Audience: cfg.Auth.Audience, Lifetime: func() time.Duration { return live.Current().Auth.AccessTTL }, Now: now}
+	users := store.New(db, cache.New(redis, cfg.Redis, reg, log.Logger), "user", relay.Notify)
+	ended := auth.NewFollower(users, maxAccessTTL, reg, log.Logger)
+	verifier, err := auth.NewVerifier(cfg.Auth.Issuer, cfg.Auth.Audience, auth.StaticKeys(keys.Public()), ended, now)
+	if err != nil {
+		return err
+	}
+	hasher, err := user.NewHasher()
+	if err != nil {
+		return err
+	}
+	service := &user.Service{
+		Reader: users, Writer: users, Sessions: users, Lister: users,
+		Throttle: throttle.New(redis, cfg.Redis.Prefix, func() throttle.Limits { return live.Current().Login }, log.Logger),
+		Signer:   issuer, Ended: ended, Hasher: hasher, Now: now,
+		RefreshTTL: func() time.Duration { return live.Current().Auth.RefreshTTL },
+	}
+	mailer := &user.Mailer{Store: users, Postman: mail.Folder{Dir: cfg.Mail.Dir, From: cfg.Mail.From}, BaseURL: cfg.Mail.BaseURL, Now: now}
+
+	h := health.New(log.Logger)
+	h.Require("mysql", schemaCheck(pool, schema))
+	h.Require("sessions", ended.Synced)
+	h.Degrade("redis", cache.Ping(redis))
+	h.Degrade("rabbitmq", broker.Check)
+	engine, err := httpx.NewEngine(httpx.Options{Config: cfg.HTTP, Log: log.Logger, Tracer: tracer, Registry: reg, Health: h, OpenAPI: openapi.JSON})
+	if err != nil {
+		return err
+	}
+	httpapi.New(service, keys.JWKS()).Register(engine, verifier)
+
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	return httpx.Program{
+		Config: cfg.HTTP, Log: log.Logger, Health: h, Public: engine,
+		Admin: httpx.NewAdmin(reg, log, func() any { return live.Current() }),
+		Workers: []httpx.Worker{
+			{Name: "configuration", Run: func(ctx context.Context) error {
+				return live.Run(ctx, config.OptionsFrom("user", environ).Dir, hup, log.Logger)
+			}},
+			{Name: "outbox", Run: func(ctx context.Context) error { relay.Run(ctx); return nil }},
+			{Name: "ended sessions", Run: ended.Run},
+			{Name: "mailer", Run: func(ctx context.Context) error { return broker.Consume(ctx, events.MailConsumer(mailer)) }},
+			{Name: "prune", Run: func(ctx context.Context) error { return prune(ctx, users, log.Logger) }},
+		},
+	}.Run(ctx)
+}
+
+// schemaCheck is ready when MySQL answers with a schema that this code can bear.
+func schemaCheck(pool *sql.DB, schema int64) health.Check {
+	return func(ctx context.Context) error {
+		state, err := migrate.Current(ctx, pool)
+		if err != nil {
+			return err
+		}
+		return migrate.Compatible(state, schema)
+	}
+}
+
+func prune(ctx context.Context, users *store.Store, log *zap.Logger) error {
+	tick := time.NewTicker(pruneEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if err := users.Prune(ctx); err != nil && ctx.Err() == nil {
+			log.Warn("removing what is over", zap.Error(err))
+		}
+	}
+}
+
+// closing ends something that serve opened and joins its error to serve's.
+func closing(err *error, end func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	*err = errors.Join(*err, end(ctx))
+}
+
+// instance is the name of this process among those of the service: the manager's, else the process id.
+func instance(environ []string) string {
+	for _, kv := range environ {
+		if v, ok := strings.CutPrefix(kv, "PGO_INSTANCE="); ok && v != "" {
+			return v
+		}
+	}
+	return strconv.Itoa(os.Getpid())
+}

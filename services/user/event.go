@@ -1,0 +1,36 @@
+package user
+
+// Types of the events that this service publishes; the routing keys on the exchange. Their contract is
+// here, with the publisher: consumers decode structs of their own.
+const (
+	EventCreated       = "user.created.v1"
+	EventUpdated       = "user.updated.v1"
+	EventDisabled      = "user.disabled.v1"
+	EventDeleted       = "user.deleted.v1"
+	EventMailRequested = "user.mail_requested.v1"
+)
+
+// Event is something that happened to a user. Its data is the state after the change, never a secret.
+type Event struct {
+	Type string
+	Data any
+}
+
+// DeletedData is the data of user.deleted.v1. That of the created, updated and disabled events is User.
+type DeletedData struct {
+	ID string `json:"id"`
+}
+
+// MailRequestedData is the data of user.mail_requested.v1. The mailer makes the token when it sends, so
+// that none is ever in an event.
+type MailRequestedData struct {
+	UserID    string `json:"user_id"`
+	Purpose   string `json:"purpose"`
+	Reference string `json:"reference,omitempty"`
+}
+
+// Purposes of a mail.
+const (
+	PurposeVerify = "verify"
+	PurposeReset  = "reset"
+)

@@ -1,0 +1,89 @@
+// Package httpapi is the User service over HTTP.
+package httpapi
+
+import (
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"pgo/pkg/auth"
+	"pgo/pkg/etag"
+	"pgo/pkg/httpx"
+	"pgo/services/user"
+)
+
+// API answers the calls of the User service.
+//
+//	@title						User
+//	@version					1
+//	@description				People, their sessions, and who may do what with them. Errors are problems (RFC 9457) with a stable code.
+//	@BasePath					/api/v1
+//	@securityDefinitions.apikey	BearerAuth
+//	@in							header
+//	@name						Authorization
+//	@description				Type: Bearer, a space, and the access token that POST /auth/login gives.
+type API struct {
+	users *user.Service
+	jwks  []byte
+}
+
+// New returns the API. jwks is the key set that verifies its access tokens.
+func New(users *user.Service, jwks []byte) *API { return &API{users: users, jwks: jwks} }
+
+// Register adds the routes to e. Protected ones stand behind required.
+func (a *API) Register(e *gin.Engine, v *auth.Verifier) {
+	e.GET("/.well-known/jwks.json", a.keys)
+	api := e.Group("/api/v1")
+	api.GET("/.well-known/jwks.json", a.keys)
+	api.POST("/auth/register", httpx.Handle(a.register))
+	api.POST("/auth/login", httpx.Handle(a.login))
+	api.POST("/auth/refresh", httpx.Handle(a.refresh))
+	api.POST("/auth/email/verify", httpx.Handle(a.verifyEmail))
+	api.POST("/auth/password/forgot", httpx.Handle(a.forgotPassword))
+	api.POST("/auth/password/reset", httpx.Handle(a.resetPassword))
+
+	me := api.Group("", auth.Required(v))
+	me.POST("/auth/logout", httpx.Handle(a.logout))
+	me.GET("/auth/sessions", httpx.Handle(a.listSessions))
+	me.DELETE("/auth/sessions/:id", httpx.Handle(a.endSession))
+	me.POST("/auth/email/resend", httpx.Handle(a.resendVerification))
+	me.GET("/users/me", httpx.Handle(a.getMe))
+	me.PATCH("/users/me", httpx.Handle(a.patchMe))
+	me.DELETE("/users/me", httpx.Handle(a.deleteMe))
+	me.PUT("/users/me/password", httpx.Handle(a.changePassword))
+
+	admin := me.Group("", auth.RequireRole(user.RoleAdmin))
+	admin.GET("/users", httpx.Handle(a.listUsers))
+	admin.GET("/users/:id", httpx.Handle(a.getUser))
+	admin.PATCH("/users/:id", httpx.Handle(a.patchUser))
+	admin.DELETE("/users/:id", httpx.Handle(a.deleteUser))
+}
+
+// keys godoc
+//
+//	@Summary	The keys that verify access tokens
+//	@Tags		keys
+//	@Produce	json
+//	@Success	200	{object}	object	"a JSON Web Key Set (RFC 7517)"
+//	@Router		/.well-known/jwks.json [get]
+func (a *API) keys(c *gin.Context) {
+	c.Header("Cache-Control", "public, max-age=300")
+	c.Data(http.StatusOK, "application/jwk-set+json", a.jwks)
+}
+
+// writeUser answers with a user and its entity tag, or with 304 when the caller has it.
+func writeUser(c *gin.Context, status int, u user.User) {
+	c.Header("ETag", etag.Of(u.Version))
+	c.Header("Cache-Control", "private, no-cache")
+	if c.Request.Method == http.MethodGet && etag.NotModified(c.Request.Header, u.Version) {
+		c.Status(http.StatusNotModified)
+		return
+	}
+	c.JSON(status, u)
+}
+
+// noQuery refuses any query parameter, for calls that take none.
+func noQuery(c *gin.Context) error {
+	_, err := httpx.Query(c)
+	return err
+}

@@ -1,0 +1,198 @@
+package httpapi
+
+import (
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/gin-gonic/gin"
+
+	"pgo/pkg/auth"
+	"pgo/pkg/httpx"
+	"pgo/pkg/page"
+	"pgo/services/user"
+)
+
+// credentials is the body of a login.
+type credentials struct {
+	Email    string `json:"email" example:"ada@example.org"`
+	Password string `json:"password" example:"correct horse battery"`
+}
+
+// refreshRequest is the body of a refresh.
+type refreshRequest struct {
+	RefreshToken string `json:"refresh_token"`
+}
+
+// register godoc
+//
+//	@Summary	Sign up
+//	@Tags		auth
+//	@Accept		json
+//	@Produce	json
+//	@Param		body	body		user.Registration	true	"who signs up"
+//	@Success	201		{object}	user.User
+//	@Header		201		{string}	ETag	"the user's version"
+//	@Failure	409		{object}	problem.Body	"email_taken"
+//	@Failure	422		{object}	problem.Body	"validation_failed"
+//	@Router		/auth/register [post]
+func (a *API) register(c *gin.Context) error {
+	var body user.Registration
+	if err := read(c, &body); err != nil {
+		return err
+	}
+	u, err := a.users.Register(c.Request.Context(), body)
+	if err != nil {
+		return err
+	}
+	writeUser(c, http.StatusCreated, u)
+	return nil
+}
+
+// login godoc
+//
+//	@Summary	Sign in
+//	@Tags		auth
+//	@Accept		json
+//	@Produce	json
+//	@Param		body	body		credentials	true	"who signs in"
+//	@Success	200		{object}	user.Tokens
+//	@Failure	401		{object}	problem.Body	"invalid_credentials"
+//	@Failure	403		{object}	problem.Body	"user_disabled"
+//	@Failure	429		{object}	problem.Body	"too_many_attempts"
+//	@Header		429		{integer}	Retry-After	"seconds"
+//	@Router		/auth/login [post]
+func (a *API) login(c *gin.Context) error {
+	var body credentials
+	if err := read(c, &body); err != nil {
+		return err
+	}
+	t, err := a.users.Login(c.Request.Context(), body.Email, body.Password, client(c))
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, t)
+	return nil
+}
+
+// refresh godoc
+//
+//	@Summary		Get a new pair of tokens
+//	@Description	The old refresh token is spent. One that is used again ends its session.
+//	@Tags			auth
+//	@Accept			json
+//	@Produce		json
+//	@Param			body	body		refreshRequest	true	"the refresh token"
+//	@Success		200		{object}	user.Tokens
+//	@Failure		401		{object}	problem.Body	"invalid_refresh_token"
+//	@Router			/auth/refresh [post]
+func (a *API) refresh(c *gin.Context) error {
+	var body refreshRequest
+	if err := read(c, &body); err != nil {
+		return err
+	}
+	t, err := a.users.Refresh(c.Request.Context(), body.RefreshToken)
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, t)
+	return nil
+}
+
+// logout godoc
+//
+//	@Summary	Sign out
+//	@Tags		auth
+//	@Security	BearerAuth
+//	@Success	204
+//	@Failure	401	{object}	problem.Body	"unauthenticated"
+//	@Router		/auth/logout [post]
+func (a *API) logout(c *gin.Context) error {
+	if err := noQuery(c); err != nil {
+		return err
+	}
+	p := auth.From(c)
+	if err := a.users.EndSession(c.Request.Context(), p.UserID, p.SessionID); err != nil {
+		return err
+	}
+	c.Status(http.StatusNoContent)
+	return nil
+}
+
+// listSessions godoc
+//
+//	@Summary	List one's open sessions
+//	@Tags		auth
+//	@Security	BearerAuth
+//	@Produce	json
+//	@Param		limit	query		int		false	"1 to 100, default 20"
+//	@Param		cursor	query		string	false	"next_cursor of the page before"
+//	@Success	200		{object}	page.Page[user.Session]
+//	@Failure	401		{object}	problem.Body	"unauthenticated"
+//	@Failure	422		{object}	problem.Body	"validation_failed"
+//	@Router		/auth/sessions [get]
+func (a *API) listSessions(c *gin.Context) error {
+	q, err := httpx.Query(c, "limit", "cursor")
+	if err != nil {
+		return err
+	}
+	p, err := page.Parse[user.ListKey](q.Get("limit"), q.Get("cursor"))
+	if err != nil {
+		return err
+	}
+	who := auth.From(c)
+	list, err := a.users.ListSessions(c.Request.Context(), who.UserID, who.SessionID, p)
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, list)
+	return nil
+}
+
+// endSession godoc
+//
+//	@Summary	End one of one's sessions
+//	@Tags		auth
+//	@Security	BearerAuth
+//	@Param		id	path	string	true	"session id"
+//	@Success	204
+//	@Failure	401	{object}	problem.Body	"unauthenticated"
+//	@Failure	404	{object}	problem.Body	"not_found"
+//	@Router		/auth/sessions/{id} [delete]
+func (a *API) endSession(c *gin.Context) error {
+	id, err := pathID(c)
+	if err != nil {
+		return err
+	}
+	if err := a.users.EndSession(c.Request.Context(), auth.From(c).UserID, id); err != nil {
+		return err
+	}
+	c.Status(http.StatusNoContent)
+	return nil
+}
+
+// read reads the body of a call that takes no query.
+func read(c *gin.Context, dst any) error {
+	if err := noQuery(c); err != nil {
+		return err
+	}
+	return httpx.ReadJSON(c, dst)
+}
+
+// pathID returns the path's id of a call that takes no query.
+func pathID(c *gin.Context) (string, error) {
+	if err := noQuery(c); err != nil {
+		return "", err
+	}
+	return httpx.ID(c, "id")
+}
+
+const maxUserAgent = 255 // characters that are stored
+
+func client(c *gin.Context) user.Client {
+	agent := strings.ToValidUTF8(c.Request.UserAgent(), "?")
+	if utf8.RuneCountInString(agent) > maxUserAgent {
+		agent = string([]rune(agent)[:maxUserAgent])
+	}
+	return user.Client{IP: c.ClientIP(), UserAgent: agent}
+}

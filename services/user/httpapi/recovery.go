@@ -1,0 +1,111 @@
+package httpapi
+
+import (
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"pgo/pkg/auth"
+)
+
+// tokenRequest is the body of a verification.
+type tokenRequest struct {
+	Token string `json:"token"`
+}
+
+// emailRequest is the body of a call for a reset mail.
+type emailRequest struct {
+	Email string `json:"email" example:"ada@example.org"`
+}
+
+// resetRequest is the body of a reset.
+type resetRequest struct {
+	Token    string `json:"token"`
+	Password string `json:"password" minLength:"10" maxLength:"128"`
+}
+
+// verifyEmail godoc
+//
+//	@Summary	Verify an e-mail address
+//	@Tags		auth
+//	@Accept		json
+//	@Param		body	body	tokenRequest	true	"the token that came by mail"
+//	@Success	204
+//	@Failure	410	{object}	problem.Body	"token_expired"
+//	@Router		/auth/email/verify [post]
+func (a *API) verifyEmail(c *gin.Context) error {
+	var body tokenRequest
+	if err := read(c, &body); err != nil {
+		return err
+	}
+	if err := a.users.VerifyEmail(c.Request.Context(), body.Token); err != nil {
+		return err
+	}
+	c.Status(http.StatusNoContent)
+	return nil
+}
+
+// resendVerification godoc
+//
+//	@Summary		Send the verification mail again
+//	@Description	Nothing is sent when the address is verified already.
+//	@Tags			auth
+//	@Security		BearerAuth
+//	@Success		202
+//	@Failure		401	{object}	problem.Body	"unauthenticated"
+//	@Router			/auth/email/resend [post]
+func (a *API) resendVerification(c *gin.Context) error {
+	if err := noQuery(c); err != nil {
+		return err
+	}
+	if err := a.users.ResendVerification(c.Request.Context(), auth.From(c).UserID); err != nil {
+		return err
+	}
+	c.Status(http.StatusAccepted)
+	return nil
+}
+
+// forgotPassword godoc
+//
+//	@Summary		Ask for a mail that resets the password
+//	@Description	The answer is the same whether there is such an account or not.
+//	@Tags			auth
+//	@Accept			json
+//	@Param			body	body	emailRequest	true	"whose password"
+//	@Success		202
+//	@Failure		422	{object}	problem.Body	"validation_failed"
+//	@Router			/auth/password/forgot [post]
+func (a *API) forgotPassword(c *gin.Context) error {
+	var body emailRequest
+	if err := read(c, &body); err != nil {
+		return err
+	}
+	if err := a.users.ForgotPassword(c.Request.Context(), body.Email); err != nil {
+		return err
+	}
+	c.Status(http.StatusAccepted)
+	return nil
+}
+
+// resetPassword godoc
+//
+//	@Summary		Set a new password with the token of a mail
+//	@Description	All sessions end.
+//	@Tags			auth
+//	@Accept			json
+//	@Param			body	body	resetRequest	true	"token and new password"
+//	@Success		204
+//	@Failure		410	{object}	problem.Body	"token_expired"
+//	@Failure		422	{object}	problem.Body	"validation_failed"
+//	@Router			/auth/password/reset [post]
+func (a *API) resetPassword(c *gin.Context) error {
+	var body resetRequest
+	if err := read(c, &body); err != nil {
+		return err
+	}
+	if err := a.users.ResetPassword(c.Request.Context(), body.Token, body.Password); err != nil {
+		return err
+	}
+	c.Status(http.StatusNoContent)
+	return nil
+}

@@ -1,0 +1,63 @@
+// Package mail delivers mails. Folder writes them to files, for development.
+package mail
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"mime"
+	"mime/quotedprintable"
+	netmail "net/mail"
+	"os"
+	"path/filepath"
+	"regexp"
+	"time"
+
+	"github.com/google/renameio/v2"
+
+	"pgo/services/user"
+)
+
+// Folder writes each mail to a file of its own that only this account can read. It implements user.Postman.
+type Folder struct {
+	Dir  string // made when it is not there
+	From string
+}
+
+// fileSafe is what an id must look like to be part of a file's name.
+var fileSafe = regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`)
+
+// Deliver implements user.Postman: one file, ID.eml, whole or not at all.
+func (f Folder) Deliver(_ context.Context, m user.Mail) error {
+	if !fileSafe.MatchString(m.ID) {
+		return fmt.Errorf("mail id %q cannot name a file", m.ID)
+	}
+	text, err := message(m, f.From)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(f.Dir, 0o700); err != nil {
+		return fmt.Errorf("make the mail folder: %w", err)
+	}
+	if err := renameio.WriteFile(filepath.Join(f.Dir, m.ID+".eml"), text, 0o600); err != nil {
+		return fmt.Errorf("write mail: %w", err)
+	}
+	return nil
+}
+
+// message returns the mail in Internet Message Format (RFC 5322).
+func message(m user.Mail, from string) ([]byte, error) {
+	var b bytes.Buffer
+	to := netmail.Address{Name: m.Name, Address: m.To} // String encodes what does not belong in a header
+	fmt.Fprintf(&b, "From: %s\r\nTo: %s\r\nSubject: %s\r\nDate: %s\r\nMessage-ID: <%s@pgo>\r\n", (&netmail.Address{Name: "pgo", Address: from}).String(), to.String(),
+		mime.QEncoding.Encode("utf-8", m.Subject), m.Date.Format(time.RFC1123Z), m.ID)
+	b.WriteString("MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n")
+	w := quotedprintable.NewWriter(&b)
+	if _, err := w.Write([]byte(m.Text)); err != nil {
+		return nil, fmt.Errorf("encode mail: %w", err)
+	}
+	if err := w.Close(); err != nil {
+		return nil, fmt.Errorf("encode mail: %w", err)
+	}
+	return b.Bytes(), nil
+}

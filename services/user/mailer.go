@@ -1,0 +1,79 @@
+package user
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Mail is a message to one person.
+type Mail struct {
+	ID      string // the event that asked for it: sending the same mail again replaces it
+	To      string
+	Name    string
+	Subject string
+	Text    string
+	Date    time.Time
+}
+
+// Postman delivers mails. Delivering one with the same ID again must not make two.
+type Postman interface {
+	Deliver(ctx context.Context, m Mail) error
+}
+
+// MailStore remembers which mails were asked for.
+type MailStore interface {
+	// Once calls send in a transaction that stores the token's hash for the user, unless the event was
+	// handled before or the user is no more; then it does nothing.
+	Once(ctx context.Context, eventID string, t MailToken, send func(User) error) error
+}
+
+// MailToken is what makes a mail's link good for one use.
+type MailToken struct {
+	Hash    Hash
+	UserID  string
+	Purpose string
+	Expires time.Time
+}
+
+// Lifetimes of the tokens in mails.
+const (
+	verifyTTL = 48 * time.Hour
+	resetTTL  = time.Hour
+)
+
+// Mailer writes the mails that events ask for. Safe for concurrent use.
+type Mailer struct {
+	Store   MailStore
+	Postman Postman
+	BaseURL string // where the API is for the person who reads the mail
+	Now     func() time.Time
+}
+
+// Send handles a user.mail_requested.v1 event, once. Purposes of other services are ignored.
+func (m *Mailer) Send(ctx context.Context, eventID string, req MailRequestedData) error {
+	var subject, text string
+	var ttl time.Duration
+	switch req.Purpose {
+	case PurposeVerify:
+		subject, ttl = "Confirm your e-mail address", verifyTTL
+		text = "to confirm your e-mail address, send this token to POST %s/api/v1/auth/email/verify within 48 hours:"
+	case PurposeReset:
+		subject, ttl = "Reset your password", resetTTL
+		text = "to set a new password, send this token with it to POST %s/api/v1/auth/password/reset within one hour:"
+	default:
+		return nil
+	}
+	token, hash := newToken()
+	now := m.Now()
+	return m.Store.Once(ctx, eventID, MailToken{Hash: hash, UserID: req.UserID, Purpose: req.Purpose, Expires: now.Add(ttl)}, func(u User) error {
+		err := m.Postman.Deliver(ctx, Mail{
+			ID: eventID, To: u.Email, Name: u.Name, Subject: subject, Date: now,
+			Text: fmt.Sprintf("Hello %s,\n\n"+text+"\n\n%s\n\nIf you did not ask for this, ignore this mail.\n", u.Name, m.BaseURL, token),
+		})
+		if err != nil {
+			return fmt.Errorf("deliver %s mail: %w", req.Purpose, err)
+		}
+		return nil
+	})
+}

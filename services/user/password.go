@@ -1,0 +1,125 @@
+package user
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	_ "embed" // for the list
+	"encoding/base64"
+	"fmt"
+	"runtime"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/crypto/argon2"
+
+	"pgo/pkg/problem"
+)
+
+// commonPasswords are the passwords of 10 and more characters among the most frequent in public leaks, in
+// lower case, one a line, sorted. Data of zxcvbn-ts (MIT licence, @zxcvbn-ts/language-common 4.1.3).
+//
+//go:embed common_passwords.txt
+var commonPasswords string
+
+const (
+	minPassword = 10 // characters
+	maxPassword = 128
+)
+
+// checkPassword returns what is wrong with a new password, under the field's name.
+func checkPassword(field, password string) []problem.Field {
+	n := utf8.RuneCountInString(password)
+	switch {
+	case n < minPassword || n > maxPassword || !utf8.ValidString(password):
+		return []problem.Field{{Field: field, Code: "invalid_length", Message: "must have 10 to 128 characters"}}
+	case strings.Contains("\n"+commonPasswords, "\n"+strings.ToLower(password)+"\n"):
+		return []problem.Field{{Field: field, Code: "common_password", Message: "is among the commonest passwords"}}
+	}
+	return nil
+}
+
+// Parameters of argon2id: the second choice of RFC 9106 scaled to what OWASP's password storage cheat sheet
+// asks for at least. A hash carries its own, so they can be raised.
+const (
+	argonMemory = 19 * 1024 // KiB
+	argonTime   = 2
+	argonLanes  = 1
+	saltSize    = 16
+	hashSize    = 32
+)
+
+// Hasher makes and checks password hashes (argon2id). Each costs 19 MiB and tens of milliseconds of a core,
+// so no more run at once than there are cores; the others wait. Safe for concurrent use.
+type Hasher struct {
+	slots chan struct{}
+	dummy string
+}
+
+// NewHasher returns a Hasher.
+func NewHasher() (*Hasher, error) {
+	h := &Hasher{slots: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	dummy, err := h.Hash(context.Background(), rand.Text())
+	if err != nil {
+		return nil, err
+	}
+	h.dummy = dummy
+	return h, nil
+}
+
+// Hash returns the password's hash in PHC string format. The error is the context's.
+func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
+	if err := h.enter(ctx); err != nil {
+		return "", err
+	}
+	defer h.leave()
+	salt := make([]byte, saltSize)
+	rand.Read(salt) //nolint:errcheck // never fails: see crypto/rand
+	key := argon2.IDKey([]byte(password), salt, argonTime, argonMemory, argonLanes, hashSize)
+	enc := base64.RawStdEncoding
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, argonMemory, argonTime, argonLanes, enc.EncodeToString(salt), enc.EncodeToString(key)), nil
+}
+
+// Verify reports whether password belongs to hash. An empty hash, of an account that does not exist, takes
+// the same time as a wrong password. The error is the context's, or says that the hash is not one of ours.
+func (h *Hasher) Verify(ctx context.Context, password, hash string) (bool, error) {
+	exists := hash != ""
+	if !exists {
+		hash = h.dummy
+	}
+	var version int
+	var memory, time uint32
+	var lanes uint8
+	parts := strings.Split(hash, "$")
+	if len(parts) != 6 || parts[1] != "argon2id" {
+		return false, fmt.Errorf("unknown password hash")
+	}
+	if _, err := fmt.Sscanf(parts[2]+" "+parts[3], "v=%d m=%d,t=%d,p=%d", &version, &memory, &time, &lanes); err != nil || version != argon2.Version {
+		return false, fmt.Errorf("unknown password hash parameters %q", parts[3])
+	}
+	salt, err := base64.RawStdEncoding.DecodeString(parts[4])
+	if err != nil {
+		return false, fmt.Errorf("read password salt: %w", err)
+	}
+	want, err := base64.RawStdEncoding.DecodeString(parts[5])
+	if err != nil || len(want) == 0 {
+		return false, fmt.Errorf("read password hash: %w", err)
+	}
+	if err := h.enter(ctx); err != nil {
+		return false, err
+	}
+	defer h.leave()
+	got := argon2.IDKey([]byte(password), salt, time, memory, lanes, uint32(len(want)))
+	return subtle.ConstantTimeCompare(got, want) == 1 && exists, nil
+}
+
+func (h *Hasher) enter(ctx context.Context) error {
+	select {
+	case h.slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait to hash a password: %w", ctx.Err())
+	}
+}
+
+func (h *Hasher) leave() { <-h.slots }

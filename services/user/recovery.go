@@ -1,0 +1,72 @@
+package user
+
+import (
+	"context"
+	"errors"
+
+	"pgo/pkg/problem"
+)
+
+// VerifyEmail takes the token of a verification mail. ErrTokenExpired.
+func (s *Service) VerifyEmail(ctx context.Context, token string) error {
+	_, _, err := s.Writer.Redeem(ctx, PurposeVerify, HashToken(token), func(a *Account) error {
+		a.verifyEmail(s.Now())
+		return nil
+	})
+	return err
+}
+
+// ResendVerification asks for another verification mail, unless the address is verified already.
+func (s *Service) ResendVerification(ctx context.Context, userID string) error {
+	_, err := s.change(ctx, userID, func(a *Account) error {
+		if !a.EmailVerified {
+			a.requestMail(PurposeVerify)
+		}
+		return nil
+	})
+	return err
+}
+
+// ForgotPassword asks for a mail that resets the password. For an address without an active account nothing
+// happens, and the caller is not told.
+func (s *Service) ForgotPassword(ctx context.Context, email string) error {
+	normal, ok := NormalizeEmail(email)
+	if !ok {
+		return problem.Invalid(emailField())
+	}
+	a, err := s.Reader.ByEmail(ctx, normal)
+	if err == nil {
+		_, err = s.change(ctx, a.ID, func(a *Account) error {
+			if a.Status == StatusActive {
+				a.requestMail(PurposeReset)
+			}
+			return nil
+		})
+	}
+	if errors.Is(err, problem.NotFound()) {
+		return nil
+	}
+	return err
+}
+
+// ResetPassword takes the token of a reset mail and ends all sessions. validation_failed, which does not
+// spend the token; ErrTokenExpired.
+func (s *Service) ResetPassword(ctx context.Context, token, password string) error {
+	if err := problem.Invalid(checkPassword("password", password)...); err != nil {
+		return err
+	}
+	hash, err := s.Hasher.Hash(ctx, password)
+	if err != nil {
+		return err
+	}
+	_, ended, err := s.Writer.Redeem(ctx, PurposeReset, HashToken(token), func(a *Account) error {
+		a.setPassword(hash, "", s.Now())
+		a.verifyEmail(s.Now()) // the token came by mail to this address
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	s.Ended.Add(ended...)
+	return nil
+}

@@ -1,0 +1,62 @@
+package user
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"pgo/pkg/problem"
+)
+
+// Registration is what a person gives to sign up.
+type Registration struct {
+	Email    string `json:"email" example:"ada@example.org"`
+	Password string `json:"password" minLength:"10" maxLength:"128" example:"correct horse battery"`
+	Name     string `json:"name" minLength:"1" maxLength:"100" example:"Ada Lovelace"`
+}
+
+// Register makes an account and asks for the mail that verifies its address. validation_failed, ErrEmailTaken.
+func (s *Service) Register(ctx context.Context, r Registration) (User, error) {
+	return s.create(ctx, r, User{Role: RoleUser}, true)
+}
+
+// CreateAdmin makes an account that may do everything. Its address counts as verified. Errors as Register.
+func (s *Service) CreateAdmin(ctx context.Context, r Registration) (User, error) {
+	return s.create(ctx, r, User{Role: RoleAdmin, EmailVerified: true}, false)
+}
+
+func (s *Service) create(ctx context.Context, r Registration, u User, verify bool) (User, error) {
+	var fields []problem.Field
+	var ok bool
+	if u.Email, ok = NormalizeEmail(r.Email); !ok {
+		fields = append(fields, emailField())
+	}
+	fields = append(fields, checkPassword("password", r.Password)...)
+	if u.Name, ok = NormalizeName(r.Name); !ok {
+		fields = append(fields, nameField())
+	}
+	if err := problem.Invalid(fields...); err != nil {
+		return User{}, err
+	}
+	hash, err := s.Hasher.Hash(ctx, r.Password)
+	if err != nil {
+		return User{}, err
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return User{}, fmt.Errorf("make user id: %w", err)
+	}
+	u.ID, u.Status, u.Version = id.String(), StatusActive, 1
+	u.CreatedAt = s.Now().Truncate(time.Microsecond)
+	u.UpdatedAt = u.CreatedAt
+	a := NewAccount(u, hash)
+	if verify {
+		a.requestMail(PurposeVerify)
+	}
+	if err := s.Writer.Create(ctx, a); err != nil {
+		return User{}, err
+	}
+	return u, nil
+}

@@ -1,0 +1,158 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"pgo/pkg/cache"
+	"pgo/pkg/mysql"
+	"pgo/services/user"
+)
+
+// Create implements user.Writer.
+func (s *Store) Create(ctx context.Context, a *user.Account) error {
+	err := mysql.InTx(ctx, s.db, func(tx *gorm.DB) error {
+		row := rowOf(a, int64(len(a.Events())))
+		if err := tx.Create(&row).Error; errors.Is(err, gorm.ErrDuplicatedKey) {
+			return user.ErrEmailTaken
+		} else if err != nil {
+			return fmt.Errorf("insert user: %w", err)
+		}
+		_, err := s.appendEvents(ctx, tx, a, 0)
+		return err
+	})
+	if err == nil {
+		s.appended()
+	}
+	return err
+}
+
+// Change implements user.Writer.
+func (s *Store) Change(ctx context.Context, id string, fn func(*user.Account) error) (user.User, []string, error) {
+	return s.change(ctx, func(tx *gorm.DB) (*user.Account, []string, error) { return s.changeIn(ctx, tx, id, fn) })
+}
+
+// Redeem implements user.Writer.
+func (s *Store) Redeem(ctx context.Context, purpose string, token user.Hash, fn func(*user.Account) error) (user.User, []string, error) {
+	return s.change(ctx, func(tx *gorm.DB) (*user.Account, []string, error) {
+		var t mailTokenRow
+		err := tx.Take(&t, "hash = ? AND purpose = ? AND expires_at > NOW(6)", token[:], purpose).Error
+		if errors.Is(err, gorm.ErrRecordNotFound) {
+			return nil, nil, user.ErrTokenExpired
+		} else if err != nil {
+			return nil, nil, fmt.Errorf("read mail token: %w", err)
+		}
+		return s.changeIn(ctx, tx, t.UserID, func(a *user.Account) error {
+			// Under the account's lock: of two who send the token at once, one finds it spent. The user's
+			// other tokens for the same end with it.
+			spent := tx.Where("user_id = ? AND purpose = ?", t.UserID, purpose).Delete(&mailTokenRow{})
+			if spent.Error != nil {
+				return fmt.Errorf("spend mail token: %w", spent.Error)
+			}
+			if spent.RowsAffected == 0 {
+				return user.ErrTokenExpired
+			}
+			return fn(a)
+		})
+	})
+}
+
+// change runs fn in a transaction and brings the cache up to date after its commit.
+func (s *Store) change(ctx context.Context, fn func(tx *gorm.DB) (*user.Account, []string, error)) (user.User, []string, error) {
+	var a *user.Account
+	var ended []string
+	err := mysql.InTx(ctx, s.db, func(tx *gorm.DB) error {
+		var err error
+		a, ended, err = fn(tx)
+		return err
+	})
+	if err != nil {
+		return user.User{}, nil, err
+	}
+	switch {
+	case a.Deleted():
+		s.cache.Delete(ctx, cacheKey(a.ID))
+	case a.Changed():
+		cache.Put(ctx, s.cache, cacheKey(a.ID), a.Version, a.User)
+	}
+	if len(a.Events()) > 0 {
+		s.appended()
+	}
+	return a.User, ended, nil
+}
+
+// changeIn locks the account, has fn change it and writes what fn did.
+func (s *Store) changeIn(ctx context.Context, tx *gorm.DB, id string, fn func(*user.Account) error) (*user.Account, []string, error) {
+	var row userRow
+	if err := tx.Clauses(clause.Locking{Strength: "UPDATE"}).Take(&row, "id = ?", id).Error; err != nil {
+		return nil, nil, found(err, "lock user")
+	}
+	a := row.account()
+	if err := fn(a); err != nil {
+		return nil, nil, err
+	}
+	if a.LosesAdmin(row.user()) {
+		if err := keepsAnAdmin(tx, id); err != nil {
+			return nil, nil, err
+		}
+	}
+	ended, err := endSessions(tx, id, a.EndSessions())
+	if err != nil {
+		return nil, nil, err
+	}
+	sequence, err := s.appendEvents(ctx, tx, a, row.Sequence)
+	if err != nil {
+		return nil, nil, err
+	}
+	if a.Deleted() {
+		return a, ended, remove(tx, id)
+	}
+	if a.Changed() || sequence != row.Sequence {
+		if err := save(tx, rowOf(a, sequence)); err != nil {
+			return nil, nil, err
+		}
+	}
+	return a, ended, nil
+}
+
+// keepsAnAdmin fails unless there is another active admin. It locks them all, so that of two who try at once
+// to give up the last two, the second sees what the first did.
+func keepsAnAdmin(tx *gorm.DB, id string) error {
+	var ids []string
+	err := tx.Model(&userRow{}).Clauses(clause.Locking{Strength: "UPDATE"}).Where("role = ? AND status = ?", user.RoleAdmin, user.StatusActive).Order("id").Pluck("id", &ids).Error
+	if err != nil {
+		return fmt.Errorf("lock admins: %w", err)
+	}
+	for _, other := range ids {
+		if other != id {
+			return nil
+		}
+	}
+	return user.ErrLastAdmin
+}
+
+func save(tx *gorm.DB, row userRow) error {
+	res := tx.Model(&row).Where("id = ?", row.ID).Select("*").Omit("id", "created_at").Updates(&row)
+	if res.Error != nil {
+		return fmt.Errorf("update user: %w", res.Error)
+	}
+	if res.RowsAffected != 1 {
+		return fmt.Errorf("update user: %d rows instead of 1", res.RowsAffected)
+	}
+	return nil
+}
+
+// remove deletes the user and what could be used in their name. Sessions stay until their tokens are dead.
+func remove(tx *gorm.DB, id string) error {
+	if err := tx.Where("user_id = ?", id).Delete(&mailTokenRow{}).Error; err != nil {
+		return fmt.Errorf("delete mail tokens: %w", err)
+	}
+	if err := tx.Where("id = ?", id).Delete(&userRow{}).Error; err != nil {
+		return fmt.Errorf("delete user: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,81 @@
+// Package user is the domain of the User service: people, their sessions, and who may do what with them.
+//
+// It knows nothing of HTTP, SQL or AMQP. What it needs of them is said in small interfaces here, which the
+// adapters in store, token, throttle and mail implement. Errors that a caller may see are problems.
+package user
+
+import (
+	"net/mail"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"pgo/pkg/problem"
+)
+
+// Roles on the platform.
+const (
+	RoleUser  = "user"
+	RoleAdmin = "admin"
+)
+
+// Statuses of an account.
+const (
+	StatusActive   = "active"
+	StatusDisabled = "disabled"
+)
+
+// User is a person's account.
+type User struct {
+	ID            string    `json:"id"` // UUIDv7
+	Email         string    `json:"email"`
+	Name          string    `json:"name"`
+	Role          string    `json:"role" enums:"user,admin"`
+	Status        string    `json:"status" enums:"active,disabled"`
+	EmailVerified bool      `json:"email_verified"`
+	Version       int64     `json:"version"` // grows with each change; the entity tag
+	CreatedAt     time.Time `json:"created_at"`
+	UpdatedAt     time.Time `json:"updated_at"`
+}
+
+func (u User) isActiveAdmin() bool { return u.Role == RoleAdmin && u.Status == StatusActive }
+
+const (
+	maxEmail = 254 // RFC 5321
+	maxName  = 100 // characters
+)
+
+// NormalizeEmail returns the one form of an address that is stored and compared: lower case, no display name.
+func NormalizeEmail(s string) (string, bool) {
+	s = strings.TrimSpace(s)
+	a, err := mail.ParseAddress(s)
+	if err != nil || a.Address != s || a.Name != "" || len(s) > maxEmail || !utf8.ValidString(s) || strings.ContainsFunc(s, unsafeRune) {
+		return "", false
+	}
+	if at := strings.LastIndexByte(s, '@'); strings.ContainsAny(s[at:], "[]_ ") || strings.ContainsAny(s[:at], "\" ") {
+		return "", false // address literals and quoted local parts: legal, and never a person's
+	}
+	return strings.ToLower(s), true
+}
+
+// NormalizeName returns the name without spaces around it; 1 to 100 characters of any script, on one line.
+func NormalizeName(s string) (string, bool) {
+	s = strings.TrimSpace(s)
+	n := utf8.RuneCountInString(s)
+	return s, n >= 1 && n <= maxName && utf8.ValidString(s) && !strings.ContainsFunc(s, unsafeRune)
+}
+
+// unsafeRune reports control characters and those that reorder the text around them, which a name could use
+// to look like something else (Unicode TR 36). Joiners, as emoji and several scripts need them, are fine.
+func unsafeRune(r rune) bool {
+	return unicode.IsControl(r) || r >= 0x202A && r <= 0x202E || r >= 0x2066 && r <= 0x2069 || r == utf8.RuneError
+}
+
+func emailField() problem.Field {
+	return problem.Field{Field: "email", Code: "invalid_email", Message: "must be an e-mail address of at most 254 bytes"}
+}
+
+func nameField() problem.Field {
+	return problem.Field{Field: "name", Code: "invalid_name", Message: "must have 1 to 100 characters on one line"}
+}
