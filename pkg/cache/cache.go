@@ -2,7 +2,8 @@
 //
 // An entry carries its row's version, and an older version never replaces a newer one: a reader that loaded
 // the row before a change cannot bring the old one back. While Redis is away everything is read from the
-// database. What can be stale, and for how long: a change whose write to Redis failed is stale for other
+// database. A row that took more than half of an entry's life to load is not stored: the newer entry that would keep
+// it out may be gone. What can be stale, and for how long: a change whose write to Redis failed is stale for other
 // processes until the entry's time is over; the process that made the change does not see it.
 package cache
 
@@ -11,7 +12,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,7 +30,7 @@ import (
 
 const (
 	missTTL     = 5 * time.Second  // how long it is remembered that a row does not exist
-	coolDown    = time.Second      // after a failure Redis is not asked for so long
+	coolDown    = time.Second      // after a failure one reader asks Redis again each time this is over
 	loadTimeout = 10 * time.Second // for one load from the database, whoever waits for it
 	maxSuspect  = 10_000           // keys whose entry in Redis may be stale
 )
@@ -43,11 +46,12 @@ type Cache struct {
 	log    *zap.Logger
 	reads  *prometheus.CounterVec
 
-	loads     singleflight.Group
-	awayUntil atomic.Int64 // Unix nanoseconds
+	loads   singleflight.Group
+	retryAt atomic.Int64 // when one reader asks Redis again, in Unix nanoseconds; 0 while it answers
 
-	mu      sync.Mutex
-	suspect map[string]time.Time // keys not to be read from Redis until then: writing them failed
+	mu         sync.Mutex
+	suspect    map[string]time.Time // keys not to be read from Redis until then: writing them failed
+	allSuspect time.Time            // the same for every key, when there were too many
 }
 
 // New returns a cache on client.
@@ -66,48 +70,68 @@ type entry[T any] struct {
 	Value   T    `json:"value"`
 }
 
+// missing is the entry of a row that does not exist, whatever its type is.
+type missing struct {
+	Missing bool `json:"missing"`
+}
+
 // put sets KEYS[1] to ARGV[2] for ARGV[3] milliseconds unless what is there has a newer version than ARGV[1].
+// Anything that is not an entry is replaced.
 var put = redis.NewScript(`
-local old = redis.call('HGET', KEYS[1], 'v')
-if old and tonumber(old) > tonumber(ARGV[1]) then return 0 end
+if redis.call('TYPE', KEYS[1]).ok ~= 'hash' then redis.call('DEL', KEYS[1]) end
+local old = tonumber(redis.call('HGET', KEYS[1], 'v') or '')
+if old and old > tonumber(ARGV[1]) then return 0 end
 redis.call('HSET', KEYS[1], 'v', ARGV[1], 'e', ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return 1`)
 
 // Fetch returns the value at key, from Redis or else by load, which returns it with its version; many who ask
-// at once cause one load. A load that returns a not_found problem is remembered for some seconds. The value
-// must survive JSON. Errors are load's own: Redis never causes one.
+// at once cause one load and share its value, so nobody may change it. A load that returns a not_found problem
+// is remembered for some seconds. The value must survive JSON, and one key always has one T: where a new release
+// changes what T means, it changes the key too. Errors are load's own, or ctx's: Redis never causes one.
 func Fetch[T any](ctx context.Context, c *Cache, key string, load func(context.Context) (T, int64, error)) (T, error) {
+	var zero T
 	if e, ok := get[T](ctx, c, key); ok {
 		if e.Missing {
-			return e.Value, problem.NotFound()
+			return zero, problem.NotFound()
 		}
 		return e.Value, nil
+	}
+	if err := ctx.Err(); err != nil {
+		return zero, fmt.Errorf("read %s: %w", key, err)
 	}
 	// The load serves all who wait, so it does not end when the first of them goes away.
 	result := c.loads.DoChan(key, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
 		defer cancel()
-		value, version, err := load(ctx)
-		switch {
-		case c.away():
-		case err == nil:
-			c.set(ctx, key, version, entry[T]{Value: value}, c.ttl)
-		case errors.Is(err, problem.NotFound()):
-			c.set(ctx, key, 0, entry[T]{Missing: true}, missTTL)
-		}
-		return value, err
+		return loadInto(ctx, c, key, load)
 	})
-	var zero T
 	select {
 	case <-ctx.Done():
 		return zero, fmt.Errorf("wait for %s: %w", key, ctx.Err())
 	case r := <-result:
-		if r.Err != nil {
-			return zero, r.Err
-		}
-		return r.Val.(T), nil
+		value, _ := r.Val.(T) // a nil interface is no T, but the zero one
+		return value, r.Err
 	}
+}
+
+// loadInto loads the value and stores it.
+func loadInto[T any](ctx context.Context, c *Cache, key string, load func(context.Context) (T, int64, error)) (value T, err error) {
+	defer func() { // it runs in a goroutine of its own, where a panic would end the program
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic while loading %s: %v\n%s", key, p, debug.Stack())
+		}
+	}()
+	began := time.Now()
+	value, version, err := load(ctx)
+	switch {
+	case c.retryAt.Load() != 0, time.Since(began) > c.ttl/2:
+	case err == nil:
+		c.set(ctx, key, version, entry[T]{Value: value}, c.ttl)
+	case errors.Is(err, problem.NotFound()):
+		c.set(ctx, key, 0, missing{true}, min(missTTL, c.ttl))
+	}
+	return value, err
 }
 
 // Put stores a value that was just committed.
@@ -117,53 +141,68 @@ func Put[T any](ctx context.Context, c *Cache, key string, version int64, value 
 
 // Delete records that the row was just deleted.
 func (c *Cache) Delete(ctx context.Context, key string) {
-	c.replace(ctx, key, Gone, entry[struct{}]{Missing: true})
+	c.replace(ctx, key, Gone, missing{true})
 }
 
 // replace writes also during the cool-down and after the caller has gone: a change that Redis does not learn
 // of leaves a stale entry behind.
 func (c *Cache) replace(ctx context.Context, key string, version int64, e any) {
 	c.loads.Forget(key) // a load under way may have read the old row; who comes from now on reads anew
-	if c.set(context.WithoutCancel(ctx), key, version, e, c.ttl) {
-		return
-	}
+	stored := c.set(context.WithoutCancel(ctx), key, version, e, c.ttl)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if stored {
+		delete(c.suspect, key)
+		return
+	}
 	now := time.Now()
+	until := now.Add(2 * c.ttl) // the entry's time, and as much for one that was being written meanwhile
 	if len(c.suspect) >= maxSuspect {
-		for k, until := range c.suspect {
-			if now.After(until) {
-				delete(c.suspect, k)
-			}
-		}
+		maps.DeleteFunc(c.suspect, func(_ string, until time.Time) bool { return now.After(until) })
 	}
-	if len(c.suspect) < maxSuspect {
-		c.suspect[key] = now.Add(2 * c.ttl)
+	if len(c.suspect) >= maxSuspect {
+		c.allSuspect = until
+		return
 	}
+	c.suspect[key] = until
 }
 
 func (c *Cache) isSuspect(key string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	now := time.Now()
 	until, ok := c.suspect[key]
-	if ok && time.Now().After(until) {
+	if ok && now.After(until) {
 		delete(c.suspect, key)
-		return false
+		ok = false
 	}
-	return ok
+	return ok || now.Before(c.allSuspect)
 }
 
-func (c *Cache) away() bool { return time.Now().UnixNano() < c.awayUntil.Load() }
+// ask reports whether a reader may ask Redis: while it does not answer, one does each time the cool-down is
+// over, and the others do not wait for how that goes.
+func (c *Cache) ask() bool {
+	at, now := c.retryAt.Load(), time.Now()
+	return at == 0 || now.UnixNano() >= at && c.retryAt.CompareAndSwap(at, now.Add(coolDown).UnixNano())
+}
+
+// answered records that Redis answered.
+func (c *Cache) answered(ctx context.Context) {
+	if c.retryAt.Load() != 0 && c.retryAt.Swap(0) != 0 {
+		logging.From(ctx, c.log).Info("Redis answers again")
+	}
+}
 
 func get[T any](ctx context.Context, c *Cache, key string) (entry[T], bool) {
 	var e entry[T]
-	if c.away() || c.isSuspect(key) {
+	if c.isSuspect(key) || !c.ask() {
 		c.reads.WithLabelValues("bypass").Inc()
 		return e, false
 	}
 	text, err := c.redis.HGet(ctx, c.prefix+key, "e").Bytes()
 	switch {
-	case errors.Is(err, redis.Nil):
+	case errors.Is(err, redis.Nil), redis.HasErrorPrefix(err, "WRONGTYPE"): // no entry, or something else
+		c.answered(ctx)
 		c.reads.WithLabelValues("miss").Inc()
 		return e, false
 	case err != nil:
@@ -171,6 +210,7 @@ func get[T any](ctx context.Context, c *Cache, key string) (entry[T], bool) {
 		c.reads.WithLabelValues("bypass").Inc()
 		return e, false
 	}
+	c.answered(ctx)
 	if err := json.Unmarshal(text, &e); err != nil { // written by another version of the program
 		c.reads.WithLabelValues("miss").Inc()
 		return entry[T]{}, false
@@ -191,14 +231,15 @@ func (c *Cache) set(ctx context.Context, key string, version int64, e any, ttl t
 		c.failed(ctx, "write", err)
 		return false
 	}
+	c.answered(ctx)
 	return true
 }
 
 func (c *Cache) failed(ctx context.Context, doing string, err error) {
-	if errors.Is(err, context.Canceled) {
-		return // the caller went away; that says nothing about Redis
+	if deadline, ok := ctx.Deadline(); ctx.Err() != nil || ok && !time.Now().Before(deadline) {
+		return // the caller's time is over; that says nothing about Redis
 	}
-	if c.awayUntil.Swap(time.Now().Add(coolDown).UnixNano()) < time.Now().UnixNano() {
+	if c.retryAt.Swap(time.Now().Add(coolDown).UnixNano()) == 0 {
 		logging.From(ctx, c.log).Warn("Redis does not answer, reading from the database", zap.String("doing", doing), zap.Error(err))
 	}
 }

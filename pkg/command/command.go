@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -17,6 +18,7 @@ import (
 	"pgo/pkg/config"
 	"pgo/pkg/migrate"
 	"pgo/pkg/mq"
+	"pgo/pkg/problem"
 )
 
 // Service is what a service's binary brings.
@@ -33,32 +35,26 @@ type Service struct {
 // New returns the root command: without a subcommand it serves. Others can be added to it.
 func New(s Service) *cobra.Command {
 	root := &cobra.Command{
-		Use: s.Name, Short: s.Short, Args: cobra.NoArgs, SilenceUsage: true, SilenceErrors: true,
+		Use: s.Name, Short: s.Short, Args: noSubcommand, SilenceUsage: true, SilenceErrors: true,
 		RunE: func(cmd *cobra.Command, _ []string) error { return s.Serve(cmd.Context()) },
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.Args = func(_ *cobra.Command, args []string) error {
-		if len(args) > 0 {
-			return &usageError{fmt.Errorf("unknown command %q", args[0])}
-		}
-		return nil
-	}
 	root.AddCommand(s.version(),
-		&cobra.Command{Use: "check", Short: "Say whether the configuration is valid", Args: none, RunE: func(cmd *cobra.Command, _ []string) error {
+		&cobra.Command{Use: "check", Short: "Say whether the configuration is valid", Args: NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := s.Check(); err != nil {
 				return err
 			}
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), "configuration is valid")
 			return err
 		}},
-		&cobra.Command{Use: "migrations", Short: "Write the migration files as a tar to stdout", Args: none, RunE: func(cmd *cobra.Command, _ []string) error {
+		&cobra.Command{Use: "migrations", Short: "Write the migration files as a tar to stdout", Args: NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
 			return writeTar(cmd.OutOrStdout(), s.Migrations)
 		}},
-		&cobra.Command{Use: "topology", Short: "Write the queues it consumes as JSON to stdout", Args: none, RunE: func(cmd *cobra.Command, _ []string) error {
+		&cobra.Command{Use: "topology", Short: "Write the queues it consumes as JSON to stdout", Args: NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
 			return json.NewEncoder(cmd.OutOrStdout()).Encode(s.Topology)
 		}},
-		&cobra.Command{Use: "openapi", Short: "Write its API's specification to stdout", Args: none, RunE: func(cmd *cobra.Command, _ []string) error {
+		&cobra.Command{Use: "openapi", Short: "Write its API's specification to stdout", Args: NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := cmd.OutOrStdout().Write(s.OpenAPI)
 			return err
 		}})
@@ -67,7 +63,7 @@ func New(s Service) *cobra.Command {
 
 func (s Service) version() *cobra.Command {
 	var asJSON bool
-	cmd := &cobra.Command{Use: "version", Short: "Say what it was built from", Args: none, RunE: func(cmd *cobra.Command, _ []string) error {
+	cmd := &cobra.Command{Use: "version", Short: "Say what it was built from", Args: NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
 		ms, err := migrate.Read(s.Migrations)
 		if err != nil {
 			return fmt.Errorf("read migrations: %w", err)
@@ -78,8 +74,28 @@ func (s Service) version() *cobra.Command {
 	return cmd
 }
 
-// none is cobra.NoArgs with an error that ends in exit code 64.
-func none(_ *cobra.Command, args []string) error {
+// Group returns a command that does nothing on its own and holds others; without one of them it is a wrong
+// command line.
+func Group(name, short string) *cobra.Command {
+	return &cobra.Command{Use: name, Short: short, Args: noSubcommand, RunE: func(cmd *cobra.Command, _ []string) error {
+		var names []string
+		for _, c := range cmd.Commands() {
+			names = append(names, c.Name())
+		}
+		return &usageError{fmt.Errorf("%s needs one of: %s", name, strings.Join(names, ", "))}
+	}}
+}
+
+// noSubcommand is the answer to a first argument that names no command.
+func noSubcommand(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return &usageError{fmt.Errorf("unknown command %q", args[0])}
+	}
+	return nil
+}
+
+// NoArgs is cobra.NoArgs with an error that ends in exit code 64.
+func NoArgs(_ *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return &usageError{fmt.Errorf("unexpected argument %q", args[0])}
 	}
@@ -97,11 +113,13 @@ func Usage(err error) error { return &usageError{err} }
 
 // Exit codes as in sysexits.h.
 const (
-	exitFailed = 1
-	exitUsage  = 64
+	exitFailed      = 1
+	exitUsage       = 64
+	exitUnavailable = 69
 )
 
-// Run executes root and returns the exit code; an error is one line on stderr.
+// Run executes root and returns the exit code: 78 for a bad configuration, 64 for a wrong command line, 69 when a
+// server that it needs cannot be reached, 1 for the rest. An error is one line on stderr.
 func Run(ctx context.Context, root *cobra.Command, args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
@@ -110,12 +128,15 @@ func Run(ctx context.Context, root *cobra.Command, args []string, stdout, stderr
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintf(stderr, "%s: %v\n", root.Name(), err)
+	fmt.Fprintf(stderr, "%s: %s\n", root.Name(), strings.ReplaceAll(err.Error(), "\n", "; "))
 	if _, ok := errors.AsType[*config.Error](err); ok {
 		return config.ExitCode
 	}
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return exitUsage
+	}
+	if errors.Is(err, problem.Unavailable()) {
+		return exitUnavailable
 	}
 	return exitFailed
 }

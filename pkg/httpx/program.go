@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -65,49 +64,51 @@ func (p Program) Run(ctx context.Context) error {
 	}
 
 	failed := make(chan error, 2+len(p.Workers)) // room for all, so that nobody waits to report
-	var wg sync.WaitGroup
-	defer wg.Wait()
 	lifetime, ended := context.WithCancel(context.WithoutCancel(ctx))
 	defer ended()
 	workCtx, stopWork := context.WithCancel(lifetime)
 	defer stopWork()
-	serve := func(s *http.Server, l net.Listener, name string) {
-		wg.Go(func() {
+	serve := func(s *http.Server, l net.Listener, name string) <-chan struct{} {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
 			if err := s.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) && !draining.Load() {
 				failed <- fmt.Errorf("serve %s: %w", name, err)
 			}
-		})
+		}()
+		return done
 	}
 	serve(adminServer, admin, AdminListener)
 	defer adminServer.Close()
 	workers := p.work(workCtx, failed)
 	defer server.Close()
-	defer public.Close()
 
+	var accepting <-chan struct{} // closed when no more connections come from the listener, nil before any can
 	if p.Early {
-		serve(server, public, PublicListener)
+		accepting = serve(server, public, PublicListener)
 	}
-	if err := p.awaitReady(ctx, failed); err != nil || ctx.Err() != nil {
-		draining.Store(true)
-		p.drain(server, public, &conns, stopWork, workers)
-		return err
-	}
-	if !p.Early {
-		serve(server, public, PublicListener)
-	}
-	p.notify(daemon.SdNotifyReady)
-	wg.Go(func() { p.watchdog(lifetime) })
-	p.Log.Info("ready", zap.Stringer("http", public.Addr()), zap.Stringer("admin", admin.Addr()))
-	if p.OnReady != nil {
-		p.OnReady(public.Addr(), admin.Addr())
-	}
-
-	select {
-	case <-ctx.Done():
-	case err = <-failed:
+	err = p.awaitReady(ctx, failed)
+	if err == nil && ctx.Err() == nil {
+		if !p.Early {
+			accepting = serve(server, public, PublicListener)
+		}
+		p.notify(daemon.SdNotifyReady)
+		go p.watchdog(lifetime)
+		p.Log.Info("ready", zap.Stringer("http", public.Addr()), zap.Stringer("admin", admin.Addr()))
+		if p.OnReady != nil {
+			p.OnReady(public.Addr(), admin.Addr())
+		}
+		select {
+		case <-ctx.Done():
+		case err = <-failed:
+		}
 	}
 	draining.Store(true)
-	p.drain(server, public, &conns, stopWork, workers)
+	stopWork()
+	began := time.Now()
+	p.drain(server, public, accepting, &conns)
+	p.awaitWorkers(workers, began.Add(p.Config.DrainTimeout+shutdownHard))
+	p.Log.Info("stopped", zap.Duration("drained_for", time.Since(began)))
 	return err
 }
 
@@ -115,27 +116,36 @@ func (p Program) Run(ctx context.Context) error {
 // on which a request is on its way (golang/go#65802, golang/go#75591). So first the program says that it is
 // not ready, closes its copy of the listener, asks each connection to close after its next answer, and waits
 // until none is open or the drain time is over; then Shutdown.
-func (p Program) drain(server *http.Server, public net.Listener, conns *connections, stopWork func(), workers []running) {
+func (p Program) drain(server *http.Server, public net.Listener, accepting <-chan struct{}, conns *connections) {
 	p.Health.Drain()
 	p.notify(daemon.SdNotifyStopping)
 	p.Log.Info("draining", zap.Int("connections", conns.count()))
-	stopWork()
-	if err := public.Close(); err != nil {
-		p.Log.Warn("closing the listener", zap.Error(err))
+	over, done := context.WithTimeout(context.Background(), p.Config.DrainTimeout)
+	defer done()
+	// Closing waits for an Accept under way, which may take until the next connection when another process made
+	// the shared listener blocking (golang/go#43894).
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		public.Close()
+		if accepting != nil {
+			<-accepting // then every connection that was taken is also counted
+		}
+	}()
+	select {
+	case <-closed:
+	case <-over.Done():
 	}
-	began := time.Now()
 	select {
 	case <-conns.idle():
-	case <-time.After(p.Config.DrainTimeout):
+	case <-over.Done():
+		p.Log.Info("connections are still open at the end of the drain", zap.Int("connections", conns.count()))
 	}
-	left := conns.count()
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownHard)
 	defer cancel()
 	if err := server.Shutdown(ctx); err != nil {
 		p.Log.Warn("requests were cut off at the end of the drain", zap.Int("connections", conns.count()), zap.Error(err))
 	}
-	p.awaitWorkers(workers, began.Add(p.Config.DrainTimeout+shutdownHard))
-	p.Log.Info("stopped", zap.Duration("drained_for", time.Since(began)), zap.Int("connections_left", left))
 }
 
 // awaitReady returns nil when the program is ready or ctx has ended, and the failure of a part.

@@ -45,24 +45,18 @@ func (p Program) work(ctx context.Context, failed chan<- error) []running {
 // awaitWorkers waits for each worker until the deadline. One that hangs does not keep the program from ending:
 // what it held is done again by the next process, as after a crash.
 func (p Program) awaitWorkers(all []running, deadline time.Time) {
-	limit := time.NewTimer(time.Until(deadline))
-	defer limit.Stop()
-	late := false
+	ctx, cancel := context.WithDeadline(context.Background(), deadline)
+	defer cancel()
 	for _, w := range all {
-		if late {
-			select {
-			case <-w.done:
-				continue
-			default:
-			}
-		} else {
-			select {
-			case <-w.done:
-				continue
-			case <-limit.C:
-				late = true
-			}
+		select {
+		case <-w.done:
+			continue
+		case <-ctx.Done():
 		}
-		p.Log.Error("a worker did not end in time", zap.String("worker", w.name))
+		select {
+		case <-w.done: // both: it did end
+		default:
+			p.Log.Error("a worker did not end in time", zap.String("worker", w.name))
+		}
 	}
 }

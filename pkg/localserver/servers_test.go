@@ -159,6 +159,27 @@ func rabbitmqDo(i Instance, do func(*amqp.Channel) error) error {
 }
 
 func writeRabbitMQ(i Instance) error {
+	if err := publishToRabbitMQ(i); err != nil {
+		return err
+	}
+	// RabbitMQ writes down which quorum queues it has a moment after it declared them; killed before, it never finds
+	// such a queue's data again.
+	names := filepath.Join(i.(RabbitMQ).Data, "mnesia/*/quorum/*/names.dets")
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		files, err := filepath.Glob(names)
+		if err != nil || len(files) != 1 {
+			return fmt.Errorf("%s: %v, %v", names, files, err)
+		}
+		if content, err := os.ReadFile(files[0]); err == nil && strings.Contains(string(content), "kept") {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("the queue is not in %s", files[0])
+		}
+	}
+}
+
+func publishToRabbitMQ(i Instance) error {
 	return rabbitmqDo(i, func(ch *amqp.Channel) error {
 		if err := ch.Confirm(false); err != nil {
 			return err

@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
@@ -28,8 +29,9 @@ const (
 	errDeadlock        = 1213
 )
 
-// unavailable are errors of a server that is full, stopping, starting, or refuses the account for now.
-var unavailable = []uint16{1040, 1045, 1049, 1053, 1129, 1203, 1226, 1290, 1836, 3024}
+// unavailable are errors of a server that is full, stopping or read-only, that does not know the account or the
+// database yet, or that ended the statement or the connection. 1927 and 1969 are MariaDB's.
+var unavailable = []uint16{1040, 1044, 1045, 1049, 1053, 1129, 1130, 1203, 1226, 1290, 1317, 1836, 1927, 1969, 3024, 4031}
 
 // InTx runs fn in a transaction and commits it. A deadlock or a lock wait that was too long rolls back and
 // runs fn again, 5 times at most with a growing wait, so fn must have no effect outside the transaction
@@ -70,10 +72,13 @@ func retryable(err error) bool {
 }
 
 func isUnavailable(err error) bool {
+	if errors.Is(err, context.Canceled) {
+		return false // the caller has gone, whatever that broke
+	}
 	if e, ok := errors.AsType[*mysqldriver.MySQLError](err); ok {
 		return retryable(err) || slices.Contains(unavailable, e.Number)
 	}
 	_, isNet := errors.AsType[net.Error](err)
-	return isNet && !errors.Is(err, context.Canceled) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysqldriver.ErrInvalidConn) ||
+	return isNet || errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, mysqldriver.ErrInvalidConn) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }

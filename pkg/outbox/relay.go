@@ -26,7 +26,7 @@ type Options struct {
 	Retention time.Duration // how long published events are kept for a look at what was sent; default 24h
 	Prune     time.Duration // how often older ones are deleted, up to 500 at a time; default 10s
 
-	// MinBackoff and MaxBackoff bound the pause after a failure. Defaults 100ms and 5s.
+	// MinBackoff and MaxBackoff bound the pause after a failure. Defaults 100ms and 2s.
 	MinBackoff, MaxBackoff time.Duration
 }
 
@@ -42,7 +42,7 @@ func (o Options) withDefaults() Options {
 		{&o.Retention, 24 * time.Hour},
 		{&o.Prune, 10 * time.Second},
 		{&o.MinBackoff, 100 * time.Millisecond},
-		{&o.MaxBackoff, 5 * time.Second},
+		{&o.MaxBackoff, 2 * time.Second},
 	} {
 		if *d.field == 0 {
 			*d.field = d.value

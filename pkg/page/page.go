@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"io"
-	"net/http"
 	"strconv"
 
 	"pgo/pkg/problem"
@@ -45,11 +44,16 @@ func Parse[K any](limit, cursor string) (Request[K], error) {
 	if cursor != "" {
 		k := new(K)
 		if len(cursor) > maxCursor || decode(cursor, k) != nil {
-			return r, problem.New(http.StatusUnprocessableEntity, problem.CodeValidationFailed, "The cursor is not one that this list gave.")
+			return r, BadCursor()
 		}
 		r.After = k
 	}
 	return r, nil
+}
+
+// BadCursor is for a cursor that Parse could read and that the list still did not give.
+func BadCursor() error {
+	return problem.Invalid(problem.Field{Field: "cursor", Code: "invalid_cursor", Message: "must be a next_cursor that this list gave"})
 }
 
 // Of makes the page from rows, of which one more than limit was read where there is one; key tells the

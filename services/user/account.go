@@ -62,7 +62,8 @@ func (a *Account) verifyEmail(now time.Time) {
 	}
 }
 
-// setPassword ends all sessions but except: whoever knew the old password is out.
+// setPassword ends all sessions but except: whoever knew the old password is out. The store also drops the
+// reset tokens that are still good.
 func (a *Account) setPassword(hash, except string, now time.Time) {
 	a.PasswordHash = hash
 	a.touch(now)

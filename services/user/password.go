@@ -49,6 +49,12 @@ const (
 	hashSize    = 32
 )
 
+// What a stored hash may ask for at most: a damaged one must not take the machine down.
+const (
+	maxArgonMemory = 1024 * 1024 // KiB
+	maxArgonTime   = 64
+)
+
 // Hasher makes and checks password hashes (argon2id). Each costs 19 MiB and tens of milliseconds of a core,
 // so no more run at once than there are cores; the others wait. Safe for concurrent use.
 type Hasher struct {
@@ -94,7 +100,7 @@ func (h *Hasher) Verify(ctx context.Context, password, hash string) (bool, error
 	if len(parts) != 6 || parts[1] != "argon2id" {
 		return false, fmt.Errorf("unknown password hash")
 	}
-	if _, err := fmt.Sscanf(parts[2]+" "+parts[3], "v=%d m=%d,t=%d,p=%d", &version, &memory, &time, &lanes); err != nil || version != argon2.Version {
+	if _, err := fmt.Sscanf(parts[2]+" "+parts[3], "v=%d m=%d,t=%d,p=%d", &version, &memory, &time, &lanes); err != nil || version != argon2.Version || time == 0 || lanes == 0 || memory > maxArgonMemory || time > maxArgonTime {
 		return false, fmt.Errorf("unknown password hash parameters %q", parts[3])
 	}
 	salt, err := base64.RawStdEncoding.DecodeString(parts[4])

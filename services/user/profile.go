@@ -53,7 +53,7 @@ func (s *Service) Update(ctx context.Context, id string, p Patch, cond etag.Cond
 		if err := cond.Check(a.Version); err != nil {
 			return err
 		}
-		now := s.Now()
+		now := s.now()
 		if name != nil {
 			a.rename(*name, now)
 		}
@@ -106,7 +106,7 @@ func (s *Service) ChangePassword(ctx context.Context, id, session, current, next
 		if a.PasswordHash != was {
 			return ErrInvalidCredentials // changed by somebody else since it was checked
 		}
-		a.setPassword(hash, session, s.Now())
+		a.setPassword(hash, session, s.now())
 		return nil
 	})
 	return err

@@ -10,7 +10,7 @@ import (
 // VerifyEmail takes the token of a verification mail. ErrTokenExpired.
 func (s *Service) VerifyEmail(ctx context.Context, token string) error {
 	_, _, err := s.Writer.Redeem(ctx, PurposeVerify, HashToken(token), func(a *Account) error {
-		a.verifyEmail(s.Now())
+		a.verifyEmail(s.now())
 		return nil
 	})
 	return err
@@ -60,8 +60,8 @@ func (s *Service) ResetPassword(ctx context.Context, token, password string) err
 		return err
 	}
 	_, ended, err := s.Writer.Redeem(ctx, PurposeReset, HashToken(token), func(a *Account) error {
-		a.setPassword(hash, "", s.Now())
-		a.verifyEmail(s.Now()) // the token came by mail to this address
+		a.setPassword(hash, "", s.now())
+		a.verifyEmail(s.now()) // the token came by mail to this address
 		return nil
 	})
 	if err != nil {

@@ -3,7 +3,6 @@ package user
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -49,7 +48,7 @@ func (s *Service) create(ctx context.Context, r Registration, u User, verify boo
 		return User{}, fmt.Errorf("make user id: %w", err)
 	}
 	u.ID, u.Status, u.Version = id.String(), StatusActive, 1
-	u.CreatedAt = s.Now().Truncate(time.Microsecond)
+	u.CreatedAt = s.now()
 	u.UpdatedAt = u.CreatedAt
 	a := NewAccount(u, hash)
 	if verify {

@@ -91,6 +91,9 @@ type ListKey struct {
 	ID string `json:"id"`
 }
 
+// now is the time as the database keeps it: what is answered now and what is read later are the same.
+func (s *Service) now() time.Time { return s.Now().Truncate(time.Microsecond) }
+
 // change is Writer.Change with the ended sessions' tokens dead in this process.
 func (s *Service) change(ctx context.Context, id string, fn func(*Account) error) (User, error) {
 	u, ended, err := s.Writer.Change(ctx, id, fn)

@@ -43,7 +43,7 @@ func (s *Service) Login(ctx context.Context, email, password string, from Client
 	if err != nil {
 		return Tokens{}, fmt.Errorf("make session id: %w", err)
 	}
-	now := s.Now()
+	now := s.now()
 	session := Session{
 		ID: id.String(), UserID: a.ID, CreatedAt: now, LastUsedAt: now,
 		ExpiresAt: now.Add(s.RefreshTTL()), IP: from.IP, UserAgent: from.UserAgent,
@@ -59,7 +59,7 @@ func (s *Service) Login(ctx context.Context, email, password string, from Client
 // ends its session, since two now hold it and one of them stole it.
 func (s *Service) Refresh(ctx context.Context, refreshToken string) (Tokens, error) {
 	next, hash := newToken()
-	session, u, ended, err := s.Sessions.Rotate(ctx, HashToken(refreshToken), hash, s.Now().Add(s.RefreshTTL()))
+	session, u, ended, err := s.Sessions.Rotate(ctx, HashToken(refreshToken), hash, s.now().Add(s.RefreshTTL()))
 	if ended != "" {
 		s.Ended.Add(ended)
 	}
@@ -83,6 +83,14 @@ func (s *Service) EndSession(ctx context.Context, userID, sessionID string) erro
 		return err
 	}
 	s.Ended.Add(sessionID)
+	return nil
+}
+
+// Logout ends the session that the caller uses. One that has ended meanwhile is no error.
+func (s *Service) Logout(ctx context.Context, userID, sessionID string) error {
+	if err := s.EndSession(ctx, userID, sessionID); err != nil && !errors.Is(err, problem.NotFound()) {
+		return err
+	}
 	return nil
 }
 

@@ -50,26 +50,33 @@ const (
 func NormalizeEmail(s string) (string, bool) {
 	s = strings.TrimSpace(s)
 	a, err := mail.ParseAddress(s)
-	if err != nil || a.Address != s || a.Name != "" || len(s) > maxEmail || !utf8.ValidString(s) || strings.ContainsFunc(s, unsafeRune) {
+	if err != nil || a.Address != s || a.Name != "" || !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return unsafeRune(r) || unicode.Is(unicode.Cf, r) }) {
 		return "", false
 	}
 	if at := strings.LastIndexByte(s, '@'); strings.ContainsAny(s[at:], "[]_ ") || strings.ContainsAny(s[:at], "\" ") {
 		return "", false // address literals and quoted local parts: legal, and never a person's
 	}
-	return strings.ToLower(s), true
+	s = strings.ToLower(s) // which may make it longer
+	return s, len(s) <= maxEmail
 }
 
-// NormalizeName returns the name without spaces around it; 1 to 100 characters of any script, on one line.
+// NormalizeName returns the name without spaces around it; 1 to 100 characters of any script, on one line, of
+// which at least one can be seen.
 func NormalizeName(s string) (string, bool) {
 	s = strings.TrimSpace(s)
-	n := utf8.RuneCountInString(s)
-	return s, n >= 1 && n <= maxName && utf8.ValidString(s) && !strings.ContainsFunc(s, unsafeRune)
+	return s, utf8.RuneCountInString(s) <= maxName && utf8.ValidString(s) && strings.ContainsFunc(s, visible) && !strings.ContainsFunc(s, unsafeRune)
 }
 
-// unsafeRune reports control characters and those that reorder the text around them, which a name could use
-// to look like something else (Unicode TR 36). Joiners, as emoji and several scripts need them, are fine.
+// unsafeRune reports control characters, line ends, and characters that reorder the text around them, which a
+// name could use to look like something else (Unicode TR 36). Joiners, as emoji and several scripts need them,
+// are fine.
 func unsafeRune(r rune) bool {
-	return unicode.IsControl(r) || r >= 0x202A && r <= 0x202E || r >= 0x2066 && r <= 0x2069 || r == utf8.RuneError
+	return unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp) || r >= 0x202A && r <= 0x202E || r >= 0x2066 && r <= 0x2069 || r == utf8.RuneError
+}
+
+// visible reports characters that leave ink on their own.
+func visible(r rune) bool {
+	return unicode.IsLetter(r) || unicode.IsNumber(r) || unicode.IsPunct(r) || unicode.IsSymbol(r)
 }
 
 func emailField() problem.Field {

@@ -16,7 +16,7 @@ import (
 //
 //	@title						User
 //	@version					1
-//	@description				People, their sessions, and who may do what with them. Errors are problems (RFC 9457) with a stable code.
+//	@description				People, their sessions, and who may do what with them. Errors are problems (RFC 9457) with a stable code. Beside the codes that a call lists, every call may answer 400 malformed_json or malformed_query, 405 method_not_allowed, 413 body_too_large, 415 unsupported_media_type, 422 validation_failed and 503 unavailable.
 //	@BasePath					/api/v1
 //	@securityDefinitions.apikey	BearerAuth
 //	@in							header
@@ -32,9 +32,9 @@ func New(users *user.Service, jwks []byte) *API { return &API{users: users, jwks
 
 // Register adds the routes to e. Protected ones stand behind required.
 func (a *API) Register(e *gin.Engine, v *auth.Verifier) {
-	e.GET("/.well-known/jwks.json", a.keys)
+	e.GET("/.well-known/jwks.json", httpx.Handle(a.keys))
 	api := e.Group("/api/v1")
-	api.GET("/.well-known/jwks.json", a.keys)
+	api.GET("/.well-known/jwks.json", httpx.Handle(a.keys))
 	api.POST("/auth/register", httpx.Handle(a.register))
 	api.POST("/auth/login", httpx.Handle(a.login))
 	api.POST("/auth/refresh", httpx.Handle(a.refresh))
@@ -66,9 +66,13 @@ func (a *API) Register(e *gin.Engine, v *auth.Verifier) {
 //	@Produce	json
 //	@Success	200	{object}	object	"a JSON Web Key Set (RFC 7517)"
 //	@Router		/.well-known/jwks.json [get]
-func (a *API) keys(c *gin.Context) {
+func (a *API) keys(c *gin.Context) error {
+	if err := noQuery(c); err != nil {
+		return err
+	}
 	c.Header("Cache-Control", "public, max-age=300")
 	c.Data(http.StatusOK, "application/jwk-set+json", a.jwks)
+	return nil
 }
 
 // writeUser answers with a user and its entity tag, or with 304 when the caller has it.

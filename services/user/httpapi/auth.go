@@ -2,10 +2,12 @@ package httpapi
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
 
 	"pgo/pkg/auth"
 	"pgo/pkg/httpx"
@@ -112,7 +114,7 @@ func (a *API) logout(c *gin.Context) error {
 		return err
 	}
 	p := auth.From(c)
-	if err := a.users.EndSession(c.Request.Context(), p.UserID, p.SessionID); err != nil {
+	if err := a.users.Logout(c.Request.Context(), p.UserID, p.SessionID); err != nil {
 		return err
 	}
 	c.Status(http.StatusNoContent)
@@ -136,7 +138,7 @@ func (a *API) listSessions(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	p, err := page.Parse[user.ListKey](q.Get("limit"), q.Get("cursor"))
+	p, err := pageOf(q)
 	if err != nil {
 		return err
 	}
@@ -177,6 +179,15 @@ func read(c *gin.Context, dst any) error {
 		return err
 	}
 	return httpx.ReadJSON(c, dst)
+}
+
+// pageOf reads which page of a list is asked for.
+func pageOf(q url.Values) (page.Request[user.ListKey], error) {
+	p, err := page.Parse[user.ListKey](q.Get("limit"), q.Get("cursor"))
+	if err == nil && p.After != nil && uuid.Validate(p.After.ID) != nil {
+		err = page.BadCursor()
+	}
+	return p, err
 }
 
 // pathID returns the path's id of a call that takes no query.

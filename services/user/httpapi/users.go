@@ -8,7 +8,6 @@ import (
 
 	"pgo/pkg/etag"
 	"pgo/pkg/httpx"
-	"pgo/pkg/page"
 	"pgo/pkg/problem"
 	"pgo/services/user"
 )
@@ -53,7 +52,7 @@ func (a *API) listUsers(c *gin.Context) error {
 	if f.Status, err = httpx.OneOf(q, "status", user.StatusActive, user.StatusDisabled); err != nil {
 		return err
 	}
-	p, err := page.Parse[user.ListKey](q.Get("limit"), q.Get("cursor"))
+	p, err := pageOf(q)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/google/renameio/v2"
@@ -48,8 +49,9 @@ func (f Folder) Deliver(_ context.Context, m user.Mail) error {
 // message returns the mail in Internet Message Format (RFC 5322).
 func message(m user.Mail, from string) ([]byte, error) {
 	var b bytes.Buffer
-	to := netmail.Address{Name: m.Name, Address: m.To} // String encodes what does not belong in a header
-	fmt.Fprintf(&b, "From: %s\r\nTo: %s\r\nSubject: %s\r\nDate: %s\r\nMessage-ID: <%s@pgo>\r\n", (&netmail.Address{Name: "pgo", Address: from}).String(), to.String(),
+	to := (&netmail.Address{Name: m.Name, Address: m.To}).String() // encodes what does not belong in a header
+	to = strings.ReplaceAll(to, "?= =?", "?=\r\n =?")              // a long name is several words: one a line, which may have 998 bytes
+	fmt.Fprintf(&b, "From: %s\r\nTo: %s\r\nSubject: %s\r\nDate: %s\r\nMessage-ID: <%s@pgo>\r\n", (&netmail.Address{Name: "pgo", Address: from}).String(), to,
 		mime.QEncoding.Encode("utf-8", m.Subject), m.Date.Format(time.RFC1123Z), m.ID)
 	b.WriteString("MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n")
 	w := quotedprintable.NewWriter(&b)

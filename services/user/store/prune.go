@@ -36,8 +36,14 @@ func (s *Store) Prune(ctx context.Context) error {
 			}
 		}
 	}
-	if err := db.Where("expires_at < ?", before).Delete(&mailTokenRow{}).Error; err != nil {
-		return fmt.Errorf("delete old mail tokens: %w", err)
+	for {
+		res := db.Where("expires_at < ?", before).Limit(pruneBatch).Delete(&mailTokenRow{})
+		if res.Error != nil {
+			return fmt.Errorf("delete old mail tokens: %w", res.Error)
+		}
+		if res.RowsAffected < pruneBatch {
+			break
+		}
 	}
 	sqlDB, err := s.db.DB()
 	if err != nil {

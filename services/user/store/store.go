@@ -42,7 +42,7 @@ type userRow struct {
 	Version       int64
 	Sequence      int64 // of the last event about this user
 	CreatedAt     time.Time
-	UpdatedAt     time.Time
+	UpdatedAt     time.Time `gorm:"autoUpdateTime:false"` // the domain says when
 }
 
 func (userRow) TableName() string { return "users" }

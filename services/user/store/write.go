@@ -111,6 +111,12 @@ func (s *Store) changeIn(ctx context.Context, tx *gorm.DB, id string, fn func(*u
 	if a.Deleted() {
 		return a, ended, remove(tx, id)
 	}
+	if a.PasswordHash != row.PasswordHash {
+		// A reset that was asked for before must not change the new password.
+		if err := tx.Where("user_id = ? AND purpose = ?", id, user.PurposeReset).Delete(&mailTokenRow{}).Error; err != nil {
+			return nil, nil, fmt.Errorf("delete reset tokens: %w", err)
+		}
+	}
 	if a.Changed() || sequence != row.Sequence {
 		if err := save(tx, rowOf(a, sequence)); err != nil {
 			return nil, nil, err

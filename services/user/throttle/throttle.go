@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -45,7 +46,22 @@ type counter struct {
 
 // counters names accounts and addresses by hash: keys of a cache are no place for e-mail addresses.
 func (t *Throttle) counters(email, ip string, l Limits) [3]counter {
+	ip = network(ip)
 	return [3]counter{{t.key("pair", email, ip), l.Pair}, {t.key("account", email), l.Account}, {t.key("address", ip), l.Address}}
+}
+
+// network is what one client has: an IPv4 address, or the /64 of an IPv6 address, in which it has as many as it
+// likes.
+func network(ip string) string {
+	a, err := netip.ParseAddr(ip)
+	if err != nil || a.Unmap().Is4() {
+		return ip
+	}
+	p, err := a.Prefix(64)
+	if err != nil {
+		return ip
+	}
+	return p.String()
 }
 
 func (t *Throttle) key(kind string, parts ...string) string {
@@ -57,16 +73,23 @@ func (t *Throttle) key(kind string, parts ...string) string {
 	return t.prefix + kind + ":" + hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// countUp adds one to each key, starts its window when it is new, and returns {count, milliseconds left} pairs.
+// countUp adds one to each key and starts the window of a new one, unless a key has reached its limit: then it
+// counts nothing, so that guesses which are refused on one account and address do not add up to a lock of the
+// account for everybody. It returns the milliseconds to wait, 0 when the attempt was counted.
 var countUp = redis.NewScript(`
-local out = {}
+local wait = 0
 for i, key in ipairs(KEYS) do
-  local n = redis.call('INCR', key)
-  if n == 1 or redis.call('PTTL', key) < 0 then redis.call('PEXPIRE', key, ARGV[1]) end
-  out[#out+1] = n
-  out[#out+1] = redis.call('PTTL', key)
+  if tonumber(redis.call('GET', key) or '0') >= tonumber(ARGV[i+1]) then
+    if redis.call('PTTL', key) < 0 then redis.call('PEXPIRE', key, ARGV[1]) end
+    wait = math.max(wait, redis.call('PTTL', key), 1)
+  end
 end
-return out`)
+if wait > 0 then return wait end
+for _, key in ipairs(KEYS) do
+  redis.call('INCR', key)
+  if redis.call('PTTL', key) < 0 then redis.call('PEXPIRE', key, ARGV[1]) end
+end
+return 0`)
 
 // takeBack removes the first key and subtracts one from the others.
 var takeBack = redis.NewScript(`
@@ -80,18 +103,12 @@ return 1`)
 func (t *Throttle) Attempt(ctx context.Context, email, ip string) time.Duration {
 	l := t.limits()
 	counters := t.counters(email, ip, l)
-	out, err := countUp.Run(ctx, t.redis, keys(counters), l.Window.Milliseconds()).Int64Slice()
-	if err != nil || len(out) != 2*len(counters) {
+	wait, err := countUp.Run(ctx, t.redis, keys(counters), l.Window.Milliseconds(), l.Pair, l.Account, l.Address).Int64()
+	if err != nil {
 		logging.From(ctx, t.log).Warn("counting sign-ins in memory", zap.Error(err))
 		return t.local.attempt(counters, l.Window)
 	}
-	var wait time.Duration
-	for i, c := range counters {
-		if out[2*i] > int64(c.limit) {
-			wait = max(wait, time.Duration(out[2*i+1])*time.Millisecond, time.Second)
-		}
-	}
-	return wait
+	return time.Duration(wait) * time.Millisecond
 }
 
 // Succeeded implements user.Throttle.
@@ -130,17 +147,22 @@ func (l *local) attempt(counters [3]counter, window time.Duration) time.Duration
 	}
 	var wait time.Duration
 	for _, c := range counters {
+		if n := l.counts[c.key]; n.n >= c.limit && now.Before(n.until) {
+			wait = max(wait, n.until.Sub(now))
+		}
+	}
+	if wait > 0 {
+		return wait // counted nothing, as countUp does
+	}
+	for _, c := range counters {
 		n := l.counts[c.key]
-		if now.After(n.until) {
+		if !now.Before(n.until) {
 			n = count{until: now.Add(window)}
 		}
 		n.n++
 		l.counts[c.key] = n
-		if n.n > c.limit {
-			wait = max(wait, n.until.Sub(now), time.Second)
-		}
 	}
-	return wait
+	return 0
 }
 
 func (l *local) succeeded(counters [3]counter) {

@@ -22,12 +22,12 @@ import (
 
 // adminCommand makes admins from the command line, since only an admin can make one over the API.
 func adminCommand(environ []string) *cobra.Command {
-	admin := &cobra.Command{Use: "admin", Short: "Manage platform admins"}
+	admin := command.Group("admin", "Manage platform admins")
 	var r user.Registration
 	var passwordFile string
 	var ifMissing bool
 	create := &cobra.Command{
-		Use: "create", Short: "Make an admin; without --password-file, print a random password", Args: cobra.NoArgs,
+		Use: "create", Short: "Make an admin; without --password-file, print a random password", Args: command.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if r.Email == "" {
 				return command.Usage(errors.New("--email is needed"))

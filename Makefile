@@ -1,0 +1,86 @@
+# pgo: make help shows what there is.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+MODULES := pkg bootcheck services/user deploy/pgo deploy/native deploy/e2e
+BINARIES := pgo native bootcheck user
+STATIC := CGO_ENABLED=0
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X pgo/pkg/buildinfo.version=$(VERSION) -X pgo/pkg/buildinfo.commit=$(COMMIT)
+GOBUILD := $(STATIC) go build -trimpath -ldflags '$(LDFLAGS)'
+TOOL := go tool -modfile=$(CURDIR)/deploy/tools/go.mod
+
+# Where each program's main package is.
+main_pgo := ./deploy/pgo
+main_native := ./deploy/native
+main_bootcheck := ./bootcheck
+main_user := ./services/user/cmd/user
+
+export MODE PORT_OFFSET PGO_HOME
+
+.PHONY: help
+help: ## shows this
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@echo
+	@echo "  MODE=native|docker   PORT_OFFSET=1000 moves every port   PGO_HOME=.pgo is where state lives"
+
+.PHONY: up
+up: build ## brings everything up and prints where it is; installs what is missing
+	@bin/native up
+
+.PHONY: down
+down: bin/native ## stops everything; data stays
+	@bin/native down
+
+.PHONY: clean
+clean: bin/native ## stops everything and removes all data, secrets and logs
+	@bin/native clean
+
+.PHONY: status
+status: bin/native ## prints every part's state and address
+	@bin/native status
+
+.PHONY: logs
+logs: ## prints a process's log and follows it: make logs s=user
+	@if [ -z "$(s)" ]; then echo 'which process? make logs s=user' >&2; exit 64; fi
+	@bin/pgo logs $(s)
+
+.PHONY: secrets
+secrets: bin/native ## makes the secret files that are missing
+	@bin/native secrets
+
+.PHONY: build
+build: ## builds static programs into bin/
+	@mkdir -p bin
+	@$(foreach b,$(BINARIES),$(GOBUILD) -o bin/$(b) $(main_$(b)) &&) true
+
+.PHONY: dist
+dist: ## builds static programs for linux/amd64 and linux/arm64 into dist/
+	@for arch in amd64 arm64; do mkdir -p dist/linux-$$arch; \
+		$(foreach b,$(BINARIES),GOOS=linux GOARCH=$$arch $(GOBUILD) -o dist/linux-$$arch/$(b) $(main_$(b)) &&) true || exit 1; done
+	@cd dist && sha256sum */* > SHA256SUMS
+
+.PHONY: test
+test: build ## tests everything on real servers; installs what is missing
+	@bin/native install --tests
+	@bin/native with-servers -- $(MAKE) --no-print-directory test-modules
+
+# Needs servers named in PGO_TEST_*, else each test program starts its own.
+.PHONY: test-modules
+test-modules:
+	@failed=; for m in $(MODULES); do (cd $$m && go test -race ./...) || failed="$$failed $$m"; done; \
+		if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
+
+.PHONY: lint
+lint: ## checks format, vet and golangci-lint
+	@unformatted=$$(gofmt -l $(MODULES)); if [ -n "$$unformatted" ]; then echo "not gofmt'ed:" $$unformatted >&2; exit 1; fi
+	@for m in $(MODULES); do echo "lint $$m"; (cd $$m && go vet ./... && GOWORK=off $(TOOL) golangci-lint run ./...) || exit 1; done
+
+.PHONY: openapi
+openapi: ## generates the services' specifications from their handlers
+	@cd services/user && go generate ./openapi/...
+
+bin/native:
+	@mkdir -p bin
+	@$(GOBUILD) -o $@ $(main_native)

@@ -1,0 +1,166 @@
+package probe_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"pgo/bootcheck/internal/fixture"
+	"pgo/bootcheck/probe"
+	"pgo/bootcheck/server"
+	"pgo/pkg/testkit"
+)
+
+// checks returns a probe of each server, given how to reach it.
+func checks(s server.Servers) map[string]func(context.Context) error {
+	out := map[string]func(context.Context) error{}
+	for _, t := range probe.Targets(s) {
+		out[t.Name] = t.Check
+	}
+	return out
+}
+
+// listen answers every connection with handle until the test ends.
+func listen(t *testing.T, handle func(net.Conn)) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	done := make(chan struct{})
+	t.Cleanup(func() { close(done); l.Close(); wg.Wait() })
+	wg.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() {
+				defer c.Close()
+				go func() { <-done; c.Close() }()
+				handle(c)
+			})
+		}
+	})
+	return l.Addr().String()
+}
+
+func at(s server.Servers, addr string) server.Servers {
+	s.MySQL.Addr, s.Redis.Addr, s.RabbitMQ.Addr, s.RabbitMQ.API = addr, addr, addr, "http://"+addr
+	return s
+}
+
+func TestProbe(t *testing.T) {
+	real := fixture.Servers(t)
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed.Close()
+	silent := listen(t, func(c net.Conn) { _, _ = bufio.NewReader(c).ReadString(0) })
+	wrong := real
+	wrong.MySQL.Password, wrong.Redis.Password, wrong.RabbitMQ.Password = "wrong", "wrong", "wrong"
+	noAPI := real
+	noAPI.RabbitMQ.API = "http://" + closed.Addr().String()
+	noVhost := real
+	noVhost.RabbitMQ.Vhost = "not-made-yet"
+	noAMQP := real
+	noAMQP.RabbitMQ.Addr = closed.Addr().String()
+	loading := listen(t, func(c net.Conn) {
+		for r := bufio.NewReader(c); ; {
+			if line, err := r.ReadString('\n'); err != nil {
+				return
+			} else if strings.HasPrefix(line, "*") {
+				_, _ = c.Write([]byte("-LOADING Redis is loading the dataset in memory\r\n"))
+			}
+		}
+	})
+
+	tests := []struct {
+		name    string
+		servers server.Servers
+		of      string
+		want    string // "" for: it serves
+	}{
+		{"serves", real, "MySQL", ""},
+		{"serves", real, "Redis", ""},
+		{"serves", real, "RabbitMQ", ""},
+		{"nobody listens", at(real, closed.Addr().String()), "MySQL", "connection refused"},
+		{"nobody listens", at(real, closed.Addr().String()), "Redis", "connection refused"},
+		{"nobody listens", at(real, closed.Addr().String()), "RabbitMQ", "connection refused"},
+		{"silent", at(real, silent), "MySQL", "no answer within 5s"},
+		{"silent", at(real, silent), "Redis", "no answer within 5s"},
+		{"silent", at(real, silent), "RabbitMQ", "no answer within 5s"},
+		{"wrong password", wrong, "MySQL", "it refuses the account " + real.MySQL.Username},
+		{"wrong password", wrong, "Redis", "it refuses the account " + real.Redis.Username},
+		{"wrong password", wrong, "RabbitMQ", "it refuses the account " + real.RabbitMQ.Username},
+		{"loading", at(real, loading), "Redis", "still loading its data"},
+		{"only AMQP", noAPI, "RabbitMQ", "management API at http://"},
+		{"only the management API", noAMQP, "RabbitMQ", "connection refused"},
+		{"vhost not made yet", noVhost, "RabbitMQ", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.of+" "+tt.name, func(t *testing.T) {
+			t.Parallel()
+			err := checks(tt.servers)[tt.of](t.Context())
+			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestWaitGivesUp(t *testing.T) {
+	real := fixture.Servers(t)
+	link := testkit.Proxy(t, real.MySQL.Addr)
+	link.Down()
+	real.MySQL.Addr = link.Addr()
+	told := make(chan string, 100)
+	err := probe.Wait(t.Context(), probe.Targets(real), probe.Options{Deadline: time.Second, Progress: func(s string) { told <- s }})
+	var missing *probe.MissingError
+	if !errors.As(err, &missing) || err.Error() != "not there after 1s: MySQL at "+link.Addr()+": connection refused" {
+		t.Errorf("got %v", err)
+	}
+	close(told)
+	all := ""
+	for s := range told {
+		all += s + "\n"
+	}
+	if want := "waiting for MySQL at " + link.Addr() + " (0s): connection refused; giving up in 1s\n"; strings.Count(all, want) != 1 {
+		t.Errorf("progress:\n%s", all)
+	}
+	if !strings.Contains(all, "Redis at "+real.Redis.Addr+" serves") {
+		t.Errorf("progress:\n%s", all)
+	}
+}
+
+func TestWaitForALateServer(t *testing.T) {
+	real := fixture.Servers(t)
+	link := testkit.Proxy(t, real.Redis.Addr)
+	link.Down()
+	real.Redis.Addr = link.Addr()
+	err := probe.Wait(t.Context(), probe.Targets(real), probe.Options{Deadline: 30 * time.Second, Progress: func(s string) {
+		if strings.HasPrefix(s, "waiting for Redis") {
+			link.Up()
+		}
+	}})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWaitEndsWithItsContext(t *testing.T) {
+	real := fixture.Servers(t)
+	real.MySQL.Addr = "127.0.0.1:1"
+	ctx, cancel := context.WithCancel(t.Context())
+	err := probe.Wait(ctx, probe.Targets(real), probe.Options{Deadline: time.Minute, Progress: func(string) { cancel() }})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}

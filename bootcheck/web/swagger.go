@@ -1,0 +1,132 @@
+package web
+
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"mime"
+	"net/http"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+	swaggerfiles "github.com/swaggo/files/v2"
+
+	"pgo/pkg/problem"
+)
+
+//go:embed index.html
+var indexPage []byte
+
+//go:embed init.js
+var initScript string
+
+// assets are the files of Swagger UI that our page uses.
+var assets = []string{"swagger-ui.css", "swagger-ui-bundle.js", "swagger-ui-standalone-preset.js", "favicon-16x16.png", "favicon-32x32.png"}
+
+type swagger struct {
+	gateway *url.URL
+	specs   *specs
+	names   []string
+}
+
+func (s *swagger) serve(c *gin.Context) error {
+	file := strings.TrimPrefix(c.Param("file"), "/")
+	switch service, isSpec := strings.CutPrefix(file, "specs/"); {
+	case file == "" || file == "index.html":
+		s.page(c, "text/html; charset=utf-8", indexPage)
+	case file == "init.js":
+		script, err := s.script()
+		if err != nil {
+			return err
+		}
+		s.page(c, "text/javascript; charset=utf-8", script)
+	case isSpec:
+		return s.spec(c, service)
+	case slices.Contains(assets, file):
+		text, err := fs.ReadFile(swaggerfiles.FS, file)
+		if err != nil {
+			return fmt.Errorf("read Swagger UI's %s: %w", file, err)
+		}
+		c.Header("Cache-Control", "public, max-age=3600")
+		c.Data(http.StatusOK, mime.TypeByExtension(path.Ext(file)), text)
+	default:
+		return problem.NotFound()
+	}
+	return nil
+}
+
+// page answers with something that a browser runs or shows: only our own files, and calls to the gateway.
+func (s *swagger) page(c *gin.Context, contentType string, text []byte) {
+	c.Header("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "+
+		"img-src 'self' data:; font-src 'self' data:; connect-src 'self' "+s.gateway.Scheme+"://"+s.gateway.Host+
+		"; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	c.Header("Referrer-Policy", "no-referrer")
+	c.Header("Cache-Control", "no-cache")
+	c.Data(http.StatusOK, contentType, text)
+}
+
+type namedURL struct {
+	URL  string `json:"url"`
+	Name string `json:"name"`
+}
+
+// script puts the list of specifications into init.js. Their addresses are relative to the page.
+func (s *swagger) script() ([]byte, error) {
+	urls := []namedURL{}
+	for _, name := range s.names {
+		urls = append(urls, namedURL{URL: "specs/" + name + ".json", Name: name})
+	}
+	list, err := json.Marshal(urls)
+	if err != nil {
+		return nil, fmt.Errorf("list the specifications: %w", err)
+	}
+	return []byte(strings.Replace(initScript, "[/* specifications */]", string(list), 1)), nil
+}
+
+func (s *swagger) spec(c *gin.Context, file string) error {
+	service, ok := strings.CutSuffix(file, ".json")
+	if !ok || !slices.Contains(s.names, service) {
+		return problem.NotFound()
+	}
+	text, err := s.specs.read(c, service)
+	if err != nil {
+		return problem.New(http.StatusServiceUnavailable, problem.CodeUnavailable, "The service's binary does not give its specification now.").Because(err)
+	}
+	text, err = s.pointAtGateway(text, s.throughGateway(c.Request))
+	if err != nil {
+		return err
+	}
+	c.Data(http.StatusOK, "application/json", text)
+	return nil
+}
+
+// throughGateway says whether the page was loaded by way of the gateway, under whatever name the browser knows it:
+// a proxy puts X-Forwarded-For on what it passes on.
+func (s *swagger) throughGateway(r *http.Request) bool {
+	return r.Host == s.gateway.Host || r.Header.Get("X-Forwarded-For") != ""
+}
+
+// pointAtGateway makes calls from the page go to the gateway: by leaving the host out where the page came from
+// there, so that calls go to where the page is from, and by naming the gateway where it did not.
+func (s *swagger) pointAtGateway(text []byte, through bool) ([]byte, error) {
+	var spec map[string]json.RawMessage
+	if err := json.Unmarshal(text, &spec); err != nil {
+		return nil, fmt.Errorf("read the specification: %w", err)
+	}
+	delete(spec, "host")
+	delete(spec, "schemes")
+	if !through {
+		for key, value := range map[string]any{"host": s.gateway.Host, "schemes": []string{s.gateway.Scheme}} {
+			raw, err := json.Marshal(value)
+			if err != nil {
+				return nil, fmt.Errorf("write the specification: %w", err)
+			}
+			spec[key] = raw
+		}
+	}
+	return json.Marshal(spec)
+}

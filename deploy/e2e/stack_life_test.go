@@ -1,0 +1,196 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"pgo/pkg/testkit"
+)
+
+// TestStack runs one stack through its life. The steps share it because bringing one up takes seconds.
+func TestStack(t *testing.T) {
+	s := newStack(t)
+	for _, step := range []struct {
+		name string
+		run  func(*testing.T, *stack)
+	}{
+		{"journey through the gateway", func(t *testing.T, s *stack) {
+			if err := s.journey(); err != nil {
+				t.Error(err)
+			}
+		}},
+		{"what the gateway shows", gatewayShows},
+		{"the first admin can sign in", firstAdmin},
+		{"Swagger UI in a browser", swaggerUI},
+		{"up again is harmless", upAgain},
+		{"each killed process comes back", killEach},
+		{"sign-in works without Redis and RabbitMQ, and mail goes out afterwards", withoutRedisAndRabbitMQ},
+		{"services wait for MySQL behind bootcheck", lateMySQL},
+		{"down and up keeps the data", downKeepsData},
+	} {
+		t.Run(step.name, func(t *testing.T) {
+			s.t = t
+			step.run(t, s)
+		})
+		s.t = t
+	}
+}
+
+func gatewayShows(t *testing.T, s *stack) {
+	for _, tc := range []struct {
+		path    string
+		status  int
+		content string // of the body
+	}{
+		{"/", 200, "Swagger UI"},
+		{"/swagger/", 200, "swagger-ui"},
+		{"/swagger/specs/user.json", 200, `"/auth/login"`},
+		{"/.well-known/jwks.json", 200, `"Ed25519"`},
+		{"/services/user/readyz", 200, `"ready"`},
+		{"/services/bootcheck/status", 200, `"user"`},
+		{"/api/v1/nothing", 404, `"not_found"`},
+		{"/nothing", 404, `"not_found"`},
+		{"/metrics", 404, `"not_found"`},
+		{"/debug/pprof/", 404, `"not_found"`},
+	} {
+		a := s.want(t, tc.status, "GET", tc.path, "", nil)
+		if !strings.Contains(a.Body, tc.content) {
+			t.Errorf("%s does not contain %s: %.300s", tc.path, tc.content, a.Body)
+		}
+	}
+}
+
+func firstAdmin(t *testing.T, s *stack) {
+	login := s.want(t, 200, "POST", "/api/v1/auth/login", "", map[string]string{"email": "admin@pgo.local", "password": s.secret("admin_password")})
+	s.want(t, 200, "GET", "/api/v1/users?limit=1", login.text("access_token"), nil)
+}
+
+func upAgain(t *testing.T, s *stack) {
+	before := s.list()
+	out := s.up()
+	if !strings.Contains(out, s.url("")) || !strings.Contains(out, "admin@pgo.local") {
+		t.Errorf("up prints no table: %s", out)
+	}
+	for name, p := range s.list() {
+		if p.PID != before[name].PID {
+			t.Errorf("%s was restarted", name)
+		}
+	}
+}
+
+func killEach(t *testing.T, s *stack) {
+	for name, p := range s.list() {
+		t.Run(name, func(t *testing.T) {
+			s.t = t
+			if err := syscall.Kill(p.PID, syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			s.ready(name, p.PID)
+			testkit.Eventually(t, "the calls pass again", s.journey)
+			s.mailArrives(t)
+		})
+	}
+}
+
+// mailArrives checks the way over outbox, RabbitMQ and consumer with a new account's mail.
+func (s *stack) mailArrives(t *testing.T) {
+	t.Helper()
+	email := newEmail()
+	s.want(t, 201, "POST", "/api/v1/auth/register", "", map[string]string{"email": email, "password": password, "name": "Mail"})
+	testkit.Eventually(t, "the mail of a new account", func() error { return s.mailed(email) })
+}
+
+// mailed returns nil when exactly one mail was written to the address.
+func (s *stack) mailed(email string) error {
+	files, err := filepath.Glob(filepath.Join(s.home, "mail", "*.eml"))
+	if err != nil {
+		return err
+	}
+	n := 0
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			return err
+		}
+		if strings.Contains(string(text), email) {
+			n++
+		}
+	}
+	if n != 1 {
+		return fmt.Errorf("%d mails", n)
+	}
+	return nil
+}
+
+func withoutRedisAndRabbitMQ(t *testing.T, s *stack) {
+	s.must("pgo", "stop", "redis", "rabbitmq")
+	for range 3 {
+		if err := s.journey(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	email := newEmail()
+	s.want(t, 201, "POST", "/api/v1/auth/register", "", map[string]string{"email": email, "password": password, "name": "Later"})
+	ready := s.want(t, 200, "GET", "/services/user/readyz", "", nil)
+	if !strings.Contains(ready.Body, "redis") || !strings.Contains(ready.Body, "rabbitmq") {
+		t.Errorf("readyz hides what is away: %s", ready.Body)
+	}
+	if err := s.mailed(email); err == nil {
+		t.Error("a mail came without the broker")
+	}
+	s.must("pgo", "start", "redis", "rabbitmq")
+	testkit.Eventually(t, "the mail that waited", func() error { return s.mailed(email) })
+	if err := s.journey(); err != nil {
+		t.Error(err)
+	}
+}
+
+func lateMySQL(t *testing.T, s *stack) {
+	s.must("pgo", "stop", "user", "bootcheck", "mysql")
+	log := filepath.Join(s.home, "logs", "bootcheck.log")
+	waits := func() int {
+		text, err := os.ReadFile(log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Count(string(text), "waiting for MySQL")
+	}
+	before := waits()
+	started := make(chan error, 1)
+	go func() {
+		_, err := s.command("pgo", "start", "bootcheck", "user")
+		started <- err
+	}()
+	testkit.Eventually(t, "bootcheck says that it waits", func() error {
+		if waits() < before+2 {
+			return fmt.Errorf("%d lines", waits()-before)
+		}
+		return nil
+	})
+	l := s.list()
+	if l["user"].PID != 0 || l["user"].Status != "waiting" {
+		t.Errorf("user does not wait: %+v", l["user"])
+	}
+	s.must("pgo", "start", "mysql")
+	if err := <-started; err != nil {
+		t.Error(err)
+	}
+	testkit.Eventually(t, "the calls pass", s.journey)
+	for _, name := range []string{"bootcheck", "user"} {
+		if p := s.list()[name]; p.Restarts > l[name].Restarts {
+			t.Errorf("%s was restarted %d times while it waited", name, p.Restarts-l[name].Restarts)
+		}
+	}
+}
+
+func downKeepsData(t *testing.T, s *stack) {
+	email := newEmail()
+	s.want(t, 201, "POST", "/api/v1/auth/register", "", map[string]string{"email": email, "password": password, "name": "Stays"})
+	s.down()
+	s.up()
+	s.want(t, 200, "POST", "/api/v1/auth/login", "", map[string]string{"email": email, "password": password})
+}

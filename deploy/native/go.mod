@@ -1,0 +1,10 @@
+module pgo/deploy/native
+
+go 1.26.0
+
+require (
+	github.com/google/renameio/v2 v2.0.2
+	pgo/pkg v0.0.0
+)
+
+replace pgo/pkg => ../../pkg

@@ -1,0 +1,106 @@
+package home
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// Holder is who listens on a port.
+type Holder struct {
+	Busy bool
+	Ours bool   // a process of this state folder
+	PID  int    // 0 where it cannot be told
+	Who  string // for people: "mariadbd (pid 123)"
+}
+
+// Holder looks who listens on the port of 127.0.0.1. Processes of other users show only that it is busy.
+func (h Home) Holder(port int) Holder {
+	if !listening(port) {
+		return Holder{}
+	}
+	found := Holder{Busy: true}
+	for _, inode := range listenersOf(port) {
+		for _, pid := range ownersOf(inode) {
+			found.PID, found.Who = pid, fmt.Sprintf("%s (pid %d)", commandName(pid), pid)
+			// A socket may be shared with processes that do not show whose they are, as nginx's workers.
+			if found.Ours = h.owns(pid); found.Ours {
+				return found
+			}
+		}
+	}
+	return found
+}
+
+// owns tells whether a process was started for this state folder: PGO_HOME in its environment says so. nginx writes its
+// title over its environment, but leaves the configuration's path in it.
+func (h Home) owns(pid int) bool {
+	if cmdline, err := os.ReadFile(procPath(pid, "cmdline")); err == nil && bytes.HasPrefix(cmdline, []byte("nginx: ")) {
+		return bytes.Contains(cmdline, []byte(" "+h.Path("etc", "nginx.conf")+" "))
+	}
+	environ, err := os.ReadFile(procPath(pid, "environ"))
+	if err != nil {
+		return false
+	}
+	for entry := range bytes.SplitSeq(environ, []byte{0}) {
+		if string(entry) == "PGO_HOME="+h.Dir {
+			return true
+		}
+	}
+	return false
+}
+
+// listenersOf returns the socket inodes that listen on port, on any address.
+func listenersOf(port int) []string {
+	var inodes []string
+	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		f, err := os.Open(table)
+		if err != nil {
+			continue
+		}
+		for lines := bufio.NewScanner(f); lines.Scan(); {
+			// sl local_address rem_address st ... uid timeout inode; 0A is LISTEN.
+			c := strings.Fields(lines.Text())
+			if len(c) < 10 || c[3] != "0A" {
+				continue
+			}
+			n, err := strconv.ParseUint(c[1][strings.LastIndexByte(c[1], ':')+1:], 16, 32)
+			if err == nil && int(n) == port {
+				inodes = append(inodes, c[9])
+			}
+		}
+		f.Close()
+	}
+	return inodes
+}
+
+func ownersOf(inode string) []int {
+	want := "socket:[" + inode + "]"
+	fds, err := filepath.Glob("/proc/[0-9]*/fd/*")
+	if err != nil {
+		return nil
+	}
+	var pids []int
+	for _, fd := range fds {
+		if target, err := os.Readlink(fd); err == nil && target == want {
+			if pid, err := strconv.Atoi(strings.Split(fd, "/")[2]); err == nil {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids
+}
+
+func commandName(pid int) string {
+	name, err := os.ReadFile(procPath(pid, "comm"))
+	if err != nil {
+		return "a process"
+	}
+	return strings.TrimSpace(string(name))
+}
+
+func procPath(pid int, name string) string { return fmt.Sprintf("/proc/%d/%s", pid, name) }

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"syscall"
+	"time"
+
+	"pgo/deploy/native/internal/home"
+)
+
+const adminEmail = "admin@pgo.local"
+
+// up brings the whole stack up and returns when every part is ready. On a stack that runs it changes nothing.
+func up(ctx context.Context, h home.Home, sys surroundings) error {
+	if err := chooseMode(ctx, sys); err != nil {
+		return err
+	}
+	if err := h.MakeDirs(); err != nil {
+		return err
+	}
+	unlock, err := h.Lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	i, err := installer(sys)
+	if err != nil {
+		return err
+	}
+	if err := i.Run(ctx); err != nil {
+		return err
+	}
+	if err := secrets(h, sys); err != nil {
+		return err
+	}
+	if err := prepare(h, sys); err != nil {
+		return err
+	}
+	if err := pass(ctx, h, sys, nil, h.Bin("pgo"), "up"); err != nil {
+		return err
+	}
+	if err := firstAdmin(ctx, h, sys); err != nil {
+		return err
+	}
+	return status(ctx, h, sys)
+}
+
+// down ends all that up started, and what a killed pgo may have left.
+func down(ctx context.Context, h home.Home, sys surroundings) error {
+	if _, err := os.Stat(h.Dir); os.IsNotExist(err) {
+		return nil
+	}
+	unlock, err := h.Lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if len(h.Processes()) == 0 {
+		return nil
+	}
+	if _, statErr := os.Stat(h.Bin("pgo")); statErr == nil {
+		err = pass(ctx, h, sys, nil, h.Bin("pgo"), "down")
+	}
+	return errors.Join(err, endLeftovers(ctx, h, sys))
+}
+
+func clean(ctx context.Context, h home.Home, sys surroundings) error {
+	if err := down(ctx, h, sys); err != nil {
+		return err
+	}
+	return h.Remove()
+}
+
+// endLeftovers stops processes of this state folder that pgo no longer knew.
+func endLeftovers(ctx context.Context, h home.Home, sys surroundings) error {
+	const patience = 20 * time.Second
+	deadline := time.Now().Add(patience)
+	signalled := map[int]bool{}
+	for {
+		left := h.Processes()
+		if len(left) == 0 {
+			return nil
+		}
+		if servers := slices.DeleteFunc(slices.Clone(left), func(p home.Process) bool { return p.Helper }); len(servers) > 0 {
+			left = servers
+		}
+		for _, p := range left {
+			if !signalled[p.PID] {
+				signalled[p.PID] = true
+				fmt.Fprintf(sys.stderr, "stopping %s (pid %d), which pgo left\n", p.Name, p.PID)
+				_ = syscall.Kill(p.PID, syscall.SIGTERM)
+			} else if time.Now().After(deadline) {
+				_ = syscall.Kill(p.PID, syscall.SIGKILL)
+			}
+		}
+		if time.Now().After(deadline.Add(5 * time.Second)) {
+			return fmt.Errorf("%s (pid %d) does not end", left[0].Name, left[0].PID)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// firstAdmin makes the account a developer signs in with. One that exists stays as it is.
+func firstAdmin(ctx context.Context, h home.Home, sys surroundings) error {
+	env, err := h.Env()
+	if err != nil {
+		return err
+	}
+	if env["PGO_ENV"] != "dev" {
+		return nil
+	}
+	err = pass(ctx, h, sys, serviceEnv(h, env, "user"), h.Bin("user"),
+		"admin", "create", "--if-missing", "--email", adminEmail, "--name", "Admin", "--password-file", h.Path("secrets", "admin_password"))
+	if err != nil {
+		return fmt.Errorf("make the first admin: %w", err)
+	}
+	return nil
+}
+
+// serviceEnv is what configs/pgo.yaml gives a service, for a command of the same program.
+func serviceEnv(h home.Home, env map[string]string, service string) []string {
+	secret := func(name string) string { return h.Path("secrets", service+"_"+name) }
+	return []string{
+		"PGO_ENV=" + env["PGO_ENV"],
+		"PGO_CFG_MYSQL__ADDR=" + env["MYSQL_ADDR"],
+		"PGO_CFG_REDIS__ADDR=" + env["REDIS_ADDR"],
+		"PGO_CFG_RABBITMQ__ADDR=" + env["RABBITMQ_ADDR"],
+		"PGO_CFG_MYSQL__PASSWORD_FILE=" + secret("mysql_password"),
+		"PGO_CFG_REDIS__PASSWORD_FILE=" + secret("redis_password"),
+		"PGO_CFG_RABBITMQ__PASSWORD_FILE=" + secret("rabbitmq_password"),
+	}
+}
+
+// chooseMode says what MODE means here. Only native mode is there.
+func chooseMode(ctx context.Context, sys surroundings) error {
+	const needsCompose = "docker mode needs docker-compose.yml, which is not there yet: using native mode"
+	switch mode := sys.getenv("MODE"); mode {
+	case "native":
+	case "docker":
+		fmt.Fprintln(sys.stderr, needsCompose)
+	case "":
+		if engineAnswers(ctx) {
+			fmt.Fprintln(sys.stderr, "a Docker engine answers, but "+needsCompose)
+		}
+	default:
+		return usageError{fmt.Sprintf("MODE=%q: native or docker", mode)}
+	}
+	return nil
+}
+
+func engineAnswers(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "docker", "info")
+	cmd.WaitDelay = 100 * time.Millisecond
+	return cmd.Run() == nil
+}
+
+// pass runs a program of ours in the checkout with its output to the person, and passes its exit code on. A signal to
+// us becomes SIGTERM to it.
+func pass(ctx context.Context, h home.Home, sys surroundings, extra []string, program string, args ...string) error {
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Dir = h.Root
+	cmd.Env = append(append(os.Environ(), "PGO_HOME="+h.Dir), extra...)
+	cmd.Stdout, cmd.Stderr = sys.stderr, sys.stderr
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = time.Minute
+	err := cmd.Run()
+	if _, ok := errors.AsType[*exec.ExitError](err); ok {
+		return exitError{exitCodeOf(err)}
+	}
+	if err != nil {
+		return fmt.Errorf("%w (make build makes it)", err)
+	}
+	return nil
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"text/tabwriter"
+
+	"pgo/deploy/native/internal/home"
+)
+
+// processState is what is read of `pgo list --json`.
+type processState struct {
+	Name   string `json:"name"`
+	Status string `json:"status"`
+	Ready  bool   `json:"ready"`
+}
+
+// status prints one table of what there is, how it is and where.
+func status(ctx context.Context, h home.Home, sys surroundings) error {
+	env, err := h.Env()
+	if err != nil {
+		return err
+	}
+	if len(env) == 0 {
+		fmt.Fprintln(sys.stdout, "nothing is set up here: make up")
+		return nil
+	}
+	states := processStates(ctx, h)
+	w := tabwriter.NewWriter(sys.stdout, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(w, "PART\tSTATE\tWHERE")
+	for _, r := range rows(h, env) {
+		state := ""
+		if r.process != "" {
+			if state = states[r.process]; state == "" {
+				state = "stopped"
+			}
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\n", r.what, state, r.where)
+	}
+	return w.Flush()
+}
+
+type row struct{ what, process, where string }
+
+func rows(h home.Home, env map[string]string) []row {
+	gateway := "http://" + env["GATEWAY_HTTP"]
+	secret := func(name string) string { return nearPath(h, h.Path("secrets", name)) }
+	out := []row{
+		{"start page", "gateway", gateway + "/"},
+		{"Swagger UI", "gateway", gateway + "/swagger/"},
+		{"user", "user", "http://" + env["USER_HTTP"]},
+		{"bootcheck", "bootcheck", "http://" + env["BOOTCHECK_HTTP"] + "/status"},
+		{"MySQL", "mysql", env["MYSQL_ADDR"] + "  pgo_admin, " + secret("mysql_admin_password")},
+		{"Redis", "redis", env["REDIS_ADDR"] + "  pgo_admin, " + secret("redis_admin_password")},
+		{"RabbitMQ", "rabbitmq", env["RABBITMQ_ADDR"] + "  management: " + env["RABBITMQ_API"] + "  pgo_admin, " + secret("rabbitmq_admin_password")},
+		{"epmd", "epmd", "127.0.0.1:" + env["EPMD_PORT"]},
+		{"logs", "", nearPath(h, h.Path("logs")) + "/NAME.log, make logs s=user"},
+	}
+	if env["PGO_ENV"] == "dev" {
+		out = append(out, row{"sign in", "", "POST /api/v1/auth/login as " + adminEmail + ", password: cat " + secret("admin_password")})
+	}
+	return out
+}
+
+// nearPath is path as seen from the checkout, where it is inside.
+func nearPath(h home.Home, path string) string {
+	if rel, err := filepath.Rel(h.Root, path); err == nil && filepath.IsLocal(rel) {
+		return rel
+	}
+	return path
+}
+
+// processStates asks pgo; where it does not answer nothing runs.
+func processStates(ctx context.Context, h home.Home) map[string]string {
+	states := map[string]string{}
+	var out bytes.Buffer
+	cmd := exec.CommandContext(ctx, h.Bin("pgo"), "list", "--json")
+	cmd.Dir, cmd.Stdout = h.Root, &out
+	cmd.Env = append(os.Environ(), "PGO_HOME="+h.Dir)
+	var list []processState
+	if cmd.Run() != nil || json.Unmarshal(out.Bytes(), &list) != nil {
+		return states
+	}
+	for _, p := range list {
+		states[p.Name] = p.Status
+		if p.Ready {
+			states[p.Name] = "ready"
+		}
+	}
+	return states
+}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+
+	"pgo/pkg/localserver"
+)
+
+// withServers runs a command with private servers around it. The command's exit code becomes ours, and signals that
+// come to us reach it.
+func withServers(ctx context.Context, args []string, sys surroundings) error {
+	if len(args) > 0 && args[0] == "--" {
+		args = args[1:]
+	}
+	if len(args) == 0 {
+		return usageError{"with-servers needs a command: native with-servers -- go test ./..."}
+	}
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
+	defer signal.Stop(signals)
+
+	scratch, err := localserver.NewScratch(localserver.Host())
+	if err != nil {
+		return err
+	}
+	defer scratch.Close()
+	fmt.Fprintln(sys.stderr, "starting private servers")
+	env, err := scratch.Environ(ctx)
+	if err != nil {
+		if s, ok := pending(signals); ok {
+			return exitError{128 + int(s)}
+		}
+		return err
+	}
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Env = append(os.Environ(), env...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = sys.stdin, sys.stdout, sys.stderr
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start the command: %w", err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	for {
+		select {
+		case s := <-signals:
+			_ = cmd.Process.Signal(s)
+		case err := <-done:
+			if err == nil {
+				return nil
+			}
+			return exitError{exitCodeOf(err)}
+		}
+	}
+}
+
+func pending(signals <-chan os.Signal) (syscall.Signal, bool) {
+	select {
+	case s := <-signals:
+		sig, ok := s.(syscall.Signal)
+		return sig, ok
+	default:
+		return 0, false
+	}
+}
+
+// exitCodeOf is the code a shell would tell: 128 and the signal's number for a command that a signal ended.
+func exitCodeOf(err error) int {
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		return exitFailed
+	}
+	if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		return 128 + int(status.Signal())
+	}
+	return exit.ExitCode()
+}

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"pgo/deploy/pgo/control"
+	"pgo/deploy/pgo/home"
+	"pgo/deploy/pgo/processfile"
+	"pgo/deploy/pgo/shim"
+)
+
+// Exit codes, after sysexits.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 64
+	exitUnavailable = 69 // no manager runs, or another one does
+	exitConfig      = 78 // the process file is wrong
+	exitInterrupted = 130
+)
+
+// app is what all commands share.
+type app struct {
+	getenv         func(string) string
+	stdout, stderr io.Writer
+	file, homeDir  string // flags
+}
+
+// run is the whole program; it returns the exit code.
+func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+	if len(args) > 0 && args[0] == shim.Command {
+		// Before anything else: every start of a process goes through here.
+		fmt.Fprintln(stderr, "pgo:", shim.Exec(args[1:]))
+		return exitFailed
+	}
+	a := &app{getenv: getenv, stdout: stdout, stderr: stderr}
+	root := a.command()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	fmt.Fprintln(stderr, "pgo:", err)
+	return exitCode(ctx, err)
+}
+
+func (a *app) command() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "pgo",
+		Short:         "runs the processes of a process file",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.PersistentFlags().StringVar(&a.file, "file", "", "process file (default configs/pgo.yaml here or in a folder above)")
+	root.PersistentFlags().StringVar(&a.homeDir, "home", "", "pgo's state folder (default $PGO_HOME, else .pgo beside configs/)")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(a.up(), a.down(), a.list(), a.info(), a.logs(), a.start(), a.stop(), a.restart(), a.check(),
+		a.version(), a.manager())
+	return root
+}
+
+// usageError marks a wrong command line.
+type usageError struct{ error }
+
+func exitCode(ctx context.Context, err error) int {
+	var usage usageError
+	var wrong *processfile.Error
+	switch {
+	case errors.As(err, &wrong):
+		return exitConfig
+	case errors.As(err, &usage):
+		return exitUsage
+	case ctx.Err() != nil:
+		return exitInterrupted
+	case errors.Is(err, control.ErrNotRunning), errors.Is(err, home.ErrLocked):
+		return exitUnavailable
+	default:
+		return exitFailed
+	}
+}
+
+// processFile is the path of the process file: as the flag says, else that of the checkout the command is given in.
+func (a *app) processFile() (string, error) {
+	if a.file != "" {
+		return a.file, nil
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", fmt.Errorf("find the process file: %w", err)
+	}
+	start := dir
+	for {
+		path := filepath.Join(dir, "configs", "pgo.yaml")
+		if _, err := os.Stat(path); err == nil {
+			if rel, err := filepath.Rel(start, path); err == nil {
+				path = rel // shorter in errors
+			}
+			return path, nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", usageError{errors.New("no configs/pgo.yaml here or in a folder above: name one with --file")}
+		}
+		dir = filepath.Dir(dir)
+	}
+}
+
+// home is pgo's state folder: as the flag or PGO_HOME says, else .pgo beside the process file's configs/.
+func (a *app) home() (home.Home, error) {
+	dir := a.homeDir
+	if dir == "" {
+		dir = a.getenv("PGO_HOME")
+	}
+	if filepath.IsAbs(dir) {
+		return home.Home(filepath.Clean(dir)), nil
+	}
+	file, err := a.processFile()
+	if err != nil {
+		return "", err
+	}
+	root, err := filepath.Abs(processfile.Root(file))
+	if err != nil {
+		return "", fmt.Errorf("find pgo's home: %w", err)
+	}
+	if dir == "" {
+		dir = ".pgo"
+	}
+	return home.Home(filepath.Join(root, dir)), nil
+}
+
+// load reads the process file. ${PGO_HOME} is set in it whether or not the environment has it.
+func (a *app) load(h home.Home) (processfile.File, error) {
+	path, err := a.processFile()
+	if err != nil {
+		return processfile.File{}, err
+	}
+	return processfile.Load(path, func(key string) (string, bool) {
+		if key == "PGO_HOME" {
+			return string(h), true
+		}
+		value := a.getenv(key)
+		return value, value != ""
+	})
+}
+
+// connect finds the home and its manager.
+func (a *app) connect(ctx context.Context) (home.Home, *control.Client, error) {
+	h, err := a.home()
+	if err != nil {
+		return "", nil, err
+	}
+	c, err := control.Connect(ctx, h)
+	if errors.Is(err, control.ErrNotRunning) {
+		err = fmt.Errorf("%w for %s: start it with pgo up", err, h)
+	}
+	return h, c, err
+}
+
+// named is cobra's check for commands that need names of processes.
+func named(_ *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return usageError{errors.New("name at least one process, or all")}
+	}
+	return nil
+}
+
+func noArgs(c *cobra.Command, args []string) error {
+	if err := cobra.NoArgs(c, args); err != nil {
+		return usageError{err}
+	}
+	return nil
+}

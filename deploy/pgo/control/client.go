@@ -1,0 +1,101 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"syscall"
+
+	"pgo/deploy/pgo/home"
+)
+
+// ErrNotRunning is returned where no manager runs on the home.
+var ErrNotRunning = errors.New("pgo is not running")
+
+// Client speaks to the manager of one home.
+type Client struct{ http *http.Client }
+
+// Connect finds the manager of the home. The error is ErrNotRunning where none answers.
+func Connect(ctx context.Context, h home.Home) (*Client, error) {
+	m, err := h.ReadManager()
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, ErrNotRunning
+	}
+	if err != nil {
+		return nil, fmt.Errorf("find the manager: %w", err)
+	}
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", m.Socket)
+	}
+	c := &Client{http: &http.Client{Transport: &http.Transport{DialContext: dial}}}
+	if _, err := c.Info(ctx); err != nil {
+		if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
+			return nil, ErrNotRunning
+		}
+		return nil, err
+	}
+	return c, nil
+}
+
+// Info is about the manager.
+func (c *Client) Info(ctx context.Context) (Info, error) {
+	var info Info
+	return info, c.call(ctx, http.MethodGet, "info", nil, &info)
+}
+
+// Processes returns all processes with what they use.
+func (c *Client) Processes(ctx context.Context) ([]Process, error) {
+	var processes []Process
+	return processes, c.call(ctx, http.MethodGet, "processes", nil, &processes)
+}
+
+// Changes returns at once when there is an event after the one numbered, else waits for one; after a while it returns
+// without.
+func (c *Client) Changes(ctx context.Context, after int64) (Changes, error) {
+	var changes Changes
+	return changes, c.call(ctx, http.MethodGet, fmt.Sprintf("changes?after=%d", after), nil, &changes)
+}
+
+// Do has a command done, apply, start, stop, restart or down, and returns how things stand then. It returns when
+// everything has been stopped that was to be stopped; it does not wait for what was started to be ready.
+func (c *Client) Do(ctx context.Context, command string, body any) (Changes, error) {
+	var changes Changes
+	return changes, c.call(ctx, http.MethodPost, command, body, &changes)
+}
+
+func (c *Client) call(ctx context.Context, method, path string, body, into any) error {
+	var content io.Reader
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return fmt.Errorf("ask the manager: %w", err)
+		}
+		content = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://pgo/v1/"+path, content)
+	if err != nil {
+		return fmt.Errorf("ask the manager: %w", err)
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return fmt.Errorf("ask the manager: %w", err)
+	}
+	defer res.Body.Close()
+	decoder := json.NewDecoder(res.Body)
+	if res.StatusCode != http.StatusOK {
+		failure := Failure{Error: "the manager answers " + res.Status}
+		decoder.Decode(&failure) // without a reason the status has to do
+		return errors.New(failure.Error)
+	}
+	if err := decoder.Decode(into); err != nil {
+		return fmt.Errorf("read the manager's answer: %w", err)
+	}
+	return nil
+}

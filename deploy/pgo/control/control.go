@@ -1,0 +1,88 @@
+// Package control is how commands and the manager speak: HTTP and JSON over a unix socket that only its owner opens.
+package control
+
+import (
+	"time"
+
+	"pgo/deploy/pgo/processfile"
+)
+
+// State is where a process stands. docs/pgo.md has the table.
+type State string
+
+// The states. Every process is in one of them; the manager's record is the one place where it changes.
+const (
+	Waiting    State = "waiting"     // for the processes it comes after
+	Starting   State = "starting"    // it runs and is not ready yet
+	Ready      State = "ready"       // it runs and serves
+	Stopping   State = "stopping"    // it was asked to end, or says that it is ending
+	Stopped    State = "stopped"     // it does not run and nobody wants it to
+	BackingOff State = "backing-off" // it ended by itself; a new start follows
+	Failed     State = "failed"      // it ended for good; it takes a command to start it again
+)
+
+// AskedToStart is the reason of the state that every start by command begins with.
+const AskedToStart = "asked to start"
+
+// Process is what is known of a process.
+type Process struct {
+	Name      string            `json:"name"`
+	Instance  int               `json:"instance"`
+	Kind      string            `json:"kind"`
+	PID       int               `json:"pid"` // 0 while it does not run
+	Status    State             `json:"status"`
+	Ready     bool              `json:"ready"`
+	Restarts  int               `json:"restarts"`      // starts after it ended by itself, since it was last started by command
+	Uptime    int64             `json:"uptime_s"`      // of the running process
+	CPU       float64           `json:"cpu_percent"`   // of one core, since someone looked before; its children included
+	Memory    int64             `json:"memory_bytes"`  // resident, its children included
+	Version   string            `json:"version"`       // what it says about itself; empty where it says nothing
+	Reason    string            `json:"reason"`        // why it is in this state
+	Message   string            `json:"message"`       // its own last word about itself (STATUS=)
+	Listeners map[string]string `json:"listeners"`     // name to address, with the ports that were chosen
+	After     []string          `json:"after"`         //
+	Failures  int               `json:"failed_starts"` // in a row, none of which became ready
+	LogFrom   int64             `json:"log_offset"`    // where the output of its last start begins in its log file
+	Since     time.Time         `json:"since"`         // of this state
+}
+
+// Event is one change of state, or of what a process says about itself.
+type Event struct {
+	Seq     int64     `json:"seq"` // counts from 1 in the life of a manager
+	Time    time.Time `json:"ts"`
+	Process string    `json:"process"`
+	From    State     `json:"from"`
+	To      State     `json:"to"`
+	Reason  string    `json:"reason"`
+}
+
+// Changes is one consistent look at everything.
+type Changes struct {
+	Seq       int64     `json:"seq"`    // of the last event
+	Events    []Event   `json:"events"` // those after the one asked for, as far as they are kept
+	Processes []Process `json:"processes"`
+}
+
+// Info is about pgo itself.
+type Info struct {
+	Version string `json:"version"`
+	Manager int    `json:"manager_pid"` // 0 while none runs
+	Keeper  int    `json:"keeper_pid"`  // 0: keeper and manager are one process until they are parted
+	Home    string `json:"home"`
+	Socket  string `json:"socket"`
+	File    string `json:"process_file"` // applied last; empty before
+}
+
+// Names asks for something about processes; Apply for a process file to be made real.
+type (
+	Names struct {
+		Names []string `json:"names"`
+	}
+	Apply struct {
+		File processfile.File `json:"file"`
+	}
+	// Failure is the body of every answer that is not 200.
+	Failure struct {
+		Error string `json:"error"`
+	}
+)

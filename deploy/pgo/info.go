@@ -1,0 +1,41 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"pgo/deploy/pgo/control"
+)
+
+func (a *app) info() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "info",
+		Short: "show what is known of pgo itself",
+		Args:  noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			h, client, err := a.connect(c.Context())
+			info := control.Info{Version: version, Home: string(h)}
+			if err == nil {
+				info, err = client.Info(c.Context())
+			}
+			if err != nil && !errors.Is(err, control.ErrNotRunning) {
+				return err
+			}
+			if asJSON {
+				return a.printJSON(info)
+			}
+			running := "no"
+			if info.Manager != 0 {
+				running = fmt.Sprintf("yes, pid %d", info.Manager)
+			}
+			_, err = fmt.Fprintf(a.stdout, "version       %s\nrunning       %s\nhome          %s\nsocket        %s\nprocess file  %s\n",
+				info.Version, running, info.Home, info.Socket, info.File)
+			return err
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "as a JSON object")
+	return c
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	"pgo/deploy/pgo/home"
+	"pgo/deploy/pgo/logfile"
+)
+
+func (a *app) logs() *cobra.Command {
+	var follow bool
+	var lines int
+	c := &cobra.Command{
+		Use:   "logs NAME...",
+		Short: "show what processes wrote; pgo is the manager itself",
+		Args:  named,
+		RunE: func(c *cobra.Command, names []string) error {
+			if lines < 0 {
+				return usageError{fmt.Errorf("-n %d: expected a number of lines", lines)}
+			}
+			h, err := a.home()
+			if err != nil {
+				return err
+			}
+			if names, err = logNames(h, names); err != nil {
+				return err
+			}
+			return a.showLogs(c.Context(), h, names, lines, follow)
+		},
+	}
+	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what is written from now on")
+	c.Flags().IntVarP(&lines, "lines", "n", 50, "how many of the last lines")
+	return c
+}
+
+// logNames checks names against the logs there are; a log is there once its process was started.
+func logNames(h home.Home, names []string) ([]string, error) {
+	entries, err := os.ReadDir(h.Logs())
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("look for logs: %w", err)
+	}
+	var known []string
+	for _, e := range entries {
+		if name, ok := strings.CutSuffix(e.Name(), ".log"); ok {
+			known = append(known, name)
+		}
+	}
+	if slices.Contains(names, "all") {
+		return slices.DeleteFunc(known, func(name string) bool { return name == "pgo" }), nil
+	}
+	for _, name := range names {
+		if !slices.Contains(known, name) {
+			return nil, fmt.Errorf("there is no log of %q; there are %s", name, strings.Join(known, ", "))
+		}
+	}
+	return names, nil
+}
+
+func (a *app) showLogs(ctx context.Context, h home.Home, names []string, n int, follow bool) error {
+	var mu sync.Mutex // lines stay whole
+	var all sync.WaitGroup
+	failed := make([]error, len(names))
+	for i, name := range names {
+		prefix := ""
+		if len(names) > 1 {
+			prefix = fmt.Sprintf("%-12s | ", name)
+		}
+		write := func(line []byte) error {
+			mu.Lock()
+			defer mu.Unlock()
+			_, err := fmt.Fprintf(a.stdout, "%s%s\n", prefix, bytes.TrimSuffix(line, []byte("\n")))
+			return err
+		}
+		last, offset, err := logfile.Last(h.Log(name), n, 0)
+		if err != nil {
+			return err
+		}
+		for line := range bytes.Lines(last) {
+			if err := write(line); err != nil {
+				return err
+			}
+		}
+		if follow {
+			all.Go(func() { failed[i] = logfile.Follow(ctx, h.Log(name), offset, write) })
+		}
+	}
+	all.Wait()
+	return errors.Join(failed...)
+}

@@ -1,0 +1,217 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"pgo/deploy/pgo/control"
+)
+
+// The test binary is also pgo itself and the programs that pgo runs, so that tests use real processes.
+func TestMain(m *testing.M) {
+	switch {
+	case len(os.Args) > 1 && os.Args[1] == "actor":
+		act(os.Args[2:])
+	case os.Getenv("PGO_TEST_AS") == "pgo":
+		main()
+	default:
+		os.Exit(m.Run())
+	}
+}
+
+// stack is a checkout with a process file, and pgo's commands on it.
+type stack struct {
+	*testing.T
+	dir  string
+	env  []string
+	self string
+}
+
+// newStack writes the process file. In it ACTOR stands for the program of actor_test.go and DIR for the checkout.
+func newStack(t *testing.T, processes string) *stack {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Short, since sockets live there.
+	sockets, err := os.MkdirTemp("", "pgo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &stack{T: t, dir: t.TempDir(), self: self}
+	s.env = append(os.Environ(), "PGO_TEST_AS=pgo", "XDG_RUNTIME_DIR="+sockets, "PGO_HOME="+s.home(), "GORACE=exitcode=66")
+	s.write(processes)
+	t.Cleanup(func() {
+		s.pgo("down")
+		if left := s.processes(); len(left) > 0 {
+			t.Errorf("pgo down left processes behind: %v", left)
+			for pid := range left {
+				syscall.Kill(pid, syscall.SIGKILL)
+			}
+		}
+		if log := s.read(".pgo/logs/pgo.log"); strings.Contains(log, "DATA RACE") || strings.Contains(log, "panic:") {
+			t.Errorf("pgo.log:\n%s", log)
+		}
+		if t.Failed() {
+			t.Logf("pgo.log:\n%s", s.read(".pgo/logs/pgo.log"))
+		}
+		os.RemoveAll(sockets)
+	})
+	return s
+}
+
+func (s *stack) home() string { return filepath.Join(s.dir, ".pgo") }
+
+func (s *stack) write(processes string) {
+	s.Helper()
+	text := strings.NewReplacer("ACTOR", strconv.Quote(s.self), "DIR", s.dir).Replace("version: 1\nprocesses:\n" + processes)
+	if err := os.MkdirAll(filepath.Join(s.dir, "configs"), 0o700); err != nil {
+		s.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(s.dir, "configs", "pgo.yaml"), []byte(text), 0o600); err != nil {
+		s.Fatal(err)
+	}
+}
+
+// read returns a file's content, nothing where it does not exist.
+func (s *stack) read(name string) string {
+	content, err := os.ReadFile(filepath.Join(s.dir, name))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		s.Fatal(err)
+	}
+	return string(content)
+}
+
+func (s *stack) command(args ...string) *exec.Cmd {
+	cmd := exec.Command(s.self, args...)
+	cmd.Dir, cmd.Env = s.dir, s.env
+	return cmd
+}
+
+// pgo runs a command and returns its exit code and all that it printed.
+func (s *stack) pgo(args ...string) (code int, out string) {
+	s.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, s.self, args...)
+	cmd.Dir, cmd.Env = s.dir, s.env
+	text, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && (!errors.As(err, &exit) || ctx.Err() != nil) {
+		s.Fatalf("pgo %s: %v\n%s", strings.Join(args, " "), err, text)
+	}
+	return cmd.ProcessState.ExitCode(), string(text)
+}
+
+// must runs a command that has to succeed.
+func (s *stack) must(args ...string) string {
+	s.Helper()
+	code, out := s.pgo(args...)
+	if code != 0 {
+		s.Fatalf("pgo %s: exit code %d\n%s", strings.Join(args, " "), code, out)
+	}
+	return out
+}
+
+// fails runs a command that has to end with the code and to print all of texts.
+func (s *stack) fails(code int, texts []string, args ...string) {
+	s.Helper()
+	got, out := s.pgo(args...)
+	if got != code {
+		s.Errorf("pgo %s: exit code %d, want %d\n%s", strings.Join(args, " "), got, code, out)
+	}
+	for _, text := range texts {
+		if !strings.Contains(out, text) {
+			s.Errorf("pgo %s: no %q in\n%s", strings.Join(args, " "), text, out)
+		}
+	}
+}
+
+// list returns the processes by name.
+func (s *stack) list() map[string]control.Process {
+	s.Helper()
+	var all []control.Process
+	if err := json.Unmarshal([]byte(s.must("list", "--json")), &all); err != nil {
+		s.Fatal(err)
+	}
+	byName := map[string]control.Process{}
+	for _, p := range all {
+		byName[p.Name] = p
+	}
+	return byName
+}
+
+func (s *stack) info() control.Info {
+	s.Helper()
+	var info control.Info
+	if err := json.Unmarshal([]byte(s.must("info", "--json")), &info); err != nil {
+		s.Fatal(err)
+	}
+	return info
+}
+
+// processes finds what runs for this home, whoever started it: all of it has PGO_HOME in its environment.
+func (s *stack) processes() map[int]string {
+	files, err := filepath.Glob("/proc/[0-9]*/environ")
+	if err != nil {
+		s.Fatal(err)
+	}
+	found := map[int]string{}
+	for _, file := range files {
+		env, err := os.ReadFile(file)
+		if err != nil || !bytes.Contains(env, []byte("PGO_HOME="+s.home()+"\x00")) {
+			continue
+		}
+		pid, err := strconv.Atoi(strings.Split(file, "/")[2])
+		if err != nil {
+			s.Fatal(err)
+		}
+		cmdline, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		found[pid] = string(bytes.ReplaceAll(cmdline, []byte{0}, []byte{' '}))
+	}
+	return found
+}
+
+// eventually waits until cond is nil.
+func eventually(t *testing.T, what string, cond func() error) {
+	t.Helper()
+	end := time.Now().Add(30 * time.Second)
+	for {
+		err := cond()
+		if err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%s: %v", what, err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// becomes waits until a process is in the state.
+func (s *stack) becomes(name string, state control.State) control.Process {
+	s.Helper()
+	var p control.Process
+	eventually(s.T, name+" is "+string(state), func() error {
+		p = s.list()[name]
+		if p.Status != state {
+			return fmt.Errorf("it is %s: %s", p.Status, p.Reason)
+		}
+		return nil
+	})
+	return p
+}
+
+func alive(pid int) bool { return syscall.Kill(pid, 0) == nil }

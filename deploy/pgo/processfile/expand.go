@@ -1,0 +1,80 @@
+package processfile
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+)
+
+var key = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// expand replaces ${KEY} and ${KEY:-default}; the default counts where KEY is unset or empty. $$ is a dollar sign, and
+// a dollar sign before anything else is itself.
+func expand(s string, vars func(string) (string, bool)) (string, error) {
+	var out strings.Builder
+	for {
+		before, rest, found := strings.Cut(s, "$")
+		out.WriteString(before)
+		switch {
+		case !found:
+			return out.String(), nil
+		case strings.HasPrefix(rest, "$"):
+			out.WriteByte('$')
+			s = rest[1:]
+		case strings.HasPrefix(rest, "{"):
+			inner, after, closed := strings.Cut(rest[1:], "}")
+			if !closed {
+				return "", fmt.Errorf("${%s has no closing brace", rest[1:])
+			}
+			value, err := variable(inner, vars)
+			if err != nil {
+				return "", err
+			}
+			out.WriteString(value)
+			s = after
+		default:
+			out.WriteByte('$')
+			s = rest
+		}
+	}
+}
+
+func variable(inner string, vars func(string) (string, bool)) (string, error) {
+	name, fallback, optional := strings.Cut(inner, ":-")
+	if !key.MatchString(name) {
+		return "", fmt.Errorf("${%s}: expected ${KEY} or ${KEY:-default}", inner)
+	}
+	value, set := vars(name)
+	switch {
+	case set && (value != "" || !optional):
+		return value, nil
+	case optional:
+		return fallback, nil
+	default:
+		return "", fmt.Errorf("${%s} is set neither in the env file nor in the environment", name)
+	}
+}
+
+// readEnv reads KEY=value lines. Values are taken as they are; empty lines and lines that begin with # are skipped.
+func readEnv(path string) (map[string]string, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	env := map[string]string{}
+	for i, line := range strings.Split(string(content), "\n") {
+		line = strings.TrimSuffix(line, "\r")
+		if strings.TrimSpace(line) == "" || strings.HasPrefix(strings.TrimSpace(line), "#") {
+			continue
+		}
+		name, value, ok := strings.Cut(line, "=")
+		name = strings.TrimSpace(name)
+		if !ok || !key.MatchString(name) || strings.ContainsRune(value, 0) {
+			// The line itself is not shown: it may be half of a secret.
+			return nil, &Error{File: path, Line: i + 1, Text: "expected KEY=value"}
+		}
+		env[name] = value
+	}
+	return env, nil
+}

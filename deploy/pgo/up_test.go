@@ -1,0 +1,333 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"pgo/deploy/pgo/control"
+)
+
+func TestUpAndDownInOrder(t *testing.T) {
+	s := newStack(t, `
+  db: {kind: infra, command: ACTOR, args: [actor, "record=DIR/order:db", ready], ready: {notify: true}}
+  cache: {kind: infra, command: ACTOR, args: [actor, "record=DIR/order:cache", ready], after: [db], ready: {notify: true}}
+  gate: {kind: gate, command: ACTOR, args: [actor, "record=DIR/order:gate", ready], after: [cache], ready: {notify: true}}
+  web: {command: ACTOR, args: [actor, "record=DIR/order:web", "status=warm", ready], after: [gate, db], ready: {notify: true}}
+`)
+	out := s.must("up")
+	if !strings.Contains(out, "all 4 processes are ready") {
+		t.Errorf("up printed\n%s", out)
+	}
+	list := s.list()
+	for name, p := range list {
+		if !p.Ready || p.Status != control.Ready || p.PID == 0 || p.Restarts != 0 || p.Memory == 0 {
+			t.Errorf("%s: %+v", name, p)
+		}
+	}
+	if got := list["web"].Message; got != "warm" {
+		t.Errorf("STATUS: %q", got)
+	}
+	eventually(t, "the version is known", func() error {
+		if got := s.list()["web"].Version; got != version {
+			return fmt.Errorf("%q, want %q", got, version)
+		}
+		return nil
+	})
+	if got := list["db"].Version; got != "" {
+		t.Errorf("infra was asked for its version: %q", got)
+	}
+	if info := s.info(); info.Manager == 0 || info.Home != s.home() || info.Version != version {
+		t.Errorf("info: %+v", info)
+	}
+	for _, table := range []string{s.must("list"), s.must("info")} {
+		if !strings.Contains(table, "dev") {
+			t.Errorf("table:\n%s", table)
+		}
+	}
+
+	s.must("down")
+	want := []string{"start db", "start cache", "start gate", "start web", "stop web", "stop gate", "stop cache", "stop db"}
+	if diff := cmp.Diff(want, strings.Split(strings.TrimSpace(s.read("order")), "\n")); diff != "" {
+		t.Error(diff)
+	}
+	if out := s.must("list", "--json"); strings.TrimSpace(out) != "[]" {
+		t.Errorf("list after down: %s", out)
+	}
+	if out := s.must("down"); !strings.Contains(out, "nothing runs") {
+		t.Errorf("down twice: %s", out)
+	}
+}
+
+func TestUpAgain(t *testing.T) {
+	s := newStack(t, `
+  same: {command: ACTOR, args: [actor]}
+  changed: {command: ACTOR, args: [actor, say=old], after: [same]}
+  stopped: {command: ACTOR, args: [actor]}
+  gone: {command: ACTOR, args: [actor], after: [changed]}
+`)
+	s.must("up")
+	before := s.list()
+	s.must("up")
+	for name, p := range s.list() {
+		if p.PID != before[name].PID {
+			t.Errorf("a second up started %s anew", name)
+		}
+	}
+	s.must("stop", "stopped")
+	if p := s.list()["stopped"]; p.Status != control.Stopped || p.PID != 0 {
+		t.Fatalf("stopped: %+v", p)
+	}
+	s.write(`
+  same: {command: ACTOR, args: [actor]}
+  changed: {command: ACTOR, args: [actor, say=new], after: [same]}
+  stopped: {command: ACTOR, args: [actor]}
+  added: {command: ACTOR, args: [actor]}
+`)
+	s.must("up")
+	after := s.list()
+	if after["same"].PID != before["same"].PID {
+		t.Error("what did not change was started anew")
+	}
+	if after["changed"].PID == before["changed"].PID || s.read(".pgo/logs/changed.log") != "old\nnew\n" {
+		t.Errorf("what changed was not started anew: %s", s.read(".pgo/logs/changed.log"))
+	}
+	if _, there := after["gone"]; there || alive(before["gone"].PID) {
+		t.Error("what the file has no more still runs")
+	}
+	if !after["stopped"].Ready || !after["added"].Ready {
+		t.Errorf("not started: %+v %+v", after["stopped"], after["added"])
+	}
+}
+
+func TestStartStopRestart(t *testing.T) {
+	s := newStack(t, `
+  db: {command: ACTOR, args: [actor]}
+  web: {command: ACTOR, args: [actor], after: [db]}
+`)
+	s.fails(exitUnavailable, []string{"pgo is not running", "pgo up"}, "start", "web")
+	s.must("up")
+	before := s.list()
+	s.must("restart", "web")
+	if now := s.list(); now["web"].PID == before["web"].PID || now["db"].PID != before["db"].PID {
+		t.Errorf("restart web: before %+v, now %+v", before, now)
+	}
+	s.must("stop", "db")
+	if !s.list()["web"].Ready {
+		t.Error("stopping db stopped what depends on it")
+	}
+	s.must("stop", "all")
+	// What it depends on is stopped on purpose: waiting would be in vain.
+	s.fails(exitFailed, []string{"db is not ready: stopped", "try: pgo start db"}, "start", "web")
+	if p := s.becomes("web", control.Waiting); p.Reason != "for db, which is stopped" {
+		t.Errorf("reason: %s", p.Reason)
+	}
+	s.must("start", "db", "web")
+	s.must("restart", "all")
+	s.fails(exitFailed, []string{`no process "wbe"`, "db, web"}, "stop", "wbe")
+	s.fails(exitUsage, []string{"name at least one"}, "stop")
+	s.fails(exitUsage, []string{"unknown flag"}, "list", "--jsn")
+}
+
+// What cannot become ready ends up with a reason, its own last words and an advice.
+func TestUpFails(t *testing.T) {
+	noise := ""
+	for i := range 20 {
+		noise += fmt.Sprintf("say=line-%d, ", i)
+	}
+	tests := []struct {
+		name, processes string
+		status          control.State
+		says            []string
+	}{
+		{"a final exit code", `{command: ACTOR, args: [actor, ` + noise + `exit=65], restart: {final_exit_codes: [65]}}`,
+			control.Failed, []string{"p is not ready: failed: exit code 65", "| line-5\n", "| line-19\n", "try: "}},
+		{"bad configuration", `{command: ACTOR, args: [actor, need=DIR/nothing], restart: {final_exit_codes: [78]}}`,
+			control.Failed, []string{"exit code 78", "| there is no ", "try: correct the configuration"}},
+		{"no such program", `{command: bin/nothing}`,
+			control.Failed, []string{"bin/nothing: no such file", "wrote nothing", "try: build"}},
+		{"a program that is not in PATH", `{command: no-such-program}`,
+			control.Failed, []string{"no-such-program: not found in PATH"}},
+		{"a file that is no program", `{command: configs/pgo.yaml}`,
+			control.Failed, []string{"not an executable file"}},
+		{"a program of another format", `{command: ./garbage}`,
+			control.Failed, []string{"exec format error"}},
+		{"never ready", `{command: ACTOR, args: [actor], ready: {notify: true, within: 50ms}}`,
+			control.BackingOff, []string{"backing-off: not ready within 50ms: it never sent READY=1"}},
+		{"nothing listens", `{command: ACTOR, args: [actor], ready: {tcp: "127.0.0.1:1", within: 50ms}}`,
+			control.BackingOff, []string{"not ready within 50ms", "connection refused"}},
+		{"crashes at once", `{command: ACTOR, args: [actor, say=oops, exit=3]}`,
+			control.BackingOff, []string{"exit code 3; next start in", "| oops"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := newStack(t, "  p: "+test.processes+"\n  q: {command: ACTOR, args: [actor], after: [p]}\n")
+			if err := os.WriteFile(filepath.Join(s.dir, "garbage"), []byte("\x7fELF nonsense"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			s.fails(exitFailed, test.says, "up")
+			list := s.list()
+			if p := list["p"]; p.Ready || test.status == control.Failed && p.Status != control.Failed {
+				t.Errorf("p: %+v", p)
+			}
+			if q := list["q"]; q.Status != control.Waiting || q.PID != 0 {
+				t.Errorf("q did not wait: %+v", q)
+			}
+		})
+	}
+}
+
+func TestGateThatFailedIsTriedAgain(t *testing.T) {
+	s := newStack(t, `
+  gate: {kind: gate, command: ACTOR, args: [actor, "need=DIR/fixed", ready], ready: {notify: true}, restart: {final_exit_codes: [78]}}
+  web: {command: ACTOR, args: [actor], after: [gate]}
+`)
+	s.fails(exitFailed, []string{"gate is not ready: failed"}, "up")
+	if p := s.becomes("web", control.Waiting); p.Reason != "for gate, which is failed" {
+		t.Errorf("reason: %s", p.Reason)
+	}
+	if err := os.WriteFile(filepath.Join(s.dir, "fixed"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.must("up")
+}
+
+func TestProbes(t *testing.T) {
+	s := newStack(t, `
+  http: {command: ACTOR, args: [actor, serve], listeners: {admin: "127.0.0.1:0", http: "127.0.0.1:28931"}, ready: {http: "http://127.0.0.1:28931/"}}
+  tcp: {command: ACTOR, args: [actor, "bind=127.0.0.1:28932"], ready: {tcp: "127.0.0.1:28932"}}
+`)
+	s.must("up")
+	listeners := s.list()["http"].Listeners
+	if listeners["http"] != "127.0.0.1:28931" || strings.HasSuffix(listeners["admin"], ":0") {
+		t.Errorf("listeners: %v", listeners)
+	}
+}
+
+func TestPortInUse(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	s := newStack(t, `
+  other: {command: ACTOR, args: [actor]}
+  web: {command: ACTOR, args: [actor], listeners: {http: "`+l.Addr().String()+`"}}
+`)
+	says := []string{"web: listener http: " + l.Addr().String() + " is in use by ", fmt.Sprintf("(pid %d)", os.Getpid()), "PORT_OFFSET"}
+	s.fails(exitFailed, says, "up")
+	if left := s.processes(); len(left) != 0 {
+		t.Errorf("something was started all the same: %v", left)
+	}
+	s.write("  other: {command: ACTOR, args: [actor]}\n")
+	s.must("up")
+	before := s.list()["other"].PID
+	s.write("  web: {command: ACTOR, args: [actor], listeners: {http: \"" + l.Addr().String() + "\"}}\n")
+	s.fails(exitFailed, says, "up")
+	if p := s.list()["other"]; p.PID != before || !p.Ready {
+		t.Errorf("a file that could not be applied changed something: %+v", p)
+	}
+}
+
+func TestUnwritableHome(t *testing.T) {
+	s := newStack(t, "  p: {command: ACTOR}\n")
+	file := filepath.Join(s.dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.fails(exitFailed, []string{file, "set PGO_HOME"}, "up", "--home", filepath.Join(file, "home"))
+	// Not even root may write there.
+	s.fails(exitFailed, []string{"/proc/pgo", "set PGO_HOME"}, "up", "--home", "/proc/pgo")
+}
+
+func TestBadProcessFile(t *testing.T) {
+	s := newStack(t, "  p: {command: ACTOR, reddy: true}\n")
+	for _, verb := range []string{"up", "check"} {
+		s.fails(exitConfig, []string{"configs/pgo.yaml:3: processes.p.reddy: unknown key; known keys are after, args, "}, verb)
+	}
+	if s.read(".pgo/logs/pgo.log") != "" {
+		t.Error("a manager was started")
+	}
+	s.fails(exitConfig, []string{"nothing.yaml: no such file"}, "check", "--file", "nothing.yaml")
+	s.write("  p: {command: ACTOR}\n")
+	s.must("check")
+}
+
+func TestTwoManagersOnOneHome(t *testing.T) {
+	s := newStack(t, "  p: {command: ACTOR, args: [actor]}\n")
+	// Both see that none runs; one of them starts it.
+	var both sync.WaitGroup
+	for range 2 {
+		both.Go(func() { s.must("up") })
+	}
+	both.Wait()
+	managers := 0
+	for _, cmdline := range s.processes() {
+		if strings.Contains(cmdline, " manager ") {
+			managers++
+		}
+	}
+	if managers != 1 {
+		t.Errorf("%d managers: %v", managers, s.processes())
+	}
+	s.fails(exitUnavailable, []string{"a manager already runs on this home"}, "up", "--foreground")
+	if !s.list()["p"].Ready {
+		t.Error("the second manager disturbed the first")
+	}
+}
+
+func TestForeground(t *testing.T) {
+	s := newStack(t, "  p: {command: ACTOR, args: [actor]}\n")
+	cmd := s.command("up", "--foreground")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the manager answers", func() error {
+		if code, out := s.pgo("info", "--json"); code != 0 || strings.Contains(out, `"manager_pid": 0`) {
+			return fmt.Errorf("%s", out)
+		}
+		return nil
+	})
+	s.becomes("p", control.Ready)
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("SIGTERM: %v", err)
+	}
+	if left := s.processes(); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestInterruptedUp(t *testing.T) {
+	s := newStack(t, `  p: {command: ACTOR, args: [actor, "await=DIR/go", ready], ready: {notify: true}}`+"\n")
+	cmd := s.command("up")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "p starts", func() error {
+		if code, out := s.pgo("list"); code != 0 || !strings.Contains(out, "starting") {
+			return fmt.Errorf("%s", out)
+		}
+		return nil
+	})
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Wait()
+	if got := cmd.ProcessState.ExitCode(); got != exitInterrupted {
+		t.Errorf("exit code %d", got)
+	}
+	if err := os.WriteFile(filepath.Join(s.dir, "go"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.must("up")
+}

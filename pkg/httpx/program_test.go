@@ -1,0 +1,479 @@
+package httpx_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"pgo/pkg/httpx"
+	"pgo/pkg/testkit"
+)
+
+// serving is a program that runs in the test's process.
+type serving struct {
+	public, admin string
+	stop          func()
+	ended         chan error
+	logs          *observer.ObservedLogs
+}
+
+// newProgram returns a program on free ports with GET /ok, which is ready at once.
+func newProgram(t testing.TB, drain time.Duration) (httpx.Program, edge) {
+	t.Helper()
+	e := newEdge(t, nil, nil)
+	e.GET("/ok", func(c *gin.Context) { c.String(http.StatusOK, "ok") })
+	cfg := httpx.Defaults()
+	cfg.Addr, cfg.DrainTimeout = "127.0.0.1:0", drain
+	return httpx.Program{
+		Config: cfg, Log: zap.NewNop(), Health: e.health, Public: e,
+		Admin: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }),
+	}, e
+}
+
+// start runs p and waits until it is ready.
+func start(t testing.TB, p httpx.Program) *serving {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	core, logs := observer.New(zap.DebugLevel)
+	p.Log = zap.New(core)
+	s := &serving{stop: cancel, ended: make(chan error, 1), logs: logs}
+	ready := make(chan struct{})
+	p.OnReady = func(public, admin net.Addr) {
+		s.public, s.admin = public.String(), admin.String()
+		close(ready)
+	}
+	go func() { s.ended <- p.Run(ctx) }()
+	t.Cleanup(cancel)
+	select {
+	case <-ready:
+	case err := <-s.ended:
+		t.Fatalf("ended before it was ready: %v", err)
+	case <-soon():
+		t.Fatal("not ready")
+	}
+	return s
+}
+
+func (s *serving) wait(t testing.TB) error {
+	t.Helper()
+	select {
+	case err := <-s.ended:
+		return err
+	case <-soon():
+		t.Fatal("the program did not end")
+		return nil
+	}
+}
+
+// client is one connection that is used again for as long as the server lets it. Unlike http.Client it never
+// sends a request a second time.
+type client struct {
+	conn net.Conn
+	in   *bufio.Reader
+}
+
+func dial(addr string) (*client, error) {
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		return nil, err
+	}
+	return &client{conn, bufio.NewReader(conn)}, nil
+}
+
+func mustDial(t testing.TB, addr string) *client {
+	t.Helper()
+	c, err := dial(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.conn.Close() })
+	return c
+}
+
+func (c *client) send(method, path, body string) error {
+	_, err := fmt.Fprintf(c.conn, "%s %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", method, path, len(body), body)
+	return err
+}
+
+func (c *client) receive() (status int, body string, closes bool, err error) {
+	res, err := http.ReadResponse(c.in, nil)
+	if err != nil {
+		return 0, "", false, err
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	return res.StatusCode, string(text), res.Close, err
+}
+
+func (c *client) do(method, path, body string) (int, string, bool, error) {
+	if err := c.send(method, path, body); err != nil {
+		return 0, "", false, err
+	}
+	return c.receive()
+}
+
+// refused waits until nobody listens on addr.
+func refused(t testing.TB, addr string) {
+	t.Helper()
+	testkit.Eventually(t, "the listener is closed", func() error {
+		conn, err := net.Dial("tcp", addr)
+		if err == nil {
+			conn.Close()
+			return errors.New("still open")
+		}
+		return nil
+	})
+}
+
+func TestProgramServesAndStops(t *testing.T) {
+	t.Parallel()
+	p, _ := newProgram(t, time.Minute)
+	s := start(t, p)
+	c := mustDial(t, s.public)
+	if status, body, closes, err := c.do("GET", "/ok", ""); status != 200 || body != "ok" || closes || err != nil {
+		t.Errorf("got %d %q, closes %v, %v", status, body, closes, err)
+	}
+	if status, _, _, err := mustDial(t, s.admin).do("GET", "/", ""); status != 204 || err != nil {
+		t.Errorf("admin: %d %v", status, err)
+	}
+	c.conn.Close()
+	s.stop()
+	if err := s.wait(t); err != nil {
+		t.Error(err)
+	}
+	refused(t, s.public)
+	refused(t, s.admin)
+}
+
+func TestRequestInFlightFinishes(t *testing.T) {
+	t.Parallel()
+	p, e := newProgram(t, time.Minute)
+	inside, release := make(chan struct{}), make(chan struct{})
+	e.POST("/slow", func(c *gin.Context) {
+		close(inside)
+		<-release
+		c.String(http.StatusCreated, "made")
+	})
+	s := start(t, p)
+	c := mustDial(t, s.public)
+	if err := c.send("POST", "/slow", "{}"); err != nil {
+		t.Fatal(err)
+	}
+	<-inside
+	s.stop()
+	refused(t, s.public)
+	close(release)
+	status, body, closes, err := c.receive()
+	if status != 201 || body != "made" || err != nil {
+		t.Errorf("got %d %q, %v", status, body, err)
+	}
+	if !closes {
+		t.Error("the answer does not say Connection: close, though it began after the drain")
+	}
+	if err := s.wait(t); err != nil { // well before the minute is over
+		t.Error(err)
+	}
+}
+
+func TestIdleConnectionIsAskedToClose(t *testing.T) {
+	t.Parallel()
+	p, _ := newProgram(t, time.Minute)
+	s := start(t, p)
+	c := mustDial(t, s.public)
+	if _, _, closes, err := c.do("GET", "/ok", ""); closes || err != nil {
+		t.Fatalf("closes %v, %v", closes, err)
+	}
+	s.stop()
+	refused(t, s.public)
+	status, body, closes, err := c.do("GET", "/readyz", "")
+	if status != 503 || strings.TrimSpace(body) != `{"status":"draining"}` || !closes || err != nil {
+		t.Errorf("got %d %s, closes %v, %v", status, body, closes, err)
+	}
+	if err := s.wait(t); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSilentConnectionsEndWithTheDrain(t *testing.T) {
+	t.Parallel()
+	const drain = 400 * time.Millisecond
+	p, _ := newProgram(t, drain)
+	s := start(t, p)
+	idle, untouched := mustDial(t, s.public), mustDial(t, s.public)
+	if _, _, _, err := idle.do("GET", "/ok", ""); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	s.stop()
+	if _, err := idle.in.ReadByte(); err != io.EOF {
+		t.Errorf("idle connection: %v, want its end", err)
+	}
+	if took := time.Since(began); took < drain {
+		t.Errorf("closed after %v, without having been asked to close", took)
+	}
+	if err := s.wait(t); err != nil {
+		t.Error(err)
+	}
+	if _, err := untouched.in.ReadByte(); err == nil {
+		t.Error("a connection outlives the program")
+	}
+}
+
+func TestReadiness(t *testing.T) {
+	t.Parallel()
+	probe := func(addr, path string) (int, error) {
+		c, err := dial(addr)
+		if err != nil {
+			return 0, err
+		}
+		defer c.conn.Close()
+		status, _, _, err := c.do("GET", path, "")
+		return status, err
+	}
+	t.Run("early", func(t *testing.T) {
+		t.Parallel()
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		addr := l.Addr().String()
+		l.Close()
+		p, _ := newProgram(t, time.Second)
+		p.Config.Addr, p.Early = addr, true
+		var open atomic.Bool
+		p.Health.Require("gate", func(context.Context) error {
+			if !open.Load() {
+				return errors.New("closed")
+			}
+			return nil
+		})
+		ready := make(chan struct{})
+		p.OnReady = func(net.Addr, net.Addr) { close(ready) }
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan error, 1)
+		go func() { ended <- p.Run(ctx) }()
+		testkit.Eventually(t, "it answers before it is ready", func() error {
+			if status, err := probe(addr, "/readyz"); status != 503 {
+				return fmt.Errorf("%d %w", status, err)
+			}
+			return nil
+		})
+		select {
+		case <-ready:
+			t.Error("ready while a check fails")
+		default:
+		}
+		open.Store(true)
+		select {
+		case <-ready:
+		case <-soon():
+			t.Fatal("not ready")
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("stopped before it is ready", func(t *testing.T) {
+		t.Parallel()
+		p, _ := newProgram(t, time.Minute)
+		asked := make(chan struct{}, 100)
+		p.Health.Require("gate", func(context.Context) error { asked <- struct{}{}; return errors.New("closed") })
+		finished := make(chan struct{})
+		p.Workers = []httpx.Worker{{Name: "relay", Run: func(ctx context.Context) error { <-ctx.Done(); close(finished); return nil }}}
+		p.OnReady = func(net.Addr, net.Addr) { t.Error("ready") }
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan error, 1)
+		go func() { ended <- p.Run(ctx) }()
+		<-asked
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		<-finished
+	})
+}
+
+func TestWorkers(t *testing.T) {
+	t.Parallel()
+	boom := errors.New("boom")
+	waits := func(err error) func(context.Context) error {
+		return func(ctx context.Context) error { <-ctx.Done(); return err }
+	}
+	for _, tc := range []struct {
+		name string
+		run  func(context.Context) error
+		stop bool
+		want string // of the error
+		log  string
+	}{
+		{name: "ends early with an error", run: func(context.Context) error { return boom }, want: "worker w ended: boom"},
+		{name: "ends early without one", run: func(context.Context) error { return nil }, want: "worker w ended: it should run"},
+		{name: "ends when asked", run: waits(nil), stop: true},
+		{name: "ends with its context's error", run: waits(context.Canceled), stop: true},
+		{name: "ends badly", run: waits(boom), stop: true, log: "a worker did not end well"},
+		{name: "hangs", run: func(context.Context) error { select {} }, stop: true, log: "a worker did not end in time"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			p, _ := newProgram(t, 100*time.Millisecond)
+			gate := make(chan struct{})
+			p.Workers = []httpx.Worker{
+				{Name: "w", Run: func(ctx context.Context) error { <-gate; return tc.run(ctx) }},
+				{Name: "other", Run: waits(nil)},
+			}
+			s := start(t, p)
+			close(gate)
+			if tc.stop {
+				s.stop()
+			}
+			err := s.wait(t)
+			if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.HasPrefix(err.Error(), tc.want) || strings.Contains(err.Error(), "\n")) {
+				t.Errorf("got %v, want %q", err, tc.want)
+			}
+			if tc.log != "" && s.logs.FilterMessage(tc.log).Len() != 1 {
+				t.Errorf("the log lacks %q: %v", tc.log, s.logs.All())
+			}
+			if n := s.logs.FilterLevelExact(zap.ErrorLevel).Len(); tc.log == "" && n != 0 {
+				t.Errorf("%d errors in the log: %v", n, s.logs.All())
+			}
+		})
+	}
+}
+
+func TestWorkerFailsBeforeReadiness(t *testing.T) {
+	t.Parallel()
+	p, _ := newProgram(t, time.Minute)
+	p.Health.Require("never", func(context.Context) error { return errors.New("closed") })
+	p.Workers = []httpx.Worker{{Name: "w", Run: func(context.Context) error { return errors.New("boom") }}}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	if err := p.Run(ctx); err == nil || !strings.Contains(err.Error(), "worker w ended: boom") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAddressInUse(t *testing.T) {
+	t.Parallel()
+	taken := httptest.NewServer(http.NotFoundHandler())
+	defer taken.Close()
+	addr := taken.Listener.Addr().String()
+	for _, name := range []string{httpx.PublicListener, httpx.AdminListener} {
+		p, _ := newProgram(t, time.Minute)
+		if name == httpx.PublicListener {
+			p.Config.Addr = addr
+		} else {
+			p.Config.AdminAddr = addr
+		}
+		err := p.Run(context.Background())
+		if err == nil || !strings.Contains(err.Error(), "listen for "+name) || !strings.Contains(err.Error(), addr+": bind: address already in use") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestManagerIsTold(t *testing.T) {
+	socket, told := notifySocket(t)
+	t.Setenv("NOTIFY_SOCKET", socket)
+	t.Setenv("WATCHDOG_USEC", "60000")
+	p, e := newProgram(t, time.Minute)
+	release := make(chan struct{})
+	inside := make(chan struct{})
+	e.GET("/slow", func(c *gin.Context) { close(inside); <-release; c.Status(http.StatusNoContent) })
+	s := start(t, p)
+	expect := func(want string) {
+		t.Helper()
+		for {
+			select {
+			case got := <-told:
+				if got == want {
+					return
+				}
+				if got != "WATCHDOG=1" {
+					t.Fatalf("told %q, want %q", got, want)
+				}
+			case <-soon():
+				t.Fatalf("never told %q", want)
+			}
+		}
+	}
+	expect("READY=1")
+	expect("WATCHDOG=1")
+	c := mustDial(t, s.public)
+	if err := c.send("GET", "/slow", ""); err != nil {
+		t.Fatal(err)
+	}
+	<-inside
+	s.stop()
+	expect("STOPPING=1")
+	for range 3 { // a drain may last longer than the watchdog has patience
+		expect("WATCHDOG=1")
+	}
+	close(release)
+	if _, _, _, err := c.receive(); err != nil {
+		t.Error(err)
+	}
+	if err := s.wait(t); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestManagerIsNotToldBeforeReadiness(t *testing.T) {
+	socket, told := notifySocket(t)
+	t.Setenv("NOTIFY_SOCKET", socket)
+	p, _ := newProgram(t, time.Minute)
+	asked := make(chan struct{}, 100)
+	p.Health.Require("gate", func(context.Context) error { asked <- struct{}{}; return errors.New("closed") })
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(ctx) }()
+	<-asked
+	<-asked
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if got := <-told; got != "STOPPING=1" {
+		t.Errorf("told %q first", got)
+	}
+}
+
+// notifySocket is a manager's end of NOTIFY_SOCKET.
+func notifySocket(t testing.TB) (path string, told <-chan string) {
+	t.Helper()
+	path = t.TempDir() + "/n"
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := make(chan string, 1000)
+	go func() {
+		defer close(out)
+		buf := make([]byte, 4096)
+		for {
+			n, err := conn.Read(buf)
+			if err != nil {
+				return
+			}
+			out <- string(buf[:n])
+		}
+	}()
+	t.Cleanup(func() { conn.Close() })
+	return path, out
+}

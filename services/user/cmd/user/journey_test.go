@@ -1,0 +1,45 @@
+package main
+
+import (
+	"fmt"
+	"testing"
+)
+
+func TestJourney(t *testing.T) {
+	w := newWorld(t)
+	s := w.start(t)
+	p := s.signUp("Ada")
+
+	me := s.want(request{Method: "GET", Path: "/api/v1/users/me", Token: p.Access}, 200, "")
+	if me.text("id") != p.ID || me.text("role") != "user" || me.text("status") != "active" || me.JSON["email_verified"] != false {
+		t.Errorf("me is %s", me.Body)
+	}
+
+	refreshed := s.want(request{Method: "POST", Path: "/api/v1/auth/refresh", Body: map[string]string{"refresh_token": p.Refresh}}, 200, "")
+	if refreshed.text("refresh_token") == p.Refresh {
+		t.Error("refreshing gives the same refresh token")
+	}
+	second := s.signIn(p, password)
+	sessions := s.want(request{Method: "GET", Path: "/api/v1/auth/sessions", Token: second.Access}, 200, "")
+	items := sessions.JSON["items"].([]any)
+	if len(items) != 2 {
+		t.Fatalf("%d sessions, want 2: %s", len(items), sessions.Body)
+	}
+	newest := items[0].(map[string]any)
+	if newest["current"] != true || newest["ip"] != "127.0.0.1" || items[1].(map[string]any)["current"] != false {
+		t.Errorf("sessions are %s", sessions.Body)
+	}
+
+	first := items[1].(map[string]any)["id"]
+	s.want(request{Method: "DELETE", Path: fmt.Sprint("/api/v1/auth/sessions/", first), Token: second.Access}, 204, "")
+	s.dies("ending another session", refreshed.text("access_token"))
+	s.want(request{Method: "DELETE", Path: fmt.Sprint("/api/v1/auth/sessions/", first), Token: second.Access}, 404, "not_found")
+
+	s.want(request{Method: "POST", Path: "/api/v1/auth/logout", Token: second.Access}, 204, "")
+	s.dies("logout", second.Access)
+	s.want(request{Method: "POST", Path: "/api/v1/auth/refresh", Body: map[string]string{"refresh_token": second.Refresh}}, 401, "invalid_refresh_token")
+
+	if code := s.stop(); code != 0 {
+		t.Errorf("a stop ends with %d", code)
+	}
+}
