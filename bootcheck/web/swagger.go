@@ -4,16 +4,12 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
-	"io/fs"
-	"mime"
 	"net/http"
 	"net/url"
-	"path"
 	"slices"
 	"strings"
 
 	"github.com/gin-gonic/gin"
-	swaggerfiles "github.com/swaggo/files/v2"
 
 	"pgo/pkg/problem"
 )
@@ -24,13 +20,11 @@ var indexPage []byte
 //go:embed init.js
 var initScript string
 
-// assets are the files of Swagger UI that our page uses.
-var assets = []string{"swagger-ui.css", "swagger-ui-bundle.js", "swagger-ui-standalone-preset.js", "favicon-16x16.png", "favicon-32x32.png"}
-
 type swagger struct {
 	gateway *url.URL
 	specs   *specs
 	names   []string
+	assets  gin.HandlerFunc
 }
 
 func (s *swagger) serve(c *gin.Context) error {
@@ -47,12 +41,8 @@ func (s *swagger) serve(c *gin.Context) error {
 	case isSpec:
 		return s.spec(c, service)
 	case slices.Contains(assets, file):
-		text, err := fs.ReadFile(swaggerfiles.FS, file)
-		if err != nil {
-			return fmt.Errorf("read Swagger UI's %s: %w", file, err)
-		}
 		c.Header("Cache-Control", "public, max-age=3600")
-		c.Data(http.StatusOK, mime.TypeByExtension(path.Ext(file)), text)
+		s.assets(c)
 	default:
 		return problem.NotFound()
 	}

@@ -31,10 +31,9 @@ func Routes(e *gin.Engine, o Options) {
 	})
 	e.GET("/metrics", gin.WrapH(metrics.Handler(o.Registry)))
 
-	s := &swagger{gateway: o.GatewayURL, specs: newSpecs(o.Binaries), names: names(o.Binaries)}
+	s := &swagger{gateway: o.GatewayURL, specs: newSpecs(o.Binaries), names: names(o.Binaries), assets: newAssets()}
 	e.GET("/swagger", func(c *gin.Context) { c.Redirect(http.StatusMovedPermanently, "/swagger/") })
 	e.GET("/swagger/*file", httpx.Handle(s.serve))
-	e.HEAD("/swagger/*file", httpx.Handle(s.serve))
 }
 
 // statusBody is the whole of /status.

@@ -11,7 +11,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-const pageLimit = time.Minute // for one browser test; a page that never shows what is waited for fails it
+const stepLimit = 30 * time.Second // for one step: a page that never shows what is waited for fails the test
 
 // page is a tab of a headless Chromium. Each method waits for what it needs and fails the test when it does
 // not come, with a screenshot beside the test's temporary files.
@@ -30,23 +30,27 @@ func newPage(t *testing.T) page {
 	if os.Geteuid() == 0 {
 		options = append(options, chromedp.NoSandbox) // Chromium's sandbox refuses root
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), pageLimit)
-	t.Cleanup(cancel)
-	ctx, stop := chromedp.NewContext(ctx, chromedp.WithAllocatorOptions(options...), chromedp.WithErrorf(t.Logf))
+	ctx, stop := chromedp.NewContext(context.Background(), chromedp.WithAllocatorOptions(options...), chromedp.WithErrorf(t.Logf))
 	t.Cleanup(stop)
-	return page{t, ctx}
+	p := page{t, ctx}
+	if err := chromedp.Do(ctx); err != nil { // starts the browser, which lives as long as this context
+		t.Fatalf("start Chromium: %v", err)
+	}
+	return p
 }
 
 func (p page) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 	p.t.Helper()
-	if err := chromedp.Do(p.ctx, steps...); err != nil {
+	ctx, cancel := context.WithTimeout(p.ctx, stepLimit)
+	defer cancel()
+	if err := chromedp.Do(ctx, steps...); err != nil {
 		p.fail(what, err)
 	}
 }
 
 func (p page) fail(what string, err error) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), 10*time.Second)
+	ctx, cancel := context.WithTimeout(p.ctx, stepLimit)
 	defer cancel()
 	if png, shotErr := chromedp.Run(ctx, chromedp.FullScreenshot(100)); shotErr == nil {
 		file := filepath.Join(os.TempDir(), "pgo-e2e-failed.png")

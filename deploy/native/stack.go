@@ -60,13 +60,16 @@ func down(ctx context.Context, h home.Home, sys surroundings) error {
 		return err
 	}
 	defer unlock()
-	if len(h.Processes()) == 0 {
+	running := h.Processes()
+	if len(running) == 0 {
 		return nil
 	}
 	if _, statErr := os.Stat(h.Bin("pgo")); statErr == nil {
 		err = pass(ctx, h, sys, nil, h.Bin("pgo"), "down")
 	}
-	return errors.Join(err, endLeftovers(ctx, h, sys))
+	err = errors.Join(err, endLeftovers(ctx, h, sys))
+	home.WaitGone(running)
+	return err
 }
 
 func clean(ctx context.Context, h home.Home, sys surroundings) error {
@@ -137,6 +140,9 @@ func serviceEnv(h home.Home, env map[string]string, service string) []string {
 		"PGO_CFG_MYSQL__PASSWORD_FILE=" + secret("mysql_password"),
 		"PGO_CFG_REDIS__PASSWORD_FILE=" + secret("redis_password"),
 		"PGO_CFG_RABBITMQ__PASSWORD_FILE=" + secret("rabbitmq_password"),
+		"PGO_CFG_AUTH__SIGNING_KEY_FILE=" + secret("signing_key.pem"),
+		"PGO_CFG_MAIL__DIR=" + h.Path("mail"),
+		"PGO_CFG_MAIL__BASE_URL=http://" + env["GATEWAY_HTTP"],
 	}
 }
 

@@ -95,16 +95,15 @@ func TestGateCrashes(t *testing.T) {
 }
 
 func TestCrashTakesItsGroupAlong(t *testing.T) {
-	s := newStack(t, `  p: {command: ACTOR, args: [actor, "child=DIR/child", ready], ready: {notify: true}}`+"\n")
+	s := newStack(t, `  p: {command: ACTOR, args: [actor, "child=DIR/child", ready], ready: {notify: true}, stop: {timeout: 100ms}}`+"\n")
 	s.must("up")
 	child := s.pidIn("child")
 	if err := os.Remove(filepath.Join(s.dir, "child")); err != nil {
 		t.Fatal(err)
 	}
 	syscall.Kill(s.list()["p"].PID, syscall.SIGKILL)
-	next := s.pidIn("child")
-	if next == child || alive(child) {
-		t.Error("what the crashed process had started lives on")
+	if next := s.pidIn("child"); next == child || alive(child) {
+		t.Errorf("what the crashed process had started lives on: %d, then %d", child, next)
 	}
 }
 
@@ -120,9 +119,6 @@ func TestStopKillsWhatDoesNotEnd(t *testing.T) {
 		t.Fatal("no child to be killed")
 	}
 	out := s.must("stop", "all")
-	for _, line := range []string{"did not end in time and was killed", "killed by SIGKILL", "exit code"} {
-		_ = line
-	}
 	list := s.list()
 	for name, reason := range map[string]string{
 		"deaf":   "did not end in time and was killed",

@@ -36,17 +36,20 @@ func (a *app) down() *cobra.Command {
 				}
 				return err
 			}
-			return a.awaitEnd(c.Context(), h)
+			if err := awaitEnd(c.Context(), h); err != nil {
+				return err
+			}
+			fmt.Fprintln(a.stdout, "everything is stopped")
+			return nil
 		},
 	}
 }
 
 // awaitEnd returns when the manager has let go of the home.
-func (a *app) awaitEnd(ctx context.Context, h home.Home) error {
+func awaitEnd(ctx context.Context, h home.Home) error {
 	for {
 		lock, err := h.Lock()
 		if err == nil {
-			fmt.Fprintln(a.stdout, "everything is stopped")
 			return lock.Close()
 		}
 		if !errors.Is(err, home.ErrLocked) {

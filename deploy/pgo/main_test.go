@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"pgo/deploy/pgo/control"
+	"pgo/deploy/pgo/proc"
 )
 
 // The test binary is also pgo itself and the programs that pgo runs, so that tests use real processes.
@@ -51,7 +52,7 @@ func newStack(t *testing.T, processes string) *stack {
 		t.Fatal(err)
 	}
 	s := &stack{T: t, dir: t.TempDir(), self: self}
-	s.env = append(os.Environ(), "PGO_TEST_AS=pgo", "XDG_RUNTIME_DIR="+sockets, "PGO_HOME="+s.home(), "GORACE=exitcode=66")
+	s.env = append(os.Environ(), "PGO_TEST_AS=pgo", "XDG_RUNTIME_DIR="+sockets, "PGO_HOME="+s.home(), "GORACE=exitcode=66 atexit_sleep_ms=0")
 	s.write(processes)
 	t.Cleanup(func() {
 		s.pgo("down")
@@ -214,4 +215,7 @@ func (s *stack) becomes(name string, state control.State) control.Process {
 	return p
 }
 
-func alive(pid int) bool { return syscall.Kill(pid, 0) == nil }
+func alive(pid int) bool {
+	s, err := proc.Read(pid)
+	return err == nil && !s.Zombie
+}

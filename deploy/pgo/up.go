@@ -57,8 +57,11 @@ func (a *app) bringUp(ctx context.Context, h home.Home, file processfile.File, t
 	if _, err := f.do(ctx, "apply", control.Apply{File: file}); err != nil {
 		if started {
 			// Nothing was started, so nothing stays.
-			_, downErr := f.do(context.WithoutCancel(ctx), "down", nil)
-			err = errors.Join(err, downErr)
+			ctx := context.WithoutCancel(ctx)
+			if _, undone := f.do(ctx, "down", nil); undone != nil {
+				return errors.Join(err, undone)
+			}
+			return errors.Join(err, awaitEnd(ctx, h))
 		}
 		return err
 	}

@@ -37,8 +37,10 @@ func startJanitor(dir string) (*janitor, error) {
 
 // dismiss ends the janitor, when there is nothing left to remove.
 func (j *janitor) dismiss() {
+	children := descendants(j.cmd.Process.Pid)
 	_ = syscall.Kill(-j.cmd.Process.Pid, syscall.SIGKILL)
 	_ = j.cmd.Wait()
+	waitGone(children)
 	j.pipe.Close()
 }
 

@@ -42,7 +42,9 @@ func (m MySQL) makeData(ctx context.Context, server string) error {
 }
 
 func (m MySQL) install(ctx context.Context, server, dir string) error {
-	version, err := exec.CommandContext(ctx, server, "--no-defaults", "--version").CombinedOutput()
+	ask := exec.CommandContext(ctx, server, "--no-defaults", "--version")
+	ask.Env = environment(dir)
+	version, err := ask.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("ask %s for its version: %w: %s", server, err, tail(version))
 	}

@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -88,6 +91,8 @@ func (p *Process) Stop(sig syscall.Signal, timeout time.Duration) {
 		return
 	default:
 	}
+	helpers := descendants(p.pid)
+	defer waitGone(helpers)
 	if sig != syscall.SIGKILL {
 		_ = syscall.Kill(p.pid, sig)
 		select {
@@ -98,6 +103,52 @@ func (p *Process) Stop(sig syscall.Signal, timeout time.Duration) {
 	}
 	_ = syscall.Kill(-p.pid, syscall.SIGKILL)
 	<-p.done
+}
+
+// descendants lists the processes that pid started and those that they started. RabbitMQ's are in sessions of their
+// own: they end by themselves when they notice that the broker is gone.
+func descendants(pid int) []int {
+	parents := map[int]int{}
+	dirs, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		return nil
+	}
+	for _, dir := range dirs {
+		child, err := strconv.Atoi(filepath.Base(dir))
+		if err != nil {
+			continue
+		}
+		if stat, err := os.ReadFile(filepath.Join(dir, "stat")); err == nil {
+			// pid (name) state ppid ...; a name may have brackets and spaces.
+			fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+			if len(fields) > 1 {
+				parents[child], _ = strconv.Atoi(fields[1])
+			}
+		}
+	}
+	var found []int
+	for child := range parents {
+		for up := parents[child]; up > 1; up = parents[up] {
+			if up == pid {
+				found = append(found, child)
+				break
+			}
+		}
+	}
+	return found
+}
+
+// waitGone waits a moment for processes that are ending.
+func waitGone(pids []int) {
+	for deadline := time.Now().Add(2 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		alive := false
+		for _, pid := range pids {
+			alive = alive || syscall.Kill(pid, 0) == nil
+		}
+		if !alive {
+			return
+		}
+	}
 }
 
 func (p *Process) logTail() string {

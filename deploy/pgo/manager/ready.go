@@ -16,6 +16,10 @@ const (
 	probeTimeout = 2 * time.Second
 )
 
+// settled is how long a process has to run to count as ready where nothing else tells: one that cannot work at all has
+// mostly ended by then.
+const settled = 250 * time.Millisecond
+
 // awaitReady returns nil when the process is ready, an error when the time for it is over or ctx ends. told is what
 // the process says through its notify socket.
 func awaitReady(ctx context.Context, r processfile.Ready, told <-chan struct{}) error {
@@ -79,6 +83,13 @@ func probes(r processfile.Ready) func(context.Context) error {
 			return nil
 		}
 	default:
-		return func(context.Context) error { return nil }
+		return func(ctx context.Context) error {
+			select {
+			case <-time.After(settled):
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
 	}
 }

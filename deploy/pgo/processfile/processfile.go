@@ -41,7 +41,8 @@ type Listener struct {
 	Addr string `json:"addr"` // host:port; port 0 is a free one, chosen once
 }
 
-// Ready says how it is known that a process serves. With none of Notify, TCP and HTTP it is ready once it runs.
+// Ready says how it is known that a process serves. With none of Notify, TCP and HTTP it is ready when
+// it has run for a moment.
 type Ready struct {
 	Notify bool          `json:"notify,omitempty"` // it sends READY=1 to NOTIFY_SOCKET
 	TCP    string        `json:"tcp,omitempty"`    // this address accepts a connection

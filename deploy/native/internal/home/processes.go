@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
+	"time"
 )
 
 // A Process is a live process that was started for this state folder.
@@ -50,3 +52,16 @@ func serverPrograms() []string {
 
 // helperPrograms are RabbitMQ's.
 func helperPrograms() []string { return []string{"erl_child_setup", "inet_gethost"} }
+
+// WaitGone waits a moment for processes that are ending: until then they show, but no longer whose they are.
+func WaitGone(processes []Process) {
+	for deadline := time.Now().Add(2 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		gone := !slices.ContainsFunc(processes, func(p Process) bool {
+			err := syscall.Kill(p.PID, 0)
+			return err == nil || err == syscall.EPERM
+		})
+		if gone {
+			return
+		}
+	}
+}

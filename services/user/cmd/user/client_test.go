@@ -1,6 +1,21 @@
 package main
 
 import (
+	"bytes"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"pgo/pkg/testkit"
 )
 
 // response is an answer that was read whole.
@@ -20,6 +35,13 @@ type request struct {
 	Method, Path, Token string
 	Body                any
 	Header              http.Header
+}
+
+// in returns the service for a subtest: what goes wrong is then the subtest's failure.
+func (s *service) in(t testing.TB) *service {
+	c := *s
+	c.t = t
+	return &c
 }
 
 func (s *service) do(r request) response {
@@ -83,10 +105,37 @@ func (s *service) want(r request, status int, code string) response {
 	if res.Status != status || res.code() != code {
 		s.t.Fatalf("%s %s: got %d %s, want %d %s", r.Method, r.Path, res.Status, res.Body, status, code)
 	}
-	if status >= 400 && res.Header.Get("Content-Type") != "application/problem+json" {
-		s.t.Errorf("%s %s: an error of type %s", r.Method, r.Path, res.Header.Get("Content-Type"))
+	if status >= 400 {
+		s.isProblem(r, res)
 	}
 	return res
+}
+
+// isProblem fails the test unless the answer is a problem with every field that is promised.
+func (s *service) isProblem(r request, res response) {
+	s.t.Helper()
+	if got := res.Header.Get("Content-Type"); got != "application/problem+json" {
+		s.t.Errorf("%s %s: an error of type %s: %s", r.Method, r.Path, got, res.Body)
+		return
+	}
+	for _, field := range []string{"type", "title", "detail", "instance", "code", "request_id", "trace_id"} {
+		if res.text(field) == "" {
+			s.t.Errorf("%s %s: the problem lacks %s: %s", r.Method, r.Path, field, res.Body)
+		}
+	}
+	if res.JSON["status"] != float64(res.Status) || res.text("request_id") != res.Header.Get("X-Request-ID") {
+		s.t.Errorf("%s %s: %d with request id %s is told as %s", r.Method, r.Path, res.Status, res.Header.Get("X-Request-ID"), res.Body)
+	}
+	fields, _ := res.JSON["errors"].([]any)
+	if (res.Status == http.StatusUnprocessableEntity) != (len(fields) > 0) {
+		s.t.Errorf("%s %s: %d with errors %v", r.Method, r.Path, res.Status, fields)
+	}
+	for _, f := range fields {
+		f, _ := f.(map[string]any)
+		if f["field"] == nil || f["code"] == nil || f["message"] == nil {
+			s.t.Errorf("%s %s: an error without field, code or message: %s", r.Method, r.Path, res.Body)
+		}
+	}
 }
 
 const password = "correct horse battery staple"
@@ -112,7 +161,7 @@ func (s *service) signIn(p person, pw string) person {
 }
 
 // admin makes the world's admin by the command line and signs in.
-func (w *world) admin(t *testing.T, s *service, email string) person {
+func (w *world) admin(t testing.TB, s *service, email string) person {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "password")
 	if err := os.WriteFile(file, []byte(password+"\n"), 0o600); err != nil {
@@ -143,3 +192,31 @@ func (s *service) dies(what, token string) {
 	}
 }
 
+// together makes the requests at the same time and returns the answers in their order.
+func (s *service) together(requests ...request) []response {
+	s.t.Helper()
+	answers, errs := make([]response, len(requests)), make([]error, len(requests))
+	var ready, done sync.WaitGroup
+	ready.Add(len(requests))
+	for i, r := range requests {
+		done.Go(func() {
+			ready.Done()
+			ready.Wait()
+			answers[i], errs[i] = s.try(r)
+		})
+	}
+	done.Wait()
+	if err := errors.Join(errs...); err != nil {
+		s.t.Fatal(err)
+	}
+	return answers
+}
+
+// statuses returns how often each status is among the answers.
+func statuses(answers []response) map[int]int {
+	count := map[int]int{}
+	for _, a := range answers {
+		count[a.Status]++
+	}
+	return count
+}

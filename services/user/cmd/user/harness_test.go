@@ -10,9 +10,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
-	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -138,7 +136,15 @@ func (w *world) start(t *testing.T, environ ...string) *service {
 			s.logs.add(lines.Text())
 		}
 	})
-	t.Cleanup(func() { s.stop(); log.Wait() })
+	t.Cleanup(func() {
+		s.stop()
+		log.Wait()
+		for _, secret := range []string{password, "@example.org", "eyJ", "argon2id"} {
+			if lines := s.logs.having(secret); len(lines) > 0 {
+				t.Errorf("the log shows %q: %s", secret, lines[0])
+			}
+		}
+	})
 	select {
 	case addr := <-ready:
 		s.base = "http://" + addr

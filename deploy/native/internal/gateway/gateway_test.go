@@ -1,0 +1,264 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"pgo/deploy/native/internal/home"
+	"pgo/pkg/localserver"
+)
+
+func TestGatewayRoutes(t *testing.T) {
+	gateway := startGateway(t)
+	tests := []struct {
+		method, path string
+		status       int
+		from         string // "user" and "bootcheck" are the services, "" is the gateway itself
+		saw          string // the path that the service saw
+		code         string // of the gateway's own problem
+	}{
+		{"GET", "/", 200, "", "", ""},
+		{"GET", "/page.js", 200, "", "", ""},
+		{"GET", "/page.css", 200, "", "", ""},
+		{"GET", "/icon.svg", 200, "", "", ""},
+		{"POST", "/", 405, "", "", "method_not_allowed"},
+		{"GET", "/gateway/livez", 200, "", "", ""},
+		{"GET", "/api/v1/users/me?x=%2F1", 200, "user", "/api/v1/users/me?x=%2F1", ""},
+		{"PATCH", "/api/v1/users/a%2Fb", 200, "user", "/api/v1/users/a%2Fb", ""},
+		{"GET", "/api/v1/users", 200, "user", "/api/v1/users", ""},
+		{"POST", "/api/v1/auth/login", 200, "user", "/api/v1/auth/login", ""},
+		{"GET", "/api/v1/usersandmore", 404, "", "", "not_found"},
+		{"GET", "/api/v1/schools", 404, "", "", "not_found"},
+		{"GET", "/api/v2/users", 404, "", "", "not_found"},
+		{"GET", "/.well-known/jwks.json", 200, "user", "/.well-known/jwks.json", ""},
+		{"GET", "/swagger", 308, "", "", ""},
+		{"GET", "/swagger/index.html", 200, "bootcheck", "/swagger/index.html", ""},
+		{"GET", "/services/user/readyz", 200, "user", "/readyz", ""},
+		{"GET", "/services/user/openapi.json", 200, "user", "/openapi.json", ""},
+		{"GET", "/services/user/metrics", 404, "", "", "not_found"},
+		{"GET", "/services/bootcheck/readyz", 200, "bootcheck", "/readyz", ""},
+		{"GET", "/services/bootcheck/status", 200, "bootcheck", "/status", ""},
+		{"GET", "/metrics", 404, "", "", "not_found"},
+		{"GET", "/debug/pprof/", 404, "", "", "not_found"},
+		{"GET", "/readyz", 404, "", "", "not_found"},
+		{"GET", "/index.html.bak", 404, "", "", "not_found"},
+		{"GET", "/..%2f..%2fgo.work", 400, "", "", "bad_request"},
+		{"GET", "/" + strings.Repeat("a", 9000), 414, "", "", "uri_too_long"},
+	}
+	for _, tc := range tests {
+		t.Run(tc.method+" "+tc.path[:min(len(tc.path), 40)], func(t *testing.T) {
+			res, body := call(t, tc.method, gateway+tc.path, "", nil)
+			if res.StatusCode != tc.status || res.Header.Get("X-From") != tc.from || res.Header.Get("X-Saw") != tc.saw {
+				t.Errorf("%s from %q, which saw %q", res.Status, res.Header.Get("X-From"), res.Header.Get("X-Saw"))
+			}
+			if tc.code != "" {
+				assertProblem(t, res, body, tc.status, tc.code)
+			}
+			if got := res.Header.Get("Server"); got != "nginx" {
+				t.Errorf("Server: %s", got)
+			}
+		})
+	}
+}
+
+func TestGatewayHeaders(t *testing.T) {
+	gateway := startGateway(t)
+	tests := []struct {
+		name, header, sent string
+		want               func(got string) bool
+	}{
+		{"a request id is kept", "X-Request-Id", "abc-1.2_3", func(s string) bool { return s == "abc-1.2_3" }},
+		{"a strange request id is replaced", "X-Request-Id", `a"b`, func(s string) bool { return len(s) == 32 }},
+		{"a long request id is replaced", "X-Request-Id", strings.Repeat("a", 65), func(s string) bool { return len(s) == 32 }},
+		{"a missing request id is made", "X-Request-Id", "", func(s string) bool { return len(s) == 32 }},
+		{"a client's X-Forwarded-For is dropped", "X-Forwarded-For", "6.6.6.6", func(s string) bool { return s == "127.0.0.1" }},
+		{"so is its Forwarded", "Forwarded", "for=6.6.6.6", func(s string) bool { return s == "" }},
+		{"so is its X-Real-IP", "X-Real-Ip", "6.6.6.6", func(s string) bool { return s == "" }},
+		{"a trace is passed on", "Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", func(s string) bool { return strings.Contains(s, "0af7651916cd43dd8448eb211c80319c") }},
+		{"authorization is passed on", "Authorization", "Bearer x", func(s string) bool { return s == "Bearer x" }},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			header := http.Header{}
+			if tc.sent != "" {
+				header.Set(tc.header, tc.sent)
+			}
+			_, body := call(t, "GET", gateway+"/api/v1/users/me", "", header)
+			var seen http.Header
+			if err := json.Unmarshal(body, &seen); err != nil {
+				t.Fatal(err)
+			}
+			if !tc.want(seen.Get(tc.header)) {
+				t.Errorf("the service saw %q", seen.Get(tc.header))
+			}
+		})
+	}
+}
+
+func TestGatewayBodies(t *testing.T) {
+	gateway := startGateway(t)
+	res, _ := call(t, "POST", gateway+"/api/v1/auth/login", strings.Repeat("x", 1<<20+1), nil)
+	if res.Header.Get("X-From") != "user" {
+		t.Errorf("a body just over the services' limit: %s, not theirs to answer", res.Status)
+	}
+	res, body := call(t, "POST", gateway+"/api/v1/auth/login", strings.Repeat("x", 3<<20), nil)
+	assertProblem(t, res, body, 413, "body_too_large")
+}
+
+func TestGatewayWithoutItsServices(t *testing.T) {
+	gateway := startNginx(t, "127.0.0.1:1", "127.0.0.1:1")
+	header := http.Header{"Traceparent": {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}, "X-Request-Id": {"abc"}}
+	res, body := call(t, "POST", gateway+`/api/v1/auth/login`, "{}", header)
+	p := assertProblem(t, res, body, 502, "bad_gateway")
+	if p["trace_id"] != "0af7651916cd43dd8448eb211c80319c" || p["request_id"] != "abc" || p["instance"] != "/api/v1/auth/login" {
+		t.Errorf("problem %v", p)
+	}
+	// The path is put into JSON.
+	res, body = call(t, "GET", gateway+`/api/v1/users/%22,%22x`, "", nil)
+	assertProblem(t, res, body, 502, "bad_gateway")
+}
+
+func TestRenderNamesWhatIsMissing(t *testing.T) {
+	h := home.Home{Root: checkout(t), Dir: t.TempDir()}
+	if err := h.MakeDirs(); err != nil {
+		t.Fatal(err)
+	}
+	if err := Render(h, map[string]string{"GATEWAY_HTTP": "127.0.0.1:1"}); err == nil || !strings.Contains(err.Error(), "USER_HTTP") {
+		t.Errorf("error %v", err)
+	}
+	h.Dir = filepath.Join(t.TempDir(), `a"b`)
+	if err := Render(h, nil); err == nil {
+		t.Error("a path that breaks out of its quotes was taken")
+	}
+	if _, err := fill("${NGINX_DATA} $host ${NEW_ONE}", map[string]string{"NGINX_DATA": "x"}); err == nil || !strings.Contains(err.Error(), "${NEW_ONE}") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// startGateway runs nginx in front of two services that tell what they saw.
+func startGateway(t *testing.T) string {
+	t.Helper()
+	service := func(name string) string {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			w.Header().Set("X-From", name)
+			w.Header().Set("X-Saw", r.RequestURI)
+			_ = json.NewEncoder(w).Encode(r.Header)
+		}))
+		t.Cleanup(s.Close)
+		return strings.TrimPrefix(s.URL, "http://")
+	}
+	return startNginx(t, service("user"), service("bootcheck"))
+}
+
+func startNginx(t *testing.T, user, bootcheck string) string {
+	t.Helper()
+	ports, err := localserver.FreePorts(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := fmt.Sprintf("127.0.0.1:%d", ports[0])
+	h := home.Home{Root: checkout(t), Dir: filepath.Join(t.TempDir(), "a home")}
+	if err := h.MakeDirs(); err != nil {
+		t.Fatal(err)
+	}
+	if err := Render(h, map[string]string{"GATEWAY_HTTP": addr, "USER_HTTP": user, "BOOTCHECK_HTTP": bootcheck}); err != nil {
+		t.Fatal(err)
+	}
+	command, err := Command(context.Background(), h, localserver.Host())
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := h.Path("logs", "gateway.log")
+	p, err := localserver.Start(command, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		p.Stop(syscall.SIGQUIT, 20*time.Second)
+		out, _ := os.ReadFile(log)
+		assertLog(t, string(out))
+	})
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		res, err := http.Get("http://" + addr + "/gateway/livez")
+		if err == nil {
+			res.Body.Close()
+			return "http://" + addr
+		}
+		if time.Now().After(deadline) {
+			out, _ := os.ReadFile(log)
+			t.Fatalf("nginx does not answer: %v\n%s", err, out)
+		}
+	}
+}
+
+// assertLog checks that every line of the access log is JSON without a query.
+func assertLog(t *testing.T, log string) {
+	t.Helper()
+	for line := range strings.Lines(log) {
+		if !strings.HasPrefix(line, "{") {
+			continue // nginx's own messages
+		}
+		var entry map[string]any
+		if err := json.Unmarshal([]byte(line), &entry); err != nil {
+			t.Errorf("a log line is no JSON: %v: %s", err, line)
+		}
+		if strings.Contains(fmt.Sprint(entry["path"]), "?") {
+			t.Errorf("a query is in the log: %s", line)
+		}
+	}
+}
+
+func assertProblem(t *testing.T, res *http.Response, body []byte, status int, code string) map[string]any {
+	t.Helper()
+	var p map[string]any
+	if err := json.Unmarshal(body, &p); err != nil {
+		t.Fatalf("%s is no JSON: %v: %s", res.Status, err, body)
+	}
+	if res.StatusCode != status || p["status"] != float64(status) || p["code"] != code ||
+		res.Header.Get("Content-Type") != "application/problem+json" || p["request_id"] != res.Header.Get("X-Request-ID") {
+		t.Errorf("%s %s %s, want %d %s", res.Status, res.Header.Get("Content-Type"), body, status, code)
+	}
+	return p
+}
+
+func call(t *testing.T, method, url, body string, header http.Header) (*http.Response, []byte) {
+	t.Helper()
+	req, err := http.NewRequest(method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, values := range header {
+		req.Header[name] = values
+	}
+	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	res, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	out, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res, out
+}
+
+func checkout(t *testing.T) string {
+	t.Helper()
+	root, err := filepath.Abs("../../../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return root
+}

@@ -1,0 +1,108 @@
+package home
+
+import (
+	"errors"
+	"maps"
+	"net"
+	"strings"
+	"testing"
+)
+
+func TestChoosePorts(t *testing.T) {
+	defaults := Ports{"GATEWAY_HTTP": 8080, "USER_HTTP": 8081, "BOOTCHECK_HTTP": 8090, "RABBITMQ_API": 15672, "MYSQL_ADDR": 13306,
+		"REDIS_ADDR": 16379, "RABBITMQ_ADDR": 15673, "RABBITMQ_DIST_PORT": 15674, "EPMD_PORT": 14369}
+	with := func(change Ports) Ports {
+		p := maps.Clone(defaults)
+		maps.Copy(p, change)
+		return p
+	}
+	moved := Ports{}
+	for key, port := range defaults {
+		moved[key] = port + 1000
+	}
+	stranger, ours := Holder{Busy: true, Who: "nginx (pid 7)"}, Holder{Busy: true, Ours: true}
+	tests := []struct {
+		name   string
+		kept   Ports
+		offset int
+		busy   map[int]Holder
+		want   Ports
+		fails  string
+	}{
+		{name: "a fresh machine", want: defaults},
+		{name: "an offset", offset: 1000, want: moved},
+		{name: "a kept infra port", kept: Ports{"MYSQL_ADDR": 14000}, want: with(Ports{"MYSQL_ADDR": 14000})},
+		{name: "a kept published port follows the offset", kept: Ports{"GATEWAY_HTTP": 9999}, want: defaults},
+		{name: "another server has the infra port", busy: map[int]Holder{13306: stranger, 13316: stranger}, want: with(Ports{"MYSQL_ADDR": 13326})},
+		{name: "a kept infra port was taken", kept: Ports{"REDIS_ADDR": 14000}, busy: map[int]Holder{14000: stranger}, want: defaults},
+		{name: "our own server has its port", kept: defaults, busy: map[int]Holder{13306: ours, 8080: ours}, want: defaults},
+		{name: "a published port is taken", busy: map[int]Holder{8080: stranger}, fails: "port 8080, wanted for the gateway, is held by nginx (pid 7)"},
+		{name: "taken by who knows whom", busy: map[int]Holder{8081: {Busy: true}}, fails: "held by another program"},
+		{name: "an offset too far", offset: 60000, fails: "which is none"},
+		{name: "a negative offset", offset: -8080, fails: "which is none"},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			got, err := choosePorts(tc.kept, tc.offset, func(port int) Holder { return tc.busy[port] })
+			if tc.fails != "" {
+				if err == nil || !strings.Contains(err.Error(), tc.fails) {
+					t.Fatalf("error %v, want %q", err, tc.fails)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !maps.Equal(got, tc.want) {
+				t.Errorf("got %v, want %v", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestHolderNamesTheProgram(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := l.Addr().(*net.TCPAddr).Port
+	h := Home{Root: "/r", Dir: "/r/.pgo"}
+	if got := h.Holder(port); !got.Busy || got.Ours || !strings.Contains(got.Who, "home.test") {
+		t.Errorf("got %+v", got)
+	}
+	l.Close()
+	if got := h.Holder(port); got.Busy {
+		t.Errorf("after closing: %+v", got)
+	}
+}
+
+func TestChooseKeepsWhatItChose(t *testing.T) {
+	h := Home{Root: t.TempDir(), Dir: t.TempDir()}
+	// Far from the stack's own ports, which a running one on this machine holds.
+	first, err := h.Choose("23000", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := h.Choose("23000", "")
+	if err != nil || !maps.Equal(first, second) {
+		t.Errorf("first %v, then %v, %v", first, second, err)
+	}
+	for key, want := range map[string]string{"PGO_HOME": h.Dir, "PGO_ENV": "dev", "GATEWAY_HTTP": "127.0.0.1:31080", "RABBITMQ_API": "http://127.0.0.1:38672"} {
+		if second[key] != want {
+			t.Errorf("%s=%s, want %s", key, second[key], want)
+		}
+	}
+	if _, err := h.Choose("1e3", ""); err == nil {
+		t.Error("an offset that is no number was taken")
+	}
+
+	l, err := net.Listen("tcp", "127.0.0.1:31080")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	var busy *BusyPortError
+	if _, err := h.Choose("23000", ""); !errors.As(err, &busy) || busy.Port != 31080 {
+		t.Errorf("with the gateway's port taken: %v", err)
+	}
+}

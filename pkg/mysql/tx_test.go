@@ -1,0 +1,150 @@
+package mysql_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	driver "github.com/go-sql-driver/mysql"
+	"gorm.io/gorm"
+
+	"pgo/pkg/mysql"
+	"pgo/pkg/problem"
+)
+
+func TestInTxCommitsOrRollsBack(t *testing.T) {
+	db, _ := withNotes(t)
+	ctx := context.Background()
+	boom, taken := errors.New("boom"), problem.New(409, "taken", "Taken.")
+	for _, tc := range []struct {
+		name string
+		err  error
+		want string
+	}{
+		{"an error", boom, "a"},
+		{"a problem", taken, "a"},
+		{"no error", nil, "c"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			tries := 0
+			err := mysql.InTx(ctx, db, func(tx *gorm.DB) error {
+				tries++
+				if err := set(ctx, tx, 1, "c"); err != nil {
+					return err
+				}
+				return tc.err
+			})
+			if err != tc.err || tries != 1 { //nolint:errorlint // the very same error
+				t.Errorf("got %v after %d tries", err, tries)
+			}
+			if got := body(t, db, 1); got != tc.want {
+				t.Errorf("left %q, want %q", got, tc.want)
+			}
+		})
+	}
+	t.Run("a panic", func(t *testing.T) {
+		func() {
+			defer func() {
+				if p := recover(); p != "boom" {
+					t.Errorf("recovered %v", p)
+				}
+			}()
+			_ = mysql.InTx(ctx, db, func(tx *gorm.DB) error {
+				if err := set(ctx, tx, 2, "c"); err != nil {
+					t.Error(err)
+				}
+				panic("boom")
+			})
+		}()
+		if got := body(t, db, 2); got != "b" {
+			t.Errorf("left %q", got)
+		}
+		if err := mysql.InTx(ctx, db, func(tx *gorm.DB) error { return set(ctx, tx, 2, "d") }); err != nil {
+			t.Errorf("its lock is still held: %v", err)
+		}
+	})
+}
+
+func TestDeadlockIsTriedAgain(t *testing.T) {
+	db, _ := withNotes(t)
+	ctx := context.Background()
+	var tries atomic.Int32
+	var both sync.WaitGroup // each holds its first row
+	both.Add(2)
+	errs := make(chan error, 2)
+	for i, order := range [][2]int64{{1, 2}, {2, 1}} {
+		go func() {
+			first := true
+			errs <- mysql.InTx(ctx, db, func(tx *gorm.DB) error {
+				tries.Add(1)
+				for n, id := range order {
+					if err := set(ctx, tx, id, fmt.Sprintf("tx%d", i)); err != nil {
+						return fmt.Errorf("change %d: %w", id, err)
+					}
+					if n == 0 && first {
+						first = false
+						both.Done()
+						both.Wait()
+					}
+				}
+				return nil
+			})
+		}()
+	}
+	for range 2 {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	if n := tries.Load(); n < 3 {
+		t.Errorf("%d tries: there was no deadlock", n)
+	}
+	if a, b := body(t, db, 1), body(t, db, 2); a != b {
+		t.Errorf("rows %q and %q are of two transactions", a, b)
+	}
+}
+
+func TestLockWaitIsTriedAgain(t *testing.T) {
+	db, _ := withNotes(t)
+	ctx := context.Background()
+	holder := db.Begin()
+	if err := set(ctx, holder, 1, "held"); err != nil {
+		t.Fatal(err)
+	}
+	tries := 0
+	err := mysql.InTx(ctx, db, func(tx *gorm.DB) error {
+		if tries++; tries == 2 {
+			holder.Rollback()
+		}
+		return set(ctx, tx, 1, "c")
+	})
+	if err != nil || tries != 2 {
+		t.Errorf("%d tries, %v", tries, err)
+	}
+	if got := body(t, db, 1); got != "c" {
+		t.Errorf("left %q", got)
+	}
+}
+
+func TestGivesUp(t *testing.T) {
+	db, _ := withNotes(t)
+	deadlock := &driver.MySQLError{Number: 1213, Message: "Deadlock found"}
+	t.Run("after five tries", func(t *testing.T) {
+		tries := 0
+		err := mysql.InTx(context.Background(), db, func(*gorm.DB) error { tries++; return fmt.Errorf("change: %w", deadlock) })
+		if tries != 5 || !unavailable(err) || !errors.Is(err, error(deadlock)) {
+			t.Errorf("%d tries, %v", tries, err)
+		}
+	})
+	t.Run("when the caller leaves", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(context.Background())
+		tries := 0
+		err := mysql.InTx(ctx, db, func(*gorm.DB) error { tries++; cancel(); return deadlock })
+		if tries != 1 || unavailable(err) || !errors.Is(err, context.Canceled) {
+			t.Errorf("%d tries, %v", tries, err)
+		}
+	})
+}

@@ -1,0 +1,95 @@
+package main
+
+import "testing"
+
+func refresh(token string) request {
+	return request{Method: "POST", Path: "/api/v1/auth/refresh", Body: map[string]string{"refresh_token": token}}
+}
+
+func TestRefresh(t *testing.T) {
+	w := newWorld(t)
+	s := w.start(t)
+	db := w.db.Open(t)
+	next := func(s *service, p person) person {
+		res := s.want(refresh(p.Refresh), 200, "")
+		p.Access, p.Refresh = res.text("access_token"), res.text("refresh_token")
+		return p
+	}
+
+	t.Run("rotation", func(t *testing.T) {
+		s := s.in(t)
+		first := s.signUp("Ada")
+		second := next(s, first)
+		third := next(s, second)
+		if first.Refresh == second.Refresh || second.Refresh == third.Refresh {
+			t.Error("a refresh token is given twice")
+		}
+		for _, p := range []person{first, second, third} { // all of one session, none expired
+			s.want(request{Method: "GET", Path: "/api/v1/users/me", Token: p.Access}, 200, "")
+		}
+		if a, b := s.session(first), s.session(third); a != b {
+			t.Errorf("the session changes from %s to %s", a, b)
+		}
+	})
+
+	t.Run("a spent token ends its session and no other", func(t *testing.T) {
+		s := s.in(t)
+		first := s.signUp("Ada")
+		elsewhere := s.signIn(first, password)
+		last := next(s, next(s, first))
+		s.want(refresh(first.Refresh), 401, "invalid_refresh_token")
+		s.dies("use of a spent token", first.Access)
+		s.dies("use of a spent token", last.Access)
+		s.want(refresh(last.Refresh), 401, "invalid_refresh_token")
+		s.want(request{Method: "GET", Path: "/api/v1/users/me", Token: elsewhere.Access}, 200, "")
+		next(s, elsewhere)
+	})
+
+	t.Run("of two at once at most one wins", func(t *testing.T) {
+		s := s.in(t)
+		p := s.signUp("Ada")
+		for range 10 {
+			p := s.signIn(p, password)
+			answers := s.together(refresh(p.Refresh), refresh(p.Refresh), refresh(p.Refresh))
+			if got := statuses(answers); got[200] > 1 || got[200]+got[401] != 3 {
+				t.Fatalf("statuses are %v", got)
+			}
+			for _, a := range answers { // the others used a spent token: the session is over
+				if a.Status == 200 {
+					s.want(refresh(a.text("refresh_token")), 401, "invalid_refresh_token")
+				}
+			}
+			s.dies("use of a spent token", p.Access)
+		}
+	})
+
+	for name, age := range map[string]string{
+		"expired session": "UPDATE sessions SET expires_at = UTC_TIMESTAMP(6) - INTERVAL 1 SECOND WHERE user_id = ?",
+		"ended session":   "UPDATE sessions SET ended_at = UTC_TIMESTAMP(6) - INTERVAL 1 HOUR WHERE user_id = ?",
+		"deleted user":    "DELETE FROM users WHERE id = ?",
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := s.in(t)
+			p := s.signUp("Ada")
+			if _, err := db.Exec(age, p.ID); err != nil {
+				t.Fatal(err)
+			}
+			s.want(refresh(p.Refresh), 401, "invalid_refresh_token")
+		})
+	}
+}
+
+func TestRefreshProlongsTheSession(t *testing.T) {
+	w := newWorld(t)
+	s := w.start(t)
+	p := s.signUp("Ada")
+	db := w.db.Open(t)
+	if _, err := db.Exec("UPDATE sessions SET expires_at = UTC_TIMESTAMP(6) + INTERVAL 1 DAY"); err != nil {
+		t.Fatal(err)
+	}
+	s.want(refresh(p.Refresh), 200, "")
+	var days float64
+	if err := db.QueryRow("SELECT TIMESTAMPDIFF(HOUR, UTC_TIMESTAMP(6), expires_at) / 24 FROM sessions").Scan(&days); err != nil || days < 29 {
+		t.Errorf("the session lives for %v days more, %v; want 30", days, err)
+	}
+}
