@@ -14,7 +14,7 @@ import (
 
 // withServers runs a command with private servers around it. The command's exit code becomes ours, and signals that
 // come to us reach it.
-func withServers(ctx context.Context, args []string, sys surroundings) error {
+func withServers(ctx context.Context, args []string, sys surroundings) (err error) {
 	if len(args) > 0 && args[0] == "--" {
 		args = args[1:]
 	}
@@ -29,7 +29,12 @@ func withServers(ctx context.Context, args []string, sys surroundings) error {
 	if err != nil {
 		return err
 	}
-	defer scratch.Close()
+	defer func() {
+		// The command's own exit code goes first.
+		if closeErr := scratch.Close(); err == nil {
+			err = closeErr
+		}
+	}()
 	fmt.Fprintln(sys.stderr, "starting private servers")
 	env, err := scratch.Environ(ctx)
 	if err != nil {

@@ -55,9 +55,8 @@ func (a *app) bringUp(ctx context.Context, h home.Home, file processfile.File, t
 		return err
 	}
 	if _, err := f.do(ctx, "apply", control.Apply{File: file}); err != nil {
-		if started {
+		if started && ctx.Err() == nil {
 			// Nothing was started, so nothing stays.
-			ctx := context.WithoutCancel(ctx)
 			if _, undone := f.do(ctx, "down", nil); undone != nil {
 				return errors.Join(err, undone)
 			}

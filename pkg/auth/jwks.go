@@ -26,7 +26,9 @@ func RemoteKeys(ctx context.Context, url string, client *http.Client, log *zap.L
 		Client: client, HTTPTimeout: jwksTimeout, RefreshInterval: jwksEvery,
 		RefreshUnknownKID: rate.NewLimiter(rate.Every(jwksUnknownKey), 1), RateLimitWaitMax: time.Millisecond, // refuse at once, never hold a request up
 		RefreshErrorHandlerFunc: func(u string) func(context.Context, error) {
-			return func(_ context.Context, err error) { log.Warn("read signing keys", zap.String("url", u), zap.Error(err)) }
+			return func(_ context.Context, err error) {
+				log.Warn("read signing keys", zap.String("url", u), zap.Error(err))
+			}
 		},
 	})
 	if err != nil {

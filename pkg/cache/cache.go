@@ -97,7 +97,7 @@ func Fetch[T any](ctx context.Context, c *Cache, key string, load func(context.C
 		}
 		return e.Value, nil
 	}
-	if err := ctx.Err(); err != nil {
+	if err := ended(ctx); err != nil {
 		return zero, fmt.Errorf("read %s: %w", key, err)
 	}
 	// The load serves all who wait, so it does not end when the first of them goes away.
@@ -236,10 +236,19 @@ func (c *Cache) set(ctx context.Context, key string, version int64, e any, ttl t
 }
 
 func (c *Cache) failed(ctx context.Context, doing string, err error) {
-	if deadline, ok := ctx.Deadline(); ctx.Err() != nil || ok && !time.Now().Before(deadline) {
+	if ended(ctx) != nil {
 		return // the caller's time is over; that says nothing about Redis
 	}
 	if c.retryAt.Swap(time.Now().Add(coolDown).UnixNano()) == 0 {
 		logging.From(ctx, c.log).Warn("Redis does not answer, reading from the database", zap.String("doing", doing), zap.Error(err))
 	}
+}
+
+// ended is ctx.Err, also in the moment between its deadline and its timer: a connection with the same deadline
+// fails in that moment.
+func ended(ctx context.Context) error {
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
+		return context.DeadlineExceeded
+	}
+	return ctx.Err()
 }

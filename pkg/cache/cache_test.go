@@ -97,7 +97,7 @@ func TestDeletedForEveryType(t *testing.T) {
 	check("list", err)
 	_, err = cache.Fetch(ctx, c.Cache, "k", func(context.Context) (*row, int64, error) { loads++; return nil, 0, nil })
 	check("pointer", err)
-	_, err = cache.Fetch(ctx, c.Cache, "k", func(context.Context) (error, int64, error) { loads++; return nil, 0, nil }) //nolint:staticcheck // any interface
+	_, err = cache.Fetch(ctx, c.Cache, "k", func(context.Context) (error, int64, error) { loads++; return nil, 0, nil })
 	if err != nil && !errors.Is(err, problem.NotFound()) {
 		t.Errorf("interface: %v", err)
 	}

@@ -37,7 +37,7 @@ var yamlLine = regexp.MustCompile(`line (\d+): `)
 func parseYAML(path string, text []byte, shape reflect.Type, where origins) (map[string]any, error) {
 	var doc yaml.Node
 	dec := yaml.NewDecoder(bytes.NewReader(text))
-	if err := dec.Decode(&doc); err == io.EOF {
+	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
 		return map[string]any{}, nil // an empty layer
 	} else if err != nil {
 		e := &Error{File: path, Line: 1, Expected: "expected YAML: " + strings.TrimPrefix(err.Error(), "yaml: ")}
@@ -47,7 +47,7 @@ func parseYAML(path string, text []byte, shape reflect.Type, where origins) (map
 		}
 		return nil, e
 	}
-	if err := dec.Decode(new(yaml.Node)); err != io.EOF {
+	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return nil, &Error{File: path, Expected: "expected one YAML document"}
 	}
 	r := reader{path: path, where: where}

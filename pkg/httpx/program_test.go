@@ -1,7 +1,6 @@
 package httpx_test
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -76,56 +75,6 @@ func (s *serving) wait(t testing.TB) error {
 		t.Fatal("the program did not end")
 		return nil
 	}
-}
-
-// client is one connection that is used again for as long as the server lets it. Unlike http.Client it never
-// sends a request a second time.
-type client struct {
-	conn net.Conn
-	in   *bufio.Reader
-}
-
-func dial(addr string) (*client, error) {
-	conn, err := net.Dial("tcp", addr)
-	if err != nil {
-		return nil, err
-	}
-	if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
-		return nil, err
-	}
-	return &client{conn, bufio.NewReader(conn)}, nil
-}
-
-func mustDial(t testing.TB, addr string) *client {
-	t.Helper()
-	c, err := dial(addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.conn.Close() })
-	return c
-}
-
-func (c *client) send(method, path, body string) error {
-	_, err := fmt.Fprintf(c.conn, "%s %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", method, path, len(body), body)
-	return err
-}
-
-func (c *client) receive() (status int, body string, closes bool, err error) {
-	res, err := http.ReadResponse(c.in, nil)
-	if err != nil {
-		return 0, "", false, err
-	}
-	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
-	return res.StatusCode, string(text), res.Close, err
-}
-
-func (c *client) do(method, path, body string) (int, string, bool, error) {
-	if err := c.send(method, path, body); err != nil {
-		return 0, "", false, err
-	}
-	return c.receive()
 }
 
 // refused waits until nobody listens on addr.
@@ -386,94 +335,4 @@ func TestAddressInUse(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-}
-
-func TestManagerIsTold(t *testing.T) {
-	socket, told := notifySocket(t)
-	t.Setenv("NOTIFY_SOCKET", socket)
-	t.Setenv("WATCHDOG_USEC", "60000")
-	p, e := newProgram(t, time.Minute)
-	release := make(chan struct{})
-	inside := make(chan struct{})
-	e.GET("/slow", func(c *gin.Context) { close(inside); <-release; c.Status(http.StatusNoContent) })
-	s := start(t, p)
-	expect := func(want string) {
-		t.Helper()
-		for {
-			select {
-			case got := <-told:
-				if got == want {
-					return
-				}
-				if got != "WATCHDOG=1" {
-					t.Fatalf("told %q, want %q", got, want)
-				}
-			case <-soon():
-				t.Fatalf("never told %q", want)
-			}
-		}
-	}
-	expect("READY=1")
-	expect("WATCHDOG=1")
-	c := mustDial(t, s.public)
-	if err := c.send("GET", "/slow", ""); err != nil {
-		t.Fatal(err)
-	}
-	<-inside
-	s.stop()
-	expect("STOPPING=1")
-	for range 3 { // a drain may last longer than the watchdog has patience
-		expect("WATCHDOG=1")
-	}
-	close(release)
-	if _, _, _, err := c.receive(); err != nil {
-		t.Error(err)
-	}
-	if err := s.wait(t); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestManagerIsNotToldBeforeReadiness(t *testing.T) {
-	socket, told := notifySocket(t)
-	t.Setenv("NOTIFY_SOCKET", socket)
-	p, _ := newProgram(t, time.Minute)
-	asked := make(chan struct{}, 100)
-	p.Health.Require("gate", func(context.Context) error { asked <- struct{}{}; return errors.New("closed") })
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- p.Run(ctx) }()
-	<-asked
-	<-asked
-	cancel()
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
-	if got := <-told; got != "STOPPING=1" {
-		t.Errorf("told %q first", got)
-	}
-}
-
-// notifySocket is a manager's end of NOTIFY_SOCKET.
-func notifySocket(t testing.TB) (path string, told <-chan string) {
-	t.Helper()
-	path = t.TempDir() + "/n"
-	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := make(chan string, 1000)
-	go func() {
-		defer close(out)
-		buf := make([]byte, 4096)
-		for {
-			n, err := conn.Read(buf)
-			if err != nil {
-				return
-			}
-			out <- string(buf[:n])
-		}
-	}()
-	t.Cleanup(func() { conn.Close() })
-	return path, out
 }

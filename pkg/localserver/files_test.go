@@ -23,7 +23,7 @@ func TestRedisKeepsAccountsAndReplacesItsOwn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"user default reset off\n", "user pgo_admin reset on #", "user user on #abcd ~user:* resetchannels +get\n"} {
+	for _, want := range []string{"user default reset off ~* &* +@all\n", "user pgo_admin reset on #", "user user on #abcd ~user:* resetchannels +get\n"} {
 		if strings.Count(string(content), want) != 1 {
 			t.Errorf("want %q once in:\n%s", want, content)
 		}

@@ -62,7 +62,7 @@ func sweep(parent string) {
 			continue
 		}
 		if holdLock(f) == nil {
-			os.RemoveAll(dir)
+			_ = os.RemoveAll(dir) // the next one tries again
 		}
 		f.Close()
 	}

@@ -1,7 +1,9 @@
 package localserver
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -56,6 +58,8 @@ func Start(c Command, log string) (*Process, error) {
 	return p, nil
 }
 
+var errEnded = errors.New("exit code 0")
+
 // PID is the server's process id.
 func (p *Process) PID() int { return p.pid }
 
@@ -73,7 +77,7 @@ func (p *Process) WaitReady(ctx context.Context, i Instance) error {
 		}
 		select {
 		case <-p.done:
-			return fmt.Errorf("the server ended (%v); its log ends: %s", p.err, p.logTail())
+			return fmt.Errorf("the server ended: %w; its log ends: %s", cmp.Or(p.err, errEnded), p.logTail())
 		case <-ctx.Done():
 			return fmt.Errorf("not ready: %w; last answer: %w; its log ends: %s", context.Cause(ctx), last, p.logTail())
 		case <-tick.C:

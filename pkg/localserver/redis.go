@@ -53,7 +53,9 @@ func (r Redis) Prepare(context.Context) (Command, error) {
 func (r Redis) accounts(old string) string {
 	sum := sha256.Sum256([]byte(r.AdminPassword))
 	lines := []string{
-		"user default reset off",
+		// Off, it lets nobody in. Its rights are those that Redis 7.0 reads its append-only file with: without them
+		// transactions, and so what scripts wrote, would be refused after a restart.
+		"user default reset off ~* &* +@all",
 		fmt.Sprintf("user %s reset on #%s ~* &* +@all", AdminUser, hex.EncodeToString(sum[:])),
 	}
 	for line := range strings.Lines(old) {
@@ -78,7 +80,7 @@ func (r Redis) config(acl string) string {
 		"dir " + quoteOption(r.Data),
 		"aclfile " + quoteOption(acl),
 		"maxmemory 256mb",
-		"maxmemory-policy noeviction",
+		"maxmemory-policy volatile-lru", // what has a time to live may go: it is in MySQL too
 		`save ""`,
 	}
 	if r.Scratch {

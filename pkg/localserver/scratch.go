@@ -52,7 +52,7 @@ func NewScratch(programs Programs) (*Scratch, error) {
 		s.janitor, err = startJanitor(dir)
 	}
 	if err != nil {
-		os.RemoveAll(dir)
+		_ = os.RemoveAll(dir)
 		return nil, fmt.Errorf("guard the folder of private servers: %w", err)
 	}
 	return s, nil

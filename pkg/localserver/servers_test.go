@@ -114,7 +114,11 @@ func writeRedis(i Instance) error {
 	if err := c.Do(ctx, "ACL", "SAVE").Err(); err != nil {
 		return err
 	}
-	return c.Set(ctx, "app:k", "kept", 0).Err()
+	if err := c.Set(ctx, "app:k", "lost", 0).Err(); err != nil {
+		return err
+	}
+	// A script's writes, and a transaction's, are read back as a transaction.
+	return c.Eval(ctx, `redis.call('del', KEYS[1]) return redis.call('set', KEYS[1], 'kept')`, []string{"app:k"}).Err()
 }
 
 func checkRedis(i Instance) error {
@@ -168,7 +172,7 @@ func writeRabbitMQ(i Instance) error {
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		files, err := filepath.Glob(names)
 		if err != nil || len(files) != 1 {
-			return fmt.Errorf("%s: %v, %v", names, files, err)
+			return fmt.Errorf("%s: %d files, %w", names, len(files), err)
 		}
 		if content, err := os.ReadFile(files[0]); err == nil && strings.Contains(string(content), "kept") {
 			return nil
@@ -195,7 +199,7 @@ func publishToRabbitMQ(i Instance) error {
 			return err
 		}
 		if ok, err := confirm.WaitContext(ctx); err != nil || !ok {
-			return fmt.Errorf("not confirmed: %v", err)
+			return fmt.Errorf("not confirmed: %w", err)
 		}
 		return nil
 	})
@@ -205,7 +209,7 @@ func checkRabbitMQ(i Instance) error {
 	return rabbitmqDo(i, func(ch *amqp.Channel) error {
 		m, ok, err := ch.Get("kept", false)
 		if err != nil || !ok || string(m.Body) != "kept" {
-			return fmt.Errorf("got %q, %v, %v", m.Body, ok, err)
+			return fmt.Errorf("got %q, %v, %w", m.Body, ok, err)
 		}
 		return nil
 	})

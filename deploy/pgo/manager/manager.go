@@ -32,12 +32,12 @@ type Manager struct {
 	ended   chan struct{} // closed when Down is through
 	end     sync.Once
 
-	applying sync.Mutex // one change of the set of processes at a time
+	applying  sync.Mutex // one change of the set of processes at a time
+	listeners listeners  // guarded by applying
 
-	mu        sync.Mutex
+	mu        sync.Mutex // never held while something is waited for
 	file      processfile.File
 	processes map[string]*process
-	listeners listeners
 	down      bool
 }
 
@@ -76,7 +76,7 @@ func baseEnv(h home.Home, environ []string) map[string]string {
 }
 
 // Apply makes the file real: what is new or was stopped or has failed is started, what changed is started anew, what
-// is gone is stopped, and what runs unchanged is left alone. On an error nothing has changed.
+// is gone is stopped, and what runs unchanged is left alone. Where a listener cannot be opened nothing has changed.
 func (m *Manager) Apply(f processfile.File) error {
 	<-m.cleaned
 	m.applying.Lock()
@@ -89,20 +89,45 @@ func (m *Manager) Apply(f processfile.File) error {
 		return err
 	}
 	m.stopOutdated(f)
+	m.listeners.drop(next)
+	m.listeners = next
+	processes, err := m.lay(f)
+	if err != nil {
+		return err
+	}
+	for _, p := range processes {
+		p.start()
+	}
+	return nil
+}
+
+// lay sets up the processes of the file, in its order.
+func (m *Manager) lay(f processfile.File) ([]*process, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.down {
-		next.drop(m.listeners)
-		return errDown
-	}
-	m.listeners.drop(next)
-	m.listeners, m.file = next, f
+	m.file = f
 	var shown []control.Process
 	for _, spec := range f.Processes {
 		shown = append(shown, m.describe(spec))
 	}
 	m.board.lay(shown)
-	return m.startAll(f)
+	h := &host{board: m.board, running: m.running, log: m.log, env: m.env, dir: f.Root, output: m.output}
+	var processes []*process
+	for _, spec := range f.Processes {
+		if m.processes[spec.Name] == nil {
+			var inherit []listener
+			for _, l := range spec.Listeners {
+				inherit = append(inherit, m.listeners[socketOf(spec.Name, l)])
+			}
+			p, err := newProcess(h, spec, inherit, filepath.Join(m.sockets, spec.Name+".notify"))
+			if err != nil {
+				return nil, err
+			}
+			m.processes[spec.Name] = p
+		}
+		processes = append(processes, m.processes[spec.Name])
+	}
+	return processes, nil
 }
 
 // stopOutdated stops and removes the processes that the file has no more, or has otherwise.
@@ -126,26 +151,6 @@ func (m *Manager) stopOutdated(f processfile.File) {
 	for name := range outdated {
 		delete(m.processes, name)
 	}
-}
-
-func (m *Manager) startAll(f processfile.File) error {
-	h := &host{board: m.board, running: m.running, log: m.log, env: m.env, dir: f.Root, output: m.output}
-	for _, spec := range f.Processes {
-		p := m.processes[spec.Name]
-		if p == nil {
-			var inherit []listener
-			for _, l := range spec.Listeners {
-				inherit = append(inherit, m.listeners[socketOf(spec.Name, l)])
-			}
-			var err error
-			if p, err = newProcess(h, spec, inherit, filepath.Join(m.sockets, spec.Name+".notify")); err != nil {
-				return err
-			}
-			m.processes[spec.Name] = p
-		}
-		p.start()
-	}
-	return nil
 }
 
 func (m *Manager) describe(spec processfile.Process) control.Process {

@@ -237,11 +237,11 @@ func (p *process) see(ctx context.Context, k *child, told <-chan struct{}) (e en
 }
 
 func (p *process) end(k *child) ended {
-	p.leave(k)
+	defer p.leave(k) // until then it may say how it gets on
 	return k.end(unix.SignalNum(p.spec.Stop.Signal), p.spec.Stop.Timeout)
 }
 
-// leave stops listening to a child that is ending.
+// leave stops listening to a child that has ended.
 func (p *process) leave(k *child) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -305,7 +305,10 @@ func (p *process) environment() map[string]string {
 	for key, value := range p.spec.Env {
 		env[key] = value
 	}
-	env["NOTIFY_SOCKET"] = p.notify.path
+	if p.spec.Ready.Notify {
+		// Only where it was agreed on: MariaDB for one says through it what is not meant for us.
+		env["NOTIFY_SOCKET"] = p.notify.path
+	}
 	if len(p.spec.Listeners) > 0 {
 		var names []string
 		for _, l := range p.spec.Listeners {
@@ -330,7 +333,10 @@ func list(env map[string]string) []string {
 func (p *process) heard(n notice) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.pid == 0 || !n.from(p.pid) {
+	if p.pid == 0 {
+		return // its last words
+	}
+	if !n.from(p.pid) {
 		p.log.Warn("notify message of a stranger", "process", p.spec.Name, "pid", n.pid)
 		return
 	}
@@ -344,6 +350,8 @@ func (p *process) heard(n notice) {
 		}
 	}
 	if n.fields["STOPPING"] == "1" {
-		p.set(control.Stopping, "says that it is stopping")
+		if _, state, _ := p.board.unready([]string{p.spec.Name}); state != control.Stopping {
+			p.set(control.Stopping, "says that it is stopping")
+		}
 	}
 }

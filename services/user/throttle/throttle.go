@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -31,7 +32,12 @@ type Throttle struct {
 	limits func() Limits
 	log    *zap.Logger
 	local  *local
+
+	retryAt atomic.Int64 // when one attempt asks Redis again, in Unix nanoseconds; 0 while it answers
 }
+
+// coolDown is for how long nobody waits for a Redis that did not answer.
+const coolDown = time.Second
 
 // New returns a throttle whose keys start with prefix.
 func New(client *redis.Client, prefix string, limits func() Limits, log *zap.Logger) *Throttle {
@@ -103,20 +109,39 @@ return 1`)
 func (t *Throttle) Attempt(ctx context.Context, email, ip string) time.Duration {
 	l := t.limits()
 	counters := t.counters(email, ip, l)
-	wait, err := countUp.Run(ctx, t.redis, keys(counters), l.Window.Milliseconds(), l.Pair, l.Account, l.Address).Int64()
-	if err != nil {
-		logging.From(ctx, t.log).Warn("counting sign-ins in memory", zap.Error(err))
-		return t.local.attempt(counters, l.Window)
+	if t.ask() {
+		wait, err := countUp.Run(ctx, t.redis, keys(counters), l.Window.Milliseconds(), l.Pair, l.Account, l.Address).Int64()
+		t.learn(ctx, err)
+		if err == nil {
+			return time.Duration(wait) * time.Millisecond
+		}
 	}
-	return time.Duration(wait) * time.Millisecond
+	return t.local.attempt(counters, l.Window)
 }
 
 // Succeeded implements user.Throttle.
 func (t *Throttle) Succeeded(ctx context.Context, email, ip string) {
 	counters := t.counters(email, ip, t.limits())
 	t.local.succeeded(counters)
-	if err := takeBack.Run(ctx, t.redis, keys(counters)).Err(); err != nil {
-		logging.From(ctx, t.log).Warn("forgetting failed sign-ins", zap.Error(err))
+	if t.ask() {
+		t.learn(ctx, takeBack.Run(ctx, t.redis, keys(counters)).Err())
+	}
+}
+
+// ask reports whether to ask Redis: while it does not answer, one does each time the cool-down is over.
+func (t *Throttle) ask() bool {
+	at, now := t.retryAt.Load(), time.Now()
+	return at == 0 || now.UnixNano() >= at && t.retryAt.CompareAndSwap(at, now.Add(coolDown).UnixNano())
+}
+
+// learn notes whether Redis answered.
+func (t *Throttle) learn(ctx context.Context, err error) {
+	switch {
+	case err == nil:
+		t.retryAt.Store(0)
+	case ctx.Err() != nil: // the caller has gone, which says nothing about Redis
+	case t.retryAt.Swap(time.Now().Add(coolDown).UnixNano()) == 0:
+		logging.From(ctx, t.log).Warn("Redis does not answer, counting sign-ins in memory", zap.Error(err))
 	}
 }
 

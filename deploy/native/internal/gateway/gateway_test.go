@@ -57,14 +57,14 @@ func TestGatewayRoutes(t *testing.T) {
 	}
 	for _, tc := range tests {
 		t.Run(tc.method+" "+tc.path[:min(len(tc.path), 40)], func(t *testing.T) {
-			res, body := call(t, tc.method, gateway+tc.path, "", nil)
-			if res.StatusCode != tc.status || res.Header.Get("X-From") != tc.from || res.Header.Get("X-Saw") != tc.saw {
-				t.Errorf("%s from %q, which saw %q", res.Status, res.Header.Get("X-From"), res.Header.Get("X-Saw"))
+			a := call(t, tc.method, gateway+tc.path, "", nil)
+			if a.status != tc.status || a.header.Get("X-From") != tc.from || a.header.Get("X-Saw") != tc.saw {
+				t.Errorf("%d from %q, which saw %q", a.status, a.header.Get("X-From"), a.header.Get("X-Saw"))
 			}
 			if tc.code != "" {
-				assertProblem(t, res, body, tc.status, tc.code)
+				assertProblem(t, a, tc.status, tc.code)
 			}
-			if got := res.Header.Get("Server"); got != "nginx" {
+			if got := a.header.Get("Server"); got != "nginx" {
 				t.Errorf("Server: %s", got)
 			}
 		})
@@ -93,9 +93,9 @@ func TestGatewayHeaders(t *testing.T) {
 			if tc.sent != "" {
 				header.Set(tc.header, tc.sent)
 			}
-			_, body := call(t, "GET", gateway+"/api/v1/users/me", "", header)
+			a := call(t, "GET", gateway+"/api/v1/users/me", "", header)
 			var seen http.Header
-			if err := json.Unmarshal(body, &seen); err != nil {
+			if err := json.Unmarshal(a.body, &seen); err != nil {
 				t.Fatal(err)
 			}
 			if !tc.want(seen.Get(tc.header)) {
@@ -107,25 +107,25 @@ func TestGatewayHeaders(t *testing.T) {
 
 func TestGatewayBodies(t *testing.T) {
 	gateway := startGateway(t)
-	res, _ := call(t, "POST", gateway+"/api/v1/auth/login", strings.Repeat("x", 1<<20+1), nil)
-	if res.Header.Get("X-From") != "user" {
-		t.Errorf("a body just over the services' limit: %s, not theirs to answer", res.Status)
+	a := call(t, "POST", gateway+"/api/v1/auth/login", strings.Repeat("x", 1<<20+1), nil)
+	if a.header.Get("X-From") != "user" {
+		t.Errorf("a body just over the services' limit: %d, not theirs to answer", a.status)
 	}
-	res, body := call(t, "POST", gateway+"/api/v1/auth/login", strings.Repeat("x", 3<<20), nil)
-	assertProblem(t, res, body, 413, "body_too_large")
+	a = call(t, "POST", gateway+"/api/v1/auth/login", strings.Repeat("x", 3<<20), nil)
+	assertProblem(t, a, 413, "body_too_large")
 }
 
 func TestGatewayWithoutItsServices(t *testing.T) {
 	gateway := startNginx(t, "127.0.0.1:1", "127.0.0.1:1")
 	header := http.Header{"Traceparent": {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}, "X-Request-Id": {"abc"}}
-	res, body := call(t, "POST", gateway+`/api/v1/auth/login`, "{}", header)
-	p := assertProblem(t, res, body, 502, "bad_gateway")
+	a := call(t, "POST", gateway+`/api/v1/auth/login`, "{}", header)
+	p := assertProblem(t, a, 502, "bad_gateway")
 	if p["trace_id"] != "0af7651916cd43dd8448eb211c80319c" || p["request_id"] != "abc" || p["instance"] != "/api/v1/auth/login" {
 		t.Errorf("problem %v", p)
 	}
 	// The path is put into JSON.
-	res, body = call(t, "GET", gateway+`/api/v1/users/%22,%22x`, "", nil)
-	assertProblem(t, res, body, 502, "bad_gateway")
+	a = call(t, "GET", gateway+`/api/v1/users/%22,%22x`, "", nil)
+	assertProblem(t, a, 502, "bad_gateway")
 }
 
 func TestRenderNamesWhatIsMissing(t *testing.T) {
@@ -219,20 +219,27 @@ func assertLog(t *testing.T, log string) {
 	}
 }
 
-func assertProblem(t *testing.T, res *http.Response, body []byte, status int, code string) map[string]any {
+func assertProblem(t *testing.T, a answer, status int, code string) map[string]any {
 	t.Helper()
 	var p map[string]any
-	if err := json.Unmarshal(body, &p); err != nil {
-		t.Fatalf("%s is no JSON: %v: %s", res.Status, err, body)
+	if err := json.Unmarshal(a.body, &p); err != nil {
+		t.Fatalf("%d is no JSON: %v: %s", a.status, err, a.body)
 	}
-	if res.StatusCode != status || p["status"] != float64(status) || p["code"] != code ||
-		res.Header.Get("Content-Type") != "application/problem+json" || p["request_id"] != res.Header.Get("X-Request-ID") {
-		t.Errorf("%s %s %s, want %d %s", res.Status, res.Header.Get("Content-Type"), body, status, code)
+	if a.status != status || p["status"] != float64(status) || p["code"] != code ||
+		a.header.Get("Content-Type") != "application/problem+json" || p["request_id"] != a.header.Get("X-Request-ID") {
+		t.Errorf("%d %s %s, want %d %s", a.status, a.header.Get("Content-Type"), a.body, status, code)
 	}
 	return p
 }
 
-func call(t *testing.T, method, url, body string, header http.Header) (*http.Response, []byte) {
+// An answer is a response that was read to its end.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+func call(t *testing.T, method, url, body string, header http.Header) answer {
 	t.Helper()
 	req, err := http.NewRequest(method, url, strings.NewReader(body))
 	if err != nil {
@@ -251,7 +258,7 @@ func call(t *testing.T, method, url, body string, header http.Header) (*http.Res
 	if err != nil {
 		t.Fatal(err)
 	}
-	return res, out
+	return answer{res.StatusCode, res.Header, out}
 }
 
 func checkout(t *testing.T) string {

@@ -81,7 +81,7 @@ func (s *service) try(r request) (response, error) {
 	for k, v := range r.Header {
 		req.Header[k] = v
 	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := s.client.Do(req)
 	if err != nil {
 		return response{}, err
 	}

@@ -6,11 +6,13 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -81,6 +83,8 @@ type service struct {
 	base string
 	stop func() int // asks it to stop and returns its exit code
 	logs *logs
+
+	client *http.Client
 }
 
 // logs is what an instance has written so far.
@@ -119,7 +123,12 @@ func (w *world) start(t *testing.T, environ ...string) *service {
 		exit <- run(ctx, nil, append(append([]string(nil), w.environ...), environ...), in, &stderr)
 		in.Close()
 	}()
-	s := &service{t: t, stop: sync.OnceValue(func() int { cancel(); return <-exit }), logs: &logs{}}
+	s := &service{t: t, logs: &logs{}, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
+	s.stop = sync.OnceValue(func() int {
+		s.client.CloseIdleConnections() // else the drain waits for them
+		cancel()
+		return <-exit
+	})
 	ready := make(chan string, 1)
 	var log sync.WaitGroup
 	log.Go(func() {
@@ -177,17 +186,20 @@ func (w *world) mails(t testing.TB, to, about string) []string {
 	return found
 }
 
-// mailToken waits for the n-th mail and returns the token in the newest.
+// mailToken waits for the n-th mail and returns the token in the newest, once it is good.
 func (w *world) mailToken(t testing.TB, to, about string, n int) string {
 	t.Helper()
 	var token string
+	db := w.db.Open(t)
 	testkit.Eventually(t, about+" mail", func() error {
 		all := w.mails(t, to, about)
 		if len(all) < n {
 			return errors.New("not there")
 		}
 		token = tokenIn(all[len(all)-1])
-		return nil
+		hash := sha256.Sum256([]byte(token))
+		var good bool // from the mailer's commit on, which comes after the file
+		return db.QueryRow("SELECT TRUE FROM mail_tokens WHERE hash = ?", hash[:]).Scan(&good)
 	})
 	if token == "" {
 		t.Fatal("the mail has no token")

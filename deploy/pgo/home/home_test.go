@@ -1,0 +1,91 @@
+package home
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestLock(t *testing.T) {
+	h := Home(t.TempDir())
+	if err := h.Make(); err != nil {
+		t.Fatal(err)
+	}
+	lock, err := h.Lock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Lock(); !errors.Is(err, ErrLocked) {
+		t.Errorf("locked twice: %v", err)
+	}
+	lock.Close()
+	again, err := h.Lock()
+	if err != nil {
+		t.Errorf("after the lock was let go: %v", err)
+	}
+	again.Close()
+}
+
+func TestSocketDir(t *testing.T) {
+	runtime := t.TempDir()
+	env := map[string]string{"XDG_RUNTIME_DIR": runtime}
+	getenv := func(key string) string { return env[key] }
+	h := Home("/some/where")
+	dir, err := h.SocketDir(getenv)
+	if err != nil || filepath.Dir(dir) != runtime {
+		t.Fatalf("%s, %v", dir, err)
+	}
+	if other, _ := Home("/else/where").SocketDir(getenv); other == dir {
+		t.Error("two homes share a folder")
+	}
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.SocketDir(getenv); err != nil {
+		t.Error(err)
+	}
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the folder stays open to others: %v, %v", info.Mode(), err)
+	}
+
+	// A link that someone put there is not followed.
+	if err := os.Remove(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(t.TempDir(), dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.SocketDir(getenv); err == nil || !strings.Contains(err.Error(), "made by someone else") {
+		t.Errorf("a link: %v", err)
+	}
+
+	// Too long for a socket's path, or not there: the temporary folder.
+	for _, runtime := range []string{runtime + "/" + strings.Repeat("x", 100), "/nonexistent"} {
+		env["XDG_RUNTIME_DIR"] = runtime
+		dir, err := h.SocketDir(getenv)
+		if err != nil || !strings.HasPrefix(dir, os.TempDir()) || !fits(dir) {
+			t.Errorf("%s: %s, %v", runtime, dir, err)
+		}
+		os.Remove(dir)
+	}
+}
+
+// A folder that a stranger made first is not used. Only root can set that up.
+func TestSocketDirOfAStranger(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "dir")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if os.Geteuid() == 0 {
+		if err := os.Chown(dir, 65534, 65534); err != nil {
+			t.Fatal(err)
+		}
+	} else {
+		dir = "/" // is root's
+	}
+	if err := private(dir); err == nil || !strings.Contains(err.Error(), "made by someone else") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,14 @@
+package cache_test
+
+import (
+	"testing"
+
+	"go.uber.org/zap"
+
+	"pgo/pkg/cache"
+)
+
+func TestMain(m *testing.M) {
+	cache.LogTo(zap.NewNop()) // the library prints to stderr what the tests bring about
+	m.Run()
+}

@@ -1,0 +1,102 @@
+package httpx_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+)
+
+func TestManagerIsTold(t *testing.T) {
+	socket, told := notifySocket(t)
+	t.Setenv("NOTIFY_SOCKET", socket)
+	t.Setenv("WATCHDOG_USEC", "60000")
+	p, e := newProgram(t, time.Minute)
+	release := make(chan struct{})
+	inside := make(chan struct{})
+	e.GET("/slow", func(c *gin.Context) { close(inside); <-release; c.Status(http.StatusNoContent) })
+	s := start(t, p)
+	expect := func(want string) {
+		t.Helper()
+		for {
+			select {
+			case got := <-told:
+				if got == want {
+					return
+				}
+				if got != "WATCHDOG=1" {
+					t.Fatalf("told %q, want %q", got, want)
+				}
+			case <-soon():
+				t.Fatalf("never told %q", want)
+			}
+		}
+	}
+	expect("READY=1")
+	expect("WATCHDOG=1")
+	c := mustDial(t, s.public)
+	if err := c.send("GET", "/slow", ""); err != nil {
+		t.Fatal(err)
+	}
+	<-inside
+	s.stop()
+	expect("STOPPING=1")
+	for range 3 { // a drain may last longer than the watchdog has patience
+		expect("WATCHDOG=1")
+	}
+	close(release)
+	if _, _, _, err := c.receive(); err != nil {
+		t.Error(err)
+	}
+	if err := s.wait(t); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestManagerIsNotToldBeforeReadiness(t *testing.T) {
+	socket, told := notifySocket(t)
+	t.Setenv("NOTIFY_SOCKET", socket)
+	p, _ := newProgram(t, time.Minute)
+	asked := make(chan struct{}, 100)
+	p.Health.Require("gate", func(context.Context) error { asked <- struct{}{}; return errors.New("closed") })
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(ctx) }()
+	<-asked
+	<-asked
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if got := <-told; got != "STOPPING=1" {
+		t.Errorf("told %q first", got)
+	}
+}
+
+// notifySocket is a manager's end of NOTIFY_SOCKET.
+func notifySocket(t testing.TB) (path string, told <-chan string) {
+	t.Helper()
+	path = t.TempDir() + "/n"
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := make(chan string, 1000)
+	go func() {
+		defer close(out)
+		buf := make([]byte, 4096)
+		for {
+			n, err := conn.Read(buf)
+			if err != nil {
+				return
+			}
+			out <- string(buf[:n])
+		}
+	}()
+	t.Cleanup(func() { conn.Close() })
+	return path, out
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"net/http"
+	"testing"
+)
+
+func ifMatch(tag string) http.Header { return http.Header{"If-Match": {tag}} }
+
+func TestConditionalReads(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := w.start(t)
+	root, p := w.admin(t, s, "root@example.org"), s.signUp("Ada")
+	for name, read := range map[string]request{
+		"me":   {Method: "GET", Path: "/api/v1/users/me", Token: p.Access},
+		"user": {Method: "GET", Path: "/api/v1/users/" + p.ID, Token: root.Access},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := s.in(t)
+			tag := s.want(read, 200, "").Header.Get("ETag")
+			for value, status := range map[string]int{tag: 304, "W/" + tag: 304, "*": 304, `"0", ` + tag: 304, `"0"`: 200, "nonsense": 200, "": 200} {
+				res := s.want(with(read, func(r *request) { r.Header = http.Header{"If-None-Match": {value}} }), status, "")
+				if res.Header.Get("ETag") != tag || status == 304 && len(res.Body) != 0 {
+					t.Errorf("If-None-Match %s: ETag %s, body %s", value, res.Header.Get("ETag"), res.Body)
+				}
+			}
+			changed := s.want(request{Method: "PATCH", Path: "/api/v1/users/me", Token: p.Access, Body: map[string]string{"name": "Ada " + name}}, 200, "")
+			if changed.Header.Get("ETag") == tag {
+				t.Error("a change keeps the entity tag")
+			}
+			if res := s.want(with(read, func(r *request) { r.Header = http.Header{"If-None-Match": {tag}} }), 200, ""); res.Header.Get("ETag") != changed.Header.Get("ETag") {
+				t.Errorf("read with the tag %s after a change to %s", res.Header.Get("ETag"), changed.Header.Get("ETag"))
+			}
+		})
+	}
+}
+
+func TestConditionalWrites(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := w.start(t)
+	db := w.db.Open(t)
+	root := w.admin(t, s, "root@example.org")
+	for _, tc := range []struct {
+		name    string
+		request func(p person) request
+		ok      int
+	}{
+		{"patch me", func(p person) request {
+			return request{Method: "PATCH", Path: "/api/v1/users/me", Token: p.Access, Body: map[string]string{"name": "New"}}
+		}, 200},
+		{"delete me", func(p person) request {
+			return request{Method: "DELETE", Path: "/api/v1/users/me", Token: p.Access, Body: map[string]string{"password": password}}
+		}, 204},
+		{"patch user", func(p person) request {
+			return request{Method: "PATCH", Path: "/api/v1/users/" + p.ID, Token: root.Access, Body: map[string]string{"name": "New", "status": "disabled"}}
+		}, 200},
+		{"delete user", func(p person) request {
+			return request{Method: "DELETE", Path: "/api/v1/users/" + p.ID, Token: root.Access}
+		}, 204},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := s.in(t)
+			p := s.signUp("Ada")
+			tag := s.want(request{Method: "GET", Path: "/api/v1/users/me", Token: p.Access}, 200, "").Header.Get("ETag")
+			r := tc.request(p)
+			before := dump(t, db)
+			for _, old := range []string{`"0"`, `"99"`, "W/" + tag, "1", "", "nonsense", `"x", "y"`} {
+				r.Header = ifMatch(old)
+				s.want(r, 412, "precondition_failed")
+			}
+			if after := dump(t, db); after != before {
+				t.Errorf("a refused change has changed something:\n%s", difference(before, after))
+			}
+			r.Header = ifMatch(`"0", ` + tag)
+			s.want(r, tc.ok, "")
+		})
+	}
+	t.Run("any version", func(t *testing.T) {
+		s := s.in(t)
+		p := s.signUp("Ada")
+		s.want(request{Method: "PATCH", Path: "/api/v1/users/me", Token: p.Access, Body: map[string]string{"name": "New"}, Header: ifMatch("*")}, 200, "")
+	})
+	t.Run("of many with the same version one wins", func(t *testing.T) {
+		s := s.in(t)
+		p := s.signUp("Ada")
+		tag := `"1"`
+		for range 5 {
+			var all []request
+			for _, name := range []string{"Ann", "Bea", "Cleo", "Dora", "Eve", "Fay"} {
+				all = append(all, request{Method: "PATCH", Path: "/api/v1/users/me", Token: p.Access, Body: map[string]string{"name": name + tag}, Header: ifMatch(tag)})
+			}
+			answers := s.together(all...)
+			if got := statuses(answers); got[200] != 1 || got[412] != 5 {
+				t.Fatalf("statuses are %v, want one 200 and five 412", got)
+			}
+			me := s.want(request{Method: "GET", Path: "/api/v1/users/me", Token: p.Access}, 200, "")
+			for _, a := range answers {
+				if a.Status == 200 && a.text("name") != me.text("name") {
+					t.Errorf("%q won, but %q is stored", a.text("name"), me.text("name"))
+				}
+			}
+			tag = me.Header.Get("ETag")
+		}
+	})
+}

@@ -1,0 +1,241 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"pgo/pkg/testkit"
+)
+
+func (s *service) readyState() (status int, failing, degraded []string) {
+	s.t.Helper()
+	res := s.do(request{Method: "GET", Path: "/readyz"})
+	var state struct{ Failing, Degraded []string }
+	if err := json.Unmarshal(res.Body, &state); err != nil {
+		s.t.Fatalf("%s: %v", res.Body, err)
+	}
+	return res.Status, state.Failing, state.Degraded
+}
+
+// becomes waits until the instance says that it is ready or not, with the dependency among what is missing.
+func (s *service) becomes(status int, missing string) {
+	s.t.Helper()
+	testkit.Eventually(s.t, "readiness", func() error {
+		got, failing, degraded := s.readyState()
+		if got != status || missing != "" && !slices.Contains(append(failing, degraded...), missing) || missing == "" && len(failing)+len(degraded) > 0 {
+			return fmt.Errorf("%d, failing %v, degraded %v", got, failing, degraded)
+		}
+		return nil
+	})
+}
+
+// TestWithoutRedis makes every call while Redis is away, and then while it is very slow.
+func TestWithoutRedis(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := w.start(t)
+	admin := w.admin(t, s, "root@example.org")
+	every := func(t *testing.T, names ...string) (took time.Duration, made int) {
+		for _, k := range calls() {
+			if len(names) > 0 && !slices.Contains(names, k.name) {
+				continue
+			}
+			s := s.in(t)
+			c := cast{w: w, s: s, admin: admin, p: s.signUp("Ada"), other: s.signUp("Bob")}
+			r := request{Method: k.method, Path: k.path(t, c), Token: c.token(k)}
+			if k.body != nil {
+				r.Body = k.body(t, c)
+			}
+			began := time.Now()
+			s.want(r, k.ok, "")
+			took += time.Since(began)
+			made++
+		}
+		return took, made
+	}
+	t.Run("away", func(t *testing.T) {
+		w.redisTo.Down()
+		defer w.redisTo.Up()
+		every(t)
+		s.in(t).becomes(200, "redis")
+	})
+	s.becomes(200, "")
+	t.Run("slow", func(t *testing.T) {
+		const delay = 2 * time.Second
+		w.redisTo.Slow(delay)
+		defer w.redisTo.Slow(0)
+		if took, made := every(t, "login", "get me", "patch me", "delete me"); took > time.Duration(made)*delay/2 {
+			t.Errorf("%d calls took %v: they wait for Redis, of which each answer takes %v", made, took, delay)
+		}
+	})
+	s.becomes(200, "")
+	t.Run("what it says is not stale afterwards", func(t *testing.T) {
+		s := s.in(t)
+		p := s.signUp("Ada")
+		me := request{Method: "GET", Path: "/api/v1/users/me", Token: p.Access}
+		s.want(me, 200, "") // now it is in the cache
+		w.redisTo.Down()
+		s.want(request{Method: "PATCH", Path: "/api/v1/users/me", Token: p.Access, Body: map[string]string{"name": "New"}}, 200, "")
+		w.redisTo.Up()
+		if got := s.want(me, 200, "").text("name"); got != "New" {
+			t.Errorf("read %q after a change to New", got)
+		}
+	})
+}
+
+// TestWithoutRabbitMQ signs up and in while the broker is away: the events go out when it is back, and the mail
+// is made once.
+func TestWithoutRabbitMQ(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	watcher := w.watch(t)
+	s := w.start(t)
+	second := w.start(t) // two relays, two mailers
+	w.brokerTo.Down()
+	s.becomes(200, "rabbitmq")
+	var people []person
+	for range 3 {
+		people = append(people, s.signUp("Ada"))
+	}
+	if events, _ := watcher.about(people[0].ID); len(events) != 0 {
+		t.Fatalf("events %v went out without a broker", types(events))
+	}
+	w.brokerTo.Up()
+	s.becomes(200, "")
+	second.becomes(200, "")
+	for _, p := range people {
+		testkit.Eventually(t, "the events", func() error {
+			if events, _ := watcher.about(p.ID); !slices.Equal(types(events), []string{"user.created.v1", "user.mail_requested.v1"}) {
+				return fmt.Errorf("there are %v", types(events))
+			}
+			return nil
+		})
+		if _, again := watcher.about(p.ID); again != 0 {
+			t.Errorf("%d events came again", again)
+		}
+		s.want(verify(w.mailToken(t, p.Email, "Confirm", 1)), 204, "")
+	}
+	// A broker that goes away while events are on their way: each comes, perhaps twice; the mail is made once.
+	for range 4 {
+		people = append(people, s.signUp("Bob"))
+		w.brokerTo.Down()
+		people = append(people, s.signUp("Cleo"))
+		w.brokerTo.Up()
+	}
+	for _, p := range people[3:] {
+		testkit.Eventually(t, "the events", func() error {
+			if events, _ := watcher.about(p.ID); !slices.Equal(types(events), []string{"user.created.v1", "user.mail_requested.v1"}) {
+				return fmt.Errorf("there are %v", types(events))
+			}
+			return nil
+		})
+		w.mailToken(t, p.Email, "Confirm", 1)
+	}
+	dump(t, w.db.Open(t)) // waits for the mailers
+	for _, p := range people {
+		if mails := w.mails(t, p.Email, "Confirm"); len(mails) != 1 {
+			t.Errorf("%d mails to one person", len(mails))
+		}
+	}
+}
+
+func TestWithoutMySQL(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := w.start(t)
+	admin := w.admin(t, s, "root@example.org")
+	c := cast{w: w, s: s, admin: admin, p: s.signUp("Ada"), other: s.signUp("Bob")}
+	requests := map[string]request{}
+	for _, k := range calls() {
+		r := request{Method: k.method, Path: k.path(t, c), Token: c.token(k)}
+		if k.body != nil {
+			r.Body = k.body(t, c)
+		}
+		requests[k.name] = r
+	}
+	w.mysqlTo.Down()
+	for name, r := range requests {
+		t.Run(name, func(t *testing.T) {
+			s := s.in(t)
+			res := s.do(r)
+			if res.Status == 200 && (name == "get me" || name == "get user" || name == "keys" || name == "keys at the root") {
+				return // from the cache, or from memory
+			}
+			if res.Status != 503 || res.code() != "unavailable" || res.Header.Get("Retry-After") == "" {
+				t.Errorf("got %d with Retry-After %q: %s", res.Status, res.Header.Get("Retry-After"), res.Body)
+			}
+			s.isProblem(r, res)
+		})
+	}
+	s.becomes(503, "mysql")
+	s.want(request{Method: "GET", Path: "/livez"}, 200, "")
+	w.mysqlTo.Up()
+	s.becomes(200, "")
+	s.signIn(c.p, password)
+	s.signUp("Late")
+}
+
+// TestKilledConnections ends all of the service's connections, as a restart of the server or its idle timeout
+// does: a call that was about to use one is told to try again, and the next one passes.
+func TestKilledConnections(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := w.start(t)
+	p := s.signUp("Ada")
+	db := w.db.Open(t)
+	for range 5 {
+		for _, r := range []request{
+			{Method: "GET", Path: "/api/v1/auth/sessions", Token: p.Access},
+			{Method: "PATCH", Path: "/api/v1/users/me", Token: p.Access, Body: map[string]string{"name": "New"}},
+		} {
+			if err := killAll(t.Context(), w, t); err != nil {
+				t.Fatal(err)
+			}
+			testkit.Eventually(t, "a new connection", func() error {
+				res := s.do(r)
+				if res.Status != 200 && res.Status != 503 {
+					t.Errorf("got %d %s", res.Status, res.Body)
+				}
+				if res.Status != 200 {
+					return errors.New(res.code())
+				}
+				return nil
+			})
+		}
+	}
+	dump(t, db)
+}
+
+func killAll(ctx context.Context, w *world, t *testing.T) (err error) {
+	conn, err := w.db.Open(t).Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	rs, err := conn.QueryContext(ctx, "SELECT id FROM information_schema.processlist WHERE db = ? AND id <> CONNECTION_ID()", w.db.Name)
+	if err != nil {
+		return err
+	}
+	var ids []int64
+	for rs.Next() {
+		var id int64
+		if err := rs.Scan(&id); err != nil {
+			return errors.Join(err, rs.Close())
+		}
+		ids = append(ids, id)
+	}
+	if err := errors.Join(rs.Err(), rs.Close()); err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if _, err := conn.ExecContext(ctx, fmt.Sprintf("KILL %d", id)); err != nil && ctx.Err() != nil {
+			return err // one that is gone already is no error
+		}
+	}
+	return nil
+}
