@@ -79,7 +79,7 @@ lint: ## checks format, vet and golangci-lint
 
 .PHONY: openapi
 openapi: ## generates the services' specifications from their handlers
-	@cd services/user && go generate ./openapi/...
+	@cd services/user && GOWORK=off $(TOOL) swag init -q -g api.go -d httpapi,.,../../pkg/problem,../../pkg/page -o openapi --outputTypes json
 
 bin/native:
 	@mkdir -p bin

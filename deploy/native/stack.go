@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"pgo/deploy/native/internal/home"
+	"pgo/pkg/localserver"
 )
 
 const adminEmail = "admin@pgo.local"
@@ -76,7 +77,7 @@ func clean(ctx context.Context, h home.Home, sys surroundings) error {
 	if err := down(ctx, h, sys); err != nil {
 		return err
 	}
-	return h.Remove()
+	return errors.Join(h.Remove(), os.RemoveAll(localserver.SocketDir(h.Dir)))
 }
 
 // endLeftovers stops processes of this state folder that pgo no longer knew.

@@ -150,9 +150,10 @@ func (s *stack) pidIn(name string) int {
 	return pid
 }
 
+// survivors has listeners on WEB, which stands for an address.
 const survivors = `
   db: {command: ACTOR, args: [actor, "record=DIR/order:db", "child=DIR/child", ready], ready: {notify: true}, stop: {timeout: 1s}}
-  web: {command: ACTOR, args: [actor, "record=DIR/order:web", serve, ready], after: [db], listeners: {http: "127.0.0.1:28941"}, ready: {notify: true}}
+  web: {command: ACTOR, args: [actor, "record=DIR/order:web", serve, ready], after: [db], listeners: {http: "WEB"}, ready: {notify: true}}
 `
 
 // killManager leaves the processes without their manager.
@@ -169,14 +170,14 @@ func (s *stack) killManager() map[string]control.Process {
 		}
 		return nil
 	})
-	if body, err := get("http://127.0.0.1:28941"); err != nil || body != strconv.Itoa(list["web"].PID) {
+	if body, err := get("http://" + list["web"].Listeners["http"]); err != nil || body != strconv.Itoa(list["web"].PID) {
 		s.Errorf("web does not serve without the manager: %q, %v", body, err)
 	}
 	return list
 }
 
 func TestManagerKilledThenUp(t *testing.T) {
-	s := newStack(t, survivors)
+	s := newStack(t, strings.ReplaceAll(survivors, "WEB", freeAddr(t)))
 	before := s.killManager()
 	child := s.pidIn("child")
 	out := s.must("up")
@@ -194,13 +195,13 @@ func TestManagerKilledThenUp(t *testing.T) {
 	if !strings.Contains(s.read("order"), "stop web\nstop db\n") {
 		t.Errorf("not stopped in order:\n%s", s.read("order"))
 	}
-	if body, err := get("http://127.0.0.1:28941"); err != nil || body != strconv.Itoa(s.list()["web"].PID) {
+	if body, err := get("http://" + s.list()["web"].Listeners["http"]); err != nil || body != strconv.Itoa(s.list()["web"].PID) {
 		t.Errorf("web: %q, %v", body, err)
 	}
 }
 
 func TestManagerKilledThenDown(t *testing.T) {
-	s := newStack(t, survivors)
+	s := newStack(t, strings.ReplaceAll(survivors, "WEB", freeAddr(t)))
 	s.killManager()
 	if out := s.must("down"); !strings.Contains(out, "everything is stopped") {
 		t.Errorf("down printed\n%s", out)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -71,6 +72,17 @@ func newStack(t *testing.T, processes string) *stack {
 		os.RemoveAll(sockets)
 	})
 	return s
+}
+
+// freeAddr returns a loopback address whose port is free now.
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
 }
 
 func (s *stack) home() string { return filepath.Join(s.dir, ".pgo") }

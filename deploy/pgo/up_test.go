@@ -200,13 +200,14 @@ func TestGateThatFailedIsTriedAgain(t *testing.T) {
 }
 
 func TestProbes(t *testing.T) {
+	web, other := freeAddr(t), freeAddr(t)
 	s := newStack(t, `
-  http: {command: ACTOR, args: [actor, serve], listeners: {admin: "127.0.0.1:0", http: "127.0.0.1:28931"}, ready: {http: "http://127.0.0.1:28931/"}}
-  tcp: {command: ACTOR, args: [actor, "bind=127.0.0.1:28932"], ready: {tcp: "127.0.0.1:28932"}}
+  http: {command: ACTOR, args: [actor, serve], listeners: {admin: "127.0.0.1:0", http: "`+web+`"}, ready: {http: "http://`+web+`/"}}
+  tcp: {command: ACTOR, args: [actor, "bind=`+other+`"], ready: {tcp: "`+other+`"}}
 `)
 	s.must("up")
 	listeners := s.list()["http"].Listeners
-	if listeners["http"] != "127.0.0.1:28931" || strings.HasSuffix(listeners["admin"], ":0") {
+	if listeners["http"] != web || strings.HasSuffix(listeners["admin"], ":0") {
 		t.Errorf("listeners: %v", listeners)
 	}
 }

@@ -53,8 +53,9 @@ func (m MySQL) install(ctx context.Context, server, dir string) error {
 		if program, err = m.Programs.MySQLInstall(); err != nil {
 			return err
 		}
-		// With the method "socket" nobody gets an account without a password.
-		args = []string{"--no-defaults", "--datadir=" + dir, "--skip-test-db", "--skip-name-resolve",
+		// With the method "socket" nobody gets an account without a password. --force: the machine's own name need
+		// not resolve, which it does not in many containers.
+		args = []string{"--no-defaults", "--datadir=" + dir, "--skip-test-db", "--skip-name-resolve", "--force",
 			"--auth-root-authentication-method=socket"}
 	}
 	if os.Geteuid() == 0 {

@@ -8,6 +8,7 @@ import (
 
 	"pgo/pkg/etag"
 	"pgo/pkg/httpx"
+	_ "pgo/pkg/page" // swag looks for the types that a comment names among its file's imports
 	"pgo/pkg/problem"
 	"pgo/services/user"
 )

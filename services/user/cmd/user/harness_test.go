@@ -54,17 +54,17 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w.mysqlTo, w.redisTo, w.brokerTo = testkit.Proxy(t, w.db.Addr), testkit.Proxy(t, w.redis.Addr), testkit.Proxy(t, w.broker.Addr)
-	if _, w.key, err = ed25519.GenerateKey(rand.Reader); err != nil {
+	keyFile := filepath.Join(t.TempDir(), "key.pem")
+	text := signingKey(t)
+	if err := os.WriteFile(keyFile, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(w.key)
+	block, _ := pem.Decode([]byte(text))
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
 		t.Fatal(err)
 	}
-	keyFile := filepath.Join(t.TempDir(), "key.pem")
-	if err := os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	w.key = parsed.(ed25519.PrivateKey)
 	w.environ = []string{
 		"PGO_CONFIG_DIR=../../../../configs", "PGO_ENV=test",
 		"PGO_CFG_HTTP__ADDR=127.0.0.1:0", "PGO_CFG_HTTP__DRAIN_TIMEOUT=1s",
@@ -75,6 +75,20 @@ func newWorld(t *testing.T) *world {
 		"PGO_CFG_LOGIN__ADDRESS=100000",
 	}
 	return w
+}
+
+// signingKey returns a new key as it stands in its file.
+func signingKey(t testing.TB) string {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 }
 
 // service is a running instance.

@@ -22,7 +22,8 @@ const wrong = "a wrong password"
 
 func TestThrottle(t *testing.T) {
 	w := newWorld(t)
-	s := w.start(t, "PGO_CFG_LOGIN__PAIR=3", "PGO_CFG_LOGIN__ACCOUNT=8", "PGO_CFG_LOGIN__ADDRESS=12")
+	// A busy machine must not look like a Redis that is away.
+	s := w.start(t, "PGO_CFG_LOGIN__PAIR=3", "PGO_CFG_LOGIN__ACCOUNT=8", "PGO_CFG_LOGIN__ADDRESS=12", "PGO_CFG_REDIS__TIMEOUT=10s")
 	net := 0
 	for _, redis := range []string{"up", "down"} {
 		if redis == "down" {
