@@ -42,7 +42,7 @@ func up(ctx context.Context, h home.Home, sys surroundings) error {
 	if err := prepare(h, sys); err != nil {
 		return err
 	}
-	if err := pass(ctx, h, sys, nil, h.Bin("pgo"), "up"); err != nil {
+	if err := pass(ctx, h, sys, h.Bin("pgo"), "up"); err != nil {
 		return err
 	}
 	if err := firstAdmin(ctx, h, sys); err != nil {
@@ -66,7 +66,7 @@ func down(ctx context.Context, h home.Home, sys surroundings) error {
 		return nil
 	}
 	if _, statErr := os.Stat(h.Bin("pgo")); statErr == nil {
-		err = pass(ctx, h, sys, nil, h.Bin("pgo"), "down")
+		err = pass(ctx, h, sys, h.Bin("pgo"), "down")
 	}
 	err = errors.Join(err, endLeftovers(ctx, h, sys))
 	home.WaitGone(running)
@@ -122,29 +122,12 @@ func firstAdmin(ctx context.Context, h home.Home, sys surroundings) error {
 	if env["PGO_ENV"] != "dev" {
 		return nil
 	}
-	err = pass(ctx, h, sys, serviceEnv(h, env, "user"), h.Bin("user"),
+	err = pass(ctx, h, sys, h.Bin("pgo"), "exec", "user",
 		"admin", "create", "--if-missing", "--email", adminEmail, "--name", "Admin", "--password-file", h.Path("secrets", "admin_password"))
 	if err != nil {
 		return fmt.Errorf("make the first admin: %w", err)
 	}
 	return nil
-}
-
-// serviceEnv is what configs/pgo.yaml gives a service, for a command of the same program.
-func serviceEnv(h home.Home, env map[string]string, service string) []string {
-	secret := func(name string) string { return h.Path("secrets", service+"_"+name) }
-	return []string{
-		"PGO_ENV=" + env["PGO_ENV"],
-		"PGO_CFG_MYSQL__ADDR=" + env["MYSQL_ADDR"],
-		"PGO_CFG_REDIS__ADDR=" + env["REDIS_ADDR"],
-		"PGO_CFG_RABBITMQ__ADDR=" + env["RABBITMQ_ADDR"],
-		"PGO_CFG_MYSQL__PASSWORD_FILE=" + secret("mysql_password"),
-		"PGO_CFG_REDIS__PASSWORD_FILE=" + secret("redis_password"),
-		"PGO_CFG_RABBITMQ__PASSWORD_FILE=" + secret("rabbitmq_password"),
-		"PGO_CFG_AUTH__SIGNING_KEY_FILE=" + secret("signing_key.pem"),
-		"PGO_CFG_MAIL__DIR=" + h.Path("mail"),
-		"PGO_CFG_MAIL__BASE_URL=http://" + env["GATEWAY_HTTP"],
-	}
 }
 
 // chooseMode says what MODE means here. Only native mode is there.
@@ -174,10 +157,10 @@ func engineAnswers(ctx context.Context) bool {
 
 // pass runs a program of ours in the checkout with its output to the person, and passes its exit code on. A signal to
 // us becomes SIGTERM to it.
-func pass(ctx context.Context, h home.Home, sys surroundings, extra []string, program string, args ...string) error {
+func pass(ctx context.Context, h home.Home, sys surroundings, program string, args ...string) error {
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir = h.Root
-	cmd.Env = append(append(os.Environ(), "PGO_HOME="+h.Dir), extra...)
+	cmd.Env = append(os.Environ(), "PGO_HOME="+h.Dir)
 	cmd.Stdout, cmd.Stderr = sys.stderr, sys.stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = time.Minute

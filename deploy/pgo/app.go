@@ -49,6 +49,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	if err == nil {
 		return exitOK
 	}
+	if passed, ok := errors.AsType[passedOn](err); ok {
+		return passed.code
+	}
 	fmt.Fprintln(stderr, "pgo:", err)
 	return exitCode(ctx, err)
 }
@@ -63,7 +66,7 @@ func (a *app) command() *cobra.Command {
 	root.PersistentFlags().StringVar(&a.file, "file", "", "process file (default configs/pgo.yaml here or in a folder above)")
 	root.PersistentFlags().StringVar(&a.homeDir, "home", "", "pgo's state folder (default $PGO_HOME, else .pgo beside configs/)")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(a.up(), a.down(), a.list(), a.info(), a.logs(), a.start(), a.stop(), a.restart(), a.check(),
+	root.AddCommand(a.up(), a.down(), a.list(), a.info(), a.logs(), a.start(), a.stop(), a.restart(), a.exec(), a.check(),
 		a.version(), a.manager())
 	return root
 }

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/gin-gonic/gin"
+
+	"pgo/pkg/httpx"
 )
 
 func TestManagerIsTold(t *testing.T) {
@@ -99,4 +102,17 @@ func notifySocket(t testing.TB) (path string, told <-chan string) {
 	}()
 	t.Cleanup(func() { conn.Close() })
 	return path, out
+}
+
+func TestManagerIsToldOfAReload(t *testing.T) {
+	socket, told := notifySocket(t)
+	t.Setenv("NOTIFY_SOCKET", socket)
+	done := httpx.Reloading()
+	if got := <-told; !strings.HasPrefix(got, "RELOADING=1\nMONOTONIC_USEC=") {
+		t.Errorf("told %q", got)
+	}
+	done()
+	if got := <-told; got != "READY=1" {
+		t.Errorf("told %q", got)
+	}
 }

@@ -61,7 +61,10 @@ func serve(ctx context.Context, environ []string, stdout io.Writer) (err error) 
 		return err
 	}
 	reg := metrics.NewRegistry(build)
-	live := config.NewLive(cfg, func() (Config, error) { return load(environ) }, reg)
+	live := config.NewLive(cfg, func() (Config, error) {
+		defer httpx.Reloading()()
+		return load(environ)
+	}, reg)
 	live.OnChange(func(c Config) {
 		if err := log.SetLevel(c.Log.Level); err != nil {
 			log.Warn("log level", zap.Error(err))
