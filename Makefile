@@ -77,6 +77,12 @@ lint: ## checks format, vet and golangci-lint
 	@unformatted=$$(gofmt -l $(MODULES)); if [ -n "$$unformatted" ]; then echo "not gofmt'ed:" $$unformatted >&2; exit 1; fi
 	@for m in $(MODULES); do echo "lint $$m"; (cd $$m && go vet ./... && GOWORK=off $(TOOL) golangci-lint run ./...) || exit 1; done
 
+.PHONY: check
+check: lint ## checks that modules build alone and together and that generated files are current
+	@for m in $(MODULES); do echo "build $$m"; (cd $$m && go build ./... && GOWORK=off go build ./... && GOWORK=off go mod tidy -diff) || exit 1; done
+	@before=$$(mktemp) && cp services/user/openapi/swagger.json $$before && $(MAKE) --no-print-directory openapi && \
+		{ diff $$before services/user/openapi/swagger.json || { echo 'the specification is not what the handlers say: make openapi' >&2; exit 1; }; }
+
 .PHONY: openapi
 openapi: ## generates the services' specifications from their handlers
 	@cd services/user && GOWORK=off $(TOOL) swag init -q -g api.go -d httpapi,.,../../pkg/problem,../../pkg/page -o openapi --outputTypes json

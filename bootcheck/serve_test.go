@@ -203,10 +203,10 @@ func TestHealsWhatServersLost(t *testing.T) {
 	link.Up()
 	testkit.Eventually(t, "the accounts and the topology are back", func() error {
 		if there, err := account.InRedis(t.Context(), admin, w.service.Name); err != nil || !there {
-			return fmt.Errorf("Redis: %v, %v", there, err)
+			return fmt.Errorf("Redis: %v, %w", there, err)
 		}
 		if there, err := account.InRabbitMQ(t.Context(), m, direct.RabbitMQ.Vhost, []string{w.service.Name}); err != nil || !there {
-			return fmt.Errorf("RabbitMQ: %v, %v", there, err)
+			return fmt.Errorf("RabbitMQ: %v, %w", there, err)
 		}
 		return m.Do(t.Context(), http.MethodGet, nil, nil, "exchanges", direct.RabbitMQ.Vhost, "pgo.events")
 	})

@@ -102,7 +102,7 @@ func RabbitMQ(ctx context.Context, r server.RabbitMQ) error {
 
 func openAMQP(ctx context.Context, r server.RabbitMQ, vhost string) error {
 	conn := mq.Connect(r.MQ(vhost), zap.NewNop())
-	defer conn.Close(ctx)
+	defer func() { _ = conn.Close(ctx) }()
 	for tick := time.NewTicker(20 * time.Millisecond); ; {
 		err := conn.Check(ctx)
 		if err == nil {

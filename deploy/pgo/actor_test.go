@@ -105,7 +105,7 @@ func serve() {
 		}
 		flags, _, errno := syscall.Syscall(syscall.SYS_FCNTL, uintptr(3+i), syscall.F_GETFL, 0)
 		if errno != 0 || flags&syscall.O_NONBLOCK == 0 {
-			check(fmt.Errorf("the listener has lost O_NONBLOCK: %o %v", flags, errno))
+			check(fmt.Errorf("the listener has lost O_NONBLOCK: %o %w", flags, errno))
 		}
 		l, err := net.FileListener(os.NewFile(uintptr(3+i), name))
 		check(err)

@@ -64,7 +64,7 @@ func runWithJournal(ctx context.Context, p *pinned, m Migration, s Statement, o 
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback()
+	defer func() { _ = tx.Rollback() }()
 	if _, err := tx.ExecContext(ctx, s.SQL); err != nil {
 		return err
 	}

@@ -49,7 +49,7 @@ func TestAccountComesLater(t *testing.T) {
 	testkit.Eventually(t, "be refused", func() error {
 		err := c.Check(context.Background())
 		if err == nil || !containsFold(err.Error(), "username or password") {
-			return fmt.Errorf("Check is %v, want it to say that the broker refused the password", err)
+			return fmt.Errorf("Check is %w, want it to say that the broker refused the password", err)
 		}
 		return nil
 	})

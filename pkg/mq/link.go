@@ -106,15 +106,15 @@ func (l *link) set(conn *amqp.Connection, blocked string, err error) {
 	l.changed = make(chan struct{})
 }
 
-func (l *link) state() (conn *amqp.Connection, blocked string, err error, changed <-chan struct{}) {
+func (l *link) state() (conn *amqp.Connection, blocked string, changed <-chan struct{}, lastErr error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.conn, l.blocked, l.lastErr, l.changed
+	return l.conn, l.blocked, l.changed, l.lastErr
 }
 
 // check returns nil when the connection can be used, else ErrNotConnected or ErrBlocked with the reason.
 func (l *link) check() (*amqp.Connection, error) {
-	conn, blocked, err, _ := l.state()
+	conn, blocked, _, err := l.state()
 	switch {
 	case conn == nil:
 		return nil, fmt.Errorf("%w: %w", ErrNotConnected, err)
@@ -129,7 +129,7 @@ func (l *link) check() (*amqp.Connection, error) {
 // wait returns a connection, as soon as there is one, or ctx's error.
 func (l *link) wait(ctx context.Context) (*amqp.Connection, error) {
 	for {
-		conn, _, _, changed := l.state()
+		conn, _, changed, _ := l.state()
 		if conn != nil && !conn.IsClosed() {
 			return conn, nil
 		}

@@ -208,7 +208,7 @@ func TestPublishWhileTheBrokerBlocks(t *testing.T) {
 	proxy.inject(connectionBlocked("low on memory"))
 	testkit.Eventually(t, "see the connection blocked", func() error {
 		if err := c.Check(context.Background()); !errors.Is(err, mq.ErrBlocked) || !strings.Contains(err.Error(), "low on memory") {
-			return fmt.Errorf("Check is %v, want ErrBlocked with the reason", err)
+			return fmt.Errorf("Check is %w, want ErrBlocked with the reason", err)
 		}
 		return nil
 	})

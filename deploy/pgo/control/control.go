@@ -73,11 +73,12 @@ type Info struct {
 	File    string `json:"process_file"` // applied last; empty before
 }
 
-// Names asks for something about processes; Apply for a process file to be made real.
 type (
+	// Names asks for something about processes.
 	Names struct {
 		Names []string `json:"names"`
 	}
+	// Apply asks for a process file to be made real.
 	Apply struct {
 		File processfile.File `json:"file"`
 	}

@@ -121,7 +121,7 @@ func (h Home) WriteManager(m Manager) error {
 }
 
 // RemoveManager forgets it.
-func (h Home) RemoveManager() { os.Remove(h.state("manager.json")) }
+func (h Home) RemoveManager() { _ = os.Remove(h.state("manager.json")) }
 
 // ReadManager returns what was recorded last; that manager may have been killed since.
 func (h Home) ReadManager() (Manager, error) {

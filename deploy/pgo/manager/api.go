@@ -108,10 +108,10 @@ func take(w http.ResponseWriter, r *http.Request, into any) bool {
 func refuse(w http.ResponseWriter, status int, err error) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(control.Failure{Error: err.Error()}) // a reader that went away misses it
+	_ = json.NewEncoder(w).Encode(control.Failure{Error: err.Error()}) // a reader that went away misses it
 }
 
 func answer(w http.ResponseWriter, body any) {
 	w.Header().Set("Content-Type", "application/json")
-	json.NewEncoder(w).Encode(body)
+	_ = json.NewEncoder(w).Encode(body)
 }

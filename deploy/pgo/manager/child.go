@@ -94,7 +94,7 @@ func (k *child) running() error {
 func (k *child) end(signal syscall.Signal, timeout time.Duration) ended {
 	deadline := time.NewTimer(timeout)
 	defer deadline.Stop()
-	unix.Kill(k.pid, signal)
+	_ = unix.Kill(k.pid, signal)
 	forced := false
 	select {
 	case <-k.exited:
@@ -122,8 +122,8 @@ func (k *child) awaitOthers(deadline <-chan time.Time) {
 
 // reap kills whatever is left of the child, takes its exit status and lets go of its pid.
 func (k *child) reap() ended {
-	unix.Kill(-k.pid, unix.SIGKILL)
-	unix.Kill(k.pid, unix.SIGKILL)
+	_ = unix.Kill(-k.pid, unix.SIGKILL)
+	_ = unix.Kill(k.pid, unix.SIGKILL)
 	<-k.exited
 	killSession(k.pid, 0)
 	var status syscall.WaitStatus
@@ -144,7 +144,7 @@ func killSession(leader int, since uint64) {
 				continue
 			}
 			left++
-			s.Signal(syscall.SIGKILL) // gone already is as good
+			_ = s.Signal(syscall.SIGKILL) // gone already is as good
 		}
 		if left == 0 {
 			return

@@ -60,7 +60,7 @@ func (ls listeners) with(f processfile.File) (listeners, error) {
 func (ls listeners) drop(keep listeners) {
 	for s, l := range ls {
 		if _, kept := keep[s]; !kept {
-			unix.Close(l.fd)
+			_ = unix.Close(l.fd)
 		}
 	}
 }

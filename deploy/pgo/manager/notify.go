@@ -42,7 +42,7 @@ func listenNotify(path string) (*notifySocket, error) {
 		err = errors.Join(err, failed)
 	}
 	if err != nil {
-		conn.Close()
+		_ = conn.Close()
 		return nil, fmt.Errorf("open the notify socket: %w", err)
 	}
 	return &notifySocket{path: path, conn: conn}, nil
@@ -66,8 +66,8 @@ func (n *notifySocket) serve(each func(notice)) {
 }
 
 func (n *notifySocket) close() {
-	n.conn.Close()
-	os.Remove(n.path)
+	_ = n.conn.Close()
+	_ = os.Remove(n.path)
 }
 
 // sender takes the writer's pid from the ancillary data, and closes descriptors that a writer may have attached.
@@ -80,7 +80,7 @@ func sender(ancillary []byte) int {
 	for _, m := range messages {
 		if fds, err := unix.ParseUnixRights(&m); err == nil {
 			for _, fd := range fds {
-				syscall.Close(fd)
+				_ = syscall.Close(fd)
 			}
 		}
 		if c, err := unix.ParseUnixCredentials(&m); err == nil {

@@ -48,7 +48,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(dir) // goes only when it is empty: others' files are theirs
+	defer func() { _ = os.Remove(dir) }() // goes only when it is empty: others' files are theirs
 	if err := o.Home.WriteManager(home.Manager{PID: os.Getpid(), Socket: socket}); err != nil {
 		listener.Close()
 		return fmt.Errorf("write down where the manager is: %w", err)

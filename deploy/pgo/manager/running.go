@@ -121,7 +121,7 @@ func (l Leftover) members() []proc.Stat {
 func (l Leftover) stop() {
 	for _, s := range l.members() {
 		if s.PID == l.PID {
-			s.Signal(unix.SignalNum(l.Stop.Signal)) // one that has gone is as good
+			_ = s.Signal(unix.SignalNum(l.Stop.Signal)) // one that has gone is as good
 		}
 	}
 	poll := time.NewTicker(20 * time.Millisecond)
@@ -134,7 +134,7 @@ func (l Leftover) stop() {
 		case <-deadline:
 		}
 		for _, s := range l.members() {
-			s.Signal(syscall.SIGKILL)
+			_ = s.Signal(syscall.SIGKILL)
 		}
 		killSession(l.PID, l.Start)
 		return

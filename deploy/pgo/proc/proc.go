@@ -109,7 +109,7 @@ func (s Stat) Signal(signal os.Signal) error {
 	if err != nil {
 		return err
 	}
-	defer p.Release()
+	defer func() { _ = p.Release() }()
 	now, err := Read(s.PID)
 	if err != nil {
 		return err
