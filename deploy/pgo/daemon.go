@@ -51,7 +51,7 @@ func (a *app) manager() *cobra.Command {
 				},
 			})
 			if err != nil {
-				io.WriteString(starter, err.Error()) // closed already where the start went well
+				_, _ = io.WriteString(starter, err.Error()) // closed already where the start went well
 			}
 			return err
 		},

@@ -91,7 +91,7 @@ func (c *Client) call(ctx context.Context, method, path string, body, into any) 
 	decoder := json.NewDecoder(res.Body)
 	if res.StatusCode != http.StatusOK {
 		failure := Failure{Error: "the manager answers " + res.Status}
-		decoder.Decode(&failure) // without a reason the status has to do
+		_ = decoder.Decode(&failure) // without a reason the status has to do
 		return errors.New(failure.Error)
 	}
 	if err := decoder.Decode(into); err != nil {
