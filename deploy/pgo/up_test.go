@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -104,6 +105,44 @@ func TestUpAgain(t *testing.T) {
 	}
 	if !after["stopped"].Ready || !after["added"].Ready {
 		t.Errorf("not started: %+v %+v", after["stopped"], after["added"])
+	}
+}
+
+func TestUpAfterABuild(t *testing.T) {
+	s := newStack(t, `
+  db: {kind: infra, command: ACTOR, args: [actor]}
+  gate: {kind: gate, command: ACTOR, args: [actor], after: [db]}
+  other: {kind: service, command: ACTOR, args: [actor], after: [gate]}
+  built: {kind: service, command: DIR/built, args: [actor], after: [gate]}
+`)
+	program, err := os.ReadFile(s.self)
+	if err != nil {
+		t.Fatal(err)
+	}
+	build := func(content []byte) {
+		t.Helper()
+		next := filepath.Join(s.dir, "next")
+		if err := errors.Join(os.WriteFile(next, content, 0o700), os.Rename(next, filepath.Join(s.dir, "built"))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	build(program)
+	s.must("up")
+	before := s.list()
+	build(program)
+	s.must("up")
+	for name, p := range s.list() {
+		if p.PID != before[name].PID {
+			t.Errorf("%s was started anew for the same program", name)
+		}
+	}
+	build(append(program, 0))
+	s.must("up")
+	after := s.list()
+	for name, again := range map[string]bool{"db": false, "gate": true, "other": false, "built": true} {
+		if (after[name].PID != before[name].PID) != again || !after[name].Ready {
+			t.Errorf("%s: started anew: %v, want %v", name, after[name].PID != before[name].PID, again)
+		}
 	}
 }
 

@@ -75,8 +75,8 @@ func baseEnv(h home.Home, environ []string) map[string]string {
 	return env
 }
 
-// Apply makes the file real: what is new or was stopped or has failed is started, what changed is started anew, what
-// is gone is stopped, and what runs unchanged is left alone. Where a listener cannot be opened nothing has changed.
+// Apply makes the file real: what is new or was stopped or has failed is started, what changed is started anew, also
+// where only the program was built anew, what is gone is stopped, and what runs unchanged is left alone. Where a listener cannot be opened nothing has changed.
 func (m *Manager) Apply(f processfile.File) error {
 	<-m.cleaned
 	m.applying.Lock()
@@ -130,7 +130,8 @@ func (m *Manager) lay(f processfile.File) ([]*process, error) {
 	return processes, nil
 }
 
-// stopOutdated stops and removes the processes that the file has no more, or has otherwise.
+// stopOutdated stops and removes the processes that the file has no more, or has otherwise, or whose program was
+// built anew; with these also the gates before them, which look at the new program before it may start.
 func (m *Manager) stopOutdated(f processfile.File) {
 	wanted := map[string]processfile.Process{}
 	for _, p := range f.Processes {
@@ -141,6 +142,15 @@ func (m *Manager) stopOutdated(f processfile.File) {
 	for name, p := range m.processes {
 		if spec, ok := wanted[name]; !ok || !reflect.DeepEqual(spec, p.spec) || m.file.Root != f.Root {
 			outdated[name] = p.spec.After
+			continue
+		}
+		if p.rebuilt() {
+			outdated[name] = p.spec.After
+			for _, before := range p.spec.After {
+				if gate := m.processes[before]; gate != nil && gate.spec.Kind == processfile.Gate {
+					outdated[before] = gate.spec.After
+				}
+			}
 		}
 	}
 	processes := maps.Clone(m.processes)
