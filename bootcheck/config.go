@@ -5,7 +5,6 @@ import (
 	"net/url"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"pgo/bootcheck/account"
@@ -108,16 +107,7 @@ func isHTTP(address string) bool {
 
 // load reads the configuration as the environment says.
 func load(environ []string) (Config, error) {
-	o := config.Options{Dir: "configs", Name: "bootcheck", Env: "dev", Environ: environ}
-	for _, kv := range environ {
-		switch name, value, _ := strings.Cut(kv, "="); {
-		case name == "PGO_CONFIG_DIR" && value != "":
-			o.Dir = value
-		case name == "PGO_ENV" && value != "":
-			o.Env = value
-		}
-	}
-	return config.Load(NewConfig(), o)
+	return config.Load(NewConfig(), config.OptionsFrom("bootcheck", environ))
 }
 
 // servers returns the three servers as the gate wants them.

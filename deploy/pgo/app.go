@@ -139,19 +139,24 @@ func (a *app) home() (home.Home, error) {
 	return home.Home(filepath.Join(root, dir)), nil
 }
 
-// load reads the process file. ${PGO_HOME} is set in it whether or not the environment has it.
-func (a *app) load(h home.Home) (processfile.File, error) {
+// load finds the home and reads the process file. ${PGO_HOME} is set in it whether or not the environment has it.
+func (a *app) load() (home.Home, processfile.File, error) {
+	h, err := a.home()
+	if err != nil {
+		return "", processfile.File{}, err
+	}
 	path, err := a.processFile()
 	if err != nil {
-		return processfile.File{}, err
+		return "", processfile.File{}, err
 	}
-	return processfile.Load(path, func(key string) (string, bool) {
+	file, err := processfile.Load(path, func(key string) (string, bool) {
 		if key == "PGO_HOME" {
 			return string(h), true
 		}
 		value := a.getenv(key)
 		return value, value != ""
 	})
+	return h, file, err
 }
 
 // connect finds the home and its manager.

@@ -12,11 +12,7 @@ func (a *app) check() *cobra.Command {
 		Short: "say whether the process file is valid",
 		Args:  noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			h, err := a.home()
-			if err != nil {
-				return err
-			}
-			file, err := a.load(h)
+			_, file, err := a.load()
 			if err != nil {
 				return err
 			}

@@ -29,11 +29,7 @@ func (a *app) exec() *cobra.Command {
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			h, err := a.home()
-			if err != nil {
-				return err
-			}
-			file, err := a.load(h)
+			h, file, err := a.load()
 			if err != nil {
 				return err
 			}

@@ -26,11 +26,7 @@ func (a *app) up() *cobra.Command {
 			"the process file, and waits until everything is ready. Doing it twice is harmless.",
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			h, err := a.home()
-			if err != nil {
-				return err
-			}
-			file, err := a.load(h)
+			h, file, err := a.load()
 			if err != nil {
 				return err
 			}

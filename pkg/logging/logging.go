@@ -6,14 +6,22 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"pgo/pkg/config"
 )
 
 // Config is how much is logged.
 type Config struct {
 	Level string `config:"level"` // debug, info, warn or error
+}
+
+// Validate checks the section that stands at key.
+func (cfg Config) Validate(c *config.Check, key string) {
+	c.Expect(slices.Contains([]string{"debug", "info", "warn", "error"}, cfg.Level), key+".level", "debug, info, warn or error")
 }
 
 // Identity is put on every line.

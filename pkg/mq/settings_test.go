@@ -1,0 +1,14 @@
+package mq_test
+
+import (
+	"testing"
+
+	"pgo/pkg/config/configtest"
+	"pgo/pkg/mq"
+)
+
+func TestSettings(t *testing.T) {
+	configtest.Refused(t, mq.Settings{Addr: "127.0.0.1:5672", Username: "user", Vhost: "pgo"},
+		[]string{"password=a-test-password-of-ours"},
+		[]string{"addr=", "username=", "vhost=", "password="})
+}
