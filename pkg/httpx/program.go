@@ -53,7 +53,7 @@ func (p Program) Run(ctx context.Context) error {
 	var conns connections
 	var draining atomic.Bool
 	server := &http.Server{
-		Handler:           closeWhen(&draining, p.Public),
+		Handler:           closeWhen(&draining, headAsGet(p.Public)),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      readTimeout + p.Config.RequestTimeout + writeTimeout,
