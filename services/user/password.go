@@ -80,7 +80,7 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	}
 	defer h.leave()
 	salt := make([]byte, saltSize)
-	rand.Read(salt) //nolint:errcheck // never fails: see crypto/rand
+	rand.Read(salt) // never fails: see crypto/rand
 	key := argon2.IDKey([]byte(password), salt, argonTime, argonMemory, argonLanes, hashSize)
 	enc := base64.RawStdEncoding
 	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, argonMemory, argonTime, argonLanes, enc.EncodeToString(salt), enc.EncodeToString(key)), nil

@@ -2,6 +2,7 @@
 package token
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"crypto/x509"
@@ -34,6 +35,9 @@ func ParseKeys(text []byte) (*Keys, error) {
 	for {
 		block, rest := pem.Decode(text)
 		if block == nil {
+			if k.signing != nil && len(bytes.TrimSpace(text)) > 0 {
+				return nil, fmt.Errorf("after signing key %d: expected another PEM block or nothing", len(set))
+			}
 			break
 		}
 		text = rest
@@ -49,6 +53,9 @@ func ParseKeys(text []byte) (*Keys, error) {
 		x := base64.RawURLEncoding.EncodeToString(public)
 		sum := sha256.Sum256([]byte(`{"crv":"Ed25519","kty":"OKP","x":"` + x + `"}`))
 		kid := base64.RawURLEncoding.EncodeToString(sum[:])
+		if _, twice := k.public[kid]; twice {
+			return nil, fmt.Errorf("signing key %d is there already", len(set)+1)
+		}
 		if k.signing == nil {
 			k.signing, k.kid = private, kid
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -86,6 +87,19 @@ func calls() []call {
 		{name: "keys", method: "GET", path: at("/api/v1/.well-known/jwks.json"), ok: 200},
 		{name: "keys at the root", method: "GET", path: at("/.well-known/jwks.json"), ok: 200},
 	}
+}
+
+// castFor signs up those who take part in the call; each costs two password hashes.
+func (w *world) castFor(k call, s *service, admin person) cast {
+	s.t.Helper()
+	c := cast{w: w, s: s, admin: admin}
+	if k.who != adminOnly {
+		c.p = s.signUp("Ada")
+	}
+	if k.name == "end session" || strings.HasSuffix(k.name, " user") {
+		c.other = s.signUp("Bob")
+	}
+	return c
 }
 
 func (c cast) token(k call) string {

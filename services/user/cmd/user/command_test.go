@@ -70,8 +70,8 @@ func TestABadConfigurationStopsTheProgram(t *testing.T) {
 		file    string // the text of user.yaml, "" for the real one
 		want    string
 	}{
-		{name: "unknown variable", environ: map[string]string{"PGO_CFG_NONSENSE": "1"}, want: "environment PGO_CFG_NONSENSE: nonsense: unknown key"},
-		{name: "unknown key of a section", environ: map[string]string{"PGO_CFG_LOGIN__NONSENSE": "1"}, want: "login.nonsense: unknown key"},
+		{name: "unknown variable", environ: map[string]string{"PGO_CFG_NONSENSE": "1"}, want: "environment PGO_CFG_NONSENSE: nonsense: expected a known key"},
+		{name: "unknown key of a section", environ: map[string]string{"PGO_CFG_LOGIN__NONSENSE": "1"}, want: "login.nonsense: expected a known key"},
 		{name: "wrong type", environ: map[string]string{"PGO_CFG_MYSQL__MAX_OPEN": "many"}, want: "mysql.max_open: expected a whole number"},
 		{name: "wrong duration", environ: map[string]string{"PGO_CFG_LOGIN__WINDOW": "15"}, want: "login.window: expected a duration"},
 		{name: "missing secret", environ: map[string]string{"PGO_CFG_MYSQL__PASSWORD": absent}, want: "mysql.password: expected a secret: set PGO_CFG_MYSQL__PASSWORD"},
@@ -87,9 +87,10 @@ func TestABadConfigurationStopsTheProgram(t *testing.T) {
 		{name: "negative window", environ: map[string]string{"PGO_CFG_LOGIN__WINDOW": "-1s"}, want: "login.window: expected a duration"},
 		{name: "log level", environ: map[string]string{"PGO_CFG_LOG__LEVEL": "loud"}, want: "log.level: expected"},
 		{name: "sender", environ: map[string]string{"PGO_CFG_MAIL__FROM": "not an address"}, want: "mail.from: expected an e-mail address"},
+		{name: "base of links", environ: map[string]string{"PGO_CFG_MAIL__BASE_URL": "example.org"}, want: "mail.base_url: expected a URL"},
 		{name: "unknown environment", environ: map[string]string{"PGO_ENV": "nonsense"}, want: "PGO_ENV: expected one of dev, test, staging, prod"},
 		{name: "no folder", environ: map[string]string{"PGO_CONFIG_DIR": "/nonexistent"}, want: "/nonexistent/base.yaml: expected a readable file"},
-		{name: "unknown key in a file", file: "login:\n  pair: 3\n  pear: 4\n", want: "user.yaml:3: login.pear: unknown key"},
+		{name: "unknown key in a file", file: "login:\n  pair: 3\n  pear: 4\n", want: "user.yaml:3: login.pear: expected a known key"},
 		{name: "wrong type in a file", file: "login:\n  pair: three\n", want: "user.yaml:2: login.pair: expected a whole number"},
 		{name: "bad value in a file", file: "login:\n  pair: -3\n", want: "user.yaml:2: login.pair: expected a number above 0"},
 		{name: "secret in a file", file: "mysql:\n  password: hunter2\n", want: "user.yaml:2: mysql.password: expected no secret in a file"},
@@ -102,8 +103,10 @@ func TestABadConfigurationStopsTheProgram(t *testing.T) {
 				change["PGO_CONFIG_DIR"] = configs(t, tc.file)
 			}
 			environ := serverless(t, change)
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // else a program that serves never ends
+			defer cancel()
 			for _, args := range [][]string{{"check"}, nil, {"admin", "create", "--email", "a@example.org"}} {
-				code, stdout, stderr := program(t.Context(), environ, args...)
+				code, stdout, stderr := program(ctx, environ, args...)
 				if code != 78 || stdout != "" {
 					t.Errorf("%v ends with %d and writes %s", args, code, stdout)
 				}
@@ -142,13 +145,13 @@ func TestWhatTheProgramTellsWithoutAnyServer(t *testing.T) {
 		if err := json.Unmarshal([]byte(tell(t, "version", "--json")), &v); err != nil {
 			t.Fatal(err)
 		}
-		for _, field := range []string{"version", "commit", "go", "os", "arch", "schema"} {
+		for _, field := range []string{"version", "commit", "go", "os", "arch", "schema_version"} {
 			if v[field] == nil || v[field] == "" {
 				t.Errorf("lacks %s: %v", field, v)
 			}
 		}
-		if v["schema"] != 2.0 {
-			t.Errorf("schema is %v", v["schema"])
+		if v["schema_version"] != 2.0 {
+			t.Errorf("schema version is %v", v["schema_version"])
 		}
 		if text := tell(t, "version"); strings.Count(text, "\n") != 1 {
 			t.Errorf("for people: %q", text)

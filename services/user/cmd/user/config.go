@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/url"
 	"time"
 
 	"pgo/pkg/cache"
@@ -10,6 +11,7 @@ import (
 	"pgo/pkg/mq"
 	"pgo/pkg/mysql"
 	"pgo/pkg/tracing"
+	"pgo/services/user"
 	"pgo/services/user/throttle"
 	"pgo/services/user/token"
 )
@@ -67,6 +69,7 @@ func NewConfig() Config {
 
 // Validate implements config.Validator.
 func (cfg *Config) Validate(c *config.Check) {
+	cfg.Log.Validate(c, "log")
 	cfg.HTTP.Validate(c, "http")
 	cfg.MySQL.Validate(c, "mysql")
 	cfg.Redis.Validate(c, "redis")
@@ -84,8 +87,10 @@ func (cfg *Config) Validate(c *config.Check) {
 	c.Expect(cfg.Login.Account > 0, "login.account", "a number above 0")
 	c.Expect(cfg.Login.Address > 0, "login.address", "a number above 0")
 	c.Expect(cfg.Mail.Dir != "", "mail.dir", "a folder")
-	c.Expect(cfg.Mail.From != "", "mail.from", "an e-mail address")
-	c.Expect(cfg.Mail.BaseURL != "", "mail.base_url", "a URL")
+	_, ok := user.NormalizeEmail(cfg.Mail.From)
+	c.Expect(ok, "mail.from", "an e-mail address")
+	base, err := url.Parse(cfg.Mail.BaseURL)
+	c.Expect(err == nil && (base.Scheme == "http" || base.Scheme == "https") && base.Host != "", "mail.base_url", "a URL such as https://api.example.org")
 }
 
 func load(environ []string) (Config, error) {

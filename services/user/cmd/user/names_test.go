@@ -11,7 +11,7 @@ func TestNamesOfAnyScriptComeBackUnchanged(t *testing.T) {
 	admin := w.admin(t, s, "root@example.org")
 	p := s.signUp("Ada")
 	for _, name := range []string{
-		"Zoë", "👩‍👩‍👧‍👦 Family", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "שָׁלוֹם עולם", "محمد بن موسى", "می‌خواهم", "क्‍ष", "李小龍", "O'Brien \"Bob\" <b>&amp;</b>", "Robert'); DROP TABLE users;--",
+		"Zoë", "👩‍👩‍👧‍👦 Family", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "שָׁלוֹם עולם", "محمد بن موسى", "می\u200cخواهم", "क्\u200dष", "李小龍", "O'Brien \"Bob\" <b>&amp;</b>", "Robert'); DROP TABLE users;--",
 		"e\u0301 decomposed", "a", strings.Repeat("🎈", 100), `back\slash`, "50%_",
 	} {
 		t.Run(name, func(t *testing.T) {

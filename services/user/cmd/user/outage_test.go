@@ -46,7 +46,7 @@ func TestWithoutRedis(t *testing.T) {
 				continue
 			}
 			s := s.in(t)
-			c := cast{w: w, s: s, admin: admin, p: s.signUp("Ada"), other: s.signUp("Bob")}
+			c := w.castFor(k, s, admin)
 			r := request{Method: k.method, Path: k.path(t, c), Token: c.token(k)}
 			if k.body != nil {
 				r.Body = k.body(t, c)
