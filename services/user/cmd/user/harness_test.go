@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
+	"database/sql"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -99,6 +100,7 @@ type service struct {
 	logs *logs
 
 	client *http.Client
+	db     *sql.DB // past the service
 }
 
 // logs is what an instance has written so far.
@@ -137,7 +139,7 @@ func (w *world) start(t *testing.T, environ ...string) *service {
 		exit <- run(ctx, nil, append(append([]string(nil), w.environ...), environ...), in, &stderr)
 		in.Close()
 	}()
-	s := &service{t: t, logs: &logs{}, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
+	s := &service{t: t, logs: &logs{}, db: w.db.Open(t), client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
 	s.stop = sync.OnceValue(func() int {
 		s.client.CloseIdleConnections() // else the drain waits for them
 		cancel()

@@ -24,6 +24,7 @@ type bad struct {
 // TestBadInput makes every call in every wrong way: the answer is a problem with the right status, and nothing
 // changes. Then it makes the call in the right way, which shows that it was the wrong part that was refused.
 func TestBadInput(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	s := w.start(t, unlimited()...)
 	db := w.db.Open(t)

@@ -6,6 +6,7 @@ import (
 )
 
 func TestJourney(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	s := w.start(t)
 	p := s.signUp("Ada")

@@ -6,6 +6,7 @@ import (
 )
 
 func TestNamesOfAnyScriptComeBackUnchanged(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	s := w.start(t)
 	admin := w.admin(t, s, "root@example.org")
@@ -33,6 +34,7 @@ func TestNamesOfAnyScriptComeBackUnchanged(t *testing.T) {
 }
 
 func TestUnicodeAddressesWork(t *testing.T) {
+	t.Parallel()
 	s := newWorld(t).start(t)
 	body := map[string]string{"email": "  Jürgen@Bücher.Example.ORG ", "password": "pässwörter 🎈 sind gut", "name": "Jürgen"}
 	if got := s.want(request{Method: "POST", Path: "/api/v1/auth/register", Body: body}, 201, "").text("email"); got != "jürgen@bücher.example.org" {
@@ -45,6 +47,7 @@ func TestUnicodeAddressesWork(t *testing.T) {
 }
 
 func TestOneOfManyWhoRegisterTheSameAddressGetsIt(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	s := w.start(t)
 	var all []request

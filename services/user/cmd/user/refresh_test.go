@@ -7,6 +7,7 @@ func refresh(token string) request {
 }
 
 func TestRefresh(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	s := w.start(t)
 	db := w.db.Open(t)
@@ -80,6 +81,7 @@ func TestRefresh(t *testing.T) {
 }
 
 func TestRefreshProlongsTheSession(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	s := w.start(t)
 	p := s.signUp("Ada")

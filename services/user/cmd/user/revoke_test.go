@@ -105,6 +105,7 @@ func (s *service) refuses(token string) {
 
 // TestAFreshInstanceKnowsWhatEndedBefore starts an instance after a logout: the token must not live on there.
 func TestAFreshInstanceKnowsWhatEndedBefore(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	a := w.start(t)
 	p := a.signUp("Ada")
@@ -113,6 +114,7 @@ func TestAFreshInstanceKnowsWhatEndedBefore(t *testing.T) {
 }
 
 func TestLogoutTwiceAtOnce(t *testing.T) {
+	t.Parallel()
 	s := newWorld(t).start(t)
 	p := s.signUp("Ada")
 	logout := request{Method: "POST", Path: "/api/v1/auth/logout", Token: p.Access}
@@ -124,6 +126,7 @@ func TestLogoutTwiceAtOnce(t *testing.T) {
 }
 
 func TestDisabledAndDeletedPeopleCannotSignIn(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	s := w.start(t)
 	admin := w.admin(t, s, "root@example.org")
