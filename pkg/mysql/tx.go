@@ -35,11 +35,17 @@ var unavailable = []uint16{1040, 1044, 1045, 1049, 1053, 1129, 1130, 1203, 1226,
 
 // InTx runs fn in a transaction and commits it. A deadlock or a lock wait that was too long rolls back and
 // runs fn again, 5 times at most with a growing wait, so fn must have no effect outside the transaction
-// before it returns. Errors are as Classify returns them.
+// before it returns. So does a connection that turns out to be dead before the transaction begins. Errors are as
+// Classify returns them.
 func InTx(ctx context.Context, db *gorm.DB, fn func(tx *gorm.DB) error) error {
 	for try := 1; ; try++ {
-		err := db.WithContext(ctx).Transaction(fn)
-		if err == nil || !retryable(err) || try == txTries {
+		begun := false
+		err := db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+			begun = true
+			return fn(tx)
+		})
+		again := retryable(err) || !begun && errors.Is(err, mysqldriver.ErrInvalidConn)
+		if err == nil || !again || try == txTries {
 			return Classify(err)
 		}
 		wait := txBackoff << (try - 1)

@@ -148,3 +148,25 @@ func TestGivesUp(t *testing.T) {
 		}
 	})
 }
+
+func TestADeadConnectionIsReplacedBeforeTheTransactionBegins(t *testing.T) {
+	db, where := withNotes(t)
+	admin := where.Open(t)
+	pool, err := db.DB()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool.SetMaxOpenConns(1) // so that the killed connection is the next one used
+	for range 20 {
+		var id int64
+		if err := db.Raw("SELECT CONNECTION_ID()").Scan(&id).Error; err != nil {
+			t.Fatal(err)
+		}
+		if _, err := admin.Exec(fmt.Sprintf("KILL %d", id)); err != nil {
+			t.Fatal(err)
+		}
+		if err := mysql.InTx(context.Background(), db, func(tx *gorm.DB) error { return set(context.Background(), tx, 1, "c") }); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
