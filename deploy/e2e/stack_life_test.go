@@ -50,6 +50,7 @@ func gatewayShows(t *testing.T, s *stack) {
 		{"/swagger/", 200, "swagger-ui"},
 		{"/swagger/specs/user.json", 200, `"/auth/login"`},
 		{"/.well-known/jwks.json", 200, `"Ed25519"`},
+		{"/api/v1/.well-known/jwks.json", 200, `"Ed25519"`},
 		{"/services/user/readyz", 200, `"ready"`},
 		{"/services/bootcheck/status", 200, `"user"`},
 		{"/api/v1/nothing", 404, `"not_found"`},

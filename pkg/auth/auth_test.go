@@ -260,7 +260,7 @@ func TestFollower(t *testing.T) {
 	now := time.Now()
 	src := &fakeSource{ended: map[string]time.Time{"before the start": now.Add(-10 * time.Minute)}, now: now}
 	f := auth.NewFollower(src, 15*time.Minute, prometheus.NewRegistry(), zap.NewNop())
-	if f.Synced(context.Background()) == nil {
+	if f.Synced(context.Background()) == nil || f.Fresh(context.Background()) == nil {
 		t.Error("synced before the first reading")
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -277,6 +277,9 @@ func TestFollower(t *testing.T) {
 		}
 	}
 	testkit.Eventually(t, "a session ended before the start", knows("before the start"))
+	if err := errors.Join(f.Synced(context.Background()), f.Fresh(context.Background())); err != nil {
+		t.Error(err)
+	}
 	src.end("committed late", now.Add(-20*time.Second)) // its time is older than what was already read
 	testkit.Eventually(t, "a session whose transaction committed late", knows("committed late"))
 	src.mu.Lock()

@@ -3,8 +3,6 @@
 package mysql
 
 import (
-	"context"
-	"database/sql"
 	"fmt"
 	"time"
 
@@ -97,11 +95,6 @@ func Open(cfg Config, tp trace.TracerProvider, reg prometheus.Registerer) (*gorm
 		return nil, fmt.Errorf("open database %s: %w", cfg.Database, err)
 	}
 	return db, nil
-}
-
-// Ping returns a check for package health.
-func Ping(db *sql.DB) func(context.Context) error {
-	return func(ctx context.Context) error { return db.PingContext(ctx) }
 }
 
 // discard drops what the driver would print to stderr.

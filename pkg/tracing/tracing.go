@@ -61,13 +61,6 @@ func Ensure(ctx context.Context) context.Context {
 	return trace.ContextWithRemoteSpanContext(ctx, trace.NewSpanContext(trace.SpanContextConfig{TraceID: id, SpanID: span, Remote: true}))
 }
 
-// Traceparent returns ctx's trace context as a traceparent header, "" when there is none.
-func Traceparent(ctx context.Context) string {
-	carrier := propagation.MapCarrier{}
-	propagation.TraceContext{}.Inject(ctx, carrier)
-	return carrier.Get("traceparent")
-}
-
 func fill(b []byte) {
 	for i := range b {
 		b[i] = byte(rand.Uint32()) // unique is enough: an id is no secret
