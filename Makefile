@@ -42,9 +42,9 @@ status: bin/native ## prints every part's state and address
 	@bin/native status
 
 .PHONY: logs
-logs: ## prints a process's log and follows it: make logs s=user
+logs: ## prints a process's log, and with f=1 follows it: make logs s=user
 	@if [ -z "$(s)" ]; then echo 'which process? make logs s=user' >&2; exit 64; fi
-	@bin/pgo logs $(s)
+	@bin/pgo logs $(if $(f),-f) $(s)
 
 .PHONY: secrets
 secrets: bin/native ## makes the secret files that are missing

@@ -125,7 +125,8 @@ func dispatch(ctx context.Context, args []string, sys surroundings) error {
 	case "status":
 		return status(ctx, h, sys)
 	case "secrets":
-		return secrets(h, sys)
+		_, err := secrets(h, sys)
+		return err
 	case "prepare":
 		return prepare(h, sys)
 	}

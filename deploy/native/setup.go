@@ -41,15 +41,16 @@ func installer(sys surroundings) (install.Installer, error) {
 	}, nil
 }
 
-func secrets(h home.Home, sys surroundings) error {
+// secrets makes those that are missing and returns their names.
+func secrets(h home.Home, sys surroundings) ([]string, error) {
 	made, err := h.MakeSecrets()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if len(made) > 0 {
 		fmt.Fprintf(sys.stderr, "made in %s: %s\n", h.Path("secrets"), strings.Join(made, ", "))
 	}
-	return nil
+	return made, nil
 }
 
 func prepare(h home.Home, sys surroundings) error {

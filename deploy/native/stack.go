@@ -36,8 +36,15 @@ func up(ctx context.Context, h home.Home, sys surroundings) error {
 	if err := i.Run(ctx); err != nil {
 		return err
 	}
-	if err := secrets(h, sys); err != nil {
+	made, err := secrets(h, sys)
+	if err != nil {
 		return err
+	}
+	if len(made) > 0 && len(h.Processes()) > 0 {
+		fmt.Fprintln(sys.stderr, "what runs has the old secrets: stopping everything first")
+		if err := pass(ctx, h, sys, h.Bin("pgo"), "down"); err != nil {
+			return err
+		}
 	}
 	if err := prepare(h, sys); err != nil {
 		return err
@@ -45,7 +52,7 @@ func up(ctx context.Context, h home.Home, sys surroundings) error {
 	if err := pass(ctx, h, sys, h.Bin("pgo"), "up"); err != nil {
 		return err
 	}
-	if err := firstAdmin(ctx, h, sys); err != nil {
+	if err := firstAdmin(ctx, h, sys, slices.Contains(made, home.AdminPassword)); err != nil {
 		return err
 	}
 	return status(ctx, h, sys)
@@ -53,8 +60,8 @@ func up(ctx context.Context, h home.Home, sys surroundings) error {
 
 // down ends all that up started, and what a killed pgo may have left.
 func down(ctx context.Context, h home.Home, sys surroundings) error {
-	if _, err := os.Stat(h.Dir); os.IsNotExist(err) {
-		return nil
+	if !h.Ours() {
+		return nil // nothing was ever started from here
 	}
 	unlock, err := h.Lock()
 	if err != nil {
@@ -113,8 +120,9 @@ func endLeftovers(ctx context.Context, h home.Home, sys surroundings) error {
 	}
 }
 
-// firstAdmin makes the account a developer signs in with. One that exists stays as it is.
-func firstAdmin(ctx context.Context, h home.Home, sys surroundings) error {
+// firstAdmin makes the account a developer signs in with. One that exists stays as it is, but for its password when
+// that was made anew.
+func firstAdmin(ctx context.Context, h home.Home, sys surroundings, newPassword bool) error {
 	env, err := h.Env()
 	if err != nil {
 		return err
@@ -123,9 +131,16 @@ func firstAdmin(ctx context.Context, h home.Home, sys surroundings) error {
 		return nil
 	}
 	err = pass(ctx, h, sys, h.Bin("pgo"), "exec", "user",
-		"admin", "create", "--if-missing", "--email", adminEmail, "--name", "Admin", "--password-file", h.Path("secrets", "admin_password"))
+		"admin", "create", "--if-missing", "--email", adminEmail, "--name", "Admin", "--password-file", h.Path("secrets", home.AdminPassword))
 	if err != nil {
 		return fmt.Errorf("make the first admin: %w", err)
+	}
+	if !newPassword {
+		return nil
+	}
+	if err := pass(ctx, h, sys, h.Bin("pgo"), "exec", "user",
+		"admin", "password", "--email", adminEmail, "--password-file", h.Path("secrets", home.AdminPassword)); err != nil {
+		return fmt.Errorf("set the first admin's password: %w", err)
 	}
 	return nil
 }

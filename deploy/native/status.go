@@ -30,7 +30,10 @@ func status(ctx context.Context, h home.Home, sys surroundings) error {
 		fmt.Fprintln(sys.stdout, "nothing is set up here: make up")
 		return nil
 	}
-	states := processStates(ctx, h)
+	states, err := processStates(ctx, h)
+	if err != nil {
+		return err
+	}
 	w := tabwriter.NewWriter(sys.stdout, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(w, "PART\tSTATE\tWHERE")
 	for _, r := range rows(h, env) {
@@ -62,7 +65,7 @@ func rows(h home.Home, env map[string]string) []row {
 		{"logs", "", nearPath(h, h.Path("logs")) + "/NAME.log, make logs s=user"},
 	}
 	if env["PGO_ENV"] == "dev" {
-		out = append(out, row{"sign in", "", "POST /api/v1/auth/login as " + adminEmail + ", password: cat " + secret("admin_password")})
+		out = append(out, row{"sign in", "", "POST /api/v1/auth/login as " + adminEmail + ", password: cat " + secret(home.AdminPassword)})
 	}
 	return out
 }
@@ -75,16 +78,20 @@ func nearPath(h home.Home, path string) string {
 	return path
 }
 
-// processStates asks pgo; where it does not answer nothing runs.
-func processStates(ctx context.Context, h home.Home) map[string]string {
+// processStates asks pgo. A pgo that was killed is an error: what it started may run.
+func processStates(ctx context.Context, h home.Home) (map[string]string, error) {
 	states := map[string]string{}
 	var out bytes.Buffer
 	cmd := exec.CommandContext(ctx, h.Bin("pgo"), "list", "--json")
-	cmd.Dir, cmd.Stdout = h.Root, &out
+	var said bytes.Buffer
+	cmd.Dir, cmd.Stdout, cmd.Stderr = h.Root, &out, &said
 	cmd.Env = append(os.Environ(), "PGO_HOME="+h.Dir)
 	var list []processState
-	if cmd.Run() != nil || json.Unmarshal(out.Bytes(), &list) != nil {
-		return states
+	if err := cmd.Run(); err != nil {
+		return nil, fmt.Errorf("ask pgo what runs: %w: %s", err, bytes.TrimSpace(said.Bytes()))
+	}
+	if err := json.Unmarshal(out.Bytes(), &list); err != nil {
+		return nil, fmt.Errorf("read what pgo says: %w", err)
 	}
 	for _, p := range list {
 		states[p.Name] = p.Status
@@ -92,5 +99,5 @@ func processStates(ctx context.Context, h home.Home) map[string]string {
 			states[p.Name] = "ready"
 		}
 	}
-	return states
+	return states, nil
 }

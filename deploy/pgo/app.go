@@ -62,6 +62,13 @@ func (a *app) command() *cobra.Command {
 		Short:         "runs the processes of a process file",
 		SilenceErrors: true,
 		SilenceUsage:  true,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError{fmt.Errorf("unknown command %q: pgo help lists them", args[0])}
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.PersistentFlags().StringVar(&a.file, "file", "", "process file (default configs/pgo.yaml here or in a folder above)")
 	root.PersistentFlags().StringVar(&a.homeDir, "home", "", "pgo's state folder (default $PGO_HOME, else .pgo beside configs/)")

@@ -174,6 +174,6 @@ func advice(p control.Process) string {
 	case p.Status == control.Stopped:
 		return "pgo start " + p.Name
 	default:
-		return "pgo logs " + p.Name + " shows more; when the cause is gone, pgo up"
+		return "pgo logs " + p.Name + " shows more; when the cause is gone, pgo up (or make up, which also builds)"
 	}
 }

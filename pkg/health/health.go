@@ -37,6 +37,7 @@ type named struct {
 	name     string
 	required bool
 	check    Check
+	failures int // in a row
 }
 
 // State is what /readyz says.
@@ -54,12 +55,12 @@ func New(log *zap.Logger) *Health { return &Health{log: log} }
 
 // Require adds something without which the program is not ready. Call it before the first request.
 func (h *Health) Require(name string, c Check) {
-	h.checks = append(h.checks, named{name, true, c})
+	h.checks = append(h.checks, named{name: name, required: true, check: c})
 }
 
 // Degrade adds something without which the program is ready and says that it is degraded.
 func (h *Health) Degrade(name string, c Check) {
-	h.checks = append(h.checks, named{name, false, c})
+	h.checks = append(h.checks, named{name: name, check: c})
 }
 
 // Drain makes the program not ready from now on.
@@ -86,6 +87,7 @@ func (h *Health) State(ctx context.Context) State {
 	wg.Wait()
 	s := State{Status: Ready}
 	for i, c := range h.checks {
+		h.say(i, errs[i])
 		switch {
 		case errs[i] == nil:
 			continue
@@ -95,13 +97,28 @@ func (h *Health) State(ctx context.Context) State {
 		default:
 			s.Degraded = append(s.Degraded, c.name)
 		}
-		h.log.Warn("a dependency does not answer", zap.String("dependency", c.name), zap.Bool("required", c.required), zap.Error(errs[i]))
 	}
 	if s.Status == Ready {
 		h.started.Store(true)
 	}
 	h.last, h.lastAt = s, time.Now()
 	return s
+}
+
+// say logs a dependency that fails for the second time in a row, once, and when it answers again. At the first
+// time it may only be a start that is not over.
+func (h *Health) say(i int, err error) {
+	c := &h.checks[i]
+	if err == nil {
+		if c.failures >= 2 {
+			h.log.Info("a dependency answers again", zap.String("dependency", c.name))
+		}
+		c.failures = 0
+		return
+	}
+	if c.failures++; c.failures == 2 {
+		h.log.Warn("a dependency does not answer", zap.String("dependency", c.name), zap.Bool("required", c.required), zap.Error(err))
+	}
 }
 
 // Live answers 200 for as long as the program can answer at all.

@@ -13,6 +13,9 @@ var (
 	ErrUserDisabled        = problem.New(http.StatusForbidden, "user_disabled", "This account is disabled.")
 	ErrTooManyAttempts     = problem.New(http.StatusTooManyRequests, "too_many_attempts", "There were too many failed attempts. Wait before the next one.")
 	ErrInvalidRefreshToken = problem.New(http.StatusUnauthorized, "invalid_refresh_token", "The refresh token is not valid. Sign in again.")
-	ErrTokenExpired        = problem.New(http.StatusGone, "token_expired", "This link is used, expired or unknown. Ask for a new one.")
+	ErrTokenExpired        = problem.New(http.StatusGone, "token_expired", "This token is used, expired or unknown. Ask for a new one.")
 	ErrLastAdmin           = problem.New(http.StatusConflict, "last_admin", "This is the last active admin. Make another one first.")
 )
+
+// errWrongPassword is ErrInvalidCredentials for somebody who is signed in: no address was asked for.
+var errWrongPassword = problem.New(http.StatusUnauthorized, ErrInvalidCredentials.Code, "The password is wrong.")

@@ -130,7 +130,7 @@ func (s *Service) confirm(ctx context.Context, id, password, ip string) (string,
 		return "", err
 	}
 	if !good || a.ID != id {
-		return "", ErrInvalidCredentials
+		return "", errWrongPassword
 	}
 	s.Throttle.Succeeded(ctx, u.Email, ip)
 	return a.PasswordHash, nil

@@ -2,10 +2,11 @@
 package home
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
+	"unicode"
 )
 
 // Home is a checkout and its state folder. Both paths are absolute.
@@ -34,7 +35,15 @@ func Find(dir string, getenv func(string) string) (Home, error) {
 	case !filepath.IsAbs(state):
 		state = filepath.Join(root, state)
 	}
+	if i := strings.IndexFunc(state, unusable); i >= 0 {
+		return Home{}, fmt.Errorf("the state folder's path has %q in it, which MariaDB's and nginx' own programs cannot take: name another one with PGO_HOME: %s", state[i:i+1], state)
+	}
 	return Home{Root: root, Dir: filepath.Clean(state)}, nil
+}
+
+// unusable reports what a shell script or nginx' configuration would take for something else than a path.
+func unusable(r rune) bool {
+	return unicode.IsSpace(r) || strings.ContainsRune("\"'`$&;|<>(){}*?\\", r)
 }
 
 // Path is a path inside the state folder.
@@ -45,12 +54,25 @@ func (h Home) Path(parts ...string) string {
 // Bin is one of the checkout's programs.
 func (h Home) Bin(name string) string { return filepath.Join(h.Root, "bin", name) }
 
-// MakeDirs makes the state folder, closed to others.
+// marker is the file by which a state folder is known. A folder of somebody else's must never become one: it would be
+// removed with all that is in it.
+const marker = "pgo-home"
+
+// Ours says whether the state folder is one that MakeDirs made.
+func (h Home) Ours() bool { return isFile(h.Path(marker)) }
+
+// MakeDirs makes the state folder, closed to others. It refuses a folder that holds something and is not pgo's.
 func (h Home) MakeDirs() error {
+	if entries, err := os.ReadDir(h.Dir); err == nil && len(entries) > 0 && !h.Ours() {
+		return fmt.Errorf("%s holds something and is no state folder of pgo: name another one with PGO_HOME", h.Dir)
+	}
 	for _, dir := range []string{"", "secrets", "data", "etc", "logs", "mail", "state"} {
 		if err := os.MkdirAll(h.Path(dir), 0o700); err != nil {
 			return fmt.Errorf("make the state folder: %w", err)
 		}
+	}
+	if err := os.WriteFile(h.Path(marker), []byte("pgo keeps its state here; make clean removes this folder.\n"), 0o600); err != nil {
+		return fmt.Errorf("make the state folder: %w", err)
 	}
 	for _, dir := range []string{"", "secrets"} {
 		if err := os.Chmod(h.Path(dir), 0o700); err != nil {
@@ -65,17 +87,8 @@ func (h Home) Remove() error {
 	if _, err := os.Stat(h.Dir); os.IsNotExist(err) {
 		return nil
 	}
-	if !isFile(h.envFile()) && !isDir(h.Path("secrets")) {
-		entries, err := os.ReadDir(h.Dir)
-		if err != nil {
-			return err
-		}
-		if len(entries) > 0 {
-			return fmt.Errorf("%s does not look like a state folder of pgo: not removed", h.Dir)
-		}
-	}
-	if h.Dir == h.Root || h.Dir == "/" {
-		return errors.New("PGO_HOME is the checkout itself: not removed")
+	if !h.Ours() {
+		return fmt.Errorf("%s is no state folder of pgo: not removed", h.Dir)
 	}
 	return os.RemoveAll(h.Dir)
 }
@@ -83,9 +96,4 @@ func (h Home) Remove() error {
 func isFile(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.Mode().IsRegular()
-}
-
-func isDir(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.IsDir()
 }

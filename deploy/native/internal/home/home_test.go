@@ -92,11 +92,27 @@ func TestSecretsAreMadeOnceAndForTheOwnerAlone(t *testing.T) {
 	}
 }
 
+func TestFindRefusesPathsThatOthersCannotTake(t *testing.T) {
+	root := t.TempDir()
+	write(t, filepath.Join(root, "go.work"), "")
+	for _, dir := range []string{"/a b", "/a\tb", `/a"b`, "/a;b", "/a{b", "/a'b", "/a$b"} {
+		if h, err := Find(root, func(string) string { return dir }); err == nil {
+			t.Errorf("%q gives %+v", dir, h)
+		}
+	}
+}
+
 func TestRemoveTakesOnlyAStateFolder(t *testing.T) {
 	thesis := t.TempDir()
 	write(t, filepath.Join(thesis, "thesis.txt"), "x")
 	if err := (Home{Root: "/r", Dir: thesis}).Remove(); err == nil {
 		t.Error("a folder of somebody's files was removed")
+	}
+	if err := (Home{Root: "/r", Dir: thesis}).MakeDirs(); err == nil {
+		t.Error("a folder of somebody's files became a state folder")
+	}
+	if entries, err := os.ReadDir(thesis); err != nil || len(entries) != 1 {
+		t.Errorf("somebody's folder now has %v, %v", entries, err)
 	}
 	h := Home{Root: "/r", Dir: filepath.Join(t.TempDir(), "home")}
 	if err := h.Remove(); err != nil {

@@ -18,9 +18,12 @@ func passwords() []string {
 	return []string{
 		"mysql_admin_password", "redis_admin_password", "rabbitmq_admin_password",
 		"user_mysql_password", "user_redis_password", "user_rabbitmq_password",
-		"admin_password", "erlang_cookie",
+		AdminPassword, "erlang_cookie",
 	}
 }
+
+// AdminPassword is the secret with which the first admin of the suite signs in.
+const AdminPassword = "admin_password"
 
 const signingKey = "user_signing_key.pem"
 

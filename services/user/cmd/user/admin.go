@@ -20,49 +20,82 @@ import (
 	"pgo/services/user/store"
 )
 
-// adminCommand makes admins from the command line, since only an admin can make one over the API.
+// adminCommand manages admins from the command line, for who has none yet or has lost the way in.
 func adminCommand(environ []string) *cobra.Command {
 	admin := command.Group("admin", "Manage platform admins")
+	admin.AddCommand(createAdmin(environ), setPassword(environ))
+	return admin
+}
+
+func createAdmin(environ []string) *cobra.Command {
 	var r user.Registration
 	var passwordFile string
 	var ifMissing bool
-	create := &cobra.Command{
+	c := &cobra.Command{
 		Use: "create", Short: "Make an admin; without --password-file, print a random password", Args: command.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if r.Email == "" {
-				return command.Usage(errors.New("--email is needed"))
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			var note string
+			if r.Password, note, err = passwordFor(r.Email, passwordFile); err != nil {
+				return err
 			}
-			generated := passwordFile == ""
-			r.Password = rand.Text()
-			if !generated {
-				text, err := os.ReadFile(passwordFile)
-				if err != nil {
-					return fmt.Errorf("read the password: %w", err)
-				}
-				r.Password = strings.TrimRight(string(text), "\r\n")
-			}
-			err := createAdmin(cmd, environ, r)
-			switch {
-			case ifMissing && errors.Is(err, user.ErrEmailTaken):
+			err = withUsers(environ, func(s *user.Service) error { _, err := s.CreateAdmin(cmd.Context(), r); return err })
+			if ifMissing && errors.Is(err, user.ErrEmailTaken) {
 				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is there already\n", r.Email)
-			case err != nil:
-			case generated:
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "made admin %s with password %s\n", r.Email, r.Password)
-			default:
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "made admin %s\n", r.Email)
+			} else if err == nil {
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "made admin %s%s\n", r.Email, note)
 			}
 			return err
 		},
 	}
-	create.Flags().StringVar(&r.Email, "email", "", "the address to sign in with")
-	create.Flags().StringVar(&r.Name, "name", "Administrator", "the name")
-	create.Flags().StringVar(&passwordFile, "password-file", "", "a file that holds the password")
-	create.Flags().BoolVar(&ifMissing, "if-missing", false, "an account with this address is no error")
-	admin.AddCommand(create)
-	return admin
+	addPasswordFlags(c, &r.Email, &passwordFile)
+	c.Flags().StringVar(&r.Name, "name", "Administrator", "the name")
+	c.Flags().BoolVar(&ifMissing, "if-missing", false, "an account with this address is no error")
+	return c
 }
 
-func createAdmin(cmd *cobra.Command, environ []string, r user.Registration) (err error) {
+func setPassword(environ []string) *cobra.Command {
+	var email, passwordFile string
+	c := &cobra.Command{
+		Use: "password", Short: "Set an account's password and end its sessions; without --password-file, print a random one", Args: command.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			password, note, err := passwordFor(email, passwordFile)
+			if err != nil {
+				return err
+			}
+			if err := withUsers(environ, func(s *user.Service) error { return s.SetPassword(cmd.Context(), email, password) }); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "set the password of %s%s\n", email, note)
+			return err
+		},
+	}
+	addPasswordFlags(c, &email, &passwordFile)
+	return c
+}
+
+func addPasswordFlags(c *cobra.Command, email, passwordFile *string) {
+	c.Flags().StringVar(email, "email", "", "the address to sign in with")
+	c.Flags().StringVar(passwordFile, "password-file", "", "a file that holds the password")
+}
+
+// passwordFor returns the password in file, or a random one with a note that shows it.
+func passwordFor(email, file string) (password, note string, err error) {
+	if email == "" {
+		return "", "", command.Usage(errors.New("--email is needed"))
+	}
+	if file == "" {
+		password = rand.Text()
+		return password, " with password " + password, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", "", fmt.Errorf("read the password: %w", err)
+	}
+	return strings.TrimRight(string(text), "\r\n"), "", nil
+}
+
+// withUsers has fn work on the service's database. The running service publishes the events: its relay polls.
+func withUsers(environ []string, fn func(*user.Service) error) (err error) {
 	cfg, err := load(environ)
 	if err != nil {
 		return err
@@ -83,9 +116,6 @@ func createAdmin(cmd *cobra.Command, environ []string, r user.Registration) (err
 	if err != nil {
 		return err
 	}
-	// The service's relay publishes the event: it polls the outbox.
 	users := store.New(db, cache.New(redis, cfg.Redis, reg, zap.NewNop()), "user", func() {})
-	service := &user.Service{Writer: users, Hasher: hasher, Now: func() time.Time { return time.Now().UTC() }}
-	_, err = service.CreateAdmin(cmd.Context(), r)
-	return err
+	return fn(&user.Service{Reader: users, Writer: users, Hasher: hasher, Now: func() time.Time { return time.Now().UTC() }})
 }

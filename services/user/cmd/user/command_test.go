@@ -202,7 +202,7 @@ func TestWhatTheProgramTellsWithoutAnyServer(t *testing.T) {
 func TestAWrongCommandLine(t *testing.T) {
 	for _, args := range [][]string{
 		{"nonsense"}, {"--nonsense"}, {"version", "nonsense"}, {"version", "--nonsense"}, {"check", "x"}, {"admin"}, {"admin", "nonsense"}, {"admin", "create"},
-		{"admin", "create", "x"}, {"admin", "create", "--email"}, {"admin", "create", "--nonsense"}, {"serve"},
+		{"admin", "create", "x"}, {"admin", "create", "--email"}, {"admin", "create", "--nonsense"}, {"admin", "password"}, {"admin", "password", "x"}, {"serve"},
 	} {
 		code, stdout, stderr := program(t.Context(), nil, args...)
 		if code != 64 || stdout != "" || strings.Count(stderr, "\n") != 1 {
