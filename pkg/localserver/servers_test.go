@@ -118,7 +118,28 @@ func writeRedis(i Instance) error {
 		return err
 	}
 	// A script's writes, and a transaction's, are read back as a transaction.
-	return c.Eval(ctx, `redis.call('del', KEYS[1]) return redis.call('set', KEYS[1], 'kept')`, []string{"app:k"}).Err()
+	if err := c.Eval(ctx, `redis.call('del', KEYS[1]) return redis.call('set', KEYS[1], 'kept')`, []string{"app:k"}).Err(); err != nil {
+		return err
+	}
+	return inFile(ctx, c)
+}
+
+// inFile waits until Redis has written to its append-only file what it has said yes to: while it flushes the file to the
+// disk, which it does every second, it puts off writing for up to two.
+func inFile(ctx context.Context, c *redis.Client) error {
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		info, err := c.InfoMap(ctx, "persistence").Result()
+		if err != nil {
+			return err
+		}
+		p := info["Persistence"]
+		if p["aof_buffer_length"] == "0" && p["aof_pending_bio_fsync"] == "0" {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("not written after 20 s: %v", p)
+		}
+	}
 }
 
 func checkRedis(i Instance) error {
