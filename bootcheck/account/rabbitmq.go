@@ -64,8 +64,7 @@ func rabbitRights(service string) permissions {
 func InRabbitMQ(ctx context.Context, m *server.Management, vhost string, services []string) (bool, error) {
 	var have []permissions
 	err := m.Do(ctx, http.MethodGet, nil, &have, "vhosts", vhost, "permissions")
-	var said *server.StatusError
-	if errors.As(err, &said) && said.Status == http.StatusNotFound {
+	if server.IsNotFound(err) {
 		return false, nil
 	}
 	if err != nil {

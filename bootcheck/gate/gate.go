@@ -16,6 +16,7 @@ import (
 	"pgo/bootcheck/binary"
 	"pgo/bootcheck/probe"
 	"pgo/bootcheck/server"
+	"pgo/bootcheck/topology"
 	"pgo/pkg/migrate"
 	"pgo/pkg/mq"
 )
@@ -173,7 +174,7 @@ func (g *Gate) declare(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	r := g.o.Servers.RabbitMQ
-	if err := mq.Declare(ctx, r.MQ(r.Vhost), g.topologies...); err != nil {
+	if err := topology.Declare(ctx, r, g.topologies...); err != nil {
 		return declareFailure(fmt.Errorf("RabbitMQ at %s: %w", r.Addr, err))
 	}
 	return nil

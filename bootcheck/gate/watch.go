@@ -17,7 +17,7 @@ import (
 const (
 	lookEvery   = 5 * time.Second
 	lookTimeout = 4 * time.Second
-	healTimeout = 30 * time.Second
+	healTimeout = time.Minute
 )
 
 // Watch looks at the servers every few seconds until ctx ends, over connections that stay open. Accounts and
@@ -32,6 +32,7 @@ func (g *Gate) Watch(ctx context.Context) {
 	}()
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
+	healed := true // RabbitMQ; Redis shows what it misses at every look
 	for {
 		select {
 		case <-ctx.Done():
@@ -41,7 +42,7 @@ func (g *Gate) Watch(ctx context.Context) {
 		var wg sync.WaitGroup
 		wg.Go(func() { g.lookAtMySQL(ctx) })
 		wg.Go(func() { g.lookAtRedis(ctx) })
-		wg.Go(func() { g.lookAtRabbitMQ(ctx, broker) })
+		wg.Go(func() { healed = g.lookAtRabbitMQ(ctx, broker, healed) })
 		wg.Wait()
 	}
 }
@@ -90,7 +91,8 @@ func (g *Gate) lookAtRedis(ctx context.Context) {
 	}
 }
 
-func (g *Gate) lookAtRabbitMQ(ctx context.Context, broker *mq.Conn) {
+// lookAtRabbitMQ says whether RabbitMQ has all that it should, as far as can be known. healed is what it said last time.
+func (g *Gate) lookAtRabbitMQ(ctx context.Context, broker *mq.Conn, healed bool) bool {
 	looking, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	var names []string
@@ -101,31 +103,27 @@ func (g *Gate) lookAtRabbitMQ(ctx context.Context, broker *mq.Conn) {
 	vhost := g.o.Servers.RabbitMQ.Vhost
 	there, err := account.InRabbitMQ(looking, g.management, vhost, names)
 	if err != nil {
-		return // away, or only its management API: nothing can be made now
+		return healed && !back // away, or only its management API: nothing can be made now
 	}
-	if there && !back {
+	if there && !back && healed {
 		// The exchange that everything is published to stands for the topology.
 		err = g.management.Do(looking, http.MethodGet, nil, nil, "exchanges", vhost, mq.EventsExchange)
-		if !isNotFound(err) {
-			return
+		if !server.IsNotFound(err) {
+			return true
 		}
 	}
-	g.heal(ctx, "RabbitMQ", func(ctx context.Context) error {
+	return g.heal(ctx, "RabbitMQ", func(ctx context.Context) error {
 		return errors.Join(g.rabbitAccounts(ctx), g.declare(ctx))
 	})
 }
 
-func isNotFound(err error) bool {
-	var said *server.StatusError
-	return errors.As(err, &said) && said.Status == http.StatusNotFound
-}
-
-func (g *Gate) heal(ctx context.Context, name string, again func(context.Context) error) {
+func (g *Gate) heal(ctx context.Context, name string, again func(context.Context) error) (done bool) {
 	ctx, cancel := context.WithTimeout(ctx, healTimeout)
 	defer cancel()
 	if err := again(ctx); err != nil {
 		g.o.Log.Warn("accounts and topology of "+name+" could not be made again, the next look tries again: "+err.Error(), zap.String("server", name))
-		return
+		return false
 	}
 	g.o.Log.Info("accounts and topology of "+name+" are in place again", zap.String("server", name))
+	return true
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -22,7 +23,7 @@ type Management struct {
 func NewManagement(r RabbitMQ) *Management {
 	return &Management{
 		base: strings.TrimRight(r.API, "/"), username: r.Username, password: r.Password,
-		client: &http.Client{Timeout: 10 * time.Second},
+		client: &http.Client{},
 	}
 }
 
@@ -37,12 +38,23 @@ func (e *StatusError) Error() string {
 	return fmt.Sprintf("RabbitMQ's management API answers %s %s with %d %s: %s", e.Method, e.Path, e.Status, http.StatusText(e.Status), e.Body)
 }
 
+// IsNotFound says whether err is an answer 404.
+func IsNotFound(err error) bool {
+	var said *StatusError
+	return errors.As(err, &said) && said.Status == http.StatusNotFound
+}
+
 // maxAnswer bounds what is read of an answer, in bytes.
 const maxAnswer = 4 << 20
 
 // Do sends body as JSON when it is not nil and reads the answer into out when that is not nil. An answer that is
-// not 2xx is a *StatusError. path elements are escaped.
+// not 2xx is a *StatusError. path elements are escaped. It takes ten seconds at most when ctx has no deadline.
 func (m *Management) Do(ctx context.Context, method string, body, out any, path ...string) error {
+	if _, bounded := ctx.Deadline(); !bounded {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+	}
 	escaped := make([]string, len(path))
 	for i, p := range path {
 		escaped[i] = url.PathEscape(p)

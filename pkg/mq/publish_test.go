@@ -158,12 +158,12 @@ func TestPublishWhileTheConnectionIsCut(t *testing.T) {
 	connected(t, c)
 
 	const cuts = 8
-	done := make(chan struct{})
+	published, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
 		for range cuts {
-			time.Sleep(50 * time.Millisecond) // time to publish in
-			link.Down()
+			<-published
+			link.Down() // into the batch that goes out now
 			link.Up()
 		}
 	}()
@@ -191,6 +191,10 @@ func TestPublishWhileTheConnectionIsCut(t *testing.T) {
 			batch = left
 			return errors.Join(errs...)
 		})
+		select {
+		case published <- struct{}{}:
+		case <-done:
+		}
 	}
 	got.has(t, ids...)
 }

@@ -40,9 +40,15 @@ type DeclareError struct {
 	Err  error
 }
 
+// Conflict says whether the broker has it with other properties. Everything else, such as a connection that broke, may pass.
+func (e *DeclareError) Conflict() bool {
+	var a *amqp.Error
+	return errors.As(e.Err, &a) && a.Code == amqp.PreconditionFailed
+}
+
 func (e *DeclareError) Error() string {
 	var a *amqp.Error
-	if errors.As(e.Err, &a) && a.Code == amqp.PreconditionFailed {
+	if errors.As(e.Err, &a) && e.Conflict() {
 		return fmt.Sprintf("%s %s exists with other properties; delete it or keep the old ones: %s", e.Kind, e.Name, a.Reason)
 	}
 	return fmt.Sprintf("declare %s %s: %v", e.Kind, e.Name, e.Err)
@@ -84,6 +90,24 @@ func Declare(ctx context.Context, cfg Config, topologies ...Topology) error {
 	}
 	return d.err
 }
+
+// QueueNames lists the queues that Declare makes, in the order in which it makes them. The error is about the topology itself.
+func QueueNames(cfg Config, topologies ...Topology) ([]string, error) {
+	queues, err := merge(topologies)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, delay := range cfg.withDefaults().RetryDelays {
+		names = append(names, retryName(delay))
+	}
+	for _, q := range queues {
+		names = append(names, deadName(q.Name), q.Name)
+	}
+	return names, nil
+}
+
+func deadName(queue string) string { return queue + ".dead" }
 
 // merge joins queues that are named more than once and refuses what could not work.
 func merge(topologies []Topology) ([]Queue, error) {
@@ -135,7 +159,7 @@ func (d *declarer) shared(delays []time.Duration) {
 }
 
 func (d *declarer) queue(q Queue) {
-	dead := q.Name + ".dead"
+	dead := deadName(q.Name)
 	d.quorum(dead, amqp.Table{"x-delivery-limit": int64(deadDeliveryLimit)})
 	d.bind(dead, q.Name, DeadExchange)
 	d.quorum(q.Name, amqp.Table{
