@@ -36,7 +36,11 @@ func Render(h home.Home, env map[string]string) error {
 		// Its workers must read the checkout, which may be root's alone.
 		values["NGINX_USER"] = "user root;"
 	}
-	for _, key := range []string{"GATEWAY_HTTP", "USER_HTTP", "BOOTCHECK_HTTP"} {
+	addresses := []string{"GATEWAY_HTTP", "BOOTCHECK_HTTP"}
+	for _, s := range home.Services() {
+		addresses = append(addresses, s.AddrKey())
+	}
+	for _, key := range addresses {
 		if values[key] = env[key]; env[key] == "" {
 			return fmt.Errorf("render nginx's configuration: no address for %s", key)
 		}
