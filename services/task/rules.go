@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
 
 	"pgo/pkg/problem"
+	"pgo/pkg/text"
 )
 
 const (
@@ -55,13 +55,13 @@ type Patch struct {
 func (p Patch) normalize() (Patch, []problem.Field) {
 	var fields []problem.Field
 	if p.Title != nil {
-		title := strings.TrimSpace(*p.Title)
-		if utf8.RuneCountInString(title) > maxTitle || !isText(title, "") || !strings.ContainsFunc(title, unicode.IsGraphic) {
+		title, good := text.Name(*p.Title, maxTitle)
+		if !good {
 			fields = append(fields, problem.Field{Field: "title", Code: "invalid_title", Message: "must have 1 to 200 characters on one line"})
 		}
 		p.Title = &title
 	}
-	if p.Description != nil && (utf8.RuneCountInString(*p.Description) > maxDescription || !isText(*p.Description, lineEnds)) {
+	if p.Description != nil && (utf8.RuneCountInString(*p.Description) > maxDescription || !text.Block(*p.Description)) {
 		fields = append(fields, problem.Field{Field: "description", Code: "invalid_text", Message: "must be text of at most 20000 characters"})
 	}
 	if p.MaxScore != nil && (*p.MaxScore < 1 || *p.MaxScore > maxScoreLimit) {
@@ -87,7 +87,7 @@ func (h Handin) check() error {
 	if len(h.Content) > maxContent {
 		return problem.Invalid(problem.Field{Field: "content", Code: "too_long", Message: "must have at most 64 KiB"})
 	}
-	if !isText(h.Content, lineEnds) {
+	if !text.Block(h.Content) {
 		return problem.Invalid(problem.Field{Field: "content", Code: "invalid_text", Message: "must be text without control characters"})
 	}
 	if !h.Draft && strings.TrimSpace(h.Content) == "" {
@@ -109,7 +109,7 @@ func (g Grading) check() error {
 	} else if *g.Score < 0 || *g.Score > maxScoreLimit {
 		fields = append(fields, scoreField(maxScoreLimit))
 	}
-	if utf8.RuneCountInString(g.Feedback) > maxFeedback || !isText(g.Feedback, lineEnds) {
+	if utf8.RuneCountInString(g.Feedback) > maxFeedback || !text.Block(g.Feedback) {
 		fields = append(fields, problem.Field{Field: "feedback", Code: "invalid_text", Message: "must be text of at most 10000 characters"})
 	}
 	return problem.Invalid(fields...)
@@ -117,17 +117,4 @@ func (g Grading) check() error {
 
 func scoreField(most int) problem.Field {
 	return problem.Field{Field: "score", Code: "out_of_range", Message: fmt.Sprintf("must be a whole number from 0 to %d", most)}
-}
-
-const lineEnds = "\n\r\t" // control characters that longer texts may have
-
-// isText reports text without control characters other than allowed, and without characters that reorder what is
-// around them.
-func isText(s, allowed string) bool {
-	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
-		if strings.ContainsRune(allowed, r) {
-			return false
-		}
-		return unicode.IsControl(r) || allowed == "" && unicode.In(r, unicode.Zl, unicode.Zp) || r >= 0x202A && r <= 0x202E || r >= 0x2066 && r <= 0x2069 || r == utf8.RuneError
-	})
 }
