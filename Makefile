@@ -4,7 +4,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 # A service is a folder in services/ with a program of its own name in cmd/.
 SERVICES := $(patsubst services/%/go.mod,%,$(wildcard services/*/go.mod))
-MODULES := pkg bootcheck $(SERVICES:%=services/%) deploy/pgo deploy/native deploy/demo deploy/e2e
+MODULES := pkg bootcheck $(SERVICES:%=services/%) deploy/pgo deploy/native deploy/demo deploy/bench deploy/pm2 deploy/e2e
 BINARIES := pgo native bootcheck demo $(SERVICES)
 STATIC := CGO_ENABLED=0
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -97,6 +97,11 @@ check: lint ## checks that modules build alone and together and that generated f
 openapi: ## generates the services' specifications from their handlers
 	@for s in $(SERVICES); do (cd services/$$s && GOWORK=off $(TOOL) swag init -q -g api.go \
 		-d httpapi,.,../../pkg/problem,../../pkg/page -o openapi --outputTypes json) || exit 1; done
+
+.PHONY: bench-pgo
+bench-pgo: build ## measures pgo beside PM2 into docs/benchmarks.md; ARGS=-full does all of it
+	@$(GOBUILD) -o bin/bench ./deploy/bench
+	@bin/bench -pgo bin/pgo -out docs/benchmarks.md $(ARGS)
 
 bin/native:
 	@mkdir -p bin

@@ -68,6 +68,9 @@ func rows(h home.Home, env map[string]string) []row {
 		{"epmd", "epmd", "127.0.0.1:" + env["EPMD_PORT"]},
 		{"logs", "", nearPath(h, h.Path("logs")) + "/NAME.log, make logs s=user"},
 	}...)
+	if env["PGO_HTTP"] != "" { // an env file that was written before there was one has none
+		out = append(out, row{"pgo", "pgo", "http://" + env["PGO_HTTP"] + "/  metrics, API"})
+	}
 	if env["PGO_ENV"] == "dev" {
 		out = append(out, row{"sign in", "", "POST /api/v1/auth/login as " + adminEmail + ", password: cat " + secret(home.AdminPassword)})
 	}
@@ -96,6 +99,9 @@ func processStates(ctx context.Context, h home.Home) (map[string]string, error) 
 	}
 	if err := json.Unmarshal(out.Bytes(), &list); err != nil {
 		return nil, fmt.Errorf("read what pgo says: %w", err)
+	}
+	if len(list) > 0 {
+		states["pgo"] = "ready" // it answers
 	}
 	for _, p := range list {
 		states[p.Name] = p.Status

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -20,6 +21,7 @@ func act(deeds []string) {
 	term := make(chan os.Signal, 1)
 	signal.Notify(term, syscall.SIGTERM)
 	leave := func() {}
+	linger := time.Duration(0)
 	for _, deed := range deeds {
 		verb, arg, _ := strings.Cut(deed, "=")
 		switch verb {
@@ -54,6 +56,10 @@ func act(deeds []string) {
 			file, name, _ := strings.Cut(arg, ":")
 			record(file, "start "+name)
 			leave = func() { record(file, "stop "+name) }
+		case "linger": // after SIGTERM
+			var err error
+			linger, err = time.ParseDuration(arg)
+			check(err)
 		case "child": // leaves a grandchild in its group that ignores SIGTERM, with its pid in the file
 			cmd := exec.Command(os.Args[0], "actor", "ignore", "touch="+arg)
 			check(cmd.Start())
@@ -73,6 +79,13 @@ func act(deeds []string) {
 				fmt.Println("there is", arg)
 				os.Exit(1)
 			}
+		case "later": // cannot tell now, while the file is there
+			if _, err := os.Stat(arg); err == nil {
+				check(os.WriteFile(filepath.Join(filepath.Dir(arg), "asked"), []byte("yes"), 0o600))
+				os.Exit(69)
+			}
+		case "saw": // what it is to look at
+			check(os.WriteFile(arg, []byte(os.Getenv("LOOKS")), 0o600))
 		case "hang": // while the file is there
 			if _, err := os.Stat(arg); err == nil {
 				fmt.Println("hanging")
@@ -84,6 +97,8 @@ func act(deeds []string) {
 				fmt.Println("dying young")
 				time.AfterFunc(100*time.Millisecond, func() { os.Exit(4) })
 			}
+		case "admin": // metrics on the listener inherited as admin
+			go admin(arg)
 		case "flood":
 			flood(arg)
 		case "pings": // says that it lives, while the file is not there
@@ -105,6 +120,7 @@ func act(deeds []string) {
 		}
 	}
 	<-term
+	time.Sleep(linger)
 	leave()
 }
 

@@ -71,6 +71,12 @@ func (a *app) printDescription(d control.Description) {
 		if p.NotNew != "" {
 			row("last reload", p.NotNew)
 		}
+		if p.Release != "" {
+			row("release", p.Release)
+		}
+		if p.NotTaken != "" {
+			row("last deploy", p.NotTaken)
+		}
 		for _, name := range slices.Sorted(maps.Keys(p.Listeners)) {
 			row("listener "+name, p.Listeners[name])
 		}

@@ -10,6 +10,7 @@ import (
 
 	"pgo/deploy/pgo/control"
 	"pgo/deploy/pgo/logfile"
+	"pgo/deploy/pgo/manager"
 )
 
 func (a *app) events() *cobra.Command {
@@ -27,16 +28,9 @@ func (a *app) events() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			last, offset, err := logfile.Last(h.Events(), lines, 0)
+			last, offset, err := manager.LastEvents(h, lines)
 			if err != nil {
 				return err
-			}
-			if missing := lines - bytes.Count(last, []byte("\n")); missing > 0 {
-				earlier, _, err := logfile.Last(h.EarlierEvents(), missing, 0)
-				if err != nil {
-					return err
-				}
-				last = append(earlier, last...)
 			}
 			write := func(line []byte) error { return a.printEvent(line, asJSON) }
 			for line := range bytes.Lines(last) {

@@ -13,7 +13,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"pgo/deploy/pgo/home"
 	"pgo/deploy/pgo/processfile"
+	"pgo/deploy/pgo/release"
 )
 
 // exec runs a process's program by hand: with the environment and in the folder that the process has, and with other
@@ -45,12 +47,18 @@ func (a *app) exec() *cobra.Command {
 	return c
 }
 
-func (a *app) byHand(ctx context.Context, file processfile.File, p processfile.Process, home string, args []string) error {
+func (a *app) byHand(ctx context.Context, file processfile.File, p processfile.Process, state string, args []string) error {
 	root, err := filepath.Abs(processfile.Root(file.Path))
 	if err != nil {
 		return fmt.Errorf("find the root: %w", err)
 	}
 	program := p.Command
+	if p.Watch.On {
+		// What runs, not what is perhaps just being deployed.
+		if live, err := (&release.Store{Dir: home.Home(state).Releases()}).Live(p.Name); err == nil && !live.Missing {
+			program = live.Path
+		}
+	}
 	if strings.Contains(program, "/") && !filepath.IsAbs(program) {
 		program = filepath.Join(root, program)
 	}
@@ -58,7 +66,7 @@ func (a *app) byHand(ctx context.Context, file processfile.File, p processfile.P
 	if cmd.Dir = root; p.Dir != "" {
 		cmd.Dir = p.Dir
 	}
-	cmd.Env = append(os.Environ(), "PGO_HOME="+home)
+	cmd.Env = append(os.Environ(), "PGO_HOME="+state)
 	for key, value := range p.Env {
 		cmd.Env = append(cmd.Env, key+"="+value)
 	}

@@ -111,14 +111,19 @@ type chooser func(all []control.Process, names []string) []control.Process
 func named(all []control.Process, names []string) []control.Process {
 	var chosen []control.Process
 	for _, p := range all {
-		if slices.ContainsFunc(names, func(name string) bool {
-			match, err := path.Match(name, p.Name)
-			return name == "all" || err == nil && match
-		}) {
+		if anyMatches(names, p.Name) {
 			chosen = append(chosen, p)
 		}
 	}
 	return chosen
+}
+
+// anyMatches tells whether one of names, which may be patterns, means the process.
+func anyMatches(names []string, process string) bool {
+	return slices.ContainsFunc(names, func(name string) bool {
+		match, err := path.Match(name, process)
+		return name == "all" || err == nil && match
+	})
 }
 
 // withAfter returns those and all that they come after.
@@ -143,7 +148,7 @@ func withAfter(all []control.Process, names []string) []control.Process {
 func obstacle(processes []control.Process) *control.Process {
 	for _, p := range processes {
 		if p.Status == control.Failed || p.Status == control.Stopped && !p.Ready ||
-			p.Status == control.BackingOff && p.Failures >= hopelessAfter || p.NotNew != "" && !p.Reload {
+			p.Status == control.BackingOff && p.Failures >= hopelessAfter || (p.NotNew != "" || p.NotTaken != "") && !p.Reload {
 			return &p
 		}
 	}
@@ -168,6 +173,9 @@ func firstUnready(processes []control.Process) *control.Process {
 func (f *follower) explain(p control.Process, prefix string) error {
 	if p.NotNew != "" {
 		return notReplaced(p)
+	}
+	if p.NotTaken != "" && p.Ready {
+		return fmt.Errorf("%s does not run what was deployed: %s\ntry: deploy one that works, or see pgo releases %s", p.Name, p.NotTaken, p.Name)
 	}
 	text := fmt.Sprintf("%s is not ready: %s%s", p.Name, prefix, p.Status)
 	if p.Reason != "" {

@@ -31,8 +31,8 @@ func (a *app) info() *cobra.Command {
 			if info.Manager != 0 {
 				running = fmt.Sprintf("yes, keeper pid %d, manager pid %d", info.Keeper, info.Manager)
 			}
-			_, err = fmt.Fprintf(a.stdout, "version       %s\nrunning       %s\nhome          %s\nsocket        %s\nprocess file  %s\n",
-				info.Version, running, info.Home, info.Socket, info.File)
+			_, err = fmt.Fprintf(a.stdout, "version       %s\nrunning       %s\nhome          %s\nhttp          %s\nsocket        %s\nprocess file  %s\n",
+				info.Version, running, info.Home, info.HTTP, info.Socket, info.File)
 			return err
 		},
 	}

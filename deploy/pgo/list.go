@@ -78,6 +78,9 @@ func (a *app) printTable(processes []control.Process) error {
 		if !p.Ready && p.Reason != "" {
 			note = strings.TrimSuffix(p.Reason+"; "+p.Message, "; ")
 		}
+		if p.NotTaken != "" {
+			note = p.NotTaken
+		}
 		if p.NotNew != "" {
 			note = "not replaced: " + p.NotNew
 		}
@@ -117,7 +120,7 @@ func (a *app) colours() bool {
 // colourOf is green for what is well, red for what is not, yellow for what is under way.
 func colourOf(p control.Process) string {
 	switch {
-	case p.Status == control.Failed, p.Status == control.BackingOff, p.NotNew != "":
+	case p.Status == control.Failed, p.Status == control.BackingOff, p.NotNew != "", p.NotTaken != "":
 		return "31"
 	case p.Ready && !p.Reload:
 		return "32"

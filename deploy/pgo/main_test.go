@@ -47,6 +47,7 @@ type stack struct {
 	dir  string
 	env  []string
 	self string
+	http string // the process file's last line: where pgo's own HTTP is
 
 	sockets string // the folder where pgo makes that of its sockets
 }
@@ -63,7 +64,7 @@ func newStack(t *testing.T, processes string) *stack {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &stack{T: t, dir: t.TempDir(), self: self, sockets: sockets}
+	s := &stack{T: t, dir: t.TempDir(), self: self, http: "http: \"\"\n", sockets: sockets}
 	s.env = append(os.Environ(), "PGO_TEST_AS=pgo", "XDG_RUNTIME_DIR="+sockets, "PGO_HOME="+s.home(), "GORACE=exitcode=66 atexit_sleep_ms=0")
 	s.write(processes)
 	t.Cleanup(func() {
@@ -100,7 +101,7 @@ func (s *stack) home() string { return filepath.Join(s.dir, ".pgo") }
 
 func (s *stack) write(processes string) {
 	s.Helper()
-	text := strings.NewReplacer("ACTOR", strconv.Quote(s.self), "DIR", s.dir).Replace("version: 1\nprocesses:\n" + processes)
+	text := strings.NewReplacer("ACTOR", strconv.Quote(s.self), "DIR", s.dir).Replace("version: 1\nprocesses:\n" + processes + "\n" + s.http)
 	if err := os.MkdirAll(filepath.Join(s.dir, "configs"), 0o700); err != nil {
 		s.Fatal(err)
 	}

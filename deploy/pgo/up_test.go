@@ -394,3 +394,42 @@ func TestInterruptedUp(t *testing.T) {
 	}
 	s.must("up")
 }
+
+// Infra that nobody names in after is there until those that use it have finished what they hold.
+func TestDownStopsInfraLast(t *testing.T) {
+	tests := []struct {
+		name string
+		end  func(s *stack)
+	}{
+		{"down", func(s *stack) { s.must("down") }},
+		{"down after pgo was killed", func(s *stack) {
+			if err := syscall.Kill(s.info().Keeper, syscall.SIGKILL); err != nil {
+				s.Fatal(err)
+			}
+			eventually(s.T, "nobody manages them", func() error {
+				if code, _ := s.pgo("list"); code == exitOK {
+					return errors.New("pgo still answers")
+				}
+				return nil
+			})
+			s.must("down")
+		}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := newStack(t, `
+  db: {kind: infra, command: ACTOR, args: [actor, "record=DIR/order:db", ready], ready: {notify: true}}
+  gate: {kind: gate, command: ACTOR, args: [actor, "record=DIR/order:gate", ready], ready: {notify: true}}
+  web: {command: ACTOR, args: [actor, linger=300ms, "record=DIR/order:web", ready], after: [gate], ready: {notify: true}}
+  front: {kind: infra, command: ACTOR, args: [actor, linger=100ms, "record=DIR/order:front", ready], after: [web], ready: {notify: true}}
+`)
+			s.must("up")
+			test.end(s)
+			_, stops, _ := strings.Cut(s.read("order"), "stop")
+			want := []string{"front", "stop web", "stop gate", "stop db"}
+			if diff := cmp.Diff(want, strings.Split(strings.TrimSpace(stops), "\n")); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}

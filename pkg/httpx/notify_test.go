@@ -3,13 +3,17 @@ package httpx_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/gin-gonic/gin"
+	"golang.org/x/sys/unix"
 
 	"pgo/pkg/httpx"
 )
@@ -114,5 +118,63 @@ func TestManagerIsToldOfAReload(t *testing.T) {
 	done()
 	if got := <-told; got != "READY=1" {
 		t.Errorf("told %q", got)
+	}
+}
+
+// PM2 waits for a line of JSON on the socket that Node leaves to its children.
+func TestPM2IsTold(t *testing.T) {
+	for _, test := range []struct {
+		name, notify string
+		want         string
+	}{
+		{"ready", "", "\"ready\"\n"},
+		{"another manager is told", "there", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			node := os.NewFile(uintptr(ends[0]), "node")
+			defer node.Close()
+			if test.notify != "" {
+				test.notify, _ = notifySocket(t)
+			}
+			t.Setenv("NOTIFY_SOCKET", test.notify)
+			t.Setenv("NODE_CHANNEL_FD", strconv.Itoa(ends[1]))
+			p, _ := newProgram(t, time.Minute)
+			s := start(t, p)
+			s.stop()
+			if err := s.wait(t); err != nil {
+				t.Error(err)
+			}
+			unix.Close(ends[1])
+			if got, err := io.ReadAll(node); string(got) != test.want || err != nil {
+				t.Errorf("told %q, %v, want %q", got, err, test.want)
+			}
+		})
+	}
+}
+
+// The variable may have been inherited from somebody's PM2, and its number be anything by now.
+func TestAnotherFileIsNotTakenForPM2(t *testing.T) {
+	file, err := os.Create(t.TempDir() + "/file")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	for _, fd := range []string{strconv.Itoa(int(file.Fd())), "9999", "x"} {
+		t.Run(fd, func(t *testing.T) {
+			t.Setenv("NODE_CHANNEL_FD", fd)
+			p, _ := newProgram(t, time.Minute)
+			s := start(t, p)
+			s.stop()
+			if err := s.wait(t); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	if info, err := file.Stat(); err != nil || info.Size() != 0 {
+		t.Errorf("something was written: %v %v", info, err)
 	}
 }

@@ -42,7 +42,7 @@ const (
 
 // Run serves until ctx ends, then drains as described at drain, and returns nil. It takes connections only
 // once Health is ready (unless Early), so that those that come earlier wait in the listener's backlog instead of failing,
-// and tells NOTIFY_SOCKET about READY, STOPPING and WATCHDOG. A listener that fails and a worker that ends
+// and tells NOTIFY_SOCKET about READY, STOPPING and WATCHDOG, and PM2 about READY. A listener that fails and a worker that ends
 // early are errors.
 func (p Program) Run(ctx context.Context) error {
 	public, admin, err := listeners(p.Config)
@@ -93,6 +93,9 @@ func (p Program) Run(ctx context.Context) error {
 			accepting = serve(server, public, PublicListener)
 		}
 		p.notify(daemon.SdNotifyReady)
+		if err := tellNode(); err != nil {
+			p.Log.Warn("telling the process manager", zap.Error(err))
+		}
 		go p.watchdog(lifetime)
 		p.Log.Info("ready", zap.Stringer("http", public.Addr()), zap.Stringer("admin", admin.Addr()))
 		if p.OnReady != nil {

@@ -51,6 +51,8 @@ type Process struct {
 	NotNew    string            `json:"reload_failed"` // why the last reload failed; the process from before it serves
 	LastWords []string          `json:"last_words"`    // of the process that was to take over then
 	Instances int               `json:"instances"`     // how many there are of this name
+	Release   string            `json:"release"`       // SHA-256 of the program that runs; empty where it is not watched
+	NotTaken  string            `json:"deploy_failed"` // why what was deployed last is not what runs
 }
 
 // Event is one change of state, or of what a process says about itself.
@@ -79,6 +81,7 @@ type Info struct {
 	Keeper  int    `json:"keeper_pid"`
 	Home    string `json:"home"`
 	Socket  string `json:"socket"`
+	HTTP    string `json:"http"`                     // address of pgo's own; empty while it is off
 	File    string `json:"process_file"`             // applied last; empty before
 	Excuse  string `json:"upgrade_failed,omitempty"` // why the manager that was to take over did not
 }
@@ -106,6 +109,12 @@ type (
 	Upgrade struct {
 		Program string `json:"program"`
 	}
+	// Rollback asks for another release: the good one before where none is named, of the process that was deployed last
+	// where no name is given.
+	Rollback struct {
+		Name    string `json:"name"`
+		Release string `json:"release"`
+	}
 	// Description is all that is known of a process, secrets masked.
 	Description struct {
 		Rows []Process           `json:"instances"`
@@ -118,7 +127,7 @@ type (
 	// Step is what would be done with one process.
 	Step struct {
 		Process string `json:"process"`
-		Do      string `json:"do"` // start, stop, restart, reload, scale
+		Do      string `json:"do"` // start, stop, restart, reload, scale; http for pgo's own
 		Why     string `json:"why"`
 	}
 	// Failure is the body of every answer that is not 200.

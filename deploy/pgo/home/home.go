@@ -28,6 +28,9 @@ func (h Home) state(name string) string { return filepath.Join(string(h), "state
 // Running is the file that lists what was started, so that the next manager finds what a killed one left behind.
 func (h Home) Running() string { return h.state("processes.json") }
 
+// Releases is the folder of the store of programs.
+func (h Home) Releases() string { return filepath.Join(string(h), "releases") }
+
 // Events is the file of what happened, one JSON object a line.
 func (h Home) Events() string { return filepath.Join(string(h), "events.jsonl") }
 
@@ -39,6 +42,16 @@ func (h Home) Program(name string) string { return h.state("pgo-" + name) }
 
 // ErrLog is the file of a process's stderr where that has one of its own.
 func (h Home) ErrLog(name string) string { return filepath.Join(h.Logs(), name+".err.log") }
+
+// LetPass lets others pass through the home, not read it: a process of another user runs from the releases in it.
+func (h Home) LetPass() error {
+	for _, dir := range []string{string(h), h.Releases()} {
+		if err := os.Chmod(dir, 0o711); err != nil {
+			return fmt.Errorf("let others pass through pgo's home: %w", err)
+		}
+	}
+	return nil
+}
 
 // Make creates the folders, closed to others. Its error says which folder cannot be written.
 func (h Home) Make() error {

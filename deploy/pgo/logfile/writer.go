@@ -32,6 +32,7 @@ type Writer struct {
 	size    int64
 	birth   time.Time
 	lost    lost
+	said    lost // what was lost before and is in the log
 	tidying sync.WaitGroup
 }
 
@@ -200,7 +201,16 @@ func (w *Writer) admit() {
 		return
 	}
 	w.size += int64(n)
+	w.said.lines += w.lost.lines
+	w.said.bytes += w.lost.bytes
 	w.lost = lost{}
+}
+
+// Dropped is how much could not be written, since there is this writer.
+func (w *Writer) Dropped() (lines, bytes int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.said.lines + w.lost.lines, w.said.bytes + w.lost.bytes
 }
 
 // Size is how much the file holds.

@@ -19,14 +19,10 @@ const (
 
 // handler is the control API. Only the owner of the home reaches it, so it asks for no proof. down is called when
 // everything has been stopped by request, leave when the manager is to make room for the next.
-func (m *Manager) handler(info control.Info, down, leave func()) http.Handler {
+func (m *Manager) handler(down, leave func()) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/info", func(w http.ResponseWriter, _ *http.Request) {
-		m.mu.Lock()
-		info := info
-		info.File = m.file.Path
-		m.mu.Unlock()
-		answer(w, info)
+		answer(w, m.info())
 	})
 	mux.HandleFunc("GET /v1/processes", func(w http.ResponseWriter, _ *http.Request) {
 		c, _ := m.board.look(0)
@@ -63,6 +59,13 @@ func (m *Manager) handler(info control.Info, down, leave func()) http.Handler {
 		if take(w, r, &ask) {
 			m.log.Info("command", "command", "scale", "name", ask.Name, "instances", ask.Instances)
 			m.did(w, m.Scale(ask.Name, ask.Instances))
+		}
+	})
+	mux.HandleFunc("POST /v1/rollback", func(w http.ResponseWriter, r *http.Request) {
+		var ask control.Rollback
+		if take(w, r, &ask) {
+			m.log.Info("command", "command", "rollback", "name", ask.Name, "release", ask.Release)
+			m.did(w, m.Rollback(ask))
 		}
 	})
 	mux.HandleFunc("POST /v1/signal", func(w http.ResponseWriter, r *http.Request) {

@@ -15,12 +15,13 @@ const (
 	doRestart = "restart"
 	doReload  = "reload"
 	doScale   = "scale"
+	doServe   = "http"
 )
 
 // Plan says what Apply would do.
 func (m *Manager) Plan(f processfile.File) control.Plan {
 	m.mu.Lock()
-	processes, root := maps.Clone(m.processes), m.file.Root
+	processes, root, http := maps.Clone(m.processes), m.file.Root, m.file.HTTP
 	m.mu.Unlock()
 	plan := control.Plan{Steps: []control.Step{}}
 	steps := map[string]control.Step{}
@@ -47,7 +48,9 @@ func (m *Manager) Plan(f processfile.File) control.Plan {
 			add(spec.Name, doRestart, "the root is another")
 		case p.differs(spec):
 			add(spec.Name, p.howTo(spec), "the file has it otherwise")
-		case p.rebuilt():
+		case spec.Watch.On && p.redeployed():
+			add(spec.Name, p.howTo(spec), "its program was built anew: the gates before it are asked")
+		case !spec.Watch.On && p.rebuilt():
 			add(spec.Name, p.howTo(spec), "its program was built anew")
 			for _, before := range spec.After {
 				if gate := processes[before]; gate != nil && wanted[before].Kind == processfile.Gate {
@@ -69,6 +72,9 @@ func (m *Manager) Plan(f processfile.File) control.Plan {
 		if s, ok := steps[spec.Name]; ok {
 			plan.Steps = append(plan.Steps, s)
 		}
+	}
+	if why := moved(http, f.HTTP); why != "" && root != "" {
+		plan.Steps = append(plan.Steps, control.Step{Process: processfile.Owner, Do: doServe, Why: why})
 	}
 	return plan
 }
@@ -131,14 +137,17 @@ func (m *Manager) Apply(f processfile.File) error {
 	before := m.listeners
 	m.listeners = opened
 	m.lay(f, steps)
+	m.serveHTTP(f.HTTP)
 	before.drop(opened, m.link)
+	m.outfit(f)
 	for _, spec := range f.Processes {
 		p := m.process(spec.Name)
 		p.startUndone()
 		if steps[spec.Name] == doReload {
-			p.reload()
+			m.redeploy(p)
 		}
 	}
+	m.rewatch()
 	return nil
 }
 

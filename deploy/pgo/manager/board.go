@@ -46,6 +46,7 @@ type record struct {
 	Next    time.Duration `json:"next_wait"`
 	Again   []time.Time   `json:"again"` // starts again, for the limit
 	Seq     int64         `json:"seq"`   // of its last event
+	Total   int64         `json:"total"` // starts after it ended by itself, ever: for metrics
 }
 
 func newBoard(log *slog.Logger, h *history, keep func(string, []byte)) *board {
@@ -93,6 +94,25 @@ func (b *board) tell(s slot, pid int, from, to control.State, reason string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.publish(s, pid, from, to, reason)
+}
+
+// remark publishes what happens to all instances of a process, and changes their records; their state stays.
+func (b *board) remark(name, text string, change func(*record)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	said := false
+	for _, s := range b.order {
+		r := b.records[s]
+		if s.name != name || r == nil {
+			continue
+		}
+		change(r)
+		b.store(s)
+		if !said {
+			b.publish(s, r.PID, r.Status, r.Status, text)
+			said = true
+		}
+	}
 }
 
 // note changes a record without its state: no event, but those who wait look again.

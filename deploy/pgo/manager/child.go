@@ -31,9 +31,10 @@ const (
 
 // childState is what the next manager has to know of a child.
 type childState struct {
-	Role  role      `json:"role"`
-	Ready bool      `json:"ready"`
-	Asked time.Time `json:"asked"` // when it was asked to end; it may take a second signal for an order to drop everything
+	Role    role      `json:"role"`
+	Ready   bool      `json:"ready"`
+	Release string    `json:"release,omitempty"` // the SHA-256 of its program, where that is from the store
+	Asked   time.Time `json:"asked"`             // when it was asked to end; it may take a second signal for an order to drop everything
 }
 
 // child is a process that runs: the leader of its own session, with whatever it starts in there.
@@ -42,6 +43,7 @@ type child struct {
 	keeper.Child
 	slot slot
 	spec processfile.Process
+	prog copied // what it runs, where that is from the store
 	exit *keeper.Exit
 	opened
 	told    chan struct{} // it says that it is ready

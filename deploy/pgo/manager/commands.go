@@ -92,6 +92,7 @@ func (m *Manager) Delete(names []string) error {
 	m.listeners.drop(keep, m.link)
 	m.listeners = keep
 	m.layBoard()
+	m.rewatch()
 	return nil
 }
 

@@ -49,8 +49,10 @@ type host struct {
 	logs    *logs
 	env     map[string]string // of every process, under its own
 	root    func() string     // where processes run that do not say
-	sockets string            // folder of the notify sockets
-	count   *atomic.Int64     // children that there ever were
+	gates   gates
+	sockets string        // folder of the notify sockets
+	count   *atomic.Int64 // children that there ever were
+	tally   *reloads
 }
 
 // logs are the writers of log files, one a file.
@@ -81,12 +83,12 @@ type opened struct {
 }
 
 // fork starts a child in a slot. It returns when the child has become its program.
-func (h *host) fork(s slot, spec processfile.Process, shared map[string]listener, as role) (*child, error) {
+func (h *host) fork(s slot, spec processfile.Process, shared map[string]listener, c copied, as role) (*child, error) {
 	h.link.Keep(countKey, []byte(strconv.FormatInt(h.count.Add(1), 10)))
 	id := fmt.Sprintf("%s.%d.%d", s.name, s.number, h.count.Load())
 	k := &child{
-		host: h, slot: s, spec: spec, told: make(chan struct{}, 1), pings: make(chan struct{}, 1), words: &words{},
-		state: childState{Role: as},
+		host: h, slot: s, spec: spec, prog: c, told: make(chan struct{}, 1), pings: make(chan struct{}, 1), words: &words{},
+		state: childState{Role: as, Release: c.sum},
 	}
 	k.ID = id
 	k.pipes, k.alone, k.inherited = map[string]int{}, map[string]listener{}, shared
@@ -124,7 +126,7 @@ func (h *host) start(k *child) error {
 		}
 	}
 	env := k.environment()
-	program, err := find(k.spec.Command, env)
+	program, err := k.program(env)
 	if err != nil {
 		return errors.Join(errInVain, err)
 	}
@@ -142,7 +144,7 @@ func (h *host) launch(k *child, f keeper.Fork, program string, s shim.Setting) e
 		return fmt.Errorf("start: %w", err)
 	}
 	defer report.Close()
-	argv, err := shim.Args(len(f.Files), s, program, append([]string{program}, k.spec.Args...))
+	argv, err := shim.Args(len(f.Files), s, program, append([]string{k.called(program)}, k.spec.Args...))
 	if err != nil {
 		return err
 	}
@@ -240,6 +242,9 @@ func (k *child) openNotify(as *shim.User) error {
 // environment is what the child gets: pgo's own, the file's, and systemd's conventions.
 func (k *child) environment() map[string]string {
 	env := surroundings(k.env, k.spec)
+	if k.spec.Kind == processfile.Gate {
+		env = looksAt(env, k.dir(), k.gates.deployed())
+	}
 	env["PGO_INSTANCE"] = strconv.Itoa(k.slot.number)
 	if k.notify != nil {
 		// Only where it was agreed on: MariaDB for one says through it what is not meant for us.
@@ -291,6 +296,9 @@ func (h *host) adopt(c keeper.Child, shared map[string]listener) (*child, error)
 		}
 	} else {
 		k.state.Role = next // it was just being started
+	}
+	if sum := k.state.Release; sum != "" {
+		k.prog = copied{sum: sum, path: filepath.Join(h.home.Releases(), c.Name, sum)}
 	}
 	for _, key := range []string{logKey + c.ID, errKey + c.ID} {
 		if fd, ok := h.link.FDs[key]; ok {

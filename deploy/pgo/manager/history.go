@@ -1,12 +1,14 @@
 package manager
 
 import (
+	"bytes"
 	"encoding/json"
 	"log/slog"
 	"os"
 
 	"pgo/deploy/pgo/control"
 	"pgo/deploy/pgo/home"
+	"pgo/deploy/pgo/logfile"
 )
 
 // mostHistory is how large the file of events grows before it becomes the earlier one; there are two of them.
@@ -18,6 +20,18 @@ type history struct {
 	log  *slog.Logger
 	file *os.File
 	size int64
+}
+
+// LastEvents returns the last n lines that were written down, and how far it has read in the newer file.
+func LastEvents(h home.Home, n int) (lines []byte, read int64, err error) {
+	lines, read, err = logfile.Last(h.Events(), n, 0)
+	if missing := n - bytes.Count(lines, []byte("\n")); err == nil && missing > 0 {
+		var earlier []byte
+		if earlier, _, err = logfile.Last(h.EarlierEvents(), missing, 0); err == nil {
+			lines = append(earlier, lines...)
+		}
+	}
+	return lines, read, err
 }
 
 // add appends an event. A disk that is full must not stop a process: then the event is only in pgo's log.

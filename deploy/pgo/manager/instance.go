@@ -149,12 +149,16 @@ func (i *instance) live(ctx context.Context, done chan<- struct{}, cur *child) {
 			}
 		}
 		how, up, v := i.once(ctx, cur)
+		ran := i.runs()
 		cur = nil
 		i.put(nil)
 		switch {
 		case ctx.Err() != nil:
 			i.set(control.Stopped, how, unwanted)
 			return
+		case v != stopped && i.strike(ran, how, v):
+			i.set(control.BackingOff, how+"; the release before it is started", gone, func(r *record) { r.Restarts++; r.Total++ })
+			continue
 		case v == failed:
 			i.set(control.Failed, how, unwanted)
 			return
@@ -206,7 +210,7 @@ func (i *instance) rest(ctx context.Context, how string, up time.Duration) {
 	case <-ctx.Done():
 		return
 	}
-	i.board.note(i.slot, func(r *record) { r.Restarts++ })
+	i.board.note(i.slot, func(r *record) { r.Restarts++; r.Total++ })
 }
 
 // awaitTurn waits until all that the process comes after are ready; false when it is no more wanted.
@@ -261,7 +265,11 @@ func (i *instance) once(ctx context.Context, cur *child) (how string, up time.Du
 // begin starts a process in the slot.
 func (i *instance) begin(as role) (*child, error) {
 	spec, shared := i.what()
-	k, err := i.fork(i.slot, spec, shared, as)
+	c, err := i.program()
+	if err != nil {
+		return nil, errors.Join(errInVain, err)
+	}
+	k, err := i.fork(i.slot, spec, shared, c, as)
 	if err != nil {
 		return nil, err
 	}
@@ -272,7 +280,7 @@ func (i *instance) begin(as role) (*child, error) {
 // show puts a child's facts on the board.
 func (i *instance) show(k *child) {
 	i.board.note(i.slot, func(r *record) {
-		r.PID, r.Started, r.LogFrom, r.Message = k.PID, k.Started, k.logFrom, ""
+		r.PID, r.Started, r.LogFrom, r.Message, r.Release = k.PID, k.Started, k.logFrom, "", k.prog.sum
 		r.Listeners = k.addrs()
 	})
 	i.showVersion(k)

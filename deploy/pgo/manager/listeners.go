@@ -52,22 +52,27 @@ func takeOver(fds map[string]int) listeners {
 // changed. Those that are no more asked for stay open until the caller drops them.
 func (ls listeners) with(f processfile.File, link *keeper.Link) (listeners, error) {
 	next := listeners{}
-	for _, p := range f.Processes {
-		for _, l := range p.Listeners {
-			if l.Alone {
-				continue
-			}
-			key := shareable(p.Name, l)
-			open, ok := ls[key]
-			if !ok {
-				var err error
-				if open, err = listen(l.Addr, key, link); err != nil {
-					next.drop(ls, link)
-					return nil, fmt.Errorf("%s: listener %s: %w", p.Name, l.Name, err)
-				}
-			}
-			next[key] = open
+	err := f.Listeners(func(owner string, l processfile.Listener) error {
+		if l.Alone {
+			return nil
 		}
+		key := shareable(owner, l)
+		open, ok := ls[key]
+		if !ok {
+			var err error
+			if open, err = listen(l.Addr, key, link); err != nil {
+				next.drop(ls, link)
+				if owner == processfile.Owner {
+					return fmt.Errorf(`pgo's own http: %w, or have http in the process file say another address, or "" for none`, err)
+				}
+				return fmt.Errorf("%s: listener %s: %w", owner, l.Name, err)
+			}
+		}
+		next[key] = open
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return next, nil
 }

@@ -18,6 +18,7 @@ import (
 	"pgo/deploy/pgo/keeper"
 	"pgo/deploy/pgo/logfile"
 	"pgo/deploy/pgo/processfile"
+	files "pgo/deploy/pgo/watch"
 )
 
 // Manager has all processes of one home. Its methods may be called at the same time.
@@ -31,10 +32,16 @@ type Manager struct {
 	applying  sync.Mutex // one change of the set of processes at a time
 	listeners listeners  // guarded by applying
 
+	about    about
+	shrinker *shrinker
+
 	mu        sync.Mutex // never held while something is waited for
 	file      processfile.File
 	processes map[string]*process
+	http      *ownHTTP // nil while it is off
 	down      bool
+
+	watcher *files.Watcher
 }
 
 // errDown is returned by what would start something while everything is being stopped.
@@ -54,7 +61,10 @@ func newManager(h home.Home, sockets string, env []string, log *slog.Logger, lin
 		logs:    &logs{all: map[string]*logfile.Writer{}},
 		root:    m.root,
 		count:   &atomic.Int64{},
+		tally:   newReloads(link.Keep),
 	}
+	m.gates = m
+	m.watcher = files.New(m, files.Options{})
 	return m
 }
 
@@ -147,8 +157,7 @@ func (m *Manager) Reload(names []string) error {
 				p.start()
 				continue
 			}
-			p.startUndone() // what does not run is started
-			p.reload()
+			m.redeploy(p)
 		}
 		return nil
 	})
@@ -156,11 +165,7 @@ func (m *Manager) Reload(names []string) error {
 
 // closeAll stops processes for good, dependents first.
 func (m *Manager) closeAll(chosen map[string]*process) {
-	after := map[string][]string{}
-	for name, p := range chosen {
-		after[name] = p.current().After
-	}
-	inReverse(after, func(name string) { chosen[name].close() })
+	inReverse(order(chosen), func(name string) { chosen[name].close() })
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for name := range chosen {
@@ -185,6 +190,7 @@ func (m *Manager) Down() {
 		for _, p := range processes {
 			p.close()
 		}
+		m.serveHTTP(processfile.HTTP{})
 		m.listeners.drop(nil, m.link)
 		close(m.ended)
 	})
@@ -197,11 +203,17 @@ func (m *Manager) isDown() bool {
 }
 
 func stopAll(processes map[string]*process) {
-	after := map[string][]string{}
+	inReverse(order(processes), func(name string) { processes[name].stop() })
+}
+
+// order is that of stopping them.
+func order(processes map[string]*process) map[string][]string {
+	ranks := map[string]rank{}
 	for name, p := range processes {
-		after[name] = p.current().After
+		spec := p.current()
+		ranks[name] = rank{spec.Kind, spec.After}
 	}
-	inReverse(after, func(name string) { processes[name].stop() })
+	return dependents(ranks)
 }
 
 // choose returns the processes of these names, which may be patterns; "all" is every one.

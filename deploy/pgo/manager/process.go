@@ -1,6 +1,7 @@
 package manager
 
 import (
+	"errors"
 	"reflect"
 	"sync"
 
@@ -18,8 +19,16 @@ type process struct {
 	spec      processfile.Process
 	shared    map[string]listener // by name
 	instances []*instance
-	rolling   bool // a reload is under way
-	anew      bool // and another one was asked for meanwhile
+	rolling   bool           // a reload is under way
+	anew      bool           // and another one was asked for meanwhile
+	awaiting  []chan<- error // who wants to know how it went
+	chosen    copied         // what the next start runs, where the process is watched
+	unfit     error          // why there is none
+	trial     *trial         // of the release that runs; nil once it has proven itself
+
+	holding int // deployments that are not through when the instances are replaced
+
+	deploying sync.Mutex // one change of what is chosen at a time
 }
 
 func newProcess(h *host, spec processfile.Process, shared map[string]listener) *process {
@@ -44,6 +53,29 @@ func (p *process) what() (processfile.Process, map[string]listener) {
 	return p.spec, p.shared
 }
 
+// program is what the next start runs: nothing where the process is not watched, an error where nothing fits.
+func (p *process) program() (copied, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case !p.spec.Watch.On:
+		return copied{}, nil
+	case p.chosen.sum == "" && p.unfit == nil:
+		return copied{}, errors.New("nothing that may run was deployed yet")
+	case p.chosen.sum == "":
+		return copied{}, p.unfit
+	}
+	return p.chosen, nil
+}
+
+// choose changes what is run from the next start on.
+func (p *process) choose(c copied) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.chosen, p.unfit = c, nil
+	p.point(c)
+}
+
 // update changes how the process is started from now on. Instances beyond the number are left to the caller.
 func (p *process) update(spec processfile.Process, shared map[string]listener) {
 	p.mu.Lock()
@@ -52,9 +84,13 @@ func (p *process) update(spec processfile.Process, shared map[string]listener) {
 }
 
 // revert goes back to what runs, after a new one has shown that it does not.
-func (p *process) revert(spec processfile.Process) {
+func (p *process) revert(spec processfile.Process, c copied) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if c.sum != "" {
+		p.chosen = c
+		p.point(c)
+	}
 	spec.Instances = p.spec.Instances
 	for _, l := range spec.Listeners {
 		if _, open := p.shared[l.Name]; !l.Alone && !open {
@@ -127,6 +163,9 @@ func (p *process) differs(spec processfile.Process) bool {
 // notice.
 func same(a, b processfile.Process) bool {
 	a.Instances, b.Instances = 0, 0
+	a.Watch, b.Watch = processfile.Watch{On: a.Watch.On}, processfile.Watch{On: b.Watch.On}
+	a.Ask, b.Ask = nil, nil
+	a.Limits.Memory, b.Limits.Memory = 0, 0
 	split := [2]bool{a.Logs.Split, b.Logs.Split}
 	a.Logs, b.Logs = processfile.Logs{}, processfile.Logs{}
 	return split[0] == split[1] && reflect.DeepEqual(a, b)
@@ -134,9 +173,21 @@ func same(a, b processfile.Process) bool {
 
 // reload replaces the instances one by one, in the background. Where one does not work out the others stay as they
 // are. One that is asked for during another follows it.
-func (p *process) reload() {
+func (p *process) reload() { p.reloadAnd(nil) }
+
+// replaced replaces the instances and returns how that went.
+func (p *process) replaced() error {
+	answer := make(chan error, 1)
+	p.reloadAnd(answer)
+	return <-answer
+}
+
+func (p *process) reloadAnd(tell chan<- error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if tell != nil {
+		p.awaiting = append(p.awaiting, tell)
+	}
 	for _, i := range p.instances {
 		i.board.note(i.slot, func(r *record) {
 			if r.Wanted {
@@ -173,11 +224,41 @@ func (p *process) rollAgain(err error) bool {
 	again := p.anew && err == nil
 	p.anew, p.rolling = false, again
 	if !again {
-		for _, i := range p.instances {
+		p.showThrough()
+		for _, answer := range p.awaiting {
+			answer <- err
+		}
+		p.awaiting = nil
+	}
+	return again
+}
+
+// hold has a reload show as under way until letGo.
+func (p *process) hold() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.holding++
+}
+
+func (p *process) letGo() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.holding--
+	if !p.rolling {
+		p.showThrough()
+	}
+}
+
+// showThrough shows that no reload is under way, if so. Its caller has the lock.
+func (p *process) showThrough() {
+	if p.holding > 0 {
+		return
+	}
+	for _, i := range p.instances {
+		if i.board.get(i.slot).Reload {
 			i.board.note(i.slot, func(r *record) { r.Reload = false })
 		}
 	}
-	return again
 }
 
 // rows are the process's instances as they are first shown.

@@ -2,12 +2,14 @@ package manager
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 
 	"pgo/deploy/pgo/processfile"
+	"pgo/deploy/pgo/release"
 )
 
 // rebuilt reports whether a service or a gate runs another program than its file now holds: by content, so that
@@ -29,6 +31,25 @@ func (p *process) rebuilt() bool {
 		}
 	}
 	return false
+}
+
+// redeployed reports whether the file of a watched process holds another program than what is to run, and not one that
+// was found bad.
+func (p *process) redeployed() bool {
+	c, err := p.program()
+	spec := p.current()
+	if err != nil || c.path == "" || executable(spec.Command) != nil {
+		return false
+	}
+	if same, err := sameContent(c.path, spec.Command); err != nil || same {
+		return false
+	}
+	sum, err := release.Sum(context.Background(), spec.Command)
+	if err != nil {
+		return false
+	}
+	r, err := p.store(spec).Find(p.name, sum)
+	return err != nil || r.BadAt == nil
 }
 
 // sameContent reports whether the program that runs is what the file holds. The program's own file may be deleted.

@@ -36,6 +36,14 @@ func (m *Manager) resume() (resumed bool, err error) {
 	m.restoreBoard(hello.Kept)
 	m.file = f
 	m.lay(f, nil)
+	for _, p := range m.processes {
+		if p.current().Watch.On && m.lastLive(p).sum != "" {
+			p.proveLive()
+		}
+	}
+	m.rewatch()
+	m.tally.restore(hello.Kept)
+	m.serveHTTP(f.HTTP)
 	children := map[slot][]*child{}
 	for _, c := range hello.Children {
 		var shared map[string]listener

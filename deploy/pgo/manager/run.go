@@ -13,7 +13,6 @@ import (
 	"pgo/deploy/pgo/control"
 	"pgo/deploy/pgo/home"
 	"pgo/deploy/pgo/keeper"
-	"pgo/deploy/pgo/proc"
 	"pgo/deploy/pgo/processfile"
 )
 
@@ -23,9 +22,6 @@ const (
 	ApplyKey   = "apply"   // kept: a process file to be applied at once
 	NullKey    = nullKey   // held: /dev/null
 )
-
-// calm is how long after its last work a manager gives back the memory that took.
-const calm = 3 * time.Second
 
 // Options are what a manager needs.
 type Options struct {
@@ -46,6 +42,12 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	m := newManager(o.Home, o.Sockets, o.Environ, o.Log, o.Link)
+	m.shrinker = newShrinker()
+	defer m.shrinker.stop()
+	m.about = m.countManager(control.Info{
+		Version: o.Version, Manager: os.Getpid(), Keeper: o.Link.Hello.PID, Home: string(o.Home), Socket: o.Socket,
+		Excuse: o.Link.Hello.Excuse,
+	})
 	resumed, err := m.resume()
 	if err != nil {
 		return err
@@ -53,15 +55,9 @@ func Run(ctx context.Context, o Options) error {
 	leaving, leave := context.WithCancel(ctx)
 	defer leave()
 	downed := make(chan struct{}, 1)
-	info := control.Info{
-		Version: o.Version, Manager: os.Getpid(), Keeper: o.Link.Hello.PID, Home: string(o.Home), Socket: o.Socket,
-		Excuse: o.Link.Hello.Excuse,
-	}
-	shrink := time.AfterFunc(calm, proc.Shrink)
-	defer shrink.Stop()
-	api := m.handler(info, func() { poke(downed) }, leave)
+	api := m.handler(func() { poke(downed) }, leave)
 	server := &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		shrink.Reset(calm)
+		m.shrinker.worked()
 		api.ServeHTTP(w, r)
 	})}
 	served := make(chan error, 1)
@@ -70,7 +66,10 @@ func Run(ctx context.Context, o Options) error {
 	go m.clean()
 	o.Link.Ready()
 	go m.begin(downed)
+	go m.watcher.Run(leaving)
+	go m.guard(leaving)
 	defer func() {
+		m.closeHTTP()
 		stopping, stop := context.WithTimeout(context.Background(), 5*time.Second)
 		defer stop()
 		if err := server.Shutdown(stopping); err != nil {

@@ -35,6 +35,7 @@ type Leftover struct {
 	PID   int              `json:"pid"`
 	Start uint64           `json:"start"` // with Boot and PID, this process and no later one
 	Boot  string           `json:"boot"`
+	Kind  string           `json:"kind"`
 	After []string         `json:"after"`
 	Stop  processfile.Stop `json:"stop"`
 }
@@ -42,7 +43,8 @@ type Leftover struct {
 func (r *running) add(k *child) {
 	r.change(func() {
 		r.entries[k.ID] = Leftover{
-			Name: k.slot.name, PID: k.PID, Start: k.Start, Boot: proc.Boot(), After: k.spec.After, Stop: k.spec.Stop,
+			Name: k.slot.name, PID: k.PID, Start: k.Start, Boot: proc.Boot(),
+			Kind: k.spec.Kind, After: k.spec.After, Stop: k.spec.Stop,
 		}
 	})
 }
@@ -88,11 +90,11 @@ func Leftovers(h home.Home) ([]Leftover, error) {
 
 // StopLeftovers stops them, dependents first, and tells each as it is done.
 func StopLeftovers(h home.Home, leftovers []Leftover, each func(Leftover)) {
-	byName, after := map[string][]Leftover{}, map[string][]string{}
+	byName, ranks := map[string][]Leftover{}, map[string]rank{}
 	for _, l := range leftovers {
-		byName[l.Name], after[l.Name] = append(byName[l.Name], l), l.After
+		byName[l.Name], ranks[l.Name] = append(byName[l.Name], l), rank{l.Kind, l.After}
 	}
-	inReverse(after, func(name string) {
+	inReverse(dependents(ranks), func(name string) {
 		var all sync.WaitGroup
 		for _, l := range byName[name] {
 			all.Go(func() {

@@ -18,13 +18,14 @@ type sample struct {
 	at      time.Time
 	cpu     time.Duration
 	percent float64
+	most    time.Duration // used so far: never less than was said before
 }
 
 // fresh is how long a figure of CPU use is repeated: over less time it would be noise.
 const fresh = 500 * time.Millisecond
 
-// fill sets CPU and memory of each process with all that runs in its session.
-func (m *meter) fill(processes []control.Process) {
+// fill sets CPU and memory of each process with all that runs in its session. It returns the CPU time of each, by pid.
+func (m *meter) fill(processes []control.Process) map[int]time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var pids []int
@@ -34,6 +35,7 @@ func (m *meter) fill(processes []control.Process) {
 		}
 	}
 	sessions, now, next := proc.Sessions(pids...), time.Now(), map[int]sample{}
+	used := map[int]time.Duration{}
 	for i := range processes {
 		p := &processes[i]
 		if p.PID == 0 {
@@ -41,7 +43,7 @@ func (m *meter) fill(processes []control.Process) {
 		}
 		var cpu time.Duration
 		for _, s := range sessions[p.PID] {
-			cpu += s.CPU
+			cpu += s.CPU + s.Reaped
 			p.Memory += s.Memory
 		}
 		before, known := m.last[p.PID]
@@ -50,11 +52,13 @@ func (m *meter) fill(processes []control.Process) {
 		}
 		s := before
 		if over := now.Sub(before.at); over >= fresh {
-			// A child that ended took its time with it: never below zero.
-			s = sample{at: now, cpu: cpu, percent: max(0, 100*float64(cpu-before.cpu)/float64(over))}
+			// A child that ended, and that nobody waited for, took its time with it: never below zero.
+			s = sample{at: now, cpu: cpu, most: before.most, percent: max(0, 100*float64(cpu-before.cpu)/float64(over))}
 		}
-		next[p.PID] = s
+		s.most = max(s.most, cpu)
+		next[p.PID], used[p.PID] = s, s.most
 		p.CPU = float64(int(s.percent*10)) / 10
 	}
 	m.last = next
+	return used
 }

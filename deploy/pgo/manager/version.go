@@ -27,8 +27,15 @@ func (i *instance) learnVersion(k *child) {
 	if k.spec.Kind == processfile.Infra || k.spec.Kind == processfile.OneShot {
 		return
 	}
+	if k.prog.version != "" {
+		k.version.Store(&k.prog.version) // it was asked before it ran
+		if k.is().Role == current {
+			i.showVersion(k)
+		}
+		return
+	}
 	env := surroundings(i.env, k.spec)
-	program, err := find(k.spec.Command, env)
+	program, err := k.program(env)
 	if err != nil {
 		return
 	}

@@ -19,6 +19,7 @@ type watch struct {
 	sick   <-chan error // why cur does not serve any more
 	life   context.Context
 	answer chan<- error // who asked for the reload under way
+	asked  time.Time    // and when
 	turn   <-chan struct{}
 	next   *child
 	nready <-chan error
@@ -69,7 +70,7 @@ func (w *watch) run(ctx context.Context) (how string, up time.Duration, v verdic
 			}
 			return w.kill(err)
 		case answer := <-w.reloads:
-			w.answer = answer
+			w.answer, w.asked = answer, time.Now()
 			w.prepare()
 		case <-w.turn:
 			w.prepare()
@@ -130,6 +131,7 @@ func (w *watch) tell(err error) {
 	if w.answer != nil {
 		w.answer <- err
 		w.answer = nil
+		w.tally.ended(w.name, err, time.Since(w.asked))
 	}
 	w.turn = nil
 }
@@ -166,7 +168,7 @@ func (w *watch) refuse(why string) {
 		lines = w.next.words.lines()
 	}
 	w.next, w.nready, w.stable = nil, nil, nil
-	w.revert(w.cur.spec)
+	w.revert(w.cur.spec, w.cur.prog)
 	note := func(r *record) { r.NotNew, r.LastWords = why, lines }
 	if w.ready == nil {
 		w.set(control.Ready, "reload failed: "+why, note)

@@ -16,6 +16,7 @@ type Stat struct {
 	Session int           // the process that leads its session; pgo starts each process as the leader of one
 	Zombie  bool          // it has ended and waits to be reaped
 	CPU     time.Duration // used, user and system
+	Reaped  time.Duration // used by children that have ended and were waited for
 	Start   uint64        // ticks after the boot. PID and Start together name a process for ever
 	Memory  int64         // resident, in bytes
 }
@@ -43,7 +44,7 @@ func parse(line []byte) (Stat, error) {
 	if len(f) < 22 {
 		return Stat{}, fmt.Errorf("read process state: unknown form %q", line)
 	}
-	numbers := map[int]uint64{3: 0, 11: 0, 12: 0, 19: 0, 21: 0}
+	numbers := map[int]uint64{3: 0, 11: 0, 12: 0, 13: 0, 14: 0, 19: 0, 21: 0}
 	for i := range numbers {
 		n, err := strconv.ParseUint(f[i], 10, 64)
 		if err != nil {
@@ -60,6 +61,7 @@ func parse(line []byte) (Stat, error) {
 		Session: int(numbers[3]),
 		Zombie:  f[0] == "Z" || f[0] == "X",
 		CPU:     time.Duration(numbers[11]+numbers[12]) * tick,
+		Reaped:  time.Duration(numbers[13]+numbers[14]) * tick,
 		Start:   numbers[19],
 		Memory:  int64(numbers[21]) * int64(os.Getpagesize()),
 	}, nil
@@ -92,6 +94,20 @@ func Sessions(leaders ...int) map[int][]Stat {
 		}
 	}
 	return found
+}
+
+// Files is how many files a process has open; -1 where that may not be known.
+func Files(pid int) int {
+	dir, err := os.Open(fmt.Sprintf("/proc/%d/fd", pid))
+	if err != nil {
+		return -1
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return -1
+	}
+	return len(names)
 }
 
 // Boot names this boot of the machine; Start counts from it.

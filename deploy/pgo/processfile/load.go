@@ -62,7 +62,7 @@ func readFile(path string) ([]byte, error) {
 // parse reads content. shown is the file's name in errors.
 func parse(shown, path string, content []byte, lookup func(string) (string, bool)) (File, error) {
 	r := reader{file: shown, vars: lookup}
-	f := File{Path: path, Root: Root(path)}
+	f := File{Path: path, Root: Root(path), HTTP: HTTP{Addr: defaultHTTP}}
 	top, err := r.document(content)
 	if err != nil {
 		return File{}, err
@@ -80,7 +80,7 @@ func parse(shown, path string, content []byte, lookup func(string) (string, bool
 	}
 	seen := map[string]bool{}
 	nodes := map[string]*yaml.Node{}
-	known := r.top(seen, func(name string, at place) error {
+	known := r.top(seen, &f.HTTP, func(name string, at place) error {
 		p, err := r.process(name, at, f.Root, env)
 		nodes[name] = at.node
 		f.Processes = append(f.Processes, p)
@@ -131,7 +131,7 @@ func (r reader) document(content []byte) (*yaml.Node, error) {
 }
 
 // top is the file's own mapping. seen gets the keys that are there.
-func (r reader) top(seen map[string]bool, process func(name string, at place) error) fields {
+func (r reader) top(seen map[string]bool, http *HTTP, process func(name string, at place) error) fields {
 	var none Process
 	processes := r.each(r.processFields(&none, "", nil).form("command"), process)
 	read := processes.read
@@ -146,6 +146,7 @@ func (r reader) top(seen map[string]bool, process func(name string, at place) er
 		}, map[string]any{"const": 1}},
 		"env_file": field{func(place) error { return nil }, map[string]any{"type": "string"}}.
 			says("KEY=value lines. Variables of this file, and in every process's environment."),
+		"http":      r.http(http),
 		"processes": processes,
 	}
 }

@@ -65,9 +65,38 @@ processes:
 	web.Ready.Notify, web.Restart.Final = true, []int{65, 78}
 	web.Env = map[string]string{"DB": "over", "EMPTY": "", "URL": "a=b c", "NUMBER": "7", "FILE": "home/x"}
 	web.Reload.Mode = Beside
-	want := File{Path: path, Root: root, Processes: []Process{db, web}}
+	want := File{Path: path, Root: root, HTTP: HTTP{Addr: "127.0.0.1:9900"}, Processes: []Process{db, web}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestHTTP(t *testing.T) {
+	tests := []struct {
+		name, line string
+		want       HTTP
+	}{
+		{"not said", "", HTTP{Addr: "127.0.0.1:9900"}},
+		{"an address", "http: 127.0.0.1:80", HTTP{Addr: "127.0.0.1:80"}},
+		{"a variable", `http: "${ADDR}"`, HTTP{Addr: "[::1]:1000"}},
+		{"off", `http: ""`, HTTP{}},
+		{"a variable that is not set", `http: "${NO:-}"`, HTTP{}},
+		{"a mapping", "http: {addr: 0.0.0.0:80, hosts: [runtime, a.b-c.example], pm2_names: true}", HTTP{Addr: "0.0.0.0:80", Hosts: []string{"runtime", "a.b-c.example"}, PM2: true}},
+		{"a mapping without an address", "http: {hosts: [runtime]}", HTTP{Addr: "127.0.0.1:9900", Hosts: []string{"runtime"}}},
+		{"a mapping that is off", `http: {addr: ""}`, HTTP{}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "pgo.yaml")
+			write(t, path, "version: 1\n"+test.line+"\nprocesses: {p: {command: x, listeners: {free: \"127.0.0.1:0\"}}}\n")
+			got, err := Load(path, lookup(map[string]string{"ADDR": "[::1]:1000"}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, got.HTTP); diff != "" {
+				t.Error(diff)
+			}
+		})
 	}
 }
 
@@ -75,8 +104,8 @@ func TestBadFiles(t *testing.T) {
 	// Each text follows "version: 1" and "processes:", except where it begins with a key of its own. The error is what
 	// a person sees after the file's name.
 	tests := []struct{ name, text, want string }{
-		{"unknown key", "p: {command: x,\n reddy: 1}", ":4: processes.p.reddy: unknown key; known keys are after, args, command, cwd, env, env_files, group, instances, kind, limits, listeners, live, logs, ready, reload, restart, stop, user, watchdog"},
-		{"unknown key on top", "!version: 1\nprocs: {}", ":2: procs: unknown key; known keys are env_file, processes, version"},
+		{"unknown key", "p: {command: x,\n reddy: 1}", ":4: processes.p.reddy: unknown key; known keys are after, args, ask, command, cwd, env, env_files, group, instances, kind, limits, listeners, live, logs, ready, reload, restart, stop, user, watch, watchdog"},
+		{"unknown key on top", "!version: 1\nprocs: {}", ":2: procs: unknown key; known keys are env_file, http, processes, version"},
 		{"unknown key with a block below", "p:\n  command: x\n  redy:\n    tcp: x", ":5: processes.p.redy: unknown key"},
 		{"unknown key in ready", "p: {command: x, ready: {tpc: x}}", ":3: processes.p.ready.tpc: unknown key; known keys are exec, http, notify, tcp, within"},
 		{"a name twice", "p: {command: x}\np: {command: x}", ":4: processes.p: is there twice"},
@@ -115,6 +144,14 @@ func TestBadFiles(t *testing.T) {
 		{"reload mode", "p: {command: x, reload: {mode: fast}}", `:3: processes.p.reload.mode: expected one of beside, restart, refused, found "fast"`},
 		{"live without a question", "p: {command: x, live: {every: 1s}}", ":3: processes.p.live: expected one of tcp, http and exec"},
 		{"exec without a command", "p: {command: x, ready: {exec: []}}", ":3: processes.p.ready.exec: is empty"},
+		{"watch of infra", "p: {command: ./x, kind: infra, watch: true}", ":3: processes.p.watch: only a service is watched"},
+		{"watch of a bare name", "p: {command: x, watch: true, reload: {mode: beside}}", ":3: processes.p.watch: expected a command that is the path of a file"},
+		{"watch without reload", "p: {command: ./x, watch: {keep: 3}}", ":3: processes.p.watch: what is watched is replaced by one beside it"},
+		{"watch is text", "p: {command: ./x, watch: yes please}", `:3: processes.p.watch: expected true or false, found "yes please"`},
+		{"watch keeps too little", "p: {command: ./x, watch: {keep: 1}}", ":3: processes.p.watch.keep: expected 2 to 1000, found 1"},
+		{"unknown key in watch", "p: {command: ./x, watch: {delay: 1s}}", ":3: processes.p.watch.delay: unknown key; known keys are keep, max_size, probation"},
+		{"ask of a service", "p: {command: x, ask: [once]}", ":3: processes.p.ask: only a gate is asked"},
+		{"ask nothing", "p: {command: x, kind: gate, ask: []}", ":3: processes.p.ask: is empty"},
 		{"size", "p: {command: x, logs: {max_size: 10}}", `:3: processes.p.logs.max_size: expected a size such as 512KB, 50MB or 1GB, at least 64KB, found "10"`},
 		{"age", "p: {command: x, logs: {keep_for: 9999d}}", `:3: processes.p.logs.keep_for: expected a time such as 12h or 14d, at most 3650d, found "9999d"`},
 		{"group without user", "p: {command: x, group: x}", ":3: processes.p.group: expected a user with it"},
@@ -142,6 +179,13 @@ func TestBadFiles(t *testing.T) {
 		{"a list", "!- x", ":1: expected a mapping, found a list"},
 		{"no YAML", "!version: 1\na: b: c", ":2: not YAML: mapping values are not allowed in this context"},
 		{"two documents", "p: {command: x}\n---\na: b", "expected one YAML document, found another"},
+		{"http without a port", "!version: 1\nhttp: 127.0.0.1\nprocesses: {p: {command: x}}", `:2: http: expected an IP address and port such as 127.0.0.1:8080, found "127.0.0.1"`},
+		{"http by name", "!version: 1\nhttp: localhost:9900\nprocesses: {p: {command: x}}", ":2: http: expected an IP address and port"},
+		{"http is nothing", "!version: 1\nhttp:\nprocesses: {p: {command: x}}", ":2: http: expected text, found nothing"},
+		{"http is a list", "!version: 1\nhttp: []\nprocesses: {p: {command: x}}", ":2: http: expected text, found a list"},
+		{"http with an unknown key", "!version: 1\nhttp: {port: 1}\nprocesses: {p: {command: x}}", ":2: http.port: unknown key; known keys are addr, hosts, pm2_names"},
+		{"http for a host with a port", "!version: 1\nhttp: {hosts: [\"runtime:9900\"]}\nprocesses: {p: {command: x}}", ":2: http.hosts[0]: expected a host's name in small letters, without a port, found \"runtime:9900\""},
+		{"http where a process listens", "!version: 1\nhttp: 127.0.0.1:80\nprocesses:\n  p: {command: x, listeners: {web: \"127.0.0.1:80\"}}", ":4: processes.p.listeners.web: 127.0.0.1:80 is pgo's own http already"},
 		{"env file away", "!version: 1\nenv_file: nothing\nprocesses: {p: {command: x}}", ":2: env_file: open "},
 		{"env file bad", "!version: 1\nenv_file: bad.env\nprocesses: {p: {command: x}}", "bad.env:2: expected KEY=value"},
 	}

@@ -63,6 +63,14 @@ func (r reader) fits(p Process, at place) error {
 		return fail("ready", "a one-shot is ready when it has ended with 0")
 	case p.Group != "" && p.User == "":
 		return fail("group", "expected a user with it")
+	case p.Watch.On && p.Kind != Service:
+		return fail("watch", "only a service is watched")
+	case p.Watch.On && !strings.Contains(p.Command, "/"):
+		return fail("watch", "expected a command that is the path of a file, not a name to be looked up in PATH")
+	case p.Watch.On && p.Reload.Mode != Beside:
+		return fail("watch", "what is watched is replaced by one beside it: give it listeners, or say reload: {mode: beside}")
+	case p.Ask != nil && p.Kind != Gate:
+		return fail("ask", "only a gate is asked")
 	case p.Restart.First > p.Restart.Longest:
 		return fail("restart", "first_wait is longer than longest_wait")
 	}
@@ -120,6 +128,8 @@ func (r reader) processFields(p *Process, root string, env map[string]string) fi
 			"mode":   r.oneOf(&p.Reload.Mode, Beside, Anew, Refused).says("Default beside for a service with listeners, else refused."),
 			"stable": r.duration(&p.Reload.Stable).says("The new process runs so long after it is ready before the old one goes: default 200ms."),
 		}).says("How it is replaced."),
+		"watch":  r.watch(&p.Watch).says("true, or how: a new program in the place of command is proven, copied into pgo's store, and the copy run."),
+		"ask":    r.filled(&p.Ask).says("Of a gate: the arguments with which its program looks at a new program, and ends with 0 where that may run, with 69 where it cannot tell now."),
 		"limits": r.limits(&p.Limits).says("Set before the program begins."),
 		"logs":   r.logs(&p.Logs).says("Its output."),
 	}
@@ -193,15 +203,7 @@ func (r reader) ways(count *int, tcp, http *string, exec *[]string) fields {
 		f.read = func(at place) error { *count++; return read(at) }
 		return f
 	}
-	command := r.strings(exec)
-	read := command.read
-	command.read = func(at place) error {
-		err := read(at)
-		if err == nil && len(*exec) == 0 {
-			err = r.fail(at, "is empty")
-		}
-		return err
-	}
+	command := r.filled(exec)
 	return fields{
 		"tcp":  counted(r.address(false, tcp)).says("This address accepts a connection."),
 		"http": counted(r.url(http)).says("This URL answers 2xx."),
@@ -250,6 +252,36 @@ func (r reader) exclusive(known fields, count *int, names string) field {
 	return f
 }
 
+// filled is a list that is not empty.
+func (r reader) filled(into *[]string) field {
+	f := r.strings(into)
+	read := f.read
+	f.read = func(at place) error {
+		err := read(at)
+		if err == nil && len(*into) == 0 {
+			err = r.fail(at, "is empty")
+		}
+		return err
+	}
+	return f
+}
+
+func (r reader) watch(into *Watch) field {
+	known := fields{
+		"probation": r.duration(&into.Probation).says("A new release proves itself so long: default 30s."),
+		"keep":      r.number(2, 1000, &into.Keep).says("Releases that are kept: default 5."),
+		"max_size":  r.size(&into.MaxSize).says("And how much of them: default 512MB."),
+	}
+	on := r.flag(&into.On)
+	return field{func(at place) error {
+		if describe(at.node) != "a mapping" {
+			return on.read(at)
+		}
+		into.On = true
+		return r.fields(at, known)
+	}, map[string]any{"oneOf": []any{on.form, known.form()}}}
+}
+
 func (r reader) restart(into *Restart) field {
 	return r.mapping(fields{
 		"policy":           r.oneOf(&into.Policy, Always, OnFailure, Never).says("Default always, also after exit code 0."),
@@ -269,6 +301,7 @@ func (r reader) limits(into *Limits) field {
 		"core":              r.optional(0, 1<<40, &into.Core).says("Bytes of a core file."),
 		"nice":              r.optional(-20, 19, &into.Nice).says("19 is the least of the processor."),
 		"oom_score_adj":     r.optional(-1000, 1000, &into.OOMScoreAdj).says("1000 is killed first when memory runs out."),
+		"memory":            r.size(&into.Memory).says("Of its main process: above it the process is made new, by a reload where it can be."),
 		"no_new_privileges": r.flag(&into.NoNewPrivileges).says("Nothing it starts gains rights by setuid."),
 	})
 }

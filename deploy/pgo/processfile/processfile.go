@@ -33,6 +33,7 @@ const (
 type File struct {
 	Path      string    `json:"path"` // absolute
 	Root      string    `json:"root"` // absolute; commands are relative to it and run in it
+	HTTP      HTTP      `json:"http,omitzero"`
 	Processes []Process `json:"processes"`
 }
 
@@ -54,6 +55,8 @@ type Process struct {
 	Restart   Restart           `json:"restart"`
 	Stop      Stop              `json:"stop"`
 	Reload    Reload            `json:"reload"`
+	Watch     Watch             `json:"watch"`
+	Ask       []string          `json:"ask,omitempty"` // of a gate: its program, run with these, looks at a new program of who comes after it
 	Limits    Limits            `json:"limits"`
 	Logs      Logs              `json:"logs"`
 	Env       map[string]string `json:"env,omitempty"` // the env files' values and, over them, its own
@@ -109,14 +112,23 @@ type Reload struct {
 	Stable time.Duration `json:"stable"` // a new process runs so long after it is ready before the old one goes; default 200 ms
 }
 
+// Watch says that what is put in the place of Command is deployed: proven, copied, and the copy run.
+type Watch struct {
+	On        bool          `json:"on,omitempty"`
+	Probation time.Duration `json:"probation,omitempty"` // a new release proves itself so long; default 30 s
+	Keep      int           `json:"keep,omitempty"`      // releases; default 5
+	MaxSize   int64         `json:"max_size,omitempty"`  // and bytes of them; default 512 MB
+}
+
 // Limits are set before the program begins; nil leaves what pgo has.
 type Limits struct {
-	Files           *int `json:"files,omitempty"`     // open files
-	Processes       *int `json:"processes,omitempty"` // of its user
-	Core            *int `json:"core,omitempty"`      // bytes of a core file
-	Nice            *int `json:"nice,omitempty"`
-	OOMScoreAdj     *int `json:"oom_score_adj,omitempty"`
-	NoNewPrivileges bool `json:"no_new_privileges,omitempty"`
+	Files           *int  `json:"files,omitempty"`     // open files
+	Processes       *int  `json:"processes,omitempty"` // of its user
+	Core            *int  `json:"core,omitempty"`      // bytes of a core file
+	Nice            *int  `json:"nice,omitempty"`
+	OOMScoreAdj     *int  `json:"oom_score_adj,omitempty"`
+	Memory          int64 `json:"memory,omitempty"` // resident bytes of its main process, above which it is made new; 0: any
+	NoNewPrivileges bool  `json:"no_new_privileges,omitempty"`
 }
 
 // Logs says where output goes and how long it is kept.
@@ -160,6 +172,7 @@ func defaults(name string) Process {
 		},
 		Stop:   Stop{Signal: "SIGTERM", Timeout: 15 * time.Second},
 		Reload: Reload{Stable: 200 * time.Millisecond},
+		Watch:  Watch{Probation: 30 * time.Second, Keep: 5, MaxSize: 512 << 20},
 		Logs:   Logs{MaxSize: 50 << 20, Keep: 5, KeepFor: 14 * 24 * time.Hour, Compress: true},
 	}
 }

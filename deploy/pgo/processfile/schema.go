@@ -7,7 +7,7 @@ import (
 
 // Schema is the JSON Schema of a process file, for editors. It comes from the same tables that read one.
 func Schema() ([]byte, error) {
-	form := reader{}.top(map[string]bool{}, nil).form("version", "processes")
+	form := reader{}.top(map[string]bool{}, &HTTP{}, nil).form("version", "processes")
 	form["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 	form["title"] = "pgo process file"
 	content, err := json.MarshalIndent(form, "", "  ")

@@ -30,6 +30,9 @@ func (r reader) together(f File, nodes map[string]*yaml.Node) error {
 			addrs[l.Addr] = p.Name
 		}
 	}
+	if err := r.alone(f, nodes); err != nil {
+		return err
+	}
 	if circle := cycle(f.Processes); circle != nil {
 		at := place{node: value(nodes[circle[0]], "after"), key: "processes." + circle[0] + ".after"}
 		return r.fail(at, "waits in a circle: %s", strings.Join(circle, " → "))

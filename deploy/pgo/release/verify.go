@@ -178,6 +178,17 @@ func openFile(path string) (*os.File, fs.FileInfo, error) {
 	return f, info, nil
 }
 
+// Sum returns the SHA-256 of a regular file, in small hex digits.
+func Sum(ctx context.Context, path string) (string, error) {
+	f, _, err := openFile(path)
+	if err != nil {
+		return "", at(path, err)
+	}
+	defer f.Close()
+	sum, err := sumOf(ctx, f)
+	return sum, at(path, err)
+}
+
 // sumOf returns the SHA-256 of what r still has.
 func sumOf(ctx context.Context, r io.Reader) (string, error) {
 	h := sha256.New()

@@ -19,6 +19,7 @@ func portSpecs() []portSpec {
 	specs := []portSpec{
 		{"GATEWAY_HTTP", 8080, true, "the gateway"},
 		{"BOOTCHECK_HTTP", 8090, true, "bootcheck"},
+		{"PGO_HTTP", 9900, true, "pgo's own HTTP"},
 		{"RABBITMQ_API", 15672, true, "RabbitMQ's management"},
 		{"MYSQL_ADDR", 13306, false, "MySQL"},
 		{"REDIS_ADDR", 16379, false, "Redis"},

@@ -1,0 +1,3 @@
+module pgo/deploy/bench
+
+go 1.26.0

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// pm2Version is the PM2 that pgo is compared with.
+const pm2Version = "7.0.4"
+
+// pm2 is a PM2 with a home of its own.
+type pm2 struct {
+	node, script string
+	modules      string
+	dir, home    string
+	self         string
+	env          []string
+}
+
+// newPM2 installs PM2 from npm into the folder.
+func newPM2(ctx context.Context, dir, self string) (*pm2, error) {
+	node, err := exec.LookPath("node")
+	if err != nil {
+		return nil, fmt.Errorf("PM2 needs Node: %w", err)
+	}
+	p := &pm2{node: node, dir: dir, self: self, home: filepath.Join(dir, "home"), modules: filepath.Join(dir, "node_modules")}
+	if err := os.MkdirAll(p.home, 0o700); err != nil {
+		return nil, err
+	}
+	install := exec.CommandContext(ctx, "npm", "install", "--no-audit", "--no-fund", "--prefix", dir, "pm2@"+pm2Version)
+	if err := quiet(install); err != nil {
+		return nil, fmt.Errorf("install PM2: %w", err)
+	}
+	p.script = filepath.Join(p.modules, "pm2", "bin", "pm2")
+	p.env = environment("PM2_HOME="+p.home, "PM2_DISCRETE_MODE=true", "NO_COLOR=1")
+	return p, nil
+}
+
+func (p *pm2) command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, p.node, append([]string{p.script}, args...)...)
+	cmd.Dir, cmd.Env = p.dir, p.env
+	return cmd
+}
+
+// ecosystem lists the apps as PM2's users are told to for programs that are not Node's.
+func (p *pm2) ecosystem(apps []app) ([]byte, error) {
+	var list []map[string]any
+	for _, a := range apps {
+		program := a.program
+		if program == "" {
+			program = p.self
+		}
+		entry := map[string]any{
+			"name": a.name, "script": program, "args": a.args(), "interpreter": "none", "exec_mode": "fork",
+			"wait_ready": true, "listen_timeout": 30_000, "kill_timeout": 8000, "treekill": false, "merge_logs": true,
+			"out_file": p.log(a.name), "error_file": p.log(a.name),
+		}
+		if a.watch {
+			entry["watch"] = []string{program}
+			entry["watch_options"] = map[string]any{"usePolling": true, "interval": 1000, "binaryInterval": 1000}
+			entry["watch_delay"] = 1000
+		}
+		list = append(list, entry)
+	}
+	return json.Marshal(map[string]any{"apps": list})
+}
+
+func (p *pm2) log(name string) string { return filepath.Join(p.home, "logs", name+".log") }
+
+func (p *pm2) up(ctx context.Context, apps ...app) error {
+	content, err := p.ecosystem(apps)
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(p.dir, "ecosystem.config.json")
+	if err := os.WriteFile(file, content, 0o600); err != nil {
+		return err
+	}
+	if err := quiet(p.command(ctx, "start", file)); err != nil {
+		return err
+	}
+	for _, a := range apps {
+		if !p.knows(ctx, a.name) {
+			return fmt.Errorf("PM2 did not get %s to run", a.name)
+		}
+	}
+	return nil
+}
+
+func (p *pm2) down() error {
+	err := quiet(p.command(context.Background(), "kill"))
+	if _, left := sweep("PM2_HOME=" + p.home); err == nil {
+		err = left
+	}
+	if removing := os.RemoveAll(p.home); err == nil {
+		err = removing
+	}
+	if making := os.MkdirAll(p.home, 0o700); err == nil {
+		err = making
+	}
+	return err
+}
+
+func (p *pm2) pids() ([]int, error) {
+	text, err := os.ReadFile(filepath.Join(p.home, "pm2.pid"))
+	if err != nil {
+		return nil, err
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	return []int{pid}, err
+}
+
+func (p *pm2) logs(name string) ([]string, error) { return []string{p.log(name)}, nil }
+
+// knows asks PM2 only where its daemon runs: any command would start one.
+func (p *pm2) knows(ctx context.Context, name string) bool {
+	out, err := p.command(ctx, "jlist").Output()
+	if i := slices.Index(out, '['); err == nil && i >= 0 {
+		var rows []struct {
+			Name string `json:"name"`
+			Env  struct {
+				Status string `json:"status"`
+			} `json:"pm2_env"`
+		}
+		if json.Unmarshal(out[i:], &rows) != nil {
+			return false
+		}
+		for _, r := range rows {
+			if r.Name == name {
+				return r.Env.Status == "online"
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,139 @@
+package logfile
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"time"
+)
+
+// Range is a span of time; a zero end is open.
+type Range struct{ Since, Until time.Time }
+
+func (r Range) has(at time.Time) bool {
+	return !at.Before(r.Since) && (r.Until.IsZero() || !at.After(r.Until))
+}
+
+// late is how much later than it says a line may have come to its file.
+const late = time.Minute
+
+// Each calls line for every line of the log that was written in the range, rotated files included, oldest first. A line
+// with no time of its own has that of the line before, and where there is none that of its file's end. It returns how
+// far it has read in the current file.
+func Each(path string, r Range, line func(at time.Time, text []byte) error) (int64, error) {
+	// Opened before anything else: if it is rotated meanwhile it is found twice, and read once.
+	current, err := os.Open(path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return 0, fmt.Errorf("read the log: %w", err)
+	}
+	var here os.FileInfo
+	if current != nil {
+		defer current.Close()
+		if here, err = current.Stat(); err != nil {
+			return 0, fmt.Errorf("read the log: %w", err)
+		}
+	}
+	var from, said time.Time
+	timed := func(end time.Time) func([]byte) error {
+		return func(text []byte) error {
+			at, ok := When(text)
+			switch {
+			case ok:
+				said = at
+			case !said.IsZero():
+				at = said
+			default:
+				at = end
+			}
+			if !r.has(at) {
+				return nil
+			}
+			return line(at, text)
+		}
+	}
+	for _, old := range Rotated(path) {
+		if info, err := os.Stat(old.Path); err == nil && here != nil && os.SameFile(info, here) {
+			break
+		}
+		begun := from
+		from = old.At
+		if old.At.Before(r.Since) || !r.Until.IsZero() && begun.After(r.Until.Add(late)) {
+			continue
+		}
+		if err := old.Lines(timed(old.At)); err != nil {
+			return 0, fmt.Errorf("read the log: %s: %w", old.Path, err)
+		}
+	}
+	if current == nil {
+		return 0, nil
+	}
+	if err := eachLine(io.NewSectionReader(current, 0, here.Size()), timed(here.ModTime())); err != nil {
+		return 0, fmt.Errorf("read the log: %w", err)
+	}
+	return here.Size(), nil
+}
+
+// Tail returns the last n lines of the log, also out of rotated files, and how far it has read in the current file.
+func Tail(path string, n int) (lines []byte, read int64, err error) {
+	for {
+		before, _ := os.Stat(path) // one that is not there yet is nil, before and after
+		rotated := Rotated(path)
+		if lines, read, err = Last(path, n, 0); err != nil {
+			return nil, 0, err
+		}
+		missing := n - count(lines)
+		for _, old := range slices.Backward(rotated) {
+			if missing <= 0 {
+				break
+			}
+			last := NewLines(missing)
+			if err := old.Lines(last.Add); err != nil {
+				return nil, 0, fmt.Errorf("read the log: %s: %w", old.Path, err)
+			}
+			earlier := bytes.Join(last.All(), nil)
+			missing -= count(earlier)
+			lines = append(earlier, lines...)
+		}
+		after, _ := os.Stat(path)
+		if before == nil && after == nil || before != nil && after != nil && os.SameFile(before, after) {
+			return lines, read, nil
+		}
+	}
+}
+
+// count is how many lines text has, a last one without an end included.
+func count(text []byte) int {
+	n := bytes.Count(text, []byte("\n"))
+	if len(text) > 0 && text[len(text)-1] != '\n' {
+		n++
+	}
+	return n
+}
+
+// Lines are the last of those that are added.
+type Lines struct {
+	most, next int
+	lines      [][]byte
+}
+
+// NewLines keeps as many as most.
+func NewLines(most int) *Lines { return &Lines{most: most} }
+
+// Add takes a copy of a line.
+func (l *Lines) Add(line []byte) error {
+	switch {
+	case l.most <= 0:
+	case len(l.lines) < l.most:
+		l.lines = append(l.lines, bytes.Clone(line))
+	default:
+		l.lines[l.next] = append(l.lines[l.next][:0], line...)
+		l.next = (l.next + 1) % l.most
+	}
+	return nil
+}
+
+// All returns them, oldest first.
+func (l *Lines) All() [][]byte { return append(slices.Clone(l.lines[l.next:]), l.lines[:l.next]...) }

@@ -1,0 +1,122 @@
+package manager
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"time"
+
+	"pgo/deploy/pgo/control"
+	"pgo/deploy/pgo/proc"
+	"pgo/deploy/pgo/processfile"
+)
+
+// How the limits of processes are watched over. One look reads one small file of /proc for each process.
+const (
+	guardEvery  = time.Second
+	warnMemory  = 90 // percent of its limit
+	warnCPU     = 85 // percent of all processors
+	calmBelow   = 10 // percent below, a warning is over
+	cpuOver     = 10 // looks that the CPU's use is the mean of
+	memoryPause = 30 * time.Second
+)
+
+// usage is what is known of the process in a slot.
+type usage struct {
+	pid              int
+	cpu              []time.Duration // used until each of the last looks
+	hot, large, over bool            // it was said
+	answered         time.Time       // when its memory was answered last
+}
+
+// guard sees that processes stay within their limits, and warns before, until ctx ends.
+func (m *Manager) guard(ctx context.Context) {
+	every := time.NewTicker(guardEvery)
+	defer every.Stop()
+	seen := map[slot]*usage{}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-every.C:
+		}
+		m.mu.Lock()
+		var all []*process
+		for _, p := range m.processes {
+			all = append(all, p)
+		}
+		m.mu.Unlock()
+		known := seen
+		seen = map[slot]*usage{}
+		for _, p := range all {
+			for _, i := range p.all() {
+				k := i.runs()
+				if k == nil {
+					continue
+				}
+				s, err := proc.Read(k.PID)
+				if err != nil || s.Start != k.Start {
+					continue
+				}
+				u := known[i.slot]
+				if u == nil {
+					u = &usage{}
+				}
+				if u.pid != k.PID {
+					u = &usage{pid: k.PID, answered: u.answered}
+				}
+				seen[i.slot] = u
+				u.judge(i, s, k)
+			}
+		}
+	}
+}
+
+// judge compares what the main process of an instance uses with what it may.
+func (u *usage) judge(i *instance, s proc.Stat, k *child) {
+	warn := func(said *bool, now bool, text string) {
+		if now && !*said {
+			i.board.tell(i.slot, k.PID, i.board.get(i.slot).Status, i.board.get(i.slot).Status, text)
+		}
+		*said = now
+	}
+	if u.cpu = append(u.cpu, s.CPU); len(u.cpu) > cpuOver {
+		used := u.cpu[len(u.cpu)-1] - u.cpu[0]
+		percent := int(100 * used / (cpuOver * guardEvery * time.Duration(runtime.NumCPU())))
+		u.cpu = u.cpu[1:]
+		warn(&u.hot, percent >= warnCPU || u.hot && percent >= warnCPU-calmBelow,
+			fmt.Sprintf("warning: it uses %d %% of all processors", percent))
+	}
+	limit := i.current().Limits.Memory
+	if limit == 0 {
+		return
+	}
+	percent := int(100 * s.Memory / limit)
+	warn(&u.large, percent >= warnMemory || u.large && percent >= warnMemory-calmBelow,
+		fmt.Sprintf("warning: it uses %.1f MB, %d %% of its memory limit", float64(s.Memory)/1e6, percent))
+	if s.Memory <= limit {
+		return
+	}
+	text := fmt.Sprintf("it uses %.1f MB, its memory limit is %.1f MB", float64(s.Memory)/1e6, float64(limit)/1e6)
+	if time.Since(u.answered) < memoryPause {
+		warn(&u.over, true, text+"; it was made new for that less than "+memoryPause.String()+" ago")
+		return
+	}
+	u.answered = time.Now()
+	warn(&u.over, true, text+": it is made new")
+	go i.renew()
+}
+
+// renew replaces the process in a slot, beside it where that may be.
+func (i *instance) renew() {
+	if i.current().Reload.Mode == processfile.Beside {
+		if err := i.replace(); err != nil {
+			i.log.Warn("made new for its memory", "process", i.name, "error", err)
+		}
+		return
+	}
+	if i.board.get(i.slot).Status == control.Ready {
+		i.stop()
+		i.start()
+	}
+}

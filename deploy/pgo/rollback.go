@@ -1,0 +1,38 @@
+package main
+
+import (
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"pgo/deploy/pgo/control"
+)
+
+func (a *app) rollback() *cobra.Command {
+	var timeout time.Duration
+	c := &cobra.Command{
+		Use:   "rollback [NAME [RELEASE]]",
+		Short: "run the good release from before again, with no dropped request",
+		Long: "Replaces a watched process by the last release that had proven itself before the one that runs, or by the one named:\n" +
+			"by its version, its SHA-256 or the beginning of that. Without a name it is the process that was deployed last.\n" +
+			"What is left is not taken again. The gates are asked first: a release that a migration has made too old is refused.",
+		Args: func(c *cobra.Command, args []string) error {
+			if err := cobra.MaximumNArgs(2)(c, args); err != nil {
+				return usageError{err}
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			args = append(args, "", "")
+			ask := control.Rollback{Name: args[0], Release: args[1]}
+			return a.actWith(c.Context(), "rollback", ask, func(f *follower) error {
+				if ask.Name == "" {
+					return nil // it is through when it answers
+				}
+				return f.untilReady(c.Context(), named, []string{ask.Name}, timeout)
+			})
+		},
+	}
+	c.Flags().DurationVar(&timeout, "timeout", 15*time.Minute, "give up waiting after this long; what was begun goes on")
+	return c
+}

@@ -1,0 +1,173 @@
+package web
+
+import (
+	"io"
+	"strconv"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+
+	"pgo/deploy/pgo/control"
+)
+
+const textFormat = "text/plain; version=0.0.4; charset=utf-8"
+
+// states are those that a row of the list can be in.
+var states = []control.State{
+	control.Waiting, control.Starting, control.Ready, control.Reloading, control.Stopping, control.Stopped, control.BackingOff, control.Failed,
+}
+
+// set is the metrics of one scrape. They are made anew each time out of what is known: a registry would only hold
+// copies of it.
+type set []*dto.MetricFamily
+
+// family is all metrics of a name. Every add takes the values of its labels, in order.
+type family struct {
+	*dto.MetricFamily
+	labels []string
+}
+
+func (s *set) family(kind dto.MetricType, name, help string, labels ...string) family {
+	f := family{&dto.MetricFamily{Name: &name, Help: &help, Type: &kind}, labels}
+	*s = append(*s, f.MetricFamily)
+	return f
+}
+
+func (s *set) gauge(name, help string, labels ...string) family {
+	return s.family(dto.MetricType_GAUGE, name, help, labels...)
+}
+
+func (s *set) counter(name, help string, labels ...string) family {
+	return s.family(dto.MetricType_COUNTER, name, help, labels...)
+}
+
+func (f family) metric(labels []string) *dto.Metric {
+	m := &dto.Metric{}
+	for i, value := range labels {
+		m.Label = append(m.Label, &dto.LabelPair{Name: &f.labels[i], Value: &value})
+	}
+	f.Metric = append(f.Metric, m)
+	return m
+}
+
+func (f family) add(value float64, labels ...string) {
+	m := f.metric(labels)
+	if f.GetType() == dto.MetricType_COUNTER {
+		m.Counter = &dto.Counter{Value: &value}
+		return
+	}
+	m.Gauge = &dto.Gauge{Value: &value}
+}
+
+func (f family) flag(value bool, labels ...string) {
+	if value {
+		f.add(1, labels...)
+		return
+	}
+	f.add(0, labels...)
+}
+
+// write writes those that have a metric in Prometheus's text format.
+func (s *set) write(w io.Writer) error {
+	for _, f := range *s {
+		if len(f.Metric) == 0 {
+			continue
+		}
+		if _, err := expfmt.MetricFamilyToText(w, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func metrics(f Facts) set {
+	var s set
+	s.processes(f.Processes)
+	s.names(f.Names)
+	s.pgo(f)
+	return s
+}
+
+func (s *set) processes(all []Process) {
+	of := []string{"name", "instance"}
+	info := s.gauge("pgo_process_info", "What runs: always 1.", "name", "instance", "kind", "version")
+	state := s.gauge("pgo_process_state", "1 for the state that the process is in.", "name", "instance", "state")
+	up := s.gauge("pgo_process_up", "Whether the process runs.", of...)
+	ready := s.gauge("pgo_process_ready", "Whether the process serves; a one-shot, whether it has ended well.", of...)
+	draining := s.gauge("pgo_process_draining", "Processes that were replaced and finish what they hold.", of...)
+	started := s.gauge("pgo_process_start_time_seconds", "When the running process was started, since the epoch.", of...)
+	restarts := s.counter("pgo_process_restarts_total", "Starts after the process ended by itself.", of...)
+	failures := s.gauge("pgo_process_failed_starts", "Starts in a row, none of which became ready.", of...)
+	cpu := s.counter("pgo_process_cpu_seconds_total", "CPU time of the running process and what it has started.", of...)
+	memory := s.gauge("pgo_process_resident_memory_bytes", "Memory of the running process and what it has started.", of...)
+	limit := s.gauge("pgo_process_memory_limit_bytes", "Memory of the main process above which it is made new.", of...)
+	files := s.gauge("pgo_process_open_fds", "Files that the running process has open.", of...)
+	for _, p := range all {
+		name, number := p.Name, strconv.Itoa(p.Instance)
+		info.add(1, name, number, p.Kind, p.Version)
+		for _, one := range states {
+			state.flag(p.Status == one, name, number, string(one))
+		}
+		up.flag(p.PID != 0, name, number)
+		ready.flag(p.Ready, name, number)
+		draining.add(float64(len(p.Draining)), name, number)
+		restarts.add(float64(p.Restarts), name, number)
+		failures.add(float64(p.Failures), name, number)
+		if p.Limit > 0 {
+			limit.add(float64(p.Limit), name, number)
+		}
+		if p.PID == 0 {
+			continue
+		}
+		started.add(float64(p.Started.UnixMilli())/1000, name, number)
+		cpu.add(p.CPU.Seconds(), name, number)
+		memory.add(float64(p.Memory), name, number)
+		if p.Files >= 0 {
+			files.add(float64(p.Files), name, number)
+		}
+	}
+}
+
+func (s *set) names(all []Name) {
+	reloads := s.counter("pgo_reload_total", "Replacements of running processes that have ended, by how.", "name", "result")
+	took := s.family(dto.MetricType_HISTOGRAM, "pgo_reload_duration_seconds", "From asking for a new process until it has taken over.", "name")
+	lines := s.counter("pgo_process_log_dropped_lines_total", "Lines that could not be written to the log.", "name")
+	bytes := s.counter("pgo_process_log_dropped_bytes_total", "Bytes that could not be written to the log.", "name")
+	for _, n := range all {
+		lines.add(float64(n.Dropped.Lines), n.Name)
+		bytes.add(float64(n.Dropped.Bytes), n.Name)
+		if n.Reloads == nil {
+			continue
+		}
+		for _, result := range results {
+			reloads.add(float64(n.Reloads.Results[result]), n.Name, result)
+		}
+		took.metric([]string{n.Name}).Histogram = histogram(*n.Reloads)
+	}
+}
+
+func histogram(r Reloads) *dto.Histogram {
+	h := &dto.Histogram{SampleSum: &r.Seconds}
+	var count uint64
+	for i, n := range r.Took {
+		count += uint64(n)
+		if i < len(Buckets) {
+			h.Bucket = append(h.Bucket, &dto.Bucket{UpperBound: &Buckets[i], CumulativeCount: new(count)})
+		}
+	}
+	h.SampleCount = &count
+	return h
+}
+
+func (s *set) pgo(f Facts) {
+	s.gauge("pgo_manager_info", "The pgo that runs: always 1.", "version").add(1, f.Info.Version)
+	s.gauge("pgo_manager_start_time_seconds", "When the manager was started, since the epoch.").add(float64(f.Started.UnixMilli()) / 1000)
+	s.counter("pgo_manager_restarts_total", "Managers that were started after the first one.").add(float64(f.Managers - 1))
+	s.counter("pgo_manager_events_total", "Changes of processes.").add(float64(f.Events))
+	cpu := s.counter("pgo_manager_cpu_seconds_total", "CPU time of pgo itself.", "half")
+	memory := s.gauge("pgo_manager_resident_memory_bytes", "Memory of pgo itself.", "half")
+	for _, h := range f.Halves {
+		cpu.add(h.CPU.Seconds(), h.Name)
+		memory.add(float64(h.Memory), h.Name)
+	}
+}

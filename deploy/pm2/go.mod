@@ -1,0 +1,3 @@
+module pgo/deploy/pm2
+
+go 1.26.0
