@@ -86,7 +86,7 @@ lint: ## checks format, vet and golangci-lint
 
 .PHONY: check
 check: lint ## checks that modules build alone and together and that generated files are current
-	@for m in $(MODULES); do echo "build $$m"; (cd $$m && go build ./... && GOWORK=off go build ./... && GOWORK=off go mod tidy -diff) || exit 1; done
+	@for m in $(MODULES); do echo "build $$m"; (cd $$m && go build -o /dev/null ./... && GOWORK=off go build -o /dev/null ./... && GOWORK=off go mod tidy -diff) || exit 1; done
 	@before=$$(mktemp -d) && trap 'rm -rf "$$before"' EXIT && \
 		for s in $(SERVICES); do cp services/$$s/openapi/swagger.json $$before/$$s || exit 1; done && \
 		$(MAKE) --no-print-directory openapi && \
