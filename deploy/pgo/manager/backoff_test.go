@@ -16,12 +16,13 @@ func TestBackoff(t *testing.T) {
 			t.Errorf("%s: %s, want about %s", what, got, want)
 		}
 	}
+	around("the first", b.after(time.Second, r), 0)
 	for want := r.First; want < r.Longest; want *= 2 {
 		around("doubling", b.after(time.Second, r), want)
 	}
 	for range 3 {
 		around("at the cap", b.after(time.Second, r), r.Longest)
 	}
-	around("after it was up for long", b.after(r.Proven, r), r.First)
-	around("and again", b.after(time.Second, r), 2*r.First)
+	around("after it was up for long", b.after(r.Proven, r), 0)
+	around("and again", b.after(time.Second, r), r.First)
 }

@@ -286,7 +286,7 @@ func (r reader) restart(into *Restart) field {
 	return r.mapping(fields{
 		"policy":           r.oneOf(&into.Policy, Always, OnFailure, Never).says("Default always, also after exit code 0."),
 		"final_exit_codes": r.numbers(0, 255, &into.Final).says("After these it has failed for good."),
-		"first_wait":       r.duration(&into.First).says("Before the first start again; then doubling: default 100ms."),
+		"first_wait":       r.duration(&into.First).says("Before the second start again, then doubling: default 100ms. The first is at once."),
 		"longest_wait":     r.duration(&into.Longest).says("Default 15s."),
 		"proven":           r.duration(&into.Proven).says("Up this long, the waits begin anew: default 30s."),
 		"limit":            r.number(1, 1000, &into.Limit).says("Starts again within the window, after which it has failed: default none."),

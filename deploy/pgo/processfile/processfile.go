@@ -93,7 +93,7 @@ type Live struct {
 type Restart struct {
 	Policy  string        `json:"policy"`          // default Always
 	Final   []int         `json:"final,omitempty"` // exit codes after which it is not started again
-	First   time.Duration `json:"first"`           // wait before the first start again, default 100 ms; then doubling
+	First   time.Duration `json:"first"`           // wait before the second start again, default 100 ms, then doubling; the first is at once
 	Longest time.Duration `json:"longest"`         // default 15 s
 	Proven  time.Duration `json:"proven"`          // up this long, the waits begin anew; default 30 s
 	Limit   int           `json:"limit,omitempty"` // starts again within Window, after which it has failed; 0: none
