@@ -32,7 +32,7 @@ func measureKilled(ctx context.Context, b *bench, m manager) (cells map[string]c
 		return nil, err
 	}
 	said := filepath.Join(b.dir, "said")
-	defer os.Remove(said)
+	defer func() { _ = os.Remove(said) }()
 	defer func() { err = errors.Join(err, m.down()) }()
 	if err := m.up(ctx, app{name: "app", addr: addr, lines: slowerLines, said: said}); err != nil {
 		return nil, err

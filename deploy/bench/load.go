@@ -46,13 +46,13 @@ type load struct {
 
 type stream struct {
 	kind
-	url                           string
-	client                        *http.Client
-	sent, failed, skipped, waited atomic.Int64
-	waiting                       atomic.Int64
-	mu                            sync.Mutex
-	errors                        map[string]int
-	took                          []time.Duration
+	url                   string
+	client                *http.Client
+	sent, failed, skipped atomic.Int64
+	waiting               atomic.Int64
+	mu                    sync.Mutex
+	errors                map[string]int
+	took                  []time.Duration
 }
 
 // startLoad sends rate requests a second in all. Without a gateway the kind that goes through it is left out.

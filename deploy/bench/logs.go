@@ -34,7 +34,7 @@ func measureLogs(ctx context.Context, b *bench, m manager) (cells map[string]cel
 		return nil, err
 	}
 	said := filepath.Join(b.dir, "said")
-	defer os.Remove(said)
+	defer func() { _ = os.Remove(said) }()
 	defer func() { err = errors.Join(err, m.down()) }()
 	if err := m.up(ctx, app{name: "app", addr: addr, lines: logLines, said: said, maxLog: "1MB"}); err != nil {
 		return nil, err
