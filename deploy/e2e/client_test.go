@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 )
 
 // answer is a response that was read whole.
@@ -42,8 +41,7 @@ func (s *stack) call(method, path, token string, body any) (answer, error) {
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
-	client := http.Client{Timeout: 30 * time.Second}
-	res, err := client.Do(req)
+	res, err := s.client.Do(req)
 	if err != nil {
 		return answer{}, err
 	}

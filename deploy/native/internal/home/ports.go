@@ -18,6 +18,7 @@ type portSpec struct {
 func portSpecs() []portSpec {
 	return []portSpec{
 		{"GATEWAY_HTTP", 8080, true, "the gateway"},
+		{"GATEWAY_HTTPS", 8443, true, "the gateway's HTTPS"},
 		{"USER_HTTP", 8081, true, "user"},
 		{"BOOTCHECK_HTTP", 8090, true, "bootcheck"},
 		{"RABBITMQ_API", 15672, true, "RabbitMQ's management"},

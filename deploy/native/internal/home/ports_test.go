@@ -9,7 +9,7 @@ import (
 )
 
 func TestChoosePorts(t *testing.T) {
-	defaults := Ports{"GATEWAY_HTTP": 8080, "USER_HTTP": 8081, "BOOTCHECK_HTTP": 8090, "RABBITMQ_API": 15672, "MYSQL_ADDR": 13306,
+	defaults := Ports{"GATEWAY_HTTP": 8080, "GATEWAY_HTTPS": 8443, "USER_HTTP": 8081, "BOOTCHECK_HTTP": 8090, "RABBITMQ_API": 15672, "MYSQL_ADDR": 13306,
 		"REDIS_ADDR": 16379, "RABBITMQ_ADDR": 15673, "RABBITMQ_DIST_PORT": 15674, "EPMD_PORT": 14369}
 	with := func(change Ports) Ports {
 		p := maps.Clone(defaults)

@@ -1,0 +1,32 @@
+// Package compose brings the stack up as containers: it prepares what docker-compose.yml needs in the state folder and
+// drives the docker program, as a person would.
+package compose
+
+// service is one service of the suite as the gateway reaches it.
+type service struct {
+	name string
+	port int
+}
+
+// services are those in the runtime container; the same ones are in deploy/runtime/configs/pgo.yaml.
+func services() []service {
+	return []service{
+		{"user", 8081},
+	}
+}
+
+const bootcheckPort = 8090
+
+// The parts of docker-compose.yml that are always there, in the order of the chain.
+const (
+	runtimePart = "runtime"
+	gatewayPart = "gateway"
+)
+
+func infraParts() []string { return []string{"mysql", "redis", "rabbitmq"} }
+
+// Ports inside the gateway's container, and those they are published on before PORT_OFFSET.
+const (
+	gatewayHTTP  = 8080
+	gatewayHTTPS = 8443
+)
