@@ -2,8 +2,10 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-MODULES := pkg bootcheck services/user deploy/pgo deploy/native deploy/e2e
-BINARIES := pgo native bootcheck user probe
+# A service is a folder in services/ with a program of its own name in cmd/.
+SERVICES := $(patsubst services/%/go.mod,%,$(wildcard services/*/go.mod))
+MODULES := pkg bootcheck $(SERVICES:%=services/%) deploy/pgo deploy/native deploy/demo deploy/e2e
+BINARIES := pgo native bootcheck probe demo $(SERVICES)
 STATIC := CGO_ENABLED=0
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
@@ -14,9 +16,10 @@ TOOL := go tool -modfile=$(CURDIR)/deploy/tools/go.mod
 # Where each program's main package is.
 main_pgo := ./deploy/pgo
 main_native := ./deploy/native
+main_demo := ./deploy/demo
 main_bootcheck := ./bootcheck
 main_probe := ./bootcheck/cmd/probe
-main_user := ./services/user/cmd/user
+$(foreach s,$(SERVICES),$(eval main_$(s) := ./services/$(s)/cmd/$(s)))
 
 export MODE PORT_OFFSET PGO_HOME
 
@@ -60,6 +63,10 @@ compose: bin/native ## docker compose for this stack: make compose a="restart my
 certs: bin/native ## makes the gateway's certificate for development: make certs hosts="api.test"
 	@bin/native certs $(hosts)
 
+.PHONY: demo
+demo: build ## fills a school through the API of the running stack and prints how to sign in
+	@bin/demo
+
 .PHONY: secrets
 secrets: bin/native ## makes the secret files that are missing
 	@bin/native secrets
@@ -77,7 +84,7 @@ dist: ## builds static programs for linux/amd64 and linux/arm64 into dist/
 
 # A container each, for those who do not run the runtime: pgo/user:VERSION-amd64 and -arm64, and the services' gate.
 # Docker's old builder cannot make those of another architecture: it wants BuildKit (the plugin buildx).
-IMAGES := bootcheck user
+IMAGES := bootcheck $(SERVICES)
 IMAGE_PREFIX ?= pgo/
 .PHONY: images
 images: dist ## builds one image a service for linux/amd64 and linux/arm64
@@ -92,7 +99,7 @@ test: build ## tests everything on real servers; installs what is missing
 # Needs servers named in PGO_TEST_*, else each test program starts its own.
 .PHONY: test-modules
 test-modules:
-	@failed=; for m in $(MODULES); do (cd $$m && go test -race -count=1 ./...) || failed="$$failed $$m"; done; \
+	@failed=; for m in $(MODULES); do (cd $$m && go test -race -count=1 -timeout 20m ./...) || failed="$$failed $$m"; done; \
 		if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 
 .PHONY: test-compose
@@ -107,12 +114,16 @@ lint: ## checks format, vet and golangci-lint
 .PHONY: check
 check: lint ## checks that modules build alone and together and that generated files are current
 	@for m in $(MODULES); do echo "build $$m"; (cd $$m && go build ./... && GOWORK=off go build ./... && GOWORK=off go mod tidy -diff) || exit 1; done
-	@before=$$(mktemp) && cp services/user/openapi/swagger.json $$before && $(MAKE) --no-print-directory openapi && \
-		{ diff $$before services/user/openapi/swagger.json || { echo 'the specification is not what the handlers say: make openapi' >&2; exit 1; }; }
+	@before=$$(mktemp -d) && trap 'rm -rf "$$before"' EXIT && \
+		for s in $(SERVICES); do cp services/$$s/openapi/swagger.json $$before/$$s || exit 1; done && \
+		$(MAKE) --no-print-directory openapi && \
+		for s in $(SERVICES); do diff $$before/$$s services/$$s/openapi/swagger.json || \
+			{ echo "$$s: the specification is not what the handlers say: make openapi" >&2; exit 1; }; done
 
 .PHONY: openapi
 openapi: ## generates the services' specifications from their handlers
-	@cd services/user && GOWORK=off $(TOOL) swag init -q -g api.go -d httpapi,.,../../pkg/problem,../../pkg/page -o openapi --outputTypes json
+	@for s in $(SERVICES); do (cd services/$$s && GOWORK=off $(TOOL) swag init -q -g api.go \
+		-d httpapi,.,../../pkg/problem,../../pkg/page -o openapi --outputTypes json) || exit 1; done
 
 bin/native:
 	@mkdir -p bin

@@ -107,6 +107,7 @@ func (p page) fill(selector, value string) {
 		const field = document.querySelector(%q);
 		Object.getOwnPropertyDescriptor(Object.getPrototypeOf(field), "value").set.call(field, %q);
 		field.dispatchEvent(new Event(field.tagName === "SELECT" ? "change" : "input", {bubbles: true}));
+		field.dispatchEvent(new FocusEvent("focusout", {bubbles: true})); // a page may wait for more typing until then
 		return true;
 	})()`, selector, value))
 }

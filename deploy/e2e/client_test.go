@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 // answer is a response that was read whole.
@@ -63,9 +64,20 @@ func (s *stack) call(method, path, token string, body any) (answer, error) {
 func (s *stack) expect(status int, method, path, token string, body any) (answer, error) {
 	a, err := s.call(method, path, token, body)
 	if err == nil && a.Status != status {
-		err = fmt.Errorf("%s %s: got %d %s, want %d", method, path, a.Status, a.Body, status)
+		err = &otherStatus{method + " " + path, a, status}
 	}
 	return a, err
+}
+
+// otherStatus is an answer that was not the one wanted.
+type otherStatus struct {
+	call   string
+	answer answer
+	want   int
+}
+
+func (e *otherStatus) Error() string {
+	return fmt.Sprintf("%s: got %d %s, want %d", e.call, e.answer.Status, e.answer.Body, e.want)
 }
 
 func (s *stack) want(t testing.TB, status int, method, path, token string, body any) answer {
@@ -76,6 +88,9 @@ func (s *stack) want(t testing.TB, status int, method, path, token string, body 
 	}
 	return a
 }
+
+// inDays is a time from now as the API takes it.
+func inDays(n int) string { return time.Now().AddDate(0, 0, n).UTC().Format(time.RFC3339) }
 
 const password = "correct horse battery staple"
 

@@ -75,7 +75,7 @@ func (s *stack) open(from, to string) []int {
 }
 
 func serving(part string) []int {
-	return map[string][]int{"mysql": {3306}, "redis": {6379}, "rabbitmq": {5672, 15672}, "runtime": {8081, 8090}, "gateway": {8080, 8443}}[part]
+	return map[string][]int{"mysql": {3306}, "redis": {6379}, "rabbitmq": {5672, 15672}, "runtime": {8081, 8082, 8083, 8090}, "gateway": {8080, 8443}}[part]
 }
 
 // probePath is where the probe is: in the runtime's image, and mounted elsewhere.
@@ -177,7 +177,7 @@ func (s *stack) published(t *testing.T) []string {
 func (s *stack) fromElsewhere(t *testing.T) string {
 	t.Helper()
 	var found []string
-	for _, port := range []int{8080, 8443, 8081, 8090, 3306, 6379, 5672, 15672} {
+	for _, port := range []int{8080, 8443, 8081, 8082, 8083, 8090, 3306, 6379, 5672, 15672} {
 		conn, err := net.DialTimeout("tcp", net.JoinHostPort(outward(t), strconv.Itoa(port+s.offset)), time.Second)
 		if err == nil {
 			conn.Close()

@@ -23,11 +23,20 @@ func TestStack(t *testing.T) {
 				t.Error(err)
 			}
 		}},
+		{"a school's way through the gateway", schoolJourney},
 		{"what the gateway shows", gatewayShows},
 		{"the first admin can sign in", firstAdmin},
+		{"the start page in a browser", startPage},
 		{"Swagger UI in a browser", swaggerUI},
+		{"who may do what", access},
+		{"the demo", demo},
+		{"the demo without a stack", demoWithoutStack},
+		{"a logout is known everywhere", logoutIsKnown},
 		{"up again is harmless", upAgain},
 		{"each killed process comes back", killEach},
+		{"a school's way while Redis is away", schoolWithoutRedis},
+		{"a school's way over restarts", schoolOverRestarts},
+		{"each service goes on without the others", eachAlone},
 		{"sign-in works without Redis and RabbitMQ, and mail goes out afterwards", withoutRedisAndRabbitMQ},
 		{"services wait for MySQL behind bootcheck", lateMySQL},
 		{"down and up keeps the data", downKeepsData},
@@ -48,15 +57,27 @@ func gatewayShows(t *testing.T, s *stack) {
 	}{
 		{"/", 200, "Swagger UI"},
 		{"/swagger/", 200, "swagger-ui"},
+		{"/swagger/init.js", 200, `{"url":"specs/school.json","name":"school"},{"url":"specs/task.json","name":"task"},{"url":"specs/user.json","name":"user"}`},
 		{"/swagger/specs/user.json", 200, `"/auth/login"`},
+		{"/swagger/specs/school.json", 200, `"/invites/{code}/accept"`},
+		{"/swagger/specs/task.json", 200, `"/tasks/{id}/grades.csv"`},
 		{"/.well-known/jwks.json", 200, `"Ed25519"`},
 		{"/api/v1/.well-known/jwks.json", 200, `"Ed25519"`},
 		{"/services/user/readyz", 200, `"ready"`},
-		{"/services/bootcheck/status", 200, `"user"`},
+		{"/services/school/readyz", 200, `"ready"`},
+		{"/services/task/readyz", 200, `"ready"`},
+		{"/services/bootcheck/status", 200, `"task"`},
+		{"/api/v1/schools", 401, `"unauthenticated"`},
+		{"/api/v1/tasks", 401, `"unauthenticated"`},
 		{"/api/v1/nothing", 404, `"not_found"`},
 		{"/nothing", 404, `"not_found"`},
 		{"/metrics", 404, `"not_found"`},
 		{"/debug/pprof/", 404, `"not_found"`},
+		// What services tell one another.
+		{"/internal/ended-sessions?since=2020-01-01T00:00:00Z", 404, `"not_found"`},
+		{"/api/v1/internal/ended-sessions?since=2020-01-01T00:00:00Z", 404, `"not_found"`},
+		{"/services/user/internal/ended-sessions?since=2020-01-01T00:00:00Z", 404, `"not_found"`},
+		{"/api/v1/users/..%2f..%2f..%2finternal/ended-sessions?since=2020-01-01T00:00:00Z", 404, `"not_found"`},
 	} {
 		a := s.want(t, tc.status, "GET", tc.path, "", nil)
 		if !strings.Contains(a.Body, tc.content) {
@@ -73,8 +94,10 @@ func firstAdmin(t *testing.T, s *stack) {
 func upAgain(t *testing.T, s *stack) {
 	before := s.list()
 	out := s.up()
-	if !strings.Contains(out, s.url("")) || !strings.Contains(out, "admin@pgo.local") {
-		t.Errorf("up prints no table: %s", out)
+	for _, want := range []string{s.url(""), "admin@pgo.local", "\nuser ", "\nschool ", "\ntask "} {
+		if !strings.Contains(out, want) {
+			t.Errorf("up's table has no %q: %s", want, out)
+		}
 	}
 	for name, p := range s.list() {
 		if p.PID != before[name].PID {

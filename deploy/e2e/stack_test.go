@@ -34,7 +34,10 @@ type stack struct {
 }
 
 // publishedPorts are those that PORT_OFFSET moves.
-var publishedPorts = []int{8080, 8443, 8081, 8090, 15672}
+var publishedPorts = []int{8080, 8443, 8081, 8082, 8083, 8090, 15672}
+
+// services are the suite's, each with its specification.
+func services() []string { return []string{"user", "school", "task"} }
 
 const upLimit = 5 * time.Minute // what `make up` promises for the very first time
 

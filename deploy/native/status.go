@@ -70,14 +70,18 @@ func rows(h home.Home, env map[string]string) []row {
 		{"start page", "gateway", gateway + "/"},
 		{"over HTTPS", "gateway", "https://" + env["GATEWAY_HTTPS"] + "/  authority: " + nearPath(h, h.Path("certs", certs.Authority))},
 		{"Swagger UI", "gateway", gateway + "/swagger/"},
-		{"user", "user", "http://" + env["USER_HTTP"]},
+	}
+	for _, s := range home.Services() {
+		out = append(out, row{s.Name, s.Name, "http://" + env[s.AddrKey()]})
+	}
+	out = append(out, []row{
 		{"bootcheck", "bootcheck", "http://" + env["BOOTCHECK_HTTP"] + "/status"},
 		{"MySQL", "mysql", env["MYSQL_ADDR"] + "  pgo_admin, " + secret("mysql_admin_password")},
 		{"Redis", "redis", env["REDIS_ADDR"] + "  pgo_admin, " + secret("redis_admin_password")},
 		{"RabbitMQ", "rabbitmq", env["RABBITMQ_ADDR"] + "  management: " + env["RABBITMQ_API"] + "  pgo_admin, " + secret("rabbitmq_admin_password")},
 		{"epmd", "epmd", "127.0.0.1:" + env["EPMD_PORT"]},
 		{"logs", "", nearPath(h, h.Path("logs")) + "/NAME.log, make logs s=user"},
-	}
+	}...)
 	if env["PGO_ENV"] == "dev" {
 		out = append(out, row{"sign in", "", signIn(h)})
 	}

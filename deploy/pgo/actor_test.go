@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
 	"net/http"
 	"os"
@@ -56,11 +57,46 @@ func act(deeds []string) {
 		case "child": // leaves a grandchild in its group that ignores SIGTERM, with its pid in the file
 			cmd := exec.Command(os.Args[0], "actor", "ignore", "touch="+arg)
 			check(cmd.Start())
+		case "orphan": // leaves a process behind that ends at once, in a session of its own
+			cmd := exec.Command("sh", "-c", "sleep 0.1 & echo $! >"+arg)
+			cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+			check(cmd.Run())
 		case "touch":
 			check(os.WriteFile(arg+".new", []byte(strconv.Itoa(os.Getpid())), 0o600))
 			check(os.Rename(arg+".new", arg))
 		case "serve": // HTTP on the listener inherited as http: the pid, and /crash
 			go serve()
+		case "web": // HTTP as pgo's services do it
+			leave = web()
+		case "unless": // ends with 1 while the file is there
+			if _, err := os.Stat(arg); err == nil {
+				fmt.Println("there is", arg)
+				os.Exit(1)
+			}
+		case "hang": // while the file is there
+			if _, err := os.Stat(arg); err == nil {
+				fmt.Println("hanging")
+				<-term
+				os.Exit(0)
+			}
+		case "die": // soon, while the file is there
+			if _, err := os.Stat(arg); err == nil {
+				fmt.Println("dying young")
+				time.AfterFunc(100*time.Millisecond, func() { os.Exit(4) })
+			}
+		case "flood":
+			flood(arg)
+		case "pings": // says that it lives, while the file is not there
+			go func() {
+				for {
+					if _, err := os.Stat(arg); err != nil {
+						notify("WATCHDOG=1")
+					}
+					time.Sleep(20 * time.Millisecond)
+				}
+			}()
+		case "err":
+			fmt.Fprintln(os.Stderr, arg)
 		case "bind":
 			_, err := net.Listen("tcp", arg)
 			check(err)
@@ -95,23 +131,28 @@ func record(file, line string) {
 }
 
 func serve() {
-	if os.Getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
-		check(fmt.Errorf("LISTEN_PID is %q, want %d", os.Getenv("LISTEN_PID"), os.Getpid()))
-	}
-	names := strings.Split(os.Getenv("LISTEN_FDNAMES"), ":")
-	for i, name := range names {
-		if name != "http" {
-			continue
+	l := inherited("http")
+	http.HandleFunc("/crash", func(http.ResponseWriter, *http.Request) { os.Exit(1) })
+	http.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, os.Getpid()) })
+	check(http.Serve(l, nil))
+}
+
+// flood says lines as fast as they are asked for, numbered from 0: COUNT:PER_SECOND.
+func flood(arg string) {
+	var count, rate int
+	_, err := fmt.Sscanf(arg, "%d:%d", &count, &rate)
+	check(err)
+	out := bufio.NewWriter(os.Stdout)
+	began := time.Now()
+	for n := range count {
+		if wait := time.Duration(n)*time.Second/time.Duration(rate) - time.Since(began); wait > time.Millisecond {
+			check(out.Flush())
+			time.Sleep(wait)
 		}
-		flags, _, errno := syscall.Syscall(syscall.SYS_FCNTL, uintptr(3+i), syscall.F_GETFL, 0)
-		if errno != 0 || flags&syscall.O_NONBLOCK == 0 {
-			check(fmt.Errorf("the listener has lost O_NONBLOCK: %o %w", flags, errno))
+		fmt.Fprintf(out, "line %08d of what a service says in a day, about as long as such lines are\n", n)
+		if out.Buffered() > 3000 { // whole lines, each write small enough to stay in one piece
+			check(out.Flush())
 		}
-		l, err := net.FileListener(os.NewFile(uintptr(3+i), name))
-		check(err)
-		http.HandleFunc("/crash", func(http.ResponseWriter, *http.Request) { os.Exit(1) })
-		http.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, os.Getpid()) })
-		check(http.Serve(l, nil))
 	}
-	check(fmt.Errorf("no listener http in %v", names))
+	check(out.Flush())
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -41,18 +42,25 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		return exitFailed
 	}
 	a := &app{getenv: getenv, stdout: stdout, stderr: stderr}
+	if half := map[string]func(context.Context, []string) error{keeperCommand: a.background, managerCommand: a.manage}; len(args) > 0 && half[args[0]] != nil {
+		return a.finish(ctx, half[args[0]](ctx, args[1:]))
+	}
 	root := a.command()
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	return a.finish(ctx, root.ExecuteContext(ctx))
+}
+
+// finish says what went wrong and returns the exit code.
+func (a *app) finish(ctx context.Context, err error) int {
 	if err == nil {
 		return exitOK
 	}
 	if passed, ok := errors.AsType[passedOn](err); ok {
 		return passed.code
 	}
-	fmt.Fprintln(stderr, "pgo:", err)
+	fmt.Fprintln(a.stderr, "pgo:", err)
 	return exitCode(ctx, err)
 }
 
@@ -73,8 +81,14 @@ func (a *app) command() *cobra.Command {
 	root.PersistentFlags().StringVar(&a.file, "file", "", "process file (default configs/pgo.yaml here or in a folder above)")
 	root.PersistentFlags().StringVar(&a.homeDir, "home", "", "pgo's state folder (default $PGO_HOME, else .pgo beside configs/)")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(a.up(), a.down(), a.list(), a.info(), a.logs(), a.start(), a.stop(), a.restart(), a.exec(), a.check(),
-		a.version(), a.manager())
+	root.AddCommand(a.up(), a.down(), a.apply(), a.check(), a.schema(),
+		a.list(), a.describe(), a.logs(), a.events(), a.info(), a.version(),
+		a.start(), a.stop(), a.restart(), a.reload(), a.scale(), a.delete(), a.signal(), a.flush(), a.exec(), a.upgrade())
+	for _, c := range root.Commands() {
+		if strings.Contains(c.Use, "NAME") {
+			c.ValidArgsFunction = a.complete
+		}
+	}
 	return root
 }
 
@@ -176,11 +190,14 @@ func (a *app) connect(ctx context.Context) (home.Home, *control.Client, error) {
 	if errors.Is(err, control.ErrNotRunning) {
 		err = fmt.Errorf("%w for %s: start it with pgo up", err, h)
 	}
+	if err == nil && c.Version() != version {
+		fmt.Fprintf(a.stderr, "pgo: this is version %s, the one that runs is %s: pgo upgrade makes them one\n", version, c.Version())
+	}
 	return h, c, err
 }
 
-// named is cobra's check for commands that need names of processes.
-func named(_ *cobra.Command, args []string) error {
+// needNames is cobra's check for commands that need names of processes.
+func needNames(_ *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return usageError{errors.New("name at least one process, or all")}
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"pgo/deploy/pgo/processfile"
 )
 
 func (a *app) check() *cobra.Command {
@@ -17,6 +19,22 @@ func (a *app) check() *cobra.Command {
 				return err
 			}
 			_, err = fmt.Fprintf(a.stdout, "%s is valid: %d processes\n", file.Path, len(file.Processes))
+			return err
+		},
+	}
+}
+
+func (a *app) schema() *cobra.Command {
+	return &cobra.Command{
+		Use:   "schema",
+		Short: "print the JSON Schema of process files, for editors",
+		Args:  noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			content, err := processfile.Schema()
+			if err != nil {
+				return err
+			}
+			_, err = a.stdout.Write(content)
 			return err
 		},
 	}

@@ -156,29 +156,29 @@ const survivors = `
   web: {command: ACTOR, args: [actor, "record=DIR/order:web", serve, ready], after: [db], listeners: {http: "WEB"}, ready: {notify: true}}
 `
 
-// killManager leaves the processes without their manager.
-func (s *stack) killManager() map[string]control.Process {
+// killKeeper leaves the processes without pgo.
+func (s *stack) killKeeper() map[string]control.Process {
 	s.Helper()
 	s.must("up")
-	list, manager := s.list(), s.info().Manager
-	if err := syscall.Kill(manager, syscall.SIGKILL); err != nil {
+	list, keeper := s.list(), s.info().Keeper
+	if err := syscall.Kill(keeper, syscall.SIGKILL); err != nil {
 		s.Fatal(err)
 	}
-	eventually(s.T, "the manager is gone", func() error {
+	eventually(s.T, "pgo is gone", func() error {
 		if code, out := s.pgo("list"); code != exitUnavailable || !strings.Contains(out, "2 processes that it started do") {
 			return errors.New(out)
 		}
 		return nil
 	})
 	if body, err := get("http://" + list["web"].Listeners["http"]); err != nil || body != strconv.Itoa(list["web"].PID) {
-		s.Errorf("web does not serve without the manager: %q, %v", body, err)
+		s.Errorf("web does not serve without pgo: %q, %v", body, err)
 	}
 	return list
 }
 
-func TestManagerKilledThenUp(t *testing.T) {
+func TestKeeperKilledThenUp(t *testing.T) {
 	s := newStack(t, strings.ReplaceAll(survivors, "WEB", freeAddr(t)))
-	before := s.killManager()
+	before := s.killKeeper()
 	child := s.pidIn("child")
 	out := s.must("up")
 	if !strings.Contains(out, "pgo was killed: stopping what it left behind") {
@@ -200,9 +200,9 @@ func TestManagerKilledThenUp(t *testing.T) {
 	}
 }
 
-func TestManagerKilledThenDown(t *testing.T) {
+func TestKeeperKilledThenDown(t *testing.T) {
 	s := newStack(t, strings.ReplaceAll(survivors, "WEB", freeAddr(t)))
-	s.killManager()
+	s.killKeeper()
 	if out := s.must("down"); !strings.Contains(out, "everything is stopped") {
 		t.Errorf("down printed\n%s", out)
 	}
@@ -215,6 +215,25 @@ func TestManagerKilledThenDown(t *testing.T) {
 	if out := s.must("down"); !strings.Contains(out, "nothing runs") {
 		t.Errorf("down twice: %s", out)
 	}
+}
+
+// What was blocked in the middle of a line by a pgo that was killed can say it, and end by itself.
+func TestKeeperKilledWhileMuchIsSaid(t *testing.T) {
+	s := newStack(t, `  p: {command: ACTOR, args: [actor, "await=DIR/go", "flood=30000:1000000", "touch=DIR/said"], stop: {timeout: 20s}}`+"\n")
+	s.must("up")
+	syscall.Kill(s.info().Keeper, syscall.SIGKILL)
+	eventually(t, "pgo is gone", func() error {
+		if code, out := s.pgo("list"); code != exitUnavailable {
+			return errors.New(out)
+		}
+		return nil
+	})
+	if err := os.WriteFile(filepath.Join(s.dir, "go"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.must("down")
+	lines := strings.Split(strings.TrimSuffix(s.read(".pgo/logs/p.log"), "\n"), "\n")
+	inOrder(t, "the log", lines, 30000)
 }
 
 func TestLogs(t *testing.T) {

@@ -1,85 +1,197 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"math"
+	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 
-	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
 	"pgo/deploy/pgo/home"
+	"pgo/deploy/pgo/keeper"
 	"pgo/deploy/pgo/manager"
+	"pgo/deploy/pgo/processfile"
 )
 
-// answerFD is where a manager in the background says how its start went: one line, "ok" or what is wrong.
-const answerFD = 3
+// The two halves of pgo are started by pgo itself: the keeper by `pgo up`, the manager by the keeper.
+const (
+	keeperCommand  = "keeper"
+	managerCommand = "manager"
+)
+
+// linkFD is where the keeper answers who started it, one line, "ok" or what is wrong; and the manager's link to it.
+const linkFD = 3
 
 const answerOK = "ok"
 
-// manager is the command that pgo up runs in the background.
-func (a *app) manager() *cobra.Command {
-	return &cobra.Command{
-		Use:    "manager",
-		Hidden: true,
-		Args:   noArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			h, err := a.home()
-			if err != nil {
-				return err
-			}
-			var answer unix.Stat_t
-			if err := unix.Fstat(answerFD, &answer); err != nil || answer.Mode&unix.S_IFMT != unix.S_IFIFO {
-				return usageError{errors.New("pgo up starts the manager; to stay in front, use pgo up --foreground")}
-			}
-			syscall.CloseOnExec(answerFD)
-			starter := os.NewFile(answerFD, "starter")
-			err = manager.Run(c.Context(), manager.Options{
-				Home:    h,
-				Version: version,
-				Environ: os.Environ(),
-				Getenv:  a.getenv,
-				Log:     eventLog(a.stdout),
-				Started: func() error {
-					_, err := io.WriteString(starter, answerOK)
-					return errors.Join(err, starter.Close())
-				},
-			})
-			if err != nil {
-				_, _ = io.WriteString(starter, err.Error()) // closed already where the start went well
-			}
-			return err
-		},
+// background is the keeper's whole life as `pgo up` starts it. args are its home.
+func (a *app) background(ctx context.Context, args []string) error {
+	if len(args) != 1 || fileType(linkFD) != unix.S_IFIFO {
+		return usageError{errors.New("pgo up starts the keeper; to stay in front, use pgo up --foreground")}
 	}
+	syscall.CloseOnExec(linkFD)
+	starter := os.NewFile(linkFD, "starter")
+	said := false
+	say := func(err error) {
+		if said {
+			return
+		}
+		said = true
+		text := answerOK
+		if err != nil {
+			text = err.Error()
+		}
+		_, _ = io.WriteString(starter, text) // one that waits no more needs no answer
+		starter.Close()
+	}
+	err := a.keep(ctx, home.Home(args[0]), nil, say)
+	if err != nil {
+		say(err)
+	}
+	return err
 }
 
-// spawnManager starts a manager that outlives this command. The error is home.ErrLocked while another has the home.
-func spawnManager(h home.Home) error {
+func fileType(fd int) uint32 {
+	var s unix.Stat_t
+	if unix.Fstat(fd, &s) != nil {
+		return 0
+	}
+	return s.Mode & unix.S_IFMT
+}
+
+// closeOthers keeps what else is open here, perhaps without the caller's knowledge, from what is started: whoever waits
+// for the end of such a pipe would wait as long as pgo runs.
+func closeOthers() {
+	_ = unix.CloseRange(3, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC) // kernels before 5.11 cannot: then it stays as it was
+}
+
+// keep is the keeper's life on a home. The error is home.ErrLocked while another has it.
+func (a *app) keep(ctx context.Context, h home.Home, apply *processfile.File, started func(error)) error {
+	closeOthers()
+	if err := h.Make(); err != nil {
+		return err
+	}
+	lock, err := h.Lock()
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	dir, err := h.SocketDir(a.getenv)
+	if err != nil {
+		return err
+	}
+	// Who has the lock may take away what a killed keeper left there.
+	stale, _ := filepath.Glob(filepath.Join(dir, "*.notify")) // the pattern is good
+	for _, file := range stale {
+		_ = os.Remove(file)
+	}
+	socket := filepath.Join(dir, "pgo.sock")
+	control, err := listenControl(socket)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(dir) }() // goes only when it is empty: others' files are theirs
+	defer func() { _ = os.Remove(socket) }()
+	null, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("start the keeper: %w", err)
+	}
+	if err := h.WriteManager(home.Manager{PID: os.Getpid(), Socket: socket}); err != nil {
+		return fmt.Errorf("write down where the manager is: %w", err)
+	}
+	defer h.RemoveManager()
+	kept := map[string][]byte{}
+	if apply != nil {
+		if kept[manager.ApplyKey], err = json.Marshal(apply); err != nil {
+			return fmt.Errorf("start the keeper: %w", err)
+		}
+	}
+	return keeper.Run(ctx, keeper.Options{
+		Program: "/proc/self/exe", // this very program, also when its file was replaced
+		Args:    []string{managerCommand, string(h), socket},
+		Version: version,
+		Log:     eventLog(a.stdout),
+		Keep:    kept,
+		Hold:    map[string]int{manager.ControlKey: control, manager.NullKey: null},
+		Started: started,
+	})
+}
+
+// manage is the manager's whole life. args are the home and the control socket.
+func (a *app) manage(ctx context.Context, args []string) error {
+	if len(args) != 2 || fileType(linkFD) != unix.S_IFSOCK {
+		return usageError{errors.New("the keeper starts the manager: pgo up")}
+	}
+	syscall.CloseOnExec(linkFD)
+	link, err := keeper.Connect(linkFD)
+	if err != nil {
+		return err
+	}
+	err = manager.Run(ctx, manager.Options{
+		Home: home.Home(args[0]), Socket: args[1], Sockets: filepath.Dir(args[1]),
+		Version: version, Environ: os.Environ(), Log: eventLog(a.stdout), Link: link,
+	})
+	if err != nil {
+		link.Failed(err)
+	}
+	return err
+}
+
+// listenControl opens the control socket and returns its descriptor.
+func listenControl(path string) (int, error) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return -1, fmt.Errorf("remove a stale socket: %w", err)
+	}
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return -1, fmt.Errorf("open the control socket: %w", err)
+	}
+	l.SetUnlinkOnClose(false)
+	defer func() { _ = l.Close() }() // the copy listens on
+	// Its folder lets nobody else in; the mode says so once more.
+	if err := os.Chmod(path, 0o600); err != nil {
+		return -1, fmt.Errorf("close the control socket to others: %w", err)
+	}
+	raw, err := l.SyscallConn()
+	if err != nil {
+		return -1, fmt.Errorf("open the control socket: %w", err)
+	}
+	fd := -1
+	var failed error
+	err = raw.Control(func(original uintptr) { fd, failed = unix.FcntlInt(original, unix.F_DUPFD_CLOEXEC, 0) })
+	if err := errors.Join(err, failed); err != nil {
+		return -1, fmt.Errorf("open the control socket: %w", err)
+	}
+	return fd, nil
+}
+
+// spawnKeeper starts a keeper that outlives this command. The error is home.ErrLocked while another has the home.
+func spawnKeeper(h home.Home) error {
 	self, err := os.Executable()
 	if err != nil {
-		return fmt.Errorf("start the manager: %w", err)
+		return fmt.Errorf("start pgo: %w", err)
 	}
 	log, err := os.OpenFile(h.Log("pgo"), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {
-		return fmt.Errorf("start the manager: %w", err)
+		return fmt.Errorf("start pgo: %w", err)
 	}
 	defer log.Close()
 	answer, answerer, err := os.Pipe()
 	if err != nil {
-		return fmt.Errorf("start the manager: %w", err)
+		return fmt.Errorf("start pgo: %w", err)
 	}
 	defer answer.Close()
-	// What this command inherited, as make's job pipes or a lock of a script, is not for a process that stays.
-	if err := unix.CloseRange(answerFD, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC); err != nil && !errors.Is(err, unix.ENOSYS) {
-		answerer.Close()
-		return fmt.Errorf("start the manager: %w", err)
-	}
-	cmd := exec.Command(self, "manager", "--home", string(h))
+	closeOthers()
+	cmd := exec.Command(self, keeperCommand, string(h))
 	cmd.Dir = "/"
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = []*os.File{answerer}
@@ -87,7 +199,7 @@ func spawnManager(h home.Home) error {
 	err = cmd.Start()
 	answerer.Close()
 	if err != nil {
-		return fmt.Errorf("start the manager: %w", err)
+		return fmt.Errorf("start pgo: %w", err)
 	}
 	said, err := io.ReadAll(answer)
 	switch {
@@ -96,9 +208,9 @@ func spawnManager(h home.Home) error {
 	case string(said) == home.ErrLocked.Error():
 		return home.ErrLocked
 	case len(said) > 0:
-		return fmt.Errorf("start the manager: %s", said)
+		return fmt.Errorf("start pgo: %s", said)
 	default:
-		return fmt.Errorf("start the manager: it ended without a word; %s may say why", h.Log("pgo"))
+		return fmt.Errorf("start pgo: it ended without a word; %s may say why", h.Log("pgo"))
 	}
 }
 

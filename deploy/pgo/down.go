@@ -81,7 +81,7 @@ func (a *app) stopLeftovers(h home.Home) error {
 		fmt.Fprintln(a.stdout, "nothing runs")
 		return nil
 	}
-	manager.StopLeftovers(left, func(l manager.Leftover) {
+	manager.StopLeftovers(h, left, func(l manager.Leftover) {
 		fmt.Fprintf(a.stdout, "%-12s %-11s left behind by a pgo that was killed\n", l.Name, control.Stopped)
 	})
 	h.RemoveManager()

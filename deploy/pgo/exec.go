@@ -55,7 +55,9 @@ func (a *app) byHand(ctx context.Context, file processfile.File, p processfile.P
 		program = filepath.Join(root, program)
 	}
 	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Dir = root
+	if cmd.Dir = root; p.Dir != "" {
+		cmd.Dir = p.Dir
+	}
 	cmd.Env = append(os.Environ(), "PGO_HOME="+home)
 	for key, value := range p.Env {
 		cmd.Env = append(cmd.Env, key+"="+value)

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -63,14 +65,18 @@ func (f *follower) show(c control.Changes) {
 		if e.Seq <= f.seq || e.Reason == control.AskedToStart {
 			continue
 		}
-		fmt.Fprintln(f.stdout, strings.TrimRight(fmt.Sprintf("%-12s %-11s %s", e.Process, e.To, e.Reason), " "))
+		name := e.Process
+		if e.Number > 0 {
+			name = fmt.Sprintf("%s/%d", name, e.Number)
+		}
+		fmt.Fprintln(f.stdout, strings.TrimRight(fmt.Sprintf("%-12s %-11s %s", name, e.To, e.Reason), " "))
 	}
 	f.seq = max(f.seq, c.Seq)
 }
 
-// untilReady waits until the processes named are ready; none named is all. The error names the one that stands in the
-// way, with its last log lines and what to try.
-func (f *follower) untilReady(ctx context.Context, names []string, timeout time.Duration) error {
+// untilReady waits until the processes that which takes of all, by name, are ready and not being replaced. The error
+// names the one that stands in the way, with its last log lines and what to try.
+func (f *follower) untilReady(ctx context.Context, which chooser, names []string, timeout time.Duration) error {
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	c, err := f.client.Changes(limited, -1)
@@ -79,7 +85,7 @@ func (f *follower) untilReady(ctx context.Context, names []string, timeout time.
 			return fmt.Errorf("interrupted: what was started goes on; pgo down stops it")
 		}
 		f.show(c)
-		needed := withAfter(c.Processes, names)
+		needed := which(c.Processes, names)
 		if p := obstacle(needed); p != nil {
 			return f.explain(*p, "")
 		}
@@ -98,31 +104,46 @@ func (f *follower) untilReady(ctx context.Context, names []string, timeout time.
 	}
 }
 
-// withAfter returns the processes named and all that they come after.
-func withAfter(processes []control.Process, names []string) []control.Process {
-	if len(names) == 0 || slices.Contains(names, "all") {
-		return processes
-	}
-	byName, taken := map[string]control.Process{}, map[string]bool{}
-	for _, p := range processes {
-		byName[p.Name] = p
-	}
-	var needed []control.Process
-	for queue := slices.Clone(names); len(queue) > 0; queue = queue[1:] {
-		if p, ok := byName[queue[0]]; ok && !taken[p.Name] {
-			taken[p.Name] = true
-			needed = append(needed, p)
-			queue = append(queue, p.After...)
+// chooser takes processes by name.
+type chooser func(all []control.Process, names []string) []control.Process
+
+// named returns the processes that names name; these may be patterns, and all is every one.
+func named(all []control.Process, names []string) []control.Process {
+	var chosen []control.Process
+	for _, p := range all {
+		if slices.ContainsFunc(names, func(name string) bool {
+			match, err := path.Match(name, p.Name)
+			return name == "all" || err == nil && match
+		}) {
+			chosen = append(chosen, p)
 		}
 	}
-	return needed
+	return chosen
 }
 
-// obstacle returns a process that will not become ready by waiting.
+// withAfter returns those and all that they come after.
+func withAfter(all []control.Process, names []string) []control.Process {
+	taken := map[string]bool{}
+	queue := []string{}
+	for _, p := range named(all, names) {
+		queue = append(queue, p.Name)
+	}
+	for ; len(queue) > 0; queue = queue[1:] {
+		for _, p := range all {
+			if p.Name == queue[0] && !taken[p.Name] {
+				queue = append(queue, p.After...)
+			}
+		}
+		taken[queue[0]] = true
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(p control.Process) bool { return !taken[p.Name] })
+}
+
+// obstacle returns a process that will not become ready by waiting, or a reload that did not work out.
 func obstacle(processes []control.Process) *control.Process {
 	for _, p := range processes {
-		if p.Status == control.Failed || p.Status == control.Stopped ||
-			p.Status == control.BackingOff && p.Failures >= hopelessAfter {
+		if p.Status == control.Failed || p.Status == control.Stopped && !p.Ready ||
+			p.Status == control.BackingOff && p.Failures >= hopelessAfter || p.NotNew != "" && !p.Reload {
 			return &p
 		}
 	}
@@ -136,7 +157,7 @@ func firstUnready(processes []control.Process) *control.Process {
 		}
 	}
 	for _, p := range processes {
-		if !p.Ready {
+		if !p.Ready || p.Reload {
 			return &p
 		}
 	}
@@ -145,6 +166,9 @@ func firstUnready(processes []control.Process) *control.Process {
 
 // explain is the error for a process that does not become ready.
 func (f *follower) explain(p control.Process, prefix string) error {
+	if p.NotNew != "" {
+		return notReplaced(p)
+	}
 	text := fmt.Sprintf("%s is not ready: %s%s", p.Name, prefix, p.Status)
 	if p.Reason != "" {
 		text += ": " + p.Reason
@@ -163,6 +187,15 @@ func (f *follower) explain(p control.Process, prefix string) error {
 		text = strings.TrimRight(text, "\n")
 	}
 	return fmt.Errorf("%s\ntry: %s", text, advice(p))
+}
+
+// notReplaced is the error for a reload that did not work out.
+func notReplaced(p control.Process) error {
+	text := fmt.Sprintf("%s was not replaced: %s\nthe process from before goes on (pid %d)", p.Name, p.NotNew, p.PID)
+	if len(p.LastWords) == 0 {
+		return errors.New(text + "\nthe new one wrote nothing to its log")
+	}
+	return errors.New(text + "\nlast lines of the new one:\n  | " + strings.Join(p.LastWords, "\n  | "))
 }
 
 func advice(p control.Process) string {

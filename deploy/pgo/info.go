@@ -29,7 +29,7 @@ func (a *app) info() *cobra.Command {
 			}
 			running := "no"
 			if info.Manager != 0 {
-				running = fmt.Sprintf("yes, pid %d", info.Manager)
+				running = fmt.Sprintf("yes, keeper pid %d, manager pid %d", info.Keeper, info.Manager)
 			}
 			_, err = fmt.Fprintf(a.stdout, "version       %s\nrunning       %s\nhome          %s\nsocket        %s\nprocess file  %s\n",
 				info.Version, running, info.Home, info.Socket, info.File)

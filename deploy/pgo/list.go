@@ -4,11 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"pgo/deploy/pgo/control"
 	"pgo/deploy/pgo/manager"
@@ -55,7 +57,8 @@ func (a *app) printJSON(v any) error {
 }
 
 func (a *app) printTable(processes []control.Process) error {
-	t := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	var table strings.Builder
+	t := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "NAME\tKIND\tSTATUS\tPID\tRESTARTS\tUPTIME\tCPU\tMEMORY\tVERSION\tNOTE")
 	for _, p := range processes {
 		pid, uptime, cpu, memory := "-", "-", "-", "-"
@@ -67,12 +70,60 @@ func (a *app) printTable(processes []control.Process) error {
 		if version == "" {
 			version = "-"
 		}
+		name := p.Name
+		if p.Instances > 1 {
+			name = fmt.Sprintf("%s/%d", p.Name, p.Instance)
+		}
 		note := p.Message
 		if !p.Ready && p.Reason != "" {
 			note = strings.TrimSuffix(p.Reason+"; "+p.Message, "; ")
 		}
+		if p.NotNew != "" {
+			note = "not replaced: " + p.NotNew
+		}
+		if n := len(p.Draining); n > 0 {
+			note = strings.TrimSuffix(fmt.Sprintf("%d draining; %s", n, note), "; ")
+		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\n",
-			p.Name, p.Kind, p.Status, pid, p.Restarts, uptime, cpu, memory, version, note)
+			name, p.Kind, p.Status, pid, p.Restarts, uptime, cpu, memory, version, note)
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	if !a.colours() {
+		_, err := fmt.Fprint(a.stdout, table.String())
+		return err
+	}
+	for i, line := range strings.Split(strings.TrimSuffix(table.String(), "\n"), "\n") {
+		colour := "1" // the heading
+		if i > 0 {
+			colour = colourOf(processes[i-1])
+		}
+		fmt.Fprintf(a.stdout, "\x1b[%sm%s\x1b[0m\n", colour, line)
+	}
+	return nil
+}
+
+// colours tells whether a person looks at a terminal and has nothing against colours.
+func (a *app) colours() bool {
+	f, ok := a.stdout.(*os.File)
+	if !ok || a.getenv("NO_COLOR") != "" || a.getenv("TERM") == "dumb" {
+		return false
+	}
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
+}
+
+// colourOf is green for what is well, red for what is not, yellow for what is under way.
+func colourOf(p control.Process) string {
+	switch {
+	case p.Status == control.Failed, p.Status == control.BackingOff, p.NotNew != "":
+		return "31"
+	case p.Ready && !p.Reload:
+		return "32"
+	case p.Status == control.Stopped:
+		return "2"
+	default:
+		return "33"
+	}
 }

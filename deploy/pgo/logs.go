@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -22,7 +23,7 @@ func (a *app) logs() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "logs NAME...",
 		Short: "show what processes wrote; pgo is the manager itself",
-		Args:  named,
+		Args:  needNames,
 		RunE: func(c *cobra.Command, names []string) error {
 			if lines < 0 {
 				return usageError{fmt.Errorf("-n %d: expected a number of lines", lines)}
@@ -54,15 +55,28 @@ func logNames(h home.Home, names []string) ([]string, error) {
 			known = append(known, name)
 		}
 	}
-	if slices.Contains(names, "all") {
-		return slices.DeleteFunc(known, func(name string) bool { return name == "pgo" }), nil
-	}
+	var chosen []string
 	for _, name := range names {
-		if !slices.Contains(known, name) {
+		pattern := name
+		if name == "all" {
+			pattern = "*"
+		}
+		found := false
+		for _, k := range known {
+			match, err := path.Match(pattern, strings.TrimSuffix(k, ".err"))
+			if err != nil {
+				return nil, usageError{fmt.Errorf("pattern %q: %w", name, err)}
+			}
+			if match && (k != "pgo" || name == "pgo") && !slices.Contains(chosen, k) {
+				chosen = append(chosen, k)
+			}
+			found = found || match
+		}
+		if !found && name != "all" {
 			return nil, fmt.Errorf("there is no log of %q; there are %s", name, strings.Join(known, ", "))
 		}
 	}
-	return names, nil
+	return chosen, nil
 }
 
 func (a *app) showLogs(ctx context.Context, h home.Home, names []string, n int, follow bool) error {

@@ -25,11 +25,20 @@ func TestMain(m *testing.M) {
 	switch {
 	case len(os.Args) > 1 && os.Args[1] == "actor":
 		act(os.Args[2:])
+	case len(os.Args) > 1 && os.Args[1] == "init":
+		beFirst(os.Args[2:])
 	case os.Getenv("PGO_TEST_AS") == "pgo":
 		main()
 	default:
 		os.Exit(m.Run())
 	}
+}
+
+// beFirst makes pgo the first process of a container: that has a /proc of its own.
+func beFirst(args []string) {
+	check(syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""))
+	check(syscall.Mount("proc", "/proc", "proc", 0, ""))
+	check(syscall.Exec(os.Args[0], append([]string{os.Args[0]}, args...), os.Environ()))
 }
 
 // stack is a checkout with a process file, and pgo's commands on it.
@@ -38,6 +47,8 @@ type stack struct {
 	dir  string
 	env  []string
 	self string
+
+	sockets string // the folder where pgo makes that of its sockets
 }
 
 // newStack writes the process file. In it ACTOR stands for the program of actor_test.go and DIR for the checkout.
@@ -52,7 +63,7 @@ func newStack(t *testing.T, processes string) *stack {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &stack{T: t, dir: t.TempDir(), self: self}
+	s := &stack{T: t, dir: t.TempDir(), self: self, sockets: sockets}
 	s.env = append(os.Environ(), "PGO_TEST_AS=pgo", "XDG_RUNTIME_DIR="+sockets, "PGO_HOME="+s.home(), "GORACE=exitcode=66 atexit_sleep_ms=0")
 	s.write(processes)
 	t.Cleanup(func() {
@@ -152,13 +163,20 @@ func (s *stack) fails(code int, texts []string, args ...string) {
 	}
 }
 
-// list returns the processes by name.
-func (s *stack) list() map[string]control.Process {
+// rows returns all instances of all processes.
+func (s *stack) rows() []control.Process {
 	s.Helper()
 	var all []control.Process
 	if err := json.Unmarshal([]byte(s.must("list", "--json")), &all); err != nil {
 		s.Fatal(err)
 	}
+	return all
+}
+
+// list returns the processes by name; of several instances the last.
+func (s *stack) list() map[string]control.Process {
+	s.Helper()
+	all := s.rows()
 	byName := map[string]control.Process{}
 	for _, p := range all {
 		byName[p.Name] = p

@@ -19,10 +19,10 @@ func (a *app) startCommand(verb, short string) *cobra.Command {
 	c := &cobra.Command{
 		Use:   verb + " NAME...",
 		Short: short,
-		Args:  named,
+		Args:  needNames,
 		RunE: func(c *cobra.Command, names []string) error {
 			return a.act(c.Context(), verb, names, func(f *follower) error {
-				return f.untilReady(c.Context(), names, timeout)
+				return f.untilReady(c.Context(), withAfter, names, timeout)
 			})
 		},
 	}
@@ -32,6 +32,10 @@ func (a *app) startCommand(verb, short string) *cobra.Command {
 
 // act has a command done for the processes named, and then what comes after it.
 func (a *app) act(ctx context.Context, verb string, names []string, then func(*follower) error) error {
+	return a.actWith(ctx, verb, control.Names{Names: names}, then)
+}
+
+func (a *app) actWith(ctx context.Context, verb string, ask any, then func(*follower) error) error {
 	h, client, err := a.connect(ctx)
 	if err != nil {
 		return err
@@ -40,7 +44,7 @@ func (a *app) act(ctx context.Context, verb string, names []string, then func(*f
 	if err != nil {
 		return err
 	}
-	if _, err := f.do(ctx, verb, control.Names{Names: names}); err != nil {
+	if _, err := f.do(ctx, verb, ask); err != nil {
 		return err
 	}
 	return then(f)

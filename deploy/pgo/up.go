@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -60,7 +59,7 @@ func (a *app) bringUp(ctx context.Context, h home.Home, file processfile.File, t
 		}
 		return err
 	}
-	if err := f.untilReady(ctx, nil, timeout); err != nil {
+	if err := f.untilReady(ctx, named, []string{"all"}, timeout); err != nil {
 		return err
 	}
 	fmt.Fprintf(a.stdout, "all %d processes are ready\n", len(file.Processes))
@@ -82,7 +81,7 @@ func (a *app) connectOrStart(ctx context.Context, h home.Home) (c *control.Clien
 		}
 		fmt.Fprintf(a.stdout, "pgo was killed: stopping what it left behind: %s\n", strings.Join(names, ", "))
 	}
-	switch err := spawnManager(h); {
+	switch err := spawnKeeper(h); {
 	case errors.Is(err, home.ErrLocked):
 		// Someone else's pgo up was faster; its manager answers soon.
 	case err != nil:
@@ -103,13 +102,5 @@ func (a *app) connectOrStart(ctx context.Context, h home.Home) (c *control.Clien
 }
 
 func (a *app) runForeground(ctx context.Context, h home.Home, file processfile.File) error {
-	return manager.Run(ctx, manager.Options{
-		Home:    h,
-		Version: version,
-		Environ: os.Environ(),
-		Getenv:  a.getenv,
-		Log:     eventLog(a.stdout),
-		Started: func() error { return nil },
-		Apply:   &file,
-	})
+	return a.keep(ctx, h, &file, func(error) {})
 }

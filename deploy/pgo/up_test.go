@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -300,7 +301,7 @@ func TestBadProcessFile(t *testing.T) {
 	s.must("check")
 }
 
-func TestTwoManagersOnOneHome(t *testing.T) {
+func TestTwoKeepersOnOneHome(t *testing.T) {
 	s := newStack(t, "  p: {command: ACTOR, args: [actor]}\n")
 	// Both see that none runs; one of them starts it.
 	var both sync.WaitGroup
@@ -308,18 +309,40 @@ func TestTwoManagersOnOneHome(t *testing.T) {
 		both.Go(func() { s.must("up") })
 	}
 	both.Wait()
-	managers := 0
+	keepers := 0
 	for _, cmdline := range s.processes() {
-		if strings.Contains(cmdline, " manager ") {
-			managers++
+		if strings.Contains(cmdline, " keeper ") {
+			keepers++
 		}
 	}
-	if managers != 1 {
-		t.Errorf("%d managers: %v", managers, s.processes())
+	if keepers != 1 {
+		t.Errorf("%d keepers: %v", keepers, s.processes())
 	}
 	s.fails(exitUnavailable, []string{"a manager already runs on this home"}, "up", "--foreground")
 	if !s.list()["p"].Ready {
 		t.Error("the second manager disturbed the first")
+	}
+}
+
+// Who reads what `pgo up` prints to its end does not wait for pgo's own end; also not on a descriptor nobody speaks of.
+func TestUpLetsGo(t *testing.T) {
+	s := newStack(t, "  p: {command: ACTOR, args: [actor]}\n")
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	cmd := s.command("up")
+	cmd.Stdout, cmd.ExtraFiles = write, []*os.File{write}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	write.Close()
+	if _, err := io.ReadAll(read); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -2,46 +2,174 @@ package auth
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"net/url"
+	"sync"
 	"time"
 
 	"github.com/MicahParks/keyfunc/v3"
 	"github.com/golang-jwt/jwt/v5"
 	"go.uber.org/zap"
-	"golang.org/x/time/rate"
 )
 
 const (
-	jwksEvery      = 5 * time.Minute  // how often the key set is read again
-	jwksUnknownKey = 10 * time.Second // a token with an unknown key causes a reading at most this often
+	jwksEvery      = 5 * time.Minute        // how often the key set is read again
+	jwksRetry      = 500 * time.Millisecond // the same while there is none
+	jwksUnknownKey = time.Second            // a token with an unknown key causes a reading at most this often
 	jwksTimeout    = 2 * time.Second
+	maxJWKS        = 1 << 20
 )
 
-// RemoteKeys is the key source of the other services: the JWK set at url, read in the background until ctx
-// ends and kept while its server is away. Before the first reading it returns ErrKeysUnavailable.
+// RemoteKeys is the key source of the services that sign no tokens: the JWK set at url, read in the background until ctx
+// ends. While its server is away, or answers with something else than a key set, the keys that were read last stay good.
+// Before the first reading it returns ErrKeysUnavailable. A token of a key that is not known yet waits for one reading, so
+// that a new key is taken at once; those that come within the next second after one are refused without.
+// The error is a url that is none.
 func RemoteKeys(ctx context.Context, url string, client *http.Client, log *zap.Logger) (jwt.Keyfunc, error) {
-	kf, err := keyfunc.NewDefaultOverrideCtx(ctx, []string{url}, keyfunc.Override{
-		Client: client, HTTPTimeout: jwksTimeout, RefreshInterval: jwksEvery,
-		RefreshUnknownKID: rate.NewLimiter(rate.Every(jwksUnknownKey), 1), RateLimitWaitMax: time.Millisecond, // refuse at once, never hold a request up
-		RefreshErrorHandlerFunc: func(u string) func(context.Context, error) {
-			return func(_ context.Context, err error) {
-				log.Warn("read signing keys", zap.String("url", u), zap.Error(err))
-			}
-		},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("follow signing keys at %s: %w", url, err)
-	}
-	return func(t *jwt.Token) (any, error) {
-		key, err := kf.Keyfunc(t)
-		if err == nil {
-			return key, nil
-		}
-		if all, readErr := kf.Storage().KeyReadAll(ctx); readErr != nil || len(all) == 0 {
-			return nil, errors.Join(ErrKeysUnavailable, err)
-		}
+	if err := checkURL(url); err != nil {
 		return nil, err
-	}, nil
+	}
+	k := &remoteKeys{ctx: ctx, url: url, client: client, log: log}
+	k.reload(time.Time{})
+	go k.run()
+	return k.key, nil
+}
+
+func checkURL(text string) error {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return fmt.Errorf("signing keys: %q is no URL such as https://example.org/keys", text)
+	}
+	return nil
+}
+
+type remoteKeys struct {
+	ctx    context.Context // of the reading in the background
+	url    string
+	client *http.Client
+	log    *zap.Logger
+
+	reading sync.Mutex // one reading at a time
+
+	mu    sync.RWMutex
+	keys  jwt.Keyfunc // nil before the first reading that succeeded
+	asked time.Time   // when the last reading ended, for better or worse
+	away  bool
+}
+
+func (k *remoteKeys) run() {
+	for {
+		wait := jwksEvery
+		if keys, _ := k.state(); keys == nil {
+			wait = jwksRetry
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-k.ctx.Done():
+			t.Stop()
+			return
+		case now := <-t.C:
+			k.reload(now)
+		}
+	}
+}
+
+func (k *remoteKeys) state() (keys jwt.Keyfunc, asked time.Time) {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return k.keys, k.asked
+}
+
+// key implements jwt.Keyfunc.
+func (k *remoteKeys) key(t *jwt.Token) (any, error) {
+	keys, asked := k.state()
+	if keys == nil {
+		return nil, ErrKeysUnavailable
+	}
+	key, err := keys(t)
+	if !errors.Is(err, errUnknownKey) || time.Since(asked) < jwksUnknownKey {
+		return key, err
+	}
+	k.reload(time.Now())
+	keys, _ = k.state()
+	return keys(t)
+}
+
+// reload reads the key set unless somebody has done so since the caller wanted it.
+func (k *remoteKeys) reload(wanted time.Time) {
+	k.reading.Lock()
+	defer k.reading.Unlock()
+	if _, asked := k.state(); asked.After(wanted) {
+		return
+	}
+	keys, err := k.read()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.asked = time.Now()
+	if err == nil {
+		k.keys = keys
+	} else if !k.away && k.ctx.Err() == nil { // say it once, not at every attempt
+		k.log.Warn("the signing keys cannot be read", zap.String("url", k.url), zap.Error(err))
+	}
+	k.away = err != nil
+}
+
+func (k *remoteKeys) read() (jwt.Keyfunc, error) {
+	ctx, cancel := context.WithTimeout(k.ctx, jwksTimeout)
+	defer cancel()
+	body, err := get(ctx, k.client, k.url, maxJWKS)
+	if err != nil {
+		return nil, err
+	}
+	return parseKeys(ctx, body)
+}
+
+// parseKeys reads a JWK set. One without a key that could have signed a token is an error: it is not what it should be.
+func parseKeys(ctx context.Context, body []byte) (jwt.Keyfunc, error) {
+	set, err := keyfunc.NewJWKSetJSON(body)
+	if err != nil {
+		return nil, errors.New("the answer is no key set") // the parser's error would quote it
+	}
+	all, err := set.Storage().KeyReadAll(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read key set: %w", err)
+	}
+	keys := map[string]ed25519.PublicKey{}
+	for _, k := range all {
+		if public, ok := k.Key().(ed25519.PublicKey); ok && k.Marshal().KID != "" {
+			keys[k.Marshal().KID] = public
+		}
+	}
+	if len(keys) == 0 {
+		return nil, errors.New("the answer has no Ed25519 key")
+	}
+	return StaticKeys(keys), nil
+}
+
+// get reads an answer of at most limit bytes.
+func get(ctx context.Context, client *http.Client, url string, limit int64) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("answered %d", res.StatusCode)
+	}
+	body, err := io.ReadAll(io.LimitReader(res.Body, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(body)) > limit {
+		return nil, fmt.Errorf("the answer has more than %d bytes", limit)
+	}
+	return body, nil
 }

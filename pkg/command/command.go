@@ -11,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -135,10 +136,19 @@ func Run(ctx context.Context, root *cobra.Command, args []string, stdout, stderr
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return exitUsage
 	}
-	if errors.Is(err, problem.Unavailable()) {
+	if errors.Is(err, problem.Unavailable()) || errors.Is(err, mq.ErrNotConnected) {
 		return exitUnavailable
 	}
 	return exitFailed
+}
+
+const closeTimeout = 3 * time.Second // for sending the last spans and closing connections
+
+// Close ends what a command has opened and joins its error to the command's, in a defer: defer Close(&err, broker.Close).
+func Close(err *error, end func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	*err = errors.Join(*err, end(ctx))
 }
 
 func writeTar(w io.Writer, files fs.FS) error {

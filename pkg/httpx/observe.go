@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -16,6 +17,7 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
@@ -23,6 +25,9 @@ import (
 	"pgo/pkg/metrics"
 	"pgo/pkg/tracing"
 )
+
+// InternalPrefix begins the paths of what services serve each other beside their APIs. The gateway does not publish them.
+const InternalPrefix = "/internal/"
 
 const (
 	requestIDKey = "pgo.request_id"
@@ -44,13 +49,14 @@ func SetUserID(c *gin.Context, id string) { c.Set(userIDKey, id) }
 type observer struct {
 	log      *zap.Logger
 	tracer   trace.Tracer
+	untraced trace.Tracer
 	duration *prometheus.HistogramVec
 	timeout  time.Duration
 }
 
 func newObserver(o Options) *observer {
 	ob := &observer{
-		log: o.Log, tracer: o.Tracer.Tracer("pgo/pkg/httpx"), timeout: o.Config.RequestTimeout,
+		log: o.Log, tracer: o.Tracer.Tracer("pgo/pkg/httpx"), untraced: noop.NewTracerProvider().Tracer(""), timeout: o.Config.RequestTimeout,
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "http_server_request_duration_seconds", Help: "How long requests took.", Buckets: metrics.Buckets(),
 		}, []string{"http_request_method", "http_route", "http_response_status_code"}),
@@ -78,7 +84,11 @@ func (o *observer) observe(c *gin.Context) {
 
 	ctx, cancel := context.WithTimeout(c.Request.Context(), o.timeout)
 	defer cancel()
-	ctx, span := o.tracer.Start(tracing.Extract(ctx, propagation.HeaderCarrier(c.Request.Header)), method+" "+route, trace.WithSpanKind(trace.SpanKindServer))
+	tracer := o.tracer
+	if polled(route) {
+		tracer = o.untraced
+	}
+	ctx, span := tracer.Start(tracing.Extract(ctx, propagation.HeaderCarrier(c.Request.Header)), method+" "+route, trace.WithSpanKind(trace.SpanKindServer))
 	defer span.End()
 	ctx = tracing.Ensure(ctx)
 	ids := trace.SpanContextFromContext(ctx)
@@ -101,8 +111,8 @@ func (o *observer) observe(c *gin.Context) {
 	}
 	level := zapcore.InfoLevel
 	switch {
-	case route == "/livez" || route == "/readyz" || route == "/startupz":
-		level = zapcore.DebugLevel // asked every few seconds for ever; package health logs what is wrong
+	case probe(route), polled(route) && status < 400:
+		level = zapcore.DebugLevel
 	case status >= 500:
 		level = zapcore.ErrorLevel
 	}
@@ -134,6 +144,13 @@ func (o *observer) next(c *gin.Context, log *zap.Logger) {
 	}()
 	c.Next()
 }
+
+// probe says whether the route tells how the program is: package health logs what is wrong.
+func probe(route string) bool { return route == "/livez" || route == "/readyz" || route == "/startupz" }
+
+// polled says whether the route is asked all the time for ever. Such requests are counted, each route for itself, but a line
+// and a trace of each would hide everything else.
+func polled(route string) bool { return probe(route) || strings.HasPrefix(route, InternalPrefix) }
 
 func boundedMethod(m string) string {
 	switch m {

@@ -143,6 +143,35 @@ func TestAccessLog(t *testing.T) {
 	}
 }
 
+// TestWhatIsPolledIsCountedButNotToldEachTime asks as another service does, four times a second.
+func TestWhatIsPolledIsCountedButNotToldEachTime(t *testing.T) {
+	spans := tracetest.NewSpanRecorder()
+	e := newEdge(t, sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)), nil)
+	e.GET(httpx.InternalPrefix+"list", httpx.Handle(func(c *gin.Context) error {
+		if c.Query("bad") != "" {
+			return errors.New("x")
+		}
+		c.Status(http.StatusNoContent)
+		return nil
+	}))
+	for range 10 {
+		e.do(http.MethodGet, "/internal/list", "")
+		e.do(http.MethodGet, "/readyz", "")
+	}
+	if n := e.logs.FilterLevelExact(zap.InfoLevel).Len(); n != 0 || len(spans.Ended()) != 0 {
+		t.Errorf("%d lines at info and %d spans", n, len(spans.Ended()))
+	}
+	e.do(http.MethodGet, "/internal/list?bad=1", "")
+	if n := e.logs.FilterLevelExact(zap.ErrorLevel).Len(); n != 1 {
+		t.Errorf("%d lines about a failure, want one", n)
+	}
+	e.do(http.MethodGet, "/internal/nothing", "")
+	want := map[string]int{"GET /internal/list 204": 10, "GET /internal/list 500": 1, "GET /readyz 200": 10, "GET unmatched 404": 1}
+	if diff := cmp.Diff(want, e.requests(t)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestEveryServiceAnswers(t *testing.T) {
 	e := newEdge(t, nil, nil)
 	for path, want := range map[string]string{

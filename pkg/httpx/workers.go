@@ -15,6 +15,24 @@ type Worker struct {
 	Run  func(context.Context) error // returns when its context ends and what it held is finished
 }
 
+// Every is a worker that calls f each time d has passed. An error is logged and f called again the next time.
+func Every(name string, d time.Duration, f func(context.Context) error, log *zap.Logger) Worker {
+	return Worker{Name: name, Run: func(ctx context.Context) error {
+		tick := time.NewTicker(d)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-tick.C:
+			}
+			if err := f(ctx); err != nil && ctx.Err() == nil {
+				log.Warn("periodic work failed", zap.String("worker", name), zap.Error(err))
+			}
+		}
+	}}
+}
+
 type running struct {
 	name string
 	done chan struct{}

@@ -27,7 +27,7 @@ func (m MySQL) Prepare(ctx context.Context) (Command, error) {
 	if err != nil {
 		return Command{}, err
 	}
-	if err := makeDirs(m.Etc, filepath.Dir(m.Data)); err != nil {
+	if err := makeDirs(m.Etc, filepath.Dir(m.Data), m.temporary()); err != nil {
 		return Command{}, err
 	}
 	if err := makePrivateDir(filepath.Dir(m.Socket)); err != nil {
@@ -59,11 +59,16 @@ func (m MySQL) Prepare(ctx context.Context) (Command, error) {
 	}, nil
 }
 
+// temporary is where the server keeps temporary tables. One of its own: a MariaDB that starts removes those that it finds, also
+// when they are another one's, which then fails.
+func (m MySQL) temporary() string { return m.Data + ".tmp" }
+
 func (m MySQL) config(initFile string) string {
 	lines := []string{
 		"# Written at every start.",
 		"[mysqld]",
 		"datadir=" + quoteOption(m.Data),
+		"tmpdir=" + quoteOption(m.temporary()),
 		"socket=" + quoteOption(m.Socket),
 		"pid-file=" + quoteOption(m.Socket+".pid"),
 		"init-file=" + quoteOption(initFile),

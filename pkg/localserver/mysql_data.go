@@ -62,7 +62,7 @@ func (m MySQL) install(ctx context.Context, server, dir string) error {
 		args = append(args, "--user=root")
 	}
 	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Env = environment(dir)
+	cmd.Env = environment(dir, "TMPDIR="+m.temporary())
 	cmd.Dir = "/"
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("make the data folder with %s: %w: %s", program, err, tail(out))

@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"slices"
+	"strconv"
+	"strings"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -27,6 +30,17 @@ func (cfg Config) Validate(c *config.Check, key string) {
 // Identity is put on every line.
 type Identity struct {
 	Service, Instance, Version string
+}
+
+// InstanceName is the name of this process among those of its service: the process manager's PGO_INSTANCE, else the
+// process id.
+func InstanceName(environ []string) string {
+	for _, kv := range environ {
+		if v, ok := strings.CutPrefix(kv, "PGO_INSTANCE="); ok && v != "" {
+			return v
+		}
+	}
+	return strconv.Itoa(os.Getpid())
 }
 
 // Logger is a zap logger with the level that can be changed while it runs.

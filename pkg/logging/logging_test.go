@@ -7,6 +7,8 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -102,5 +104,21 @@ func TestContextCarriesTheLogger(t *testing.T) {
 	logging.From(context.Background(), zap.NewNop()).Info("y")
 	if s := out.String(); !strings.Contains(s, "r1") || strings.Contains(s, `"y"`) {
 		t.Errorf("got %s", s)
+	}
+}
+
+func TestInstanceName(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		environ []string
+		want    string
+	}{
+		{"the manager's", []string{"A=b", "PGO_INSTANCE=2"}, "2"},
+		{"none", []string{"PGO_INSTANCES=2"}, strconv.Itoa(os.Getpid())},
+		{"empty", []string{"PGO_INSTANCE="}, strconv.Itoa(os.Getpid())},
+	} {
+		if got := logging.InstanceName(tc.environ); got != tc.want {
+			t.Errorf("%s: %s, want %s", tc.name, got, tc.want)
+		}
 	}
 }

@@ -47,3 +47,14 @@ func Compatible(s State, codeSchema int64) error {
 	}
 	return nil
 }
+
+// BearsCheck returns a check for package health: the database answers, with a schema that code of codeSchema can work on.
+func BearsCheck(db *sql.DB, codeSchema int64) func(context.Context) error {
+	return func(ctx context.Context) error {
+		s, err := Current(ctx, db)
+		if err != nil {
+			return err
+		}
+		return Compatible(s, codeSchema)
+	}
+}

@@ -270,3 +270,20 @@ func TestCompatible(t *testing.T) {
 		})
 	}
 }
+
+func TestBearsCheck(t *testing.T) {
+	db := openDatabase(t)
+	mustUp(t, db, migrations(t, "00001_a.sql", "-- min_code_schema: 1\n-- +goose Up\nCREATE TABLE a (id INT);"), Options{})
+	if err := BearsCheck(db, 1)(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := BearsCheck(db, 2)(t.Context()); !errors.Is(err, ErrSchemaTooOld) {
+		t.Errorf("newer code is answered with %v", err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := BearsCheck(db, 1)(t.Context()); err == nil {
+		t.Error("a database that does not answer is answered with nil")
+	}
+}

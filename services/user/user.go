@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"pgo/pkg/problem"
+	"pgo/pkg/text"
 )
 
 // Roles on the platform.
@@ -50,7 +51,7 @@ const (
 func NormalizeEmail(s string) (string, bool) {
 	s = strings.TrimSpace(s)
 	a, err := mail.ParseAddress(s)
-	if err != nil || a.Address != s || a.Name != "" || !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return unsafeRune(r) || unicode.Is(unicode.Cf, r) }) {
+	if err != nil || a.Address != s || a.Name != "" || !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return text.Unsafe(r) || unicode.Is(unicode.Cf, r) }) {
 		return "", false
 	}
 	if at := strings.LastIndexByte(s, '@'); strings.ContainsAny(s[at:], "[]_ ") || strings.ContainsAny(s[:at], "\" ") {
@@ -62,22 +63,7 @@ func NormalizeEmail(s string) (string, bool) {
 
 // NormalizeName returns the name without spaces around it; 1 to 100 characters of any script, on one line, of
 // which at least one can be seen.
-func NormalizeName(s string) (string, bool) {
-	s = strings.TrimSpace(s)
-	return s, utf8.RuneCountInString(s) <= maxName && utf8.ValidString(s) && strings.ContainsFunc(s, visible) && !strings.ContainsFunc(s, unsafeRune)
-}
-
-// unsafeRune reports control characters, line ends, and characters that reorder the text around them, which a
-// name could use to look like something else (Unicode TR 36). Joiners, as emoji and several scripts need them,
-// are fine.
-func unsafeRune(r rune) bool {
-	return unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp) || r >= 0x202A && r <= 0x202E || r >= 0x2066 && r <= 0x2069 || r == utf8.RuneError
-}
-
-// visible reports characters that leave ink on their own.
-func visible(r rune) bool {
-	return unicode.IsLetter(r) || unicode.IsNumber(r) || unicode.IsPunct(r) || unicode.IsSymbol(r)
-}
+func NormalizeName(s string) (string, bool) { return text.Name(s, maxName) }
 
 func emailField() problem.Field {
 	return problem.Field{Field: "email", Code: "invalid_email", Message: "must be an e-mail address of at most 254 bytes"}

@@ -9,8 +9,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"syscall"
+	"time"
 
 	"pgo/deploy/pgo/home"
 )
@@ -19,7 +21,13 @@ import (
 var ErrNotRunning = errors.New("pgo is not running")
 
 // Client speaks to the manager of one home.
-type Client struct{ http *http.Client }
+type Client struct {
+	http    *http.Client
+	version string
+}
+
+// Version is that of the manager.
+func (c *Client) Version() string { return c.version }
 
 // Connect finds the manager of the home. The error is ErrNotRunning where none answers.
 func Connect(ctx context.Context, h home.Home) (*Client, error) {
@@ -35,12 +43,14 @@ func Connect(ctx context.Context, h home.Home) (*Client, error) {
 		return d.DialContext(ctx, "unix", m.Socket)
 	}
 	c := &Client{http: &http.Client{Transport: &http.Transport{DialContext: dial}}}
-	if _, err := c.Info(ctx); err != nil {
+	info, err := c.Info(ctx)
+	if err != nil {
 		if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
 			return nil, ErrNotRunning
 		}
 		return nil, err
 	}
+	c.version = info.Version
 	return c, nil
 }
 
@@ -63,14 +73,53 @@ func (c *Client) Changes(ctx context.Context, after int64) (Changes, error) {
 	return changes, c.call(ctx, http.MethodGet, fmt.Sprintf("changes?after=%d", after), nil, &changes)
 }
 
-// Do has a command done, apply, start, stop, restart or down, and returns how things stand then. It returns when
+// Plan says what applying a file would do.
+func (c *Client) Plan(ctx context.Context, body Apply) (Plan, error) {
+	var plan Plan
+	return plan, c.call(ctx, http.MethodPost, "plan", body, &plan)
+}
+
+// Describe returns all that is known of the processes of a name, which may be a pattern.
+func (c *Client) Describe(ctx context.Context, name string) ([]Description, error) {
+	var all []Description
+	return all, c.call(ctx, http.MethodGet, "describe?name="+url.QueryEscape(name), nil, &all)
+}
+
+// Do has a command done, such as apply, stop or down, and returns how things stand then. It returns when
 // everything has been stopped that was to be stopped; it does not wait for what was started to be ready.
 func (c *Client) Do(ctx context.Context, command string, body any) (Changes, error) {
 	var changes Changes
 	return changes, c.call(ctx, http.MethodPost, command, body, &changes)
 }
 
+// attempts at a question. A manager that ends is followed by the next one on the same socket.
+const attempts = 5
+
 func (c *Client) call(ctx context.Context, method, path string, body, into any) error {
+	for attempt := 1; ; attempt++ {
+		err := c.once(ctx, method, path, body, into)
+		switch {
+		case err == nil || ctx.Err() != nil || !interrupted(err):
+			return err
+		case method != http.MethodGet:
+			return fmt.Errorf("%w: the manager ended at it and was started anew; pgo list shows how things stand", err)
+		case attempt == attempts:
+			return err
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// interrupted tells whether the manager went away in the middle of an answer.
+func interrupted(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
+func (c *Client) once(ctx context.Context, method, path string, body, into any) error {
 	var content io.Reader
 	if body != nil {
 		b, err := json.Marshal(body)

@@ -15,6 +15,8 @@ const (
 	Waiting    State = "waiting"     // for the processes it comes after
 	Starting   State = "starting"    // it runs and is not ready yet
 	Ready      State = "ready"       // it runs and serves
+	Reloading  State = "reloading"   // it serves while its successor starts
+	Draining   State = "draining"    // replaced: it finishes what it holds. Only in events; who is ready has the row
 	Stopping   State = "stopping"    // it was asked to end, or says that it is ending
 	Stopped    State = "stopped"     // it does not run and nobody wants it to
 	BackingOff State = "backing-off" // it ended by itself; a new start follows
@@ -44,13 +46,20 @@ type Process struct {
 	Failures  int               `json:"failed_starts"` // in a row, none of which became ready
 	LogFrom   int64             `json:"log_offset"`    // where the output of its last start begins in its log file
 	Since     time.Time         `json:"since"`         // of this state
+	Draining  []int             `json:"draining"`      // processes that were replaced and finish what they hold
+	Reload    bool              `json:"reload_asked"`  // and not through yet
+	NotNew    string            `json:"reload_failed"` // why the last reload failed; the process from before it serves
+	LastWords []string          `json:"last_words"`    // of the process that was to take over then
+	Instances int               `json:"instances"`     // how many there are of this name
 }
 
 // Event is one change of state, or of what a process says about itself.
 type Event struct {
-	Seq     int64     `json:"seq"` // counts from 1 in the life of a manager
+	Seq     int64     `json:"seq"` // grows with every change
 	Time    time.Time `json:"ts"`
 	Process string    `json:"process"`
+	Number  int       `json:"instance"`
+	PID     int       `json:"pid"`
 	From    State     `json:"from"`
 	To      State     `json:"to"`
 	Reason  string    `json:"reason"`
@@ -58,7 +67,7 @@ type Event struct {
 
 // Changes is one consistent look at everything.
 type Changes struct {
-	Seq       int64     `json:"seq"`    // of the last event
+	Seq       int64     `json:"seq"`    // of the last change
 	Events    []Event   `json:"events"` // those after the one asked for, as far as they are kept
 	Processes []Process `json:"processes"`
 }
@@ -67,10 +76,11 @@ type Changes struct {
 type Info struct {
 	Version string `json:"version"`
 	Manager int    `json:"manager_pid"` // 0 while none runs
-	Keeper  int    `json:"keeper_pid"`  // 0: keeper and manager are one process until they are parted
+	Keeper  int    `json:"keeper_pid"`
 	Home    string `json:"home"`
 	Socket  string `json:"socket"`
-	File    string `json:"process_file"` // applied last; empty before
+	File    string `json:"process_file"`             // applied last; empty before
+	Excuse  string `json:"upgrade_failed,omitempty"` // why the manager that was to take over did not
 }
 
 type (
@@ -81,6 +91,35 @@ type (
 	// Apply asks for a process file to be made real.
 	Apply struct {
 		File processfile.File `json:"file"`
+	}
+	// Scale asks for another number of instances, until the process file is applied again.
+	Scale struct {
+		Name      string `json:"name"`
+		Instances int    `json:"instances"`
+	}
+	// Signal asks for a signal to be sent.
+	Signal struct {
+		Names  []string `json:"names"`
+		Signal string   `json:"signal"`
+	}
+	// Upgrade asks for the manager to be started anew from this program.
+	Upgrade struct {
+		Program string `json:"program"`
+	}
+	// Description is all that is known of a process, secrets masked.
+	Description struct {
+		Rows []Process           `json:"instances"`
+		Spec processfile.Process `json:"spec"`
+	}
+	// Plan is what applying a process file would do.
+	Plan struct {
+		Steps []Step `json:"steps"`
+	}
+	// Step is what would be done with one process.
+	Step struct {
+		Process string `json:"process"`
+		Do      string `json:"do"` // start, stop, restart, reload, scale
+		Why     string `json:"why"`
 	}
 	// Failure is the body of every answer that is not 200.
 	Failure struct {

@@ -28,6 +28,18 @@ func (h Home) state(name string) string { return filepath.Join(string(h), "state
 // Running is the file that lists what was started, so that the next manager finds what a killed one left behind.
 func (h Home) Running() string { return h.state("processes.json") }
 
+// Events is the file of what happened, one JSON object a line.
+func (h Home) Events() string { return filepath.Join(string(h), "events.jsonl") }
+
+// EarlierEvents is the file before Events.
+func (h Home) EarlierEvents() string { return filepath.Join(string(h), "events.1.jsonl") }
+
+// Program is where a copy of pgo is kept that managers are started from after an upgrade.
+func (h Home) Program(name string) string { return h.state("pgo-" + name) }
+
+// ErrLog is the file of a process's stderr where that has one of its own.
+func (h Home) ErrLog(name string) string { return filepath.Join(h.Logs(), name+".err.log") }
+
 // Make creates the folders, closed to others. Its error says which folder cannot be written.
 func (h Home) Make() error {
 	for _, dir := range []string{string(h), h.Logs(), h.state("")} {
@@ -81,7 +93,7 @@ func (h Home) SocketDir(getenv func(string) string) (string, error) {
 }
 
 // fits leaves room for the longest name of a process and what is around it.
-func fits(dir string) bool { return len(dir)+len("/")+32+len(".notify") < 108 }
+func fits(dir string) bool { return len(dir)+len("/")+32+len(".63.9999999999.notify") < 108 }
 
 func private(dir string) error {
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {

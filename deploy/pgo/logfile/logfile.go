@@ -1,4 +1,4 @@
-// Package logfile reads the ends of log files and follows them.
+// Package logfile moves what processes say from their pipes into files, rotates those, and reads and follows them.
 package logfile
 
 import (
@@ -86,7 +86,8 @@ type tail struct {
 	path    string
 	offset  int64
 	file    *os.File
-	partial []byte // of a line that has no end yet
+	seen    time.Time // when the file was last the one at the path
+	partial []byte    // of a line that has no end yet
 }
 
 func (t *tail) close() {
@@ -105,7 +106,7 @@ func (t *tail) read(line func([]byte) error) error {
 		if err != nil {
 			return fmt.Errorf("follow the log: %w", err)
 		}
-		t.file = f
+		t.file, t.seen = f, time.Now()
 	}
 	if err := t.drain(line); err != nil {
 		return err
@@ -114,11 +115,47 @@ func (t *tail) read(line func([]byte) error) error {
 	if err != nil {
 		return fmt.Errorf("follow the log: %w", err)
 	}
-	// What was written to the old file has been read; now look whether there is a new one.
+	looked := time.Now()
 	there, err := os.Stat(t.path)
-	if err != nil || !os.SameFile(here, there) {
-		t.close()
-		t.file, t.offset, t.partial = nil, 0, nil
+	if err == nil && os.SameFile(here, there) {
+		t.seen = looked
+		return nil
+	}
+	// What was written to the old file between reading and looking.
+	if err := t.drain(line); err != nil {
+		return err
+	}
+	if len(t.partial) > 0 {
+		if err := line(t.partial); err != nil {
+			return err
+		}
+	}
+	t.close()
+	t.file, t.offset, t.partial = nil, 0, nil
+	for _, old := range since(Rotated(t.path), here, t.seen) {
+		t.seen = old.At
+		if err := old.Lines(line); err != nil {
+			return fmt.Errorf("follow the log: %w", err)
+		}
+	}
+	if err != nil {
+		return nil //nolint:nilerr // there is none now: it is waited for
+	}
+	return t.read(line)
+}
+
+// since returns those that were rotated after the file that is here, which was last at its place when seen.
+func since(rotated []Old, here os.FileInfo, seen time.Time) []Old {
+	for i, old := range rotated {
+		if info, err := os.Stat(old.Path); err == nil && os.SameFile(info, here) {
+			return rotated[i+1:]
+		}
+	}
+	// Compressed already: it was the first of those that went since.
+	for i, old := range rotated {
+		if old.At.After(seen) {
+			return rotated[i+1:]
+		}
 	}
 	return nil
 }
@@ -135,16 +172,8 @@ func (t *tail) drain(line func([]byte) error) error {
 	for {
 		n, err := t.file.ReadAt(block, t.offset)
 		t.offset += int64(n)
-		t.partial = append(t.partial, block[:n]...)
-		for {
-			end := bytes.IndexByte(t.partial, '\n')
-			if end < 0 {
-				break
-			}
-			if err := line(t.partial[:end+1]); err != nil {
-				return err
-			}
-			t.partial = t.partial[end+1:]
+		if err := t.take(block[:n], line); err != nil {
+			return err
 		}
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -152,5 +181,20 @@ func (t *tail) drain(line func([]byte) error) error {
 		if err != nil {
 			return fmt.Errorf("follow the log: %w", err)
 		}
+	}
+}
+
+// take adds text and calls line for every line that is whole now.
+func (t *tail) take(text []byte, line func([]byte) error) error {
+	t.partial = append(t.partial, text...)
+	for {
+		end := bytes.IndexByte(t.partial, '\n')
+		if end < 0 {
+			return nil
+		}
+		if err := line(t.partial[:end+1]); err != nil {
+			return err
+		}
+		t.partial = t.partial[end+1:]
 	}
 }

@@ -1,10 +1,12 @@
 package manager
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"pgo/deploy/pgo/control"
@@ -16,8 +18,8 @@ const (
 )
 
 // handler is the control API. Only the owner of the home reaches it, so it asks for no proof. down is called when
-// everything has been stopped by request.
-func (m *Manager) handler(info control.Info, down func()) http.Handler {
+// everything has been stopped by request, leave when the manager is to make room for the next.
+func (m *Manager) handler(info control.Info, down, leave func()) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/info", func(w http.ResponseWriter, _ *http.Request) {
 		m.mu.Lock()
@@ -32,13 +34,22 @@ func (m *Manager) handler(info control.Info, down func()) http.Handler {
 		answer(w, c.Processes)
 	})
 	mux.HandleFunc("GET /v1/changes", m.changes)
+	mux.HandleFunc("GET /v1/describe", m.describe)
 	mux.HandleFunc("POST /v1/apply", func(w http.ResponseWriter, r *http.Request) {
 		var ask control.Apply
 		if take(w, r, &ask) {
 			m.did(w, m.Apply(ask.File))
 		}
 	})
-	for verb, do := range map[string]func([]string) error{"start": m.Start, "stop": m.Stop, "restart": m.Restart} {
+	mux.HandleFunc("POST /v1/plan", func(w http.ResponseWriter, r *http.Request) {
+		var ask control.Apply
+		if take(w, r, &ask) {
+			answer(w, m.Plan(ask.File))
+		}
+	})
+	for verb, do := range map[string]func([]string) error{
+		"start": m.Start, "stop": m.Stop, "restart": m.Restart, "reload": m.Reload, "delete": m.Delete, "flush": m.Flush,
+	} {
 		mux.HandleFunc("POST /v1/"+verb, func(w http.ResponseWriter, r *http.Request) {
 			var ask control.Names
 			if take(w, r, &ask) {
@@ -47,6 +58,32 @@ func (m *Manager) handler(info control.Info, down func()) http.Handler {
 			}
 		})
 	}
+	mux.HandleFunc("POST /v1/scale", func(w http.ResponseWriter, r *http.Request) {
+		var ask control.Scale
+		if take(w, r, &ask) {
+			m.log.Info("command", "command", "scale", "name", ask.Name, "instances", ask.Instances)
+			m.did(w, m.Scale(ask.Name, ask.Instances))
+		}
+	})
+	mux.HandleFunc("POST /v1/signal", func(w http.ResponseWriter, r *http.Request) {
+		var ask control.Signal
+		if take(w, r, &ask) {
+			m.log.Info("command", "command", "signal", "names", ask.Names, "signal", ask.Signal)
+			m.did(w, m.Signal(ask.Names, ask.Signal))
+		}
+	})
+	mux.HandleFunc("POST /v1/upgrade", func(w http.ResponseWriter, r *http.Request) {
+		var ask control.Upgrade
+		if !take(w, r, &ask) {
+			return
+		}
+		m.log.Info("command", "command", "upgrade", "program", ask.Program)
+		err := m.Upgrade(ask.Program)
+		m.did(w, err)
+		if err == nil {
+			leave()
+		}
+	})
 	mux.HandleFunc("POST /v1/down", func(w http.ResponseWriter, _ *http.Request) {
 		m.log.Info("command", "command", "down")
 		m.Down()
@@ -54,6 +91,50 @@ func (m *Manager) handler(info control.Info, down func()) http.Handler {
 		down()
 	})
 	return mux
+}
+
+// describe answers with all that is known of processes, and none of their secrets.
+func (m *Manager) describe(w http.ResponseWriter, r *http.Request) {
+	chosen, err := m.choose([]string{r.FormValue("name")})
+	if err != nil {
+		refuse(w, http.StatusConflict, err)
+		return
+	}
+	c, _ := m.board.look(0)
+	m.meter.fill(c.Processes)
+	all := []control.Description{}
+	for _, name := range sortedNames(chosen) {
+		d := control.Description{Spec: chosen[name].current(), Rows: []control.Process{}}
+		d.Spec.Env = masked(d.Spec.Env)
+		for _, p := range c.Processes {
+			if p.Name == name {
+				d.Rows = append(d.Rows, p)
+			}
+		}
+		all = append(all, d)
+	}
+	answer(w, all)
+}
+
+// masked hides every value that its name does not show to be harmless: a secret that is shown once is one no more.
+func masked(env map[string]string) map[string]string {
+	shown := map[string]string{}
+	for key, value := range env {
+		if !harmless(key) {
+			value = "***"
+		}
+		shown[key] = value
+	}
+	return shown
+}
+
+func harmless(key string) bool {
+	for _, end := range []string{"_FILE", "_ADDR", "_PORT", "_HTTP", "_DIR", "_HOME", "_PATH", "__ADDR"} {
+		if strings.HasSuffix(key, end) {
+			return true
+		}
+	}
+	return false
 }
 
 // changes answers at once when there is an event after the one named, else when there is one or after a while.
@@ -93,6 +174,12 @@ func (m *Manager) did(w http.ResponseWriter, err error) {
 	}
 	c, _ := m.board.look(0)
 	answer(w, c)
+}
+
+func decode(data []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	return d.Decode(into)
 }
 
 func take(w http.ResponseWriter, r *http.Request, into any) bool {

@@ -3,24 +3,21 @@ package manager
 import (
 	"math/rand/v2"
 	"time"
+
+	"pgo/deploy/pgo/processfile"
 )
 
-// Waits between starts of a process that ends by itself. The first is so short that a crash is healed at once.
-const (
-	firstWait = 100 * time.Millisecond
-	longest   = 15 * time.Second
-	proven    = 30 * time.Second // up this long, a process begins anew
-)
-
-// backoff is the sequence of waits: doubling, with jitter so that processes which fall together do not start together.
+// backoff is the sequence of waits between starts of a process that ends by itself. The first is so short that a crash
+// is healed at once.
 type backoff struct{ next time.Duration }
 
-// after returns the wait after a process that was up so long.
-func (b *backoff) after(up time.Duration) time.Duration {
-	if b.next == 0 || up >= proven {
-		b.next = firstWait
+// after returns the wait after a process that was up so long: doubling, with jitter so that processes which fall
+// together do not start together.
+func (b *backoff) after(up time.Duration, r processfile.Restart) time.Duration {
+	if b.next == 0 || up >= r.Proven {
+		b.next = r.First
 	}
 	wait := b.next
-	b.next = min(2*wait, longest)
-	return min(time.Duration(float64(wait)*(0.8+0.4*rand.Float64())), longest)
+	b.next = min(2*wait, r.Longest)
+	return min(time.Duration(float64(wait)*(0.8+0.4*rand.Float64())), r.Longest)
 }

@@ -3,22 +3,25 @@ package manager
 import (
 	"testing"
 	"time"
+
+	"pgo/deploy/pgo/processfile"
 )
 
 func TestBackoff(t *testing.T) {
 	var b backoff
+	r := processfile.Restart{First: 100 * time.Millisecond, Longest: 15 * time.Second, Proven: 30 * time.Second}
 	around := func(what string, got, want time.Duration) {
 		t.Helper()
-		if got < want*8/10 || got > min(want*12/10, longest) {
+		if got < want*8/10 || got > min(want*12/10, r.Longest) {
 			t.Errorf("%s: %s, want about %s", what, got, want)
 		}
 	}
-	for want := firstWait; want < longest; want *= 2 {
-		around("doubling", b.after(time.Second), want)
+	for want := r.First; want < r.Longest; want *= 2 {
+		around("doubling", b.after(time.Second, r), want)
 	}
 	for range 3 {
-		around("at the cap", b.after(time.Second), longest)
+		around("at the cap", b.after(time.Second, r), r.Longest)
 	}
-	around("after it was up for long", b.after(proven), firstWait)
-	around("and again", b.after(time.Second), 2*firstWait)
+	around("after it was up for long", b.after(r.Proven, r), r.First)
+	around("and again", b.after(time.Second, r), 2*r.First)
 }

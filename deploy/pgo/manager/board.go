@@ -1,85 +1,148 @@
 package manager
 
 import (
+	"encoding/json"
 	"log/slog"
+	"slices"
+	"strconv"
 	"sync"
 	"time"
 
 	"pgo/deploy/pgo/control"
 )
 
-// kept is how many events are kept for those who follow; a follower that is further behind misses some.
-const kept = 1000
+// recent is how many events are kept for those who follow; a follower that is further behind misses some.
+const recent = 1000
 
-// board is the record of all processes. Every change of state goes through it, is logged with its reason, and wakes
-// who waits for changes.
+// slot is one instance of a process, whichever process runs in it.
+type slot struct {
+	name   string
+	number int
+}
+
+func (s slot) key() string { return recordKey + s.name + "/" + strconv.Itoa(s.number) }
+
+// board is the record of all processes. Every change of state goes through it, is written down with its reason, and
+// wakes who waits for changes.
 type board struct {
-	log *slog.Logger
+	log     *slog.Logger
+	keep    func(key string, data []byte) // for the next manager
+	history *history
 
 	mu      sync.Mutex
-	records map[string]*record
-	order   []string // of the process file
+	records map[slot]*record
+	order   []slot // of the process file
 	events  []control.Event
 	seq     int64
 	changed chan struct{} // closed at every change, and replaced
 }
 
+// record is what outlives the manager.
 type record struct {
 	control.Process
-	started time.Time // of the running process
+	Started time.Time     `json:"started"` // of the running process
+	Wanted  bool          `json:"wanted"`
+	Done    bool          `json:"done"` // a one-shot that has ended well
+	Next    time.Duration `json:"next_wait"`
+	Again   []time.Time   `json:"again"` // starts again, for the limit
+	Seq     int64         `json:"seq"`   // of its last event
 }
 
-func newBoard(log *slog.Logger) *board {
-	return &board{log: log, records: map[string]*record{}, changed: make(chan struct{})}
+func newBoard(log *slog.Logger, h *history, keep func(string, []byte)) *board {
+	return &board{log: log, history: h, keep: keep, records: map[slot]*record{}, changed: make(chan struct{})}
 }
 
 // set moves a process to a state. with, where given, changes more of its record in the same step.
-func (b *board) set(name string, to control.State, reason string, with ...func(*record)) {
+func (b *board) set(s slot, to control.State, reason string, with ...func(*record)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	r := b.records[name]
+	r := b.records[s]
 	if r == nil {
 		return
 	}
+	was := r.PID
 	for _, change := range with {
 		change(r)
 	}
 	from := r.Status
-	r.Status, r.Reason, r.Ready = to, reason, to == control.Ready
+	r.Status, r.Reason = to, reason
+	// While its successor starts it serves as it did before.
+	r.Ready = to == control.Ready || to == control.Reloading && r.Ready || r.Done && to == control.Stopped
 	if from != to {
 		r.Since = time.Now()
 	}
-	b.publish(name, from, to, reason)
+	pid := r.PID
+	if pid == 0 {
+		pid = was
+	}
+	b.publish(s, pid, from, to, reason)
 }
 
 // say records what a process says about itself.
-func (b *board) say(name, message string) {
+func (b *board) say(s slot, message string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if r := b.records[name]; r != nil && r.Message != message {
+	if r := b.records[s]; r != nil && r.Message != message {
 		r.Message = message
-		b.publish(name, r.Status, r.Status, message)
+		b.publish(s, r.PID, r.Status, r.Status, message)
 	}
 }
 
-// note changes a record without its state.
-func (b *board) note(name string, change func(*record)) {
+// tell publishes what happens to a process that is not the one in the slot.
+func (b *board) tell(s slot, pid int, from, to control.State, reason string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if r := b.records[name]; r != nil {
+	b.publish(s, pid, from, to, reason)
+}
+
+// note changes a record without its state: no event, but those who wait look again.
+func (b *board) note(s slot, change func(*record)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if r := b.records[s]; r != nil {
 		change(r)
+		b.seq++
+		r.Seq = b.seq
+		b.store(s)
+		b.wake()
 	}
 }
 
-func (b *board) publish(name string, from, to control.State, reason string) {
-	b.seq++
-	e := control.Event{Seq: b.seq, Time: time.Now().UTC(), Process: name, From: from, To: to, Reason: reason}
-	b.events = append(b.events, e)
-	if len(b.events) > kept {
-		b.events = append([]control.Event(nil), b.events[len(b.events)-kept/2:]...)
+// get returns a copy of a record.
+func (b *board) get(s slot) record {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if r := b.records[s]; r != nil {
+		return *r
 	}
-	b.log.Info("state", "process", name, "from", from, "to", to, "reason", reason)
+	return record{Process: control.Process{Status: control.Stopped}}
+}
+
+func (b *board) publish(s slot, pid int, from, to control.State, reason string) {
+	b.seq++
+	e := control.Event{
+		Seq: b.seq, Time: time.Now().UTC(), Process: s.name, Number: s.number, PID: pid, From: from, To: to, Reason: reason,
+	}
+	b.events = append(b.events, e)
+	if len(b.events) > recent {
+		b.events = slices.Clone(b.events[len(b.events)-recent/2:])
+	}
+	if r := b.records[s]; r != nil {
+		r.Seq = b.seq
+	}
+	b.history.add(e)
+	b.log.Info("state", "process", s.name, "instance", s.number, "pid", pid, "from", from, "to", to, "reason", reason)
+	b.store(s)
 	b.wake()
+}
+
+func (b *board) store(s slot) {
+	data, err := json.Marshal(b.records[s])
+	if err != nil {
+		b.log.Error("remember a process", "process", s.name, "error", err)
+		return
+	}
+	b.keep(s.key(), data)
 }
 
 func (b *board) wake() {
@@ -91,20 +154,48 @@ func (b *board) wake() {
 func (b *board) lay(processes []control.Process) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	records := map[string]*record{}
+	records := map[slot]*record{}
 	b.order = b.order[:0]
 	for _, p := range processes {
-		r := b.records[p.Name]
+		s := slot{p.Name, p.Instance}
+		r := b.records[s]
 		if r == nil {
-			p.Status, p.Reason, p.Since = control.Stopped, "not started yet", time.Now()
+			p.Status, p.Reason, p.Since, p.Draining = control.Stopped, "not started yet", time.Now(), []int{}
 			r = &record{Process: p}
 		}
-		r.Kind, r.After, r.Listeners = p.Kind, p.After, p.Listeners
-		records[p.Name] = r
-		b.order = append(b.order, p.Name)
+		for name, addr := range p.Listeners {
+			if known := r.Listeners[name]; addr == "" && known != "" {
+				p.Listeners[name] = known // of the process that runs
+			}
+		}
+		r.Kind, r.After, r.Listeners, r.Instances = p.Kind, p.After, p.Listeners, p.Instances
+		records[s] = r
+		b.order = append(b.order, s)
+	}
+	for s := range b.records {
+		if records[s] == nil {
+			b.keep(s.key(), nil)
+		}
 	}
 	b.records = records
+	for _, s := range b.order {
+		b.store(s)
+	}
 	b.wake()
+}
+
+// restore takes over what the manager before has written.
+func (b *board) restore(s slot, data []byte) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	r := &record{}
+	if err := json.Unmarshal(data, r); err != nil {
+		return err
+	}
+	r.Draining = []int{} // those that are there still are added again
+	b.records[s] = r
+	b.seq = max(b.seq, r.Seq)
+	return nil
 }
 
 // look returns the events after seq and all processes, and a channel that is closed at the next change.
@@ -117,29 +208,36 @@ func (b *board) look(after int64) (control.Changes, <-chan struct{}) {
 			c.Events = append(c.Events, e)
 		}
 	}
-	for _, name := range b.order {
-		r := b.records[name]
+	for _, s := range b.order {
+		r := b.records[s]
 		p := r.Process
 		if p.PID != 0 {
-			p.Uptime = int64(time.Since(r.started).Seconds())
+			p.Uptime = int64(time.Since(r.Started).Seconds())
 		}
+		p.Draining = slices.Clone(p.Draining)
 		c.Processes = append(c.Processes, p)
 	}
 	return c, b.changed
 }
 
-// unready returns the first of names that is not ready, with its state, and a channel that is closed at the next
-// change; "" where all are.
+// unready returns the first of names of which an instance is not ready, with its state, and a channel that is closed
+// at the next change; "" where all are.
 func (b *board) unready(names []string) (string, control.State, <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, name := range names {
-		if r := b.records[name]; r == nil || !r.Ready {
-			state := control.Stopped
-			if r != nil {
-				state = r.Status
+		found := false
+		for _, s := range b.order {
+			if s.name != name {
+				continue
 			}
-			return name, state, b.changed
+			found = true
+			if r := b.records[s]; !r.Ready {
+				return name, r.Status, b.changed
+			}
+		}
+		if !found {
+			return name, control.Stopped, b.changed
 		}
 	}
 	return "", control.Ready, b.changed

@@ -3,69 +3,100 @@ package manager
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 
+	"pgo/deploy/pgo/keeper"
 	"pgo/deploy/pgo/proc"
 	"pgo/deploy/pgo/processfile"
 )
 
-// listeners are the sockets that pgo opened for its processes. They stay open as long as the process file has them,
-// so connections wait in the backlog while a process is away.
-type listeners map[socket]listener
-
-// socket names a listener. Those with a port of their own are known by address, so that they may move from one process
-// to another; those on a free port belong to their process.
-type socket struct{ process, name, addr string }
+// listeners are the sockets that processes of a name share, by the key under which the keeper holds them. They stay
+// open as long as the process file has them, so connections wait in the backlog while a process is away.
+type listeners map[string]listener
 
 // listener is kept as a bare descriptor: os.File would clear O_NONBLOCK, which the processes that share it rely on.
 type listener struct {
+	key  string
 	fd   int
 	addr string // with the port that was chosen
 }
 
-func socketOf(process string, l processfile.Listener) socket {
+// shareable is the key of a shared listener. Those with a port of their own are known by address, so that they may
+// move from one process to another; those on a free port belong to their process.
+func shareable(process string, l processfile.Listener) string {
 	if strings.HasSuffix(l.Addr, ":0") {
-		return socket{process: process, name: l.Name, addr: l.Addr}
+		return listenKey + process + "/" + l.Name
 	}
-	return socket{addr: l.Addr}
+	return listenKey + l.Addr
+}
+
+// takeOver has the listeners that the keeper holds.
+func takeOver(fds map[string]int) listeners {
+	ls := listeners{}
+	for key, fd := range fds {
+		if strings.HasPrefix(key, listenKey) {
+			ls[key] = listener{key: key, fd: fd, addr: localAddr(fd)}
+		}
+	}
+	return ls
 }
 
 // with returns the listeners that the file asks for: those that are open, and new ones. On an error nothing has
 // changed. Those that are no more asked for stay open until the caller drops them.
-func (ls listeners) with(f processfile.File) (listeners, error) {
+func (ls listeners) with(f processfile.File, link *keeper.Link) (listeners, error) {
 	next := listeners{}
 	for _, p := range f.Processes {
 		for _, l := range p.Listeners {
-			s := socketOf(p.Name, l)
-			open, ok := ls[s]
+			if l.Alone {
+				continue
+			}
+			key := shareable(p.Name, l)
+			open, ok := ls[key]
 			if !ok {
 				var err error
-				if open, err = listen(l.Addr); err != nil {
-					next.drop(ls)
+				if open, err = listen(l.Addr, key, link); err != nil {
+					next.drop(ls, link)
 					return nil, fmt.Errorf("%s: listener %s: %w", p.Name, l.Name, err)
 				}
 			}
-			next[s] = open
+			next[key] = open
 		}
 	}
 	return next, nil
 }
 
 // drop closes those that are not in keep.
-func (ls listeners) drop(keep listeners) {
-	for s, l := range ls {
-		if _, kept := keep[s]; !kept {
+func (ls listeners) drop(keep listeners, link *keeper.Link) {
+	var keys []string
+	for key, l := range ls {
+		if _, kept := keep[key]; !kept {
 			_ = unix.Close(l.fd)
+			keys = append(keys, key)
 		}
 	}
+	link.Drop(keys...)
 }
 
-func listen(addr string) (listener, error) {
+// inherited are the shared listeners that a process gets, by name.
+func (ls listeners) inherited(spec processfile.Process) map[string]listener {
+	mine := map[string]listener{}
+	for _, l := range spec.Listeners {
+		if !l.Alone {
+			mine[l.Name] = ls[shareable(spec.Name, l)]
+		}
+	}
+	return mine
+}
+
+// listen opens a listener and has the keeper hold it.
+func listen(addr, key string, link *keeper.Link) (listener, error) {
 	l, err := net.Listen("tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return listener{}, inUse(addr)
@@ -85,10 +116,36 @@ func listen(addr string) (listener, error) {
 	}); err != nil {
 		failed = err
 	}
+	if failed == nil {
+		failed = link.Hold(key, fd)
+	}
 	if failed != nil {
 		return listener{}, fmt.Errorf("keep the listener: %w", failed)
 	}
-	return listener{fd: fd, addr: l.Addr().String()}, nil
+	return listener{key: key, fd: fd, addr: l.Addr().String()}, nil
+}
+
+// unblock makes sure that an Accept on a shared listener waits in its process, not in the kernel: a process that takes
+// an inherited listener may have changed that for all (golang/go#43894).
+func unblock(ls map[string]listener) {
+	for l := range maps.Values(ls) {
+		_ = unix.SetNonblock(l.fd, true)
+	}
+}
+
+func localAddr(fd int) string {
+	sa, err := unix.Getsockname(fd)
+	if err != nil {
+		return ""
+	}
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port)).String()
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), uint16(sa.Port)).String()
+	default:
+		return ""
+	}
 }
 
 func inUse(addr string) error {
@@ -100,3 +157,6 @@ func inUse(addr string) error {
 	}
 	return fmt.Errorf("%s is in use%s: stop that program, or move all ports with PORT_OFFSET=1000", addr, holder)
 }
+
+// sortedNames is for what depends on an order.
+func sortedNames[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,34 +1,30 @@
-// Package manager runs the processes of a process file: it opens their listeners, starts them in order of readiness,
-// starts again what ends by itself, and stops them in reverse order.
+// Package manager has all the logic of running the processes of a process file: it opens their listeners, starts them
+// in order of readiness, starts again what ends by itself, replaces what is to be new, and stops them in reverse order.
+// Whatever must outlive it is with its keeper; one that was killed is followed by one that goes on from there.
 package manager
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
-	"os"
-	"path/filepath"
-	"reflect"
-	"slices"
+	"path"
 	"strings"
 	"sync"
+	"sync/atomic"
 
-	"pgo/deploy/pgo/control"
 	"pgo/deploy/pgo/home"
+	"pgo/deploy/pgo/keeper"
+	"pgo/deploy/pgo/logfile"
 	"pgo/deploy/pgo/processfile"
 )
 
 // Manager has all processes of one home. Its methods may be called at the same time.
 type Manager struct {
-	home    home.Home
-	sockets string // folder of the notify sockets
-	log     *slog.Logger
-	env     map[string]string
-	board   *board
-	running *running
+	*host
 	meter   meter
-	cleaned chan struct{} // closed when nothing is left of a manager that was killed
+	cleaned chan struct{} // closed when nothing is left of a keeper that was killed
 	ended   chan struct{} // closed when Down is through
 	end     sync.Once
 
@@ -44,19 +40,29 @@ type Manager struct {
 // errDown is returned by what would start something while everything is being stopped.
 var errDown = errors.New("pgo is going down")
 
-func newManager(h home.Home, sockets string, env []string, log *slog.Logger) *Manager {
-	return &Manager{
-		home:      h,
-		sockets:   sockets,
-		log:       log,
-		env:       baseEnv(h, env),
-		board:     newBoard(log),
-		running:   &running{path: h.Running(), log: log, entries: map[string]Leftover{}},
+func newManager(h home.Home, sockets string, env []string, log *slog.Logger, link *keeper.Link) *Manager {
+	m := &Manager{
 		cleaned:   make(chan struct{}),
 		ended:     make(chan struct{}),
 		processes: map[string]*process{},
 		listeners: listeners{},
 	}
+	m.host = &host{
+		home: h, link: link, log: log, sockets: sockets, env: baseEnv(h, env),
+		board:   newBoard(log, &history{home: h, log: log}, link.Keep),
+		running: &running{path: h.Running(), log: log, entries: map[string]Leftover{}},
+		logs:    &logs{all: map[string]*logfile.Writer{}},
+		root:    m.root,
+		count:   &atomic.Int64{},
+	}
+	return m
+}
+
+// root is the folder that processes run in.
+func (m *Manager) root() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.file.Root
 }
 
 // baseEnv is pgo's environment without what was meant for pgo itself.
@@ -75,112 +81,28 @@ func baseEnv(h home.Home, environ []string) map[string]string {
 	return env
 }
 
-// Apply makes the file real: what is new or was stopped or has failed is started, what changed is started anew, also
-// where only the program was built anew, what is gone is stopped, and what runs unchanged is left alone. Where a listener cannot be opened nothing has changed.
-func (m *Manager) Apply(f processfile.File) error {
-	<-m.cleaned
-	m.applying.Lock()
-	defer m.applying.Unlock()
-	if m.isDown() {
-		return errDown
-	}
-	next, err := m.listeners.with(f)
+// keepFile has the next manager know the file.
+func (m *Manager) keepFile(f processfile.File) {
+	data, err := json.Marshal(f)
 	if err != nil {
-		return err
+		m.log.Error("remember the process file", "error", err)
+		return
 	}
-	m.stopOutdated(f)
-	m.listeners.drop(next)
-	m.listeners = next
-	processes, err := m.lay(f)
-	if err != nil {
-		return err
-	}
-	for _, p := range processes {
-		p.start()
-	}
-	return nil
-}
-
-// lay sets up the processes of the file, in its order.
-func (m *Manager) lay(f processfile.File) ([]*process, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.file = f
-	var shown []control.Process
-	for _, spec := range f.Processes {
-		shown = append(shown, m.describe(spec))
-	}
-	m.board.lay(shown)
-	h := &host{board: m.board, running: m.running, log: m.log, env: m.env, dir: f.Root, output: m.output}
-	var processes []*process
-	for _, spec := range f.Processes {
-		if m.processes[spec.Name] == nil {
-			var inherit []listener
-			for _, l := range spec.Listeners {
-				inherit = append(inherit, m.listeners[socketOf(spec.Name, l)])
-			}
-			p, err := newProcess(h, spec, inherit, filepath.Join(m.sockets, spec.Name+".notify"))
-			if err != nil {
-				return nil, err
-			}
-			m.processes[spec.Name] = p
-		}
-		processes = append(processes, m.processes[spec.Name])
-	}
-	return processes, nil
-}
-
-// stopOutdated stops and removes the processes that the file has no more, or has otherwise, or whose program was
-// built anew; with these also the gates before them, which look at the new program before it may start.
-func (m *Manager) stopOutdated(f processfile.File) {
-	wanted := map[string]processfile.Process{}
-	for _, p := range f.Processes {
-		wanted[p.Name] = p
-	}
-	m.mu.Lock()
-	outdated := map[string][]string{}
-	for name, p := range m.processes {
-		if spec, ok := wanted[name]; !ok || !reflect.DeepEqual(spec, p.spec) || m.file.Root != f.Root {
-			outdated[name] = p.spec.After
-			continue
-		}
-		if p.rebuilt() {
-			outdated[name] = p.spec.After
-			for _, before := range p.spec.After {
-				if gate := m.processes[before]; gate != nil && gate.spec.Kind == processfile.Gate {
-					outdated[before] = gate.spec.After
-				}
-			}
-		}
-	}
-	processes := maps.Clone(m.processes)
-	m.mu.Unlock()
-	inReverse(outdated, func(name string) { processes[name].close() })
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for name := range outdated {
-		delete(m.processes, name)
-	}
-}
-
-func (m *Manager) describe(spec processfile.Process) control.Process {
-	p := control.Process{Name: spec.Name, Kind: spec.Kind, After: spec.After, Listeners: map[string]string{}}
-	if p.After == nil {
-		p.After = []string{}
-	}
-	for _, l := range spec.Listeners {
-		p.Listeners[l.Name] = m.listeners[socketOf(spec.Name, l)].addr
-	}
-	return p
-}
-
-// output opens a process's log. The process writes to the file itself, so what it says never depends on pgo.
-func (m *Manager) output(name string) (*os.File, error) {
-	return os.OpenFile(m.home.Log(name), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	m.link.Keep(fileKey, data)
 }
 
 // Start starts the processes named; those that run are left alone. It does not wait for them to be ready.
 func (m *Manager) Start(names []string) error {
+	return m.with(names, func(chosen map[string]*process) error {
+		for _, name := range sortedNames(chosen) {
+			chosen[name].start()
+		}
+		return nil
+	})
+}
+
+// with calls do with the processes chosen, unless everything is being stopped.
+func (m *Manager) with(names []string, do func(map[string]*process) error) error {
 	chosen, err := m.choose(names)
 	if err != nil {
 		return err
@@ -188,10 +110,7 @@ func (m *Manager) Start(names []string) error {
 	if m.isDown() {
 		return errDown
 	}
-	for _, p := range chosen {
-		p.start()
-	}
-	return nil
+	return do(chosen)
 }
 
 // Stop stops the processes named, dependents first, and returns when they have ended. What depends on them goes on.
@@ -212,11 +131,49 @@ func (m *Manager) Restart(names []string) error {
 	return m.Start(names)
 }
 
+// Reload has the processes named replaced by new ones; it does not wait for that. It refuses all where one cannot be.
+func (m *Manager) Reload(names []string) error {
+	return m.with(names, func(chosen map[string]*process) error {
+		for _, name := range sortedNames(chosen) {
+			if spec := chosen[name].current(); spec.Reload.Mode == processfile.Refused {
+				return fmt.Errorf("%s is not reloaded: pgo has no listener of it to hand over, so there would be a gap: "+
+					"pgo restart %s, or say reload: {mode: restart} or {mode: beside} in the process file", name, name)
+			}
+		}
+		for _, name := range sortedNames(chosen) {
+			p := chosen[name]
+			if p.current().Reload.Mode == processfile.Anew {
+				p.stop()
+				p.start()
+				continue
+			}
+			p.startUndone() // what does not run is started
+			p.reload()
+		}
+		return nil
+	})
+}
+
+// closeAll stops processes for good, dependents first.
+func (m *Manager) closeAll(chosen map[string]*process) {
+	after := map[string][]string{}
+	for name, p := range chosen {
+		after[name] = p.current().After
+	}
+	inReverse(after, func(name string) { chosen[name].close() })
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for name := range chosen {
+		delete(m.processes, name)
+	}
+}
+
 // Down stops everything for good and returns when nothing is left.
 func (m *Manager) Down() {
 	m.mu.Lock()
 	m.down = true
 	m.mu.Unlock()
+	m.link.Keep(downKey, []byte("yes"))
 	<-m.cleaned
 	m.applying.Lock() // one that is under way ends first
 	defer m.applying.Unlock()
@@ -228,7 +185,7 @@ func (m *Manager) Down() {
 		for _, p := range processes {
 			p.close()
 		}
-		m.listeners.drop(nil)
+		m.listeners.drop(nil, m.link)
 		close(m.ended)
 	})
 }
@@ -242,42 +199,62 @@ func (m *Manager) isDown() bool {
 func stopAll(processes map[string]*process) {
 	after := map[string][]string{}
 	for name, p := range processes {
-		after[name] = p.spec.After
+		after[name] = p.current().After
 	}
 	inReverse(after, func(name string) { processes[name].stop() })
 }
 
-// choose returns the processes of these names; "all" is every one.
+// choose returns the processes of these names, which may be patterns; "all" is every one.
 func (m *Manager) choose(names []string) (map[string]*process, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if slices.Contains(names, "all") {
-		return maps.Clone(m.processes), nil
-	}
 	chosen := map[string]*process{}
 	for _, name := range names {
-		p := m.processes[name]
-		if p == nil {
-			known := slices.Sorted(maps.Keys(m.processes))
-			return nil, fmt.Errorf("there is no process %q; there are %s", name, strings.Join(known, ", "))
+		if name == "all" {
+			name = "*"
 		}
-		chosen[name] = p
+		found := false
+		for known, p := range m.processes {
+			match, err := path.Match(name, known)
+			if err != nil {
+				return nil, fmt.Errorf("pattern %q: %w", name, err)
+			}
+			if match {
+				chosen[known], found = p, true
+			}
+		}
+		if !found && name != "*" {
+			return nil, fmt.Errorf("there is no process %q; there are %s", name, strings.Join(sortedNames(m.processes), ", "))
+		}
 	}
 	return chosen, nil
 }
 
-// clean stops what a killed manager left behind.
+// clean stops what a killed keeper left behind. What this keeper has started is none of it.
 func (m *Manager) clean() {
 	defer close(m.cleaned)
 	left, err := Leftovers(m.home)
 	if err != nil {
-		m.log.Error("look for what a killed manager left behind", "error", err)
+		m.log.Error("look for what a killed pgo left behind", "error", err)
 		return
 	}
+	var strangers []Leftover
 	for _, l := range left {
-		m.log.Warn("stopping what a killed manager left behind", "process", l.Name, "pid", l.PID)
+		if !m.mine(l) {
+			strangers = append(strangers, l)
+			m.log.Warn("stopping what a killed pgo left behind", "process", l.Name, "pid", l.PID)
+		}
 	}
-	StopLeftovers(left, func(l Leftover) {
-		m.log.Warn("stopped what a killed manager left behind", "process", l.Name, "pid", l.PID)
+	StopLeftovers(m.home, strangers, func(l Leftover) {
+		m.log.Warn("stopped what a killed pgo left behind", "process", l.Name, "pid", l.PID)
 	})
+}
+
+func (m *Manager) mine(l Leftover) bool {
+	for _, c := range m.link.Hello.Children {
+		if c.PID == l.PID && c.Start == l.Start {
+			return true
+		}
+	}
+	return false
 }

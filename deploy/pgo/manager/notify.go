@@ -33,19 +33,40 @@ func listenNotify(path string) (*notifySocket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the notify socket: %w", err)
 	}
-	raw, err := conn.SyscallConn()
-	if err == nil {
-		var failed error
-		err = raw.Control(func(fd uintptr) {
-			failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PASSCRED, 1)
-		})
-		err = errors.Join(err, failed)
-	}
+	n := &notifySocket{path: path, conn: conn}
+	err = n.control(func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSCRED, 1) })
 	if err != nil {
 		_ = conn.Close()
 		return nil, fmt.Errorf("open the notify socket: %w", err)
 	}
+	return n, nil
+}
+
+// notifyFrom is a notify socket that the keeper has held. The descriptor is taken over.
+func notifyFrom(fd int, path string) (*notifySocket, error) {
+	f := os.NewFile(uintptr(fd), path)
+	defer f.Close()
+	c, err := net.FilePacketConn(f)
+	if err != nil {
+		return nil, fmt.Errorf("take over a notify socket: %w", err)
+	}
+	conn, ok := c.(*net.UnixConn)
+	if !ok {
+		_ = c.Close()
+		return nil, errors.New("take over a notify socket: it is none")
+	}
 	return &notifySocket{path: path, conn: conn}, nil
+}
+
+// control calls f with the socket's descriptor.
+func (n *notifySocket) control(f func(fd int) error) error {
+	raw, err := n.conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = raw.Control(func(fd uintptr) { failed = f(int(fd)) })
+	return errors.Join(err, failed)
 }
 
 // serve calls each for every message until the socket is closed.

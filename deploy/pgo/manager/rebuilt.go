@@ -13,18 +13,22 @@ import (
 // rebuilt reports whether a service or a gate runs another program than its file now holds: by content, so that
 // building the same thing again changes nothing. Infra is left alone; what it runs is not ours.
 func (p *process) rebuilt() bool {
-	p.mu.Lock()
-	pid := p.pid
-	p.mu.Unlock()
-	if p.spec.Kind == processfile.Infra || pid == 0 {
+	spec := p.current()
+	if spec.Kind == processfile.Infra {
 		return false
 	}
-	program, err := find(p.spec.Command, p.environment())
+	program, err := find(spec.Command, surroundings(p.env, spec))
 	if err != nil {
 		return false // better the old one than none
 	}
-	same, err := sameContent(fmt.Sprintf("/proc/%d/exe", pid), program)
-	return err == nil && !same
+	for _, i := range p.all() {
+		if k := i.runs(); k != nil {
+			if same, err := sameContent(fmt.Sprintf("/proc/%d/exe", k.PID), program); err == nil && !same {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // sameContent reports whether the program that runs is what the file holds. The program's own file may be deleted.

@@ -8,103 +8,133 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"time"
 
 	"pgo/deploy/pgo/control"
 	"pgo/deploy/pgo/home"
+	"pgo/deploy/pgo/keeper"
+	"pgo/deploy/pgo/proc"
 	"pgo/deploy/pgo/processfile"
 )
 
-// Options are what a manager needs. All but Apply are required.
+// What a keeper is started with, for the first manager.
+const (
+	ControlKey = "control" // held: the control socket
+	ApplyKey   = "apply"   // kept: a process file to be applied at once
+	NullKey    = nullKey   // held: /dev/null
+)
+
+// calm is how long after its last work a manager gives back the memory that took.
+const calm = 3 * time.Second
+
+// Options are what a manager needs.
 type Options struct {
 	Home    home.Home
+	Socket  string // path of the control socket, which the keeper holds; its folder is that of the notify sockets
+	Sockets string
 	Version string
-	Environ []string // of the processes; also XDG_RUNTIME_DIR is looked up here
-	Getenv  func(string) string
+	Environ []string // of the processes
 	Log     *slog.Logger
-	Started func() error      // called when the manager answers
-	Apply   *processfile.File // applied at once, where given
+	Link    *keeper.Link
 }
 
-// Run is the manager's whole life: until ctx ends or it is told to go down, when it stops everything first. The error
-// is home.ErrLocked while another manager has the home.
+// Run is the manager's whole life. It ends when everything was stopped by request, and the keeper with it; when ctx
+// ends or an upgrade is asked for, with everything going on; or when the keeper is gone.
 func Run(ctx context.Context, o Options) error {
-	if err := o.Home.Make(); err != nil {
-		return err
-	}
-	lock, err := o.Home.Lock()
+	listener, err := o.listener()
 	if err != nil {
 		return err
 	}
-	defer lock.Close()
-	dir, err := o.Home.SocketDir(o.Getenv)
+	m := newManager(o.Home, o.Sockets, o.Environ, o.Log, o.Link)
+	resumed, err := m.resume()
 	if err != nil {
 		return err
 	}
-	// Who has the lock may take away what a killed manager left there.
-	socket := filepath.Join(dir, "pgo.sock")
-	listener, err := listenControl(socket)
-	if err != nil {
-		return err
+	leaving, leave := context.WithCancel(ctx)
+	defer leave()
+	downed := make(chan struct{}, 1)
+	info := control.Info{
+		Version: o.Version, Manager: os.Getpid(), Keeper: o.Link.Hello.PID, Home: string(o.Home), Socket: o.Socket,
+		Excuse: o.Link.Hello.Excuse,
 	}
-	defer func() { _ = os.Remove(dir) }() // goes only when it is empty: others' files are theirs
-	if err := o.Home.WriteManager(home.Manager{PID: os.Getpid(), Socket: socket}); err != nil {
-		listener.Close()
-		return fmt.Errorf("write down where the manager is: %w", err)
-	}
-	defer o.Home.RemoveManager()
-
-	m := newManager(o.Home, dir, o.Environ, o.Log)
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	info := control.Info{Version: o.Version, Manager: os.Getpid(), Home: string(o.Home), Socket: socket}
-	server := &http.Server{Handler: m.handler(info, cancel), ReadHeaderTimeout: 10 * time.Second}
+	shrink := time.AfterFunc(calm, proc.Shrink)
+	defer shrink.Stop()
+	api := m.handler(info, func() { poke(downed) }, leave)
+	server := &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		shrink.Reset(calm)
+		api.ServeHTTP(w, r)
+	})}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
-	o.Log.Info("manager started", "pid", os.Getpid(), "version", o.Version, "home", o.Home)
+	o.Log.Info("manager started", "pid", os.Getpid(), "version", o.Version, "home", o.Home, "resumed", resumed)
 	go m.clean()
-	if err := o.Started(); err != nil {
-		o.Log.Warn("nobody waits for the manager's start any more", "error", err)
-	}
-	failed := o.begin(ctx, m, served)
-	m.Down()
-	stopping, stop := context.WithTimeout(context.Background(), 5*time.Second)
-	defer stop()
-	if err := server.Shutdown(stopping); err != nil {
-		server.Close()
-	}
-	o.Log.Info("manager ended")
-	return failed
-}
-
-// begin applies what is to be applied and returns when it is time to go.
-func (o Options) begin(ctx context.Context, m *Manager, served <-chan error) error {
-	if o.Apply != nil {
-		if err := m.Apply(*o.Apply); err != nil {
-			return err
+	o.Link.Ready()
+	go m.begin(downed)
+	defer func() {
+		stopping, stop := context.WithTimeout(context.Background(), 5*time.Second)
+		defer stop()
+		if err := server.Shutdown(stopping); err != nil {
+			server.Close()
+		}
+	}()
+	for {
+		select {
+		case <-downed:
+			o.Log.Info("manager ended: everything is stopped")
+			return o.Link.End()
+		case <-o.Link.Terminate():
+			go func() {
+				m.Down()
+				poke(downed)
+			}()
+		case <-leaving.Done():
+			o.Log.Info("manager ended: everything goes on")
+			return nil
+		case <-o.Link.Lost():
+			return keeper.ErrLost
+		case err := <-served:
+			return fmt.Errorf("serve the control socket: %w", err)
 		}
 	}
-	select {
-	case <-ctx.Done():
-		return nil
-	case err := <-served:
-		return fmt.Errorf("serve the control socket: %w", err)
+}
+
+// begin does what was left to do: a file to be applied, or stopping everything.
+func (m *Manager) begin(downed chan struct{}) {
+	if m.isDown() {
+		m.Down()
+		poke(downed)
+		return
+	}
+	data := m.link.Hello.Kept[ApplyKey]
+	if data == nil {
+		return
+	}
+	var f processfile.File
+	err := decode(data, &f)
+	if err == nil {
+		err = m.Apply(f)
+	}
+	m.link.Keep(ApplyKey, nil)
+	if err != nil {
+		m.log.Error("apply the process file", "error", err)
+		m.Down()
+		poke(downed)
 	}
 }
 
-func listenControl(path string) (net.Listener, error) {
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("remove a stale socket: %w", err)
+func (o Options) listener() (net.Listener, error) {
+	fd, ok := o.Link.FDs[ControlKey]
+	if !ok {
+		return nil, errors.New("the keeper holds no control socket")
 	}
-	l, err := net.Listen("unix", path)
+	f := os.NewFile(uintptr(fd), ControlKey)
+	defer f.Close()
+	l, err := net.FileListener(f)
 	if err != nil {
-		return nil, fmt.Errorf("open the control socket: %w", err)
+		return nil, fmt.Errorf("take the control socket: %w", err)
 	}
-	// Its folder lets nobody else in; the mode says so once more.
-	if err := os.Chmod(path, 0o600); err != nil {
-		l.Close()
-		return nil, fmt.Errorf("close the control socket to others: %w", err)
+	if u, ok := l.(*net.UnixListener); ok {
+		u.SetUnlinkOnClose(false) // the next manager answers on it
 	}
 	return l, nil
 }

@@ -1,23 +1,25 @@
 package manager
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"pgo/deploy/pgo/home"
+	"pgo/deploy/pgo/logfile"
 	"pgo/deploy/pgo/proc"
 	"pgo/deploy/pgo/processfile"
 )
 
-// running is the file that says what runs. A manager that is killed cannot stop its children, so the next one has to
+// running is the file that says what runs. A keeper that is killed cannot hand its children on, so the next one has to
 // find them.
 type running struct {
 	path string
@@ -37,20 +39,15 @@ type Leftover struct {
 	Stop  processfile.Stop `json:"stop"`
 }
 
-func (r *running) add(spec processfile.Process, pid int) {
-	s, err := proc.Read(pid)
-	if err != nil {
-		r.log.Error("look at a new process", "process", spec.Name, "error", err)
-		return
-	}
+func (r *running) add(k *child) {
 	r.change(func() {
-		r.entries[spec.Name] = Leftover{
-			Name: spec.Name, PID: pid, Start: s.Start, Boot: proc.Boot(), After: spec.After, Stop: spec.Stop,
+		r.entries[k.ID] = Leftover{
+			Name: k.slot.name, PID: k.PID, Start: k.Start, Boot: proc.Boot(), After: k.spec.After, Stop: k.spec.Stop,
 		}
 	})
 }
 
-func (r *running) forget(name string) { r.change(func() { delete(r.entries, name) }) }
+func (r *running) forget(id string) { r.change(func() { delete(r.entries, id) }) }
 
 func (r *running) change(f func()) {
 	r.mu.Lock()
@@ -66,7 +63,7 @@ func (r *running) change(f func()) {
 	}
 }
 
-// Leftovers returns the processes that a killed manager left behind and that still live, in whole or in part. Only the
+// Leftovers returns the processes that a killed pgo left behind and that still live, in whole or in part. Only the
 // holder of the home's lock may trust it.
 func Leftovers(h home.Home) ([]Leftover, error) {
 	content, err := os.ReadFile(h.Running())
@@ -90,35 +87,34 @@ func Leftovers(h home.Home) ([]Leftover, error) {
 }
 
 // StopLeftovers stops them, dependents first, and tells each as it is done.
-func StopLeftovers(leftovers []Leftover, each func(Leftover)) {
-	byName, after := map[string]Leftover{}, map[string][]string{}
+func StopLeftovers(h home.Home, leftovers []Leftover, each func(Leftover)) {
+	byName, after := map[string][]Leftover{}, map[string][]string{}
 	for _, l := range leftovers {
-		byName[l.Name], after[l.Name] = l, l.After
+		byName[l.Name], after[l.Name] = append(byName[l.Name], l), l.After
 	}
 	inReverse(after, func(name string) {
-		byName[name].stop()
-		each(byName[name])
+		var all sync.WaitGroup
+		for _, l := range byName[name] {
+			all.Go(func() {
+				l.stop(h)
+				each(l)
+			})
+		}
+		all.Wait()
 	})
 }
 
 // members are the living processes of the leftover's session.
 func (l Leftover) members() []proc.Stat {
-	if l.PID <= 1 || l.Boot != proc.Boot() {
+	if l.Boot != proc.Boot() {
 		return nil
 	}
-	if main, err := proc.Read(l.PID); err == nil && main.Start != l.Start {
-		return nil // the number has another owner, so nothing of the old session is left
-	}
-	var members []proc.Stat
-	for _, s := range proc.Sessions(l.PID)[l.PID] {
-		if s.Start >= l.Start {
-			members = append(members, s)
-		}
-	}
-	return members
+	return members(l.PID, l.Start)
 }
 
-func (l Leftover) stop() {
+func (l Leftover) stop(h home.Home) {
+	stop := l.listen(h)
+	defer stop()
 	for _, s := range l.members() {
 		if s.PID == l.PID {
 			_ = s.Signal(unix.SignalNum(l.Stop.Signal)) // one that has gone is as good
@@ -133,10 +129,38 @@ func (l Leftover) stop() {
 			continue
 		case <-deadline:
 		}
-		for _, s := range l.members() {
-			_ = s.Signal(syscall.SIGKILL)
-		}
 		killSession(l.PID, l.Start)
 		return
+	}
+}
+
+// listen writes down what the leftover says: nobody has taken its output since its keeper was killed, and one that waits
+// for its pipe to be emptied could not end by itself.
+func (l Leftover) listen(h home.Home) (stop func()) {
+	var pumps []*logfile.Pump
+	ctx, cancel := context.WithCancel(context.Background())
+	seen := map[string]bool{}
+	for i, path := range []string{h.Log(l.Name), h.ErrLog(l.Name)} {
+		file := fmt.Sprintf("/proc/%d/fd/%d", l.PID, i+1)
+		target, err := os.Readlink(file)
+		if err != nil || !strings.HasPrefix(target, "pipe:") || seen[target] {
+			continue
+		}
+		seen[target] = true
+		pipe, err := unix.Open(file, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+		if err != nil {
+			continue
+		}
+		if p, err := logfile.NewPump(pipe, logfile.NewWriter(path, logfile.Policy{}), nil); err == nil {
+			pumps = append(pumps, p)
+			go p.Run(ctx)
+		}
+		_ = unix.Close(pipe)
+	}
+	return func() {
+		cancel()
+		for _, p := range pumps {
+			<-p.Over()
+		}
 	}
 }

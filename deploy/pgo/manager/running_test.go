@@ -61,7 +61,7 @@ func TestLeftoversAreTheVeryProcesses(t *testing.T) {
 			if err != nil || len(left) != test.found {
 				t.Fatalf("found %v, %v", left, err)
 			}
-			l.stop()
+			l.stop(h)
 			if test.found > 0 {
 				<-ended
 				return

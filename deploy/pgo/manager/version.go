@@ -23,15 +23,12 @@ type versionCache struct {
 
 // learnVersion asks the program for its version, as every service and gate of pgo answers `version --json`. One that
 // does not is left without.
-func (p *process) learnVersion(ctx context.Context) {
-	if p.spec.Kind == processfile.Infra {
+func (i *instance) learnVersion(k *child) {
+	if k.spec.Kind == processfile.Infra || k.spec.Kind == processfile.OneShot {
 		return
 	}
-	env := p.environment()
-	for _, key := range []string{"NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_FDNAMES"} {
-		delete(env, key)
-	}
-	program, err := find(p.spec.Command, env)
+	env := surroundings(i.env, k.spec)
+	program, err := find(k.spec.Command, env)
 	if err != nil {
 		return
 	}
@@ -39,12 +36,28 @@ func (p *process) learnVersion(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	p.versions.mu.Lock()
-	defer p.versions.mu.Unlock()
-	if p.versions.asked == nil || !os.SameFile(info, p.versions.asked) || info.ModTime() != p.versions.asked.ModTime() {
-		p.versions.asked, p.versions.version = info, ask(ctx, program, p.dir, list(env))
+	i.versions.mu.Lock()
+	defer i.versions.mu.Unlock()
+	if i.versions.asked == nil || !os.SameFile(info, i.versions.asked) || info.ModTime() != i.versions.asked.ModTime() {
+		i.versions.asked, i.versions.version = info, ask(context.Background(), program, k.dir(), list(env))
 	}
-	p.board.note(p.spec.Name, func(r *record) { r.Version = p.versions.version })
+	k.version.Store(&i.versions.version)
+	if k.is().Role == current {
+		i.showVersion(k)
+	}
+}
+
+// showVersion puts what is known of a child's version on the board.
+func (i *instance) showVersion(k *child) {
+	version := k.version.Load()
+	if version == nil {
+		return // known soon
+	}
+	i.board.note(i.slot, func(r *record) {
+		if r.PID == k.PID {
+			r.Version = *version
+		}
+	})
 }
 
 func ask(ctx context.Context, program, dir string, env []string) string {

@@ -45,7 +45,7 @@ processes:
   web:
     command: web
     after: [db]
-    listeners: {http: "[::1]:80", admin: "127.0.0.1:0"}
+    listeners: {http: "[::1]:80", admin: {addr: "127.0.0.1:0", shared: false}}
     ready: {notify: true}
     restart: {final_exit_codes: [65, 78]}
     env: {DB: over, NUMBER: 7, FILE: "${HOME_DIR}/x"}
@@ -54,23 +54,18 @@ processes:
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := File{Path: path, Root: root, Processes: []Process{
-		{
-			Name: "db", Kind: Infra, Command: filepath.Join(root, "bin/native"),
-			Args:  []string{"run", "mysql", "$HOME $x none"},
-			Ready: Ready{TCP: "127.0.0.1:1000", Within: time.Minute},
-			Stop:  Stop{Signal: "SIGQUIT", Timeout: time.Minute},
-			Env:   map[string]string{"DB": "127.0.0.1:1000", "EMPTY": "", "URL": "a=b c"},
-		},
-		{
-			Name: "web", Kind: Service, Command: "web", After: []string{"db"},
-			Listeners: []Listener{{"http", "[::1]:80"}, {"admin", "127.0.0.1:0"}},
-			Ready:     Ready{Notify: true, Within: 30 * time.Second},
-			Stop:      Stop{Signal: "SIGTERM", Timeout: 15 * time.Second},
-			Final:     []int{65, 78},
-			Env:       map[string]string{"DB": "over", "EMPTY": "", "URL": "a=b c", "NUMBER": "7", "FILE": "home/x"},
-		},
-	}}
+	db, web := defaults("db"), defaults("web")
+	db.Kind, db.Command, db.Args = Infra, filepath.Join(root, "bin/native"), []string{"run", "mysql", "$HOME $x none"}
+	db.Ready = Ready{TCP: "127.0.0.1:1000", Within: time.Minute}
+	db.Stop = Stop{Signal: "SIGQUIT", Timeout: time.Minute}
+	db.Env = map[string]string{"DB": "127.0.0.1:1000", "EMPTY": "", "URL": "a=b c"}
+	db.Reload.Mode = Refused
+	web.Command, web.After = "web", []string{"db"}
+	web.Listeners = []Listener{{Name: "http", Addr: "[::1]:80"}, {Name: "admin", Addr: "127.0.0.1:0", Alone: true}}
+	web.Ready.Notify, web.Restart.Final = true, []int{65, 78}
+	web.Env = map[string]string{"DB": "over", "EMPTY": "", "URL": "a=b c", "NUMBER": "7", "FILE": "home/x"}
+	web.Reload.Mode = Beside
+	want := File{Path: path, Root: root, Processes: []Process{db, web}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -80,10 +75,10 @@ func TestBadFiles(t *testing.T) {
 	// Each text follows "version: 1" and "processes:", except where it begins with a key of its own. The error is what
 	// a person sees after the file's name.
 	tests := []struct{ name, text, want string }{
-		{"unknown key", "p: {command: x,\n reddy: 1}", ":4: processes.p.reddy: unknown key; known keys are after, args, command, env, kind, listeners, ready, restart, stop"},
+		{"unknown key", "p: {command: x,\n reddy: 1}", ":4: processes.p.reddy: unknown key; known keys are after, args, command, cwd, env, env_files, group, instances, kind, limits, listeners, live, logs, ready, reload, restart, stop, user, watchdog"},
 		{"unknown key on top", "!version: 1\nprocs: {}", ":2: procs: unknown key; known keys are env_file, processes, version"},
 		{"unknown key with a block below", "p:\n  command: x\n  redy:\n    tcp: x", ":5: processes.p.redy: unknown key"},
-		{"unknown key in ready", "p: {command: x, ready: {tpc: x}}", ":3: processes.p.ready.tpc: unknown key; known keys are http, notify, tcp, within"},
+		{"unknown key in ready", "p: {command: x, ready: {tpc: x}}", ":3: processes.p.ready.tpc: unknown key; known keys are exec, http, notify, tcp, within"},
 		{"a name twice", "p: {command: x}\np: {command: x}", ":4: processes.p: is there twice"},
 		{"a key twice", "p: {command: x, command: y}", ":3: processes.p.command: is there twice"},
 		{"command missing", "p: {kind: infra}", ":3: processes.p.command: is missing"},
@@ -93,7 +88,7 @@ func TestBadFiles(t *testing.T) {
 		{"process is nothing", "p:", ":3: processes.p: expected a mapping, found nothing"},
 		{"args are text", "p: {command: x, args: y}", `:3: processes.p.args: expected a list, found "y"`},
 		{"arg is a mapping", "p:\n  command: x\n  args:\n    - a\n    - {b: c}", ":7: processes.p.args[1]: expected text, found a mapping"},
-		{"kind", "p: {command: x, kind: gat}", `:3: processes.p.kind: expected one of infra, gate, service, found "gat"`},
+		{"kind", "p: {command: x, kind: gat}", `:3: processes.p.kind: expected one of infra, gate, service, one-shot, found "gat"`},
 		{"after nobody", "p: {command: x, after: [q]}", `:3: processes.p.after: there is no process "q"`},
 		{"after itself", "p: {command: x, after: [p]}", ":3: processes.p.after: a process cannot wait for itself"},
 		{"after twice", "p: {command: x}\nq: {command: x, after: [p, p]}", ":4: processes.q.after: p is there twice"},
@@ -104,13 +99,29 @@ func TestBadFiles(t *testing.T) {
 		{"probe of port 0", "p: {command: x, ready: {tcp: \"127.0.0.1:0\"}}", ":3: processes.p.ready.tcp: expected an IP address"},
 		{"address twice", "p: {command: x, listeners: {http: \"127.0.0.1:80\"}}\nq: {command: x, listeners: {http: \"127.0.0.1:80\"}}", ":4: processes.q.listeners.http: 127.0.0.1:80 is already a listener of p"},
 		{"url", "p: {command: x, ready: {http: \"127.0.0.1/\"}}", ":3: processes.p.ready.http: expected a URL"},
-		{"two probes", "p: {command: x, ready: {notify: true, tcp: \"127.0.0.1:1\"}}", ":3: processes.p.ready: expected one of notify, tcp and http, found 2 of them"},
+		{"two probes", "p: {command: x, ready: {notify: true, tcp: \"127.0.0.1:1\"}}", ":3: processes.p.ready: expected one of notify, tcp, http and exec, found 2 of them"},
 		{"notify is text", "p: {command: x, ready: {notify: maybe}}", `:3: processes.p.ready.notify: expected true or false, found "maybe"`},
 		{"time without unit", "p: {command: x, ready: {within: 30}}", `:3: processes.p.ready.within: expected a time such as 500ms, 30s or 10m, at most 24h, found "30"`},
 		{"time below zero", "p: {command: x, stop: {timeout: -1s}}", ":3: processes.p.stop.timeout: expected a time"},
 		{"signal", "p: {command: x, stop: {signal: TERM}}", `:3: processes.p.stop.signal: expected a signal such as SIGTERM, found "TERM"`},
 		{"exit code", "p: {command: x, restart: {final_exit_codes: [300]}}", ":3: processes.p.restart.final_exit_codes[0]: expected 0 to 255, found 300"},
 		{"exit code is text", "p: {command: x, restart: {final_exit_codes: [\"1\"]}}", `:3: processes.p.restart.final_exit_codes[0]: expected a whole number, found "1"`},
+		{"policy", "p: {command: x, restart: {policy: sometimes}}", `:3: processes.p.restart.policy: expected one of always, on-failure, never, found "sometimes"`},
+		{"waits", "p: {command: x, restart: {first_wait: 1m}}", ":3: processes.p.restart: first_wait is longer than longest_wait"},
+		{"instances", "p: {command: x, instances: 0}", ":3: processes.p.instances: expected 1 to 64, found 0"},
+		{"instances are text", "p: {command: x, instances: many}", `:3: processes.p.instances: expected a whole number, found "many"`},
+		{"own listener on a port", "p: {command: x, listeners: {admin: {addr: \"127.0.0.1:80\", shared: false}}}", ":3: processes.p.listeners.admin: what is not shared needs a free port for each process: port 0"},
+		{"listener without address", "p: {command: x, listeners: {admin: {shared: false}}}", ":3: processes.p.listeners.admin.addr: is missing"},
+		{"reload mode", "p: {command: x, reload: {mode: fast}}", `:3: processes.p.reload.mode: expected one of beside, restart, refused, found "fast"`},
+		{"live without a question", "p: {command: x, live: {every: 1s}}", ":3: processes.p.live: expected one of tcp, http and exec"},
+		{"exec without a command", "p: {command: x, ready: {exec: []}}", ":3: processes.p.ready.exec: is empty"},
+		{"size", "p: {command: x, logs: {max_size: 10}}", `:3: processes.p.logs.max_size: expected a size such as 512KB, 50MB or 1GB, at least 64KB, found "10"`},
+		{"age", "p: {command: x, logs: {keep_for: 9999d}}", `:3: processes.p.logs.keep_for: expected a time such as 12h or 14d, at most 3650d, found "9999d"`},
+		{"group without user", "p: {command: x, group: x}", ":3: processes.p.group: expected a user with it"},
+		{"one-shot that restarts", "p: {command: x, kind: one-shot, restart: {policy: always}}", ":3: processes.p.restart: a one-shot ends by itself"},
+		{"one-shot twice", "p: {command: x, kind: one-shot, instances: 2}", ":3: processes.p.instances: a one-shot has one instance"},
+		{"limit", "p: {command: x, limits: {nice: 20}}", ":3: processes.p.limits.nice: expected -20 to 19, found 20"},
+		{"env file of a process away", "p: {command: x, env_files: [nothing]}", ":3: processes.p.env_files[0]: open "},
 		{"env name", "p: {command: x, env: {A-B: x}}", ":3: processes.p.env.A-B: expected a name of letters, digits and _"},
 		{"env is a list", "p: {command: x, env: [A=B]}", ":3: processes.p.env: expected a mapping, found a list"},
 		{"unset variable", "p: {command: \"${NO_SUCH}\"}", ":3: processes.p.command: ${NO_SUCH} is set neither in the env file nor in the environment"},
@@ -200,7 +211,7 @@ func FuzzProcessFile(f *testing.F) {
 			t.Fatalf("does not hold together: %+v", file)
 		}
 		for _, p := range file.Processes {
-			if p.Command == "" || p.Ready.Within <= 0 || p.Stop.Timeout <= 0 {
+			if p.Command == "" || p.Ready.Within <= 0 || p.Stop.Timeout <= 0 || p.Instances < 1 {
 				t.Fatalf("incomplete: %+v", p)
 			}
 			for _, name := range p.After {

@@ -12,6 +12,21 @@ const (
 	Infra   = "infra"
 	Gate    = "gate"
 	Service = "service"
+	OneShot = "one-shot" // runs to its end once; ready when it has ended with 0
+)
+
+// Policies of starting a process again that ended by itself.
+const (
+	Always    = "always"
+	OnFailure = "on-failure" // not after exit code 0
+	Never     = "never"
+)
+
+// Modes of a reload.
+const (
+	Beside  = "beside"  // the new process is ready before the old one is asked to end
+	Anew    = "restart" // stop, then start: a gap
+	Refused = "refused"
 )
 
 // File is a process file that was read and found valid.
@@ -27,33 +42,91 @@ type Process struct {
 	Kind      string            `json:"kind"`    // default Service
 	Command   string            `json:"command"` // absolute, or a bare name to be found in PATH
 	Args      []string          `json:"args,omitempty"`
+	Dir       string            `json:"dir,omitempty"` // default the root
+	User      string            `json:"user,omitempty"`
+	Group     string            `json:"group,omitempty"`
 	After     []string          `json:"after,omitempty"` // these are ready before it starts
 	Listeners []Listener        `json:"listeners,omitempty"`
+	Instances int               `json:"instances"` // default 1
 	Ready     Ready             `json:"ready"`
+	Live      Live              `json:"live"`
+	Watchdog  time.Duration     `json:"watchdog,omitempty"` // it says WATCHDOG=1 at least this often; 0: no such thing
+	Restart   Restart           `json:"restart"`
 	Stop      Stop              `json:"stop"`
-	Final     []int             `json:"final,omitempty"` // exit codes after which it is not started again
-	Env       map[string]string `json:"env,omitempty"`   // the env file's values and, over them, its own
+	Reload    Reload            `json:"reload"`
+	Limits    Limits            `json:"limits"`
+	Logs      Logs              `json:"logs"`
+	Env       map[string]string `json:"env,omitempty"` // the env files' values and, over them, its own
 }
 
 // Listener is a TCP listener that pgo opens and the process inherits under the name.
 type Listener struct {
-	Name string `json:"name"`
-	Addr string `json:"addr"` // host:port; port 0 is a free one, chosen once
+	Name  string `json:"name"`
+	Addr  string `json:"addr"`            // host:port; port 0 is a free one, chosen once
+	Alone bool   `json:"alone,omitempty"` // each process has one of its own, opened when it starts
 }
 
-// Ready says how it is known that a process serves. With none of Notify, TCP and HTTP it is ready when
+// Ready says how it is known that a process serves. With none of Notify, TCP, HTTP and Exec it is ready when
 // it has run for a moment.
 type Ready struct {
 	Notify bool          `json:"notify,omitempty"` // it sends READY=1 to NOTIFY_SOCKET
 	TCP    string        `json:"tcp,omitempty"`    // this address accepts a connection
 	HTTP   string        `json:"http,omitempty"`   // this URL answers 2xx
+	Exec   []string      `json:"exec,omitempty"`   // this command ends with 0
 	Within time.Duration `json:"within"`           // default 30 s; not ready by then is a failed start
+}
+
+// Live says how it is known that a ready process still serves; with none of TCP, HTTP and Exec nobody asks.
+type Live struct {
+	TCP      string        `json:"tcp,omitempty"`
+	HTTP     string        `json:"http,omitempty"`
+	Exec     []string      `json:"exec,omitempty"`
+	Every    time.Duration `json:"every"`    // default 10 s
+	Timeout  time.Duration `json:"timeout"`  // of one question; default 2 s
+	Failures int           `json:"failures"` // in a row, after which it is started anew; default 3
+}
+
+// Restart says what happens when a process ends by itself.
+type Restart struct {
+	Policy  string        `json:"policy"`          // default Always
+	Final   []int         `json:"final,omitempty"` // exit codes after which it is not started again
+	First   time.Duration `json:"first"`           // wait before the first start again, default 100 ms; then doubling
+	Longest time.Duration `json:"longest"`         // default 15 s
+	Proven  time.Duration `json:"proven"`          // up this long, the waits begin anew; default 30 s
+	Limit   int           `json:"limit,omitempty"` // starts again within Window, after which it has failed; 0: none
+	Window  time.Duration `json:"window"`          // default 1 m
 }
 
 // Stop says how a process is asked to end, and how long it has.
 type Stop struct {
 	Signal  string        `json:"signal"`  // default SIGTERM
 	Timeout time.Duration `json:"timeout"` // default 15 s; then it is killed
+}
+
+// Reload says how a running process is replaced.
+type Reload struct {
+	Mode   string        `json:"mode"`   // default Beside for a service with listeners, else Refused
+	Stable time.Duration `json:"stable"` // a new process runs so long after it is ready before the old one goes; default 200 ms
+}
+
+// Limits are set before the program begins; nil leaves what pgo has.
+type Limits struct {
+	Files           *int `json:"files,omitempty"`     // open files
+	Processes       *int `json:"processes,omitempty"` // of its user
+	Core            *int `json:"core,omitempty"`      // bytes of a core file
+	Nice            *int `json:"nice,omitempty"`
+	OOMScoreAdj     *int `json:"oom_score_adj,omitempty"`
+	NoNewPrivileges bool `json:"no_new_privileges,omitempty"`
+}
+
+// Logs says where output goes and how long it is kept.
+type Logs struct {
+	Split    bool          `json:"split,omitempty"`   // stderr has a file of its own
+	MaxSize  int64         `json:"max_size"`          // a file that is larger is rotated; default 50 MB
+	MaxAge   time.Duration `json:"max_age,omitempty"` // also one that is older; 0: not by age
+	Keep     int           `json:"keep"`              // rotated files; default 5
+	KeepFor  time.Duration `json:"keep_for"`          // default 14 days
+	Compress bool          `json:"compress"`          // default true
 }
 
 // Error is what is wrong with a process file, and where. It prints as one line.
@@ -77,9 +150,16 @@ func (e *Error) Error() string {
 
 func defaults(name string) Process {
 	return Process{
-		Name:  name,
-		Kind:  Service,
-		Ready: Ready{Within: 30 * time.Second},
-		Stop:  Stop{Signal: "SIGTERM", Timeout: 15 * time.Second},
+		Name:      name,
+		Kind:      Service,
+		Instances: 1,
+		Ready:     Ready{Within: 30 * time.Second},
+		Live:      Live{Every: 10 * time.Second, Timeout: 2 * time.Second, Failures: 3},
+		Restart: Restart{
+			Policy: Always, First: 100 * time.Millisecond, Longest: 15 * time.Second, Proven: 30 * time.Second, Window: time.Minute,
+		},
+		Stop:   Stop{Signal: "SIGTERM", Timeout: 15 * time.Second},
+		Reload: Reload{Stable: 200 * time.Millisecond},
+		Logs:   Logs{MaxSize: 50 << 20, Keep: 5, KeepFor: 14 * 24 * time.Hour, Compress: true},
 	}
 }

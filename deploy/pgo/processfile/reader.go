@@ -2,11 +2,8 @@ package processfile
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -62,20 +59,6 @@ func (r reader) entries(at place, each func(key string, at place) error) error {
 	return nil
 }
 
-type fields map[string]func(at place) error
-
-// fields reads a mapping of which every key is known.
-func (r reader) fields(at place, known fields) error {
-	return r.entries(at, func(key string, at place) error {
-		read, ok := known[key]
-		if !ok {
-			names := slices.Sorted(maps.Keys(known))
-			return r.fail(at, "unknown key; known keys are %s", strings.Join(names, ", "))
-		}
-		return read(at)
-	})
-}
-
 // text reads a scalar and expands its variables.
 func (r reader) text(at place, into *string) error {
 	if at.node.Kind != yaml.ScalarNode || at.node.Tag == "!!null" {
@@ -115,14 +98,14 @@ func (r reader) texts(at place, into *[]string) error {
 	})
 }
 
-func (r reader) flag(at place, into *bool) error {
+func (r reader) boolean(at place, into *bool) error {
 	if at.node.Kind != yaml.ScalarNode || at.node.Tag != "!!bool" {
 		return r.fail(at, "expected true or false, found %s", describe(at.node))
 	}
 	return at.node.Decode(into)
 }
 
-func (r reader) number(at place, low, high int, into *int) error {
+func (r reader) integer(at place, low, high int, into *int) error {
 	n, err := strconv.Atoi(at.node.Value)
 	if at.node.Kind != yaml.ScalarNode || at.node.Tag != "!!int" || err != nil {
 		return r.fail(at, "expected a whole number, found %s", describe(at.node))
@@ -131,19 +114,6 @@ func (r reader) number(at place, low, high int, into *int) error {
 		return r.fail(at, "expected %d to %d, found %d", low, high, n)
 	}
 	*into = n
-	return nil
-}
-
-func (r reader) duration(at place, into *time.Duration) error {
-	var s string
-	if err := r.text(at, &s); err != nil {
-		return err
-	}
-	d, err := time.ParseDuration(s)
-	if err != nil || d <= 0 || d > 24*time.Hour {
-		return r.fail(at, "expected a time such as 500ms, 30s or 10m, at most 24h, found %q", s)
-	}
-	*into = d
 	return nil
 }
 

@@ -14,7 +14,7 @@ const service = (name, port, env = {}) => ({
   env: { PGO_CFG_HTTP__ADDR: `0.0.0.0:${port}`, ...secrets(name), ...env },
 });
 
-const names = ["user"];
+const names = ["user", "school", "task"];
 
 module.exports = {
   apps: [
@@ -48,5 +48,7 @@ module.exports = {
       PGO_CFG_MAIL__DIR: "/var/lib/pgo-mail",
       PGO_CFG_MAIL__BASE_URL: process.env.PGO_GATEWAY_URL,
     }),
+    service("school", 8082, { PGO_CFG_AUTH__USER_URL: "http://127.0.0.1:8081" }),
+    service("task", 8083, { PGO_CFG_AUTH__USER_URL: "http://127.0.0.1:8081" }),
   ],
 };

@@ -18,6 +18,7 @@ import (
 
 	"pgo/deploy/native/internal/certs"
 	"pgo/deploy/native/internal/gateway"
+	"pgo/deploy/native/internal/home"
 	"pgo/pkg/localserver"
 )
 
@@ -160,8 +161,8 @@ func (s Stack) writeGateway(v settings) error {
 	if slices.Contains(strings.Split(v.values["COMPOSE_PROFILES"], ","), "swagger") {
 		o.Extra = swaggerLocation
 	}
-	for _, sv := range services() {
-		o.Upstreams[sv.name] = gateway.Upstream{Servers: []string{fmt.Sprintf("%s:%d", runtimePart, sv.port)}, Resolve: true}
+	for _, sv := range home.Services() {
+		o.Upstreams[sv.Name] = gateway.Upstream{Servers: []string{fmt.Sprintf("%s:%d", runtimePart, sv.Port)}, Resolve: true}
 	}
 	if certificate, err := os.ReadFile(s.Home.Path("certs", certs.Certificate)); err == nil {
 		key, err := os.ReadFile(s.Home.Path("certs", certs.Key))

@@ -2,19 +2,6 @@
 // drives the docker program, as a person would.
 package compose
 
-// service is one service of the suite as the gateway reaches it.
-type service struct {
-	name string
-	port int
-}
-
-// services are those in the runtime container; the same ones are in deploy/runtime/configs/pgo.yaml.
-func services() []service {
-	return []service{
-		{"user", 8081},
-	}
-}
-
 const bootcheckPort = 8090
 
 // The parts of docker-compose.yml that are always there, in the order of the chain.

@@ -73,6 +73,8 @@ func (s Stack) settle(ctx context.Context) (settings, error) {
 	if err := s.settlePorts(ctx, values, old); err != nil {
 		return settings{}, err
 	}
+	// For programs on this machine, under the name that native mode's env file has for it.
+	values["GATEWAY_HTTP"] = strings.TrimPrefix(settings{values: values}.url("http"), "http://")
 	values["PGO_GATEWAY_URL"] = values["PGO_PUBLIC_URL"]
 	if values["PGO_GATEWAY_URL"] == "" {
 		values["PGO_GATEWAY_URL"] = "http://127.0.0.1:" + values["PGO_GATEWAY_HTTP"]

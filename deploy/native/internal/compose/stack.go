@@ -276,8 +276,8 @@ func (s Stack) Rows(ctx context.Context, near func(path string) string) ([]Row, 
 		{"over HTTPS", gateway, v.url("https") + "/  authority: " + near(s.Home.Path("certs", "ca.crt"))},
 		{"Swagger UI", gateway, v.url("http") + "/swagger/"},
 	}
-	for _, sv := range services() {
-		rows = append(rows, Row{sv.name, processes[sv.name], v.url("http") + "/services/" + sv.name + "/readyz"})
+	for _, sv := range home.Services() {
+		rows = append(rows, Row{sv.Name, processes[sv.Name], v.url("http") + "/services/" + sv.Name + "/readyz"})
 	}
 	rows = append(rows, Row{"bootcheck", processes["bootcheck"], v.url("http") + "/services/bootcheck/status"})
 	for _, infra := range []struct{ what, part, port string }{{"MySQL", "mysql", "3306"}, {"Redis", "redis", "6379"}, {"RabbitMQ", "rabbitmq", "5672"}} {
@@ -294,8 +294,8 @@ func (s Stack) Rows(ctx context.Context, near func(path string) string) ([]Row, 
 // processes are the states inside the runtime container, which has none of them while it is down.
 func (s Stack) processes(ctx context.Context, parts map[string]part) map[string]string {
 	states := map[string]string{"bootcheck": parts[runtimePart].state()}
-	for _, sv := range services() {
-		states[sv.name] = parts[runtimePart].state()
+	for _, sv := range home.Services() {
+		states[sv.Name] = parts[runtimePart].state()
 	}
 	out, err := s.read(ctx, "exec", "-T", runtimePart, "pgo", "list", "--json")
 	if err != nil {

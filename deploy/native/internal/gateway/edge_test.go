@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"pgo/deploy/native/internal/certs"
+	"pgo/deploy/native/internal/home"
 	"pgo/pkg/localserver"
 )
 
@@ -288,7 +289,10 @@ func start(t *testing.T, o Options) running {
 	}
 	o.HTTP, o.TLS.Addr = fmt.Sprintf("127.0.0.1:%d", ports[0]), fmt.Sprintf("127.0.0.1:%d", ports[1])
 	o.TLS.OldHTTP2 = version(context.Background(), program) < 1_025_001
-	upstreams := map[string]Upstream{"user": {Servers: []string{backend(t, "user")}}, "bootcheck": {Servers: []string{backend(t, "bootcheck")}}}
+	upstreams := map[string]Upstream{"bootcheck": {Servers: []string{backend(t, "bootcheck")}}}
+	for _, s := range home.Services() {
+		upstreams[s.Name] = Upstream{Servers: []string{backend(t, s.Name)}}
+	}
 	maps.Copy(upstreams, o.Upstreams)
 	o.Upstreams = upstreams
 	if err := Write(o); err != nil {

@@ -147,11 +147,15 @@ func Render(h home.Home, env map[string]string) error {
 	if os.Geteuid() == 0 {
 		o.User = "root" // its workers must read the checkout, which may be root's alone
 	}
-	for _, key := range []string{"USER_HTTP", "BOOTCHECK_HTTP"} {
+	addresses := map[string]string{"bootcheck": "BOOTCHECK_HTTP"}
+	for _, s := range home.Services() {
+		addresses[s.Name] = s.AddrKey()
+	}
+	for name, key := range addresses {
 		if env[key] == "" {
 			return fmt.Errorf("render nginx's configuration: no address for %s", key)
 		}
-		o.Upstreams[strings.TrimSuffix(key, "_HTTP")] = Upstream{Servers: []string{env[key]}}
+		o.Upstreams[name] = Upstream{Servers: []string{env[key]}}
 	}
 	if certificate := h.Path("certs", "gateway.crt"); isFile(certificate) && env["GATEWAY_HTTPS"] != "" {
 		o.TLS = TLS{Addr: env["GATEWAY_HTTPS"], Certificate: certificate, Key: h.Path("certs", "gateway.key")}

@@ -23,7 +23,7 @@ func TestGatewayRoutes(t *testing.T) {
 	tests := []struct {
 		method, path string
 		status       int
-		from         string // "user" and "bootcheck" are the services, "" is the gateway itself
+		from         string // the service, "" is the gateway itself
 		saw          string // the path that the service saw
 		code         string // of the gateway's own problem
 	}{
@@ -38,17 +38,39 @@ func TestGatewayRoutes(t *testing.T) {
 		{"GET", "/api/v1/users", 200, "user", "/api/v1/users", ""},
 		{"POST", "/api/v1/auth/login", 200, "user", "/api/v1/auth/login", ""},
 		{"GET", "/api/v1/usersandmore", 404, "", "", "not_found"},
-		{"GET", "/api/v1/schools", 404, "", "", "not_found"},
+		{"GET", "/api/v1/schools?limit=1", 200, "school", "/api/v1/schools?limit=1", ""},
+		{"POST", "/api/v1/schools/1/classes", 200, "school", "/api/v1/schools/1/classes", ""},
+		{"POST", "/api/v1/invites/a-b_c/accept", 200, "school", "/api/v1/invites/a-b_c/accept", ""},
+		{"PUT", "/api/v1/classes/1/members/2", 200, "school", "/api/v1/classes/1/members/2", ""},
+		{"GET", "/api/v1/tasks", 200, "task", "/api/v1/tasks", ""},
+		{"GET", "/api/v1/tasks/1/grades.csv", 200, "task", "/api/v1/tasks/1/grades.csv", ""},
+		{"GET", "/api/v1/tasksandmore", 404, "", "", "not_found"},
+		{"GET", "/api/v1/schools.json", 404, "", "", "not_found"},
+		{"GET", "/internal/ended-sessions", 404, "", "", "not_found"},
+		{"GET", "/api/v1/internal/ended-sessions", 404, "", "", "not_found"},
+		{"GET", "/api/internal/ended-sessions", 404, "", "", "not_found"},
+		{"GET", "/services/user/internal/ended-sessions", 404, "", "", "not_found"},
+		{"GET", "//internal/ended-sessions", 404, "", "", "not_found"},
+		{"GET", "/api/v1/users/../../../internal/ended-sessions", 404, "", "", "not_found"},
+		{"GET", "/api/v1/users/%2e%2e/%2e%2e/%2e%2e/internal/ended-sessions", 404, "", "", "not_found"},
+		{"GET", "/api/v1/users/..%2f..%2f..%2finternal/ended-sessions", 404, "", "", "not_found"},
 		{"GET", "/api/v2/users", 404, "", "", "not_found"},
 		{"GET", "/.well-known/jwks.json", 200, "user", "/.well-known/jwks.json", ""},
 		{"GET", "/swagger", 308, "", "", ""},
 		{"GET", "/swagger/index.html", 200, "bootcheck", "/swagger/index.html", ""},
 		{"GET", "/services/user/readyz", 200, "user", "/readyz", ""},
 		{"GET", "/services/user/openapi.json", 200, "user", "/openapi.json", ""},
+		{"GET", "/services/school/readyz", 200, "school", "/readyz", ""},
+		{"GET", "/services/school/openapi.json", 200, "school", "/openapi.json", ""},
+		{"GET", "/services/task/readyz", 200, "task", "/readyz", ""},
+		{"GET", "/services/task/openapi.json", 200, "task", "/openapi.json", ""},
+		{"GET", "/services/task/startupz", 404, "", "", "not_found"},
+		{"GET", "/services/other/readyz", 404, "", "", "not_found"},
 		{"GET", "/services/user/metrics", 404, "", "", "not_found"},
 		{"GET", "/services/bootcheck/readyz", 200, "bootcheck", "/readyz", ""},
 		{"GET", "/services/bootcheck/status", 200, "bootcheck", "/status", ""},
 		{"GET", "/metrics", 404, "", "", "not_found"},
+		{"GET", "/internal/ended-sessions?since=2026-01-02T03:04:05Z", 404, "", "", "not_found"},
 		{"GET", "/debug/pprof/", 404, "", "", "not_found"},
 		{"GET", "/readyz", 404, "", "", "not_found"},
 		{"GET", "/index.html.bak", 404, "", "", "not_found"},
@@ -116,7 +138,7 @@ func TestGatewayBodies(t *testing.T) {
 }
 
 func TestGatewayWithoutItsServices(t *testing.T) {
-	gateway := startNginx(t, "127.0.0.1:1", "127.0.0.1:1")
+	gateway := startNginx(t, func(string) string { return "127.0.0.1:1" })
 	header := http.Header{"Traceparent": {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}, "X-Request-Id": {"abc"}}
 	a := call(t, "POST", gateway+`/api/v1/auth/login`, "{}", header)
 	p := assertProblem(t, a, 502, "bad_gateway")
@@ -133,7 +155,7 @@ func TestRenderNamesWhatIsMissing(t *testing.T) {
 	if err := h.MakeDirs(); err != nil {
 		t.Fatal(err)
 	}
-	if err := Render(h, map[string]string{"GATEWAY_HTTP": "127.0.0.1:1"}); err == nil || !strings.Contains(err.Error(), "USER_HTTP") {
+	if err := Render(h, map[string]string{"GATEWAY_HTTP": "127.0.0.1:1", "BOOTCHECK_HTTP": "127.0.0.1:1", "USER_HTTP": "127.0.0.1:1"}); err == nil || !strings.Contains(err.Error(), "SCHOOL_HTTP") {
 		t.Errorf("error %v", err)
 	}
 	h.Dir = filepath.Join(t.TempDir(), `a"b`)
@@ -153,7 +175,7 @@ func startGateway(t *testing.T) string {
 		t.Cleanup(s.Close)
 		return strings.TrimPrefix(s.URL, "http://")
 	}
-	return startNginx(t, service("user"), service("bootcheck"))
+	return startNginx(t, service)
 }
 
 // seen answers with what it saw.
@@ -166,18 +188,23 @@ func seen(name string) http.Handler {
 	})
 }
 
-func startNginx(t *testing.T, user, bootcheck string) string {
+// startNginx runs nginx in front of services; addr says where each listens.
+func startNginx(t *testing.T, addr func(service string) string) string {
 	t.Helper()
 	ports, err := localserver.FreePorts(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := fmt.Sprintf("127.0.0.1:%d", ports[0])
+	own := fmt.Sprintf("127.0.0.1:%d", ports[0])
+	env := map[string]string{"GATEWAY_HTTP": own, "BOOTCHECK_HTTP": addr("bootcheck")}
+	for _, s := range home.Services() {
+		env[s.AddrKey()] = addr(s.Name)
+	}
 	h := home.Home{Root: checkout(t), Dir: filepath.Join(t.TempDir(), "a home")}
 	if err := h.MakeDirs(); err != nil {
 		t.Fatal(err)
 	}
-	if err := Render(h, map[string]string{"GATEWAY_HTTP": addr, "USER_HTTP": user, "BOOTCHECK_HTTP": bootcheck}); err != nil {
+	if err := Render(h, env); err != nil {
 		t.Fatal(err)
 	}
 	command, err := Command(context.Background(), h, localserver.Host())
@@ -195,10 +222,10 @@ func startNginx(t *testing.T, user, bootcheck string) string {
 		assertLog(t, string(out))
 	})
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		res, err := http.Get("http://" + addr + "/gateway/livez")
+		res, err := http.Get("http://" + own + "/gateway/livez")
 		if err == nil {
 			res.Body.Close()
-			return "http://" + addr
+			return "http://" + own
 		}
 		if time.Now().After(deadline) {
 			out, _ := os.ReadFile(log)

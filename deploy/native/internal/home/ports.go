@@ -16,10 +16,9 @@ type portSpec struct {
 }
 
 func portSpecs() []portSpec {
-	return []portSpec{
+	specs := []portSpec{
 		{"GATEWAY_HTTP", 8080, true, "the gateway"},
 		{"GATEWAY_HTTPS", 8443, true, "the gateway's HTTPS"},
-		{"USER_HTTP", 8081, true, "user"},
 		{"BOOTCHECK_HTTP", 8090, true, "bootcheck"},
 		{"RABBITMQ_API", 15672, true, "RabbitMQ's management"},
 		{"MYSQL_ADDR", 13306, false, "MySQL"},
@@ -28,6 +27,10 @@ func portSpecs() []portSpec {
 		{"RABBITMQ_DIST_PORT", 15674, false, "Erlang's distribution"},
 		{"EPMD_PORT", 14369, false, "epmd"},
 	}
+	for _, s := range Services() {
+		specs = append(specs, portSpec{s.AddrKey(), s.Port, true, s.Name})
+	}
+	return specs
 }
 
 const lastPort = 65535

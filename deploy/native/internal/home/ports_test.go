@@ -9,8 +9,8 @@ import (
 )
 
 func TestChoosePorts(t *testing.T) {
-	defaults := Ports{"GATEWAY_HTTP": 8080, "GATEWAY_HTTPS": 8443, "USER_HTTP": 8081, "BOOTCHECK_HTTP": 8090, "RABBITMQ_API": 15672, "MYSQL_ADDR": 13306,
-		"REDIS_ADDR": 16379, "RABBITMQ_ADDR": 15673, "RABBITMQ_DIST_PORT": 15674, "EPMD_PORT": 14369}
+	defaults := Ports{"GATEWAY_HTTP": 8080, "GATEWAY_HTTPS": 8443, "USER_HTTP": 8081, "SCHOOL_HTTP": 8082, "TASK_HTTP": 8083, "BOOTCHECK_HTTP": 8090,
+		"RABBITMQ_API": 15672, "MYSQL_ADDR": 13306, "REDIS_ADDR": 16379, "RABBITMQ_ADDR": 15673, "RABBITMQ_DIST_PORT": 15674, "EPMD_PORT": 14369}
 	with := func(change Ports) Ports {
 		p := maps.Clone(defaults)
 		maps.Copy(p, change)
@@ -37,6 +37,7 @@ func TestChoosePorts(t *testing.T) {
 		{name: "a kept infra port was taken", kept: Ports{"REDIS_ADDR": 14000}, busy: map[int]Holder{14000: stranger}, want: defaults},
 		{name: "our own server has its port", kept: defaults, busy: map[int]Holder{13306: ours, 8080: ours}, want: defaults},
 		{name: "a published port is taken", busy: map[int]Holder{8080: stranger}, fails: "port 8080, wanted for the gateway, is held by nginx (pid 7)"},
+		{name: "a service's port is taken", busy: map[int]Holder{8083: stranger}, fails: "port 8083, wanted for task, is held by nginx (pid 7)"},
 		{name: "taken by who knows whom", busy: map[int]Holder{8081: {Busy: true}}, fails: "held by another program"},
 		{name: "an offset too far", offset: 60000, fails: "which is none"},
 		{name: "a negative offset", offset: -8080, fails: "which is none"},

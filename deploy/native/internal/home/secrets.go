@@ -15,11 +15,11 @@ import (
 
 // passwords are the secrets that are random words; each is a file of its own.
 func passwords() []string {
-	return []string{
-		"mysql_admin_password", "redis_admin_password", "rabbitmq_admin_password",
-		"user_mysql_password", "user_redis_password", "user_rabbitmq_password",
-		AdminPassword, "erlang_cookie",
+	names := []string{"mysql_admin_password", "redis_admin_password", "rabbitmq_admin_password", AdminPassword, "erlang_cookie"}
+	for _, s := range Services() {
+		names = append(names, s.passwords()...)
 	}
+	return names
 }
 
 // AdminPassword is the secret with which the first admin of the suite signs in.

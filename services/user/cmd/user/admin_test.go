@@ -44,7 +44,7 @@ func TestAdminCallsAreForAdmins(t *testing.T) {
 				return
 			}
 			s.want(request{Method: "DELETE", Path: path, Token: who.token}, who.status, who.code)
-			if me := s.want(request{Method: "GET", Path: "/api/v1/users/me", Token: target.Access}, 200, ""); me.text("name") != "Bob" {
+			if me := s.want(request{Method: "GET", Path: "/api/v1/users/me", Token: target.Access}, 200, ""); me.Text("name") != "Bob" {
 				t.Errorf("changed: %s", me.Body)
 			}
 		})
@@ -77,11 +77,11 @@ func TestPatchUser(t *testing.T) {
 			if tc.changes {
 				version++
 			}
-			if res.JSON["version"] != version || res.text("role") != tc.role || res.text("status") != tc.status {
+			if res.JSON["version"] != version || res.Text("role") != tc.role || res.Text("status") != tc.status {
 				t.Errorf("got %s, want version %v, %s, %s", res.Body, version, tc.role, tc.status)
 			}
-			w.redisTo.Down() // what the database has, not the cache
-			defer w.redisTo.Up()
+			w.RedisTo.Down() // what the database has, not the cache
+			defer w.RedisTo.Up()
 			if read := s.want(request{Method: "GET", Path: "/api/v1/users/" + p.ID, Token: root.Access}, 200, ""); string(read.Body) != string(res.Body) {
 				t.Errorf("answered %s\n but stored %s", res.Body, read.Body)
 			}
@@ -183,13 +183,13 @@ func TestPagesNeitherRepeatNorMissWhileTheListChanges(t *testing.T) {
 	first := s.want(request{Method: "GET", Path: "/api/v1/users?limit=3", Token: root.Access}, 200, "")
 	s.want(request{Method: "DELETE", Path: "/api/v1/users/" + ids[1], Token: root.Access}, 204, "") // the last of the first page: what the cursor names
 	late := s.signUp("Late").ID
-	second := s.want(request{Method: "GET", Path: "/api/v1/users?limit=3&cursor=" + first.text("next_cursor"), Token: root.Access}, 200, "")
+	second := s.want(request{Method: "GET", Path: "/api/v1/users?limit=3&cursor=" + first.Text("next_cursor"), Token: root.Access}, 200, "")
 	for i, want := range []string{ids[2], ids[3], ids[4]} {
 		if got := second.JSON["items"].([]any)[i].(map[string]any)["id"]; got != want {
 			t.Errorf("item %d of the second page is %v, want %s", i, got, want)
 		}
 	}
-	third := s.want(request{Method: "GET", Path: "/api/v1/users?limit=3&cursor=" + second.text("next_cursor"), Token: root.Access}, 200, "")
+	third := s.want(request{Method: "GET", Path: "/api/v1/users?limit=3&cursor=" + second.Text("next_cursor"), Token: root.Access}, 200, "")
 	if items := third.JSON["items"].([]any); len(items) != 1 || items[0].(map[string]any)["id"] != late || third.JSON["next_cursor"] != nil {
 		t.Errorf("the last page is %s", third.Body)
 	}

@@ -202,7 +202,7 @@ func TestWhatTheProgramTellsWithoutAnyServer(t *testing.T) {
 func TestAWrongCommandLine(t *testing.T) {
 	for _, args := range [][]string{
 		{"nonsense"}, {"--nonsense"}, {"version", "nonsense"}, {"version", "--nonsense"}, {"check", "x"}, {"admin"}, {"admin", "nonsense"}, {"admin", "create"},
-		{"admin", "create", "x"}, {"admin", "create", "--email"}, {"admin", "create", "--nonsense"}, {"admin", "password"}, {"admin", "password", "x"}, {"serve"},
+		{"admin", "create", "x"}, {"admin", "create", "--email"}, {"admin", "create", "--nonsense"}, {"admin", "password"}, {"admin", "password", "x"}, {"serve"}, {"events"}, {"events", "dead"}, {"events", "dead", "drop"},
 	} {
 		code, stdout, stderr := program(t.Context(), nil, args...)
 		if code != 64 || stdout != "" || strings.Count(stderr, "\n") != 1 {
@@ -239,29 +239,29 @@ func TestAdminCreate(t *testing.T) {
 		{"bad address and name", []string{"--email", "nonsense", "--name", "", "--password-file", good}, 1, "[email: invalid_email] [name: invalid_name]"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			code, stdout, stderr := program(t.Context(), w.environ, append([]string{"admin", "create"}, tc.args...)...)
+			code, stdout, stderr := program(t.Context(), w.Environ, append([]string{"admin", "create"}, tc.args...)...)
 			if code != tc.code || !strings.Contains(stdout+stderr, tc.want) || strings.Count(stdout+stderr, "\n") != 1 || (code == 0) != (stderr == "") || strings.Contains(stdout+stderr, password) {
 				t.Errorf("ends with %d, %q, %q; want %d and %q", code, stdout, stderr, tc.code, tc.want)
 			}
 		})
 	}
 	t.Run("generated password", func(t *testing.T) {
-		code, stdout, stderr := program(t.Context(), w.environ, "admin", "create", "--email", "generated@example.org", "--name", "Boss")
+		code, stdout, stderr := program(t.Context(), w.Environ, "admin", "create", "--email", "generated@example.org", "--name", "Boss")
 		if code != 0 {
 			t.Fatalf("ends with %d: %s", code, stderr)
 		}
 		p := s.in(t).signIn(person{Email: "generated@example.org"}, strings.TrimSpace(stdout[strings.LastIndexByte(strings.TrimSpace(stdout), ' '):]))
 		me := s.in(t).want(request{Method: "GET", Path: "/api/v1/users/me", Token: p.Access}, 200, "")
-		if me.text("role") != "admin" || me.text("name") != "Boss" || me.JSON["email_verified"] != true {
+		if me.Text("role") != "admin" || me.Text("name") != "Boss" || me.JSON["email_verified"] != true {
 			t.Errorf("made %s", me.Body)
 		}
 	})
 	t.Run("while Redis and RabbitMQ are away", func(t *testing.T) {
-		w.redisTo.Down()
-		w.brokerTo.Down()
-		defer w.redisTo.Up()
-		defer w.brokerTo.Up()
-		if code, _, stderr := program(t.Context(), w.environ, "admin", "create", "--email", "b@example.org", "--password-file", good); code != 0 {
+		w.RedisTo.Down()
+		w.BrokerTo.Down()
+		defer w.RedisTo.Up()
+		defer w.BrokerTo.Up()
+		if code, _, stderr := program(t.Context(), w.Environ, "admin", "create", "--email", "b@example.org", "--password-file", good); code != 0 {
 			t.Errorf("ends with %d: %s", code, stderr)
 		}
 	})

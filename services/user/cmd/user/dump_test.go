@@ -2,11 +2,10 @@ package main
 
 import (
 	"database/sql"
-	"errors"
 	"fmt"
-	"strings"
 	"testing"
 
+	"pgo/pkg/servicetest"
 	"pgo/pkg/testkit"
 )
 
@@ -24,50 +23,8 @@ func dump(t testing.TB, db *sql.DB) string {
 		}
 		return nil
 	})
-	var all strings.Builder
-	for _, query := range []string{
+	return servicetest.Dump(t, db,
 		"SELECT * FROM users ORDER BY id", "SELECT * FROM sessions ORDER BY id", "SELECT * FROM refresh_tokens ORDER BY hash",
 		"SELECT * FROM mail_tokens ORDER BY hash", "SELECT id, event_id, type, subject, envelope FROM pgo_outbox ORDER BY id", "SELECT consumer, event_id FROM pgo_inbox ORDER BY event_id",
-	} {
-		if err := rows(&all, db, query); err != nil {
-			t.Fatalf("%s: %v", query, err)
-		}
-	}
-	return all.String()
-}
-
-func rows(into *strings.Builder, db *sql.DB, query string) (err error) {
-	rs, err := db.Query(query)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, rs.Close()) }()
-	columns, err := rs.Columns()
-	if err != nil {
-		return err
-	}
-	values, to := make([]sql.RawBytes, len(columns)), make([]any, len(columns))
-	for i := range values {
-		to[i] = &values[i]
-	}
-	for rs.Next() {
-		if err := rs.Scan(to...); err != nil {
-			return err
-		}
-		fmt.Fprintf(into, "%q\n", values)
-	}
-	return rs.Err()
-}
-
-// difference returns the lines that only one of two dumps has.
-func difference(before, after string) string {
-	var out strings.Builder
-	for sign, pair := range map[string][2]string{"-": {before, after}, "+": {after, before}} {
-		for line := range strings.Lines(pair[0]) {
-			if !strings.Contains(pair[1], line) {
-				out.WriteString(sign + line)
-			}
-		}
-	}
-	return out.String()
+	)
 }

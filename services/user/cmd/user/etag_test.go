@@ -3,6 +3,8 @@ package main
 import (
 	"net/http"
 	"testing"
+
+	"pgo/pkg/servicetest"
 )
 
 func ifMatch(tag string) http.Header { return http.Header{"If-Match": {tag}} }
@@ -40,7 +42,7 @@ func TestConditionalWrites(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	s := w.start(t)
-	db := w.db.Open(t)
+	db := w.DB.Open(t)
 	root := w.admin(t, s, "root@example.org")
 	for _, tc := range []struct {
 		name    string
@@ -71,7 +73,7 @@ func TestConditionalWrites(t *testing.T) {
 				s.want(r, 412, "precondition_failed")
 			}
 			if after := dump(t, db); after != before {
-				t.Errorf("a refused change has changed something:\n%s", difference(before, after))
+				t.Errorf("a refused change has changed something:\n%s", servicetest.Difference(before, after))
 			}
 			r.Header = ifMatch(`"0", ` + tag)
 			s.want(r, tc.ok, "")
@@ -92,13 +94,13 @@ func TestConditionalWrites(t *testing.T) {
 				all = append(all, request{Method: "PATCH", Path: "/api/v1/users/me", Token: p.Access, Body: map[string]string{"name": name + tag}, Header: ifMatch(tag)})
 			}
 			answers := s.together(all...)
-			if got := statuses(answers); got[200] != 1 || got[412] != 5 {
+			if got := servicetest.Statuses(answers); got[200] != 1 || got[412] != 5 {
 				t.Fatalf("statuses are %v, want one 200 and five 412", got)
 			}
 			me := s.want(request{Method: "GET", Path: "/api/v1/users/me", Token: p.Access}, 200, "")
 			for _, a := range answers {
-				if a.Status == 200 && a.text("name") != me.text("name") {
-					t.Errorf("%q won, but %q is stored", a.text("name"), me.text("name"))
+				if a.Status == 200 && a.Text("name") != me.Text("name") {
+					t.Errorf("%q won, but %q is stored", a.Text("name"), me.Text("name"))
 				}
 			}
 			tag = me.Header.Get("ETag")

@@ -10,13 +10,14 @@ import (
 	"github.com/google/uuid"
 
 	"pgo/pkg/event"
+	"pgo/pkg/servicetest"
 	"pgo/pkg/testkit"
 )
 
 func TestEvents(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	watcher := w.watch(t)
+	watcher := w.Events(t, "#")
 	s := w.start(t)
 	root := w.admin(t, s, "root@example.org")
 	p := s.signUp("Ada")
@@ -64,14 +65,14 @@ func TestEvents(t *testing.T) {
 	expect("user.deleted.v1", map[string]any{"id": p.ID})
 
 	testkit.Eventually(t, "the events", func() error {
-		if events, _ := watcher.about(p.ID); len(events) < len(want) {
-			return fmt.Errorf("there are %v", types(events))
+		if events, _ := watcher.About(p.ID); len(events) < len(want) {
+			return fmt.Errorf("there are %v", servicetest.Types(events))
 		}
 		return nil
 	})
-	events, _ := watcher.about(p.ID)
+	events, _ := watcher.About(p.ID)
 	if len(events) != len(want) {
-		t.Fatalf("got %v, want %d events", types(events), len(want))
+		t.Fatalf("got %v, want %d events", servicetest.Types(events), len(want))
 	}
 	for i, e := range events {
 		if e.Type != want[i].typ || e.Sequence != int64(i+1) || e.Source != "user" || uuid.Validate(e.ID) != nil || e.TraceParent == "" {
@@ -85,16 +86,14 @@ func TestEvents(t *testing.T) {
 			t.Errorf("event %d carries %s\nwant %s", i, got, want)
 		}
 	}
-	watcher.mu.Lock()
-	defer watcher.mu.Unlock()
-	for _, e := range watcher.all {
+	for _, e := range watcher.All() {
 		for _, secret := range []string{password, "argon2", "password_hash", p.Access, p.Refresh, verifyToken, resetToken} {
 			if strings.Contains(string(e.Data), secret) {
 				t.Errorf("%s shows %q", e.Type, secret)
 			}
 		}
 	}
-	if !slices.ContainsFunc(watcher.all, func(e event.Event) bool { return e.Subject == root.ID && e.Type == "user.created.v1" }) {
+	if !slices.ContainsFunc(watcher.All(), func(e event.Event) bool { return e.Subject == root.ID && e.Type == "user.created.v1" }) {
 		t.Error("the admin who was made on the command line was not announced")
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"pgo/pkg/servicetest"
 )
 
 // unlimited lets a test fail to sign in as often as it likes.
@@ -27,7 +29,7 @@ func TestBadInput(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	s := w.start(t, unlimited()...)
-	db := w.db.Open(t)
+	db := w.DB.Open(t)
 	admin := w.admin(t, s, "root@example.org")
 	forged, nobody := w.forgeries(t, s), s.signUp("Nobody")
 	for _, k := range calls() {
@@ -63,10 +65,10 @@ func TestBadInput(t *testing.T) {
 				if res.Status != b.status {
 					t.Errorf("%s: got %d %s, want %d", b.name, res.Status, res.Body, b.status)
 				}
-				s.isProblem(b.req, res)
+				servicetest.IsProblem(s.t, b.req, res)
 			}
 			if after := dump(t, db); after != before {
-				t.Errorf("bad input has changed something:\n%s", difference(before, after))
+				t.Errorf("bad input has changed something:\n%s", servicetest.Difference(before, after))
 			}
 			s.want(good, k.ok, "")
 		})

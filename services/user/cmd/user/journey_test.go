@@ -12,12 +12,12 @@ func TestJourney(t *testing.T) {
 	p := s.signUp("Ada")
 
 	me := s.want(request{Method: "GET", Path: "/api/v1/users/me", Token: p.Access}, 200, "")
-	if me.text("id") != p.ID || me.text("role") != "user" || me.text("status") != "active" || me.JSON["email_verified"] != false {
+	if me.Text("id") != p.ID || me.Text("role") != "user" || me.Text("status") != "active" || me.JSON["email_verified"] != false {
 		t.Errorf("me is %s", me.Body)
 	}
 
 	refreshed := s.want(request{Method: "POST", Path: "/api/v1/auth/refresh", Body: map[string]string{"refresh_token": p.Refresh}}, 200, "")
-	if refreshed.text("refresh_token") == p.Refresh {
+	if refreshed.Text("refresh_token") == p.Refresh {
 		t.Error("refreshing gives the same refresh token")
 	}
 	second := s.signIn(p, password)
@@ -33,14 +33,14 @@ func TestJourney(t *testing.T) {
 
 	first := items[1].(map[string]any)["id"]
 	s.want(request{Method: "DELETE", Path: fmt.Sprint("/api/v1/auth/sessions/", first), Token: second.Access}, 204, "")
-	s.dies("ending another session", refreshed.text("access_token"))
+	s.dies("ending another session", refreshed.Text("access_token"))
 	s.want(request{Method: "DELETE", Path: fmt.Sprint("/api/v1/auth/sessions/", first), Token: second.Access}, 404, "not_found")
 
 	s.want(request{Method: "POST", Path: "/api/v1/auth/logout", Token: second.Access}, 204, "")
 	s.dies("logout", second.Access)
 	s.want(request{Method: "POST", Path: "/api/v1/auth/refresh", Body: map[string]string{"refresh_token": second.Refresh}}, 401, "invalid_refresh_token")
 
-	if code := s.stop(); code != 0 {
+	if code := s.Stop(); code != 0 {
 		t.Errorf("a stop ends with %d", code)
 	}
 }

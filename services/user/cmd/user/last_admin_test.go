@@ -37,7 +37,7 @@ func TestTwoAdminsCannotRemoveEachOther(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	a, b := w.start(t), w.start(t)
-	db := w.db.Open(t)
+	db := w.DB.Open(t)
 	root := w.admin(t, a, "root@example.org")
 	ways := []func(id string) request{
 		func(id string) request {
@@ -60,13 +60,13 @@ func TestTwoAdminsCannotRemoveEachOther(t *testing.T) {
 		}
 		first, other := ways[round%3](mine), ways[round/3%3](theirs)
 		first.Token, other.Token = root.Access, second.Access
-		answers := both(t, func() (response, error) { return a.try(first) }, func() (response, error) { return b.try(other) })
+		answers := both(t, func() (response, error) { return a.Try(first) }, func() (response, error) { return b.Try(other) })
 		done := 0
 		for _, res := range answers {
 			switch {
 			case res.Status < 300:
 				done++
-			case res.code() != "last_admin" && res.Status != 401 && res.Status != 404:
+			case res.Code() != "last_admin" && res.Status != 401 && res.Status != 404:
 				t.Errorf("round %d: %d %s", round, res.Status, res.Body)
 			}
 		}
@@ -90,8 +90,8 @@ func (w *world) remaining(t *testing.T, s *service, all ...person) person {
 		if res.Status != 200 {
 			continue
 		}
-		p.Access = res.text("access_token")
-		if me := s.want(request{Method: "GET", Path: "/api/v1/users/me", Token: p.Access}, 200, ""); me.text("role") == "admin" {
+		p.Access = res.Text("access_token")
+		if me := s.want(request{Method: "GET", Path: "/api/v1/users/me", Token: p.Access}, 200, ""); me.Text("role") == "admin" {
 			return p
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"pgo/pkg/command"
+	"pgo/pkg/mq"
 	"pgo/services/user/events"
 	"pgo/services/user/migrations"
 	"pgo/services/user/openapi"
@@ -27,6 +28,9 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		Check: func() error { _, err := load(environ); return err },
 		Serve: func(ctx context.Context) error { return serve(ctx, environ, stdout) },
 	})
-	root.AddCommand(adminCommand(environ))
+	root.AddCommand(adminCommand(environ), command.Events(events.Topology(), func() (mq.Config, error) {
+		cfg, err := load(environ)
+		return cfg.RabbitMQ.Config("user"), err
+	}))
 	return command.Run(ctx, root, args, stdout, stderr)
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"pgo/pkg/servicetest"
 )
 
 func TestNamesOfAnyScriptComeBackUnchanged(t *testing.T) {
@@ -18,14 +20,14 @@ func TestNamesOfAnyScriptComeBackUnchanged(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := s.in(t)
 			made := s.want(request{Method: "POST", Path: "/api/v1/auth/register", Body: map[string]string{"email": p.Email + ".x", "password": password, "name": name}}, 201, "")
-			path := "/api/v1/users/" + made.text("id")
-			if got := made.text("name"); got != name {
+			path := "/api/v1/users/" + made.Text("id")
+			if got := made.Text("name"); got != name {
 				t.Errorf("registered as %q", got)
 			}
-			if got := s.want(request{Method: "GET", Path: path, Token: admin.Access}, 200, "").text("name"); got != name {
+			if got := s.want(request{Method: "GET", Path: path, Token: admin.Access}, 200, "").Text("name"); got != name {
 				t.Errorf("read as %q", got)
 			}
-			if got := s.want(request{Method: "PATCH", Path: "/api/v1/users/me", Token: p.Access, Body: map[string]string{"name": name}}, 200, "").text("name"); got != name {
+			if got := s.want(request{Method: "PATCH", Path: "/api/v1/users/me", Token: p.Access, Body: map[string]string{"name": name}}, 200, "").Text("name"); got != name {
 				t.Errorf("renamed to %q", got)
 			}
 			s.want(request{Method: "DELETE", Path: path, Token: admin.Access}, 204, "")
@@ -37,7 +39,7 @@ func TestUnicodeAddressesWork(t *testing.T) {
 	t.Parallel()
 	s := newWorld(t).start(t)
 	body := map[string]string{"email": "  Jürgen@Bücher.Example.ORG ", "password": "pässwörter 🎈 sind gut", "name": "Jürgen"}
-	if got := s.want(request{Method: "POST", Path: "/api/v1/auth/register", Body: body}, 201, "").text("email"); got != "jürgen@bücher.example.org" {
+	if got := s.want(request{Method: "POST", Path: "/api/v1/auth/register", Body: body}, 201, "").Text("email"); got != "jürgen@bücher.example.org" {
 		t.Errorf("stored as %q", got)
 	}
 	s.want(request{Method: "POST", Path: "/api/v1/auth/register", Body: body}, 409, "email_taken")
@@ -54,11 +56,11 @@ func TestOneOfManyWhoRegisterTheSameAddressGetsIt(t *testing.T) {
 	for range 8 {
 		all = append(all, request{Method: "POST", Path: "/api/v1/auth/register", Body: map[string]string{"email": "same@example.org", "password": password, "name": "Same"}})
 	}
-	if got := statuses(s.together(all...)); got[201] != 1 || got[409] != 7 {
+	if got := servicetest.Statuses(s.together(all...)); got[201] != 1 || got[409] != 7 {
 		t.Errorf("statuses are %v, want one 201 and seven 409", got)
 	}
 	var events int
-	if err := w.db.Open(t).QueryRow("SELECT COUNT(*) FROM pgo_outbox").Scan(&events); err != nil || events != 2 {
+	if err := w.DB.Open(t).QueryRow("SELECT COUNT(*) FROM pgo_outbox").Scan(&events); err != nil || events != 2 {
 		t.Errorf("%d events, %v; want 2: created and mail requested", events, err)
 	}
 }

@@ -1,38 +1,15 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"testing"
 	"time"
 
+	"pgo/pkg/servicetest"
 	"pgo/pkg/testkit"
 )
-
-func (s *service) readyState() (status int, failing, degraded []string) {
-	s.t.Helper()
-	res := s.do(request{Method: "GET", Path: "/readyz"})
-	var state struct{ Failing, Degraded []string }
-	if err := json.Unmarshal(res.Body, &state); err != nil {
-		s.t.Fatalf("%s: %v", res.Body, err)
-	}
-	return res.Status, state.Failing, state.Degraded
-}
-
-// becomes waits until the instance says that it is ready or not, with the dependency among what is missing.
-func (s *service) becomes(status int, missing string) {
-	s.t.Helper()
-	testkit.Eventually(s.t, "readiness", func() error {
-		got, failing, degraded := s.readyState()
-		if got != status || missing != "" && !slices.Contains(append(failing, degraded...), missing) || missing == "" && len(failing)+len(degraded) > 0 {
-			return fmt.Errorf("%d, failing %v, degraded %v", got, failing, degraded)
-		}
-		return nil
-	})
-}
 
 // TestWithoutRedis makes every call while Redis is away, and then while it is very slow.
 func TestWithoutRedis(t *testing.T) {
@@ -59,16 +36,16 @@ func TestWithoutRedis(t *testing.T) {
 		return took, made
 	}
 	t.Run("away", func(t *testing.T) {
-		w.redisTo.Down()
-		defer w.redisTo.Up()
+		w.RedisTo.Down()
+		defer w.RedisTo.Up()
 		every(t)
 		s.in(t).becomes(200, "redis")
 	})
 	s.becomes(200, "")
 	t.Run("slow", func(t *testing.T) {
 		const delay = 2 * time.Second
-		w.redisTo.Slow(delay)
-		defer w.redisTo.Slow(0)
+		w.RedisTo.Slow(delay)
+		defer w.RedisTo.Slow(0)
 		if took, made := every(t, "login", "get me", "patch me", "delete me"); took > time.Duration(made)*delay/2 {
 			t.Errorf("%d calls took %v: they wait for Redis, of which each answer takes %v", made, took, delay)
 		}
@@ -79,10 +56,10 @@ func TestWithoutRedis(t *testing.T) {
 		p := s.signUp("Ada")
 		me := request{Method: "GET", Path: "/api/v1/users/me", Token: p.Access}
 		s.want(me, 200, "") // now it is in the cache
-		w.redisTo.Down()
+		w.RedisTo.Down()
 		s.want(request{Method: "PATCH", Path: "/api/v1/users/me", Token: p.Access, Body: map[string]string{"name": "New"}}, 200, "")
-		w.redisTo.Up()
-		if got := s.want(me, 200, "").text("name"); got != "New" {
+		w.RedisTo.Up()
+		if got := s.want(me, 200, "").Text("name"); got != "New" {
 			t.Errorf("read %q after a change to New", got)
 		}
 	})
@@ -93,29 +70,29 @@ func TestWithoutRedis(t *testing.T) {
 func TestWithoutRabbitMQ(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	watcher := w.watch(t)
+	watcher := w.Events(t, "#")
 	s := w.start(t)
 	second := w.start(t) // two relays, two mailers
-	w.brokerTo.Down()
+	w.BrokerTo.Down()
 	s.becomes(200, "rabbitmq")
 	var people []person
 	for range 3 {
 		people = append(people, s.signUp("Ada"))
 	}
-	if events, _ := watcher.about(people[0].ID); len(events) != 0 {
-		t.Fatalf("events %v went out without a broker", types(events))
+	if events, _ := watcher.About(people[0].ID); len(events) != 0 {
+		t.Fatalf("events %v went out without a broker", servicetest.Types(events))
 	}
-	w.brokerTo.Up()
+	w.BrokerTo.Up()
 	s.becomes(200, "")
 	second.becomes(200, "")
 	for _, p := range people {
 		testkit.Eventually(t, "the events", func() error {
-			if events, _ := watcher.about(p.ID); !slices.Equal(types(events), []string{"user.created.v1", "user.mail_requested.v1"}) {
-				return fmt.Errorf("there are %v", types(events))
+			if events, _ := watcher.About(p.ID); !slices.Equal(servicetest.Types(events), []string{"user.created.v1", "user.mail_requested.v1"}) {
+				return fmt.Errorf("there are %v", servicetest.Types(events))
 			}
 			return nil
 		})
-		if _, again := watcher.about(p.ID); again != 0 {
+		if _, again := watcher.About(p.ID); again != 0 {
 			t.Errorf("%d events came again", again)
 		}
 		s.want(verify(w.mailToken(t, p.Email, "Confirm", 1)), 204, "")
@@ -123,20 +100,20 @@ func TestWithoutRabbitMQ(t *testing.T) {
 	// A broker that goes away while events are on their way: each comes, perhaps twice; the mail is made once.
 	for range 4 {
 		people = append(people, s.signUp("Bob"))
-		w.brokerTo.Down()
+		w.BrokerTo.Down()
 		people = append(people, s.signUp("Cleo"))
-		w.brokerTo.Up()
+		w.BrokerTo.Up()
 	}
 	for _, p := range people[3:] {
 		testkit.Eventually(t, "the events", func() error {
-			if events, _ := watcher.about(p.ID); !slices.Equal(types(events), []string{"user.created.v1", "user.mail_requested.v1"}) {
-				return fmt.Errorf("there are %v", types(events))
+			if events, _ := watcher.About(p.ID); !slices.Equal(servicetest.Types(events), []string{"user.created.v1", "user.mail_requested.v1"}) {
+				return fmt.Errorf("there are %v", servicetest.Types(events))
 			}
 			return nil
 		})
 		w.mailToken(t, p.Email, "Confirm", 1)
 	}
-	dump(t, w.db.Open(t)) // waits for the mailers
+	dump(t, w.DB.Open(t)) // waits for the mailers
 	for _, p := range people {
 		if mails := w.mails(t, p.Email, "Confirm"); len(mails) != 1 {
 			t.Errorf("%d mails to one person", len(mails))
@@ -158,7 +135,7 @@ func TestWithoutMySQL(t *testing.T) {
 		}
 		requests[k.name] = r
 	}
-	w.mysqlTo.Down()
+	w.MySQLTo.Down()
 	for name, r := range requests {
 		t.Run(name, func(t *testing.T) {
 			s := s.in(t)
@@ -166,15 +143,15 @@ func TestWithoutMySQL(t *testing.T) {
 			if res.Status == 200 && (name == "get me" || name == "get user" || name == "keys" || name == "keys at the root") {
 				return // from the cache, or from memory
 			}
-			if res.Status != 503 || res.code() != "unavailable" || res.Header.Get("Retry-After") == "" {
+			if res.Status != 503 || res.Code() != "unavailable" || res.Header.Get("Retry-After") == "" {
 				t.Errorf("got %d with Retry-After %q: %s", res.Status, res.Header.Get("Retry-After"), res.Body)
 			}
-			s.isProblem(r, res)
+			servicetest.IsProblem(t, r, res)
 		})
 	}
 	s.becomes(503, "mysql")
 	s.want(request{Method: "GET", Path: "/livez"}, 200, "")
-	w.mysqlTo.Up()
+	w.MySQLTo.Up()
 	s.becomes(200, "")
 	s.signIn(c.p, password)
 	s.signUp("Late")
@@ -187,55 +164,24 @@ func TestKilledConnections(t *testing.T) {
 	w := newWorld(t)
 	s := w.start(t)
 	p := s.signUp("Ada")
-	db := w.db.Open(t)
+	db := w.DB.Open(t)
 	for range 5 {
 		for _, r := range []request{
 			{Method: "GET", Path: "/api/v1/auth/sessions", Token: p.Access},
 			{Method: "PATCH", Path: "/api/v1/users/me", Token: p.Access, Body: map[string]string{"name": "New"}},
 		} {
-			if err := killAll(t.Context(), w, t); err != nil {
-				t.Fatal(err)
-			}
+			w.KillConnections(t)
 			testkit.Eventually(t, "a new connection", func() error {
 				res := s.do(r)
 				if res.Status != 200 && res.Status != 503 {
 					t.Errorf("got %d %s", res.Status, res.Body)
 				}
 				if res.Status != 200 {
-					return errors.New(res.code())
+					return errors.New(res.Code())
 				}
 				return nil
 			})
 		}
 	}
 	dump(t, db)
-}
-
-func killAll(ctx context.Context, w *world, t *testing.T) (err error) {
-	conn, err := w.db.Open(t).Conn(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
-	rs, err := conn.QueryContext(ctx, "SELECT id FROM information_schema.processlist WHERE db = ? AND id <> CONNECTION_ID()", w.db.Name)
-	if err != nil {
-		return err
-	}
-	var ids []int64
-	for rs.Next() {
-		var id int64
-		if err := rs.Scan(&id); err != nil {
-			return errors.Join(err, rs.Close())
-		}
-		ids = append(ids, id)
-	}
-	if err := errors.Join(rs.Err(), rs.Close()); err != nil {
-		return err
-	}
-	for _, id := range ids {
-		if _, err := conn.ExecContext(ctx, fmt.Sprintf("KILL %d", id)); err != nil && ctx.Err() != nil {
-			return err // one that is gone already is no error
-		}
-	}
-	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"pgo/pkg/servicetest"
 	"pgo/pkg/testkit"
 )
 
@@ -28,7 +29,7 @@ func TestVerification(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	s := w.start(t)
-	db := w.db.Open(t)
+	db := w.DB.Open(t)
 	resend := func(s *service, p person) {
 		s.want(request{Method: "POST", Path: "/api/v1/auth/email/resend", Token: p.Access}, 202, "")
 	}
@@ -44,7 +45,7 @@ func TestVerification(t *testing.T) {
 		if verified(s, p) {
 			t.Error("verified before the token was sent")
 		}
-		if got := statuses(s.together(verify(token), verify(token), verify(token))); got[204] != 1 || got[410] != 2 {
+		if got := servicetest.Statuses(s.together(verify(token), verify(token), verify(token))); got[204] != 1 || got[410] != 2 {
 			t.Errorf("statuses are %v, want one 204 and two 410", got)
 		}
 		if !verified(s, p) {
@@ -66,7 +67,7 @@ func TestVerification(t *testing.T) {
 		before := dump(t, db)
 		resend(s, p)
 		if after := dump(t, db); after != before {
-			t.Errorf("a verified address is asked to verify again:\n%s", difference(before, after))
+			t.Errorf("a verified address is asked to verify again:\n%s", servicetest.Difference(before, after))
 		}
 	})
 	t.Run("expired", func(t *testing.T) {
@@ -86,7 +87,7 @@ func TestReset(t *testing.T) {
 	w := newWorld(t)
 	s := w.start(t)
 	root := w.admin(t, s, "root@example.org")
-	db := w.db.Open(t)
+	db := w.DB.Open(t)
 	const next = "another good password"
 
 	t.Run("one use", func(t *testing.T) {
@@ -99,7 +100,7 @@ func TestReset(t *testing.T) {
 		s.want(verify(first), 410, "token_expired") // it is for something else
 		s.want(reset(first, "short"), 422, "validation_failed")
 		s.want(reset(first, "password1234"), 422, "validation_failed") // common
-		if got := statuses(s.together(reset(first, next), reset(first, next), reset(second, next))); got[204] != 1 || got[410] != 2 {
+		if got := servicetest.Statuses(s.together(reset(first, next), reset(first, next), reset(second, next))); got[204] != 1 || got[410] != 2 {
 			t.Errorf("statuses are %v, want one 204 and two 410", got)
 		}
 		s.want(reset(first, next), 410, "token_expired")
@@ -147,7 +148,7 @@ func TestReset(t *testing.T) {
 			}
 		}
 		if after := dump(t, db); after != before {
-			t.Errorf("a mail was asked for:\n%s", difference(before, after))
+			t.Errorf("a mail was asked for:\n%s", servicetest.Difference(before, after))
 		}
 	})
 }
@@ -155,7 +156,7 @@ func TestReset(t *testing.T) {
 // exec changes the database behind the service's back.
 func (w *world) exec(t testing.TB, statement string, args ...any) {
 	t.Helper()
-	res, err := w.db.Open(t).Exec(statement, args...)
+	res, err := w.DB.Open(t).Exec(statement, args...)
 	if err != nil {
 		t.Fatalf("%s: %v", statement, err)
 	}

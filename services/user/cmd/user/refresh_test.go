@@ -1,6 +1,10 @@
 package main
 
-import "testing"
+import (
+	"testing"
+
+	"pgo/pkg/servicetest"
+)
 
 func refresh(token string) request {
 	return request{Method: "POST", Path: "/api/v1/auth/refresh", Body: map[string]string{"refresh_token": token}}
@@ -10,10 +14,10 @@ func TestRefresh(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	s := w.start(t)
-	db := w.db.Open(t)
+	db := w.DB.Open(t)
 	next := func(s *service, p person) person {
 		res := s.want(refresh(p.Refresh), 200, "")
-		p.Access, p.Refresh = res.text("access_token"), res.text("refresh_token")
+		p.Access, p.Refresh = res.Text("access_token"), res.Text("refresh_token")
 		return p
 	}
 
@@ -52,12 +56,12 @@ func TestRefresh(t *testing.T) {
 		for range 10 {
 			p := s.signIn(p, password)
 			answers := s.together(refresh(p.Refresh), refresh(p.Refresh), refresh(p.Refresh))
-			if got := statuses(answers); got[200] > 1 || got[200]+got[401] != 3 {
+			if got := servicetest.Statuses(answers); got[200] > 1 || got[200]+got[401] != 3 {
 				t.Fatalf("statuses are %v", got)
 			}
 			for _, a := range answers { // the others used a spent token: the session is over
 				if a.Status == 200 {
-					s.want(refresh(a.text("refresh_token")), 401, "invalid_refresh_token")
+					s.want(refresh(a.Text("refresh_token")), 401, "invalid_refresh_token")
 				}
 			}
 			s.dies("use of a spent token", p.Access)
@@ -85,7 +89,7 @@ func TestRefreshProlongsTheSession(t *testing.T) {
 	w := newWorld(t)
 	s := w.start(t)
 	p := s.signUp("Ada")
-	db := w.db.Open(t)
+	db := w.DB.Open(t)
 	if _, err := db.Exec("UPDATE sessions SET expires_at = UTC_TIMESTAMP(6) + INTERVAL 1 DAY"); err != nil {
 		t.Fatal(err)
 	}

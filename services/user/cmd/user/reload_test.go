@@ -24,7 +24,7 @@ func TestLoginLimitsChangeWhileRunning(t *testing.T) {
 			t.Fatal(err)
 		}
 		testkit.Eventually(t, logged, func() error {
-			if len(s.logs.having(logged)) < times {
+			if len(s.Logs.Having(logged)) < times {
 				return errors.New("not logged")
 			}
 			return nil

@@ -2,14 +2,10 @@ package main
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -18,6 +14,7 @@ import (
 	"pgo/pkg/auth"
 	"pgo/pkg/buildinfo"
 	"pgo/pkg/cache"
+	"pgo/pkg/command"
 	"pgo/pkg/config"
 	"pgo/pkg/health"
 	"pgo/pkg/httpx"
@@ -39,10 +36,7 @@ import (
 	"pgo/services/user/token"
 )
 
-const (
-	pruneEvery   = 10 * time.Minute
-	closeTimeout = 3 * time.Second // for sending the last spans and closing connections
-)
+const pruneEvery = 10 * time.Minute
 
 // serve puts the service together and runs it until ctx ends.
 func serve(ctx context.Context, environ []string, stdout io.Writer) (err error) {
@@ -56,7 +50,7 @@ func serve(ctx context.Context, environ []string, stdout io.Writer) (err error) 
 	}
 	schema := migrate.Latest(ms)
 	build := buildinfo.Read(schema)
-	log, err := logging.New(stdout, cfg.Log, logging.Identity{Service: "user", Instance: instance(environ), Version: build.Version})
+	log, err := logging.New(stdout, cfg.Log, logging.Identity{Service: "user", Instance: logging.InstanceName(environ), Version: build.Version})
 	if err != nil {
 		return err
 	}
@@ -75,7 +69,7 @@ func serve(ctx context.Context, environ []string, stdout io.Writer) (err error) 
 	if err != nil {
 		return err
 	}
-	defer closing(&err, stopTracing)
+	defer command.Close(&err, stopTracing)
 	db, err := mysql.Open(cfg.MySQL, tracer, reg)
 	if err != nil {
 		return err
@@ -84,12 +78,12 @@ func serve(ctx context.Context, environ []string, stdout io.Writer) (err error) 
 	if err != nil {
 		return fmt.Errorf("take the pool: %w", err)
 	}
-	defer closing(&err, func(context.Context) error { return pool.Close() })
+	defer command.Close(&err, func(context.Context) error { return pool.Close() })
 	cache.LogTo(log.Logger)
 	redis := cache.Open(cfg.Redis)
-	defer closing(&err, func(context.Context) error { return redis.Close() })
+	defer command.Close(&err, func(context.Context) error { return redis.Close() })
 	broker := mq.Connect(cfg.RabbitMQ.Config("user"), log.Logger)
-	defer closing(&err, broker.Close)
+	defer command.Close(&err, broker.Close)
 
 	relay, err := outbox.NewRelay(pool, broker, log.Logger, reg, outbox.Options{})
 	if err != nil {
@@ -120,7 +114,7 @@ func serve(ctx context.Context, environ []string, stdout io.Writer) (err error) 
 	mailer := &user.Mailer{Store: users, Postman: mail.Folder{Dir: cfg.Mail.Dir, From: cfg.Mail.From}, BaseURL: cfg.Mail.BaseURL, Now: now}
 
 	h := health.New(log.Logger)
-	h.Require("mysql", schemaCheck(pool, schema))
+	h.Require("mysql", migrate.BearsCheck(pool, schema))
 	h.Require("ended_sessions", ended.Synced)
 	h.Degrade("ended_sessions", ended.Fresh)
 	h.Degrade("redis", cache.Ping(redis))
@@ -130,6 +124,7 @@ func serve(ctx context.Context, environ []string, stdout io.Writer) (err error) 
 		return err
 	}
 	httpapi.New(service, keys.JWKS()).Register(engine, verifier)
+	engine.GET(auth.EndedSessionsPath, httpx.Handle(auth.EndedSessions(users)))
 
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
@@ -144,50 +139,7 @@ func serve(ctx context.Context, environ []string, stdout io.Writer) (err error) 
 			{Name: "outbox", Run: func(ctx context.Context) error { relay.Run(ctx); return nil }},
 			{Name: "ended sessions", Run: ended.Run},
 			{Name: "mailer", Run: func(ctx context.Context) error { return broker.Consume(ctx, events.MailConsumer(mailer)) }},
-			{Name: "prune", Run: func(ctx context.Context) error { return prune(ctx, users, log.Logger) }},
+			httpx.Every("prune", pruneEvery, users.Prune, log.Logger),
 		},
 	}.Run(ctx)
-}
-
-// schemaCheck is ready when MySQL answers with a schema that this code can bear.
-func schemaCheck(pool *sql.DB, schema int64) health.Check {
-	return func(ctx context.Context) error {
-		state, err := migrate.Current(ctx, pool)
-		if err != nil {
-			return err
-		}
-		return migrate.Compatible(state, schema)
-	}
-}
-
-func prune(ctx context.Context, users *store.Store, log *zap.Logger) error {
-	tick := time.NewTicker(pruneEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-		if err := users.Prune(ctx); err != nil && ctx.Err() == nil {
-			log.Warn("removing what is over", zap.Error(err))
-		}
-	}
-}
-
-// closing ends something that serve opened and joins its error to serve's.
-func closing(err *error, end func(context.Context) error) {
-	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-	defer cancel()
-	*err = errors.Join(*err, end(ctx))
-}
-
-// instance is the name of this process among those of the service: the manager's, else the process id.
-func instance(environ []string) string {
-	for _, kv := range environ {
-		if v, ok := strings.CutPrefix(kv, "PGO_INSTANCE="); ok && v != "" {
-			return v
-		}
-	}
-	return strconv.Itoa(os.Getpid())
 }

@@ -1,0 +1,3 @@
+module pgo/deploy/demo
+
+go 1.26.0

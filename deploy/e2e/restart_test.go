@@ -1,0 +1,143 @@
+package e2e
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"pgo/pkg/testkit"
+)
+
+// schoolOverRestarts takes a school's way while one part after the other is killed in the middle of it, more than
+// once: what events bring comes late, and nothing is lost.
+func schoolOverRestarts(t *testing.T, s *stack) {
+	pupils := s.somePupils(t, 6)
+	for _, tc := range []struct {
+		part  string
+		after []string // the steps after which it is killed
+	}{
+		{"rabbitmq", []string{"accept", "publish"}},
+		{"user", []string{"register", "accept", "publish"}},
+		{"school", []string{"class", "accept", "enrol"}},
+		{"task", []string{"enrol", "publish", "submit", "grade"}},
+	} {
+		t.Run(tc.part, func(t *testing.T) {
+			s.t = t
+			l := s.newLesson(pupils)
+			l.disturbed = true
+			l.after = func(step string) {
+				if slices.Contains(tc.after, step) {
+					s.kill(t, tc.part)
+				}
+			}
+			l.run(t)
+			s.ready(tc.part, 0)
+			s.noDeadLetters(t)
+		})
+	}
+}
+
+// kill kills a part that is ready, and does not wait for what comes after it.
+func (s *stack) kill(t testing.TB, part string) {
+	t.Helper()
+	s.ready(part, 0)
+	if err := syscall.Kill(s.list()[part].PID, syscall.SIGKILL); err != nil {
+		t.Fatalf("kill %s: %v", part, err)
+	}
+}
+
+// noDeadLetters checks that no consumer has given an event up.
+func (s *stack) noDeadLetters(t testing.TB) {
+	t.Helper()
+	for _, service := range services() {
+		testkit.Eventually(t, service+" has no dead letters", func() error {
+			out, err := s.command("pgo", "exec", service, "events", "dead", "list", "--json")
+			if err == nil && strings.TrimSpace(out) != "[]" {
+				err = fmt.Errorf("%s", out)
+			}
+			return err
+		})
+	}
+}
+
+// eachAlone checks that a service goes on while the others are away.
+func eachAlone(t *testing.T, s *stack) {
+	l := s.newLesson(s.somePupils(t, 1))
+	l.run(t)
+	works := map[string]func(){
+		"school": func() {
+			s.want(t, 200, "GET", "/api/v1/schools/"+l.school+"/members", l.teacher.token, nil)
+			s.newClass(t, l.school, l.owner)
+		},
+		"task": func() {
+			task := s.newTask(t, l.class, l.teacher)
+			s.publish(t, task, l.teacher, len(l.students))
+			s.submit(t, task, l.students[0])
+		},
+	}
+	for _, tc := range []struct {
+		away  []string
+		works []string
+	}{
+		{[]string{"school"}, []string{"task"}},
+		{[]string{"user", "task"}, []string{"school"}},
+		{[]string{"user", "school"}, []string{"task"}},
+	} {
+		t.Run("without "+strings.Join(tc.away, " and "), func(t *testing.T) {
+			s.t = t
+			s.must("pgo", append([]string{"stop"}, tc.away...)...)
+			defer s.must("pgo", append([]string{"start"}, tc.away...)...)
+			for _, service := range tc.works {
+				works[service]()
+			}
+		})
+	}
+}
+
+// deadWithin is how soon every service must refuse an ended session's token.
+const deadWithin = time.Second
+
+// logoutIsKnown signs out and asks School and Task at once, also while Redis is away.
+func logoutIsKnown(t *testing.T, s *stack) {
+	p := s.newPerson(t, "Leaving")
+	for _, redis := range []string{"here", "away"} {
+		t.Run("Redis is "+redis, func(t *testing.T) {
+			s.t = t
+			if redis == "away" {
+				s.must("pgo", "stop", "redis")
+				defer s.must("pgo", "start", "redis")
+			}
+			for range 5 {
+				s.signIn(t, &p)
+				s.leaves(t, p)
+			}
+		})
+	}
+}
+
+// leaves signs out and measures when each service has taken note.
+func (s *stack) leaves(t testing.TB, p person) {
+	t.Helper()
+	paths := []string{"/api/v1/users/me", "/api/v1/schools", "/api/v1/tasks"}
+	for _, path := range paths {
+		s.want(t, 200, "GET", path, p.token, nil)
+	}
+	s.want(t, 204, "POST", "/api/v1/auth/logout", p.token, nil)
+	start := time.Now()
+	for len(paths) > 0 {
+		asked := time.Since(start)
+		a, err := s.call("GET", paths[0], p.token, nil)
+		switch {
+		case err != nil:
+			t.Fatal(err)
+		case a.Status == 401:
+			t.Logf("%s refuses after %v", paths[0], asked.Round(time.Millisecond))
+			paths = paths[1:]
+		case asked > deadWithin:
+			t.Fatalf("%s still answers %d %v after the logout", paths[0], a.Status, asked)
+		}
+	}
+}

@@ -1,0 +1,24 @@
+package home
+
+import "strings"
+
+// A Service is one of the suite's services, as far as running it on this machine needs to know: it has an address, a
+// secret for its account on each server, and a route at the gateway. What else there is to say is in configs/pgo.yaml
+// and deploy/nginx.
+type Service struct {
+	Name string
+	Port int // of its API; by default in native mode, always in the runtime container
+}
+
+// Services are the suite's services in the order in which they are shown.
+func Services() []Service {
+	return []Service{{"user", 8081}, {"school", 8082}, {"task", 8083}}
+}
+
+// AddrKey is the env file's key of the address of its API.
+func (s Service) AddrKey() string { return strings.ToUpper(s.Name) + "_HTTP" }
+
+// passwords are the names of the secrets for its accounts.
+func (s Service) passwords() []string {
+	return []string{s.Name + "_mysql_password", s.Name + "_redis_password", s.Name + "_rabbitmq_password"}
+}

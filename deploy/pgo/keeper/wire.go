@@ -1,0 +1,160 @@
+package keeper
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Protocol is what keeper and manager speak. A manager of another protocol is refused, and the keeper goes back to the
+// one that ran before.
+const Protocol = 1
+
+// What is asked for, and told.
+const (
+	opHello     = "hello"     // keeper: what it holds; descriptors follow
+	opHeld      = "held"      // keeper: one descriptor
+	opExited    = "exited"    // keeper: a child has ended
+	opTerminate = "terminate" // keeper: it was asked to end
+	opAnswer    = "answer"    // keeper: to the request of the same number
+	opReady     = "ready"     // manager: it answers commands
+	opFailed    = "failed"    // manager: it cannot start, and why
+	opHold      = "hold"      // manager: keep this descriptor
+	opDrop      = "drop"      // manager: close these descriptors
+	opKeep      = "keep"      // manager: remember these bytes; none forgets them
+	opKeepChild = "keepchild" // manager: remember these bytes with a child
+	opFork      = "fork"      // manager: start a child
+	opSignal    = "signal"    // manager: send a signal to a child that has not been reaped
+	opForget    = "forget"    // manager: a child that has ended is settled
+	opUpgrade   = "upgrade"   // manager: the next manager is this program
+	opEnd       = "end"       // manager: everything is stopped
+)
+
+// message is a frame's content; which fields count depends on Op.
+type message struct {
+	Op     string   `json:"op"`
+	Number uint64   `json:"number,omitempty"` // of a request that wants an answer, and of the answer
+	Key    string   `json:"key,omitempty"`
+	Keys   []string `json:"keys,omitempty"`
+	Data   []byte   `json:"data,omitempty"`
+	Text   string   `json:"text,omitempty"`
+	Signal int      `json:"signal,omitempty"`
+	Fork   *Fork    `json:"fork,omitempty"`
+	Child  *Child   `json:"child,omitempty"`
+	Hello  *Hello   `json:"hello,omitempty"`
+}
+
+// maxFrame bounds what is read at once: a process file with all its environment is far below.
+const maxFrame = 64 << 20
+
+// patience is how long the other side may leave a full socket unread before it is taken for hung.
+const patience = 5 * time.Second
+
+// wire sends and receives messages with descriptors over a unix stream socket.
+type wire struct {
+	conn *net.UnixConn
+	mu   sync.Mutex // one sender at a time
+}
+
+func newWire(fd int) (*wire, error) {
+	f := os.NewFile(uintptr(fd), "keeper")
+	defer f.Close()
+	c, err := net.FileConn(f)
+	if err != nil {
+		return nil, fmt.Errorf("open the link of keeper and manager: %w", err)
+	}
+	conn, ok := c.(*net.UnixConn)
+	if !ok {
+		c.Close()
+		return nil, errors.New("open the link of keeper and manager: not a unix socket")
+	}
+	return &wire{conn: conn}, nil
+}
+
+func (w *wire) close() { _ = w.conn.Close() }
+
+// send writes a message. The descriptors stay the caller's own.
+func (w *wire) send(m message, fds ...int) error {
+	body, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	var rights []byte
+	if len(fds) > 0 {
+		rights = unix.UnixRights(fds...)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.conn.SetWriteDeadline(time.Now().Add(patience)); err != nil {
+		return err
+	}
+	// The head goes alone: descriptors belong to its bytes, and no read ever takes bytes of two frames.
+	head := binary.BigEndian.AppendUint32(nil, uint32(len(body)))
+	if _, _, err := w.conn.WriteMsgUnix(head, rights, nil); err != nil {
+		return err
+	}
+	_, err = w.conn.Write(body)
+	return err
+}
+
+// receive reads a message. The descriptors are the caller's, closed on exec.
+func (w *wire) receive() (message, []int, error) {
+	var m message
+	head, rights := make([]byte, 4), make([]byte, unix.CmsgSpace(4*32))
+	n, more, _, _, err := w.conn.ReadMsgUnix(head, rights)
+	if err == nil && n == 0 {
+		err = io.EOF
+	}
+	if err != nil {
+		return m, nil, err
+	}
+	fds, err := descriptors(rights[:more])
+	if err != nil {
+		return m, nil, err
+	}
+	if _, err = io.ReadFull(w.conn, head[n:]); err == nil {
+		if size := binary.BigEndian.Uint32(head); size > maxFrame {
+			err = fmt.Errorf("a message of %d bytes", size)
+		} else {
+			body := make([]byte, size)
+			if _, err = io.ReadFull(w.conn, body); err == nil {
+				err = json.Unmarshal(body, &m)
+			}
+		}
+	}
+	if err != nil {
+		closeAll(fds)
+	}
+	return m, fds, err
+}
+
+func descriptors(rights []byte) ([]int, error) {
+	messages, err := unix.ParseSocketControlMessage(rights)
+	if err != nil {
+		return nil, err
+	}
+	var fds []int
+	for _, m := range messages {
+		more, err := unix.ParseUnixRights(&m)
+		if err != nil {
+			return nil, err
+		}
+		fds = append(fds, more...)
+	}
+	return fds, nil
+}
+
+func closeAll(fds []int) {
+	for _, fd := range fds {
+		_ = syscall.Close(fd)
+	}
+}

@@ -1,0 +1,140 @@
+package logfile
+
+import (
+	"compress/gzip"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Rotated files are in a folder beside the logs: old/NAME.TIME.log, or .log.gz.
+const (
+	oldFolder = "old"
+	oldTime   = "20060102T150405.000000000Z"
+)
+
+// Old is a rotated file.
+type Old struct {
+	Path   string
+	At     time.Time // when it was rotated
+	Packed bool
+}
+
+// Rotated returns the rotated files of a log, oldest first.
+func Rotated(path string) []Old {
+	dir := filepath.Join(filepath.Dir(path), oldFolder)
+	entries, _ := os.ReadDir(dir) // none is as good
+	name := strings.TrimSuffix(filepath.Base(path), ".log") + "."
+	var all []Old
+	for _, e := range entries {
+		rest, ok := strings.CutPrefix(e.Name(), name)
+		if !ok {
+			continue
+		}
+		rest, packed := strings.CutSuffix(rest, ".gz")
+		rest, whole := strings.CutSuffix(rest, ".log")
+		at, err := time.Parse(oldTime, rest)
+		if !whole || err != nil {
+			continue
+		}
+		all = append(all, Old{Path: filepath.Join(dir, e.Name()), At: at, Packed: packed})
+	}
+	slices.SortFunc(all, func(a, b Old) int { return a.At.Compare(b.At) })
+	return all
+}
+
+// rotateIfDue moves the file away when it is large or old enough, and ends with a whole line. The lock is held.
+func (w *Writer) rotateIfDue() {
+	p := w.policy
+	if w.size < p.MaxSize && (p.MaxAge == 0 || time.Since(w.birth) < p.MaxAge) || p.MaxSize == 0 {
+		return
+	}
+	// One that never ends a line is cut all the same, before it fills the disk.
+	if last := w.lastByte(); last != '\n' && w.size < 2*p.MaxSize {
+		return
+	}
+	dir := filepath.Join(filepath.Dir(w.path), oldFolder)
+	to := filepath.Join(dir, strings.TrimSuffix(filepath.Base(w.path), ".log")+"."+time.Now().UTC().Format(oldTime)+".log")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return // it goes on growing: better than to lose it
+	}
+	if err := os.Rename(w.path, to); err != nil {
+		return
+	}
+	w.file.Close()
+	w.file = nil
+	_ = w.open() // the next Take says what is wrong
+	w.tidying.Go(func() { tidy(w.path, p) })
+}
+
+func (w *Writer) lastByte() byte {
+	var last [1]byte
+	_, _ = w.file.ReadAt(last[:], w.size-1) // 0 is no end of a line either
+	return last[0]
+}
+
+// tidy compresses rotated files, all but the newest so that those who follow find it, and removes what is not kept.
+func tidy(path string, p Policy) {
+	all := Rotated(path)
+	for i, old := range all {
+		switch {
+		case len(all)-i > p.Keep, p.KeepFor > 0 && time.Since(old.At) > p.KeepFor:
+			_ = os.Remove(old.Path) // tried again at the next rotation
+		case p.Compress && !old.Packed && i < len(all)-1:
+			_ = pack(old.Path)
+		}
+	}
+}
+
+// pack compresses a file. One that was begun and not finished is done anew.
+func pack(path string) error {
+	in, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	half := path + ".gz.half"
+	out, err := os.OpenFile(half, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	z := gzip.NewWriter(out)
+	_, err = io.Copy(z, in)
+	if err := errors.Join(err, z.Close(), out.Close()); err != nil {
+		_ = os.Remove(half)
+		return err
+	}
+	if err := os.Rename(half, path+".gz"); err != nil {
+		return err
+	}
+	return os.Remove(path)
+}
+
+// Lines calls line for every line of a rotated file.
+func (o Old) Lines(line func([]byte) error) error {
+	f, err := os.Open(o.Path)
+	if errors.Is(err, os.ErrNotExist) && !o.Packed {
+		o.Packed = true // compressed since
+		f, err = os.Open(o.Path + ".gz")
+	}
+	if errors.Is(err, os.ErrNotExist) {
+		return nil // not kept any more
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	var in io.Reader = f
+	if o.Packed {
+		z, err := gzip.NewReader(f)
+		if err != nil {
+			return err
+		}
+		in = z
+	}
+	return eachLine(in, line)
+}

@@ -1,0 +1,99 @@
+package logfile
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// pumped is a log that a pipe is emptied into.
+type pumped struct {
+	*testing.T
+	path string
+	pipe int
+	to   *Writer
+	pump *Pump
+	stop func()
+}
+
+func newPumped(t *testing.T, p Policy) *pumped {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "p.log")
+	pipe, err := NewPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := NewWriter(path, p)
+	pump, err := NewPump(pipe, to, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	go pump.Run(ctx)
+	stop := func() {
+		cancel()
+		<-pump.Over()
+		to.Close()
+	}
+	t.Cleanup(func() { stop(); unix.Close(pipe) })
+	return &pumped{T: t, path: path, pipe: pipe, to: to, pump: pump, stop: stop}
+}
+
+func (p *pumped) say(text string) {
+	p.Helper()
+	if _, err := unix.Write(p.pipe, []byte(text)); err != nil {
+		p.Fatal(err)
+	}
+}
+
+func TestRotation(t *testing.T) {
+	line := strings.Repeat("x", 1023) + "\n"
+	tests := []struct {
+		name     string
+		policy   Policy
+		lines    int
+		files    int // rotated
+		packed   int
+		complete bool
+	}{
+		{"below the size", Policy{MaxSize: 1 << 20, Keep: 5}, 100, 0, 0, true},
+		{"by size", Policy{MaxSize: 64 << 10, Keep: 50}, 640, 10, 0, true},
+		{"compressed but for the newest", Policy{MaxSize: 64 << 10, Keep: 50, Compress: true}, 640, 10, 9, true},
+		{"only some are kept", Policy{MaxSize: 64 << 10, Keep: 2}, 640, 2, 0, false},
+		{"none is kept", Policy{MaxSize: 64 << 10}, 640, 0, 0, false},
+		{"not for long", Policy{MaxSize: 64 << 10, Keep: 50, KeepFor: time.Nanosecond}, 640, 0, 0, false},
+		{"by age", Policy{MaxSize: 1 << 30, MaxAge: time.Nanosecond, Keep: 50}, 10, 10, 0, true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			p := newPumped(t, test.policy)
+			// A block at a time, so that it is known where the rotations are.
+			for said := 0; said < test.lines; said += test.lines / 10 {
+				p.say(strings.Repeat(line, test.lines/10))
+				p.pump.Sync()
+			}
+			p.stop()
+			rotated, packed, bytes := Rotated(p.path), 0, 0
+			for _, old := range rotated {
+				if old.Packed {
+					packed++
+				}
+				if err := old.Lines(func(line []byte) error { bytes += len(line); return nil }); err != nil {
+					t.Fatal(err)
+				}
+			}
+			content, err := os.ReadFile(p.path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(rotated) != test.files || packed != test.packed || (bytes+len(content) == test.lines*len(line)) != test.complete {
+				t.Errorf("%d rotated, %d packed, %d bytes of %d", len(rotated), packed, bytes+len(content), test.lines*len(line))
+			}
+		})
+	}
+}

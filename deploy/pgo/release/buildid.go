@@ -1,0 +1,153 @@
+package release
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"debug/elf"
+	"encoding/base64"
+	"errors"
+	"io"
+	"regexp"
+)
+
+// The last of the parts of a build ID is a hash of the file's content, written by the go command when the linker is
+// done: the first 120 bits of a SHA-256, in which the build ID itself and the content of GNU's build-id note count as
+// zeros. So a file proves itself, but for these two, which nothing that runs depends on.
+// See cmd/go/internal/work/buildid.go and cmd/internal/buildid/rewrite.go in Go's sources.
+
+// contentID matches a build ID that the go command made; an ID chosen by hand (-ldflags -buildid=...) proves nothing.
+var contentID = regexp.MustCompile(`^[^\x00]*/([A-Za-z0-9_-]{20})$`)
+
+const goNote, gnuNote = 4, 3 // types of notes
+
+// buildID returns the Go build ID; "" where there is none.
+func (p *program) buildID(c content) (string, error) {
+	for _, s := range p.segments {
+		if elf.ProgType(s.kind) != elf.PT_NOTE || s.size > sane {
+			continue
+		}
+		notes, err := c.at(s.off, s.size)
+		if err != nil {
+			return "", err
+		}
+		if id := p.findNote(notes, s.align, "Go\x00\x00", goNote); id != nil {
+			return string(id), nil
+		}
+	}
+	return "", nil
+}
+
+// findNote returns what a note holds. A note is the lengths of its name and of what it holds, its type, and both, each
+// filled up to 4 bytes; the next one begins at the segment's alignment.
+func (p *program) findNote(notes []byte, align uint64, name string, kind uint32) []byte {
+	const header = 12
+	for rest := notes; len(rest) >= header; {
+		nameSize, size := uint64(p.order().Uint32(rest)), uint64(p.order().Uint32(rest[4:]))
+		start := header + (nameSize+3)&^3
+		if start+size > uint64(len(rest)) {
+			return nil
+		}
+		if p.order().Uint32(rest[8:]) == kind && string(rest[header:header+nameSize]) == name {
+			return rest[start : start+size]
+		}
+		next := uint64(len(notes)-len(rest)) + start + (size+3)&^3
+		if align == 8 {
+			next = (next + 7) &^ 7
+		}
+		if next >= uint64(len(notes)) {
+			return nil
+		}
+		rest = notes[next:]
+	}
+	return nil
+}
+
+// hostNote returns where GNU's build-id note has its content.
+func (p *program) hostNote(c content) (from, to int64) {
+	for _, s := range p.sections {
+		const header = 16 // with the name
+		if s.name != ".note.gnu.build-id" || s.size <= header || s.size > header+64 {
+			continue
+		}
+		note, err := c.at(s.off, s.size)
+		if err != nil || p.findNote(note, 4, "GNU\x00", gnuNote) == nil {
+			return 0, 0
+		}
+		return int64(s.off) + header, int64(s.off + s.size)
+	}
+	return 0, 0
+}
+
+// proveByBuildID recomputes the hash in the build ID and returns the ID. The error is a *Refusal where it is another.
+func (p *program) proveByBuildID(ctx context.Context, c content) (string, error) {
+	if uint64(c.size) < p.end {
+		return "", refuse(Incomplete, "it has %d bytes, and by its headers at least %d", c.size, p.end)
+	}
+	id, err := p.buildID(c)
+	if err != nil {
+		return "", err
+	}
+	wanted := contentID.FindStringSubmatch(id)
+	if wanted == nil {
+		return "", refuse(Unproven, "it has no build ID of the go command: put its SHA-256 beside it, in a file named like it with .sha256 at the end")
+	}
+	from, to := p.hostNote(c)
+	for {
+		sum, err := hashWithout(ctx, c, []byte(id), from, to)
+		if err != nil {
+			return "", err
+		}
+		if base64.URLEncoding.EncodeToString(sum[:15]) == wanted[1] {
+			return id, nil
+		}
+		if from == to {
+			break
+		}
+		from, to = 0, 0 // older releases of Go counted GNU's note in
+	}
+	return "", refuse(Mixed, "its content is not what its build ID says: a part of it is missing or of another build; one that was stripped after it was built needs its SHA-256 beside it, in a file named like it with .sha256 at the end")
+}
+
+// hashWithout returns the SHA-256 of a file in which the bytes from..to, and id wherever it stands, count as zeros.
+func hashWithout(ctx context.Context, c content, id []byte, from, to int64) ([32]byte, error) {
+	const block = 256 << 10
+	h, zeros := sha256.New(), make([]byte, len(id))
+	buf := make([]byte, 0, block+len(id)) // begins with what may be the beginning of an id
+	for off := int64(0); off < c.size; {
+		if err := ctx.Err(); err != nil {
+			return [32]byte{}, err
+		}
+		part := buf[len(buf) : len(buf)+int(min(block, c.size-off))]
+		if n, err := c.ReadAt(part, off); n < len(part) {
+			if err == nil || errors.Is(err, io.EOF) {
+				return [32]byte{}, refuse(Incomplete, "it became shorter while it was read")
+			}
+			return [32]byte{}, err
+		}
+		if a, b := max(from, off), min(to, off+int64(len(part))); a < b {
+			clear(part[a-off : b-off])
+		}
+		off += int64(len(part))
+		rest := buf[:len(buf)+len(part)]
+		for {
+			i := bytes.Index(rest, id)
+			if i < 0 {
+				break
+			}
+			h.Write(rest[:i])
+			h.Write(zeros)
+			rest = rest[i+len(id):]
+		}
+		if off < c.size {
+			sure := max(0, len(rest)-len(id)+1)
+			h.Write(rest[:sure])
+			rest = rest[sure:]
+		}
+		buf = buf[:copy(buf[:cap(buf)], rest)]
+		if off == c.size {
+			h.Write(buf)
+		}
+	}
+	return [32]byte(h.Sum(nil)), nil
+}

@@ -1,0 +1,161 @@
+package release
+
+import (
+	"bytes"
+	"debug/elf"
+	"errors"
+	"testing"
+)
+
+// Two builds of one length, as an upload over the running file leaves them mixed, and every other harm to a file.
+func TestVerifyDamage(t *testing.T) {
+	here := Platform{}.orHere()
+	a := build(t, plainSource, "-trimpath", "-ldflags=-s -w -X main.version=aaaaaaaa")
+	b := build(t, plainSource, "-trimpath", "-ldflags=-s -w -X main.version=bbbbbbbb")
+	if len(a) != len(b) || bytes.Equal(a, b) {
+		t.Fatalf("%d and %d bytes", len(a), len(b))
+	}
+	for _, text := range [][]byte{a, b} {
+		if _, err := check(t, text, here); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// What the hash leaves out: the build ID but for the hash itself, and GNU's note. Nothing that runs depends on them.
+	unhashed := func(text []byte) []byte {
+		c := content{bytes.NewReader(text), int64(len(text))}
+		p, err := readProgram(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, err := p.buildID(c)
+		if err != nil || id == "" {
+			t.Fatal(id, err)
+		}
+		masked := bytes.Replace(text, []byte(id), make([]byte, len(id)), 1)
+		from, to := p.hostNote(c)
+		if to-from != 20 {
+			t.Fatalf("GNU's note is %d bytes long", to-from)
+		}
+		clear(masked[from:to])
+		return masked
+	}
+	mask := unhashed(a)
+
+	t.Run("truncated", func(t *testing.T) {
+		for n := 0; n < len(a); n += 1 + n/2 {
+			_, err := check(t, a[:n], here)
+			checkKind(t, err, Incomplete)
+		}
+		_, err := check(t, a[:len(a)-1], here)
+		checkKind(t, err, Incomplete)
+	})
+	t.Run("mixed", func(t *testing.T) {
+		last, maskB := 0, unhashed(b) // the last byte in which what counts differs
+		for i := range mask {
+			if mask[i] != maskB[i] {
+				last = i
+			}
+		}
+		for cut := 4096; cut <= last; cut += (last - 4096) / 50 {
+			for _, text := range [][]byte{append(bytes.Clone(a[:cut]), b[cut:]...), append(bytes.Clone(b[:cut]), a[cut:]...)} {
+				_, err := check(t, text, here)
+				checkKind(t, err, Mixed)
+			}
+		}
+	})
+	t.Run("zero holes", func(t *testing.T) {
+		for at := 0; at < len(a); at += len(a) / 60 {
+			text := bytes.Clone(a)
+			clear(text[at:min(at+4096, len(a))])
+			if bytes.Equal(text, a) {
+				continue
+			}
+			if _, err := check(t, text, here); !refused(err) {
+				t.Errorf("zeros from %d: %v", at, err)
+			}
+		}
+	})
+	t.Run("one byte", func(t *testing.T) {
+		for at, step := 0, 1; at < len(a); at += step {
+			switch { // all of the header, many of the tables, some of the rest
+			case at > 1024:
+				step = len(a) / 100
+			case at > 64:
+				step = 11
+			}
+			text := bytes.Clone(a)
+			text[at] ^= 0x10
+			if _, err := check(t, text, here); !refused(err) && mask[at] != 0 {
+				t.Errorf("byte %d: %v", at, err)
+			}
+		}
+	})
+	t.Run("every byte of the notes", func(t *testing.T) {
+		p, err := readProgram(content{bytes.NewReader(a), int64(len(a))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		accepted := 0
+		for _, s := range p.segments {
+			if elf.ProgType(s.kind) != elf.PT_NOTE {
+				continue
+			}
+			for at := s.off; at < s.off+s.size; at++ {
+				text := bytes.Clone(a)
+				text[at] ^= 0x10
+				if _, err := check(t, text, here); !refused(err) {
+					accepted++
+				}
+			}
+		}
+		if accepted > 3*21 { // three hashes of 20 characters and their slashes
+			t.Errorf("%d changed bytes were not noticed", accepted)
+		}
+	})
+}
+
+func refused(err error) bool {
+	_, ok := errors.AsType[*Refusal](err)
+	return ok
+}
+
+// Whatever a file holds, it is judged without a panic; and what is accepted is one of the whole files, but for what the
+// hash leaves out.
+func FuzzProve(f *testing.F) {
+	seeds := [][]byte{
+		tiny{machine: elf.EM_X86_64, body: "hello"}.bytes(),
+		tiny{machine: elf.EM_386, narrow: true}.bytes(),
+		tiny{machine: elf.EM_S390, big: true}.bytes(),
+		tiny{machine: elf.EM_MIPS, big: true, narrow: true}.bytes(),
+		tiny{machine: elf.EM_X86_64, id: "-"}.bytes(),
+	}
+	for _, s := range seeds {
+		f.Add(s)
+		f.Add(s[:len(s)/2])
+		f.Add(append(bytes.Clone(s), s...))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		for _, on := range []Platform{amd64, {"linux", "386"}, {"linux", "s390x"}, {"linux", "mips"}} {
+			proof, err := check(t, text, on)
+			if err != nil {
+				if !refused(err) {
+					t.Errorf("%v", err)
+				}
+				continue
+			}
+			same := false
+			for _, s := range seeds {
+				differ := 0
+				for i := 0; len(s) == len(text) && i < len(s); i++ {
+					if s[i] != text[i] {
+						differ++
+					}
+				}
+				same = same || len(s) == len(text) && differ <= len(proof.BuildID)+20
+			}
+			if !same {
+				t.Errorf("accepted %q, %+v", text, proof)
+			}
+		}
+	})
+}

@@ -1,0 +1,203 @@
+package release
+
+import (
+	"bytes"
+	"debug/elf"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+)
+
+// program is what the headers of an ELF file say. debug/elf reads them too, but not from a file that is still being
+// written: it cannot tell one that ends too early from one that is none.
+type program struct {
+	machine
+	abi      elf.OSABI
+	kind     elf.Type
+	entry    uint64
+	segments []extent
+	sections []extent // those that take room in the file
+	end      uint64   // the file must be at least this long
+}
+
+// extent is a part of a file.
+type extent struct {
+	kind      uint32 // elf.ProgType or elf.SectionType
+	name      string // of a section, where it could be read
+	off, size uint64
+	align     uint64 // of a segment
+}
+
+const (
+	elfMagic = "\x7fELF"
+	// What is larger than this is no table of names and no note of a toolchain.
+	sane = 1 << 20
+)
+
+// content is a file's bytes.
+type content struct {
+	io.ReaderAt
+	size int64
+}
+
+// readProgram reads the headers. An error is a *Refusal where they do not describe a program.
+func readProgram(c content) (*program, error) {
+	ident, err := c.at(0, elf.EI_NIDENT)
+	if err != nil {
+		return nil, err
+	}
+	p := &program{
+		machine: machine{class: elf.Class(ident[elf.EI_CLASS]), data: elf.Data(ident[elf.EI_DATA])},
+		abi:     elf.OSABI(ident[elf.EI_OSABI]),
+	}
+	known := (p.class == elf.ELFCLASS32 || p.class == elf.ELFCLASS64) && (p.data == elf.ELFDATA2LSB || p.data == elf.ELFDATA2MSB)
+	if !known || elf.Version(ident[elf.EI_VERSION]) != elf.EV_CURRENT {
+		return nil, refuse(NotExecutable, "its ELF header is damaged")
+	}
+	h, err := p.header(c)
+	if err != nil {
+		return nil, err
+	}
+	p.number, p.kind, p.entry = elf.Machine(h.Machine), elf.Type(h.Type), h.Entry
+	if p.segments, err = p.readSegments(c, h); err != nil {
+		return nil, err
+	}
+	if p.sections, err = p.readSections(c, h); err != nil {
+		return nil, err
+	}
+	for _, parts := range [][]extent{p.segments, p.sections} {
+		for _, e := range parts {
+			if e.off > math.MaxInt64 || e.size > math.MaxInt64 {
+				return nil, refuse(NotExecutable, "its ELF header is damaged")
+			}
+			p.end = max(p.end, e.off+e.size)
+		}
+	}
+	return p, nil
+}
+
+// header reads the file's header; one of 32 bits is given the form of 64.
+func (p *program) header(c content) (elf.Header64, error) {
+	if p.class == elf.ELFCLASS64 {
+		h, err := table[elf.Header64](c, p.order(), 0, 1)
+		if err != nil {
+			return elf.Header64{}, err
+		}
+		return h[0], fits[elf.Prog64, elf.Section64](h[0])
+	}
+	narrow, err := table[elf.Header32](c, p.order(), 0, 1)
+	if err != nil {
+		return elf.Header64{}, err
+	}
+	n := narrow[0]
+	h := elf.Header64{
+		Type: n.Type, Machine: n.Machine, Entry: uint64(n.Entry),
+		Phoff: uint64(n.Phoff), Phentsize: n.Phentsize, Phnum: n.Phnum,
+		Shoff: uint64(n.Shoff), Shentsize: n.Shentsize, Shnum: n.Shnum, Shstrndx: n.Shstrndx,
+	}
+	return h, fits[elf.Prog32, elf.Section32](h)
+}
+
+// fits reports whether the entries of the header's tables have the size that they must have.
+func fits[Segment, Section any](h elf.Header64) error {
+	switch {
+	case h.Phnum == 0:
+		return refuse(NotExecutable, "it has nothing to load")
+	case int(h.Phentsize) != binary.Size(*new(Segment)), h.Shnum != 0 && int(h.Shentsize) != binary.Size(*new(Section)):
+		return refuse(NotExecutable, "its ELF header is damaged")
+	}
+	return nil
+}
+
+func (p *program) readSegments(c content, h elf.Header64) ([]extent, error) {
+	var parts []extent
+	if p.class == elf.ELFCLASS64 {
+		wide, err := table[elf.Prog64](c, p.order(), h.Phoff, h.Phnum)
+		for _, e := range wide {
+			parts = append(parts, extent{kind: e.Type, off: e.Off, size: e.Filesz, align: e.Align})
+		}
+		return parts, err
+	}
+	narrow, err := table[elf.Prog32](c, p.order(), h.Phoff, h.Phnum)
+	for _, e := range narrow {
+		parts = append(parts, extent{kind: e.Type, off: uint64(e.Off), size: uint64(e.Filesz), align: uint64(e.Align)})
+	}
+	return parts, err
+}
+
+func (p *program) readSections(c content, h elf.Header64) ([]extent, error) {
+	if h.Shoff == 0 || h.Shnum == 0 {
+		return nil, nil // a program need not have any
+	}
+	var all []elf.Section64
+	if p.class == elf.ELFCLASS64 {
+		wide, err := table[elf.Section64](c, p.order(), h.Shoff, h.Shnum)
+		if err != nil {
+			return nil, err
+		}
+		all = wide
+	} else {
+		narrow, err := table[elf.Section32](c, p.order(), h.Shoff, h.Shnum)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range narrow {
+			all = append(all, elf.Section64{Name: e.Name, Type: e.Type, Off: uint64(e.Off), Size: uint64(e.Size)})
+		}
+	}
+	var names []byte
+	if i := int(h.Shstrndx); i < len(all) && all[i].Size <= sane {
+		var err error
+		if names, err = c.at(all[i].Off, all[i].Size); err != nil {
+			return nil, err
+		}
+	}
+	var parts []extent
+	for _, e := range all {
+		if t := elf.SectionType(e.Type); t != elf.SHT_NULL && t != elf.SHT_NOBITS {
+			parts = append(parts, extent{kind: e.Type, name: nameAt(names, e.Name), off: e.Off, size: e.Size})
+		}
+	}
+	return parts, nil
+}
+
+func nameAt(names []byte, at uint32) string {
+	if uint64(at) >= uint64(len(names)) {
+		return ""
+	}
+	name, _, _ := bytes.Cut(names[at:], []byte{0})
+	return string(name)
+}
+
+// table reads n entries.
+func table[T any](c content, order binary.ByteOrder, off uint64, n uint16) ([]T, error) {
+	raw, err := c.at(off, uint64(n)*uint64(binary.Size(*new(T))))
+	if err != nil {
+		return nil, err
+	}
+	entries := make([]T, n)
+	if _, err := binary.Decode(raw, order, entries); err != nil {
+		return nil, fmt.Errorf("read its headers: %w", err)
+	}
+	return entries, nil
+}
+
+// at reads a part that the file must have.
+func (c content) at(off, n uint64) ([]byte, error) {
+	if size := uint64(c.size); off > size || n > size-off {
+		return nil, refuse(Incomplete, "it ends at byte %d, before all of its headers", c.size)
+	}
+	if n == 0 {
+		return nil, nil
+	}
+	part := make([]byte, n)
+	if got, err := c.ReadAt(part, int64(off)); got < len(part) {
+		if errors.Is(err, io.EOF) {
+			return nil, refuse(Incomplete, "it became shorter while it was read")
+		}
+		return nil, fmt.Errorf("read its headers: %w", err)
+	}
+	return part, nil
+}

@@ -1,0 +1,100 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// asNobody runs f with a stranger's rights to files, also where the tests run as root: rights to files belong to a
+// thread, and this one ends with its goroutine.
+func asNobody(t *testing.T, f func()) {
+	if os.Geteuid() != 0 {
+		f()
+		return
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread()
+		if err := unix.Setfsuid(65534); err != nil {
+			t.Error(err)
+			return
+		}
+		f()
+	}()
+	<-done
+}
+
+func TestUnwritable(t *testing.T) {
+	s := newShelf(t)
+	s.do("add a, live a, good a, add b, live b")
+	source := script(t, filepath.Join(t.TempDir(), "user"), "echo c")
+	for dir := filepath.Dir(source); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for dir := filepath.Join(s.Dir, "user"); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := filepath.Join(s.Dir, "user")
+	if err := os.Chmod(dir, 0o555); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Chmod(dir, 0o755)
+	before := s.files()
+	asNobody(t, func() {
+		if _, err := s.Add(t.Context(), "user", source); !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), dir) {
+			t.Errorf("add: %v", err)
+		}
+		if err := s.SetLive(t.Context(), "user", s.sums["a"]); !errors.Is(err, fs.ErrPermission) {
+			t.Errorf("live: %v", err)
+		}
+		if _, err := s.Add(t.Context(), "school", source); os.Geteuid() == 0 && !errors.Is(err, fs.ErrPermission) {
+			t.Errorf("a new process: %v", err)
+		}
+	})
+	if after := s.files(); !slices.Equal(before, after) || s.live() != "b" {
+		t.Errorf("%v became %v, live %s", before, after, s.live())
+	}
+	inTheWay := &Store{Dir: put(t, filepath.Join(t.TempDir(), "releases"), nil, 0o644, now)}
+	if _, err := inTheWay.Add(t.Context(), "user", source); !errors.Is(err, syscall.ENOTDIR) {
+		t.Errorf("a file in place of the folder: %v", err)
+	}
+}
+
+func TestLockIsWaitedFor(t *testing.T) {
+	s := newShelf(t)
+	s.do("add a")
+	unlock, err := lock(t.Context(), filepath.Join(s.Dir, "user"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if err := s.SetLive(ctx, "user", s.sums["a"]); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("while another has it: %v", err)
+	}
+	if got := s.kept(); got != "a" { // reading does not wait
+		t.Errorf("got %s", got)
+	}
+	done := make(chan error)
+	go func() { done <- s.SetLive(t.Context(), "user", s.sums["a"]) }()
+	unlock()
+	if err := <-done; err != nil || s.live() != "a" {
+		t.Errorf("when it is free: %v", err)
+	}
+}

@@ -1,0 +1,300 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// The test program is also what uses a store beside it: RELEASE_TEST says as what.
+func TestMain(m *testing.M) {
+	role, args := os.Getenv("RELEASE_TEST"), os.Args[1:]
+	var err error
+	switch role {
+	case "":
+		os.Exit(m.Run())
+	case "killed":
+		err = beKilled(args[0], args[1], args[2:])
+	case "crowd":
+		err = crowd(args[0], args[1:])
+	case "full":
+		err = onFullDisk(args[0])
+	}
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+}
+
+func child(t *testing.T, role string, args ...string) *exec.Cmd {
+	t.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), program, args...)
+	cmd.Env = append(os.Environ(), "RELEASE_TEST="+role)
+	return cmd
+}
+
+// beKilled kills itself with -9 when it comes to the step. What it does is an upload, or the sum of what goes live.
+func beKilled(step, dir string, args []string) error {
+	s := &Store{Dir: dir, Keep: 1, step: func(at string) {
+		if at == step {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			select {}
+		}
+	}}
+	if args[0] == "live" {
+		return s.SetLive(context.Background(), "user", args[1])
+	}
+	_, err := s.Add(context.Background(), "user", args[1])
+	return err
+}
+
+func TestKilledAtEveryStep(t *testing.T) {
+	// What is written when the kill comes is there, whole, or as if it had never begun.
+	tests := []struct{ step, do, kept, live string }{
+		{"begun", "add", "x b a", "b"},
+		{"copied", "add", "x b a", "b"},
+		{"synced", "add", "x b a", "b"},
+		{"writing", "add", "x b a", "b"},
+		{"recorded", "add", "x b a", "b"},
+		{"named", "add", "c x b a", "b"},
+		{"removed", "add", "c b a", "b"},
+		{"writing", "live", "x b a", "b"},
+	}
+	for _, test := range tests {
+		t.Run(test.do+" "+test.step, func(t *testing.T) {
+			s := newShelf(t)
+			s.do("add a, live a, good a, add b, live b, good b, add x")
+			next := script(t, filepath.Join(t.TempDir(), "user"), "echo c")
+			proof, err := Verify(t.Context(), next, Platform{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.sums["c"] = proof.SHA256
+			what := next
+			if test.do == "live" {
+				what = s.sums["x"]
+			}
+			said, err := child(t, "killed", test.step, s.Dir, test.do, what).CombinedOutput()
+			if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+				t.Fatalf("was not killed: %v\n%s", err, said)
+			}
+			if got, live, target := s.kept(), s.live(), s.target(); got != test.kept || live != test.live || target != "a" {
+				t.Errorf("kept %q, live %q, target %q", got, live, target)
+			}
+			for letter := range strings.FieldsSeq(s.kept()) {
+				if err := s.Check(t.Context(), "user", s.sums[letter]); err != nil {
+					t.Error(err)
+				}
+			}
+			// The next one finds nothing in its way, and leaves nothing of it.
+			s.Keep = 1
+			s.do("add c, live c")
+			if got := s.kept(); got != "c b" && got != "c b a" || s.live() != "c" || s.target() != "b" {
+				t.Errorf("then kept %q, live %q, target %q", got, s.live(), s.target())
+			}
+			s.do("add d")
+			var want []string
+			for letter := range strings.FieldsSeq(s.kept()) {
+				want = append(want, s.sums[letter], s.sums[letter]+".json")
+			}
+			want = append(want, ".lock")
+			slices.Sort(want)
+			if got := s.files(); !slices.Equal(got, want) {
+				t.Errorf("got %v, want %v", got, want)
+			}
+		})
+	}
+}
+
+// A copy that is being written is not swept away by another that is finished sooner.
+func TestSweepLeavesTheLiving(t *testing.T) {
+	s := newShelf(t)
+	source := script(t, filepath.Join(t.TempDir(), "user"), "echo slow")
+	other := script(t, filepath.Join(t.TempDir(), "user"), "echo fast")
+	slow := &Store{Dir: s.Dir, step: func(at string) {
+		if at == "synced" {
+			if _, err := s.Add(t.Context(), "user", other); err != nil {
+				t.Error(err)
+			}
+		}
+	}}
+	if _, err := slow.Add(t.Context(), "user", source); err != nil {
+		t.Error(err)
+	}
+	if all, err := s.List("user"); err != nil || len(all) != 2 {
+		t.Errorf("%v, %v", all, err)
+	}
+}
+
+// crowd adds programs and makes each live.
+func crowd(dir string, sources []string) error {
+	s := &Store{Dir: dir}
+	for _, source := range sources {
+		r, err := s.Add(context.Background(), "user", source)
+		if err != nil {
+			return err
+		}
+		if err := s.SetLive(context.Background(), "user", r.SHA256); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func TestManyAtOnce(t *testing.T) {
+	s := newShelf(t)
+	const each, processes, routines = 4, 2, 2
+	var all sync.WaitGroup
+	for i := range processes + routines {
+		var sources []string
+		for j := range each {
+			sources = append(sources, script(t, filepath.Join(t.TempDir(), "user"), fmt.Sprintf("echo %d %d", i, j)))
+		}
+		all.Go(func() {
+			err := error(nil)
+			if i < processes {
+				if said, failed := child(t, "crowd", append([]string{s.Dir}, sources...)...).CombinedOutput(); failed != nil {
+					err = fmt.Errorf("%w: %s", failed, said)
+				}
+			} else {
+				err = crowd(s.Dir, sources)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	ended := make(chan struct{})
+	go func() { all.Wait(); close(ended) }()
+	for reading := true; reading; {
+		select {
+		case <-ended:
+			reading = false
+		default:
+		}
+		found, err := s.List("user")
+		if err != nil {
+			t.Error(err)
+		}
+		live := 0
+		for _, r := range found {
+			if r.Damaged != "" || r.Missing {
+				t.Errorf("half of a release is seen: %+v", r)
+			}
+			if r.Live {
+				live++
+			}
+		}
+		if live > 1 {
+			t.Errorf("%d releases are live", live)
+		}
+	}
+	found, err := s.List("user")
+	if err != nil || len(found) != 5 {
+		t.Errorf("%d releases, %v", len(found), err)
+	}
+	// Each change took a turn of its own: none was lost.
+	if want := 2 * each * (processes + routines); found[0].Turn != want || !found[0].Live {
+		t.Errorf("%d turns, want %d", found[0].Turn, want)
+	}
+	for _, r := range found {
+		if err := s.Check(t.Context(), "user", r.SHA256); err != nil {
+			t.Error(err)
+		}
+	}
+	if files := s.files(); len(files) != 11 {
+		t.Errorf("left behind: %v", files)
+	}
+}
+
+func TestFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	// In a mount namespace of its own it can have a small disk; where that is not allowed, a limit on its files does.
+	cmd := child(t, "full", dir)
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
+		UidMappings: []syscall.SysProcIDMap{{HostID: os.Geteuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getegid(), Size: 1}},
+	}
+	said, err := cmd.CombinedOutput()
+	if _, ran := errors.AsType[*exec.ExitError](err); err != nil && !ran {
+		said, err = child(t, "full", dir).CombinedOutput()
+	}
+	t.Logf("%s", said)
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// onFullDisk uses a store while there is no room.
+func onFullDisk(dir string) error {
+	full, room, limit := smallDisk(dir)
+	s := &Store{Dir: filepath.Join(dir, "releases")}
+	ctx := context.Background()
+	source := func(name string, size int) string {
+		path := filepath.Join(os.TempDir(), fmt.Sprintf("%s-%d", name, os.Getpid()))
+		text := "#!/bin/sh\n#" + strings.Repeat(name, size) + "\n"
+		_ = os.WriteFile(path, []byte(text), 0o755)
+		sum, _ := sumOf(ctx, strings.NewReader(text))
+		_ = os.WriteFile(SumFile(path), []byte(sum), 0o644)
+		return path
+	}
+	small, large := source("s", 10), source("l", 300<<10)
+	for _, path := range []string{small, large} {
+		defer os.Remove(path)
+		defer os.Remove(SumFile(path))
+	}
+	r, err := s.Add(ctx, "user", small)
+	if err != nil {
+		return err
+	}
+	full()
+	_, addErr := s.Add(ctx, "user", large)
+	liveErr := s.SetLive(ctx, "user", r.SHA256)
+	list, listErr := s.List("user")
+	checkErr := s.Check(ctx, "user", r.SHA256)
+	if !errors.Is(addErr, limit) || !errors.Is(liveErr, limit) || len(list) != 1 || list[0].Live || errors.Join(listErr, checkErr) != nil {
+		return fmt.Errorf("full: add %w, live %w, list %v %w, check %w", addErr, liveErr, list, listErr, checkErr)
+	}
+	room()
+	if err := s.SetLive(ctx, "user", r.SHA256); err != nil {
+		return err
+	}
+	files, err := os.ReadDir(filepath.Join(s.Dir, "user"))
+	if err != nil || len(files) != 3 {
+		return fmt.Errorf("left behind: %v, %w", files, err)
+	}
+	fmt.Println("survived:", limit)
+	return nil
+}
+
+// smallDisk makes the folder one that can be filled, and emptied again; limit is the error when it is full.
+func smallDisk(dir string) (full, room func(), limit error) {
+	if unix.Mount("tmpfs", dir, "tmpfs", 0, "size=256k") == nil {
+		filler := filepath.Join(dir, "filler")
+		return func() { _ = os.WriteFile(filler, make([]byte, 1<<20), 0o600) },
+			func() { _ = os.Remove(filler) }, syscall.ENOSPC
+	}
+	signal.Ignore(syscall.SIGXFSZ)
+	files := func(limit uint64) func() {
+		return func() {
+			_ = unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: limit, Max: unix.RLIM_INFINITY})
+		}
+	}
+	return files(100), files(unix.RLIM_INFINITY), syscall.EFBIG
+}

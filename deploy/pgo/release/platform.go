@@ -1,0 +1,105 @@
+package release
+
+import (
+	"debug/elf"
+	"encoding/binary"
+	"runtime"
+)
+
+// Platform is what a program was built for, in Go's words. Its zero value is the machine that this runs on.
+type Platform struct{ OS, Arch string }
+
+func (p Platform) orHere() Platform {
+	if p.OS == "" {
+		p.OS = runtime.GOOS
+	}
+	if p.Arch == "" {
+		p.Arch = runtime.GOARCH
+	}
+	return p
+}
+
+func (p Platform) String() string { return p.OS + "/" + p.Arch }
+
+// machine is what an ELF header says about the processor.
+type machine struct {
+	number elf.Machine
+	class  elf.Class
+	data   elf.Data
+}
+
+func (m machine) order() binary.ByteOrder {
+	if m.data == elf.ELFDATA2MSB {
+		return binary.BigEndian
+	}
+	return binary.LittleEndian
+}
+
+// arch returns GOARCH, or the ELF specification's word where Go knows no such processor.
+func (m machine) arch() string {
+	little, wide := m.data == elf.ELFDATA2LSB, m.class == elf.ELFCLASS64
+	switch {
+	case m.number == elf.EM_X86_64 && wide:
+		return "amd64"
+	case m.number == elf.EM_386:
+		return "386"
+	case m.number == elf.EM_AARCH64 && little:
+		return "arm64"
+	case m.number == elf.EM_ARM && little:
+		return "arm"
+	case m.number == elf.EM_RISCV && wide:
+		return "riscv64"
+	case m.number == elf.EM_LOONGARCH && wide:
+		return "loong64"
+	case m.number == elf.EM_S390 && wide:
+		return "s390x"
+	case m.number == elf.EM_PPC64 && little:
+		return "ppc64le"
+	case m.number == elf.EM_PPC64:
+		return "ppc64"
+	case m.number == elf.EM_MIPS:
+		name := "mips"
+		if wide {
+			name += "64"
+		}
+		if little {
+			name += "le"
+		}
+		return name
+	}
+	return m.number.String()
+}
+
+// os returns what the header's ABI names; "" where it names none, as on Linux.
+func (p *program) os() string {
+	switch p.abi {
+	case elf.ELFOSABI_NONE:
+		return ""
+	case elf.ELFOSABI_LINUX: // C libraries with indirect functions
+		return "linux"
+	case elf.ELFOSABI_FREEBSD:
+		return "freebsd"
+	case elf.ELFOSABI_NETBSD:
+		return "netbsd"
+	case elf.ELFOSABI_OPENBSD:
+		return "openbsd"
+	case elf.ELFOSABI_SOLARIS:
+		return "solaris"
+	}
+	return p.abi.String()
+}
+
+// foreign names programs of systems that have no ELF, by their first bytes.
+func foreign(head []byte) string {
+	if len(head) < 4 {
+		return ""
+	}
+	if head[0] == 'M' && head[1] == 'Z' {
+		return "windows"
+	}
+	switch binary.BigEndian.Uint32(head) {
+	case 0xfeedface, 0xfeedfacf, 0xcefaedfe, 0xcffaedfe, 0xcafebabe:
+		return "darwin"
+	}
+	return ""
+}

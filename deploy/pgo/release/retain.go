@@ -1,0 +1,107 @@
+package release
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// sweep removes what is too much, and what a killed writer left behind. Its caller has the folder's lock, and has just
+// added a release.
+func (s *Store) sweep(dir, name, added string) error {
+	var failed []error
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("clean up the releases: %w", err)
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), temporaryPrefix) && e.Type().IsRegular() {
+			failed = append(failed, removeAbandoned(filepath.Join(dir, e.Name())))
+		}
+	}
+	all, err := readAll(dir, name)
+	if err != nil {
+		return errors.Join(append(failed, err)...)
+	}
+	for _, r := range surplus(all, added, cmp.Or(s.Keep, defaultKeep), cmp.Or(s.Bytes, defaultBytes)) {
+		// The program first: a record alone is nothing, and is removed by the next sweep.
+		failed = append(failed, remove(r.Path))
+		s.at("removed")
+		failed = append(failed, remove(r.Path+recordSuffix))
+	}
+	return errors.Join(failed...)
+}
+
+// surplus returns what need not be kept. The live release, the one to go back to, the last good one and the one that
+// was just added stay, whatever the bounds are, and so does what has a record that nobody can read. Of the others the
+// latest stay, and one that was found bad goes before any other.
+func surplus(all []Release, added string, keep int, bytes int64) []Release {
+	safe := map[string]bool{added: true}
+	if t := targets(all); len(t) > 0 {
+		safe[t[0].SHA256] = true
+	}
+	var good *Release
+	for i, r := range all {
+		if r.Live || r.Damaged != "" {
+			safe[r.SHA256] = true
+		}
+		if r.GoodAt != nil && !r.Missing && (good == nil || r.LiveTurn > good.LiveTurn) {
+			good = &all[i]
+		}
+	}
+	if good != nil {
+		safe[good.SHA256] = true
+	}
+	rank := func(r Release) int {
+		switch {
+		case safe[r.SHA256]:
+			return 0
+		case r.BadAt == nil:
+			return 1
+		}
+		return 2
+	}
+	all = slices.Clone(all)
+	slices.SortFunc(all, func(a, b Release) int { return cmp.Or(cmp.Compare(rank(a), rank(b)), latestFirst(a, b)) })
+	var out []Release
+	kept, held := 0, int64(0)
+	for _, r := range all {
+		switch {
+		case r.Missing && !r.Live,
+			rank(r) > 0 && (kept >= keep || held+r.Size > bytes):
+			out = append(out, r)
+		default:
+			kept++
+			held += r.Size
+		}
+	}
+	return out
+}
+
+// removeAbandoned removes a temporary file, unless its writer lives.
+func removeAbandoned(path string) error {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if flock(f) != nil {
+		return nil
+	}
+	return remove(path)
+}
+
+func remove(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}

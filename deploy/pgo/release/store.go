@@ -1,0 +1,229 @@
+package release
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"time"
+)
+
+// Store keeps releases in a folder: of the process NAME, the programs NAME/SHA256 with their records NAME/SHA256.json.
+//
+// A program gets its name when all of it is on the disk and proven; a kill or a loss of power at any moment leaves the
+// releases that were there before, and what is half done is swept away by the next Add. Any number of processes and
+// goroutines may use a store at once. The zero value of all but Dir is the default.
+type Store struct {
+	Dir   string       // PGO_HOME/releases
+	Keep  int          // releases of a process that are kept; 5
+	Bytes int64        // and how many bytes of them; 512 MiB
+	On    Platform     // that they must be for; this machine
+	Log   *slog.Logger // what goes wrong after a release was added well; nowhere
+
+	step func(name string) // tests stop here
+}
+
+const (
+	defaultKeep  = 5
+	defaultBytes = 512 << 20
+)
+
+// ErrUnknown is the error for a release that the store does not have.
+var ErrUnknown = errors.New("no such release")
+
+// ErrChanged is the error for a release whose program is not what was stored: it must not be run.
+var ErrChanged = errors.New("the stored program was changed or removed")
+
+var processName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
+
+func (s *Store) folder(name string) (string, error) {
+	if !processName.MatchString(name) {
+		return "", fmt.Errorf("%q cannot be the name of a process", name)
+	}
+	return filepath.Join(s.Dir, name), nil
+}
+
+// Add copies a file into the store, if the copy can be proven as Verify does; so what becomes of the file meanwhile
+// does not matter. One that the store has already keeps its marks, and counts as the newest. Then it removes what is
+// too much. The error is a *Refusal where the file must not run.
+func (s *Store) Add(ctx context.Context, name, source string) (Release, error) {
+	dir, err := s.folder(name)
+	if err != nil {
+		return Release{}, err
+	}
+	f, info, err := openFile(source)
+	if err != nil {
+		return Release{}, at(source, err)
+	}
+	defer f.Close()
+	copied, err := s.begin(ctx, dir)
+	if err != nil {
+		return Release{}, err
+	}
+	defer copied.drop()
+	sum, err := copied.from(ctx, f)
+	if err != nil {
+		return Release{}, fmt.Errorf("copy %s: %w", source, err)
+	}
+	s.at("copied")
+	c := candidate{content{copied.file, copied.size}, source, sum, info.Mode(), info.ModTime()}
+	proof, err := c.prove(ctx, s.On.orHere())
+	if err != nil {
+		return Release{}, at(source, err)
+	}
+	if err := copied.finish(); err != nil {
+		return Release{}, fmt.Errorf("copy %s: %w", source, err)
+	}
+	s.at("synced")
+	return s.publish(ctx, name, dir, copied, Record{Proof: proof, Source: source})
+}
+
+// publish gives the copy its name. The record comes first: one without a program is nothing, while a program without a
+// record could never be told from a file that someone else put there.
+func (s *Store) publish(ctx context.Context, name, dir string, copied *temporary, record Record) (Release, error) {
+	unlock, err := lock(ctx, dir)
+	if err != nil {
+		return Release{}, err
+	}
+	defer unlock()
+	copied.file.Close() // a program that is open for writing cannot be run; the folder's lock guards it from here
+	all, err := readAll(dir, name)
+	if err != nil {
+		return Release{}, err
+	}
+	r := Release{Name: name, Path: filepath.Join(dir, record.SHA256)}
+	if i := indexOf(all, record.SHA256); i >= 0 && all[i].Damaged == "" {
+		r.Record = all[i].Record
+	}
+	r.Proof, r.Source, r.Added, r.Turn = record.Proof, record.Source, time.Now().UTC(), nextTurn(all)
+	if err := s.write(r); err != nil {
+		return Release{}, err
+	}
+	s.at("recorded")
+	if unchanged(ctx, r) != nil { // not there yet, or damaged since
+		if err := os.Rename(copied.path, r.Path); err != nil {
+			return Release{}, fmt.Errorf("name a release: %w", err)
+		}
+		if err := syncDir(dir); err != nil {
+			return Release{}, err
+		}
+	}
+	s.at("named")
+	if err := s.sweep(dir, name, r.SHA256); err != nil && s.Log != nil {
+		s.Log.Warn("releases that are too many stay", "process", name, "error", err)
+	}
+	return readBack(dir, name, r.SHA256)
+}
+
+// readBack returns a release as it now is.
+func readBack(dir, name, sum string) (Release, error) {
+	all, err := readAll(dir, name)
+	if err != nil {
+		return Release{}, err
+	}
+	i := indexOf(all, sum)
+	if i < 0 {
+		return Release{}, fmt.Errorf("%s of %s: %w", sum, name, ErrUnknown)
+	}
+	return all[i], nil
+}
+
+func indexOf(all []Release, sum string) int {
+	for i, r := range all {
+		if r.SHA256 == sum {
+			return i
+		}
+	}
+	return -1
+}
+
+func nextTurn(all []Release) int {
+	turn := 0
+	for _, r := range all {
+		turn = max(turn, r.Turn, r.LiveTurn)
+	}
+	return turn + 1
+}
+
+// unchanged reads the whole program and reports whether it still is what its name says; else the error is ErrChanged.
+func unchanged(ctx context.Context, r Release) error {
+	f, _, err := openFile(r.Path)
+	if _, odd := errors.AsType[*Refusal](err); odd || errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s of %s: %w", r.SHA256, r.Name, ErrChanged)
+	}
+	if err != nil {
+		return fmt.Errorf("check a release: %w", err)
+	}
+	defer f.Close()
+	sum, err := sumOf(ctx, f)
+	if err != nil {
+		return fmt.Errorf("check a release: %w", err)
+	}
+	if sum != r.SHA256 {
+		return fmt.Errorf("%s of %s: %w", r.SHA256, r.Name, ErrChanged)
+	}
+	return nil
+}
+
+func (s *Store) at(step string) {
+	if s.step != nil {
+		s.step(step)
+	}
+}
+
+// temporary is a copy that has no name of its own yet. Its lock tells that its writer lives.
+type temporary struct {
+	file *os.File
+	path string
+	size int64
+}
+
+// begin makes an empty one. Under the lock of the folder: who sweeps never sees one that is not locked yet.
+func (s *Store) begin(ctx context.Context, dir string) (*temporary, error) {
+	unlock, err := lock(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	f, err := os.CreateTemp(dir, temporaryPrefix+"*")
+	if err != nil {
+		return nil, fmt.Errorf("copy into the store: %w", err)
+	}
+	s.at("begun")
+	t := &temporary{file: f, path: f.Name()}
+	if err := flock(f); err != nil {
+		t.drop()
+		return nil, fmt.Errorf("copy into the store: %w", err)
+	}
+	return t, nil
+}
+
+// from copies, and returns the SHA-256 of the copy. It is a copy of the bytes, never a link: a linked file would change
+// with the one that is written over in place.
+func (t *temporary) from(ctx context.Context, r io.Reader) (string, error) {
+	h := sha256.New()
+	var err error
+	t.size, err = io.CopyBuffer(io.MultiWriter(t.file, h), readerWith{ctx, r}, make([]byte, 256<<10))
+	return hex.EncodeToString(h.Sum(nil)), err
+}
+
+// finish brings the copy to the disk, as a program that nobody writes to.
+func (t *temporary) finish() error {
+	if err := t.file.Chmod(0o555); err != nil {
+		return err
+	}
+	return t.file.Sync()
+}
+
+// drop ends the copy's writing, and removes it unless it got a name.
+func (t *temporary) drop() {
+	_ = os.Remove(t.path)
+	t.file.Close()
+}

@@ -1,0 +1,83 @@
+package release
+
+import (
+	"bufio"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// SumFile names the file beside a program that may hold its SHA-256, as sha256sum and shasum write it, or the bare
+// digits.
+func SumFile(program string) string { return program + ".sha256" }
+
+// said is what stands in a SumFile.
+type said struct {
+	sum     string // in small hex digits
+	written time.Time
+}
+
+// readSum returns nil where the file does not exist, or holds nothing that speaks of the program.
+func readSum(program string) (*said, error) {
+	f, info, err := openFile(SumFile(program))
+	if _, odd := errors.AsType[*Refusal](err); odd || errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the checksum beside it: %w", err)
+	}
+	defer f.Close()
+	sum, err := parseSums(io.LimitReader(f, sane), filepath.Base(program))
+	if err != nil {
+		return nil, fmt.Errorf("read the checksum beside it: %w", err)
+	}
+	if sum == "" {
+		return nil, nil
+	}
+	return &said{sum, info.ModTime()}, nil
+}
+
+// parseSums returns the sum of the file with that name. Where there is one line only, it is meant whatever it names:
+// the file may have been renamed since.
+func parseSums(r io.Reader, name string) (string, error) {
+	var sums []string
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		sum, of := parseSum(strings.TrimSpace(strings.TrimPrefix(lines.Text(), "\ufeff")))
+		if sum == "" {
+			continue
+		}
+		if of != "" && filepath.Base(of) == name {
+			return sum, nil
+		}
+		sums = append(sums, sum)
+	}
+	if err := lines.Err(); err != nil && !errors.Is(err, bufio.ErrTooLong) {
+		return "", err
+	}
+	if len(sums) == 1 {
+		return sums[0], nil
+	}
+	return "", nil
+}
+
+// parseSum reads `DIGITS`, `DIGITS  NAME`, `DIGITS *NAME` and `SHA256 (NAME) = DIGITS`.
+func parseSum(line string) (sum, name string) {
+	digits, rest, _ := strings.Cut(line, " ")
+	name = strings.TrimPrefix(strings.TrimLeft(rest, " "), "*")
+	if tagged, ok := strings.CutPrefix(line, "SHA256 ("); ok {
+		if at := strings.LastIndex(tagged, ") = "); at >= 0 {
+			name, digits = tagged[:at], tagged[at+len(") = "):]
+		}
+	}
+	raw, err := hex.DecodeString(digits)
+	if err != nil || len(raw) != 32 {
+		return "", ""
+	}
+	return hex.EncodeToString(raw), name
+}

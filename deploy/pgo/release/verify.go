@@ -1,0 +1,212 @@
+package release
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"debug/buildinfo"
+	"debug/elf"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// What a Proof can rest on.
+const (
+	ByBuildID = "build-id"
+	BySum     = "sha256"
+)
+
+// Proof says why a file counts as whole.
+type Proof struct {
+	By      string `json:"by"`
+	BuildID string `json:"build_id,omitempty"` // where it rests on it
+	SHA256  string `json:"sha256"`             // in small hex digits
+	Size    int64  `json:"size"`
+}
+
+// Verify proves that the file is one whole program for the platform: by the hash in its Go build ID, or by a .sha256
+// beside it where it has no usable build ID (stripped after it was built, not Go). A .sha256 that names another content
+// overrules the build ID, unless it is older than the file: then it was left from the release before.
+//
+// The error is a *Refusal where the file could be read and must not run.
+func Verify(ctx context.Context, path string, on Platform) (Proof, error) {
+	f, info, err := openFile(path)
+	if err != nil {
+		return Proof{}, at(path, err)
+	}
+	defer f.Close()
+	sum, err := sumOf(ctx, f)
+	if err != nil {
+		return Proof{}, at(path, err)
+	}
+	c := candidate{content{f, info.Size()}, path, sum, info.Mode(), info.ModTime()}
+	proof, err := c.prove(ctx, on.orHere())
+	return proof, at(path, err)
+}
+
+// candidate is what is to be proven. Where it is a copy, all but the content is the original's.
+type candidate struct {
+	content
+	path    string
+	sum     string
+	mode    fs.FileMode
+	written time.Time
+}
+
+func (c candidate) prove(ctx context.Context, on Platform) (Proof, error) {
+	if c.mode.Perm()&0o111 == 0 {
+		return Proof{}, refuse(NotExecutable, "nobody may execute it: chmod +x")
+	}
+	proof := Proof{By: BySum, SHA256: c.sum, Size: c.size}
+	head, err := c.at(0, uint64(min(c.size, 4<<10)))
+	if err != nil {
+		return Proof{}, err
+	}
+	said, err := readSum(c.path)
+	if err != nil {
+		return Proof{}, err
+	}
+	switch {
+	case len(head) == 0:
+		return Proof{}, refuse(Incomplete, "it is empty")
+	case bytes.HasPrefix(head, []byte("#!")):
+		if err := said.vouch(c, refuse(Unproven, "a script needs its SHA-256 beside it, in a file named like it with .sha256 at the end")); err != nil {
+			return Proof{}, err
+		}
+		return proof, nil
+	case foreign(head) != "":
+		return Proof{}, refuse(WrongArchitecture, "it is a program for %s, and this is %s", foreign(head), on)
+	case bytes.HasPrefix([]byte(elfMagic), head), len(bytes.Trim(head, "\x00")) == 0:
+		return Proof{}, refuse(Incomplete, "it has no beginning yet")
+	case !bytes.HasPrefix(head, []byte(elfMagic)):
+		return Proof{}, refuse(NotExecutable, "it is no program: neither ELF nor a script")
+	}
+	p, err := readProgram(c.content)
+	if err != nil {
+		return Proof{}, err
+	}
+	if err := p.runsOn(on); err != nil {
+		return Proof{}, err
+	}
+	id, err := p.proveByBuildID(ctx, c.content)
+	if refusal, ok := errors.AsType[*Refusal](err); ok {
+		err = said.vouch(c, refusal)
+	} else if err == nil {
+		proof.By, proof.BuildID = ByBuildID, id
+		err = said.contradict(c)
+	}
+	if err != nil {
+		return Proof{}, err
+	}
+	return proof, builtFor(c.content, on)
+}
+
+// runsOn reports whether the headers are those of a program for the platform.
+func (p *program) runsOn(on Platform) error {
+	is := Platform{OS: p.os(), Arch: p.arch()}
+	if is.OS == "" {
+		is.OS = on.OS
+	}
+	switch {
+	case is != on:
+		return refuse(WrongArchitecture, "it is built for %s, and this is %s", is, on)
+	case p.kind != elf.ET_EXEC && p.kind != elf.ET_DYN || p.entry == 0:
+		return refuse(NotExecutable, "it is a library or a part of a program")
+	}
+	return nil
+}
+
+// builtFor looks at what the go command wrote down: some systems have no mark of their own in the headers.
+func builtFor(c content, on Platform) error {
+	info, err := buildinfo.Read(c)
+	if err != nil {
+		return nil // not Go
+	}
+	for _, s := range info.Settings {
+		if s.Key == "GOOS" && s.Value != on.OS {
+			return refuse(WrongArchitecture, "it is built for %s, and this is %s", s.Value, on)
+		}
+	}
+	return nil
+}
+
+// vouch returns nil where the checksum is the file's, and otherwise why it is refused.
+func (s *said) vouch(c candidate, refusal *Refusal) error {
+	switch {
+	case s == nil:
+		return refusal
+	case s.sum == c.sum:
+		return nil
+	case refusal.Kind == Incomplete || s.older(c):
+		return refusal
+	}
+	return refuse(Mixed, "its SHA-256 is %s, and %s says %s", c.sum, SumFile(c.path), s.sum)
+}
+
+// contradict returns an error where the checksum speaks of this file and is another.
+func (s *said) contradict(c candidate) error {
+	if s == nil || s.sum == c.sum || s.older(c) {
+		return nil
+	}
+	return refuse(Mixed, "it is whole, but not the one that %s names", SumFile(c.path))
+}
+
+func (s *said) older(c candidate) bool { return s.written.Before(c.written) }
+
+// openFile opens a regular file for reading. Anything else is refused without being touched: opening a FIFO would wait
+// for a writer.
+func openFile(path string) (*os.File, fs.FileInfo, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = refuse(NotExecutable, "it is no regular file")
+	}
+	if err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	return f, info, nil
+}
+
+// sumOf returns the SHA-256 of what r still has.
+func sumOf(ctx context.Context, r io.Reader) (string, error) {
+	h := sha256.New()
+	if _, err := io.CopyBuffer(h, readerWith{ctx, r}, make([]byte, 256<<10)); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// readerWith ends a long read with its context.
+type readerWith struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (r readerWith) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.r.Read(p)
+}
+
+// at says of which file an error speaks.
+func at(path string, err error) error {
+	if refusal, ok := errors.AsType[*Refusal](err); ok {
+		return &Refusal{refusal.Kind, path, refusal.Why}
+	}
+	if err != nil {
+		return fmt.Errorf("verify %s: %w", path, err)
+	}
+	return nil
+}

@@ -1,0 +1,172 @@
+package watch
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestBeginning(t *testing.T) {
+	sumOf := func(text string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(text))) }
+	tests := []struct {
+		name, holds, seen string
+		want              []string
+	}{
+		{"nothing was taken yet", whole("a"), "", []string{"took a"}},
+		{"as it was taken", whole("a"), sumOf(whole("a")), nil},
+		{"changed while nobody watched", whole("b"), sumOf(whole("a")), []string{"took b"}},
+		{"harmed while nobody watched", "garbage", sumOf(whole("a")), []string{"refused: not whole"}},
+		{"not there", "", sumOf(whole("a")), nil},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newScene(t)
+				if test.holds != "" {
+					s.write(test.holds)
+				}
+				w := New(s, Options{})
+				w.Set(File{Path: s.path, Seen: test.seen})
+				run(t, w)
+				pass(time.Minute)
+				if heard, _ := s.said(); !slices.Equal(heard, test.want) {
+					t.Errorf("heard %q, want %q", heard, test.want)
+				}
+			})
+		})
+	}
+}
+
+// Files can be added and taken away while it runs.
+func TestSet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t)
+		file := func(name string) File { return File{Path: filepath.Join(filepath.Dir(s.path), name)} }
+		w := New(s, Options{})
+		run(t, w)
+		write := func(name, letter string) {
+			s.path = file(name).Path
+			s.write(whole(letter))
+		}
+		expect := func(what string, want ...string) {
+			t.Helper()
+			pass(time.Minute)
+			heard, _ := s.said()
+			slices.Sort(heard)
+			if !slices.Equal(heard, want) {
+				t.Errorf("%s: heard %q, want %q", what, heard, want)
+			}
+		}
+		write("user", "a")
+		write("school", "b")
+		expect("nothing is watched")
+		w.Set(file("user"), file("school"))
+		expect("both are new", "took a", "took b")
+		w.Set(file("user"), file("school"), file("task"), file("user"))
+		expect("both are known, and one is not there")
+		write("task", "c")
+		write("user", "d")
+		expect("two at once", "took c", "took d")
+		w.Set(file("task"))
+		write("user", "e")
+		write("task", "f")
+		expect("one is watched no more", "took f")
+		s.be(0, time.Hour)
+		write("task", "g")
+		pass(time.Second)
+		w.Set()
+		expect("watched no more while it is taken", "given up")
+	})
+}
+
+func TestRunEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, when := range []time.Duration{0, 100 * time.Millisecond, 300 * time.Millisecond, time.Second, 10 * time.Second, time.Minute} {
+			s := newScene(t)
+			s.be(0, 5*time.Second)
+			s.write("garbage")
+			w := New(s, Options{})
+			w.Set(File{Path: s.path})
+			ctx, cancel := context.WithTimeout(t.Context(), when)
+			w.Run(ctx) // and no goroutine of it is left, or the bubble would complain
+			cancel()
+			if ended := time.Since(s.start); ended != when {
+				t.Errorf("ended after %s, was told after %s", ended, when)
+			}
+			heard, _ := s.said()
+			if n := len(heard); n > 1 || n == 1 && when < 5*time.Second && heard[0] != "given up" {
+				t.Errorf("told after %s, heard %q", when, heard)
+			}
+		}
+	})
+}
+
+// Six files that do not change cost next to nothing. Only the looks are counted here, and not the waking up.
+func TestIdle(t *testing.T) {
+	const idle = 10 * time.Minute
+	var used time.Duration
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t)
+		w := New(s, Options{})
+		var files []File
+		for i := range 6 {
+			s.path = filepath.Join(filepath.Dir(s.path), fmt.Sprint(i))
+			s.write(whole("a"))
+			files = append(files, File{Path: s.path, With: []string{s.path + ".sha256"}})
+		}
+		w.Set(files...)
+		run(t, w)
+		pass(time.Minute)
+		before := processTime(t)
+		pass(idle)
+		used = processTime(t) - before
+	})
+	if share := float64(used) / float64(idle); share > 0.001 {
+		t.Errorf("%.3f %% of a core", 100*share)
+	} else {
+		t.Logf("%.4f %% of a core", 100*share)
+	}
+}
+
+func processTime(t *testing.T) time.Duration {
+	t.Helper()
+	var u syscall.Rusage
+	must(t, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// arrivals tells when something was taken.
+type arrivals chan time.Time
+
+func (a arrivals) Take(context.Context, Change) error { a <- time.Now(); return nil }
+func (a arrivals) Refused(_ context.Context, c Change, why error) {
+	panic(errors.Join(errors.New(c.Path), why))
+}
+
+// With the real clock: a finished file of 20 MB is offered within a second.
+func TestSoon(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "user")
+	taken := make(arrivals)
+	w := New(taken, Options{})
+	w.Set(File{Path: path})
+	run(t, w)
+	text, best := make([]byte, 20<<20), time.Hour
+	for i := range 3 { // others may need the machine: the best of three counts
+		text[i]++
+		must(t, os.WriteFile(path, text, 0o755))
+		done := time.Now()
+		best = min(best, (<-taken).Sub(done))
+	}
+	t.Logf("after %s", best)
+	if best > time.Second {
+		t.Errorf("took %s", best)
+	}
+}

@@ -1,0 +1,143 @@
+// Package watch notices that deployed files have changed, and says so when they have stopped changing.
+//
+// It looks at them again and again, since not every file system tells of changes (bind mounts, network folders): as
+// long as nothing happens, with one stat for each file. Once a file has changed it is looked at more often, until its
+// size, its time and its content have been the same for a while. Then its user is asked to take it.
+//
+// That a file has stopped changing does not mean that it is whole: an upload may pause. So a user must prove the file,
+// and may refuse it. A refusal is reported only when the file has not changed for longer, and then once.
+package watch
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// File is one file that is watched.
+type File struct {
+	Path string   // links are followed
+	Seen string   // SHA-256, in small hex digits, of the content that was taken or refused last; what differs is news
+	With []string // files that speak of it, as PATH.sha256 does: when they change, a refused file is offered again
+}
+
+// Change is a file that has another content than before.
+type Change struct {
+	Path   string
+	SHA256 string // in small hex digits
+	Size   int64
+}
+
+// ErrNotNow is wrapped by a user's error that has nothing to do with the file: it is offered again after Options.Retry.
+var ErrNotNow = errors.New("not now")
+
+// User is who wants to know. Its methods are called for one change of a file at a time, and for several files at once.
+// Their context ends with Run, or when the file is watched no more.
+type User interface {
+	// Take is given a file that has stopped changing; nil says that this content is dealt with. It takes as long as
+	// it takes; what happens to the file meanwhile is noticed afterwards. Since an upload may go on at any moment, a
+	// user that finds another content than c's returns an error: the file has changed then, and is offered again.
+	Take(ctx context.Context, c Change) error
+	// Refused reports the error with which Take did not take the file, or why it cannot be read; c has only a path
+	// then. It is not called again until the file, or one of those that speak of it, changes.
+	Refused(ctx context.Context, c Change, why error)
+}
+
+// Options say how patient a watcher is. The zero value of each is its default.
+type Options struct {
+	Poll     time.Duration // how often a file is looked at while nothing happens; 200 ms
+	Step     time.Duration // and while it changes; 50 ms
+	Settle   time.Duration // for how long it must be the same; 150 ms
+	Patience time.Duration // for how long a refused file must be the same before it is reported; 5 s
+	Retry    time.Duration // when a user that said ErrNotNow is asked again; 1 s
+	Doubt    time.Duration // the coarsest clock of a file system: two writes within it may bear one time; 2 s
+}
+
+func (o Options) orDefault() Options {
+	return Options{
+		Poll:     cmp.Or(o.Poll, 200*time.Millisecond),
+		Step:     cmp.Or(o.Step, 50*time.Millisecond),
+		Settle:   cmp.Or(o.Settle, 150*time.Millisecond),
+		Patience: cmp.Or(o.Patience, 5*time.Second),
+		Retry:    cmp.Or(o.Retry, time.Second),
+		Doubt:    cmp.Or(o.Doubt, 2*time.Second),
+	}
+}
+
+// Watcher watches files.
+type Watcher struct {
+	user User
+	o    Options
+
+	mu    sync.Mutex
+	files map[string]*file
+}
+
+// New makes a watcher of nothing yet.
+func New(user User, o Options) *Watcher {
+	return &Watcher{user: user, o: o.orDefault(), files: map[string]*file{}}
+}
+
+// Set replaces the files that are watched, while it runs or before. One that was watched already goes on as it was:
+// its Seen counts for nothing. A path counts once, though several processes may run what it holds.
+func (w *Watcher) Set(files ...File) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	before := w.files
+	w.files = map[string]*file{}
+	for _, f := range files {
+		if w.files[f.Path] != nil {
+			continue // named twice
+		}
+		is := before[f.Path]
+		if is == nil {
+			is = &file{path: f.Path, taken: f.Seen, gone: make(chan struct{})}
+		}
+		delete(before, f.Path)
+		is.setWith(f.With)
+		w.files[f.Path] = is
+	}
+	for _, f := range before {
+		close(f.gone)
+	}
+}
+
+// Run watches until ctx ends, and returns when its user has answered.
+func (w *Watcher) Run(ctx context.Context) {
+	var following sync.WaitGroup
+	defer following.Wait()
+	every := time.NewTicker(w.o.Poll)
+	defer every.Stop()
+	for {
+		for _, f := range w.idle() {
+			if !f.changed(time.Now()) {
+				continue
+			}
+			f.busy.Store(true)
+			following.Go(func() {
+				defer f.busy.Store(false)
+				w.follow(ctx, f)
+			})
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-every.C:
+		}
+	}
+}
+
+// idle returns the files that nobody follows.
+func (w *Watcher) idle() []*file {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var idle []*file
+	for _, f := range w.files {
+		if !f.busy.Load() {
+			idle = append(idle, f)
+		}
+	}
+	return idle
+}

@@ -1,0 +1,100 @@
+package auth
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"pgo/pkg/httpx"
+	"pgo/pkg/problem"
+)
+
+// EndedSessionsPath is where the issuer of tokens serves the list of ended sessions, beside its API and not through the
+// gateway: it is for the other services.
+const EndedSessionsPath = httpx.InternalPrefix + "ended-sessions"
+
+const (
+	endedTimeout = 2 * time.Second // for one reading, its body included
+	maxEnded     = 32 << 20        // bytes; about 800,000 sessions
+	maxSessionID = 64
+)
+
+// endedList is what EndedSessionsPath answers with to ?since=, a time in RFC 3339.
+type endedList struct {
+	Now time.Time `json:"now"` // by the clock that the sessions were ended by
+	IDs []string  `json:"ids"`
+}
+
+// EndedSessions serves source at EndedSessionsPath.
+func EndedSessions(source Source) httpx.Handler {
+	return func(c *gin.Context) error {
+		q, err := httpx.Query(c, "since")
+		if err != nil {
+			return err
+		}
+		since, err := time.Parse(time.RFC3339Nano, q.Get("since"))
+		if err != nil {
+			return problem.Invalid(problem.Field{Field: "since", Code: "invalid", Message: "must be a time in RFC 3339"})
+		}
+		ids, now, err := source.EndedSince(c.Request.Context(), since)
+		if err != nil {
+			return err
+		}
+		if ids == nil {
+			ids = []string{}
+		}
+		c.JSON(http.StatusOK, endedList{Now: now.UTC(), IDs: ids})
+		return nil
+	}
+}
+
+// RemoteSessions is the source of the services that do not end sessions themselves: the list that EndedSessions serves at
+// url. An answer that is not such a list is an error, so that nothing which happens to answer there is taken for "no session
+// was ended".
+func RemoteSessions(url string, client *http.Client) Source { return &remoteSessions{url, client} }
+
+type remoteSessions struct {
+	url    string
+	client *http.Client
+}
+
+// EndedSince implements Source.
+func (r *remoteSessions) EndedSince(ctx context.Context, t time.Time) ([]string, time.Time, error) {
+	ctx, cancel := context.WithTimeout(ctx, endedTimeout)
+	defer cancel()
+	list, err := r.read(ctx, t)
+	if err != nil {
+		return nil, time.Time{}, fmt.Errorf("read ended sessions at %s: %w", r.url, err)
+	}
+	return list.IDs, list.Now, nil
+}
+
+func (r *remoteSessions) read(ctx context.Context, since time.Time) (list endedList, err error) {
+	query := url.Values{"since": {since.UTC().Format(time.RFC3339Nano)}}
+	body, err := get(ctx, r.client, r.url+"?"+query.Encode(), maxEnded)
+	if err != nil {
+		return list, err
+	}
+	if err := json.Unmarshal(body, &list); err != nil {
+		return endedList{}, errors.New("the answer is no list of sessions") // the parser's error would quote it
+	}
+	return list, list.check()
+}
+
+func (l endedList) check() error {
+	if l.Now.IsZero() || l.IDs == nil {
+		return errors.New("the answer lacks now or ids")
+	}
+	for _, id := range l.IDs {
+		if id == "" || len(id) > maxSessionID {
+			return errors.New("the answer has an id that is none")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,189 @@
+package mq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"pgo/pkg/event"
+)
+
+// DeadLetter is a message that a queue's consumer has given up.
+type DeadLetter struct {
+	ID       string // the event's id; for what is no event one that is made of its content, so that equal ones share it
+	Queue    string // in which it failed
+	Event    event.Event
+	NotEvent error // why the content is no event; Event is then empty
+
+	Attempts    int    // how many times its handling has failed; 0 where the broker gave it up, see Reason
+	Reason      string // the last error
+	FirstFailed time.Time
+	LastFailed  time.Time
+	Exchange    string // where it was published to first
+	RoutingKey  string // and with which key
+
+	ContentType string
+	Size        int    // of the content, in bytes
+	Body        []byte // nil in what ListDead returns
+}
+
+// ErrDeadBusy is the error of an operator who was told that somebody else holds the dead letters for too long.
+var ErrDeadBusy = errors.New("somebody else is working on these dead letters")
+
+// The tools for dead letters work with a service's own account, each on a connection of its own. While one looks at a queue's
+// dead letters it holds them all, so those who come at the same time wait for each other: each sees all that are there. A
+// tool that dies lets go of what it held. Errors of all: ErrNotConnected; ErrDeadBusy; the broker's answer.
+
+// ListDead returns the dead letters of queue in their order and leaves them where they are.
+func ListDead(ctx context.Context, cfg Config, queue string) ([]DeadLetter, error) {
+	var all []DeadLetter
+	err := withDead(ctx, cfg, queue, func(h *deadHolder) error {
+		for _, held := range h.held {
+			l := held.letter
+			l.Body = nil
+			all = append(all, l)
+		}
+		return nil
+	})
+	return all, err
+}
+
+// ShowDead returns the dead letters of queue that are wanted, with their content, and leaves them where they are.
+func ShowDead(ctx context.Context, cfg Config, queue string, wanted func(DeadLetter) bool) ([]DeadLetter, error) {
+	var found []DeadLetter
+	err := withDead(ctx, cfg, queue, func(h *deadHolder) error {
+		for _, held := range h.held {
+			if wanted(held.letter) {
+				found = append(found, held.letter)
+			}
+		}
+		return nil
+	})
+	return found, err
+}
+
+// ReplayDead has the wanted dead letters of queue handled again: each goes to the shortest retry queue and from there back to
+// queue, with all its attempts before it. It leaves the dead letters after the broker has confirmed the copy, so one that is
+// interrupted in between may be handled and dead; handlers bear that. The result is what was replayed, also with an error.
+func ReplayDead(ctx context.Context, cfg Config, queue string, wanted func(DeadLetter) bool) ([]DeadLetter, error) {
+	if cfg.RetryDelays != nil && len(cfg.RetryDelays) == 0 {
+		return nil, errors.New("there is no retry queue to replay through")
+	}
+	return settleDead(ctx, cfg, queue, wanted, func(h *deadHolder, batch []heldLetter) []error {
+		return h.publish(ctx, batch)
+	})
+}
+
+// DropDead removes the wanted dead letters of queue for good and returns them.
+func DropDead(ctx context.Context, cfg Config, queue string, wanted func(DeadLetter) bool) ([]DeadLetter, error) {
+	return settleDead(ctx, cfg, queue, wanted, func(_ *deadHolder, batch []heldLetter) []error {
+		return make([]error, len(batch))
+	})
+}
+
+// settleDead removes the wanted letters for which deal has no error.
+func settleDead(
+	ctx context.Context, cfg Config, queue string, wanted func(DeadLetter) bool, deal func(*deadHolder, []heldLetter) []error,
+) (done []DeadLetter, err error) {
+	err = withDead(ctx, cfg, queue, func(h *deadHolder) error {
+		var chosen []heldLetter
+		for _, held := range h.held {
+			if wanted(held.letter) {
+				chosen = append(chosen, held)
+			}
+		}
+		for len(chosen) > 0 {
+			batch := chosen[:min(len(chosen), deadBatch)]
+			chosen = chosen[len(batch):]
+			var failed error // the first; one that has left must not stay because of another
+			for i, err := range deal(h, batch) {
+				if err == nil {
+					err = batch[i].delivery.Ack(false)
+				}
+				if err == nil {
+					done = append(done, batch[i].letter)
+				} else if failed == nil {
+					failed = fmt.Errorf("%s: %w", batch[i].letter.ID, err)
+				}
+			}
+			if err := errors.Join(failed, h.settled()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return done, err
+}
+
+// replayed is the message that takes a dead letter back to its queue. The history of its failures stays, the count begins anew.
+func (c Config) replayed(d amqp.Delivery, queue string) Publishing {
+	headers := map[string]any{}
+	for _, name := range []string{HeaderFirstFailed, HeaderExchange, HeaderRoutingKey, "traceparent"} {
+		if s, ok := d.Headers[name].(string); ok {
+			headers[name] = shorten(s, 255)
+		}
+	}
+	return Publishing{
+		Exchange: retryName(c.RetryDelays[0]), RoutingKey: queue, Mandatory: true,
+		MessageID: d.MessageId, ContentType: d.ContentType, Body: d.Body, Headers: headers,
+	}
+}
+
+// deadLetter reads what is known about a dead letter. Nothing in it is believed to be of the right type: anybody may have
+// published it.
+func deadLetter(d amqp.Delivery, queue string) DeadLetter {
+	l := DeadLetter{
+		Queue: queue, Attempts: attemptsOf(d), ContentType: d.ContentType, Size: len(d.Body), Body: d.Body,
+		Reason: headerText(d.Headers, HeaderReason), Exchange: headerText(d.Headers, HeaderExchange), RoutingKey: headerText(d.Headers, HeaderRoutingKey),
+		FirstFailed: headerTime(d.Headers, HeaderFirstFailed), LastFailed: headerTime(d.Headers, HeaderLastFailed),
+	}
+	if l.Event, l.NotEvent = event.Parse(d.Body); l.NotEvent == nil {
+		l.ID = l.Event.ID
+	} else {
+		l.Event, l.ID = event.Event{}, contentID(d.Body)
+	}
+	if l.Reason == "" {
+		l.givenUpByBroker(d.Headers)
+	}
+	return l
+}
+
+// givenUpByBroker fills in what the broker notes when it is the broker that gives a message up.
+func (l *DeadLetter) givenUpByBroker(h amqp.Table) {
+	deaths, _ := h["x-death"].([]any)
+	if len(deaths) == 0 {
+		l.Reason = "unknown: it was put among the dead letters directly"
+		return
+	}
+	death, _ := deaths[0].(amqp.Table) // the latest
+	why, _ := death["reason"].(string)
+	if why == "delivery_limit" {
+		l.Reason = fmt.Sprintf("its consumer died or lost its connection over it more than %d times", DeliveryLimit)
+	} else {
+		l.Reason = "given up by the broker: " + strings.ToValidUTF8(why, "")
+	}
+	if at, ok := death["time"].(time.Time); ok {
+		l.FirstFailed, l.LastFailed = at.UTC(), at.UTC()
+	}
+	l.Exchange, _ = death["exchange"].(string)
+	if keys, _ := death["routing-keys"].([]any); len(keys) > 0 {
+		l.RoutingKey, _ = keys[0].(string)
+	}
+}
+
+func headerText(h amqp.Table, name string) string {
+	s, _ := h[name].(string)
+	return s
+}
+
+func headerTime(h amqp.Table, name string) time.Time {
+	at, err := time.Parse(time.RFC3339Nano, headerText(h, name))
+	if err != nil {
+		return time.Time{}
+	}
+	return at
+}

@@ -1,0 +1,190 @@
+package mq
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	amqp "github.com/rabbitmq/amqp091-go"
+	"go.uber.org/zap"
+)
+
+const (
+	deadPrefetch = 65_535           // given out at once, as many as AMQP can say; those above are asked for one by one
+	deadBatch    = 16               // acknowledged at a time; see settled
+	deadBusy     = 15 * time.Second // how long to wait for somebody else
+)
+
+// deadHolder holds all dead letters of a queue.
+//
+// The broker tells nobody whether messages are held by somebody: they are just not there. But it tells how many consumers a
+// queue has, so a holder is a consumer for as long as it holds something, and one that finds another consumer beside itself
+// lets go and tries again. Of two that begin at once at least the later one sees the other. (A quorum queue does not enforce
+// exclusive consumers, or one of those would do.)
+type deadHolder struct {
+	cfg   Config
+	queue string // whose dead letters
+	conn  *amqp.Connection
+	ch    *amqp.Channel // the letters are held on it
+	held  []heldLetter
+}
+
+type heldLetter struct {
+	letter   DeadLetter
+	delivery amqp.Delivery
+}
+
+// withDead calls use with all dead letters of the queue; those that it does not acknowledge stay.
+func withDead(ctx context.Context, cfg Config, queue string, use func(*deadHolder) error) error {
+	cfg = cfg.withDefaults()
+	conn, err := dial(ctx, cfg, cfg.Name+" dead letters")
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrNotConnected, err)
+	}
+	// A connection that ends gives back what was held.
+	stop := context.AfterFunc(ctx, func() { _ = conn.CloseDeadline(time.Now()) })
+	defer func() {
+		if stop() {
+			_ = conn.CloseDeadline(time.Now().Add(cfg.PublishTimeout))
+		}
+	}()
+	h := &deadHolder{cfg: cfg, queue: queue, conn: conn}
+	pause := &backoff.ExponentialBackOff{InitialInterval: 20 * time.Millisecond, MaxInterval: 500 * time.Millisecond, Multiplier: 1.5, RandomizationFactor: 0.8}
+	limit := time.Now().Add(deadBusy)
+	for {
+		guard, err := h.hold(ctx)
+		if errors.Is(err, ErrDeadBusy) && time.Now().Before(limit) {
+			if sleep(ctx, pause.NextBackOff()) == nil {
+				continue
+			}
+		}
+		if err != nil {
+			return h.explain(ctx, err)
+		}
+		err = use(h)
+		h.release(guard)
+		if err == nil {
+			err = ctx.Err() // what was to leave may have come back
+		}
+		return h.explain(ctx, err)
+	}
+}
+
+// explain says what the operator needs to know instead of what the library saw.
+func (h *deadHolder) explain(ctx context.Context, err error) error {
+	var a *amqp.Error
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.As(err, &a) && a.Code == amqp.NotFound:
+		return fmt.Errorf("queue %s has no dead letters' queue: was its topology declared? %w", h.queue, err)
+	case errors.Is(err, ErrDeadBusy), errors.As(err, &a) && a.Code == amqp.AccessRefused:
+		return fmt.Errorf("dead letters of %s: %w", h.queue, err)
+	case h.conn.IsClosed():
+		return fmt.Errorf("%w: dead letters of %s: %w", ErrNotConnected, h.queue, err)
+	}
+	return fmt.Errorf("dead letters of %s: %w", h.queue, err)
+}
+
+// hold takes all dead letters and returns the channel that shows others that they are held.
+func (h *deadHolder) hold(ctx context.Context) (guard *amqp.Channel, err error) {
+	name, deliveries := deadName(h.queue), (<-chan amqp.Delivery)(nil)
+	const tag = "pgo" // unique within its channel, which is ours alone
+	h.held = nil
+	h.ch, err = openChannel(ctx, h.conn, func(ch *amqp.Channel) (err error) {
+		if err = ch.Qos(deadPrefetch, 0, false); err == nil {
+			deliveries, err = ch.Consume(name, tag, false, false, false, false, nil)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = h.ch.Close()
+		}
+	}()
+	q, err := h.ch.QueueDeclarePassive(name, true, false, false, false, nil)
+	if err != nil {
+		return nil, err
+	}
+	if q.Consumers > 1 {
+		return nil, ErrDeadBusy
+	}
+	// The broker answers this after it has handed out all that the consumer may have: an empty queue is empty.
+	var above []heldLetter
+	for {
+		d, ok, err := h.ch.Get(name, false)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			break
+		}
+		above = append(above, heldLetter{deadLetter(d, h.queue), d})
+	}
+	// Where the deliveries end is told by the end of their consumer alone, so another one takes its place before it. It may
+	// be given a letter that has just died, and gives it back.
+	guard, err = openChannel(ctx, h.conn, func(ch *amqp.Channel) (err error) {
+		if err = ch.Qos(1, 0, false); err == nil {
+			_, err = ch.Consume(name, tag, false, false, false, false, nil)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := h.ch.Cancel(tag, false); err != nil {
+		return nil, errors.Join(err, guard.Close())
+	}
+	for d := range deliveries {
+		h.held = append(h.held, heldLetter{deadLetter(d, h.queue), d})
+	}
+	h.held = append(h.held, above...)
+	return guard, nil
+}
+
+// settled returns when the broker has acted on all acknowledgements so far. A channel sends a quorum queue 32 commands ahead and
+// keeps the rest to itself, and forgets those when it is closed; an answer from the queue shows that it is through with them.
+func (h *deadHolder) settled() error {
+	_, _, err := h.ch.Get(deadName(h.queue), false) // one that is there by now is given back with the others
+	return err
+}
+
+// release gives back what is still held, and only then lets others in.
+func (h *deadHolder) release(guard *amqp.Channel) {
+	_ = h.ch.Nack(0, true, true) // all that is outstanding; should this fail, the end of the channel does it
+	_ = h.ch.Close()
+	_ = guard.Close()
+}
+
+// publish sends the copies that take letters back to their queue.
+func (h *deadHolder) publish(ctx context.Context, letters []heldLetter) []error {
+	ctx, cancel := context.WithTimeout(ctx, h.cfg.PublishTimeout)
+	defer cancel()
+	l := newLink(h.cfg, "", zap.NewNop())
+	l.set(h.conn, "", nil)
+	batch, errs := make([]Publishing, len(letters)), make([]error, len(letters))
+	for i, held := range letters {
+		batch[i] = h.cfg.replayed(held.delivery, h.queue)
+	}
+	p := publisher{link: l}
+	p.publish(ctx, batch, errs)
+	for _, pc := range p.free {
+		_ = pc.ch.Close()
+	}
+	return errs
+}
+
+// contentID names what has no id of its own.
+func contentID(body []byte) string {
+	sum := sha256.Sum256(body)
+	return "content-" + hex.EncodeToString(sum[:8])
+}

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"pgo/pkg/event"
+	"pgo/pkg/servicetest"
+	"pgo/pkg/testkit"
+)
+
+// told is an event as it should be.
+type told struct {
+	typ  string
+	data map[string]any
+}
+
+// without returns an object without some fields, as events carry it.
+func without(object map[string]any, fields ...string) map[string]any {
+	rest := map[string]any{}
+	for k, v := range object {
+		rest[k] = v
+	}
+	for _, f := range fields {
+		delete(rest, f)
+	}
+	return rest
+}
+
+// TestEvents changes a school and a class in every way: each change is told once, with its full state, and the
+// numbers of each have no gap.
+func TestEvents(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	watcher := w.Events(t, "#")
+	s := w.start(t)
+	owner, teacher, student := w.named(t, s, "Secret Name"), w.person(t), w.person(t)
+	var ofSchool, ofClass []told
+	school := func(typ string, data map[string]any) {
+		ofSchool = append(ofSchool, told{"school." + typ + ".v1", data})
+	}
+	class := func(typ string, data map[string]any) { ofClass = append(ofClass, told{"class." + typ + ".v1", data}) }
+	member := func(res response) map[string]any { return without(res.JSON, "name", "version") }
+
+	made := s.want(request{Method: "POST", Path: schools, Token: owner.Token, Body: map[string]string{"name": " Lakeside ", "timezone": "Europe/Berlin"}}, 201, "")
+	id := made.Text("id")
+	path := schools + "/" + id
+	school("created", made.JSON)
+	school("member_added", map[string]any{"school_id": id, "user_id": owner.ID, "role": "owner", "created_at": made.JSON["created_at"], "updated_at": made.JSON["created_at"]})
+	school("updated", s.want(request{Method: "PATCH", Path: path, Token: owner.Token, Body: map[string]string{"name": "Lakeside School"}}, 200, "").JSON)
+	school("member_added", member(s.accept(teacher, s.invite(owner, id, "teacher", 1))))
+	joined := s.accept(student, s.invite(owner, id, "student", 1))
+	school("member_added", member(joined))
+
+	newClass := s.want(request{Method: "POST", Path: path + "/classes", Token: owner.Token, Body: map[string]string{"name": "7b", "grade": "7"}}, 201, "")
+	classID := newClass.Text("id")
+	class("created", newClass.JSON)
+	class("member_added", member(s.want(putInClass(owner, classID, teacher, "student"), 201, "")))
+	teaching := s.want(putInClass(owner, classID, teacher, "teacher"), 200, "")
+	class("member_added", member(teaching))
+	inClass := s.want(putInClass(teacher, classID, student, "student"), 201, "")
+	class("member_added", member(inClass))
+	class("updated", s.want(request{Method: "PATCH", Path: classes + classID, Token: teacher.Token, Body: map[string]string{"grade": ""}}, 200, "").JSON)
+
+	// What is refused, what changes nothing and what nobody else is to know makes no event.
+	s.want(request{Method: "PATCH", Path: path, Token: owner.Token, Body: map[string]string{"name": "Lakeside School"}}, 200, "")
+	s.want(request{Method: "PATCH", Path: path, Token: owner.Token, Body: map[string]string{"name": "x"}, Header: ifMatch(`"0"`)}, 412, "precondition_failed")
+	s.want(putInClass(owner, classID, student, "student"), 200, "")
+	s.want(setRole(owner, id, student, "student"), 200, "")
+	s.want(removeMember(owner, id, owner), 409, "last_owner")
+
+	school("member_changed", member(s.want(setRole(owner, id, teacher, "student"), 200, "")))
+	class("member_removed", member(teaching)) // what they were
+	s.want(removeMember(student, id, student), 204, "")
+	class("member_removed", member(inClass))
+	school("member_removed", member(joined))
+	s.want(putInClass(owner, classID, teacher, "student"), 201, "")
+	ofClass = append(ofClass, told{typ: "class.member_added.v1"})
+	s.want(request{Method: "DELETE", Path: classes + classID, Token: owner.Token}, 204, "")
+	class("deleted", map[string]any{"id": classID, "school_id": id})
+	s.want(request{Method: "DELETE", Path: path, Token: owner.Token}, 204, "")
+	school("deleted", map[string]any{"id": id})
+
+	for subject, want := range map[string][]told{id: ofSchool, classID: ofClass} {
+		checkEvents(t, watcher, subject, want)
+	}
+	for _, e := range watcher.All() {
+		for _, secret := range []string{"Secret Name", "example.org", owner.Token} {
+			if e.Source == "school" && strings.Contains(string(e.Data), secret) {
+				t.Errorf("%s shows %q", e.Type, secret)
+			}
+		}
+	}
+}
+
+func checkEvents(t *testing.T, watcher *servicetest.Recorder, subject string, want []told) {
+	t.Helper()
+	var events []event.Event
+	testkit.Eventually(t, "the events", func() error {
+		if events, _ = watcher.About(subject); len(events) < len(want) {
+			return fmt.Errorf("there are %v", servicetest.Types(events))
+		}
+		return nil
+	})
+	if len(events) != len(want) {
+		t.Fatalf("got %v, want %d events", servicetest.Types(events), len(want))
+	}
+	for i, e := range events {
+		if e.Type != want[i].typ || e.Sequence != int64(i+1) || e.Source != "school" || uuid.Validate(e.ID) != nil || e.TraceParent == "" {
+			t.Errorf("event %d is %s with sequence %d of %s, id %s, trace %q; want %s with %d", i, e.Type, e.Sequence, e.Source, e.ID, e.TraceParent, want[i].typ, i+1)
+		}
+		var data map[string]any
+		if err := json.Unmarshal(e.Data, &data); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := canonical(t, data), canonical(t, want[i].data); want != "null" && got != want {
+			t.Errorf("event %d %s carries %s\nwant %s", i, e.Type, got, want)
+		}
+	}
+}
+
+func canonical(t *testing.T, v any) string {
+	t.Helper()
+	text, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// TestSequencesHaveNoGapUnderLoad changes one school and one class from many sides at once, on two instances.
+func TestSequencesHaveNoGapUnderLoad(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	watcher := w.Events(t, "school.#", "class.#")
+	a, b := w.start(t), w.start(t)
+	c := w.campus(t, a)
+	code := a.invite(c.owner, c.school, "student", 100)
+	var requests [2][]request
+	for i := range 10 {
+		p := w.person(t)
+		requests[i%2] = append(requests[i%2], accept(p, code), request{Method: "PATCH", Path: schools + "/" + c.school, Token: c.owner.Token, Body: map[string]string{"name": fmt.Sprint(i)}})
+		requests[i/5] = append(requests[i/5], putInClass(c.owner, c.class, c.target, []string{"student", "student"}[i%2]), removeFromClass(c.admin, c.class, c.target),
+			setRole(c.owner, c.school, c.teacher, []string{"admin", "student", "teacher"}[i%3]), request{Method: "PATCH", Path: classes + c.class, Token: c.classTeacher.Token, Body: map[string]string{"name": fmt.Sprint(i)}})
+	}
+	other := make(chan []response, 1)
+	go func() { other <- b.together(requests[1]...) }()
+	for _, res := range append(a.together(requests[0]...), <-other...) {
+		if res.Status >= 500 {
+			t.Errorf("got %d %s", res.Status, res.Body)
+		}
+	}
+	for subject, table := range map[string]string{c.school: "schools", c.class: "classes"} {
+		want := a.count("SELECT sequence FROM "+table+" WHERE id = ?", subject)
+		var events []event.Event
+		testkit.Eventually(t, "the events", func() error {
+			if events, _ = watcher.About(subject); len(events) < want {
+				return fmt.Errorf("%d of %d", len(events), want)
+			}
+			return nil
+		})
+		for i, e := range events {
+			if e.Sequence != int64(i+1) {
+				t.Fatalf("event %d has sequence %d", i+1, e.Sequence)
+			}
+		}
+	}
+}

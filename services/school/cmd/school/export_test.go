@@ -1,0 +1,140 @@
+package main
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// line is a line of an export.
+type line map[string]any
+
+// export runs the command and returns the lines.
+func (w *world) export(t testing.TB) []line {
+	t.Helper()
+	code, stdout, stderr := w.Command(t, "export")
+	if code != 0 || stderr != "" {
+		t.Fatalf("ends with %d: %s", code, stderr)
+	}
+	var all []line
+	for text := range strings.Lines(stdout) {
+		var l line
+		if err := json.Unmarshal([]byte(text), &l); err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		all = append(all, l)
+	}
+	if len(all) < 2 || all[0]["kind"] != "header" || all[len(all)-1]["kind"] != "end" || all[len(all)-1]["lines"] != float64(len(all)-1) {
+		t.Fatalf("got %s", stdout)
+	}
+	return all
+}
+
+func TestExport(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := w.start(t)
+	began := time.Now()
+	if empty := w.export(t); len(empty) != 2 {
+		t.Errorf("of nothing: %v", empty)
+	}
+	c := w.campus(t, s)
+	gone := s.makeSchool(c.owner)
+	s.makeClass(c.owner, gone, "gone")
+	s.want(request{Method: "DELETE", Path: schools + "/" + gone, Token: c.owner.Token}, 204, "") // of which rows are still there
+	lines := w.export(t)
+	taken, err := time.Parse(time.RFC3339Nano, lines[0]["taken_at"].(string))
+	if err != nil || taken.Before(began.Add(-time.Minute)) || taken.After(time.Now().Add(time.Minute)) {
+		t.Errorf("taken at %v, %v", taken, err)
+	}
+	of := map[any][]line{}
+	for _, l := range lines {
+		of[l["kind"]] = append(of[l["kind"]], l)
+	}
+	if len(of["school"]) != 2 || len(of["member"]) != 9 || len(of["class"]) != 1 || len(of["class_member"]) != 3 {
+		t.Fatalf("got %v", lines)
+	}
+	find := func(kind, key, value string) line {
+		i := slices.IndexFunc(of[kind], func(l line) bool { return l[key] == value })
+		if i < 0 {
+			t.Fatalf("no %s with %s %s in %v", kind, key, value, of[kind])
+		}
+		return of[kind][i]
+	}
+	sequence := float64(s.count("SELECT sequence FROM schools WHERE id = ?", c.school))
+	ofClass := float64(s.count("SELECT sequence FROM classes WHERE id = ?", c.class))
+	for _, tc := range []struct {
+		line     line
+		like     map[string]any
+		sequence float64
+	}{
+		{find("school", "id", c.school), s.want(request{Method: "GET", Path: schools + "/" + c.school, Token: c.owner.Token}, 200, "").JSON, sequence},
+		{find("class", "id", c.class), s.want(request{Method: "GET", Path: classes + c.class, Token: c.owner.Token}, 200, "").JSON, ofClass},
+		{find("member", "user_id", c.classTeacher.ID), without(s.want(setRole(c.owner, c.school, c.classTeacher, "teacher"), 200, "").JSON, "name", "version"), sequence},
+		{find("class_member", "user_id", c.inClass.ID), without(s.want(putInClass(c.owner, c.class, c.inClass, "student"), 200, "").JSON, "name", "version"), ofClass},
+	} {
+		if got, want := canonical(t, without(tc.line, "kind", "sequence")), canonical(t, tc.like); got != want || tc.line["sequence"] != tc.sequence {
+			t.Errorf("line %v\nwant %s with sequence %v", tc.line, want, tc.sequence)
+		}
+	}
+}
+
+// TestAnExportIsOfOneMoment exports while a school changes: members and sequence always fit together.
+func TestAnExportIsOfOneMoment(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := w.start(t)
+	owner, p := w.person(t), w.person(t)
+	id := s.makeSchool(owner) // 2 events
+	code := s.invite(owner, id, "student", 10_000)
+	stop := make(chan struct{})
+	var changing sync.WaitGroup
+	changing.Go(func() {
+		for {
+			for _, r := range []request{accept(p, code), removeMember(p, id, p)} { // an event each
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if res, err := s.Try(r); err != nil || res.Status >= 300 {
+					t.Errorf("%d %s, %v", res.Status, res.Body, err)
+					return
+				}
+			}
+		}
+	})
+	for range 3 {
+		lines := w.export(t)
+		school, members := lines[1], 0
+		for _, l := range lines {
+			if l["kind"] == "member" {
+				members++
+				if l["sequence"] != school["sequence"] {
+					t.Errorf("a member says %v, the school %v", l["sequence"], school["sequence"])
+				}
+			}
+		}
+		if sequence := int(school["sequence"].(float64)); members != 1+sequence%2 {
+			t.Errorf("%d members at sequence %d", members, sequence)
+		}
+	}
+	close(stop)
+	changing.Wait()
+}
+
+func TestExportWithoutServers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.RedisTo.Down()
+	w.BrokerTo.Down()
+	w.issuer.To.Down()
+	w.export(t)
+	w.MySQLTo.Down()
+	if code, stdout, stderr := w.Command(t, "export"); code != 69 || stdout != "" || strings.Count(stderr, "\n") != 1 {
+		t.Errorf("ends with %d, %q, %q; want 69 and one line", code, stdout, stderr)
+	}
+}

@@ -1,0 +1,36 @@
+// Command school is the School service.
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"pgo/pkg/command"
+	"pgo/pkg/mq"
+	"pgo/services/school/events"
+	"pgo/services/school/migrations"
+	"pgo/services/school/openapi"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	os.Exit(run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
+}
+
+func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
+	root := command.New(command.Service{
+		Name: "school", Short: "The School service: schools, who is in them as what, and their classes",
+		Migrations: migrations.FS, Topology: events.Topology(), OpenAPI: openapi.JSON,
+		Check: func() error { _, err := load(environ); return err },
+		Serve: func(ctx context.Context) error { return serve(ctx, environ, stdout) },
+	})
+	root.AddCommand(exportCommand(environ), command.Events(events.Topology(), func() (mq.Config, error) {
+		cfg, err := load(environ)
+		return cfg.RabbitMQ.Config("school"), err
+	}))
+	return command.Run(ctx, root, args, stdout, stderr)
+}

@@ -1,0 +1,155 @@
+// Package httpapi is the School service over HTTP.
+package httpapi
+
+import (
+	"net/http"
+	"net/url"
+	"unicode/utf8"
+
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+
+	"pgo/pkg/auth"
+	"pgo/pkg/etag"
+	"pgo/pkg/httpx"
+	"pgo/pkg/page"
+	"pgo/services/school"
+)
+
+// API answers the calls of the School service.
+//
+//	@title						School
+//	@version					1
+//	@description				Schools, who is in them as what, their classes, and the invites that let people in. Errors are problems (RFC 9457) with a stable code. Beside the codes that a call lists, every call may answer 400 malformed_json or malformed_query, 405 method_not_allowed, 413 body_too_large, 415 unsupported_media_type, 422 validation_failed and 503 unavailable.
+//	@BasePath					/api/v1
+//	@securityDefinitions.apikey	BearerAuth
+//	@in							header
+//	@name						Authorization
+//	@description				Type: Bearer, a space, and the access token that POST /auth/login gives.
+type API struct {
+	schools *school.Service
+}
+
+// New returns the API.
+func New(schools *school.Service) *API { return &API{schools: schools} }
+
+// Register adds the routes to e. All stand behind required.
+func (a *API) Register(e *gin.Engine, v *auth.Verifier) {
+	api := e.Group("/api/v1", auth.Required(v))
+	api.POST("/schools", httpx.Handle(a.createSchool))
+	api.GET("/schools", httpx.Handle(a.listSchools))
+	api.GET("/schools/:id", httpx.Handle(a.getSchool))
+	api.PATCH("/schools/:id", httpx.Handle(a.patchSchool))
+	api.DELETE("/schools/:id", httpx.Handle(a.deleteSchool))
+
+	api.GET("/schools/:id/members", httpx.Handle(a.listMembers))
+	api.PATCH("/schools/:id/members/:user_id", httpx.Handle(a.patchMember))
+	api.DELETE("/schools/:id/members/:user_id", httpx.Handle(a.deleteMember))
+
+	api.POST("/schools/:id/invites", httpx.Handle(a.createInvite))
+	api.GET("/schools/:id/invites", httpx.Handle(a.listInvites))
+	api.DELETE("/invites/:code", httpx.Handle(a.deleteInvite))
+	api.POST("/invites/:code/accept", httpx.Handle(a.acceptInvite))
+
+	api.POST("/schools/:id/classes", httpx.Handle(a.createClass))
+	api.GET("/schools/:id/classes", httpx.Handle(a.listClasses))
+	api.GET("/classes/:id", httpx.Handle(a.getClass))
+	api.PATCH("/classes/:id", httpx.Handle(a.patchClass))
+	api.DELETE("/classes/:id", httpx.Handle(a.deleteClass))
+
+	api.GET("/classes/:id/members", httpx.Handle(a.listClassMembers))
+	api.PUT("/classes/:id/members/:user_id", httpx.Handle(a.putClassMember))
+	api.DELETE("/classes/:id/members/:user_id", httpx.Handle(a.deleteClassMember))
+}
+
+const platformAdmin = "admin" // the role in a token
+
+// caller is who makes the request.
+func caller(c *gin.Context) school.Caller {
+	p := auth.From(c)
+	return school.Caller{UserID: p.UserID, PlatformAdmin: p.Role == platformAdmin}
+}
+
+// write answers with a resource and its entity tag, or with 304 when the caller has it.
+func write(c *gin.Context, status int, version int64, body any) {
+	c.Header("ETag", etag.Of(version))
+	c.Header("Cache-Control", "private, no-cache")
+	if c.Request.Method == http.MethodGet && etag.NotModified(c.Request.Header, version) {
+		c.Status(http.StatusNotModified)
+		return
+	}
+	c.JSON(status, body)
+}
+
+// noQuery refuses any query parameter, for calls that take none.
+func noQuery(c *gin.Context) error {
+	_, err := httpx.Query(c)
+	return err
+}
+
+// read reads the body of a call that takes no query.
+func read(c *gin.Context, dst any) error {
+	if err := noQuery(c); err != nil {
+		return err
+	}
+	return httpx.ReadJSON(c, dst)
+}
+
+// pathID returns the path's id of a call that takes no query.
+func pathID(c *gin.Context) (string, error) {
+	if err := noQuery(c); err != nil {
+		return "", err
+	}
+	return httpx.ID(c, "id")
+}
+
+// pathIDs returns the path's id and user_id of a call that takes no query.
+func pathIDs(c *gin.Context) (id, userID string, err error) {
+	if id, err = pathID(c); err != nil {
+		return "", "", err
+	}
+	userID, err = httpx.ID(c, "user_id")
+	return id, userID, err
+}
+
+// byID reads which page of a list of things is asked for.
+func byID(q url.Values) (page.Request[school.IDKey], error) {
+	p, err := page.Parse[school.IDKey](q.Get("limit"), q.Get("cursor"))
+	if err == nil && p.After != nil && uuid.Validate(p.After.ID) != nil {
+		err = page.BadCursor()
+	}
+	return p, err
+}
+
+const maxName = 100 // characters
+
+// byName reads which page of a list of people is asked for.
+func byName(q url.Values) (page.Request[school.NameKey], error) {
+	p, err := page.Parse[school.NameKey](q.Get("limit"), q.Get("cursor"))
+	if err == nil && p.After != nil && (uuid.Validate(p.After.UserID) != nil || utf8.RuneCountInString(p.After.Name) > maxName) {
+		err = page.BadCursor()
+	}
+	return p, err
+}
+
+// listByID answers with a page of things that belong to what the path's id names.
+func listByID[T any](c *gin.Context, list func(id string, p page.Request[school.IDKey]) (page.Page[T], error)) error {
+	q, err := httpx.Query(c, "limit", "cursor")
+	if err != nil {
+		return err
+	}
+	id, err := httpx.ID(c, "id")
+	if err != nil {
+		return err
+	}
+	p, err := byID(q)
+	if err != nil {
+		return err
+	}
+	items, err := list(id, p)
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, items)
+	return nil
+}

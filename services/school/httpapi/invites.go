@@ -1,0 +1,144 @@
+package httpapi
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"pgo/pkg/page"
+	"pgo/pkg/problem"
+	"pgo/services/school"
+)
+
+// inviteRequest is the body of a call that makes an invite.
+type inviteRequest struct {
+	Role      string    `json:"role" enums:"admin,teacher,student"`
+	MaxUses   int       `json:"max_uses" minimum:"1" maximum:"10000" example:"30"`
+	ExpiresAt time.Time `json:"expires_at" format:"date-time" example:"2030-01-01T00:00:00Z"`
+}
+
+// createInvite godoc
+//
+//	@Summary		Make an invite
+//	@Description	For owners and admins; for teachers where it invites students.
+//	@Tags			invites
+//	@Security		BearerAuth
+//	@Accept			json
+//	@Produce		json
+//	@Param			id		path		string			true	"school id"
+//	@Param			body	body		inviteRequest	true	"whom it lets in, how often and until when"
+//	@Success		201		{object}	school.Invite
+//	@Failure		401		{object}	problem.Body	"unauthenticated"
+//	@Failure		403		{object}	problem.Body	"forbidden"
+//	@Failure		404		{object}	problem.Body	"not_found"
+//	@Failure		422		{object}	problem.Body	"validation_failed"
+//	@Router			/schools/{id}/invites [post]
+func (a *API) createInvite(c *gin.Context) error {
+	id, err := pathID(c)
+	if err != nil {
+		return err
+	}
+	var body inviteRequest
+	if err := read(c, &body); err != nil {
+		return err
+	}
+	i, err := a.schools.Invite(c.Request.Context(), caller(c), id, school.NewInvite(body))
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusCreated, i)
+	return nil
+}
+
+// listInvites godoc
+//
+//	@Summary		List a school's invites, also those that are over
+//	@Description	For owners and admins.
+//	@Tags			invites
+//	@Security		BearerAuth
+//	@Produce		json
+//	@Param			id		path		string	true	"school id"
+//	@Param			limit	query		int		false	"1 to 100, default 20"
+//	@Param			cursor	query		string	false	"next_cursor of the page before"
+//	@Success		200		{object}	page.Page[school.Invite]
+//	@Failure		401		{object}	problem.Body	"unauthenticated"
+//	@Failure		403		{object}	problem.Body	"forbidden"
+//	@Failure		404		{object}	problem.Body	"not_found"
+//	@Failure		422		{object}	problem.Body	"validation_failed"
+//	@Router			/schools/{id}/invites [get]
+func (a *API) listInvites(c *gin.Context) error {
+	return listByID(c, func(id string, p page.Request[school.IDKey]) (page.Page[school.Invite], error) {
+		return a.schools.Invites(c.Request.Context(), caller(c), id, p)
+	})
+}
+
+// deleteInvite godoc
+//
+//	@Summary		Take an invite back
+//	@Description	For owners and admins. Who used it stays.
+//	@Tags			invites
+//	@Security		BearerAuth
+//	@Param			code	path	string	true	"the invite's code"
+//	@Success		204
+//	@Failure		401	{object}	problem.Body	"unauthenticated"
+//	@Failure		403	{object}	problem.Body	"forbidden"
+//	@Failure		404	{object}	problem.Body	"not_found"
+//	@Router			/invites/{code} [delete]
+func (a *API) deleteInvite(c *gin.Context) error {
+	code, err := pathCode(c)
+	if err != nil {
+		return err
+	}
+	if err := a.schools.DeleteInvite(c.Request.Context(), caller(c), code); err != nil {
+		return err
+	}
+	c.Status(http.StatusNoContent)
+	return nil
+}
+
+// acceptInvite godoc
+//
+//	@Summary	Become a member by an invite
+//	@Tags		invites
+//	@Security	BearerAuth
+//	@Produce	json
+//	@Param		code	path		string	true	"the invite's code"
+//	@Success	201		{object}	school.Member
+//	@Header		201		{string}	ETag			"the membership's version"
+//	@Failure	401		{object}	problem.Body	"unauthenticated"
+//	@Failure	404		{object}	problem.Body	"not_found"
+//	@Failure	409		{object}	problem.Body	"already_member"
+//	@Failure	410		{object}	problem.Body	"invite_expired, invite_used_up"
+//	@Router		/invites/{code}/accept [post]
+func (a *API) acceptInvite(c *gin.Context) error {
+	code, err := pathCode(c)
+	if err != nil {
+		return err
+	}
+	m, err := a.schools.Accept(c.Request.Context(), caller(c), code)
+	if err != nil {
+		return err
+	}
+	write(c, http.StatusCreated, m.Version, m)
+	return nil
+}
+
+const (
+	minCode   = 16
+	maxCode   = 64
+	codeBytes = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+)
+
+// pathCode returns the path's code of a call that takes no query; what cannot be one names nothing.
+func pathCode(c *gin.Context) (string, error) {
+	if err := noQuery(c); err != nil {
+		return "", err
+	}
+	code := c.Param("code")
+	if len(code) < minCode || len(code) > maxCode || strings.Trim(code, codeBytes) != "" {
+		return "", problem.NotFound()
+	}
+	return code, nil
+}

@@ -1,0 +1,130 @@
+package httpapi
+
+import (
+	"net/http"
+	"unicode/utf8"
+
+	"github.com/gin-gonic/gin"
+
+	"pgo/pkg/etag"
+	"pgo/pkg/httpx"
+	_ "pgo/pkg/page" // swag looks for the types that a comment names among its file's imports
+	"pgo/pkg/problem"
+	"pgo/services/school"
+)
+
+// roleRequest is the body of a call that gives a member of a school a role.
+type roleRequest struct {
+	Role string `json:"role" enums:"owner,admin,teacher,student"`
+}
+
+// listMembers godoc
+//
+//	@Summary		List a school's members, by name
+//	@Description	For its members; those of an ownerless school for platform admins too. Who has no known name yet comes first.
+//	@Tags			members
+//	@Security		BearerAuth
+//	@Produce		json
+//	@Param			id		path		string	true	"school id"
+//	@Param			role	query		string	false	"role"	Enums(owner, admin, teacher, student)
+//	@Param			q		query		string	false	"the start of a name"
+//	@Param			limit	query		int		false	"1 to 100, default 20"
+//	@Param			cursor	query		string	false	"next_cursor of the page before"
+//	@Success		200		{object}	page.Page[school.Member]
+//	@Failure		401		{object}	problem.Body	"unauthenticated"
+//	@Failure		404		{object}	problem.Body	"not_found"
+//	@Failure		422		{object}	problem.Body	"validation_failed"
+//	@Router			/schools/{id}/members [get]
+func (a *API) listMembers(c *gin.Context) error {
+	q, err := httpx.Query(c, "role", "q", "limit", "cursor")
+	if err != nil {
+		return err
+	}
+	id, err := httpx.ID(c, "id")
+	if err != nil {
+		return err
+	}
+	f := school.MemberFilter{Query: q.Get("q")}
+	if utf8.RuneCountInString(f.Query) > maxName {
+		return problem.Invalid(problem.Field{Field: "q", Code: "invalid_length", Message: "must have at most 100 characters"})
+	}
+	if f.Role, err = httpx.OneOf(q, "role", school.RoleOwner, school.RoleAdmin, school.RoleTeacher, school.RoleStudent); err != nil {
+		return err
+	}
+	p, err := byName(q)
+	if err != nil {
+		return err
+	}
+	list, err := a.schools.Members(c.Request.Context(), caller(c), id, f, p)
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, list)
+	return nil
+}
+
+// patchMember godoc
+//
+//	@Summary		Change a member's role
+//	@Description	Owners may make anybody anything. Admins may make admins, teachers and students of those who are no owners. Platform admins may do what owners may while the school is ownerless. One who becomes a student no longer teaches classes.
+//	@Tags			members
+//	@Security		BearerAuth
+//	@Accept			json
+//	@Produce		json
+//	@Param			id			path		string		true	"school id"
+//	@Param			user_id		path		string		true	"user id"
+//	@Param			If-Match	header		string		false	"the entity tag of the membership's version to change"
+//	@Param			body		body		roleRequest	true	"the new role"
+//	@Success		200			{object}	school.Member
+//	@Header			200			{string}	ETag			"the membership's version"
+//	@Failure		401			{object}	problem.Body	"unauthenticated"
+//	@Failure		403			{object}	problem.Body	"forbidden"
+//	@Failure		404			{object}	problem.Body	"not_found"
+//	@Failure		409			{object}	problem.Body	"last_owner"
+//	@Failure		412			{object}	problem.Body	"precondition_failed"
+//	@Failure		422			{object}	problem.Body	"validation_failed"
+//	@Router			/schools/{id}/members/{user_id} [patch]
+func (a *API) patchMember(c *gin.Context) error {
+	id, userID, err := pathIDs(c)
+	if err != nil {
+		return err
+	}
+	var body roleRequest
+	if err := read(c, &body); err != nil {
+		return err
+	}
+	m, err := a.schools.SetRole(c.Request.Context(), caller(c), id, userID, body.Role, etag.IfMatch(c.Request.Header))
+	if err != nil {
+		return err
+	}
+	write(c, http.StatusOK, m.Version, m)
+	return nil
+}
+
+// deleteMember godoc
+//
+//	@Summary		Remove a member from a school and its classes, or leave it
+//	@Description	Owners may remove anybody, admins those who are no owners; everybody may leave.
+//	@Tags			members
+//	@Security		BearerAuth
+//	@Param			id			path	string	true	"school id"
+//	@Param			user_id		path	string	true	"user id"
+//	@Param			If-Match	header	string	false	"the entity tag of the membership's version to end"
+//	@Success		204
+//	@Failure		401	{object}	problem.Body	"unauthenticated"
+//	@Failure		403	{object}	problem.Body	"forbidden"
+//	@Failure		404	{object}	problem.Body	"not_found"
+//	@Failure		409	{object}	problem.Body	"last_owner"
+//	@Failure		412	{object}	problem.Body	"precondition_failed"
+//	@Router			/schools/{id}/members/{user_id} [delete]
+func (a *API) deleteMember(c *gin.Context) error {
+	id, userID, err := pathIDs(c)
+	if err != nil {
+		return err
+	}
+	if err := a.schools.RemoveMember(c.Request.Context(), caller(c), id, userID, etag.IfMatch(c.Request.Header)); err != nil {
+		return err
+	}
+	c.Status(http.StatusNoContent)
+	return nil
+}

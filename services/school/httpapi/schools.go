@@ -1,0 +1,172 @@
+package httpapi
+
+import (
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"pgo/pkg/etag"
+	"pgo/pkg/httpx"
+	_ "pgo/pkg/page" // swag looks for the types that a comment names among its file's imports
+	_ "pgo/pkg/problem"
+	"pgo/services/school"
+)
+
+// newSchoolRequest is the body of a call that makes a school.
+type newSchoolRequest struct {
+	Name     string `json:"name" minLength:"1" maxLength:"100" example:"Lakeside School"`
+	Timezone string `json:"timezone" example:"Europe/Berlin"`
+}
+
+// patchSchoolRequest is what may be changed of a school.
+type patchSchoolRequest struct {
+	Name     httpx.Optional[string] `json:"name" swaggertype:"string" minLength:"1" maxLength:"100"`
+	Timezone httpx.Optional[string] `json:"timezone" swaggertype:"string" example:"Europe/Berlin"`
+}
+
+// createSchool godoc
+//
+//	@Summary		Make a school
+//	@Description	The caller becomes its owner.
+//	@Tags			schools
+//	@Security		BearerAuth
+//	@Accept			json
+//	@Produce		json
+//	@Param			body	body		newSchoolRequest	true	"the school"
+//	@Success		201		{object}	school.School
+//	@Header			201		{string}	ETag			"the school's version"
+//	@Failure		401		{object}	problem.Body	"unauthenticated"
+//	@Failure		422		{object}	problem.Body	"validation_failed"
+//	@Router			/schools [post]
+func (a *API) createSchool(c *gin.Context) error {
+	var body newSchoolRequest
+	if err := read(c, &body); err != nil {
+		return err
+	}
+	s, err := a.schools.Create(c.Request.Context(), caller(c), body.Name, body.Timezone)
+	if err != nil {
+		return err
+	}
+	write(c, http.StatusCreated, s.Version, s)
+	return nil
+}
+
+// listSchools godoc
+//
+//	@Summary	List one's schools, with one's role in each
+//	@Tags		schools
+//	@Security	BearerAuth
+//	@Produce	json
+//	@Param		limit	query		int		false	"1 to 100, default 20"
+//	@Param		cursor	query		string	false	"next_cursor of the page before"
+//	@Success	200		{object}	page.Page[school.Mine]
+//	@Failure	401		{object}	problem.Body	"unauthenticated"
+//	@Failure	422		{object}	problem.Body	"validation_failed"
+//	@Router		/schools [get]
+func (a *API) listSchools(c *gin.Context) error {
+	q, err := httpx.Query(c, "limit", "cursor")
+	if err != nil {
+		return err
+	}
+	p, err := byID(q)
+	if err != nil {
+		return err
+	}
+	list, err := a.schools.Schools(c.Request.Context(), caller(c), p)
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, list)
+	return nil
+}
+
+// getSchool godoc
+//
+//	@Summary		Get a school
+//	@Description	For its members; an ownerless one for platform admins too.
+//	@Tags			schools
+//	@Security		BearerAuth
+//	@Produce		json
+//	@Param			id				path		string	true	"school id"
+//	@Param			If-None-Match	header		string	false	"an entity tag: 304 when it is the current one"
+//	@Success		200				{object}	school.School
+//	@Header			200				{string}	ETag	"the school's version"
+//	@Success		304
+//	@Failure		401	{object}	problem.Body	"unauthenticated"
+//	@Failure		404	{object}	problem.Body	"not_found"
+//	@Router			/schools/{id} [get]
+func (a *API) getSchool(c *gin.Context) error {
+	id, err := pathID(c)
+	if err != nil {
+		return err
+	}
+	s, err := a.schools.Get(c.Request.Context(), caller(c), id)
+	if err != nil {
+		return err
+	}
+	write(c, http.StatusOK, s.Version, s)
+	return nil
+}
+
+// patchSchool godoc
+//
+//	@Summary		Change a school
+//	@Description	For owners and admins.
+//	@Tags			schools
+//	@Security		BearerAuth
+//	@Accept			json
+//	@Produce		json
+//	@Param			id			path		string				true	"school id"
+//	@Param			If-Match	header		string				false	"the entity tag of the version to change"
+//	@Param			body		body		patchSchoolRequest	true	"what changes"
+//	@Success		200			{object}	school.School
+//	@Header			200			{string}	ETag			"the school's version"
+//	@Failure		401			{object}	problem.Body	"unauthenticated"
+//	@Failure		403			{object}	problem.Body	"forbidden"
+//	@Failure		404			{object}	problem.Body	"not_found"
+//	@Failure		412			{object}	problem.Body	"precondition_failed"
+//	@Failure		422			{object}	problem.Body	"validation_failed"
+//	@Router			/schools/{id} [patch]
+func (a *API) patchSchool(c *gin.Context) error {
+	id, err := pathID(c)
+	if err != nil {
+		return err
+	}
+	var body patchSchoolRequest
+	if err := read(c, &body); err != nil {
+		return err
+	}
+	p := school.SchoolPatch{Name: body.Name.Pointer(), Timezone: body.Timezone.Pointer()}
+	s, err := a.schools.Update(c.Request.Context(), caller(c), id, p, etag.IfMatch(c.Request.Header))
+	if err != nil {
+		return err
+	}
+	write(c, http.StatusOK, s.Version, s)
+	return nil
+}
+
+// deleteSchool godoc
+//
+//	@Summary		Delete a school with its classes
+//	@Description	For owners; an ownerless one for platform admins too.
+//	@Tags			schools
+//	@Security		BearerAuth
+//	@Param			id			path	string	true	"school id"
+//	@Param			If-Match	header	string	false	"the entity tag of the version to delete"
+//	@Success		204
+//	@Failure		401	{object}	problem.Body	"unauthenticated"
+//	@Failure		403	{object}	problem.Body	"forbidden"
+//	@Failure		404	{object}	problem.Body	"not_found"
+//	@Failure		412	{object}	problem.Body	"precondition_failed"
+//	@Router			/schools/{id} [delete]
+func (a *API) deleteSchool(c *gin.Context) error {
+	id, err := pathID(c)
+	if err != nil {
+		return err
+	}
+	if err := a.schools.Delete(c.Request.Context(), caller(c), id, etag.IfMatch(c.Request.Header)); err != nil {
+		return err
+	}
+	c.Status(http.StatusNoContent)
+	return nil
+}

@@ -1,0 +1,35 @@
+package store
+
+import (
+	"fmt"
+
+	"gorm.io/gorm"
+
+	"pgo/services/school"
+)
+
+// Invite implements school.Tx.
+func (t *tx) Invite(code string) (school.Invite, error) {
+	var row inviteRow
+	err := t.locked().Take(&row, "code = ? AND school_id = ?", code, t.school.ID).Error
+	return row.invite(), found(err, "lock invite")
+}
+
+// AddInvite implements school.Tx.
+func (t *tx) AddInvite(i school.Invite) error {
+	row := inviteRow(i)
+	if err := t.db.Create(&row).Error; err != nil {
+		return fmt.Errorf("insert invite: %w", err)
+	}
+	return nil
+}
+
+// UseInvite implements school.Tx.
+func (t *tx) UseInvite(i school.Invite) error {
+	return one(t.db.Model(&inviteRow{}).Where("id = ? AND uses < max_uses", i.ID).UpdateColumn("uses", gorm.Expr("uses + 1")), "use invite")
+}
+
+// DeleteInvite implements school.Tx.
+func (t *tx) DeleteInvite(i school.Invite) error {
+	return one(t.db.Where("id = ?", i.ID).Delete(&inviteRow{}), "delete invite")
+}

@@ -1,0 +1,265 @@
+package store_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace/noop"
+	"go.uber.org/zap"
+	"gorm.io/gorm"
+
+	"pgo/pkg/cache"
+	"pgo/pkg/config"
+	"pgo/pkg/migrate"
+	"pgo/pkg/mysql"
+	"pgo/pkg/page"
+	"pgo/pkg/testkit"
+	"pgo/services/school"
+	"pgo/services/school/migrations"
+	"pgo/services/school/store"
+)
+
+// open returns a store on an empty database and the statements that it sends from then on.
+func open(t *testing.T) (*store.Store, *sql.DB, *[]string) {
+	t.Helper()
+	d := testkit.MySQL(t)
+	ms, err := migrate.Read(migrations.FS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	direct := d.Open(t)
+	if _, err := migrate.Up(t.Context(), direct, ms, migrate.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	cfg := mysql.Defaults()
+	cfg.Addr, cfg.Username, cfg.Password, cfg.Database = d.Addr, d.User, config.Secret(d.Password), d.Name
+	reg := prometheus.NewRegistry()
+	db, err := mysql.Open(cfg, noop.NewTracerProvider(), reg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool, err := db.DB()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { pool.Close() })
+	r := testkit.Redis(t)
+	rcfg := cache.Defaults()
+	rcfg.Addr, rcfg.Username, rcfg.Password, rcfg.Prefix = r.Addr, r.Username, config.Secret(r.Password), r.Prefix
+	client := cache.Open(rcfg)
+	t.Cleanup(func() { client.Close() })
+	var sent []string
+	note := func(tx *gorm.DB) {
+		sent = append(sent, tx.Dialector.Explain(tx.Statement.SQL.String(), tx.Statement.Vars...))
+	}
+	if err := db.Callback().Query().After("gorm:query").Register("test:note", note); err != nil {
+		t.Fatal(err)
+	}
+	return store.New(db, cache.New(client, rcfg, reg, zap.NewNop()), "school", func() {}), direct, &sent
+}
+
+const (
+	digits  = "(SELECT 0 n UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4 UNION ALL SELECT 5 UNION ALL SELECT 6 UNION ALL SELECT 7 UNION ALL SELECT 8 UNION ALL SELECT 9)"
+	numbers = "(SELECT a.n + 10*b.n + 100*c.n + 1000*d.n + 10000*e.n AS n FROM " + digits + " a, " + digits + " b, " + digits + " c, " + digits + " d, " + digits + " e) numbers"
+)
+
+// key is an id of a kind, as SQL and as a value.
+func keyOf(kind int, n string) string {
+	return fmt.Sprintf("CONCAT('0190000%d-0000-7000-8000-', LPAD(HEX(%s), 12, '0'))", kind, n)
+}
+
+func key(kind, n int) string { return fmt.Sprintf("0190000%d-0000-7000-8000-%012X", kind, n) }
+
+// Kinds of ids. School 0 and class 0 are large; person 7 is in every school.
+const (
+	aSchool = iota
+	aClass
+	aPerson
+	anInvite
+)
+
+// fill makes 100,000 rows of everything, enough for the server to choose its plans as it would in earnest: half of
+// the members, classes, places and invites belong to school 0 and class 0, the rest to others, a few each. Person n is
+// called N and n's digits the other way round; every hundredth, from the eleventh, has no known name.
+func fill(t *testing.T, db *sql.DB) {
+	t.Helper()
+	const name = "IF(n % 100 = 11, '', CONCAT('N', REVERSE(LPAD(n, 5, '0'))))"
+	const role = "ELT(1 + (n % 50 = 1) + 2 * (n % 50 = 2) + 3 * (n % 10 = 3), 'student', 'admin', 'owner', 'teacher')"
+	for _, statement := range []string{
+		`INSERT INTO schools SELECT ` + keyOf(aSchool, "n") + `, 'School', 'UTC', FALSE, 1, 1, NOW(6), NOW(6) FROM ` + numbers,
+		`INSERT INTO school_members SELECT ` + keyOf(aSchool, "IF(n % 2, 0, n)") + `, ` + keyOf(aPerson, "n") + `, ` + role + `, NOW(6), ` + name + `, 1, NOW(6), NOW(6) FROM ` + numbers,
+		`INSERT IGNORE INTO school_members SELECT ` + keyOf(aSchool, "n") + `, ` + keyOf(aPerson, "7") + `, 'admin', NOW(6), 'N70000', 1, NOW(6), NOW(6) FROM ` + numbers + ` WHERE n % 4 = 0`,
+		`INSERT INTO classes SELECT ` + keyOf(aClass, "n") + `, ` + keyOf(aSchool, "IF(n % 2, 0, n)") + `, 'Class', '7', 1, 1, NOW(6), NOW(6) FROM ` + numbers,
+		`INSERT INTO class_members SELECT ` + keyOf(aClass, "IF(n % 2, 0, n)") + `, ` + keyOf(aPerson, "n") + `, ` + keyOf(aSchool, "0") + `, IF(n % 50 = 1, 'teacher', 'student'), ` + name + `, 1, NOW(6), NOW(6) FROM ` + numbers,
+		`INSERT INTO invites SELECT ` + keyOf(anInvite, "n") + `, CONCAT('code', n), ` + keyOf(aSchool, "IF(n % 2, 0, n)") + `, 'student', 10, 0, NOW(6), ` + keyOf(aPerson, "n") + `, NOW(6) FROM ` + numbers,
+		`ANALYZE TABLE schools, school_members, classes, class_members, invites`,
+	} {
+		if _, err := db.Exec(statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+}
+
+// TestListsReadWhatTheyShow runs every list on 100,000 rows: its plan has no full scan and no sorting, and the server
+// reads rows in proportion to the page, never to the table.
+func TestListsReadWhatTheyShow(t *testing.T) {
+	t.Parallel()
+	s, db, sent := open(t)
+	fill(t, db)
+	const limit = 20
+	byID := func(kind, n int) page.Request[school.IDKey] {
+		return page.Request[school.IDKey]{Limit: limit, After: &school.IDKey{ID: key(kind, n)}}
+	}
+	byName := func(name string, n int) page.Request[school.NameKey] {
+		return page.Request[school.NameKey]{Limit: limit, After: &school.NameKey{Name: name, UserID: key(aPerson, n)}}
+	}
+	firstID, firstName := page.Request[school.IDKey]{Limit: limit}, page.Request[school.NameKey]{Limit: limit}
+	members := func(f school.MemberFilter, p page.Request[school.NameKey]) func() (int, error) {
+		return func() (int, error) {
+			list, err := s.Members(t.Context(), key(aSchool, 0), f, p)
+			return len(list.Items), err
+		}
+	}
+	inClass := func(role string, p page.Request[school.NameKey]) func() (int, error) {
+		return func() (int, error) {
+			list, err := s.ClassMembers(t.Context(), key(aClass, 0), role, p)
+			return len(list.Items), err
+		}
+	}
+	for _, tc := range []struct {
+		name  string
+		list  func() (int, error)
+		items int
+	}{
+		{"schools", func() (int, error) {
+			list, err := s.Schools(t.Context(), key(aPerson, 7), firstID)
+			return len(list.Items), err
+		}, limit},
+		{"schools, far behind", func() (int, error) {
+			list, err := s.Schools(t.Context(), key(aPerson, 7), byID(aSchool, 90_000))
+			return len(list.Items), err
+		}, limit},
+		{"schools of somebody with one", func() (int, error) {
+			list, err := s.Schools(t.Context(), key(aPerson, 9), firstID)
+			return len(list.Items), err
+		}, 1},
+		{"members", members(school.MemberFilter{}, firstName), limit},
+		{"members, next page", members(school.MemberFilter{}, byName("N10000", 1)), limit},
+		{"members, far behind", members(school.MemberFilter{}, byName("N98999", 99_989)), limit},
+		{"members, last page", members(school.MemberFilter{}, byName("N99999", 99_999)), 0},
+		{"members, among those without a name", members(school.MemberFilter{}, byName("", 5_011)), limit},
+		{"members of a rare role", members(school.MemberFilter{Role: "owner"}, firstName), 0},
+		{"members of a rarer role", members(school.MemberFilter{Role: "admin"}, firstName), limit},
+		{"members of a rarer role, far behind", members(school.MemberFilter{Role: "admin"}, byName("N15", 0)), limit},
+		{"members of the commonest role", members(school.MemberFilter{Role: "student"}, firstName), limit},
+		{"members of the commonest role, far behind", members(school.MemberFilter{Role: "student"}, byName("N97999", 99_979)), limit},
+		{"search", members(school.MemberFilter{Query: "n123"}, firstName), limit},
+		{"search, second page", members(school.MemberFilter{Query: "n1"}, byName("N15", 0)), limit},
+		{"search that finds one", members(school.MemberFilter{Query: "n12345"}, firstName), 1},
+		{"search that finds nobody", members(school.MemberFilter{Query: "x"}, firstName), 0},
+		{"search that finds everybody", members(school.MemberFilter{Query: "n"}, firstName), limit},
+		{"search in a role", members(school.MemberFilter{Query: "n1", Role: "student"}, firstName), limit},
+		{"search in a role, second page", members(school.MemberFilter{Query: "n9", Role: "student"}, byName("N95", 0)), limit},
+		{"search in a rare role", members(school.MemberFilter{Query: "n1", Role: "admin"}, firstName), limit},
+		{"invites", func() (int, error) {
+			list, err := s.Invites(t.Context(), key(aSchool, 0), firstID)
+			return len(list.Items), err
+		}, limit},
+		{"invites, far behind", func() (int, error) {
+			list, err := s.Invites(t.Context(), key(aSchool, 0), byID(anInvite, 90_000))
+			return len(list.Items), err
+		}, limit},
+		{"classes", func() (int, error) {
+			list, err := s.Classes(t.Context(), key(aSchool, 0), firstID)
+			return len(list.Items), err
+		}, limit},
+		{"classes, far behind", func() (int, error) {
+			list, err := s.Classes(t.Context(), key(aSchool, 0), byID(aClass, 90_000))
+			return len(list.Items), err
+		}, limit},
+		{"class members", inClass("", firstName), limit},
+		{"class members, far behind", inClass("", byName("N98999", 99_989)), limit},
+		{"teachers of a class", inClass("teacher", firstName), limit},
+		{"teachers of a class, second page", inClass("teacher", byName("N15", 0)), limit},
+		{"students of a class, far behind", inClass("student", byName("N97999", 99_979)), limit},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			*sent = nil
+			items, err := tc.list()
+			if err != nil || items != tc.items || len(*sent) != 1 {
+				t.Fatalf("%d items, %d statements, %v; want %d and 1", items, len(*sent), err, tc.items)
+			}
+			reads(t, db, (*sent)[0], 3*(limit+1))
+		})
+	}
+}
+
+// reads runs the query and fails the test when the server reads more rows for it, or plans a full scan or a sorting.
+func reads(t *testing.T, db *sql.DB, query string, most int) {
+	t.Helper()
+	conn, err := db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	var plan strings.Builder
+	bad := false
+	each(t, conn, "EXPLAIN "+query, func(row map[string]string) {
+		fmt.Fprintf(&plan, "%s %s by %s, %s rows, %s\n", row["table"], row["type"], row["key"], row["rows"], row["Extra"])
+		bad = bad || row["type"] == "ALL" || row["type"] == "index" || strings.Contains(row["Extra"], "filesort") || strings.Contains(row["Extra"], "temporary")
+	})
+	if bad {
+		t.Errorf("the plan is\n%s\nfor %s", &plan, query)
+	}
+	count := func() (total int) {
+		each(t, conn, "SHOW SESSION STATUS LIKE 'Handler_read%'", func(row map[string]string) {
+			var n int
+			if _, err := fmt.Sscan(row["Value"], &n); err != nil {
+				t.Fatal(err)
+			}
+			total += n
+		})
+		return total
+	}
+	idle := -count() // SHOW reads rows as well
+	idle += count()
+	before := count()
+	each(t, conn, query, func(map[string]string) {})
+	if n := count() - before - idle; n > most {
+		t.Errorf("the server reads %d rows, want at most %d, for\n%s\n%s", n, most, query, &plan)
+	}
+}
+
+func each(t *testing.T, conn *sql.Conn, query string, row func(map[string]string)) {
+	t.Helper()
+	rs, err := conn.QueryContext(context.Background(), query)
+	if err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	defer rs.Close()
+	columns, err := rs.Columns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for rs.Next() {
+		values, to := make([]sql.NullString, len(columns)), make([]any, len(columns))
+		for i := range values {
+			to[i] = &values[i]
+		}
+		if err := rs.Scan(to...); err != nil {
+			t.Fatal(err)
+		}
+		m := map[string]string{}
+		for i, c := range columns {
+			m[c] = values[i].String
+		}
+		row(m)
+	}
+	if err := rs.Err(); err != nil {
+		t.Fatal(err)
+	}
+}

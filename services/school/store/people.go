@@ -1,0 +1,131 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"pgo/pkg/inbox"
+	"pgo/pkg/problem"
+	"pgo/services/school"
+)
+
+// consumer is the name under which the events of users are remembered: that of their queue.
+const consumer = "school.events"
+
+// Rename gives a person the name that an event says, everywhere, unless something newer is known.
+func (s *Store) Rename(ctx context.Context, eventID string, p school.Person) error {
+	return s.inTx(ctx, func(db *gorm.DB, _ *after) error {
+		row, err := s.news(ctx, db, eventID, p)
+		if err != nil || row == nil || row.Deleted {
+			return err
+		}
+		renamed := row.Name != p.Name
+		row.Name, row.Sequence = p.Name, p.Sequence
+		if err := savePerson(db, *row); err != nil || !renamed {
+			return err
+		}
+		// The school's rows first: who comes into a class meanwhile takes the name from there, under its lock.
+		for _, table := range []any{&memberRow{}, &classMemberRow{}} {
+			if err := db.Model(table).Where("user_id = ?", p.UserID).UpdateColumn("name", p.Name).Error; err != nil {
+				return fmt.Errorf("rename member: %w", err)
+			}
+		}
+		return nil
+	})
+}
+
+// Forget keeps a tombstone of a person whose account was deleted, and calls leave for each of their schools.
+func (s *Store) Forget(ctx context.Context, eventID string, p school.Person, leave func(school.Tx, school.Member) error) error {
+	return s.inTx(ctx, func(db *gorm.DB, later *after) error {
+		row, err := s.news(ctx, db, eventID, p)
+		if err != nil || row == nil || row.Deleted {
+			return err
+		}
+		if err := savePerson(db, personRow{UserID: p.UserID, Deleted: true, Sequence: p.Sequence}); err != nil {
+			return err
+		}
+		// Under the person's lock nothing can be added to these. In one order, as schools are locked one after the other.
+		var ids []string
+		err = db.Table("school_members m").Joins("JOIN schools s ON s.id = m.school_id").Where("m.user_id = ?", p.UserID).Order("m.school_id").Pluck("m.school_id", &ids).Error
+		if err != nil {
+			return fmt.Errorf("find schools of a deleted person: %w", err)
+		}
+		for _, id := range ids {
+			if err := s.forgetIn(ctx, db, later, id, p.UserID, leave); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// forgetIn calls leave for one school, unless the person has left it or it was deleted meanwhile.
+func (s *Store) forgetIn(ctx context.Context, db *gorm.DB, later *after, schoolID, userID string, leave func(school.Tx, school.Member) error) error {
+	t, err := s.lockSchool(ctx, db, later, schoolID)
+	if err != nil {
+		return ignoreNotFound(err)
+	}
+	m, err := t.Member(userID)
+	if err != nil {
+		return ignoreNotFound(err)
+	}
+	if err := leave(t, m); err != nil {
+		return err
+	}
+	return t.end()
+}
+
+func ignoreNotFound(err error) error {
+	if errors.Is(err, problem.NotFound()) {
+		return nil
+	}
+	return err
+}
+
+// news records the event and locks the person; nil when the event says nothing that is not known.
+func (s *Store) news(ctx context.Context, db *gorm.DB, eventID string, p school.Person) (*personRow, error) {
+	first, err := inbox.Once(ctx, db.Statement.ConnPool, consumer, eventID)
+	if err != nil || !first {
+		return nil, err
+	}
+	row, err := lockPerson(db, p.UserID)
+	if err != nil || row.Sequence >= p.Sequence {
+		return nil, err
+	}
+	return &row, nil
+}
+
+// lockPerson locks a person's row, and makes it where there is none.
+func lockPerson(db *gorm.DB, userID string) (personRow, error) {
+	row := personRow{UserID: userID}
+	// Not a SELECT first: two who find nothing would lock the gap, and then wait for each other.
+	if err := db.Clauses(clause.OnConflict{DoUpdates: clause.AssignmentColumns([]string{"user_id"})}).Create(&row).Error; err != nil {
+		return row, fmt.Errorf("make a place for a person: %w", err)
+	}
+	err := db.Clauses(clause.Locking{Strength: "UPDATE"}).Take(&row, "user_id = ?", userID).Error
+	return row, failed(err, "lock person")
+}
+
+// lockLiving is lockPerson for one who must not be deleted. ErrAccountDeleted.
+func lockLiving(db *gorm.DB, userID string) error {
+	row, err := lockPerson(db, userID)
+	if err == nil && row.Deleted {
+		err = school.ErrAccountDeleted
+	}
+	return err
+}
+
+func savePerson(db *gorm.DB, row personRow) error {
+	return one(db.Model(&row).Where("user_id = ?", row.UserID).Select("name", "deleted", "sequence").Updates(&row), "update person")
+}
+
+// nameOf returns a person's name, who is locked; "" while it is not known.
+func nameOf(db *gorm.DB, userID string) (string, error) {
+	var row personRow
+	err := db.Clauses(clause.Locking{Strength: "UPDATE"}).Take(&row, "user_id = ?", userID).Error
+	return row.Name, failed(err, "read name")
+}

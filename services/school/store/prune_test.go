@@ -1,0 +1,54 @@
+package store_test
+
+import (
+	"testing"
+)
+
+// TestPruneRemovesWhatIsOver leaves what is still needed, and more than one batch goes.
+func TestPruneRemovesWhatIsOver(t *testing.T) {
+	t.Parallel()
+	s, db, _ := open(t)
+	for _, statement := range []string{
+		`INSERT INTO schools VALUES ('kept', 'Kept', 'UTC', FALSE, 1, 1, NOW(6), NOW(6))`,
+		`INSERT INTO deleted_schools VALUES ('gone'), ('gone before')`,
+		`INSERT INTO school_members SELECT IF(n < 2500, 'gone', 'kept'), ` + keyOf(aPerson, "n") + `, 'student', NOW(6), '', 1, NOW(6), NOW(6) FROM ` + numbers + ` WHERE n < 2600`,
+		`INSERT INTO classes SELECT ` + keyOf(aClass, "n") + `, IF(n < 1100, 'gone', 'kept'), 'Class', '', 1, 1, NOW(6), NOW(6) FROM ` + numbers + ` WHERE n < 1200`,
+		`INSERT INTO class_members SELECT ` + keyOf(aClass, "n DIV 3000 * 1150") + `, ` + keyOf(aPerson, "n") + `, 's', 'student', '', 1, NOW(6), NOW(6) FROM ` + numbers + ` WHERE n < 3100`,
+		`INSERT INTO invites SELECT ` + keyOf(anInvite, "n") + `, CONCAT('code', n), ELT(1 + n % 3, 'gone', 'kept', 'kept'), 'student', 1, 0,
+			UTC_TIMESTAMP(6) - INTERVAL IF(n % 3 = 2, 31, 29) DAY, 'p', NOW(6) FROM ` + numbers + ` WHERE n < 3300`,
+		`INSERT INTO pgo_inbox VALUES ('school.events', 'new', UTC_TIMESTAMP(6), 0), ('school.events', 'old', UTC_TIMESTAMP(6) - INTERVAL 60 DAY, 0), ('other', 'old', UTC_TIMESTAMP(6) - INTERVAL 60 DAY, 0)`,
+	} {
+		if _, err := db.Exec(statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+	for range 2 { // the second time there is nothing to do
+		if err := s.Prune(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for query, want := range map[string]int{
+		"SELECT COUNT(*) FROM schools":                                                               1,
+		"SELECT COUNT(*) FROM deleted_schools":                                                       0,
+		"SELECT COUNT(*) FROM school_members":                                                        100,
+		"SELECT COUNT(*) FROM school_members WHERE school_id = 'kept'":                               100,
+		"SELECT COUNT(*) FROM classes":                                                               100,
+		"SELECT COUNT(*) FROM classes WHERE school_id = 'kept'":                                      100,
+		"SELECT COUNT(*) FROM class_members":                                                         100,
+		"SELECT COUNT(*) FROM invites":                                                               1100,
+		"SELECT COUNT(*) FROM invites WHERE school_id = 'kept'":                                      1100,
+		"SELECT COUNT(*) FROM pgo_inbox":                                                             2,
+		"SELECT COUNT(*) FROM pgo_inbox WHERE consumer = 'school.events' AND event_id = 'new'":       1,
+		"SELECT COUNT(*) FROM pgo_inbox WHERE consumer = 'other' AND event_id = 'old'":               1,
+		"SELECT COUNT(*) FROM invites WHERE expires_at < UTC_TIMESTAMP(6) - INTERVAL 30 DAY":         0,
+		"SELECT COUNT(*) FROM class_members WHERE class_id NOT IN (SELECT id FROM classes)":          0,
+		"SELECT COUNT(*) FROM school_members WHERE school_id NOT IN (SELECT id FROM schools)":        0,
+		"SELECT COUNT(*) FROM classes WHERE school_id NOT IN (SELECT id FROM schools)":               0,
+		"SELECT COUNT(*) FROM invites WHERE school_id NOT IN (SELECT id FROM schools) AND uses >= 0": 0,
+	} {
+		var got int
+		if err := db.QueryRow(query).Scan(&got); err != nil || got != want {
+			t.Errorf("%s: got %d, %v, want %d", query, got, err, want)
+		}
+	}
+}

@@ -1,0 +1,200 @@
+// Package store keeps schools in MySQL through GORM, and copies of classes in Redis: every call about a class reads it.
+// What decides about access is read from MySQL alone.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"gorm.io/gorm"
+
+	"pgo/pkg/cache"
+	"pgo/pkg/mysql"
+	"pgo/pkg/problem"
+	"pgo/services/school"
+)
+
+// Store implements what package school needs of a database. Safe for concurrent use.
+type Store struct {
+	db       *gorm.DB
+	cache    *cache.Cache
+	source   string
+	appended func() // told after a commit that put events into the outbox
+}
+
+// New returns a store. Events are said to come from source; appended is called when there are new ones.
+func New(db *gorm.DB, c *cache.Cache, source string, appended func()) *Store {
+	return &Store{db: db, cache: c, source: source, appended: appended}
+}
+
+// schoolRow is the table schools. Locking its row locks all that belongs to the school.
+type schoolRow struct {
+	ID        string
+	Name      string
+	Timezone  string
+	Ownerless bool
+	Version   int64
+	Sequence  int64 // of the last event about the school or its members
+	CreatedAt time.Time
+	UpdatedAt time.Time `gorm:"autoUpdateTime:false"` // the domain says when
+}
+
+func (schoolRow) TableName() string { return "schools" }
+
+func (r schoolRow) school() school.School {
+	return school.School{
+		ID: r.ID, Name: r.Name, Timezone: r.Timezone, Ownerless: r.Ownerless, Version: r.Version, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
+	}
+}
+
+func schoolRowOf(s school.School, sequence int64) schoolRow {
+	return schoolRow{
+		ID: s.ID, Name: s.Name, Timezone: s.Timezone, Ownerless: s.Ownerless, Version: s.Version, Sequence: sequence,
+		CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt,
+	}
+}
+
+// memberRow is the table school_members. Name is "" while it is not known; Version is the school's sequence when the
+// membership was last changed, so that it grows also over leaving and coming back.
+type memberRow struct {
+	SchoolID  string `gorm:"primaryKey"`
+	UserID    string `gorm:"primaryKey"`
+	Role      string
+	RoleSince time.Time
+	Name      string
+	Version   int64
+	CreatedAt time.Time
+	UpdatedAt time.Time `gorm:"autoUpdateTime:false"`
+}
+
+func (memberRow) TableName() string { return "school_members" }
+
+func (r memberRow) member() school.Member {
+	return school.Member{
+		SchoolID: r.SchoolID, UserID: r.UserID, Name: known(r.Name), Role: r.Role, Version: r.Version, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
+	}
+}
+
+// classRow is the table classes.
+type classRow struct {
+	ID        string
+	SchoolID  string
+	Name      string
+	Grade     string
+	Version   int64
+	Sequence  int64 // of the last event about the class or who is in it
+	CreatedAt time.Time
+	UpdatedAt time.Time `gorm:"autoUpdateTime:false"`
+}
+
+func (classRow) TableName() string { return "classes" }
+
+func (r classRow) class() school.Class {
+	return school.Class{ID: r.ID, SchoolID: r.SchoolID, Name: r.Name, Grade: r.Grade, Version: r.Version, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt}
+}
+
+func classRowOf(c school.Class, sequence int64) classRow {
+	return classRow{
+		ID: c.ID, SchoolID: c.SchoolID, Name: c.Name, Grade: c.Grade, Version: c.Version, Sequence: sequence, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt,
+	}
+}
+
+// classMemberRow is the table class_members. Name and Version are as in memberRow, by the class's sequence.
+type classMemberRow struct {
+	ClassID   string `gorm:"primaryKey"`
+	UserID    string `gorm:"primaryKey"`
+	SchoolID  string
+	Role      string
+	Name      string
+	Version   int64
+	CreatedAt time.Time
+	UpdatedAt time.Time `gorm:"autoUpdateTime:false"`
+}
+
+func (classMemberRow) TableName() string { return "class_members" }
+
+func (r classMemberRow) member() school.ClassMember {
+	return school.ClassMember{
+		ClassID: r.ClassID, SchoolID: r.SchoolID, UserID: r.UserID, Name: known(r.Name), Role: r.Role, Version: r.Version,
+		CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
+	}
+}
+
+// inviteRow is the table invites.
+type inviteRow struct {
+	ID        string
+	Code      string
+	SchoolID  string
+	Role      string
+	MaxUses   int
+	Uses      int
+	ExpiresAt time.Time
+	CreatedBy string
+	CreatedAt time.Time
+}
+
+func (inviteRow) TableName() string { return "invites" }
+
+func (r inviteRow) invite() school.Invite { return school.Invite(r) }
+
+// personRow is the table people.
+type personRow struct {
+	UserID   string `gorm:"primaryKey"`
+	Name     string
+	Deleted  bool
+	Sequence int64 // of the last event about the person; 0 while none has come
+}
+
+func (personRow) TableName() string { return "people" }
+
+// known returns a name, nil for one that is not known.
+func known(name string) *string {
+	if name == "" {
+		return nil
+	}
+	return &name
+}
+
+func classKey(id string) string { return "classes:" + id }
+
+// inTx runs fn in a transaction. Once it is committed it does what fn asked for and says that there are events.
+func (s *Store) inTx(ctx context.Context, fn func(tx *gorm.DB, later *after) error) error {
+	var later after
+	err := mysql.InTx(ctx, s.db, func(tx *gorm.DB) error {
+		later = after{} // of the last try
+		return fn(tx, &later)
+	})
+	if err != nil {
+		return err
+	}
+	for _, do := range later.commit {
+		do(ctx)
+	}
+	if later.events {
+		s.appended()
+	}
+	return nil
+}
+
+// after is what is to be done after a commit.
+type after struct {
+	commit []func(context.Context) // the cache's entries
+	events bool
+}
+
+// found turns GORM's "no row" into not_found and classifies the rest, saying what was being done.
+func found(err error, doing string) error {
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return problem.NotFound()
+	}
+	return failed(err, doing)
+}
+
+func failed(err error, doing string) error {
+	if err != nil {
+		return mysql.Classify(fmt.Errorf("%s: %w", doing, err))
+	}
+	return nil
+}

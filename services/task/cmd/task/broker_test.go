@@ -1,0 +1,92 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"pgo/pkg/event"
+	"pgo/pkg/testkit"
+	"pgo/services/task/view/viewtest"
+)
+
+// awaitEvents waits until so many different events are known.
+func (w *world) awaitEvents(t testing.TB, n int) {
+	t.Helper()
+	testkit.Eventually(t, "all events", func() error {
+		var known int
+		if err := w.db.QueryRow("SELECT COUNT(*) FROM pgo_inbox").Scan(&known); err != nil {
+			return err
+		}
+		if known < n {
+			return fmt.Errorf("%d of %d are known", known, n)
+		}
+		return nil
+	})
+}
+
+// TestTheViewBecomesWhatSchoolHas delivers the doings of a School through a real broker, out of order and more than once,
+// to instances that are ended and started anew, and whose connections are cut.
+func TestTheViewBecomesWhatSchoolHas(t *testing.T) {
+	t.Parallel()
+	for range 2 {
+		seed := rand.Uint64()
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			school, random := viewtest.New(t, seed), rand.New(rand.NewPCG(seed, 3))
+			var late []event.Event
+			told := 0
+			s, other := w.Start(t), w.Start(t)
+			for round := range 8 {
+				for range 40 {
+					school.Step()
+				}
+				events := school.Events()
+				told += len(events)
+				for _, e := range events {
+					if random.IntN(5) == 0 {
+						events = append(events, e)
+					}
+				}
+				events = append(events, late...)
+				random.Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })
+				late = events[:len(events)/4]
+				w.Deliver(t, events[len(events)/4:]...)
+				switch round % 4 {
+				case 0:
+					s.Stop()
+					s = w.Start(t)
+				case 1:
+					w.BrokerTo.Down()
+					w.BrokerTo.Up()
+				case 2:
+					w.KillConnections(t)
+				case 3:
+					other.Stop()
+					other = w.Start(t)
+				}
+			}
+			w.Deliver(t, late...)
+			w.awaitEvents(t, told)
+			if diff, err := school.Differences(w.db); err != nil || diff != "" {
+				t.Errorf("seed %d: %v, the view differs:\n%s", seed, err, diff)
+			}
+			if dead := w.dead(t); len(dead) > 0 {
+				t.Errorf("dead letters: %v", dead)
+			}
+		})
+	}
+}
+
+// dead returns the lines that the command lists of dead letters.
+func (w *world) dead(t testing.TB) []string {
+	t.Helper()
+	code, stdout, stderr := w.Command(t, "events", "dead", "list")
+	if code != 0 {
+		t.Fatalf("ends with %d: %s", code, stderr)
+	}
+	all := strings.Split(strings.TrimSpace(stdout), "\n")
+	return all[1:] // the first is the header, or says that there are none
+}

@@ -1,0 +1,37 @@
+// Command task is the Task service.
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"pgo/pkg/command"
+	"pgo/pkg/mq"
+	"pgo/services/task/events"
+	"pgo/services/task/migrations"
+	"pgo/services/task/openapi"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	os.Exit(run(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr))
+}
+
+func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := command.New(command.Service{
+		Name: "task", Short: "The Task service: what teachers set, what students hand in, and how it is graded",
+		Migrations: migrations.FS, Topology: events.Topology(), OpenAPI: openapi.JSON,
+		Check: func() error { _, err := load(environ); return err },
+		Serve: func(ctx context.Context) error { return serve(ctx, environ, stdout) },
+	})
+	root.SetIn(stdin)
+	root.AddCommand(viewCommand(environ), command.Events(events.Topology(), func() (mq.Config, error) {
+		cfg, err := load(environ)
+		return cfg.RabbitMQ.Config("task"), err
+	}))
+	return command.Run(ctx, root, args, stdout, stderr)
+}

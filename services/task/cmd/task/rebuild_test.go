@@ -1,0 +1,98 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"pgo/pkg/servicetest"
+	"pgo/services/task/view/viewtest"
+)
+
+var viewTables = []string{
+	"SELECT * FROM view_schools ORDER BY id", "SELECT * FROM view_school_members ORDER BY school_id, user_id", "SELECT * FROM view_classes ORDER BY id", "SELECT * FROM view_class_members ORDER BY class_id, user_id",
+}
+
+// TestViewRebuild repairs the view of a running service by the command, from a file and from a pipe.
+func TestViewRebuild(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := w.Start(t)
+	school := viewtest.New(t, 7)
+	for range 200 {
+		school.Step()
+	}
+	told := school.Events()
+	w.Deliver(t, told...)
+	w.awaitEvents(t, len(told))
+	file := filepath.Join(t.TempDir(), "export")
+	if err := os.WriteFile(file, []byte(school.Export()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	rebuild := func(in string, args ...string) (int, string, string) {
+		var out, err bytes.Buffer
+		code := withStdin(in)(t.Context(), append([]string{"view", "rebuild"}, args...), w.Environ, &out, &err)
+		return code, out.String(), err.String()
+	}
+	expect := func(code, wantCode int, stdout, stderr, want string) {
+		t.Helper()
+		if code != wantCode || !strings.HasSuffix(stdout, want) || wantCode == 0 && stderr != "" || wantCode != 0 && strings.Count(stderr, "\n") != 1 {
+			t.Errorf("ends with %d, %q, %q; want %d and %q", code, stdout, stderr, wantCode, want)
+		}
+	}
+	code, stdout, stderr := rebuild("", file)
+	expect(code, 0, stdout, stderr, "0 differences repaired\n")
+	if strings.Count(stdout, "\n") != 1 {
+		t.Errorf("a sound view differs: %s", stdout)
+	}
+	whole := servicetest.Dump(t, w.db, viewTables...)
+	if _, err := w.db.Exec("DELETE FROM view_class_members LIMIT 3"); err != nil {
+		t.Fatal(err)
+	}
+	damaged := servicetest.Dump(t, w.db, viewTables...)
+	code, stdout, stderr = rebuild(school.Export(), "--dry-run", "-")
+	expect(code, 0, stdout, stderr, "differences found, nothing was changed\n")
+	if !strings.Contains(stdout, "class_member ") || !strings.Contains(stdout, "here nothing, in School ") {
+		t.Errorf("the report is %s", stdout)
+	}
+	export := school.Export()
+	for name, text := range map[string]string{"nothing": "", "cut off": export[:strings.LastIndex(strings.TrimSpace(export), "\n")+1], "nonsense": "x\n"} {
+		code, stdout, stderr = rebuild(text)
+		if code != 1 || stdout != "" || !strings.Contains(stderr, "read the export: line ") {
+			t.Errorf("%s: ends with %d, %q, %q", name, code, stdout, stderr)
+		}
+	}
+	if now := servicetest.Dump(t, w.db, viewTables...); now != damaged {
+		t.Errorf("something was changed:\n%s", servicetest.Difference(damaged, now))
+	}
+	code, stdout, stderr = rebuild(export)
+	expect(code, 0, stdout, stderr, "differences repaired\n")
+	if diff, err := school.Differences(w.db); err != nil || diff != "" {
+		t.Errorf("%v, the view differs:\n%s", err, diff)
+	}
+	if now := servicetest.Dump(t, w.db, viewTables[:3]...); !strings.HasPrefix(whole, now) {
+		t.Errorf("more was changed than was damaged:\n%s", servicetest.Difference(whole, now))
+	}
+	s.Becomes(t, 200, "")
+
+	t.Run("without a file", func(t *testing.T) {
+		code, stdout, stderr := rebuild("", "/nonexistent")
+		expect(code, 1, stdout, stderr, "")
+	})
+	t.Run("while Redis and RabbitMQ are away", func(t *testing.T) {
+		w.RedisTo.Down()
+		w.BrokerTo.Down()
+		defer w.RedisTo.Up()
+		defer w.BrokerTo.Up()
+		code, stdout, stderr := rebuild("", file)
+		expect(code, 0, stdout, stderr, "0 differences repaired\n")
+	})
+	t.Run("while MySQL is away", func(t *testing.T) {
+		w.MySQLTo.Down()
+		defer w.MySQLTo.Up()
+		code, stdout, stderr := rebuild("", file)
+		expect(code, 69, stdout, stderr, "")
+	})
+}

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+
+	"pgo/pkg/auth"
+	"pgo/pkg/buildinfo"
+	"pgo/pkg/cache"
+	"pgo/pkg/command"
+	"pgo/pkg/config"
+	"pgo/pkg/health"
+	"pgo/pkg/httpx"
+	"pgo/pkg/logging"
+	"pgo/pkg/metrics"
+	"pgo/pkg/migrate"
+	"pgo/pkg/mq"
+	"pgo/pkg/mysql"
+	"pgo/pkg/outbox"
+	"pgo/pkg/tracing"
+	"pgo/services/task"
+	"pgo/services/task/events"
+	"pgo/services/task/httpapi"
+	"pgo/services/task/migrations"
+	"pgo/services/task/openapi"
+	"pgo/services/task/store"
+)
+
+const (
+	pruneEvery   = 10 * time.Minute
+	sweepEvery   = 2 * time.Second // for what belonged to deleted classes
+	maxAccessTTL = time.Hour       // the list of ended sessions is kept in memory for so long
+)
+
+// serve puts the service together and runs it until ctx ends.
+func serve(ctx context.Context, environ []string, stdout io.Writer) (err error) {
+	cfg, err := load(environ)
+	if err != nil {
+		return err
+	}
+	ms, err := migrate.Read(migrations.FS)
+	if err != nil {
+		return fmt.Errorf("read migrations: %w", err)
+	}
+	schema := migrate.Latest(ms)
+	build := buildinfo.Read(schema)
+	log, err := logging.New(stdout, cfg.Log, logging.Identity{Service: "task", Instance: logging.InstanceName(environ), Version: build.Version})
+	if err != nil {
+		return err
+	}
+	reg := metrics.NewRegistry(build)
+	live := config.NewLive(cfg, func() (Config, error) {
+		defer httpx.Reloading()()
+		return load(environ)
+	}, reg)
+	live.OnChange(func(c Config) {
+		if err := log.SetLevel(c.Log.Level); err != nil {
+			log.Warn("log level", zap.Error(err))
+		}
+	})
+
+	tracer, stopTracing, err := tracing.New(ctx, cfg.Tracing, "task", build.Version)
+	if err != nil {
+		return err
+	}
+	defer command.Close(&err, stopTracing)
+	db, err := mysql.Open(cfg.MySQL, tracer, reg)
+	if err != nil {
+		return err
+	}
+	pool, err := db.DB()
+	if err != nil {
+		return fmt.Errorf("take the pool: %w", err)
+	}
+	defer command.Close(&err, func(context.Context) error { return pool.Close() })
+	cache.LogTo(log.Logger)
+	redis := cache.Open(cfg.Redis)
+	defer command.Close(&err, func(context.Context) error { return redis.Close() })
+	broker := mq.Connect(cfg.RabbitMQ.Config("task"), log.Logger)
+	defer command.Close(&err, broker.Close)
+
+	relay, err := outbox.NewRelay(pool, broker, log.Logger, reg, outbox.Options{})
+	if err != nil {
+		return err
+	}
+	now := func() time.Time { return time.Now().UTC() }
+	userURL, client := strings.TrimSuffix(cfg.Auth.UserURL, "/"), &http.Client{}
+	keys, err := auth.RemoteKeys(ctx, userURL+"/.well-known/jwks.json", client, log.Logger)
+	if err != nil {
+		return err
+	}
+	ended := auth.NewFollower(auth.RemoteSessions(userURL+auth.EndedSessionsPath, client), maxAccessTTL, reg, log.Logger)
+	verifier, err := auth.NewVerifier(cfg.Auth.Issuer, cfg.Auth.Audience, keys, ended, now)
+	if err != nil {
+		return err
+	}
+	tasks := store.New(db, cache.New(redis, cfg.Redis, reg, log.Logger), "task", relay.Notify)
+	fanOut := task.NewFanOut(tasks, log.Logger)
+	service := &task.Service{Reader: tasks, Work: tasks, Writer: tasks, Wake: fanOut.Wake, Now: now}
+
+	h := health.New(log.Logger)
+	h.Require("mysql", migrate.BearsCheck(pool, schema))
+	h.Require("ended_sessions", ended.Synced)
+	h.Degrade("ended_sessions", ended.Fresh)
+	h.Degrade("redis", cache.Ping(redis))
+	h.Degrade("rabbitmq", broker.Check)
+	engine, err := httpx.NewEngine(httpx.Options{Config: cfg.HTTP, Log: log.Logger, Tracer: tracer, Registry: reg, Health: h, OpenAPI: openapi.JSON})
+	if err != nil {
+		return err
+	}
+	httpapi.New(service).Register(engine, verifier)
+
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	return httpx.Program{
+		Config: cfg.HTTP, Log: log.Logger, Health: h, Public: engine,
+		Admin: httpx.NewAdmin(reg, log, func() any { return live.Current() }),
+		Workers: []httpx.Worker{
+			{Name: "configuration", Run: func(ctx context.Context) error {
+				return live.Run(ctx, config.OptionsFrom("task", environ).Dir, hup, log.Logger)
+			}},
+			{Name: "outbox", Run: func(ctx context.Context) error { relay.Run(ctx); return nil }},
+			{Name: "ended sessions", Run: ended.Run},
+			{Name: "view", Run: func(ctx context.Context) error { return broker.Consume(ctx, events.Consumer(tasks)) }},
+			{Name: "fan-out", Run: fanOut.Run},
+			httpx.Every("sweep", sweepEvery, tasks.Sweep, log.Logger),
+			httpx.Every("prune", pruneEvery, func(ctx context.Context) error { return tasks.Prune(ctx, events.Queue) }, log.Logger),
+		},
+	}.Run(ctx)
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+	"go.opentelemetry.io/otel/trace/noop"
+	"go.uber.org/zap"
+
+	"pgo/pkg/cache"
+	"pgo/pkg/command"
+	"pgo/pkg/mysql"
+	"pgo/services/task/store"
+	"pgo/services/task/view"
+)
+
+// viewCommand looks after what the service knows of School.
+func viewCommand(environ []string) *cobra.Command {
+	group := command.Group("view", "Look after what is known of schools and classes")
+	group.AddCommand(rebuildView(environ))
+	return group
+}
+
+func rebuildView(environ []string) *cobra.Command {
+	var dryRun bool
+	c := &cobra.Command{
+		Use: "rebuild [FILE]", Short: "Make the view as `school export` says, from FILE or stdin, and report what differed",
+		Long: "Reads what `school export` writes, from FILE, or from stdin without one or with -. The service may run meanwhile:\n" +
+			"what it has learned after the export stays. Each difference is a line; the last line counts them.",
+		Args: atMostOne,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			in, closeIn, err := open(cmd.InOrStdin(), args)
+			if err != nil {
+				return err
+			}
+			defer closeIn()
+			return withStore(environ, func(s *store.Store) error { return rebuild(cmd.Context(), s, in, cmd.OutOrStdout(), dryRun) })
+		},
+	}
+	c.Flags().BoolVar(&dryRun, "dry-run", false, "only report")
+	return c
+}
+
+func atMostOne(_ *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return command.Usage(fmt.Errorf("unexpected argument %q", args[1]))
+	}
+	return nil
+}
+
+func open(stdin io.Reader, args []string) (io.Reader, func(), error) {
+	if len(args) == 0 || args[0] == "-" {
+		return stdin, func() {}, nil
+	}
+	f, err := os.Open(args[0])
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the export: %w", err)
+	}
+	return f, func() { f.Close() }, nil
+}
+
+// rebuild reads the whole export before it changes anything: one that is cut off changes nothing.
+func rebuild(ctx context.Context, s *store.Store, in io.Reader, out io.Writer, dryRun bool) error {
+	export, err := view.ReadExport(in)
+	if err != nil {
+		return fmt.Errorf("read the export: %w", err)
+	}
+	count := 0
+	err = view.Rebuild(ctx, s, export, dryRun, func(d view.Difference) error {
+		count++
+		_, err := fmt.Fprintln(out, d)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	done := "repaired"
+	if dryRun {
+		done = "found, nothing was changed"
+	}
+	_, err = fmt.Fprintf(out, "%d differences %s\n", count, done)
+	return err
+}
+
+// withStore has fn work on the service's database. The running service does what follows from it: its fan-out polls.
+func withStore(environ []string, fn func(*store.Store) error) (err error) {
+	cfg, err := load(environ)
+	if err != nil {
+		return err
+	}
+	reg := prometheus.NewRegistry()
+	db, err := mysql.Open(cfg.MySQL, noop.NewTracerProvider(), reg)
+	if err != nil {
+		return err
+	}
+	pool, err := db.DB()
+	if err != nil {
+		return fmt.Errorf("take the pool: %w", err)
+	}
+	defer func() { err = errors.Join(err, pool.Close()) }()
+	redis := cache.Open(cfg.Redis)
+	defer func() { err = errors.Join(err, redis.Close()) }()
+	return fn(store.New(db, cache.New(redis, cfg.Redis, reg, zap.NewNop()), "task", func() {}))
+}

@@ -1,0 +1,263 @@
+package httpapi
+
+import (
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"pgo/pkg/etag"
+	"pgo/pkg/httpx"
+	_ "pgo/pkg/page"    // swag looks for the types that a comment names among its file's imports
+	_ "pgo/pkg/problem" // the same
+	"pgo/services/task"
+)
+
+// submissionRequest is what a student saves.
+type submissionRequest struct {
+	Content string               `json:"content" maxLength:"65536"`
+	Draft   httpx.Optional[bool] `json:"draft" swaggertype:"boolean"`
+}
+
+// gradeRequest is a grade.
+type gradeRequest struct {
+	Score    httpx.Optional[int]    `json:"score" swaggertype:"integer" minimum:"0" maximum:"1000"`
+	Feedback httpx.Optional[string] `json:"feedback" swaggertype:"string" maxLength:"10000"`
+}
+
+// putSubmission godoc
+//
+//	@Summary		Hand in, or save a draft
+//	@Description	What was handed in can be replaced until the task is closed or graded. The content has at most 64 KiB.
+//	@Tags			work
+//	@Security		BearerAuth
+//	@Accept			json
+//	@Produce		json
+//	@Param			id			path		string				true	"task id"
+//	@Param			If-Match	header		string				false	"the entity tag of the submission to replace"
+//	@Param			body		body		submissionRequest	true	"the work"
+//	@Success		200			{object}	task.Submission
+//	@Header			200			{string}	ETag			"the submission's version"
+//	@Failure		401			{object}	problem.Body	"unauthenticated"
+//	@Failure		403			{object}	problem.Body	"forbidden"
+//	@Failure		404			{object}	problem.Body	"not_found"
+//	@Failure		409			{object}	problem.Body	"task_closed, already_submitted, already_graded"
+//	@Failure		412			{object}	problem.Body	"precondition_failed"
+//	@Failure		422			{object}	problem.Body	"validation_failed"
+//	@Router			/tasks/{id}/submission [put]
+func (a *API) putSubmission(c *gin.Context) error {
+	id, err := pathID(c)
+	if err != nil {
+		return err
+	}
+	var body submissionRequest
+	if err := read(c, &body); err != nil {
+		return err
+	}
+	sub, err := a.tasks.HandIn(c.Request.Context(), caller(c), id, task.Handin{Content: body.Content, Draft: body.Draft.Value}, etag.IfMatch(c.Request.Header))
+	if err != nil {
+		return err
+	}
+	write(c, http.StatusOK, sub.Version, sub)
+	return nil
+}
+
+// getMySubmission godoc
+//
+//	@Summary	Get what I have saved or handed in
+//	@Tags		work
+//	@Security	BearerAuth
+//	@Produce	json
+//	@Param		id				path		string	true	"task id"
+//	@Param		If-None-Match	header		string	false	"an entity tag: 304 when it is the current one"
+//	@Success	200				{object}	task.Submission
+//	@Header		200				{string}	ETag	"the submission's version"
+//	@Success	304
+//	@Failure	401	{object}	problem.Body	"unauthenticated"
+//	@Failure	403	{object}	problem.Body	"forbidden"
+//	@Failure	404	{object}	problem.Body	"not_found"
+//	@Router		/tasks/{id}/submission [get]
+func (a *API) getMySubmission(c *gin.Context) error {
+	id, err := pathID(c)
+	if err != nil {
+		return err
+	}
+	sub, err := a.tasks.MyWork(c.Request.Context(), caller(c), id)
+	if err != nil {
+		return err
+	}
+	write(c, http.StatusOK, sub.Version, sub)
+	return nil
+}
+
+// listAssignments godoc
+//
+//	@Summary	List who has a task, and how far they are
+//	@Tags		grading
+//	@Security	BearerAuth
+//	@Produce	json
+//	@Param		id		path		string	true	"task id"
+//	@Param		status	query		string	false	"status"	Enums(assigned, submitted, graded)
+//	@Param		limit	query		int		false	"1 to 100, default 20"
+//	@Param		cursor	query		string	false	"next_cursor of the page before"
+//	@Success	200		{object}	page.Page[task.Assignment]
+//	@Failure	401		{object}	problem.Body	"unauthenticated"
+//	@Failure	403		{object}	problem.Body	"forbidden"
+//	@Failure	404		{object}	problem.Body	"not_found"
+//	@Failure	422		{object}	problem.Body	"validation_failed"
+//	@Router		/tasks/{id}/assignments [get]
+func (a *API) listAssignments(c *gin.Context) error {
+	q, err := httpx.Query(c, "status", "limit", "cursor")
+	if err != nil {
+		return err
+	}
+	id, err := httpx.ID(c, "id")
+	if err != nil {
+		return err
+	}
+	status, err := httpx.OneOf(q, "status", task.WorkAssigned, task.WorkSubmitted, task.WorkGraded)
+	if err != nil {
+		return err
+	}
+	p, err := peoplePage(q)
+	if err != nil {
+		return err
+	}
+	list, err := a.tasks.Assignments(c.Request.Context(), caller(c), id, status, p)
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, list)
+	return nil
+}
+
+// listSubmissions godoc
+//
+//	@Summary	List what was handed in
+//	@Tags		grading
+//	@Security	BearerAuth
+//	@Produce	json
+//	@Param		id		path		string	true	"task id"
+//	@Param		limit	query		int		false	"1 to 100, default 20"
+//	@Param		cursor	query		string	false	"next_cursor of the page before"
+//	@Success	200		{object}	page.Page[task.NamedSubmission]
+//	@Failure	401		{object}	problem.Body	"unauthenticated"
+//	@Failure	403		{object}	problem.Body	"forbidden"
+//	@Failure	404		{object}	problem.Body	"not_found"
+//	@Failure	422		{object}	problem.Body	"validation_failed"
+//	@Router		/tasks/{id}/submissions [get]
+func (a *API) listSubmissions(c *gin.Context) error {
+	q, err := httpx.Query(c, "limit", "cursor")
+	if err != nil {
+		return err
+	}
+	id, err := httpx.ID(c, "id")
+	if err != nil {
+		return err
+	}
+	p, err := peoplePage(q)
+	if err != nil {
+		return err
+	}
+	list, err := a.tasks.Submissions(c.Request.Context(), caller(c), id, p)
+	if err != nil {
+		return err
+	}
+	c.JSON(http.StatusOK, list)
+	return nil
+}
+
+// getSubmission godoc
+//
+//	@Summary	Get what a student has handed in
+//	@Tags		grading
+//	@Security	BearerAuth
+//	@Produce	json
+//	@Param		id				path		string	true	"task id"
+//	@Param		user_id			path		string	true	"the student's id"
+//	@Param		If-None-Match	header		string	false	"an entity tag: 304 when it is the current one"
+//	@Success	200				{object}	task.Submission
+//	@Header		200				{string}	ETag	"the submission's version"
+//	@Success	304
+//	@Failure	401	{object}	problem.Body	"unauthenticated"
+//	@Failure	403	{object}	problem.Body	"forbidden"
+//	@Failure	404	{object}	problem.Body	"not_found"
+//	@Router		/tasks/{id}/submissions/{user_id} [get]
+func (a *API) getSubmission(c *gin.Context) error {
+	id, student, err := pathIDs(c)
+	if err != nil {
+		return err
+	}
+	sub, err := a.tasks.Submission(c.Request.Context(), caller(c), id, student)
+	if err != nil {
+		return err
+	}
+	write(c, http.StatusOK, sub.Version, sub)
+	return nil
+}
+
+// putGrade godoc
+//
+//	@Summary		Grade what a student has handed in
+//	@Description	A grade can be given again. The score is at most the task's max_score.
+//	@Tags			grading
+//	@Security		BearerAuth
+//	@Accept			json
+//	@Produce		json
+//	@Param			id			path		string			true	"task id"
+//	@Param			user_id		path		string			true	"the student's id"
+//	@Param			If-Match	header		string			false	"the entity tag of the submission to grade"
+//	@Param			body		body		gradeRequest	true	"the grade"
+//	@Success		200			{object}	task.Submission
+//	@Header			200			{string}	ETag			"the submission's version"
+//	@Failure		401			{object}	problem.Body	"unauthenticated"
+//	@Failure		403			{object}	problem.Body	"forbidden"
+//	@Failure		404			{object}	problem.Body	"not_found"
+//	@Failure		409			{object}	problem.Body	"not_submitted"
+//	@Failure		412			{object}	problem.Body	"precondition_failed"
+//	@Failure		422			{object}	problem.Body	"validation_failed"
+//	@Router			/tasks/{id}/submissions/{user_id}/grade [put]
+func (a *API) putGrade(c *gin.Context) error {
+	id, student, err := pathIDs(c)
+	if err != nil {
+		return err
+	}
+	var body gradeRequest
+	if err := read(c, &body); err != nil {
+		return err
+	}
+	g := task.Grading{Score: body.Score.Pointer(), Feedback: body.Feedback.Value}
+	sub, err := a.tasks.Grade(c.Request.Context(), caller(c), id, student, g, etag.IfMatch(c.Request.Header))
+	if err != nil {
+		return err
+	}
+	write(c, http.StatusOK, sub.Version, sub)
+	return nil
+}
+
+// getStats godoc
+//
+//	@Summary	Get a task's figures
+//	@Tags		grading
+//	@Security	BearerAuth
+//	@Produce	json
+//	@Param		id				path		string	true	"task id"
+//	@Param		If-None-Match	header		string	false	"an entity tag: 304 when it is the current one"
+//	@Success	200				{object}	task.Stats
+//	@Header		200				{string}	ETag	"the task's version"
+//	@Success	304
+//	@Failure	401	{object}	problem.Body	"unauthenticated"
+//	@Failure	403	{object}	problem.Body	"forbidden"
+//	@Failure	404	{object}	problem.Body	"not_found"
+//	@Router		/tasks/{id}/stats [get]
+func (a *API) getStats(c *gin.Context) error {
+	id, err := pathID(c)
+	if err != nil {
+		return err
+	}
+	stats, version, err := a.tasks.Stats(c.Request.Context(), caller(c), id)
+	if err != nil {
+		return err
+	}
+	write(c, http.StatusOK, version, stats)
+	return nil
+}

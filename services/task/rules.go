@@ -1,0 +1,120 @@
+package task
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"pgo/pkg/problem"
+	"pgo/pkg/text"
+)
+
+const (
+	maxTitle       = 200       // characters
+	maxDescription = 20_000    // characters
+	maxFeedback    = 10_000    // characters
+	maxScoreLimit  = 1000      // of max_score
+	maxContent     = 64 * 1024 // bytes
+)
+
+// New is what a teacher says to set a task.
+type New struct {
+	ClassID     string
+	Title       string
+	Description string
+	MaxScore    int
+	DueAt       time.Time
+}
+
+// normalize returns what is stored. validation_failed.
+func (n New) normalize() (New, error) {
+	var fields []problem.Field
+	if id, err := uuid.Parse(n.ClassID); err != nil || id.String() != n.ClassID {
+		fields = append(fields, problem.Field{Field: "class_id", Code: "invalid_id", Message: "must be a class's id"})
+	}
+	p := Patch{Title: &n.Title, Description: &n.Description, MaxScore: &n.MaxScore, DueAt: &n.DueAt}
+	p, wrong := p.normalize()
+	if err := problem.Invalid(append(fields, wrong...)...); err != nil {
+		return n, err
+	}
+	return New{ClassID: n.ClassID, Title: *p.Title, Description: *p.Description, MaxScore: *p.MaxScore, DueAt: *p.DueAt}, nil
+}
+
+// Patch is what may be changed of a task; nil leaves a field as it is.
+type Patch struct {
+	Title       *string
+	Description *string
+	MaxScore    *int
+	DueAt       *time.Time
+}
+
+// normalize returns what is stored, and what is wrong.
+func (p Patch) normalize() (Patch, []problem.Field) {
+	var fields []problem.Field
+	if p.Title != nil {
+		title, good := text.Name(*p.Title, maxTitle)
+		if !good {
+			fields = append(fields, problem.Field{Field: "title", Code: "invalid_title", Message: "must have 1 to 200 characters on one line"})
+		}
+		p.Title = &title
+	}
+	if p.Description != nil && (utf8.RuneCountInString(*p.Description) > maxDescription || !text.Block(*p.Description)) {
+		fields = append(fields, problem.Field{Field: "description", Code: "invalid_text", Message: "must be text of at most 20000 characters"})
+	}
+	if p.MaxScore != nil && (*p.MaxScore < 1 || *p.MaxScore > maxScoreLimit) {
+		fields = append(fields, problem.Field{Field: "max_score", Code: "out_of_range", Message: "must be a whole number from 1 to 1000"})
+	}
+	if p.DueAt != nil {
+		due := p.DueAt.UTC().Truncate(time.Microsecond)
+		if due.Year() < 2000 || due.Year() > 9999 {
+			fields = append(fields, problem.Field{Field: "due_at", Code: "invalid_time", Message: "must be a time from the year 2000 on"})
+		}
+		p.DueAt = &due
+	}
+	return p, fields
+}
+
+// Handin is what a student saves.
+type Handin struct {
+	Content string
+	Draft   bool // not handed in yet
+}
+
+func (h Handin) check() error {
+	if len(h.Content) > maxContent {
+		return problem.Invalid(problem.Field{Field: "content", Code: "too_long", Message: "must have at most 64 KiB"})
+	}
+	if !text.Block(h.Content) {
+		return problem.Invalid(problem.Field{Field: "content", Code: "invalid_text", Message: "must be text without control characters"})
+	}
+	if !h.Draft && strings.TrimSpace(h.Content) == "" {
+		return problem.Invalid(problem.Field{Field: "content", Code: "required", Message: "must say something"})
+	}
+	return nil
+}
+
+// Grading is what a teacher says about a submission. A nil score is one that was not given.
+type Grading struct {
+	Score    *int
+	Feedback string
+}
+
+func (g Grading) check() error {
+	var fields []problem.Field
+	if g.Score == nil {
+		fields = append(fields, problem.Field{Field: "score", Code: "required", Message: "must be given"})
+	} else if *g.Score < 0 || *g.Score > maxScoreLimit {
+		fields = append(fields, scoreField(maxScoreLimit))
+	}
+	if utf8.RuneCountInString(g.Feedback) > maxFeedback || !text.Block(g.Feedback) {
+		fields = append(fields, problem.Field{Field: "feedback", Code: "invalid_text", Message: "must be text of at most 10000 characters"})
+	}
+	return problem.Invalid(fields...)
+}
+
+func scoreField(most int) problem.Field {
+	return problem.Field{Field: "score", Code: "out_of_range", Message: fmt.Sprintf("must be a whole number from 0 to %d", most)}
+}

@@ -1,0 +1,132 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"pgo/pkg/mysql"
+	"pgo/services/task"
+)
+
+const (
+	fanOutBatch      = 500 // assignments in one transaction
+	fanOutCandidates = 16  // tasks that one look offers
+	fanOutPause      = 10 * time.Second
+)
+
+// fanOutRow is the table fanouts: a published task whose class's students do not all have it yet.
+type fanOutRow struct {
+	TaskID    string
+	ClassID   string
+	AfterUser string // the last student who was looked at
+	NextAt    time.Time
+}
+
+func (fanOutRow) TableName() string { return "fanouts" }
+
+// startFanOut makes or begins anew the fan-out of a task.
+func startFanOut(tx *gorm.DB, taskID, classID string) error {
+	err := tx.Exec(`INSERT INTO fanouts (task_id, class_id, after_user, next_at) VALUES (?, ?, '', UTC_TIMESTAMP(6))
+		ON DUPLICATE KEY UPDATE after_user = '', next_at = VALUES(next_at)`, taskID, classID).Error
+	if err != nil {
+		return fmt.Errorf("start making assignments: %w", err)
+	}
+	return nil
+}
+
+// FanOut implements task.FanOutStore. Each batch puts its task at the end of the line, so that a small class does not
+// wait for a large one.
+func (s *Store) FanOut(ctx context.Context) (bool, error) {
+	var ids []string
+	err := s.db.WithContext(ctx).Model(&fanOutRow{}).Where("next_at <= UTC_TIMESTAMP(6)").Order("next_at").Limit(fanOutCandidates).Pluck("task_id", &ids).Error
+	if err != nil {
+		return false, found(err, "find assignments to make")
+	}
+	var failed error
+	for _, id := range ids {
+		claimed := false
+		err := mysql.InTx(ctx, s.db, func(tx *gorm.DB) (err error) {
+			claimed, err = fanOutOnce(tx, id)
+			return err
+		})
+		if err != nil {
+			// The others do not wait for a task with which something is wrong.
+			failed = errors.Join(failed, fmt.Errorf("task %s: %w", id, err), s.postpone(ctx, id))
+			continue
+		}
+		if claimed {
+			return true, failed
+		}
+	}
+	return false, failed
+}
+
+func (s *Store) postpone(ctx context.Context, taskID string) error {
+	return found(s.db.WithContext(ctx).Model(&fanOutRow{}).Where("task_id = ?", taskID).Update("next_at", time.Now().UTC().Add(fanOutPause)).Error, "postpone assignments")
+}
+
+// fanOutOnce makes a batch of one task's assignments, unless somebody else is at it. The class's lock, which the
+// handlers of membership changes take as well, makes it see every student either here or there.
+func fanOutOnce(tx *gorm.DB, taskID string) (bool, error) {
+	var f fanOutRow
+	err := tx.Clauses(clause.Locking{Strength: "UPDATE", Options: "SKIP LOCKED"}).Take(&f, "task_id = ?", taskID).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return false, nil
+	} else if err != nil {
+		return false, fmt.Errorf("claim: %w", err)
+	}
+	class, err := lockClass(tx, f.ClassID)
+	if err != nil {
+		return false, err
+	}
+	if class.Deleted {
+		return true, endFanOut(tx, taskID)
+	}
+	var users []string // the first plain read: it sees what was committed before the lock
+	err = tx.Model(&classMemberRow{}).Where("class_id = ? AND removed = ? AND role = ? AND user_id > ?", f.ClassID, false, task.RoleStudent, f.AfterUser).
+		Order("user_id").Limit(fanOutBatch).Pluck("user_id", &users).Error
+	if err != nil {
+		return false, fmt.Errorf("read students: %w", err)
+	}
+	if len(users) == 0 {
+		return true, endFanOut(tx, taskID)
+	}
+	last := users[len(users)-1]
+	var have []string
+	err = tx.Model(&assignmentRow{}).Where("task_id = ? AND user_id > ? AND user_id <= ?", taskID, f.AfterUser, last).Order("user_id").Pluck("user_id", &have).Error
+	if err != nil {
+		return false, fmt.Errorf("read assignments: %w", err)
+	}
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	var rows []assignmentRow
+	for _, u := range users {
+		if _, has := slices.BinarySearch(have, u); !has {
+			rows = append(rows, newAssignment(taskID, u, f.ClassID, now))
+		}
+	}
+	if err := assign(tx, rows); err != nil {
+		return false, err
+	}
+	if len(users) < fanOutBatch {
+		err = endFanOut(tx, taskID)
+	} else {
+		err = updateOne(tx.Exec("UPDATE fanouts SET after_user = ?, next_at = UTC_TIMESTAMP(6) WHERE task_id = ?", last, taskID), "fan-out")
+	}
+	if err != nil || len(rows) == 0 {
+		return true, err
+	}
+	return true, addAssigned(tx, len(rows), taskID)
+}
+
+func endFanOut(tx *gorm.DB, taskID string) error {
+	if err := tx.Where("task_id = ?", taskID).Delete(&fanOutRow{}).Error; err != nil {
+		return fmt.Errorf("end making assignments: %w", err)
+	}
+	return nil
+}

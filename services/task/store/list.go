@@ -1,0 +1,111 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+
+	"pgo/pkg/page"
+	"pgo/services/task"
+)
+
+// classesAtOnce bounds the statement that reads the tasks of the classes that somebody teaches.
+const classesAtOnce = 50
+
+// List implements task.Reader. What somebody teaches is read class by class and what they are assigned is read person
+// by person: each part is a range of an index in the list's order, of which no more than a page is read, and the parts
+// are put together here.
+func (s *Store) List(ctx context.Context, userID string, f task.Filter, p page.Request[task.Key]) (page.Page[task.Task], error) {
+	rows, err := s.assigned(ctx, userID, f, p)
+	if err == nil && !f.Assigned {
+		var taught []taskRow
+		taught, err = s.taught(ctx, userID, f, p)
+		rows = append(rows, taught...)
+	}
+	if err != nil {
+		return page.Page[task.Task]{}, found(err, "list tasks")
+	}
+	slices.SortFunc(rows, func(a, b taskRow) int { return cmp.Compare(a.ID, b.ID) })
+	rows = slices.CompactFunc(rows, func(a, b taskRow) bool { return a.ID == b.ID }) // somebody whose role changed between the reads
+	if len(rows) > p.Limit+1 {
+		rows = rows[:p.Limit+1]
+	}
+	tasks := make([]task.Task, len(rows))
+	for i, r := range rows {
+		tasks[i] = r.task()
+	}
+	return page.Of(tasks, p.Limit, func(t task.Task) task.Key { return task.Key{ID: t.ID} })
+}
+
+// where returns conditions on the tasks t that the filter and the page select, which come after others.
+func where(f task.Filter, p page.Request[task.Key], idColumn string) (string, []any) {
+	var text strings.Builder
+	var args []any
+	add := func(condition string, arg any) {
+		text.WriteString(" AND " + condition)
+		args = append(args, arg)
+	}
+	if f.Status != "" {
+		add("t.status = ?", f.Status)
+	}
+	if !f.DueBefore.IsZero() {
+		add("t.due_at < ?", f.DueBefore)
+	}
+	if p.After != nil {
+		add(idColumn+" > ?", p.After.ID)
+	}
+	return text.String(), args
+}
+
+func (s *Store) taught(ctx context.Context, userID string, f task.Filter, p page.Request[task.Key]) ([]taskRow, error) {
+	var classes []string
+	q := s.db.WithContext(ctx).Model(&classMemberRow{}).Joins("JOIN view_classes c ON c.id = view_class_members.class_id AND c.deleted = FALSE").
+		Where("user_id = ? AND removed = FALSE AND role = ?", userID, task.RoleTeacher)
+	if f.ClassID != "" {
+		q = q.Where("class_id = ?", f.ClassID)
+	}
+	if err := q.Order("class_id").Pluck("class_id", &classes).Error; err != nil {
+		return nil, err
+	}
+	index := "tasks_class"
+	if f.Status != "" {
+		index = "tasks_class_status"
+	}
+	var all []taskRow
+	for some := range slices.Chunk(classes, classesAtOnce) {
+		condition, conditionArgs := where(f, p, "t.id")
+		var parts []string
+		var args []any
+		for _, class := range some {
+			parts = append(parts, "(SELECT t.* FROM tasks t FORCE INDEX ("+index+") WHERE t.class_id = ?"+condition+" ORDER BY t.id LIMIT ?)")
+			args = append(append(append(args, class), conditionArgs...), p.Limit+1)
+		}
+		var rows []taskRow
+		if err := s.db.WithContext(ctx).Raw(strings.Join(parts, " UNION ALL "), args...).Find(&rows).Error; err != nil {
+			return nil, err
+		}
+		all = append(all, rows...)
+	}
+	return all, nil
+}
+
+func (s *Store) assigned(ctx context.Context, userID string, f task.Filter, p page.Request[task.Key]) ([]taskRow, error) {
+	index, class := "assignments_user", ""
+	args := []any{userID}
+	if f.ClassID != "" {
+		index, class = "assignments_user_class", " AND a.class_id = ?"
+		args = append(args, f.ClassID)
+	}
+	condition, conditionArgs := where(f, p, "a.task_id")
+	args = append(append(args, conditionArgs...), p.Limit+1)
+	var rows []taskRow
+	// From the assignments, which are in the list's order, to what belongs to each; else the server may join a few of
+	// them with a buffer, and sort.
+	err := s.db.WithContext(ctx).Raw(`SELECT STRAIGHT_JOIN t.* FROM assignments a FORCE INDEX (`+index+`)
+		JOIN view_class_members m FORCE INDEX (PRIMARY) ON m.class_id = a.class_id AND m.user_id = a.user_id AND m.removed = FALSE AND m.role = 'student'
+		JOIN view_classes c FORCE INDEX (PRIMARY) ON c.id = a.class_id AND c.deleted = FALSE
+		JOIN tasks t FORCE INDEX (PRIMARY) ON t.id = a.task_id
+		WHERE a.user_id = ?`+class+condition+` ORDER BY a.task_id LIMIT ?`, args...).Find(&rows).Error
+	return rows, err
+}

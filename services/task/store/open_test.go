@@ -1,0 +1,196 @@
+package store_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace/noop"
+	"go.uber.org/zap"
+	"gorm.io/gorm"
+
+	"pgo/pkg/cache"
+	"pgo/pkg/config"
+	"pgo/pkg/migrate"
+	"pgo/pkg/mysql"
+	"pgo/pkg/testkit"
+	"pgo/services/task"
+	"pgo/services/task/migrations"
+	"pgo/services/task/store"
+	"pgo/services/task/view"
+)
+
+const consumer = "task.events"
+
+// database is an empty one with the service's tables.
+type database struct {
+	testkit.Database
+	*sql.DB // past the store
+}
+
+func newDatabase(t testing.TB) database {
+	t.Helper()
+	d := testkit.MySQL(t)
+	ms, err := migrate.Read(migrations.FS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	direct := d.Open(t)
+	if _, err := migrate.Up(t.Context(), direct, ms, migrate.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	return database{d, direct}
+}
+
+// open returns a store on the database, as another process has one, and its GORM. addr is a way to the server, "" for
+// the straight one.
+func (d database) open(t testing.TB, addr string) (*store.Store, *gorm.DB) {
+	t.Helper()
+	cfg := mysql.Defaults()
+	cfg.Addr, cfg.Username, cfg.Password, cfg.Database = d.Addr, d.User, config.Secret(d.Password), d.Name
+	if addr != "" {
+		cfg.Addr = addr
+	}
+	reg := prometheus.NewRegistry()
+	db, err := mysql.Open(cfg, noop.NewTracerProvider(), reg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool, err := db.DB()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { pool.Close() })
+	r := testkit.Redis(t)
+	rcfg := cache.Defaults()
+	rcfg.Addr, rcfg.Username, rcfg.Password, rcfg.Prefix = r.Addr, r.Username, config.Secret(r.Password), r.Prefix
+	client := cache.Open(rcfg)
+	t.Cleanup(func() { client.Close() })
+	return store.New(db, cache.New(client, rcfg, reg, zap.NewNop()), "task", func() {}), db
+}
+
+// service returns the domain on a store.
+func service(s *store.Store) *task.Service {
+	return &task.Service{Reader: s, Work: s, Writer: s, Wake: func() {}, Now: func() time.Time { return time.Now().UTC() }}
+}
+
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
+
+func (d database) exec(t testing.TB, query string, args ...any) {
+	t.Helper()
+	if _, err := d.Exec(query, args...); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+}
+
+func (d database) count(t testing.TB, query string, args ...any) int {
+	t.Helper()
+	var n int
+	if err := d.QueryRow(query, args...).Scan(&n); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	return n
+}
+
+// apply brings changes into the view, each as an event of its own.
+func apply(t testing.TB, s *store.Store, changes ...any) {
+	t.Helper()
+	for _, c := range changes {
+		if err := s.Apply(t.Context(), consumer, newID(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// room is a class with a teacher, and students whose ids are in order.
+type room struct {
+	school, class, teacher string
+	students               []string
+	sequence               int64
+}
+
+// makeRoom makes a class of n students, in few statements: the view's own way is tested elsewhere.
+func (d database) makeRoom(t testing.TB, s *store.Store, n int) *room {
+	t.Helper()
+	r := &room{school: newID(), class: newID(), teacher: newID(), sequence: 1}
+	apply(t, s, view.Class{ID: r.class, SchoolID: r.school, Name: "1a", Sequence: 1})
+	r.add(t, s, r.teacher, task.RoleTeacher)
+	tx, err := d.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range n {
+		r.sequence++
+		id := newID()
+		r.students = append(r.students, id)
+		if _, err := tx.Exec("INSERT INTO view_class_members (class_id, user_id, role, removed, sequence) VALUES (?, ?, 'student', FALSE, ?)", r.class, id, r.sequence); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func (r *room) add(t testing.TB, s *store.Store, user, role string) {
+	t.Helper()
+	r.sequence++
+	apply(t, s, view.ClassMember{ClassID: r.class, SchoolID: r.school, UserID: user, Role: role, Sequence: r.sequence})
+}
+
+func (r *room) remove(t testing.TB, s *store.Store, user string) {
+	t.Helper()
+	r.sequence++
+	apply(t, s, view.ClassMember{ClassID: r.class, SchoolID: r.school, UserID: user, Role: task.RoleStudent, Removed: true, Sequence: r.sequence})
+}
+
+// publish makes and publishes a task of the class.
+func (r *room) publish(t testing.TB, s *store.Store) string {
+	t.Helper()
+	svc := service(s)
+	made, err := svc.Create(t.Context(), r.teacher, task.New{ClassID: r.class, Title: "Chapter 3", MaxScore: 20, DueAt: time.Now().Add(time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := svc.Publish(t.Context(), r.teacher, made.ID, noCondition); err != nil {
+		t.Fatal(err)
+	}
+	return made.ID
+}
+
+// fanOut makes all assignments that are still to be made.
+func fanOut(ctx context.Context, s *store.Store) error {
+	for {
+		more, err := s.FanOut(ctx)
+		if err != nil || !more {
+			return err
+		}
+	}
+}
+
+// exact fails the test unless a task's counts are those of its assignments, and its assignments those of want students.
+func (d database) exact(t testing.TB, taskID string, want int) {
+	t.Helper()
+	var said, are [3]int
+	err := d.QueryRow(`SELECT t.assigned_count, t.submitted_count, t.graded_count, COUNT(a.user_id), COALESCE(SUM(a.status IN ('submitted', 'graded')), 0), COALESCE(SUM(a.status = 'graded'), 0)
+		FROM tasks t LEFT JOIN assignments a ON a.task_id = t.id WHERE t.id = ? GROUP BY t.id, t.assigned_count, t.submitted_count, t.graded_count`, taskID).
+		Scan(&said[0], &said[1], &said[2], &are[0], &are[1], &are[2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if said != are || are[0] != want {
+		t.Errorf("task %s says it has %v assigned, submitted and graded; there are %v, and should be %d assigned", taskID, said, are, want)
+	}
+	missing := d.count(t, `SELECT COUNT(*) FROM view_class_members m JOIN tasks t ON t.class_id = m.class_id LEFT JOIN assignments a ON a.task_id = t.id AND a.user_id = m.user_id
+		WHERE t.id = ? AND m.removed = FALSE AND m.role = 'student' AND a.user_id IS NULL`, taskID)
+	if missing > 0 {
+		t.Errorf("%d students do not have task %s", missing, taskID)
+	}
+}
+
+func format(v any) string { return fmt.Sprintf("%+v", v) }

@@ -1,0 +1,20 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"pgo/pkg/inbox"
+)
+
+const keepHandled = 30 * 24 * time.Hour // longer than dead letters wait for their replay
+
+// Prune removes old entries of a consumer's inbox.
+func (s *Store) Prune(ctx context.Context, consumer string) error {
+	pool, err := s.db.DB()
+	if err != nil {
+		return err
+	}
+	_, err = inbox.Prune(ctx, pool, consumer, keepHandled)
+	return err
+}

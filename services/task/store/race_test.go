@@ -1,0 +1,144 @@
+package store_test
+
+import (
+	"errors"
+	"sync"
+	"testing"
+
+	"gorm.io/gorm"
+
+	"pgo/pkg/testkit"
+	"pgo/services/task"
+	"pgo/services/task/view"
+)
+
+// waiting returns nil once a transaction of this database waits for a lock.
+func (d database) waiting() error {
+	var n int
+	err := d.QueryRow(`SELECT COUNT(*) FROM information_schema.innodb_trx t JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id
+		WHERE p.db = ? AND t.trx_state = 'LOCK WAIT'`, d.Name).Scan(&n)
+	if err == nil && n == 0 {
+		err = errors.New("nobody waits")
+	}
+	return err
+}
+
+// TestAStudentWhoJoinsWhileATaskIsPublished stops the handler of a new member right after it has looked for open tasks,
+// and publishes one: the handler has not seen it and the member is not committed, so the fan-out must wait for it.
+func TestAStudentWhoJoinsWhileATaskIsPublished(t *testing.T) {
+	t.Parallel()
+	d := newDatabase(t)
+	s, _ := d.open(t, "")
+	r := d.makeRoom(t, s, 3)
+	handler, db := d.open(t, "")
+	stopped, release := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	err := db.Callback().Query().After("gorm:query").Register("test:stop", func(tx *gorm.DB) {
+		if tx.Statement.Table == "tasks" {
+			once.Do(func() { close(stopped); <-release })
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.sequence++
+	joined := make(chan error, 1)
+	go func() {
+		joined <- handler.Apply(t.Context(), consumer, newID(), view.ClassMember{ClassID: r.class, SchoolID: r.school, UserID: newID(), Role: task.RoleStudent, Sequence: r.sequence})
+	}()
+	<-stopped
+	id := r.publish(t, s)
+	made := make(chan error, 1)
+	go func() { made <- fanOut(t.Context(), s) }()
+	testkit.Eventually(t, "the fan-out waits, or is done", func() error {
+		if len(made) > 0 {
+			return nil
+		}
+		return d.waiting()
+	})
+	close(release)
+	if err := errors.Join(<-joined, <-made); err != nil {
+		t.Fatal(err)
+	}
+	d.exact(t, id, 4)
+}
+
+// TestAStudentWhoHandsInWhileLeaving stops a hand-in right before its end: the student's assignment is kept, since the
+// handler waits and then sees it.
+func TestAStudentWhoHandsInWhileLeaving(t *testing.T) {
+	t.Parallel()
+	d := newDatabase(t)
+	s, _ := d.open(t, "")
+	r := d.makeRoom(t, s, 3)
+	id := r.publish(t, s)
+	if err := fanOut(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	student := r.students[1]
+	slow, db := d.open(t, "")
+	stopped, release := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	err := db.Callback().Update().Before("gorm:update").Register("test:stop", func(tx *gorm.DB) {
+		if tx.Statement.Table == "tasks" {
+			once.Do(func() { close(stopped); <-release })
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	handed := make(chan error, 1)
+	go func() {
+		_, err := service(slow).HandIn(t.Context(), student, id, task.Handin{Content: "x"}, noCondition)
+		handed <- err
+	}()
+	<-stopped
+	r.sequence++
+	left := make(chan error, 1)
+	go func() {
+		left <- s.Apply(t.Context(), consumer, newID(), view.ClassMember{ClassID: r.class, SchoolID: r.school, UserID: student, Role: task.RoleStudent, Removed: true, Sequence: r.sequence})
+	}()
+	testkit.Eventually(t, "the handler waits, or is done", func() error {
+		if len(left) > 0 {
+			return nil
+		}
+		return d.waiting()
+	})
+	close(release)
+	if err := errors.Join(<-handed, <-left); err != nil {
+		t.Fatal(err)
+	}
+	d.exact(t, id, 3)
+	if n := d.count(t, "SELECT COUNT(*) FROM assignments WHERE status = 'submitted'"); n != 1 {
+		t.Errorf("%d have handed in", n)
+	}
+}
+
+// TestFanOutLeavesWhatAnotherIsAt holds the row of one fan-out, as another process does: the other one is made.
+func TestFanOutLeavesWhatAnotherIsAt(t *testing.T) {
+	t.Parallel()
+	d := newDatabase(t)
+	s, _ := d.open(t, "")
+	r := d.makeRoom(t, s, 3)
+	held, free := r.publish(t, s), r.publish(t, s)
+	tx, err := d.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec("SELECT * FROM fanouts WHERE task_id = ? FOR UPDATE", held); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []bool{true, false} {
+		if more, err := s.FanOut(t.Context()); err != nil || more != want {
+			t.Errorf("made a batch: %v, %v; want %v", more, err, want)
+		}
+	}
+	d.exact(t, free, 3)
+	d.exact2(t, held)
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if err := fanOut(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	d.exact(t, held, 3)
+}

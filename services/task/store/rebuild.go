@@ -1,0 +1,208 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"gorm.io/gorm"
+
+	"pgo/pkg/mysql"
+	"pgo/services/task"
+	"pgo/services/task/view"
+)
+
+const idsAtOnce = 1000
+
+// SchoolIDs implements view.Repairer.
+func (s *Store) SchoolIDs(ctx context.Context, after string) (ids []string, err error) {
+	err = s.db.WithContext(ctx).Model(&schoolRow{}).Where("id > ? AND deleted = FALSE", after).Order("id").Limit(idsAtOnce).Pluck("id", &ids).Error
+	return ids, found(err, "list schools")
+}
+
+// ClassIDs implements view.Repairer.
+func (s *Store) ClassIDs(ctx context.Context, after string) (ids []string, err error) {
+	err = s.db.WithContext(ctx).Model(&classRow{}).Where("id > ? AND deleted = FALSE", after).Order("id").Limit(idsAtOnce).Pluck("id", &ids).Error
+	return ids, found(err, "list classes")
+}
+
+// RepairSchool implements view.Repairer.
+func (s *Store) RepairSchool(ctx context.Context, id string, want *view.SchoolState, dryRun bool) ([]view.Difference, error) {
+	if !dryRun {
+		if err := s.roomForSchool(ctx, id); err != nil {
+			return nil, err
+		}
+	}
+	var r view.SchoolRepair
+	err := mysql.InTx(ctx, s.db, func(tx *gorm.DB) error {
+		here, err := schoolState(tx, id)
+		if err != nil {
+			return err
+		}
+		r = view.RepairSchool(here, want)
+		if dryRun {
+			return nil
+		}
+		if r.School != nil {
+			if err := writeSchool(tx, *r.School); err != nil {
+				return err
+			}
+		}
+		for _, m := range r.Members {
+			if err := tx.Where("school_id = ? AND user_id = ?", m.SchoolID, m.UserID).Delete(&memberRow{}).Error; err != nil {
+				return fmt.Errorf("replace member: %w", err)
+			}
+			if err := writeMember(tx, m); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return r.Differences, err
+}
+
+// schoolState reads a school and its members under its lock.
+func schoolState(tx *gorm.DB, id string) (view.SchoolState, error) {
+	state := view.SchoolState{School: view.School{ID: id}, Members: map[string]view.Member{}}
+	var rows []schoolRow
+	if err := tx.Raw("SELECT * FROM view_schools WHERE id = ? FOR UPDATE", id).Find(&rows).Error; err != nil {
+		return state, fmt.Errorf("lock school: %w", err)
+	}
+	for _, r := range rows { // one, or none in a dry run
+		state.School = view.School{ID: id, Name: textOf(r.Name), Deleted: r.Deleted, Sequence: r.Sequence}
+	}
+	var members []memberRow
+	if err := tx.Find(&members, "school_id = ?", id).Error; err != nil {
+		return state, fmt.Errorf("read members: %w", err)
+	}
+	for _, m := range members {
+		state.Members[m.UserID] = view.Member{SchoolID: id, UserID: m.UserID, Role: m.Role, Removed: m.Removed, Sequence: m.Sequence}
+	}
+	return state, nil
+}
+
+// RepairClass implements view.Repairer. Students who were missing get their tasks by fan-outs that run again; who is no
+// student loses what they have not handed in.
+func (s *Store) RepairClass(ctx context.Context, id string, want *view.ClassState, dryRun bool) ([]view.Difference, error) {
+	schoolID := ""
+	if want != nil {
+		schoolID = want.Class.SchoolID
+		if !dryRun {
+			if err := s.roomForClass(ctx, id, schoolID); err != nil {
+				return nil, err
+			}
+		}
+	}
+	var r view.ClassRepair
+	err := mysql.InTx(ctx, s.db, func(tx *gorm.DB) error {
+		r = view.ClassRepair{}
+		here, err := classState(tx, id, schoolID)
+		if err != nil {
+			return err
+		}
+		var school []schoolRow
+		if err := tx.Find(&school, "id = ?", here.Class.SchoolID).Error; err != nil {
+			return fmt.Errorf("read school: %w", err)
+		}
+		if len(school) > 0 && school[0].Deleted {
+			return nil // by what is newer than the export: else the school was repaired before
+		}
+		r = view.RepairClass(here, want)
+		if want == nil {
+			if dryRun || r.Class == nil {
+				return nil
+			}
+			return writeClass(tx, *r.Class)
+		}
+		if here.Class.Deleted && r.Class == nil {
+			return nil // the same
+		}
+		return repairClass(tx, here, &r, dryRun)
+	})
+	if err != nil || dryRun || len(r.Differences) == 0 || want == nil {
+		return r.Differences, err
+	}
+	return r.Differences, s.fanOutAgain(ctx, id)
+}
+
+// repairClass writes what differs, and adds to it who has tasks without being a student.
+func repairClass(tx *gorm.DB, here view.ClassState, r *view.ClassRepair, dryRun bool) error {
+	var holders []string
+	err := tx.Raw(`SELECT DISTINCT a.user_id FROM tasks t JOIN assignments a ON a.task_id = t.id
+		WHERE t.class_id = ? AND a.status = ? ORDER BY a.user_id`, here.Class.ID, task.WorkAssigned).Scan(&holders).Error
+	if err != nil {
+		return fmt.Errorf("read who has tasks: %w", err)
+	}
+	for _, m := range r.Members {
+		here.Members[m.UserID] = m
+	}
+	var none []string
+	for _, user := range holders {
+		if m := here.Members[user]; m.Role != task.RoleStudent || m.Removed {
+			none = append(none, user)
+			r.Differences = append(r.Differences, view.Difference{Kind: "assignments", ID: here.Class.ID + "/" + user, Here: task.WorkAssigned, Want: "no student"})
+		}
+	}
+	if dryRun {
+		return nil
+	}
+	if r.Class != nil {
+		if err := writeClass(tx, *r.Class); err != nil {
+			return err
+		}
+	}
+	for _, m := range r.Members {
+		if err := writeClassMember(tx, m); err != nil {
+			return err
+		}
+	}
+	for _, user := range none {
+		if err := unenrol(tx, here.Class.ID, user); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// classState reads a class and its members under its lock. A class that is not there, which is so in a dry run, is one
+// of schoolID.
+func classState(tx *gorm.DB, id, schoolID string) (view.ClassState, error) {
+	state := view.ClassState{Class: view.Class{ID: id, SchoolID: schoolID}, Members: map[string]view.ClassMember{}}
+	var rows []classRow
+	if err := tx.Raw("SELECT * FROM view_classes WHERE id = ? FOR UPDATE", id).Find(&rows).Error; err != nil {
+		return state, fmt.Errorf("lock class: %w", err)
+	}
+	for _, r := range rows {
+		state.Class = view.Class{ID: id, SchoolID: r.SchoolID, Name: textOf(r.Name), Deleted: r.Deleted, Sequence: r.Sequence}
+	}
+	var members []classMemberRow
+	if err := tx.Find(&members, "class_id = ?", id).Error; err != nil {
+		return state, fmt.Errorf("read class members: %w", err)
+	}
+	for _, m := range members {
+		state.Members[m.UserID] = view.ClassMember{ClassID: id, SchoolID: state.Class.SchoolID, UserID: m.UserID, Role: m.Role, Removed: m.Removed, Sequence: m.Sequence}
+	}
+	return state, nil
+}
+
+// fanOutAgain has every open task of a class looked at for students who do not have it.
+func (s *Store) fanOutAgain(ctx context.Context, classID string) error {
+	return mysql.InTx(ctx, s.db, func(tx *gorm.DB) error {
+		var ids []string
+		if err := tx.Model(&taskRow{}).Where("class_id = ? AND status = ?", classID, task.StatusPublished).Order("id").Pluck("id", &ids).Error; err != nil {
+			return fmt.Errorf("read open tasks: %w", err)
+		}
+		for _, id := range ids {
+			if err := startFanOut(tx, id, classID); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func textOf(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}

@@ -1,0 +1,215 @@
+package store_test
+
+import (
+	"database/sql"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"pgo/pkg/event"
+	"pgo/pkg/servicetest"
+	"pgo/services/task/store"
+	"pgo/services/task/view"
+	"pgo/services/task/view/viewtest"
+)
+
+// rebuild runs a rebuild from an export and returns what it reported.
+func rebuild(t testing.TB, s *store.Store, export string, dryRun bool) []view.Difference {
+	t.Helper()
+	e, err := view.ReadExport(strings.NewReader(export))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []view.Difference
+	err = view.Rebuild(t.Context(), s, e, dryRun, func(d view.Difference) error { all = append(all, d); return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func decodeAll(t testing.TB, events []event.Event) []any {
+	t.Helper()
+	var all []any
+	for _, e := range events {
+		change, err := view.Decode(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, change)
+	}
+	return all
+}
+
+var everything = []string{
+	"SELECT * FROM view_schools ORDER BY id", "SELECT * FROM view_school_members ORDER BY school_id, user_id", "SELECT * FROM view_classes ORDER BY id",
+	"SELECT * FROM view_class_members ORDER BY class_id, user_id", "SELECT id, assigned_count, version FROM tasks ORDER BY id", "SELECT * FROM assignments ORDER BY task_id, user_id", "SELECT * FROM fanouts ORDER BY task_id",
+}
+
+// TestRebuildRepairsAnyDamage loses events and damages the tables at random, and has School go on after its export: the
+// rebuild reports and repairs what is wrong, and leaves what is newer.
+func TestRebuildRepairsAnyDamage(t *testing.T) {
+	t.Parallel()
+	const runs = 8
+	first := rand.Uint64()
+	for run := range uint64(runs) {
+		seed := first + run
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			t.Parallel()
+			d := newDatabase(t)
+			s, _ := d.open(t, "")
+			school, random := viewtest.New(t, seed), rand.New(rand.NewPCG(seed, 2))
+			var tasks []string
+			for range 10 {
+				for range 30 {
+					school.Step()
+				}
+				for _, e := range school.Events() {
+					if e.Source != "user" && random.IntN(6) == 0 {
+						continue // lost for ever
+					}
+					apply(t, s, decodeAll(t, []event.Event{e})...)
+				}
+				tasks = append(tasks, d.openTask(t)...)
+				if err := fanOut(t.Context(), s); err != nil {
+					t.Fatal(err)
+				}
+			}
+			d.damage(t)
+			export := school.Export()
+			for range 60 {
+				school.Step()
+			}
+			late := school.Events()
+			random.Shuffle(len(late), func(i, j int) { late[i], late[j] = late[j], late[i] })
+			apply(t, s, decodeAll(t, late[:len(late)/2])...)
+
+			before := servicetest.Dump(t, d.DB, everything...)
+			found := rebuild(t, s, export, true)
+			if after := servicetest.Dump(t, d.DB, everything...); after != before {
+				t.Errorf("a dry run has changed something:\n%s", servicetest.Difference(before, after))
+			}
+			if len(found) == 0 {
+				t.Error("a dry run has found nothing")
+			}
+			if repaired := rebuild(t, s, export, false); len(repaired) < len(found) {
+				t.Errorf("the dry run has found %v\nand what was repaired is %v", found, repaired)
+			}
+			if left := rebuild(t, s, export, true); len(left) > 0 {
+				t.Errorf("after the rebuild differ still %v", left)
+			}
+			apply(t, s, decodeAll(t, late[len(late)/2:])...)
+			if err := fanOut(t.Context(), s); err != nil {
+				t.Fatal(err)
+			}
+			diff, err := school.Differences(d.DB)
+			if err != nil || diff != "" {
+				t.Errorf("%v, the view differs:\n%s", err, diff)
+			}
+			d.sameStudents(t, school, tasks)
+		})
+	}
+}
+
+// damage does to the tables what no code does.
+func (d database) damage(t testing.TB) {
+	t.Helper()
+	ghost, ghostClass, user := "01500000-0000-7000-8000-00000000000a", "01500000-0000-7000-8000-00000000000b", "01500000-0000-7000-8000-00000000000c"
+	for _, statement := range []string{
+		"UPDATE view_class_members SET role = IF(role = 'student', 'teacher', 'student') LIMIT 3",
+		"UPDATE view_class_members SET removed = NOT removed ORDER BY user_id LIMIT 5",
+		"DELETE FROM view_class_members ORDER BY user_id DESC LIMIT 4",
+		"DELETE FROM view_school_members ORDER BY user_id LIMIT 4",
+		"UPDATE view_school_members SET role = 'owner' ORDER BY user_id DESC LIMIT 2",
+		"UPDATE view_schools SET name = 'wrong' LIMIT 1",
+		"DELETE FROM view_classes WHERE deleted = FALSE ORDER BY id LIMIT 1",
+		"UPDATE view_classes SET name = 'wrong' WHERE deleted = FALSE ORDER BY id DESC LIMIT 1",
+		"INSERT INTO view_class_members SELECT id, '" + user + "', 'student', FALSE, 1 FROM view_classes",
+		"INSERT INTO view_schools VALUES ('" + ghost + "', 'Ghost', FALSE, 1)",
+		"INSERT INTO view_classes VALUES ('" + ghostClass + "', '" + ghost + "', 'Ghost', FALSE, 1, NULL)",
+		"INSERT INTO view_class_members VALUES ('" + ghostClass + "', '" + user + "', 'student', FALSE, 1)",
+	} {
+		d.exec(t, statement)
+	}
+}
+
+// sameStudents fails the test unless each task of a class that is there is assigned to the class's students.
+func (d database) sameStudents(t testing.TB, school *viewtest.School, tasks []string) {
+	t.Helper()
+	for _, id := range tasks {
+		var class string
+		if err := d.QueryRow("SELECT class_id FROM tasks WHERE id = ?", id).Scan(&class); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range school.Classes() {
+			if c == class {
+				d.exact(t, id, len(school.Students(class)))
+			}
+		}
+	}
+}
+
+// TestRebuildFromNothing makes the whole view of a service that has never had an event.
+func TestRebuildFromNothing(t *testing.T) {
+	t.Parallel()
+	d := newDatabase(t)
+	s, _ := d.open(t, "")
+	school := viewtest.New(t, 1)
+	for range 300 {
+		school.Step()
+	}
+	for _, c := range decodeAll(t, school.Events()) {
+		if p, is := c.(view.Person); is {
+			apply(t, s, p)
+		}
+	}
+	export := school.Export()
+	found, repaired := rebuild(t, s, export, true), rebuild(t, s, export, false)
+	if len(found) == 0 || format(found) != format(repaired) {
+		t.Errorf("found %v\nrepaired %v", found, repaired)
+	}
+	if diff, err := school.Differences(d.DB); err != nil || diff != "" {
+		t.Errorf("%v, the view differs:\n%s", err, diff)
+	}
+}
+
+// TestRebuildLeavesWhatIsNewer one by one.
+func TestRebuildLeavesWhatIsNewer(t *testing.T) {
+	t.Parallel()
+	d := newDatabase(t)
+	s, _ := d.open(t, "")
+	const old, oldClass, user = "01500000-0000-7000-8000-000000000001", "01500000-0000-7000-8000-000000000002", "01500000-0000-7000-8000-000000000003"
+	export := `{"kind":"header","taken_at":"2026-01-01T00:00:00Z"}
+{"kind":"school","id":"` + old + `","name":"Old","sequence":5}
+{"kind":"class","id":"` + oldClass + `","school_id":"` + old + `","name":"Old","sequence":5}
+{"kind":"class_member","class_id":"` + oldClass + `","school_id":"` + old + `","user_id":"` + user + `","role":"student","sequence":5}
+{"kind":"end","lines":4}
+`
+	school, class := newID(), newID() // made after the export
+	for _, tc := range []struct {
+		name    string
+		changes []any
+		query   string
+		want    string
+	}{
+		{"a school made later", []any{view.School{ID: school, Name: "Later", Sequence: 1}}, "SELECT name FROM view_schools WHERE deleted = FALSE AND id = '" + school + "'", "Later"},
+		{"a class made later", []any{view.Class{ID: class, SchoolID: school, Name: "Later", Sequence: 1}}, "SELECT name FROM view_classes WHERE deleted = FALSE AND id = '" + class + "'", "Later"},
+		{"a new name", []any{view.School{ID: old, Name: "New", Sequence: 6}}, "SELECT name FROM view_schools WHERE id = '" + old + "'", "New"},
+		{"a new part", []any{view.ClassMember{ClassID: oldClass, SchoolID: old, UserID: user, Role: "teacher", Sequence: 6}}, "SELECT role FROM view_class_members WHERE class_id = '" + oldClass + "'", "teacher"},
+		{"somebody who left", []any{view.ClassMember{ClassID: oldClass, SchoolID: old, UserID: user, Role: "teacher", Removed: true, Sequence: 7}}, "SELECT removed FROM view_class_members WHERE class_id = '" + oldClass + "'", "1"},
+		{"a deleted class", []any{view.Class{ID: oldClass, SchoolID: old, Deleted: true, Sequence: 8}}, "SELECT deleted FROM view_classes WHERE id = '" + oldClass + "'", "1"},
+		{"a deleted school", []any{view.School{ID: old, Deleted: true, Sequence: 8}}, "SELECT deleted FROM view_schools WHERE id = '" + old + "'", "1"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			apply(t, s, tc.changes...)
+			for range 2 {
+				rebuild(t, s, export, false)
+				var got sql.NullString
+				if err := d.QueryRow(tc.query).Scan(&got); err != nil || got.String != tc.want {
+					t.Errorf("got %q, %v, want %q", got.String, err, tc.want)
+				}
+			}
+		})
+	}
+}

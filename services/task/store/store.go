@@ -1,0 +1,139 @@
+// Package store keeps tasks and the view of School in MySQL through GORM.
+//
+// Transactions lock in one order, so that they rarely wait for each other in a ring: the fan-out's row, the school, the
+// class, assignments, tasks by id. The class's row is what makes "the class's students" a moment: who changes them and
+// who makes assignments for them holds it. Requests never take it.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"gorm.io/gorm"
+
+	"pgo/pkg/cache"
+	"pgo/pkg/event"
+	"pgo/pkg/mysql"
+	"pgo/pkg/outbox"
+	"pgo/pkg/problem"
+	"pgo/services/task"
+)
+
+// Store implements what packages task and view need of a database. Safe for concurrent use.
+type Store struct {
+	db       *gorm.DB
+	cache    *cache.Cache
+	source   string
+	appended func() // told after a commit that put events into the outbox
+}
+
+// New returns a store. Events are said to come from source; appended is called when there are new ones.
+func New(db *gorm.DB, c *cache.Cache, source string, appended func()) *Store {
+	return &Store{db: db, cache: c, source: source, appended: appended}
+}
+
+// taskRow is the table tasks.
+type taskRow struct {
+	ID             string
+	ClassID        string
+	Title          string
+	Description    string
+	Status         string
+	MaxScore       int
+	DueAt          time.Time
+	AssignedCount  int
+	SubmittedCount int
+	GradedCount    int
+	Version        int64
+	Sequence       int64 // of the last event about this task
+	CreatedBy      string
+	CreatedAt      time.Time
+	UpdatedAt      time.Time `gorm:"autoUpdateTime:false"` // the domain says when
+	PublishedAt    *time.Time
+	ClosedAt       *time.Time
+}
+
+func (taskRow) TableName() string { return "tasks" }
+
+func (r taskRow) task() task.Task {
+	return task.Task{
+		ID: r.ID, ClassID: r.ClassID, Title: r.Title, Description: r.Description, Status: r.Status, MaxScore: r.MaxScore, DueAt: r.DueAt,
+		AssignedCount: r.AssignedCount, SubmittedCount: r.SubmittedCount, GradedCount: r.GradedCount, Version: r.Version,
+		CreatedBy: r.CreatedBy, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, PublishedAt: r.PublishedAt, ClosedAt: r.ClosedAt,
+	}
+}
+
+func rowOf(t task.Task, sequence int64) taskRow {
+	return taskRow{
+		ID: t.ID, ClassID: t.ClassID, Title: t.Title, Description: t.Description, Status: t.Status, MaxScore: t.MaxScore, DueAt: t.DueAt,
+		AssignedCount: t.AssignedCount, SubmittedCount: t.SubmittedCount, GradedCount: t.GradedCount, Version: t.Version, Sequence: sequence,
+		CreatedBy: t.CreatedBy, CreatedAt: t.CreatedAt, UpdatedAt: t.UpdatedAt, PublishedAt: t.PublishedAt, ClosedAt: t.ClosedAt,
+	}
+}
+
+// assignmentRow is the table assignments.
+type assignmentRow struct {
+	TaskID      string
+	UserID      string
+	ClassID     string
+	Status      string
+	Late        bool
+	Score       *int
+	Version     int64 // of the submission; 0 while there is none
+	AssignedAt  time.Time
+	SubmittedAt *time.Time
+	GradedAt    *time.Time
+}
+
+func (assignmentRow) TableName() string { return "assignments" }
+
+// submissionRow is the table submissions: what was saved for an assignment.
+type submissionRow struct {
+	TaskID    string
+	UserID    string
+	Content   string
+	Feedback  string
+	UpdatedAt time.Time `gorm:"autoUpdateTime:false"`
+}
+
+func (submissionRow) TableName() string { return "submissions" }
+
+// submission puts the two rows together.
+func (r assignmentRow) submission(s submissionRow) task.Submission {
+	status := r.Status
+	if status == task.WorkAssigned {
+		status = task.WorkDraft
+	}
+	return task.Submission{
+		TaskID: r.TaskID, UserID: r.UserID, Status: status, Content: s.Content, Late: r.Late, Score: r.Score, Feedback: s.Feedback,
+		Version: r.Version, SubmittedAt: r.SubmittedAt, GradedAt: r.GradedAt, UpdatedAt: s.UpdatedAt,
+	}
+}
+
+// appendEvents writes events about a task to the outbox and returns the sequence of the last.
+func (s *Store) appendEvents(ctx context.Context, tx *gorm.DB, taskID string, sequence int64, events []task.Event) (int64, error) {
+	for _, e := range events {
+		sequence++
+		ev, err := event.New(ctx, s.source, e.Type, taskID, sequence, e.Data)
+		if err != nil {
+			return 0, err
+		}
+		if err := outbox.Append(ctx, tx.Statement.ConnPool, ev); err != nil {
+			return 0, err
+		}
+	}
+	return sequence, nil
+}
+
+// found turns GORM's "no row" into not_found and classifies the rest, saying what was being done.
+func found(err error, doing string) error {
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return problem.NotFound()
+	}
+	if err != nil {
+		return mysql.Classify(fmt.Errorf("%s: %w", doing, err))
+	}
+	return nil
+}

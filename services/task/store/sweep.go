@@ -1,0 +1,79 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"gorm.io/gorm"
+
+	"pgo/pkg/mysql"
+)
+
+// sweepUntil is when nobody can be adding to a class any more that is deleted now: no request takes that long.
+const sweepUntil = "UTC_TIMESTAMP(6) + INTERVAL 2 MINUTE"
+
+const sweepBatch = 500 // rows in one statement
+
+// Sweep removes what belonged to deleted classes, whose tasks nobody sees any more: in small transactions, so that
+// nothing else waits for it.
+func (s *Store) Sweep(ctx context.Context) error {
+	var classes []string
+	db := s.db.WithContext(ctx)
+	if err := db.Model(&classRow{}).Where("sweep_until IS NOT NULL").Order("sweep_until").Pluck("id", &classes).Error; err != nil {
+		return found(err, "find deleted classes")
+	}
+	for _, class := range classes {
+		if err := s.sweepClass(ctx, class); err != nil {
+			return fmt.Errorf("sweep class %s: %w", class, err)
+		}
+		err := db.Exec("UPDATE view_classes SET sweep_until = NULL WHERE id = ? AND sweep_until < UTC_TIMESTAMP(6)", class).Error
+		if err != nil {
+			return found(err, "end the sweep of a class")
+		}
+	}
+	return nil
+}
+
+func (s *Store) sweepClass(ctx context.Context, class string) error {
+	for {
+		var tasks []string
+		if err := s.db.WithContext(ctx).Model(&taskRow{}).Where("class_id = ?", class).Order("id").Limit(sweepBatch).Pluck("id", &tasks).Error; err != nil {
+			return found(err, "find tasks")
+		}
+		for _, id := range tasks {
+			if err := s.sweepTask(ctx, id); err != nil {
+				return err
+			}
+		}
+		if len(tasks) == 0 {
+			return s.deleteAll(ctx, &classMemberRow{}, "class_id = ?", class)
+		}
+	}
+}
+
+// sweepTask removes assignments before submissions: who holds the lock of an assignment may be adding a submission.
+func (s *Store) sweepTask(ctx context.Context, id string) error {
+	for _, row := range []any{&fanOutRow{}, &assignmentRow{}, &submissionRow{}} {
+		if err := s.deleteAll(ctx, row, "task_id = ?", id); err != nil {
+			return err
+		}
+	}
+	return s.deleteAll(ctx, &taskRow{}, "id = ?", id)
+}
+
+func (s *Store) deleteAll(ctx context.Context, row any, where, id string) error {
+	for {
+		var n int64
+		err := mysql.InTx(ctx, s.db, func(tx *gorm.DB) error {
+			res := tx.Where(where, id).Limit(sweepBatch).Delete(row)
+			n = res.RowsAffected
+			return res.Error
+		})
+		if err != nil {
+			return fmt.Errorf("delete rows of %s: %w", id, err)
+		}
+		if n < sweepBatch {
+			return nil
+		}
+	}
+}

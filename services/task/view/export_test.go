@@ -1,0 +1,121 @@
+package view_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"pgo/services/task/view"
+)
+
+func lines(all ...string) string { return strings.Join(all, "\n") + "\n" }
+
+const (
+	header = `{"kind":"header","taken_at":"2026-01-02T03:04:05Z"}`
+	school = `{"kind":"school","id":"` + a + `","name":"School","timezone":"Europe/Berlin","sequence":9}`
+	member = `{"kind":"member","school_id":"` + a + `","user_id":"` + c + `","role":"owner","sequence":9}`
+	room   = `{"kind":"class","id":"` + b + `","school_id":"` + a + `","name":"1a","grade":"1","sequence":4}`
+	pupil  = `{"kind":"class_member","class_id":"` + b + `","user_id":"` + c + `","role":"student","sequence":4}`
+)
+
+func TestReadExport(t *testing.T) {
+	for name, text := range map[string]string{
+		"in order":     lines(header, school, member, room, pupil, `{"kind":"end","lines":5}`),
+		"out of order": lines(header, pupil, room, member, school, `{"kind":"end","lines":5}`),
+		"CRLF":         strings.ReplaceAll(lines(header, school, member, room, pupil, `{"kind":"end","lines":5}`), "\n", "\r\n"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, err := view.ReadExport(strings.NewReader(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, k := e.Schools[a], e.Classes[b]
+			if !e.TakenAt.Equal(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)) || len(e.Schools) != 1 || len(e.Classes) != 1 ||
+				s.School != (view.School{ID: a, Name: "School", Sequence: 9}) || s.Members[c] != (view.Member{SchoolID: a, UserID: c, Role: "owner", Sequence: 9}) ||
+				k.Class != (view.Class{ID: b, SchoolID: a, Name: "1a", Sequence: 4}) || k.Members[c] != (view.ClassMember{ClassID: b, SchoolID: a, UserID: c, Role: "student", Sequence: 4}) {
+				t.Errorf("read %+v, %+v, %+v", e, s, k)
+			}
+		})
+	}
+	e, err := view.ReadExport(strings.NewReader(lines(header, `{"kind":"end","lines":1}`)))
+	if err != nil || len(e.Schools)+len(e.Classes) > 0 {
+		t.Errorf("an empty School is %+v, %v", e, err)
+	}
+}
+
+func TestReadExportRefuses(t *testing.T) {
+	end := `{"kind":"end","lines":2}`
+	for _, tc := range []struct{ name, text, want string }{
+		{"nothing", "", "line 1: the export is cut off"},
+		{"cut off", lines(header, school, member), "line 4: the export is cut off"},
+		{"cut off in a line", header + "\n" + school[:40], "line 2: not an object"},
+		{"a line lost", lines(header, school, `{"kind":"end","lines":3}`), "line 3: the last line does not say that there are 2"},
+		{"end without a number", lines(header, school, `{"kind":"end"}`), "line 3: the last line does not say"},
+		{"more after the end", lines(header, school, end, school), "line 4: there is more"},
+		{"no header", lines(school, end), "line 1: the header must be the first line"},
+		{"two headers", lines(header, header, end), "line 2: the header must be the first line"},
+		{"header without time", lines(`{"kind":"header"}`, end), "line 1: taken_at is missing"},
+		{"not JSON", lines(header, "school"), "line 2: not an object"},
+		{"empty line", lines(header, ""), "line 2: not an object"},
+		{"two objects in a line", lines(header, school+school), "line 2: more than one object"},
+		{"unknown kind", lines(header, `{"kind":"planet","sequence":1}`, end), `line 2: "planet" is no kind`},
+		{"no kind", lines(header, `{"sequence":1}`, end), `line 2: "" is no kind`},
+		{"no sequence", lines(header, `{"kind":"school","id":"`+a+`","name":"S"}`, end), "line 2: sequence is missing"},
+		{"bad id", lines(header, `{"kind":"school","id":"x","name":"S","sequence":1}`, end), "line 2: id is not an id"},
+		{"bad role", lines(header, school, strings.Replace(member, "owner", "king", 1)), "line 3: role is not one of"},
+		{"bad role in a class", lines(header, school, room, strings.Replace(pupil, "student", "king", 1), `{"kind":"end","lines":4}`), "role is not one of"},
+		{"school twice", lines(header, school, school), "line 3: the school is there twice"},
+		{"class twice", lines(header, school, room, room), "line 4: the class is there twice"},
+		{"class without school", lines(header, room, end), "in a school that is not there"},
+		{"member without school", lines(header, member, end), "in school " + a + ", which is not there"},
+		{"class member without class", lines(header, pupil, end), "in class " + b + ", which is not there"},
+		{"a line without end", header + "\n" + strings.Repeat("x", 2<<20), "line 2: "},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if _, err := view.ReadExport(strings.NewReader(tc.text)); err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("got %v, want %q", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestMadeAfter(t *testing.T) {
+	at := func(text string) time.Time {
+		when, err := time.Parse(time.RFC3339, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return when
+	}
+	id := "019b8000-0000-7000-8000-000000000001" // made at 2026-01-02T18:37:22Z
+	for when, want := range map[string]bool{"2026-01-02T18:37:00Z": true, "2026-01-02T18:38:00Z": true, "2026-01-02T18:39:00Z": false, "2027-01-01T00:00:00Z": false} {
+		if got := view.MadeAfter(id, at(when)); got != want {
+			t.Errorf("made after %s: %v, want %v", when, got, want)
+		}
+	}
+	if view.MadeAfter("550e8400-e29b-41d4-a716-446655440000", at("2000-01-01T00:00:00Z")) || view.MadeAfter("x", at("2000-01-01T00:00:00Z")) {
+		t.Error("an id that does not say when it was made is taken for a new one")
+	}
+}
+
+// FuzzReadExport looks for text that makes it panic, or that it takes without every member being in something.
+func FuzzReadExport(f *testing.F) {
+	f.Add(lines(header, school, member, room, pupil, `{"kind":"end","lines":5}`))
+	f.Add(lines(header, `{"kind":"end","lines":1}`))
+	f.Add(lines(header, pupil, `{"kind":"end","lines":2}`))
+	f.Add(`{"kind":null}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		e, err := view.ReadExport(strings.NewReader(text))
+		if err != nil {
+			return
+		}
+		for id, k := range e.Classes {
+			if e.Schools[k.Class.SchoolID] == nil || k.Class.ID != id || k.Class.Sequence < 1 {
+				t.Errorf("%+v", k)
+			}
+		}
+		if e.TakenAt.IsZero() {
+			t.Error("no time")
+		}
+	})
+}

@@ -1,0 +1,131 @@
+package task
+
+import (
+	"time"
+
+	"pgo/pkg/etag"
+	"pgo/pkg/problem"
+)
+
+// Statuses of an assignment, and of a submission, which is a draft while its assignment is merely assigned.
+const (
+	WorkAssigned  = "assigned"
+	WorkDraft     = "draft"
+	WorkSubmitted = "submitted"
+	WorkGraded    = "graded"
+)
+
+// DeletedUser is the name of people whose account is gone.
+const DeletedUser = "deleted user"
+
+// Assignment is one student's share of a task and how far they are.
+type Assignment struct {
+	TaskID      string     `json:"task_id"`
+	UserID      string     `json:"user_id"`
+	Name        *string    `json:"name"` // null while it is not known
+	Status      string     `json:"status" enums:"assigned,submitted,graded"`
+	Late        bool       `json:"late"`
+	Score       *int       `json:"score"`
+	AssignedAt  time.Time  `json:"assigned_at"`
+	SubmittedAt *time.Time `json:"submitted_at"`
+	GradedAt    *time.Time `json:"graded_at"`
+}
+
+// Submission is what a student has saved or handed in for a task.
+type Submission struct {
+	TaskID      string     `json:"task_id"`
+	UserID      string     `json:"user_id"`
+	Status      string     `json:"status" enums:"draft,submitted,graded"`
+	Content     string     `json:"content"`
+	Late        bool       `json:"late"`
+	Score       *int       `json:"score"`
+	Feedback    string     `json:"feedback"`
+	Version     int64      `json:"version"` // grows with each change; the entity tag
+	SubmittedAt *time.Time `json:"submitted_at"`
+	GradedAt    *time.Time `json:"graded_at"`
+	UpdatedAt   time.Time  `json:"updated_at"`
+}
+
+// NamedSubmission is a submission on a list.
+type NamedSubmission struct {
+	Submission
+	Name *string `json:"name"` // null while it is not known
+}
+
+// Work is a student's submission that is locked in the store together with its task, for a change of both.
+type Work struct {
+	Task       Task
+	Submission Submission // with an empty status while nothing was saved
+
+	events  []Event
+	changed bool
+}
+
+// Events returns what to publish.
+func (w *Work) Events() []Event { return w.events }
+
+// Changed reports whether the submission and its task must be saved.
+func (w *Work) Changed() bool { return w.changed }
+
+func (w *Work) check(cond etag.Condition) error {
+	if w.Submission.Status == "" && cond != (etag.Condition{}) {
+		return problem.PreconditionFailed() // also for "*": there is nothing yet
+	}
+	return cond.Check(w.Submission.Version)
+}
+
+// handIn saves what the student says, as a draft or for good. ErrClosed, ErrAlreadyGraded, ErrAlreadySubmitted.
+func (w *Work) handIn(h Handin, now time.Time) error {
+	if w.Task.Status != StatusPublished {
+		return ErrClosed
+	}
+	s := &w.Submission
+	switch s.Status {
+	case WorkGraded:
+		return ErrAlreadyGraded
+	case WorkSubmitted:
+		if h.Draft {
+			return ErrAlreadySubmitted
+		}
+	default:
+		if h.Draft {
+			s.Status = WorkDraft
+			break
+		}
+		s.Status = WorkSubmitted
+		w.Task.SubmittedCount++
+	}
+	s.Content, s.UpdatedAt = h.Content, now
+	s.Version++
+	w.changed = true
+	if h.Draft {
+		return nil
+	}
+	s.SubmittedAt, s.Late = &now, now.After(w.Task.DueAt)
+	w.Task.Version++
+	w.events = append(w.events, Event{Type: EventSubmitted, Data: SubmittedData{TaskID: w.Task.ID, UserID: s.UserID, Late: s.Late, SubmittedAt: now}})
+	return nil
+}
+
+// grade gives a grade, also another one than before. ErrNotSubmitted, validation_failed.
+func (w *Work) grade(g Grading, now time.Time) error {
+	s := &w.Submission
+	if s.Status != WorkSubmitted && s.Status != WorkGraded {
+		return ErrNotSubmitted
+	}
+	if *g.Score > w.Task.MaxScore {
+		return problem.Invalid(scoreField(w.Task.MaxScore))
+	}
+	if s.Status == WorkGraded && *s.Score == *g.Score && s.Feedback == g.Feedback {
+		return nil
+	}
+	if s.Status == WorkSubmitted {
+		w.Task.GradedCount++
+	}
+	s.Status, s.Score, s.Feedback, s.GradedAt, s.UpdatedAt = WorkGraded, g.Score, g.Feedback, &now, now
+	s.Version++
+	w.Task.Version++
+	w.changed = true
+	w.events = append(w.events, Event{Type: EventGraded, Data: GradedData{TaskID: w.Task.ID, UserID: s.UserID, Score: *g.Score, MaxScore: w.Task.MaxScore, GradedAt: now}})
+	return nil
+}
