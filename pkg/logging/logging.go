@@ -69,6 +69,13 @@ func New(w io.Writer, cfg Config, id Identity) (*Logger, error) {
 // SetLevel changes the level of this logger and of all made from it.
 func (l *Logger) SetLevel(name string) error { return l.level.UnmarshalText([]byte(name)) }
 
+// Follow takes the level of a configuration that was read anew. One that is no level is logged, and changes nothing.
+func (l *Logger) Follow(cfg Config) {
+	if err := l.SetLevel(cfg.Level); err != nil {
+		l.Warn("log level", zap.Error(err))
+	}
+}
+
 // LevelHandler answers GET with the level and takes a new one by PUT, as {"level":"debug"}.
 func (l *Logger) LevelHandler() http.Handler { return l.level }
 

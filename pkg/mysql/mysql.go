@@ -52,9 +52,6 @@ func (cfg Config) Validate(c *config.Check, key string) {
 	c.Secret(key+".password", cfg.Password)
 }
 
-// preparedStatements bounds GORM's cache of them, which is unbounded by default.
-const preparedStatements = 200
-
 // Open returns the database without talking to the server, so that a program can start while it is away. The
 // pool's metrics (go_sql_*) go to reg, a span a statement to tp. Close the *sql.DB that DB() returns.
 func Open(cfg Config, tp trace.TracerProvider, reg prometheus.Registerer) (*gorm.DB, error) {
@@ -63,6 +60,9 @@ func Open(cfg Config, tp trace.TracerProvider, reg prometheus.Registerer) (*gorm
 	dc.Collation = "utf8mb4_unicode_ci"
 	dc.ParseTime, dc.Loc = true, time.UTC
 	dc.Timeout, dc.ReadTimeout, dc.WriteTimeout = cfg.DialTimeout, cfg.IOTimeout, cfg.IOTimeout
+	// One trip a statement without GORM's cache of prepared ones: there, who waits while another prepares the same statement
+	// gets the other's error, so that a client that hangs up fails somebody else's request.
+	dc.InterpolateParams = true
 	dc.ClientFoundRows = true // an UPDATE counts the rows it found, also where nothing changed
 	dc.RejectReadOnly = true  // a connection to a replica that was the primary is not used again
 	dc.Logger = discard{}     // what it says also comes back as an error
@@ -86,7 +86,6 @@ func Open(cfg Config, tp trace.TracerProvider, reg prometheus.Registerer) (*gorm
 	}
 	db, err := gorm.Open(gormmysql.New(gormmysql.Config{Conn: pool, SkipInitializeWithVersion: true}), &gorm.Config{
 		SkipDefaultTransaction: true, TranslateError: true, DisableAutomaticPing: true,
-		PrepareStmt: true, PrepareStmtMaxSize: preparedStatements, PrepareStmtTTL: time.Hour,
 		Logger:  logger.Discard, // errors are returned and logged once, at the edge
 		NowFunc: func() time.Time { return time.Now().UTC().Truncate(time.Microsecond) },
 	})

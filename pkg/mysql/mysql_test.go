@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -264,5 +266,39 @@ func TestContext(t *testing.T) {
 	})
 	if got := body(t, db, 1); got != "a" {
 		t.Errorf("the database does not answer any more: %q", got)
+	}
+}
+
+// The first use of a statement must not be special: whoever waits for it would share the fate of who came first.
+func TestOneWhoGivesUpFailsNobodyElse(t *testing.T) {
+	_, server := withNotes(t)
+	link := testkit.Proxy(t, server.Addr)
+	cfg := settings(server)
+	cfg.Addr = link.Addr()
+	db := open(t, cfg, prometheus.NewRegistry())
+	pool, err := db.DB()
+	if err != nil {
+		t.Fatal(err)
+	}
+	link.Slow(10 * time.Millisecond) // so that all are on their way at once
+	for i := range 20 {
+		query := fmt.Sprintf("SELECT %d + id FROM notes WHERE id = ?", i)
+		ctx, giveUp := context.WithCancel(t.Context())
+		var all sync.WaitGroup
+		for caller := range 8 {
+			all.Go(func() {
+				var n int64
+				if caller%2 == 0 {
+					_ = db.WithContext(ctx).Raw(query, 1).Scan(&n).Error
+				} else if err := db.WithContext(t.Context()).Raw(query, 1).Scan(&n).Error; err != nil {
+					t.Errorf("query %d: %v", i, err)
+				}
+			})
+		}
+		for pool.Stats().InUse == 0 {
+			runtime.Gosched()
+		}
+		giveUp()
+		all.Wait()
 	}
 }

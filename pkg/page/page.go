@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"io"
+	"net/url"
 	"strconv"
 
 	"pgo/pkg/problem"
@@ -30,9 +31,10 @@ type Page[T any] struct {
 	NextCursor *string `json:"next_cursor"` // null on the last page
 }
 
-// Parse reads the query parameters limit and cursor; empty ones stand for the defaults. The error is 422
-// validation_failed.
-func Parse[K any](limit, cursor string) (Request[K], error) {
+// Parse reads the query parameters limit and cursor; absent ones stand for the defaults. A cursor whose key is not good
+// was not given by the list, as one is not that cannot be read. The error is 422 validation_failed.
+func Parse[K any](q url.Values, good func(K) bool) (Request[K], error) {
+	limit, cursor := q.Get("limit"), q.Get("cursor")
 	r := Request[K]{Limit: defaultLimit}
 	if limit != "" {
 		n, err := strconv.Atoi(limit)
@@ -43,32 +45,30 @@ func Parse[K any](limit, cursor string) (Request[K], error) {
 	}
 	if cursor != "" {
 		k := new(K)
-		if len(cursor) > maxCursor || decode(cursor, k) != nil {
-			return r, BadCursor()
+		if len(cursor) > maxCursor || decode(cursor, k) != nil || !good(*k) {
+			return r, problem.Invalid(problem.Field{Field: "cursor", Code: "invalid_cursor", Message: "must be a next_cursor that this list gave"})
 		}
 		r.After = k
 	}
 	return r, nil
 }
 
-// BadCursor is for a cursor that Parse could read and that the list still did not give.
-func BadCursor() error {
-	return problem.Invalid(problem.Field{Field: "cursor", Code: "invalid_cursor", Message: "must be a next_cursor that this list gave"})
-}
-
-// Of makes the page from rows, of which one more than limit was read where there is one; key tells the
-// list's key of a row.
-func Of[T, K any](rows []T, limit int, key func(T) K) (Page[T], error) {
-	if len(rows) <= limit {
-		return Page[T]{Items: append([]T{}, rows...)}, nil
+// Of makes the page from rows, of which one more than limit was read where there is one; item tells what a row stands
+// for, and key the list's key of an item.
+func Of[R, T, K any](rows []R, limit int, item func(R) T, key func(T) K) (Page[T], error) {
+	items := make([]T, min(len(rows), limit))
+	for i := range items {
+		items[i] = item(rows[i])
 	}
-	rows = rows[:limit]
-	text, err := json.Marshal(key(rows[limit-1]))
+	if len(rows) <= limit {
+		return Page[T]{Items: items}, nil
+	}
+	text, err := json.Marshal(key(items[limit-1]))
 	if err != nil {
 		return Page[T]{}, err
 	}
 	next := base64.RawURLEncoding.EncodeToString(text)
-	return Page[T]{Items: rows, NextCursor: &next}, nil
+	return Page[T]{Items: items, NextCursor: &next}, nil
 }
 
 func decode(cursor string, into any) error {

@@ -44,7 +44,7 @@ func NewIssuer(t testing.TB) *Issuer {
 	i.Rotate()
 	gin.SetMode(gin.ReleaseMode)
 	e := gin.New()
-	e.GET("/.well-known/jwks.json", i.serveKeys)
+	e.GET(auth.KeysPath, i.serveKeys)
 	e.GET(auth.EndedSessionsPath, httpx.Handle(auth.EndedSessions(i)))
 	server := httptest.NewServer(e)
 	t.Cleanup(server.Close)

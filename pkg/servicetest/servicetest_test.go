@@ -51,15 +51,9 @@ func serve(ctx context.Context, environ []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	cfg, reg, client := httpx.Defaults(), prometheus.NewRegistry(), &http.Client{Transport: &http.Transport{}}
-	defer client.CloseIdleConnections()
+	cfg, reg := httpx.Defaults(), prometheus.NewRegistry()
 	cfg.Addr, cfg.DrainTimeout = "127.0.0.1:0", time.Second
-	keys, err := auth.RemoteKeys(ctx, user+"/.well-known/jwks.json", client, log.Logger)
-	if err != nil {
-		return err
-	}
-	ended := auth.NewFollower(auth.RemoteSessions(user+auth.EndedSessionsPath, client), time.Hour, reg, log.Logger)
-	verifier, err := auth.NewVerifier("pgo", "pgo", keys, ended, time.Now)
+	verifier, ended, err := auth.Trust(ctx, auth.Config{Issuer: "pgo", Audience: "pgo", IssuerURL: user}, reg, log.Logger)
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@
 package servicetest
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"io/fs"
@@ -14,7 +13,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"pgo/pkg/migrate"
 	"pgo/pkg/mq"
 	"pgo/pkg/testkit"
 )
@@ -55,14 +53,7 @@ type World struct {
 // NewWorld returns a world that ends with the test.
 func NewWorld(t testing.TB, s Service) *World {
 	t.Helper()
-	w := &World{DB: testkit.MySQL(t), Redis: testkit.Redis(t), Broker: testkit.RabbitMQ(t), service: s, t: t}
-	ms, err := migrate.Read(s.Migrations)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := migrate.Up(t.Context(), w.DB.Open(t), ms, migrate.Options{}); err != nil {
-		t.Fatal(err)
-	}
+	w := &World{DB: NewDatabase(t, s.Migrations).Database, Redis: testkit.Redis(t), Broker: testkit.RabbitMQ(t), service: s, t: t}
 	if err := mq.Declare(t.Context(), w.brokerConfig(), s.Topology); err != nil {
 		t.Fatal(err)
 	}
@@ -80,9 +71,7 @@ func NewWorld(t testing.TB, s Service) *World {
 // Command runs another command of the program than the server, and returns its exit code and what it wrote.
 func (w *World) Command(t testing.TB, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	var out, err bytes.Buffer
-	code = w.service.Run(t.Context(), args, slices.Clone(w.Environ), &out, &err)
-	return code, out.String(), err.String()
+	return w.service.Output(t.Context(), slices.Clone(w.Environ), args...)
 }
 
 // brokerConfig is the administrator's way to the broker, past the link.

@@ -10,7 +10,6 @@ import (
 	"github.com/google/uuid"
 
 	"pgo/pkg/auth"
-	"pgo/pkg/etag"
 	"pgo/pkg/httpx"
 	"pgo/pkg/page"
 	"pgo/services/school"
@@ -70,66 +69,18 @@ func caller(c *gin.Context) school.Caller {
 	return school.Caller{UserID: p.UserID, PlatformAdmin: p.Role == platformAdmin}
 }
 
-// write answers with a resource and its entity tag, or with 304 when the caller has it.
-func write(c *gin.Context, status int, version int64, body any) {
-	c.Header("ETag", etag.Of(version))
-	c.Header("Cache-Control", "private, no-cache")
-	if c.Request.Method == http.MethodGet && etag.NotModified(c.Request.Header, version) {
-		c.Status(http.StatusNotModified)
-		return
-	}
-	c.JSON(status, body)
-}
-
-// noQuery refuses any query parameter, for calls that take none.
-func noQuery(c *gin.Context) error {
-	_, err := httpx.Query(c)
-	return err
-}
-
-// read reads the body of a call that takes no query.
-func read(c *gin.Context, dst any) error {
-	if err := noQuery(c); err != nil {
-		return err
-	}
-	return httpx.ReadJSON(c, dst)
-}
-
-// pathID returns the path's id of a call that takes no query.
-func pathID(c *gin.Context) (string, error) {
-	if err := noQuery(c); err != nil {
-		return "", err
-	}
-	return httpx.ID(c, "id")
-}
-
-// pathIDs returns the path's id and user_id of a call that takes no query.
-func pathIDs(c *gin.Context) (id, userID string, err error) {
-	if id, err = pathID(c); err != nil {
-		return "", "", err
-	}
-	userID, err = httpx.ID(c, "user_id")
-	return id, userID, err
-}
-
 // byID reads which page of a list of things is asked for.
 func byID(q url.Values) (page.Request[school.IDKey], error) {
-	p, err := page.Parse[school.IDKey](q.Get("limit"), q.Get("cursor"))
-	if err == nil && p.After != nil && uuid.Validate(p.After.ID) != nil {
-		err = page.BadCursor()
-	}
-	return p, err
+	return page.Parse(q, func(k school.IDKey) bool { return uuid.Validate(k.ID) == nil })
 }
 
 const maxName = 100 // characters
 
 // byName reads which page of a list of people is asked for.
 func byName(q url.Values) (page.Request[school.NameKey], error) {
-	p, err := page.Parse[school.NameKey](q.Get("limit"), q.Get("cursor"))
-	if err == nil && p.After != nil && (uuid.Validate(p.After.UserID) != nil || utf8.RuneCountInString(p.After.Name) > maxName) {
-		err = page.BadCursor()
-	}
-	return p, err
+	return page.Parse(q, func(k school.NameKey) bool {
+		return uuid.Validate(k.UserID) == nil && utf8.RuneCountInString(k.Name) <= maxName
+	})
 }
 
 // listByID answers with a page of things that belong to what the path's id names.

@@ -42,19 +42,19 @@ type patchClassRequest struct {
 //	@Failure		422		{object}	problem.Body	"validation_failed"
 //	@Router			/schools/{id}/classes [post]
 func (a *API) createClass(c *gin.Context) error {
-	id, err := pathID(c)
+	id, err := httpx.PathID(c, "id")
 	if err != nil {
 		return err
 	}
 	var body newClassRequest
-	if err := read(c, &body); err != nil {
+	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
 	class, err := a.schools.CreateClass(c.Request.Context(), caller(c), id, body.Name, body.Grade.Value)
 	if err != nil {
 		return err
 	}
-	write(c, http.StatusCreated, class.Version, class)
+	httpx.WriteResource(c, http.StatusCreated, class.Version, class)
 	return nil
 }
 
@@ -95,7 +95,7 @@ func (a *API) listClasses(c *gin.Context) error {
 //	@Failure		404	{object}	problem.Body	"not_found"
 //	@Router			/classes/{id} [get]
 func (a *API) getClass(c *gin.Context) error {
-	id, err := pathID(c)
+	id, err := httpx.PathID(c, "id")
 	if err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ func (a *API) getClass(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	write(c, http.StatusOK, class.Version, class)
+	httpx.WriteResource(c, http.StatusOK, class.Version, class)
 	return nil
 }
 
@@ -127,12 +127,12 @@ func (a *API) getClass(c *gin.Context) error {
 //	@Failure		422			{object}	problem.Body	"validation_failed"
 //	@Router			/classes/{id} [patch]
 func (a *API) patchClass(c *gin.Context) error {
-	id, err := pathID(c)
+	id, err := httpx.PathID(c, "id")
 	if err != nil {
 		return err
 	}
 	var body patchClassRequest
-	if err := read(c, &body); err != nil {
+	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
 	p := school.ClassPatch{Name: body.Name.Pointer(), Grade: body.Grade.Pointer()}
@@ -140,7 +140,7 @@ func (a *API) patchClass(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	write(c, http.StatusOK, class.Version, class)
+	httpx.WriteResource(c, http.StatusOK, class.Version, class)
 	return nil
 }
 
@@ -159,7 +159,7 @@ func (a *API) patchClass(c *gin.Context) error {
 //	@Failure		412	{object}	problem.Body	"precondition_failed"
 //	@Router			/classes/{id} [delete]
 func (a *API) deleteClass(c *gin.Context) error {
-	id, err := pathID(c)
+	id, err := httpx.PathID(c, "id")
 	if err != nil {
 		return err
 	}

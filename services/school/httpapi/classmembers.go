@@ -82,12 +82,12 @@ func (a *API) listClassMembers(c *gin.Context) error {
 //	@Failure		422			{object}	problem.Body	"validation_failed"
 //	@Router			/classes/{id}/members/{user_id} [put]
 func (a *API) putClassMember(c *gin.Context) error {
-	id, userID, err := pathIDs(c)
+	id, userID, err := httpx.PathIDs(c, "id", "user_id")
 	if err != nil {
 		return err
 	}
 	var body classRoleRequest
-	if err := read(c, &body); err != nil {
+	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
 	m, added, err := a.schools.SetClassMember(c.Request.Context(), caller(c), id, userID, body.Role, etag.IfMatch(c.Request.Header))
@@ -98,7 +98,7 @@ func (a *API) putClassMember(c *gin.Context) error {
 	if added {
 		status = http.StatusCreated
 	}
-	write(c, status, m.Version, m)
+	httpx.WriteResource(c, status, m.Version, m)
 	return nil
 }
 
@@ -118,7 +118,7 @@ func (a *API) putClassMember(c *gin.Context) error {
 //	@Failure		412	{object}	problem.Body	"precondition_failed"
 //	@Router			/classes/{id}/members/{user_id} [delete]
 func (a *API) deleteClassMember(c *gin.Context) error {
-	id, userID, err := pathIDs(c)
+	id, userID, err := httpx.PathIDs(c, "id", "user_id")
 	if err != nil {
 		return err
 	}

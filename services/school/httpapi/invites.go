@@ -7,6 +7,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"pgo/pkg/httpx"
 	"pgo/pkg/page"
 	"pgo/pkg/problem"
 	"pgo/services/school"
@@ -36,12 +37,12 @@ type inviteRequest struct {
 //	@Failure		422		{object}	problem.Body	"validation_failed"
 //	@Router			/schools/{id}/invites [post]
 func (a *API) createInvite(c *gin.Context) error {
-	id, err := pathID(c)
+	id, err := httpx.PathID(c, "id")
 	if err != nil {
 		return err
 	}
 	var body inviteRequest
-	if err := read(c, &body); err != nil {
+	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
 	i, err := a.schools.Invite(c.Request.Context(), caller(c), id, school.NewInvite(body))
@@ -121,7 +122,7 @@ func (a *API) acceptInvite(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	write(c, http.StatusCreated, m.Version, m)
+	httpx.WriteResource(c, http.StatusCreated, m.Version, m)
 	return nil
 }
 
@@ -133,7 +134,7 @@ const (
 
 // pathCode returns the path's code of a call that takes no query; what cannot be one names nothing.
 func pathCode(c *gin.Context) (string, error) {
-	if err := noQuery(c); err != nil {
+	if err := httpx.NoQuery(c); err != nil {
 		return "", err
 	}
 	code := c.Param("code")

@@ -85,19 +85,19 @@ func (a *API) listMembers(c *gin.Context) error {
 //	@Failure		422			{object}	problem.Body	"validation_failed"
 //	@Router			/schools/{id}/members/{user_id} [patch]
 func (a *API) patchMember(c *gin.Context) error {
-	id, userID, err := pathIDs(c)
+	id, userID, err := httpx.PathIDs(c, "id", "user_id")
 	if err != nil {
 		return err
 	}
 	var body roleRequest
-	if err := read(c, &body); err != nil {
+	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
 	m, err := a.schools.SetRole(c.Request.Context(), caller(c), id, userID, body.Role, etag.IfMatch(c.Request.Header))
 	if err != nil {
 		return err
 	}
-	write(c, http.StatusOK, m.Version, m)
+	httpx.WriteResource(c, http.StatusOK, m.Version, m)
 	return nil
 }
 
@@ -118,7 +118,7 @@ func (a *API) patchMember(c *gin.Context) error {
 //	@Failure		412	{object}	problem.Body	"precondition_failed"
 //	@Router			/schools/{id}/members/{user_id} [delete]
 func (a *API) deleteMember(c *gin.Context) error {
-	id, userID, err := pathIDs(c)
+	id, userID, err := httpx.PathIDs(c, "id", "user_id")
 	if err != nil {
 		return err
 	}

@@ -40,14 +40,14 @@ type patchSchoolRequest struct {
 //	@Router			/schools [post]
 func (a *API) createSchool(c *gin.Context) error {
 	var body newSchoolRequest
-	if err := read(c, &body); err != nil {
+	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
 	s, err := a.schools.Create(c.Request.Context(), caller(c), body.Name, body.Timezone)
 	if err != nil {
 		return err
 	}
-	write(c, http.StatusCreated, s.Version, s)
+	httpx.WriteResource(c, http.StatusCreated, s.Version, s)
 	return nil
 }
 
@@ -96,7 +96,7 @@ func (a *API) listSchools(c *gin.Context) error {
 //	@Failure		404	{object}	problem.Body	"not_found"
 //	@Router			/schools/{id} [get]
 func (a *API) getSchool(c *gin.Context) error {
-	id, err := pathID(c)
+	id, err := httpx.PathID(c, "id")
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func (a *API) getSchool(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	write(c, http.StatusOK, s.Version, s)
+	httpx.WriteResource(c, http.StatusOK, s.Version, s)
 	return nil
 }
 
@@ -128,12 +128,12 @@ func (a *API) getSchool(c *gin.Context) error {
 //	@Failure		422			{object}	problem.Body	"validation_failed"
 //	@Router			/schools/{id} [patch]
 func (a *API) patchSchool(c *gin.Context) error {
-	id, err := pathID(c)
+	id, err := httpx.PathID(c, "id")
 	if err != nil {
 		return err
 	}
 	var body patchSchoolRequest
-	if err := read(c, &body); err != nil {
+	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
 	p := school.SchoolPatch{Name: body.Name.Pointer(), Timezone: body.Timezone.Pointer()}
@@ -141,7 +141,7 @@ func (a *API) patchSchool(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	write(c, http.StatusOK, s.Version, s)
+	httpx.WriteResource(c, http.StatusOK, s.Version, s)
 	return nil
 }
 
@@ -160,7 +160,7 @@ func (a *API) patchSchool(c *gin.Context) error {
 //	@Failure		412	{object}	problem.Body	"precondition_failed"
 //	@Router			/schools/{id} [delete]
 func (a *API) deleteSchool(c *gin.Context) error {
-	id, err := pathID(c)
+	id, err := httpx.PathID(c, "id")
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"gorm.io/gorm/clause"
 
 	"pgo/pkg/cache"
+	"pgo/pkg/mysql"
 	"pgo/pkg/problem"
 	"pgo/services/school"
 )
@@ -21,7 +22,7 @@ func (t *tx) Class(id string) (school.Class, error) {
 func (t *tx) classRow(id string) (classRow, error) {
 	var row classRow
 	err := t.locked().Take(&row, "id = ? AND school_id = ?", id, t.school.ID).Error
-	return row, found(err, "lock class")
+	return row, mysql.Found(err, "lock class")
 }
 
 // AddClass implements school.Tx.
@@ -42,7 +43,7 @@ func (t *tx) SaveClass(c school.Class) error {
 	}
 	row := classRowOf(c, sequence)
 	t.putClass(c)
-	return one(t.db.Model(&row).Where("id = ?", c.ID).Select("*").Omit("id", "school_id", "created_at").Updates(&row), "update class")
+	return mysql.OneRow(t.db.Model(&row).Where("id = ?", c.ID).Select("*").Omit("id", "school_id", "created_at").Updates(&row), "update class")
 }
 
 // DeleteClass implements school.Tx.
@@ -54,7 +55,7 @@ func (t *tx) DeleteClass(c school.Class) error {
 		return fmt.Errorf("delete class members: %w", err)
 	}
 	t.later(func(ctx context.Context) { t.store.cache.Delete(ctx, classKey(c.ID)) })
-	return one(t.db.Where("id = ?", c.ID).Delete(&classRow{}), "delete class")
+	return mysql.OneRow(t.db.Where("id = ?", c.ID).Delete(&classRow{}), "delete class")
 }
 
 // ClassMember implements school.Tx.
@@ -66,7 +67,7 @@ func (t *tx) ClassMember(classID, userID string) (school.ClassMember, error) {
 func (t *tx) classMemberRow(classID, userID string) (classMemberRow, error) {
 	var row classMemberRow
 	err := t.locked().Take(&row, "class_id = ? AND user_id = ?", classID, userID).Error
-	return row, found(err, "lock class member")
+	return row, mysql.Found(err, "lock class member")
 }
 
 // ClassesOf implements school.Tx.
@@ -77,7 +78,7 @@ func (t *tx) ClassesOf(userID string, teaching bool) ([]school.ClassMember, erro
 	}
 	var rows []classMemberRow
 	if err := q.Order("class_id").Find(&rows).Error; err != nil {
-		return nil, failed(err, "lock places in classes")
+		return nil, mysql.Failed(err, "lock places in classes")
 	}
 	places := make([]school.ClassMember, len(rows))
 	for i, r := range rows {
@@ -116,7 +117,7 @@ func (t *tx) RemoveClassMember(m school.ClassMember) error {
 	if _, err := t.emitOfClass(m.ClassID, school.EventClassMemberRemoved, school.ClassDataOf(m)); err != nil {
 		return err
 	}
-	return one(t.db.Where("class_id = ? AND user_id = ?", m.ClassID, m.UserID).Delete(&classMemberRow{}), "delete class member")
+	return mysql.OneRow(t.db.Where("class_id = ? AND user_id = ?", m.ClassID, m.UserID).Delete(&classMemberRow{}), "delete class member")
 }
 
 // emitOfClass locks the class, puts an event about it into the outbox and returns its sequence.
@@ -126,7 +127,7 @@ func (t *tx) emitOfClass(classID, typ string, data any) (int64, error) {
 		return 0, err
 	}
 	row.Sequence++
-	if err := one(t.db.Model(&classRow{}).Where("id = ?", classID).UpdateColumn("sequence", row.Sequence), "update class's sequence"); err != nil {
+	if err := mysql.OneRow(t.db.Model(&classRow{}).Where("id = ?", classID).UpdateColumn("sequence", row.Sequence), "update class's sequence"); err != nil {
 		return 0, err
 	}
 	return row.Sequence, t.append(typ, classID, row.Sequence, data)

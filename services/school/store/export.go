@@ -9,6 +9,7 @@ import (
 	"io"
 	"time"
 
+	"pgo/pkg/mysql"
 	"pgo/services/school"
 )
 
@@ -58,10 +59,10 @@ func (s *Store) Export(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	if e.conn, err = pool.Conn(ctx); err != nil {
-		return failed(err, "export")
+		return mysql.Failed(err, "export")
 	}
 	defer e.conn.Close()
-	return failed(e.run(), "export")
+	return mysql.Failed(e.run(), "export")
 }
 
 type exporter struct {

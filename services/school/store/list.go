@@ -2,10 +2,10 @@ package store
 
 import (
 	"context"
-	"strings"
 
 	"gorm.io/gorm"
 
+	"pgo/pkg/mysql"
 	"pgo/pkg/page"
 	"pgo/services/school"
 )
@@ -24,9 +24,9 @@ func (s *Store) Schools(ctx context.Context, userID string, p page.Request[schoo
 	}
 	var rows []mineRow
 	if err := q.Order("m.school_id").Limit(p.Limit + 1).Find(&rows).Error; err != nil {
-		return page.Page[school.Mine]{}, failed(err, "list schools")
+		return page.Page[school.Mine]{}, mysql.Failed(err, "list schools")
 	}
-	return pageOf(rows, p.Limit, func(r mineRow) school.Mine { return school.Mine{School: r.School.school(), MyRole: r.MyRole} },
+	return page.Of(rows, p.Limit, func(r mineRow) school.Mine { return school.Mine{School: r.School.school(), MyRole: r.MyRole} },
 		func(m school.Mine) school.IDKey { return school.IDKey{ID: m.ID} })
 }
 
@@ -34,31 +34,31 @@ func (s *Store) Schools(ctx context.Context, userID string, p page.Request[schoo
 func (s *Store) Members(ctx context.Context, schoolID string, f school.MemberFilter, p page.Request[school.NameKey]) (page.Page[school.Member], error) {
 	q := ofRole(s.db.WithContext(ctx), "school_members", f.Role).Where("school_id = ?", schoolID)
 	if f.Query != "" {
-		q = q.Where("name LIKE ?", likePrefix(f.Query))
+		q = q.Where("name LIKE ?", mysql.LikePrefix(f.Query))
 	}
 	var rows []memberRow
 	if err := byName(q, p).Find(&rows).Error; err != nil {
-		return page.Page[school.Member]{}, failed(err, "list members")
+		return page.Page[school.Member]{}, mysql.Failed(err, "list members")
 	}
-	return pageOf(rows, p.Limit, memberRow.member, func(m school.Member) school.NameKey { return nameKey(m.Name, m.UserID) })
+	return page.Of(rows, p.Limit, memberRow.member, func(m school.Member) school.NameKey { return nameKey(m.Name, m.UserID) })
 }
 
 // Invites implements school.Lister.
 func (s *Store) Invites(ctx context.Context, schoolID string, p page.Request[school.IDKey]) (page.Page[school.Invite], error) {
 	var rows []inviteRow
 	if err := byID(s.db.WithContext(ctx).Where("school_id = ?", schoolID), p).Find(&rows).Error; err != nil {
-		return page.Page[school.Invite]{}, failed(err, "list invites")
+		return page.Page[school.Invite]{}, mysql.Failed(err, "list invites")
 	}
-	return pageOf(rows, p.Limit, inviteRow.invite, func(i school.Invite) school.IDKey { return school.IDKey{ID: i.ID} })
+	return page.Of(rows, p.Limit, inviteRow.invite, func(i school.Invite) school.IDKey { return school.IDKey{ID: i.ID} })
 }
 
 // Classes implements school.Lister.
 func (s *Store) Classes(ctx context.Context, schoolID string, p page.Request[school.IDKey]) (page.Page[school.Class], error) {
 	var rows []classRow
 	if err := byID(s.db.WithContext(ctx).Where("school_id = ?", schoolID), p).Find(&rows).Error; err != nil {
-		return page.Page[school.Class]{}, failed(err, "list classes")
+		return page.Page[school.Class]{}, mysql.Failed(err, "list classes")
 	}
-	return pageOf(rows, p.Limit, classRow.class, func(c school.Class) school.IDKey { return school.IDKey{ID: c.ID} })
+	return page.Of(rows, p.Limit, classRow.class, func(c school.Class) school.IDKey { return school.IDKey{ID: c.ID} })
 }
 
 // ClassMembers implements school.Lister.
@@ -66,9 +66,9 @@ func (s *Store) ClassMembers(ctx context.Context, classID, role string, p page.R
 	q := ofRole(s.db.WithContext(ctx), "class_members", role).Where("class_id = ?", classID)
 	var rows []classMemberRow
 	if err := byName(q, p).Find(&rows).Error; err != nil {
-		return page.Page[school.ClassMember]{}, failed(err, "list class members")
+		return page.Page[school.ClassMember]{}, mysql.Failed(err, "list class members")
 	}
-	return pageOf(rows, p.Limit, classMemberRow.member, func(m school.ClassMember) school.NameKey { return nameKey(m.Name, m.UserID) })
+	return page.Of(rows, p.Limit, classMemberRow.member, func(m school.ClassMember) school.NameKey { return nameKey(m.Name, m.UserID) })
 }
 
 func byID(q *gorm.DB, p page.Request[school.IDKey]) *gorm.DB {
@@ -101,18 +101,4 @@ func nameKey(name *string, userID string) school.NameKey {
 		return school.NameKey{UserID: userID}
 	}
 	return school.NameKey{Name: *name, UserID: userID}
-}
-
-// pageOf makes the page of what rows stand for.
-func pageOf[R, T, K any](rows []R, limit int, of func(R) T, key func(T) K) (page.Page[T], error) {
-	items := make([]T, len(rows))
-	for i, r := range rows {
-		items[i] = of(r)
-	}
-	return page.Of(items, limit, key)
-}
-
-// likePrefix returns a LIKE pattern for texts that start with s.
-func likePrefix(s string) string {
-	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(s) + "%"
 }

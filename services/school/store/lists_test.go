@@ -1,71 +1,24 @@
 package store_test
 
 import (
-	"context"
 	"database/sql"
 	"fmt"
-	"strings"
 	"testing"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"go.opentelemetry.io/otel/trace/noop"
-	"go.uber.org/zap"
-	"gorm.io/gorm"
-
-	"pgo/pkg/cache"
-	"pgo/pkg/config"
-	"pgo/pkg/migrate"
-	"pgo/pkg/mysql"
 	"pgo/pkg/page"
-	"pgo/pkg/testkit"
+	"pgo/pkg/servicetest"
 	"pgo/services/school"
 	"pgo/services/school/migrations"
 	"pgo/services/school/store"
 )
 
-// open returns a store on an empty database and the statements that it sends from then on.
+// open returns a store on an empty database and the queries that it sends from then on.
 func open(t *testing.T) (*store.Store, *sql.DB, *[]string) {
 	t.Helper()
-	d := testkit.MySQL(t)
-	ms, err := migrate.Read(migrations.FS)
-	if err != nil {
-		t.Fatal(err)
-	}
-	direct := d.Open(t)
-	if _, err := migrate.Up(t.Context(), direct, ms, migrate.Options{}); err != nil {
-		t.Fatal(err)
-	}
-	cfg := mysql.Defaults()
-	cfg.Addr, cfg.Username, cfg.Password, cfg.Database = d.Addr, d.User, config.Secret(d.Password), d.Name
-	reg := prometheus.NewRegistry()
-	db, err := mysql.Open(cfg, noop.NewTracerProvider(), reg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool, err := db.DB()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { pool.Close() })
-	r := testkit.Redis(t)
-	rcfg := cache.Defaults()
-	rcfg.Addr, rcfg.Username, rcfg.Password, rcfg.Prefix = r.Addr, r.Username, config.Secret(r.Password), r.Prefix
-	client := cache.Open(rcfg)
-	t.Cleanup(func() { client.Close() })
-	var sent []string
-	note := func(tx *gorm.DB) {
-		sent = append(sent, tx.Dialector.Explain(tx.Statement.SQL.String(), tx.Statement.Vars...))
-	}
-	if err := db.Callback().Query().After("gorm:query").Register("test:note", note); err != nil {
-		t.Fatal(err)
-	}
-	return store.New(db, cache.New(client, rcfg, reg, zap.NewNop()), "school", func() {}), direct, &sent
+	d := servicetest.NewDatabase(t, migrations.FS)
+	db, c := d.Connect(t, "")
+	return store.New(db, c, "school", func() {}), d.DB, servicetest.Queries(t, db)
 }
-
-const (
-	digits  = "(SELECT 0 n UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4 UNION ALL SELECT 5 UNION ALL SELECT 6 UNION ALL SELECT 7 UNION ALL SELECT 8 UNION ALL SELECT 9)"
-	numbers = "(SELECT a.n + 10*b.n + 100*c.n + 1000*d.n + 10000*e.n AS n FROM " + digits + " a, " + digits + " b, " + digits + " c, " + digits + " d, " + digits + " e) numbers"
-)
 
 // key is an id of a kind, as SQL and as a value.
 func keyOf(kind int, n string) string {
@@ -90,12 +43,12 @@ func fill(t *testing.T, db *sql.DB) {
 	const name = "IF(n % 100 = 11, '', CONCAT('N', REVERSE(LPAD(n, 5, '0'))))"
 	const role = "ELT(1 + (n % 50 = 1) + 2 * (n % 50 = 2) + 3 * (n % 10 = 3), 'student', 'admin', 'owner', 'teacher')"
 	for _, statement := range []string{
-		`INSERT INTO schools SELECT ` + keyOf(aSchool, "n") + `, 'School', 'UTC', FALSE, 1, 1, NOW(6), NOW(6) FROM ` + numbers,
-		`INSERT INTO school_members SELECT ` + keyOf(aSchool, "IF(n % 2, 0, n)") + `, ` + keyOf(aPerson, "n") + `, ` + role + `, NOW(6), ` + name + `, 1, NOW(6), NOW(6) FROM ` + numbers,
-		`INSERT IGNORE INTO school_members SELECT ` + keyOf(aSchool, "n") + `, ` + keyOf(aPerson, "7") + `, 'admin', NOW(6), 'N70000', 1, NOW(6), NOW(6) FROM ` + numbers + ` WHERE n % 4 = 0`,
-		`INSERT INTO classes SELECT ` + keyOf(aClass, "n") + `, ` + keyOf(aSchool, "IF(n % 2, 0, n)") + `, 'Class', '7', 1, 1, NOW(6), NOW(6) FROM ` + numbers,
-		`INSERT INTO class_members SELECT ` + keyOf(aClass, "IF(n % 2, 0, n)") + `, ` + keyOf(aPerson, "n") + `, ` + keyOf(aSchool, "0") + `, IF(n % 50 = 1, 'teacher', 'student'), ` + name + `, 1, NOW(6), NOW(6) FROM ` + numbers,
-		`INSERT INTO invites SELECT ` + keyOf(anInvite, "n") + `, CONCAT('code', n), ` + keyOf(aSchool, "IF(n % 2, 0, n)") + `, 'student', 10, 0, NOW(6), ` + keyOf(aPerson, "n") + `, NOW(6) FROM ` + numbers,
+		`INSERT INTO schools SELECT ` + keyOf(aSchool, "n") + `, 'School', 'UTC', FALSE, 1, 1, NOW(6), NOW(6) FROM ` + servicetest.Numbers,
+		`INSERT INTO school_members SELECT ` + keyOf(aSchool, "IF(n % 2, 0, n)") + `, ` + keyOf(aPerson, "n") + `, ` + role + `, NOW(6), ` + name + `, 1, NOW(6), NOW(6) FROM ` + servicetest.Numbers,
+		`INSERT IGNORE INTO school_members SELECT ` + keyOf(aSchool, "n") + `, ` + keyOf(aPerson, "7") + `, 'admin', NOW(6), 'N70000', 1, NOW(6), NOW(6) FROM ` + servicetest.Numbers + ` WHERE n % 4 = 0`,
+		`INSERT INTO classes SELECT ` + keyOf(aClass, "n") + `, ` + keyOf(aSchool, "IF(n % 2, 0, n)") + `, 'Class', '7', 1, 1, NOW(6), NOW(6) FROM ` + servicetest.Numbers,
+		`INSERT INTO class_members SELECT ` + keyOf(aClass, "IF(n % 2, 0, n)") + `, ` + keyOf(aPerson, "n") + `, ` + keyOf(aSchool, "0") + `, IF(n % 50 = 1, 'teacher', 'student'), ` + name + `, 1, NOW(6), NOW(6) FROM ` + servicetest.Numbers,
+		`INSERT INTO invites SELECT ` + keyOf(anInvite, "n") + `, CONCAT('code', n), ` + keyOf(aSchool, "IF(n % 2, 0, n)") + `, 'student', 10, 0, NOW(6), ` + keyOf(aPerson, "n") + `, NOW(6) FROM ` + servicetest.Numbers,
 		`ANALYZE TABLE schools, school_members, classes, class_members, invites`,
 	} {
 		if _, err := db.Exec(statement); err != nil {
@@ -193,73 +146,10 @@ func TestListsReadWhatTheyShow(t *testing.T) {
 			if err != nil || items != tc.items || len(*sent) != 1 {
 				t.Fatalf("%d items, %d statements, %v; want %d and 1", items, len(*sent), err, tc.items)
 			}
-			reads(t, db, (*sent)[0], 3*(limit+1))
-		})
-	}
-}
-
-// reads runs the query and fails the test when the server reads more rows for it, or plans a full scan or a sorting.
-func reads(t *testing.T, db *sql.DB, query string, most int) {
-	t.Helper()
-	conn, err := db.Conn(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	var plan strings.Builder
-	bad := false
-	each(t, conn, "EXPLAIN "+query, func(row map[string]string) {
-		fmt.Fprintf(&plan, "%s %s by %s, %s rows, %s\n", row["table"], row["type"], row["key"], row["rows"], row["Extra"])
-		bad = bad || row["type"] == "ALL" || row["type"] == "index" || strings.Contains(row["Extra"], "filesort") || strings.Contains(row["Extra"], "temporary")
-	})
-	if bad {
-		t.Errorf("the plan is\n%s\nfor %s", &plan, query)
-	}
-	count := func() (total int) {
-		each(t, conn, "SHOW SESSION STATUS LIKE 'Handler_read%'", func(row map[string]string) {
-			var n int
-			if _, err := fmt.Sscan(row["Value"], &n); err != nil {
-				t.Fatal(err)
+			for _, complaint := range servicetest.Complaints(t, db, (*sent)[0]) {
+				t.Error(complaint)
 			}
-			total += n
+			servicetest.ReadsAtMost(t, db, (*sent)[0], 3*(limit+1))
 		})
-		return total
-	}
-	idle := -count() // SHOW reads rows as well
-	idle += count()
-	before := count()
-	each(t, conn, query, func(map[string]string) {})
-	if n := count() - before - idle; n > most {
-		t.Errorf("the server reads %d rows, want at most %d, for\n%s\n%s", n, most, query, &plan)
-	}
-}
-
-func each(t *testing.T, conn *sql.Conn, query string, row func(map[string]string)) {
-	t.Helper()
-	rs, err := conn.QueryContext(context.Background(), query)
-	if err != nil {
-		t.Fatalf("%s: %v", query, err)
-	}
-	defer rs.Close()
-	columns, err := rs.Columns()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for rs.Next() {
-		values, to := make([]sql.NullString, len(columns)), make([]any, len(columns))
-		for i := range values {
-			to[i] = &values[i]
-		}
-		if err := rs.Scan(to...); err != nil {
-			t.Fatal(err)
-		}
-		m := map[string]string{}
-		for i, c := range columns {
-			m[c] = values[i].String
-		}
-		row(m)
-	}
-	if err := rs.Err(); err != nil {
-		t.Fatal(err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"gorm.io/gorm/clause"
 
+	"pgo/pkg/mysql"
 	"pgo/pkg/problem"
 	"pgo/services/school"
 )
@@ -19,21 +20,21 @@ func (t *tx) Member(userID string) (school.Member, error) {
 func (t *tx) memberRow(userID string) (memberRow, error) {
 	var row memberRow
 	err := t.locked().Take(&row, "school_id = ? AND user_id = ?", t.school.ID, userID).Error
-	return row, found(err, "lock member")
+	return row, mysql.Found(err, "lock member")
 }
 
 // AnotherOwner implements school.Tx.
 func (t *tx) AnotherOwner(userID string) (bool, error) {
 	var ids []string
 	err := t.locked().Model(&memberRow{}).Where("school_id = ? AND role = ? AND user_id <> ?", t.school.ID, school.RoleOwner, userID).Limit(1).Pluck("user_id", &ids).Error
-	return len(ids) > 0, failed(err, "look for another owner")
+	return len(ids) > 0, mysql.Failed(err, "look for another owner")
 }
 
 // Heir implements school.Tx.
 func (t *tx) Heir() (school.Member, error) {
 	var row memberRow
 	err := t.locked().Where("school_id = ? AND role = ?", t.school.ID, school.RoleAdmin).Order("role_since, user_id").Take(&row).Error
-	return row.member(), found(err, "look for an heir")
+	return row.member(), mysql.Found(err, "look for an heir")
 }
 
 // SetMember implements school.Tx.
@@ -68,5 +69,5 @@ func (t *tx) RemoveMember(m school.Member) error {
 	if err := t.emit(school.EventMemberRemoved, school.DataOf(m)); err != nil {
 		return err
 	}
-	return one(t.db.Where("school_id = ? AND user_id = ?", t.school.ID, m.UserID).Delete(&memberRow{}), "delete member")
+	return mysql.OneRow(t.db.Where("school_id = ? AND user_id = ?", t.school.ID, m.UserID).Delete(&memberRow{}), "delete member")
 }

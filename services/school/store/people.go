@@ -9,6 +9,7 @@ import (
 	"gorm.io/gorm/clause"
 
 	"pgo/pkg/inbox"
+	"pgo/pkg/mysql"
 	"pgo/pkg/problem"
 	"pgo/services/school"
 )
@@ -107,7 +108,7 @@ func lockPerson(db *gorm.DB, userID string) (personRow, error) {
 		return row, fmt.Errorf("make a place for a person: %w", err)
 	}
 	err := db.Clauses(clause.Locking{Strength: "UPDATE"}).Take(&row, "user_id = ?", userID).Error
-	return row, failed(err, "lock person")
+	return row, mysql.Failed(err, "lock person")
 }
 
 // lockLiving is lockPerson for one who must not be deleted. ErrAccountDeleted.
@@ -120,12 +121,12 @@ func lockLiving(db *gorm.DB, userID string) error {
 }
 
 func savePerson(db *gorm.DB, row personRow) error {
-	return one(db.Model(&row).Where("user_id = ?", row.UserID).Select("name", "deleted", "sequence").Updates(&row), "update person")
+	return mysql.OneRow(db.Model(&row).Where("user_id = ?", row.UserID).Select("name", "deleted", "sequence").Updates(&row), "update person")
 }
 
 // nameOf returns a person's name, who is locked; "" while it is not known.
 func nameOf(db *gorm.DB, userID string) (string, error) {
 	var row personRow
 	err := db.Clauses(clause.Locking{Strength: "UPDATE"}).Take(&row, "user_id = ?", userID).Error
-	return row.Name, failed(err, "read name")
+	return row.Name, mysql.Failed(err, "read name")
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"pgo/pkg/cache"
+	"pgo/pkg/mysql"
 	"pgo/pkg/problem"
 	"pgo/services/school"
 )
@@ -12,7 +13,7 @@ import (
 // School implements school.Reader. It does not use the cache: the role decides what the person may do.
 func (s *Store) School(ctx context.Context, id, userID string) (school.School, string, error) {
 	var row mineRow
-	err := found(s.db.WithContext(ctx).Table("schools s").Select("s.*, COALESCE(m.role, '') AS my_role").
+	err := mysql.Found(s.db.WithContext(ctx).Table("schools s").Select("s.*, COALESCE(m.role, '') AS my_role").
 		Joins("LEFT JOIN school_members m ON m.school_id = s.id AND m.user_id = ?", userID).Where("s.id = ?", id).Take(&row).Error, "read school")
 	return row.School.school(), row.MyRole, err
 }
@@ -21,7 +22,7 @@ func (s *Store) School(ctx context.Context, id, userID string) (school.School, s
 func (s *Store) Class(ctx context.Context, id string) (school.Class, error) {
 	return cache.Fetch(ctx, s.cache, classKey(id), func(ctx context.Context) (school.Class, int64, error) {
 		var row classRow
-		err := found(s.db.WithContext(ctx).Take(&row, "id = ?", id).Error, "read class")
+		err := mysql.Found(s.db.WithContext(ctx).Take(&row, "id = ?", id).Error, "read class")
 		return row.class(), row.Version, err
 	})
 }
@@ -29,7 +30,7 @@ func (s *Store) Class(ctx context.Context, id string) (school.Class, error) {
 // ClassRole implements school.Reader.
 func (s *Store) ClassRole(ctx context.Context, classID, userID string) (string, error) {
 	var row classMemberRow
-	err := found(s.db.WithContext(ctx).Take(&row, "class_id = ? AND user_id = ?", classID, userID).Error, "read class member")
+	err := mysql.Found(s.db.WithContext(ctx).Take(&row, "class_id = ? AND user_id = ?", classID, userID).Error, "read class member")
 	if errors.Is(err, problem.NotFound()) {
 		return "", nil
 	}
@@ -39,6 +40,6 @@ func (s *Store) ClassRole(ctx context.Context, classID, userID string) (string, 
 // InviteSchool implements school.Reader.
 func (s *Store) InviteSchool(ctx context.Context, code string) (string, error) {
 	var row inviteRow
-	err := found(s.db.WithContext(ctx).Take(&row, "code = ?", code).Error, "find invite")
+	err := mysql.Found(s.db.WithContext(ctx).Take(&row, "code = ?", code).Error, "find invite")
 	return row.SchoolID, err
 }

@@ -4,15 +4,12 @@ package store
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"gorm.io/gorm"
 
 	"pgo/pkg/cache"
 	"pgo/pkg/mysql"
-	"pgo/pkg/problem"
 	"pgo/services/school"
 )
 
@@ -182,19 +179,4 @@ func (s *Store) inTx(ctx context.Context, fn func(tx *gorm.DB, later *after) err
 type after struct {
 	commit []func(context.Context) // the cache's entries
 	events bool
-}
-
-// found turns GORM's "no row" into not_found and classifies the rest, saying what was being done.
-func found(err error, doing string) error {
-	if errors.Is(err, gorm.ErrRecordNotFound) {
-		return problem.NotFound()
-	}
-	return failed(err, doing)
-}
-
-func failed(err error, doing string) error {
-	if err != nil {
-		return mysql.Classify(fmt.Errorf("%s: %w", doing, err))
-	}
-	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"gorm.io/gorm/clause"
 
 	"pgo/pkg/event"
+	"pgo/pkg/mysql"
 	"pgo/pkg/outbox"
 	"pgo/services/school"
 )
@@ -74,7 +75,7 @@ func (s *Store) inSchool(ctx context.Context, db *gorm.DB, later *after, id stri
 
 func (s *Store) lockSchool(ctx context.Context, db *gorm.DB, later *after, id string) (*tx, error) {
 	t := &tx{ctx: ctx, db: db, store: s, after: later}
-	err := found(t.locked().Take(&t.school, "id = ?", id).Error, "lock school")
+	err := mysql.Found(t.locked().Take(&t.school, "id = ?", id).Error, "lock school")
 	t.before = t.school.Sequence
 	return t, err
 }
@@ -86,7 +87,7 @@ func (t *tx) end() error {
 	if t.gone || t.school.Sequence == t.before {
 		return nil
 	}
-	return one(t.db.Model(&schoolRow{}).Where("id = ?", t.school.ID).UpdateColumn("sequence", t.school.Sequence), "update school's sequence")
+	return mysql.OneRow(t.db.Model(&schoolRow{}).Where("id = ?", t.school.ID).UpdateColumn("sequence", t.school.Sequence), "update school's sequence")
 }
 
 // School implements school.Tx.
@@ -95,7 +96,7 @@ func (t *tx) School() school.School { return t.school.school() }
 // SaveSchool implements school.Tx.
 func (t *tx) SaveSchool(s school.School) error {
 	t.school = schoolRowOf(s, t.school.Sequence)
-	if err := one(t.db.Model(&t.school).Where("id = ?", s.ID).Select("*").Omit("id", "created_at").Updates(&t.school), "update school"); err != nil {
+	if err := mysql.OneRow(t.db.Model(&t.school).Where("id = ?", s.ID).Select("*").Omit("id", "created_at").Updates(&t.school), "update school"); err != nil {
 		return err
 	}
 	return t.emit(school.EventUpdated, s)
@@ -108,7 +109,7 @@ func (t *tx) DeleteSchool() error {
 	if err := t.emit(school.EventDeleted, school.DeletedData{ID: id}); err != nil {
 		return err
 	}
-	if err := one(t.db.Where("id = ?", id).Delete(&schoolRow{}), "delete school"); err != nil {
+	if err := mysql.OneRow(t.db.Where("id = ?", id).Delete(&schoolRow{}), "delete school"); err != nil {
 		return err
 	}
 	if err := t.db.Create(&deletedSchoolRow{SchoolID: id}).Error; err != nil {
@@ -134,14 +135,3 @@ func (t *tx) append(typ, subject string, sequence int64, data any) error {
 }
 
 func (t *tx) later(do func(context.Context)) { t.after.commit = append(t.after.commit, do) }
-
-// one is the error of a statement that must have found one row.
-func one(res *gorm.DB, doing string) error {
-	if res.Error != nil {
-		return fmt.Errorf("%s: %w", doing, res.Error)
-	}
-	if res.RowsAffected != 1 {
-		return fmt.Errorf("%s: %d rows instead of 1", doing, res.RowsAffected)
-	}
-	return nil
-}

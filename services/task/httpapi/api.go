@@ -2,14 +2,12 @@
 package httpapi
 
 import (
-	"net/http"
 	"net/url"
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 
 	"pgo/pkg/auth"
-	"pgo/pkg/etag"
 	"pgo/pkg/httpx"
 	"pgo/pkg/page"
 	"pgo/services/task"
@@ -54,60 +52,9 @@ func (a *API) Register(e *gin.Engine, v *auth.Verifier) {
 	api.GET("/tasks/:id/grades.csv", httpx.Handle(a.getGrades))
 }
 
-// write answers with something that has a version, or with 304 when the caller has it.
-func write(c *gin.Context, status int, version int64, body any) {
-	c.Header("ETag", etag.Of(version))
-	c.Header("Cache-Control", "private, no-cache")
-	if c.Request.Method == http.MethodGet && etag.NotModified(c.Request.Header, version) {
-		c.Status(http.StatusNotModified)
-		return
-	}
-	c.JSON(status, body)
-}
-
-// noQuery refuses any query parameter, for calls that take none.
-func noQuery(c *gin.Context) error {
-	_, err := httpx.Query(c)
-	return err
-}
-
-// read reads the body of a call that takes no query.
-func read(c *gin.Context, dst any) error {
-	if err := noQuery(c); err != nil {
-		return err
-	}
-	return httpx.ReadJSON(c, dst)
-}
-
-// pathID returns the path's task of a call that takes no query.
-func pathID(c *gin.Context) (string, error) {
-	if err := noQuery(c); err != nil {
-		return "", err
-	}
-	return httpx.ID(c, "id")
-}
-
-// pathIDs returns the path's task and student of a call that takes no query.
-func pathIDs(c *gin.Context) (taskID, userID string, err error) {
-	if taskID, err = pathID(c); err != nil {
-		return "", "", err
-	}
-	userID, err = httpx.ID(c, "user_id")
-	return taskID, userID, err
-}
-
-// pageOf reads which page of a list is asked for; id tells the id in the list's key.
-func pageOf[K any](q url.Values, id func(K) string) (page.Request[K], error) {
-	p, err := page.Parse[K](q.Get("limit"), q.Get("cursor"))
-	if err == nil && p.After != nil && uuid.Validate(id(*p.After)) != nil {
-		err = page.BadCursor()
-	}
-	return p, err
-}
-
 // peoplePage reads which page of a list of people's work is asked for.
 func peoplePage(q url.Values) (page.Request[task.UserKey], error) {
-	return pageOf(q, func(k task.UserKey) string { return k.UserID })
+	return page.Parse(q, func(k task.UserKey) bool { return uuid.Validate(k.UserID) == nil })
 }
 
 func caller(c *gin.Context) string { return auth.From(c).UserID }

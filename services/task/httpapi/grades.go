@@ -10,6 +10,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"pgo/pkg/httpx"
 	_ "pgo/pkg/problem" // swag looks for the types that a comment names among its file's imports
 	"pgo/services/task"
 )
@@ -29,7 +30,7 @@ import (
 //	@Failure		404	{object}	problem.Body	"not_found"
 //	@Router			/tasks/{id}/grades.csv [get]
 func (a *API) getGrades(c *gin.Context) error {
-	id, err := pathID(c)
+	id, err := httpx.PathID(c, "id")
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ import (
 
 	"pgo/pkg/etag"
 	"pgo/pkg/httpx"
-	_ "pgo/pkg/page" // swag looks for the types that a comment names among its file's imports
+	"pgo/pkg/page"
 	"pgo/pkg/problem"
 	"pgo/services/task"
 )
@@ -50,7 +50,7 @@ type patchTaskRequest struct {
 //	@Router		/tasks [post]
 func (a *API) createTask(c *gin.Context) error {
 	var body createTaskRequest
-	if err := read(c, &body); err != nil {
+	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
 	t, err := a.tasks.Create(c.Request.Context(), caller(c), task.New(body))
@@ -58,7 +58,7 @@ func (a *API) createTask(c *gin.Context) error {
 		return err
 	}
 	c.Header("Location", "/api/v1/tasks/"+t.ID)
-	write(c, http.StatusCreated, t.Version, t)
+	httpx.WriteResource(c, http.StatusCreated, t.Version, t)
 	return nil
 }
 
@@ -87,7 +87,7 @@ func (a *API) listTasks(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	p, err := pageOf(q, func(k task.Key) string { return k.ID })
+	p, err := page.Parse(q, func(k task.Key) bool { return uuid.Validate(k.ID) == nil })
 	if err != nil {
 		return err
 	}
@@ -139,7 +139,7 @@ func filterOf(q url.Values) (task.Filter, error) {
 //	@Failure	404	{object}	problem.Body	"not_found"
 //	@Router		/tasks/{id} [get]
 func (a *API) getTask(c *gin.Context) error {
-	id, err := pathID(c)
+	id, err := httpx.PathID(c, "id")
 	if err != nil {
 		return err
 	}
@@ -147,7 +147,7 @@ func (a *API) getTask(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	write(c, http.StatusOK, t.Version, t)
+	httpx.WriteResource(c, http.StatusOK, t.Version, t)
 	return nil
 }
 
@@ -172,12 +172,12 @@ func (a *API) getTask(c *gin.Context) error {
 //	@Failure		422			{object}	problem.Body	"validation_failed"
 //	@Router			/tasks/{id} [patch]
 func (a *API) patchTask(c *gin.Context) error {
-	id, err := pathID(c)
+	id, err := httpx.PathID(c, "id")
 	if err != nil {
 		return err
 	}
 	var body patchTaskRequest
-	if err := read(c, &body); err != nil {
+	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
 	patch := task.Patch{Title: body.Title.Pointer(), Description: body.Description.Pointer(), MaxScore: body.MaxScore.Pointer(), DueAt: body.DueAt.Pointer()}
@@ -185,7 +185,7 @@ func (a *API) patchTask(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	write(c, http.StatusOK, t.Version, t)
+	httpx.WriteResource(c, http.StatusOK, t.Version, t)
 	return nil
 }
 
@@ -204,7 +204,7 @@ func (a *API) patchTask(c *gin.Context) error {
 //	@Failure	412	{object}	problem.Body	"precondition_failed"
 //	@Router		/tasks/{id} [delete]
 func (a *API) deleteTask(c *gin.Context) error {
-	id, err := pathID(c)
+	id, err := httpx.PathID(c, "id")
 	if err != nil {
 		return err
 	}
@@ -233,7 +233,7 @@ func (a *API) deleteTask(c *gin.Context) error {
 //	@Failure		412			{object}	problem.Body	"precondition_failed"
 //	@Router			/tasks/{id}/publish [post]
 func (a *API) publishTask(c *gin.Context) error {
-	id, err := pathID(c)
+	id, err := httpx.PathID(c, "id")
 	if err != nil {
 		return err
 	}
@@ -241,7 +241,7 @@ func (a *API) publishTask(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	write(c, http.StatusAccepted, t.Version, t)
+	httpx.WriteResource(c, http.StatusAccepted, t.Version, t)
 	return nil
 }
 
@@ -263,7 +263,7 @@ func (a *API) publishTask(c *gin.Context) error {
 //	@Failure		412			{object}	problem.Body	"precondition_failed"
 //	@Router			/tasks/{id}/close [post]
 func (a *API) closeTask(c *gin.Context) error {
-	id, err := pathID(c)
+	id, err := httpx.PathID(c, "id")
 	if err != nil {
 		return err
 	}
@@ -271,6 +271,6 @@ func (a *API) closeTask(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	write(c, http.StatusOK, t.Version, t)
+	httpx.WriteResource(c, http.StatusOK, t.Version, t)
 	return nil
 }

@@ -45,19 +45,19 @@ type gradeRequest struct {
 //	@Failure		422			{object}	problem.Body	"validation_failed"
 //	@Router			/tasks/{id}/submission [put]
 func (a *API) putSubmission(c *gin.Context) error {
-	id, err := pathID(c)
+	id, err := httpx.PathID(c, "id")
 	if err != nil {
 		return err
 	}
 	var body submissionRequest
-	if err := read(c, &body); err != nil {
+	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
 	sub, err := a.tasks.HandIn(c.Request.Context(), caller(c), id, task.Handin{Content: body.Content, Draft: body.Draft.Value}, etag.IfMatch(c.Request.Header))
 	if err != nil {
 		return err
 	}
-	write(c, http.StatusOK, sub.Version, sub)
+	httpx.WriteResource(c, http.StatusOK, sub.Version, sub)
 	return nil
 }
 
@@ -77,7 +77,7 @@ func (a *API) putSubmission(c *gin.Context) error {
 //	@Failure	404	{object}	problem.Body	"not_found"
 //	@Router		/tasks/{id}/submission [get]
 func (a *API) getMySubmission(c *gin.Context) error {
-	id, err := pathID(c)
+	id, err := httpx.PathID(c, "id")
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (a *API) getMySubmission(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	write(c, http.StatusOK, sub.Version, sub)
+	httpx.WriteResource(c, http.StatusOK, sub.Version, sub)
 	return nil
 }
 
@@ -183,7 +183,7 @@ func (a *API) listSubmissions(c *gin.Context) error {
 //	@Failure	404	{object}	problem.Body	"not_found"
 //	@Router		/tasks/{id}/submissions/{user_id} [get]
 func (a *API) getSubmission(c *gin.Context) error {
-	id, student, err := pathIDs(c)
+	id, student, err := httpx.PathIDs(c, "id", "user_id")
 	if err != nil {
 		return err
 	}
@@ -191,7 +191,7 @@ func (a *API) getSubmission(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	write(c, http.StatusOK, sub.Version, sub)
+	httpx.WriteResource(c, http.StatusOK, sub.Version, sub)
 	return nil
 }
 
@@ -217,12 +217,12 @@ func (a *API) getSubmission(c *gin.Context) error {
 //	@Failure		422			{object}	problem.Body	"validation_failed"
 //	@Router			/tasks/{id}/submissions/{user_id}/grade [put]
 func (a *API) putGrade(c *gin.Context) error {
-	id, student, err := pathIDs(c)
+	id, student, err := httpx.PathIDs(c, "id", "user_id")
 	if err != nil {
 		return err
 	}
 	var body gradeRequest
-	if err := read(c, &body); err != nil {
+	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
 	g := task.Grading{Score: body.Score.Pointer(), Feedback: body.Feedback.Value}
@@ -230,7 +230,7 @@ func (a *API) putGrade(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	write(c, http.StatusOK, sub.Version, sub)
+	httpx.WriteResource(c, http.StatusOK, sub.Version, sub)
 	return nil
 }
 
@@ -250,7 +250,7 @@ func (a *API) putGrade(c *gin.Context) error {
 //	@Failure	404	{object}	problem.Body	"not_found"
 //	@Router		/tasks/{id}/stats [get]
 func (a *API) getStats(c *gin.Context) error {
-	id, err := pathID(c)
+	id, err := httpx.PathID(c, "id")
 	if err != nil {
 		return err
 	}
@@ -258,6 +258,6 @@ func (a *API) getStats(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	write(c, http.StatusOK, version, stats)
+	httpx.WriteResource(c, http.StatusOK, version, stats)
 	return nil
 }

@@ -1,16 +1,12 @@
 package store_test
 
 import (
-	"database/sql"
 	"fmt"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 
-	"gorm.io/gorm"
-
 	"pgo/pkg/page"
+	"pgo/pkg/servicetest"
 	"pgo/services/task"
 )
 
@@ -30,23 +26,21 @@ const (
 // the first task, and half are of user 1, who studies in all classes but those that user 0 teaches.
 func (d database) fill(t testing.TB) {
 	t.Helper()
-	const digits = "(SELECT 0 n UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4 UNION ALL SELECT 5 UNION ALL SELECT 6 UNION ALL SELECT 7 UNION ALL SELECT 8 UNION ALL SELECT 9)"
-	numbers := "(SELECT a.n + 10*b.n + 100*c.n + 1000*d.n + 10000*e.n AS n FROM " + digits + " a, " + digits + " b, " + digits + " c, " + digits + " d, " + digits + " e) numbers"
 	id := func(kind, n string) string {
 		return "CONCAT('01900000-0000-7000-" + kind + "-', LPAD(HEX(" + n + "), 12, '0'))"
 	}
 	now := "UTC_TIMESTAMP(6)"
 	for _, statement := range []string{
-		"INSERT INTO people SELECT " + id(userKind, "n") + ", CONCAT('N', n), FALSE, 1 FROM " + numbers,
-		"INSERT INTO view_classes SELECT " + id(classKind, "n") + ", " + id("b000", "n DIV 10") + ", 'C', FALSE, 1, NULL FROM " + numbers + " WHERE n < 1000",
-		"INSERT INTO view_class_members SELECT " + id(classKind, "n DIV 100") + ", " + id(userKind, "n + 2") + ", 'student', FALSE, 1 FROM " + numbers,
-		"INSERT INTO view_class_members SELECT " + id(classKind, "n") + ", " + id(userKind, "0") + ", 'teacher', FALSE, 1 FROM " + numbers + fmt.Sprintf(" WHERE n < %d", teaches),
-		"INSERT INTO view_class_members SELECT " + id(classKind, "n") + ", " + id(userKind, "1") + ", 'student', FALSE, 1 FROM " + numbers + fmt.Sprintf(" WHERE n >= %d AND n < 1000", teaches),
+		"INSERT INTO people SELECT " + id(userKind, "n") + ", CONCAT('N', n), FALSE, 1 FROM " + servicetest.Numbers,
+		"INSERT INTO view_classes SELECT " + id(classKind, "n") + ", " + id("b000", "n DIV 10") + ", 'C', FALSE, 1, NULL FROM " + servicetest.Numbers + " WHERE n < 1000",
+		"INSERT INTO view_class_members SELECT " + id(classKind, "n DIV 100") + ", " + id(userKind, "n + 2") + ", 'student', FALSE, 1 FROM " + servicetest.Numbers,
+		"INSERT INTO view_class_members SELECT " + id(classKind, "n") + ", " + id(userKind, "0") + ", 'teacher', FALSE, 1 FROM " + servicetest.Numbers + fmt.Sprintf(" WHERE n < %d", teaches),
+		"INSERT INTO view_class_members SELECT " + id(classKind, "n") + ", " + id(userKind, "1") + ", 'student', FALSE, 1 FROM " + servicetest.Numbers + fmt.Sprintf(" WHERE n >= %d AND n < 1000", teaches),
 		"INSERT INTO tasks SELECT " + id(taskKind, "n") + ", " + id(classKind, "n DIV 100") + ", 'T', '', ELT(1 + n % 10, 'draft', 'closed', 'published', 'published', 'published', 'published', 'published', 'published', 'published', 'published'), 20, " +
-			now + " + INTERVAL n MINUTE, 50000, 25000, 12500, 1, 1, " + id(userKind, "0") + ", " + now + ", " + now + ", NULL, NULL FROM " + numbers,
+			now + " + INTERVAL n MINUTE, 50000, 25000, 12500, 1, 1, " + id(userKind, "0") + ", " + now + ", " + now + ", NULL, NULL FROM " + servicetest.Numbers,
 		"INSERT INTO assignments SELECT " + id(taskKind, "2") + ", " + id(userKind, "n + 2") + ", " + id(classKind, "0") + ", ELT(1 + n % 4, 'assigned', 'assigned', 'submitted', 'graded'), FALSE, IF(n % 4 = 3, n % 20, NULL), IF(n % 4 > 1, 1, 0), " +
-			now + ", NULL, NULL FROM " + numbers + " WHERE n < 50000",
-		"INSERT INTO assignments SELECT " + id(taskKind, "n") + ", " + id(userKind, "1") + ", " + id(classKind, "n DIV 100") + ", 'assigned', FALSE, NULL, 0, " + now + ", NULL, NULL FROM " + numbers + " WHERE n >= 50000",
+			now + ", NULL, NULL FROM " + servicetest.Numbers + " WHERE n < 50000",
+		"INSERT INTO assignments SELECT " + id(taskKind, "n") + ", " + id(userKind, "1") + ", " + id(classKind, "n DIV 100") + ", 'assigned', FALSE, NULL, 0, " + now + ", NULL, NULL FROM " + servicetest.Numbers + " WHERE n >= 50000",
 		"INSERT INTO submissions SELECT task_id, user_id, 'x', '', " + now + " FROM assignments WHERE status <> 'assigned'",
 		"ANALYZE TABLE people, view_classes, view_class_members, tasks, assignments, submissions",
 	} {
@@ -66,17 +60,7 @@ func TestListsReadNoWholeTable(t *testing.T) {
 	d := newDatabase(t)
 	d.fill(t)
 	s, db := d.open(t, "")
-	type statement struct {
-		text string
-		args []any
-	}
-	var sent []statement
-	err := db.Callback().Query().After("gorm:query").Register("test:note", func(tx *gorm.DB) {
-		sent = append(sent, statement{tx.Statement.SQL.String(), slices.Clone(tx.Statement.Vars)})
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	sent := servicetest.Queries(t, db)
 	ctx := t.Context()
 	firstTasks, behindTasks := page.Request[task.Key]{Limit: 20}, page.Request[task.Key]{Limit: 100, After: &task.Key{ID: at(taskKind, 60_000)}}
 	first, behind := page.Request[task.UserKey]{Limit: 20}, page.Request[task.UserKey]{Limit: 100, After: &task.UserKey{UserID: at(userKind, 30_000)}}
@@ -122,7 +106,7 @@ func TestListsReadNoWholeTable(t *testing.T) {
 
 	for name, list := range lists {
 		t.Run(name, func(t *testing.T) {
-			sent = nil
+			*sent = nil
 			items, err := list()
 			if err != nil {
 				t.Fatal(err)
@@ -130,64 +114,14 @@ func TestListsReadNoWholeTable(t *testing.T) {
 			if items == 0 {
 				t.Error("the list is empty: it shows nothing")
 			}
-			if len(sent) == 0 {
+			if len(*sent) == 0 {
 				t.Error("no statement was seen")
 			}
-			for _, q := range sent {
-				for _, complaint := range complaints(t, d.DB, q.text, q.args) {
-					t.Errorf("%s\nin %s", complaint, q.text)
+			for _, q := range *sent {
+				for _, complaint := range servicetest.Complaints(t, d.DB, q) {
+					t.Error(complaint)
 				}
 			}
 		})
-	}
-}
-
-// complaints returns what is bad in the plan of a statement.
-func complaints(t testing.TB, db *sql.DB, text string, args []any) []string {
-	t.Helper()
-	rows, err := db.Query("EXPLAIN "+text, args...)
-	if err != nil {
-		t.Fatalf("EXPLAIN %s: %v", text, err)
-	}
-	defer rows.Close()
-	columns, err := rows.Columns()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all []string
-	for rows.Next() {
-		values, to := make([]sql.NullString, len(columns)), make([]any, len(columns))
-		for i := range values {
-			to[i] = &values[i]
-		}
-		if err := rows.Scan(to...); err != nil {
-			t.Fatal(err)
-		}
-		step := map[string]string{}
-		for i, c := range columns {
-			step[strings.ToLower(c)] = values[i].String
-		}
-		if strings.HasPrefix(step["table"], "<") {
-			continue // what was put together of parts that are looked at
-		}
-		if step["type"] == "ALL" || step["type"] == "index" || strings.Contains(step["extra"], "Using filesort") || strings.Contains(step["extra"], "Using temporary") {
-			all = append(all, fmt.Sprintf("table %s is read by %s of %s rows, index %s, %s", step["table"], step["type"], step["rows"], step["key"], step["extra"]))
-		}
-	}
-	if err := rows.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return all
-}
-
-// TestTheExplainTestSeesBadPlans shows that the test above would fail.
-func TestTheExplainTestSeesBadPlans(t *testing.T) {
-	t.Parallel()
-	d := newDatabase(t)
-	d.exec(t, "INSERT INTO people SELECT UUID(), 'x', FALSE, 1 FROM information_schema.columns LIMIT 500")
-	for _, bad := range []string{"SELECT * FROM people", "SELECT * FROM people WHERE name > 'a'", "SELECT id FROM people WHERE deleted = FALSE ORDER BY name LIMIT 3"} {
-		if len(complaints(t, d.DB, bad, nil)) == 0 {
-			t.Errorf("%s passes", bad)
-		}
 	}
 }

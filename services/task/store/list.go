@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"pgo/pkg/mysql"
 	"pgo/pkg/page"
 	"pgo/services/task"
 )
@@ -24,18 +25,14 @@ func (s *Store) List(ctx context.Context, userID string, f task.Filter, p page.R
 		rows = append(rows, taught...)
 	}
 	if err != nil {
-		return page.Page[task.Task]{}, found(err, "list tasks")
+		return page.Page[task.Task]{}, mysql.Failed(err, "list tasks")
 	}
 	slices.SortFunc(rows, func(a, b taskRow) int { return cmp.Compare(a.ID, b.ID) })
 	rows = slices.CompactFunc(rows, func(a, b taskRow) bool { return a.ID == b.ID }) // somebody whose role changed between the reads
 	if len(rows) > p.Limit+1 {
 		rows = rows[:p.Limit+1]
 	}
-	tasks := make([]task.Task, len(rows))
-	for i, r := range rows {
-		tasks[i] = r.task()
-	}
-	return page.Of(tasks, p.Limit, func(t task.Task) task.Key { return task.Key{ID: t.ID} })
+	return page.Of(rows, p.Limit, taskRow.task, func(t task.Task) task.Key { return task.Key{ID: t.ID} })
 }
 
 // where returns conditions on the tasks t that the filter and the page select, which come after others.

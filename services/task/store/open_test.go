@@ -2,22 +2,14 @@ package store_test
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/prometheus/client_golang/prometheus"
-	"go.opentelemetry.io/otel/trace/noop"
-	"go.uber.org/zap"
 	"gorm.io/gorm"
 
-	"pgo/pkg/cache"
-	"pgo/pkg/config"
-	"pgo/pkg/migrate"
-	"pgo/pkg/mysql"
-	"pgo/pkg/testkit"
+	"pgo/pkg/servicetest"
 	"pgo/services/task"
 	"pgo/services/task/migrations"
 	"pgo/services/task/store"
@@ -27,50 +19,19 @@ import (
 const consumer = "task.events"
 
 // database is an empty one with the service's tables.
-type database struct {
-	testkit.Database
-	*sql.DB // past the store
-}
+type database struct{ servicetest.Database }
 
 func newDatabase(t testing.TB) database {
 	t.Helper()
-	d := testkit.MySQL(t)
-	ms, err := migrate.Read(migrations.FS)
-	if err != nil {
-		t.Fatal(err)
-	}
-	direct := d.Open(t)
-	if _, err := migrate.Up(t.Context(), direct, ms, migrate.Options{}); err != nil {
-		t.Fatal(err)
-	}
-	return database{d, direct}
+	return database{servicetest.NewDatabase(t, migrations.FS)}
 }
 
 // open returns a store on the database, as another process has one, and its GORM. addr is a way to the server, "" for
 // the straight one.
 func (d database) open(t testing.TB, addr string) (*store.Store, *gorm.DB) {
 	t.Helper()
-	cfg := mysql.Defaults()
-	cfg.Addr, cfg.Username, cfg.Password, cfg.Database = d.Addr, d.User, config.Secret(d.Password), d.Name
-	if addr != "" {
-		cfg.Addr = addr
-	}
-	reg := prometheus.NewRegistry()
-	db, err := mysql.Open(cfg, noop.NewTracerProvider(), reg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool, err := db.DB()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { pool.Close() })
-	r := testkit.Redis(t)
-	rcfg := cache.Defaults()
-	rcfg.Addr, rcfg.Username, rcfg.Password, rcfg.Prefix = r.Addr, r.Username, config.Secret(r.Password), r.Prefix
-	client := cache.Open(rcfg)
-	t.Cleanup(func() { client.Close() })
-	return store.New(db, cache.New(client, rcfg, reg, zap.NewNop()), "task", func() {}), db
+	db, c := d.Connect(t, addr)
+	return store.New(db, c, "task", func() {}), db
 }
 
 // service returns the domain on a store.

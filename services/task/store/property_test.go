@@ -132,8 +132,7 @@ func (q *queue) deliver(t testing.TB, s *store.Store, all bool) {
 					time.AfterFunc(ended, cancel) // no deadline: a connection may notice that before the context does
 				}
 				err = s.Apply(ctx, consumer, e.ID, change)
-				// GORM lets those who wait for a statement's preparation share its error: of one that was cancelled as well.
-				if err != nil && ctx.Err() == nil && !errors.Is(err, context.Canceled) {
+				if err != nil && ctx.Err() == nil {
 					t.Errorf("%s: %v", e.Type, err)
 				}
 				cancel()

@@ -6,6 +6,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"pgo/pkg/mysql"
 	"pgo/services/task"
 )
 
@@ -17,7 +18,7 @@ func (s *Store) Role(ctx context.Context, classID, userID string) (string, error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return "", nil
 	}
-	return m.Role, found(err, "read role")
+	return m.Role, mysql.Found(err, "read role")
 }
 
 // standingRow is a task with what somebody has to do with it.
@@ -39,7 +40,7 @@ func (s *Store) Standing(ctx context.Context, taskID, userID string) (task.Stand
 		err = gorm.ErrRecordNotFound
 	}
 	if err != nil {
-		return task.Standing{}, found(err, "read task")
+		return task.Standing{}, mysql.Found(err, "read task")
 	}
 	return task.Standing{Task: rows[0].Task.task(), Role: rows[0].Role, Assigned: rows[0].Assigned}, nil
 }

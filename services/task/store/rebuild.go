@@ -16,13 +16,13 @@ const idsAtOnce = 1000
 // SchoolIDs implements view.Repairer.
 func (s *Store) SchoolIDs(ctx context.Context, after string) (ids []string, err error) {
 	err = s.db.WithContext(ctx).Model(&schoolRow{}).Where("id > ? AND deleted = FALSE", after).Order("id").Limit(idsAtOnce).Pluck("id", &ids).Error
-	return ids, found(err, "list schools")
+	return ids, mysql.Failed(err, "list schools")
 }
 
 // ClassIDs implements view.Repairer.
 func (s *Store) ClassIDs(ctx context.Context, after string) (ids []string, err error) {
 	err = s.db.WithContext(ctx).Model(&classRow{}).Where("id > ? AND deleted = FALSE", after).Order("id").Limit(idsAtOnce).Pluck("id", &ids).Error
-	return ids, found(err, "list classes")
+	return ids, mysql.Failed(err, "list classes")
 }
 
 // RepairSchool implements view.Repairer.

@@ -94,13 +94,13 @@ func (s *Store) makeRoom(ctx context.Context, change any) error {
 }
 
 func (s *Store) roomForSchool(ctx context.Context, id string) error {
-	return found(s.db.WithContext(ctx).Exec("INSERT INTO view_schools (id) VALUES (?) ON DUPLICATE KEY UPDATE id = VALUES(id)", id).Error, "make room for a school")
+	return mysql.Found(s.db.WithContext(ctx).Exec("INSERT INTO view_schools (id) VALUES (?) ON DUPLICATE KEY UPDATE id = VALUES(id)", id).Error, "make room for a school")
 }
 
 func (s *Store) roomForClass(ctx context.Context, id, schoolID string) error {
 	var known int64
 	if err := s.db.WithContext(ctx).Model(&classRow{}).Where("id = ?", id).Count(&known).Error; err != nil {
-		return found(err, "look for a class")
+		return mysql.Failed(err, "look for a class")
 	}
 	if known > 0 {
 		return nil
@@ -147,7 +147,7 @@ func applySchool(tx *gorm.DB, c view.School) error {
 
 // writeSchool writes a school that is locked. A deleted one takes its members, its classes and their tasks with it.
 func writeSchool(tx *gorm.DB, c view.School) error {
-	err := updateOne(tx.Exec("UPDATE view_schools SET name = ?, deleted = ?, sequence = ? WHERE id = ?", nameOf(c.Name), c.Deleted, c.Sequence, c.ID), "school")
+	err := mysql.OneRow(tx.Exec("UPDATE view_schools SET name = ?, deleted = ?, sequence = ? WHERE id = ?", nameOf(c.Name), c.Deleted, c.Sequence, c.ID), "update school")
 	if err != nil || !c.Deleted {
 		return err
 	}
@@ -206,7 +206,7 @@ func writeClass(tx *gorm.DB, c view.Class) error {
 	if c.Deleted {
 		sweep = sweepUntil
 	}
-	return updateOne(tx.Exec("UPDATE view_classes SET school_id = ?, name = ?, deleted = ?, sequence = ?, sweep_until = "+sweep+" WHERE id = ?", c.SchoolID, nameOf(c.Name), c.Deleted, c.Sequence, c.ID), "class")
+	return mysql.OneRow(tx.Exec("UPDATE view_classes SET school_id = ?, name = ?, deleted = ?, sequence = ?, sweep_until = "+sweep+" WHERE id = ?", c.SchoolID, nameOf(c.Name), c.Deleted, c.Sequence, c.ID), "update class")
 }
 
 // nameOf is NULL for a name that is not known.

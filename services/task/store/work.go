@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"pgo/pkg/cache"
+	"pgo/pkg/mysql"
 	"pgo/pkg/page"
 	"pgo/services/task"
 )
@@ -35,6 +36,10 @@ func (r namedRow) assignment() task.Assignment {
 	}
 }
 
+func (r namedRow) submission() task.NamedSubmission {
+	return task.NamedSubmission{Submission: r.Work.submission(r.Sub), Name: r.name()}
+}
+
 // Assignments implements task.WorkReader.
 func (s *Store) Assignments(ctx context.Context, taskID, status string, p page.Request[task.UserKey]) (page.Page[task.Assignment], error) {
 	q := s.db.WithContext(ctx).Table("assignments a").Select("a.*, p.name, p.deleted").Joins("LEFT JOIN people p ON p.id = a.user_id").Where("a.task_id = ?", taskID)
@@ -46,13 +51,9 @@ func (s *Store) Assignments(ctx context.Context, taskID, status string, p page.R
 	}
 	var rows []namedRow
 	if err := q.Order("a.user_id").Limit(p.Limit + 1).Find(&rows).Error; err != nil {
-		return page.Page[task.Assignment]{}, found(err, "list assignments")
+		return page.Page[task.Assignment]{}, mysql.Failed(err, "list assignments")
 	}
-	items := make([]task.Assignment, len(rows))
-	for i, r := range rows {
-		items[i] = r.assignment()
-	}
-	return page.Of(items, p.Limit, func(a task.Assignment) task.UserKey { return task.UserKey{UserID: a.UserID} })
+	return page.Of(rows, p.Limit, namedRow.assignment, func(a task.Assignment) task.UserKey { return task.UserKey{UserID: a.UserID} })
 }
 
 // Submissions implements task.WorkReader. Both statuses are read as ranges of their index and put together here.
@@ -69,17 +70,13 @@ func (s *Store) Submissions(ctx context.Context, taskID string, p page.Request[t
 	var rows []namedRow
 	err := s.db.WithContext(ctx).Raw(part+" UNION ALL "+part, taskID, task.WorkSubmitted, after, p.Limit+1, taskID, task.WorkGraded, after, p.Limit+1).Find(&rows).Error
 	if err != nil {
-		return page.Page[task.NamedSubmission]{}, found(err, "list submissions")
+		return page.Page[task.NamedSubmission]{}, mysql.Failed(err, "list submissions")
 	}
 	slices.SortFunc(rows, func(a, b namedRow) int { return cmp.Compare(a.Work.UserID, b.Work.UserID) })
 	if len(rows) > p.Limit+1 {
 		rows = rows[:p.Limit+1]
 	}
-	items := make([]task.NamedSubmission, len(rows))
-	for i, r := range rows {
-		items[i] = task.NamedSubmission{Submission: r.Work.submission(r.Sub), Name: r.name()}
-	}
-	return page.Of(items, p.Limit, func(n task.NamedSubmission) task.UserKey { return task.UserKey{UserID: n.UserID} })
+	return page.Of(rows, p.Limit, namedRow.submission, func(n task.NamedSubmission) task.UserKey { return task.UserKey{UserID: n.UserID} })
 }
 
 // Submission implements task.WorkReader.
@@ -89,7 +86,7 @@ func (s *Store) Submission(ctx context.Context, taskID, userID string) (task.Sub
 		Joins("JOIN submissions s ON s.task_id = a.task_id AND s.user_id = a.user_id").
 		Where("a.task_id = ? AND a.user_id = ?", taskID, userID).Take(&row).Error
 	if err != nil {
-		return task.Submission{}, found(err, "read submission")
+		return task.Submission{}, mysql.Found(err, "read submission")
 	}
 	return row.Work.submission(row.Sub), nil
 }
@@ -102,7 +99,7 @@ func (s *Store) Grades(ctx context.Context, taskID, afterUser string, limit int)
 		LEFT JOIN submissions s ON s.task_id = a.task_id AND s.user_id = a.user_id
 		WHERE a.task_id = ? AND a.user_id > ? ORDER BY a.user_id LIMIT ?`, taskID, afterUser, limit).Find(&rows).Error
 	if err != nil {
-		return nil, found(err, "read grades")
+		return nil, mysql.Failed(err, "read grades")
 	}
 	grades := make([]task.Grade, len(rows))
 	for i, r := range rows {
@@ -118,6 +115,6 @@ func (s *Store) Stats(ctx context.Context, taskID string, version int64) (task.S
 		var tallies []task.Tally
 		err := s.db.WithContext(ctx).Model(&assignmentRow{}).Select("status, late, score, COUNT(*) AS count").Where("task_id = ?", taskID).
 			Group("status, late, score").Order("score").Find(&tallies).Error
-		return task.StatsOf(tallies), version, found(err, "count assignments")
+		return task.StatsOf(tallies), version, mysql.Failed(err, "count assignments")
 	})
 }

@@ -32,7 +32,7 @@ func (s *Store) Change(ctx context.Context, taskID string, fn func(*task.Draft) 
 		}
 		if d.Deleted() {
 			// A draft has neither assignments nor events.
-			return found(tx.Where("id = ?", taskID).Delete(&taskRow{}).Error, "delete task")
+			return mysql.Found(tx.Where("id = ?", taskID).Delete(&taskRow{}).Error, "delete task")
 		}
 		if d.Published() {
 			if err := startFanOut(tx, taskID, d.ClassID); err != nil {
@@ -60,7 +60,7 @@ func (s *Store) ChangeWork(ctx context.Context, taskID, userID string, fn func(*
 	err := mysql.InTx(ctx, s.db, func(tx *gorm.DB) error {
 		var a assignmentRow
 		if err := tx.Clauses(clause.Locking{Strength: "UPDATE"}).Take(&a, "task_id = ? AND user_id = ?", taskID, userID).Error; err != nil {
-			return found(err, "lock assignment")
+			return mysql.Found(err, "lock assignment")
 		}
 		t, err := lockTask(tx, taskID)
 		if err != nil {
@@ -105,35 +105,24 @@ func saveWork(tx *gorm.DB, a assignmentRow, sub task.Submission) error {
 	if err := tx.Clauses(clause.OnConflict{DoUpdates: clause.AssignmentColumns([]string{"content", "feedback", "updated_at"})}).Create(&row).Error; err != nil {
 		return fmt.Errorf("save submission: %w", err)
 	}
-	return updateOne(tx.Model(&a).Where("task_id = ? AND user_id = ?", a.TaskID, a.UserID).Select("status", "late", "score", "version", "submitted_at", "graded_at").Updates(&a), "assignment")
+	return mysql.OneRow(tx.Model(&a).Where("task_id = ? AND user_id = ?", a.TaskID, a.UserID).Select("status", "late", "score", "version", "submitted_at", "graded_at").Updates(&a), "update assignment")
 }
 
 func lockTask(tx *gorm.DB, id string) (taskRow, error) {
 	var row taskRow
 	err := tx.Clauses(clause.Locking{Strength: "UPDATE"}).Take(&row, "id = ?", id).Error
-	return row, found(err, "lock task")
+	return row, mysql.Found(err, "lock task")
 }
 
 func saveTask(tx *gorm.DB, row taskRow) error {
-	return updateOne(tx.Model(&row).Where("id = ?", row.ID).Select("*").Omit("id", "class_id", "created_by", "created_at").Updates(&row), "task")
-}
-
-// updateOne fails unless exactly one row was there to update.
-func updateOne(res *gorm.DB, what string) error {
-	if res.Error != nil {
-		return fmt.Errorf("update %s: %w", what, res.Error)
-	}
-	if res.RowsAffected != 1 {
-		return fmt.Errorf("update %s: %d rows instead of 1", what, res.RowsAffected)
-	}
-	return nil
+	return mysql.OneRow(tx.Model(&row).Where("id = ?", row.ID).Select("*").Omit("id", "class_id", "created_by", "created_at").Updates(&row), "update task")
 }
 
 // addAssigned adds n to the count of each task's assignments. It comes last in a transaction: whoever hands in next
 // needs these rows.
 func addAssigned(tx *gorm.DB, n int, taskIDs ...string) error {
 	for _, id := range taskIDs { // in the order in which everyone locks them
-		err := updateOne(tx.Exec("UPDATE tasks SET assigned_count = assigned_count + ?, version = version + 1 WHERE id = ?", n, id), "count of assignments")
+		err := mysql.OneRow(tx.Exec("UPDATE tasks SET assigned_count = assigned_count + ?, version = version + 1 WHERE id = ?", n, id), "update count of assignments")
 		if err != nil {
 			return err
 		}

@@ -7,7 +7,6 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"pgo/pkg/auth"
-	"pgo/pkg/etag"
 	"pgo/pkg/httpx"
 	"pgo/services/user"
 )
@@ -32,9 +31,9 @@ func New(users *user.Service, jwks []byte) *API { return &API{users: users, jwks
 
 // Register adds the routes to e. Protected ones stand behind required.
 func (a *API) Register(e *gin.Engine, v *auth.Verifier) {
-	e.GET("/.well-known/jwks.json", httpx.Handle(a.keys))
+	e.GET(auth.KeysPath, httpx.Handle(a.keys))
 	api := e.Group("/api/v1")
-	api.GET("/.well-known/jwks.json", httpx.Handle(a.keys))
+	api.GET(auth.KeysPath, httpx.Handle(a.keys))
 	api.POST("/auth/register", httpx.Handle(a.register))
 	api.POST("/auth/login", httpx.Handle(a.login))
 	api.POST("/auth/refresh", httpx.Handle(a.refresh))
@@ -67,27 +66,10 @@ func (a *API) Register(e *gin.Engine, v *auth.Verifier) {
 //	@Success	200	{object}	object	"a JSON Web Key Set (RFC 7517)"
 //	@Router		/.well-known/jwks.json [get]
 func (a *API) keys(c *gin.Context) error {
-	if err := noQuery(c); err != nil {
+	if err := httpx.NoQuery(c); err != nil {
 		return err
 	}
 	c.Header("Cache-Control", "public, max-age=300")
 	c.Data(http.StatusOK, "application/jwk-set+json", a.jwks)
 	return nil
-}
-
-// writeUser answers with a user and its entity tag, or with 304 when the caller has it.
-func writeUser(c *gin.Context, status int, u user.User) {
-	c.Header("ETag", etag.Of(u.Version))
-	c.Header("Cache-Control", "private, no-cache")
-	if c.Request.Method == http.MethodGet && etag.NotModified(c.Request.Header, u.Version) {
-		c.Status(http.StatusNotModified)
-		return
-	}
-	c.JSON(status, u)
-}
-
-// noQuery refuses any query parameter, for calls that take none.
-func noQuery(c *gin.Context) error {
-	_, err := httpx.Query(c)
-	return err
 }

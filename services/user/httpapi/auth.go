@@ -40,14 +40,14 @@ type refreshRequest struct {
 //	@Router		/auth/register [post]
 func (a *API) register(c *gin.Context) error {
 	var body user.Registration
-	if err := read(c, &body); err != nil {
+	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
 	u, err := a.users.Register(c.Request.Context(), body)
 	if err != nil {
 		return err
 	}
-	writeUser(c, http.StatusCreated, u)
+	httpx.WriteResource(c, http.StatusCreated, u.Version, u)
 	return nil
 }
 
@@ -66,7 +66,7 @@ func (a *API) register(c *gin.Context) error {
 //	@Router		/auth/login [post]
 func (a *API) login(c *gin.Context) error {
 	var body credentials
-	if err := read(c, &body); err != nil {
+	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
 	t, err := a.users.Login(c.Request.Context(), body.Email, body.Password, client(c))
@@ -90,7 +90,7 @@ func (a *API) login(c *gin.Context) error {
 //	@Router			/auth/refresh [post]
 func (a *API) refresh(c *gin.Context) error {
 	var body refreshRequest
-	if err := read(c, &body); err != nil {
+	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
 	t, err := a.users.Refresh(c.Request.Context(), body.RefreshToken)
@@ -110,7 +110,7 @@ func (a *API) refresh(c *gin.Context) error {
 //	@Failure	401	{object}	problem.Body	"unauthenticated"
 //	@Router		/auth/logout [post]
 func (a *API) logout(c *gin.Context) error {
-	if err := noQuery(c); err != nil {
+	if err := httpx.NoQuery(c); err != nil {
 		return err
 	}
 	p := auth.From(c)
@@ -162,7 +162,7 @@ func (a *API) listSessions(c *gin.Context) error {
 //	@Failure	404	{object}	problem.Body	"not_found"
 //	@Router		/auth/sessions/{id} [delete]
 func (a *API) endSession(c *gin.Context) error {
-	id, err := pathID(c)
+	id, err := httpx.PathID(c, "id")
 	if err != nil {
 		return err
 	}
@@ -173,29 +173,9 @@ func (a *API) endSession(c *gin.Context) error {
 	return nil
 }
 
-// read reads the body of a call that takes no query.
-func read(c *gin.Context, dst any) error {
-	if err := noQuery(c); err != nil {
-		return err
-	}
-	return httpx.ReadJSON(c, dst)
-}
-
 // pageOf reads which page of a list is asked for.
 func pageOf(q url.Values) (page.Request[user.ListKey], error) {
-	p, err := page.Parse[user.ListKey](q.Get("limit"), q.Get("cursor"))
-	if err == nil && p.After != nil && uuid.Validate(p.After.ID) != nil {
-		err = page.BadCursor()
-	}
-	return p, err
-}
-
-// pathID returns the path's id of a call that takes no query.
-func pathID(c *gin.Context) (string, error) {
-	if err := noQuery(c); err != nil {
-		return "", err
-	}
-	return httpx.ID(c, "id")
+	return page.Parse(q, func(k user.ListKey) bool { return uuid.Validate(k.ID) == nil })
 }
 
 const maxUserAgent = 255 // characters that are stored

@@ -40,14 +40,14 @@ type changePasswordRequest struct {
 //	@Failure	401	{object}	problem.Body	"unauthenticated"
 //	@Router		/users/me [get]
 func (a *API) getMe(c *gin.Context) error {
-	if err := noQuery(c); err != nil {
+	if err := httpx.NoQuery(c); err != nil {
 		return err
 	}
 	u, err := a.users.Get(c.Request.Context(), auth.From(c).UserID)
 	if err != nil {
 		return err
 	}
-	writeUser(c, http.StatusOK, u)
+	httpx.WriteResource(c, http.StatusOK, u.Version, u)
 	return nil
 }
 
@@ -68,14 +68,14 @@ func (a *API) getMe(c *gin.Context) error {
 //	@Router		/users/me [patch]
 func (a *API) patchMe(c *gin.Context) error {
 	var body patchMeRequest
-	if err := read(c, &body); err != nil {
+	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
 	u, err := a.users.Update(c.Request.Context(), auth.From(c).UserID, user.Patch{Name: body.Name.Pointer()}, etag.IfMatch(c.Request.Header))
 	if err != nil {
 		return err
 	}
-	writeUser(c, http.StatusOK, u)
+	httpx.WriteResource(c, http.StatusOK, u.Version, u)
 	return nil
 }
 
@@ -95,7 +95,7 @@ func (a *API) patchMe(c *gin.Context) error {
 //	@Router		/users/me [delete]
 func (a *API) deleteMe(c *gin.Context) error {
 	var body passwordRequest
-	if err := read(c, &body); err != nil {
+	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
 	if err := a.users.DeleteMe(c.Request.Context(), auth.From(c).UserID, body.Password, c.ClientIP(), etag.IfMatch(c.Request.Header)); err != nil {
@@ -120,7 +120,7 @@ func (a *API) deleteMe(c *gin.Context) error {
 //	@Router			/users/me/password [put]
 func (a *API) changePassword(c *gin.Context) error {
 	var body changePasswordRequest
-	if err := read(c, &body); err != nil {
+	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
 	who := auth.From(c)

@@ -6,6 +6,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"pgo/pkg/auth"
+	"pgo/pkg/httpx"
 )
 
 // tokenRequest is the body of a verification.
@@ -35,7 +36,7 @@ type resetRequest struct {
 //	@Router		/auth/email/verify [post]
 func (a *API) verifyEmail(c *gin.Context) error {
 	var body tokenRequest
-	if err := read(c, &body); err != nil {
+	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
 	if err := a.users.VerifyEmail(c.Request.Context(), body.Token); err != nil {
@@ -55,7 +56,7 @@ func (a *API) verifyEmail(c *gin.Context) error {
 //	@Failure		401	{object}	problem.Body	"unauthenticated"
 //	@Router			/auth/email/resend [post]
 func (a *API) resendVerification(c *gin.Context) error {
-	if err := noQuery(c); err != nil {
+	if err := httpx.NoQuery(c); err != nil {
 		return err
 	}
 	if err := a.users.ResendVerification(c.Request.Context(), auth.From(c).UserID); err != nil {
@@ -77,7 +78,7 @@ func (a *API) resendVerification(c *gin.Context) error {
 //	@Router			/auth/password/forgot [post]
 func (a *API) forgotPassword(c *gin.Context) error {
 	var body emailRequest
-	if err := read(c, &body); err != nil {
+	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
 	if err := a.users.ForgotPassword(c.Request.Context(), body.Email); err != nil {
@@ -100,7 +101,7 @@ func (a *API) forgotPassword(c *gin.Context) error {
 //	@Router			/auth/password/reset [post]
 func (a *API) resetPassword(c *gin.Context) error {
 	var body resetRequest
-	if err := read(c, &body); err != nil {
+	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
 	if err := a.users.ResetPassword(c.Request.Context(), body.Token, body.Password); err != nil {

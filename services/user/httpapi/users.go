@@ -81,7 +81,7 @@ func (a *API) listUsers(c *gin.Context) error {
 //	@Failure	404	{object}	problem.Body	"not_found"
 //	@Router		/users/{id} [get]
 func (a *API) getUser(c *gin.Context) error {
-	id, err := pathID(c)
+	id, err := httpx.PathID(c, "id")
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func (a *API) getUser(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	writeUser(c, http.StatusOK, u)
+	httpx.WriteResource(c, http.StatusOK, u.Version, u)
 	return nil
 }
 
@@ -114,19 +114,19 @@ func (a *API) getUser(c *gin.Context) error {
 //	@Failure		422			{object}	problem.Body	"validation_failed"
 //	@Router			/users/{id} [patch]
 func (a *API) patchUser(c *gin.Context) error {
-	id, err := pathID(c)
+	id, err := httpx.PathID(c, "id")
 	if err != nil {
 		return err
 	}
 	var body patchUserRequest
-	if err := read(c, &body); err != nil {
+	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
 	u, err := a.users.Update(c.Request.Context(), id, user.Patch{Name: body.Name.Pointer(), Role: body.Role.Pointer(), Status: body.Status.Pointer()}, etag.IfMatch(c.Request.Header))
 	if err != nil {
 		return err
 	}
-	writeUser(c, http.StatusOK, u)
+	httpx.WriteResource(c, http.StatusOK, u.Version, u)
 	return nil
 }
 
@@ -145,7 +145,7 @@ func (a *API) patchUser(c *gin.Context) error {
 //	@Failure	412	{object}	problem.Body	"precondition_failed"
 //	@Router		/users/{id} [delete]
 func (a *API) deleteUser(c *gin.Context) error {
-	id, err := pathID(c)
+	id, err := httpx.PathID(c, "id")
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"gorm.io/gorm"
 
 	"pgo/pkg/cache"
+	"pgo/pkg/mysql"
 	"pgo/pkg/page"
 	"pgo/services/user"
 )
@@ -16,7 +17,7 @@ import (
 func (s *Store) ByID(ctx context.Context, id string) (user.User, error) {
 	return cache.Fetch(ctx, s.cache, cacheKey(id), func(ctx context.Context) (user.User, int64, error) {
 		var row userRow
-		err := found(s.db.WithContext(ctx).Take(&row, "id = ?", id).Error, "read user")
+		err := mysql.Found(s.db.WithContext(ctx).Take(&row, "id = ?", id).Error, "read user")
 		return row.user(), row.Version, err
 	})
 }
@@ -24,7 +25,7 @@ func (s *Store) ByID(ctx context.Context, id string) (user.User, error) {
 // ByEmail implements user.Reader. It does not use the cache: password hashes stay in the database.
 func (s *Store) ByEmail(ctx context.Context, email string) (*user.Account, error) {
 	var row userRow
-	if err := found(s.db.WithContext(ctx).Take(&row, "email = ?", email).Error, "read account"); err != nil {
+	if err := mysql.Found(s.db.WithContext(ctx).Take(&row, "email = ?", email).Error, "read account"); err != nil {
 		return nil, err
 	}
 	return row.account(), nil
@@ -35,7 +36,7 @@ func (s *Store) List(ctx context.Context, f user.Filter, p page.Request[user.Lis
 	q := s.db.WithContext(ctx).Model(&userRow{})
 	if f.Query != "" {
 		// Each half reads a range of its own index, which an OR would not.
-		prefix := likePrefix(f.Query)
+		prefix := mysql.LikePrefix(f.Query)
 		q = q.Where("id IN (?)", gorm.Expr("SELECT id FROM (SELECT id FROM users WHERE email LIKE ? UNION SELECT id FROM users WHERE name LIKE ?) AS matches", strings.ToLower(prefix), prefix))
 	}
 	if f.Role != "" {
@@ -49,18 +50,9 @@ func (s *Store) List(ctx context.Context, f user.Filter, p page.Request[user.Lis
 	}
 	var rows []userRow
 	if err := q.Order("id").Limit(p.Limit + 1).Find(&rows).Error; err != nil {
-		return page.Page[user.User]{}, found(err, "list users")
+		return page.Page[user.User]{}, mysql.Failed(err, "list users")
 	}
-	users := make([]user.User, len(rows))
-	for i, r := range rows {
-		users[i] = r.user()
-	}
-	return page.Of(users, p.Limit, func(u user.User) user.ListKey { return user.ListKey{ID: u.ID} })
-}
-
-// likePrefix returns a LIKE pattern for texts that start with s.
-func likePrefix(s string) string {
-	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(s) + "%"
+	return page.Of(rows, p.Limit, userRow.user, func(u user.User) user.ListKey { return user.ListKey{ID: u.ID} })
 }
 
 // EndedSince implements auth.Source.
@@ -68,11 +60,11 @@ func (s *Store) EndedSince(ctx context.Context, t time.Time) ([]string, time.Tim
 	var now time.Time
 	db := s.db.WithContext(ctx)
 	if err := db.Raw("SELECT NOW(6)").Scan(&now).Error; err != nil {
-		return nil, now, found(err, "read the database's clock")
+		return nil, now, mysql.Failed(err, "read the database's clock")
 	}
 	var ids []string
 	if err := db.Model(&sessionRow{}).Where("ended_at >= ?", t.UTC()).Pluck("id", &ids).Error; err != nil {
-		return nil, now, found(err, "read ended sessions")
+		return nil, now, mysql.Failed(err, "read ended sessions")
 	}
 	return ids, now, nil
 }

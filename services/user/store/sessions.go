@@ -128,13 +128,9 @@ func (s *Store) Sessions(ctx context.Context, userID string, p page.Request[user
 	}
 	var rows []sessionRow
 	if err := q.Order("id DESC").Limit(p.Limit + 1).Find(&rows).Error; err != nil {
-		return page.Page[user.Session]{}, found(err, "list sessions")
+		return page.Page[user.Session]{}, mysql.Failed(err, "list sessions")
 	}
-	list := make([]user.Session, len(rows))
-	for i, r := range rows {
-		list[i] = r.session()
-	}
-	return page.Of(list, p.Limit, func(x user.Session) user.ListKey { return user.ListKey{ID: x.ID} })
+	return page.Of(rows, p.Limit, sessionRow.session, func(x user.Session) user.ListKey { return user.ListKey{ID: x.ID} })
 }
 
 // endSessions ends the sessions that a change of their user ends, and returns them.
@@ -164,7 +160,7 @@ func end(tx *gorm.DB, where string, args ...any) ([]string, error) {
 func lockUser(tx *gorm.DB, id string) (userRow, error) {
 	var u userRow
 	err := tx.Clauses(clause.Locking{Strength: "UPDATE"}).Take(&u, "id = ?", id).Error
-	return u, found(err, "lock user")
+	return u, mysql.Found(err, "lock user")
 }
 
 func insertRefreshToken(tx *gorm.DB, sessionID string, hash user.Hash, now time.Time) error {

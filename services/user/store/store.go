@@ -3,17 +3,13 @@ package store
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"gorm.io/gorm"
 
 	"pgo/pkg/cache"
 	"pgo/pkg/event"
-	"pgo/pkg/mysql"
 	"pgo/pkg/outbox"
-	"pgo/pkg/problem"
 	"pgo/services/user"
 )
 
@@ -80,15 +76,4 @@ func (s *Store) appendEvents(ctx context.Context, tx *gorm.DB, a *user.Account, 
 		}
 	}
 	return sequence, nil
-}
-
-// found turns GORM's "no row" into not_found and classifies the rest, saying what was being done.
-func found(err error, doing string) error {
-	if errors.Is(err, gorm.ErrRecordNotFound) {
-		return problem.NotFound()
-	}
-	if err != nil {
-		return mysql.Classify(fmt.Errorf("%s: %w", doing, err))
-	}
-	return nil
 }

@@ -89,7 +89,7 @@ func (s *Store) change(ctx context.Context, fn func(tx *gorm.DB) (*user.Account,
 func (s *Store) changeIn(ctx context.Context, tx *gorm.DB, id string, fn func(*user.Account) error) (*user.Account, []string, error) {
 	var row userRow
 	if err := tx.Clauses(clause.Locking{Strength: "UPDATE"}).Take(&row, "id = ?", id).Error; err != nil {
-		return nil, nil, found(err, "lock user")
+		return nil, nil, mysql.Found(err, "lock user")
 	}
 	a := row.account()
 	if err := fn(a); err != nil {

@@ -1,8 +1,7 @@
 package main
 
 import (
-	"net/url"
-
+	"pgo/pkg/auth"
 	"pgo/pkg/cache"
 	"pgo/pkg/config"
 	"pgo/pkg/httpx"
@@ -21,14 +20,7 @@ type Config struct {
 	Redis    cache.Config   `config:"redis"`
 	RabbitMQ mq.Settings    `config:"rabbitmq"`
 	Tracing  tracing.Config `config:"tracing"`
-	Auth     Auth           `config:"auth"`
-}
-
-// Auth is how tokens are verified.
-type Auth struct {
-	Issuer   string `config:"issuer"`
-	Audience string `config:"audience"`
-	UserURL  string `config:"user_url"` // of the User service: its keys and its list of ended sessions
+	Auth     auth.Config    `config:"auth"` // whose tokens are good
 }
 
 // NewConfig returns every default.
@@ -40,7 +32,7 @@ func NewConfig() Config {
 		Redis:    cache.Defaults(),
 		RabbitMQ: mq.Settings{Addr: "127.0.0.1:5672", Username: "school", Vhost: "pgo"},
 		Tracing:  tracing.Config{Ratio: 0.05},
-		Auth:     Auth{Issuer: "pgo", Audience: "pgo", UserURL: "http://127.0.0.1:8081"},
+		Auth:     auth.Defaults(),
 	}
 	c.HTTP.Addr = "127.0.0.1:8082"
 	c.MySQL.Username, c.MySQL.Database = "school", "pgo_school"
@@ -56,10 +48,7 @@ func (cfg *Config) Validate(c *config.Check) {
 	cfg.Redis.Validate(c, "redis")
 	cfg.RabbitMQ.Validate(c, "rabbitmq")
 	c.Expect(cfg.Tracing.Ratio >= 0 && cfg.Tracing.Ratio <= 1, "tracing.ratio", "a number from 0 to 1")
-	c.Expect(cfg.Auth.Issuer != "", "auth.issuer", "a name")
-	c.Expect(cfg.Auth.Audience != "", "auth.audience", "a name")
-	user, err := url.Parse(cfg.Auth.UserURL)
-	c.Expect(err == nil && (user.Scheme == "http" || user.Scheme == "https") && user.Host != "" && user.RawQuery == "" && user.Fragment == "", "auth.user_url", "a URL such as http://127.0.0.1:8081")
+	cfg.Auth.Validate(c, "auth")
 }
 
 func load(environ []string) (Config, error) {

@@ -18,7 +18,7 @@ func TestConditionalReads(t *testing.T) {
 			read := request{Method: "GET", Path: path, Token: c.student.Token}
 			tag := s.want(read, 200, "").Header.Get("ETag")
 			for value, status := range map[string]int{tag: 304, "W/" + tag: 304, "*": 304, `"0", ` + tag: 304, `"0"`: 200, "nonsense": 200, "": 200} {
-				res := s.want(with(read, func(r *request) { r.Header = http.Header{"If-None-Match": {value}} }), status, "")
+				res := s.want(read.With(func(r *request) { r.Header = http.Header{"If-None-Match": {value}} }), status, "")
 				if res.Header.Get("ETag") != tag || status == 304 && len(res.Body) != 0 {
 					t.Errorf("If-None-Match %s: ETag %s, body %s", value, res.Header.Get("ETag"), res.Body)
 				}
@@ -31,7 +31,7 @@ func TestConditionalReads(t *testing.T) {
 			if again := s.want(patch, 200, ""); again.Header.Get("ETag") != changed.Header.Get("ETag") {
 				t.Error("a change to what is there already makes a new version")
 			}
-			if res := s.want(with(read, func(r *request) { r.Header = http.Header{"If-None-Match": {tag}} }), 200, ""); res.Header.Get("ETag") != changed.Header.Get("ETag") {
+			if res := s.want(read.With(func(r *request) { r.Header = http.Header{"If-None-Match": {tag}} }), 200, ""); res.Header.Get("ETag") != changed.Header.Get("ETag") {
 				t.Errorf("read with the tag %s after a change to %s", res.Header.Get("ETag"), changed.Header.Get("ETag"))
 			}
 		})

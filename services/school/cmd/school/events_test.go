@@ -1,23 +1,14 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
-
-	"github.com/google/uuid"
 
 	"pgo/pkg/event"
 	"pgo/pkg/servicetest"
 	"pgo/pkg/testkit"
 )
-
-// told is an event as it should be.
-type told struct {
-	typ  string
-	data map[string]any
-}
 
 // without returns an object without some fields, as events carry it.
 func without(object map[string]any, fields ...string) map[string]any {
@@ -39,11 +30,13 @@ func TestEvents(t *testing.T) {
 	watcher := w.Events(t, "#")
 	s := w.start(t)
 	owner, teacher, student := w.named(t, s, "Secret Name"), w.person(t), w.person(t)
-	var ofSchool, ofClass []told
+	var ofSchool, ofClass []servicetest.Told
 	school := func(typ string, data map[string]any) {
-		ofSchool = append(ofSchool, told{"school." + typ + ".v1", data})
+		ofSchool = append(ofSchool, servicetest.Told{Type: "school." + typ + ".v1", Data: data})
 	}
-	class := func(typ string, data map[string]any) { ofClass = append(ofClass, told{"class." + typ + ".v1", data}) }
+	class := func(typ string, data map[string]any) {
+		ofClass = append(ofClass, servicetest.Told{Type: "class." + typ + ".v1", Data: data})
+	}
 	member := func(res response) map[string]any { return without(res.JSON, "name", "version") }
 
 	made := s.want(request{Method: "POST", Path: schools, Token: owner.Token, Body: map[string]string{"name": " Lakeside ", "timezone": "Europe/Berlin"}}, 201, "")
@@ -79,14 +72,14 @@ func TestEvents(t *testing.T) {
 	class("member_removed", member(inClass))
 	school("member_removed", member(joined))
 	s.want(putInClass(owner, classID, teacher, "student"), 201, "")
-	ofClass = append(ofClass, told{typ: "class.member_added.v1"})
+	ofClass = append(ofClass, servicetest.Told{Type: "class.member_added.v1"})
 	s.want(request{Method: "DELETE", Path: classes + classID, Token: owner.Token}, 204, "")
 	class("deleted", map[string]any{"id": classID, "school_id": id})
 	s.want(request{Method: "DELETE", Path: path, Token: owner.Token}, 204, "")
 	school("deleted", map[string]any{"id": id})
 
-	for subject, want := range map[string][]told{id: ofSchool, classID: ofClass} {
-		checkEvents(t, watcher, subject, want)
+	for subject, want := range map[string][]servicetest.Told{id: ofSchool, classID: ofClass} {
+		watcher.Told(t, "school", subject, want)
 	}
 	for _, e := range watcher.All() {
 		for _, secret := range []string{"Secret Name", "example.org", owner.Token} {
@@ -95,41 +88,6 @@ func TestEvents(t *testing.T) {
 			}
 		}
 	}
-}
-
-func checkEvents(t *testing.T, watcher *servicetest.Recorder, subject string, want []told) {
-	t.Helper()
-	var events []event.Event
-	testkit.Eventually(t, "the events", func() error {
-		if events, _ = watcher.About(subject); len(events) < len(want) {
-			return fmt.Errorf("there are %v", servicetest.Types(events))
-		}
-		return nil
-	})
-	if len(events) != len(want) {
-		t.Fatalf("got %v, want %d events", servicetest.Types(events), len(want))
-	}
-	for i, e := range events {
-		if e.Type != want[i].typ || e.Sequence != int64(i+1) || e.Source != "school" || uuid.Validate(e.ID) != nil || e.TraceParent == "" {
-			t.Errorf("event %d is %s with sequence %d of %s, id %s, trace %q; want %s with %d", i, e.Type, e.Sequence, e.Source, e.ID, e.TraceParent, want[i].typ, i+1)
-		}
-		var data map[string]any
-		if err := json.Unmarshal(e.Data, &data); err != nil {
-			t.Fatal(err)
-		}
-		if got, want := canonical(t, data), canonical(t, want[i].data); want != "null" && got != want {
-			t.Errorf("event %d %s carries %s\nwant %s", i, e.Type, got, want)
-		}
-	}
-}
-
-func canonical(t *testing.T, v any) string {
-	t.Helper()
-	text, err := json.Marshal(v)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }
 
 // TestSequencesHaveNoGapUnderLoad changes one school and one class from many sides at once, on two instances.

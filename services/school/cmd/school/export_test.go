@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"pgo/pkg/servicetest"
 )
 
 // line is a line of an export.
@@ -76,7 +78,7 @@ func TestExport(t *testing.T) {
 		{find("member", "user_id", c.classTeacher.ID), without(s.want(setRole(c.owner, c.school, c.classTeacher, "teacher"), 200, "").JSON, "name", "version"), sequence},
 		{find("class_member", "user_id", c.inClass.ID), without(s.want(putInClass(c.owner, c.class, c.inClass, "student"), 200, "").JSON, "name", "version"), ofClass},
 	} {
-		if got, want := canonical(t, without(tc.line, "kind", "sequence")), canonical(t, tc.like); got != want || tc.line["sequence"] != tc.sequence {
+		if got, want := servicetest.Canonical(t, without(tc.line, "kind", "sequence")), servicetest.Canonical(t, tc.like); got != want || tc.line["sequence"] != tc.sequence {
 			t.Errorf("line %v\nwant %s with sequence %v", tc.line, want, tc.sequence)
 		}
 	}

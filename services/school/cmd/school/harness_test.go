@@ -23,12 +23,17 @@ type world struct {
 	issuer *servicetest.Issuer
 }
 
-func newWorld(t *testing.T) *world {
-	t.Helper()
-	w := &world{issuer: servicetest.NewIssuer(t), World: servicetest.NewWorld(t, servicetest.Service{
+// program is the program under test.
+func program() servicetest.Service {
+	return servicetest.Service{
 		Name: "school", Migrations: migrations.FS, Topology: events.Topology(), Run: run, ConfigDir: "../../../../configs",
 		Secrets: []string{"@example.org"},
-	})}
+	}
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{issuer: servicetest.NewIssuer(t), World: servicetest.NewWorld(t, program())}
 	w.Environ = append(w.Environ, w.issuer.Environ()...)
 	return w
 }
@@ -175,8 +180,3 @@ func (s *service) roles(path string, as person) map[string]string {
 }
 
 func ifMatch(tag string) http.Header { return http.Header{"If-Match": {tag}} }
-
-func with(r request, change func(*request)) request {
-	change(&r)
-	return r
-}

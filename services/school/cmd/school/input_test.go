@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -14,13 +13,6 @@ import (
 	"pgo/pkg/auth"
 	"pgo/pkg/servicetest"
 )
-
-// bad is a request that must be refused with the status.
-type bad struct {
-	name   string
-	req    request
-	status int
-}
 
 // TestBadInput makes every call in every wrong way: the answer is a problem with the right status, and nothing
 // changes. Then it makes the call in the right way, which shows that it was the wrong part that was refused.
@@ -33,71 +25,30 @@ func TestBadInput(t *testing.T) {
 			c := w.campus(t, s)
 			caller := k.caller(c)
 			good := k.request(c, caller)
-			cases := append(badQueries(k, good), badTokens(w, good, caller)...)
+			cases := append(badQueries(k, good), servicetest.WrongTokens(good, forgeries(w, good, caller))...)
 			if k.body != nil {
-				cases = append(cases, badBodies(good)...)
+				cases = append(cases, servicetest.WrongBodies(good)...)
 				cases = append(cases, badFields(k, good)...)
 			}
 			cases = append(cases, badPaths(c, good)...)
-			before := dump(t, s.DB)
-			for _, b := range cases {
-				res := c.s.do(b.req)
-				if res.Status != b.status {
-					t.Errorf("%s: got %d %s, want %d", b.name, res.Status, res.Body, b.status)
-				}
-				servicetest.IsProblem(t, b.req, res)
-			}
-			if after := dump(t, s.DB); after != before {
-				t.Errorf("bad input has changed something:\n%s", servicetest.Difference(before, after))
-			}
+			s.Refused(t, cases, func() string { return dump(t, s.DB) })
 			c.s.want(good, k.ok(), "")
 		})
 	}
 }
 
-func badQueries(k call, good request) []bad {
-	query := func(name, q string, status int) bad {
-		return bad{name, with(good, func(r *request) { r.Path += "?" + q }), status}
-	}
-	cases := []bad{
-		query("unknown parameter", "nonsense=1", 422), query("parameter that is not UTF-8", "%ff=1", 422),
-		query("malformed query", "a=%zz", 400), query("semicolon", "a=1;b=2", 400),
-	}
+func badQueries(k call, good request) []servicetest.Refusal {
+	cases := servicetest.WrongQueries(good)
 	if k.list {
-		for _, limit := range []string{"0", "-1", "101", "1e1", "ten", "99999999999999999999", "%F0%9F%8E%88", "1.5", "0x10"} {
-			cases = append(cases, query("limit "+limit, "limit="+limit, 422))
-		}
-		for _, cursor := range []string{"x", "%00", "bnVsbA", "e30", "eyJpZCI6MX0", "eyJpZCI6Iifwn46IIn0", "eyJpZCI6IiJ9", "eyJuYW1lIjoieCIsInVzZXJfaWQiOiIifQ", strings.Repeat("A", 5000), "%ff"} {
-			cases = append(cases, query("cursor "+cursor, "cursor="+cursor, 422))
-		}
-		cases = append(cases, query("limit twice", "limit=1&limit=2", 422))
+		cases = append(cases, servicetest.WrongPages(good)...)
 	}
 	for _, f := range k.filters {
-		cases = append(cases, query(f+" unknown", f+"=nonsense", 422), query(f+" twice", f+"=&"+f+"=", 422), query(f+" not UTF-8", f+"=%ff", 422))
+		cases = append(cases, servicetest.WrongParameter(good, f, "nonsense")...)
 	}
 	if k.name == "list members" {
-		cases = append(cases, query("q not UTF-8", "q=%ff", 422), query("q too long", "q="+strings.Repeat("a", 101), 422))
+		cases = append(cases, servicetest.WrongParameter(good, "q", strings.Repeat("a", 101))...)
 	}
 	return cases
-}
-
-func badBodies(good request) []bad {
-	text, _ := json.Marshal(good.Body) // a map of texts, numbers and times always marshals
-	var cases []bad
-	for name, body := range map[string]string{
-		"empty": "", "cut off": string(text[:len(text)-1]), "not JSON": "name=a", "null": "null", "array": "[" + string(text) + "]", "text": `"x"`, "number": "1",
-		"second object": string(text) + string(text), "trailing text": string(text) + " x", "not UTF-8": strings.Replace(string(text), `":"`, "\":\"\xff", 1),
-		"byte order mark": "\ufeff" + string(text), "UTF-16": "\xff\xfe{\x00}\x00", "single quotes": "{'a':1}", "comment": "/**/" + string(text),
-		"deep": `{"x":` + strings.Repeat("[", 20_000), "NUL bytes": "\x00\x00",
-	} {
-		cases = append(cases, bad{name, with(good, func(r *request) { r.Body = body }), 400})
-	}
-	for _, contentType := range []string{"", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/csv", "json", ";;"} {
-		cases = append(cases, bad{"content type " + contentType, with(good, func(r *request) { r.Header = http.Header{"Content-Type": {contentType}} }), 415})
-	}
-	huge := map[string]any{"padding": strings.Repeat("x", 2<<20)}
-	maps.Copy(huge, good.Body.(map[string]any))
-	return append(cases, bad{"2 MiB", with(good, func(r *request) { r.Body = huge }), 413})
 }
 
 // badValues are wrong for a field, whatever the call is.
@@ -127,15 +78,15 @@ func badValues(call, field string) []any {
 	panic(field)
 }
 
-func badFields(k call, good request) []bad {
+func badFields(k call, good request) []servicetest.Refusal {
 	body := good.Body.(map[string]any)
-	change := func(name, field string, value any) bad {
+	change := func(name, field string, value any) servicetest.Refusal {
 		changed := map[string]any{}
 		maps.Copy(changed, body)
 		changed[field] = value
-		return bad{fmt.Sprintf("%s %.50v", field, name), with(good, func(r *request) { r.Body = changed }), 422}
+		return good.Wrong(fmt.Sprintf("%s %.50v", field, name), 422, func(r *request) { r.Body = changed })
 	}
-	cases := []bad{change("", "nonsense", "x"), change("", "id", "x"), change("", "user_id", "x"), change("", "version", 1)}
+	cases := []servicetest.Refusal{change("", "nonsense", "x"), change("", "id", "x"), change("", "user_id", "x"), change("", "version", 1)}
 	optional := func(list []string, field string) bool {
 		return strings.Contains(","+strings.Join(list, ",")+",", ","+field+",")
 	}
@@ -147,14 +98,15 @@ func badFields(k call, good request) []bad {
 			without := map[string]any{}
 			maps.Copy(without, body)
 			delete(without, field)
-			cases = append(cases, bad{field + " missing", with(good, func(r *request) { r.Body = without }), 422})
+			cases = append(cases, good.Wrong(field+" missing", 422, func(r *request) { r.Body = without }))
 		}
 	}
 	return cases
 }
 
-func badTokens(w *world, good request, caller person) []bad {
-	forged := map[string]string{
+// forgeries returns tokens of the caller that must not be taken, by what is wrong with them.
+func forgeries(w *world, good request, caller person) map[string]string {
+	return map[string]string{
 		"without a subject":    w.issuer.Sign(func(c *auth.Claims) { c.Subject = "" }),
 		"without a role":       w.issuer.Sign(func(c *auth.Claims) { c.Subject, c.Role = caller.ID, "" }),
 		"without a session":    w.issuer.Sign(func(c *auth.Claims) { c.Subject, c.SessionID = caller.ID, "" }),
@@ -170,28 +122,18 @@ func badTokens(w *world, good request, caller person) []bad {
 		"that is much too long":   good.Token + strings.Repeat("A", 5000),
 		"that is no token at all": "nonsense",
 	}
-	var cases []bad
-	for name, token := range forged {
-		cases = append(cases, bad{"token " + name, with(good, func(r *request) { r.Token = token }), 401})
-	}
-	for _, header := range []string{"Basic cm9vdDpyb290", "Bearer", "Bearer ", good.Token, "Token " + good.Token, "Bearer " + good.Token + " x"} {
-		cases = append(cases, bad{"authorization", with(good, func(r *request) { r.Token, r.Header = "", http.Header{"Authorization": {header}} }), 401})
-	}
-	return append(cases, bad{"two tokens", with(good, func(r *request) {
-		r.Token, r.Header = "", http.Header{"Authorization": {"Bearer " + good.Token, "Bearer " + good.Token}}
-	}), 401})
 }
 
 // badPaths replaces each id and code in the path by what names nothing.
-func badPaths(c campus, good request) []bad {
-	var cases []bad
+func badPaths(c campus, good request) []servicetest.Refusal {
+	var cases []servicetest.Refusal
 	for _, part := range strings.Split(good.Path, "/") {
 		isID := uuid.Validate(part) == nil
 		if !isID && part != c.code {
 			continue
 		}
-		replaced := func(other string) request {
-			return with(good, func(r *request) { r.Path = strings.Replace(r.Path, part, other, 1) })
+		replaced := func(name, other string, status int) servicetest.Refusal {
+			return good.Wrong(name, status, func(r *request) { r.Path = strings.Replace(r.Path, part, other, 1) })
 		}
 		// An id of nobody in the path of a member is somebody who is not a member, which has a code of its own.
 		unknown := 404
@@ -202,17 +144,17 @@ func badPaths(c campus, good request) []bad {
 			unknown = 404
 		}
 		if isID {
-			cases = append(cases, bad{"unknown id", replaced("0190a000-0000-7000-8000-000000000000"), unknown})
+			cases = append(cases, replaced("unknown id", "0190a000-0000-7000-8000-000000000000", unknown))
 		}
 		for name, other := range map[string]string{
 			"short": part[:len(part)-1], "long": part + "0", "not an id": strings.Repeat("~", 36), "in braces": "%7B" + part + "%7D", "very long": strings.Repeat("a", 8000),
 			"number": "1", "emoji": url.PathEscape("🎈🎈🎈🎈🎈🎈🎈🎈🎈🎈🎈🎈🎈🎈🎈🎈"), "SQL": url.PathEscape("' OR '1'='1"), "NUL": "%00", "wildcards": strings.Repeat("%25", 20), "encoded slash": "..%2F..%2Fschools",
 		} {
-			cases = append(cases, bad{part + " " + name, replaced(other), 404})
+			cases = append(cases, replaced(part+" "+name, other, 404))
 		}
-		cases = append(cases, bad{"not UTF-8", replaced("%ff"), 400})
+		cases = append(cases, replaced("not UTF-8", "%ff", 400))
 		if strings.ToUpper(part) != part {
-			cases = append(cases, bad{"upper case", replaced(strings.ToUpper(part)), 404})
+			cases = append(cases, replaced("upper case", strings.ToUpper(part), 404))
 		}
 	}
 	return cases

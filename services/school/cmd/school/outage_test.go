@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -153,13 +152,7 @@ func TestWithoutMySQL(t *testing.T) {
 	w.MySQLTo.Down()
 	for _, k := range calls() {
 		t.Run(k.name, func(t *testing.T) {
-			s := s.in(t)
-			r := k.request(c, k.caller(c))
-			res := s.do(r)
-			if res.Status != 503 || res.Code() != "unavailable" || res.Header.Get("Retry-After") == "" {
-				t.Errorf("got %d with Retry-After %q: %s", res.Status, res.Header.Get("Retry-After"), res.Body)
-			}
-			servicetest.IsProblem(t, r, res)
+			s.WantUnavailable(t, k.request(c, k.caller(c)))
 		})
 	}
 	s.becomes(503, "mysql")
@@ -180,24 +173,10 @@ func TestKilledConnections(t *testing.T) {
 	w := newWorld(t)
 	s := w.start(t)
 	c := w.campus(t, s)
-	for range 5 {
-		for _, r := range []request{
-			{Method: "GET", Path: schools + "/" + c.school + "/members", Token: c.owner.Token},
-			{Method: "PATCH", Path: schools + "/" + c.school, Token: c.owner.Token, Body: map[string]string{"name": "New"}},
-		} {
-			w.KillConnections(t)
-			testkit.Eventually(t, "a new connection", func() error {
-				res := s.do(r)
-				if res.Status != 200 && res.Status != 503 {
-					t.Errorf("got %d %s", res.Status, res.Body)
-				}
-				if res.Status != 200 {
-					return errors.New(res.Code())
-				}
-				return nil
-			})
-		}
-	}
+	w.SurvivesKills(t, s.Instance,
+		request{Method: "GET", Path: schools + "/" + c.school + "/members", Token: c.owner.Token},
+		request{Method: "PATCH", Path: schools + "/" + c.school, Token: c.owner.Token, Body: map[string]string{"name": "New"}},
+	)
 }
 
 // TestWithoutUser ends a session, which dies here within a second, and goes on while the User service is away.

@@ -155,12 +155,12 @@ func TestWhoMayMakeACall(t *testing.T) {
 			}
 			for name, who := range want {
 				t.Run(name, func(t *testing.T) {
-					s.Want(t, with(good, func(r *request) { r.Token = who.token }), who.status, codes[who.status])
+					s.Want(t, good.With(func(r *request) { r.Token = who.token }), who.status, codes[who.status])
 				})
 			}
 			if !k.student {
 				t.Run("the other teacher", func(t *testing.T) {
-					s.Want(t, with(k.good(t, c, s), func(r *request) { r.Token = c.colleague.Token }), k.ok, "")
+					s.Want(t, k.good(t, c, s).With(func(r *request) { r.Token = c.colleague.Token }), k.ok, "")
 				})
 			}
 			s.Want(t, good, k.ok, "")

@@ -1,8 +1,7 @@
 package main
 
 import (
-	"net/url"
-
+	"pgo/pkg/auth"
 	"pgo/pkg/cache"
 	"pgo/pkg/config"
 	"pgo/pkg/httpx"
@@ -21,14 +20,7 @@ type Config struct {
 	Redis    cache.Config   `config:"redis"`
 	RabbitMQ mq.Settings    `config:"rabbitmq"`
 	Tracing  tracing.Config `config:"tracing"`
-	Auth     Auth           `config:"auth"`
-}
-
-// Auth is whose tokens are good.
-type Auth struct {
-	Issuer   string `config:"issuer"`
-	Audience string `config:"audience"`
-	UserURL  string `config:"user_url"` // where User's keys and its list of ended sessions are read
+	Auth     auth.Config    `config:"auth"` // whose tokens are good
 }
 
 // NewConfig returns every default.
@@ -40,7 +32,7 @@ func NewConfig() Config {
 		Redis:    cache.Defaults(),
 		RabbitMQ: mq.Settings{Addr: "127.0.0.1:5672", Username: "task", Vhost: "pgo"},
 		Tracing:  tracing.Config{Ratio: 0.05},
-		Auth:     Auth{Issuer: "pgo", Audience: "pgo", UserURL: "http://127.0.0.1:8081"},
+		Auth:     auth.Defaults(),
 	}
 	c.HTTP.Addr = "127.0.0.1:8083"
 	c.MySQL.Username, c.MySQL.Database = "task", "pgo_task"
@@ -56,10 +48,7 @@ func (cfg *Config) Validate(c *config.Check) {
 	cfg.Redis.Validate(c, "redis")
 	cfg.RabbitMQ.Validate(c, "rabbitmq")
 	c.Expect(cfg.Tracing.Ratio >= 0 && cfg.Tracing.Ratio <= 1, "tracing.ratio", "a number from 0 to 1")
-	c.Expect(cfg.Auth.Issuer != "", "auth.issuer", "a name")
-	c.Expect(cfg.Auth.Audience != "", "auth.audience", "a name")
-	base, err := url.Parse(cfg.Auth.UserURL)
-	c.Expect(err == nil && (base.Scheme == "http" || base.Scheme == "https") && base.Host != "" && (base.Path == "" || base.Path == "/"), "auth.user_url", "a URL such as http://127.0.0.1:8081")
+	cfg.Auth.Validate(c, "auth")
 }
 
 func load(environ []string) (Config, error) {

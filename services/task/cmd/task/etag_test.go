@@ -22,7 +22,7 @@ func TestConditionalReads(t *testing.T) {
 			read := k.good(t, c, s)
 			tag := s.Want(t, read, 200, "").Header.Get("ETag")
 			for value, status := range map[string]int{tag: 304, "W/" + tag: 304, "*": 304, `"0", ` + tag: 304, `"0"`: 200, "nonsense": 200, "": 200} {
-				res := s.Want(t, with(read, func(r *request) { r.Header = http.Header{"If-None-Match": {value}} }), status, "")
+				res := s.Want(t, read.With(func(r *request) { r.Header = http.Header{"If-None-Match": {value}} }), status, "")
 				if tag == "" || res.Header.Get("ETag") != tag || status == 304 && len(res.Body) != 0 {
 					t.Errorf("If-None-Match %s: ETag %s, body %s", value, res.Header.Get("ETag"), res.Body)
 				}
@@ -92,22 +92,22 @@ func TestConditionalWrites(t *testing.T) {
 			tag := s.Want(t, read, 200, "").Header.Get("ETag")
 			before := w.dump(t)
 			for _, old := range []string{`"0"`, `"99"`, "W/" + tag, "1", "", "nonsense", `"x", "y"`} {
-				s.Want(t, with(r, func(r *request) { r.Header = ifMatch(old) }), 412, "precondition_failed")
+				s.Want(t, r.With(func(r *request) { r.Header = ifMatch(old) }), 412, "precondition_failed")
 			}
 			if after := w.dump(t); after != before {
 				t.Errorf("a refused change has changed something:\n%s", servicetest.Difference(before, after))
 			}
-			s.Want(t, with(r, func(r *request) { r.Header = ifMatch(`"0", ` + tag) }), k.ok, "")
+			s.Want(t, r.With(func(r *request) { r.Header = ifMatch(`"0", ` + tag) }), k.ok, "")
 		})
 	}
 	t.Run("work that is not there yet", func(t *testing.T) {
 		id := c.published(t, s)
 		r := request{Method: "PUT", Path: "/api/v1/tasks/" + id + "/submission", Token: c.student.Token, Body: map[string]any{"content": "x"}}
 		for _, tag := range []string{"*", `"0"`, `"1"`} {
-			s.Want(t, with(r, func(r *request) { r.Header = ifMatch(tag) }), 412, "precondition_failed")
+			s.Want(t, r.With(func(r *request) { r.Header = ifMatch(tag) }), 412, "precondition_failed")
 		}
 		s.Want(t, r, 200, "")
-		s.Want(t, with(r, func(r *request) { r.Header = ifMatch("*") }), 200, "")
+		s.Want(t, r.With(func(r *request) { r.Header = ifMatch("*") }), 200, "")
 	})
 	t.Run("of many with the same version one wins", func(t *testing.T) {
 		id := c.draft(t, s)

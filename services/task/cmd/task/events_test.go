@@ -1,14 +1,10 @@
 package main
 
 import (
-	"encoding/json"
-	"fmt"
 	"strings"
 	"testing"
 
-	"github.com/google/uuid"
-
-	"pgo/pkg/testkit"
+	"pgo/pkg/servicetest"
 )
 
 func TestEvents(t *testing.T) {
@@ -19,16 +15,8 @@ func TestEvents(t *testing.T) {
 	c := w.cast(t, s)
 	id := c.draft(t, s)
 	path := "/api/v1/tasks/" + id
-	var want []struct {
-		typ  string
-		data map[string]any
-	}
-	expect := func(typ string, data map[string]any) {
-		want = append(want, struct {
-			typ  string
-			data map[string]any
-		}{typ, data})
-	}
+	var want []servicetest.Told
+	expect := func(typ string, data map[string]any) { want = append(want, servicetest.Told{Type: typ, Data: data}) }
 	state := func(task map[string]any) map[string]any {
 		data := map[string]any{}
 		for _, field := range []string{"id", "class_id", "title", "status", "max_score", "due_at", "created_at", "updated_at"} {
@@ -56,27 +44,8 @@ func TestEvents(t *testing.T) {
 	expect("task.closed.v1", state(s.Want(t, request{Method: "POST", Path: path + "/close", Token: c.teacher.Token}, 200, "").JSON))
 	s.Want(t, request{Method: "POST", Path: path + "/close", Token: c.teacher.Token}, 200, "")
 
-	testkit.Eventually(t, "the events", func() error {
-		if events, _ := recorder.About(id); len(events) < len(want) {
-			return fmt.Errorf("there are %d", len(events))
-		}
-		return nil
-	})
-	events, _ := recorder.About(id)
-	if len(events) != len(want) {
-		t.Fatalf("got %v, want %d events", events, len(want))
-	}
-	for i, e := range events {
-		if e.Type != want[i].typ || e.Sequence != int64(i+1) || e.Source != "task" || uuid.Validate(e.ID) != nil || e.TraceParent == "" {
-			t.Errorf("event %d is %s with sequence %d of %s, id %s, trace %q; want %s with %d", i, e.Type, e.Sequence, e.Source, e.ID, e.TraceParent, want[i].typ, i+1)
-		}
-		var data map[string]any
-		if err := json.Unmarshal(e.Data, &data); err != nil {
-			t.Fatal(err)
-		}
-		if got, want := fmt.Sprint(data), fmt.Sprint(want[i].data); got != want {
-			t.Errorf("event %d carries %s\nwant %s", i, got, want)
-		}
+	recorder.Told(t, "task", id, want)
+	for _, e := range recorder.All() {
 		if strings.Contains(string(e.Data), "secret") {
 			t.Errorf("%s shows what was handed in", e.Type)
 		}

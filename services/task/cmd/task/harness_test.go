@@ -34,13 +34,18 @@ type world struct {
 	sequence map[string]int64 // of the last event about each aggregate
 }
 
+// program is the program under test.
+func program() servicetest.Service {
+	return servicetest.Service{
+		Name: "task", Migrations: migrations.FS, Topology: events.Topology(), ConfigDir: "../../../../configs", Run: withStdin(""),
+		Secrets: []string{"a secret answer", "@example.org"},
+	}
+}
+
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{iss: servicetest.NewIssuer(t), sequence: map[string]int64{}}
-	w.World = servicetest.NewWorld(t, servicetest.Service{
-		Name: "task", Migrations: migrations.FS, Topology: events.Topology(), ConfigDir: "../../../../configs", Run: withStdin(""),
-		Secrets: []string{"a secret answer", "@example.org"},
-	})
+	w.World = servicetest.NewWorld(t, program())
 	w.Environ = append(w.Environ, w.iss.Environ()...)
 	w.db = w.DB.Open(t)
 	return w
@@ -202,12 +207,6 @@ func (c cast) closed(t testing.TB, s *servicetest.Instance) string {
 	id := c.published(t, s)
 	s.Want(t, request{Method: "POST", Path: "/api/v1/tasks/" + id + "/close", Token: c.teacher.Token}, 200, "")
 	return id
-}
-
-// with returns a changed copy of a request.
-func with(r request, change func(*request)) request {
-	change(&r)
-	return r
 }
 
 // dump returns what is in the service's own tables, once the view has settled. When the relay has published an event is

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -115,11 +114,7 @@ func TestWithoutMySQL(t *testing.T) {
 	w.MySQLTo.Down()
 	for name, r := range requests {
 		t.Run(name, func(t *testing.T) {
-			res := s.Do(t, r)
-			if res.Status != 503 || res.Code() != "unavailable" || res.Header.Get("Retry-After") == "" {
-				t.Errorf("got %d with Retry-After %q: %s", res.Status, res.Header.Get("Retry-After"), res.Body)
-			}
-			servicetest.IsProblem(t, r, res)
+			s.WantUnavailable(t, r)
 		})
 	}
 	s.Becomes(t, 503, "mysql")
@@ -155,24 +150,10 @@ func TestKilledConnections(t *testing.T) {
 	s := w.Start(t)
 	c := w.cast(t, s)
 	id := c.published(t, s)
-	for range 5 {
-		for _, r := range []request{
-			{Method: "GET", Path: "/api/v1/tasks", Token: c.teacher.Token},
-			{Method: "PUT", Path: "/api/v1/tasks/" + id + "/submission", Token: c.student.Token, Body: map[string]any{"content": "x"}},
-		} {
-			w.KillConnections(t)
-			testkit.Eventually(t, "a new connection", func() error {
-				res := s.Do(t, r)
-				if res.Status != 200 && res.Status != 503 {
-					t.Errorf("got %d %s", res.Status, res.Body)
-				}
-				if res.Status != 200 {
-					return errors.New(res.Code())
-				}
-				return nil
-			})
-		}
-	}
+	w.SurvivesKills(t, s,
+		request{Method: "GET", Path: "/api/v1/tasks", Token: c.teacher.Token},
+		request{Method: "PUT", Path: "/api/v1/tasks/" + id + "/submission", Token: c.student.Token, Body: map[string]any{"content": "x"}},
+	)
 	exact(t, w.db)
 }
 

@@ -4,14 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/http"
-	"os"
-	"os/signal"
-	"strings"
-	"syscall"
 	"time"
-
-	"go.uber.org/zap"
 
 	"pgo/pkg/auth"
 	"pgo/pkg/buildinfo"
@@ -36,9 +29,8 @@ import (
 )
 
 const (
-	pruneEvery   = 10 * time.Minute
-	sweepEvery   = 2 * time.Second // for what belonged to deleted classes
-	maxAccessTTL = time.Hour       // the list of ended sessions is kept in memory for so long
+	pruneEvery = 10 * time.Minute
+	sweepEvery = 2 * time.Second // for what belonged to deleted classes
 )
 
 // serve puts the service together and runs it until ctx ends.
@@ -62,11 +54,7 @@ func serve(ctx context.Context, environ []string, stdout io.Writer) (err error) 
 		defer httpx.Reloading()()
 		return load(environ)
 	}, reg)
-	live.OnChange(func(c Config) {
-		if err := log.SetLevel(c.Log.Level); err != nil {
-			log.Warn("log level", zap.Error(err))
-		}
-	})
+	live.OnChange(func(c Config) { log.Follow(c.Log) })
 
 	tracer, stopTracing, err := tracing.New(ctx, cfg.Tracing, "task", build.Version)
 	if err != nil {
@@ -93,13 +81,7 @@ func serve(ctx context.Context, environ []string, stdout io.Writer) (err error) 
 		return err
 	}
 	now := func() time.Time { return time.Now().UTC() }
-	userURL, client := strings.TrimSuffix(cfg.Auth.UserURL, "/"), &http.Client{}
-	keys, err := auth.RemoteKeys(ctx, userURL+"/.well-known/jwks.json", client, log.Logger)
-	if err != nil {
-		return err
-	}
-	ended := auth.NewFollower(auth.RemoteSessions(userURL+auth.EndedSessionsPath, client), maxAccessTTL, reg, log.Logger)
-	verifier, err := auth.NewVerifier(cfg.Auth.Issuer, cfg.Auth.Audience, keys, ended, now)
+	verifier, ended, err := auth.Trust(ctx, cfg.Auth, reg, log.Logger)
 	if err != nil {
 		return err
 	}
@@ -119,16 +101,13 @@ func serve(ctx context.Context, environ []string, stdout io.Writer) (err error) 
 	}
 	httpapi.New(service).Register(engine, verifier)
 
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
+	reconfigure, stop := httpx.Reconfigure(live, config.OptionsFrom("task", environ).Dir, log.Logger)
+	defer stop()
 	return httpx.Program{
 		Config: cfg.HTTP, Log: log.Logger, Health: h, Public: engine,
 		Admin: httpx.NewAdmin(reg, log, func() any { return live.Current() }),
 		Workers: []httpx.Worker{
-			{Name: "configuration", Run: func(ctx context.Context) error {
-				return live.Run(ctx, config.OptionsFrom("task", environ).Dir, hup, log.Logger)
-			}},
+			reconfigure,
 			{Name: "outbox", Run: func(ctx context.Context) error { relay.Run(ctx); return nil }},
 			{Name: "ended sessions", Run: ended.Run},
 			{Name: "view", Run: func(ctx context.Context) error { return broker.Consume(ctx, events.Consumer(tasks)) }},

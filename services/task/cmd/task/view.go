@@ -2,19 +2,15 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
-	"go.opentelemetry.io/otel/trace/noop"
-	"go.uber.org/zap"
+	"gorm.io/gorm"
 
 	"pgo/pkg/cache"
 	"pgo/pkg/command"
-	"pgo/pkg/mysql"
 	"pgo/services/task/store"
 	"pgo/services/task/view"
 )
@@ -88,22 +84,12 @@ func rebuild(ctx context.Context, s *store.Store, in io.Reader, out io.Writer, d
 }
 
 // withStore has fn work on the service's database. The running service does what follows from it: its fan-out polls.
-func withStore(environ []string, fn func(*store.Store) error) (err error) {
+func withStore(environ []string, fn func(*store.Store) error) error {
 	cfg, err := load(environ)
 	if err != nil {
 		return err
 	}
-	reg := prometheus.NewRegistry()
-	db, err := mysql.Open(cfg.MySQL, noop.NewTracerProvider(), reg)
-	if err != nil {
-		return err
-	}
-	pool, err := db.DB()
-	if err != nil {
-		return fmt.Errorf("take the pool: %w", err)
-	}
-	defer func() { err = errors.Join(err, pool.Close()) }()
-	redis := cache.Open(cfg.Redis)
-	defer func() { err = errors.Join(err, redis.Close()) }()
-	return fn(store.New(db, cache.New(redis, cfg.Redis, reg, zap.NewNop()), "task", func() {}))
+	return command.OnDatabase(cfg.MySQL, cfg.Redis, func(db *gorm.DB, c *cache.Cache) error {
+		return fn(store.New(db, c, "task", func() {}))
+	})
 }

@@ -8,14 +8,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
-	"go.opentelemetry.io/otel/trace/noop"
-	"go.uber.org/zap"
+	"gorm.io/gorm"
 
 	"pgo/pkg/cache"
 	"pgo/pkg/command"
-	"pgo/pkg/mysql"
 	"pgo/services/user"
 	"pgo/services/user/store"
 )
@@ -95,27 +92,17 @@ func passwordFor(email, file string) (password, note string, err error) {
 }
 
 // withUsers has fn work on the service's database. The running service publishes the events: its relay polls.
-func withUsers(environ []string, fn func(*user.Service) error) (err error) {
+func withUsers(environ []string, fn func(*user.Service) error) error {
 	cfg, err := load(environ)
 	if err != nil {
 		return err
 	}
-	reg := prometheus.NewRegistry()
-	db, err := mysql.Open(cfg.MySQL, noop.NewTracerProvider(), reg)
-	if err != nil {
-		return err
-	}
-	pool, err := db.DB()
-	if err != nil {
-		return fmt.Errorf("take the pool: %w", err)
-	}
-	defer func() { err = errors.Join(err, pool.Close()) }()
-	redis := cache.Open(cfg.Redis)
-	defer func() { err = errors.Join(err, redis.Close()) }()
 	hasher, err := user.NewHasher()
 	if err != nil {
 		return err
 	}
-	users := store.New(db, cache.New(redis, cfg.Redis, reg, zap.NewNop()), "user", func() {})
-	return fn(&user.Service{Reader: users, Writer: users, Hasher: hasher, Now: func() time.Time { return time.Now().UTC() }})
+	return command.OnDatabase(cfg.MySQL, cfg.Redis, func(db *gorm.DB, c *cache.Cache) error {
+		users := store.New(db, c, "user", func() {})
+		return fn(&user.Service{Reader: users, Writer: users, Hasher: hasher, Now: func() time.Time { return time.Now().UTC() }})
+	})
 }

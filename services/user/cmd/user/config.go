@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"time"
 
+	"pgo/pkg/auth"
 	"pgo/pkg/cache"
 	"pgo/pkg/config"
 	"pgo/pkg/httpx"
@@ -46,8 +47,6 @@ type Mail struct {
 	BaseURL string `config:"base_url"` // of the API, as the reader of a mail reaches it
 }
 
-const maxAccessTTL = time.Hour // the list of ended sessions is kept in memory for so long
-
 // NewConfig returns every default.
 func NewConfig() Config {
 	c := Config{
@@ -80,7 +79,7 @@ func (cfg *Config) Validate(c *config.Check) {
 	c.Expect(err == nil, "auth.signing_key", "one or more Ed25519 keys as PKCS#8 PEM")
 	c.Expect(cfg.Auth.Issuer != "", "auth.issuer", "a name")
 	c.Expect(cfg.Auth.Audience != "", "auth.audience", "a name")
-	c.Expect(cfg.Auth.AccessTTL >= time.Second && cfg.Auth.AccessTTL <= maxAccessTTL, "auth.access_ttl", "a duration from 1s to 1h")
+	c.Expect(cfg.Auth.AccessTTL >= time.Second && cfg.Auth.AccessTTL <= auth.MaxLifetime, "auth.access_ttl", "a duration from 1s to 1h")
 	c.Expect(cfg.Auth.RefreshTTL > cfg.Auth.AccessTTL, "auth.refresh_ttl", "a duration longer than auth.access_ttl")
 	c.Expect(cfg.Login.Window > 0, "login.window", "a duration above 0")
 	c.Expect(cfg.Login.Pair > 0, "login.pair", "a number above 0")

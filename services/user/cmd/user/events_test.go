@@ -1,17 +1,12 @@
 package main
 
 import (
-	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/uuid"
-
 	"pgo/pkg/event"
 	"pgo/pkg/servicetest"
-	"pgo/pkg/testkit"
 )
 
 func TestEvents(t *testing.T) {
@@ -28,16 +23,8 @@ func TestEvents(t *testing.T) {
 	read := func() map[string]any {
 		return s.want(request{Method: "GET", Path: path, Token: root.Access}, 200, "").JSON
 	}
-	var want []struct {
-		typ  string
-		data map[string]any
-	}
-	expect := func(typ string, data map[string]any) {
-		want = append(want, struct {
-			typ  string
-			data map[string]any
-		}{typ, data})
-	}
+	var want []servicetest.Told
+	expect := func(typ string, data map[string]any) { want = append(want, servicetest.Told{Type: typ, Data: data}) }
 	mail := func(purpose string) map[string]any { return map[string]any{"user_id": p.ID, "purpose": purpose} }
 
 	expect("user.created.v1", read())
@@ -64,28 +51,7 @@ func TestEvents(t *testing.T) {
 	s.want(request{Method: "DELETE", Path: path, Token: root.Access}, 204, "")
 	expect("user.deleted.v1", map[string]any{"id": p.ID})
 
-	testkit.Eventually(t, "the events", func() error {
-		if events, _ := watcher.About(p.ID); len(events) < len(want) {
-			return fmt.Errorf("there are %v", servicetest.Types(events))
-		}
-		return nil
-	})
-	events, _ := watcher.About(p.ID)
-	if len(events) != len(want) {
-		t.Fatalf("got %v, want %d events", servicetest.Types(events), len(want))
-	}
-	for i, e := range events {
-		if e.Type != want[i].typ || e.Sequence != int64(i+1) || e.Source != "user" || uuid.Validate(e.ID) != nil || e.TraceParent == "" {
-			t.Errorf("event %d is %s with sequence %d of %s, id %s, trace %q; want %s with %d", i, e.Type, e.Sequence, e.Source, e.ID, e.TraceParent, want[i].typ, i+1)
-		}
-		var data map[string]any
-		if err := json.Unmarshal(e.Data, &data); err != nil {
-			t.Fatal(err)
-		}
-		if got, want := canonical(t, data), canonical(t, want[i].data); got != want {
-			t.Errorf("event %d carries %s\nwant %s", i, got, want)
-		}
-	}
+	watcher.Told(t, "user", p.ID, want)
 	for _, e := range watcher.All() {
 		for _, secret := range []string{password, "argon2", "password_hash", p.Access, p.Refresh, verifyToken, resetToken} {
 			if strings.Contains(string(e.Data), secret) {
@@ -96,13 +62,4 @@ func TestEvents(t *testing.T) {
 	if !slices.ContainsFunc(watcher.All(), func(e event.Event) bool { return e.Subject == root.ID && e.Type == "user.created.v1" }) {
 		t.Error("the admin who was made on the command line was not announced")
 	}
-}
-
-func canonical(t *testing.T, v any) string {
-	t.Helper()
-	text, err := json.Marshal(v)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }

@@ -26,12 +26,17 @@ type world struct {
 	mailDir string
 }
 
-func newWorld(t *testing.T) *world {
-	t.Helper()
-	w := &world{mailDir: t.TempDir(), World: servicetest.NewWorld(t, servicetest.Service{
+// program is the program under test.
+func program() servicetest.Service {
+	return servicetest.Service{
 		Name: "user", Migrations: migrations.FS, Topology: events.Topology(), Run: run, ConfigDir: "../../../../configs",
 		Secrets: []string{password, "@example.org", "argon2id"},
-	})}
+	}
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{mailDir: t.TempDir(), World: servicetest.NewWorld(t, program())}
 	w.keyFile = filepath.Join(t.TempDir(), "key.pem")
 	text := signingKey(t)
 	if err := os.WriteFile(w.keyFile, []byte(text), 0o600); err != nil {

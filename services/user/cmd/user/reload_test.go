@@ -15,7 +15,7 @@ import (
 func TestLoginLimitsChangeWhileRunning(t *testing.T) {
 	t.Parallel()
 	limits := func(pair string) string { return fmt.Sprintf("login:\n  pair: %s\n  window: 15m\n", pair) }
-	dir := configs(t, limits("5"))
+	dir := program().Configs(t, limits("5"))
 	w := newWorld(t)
 	s := w.start(t, "PGO_CONFIG_DIR="+dir)
 	change := func(to, logged string, times int) {

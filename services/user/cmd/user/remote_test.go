@@ -60,17 +60,10 @@ type other struct {
 
 func newOther(t *testing.T, user string) other {
 	t.Helper()
-	transport := &http.Transport{}
-	t.Cleanup(transport.CloseIdleConnections)
-	client := &http.Client{Transport: transport}
 	ctx, cancel := context.WithCancel(t.Context())
-	keys, err := auth.RemoteKeys(ctx, user+"/.well-known/jwks.json", client, zap.NewNop())
+	verifier, ended, err := auth.Trust(ctx, auth.Config{Issuer: "pgo", Audience: "pgo", IssuerURL: user}, prometheus.NewRegistry(), zap.NewNop())
 	if err != nil {
-		t.Fatal(err)
-	}
-	ended := auth.NewFollower(auth.RemoteSessions(user+auth.EndedSessionsPath, client), maxAccessTTL, prometheus.NewRegistry(), zap.NewNop())
-	verifier, err := auth.NewVerifier("pgo", "pgo", keys, ended, time.Now)
-	if err != nil {
+		cancel()
 		t.Fatal(err)
 	}
 	done := make(chan struct{})

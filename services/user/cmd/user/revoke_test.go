@@ -136,12 +136,12 @@ func TestDisabledAndDeletedPeopleCannotSignIn(t *testing.T) {
 		return request{Method: "POST", Path: "/api/v1/auth/login", Body: map[string]string{"email": p.Email, "password": pw}}
 	}
 	user := request{Method: "PATCH", Path: "/api/v1/users/" + p.ID, Token: admin.Access}
-	s.want(with(user, func(r *request) { r.Body = map[string]string{"status": "disabled"} }), 200, "")
+	s.want(user.With(func(r *request) { r.Body = map[string]string{"status": "disabled"} }), 200, "")
 	s.want(login(password), 403, "user_disabled")
 	s.want(login("a wrong password"), 401, "invalid_credentials")
-	s.want(with(user, func(r *request) { r.Body = map[string]string{"status": "active"} }), 200, "")
+	s.want(user.With(func(r *request) { r.Body = map[string]string{"status": "active"} }), 200, "")
 	s.want(login(password), 200, "")
-	s.want(with(user, func(r *request) { r.Method = "DELETE" }), 204, "")
+	s.want(user.With(func(r *request) { r.Method = "DELETE" }), 204, "")
 	s.want(login(password), 401, "invalid_credentials")
 	s.want(request{Method: "POST", Path: "/api/v1/auth/register", Body: map[string]string{"email": p.Email, "password": password, "name": "Ada again"}}, 201, "")
 }

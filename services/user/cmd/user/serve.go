@@ -4,12 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
-	"syscall"
 	"time"
-
-	"go.uber.org/zap"
 
 	"pgo/pkg/auth"
 	"pgo/pkg/buildinfo"
@@ -59,11 +54,7 @@ func serve(ctx context.Context, environ []string, stdout io.Writer) (err error) 
 		defer httpx.Reloading()()
 		return load(environ)
 	}, reg)
-	live.OnChange(func(c Config) {
-		if err := log.SetLevel(c.Log.Level); err != nil {
-			log.Warn("log level", zap.Error(err))
-		}
-	})
+	live.OnChange(func(c Config) { log.Follow(c.Log) })
 
 	tracer, stopTracing, err := tracing.New(ctx, cfg.Tracing, "user", build.Version)
 	if err != nil {
@@ -96,7 +87,7 @@ func serve(ctx context.Context, environ []string, stdout io.Writer) (err error) 
 	now := func() time.Time { return time.Now().UTC() }
 	issuer := &token.Issuer{Keys: keys, Issuer: cfg.Auth.Issuer, Audience: cfg.Auth.Audience, Lifetime: func() time.Duration { return live.Current().Auth.AccessTTL }, Now: now}
 	users := store.New(db, cache.New(redis, cfg.Redis, reg, log.Logger), "user", relay.Notify)
-	ended := auth.NewFollower(users, maxAccessTTL, reg, log.Logger)
+	ended := auth.NewFollower(users, auth.MaxLifetime, reg, log.Logger)
 	verifier, err := auth.NewVerifier(cfg.Auth.Issuer, cfg.Auth.Audience, auth.StaticKeys(keys.Public()), ended, now)
 	if err != nil {
 		return err
@@ -126,16 +117,13 @@ func serve(ctx context.Context, environ []string, stdout io.Writer) (err error) 
 	httpapi.New(service, keys.JWKS()).Register(engine, verifier)
 	engine.GET(auth.EndedSessionsPath, httpx.Handle(auth.EndedSessions(users)))
 
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
+	reconfigure, stop := httpx.Reconfigure(live, config.OptionsFrom("user", environ).Dir, log.Logger)
+	defer stop()
 	return httpx.Program{
 		Config: cfg.HTTP, Log: log.Logger, Health: h, Public: engine,
 		Admin: httpx.NewAdmin(reg, log, func() any { return live.Current() }),
 		Workers: []httpx.Worker{
-			{Name: "configuration", Run: func(ctx context.Context) error {
-				return live.Run(ctx, config.OptionsFrom("user", environ).Dir, hup, log.Logger)
-			}},
+			reconfigure,
 			{Name: "outbox", Run: func(ctx context.Context) error { relay.Run(ctx); return nil }},
 			{Name: "ended sessions", Run: ended.Run},
 			{Name: "mailer", Run: func(ctx context.Context) error { return broker.Consume(ctx, events.MailConsumer(mailer)) }},
