@@ -5,7 +5,7 @@ SHELL := /bin/sh
 # A service is a folder in services/ with a program of its own name in cmd/.
 SERVICES := $(patsubst services/%/go.mod,%,$(wildcard services/*/go.mod))
 MODULES := pkg bootcheck $(SERVICES:%=services/%) deploy/pgo deploy/native deploy/demo deploy/bench deploy/pm2 deploy/e2e
-BINARIES := pgo native bootcheck demo $(SERVICES)
+BINARIES := pgo native bootcheck probe demo $(SERVICES)
 STATIC := CGO_ENABLED=0
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
@@ -18,19 +18,24 @@ main_pgo := ./deploy/pgo
 main_native := ./deploy/native
 main_demo := ./deploy/demo
 main_bootcheck := ./bootcheck
+main_probe := ./bootcheck/cmd/probe
 $(foreach s,$(SERVICES),$(eval main_$(s) := ./services/$(s)/cmd/$(s)))
 
 export MODE PORT_OFFSET PGO_HOME
 
 .PHONY: help
 help: ## shows this
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo "  MODE=native|docker   PORT_OFFSET=1000 moves every port   PGO_HOME=.pgo is where state lives"
 
 .PHONY: up
 up: build ## brings everything up and prints where it is; installs what is missing
 	@bin/native up
+
+.PHONY: dev
+dev: build ## make up, then builds and switches again at every save
+	@bin/native dev
 
 .PHONY: down
 down: bin/native ## stops everything; data stays
@@ -47,7 +52,16 @@ status: bin/native ## prints every part's state and address
 .PHONY: logs
 logs: ## prints a process's log, and with f=1 follows it: make logs s=user
 	@if [ -z "$(s)" ]; then echo 'which process? make logs s=user' >&2; exit 64; fi
-	@bin/pgo logs $(if $(f),-f) $(s)
+	@if [ "$$(cat $${PGO_HOME:-.pgo}/mode 2>/dev/null)" = docker ]; then bin/native compose exec -T runtime pgo logs $(if $(f),-f) $(s); \
+		else bin/pgo logs $(if $(f),-f) $(s); fi
+
+.PHONY: compose
+compose: bin/native ## docker compose for this stack: make compose a="restart mysql"
+	@bin/native compose $(a)
+
+.PHONY: certs
+certs: bin/native ## makes the gateway's certificate for development: make certs hosts="api.test"
+	@bin/native certs $(hosts)
 
 .PHONY: demo
 demo: build ## fills a school through the API of the running stack and prints how to sign in
@@ -68,6 +82,15 @@ dist: ## builds static programs for linux/amd64 and linux/arm64 into dist/
 		$(foreach b,$(BINARIES),GOOS=linux GOARCH=$$arch $(GOBUILD) -o dist/linux-$$arch/$(b) $(main_$(b)) &&) true || exit 1; done
 	@cd dist && sha256sum */* > SHA256SUMS
 
+# A container each, for those who do not run the runtime: pgo/user:VERSION-amd64 and -arm64, and the services' gate.
+# Docker's old builder cannot make those of another architecture: it wants BuildKit (the plugin buildx).
+IMAGES := bootcheck $(SERVICES)
+IMAGE_PREFIX ?= pgo/
+.PHONY: images
+images: dist ## builds one image a service for linux/amd64 and linux/arm64
+	@for arch in amd64 arm64; do $(foreach i,$(IMAGES),docker build --quiet --platform linux/$$arch --build-arg SERVICE=$(i) \
+		--build-arg ARCH=$$arch -f deploy/images/Dockerfile -t $(IMAGE_PREFIX)$(i):$(VERSION)-$$arch . >/dev/null && echo $(IMAGE_PREFIX)$(i):$(VERSION)-$$arch &&) true || exit 1; done
+
 .PHONY: test
 test: build ## tests everything on real servers; installs what is missing
 	@bin/native install --tests
@@ -79,10 +102,14 @@ test-modules:
 	@failed=; for m in $(MODULES); do (cd $$m && go test -race -count=1 -timeout 20m ./...) || failed="$$failed $$m"; done; \
 		if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 
+.PHONY: test-compose
+test-compose: build ## tests the containers; needs a Docker engine, and root to kill what is in them
+	@cd deploy/e2e && go test -tags compose -run '^TestCompose' -count=1 -timeout 60m .
+
 .PHONY: lint
 lint: ## checks format, vet and golangci-lint
 	@unformatted=$$(gofmt -l $(MODULES)); if [ -n "$$unformatted" ]; then echo "not gofmt'ed:" $$unformatted >&2; exit 1; fi
-	@for m in $(MODULES); do echo "lint $$m"; (cd $$m && go vet ./... && GOWORK=off $(TOOL) golangci-lint run --allow-parallel-runners ./...) || exit 1; done
+	@for m in $(MODULES); do echo "lint $$m"; (cd $$m && go vet ./... && GOWORK=off $(TOOL) golangci-lint run --allow-parallel-runners --build-tags compose ./...) || exit 1; done
 
 .PHONY: check
 check: lint ## checks that modules build alone and together and that generated files are current

@@ -113,9 +113,13 @@ func fill(ctx context.Context, o options, stdout, stderr io.Writer) error {
 	return s.print(stdout, env["PGO_ENV"] == "dev", filepath.Join(o.home, "secrets", "admin_password"))
 }
 
-// readEnv reads the addresses that the stack was brought up with.
+// readEnv reads the values that the stack was last brought up with, as containers or without.
 func readEnv(home string) (map[string]string, error) {
-	f, err := os.Open(filepath.Join(home, "env"))
+	path := filepath.Join(home, "env")
+	if mode, err := os.ReadFile(filepath.Join(home, "mode")); err == nil && strings.TrimSpace(string(mode)) == "docker" {
+		path = filepath.Join(home, "docker", "compose.env")
+	}
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}

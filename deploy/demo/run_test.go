@@ -32,6 +32,16 @@ func TestRunRefuses(t *testing.T) {
 		}
 		return dir
 	}
+	asContainers := withEnv("GATEWAY_HTTP=127.0.0.1:2\n")
+	for name, content := range map[string]string{"mode": "docker\n", "docker/compose.env": "GATEWAY_HTTP=127.0.0.1:1\n"} {
+		path := filepath.Join(asContainers, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	tests := []struct {
 		name string
 		args []string
@@ -48,6 +58,7 @@ func TestRunRefuses(t *testing.T) {
 		{"an env file without a gateway", nil, withEnv("PGO_ENV=dev\n"), 69, "does not name a gateway"},
 		{"nobody answers", []string{"--url", nobody}, "", 69, "make up brings it up"},
 		{"nobody answers where the env file says", nil, withEnv("# by hand\nGATEWAY_HTTP=127.0.0.1:1\n"), 69, "127.0.0.1:1"},
+		{"nobody answers where the containers are", nil, asContainers, 69, "127.0.0.1:1"},
 		{"a service is away", []string{"--url", half.URL}, "", 69, "task answers 502"},
 	}
 	for _, tc := range tests {

@@ -42,8 +42,7 @@ func (s *stack) call(method, path, token string, body any) (answer, error) {
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
-	client := http.Client{Timeout: 30 * time.Second}
-	res, err := client.Do(req)
+	res, err := s.client.Do(req)
 	if err != nil {
 		return answer{}, err
 	}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,10 +28,13 @@ type stack struct {
 	root   string
 	home   string
 	offset int
+	mode   string // native or docker
+	client *http.Client
+	https  bool
 }
 
 // publishedPorts are those that PORT_OFFSET moves.
-var publishedPorts = []int{8080, 8081, 8082, 8083, 8090, 9900, 15672}
+var publishedPorts = []int{8080, 8443, 8081, 8082, 8083, 8090, 9900, 15672}
 
 // services are the suite's, each with its specification.
 func services() []string { return []string{"user", "school", "task"} }
@@ -38,13 +42,18 @@ func services() []string { return []string{"user", "school", "task"} }
 const upLimit = 5 * time.Minute // what `make up` promises for the very first time
 
 // newStack brings a stack up. It is taken down, and checked to leave no process behind, when the test ends.
-func newStack(t *testing.T) *stack {
+func newStack(t *testing.T) *stack { t.Helper(); return newStackIn(t, "native") }
+
+func newStackIn(t *testing.T, mode string) *stack {
 	t.Helper()
 	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &stack{t: t, root: root, home: filepath.Join(t.TempDir(), "home"), offset: freeOffset(t)}
+	s := &stack{
+		t: t, root: root, home: filepath.Join(t.TempDir(), "home"), offset: freeOffset(t), mode: mode,
+		client: &http.Client{Timeout: 30 * time.Second},
+	}
 	t.Cleanup(func() {
 		if t.Failed() {
 			s.showLogs()
@@ -85,7 +94,7 @@ func (s *stack) command(name string, args ...string) (string, error) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(s.root, "bin", name), args...)
 	cmd.Dir = s.root
-	cmd.Env = append(os.Environ(), "PGO_HOME="+s.home, "PORT_OFFSET="+strconv.Itoa(s.offset), "MODE=native")
+	cmd.Env = append(os.Environ(), "PGO_HOME="+s.home, "PORT_OFFSET="+strconv.Itoa(s.offset), "MODE="+s.mode)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	cmd.WaitDelay = 10 * time.Second
@@ -173,6 +182,9 @@ func (s *stack) ready(name string, before int) {
 
 // url is where a path is, through the gateway.
 func (s *stack) url(path string) string {
+	if s.https {
+		return fmt.Sprintf("https://127.0.0.1:%d%s", 8443+s.offset, path)
+	}
 	return fmt.Sprintf("http://127.0.0.1:%d%s", 8080+s.offset, path)
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 
+	"pgo/deploy/native/internal/compose"
 	"pgo/deploy/native/internal/home"
 	"pgo/deploy/native/internal/install"
 )
@@ -22,10 +23,13 @@ const (
 const usage = `usage: native VERB
 
   up                         everything below, then pgo and the first admin; prints where things are
+  dev                        up, then builds and switches again at every save
   down                       stops all that up started; data stays
   clean                      down, and removes the state folder with all data
   status                     prints where things are and their states
   install [--yes] [--tests]  installs the distribution's servers that are missing, without starting them
+  compose ARGS...            docker compose for this state folder: compose restart mysql
+  certs [HOST...]            makes the gateway's certificate for development, with an authority of this checkout
   secrets                    makes the secret files that are missing
   prepare                    chooses ports and writes the configuration
   run SERVER                 becomes a server: mysql, redis, epmd, rabbitmq or nginx
@@ -74,6 +78,7 @@ func run(ctx context.Context, args []string, sys surroundings) int {
 		passed  exitError
 		refused *install.RefusedError
 		busy    *home.BusyPortError
+		engine  *compose.EngineError
 	)
 	switch {
 	case err == nil:
@@ -83,7 +88,7 @@ func run(ctx context.Context, args []string, sys surroundings) int {
 	case errors.As(err, &misuse):
 		fmt.Fprintf(sys.stderr, "native: %v\n", err)
 		return exitUsage
-	case errors.As(err, &refused), errors.As(err, &busy):
+	case errors.As(err, &refused), errors.As(err, &busy), errors.As(err, &engine):
 		fmt.Fprintf(sys.stderr, "native: %v\n", err)
 		return exitUnavailable
 	}
@@ -109,8 +114,13 @@ func dispatch(ctx context.Context, args []string, sys surroundings) error {
 	if err != nil {
 		return err
 	}
-	if verb == "run" {
+	switch verb {
+	case "run":
 		return runServer(ctx, rest, h)
+	case "compose":
+		return composeByHand(ctx, rest, h, sys)
+	case "certs":
+		return makeCerts(ctx, rest, h, sys)
 	}
 	if len(rest) > 0 {
 		return usageError{fmt.Sprintf("%s takes no arguments", verb)}
@@ -118,6 +128,8 @@ func dispatch(ctx context.Context, args []string, sys surroundings) error {
 	switch verb {
 	case "up":
 		return up(ctx, h, sys)
+	case "dev":
+		return dev(ctx, h, sys)
 	case "down":
 		return down(ctx, h, sys)
 	case "clean":

@@ -18,7 +18,8 @@ const adminEmail = "admin@pgo.local"
 
 // up brings the whole stack up and returns when every part is ready. On a stack that runs it changes nothing.
 func up(ctx context.Context, h home.Home, sys surroundings) error {
-	if err := chooseMode(ctx, sys); err != nil {
+	mode, err := chooseMode(ctx, h, sys)
+	if err != nil {
 		return err
 	}
 	if err := h.MakeDirs(); err != nil {
@@ -29,6 +30,12 @@ func up(ctx context.Context, h home.Home, sys surroundings) error {
 		return err
 	}
 	defer unlock()
+	if err := onlyMode(ctx, mode, h, sys); err != nil {
+		return err
+	}
+	if mode == dockerMode {
+		return upContainers(ctx, h, sys)
+	}
 	i, err := installer(sys)
 	if err != nil {
 		return err
@@ -45,6 +52,9 @@ func up(ctx context.Context, h home.Home, sys surroundings) error {
 		if err := pass(ctx, h, sys, h.Bin("pgo"), "down"); err != nil {
 			return err
 		}
+	}
+	if err := defaultCerts(h, sys); err != nil {
+		return err
 	}
 	if err := prepare(h, sys); err != nil {
 		return err
@@ -68,6 +78,9 @@ func down(ctx context.Context, h home.Home, sys surroundings) error {
 		return err
 	}
 	defer unlock()
+	if err := containers(h, sys).Down(ctx, false); err != nil {
+		return err
+	}
 	running := h.Processes()
 	if len(running) == 0 {
 		return nil
@@ -83,6 +96,11 @@ func down(ctx context.Context, h home.Home, sys surroundings) error {
 func clean(ctx context.Context, h home.Home, sys surroundings) error {
 	if err := down(ctx, h, sys); err != nil {
 		return err
+	}
+	if h.Ours() {
+		if err := containers(h, sys).Down(ctx, true); err != nil {
+			return err
+		}
 	}
 	return errors.Join(h.Remove(), os.RemoveAll(localserver.SocketDir(h.Dir)))
 }
@@ -143,31 +161,6 @@ func firstAdmin(ctx context.Context, h home.Home, sys surroundings, newPassword 
 		return fmt.Errorf("set the first admin's password: %w", err)
 	}
 	return nil
-}
-
-// chooseMode says what MODE means here. Only native mode is there.
-func chooseMode(ctx context.Context, sys surroundings) error {
-	const needsCompose = "docker mode needs docker-compose.yml, which is not there yet: using native mode"
-	switch mode := sys.getenv("MODE"); mode {
-	case "native":
-	case "docker":
-		fmt.Fprintln(sys.stderr, needsCompose)
-	case "":
-		if engineAnswers(ctx) {
-			fmt.Fprintln(sys.stderr, "a Docker engine answers, but "+needsCompose)
-		}
-	default:
-		return usageError{fmt.Sprintf("MODE=%q: native or docker", mode)}
-	}
-	return nil
-}
-
-func engineAnswers(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "docker", "info")
-	cmd.WaitDelay = 100 * time.Millisecond
-	return cmd.Run() == nil
 }
 
 // pass runs a program of ours in the checkout with its output to the person, and passes its exit code on. A signal to

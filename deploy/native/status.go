@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"text/tabwriter"
 
+	"pgo/deploy/native/internal/certs"
+	"pgo/deploy/native/internal/compose"
 	"pgo/deploy/native/internal/home"
 )
 
@@ -22,6 +24,9 @@ type processState struct {
 
 // status prints one table of what there is, how it is and where.
 func status(ctx context.Context, h home.Home, sys surroundings) error {
+	if lastMode(h) == dockerMode {
+		return containerStatus(ctx, h, sys)
+	}
 	env, err := h.Env()
 	if err != nil {
 		return err
@@ -34,8 +39,7 @@ func status(ctx context.Context, h home.Home, sys surroundings) error {
 	if err != nil {
 		return err
 	}
-	w := tabwriter.NewWriter(sys.stdout, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(w, "PART\tSTATE\tWHERE")
+	var table []compose.Row
 	for _, r := range rows(h, env) {
 		state := ""
 		if r.process != "" {
@@ -43,7 +47,16 @@ func status(ctx context.Context, h home.Home, sys surroundings) error {
 				state = "stopped"
 			}
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\n", r.what, state, r.where)
+		table = append(table, compose.Row{What: r.what, State: state, Where: r.where})
+	}
+	return printTable(table, sys)
+}
+
+func printTable(table []compose.Row, sys surroundings) error {
+	w := tabwriter.NewWriter(sys.stdout, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(w, "PART\tSTATE\tWHERE")
+	for _, r := range table {
+		fmt.Fprintf(w, "%s\t%s\t%s\n", r.What, r.State, r.Where)
 	}
 	return w.Flush()
 }
@@ -55,6 +68,7 @@ func rows(h home.Home, env map[string]string) []row {
 	secret := func(name string) string { return nearPath(h, h.Path("secrets", name)) }
 	out := []row{
 		{"start page", "gateway", gateway + "/"},
+		{"over HTTPS", "gateway", "https://" + env["GATEWAY_HTTPS"] + "/  authority: " + nearPath(h, h.Path("certs", certs.Authority))},
 		{"Swagger UI", "gateway", gateway + "/swagger/"},
 	}
 	for _, s := range home.Services() {
@@ -72,9 +86,13 @@ func rows(h home.Home, env map[string]string) []row {
 		out = append(out, row{"pgo", "pgo", "http://" + env["PGO_HTTP"] + "/  metrics, API"})
 	}
 	if env["PGO_ENV"] == "dev" {
-		out = append(out, row{"sign in", "", "POST /api/v1/auth/login as " + adminEmail + ", password: cat " + secret(home.AdminPassword)})
+		out = append(out, row{"sign in", "", signIn(h)})
 	}
 	return out
+}
+
+func signIn(h home.Home) string {
+	return "POST /api/v1/auth/login as " + adminEmail + ", password: cat " + nearPath(h, h.Path("secrets", home.AdminPassword))
 }
 
 // nearPath is path as seen from the checkout, where it is inside.

@@ -2,7 +2,6 @@ package localserver
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -104,23 +103,8 @@ func (m MySQL) config(initFile string) string {
 
 // accounts is run by the server before it accepts the first connection, at every start.
 func (m MySQL) accounts() (string, error) {
-	if m.AdminPassword == "" || strings.ContainsAny(m.AdminPassword, "\r\n\x00") {
-		return "", errors.New("the MySQL administrator's password is empty or has a line break")
-	}
-	password := strings.NewReplacer(`\`, `\\`, `'`, `''`).Replace(m.AdminPassword)
-	admin := "'" + AdminUser + "'@'%'"
-	// One statement a line: that is the server's format for this file.
-	return strings.Join([]string{
-		fmt.Sprintf("CREATE USER IF NOT EXISTS %s IDENTIFIED BY '%s';", admin, password),
-		fmt.Sprintf("ALTER USER %s IDENTIFIED BY '%s';", admin, password),
-		fmt.Sprintf("GRANT ALL PRIVILEGES ON *.* TO %s WITH GRANT OPTION;", admin),
-		// What installers make for whoever comes without a password.
-		"DROP USER IF EXISTS ''@'localhost';",
-		"DROP USER IF EXISTS 'root'@'127.0.0.1';",
-		"DROP USER IF EXISTS 'root'@'::1';",
-		"DROP USER IF EXISTS 'root'@'%';",
-		"ALTER USER IF EXISTS 'root'@'localhost' ACCOUNT LOCK;",
-	}, "\n") + "\n", nil
+	admin, err := MySQLAccounts(m.AdminPassword)
+	return admin + "ALTER USER IF EXISTS 'root'@'localhost' ACCOUNT LOCK;\n", err
 }
 
 // quoteOption makes s one value of an option file: backslashes are escapes there.

@@ -1,4 +1,4 @@
-// Package gateway fills in nginx's configuration from the templates in deploy/nginx.
+// Package gateway fills in nginx's configuration from the templates in deploy/nginx, for every way to run it.
 package gateway
 
 import (
@@ -17,39 +17,62 @@ import (
 	"pgo/pkg/localserver"
 )
 
-func templates() []string { return []string{"nginx.conf", "gateway.conf", "problem.conf"} }
+// Options are what differs between the ways to run the gateway. All paths but Root and Out are as nginx sees them.
+type Options struct {
+	Root string // the checkout, which has the templates
+	Out  string // where the files are written
+	Etc  string // where nginx finds them
+	Data string // nginx' own folder
+	HTML string // the start page
+	ACME string // what whoever signs our certificate asks for
+	User string // whom the workers become, where nginx starts as root
 
-// Render writes nginx's files to the state folder's etc and makes nginx's own folder.
-func Render(h home.Home, env map[string]string) error {
-	values := map[string]string{
-		"NGINX_USER": "",
-		"NGINX_DATA": h.Path("data", "nginx"),
-		"NGINX_ETC":  h.Path("etc"),
-		"NGINX_HTML": filepath.Join(h.Root, "deploy", "nginx", "html"),
+	HTTP      string // the address to listen on
+	TLS       TLS
+	Upstreams map[string]Upstream // by the name that the template has for them
+	Resolver  string              // a name server, where upstreams have names that move
+	Limits    Limits
+	RealIP    []string // networks of load balancers in front, whose X-Forwarded-For is believed
+	Extra     string   // more locations
+}
+
+// TLS is HTTPS; without a certificate there is none.
+type TLS struct {
+	Addr             string
+	Certificate, Key string
+	OldHTTP2         bool // nginx before 1.25.1, where HTTP/2 is a word of listen
+}
+
+// Limits bound what one address may take.
+type Limits struct {
+	Rate        string // as nginx has it: 1000r/s
+	Burst       int
+	Connections int
+}
+
+// DefaultLimits are far above what a person or a fair program does, and below what takes the services down.
+func DefaultLimits() Limits { return Limits{Rate: "1000r/s", Burst: 1000, Connections: 512} }
+
+func templates() []string { return []string{"nginx.conf", "gateway.conf", "problem.conf", "tls.conf"} }
+
+// Write writes nginx's files.
+func Write(o Options) error {
+	values, err := o.values()
+	if err != nil {
+		return err
 	}
-	for key, path := range values {
-		if strings.ContainsAny(path, "\"\\$\n;{}") {
-			return fmt.Errorf("%s: nginx cannot have this path: %q", key, path)
-		}
-	}
-	if os.Geteuid() == 0 {
-		// Its workers must read the checkout, which may be root's alone.
-		values["NGINX_USER"] = "user root;"
-	}
-	addresses := []string{"GATEWAY_HTTP", "BOOTCHECK_HTTP"}
-	for _, s := range home.Services() {
-		addresses = append(addresses, s.AddrKey())
-	}
-	for _, key := range addresses {
-		if values[key] = env[key]; env[key] == "" {
-			return fmt.Errorf("render nginx's configuration: no address for %s", key)
-		}
-	}
-	if err := os.MkdirAll(values["NGINX_DATA"], 0o700); err != nil {
-		return fmt.Errorf("make nginx's folder: %w", err)
+	if err := os.MkdirAll(o.Out, 0o700); err != nil {
+		return fmt.Errorf("make the folder of nginx's configuration: %w", err)
 	}
 	for _, name := range templates() {
-		text, err := os.ReadFile(filepath.Join(h.Root, "deploy", "nginx", name+".template"))
+		path := filepath.Join(o.Out, name)
+		if name == "tls.conf" && o.TLS.Certificate == "" {
+			if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
+				return fmt.Errorf("take HTTPS away: %w", err)
+			}
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(o.Root, "deploy", "nginx", name+".template"))
 		if err != nil {
 			return fmt.Errorf("read nginx's template: %w", err)
 		}
@@ -57,17 +80,104 @@ func Render(h home.Home, env map[string]string) error {
 		if err != nil {
 			return fmt.Errorf("%s.template: %w", name, err)
 		}
-		if err := renameio.WriteFile(h.Path("etc", name), []byte(filled), 0o600, renameio.IgnoreUmask()); err != nil {
+		if err := renameio.WriteFile(path, []byte(filled), 0o600, renameio.IgnoreUmask()); err != nil {
 			return fmt.Errorf("write nginx's configuration: %w", err)
 		}
 	}
 	return nil
 }
 
+func (o Options) values() (map[string]string, error) {
+	values := map[string]string{
+		"NGINX_DATA": o.Data, "NGINX_ETC": o.Etc, "NGINX_HTML": o.HTML, "NGINX_ACME": o.ACME,
+		"TLS_CERTIFICATE": o.TLS.Certificate, "TLS_KEY": o.TLS.Key,
+	}
+	for key, path := range values {
+		if strings.ContainsAny(path, "\"\\$\n;{}") {
+			return nil, fmt.Errorf("%s: nginx cannot have this path: %q", key, path)
+		}
+	}
+	values["NGINX_USER"] = line(o.User != "", "user "+o.User)
+	values["GATEWAY_HTTP"], values["GATEWAY_HTTPS"] = o.HTTP, o.TLS.Addr
+	values["RESOLVER"] = line(o.Resolver != "", "resolver "+o.Resolver+" valid=2s ipv6=off")
+	values["RATE"], values["BURST"], values["CONNECTIONS"] = o.Limits.Rate, strconv.Itoa(o.Limits.Burst), strconv.Itoa(o.Limits.Connections)
+	values["TLS"] = line(o.TLS.Certificate != "", `include "`+o.Etc+`/tls.conf"`)
+	values["HTTP2"] = line(!o.TLS.OldHTTP2, "http2 on")
+	values["HTTP2_LISTEN"] = ""
+	if o.TLS.OldHTTP2 {
+		values["HTTP2_LISTEN"] = " http2"
+	}
+	values["EXTRA"] = o.Extra
+	values["REAL_IP"] = ""
+	if len(o.RealIP) > 0 {
+		values["REAL_IP"] = "real_ip_header X-Forwarded-For;\nreal_ip_recursive on;"
+		for _, network := range o.RealIP {
+			values["REAL_IP"] += "\nset_real_ip_from " + network + ";"
+		}
+	}
+	for _, key := range []string{"GATEWAY_HTTP", "RATE"} {
+		if values[key] == "" {
+			return nil, fmt.Errorf("render nginx's configuration: nothing is said for %s", key)
+		}
+	}
+	for name, upstream := range o.Upstreams {
+		servers, err := upstream.servers()
+		if err != nil {
+			return nil, fmt.Errorf("upstream %s: %w", name, err)
+		}
+		values[strings.ToUpper(name)+"_SERVERS"] = servers
+	}
+	return values, nil
+}
+
+func line(there bool, directive string) string {
+	if !there {
+		return ""
+	}
+	return directive + ";"
+}
+
+// Render writes the configuration of native mode.
+func Render(h home.Home, env map[string]string) error {
+	o := Options{
+		Root: h.Root, Out: h.Path("etc"), Etc: h.Path("etc"), Data: h.Path("data", "nginx"),
+		HTML: filepath.Join(h.Root, "deploy", "nginx", "html"), ACME: h.Path("certs", "acme"),
+		HTTP: env["GATEWAY_HTTP"], Limits: DefaultLimits(), Upstreams: map[string]Upstream{},
+	}
+	if os.Geteuid() == 0 {
+		o.User = "root" // its workers must read the checkout, which may be root's alone
+	}
+	addresses := map[string]string{"bootcheck": "BOOTCHECK_HTTP"}
+	for _, s := range home.Services() {
+		addresses[s.Name] = s.AddrKey()
+	}
+	for name, key := range addresses {
+		if env[key] == "" {
+			return fmt.Errorf("render nginx's configuration: no address for %s", key)
+		}
+		o.Upstreams[name] = Upstream{Servers: []string{env[key]}}
+	}
+	if certificate := h.Path("certs", "gateway.crt"); isFile(certificate) && env["GATEWAY_HTTPS"] != "" {
+		o.TLS = TLS{Addr: env["GATEWAY_HTTPS"], Certificate: certificate, Key: h.Path("certs", "gateway.key")}
+		if program, err := localserver.Host().Nginx(); err == nil {
+			o.TLS.OldHTTP2 = version(context.Background(), program) < 1_025_001
+		}
+	}
+	if err := os.MkdirAll(o.Data, 0o700); err != nil {
+		return fmt.Errorf("make nginx's folder: %w", err)
+	}
+	return Write(o)
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
 // fill replaces ${NAME} for names in capitals; nginx's own variables are in small letters.
 func fill(text string, values map[string]string) (string, error) {
 	var unknown []string
-	out := regexp.MustCompile(`\$\{[A-Z_]+\}`).ReplaceAllStringFunc(text, func(ref string) string {
+	out := regexp.MustCompile(`\$\{[A-Z0-9_]+\}`).ReplaceAllStringFunc(text, func(ref string) string {
 		value, ok := values[strings.Trim(ref, "${}")]
 		if !ok {
 			unknown = append(unknown, ref)
@@ -87,7 +197,7 @@ func Command(ctx context.Context, h home.Home, programs localserver.Programs) (l
 		return localserver.Command{}, err
 	}
 	args := []string{"-c", h.Path("etc", "nginx.conf"), "-p", h.Path("data", "nginx")}
-	if takesErrorLog(ctx, program) {
+	if version(ctx, program) >= 1_019_005 {
 		// Until it has read its configuration nginx would write to the distribution's log, which is root's.
 		args = append(args, "-e", "stderr")
 	}
@@ -99,20 +209,20 @@ func Command(ctx context.Context, h home.Home, programs localserver.Programs) (l
 	}, nil
 }
 
-// takesErrorLog tells whether nginx is 1.19.5 or later, which knows -e.
-func takesErrorLog(ctx context.Context, program string) bool {
+// version is nginx's as one number, 1_022_001 for 1.22.1; 0 where it does not tell.
+func version(ctx context.Context, program string) int {
 	out, err := exec.CommandContext(ctx, program, "-v").CombinedOutput()
 	if err != nil {
-		return false
+		return 0
 	}
 	m := regexp.MustCompile(`nginx/(\d+)\.(\d+)\.(\d+)`).FindStringSubmatch(string(out))
 	if m == nil {
-		return false
+		return 0
 	}
 	number := 0
 	for _, part := range m[1:] {
 		n, _ := strconv.Atoi(part)
 		number = number*1000 + n
 	}
-	return number >= 1_019_005
+	return number
 }

@@ -171,16 +171,21 @@ func TestRenderNamesWhatIsMissing(t *testing.T) {
 func startGateway(t *testing.T) string {
 	t.Helper()
 	service := func(name string) string {
-		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			_, _ = io.Copy(io.Discard, r.Body)
-			w.Header().Set("X-From", name)
-			w.Header().Set("X-Saw", r.RequestURI)
-			_ = json.NewEncoder(w).Encode(r.Header)
-		}))
+		s := httptest.NewServer(seen(name))
 		t.Cleanup(s.Close)
 		return strings.TrimPrefix(s.URL, "http://")
 	}
 	return startNginx(t, service)
+}
+
+// seen answers with what it saw.
+func seen(name string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("X-From", name)
+		w.Header().Set("X-Saw", r.RequestURI)
+		_ = json.NewEncoder(w).Encode(r.Header)
+	})
 }
 
 // startNginx runs nginx in front of services; addr says where each listens.

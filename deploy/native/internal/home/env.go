@@ -15,9 +15,12 @@ import (
 func (h Home) envFile() string { return h.Path("env") }
 
 // Env reads the env file; without one it is empty.
-func (h Home) Env() (map[string]string, error) {
+func (h Home) Env() (map[string]string, error) { return ReadEnv(h.envFile()) }
+
+// ReadEnv reads KEY=value lines; without the file there are none.
+func ReadEnv(path string) (map[string]string, error) {
 	env := map[string]string{}
-	f, err := os.Open(h.envFile())
+	f, err := os.Open(path)
 	if os.IsNotExist(err) {
 		return env, nil
 	}

@@ -18,6 +18,7 @@ type portSpec struct {
 func portSpecs() []portSpec {
 	specs := []portSpec{
 		{"GATEWAY_HTTP", 8080, true, "the gateway"},
+		{"GATEWAY_HTTPS", 8443, true, "the gateway's HTTPS"},
 		{"BOOTCHECK_HTTP", 8090, true, "bootcheck"},
 		{"PGO_HTTP", 9900, true, "pgo's own HTTP"},
 		{"RABBITMQ_API", 15672, true, "RabbitMQ's management"},
@@ -28,7 +29,7 @@ func portSpecs() []portSpec {
 		{"EPMD_PORT", 14369, false, "epmd"},
 	}
 	for _, s := range Services() {
-		specs = append(specs, portSpec{s.AddrKey(), s.port, true, s.Name})
+		specs = append(specs, portSpec{s.AddrKey(), s.Port, true, s.Name})
 	}
 	return specs
 }

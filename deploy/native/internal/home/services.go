@@ -7,7 +7,7 @@ import "strings"
 // and deploy/nginx.
 type Service struct {
 	Name string
-	port int // by default
+	Port int // of its API; by default in native mode, always in the runtime container
 }
 
 // Services are the suite's services in the order in which they are shown.
