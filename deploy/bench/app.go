@@ -101,7 +101,9 @@ func serveApp(ctx context.Context, args []string, stdout io.Writer) error {
 		// The next one serves already: connections are asked to go, and have time to.
 		draining.Store(true)
 		_ = l.Close() // inherited: the next one has its own copy
-		_ = <-served  // that it is closed
+		if err := <-served; !errors.Is(err, net.ErrClosed) {
+			return err
+		}
 		for end := time.Now().Add(5 * time.Second); open.Load() > 0 && time.Now().Before(end); {
 			time.Sleep(2 * time.Millisecond)
 		}

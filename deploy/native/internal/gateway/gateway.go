@@ -4,10 +4,12 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -151,7 +153,8 @@ func Render(h home.Home, env map[string]string) error {
 	for _, s := range home.Services() {
 		addresses[s.Name] = s.AddrKey()
 	}
-	for name, key := range addresses {
+	for _, name := range slices.Sorted(maps.Keys(addresses)) {
+		key := addresses[name]
 		if env[key] == "" {
 			return fmt.Errorf("render nginx's configuration: no address for %s", key)
 		}
