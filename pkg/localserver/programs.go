@@ -51,6 +51,22 @@ func (p Programs) Chromium() (string, error) {
 	return p.find("chromium", "chromium", "chromium-browser", "google-chrome")
 }
 
+// Tools returns what the tests run beside the servers: a C compiler with its headers for the race detector, npm for PM2,
+// and systemd-analyze.
+func (p Programs) Tools() []func() (string, error) {
+	return []func() (string, error){
+		func() (string, error) { return p.find("gcc", "gcc") },
+		func() (string, error) {
+			if path := p.newest("/usr/include/stdio.h"); path != "" {
+				return path, nil
+			}
+			return "", &MissingError{Program: "the C library's headers", Package: "libc6-dev"}
+		},
+		func() (string, error) { return p.find("npm", "npm") },
+		func() (string, error) { return p.find("systemd", "systemd-analyze") },
+	}
+}
+
 // Epmd returns Erlang's port mapper.
 func (p Programs) Epmd() (string, error) {
 	if path, err := p.find("rabbitmq-server", "epmd"); err == nil {

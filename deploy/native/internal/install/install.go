@@ -46,7 +46,7 @@ func (i Installer) Missing() []string {
 	p := i.Programs
 	looks := []func() (string, error){p.MySQL, p.Redis, p.RabbitMQ, p.Epmd, p.Nginx}
 	if i.Tests {
-		looks = append(looks, p.Chromium)
+		looks = append(append(looks, p.Chromium), p.Tools()...)
 	}
 	var missing []string
 	for _, look := range looks {

@@ -57,6 +57,10 @@ for word in "$@"; do case $word in
   rabbitmq-server) put /usr/lib/rabbitmq/bin/rabbitmq-server; put /usr/bin/epmd;;
   nginx) put /usr/sbin/nginx;;
   chromium) put /usr/bin/chromium;;
+  gcc) put /usr/bin/gcc;;
+  libc6-dev) put /usr/include/stdio.h;;
+  npm) put /usr/bin/npm;;
+  systemd) put /usr/bin/systemd-analyze;;
 esac; done
 `)
 }
@@ -103,10 +107,10 @@ func TestInstall(t *testing.T) {
 			calls: []string{install + "mariadb-server", "-q update", install + "mariadb-server"},
 		},
 		{
-			name:   "tests need a browser",
+			name:   "tests need a browser and tools",
 			setup:  func(m machine) { m.apt(""); m.write(lists, "") },
 			change: func(i *Installer) { i.Tests = true },
-			calls:  []string{install + "mariadb-server redis-server rabbitmq-server nginx chromium"},
+			calls:  []string{install + "mariadb-server redis-server rabbitmq-server nginx chromium gcc libc6-dev npm systemd"},
 		},
 		{
 			name: "nothing is missing",
