@@ -60,7 +60,7 @@ func (m *Manager) watching(path string) []*process {
 	return found
 }
 
-// rewatch has exactly the files watched that there are.
+// rewatch has exactly the files and the limits watched that there are.
 func (m *Manager) rewatch() {
 	m.mu.Lock()
 	processes := maps.Clone(m.processes)
@@ -72,6 +72,7 @@ func (m *Manager) rewatch() {
 		}
 	}
 	m.watcher.Set(all...)
+	poke(m.changed)
 }
 
 // notTaken shows that what was deployed is not what runs, and why.
