@@ -120,7 +120,7 @@ func (m *Manager) deploy(ctx context.Context, p *process, sum string, patient bo
 	case err != nil:
 		return err
 	case sum != "" && r.SHA256 != sum:
-		return errors.New("it changed while it was copied")
+		return files.ErrChanged
 	case r.SHA256 == now.sum:
 		return errSame
 	}

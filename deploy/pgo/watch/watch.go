@@ -33,6 +33,10 @@ type Change struct {
 // ErrNotNow is wrapped by a user's error that has nothing to do with the file: it is offered again after Options.Retry.
 var ErrNotNow = errors.New("not now")
 
+// ErrChanged is wrapped by a user's error that says that the file has another content than the change: it is waited for
+// once more, and offered again.
+var ErrChanged = errors.New("it has changed since")
+
 // User is who wants to know. Its methods are called for one change of a file at a time, and for several files at once.
 // Their context ends with Run, or when the file is watched no more.
 type User interface {
