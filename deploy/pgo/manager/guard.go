@@ -40,22 +40,18 @@ func (m *Manager) guard(ctx context.Context) {
 			return
 		case <-every.C:
 		}
-		m.mu.Lock()
-		var all []*process
-		for _, p := range m.processes {
-			all = append(all, p)
-		}
-		m.mu.Unlock()
 		known := seen
 		seen = map[slot]*usage{}
-		for _, p := range all {
+		for _, p := range m.everyone() {
 			for _, i := range p.all() {
 				k := i.runs()
 				if k == nil {
+					i.calm()
 					continue
 				}
 				s, err := proc.Read(k.PID)
 				if err != nil || s.Start != k.Start {
+					i.calm()
 					continue
 				}
 				u := known[i.slot]
@@ -70,6 +66,12 @@ func (m *Manager) guard(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// calm ends the warnings of a process that does not run.
+func (i *instance) calm() {
+	i.hot.Store(false)
+	i.large.Store(false)
 }
 
 // judge compares what the main process of an instance uses with what it may.
@@ -87,8 +89,11 @@ func (u *usage) judge(i *instance, s proc.Stat, k *child) {
 		warn(&u.hot, percent >= warnCPU || u.hot && percent >= warnCPU-calmBelow,
 			fmt.Sprintf("warning: it uses %d %% of all processors", percent))
 	}
+	i.hot.Store(u.hot)
+	defer func() { i.large.Store(u.large) }()
 	limit := i.current().Limits.Memory
 	if limit == 0 {
+		u.large = false
 		return
 	}
 	percent := int(100 * s.Memory / limit)
