@@ -48,25 +48,21 @@ func (m *Manager) guard(ctx context.Context) {
 		case <-every.C:
 		case <-m.changed: // there may be limits now
 		}
-		m.mu.Lock()
-		var all []*process
-		for _, p := range m.processes {
-			all = append(all, p)
-		}
-		m.mu.Unlock()
 		known, next := seen, guardSeldom
 		seen = map[slot]*usage{}
-		for _, p := range all {
+		for _, p := range m.everyone() {
 			if p.current().Limits.Memory > 0 {
 				next = guardEvery
 			}
 			for _, i := range p.all() {
 				k := i.runs()
 				if k == nil {
+					i.calm()
 					continue
 				}
 				s, err := proc.Read(k.PID)
 				if err != nil || s.Start != k.Start {
+					i.calm()
 					continue
 				}
 				u := known[i.slot]
@@ -77,22 +73,28 @@ func (m *Manager) guard(ctx context.Context) {
 					u = &usage{pid: k.PID, answered: u.answered}
 				}
 				seen[i.slot] = u
-				u.judge(i, s, k)
+				u.judge(i, s, k, time.Now())
 			}
 		}
 		every.Reset(next)
 	}
 }
 
-// judge compares what the main process of an instance uses with what it may.
-func (u *usage) judge(i *instance, s proc.Stat, k *child) {
+// calm ends the warnings of a process that does not run.
+func (i *instance) calm() {
+	i.hot.Store(false)
+	i.large.Store(false)
+}
+
+// judge compares what the main process of an instance uses now with what it may.
+func (u *usage) judge(i *instance, s proc.Stat, k *child, now time.Time) {
 	warn := func(said *bool, now bool, text string) {
 		if now && !*said {
 			i.board.tell(i.slot, k.PID, i.board.get(i.slot).Status, i.board.get(i.slot).Status, text)
 		}
 		*said = now
 	}
-	u.cpu = append(u.cpu, usedCPU{time.Now(), s.CPU})
+	u.cpu = append(u.cpu, usedCPU{now, s.CPU})
 	last := u.cpu[len(u.cpu)-1]
 	for len(u.cpu) > 1 && last.at.Sub(u.cpu[1].at) >= cpuOver {
 		u.cpu = u.cpu[1:]
@@ -102,8 +104,11 @@ func (u *usage) judge(i *instance, s proc.Stat, k *child) {
 		warn(&u.hot, percent >= warnCPU || u.hot && percent >= warnCPU-calmBelow,
 			fmt.Sprintf("warning: it uses %d %% of all processors", percent))
 	}
+	i.hot.Store(u.hot)
+	defer func() { i.large.Store(u.large) }()
 	limit := i.current().Limits.Memory
 	if limit == 0 {
+		u.large = false
 		return
 	}
 	percent := int(100 * s.Memory / limit)
@@ -113,11 +118,11 @@ func (u *usage) judge(i *instance, s proc.Stat, k *child) {
 		return
 	}
 	text := fmt.Sprintf("it uses %.1f MB, its memory limit is %.1f MB", float64(s.Memory)/1e6, float64(limit)/1e6)
-	if time.Since(u.answered) < memoryPause {
+	if now.Sub(u.answered) < memoryPause {
 		warn(&u.over, true, text+"; it was made new for that less than "+memoryPause.String()+" ago")
 		return
 	}
-	u.answered = time.Now()
+	u.answered = now
 	warn(&u.over, true, text+": it is made new")
 	go i.renew()
 }

@@ -32,6 +32,8 @@ func (s *set) processes(all []Process) {
 	cpu := s.counter("pgo_process_cpu_seconds_total", "CPU time of the running process and what it has started.", of...)
 	memory := s.gauge("pgo_process_resident_memory_bytes", "Memory of the running process and what it has started.", of...)
 	limit := s.gauge("pgo_process_memory_limit_bytes", "Memory of the main process above which it is made new.", of...)
+	warning := s.gauge("pgo_process_warning", "1 while the process has nearly all that it may of the resource.", "name", "instance", "resource")
+	release := s.gauge("pgo_process_release_info", "The release that runs, of a watched process: always 1.", "name", "instance", "release", "version")
 	files := s.gauge("pgo_process_open_fds", "Files that the running process has open.", of...)
 	for _, p := range all {
 		name, number := p.Name, strconv.Itoa(p.Instance)
@@ -47,8 +49,15 @@ func (s *set) processes(all []Process) {
 		if p.Limit > 0 {
 			limit.add(float64(p.Limit), name, number)
 		}
+		warning.flag(p.Hot, name, number, "cpu")
+		if p.Limit > 0 {
+			warning.flag(p.Large, name, number, "memory")
+		}
 		if p.PID == 0 {
 			continue
+		}
+		if p.Release != "" {
+			release.add(1, name, number, p.Release[:min(12, len(p.Release))], p.Version)
 		}
 		started.add(float64(p.Started.UnixMilli())/1000, name, number)
 		cpu.add(p.CPU.Seconds(), name, number)
@@ -62,11 +71,23 @@ func (s *set) processes(all []Process) {
 func (s *set) names(all []Name) {
 	reloads := s.counter("pgo_reload_total", "Replacements of running processes that have ended, by how.", "name", "result")
 	took := s.histogram("pgo_reload_duration_seconds", "From asking for a new process until it has taken over.", "name")
+	deploys := s.counter("pgo_deploy_total", "What became of programs that were deployed.", "name", "result", "reason")
+	last := s.gauge("pgo_deploy_last_duration_seconds", "Of the last deployed program that was taken, from when it was taken up until it was live.", "name")
+	at := s.gauge("pgo_deploy_last_timestamp_seconds", "When the last deployed program went live, since the epoch.", "name")
 	lines := s.counter("pgo_process_log_dropped_lines_total", "Lines that could not be written to the log.", "name")
 	bytes := s.counter("pgo_process_log_dropped_bytes_total", "Bytes that could not be written to the log.", "name")
 	for _, n := range all {
 		lines.add(float64(n.Dropped.Lines), n.Name)
 		bytes.add(float64(n.Dropped.Bytes), n.Name)
+		if n.Deploys != nil {
+			for _, o := range outcomes {
+				deploys.add(float64(n.Deploys.Counts[o]), n.Name, o.Result, o.Reason)
+			}
+			if !n.Deploys.At.IsZero() {
+				last.add(n.Deploys.Took.Seconds(), n.Name)
+				at.add(float64(n.Deploys.At.UnixMilli())/1000, n.Name)
+			}
+		}
 		if n.Reloads == nil {
 			continue
 		}
