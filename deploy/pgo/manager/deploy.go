@@ -64,7 +64,7 @@ func (m *Manager) watching(path string) []*process {
 	return found
 }
 
-// rewatch has exactly the files watched that there are.
+// rewatch has exactly the files and the limits watched that there are.
 func (m *Manager) rewatch() {
 	m.mu.Lock()
 	processes := maps.Clone(m.processes)
@@ -76,6 +76,7 @@ func (m *Manager) rewatch() {
 		}
 	}
 	m.watcher.Set(all...)
+	poke(m.changed)
 }
 
 // notTaken shows that what was deployed is not what runs, and why. It tells whether that is new.
@@ -134,7 +135,7 @@ func (m *Manager) deploy(ctx context.Context, p *process, sum string, patient bo
 	case err != nil:
 		return err
 	case sum != "" && r.SHA256 != sum:
-		return errors.New("it changed while it was copied")
+		return files.ErrChanged
 	case r.SHA256 == now.sum:
 		return errSame
 	}

@@ -43,6 +43,7 @@ type Manager struct {
 	down      bool
 
 	watcher *files.Watcher
+	changed chan struct{} // the processes are others than before
 }
 
 // errDown is returned by what would start something while everything is being stopped.
@@ -54,6 +55,7 @@ func newManager(h home.Home, sockets string, env []string, log *slog.Logger, lin
 		ended:     make(chan struct{}),
 		processes: map[string]*process{},
 		listeners: listeners{},
+		changed:   make(chan struct{}, 1),
 	}
 	m.host = &host{
 		home: h, link: link, log: log, sockets: sockets, env: baseEnv(h, env),
@@ -67,7 +69,7 @@ func newManager(h home.Home, sockets string, env []string, log *slog.Logger, lin
 		counts:  requests.NewReader(),
 	}
 	m.gates = m
-	m.watcher = files.New(m, files.Options{})
+	m.watcher = files.New(m, files.Options{Listen: true})
 	return m
 }
 

@@ -1,91 +1,22 @@
 package web
 
 import (
-	"io"
 	"strconv"
-
-	dto "github.com/prometheus/client_model/go"
-	"github.com/prometheus/common/expfmt"
 
 	"pgo/deploy/pgo/control"
 )
-
-const textFormat = "text/plain; version=0.0.4; charset=utf-8"
 
 // states are those that a row of the list can be in.
 var states = []control.State{
 	control.Waiting, control.Starting, control.Ready, control.Reloading, control.Stopping, control.Stopped, control.BackingOff, control.Failed,
 }
 
-// set is the metrics of one scrape. They are made anew each time out of what is known: a registry would only hold
-// copies of it.
-type set []*dto.MetricFamily
-
-// family is all metrics of a name. Every add takes the values of its labels, in order.
-type family struct {
-	*dto.MetricFamily
-	labels []string
-}
-
-func (s *set) family(kind dto.MetricType, name, help string, labels ...string) family {
-	f := family{&dto.MetricFamily{Name: &name, Help: &help, Type: &kind}, labels}
-	*s = append(*s, f.MetricFamily)
-	return f
-}
-
-func (s *set) gauge(name, help string, labels ...string) family {
-	return s.family(dto.MetricType_GAUGE, name, help, labels...)
-}
-
-func (s *set) counter(name, help string, labels ...string) family {
-	return s.family(dto.MetricType_COUNTER, name, help, labels...)
-}
-
-func (f family) metric(labels []string) *dto.Metric {
-	m := &dto.Metric{}
-	for i, value := range labels {
-		m.Label = append(m.Label, &dto.LabelPair{Name: &f.labels[i], Value: &value})
-	}
-	f.Metric = append(f.Metric, m)
-	return m
-}
-
-func (f family) add(value float64, labels ...string) {
-	m := f.metric(labels)
-	if f.GetType() == dto.MetricType_COUNTER {
-		m.Counter = &dto.Counter{Value: &value}
-		return
-	}
-	m.Gauge = &dto.Gauge{Value: &value}
-}
-
-func (f family) flag(value bool, labels ...string) {
-	if value {
-		f.add(1, labels...)
-		return
-	}
-	f.add(0, labels...)
-}
-
-// write writes those that have a metric in Prometheus's text format.
-func (s *set) write(w io.Writer) error {
-	for _, f := range *s {
-		if len(f.Metric) == 0 {
-			continue
-		}
-		if _, err := expfmt.MetricFamilyToText(w, f); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func metrics(f Facts) set {
-	var s set
+// tell fills the set anew.
+func (s *set) tell(f Facts) {
+	s.used = 0
 	s.processes(f.Processes)
 	s.names(f.Names)
 	s.pgo(f)
-	return s
 }
 
 func (s *set) processes(all []Process) {
@@ -139,10 +70,10 @@ func (s *set) processes(all []Process) {
 
 func (s *set) names(all []Name) {
 	reloads := s.counter("pgo_reload_total", "Replacements of running processes that have ended, by how.", "name", "result")
-	took := s.family(dto.MetricType_HISTOGRAM, "pgo_reload_duration_seconds", "From asking for a new process until it has taken over.", "name")
 	deploys := s.counter("pgo_deploy_total", "What became of programs that were deployed.", "name", "result", "reason")
 	last := s.gauge("pgo_deploy_last_duration_seconds", "Of the last deployed program that was taken, from when it was taken up until it was live.", "name")
 	at := s.gauge("pgo_deploy_last_timestamp_seconds", "When the last deployed program went live, since the epoch.", "name")
+	took := s.histogram("pgo_reload_duration_seconds", "From asking for a new process until it has taken over.", "name")
 	lines := s.counter("pgo_process_log_dropped_lines_total", "Lines that could not be written to the log.", "name")
 	bytes := s.counter("pgo_process_log_dropped_bytes_total", "Bytes that could not be written to the log.", "name")
 	for _, n := range all {
@@ -163,21 +94,8 @@ func (s *set) names(all []Name) {
 		for _, result := range results {
 			reloads.add(float64(n.Reloads.Results[result]), n.Name, result)
 		}
-		took.metric([]string{n.Name}).Histogram = histogram(*n.Reloads)
+		took.observed(Buckets[:], n.Reloads.Took[:], n.Reloads.Seconds, n.Name)
 	}
-}
-
-func histogram(r Reloads) *dto.Histogram {
-	h := &dto.Histogram{SampleSum: &r.Seconds}
-	var count uint64
-	for i, n := range r.Took {
-		count += uint64(n)
-		if i < len(Buckets) {
-			h.Bucket = append(h.Bucket, &dto.Bucket{UpperBound: &Buckets[i], CumulativeCount: new(count)})
-		}
-	}
-	h.SampleCount = &count
-	return h
 }
 
 func (s *set) pgo(f Facts) {
