@@ -70,10 +70,10 @@ func (s *set) processes(all []Process) {
 
 func (s *set) names(all []Name) {
 	reloads := s.counter("pgo_reload_total", "Replacements of running processes that have ended, by how.", "name", "result")
-	took := s.histogram("pgo_reload_duration_seconds", "From asking for a new process until it has taken over.", "name")
 	deploys := s.counter("pgo_deploy_total", "What became of programs that were deployed.", "name", "result", "reason")
 	last := s.gauge("pgo_deploy_last_duration_seconds", "Of the last deployed program that was taken, from when it was taken up until it was live.", "name")
 	at := s.gauge("pgo_deploy_last_timestamp_seconds", "When the last deployed program went live, since the epoch.", "name")
+	took := s.histogram("pgo_reload_duration_seconds", "From asking for a new process until it has taken over.", "name")
 	lines := s.counter("pgo_process_log_dropped_lines_total", "Lines that could not be written to the log.", "name")
 	bytes := s.counter("pgo_process_log_dropped_bytes_total", "Bytes that could not be written to the log.", "name")
 	for _, n := range all {
