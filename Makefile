@@ -102,6 +102,14 @@ test-modules:
 	@failed=; for m in $(MODULES); do (cd $$m && go test -race -count=1 -timeout 20m ./...) || failed="$$failed $$m"; done; \
 		if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 
+# The image that docker-compose.yml names; another one: MYSQL_IMAGE=mysql:9.7 make test-mysql
+MYSQL_IMAGE ?= $(shell sed -n 's/^    image: \(mysql:.*\)/\1/p' docker-compose.yml)
+.PHONY: test-mysql
+test-mysql: build ## tests all that speaks SQL on the MySQL of docker-compose.yml; needs a Docker engine
+	@bin/native install --tests
+	@bin/native with-servers --mysql-image=$(MYSQL_IMAGE) -- \
+		$(MAKE) --no-print-directory test-modules MODULES="pkg bootcheck $(SERVICES:%=services/%)"
+
 .PHONY: test-compose
 test-compose: build ## tests the containers; needs a Docker engine, and root to kill what is in them
 	@cd deploy/e2e && go test -tags compose -run '^TestCompose' -count=1 -timeout 60m .

@@ -46,6 +46,14 @@ func newStack(t *testing.T) *stack { t.Helper(); return newStackIn(t, "native") 
 
 func newStackIn(t *testing.T, mode string) *stack {
 	t.Helper()
+	s := prepareStack(t, mode)
+	s.up()
+	return s
+}
+
+// prepareStack is newStackIn that leaves bringing it up to the test.
+func prepareStack(t *testing.T, mode string) *stack {
+	t.Helper()
 	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
@@ -60,7 +68,6 @@ func newStackIn(t *testing.T, mode string) *stack {
 		}
 		s.down()
 	})
-	s.up()
 	return s
 }
 

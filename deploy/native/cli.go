@@ -33,7 +33,8 @@ const usage = `usage: native VERB
   secrets                    makes the secret files that are missing
   prepare                    chooses ports and writes the configuration
   run SERVER                 becomes a server: mysql, redis, epmd, rabbitmq or nginx
-  with-servers -- COMMAND    runs a command with private servers named in PGO_TEST_*; they end with it
+  with-servers [--mysql-image=IMAGE] -- COMMAND
+                             runs a command with private servers named in PGO_TEST_*; they end with it
 
 environment: PGO_HOME (default .pgo), PORT_OFFSET (default 0), MODE (native or docker)
 `

@@ -153,7 +153,7 @@ func (s Stack) writeGateway(v settings) error {
 	}
 	o := gateway.Options{
 		Root: s.Home.Root, Out: dir, Etc: "/etc/gateway", Data: "/tmp", HTML: "/usr/share/gateway", ACME: "/etc/gateway/acme",
-		HTTP: fmt.Sprintf("0.0.0.0:%d", gatewayHTTP), Resolver: "127.0.0.11", Limits: gateway.DefaultLimits(),
+		HTTP: fmt.Sprintf("0.0.0.0:%d", gatewayHTTP), Resolver: "127.0.0.11",
 		Upstreams: map[string]gateway.Upstream{
 			"bootcheck": {Servers: []string{fmt.Sprintf("%s:%d", runtimePart, bootcheckPort)}, Resolve: true},
 		},
@@ -163,6 +163,9 @@ func (s Stack) writeGateway(v settings) error {
 	}
 	for _, sv := range home.Services() {
 		o.Upstreams[sv.Name] = gateway.Upstream{Servers: []string{fmt.Sprintf("%s:%d", runtimePart, sv.Port)}, Resolve: true}
+	}
+	if err := gateway.Apply(s.Home, &o); err != nil {
+		return err
 	}
 	if certificate, err := os.ReadFile(s.Home.Path("certs", certs.Certificate)); err == nil {
 		key, err := os.ReadFile(s.Home.Path("certs", certs.Key))
@@ -230,29 +233,6 @@ func give(path string, o owner) error {
 		return nil
 	}
 	return os.Lchown(path, o.uid, o.gid)
-}
-
-// digest is one short word for the content of files and folders: what has changed is started anew.
-func digest(paths ...string) (string, error) {
-	sum := sha256.New()
-	for _, top := range paths {
-		err := filepath.WalkDir(top, func(path string, entry fs.DirEntry, err error) error {
-			if err != nil || !entry.Type().IsRegular() {
-				return err
-			}
-			content, err := os.ReadFile(path)
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(sum, "%s %d\n", strings.TrimPrefix(path, top), len(content))
-			sum.Write(content)
-			return nil
-		})
-		if err != nil {
-			return "", err
-		}
-	}
-	return hex.EncodeToString(sum.Sum(nil)[:8]), nil
 }
 
 // writeEnv writes the values that docker-compose.yml asks for.

@@ -83,7 +83,7 @@ func (s Stack) settle(ctx context.Context) (settings, error) {
 		"INFRA":   {s.Home.Path("secrets"), filepath.Join(s.Home.Root, "deploy", "compose")},
 		"RUNTIME": {s.Home.Path("secrets")},
 	} {
-		if values["PGO_DIGEST_"+part], err = digest(paths...); err != nil {
+		if values["PGO_DIGEST_"+part], err = home.Digest(paths...); err != nil {
 			return settings{}, fmt.Errorf("look at what is mounted: %w", err)
 		}
 	}

@@ -29,7 +29,7 @@ func (s Stack) Up(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	old, _ := digest(s.path("gateway")) // none the first time
+	old, _ := home.Digest(s.path("gateway")) // none the first time
 	if err := s.write(v); err != nil {
 		return err
 	}
@@ -39,7 +39,7 @@ func (s Stack) Up(ctx context.Context) error {
 	if err := s.images(ctx); err != nil {
 		return err
 	}
-	fresh, err := digest(s.path("gateway"))
+	fresh, err := home.Digest(s.path("gateway"))
 	if err != nil {
 		return err
 	}
