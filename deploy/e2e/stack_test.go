@@ -207,6 +207,10 @@ func (s *stack) secret(name string) string {
 // showLogs prints the end of each log, for a test that failed.
 func (s *stack) showLogs() {
 	const tail = 3000
+	if s.mode == "docker" {
+		s.showTroubleInside()
+		return
+	}
 	logs, err := filepath.Glob(filepath.Join(s.home, "logs", "*.log"))
 	if err != nil {
 		return
@@ -217,5 +221,24 @@ func (s *stack) showLogs() {
 			continue
 		}
 		s.t.Logf("--- %s\n%s", filepath.Base(path), text[max(0, len(text)-tail):])
+	}
+}
+
+// showTroubleInside prints what the services in the runtime container said that is not about what works.
+func (s *stack) showTroubleInside() {
+	const most = 60
+	for _, service := range services() {
+		out, err := s.command("native", "compose", "exec", "-T", "runtime", "pgo", "logs", "-n", "100000", service)
+		if err != nil {
+			s.t.Logf("no log of %s: %v", service, err)
+			continue
+		}
+		var trouble []string
+		for line := range strings.Lines(out) {
+			if strings.Contains(line, `"level":"error"`) || strings.Contains(line, `"level":"warn"`) {
+				trouble = append(trouble, line)
+			}
+		}
+		s.t.Logf("--- %s\n%s", service, strings.Join(trouble[max(0, len(trouble)-most):], ""))
 	}
 }
