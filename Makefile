@@ -60,8 +60,8 @@ compose: bin/native ## docker compose for this stack: make compose a="restart my
 	@bin/native compose $(a)
 
 .PHONY: certs
-certs: bin/native ## makes the gateway's certificate for development: make certs hosts="api.test"
-	@bin/native certs $(hosts)
+certs: bin/native ## makes the gateway's certificate for development, or takes certbot's: make certs hosts="api.test"
+	@bin/native certs $(if $(from),--from=$(from),$(hosts))
 
 .PHONY: demo
 demo: build ## fills a school through the API of the running stack and prints how to sign in

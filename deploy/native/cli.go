@@ -30,6 +30,7 @@ const usage = `usage: native VERB
   install [--yes] [--tests]  installs the distribution's servers that are missing, without starting them
   compose ARGS...            docker compose for this state folder: compose restart mysql
   certs [HOST...]            makes the gateway's certificate for development, with an authority of this checkout
+  certs --from=DIR           makes the pair of certbot in DIR the gateway's
   secrets                    makes the secret files that are missing
   prepare                    chooses ports and writes the configuration
   run SERVER                 becomes a server: mysql, redis, epmd, rabbitmq or nginx

@@ -59,6 +59,30 @@ func (s Stack) Up(ctx context.Context) error {
 	return nil
 }
 
+// RefreshGateway has the gateway use what PGO_HOME/certs and its settings hold now. It does nothing where nothing was ever
+// set up; what does not run reads it when it starts.
+func (s Stack) RefreshGateway(ctx context.Context) error {
+	if s.prepared() != nil {
+		return nil
+	}
+	values, err := home.ReadEnv(s.envFile())
+	if err != nil {
+		return err
+	}
+	who, err := ownerOf(values["PGO_BACKEND"])
+	if err != nil {
+		return fmt.Errorf("look at the deploy folder (PGO_BACKEND): %w", err)
+	}
+	if err := s.writeGateway(settings{owner: who, values: values}); err != nil {
+		return fmt.Errorf("prepare the gateway: %w", err)
+	}
+	parts, err := s.parts(ctx)
+	if err != nil || !parts[gatewayPart].running() {
+		return err
+	}
+	return s.pass(ctx, "kill", "--signal", "HUP", gatewayPart)
+}
+
 // Running tells whether any container of this stack runs.
 func (s Stack) Running(ctx context.Context) bool {
 	parts, err := s.parts(ctx)
