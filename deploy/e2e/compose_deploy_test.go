@@ -83,9 +83,6 @@ func TestComposeDeploy(t *testing.T) {
 		})
 		s.t = t
 	}
-	if !t.Failed() { // else its logs are looked at
-		s.must("native", "clean")
-	}
 }
 
 // run runs a program of this machine.

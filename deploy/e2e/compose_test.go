@@ -48,7 +48,6 @@ func TestCompose(t *testing.T) {
 		})
 		s.t = t
 	}
-	s.must("native", "clean")
 }
 
 func (s *stack) travel(t *testing.T) {

@@ -32,8 +32,11 @@ type writer struct {
 func (s *stack) newWriters(t *testing.T) *writers {
 	t.Helper()
 	w := &writers{s: s, teacher: s.newPerson(t, "Writer")}
-	school := s.newSchool(t, w.teacher)
-	w.class = s.newClass(t, school, w.teacher)
+	owner := s.newPerson(t, "Owner")
+	school := s.newSchool(t, owner)
+	s.join(t, school, owner, "teacher", w.teacher)
+	w.class = s.newClass(t, school, owner)
+	s.enrol(t, w.class, owner, "teacher", w.teacher)
 	s.newTask(t, w.class, w.teacher)
 	return w
 }

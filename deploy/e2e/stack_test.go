@@ -66,6 +66,10 @@ func prepareStack(t *testing.T, mode string) *stack {
 		if t.Failed() {
 			s.showLogs()
 		}
+		if mode == "docker" {
+			s.must("native", "clean") // volumes stay otherwise
+			return
+		}
 		s.down()
 	})
 	return s
