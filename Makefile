@@ -61,8 +61,8 @@ compose: bin/native ## docker compose for this stack: make compose a="restart my
 	@bin/native compose $(a)
 
 .PHONY: certs
-certs: bin/native ## makes the gateway's certificate for development: make certs hosts="api.test"
-	@bin/native certs $(hosts)
+certs: bin/native ## makes the gateway's certificate for development, or takes certbot's: make certs hosts="api.test"
+	@bin/native certs $(if $(from),--from=$(from),$(hosts))
 
 .PHONY: demo
 demo: build ## fills a school through the API of the running stack and prints how to sign in
@@ -129,6 +129,14 @@ test-modules:
 	@failed=; for m in $(MODULES); do (cd $$m && go test -race -count=1 -timeout 20m ./...) || failed="$$failed $$m"; done; \
 		($(MONITOR) test -count=1 ./...) || failed="$$failed deploy/monitor"; \
 		if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
+
+# The image that docker-compose.yml names; another one: MYSQL_IMAGE=mysql:9.7 make test-mysql
+MYSQL_IMAGE ?= $(shell sed -n 's/^    image: \(mysql:.*\)/\1/p' docker-compose.yml)
+.PHONY: test-mysql
+test-mysql: build ## tests all that speaks SQL on the MySQL of docker-compose.yml; needs a Docker engine
+	@bin/native install --tests
+	@bin/native with-servers --mysql-image=$(MYSQL_IMAGE) -- \
+		$(MAKE) --no-print-directory test-modules MODULES="pkg bootcheck $(SERVICES:%=services/%)"
 
 .PHONY: test-compose
 test-compose: build ## tests the containers; needs a Docker engine, and root to kill what is in them
