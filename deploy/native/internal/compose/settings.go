@@ -32,7 +32,7 @@ type settings struct {
 // kept are values that are asked for once and stay until they are asked for anew.
 func kept() map[string]string {
 	return map[string]string{
-		"PGO_BACKEND": "", "PGO_BIND": "127.0.0.1", "PGO_ENV": "dev", "PGO_PUBLIC_URL": "", "PORT_OFFSET": "0", "COMPOSE_PROFILES": "",
+		"PGO_BACKEND": "", "PGO_BIND": "127.0.0.1", "PGO_ENV": "dev", "PGO_PUBLIC_URL": "", "PORT_OFFSET": "0", "COMPOSE_PROFILES": "", "PGO_TRACING_ENDPOINT": "",
 	}
 }
 
@@ -79,6 +79,7 @@ func (s Stack) settle(ctx context.Context) (settings, error) {
 	if values["PGO_GATEWAY_URL"] == "" {
 		values["PGO_GATEWAY_URL"] = "http://127.0.0.1:" + values["PGO_GATEWAY_HTTP"]
 	}
+	settleMonitoring(values)
 	for part, paths := range map[string][]string{
 		"INFRA":   {s.Home.Path("secrets"), filepath.Join(s.Home.Root, "deploy", "compose")},
 		"RUNTIME": {s.Home.Path("secrets")},
