@@ -118,6 +118,11 @@ images: dist ## builds one image a service for linux/amd64 and linux/arm64
 	@for arch in amd64 arm64; do $(foreach i,$(IMAGES),docker build --quiet --platform linux/$$arch --build-arg SERVICE=$(i) \
 		--build-arg ARCH=$$arch -f deploy/images/Dockerfile -t $(IMAGE_PREFIX)$(i):$(VERSION)-$$arch . >/dev/null && echo $(IMAGE_PREFIX)$(i):$(VERSION)-$$arch &&) true || exit 1; done
 
+.PHONY: test-alerts
+test-alerts: build ## breaks a running stack in many ways and waits for each alert to arrive and to end
+	@bin/native install --tests
+	@cd deploy/e2e && go test -tags alerts -run '^TestAlerts$$' -count=1 -timeout 40m -v .
+
 .PHONY: test
 test: build ## tests everything on real servers; installs what is missing
 	@bin/native install --tests
@@ -145,7 +150,7 @@ test-compose: build ## tests the containers; needs a Docker engine, and root to 
 .PHONY: lint
 lint: ## checks format, vet and golangci-lint
 	@unformatted=$$(gofmt -l $(MODULES) deploy/monitor); if [ -n "$$unformatted" ]; then echo "not gofmt'ed:" $$unformatted >&2; exit 1; fi
-	@for m in $(MODULES); do echo "lint $$m"; (cd $$m && go vet ./... && GOWORK=off $(TOOL) golangci-lint run --allow-parallel-runners --build-tags compose ./...) || exit 1; done
+	@for m in $(MODULES); do echo "lint $$m"; (cd $$m && go vet ./... && GOWORK=off $(TOOL) golangci-lint run --allow-parallel-runners --build-tags compose,alerts,telemetry ./...) || exit 1; done
 	@echo lint deploy/monitor; $(MONITOR) vet ./... && GOWORK=off $(TOOL) golangci-lint run --allow-parallel-runners ./...
 
 .PHONY: check
@@ -166,6 +171,11 @@ openapi: ## generates the services' specifications from their handlers
 bench-pgo: build ## measures pgo beside PM2 into docs/benchmarks.md; ARGS=-full does all of it
 	@$(GOBUILD) -o bin/bench ./deploy/bench
 	@bin/bench -pgo bin/pgo -out docs/benchmarks.md $(ARGS)
+
+.PHONY: bench-telemetry
+bench-telemetry: build ## prints what telemetry costs under load; ARGS="-load.for=1h" for longer
+	@bin/native install --tests
+	@cd deploy/e2e && go test -tags telemetry -run '^TestTelemetry$$' -count=1 -timeout 3h -v . $(if $(ARGS),-args $(ARGS))
 
 bin/native:
 	@mkdir -p bin

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 )
 
@@ -17,6 +18,7 @@ type Conn struct {
 	sub *link
 
 	counters *counters
+	tracer   trace.Tracer
 
 	ctx       context.Context // ends with Close
 	cancel    context.CancelFunc
@@ -36,10 +38,11 @@ func Connect(cfg Config, log *zap.Logger) *Conn {
 	}
 	c := &Conn{
 		cfg: cfg, log: log, ctx: ctx, cancel: cancel,
-		pub:       &publisher{link: newLink(cfg, name+" publisher", log)},
+		pub:       &publisher{link: newLink(cfg, name+" publisher", log), tracer: tracer(cfg.Tracer)},
 		sub:       newLink(cfg, name+" consumer", log),
 		consuming: make(chan struct{}),
 		counters:  newCounters(),
+		tracer:    tracer(cfg.Tracer),
 	}
 	c.running.Go(func() { c.pub.link.run(ctx) })
 	return c

@@ -73,7 +73,7 @@ func failureHeaders(d amqp.Delivery, queue string, attempt int, cause error, now
 		HeaderExchange:    d.Exchange,
 		HeaderRoutingKey:  d.RoutingKey,
 	}
-	for _, name := range []string{HeaderFirstFailed, HeaderExchange, HeaderRoutingKey, "traceparent"} {
+	for _, name := range []string{HeaderFirstFailed, HeaderExchange, HeaderRoutingKey, traceHeader} {
 		if s, ok := d.Headers[name].(string); ok {
 			h[name] = shorten(s, 255)
 		}

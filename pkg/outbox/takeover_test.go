@@ -64,6 +64,7 @@ func TestOneOfTwoWorks(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			db := database(t)
+			db.SetMaxIdleConns(-1) // the second must not be lent the very connection that the first gave back
 			var first, second publisher
 			_, stop := run(t, db, &first, options())
 			id := aLeader(t, db, 0)

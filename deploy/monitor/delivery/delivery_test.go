@@ -99,7 +99,7 @@ func TestPrometheusTakesItsConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, config, fill(t, read(t, "deploy/prometheus/prometheus.yml.template"), map[string]string{
-		"RUNBOOKS_URL": "https://runbooks.test", "PROMETHEUS_RULES": fmt.Sprintf("%q, %q", rules+"/*.yml", rules+"/compose/*.yml"),
+		"RUNBOOKS_URL": "https://runbooks.test", "SCRAPE_INTERVAL": "15s", "PROMETHEUS_RULES": fmt.Sprintf("%q, %q", rules+"/*.yml", rules+"/compose/*.yml"),
 		"PROMETHEUS_TARGETS": write(t, filepath.Join(filepath.Dir(config), "targets.json"), `[{"targets": ["node:9100"], "labels": {"job": "node"}}]`),
 		"ALERTMANAGER_HTTP":  "alertmanager:9093", "PGO_HTTP": "runtime:9900", "BOOTCHECK_HTTP": "runtime:8090", "RABBITMQ_METRICS": "rabbitmq:15692",
 	}))

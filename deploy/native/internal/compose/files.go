@@ -43,7 +43,7 @@ func (s Stack) path(parts ...string) string {
 
 // write writes all that the containers mount. Nothing that runs notices before it is started anew, except the gateway.
 func (s Stack) write(v settings) error {
-	for _, step := range []func(settings) error{s.writeProbe, s.writeInfra, s.writeRuntime, s.writeGateway} {
+	for _, step := range []func(settings) error{s.writeProbe, s.writeInfra, s.writeRuntime, s.writeGateway, s.writeMonitoring} {
 		if err := step(v); err != nil {
 			return fmt.Errorf("prepare for containers: %w", err)
 		}

@@ -33,7 +33,7 @@ type settings struct {
 func kept() map[string]string {
 	return map[string]string{
 		"PGO_BACKEND": "", "PGO_BIND": "127.0.0.1", "PGO_ENV": "dev", "PGO_PUBLIC_URL": "", "PORT_OFFSET": "0", "COMPOSE_PROFILES": "",
-		"PGO_PORT_HTTP": "", "PGO_PORT_HTTPS": "",
+		"PGO_TRACING_ENDPOINT": "", "PGO_PORT_HTTP": "", "PGO_PORT_HTTPS": "",
 		"PGO_CERTBOT_HOSTS": "", "PGO_CERTBOT_EMAIL": "", "PGO_CERTBOT_SERVER": "https://acme-v02.api.letsencrypt.org/directory",
 	}
 }
@@ -81,6 +81,7 @@ func (s Stack) settle(ctx context.Context) (settings, error) {
 	if values["PGO_GATEWAY_URL"] == "" {
 		values["PGO_GATEWAY_URL"] = "http://127.0.0.1:" + values["PGO_GATEWAY_HTTP"]
 	}
+	settleMonitoring(values)
 	for part, paths := range map[string][]string{
 		"INFRA":   {s.Home.Path("secrets"), filepath.Join(s.Home.Root, "deploy", "compose")},
 		"RUNTIME": {s.Home.Path("secrets")},

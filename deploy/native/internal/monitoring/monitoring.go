@@ -5,6 +5,7 @@ package monitoring
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -16,6 +17,9 @@ import (
 	"pgo/deploy/native/internal/home"
 	"pgo/pkg/localserver"
 )
+
+// account is the exporters', which bootcheck makes.
+const account = "monitor"
 
 // Part is one program of the monitoring.
 type Part struct {
@@ -93,12 +97,14 @@ func prometheusArgs(h home.Home, env map[string]string) []string {
 	}
 }
 
+// target is one of Prometheus' file of targets.
+type target struct {
+	Targets []string          `json:"targets"`
+	Labels  map[string]string `json:"labels"`
+}
+
 // prometheusFiles writes the configuration, and as targets those of the others that are installed.
 func prometheusFiles(h home.Home, env map[string]string) error {
-	type target struct {
-		Targets []string          `json:"targets"`
-		Labels  map[string]string `json:"labels"`
-	}
 	targets := []target{}
 	for _, p := range Parts() {
 		if p.Program(h, localserver.Host()) != "" {
@@ -119,9 +125,18 @@ func prometheusFiles(h home.Home, env map[string]string) error {
 	}
 	return render(h, env, "prometheus.yml", text, map[string]string{
 		"PROMETHEUS_TARGETS": file,
-		"PROMETHEUS_RULES":   strconv.Quote(filepath.Join(h.Root, "deploy", "prometheus", "rules", "*.yml")),
+		"PROMETHEUS_RULES":   strconv.Quote(setting("PROMETHEUS_RULES", filepath.Join(h.Root, "deploy", "prometheus", "rules", "*.yml"))),
+		"SCRAPE_INTERVAL":    setting("SCRAPE_INTERVAL", "15s"),
 		"RUNBOOKS_URL":       "file://" + filepath.Join(h.Root, "docs", "runbooks"),
 	})
+}
+
+// setting is what the environment of `make up` says, or else what is usual.
+func setting(name, usual string) string {
+	if v := os.Getenv(name); v != "" {
+		return v
+	}
+	return usual
 }
 
 func alertmanagerArgs(h home.Home, env map[string]string) []string {
@@ -131,32 +146,47 @@ func alertmanagerArgs(h home.Home, env map[string]string) []string {
 	}
 }
 
-// alertmanagerFiles leaves mail out unless SMTP_SMARTHOST says where to.
 func alertmanagerFiles(h home.Home, env map[string]string) error {
-	values := map[string]string{
-		"SMTP_SMARTHOST": "", "SMTP_FROM": "pgo@localhost", "SMTP_TO": "root@localhost", "SMTP_USERNAME": "",
-		"SMTP_REQUIRE_TLS": "true", "SMTP_PASSWORD_FILE": h.Path("secrets", "smtp_password"), "ALERTMANAGER_ETC": h.Path("etc"),
-		"GROUP_WAIT": "30s", "GROUP_WAIT_CRITICAL": "10s", "GROUP_INTERVAL": "5m", "WATCHDOG_INTERVAL": "1m",
-	}
-	for name := range values {
-		if v := os.Getenv(name); v != "" {
-			values[name] = v
-		}
-	}
-	text, err := os.ReadFile(filepath.Join(h.Root, "deploy", "alertmanager", "mail.tmpl"))
+	values := mailSettings(h.Path("secrets", "smtp_password"), h.Path("etc"))
+	values["WECOM_HTTP"] = env["WECOM_HTTP"]
+	config, mail, err := alertmanagerConfig(h, values)
 	if err != nil {
 		return err
 	}
-	if err := renameio.WriteFile(h.Path("etc", "mail.tmpl"), text, 0o600, renameio.IgnoreUmask()); err != nil {
+	if err := renameio.WriteFile(h.Path("etc", "mail.tmpl"), []byte(mail), 0o600, renameio.IgnoreUmask()); err != nil {
 		return err
 	}
-	if text, err = template(h, "alertmanager", "alertmanager.yml"); err != nil {
-		return err
+	return renameio.WriteFile(h.Path("etc", "alertmanager.yml"), []byte(config), 0o600, renameio.IgnoreUmask())
+}
+
+// mailSettings are what people set, with the paths as Alertmanager sees them.
+func mailSettings(passwordFile, etc string) map[string]string {
+	values := map[string]string{
+		"SMTP_SMARTHOST": "", "SMTP_FROM": "pgo@localhost", "SMTP_TO": "root@localhost", "SMTP_USERNAME": "",
+		"SMTP_REQUIRE_TLS": "true", "GROUP_WAIT": "30s", "GROUP_WAIT_CRITICAL": "10s", "GROUP_INTERVAL": "5m", "WATCHDOG_INTERVAL": "1m",
+	}
+	for name, value := range values {
+		values[name] = setting(name, value)
+	}
+	values["SMTP_PASSWORD_FILE"], values["ALERTMANAGER_ETC"] = passwordFile, etc
+	return values
+}
+
+// alertmanagerConfig is the configuration and the mail's text. It leaves mail out unless SMTP_SMARTHOST says where to.
+func alertmanagerConfig(h home.Home, values map[string]string) (config, mail string, err error) {
+	letter, err := os.ReadFile(filepath.Join(h.Root, "deploy", "alertmanager", "mail.tmpl"))
+	if err != nil {
+		return "", "", err
+	}
+	text, err := template(h, "alertmanager", "alertmanager.yml")
+	if err != nil {
+		return "", "", err
 	}
 	if values["SMTP_SMARTHOST"] == "" {
 		text = regexp.MustCompile(`(?ms)^ +# mail$.*?^ +# end$\n`).ReplaceAll(text, nil)
 	}
-	return render(h, env, "alertmanager.yml", text, values)
+	config, err = fill("alertmanager.yml", string(text), values)
+	return config, string(letter), err
 }
 
 func wecomEnv(h home.Home, env map[string]string) []string {
@@ -174,42 +204,50 @@ func nodeArgs(_ home.Home, env map[string]string) []string {
 }
 
 func mysqldArgs(h home.Home, env map[string]string) []string {
-	return []string{"--web.listen-address=" + env["MYSQLD_EXPORTER"], "--config.my-cnf=" + h.Path("etc", "mysqld-exporter.cnf")}
+	return []string{"--web.listen-address=" + env["MYSQLD_EXPORTER"], "--config.my-cnf=" + h.Path("etc", "mysqld-exporter.cnf"), "--no-collect.slave_status"}
 }
 
 func mysqldFiles(h home.Home, env map[string]string) error {
-	password, err := h.Secret("mysql_admin_password")
-	if err != nil {
-		return err
-	}
 	port, err := home.Port(env, "MYSQL_ADDR")
 	if err != nil {
 		return err
 	}
-	text := fmt.Sprintf("[client]\nhost=127.0.0.1\nport=%d\nuser=%s\npassword=%s\n", port, localserver.AdminUser, password)
+	text, err := mysqlClient(h, "127.0.0.1", port)
+	if err != nil {
+		return err
+	}
 	return renameio.WriteFile(h.Path("etc", "mysqld-exporter.cnf"), []byte(text), 0o600, renameio.IgnoreUmask())
+}
+
+// mysqlClient is a client's file of options.
+func mysqlClient(h home.Home, host string, port int) (string, error) {
+	password, err := h.Secret("monitor_mysql_password")
+	return fmt.Sprintf("[client]\nhost=%s\nport=%d\nuser=%s\npassword=%s\n", host, port, account, password), err
 }
 
 func redisArgs(h home.Home, env map[string]string) []string {
 	return []string{
-		"-web.listen-address=" + env["REDIS_EXPORTER"], "-redis.addr=redis://" + env["REDIS_ADDR"], "-redis.user=" + localserver.AdminUser,
-		"-redis.password-file=" + h.Path("etc", "redis-exporter.json"),
+		"-web.listen-address=" + env["REDIS_EXPORTER"], "-redis.addr=redis://" + env["REDIS_ADDR"], "-redis.user=" + account,
+		"-redis.password-file=" + h.Path("etc", "redis-exporter.json"), "-config-command=-", // settings hold passwords
 	}
 }
 
 func redisFiles(h home.Home, env map[string]string) error {
-	password, err := h.Secret("redis_admin_password")
+	text, err := redisPasswords(h, env["REDIS_ADDR"])
 	if err != nil {
 		return err
 	}
-	// Releases differ in whether the key has the account's name.
-	text, err := json.Marshal(map[string]string{
-		"redis://" + env["REDIS_ADDR"]: password, "redis://" + localserver.AdminUser + "@" + env["REDIS_ADDR"]: password,
-	})
+	return renameio.WriteFile(h.Path("etc", "redis-exporter.json"), []byte(text), 0o600, renameio.IgnoreUmask())
+}
+
+// redisPasswords is the exporter's file of passwords. Releases differ in whether the key has the account's name.
+func redisPasswords(h home.Home, addr string) (string, error) {
+	password, err := h.Secret("monitor_redis_password")
 	if err != nil {
-		return err
+		return "", err
 	}
-	return renameio.WriteFile(h.Path("etc", "redis-exporter.json"), text, 0o600, renameio.IgnoreUmask())
+	text, err := json.Marshal(map[string]string{"redis://" + addr: password, "redis://" + account + "@" + addr: password})
+	return string(text), err
 }
 
 func nginxArgs(_ home.Home, env map[string]string) []string {
@@ -222,20 +260,27 @@ func template(h home.Home, dir, name string) ([]byte, error) {
 
 // render fills in a template from the env file's values and more, and writes it to the state folder's etc.
 func render(h home.Home, env map[string]string, name string, text []byte, more map[string]string) error {
-	var unknown []string
-	filled := regexp.MustCompile(`\$\{[A-Z_]+\}`).ReplaceAllStringFunc(string(text), func(ref string) string {
-		key := strings.Trim(ref, "${}")
-		if value, ok := more[key]; ok {
-			return value
-		}
-		if value, ok := env[key]; ok {
-			return value
-		}
-		unknown = append(unknown, ref)
-		return ""
-	})
-	if len(unknown) > 0 {
-		return fmt.Errorf("%s: nothing is known for %s", name, strings.Join(unknown, ", "))
+	values := maps.Clone(env)
+	maps.Copy(values, more)
+	filled, err := fill(name, string(text), values)
+	if err != nil {
+		return err
 	}
 	return renameio.WriteFile(h.Path("etc", name), []byte(filled), 0o600, renameio.IgnoreUmask())
+}
+
+// fill puts values in the place of ${NAME}; one without a value is an error.
+func fill(name, text string, values map[string]string) (string, error) {
+	var unknown []string
+	filled := regexp.MustCompile(`\$\{[A-Z_]+\}`).ReplaceAllStringFunc(text, func(ref string) string {
+		value, ok := values[strings.Trim(ref, "${}")]
+		if !ok {
+			unknown = append(unknown, ref)
+		}
+		return value
+	})
+	if len(unknown) > 0 {
+		return "", fmt.Errorf("%s: nothing is known for %s", name, strings.Join(unknown, ", "))
+	}
+	return filled, nil
 }

@@ -25,7 +25,7 @@ func state(t *testing.T) (home.Home, map[string]string) {
 	for _, p := range Parts() {
 		env[p.Addr] = "127.0.0.1:9"
 	}
-	for _, secret := range []string{"mysql_admin_password", "redis_admin_password"} {
+	for _, secret := range []string{"monitor_mysql_password", "monitor_redis_password"} {
 		if err := os.WriteFile(h.Path("secrets", secret), []byte("a-password"), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -99,5 +99,29 @@ func TestMailOnlyWhereItIsSetUp(t *testing.T) {
 				t.Errorf("not filled in:\n%s", text)
 			}
 		})
+	}
+}
+
+// What containers mount is whole, and is taken by the programs that read it.
+func TestContainers(t *testing.T) {
+	h, _ := state(t)
+	t.Setenv("SMTP_SMARTHOST", "mail.test:587")
+	dir := t.TempDir()
+	if err := Containers(h, dir); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"prometheus/prometheus.yml":     `http://runtime:9900/sd`,
+		"prometheus/targets.json":       `"mysqld-exporter:9104"`,
+		"alertmanager/alertmanager.yml": `smtp_smarthost: "mail.test:587"`,
+		"alertmanager/mail.tmpl":        `pgo.subject`,
+		"alertmanager/smtp_password":    ``,
+		"exporters/mysqld-exporter.cnf": "host=mysql\nport=3306\nuser=monitor\npassword=a-password",
+		"exporters/redis-exporter.json": `"redis://redis:6379":"a-password"`,
+	} {
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil || !strings.Contains(string(text), want) || strings.Contains(string(text), "${") {
+			t.Errorf("%s: %v, no %q in\n%s", name, err, want, text)
+		}
 	}
 }
