@@ -52,7 +52,7 @@ func (p Programs) Chromium() (string, error) {
 }
 
 // Tools returns what the tests run beside the servers: a C compiler with its headers for the race detector, npm for PM2,
-// and systemd-analyze.
+// systemd-analyze, certbot and openssl.
 func (p Programs) Tools() []func() (string, error) {
 	return []func() (string, error){
 		func() (string, error) { return p.find("gcc", "gcc") },
@@ -64,6 +64,8 @@ func (p Programs) Tools() []func() (string, error) {
 		},
 		func() (string, error) { return p.find("npm", "npm") },
 		func() (string, error) { return p.find("systemd", "systemd-analyze") },
+		func() (string, error) { return p.find("certbot", "certbot") },
+		func() (string, error) { return p.find("openssl", "openssl") },
 	}
 }
 
