@@ -2,6 +2,7 @@ package manager
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"time"
@@ -98,6 +99,9 @@ func (u *usage) judge(i *instance, s proc.Stat, k *child) {
 		return
 	}
 	text := fmt.Sprintf("it uses %.1f MB, its memory limit is %.1f MB", float64(s.Memory)/1e6, float64(limit)/1e6)
+	if i.blame(k, errors.New(text)) {
+		return // what it runs goes
+	}
 	if time.Since(u.answered) < memoryPause {
 		warn(&u.over, true, text+"; it was made new for that less than "+memoryPause.String()+" ago")
 		return

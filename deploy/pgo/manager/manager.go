@@ -42,6 +42,7 @@ type Manager struct {
 	down      bool
 
 	watcher *files.Watcher
+	turn    chan struct{} // full while a rollout is under way
 }
 
 // errDown is returned by what would start something while everything is being stopped.
@@ -53,6 +54,7 @@ func newManager(h home.Home, sockets string, env []string, log *slog.Logger, lin
 		ended:     make(chan struct{}),
 		processes: map[string]*process{},
 		listeners: listeners{},
+		turn:      make(chan struct{}, 1),
 	}
 	m.host = &host{
 		home: h, link: link, log: log, sockets: sockets, env: baseEnv(h, env),

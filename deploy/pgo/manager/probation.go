@@ -20,14 +20,30 @@ type trial struct {
 	ends    int  // processes that have ended
 	stuck   bool // there is nothing to go back to
 	timer   *time.Timer
+	answer  chan<- error // who decides what follows from it; nil: it is gone back by itself
+}
+
+// tell leaves it to who decides. It tells whether there is somebody.
+func (t *trial) tell(outcome error) bool {
+	if t.answer == nil {
+		return false
+	}
+	select {
+	case t.answer <- outcome:
+	default: // it has heard enough
+	}
+	return true
 }
 
 // prove begins a release's probation.
-func (p *process) prove(c copied) {
+func (p *process) prove(c copied) { p.proveTo(c, nil) }
+
+// proveTo begins it for somebody who decides what follows.
+func (p *process) proveTo(c copied, answer chan<- error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.stopTrial()
-	t := &trial{release: c}
+	t := &trial{release: c, answer: answer}
 	t.timer = time.AfterFunc(p.spec.Watch.Probation, func() { p.proven(t) })
 	p.trial = t
 }
@@ -69,6 +85,9 @@ func (p *process) proven(t *trial) {
 		return
 	}
 	p.trial = nil
+	if t.tell(nil) {
+		return
+	}
 	if err := p.store(p.spec).MarkGood(context.Background(), p.name, t.release.sum); err != nil {
 		p.log.Error("mark a good release", "process", p.name, "error", err)
 		return
@@ -94,16 +113,28 @@ func (i *instance) strike(k *child, how string, v verdict) bool {
 	t.timer.Reset(p.spec.Watch.Probation)
 	enough := v == failed || t.ends >= strikes
 	p.mu.Unlock()
-	// Another deployment that is under way waits for this very instance, and ends this release anyway.
-	if !enough || !p.deploying.TryLock() {
-		return false
-	}
-	defer p.deploying.Unlock()
 	why := fmt.Sprintf("%s, %d times while it was on probation", how, t.ends)
 	if v == failed {
 		why = how + " while it was on probation"
 	}
+	if !enough || t.tell(errors.New(why)) {
+		return false
+	}
+	// Another deployment that is under way waits for this very instance, and ends this release anyway.
+	if !p.deploying.TryLock() {
+		return false
+	}
+	defer p.deploying.Unlock()
 	return p.goBack(t, why)
+}
+
+// blame tells who decides about the release that a child runs, where that is on probation, what is wrong with it. It
+// tells whether there is somebody.
+func (i *instance) blame(k *child, why error) bool {
+	i.process.mu.Lock()
+	defer i.process.mu.Unlock()
+	t := i.trial
+	return t != nil && t.release.sum == k.prog.sum && t.tell(why)
 }
 
 // goBack changes to the good release before, if there is one and the gates let it run. Its caller has p.deploying.

@@ -75,8 +75,11 @@ func main() {
 	check(err)
 	_, err = conn.Write([]byte("READY=1"))
 	check(err)
-	if build == "crashes" {
+	switch build {
+	case "crashes":
 		time.AfterFunc(500*time.Millisecond, func() { os.Exit(4) })
+	case "grows":
+		time.AfterFunc(500*time.Millisecond, func() { grow(250) })
 	}
 	<-term
 	draining.Store(true)
