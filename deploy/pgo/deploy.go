@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"pgo/deploy/pgo/audit"
 	"pgo/deploy/pgo/ship"
 )
 
@@ -133,6 +134,9 @@ func summary(e ship.Event) string {
 		if c.From.SHA256 != c.To.SHA256 {
 			changes = append(changes, fmt.Sprintf("%s %s → %s", c.Process, c.From, c.To))
 		}
+	}
+	if len(changes) == 0 && e.Result.Result != audit.Done {
+		return fmt.Sprintf("%s in %.1f s", e.Result.Result, e.Seconds)
 	}
 	if len(changes) == 0 {
 		changes = []string{"nothing to do"}

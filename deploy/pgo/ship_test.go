@@ -22,9 +22,9 @@ import (
 // shipped are three services, of which two come after the first, and a gate before all.
 const shipped = `
   gate: {kind: gate, command: ACTOR, args: [actor, ready], ask: [actor, "unless=DIR/forbidden", exit=0], plan: [actor, "say=would migrate one thing", exit=0], ready: {notify: true}}
-  alpha: {command: bin/alpha, after: [gate], listeners: {http: "127.0.0.1:0"}, ready: {notify: true, within: 5s}, restart: {first_wait: 10ms}, watch: {probation: 1s}, limits: {memory: 200MB}}
-  beta: {command: bin/beta, after: [gate, alpha], instances: 2, listeners: {http: "127.0.0.1:0"}, ready: {notify: true, within: 5s}, restart: {first_wait: 10ms}, watch: {probation: 1s}, limits: {memory: 200MB}}
-  gamma: {command: bin/gamma, after: [gate, alpha], listeners: {http: "127.0.0.1:0"}, ready: {notify: true, within: 5s}, restart: {first_wait: 10ms}, watch: {probation: 1s}, limits: {memory: 200MB}}
+  alpha: {command: bin/alpha, after: [gate], listeners: {http: "127.0.0.1:0"}, ready: {notify: true, within: 5s}, restart: {first_wait: 10ms}, watch: {probation: 2s}, limits: {memory: 200MB}}
+  beta: {command: bin/beta, after: [gate, alpha], instances: 2, listeners: {http: "127.0.0.1:0"}, ready: {notify: true, within: 5s}, restart: {first_wait: 10ms}, watch: {probation: 2s}, limits: {memory: 200MB}}
+  gamma: {command: bin/gamma, after: [gate, alpha], listeners: {http: "127.0.0.1:0"}, ready: {notify: true, within: 5s}, restart: {first_wait: 10ms}, watch: {probation: 2s}, limits: {memory: 200MB}}
 `
 
 var services = []string{"alpha", "beta", "gamma"}
@@ -193,7 +193,7 @@ func TestShip(t *testing.T) {
 	h.must(h.on("rollback")...)
 	h.runs("v1", services...)
 	h.inPlace("v1")
-	h.fails(exitRefused, []string{"nothing to go back to"}, h.on("rollback", "alpha")...)
+	h.fails(exitRefused, []string{"no good release to go back to"}, h.on("rollback", "alpha")...)
 	if out := h.must(h.on("releases")...); strings.Count(out, "rollback") < 2 || !strings.Contains(out, "v1 (") {
 		t.Errorf("releases:\n%s", out)
 	}
@@ -391,9 +391,9 @@ func (h *target) during(event string, do func(), code int) string {
 	if err := errors.Join(err, cmd.Start()); err != nil {
 		h.Fatal(err)
 	}
-	done := false
+	done, out := false, ""
 	for lines := bufio.NewScanner(stdout); lines.Scan(); {
-		said.WriteString(lines.Text() + "\n")
+		out += lines.Text() + "\n"
 		if !done && strings.Contains(lines.Text(), `"event":"`+event+`"`) {
 			done = true
 			do()
@@ -401,9 +401,9 @@ func (h *target) during(event string, do func(), code int) string {
 	}
 	_ = cmd.Wait() // its code is looked at
 	if got := cmd.ProcessState.ExitCode(); got != code || !done {
-		h.Errorf("exit code %d, want %d:\n%s", got, code, said.String())
+		h.Errorf("exit code %d, want %d:\n%s%s", got, code, out, said.String())
 	}
-	return said.String()
+	return out + said.String()
 }
 
 // What a gate does not let run any more is not put back, and the reason is told.

@@ -98,7 +98,7 @@ func (u *usage) judge(i *instance, s proc.Stat, k *child) {
 	if s.Memory <= limit {
 		return
 	}
-	text := fmt.Sprintf("it uses %.1f MB, its memory limit is %.1f MB", float64(s.Memory)/1e6, float64(limit)/1e6)
+	text := outgrown(s.Memory, limit)
 	if i.blame(k, errors.New(text)) {
 		return // what it runs goes
 	}
@@ -109,6 +109,10 @@ func (u *usage) judge(i *instance, s proc.Stat, k *child) {
 	u.answered = time.Now()
 	warn(&u.over, true, text+": it is made new")
 	go i.renew()
+}
+
+func outgrown(memory, limit int64) string {
+	return fmt.Sprintf("it uses %.1f MB, its memory limit is %.1f MB", float64(memory)/1e6, float64(limit)/1e6)
 }
 
 // renew replaces the process in a slot, beside it where that may be.

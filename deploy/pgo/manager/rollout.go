@@ -11,6 +11,7 @@ import (
 
 	"pgo/deploy/pgo/audit"
 	"pgo/deploy/pgo/control"
+	"pgo/deploy/pgo/proc"
 	"pgo/deploy/pgo/release"
 	files "pgo/deploy/pgo/watch"
 )
@@ -412,7 +413,26 @@ func (r *rollout) proves(ctx context.Context, p *part) error {
 	case <-ctx.Done():
 		return lost(ctx)
 	}
+	if err := p.overLimit(); err != nil {
+		return &blame{p.process, p.to, err}
+	}
 	r.tell(p.name, "good", "release "+p.to.String()+" has proven itself", began)
+	return nil
+}
+
+// overLimit is why a release that has served its probation is not good all the same: it has just outgrown its limit,
+// and nobody has looked since.
+func (p *part) overLimit() error {
+	limit := p.current().Limits.Memory
+	for _, i := range p.all() {
+		k := i.runs()
+		if k == nil || limit == 0 {
+			continue
+		}
+		if s, err := proc.Read(k.PID); err == nil && s.Start == k.Start && s.Memory > limit {
+			return errors.New(outgrown(s.Memory, limit))
+		}
+	}
 	return nil
 }
 

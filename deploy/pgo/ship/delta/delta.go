@@ -36,8 +36,12 @@ func Encode(w io.Writer, old, new []byte) error {
 	to := &writer{z: z, buf: make([]byte, 0, block)}
 	for s := range stretches(old, new) {
 		to.stretch(s, old, new)
+		if to.err != nil {
+			break
+		}
 	}
-	if err := errors.Join(to.flush(), z.Close()); err != nil {
+	to.flush()
+	if err := errors.Join(to.err, z.Close()); err != nil {
 		return fmt.Errorf("compress: %w", err)
 	}
 	return nil
@@ -66,7 +70,7 @@ func (t *writer) stretch(s stretch, old, new []byte) {
 	t.write(new[s.fresh:s.start])
 	for at := s.start; at < s.end; {
 		if len(t.buf) == cap(t.buf) {
-			t.err = errors.Join(t.err, t.flush())
+			t.flush()
 		}
 		n := min(s.end-at, cap(t.buf)-len(t.buf))
 		a, b := new[at:at+n], old[s.from+at-s.start:]
@@ -80,7 +84,7 @@ func (t *writer) stretch(s stretch, old, new []byte) {
 func (t *writer) write(p []byte) {
 	for len(p) > 0 {
 		if len(t.buf) == cap(t.buf) {
-			t.err = errors.Join(t.err, t.flush())
+			t.flush()
 		}
 		n := min(len(p), cap(t.buf)-len(t.buf))
 		t.buf = append(t.buf, p[:n]...)
@@ -88,12 +92,11 @@ func (t *writer) write(p []byte) {
 	}
 }
 
-func (t *writer) flush() error {
+func (t *writer) flush() {
 	if t.err == nil {
 		_, t.err = t.z.Write(t.buf)
 	}
 	t.buf = t.buf[:0]
-	return t.err
 }
 
 // Decode makes the new file, which has to have that size, out of the old one and what Encode wrote. The error is

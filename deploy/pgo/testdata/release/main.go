@@ -79,7 +79,7 @@ func main() {
 	case "crashes":
 		time.AfterFunc(500*time.Millisecond, func() { os.Exit(4) })
 	case "grows":
-		time.AfterFunc(500*time.Millisecond, func() { grow(250) })
+		go grow(250)
 	}
 	<-term
 	draining.Store(true)
