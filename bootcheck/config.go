@@ -23,6 +23,7 @@ type Config struct {
 	Redis      Access             `config:"redis"`
 	RabbitMQ   RabbitMQ           `config:"rabbitmq"`
 	Services   map[string]Service `config:"services"`    // by name, which is also the name of their accounts
+	Monitor    Monitor            `config:"monitor"`     // the exporters' accounts; without a password there is none
 	Deadline   time.Duration      `config:"deadline"`    // for all three servers together to serve
 	GatewayURL string             `config:"gateway_url"` // where a browser finds the services' API
 }
@@ -49,6 +50,12 @@ type Service struct {
 	MySQLPassword    config.Secret `config:"mysql_password"`
 	RedisPassword    config.Secret `config:"redis_password"`
 	RabbitMQPassword config.Secret `config:"rabbitmq_password"`
+}
+
+// Monitor is what the exporters' accounts are to have as passwords.
+type Monitor struct {
+	MySQLPassword config.Secret `config:"mysql_password"`
+	RedisPassword config.Secret `config:"redis_password"`
 }
 
 // NewConfig returns every default.
@@ -86,6 +93,11 @@ func (cfg *Config) Validate(c *config.Check) {
 	c.Expect(cfg.RabbitMQ.Vhost != "", "rabbitmq.vhost", "a vhost's name")
 	c.Expect(cfg.Deadline > 0, "deadline", "a duration above 0")
 	c.Expect(isHTTP(cfg.GatewayURL), "gateway_url", "an address such as http://127.0.0.1:8080")
+	for key, password := range map[string]config.Secret{"monitor.mysql_password": cfg.Monitor.MySQLPassword, "monitor.redis_password": cfg.Monitor.RedisPassword} {
+		if password.Reveal() != "" {
+			c.Secret(key, password)
+		}
+	}
 	c.Expect(len(cfg.Services) > 0, "services", "at least one service")
 	for _, name := range slices.Sorted(maps.Keys(cfg.Services)) {
 		s, key := cfg.Services[name], "services."+name
@@ -123,6 +135,10 @@ func (cfg Config) servers() server.Servers {
 			API:    cfg.RabbitMQ.API, Vhost: cfg.RabbitMQ.Vhost,
 		},
 	}
+}
+
+func (cfg Config) monitor() gate.Monitor {
+	return gate.Monitor{MySQLPassword: cfg.Monitor.MySQLPassword.Reveal(), RedisPassword: cfg.Monitor.RedisPassword.Reveal()}
 }
 
 // services returns the services in the order of their names, so that every run does the same.

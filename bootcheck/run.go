@@ -82,7 +82,7 @@ func newApp(cfg Config, stdout io.Writer) (*app, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the services' binaries: %w", err)
 	}
-	g, err := gate.New(gate.Options{Servers: cfg.servers(), Services: services, Deadline: cfg.Deadline, Log: log.Logger})
+	g, err := gate.New(gate.Options{Servers: cfg.servers(), Services: services, Monitor: cfg.monitor(), Deadline: cfg.Deadline, Log: log.Logger})
 	if err != nil {
 		return nil, &gate.Failure{Code: gate.ExitConfig, Err: err}
 	}

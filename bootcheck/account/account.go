@@ -17,7 +17,7 @@ type Service struct {
 // Names go into SQL identifiers, ACL rules and regular expressions.
 var validName = regexp.MustCompile(`^[a-z][a-z0-9]{0,23}$`)
 
-var reserved = []string{"root", "mysql", "mariadb", "sys", "pgo", "default", "guest", "admin", "amq", "public", "none", "null"}
+var reserved = []string{"root", "mysql", "mariadb", "sys", "pgo", "default", "guest", "admin", "amq", "public", "none", "null", Monitor}
 
 // CheckName says whether a service may have this name.
 func CheckName(name string) error {

@@ -29,6 +29,11 @@ func Redis(ctx context.Context, c *redis.Client, s Service) (saved bool, err err
 	if err := c.Do(ctx, args...).Err(); err != nil {
 		return false, fmt.Errorf("Redis account of %s: %w", s.Name, err)
 	}
+	return save(ctx, c)
+}
+
+// save keeps the accounts over a restart, where the server has an aclfile for that.
+func save(ctx context.Context, c *redis.Client) (saved bool, err error) {
 	conf, err := c.ConfigGet(ctx, "aclfile").Result()
 	if err != nil {
 		return false, fmt.Errorf("ask Redis for its aclfile: %w", err)

@@ -27,10 +27,14 @@ type Service struct {
 	Binary string // the program that is about to run
 }
 
+// Monitor is the passwords of the exporters' accounts; "": there is no such account.
+type Monitor struct{ MySQLPassword, RedisPassword string }
+
 // Options is what a gate is made of.
 type Options struct {
 	Servers  server.Servers
 	Services []Service
+	Monitor  Monitor
 	Deadline time.Duration // for all servers together to serve
 	Log      *zap.Logger
 }
@@ -135,6 +139,11 @@ func (g *Gate) makeAccounts(ctx context.Context) error {
 			return unavailable(err)
 		}
 	}
+	if password := g.o.Monitor.MySQLPassword; password != "" {
+		if err := account.MonitorMySQL(ctx, g.mysql, g.o.Servers.MySQL.Addr, password); err != nil {
+			return unavailable(err)
+		}
+	}
 	if err := g.redisAccounts(ctx); err != nil {
 		return unavailable(err)
 	}
@@ -145,6 +154,11 @@ func (g *Gate) makeAccounts(ctx context.Context) error {
 }
 
 func (g *Gate) redisAccounts(ctx context.Context) error {
+	if password := g.o.Monitor.RedisPassword; password != "" {
+		if _, err := account.MonitorRedis(ctx, g.redis, password); err != nil {
+			return err
+		}
+	}
 	for _, s := range g.o.Services {
 		saved, err := account.Redis(ctx, g.redis, s.Service)
 		if err != nil {

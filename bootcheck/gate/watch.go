@@ -82,8 +82,15 @@ func (g *Gate) lookAtRedis(ctx context.Context) {
 	if err != nil {
 		return
 	}
+	var names []string
 	for _, s := range g.o.Services {
-		there, err := account.InRedis(looking, g.redis, s.Name)
+		names = append(names, s.Name)
+	}
+	if g.o.Monitor.RedisPassword != "" {
+		names = append(names, account.Monitor)
+	}
+	for _, name := range names {
+		there, err := account.InRedis(looking, g.redis, name)
 		missing = missing || err == nil && !there
 	}
 	if missing {

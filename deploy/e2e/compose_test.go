@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -19,8 +18,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"pgo/pkg/testkit"
 )
 
 // parts are the containers, in the order of the chain.
@@ -43,9 +40,6 @@ func TestCompose(t *testing.T) {
 		{"who runs as whom", whoRuns},
 		{"what is reachable from where", scan},
 		{"secrets are nowhere else", secretsNowhereElse},
-		{"restart, kill and pause each part", disturbEach},
-		{"infra that comes late", lateInfra},
-		{"the engine is started anew", engineAnew},
 		{"down and up keeps the data", downKeepsData},
 	} {
 		t.Run(step.name, func(t *testing.T) {
@@ -54,7 +48,6 @@ func TestCompose(t *testing.T) {
 		})
 		s.t = t
 	}
-	s.must("native", "clean")
 }
 
 func (s *stack) travel(t *testing.T) {
@@ -205,150 +198,6 @@ func (s *stack) healthy(t *testing.T) {
 			<-time.After(200 * time.Millisecond)
 		}
 	}
-}
-
-// A writer signs people up as fast as one person at a time can be, and notes who was told that it worked.
-type writer struct {
-	stop, done chan struct{}
-	ids        []string
-	failed     int
-}
-
-func (s *stack) write() *writer {
-	w := &writer{stop: make(chan struct{}), done: make(chan struct{})}
-	go func() {
-		defer close(w.done)
-		for {
-			select {
-			case <-w.stop:
-				return
-			default:
-			}
-			a, err := s.call("POST", "/api/v1/auth/register", "", map[string]string{"email": newEmail(), "password": password, "name": "Kept"})
-			if err == nil && a.Status == 201 {
-				w.ids = append(w.ids, a.text("id"))
-				continue
-			}
-			w.failed++
-			<-time.After(50 * time.Millisecond) // a part that is away is not helped by a storm
-		}
-	}()
-	return w
-}
-
-// check ends the writing and looks for everyone who was told that it worked.
-func (w *writer) check(t *testing.T, s *stack) {
-	t.Helper()
-	close(w.stop)
-	<-w.done
-	login := s.want(t, 200, "POST", "/api/v1/auth/login", "", map[string]string{"email": "admin@pgo.local", "password": s.secret("admin_password")})
-	for _, id := range w.ids {
-		a := s.want(t, 200, "GET", "/api/v1/users/"+id, login.text("access_token"), nil)
-		if a.text("id") != id {
-			t.Errorf("an acknowledged account is not there: %s", a.Body)
-		}
-	}
-	if len(w.ids) == 0 {
-		t.Error("nothing was ever acknowledged")
-	}
-	t.Logf("%d acknowledged, all there; %d calls failed meanwhile", len(w.ids), w.failed)
-}
-
-func disturbEach(t *testing.T, s *stack) {
-	if os.Geteuid() != 0 {
-		t.Fatal("killing what is in a container, as the kernel does when memory is short, wants root")
-	}
-	for _, way := range []struct {
-		name    string
-		disturb func(part string)
-	}{
-		{"restart", func(part string) { s.compose("restart", part) }},
-		{"kill", func(part string) {
-			before := s.inspect(part)
-			if err := syscall.Kill(before.State.Pid, syscall.SIGKILL); err != nil {
-				s.t.Fatal(err)
-			}
-			testkit.Eventually(s.t, part+" is started again", func() error {
-				if c := s.inspect(part); c.State.StartedAt == before.State.StartedAt || c.State.Status != "running" {
-					return fmt.Errorf("%s since %s", c.State.Status, c.State.StartedAt)
-				}
-				return nil
-			})
-		}},
-		{"pause", func(part string) {
-			s.compose("pause", part)
-			<-time.After(pauseFor)
-			s.compose("unpause", part)
-		}},
-	} {
-		for _, part := range parts() {
-			t.Run(way.name+" "+part, func(t *testing.T) {
-				s.t = t
-				w := s.write()
-				began := time.Now()
-				way.disturb(part)
-				testkit.Eventually(t, "the calls pass again", s.journey)
-				t.Logf("healed %s after the beginning", time.Since(began).Round(100*time.Millisecond))
-				w.check(t, s)
-				s.mailArrives(t)
-				s.healthy(t)
-			})
-		}
-	}
-}
-
-const pauseFor = 30 * time.Second
-
-// lateInfra starts the runtime while no server is there, as after a reboot in the wrong order.
-func lateInfra(t *testing.T, s *stack) {
-	s.compose("stop", "mysql", "redis", "rabbitmq", "runtime", "gateway")
-	s.compose("start", "runtime") // compose start, unlike up, starts what it depends on as little as a reboot does
-	s.docker("start", s.inspect("gateway").ID)
-	testkit.Eventually(t, "the gateway answers while nothing else does", func() error {
-		_, err := s.expect(200, "GET", "/gateway/livez", "", nil)
-		return err
-	})
-	testkit.Eventually(t, "bootcheck says what it waits for", func() error {
-		a, err := s.expect(200, "GET", "/services/bootcheck/status", "", nil)
-		if err == nil && !strings.Contains(a.Body, `"ready":false`) {
-			err = fmt.Errorf("status %s", a.Body)
-		}
-		return err
-	})
-	if a, err := s.call("GET", "/services/user/readyz", "", nil); err == nil && a.Status == 200 {
-		t.Errorf("user serves without a server: %s", a.Body)
-	}
-	for _, part := range []string{"rabbitmq", "redis", "mysql"} {
-		s.docker("start", s.inspect(part).ID)
-	}
-	testkit.Eventually(t, "the calls pass", s.journey)
-	s.mailArrives(t)
-	s.healthy(t)
-}
-
-// engineAnew restarts the engine with the command in PGO_TEST_ENGINE_RESTART, as a host's reboot does it.
-func engineAnew(t *testing.T, s *stack) {
-	command := os.Getenv("PGO_TEST_ENGINE_RESTART")
-	if command == "" {
-		command = "systemctl restart docker"
-	}
-	w := s.write()
-	began := time.Now()
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
-	defer cancel()
-	restart := exec.CommandContext(ctx, "sh", "-c", command)
-	var said bytes.Buffer
-	restart.Stdout, restart.Stderr = &said, &said
-	restart.WaitDelay = time.Second
-	if err := restart.Run(); err != nil {
-		close(w.stop)
-		t.Fatalf("%s (PGO_TEST_ENGINE_RESTART): %v\n%s", command, err, &said)
-	}
-	testkit.Eventually(t, "the calls pass again", s.journey)
-	t.Logf("healed %s after the beginning", time.Since(began).Round(100*time.Millisecond))
-	w.check(t, s)
-	s.mailArrives(t)
-	s.healthy(t)
 }
 
 func secretsNowhereElse(t *testing.T, s *stack) {

@@ -34,7 +34,7 @@ type stack struct {
 }
 
 // publishedPorts are those that PORT_OFFSET moves.
-var publishedPorts = []int{8080, 8443, 8081, 8082, 8083, 8090, 9900, 15672}
+var publishedPorts = []int{8080, 8443, 8081, 8082, 8083, 8090, 9900, 9090, 9093, 15672}
 
 // services are the suite's, each with its specification.
 func services() []string { return []string{"user", "school", "task"} }
@@ -45,6 +45,14 @@ const upLimit = 5 * time.Minute // what `make up` promises for the very first ti
 func newStack(t *testing.T) *stack { t.Helper(); return newStackIn(t, "native") }
 
 func newStackIn(t *testing.T, mode string) *stack {
+	t.Helper()
+	s := prepareStack(t, mode)
+	s.up()
+	return s
+}
+
+// prepareStack is newStackIn that leaves bringing it up to the test.
+func prepareStack(t *testing.T, mode string) *stack {
 	t.Helper()
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -58,9 +66,12 @@ func newStackIn(t *testing.T, mode string) *stack {
 		if t.Failed() {
 			s.showLogs()
 		}
+		if mode == "docker" {
+			s.must("native", "clean") // volumes stay otherwise
+			return
+		}
 		s.down()
 	})
-	s.up()
 	return s
 }
 
@@ -200,6 +211,10 @@ func (s *stack) secret(name string) string {
 // showLogs prints the end of each log, for a test that failed.
 func (s *stack) showLogs() {
 	const tail = 3000
+	if s.mode == "docker" {
+		s.showTroubleInside()
+		return
+	}
 	logs, err := filepath.Glob(filepath.Join(s.home, "logs", "*.log"))
 	if err != nil {
 		return
@@ -210,5 +225,24 @@ func (s *stack) showLogs() {
 			continue
 		}
 		s.t.Logf("--- %s\n%s", filepath.Base(path), text[max(0, len(text)-tail):])
+	}
+}
+
+// showTroubleInside prints what the services in the runtime container said that is not about what works.
+func (s *stack) showTroubleInside() {
+	const most = 60
+	for _, service := range services() {
+		out, err := s.command("native", "compose", "exec", "-T", "runtime", "pgo", "logs", "-n", "100000", service)
+		if err != nil {
+			s.t.Logf("no log of %s: %v", service, err)
+			continue
+		}
+		var trouble []string
+		for line := range strings.Lines(out) {
+			if strings.Contains(line, `"level":"error"`) || strings.Contains(line, `"level":"warn"`) {
+				trouble = append(trouble, line)
+			}
+		}
+		s.t.Logf("--- %s\n%s", service, strings.Join(trouble[max(0, len(trouble)-most):], ""))
 	}
 }

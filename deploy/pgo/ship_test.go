@@ -23,7 +23,7 @@ import (
 const shipped = `
   gate: {kind: gate, command: ACTOR, args: [actor, ready], ask: [actor, "unless=DIR/forbidden", exit=0], plan: [actor, "say=would migrate one thing", exit=0], ready: {notify: true}}
   alpha: {command: bin/alpha, after: [gate], listeners: {http: "127.0.0.1:0"}, ready: {notify: true, within: 5s}, restart: {first_wait: 10ms}, watch: {probation: 2s}, limits: {memory: 200MB}}
-  beta: {command: bin/beta, after: [gate, alpha], instances: 2, listeners: {http: "127.0.0.1:0"}, ready: {notify: true, within: 5s}, restart: {first_wait: 10ms}, watch: {probation: 2s}, limits: {memory: 200MB}}
+  beta: {command: bin/beta, after: [gate, alpha], instances: 2, listeners: {http: "127.0.0.1:0", admin: {addr: "127.0.0.1:0", shared: false}}, ready: {notify: true, within: 5s}, restart: {first_wait: 10ms}, watch: {probation: 2s, errors: true}, limits: {memory: 200MB}}
   gamma: {command: bin/gamma, after: [gate, alpha], listeners: {http: "127.0.0.1:0"}, ready: {notify: true, within: 5s}, restart: {first_wait: 10ms}, watch: {probation: 2s}, limits: {memory: 200MB}}
 `
 
@@ -242,6 +242,7 @@ func TestShipBad(t *testing.T) {
 		{name: "never ready", text: build(t, "hangs"), code: exitPutBack, says: "not ready within 5s"},
 		{name: "ends while on probation", text: build(t, "crashes"), code: exitPutBack, says: "exit code 4, 2 times while it was on probation"},
 		{name: "grows to its memory limit", text: build(t, "grows"), code: exitPutBack, says: "its memory limit is 200.0 MB"},
+		{name: "answers with 500", text: build(t, "fails"), code: exitPutBack, says: "requests ended with 5xx while it was on probation"},
 		{name: "found bad before", text: build(t, "exits"), code: exitRefused, says: "was found bad before"},
 		{name: "a migration fails", text: build(t, "v3"), before: func() { touch(t, filepath.Join(h.dir, "forbidden")) }, code: exitRefused, says: "gate: does not let it run: exit status 1: there is "},
 	}
@@ -255,10 +256,10 @@ func TestShipBad(t *testing.T) {
 			h.put("beta", test.text)
 			h.build("gamma", "v2")
 			entries := len(h.audited())
-			crashing := strings.Contains(test.name, "ends while") // what dies takes its requests with it
-			none := func() {}
-			if !crashing {
-				none = h.load()
+			none := h.load()
+			// What dies takes its requests with it, and a 500 is a 500: these two are known by it.
+			if test.name == "ends while on probation" || test.name == "answers with 500" {
+				none = func() {}
 			}
 			h.fails(test.code, []string{test.says}, h.deploys()...)
 			h.runs("v1", services...)

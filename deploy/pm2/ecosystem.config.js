@@ -66,6 +66,8 @@ const bootcheck = program('bootcheck', {
     PGO_CFG_GATEWAY_URL: `http://${need('GATEWAY_HTTP')}`,
     PGO_CFG_RABBITMQ__API: need('RABBITMQ_API'),
     PGO_CFG_MYSQL__PASSWORD_FILE: secret('mysql_admin_password'),
+    PGO_CFG_MONITOR__MYSQL_PASSWORD_FILE: secret('monitor_mysql_password'),
+    PGO_CFG_MONITOR__REDIS_PASSWORD_FILE: secret('monitor_redis_password'),
     PGO_CFG_REDIS__PASSWORD_FILE: secret('redis_admin_password'),
     PGO_CFG_RABBITMQ__PASSWORD_FILE: secret('rabbitmq_admin_password'),
     ...Object.fromEntries(services.flatMap((name) => {

@@ -87,6 +87,18 @@ func (e Event) Context(ctx context.Context) context.Context {
 	return propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": e.TraceParent})
 }
 
+// TraceOf returns an Event with nothing but the trace context that an event's JSON names; where it names none, or is none, with
+// nothing at all.
+func TraceOf(body []byte) Event {
+	var named struct {
+		TraceParent string `json:"traceparent"`
+	}
+	if err := json.Unmarshal(body, &named); err != nil {
+		return Event{}
+	}
+	return Event{TraceParent: named.TraceParent}
+}
+
 // envelope is the wire format; its order is the order of the JSON that Marshal writes.
 type envelope struct {
 	SpecVersion     string          `json:"specversion"`

@@ -52,7 +52,7 @@ func (p Programs) Chromium() (string, error) {
 }
 
 // Tools returns what the tests run beside the servers: a C compiler with its headers for the race detector, npm for PM2,
-// and systemd-analyze.
+// systemd-analyze, and Prometheus, Alertmanager and the exporters.
 func (p Programs) Tools() []func() (string, error) {
 	return []func() (string, error){
 		func() (string, error) { return p.find("gcc", "gcc") },
@@ -64,6 +64,12 @@ func (p Programs) Tools() []func() (string, error) {
 		},
 		func() (string, error) { return p.find("npm", "npm") },
 		func() (string, error) { return p.find("systemd", "systemd-analyze") },
+		p.Prometheus,
+		p.Alertmanager,
+		p.exporter("node", "node_exporter"),
+		p.exporter("mysqld", "mysqld_exporter"),
+		p.exporter("redis", "redis_exporter"),
+		p.exporter("nginx", "nginx-prometheus-exporter"),
 	}
 }
 
@@ -94,6 +100,29 @@ func (p Programs) RabbitMQ() (string, error) {
 		}
 	}
 	return "", &MissingError{Program: script, Package: "rabbitmq-server"}
+}
+
+// Prometheus returns promtool, which comes with Prometheus.
+func (p Programs) Prometheus() (string, error) { return p.find("prometheus", "promtool") }
+
+// Alertmanager returns Alertmanager's program.
+func (p Programs) Alertmanager() (string, error) {
+	return p.find("prometheus-alertmanager", "prometheus-alertmanager", "alertmanager")
+}
+
+// exporter looks for an exporter by the name that Debian gives it or by its own.
+func (p Programs) exporter(of, own string) func() (string, error) {
+	name := "prometheus-" + of + "-exporter"
+	return func() (string, error) { return p.find(name, name, own) }
+}
+
+// Optional returns the first of names that is there, or "".
+func (p Programs) Optional(names ...string) string {
+	path, err := p.find("", names...)
+	if err != nil {
+		return ""
+	}
+	return path
 }
 
 func (p Programs) find(pkg string, names ...string) (string, error) {

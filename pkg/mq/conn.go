@@ -4,17 +4,21 @@ import (
 	"context"
 	"sync"
 
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 )
 
 // Conn is a service's way to the broker. It keeps two connections: one to publish on and, from the first Consume on, one to
 // consume on, because a broker short of memory or disk stops reading from connections that publish, and acknowledgements
-// must get through just then. It is safe for concurrent use.
+// must get through just then. It is safe for concurrent use, and a prometheus.Collector of its own metrics.
 type Conn struct {
 	cfg Config
 	log *zap.Logger
 	pub *publisher
 	sub *link
+
+	counters *counters
+	tracer   trace.Tracer
 
 	ctx       context.Context // ends with Close
 	cancel    context.CancelFunc
@@ -34,9 +38,11 @@ func Connect(cfg Config, log *zap.Logger) *Conn {
 	}
 	c := &Conn{
 		cfg: cfg, log: log, ctx: ctx, cancel: cancel,
-		pub:       &publisher{link: newLink(cfg, name+" publisher", log)},
+		pub:       &publisher{link: newLink(cfg, name+" publisher", log), tracer: tracer(cfg.Tracer)},
 		sub:       newLink(cfg, name+" consumer", log),
 		consuming: make(chan struct{}),
+		counters:  newCounters(),
+		tracer:    tracer(cfg.Tracer),
 	}
 	c.running.Go(func() { c.pub.link.run(ctx) })
 	return c

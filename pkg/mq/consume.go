@@ -9,6 +9,7 @@ import (
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 
 	"pgo/pkg/event"
@@ -69,6 +70,7 @@ func (c *Conn) Consume(ctx context.Context, k Consumer) error {
 		return err
 	}
 	log := c.log.With(zap.String("queue", k.Queue))
+	c.counters.consuming(k.Queue)
 	link, pause, last := c.consumerLink(), c.cfg.backoff(), ""
 	for {
 		conn, err := link.wait(ctx)
@@ -172,23 +174,23 @@ func (c *Conn) handle(ctx context.Context, ch *amqp.Channel, k Consumer, d amqp.
 		return
 	}
 	log = log.With(zap.String("event_id", e.ID), zap.String("event_type", e.Type))
-	err = call(traced(ctx, e, d), k, Delivery{Event: e, Queue: k.Queue, Attempt: attemptsOf(d) + 1})
+	began := time.Now()
+	within, span := handling(ctx, c.tracer, k.Queue, e, d)
+	if ids := trace.SpanContextFromContext(within); ids.IsValid() {
+		log = log.With(zap.String("trace_id", ids.TraceID().String()), zap.String("span_id", ids.SpanID().String()))
+	}
+	err = call(within, k, Delivery{Event: e, Queue: k.Queue, Attempt: attemptsOf(d) + 1})
+	ended(span, err)
+	c.counters.took.WithLabelValues(k.Queue).Observe(time.Since(began).Seconds())
 	switch {
 	case err == nil:
 		acknowledge(d, log)
+		c.counters.deliveries.WithLabelValues(k.Queue, resultDone).Inc()
 	case ctx.Err() != nil:
 		// Stopped half-way, which is nobody's failure: unacknowledged, it comes again.
 	default:
 		c.fail(ctx, ch, k, d, err, log)
 	}
-}
-
-// traced returns ctx with the trace in which the event happened or, where the event names none, was published.
-func traced(ctx context.Context, e event.Event, d amqp.Delivery) context.Context {
-	if e.TraceParent == "" {
-		e.TraceParent, _ = d.Headers["traceparent"].(string)
-	}
-	return e.Context(ctx)
 }
 
 func call(ctx context.Context, k Consumer, d Delivery) (err error) {

@@ -122,7 +122,7 @@ func settleDead(
 // replayed is the message that takes a dead letter back to its queue. The history of its failures stays, the count begins anew.
 func (c Config) replayed(d amqp.Delivery, queue string) Publishing {
 	headers := map[string]any{}
-	for _, name := range []string{HeaderFirstFailed, HeaderExchange, HeaderRoutingKey, "traceparent"} {
+	for _, name := range []string{HeaderFirstFailed, HeaderExchange, HeaderRoutingKey, traceHeader} {
 		if s, ok := d.Headers[name].(string); ok {
 			headers[name] = shorten(s, 255)
 		}

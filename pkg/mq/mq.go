@@ -30,6 +30,7 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Exchanges, all durable and declared by Declare.
@@ -69,6 +70,9 @@ type Config struct {
 
 	// Name is shown by the broker as the connection's name; the service's name is a good one.
 	Name string
+
+	// Tracer gets a span for each message that is published or handled as part of a kept trace. Default: none.
+	Tracer trace.TracerProvider
 
 	// RetryDelays are the pauses after the first, second ... failure of a message; after the last it is dead.
 	// Declare and consumers must agree on them. Default 1s, 10s, 1m, 10m.

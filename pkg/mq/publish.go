@@ -8,6 +8,7 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
 
 	"pgo/pkg/event"
 )
@@ -37,7 +38,8 @@ type Publishing struct {
 // An error concerns its message alone, with one exception that AMQP makes: when the broker closes the channel over a message
 // (no such exchange, access refused), all of the batch that it had not confirmed yet fail with that reason.
 //
-// Messages of one call reach a queue in their order where all are confirmed. The trace context of ctx goes along as header.
+// Messages of one call reach a queue in their order where all are confirmed. The trace context of the event, or else of ctx, goes
+// along as header.
 // Publish does not wait for a connection: without one it fails at once.
 func (c *Conn) Publish(ctx context.Context, batch []Publishing) []error {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.PublishTimeout)
@@ -47,13 +49,15 @@ func (c *Conn) Publish(ctx context.Context, batch []Publishing) []error {
 		end := min(start+maxInFlight, len(batch))
 		c.pub.publish(ctx, batch[start:end], errs[start:end])
 	}
+	c.counters.publishedAll(errs)
 	return errs
 }
 
 // publisher lends out channels in confirm mode, each to one batch at a time: so confirmations and returned messages belong
 // to that batch, and a channel with a confirmation still open is thrown away instead of confusing the next one.
 type publisher struct {
-	link *link
+	link   *link
+	tracer trace.Tracer
 
 	mu   sync.Mutex
 	free []*pubChannel
@@ -111,12 +115,18 @@ func (p *publisher) publish(ctx context.Context, batch []Publishing, errs []erro
 		return
 	}
 	now := time.Now().UTC()
-	trace := propagation.MapCarrier{}
-	propagation.TraceContext{}.Inject(ctx, trace)
+	spans := make([]trace.Span, len(batch))
+	defer func() {
+		for i, span := range spans {
+			ended(span, errs[i])
+		}
+	}()
 
 	confirmations := make([]*amqp.DeferredConfirmation, len(batch))
 	for i, m := range batch {
-		msg, err := m.amqp(now, trace)
+		var headers propagation.MapCarrier
+		headers, spans[i] = sending(ctx, p.tracer, m)
+		msg, err := m.amqp(now, headers)
 		if err != nil {
 			errs[i] = err
 			continue

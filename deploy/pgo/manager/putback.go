@@ -132,7 +132,7 @@ func (r *rollout) stay() {
 		if err := p.file.place(); err != nil {
 			r.log.Error("put a program to where it is deployed", "process", p.name, "error", err)
 		}
-		p.prove(p.to)
+		p.prove(p.to, p.before(p.to.sum))
 	}
 }
 

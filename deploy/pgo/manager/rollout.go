@@ -321,6 +321,9 @@ func (r *rollout) advance(ctx context.Context) error {
 			began := time.Now()
 			p.hold()
 			defer p.letGo()
+			asking, enough := context.WithCancel(ctx)
+			defer enough()
+			failing := p.failing(asking)
 			p.choose(p.to)
 			if err := p.runs(ctx); err != nil {
 				if ctx.Err() != nil {
@@ -329,7 +332,9 @@ func (r *rollout) advance(ctx context.Context) error {
 				r.tellWords(p)
 				return &blame{p.process, p.to, err}
 			}
-			p.proveTo(p.to, p.on)
+			was := forerunner{Release: p.to.sum, Share: <-failing}
+			p.rememberBefore(was)
+			p.proveTo(p.to, was.Share, p.on)
 			r.board.remark(p.name, fmt.Sprintf("release %s runs, on probation with all of this deploy", p.to), func(*record) {})
 			r.tell(p.name, "runs", "release "+p.to.String()+" answers", began)
 			return nil

@@ -30,6 +30,8 @@ module.exports = {
         PGO_CFG_GATEWAY_URL: process.env.PGO_GATEWAY_URL,
         PGO_CFG_RABBITMQ__API: "http://rabbitmq:15672",
         PGO_CFG_MYSQL__PASSWORD_FILE: "/run/secrets/mysql_admin_password",
+        PGO_CFG_MONITOR__MYSQL_PASSWORD_FILE: "/run/secrets/monitor_mysql_password",
+        PGO_CFG_MONITOR__REDIS_PASSWORD_FILE: "/run/secrets/monitor_redis_password",
         PGO_CFG_REDIS__PASSWORD_FILE: "/run/secrets/redis_admin_password",
         PGO_CFG_RABBITMQ__PASSWORD_FILE: "/run/secrets/rabbitmq_admin_password",
         ...Object.assign({}, ...names.map((name) => {

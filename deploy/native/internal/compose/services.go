@@ -10,10 +10,14 @@ const (
 	gatewayPart = "gateway"
 )
 
+// CertbotProfile gets the gateway's certificate from an authority and renews it.
+const CertbotProfile = "certbot"
+
 func infraParts() []string { return []string{"mysql", "redis", "rabbitmq"} }
 
 // Ports inside the gateway's container, and those they are published on before PORT_OFFSET.
 const (
-	gatewayHTTP  = 8080
-	gatewayHTTPS = 8443
+	gatewayHTTP   = 8080
+	gatewayHTTPS  = 8443
+	gatewayStatus = 8099 // inside the container alone
 )

@@ -15,7 +15,8 @@ import (
 
 // passwords are the secrets that are random words; each is a file of its own.
 func passwords() []string {
-	names := []string{"mysql_admin_password", "redis_admin_password", "rabbitmq_admin_password", AdminPassword, "erlang_cookie"}
+	names := []string{"mysql_admin_password", "redis_admin_password", "rabbitmq_admin_password", AdminPassword, "erlang_cookie",
+		"monitor_mysql_password", "monitor_redis_password", "grafana_password"}
 	for _, s := range Services() {
 		names = append(names, s.passwords()...)
 	}

@@ -61,6 +61,9 @@ for word in "$@"; do case $word in
   libc6-dev) put /usr/include/stdio.h;;
   npm) put /usr/bin/npm;;
   systemd) put /usr/bin/systemd-analyze;;
+  prometheus) put /usr/bin/promtool;;
+  prometheus-*-exporter) put /usr/bin/$word;;
+  prometheus-alertmanager) put /usr/bin/prometheus-alertmanager;;
 esac; done
 `)
 }
@@ -110,7 +113,8 @@ func TestInstall(t *testing.T) {
 			name:   "tests need a browser and tools",
 			setup:  func(m machine) { m.apt(""); m.write(lists, "") },
 			change: func(i *Installer) { i.Tests = true },
-			calls:  []string{install + "mariadb-server redis-server rabbitmq-server nginx chromium gcc libc6-dev npm systemd"},
+			calls: []string{install + "mariadb-server redis-server rabbitmq-server nginx chromium gcc libc6-dev npm systemd prometheus prometheus-alertmanager " +
+				"prometheus-node-exporter prometheus-mysqld-exporter prometheus-redis-exporter prometheus-nginx-exporter"},
 		},
 		{
 			name: "nothing is missing",

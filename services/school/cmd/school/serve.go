@@ -69,8 +69,12 @@ func serve(ctx context.Context, environ []string, stdout io.Writer) (err error) 
 	defer command.Close(&err, func(context.Context) error { return pool.Close() })
 	cache.LogTo(log.Logger)
 	redis := cache.Open(cfg.Redis)
+	cache.Trace(redis, tracer)
 	defer command.Close(&err, func(context.Context) error { return redis.Close() })
-	broker := mq.Connect(cfg.RabbitMQ.Config("school"), log.Logger)
+	brokerConfig := cfg.RabbitMQ.Config("school")
+	brokerConfig.Tracer = tracer
+	broker := mq.Connect(brokerConfig, log.Logger)
+	reg.MustRegister(broker)
 	defer command.Close(&err, broker.Close)
 
 	relay, err := outbox.NewRelay(pool, broker, log.Logger, reg, outbox.Options{})

@@ -72,8 +72,11 @@ func serve(ctx context.Context, environ []string, stdout io.Writer) (err error) 
 	defer command.Close(&err, func(context.Context) error { return pool.Close() })
 	cache.LogTo(log.Logger)
 	redis := cache.Open(cfg.Redis)
+	cache.Trace(redis, tracer)
 	defer command.Close(&err, func(context.Context) error { return redis.Close() })
-	broker := mq.Connect(cfg.RabbitMQ.Config("user"), log.Logger)
+	brokerConfig := cfg.RabbitMQ.Config("user")
+	brokerConfig.Tracer = tracer
+	broker := mq.Connect(brokerConfig, log.Logger)
 	defer command.Close(&err, broker.Close)
 
 	relay, err := outbox.NewRelay(pool, broker, log.Logger, reg, outbox.Options{})
@@ -96,9 +99,11 @@ func serve(ctx context.Context, environ []string, stdout io.Writer) (err error) 
 	if err != nil {
 		return err
 	}
+	limits := throttle.New(redis, cfg.Redis.Prefix, func() throttle.Limits { return live.Current().Login }, log.Logger)
+	reg.MustRegister(broker, limits)
 	service := &user.Service{
 		Reader: users, Writer: users, Sessions: users, Lister: users,
-		Throttle: throttle.New(redis, cfg.Redis.Prefix, func() throttle.Limits { return live.Current().Login }, log.Logger),
+		Throttle: limits,
 		Signer:   issuer, Ended: ended, Hasher: hasher, Now: now,
 		RefreshTTL: func() time.Duration { return live.Current().Auth.RefreshTTL },
 	}

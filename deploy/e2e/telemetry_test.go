@@ -1,0 +1,253 @@
+//go:build telemetry
+
+package e2e
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+var (
+	loadFor = flag.Duration("load.for", 5*time.Minute, "how long there is load")
+	rate    = flag.Int("load.rate", 200, "requests a second")
+	rounds  = flag.Int("load.rounds", 5, "rounds of measuring throughput, each on both stacks")
+	round   = flag.Duration("load.round", 20*time.Second, "how long a round is")
+)
+
+// TestTelemetry prints what telemetry costs: at a steady load what it takes, and at full load what it leaves. Two stacks run side by
+// side, with all of it and with none (no scrape, no span, no line below errors), and take turns, so that what else the machine does
+// meets both. The numbers are printed, not asserted: they are the machine's.
+func TestTelemetry(t *testing.T) {
+	spans := newSpanSink(t)
+	t.Setenv("PGO_CFG_TRACING__ENDPOINT", spans.URL)
+	on := newStack(t)
+	t.Setenv("PGO_CFG_TRACING__ENDPOINT", "")
+	t.Setenv("PGO_CFG_LOG__LEVEL", "error")
+	off := newStack(t)
+	off.must("pgo", append([]string{"stop"}, monitoringParts...)...)
+
+	people := map[*stack]person{on: on.newPerson(t, "Ada"), off: off.newPerson(t, "Ada")}
+	for _, s := range []*stack{on, off} {
+		s.newSchool(t, people[s])
+	}
+	steady(t, on, people[on], spans)
+
+	var with, without []float64
+	for i := range *rounds {
+		for _, s := range []*stack{on, off} {
+			if i%2 == 1 { // neither is always the first
+				s = map[*stack]*stack{on: off, off: on}[s]
+			}
+			p := people[s]
+			s.signIn(t, &p)
+			got := throughput(t, s, p)
+			if s == on {
+				with = append(with, got)
+			} else {
+				without = append(without, got)
+			}
+		}
+	}
+	a, b := median(with), median(without)
+	t.Logf("throughput, median of %d rounds of %v: %.0f/s with telemetry (%.0f), %.0f/s without (%.0f): overhead %.1f %%",
+		*rounds, *round, a, with, b, without, 100*(b-a)/b)
+}
+
+var monitoringParts = []string{"prometheus", "alertmanager", "wecom", "node-exporter", "mysqld-exporter", "redis-exporter", "nginx-exporter"}
+
+// paths are what is asked for, one of each service, by its port.
+var paths = []struct {
+	port int
+	path string
+}{{8081, "/api/v1/users/me"}, {8082, "/api/v1/schools"}, {8083, "/api/v1/tasks"}}
+
+// steady asks *rate times a second for *loadFor and prints what that took.
+func steady(t *testing.T, s *stack, who person, spans *spanSink) {
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: 20 * time.Second}
+	logs, cpu := folderSize(t, filepath.Join(s.home, "logs")), processCPU(t, s)
+	bytes, began := spans.bytes.Load(), time.Now()
+	var done, failed atomic.Int64
+	var calls sync.WaitGroup
+	tick := time.NewTicker(time.Second / time.Duration(*rate))
+	defer tick.Stop()
+	signed, slots := time.Now(), make(chan struct{}, 256)
+	for n := 0; time.Since(began) < *loadFor; n++ {
+		<-tick.C
+		if time.Since(signed) > 5*time.Minute { // a token lives for fifteen
+			s.signIn(t, &who)
+			signed = time.Now()
+		}
+		slots <- struct{}{}
+		target, token := s.url(paths[n%len(paths)].path), who.token
+		calls.Go(func() {
+			defer func() { <-slots }()
+			if get(client, target, token) {
+				done.Add(1)
+			} else {
+				failed.Add(1)
+			}
+		})
+	}
+	calls.Wait()
+	took := time.Since(began).Seconds()
+	t.Logf("%v at %d/s asked: %.0f/s answered, %d failed", *loadFor, *rate, float64(done.Load())/took, failed.Load())
+	t.Logf("series in Prometheus: %s", metric(t, s, 9090, "prometheus_tsdb_head_series"))
+	t.Logf("logs: %d bytes, %.0f a request", folderSize(t, filepath.Join(s.home, "logs"))-logs, float64(folderSize(t, filepath.Join(s.home, "logs"))-logs)/float64(done.Load()))
+	t.Logf("traces: %d bytes in %d posts, %.1f a request, at the default ratio", spans.bytes.Load()-bytes, spans.posts.Load(), float64(spans.bytes.Load()-bytes)/float64(done.Load()))
+	after := processCPU(t, s)
+	for _, part := range append([]string{"user", "school", "task"}, monitoringParts...) {
+		t.Logf("%-16s %6.1f MiB, %5.2f %% of a processor", part, processMemory(t, s, part)/(1<<20), 100*(after[part]-cpu[part])/took)
+	}
+}
+
+// throughput asks as fast as 16 callers can, past the gateway, which has limits of its own.
+func throughput(t *testing.T, s *stack, who person) float64 {
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: 20 * time.Second}
+	ctx, cancel := context.WithTimeout(t.Context(), *round)
+	defer cancel()
+	var done, failed atomic.Int64
+	var callers sync.WaitGroup
+	for i := range 16 {
+		callers.Go(func() {
+			for n := i; ctx.Err() == nil; n++ {
+				p := paths[n%len(paths)]
+				if get(client, fmt.Sprintf("http://127.0.0.1:%d%s", p.port+s.offset, p.path), who.token) {
+					done.Add(1)
+				} else {
+					failed.Add(1)
+				}
+			}
+		})
+	}
+	callers.Wait()
+	if failed.Load() > 0 {
+		t.Errorf("%d requests failed", failed.Load())
+	}
+	return float64(done.Load()) / round.Seconds()
+}
+
+func get(client *http.Client, url, token string) bool {
+	req, err := http.NewRequest(http.MethodGet, url, nil)
+	if err != nil {
+		return false
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	res, err := client.Do(req)
+	if err != nil {
+		return false
+	}
+	defer res.Body.Close()
+	_, err = io.Copy(io.Discard, res.Body)
+	return err == nil && res.StatusCode == http.StatusOK
+}
+
+// spanSink stands for the collector and counts what it is sent.
+type spanSink struct {
+	*httptest.Server
+	bytes, posts atomic.Int64
+}
+
+func newSpanSink(t *testing.T) *spanSink {
+	t.Helper()
+	s := &spanSink{}
+	s.Server = httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		n, _ := io.Copy(io.Discard, r.Body)
+		s.bytes.Add(n)
+		s.posts.Add(1)
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+func folderSize(t *testing.T, dir string) int64 {
+	t.Helper()
+	var size int64
+	err := filepath.WalkDir(dir, func(_ string, entry os.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
+			return err
+		}
+		info, err := entry.Info()
+		if err == nil {
+			size += info.Size()
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return size
+}
+
+// page is the lines of a page of metrics that begin with name.
+func page(t *testing.T, s *stack, port int, name string) []string {
+	t.Helper()
+	res, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/metrics", port+s.offset))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, name) {
+			lines = append(lines, strings.TrimSpace(line))
+		}
+	}
+	return lines
+}
+
+func metric(t *testing.T, s *stack, port int, name string) string {
+	t.Helper()
+	for _, line := range page(t, s, port, name+" ") {
+		return strings.TrimPrefix(line, name+" ")
+	}
+	t.Fatalf("no metric %s", name)
+	return ""
+}
+
+// byProcess is a metric of pgo's by the process's name.
+func byProcess(t *testing.T, s *stack, name string) map[string]float64 {
+	t.Helper()
+	values := map[string]float64{}
+	for _, line := range page(t, s, 9900, name+"{") {
+		_, after, _ := strings.Cut(line, `name="`)
+		process, _, _ := strings.Cut(after, `"`)
+		value, err := strconv.ParseFloat(line[strings.LastIndexByte(line, ' ')+1:], 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		values[process] += value
+	}
+	return values
+}
+
+func processCPU(t *testing.T, s *stack) map[string]float64 {
+	t.Helper()
+	return byProcess(t, s, "pgo_process_cpu_seconds_total")
+}
+
+func processMemory(t *testing.T, s *stack, name string) float64 {
+	t.Helper()
+	return byProcess(t, s, "pgo_process_resident_memory_bytes")[name]
+}
+
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[len(sorted)/2]
+}

@@ -1,0 +1,245 @@
+//go:build alerts
+
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-smtp"
+)
+
+// watched is a stack whose alerts go to stubs of a WeCom robot and a mail server.
+type watched struct {
+	*stack
+	chat *robot
+	mail *inbox
+}
+
+const robotKey = "the-robot-key-0123456789"
+
+func newWatched(t *testing.T) *watched {
+	t.Helper()
+	w := &watched{chat: newRobot(t)}
+	var mailAddr string
+	mailAddr, w.mail = mailServer(t)
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range map[string]string{
+		"PROMETHEUS_RULES": shortRules(t, root), "SCRAPE_INTERVAL": "2s",
+		"GROUP_WAIT": "1s", "GROUP_WAIT_CRITICAL": "1s", "GROUP_INTERVAL": "2s",
+		"SMTP_SMARTHOST": mailAddr, "SMTP_FROM": "alerts@pgo.test", "SMTP_TO": "oncall@pgo.test", "SMTP_REQUIRE_TLS": "false",
+		"WECOM_URL": w.chat.URL, "WECOM_LANG": "en",
+	} {
+		t.Setenv(name, value)
+	}
+	w.stack = newStack(t)
+	write(t, filepath.Join(w.home, "secrets", "wecom_key"), robotKey+"\n")
+	return w
+}
+
+// shortRules writes the repository's rules with a fifteenth of their times, and returns the pattern of the files. Nothing else of
+// them is changed but one threshold that is a time itself.
+func shortRules(t *testing.T, root string) string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(root, "deploy", "prometheus", "rules", "*.yml"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no rules: %v", err)
+	}
+	dir := t.TempDir()
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		short := regexp.MustCompile(`(?m)(\bfor: |\[)(\d+[smhd])\b`).ReplaceAllStringFunc(string(text), func(s string) string {
+			at := strings.IndexAny(s, "0123456789")
+			return s[:at] + fifteenth(t, s[at:], strings.HasPrefix(s, "["))
+		})
+		short = strings.ReplaceAll(short, "pgo_outbox_oldest_pending_seconds) > 60", "pgo_outbox_oldest_pending_seconds) > 3")
+		write(t, filepath.Join(dir, filepath.Base(file)), short)
+	}
+	return filepath.Join(dir, "*.yml")
+}
+
+// fifteenth shortens a duration; a window is left wide enough for a rate.
+func fifteenth(t *testing.T, text string, window bool) string {
+	t.Helper()
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		text = days + "h" // close enough: a fifteenth of a day is more than an hour
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	least := time.Second
+	if window {
+		least = 10 * time.Second
+	}
+	return fmt.Sprintf("%ds", int(max(d/15, least).Seconds()))
+}
+
+// env is the stack's env file.
+func (w *watched) env(t *testing.T) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(w.home, "env"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		if key, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok {
+			env[key] = value
+		}
+	}
+	return env
+}
+
+// inbox keeps what a stub has taken.
+type inbox struct {
+	mu       sync.Mutex
+	messages []string
+}
+
+func (i *inbox) put(message string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.messages = append(i.messages, message)
+}
+
+// mark is a place to look from later.
+func (i *inbox) mark() int {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return len(i.messages)
+}
+
+// arrives waits for a message after mark with all parts in one line.
+func (i *inbox) arrives(t *testing.T, mark int, parts ...string) {
+	t.Helper()
+	eventually(t, strings.Join(parts, " ")+" arrives", func() error {
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		var heads []string
+		for _, m := range i.messages[mark:] {
+			for line := range strings.Lines(m) {
+				all := true
+				for _, p := range parts {
+					all = all && strings.Contains(line, p)
+				}
+				if all {
+					return nil
+				}
+			}
+			head, _, _ := strings.Cut(m, "\n")
+			heads = append(heads, head)
+		}
+		return fmt.Errorf("none of %q", heads)
+	})
+}
+
+// robot is a group robot of WeCom.
+type robot struct {
+	*httptest.Server
+	inbox
+	refusing bool
+}
+
+func newRobot(t *testing.T) *robot {
+	t.Helper()
+	r := &robot{}
+	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		var said struct {
+			Markdown struct {
+				Content string `json:"content"`
+			} `json:"markdown"`
+		}
+		err := json.NewDecoder(req.Body).Decode(&said)
+		r.mu.Lock()
+		refused := r.refusing || err != nil || req.URL.Query().Get("key") != robotKey
+		r.mu.Unlock()
+		if refused {
+			fmt.Fprint(w, `{"errcode":93000}`)
+			return
+		}
+		r.put(said.Markdown.Content)
+		fmt.Fprint(w, `{"errcode":0}`)
+	}))
+	t.Cleanup(r.Close)
+	return r
+}
+
+func (r *robot) refuse(yes bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.refusing = yes
+}
+
+// mailServer takes all mail.
+func mailServer(t *testing.T) (addr string, in *inbox) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	in = &inbox{}
+	s := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return letter{in}, nil }))
+	s.Domain = "localhost"
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(l) }()
+	t.Cleanup(func() {
+		s.Close()
+		<-ended
+	})
+	return l.Addr().String(), in
+}
+
+type letter struct{ in *inbox }
+
+func (letter) Mail(string, *smtp.MailOptions) error { return nil }
+func (letter) Rcpt(string, *smtp.RcptOptions) error { return nil }
+func (letter) Reset()                               {}
+func (letter) Logout() error                        { return nil }
+
+func (l letter) Data(r io.Reader) error {
+	text, err := io.ReadAll(r)
+	if err == nil {
+		l.in.put(string(text))
+	}
+	return err
+}
+
+// eventually waits longer than testkit does: an alert has to be scraped, evaluated, grouped and sent first.
+func eventually(t *testing.T, what string, check func() error) {
+	t.Helper()
+	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		err := check()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: %v", what, err)
+		}
+	}
+}
+
+func write(t *testing.T, path, text string) string {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}

@@ -1,0 +1,63 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"net"
+
+	"github.com/redis/go-redis/v9"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// Trace has every command of client that is part of a kept trace make a span of it: its name, never its keys or values. A
+// command outside of a trace, a health check for one, makes none and costs nothing.
+func Trace(client *redis.Client, tp trace.TracerProvider) {
+	client.AddHook(tracing{tp.Tracer("pgo/pkg/cache")})
+}
+
+// tracing is our own rather than the library's: that one cannot look at the context before it begins a trace.
+type tracing struct{ tracer trace.Tracer }
+
+// DialHook implements redis.Hook.
+func (tracing) DialHook(next redis.DialHook) redis.DialHook {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) { return next(ctx, network, addr) }
+}
+
+// ProcessHook implements redis.Hook.
+func (h tracing) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if !trace.SpanFromContext(ctx).IsRecording() {
+			return next(ctx, cmd)
+		}
+		ctx, span := h.start(ctx, cmd.FullName())
+		defer span.End()
+		return note(span, next(ctx, cmd))
+	}
+}
+
+// ProcessPipelineHook implements redis.Hook.
+func (h tracing) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if !trace.SpanFromContext(ctx).IsRecording() {
+			return next(ctx, cmds)
+		}
+		ctx, span := h.start(ctx, "pipeline", attribute.Int("db.operation.batch.size", len(cmds)))
+		defer span.End()
+		return note(span, next(ctx, cmds))
+	}
+}
+
+func (h tracing) start(ctx context.Context, command string, more ...attribute.KeyValue) (context.Context, trace.Span) {
+	return h.tracer.Start(ctx, "redis "+command, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(append(more,
+		attribute.String("db.system.name", "redis"), attribute.String("db.operation.name", command))...))
+}
+
+// note marks the span as failed. That there is no such key is an answer.
+func note(span trace.Span, err error) error {
+	if err != nil && !errors.Is(err, redis.Nil) {
+		span.SetStatus(codes.Error, err.Error())
+	}
+	return err
+}
