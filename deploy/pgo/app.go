@@ -84,7 +84,7 @@ func (a *app) command() *cobra.Command {
 	root.AddCommand(a.up(), a.down(), a.apply(), a.check(), a.schema(),
 		a.list(), a.describe(), a.logs(), a.events(), a.info(), a.version(),
 		a.start(), a.stop(), a.restart(), a.reload(), a.rollback(), a.releases(), a.scale(), a.delete(), a.signal(), a.flush(), a.exec(), a.upgrade(), a.export(),
-		a.deploy(), a.receive())
+		a.deploy(), a.receive(), a.host())
 	for _, c := range root.Commands() {
 		if strings.Contains(c.Use, "NAME") {
 			c.ValidArgsFunction = a.complete

@@ -70,6 +70,9 @@ func (r *rollout) commit() error {
 		p.mu.Unlock()
 		r.log.Info("release is live", "process", p.name, "release", p.to.String())
 		live(r.host, r.entry.Kind, r.store(p.current()), p.name, p.from.sum, p.to.sum, p.file)
+		if r.entry.Kind == audit.Deploy {
+			r.deploys.taken(p.name, time.Since(r.ask.Since))
+		}
 		r.board.remark(p.name, fmt.Sprintf("release %s is live", p.to), func(r *record) { r.NotTaken = "" })
 	}
 	r.forget()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pgo/deploy/pgo/audit"
+	"pgo/deploy/pgo/web"
 )
 
 // gatesPatience is for how long gates that cannot tell now are asked again before it is given up to put something back.
@@ -89,6 +90,7 @@ func (r *rollout) goBack() error {
 				return fmt.Errorf("%s: release %s: %w", p.name, p.from, err)
 			}
 			r.tally.rolledBack(p.name)
+			r.deploys.count(p.name, web.RolledBack, web.ByOther)
 			r.board.remark(p.name, fmt.Sprintf("release %s was put back, with all of its deploy: release %s runs", p.to, p.from), func(*record) {})
 			r.tell(p.name, "back", "release "+p.from.release().String()+" runs again", began)
 			return nil

@@ -14,6 +14,7 @@ import (
 	"pgo/deploy/pgo/proc"
 	"pgo/deploy/pgo/release"
 	files "pgo/deploy/pgo/watch"
+	"pgo/deploy/pgo/web"
 )
 
 // A rollout has a set of releases run, all of them or none.
@@ -71,6 +72,7 @@ func (m *Manager) Rollout(ctx context.Context, ask control.Rollout, tell func(co
 	if err := r.prepare(ctx); err != nil || ask.Check {
 		r.unstage()
 		if err != nil {
+			r.countRefused(err)
 			return r.ended(audit.Refused, err)
 		}
 		return r.ended(audit.Done, nil)
@@ -86,6 +88,15 @@ func (m *Manager) Rollout(ctx context.Context, ask control.Rollout, tell func(co
 		return r.ended(audit.Done, nil)
 	}
 	return r.putBack(err)
+}
+
+// countRefused counts what is not taken.
+func (r *rollout) countRefused(why error) {
+	for _, p := range r.parts {
+		if r.entry.Kind == audit.Deploy && !r.ask.Check {
+			r.deploys.count(p.name, web.Refused, reasonOf(why))
+		}
+	}
 }
 
 // prepare finds out whether the set can run here, and has the gates let it. Nothing that runs is touched.

@@ -108,6 +108,9 @@ func (s *session) deploy(ctx context.Context, welcome wire.Welcome) error {
 	}
 	defer l.release()
 	client, all, err := settled(ctx, s.Home)
+	if err == nil {
+		err = l.bury()
+	}
 	if errors.Is(err, control.ErrNotRunning) {
 		err = fmt.Errorf("%w for %s: start it there with pgo up", err, s.Home)
 	}
@@ -224,7 +227,11 @@ func (s *session) outcome(ctx context.Context, welcome wire.Welcome) error {
 		return err
 	}
 	defer l.release()
-	if _, _, err := settled(ctx, s.Home); err != nil && !errors.Is(err, control.ErrNotRunning) {
+	_, _, err = settled(ctx, s.Home)
+	if err == nil {
+		err = l.bury()
+	}
+	if err != nil && !errors.Is(err, control.ErrNotRunning) {
 		return err
 	}
 	e, known, err := s.Home.Audit().Find(s.hello.ID)

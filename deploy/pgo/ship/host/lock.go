@@ -24,6 +24,8 @@ type holder struct {
 	Entry audit.Entry `json:"entry"`
 	Since time.Time   `json:"since"`
 	PID   int         `json:"pid"`
+	// Before is who had it before and was killed: what became of that is not in the audit log yet.
+	Before *holder `json:"before,omitempty"`
 }
 
 func (h holder) String() string {
@@ -41,6 +43,7 @@ func (h holder) String() string {
 type lock struct {
 	file *os.File
 	home home.Home
+	me   holder
 }
 
 // acquire takes the lock. Where another has it, and there is no patience, the error is ErrLocked and says who; else
@@ -77,13 +80,14 @@ func acquire(ctx context.Context, h home.Home, me holder, patient bool, told fun
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
-	l := &lock{f, h}
-	l.bury()
-	text, err := json.Marshal(me)
-	if err == nil {
-		err = l.write(text)
+	l := &lock{f, h, me}
+	if dead, there := readHolder(f); there {
+		l.me.Before = &dead
+		if dead.Entry.ID == "" { // it only looked
+			l.me.Before = dead.Before
+		}
 	}
-	if err != nil {
+	if err := l.write(&l.me); err != nil {
 		l.release()
 		return nil, fmt.Errorf("lock the home for a deploy: %w", err)
 	}
@@ -96,7 +100,14 @@ func readHolder(f *os.File) (holder, bool) {
 	return h, err == nil && len(text) > 0 && json.Unmarshal(text, &h) == nil
 }
 
-func (l *lock) write(text []byte) error {
+func (l *lock) write(h *holder) error {
+	var text []byte
+	if h != nil {
+		var err error
+		if text, err = json.Marshal(h); err != nil {
+			return err
+		}
+	}
 	if err := l.file.Truncate(0); err != nil {
 		return err
 	}
@@ -104,25 +115,28 @@ func (l *lock) write(text []byte) error {
 	return err
 }
 
-// bury writes into the audit log what became of a deploy whose process was killed before the manager had it: nothing.
-// What the manager had, it writes itself.
-func (l *lock) bury() {
-	dead, there := readHolder(l.file)
-	if !there || dead.Entry.ID == "" {
-		return
+// bury writes into the audit log what became of deploys whose processes were killed before the manager had them:
+// nothing. What the manager had, it has written itself: it is settled by now.
+func (l *lock) bury() error {
+	for dead := l.me.Before; dead != nil; dead = dead.Before {
+		_, known, err := l.home.Audit().Find(dead.Entry.ID)
+		if err == nil && !known {
+			dead.Entry.Result, dead.Entry.Ended = audit.Refused, time.Now().UTC()
+			dead.Entry.Why = "its process on the host was killed before anything was changed"
+			dead.Entry.Seconds = time.Since(dead.Since).Seconds()
+			err = l.home.Audit().Append(dead.Entry)
+		}
+		if err != nil {
+			return err // the next one tries again
+		}
 	}
-	if _, known, err := l.home.Audit().Find(dead.Entry.ID); known || err != nil {
-		return
-	}
-	dead.Entry.Result, dead.Entry.Ended = audit.Refused, time.Now().UTC()
-	dead.Entry.Why = "its process on the host was killed before anything was changed"
-	dead.Entry.Seconds = time.Since(dead.Since).Seconds()
-	_ = l.home.Audit().Append(dead.Entry) // the next one tries again: the file still says it
+	l.me.Before = nil
+	return l.write(&l.me)
 }
 
-// release gives the lock back. What it was for is in the audit log.
+// release gives the lock back. What it was for is in the audit log; what is not buried yet is left to the next one.
 func (l *lock) release() {
-	_ = l.file.Truncate(0)
+	_ = l.write(l.me.Before)
 	l.file.Close()
 }
 
