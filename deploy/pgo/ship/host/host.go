@@ -100,7 +100,7 @@ func (s *session) deploy(ctx context.Context, welcome wire.Welcome) error {
 	if s.hello.DryRun {
 		s.entry.Kind = wire.Deploy
 	}
-	l, err := acquire(ctx, s.Home, holder{s.entry, s.began, os.Getpid()}, s.hello.Wait, func(text string) error {
+	l, err := acquire(ctx, s.Home, holder{Entry: s.entry, Since: s.began, PID: os.Getpid()}, s.hello.Wait, func(text string) error {
 		return s.conn.Send(wire.Said{Step: "waits", Text: text})
 	})
 	if err != nil {
@@ -221,7 +221,7 @@ const mostDeploys = 20
 
 // outcome tells how the deploy ended whose connection was lost, once it has.
 func (s *session) outcome(ctx context.Context, welcome wire.Welcome) error {
-	me := holder{audit.Entry{Kind: "looking", By: s.entry.By}, s.began, os.Getpid()}
+	me := holder{Entry: audit.Entry{Kind: "looking", By: s.entry.By}, Since: s.began, PID: os.Getpid()}
 	l, err := acquire(ctx, s.Home, me, true, func(string) error { return nil })
 	if err != nil {
 		return err
