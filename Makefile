@@ -181,6 +181,12 @@ bench-telemetry: build ## prints what telemetry costs under load; ARGS="-load.fo
 	@bin/native install --tests
 	@cd deploy/e2e && go test -tags telemetry -run '^TestTelemetry$$' -count=1 -timeout 3h -v . $(if $(ARGS),-args $(ARGS))
 
+# Of the stack that runs here. ARGS=-full is 50 deploys under load.
+.PHONY: bench-deploy
+bench-deploy: ## measures pgo deploy beside scp and rsync, to the stack that make up MODE=native has brought up
+	@cd deploy/pgo && $(if $(findstring -full,$(ARGS)),PGO_BENCH_DEPLOYS=50 PGO_BENCH_CHANGES=10 PGO_BENCH_ROLLBACKS=10) \
+		go test -tags bench -run '^TestBenchDeploy$$' -count=1 -timeout 120m -v .
+
 bin/native:
 	@mkdir -p bin
 	@$(GOBUILD) -o $@ $(main_native)

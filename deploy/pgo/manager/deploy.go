@@ -174,6 +174,12 @@ func (m *Manager) admit(ctx context.Context, p *process) (release.Release, error
 	if r.BadAt != nil {
 		return release.Release{}, knownBad(r)
 	}
+	return m.question(ctx, p, r)
+}
+
+// question asks a stored program what it is, and whether it can work here.
+func (m *Manager) question(ctx context.Context, p *process, r release.Release) (release.Release, error) {
+	spec := p.current()
 	as, err := whois(spec.User, spec.Group)
 	if err != nil {
 		return release.Release{}, err
@@ -196,7 +202,7 @@ func (m *Manager) admit(ctx context.Context, p *process) (release.Release, error
 		return release.Release{}, err
 	}
 	if r.Version = answer.Version; r.Version != "" {
-		err = store.SetVersion(ctx, p.name, r.SHA256, r.Version)
+		err = m.store(spec).SetVersion(ctx, p.name, r.SHA256, r.Version)
 	}
 	return r, err
 }

@@ -3,6 +3,7 @@ package manager
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -159,14 +160,15 @@ func (p *process) tooMany(ctx context.Context, t *trial) bool {
 		t.base = total
 	}
 	p.mu.Unlock()
+	why := fmt.Sprintf("%.1f %% of %.0f requests ended with 5xx while it was on probation, %.1f %% before it",
+		100*since.Share(), since.All, 100*t.before)
 	// Another deployment that is under way ends this release anyway.
-	if stuck || !p.deploying.TryLock() {
+	if stuck || t.tell(errors.New(why)) || !p.deploying.TryLock() {
 		return true
 	}
 	defer p.deploying.Unlock()
 	if ctx.Err() == nil {
-		p.leave(t, fmt.Sprintf("%.1f %% of %.0f requests ended with 5xx while it was on probation, %.1f %% before it",
-			100*since.Share(), since.All, 100*t.before))
+		p.leave(t, why)
 	}
 	return true
 }

@@ -2,6 +2,7 @@ package manager
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"time"
@@ -117,7 +118,10 @@ func (u *usage) judge(i *instance, s proc.Stat, k *child, now time.Time) {
 	if s.Memory <= limit {
 		return
 	}
-	text := fmt.Sprintf("it uses %.1f MB, its memory limit is %.1f MB", float64(s.Memory)/1e6, float64(limit)/1e6)
+	text := outgrown(s.Memory, limit)
+	if i.blame(k, errors.New(text)) {
+		return // what it runs goes
+	}
 	if now.Sub(u.answered) < memoryPause {
 		warn(&u.over, true, text+"; it was made new for that less than "+memoryPause.String()+" ago")
 		return
@@ -125,6 +129,10 @@ func (u *usage) judge(i *instance, s proc.Stat, k *child, now time.Time) {
 	u.answered = now
 	warn(&u.over, true, text+": it is made new")
 	go i.renew()
+}
+
+func outgrown(memory, limit int64) string {
+	return fmt.Sprintf("it uses %.1f MB, its memory limit is %.1f MB", float64(memory)/1e6, float64(limit)/1e6)
 }
 
 // renew replaces the process in a slot, beside it where that may be.

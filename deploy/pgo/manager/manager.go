@@ -44,6 +44,7 @@ type Manager struct {
 
 	watcher *files.Watcher
 	changed chan struct{} // the processes are others than before
+	turn    chan struct{} // full while a rollout is under way
 }
 
 // errDown is returned by what would start something while everything is being stopped.
@@ -56,6 +57,7 @@ func newManager(h home.Home, sockets string, env []string, log *slog.Logger, lin
 		processes: map[string]*process{},
 		listeners: listeners{},
 		changed:   make(chan struct{}, 1),
+		turn:      make(chan struct{}, 1),
 	}
 	m.host = &host{
 		home: h, link: link, log: log, sockets: sockets, env: baseEnv(h, env),

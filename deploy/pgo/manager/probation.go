@@ -27,15 +27,31 @@ type trial struct {
 	unread  int            // times that its errors could not be told
 	timer   *time.Timer
 	cancel  context.CancelFunc // ends the counting of errors
+	answer  chan<- error       // who decides what follows from it; nil: it is gone back by itself
+}
+
+// tell leaves it to who decides. It tells whether there is somebody.
+func (t *trial) tell(outcome error) bool {
+	if t.answer == nil {
+		return false
+	}
+	select {
+	case t.answer <- outcome:
+	default: // it has heard enough
+	}
+	return true
 }
 
 // prove begins a release's probation. before is the share of requests that failed before it.
-func (p *process) prove(c copied, before float64) {
+func (p *process) prove(c copied, before float64) { p.proveTo(c, before, nil) }
+
+// proveTo begins it for somebody who decides what follows.
+func (p *process) proveTo(c copied, before float64, answer chan<- error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.stopTrial()
 	ctx, cancel := context.WithCancel(context.Background())
-	t := &trial{release: c, before: before, cancel: cancel}
+	t := &trial{release: c, before: before, cancel: cancel, answer: answer}
 	t.timer = time.AfterFunc(p.spec.Watch.Probation, func() { p.proven(ctx, t) })
 	p.trial = t
 	if p.spec.Watch.Errors.On {
@@ -84,6 +100,9 @@ func (p *process) proven(ctx context.Context, t *trial) {
 		return
 	}
 	p.stopTrial()
+	if t.tell(nil) {
+		return
+	}
 	if err := p.store(p.spec).MarkGood(context.Background(), p.name, t.release.sum); err != nil {
 		p.log.Error("mark a good release", "process", p.name, "error", err)
 		return
@@ -109,16 +128,28 @@ func (i *instance) strike(k *child, how string, v verdict) bool {
 	t.timer.Reset(p.spec.Watch.Probation)
 	enough := v == failed || t.ends >= strikes
 	p.mu.Unlock()
-	// Another deployment that is under way waits for this very instance, and ends this release anyway.
-	if !enough || !p.deploying.TryLock() {
-		return false
-	}
-	defer p.deploying.Unlock()
 	why := fmt.Sprintf("%s, %d times while it was on probation", how, t.ends)
 	if v == failed {
 		why = how + " while it was on probation"
 	}
+	if !enough || t.tell(errors.New(why)) {
+		return false
+	}
+	// Another deployment that is under way waits for this very instance, and ends this release anyway.
+	if !p.deploying.TryLock() {
+		return false
+	}
+	defer p.deploying.Unlock()
 	return p.goBack(t, why)
+}
+
+// blame tells who decides about the release that a child runs, where that is on probation, what is wrong with it. It
+// tells whether there is somebody.
+func (i *instance) blame(k *child, why error) bool {
+	i.process.mu.Lock()
+	defer i.process.mu.Unlock()
+	t := i.trial
+	return t != nil && t.release.sum == k.prog.sum && t.tell(why)
 }
 
 // goBack changes to the good release before, if there is one and the gates let it run: from the next start on. Its

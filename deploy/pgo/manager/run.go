@@ -48,9 +48,13 @@ func Run(ctx context.Context, o Options) error {
 		Version: o.Version, Manager: os.Getpid(), Keeper: o.Link.Hello.PID, Home: string(o.Home), Socket: o.Socket,
 		Excuse: o.Link.Hello.Excuse,
 	})
+	left := m.unfinished()
 	resumed, err := m.resume()
 	if err != nil {
 		return err
+	}
+	if left != nil {
+		m.recoverRollout(left, resumed)
 	}
 	leaving, leave := context.WithCancel(ctx)
 	defer leave()

@@ -75,6 +75,8 @@ func (r reader) fits(p Process, at place) error {
 		return fail("watch", fmt.Sprintf("errors are looked for at the listener %s: expected one of each process's own (shared: false)", p.Watch.Errors.Listener))
 	case p.Ask != nil && p.Kind != Gate:
 		return fail("ask", "only a gate is asked")
+	case p.Plan != nil && p.Kind != Gate:
+		return fail("plan", "only a gate is asked for its plan")
 	case p.Restart.First > p.Restart.Longest:
 		return fail("restart", "first_wait is longer than longest_wait")
 	}
@@ -134,6 +136,7 @@ func (r reader) processFields(p *Process, root string, env map[string]string) fi
 		}).says("How it is replaced."),
 		"watch":  r.watch(&p.Watch).says("true, or how: a new program in the place of command is proven, copied into pgo's store, and the copy run."),
 		"ask":    r.filled(&p.Ask).says("Of a gate: the arguments with which its program looks at a new program, and ends with 0 where that may run, with 69 where it cannot tell now."),
+		"plan":   r.filled(&p.Plan).says("Of a gate: the arguments with which its program says what it would do for a new program, and does nothing."),
 		"limits": r.limits(&p.Limits).says("Set before the program begins."),
 		"logs":   r.logs(&p.Logs).says("Its output."),
 	}

@@ -56,7 +56,8 @@ type Process struct {
 	Stop      Stop              `json:"stop"`
 	Reload    Reload            `json:"reload"`
 	Watch     Watch             `json:"watch"`
-	Ask       []string          `json:"ask,omitempty"` // of a gate: its program, run with these, looks at a new program of who comes after it
+	Ask       []string          `json:"ask,omitempty"`  // of a gate: its program, run with these, looks at a new program of who comes after it
+	Plan      []string          `json:"plan,omitempty"` // of a gate: its program, run with these, says what it would do for them
 	Limits    Limits            `json:"limits"`
 	Logs      Logs              `json:"logs"`
 	Env       map[string]string `json:"env,omitempty"` // the env files' values and, over them, its own

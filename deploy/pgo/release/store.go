@@ -75,10 +75,15 @@ func (s *Store) Add(ctx context.Context, name, source string) (Release, error) {
 		return Release{}, fmt.Errorf("copy %s: %w", source, err)
 	}
 	s.at("copied")
+	c := candidate{content: content{copied.file, copied.size}, path: source, sum: sum, mode: info.Mode(), written: info.ModTime()}
+	return s.prove(ctx, name, dir, source, copied, c)
+}
+
+// prove publishes the copy where it can be proven.
+func (s *Store) prove(ctx context.Context, name, dir, source string, copied *temporary, c candidate) (Release, error) {
 	// The disk takes its time while the copy is proven; one that is not proven is dropped all the same.
 	finished := make(chan error, 1)
 	go func() { finished <- copied.finish() }()
-	c := candidate{content{copied.file, copied.size}, source, sum, info.Mode(), info.ModTime()}
 	proof, err := c.prove(ctx, s.On.orHere())
 	finishing := <-finished
 	if err != nil {
@@ -89,6 +94,29 @@ func (s *Store) Add(ctx context.Context, name, source string) (Release, error) {
 	}
 	s.at("synced")
 	return s.publish(ctx, name, dir, copied, Record{Proof: proof, Source: source})
+}
+
+// Receive does as Add does with what r has, which has to have the SHA-256 that its sender has said. source is how
+// errors call it.
+func (s *Store) Receive(ctx context.Context, name, source, said string, r io.Reader) (Release, error) {
+	dir, err := s.folder(name)
+	if err != nil {
+		return Release{}, err
+	}
+	copied, err := s.begin(ctx, dir)
+	if err != nil {
+		return Release{}, err
+	}
+	defer copied.drop()
+	sum, err := copied.from(ctx, r)
+	if err != nil {
+		return Release{}, fmt.Errorf("receive %s: %w", source, err)
+	}
+	if sum != said {
+		return Release{}, at(source, refuse(Mixed, "what arrived has SHA-256 %s, what was sent %s", sum, said))
+	}
+	c := candidate{content: content{copied.file, copied.size}, path: source, sum: sum, mode: 0o755, written: time.Now(), vouched: true}
+	return s.prove(ctx, name, dir, source, copied, c)
 }
 
 // publish gives the copy its name. The record comes first: one without a program is nothing, while a program without a

@@ -82,8 +82,11 @@ func main() {
 	check(err)
 	_, err = conn.Write([]byte("READY=1"))
 	check(err)
-	if build == "crashes" {
+	switch build {
+	case "crashes":
 		time.AfterFunc(500*time.Millisecond, func() { os.Exit(4) })
+	case "grows":
+		go grow(250)
 	}
 	<-term
 	draining.Store(true)
