@@ -110,6 +110,24 @@ func act(deeds []string) {
 					time.Sleep(20 * time.Millisecond)
 				}
 			}()
+		case "ends": // when the file is there: FILE:CODE
+			file, number, _ := strings.Cut(arg, ":")
+			code, err := strconv.Atoi(number)
+			check(err)
+			go func() {
+				told(file)
+				os.Exit(code)
+			}()
+		case "leaves": // says that it is stopping, when the file is there, and stays
+			go func() {
+				told(arg)
+				notify("STOPPING=1")
+			}()
+		case "escape": // leaves a process behind that ignores SIGTERM, in a session of its own, with its pid in the file
+			cmd := exec.Command(os.Args[0], "actor", "ignore", "touch="+arg)
+			cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+			cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+			check(cmd.Start())
 		case "err":
 			fmt.Fprintln(os.Stderr, arg)
 		case "bind":
@@ -122,6 +140,13 @@ func act(deeds []string) {
 	<-term
 	time.Sleep(linger)
 	leave()
+}
+
+// told waits until the file is there, and takes it away: it is told once.
+func told(file string) {
+	for os.Remove(file) != nil {
+		time.Sleep(5 * time.Millisecond)
+	}
 }
 
 func check(err error) {

@@ -18,7 +18,7 @@ func (a *app) check() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(a.stdout, "%s is valid: %d processes\n", file.Path, len(file.Processes))
+			_, err = fmt.Fprintf(a.stdout, "%s is valid: %s\n", file.Path, count(len(file.Processes), "process", "processes"))
 			return err
 		},
 	}
@@ -38,4 +38,12 @@ func (a *app) schema() *cobra.Command {
 			return err
 		},
 	}
+}
+
+// count is a number with its noun.
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }

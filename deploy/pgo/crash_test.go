@@ -166,7 +166,7 @@ func (s *stack) killKeeper() map[string]control.Process {
 		s.Fatal(err)
 	}
 	eventually(s.T, "pgo is gone", func() error {
-		if code, out := s.pgo("list"); code != exitUnavailable || !strings.Contains(out, "2 processes that it started do") {
+		if code, out := s.pgo("list"); code != exitUnavailable || !strings.Contains(out, "2 processes do that it started") {
 			return errors.New(out)
 		}
 		return nil

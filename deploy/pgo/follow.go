@@ -61,12 +61,16 @@ func (f *follower) do(ctx context.Context, command string, body any) (control.Ch
 }
 
 func (f *follower) show(c control.Changes) {
+	several := map[string]bool{}
+	for _, p := range c.Processes {
+		several[p.Name] = p.Instances > 1
+	}
 	for _, e := range c.Events {
 		if e.Seq <= f.seq || e.Reason == control.AskedToStart {
 			continue
 		}
 		name := e.Process
-		if e.Number > 0 {
+		if several[e.Process] || e.Number > 0 { // one that goes may be of several that were
 			name = fmt.Sprintf("%s/%d", name, e.Number)
 		}
 		fmt.Fprintln(f.stdout, strings.TrimRight(fmt.Sprintf("%-12s %-11s %s", name, e.To, e.Reason), " "))

@@ -29,7 +29,7 @@ func (a *app) list() *cobra.Command {
 			if errors.Is(err, control.ErrNotRunning) {
 				// Nothing runs is an answer; that something was left behind is not to be passed over.
 				if left, _ := manager.Leftovers(h); len(left) > 0 {
-					return fmt.Errorf("%w, but %d processes that it started do, since it was killed: pgo up or pgo down", control.ErrNotRunning, len(left))
+					return fmt.Errorf("%w, but %s that it started, since it was killed: pgo up or pgo down", control.ErrNotRunning, count(len(left), "process does", "processes do"))
 				}
 				if !asJSON {
 					fmt.Fprintln(a.stdout, err)

@@ -62,7 +62,11 @@ func (a *app) bringUp(ctx context.Context, h home.Home, file processfile.File, t
 	if err := f.untilReady(ctx, named, []string{"all"}, timeout); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.stdout, "all %d processes are ready\n", len(file.Processes))
+	if n := len(file.Processes); n == 1 {
+		fmt.Fprintln(a.stdout, "the process is ready")
+	} else {
+		fmt.Fprintf(a.stdout, "all %d processes are ready\n", n)
+	}
 	return nil
 }
 

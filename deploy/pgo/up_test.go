@@ -299,7 +299,24 @@ func TestBadProcessFile(t *testing.T) {
 	}
 	s.fails(exitConfig, []string{"nothing.yaml: no such file"}, "check", "--file", "nothing.yaml")
 	s.write("  p: {command: ACTOR}\n")
-	s.must("check")
+	if out := s.must("check"); !strings.HasSuffix(out, "is valid: 1 process\n") {
+		t.Error(out)
+	}
+}
+
+// Of several instances each is named with its number, one alone by its name.
+func TestUpNamesInstances(t *testing.T) {
+	s := newStack(t, "  web: {command: ACTOR, args: [actor], instances: 2}\n")
+	out := s.must("up")
+	for _, says := range []string{"web/0        ready", "web/1        ready", "the process is ready"} {
+		if !strings.Contains(out, says) {
+			t.Errorf("no %q in\n%s", says, out)
+		}
+	}
+	s.must("scale", "web", "1")
+	if out := s.must("restart", "web"); !strings.Contains(out, "web          ready") || strings.Contains(out, "web/0") {
+		t.Errorf("of one alone:\n%s", out)
+	}
 }
 
 func TestTwoKeepersOnOneHome(t *testing.T) {

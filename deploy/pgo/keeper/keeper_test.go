@@ -201,7 +201,7 @@ func TestNextManager(t *testing.T) {
 	}
 	write.Close()
 	first.Drop("other", "never there")
-	c, err := first.Fork(Fork{ID: "c", Program: "/bin/sh", Argv: []string{"sh", "-c", "read line; exit 3"}, Dir: "/", Files: []string{"pipe", "pipe"}})
+	c, err := first.Fork(Fork{ID: "c", Program: "/bin/sleep", Argv: []string{"sleep", "1000"}, Dir: "/", Files: []string{"pipe", "pipe"}})
 	if err != nil || c.PID == 0 || c.Start == 0 {
 		t.Fatalf("%+v, %v", c, err)
 	}
@@ -283,10 +283,19 @@ func TestBadRequests(t *testing.T) {
 		{"no operation", func() error { _, err := link.ask(message{}); return err }, `the keeper does not know ""`},
 		{"unknown, with a descriptor", func() error { _, err := link.ask(message{Op: "dance"}, int(write.Fd())); return err }, "does not know"},
 		{"hold nothing", func() error { _, err := link.ask(message{Op: opHold, Key: "x"}); return err }, "could not take a descriptor"},
-		{"hold two", func() error { _, err := link.ask(message{Op: opHold, Key: "x"}, int(write.Fd()), int(write.Fd())); return err }, "could not take a descriptor"},
+		{"hold two", func() error {
+			_, err := link.ask(message{Op: opHold, Key: "x"}, int(write.Fd()), int(write.Fd()))
+			return err
+		}, "could not take a descriptor"},
 		{"fork nothing", func() error { _, err := link.ask(message{Op: opFork}); return err }, "start: no child"},
-		{"fork with what is not held", func() error { _, err := link.Fork(Fork{ID: "c", Program: "/bin/true", Files: []string{"x"}}); return err }, "start: nothing is held as x"},
-		{"fork what is not there", func() error { _, err := link.Fork(Fork{ID: "c", Program: "/bin/no such", Argv: []string{"x"}}); return err }, "start: no such file or directory"},
+		{"fork with what is not held", func() error {
+			_, err := link.Fork(Fork{ID: "c", Program: "/bin/true", Files: []string{"x"}})
+			return err
+		}, "start: nothing is held as x"},
+		{"fork what is not there", func() error {
+			_, err := link.Fork(Fork{ID: "c", Program: "/bin/no such", Argv: []string{"x"}})
+			return err
+		}, "start: no such file or directory"},
 		{"fork in no folder", func() error {
 			_, err := link.Fork(Fork{ID: "c", Program: "/bin/true", Argv: []string{"x"}, Dir: "/no such"})
 			return err

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"pgo/deploy/pgo/control"
 	"pgo/deploy/pgo/processfile"
 	"pgo/deploy/pgo/release"
@@ -29,16 +31,38 @@ func (m *Manager) Take(ctx context.Context, c files.Change) error {
 		return fmt.Errorf("%w: %w", errDown, files.ErrNotNow)
 	}
 	for _, p := range m.watching(c.Path) {
-		err := m.deploy(ctx, p, c.SHA256, false)
-		if errors.Is(err, errSame) {
-			m.taken(p)
-			continue
+		if m.waitsForRoom(p, c.Size) {
+			return files.ErrNotNow
 		}
-		if err != nil {
+		err := m.deploy(ctx, p, c.SHA256, false)
+		switch {
+		case errors.Is(err, errSame):
+			m.taken(p)
+		case isNoRoom(err): // that passes without the file changing
+			m.Refused(ctx, c, m.noRoom())
+			return fmt.Errorf("%w: %w", err, files.ErrNotNow)
+		case err != nil:
 			return err
 		}
 	}
 	return nil
+}
+
+func isNoRoom(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
+// noRoom is how people are told, once: how much is missing changes all the time.
+func (m *Manager) noRoom() error {
+	return fmt.Errorf("there is no room for it in %s, it is taken when there is: %w", m.home.Releases(), syscall.ENOSPC)
+}
+
+// waitsForRoom tells whether a program was refused for want of room and would be again: to copy it each time until the
+// disk is full is no way to wait.
+func (m *Manager) waitsForRoom(p *process, size int64) bool {
+	var s unix.Statfs_t
+	return m.board.get(slot{p.name, 0}).NotTaken == m.noRoom().Error() &&
+		unix.Statfs(m.home.Releases(), &s) == nil && s.Bavail*uint64(s.Bsize) < uint64(size)
 }
 
 // Refused reports a deployed file that does not run, once.
@@ -144,6 +168,9 @@ func (m *Manager) deploy(ctx context.Context, p *process, sum string, patient bo
 		return refused{web.ByGate, err}
 	}
 	if err := m.goLive(ctx, p, c, "was deployed"); err != nil {
+		if isNoRoom(err) {
+			return fmt.Errorf("release %s: %w", c, err) // it may be a good one
+		}
 		if marking := store.MarkBad(ctx, p.name, c.sum, err.Error()); marking != nil {
 			m.log.Warn("mark a bad release", "process", p.name, "error", marking)
 		}

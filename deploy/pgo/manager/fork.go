@@ -22,6 +22,7 @@ import (
 	"pgo/deploy/pgo/keeper"
 	"pgo/deploy/pgo/logfile"
 	"pgo/deploy/pgo/processfile"
+	"pgo/deploy/pgo/release"
 	"pgo/deploy/pgo/requests"
 	"pgo/deploy/pgo/shim"
 )
@@ -175,6 +176,9 @@ func (h *host) launch(k *child, f keeper.Fork, program string, s shim.Setting) e
 		return nil //nolint:nilerr // half a word: how it ends has to do
 	}
 	k.settle()
+	if why := release.RunsHere(program); failure.Step == "" && errors.Is(&failure, unix.ENOEXEC) && why != nil {
+		return fmt.Errorf("start: %w (%w)", why, &failure)
+	}
 	return fmt.Errorf("start %s: %w", k.spec.Command, &failure)
 }
 

@@ -146,6 +146,33 @@ func builtFor(c content, on Platform) error {
 	return nil
 }
 
+// RunsHere says why a file that the kernel would not execute is no program for this machine: a *Refusal; nil where its
+// headers do not tell. It looks at no more than those.
+func RunsHere(path string) error {
+	f, info, err := openFile(path)
+	if err != nil {
+		return at(path, err)
+	}
+	defer f.Close()
+	c := content{f, info.Size()}
+	head, err := c.at(0, uint64(min(c.size, 4<<10)))
+	if err != nil {
+		return at(path, err)
+	}
+	on := Platform{}.orHere()
+	switch {
+	case foreign(head) != "":
+		return at(path, refuse(WrongArchitecture, "it is a program for %s, and this is %s", foreign(head), on))
+	case !bytes.HasPrefix(head, []byte(elfMagic)):
+		return nil
+	}
+	p, err := readProgram(c)
+	if err == nil {
+		err = p.runsOn(on)
+	}
+	return at(path, err)
+}
+
 // vouch returns nil where the checksum is the file's, and otherwise why it is refused.
 func (s *said) vouch(c candidate, refusal *Refusal) error {
 	switch {
