@@ -61,8 +61,8 @@ compose: bin/native ## docker compose for this stack: make compose a="restart my
 	@bin/native compose $(a)
 
 .PHONY: certs
-certs: bin/native ## makes the gateway's certificate for development: make certs hosts="api.test"
-	@bin/native certs $(hosts)
+certs: bin/native ## makes the gateway's certificate for development, or takes certbot's: make certs hosts="api.test"
+	@bin/native certs $(if $(from),--from=$(from),$(hosts))
 
 .PHONY: demo
 demo: build ## fills a school through the API of the running stack and prints how to sign in
@@ -135,9 +135,21 @@ test-modules:
 		($(MONITOR) test -count=1 ./...) || failed="$$failed deploy/monitor"; \
 		if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 
+# The image that docker-compose.yml names; another one: MYSQL_IMAGE=mysql:9.7 make test-mysql
+MYSQL_IMAGE ?= $(shell sed -n 's/^    image: \(mysql:.*\)/\1/p' docker-compose.yml)
+.PHONY: test-mysql
+test-mysql: build ## tests all that speaks SQL on the MySQL of docker-compose.yml; needs a Docker engine
+	@bin/native install --tests
+	@bin/native with-servers --mysql-image=$(MYSQL_IMAGE) -- \
+		$(MAKE) --no-print-directory test-modules MODULES="pkg bootcheck $(SERVICES:%=services/%)"
+
 .PHONY: test-compose
 test-compose: build ## tests the containers; needs a Docker engine, and root to kill what is in them
-	@cd deploy/e2e && go test -tags compose -run '^TestCompose' -count=1 -timeout 60m .
+	@cd deploy/e2e && go test -tags compose -run '^TestCompose' -count=1 -timeout 120m .
+
+.PHONY: compose-figures
+compose-figures: build ## prints the time that make up takes in containers, and the memory of each
+	@cd deploy/e2e && go test -tags compose -run '^TestComposeFigures$$' -v -count=1 -timeout 20m .
 
 .PHONY: lint
 lint: ## checks format, vet and golangci-lint
@@ -168,6 +180,12 @@ bench-pgo: build ## measures pgo beside PM2 into docs/benchmarks.md; ARGS=-full 
 bench-telemetry: build ## prints what telemetry costs under load; ARGS="-load.for=1h" for longer
 	@bin/native install --tests
 	@cd deploy/e2e && go test -tags telemetry -run '^TestTelemetry$$' -count=1 -timeout 3h -v . $(if $(ARGS),-args $(ARGS))
+
+# Of the stack that runs here. ARGS=-full is 50 deploys under load.
+.PHONY: bench-deploy
+bench-deploy: ## measures pgo deploy beside scp and rsync, to the stack that make up MODE=native has brought up
+	@cd deploy/pgo && $(if $(findstring -full,$(ARGS)),PGO_BENCH_DEPLOYS=50 PGO_BENCH_CHANGES=10 PGO_BENCH_ROLLBACKS=10) \
+		go test -tags bench -run '^TestBenchDeploy$$' -count=1 -timeout 120m -v .
 
 bin/native:
 	@mkdir -p bin

@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -19,8 +18,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"pgo/pkg/testkit"
 )
 
 // parts are the containers, in the order of the chain.
@@ -36,6 +33,12 @@ func TestCompose(t *testing.T) {
 		{"journey over HTTP", func(t *testing.T, s *stack) { s.travel(t) }},
 		{"journey over HTTPS", overHTTPS},
 		{"TLS", tlsTable},
+		{"nginx takes its configuration", func(t *testing.T, s *stack) {
+			s.compose("exec", "-T", "gateway", "nginx", "-t", "-q", "-e", "stderr", "-c", "/etc/gateway/nginx.conf")
+		}},
+		{"docker compose config is clean", composeConfig},
+		{"a school's way through the gateway", schoolJourney},
+		{"a certificate that is renewed", renewedCertificate},
 		{"what the gateway shows", gatewayShows},
 		{"the first admin can sign in", firstAdmin},
 		{"Swagger UI in a browser", swaggerUI},
@@ -43,9 +46,6 @@ func TestCompose(t *testing.T) {
 		{"who runs as whom", whoRuns},
 		{"what is reachable from where", scan},
 		{"secrets are nowhere else", secretsNowhereElse},
-		{"restart, kill and pause each part", disturbEach},
-		{"infra that comes late", lateInfra},
-		{"the engine is started anew", engineAnew},
 		{"down and up keeps the data", downKeepsData},
 	} {
 		t.Run(step.name, func(t *testing.T) {
@@ -54,7 +54,6 @@ func TestCompose(t *testing.T) {
 		})
 		s.t = t
 	}
-	s.must("native", "clean")
 }
 
 func (s *stack) travel(t *testing.T) {
@@ -171,6 +170,59 @@ func tlsTable(t *testing.T, s *stack) {
 	}
 }
 
+// composeConfig checks that Compose has nothing to say about the file, with and without the optional parts.
+func composeConfig(t *testing.T, s *stack) {
+	for _, profiles := range [][]string{nil, {"--profile", "*"}} {
+		out, err := exec.Command("docker", slices.Concat([]string{"compose", "--env-file", filepath.Join(s.home, "docker", "compose.env"), "--project-directory", s.root}, profiles, []string{"config", "--quiet"})...).CombinedOutput()
+		if err != nil || len(out) > 0 {
+			t.Errorf("docker compose config %v: %v\n%s", profiles, err, out)
+		}
+	}
+}
+
+// renewedCertificate puts another certificate where certbot does, and waits until the gateway serves it by itself.
+func renewedCertificate(t *testing.T, s *stack) {
+	serial := func() string {
+		conn, err := tls.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", 8443+s.offset), &tls.Config{RootCAs: s.authority(t)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		return conn.ConnectionState().PeerCertificates[0].SerialNumber.String()
+	}
+	old := serial()
+	s.must("native", "certs", "api.example.org") // with a signal to the gateway
+	s.eventually(t, "the certificate that was made anew is served", func() error {
+		if now := serial(); now == old {
+			return fmt.Errorf("still %s", now)
+		}
+		return nil
+	})
+	old = serial()
+	// As certbot's container does: the files alone, and nobody tells the gateway.
+	other := filepath.Join(t.TempDir(), "home")
+	cmd := exec.Command(filepath.Join(s.root, "bin", "native"), "certs", "api.example.org")
+	cmd.Dir, cmd.Env = s.root, append(os.Environ(), "PGO_HOME="+other)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, name := range []string{"gateway.key", "gateway.crt"} {
+		run(t, "install", "-m", "0444", filepath.Join(other, "certs", name), filepath.Join(s.home, "docker", "gateway", "certs", name))
+	}
+	s.eventually(t, "the gateway notices by itself", func() error {
+		conn, err := tls.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", 8443+s.offset), &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // another authority's
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		if now := conn.ConnectionState().PeerCertificates[0].SerialNumber.String(); now == old {
+			return fmt.Errorf("still %s", now)
+		}
+		return nil
+	})
+	s.must("native", "up") // its own one again
+}
+
 func containersUpAgain(t *testing.T, s *stack) {
 	before := map[string]container{}
 	for _, part := range parts() {
@@ -205,150 +257,6 @@ func (s *stack) healthy(t *testing.T) {
 			<-time.After(200 * time.Millisecond)
 		}
 	}
-}
-
-// A writer signs people up as fast as one person at a time can be, and notes who was told that it worked.
-type writer struct {
-	stop, done chan struct{}
-	ids        []string
-	failed     int
-}
-
-func (s *stack) write() *writer {
-	w := &writer{stop: make(chan struct{}), done: make(chan struct{})}
-	go func() {
-		defer close(w.done)
-		for {
-			select {
-			case <-w.stop:
-				return
-			default:
-			}
-			a, err := s.call("POST", "/api/v1/auth/register", "", map[string]string{"email": newEmail(), "password": password, "name": "Kept"})
-			if err == nil && a.Status == 201 {
-				w.ids = append(w.ids, a.text("id"))
-				continue
-			}
-			w.failed++
-			<-time.After(50 * time.Millisecond) // a part that is away is not helped by a storm
-		}
-	}()
-	return w
-}
-
-// check ends the writing and looks for everyone who was told that it worked.
-func (w *writer) check(t *testing.T, s *stack) {
-	t.Helper()
-	close(w.stop)
-	<-w.done
-	login := s.want(t, 200, "POST", "/api/v1/auth/login", "", map[string]string{"email": "admin@pgo.local", "password": s.secret("admin_password")})
-	for _, id := range w.ids {
-		a := s.want(t, 200, "GET", "/api/v1/users/"+id, login.text("access_token"), nil)
-		if a.text("id") != id {
-			t.Errorf("an acknowledged account is not there: %s", a.Body)
-		}
-	}
-	if len(w.ids) == 0 {
-		t.Error("nothing was ever acknowledged")
-	}
-	t.Logf("%d acknowledged, all there; %d calls failed meanwhile", len(w.ids), w.failed)
-}
-
-func disturbEach(t *testing.T, s *stack) {
-	if os.Geteuid() != 0 {
-		t.Fatal("killing what is in a container, as the kernel does when memory is short, wants root")
-	}
-	for _, way := range []struct {
-		name    string
-		disturb func(part string)
-	}{
-		{"restart", func(part string) { s.compose("restart", part) }},
-		{"kill", func(part string) {
-			before := s.inspect(part)
-			if err := syscall.Kill(before.State.Pid, syscall.SIGKILL); err != nil {
-				s.t.Fatal(err)
-			}
-			testkit.Eventually(s.t, part+" is started again", func() error {
-				if c := s.inspect(part); c.State.StartedAt == before.State.StartedAt || c.State.Status != "running" {
-					return fmt.Errorf("%s since %s", c.State.Status, c.State.StartedAt)
-				}
-				return nil
-			})
-		}},
-		{"pause", func(part string) {
-			s.compose("pause", part)
-			<-time.After(pauseFor)
-			s.compose("unpause", part)
-		}},
-	} {
-		for _, part := range parts() {
-			t.Run(way.name+" "+part, func(t *testing.T) {
-				s.t = t
-				w := s.write()
-				began := time.Now()
-				way.disturb(part)
-				testkit.Eventually(t, "the calls pass again", s.journey)
-				t.Logf("healed %s after the beginning", time.Since(began).Round(100*time.Millisecond))
-				w.check(t, s)
-				s.mailArrives(t)
-				s.healthy(t)
-			})
-		}
-	}
-}
-
-const pauseFor = 30 * time.Second
-
-// lateInfra starts the runtime while no server is there, as after a reboot in the wrong order.
-func lateInfra(t *testing.T, s *stack) {
-	s.compose("stop", "mysql", "redis", "rabbitmq", "runtime", "gateway")
-	s.compose("start", "runtime") // compose start, unlike up, starts what it depends on as little as a reboot does
-	s.docker("start", s.inspect("gateway").ID)
-	testkit.Eventually(t, "the gateway answers while nothing else does", func() error {
-		_, err := s.expect(200, "GET", "/gateway/livez", "", nil)
-		return err
-	})
-	testkit.Eventually(t, "bootcheck says what it waits for", func() error {
-		a, err := s.expect(200, "GET", "/services/bootcheck/status", "", nil)
-		if err == nil && !strings.Contains(a.Body, `"ready":false`) {
-			err = fmt.Errorf("status %s", a.Body)
-		}
-		return err
-	})
-	if a, err := s.call("GET", "/services/user/readyz", "", nil); err == nil && a.Status == 200 {
-		t.Errorf("user serves without a server: %s", a.Body)
-	}
-	for _, part := range []string{"rabbitmq", "redis", "mysql"} {
-		s.docker("start", s.inspect(part).ID)
-	}
-	testkit.Eventually(t, "the calls pass", s.journey)
-	s.mailArrives(t)
-	s.healthy(t)
-}
-
-// engineAnew restarts the engine with the command in PGO_TEST_ENGINE_RESTART, as a host's reboot does it.
-func engineAnew(t *testing.T, s *stack) {
-	command := os.Getenv("PGO_TEST_ENGINE_RESTART")
-	if command == "" {
-		command = "systemctl restart docker"
-	}
-	w := s.write()
-	began := time.Now()
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
-	defer cancel()
-	restart := exec.CommandContext(ctx, "sh", "-c", command)
-	var said bytes.Buffer
-	restart.Stdout, restart.Stderr = &said, &said
-	restart.WaitDelay = time.Second
-	if err := restart.Run(); err != nil {
-		close(w.stop)
-		t.Fatalf("%s (PGO_TEST_ENGINE_RESTART): %v\n%s", command, err, &said)
-	}
-	testkit.Eventually(t, "the calls pass again", s.journey)
-	t.Logf("healed %s after the beginning", time.Since(began).Round(100*time.Millisecond))
-	w.check(t, s)
-	s.mailArrives(t)
-	s.healthy(t)
 }
 
 func secretsNowhereElse(t *testing.T, s *stack) {

@@ -54,13 +54,17 @@ func (s *stack) noDeadLetters(t testing.TB) {
 	t.Helper()
 	for _, service := range services() {
 		testkit.Eventually(t, service+" has no dead letters", func() error {
-			out, err := s.command("pgo", "exec", service, "events", "dead", "list", "--json")
-			if err == nil && strings.TrimSpace(out) != "[]" {
-				err = fmt.Errorf("%s", out)
-			}
-			return err
+			return noneIn(s.command("pgo", "exec", service, "events", "dead", "list", "--json"))
 		})
 	}
+}
+
+// noneIn is an error where a program did not print an empty list.
+func noneIn(out string, err error) error {
+	if err == nil && strings.TrimSpace(out) != "[]" {
+		err = fmt.Errorf("%s", out)
+	}
+	return err
 }
 
 // eachAlone checks that a service goes on while the others are away.

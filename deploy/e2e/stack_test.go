@@ -46,6 +46,14 @@ func newStack(t *testing.T) *stack { t.Helper(); return newStackIn(t, "native") 
 
 func newStackIn(t *testing.T, mode string) *stack {
 	t.Helper()
+	s := prepareStack(t, mode)
+	s.up()
+	return s
+}
+
+// prepareStack is newStackIn that leaves bringing it up to the test.
+func prepareStack(t *testing.T, mode string) *stack {
+	t.Helper()
 	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
@@ -58,9 +66,12 @@ func newStackIn(t *testing.T, mode string) *stack {
 		if t.Failed() {
 			s.showLogs()
 		}
+		if mode == "docker" {
+			s.must("native", "clean") // volumes stay otherwise
+			return
+		}
 		s.down()
 	})
-	s.up()
 	return s
 }
 
@@ -200,6 +211,10 @@ func (s *stack) secret(name string) string {
 // showLogs prints the end of each log, for a test that failed.
 func (s *stack) showLogs() {
 	const tail = 3000
+	if s.mode == "docker" {
+		s.showTroubleInside()
+		return
+	}
 	logs, err := filepath.Glob(filepath.Join(s.home, "logs", "*.log"))
 	if err != nil {
 		return
@@ -210,5 +225,24 @@ func (s *stack) showLogs() {
 			continue
 		}
 		s.t.Logf("--- %s\n%s", filepath.Base(path), text[max(0, len(text)-tail):])
+	}
+}
+
+// showTroubleInside prints what the services in the runtime container said that is not about what works.
+func (s *stack) showTroubleInside() {
+	const most = 60
+	for _, service := range services() {
+		out, err := s.command("native", "compose", "exec", "-T", "runtime", "pgo", "logs", "-n", "100000", service)
+		if err != nil {
+			s.t.Logf("no log of %s: %v", service, err)
+			continue
+		}
+		var trouble []string
+		for line := range strings.Lines(out) {
+			if strings.Contains(line, `"level":"error"`) || strings.Contains(line, `"level":"warn"`) {
+				trouble = append(trouble, line)
+			}
+		}
+		s.t.Logf("--- %s\n%s", service, strings.Join(trouble[max(0, len(trouble)-most):], ""))
 	}
 }

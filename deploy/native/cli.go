@@ -30,11 +30,13 @@ const usage = `usage: native VERB
   install [--yes] [--tests]  installs the distribution's servers that are missing, without starting them
   compose ARGS...            docker compose for this state folder: compose restart mysql
   certs [HOST...]            makes the gateway's certificate for development, with an authority of this checkout
+  certs --from=DIR           makes the pair of certbot in DIR the gateway's
   secrets                    makes the secret files that are missing
   prepare                    chooses ports and writes the configuration
   run SERVER                 becomes a server: mysql, redis, epmd, rabbitmq, nginx, or a part of the
                              monitoring, as configs/pgo.yaml names it
-  with-servers -- COMMAND    runs a command with private servers named in PGO_TEST_*; they end with it
+  with-servers [--mysql-image=IMAGE] -- COMMAND
+                             runs a command with private servers named in PGO_TEST_*; they end with it
 
 environment: PGO_HOME (default .pgo), PORT_OFFSET (default 0), MODE (native or docker)
 `

@@ -10,6 +10,7 @@ import (
 
 	"pgo/deploy/native/internal/certs"
 	"pgo/deploy/native/internal/compose"
+	"pgo/deploy/native/internal/gateway"
 	"pgo/deploy/native/internal/home"
 )
 
@@ -127,9 +128,11 @@ func composeByHand(ctx context.Context, args []string, h home.Home, sys surround
 	return err
 }
 
-// defaultCerts makes a certificate for development where there is none. Elsewhere somebody has to bring one.
+// defaultCerts makes a certificate for development where there is none. Elsewhere somebody has to bring one; certbot begins
+// with ours, so that the gateway serves HTTPS from its first start.
 func defaultCerts(h home.Home, sys surroundings) error {
-	if environment := sys.getenv("PGO_ENV"); environment != "" && environment != "dev" {
+	environment, profiles := sys.getenv("PGO_ENV"), strings.Split(sys.getenv("COMPOSE_PROFILES"), ",")
+	if environment != "" && environment != "dev" && !slices.Contains(profiles, compose.CertbotProfile) {
 		return nil
 	}
 	if _, err := os.Stat(h.Path("certs", certs.Certificate)); err == nil {
@@ -139,18 +142,45 @@ func defaultCerts(h home.Home, sys surroundings) error {
 	return err
 }
 
-// makeCerts makes the certificate for these hosts beside those that a developer's gateway has.
-func makeCerts(_ context.Context, hosts []string, h home.Home, sys surroundings) error {
+const certsFrom = "--from="
+
+// makeCerts makes the certificate for these hosts beside those that a developer's gateway has, or takes the one in the folder
+// that certbot names, and has a gateway that runs use it.
+func makeCerts(ctx context.Context, args []string, h home.Home, sys surroundings) error {
 	if err := h.MakeDirs(); err != nil {
 		return err
 	}
-	made, err := certs.Ensure(h.Path("certs"), append(certs.DefaultHosts(), hosts...), time.Now())
+	if len(args) == 1 && strings.HasPrefix(args[0], certsFrom) {
+		if err := certs.Install(h.Path("certs"), strings.TrimPrefix(args[0], certsFrom), time.Now()); err != nil {
+			return err
+		}
+		return renewed(ctx, h, sys)
+	}
+	made, err := certs.Ensure(h.Path("certs"), append(certs.DefaultHosts(), args...), time.Now())
 	if err != nil {
 		return err
 	}
 	if made {
 		fmt.Fprintln(sys.stdout, "made", nearPath(h, h.Path("certs", certs.Certificate)))
 	}
-	fmt.Fprintf(sys.stdout, "trust %s in your browser, or: curl --cacert %[1]s; make up has the gateway use it\n", nearPath(h, h.Path("certs", certs.Authority)))
-	return nil
+	fmt.Fprintf(sys.stdout, "trust %s in your browser, or: curl --cacert %[1]s\n", nearPath(h, h.Path("certs", certs.Authority)))
+	return renewed(ctx, h, sys)
+}
+
+// renewed has the gateway, where one runs, read its certificate. No connection is dropped.
+func renewed(ctx context.Context, h home.Home, sys surroundings) error {
+	if lastMode(h) == dockerMode {
+		return containers(h, sys).RefreshGateway(ctx)
+	}
+	if len(h.Processes()) == 0 {
+		return nil
+	}
+	env, err := h.Env()
+	if err != nil {
+		return err
+	}
+	if err := gateway.Render(h, env); err != nil {
+		return err
+	}
+	return pass(ctx, h, sys, h.Bin("pgo"), "signal", "SIGHUP", "gateway")
 }

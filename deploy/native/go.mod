@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/google/renameio/v2 v2.0.2
+	go.yaml.in/yaml/v3 v3.0.6
 	pgo/pkg v0.0.0
 )
 

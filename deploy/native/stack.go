@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"pgo/deploy/native/internal/gateway"
 	"pgo/deploy/native/internal/home"
 	"pgo/pkg/localserver"
 )
@@ -56,11 +57,23 @@ func up(ctx context.Context, h home.Home, sys surroundings) error {
 	if err := defaultCerts(h, sys); err != nil {
 		return err
 	}
+	before, err := gateway.Digest(h)
+	if err != nil {
+		return err
+	}
 	if err := prepare(h, sys); err != nil {
 		return err
 	}
 	if err := pass(ctx, h, sys, h.Bin("pgo"), "up"); err != nil {
 		return err
+	}
+	if after, err := gateway.Digest(h); err != nil {
+		return err
+	} else if before != after && before != "" {
+		// A gateway that ran already reads it; no connection is dropped.
+		if err := pass(ctx, h, sys, h.Bin("pgo"), "signal", "SIGHUP", "gateway"); err != nil {
+			return err
+		}
 	}
 	if err := firstAdmin(ctx, h, sys, slices.Contains(made, home.AdminPassword)); err != nil {
 		return err

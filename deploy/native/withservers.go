@@ -7,14 +7,23 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"strings"
 	"syscall"
 
+	"pgo/deploy/native/internal/compose"
+	"pgo/deploy/native/internal/home"
 	"pgo/pkg/localserver"
 )
 
-// withServers runs a command with private servers around it. The command's exit code becomes ours, and signals that
-// come to us reach it.
+const mysqlImage = "--mysql-image="
+
+// withServers runs a command with private servers around it: MySQL from an image where one is named. The command's exit
+// code becomes ours, and signals that come to us reach it.
 func withServers(ctx context.Context, args []string, sys surroundings) (err error) {
+	image := ""
+	if len(args) > 0 && strings.HasPrefix(args[0], mysqlImage) {
+		image, args = strings.TrimPrefix(args[0], mysqlImage), args[1:]
+	}
 	if len(args) > 0 && args[0] == "--" {
 		args = args[1:]
 	}
@@ -36,7 +45,20 @@ func withServers(ctx context.Context, args []string, sys surroundings) (err erro
 		}
 	}()
 	fmt.Fprintln(sys.stderr, "starting private servers")
-	env, err := scratch.Environ(ctx)
+	mysql := ""
+	if image != "" {
+		container, err := startMySQL(ctx, image, sys)
+		if err != nil {
+			return err
+		}
+		defer func() {
+			if closeErr := container.Close(); err == nil {
+				err = closeErr
+			}
+		}()
+		mysql = container.TestURL()
+	}
+	env, err := scratch.Environ(ctx, mysql)
 	if err != nil {
 		if s, ok := pending(signals); ok {
 			return exitError{128 + int(s)}
@@ -62,6 +84,14 @@ func withServers(ctx context.Context, args []string, sys surroundings) (err erro
 			return exitError{exitCodeOf(err)}
 		}
 	}
+}
+
+func startMySQL(ctx context.Context, image string, sys surroundings) (*compose.Scratch, error) {
+	h, err := home.Find(sys.dir, sys.getenv)
+	if err != nil {
+		return nil, err
+	}
+	return compose.StartMySQL(ctx, h.Root, image)
 }
 
 func pending(signals <-chan os.Signal) (syscall.Signal, bool) {

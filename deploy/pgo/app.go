@@ -83,7 +83,8 @@ func (a *app) command() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(a.up(), a.down(), a.apply(), a.check(), a.schema(),
 		a.list(), a.describe(), a.logs(), a.events(), a.info(), a.version(),
-		a.start(), a.stop(), a.restart(), a.reload(), a.rollback(), a.releases(), a.scale(), a.delete(), a.signal(), a.flush(), a.exec(), a.upgrade(), a.export())
+		a.start(), a.stop(), a.restart(), a.reload(), a.rollback(), a.releases(), a.scale(), a.delete(), a.signal(), a.flush(), a.exec(), a.upgrade(), a.export(),
+		a.deploy(), a.receive(), a.host())
 	for _, c := range root.Commands() {
 		if strings.Contains(c.Use, "NAME") {
 			c.ValidArgsFunction = a.complete
@@ -99,6 +100,8 @@ func exitCode(ctx context.Context, err error) int {
 	var usage usageError
 	var wrong *processfile.Error
 	switch {
+	case shipCode(err) != 0 && ctx.Err() == nil:
+		return shipCode(err)
 	case errors.As(err, &wrong):
 		return exitConfig
 	case errors.As(err, &usage):

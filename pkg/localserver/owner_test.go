@@ -23,7 +23,7 @@ func TestScratchOwner(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Environ(context.Background()); err != nil {
+	if _, err := s.Environ(context.Background(), ""); err != nil {
 		t.Fatal(err)
 	}
 	fmt.Println("dir=" + s.Dir())

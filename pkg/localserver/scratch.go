@@ -190,12 +190,16 @@ func randomWord() string {
 
 func scratchPrefix() string { return fmt.Sprintf("pgo-servers-%d-", os.Geteuid()) }
 
-// Environ starts all servers at the same time and returns the variables that tell tests where they are.
-func (s *Scratch) Environ(ctx context.Context) ([]string, error) {
+// Environ starts all servers at the same time and returns the variables that tell tests where they are. Where mysql is
+// not "" it is the URL of a MySQL that is there already.
+func (s *Scratch) Environ(ctx context.Context, mysql string) ([]string, error) {
 	var group sync.WaitGroup
 	env := make([]string, 4)
 	failed := make([]error, 3)
 	group.Go(func() {
+		if env[0] = "PGO_TEST_MYSQL=" + mysql; mysql != "" {
+			return
+		}
 		m, err := s.MySQL(ctx)
 		failed[0], env[0] = err, "PGO_TEST_MYSQL="+m.TestURL()
 	})

@@ -13,7 +13,7 @@ func TestScratchEnvironNamesServersThatAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	env, err := s.Environ(context.Background())
+	env, err := s.Environ(context.Background(), "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"pgo/deploy/pgo/audit"
 	"pgo/deploy/pgo/home"
 )
 
@@ -90,6 +91,48 @@ func (c *Client) Describe(ctx context.Context, name string) ([]Description, erro
 func (c *Client) Do(ctx context.Context, command string, body any) (Changes, error) {
 	var changes Changes
 	return changes, c.call(ctx, http.MethodPost, command, body, &changes)
+}
+
+// Deployables returns the processes that can be deployed, once no deploy is being put back any more.
+func (c *Client) Deployables(ctx context.Context) ([]Deployable, error) {
+	var all []Deployable
+	return all, c.call(ctx, http.MethodGet, "deployables", nil, &all)
+}
+
+// ErrUnanswered is the error of a Rollout whose manager went away. The next one ends it; the audit log says how.
+var ErrUnanswered = errors.New("the manager ended meanwhile")
+
+// Rollout has a set of releases run, and tells what happens meanwhile. Where ctx ends the manager puts all back.
+func (c *Client) Rollout(ctx context.Context, ask Rollout, tell func(Progress)) (audit.Entry, error) {
+	body, err := json.Marshal(ask)
+	if err != nil {
+		return audit.Entry{}, fmt.Errorf("ask the manager: %w", err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://pgo/v1/rollout", bytes.NewReader(body))
+	if err != nil {
+		return audit.Entry{}, fmt.Errorf("ask the manager: %w", err)
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return audit.Entry{}, fmt.Errorf("ask the manager: %w: %w", ErrUnanswered, err)
+	}
+	defer res.Body.Close()
+	lines := json.NewDecoder(res.Body)
+	if res.StatusCode != http.StatusOK {
+		failure := Failure{Error: "the manager answers " + res.Status}
+		_ = lines.Decode(&failure) // without a reason the status has to do
+		return audit.Entry{}, errors.New(failure.Error)
+	}
+	for {
+		var p Progress
+		if err := lines.Decode(&p); err != nil {
+			return audit.Entry{}, fmt.Errorf("%w: %w", ErrUnanswered, err)
+		}
+		if p.Result != nil {
+			return *p.Result, nil
+		}
+		tell(p)
+	}
 }
 
 // attempts at a question. A manager that ends is followed by the next one on the same socket.

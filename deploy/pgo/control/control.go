@@ -4,6 +4,7 @@ package control
 import (
 	"time"
 
+	"pgo/deploy/pgo/audit"
 	"pgo/deploy/pgo/processfile"
 )
 
@@ -114,6 +115,31 @@ type (
 	Rollback struct {
 		Name    string `json:"name"`
 		Release string `json:"release"`
+	}
+	// Rollout asks for releases of the store to be run, all of them or none: see manager.Rollout.
+	Rollout struct {
+		Entry   audit.Entry `json:"entry"`   // who asks and since when; of the set the processes, and the releases to run
+		Since   time.Time   `json:"since"`   // when it was begun
+		Process string      `json:"process"` // of a rollback: which one; where none is named all of the last deploy
+		Release string      `json:"release"` // and which release; where none is named the one from before
+		Again   bool        `json:"again"`   // also what was found bad before
+		Check   bool        `json:"check"`   // only look: ask the programs, and the gates what they would do
+	}
+	// Progress is a line of the answer to a Rollout. The last one has the result.
+	Progress struct {
+		Process string       `json:"process,omitempty"`
+		Step    string       `json:"step,omitempty"`
+		Text    string       `json:"text,omitempty"`
+		Seconds float64      `json:"seconds,omitempty"`
+		Result  *audit.Entry `json:"result,omitempty"`
+	}
+	// Deployable is a process that can be deployed.
+	Deployable struct {
+		Name  string        `json:"name"`
+		File  string        `json:"file"` // where its program is deployed to
+		Live  audit.Release `json:"live"`
+		Has   []string      `json:"has"` // SHA-256 of the releases in the store, the live one first
+		After []string      `json:"after"`
 	}
 	// Description is all that is known of a process, secrets masked.
 	Description struct {

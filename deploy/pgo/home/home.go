@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"pgo/deploy/pgo/audit"
 )
 
 // Home is pgo's state folder (PGO_HOME), an absolute path. One manager runs on it.
@@ -30,6 +32,15 @@ func (h Home) Running() string { return h.state("processes.json") }
 
 // Releases is the folder of the store of programs.
 func (h Home) Releases() string { return filepath.Join(string(h), "releases") }
+
+// Audit is the log of who deployed what.
+func (h Home) Audit() audit.Log { return audit.Log(filepath.Join(string(h), "audit.jsonl")) }
+
+// Rollout is the file that says which deploy is being made real, so that one that was cut off is put back.
+func (h Home) Rollout() string { return h.state("rollout.json") }
+
+// DeployLock is the file that whoever deploys has locked. It says who that is.
+func (h Home) DeployLock() string { return h.state("deploy.lock") }
 
 // Events is the file of what happened, one JSON object a line.
 func (h Home) Events() string { return filepath.Join(string(h), "events.jsonl") }

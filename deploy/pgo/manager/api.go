@@ -68,6 +68,21 @@ func (m *Manager) handler(down, leave func()) http.Handler {
 			m.did(w, m.Rollback(ask))
 		}
 	})
+	mux.HandleFunc("GET /v1/deployables", func(w http.ResponseWriter, r *http.Request) {
+		all, err := m.Deployables(r.Context())
+		if err != nil {
+			refuse(w, http.StatusConflict, err)
+			return
+		}
+		answer(w, all)
+	})
+	mux.HandleFunc("POST /v1/rollout", func(w http.ResponseWriter, r *http.Request) {
+		var ask control.Rollout
+		if take(w, r, &ask) {
+			m.log.Info("command", "command", ask.Entry.Kind, "id", ask.Entry.ID, "by", ask.Entry.By, "processes", len(ask.Entry.Set))
+			m.rollOut(w, r, ask)
+		}
+	})
 	mux.HandleFunc("POST /v1/signal", func(w http.ResponseWriter, r *http.Request) {
 		var ask control.Signal
 		if take(w, r, &ask) {
@@ -94,6 +109,17 @@ func (m *Manager) handler(down, leave func()) http.Handler {
 		down()
 	})
 	return mux
+}
+
+// rollOut answers with a line for each step.
+func (m *Manager) rollOut(w http.ResponseWriter, r *http.Request, ask control.Rollout) {
+	w.Header().Set("Content-Type", "application/json")
+	say := func(p control.Progress) {
+		_ = json.NewEncoder(w).Encode(p) // where nobody listens any more the request's context has ended
+		_ = http.NewResponseController(w).Flush()
+	}
+	entry := m.Rollout(r.Context(), ask, say)
+	say(control.Progress{Result: &entry})
 }
 
 // describe answers with all that is known of processes, and none of their secrets.

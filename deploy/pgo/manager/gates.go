@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"pgo/deploy/pgo/control"
+	"pgo/deploy/pgo/proc"
 	"pgo/deploy/pgo/processfile"
 	files "pgo/deploy/pgo/watch"
 )
@@ -77,39 +78,61 @@ func (m *Manager) awaitGates(ctx context.Context, p *process, patient bool) erro
 	}
 }
 
-func (m *Manager) pass(p *process, c copied) error {
-	for _, gate := range m.gatesOf(p) {
-		pass := m.askGate
-		if len(gate.current().Ask) == 0 {
-			pass = m.restartGate
+func (m *Manager) pass(p *process, c copied) error { return m.passAll(map[*process]copied{p: c}) }
+
+// passAll asks each gate that one of the processes comes after once, whether they may run these programs.
+func (m *Manager) passAll(programs map[*process]copied) error {
+	for _, gate := range m.gatesOfAll(programs) {
+		var err error
+		if args := gate.current().Ask; len(args) > 0 {
+			_, err = m.askGate(gate, args, programs)
+		} else {
+			err = m.restartGate(gate, programs)
 		}
-		if err := pass(gate, p, c); err != nil {
+		if err != nil {
 			return fmt.Errorf("%s: %w", gate.name, err)
 		}
 	}
 	return nil
 }
 
-// askGate runs the program of the gate beside it, as the gate runs but for its arguments and the program to look at.
-func (m *Manager) askGate(gate, p *process, c copied) error {
+func (m *Manager) gatesOfAll(programs map[*process]copied) []*process {
+	byName := map[string]*process{}
+	for p := range programs {
+		for _, gate := range m.gatesOf(p) {
+			byName[gate.name] = gate
+		}
+	}
+	var all []*process
+	for _, name := range sortedNames(byName) {
+		all = append(all, byName[name])
+	}
+	return all
+}
+
+// askGate runs the program of the gate beside it, as the gate runs but for its arguments and the programs to look at.
+// It returns what was said.
+func (m *Manager) askGate(gate *process, args []string, programs map[*process]copied) ([]string, error) {
 	spec := gate.current()
 	var k *child
 	for _, i := range gate.all() {
 		k = i.runs()
 	}
 	if k == nil {
-		return fmt.Errorf("does not run: %w", files.ErrNotNow)
+		return nil, fmt.Errorf("does not run: %w", files.ErrNotNow)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), spec.Ready.Within)
 	defer cancel()
 	deployed := m.deployed()
-	deployed[p.current().Command] = c.path
+	for p, c := range programs {
+		deployed[p.current().Command] = c.path
+	}
 	// The very program that runs: its file may be half an upload too.
-	cmd := exec.CommandContext(ctx, fmt.Sprintf("/proc/%d/exe", k.PID), spec.Ask...)
+	cmd := exec.CommandContext(ctx, fmt.Sprintf("/proc/%d/exe", k.PID), args...)
 	cmd.Args[0] = spec.Command
 	cmd.Dir, cmd.Env = k.dir(), list(looksAt(surroundings(m.env, spec), k.dir(), deployed))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.Cancel = func() error { return proc.KillGroup(cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
 	said := &words{}
 	cmd.Stdout, cmd.Stderr = said, said
@@ -117,11 +140,11 @@ func (m *Manager) askGate(gate, p *process, c copied) error {
 	exit, _ := errors.AsType[*exec.ExitError](err)
 	switch {
 	case err == nil:
-		return nil
+		return said.lines(), nil
 	case exit != nil && exit.ExitCode() == tryLater, exit == nil:
-		return fmt.Errorf("cannot look at it: %w: %s: %w", err, lastWord(said), files.ErrNotNow)
+		return nil, fmt.Errorf("cannot look at it: %w: %s: %w", err, lastWord(said), files.ErrNotNow)
 	}
-	return fmt.Errorf("does not let it run: %w: %s", err, lastWord(said))
+	return nil, fmt.Errorf("does not let it run: %w: %s", err, lastWord(said))
 }
 
 // lastWord is the last line that was said; of a line of JSON its message.
@@ -140,11 +163,16 @@ func lastWord(w *words) string {
 	return last
 }
 
-// restartGate starts a gate anew that cannot be asked otherwise, with the new program to look at. Where it does not
-// become ready it is started anew once more, with the one from before.
-func (m *Manager) restartGate(gate, p *process, c copied) error {
-	before, unfit := p.program()
-	p.choose(c)
+// restartGate starts a gate anew that cannot be asked otherwise, with the new programs to look at. Where it does not
+// become ready it is started anew once more, with those from before.
+func (m *Manager) restartGate(gate *process, programs map[*process]copied) error {
+	before := map[*process]copied{}
+	for p, c := range programs {
+		if was, unfit := p.program(); unfit == nil {
+			before[p] = was
+		}
+		p.choose(c)
+	}
 	gate.stop()
 	gate.start()
 	for {
@@ -157,8 +185,8 @@ func (m *Manager) restartGate(gate, p *process, c copied) error {
 			for _, i := range gate.all() {
 				reason = i.board.get(i.slot).Reason
 			}
-			if unfit == nil {
-				p.choose(before)
+			for p, was := range before {
+				p.choose(was)
 			}
 			gate.stop()
 			gate.start()

@@ -164,7 +164,7 @@ func (p *process) differs(spec processfile.Process) bool {
 func same(a, b processfile.Process) bool {
 	a.Instances, b.Instances = 0, 0
 	a.Watch, b.Watch = processfile.Watch{On: a.Watch.On}, processfile.Watch{On: b.Watch.On}
-	a.Ask, b.Ask = nil, nil
+	a.Ask, b.Ask, a.Plan, b.Plan = nil, nil, nil, nil
 	a.Limits.Memory, b.Limits.Memory = 0, 0
 	split := [2]bool{a.Logs.Split, b.Logs.Split}
 	a.Logs, b.Logs = processfile.Logs{}, processfile.Logs{}

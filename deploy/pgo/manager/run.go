@@ -48,9 +48,13 @@ func Run(ctx context.Context, o Options) error {
 		Version: o.Version, Manager: os.Getpid(), Keeper: o.Link.Hello.PID, Home: string(o.Home), Socket: o.Socket,
 		Excuse: o.Link.Hello.Excuse,
 	})
+	left := m.unfinished()
 	resumed, err := m.resume()
 	if err != nil {
 		return err
+	}
+	if left != nil {
+		m.recoverRollout(left, resumed)
 	}
 	leaving, leave := context.WithCancel(ctx)
 	defer leave()
@@ -68,6 +72,7 @@ func Run(ctx context.Context, o Options) error {
 	go m.begin(downed)
 	go m.watcher.Run(leaving)
 	go m.guard(leaving)
+	go m.observe(leaving)
 	defer func() {
 		m.closeHTTP()
 		stopping, stop := context.WithTimeout(context.Background(), 5*time.Second)

@@ -52,6 +52,12 @@ func copyProgram(h home.Home, program string) (string, error) {
 
 // Upgrade has the keeper start the next manager from a copy of the program: the file itself may be written over.
 func (m *Manager) Upgrade(program string) error {
+	select {
+	case m.turn <- struct{}{}:
+		defer func() { <-m.turn }()
+	default:
+		return fmt.Errorf("upgrade: %w", errBusy)
+	}
 	copied, err := copyProgram(m.home, program)
 	if err != nil {
 		return err

@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Store keeps releases in a folder: of the process NAME, the programs NAME/SHA256 with their records NAME/SHA256.json.
@@ -73,16 +75,48 @@ func (s *Store) Add(ctx context.Context, name, source string) (Release, error) {
 		return Release{}, fmt.Errorf("copy %s: %w", source, err)
 	}
 	s.at("copied")
-	c := candidate{content{copied.file, copied.size}, source, sum, info.Mode(), info.ModTime()}
+	c := candidate{content: content{copied.file, copied.size}, path: source, sum: sum, mode: info.Mode(), written: info.ModTime()}
+	return s.prove(ctx, name, dir, source, copied, c)
+}
+
+// prove publishes the copy where it can be proven.
+func (s *Store) prove(ctx context.Context, name, dir, source string, copied *temporary, c candidate) (Release, error) {
+	// The disk takes its time while the copy is proven; one that is not proven is dropped all the same.
+	finished := make(chan error, 1)
+	go func() { finished <- copied.finish() }()
 	proof, err := c.prove(ctx, s.On.orHere())
+	finishing := <-finished
 	if err != nil {
 		return Release{}, at(source, err)
 	}
-	if err := copied.finish(); err != nil {
-		return Release{}, fmt.Errorf("copy %s: %w", source, err)
+	if finishing != nil {
+		return Release{}, fmt.Errorf("copy %s: %w", source, finishing)
 	}
 	s.at("synced")
 	return s.publish(ctx, name, dir, copied, Record{Proof: proof, Source: source})
+}
+
+// Receive does as Add does with what r has, which has to have the SHA-256 that its sender has said. source is how
+// errors call it.
+func (s *Store) Receive(ctx context.Context, name, source, said string, r io.Reader) (Release, error) {
+	dir, err := s.folder(name)
+	if err != nil {
+		return Release{}, err
+	}
+	copied, err := s.begin(ctx, dir)
+	if err != nil {
+		return Release{}, err
+	}
+	defer copied.drop()
+	sum, err := copied.from(ctx, r)
+	if err != nil {
+		return Release{}, fmt.Errorf("receive %s: %w", source, err)
+	}
+	if sum != said {
+		return Release{}, at(source, refuse(Mixed, "what arrived has SHA-256 %s, what was sent %s", sum, said))
+	}
+	c := candidate{content: content{copied.file, copied.size}, path: source, sum: sum, mode: 0o755, written: time.Now(), vouched: true}
+	return s.prove(ctx, name, dir, source, copied, c)
 }
 
 // publish gives the copy its name. The record comes first: one without a program is nothing, while a program without a
@@ -210,8 +244,21 @@ func (s *Store) begin(ctx context.Context, dir string) (*temporary, error) {
 func (t *temporary) from(ctx context.Context, r io.Reader) (string, error) {
 	h := sha256.New()
 	var err error
-	t.size, err = io.CopyBuffer(io.MultiWriter(t.file, h), readerWith{ctx, r}, make([]byte, 256<<10))
+	t.size, err = io.CopyBuffer(io.MultiWriter(&early{file: t.file}, h), readerWith{ctx, r}, make([]byte, 256<<10))
 	return hex.EncodeToString(h.Sum(nil)), err
+}
+
+// early writes to a file, and has the kernel begin to bring it to the disk at once: there is less to wait for then.
+type early struct {
+	file *os.File
+	size int64
+}
+
+func (e *early) Write(p []byte) (int, error) {
+	n, err := e.file.Write(p)
+	_ = unix.SyncFileRange(int(e.file.Fd()), e.size, int64(n), unix.SYNC_FILE_RANGE_WRITE) // where it cannot, the sync at the end does it all
+	e.size += int64(n)
+	return n, err
 }
 
 // finish brings the copy to the disk, as a program that nobody writes to.

@@ -219,7 +219,7 @@ func build(t *testing.T, source string, settings ...string) []byte {
 // check proves a content as if it were in a file that nothing stands beside.
 func check(t testing.TB, text []byte, on Platform) (Proof, error) {
 	sum := sha256.Sum256(text)
-	c := candidate{content{bytes.NewReader(text), int64(len(text))}, "/nonexistent/user", hex.EncodeToString(sum[:]), 0o755, now}
+	c := candidate{content: content{bytes.NewReader(text), int64(len(text))}, path: "/nonexistent/user", sum: hex.EncodeToString(sum[:]), mode: 0o755, written: now}
 	return c.prove(t.Context(), on)
 }
 

@@ -151,21 +151,46 @@ func (s Stack) writeGateway(v settings) error {
 	if err := os.MkdirAll(filepath.Join(dir, "certs"), openDir); err != nil {
 		return err
 	}
+	if slices.Contains(v.profiles(), CertbotProfile) {
+		// It runs as the runtime's user, and puts what it gets into the gateway's folder.
+		for _, path := range []string{s.path(CertbotProfile), s.Home.Path("certs", "acme")} {
+			if err := os.MkdirAll(path, openDir); err != nil {
+				return err
+			}
+			if err := give(path, v.owner); err != nil {
+				return err
+			}
+		}
+		if err := give(filepath.Join(dir, "certs"), v.owner); err != nil {
+			return err
+		}
+	}
 	o := gateway.Options{
-		Root: s.Home.Root, Out: dir, Etc: "/etc/gateway", Data: "/tmp", HTML: "/usr/share/gateway", ACME: "/etc/gateway/acme",
-		HTTP: fmt.Sprintf("0.0.0.0:%d", gatewayHTTP), Status: fmt.Sprintf("127.0.0.1:%d", gatewayStatus), Resolver: "127.0.0.11", Limits: gateway.DefaultLimits(),
+		Root: s.Home.Root, Out: dir, Etc: "/etc/gateway", Data: "/tmp", HTML: "/usr/share/gateway", ACME: "/var/acme",
+		HTTP: fmt.Sprintf("0.0.0.0:%d", gatewayHTTP), Status: fmt.Sprintf("127.0.0.1:%d", gatewayStatus), Resolver: "127.0.0.11",
 		Upstreams: map[string]gateway.Upstream{
 			"bootcheck": {Servers: []string{fmt.Sprintf("%s:%d", runtimePart, bootcheckPort)}, Resolve: true},
 		},
 	}
-	if slices.Contains(strings.Split(v.values["COMPOSE_PROFILES"], ","), "swagger") {
+	if slices.Contains(v.profiles(), "swagger") {
 		o.Extra = swaggerLocation
 	}
 	for _, sv := range home.Services() {
 		o.Upstreams[sv.Name] = gateway.Upstream{Servers: []string{fmt.Sprintf("%s:%d", runtimePart, sv.Port)}, Resolve: true}
 	}
-	if certificate, err := os.ReadFile(s.Home.Path("certs", certs.Certificate)); err == nil {
-		key, err := os.ReadFile(s.Home.Path("certs", certs.Key))
+	if err := gateway.Apply(s.Home, &o); err != nil {
+		return err
+	}
+	// Whoever signs our certificate asks for what certbot puts there.
+	if err := os.MkdirAll(s.Home.Path("certs", "acme"), openDir); err != nil {
+		return err
+	}
+	certificateFile, keyFile := s.Home.Path("certs", certs.Certificate), s.Home.Path("certs", certs.Key)
+	if live := s.path(CertbotProfile, "live", "pgo"); isFile(filepath.Join(live, "fullchain.pem")) {
+		certificateFile, keyFile = filepath.Join(live, "fullchain.pem"), filepath.Join(live, "privkey.pem")
+	}
+	if certificate, err := os.ReadFile(certificateFile); err == nil {
+		key, err := os.ReadFile(keyFile)
 		if err != nil {
 			return err
 		}
@@ -202,6 +227,11 @@ const swaggerLocation = `location /swagger-ui/ {
         proxy_pass $swagger_ui;
     }`
 
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
 // put writes a file that a container of another user may read.
 func put(dir, name, content string) error {
 	if err := os.MkdirAll(dir, openDir); err != nil {
@@ -230,29 +260,6 @@ func give(path string, o owner) error {
 		return nil
 	}
 	return os.Lchown(path, o.uid, o.gid)
-}
-
-// digest is one short word for the content of files and folders: what has changed is started anew.
-func digest(paths ...string) (string, error) {
-	sum := sha256.New()
-	for _, top := range paths {
-		err := filepath.WalkDir(top, func(path string, entry fs.DirEntry, err error) error {
-			if err != nil || !entry.Type().IsRegular() {
-				return err
-			}
-			content, err := os.ReadFile(path)
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(sum, "%s %d\n", strings.TrimPrefix(path, top), len(content))
-			sum.Write(content)
-			return nil
-		})
-		if err != nil {
-			return "", err
-		}
-	}
-	return hex.EncodeToString(sum.Sum(nil)[:8]), nil
 }
 
 // writeEnv writes the values that docker-compose.yml asks for.

@@ -10,6 +10,9 @@ const (
 	gatewayPart = "gateway"
 )
 
+// CertbotProfile gets the gateway's certificate from an authority and renews it.
+const CertbotProfile = "certbot"
+
 func infraParts() []string { return []string{"mysql", "redis", "rabbitmq"} }
 
 // Ports inside the gateway's container, and those they are published on before PORT_OFFSET.

@@ -32,7 +32,9 @@ type settings struct {
 // kept are values that are asked for once and stay until they are asked for anew.
 func kept() map[string]string {
 	return map[string]string{
-		"PGO_BACKEND": "", "PGO_BIND": "127.0.0.1", "PGO_ENV": "dev", "PGO_PUBLIC_URL": "", "PORT_OFFSET": "0", "COMPOSE_PROFILES": "", "PGO_TRACING_ENDPOINT": "",
+		"PGO_BACKEND": "", "PGO_BIND": "127.0.0.1", "PGO_ENV": "dev", "PGO_PUBLIC_URL": "", "PORT_OFFSET": "0", "COMPOSE_PROFILES": "",
+		"PGO_TRACING_ENDPOINT": "", "PGO_PORT_HTTP": "", "PGO_PORT_HTTPS": "",
+		"PGO_CERTBOT_HOSTS": "", "PGO_CERTBOT_EMAIL": "", "PGO_CERTBOT_SERVER": "https://acme-v02.api.letsencrypt.org/directory",
 	}
 }
 
@@ -84,7 +86,7 @@ func (s Stack) settle(ctx context.Context) (settings, error) {
 		"INFRA":   {s.Home.Path("secrets"), filepath.Join(s.Home.Root, "deploy", "compose")},
 		"RUNTIME": {s.Home.Path("secrets")},
 	} {
-		if values["PGO_DIGEST_"+part], err = digest(paths...); err != nil {
+		if values["PGO_DIGEST_"+part], err = home.Digest(paths...); err != nil {
 			return settings{}, fmt.Errorf("look at what is mounted: %w", err)
 		}
 	}
@@ -107,8 +109,13 @@ func (s Stack) settlePorts(ctx context.Context, values, old map[string]string) e
 	if running && old["PORT_OFFSET"] != values["PORT_OFFSET"] {
 		return fmt.Errorf("PORT_OFFSET=%s is asked for, but %w (it runs with PORT_OFFSET=%s)", values["PORT_OFFSET"], home.ErrRunning, old["PORT_OFFSET"])
 	}
-	for key, number := range map[string]int{"PGO_GATEWAY_HTTP": gatewayHTTP, "PGO_GATEWAY_HTTPS": gatewayHTTPS} {
-		port := number + offset
+	for scheme, number := range map[string]int{"HTTP": gatewayHTTP, "HTTPS": gatewayHTTPS} {
+		key, port := "PGO_GATEWAY_"+scheme, number+offset
+		if asked := values["PGO_PORT_"+scheme]; asked != "" {
+			if port, err = strconv.Atoi(asked); err != nil || port < 1 || port > 65535 {
+				return fmt.Errorf("PGO_PORT_%s=%q is no port", scheme, asked)
+			}
+		}
 		if h := s.Home.Holder(port); h.Busy && !running {
 			return &home.BusyPortError{Port: port, What: "the gateway", Holder: h.Who}
 		}
@@ -116,6 +123,9 @@ func (s Stack) settlePorts(ctx context.Context, values, old map[string]string) e
 	}
 	return nil
 }
+
+// profiles are the optional parts that are wanted.
+func (v settings) profiles() []string { return strings.Split(v.values["COMPOSE_PROFILES"], ",") }
 
 func ownerOf(dir string) (owner, error) {
 	info, err := os.Stat(dir)

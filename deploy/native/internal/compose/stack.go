@@ -29,7 +29,7 @@ func (s Stack) Up(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	old, _ := digest(s.path("gateway")) // none the first time
+	old, _ := home.Digest(s.path("gateway")) // none the first time
 	if err := s.write(v); err != nil {
 		return err
 	}
@@ -39,7 +39,7 @@ func (s Stack) Up(ctx context.Context) error {
 	if err := s.images(ctx); err != nil {
 		return err
 	}
-	fresh, err := digest(s.path("gateway"))
+	fresh, err := home.Digest(s.path("gateway"))
 	if err != nil {
 		return err
 	}
@@ -57,6 +57,30 @@ func (s Stack) Up(ctx context.Context) error {
 		return s.pass(ctx, "kill", "--signal", "HUP", gatewayPart)
 	}
 	return nil
+}
+
+// RefreshGateway has the gateway use what PGO_HOME/certs and its settings hold now. It does nothing where nothing was ever
+// set up; what does not run reads it when it starts.
+func (s Stack) RefreshGateway(ctx context.Context) error {
+	if s.prepared() != nil {
+		return nil
+	}
+	values, err := home.ReadEnv(s.envFile())
+	if err != nil {
+		return err
+	}
+	who, err := ownerOf(values["PGO_BACKEND"])
+	if err != nil {
+		return fmt.Errorf("look at the deploy folder (PGO_BACKEND): %w", err)
+	}
+	if err := s.writeGateway(settings{owner: who, values: values}); err != nil {
+		return fmt.Errorf("prepare the gateway: %w", err)
+	}
+	parts, err := s.parts(ctx)
+	if err != nil || !parts[gatewayPart].running() {
+		return err
+	}
+	return s.pass(ctx, "kill", "--signal", "HUP", gatewayPart)
 }
 
 // Running tells whether any container of this stack runs.

@@ -103,7 +103,7 @@ func TestBadUpstreams(t *testing.T) {
 }
 
 func TestRateLimit(t *testing.T) {
-	g := start(t, Options{Limits: Limits{Rate: "1r/m", Burst: 4, Connections: 100}})
+	g := start(t, Options{Limits: Limits{Rate: "1r/m", Burst: 4, Connections: 100, Body: "2m"}})
 	counts := map[int]int{}
 	for range 20 {
 		a := call(t, "GET", g.http+"/api/v1/users/me", "", nil)
@@ -129,7 +129,7 @@ func TestConnectionLimit(t *testing.T) {
 	var once sync.Once
 	t.Cleanup(func() { once.Do(func() { close(release) }) })
 	g := start(t, Options{
-		Limits:    Limits{Rate: "1000r/s", Burst: 100, Connections: 3},
+		Limits:    Limits{Rate: "1000r/s", Burst: 100, Connections: 3, Body: "2m"},
 		Upstreams: map[string]Upstream{"user": {Servers: []string{strings.TrimPrefix(slow.URL, "http://")}}},
 	})
 	statuses := make(chan int, 8)

@@ -48,13 +48,16 @@ type TLS struct {
 
 // Limits bound what one address may take.
 type Limits struct {
-	Rate        string // as nginx has it: 1000r/s
-	Burst       int
-	Connections int
+	Rate        string `yaml:"rate"` // as nginx has it: 1000r/s
+	Burst       int    `yaml:"burst"`
+	Connections int    `yaml:"connections"`
+	Body        string `yaml:"body"` // the largest body, as nginx has it: 2m
 }
 
 // DefaultLimits are far above what a person or a fair program does, and below what takes the services down.
-func DefaultLimits() Limits { return Limits{Rate: "1000r/s", Burst: 1000, Connections: 512} }
+func DefaultLimits() Limits {
+	return Limits{Rate: "1000r/s", Burst: 1000, Connections: 512, Body: "2m"}
+}
 
 func templates() []string { return []string{"nginx.conf", "gateway.conf", "problem.conf", "tls.conf"} }
 
@@ -104,6 +107,7 @@ func (o Options) values() (map[string]string, error) {
 	values["GATEWAY_HTTP"], values["GATEWAY_STATUS"], values["GATEWAY_HTTPS"] = o.HTTP, o.Status, o.TLS.Addr
 	values["RESOLVER"] = line(o.Resolver != "", "resolver "+o.Resolver+" valid=2s ipv6=off")
 	values["RATE"], values["BURST"], values["CONNECTIONS"] = o.Limits.Rate, strconv.Itoa(o.Limits.Burst), strconv.Itoa(o.Limits.Connections)
+	values["BODY"] = o.Limits.Body
 	values["TLS"] = line(o.TLS.Certificate != "", `include "`+o.Etc+`/tls.conf"`)
 	values["HTTP2"] = line(!o.TLS.OldHTTP2, "http2 on")
 	values["HTTP2_LISTEN"] = ""
@@ -118,7 +122,7 @@ func (o Options) values() (map[string]string, error) {
 			values["REAL_IP"] += "\nset_real_ip_from " + network + ";"
 		}
 	}
-	for _, key := range []string{"GATEWAY_HTTP", "GATEWAY_STATUS", "RATE"} {
+	for _, key := range []string{"GATEWAY_HTTP", "GATEWAY_STATUS", "RATE", "BODY"} {
 		if values[key] == "" {
 			return nil, fmt.Errorf("render nginx's configuration: nothing is said for %s", key)
 		}
@@ -145,7 +149,7 @@ func Render(h home.Home, env map[string]string) error {
 	o := Options{
 		Root: h.Root, Out: h.Path("etc"), Etc: h.Path("etc"), Data: h.Path("data", "nginx"),
 		HTML: filepath.Join(h.Root, "deploy", "nginx", "html"), ACME: h.Path("certs", "acme"),
-		HTTP: env["GATEWAY_HTTP"], Status: env["GATEWAY_STATUS"], Limits: DefaultLimits(), Upstreams: map[string]Upstream{},
+		HTTP: env["GATEWAY_HTTP"], Status: env["GATEWAY_STATUS"], Upstreams: map[string]Upstream{},
 	}
 	if os.Geteuid() == 0 {
 		o.User = "root" // its workers must read the checkout, which may be root's alone
@@ -161,6 +165,9 @@ func Render(h home.Home, env map[string]string) error {
 		}
 		o.Upstreams[name] = Upstream{Servers: []string{env[key]}}
 	}
+	if err := Apply(h, &o); err != nil {
+		return err
+	}
 	if certificate := h.Path("certs", "gateway.crt"); isFile(certificate) && env["GATEWAY_HTTPS"] != "" {
 		o.TLS = TLS{Addr: env["GATEWAY_HTTPS"], Certificate: certificate, Key: h.Path("certs", "gateway.key")}
 		if program, err := localserver.Host().Nginx(); err == nil {
@@ -171,6 +178,29 @@ func Render(h home.Home, env map[string]string) error {
 		return fmt.Errorf("make nginx's folder: %w", err)
 	}
 	return Write(o)
+}
+
+// Digest is one word for all that native mode's gateway has read; "" where there is nothing yet.
+func Digest(h home.Home) (string, error) {
+	var there []string
+	for _, name := range templates() {
+		if path := h.Path("etc", name); isFile(path) {
+			there = append(there, path)
+		}
+	}
+	if len(there) == 0 {
+		return "", nil
+	}
+	for _, name := range []string{"gateway.crt", "gateway.key"} {
+		if path := h.Path("certs", name); isFile(path) {
+			there = append(there, path)
+		}
+	}
+	digest, err := home.Digest(there...)
+	if err != nil {
+		return "", fmt.Errorf("look at the gateway's configuration: %w", err)
+	}
+	return digest, nil
 }
 
 func isFile(path string) bool {

@@ -7,9 +7,9 @@ import (
 
 // Upstream is one service as the gateway reaches it.
 type Upstream struct {
-	Servers []string // HOST:PORT, with nginx' own words after it where wanted: "10.0.0.7:8081 weight=3"
-	Balance string   // "" takes turns, by weight where that is said; "ip_hash" and "least_conn" are nginx' own
-	Resolve bool     // the names are looked up while it runs, since addresses move
+	Servers []string `yaml:"servers"` // HOST:PORT, with nginx' own words after it where wanted: "10.0.0.7:8081 weight=3"
+	Balance string   `yaml:"balance"` // "" takes turns, by weight where that is said; "ip_hash" and "least_conn" are nginx' own
+	Resolve bool     `yaml:"-"`       // the names are looked up while it runs, since addresses move
 }
 
 // servers is the inside of an upstream block.

@@ -1,0 +1,140 @@
+// Package audit is the log of who deployed what to a host, and what became of it: one JSON object a line, that nobody
+// changes afterwards.
+package audit
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"time"
+)
+
+// Result is how a deploy ended.
+type Result string
+
+// The results.
+const (
+	Done       Result = "done"
+	Refused    Result = "refused"      // nothing that runs was touched
+	PutBack    Result = "put back"     // it failed, and all is as it was
+	NotPutBack Result = "not put back" // it failed, and not all could be put back
+)
+
+// What was done.
+const (
+	Deploy   = "deploy"
+	Rollback = "rollback"
+)
+
+// Entry is one line.
+type Entry struct {
+	ID      string    `json:"id"`
+	Ended   time.Time `json:"ended"`
+	Kind    string    `json:"kind"` // Deploy or Rollback
+	By      string    `json:"by"`   // as the host knows
+	From    string    `json:"from"` // address it came from
+	Claims  string    `json:"claims,omitempty"`
+	Set     []Change  `json:"set"`
+	Result  Result    `json:"result"`
+	Why     string    `json:"why,omitempty"`
+	Seconds float64   `json:"seconds"`
+}
+
+// Change is what became, or was to become, of one process.
+type Change struct {
+	Process string  `json:"process"`
+	From    Release `json:"from"`
+	To      Release `json:"to"`
+}
+
+// Release is one version of a program.
+type Release struct {
+	SHA256  string `json:"sha256,omitempty"`
+	Version string `json:"version,omitempty"`
+}
+
+// String is how people are told of a release.
+func (r Release) String() string {
+	short := r.SHA256[:min(12, len(r.SHA256))]
+	switch {
+	case short == "":
+		return "nothing"
+	case r.Version == "":
+		return short
+	}
+	return r.Version + " (" + short + ")"
+}
+
+// Log is the file.
+type Log string
+
+// Append adds an entry, and has it on the disk when it returns. Lines of several writers do not mix.
+func (l Log) Append(e Entry) error {
+	line, err := json.Marshal(e)
+	if err != nil {
+		return fmt.Errorf("write the audit log: %w", err)
+	}
+	f, err := os.OpenFile(string(l), os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("write the audit log: %w", err)
+	}
+	// A line that a full disk has cut off must not take this one with it.
+	if last := make([]byte, 1); endsInside(f, last) {
+		line = append([]byte("\n"), line...)
+	}
+	_, err = f.Write(append(line, '\n'))
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("write the audit log: %w", err)
+	}
+	return nil
+}
+
+func endsInside(f *os.File, last []byte) bool {
+	info, err := f.Stat()
+	if err != nil || info.Size() == 0 {
+		return false
+	}
+	_, err = f.ReadAt(last, info.Size()-1)
+	return err == nil && last[0] != '\n'
+}
+
+// All returns what was written, the last first. A line that is damaged is left out.
+func (l Log) All() ([]Entry, error) {
+	f, err := os.Open(string(l))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the audit log: %w", err)
+	}
+	defer f.Close()
+	var all []Entry
+	for lines := bufio.NewReader(f); ; {
+		line, err := lines.ReadBytes('\n')
+		var e Entry
+		if len(bytes.TrimSpace(line)) > 0 && json.Unmarshal(line, &e) == nil {
+			all = append(all, e)
+		}
+		if errors.Is(err, io.EOF) {
+			slices.Reverse(all)
+			return all, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read the audit log: %w", err)
+		}
+	}
+}
+
+// Find returns how the deploy with that ID ended.
+func (l Log) Find(id string) (Entry, bool, error) {
+	all, err := l.All()
+	if i := slices.IndexFunc(all, func(e Entry) bool { return e.ID == id }); i >= 0 {
+		return all[i], true, err
+	}
+	return Entry{}, false, err
+}

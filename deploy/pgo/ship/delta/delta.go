@@ -1,0 +1,189 @@
+// Package delta writes a file as what makes it out of another one that the reader has, and makes it again.
+//
+// A program that was built again after a small change is the old one with most addresses a little off: long stretches
+// that are the same but for a byte here and there. So a stretch is written as where it comes from and what to add to
+// each byte, which is mostly zero, and all of that is compressed with zstd. A dictionary for zstd would do as well, and
+// need both files in memory on both sides; here the reader needs one block.
+//
+// Nothing is proven: who reads compares the SHA-256 of what came out.
+package delta
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// What both sides need at most besides the files: zstd's window, and one block.
+const (
+	window = 4 << 20
+	block  = 64 << 10
+)
+
+// ErrDamaged is the error for a text that Encode did not write, or not with this old file.
+var ErrDamaged = errors.New("the difference is damaged")
+
+// Encode writes what makes new out of old, which may be empty. It takes both in memory, and a fifth of old's size.
+func Encode(w io.Writer, old, new []byte) error {
+	z, err := zstd.NewWriter(w, zstd.WithWindowSize(window), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(2))
+	if err != nil {
+		return fmt.Errorf("compress: %w", err)
+	}
+	to := &writer{z: z, buf: make([]byte, 0, block)}
+	for s := range stretches(old, new) {
+		to.stretch(s, old, new)
+		if to.err != nil {
+			break
+		}
+	}
+	to.flush()
+	if err := errors.Join(to.err, z.Close()); err != nil {
+		return fmt.Errorf("compress: %w", err)
+	}
+	return nil
+}
+
+// stretch is a part of the new file: some bytes that are new, and then some like those of the old file at from.
+type stretch struct {
+	fresh      int // its first byte in the new file
+	start, end int // of the bytes that are like old ones, in the new file
+	from       int // and where these are in the old file
+}
+
+// writer writes stretches.
+type writer struct {
+	z   io.Writer
+	buf []byte
+	err error
+}
+
+func (t *writer) stretch(s stretch, old, new []byte) {
+	var head [3 * binary.MaxVarintLen64]byte
+	n := binary.PutUvarint(head[:], uint64(s.start-s.fresh))
+	n += binary.PutUvarint(head[n:], uint64(s.end-s.start))
+	n += binary.PutUvarint(head[n:], uint64(s.from))
+	t.write(head[:n])
+	t.write(new[s.fresh:s.start])
+	for at := s.start; at < s.end; {
+		if len(t.buf) == cap(t.buf) {
+			t.flush()
+		}
+		n := min(s.end-at, cap(t.buf)-len(t.buf))
+		a, b := new[at:at+n], old[s.from+at-s.start:]
+		for i, c := range a {
+			t.buf = append(t.buf, c-b[i])
+		}
+		at += n
+	}
+}
+
+func (t *writer) write(p []byte) {
+	for len(p) > 0 {
+		if len(t.buf) == cap(t.buf) {
+			t.flush()
+		}
+		n := min(len(p), cap(t.buf)-len(t.buf))
+		t.buf = append(t.buf, p[:n]...)
+		p = p[n:]
+	}
+}
+
+func (t *writer) flush() {
+	if t.err == nil {
+		_, t.err = t.z.Write(t.buf)
+	}
+	t.buf = t.buf[:0]
+}
+
+// Decode makes the new file, which has to have that size, out of the old one and what Encode wrote. The error is
+// ErrDamaged where that cannot be.
+func Decode(w io.Writer, r io.Reader, old io.ReaderAt, oldSize, size int64) error {
+	z, err := zstd.NewReader(r, zstd.WithDecoderMaxWindow(window), zstd.WithDecoderMaxMemory(2*window+uint64(size)), zstd.WithDecoderLowmem(true), zstd.WithDecoderConcurrency(1))
+	if err != nil {
+		return fmt.Errorf("decompress: %w", err)
+	}
+	defer z.Close()
+	from := &reader{in: bufio.NewReaderSize(z, block), old: old, oldSize: uint64(oldSize), out: w, left: uint64(size)}
+	for from.left > 0 {
+		if err := from.stretch(); err != nil {
+			return err
+		}
+	}
+	if _, err := from.in.ReadByte(); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("%w: it goes on after its end", ErrDamaged)
+	}
+	return nil
+}
+
+// reader reads stretches.
+type reader struct {
+	in         *bufio.Reader
+	old        io.ReaderAt
+	oldSize    uint64
+	out        io.Writer
+	left       uint64 // bytes that are still to come
+	part, like [block]byte
+}
+
+func (f *reader) stretch() error {
+	fresh, err1 := binary.ReadUvarint(f.in)
+	like, err2 := binary.ReadUvarint(f.in)
+	from, err3 := binary.ReadUvarint(f.in)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return unread(err)
+	}
+	switch {
+	case fresh > f.left, like > f.left-fresh, fresh+like == 0:
+		return fmt.Errorf("%w: it is longer than said", ErrDamaged)
+	case from > f.oldSize, like > f.oldSize-from:
+		return fmt.Errorf("%w: it wants more of the old file than there is", ErrDamaged)
+	}
+	f.left -= fresh + like
+	for fresh > 0 {
+		n := min(fresh, block)
+		if err := f.copy(f.part[:n], nil); err != nil {
+			return err
+		}
+		fresh -= n
+	}
+	for like > 0 {
+		n := min(like, block)
+		if got, err := f.old.ReadAt(f.like[:n], int64(from)); uint64(got) < n {
+			return fmt.Errorf("read the old file: %w", err)
+		}
+		if err := f.copy(f.part[:n], f.like[:n]); err != nil {
+			return err
+		}
+		from, like = from+n, like-n
+	}
+	return nil
+}
+
+// copy passes a part on, with what is to be added to it.
+func (f *reader) copy(part, add []byte) error {
+	if _, err := io.ReadFull(f.in, part); err != nil {
+		return unread(err)
+	}
+	for i, c := range add {
+		part[i] += c
+	}
+	_, err := f.out.Write(part)
+	return err
+}
+
+// unread tells a connection that ended from a text that is wrong.
+func unread(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("%w: it ends too early", ErrDamaged)
+	}
+	for _, known := range []error{zstd.ErrMagicMismatch, zstd.ErrWindowSizeExceeded, zstd.ErrDecoderSizeExceeded, zstd.ErrCRCMismatch, zstd.ErrReservedBlockType, zstd.ErrCompressedSizeTooBig} {
+		if errors.Is(err, known) {
+			return fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
+	}
+	return fmt.Errorf("read the difference: %w", err)
+}

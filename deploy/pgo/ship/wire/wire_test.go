@@ -1,0 +1,92 @@
+package wire
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+)
+
+// pair is two sides of one conversation.
+func pair(t *testing.T) (a, b *Conn, close func()) {
+	t.Helper()
+	x, y := net.Pipe()
+	a, _ = Open(t.Context(), x, x)
+	b, _ = Open(t.Context(), y, y)
+	t.Cleanup(func() { x.Close(); y.Close() })
+	return a, b, func() { x.Close() }
+}
+
+func TestConversation(t *testing.T) {
+	a, b, hangUp := pair(t)
+	file := bytes.Repeat([]byte("0123456789abcdef"), 100_000)
+	sent := make(chan error, 1)
+	go func() {
+		err := a.Send(Hello{ID: "one"})
+		d := a.Data()
+		_, werr := d.Write(file)
+		sent <- errors.Join(err, werr, d.Close(), a.Send(Said{Text: "last"}))
+		hangUp()
+	}()
+	var hello Hello
+	if err := b.Receive(&hello); err != nil || hello.ID != "one" {
+		t.Fatalf("%+v %v", hello, err)
+	}
+	got, err := io.ReadAll(b.File())
+	if err != nil || !bytes.Equal(got, file) {
+		t.Fatalf("%d bytes, %v", len(got), err)
+	}
+	var said Said
+	if err := b.Receive(&said); err != nil || said.Text != "last" {
+		t.Fatalf("%+v %v", said, err)
+	}
+	if err := <-sent; err != nil {
+		t.Error(err)
+	}
+	if err := b.Receive(&said); !errors.Is(err, ErrLost) {
+		t.Errorf("after the end: %v", err)
+	}
+}
+
+// What comes from a stranger, or is too large, ends the conversation.
+func TestNoFrames(t *testing.T) {
+	for name, text := range map[string]string{
+		"a shell's greeting":      "Last login: yesterday\n",
+		"a message is too large":  "m\x00\x20\x00\x00",
+		"a part is too large":     "d\x00\x10\x00\x00",
+		"the end has a content":   "e\x00\x00\x00\x01x",
+		"a message is no JSON":    "m\x00\x00\x00\x03abc",
+		"a file without its name": "d\x00\x00\x00\x03abc",
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, _ := Open(t.Context(), io.MultiReader(strings.NewReader(text), neverEnds{t.Context()}), io.Discard)
+			if err := c.Receive(&Said{}); !errors.Is(err, ErrProtocol) {
+				t.Errorf("the error is %v", err)
+			}
+		})
+	}
+}
+
+type neverEnds struct{ ctx context.Context }
+
+func (n neverEnds) Read([]byte) (int, error) {
+	<-n.ctx.Done()
+	return 0, io.EOF
+}
+
+// A side that says nothing is given up; one that is only slow to take what it gets is not.
+func TestSilence(t *testing.T) {
+	x, y := net.Pipe()
+	defer x.Close()
+	defer y.Close()
+	a, ctx := open(t.Context(), x, x, time.Hour, 50*time.Millisecond)
+	go func() { _, _ = io.Copy(io.Discard, y) }()
+	<-ctx.Done()
+	if err := a.Receive(&Said{}); !errors.Is(err, ErrLost) || !strings.Contains(err.Error(), "nothing was heard") {
+		t.Errorf("the error is %v", err)
+	}
+}

@@ -1,0 +1,254 @@
+//go:build bench
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"pgo/deploy/pgo/internal/sshdtest"
+	"pgo/deploy/pgo/ship"
+)
+
+// BenchDeploy measures deploys to the stack that `make up MODE=native` has brought up here, of the real services and
+// through its gateway, over a real sshd on loopback. make bench-deploy runs it.
+func TestBenchDeploy(t *testing.T) {
+	b := newBench(t)
+	b.figures = append(b.figures, "| figure | target | pgo deploy | peers in the same run |", "| --- | --- | --- | --- |")
+	b.oneLine(number(t, "PGO_BENCH_CHANGES", 3))
+	b.underLoad(number(t, "PGO_BENCH_DEPLOYS", 5), 1000)
+	b.rollback(number(t, "PGO_BENCH_ROLLBACKS", 3))
+	fmt.Println(strings.Join(b.figures, "\n"))
+}
+
+func number(t *testing.T, name string, otherwise int) int {
+	if os.Getenv(name) == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(os.Getenv(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+type bench struct {
+	*testing.T
+	root, home, pgo, gateway string
+	sshd                     *sshdtest.Server
+	env                      []string
+	figures                  []string
+	builds                   int
+}
+
+func newBench(t *testing.T) *bench {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{T: t, root: root, home: filepath.Join(root, ".pgo"), pgo: filepath.Join(root, "bin", "pgo")}
+	text, err := os.ReadFile(filepath.Join(b.home, "env"))
+	if err != nil {
+		t.Fatalf("make up MODE=native first: %v", err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if addr, ok := strings.CutPrefix(strings.TrimSpace(line), "GATEWAY_HTTP="); ok {
+			b.gateway = addr
+		}
+	}
+	b.sshd = sshdtest.Start(t, "PGO_HOME="+b.home, "XDG_RUNTIME_DIR="+os.Getenv("XDG_RUNTIME_DIR"))
+	b.sshd.Authorize("ci", `restrict,command="`+b.pgo+` receive --as bench"`)
+	b.env = append(os.Environ(), "XDG_CACHE_HOME="+t.TempDir())
+	return b
+}
+
+func (b *bench) run(name string, args ...string) string {
+	b.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Dir, cmd.Env = b.root, b.env
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		b.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// build makes a service with one line that is new, and returns the folder it is in.
+func (b *bench) build(service string) string {
+	b.Helper()
+	b.builds++
+	dir := b.TempDir()
+	file := filepath.Join(b.root, "services", service, "cmd", service, "main.go")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		b.Fatal(err)
+	}
+	changed := filepath.Join(dir, "main.go")
+	line := fmt.Sprintf("func main() {\n\tprintln(\"change %d of %d\")\n", b.builds, time.Now().UnixNano())
+	after := strings.Replace(string(text), "func main() {\n", line, 1)
+	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{file: changed}})
+	if err != nil || after == string(text) {
+		b.Fatalf("change a line of %s: %v", file, err)
+	}
+	if err := os.WriteFile(changed, []byte(after), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "overlay.json"), overlay, 0o600); err != nil {
+		b.Fatal(err)
+	}
+	b.run("go", "build", "-overlay", filepath.Join(dir, "overlay.json"), "-trimpath", "-ldflags",
+		fmt.Sprintf("-s -w -X pgo/pkg/buildinfo.version=bench-%d-%d", os.Getpid(), b.builds), "-o", filepath.Join(dir, service), "./services/"+service+"/cmd/"+service)
+	return dir
+}
+
+// deploy deploys, and returns when the new version of the last service answered, and when all was through.
+func (b *bench) deploy(from string, services ...string) (answers, through time.Duration) {
+	b.Helper()
+	began := time.Now()
+	cmd := exec.Command(b.pgo, append([]string{"deploy", "--json", "--to", "ci", "--ssh", "ssh -T -F " + b.sshd.Config, "--from", from}, services...)...)
+	cmd.Env = b.env
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil {
+		b.Fatalf("deploy: %v\n%s%s", err, out, said.String())
+	}
+	for _, e := range events(b.T, string(out)) {
+		if e.Event == "runs" {
+			answers = e.Time.Sub(began)
+		}
+		if e.Event == "sent" {
+			b.Logf("%s", e.Text)
+		}
+		_ = ship.Event(e)
+	}
+	return answers, time.Since(began)
+}
+
+// oneLine is a one-line change in one service.
+func (b *bench) oneLine(n int) {
+	service := "user"
+	_, _ = b.deploy(b.build(service), service) // what the next ones are the difference to
+	var answers, through, ours, scp, rsyncz, peer []float64
+	var size int64
+	path := filepath.Join(b.home, "bench-rsync")
+	b.run("rsync", "-e", "ssh -F "+b.sshd.Config, filepath.Join(b.root, "bin", service), sshdtest.Host+":"+path)
+	for range n {
+		from := b.build(service)
+		file := filepath.Join(from, service)
+		info, err := os.Stat(file)
+		if err != nil {
+			b.Fatal(err)
+		}
+		size = info.Size()
+		sent := func(do func()) float64 {
+			before, _ := b.sshd.Bytes()
+			do()
+			after, _ := b.sshd.Bytes()
+			return 100 * float64(after-before) / float64(size)
+		}
+		ours = append(ours, sent(func() {
+			a, t := b.deploy(from, service)
+			answers, through = append(answers, a.Seconds()), append(through, t.Seconds())
+		}))
+		scp = append(scp, sent(func() { b.run("scp", "-q", "-F", b.sshd.Config, file, sshdtest.Host+":"+path+".scp") }))
+		rsyncz = append(rsyncz, sent(func() {
+			began := time.Now()
+			b.run("rsync", "-z", "-e", "ssh -F "+b.sshd.Config, file, sshdtest.Host+":"+path)
+			b.run("ssh", "-F", b.sshd.Config, sshdtest.Host, "cd "+b.root+" && bin/pgo restart "+service)
+			peer = append(peer, time.Since(began).Seconds())
+		}))
+	}
+	b.figure("one-line change in `user` (%s): start → new version answers, s", []any{megabytes(size)}, "≤ 3", answers, "rsync -z + restart: "+span(peer))
+	b.figure("the same, until its probation is over, s", nil, "", through, "")
+	b.figure("bytes on the wire for it, %% of the binary", nil, "≤ 10", ours, "scp: "+span(scp)+"; rsync -z: "+span(rsyncz))
+}
+
+func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
+
+// underLoad deploys while POST requests go through the gateway.
+func (b *bench) underLoad(n, rate int) {
+	dirs := []string{b.build("user"), b.build("user")}
+	ctx, stop := context.WithCancel(context.Background())
+	var all sync.WaitGroup
+	var asked, failed atomic.Int64
+	var kinds sync.Map
+	const clients = 32
+	began := time.Now()
+	for c := range clients {
+		client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: c%2 == 0}}
+		all.Go(func() {
+			every := time.NewTicker(time.Duration(clients) * time.Second / time.Duration(rate))
+			defer every.Stop()
+			for ctx.Err() == nil {
+				<-every.C
+				asked.Add(1)
+				res, err := client.Post("http://"+b.gateway+"/api/v1/auth/refresh", "application/json", strings.NewReader(`{"refresh_token":"nobody's"}`))
+				kind := ""
+				if err != nil {
+					kind = err.Error()
+				} else {
+					res.Body.Close()
+					if res.StatusCode != http.StatusUnauthorized {
+						kind = res.Status
+					}
+				}
+				if kind != "" {
+					failed.Add(1)
+					kinds.Store(kind, true)
+				}
+			}
+		})
+	}
+	for i := range n {
+		b.deploy(dirs[i%2], "user")
+	}
+	took := time.Since(began)
+	stop()
+	all.Wait()
+	kinds.Range(func(kind, _ any) bool { b.Logf("failed: %v", kind); return true })
+	b.figures = append(b.figures, fmt.Sprintf("| requests failed in %d deploys under POST through the gateway | 0 | %d of %d (%.0f a second, asked for %d) | |",
+		n, failed.Load(), asked.Load(), float64(asked.Load())/took.Seconds(), rate))
+}
+
+// rollback goes back with three services at once.
+func (b *bench) rollback(n int) {
+	dir := b.TempDir()
+	var took []float64
+	for range n {
+		for _, service := range []string{"user", "school", "task"} {
+			b.run("cp", filepath.Join(b.build(service), service), dir)
+		}
+		b.deploy(dir, "user", "school", "task")
+		began := time.Now()
+		b.run(b.pgo, "rollback", "--to", "ci", "--ssh", "ssh -T -F "+b.sshd.Config)
+		took = append(took, time.Since(began).Seconds())
+	}
+	b.figure("roll-back of a deploy of three services, s", nil, "≤ 2", took, "")
+}
+
+func (b *bench) figure(what string, args []any, target string, samples []float64, peers string) {
+	b.figures = append(b.figures, fmt.Sprintf("| %s | %s | %s | %s |", fmt.Sprintf(what, args...), target, span(samples), peers))
+}
+
+// span is the median, and the least and the most.
+func span(samples []float64) string {
+	if len(samples) == 0 {
+		return "not measured"
+	}
+	s := slices.Sorted(slices.Values(samples))
+	return fmt.Sprintf("%.2f (%.2f to %.2f, n=%d)", s[len(s)/2], s[0], s[len(s)-1], len(s))
+}
