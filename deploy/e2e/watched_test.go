@@ -39,7 +39,7 @@ func newWatched(t *testing.T) *watched {
 		t.Fatal(err)
 	}
 	for name, value := range map[string]string{
-		"PROMETHEUS_RULES": shortRules(t, root), "SCRAPE_INTERVAL": "2s",
+		"PROMETHEUS_RULES": shortRules(t, root), "SCRAPE_INTERVAL": "3s",
 		"GROUP_WAIT": "1s", "GROUP_WAIT_CRITICAL": "1s", "GROUP_INTERVAL": "2s",
 		"SMTP_SMARTHOST": mailAddr, "SMTP_FROM": "alerts@pgo.test", "SMTP_TO": "oncall@pgo.test", "SMTP_REQUIRE_TLS": "false",
 		"WECOM_URL": w.chat.URL, "WECOM_LANG": "en",

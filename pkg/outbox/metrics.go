@@ -28,10 +28,10 @@ func (b *backlog) Describe(ch chan<- *prometheus.Desc) {
 	ch <- b.oldest
 }
 
-// Collect leaves the two out while the database does not answer in 2 seconds: an error would take the whole page of metrics
+// Collect leaves the two out while the database does not answer in a second, or every connection is taken: an error would take the whole page of metrics
 // with it, just when it is needed.
 func (b *backlog) Collect(ch chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	var pending, micros float64
 	err := b.db.QueryRowContext(ctx, `SELECT COUNT(*), COALESCE(TIMESTAMPDIFF(MICROSECOND, MIN(created_at), UTC_TIMESTAMP(6)), 0)

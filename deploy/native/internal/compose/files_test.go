@@ -26,18 +26,28 @@ func TestSettleAndWrite(t *testing.T) {
 	if err := s.writeEnv(v.values); err != nil {
 		t.Fatal(err)
 	}
-	compose, err := os.ReadFile(filepath.Join(s.Home.Root, "docker-compose.yml"))
-	if err != nil {
-		t.Fatal(err)
+	for _, file := range []string{"docker-compose.yml", filepath.Join("deploy", "monitor", "compose.yml")} {
+		compose, err := os.ReadFile(filepath.Join(s.Home.Root, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, ref := range strings.Split(string(compose), "${")[1:] {
+			name, _, _ := strings.Cut(ref, "}")
+			if strings.ContainsAny(name, ":-?") {
+				continue // it has a default or a word of its own
+			}
+			if v.values[name] == "" {
+				t.Errorf("%s asks for %s, which nobody gives", file, name)
+			}
+		}
 	}
-	for _, ref := range strings.Split(string(compose), "${")[1:] {
-		name, _, _ := strings.Cut(ref, "}")
-		if strings.ContainsAny(name, ":-?") {
-			continue // it has a default or a word of its own
+	for _, file := range []string{"prometheus/prometheus.yml", "alertmanager/alertmanager.yml", "exporters/redis-exporter.json"} {
+		if _, err := os.Stat(s.path("monitoring", file)); err != nil {
+			t.Errorf("the monitoring's containers lack a file: %v", err)
 		}
-		if v.values[name] == "" {
-			t.Errorf("docker-compose.yml asks for %s, which nobody gives", name)
-		}
+	}
+	if got, want := v.values["PGO_TRACING_ENDPOINT"]+" "+v.values["PGO_GRAFANA_HTTP"], "http://otelcol:4318 24000"; got != want {
+		t.Errorf("the services' spans go to, and Grafana is at: %s, want %s", got, want)
 	}
 	for _, secret := range []string{"user_signing_key.pem", "mysql_admin_password"} {
 		info, err := os.Stat(s.path("secrets", runtimePart, secret))
@@ -134,6 +144,6 @@ func prepareHome(t *testing.T) Stack {
 	}
 	backend := t.TempDir()
 	return Stack{Home: h, Out: t.Output(), Err: t.Output(), Getenv: func(key string) string {
-		return map[string]string{"PORT_OFFSET": "21000", "PGO_BACKEND": backend}[key]
+		return map[string]string{"PORT_OFFSET": "21000", "PGO_BACKEND": backend, "COMPOSE_PROFILES": "monitoring"}[key]
 	}}
 }
