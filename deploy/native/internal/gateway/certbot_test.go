@@ -27,7 +27,7 @@ func TestCertbotGetsAndRenewsTheCertificate(t *testing.T) {
 	if _, err := exec.LookPath("certbot"); err != nil {
 		t.Fatalf("%v (package certbot)", err)
 	}
-	ports, err := localserver.FreePorts(6)
+	ports, err := localserver.FreePorts(7)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func TestCertbotGetsAndRenewsTheCertificate(t *testing.T) {
 	}
 	o := Options{
 		Root: checkout(t), Out: etc, Etc: etc, Data: etc, HTML: filepath.Join(checkout(t), "deploy", "nginx", "html"), ACME: webroot,
-		HTTP: gatewayHTTP, Limits: DefaultLimits(), Upstreams: map[string]Upstream{"bootcheck": {Servers: []string{backend(t, "bootcheck")}}},
+		HTTP: gatewayHTTP, Status: addr(6), Limits: DefaultLimits(), Upstreams: map[string]Upstream{"bootcheck": {Servers: []string{backend(t, "bootcheck")}}},
 		TLS: TLS{
 			Addr: gatewayHTTPS, Certificate: filepath.Join(etc, "certs", certs.Certificate), Key: filepath.Join(etc, "certs", certs.Key),
 			OldHTTP2: version(context.Background(), program) < 1_025_001,

@@ -95,7 +95,7 @@ func TestNginxTakesEveryVariant(t *testing.T) {
 	if _, err := certs.Ensure(dir, certs.DefaultHosts(), time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	ports, err := localserver.FreePorts(2)
+	ports, err := localserver.FreePorts(3)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func TestNginxTakesEveryVariant(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			h := settingsIn(t, "", tc.settings)
 			out := t.TempDir()
-			o := Options{Root: checkout(t), Out: out, Etc: out, Data: out, HTML: out, ACME: out, HTTP: fmt.Sprintf("127.0.0.1:%d", ports[0]), TLS: tc.tls, Upstreams: map[string]Upstream{}}
+			o := Options{Root: checkout(t), Out: out, Etc: out, Data: out, HTML: out, ACME: out, HTTP: fmt.Sprintf("127.0.0.1:%d", ports[0]), Status: fmt.Sprintf("127.0.0.1:%d", ports[2]), TLS: tc.tls, Upstreams: map[string]Upstream{}}
 			o.TLS.OldHTTP2 = version(context.Background(), program) < 1_025_001
 			for _, name := range append([]string{"bootcheck"}, serviceNames()...) {
 				o.Upstreams[name] = Upstream{Servers: []string{"127.0.0.1:1"}}
