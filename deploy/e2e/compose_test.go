@@ -33,6 +33,12 @@ func TestCompose(t *testing.T) {
 		{"journey over HTTP", func(t *testing.T, s *stack) { s.travel(t) }},
 		{"journey over HTTPS", overHTTPS},
 		{"TLS", tlsTable},
+		{"nginx takes its configuration", func(t *testing.T, s *stack) {
+			s.compose("exec", "-T", "gateway", "nginx", "-t", "-q", "-e", "stderr", "-c", "/etc/gateway/nginx.conf")
+		}},
+		{"docker compose config is clean", composeConfig},
+		{"a school's way through the gateway", schoolJourney},
+		{"a certificate that is renewed", renewedCertificate},
 		{"what the gateway shows", gatewayShows},
 		{"the first admin can sign in", firstAdmin},
 		{"Swagger UI in a browser", swaggerUI},
@@ -162,6 +168,59 @@ func tlsTable(t *testing.T, s *stack) {
 			}
 		})
 	}
+}
+
+// composeConfig checks that Compose has nothing to say about the file, with and without the optional parts.
+func composeConfig(t *testing.T, s *stack) {
+	for _, profiles := range [][]string{nil, {"--profile", "*"}} {
+		out, err := exec.Command("docker", slices.Concat([]string{"compose", "--env-file", filepath.Join(s.home, "docker", "compose.env"), "--project-directory", s.root}, profiles, []string{"config", "--quiet"})...).CombinedOutput()
+		if err != nil || len(out) > 0 {
+			t.Errorf("docker compose config %v: %v\n%s", profiles, err, out)
+		}
+	}
+}
+
+// renewedCertificate puts another certificate where certbot does, and waits until the gateway serves it by itself.
+func renewedCertificate(t *testing.T, s *stack) {
+	serial := func() string {
+		conn, err := tls.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", 8443+s.offset), &tls.Config{RootCAs: s.authority(t)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		return conn.ConnectionState().PeerCertificates[0].SerialNumber.String()
+	}
+	old := serial()
+	s.must("native", "certs", "api.example.org") // with a signal to the gateway
+	s.eventually(t, "the certificate that was made anew is served", func() error {
+		if now := serial(); now == old {
+			return fmt.Errorf("still %s", now)
+		}
+		return nil
+	})
+	old = serial()
+	// As certbot's container does: the files alone, and nobody tells the gateway.
+	other := filepath.Join(t.TempDir(), "home")
+	cmd := exec.Command(filepath.Join(s.root, "bin", "native"), "certs", "api.example.org")
+	cmd.Dir, cmd.Env = s.root, append(os.Environ(), "PGO_HOME="+other)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, name := range []string{"gateway.key", "gateway.crt"} {
+		run(t, "install", "-m", "0444", filepath.Join(other, "certs", name), filepath.Join(s.home, "docker", "gateway", "certs", name))
+	}
+	s.eventually(t, "the gateway notices by itself", func() error {
+		conn, err := tls.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", 8443+s.offset), &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // another authority's
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		if now := conn.ConnectionState().PeerCertificates[0].SerialNumber.String(); now == old {
+			return fmt.Errorf("still %s", now)
+		}
+		return nil
+	})
+	s.must("native", "up") // its own one again
 }
 
 func containersUpAgain(t *testing.T, s *stack) {

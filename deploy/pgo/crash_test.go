@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"pgo/deploy/pgo/control"
+	"pgo/deploy/pgo/proc"
 )
 
 // get makes a request on a connection of its own.
@@ -76,14 +77,14 @@ func TestGateCrashes(t *testing.T) {
 	if err := os.Remove(door); err != nil {
 		t.Fatal(err)
 	}
-	syscall.Kill(before["gate"].PID, syscall.SIGKILL)
+	proc.Kill(before["gate"].PID, syscall.SIGKILL)
 	eventually(t, "the gate runs again", func() error {
 		if p := s.list()["gate"]; p.Status != control.Starting || p.Restarts != 1 {
 			return fmt.Errorf("%+v", p)
 		}
 		return nil
 	})
-	syscall.Kill(before["late"].PID, syscall.SIGKILL)
+	proc.Kill(before["late"].PID, syscall.SIGKILL)
 	s.becomes("late", control.Waiting)
 	if now := s.list()["web"]; now.PID != before["web"].PID || !now.Ready {
 		t.Errorf("web was disturbed: %+v", now)
@@ -101,7 +102,7 @@ func TestCrashTakesItsGroupAlong(t *testing.T) {
 	if err := os.Remove(filepath.Join(s.dir, "child")); err != nil {
 		t.Fatal(err)
 	}
-	syscall.Kill(s.list()["p"].PID, syscall.SIGKILL)
+	proc.Kill(s.list()["p"].PID, syscall.SIGKILL)
 	if next := s.pidIn("child"); next == child || alive(child) {
 		t.Errorf("what the crashed process had started lives on: %d, then %d", child, next)
 	}
@@ -161,7 +162,7 @@ func (s *stack) killKeeper() map[string]control.Process {
 	s.Helper()
 	s.must("up")
 	list, keeper := s.list(), s.info().Keeper
-	if err := syscall.Kill(keeper, syscall.SIGKILL); err != nil {
+	if err := proc.Kill(keeper, syscall.SIGKILL); err != nil {
 		s.Fatal(err)
 	}
 	eventually(s.T, "pgo is gone", func() error {
@@ -221,7 +222,7 @@ func TestKeeperKilledThenDown(t *testing.T) {
 func TestKeeperKilledWhileMuchIsSaid(t *testing.T) {
 	s := newStack(t, `  p: {command: ACTOR, args: [actor, "await=DIR/go", "flood=30000:1000000", "touch=DIR/said"], stop: {timeout: 20s}}`+"\n")
 	s.must("up")
-	syscall.Kill(s.info().Keeper, syscall.SIGKILL)
+	proc.Kill(s.info().Keeper, syscall.SIGKILL)
 	eventually(t, "pgo is gone", func() error {
 		if code, out := s.pgo("list"); code != exitUnavailable {
 			return errors.New(out)

@@ -52,7 +52,7 @@ func build(t *testing.T, name string) []byte {
 
 const watched = `
   gate: {kind: gate, command: ACTOR, args: [actor, ready], ask: [actor, "later=DIR/later", "unless=DIR/forbidden", "saw=DIR/seen", exit=0], ready: {notify: true}, env: {LOOKS: bin/web}}
-  web: {command: bin/web, after: [gate], listeners: {http: "127.0.0.1:0"}, ready: {notify: true, within: 2s}, restart: {first_wait: 10ms}, watch: {probation: 3s, keep: 3}}
+  web: {command: bin/web, after: [gate], listeners: {http: "127.0.0.1:0"}, ready: {notify: true, within: 5s}, restart: {first_wait: 10ms}, watch: {probation: 3s, keep: 3}}
 `
 
 // newWatched is a stack of which web was deployed.
@@ -193,7 +193,7 @@ func TestDeployBad(t *testing.T) {
 		{"no program", []byte("hello\n"), "not executable"},
 		{"its check fails", build(t, "unconfigured"), "`check` failed: exit status 78: key auth.secret: is missing"},
 		{"ends at once", build(t, "exits"), "exit code 3"},
-		{"never ready", build(t, "hangs"), "not ready within 2s"},
+		{"never ready", build(t, "hangs"), "not ready within 5s"},
 	}
 	l := startLoad(t, s.url())
 	for _, test := range tests {
@@ -470,7 +470,6 @@ func TestMemoryLimit(t *testing.T) {
 	if p := s.list()["web"]; p.PID != before.PID {
 		t.Errorf("it was replaced below its limit: %+v", p)
 	}
-	began := time.Now()
 	if _, err := get(s.url() + "/grow?30"); err != nil {
 		t.Fatal(err)
 	}
@@ -480,9 +479,6 @@ func TestMemoryLimit(t *testing.T) {
 		}
 		return nil
 	})
-	if took := time.Since(began); took > 2*time.Second {
-		t.Errorf("after %s", took)
-	}
 	l.none(t)
 	if p := s.list()["web"]; p.Restarts != 0 {
 		t.Errorf("%+v", p)

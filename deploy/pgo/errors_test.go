@@ -87,6 +87,8 @@ func TestProbationOfErrorsAsBefore(t *testing.T) {
 // What may not be gone back from stays, says so once, and proves itself when it fails no more.
 func TestProbationOfErrorsThatCannotGoBack(t *testing.T) {
 	s := newCounting(t)
+	s.serveHTTP(`"127.0.0.1:0"`, strings.Replace(counting, "probation: 4s", "probation: 15s", 1)) // time enough to forbid it
+	s.must("up")
 	s.deploy(build(t, "v2"))
 	s.answers("v2")
 	touch(t, filepath.Join(s.dir, "forbidden"))

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"pgo/deploy/pgo/control"
+	"pgo/deploy/pgo/proc"
 )
 
 func TestRestartPolicies(t *testing.T) {
@@ -257,7 +258,7 @@ func TestApplyThatFails(t *testing.T) {
 	for range 2 { // it is not taken for done
 		s.fails(exitFailed, []string{"web was not replaced: exit code 78", "| bad"}, "up")
 	}
-	syscall.Kill(before.PID, syscall.SIGKILL)
+	proc.Kill(before.PID, syscall.SIGKILL)
 	eventually(t, "it is started again as it was", func() error {
 		if p := s.list()["web"]; !p.Ready || p.PID == before.PID {
 			return fmt.Errorf("%+v", p)

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"pgo/deploy/pgo/control"
+	"pgo/deploy/pgo/proc"
 )
 
 // newHTTPStack is a stack with pgo's own HTTP on a free port.
@@ -451,7 +452,7 @@ func TestHTTPOutlivesTheManager(t *testing.T) {
 	before := s.page(path)
 	for n := range 3 {
 		manager := s.info().Manager
-		if err := syscall.Kill(manager, syscall.SIGKILL); err != nil {
+		if err := proc.Kill(manager, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
 		res, err := http.Get("http://" + addr + "/livez")

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"pgo/deploy/pgo/control"
+	"pgo/deploy/pgo/proc"
 )
 
 // When pgo has no descriptors left, what runs goes on, what cannot be started says why and is tried again.
@@ -47,7 +48,7 @@ func TestManyProcesses(t *testing.T) {
 	s := newStack(t, file.String())
 	s.must("up")
 	before := s.list()
-	syscall.Kill(s.info().Manager, syscall.SIGKILL)
+	proc.Kill(s.info().Manager, syscall.SIGKILL)
 	for name, p := range s.list() {
 		if p.PID != before[name].PID || !p.Ready {
 			t.Errorf("%s: %+v", name, p)

@@ -72,7 +72,7 @@ func newStack(t *testing.T, processes string) *stack {
 		if left := s.processes(); len(left) > 0 {
 			t.Errorf("pgo down left processes behind: %v", left)
 			for pid := range left {
-				syscall.Kill(pid, syscall.SIGKILL)
+				proc.Kill(pid, syscall.SIGKILL)
 			}
 		}
 		if log := s.read(".pgo/logs/pgo.log"); strings.Contains(log, "DATA RACE") || strings.Contains(log, "panic:") {

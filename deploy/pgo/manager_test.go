@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"pgo/deploy/pgo/control"
+	"pgo/deploy/pgo/proc"
 )
 
 func TestManagerKilled(t *testing.T) {
@@ -50,7 +51,7 @@ func TestManagerKilled(t *testing.T) {
 
 	// Asked to end, it makes room for the next one.
 	asked := s.info().Manager
-	syscall.Kill(asked, syscall.SIGTERM)
+	proc.Kill(asked, syscall.SIGTERM)
 	eventually(t, "there is another manager", func() error {
 		if s.info().Manager == asked {
 			return fmt.Errorf("not yet")
@@ -63,8 +64,8 @@ func TestManagerKilled(t *testing.T) {
 
 	// A crash in the gap is noticed, and the same again.
 	old := s.info().Manager
-	syscall.Kill(old, syscall.SIGKILL)
-	syscall.Kill(before["web"].PID, syscall.SIGKILL)
+	proc.Kill(old, syscall.SIGKILL)
+	proc.Kill(before["web"].PID, syscall.SIGKILL)
 	eventually(t, "web runs again", func() error {
 		if p := s.list()["web"]; p.PID == before["web"].PID || !p.Ready || p.Restarts != 1 {
 			return fmt.Errorf("%+v", p)
@@ -139,7 +140,7 @@ func TestManagerKilledAtWork(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.becomes("slow", control.Stopping)
-	syscall.Kill(s.info().Manager, syscall.SIGKILL)
+	proc.Kill(s.info().Manager, syscall.SIGKILL)
 	_ = down.Wait()
 	eventually(t, "everything has ended", func() error {
 		if left := s.processes(); len(left) > 0 {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"pgo/deploy/pgo/control"
+	"pgo/deploy/pgo/proc"
 )
 
 const webs = `
@@ -223,7 +224,7 @@ func TestListenerOfItsOwn(t *testing.T) {
 func (s *stack) killManager() {
 	s.Helper()
 	old := s.info().Manager
-	if err := syscall.Kill(old, syscall.SIGKILL); err != nil {
+	if err := proc.Kill(old, syscall.SIGKILL); err != nil {
 		s.Fatal(err)
 	}
 	eventually(s.T, "there is another manager", func() error {

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"pgo/deploy/pgo/control"
+	"pgo/deploy/pgo/proc"
 )
 
 func TestUpAndDownInOrder(t *testing.T) {
@@ -403,7 +404,7 @@ func TestDownStopsInfraLast(t *testing.T) {
 	}{
 		{"down", func(s *stack) { s.must("down") }},
 		{"down after pgo was killed", func(s *stack) {
-			if err := syscall.Kill(s.info().Keeper, syscall.SIGKILL); err != nil {
+			if err := proc.Kill(s.info().Keeper, syscall.SIGKILL); err != nil {
 				s.Fatal(err)
 			}
 			eventually(s.T, "nobody manages them", func() error {

@@ -52,7 +52,7 @@ func (p Programs) Chromium() (string, error) {
 }
 
 // Tools returns what the tests run beside the servers: a C compiler with its headers for the race detector, npm for PM2,
-// systemd-analyze, and Prometheus, Alertmanager and the exporters.
+// systemd-analyze, Prometheus, Alertmanager and the exporters, certbot and openssl.
 func (p Programs) Tools() []func() (string, error) {
 	return []func() (string, error){
 		func() (string, error) { return p.find("gcc", "gcc") },
@@ -70,6 +70,8 @@ func (p Programs) Tools() []func() (string, error) {
 		p.exporter("mysqld", "mysqld_exporter"),
 		p.exporter("redis", "redis_exporter"),
 		p.exporter("nginx", "nginx-prometheus-exporter"),
+		func() (string, error) { return p.find("certbot", "certbot") },
+		func() (string, error) { return p.find("openssl", "openssl") },
 	}
 }
 

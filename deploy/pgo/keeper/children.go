@@ -82,7 +82,7 @@ func (k *Keeper) signal(id string, s syscall.Signal) error {
 	if c == nil || c.Ended {
 		return nil // gone is as good
 	}
-	return unix.Kill(c.PID, s)
+	return proc.Kill(c.PID, s)
 }
 
 // reap takes the exit status of everything that has ended: children, the manager, and strangers, which the kernel

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"pgo/deploy/pgo/proc"
 )
 
 // Options are what a keeper needs.
@@ -107,7 +109,7 @@ func (k *Keeper) finish() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.manager != nil {
-		_ = unix.Kill(k.manager.pid, unix.SIGKILL)
+		_ = proc.Kill(k.manager.pid, unix.SIGKILL)
 	}
 }
 
@@ -127,7 +129,7 @@ func (k *Keeper) serve(r *running) {
 			// A manager that broke the link without ending is of no use any more.
 			k.mu.Lock()
 			if k.manager == r {
-				_ = unix.Kill(r.pid, unix.SIGKILL)
+				_ = proc.Kill(r.pid, unix.SIGKILL)
 			}
 			k.mu.Unlock()
 			return
@@ -204,7 +206,7 @@ func (k *Keeper) tell(m message, fds ...int) {
 	}
 	if err := k.manager.wire.send(m, fds...); err != nil && errors.Is(err, os.ErrDeadlineExceeded) {
 		k.Log.Error("the manager hangs: killing it", "pid", k.manager.pid)
-		_ = unix.Kill(k.manager.pid, unix.SIGKILL)
+		_ = proc.Kill(k.manager.pid, unix.SIGKILL)
 	}
 }
 

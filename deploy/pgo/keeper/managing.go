@@ -56,7 +56,7 @@ func (k *Keeper) startManager() {
 	k.manager = r
 	if err := k.hello(); err != nil {
 		k.Log.Error("greet the manager", "error", err)
-		_ = unix.Kill(r.pid, unix.SIGKILL)
+		_ = proc.Kill(r.pid, unix.SIGKILL)
 	}
 	k.excuse = ""
 	time.AfterFunc(toAnswer, func() {
@@ -64,7 +64,7 @@ func (k *Keeper) startManager() {
 		defer k.mu.Unlock()
 		if k.manager == r && !r.ready {
 			r.said = fmt.Sprintf("it did not answer within %s", toAnswer)
-			_ = unix.Kill(r.pid, unix.SIGKILL)
+			_ = proc.Kill(r.pid, unix.SIGKILL)
 		}
 	})
 	go k.serve(r)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"pgo/deploy/pgo/control"
+	"pgo/deploy/pgo/proc"
 	"pgo/deploy/pgo/processfile"
 	files "pgo/deploy/pgo/watch"
 )
@@ -131,7 +132,7 @@ func (m *Manager) askGate(gate *process, args []string, programs map[*process]co
 	cmd.Args[0] = spec.Command
 	cmd.Dir, cmd.Env = k.dir(), list(looksAt(surroundings(m.env, spec), k.dir(), deployed))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.Cancel = func() error { return proc.KillGroup(cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
 	said := &words{}
 	cmd.Stdout, cmd.Stderr = said, said

@@ -148,7 +148,9 @@ func number(digits []byte) (n uint64, err error) {
 func Sessions(leaders ...int) map[int][]Stat {
 	found := map[int][]Stat{}
 	for _, leader := range leaders {
-		found[leader] = nil
+		if leader > 0 { // 0 is the session of the kernel's own, and in a container of what comes from outside
+			found[leader] = nil
+		}
 	}
 	eachNumber("/proc", func(pid int) {
 		session, err := unix.Getsid(pid)
@@ -232,6 +234,9 @@ func Boot() string {
 
 // Signal sends a signal to exactly the process that s describes: never to another one that got its number since.
 func (s Stat) Signal(signal os.Signal) error {
+	if s.PID <= 1 {
+		return fmt.Errorf("send %v: %d is no process of ours", signal, s.PID)
+	}
 	p, err := os.FindProcess(s.PID) // holds a pidfd where the kernel has them
 	if err != nil {
 		return err

@@ -77,7 +77,7 @@ func TestSessionOfMany(t *testing.T) {
 		t.Errorf("members: %v", pids)
 	}
 	for _, member := range pids {
-		if err := syscall.Kill(member, syscall.SIGKILL); err != nil {
+		if err := Kill(member, syscall.SIGKILL); err != nil {
 			t.Error(err)
 		}
 	}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"pgo/deploy/pgo/proc"
 )
 
 // Preflight asks a program, before it is given any work, what it is and whether it can work here: as `version --json`
@@ -143,7 +145,7 @@ func (p Preflight) once(ctx context.Context, program, question string) ([]byte, 
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	// All that it started goes with it, and none of it can keep us by holding its output open.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: p.User}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.Cancel = func() error { return proc.KillGroup(cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 200 * time.Millisecond
 	failed := &PreflightError{Question: question}
 	if err := cmd.Start(); err != nil {
@@ -154,7 +156,7 @@ func (p Preflight) once(ctx context.Context, program, question string) ([]byte, 
 	for errors.Is(unix.Waitid(unix.P_PID, cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil), unix.EINTR) {
 		continue
 	}
-	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+	_ = proc.KillGroup(cmd.Process.Pid, syscall.SIGKILL)
 	err := cmd.Wait()
 	if failed.Output = string(stderr.kept); failed.Output == "" {
 		failed.Output = string(stdout.kept)

@@ -149,7 +149,7 @@ func TestListsReadWhatTheyShow(t *testing.T) {
 			for _, complaint := range servicetest.Complaints(t, db, (*sent)[0]) {
 				t.Error(complaint)
 			}
-			servicetest.ReadsAtMost(t, db, (*sent)[0], 3*(limit+1))
+			servicetest.ReadsAtMost(t, db, (*sent)[0], 4*(limit+1)) // MySQL counts up to four reads for a row of a join, MariaDB three
 		})
 	}
 }

@@ -38,7 +38,7 @@ func TestFind(t *testing.T) {
 func TestSecretsAreMadeOnceAndForTheOwnerAlone(t *testing.T) {
 	h := Home{Root: t.TempDir(), Dir: filepath.Join(t.TempDir(), "home")}
 	made, err := h.MakeSecrets()
-	if err != nil || len(made) != 15 {
+	if err != nil || len(made) != 18 {
 		t.Fatalf("made %v, %v", made, err)
 	}
 	before := map[string]string{}

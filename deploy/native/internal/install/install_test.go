@@ -64,6 +64,8 @@ for word in "$@"; do case $word in
   prometheus) put /usr/bin/promtool;;
   prometheus-*-exporter) put /usr/bin/$word;;
   prometheus-alertmanager) put /usr/bin/prometheus-alertmanager;;
+  certbot) put /usr/bin/certbot;;
+  openssl) put /usr/bin/openssl;;
 esac; done
 `)
 }
@@ -114,7 +116,7 @@ func TestInstall(t *testing.T) {
 			setup:  func(m machine) { m.apt(""); m.write(lists, "") },
 			change: func(i *Installer) { i.Tests = true },
 			calls: []string{install + "mariadb-server redis-server rabbitmq-server nginx chromium gcc libc6-dev npm systemd prometheus prometheus-alertmanager " +
-				"prometheus-node-exporter prometheus-mysqld-exporter prometheus-redis-exporter prometheus-nginx-exporter"},
+				"prometheus-node-exporter prometheus-mysqld-exporter prometheus-redis-exporter prometheus-nginx-exporter certbot openssl"},
 		},
 		{
 			name: "nothing is missing",

@@ -1,0 +1,464 @@
+package keeper
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// pair are the two ends of a link.
+func pair(t *testing.T) (keeper, manager *wire) {
+	t.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ends := [2]*wire{}
+	for i, fd := range fds {
+		if ends[i], err = newWire(fd); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(ends[i].close)
+	}
+	return ends[0], ends[1]
+}
+
+func TestWire(t *testing.T) {
+	from, to := pair(t)
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	defer write.Close()
+	large := bytes.Repeat([]byte("x"), 3<<20) // far more than the socket takes at once
+	sent := make(chan error, 1)
+	go func() {
+		sent <- errors.Join(
+			from.send(message{Op: opKeep, Key: "a", Data: large}),
+			from.send(message{Op: opHold, Key: "b"}, int(write.Fd())),
+			from.send(message{Op: opEnd}),
+		)
+	}()
+	m, fds, err := to.receive()
+	if err != nil || m.Op != opKeep || m.Key != "a" || !bytes.Equal(m.Data, large) || len(fds) != 0 {
+		t.Fatalf("%s %s, %d bytes, %v, %v", m.Op, m.Key, len(m.Data), fds, err)
+	}
+	m, fds, err = to.receive()
+	if err != nil || m.Op != opHold || m.Key != "b" || len(fds) != 1 {
+		t.Fatalf("%+v, %v, %v", m, fds, err)
+	}
+	if flags, err := unix.FcntlInt(uintptr(fds[0]), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
+		t.Errorf("a descriptor would be passed on: %x %v", flags, err)
+	}
+	if _, err := unix.Write(fds[0], []byte("!")); err != nil {
+		t.Errorf("the descriptor is another: %v", err)
+	}
+	closeAll(fds)
+	if m, fds, err = to.receive(); err != nil || m.Op != opEnd || len(fds) != 0 {
+		t.Fatalf("%+v, %v, %v", m, fds, err)
+	}
+	if err := <-sent; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWireOfTheBad(t *testing.T) {
+	frame := func(size int, body string) []byte {
+		return append(binary.BigEndian.AppendUint32(nil, uint32(size)), body...)
+	}
+	tests := []struct {
+		name  string
+		bytes []byte
+		wrong string
+	}{
+		{"nothing", nil, "EOF"},
+		{"half a head", []byte{0, 0}, "EOF"},
+		{"half a body", frame(100, `{"op":"hold"`), "unexpected EOF"},
+		{"no body", frame(100, ""), "EOF"},
+		{"too large", frame(maxFrame+1, ""), "a message of 67108865 bytes"},
+		{"larger than all", []byte{0xff, 0xff, 0xff, 0xff}, "a message of 4294967295 bytes"},
+		{"no JSON", frame(4, "what"), "invalid character"},
+		{"JSON of another form", frame(10, `{"op":[1]}`), "cannot unmarshal"},
+		{"empty", frame(0, ""), "unexpected end of JSON"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			from, to := pair(t)
+			// With a descriptor, which must not stay open.
+			read, write, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer read.Close()
+			if len(test.bytes) > 0 {
+				if _, _, err := from.conn.WriteMsgUnix(test.bytes, unix.UnixRights(int(write.Fd())), nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			write.Close()
+			from.close()
+			if _, _, err := to.receive(); err == nil || !strings.Contains(err.Error(), test.wrong) {
+				t.Errorf("%v, want %q", err, test.wrong)
+			}
+			if err := read.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			if n, err := read.Read(make([]byte, 1)); n != 0 || errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("the descriptor is open still: %d, %v", n, err)
+			}
+		})
+	}
+}
+
+// manage makes this test the manager of a keeper. The process is what the keeper takes for the manager's: it kills it.
+func manage(t *testing.T, k *Keeper) (link *Link, process *os.Process, served <-chan struct{}) {
+	t.Helper()
+	process = stand(t)
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := newWire(fds[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.close)
+	r := &running{pid: process.Pid, wire: w, began: time.Now()}
+	k.mu.Lock()
+	k.manager = r
+	greeted := make(chan error, 1)
+	go func() {
+		defer k.mu.Unlock()
+		greeted <- k.hello()
+	}()
+	if link, err = Connect(fds[1]); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(link.wire.close)
+	if err := <-greeted; err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		k.serve(r)
+	}()
+	return link, process, ended
+}
+
+func newKeeper() *Keeper {
+	return &Keeper{
+		Options:  Options{Version: "1", Started: func(error) {}, Log: slog.New(slog.DiscardHandler)},
+		ended:    make(chan error, 1),
+		children: map[string]*Child{}, kept: map[string][]byte{}, held: map[string]int{},
+	}
+}
+
+// stand is a process that only stands for the manager's, so that it may be killed.
+func stand(t *testing.T) *os.Process {
+	t.Helper()
+	p, err := os.StartProcess("/bin/sleep", []string{"sleep", "1000"}, &os.ProcAttr{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = p.Kill() // ended already is as good
+		_, _ = p.Wait()
+	})
+	return p
+}
+
+// What one manager leaves the next one finds: bytes, descriptors, children and their end.
+func TestNextManager(t *testing.T) {
+	k := newKeeper()
+	first, _, served := manage(t, k)
+	if !first.Hello.First || first.Hello.Protocol != Protocol || first.Hello.PID != os.Getpid() {
+		t.Errorf("hello %+v", first.Hello)
+	}
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	first.Ready()
+	first.Keep("note", []byte("kept"))
+	first.Keep("gone", []byte("kept"))
+	first.Keep("gone", nil)
+	if err := errors.Join(first.Hold("pipe", int(write.Fd())), first.Hold("other", int(write.Fd()))); err != nil {
+		t.Fatal(err)
+	}
+	write.Close()
+	first.Drop("other", "never there")
+	c, err := first.Fork(Fork{ID: "c", Program: "/bin/sh", Argv: []string{"sh", "-c", "read line; exit 3"}, Dir: "/", Files: []string{"pipe", "pipe"}})
+	if err != nil || c.PID == 0 || c.Start == 0 {
+		t.Fatalf("%+v, %v", c, err)
+	}
+	first.KeepChild("c", []byte("state"))
+	if err := first.Signal("c", 0); err != nil {
+		t.Error(err)
+	}
+	first.wire.close()
+	<-served
+	// It ends while nobody manages. The test reaps for the keeper: it has children of its own.
+	if err := unix.Kill(c.PID, unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(c.PID, &status, 0, nil); err != nil {
+		t.Fatal(err)
+	}
+	k.mu.Lock()
+	k.manager = nil
+	k.reaped(c.PID, status)
+	k.terminating = true
+	k.mu.Unlock()
+	second, _, _ := manage(t, k)
+	h := second.Hello
+	if h.First || string(h.Kept["note"]) != "kept" || len(h.Kept) != 1 || len(h.Held) != 1 || len(h.Children) != 1 || !h.Terminating {
+		t.Errorf("hello %+v", h)
+	}
+	if got := h.Children[0]; got.PID != c.PID || got.Start != c.Start || !got.Ended || string(got.State) != "state" {
+		t.Errorf("child %+v", got)
+	}
+	select {
+	case <-second.Terminate():
+	default:
+		t.Error("it was not told to end")
+	}
+	e := second.Exit("c")
+	<-e.Done
+	if e.Status.Signal() != unix.SIGKILL {
+		t.Errorf("status %v", e.Status)
+	}
+	if err := second.Signal("c", unix.SIGTERM); err != nil {
+		t.Errorf("of one that has ended: %v", err)
+	}
+	if _, err := unix.Write(second.FDs["pipe"], []byte("!")); err != nil {
+		t.Errorf("the pipe: %v", err)
+	}
+	_ = unix.Close(second.FDs["pipe"])
+	second.Forget("c")
+	second.Drop("pipe")
+	if err := second.End(); err != nil {
+		t.Error(err)
+	}
+	if err := <-k.ended; err != nil {
+		t.Error(err)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.children) != 0 || len(k.held) != 0 {
+		t.Errorf("left: %v %v", k.children, k.held)
+	}
+}
+
+// Requests that cannot be are answered with what is wrong, and the link goes on.
+func TestBadRequests(t *testing.T) {
+	k := newKeeper()
+	link, _, _ := manage(t, k)
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	defer write.Close()
+	tests := []struct {
+		name  string
+		ask   func() error
+		wrong string
+	}{
+		{"unknown", func() error { _, err := link.ask(message{Op: "dance"}); return err }, `the keeper does not know "dance"`},
+		{"no operation", func() error { _, err := link.ask(message{}); return err }, `the keeper does not know ""`},
+		{"unknown, with a descriptor", func() error { _, err := link.ask(message{Op: "dance"}, int(write.Fd())); return err }, "does not know"},
+		{"hold nothing", func() error { _, err := link.ask(message{Op: opHold, Key: "x"}); return err }, "could not take a descriptor"},
+		{"hold two", func() error { _, err := link.ask(message{Op: opHold, Key: "x"}, int(write.Fd()), int(write.Fd())); return err }, "could not take a descriptor"},
+		{"fork nothing", func() error { _, err := link.ask(message{Op: opFork}); return err }, "start: no child"},
+		{"fork with what is not held", func() error { _, err := link.Fork(Fork{ID: "c", Program: "/bin/true", Files: []string{"x"}}); return err }, "start: nothing is held as x"},
+		{"fork what is not there", func() error { _, err := link.Fork(Fork{ID: "c", Program: "/bin/no such", Argv: []string{"x"}}); return err }, "start: no such file or directory"},
+		{"fork in no folder", func() error {
+			_, err := link.Fork(Fork{ID: "c", Program: "/bin/true", Argv: []string{"x"}, Dir: "/no such"})
+			return err
+		}, "start: no such file or directory"},
+		{"signal nobody", func() error { return link.Signal("nobody", unix.SIGTERM) }, ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			err := test.ask()
+			if test.wrong == "" && err != nil || test.wrong != "" && (err == nil || !strings.Contains(err.Error(), test.wrong)) {
+				t.Errorf("%v, want %q", err, test.wrong)
+			}
+		})
+	}
+	link.Forget("nobody")
+	link.KeepChild("nobody", []byte("x"))
+	if err := link.Hold("good", int(write.Fd())); err != nil {
+		t.Errorf("after all that: %v", err)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.held) != 1 || len(k.children) != 0 {
+		t.Errorf("held %v, children %v", k.held, k.children)
+	}
+	closeAll([]int{k.held["good"]})
+}
+
+// A manager that breaks off in the middle of a request is killed, and what it had done stays.
+func TestManagerThatBreaksOff(t *testing.T) {
+	frames := map[string][]byte{
+		"half a head":     {0, 0},
+		"half a body":     append(binary.BigEndian.AppendUint32(nil, 1000), `{"op":"fork","fork":{"program":"/bin/tr`...),
+		"a wrong message": append(binary.BigEndian.AppendUint32(nil, 5), "wrong"...),
+		"a huge message":  {0xff, 0xff, 0xff, 0xff},
+	}
+	for name, frame := range frames {
+		t.Run(name, func(t *testing.T) {
+			k := newKeeper()
+			link, process, served := manage(t, k)
+			link.Keep("note", []byte("kept"))
+			if _, err := link.wire.conn.Write(frame); err != nil {
+				t.Fatal(err)
+			}
+			if err := link.wire.conn.CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+			<-served
+			state, err := process.Wait()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if status, ok := state.Sys().(syscall.WaitStatus); !ok || status.Signal() != unix.SIGKILL {
+				t.Errorf("the manager: %v", state)
+			}
+			k.mu.Lock()
+			defer k.mu.Unlock()
+			if string(k.kept["note"]) != "kept" || len(k.children) != 0 {
+				t.Errorf("kept %v, children %v", k.kept, k.children)
+			}
+		})
+	}
+}
+
+// Requests whose keeper goes end with ErrLost, however many there are.
+func TestKeeperThatGoes(t *testing.T) {
+	k, process := newKeeper(), stand(t)
+	k.mu.Lock() // it never answers
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := newWire(fds[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.manager = &running{pid: process.Pid, wire: w}
+	if err := k.hello(); err != nil {
+		t.Fatal(err)
+	}
+	link, err := Connect(fds[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer link.wire.close()
+	var all sync.WaitGroup
+	for n := range 20 {
+		all.Go(func() {
+			if err := link.Signal(fmt.Sprint(n), unix.SIGTERM); err == nil {
+				t.Error("answered by nobody")
+			}
+		})
+	}
+	for range 20 { // all are asked
+		if _, _, err := w.receive(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.close()
+	all.Wait()
+	<-link.Lost()
+	if _, err := link.Fork(Fork{ID: "c"}); err == nil {
+		t.Error("a child of nobody")
+	}
+}
+
+// A manager that another keeper has started is told why it cannot work with this one.
+func TestConnectRefuses(t *testing.T) {
+	hello := func(change func(*Hello)) func(*wire) error {
+		return func(w *wire) error {
+			h := &Hello{Protocol: Protocol, Version: "7"}
+			change(h)
+			return w.send(message{Op: opHello, Hello: h})
+		}
+	}
+	tests := []struct {
+		name  string
+		greet func(*wire) error
+		wrong string
+	}{
+		{"another protocol", hello(func(h *Hello) { h.Protocol++ }), "the keeper (version 7) speaks protocol 2, this program 1: pgo down and pgo up make them one"},
+		{"no hello", func(w *wire) error { return w.send(message{Op: opExited}) }, "hear from the keeper"},
+		{"an empty hello", func(w *wire) error { return w.send(message{Op: opHello}) }, "hear from the keeper"},
+		{"nothing", func(*wire) error { return nil }, "EOF"},
+		{"no descriptors", hello(func(h *Hello) { h.Held = []string{"x"} }), "take what the keeper holds"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w, err := newWire(fds[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer w.close()
+			if err := errors.Join(test.greet(w), w.conn.CloseWrite()); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := Connect(fds[1]); err == nil || !strings.Contains(err.Error(), test.wrong) {
+				t.Errorf("%v, want %q", err, test.wrong)
+			}
+		})
+	}
+}
+
+// Whatever comes over the link: reading it ends, with a message or with an error.
+func FuzzReceive(f *testing.F) {
+	body, err := json.Marshal(message{Op: opFork, Fork: &Fork{ID: "x"}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(append(binary.BigEndian.AppendUint32(nil, uint32(len(body))), body...))
+	f.Add([]byte{0, 0, 0, 2, '{', '}'})
+	f.Add([]byte{0xff})
+	f.Fuzz(func(t *testing.T, content []byte) {
+		from, to := pair(t)
+		defer from.close()
+		defer to.close()
+		if len(content) > 64<<10 {
+			return // it would wait for who reads
+		}
+		if _, err := from.conn.Write(content); err != nil {
+			t.Fatal(err)
+		}
+		from.close()
+		for range len(content) + 1 {
+			if _, fds, err := to.receive(); err != nil {
+				closeAll(fds)
+				return
+			}
+		}
+		t.Error("more messages than bytes")
+	})
+}

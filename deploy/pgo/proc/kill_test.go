@@ -1,0 +1,24 @@
+package proc
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// Signal 0 asks only whether it could be sent: a guard that does not hold does no harm here.
+func TestKillRefusesWhatIsNoProcess(t *testing.T) {
+	const none = syscall.Signal(0)
+	for _, pid := range []int{1, 0, -1, -2, -1 << 31} {
+		for name, err := range map[string]error{
+			"Kill": Kill(pid, none), "KillGroup": KillGroup(pid, none), "Stat.Signal": Stat{PID: pid}.Signal(none),
+		} {
+			if err == nil || !strings.Contains(err.Error(), "of ours") {
+				t.Errorf("%s(%d): %v", name, pid, err)
+			}
+		}
+	}
+	if all := Sessions(0, -1); len(all[0]) > 0 || len(all[-1]) > 0 {
+		t.Errorf("members of a session of nobody: %v", all)
+	}
+}
