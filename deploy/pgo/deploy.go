@@ -141,5 +141,8 @@ func summary(e ship.Event) string {
 	if len(changes) == 0 {
 		changes = []string{"nothing to do"}
 	}
+	if e.DryRun {
+		return "nothing was changed; it would be: " + strings.Join(changes, ", ")
+	}
 	return fmt.Sprintf("%s in %.1f s: %s", e.Result.Result, e.Seconds, strings.Join(changes, ", "))
 }

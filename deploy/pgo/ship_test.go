@@ -373,7 +373,9 @@ func TestShipManagerKilled(t *testing.T) {
 	for _, service := range services {
 		h.build(service, "v2")
 	}
+	h.probation("1h")
 	out := h.during("probation", func() { h.killManager() }, exitPutBack)
+	h.probation("2s")
 	if !strings.Contains(out, "manager ended in the middle of it") {
 		t.Errorf("it says:\n%s", out)
 	}
@@ -382,6 +384,13 @@ func TestShipManagerKilled(t *testing.T) {
 	h.must(h.deploys()...)
 	h.runs("v2", services...)
 	none()
+}
+
+// probation changes how long releases are on probation from now on.
+func (h *target) probation(d string) {
+	h.Helper()
+	h.write(strings.ReplaceAll(shipped, "probation: 2s", "probation: "+d))
+	h.must("apply")
 }
 
 // during does something when an event is told for the first time.
@@ -414,7 +423,7 @@ func TestShipThatCannotGoBack(t *testing.T) {
 	h := newTarget(t)
 	h.build("beta", "v2")
 	h.build("gamma", "crashes")
-	out := h.during("probation", func() { touch(t, filepath.Join(h.dir, "forbidden")) }, exitNotPutBack)
+	out := h.during("gate", func() { touch(t, filepath.Join(h.dir, "forbidden")) }, exitNotPutBack)
 	if !strings.Contains(out, "not put back, since gate: does not let it run") {
 		t.Errorf("it says:\n%s", out)
 	}
@@ -432,7 +441,9 @@ func TestReceiveKilled(t *testing.T) {
 	for _, service := range services {
 		h.build(service, "v2")
 	}
+	h.probation("1h")
 	h.during("probation", func() { h.killReceive() }, exitPutBack)
+	h.probation("2s")
 	h.runs("v1", services...)
 	h.during("host", func() { h.killReceive() }, exitRefused)
 	h.runs("v1", services...)
@@ -515,6 +526,7 @@ func TestShipTwo(t *testing.T) {
 	for _, service := range services {
 		h.build(service, "v2")
 	}
+	h.probation("20s")
 	h.during("probation", func() {
 		h.fails(exitLocked, []string{"deploy by ci since ", "from 127.0.0.1"}, h.deploys()...)
 	}, exitOK)

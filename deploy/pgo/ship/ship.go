@@ -51,6 +51,7 @@ type Event struct {
 	Bytes   int64        `json:"bytes,omitempty"` // sent for a program
 	Size    int64        `json:"size,omitempty"`  // of it
 	Result  *audit.Entry `json:"result,omitempty"`
+	DryRun  bool         `json:"dry_run,omitempty"`
 	Sent    int64        `json:"bytes_sent,omitempty"` // over the whole session, before ssh has encrypted it
 }
 
@@ -199,7 +200,7 @@ func (t *trip) askAgain(ctx context.Context, lost error) error {
 }
 
 func (t *trip) tell(e Event) {
-	e.Time, e.Host, e.ID = time.Now().UTC(), t.host, t.id
+	e.Time, e.Host, e.ID, e.DryRun = time.Now().UTC(), t.host, t.id, t.Options.DryRun
 	t.Report(e)
 }
 

@@ -153,7 +153,7 @@ func (s *session) end(result audit.Result, why error) error {
 	s.entry.Result, s.entry.Why, s.entry.Ended = result, why.Error(), time.Now().UTC()
 	s.entry.Seconds = time.Since(s.began).Seconds()
 	if !s.hello.DryRun {
-		if err := s.Home.Audit().Append(s.entry); err != nil {
+		if err := s.Home.Audit().Append(s.entry); err != nil && !errors.Is(err, os.ErrNotExist) {
 			s.entry.Why += "; " + err.Error()
 		}
 	}

@@ -50,6 +50,9 @@ type lock struct {
 // told is called with that, once.
 func acquire(ctx context.Context, h home.Home, me holder, patient bool, told func(string) error) (*lock, error) {
 	f, err := os.OpenFile(h.DeployLock(), os.O_RDWR|os.O_CREATE, 0o600)
+	if errors.Is(err, os.ErrNotExist) { // there is no home yet
+		return nil, fmt.Errorf("%w for %s: start it there with pgo up", control.ErrNotRunning, h)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("lock the home for a deploy: %w", err)
 	}
