@@ -52,7 +52,7 @@ func (p Programs) Chromium() (string, error) {
 }
 
 // Tools returns what the tests run beside the servers: a C compiler with its headers for the race detector, npm for PM2,
-// and systemd-analyze.
+// systemd-analyze, and for deploys an SSH server, its client and rsync.
 func (p Programs) Tools() []func() (string, error) {
 	return []func() (string, error){
 		func() (string, error) { return p.find("gcc", "gcc") },
@@ -64,6 +64,9 @@ func (p Programs) Tools() []func() (string, error) {
 		},
 		func() (string, error) { return p.find("npm", "npm") },
 		func() (string, error) { return p.find("systemd", "systemd-analyze") },
+		func() (string, error) { return p.find("openssh-server", "sshd") },
+		func() (string, error) { return p.find("openssh-client", "scp") },
+		func() (string, error) { return p.find("rsync", "rsync") },
 	}
 }
 

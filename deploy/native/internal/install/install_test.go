@@ -61,6 +61,9 @@ for word in "$@"; do case $word in
   libc6-dev) put /usr/include/stdio.h;;
   npm) put /usr/bin/npm;;
   systemd) put /usr/bin/systemd-analyze;;
+  openssh-server) put /usr/sbin/sshd;;
+  openssh-client) put /usr/bin/scp;;
+  rsync) put /usr/bin/rsync;;
 esac; done
 `)
 }
@@ -110,7 +113,7 @@ func TestInstall(t *testing.T) {
 			name:   "tests need a browser and tools",
 			setup:  func(m machine) { m.apt(""); m.write(lists, "") },
 			change: func(i *Installer) { i.Tests = true },
-			calls:  []string{install + "mariadb-server redis-server rabbitmq-server nginx chromium gcc libc6-dev npm systemd"},
+			calls:  []string{install + "mariadb-server redis-server rabbitmq-server nginx chromium gcc libc6-dev npm systemd openssh-server openssh-client rsync"},
 		},
 		{
 			name: "nothing is missing",

@@ -1,0 +1,171 @@
+// Package sshdtest gives tests a real SSH server on loopback, Debian's sshd, with keys of its own.
+//
+// The test program owns the listening port, so nobody can take it in between, and passes each connection's bytes on to an sshd
+// of its own (sshd -i, as inetd starts it). So it can count them, and lose a connection where a test wants it lost.
+package sshdtest
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// Host is the name under which the client's configuration knows the server; Authorize adds more.
+const Host = "target"
+
+// Server is a running SSH server into which the user of the test can log in.
+type Server struct {
+	Port   int
+	User   string // who logs in: whoever runs the test
+	Config string // the client's configuration: ssh -F Config target
+	Bin    string // a folder for the front of a PATH, whose ssh uses Config by itself
+
+	t       testing.TB
+	dir     string
+	sshd    string
+	env     map[string]string
+	traffic traffic
+}
+
+// Start runs a server until the test ends. What it logged is shown where the test has failed. Each of env (NAME=value) is
+// set in every session, as it would be by a profile on a real host.
+func Start(t testing.TB, env ...string) *Server {
+	t.Helper()
+	me, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Server{User: me.Username, t: t, dir: t.TempDir(), sshd: find(t, "sshd"), env: map[string]string{}}
+	s.Config, s.Bin = filepath.Join(s.dir, "ssh_config"), filepath.Join(s.dir, "bin")
+	for _, e := range env {
+		name, value, _ := strings.Cut(e, "=")
+		s.env[name] = value
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Port = l.Addr().(*net.TCPAddr).Port
+
+	s.keygen("hostkey")
+	hostkey := strings.Join(strings.Fields(s.read("hostkey.pub"))[:2], " ")
+	s.write("known_hosts", fmt.Sprintf("[127.0.0.1]:%d %s\n", s.Port, hostkey), 0o600)
+	s.write("authorized_keys", "", 0o600)
+	s.write("sshd_config", s.serverConfig(), 0o600)
+	s.write("ssh_config", "", 0o600)
+	if err := os.Mkdir(s.Bin, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s.write("bin/ssh", fmt.Sprintf("#!/bin/sh\nexec %s -F %s \"$@\"\n", find(t, "ssh"), s.Config), 0o755)
+	s.Authorize(Host, "")
+	if os.Geteuid() == 0 { // where an sshd of root confines itself before anybody has logged in
+		if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.traffic.serve(s, l)
+	t.Cleanup(func() {
+		s.traffic.end(l)
+		if t.Failed() {
+			log, _ := os.ReadFile(filepath.Join(s.dir, "sshd.log"))
+			t.Logf("sshd's log:\n%s", log)
+		}
+	})
+	return s
+}
+
+// Authorize makes a key that may log in with the options of an authorized_keys line, for instance
+// `restrict,command="pgo receive"`, and a host in the client's configuration that uses it.
+func (s *Server) Authorize(host, options string) {
+	s.t.Helper()
+	key := "key-" + host
+	s.keygen(key)
+	s.append("authorized_keys", strings.TrimSpace(options+" "+s.read(key+".pub"))+"\n")
+	s.append("ssh_config", fmt.Sprintf(`Host %s
+	HostName 127.0.0.1
+	Port %d
+	User %s
+	IdentityFile %s
+	IdentitiesOnly yes
+	IdentityAgent none
+	UserKnownHostsFile %s
+	GlobalKnownHostsFile none
+	StrictHostKeyChecking yes
+	BatchMode yes
+`, host, s.Port, s.User, filepath.Join(s.dir, key), filepath.Join(s.dir, "known_hosts")))
+}
+
+// serverConfig leaves PAM out: it has nothing to say about a key on loopback, and wants a root.
+func (s *Server) serverConfig() string {
+	var c strings.Builder
+	fmt.Fprintf(&c, "HostKey %s\nAuthorizedKeysFile %s\n", filepath.Join(s.dir, "hostkey"), filepath.Join(s.dir, "authorized_keys"))
+	c.WriteString(`StrictModes no
+UsePAM no
+PermitRootLogin prohibit-password
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+PrintMotd no
+PrintLastLog no
+PidFile none
+UseDNS no
+LogLevel VERBOSE
+Subsystem sftp internal-sftp
+`)
+	if len(s.env) > 0 {
+		c.WriteString("SetEnv")
+		for name, value := range s.env {
+			fmt.Fprintf(&c, " %s=%s", name, strconv.Quote(value))
+		}
+		c.WriteString("\n")
+	}
+	return c.String()
+}
+
+func (s *Server) keygen(name string) {
+	s.t.Helper()
+	cmd := exec.Command(find(s.t, "ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", filepath.Join(s.dir, name))
+	if said, err := cmd.CombinedOutput(); err != nil {
+		s.t.Fatalf("make the key %s: %v\n%s", name, err, bytes.TrimSpace(said))
+	}
+}
+
+func (s *Server) write(name, content string, mode os.FileMode) {
+	s.t.Helper()
+	if err := os.WriteFile(filepath.Join(s.dir, name), []byte(content), mode); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *Server) append(name, content string) {
+	s.t.Helper()
+	s.write(name, s.read(name)+content, 0o600)
+}
+
+func (s *Server) read(name string) string {
+	s.t.Helper()
+	content, err := os.ReadFile(filepath.Join(s.dir, name))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return string(content)
+}
+
+// find looks also where Debian keeps the programs of administrators.
+func find(t testing.TB, program string) string {
+	t.Helper()
+	if path, err := exec.LookPath(program); err == nil {
+		return path
+	}
+	if path, err := exec.LookPath("/usr/sbin/" + program); err == nil {
+		return path
+	}
+	t.Fatalf("%s is not installed: bin/native install --tests", program)
+	return ""
+}
