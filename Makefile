@@ -4,7 +4,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 # A service is a folder in services/ with a program of its own name in cmd/.
 SERVICES := $(patsubst services/%/go.mod,%,$(wildcard services/*/go.mod))
-MODULES := pkg bootcheck $(SERVICES:%=services/%) deploy/pgo deploy/native deploy/demo deploy/bench deploy/pm2 deploy/e2e
+MODULES := pkg bootcheck $(SERVICES:%=services/%) deploy/pgo deploy/native deploy/dist deploy/demo deploy/bench deploy/pm2 deploy/e2e
 BINARIES := pgo native bootcheck probe demo $(SERVICES)
 STATIC := CGO_ENABLED=0
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -12,6 +12,10 @@ COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X pgo/pkg/buildinfo.version=$(VERSION) -X pgo/pkg/buildinfo.commit=$(COMMIT)
 GOBUILD := $(STATIC) go build -trimpath -ldflags '$(LDFLAGS)'
 TOOL := go tool -modfile=$(CURDIR)/deploy/tools/go.mod
+
+# VERSION=v1.2.3 names all programs; else each is named by the last commit that changed it: docs/decisions/stamps.md.
+DIST = GOWORK=off go -C deploy/dist build -o $(CURDIR)/bin/dist . && VERSION='$(if $(filter file,$(origin VERSION)),,$(VERSION))' bin/dist
+DIST_PROGRAMS = $(foreach b,$(BINARIES),$(b)=$(main_$(b)))
 
 # Where each program's main package is.
 main_pgo := ./deploy/pgo
@@ -77,10 +81,12 @@ build: ## builds static programs into bin/
 	@$(foreach b,$(BINARIES),$(GOBUILD) -o bin/$(b) $(main_$(b)) &&) true
 
 .PHONY: dist
-dist: ## builds static programs for linux/amd64 and linux/arm64 into dist/
-	@for arch in amd64 arm64; do mkdir -p dist/linux-$$arch; \
-		$(foreach b,$(BINARIES),GOOS=linux GOARCH=$$arch $(GOBUILD) -o dist/linux-$$arch/$(b) $(main_$(b)) &&) true || exit 1; done
-	@cd dist && sha256sum */* > SHA256SUMS
+dist: ## builds static programs for linux/amd64 and linux/arm64 into dist/, the same bytes from the same commit
+	@$(DIST) $(if $(ARCH),-arch $(ARCH)) $(DIST_PROGRAMS)
+
+.PHONY: dist-check
+dist-check: ## builds the last commit twice in other folders and compares; FRESH=1 compiles all of it twice
+	@$(DIST) -check $(if $(FRESH),-fresh) $(DIST_PROGRAMS)
 
 # A container each, for those who do not run the runtime: pgo/user:VERSION-amd64 and -arm64, and the services' gate.
 # Docker's old builder cannot make those of another architecture: it wants BuildKit (the plugin buildx).

@@ -81,7 +81,7 @@ func (d dist) program(ctx context.Context, p program, made *list) error {
 func (d dist) link(ctx context.Context, p program, arch string, s stamp, binary string) error {
 	flags := []string{"-s", "-w"}
 	for _, pkg := range []string{"main", "pgo/pkg/buildinfo"} {
-		for _, f := range [][2]string{{"version", s.Version}, {"commit", s.Commit}, {"time", s.Time.Format(time.RFC3339)}} {
+		for _, f := range [][2]string{{"version", s.Version}, {"commit", s.Commit}, {"built", s.Time.Format(time.RFC3339)}} {
 			flags = append(flags, fmt.Sprintf("-X '%s.%s=%s'", pkg, f[0], f[1]))
 		}
 	}
