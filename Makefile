@@ -4,7 +4,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 # A service is a folder in services/ with a program of its own name in cmd/.
 SERVICES := $(patsubst services/%/go.mod,%,$(wildcard services/*/go.mod))
-MODULES := pkg bootcheck $(SERVICES:%=services/%) deploy/pgo deploy/native deploy/dist deploy/demo deploy/bench deploy/pm2 deploy/e2e
+MODULES := pkg bootcheck $(SERVICES:%=services/%) deploy/pgo deploy/native deploy/dist deploy/pipelines deploy/demo deploy/bench deploy/pm2 deploy/e2e
 BINARIES := pgo native bootcheck probe demo $(SERVICES)
 STATIC := CGO_ENABLED=0
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -15,7 +15,7 @@ TOOL := go tool -modfile=$(CURDIR)/deploy/tools/go.mod
 
 # VERSION=v1.2.3 names all programs; else each is named by the last commit that changed it: docs/decisions/stamps.md.
 DIST = GOWORK=off go -C deploy/dist build -o $(CURDIR)/bin/dist . && VERSION='$(if $(filter file,$(origin VERSION)),,$(VERSION))' bin/dist
-DIST_PROGRAMS = $(foreach b,$(BINARIES),$(b)=$(main_$(b)))
+DIST_PROGRAMS = $(foreach b,$(or $(PROGRAMS),$(BINARIES)),$(b)=$(main_$(b)))
 
 # Where each program's main package is.
 main_pgo := ./deploy/pgo
@@ -118,13 +118,53 @@ lint: ## checks format, vet and golangci-lint
 	@for m in $(MODULES); do echo "lint $$m"; (cd $$m && go vet ./... && GOWORK=off $(TOOL) golangci-lint run --allow-parallel-runners --build-tags compose ./...) || exit 1; done
 
 .PHONY: check
-check: lint ## checks that modules build alone and together and that generated files are current
+check: lint pipelines ## checks that modules build alone and together and that generated files are current
 	@for m in $(MODULES); do echo "build $$m"; (cd $$m && go build -o /dev/null ./... && GOWORK=off go build -o /dev/null ./... && GOWORK=off go mod tidy -diff) || exit 1; done
 	@before=$$(mktemp -d) && trap 'rm -rf "$$before"' EXIT && \
 		for s in $(SERVICES); do cp services/$$s/openapi/swagger.json $$before/$$s || exit 1; done && \
 		$(MAKE) --no-print-directory openapi && \
 		for s in $(SERVICES); do diff $$before/$$s services/$$s/openapi/swagger.json || \
 			{ echo "$$s: the specification is not what the handlers say: make openapi" >&2; exit 1; }; done
+
+.PHONY: pipelines
+pipelines: ## checks the files of GitHub's and GitLab's pipelines
+	@GOWORK=off $(TOOL) actionlint -shellcheck= -pyflakes=
+	@cd deploy/pipelines && go test -count=1 ./...
+
+.PHONY: scan
+scan: ## looks for known holes (govulncheck) and for secrets (gitleaks); neither finding the database nor finding a hole is a success
+	@GOWORK=off $(TOOL) gitleaks git --no-banner --redact --log-level warn . && echo "gitleaks: no secrets in the history"
+	@GOWORK=off $(TOOL) gitleaks dir --no-banner --redact --log-level warn . && echo "gitleaks: no secrets in the folder"
+	@failed=; for m in $(MODULES); do echo "govulncheck $$m"; (cd $$m && GOWORK=off $(TOOL) govulncheck ./...) || { failed=1; break; }; done; \
+		if [ -n "$$failed" ]; then echo "govulncheck found something, or had no database to look in (https://vuln.go.dev; GOVULNDB names another)" >&2; exit 1; fi
+
+.PHONY: ci
+ci: check test dist dist-check scan ## runs what CI runs before a deploy
+
+# pgo of dist/, where CI has put it, for the machine that deploys.
+PGO := dist/linux-$(if $(filter aarch64 arm64,$(shell uname -m)),arm64,amd64)/pgo
+# Artifacts of CI lose their mode.
+.PHONY: may-run
+may-run:
+	@if [ -z "$(TO)" ]; then echo 'where to? TO=user@host' >&2; exit 64; fi
+	@if [ ! -f $(PGO) ]; then echo 'there is no $(PGO): make dist' >&2; exit 69; fi
+	@chmod +x dist/linux-*/*
+
+.PHONY: deploy
+deploy: may-run ## brings dist/ to a host: make deploy TO=host
+	@cd dist && sha256sum --quiet --strict -c SHA256SUMS
+	@$(PGO) deploy --to '$(TO)' --json
+
+.PHONY: verify
+verify: may-run ## checks that a host's services are ready, from outside: make verify TO=host URL=https://example.org
+	@if [ -z "$(URL)" ]; then echo 'where is its gateway? URL=https://example.org' >&2; exit 64; fi
+	@$(PGO) releases --to '$(TO)'
+	@for s in $(SERVICES); do curl --silent --show-error --fail --max-time 10 --retry 3 --retry-connrefused --output /dev/null '$(URL)'/services/$$s/readyz && \
+		echo "$$s is ready" || { echo "$$s is not ready at $(URL)" >&2; exit 1; }; done
+
+.PHONY: roll-back
+roll-back: may-run ## takes a host back to what ran before its last deploy: make roll-back TO=host
+	@$(PGO) rollback --to '$(TO)'
 
 .PHONY: openapi
 openapi: ## generates the services' specifications from their handlers
