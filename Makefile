@@ -4,8 +4,8 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 # A service is a folder in services/ with a program of its own name in cmd/.
 SERVICES := $(patsubst services/%/go.mod,%,$(wildcard services/*/go.mod))
-MODULES := pkg bootcheck $(SERVICES:%=services/%) deploy/pgo deploy/native deploy/dist deploy/pipelines deploy/demo deploy/bench deploy/pm2 deploy/e2e
-BINARIES := pgo native bootcheck probe demo $(SERVICES)
+MODULES := pkg bootcheck $(SERVICES:%=services/%) deploy/pgo deploy/native deploy/wecom deploy/dist deploy/pipelines deploy/demo deploy/bench deploy/pm2 deploy/e2e
+BINARIES := pgo native bootcheck probe wecom demo $(SERVICES)
 STATIC := CGO_ENABLED=0
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
@@ -22,6 +22,7 @@ main_pgo := ./deploy/pgo
 main_native := ./deploy/native
 main_demo := ./deploy/demo
 main_bootcheck := ./bootcheck
+main_wecom := ./deploy/wecom
 main_probe := ./bootcheck/cmd/probe
 $(foreach s,$(SERVICES),$(eval main_$(s) := ./services/$(s)/cmd/$(s)))
 
@@ -29,7 +30,7 @@ export MODE PORT_OFFSET PGO_HOME
 
 .PHONY: help
 help: ## shows this
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo "  MODE=native|docker   PORT_OFFSET=1000 moves every port   PGO_HOME=.pgo is where state lives"
 
@@ -88,6 +89,32 @@ dist: ## builds static programs for linux/amd64 and linux/arm64 into dist/, the 
 dist-check: ## builds the last commit twice in other folders and compares; FRESH=1 compiles all of it twice
 	@$(DIST) -check $(if $(FRESH),-fresh) $(DIST_PROGRAMS)
 
+# The parsers of PromQL and LogQL bring hundreds of modules: deploy/monitor stays outside of the workspace, so that they decide
+# about no service's versions.
+MONITOR := cd deploy/monitor && GOWORK=off go
+
+.PHONY: rules
+rules: ## makes the SLO rules and the boards of what describes them
+	@$(MONITOR) run . rules && GOWORK=off go run . boards
+
+.PHONY: record-metrics
+record-metrics: ## writes down what the running stack exports (native mode, all exporters installed)
+	@$(MONITOR) run . record
+
+.PHONY: check-monitoring
+check-monitoring: bin/native ## checks rules, tests, runbooks and boards, with the distribution's promtool and a 3.x one
+	@bin/native install --tests
+	@$(MONITOR) run . check
+	@promtool check rules deploy/prometheus/rules/*.yml deploy/prometheus/rules/compose/*.yml >/dev/null
+	@promtool test rules deploy/prometheus/tests/*.yml deploy/prometheus/tests/compose/*.yml >/dev/null || promtool test rules deploy/prometheus/tests/*.yml deploy/prometheus/tests/compose/*.yml
+	@tool=$$($(MONITOR) tool -n promtool) && $$tool check rules deploy/prometheus/rules/*.yml deploy/prometheus/rules/compose/*.yml >/dev/null && \
+		$$tool test rules deploy/prometheus/tests/*.yml deploy/prometheus/tests/compose/*.yml >/dev/null
+
+.PHONY: alert-test
+alert-test: bin/native ## sends an alert the whole way, to stubs of mail and WeCom
+	@bin/native install --tests
+	@$(MONITOR) test -count=1 -v -run TestAlertsArriveAndResolve ./delivery
+
 # A container each, for those who do not run the runtime: pgo/user:VERSION-amd64 and -arm64, and the services' gate.
 # Docker's old builder cannot make those of another architecture: it wants BuildKit (the plugin buildx).
 IMAGES := bootcheck $(SERVICES)
@@ -106,6 +133,7 @@ test: build ## tests everything on real servers; installs what is missing
 .PHONY: test-modules
 test-modules:
 	@failed=; for m in $(MODULES); do (cd $$m && go test -race -count=1 -timeout 20m ./...) || failed="$$failed $$m"; done; \
+		($(MONITOR) test -count=1 ./...) || failed="$$failed deploy/monitor"; \
 		if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 
 .PHONY: test-compose
@@ -114,11 +142,12 @@ test-compose: build ## tests the containers; needs a Docker engine, and root to 
 
 .PHONY: lint
 lint: ## checks format, vet and golangci-lint
-	@unformatted=$$(gofmt -l $(MODULES)); if [ -n "$$unformatted" ]; then echo "not gofmt'ed:" $$unformatted >&2; exit 1; fi
+	@unformatted=$$(gofmt -l $(MODULES) deploy/monitor); if [ -n "$$unformatted" ]; then echo "not gofmt'ed:" $$unformatted >&2; exit 1; fi
 	@for m in $(MODULES); do echo "lint $$m"; (cd $$m && go vet ./... && GOWORK=off $(TOOL) golangci-lint run --allow-parallel-runners --build-tags compose ./...) || exit 1; done
+	@echo lint deploy/monitor; $(MONITOR) vet ./... && GOWORK=off $(TOOL) golangci-lint run --allow-parallel-runners ./...
 
 .PHONY: check
-check: lint pipelines ## checks that modules build alone and together and that generated files are current
+check: lint pipelines check-monitoring ## checks that modules build alone and together and that generated files are current
 	@for m in $(MODULES); do echo "build $$m"; (cd $$m && go build -o /dev/null ./... && GOWORK=off go build -o /dev/null ./... && GOWORK=off go mod tidy -diff) || exit 1; done
 	@before=$$(mktemp -d) && trap 'rm -rf "$$before"' EXIT && \
 		for s in $(SERVICES); do cp services/$$s/openapi/swagger.json $$before/$$s || exit 1; done && \

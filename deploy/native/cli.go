@@ -32,7 +32,8 @@ const usage = `usage: native VERB
   certs [HOST...]            makes the gateway's certificate for development, with an authority of this checkout
   secrets                    makes the secret files that are missing
   prepare                    chooses ports and writes the configuration
-  run SERVER                 becomes a server: mysql, redis, epmd, rabbitmq or nginx
+  run SERVER                 becomes a server: mysql, redis, epmd, rabbitmq, nginx, or a part of the
+                             monitoring, as configs/pgo.yaml names it
   with-servers -- COMMAND    runs a command with private servers named in PGO_TEST_*; they end with it
 
 environment: PGO_HOME (default .pgo), PORT_OFFSET (default 0), MODE (native or docker)

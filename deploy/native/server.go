@@ -10,6 +10,7 @@ import (
 
 	"pgo/deploy/native/internal/gateway"
 	"pgo/deploy/native/internal/home"
+	"pgo/deploy/native/internal/monitoring"
 	"pgo/pkg/localserver"
 )
 
@@ -30,12 +31,34 @@ func runServer(ctx context.Context, args []string, h home.Home) error {
 	}
 	// Data is nobody else's.
 	syscall.Umask(0o077)
+	if part, ok := monitoring.Find(args[0]); ok {
+		return runPart(ctx, part, h, env)
+	}
 	command, err := serverCommand(ctx, args[0], h, env)
 	if err != nil {
 		return fmt.Errorf("run %s: %w", args[0], err)
 	}
+	return become(command)
+}
+
+// runPart becomes a part of the monitoring. One that is not installed waits for its end: nothing depends on it.
+func runPart(ctx context.Context, part monitoring.Part, h home.Home, env map[string]string) error {
+	command, err := part.Command(h, env, localserver.Host())
+	if err != nil {
+		return fmt.Errorf("run %s: %w", part.Name, err)
+	}
+	if command.Path != "" {
+		return become(command)
+	}
+	fmt.Fprintf(os.Stdout, "%s is not installed (package %s): there is no monitoring by it\n", part.Name, part.Package)
+	<-ctx.Done()
+	return nil
+}
+
+// become replaces this process by command.
+func become(command localserver.Command) error {
 	if err := os.Chdir(command.Dir); err != nil {
-		return fmt.Errorf("run %s: %w", args[0], err)
+		return fmt.Errorf("run %s: %w", command.Path, err)
 	}
 	argv := append([]string{command.Path}, command.Args...)
 	return fmt.Errorf("run %s: %w", command.Path, syscall.Exec(command.Path, argv, command.Env))
@@ -86,6 +109,7 @@ func servers() map[string]func(*settings) localserver.Instance {
 				Programs: s.programs, Data: s.h.Path("data", "rabbitmq"), Etc: s.h.Path("etc"),
 				Port: s.port("RABBITMQ_ADDR"), ManagementPort: s.port("RABBITMQ_API"),
 				DistPort: s.port("RABBITMQ_DIST_PORT"), EpmdPort: s.port("EPMD_PORT"),
+				MetricsPort:   s.port("RABBITMQ_METRICS"),
 				AdminPassword: s.secret("rabbitmq_admin_password"), Cookie: s.secret("erlang_cookie"),
 			}
 		},

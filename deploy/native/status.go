@@ -13,6 +13,8 @@ import (
 	"pgo/deploy/native/internal/certs"
 	"pgo/deploy/native/internal/compose"
 	"pgo/deploy/native/internal/home"
+	"pgo/deploy/native/internal/monitoring"
+	"pgo/pkg/localserver"
 )
 
 // processState is what is read of `pgo list --json`.
@@ -84,6 +86,11 @@ func rows(h home.Home, env map[string]string) []row {
 	}...)
 	if env["PGO_HTTP"] != "" { // an env file that was written before there was one has none
 		out = append(out, row{"pgo", "pgo", "http://" + env["PGO_HTTP"] + "/  metrics, API"})
+	}
+	for _, shown := range []row{{"Prometheus", "prometheus", "http://" + env["PROMETHEUS_HTTP"] + "/"}, {"Alertmanager", "alertmanager", "http://" + env["ALERTMANAGER_HTTP"] + "/"}} {
+		if part, ok := monitoring.Find(shown.process); ok && part.Program(h, localserver.Host()) != "" {
+			out = append(out, shown)
+		}
 	}
 	if env["PGO_ENV"] == "dev" {
 		out = append(out, row{"sign in", "", signIn(h)})

@@ -54,13 +54,16 @@ type Cache struct {
 	allSuspect time.Time            // the same for every key, when there were too many
 }
 
-// New returns a cache on client.
+// New returns a cache on client, with the metrics of both in reg.
 func New(client *redis.Client, cfg Config, reg prometheus.Registerer, log *zap.Logger) *Cache {
 	c := &Cache{
 		redis: client, prefix: cfg.Prefix, ttl: cfg.TTL, log: log, suspect: map[string]time.Time{},
 		reads: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pgo_cache_reads_total", Help: "Reads through the cache by result: hit, miss or bypass (Redis away)."}, []string{"result"}),
 	}
-	reg.MustRegister(c.reads)
+	for _, result := range []string{"hit", "miss", "bypass"} {
+		c.reads.WithLabelValues(result) // what starts at 0 can be seen to increase
+	}
+	reg.MustRegister(c.reads, newPool(client))
 	return c
 }
 

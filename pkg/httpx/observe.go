@@ -51,6 +51,7 @@ type observer struct {
 	tracer   trace.Tracer
 	untraced trace.Tracer
 	duration *prometheus.HistogramVec
+	active   prometheus.Gauge
 	timeout  time.Duration
 }
 
@@ -60,8 +61,9 @@ func newObserver(o Options) *observer {
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "http_server_request_duration_seconds", Help: "How long requests took.", Buckets: metrics.Buckets(),
 		}, []string{"http_request_method", "http_route", "http_response_status_code"}),
+		active: prometheus.NewGauge(prometheus.GaugeOpts{Name: "http_server_active_requests", Help: "Requests that are being answered."}),
 	}
-	o.Registry.MustRegister(ob.duration)
+	o.Registry.MustRegister(ob.duration, ob.active)
 	return ob
 }
 
@@ -95,14 +97,16 @@ func (o *observer) observe(c *gin.Context) {
 	log := o.log.With(zap.String("request_id", id), zap.String("trace_id", ids.TraceID().String()), zap.String("span_id", ids.SpanID().String()))
 	c.Request = c.Request.WithContext(logging.Into(ctx, log))
 
+	o.active.Inc()
 	o.next(c, log)
+	o.active.Dec()
 	if c.GetBool(cutOffKey) {
 		defer panic(http.ErrAbortHandler) // net/http's way to end a connection in the middle of an answer
 	}
 
 	status := c.Writer.Status()
 	took := time.Since(began)
-	o.duration.WithLabelValues(method, route, strconv.Itoa(status)).Observe(took.Seconds())
+	o.count(ids, took, method, route, strconv.Itoa(status))
 	if span.IsRecording() {
 		span.SetAttributes(attribute.String("http.request.method", method), attribute.String("http.route", route), attribute.Int("http.response.status_code", status))
 		if status >= 500 {
@@ -126,6 +130,16 @@ func (o *observer) observe(c *gin.Context) {
 		}
 		e.Write(fields...)
 	}
+}
+
+// count notes how long a request took; where its trace is kept, with the way to it.
+func (o *observer) count(ids trace.SpanContext, took time.Duration, labels ...string) {
+	h := o.duration.WithLabelValues(labels...)
+	if e, ok := h.(prometheus.ExemplarObserver); ok && ids.IsSampled() {
+		e.ObserveWithExemplar(took.Seconds(), prometheus.Labels{"trace_id": ids.TraceID().String()})
+		return
+	}
+	h.Observe(took.Seconds())
 }
 
 // next runs the handlers and turns a panic into a 500.

@@ -52,7 +52,8 @@ func (p Programs) Chromium() (string, error) {
 }
 
 // Tools returns what the tests run beside the servers: a C compiler with its headers for the race detector, npm for PM2,
-// systemd-analyze, and for deploys an SSH server, its client and rsync.
+// systemd-analyze, and Prometheus and Alertmanager.
+// Deploys also want an SSH server, its client and rsync.
 func (p Programs) Tools() []func() (string, error) {
 	return []func() (string, error){
 		func() (string, error) { return p.find("gcc", "gcc") },
@@ -64,6 +65,8 @@ func (p Programs) Tools() []func() (string, error) {
 		},
 		func() (string, error) { return p.find("npm", "npm") },
 		func() (string, error) { return p.find("systemd", "systemd-analyze") },
+		p.Prometheus,
+		p.Alertmanager,
 		func() (string, error) { return p.find("openssh-server", "sshd") },
 		func() (string, error) { return p.find("openssh-client", "scp") },
 		func() (string, error) { return p.find("rsync", "rsync") },
@@ -97,6 +100,23 @@ func (p Programs) RabbitMQ() (string, error) {
 		}
 	}
 	return "", &MissingError{Program: script, Package: "rabbitmq-server"}
+}
+
+// Prometheus returns promtool, which comes with Prometheus.
+func (p Programs) Prometheus() (string, error) { return p.find("prometheus", "promtool") }
+
+// Alertmanager returns Alertmanager's program.
+func (p Programs) Alertmanager() (string, error) {
+	return p.find("prometheus-alertmanager", "prometheus-alertmanager", "alertmanager")
+}
+
+// Optional returns the first of names that is there, or "".
+func (p Programs) Optional(names ...string) string {
+	path, err := p.find("", names...)
+	if err != nil {
+		return ""
+	}
+	return path
 }
 
 func (p Programs) find(pkg string, names ...string) (string, error) {

@@ -46,6 +46,7 @@ type RabbitMQ struct {
 	ManagementPort int
 	DistPort       int // Erlang's own, between nodes and for rabbitmqctl
 	EpmdPort       int
+	MetricsPort    int // of the Prometheus plugin; 0: it is off
 	AdminPassword  string
 	Cookie         string // what rabbitmqctl must know to speak with the node
 }
@@ -80,7 +81,7 @@ func (r RabbitMQ) Prepare(context.Context) (Command, error) {
 	if err != nil {
 		return Command{}, err
 	}
-	plugins, err := writeFile(r.Etc, "rabbitmq-plugins", "[rabbitmq_management].\n")
+	plugins, err := writeFile(r.Etc, "rabbitmq-plugins", r.plugins())
 	if err != nil {
 		return Command{}, err
 	}
@@ -108,8 +109,15 @@ func (r RabbitMQ) env(conf, plugins string) []string {
 	)...)
 }
 
+func (r RabbitMQ) plugins() string {
+	if r.MetricsPort == 0 {
+		return "[rabbitmq_management].\n"
+	}
+	return "[rabbitmq_management,rabbitmq_prometheus].\n"
+}
+
 func (r RabbitMQ) config(definitions string) string {
-	return strings.Join([]string{
+	lines := []string{
 		"# Written at every start.",
 		fmt.Sprintf("listeners.tcp.1 = 127.0.0.1:%d", r.Port),
 		"management.tcp.ip = 127.0.0.1",
@@ -120,8 +128,11 @@ func (r RabbitMQ) config(definitions string) string {
 		"log.file = false",
 		"vm_memory_high_watermark.absolute = 512MB",
 		"disk_free_limit.absolute = 50MB",
-		"",
-	}, "\n")
+	}
+	if r.MetricsPort != 0 {
+		lines = append(lines, "prometheus.tcp.ip = 127.0.0.1", fmt.Sprintf("prometheus.tcp.port = %d", r.MetricsPort))
+	}
+	return strings.Join(lines, "\n") + "\n"
 }
 
 // definitions are imported at every start, so the password follows; what bootcheck declared is not touched by them.

@@ -9,12 +9,14 @@ import (
 
 // Conn is a service's way to the broker. It keeps two connections: one to publish on and, from the first Consume on, one to
 // consume on, because a broker short of memory or disk stops reading from connections that publish, and acknowledgements
-// must get through just then. It is safe for concurrent use.
+// must get through just then. It is safe for concurrent use, and a prometheus.Collector of its own metrics.
 type Conn struct {
 	cfg Config
 	log *zap.Logger
 	pub *publisher
 	sub *link
+
+	counters *counters
 
 	ctx       context.Context // ends with Close
 	cancel    context.CancelFunc
@@ -37,6 +39,7 @@ func Connect(cfg Config, log *zap.Logger) *Conn {
 		pub:       &publisher{link: newLink(cfg, name+" publisher", log)},
 		sub:       newLink(cfg, name+" consumer", log),
 		consuming: make(chan struct{}),
+		counters:  newCounters(),
 	}
 	c.running.Go(func() { c.pub.link.run(ctx) })
 	return c

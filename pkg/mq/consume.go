@@ -69,6 +69,7 @@ func (c *Conn) Consume(ctx context.Context, k Consumer) error {
 		return err
 	}
 	log := c.log.With(zap.String("queue", k.Queue))
+	c.counters.consuming(k.Queue)
 	link, pause, last := c.consumerLink(), c.cfg.backoff(), ""
 	for {
 		conn, err := link.wait(ctx)
@@ -172,10 +173,13 @@ func (c *Conn) handle(ctx context.Context, ch *amqp.Channel, k Consumer, d amqp.
 		return
 	}
 	log = log.With(zap.String("event_id", e.ID), zap.String("event_type", e.Type))
+	began := time.Now()
 	err = call(traced(ctx, e, d), k, Delivery{Event: e, Queue: k.Queue, Attempt: attemptsOf(d) + 1})
+	c.counters.took.WithLabelValues(k.Queue).Observe(time.Since(began).Seconds())
 	switch {
 	case err == nil:
 		acknowledge(d, log)
+		c.counters.deliveries.WithLabelValues(k.Queue, resultDone).Inc()
 	case ctx.Err() != nil:
 		// Stopped half-way, which is nobody's failure: unacknowledged, it comes again.
 	default:

@@ -26,7 +26,9 @@ func (c *Conn) fail(ctx context.Context, ch *amqp.Channel, k Consumer, d amqp.De
 		MessageID: d.MessageId, ContentType: d.ContentType, Body: d.Body,
 		Headers: failureHeaders(d, k.Queue, attempt, cause, time.Now().UTC()),
 	}
+	result := resultDead
 	if attempt <= len(c.cfg.RetryDelays) && !IsPermanent(cause) {
+		result = resultRetried
 		delay := c.cfg.RetryDelays[attempt-1]
 		copied.Exchange = retryName(delay)
 		log.Warn("an event could not be handled, it will be retried", zap.Duration("after", delay))
@@ -38,6 +40,7 @@ func (c *Conn) fail(ctx context.Context, ch *amqp.Channel, k Consumer, d amqp.De
 		err := c.Publish(ctx, []Publishing{copied})[0]
 		if err == nil {
 			acknowledge(d, log)
+			c.counters.deliveries.WithLabelValues(k.Queue, result).Inc()
 			return
 		}
 		log.Warn("could not hand on an event that failed", zap.String("to", copied.Exchange), zap.NamedError("publish_error", err))

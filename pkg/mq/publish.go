@@ -47,6 +47,7 @@ func (c *Conn) Publish(ctx context.Context, batch []Publishing) []error {
 		end := min(start+maxInFlight, len(batch))
 		c.pub.publish(ctx, batch[start:end], errs[start:end])
 	}
+	c.counters.publishedAll(errs)
 	return errs
 }
 

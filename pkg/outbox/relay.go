@@ -60,11 +60,13 @@ type Relay struct {
 	opts      Options
 	wake      chan struct{}
 	published prometheus.Counter
+	failures  prometheus.Counter
+	active    prometheus.Gauge
 }
 
 // NewRelay makes a relay and registers its metrics with reg: pgo_outbox_pending, pgo_outbox_oldest_pending_seconds (both
-// asked of the database when scraped, the same from every instance, missing while it does not answer) and
-// pgo_outbox_published_total (of this instance). It fails when reg has them already.
+// asked of the database when scraped, the same from every instance, missing while it does not answer), and of this instance
+// pgo_outbox_published_total, pgo_outbox_failures_total and pgo_outbox_relay_active. It fails when reg has them already.
 func NewRelay(db *sql.DB, pub Publisher, log *zap.Logger, reg prometheus.Registerer, opts Options) (*Relay, error) {
 	r := &Relay{
 		db: db, pub: pub, log: log, opts: opts.withDefaults(),
@@ -72,8 +74,14 @@ func NewRelay(db *sql.DB, pub Publisher, log *zap.Logger, reg prometheus.Registe
 		published: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "pgo_outbox_published_total", Help: "Events that this instance has published and the broker has confirmed.",
 		}),
+		failures: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "pgo_outbox_failures_total", Help: "Events that this instance could not publish, each time; they stay and are tried again.",
+		}),
+		active: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "pgo_outbox_relay_active", Help: "1 when this instance's relay is the one at work, else 0.",
+		}),
 	}
-	for _, c := range []prometheus.Collector{r.published, newBacklog(db)} {
+	for _, c := range []prometheus.Collector{r.published, r.failures, r.active, newBacklog(db)} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("register the outbox's metrics: %w", err)
 		}
@@ -135,6 +143,8 @@ func (r *Relay) lead(ctx context.Context) error {
 	}
 	defer t.unlock()
 	r.log.Info("the outbox relay is at work")
+	r.active.Set(1)
+	defer r.active.Set(0)
 	return r.relay(ctx, t)
 }
 
@@ -228,6 +238,7 @@ func (r *Relay) publish(ctx context.Context, t table, rows []row, stuck map[stri
 				continue
 			}
 			stuck[round[i].subject] = true
+			r.failures.Inc()
 			if failed == nil {
 				failed = fmt.Errorf("publish event %s: %w", round[i].typ, err)
 			}

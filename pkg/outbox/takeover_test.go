@@ -1,6 +1,7 @@
 package outbox_test
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -199,4 +200,28 @@ func gauge(t *testing.T, reg *prometheus.Registry, name string) float64 {
 	}
 	t.Fatalf("no metric %s", name)
 	return 0
+}
+
+func TestTheRelayAtWorkShows(t *testing.T) {
+	db := database(t)
+	reg := prometheus.NewRegistry()
+	r, err := outbox.NewRelay(db, &publisher{}, logger(t), reg, options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); r.Run(ctx) }()
+	active := func(want float64) func() error {
+		return func() error {
+			if got := gauge(t, reg, "pgo_outbox_relay_active"); got != want {
+				return fmt.Errorf("pgo_outbox_relay_active is %v", got)
+			}
+			return nil
+		}
+	}
+	testkit.Eventually(t, "the relay is at work", active(1))
+	cancel()
+	<-done
+	testkit.Eventually(t, "the relay has ended", active(0))
 }

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/zap"
 
@@ -25,13 +26,14 @@ type Limits struct {
 	Address int           `config:"address"` // by one address on all accounts
 }
 
-// Throttle implements user.Throttle. Safe for concurrent use.
+// Throttle implements user.Throttle, and is a prometheus.Collector of its own metrics. Safe for concurrent use.
 type Throttle struct {
 	redis  *redis.Client
 	prefix string
 	limits func() Limits
 	log    *zap.Logger
 	local  *local
+	counts *prometheus.CounterVec
 
 	retryAt atomic.Int64 // when one attempt asks Redis again, in Unix nanoseconds; 0 while it answers
 }
@@ -41,7 +43,7 @@ const coolDown = time.Second
 
 // New returns a throttle whose keys start with prefix.
 func New(client *redis.Client, prefix string, limits func() Limits, log *zap.Logger) *Throttle {
-	return &Throttle{redis: client, prefix: prefix + "throttle:", limits: limits, log: log, local: &local{counts: map[string]count{}}}
+	return &Throttle{redis: client, prefix: prefix + "throttle:", limits: limits, log: log, local: &local{counts: map[string]count{}}, counts: newCounts()}
 }
 
 // counter is one of the three counts of an attempt.
@@ -113,10 +115,10 @@ func (t *Throttle) Attempt(ctx context.Context, email, ip string) time.Duration 
 		wait, err := countUp.Run(ctx, t.redis, keys(counters), l.Window.Milliseconds(), l.Pair, l.Account, l.Address).Int64()
 		t.learn(ctx, err)
 		if err == nil {
-			return time.Duration(wait) * time.Millisecond
+			return t.counted("redis", time.Duration(wait)*time.Millisecond)
 		}
 	}
-	return t.local.attempt(counters, l.Window)
+	return t.counted("memory", t.local.attempt(counters, l.Window))
 }
 
 // Succeeded implements user.Throttle.

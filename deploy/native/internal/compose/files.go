@@ -153,7 +153,7 @@ func (s Stack) writeGateway(v settings) error {
 	}
 	o := gateway.Options{
 		Root: s.Home.Root, Out: dir, Etc: "/etc/gateway", Data: "/tmp", HTML: "/usr/share/gateway", ACME: "/etc/gateway/acme",
-		HTTP: fmt.Sprintf("0.0.0.0:%d", gatewayHTTP), Resolver: "127.0.0.11", Limits: gateway.DefaultLimits(),
+		HTTP: fmt.Sprintf("0.0.0.0:%d", gatewayHTTP), Status: fmt.Sprintf("127.0.0.1:%d", gatewayStatus), Resolver: "127.0.0.11", Limits: gateway.DefaultLimits(),
 		Upstreams: map[string]gateway.Upstream{
 			"bootcheck": {Servers: []string{fmt.Sprintf("%s:%d", runtimePart, bootcheckPort)}, Resolve: true},
 		},

@@ -14,6 +14,7 @@ func infraParts() []string { return []string{"mysql", "redis", "rabbitmq"} }
 
 // Ports inside the gateway's container, and those they are published on before PORT_OFFSET.
 const (
-	gatewayHTTP  = 8080
-	gatewayHTTPS = 8443
+	gatewayHTTP   = 8080
+	gatewayHTTPS  = 8443
+	gatewayStatus = 8099 // inside the container alone
 )

@@ -267,7 +267,7 @@ func backend(t *testing.T, name string) string {
 // start runs nginx with o, completed by what a test does not care about.
 func start(t *testing.T, o Options) running {
 	t.Helper()
-	ports, err := localserver.FreePorts(2)
+	ports, err := localserver.FreePorts(3)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -288,6 +288,7 @@ func start(t *testing.T, o Options) running {
 		o.Limits = DefaultLimits()
 	}
 	o.HTTP, o.TLS.Addr = fmt.Sprintf("127.0.0.1:%d", ports[0]), fmt.Sprintf("127.0.0.1:%d", ports[1])
+	o.Status = fmt.Sprintf("127.0.0.1:%d", ports[2])
 	o.TLS.OldHTTP2 = version(context.Background(), program) < 1_025_001
 	upstreams := map[string]Upstream{"bootcheck": {Servers: []string{backend(t, "bootcheck")}}}
 	for _, s := range home.Services() {

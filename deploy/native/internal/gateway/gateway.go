@@ -30,6 +30,7 @@ type Options struct {
 	User string // whom the workers become, where nginx starts as root
 
 	HTTP      string // the address to listen on
+	Status    string // where nginx tells its own counters, for the exporter
 	TLS       TLS
 	Upstreams map[string]Upstream // by the name that the template has for them
 	Resolver  string              // a name server, where upstreams have names that move
@@ -100,7 +101,7 @@ func (o Options) values() (map[string]string, error) {
 		}
 	}
 	values["NGINX_USER"] = line(o.User != "", "user "+o.User)
-	values["GATEWAY_HTTP"], values["GATEWAY_HTTPS"] = o.HTTP, o.TLS.Addr
+	values["GATEWAY_HTTP"], values["GATEWAY_STATUS"], values["GATEWAY_HTTPS"] = o.HTTP, o.Status, o.TLS.Addr
 	values["RESOLVER"] = line(o.Resolver != "", "resolver "+o.Resolver+" valid=2s ipv6=off")
 	values["RATE"], values["BURST"], values["CONNECTIONS"] = o.Limits.Rate, strconv.Itoa(o.Limits.Burst), strconv.Itoa(o.Limits.Connections)
 	values["TLS"] = line(o.TLS.Certificate != "", `include "`+o.Etc+`/tls.conf"`)
@@ -117,7 +118,7 @@ func (o Options) values() (map[string]string, error) {
 			values["REAL_IP"] += "\nset_real_ip_from " + network + ";"
 		}
 	}
-	for _, key := range []string{"GATEWAY_HTTP", "RATE"} {
+	for _, key := range []string{"GATEWAY_HTTP", "GATEWAY_STATUS", "RATE"} {
 		if values[key] == "" {
 			return nil, fmt.Errorf("render nginx's configuration: nothing is said for %s", key)
 		}
@@ -144,7 +145,7 @@ func Render(h home.Home, env map[string]string) error {
 	o := Options{
 		Root: h.Root, Out: h.Path("etc"), Etc: h.Path("etc"), Data: h.Path("data", "nginx"),
 		HTML: filepath.Join(h.Root, "deploy", "nginx", "html"), ACME: h.Path("certs", "acme"),
-		HTTP: env["GATEWAY_HTTP"], Limits: DefaultLimits(), Upstreams: map[string]Upstream{},
+		HTTP: env["GATEWAY_HTTP"], Status: env["GATEWAY_STATUS"], Limits: DefaultLimits(), Upstreams: map[string]Upstream{},
 	}
 	if os.Geteuid() == 0 {
 		o.User = "root" // its workers must read the checkout, which may be root's alone

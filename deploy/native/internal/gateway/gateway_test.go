@@ -70,6 +70,7 @@ func TestGatewayRoutes(t *testing.T) {
 		{"GET", "/services/bootcheck/readyz", 200, "bootcheck", "/readyz", ""},
 		{"GET", "/services/bootcheck/status", 200, "bootcheck", "/status", ""},
 		{"GET", "/metrics", 404, "", "", "not_found"},
+		{"GET", "/stub_status", 404, "", "", "not_found"},
 		{"GET", "/internal/ended-sessions?since=2026-01-02T03:04:05Z", 404, "", "", "not_found"},
 		{"GET", "/debug/pprof/", 404, "", "", "not_found"},
 		{"GET", "/readyz", 404, "", "", "not_found"},
@@ -155,7 +156,7 @@ func TestRenderNamesWhatIsMissing(t *testing.T) {
 	if err := h.MakeDirs(); err != nil {
 		t.Fatal(err)
 	}
-	if err := Render(h, map[string]string{"GATEWAY_HTTP": "127.0.0.1:1", "BOOTCHECK_HTTP": "127.0.0.1:1", "USER_HTTP": "127.0.0.1:1"}); err == nil || !strings.Contains(err.Error(), "SCHOOL_HTTP") {
+	if err := Render(h, map[string]string{"GATEWAY_HTTP": "127.0.0.1:1", "GATEWAY_STATUS": "127.0.0.1:1", "BOOTCHECK_HTTP": "127.0.0.1:1", "USER_HTTP": "127.0.0.1:1"}); err == nil || !strings.Contains(err.Error(), "SCHOOL_HTTP") {
 		t.Errorf("error %v", err)
 	}
 	h.Dir = filepath.Join(t.TempDir(), `a"b`)
@@ -191,12 +192,12 @@ func seen(name string) http.Handler {
 // startNginx runs nginx in front of services; addr says where each listens.
 func startNginx(t *testing.T, addr func(service string) string) string {
 	t.Helper()
-	ports, err := localserver.FreePorts(1)
+	ports, err := localserver.FreePorts(2)
 	if err != nil {
 		t.Fatal(err)
 	}
 	own := fmt.Sprintf("127.0.0.1:%d", ports[0])
-	env := map[string]string{"GATEWAY_HTTP": own, "BOOTCHECK_HTTP": addr("bootcheck")}
+	env := map[string]string{"GATEWAY_HTTP": own, "GATEWAY_STATUS": fmt.Sprintf("127.0.0.1:%d", ports[1]), "BOOTCHECK_HTTP": addr("bootcheck")}
 	for _, s := range home.Services() {
 		env[s.AddrKey()] = addr(s.Name)
 	}

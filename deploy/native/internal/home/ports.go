@@ -22,11 +22,20 @@ func portSpecs() []portSpec {
 		{"BOOTCHECK_HTTP", 8090, true, "bootcheck"},
 		{"PGO_HTTP", 9900, true, "pgo's own HTTP"},
 		{"RABBITMQ_API", 15672, true, "RabbitMQ's management"},
+		{"PROMETHEUS_HTTP", 9090, true, "Prometheus"},
+		{"ALERTMANAGER_HTTP", 9093, true, "Alertmanager"},
 		{"MYSQL_ADDR", 13306, false, "MySQL"},
 		{"REDIS_ADDR", 16379, false, "Redis"},
 		{"RABBITMQ_ADDR", 15673, false, "RabbitMQ"},
 		{"RABBITMQ_DIST_PORT", 15674, false, "Erlang's distribution"},
 		{"EPMD_PORT", 14369, false, "epmd"},
+		{"RABBITMQ_METRICS", 15692, false, "RabbitMQ's metrics"},
+		{"GATEWAY_STATUS", 8099, false, "the gateway's counters"},
+		{"WECOM_HTTP", 9096, false, "the WeCom bridge"},
+		{"NODE_EXPORTER", 9100, false, "node-exporter"},
+		{"MYSQLD_EXPORTER", 9104, false, "mysqld-exporter"},
+		{"NGINX_EXPORTER", 9113, false, "nginx-exporter"},
+		{"REDIS_EXPORTER", 9121, false, "redis-exporter"},
 	}
 	for _, s := range Services() {
 		specs = append(specs, portSpec{s.AddrKey(), s.Port, true, s.Name})

@@ -47,7 +47,9 @@ func (h Home) Processes() []Process {
 
 func serverPrograms() []string {
 	return []string{"mariadbd", "mysqld", "redis-server", "redis-check-rdb", "valkey-server", "valkey-check-rdb",
-		"epmd", "beam.smp", "nginx"}
+		"epmd", "beam.smp", "nginx",
+		"prometheus", "prometheus-alertmanager", "alertmanager", "prometheus-node-exporter", "node_exporter", "prometheus-mysqld-exporter",
+		"mysqld_exporter", "prometheus-redis-exporter", "redis_exporter", "prometheus-nginx-exporter", "nginx-prometheus-exporter"}
 }
 
 // helperPrograms are RabbitMQ's.

@@ -61,6 +61,8 @@ for word in "$@"; do case $word in
   libc6-dev) put /usr/include/stdio.h;;
   npm) put /usr/bin/npm;;
   systemd) put /usr/bin/systemd-analyze;;
+  prometheus) put /usr/bin/promtool;;
+  prometheus-alertmanager) put /usr/bin/prometheus-alertmanager;;
   openssh-server) put /usr/sbin/sshd;;
   openssh-client) put /usr/bin/scp;;
   rsync) put /usr/bin/rsync;;
@@ -113,7 +115,7 @@ func TestInstall(t *testing.T) {
 			name:   "tests need a browser and tools",
 			setup:  func(m machine) { m.apt(""); m.write(lists, "") },
 			change: func(i *Installer) { i.Tests = true },
-			calls:  []string{install + "mariadb-server redis-server rabbitmq-server nginx chromium gcc libc6-dev npm systemd openssh-server openssh-client rsync"},
+			calls:  []string{install + "mariadb-server redis-server rabbitmq-server nginx chromium gcc libc6-dev npm systemd prometheus prometheus-alertmanager openssh-server openssh-client rsync"},
 		},
 		{
 			name: "nothing is missing",

@@ -71,6 +71,7 @@ func serve(ctx context.Context, environ []string, stdout io.Writer) (err error) 
 	redis := cache.Open(cfg.Redis)
 	defer command.Close(&err, func(context.Context) error { return redis.Close() })
 	broker := mq.Connect(cfg.RabbitMQ.Config("school"), log.Logger)
+	reg.MustRegister(broker)
 	defer command.Close(&err, broker.Close)
 
 	relay, err := outbox.NewRelay(pool, broker, log.Logger, reg, outbox.Options{})

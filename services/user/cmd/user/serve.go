@@ -96,9 +96,11 @@ func serve(ctx context.Context, environ []string, stdout io.Writer) (err error) 
 	if err != nil {
 		return err
 	}
+	limits := throttle.New(redis, cfg.Redis.Prefix, func() throttle.Limits { return live.Current().Login }, log.Logger)
+	reg.MustRegister(broker, limits)
 	service := &user.Service{
 		Reader: users, Writer: users, Sessions: users, Lister: users,
-		Throttle: throttle.New(redis, cfg.Redis.Prefix, func() throttle.Limits { return live.Current().Login }, log.Logger),
+		Throttle: limits,
 		Signer:   issuer, Ended: ended, Hasher: hasher, Now: now,
 		RefreshTTL: func() time.Duration { return live.Current().Auth.RefreshTTL },
 	}

@@ -1,0 +1,109 @@
+package delivery_test
+
+import (
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// arrives waits for a message with all parts.
+func arrives(t *testing.T, what string, in *inbox, parts ...string) string {
+	t.Helper()
+	var found string
+	eventually(t, what, func() error {
+		m, of := in.with(parts...)
+		if m == "" {
+			return fmt.Errorf("none of %d messages has %q", of, parts)
+		}
+		found = m
+		return nil
+	})
+	return found
+}
+
+func TestAlertsArriveAndResolve(t *testing.T) {
+	s := newStack(t)
+
+	// Critical: on both ways, in both languages, with the runbook.
+	s.exporter.export(`pgo_bootcheck_server_up{server="MySQL"} 0`)
+	arrives(t, "the group is told of MySQL", s.group, "告警 1 · MySQLDown", "MySQL 无响应", "https://runbooks.test/MySQLDown.md")
+	mail := arrives(t, "the person on call gets a mail", s.mail, "[FIRING 1] MySQLDown", "MySQL does not answer", "https://runbooks.test/MySQLDown.md", "Rcpt: oncall@pgo.test")
+	t.Logf("the mail:\n%s", mail)
+
+	// What MySQL's absence explains stays quiet: it would be the third line here.
+	s.exporter.export(`pgo_bootcheck_server_up{server="MySQL"} 0`, `pgo_config_last_reload_successful{service="task"} 0`,
+		`go_sql_in_use_connections{service="user"} 30`, `go_sql_max_open_connections{service="user"} 30`)
+	arrives(t, "the group is told of a configuration", s.group, "ConfigReloadFailed")
+	if m, _ := s.group.with("DBPoolFull"); m != "" {
+		t.Errorf("the full pool is told although MySQL is down: %s", m)
+	}
+	// A warning wakes nobody by mail.
+	if m, _ := s.mail.with("ConfigReloadFailed"); m != "" {
+		t.Errorf("a warning goes out by mail: %s", m)
+	}
+
+	s.exporter.export(`pgo_bootcheck_server_up{server="MySQL"} 1`)
+	arrives(t, "the group is told that MySQL is back", s.group, "恢复 · MySQLDown")
+	arrives(t, "the person on call is told that MySQL is back", s.mail, "[RESOLVED] MySQLDown")
+
+	// Nobody hears the watchdog while it works, and everybody when it stops.
+	if m, _ := s.group.with("Watchdog"); m != "" {
+		t.Errorf("the watchdog is told as an alert: %s", m)
+	}
+	if m, _ := s.group.with("未收到心跳"); m != "" {
+		t.Errorf("the dead-man receiver complains while the watchdog works: %s", m)
+	}
+	s.prometheus.stop()
+	arrives(t, "the group is told that Prometheus is down", s.group, "未收到心跳")
+}
+
+// What nobody can be told of is worse than what is told twice: every severity has a way.
+func TestRoutes(t *testing.T) {
+	tests := []struct {
+		name   string
+		labels []string
+		want   string
+	}{
+		{"critical", []string{"alertname=MySQLDown", "severity=critical"}, "chat-and-mail"},
+		{"warning", []string{"alertname=HostCPUHigh", "severity=warning"}, "chat"},
+		{"no severity", []string{"alertname=SomebodysOwn"}, "chat"},
+		{"the watchdog", []string{"alertname=Watchdog", "severity=none"}, "watchdog"},
+		{"none", []string{"alertname=Other", "severity=none"}, "nobody"},
+	}
+	config := filepath.Join(t.TempDir(), "alertmanager.yml")
+	write(t, config, fill(t, read(t, "deploy/alertmanager/alertmanager.yml.template"), map[string]string{
+		"SMTP_SMARTHOST": "mail.test:587", "SMTP_FROM": "alerts@pgo.test", "SMTP_TO": "oncall@pgo.test", "SMTP_USERNAME": "pgo", "SMTP_REQUIRE_TLS": "true",
+		"SMTP_PASSWORD_FILE": "/run/secrets/smtp_password", "ALERTMANAGER_ETC": filepath.Dir(config), "WECOM_HTTP": "wecom:9096",
+		"GROUP_WAIT": "30s", "GROUP_WAIT_CRITICAL": "10s", "GROUP_INTERVAL": "5m", "WATCHDOG_INTERVAL": "1m",
+	}))
+	write(t, filepath.Join(filepath.Dir(config), "mail.tmpl"), read(t, "deploy/alertmanager/mail.tmpl"))
+	if out, err := exec.Command(installed(t, "amtool"), "check-config", config).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			out, err := exec.Command("amtool", append([]string{"config", "routes", "test", "--config.file", config}, tc.labels...)...).Output()
+			if got := strings.TrimSpace(string(out)); err != nil || got != tc.want {
+				t.Errorf("goes to %s (%v), want %s", got, err, tc.want)
+			}
+		})
+	}
+}
+
+func TestPrometheusTakesItsConfiguration(t *testing.T) {
+	config := filepath.Join(t.TempDir(), "prometheus.yml")
+	rules, err := filepath.Abs(filepath.Join(repository, "deploy", "prometheus", "rules"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, config, fill(t, read(t, "deploy/prometheus/prometheus.yml.template"), map[string]string{
+		"RUNBOOKS_URL": "https://runbooks.test", "PROMETHEUS_RULES": fmt.Sprintf("%q, %q", rules+"/*.yml", rules+"/compose/*.yml"),
+		"PROMETHEUS_TARGETS": write(t, filepath.Join(filepath.Dir(config), "targets.json"), `[{"targets": ["node:9100"], "labels": {"job": "node"}}]`),
+		"ALERTMANAGER_HTTP":  "alertmanager:9093", "PGO_HTTP": "runtime:9900", "BOOTCHECK_HTTP": "runtime:8090", "RABBITMQ_METRICS": "rabbitmq:15692",
+	}))
+	if out, err := exec.Command(installed(t, "promtool"), "check", "config", config).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}

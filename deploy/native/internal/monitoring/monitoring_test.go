@@ -1,0 +1,103 @@
+package monitoring
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"pgo/deploy/native/internal/home"
+	"pgo/pkg/localserver"
+)
+
+// state is a state folder of this repository with made-up addresses.
+func state(t *testing.T) (home.Home, map[string]string) {
+	t.Helper()
+	root, err := filepath.Abs("../../../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := home.Home{Root: root, Dir: t.TempDir()}
+	if err := h.MakeDirs(); err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{"PORT_OFFSET": "1000", "BOOTCHECK_HTTP": "127.0.0.1:1", "PGO_HTTP": "127.0.0.1:6", "RABBITMQ_METRICS": "127.0.0.1:2", "MYSQL_ADDR": "127.0.0.1:3", "REDIS_ADDR": "127.0.0.1:4", "GATEWAY_STATUS": "127.0.0.1:5"}
+	for _, p := range Parts() {
+		env[p.Addr] = "127.0.0.1:9"
+	}
+	for _, secret := range []string{"mysql_admin_password", "redis_admin_password"} {
+		if err := os.WriteFile(h.Path("secrets", secret), []byte("a-password"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return h, env
+}
+
+// machine has programs of these names and nothing else.
+func machine(t *testing.T, names ...string) localserver.Programs {
+	t.Helper()
+	root := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(root, "usr", "bin"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		if err := os.WriteFile(filepath.Join(root, "usr", "bin", name), []byte("#!/bin/sh\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return localserver.Programs{Root: root}
+}
+
+func TestWhatIsNotInstalledHasNoCommand(t *testing.T) {
+	h, env := state(t)
+	for _, p := range Parts() {
+		if p.Package == "" {
+			continue // ours is in bin, where it was built
+		}
+		for _, installed := range []bool{false, true} {
+			var programs []string
+			if installed {
+				programs = p.Programs[:1]
+			}
+			command, err := p.Command(h, env, machine(t, programs...))
+			if err != nil || (command.Path != "") != installed {
+				t.Errorf("%s, installed: %v: command %q, %v", p.Name, installed, command.Path, err)
+			}
+			for _, arg := range append(command.Args, command.Env...) {
+				if strings.Contains(arg, "a-password") {
+					t.Errorf("%s has a password in an argument or its environment: %s", p.Name, arg)
+				}
+			}
+		}
+	}
+}
+
+func TestMailOnlyWhereItIsSetUp(t *testing.T) {
+	for _, tc := range []struct {
+		name, host string
+		mail       bool
+	}{
+		{"no mail server", "", false},
+		{"a mail server", "mail.test:587", true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Setenv("SMTP_SMARTHOST", tc.host)
+			h, env := state(t)
+			if err := alertmanagerFiles(h, env); err != nil {
+				t.Fatal(err)
+			}
+			text, err := os.ReadFile(h.Path("etc", "alertmanager.yml"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, part := range []string{"smtp_smarthost", "email_configs"} {
+				if got := strings.Contains(string(text), part); got != tc.mail {
+					t.Errorf("%s: %v\n%s", part, got, text)
+				}
+			}
+			if !strings.Contains(string(text), `url: "http://127.0.0.1:9/alerts"`) || strings.Contains(string(text), "${") {
+				t.Errorf("not filled in:\n%s", text)
+			}
+		})
+	}
+}

@@ -1,0 +1,87 @@
+package mq
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"pgo/pkg/metrics"
+)
+
+// What became of a delivery: the values of the label result.
+const (
+	resultDone    = "done"
+	resultRetried = "retried" // it failed and waits for its next attempt
+	resultDead    = "dead"    // it failed for good
+)
+
+// counters are a Conn's metrics. Queues are those that the service consumes, so their names are few.
+type counters struct {
+	connected  *prometheus.Desc
+	published  *prometheus.CounterVec
+	deliveries *prometheus.CounterVec
+	took       *prometheus.HistogramVec
+}
+
+func newCounters() *counters {
+	c := &counters{
+		connected: prometheus.NewDesc("pgo_mq_connected", "1 when this connection to the broker can be used, else 0.", []string{"link"}, nil),
+		published: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pgo_mq_published_total", Help: "Messages by what became of them: confirmed by the broker, or failed.",
+		}, []string{"result"}),
+		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pgo_mq_deliveries_total", Help: "Deliveries by what became of them: done, retried (failed, comes again) or dead (put to the dead letters).",
+		}, []string{"queue", "result"}),
+		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "pgo_mq_handle_duration_seconds", Help: "How long handling a delivery took, whatever became of it.", Buckets: metrics.Buckets(),
+		}, []string{"queue"}),
+	}
+	for _, result := range []string{"confirmed", "failed"} {
+		c.published.WithLabelValues(result)
+	}
+	return c
+}
+
+// consuming makes a queue's counters visible before the first delivery: what starts at 0 can be seen to increase.
+func (c *counters) consuming(queue string) {
+	for _, result := range []string{resultDone, resultRetried, resultDead} {
+		c.deliveries.WithLabelValues(queue, result)
+	}
+	c.took.WithLabelValues(queue)
+}
+
+func (c *counters) publishedAll(errs []error) {
+	for _, err := range errs {
+		result := "confirmed"
+		if err != nil {
+			result = "failed"
+		}
+		c.published.WithLabelValues(result).Inc()
+	}
+}
+
+// Describe implements prometheus.Collector, so that a Conn can be registered where its service's metrics are.
+func (c *Conn) Describe(ch chan<- *prometheus.Desc) {
+	ch <- c.counters.connected
+	c.counters.published.Describe(ch)
+	c.counters.deliveries.Describe(ch)
+	c.counters.took.Describe(ch)
+}
+
+// Collect implements prometheus.Collector.
+func (c *Conn) Collect(ch chan<- prometheus.Metric) {
+	links := map[string]*link{"publisher": c.pub.link}
+	select {
+	case <-c.consuming:
+		links["consumer"] = c.sub
+	default: // it will never connect
+	}
+	for name, l := range links {
+		up := 1.0
+		if _, err := l.check(); err != nil {
+			up = 0
+		}
+		ch <- prometheus.MustNewConstMetric(c.counters.connected, prometheus.GaugeValue, up, name)
+	}
+	c.counters.published.Collect(ch)
+	c.counters.deliveries.Collect(ch)
+	c.counters.took.Collect(ch)
+}
