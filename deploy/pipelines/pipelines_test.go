@@ -3,7 +3,6 @@ package pipelines
 import (
 	"bytes"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -104,18 +103,20 @@ func targets(lines []string) []string {
 	return found
 }
 
-// What a pipeline asks make for is there.
+// What a pipeline asks make for is there. Make itself is not asked: what has $(MAKE) in it runs even with --dry-run.
 func TestTargets(t *testing.T) {
+	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, path := range files(t) {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, target := range targets([]string{regexp.MustCompile(`(?m)#.*$`).ReplaceAllString(string(text), "")}) {
-			cmd := exec.Command("make", "--dry-run", "--no-print-directory", target)
-			cmd.Dir = root
-			if out, err := cmd.CombinedOutput(); err != nil {
-				t.Errorf("%s: make %s: %v\n%s", path, target, err, out)
+			if !strings.Contains(string(makefile), "\n"+target+":") {
+				t.Errorf("%s: there is no make %s", path, target)
 			}
 		}
 	}
