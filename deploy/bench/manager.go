@@ -20,6 +20,8 @@ type manager interface {
 	down() error
 	// command is one of the manager's commands as a person gives it: list, reload NAME.
 	command(ctx context.Context, args ...string) *exec.Cmd
+	// measureItself has a manager that is up say its metrics, and returns where.
+	measureItself(ctx context.Context) (url string, err error)
 	// pids are the manager's own processes; the last of them is the one that is killed.
 	pids() ([]int, error)
 	// logs are all files with what an app has said, rotated ones included.

@@ -17,6 +17,7 @@ type pgo struct {
 	dir     string // a checkout: configs/, .pgo/
 	self    string // this program
 	env     []string
+	http    string // its own address
 }
 
 func newPgo(program, dir, self string) (*pgo, error) {
@@ -72,14 +73,12 @@ func (p *pgo) processFile(apps []app) string {
 }
 
 func (p *pgo) up(ctx context.Context, apps ...app) error {
-	text := p.processFile(apps)
-	if p.has("http") {
-		addr, err := freeAddr() // another pgo may have the usual one
-		if err != nil {
-			return err
-		}
-		text = fmt.Sprintf("http: %q\n", addr) + text
+	addr, err := freeAddr() // another pgo may have the usual one
+	if err != nil {
+		return err
 	}
+	p.http = addr
+	text := fmt.Sprintf("http: %q\n", addr) + p.processFile(apps)
 	if err := os.WriteFile(filepath.Join(p.dir, "configs", "pgo.yaml"), []byte(text), 0o600); err != nil {
 		return err
 	}
@@ -98,6 +97,10 @@ func (p *pgo) down() error {
 		err = removing
 	}
 	return err
+}
+
+func (p *pgo) measureItself(context.Context) (string, error) {
+	return "http://" + p.http + "/metrics", nil
 }
 
 func (p *pgo) pids() ([]int, error) {
@@ -138,19 +141,4 @@ func (p *pgo) knows(ctx context.Context, name string) bool {
 		}
 	}
 	return false
-}
-
-// has tells whether the process file of this pgo has a key at its top.
-func (p *pgo) has(key string) bool {
-	out, err := p.command(context.Background(), "schema").Output()
-	var schema struct {
-		Properties map[string]any `json:"properties"`
-	}
-	return err == nil && json.Unmarshal(out, &schema) == nil && schema.Properties[key] != nil
-}
-
-// watches tells whether this pgo can watch files: its process file has a key for it.
-func (p *pgo) watches() bool {
-	out, err := p.command(context.Background(), "schema").Output()
-	return err == nil && strings.Contains(string(out), `"watch"`)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -108,35 +109,76 @@ func (p *pm2) down() error {
 	return err
 }
 
+// promModule is what people take for PM2's metrics: a process of its own.
+const promModule, promVersion = "pm2-prom-module", "2.7.2"
+
+// measureItself installs the module. An npm that does not have it is no reason to measure nothing of PM2.
+func (p *pm2) measureItself(ctx context.Context) (string, error) {
+	addr, err := freeAddr()
+	if err != nil {
+		return "", err
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", err
+	}
+	for _, args := range [][]string{{"set", promModule + ":hostname", host}, {"set", promModule + ":port", port}} {
+		if err := quiet(p.command(ctx, args...)); err != nil {
+			return "", err
+		}
+	}
+	if err := quiet(p.command(ctx, "install", promModule+"@"+promVersion)); err != nil {
+		return "", fmt.Errorf("npm did not install %s %s: %w", promModule, promVersion, err)
+	}
+	if rows := p.rows(ctx); !slices.ContainsFunc(rows, func(r pm2Row) bool { return r.Name == promModule }) {
+		return "", fmt.Errorf("PM2 does not run %s %s", promModule, promVersion)
+	}
+	return "http://" + addr + "/metrics", nil
+}
+
 func (p *pm2) pids() ([]int, error) {
 	text, err := os.ReadFile(filepath.Join(p.home, "pm2.pid"))
 	if err != nil {
 		return nil, err
 	}
 	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	return []int{pid}, err
+	if err != nil {
+		return nil, err
+	}
+	pids := []int{pid}
+	for _, r := range p.rows(context.Background()) {
+		if r.Name == promModule {
+			pids = []int{r.PID, pid}
+		}
+	}
+	return pids, nil
 }
 
 func (p *pm2) logs(name string) ([]string, error) { return []string{p.log(name)}, nil }
 
-// knows asks PM2 only where its daemon runs: any command would start one.
 func (p *pm2) knows(ctx context.Context, name string) bool {
+	return slices.ContainsFunc(p.rows(ctx), func(r pm2Row) bool { return r.Name == name && r.Env.Status == "online" })
+}
+
+// pm2Row is one process as PM2 lists it.
+type pm2Row struct {
+	Name string `json:"name"`
+	PID  int    `json:"pid"`
+	Env  struct {
+		Status string `json:"status"`
+	} `json:"pm2_env"`
+}
+
+// rows are what PM2 says that it runs; nothing where it says something else.
+func (p *pm2) rows(ctx context.Context) []pm2Row {
 	out, err := p.command(ctx, "jlist").Output()
-	if i := slices.Index(out, '['); err == nil && i >= 0 {
-		var rows []struct {
-			Name string `json:"name"`
-			Env  struct {
-				Status string `json:"status"`
-			} `json:"pm2_env"`
-		}
-		if json.Unmarshal(out[i:], &rows) != nil {
-			return false
-		}
-		for _, r := range rows {
-			if r.Name == name {
-				return r.Env.Status == "online"
-			}
-		}
+	i := slices.Index(out, '[')
+	if err != nil || i < 0 {
+		return nil
 	}
-	return false
+	var rows []pm2Row
+	if json.Unmarshal(out[i:], &rows) != nil {
+		return nil
+	}
+	return rows
 }

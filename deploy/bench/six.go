@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -13,10 +14,10 @@ import (
 )
 
 const (
-	memory     = "memory of the manager with 6 apps (pgo: keeper and manager; PM2: daemon)"
+	memory     = "memory with 6 apps, each watched, metrics read every 5 s (pgo: keeper and manager; PM2: daemon and pm2-prom-module)"
 	listTakes  = "`list` takes"
 	listMemory = "`list` needs, at its peak"
-	idleShare  = "processor while nothing happens, 6 apps"
+	idleShare  = "processor while nothing happens but that"
 	crashed    = "crash → serving"
 	refused    = "connections refused in the crashes"
 )
@@ -32,7 +33,10 @@ func (b *bench) sixRows() []*row {
 	}
 }
 
-// measureSix has six apps that do nothing, and then end badly one by one.
+// scrapeEvery is how often Prometheus asks in deploy/.
+const scrapeEvery = 5 * time.Second
+
+// measureSix has six apps that do nothing, each from a file of its own that is watched, and then end badly one by one.
 func measureSix(ctx context.Context, b *bench, m manager) (cells map[string]cell, err error) {
 	var apps []app
 	for n := range 6 {
@@ -40,23 +44,30 @@ func measureSix(ctx context.Context, b *bench, m manager) (cells map[string]cell
 		if err != nil {
 			return nil, err
 		}
-		apps = append(apps, app{name: "app" + strconv.Itoa(n), addr: addr})
+		name := "app" + strconv.Itoa(n)
+		program := filepath.Join(b.dir, name)
+		if err := copyFile(b.self, program); err != nil {
+			return nil, err
+		}
+		apps = append(apps, app{name: name, addr: addr, program: program, watch: true})
 	}
 	defer func() { err = errors.Join(err, m.down()) }()
 	if err := m.up(ctx, apps...); err != nil {
 		return nil, err
 	}
+	scrapes, without := b.scrape(ctx, m)
+	defer scrapes.stop()
 	pids, err := m.pids()
 	if err != nil {
 		return nil, err
 	}
-	time.Sleep(3 * time.Second) // what the start has stirred up settles
+	time.Sleep(settles)
 	cells = map[string]cell{}
-	busy, err := share(pids, b.idle)
+	busy, sizes, err := quietly(pids, b.idle)
 	if err != nil {
 		return nil, err
 	}
-	cells[idleShare] = cell{samples: []float64{busy}, note: "over " + b.idle.String()}
+	cells[idleShare] = cell{samples: []float64{busy}, note: "over " + b.idle.String() + without}
 	var takes, needs []float64
 	for range b.lists {
 		t, err := measured(m.command(ctx, "list"))
@@ -70,7 +81,10 @@ func measureSix(ctx context.Context, b *bench, m manager) (cells map[string]cell
 	if err != nil {
 		return nil, err
 	}
-	cells[memory] = cell{samples: []float64{mb}, note: withoutMetrics(m)}
+	cells[memory] = cell{samples: append(sizes, mb), note: "every second of that, and after the lists" + without}
+	if err := scrapes.failed(); err != nil {
+		return nil, err
+	}
 	var back []float64
 	turnedAway := 0
 	for _, a := range apps {
@@ -84,12 +98,26 @@ func measureSix(ctx context.Context, b *bench, m manager) (cells map[string]cell
 	return cells, nil
 }
 
-// withoutMetrics says what else a manager's figure would have to have in it.
-func withoutMetrics(m manager) string {
-	if _, ok := m.(*pm2); ok {
-		return "without a module for metrics"
+// settles is how long what a start has stirred up is left to settle.
+const settles = 6 * time.Second
+
+// quietly takes the processor's share of processes over a time, and every second their memory.
+func quietly(pids []int, over time.Duration) (busy float64, sizes []float64, err error) {
+	before, err := processorTime(pids)
+	if err != nil {
+		return 0, nil, err
 	}
-	return ""
+	began := time.Now()
+	for time.Since(began) < over {
+		time.Sleep(time.Second)
+		mb, err := resident(pids)
+		if err != nil {
+			return 0, nil, err
+		}
+		sizes = append(sizes, mb)
+	}
+	after, err := processorTime(pids)
+	return 100 * float64(after-before) / float64(time.Since(began)), sizes, err
 }
 
 // crash kills what answers, and asks on new connections until another does.

@@ -13,11 +13,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"pgo/deploy/pgo/home"
 	"pgo/deploy/pgo/keeper"
+	"pgo/deploy/pgo/logfile"
 	"pgo/deploy/pgo/manager"
 	"pgo/deploy/pgo/processfile"
 )
@@ -119,7 +121,7 @@ func (a *app) keep(ctx context.Context, h home.Home, apply *processfile.File, st
 		Program: "/proc/self/exe", // this very program, also when its file was replaced
 		Args:    []string{managerCommand, string(h), socket},
 		Version: version,
-		Log:     eventLog(a.stdout),
+		Log:     eventLog(a.ownLog(ctx, h)),
 		Keep:    kept,
 		Hold:    map[string]int{manager.ControlKey: control, manager.NullKey: null},
 		Started: started,
@@ -138,7 +140,7 @@ func (a *app) manage(ctx context.Context, args []string) error {
 	}
 	err = manager.Run(ctx, manager.Options{
 		Home: home.Home(args[0]), Socket: args[1], Sockets: filepath.Dir(args[1]),
-		Version: version, Environ: os.Environ(), Log: eventLog(a.stdout), Link: link,
+		Version: version, Environ: os.Environ(), Log: eventLog(a.ownLog(ctx, home.Home(args[0]))), Link: link,
 	})
 	if err != nil {
 		link.Failed(err)
@@ -212,6 +214,37 @@ func spawnKeeper(h home.Home) error {
 	default:
 		return fmt.Errorf("start pgo: it ended without a word; %s may say why", h.Log("pgo"))
 	}
+}
+
+// How pgo's own log is kept.
+const (
+	ownLogSize = 10 << 20
+	ownLogs    = 5
+	ownLogsFor = 14 * 24 * time.Hour
+)
+
+// ownLog is where this half of pgo writes what it does: the log in the home, which both rotate, or in front whatever
+// stdout is.
+func (a *app) ownLog(ctx context.Context, h home.Home) io.Writer {
+	policy := logfile.Policy{MaxSize: ownLogSize, Keep: ownLogs, KeepFor: ownLogsFor, Compress: true}
+	own, ok := logfile.NewOwn(h.Log("pgo"), policy, unix.Stdout, unix.Stderr)
+	if !ok {
+		return a.stdout
+	}
+	// A half that says nothing for long would have its last words, of a panic, in a file that is gone.
+	go func() {
+		every := time.NewTicker(time.Minute)
+		defer every.Stop()
+		for {
+			select {
+			case <-every.C:
+				own.Follow()
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return own
 }
 
 // eventLog writes JSON lines in the form of pgo's services.

@@ -55,9 +55,10 @@ type child struct {
 	pumping context.CancelFunc
 	pumps   []*logfile.Pump
 
-	mu    sync.Mutex
-	state childState
-	over  bool // it has ended; what is still heard are its last words
+	mu       sync.Mutex
+	state    childState
+	answered answered
+	over     bool // it has ended; what is still heard are its last words
 }
 
 // begin takes up what a child says.

@@ -8,11 +8,13 @@ import (
 	"slices"
 	"sync"
 	"syscall"
+	"time"
 
 	"pgo/deploy/pgo/control"
 	"pgo/deploy/pgo/processfile"
 	"pgo/deploy/pgo/release"
 	files "pgo/deploy/pgo/watch"
+	"pgo/deploy/pgo/web"
 )
 
 // byCommand is why a release is marked bad that a person has left. It is no news when its file is found again.
@@ -42,7 +44,9 @@ func (m *Manager) Take(ctx context.Context, c files.Change) error {
 // Refused reports a deployed file that does not run, once.
 func (m *Manager) Refused(_ context.Context, c files.Change, why error) {
 	for _, p := range m.watching(c.Path) {
-		m.notTaken(p, why)
+		if m.notTaken(p, why) {
+			m.countRefused(p, why)
+		}
 	}
 }
 
@@ -60,7 +64,7 @@ func (m *Manager) watching(path string) []*process {
 	return found
 }
 
-// rewatch has exactly the files watched that there are.
+// rewatch has exactly the files and the limits watched that there are.
 func (m *Manager) rewatch() {
 	m.mu.Lock()
 	processes := maps.Clone(m.processes)
@@ -72,15 +76,26 @@ func (m *Manager) rewatch() {
 		}
 	}
 	m.watcher.Set(all...)
+	poke(m.changed)
 }
 
-// notTaken shows that what was deployed is not what runs, and why.
-func (m *Manager) notTaken(p *process, why error) {
+// notTaken shows that what was deployed is not what runs, and why. It tells whether that is new.
+func (m *Manager) notTaken(p *process, why error) bool {
 	text := why.Error()
 	if m.board.get(slot{p.name, 0}).NotTaken == text {
-		return // an earlier manager has said so
+		return false // an earlier manager has said so
 	}
 	m.board.remark(p.name, "not taken: "+text, func(r *record) { r.NotTaken = text })
+	return true
+}
+
+// countRefused counts what is not taken. A process that was started and is not ready counts as a reload that has failed.
+func (m *Manager) countRefused(p *process, why error) {
+	reason := reasonOf(why)
+	if reason != web.ByNotReady {
+		m.tally.count(p.name, web.Refused, 0)
+	}
+	m.deploys.count(p.name, web.Refused, reason)
 }
 
 // taken ends what notTaken has shown.
@@ -100,6 +115,7 @@ func (m *Manager) deploy(ctx context.Context, p *process, sum string, patient bo
 		return fmt.Errorf("%s is just being deployed: %w", p.name, files.ErrNotNow)
 	}
 	defer p.deploying.Unlock()
+	began := time.Now()
 	now, _ := p.program() // where there is none, anything is new
 	store := m.store(p.current())
 	if sum != "" {
@@ -119,13 +135,13 @@ func (m *Manager) deploy(ctx context.Context, p *process, sum string, patient bo
 	case err != nil:
 		return err
 	case sum != "" && r.SHA256 != sum:
-		return errors.New("it changed while it was copied")
+		return files.ErrChanged
 	case r.SHA256 == now.sum:
 		return errSame
 	}
 	c := copyOf(r)
 	if err := m.pass(p, c); err != nil {
-		return err
+		return refused{web.ByGate, err}
 	}
 	if err := m.goLive(ctx, p, c, "was deployed"); err != nil {
 		if marking := store.MarkBad(ctx, p.name, c.sum, err.Error()); marking != nil {
@@ -133,6 +149,7 @@ func (m *Manager) deploy(ctx context.Context, p *process, sum string, patient bo
 		}
 		return fmt.Errorf("release %s: %w", c, err)
 	}
+	m.deploys.taken(p.name, time.Since(began))
 	return nil
 }
 
@@ -140,7 +157,7 @@ func knownBad(r release.Release) error {
 	if r.Bad == byCommand {
 		return errSame
 	}
-	return fmt.Errorf("release %s was found bad before: %s: pgo rollback %s %s runs it all the same", copyOf(r), r.Bad, r.Name, r.SHA256[:12])
+	return refused{web.ByBad, fmt.Errorf("release %s was found bad before: %s: pgo rollback %s %s runs it all the same", copyOf(r), r.Bad, r.Name, r.SHA256[:12])}
 }
 
 // admit copies what is deployed into the store, if it is whole and can work here.
@@ -191,9 +208,14 @@ func (m *Manager) goLive(ctx context.Context, p *process, c copied, why string) 
 	store := m.store(p.current())
 	p.hold()
 	defer p.letGo()
+	asking, enough := context.WithCancel(ctx)
+	defer enough()
+	failing := p.failing(asking)
 	p.choose(c)
 	err := p.replaced()
-	if err == nil {
+	if err != nil {
+		err = refused{web.ByNotReady, err}
+	} else {
 		err = store.SetLive(ctx, p.name, c.sum)
 	}
 	if err != nil {
@@ -206,7 +228,9 @@ func (m *Manager) goLive(ctx context.Context, p *process, c copied, why string) 
 		return err
 	}
 	m.board.remark(p.name, fmt.Sprintf("release %s %s", c, why), func(r *record) { r.NotTaken = "" })
-	p.prove(c)
+	was := forerunner{Release: c.sum, Share: <-failing}
+	p.rememberBefore(was)
+	p.prove(c, was.Share)
 	for _, i := range p.all() {
 		if i.board.get(i.slot).Status == control.Failed {
 			i.start() // perhaps it works with this one
@@ -242,6 +266,7 @@ func (m *Manager) redeploy(p *process) {
 			p.reload()
 		case err != nil:
 			m.notTaken(p, err)
+			m.countRefused(p, err)
 		}
 	}()
 }
@@ -278,12 +303,14 @@ func (m *Manager) outfitOne(p *process) {
 	}
 	switch {
 	case err != nil && live.sum == "":
+		m.deploys.count(p.name, web.Refused, reasonOf(err))
 		p.mu.Lock()
 		p.unfit = err
 		p.mu.Unlock()
 		return
 	case err != nil && !errors.Is(err, errSame):
 		m.notTaken(p, err)
+		m.deploys.count(p.name, web.Refused, reasonOf(err))
 	case err == nil:
 		m.taken(p)
 	}

@@ -22,6 +22,7 @@ import (
 	"pgo/deploy/pgo/keeper"
 	"pgo/deploy/pgo/logfile"
 	"pgo/deploy/pgo/processfile"
+	"pgo/deploy/pgo/requests"
 	"pgo/deploy/pgo/shim"
 )
 
@@ -53,6 +54,8 @@ type host struct {
 	sockets string        // folder of the notify sockets
 	count   *atomic.Int64 // children that there ever were
 	tally   *reloads
+	deploys *deploys
+	counts  *requests.Reader
 }
 
 // logs are the writers of log files, one a file.

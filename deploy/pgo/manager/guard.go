@@ -13,20 +13,27 @@ import (
 
 // How the limits of processes are watched over. One look reads one small file of /proc for each process.
 const (
-	guardEvery  = time.Second
-	warnMemory  = 90 // percent of its limit
-	warnCPU     = 85 // percent of all processors
-	calmBelow   = 10 // percent below, a warning is over
-	cpuOver     = 10 // looks that the CPU's use is the mean of
+	guardEvery  = time.Second      // where a process has a limit of memory
+	guardSeldom = 5 * time.Second  // where none has: an idle pgo that wakes up costs more than the look
+	warnMemory  = 90               // percent of its limit
+	warnCPU     = 85               // percent of all processors
+	calmBelow   = 10               // percent below, a warning is over
+	cpuOver     = 10 * time.Second // that the CPU's use is the mean of
 	memoryPause = 30 * time.Second
 )
 
 // usage is what is known of the process in a slot.
 type usage struct {
 	pid              int
-	cpu              []time.Duration // used until each of the last looks
-	hot, large, over bool            // it was said
-	answered         time.Time       // when its memory was answered last
+	cpu              []usedCPU // of the last looks
+	hot, large, over bool      // it was said
+	answered         time.Time // when its memory was answered last
+}
+
+// usedCPU is what a process had used at a look.
+type usedCPU struct {
+	at   time.Time
+	used time.Duration
 }
 
 // guard sees that processes stay within their limits, and warns before, until ctx ends.
@@ -39,23 +46,23 @@ func (m *Manager) guard(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-every.C:
+		case <-m.changed: // there may be limits now
 		}
-		m.mu.Lock()
-		var all []*process
-		for _, p := range m.processes {
-			all = append(all, p)
-		}
-		m.mu.Unlock()
-		known := seen
+		known, next := seen, guardSeldom
 		seen = map[slot]*usage{}
-		for _, p := range all {
+		for _, p := range m.everyone() {
+			if p.current().Limits.Memory > 0 {
+				next = guardEvery
+			}
 			for _, i := range p.all() {
 				k := i.runs()
 				if k == nil {
+					i.calm()
 					continue
 				}
 				s, err := proc.Read(k.PID)
 				if err != nil || s.Start != k.Start {
+					i.calm()
 					continue
 				}
 				u := known[i.slot]
@@ -69,7 +76,14 @@ func (m *Manager) guard(ctx context.Context) {
 				u.judge(i, s, k)
 			}
 		}
+		every.Reset(next)
 	}
+}
+
+// calm ends the warnings of a process that does not run.
+func (i *instance) calm() {
+	i.hot.Store(false)
+	i.large.Store(false)
 }
 
 // judge compares what the main process of an instance uses with what it may.
@@ -80,15 +94,21 @@ func (u *usage) judge(i *instance, s proc.Stat, k *child) {
 		}
 		*said = now
 	}
-	if u.cpu = append(u.cpu, s.CPU); len(u.cpu) > cpuOver {
-		used := u.cpu[len(u.cpu)-1] - u.cpu[0]
-		percent := int(100 * used / (cpuOver * guardEvery * time.Duration(runtime.NumCPU())))
+	u.cpu = append(u.cpu, usedCPU{time.Now(), s.CPU})
+	last := u.cpu[len(u.cpu)-1]
+	for len(u.cpu) > 1 && last.at.Sub(u.cpu[1].at) >= cpuOver {
 		u.cpu = u.cpu[1:]
+	}
+	if over := last.at.Sub(u.cpu[0].at); over >= cpuOver {
+		percent := int(100 * (last.used - u.cpu[0].used) / (over * time.Duration(runtime.NumCPU())))
 		warn(&u.hot, percent >= warnCPU || u.hot && percent >= warnCPU-calmBelow,
 			fmt.Sprintf("warning: it uses %d %% of all processors", percent))
 	}
+	i.hot.Store(u.hot)
+	defer func() { i.large.Store(u.large) }()
 	limit := i.current().Limits.Memory
 	if limit == 0 {
+		u.large = false
 		return
 	}
 	percent := int(100 * s.Memory / limit)

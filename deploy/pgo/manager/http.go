@@ -116,12 +116,19 @@ func (m *Manager) Facts(measured bool) web.Facts {
 	for i := range f.Processes {
 		if p := processes[f.Processes[i].Name]; p != nil {
 			f.Processes[i].Limit = p.current().Limits.Memory
+			if all, n := p.all(), f.Processes[i].Instance; n < len(all) {
+				f.Processes[i].Hot, f.Processes[i].Large = all[n].hot.Load(), all[n].large.Load()
+			}
 		}
 	}
 	for _, name := range sortedNames(processes) {
 		n := web.Name{Name: name, Dropped: m.logs.dropped(m.home.Log(name), m.home.ErrLog(name))}
-		if processes[name].current().Reload.Mode == processfile.Beside {
+		spec := processes[name].current()
+		if spec.Reload.Mode == processfile.Beside {
 			n.Reloads = m.tally.of(name)
+		}
+		if spec.Watch.On {
+			n.Deploys = m.deploys.of(name)
 		}
 		f.Names = append(f.Names, n)
 	}

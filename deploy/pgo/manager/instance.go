@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"pgo/deploy/pgo/control"
@@ -25,6 +26,8 @@ type instance struct {
 	cancel context.CancelFunc
 	done   chan struct{}  // closed when supervise has ended; nil before the first start
 	behind sync.WaitGroup // processes that were replaced and still finish what they hold
+
+	hot, large atomic.Bool // it was warned: for metrics
 
 	mu      sync.Mutex
 	running *child // the one in the slot, for those who ask what runs

@@ -18,6 +18,7 @@ import (
 	"pgo/deploy/pgo/keeper"
 	"pgo/deploy/pgo/logfile"
 	"pgo/deploy/pgo/processfile"
+	"pgo/deploy/pgo/requests"
 	files "pgo/deploy/pgo/watch"
 )
 
@@ -42,6 +43,7 @@ type Manager struct {
 	down      bool
 
 	watcher *files.Watcher
+	changed chan struct{} // the processes are others than before
 }
 
 // errDown is returned by what would start something while everything is being stopped.
@@ -53,6 +55,7 @@ func newManager(h home.Home, sockets string, env []string, log *slog.Logger, lin
 		ended:     make(chan struct{}),
 		processes: map[string]*process{},
 		listeners: listeners{},
+		changed:   make(chan struct{}, 1),
 	}
 	m.host = &host{
 		home: h, link: link, log: log, sockets: sockets, env: baseEnv(h, env),
@@ -62,9 +65,11 @@ func newManager(h home.Home, sockets string, env []string, log *slog.Logger, lin
 		root:    m.root,
 		count:   &atomic.Int64{},
 		tally:   newReloads(link.Keep),
+		deploys: newDeploys(link.Keep),
+		counts:  requests.NewReader(),
 	}
 	m.gates = m
-	m.watcher = files.New(m, files.Options{})
+	m.watcher = files.New(m, files.Options{Listen: true})
 	return m
 }
 
@@ -99,6 +104,17 @@ func (m *Manager) keepFile(f processfile.File) {
 		return
 	}
 	m.link.Keep(fileKey, data)
+}
+
+// everyone is all processes, in no order.
+func (m *Manager) everyone() []*process {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := make([]*process, 0, len(m.processes))
+	for _, p := range m.processes {
+		all = append(all, p)
+	}
+	return all
 }
 
 // Start starts the processes named; those that run are left alone. It does not wait for them to be ready.

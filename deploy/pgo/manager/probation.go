@@ -8,34 +8,45 @@ import (
 
 	"pgo/deploy/pgo/control"
 	"pgo/deploy/pgo/release"
+	"pgo/deploy/pgo/requests"
 	files "pgo/deploy/pgo/watch"
+	"pgo/deploy/pgo/web"
 )
 
 // strikes is how often a process may end by itself, or not become ready, while its release is on probation.
 const strikes = 2
 
-// trial is the probation of a release: it has to run for a time with no process of it ending by itself.
+// trial is the probation of a release: it has to run for a time with no process of it ending by itself, and without
+// answering more requests with errors than the one before.
 type trial struct {
 	release copied
-	ends    int  // processes that have ended
-	stuck   bool // there is nothing to go back to
+	before  float64        // the share of requests that failed before it
+	ends    int            // processes that have ended
+	stuck   bool           // there is nothing to go back to
+	base    requests.Count // what it had answered when it was found to be stuck, and still failing, last
+	unread  int            // times that its errors could not be told
 	timer   *time.Timer
+	cancel  context.CancelFunc // ends the counting of errors
 }
 
-// prove begins a release's probation.
-func (p *process) prove(c copied) {
+// prove begins a release's probation. before is the share of requests that failed before it.
+func (p *process) prove(c copied, before float64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.stopTrial()
-	t := &trial{release: c}
-	t.timer = time.AfterFunc(p.spec.Watch.Probation, func() { p.proven(t) })
+	ctx, cancel := context.WithCancel(context.Background())
+	t := &trial{release: c, before: before, cancel: cancel}
+	t.timer = time.AfterFunc(p.spec.Watch.Probation, func() { p.proven(ctx, t) })
 	p.trial = t
+	if p.spec.Watch.Errors.On {
+		go p.count(ctx, t)
+	}
 }
 
 // proveLive begins it for the release that is live, unless that has proven itself already.
 func (p *process) proveLive() {
 	if r, err := p.store(p.current()).Live(p.name); err == nil && r.GoodAt == nil {
-		p.prove(copyOf(r))
+		p.prove(copyOf(r), p.before(r.SHA256))
 	}
 }
 
@@ -43,12 +54,13 @@ func (p *process) proveLive() {
 func (p *process) stopTrial() {
 	if p.trial != nil {
 		p.trial.timer.Stop()
+		p.trial.cancel()
 		p.trial = nil
 	}
 }
 
 // proven ends it well, if the release serves.
-func (p *process) proven(t *trial) {
+func (p *process) proven(ctx context.Context, t *trial) {
 	probation := p.current().Watch.Probation
 	left := time.Duration(0)
 	for _, i := range p.all() {
@@ -59,6 +71,9 @@ func (p *process) proven(t *trial) {
 		}
 		left = max(left, probation-k.up())
 	}
+	if left <= 0 && p.current().Watch.Errors.On && p.tooMany(ctx, t) {
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.trial != t {
@@ -68,7 +83,7 @@ func (p *process) proven(t *trial) {
 		t.timer.Reset(left)
 		return
 	}
-	p.trial = nil
+	p.stopTrial()
 	if err := p.store(p.spec).MarkGood(context.Background(), p.name, t.release.sum); err != nil {
 		p.log.Error("mark a good release", "process", p.name, "error", err)
 		return
@@ -106,29 +121,72 @@ func (i *instance) strike(k *child, how string, v verdict) bool {
 	return p.goBack(t, why)
 }
 
-// goBack changes to the good release before, if there is one and the gates let it run. Its caller has p.deploying.
+// goBack changes to the good release before, if there is one and the gates let it run: from the next start on. Its
+// caller has p.deploying.
 func (p *process) goBack(t *trial, why string) bool {
-	ctx, store := context.Background(), p.store(p.current())
-	to, err := store.RollbackTarget(ctx, p.name)
+	c, ok := p.retreat(t, why)
+	if !ok {
+		return false
+	}
+	p.choose(c)
+	p.wentBack(t, c, why, web.ByEnds)
+	if p.runsOther(c) {
+		p.reload() // the other instances
+	}
+	return true
+}
+
+// leave does the same for a release that serves: by a reload. Its caller has p.deploying.
+func (p *process) leave(t *trial, why string) {
+	c, ok := p.retreat(t, why)
+	if !ok {
+		return
+	}
+	p.choose(c)
+	if err := p.replaced(); err != nil {
+		// One that fails now and then is better than one that does not start.
+		p.choose(t.release)
+		if p.runsOther(t.release) {
+			err = errors.Join(err, p.replaced())
+		}
+		p.stay(t, why, fmt.Errorf("release %s: %w", c, err))
+		return
+	}
+	p.wentBack(t, c, why, web.ByErrors)
+}
+
+// retreat is the good release to go back to. It says where there is none.
+func (p *process) retreat(t *trial, why string) (copied, bool) {
+	to, err := p.store(p.current()).RollbackTarget(context.Background(), p.name)
 	if err == nil {
 		err = p.gates.pass(p, copyOf(to))
 	}
 	switch {
 	case errors.Is(err, files.ErrNotNow):
 		p.log.Warn("not gone back yet", "process", p.name, "error", err)
-		return false
+		return copied{}, false
 	case err != nil:
-		p.mu.Lock()
-		t.stuck = true
-		p.mu.Unlock()
-		p.board.remark(p.name, fmt.Sprintf("release %s: %s; not gone back: %v", t.release, why, err), func(r *record) {
-			if !errors.Is(err, release.ErrNoTarget) {
-				r.NotTaken = fmt.Sprintf("release %s: %s; not gone back: %v", t.release, why, err)
-			}
-		})
-		return false
+		p.stay(t, why, err)
+		return copied{}, false
 	}
-	c := copyOf(to)
+	return copyOf(to), true
+}
+
+// stay says why a release is not gone back from, once.
+func (p *process) stay(t *trial, why string, err error) {
+	p.mu.Lock()
+	t.stuck = true
+	p.mu.Unlock()
+	p.board.remark(p.name, fmt.Sprintf("release %s: %s; not gone back: %v", t.release, why, err), func(r *record) {
+		if !errors.Is(err, release.ErrNoTarget) {
+			r.NotTaken = fmt.Sprintf("release %s: %s; not gone back: %v", t.release, why, err)
+		}
+	})
+}
+
+// wentBack writes down that a release was gone back from.
+func (p *process) wentBack(t *trial, c copied, why, reason string) {
+	ctx, store := context.Background(), p.store(p.current())
 	// On a full disk the marks stay as they were: what runs is more important.
 	if err := errors.Join(store.SetLive(ctx, p.name, c.sum), store.MarkBad(ctx, p.name, t.release.sum, why)); err != nil {
 		p.log.Error("mark a release", "process", p.name, "error", err)
@@ -136,12 +194,8 @@ func (p *process) goBack(t *trial, why string) bool {
 	p.mu.Lock()
 	p.stopTrial()
 	p.mu.Unlock()
-	p.choose(c)
 	text := fmt.Sprintf("release %s: %s; went back to release %s", t.release, why, c)
 	p.tally.rolledBack(p.name)
+	p.deploys.count(p.name, web.RolledBack, reason)
 	p.board.remark(p.name, text, func(r *record) { r.NotTaken = text })
-	if p.runsOther(c) {
-		p.reload() // the other instances
-	}
-	return true
 }

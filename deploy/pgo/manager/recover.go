@@ -43,6 +43,7 @@ func (m *Manager) resume() (resumed bool, err error) {
 	}
 	m.rewatch()
 	m.tally.restore(hello.Kept)
+	m.deploys.restore(hello.Kept)
 	m.serveHTTP(f.HTTP)
 	children := map[slot][]*child{}
 	for _, c := range hello.Children {

@@ -68,6 +68,7 @@ func Run(ctx context.Context, o Options) error {
 	go m.begin(downed)
 	go m.watcher.Run(leaving)
 	go m.guard(leaving)
+	go m.observe(leaving)
 	defer func() {
 		m.closeHTTP()
 		stopping, stop := context.WithTimeout(context.Background(), 5*time.Second)

@@ -3,11 +3,16 @@ package proc
 
 import (
 	"bytes"
+	"encoding/binary"
+	"errors"
 	"fmt"
+	"math"
 	"os"
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Stat is what the kernel says about a process.
@@ -26,84 +31,190 @@ const tick = time.Second / 100
 
 // Read returns what /proc knows about pid; an error where it does not exist.
 func Read(pid int) (Stat, error) {
-	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	// A line is far shorter. Plain system calls: os.File would ask the poller for what never waits, and this is read
+	// again and again.
+	var line [1 << 10]byte
+	n, err := readFile("/proc/"+strconv.Itoa(pid)+"/stat", line[:])
 	if err != nil {
 		return Stat{}, err
 	}
-	return parse(line)
+	return parse(line[:n])
 }
 
-// parse reads a line of /proc/PID/stat: proc(5).
+// readFile reads what fits into the buffer.
+func readFile(path string, into []byte) (n int, err error) {
+	fd, err := retried(func() (int, error) { return unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0) })
+	if err != nil {
+		return 0, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	defer func() { _ = unix.Close(fd) }()
+	for n < len(into) {
+		k, err := retried(func() (int, error) { return unix.Read(fd, into[n:]) })
+		if err != nil {
+			return n, &os.PathError{Op: "read", Path: path, Err: err}
+		}
+		if k == 0 {
+			break
+		}
+		n += k
+	}
+	return n, nil
+}
+
+func retried(call func() (int, error)) (int, error) {
+	for {
+		n, err := call()
+		if !errors.Is(err, unix.EINTR) {
+			return n, err
+		}
+	}
+}
+
+// How the fields of /proc/PID/stat that are of interest are counted behind the name: proc(5).
+const (
+	statState   = 0
+	statSession = 3
+	statUser    = 11
+	statSystem  = 12
+	statReaped  = 13 // user, and system behind it
+	statStart   = 19
+	statMemory  = 21
+	statFields  = 22
+)
+
+// parse reads a line of /proc/PID/stat.
 func parse(line []byte) (Stat, error) {
 	// The name stands in parentheses and may hold any byte, also spaces and parentheses.
 	open, end := bytes.IndexByte(line, '('), bytes.LastIndexByte(line, ')')
 	if open < 0 || end < open {
 		return Stat{}, fmt.Errorf("read process state: unknown form %q", line)
 	}
-	f := strings.Fields(string(line[end+1:]))
-	if len(f) < 22 {
-		return Stat{}, fmt.Errorf("read process state: unknown form %q", line)
-	}
-	numbers := map[int]uint64{3: 0, 11: 0, 12: 0, 13: 0, 14: 0, 19: 0, 21: 0}
-	for i := range numbers {
-		n, err := strconv.ParseUint(f[i], 10, 64)
-		if err != nil {
-			return Stat{}, fmt.Errorf("read process state: %w", err)
-		}
-		numbers[i] = n
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(line[:open])))
+	pid, err := number(bytes.TrimSpace(line[:open]))
 	if err != nil {
 		return Stat{}, fmt.Errorf("read process state: %w", err)
 	}
+	var numbers [statFields]uint64
+	var state byte
+	rest := line[end+1:]
+	for i := range numbers {
+		rest = bytes.TrimLeft(rest, " ")
+		field := rest
+		if at := bytes.IndexAny(rest, " \n"); at >= 0 {
+			field, rest = rest[:at], rest[at:]
+		} else {
+			rest = nil
+		}
+		if len(field) == 0 {
+			return Stat{}, fmt.Errorf("read process state: unknown form %q", line)
+		}
+		switch i {
+		case statState:
+			state = field[0]
+		case statSession, statUser, statSystem, statReaped, statReaped + 1, statStart, statMemory:
+			if numbers[i], err = number(field); err != nil {
+				return Stat{}, fmt.Errorf("read process state: %w", err)
+			}
+		}
+	}
 	return Stat{
-		PID:     pid,
-		Session: int(numbers[3]),
-		Zombie:  f[0] == "Z" || f[0] == "X",
-		CPU:     time.Duration(numbers[11]+numbers[12]) * tick,
-		Reaped:  time.Duration(numbers[13]+numbers[14]) * tick,
-		Start:   numbers[19],
-		Memory:  int64(numbers[21]) * int64(os.Getpagesize()),
+		PID:     int(pid),
+		Session: int(numbers[statSession]),
+		Zombie:  state == 'Z' || state == 'X',
+		CPU:     time.Duration(numbers[statUser]+numbers[statSystem]) * tick,
+		Reaped:  time.Duration(numbers[statReaped]+numbers[statReaped+1]) * tick,
+		Start:   numbers[statStart],
+		Memory:  int64(numbers[statMemory]) * int64(os.Getpagesize()),
 	}, nil
+}
+
+// number reads decimal digits.
+func number(digits []byte) (n uint64, err error) {
+	for _, c := range digits {
+		if c < '0' || c > '9' || n > math.MaxUint64/10-1 {
+			return 0, fmt.Errorf("%q is no number", digits)
+		}
+		n = 10*n + uint64(c-'0')
+	}
+	if len(digits) == 0 {
+		return 0, errors.New("a number is missing")
+	}
+	return n, nil
 }
 
 // Sessions returns the living processes of the sessions that are led by the pids given, leaders included. A leader
 // that has ended still names its session: the kernel gives its pid to nobody while a member lives.
+//
+// Of all other processes it only asks the kernel for their session, which costs much less than reading about them.
 func Sessions(leaders ...int) map[int][]Stat {
 	found := map[int][]Stat{}
 	for _, leader := range leaders {
 		found[leader] = nil
 	}
-	dir, err := os.Open("/proc")
-	if err != nil {
-		return found
-	}
-	defer dir.Close()
-	names, _ := dir.Readdirnames(-1) // what was read until an error counts
-	for _, name := range names {
-		pid, err := strconv.Atoi(name)
-		if err != nil {
-			continue
+	eachNumber("/proc", func(pid int) {
+		session, err := unix.Getsid(pid)
+		if errors.Is(err, unix.ESRCH) {
+			return
+		}
+		// Where the kernel may not tell, its file does.
+		if _, wanted := found[session]; err == nil && !wanted {
+			return
 		}
 		s, err := Read(pid)
 		if err != nil || s.Zombie {
-			continue
+			return
 		}
 		if _, wanted := found[s.Session]; wanted {
 			found[s.Session] = append(found[s.Session], s)
 		}
-	}
+	})
 	return found
+}
+
+// eachNumber calls do with each entry of a folder that is a number; those read until an error count.
+func eachNumber(dir string, do func(int)) {
+	fd, err := retried(func() (int, error) { return unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0) })
+	if err != nil {
+		return
+	}
+	defer func() { _ = unix.Close(fd) }()
+	block := make([]byte, 8<<10)
+	for {
+		n, err := retried(func() (int, error) { return unix.Getdents(fd, block) })
+		if err != nil || n <= 0 {
+			return
+		}
+		// struct linux_dirent64: inode, offset, length of the record, type, name until a zero.
+		const lengthAt, nameAt = 16, 19
+		for rest := block[:n]; len(rest) > nameAt; {
+			length := int(binary.NativeEndian.Uint16(rest[lengthAt:]))
+			if length <= nameAt || length > len(rest) {
+				return
+			}
+			name, _, _ := bytes.Cut(rest[nameAt:length], []byte{0})
+			if pid, err := number(name); err == nil {
+				do(int(pid))
+			}
+			rest = rest[length:]
+		}
+	}
 }
 
 // Files is how many files a process has open; -1 where that may not be known.
 func Files(pid int) int {
-	dir, err := os.Open(fmt.Sprintf("/proc/%d/fd", pid))
+	dir := "/proc/" + strconv.Itoa(pid) + "/fd"
+	var s unix.Stat_t
+	if err := unix.Stat(dir, &s); err != nil {
+		return -1
+	}
+	if s.Size > 0 { // kernels since 6.2 say it
+		return int(s.Size)
+	}
+	d, err := os.Open(dir)
 	if err != nil {
 		return -1
 	}
-	defer dir.Close()
-	names, err := dir.Readdirnames(-1)
+	defer d.Close()
+	names, err := d.Readdirnames(-1)
 	if err != nil {
 		return -1
 	}

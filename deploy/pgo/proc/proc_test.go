@@ -50,6 +50,62 @@ func TestSession(t *testing.T) {
 	}
 }
 
+// A session is found with all its members, also those whose parent is gone, among many that are none of it.
+func TestSessionOfMany(t *testing.T) {
+	cmd := exec.Command("sh", "-c", "sleep 60 & (sleep 60 &) ; echo; wait")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	pid := cmd.Process.Pid
+	all := Sessions(pid, os.Getpid()+1<<22)
+	var pids []int
+	for _, s := range all[pid] {
+		if s.Session != pid || s.Start == 0 {
+			t.Errorf("%+v", s)
+		}
+		pids = append(pids, s.PID)
+	}
+	if len(pids) != 3 {
+		t.Errorf("members: %v", pids)
+	}
+	for _, member := range pids {
+		if err := syscall.Kill(member, syscall.SIGKILL); err != nil {
+			t.Error(err)
+		}
+	}
+	_ = cmd.Wait() // it was killed
+}
+
+func TestFiles(t *testing.T) {
+	before := Files(os.Getpid())
+	f, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after := Files(os.Getpid())
+	f.Close()
+	if before < 3 || after != before+1 {
+		t.Errorf("%d, with one more %d", before, after)
+	}
+	if n := Files(1 << 22); n != -1 {
+		t.Errorf("of no process: %d", n)
+	}
+}
+
+func BenchmarkSessions(b *testing.B) {
+	for b.Loop() {
+		Sessions(os.Getpid())
+	}
+}
+
 func TestListening(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -199,6 +200,32 @@ func (r reader) size(into *int64) field {
 			}
 		}
 		return errUnfit
+	})
+}
+
+// share is a part of a whole, below all of it.
+func (r reader) share(into *float64) field {
+	return r.value("a share such as 5% or 0.05, below 100%", func(s string) error {
+		number, percent := strings.CutSuffix(s, "%")
+		share, err := strconv.ParseFloat(number, 64)
+		if percent {
+			share /= 100
+		}
+		if err != nil || !(share >= 0 && share < 1) {
+			return errUnfit
+		}
+		*into = share
+		return nil
+	})
+}
+
+func (r reader) matching(form *regexp.Regexp, expected string, into *string) field {
+	return r.value(expected, func(s string) error {
+		if !form.MatchString(s) {
+			return errUnfit
+		}
+		*into = s
+		return nil
 	})
 }
 

@@ -43,11 +43,12 @@ processes:
     ready: {tcp: "${DB}", within: 1m}
     stop: {signal: SIGQUIT, timeout: 60s}
   web:
-    command: web
+    command: ./web
     after: [db]
     listeners: {http: "[::1]:80", admin: {addr: "127.0.0.1:0", shared: false}}
     ready: {notify: true}
     restart: {final_exit_codes: [65, 78]}
+    watch: {probation: 1m, errors: {above: 2.5%, path: /m, min_requests: 5}}
     env: {DB: over, NUMBER: 7, FILE: "${HOME_DIR}/x"}
 `)
 	got, err := Load(path, lookup(map[string]string{"HOME_DIR": "home", "DB": "the env file's counts"}))
@@ -60,7 +61,9 @@ processes:
 	db.Stop = Stop{Signal: "SIGQUIT", Timeout: time.Minute}
 	db.Env = map[string]string{"DB": "127.0.0.1:1000", "EMPTY": "", "URL": "a=b c"}
 	db.Reload.Mode = Refused
-	web.Command, web.After = "web", []string{"db"}
+	web.Command, web.After = filepath.Join(root, "web"), []string{"db"}
+	web.Watch.On, web.Watch.Probation = true, time.Minute
+	web.Watch.Errors.On, web.Watch.Errors.Above, web.Watch.Errors.Path, web.Watch.Errors.Least = true, 0.025, "/m", 5
 	web.Listeners = []Listener{{Name: "http", Addr: "[::1]:80"}, {Name: "admin", Addr: "127.0.0.1:0", Alone: true}}
 	web.Ready.Notify, web.Restart.Final = true, []int{65, 78}
 	web.Env = map[string]string{"DB": "over", "EMPTY": "", "URL": "a=b c", "NUMBER": "7", "FILE": "home/x"}
@@ -149,7 +152,14 @@ func TestBadFiles(t *testing.T) {
 		{"watch without reload", "p: {command: ./x, watch: {keep: 3}}", ":3: processes.p.watch: what is watched is replaced by one beside it"},
 		{"watch is text", "p: {command: ./x, watch: yes please}", `:3: processes.p.watch: expected true or false, found "yes please"`},
 		{"watch keeps too little", "p: {command: ./x, watch: {keep: 1}}", ":3: processes.p.watch.keep: expected 2 to 1000, found 1"},
-		{"unknown key in watch", "p: {command: ./x, watch: {delay: 1s}}", ":3: processes.p.watch.delay: unknown key; known keys are keep, max_size, probation"},
+		{"unknown key in watch", "p: {command: ./x, watch: {delay: 1s}}", ":3: processes.p.watch.delay: unknown key; known keys are errors, keep, max_size, probation"},
+		{"unknown key in errors", "p: {command: ./x, watch: {errors: {rate: 1}}}", ":3: processes.p.watch.errors.rate: unknown key; known keys are above, label, listener, metric, min_requests, path"},
+		{"errors without a listener", "p: {command: ./x, listeners: {http: \"127.0.0.1:0\"}, watch: {errors: true}}", ":3: processes.p.watch: errors are looked for at the listener admin: expected one of each process's own (shared: false)"},
+		{"errors at a shared listener", "p: {command: ./x, listeners: {admin: \"127.0.0.1:0\"}, watch: {errors: true}}", ":3: processes.p.watch: errors are looked for at the listener admin"},
+		{"errors above all", "p: {command: ./x, watch: {errors: {above: 100%}}}", `:3: processes.p.watch.errors.above: expected a share such as 5% or 0.05, below 100%, found "100%"`},
+		{"errors above no number", "p: {command: ./x, watch: {errors: {above: NaN}}}", ":3: processes.p.watch.errors.above: expected a share"},
+		{"errors at an address", "p: {command: ./x, watch: {errors: {path: \"http://x/\"}}}", ":3: processes.p.watch.errors.path: expected a path such as /metrics"},
+		{"errors of no metric", "p: {command: ./x, watch: {errors: {metric: a-b}}}", ":3: processes.p.watch.errors.metric: expected a metric's name"},
 		{"ask of a service", "p: {command: x, ask: [once]}", ":3: processes.p.ask: only a gate is asked"},
 		{"ask nothing", "p: {command: x, kind: gate, ask: []}", ":3: processes.p.ask: is empty"},
 		{"size", "p: {command: x, logs: {max_size: 10}}", `:3: processes.p.logs.max_size: expected a size such as 512KB, 50MB or 1GB, at least 64KB, found "10"`},

@@ -1,10 +1,12 @@
 package processfile
 
 import (
+	"fmt"
 	"maps"
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -69,6 +71,8 @@ func (r reader) fits(p Process, at place) error {
 		return fail("watch", "expected a command that is the path of a file, not a name to be looked up in PATH")
 	case p.Watch.On && p.Reload.Mode != Beside:
 		return fail("watch", "what is watched is replaced by one beside it: give it listeners, or say reload: {mode: beside}")
+	case p.Watch.On && p.Watch.Errors.On && !slices.ContainsFunc(p.Listeners, func(l Listener) bool { return l.Name == p.Watch.Errors.Listener && l.Alone }):
+		return fail("watch", fmt.Sprintf("errors are looked for at the listener %s: expected one of each process's own (shared: false)", p.Watch.Errors.Listener))
 	case p.Ask != nil && p.Kind != Gate:
 		return fail("ask", "only a gate is asked")
 	case p.Restart.First > p.Restart.Longest:
@@ -271,6 +275,7 @@ func (r reader) watch(into *Watch) field {
 		"probation": r.duration(&into.Probation).says("A new release proves itself so long: default 30s."),
 		"keep":      r.number(2, 1000, &into.Keep).says("Releases that are kept: default 5."),
 		"max_size":  r.size(&into.MaxSize).says("And how much of them: default 512MB."),
+		"errors":    r.errors(&into.Errors).says("true, or how: a release that answers too many requests with 5xx while it proves itself does not stay. Default false."),
 	}
 	on := r.flag(&into.On)
 	return field{func(at place) error {
@@ -281,6 +286,30 @@ func (r reader) watch(into *Watch) field {
 		return r.fields(at, known)
 	}, map[string]any{"oneOf": []any{on.form, known.form()}}}
 }
+
+func (r reader) errors(into *Errors) field {
+	known := fields{
+		"listener":     r.matching(processName, "a listener's name", &into.Listener).says("Where it shows its metrics: default admin. Each process has one of its own (shared: false)."),
+		"path":         r.matching(metricsPath, "a path such as /metrics", &into.Path).says("Default /metrics."),
+		"metric":       r.matching(metricName, "a metric's name", &into.Metric).says("Its counter of requests: default http_server_request_duration_seconds_count."),
+		"label":        r.matching(metricName, "a label's name", &into.Label).says("Of the counter, the status: default http_response_status_code."),
+		"above":        r.share(&into.Above).says("The share that is too much, over that of the release before: default 5%."),
+		"min_requests": r.number(1, 1_000_000, &into.Least).says("Nothing is judged before so many: default 20."),
+	}
+	on := r.flag(&into.On)
+	return field{func(at place) error {
+		if describe(at.node) != "a mapping" {
+			return on.read(at)
+		}
+		into.On = true
+		return r.fields(at, known)
+	}, map[string]any{"oneOf": []any{on.form, known.form()}}}
+}
+
+var (
+	metricName  = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_:]{0,199}$`)
+	metricsPath = regexp.MustCompile(`^/[a-zA-Z0-9/_.-]{0,199}$`)
+)
 
 func (r reader) restart(into *Restart) field {
 	return r.mapping(fields{

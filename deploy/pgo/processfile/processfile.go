@@ -118,6 +118,19 @@ type Watch struct {
 	Probation time.Duration `json:"probation,omitempty"` // a new release proves itself so long; default 30 s
 	Keep      int           `json:"keep,omitempty"`      // releases; default 5
 	MaxSize   int64         `json:"max_size,omitempty"`  // and bytes of them; default 512 MB
+	Errors    Errors        `json:"errors,omitzero"`
+}
+
+// Errors says where a process tells how many requests it has answered, and how: a release that answers too many of them
+// with an error (a status of 5xx) while it is on probation does not stay.
+type Errors struct {
+	On       bool    `json:"on,omitempty"`
+	Listener string  `json:"listener,omitempty"` // that shows its metrics; default admin
+	Path     string  `json:"path,omitempty"`     // default /metrics
+	Metric   string  `json:"metric,omitempty"`   // the counter of requests; default that of OpenTelemetry's names
+	Label    string  `json:"label,omitempty"`    // of it, the status
+	Above    float64 `json:"above,omitempty"`    // the share that is too much, over that of the release before; default 0.05
+	Least    int     `json:"least,omitempty"`    // requests, before which nothing is judged; default 20
 }
 
 // Limits are set before the program begins; nil leaves what pgo has.
@@ -172,7 +185,10 @@ func defaults(name string) Process {
 		},
 		Stop:   Stop{Signal: "SIGTERM", Timeout: 15 * time.Second},
 		Reload: Reload{Stable: 200 * time.Millisecond},
-		Watch:  Watch{Probation: 30 * time.Second, Keep: 5, MaxSize: 512 << 20},
-		Logs:   Logs{MaxSize: 50 << 20, Keep: 5, KeepFor: 14 * 24 * time.Hour, Compress: true},
+		Watch: Watch{Probation: 30 * time.Second, Keep: 5, MaxSize: 512 << 20, Errors: Errors{
+			Listener: "admin", Path: "/metrics", Above: 0.05, Least: 20,
+			Metric: "http_server_request_duration_seconds_count", Label: "http_response_status_code",
+		}},
+		Logs: Logs{MaxSize: 50 << 20, Keep: 5, KeepFor: 14 * 24 * time.Hour, Compress: true},
 	}
 }

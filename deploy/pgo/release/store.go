@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Store keeps releases in a folder: of the process NAME, the programs NAME/SHA256 with their records NAME/SHA256.json.
@@ -73,13 +75,17 @@ func (s *Store) Add(ctx context.Context, name, source string) (Release, error) {
 		return Release{}, fmt.Errorf("copy %s: %w", source, err)
 	}
 	s.at("copied")
+	// The disk takes its time while the copy is proven; one that is not proven is dropped all the same.
+	finished := make(chan error, 1)
+	go func() { finished <- copied.finish() }()
 	c := candidate{content{copied.file, copied.size}, source, sum, info.Mode(), info.ModTime()}
 	proof, err := c.prove(ctx, s.On.orHere())
+	finishing := <-finished
 	if err != nil {
 		return Release{}, at(source, err)
 	}
-	if err := copied.finish(); err != nil {
-		return Release{}, fmt.Errorf("copy %s: %w", source, err)
+	if finishing != nil {
+		return Release{}, fmt.Errorf("copy %s: %w", source, finishing)
 	}
 	s.at("synced")
 	return s.publish(ctx, name, dir, copied, Record{Proof: proof, Source: source})
@@ -210,8 +216,21 @@ func (s *Store) begin(ctx context.Context, dir string) (*temporary, error) {
 func (t *temporary) from(ctx context.Context, r io.Reader) (string, error) {
 	h := sha256.New()
 	var err error
-	t.size, err = io.CopyBuffer(io.MultiWriter(t.file, h), readerWith{ctx, r}, make([]byte, 256<<10))
+	t.size, err = io.CopyBuffer(io.MultiWriter(&early{file: t.file}, h), readerWith{ctx, r}, make([]byte, 256<<10))
 	return hex.EncodeToString(h.Sum(nil)), err
+}
+
+// early writes to a file, and has the kernel begin to bring it to the disk at once: there is less to wait for then.
+type early struct {
+	file *os.File
+	size int64
+}
+
+func (e *early) Write(p []byte) (int, error) {
+	n, err := e.file.Write(p)
+	_ = unix.SyncFileRange(int(e.file.Fd()), e.size, int64(n), unix.SYNC_FILE_RANGE_WRITE) // where it cannot, the sync at the end does it all
+	e.size += int64(n)
+	return n, err
 }
 
 // finish brings the copy to the disk, as a program that nobody writes to.

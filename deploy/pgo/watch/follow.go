@@ -100,7 +100,7 @@ func (w *Watcher) follow(ctx context.Context, f *file) {
 		case err == nil:
 			f.taken, f.refused = s.sum, nil
 			return
-		case errors.Is(err, ErrNotNow): // and it has changed since
+		case errors.Is(err, ErrNotNow), errors.Is(err, ErrChanged): // it has changed since
 			continue
 		}
 		if w.changesWithin(ctx, f, s, w.o.Patience-time.Since(s.since)) {

@@ -1,7 +1,7 @@
 // Package watch notices that deployed files have changed, and says so when they have stopped changing.
 //
-// It looks at them again and again, since not every file system tells of changes (bind mounts, network folders): as
-// long as nothing happens, with one stat for each file. Once a file has changed it is looked at more often, until its
+// It looks at them again and again, with one stat for each file, since not every file system tells of changes (network
+// folders, those that another kernel writes to). Where it does it is believed, and the looks are seldom. Once a file has changed it is looked at more often, until its
 // size, its time and its content have been the same for a while. Then its user is asked to take it.
 //
 // That a file has stopped changing does not mean that it is whole: an upload may pause. So a user must prove the file,
@@ -33,6 +33,10 @@ type Change struct {
 // ErrNotNow is wrapped by a user's error that has nothing to do with the file: it is offered again after Options.Retry.
 var ErrNotNow = errors.New("not now")
 
+// ErrChanged is wrapped by a user's error that says that the file has another content than the change: it is waited for
+// once more, and offered again.
+var ErrChanged = errors.New("it has changed since")
+
 // User is who wants to know. Its methods are called for one change of a file at a time, and for several files at once.
 // Their context ends with Run, or when the file is watched no more.
 type User interface {
@@ -48,6 +52,8 @@ type User interface {
 // Options say how patient a watcher is. The zero value of each is its default.
 type Options struct {
 	Poll     time.Duration // how often a file is looked at while nothing happens; 200 ms
+	Listen   bool          // have the kernel tell of changes, where it can
+	Rest     time.Duration // how often a file is looked at then; 2 s
 	Step     time.Duration // and while it changes; 50 ms
 	Settle   time.Duration // for how long it must be the same; 150 ms
 	Patience time.Duration // for how long a refused file must be the same before it is reported; 5 s
@@ -58,6 +64,8 @@ type Options struct {
 func (o Options) orDefault() Options {
 	return Options{
 		Poll:     cmp.Or(o.Poll, 200*time.Millisecond),
+		Listen:   o.Listen,
+		Rest:     cmp.Or(o.Rest, 2*time.Second),
 		Step:     cmp.Or(o.Step, 50*time.Millisecond),
 		Settle:   cmp.Or(o.Settle, 150*time.Millisecond),
 		Patience: cmp.Or(o.Patience, 5*time.Second),
@@ -71,13 +79,15 @@ type Watcher struct {
 	user User
 	o    Options
 
+	again chan struct{} // there is something to look at
+
 	mu    sync.Mutex
 	files map[string]*file
 }
 
 // New makes a watcher of nothing yet.
 func New(user User, o Options) *Watcher {
-	return &Watcher{user: user, o: o.orDefault(), files: map[string]*file{}}
+	return &Watcher{user: user, o: o.orDefault(), again: make(chan struct{}, 1), files: map[string]*file{}}
 }
 
 // Set replaces the files that are watched, while it runs or before. One that was watched already goes on as it was:
@@ -102,42 +112,67 @@ func (w *Watcher) Set(files ...File) {
 	for _, f := range before {
 		close(f.gone)
 	}
+	w.look()
 }
 
 // Run watches until ctx ends, and returns when its user has answered.
 func (w *Watcher) Run(ctx context.Context) {
 	var following sync.WaitGroup
 	defer following.Wait()
-	every := time.NewTicker(w.o.Poll)
-	defer every.Stop()
+	tells := &teller{}
+	if w.o.Listen {
+		tells = newTeller()
+	}
+	following.Go(func() { tells.listen(w.o.Step) })
+	defer tells.close()
 	for {
-		for _, f := range w.idle() {
+		files, idle := w.all()
+		next := w.o.Poll
+		// Before they are looked at: what happens from here on is heard.
+		if tells.about(files) {
+			next = w.o.Rest
+		}
+		for _, f := range idle {
 			if !f.changed(time.Now()) {
 				continue
 			}
 			f.busy.Store(true)
 			following.Go(func() {
-				defer f.busy.Store(false)
 				w.follow(ctx, f)
+				f.busy.Store(false)
+				w.look() // nobody has looked at it for a while
 			})
 		}
+		timer := time.NewTimer(next)
 		select {
 		case <-ctx.Done():
+			timer.Stop()
 			return
-		case <-every.C:
+		case <-timer.C:
+		case <-tells.heard:
+		case <-w.again:
 		}
+		timer.Stop()
 	}
 }
 
-// idle returns the files that nobody follows.
-func (w *Watcher) idle() []*file {
+// look has Run look at its files now.
+func (w *Watcher) look() {
+	select {
+	case w.again <- struct{}{}:
+	default:
+	}
+}
+
+// all returns the files, and those of them that nobody follows.
+func (w *Watcher) all() (all, idle []*file) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var idle []*file
 	for _, f := range w.files {
+		all = append(all, f)
 		if !f.busy.Load() {
 			idle = append(idle, f)
 		}
 	}
-	return idle
+	return all, idle
 }

@@ -3,6 +3,7 @@
 package web
 
 import (
+	"strings"
 	"time"
 
 	"pgo/deploy/pgo/control"
@@ -42,12 +43,15 @@ type Process struct {
 	CPU      time.Duration // used by the running process and what it has started
 	Files    int           // that it has open; -1 where pgo may not know
 	Limit    int64         // of its memory; 0: none
+	Hot      bool          // it was warned that it uses nearly all processors
+	Large    bool          // it was warned that it has nearly all memory that it may
 }
 
 // Name is what all instances of a name have together.
 type Name struct {
 	Name    string
 	Reloads *Reloads // nil where none are possible
+	Deploys *Deploys // nil where it is not watched
 	Dropped Dropped
 }
 
@@ -90,4 +94,54 @@ func (r *Reloads) Observe(took time.Duration) {
 	}
 	r.Took[i]++
 	r.Seconds += took.Seconds()
+}
+
+// What becomes of what is deployed, beside RolledBack and Refused.
+const Taken = "taken"
+
+// Why something deployed is refused, beside the kinds of package release with _ for spaces; and why it is left again.
+const (
+	ByCheck    = "check"     // what it answers to `version --json` or `check`
+	ByGate     = "gate"      //
+	ByNotReady = "not_ready" // its process ended, or was not ready in time
+	ByBad      = "found_bad" // before
+	ByOther    = "other"     // a full disk, a file that cannot be read
+	ByEnds     = "ends"      // its processes ended
+	ByErrors   = "errors"    // it answered too many requests with errors
+)
+
+// Outcome is what became of something deployed.
+type Outcome struct{ Result, Reason string }
+
+// MarshalText makes it a key of JSON.
+func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.Result + "/" + o.Reason), nil }
+
+// UnmarshalText is the reverse.
+func (o *Outcome) UnmarshalText(text []byte) error {
+	o.Result, o.Reason, _ = strings.Cut(string(text), "/")
+	return nil
+}
+
+// outcomes are all there can be.
+var outcomes = []Outcome{
+	{Taken, ""},
+	{Refused, "incomplete"},
+	{Refused, "mixed"},
+	{Refused, "wrong_architecture"},
+	{Refused, "not_executable"},
+	{Refused, "no_proof"},
+	{Refused, ByCheck},
+	{Refused, ByGate},
+	{Refused, ByNotReady},
+	{Refused, ByBad},
+	{Refused, ByOther},
+	{RolledBack, ByEnds},
+	{RolledBack, ByErrors},
+}
+
+// Deploys count what became of what was deployed for a name, since pgo was started.
+type Deploys struct {
+	Counts map[Outcome]int64 `json:"counts"`
+	Took   time.Duration     `json:"took"` // the last one that was taken, from when it was taken up
+	At     time.Time         `json:"at"`   // when that was
 }

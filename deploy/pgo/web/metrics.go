@@ -1,91 +1,22 @@
 package web
 
 import (
-	"io"
 	"strconv"
-
-	dto "github.com/prometheus/client_model/go"
-	"github.com/prometheus/common/expfmt"
 
 	"pgo/deploy/pgo/control"
 )
-
-const textFormat = "text/plain; version=0.0.4; charset=utf-8"
 
 // states are those that a row of the list can be in.
 var states = []control.State{
 	control.Waiting, control.Starting, control.Ready, control.Reloading, control.Stopping, control.Stopped, control.BackingOff, control.Failed,
 }
 
-// set is the metrics of one scrape. They are made anew each time out of what is known: a registry would only hold
-// copies of it.
-type set []*dto.MetricFamily
-
-// family is all metrics of a name. Every add takes the values of its labels, in order.
-type family struct {
-	*dto.MetricFamily
-	labels []string
-}
-
-func (s *set) family(kind dto.MetricType, name, help string, labels ...string) family {
-	f := family{&dto.MetricFamily{Name: &name, Help: &help, Type: &kind}, labels}
-	*s = append(*s, f.MetricFamily)
-	return f
-}
-
-func (s *set) gauge(name, help string, labels ...string) family {
-	return s.family(dto.MetricType_GAUGE, name, help, labels...)
-}
-
-func (s *set) counter(name, help string, labels ...string) family {
-	return s.family(dto.MetricType_COUNTER, name, help, labels...)
-}
-
-func (f family) metric(labels []string) *dto.Metric {
-	m := &dto.Metric{}
-	for i, value := range labels {
-		m.Label = append(m.Label, &dto.LabelPair{Name: &f.labels[i], Value: &value})
-	}
-	f.Metric = append(f.Metric, m)
-	return m
-}
-
-func (f family) add(value float64, labels ...string) {
-	m := f.metric(labels)
-	if f.GetType() == dto.MetricType_COUNTER {
-		m.Counter = &dto.Counter{Value: &value}
-		return
-	}
-	m.Gauge = &dto.Gauge{Value: &value}
-}
-
-func (f family) flag(value bool, labels ...string) {
-	if value {
-		f.add(1, labels...)
-		return
-	}
-	f.add(0, labels...)
-}
-
-// write writes those that have a metric in Prometheus's text format.
-func (s *set) write(w io.Writer) error {
-	for _, f := range *s {
-		if len(f.Metric) == 0 {
-			continue
-		}
-		if _, err := expfmt.MetricFamilyToText(w, f); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func metrics(f Facts) set {
-	var s set
+// tell fills the set anew.
+func (s *set) tell(f Facts) {
+	s.used = 0
 	s.processes(f.Processes)
 	s.names(f.Names)
 	s.pgo(f)
-	return s
 }
 
 func (s *set) processes(all []Process) {
@@ -101,6 +32,8 @@ func (s *set) processes(all []Process) {
 	cpu := s.counter("pgo_process_cpu_seconds_total", "CPU time of the running process and what it has started.", of...)
 	memory := s.gauge("pgo_process_resident_memory_bytes", "Memory of the running process and what it has started.", of...)
 	limit := s.gauge("pgo_process_memory_limit_bytes", "Memory of the main process above which it is made new.", of...)
+	warning := s.gauge("pgo_process_warning", "1 while the process has nearly all that it may of the resource.", "name", "instance", "resource")
+	release := s.gauge("pgo_process_release_info", "The release that runs, of a watched process: always 1.", "name", "instance", "release", "version")
 	files := s.gauge("pgo_process_open_fds", "Files that the running process has open.", of...)
 	for _, p := range all {
 		name, number := p.Name, strconv.Itoa(p.Instance)
@@ -116,8 +49,15 @@ func (s *set) processes(all []Process) {
 		if p.Limit > 0 {
 			limit.add(float64(p.Limit), name, number)
 		}
+		warning.flag(p.Hot, name, number, "cpu")
+		if p.Limit > 0 {
+			warning.flag(p.Large, name, number, "memory")
+		}
 		if p.PID == 0 {
 			continue
+		}
+		if p.Release != "" {
+			release.add(1, name, number, p.Release[:min(12, len(p.Release))], p.Version)
 		}
 		started.add(float64(p.Started.UnixMilli())/1000, name, number)
 		cpu.add(p.CPU.Seconds(), name, number)
@@ -130,33 +70,32 @@ func (s *set) processes(all []Process) {
 
 func (s *set) names(all []Name) {
 	reloads := s.counter("pgo_reload_total", "Replacements of running processes that have ended, by how.", "name", "result")
-	took := s.family(dto.MetricType_HISTOGRAM, "pgo_reload_duration_seconds", "From asking for a new process until it has taken over.", "name")
+	deploys := s.counter("pgo_deploy_total", "What became of programs that were deployed.", "name", "result", "reason")
+	last := s.gauge("pgo_deploy_last_duration_seconds", "Of the last deployed program that was taken, from when it was taken up until it was live.", "name")
+	at := s.gauge("pgo_deploy_last_timestamp_seconds", "When the last deployed program went live, since the epoch.", "name")
+	took := s.histogram("pgo_reload_duration_seconds", "From asking for a new process until it has taken over.", "name")
 	lines := s.counter("pgo_process_log_dropped_lines_total", "Lines that could not be written to the log.", "name")
 	bytes := s.counter("pgo_process_log_dropped_bytes_total", "Bytes that could not be written to the log.", "name")
 	for _, n := range all {
 		lines.add(float64(n.Dropped.Lines), n.Name)
 		bytes.add(float64(n.Dropped.Bytes), n.Name)
+		if n.Deploys != nil {
+			for _, o := range outcomes {
+				deploys.add(float64(n.Deploys.Counts[o]), n.Name, o.Result, o.Reason)
+			}
+			if !n.Deploys.At.IsZero() {
+				last.add(n.Deploys.Took.Seconds(), n.Name)
+				at.add(float64(n.Deploys.At.UnixMilli())/1000, n.Name)
+			}
+		}
 		if n.Reloads == nil {
 			continue
 		}
 		for _, result := range results {
 			reloads.add(float64(n.Reloads.Results[result]), n.Name, result)
 		}
-		took.metric([]string{n.Name}).Histogram = histogram(*n.Reloads)
+		took.observed(Buckets[:], n.Reloads.Took[:], n.Reloads.Seconds, n.Name)
 	}
-}
-
-func histogram(r Reloads) *dto.Histogram {
-	h := &dto.Histogram{SampleSum: &r.Seconds}
-	var count uint64
-	for i, n := range r.Took {
-		count += uint64(n)
-		if i < len(Buckets) {
-			h.Bucket = append(h.Bucket, &dto.Bucket{UpperBound: &Buckets[i], CumulativeCount: new(count)})
-		}
-	}
-	h.SampleCount = &count
-	return h
 }
 
 func (s *set) pgo(f Facts) {

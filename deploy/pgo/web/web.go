@@ -1,7 +1,6 @@
 package web
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -30,7 +29,8 @@ type handler struct {
 	Options
 	transport *http.Transport
 	mux       *http.ServeMux
-	measuring sync.Mutex // one answer with metrics at a time: each is made whole before it is sent
+	measuring sync.Mutex // one answer with metrics at a time
+	set       set        // guarded by measuring
 }
 
 const index = `pgo
@@ -96,17 +96,14 @@ func (h *handler) metrics(w http.ResponseWriter, _ *http.Request) {
 	h.measuring.Lock()
 	defer h.measuring.Unlock()
 	f := h.Source.Facts(true)
-	s := metrics(f)
+	h.set.tell(f)
 	if h.PM2 {
-		s.pm2(f.Processes)
+		h.set.pm2(f.Processes)
 	}
-	var out bytes.Buffer
-	if err := s.write(&out); err != nil {
-		h.fail(w, "write metrics", err)
-		return
-	}
+	out := h.set.text()
 	w.Header().Set("Content-Type", textFormat)
-	_, _ = w.Write(out.Bytes()) // who went away misses it
+	w.Header().Set("Content-Length", strconv.Itoa(len(out)))
+	_, _ = w.Write(out) // who went away misses it
 }
 
 // list is what `pgo list --json` prints, without what processes last wrote: a log is not for everyone.

@@ -9,7 +9,9 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -43,8 +45,8 @@ func main() {
 	signal.Notify(term, syscall.SIGTERM)
 	var draining atomic.Bool
 	var open atomic.Int64
-	l, err := net.FileListener(os.NewFile(3, "http"))
-	check(err)
+	l := inherited("http")
+	serveMetrics()
 	server := &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			switch r.URL.Path {
@@ -56,6 +58,11 @@ func main() {
 				grow(mb)
 			}
 			_, _ = io.Copy(io.Discard, r.Body)
+			n := answered.Add(1)
+			if r.URL.Path == "/fail" || build == "fails" && n%2 == 0 {
+				failed.Add(1)
+				w.WriteHeader(http.StatusInternalServerError)
+			}
 			if draining.Load() {
 				w.Header().Set("Connection", "close")
 			}
@@ -85,6 +92,38 @@ func main() {
 		time.Sleep(2 * time.Millisecond)
 	}
 	_ = server.Shutdown(context.Background())
+}
+
+var answered, failed atomic.Int64
+
+// inherited is the listener of this name, nil where there is none.
+func inherited(name string) net.Listener {
+	i := slices.Index(strings.Split(os.Getenv("LISTEN_FDNAMES"), ":"), name)
+	if i < 0 {
+		return nil
+	}
+	l, err := net.FileListener(os.NewFile(uintptr(3+i), name))
+	check(err)
+	return l
+}
+
+// serveMetrics tells how many requests were answered, where there is a listener for it.
+func serveMetrics() {
+	l := inherited("admin")
+	if l == nil {
+		return
+	}
+	server := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if build == "secretive" {
+			fmt.Fprintln(w, "http_server_request_duration_seconds_count 1")
+			return
+		}
+		all, bad := answered.Load(), failed.Load()
+		for code, n := range map[string]int64{"200": all - bad, "500": bad} {
+			fmt.Fprintf(w, "http_server_request_duration_seconds_count{http_route=\"/\",http_response_status_code=%q} %d\n", code, n)
+		}
+	})}
+	go func() { _ = server.Serve(l) }()
 }
 
 var grown [][]byte

@@ -1,0 +1,111 @@
+package logfile
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Own is a log that processes write themselves: their stdout and stderr are it, open to append. Several may at the same
+// time; whoever finds it too large moves it away, and the others follow when they have something to say.
+type Own struct {
+	path   string
+	policy Policy
+	fds    []int // that lead to it
+
+	mu      sync.Mutex
+	tidying sync.WaitGroup
+}
+
+// NewOwn returns the log at path, to which these descriptors lead. It tells whether they do: where the first leads
+// somewhere else, as to a terminal, nothing may be moved.
+func NewOwn(path string, p Policy, fds ...int) (*Own, bool) {
+	var here, there unix.Stat_t
+	if unix.Fstat(fds[0], &here) != nil || unix.Stat(path, &there) != nil || !sameFile(here, there) {
+		return nil, false
+	}
+	return &Own{path: path, policy: p, fds: fds}, true
+}
+
+func sameFile(a, b unix.Stat_t) bool { return a.Ino == b.Ino && a.Dev == b.Dev }
+
+// Write appends a line, to the file that is at the path now.
+func (o *Own) Write(line []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.follow()
+	written := 0
+	for written < len(line) {
+		n, err := unix.Write(o.fds[0], line[written:])
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return written, fmt.Errorf("write pgo's own log: %w", err)
+		}
+		written += n
+	}
+	return written, nil
+}
+
+// Follow has the descriptors lead to the file that is at the path now, as a write does: for who seldom has something to
+// say, but may end with words that do not come through Write.
+func (o *Own) Follow() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.follow()
+}
+
+// Close waits for what goes on in the background.
+func (o *Own) Close() { o.tidying.Wait() }
+
+// follow has the descriptors lead to the file at the path, a new one where that is too large. Where it cannot they
+// stay: the lines are somewhere then.
+func (o *Own) follow() {
+	var here, there unix.Stat_t
+	if unix.Fstat(o.fds[0], &here) != nil {
+		return
+	}
+	if unix.Stat(o.path, &there) == nil && sameFile(here, there) {
+		if here.Size < o.policy.MaxSize || !o.moveAway(here) {
+			return
+		}
+	}
+	f, err := os.OpenFile(o.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	for _, fd := range o.fds {
+		_ = unix.Dup3(int(f.Fd()), fd, 0) // of an open file onto an open file
+	}
+}
+
+// moveAway has the path be free, or another file that somebody else has made.
+func (o *Own) moveAway(here unix.Stat_t) bool {
+	// Opened anew: processes that have inherited one open file would all have its lock.
+	f, err := os.Open(o.path)
+	if err != nil {
+		return true
+	}
+	defer f.Close()
+	if unix.Flock(int(f.Fd()), unix.LOCK_EX) != nil {
+		return false
+	}
+	var there unix.Stat_t
+	if unix.Stat(o.path, &there) != nil || !sameFile(here, there) {
+		return true // somebody was faster
+	}
+	dir := filepath.Join(filepath.Dir(o.path), oldFolder)
+	to := filepath.Join(dir, strings.TrimSuffix(filepath.Base(o.path), ".log")+"."+time.Now().UTC().Format(oldTime)+".log")
+	if os.MkdirAll(dir, 0o700) != nil || os.Rename(o.path, to) != nil {
+		return false // it goes on growing: better than to lose it
+	}
+	o.tidying.Go(func() { tidy(o.path, o.policy) })
+	return true
+}

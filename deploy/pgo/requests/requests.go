@@ -1,0 +1,178 @@
+// Package requests reads how many requests a process has answered, and how many of them with an error, from the
+// metrics that it shows. Nothing that it is told is trusted to be of a size, or to come in time.
+package requests
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// Bounds of one answer.
+const (
+	mostBytes = 4 << 20
+	mostLine  = 64 << 10
+	toAnswer  = 2 * time.Second
+)
+
+// Counter is the metric to read: one series for each status, at least.
+type Counter struct {
+	Metric string
+	Label  string // its value is the status, as 200
+}
+
+// Count is how many requests were answered.
+type Count struct {
+	All    float64 `json:"all"`
+	Failed float64 `json:"failed"` // with a status of 5xx
+}
+
+// Plus adds what another process has answered.
+func (c Count) Plus(other Count) Count { return Count{c.All + other.All, c.Failed + other.Failed} }
+
+// Since is what was answered after an earlier count of the same process.
+func (c Count) Since(earlier Count) Count {
+	return Count{max(0, c.All-earlier.All), max(0, c.Failed-earlier.Failed)}
+}
+
+// Share is the part that failed; 0 of none.
+func (c Count) Share() float64 {
+	if c.All <= 0 {
+		return 0
+	}
+	return min(1, c.Failed/c.All)
+}
+
+// Reader asks processes. It may be used by several at the same time.
+type Reader struct{ transport *http.Transport }
+
+// NewReader returns one that keeps no connections: one that is kept would keep a process from ending.
+func NewReader() *Reader {
+	return &Reader{&http.Transport{
+		DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: 64 << 10,
+		DialContext: (&net.Dialer{Timeout: toAnswer}).DialContext,
+	}}
+}
+
+// Read asks at an address, IP:port. It takes two seconds at most.
+func (r *Reader) Read(ctx context.Context, addr, path string, of Counter) (Count, error) {
+	ctx, cancel := context.WithTimeout(ctx, toAnswer)
+	defer cancel()
+	ask, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+path, nil)
+	if err != nil {
+		return Count{}, fmt.Errorf("ask for metrics: %w", err)
+	}
+	ask.Header.Set("Accept", "text/plain;version=0.0.4")
+	// Not a client: it would follow where it is sent.
+	res, err := r.transport.RoundTrip(ask)
+	if err != nil {
+		return Count{}, fmt.Errorf("ask for metrics: %w", err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return Count{}, fmt.Errorf("ask for metrics: %s answers %d", path, res.StatusCode)
+	}
+	c, err := of.read(res.Body)
+	if err != nil {
+		return Count{}, fmt.Errorf("read metrics: %w", err)
+	}
+	return c, nil
+}
+
+var (
+	errLarge   = fmt.Errorf("more than %d MiB", mostBytes>>20)
+	errUnknown = errors.New("a series without the label of the status")
+)
+
+// read adds up the series of the counter in Prometheus's text format. Lines that are none of it are skipped; a counter
+// that is not there has not counted yet.
+func (of Counter) read(body io.Reader) (Count, error) {
+	limited := &io.LimitedReader{R: body, N: mostBytes + 1}
+	in := bufio.NewReaderSize(limited, mostLine)
+	var sum Count
+	for skip := false; ; {
+		line, err := in.ReadSlice('\n')
+		switch {
+		case limited.N <= 0:
+			return Count{}, errLarge
+		case errors.Is(err, bufio.ErrBufferFull):
+			skip = true // too long to be one of ours
+			continue
+		case err != nil && !errors.Is(err, io.EOF):
+			return Count{}, err
+		}
+		if !skip {
+			if failed := of.add(&sum, bytes.TrimSpace(line)); failed != nil {
+				return Count{}, failed
+			}
+		}
+		if skip = false; err != nil {
+			return sum, nil
+		}
+	}
+}
+
+func (of Counter) add(sum *Count, line []byte) error {
+	rest, ok := bytes.CutPrefix(line, []byte(of.Metric))
+	if !ok || len(rest) == 0 || rest[0] != '{' && rest[0] != ' ' && rest[0] != '\t' {
+		return nil // another metric
+	}
+	status, known := "", false
+	if rest[0] == '{' {
+		if status, known, rest, ok = label(rest[1:], of.Label); !ok {
+			return fmt.Errorf("a line that is none: %.80q", line)
+		}
+	}
+	if !known {
+		return fmt.Errorf("%w, %s", errUnknown, of.Label)
+	}
+	fields := bytes.Fields(rest)
+	if len(fields) == 0 {
+		return fmt.Errorf("a line without a value: %.80q", line)
+	}
+	n, err := strconv.ParseFloat(string(fields[0]), 64)
+	if err != nil || math.IsNaN(n) || math.IsInf(n, 0) || n < 0 {
+		return fmt.Errorf("a line that counts nothing: %.80q", line)
+	}
+	sum.All += n
+	if len(status) == 3 && status[0] == '5' {
+		sum.Failed += n
+	}
+	return nil
+}
+
+// label finds a label's value in NAME="VALUE",...} and returns what follows the brace.
+func label(in []byte, wanted string) (value string, found bool, rest []byte, ok bool) {
+	for {
+		in = bytes.TrimLeft(in, " \t,")
+		if len(in) > 0 && in[0] == '}' {
+			return value, found, in[1:], true
+		}
+		name, after, ok := bytes.Cut(in, []byte{'='})
+		after = bytes.TrimLeft(after, " \t")
+		if !ok || len(after) == 0 || after[0] != '"' {
+			return "", false, nil, false
+		}
+		end := 1
+		for ; end < len(after) && after[end] != '"'; end++ {
+			if after[end] == '\\' {
+				end++
+			}
+		}
+		if end >= len(after) {
+			return "", false, nil, false
+		}
+		if string(bytes.TrimSpace(name)) == wanted {
+			value, found = string(after[1:end]), true // a status has nothing to be unescaped
+		}
+		in = after[end+1:]
+	}
+}

@@ -1,0 +1,122 @@
+package requests
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+var usual = Counter{Metric: "requests_total", Label: "code"}
+
+func TestRead(t *testing.T) {
+	tests := []struct {
+		name, text string
+		want       Count
+		wrong      string // in the error
+	}{
+		{"nothing yet", "# HELP other x\nother 1\n", Count{}, ""},
+		{"adds up", "requests_total{code=\"200\",route=\"/a\"} 7\nrequests_total{route=\"/b\",code=\"503\"} 2\nrequests_total{code=\"500\"} 1 1700000000\n", Count{10, 3}, ""},
+		{"no end of line", `requests_total{code="500"} 1`, Count{1, 1}, ""},
+		{"spaces", "requests_total { code=\"500\" } 1\n", Count{}, "without the label"},
+		{"spaces in braces", "requests_total{ code = \"500\" , } 2e1\r\n", Count{20, 20}, ""},
+		{"others of that beginning", "requests_total_created{code=\"500\"} 9\nrequests_total{code=\"200\"} 1\nrequests 5\n", Count{1, 0}, ""},
+		{"escapes", `requests_total{route="a\"b},code=\"500\"\\",code="200"} 4`, Count{4, 0}, ""},
+		{"no status of 5xx", `requests_total{code="5"} 4`, Count{4, 0}, ""},
+		{"an exemplar", `requests_total{code="500"} 4 # {trace_id="x"} 1`, Count{4, 4}, ""},
+		{"a long line of another", "other{x=\"" + strings.Repeat("a", 3*mostLine) + "\"} 1\nrequests_total{code=\"500\"} 1\n", Count{1, 1}, ""},
+		{"a long line that ends like ours", strings.Repeat("a", mostLine) + "requests_total{code=\"500\"} 1\n", Count{}, ""},
+		{"without the label", `requests_total{status="500"} 1`, Count{}, "without the label of the status, code"},
+		{"without labels", `requests_total 1`, Count{}, "without the label of the status, code"},
+		{"no value", `requests_total{code="500"}`, Count{}, "without a value"},
+		{"no number", `requests_total{code="500"} many`, Count{}, "counts nothing"},
+		{"not a number", `requests_total{code="500"} NaN`, Count{}, "counts nothing"},
+		{"without end", `requests_total{code="500"} +Inf`, Count{}, "counts nothing"},
+		{"below zero", `requests_total{code="500"} -1`, Count{}, "counts nothing"},
+		{"no end of a value", `requests_total{code="500} 1`, Count{}, "a line that is none"},
+		{"an escape at the end", `requests_total{code="500\`, Count{}, "a line that is none"},
+		{"no labels in braces", `requests_total{nothing} 1`, Count{}, "a line that is none"},
+		{"too much", strings.Repeat("# nothing that anybody wants to know\n", mostBytes/30), Count{}, "more than 4 MiB"},
+		{"too much in one line", strings.Repeat("x", mostBytes+1), Count{}, "more than 4 MiB"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path != "/m" || r.Header.Get("Accept-Encoding") != "" {
+					t.Errorf("asked for %s with %v", r.URL, r.Header)
+				}
+				_, _ = fmt.Fprint(w, test.text) // who has enough closes
+			}))
+			defer server.Close()
+			got, err := NewReader().Read(t.Context(), server.Listener.Addr().String(), "/m", usual)
+			if test.wrong == "" && err != nil || test.wrong != "" && (err == nil || !strings.Contains(err.Error(), test.wrong)) {
+				t.Errorf("error %v, want %q", err, test.wrong)
+			}
+			if got != test.want {
+				t.Errorf("got %v, want %v", got, test.want)
+			}
+		})
+	}
+}
+
+func TestReadOfTheHostile(t *testing.T) {
+	tests := []struct {
+		name    string
+		answers http.HandlerFunc
+		wrong   string
+	}{
+		{"never answers", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "deadline exceeded"},
+		{"never ends", func(w http.ResponseWriter, r *http.Request) {
+			_, _ = fmt.Fprint(w, "requests_total{code=\"500\"} 1\n")
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+		}, "deadline exceeded"},
+		{"ends in its middle", func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = fmt.Fprint(w, "requests_total{code=\"500\"} 1\n")
+			w.(http.Flusher).Flush()
+			panic(http.ErrAbortHandler)
+		}, "unexpected EOF"},
+		{"an error", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }, "answers 500"},
+		{"sends elsewhere", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/other", http.StatusFound) }, "answers 302"},
+		{"much of a head", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X", strings.Repeat("x", 1<<20)) }, "exceeded"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			server := httptest.NewServer(test.answers)
+			defer server.Close()
+			if got, err := NewReader().Read(t.Context(), server.Listener.Addr().String(), "/m", usual); err == nil || !strings.Contains(err.Error(), test.wrong) || got != (Count{}) {
+				t.Errorf("%v, %v, want %q", got, err, test.wrong)
+			}
+		})
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := NewReader().Read(ended, "127.0.0.1:1", "/m", usual); !errors.Is(err, context.Canceled) {
+		t.Errorf("of a context that has ended: %v", err)
+	}
+}
+
+func TestCount(t *testing.T) {
+	if got := (Count{10, 4}).Since(Count{8, 3}).Plus(Count{2, 0}); got != (Count{4, 1}) || got.Share() != 0.25 {
+		t.Errorf("%v, %f", got, got.Share())
+	}
+	if got := (Count{1, 0}).Since(Count{8, 3}); got != (Count{}) || got.Share() != 0 {
+		t.Errorf("of another process: %v", got)
+	}
+}
+
+// Whatever a process says is a count or an error.
+func FuzzRead(f *testing.F) {
+	for _, seed := range []string{"requests_total{code=\"500\"} 1\n", "requests_total{", "requests_total{code=\"\\", "requests_total{code=\"5\"}", "\n\n"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := usual.read(strings.NewReader(text))
+		if c.Failed > c.All || c.All < 0 || err != nil && c != (Count{}) {
+			t.Errorf("%v, %v", c, err)
+		}
+	})
+}

@@ -1,0 +1,132 @@
+package web
+
+import (
+	"math"
+	"strconv"
+)
+
+const textFormat = "text/plain; version=0.0.4; charset=utf-8"
+
+// set is the metrics of one scrape, as text for Prometheus. They are made anew each time out of what is known: a
+// registry would only hold copies of it. The usual library would make an object of each number first, and with it the
+// manager needs a quarter more memory; that its reader takes what is written here is tested.
+type set struct {
+	families []*family // those beyond used are of the scrape before, and lend their memory
+	used     int
+	all      []byte
+}
+
+// family is all metrics of a name. Every add takes the values of its labels, in order.
+type family struct {
+	name, help, kind string
+	labels           []string
+	text             []byte
+}
+
+func (s *set) family(kind, name, help string, labels ...string) *family {
+	if s.used == len(s.families) {
+		s.families = append(s.families, &family{})
+	}
+	f := s.families[s.used]
+	s.used++
+	*f = family{name: name, help: help, kind: kind, labels: labels, text: f.text[:0]}
+	return f
+}
+
+func (s *set) gauge(name, help string, labels ...string) *family {
+	return s.family("gauge", name, help, labels...)
+}
+
+func (s *set) counter(name, help string, labels ...string) *family {
+	return s.family("counter", name, help, labels...)
+}
+
+func (s *set) histogram(name, help string, labels ...string) *family {
+	return s.family("histogram", name, help, labels...)
+}
+
+func (f *family) add(value float64, labels ...string) { f.line("", value, "", labels) }
+
+func (f *family) flag(value bool, labels ...string) {
+	if value {
+		f.add(1, labels...)
+		return
+	}
+	f.add(0, labels...)
+}
+
+// observed adds a histogram: how many fell into each bucket, the last of which has no bound, and the sum of all.
+func (f *family) observed(bounds []float64, counts []int64, sum float64, labels ...string) {
+	count := int64(0)
+	for i, n := range counts {
+		count += n
+		bound := "+Inf"
+		if i < len(bounds) {
+			bound = strconv.FormatFloat(bounds[i], 'g', -1, 64)
+		}
+		f.line("_bucket", float64(count), bound, labels)
+	}
+	f.line("_sum", sum, "", labels)
+	f.line("_count", float64(count), "", labels)
+}
+
+// line adds one line; with a bound it is of a bucket.
+func (f *family) line(suffix string, value float64, bound string, labels []string) {
+	t := append(append(f.text, f.name...), suffix...)
+	separator := byte('{')
+	for i, value := range labels {
+		t = appendLabel(append(t, separator), f.labels[i], value)
+		separator = ','
+	}
+	if bound != "" {
+		t = appendLabel(append(t, separator), "le", bound)
+		separator = ','
+	}
+	if separator == ',' {
+		t = append(t, '}')
+	}
+	t = append(t, ' ')
+	if value == math.Trunc(value) && math.Abs(value) < 1<<53 {
+		t = strconv.AppendInt(t, int64(value), 10)
+	} else {
+		t = strconv.AppendFloat(t, value, 'g', -1, 64)
+	}
+	f.text = append(t, '\n')
+}
+
+func appendLabel(t []byte, name, value string) []byte {
+	t = append(append(t, name...), '=', '"')
+	return append(escaped(t, value, true), '"')
+}
+
+// escaped adds a text in which the format's own signs stand for themselves.
+func escaped(t []byte, text string, quoted bool) []byte {
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c == '\\':
+			t = append(t, `\\`...)
+		case c == '\n':
+			t = append(t, `\n`...)
+		case c == '"' && quoted:
+			t = append(t, `\"`...)
+		default:
+			t = append(t, c)
+		}
+	}
+	return t
+}
+
+// text returns those that have a metric, until the set is used again.
+func (s *set) text() []byte {
+	t := s.all[:0]
+	for _, f := range s.families[:s.used] {
+		if len(f.text) == 0 {
+			continue
+		}
+		t = append(append(append(t, "# HELP "...), f.name...), ' ')
+		t = append(append(append(escaped(t, f.help, false), "\n# TYPE "...), f.name...), ' ')
+		t = append(append(append(t, f.kind...), '\n'), f.text...)
+	}
+	s.all = t
+	return t
+}

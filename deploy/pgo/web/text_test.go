@@ -1,0 +1,69 @@
+package web
+
+import (
+	"bytes"
+	"testing"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+)
+
+// What is written is what Prometheus's own reader reads, whatever stands in a label.
+func TestTextIsRead(t *testing.T) {
+	odd := "a \"b\" \\n \n {c=\"d\"}, é \\"
+	s := &set{}
+	for range 2 { // a set is used again, and nothing of the scrape before is left
+		s.used = 0
+		info := s.gauge("some_info", "Help with \\ and\na second \"line\".", "name", "other")
+		s.gauge("empty_gauge", "Nothing has it.", "name")
+		total := s.counter("some_total", "Counted.")
+		took := s.histogram("some_seconds", "Observed.", "name")
+		info.add(1, odd, "")
+		info.flag(false, "plain", "x")
+		total.add(1234567.25)
+		took.observed([]float64{0.1, 2.5}, []int64{1, 0, 3}, 7.5, "web")
+	}
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	read, err := parser.TextToMetricFamilies(bytes.NewReader(s.text()))
+	if err != nil {
+		t.Fatalf("%v in\n%s", err, s.text())
+	}
+	if len(read) != 3 {
+		t.Errorf("%d families in\n%s", len(read), s.text())
+	}
+	info := read["some_info"]
+	if info.GetType() != dto.MetricType_GAUGE || info.GetHelp() != "Help with \\ and\na second \"line\"." || len(info.GetMetric()) != 2 {
+		t.Fatalf("%v", info)
+	}
+	first := info.GetMetric()[0]
+	if first.GetLabel()[0].GetName() != "name" || first.GetLabel()[0].GetValue() != odd || first.GetLabel()[1].GetValue() != "" || first.GetGauge().GetValue() != 1 {
+		t.Errorf("%v", first)
+	}
+	if n := read["some_total"].GetMetric()[0].GetCounter().GetValue(); n != 1234567.25 {
+		t.Errorf("counter %v", n)
+	}
+	h := read["some_seconds"].GetMetric()[0].GetHistogram()
+	var counts []uint64
+	for _, b := range h.GetBucket() {
+		counts = append(counts, b.GetCumulativeCount())
+	}
+	if h.GetSampleCount() != 4 || h.GetSampleSum() != 7.5 || len(counts) != 3 || counts[0] != 1 || counts[1] != 1 || counts[2] != 4 {
+		t.Errorf("histogram %v", h)
+	}
+}
+
+func BenchmarkScrape(b *testing.B) {
+	f := Facts{Halves: []Half{{Name: "keeper"}, {Name: "manager"}}}
+	for _, name := range []string{"a", "b", "c", "d", "e", "f"} {
+		p := Process{Files: 12}
+		p.Name, p.PID = name, 12
+		f.Processes, f.Names = append(f.Processes, p), append(f.Names, Name{Name: name, Reloads: &Reloads{}})
+	}
+	s := &set{}
+	b.ReportAllocs()
+	for b.Loop() {
+		s.tell(f)
+		s.text()
+	}
+}
