@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -57,15 +58,11 @@ func (d dist) program(ctx context.Context, p program, made *list) error {
 	changed := ""
 	for _, arch := range d.Archs {
 		binary := d.out("linux-"+arch, p.Name)
-		before, _ := os.Stat(binary) // where there is none, it changes
-		if err := d.link(ctx, p, arch, s, binary); err != nil {
+		same, err := unchanged(binary, func() error { return d.link(ctx, p, arch, s, binary) })
+		if err != nil {
 			return fmt.Errorf("%s for %s: %w", p.Name, arch, err)
 		}
-		after, err := os.Stat(binary)
-		if err != nil {
-			return err
-		}
-		if before == nil || !before.ModTime().Equal(after.ModTime()) {
+		if !same {
 			changed = "  built"
 		}
 		bill := binary + ".cdx.json"
@@ -76,6 +73,30 @@ func (d dist) program(ctx context.Context, p program, made *list) error {
 	}
 	made.say(p.Name, s.Version+changed)
 	return nil
+}
+
+// unchanged tells whether make left the file's bytes as they were. Then its time is as it was too (Go sets it even where it does
+// not write), so that what copies by time and size sees what is new.
+func unchanged(path string, make func() error) (bool, error) {
+	before, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, make()
+	}
+	if err != nil {
+		return false, err
+	}
+	was, err := sha256File(path)
+	if err != nil {
+		return false, err
+	}
+	if err := make(); err != nil {
+		return false, err
+	}
+	is, err := sha256File(path)
+	if err != nil || is != was {
+		return false, err
+	}
+	return true, os.Chtimes(path, before.ModTime(), before.ModTime())
 }
 
 func (d dist) link(ctx context.Context, p program, arch string, s stamp, binary string) error {
