@@ -3,10 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -91,22 +93,50 @@ func TestCopied(t *testing.T) {
 	}
 }
 
-// A connection that is lost in the middle changes nothing but the file, and the next copy is taken.
+// A connection that is lost in the middle changes nothing but the file: it is reported that this is not taken, until the file is
+// well again, and the next copy is taken.
 func TestCopyLost(t *testing.T) {
 	host := sshdtest.Start(t)
 	s := newWatched(t, "v1")
 	s.must("up")
 	before := s.answers("v1")
-	from := upload(t, "v2", time.Hour)
+	v1, from := build(t, "v1"), upload(t, "v2", time.Hour)
 	l := startLoad(t, s.url())
 	// What rsync sends of a difference is too little to be cut, so here it sends all.
-	whole := []copier{copiers[0], copiers[1], copiers[2], rsync("rsync", "-aW"), rsync("rsync --inplace", "-aW", "--inplace"), copiers[len(copiers)-1]}
-	for _, c := range whole {
-		t.Run(c.name, func(t *testing.T) {
-			s.deploy(build(t, "v1")) // what the copier finds there
-			host.CutAfter(300_000)
-			if err := c.copy(t.Context(), host, from, s.deployed()); err == nil {
+	tests := []struct {
+		copier
+		over bool // the file that is there is written over, not replaced at the end
+	}{
+		{copiers[0], true},
+		{copiers[1], true},
+		{copiers[2], true},
+		{rsync("rsync", "-aW"), false},
+		{rsync("rsync --inplace", "-aW", "--inplace"), true},
+		{copiers[len(copiers)-1], true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s.deploy(v1) // what the copier finds there
+			eventually(t, "nothing is amiss", func() error {
+				if p := s.list()["web"]; p.NotTaken != "" {
+					return errors.New(p.NotTaken)
+				}
+				return nil
+			})
+			host.CutAfter(1_000_000)
+			if err := test.copy(t.Context(), host, from, s.deployed()); err == nil {
 				t.Fatal("the connection was not lost")
+			}
+			if test.over {
+				eventually(t, "it is reported that the file is not whole", func() error {
+					// By whether what is there is truncated first, which is different from tool to tool and from version to version.
+					if p := s.list()["web"]; !strings.Contains(p.NotTaken, "incomplete") && !strings.Contains(p.NotTaken, "mixed") {
+						return fmt.Errorf("%q", p.NotTaken)
+					}
+					return nil
+				})
+			} else if is, err := os.ReadFile(s.deployed()); err != nil || !bytes.Equal(is, v1) {
+				t.Errorf("the file is another one: %v", err)
 			}
 			if p := s.list()["web"]; p.PID != before.PID || !p.Ready {
 				t.Errorf("web: %+v", p)
