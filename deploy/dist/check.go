@@ -18,7 +18,7 @@ func (d dist) check(ctx context.Context, fresh bool, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(temp)
+	defer func() { _ = os.RemoveAll(temp) }()
 	changed, err := d.git(ctx, "status", "--porcelain")
 	if err != nil {
 		return err
