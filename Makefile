@@ -4,7 +4,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 # A service is a folder in services/ with a program of its own name in cmd/.
 SERVICES := $(patsubst services/%/go.mod,%,$(wildcard services/*/go.mod))
-MODULES := pkg bootcheck $(SERVICES:%=services/%) deploy/pgo deploy/native deploy/wecom deploy/demo deploy/bench deploy/pm2 deploy/e2e
+MODULES := pkg bootcheck $(SERVICES:%=services/%) deploy/pgo deploy/native deploy/wecom deploy/dist deploy/pipelines deploy/demo deploy/bench deploy/pm2 deploy/e2e
 BINARIES := pgo native bootcheck probe wecom demo $(SERVICES)
 STATIC := CGO_ENABLED=0
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -12,6 +12,10 @@ COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X pgo/pkg/buildinfo.version=$(VERSION) -X pgo/pkg/buildinfo.commit=$(COMMIT)
 GOBUILD := $(STATIC) go build -trimpath -ldflags '$(LDFLAGS)'
 TOOL := go tool -modfile=$(CURDIR)/deploy/tools/go.mod
+
+# VERSION=v1.2.3 names all programs; else each is named by the last commit that changed it: docs/decisions/stamps.md.
+DIST = GOWORK=off go -C deploy/dist build -o $(CURDIR)/bin/dist . && VERSION='$(if $(filter file,$(origin VERSION)),,$(VERSION))' bin/dist
+DIST_PROGRAMS = $(foreach b,$(or $(PROGRAMS),$(BINARIES)),$(b)=$(main_$(b)))
 
 # Where each program's main package is.
 main_pgo := ./deploy/pgo
@@ -78,10 +82,12 @@ build: ## builds static programs into bin/
 	@$(foreach b,$(BINARIES),$(GOBUILD) -o bin/$(b) $(main_$(b)) &&) true
 
 .PHONY: dist
-dist: ## builds static programs for linux/amd64 and linux/arm64 into dist/
-	@for arch in amd64 arm64; do mkdir -p dist/linux-$$arch; \
-		$(foreach b,$(BINARIES),GOOS=linux GOARCH=$$arch $(GOBUILD) -o dist/linux-$$arch/$(b) $(main_$(b)) &&) true || exit 1; done
-	@cd dist && sha256sum */* > SHA256SUMS
+dist: ## builds static programs for linux/amd64 and linux/arm64 into dist/, the same bytes from the same commit
+	@$(DIST) $(if $(ARCH),-arch $(ARCH)) $(DIST_PROGRAMS)
+
+.PHONY: dist-check
+dist-check: ## builds the last commit twice in other folders and compares; FRESH=1 compiles all of it twice
+	@$(DIST) -check $(if $(FRESH),-fresh) $(DIST_PROGRAMS)
 
 # The parsers of PromQL and LogQL bring hundreds of modules: deploy/monitor stays outside of the workspace, so that they decide
 # about no service's versions.
@@ -158,13 +164,58 @@ lint: ## checks format, vet and golangci-lint
 	@echo lint deploy/monitor; $(MONITOR) vet ./... && GOWORK=off $(TOOL) golangci-lint run --allow-parallel-runners ./...
 
 .PHONY: check
-check: lint check-monitoring ## checks that modules build alone and together and that generated files are current
+check: lint pipelines check-monitoring ## checks that modules build alone and together and that generated files are current
 	@for m in $(MODULES); do echo "build $$m"; (cd $$m && go build -o /dev/null ./... && GOWORK=off go build -o /dev/null ./... && GOWORK=off go mod tidy -diff) || exit 1; done
 	@before=$$(mktemp -d) && trap 'rm -rf "$$before"' EXIT && \
 		for s in $(SERVICES); do cp services/$$s/openapi/swagger.json $$before/$$s || exit 1; done && \
 		$(MAKE) --no-print-directory openapi && \
 		for s in $(SERVICES); do diff $$before/$$s services/$$s/openapi/swagger.json || \
 			{ echo "$$s: the specification is not what the handlers say: make openapi" >&2; exit 1; }; done
+
+# What golangci-lint and swag are built with is theirs alone, so the tools of CI have their own go.mod.
+CI_TOOL := cd deploy/tools/ci && GOWORK=off go tool
+
+.PHONY: pipelines
+pipelines: ## checks the files of GitHub's and GitLab's pipelines
+	@$(CI_TOOL) actionlint -shellcheck= -pyflakes=
+	@cd deploy/pipelines && go test -count=1 ./...
+
+# govulncheck ends with 3 where it found something. That it could not look is no success.
+.PHONY: scan
+scan: ## looks for secrets in the history (gitleaks) and for known holes in what is linked (govulncheck)
+	@$(CI_TOOL) gitleaks git --no-banner --redact --log-level warn --verbose --log-opts='--full-history HEAD' $(CURDIR) && echo "gitleaks: no secrets in the history"
+	@look=$$(cd deploy/tools && GOWORK=off go tool -n govulncheck) || exit 1; found=; \
+		for m in $(MODULES) deploy/monitor; do echo "govulncheck $$m"; (cd $$m && GOWORK=off $$look $(if $(GOVULNDB),-db '$(GOVULNDB)') ./...); \
+			case $$? in 0) ;; 3) found="$$found $$m";; *) echo "govulncheck could not look: it needs https://vuln.go.dev, or the copy that GOVULNDB names: docs/ci.md" >&2; exit 69;; esac; done; \
+		if [ -n "$$found" ]; then echo "known holes in:$$found" >&2; exit 1; fi
+
+.PHONY: ci
+ci: check test dist dist-check scan ## runs what CI runs before a deploy
+
+# pgo of dist/, where CI has put it, for the machine that deploys.
+PGO := dist/linux-$(if $(filter aarch64 arm64,$(shell uname -m)),arm64,amd64)/pgo
+# Artifacts of CI lose their mode.
+.PHONY: may-run
+may-run:
+	@if [ -z "$(TO)" ]; then echo 'where to? TO=user@host' >&2; exit 64; fi
+	@if [ ! -f $(PGO) ]; then echo 'there is no $(PGO): make dist' >&2; exit 69; fi
+	@chmod +x dist/linux-*/*
+
+.PHONY: deploy
+deploy: may-run ## brings dist/ to a host: make deploy TO=host
+	@cd dist && sha256sum --quiet --strict -c SHA256SUMS
+	@$(PGO) deploy --to '$(TO)' --json
+
+.PHONY: verify
+verify: may-run ## checks that a host's services are ready, from outside: make verify TO=host URL=https://example.org
+	@if [ -z "$(URL)" ]; then echo 'where is its gateway? URL=https://example.org' >&2; exit 64; fi
+	@$(PGO) releases --to '$(TO)'
+	@for s in $(SERVICES); do curl --silent --show-error --fail --max-time 10 --retry 3 --retry-connrefused --output /dev/null '$(URL)'/services/$$s/readyz && \
+		echo "$$s is ready" || { echo "$$s is not ready at $(URL)" >&2; exit 1; }; done
+
+.PHONY: roll-back
+roll-back: may-run ## takes a host back to what ran before its last deploy: make roll-back TO=host
+	@$(PGO) rollback --to '$(TO)'
 
 .PHONY: openapi
 openapi: ## generates the services' specifications from their handlers

@@ -8,8 +8,12 @@ import (
 	"syscall"
 )
 
-// version is set by the linker: -ldflags "-X main.version=...".
-var version = "dev"
+// Set by the linker: -ldflags "-X main.version=...". built is the commit's time, RFC 3339.
+var (
+	version = "dev"
+	commit  = "unknown"
+	built   = ""
+)
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)

@@ -13,12 +13,15 @@ import (
 var (
 	version = "dev"
 	commit  = ""
+	built   = ""
 )
 
-// Info describes a binary. SchemaVersion is the newest migration it brings, 0 when it has no database.
+// Info describes a binary. Time is that of the commit, RFC 3339, "" when it is not known. SchemaVersion is the newest migration
+// it brings, 0 when it has no database.
 type Info struct {
 	Version       string `json:"version"`
 	Commit        string `json:"commit"`
+	Time          string `json:"time,omitempty"`
 	Go            string `json:"go"`
 	OS            string `json:"os"`
 	Arch          string `json:"arch"`
@@ -27,7 +30,7 @@ type Info struct {
 
 // Read returns the running binary's Info. Commit falls back to what the go command stamped, then to "unknown".
 func Read(schemaVersion int64) Info {
-	i := Info{Version: version, Commit: commit, Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH, SchemaVersion: schemaVersion}
+	i := Info{Version: version, Commit: commit, Time: built, Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH, SchemaVersion: schemaVersion}
 	if i.Commit == "" {
 		i.Commit = stampedCommit()
 	}

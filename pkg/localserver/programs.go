@@ -52,7 +52,8 @@ func (p Programs) Chromium() (string, error) {
 }
 
 // Tools returns what the tests run beside the servers: a C compiler with its headers for the race detector, npm for PM2,
-// systemd-analyze, Prometheus, Alertmanager and the exporters, certbot and openssl.
+// systemd-analyze, Prometheus, Alertmanager and the exporters, certbot, openssl, an SSH server, its
+// client, and rsync.
 func (p Programs) Tools() []func() (string, error) {
 	return []func() (string, error){
 		func() (string, error) { return p.find("gcc", "gcc") },
@@ -72,6 +73,9 @@ func (p Programs) Tools() []func() (string, error) {
 		p.exporter("nginx", "nginx-prometheus-exporter"),
 		func() (string, error) { return p.find("certbot", "certbot") },
 		func() (string, error) { return p.find("openssl", "openssl") },
+		func() (string, error) { return p.find("openssh-server", "sshd") },
+		func() (string, error) { return p.find("openssh-client", "scp") },
+		func() (string, error) { return p.find("rsync", "rsync") },
 	}
 }
 

@@ -86,9 +86,8 @@ func (w *Watcher) follow(ctx context.Context, f *file) {
 			return
 		}
 		w.note(f, s)
-		if s.err == nil && s.sum == f.taken {
-			f.refused = nil
-			return
+		if s.err == nil && s.sum == f.taken && f.refused == nil {
+			return // after a refusal its user hears that what it took is back
 		}
 		if f.refused != nil && f.refused.same(s) {
 			return

@@ -43,6 +43,7 @@ type User interface {
 	// Take is given a file that has stopped changing; nil says that this content is dealt with. It takes as long as
 	// it takes; what happens to the file meanwhile is noticed afterwards. Since an upload may go on at any moment, a
 	// user that finds another content than c's returns an error: the file has changed then, and is offered again.
+	// After a refusal it is also given the content that it took last, so that it knows that all is well again.
 	Take(ctx context.Context, c Change) error
 	// Refused reports the error with which Take did not take the file, or why it cannot be read; c has only a path
 	// then. It is not called again until the file, or one of those that speak of it, changes.

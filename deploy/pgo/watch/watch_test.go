@@ -206,7 +206,7 @@ func TestWatch(t *testing.T) {
 			s.write(whole("a"))
 			pass(10 * time.Second)
 			s.write("garbage")
-		}, []string{"refused: not whole", "refused: not whole"}, 6 * time.Second},
+		}, []string{"refused: not whole", "took a", "refused: not whole"}, 6 * time.Second},
 		{"without permission, then with", func(s *scene) {
 			must(s.t, os.Chmod(s.path, 0o644))
 			s.write(whole("b"))

@@ -66,6 +66,9 @@ for word in "$@"; do case $word in
   prometheus-alertmanager) put /usr/bin/prometheus-alertmanager;;
   certbot) put /usr/bin/certbot;;
   openssl) put /usr/bin/openssl;;
+  openssh-server) put /usr/sbin/sshd;;
+  openssh-client) put /usr/bin/scp;;
+  rsync) put /usr/bin/rsync;;
 esac; done
 `)
 }
@@ -116,7 +119,7 @@ func TestInstall(t *testing.T) {
 			setup:  func(m machine) { m.apt(""); m.write(lists, "") },
 			change: func(i *Installer) { i.Tests = true },
 			calls: []string{install + "mariadb-server redis-server rabbitmq-server nginx chromium gcc libc6-dev npm systemd prometheus prometheus-alertmanager " +
-				"prometheus-node-exporter prometheus-mysqld-exporter prometheus-redis-exporter prometheus-nginx-exporter certbot openssl"},
+				"prometheus-node-exporter prometheus-mysqld-exporter prometheus-redis-exporter prometheus-nginx-exporter certbot openssl openssh-server openssh-client rsync"},
 		},
 		{
 			name: "nothing is missing",
