@@ -115,8 +115,8 @@ func (u *usage) judge(i *instance, s proc.Stat, k *child, now time.Time) {
 	percent := int(100 * s.Memory / limit)
 	warn(&u.large, percent >= warnMemory || u.large && percent >= warnMemory-calmBelow,
 		fmt.Sprintf("warning: it uses %.1f MB, %d %% of its memory limit", float64(s.Memory)/1e6, percent))
-	if s.Memory <= limit {
-		return
+	if s.Memory <= limit || i.board.get(i.slot).Status == control.Reloading {
+		return // or it goes anyway
 	}
 	text := outgrown(s.Memory, limit)
 	if i.blame(k, errors.New(text)) {

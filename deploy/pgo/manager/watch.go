@@ -40,6 +40,10 @@ func (w *watch) run(ctx context.Context) (how string, up time.Duration, v verdic
 		if w.next != nil {
 			nextEnded = w.next.exit.Done
 		}
+		reloads := w.reloads
+		if w.answer != nil {
+			reloads = nil // one at a time: who asked for the one under way is to hear of it
+		}
 		select {
 		case <-ctx.Done():
 			w.giveUp(errStopped)
@@ -69,7 +73,7 @@ func (w *watch) run(ctx context.Context) (how string, up time.Duration, v verdic
 				continue
 			}
 			return w.kill(err)
-		case answer := <-w.reloads:
+		case answer := <-reloads:
 			w.answer, w.asked = answer, time.Now()
 			w.prepare()
 		case <-w.turn:
