@@ -25,6 +25,7 @@ type Config struct {
 	Services   map[string]Service `config:"services"`    // by name, which is also the name of their accounts
 	Deadline   time.Duration      `config:"deadline"`    // for all three servers together to serve
 	GatewayURL string             `config:"gateway_url"` // where a browser finds the services' API
+	Wake       string             `config:"wake"`        // a command for the shell that starts the services, where nobody else does
 }
 
 // Access is how a server is reached.
