@@ -26,6 +26,7 @@ type Config struct {
 	Monitor    Monitor            `config:"monitor"`     // the exporters' accounts; without a password there is none
 	Deadline   time.Duration      `config:"deadline"`    // for all three servers together to serve
 	GatewayURL string             `config:"gateway_url"` // where a browser finds the services' API
+	Wake       string             `config:"wake"`        // a command for the shell that starts the services, where nobody else does
 }
 
 // Access is how a server is reached.

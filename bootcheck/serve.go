@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"sync"
 
 	"go.opentelemetry.io/otel/trace/noop"
 	"go.uber.org/zap"
@@ -54,6 +55,11 @@ func (a *app) pass(ctx context.Context) error {
 		}
 		a.log.Error("services may not start: " + err.Error())
 		return err
+	}
+	var waking sync.WaitGroup
+	defer waking.Wait()
+	if a.cfg.Wake != "" {
+		waking.Go(func() { a.wake(ctx) })
 	}
 	a.gate.Watch(ctx)
 	return nil

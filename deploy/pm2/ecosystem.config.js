@@ -3,8 +3,8 @@
 //
 //   pm2 start deploy/pm2/ecosystem.config.js
 //
-// PM2 knows no order. Each service says that it is ready once its schema is there, which bootcheck sees to, and User says
-// who may do what: so all may start at once, and those that are early wait.
+// PM2 knows no order. So this lists bootcheck alone, and bootcheck, when every schema is there, wakes the services: it
+// has PM2 read this file once more, by wake.js, with PGO_WAKE=yes.
 const fs = require('fs')
 const path = require('path')
 
@@ -50,6 +50,14 @@ const program = (name, own) => ({
   ...own
 })
 
+// wake is the command for that. It gets no more of an environment than it needs: PM2 would hand all of it on.
+const wake = () => {
+  const quoted = (text) => `'${text.replace(/'/g, `'\\''`)}'`
+  const own = { PATH: process.env.PATH, HOME: process.env.HOME, PM2_HOME: process.env.PM2_HOME, PGO_HOME: home, PGO_BIN: bin, PGO_WAKE: 'yes' }
+  const vars = Object.entries(own).filter(([, value]) => value).map(([key, value]) => `${key}=${value}`)
+  return ['exec', 'env', '-i', ...vars, process.execPath, path.join(__dirname, 'wake.js'), process.argv[1], __filename, ...services].map(quoted).join(' ')
+}
+
 const servers = {
   PGO_CFG_MYSQL__ADDR: need('MYSQL_ADDR'),
   PGO_CFG_REDIS__ADDR: need('REDIS_ADDR'),
@@ -65,6 +73,7 @@ const bootcheck = program('bootcheck', {
     PGO_CFG_HTTP__ADDR: need('BOOTCHECK_HTTP'),
     PGO_CFG_GATEWAY_URL: `http://${need('GATEWAY_HTTP')}`,
     PGO_CFG_RABBITMQ__API: need('RABBITMQ_API'),
+    PGO_CFG_WAKE: wake(),
     PGO_CFG_MYSQL__PASSWORD_FILE: secret('mysql_admin_password'),
     PGO_CFG_MONITOR__MYSQL_PASSWORD_FILE: secret('monitor_mysql_password'),
     PGO_CFG_MONITOR__REDIS_PASSWORD_FILE: secret('monitor_redis_password'),
@@ -97,15 +106,14 @@ const service = (name, own) => program(name, {
   }
 })
 
-module.exports = {
-  apps: [
-    bootcheck,
-    service('user', {
-      PGO_CFG_AUTH__SIGNING_KEY_FILE: secret('user_signing_key.pem'),
-      PGO_CFG_MAIL__DIR: path.join(home, 'mail'),
-      PGO_CFG_MAIL__BASE_URL: `http://${need('GATEWAY_HTTP')}`
-    }),
-    service('school', { PGO_CFG_AUTH__USER_URL: `http://${need('USER_HTTP')}` }),
-    service('task', { PGO_CFG_AUTH__USER_URL: `http://${need('USER_HTTP')}` })
-  ]
-}
+const woken = () => [
+  service('user', {
+    PGO_CFG_AUTH__SIGNING_KEY_FILE: secret('user_signing_key.pem'),
+    PGO_CFG_MAIL__DIR: path.join(home, 'mail'),
+    PGO_CFG_MAIL__BASE_URL: `http://${need('GATEWAY_HTTP')}`
+  }),
+  service('school', { PGO_CFG_AUTH__USER_URL: `http://${need('USER_HTTP')}` }),
+  service('task', { PGO_CFG_AUTH__USER_URL: `http://${need('USER_HTTP')}` })
+]
+
+module.exports = { apps: process.env.PGO_WAKE ? woken() : [bootcheck] }

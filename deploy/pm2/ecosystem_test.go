@@ -150,6 +150,7 @@ type row struct {
 	Env  struct {
 		Status   string `json:"status"`
 		Unstable int    `json:"unstable_restarts"`
+		Started  int64  `json:"pm_uptime"` // in milliseconds
 	} `json:"pm2_env"`
 }
 
@@ -187,6 +188,38 @@ func (s *suite) ready() {
 			return nil
 		})
 	}
+}
+
+// woken waits until bootcheck has woken the services so often.
+func (s *suite) woken(times int) {
+	s.Helper()
+	eventually(s.T, "the services are woken", func() error {
+		log, err := os.ReadFile(filepath.Join(s.home, "logs", "pm2-bootcheck.log"))
+		if err != nil {
+			return err
+		}
+		if n := strings.Count(string(log), "the services were woken"); n != times {
+			return fmt.Errorf("%d times\n%s", n, log[max(0, len(log)-2000):])
+		}
+		return nil
+	})
+}
+
+// passed is when bootcheck had brought everything to where the services want it.
+func (s *suite) passed() time.Time {
+	s.Helper()
+	res, err := http.Get("http://" + s.addrs["BOOTCHECK_HTTP"] + "/status")
+	if err != nil {
+		s.Fatal(err)
+	}
+	defer res.Body.Close()
+	var status struct {
+		PassedAt time.Time `json:"passed_at"`
+	}
+	if err := json.NewDecoder(res.Body).Decode(&status); err != nil || status.PassedAt.IsZero() {
+		s.Fatalf("%+v, %v", status, err)
+	}
+	return status.PassedAt
 }
 
 // processes are those of this state folder.
@@ -251,22 +284,38 @@ func freeOffset(t *testing.T) string {
 func TestSuiteUnderPM2(t *testing.T) {
 	s := newSuite(t)
 	file := filepath.Join(s.root, "deploy", "pm2", "ecosystem.config.js")
-	began := time.Now()
 	s.mustPM2("start", file)
-	// PM2 has waited for each to say that it is ready: had one not, that had taken its whole listen_timeout.
-	t.Logf("pm2 start took %s", time.Since(began))
 	s.ready()
+	s.woken(1)
 	first := s.list()
+	passed := s.passed()
 	for name := range apps {
-		if r := first[name]; r.Env.Status != "online" || r.PID == 0 || r.Env.Unstable > 0 {
+		r := first[name]
+		if r.Env.Status != "online" || r.PID == 0 || r.Env.Unstable > 0 {
 			t.Errorf("%s: %+v", name, r)
+		}
+		if name != "bootcheck" && time.UnixMilli(r.Env.Started).Before(passed) {
+			t.Errorf("%s was started at %s, the schemas were there at %s", name, time.UnixMilli(r.Env.Started), passed)
 		}
 	}
 	if len(first) != len(apps) {
 		t.Errorf("%d apps: %+v", len(first), first)
 	}
 
-	began = time.Now()
+	// A bootcheck that is started again wakes who sleeps, and leaves alone who does not.
+	s.mustPM2("stop", "task")
+	s.mustPM2("restart", "bootcheck")
+	s.woken(2)
+	s.ready()
+	again := s.list()
+	for name := range apps {
+		if same := again[name].PID == first[name].PID; same != (name == "user" || name == "school") || again[name].Env.Status != "online" {
+			t.Errorf("%s was %+v, is %+v", name, first[name], again[name])
+		}
+	}
+	first = again
+
+	began := time.Now()
 	for _, name := range []string{"user", "school", "task"} { // of several names PM2 takes the first
 		s.mustPM2("reload", name)
 	}
