@@ -47,7 +47,7 @@ func TestWakeIsTriedUntilItWorks(t *testing.T) {
 	if err != nil || !strings.Contains(string(env), "HOME="+dir) || strings.Contains(string(env), "PGO_CFG_") || strings.Contains(string(env), "NOTIFY_SOCKET") {
 		t.Errorf("it runs with %s %v", env, err)
 	}
-	for _, says := range []string{"wake the services: exit status 3", "no daemon", "the services were woken"} {
+	for _, says := range []string{"wake the services: exit status 3", `"said":"no daemon"`, "the services were woken"} {
 		if strings.Count(log.String(), says) != 1 {
 			t.Errorf("not once %q in\n%s", says, log)
 		}
