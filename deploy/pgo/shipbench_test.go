@@ -20,7 +20,6 @@ import (
 	"time"
 
 	"pgo/deploy/pgo/internal/sshdtest"
-	"pgo/deploy/pgo/ship"
 )
 
 // BenchDeploy measures deploys to the stack that `make up MODE=native` has brought up here, of the real services and
@@ -133,7 +132,6 @@ func (b *bench) deploy(from string, services ...string) (answers, through time.D
 		if e.Event == "sent" {
 			b.Logf("%s", e.Text)
 		}
-		_ = ship.Event(e)
 	}
 	return answers, time.Since(began)
 }

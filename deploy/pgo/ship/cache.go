@@ -70,7 +70,7 @@ func (c Cache) keep(sum string, content []byte) error {
 	if err != nil {
 		return fmt.Errorf("keep what was sent: %w", err)
 	}
-	defer os.Remove(f.Name())
+	defer func() { _ = os.Remove(f.Name()) }() // it has its name by then, unless something failed
 	_, err = f.Write(content)
 	if err = errors.Join(err, f.Close()); err == nil {
 		err = os.Rename(f.Name(), path)

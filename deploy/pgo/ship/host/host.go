@@ -104,7 +104,7 @@ func (s *session) deploy(ctx context.Context, welcome wire.Welcome) error {
 		return s.conn.Send(wire.Said{Step: "waits", Text: text})
 	})
 	if err != nil {
-		return s.end(audit.Refused, err)
+		return s.end(err)
 	}
 	defer l.release()
 	client, all, err := settled(ctx, s.Home)
@@ -115,18 +115,18 @@ func (s *session) deploy(ctx context.Context, welcome wire.Welcome) error {
 		err = fmt.Errorf("%w for %s: start it there with pgo up", err, s.Home)
 	}
 	if err != nil {
-		return s.end(audit.Refused, err)
+		return s.end(err)
 	}
 	s.all = all
 	for _, d := range all {
 		welcome.Processes = append(welcome.Processes, wire.Process{Name: d.Name, File: filepath.Base(d.File), Live: d.Live.SHA256, Has: d.Has})
 	}
 	if err := s.conn.Send(wire.Said{Welcome: &welcome}); err != nil {
-		return s.end(audit.Refused, err)
+		return s.end(err)
 	}
 	if s.hello.Ask == wire.Deploy {
 		if err := s.receive(ctx); err != nil {
-			return s.end(audit.Refused, err)
+			return s.end(err)
 		}
 	}
 	entry, err := client.Rollout(ctx, control.Rollout{
@@ -145,12 +145,12 @@ func (s *session) deploy(ctx context.Context, welcome wire.Welcome) error {
 	if known {
 		return s.conn.Send(wire.Said{Result: &found})
 	}
-	return s.end(audit.Refused, errors.Join(err, settling, reading))
+	return s.end(errors.Join(err, settling, reading))
 }
 
-// end writes down how it went where the manager does not, and tells the other side.
-func (s *session) end(result audit.Result, why error) error {
-	s.entry.Result, s.entry.Why, s.entry.Ended = result, why.Error(), time.Now().UTC()
+// end writes down that it was refused, where the manager does not, and tells the other side.
+func (s *session) end(why error) error {
+	s.entry.Result, s.entry.Why, s.entry.Ended = audit.Refused, why.Error(), time.Now().UTC()
 	s.entry.Seconds = time.Since(s.began).Seconds()
 	if !s.hello.DryRun {
 		if err := s.Home.Audit().Append(s.entry); err != nil && !errors.Is(err, os.ErrNotExist) {
