@@ -32,9 +32,9 @@ var (
 // meets both. The numbers are printed, not asserted: they are the machine's.
 func TestTelemetry(t *testing.T) {
 	spans := newSpanSink(t)
-	t.Setenv("PGO_CFG_TRACING__ENDPOINT", spans.URL)
+	t.Setenv("PGO_TRACING_ENDPOINT", spans.URL)
 	on := newStack(t)
-	t.Setenv("PGO_CFG_TRACING__ENDPOINT", "")
+	t.Setenv("PGO_TRACING_ENDPOINT", "")
 	t.Setenv("PGO_CFG_LOG__LEVEL", "error")
 	off := newStack(t)
 	off.must("pgo", append([]string{"stop"}, monitoringParts...)...)
@@ -191,8 +191,8 @@ func folderSize(t *testing.T, dir string) int64 {
 	return size
 }
 
-// page is the lines of a page of metrics that begin with name.
-func page(t *testing.T, s *stack, port int, name string) []string {
+// scraped is the lines of a page of metrics that begin with name.
+func scraped(t *testing.T, s *stack, port int, name string) []string {
 	t.Helper()
 	res, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/metrics", port+s.offset))
 	if err != nil {
@@ -214,7 +214,7 @@ func page(t *testing.T, s *stack, port int, name string) []string {
 
 func metric(t *testing.T, s *stack, port int, name string) string {
 	t.Helper()
-	for _, line := range page(t, s, port, name+" ") {
+	for _, line := range scraped(t, s, port, name+" ") {
 		return strings.TrimPrefix(line, name+" ")
 	}
 	t.Fatalf("no metric %s", name)
@@ -225,7 +225,7 @@ func metric(t *testing.T, s *stack, port int, name string) string {
 func byProcess(t *testing.T, s *stack, name string) map[string]float64 {
 	t.Helper()
 	values := map[string]float64{}
-	for _, line := range page(t, s, 9900, name+"{") {
+	for _, line := range scraped(t, s, 9900, name+"{") {
 		_, after, _ := strings.Cut(line, `name="`)
 		process, _, _ := strings.Cut(after, `"`)
 		value, err := strconv.ParseFloat(line[strings.LastIndexByte(line, ' ')+1:], 64)
