@@ -96,7 +96,7 @@ func (r *Reloads) Observe(took time.Duration) {
 	r.Seconds += took.Seconds()
 }
 
-// What becomes of what is deployed, beside RolledBack and Refused.
+// Taken is what becomes of what is deployed, beside RolledBack and Refused.
 const Taken = "taken"
 
 // Why something deployed is refused, beside the kinds of package release with _ for spaces; and why it is left again.

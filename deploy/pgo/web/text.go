@@ -72,7 +72,9 @@ func (f *family) observed(bounds []float64, counts []int64, sum float64, labels 
 
 // line adds one line; with a bound it is of a bucket.
 func (f *family) line(suffix string, value float64, bound string, labels []string) {
-	t := append(append(f.text, f.name...), suffix...)
+	t := f.text
+	t = append(t, f.name...)
+	t = append(t, suffix...)
 	separator := byte('{')
 	for i, value := range labels {
 		t = appendLabel(append(t, separator), f.labels[i], value)
@@ -91,7 +93,8 @@ func (f *family) line(suffix string, value float64, bound string, labels []strin
 	} else {
 		t = strconv.AppendFloat(t, value, 'g', -1, 64)
 	}
-	f.text = append(t, '\n')
+	t = append(t, '\n')
+	f.text = t
 }
 
 func appendLabel(t []byte, name, value string) []byte {
