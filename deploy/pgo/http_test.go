@@ -109,7 +109,7 @@ func TestMetrics(t *testing.T) {
 		`pgo_process_state{name="bad",instance="0",state="failed"} 1`,
 		`pgo_process_state{name="quiet",instance="0",state="stopped"} 1`,
 		`pgo_process_up{name="web",instance="0"} 1`,
-		`pgo_process_memory_limit_bytes{name="web",instance="0"} 1.073741824e+09`,
+		`pgo_process_memory_limit_bytes{name="web",instance="0"} 1073741824`,
 		`pgo_process_up{name="bad",instance="0"} 0`,
 		`pgo_process_ready{name="once",instance="0"} 1`,
 		`pgo_process_ready{name="bad",instance="0"} 0`,

@@ -298,7 +298,7 @@ func TestShipLost(t *testing.T) {
 		h.build(service, "v2")
 	}
 	// So that bytes are counted of whole files, the cache has nothing.
-	h.env = append(h.env, "XDG_CACHE_HOME=/nonexistent")
+	h.env = append(h.env, "XDG_CACHE_HOME=/dev/null")
 	size := int64(len(build(t, "v2"))) // about a third of it is sent for each of three
 	for n := range 10 {
 		h.sshd.CutAfter(1 + int64(n)*size/10)

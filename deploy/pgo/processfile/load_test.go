@@ -107,7 +107,7 @@ func TestBadFiles(t *testing.T) {
 	// Each text follows "version: 1" and "processes:", except where it begins with a key of its own. The error is what
 	// a person sees after the file's name.
 	tests := []struct{ name, text, want string }{
-		{"unknown key", "p: {command: x,\n reddy: 1}", ":4: processes.p.reddy: unknown key; known keys are after, args, ask, command, cwd, env, env_files, group, instances, kind, limits, listeners, live, logs, ready, reload, restart, stop, user, watch, watchdog"},
+		{"unknown key", "p: {command: x,\n reddy: 1}", ":4: processes.p.reddy: unknown key; known keys are after, args, ask, command, cwd, env, env_files, group, instances, kind, limits, listeners, live, logs, plan, ready, reload, restart, stop, user, watch, watchdog"},
 		{"unknown key on top", "!version: 1\nprocs: {}", ":2: procs: unknown key; known keys are env_file, http, processes, version"},
 		{"unknown key with a block below", "p:\n  command: x\n  redy:\n    tcp: x", ":5: processes.p.redy: unknown key"},
 		{"unknown key in ready", "p: {command: x, ready: {tpc: x}}", ":3: processes.p.ready.tpc: unknown key; known keys are exec, http, notify, tcp, within"},
