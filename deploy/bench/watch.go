@@ -73,6 +73,18 @@ func measureWatch(ctx context.Context, b *bench, m manager) (cells map[string]ce
 	if err := await(patience, "somebody answers", l.answered); err != nil {
 		return nil, err
 	}
+	if isPgo { // what has not run for its probation is nothing to go back to
+		err := await(time.Minute, "the first version has proven itself", func() error {
+			out, err := m.command(ctx, "releases", "app").CombinedOutput()
+			if err == nil && !strings.Contains(string(out), "good") {
+				err = errors.New(string(out))
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
 	cells = map[string]cell{}
 	// count is how many fail while something is done.
 	count := func(what, note string, do func() error) error {
