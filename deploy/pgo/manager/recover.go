@@ -138,6 +138,10 @@ func (i *instance) resume(children []*child) {
 	switch {
 	case r.Wanted:
 		i.put(cur)
+		if cur != nil && cur.is().Ready && r.Status == control.Reloading {
+			// Its successor is retired. The reload that is begun anew may fail before it gets here.
+			i.set(control.Ready, "the manager was started anew")
+		}
 		i.supervise(cur)
 	case cur != nil: // it was being stopped
 		i.put(cur)
