@@ -27,6 +27,12 @@ func TestManagerKilled(t *testing.T) {
 	s.fails(exitFailed, []string{"bad is not ready"}, "up")
 	s.must("stop", "stopped")
 	s.becomes("web", control.Ready)
+	eventually(t, "web's version is known", func() error {
+		if p := s.list()["web"]; p.Version == "" {
+			return fmt.Errorf("%+v", p)
+		}
+		return nil
+	})
 	before, keeper := s.list(), s.info().Keeper
 	if keeper == 0 || keeper == s.info().Manager {
 		t.Fatalf("info: %+v", s.info())

@@ -38,7 +38,7 @@ func sameFile(a, b unix.Stat_t) bool { return a.Ino == b.Ino && a.Dev == b.Dev }
 func (o *Own) Write(line []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.follow()
+	defer o.follow()()
 	written := 0
 	for written < len(line) {
 		n, err := unix.Write(o.fds[0], line[written:])
@@ -58,47 +58,62 @@ func (o *Own) Write(line []byte) (int, error) {
 func (o *Own) Follow() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.follow()
+	o.follow()()
 }
 
 // Close waits for what goes on in the background.
 func (o *Own) Close() { o.tidying.Wait() }
 
-// follow has the descriptors lead to the file at the path, a new one where that is too large. Where it cannot they
-// stay: the lines are somewhere then.
-func (o *Own) follow() {
-	var here, there unix.Stat_t
-	if unix.Fstat(o.fds[0], &here) != nil {
-		return
-	}
-	if unix.Stat(o.path, &there) == nil && sameFile(here, there) {
-		if here.Size < o.policy.MaxSize || !o.moveAway(here) {
-			return
+// follow has the descriptors lead to the file at the path, a new one where that is too large, and keeps others from
+// moving it away until it is released: what is written to a file that is being compressed is lost. Where it cannot, the
+// descriptors stay: the lines are somewhere then.
+func (o *Own) follow() (release func()) {
+	for {
+		// Opened anew: processes that have inherited one open file would all have its lock.
+		f, err := os.OpenFile(o.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+		if err != nil {
+			return func() {}
 		}
+		_ = unix.Flock(int(f.Fd()), unix.LOCK_SH) // where there are no locks, without
+		here, there := o.isThere(f)
+		if there && (here.Size < o.policy.MaxSize || !o.moveAway(f)) {
+			o.lead(f, here)
+			return func() {
+				_ = unix.Flock(int(f.Fd()), unix.LOCK_UN) // the descriptors may be the same open file, which stays
+				f.Close()
+			}
+		}
+		f.Close()
 	}
-	f, err := os.OpenFile(o.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
-	if err != nil {
+}
+
+// isThere tells whether the file is still the one at the path.
+func (o *Own) isThere(f *os.File) (here unix.Stat_t, there bool) {
+	var at unix.Stat_t
+	there = unix.Fstat(int(f.Fd()), &here) == nil && unix.Stat(o.path, &at) == nil && sameFile(here, at)
+	return here, there
+}
+
+// lead has all descriptors lead to f.
+func (o *Own) lead(f *os.File, here unix.Stat_t) {
+	var now unix.Stat_t
+	if unix.Fstat(o.fds[0], &now) != nil || sameFile(here, now) {
 		return
 	}
-	defer f.Close()
 	for _, fd := range o.fds {
 		_ = unix.Dup3(int(f.Fd()), fd, 0) // of an open file onto an open file
 	}
 }
 
-// moveAway has the path be free, or another file that somebody else has made.
-func (o *Own) moveAway(here unix.Stat_t) bool {
-	// Opened anew: processes that have inherited one open file would all have its lock.
-	f, err := os.Open(o.path)
-	if err != nil {
-		return true
+// moveAway has the path be free, or another file that somebody else has made. Nobody writes to f any more then. While
+// another writes it is put off: the next line finds the file too large as well, and one that is stopped stops nobody.
+func (o *Own) moveAway(f *os.File) bool {
+	if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
+		_ = unix.Flock(int(f.Fd()), unix.LOCK_SH) // which the attempt has given up
+		_, there := o.isThere(f)
+		return !there
 	}
-	defer f.Close()
-	if unix.Flock(int(f.Fd()), unix.LOCK_EX) != nil {
-		return false
-	}
-	var there unix.Stat_t
-	if unix.Stat(o.path, &there) != nil || !sameFile(here, there) {
+	if _, there := o.isThere(f); !there {
 		return true // somebody was faster
 	}
 	dir := filepath.Join(filepath.Dir(o.path), oldFolder)

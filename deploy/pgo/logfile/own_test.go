@@ -32,14 +32,16 @@ func TestOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := opened(t, path)
-	var writers sync.WaitGroup
 	var all []*Own
-	for n, fds := range [][]int{{first, second}, {other}} {
+	for _, fds := range [][]int{{first, second}, {other}} {
 		o, ours := NewOwn(path, Policy{MaxSize: 32 << 10, Keep: 100, Compress: true}, fds...)
 		if !ours {
 			t.Fatal("not its log")
 		}
 		all = append(all, o)
+	}
+	var writers sync.WaitGroup
+	for n, o := range all {
 		writers.Go(func() {
 			defer o.Close()
 			for i := range lines {

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Rotated files are in a folder beside the logs: old/NAME.TIME.log, or .log.gz.
@@ -43,8 +45,9 @@ func Rotated(path string) []Old {
 		}
 		all = append(all, Old{Path: filepath.Join(dir, e.Name()), At: at, Packed: packed})
 	}
-	slices.SortFunc(all, func(a, b Old) int { return a.At.Compare(b.At) })
-	return all
+	// Stable: of one that is compressed and not yet removed, the former is what stays.
+	slices.SortStableFunc(all, func(a, b Old) int { return a.At.Compare(b.At) })
+	return slices.CompactFunc(all, func(a, b Old) bool { return a.At.Equal(b.At) })
 }
 
 // rotateIfDue moves the file away when it is large or old enough, and ends with a whole line. The lock is held.
@@ -90,13 +93,19 @@ func tidy(path string, p Policy) {
 	}
 }
 
-// pack compresses a file. One that was begun and not finished is done anew.
+// pack compresses a file, unless somebody else is at it. One that was begun and not finished is done anew.
 func pack(path string) error {
 	in, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
+	if unix.Flock(int(in.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
+		return nil
+	}
+	if _, err := os.Lstat(path); err != nil {
+		return nil // somebody was faster
+	}
 	half := path + ".gz.half"
 	out, err := os.OpenFile(half, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"maps"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -260,22 +261,23 @@ func (m *Manager) choose(names []string) (map[string]*process, error) {
 	return chosen, nil
 }
 
-// clean stops what a killed keeper left behind. What this keeper has started is none of it.
-func (m *Manager) clean() {
-	defer close(m.cleaned)
+// leftBehind returns what a killed keeper left behind. What this keeper has started is none of it, and stands in the
+// same list: it is read before anything is started.
+func (m *Manager) leftBehind() []Leftover {
 	left, err := Leftovers(m.home)
 	if err != nil {
 		m.log.Error("look for what a killed pgo left behind", "error", err)
-		return
 	}
-	var strangers []Leftover
+	return slices.DeleteFunc(left, m.mine)
+}
+
+// clean stops what a killed keeper left behind.
+func (m *Manager) clean(left []Leftover) {
+	defer close(m.cleaned)
 	for _, l := range left {
-		if !m.mine(l) {
-			strangers = append(strangers, l)
-			m.log.Warn("stopping what a killed pgo left behind", "process", l.Name, "pid", l.PID)
-		}
+		m.log.Warn("stopping what a killed pgo left behind", "process", l.Name, "pid", l.PID)
 	}
-	StopLeftovers(m.home, strangers, func(l Leftover) {
+	StopLeftovers(m.home, left, func(l Leftover) {
 		m.log.Warn("stopped what a killed pgo left behind", "process", l.Name, "pid", l.PID)
 	})
 }

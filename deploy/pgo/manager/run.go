@@ -48,13 +48,13 @@ func Run(ctx context.Context, o Options) error {
 		Version: o.Version, Manager: os.Getpid(), Keeper: o.Link.Hello.PID, Home: string(o.Home), Socket: o.Socket,
 		Excuse: o.Link.Hello.Excuse,
 	})
-	left := m.unfinished()
+	unfinished, leftBehind := m.unfinished(), m.leftBehind()
 	resumed, err := m.resume()
 	if err != nil {
 		return err
 	}
-	if left != nil {
-		m.recoverRollout(left, resumed)
+	if unfinished != nil {
+		m.recoverRollout(unfinished, resumed)
 	}
 	leaving, leave := context.WithCancel(ctx)
 	defer leave()
@@ -67,7 +67,7 @@ func Run(ctx context.Context, o Options) error {
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	o.Log.Info("manager started", "pid", os.Getpid(), "version", o.Version, "home", o.Home, "resumed", resumed)
-	go m.clean()
+	go m.clean(leftBehind)
 	o.Link.Ready()
 	go m.begin(downed)
 	go m.watcher.Run(leaving)
