@@ -66,13 +66,7 @@ func TestTelemetry(t *testing.T) {
 		*rounds, *round, a, with, b, without, 100*(b-a)/b)
 }
 
-var monitoringParts = []string{"prometheus", "alertmanager", "wecom", "node-exporter", "mysqld-exporter", "redis-exporter", "nginx-exporter"}
-
-// paths are what is asked for, one of each service, by its port.
-var paths = []struct {
-	port int
-	path string
-}{{8081, "/api/v1/users/me"}, {8082, "/api/v1/schools"}, {8083, "/api/v1/tasks"}}
+var monitoringParts = []string{"prometheus", "alertmanager", "wecom", "node-exporter", "mysqld-exporter", "redis-exporter", "nginx-exporter", "loki", "jaeger", "otelcol", "grafana"}
 
 // steady asks *rate times a second for *loadFor and prints what that took.
 func steady(t *testing.T, s *stack, who person, spans *spanSink) {
@@ -91,10 +85,10 @@ func steady(t *testing.T, s *stack, who person, spans *spanSink) {
 			signed = time.Now()
 		}
 		slots <- struct{}{}
-		target, token := s.url(paths[n%len(paths)].path), who.token
+		target, token := s.url(askedFor[n%len(askedFor)].path), who.token
 		calls.Go(func() {
 			defer func() { <-slots }()
-			if get(client, target, token) {
+			if fetch(client, target, token) {
 				done.Add(1)
 			} else {
 				failed.Add(1)
@@ -123,8 +117,8 @@ func throughput(t *testing.T, s *stack, who person) float64 {
 	for i := range 16 {
 		callers.Go(func() {
 			for n := i; ctx.Err() == nil; n++ {
-				p := paths[n%len(paths)]
-				if get(client, fmt.Sprintf("http://127.0.0.1:%d%s", p.port+s.offset, p.path), who.token) {
+				p := askedFor[n%len(askedFor)]
+				if fetch(client, fmt.Sprintf("http://127.0.0.1:%d%s", p.port+s.offset, p.path), who.token) {
 					done.Add(1)
 				} else {
 					failed.Add(1)
@@ -137,21 +131,6 @@ func throughput(t *testing.T, s *stack, who person) float64 {
 		t.Errorf("%d requests failed", failed.Load())
 	}
 	return float64(done.Load()) / round.Seconds()
-}
-
-func get(client *http.Client, url, token string) bool {
-	req, err := http.NewRequest(http.MethodGet, url, nil)
-	if err != nil {
-		return false
-	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	res, err := client.Do(req)
-	if err != nil {
-		return false
-	}
-	defer res.Body.Close()
-	_, err = io.Copy(io.Discard, res.Body)
-	return err == nil && res.StatusCode == http.StatusOK
 }
 
 // spanSink stands for the collector and counts what it is sent.
@@ -189,27 +168,6 @@ func folderSize(t *testing.T, dir string) int64 {
 		t.Fatal(err)
 	}
 	return size
-}
-
-// scraped is the lines of a page of metrics that begin with name.
-func scraped(t *testing.T, s *stack, port int, name string) []string {
-	t.Helper()
-	res, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/metrics", port+s.offset))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var lines []string
-	for line := range strings.Lines(string(text)) {
-		if strings.HasPrefix(line, name) {
-			lines = append(lines, strings.TrimSpace(line))
-		}
-	}
-	return lines
 }
 
 func metric(t *testing.T, s *stack, port int, name string) string {
