@@ -39,12 +39,15 @@ func TestFullDisk(t *testing.T) {
 			if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=512m,mode=0700"); err != nil {
 				t.Fatal(err)
 			}
-			t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) }) // while the stack is still up, if the test failed
+			t.Cleanup(func() {
+				if err := syscall.Unmount(dir, 0); err != nil {
+					t.Errorf("unmount %s: %v", dir, err)
+				}
+			})
 			disks[part] = dir
 		}
 	})
-	// What is cleaned up last is done first here: the stack's end comes after the mounts are gone otherwise.
-	t.Cleanup(func() { _, _ = c.command("native", "down") })
+	t.Cleanup(c.down) // before the disks go
 
 	who := c.newPerson(t, "Ada")
 	load := c.underLoad(t, who)
