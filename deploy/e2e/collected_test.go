@@ -265,6 +265,9 @@ func (c *collected) itsLines(t *testing.T, id string) {
 				if at, err := strconv.ParseInt(l.at, 10, 64); err != nil || !time.Unix(0, at).Equal(said.TS) {
 					t.Errorf("the line is of %s, Loki has it at %s", said.TS, l.at)
 				}
+				if service == "user" && l.labels["instance"] != "0" {
+					t.Errorf("the instance is %q", l.labels["instance"])
+				}
 				if l.labels["severity_text"] == "" {
 					t.Errorf("no level in %v", l.labels)
 				}

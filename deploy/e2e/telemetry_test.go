@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -118,6 +120,7 @@ func steady(t *testing.T, s *stack, who person, spans *spanSink) {
 		for _, name := range []string{"otelcol_receiver_accepted_spans_total", "otelcol_exporter_sent_spans_total", "otelcol_exporter_sent_log_records_total"} {
 			t.Logf("%s", scraped(t, s, 8888, name))
 		}
+		t.Logf("lines of the gateway in Loki: %s", linesInLoki(t, s, time.Since(began)))
 		for _, name := range []string{"loki_distributor_bytes_received_total", "loki_distributor_lines_received_total", "loki_ingester_memory_streams"} {
 			t.Logf("%s", scraped(t, s, 3100, name))
 		}
@@ -126,6 +129,40 @@ func steady(t *testing.T, s *stack, who person, spans *spanSink) {
 	for _, part := range append([]string{"user", "school", "task"}, monitoringParts...) {
 		t.Logf("%-16s %6.1f MiB, %5.2f %% of a processor", part, processMemory(t, s, part)/(1<<20), 100*(after[part]-cpu[part])/took)
 	}
+}
+
+// linesInLoki is how many lines of the gateway's Loki has, once the collector has had time to bring the last of them.
+func linesInLoki(t *testing.T, s *stack, during time.Duration) string {
+	t.Helper()
+	count, before := "", "-"
+	for range 20 {
+		query := url.Values{"query": {fmt.Sprintf(`sum(count_over_time({service_name="gateway"} |= "/api/v1/" [%ds]))`, int(during.Seconds())+60)}}
+		res, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/loki/api/v1/query?%s", 3100+s.offset, query.Encode()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got struct {
+			Data struct {
+				Result []struct {
+					Value [2]any `json:"value"`
+				} `json:"result"`
+			} `json:"data"`
+		}
+		err = json.NewDecoder(res.Body).Decode(&got)
+		res.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(got.Data.Result) == 1 {
+			count = fmt.Sprint(got.Data.Result[0].Value[1])
+		}
+		if count == before {
+			break
+		}
+		before = count
+		time.Sleep(3 * time.Second)
+	}
+	return count
 }
 
 // throughput asks as fast as 16 callers can, past the gateway, which has limits of its own.
