@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -36,6 +37,11 @@ func record(ctx context.Context, root string) error {
 	}
 	if err := exercise(ctx, env); err != nil {
 		return fmt.Errorf("use the stack, so that there is something to record: %w", err)
+	}
+	if addr := env[telemetry()["otelcol"]]; answers(addr) {
+		if err := awaitSpans(ctx, "http://"+addr+"/metrics"); err != nil {
+			return err
+		}
 	}
 	sources, err := sources(ctx, root, env)
 	if err != nil {
@@ -185,11 +191,29 @@ func exercise(ctx context.Context, env map[string]string) error {
 			return err
 		}
 		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("traceparent", fmt.Sprintf("00-%032x-0000000000000001-01", time.Now().UnixNano())) // one that is kept
 		if _, err := do(req); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// awaitSpans waits until the collector has sent spans: it has no counter of them before.
+func awaitSpans(ctx context.Context, page string) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for {
+		text, err := get(ctx, page)
+		if err == nil && bytes.Contains(text, []byte("\notelcol_exporter_sent_spans_total{")) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait until the collector has sent spans to Jaeger: %w", errors.Join(ctx.Err(), err))
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
 }
 
 func get(ctx context.Context, url string) ([]byte, error) {
