@@ -171,7 +171,8 @@ func newTraceID() string { return fmt.Sprintf("%016x%016x", time.Now().UnixNano(
 // configurations and real programs.
 func TestCollected(t *testing.T) {
 	c := newCollected(t, nil)
-	id := c.traced(t, "POST", "/api/v1/auth/register", "", fmt.Sprintf(`{"email":%q,"password":%q,"name":"Ada"}`, newEmail(), password), 201)
+	who := c.newPerson(t, "Ada")
+	id := c.traced(t, "PATCH", "/api/v1/users/me", who.token, `{"name":"Ada Lovelace"}`, 200)
 	t.Run("one trace from HTTP over SQL, Redis and AMQP to another service", func(t *testing.T) { c.wholeTrace(t, id) })
 	t.Run("its lines, of gateway and services", func(t *testing.T) { c.itsLines(t, id) })
 	t.Run("one label, the rest is structured metadata", c.boundedLabels)
@@ -182,8 +183,9 @@ func TestCollected(t *testing.T) {
 
 func (c *collected) wholeTrace(t *testing.T, id string) {
 	wanted := map[string][]string{
-		"user":   {"POST /api/v1/auth/register", "sql.", "redis ", "publish pgo.events"},
+		"user":   {"PATCH /api/v1/users/me", "sql.", "redis ", "publish pgo.events"},
 		"school": {"process school.events", "sql."},
+		"task":   {"process task.events", "sql."},
 	}
 	testkit.Eventually(t, "Jaeger has the whole trace", func() error {
 		spans, err := c.trace(id)
@@ -219,7 +221,7 @@ func (c *collected) wholeTrace(t *testing.T, id string) {
 			ID string `json:"traceID"`
 		} `json:"data"`
 	}
-	q := url.Values{"service": {"user"}, "operation": {"POST /api/v1/auth/register"}, "lookback": {"1h"}, "limit": {"20"},
+	q := url.Values{"service": {"user"}, "operation": {"PATCH /api/v1/users/me"}, "lookback": {"1h"}, "limit": {"20"},
 		"start": {strconv.FormatInt(time.Now().Add(-time.Hour).UnixMicro(), 10)}, "end": {strconv.FormatInt(time.Now().UnixMicro(), 10)}}
 	if err := c.ask("JAEGER_HTTP", "/api/traces", q, &found); err != nil {
 		t.Fatal(err)
