@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -57,7 +58,7 @@ func TestTelemetry(t *testing.T) {
 	}
 	steady(t, on, people[on], spans)
 
-	var with, without []float64
+	var with, without measured
 	for i := range *rounds {
 		for _, s := range []*stack{on, off} {
 			if i%2 == 1 { // neither is always the first
@@ -65,17 +66,43 @@ func TestTelemetry(t *testing.T) {
 			}
 			p := people[s]
 			s.signIn(t, &p)
-			got := throughput(t, s, p)
 			if s == on {
-				with = append(with, got)
+				with.add(t, s, p)
 			} else {
-				without = append(without, got)
+				without.add(t, s, p)
 			}
 		}
 	}
-	a, b := median(with), median(without)
+	a, b := median(with.rates), median(without.rates)
 	t.Logf("throughput, median of %d rounds of %v: %.0f/s with telemetry (%.0f), %.0f/s without (%.0f): overhead %.1f %%",
-		*rounds, *round, a, with, b, without, 100*(b-a)/b)
+		*rounds, *round, a, with.rates, b, without.rates, 100*(b-a)/b)
+	a, b = median(with.costs), median(without.costs)
+	t.Logf("processor time of the whole stack, median: %.0f us a request with telemetry (%.0f), %.0f us without (%.0f): %.1f %% more",
+		a, with.costs, b, without.costs, 100*(a-b)/b)
+	for _, part := range slices.Sorted(maps.Keys(with.parts)) {
+		t.Logf("%-16s %5.0f us a request with, %5.0f us without", part, with.parts[part]/with.done*1e6, without.parts[part]/without.done*1e6)
+	}
+}
+
+// measured is what the rounds on one stack have shown.
+type measured struct {
+	rates, costs []float64 // requests a second; microseconds of a processor a request
+	parts        map[string]float64
+	done         float64
+}
+
+func (m *measured) add(t *testing.T, s *stack, who person) {
+	before := processCPU(t, s)
+	rate := throughput(t, s, who)
+	done, sum := rate*round.Seconds(), 0.0
+	if m.parts == nil {
+		m.parts = map[string]float64{}
+	}
+	for part, after := range processCPU(t, s) {
+		m.parts[part] += after - before[part]
+		sum += after - before[part]
+	}
+	m.rates, m.costs, m.done = append(m.rates, rate), append(m.costs, sum/done*1e6), m.done+done
 }
 
 var monitoringParts = []string{"prometheus", "alertmanager", "wecom", "node-exporter", "mysqld-exporter", "redis-exporter", "nginx-exporter", "loki", "jaeger", "otelcol", "grafana"}
@@ -260,9 +287,18 @@ func byProcess(t *testing.T, s *stack, name string) map[string]float64 {
 	return values
 }
 
+// processCPU is the processor time of each process, and of pgo itself.
 func processCPU(t *testing.T, s *stack) map[string]float64 {
 	t.Helper()
-	return byProcess(t, s, "pgo_process_cpu_seconds_total")
+	values := byProcess(t, s, "pgo_process_cpu_seconds_total")
+	for _, line := range scraped(t, s, 9900, "pgo_manager_cpu_seconds_total{") {
+		value, err := strconv.ParseFloat(line[strings.LastIndexByte(line, ' ')+1:], 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		values["pgo"] += value
+	}
+	return values
 }
 
 func processMemory(t *testing.T, s *stack, name string) float64 {
