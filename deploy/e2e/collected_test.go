@@ -18,8 +18,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"pgo/pkg/testkit"
 )
 
 // collected is a stack with Loki, Jaeger and the collector, which have to be on the PATH.
@@ -51,7 +49,7 @@ func newCollected(t *testing.T, prepare func(s *stack)) *collected {
 			c.env[key] = value
 		}
 	}
-	testkit.Eventually(t, "Loki takes lines", func() error { return c.ask("LOKI_HTTP", "/ready", nil, nil) })
+	eventually(t, "Loki takes lines", func() error { return c.ask("LOKI_HTTP", "/ready", nil, nil) })
 	return c
 }
 
@@ -187,7 +185,7 @@ func (c *collected) wholeTrace(t *testing.T, id string) {
 		"school": {"process school.events", "sql."},
 		"task":   {"process task.events", "sql."},
 	}
-	testkit.Eventually(t, "Jaeger has the whole trace", func() error {
+	eventually(t, "Jaeger has the whole trace", func() error {
 		spans, err := c.trace(id)
 		if err != nil {
 			return err
@@ -244,7 +242,7 @@ func spanNames(spans map[string][]span) map[string][]string {
 
 func (c *collected) itsLines(t *testing.T, id string) {
 	for _, service := range []string{"gateway", "user"} {
-		testkit.Eventually(t, "Loki has the lines of "+service, func() error {
+		eventually(t, "Loki has the lines of "+service, func() error {
 			lines, err := c.lines(fmt.Sprintf(`{service_name=%q} | trace_id=%q`, service, id))
 			if err == nil && len(lines) == 0 {
 				err = fmt.Errorf("no line of trace %s", id)
@@ -364,7 +362,7 @@ func (c *collected) boards(t *testing.T) {
 }
 
 func (c *collected) targets(t *testing.T) {
-	testkit.Eventually(t, "all targets are up", func() error {
+	eventually(t, "all targets are up", func() error {
 		var got struct {
 			Data struct {
 				Result []struct {
@@ -407,7 +405,7 @@ func (c *collected) away(t *testing.T) {
 	}
 	c.must("pgo", "start", "loki", "jaeger", "otelcol")
 	for _, id := range said {
-		testkit.Eventually(t, "the lines that nobody took are there", func() error {
+		eventually(t, "the lines that nobody took are there", func() error {
 			lines, err := c.lines(fmt.Sprintf(`{service_name="user"} | trace_id=%q`, id))
 			if err == nil && len(lines) != 1 {
 				err = fmt.Errorf("%d lines of trace %s, want that of the request", len(lines), id)

@@ -15,8 +15,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"pgo/pkg/testkit"
 )
 
 // TestFullDisk: with the disks of Loki, Jaeger and Prometheus full, no request fails, the alerts still reach Alertmanager, and once
@@ -64,11 +62,11 @@ func TestFullDisk(t *testing.T) {
 	}
 	filled := time.Now()
 	said := c.say(t, 20)
-	testkit.Eventually(t, "Prometheus notices that it cannot write", func() error {
+	eventually(t, "Prometheus notices that it cannot write", func() error {
 		return c.above("prometheus_tsdb_wal_writes_failed_total", 0)
 	})
 	for _, alert := range []string{"MonitoringStorageFailing", "Watchdog"} {
-		testkit.Eventually(t, alert+" reaches Alertmanager", func() error {
+		eventually(t, alert+" reaches Alertmanager", func() error {
 			var alerts []struct {
 				Updated time.Time `json:"updatedAt"`
 			}
@@ -128,7 +126,7 @@ func (c *collected) say(t *testing.T, n int) []string {
 func (c *collected) sees(t *testing.T, when string) {
 	t.Helper()
 	began := time.Now()
-	testkit.Eventually(t, when+": Loki, Jaeger and Prometheus have what happens now", func() error {
+	eventually(t, when+": Loki, Jaeger and Prometheus have what happens now", func() error {
 		id := c.say(t, 1)[0]
 		var err error
 		for range 30 {

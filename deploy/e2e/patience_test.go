@@ -60,3 +60,17 @@ func write(t *testing.T, path, text string) string {
 	}
 	return path
 }
+
+// eventually waits longer than testkit does: an alert has to be scraped, evaluated, grouped and sent first.
+func eventually(t *testing.T, what string, check func() error) {
+	t.Helper()
+	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		err := check()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: %v", what, err)
+		}
+	}
+}
