@@ -129,6 +129,12 @@ test-alerts: build ## breaks a running stack in many ways and waits for each ale
 	@bin/native install --tests
 	@cd deploy/e2e && go test -tags alerts -run '^TestAlerts$$' -count=1 -timeout 40m -v .
 
+# Needs loki, jaeger and otelcol-contrib on the PATH; root, to fill a disk of its own.
+.PHONY: test-telemetry
+test-telemetry: build ## runs logs and traces through real Loki, Jaeger and collector, and fills their disks
+	@bin/native install --tests
+	@cd deploy/e2e && go test -tags collected -run '^TestCollected|^TestFullDisk$$' -count=1 -timeout 40m -v .
+
 .PHONY: test
 test: build ## tests everything on real servers; installs what is missing
 	@bin/native install --tests
@@ -160,7 +166,7 @@ compose-figures: build ## prints the time that make up takes in containers, and 
 .PHONY: lint
 lint: ## checks format, vet and golangci-lint
 	@unformatted=$$(gofmt -l $(MODULES) deploy/monitor); if [ -n "$$unformatted" ]; then echo "not gofmt'ed:" $$unformatted >&2; exit 1; fi
-	@for m in $(MODULES); do echo "lint $$m"; (cd $$m && go vet ./... && GOWORK=off $(TOOL) golangci-lint run --allow-parallel-runners --build-tags compose,alerts,telemetry ./...) || exit 1; done
+	@for m in $(MODULES); do echo "lint $$m"; (cd $$m && go vet ./... && GOWORK=off $(TOOL) golangci-lint run --allow-parallel-runners --build-tags compose,alerts,telemetry,collected ./...) || exit 1; done
 	@echo lint deploy/monitor; $(MONITOR) vet ./... && GOWORK=off $(TOOL) golangci-lint run --allow-parallel-runners ./...
 
 .PHONY: check

@@ -34,7 +34,7 @@ type stack struct {
 }
 
 // publishedPorts are those that PORT_OFFSET moves.
-var publishedPorts = []int{8080, 8443, 8081, 8082, 8083, 8090, 9900, 9090, 9093, 15672}
+var publishedPorts = []int{8080, 8443, 8081, 8082, 8083, 8090, 9900, 9090, 9093, 3000, 3100, 16686, 15672}
 
 // services are the suite's, each with its specification.
 func services() []string { return []string{"user", "school", "task"} }

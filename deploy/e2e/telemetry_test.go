@@ -4,18 +4,25 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -29,12 +36,18 @@ var (
 
 // TestTelemetry prints what telemetry costs: at a steady load what it takes, and at full load what it leaves. Two stacks run side by
 // side, with all of it and with none (no scrape, no span, no line below errors), and take turns, so that what else the machine does
-// meets both. The numbers are printed, not asserted: they are the machine's.
+// meets both. With a collector on the PATH, and Loki and Jaeger, these run too; without, a stub takes the spans. The numbers are printed, not asserted: they are
+// the machine's.
 func TestTelemetry(t *testing.T) {
 	spans := newSpanSink(t)
-	t.Setenv("PGO_TRACING_ENDPOINT", spans.URL)
+	endpoint := spans.URL
+	if _, err := exec.LookPath("otelcol-contrib"); err == nil {
+		endpoint = "" // make up finds it
+		t.Log("with Loki, Jaeger and the collector where they are on the PATH")
+	}
+	t.Setenv("PGO_TRACING_ENDPOINT", endpoint)
 	on := newStack(t)
-	t.Setenv("PGO_TRACING_ENDPOINT", "")
+	t.Setenv("PGO_TRACING_ENDPOINT", "off")
 	t.Setenv("PGO_CFG_LOG__LEVEL", "error")
 	off := newStack(t)
 	off.must("pgo", append([]string{"stop"}, monitoringParts...)...)
@@ -45,7 +58,7 @@ func TestTelemetry(t *testing.T) {
 	}
 	steady(t, on, people[on], spans)
 
-	var with, without []float64
+	var with, without measured
 	for i := range *rounds {
 		for _, s := range []*stack{on, off} {
 			if i%2 == 1 { // neither is always the first
@@ -53,26 +66,46 @@ func TestTelemetry(t *testing.T) {
 			}
 			p := people[s]
 			s.signIn(t, &p)
-			got := throughput(t, s, p)
 			if s == on {
-				with = append(with, got)
+				with.add(t, s, p)
 			} else {
-				without = append(without, got)
+				without.add(t, s, p)
 			}
 		}
 	}
-	a, b := median(with), median(without)
+	a, b := median(with.rates), median(without.rates)
 	t.Logf("throughput, median of %d rounds of %v: %.0f/s with telemetry (%.0f), %.0f/s without (%.0f): overhead %.1f %%",
-		*rounds, *round, a, with, b, without, 100*(b-a)/b)
+		*rounds, *round, a, with.rates, b, without.rates, 100*(b-a)/b)
+	a, b = median(with.costs), median(without.costs)
+	t.Logf("processor time of the whole stack, median: %.0f us a request with telemetry (%.0f), %.0f us without (%.0f): %.1f %% more",
+		a, with.costs, b, without.costs, 100*(a-b)/b)
+	for _, part := range slices.Sorted(maps.Keys(with.parts)) {
+		t.Logf("%-16s %5.0f us a request with, %5.0f us without", part, with.parts[part]/with.done*1e6, without.parts[part]/without.done*1e6)
+	}
 }
 
-var monitoringParts = []string{"prometheus", "alertmanager", "wecom", "node-exporter", "mysqld-exporter", "redis-exporter", "nginx-exporter"}
+// measured is what the rounds on one stack have shown.
+type measured struct {
+	rates, costs []float64 // requests a second; microseconds of a processor a request
+	parts        map[string]float64
+	done         float64
+}
 
-// paths are what is asked for, one of each service, by its port.
-var paths = []struct {
-	port int
-	path string
-}{{8081, "/api/v1/users/me"}, {8082, "/api/v1/schools"}, {8083, "/api/v1/tasks"}}
+func (m *measured) add(t *testing.T, s *stack, who person) {
+	before := processCPU(t, s)
+	rate := throughput(t, s, who)
+	done, sum := rate*round.Seconds(), 0.0
+	if m.parts == nil {
+		m.parts = map[string]float64{}
+	}
+	for part, after := range processCPU(t, s) {
+		m.parts[part] += after - before[part]
+		sum += after - before[part]
+	}
+	m.rates, m.costs, m.done = append(m.rates, rate), append(m.costs, sum/done*1e6), m.done+done
+}
+
+var monitoringParts = []string{"prometheus", "alertmanager", "wecom", "node-exporter", "mysqld-exporter", "redis-exporter", "nginx-exporter", "loki", "jaeger", "otelcol", "grafana"}
 
 // steady asks *rate times a second for *loadFor and prints what that took.
 func steady(t *testing.T, s *stack, who person, spans *spanSink) {
@@ -91,10 +124,10 @@ func steady(t *testing.T, s *stack, who person, spans *spanSink) {
 			signed = time.Now()
 		}
 		slots <- struct{}{}
-		target, token := s.url(paths[n%len(paths)].path), who.token
+		target, token := s.url(askedFor[n%len(askedFor)].path), who.token
 		calls.Go(func() {
 			defer func() { <-slots }()
-			if get(client, target, token) {
+			if fetch(client, target, token) {
 				done.Add(1)
 			} else {
 				failed.Add(1)
@@ -107,10 +140,56 @@ func steady(t *testing.T, s *stack, who person, spans *spanSink) {
 	t.Logf("series in Prometheus: %s", metric(t, s, 9090, "prometheus_tsdb_head_series"))
 	t.Logf("logs: %d bytes, %.0f a request", folderSize(t, filepath.Join(s.home, "logs"))-logs, float64(folderSize(t, filepath.Join(s.home, "logs"))-logs)/float64(done.Load()))
 	t.Logf("traces: %d bytes in %d posts, %.1f a request, at the default ratio", spans.bytes.Load()-bytes, spans.posts.Load(), float64(spans.bytes.Load()-bytes)/float64(done.Load()))
+	for _, part := range []string{"prometheus", "loki", "jaeger"} {
+		t.Logf("on disk of %s: %d bytes", part, folderSize(t, filepath.Join(s.home, "data", part)))
+	}
+	if _, err := exec.LookPath("otelcol-contrib"); err == nil {
+		for _, name := range []string{"otelcol_receiver_accepted_spans_total", "otelcol_exporter_sent_spans_total", "otelcol_exporter_sent_log_records_total"} {
+			t.Logf("%s", scraped(t, s, 8888, name))
+		}
+		t.Logf("lines of the gateway in Loki: %s", linesInLoki(t, s, time.Since(began)))
+		for _, name := range []string{"loki_distributor_bytes_received_total", "loki_distributor_lines_received_total", "loki_ingester_memory_streams"} {
+			t.Logf("%s", scraped(t, s, 3100, name))
+		}
+	}
 	after := processCPU(t, s)
 	for _, part := range append([]string{"user", "school", "task"}, monitoringParts...) {
 		t.Logf("%-16s %6.1f MiB, %5.2f %% of a processor", part, processMemory(t, s, part)/(1<<20), 100*(after[part]-cpu[part])/took)
 	}
+}
+
+// linesInLoki is how many lines of the gateway's Loki has, once the collector has had time to bring the last of them.
+func linesInLoki(t *testing.T, s *stack, during time.Duration) string {
+	t.Helper()
+	count, before := "", "-"
+	for range 20 {
+		query := url.Values{"query": {fmt.Sprintf(`sum(count_over_time({service_name="gateway"} |= "/api/v1/" [%ds]))`, int(during.Seconds())+60)}}
+		res, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/loki/api/v1/query?%s", 3100+s.offset, query.Encode()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got struct {
+			Data struct {
+				Result []struct {
+					Value [2]any `json:"value"`
+				} `json:"result"`
+			} `json:"data"`
+		}
+		err = json.NewDecoder(res.Body).Decode(&got)
+		res.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(got.Data.Result) == 1 {
+			count = fmt.Sprint(got.Data.Result[0].Value[1])
+		}
+		if count == before {
+			break
+		}
+		before = count
+		time.Sleep(3 * time.Second)
+	}
+	return count
 }
 
 // throughput asks as fast as 16 callers can, past the gateway, which has limits of its own.
@@ -123,8 +202,8 @@ func throughput(t *testing.T, s *stack, who person) float64 {
 	for i := range 16 {
 		callers.Go(func() {
 			for n := i; ctx.Err() == nil; n++ {
-				p := paths[n%len(paths)]
-				if get(client, fmt.Sprintf("http://127.0.0.1:%d%s", p.port+s.offset, p.path), who.token) {
+				p := askedFor[n%len(askedFor)]
+				if fetch(client, fmt.Sprintf("http://127.0.0.1:%d%s", p.port+s.offset, p.path), who.token) {
 					done.Add(1)
 				} else {
 					failed.Add(1)
@@ -137,21 +216,6 @@ func throughput(t *testing.T, s *stack, who person) float64 {
 		t.Errorf("%d requests failed", failed.Load())
 	}
 	return float64(done.Load()) / round.Seconds()
-}
-
-func get(client *http.Client, url, token string) bool {
-	req, err := http.NewRequest(http.MethodGet, url, nil)
-	if err != nil {
-		return false
-	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	res, err := client.Do(req)
-	if err != nil {
-		return false
-	}
-	defer res.Body.Close()
-	_, err = io.Copy(io.Discard, res.Body)
-	return err == nil && res.StatusCode == http.StatusOK
 }
 
 // spanSink stands for the collector and counts what it is sent.
@@ -172,16 +236,23 @@ func newSpanSink(t *testing.T) *spanSink {
 	return s
 }
 
+// folderSize is what the files in a folder take of the disk.
 func folderSize(t *testing.T, dir string) int64 {
 	t.Helper()
 	var size int64
 	err := filepath.WalkDir(dir, func(_ string, entry os.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // compacted away
+		}
 		if err != nil || !entry.Type().IsRegular() {
 			return err
 		}
 		info, err := entry.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // compacted away
+		}
 		if err == nil {
-			size += info.Size()
+			size += min(info.Size(), info.Sys().(*syscall.Stat_t).Blocks*512) // some are mostly holes
 		}
 		return err
 	})
@@ -189,27 +260,6 @@ func folderSize(t *testing.T, dir string) int64 {
 		t.Fatal(err)
 	}
 	return size
-}
-
-// scraped is the lines of a page of metrics that begin with name.
-func scraped(t *testing.T, s *stack, port int, name string) []string {
-	t.Helper()
-	res, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/metrics", port+s.offset))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var lines []string
-	for line := range strings.Lines(string(text)) {
-		if strings.HasPrefix(line, name) {
-			lines = append(lines, strings.TrimSpace(line))
-		}
-	}
-	return lines
 }
 
 func metric(t *testing.T, s *stack, port int, name string) string {
@@ -237,9 +287,18 @@ func byProcess(t *testing.T, s *stack, name string) map[string]float64 {
 	return values
 }
 
+// processCPU is the processor time of each process, and of pgo itself.
 func processCPU(t *testing.T, s *stack) map[string]float64 {
 	t.Helper()
-	return byProcess(t, s, "pgo_process_cpu_seconds_total")
+	values := byProcess(t, s, "pgo_process_cpu_seconds_total")
+	for _, line := range scraped(t, s, 9900, "pgo_manager_cpu_seconds_total{") {
+		value, err := strconv.ParseFloat(line[strings.LastIndexByte(line, ' ')+1:], 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		values["pgo"] += value
+	}
+	return values
 }
 
 func processMemory(t *testing.T, s *stack, name string) float64 {

@@ -5,8 +5,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -36,11 +38,19 @@ func record(ctx context.Context, root string) error {
 	if err := exercise(ctx, env); err != nil {
 		return fmt.Errorf("use the stack, so that there is something to record: %w", err)
 	}
+	if addr := env[telemetry()["otelcol"]]; answers(addr) {
+		if err := awaitSpans(ctx, "http://"+addr+"/metrics"); err != nil {
+			return err
+		}
+	}
 	sources, err := sources(ctx, root, env)
 	if err != nil {
 		return err
 	}
-	var seen inventory.Inventory
+	seen, err := keep(root, env)
+	if err != nil {
+		return err
+	}
 	for _, s := range sources {
 		text, err := get(ctx, s.url)
 		if err != nil {
@@ -60,6 +70,40 @@ func record(ctx context.Context, root string) error {
 		return fmt.Errorf("write the recorded metrics: %w", err)
 	}
 	return os.WriteFile(filepath.Join(root, "docs", "metrics.md"), []byte(inventory.Page(seen)), 0o644)
+}
+
+// telemetry are the jobs of programs that no distribution has packages of, by the env file's keys of their addresses.
+func telemetry() map[string]string {
+	return map[string]string{"loki": "LOKI_HTTP", "otelcol": "OTELCOL_METRICS", "jaeger": "JAEGER_METRICS", "grafana": "GRAFANA_HTTP"}
+}
+
+// keep is what was recorded before of those programs that do not run here: who has not all of them loses none.
+func keep(root string, env map[string]string) (inventory.Inventory, error) {
+	text, err := os.ReadFile(filepath.Join(root, "deploy", "monitor", "recorded.yaml"))
+	if err != nil {
+		return inventory.Inventory{}, fmt.Errorf("read what was recorded before: %w", err)
+	}
+	before, err := inventory.Read(text)
+	if err != nil {
+		return inventory.Inventory{}, err
+	}
+	kept := inventory.Inventory{Jobs: map[string]inventory.Job{}}
+	for job, key := range telemetry() {
+		if old, ok := before.Jobs[job]; ok && !answers(env[key]) {
+			fmt.Fprintf(os.Stderr, "%s does not run here: what was recorded of it stays\n", job)
+			kept.Jobs[job] = old
+		}
+	}
+	return kept, nil
+}
+
+func answers(addr string) bool {
+	conn, err := net.DialTimeout("tcp", addr, time.Second)
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
 }
 
 // stackEnv is the env file of the native stack.
@@ -95,6 +139,11 @@ func sources(ctx context.Context, root string, env map[string]string) ([]source,
 		page("PROMETHEUS_HTTP", "prometheus", "/metrics"), page("ALERTMANAGER_HTTP", "alertmanager", "/metrics"),
 		page("WECOM_HTTP", "wecom", "/metrics"), page("NODE_EXPORTER", "node", "/metrics"), page("MYSQLD_EXPORTER", "mysql", "/metrics"),
 		page("PGO_HTTP", "pgo", "/metrics"), page("REDIS_EXPORTER", "redis", "/metrics"), page("NGINX_EXPORTER", "gateway", "/metrics"),
+	}
+	for job, key := range telemetry() {
+		if answers(env[key]) {
+			out = append(out, page(key, job, "/metrics"))
+		}
 	}
 	services, err := instances(ctx, root)
 	if err != nil {
@@ -142,11 +191,29 @@ func exercise(ctx context.Context, env map[string]string) error {
 			return err
 		}
 		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("traceparent", fmt.Sprintf("00-%032x-0000000000000001-01", time.Now().UnixNano())) // one that is kept
 		if _, err := do(req); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// awaitSpans waits until the collector has sent spans: it has no counter of them before.
+func awaitSpans(ctx context.Context, page string) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for {
+		text, err := get(ctx, page)
+		if err == nil && bytes.Contains(text, []byte("\notelcol_exporter_sent_spans_total{")) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait until the collector has sent spans to Jaeger: %w", errors.Join(ctx.Err(), err))
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
 }
 
 func get(ctx context.Context, url string) ([]byte, error) {

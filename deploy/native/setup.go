@@ -9,6 +9,7 @@ import (
 	"pgo/deploy/native/internal/gateway"
 	"pgo/deploy/native/internal/home"
 	"pgo/deploy/native/internal/install"
+	"pgo/deploy/native/internal/monitoring"
 	"pgo/pkg/localserver"
 )
 
@@ -57,7 +58,9 @@ func prepare(h home.Home, sys surroundings) error {
 	if err := h.MakeDirs(); err != nil {
 		return err
 	}
-	env, err := h.Choose(sys.getenv("PORT_OFFSET"), sys.getenv("PGO_ENV"))
+	env, err := h.Choose(sys.getenv("PORT_OFFSET"), sys.getenv("PGO_ENV"), func(env map[string]string) {
+		env["PGO_TRACING_ENDPOINT"] = monitoring.Tracing(sys.getenv("PGO_TRACING_ENDPOINT"), h, env, localserver.Host())
+	})
 	if err != nil {
 		return err
 	}

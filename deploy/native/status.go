@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"text/tabwriter"
 
 	"pgo/deploy/native/internal/certs"
@@ -87,10 +88,17 @@ func rows(h home.Home, env map[string]string) []row {
 	if env["PGO_HTTP"] != "" { // an env file that was written before there was one has none
 		out = append(out, row{"pgo", "pgo", "http://" + env["PGO_HTTP"] + "/  metrics, API"})
 	}
-	for _, shown := range []row{{"Prometheus", "prometheus", "http://" + env["PROMETHEUS_HTTP"] + "/"}, {"Alertmanager", "alertmanager", "http://" + env["ALERTMANAGER_HTTP"] + "/"}} {
+	for _, shown := range []row{
+		{"Prometheus", "prometheus", "http://" + env["PROMETHEUS_HTTP"] + "/"}, {"Alertmanager", "alertmanager", "http://" + env["ALERTMANAGER_HTTP"] + "/"},
+		{"Grafana", "grafana", "http://" + env["GRAFANA_HTTP"] + "/  admin, " + secret("grafana_password")},
+		{"Jaeger", "jaeger", "http://" + env["JAEGER_HTTP"] + "/"}, {"Loki", "loki", "http://" + env["LOKI_HTTP"] + "/"},
+	} {
 		if part, ok := monitoring.Find(shown.process); ok && part.Program(h, localserver.Host()) != "" {
 			out = append(out, shown)
 		}
+	}
+	if absent := monitoring.Absent(h, localserver.Host()); len(absent) > 0 {
+		out = append(out, row{"not installed", "", strings.Join(absent, ", ") + ": docs/monitoring.md"})
 	}
 	if env["PGO_ENV"] == "dev" {
 		out = append(out, row{"sign in", "", signIn(h)})

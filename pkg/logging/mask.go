@@ -86,7 +86,7 @@ func maskText(s string) string {
 	if strings.Contains(s, "eyJ") {
 		s = jwt.ReplaceAllString(s, Mask)
 	}
-	if len(s) > len("bearer ") {
+	if strings.ContainsAny(s, " \t\n\f\r") { // ids, which are on every line, have none
 		s = bearer.ReplaceAllString(s, Mask)
 	}
 	return s

@@ -41,9 +41,10 @@ func ReadEnv(path string) (map[string]string, error) {
 // ErrRunning is returned where something cannot change while the stack runs.
 var ErrRunning = errors.New("the stack runs: make down first")
 
-// Choose settles every address and writes the env file. offset is what PORT_OFFSET says, "" for nothing. While
-// processes of this state folder run, everything stays where it is, and asking for another offset is ErrRunning.
-func (h Home) Choose(offset, environment string) (map[string]string, error) {
+// Choose settles every address and writes the env file. offset is what PORT_OFFSET says, "" for nothing. more, where it is not nil,
+// adds what follows from the addresses. While processes of this state folder run, everything stays where it is, and asking for
+// another offset is ErrRunning.
+func (h Home) Choose(offset, environment string, more func(env map[string]string)) (map[string]string, error) {
 	old, err := h.Env()
 	if err != nil {
 		return nil, err
@@ -78,6 +79,9 @@ func (h Home) Choose(offset, environment string) (map[string]string, error) {
 		default:
 			env[key] = fmt.Sprintf("127.0.0.1:%d", port)
 		}
+	}
+	if more != nil {
+		more(env)
 	}
 	return env, h.writeEnv(env)
 }

@@ -13,32 +13,46 @@ type portSpec struct {
 	preferred int
 	published bool // people and programs outside of the stack know its number
 	what      string
+	// Of a published port: where somebody else has it, the next free one does. It is one of a program that may not even be here,
+	// for which nothing else shall fail.
+	optional bool
 }
 
 func portSpecs() []portSpec {
 	specs := []portSpec{
-		{"GATEWAY_HTTP", 8080, true, "the gateway"},
-		{"GATEWAY_HTTPS", 8443, true, "the gateway's HTTPS"},
-		{"BOOTCHECK_HTTP", 8090, true, "bootcheck"},
-		{"PGO_HTTP", 9900, true, "pgo's own HTTP"},
-		{"RABBITMQ_API", 15672, true, "RabbitMQ's management"},
-		{"PROMETHEUS_HTTP", 9090, true, "Prometheus"},
-		{"ALERTMANAGER_HTTP", 9093, true, "Alertmanager"},
-		{"MYSQL_ADDR", 13306, false, "MySQL"},
-		{"REDIS_ADDR", 16379, false, "Redis"},
-		{"RABBITMQ_ADDR", 15673, false, "RabbitMQ"},
-		{"RABBITMQ_DIST_PORT", 15674, false, "Erlang's distribution"},
-		{"EPMD_PORT", 14369, false, "epmd"},
-		{"RABBITMQ_METRICS", 15692, false, "RabbitMQ's metrics"},
-		{"GATEWAY_STATUS", 8099, false, "the gateway's counters"},
-		{"WECOM_HTTP", 9096, false, "the WeCom bridge"},
-		{"NODE_EXPORTER", 9100, false, "node-exporter"},
-		{"MYSQLD_EXPORTER", 9104, false, "mysqld-exporter"},
-		{"NGINX_EXPORTER", 9113, false, "nginx-exporter"},
-		{"REDIS_EXPORTER", 9121, false, "redis-exporter"},
+		{key: "GATEWAY_HTTP", preferred: 8080, published: true, what: "the gateway"},
+		{key: "GATEWAY_HTTPS", preferred: 8443, published: true, what: "the gateway's HTTPS"},
+		{key: "BOOTCHECK_HTTP", preferred: 8090, published: true, what: "bootcheck"},
+		{key: "PGO_HTTP", preferred: 9900, published: true, what: "pgo's own HTTP"},
+		{key: "RABBITMQ_API", preferred: 15672, published: true, what: "RabbitMQ's management"},
+		{key: "PROMETHEUS_HTTP", preferred: 9090, published: true, what: "Prometheus"},
+		{key: "ALERTMANAGER_HTTP", preferred: 9093, published: true, what: "Alertmanager"},
+		{key: "GRAFANA_HTTP", preferred: 3000, published: true, what: "Grafana", optional: true},
+		{key: "LOKI_HTTP", preferred: 3100, published: true, what: "Loki", optional: true},
+		{key: "JAEGER_HTTP", preferred: 16686, published: true, what: "Jaeger", optional: true},
+		{key: "MYSQL_ADDR", preferred: 13306, what: "MySQL"},
+		{key: "REDIS_ADDR", preferred: 16379, what: "Redis"},
+		{key: "RABBITMQ_ADDR", preferred: 15673, what: "RabbitMQ"},
+		{key: "RABBITMQ_DIST_PORT", preferred: 15674, what: "Erlang's distribution"},
+		{key: "EPMD_PORT", preferred: 14369, what: "epmd"},
+		{key: "RABBITMQ_METRICS", preferred: 15692, what: "RabbitMQ's metrics"},
+		{key: "GATEWAY_STATUS", preferred: 8099, what: "the gateway's counters"},
+		{key: "WECOM_HTTP", preferred: 9096, what: "the WeCom bridge"},
+		{key: "NODE_EXPORTER", preferred: 9100, what: "node-exporter"},
+		{key: "MYSQLD_EXPORTER", preferred: 9104, what: "mysqld-exporter"},
+		{key: "NGINX_EXPORTER", preferred: 9113, what: "nginx-exporter"},
+		{key: "REDIS_EXPORTER", preferred: 9121, what: "redis-exporter"},
+		{key: "LOKI_GRPC", preferred: 9095, what: "Loki's own calls"},
+		{key: "OTELCOL_HTTP", preferred: 4318, what: "the collector"},
+		{key: "OTELCOL_HEALTH", preferred: 13133, what: "the collector's health"},
+		{key: "OTELCOL_METRICS", preferred: 8888, what: "the collector's metrics"},
+		{key: "JAEGER_OTLP", preferred: 4328, what: "Jaeger's spans"},
+		{key: "JAEGER_GRPC", preferred: 16685, what: "Jaeger's gRPC"},
+		{key: "JAEGER_HEALTH", preferred: 13134, what: "Jaeger's health"},
+		{key: "JAEGER_METRICS", preferred: 8889, what: "Jaeger's metrics"},
 	}
 	for _, s := range Services() {
-		specs = append(specs, portSpec{s.AddrKey(), s.Port, true, s.Name})
+		specs = append(specs, portSpec{key: s.AddrKey(), preferred: s.Port, published: true, what: s.Name})
 	}
 	return specs
 }
@@ -76,7 +90,7 @@ func ports(env map[string]string) Ports {
 }
 
 // choosePorts keeps the infra ports of kept that are free and looks for new ones for the others. A published port is
-// never another than its number plus offset. holder says who listens on a port: nobody, somebody or ours.
+// never another than its number plus offset, unless it is optional. holder says who listens on a port: nobody, somebody or ours.
 func choosePorts(kept Ports, offset int, holder func(port int) Holder) (Ports, error) {
 	chosen, used := Ports{}, map[int]bool{}
 	for _, s := range portSpecs() {
@@ -88,12 +102,15 @@ func choosePorts(kept Ports, offset int, holder func(port int) Holder) (Ports, e
 			return nil, fmt.Errorf("PORT_OFFSET=%d puts %s on port %d, which is none", offset, s.what, port)
 		}
 		if h := holder(port); h.Busy && !h.Ours {
+			if s.optional {
+				continue
+			}
 			return nil, &BusyPortError{Port: port, What: s.what, Holder: h.Who}
 		}
 		chosen[s.key], used[port] = port, true
 	}
 	for _, s := range portSpecs() {
-		if s.published {
+		if _, ok := chosen[s.key]; ok {
 			continue
 		}
 		candidates := []int{}

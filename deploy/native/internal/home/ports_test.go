@@ -12,7 +12,9 @@ func TestChoosePorts(t *testing.T) {
 	defaults := Ports{"GATEWAY_HTTP": 8080, "GATEWAY_HTTPS": 8443, "USER_HTTP": 8081, "SCHOOL_HTTP": 8082, "TASK_HTTP": 8083, "BOOTCHECK_HTTP": 8090, "PGO_HTTP": 9900,
 		"RABBITMQ_API": 15672, "MYSQL_ADDR": 13306, "REDIS_ADDR": 16379, "RABBITMQ_ADDR": 15673, "RABBITMQ_DIST_PORT": 15674, "EPMD_PORT": 14369,
 		"PROMETHEUS_HTTP": 9090, "ALERTMANAGER_HTTP": 9093, "RABBITMQ_METRICS": 15692, "GATEWAY_STATUS": 8099, "WECOM_HTTP": 9096,
-		"NODE_EXPORTER": 9100, "MYSQLD_EXPORTER": 9104, "NGINX_EXPORTER": 9113, "REDIS_EXPORTER": 9121}
+		"NODE_EXPORTER": 9100, "MYSQLD_EXPORTER": 9104, "NGINX_EXPORTER": 9113, "REDIS_EXPORTER": 9121,
+		"GRAFANA_HTTP": 3000, "LOKI_HTTP": 3100, "JAEGER_HTTP": 16686, "LOKI_GRPC": 9095, "OTELCOL_HTTP": 4318, "OTELCOL_HEALTH": 13133,
+		"OTELCOL_METRICS": 8888, "JAEGER_OTLP": 4328, "JAEGER_GRPC": 16685, "JAEGER_HEALTH": 13134, "JAEGER_METRICS": 8889}
 	with := func(change Ports) Ports {
 		p := maps.Clone(defaults)
 		maps.Copy(p, change)
@@ -39,6 +41,7 @@ func TestChoosePorts(t *testing.T) {
 		{name: "a kept infra port was taken", kept: Ports{"REDIS_ADDR": 14000}, busy: map[int]Holder{14000: stranger}, want: defaults},
 		{name: "our own server has its port", kept: defaults, busy: map[int]Holder{13306: ours, 8080: ours}, want: defaults},
 		{name: "a published port is taken", busy: map[int]Holder{8080: stranger}, fails: "port 8080, wanted for the gateway, is held by nginx (pid 7)"},
+		{name: "the port of an optional part is taken", busy: map[int]Holder{3000: stranger, 3010: stranger}, want: with(Ports{"GRAFANA_HTTP": 3020})},
 		{name: "a service's port is taken", busy: map[int]Holder{8083: stranger}, fails: "port 8083, wanted for task, is held by nginx (pid 7)"},
 		{name: "taken by who knows whom", busy: map[int]Holder{8081: {Busy: true}}, fails: "held by another program"},
 		{name: "an offset too far", offset: 60000, fails: "which is none"},
@@ -82,20 +85,24 @@ func TestHolderNamesTheProgram(t *testing.T) {
 func TestChooseKeepsWhatItChose(t *testing.T) {
 	h := Home{Root: t.TempDir(), Dir: t.TempDir()}
 	// Far from the stack's own ports, which a running one on this machine holds.
-	first, err := h.Choose("23000", "")
+	first, err := h.Choose("23000", "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := h.Choose("23000", "")
+	second, err := h.Choose("23000", "", nil)
 	if err != nil || !maps.Equal(first, second) {
 		t.Errorf("first %v, then %v, %v", first, second, err)
+	}
+	more, err := h.Choose("23000", "", func(env map[string]string) { env["MORE"] = env["LOKI_HTTP"] })
+	if written, readErr := h.Env(); err != nil || readErr != nil || more["MORE"] == "" || written["MORE"] != more["MORE"] {
+		t.Errorf("with more: %v, %v, written %v, %v", more, err, written, readErr)
 	}
 	for key, want := range map[string]string{"PGO_HOME": h.Dir, "PGO_ENV": "dev", "GATEWAY_HTTP": "127.0.0.1:31080", "RABBITMQ_API": "http://127.0.0.1:38672"} {
 		if second[key] != want {
 			t.Errorf("%s=%s, want %s", key, second[key], want)
 		}
 	}
-	if _, err := h.Choose("1e3", ""); err == nil {
+	if _, err := h.Choose("1e3", "", nil); err == nil {
 		t.Error("an offset that is no number was taken")
 	}
 
@@ -105,7 +112,7 @@ func TestChooseKeepsWhatItChose(t *testing.T) {
 	}
 	defer l.Close()
 	var busy *BusyPortError
-	if _, err := h.Choose("23000", ""); !errors.As(err, &busy) || busy.Port != 31080 {
+	if _, err := h.Choose("23000", "", nil); !errors.As(err, &busy) || busy.Port != 31080 {
 		t.Errorf("with the gateway's port taken: %v", err)
 	}
 }

@@ -49,7 +49,8 @@ func serverPrograms() []string {
 	return []string{"mariadbd", "mysqld", "redis-server", "redis-check-rdb", "valkey-server", "valkey-check-rdb",
 		"epmd", "beam.smp", "nginx",
 		"prometheus", "prometheus-alertmanager", "alertmanager", "prometheus-node-exporter", "node_exporter", "prometheus-mysqld-exporter",
-		"mysqld_exporter", "prometheus-redis-exporter", "redis_exporter", "prometheus-nginx-exporter", "nginx-prometheus-exporter"}
+		"mysqld_exporter", "prometheus-redis-exporter", "redis_exporter", "prometheus-nginx-exporter", "nginx-prometheus-exporter",
+		"loki", "jaeger", "otelcol-contrib", "otelcol", "grafana", "grafana-server"}
 }
 
 // helperPrograms are RabbitMQ's.

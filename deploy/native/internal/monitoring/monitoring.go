@@ -1,5 +1,6 @@
-// Package monitoring runs Prometheus, Alertmanager and the exporters where the distribution's packages have them. None is needed:
-// what is not installed says so and waits.
+// Package monitoring runs Prometheus, Alertmanager and the exporters where the distribution's packages have them, and Loki, Jaeger,
+// Grafana and the OpenTelemetry Collector where their programs are on the PATH. None is needed: what is not installed says so and
+// waits.
 package monitoring
 
 import (
@@ -25,18 +26,21 @@ const account = "monitor"
 type Part struct {
 	Name     string   // of its process
 	Programs []string // any of these, as distributions name it
-	Package  string   // that has it, on Debian; "" for ours
+	Package  string   // that has it, of Debian or of its maker; "" for ours
 	Addr     string   // the env file's key of its address
 	Job      string   // under which Prometheus scrapes it
 	args     func(h home.Home, env map[string]string) []string
 	env      func(h home.Home, env map[string]string) []string
 	files    func(h home.Home, env map[string]string) error
+	at       func(h home.Home, program string) ([]string, error) // arguments that depend on where the program is
+	needs    []string                                            // addresses, by their keys of the env file
 }
+
+func none(home.Home, map[string]string) []string { return nil }
 
 // Parts are all of them.
 func Parts() []Part {
-	none := func(home.Home, map[string]string) []string { return nil }
-	return []Part{
+	return append([]Part{
 		{Name: "prometheus", Programs: []string{"prometheus"}, Package: "prometheus", Addr: "PROMETHEUS_HTTP", Job: "prometheus", args: prometheusArgs, env: none, files: prometheusFiles},
 		{Name: "alertmanager", Programs: []string{"prometheus-alertmanager", "alertmanager"}, Package: "prometheus-alertmanager", Addr: "ALERTMANAGER_HTTP", Job: "alertmanager", args: alertmanagerArgs, env: none, files: alertmanagerFiles},
 		{Name: "wecom", Programs: []string{"wecom"}, Addr: "WECOM_HTTP", Job: "wecom", args: none, env: wecomEnv},
@@ -44,7 +48,18 @@ func Parts() []Part {
 		{Name: "mysqld-exporter", Programs: []string{"prometheus-mysqld-exporter", "mysqld_exporter"}, Package: "prometheus-mysqld-exporter", Addr: "MYSQLD_EXPORTER", Job: "mysql", args: mysqldArgs, env: none, files: mysqldFiles},
 		{Name: "redis-exporter", Programs: []string{"prometheus-redis-exporter", "redis_exporter"}, Package: "prometheus-redis-exporter", Addr: "REDIS_EXPORTER", Job: "redis", args: redisArgs, env: none, files: redisFiles},
 		{Name: "nginx-exporter", Programs: []string{"prometheus-nginx-exporter", "nginx-prometheus-exporter"}, Package: "prometheus-nginx-exporter", Addr: "NGINX_EXPORTER", Job: "gateway", args: nginxArgs, env: none},
+	}, telemetry()...)
+}
+
+// Absent are the names of those that are not installed, as their programs are called.
+func Absent(h home.Home, programs localserver.Programs) []string {
+	var out []string
+	for _, p := range Parts() {
+		if p.Package != "" && p.Program(h, programs) == "" {
+			out = append(out, p.Programs[0])
+		}
 	}
+	return out
 }
 
 // Find returns the part of that name.
@@ -74,6 +89,19 @@ func (p Part) Command(h home.Home, env map[string]string, programs localserver.P
 	if path == "" {
 		return localserver.Command{}, nil
 	}
+	for _, key := range p.needs {
+		if _, err := home.Port(env, key); err != nil {
+			return localserver.Command{}, fmt.Errorf("%w (make down first: it is newer than what runs)", err)
+		}
+	}
+	args := p.args(h, env)
+	if p.at != nil {
+		more, err := p.at(h, path)
+		if err != nil {
+			return localserver.Command{}, err
+		}
+		args = append(args, more...)
+	}
 	data := h.Path("data", p.Name)
 	if err := os.MkdirAll(data, 0o700); err != nil {
 		return localserver.Command{}, fmt.Errorf("make the folder of %s: %w", p.Name, err)
@@ -84,7 +112,7 @@ func (p Part) Command(h home.Home, env map[string]string, programs localserver.P
 		}
 	}
 	return localserver.Command{
-		Path: path, Args: p.args(h, env), Dir: data,
+		Path: path, Args: args, Dir: data,
 		Env: append([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "HOME=" + data, "PGO_HOME=" + h.Dir}, p.env(h, env)...),
 	}, nil
 }

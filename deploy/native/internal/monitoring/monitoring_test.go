@@ -23,7 +23,9 @@ func state(t *testing.T) (home.Home, map[string]string) {
 	}
 	env := map[string]string{"PORT_OFFSET": "1000", "BOOTCHECK_HTTP": "127.0.0.1:1", "PGO_HTTP": "127.0.0.1:6", "RABBITMQ_METRICS": "127.0.0.1:2", "MYSQL_ADDR": "127.0.0.1:3", "REDIS_ADDR": "127.0.0.1:4", "GATEWAY_STATUS": "127.0.0.1:5"}
 	for _, p := range Parts() {
-		env[p.Addr] = "127.0.0.1:9"
+		for _, key := range append(p.needs, p.Addr) {
+			env[key] = "127.0.0.1:9"
+		}
 	}
 	for _, secret := range []string{"monitor_mysql_password", "monitor_redis_password"} {
 		if err := os.WriteFile(h.Path("secrets", secret), []byte("a-password"), 0o600); err != nil {
@@ -44,6 +46,13 @@ func machine(t *testing.T, names ...string) localserver.Programs {
 		if err := os.WriteFile(filepath.Join(root, "usr", "bin", name), []byte("#!/bin/sh\n"), 0o755); err != nil {
 			t.Fatal(err)
 		}
+	}
+	// Grafana's program brings files.
+	if err := os.MkdirAll(filepath.Join(root, "usr", "conf"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, "usr", "conf", "defaults.ini"), nil, 0o644); err != nil {
+		t.Fatal(err)
 	}
 	return localserver.Programs{Root: root}
 }
