@@ -153,6 +153,10 @@ test-mysql: build ## tests all that speaks SQL on the MySQL of docker-compose.ym
 test-compose: build ## tests the containers; needs a Docker engine, and root to kill what is in them
 	@cd deploy/e2e && go test -tags compose -run '^TestCompose' -count=1 -timeout 120m .
 
+.PHONY: test-certbot
+test-certbot: build ## tests certbot's container against Pebble; needs a Docker engine
+	@cd deploy/e2e && go test -tags compose -run '^TestCertbotContainer$$' -v -count=1 -timeout 20m .
+
 .PHONY: compose-figures
 compose-figures: build ## prints the time that make up takes in containers, and the memory of each
 	@cd deploy/e2e && go test -tags compose -run '^TestComposeFigures$$' -v -count=1 -timeout 20m .
