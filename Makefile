@@ -121,8 +121,9 @@ IMAGES := bootcheck $(SERVICES)
 IMAGE_PREFIX ?= pgo/
 .PHONY: images
 images: dist ## builds one image a service for linux/amd64 and linux/arm64
-	@for arch in amd64 arm64; do $(foreach i,$(IMAGES),docker build --quiet --platform linux/$$arch --build-arg SERVICE=$(i) \
-		--build-arg ARCH=$$arch -f deploy/images/Dockerfile -t $(IMAGE_PREFIX)$(i):$(VERSION)-$$arch . >/dev/null && echo $(IMAGE_PREFIX)$(i):$(VERSION)-$$arch &&) true || exit 1; done
+	@for arch in amd64 arm64; do $(foreach i,$(IMAGES),tar --create dist/linux-$$arch/$(i) configs deploy/images/Dockerfile | \
+		docker build --quiet --platform linux/$$arch --build-arg SERVICE=$(i) --build-arg ARCH=$$arch -f deploy/images/Dockerfile \
+		-t $(IMAGE_PREFIX)$(i):$(VERSION)-$$arch - >/dev/null && echo $(IMAGE_PREFIX)$(i):$(VERSION)-$$arch &&) true || exit 1; done
 
 .PHONY: test-alerts
 test-alerts: build ## breaks a running stack in many ways and waits for each alert to arrive and to end
