@@ -65,6 +65,7 @@ func TestDeploy(t *testing.T) {
 
 // What must not run does not, is reported once, and nobody notices.
 func TestDeployBad(t *testing.T) {
+	t.Parallel()
 	s := newWatched(t, "v1")
 	s.must("up")
 	before := s.answers("v1")
@@ -124,6 +125,7 @@ func TestDeployBad(t *testing.T) {
 
 // The gate looks at a program before it runs, and one that cannot tell now is asked again.
 func TestDeployAsksTheGate(t *testing.T) {
+	t.Parallel()
 	s := newWatched(t, "v1")
 	s.must("up")
 	before := s.answers("v1")
@@ -159,6 +161,7 @@ func TestDeployAsksTheGate(t *testing.T) {
 
 // A gate that cannot be asked is started anew, and once more where it does not become ready.
 func TestDeployStartsTheGateAnew(t *testing.T) {
+	t.Parallel()
 	s := newWatched(t, "v1")
 	_, web, _ := strings.Cut(watched, "  web:")
 	s.write(`
@@ -188,6 +191,7 @@ func TestDeployStartsTheGateAnew(t *testing.T) {
 }
 
 func TestRollback(t *testing.T) {
+	t.Parallel()
 	s := newWatched(t, "v1")
 	s.fails(exitUnavailable, []string{"pgo is not running"}, "rollback", "web")
 	s.must("up")
@@ -257,6 +261,7 @@ func TestFirstDeploy(t *testing.T) {
 
 // A store that cannot take a copy leaves all as it is, and is tried again by a reload.
 func TestDeployWithoutRoom(t *testing.T) {
+	t.Parallel()
 	s := newWatched(t, "v1")
 	s.must("up")
 	before := s.answers("v1")
@@ -279,6 +284,7 @@ func TestDeployWithoutRoom(t *testing.T) {
 
 // The releases that are too many go; never one that is needed.
 func TestDeployKeepsThree(t *testing.T) {
+	t.Parallel()
 	s := newWatched(t, "v1")
 	s.must("up")
 	s.proven("v1")

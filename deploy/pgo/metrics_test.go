@@ -170,6 +170,7 @@ func TestPM2Names(t *testing.T) {
 	s := newStack(t, processes)
 	s.serveHTTP(`{addr: "127.0.0.1:0", pm2_names: true}`, processes)
 	s.pgo("up")
+	s.becomes("bad", control.Failed)
 	s.settles()
 	text := s.page("/metrics")
 	s.has("metrics", text, `pm2_available_apps 2`, `pm2_app_instances{app="web"} 2`, `pm2_app_status{app="web"} 1`, `pm2_app_status{app="bad"} 4`,

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -9,7 +8,6 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"pgo/deploy/pgo/internal/sshdtest"
 )
@@ -61,11 +59,9 @@ func TestDeployDocs(t *testing.T) {
 	}
 	lines := 0
 	for line := range strings.Lines(block) {
-		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-		cmd := exec.CommandContext(ctx, "sh", "-c", line)
+		cmd := exec.CommandContext(t.Context(), "sh", "-c", line)
 		cmd.Dir, cmd.Env = checkout, env
 		out, err := cmd.CombinedOutput()
-		cancel()
 		t.Logf("%s%s", line, out)
 		if err != nil {
 			t.Fatalf("%s: %v", line, err)
