@@ -121,8 +121,9 @@ IMAGES := bootcheck $(SERVICES)
 IMAGE_PREFIX ?= pgo/
 .PHONY: images
 images: dist ## builds one image a service for linux/amd64 and linux/arm64
-	@for arch in amd64 arm64; do $(foreach i,$(IMAGES),docker build --quiet --platform linux/$$arch --build-arg SERVICE=$(i) \
-		--build-arg ARCH=$$arch -f deploy/images/Dockerfile -t $(IMAGE_PREFIX)$(i):$(VERSION)-$$arch . >/dev/null && echo $(IMAGE_PREFIX)$(i):$(VERSION)-$$arch &&) true || exit 1; done
+	@for arch in amd64 arm64; do $(foreach i,$(IMAGES),tar --create dist/linux-$$arch/$(i) configs deploy/images/Dockerfile | \
+		docker build --quiet --platform linux/$$arch --build-arg SERVICE=$(i) --build-arg ARCH=$$arch -f deploy/images/Dockerfile \
+		-t $(IMAGE_PREFIX)$(i):$(VERSION)-$$arch - >/dev/null && echo $(IMAGE_PREFIX)$(i):$(VERSION)-$$arch &&) true || exit 1; done
 
 .PHONY: test-alerts
 test-alerts: build ## breaks a running stack in many ways and waits for each alert to arrive and to end
@@ -158,6 +159,10 @@ test-mysql: build ## tests all that speaks SQL on the MySQL of docker-compose.ym
 .PHONY: test-compose
 test-compose: build ## tests the containers; needs a Docker engine, and root to kill what is in them
 	@cd deploy/e2e && go test -tags compose -run '^TestCompose' -count=1 -timeout 120m .
+
+.PHONY: test-certbot
+test-certbot: build ## tests certbot's container against Pebble; needs a Docker engine
+	@cd deploy/e2e && go test -tags compose -run '^TestCertbotContainer$$' -v -count=1 -timeout 20m .
 
 .PHONY: compose-figures
 compose-figures: build ## prints the time that make up takes in containers, and the memory of each

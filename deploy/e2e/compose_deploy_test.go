@@ -68,7 +68,7 @@ func TestComposeDeploy(t *testing.T) {
 				s.signIn(t, &writers[i]) // the test outlives a token
 			}
 			s.since = time.Now()
-			posts := s.load(t, 560, s.aPost(way.service, writers))
+			posts := s.load(t, 500, s.aPost(way.service, writers))
 			writes := s.load(t, 20, post{path: "/api/v1/schools", by: writers, body: map[string]string{"name": "School", "timezone": "Europe/Berlin"}, status: 201})
 			way.put(t, next[way.service], filepath.Join(backend, way.service))
 			put := time.Now()

@@ -24,17 +24,18 @@ type post struct {
 	code   string // of the problem, where status is one's
 }
 
-// aPost is a POST that the service itself answers, behind the gateway, without a change that the next one waits for.
+// aPost is a POST that the service itself answers, behind the gateway, at so little cost that what is measured is the way
+// there: it reads the body and the token, and refuses the values.
 func (s *stack) aPost(service string, by []person) post {
 	return map[string]post{
-		"user":   {"/api/v1/auth/refresh", nil, map[string]string{"refresh_token": "nobody's"}, 401, "invalid_refresh_token"},
+		"user":   {"/api/v1/auth/register", nil, map[string]string{"email": "nobody's"}, 422, "validation_failed"},
 		"school": {"/api/v1/schools", by, map[string]string{"name": "School"}, 422, "validation_failed"},
 		"task":   {"/api/v1/tasks", by, map[string]string{"title": "Task"}, 422, "validation_failed"},
 	}[service]
 }
 
-// load sends POST requests at a rate, as far as the machine can, until it is stopped: half of them on connections that are
-// kept, half on new ones.
+// load sends POST requests at a rate until it is stopped, half of them on connections that are kept, half on new ones. Where
+// answers take long, clients ask the sooner after them, so that the rate holds as long as the machine bears it.
 type load struct {
 	began         time.Time
 	asked, failed atomic.Int64
@@ -46,6 +47,9 @@ type load struct {
 }
 
 const loadClients = 32
+
+// A client that is further behind than this does not make up for it: it would be a storm after a pause.
+const loadBehind = 5 * time.Second
 
 func (s *stack) load(t *testing.T, rate int, p post) *load {
 	t.Helper()
@@ -64,11 +68,18 @@ func (s *stack) load(t *testing.T, rate int, p post) *load {
 		client := &http.Client{Transport: transport, Timeout: 60 * time.Second}
 		l.all.Go(func() {
 			defer transport.CloseIdleConnections()
-			every := time.NewTicker(time.Second * loadClients / time.Duration(rate))
-			defer every.Stop()
-			for ctx.Err() == nil {
-				<-every.C
+			every := time.Second * loadClients / time.Duration(rate)
+			due := l.began.Add(every * time.Duration(n) / loadClients)
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case <-time.After(time.Until(due)):
+				}
 				l.ask(client, s.url(p.path), p, token, body)
+				if due = due.Add(every); time.Since(due) > loadBehind {
+					due = time.Now()
+				}
 			}
 		})
 	}

@@ -45,6 +45,7 @@ func TestCompose(t *testing.T) {
 		{"up again changes nothing", containersUpAgain},
 		{"who runs as whom", whoRuns},
 		{"what is reachable from where", scan},
+		{"Prometheus is answered by the runtime's name", answersPrometheus},
 		{"secrets are nowhere else", secretsNowhereElse},
 		{"down and up keeps the data", downKeepsData},
 	} {
@@ -221,6 +222,11 @@ func renewedCertificate(t *testing.T, s *stack) {
 		return nil
 	})
 	s.must("native", "up") // its own one again
+}
+
+// answersPrometheus asks what Prometheus asks in its container, which is on the same networks.
+func answersPrometheus(_ *testing.T, s *stack) {
+	s.compose("exec", "-T", "mysql", probePath("mysql"), "http", "http://runtime:9900/metrics", "http://runtime:9900/sd", "http://runtime:8090/metrics", "http://rabbitmq:15692/metrics")
 }
 
 func containersUpAgain(t *testing.T, s *stack) {

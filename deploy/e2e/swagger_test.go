@@ -125,10 +125,12 @@ func (p page) read(answer string) made {
 	return m
 }
 
-// choose takes one of the specifications and waits until it shows.
+// choose takes one of the specifications and waits until it shows. The one before has to be there first: Swagger UI shows
+// what came last, so a slow answer to its first question would take the place of what was chosen meanwhile.
 func (p page) choose(service string) {
 	p.t.Helper()
 	p.see(`#select`)
+	p.see(`.swagger-ui .info a[href*="specs/"]`)
 	p.fill(`#select`, "specs/"+service+".json")
 	if chosen := strings.TrimSpace(p.text(`#select option:checked`)); chosen != service {
 		p.t.Errorf("the chosen specification is %q, not %s", chosen, service)

@@ -38,12 +38,22 @@ var unavailable = []uint16{1040, 1044, 1045, 1049, 1053, 1129, 1130, 1203, 1226,
 // before it returns. So does a connection that turns out to be dead before the transaction begins. Errors are as
 // Classify returns them.
 func InTx(ctx context.Context, db *gorm.DB, fn func(tx *gorm.DB) error) error {
+	return inTx(ctx, db, nil, fn)
+}
+
+// InTxReadCommitted is InTx whose statements each see what is committed when they run, and lock rows alone, not the gaps
+// between them: of two who look under a lock for a row that is not there, and then insert it beside the other's, none waits.
+func InTxReadCommitted(ctx context.Context, db *gorm.DB, fn func(tx *gorm.DB) error) error {
+	return inTx(ctx, db, &sql.TxOptions{Isolation: sql.LevelReadCommitted}, fn)
+}
+
+func inTx(ctx context.Context, db *gorm.DB, opts *sql.TxOptions, fn func(tx *gorm.DB) error) error {
 	for try := 1; ; try++ {
 		begun := false
 		err := db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 			begun = true
 			return fn(tx)
-		})
+		}, opts)
 		again := retryable(err) || !begun && errors.Is(err, mysqldriver.ErrInvalidConn)
 		if err == nil || !again || try == txTries {
 			return Classify(err)

@@ -7,9 +7,11 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	driver "github.com/go-sql-driver/mysql"
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
 	"pgo/pkg/mysql"
 	"pgo/pkg/problem"
@@ -104,6 +106,57 @@ func TestDeadlockIsTriedAgain(t *testing.T) {
 	}
 	if a, b := body(t, db, 1), body(t, db, 2); a != b {
 		t.Errorf("rows %q and %q are of two transactions", a, b)
+	}
+}
+
+// TestWhoLooksForWhatIsNotThere has two transactions look under a lock for a row, each for another one beside the last, and
+// then insert it.
+func TestWhoLooksForWhatIsNotThere(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		inTx  func(context.Context, *gorm.DB, func(*gorm.DB) error) error
+		tries func(int32) bool
+	}{
+		{"waits for the other who looks there", mysql.InTx, func(n int32) bool { return n >= 3 }}, // a deadlock
+		{"does not, read committed", mysql.InTxReadCommitted, func(n int32) bool { return n == 2 }},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			db, _ := withNotes(t)
+			ctx := context.Background()
+			var tries atomic.Int32
+			var both sync.WaitGroup
+			both.Add(2)
+			errs := make(chan error, 2)
+			for _, id := range []int64{10, 11} {
+				go func() {
+					first := true
+					errs <- tc.inTx(ctx, db, func(tx *gorm.DB) error {
+						tries.Add(1)
+						var found []note
+						if err := tx.Clauses(clause.Locking{Strength: "UPDATE"}).Find(&found, "id = ?", id).Error; err != nil || len(found) != 0 {
+							return fmt.Errorf("look for %d: found %d, %w", id, len(found), err)
+						}
+						if first {
+							first = false
+							both.Done()
+							both.Wait()
+						}
+						return tx.Create(&note{ID: id, Body: "new", At: time.Now().UTC()}).Error
+					})
+				}()
+			}
+			for range 2 {
+				if err := <-errs; err != nil {
+					t.Error(err)
+				}
+			}
+			if n := tries.Load(); !tc.tries(n) {
+				t.Errorf("%d tries", n)
+			}
+			if a, b := body(t, db, 10), body(t, db, 11); a != "new" || b != "new" {
+				t.Errorf("left %q and %q", a, b)
+			}
+		})
 	}
 }
 

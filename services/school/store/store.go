@@ -156,10 +156,12 @@ func known(name string) *string {
 
 func classKey(id string) string { return "classes:" + id }
 
-// inTx runs fn in a transaction. Once it is committed it does what fn asked for and says that there are events.
+// inTx runs fn in a transaction. Once it is committed it does what fn asked for and says that there are events. The lock of
+// the school keeps others away from what belongs to it, so nobody has to lock the gap where a new member will be: new schools
+// all come after the last one, and those who make them would end up waiting for each other.
 func (s *Store) inTx(ctx context.Context, fn func(tx *gorm.DB, later *after) error) error {
 	var later after
-	err := mysql.InTx(ctx, s.db, func(tx *gorm.DB) error {
+	err := mysql.InTxReadCommitted(ctx, s.db, func(tx *gorm.DB) error {
 		later = after{} // of the last try
 		return fn(tx, &later)
 	})

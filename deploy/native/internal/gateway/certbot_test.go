@@ -92,7 +92,7 @@ func TestCertbotGetsAndRenewsTheCertificate(t *testing.T) {
 	kept := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxConnsPerHost: 1, IdleConnTimeout: time.Minute}}
 	background(t, dir, "certbot", []string{
 		"PGO_CERTBOT_HOSTS=api.example.org,www.example.org", "PGO_CERTBOT_EMAIL=ops@example.org", "CERTBOT_STATE=" + filepath.Join(dir, "letsencrypt"),
-		"CERTBOT_WEBROOT=" + webroot, "CERTBOT_TARGET=" + filepath.Join(etc, "certs"), "CERTBOT_EVERY=1",
+		"CERTBOT_WEBROOT=" + webroot, "CERTBOT_TARGET=" + filepath.Join(etc, "certs"), "CERTBOT_EVERY=1", "CERTBOT_AGAIN=1",
 		"CERTBOT_ARGS=--server https://" + api + "/dir", "REQUESTS_CA_BUNDLE=" + filepath.Join(apiCerts, certs.Authority),
 	}, "sh", script("certbot"))
 	serials := map[string]bool{first: true}
