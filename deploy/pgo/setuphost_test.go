@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -49,7 +50,7 @@ func TestHostSetup(t *testing.T) {
 		eventually(t, "one runs", func() error {
 			said, err := m.Try("su pgo -c 'PGO_TEST_AS=pgo /srv/pgo/bin/pgo list --home /srv/pgo/.pgo' | grep -E 'one .*(ready|running)'; systemctl is-active pgo && systemctl is-active pgo-firewall && ps -o user= -C sleep | grep pgo")
 			if err != nil {
-				return os.NewSyscallError(said+m.Must("systemctl status --no-pager pgo || true"), err)
+				return fmt.Errorf("%w: %s%s", err, said, m.Must("systemctl status --no-pager pgo || true"))
 			}
 			return nil
 		})
@@ -93,10 +94,10 @@ inspect) cat /run/container 2>/dev/null ;;
 run)
 	while [ "$1" != /srv/pgo/bin/pgo ]; do case $1 in --user) user=$2 ;; rocky:*) image=$1 ;; -w) dir=$2 ;; -e) export "$2" ;; esac; shift; done
 	echo "true $image $dir" >/run/container
-	cd $dir; PGO_TEST_AS=pgo setsid setpriv --reuid ${user%:*} --regid ${user#*:} --clear-groups "$@" </dev/null >/dev/null 2>&1 &
+	cd $dir; PGO_TEST_AS=pgo setsid setpriv --reuid ${user%:*} --regid ${user#*:} --clear-groups "$@" </dev/null >/tmp/container.log 2>&1 &
 esac
 `), 0o755)
-	m.Must("systemctl disable --now pgo; cp /usr/local/bin/docker /usr/bin/")
+	m.Must("systemctl stop open.socket; systemctl disable --now pgo; cp /usr/local/bin/docker /usr/bin/")
 	t.Log(m.Must(setup + "--run container --image rocky:9 --yes"))
 	if said := m.Must(setup + "--run container --image rocky:9 --yes"); said != "there is nothing to do\n" {
 		t.Errorf("a second container:\n%s", said)
@@ -105,8 +106,11 @@ esac
 		t.Errorf("with another container: %v\n%s", err, said)
 	}
 	eventually(t, "one runs in the container", func() error {
-		_, err := m.Try("su pgo -c 'PGO_TEST_AS=pgo /srv/pgo/bin/pgo list --home /srv/pgo/.pgo' | grep -E 'one .*(ready|running)'")
-		return err
+		said, err := m.Try("su pgo -c 'PGO_TEST_AS=pgo /srv/pgo/bin/pgo list --home /srv/pgo/.pgo' | grep -E 'one .*(ready|running)' || { cat /tmp/container.log; false; }")
+		if err != nil {
+			return fmt.Errorf("%w: %s", err, said)
+		}
+		return nil
 	})
 	m.Must("su pgo -c 'PGO_TEST_AS=pgo /srv/pgo/bin/pgo down --home /srv/pgo/.pgo'; systemctl enable pgo")
 	// Another firewall is not meddled with.
