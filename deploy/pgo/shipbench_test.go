@@ -22,15 +22,15 @@ import (
 	"pgo/deploy/pgo/internal/sshdtest"
 )
 
-// BenchDeploy measures deploys to the stack that `make up MODE=native` has brought up here, of the real services and
+// TestBenchDeploy measures deploys to the stack that `make up MODE=native` has brought up here, of the real services and
 // through its gateway, over a real sshd on loopback. make bench-deploy runs it.
 func TestBenchDeploy(t *testing.T) {
 	b := newBench(t)
-	b.figures = append(b.figures, "| figure | target | pgo deploy | peers in the same run |", "| --- | --- | --- | --- |")
+	// Printed as they come: what was measured stays, also when the rest takes too long.
+	fmt.Println("| figure | target | pgo deploy | peers in the same run |\n| --- | --- | --- | --- |")
 	b.oneLine(number(t, "PGO_BENCH_CHANGES", 3))
 	b.underLoad(number(t, "PGO_BENCH_DEPLOYS", 5), 1000)
 	b.rollback(number(t, "PGO_BENCH_ROLLBACKS", 3))
-	fmt.Println(strings.Join(b.figures, "\n"))
 }
 
 func number(t *testing.T, name string, otherwise int) int {
@@ -49,7 +49,6 @@ type bench struct {
 	root, home, pgo, gateway string
 	sshd                     *sshdtest.Server
 	env                      []string
-	figures                  []string
 	builds                   int
 }
 
@@ -218,8 +217,8 @@ func (b *bench) underLoad(n, rate int) {
 	stop()
 	all.Wait()
 	kinds.Range(func(kind, _ any) bool { b.Logf("failed: %v", kind); return true })
-	b.figures = append(b.figures, fmt.Sprintf("| requests failed in %d deploys under POST through the gateway | 0 | %d of %d (%.0f a second, asked for %d) | |",
-		n, failed.Load(), asked.Load(), float64(asked.Load())/took.Seconds(), rate))
+	fmt.Printf("| requests failed in %d deploys under POST through the gateway | 0 | %d of %d (%.0f a second, asked for %d) | |\n",
+		n, failed.Load(), asked.Load(), float64(asked.Load())/took.Seconds(), rate)
 }
 
 // rollback goes back with three services at once.
@@ -239,7 +238,7 @@ func (b *bench) rollback(n int) {
 }
 
 func (b *bench) figure(what string, args []any, target string, samples []float64, peers string) {
-	b.figures = append(b.figures, fmt.Sprintf("| %s | %s | %s | %s |", fmt.Sprintf(what, args...), target, span(samples), peers))
+	fmt.Printf("| %s | %s | %s | %s |\n", fmt.Sprintf(what, args...), target, span(samples), peers)
 }
 
 // span is the median, and the least and the most.
