@@ -226,8 +226,8 @@ func TestSystemdHost(t *testing.T) {
 	// The connection is lost, or the process is killed, while all are on probation.
 	for what, lose := range map[string]func(){
 		"the connection is lost":        h.sshd.Cut,
-		"its process there is killed":   func() { h.Must("pkill -KILL -f 'pgo receive --systemd'") },
-		"who deploys is killed, nobody": func() { h.Must("pkill -KILL -f 'pgo receive --systemd'"); h.sshd.Cut() },
+		"its process there is killed":   func() { h.Must("pkill -KILL -f '[p]go receive --systemd'") },
+		"who deploys is killed, nobody": func() { h.Must("pkill -KILL -f '[p]go receive --systemd'"); h.sshd.Cut() },
 	} {
 		cmd := h.run("deploy", "--from", h.from)
 		var out bytes.Buffer
