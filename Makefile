@@ -137,7 +137,7 @@ test: build ## tests everything on real servers; installs what is missing
 # Needs servers named in PGO_TEST_*, else each test program starts its own.
 .PHONY: test-modules
 test-modules:
-	@failed=; for m in $(MODULES); do (cd $$m && go test -race -count=1 -timeout 40m ./...) || failed="$$failed $$m"; done; \
+	@failed=; for m in $(MODULES); do (cd $$m && go test -race -count=1 -parallel 4 -timeout 40m ./...) || failed="$$failed $$m"; done; \
 		($(MONITOR) test -count=1 ./...) || failed="$$failed deploy/monitor"; \
 		if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 

@@ -70,6 +70,7 @@ func upload(t *testing.T, name string, age time.Duration) string {
 
 // A program copied over the one that runs is taken, whatever copies it: it answers, and no request fails.
 func TestCopied(t *testing.T) {
+	t.Parallel()
 	host := sshdtest.Start(t)
 	s := newWatched(t, "v1")
 	s.must("up")
@@ -96,6 +97,7 @@ func TestCopied(t *testing.T) {
 // A connection that is lost in the middle changes nothing but the file: it is reported that this is not taken, until the file is
 // well again, and the next copy is taken.
 func TestCopyLost(t *testing.T) {
+	t.Parallel()
 	host := sshdtest.Start(t)
 	s := newWatched(t, "v1")
 	s.must("up")

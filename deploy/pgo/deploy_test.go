@@ -4,126 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"pgo/deploy/pgo/control"
 )
-
-// builds are the programs that are deployed, each built once.
-var builds struct {
-	sync.Mutex
-	made map[string][]byte
-}
-
-// build returns a program of testdata/release.
-func build(t *testing.T, name string) []byte {
-	t.Helper()
-	builds.Lock()
-	defer builds.Unlock()
-	if text, ok := builds.made[name]; ok {
-		return text
-	}
-	goarch := runtime.GOARCH
-	if name == "foreign" {
-		goarch = map[string]string{"amd64": "arm64", "arm64": "amd64"}[goarch]
-	}
-	out := filepath.Join(t.TempDir(), "release")
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w -X main.build="+name, "-o", out, "./testdata/release")
-	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0", "GOFLAGS=", "GOARCH="+goarch)
-	if said, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build %s: %v\n%s", name, err, said)
-	}
-	text, err := os.ReadFile(out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if builds.made == nil {
-		builds.made = map[string][]byte{}
-	}
-	builds.made[name] = text
-	return text
-}
-
-const watched = `
-  gate: {kind: gate, command: ACTOR, args: [actor, ready], ask: [actor, "later=DIR/later", "unless=DIR/forbidden", "saw=DIR/seen", exit=0], ready: {notify: true}, env: {LOOKS: bin/web}}
-  web: {command: bin/web, after: [gate], listeners: {http: "127.0.0.1:0"}, ready: {notify: true, within: 5s}, restart: {first_wait: 10ms}, watch: {probation: 3s, keep: 3}}
-`
-
-// newWatched is a stack of which web was deployed.
-func newWatched(t *testing.T, program string) *stack {
-	t.Helper()
-	s := newStack(t, watched)
-	if err := os.Mkdir(filepath.Join(s.dir, "bin"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	s.deploy(build(t, program))
-	return s
-}
-
-func (s *stack) deployed() string { return filepath.Join(s.dir, "bin", "web") }
-
-// deploy renames a file into place.
-func (s *stack) deploy(text []byte) {
-	s.Helper()
-	next := s.deployed() + ".next"
-	if err := errors.Join(os.WriteFile(next, text, 0o755), os.Rename(next, s.deployed())); err != nil {
-		s.Fatal(err)
-	}
-}
-
-// over writes over the deployed file, by pieces.
-func (s *stack) over(text []byte, flags int, pieces int, pause time.Duration) {
-	s.Helper()
-	f, err := os.OpenFile(s.deployed(), os.O_WRONLY|flags, 0)
-	if err != nil {
-		s.Fatal(err) // ETXTBSY, where it were run
-	}
-	defer f.Close()
-	for i := range pieces {
-		if _, err := f.Write(text[i*len(text)/pieces : (i+1)*len(text)/pieces]); err != nil {
-			s.Fatal(err)
-		}
-		time.Sleep(pause)
-	}
-	if err := f.Truncate(int64(len(text))); err != nil {
-		s.Fatal(err)
-	}
-}
-
-func (s *stack) url() string { return "http://" + s.list()["web"].Listeners["http"] }
-
-// answers waits until the build answers, and nothing is under way.
-func (s *stack) answers(name string) control.Process {
-	s.Helper()
-	var p control.Process
-	url := s.url()
-	eventually(s.T, name+" answers", func() error {
-		body, err := get(url)
-		p = s.list()["web"]
-		if err != nil || body != name || !p.Ready || p.Reload || p.Version != name {
-			return fmt.Errorf("%q %w, %+v", body, err, p)
-		}
-		return nil
-	})
-	return p
-}
-
-// refusal waits until it is reported that what was deployed is not taken.
-func (s *stack) refusal(says string) {
-	s.Helper()
-	eventually(s.T, "it is reported: "+says, func() error {
-		if p := s.list()["web"]; !strings.Contains(p.NotTaken, says) {
-			return fmt.Errorf("%q", p.NotTaken)
-		}
-		return nil
-	})
-}
 
 // Every way to bring a new program: it answers, and no request fails.
 func TestDeploy(t *testing.T) {
@@ -178,6 +65,7 @@ func TestDeploy(t *testing.T) {
 
 // What must not run does not, is reported once, and nobody notices.
 func TestDeployBad(t *testing.T) {
+	t.Parallel()
 	s := newWatched(t, "v1")
 	s.must("up")
 	before := s.answers("v1")
@@ -237,6 +125,7 @@ func TestDeployBad(t *testing.T) {
 
 // The gate looks at a program before it runs, and one that cannot tell now is asked again.
 func TestDeployAsksTheGate(t *testing.T) {
+	t.Parallel()
 	s := newWatched(t, "v1")
 	s.must("up")
 	before := s.answers("v1")
@@ -272,6 +161,7 @@ func TestDeployAsksTheGate(t *testing.T) {
 
 // A gate that cannot be asked is started anew, and once more where it does not become ready.
 func TestDeployStartsTheGateAnew(t *testing.T) {
+	t.Parallel()
 	s := newWatched(t, "v1")
 	_, web, _ := strings.Cut(watched, "  web:")
 	s.write(`
@@ -300,72 +190,8 @@ func TestDeployStartsTheGateAnew(t *testing.T) {
 	}
 }
 
-// A release that does not last goes, by itself, and the one before comes back.
-func TestProbation(t *testing.T) {
-	s := newWatched(t, "v1")
-	s.must("up")
-	s.answers("v1")
-	s.proven("v1")
-	s.deploy(build(t, "crashes"))
-	s.refusal("exit code 4, 2 times while it was on probation; went back to release ")
-	s.answers("v1")
-	s.fails(exitFailed, []string{"web does not run what was deployed", "went back to release"}, "up")
-	if out := s.must("list"); !strings.Contains(out, "went back to release") {
-		t.Errorf("list:\n%s", out)
-	}
-	if out := s.must("events"); strings.Count(out, "went back to release") != 1 {
-		t.Errorf("events:\n%s", out)
-	}
-	// It is not tried again, whoever starts anew.
-	s.killManager()
-	s.must("down")
-	s.fails(exitFailed, []string{"was found bad before"}, "up")
-	s.answers("v1")
-	s.deploy(build(t, "v2"))
-	s.answers("v2")
-	s.must("up")
-	if got := strings.Count(s.read(".pgo/logs/web.log"), "build crashes runs"); got != 2 {
-		t.Errorf("the bad one ran %d times", got)
-	}
-}
-
-// What a gate does not let run is not gone back to.
-func TestProbationThatCannotGoBack(t *testing.T) {
-	s := newWatched(t, "v1")
-	s.must("up")
-	s.proven("v1")
-	s.deploy(build(t, "v2"))
-	s.answers("v2")
-	touch(t, filepath.Join(s.dir, "forbidden"))
-	url := s.url()
-	for range 2 {
-		before := s.becomes("web", control.Ready).PID
-		_, _ = get(url + "/crash")
-		eventually(t, "it is started again", func() error {
-			if p := s.list()["web"]; p.PID == before || !p.Ready {
-				return fmt.Errorf("%+v", p)
-			}
-			return nil
-		})
-	}
-	s.refusal("not gone back: gate: does not let it run: exit status 1: there is ")
-	s.answers("v2")
-	s.fails(exitFailed, []string{"web stays at release", "does not let it run"}, "rollback")
-	s.answers("v2")
-}
-
-// proven waits until the release that is live has proven itself.
-func (s *stack) proven(version string) {
-	s.Helper()
-	eventually(s.T, version+" is good", func() error {
-		if out := s.must("releases", "web"); !strings.Contains(out, version+" ") || !strings.Contains(out, "live, good") {
-			return errors.New(out)
-		}
-		return nil
-	})
-}
-
 func TestRollback(t *testing.T) {
+	t.Parallel()
 	s := newWatched(t, "v1")
 	s.fails(exitUnavailable, []string{"pgo is not running"}, "rollback", "web")
 	s.must("up")
@@ -407,24 +233,6 @@ func TestRollback(t *testing.T) {
 	s.must("releases", "--json")
 }
 
-// After a failed reload it is the old program that is started again, also after a crash.
-func TestCrashAfterAFailedDeploy(t *testing.T) {
-	s := newWatched(t, "v1")
-	s.must("up")
-	s.answers("v1")
-	s.deploy(build(t, "exits"))
-	s.refusal("exit code 3")
-	before := s.list()["web"].PID
-	_, _ = get(s.url() + "/crash")
-	eventually(t, "it is started again", func() error {
-		if p := s.list()["web"]; p.PID == before || !p.Ready {
-			return fmt.Errorf("%+v", p)
-		}
-		return nil
-	})
-	s.answers("v1")
-}
-
 // What cannot run is not started at first either; it is when a good one comes.
 func TestFirstDeploy(t *testing.T) {
 	s := newWatched(t, "v1")
@@ -451,45 +259,9 @@ func TestFirstDeploy(t *testing.T) {
 	s.answers("v2")
 }
 
-// What grows over its limit is replaced, with no dropped request; a warning comes before.
-func TestMemoryLimit(t *testing.T) {
-	s := newWatched(t, "v1")
-	s.write(strings.Replace(watched, "restart: {", "limits: {memory: 100MB}, restart: {", 1))
-	s.must("up")
-	before := s.answers("v1")
-	l := startLoad(t, s.url())
-	if _, err := get(s.url() + "/grow?85"); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "it warns", func() error {
-		if out := s.must("events"); !strings.Contains(out, "% of its memory limit") {
-			return errors.New(out)
-		}
-		return nil
-	})
-	if p := s.list()["web"]; p.PID != before.PID {
-		t.Errorf("it was replaced below its limit: %+v", p)
-	}
-	if _, err := get(s.url() + "/grow?30"); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "it is replaced", func() error {
-		if p := s.list()["web"]; p.PID == before.PID || !p.Ready {
-			return fmt.Errorf("%+v", p)
-		}
-		return nil
-	})
-	l.none(t)
-	if p := s.list()["web"]; p.Restarts != 0 {
-		t.Errorf("%+v", p)
-	}
-	if out := s.must("events"); strings.Count(out, ": it is made new") != 1 {
-		t.Errorf("events:\n%s", out)
-	}
-}
-
 // A store that cannot take a copy leaves all as it is, and is tried again by a reload.
 func TestDeployWithoutRoom(t *testing.T) {
+	t.Parallel()
 	s := newWatched(t, "v1")
 	s.must("up")
 	before := s.answers("v1")
@@ -512,6 +284,7 @@ func TestDeployWithoutRoom(t *testing.T) {
 
 // The releases that are too many go; never one that is needed.
 func TestDeployKeepsThree(t *testing.T) {
+	t.Parallel()
 	s := newWatched(t, "v1")
 	s.must("up")
 	s.proven("v1")

@@ -38,6 +38,7 @@ func (s *stack) event(says string) {
 
 // A release that serves, but not well, goes by itself.
 func TestProbationOfErrors(t *testing.T) {
+	t.Parallel()
 	s := newCounting(t)
 	l := startLoad(t, s.url())
 	s.deploy(build(t, "fails"))
@@ -64,6 +65,7 @@ func TestProbationOfErrors(t *testing.T) {
 
 // One that fails no more than the one before may be what heals it. It stays, also when its manager was killed.
 func TestProbationOfErrorsAsBefore(t *testing.T) {
+	t.Parallel()
 	s := newCounting(t)
 	l := startLoad(t, s.url()+"/fail")
 	eventually(t, "some have failed", func() error {
@@ -86,6 +88,7 @@ func TestProbationOfErrorsAsBefore(t *testing.T) {
 
 // What may not be gone back from stays, says so once, and proves itself when it fails no more.
 func TestProbationOfErrorsThatCannotGoBack(t *testing.T) {
+	t.Parallel()
 	s := newCounting(t)
 	s.serveHTTP(`"127.0.0.1:0"`, strings.Replace(counting, "probation: 4s", "probation: 15s", 1)) // time enough to forbid it
 	s.must("up")
@@ -103,6 +106,7 @@ func TestProbationOfErrorsThatCannotGoBack(t *testing.T) {
 
 // Metrics that tell nothing are no reason to go back.
 func TestProbationOfErrorsNotKnown(t *testing.T) {
+	t.Parallel()
 	s := newCounting(t)
 	l := startLoad(t, s.url())
 	s.deploy(build(t, "secretive"))
@@ -116,6 +120,7 @@ func TestProbationOfErrorsNotKnown(t *testing.T) {
 
 // What becomes of each program that is deployed is counted, and the counters go on with the next manager.
 func TestDeploysAreCounted(t *testing.T) {
+	t.Parallel()
 	s := newCounting(t)
 	v2 := build(t, "v2")
 	for _, bad := range []struct {

@@ -149,6 +149,7 @@ func (h *target) inPlace(name string) {
 }
 
 func TestShip(t *testing.T) {
+	t.Parallel()
 	h := newTarget(t)
 	none := h.load()
 	if out := h.must(h.deploys()...); !strings.Contains(out, "nothing to do") || strings.Count(out, "unchanged") != 3 {
@@ -227,6 +228,7 @@ func events(t *testing.T, out string) []ship.Event {
 
 // What does not work is refused, or put back with all of its deploy; nobody notices, and the next deploy works.
 func TestShipBad(t *testing.T) {
+	t.Parallel()
 	h := newTarget(t)
 	v2 := build(t, "v2")
 	tests := []struct {
@@ -292,6 +294,7 @@ func (s *stack) with(t *testing.T) *stack {
 
 // The connection lost at any point: all is as it was, or all is new; the lock is free, and the log says which.
 func TestShipLost(t *testing.T) {
+	t.Parallel()
 	h := newTarget(t)
 	none := h.load()
 	for _, service := range services {
@@ -368,6 +371,7 @@ func (h *target) cutAt(event string) (code int, out string) {
 
 // A manager that is killed while a deploy is on probation is followed by one that puts it back.
 func TestShipManagerKilled(t *testing.T) {
+	t.Parallel()
 	h := newTarget(t)
 	none := h.load()
 	for _, service := range services {
@@ -420,6 +424,7 @@ func (h *target) during(event string, do func(), code int) string {
 
 // What a gate does not let run any more is not put back, and the reason is told.
 func TestShipThatCannotGoBack(t *testing.T) {
+	t.Parallel()
 	h := newTarget(t)
 	h.build("beta", "v2")
 	h.build("gamma", "crashes")
@@ -437,6 +442,7 @@ func TestShipThatCannotGoBack(t *testing.T) {
 
 // A process on the host that is killed leaves no lock, and a line in the log.
 func TestReceiveKilled(t *testing.T) {
+	t.Parallel()
 	h := newTarget(t)
 	for _, service := range services {
 		h.build(service, "v2")
@@ -467,6 +473,7 @@ func (h *target) killReceive() {
 
 // What arrives is not what was said: another content, or what nobody can make a program of.
 func TestReceiveOther(t *testing.T) {
+	t.Parallel()
 	h := newTarget(t)
 	v2 := build(t, "v2")
 	var whole bytes.Buffer
@@ -522,6 +529,7 @@ func TestReceiveOther(t *testing.T) {
 
 // Two at once: the second is refused and told who it is, or waits.
 func TestShipTwo(t *testing.T) {
+	t.Parallel()
 	h := newTarget(t)
 	for _, service := range services {
 		h.build(service, "v2")
@@ -544,6 +552,7 @@ func TestShipTwo(t *testing.T) {
 }
 
 func TestShipDryRun(t *testing.T) {
+	t.Parallel()
 	h := newTarget(t)
 	h.build("beta", "v2")
 	out := h.must(h.deploys("--dry-run")...)
@@ -563,6 +572,7 @@ func TestShipDryRun(t *testing.T) {
 
 // A disk that is full: nothing is touched, and the log says so.
 func TestShipFullDisk(t *testing.T) {
+	t.Parallel()
 	h := &target{stack: newStack(t, shipped), from: t.TempDir()}
 	if err := os.Mkdir(h.home(), 0o700); err != nil {
 		t.Fatal(err)
@@ -592,6 +602,7 @@ func TestShipFullDisk(t *testing.T) {
 
 // The first release of all has nothing before it.
 func TestShipFirst(t *testing.T) {
+	t.Parallel()
 	h := &target{stack: newStack(t, shipped), from: t.TempDir()}
 	h.begin()
 	h.must("down")

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -9,7 +8,6 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"pgo/deploy/pgo/internal/sshdtest"
 )
@@ -64,9 +62,7 @@ func TestDeployDocs(t *testing.T) {
 	}
 	run := func(line string) string {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-		defer cancel()
-		cmd := exec.CommandContext(ctx, "sh", "-c", line)
+		cmd := exec.CommandContext(t.Context(), "sh", "-c", line)
 		cmd.Dir, cmd.Env = checkout, env
 		out, err := cmd.CombinedOutput()
 		t.Logf("%s%s", line, out)

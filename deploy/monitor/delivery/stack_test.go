@@ -170,7 +170,7 @@ func newStack(t *testing.T) *stack {
 	mail, letters := mailServer(t, "pgo", "the-mail-password")
 	s.group, s.mail = group, letters
 	start(t, []string{
-		"WECOM_HTTP=" + s.wecom, "WECOM_URL=" + chat.URL, "WECOM_PATIENCE=15s",
+		"WECOM_HTTP=" + s.wecom, "WECOM_URL=" + chat.URL, "WECOM_PATIENCE=45s", // more than a busy machine keeps the watchdog waiting
 		"WECOM_KEY_FILE=" + write(t, filepath.Join(dir, "secrets", "wecom_key"), "the-robot-key-0123456789\n"),
 	}, bridge)
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pgo/deploy/pgo/audit"
+	files "pgo/deploy/pgo/watch"
 	"pgo/deploy/pgo/web"
 )
 
@@ -60,7 +61,7 @@ func (r *rollout) mayGoBack() error {
 	}
 	for end := time.Now().Add(gatesPatience); len(programs) > 0; {
 		err := r.passAll(programs)
-		if err == nil || !notNow(err) || time.Now().After(end) {
+		if err == nil || !errors.Is(err, files.ErrNotNow) || time.Now().After(end) {
 			return err
 		}
 		select {

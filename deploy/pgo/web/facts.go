@@ -145,3 +145,11 @@ type Deploys struct {
 	Took   time.Duration     `json:"took"` // the last one that was taken, from when it was taken up
 	At     time.Time         `json:"at"`   // when that was
 }
+
+// Count adds one.
+func (d *Deploys) Count(o Outcome) {
+	if d.Counts == nil {
+		d.Counts = map[Outcome]int64{}
+	}
+	d.Counts[o]++
+}
