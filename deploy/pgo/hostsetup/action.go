@@ -92,7 +92,7 @@ func (f *file) Do(context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(beside.Name())
+	defer func() { _ = os.Remove(beside.Name()) }() // where it was not renamed
 	_, err = beside.Write(content)
 	if err = errors.Join(err, beside.Sync(), beside.Close()); err != nil {
 		return err

@@ -118,21 +118,19 @@ func (s *setup) firewall(ctx context.Context) (Step, error) {
 	if s.image() {
 		return step, nil
 	}
-	inForce := func(ctx context.Context) (bool, error) {
+	inForce := func(ctx context.Context) bool {
 		said, err := s.Command(ctx, "nft", "list", "table", "inet", table)
-		return err == nil && strings.Contains(said, mark), nil // there is none yet
+		return err == nil && strings.Contains(said, mark) // else there is none yet
 	}
 	// nft reads a file as a whole before any of it is in force.
 	if !s.boots() {
-		step.Actions = append(step.Actions, &command{setup: s, args: []string{"nft", "-f", rulesFile}, done: inForce})
+		step.Actions = append(step.Actions, &command{setup: s, args: []string{"nft", "-f", rulesFile}, done: func(ctx context.Context) (bool, error) { return inForce(ctx), nil }})
 		return step, nil
 	}
 	step.Actions = append(step.Actions, s.reloadUnits(firewallUnit),
 		&command{setup: s, args: []string{"systemctl", "reload-or-restart", firewallUnit}, done: func(ctx context.Context) (bool, error) {
-			if _, err := s.Command(ctx, "systemctl", "is-active", "--quiet", firewallUnit); err != nil {
-				return false, nil // it does not run
-			}
-			return inForce(ctx)
+			_, err := s.Command(ctx, "systemctl", "is-active", "--quiet", firewallUnit)
+			return err == nil && inForce(ctx), nil // else it does not run
 		}})
 	return step, nil
 }

@@ -90,7 +90,7 @@ func Start(t testing.TB, ownNetwork bool) *Machine {
 			_ = syscall.Kill(m.pid, syscall.SIGKILL)
 		}
 		_ = cmd.Process.Kill()
-		<-ended
+		_ = <-ended // it was killed
 		removeGroups(name)
 	})
 	children := fmt.Sprintf("/proc/%d/task/%d/children", cmd.Process.Pid, cmd.Process.Pid)

@@ -302,7 +302,7 @@ func (r *rollout) wellIs(ctx context.Context, p *part, unit string, over bool) e
 		return fmt.Errorf("%s has failed (%s) while it was on probation", unit, s.result)
 	case s.restarts >= strikes:
 		return fmt.Errorf("%s ended %d times while it was on probation", unit, s.restarts)
-	case p.Limits.Memory > 0 && s.memory > int64(p.Limits.Memory):
+	case p.Limits.Memory > 0 && s.memory > p.Limits.Memory:
 		return fmt.Errorf("%s uses %d bytes of memory, and limits.memory is %d", unit, s.memory, p.Limits.Memory)
 	case over && s.active != "active":
 		return fmt.Errorf("%s is %s at the end of its probation", unit, s.active)
