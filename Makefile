@@ -243,6 +243,10 @@ bench-telemetry: build ## prints what telemetry costs under load; ARGS="-load.fo
 	@bin/native install --tests
 	@cd deploy/e2e && go test -tags telemetry -run '^TestTelemetry$$' -count=1 -timeout 3h -v . $(if $(ARGS),-args $(ARGS))
 
+.PHONY: test-systemd
+test-systemd: ## tests what systemd does, under a real one in namespaces of its own; takes root, nftables and iproute2
+	@cd deploy/pgo && go test -tags systemd -run '^TestHostSetup$$|^TestSystemdHost' -count=1 -timeout 20m -v .
+
 # Of the stack that runs here. ARGS=-full is 50 deploys under load.
 .PHONY: bench-deploy
 bench-deploy: ## measures pgo deploy beside scp and rsync, to the stack that make up MODE=native has brought up

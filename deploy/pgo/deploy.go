@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pgo/deploy/pgo/audit"
+	"pgo/deploy/pgo/hostsetup"
 	"pgo/deploy/pgo/ship"
 )
 
@@ -28,6 +29,7 @@ func shipCode(err error) int {
 	for of, code := range map[error]int{
 		ship.ErrRefused: exitRefused, ship.ErrLocked: exitLocked, ship.ErrPutBack: exitPutBack, ship.ErrNotPutBack: exitNotPutBack,
 		ship.ErrUnknown: exitLost, ship.ErrUnreachable: exitUnavailable, ship.ErrUnavailable: exitUnavailable,
+		hostsetup.ErrRefused: exitRefused, hostsetup.ErrUnreachable: exitUnavailable,
 	} {
 		if errors.Is(err, of) {
 			return code

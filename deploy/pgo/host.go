@@ -12,7 +12,7 @@ import (
 func (a *app) host() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "host",
-		Short: "look whether this machine is fit to be deployed to",
+		Short: "make a machine one that is deployed to, and look whether it is fit for it",
 		Args:  noArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
@@ -52,6 +52,6 @@ func (a *app) host() *cobra.Command {
 		},
 	}
 	look.Flags().BoolVar(&asJSON, "json", false, "as a JSON array")
-	c.AddCommand(look)
+	c.AddCommand(look, a.hostSetup())
 	return c
 }

@@ -28,6 +28,9 @@ func TestMain(m *testing.M) {
 	case len(os.Args) > 1 && os.Args[1] == "init":
 		beFirst(os.Args[2:])
 	case os.Getenv("PGO_TEST_AS") == "pgo":
+		if root := os.Getenv("PGO_TEST_ROOT"); root != "" && len(os.Args) > 2 && os.Args[1] == "host" && os.Args[2] == "setup" {
+			os.Args = append(os.Args, "--root", root) // not this machine
+		}
 		main()
 	default:
 		os.Exit(m.Run())

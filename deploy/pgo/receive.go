@@ -1,15 +1,20 @@
 package main
 
 import (
+	"errors"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"pgo/deploy/pgo/home"
 	"pgo/deploy/pgo/ship/host"
+	"pgo/deploy/pgo/ship/units"
 )
 
 func (a *app) receive() *cobra.Command {
-	var as string
+	var as, systemctl string
+	var systemd bool
 	c := &cobra.Command{
 		Use:   "receive",
 		Short: "what pgo deploy starts on a host; made to be a key's forced command",
@@ -22,11 +27,34 @@ func (a *app) receive() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return host.Run(c.Context(), host.Options{
-				Home: h, Version: version, As: as, Getenv: a.getenv, Stdin: os.Stdin, Stdout: a.stdout,
-			})
+			o := host.Options{Home: h, Version: version, As: as, Getenv: a.getenv, Stdin: os.Stdin, Stdout: a.stdout}
+			if systemd {
+				if o.Units, err = a.units(h, systemctl); err != nil {
+					return err
+				}
+			}
+			return host.Run(c.Context(), o)
 		},
 	}
+	c.Flags().BoolVar(&systemd, "systemd", false, "systemd runs the services, by the units of pgo export systemd; pgo does not run here")
+	c.Flags().StringVar(&systemctl, "systemctl", "systemctl", "with --systemd: the command that may start units anew, as \"sudo -n systemctl\"")
 	c.Flags().StringVar(&as, "as", "", "who has the key, for the audit log (default the user that is logged in)")
 	return c
+}
+
+// units are what systemd runs here.
+func (a *app) units(h home.Home, systemctl string) (*units.Host, error) {
+	_, file, err := a.load()
+	if err != nil {
+		return nil, err
+	}
+	words := strings.Fields(systemctl)
+	if len(words) == 0 {
+		return nil, usageError{errors.New("--systemctl: expected a command")}
+	}
+	// There is a lock of who deploys, and releases, where no pgo has ever run.
+	if err := h.Make(); err != nil {
+		return nil, err
+	}
+	return &units.Host{Home: h, File: file, Systemctl: words, Environ: os.Environ(), EnvDir: "/etc/pgo"}, nil
 }

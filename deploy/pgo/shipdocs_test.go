@@ -31,10 +31,12 @@ func TestDeployDocs(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(host.dir, "configs")); err != nil { // the host is bare
 		t.Fatal(err)
 	}
-	host.sshd = sshdtest.Start(t, "PGO_TEST_AS=pgo", "XDG_RUNTIME_DIR="+host.sockets)
+	tools := t.TempDir()
+	root := bareHost(t, host, tools)
+	host.sshd = sshdtest.Start(t, "PGO_TEST_AS=pgo", "PGO_TEST_ROOT="+root, "XDG_RUNTIME_DIR="+host.sockets, "PATH="+tools+":/usr/local/bin:/usr/bin:/bin")
 
 	// The checkout: what `make dist` builds are stand-ins.
-	checkout, tools := t.TempDir(), t.TempDir()
+	checkout := t.TempDir()
 	write := func(path, text string, mode os.FileMode) {
 		t.Helper()
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -53,12 +55,13 @@ func TestDeployDocs(t *testing.T) {
 	write(filepath.Join(checkout, "Makefile"), recipe, 0o644)
 	write(filepath.Join(tools, "scp"), fmt.Sprintf("#!/bin/sh\nexec /usr/bin/scp -F %s \"$@\"\n", host.sshd.Config), 0o755)
 
+	write(filepath.Join(checkout, "id.pub"), "ssh-ed25519 AAAA ci\n", 0o600)
 	env := []string{
-		"HOST=" + sshdtest.Host, "DIR=" + host.dir, "HOME=" + t.TempDir(), "PGO_TEST_AS=pgo", "XDG_CACHE_HOME=" + t.TempDir(),
+		"HOST=" + sshdtest.Host, "DIR=" + host.dir, "KEY=id.pub", "DEPLOY=ci", "HOME=" + t.TempDir(), "PGO_TEST_AS=pgo", "XDG_CACHE_HOME=" + t.TempDir(),
 		"PATH=" + tools + ":" + host.sshd.Bin + ":" + os.Getenv("PATH"),
 	}
-	lines := 0
-	for line := range strings.Lines(block) {
+	run := func(line string) string {
+		t.Helper()
 		cmd := exec.CommandContext(t.Context(), "sh", "-c", line)
 		cmd.Dir, cmd.Env = checkout, env
 		out, err := cmd.CombinedOutput()
@@ -66,10 +69,69 @@ func TestDeployDocs(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", line, err)
 		}
+		return string(out)
+	}
+	lines := 0
+	for line := range strings.Lines(block) {
+		run(line)
 		lines++
+		if strings.Contains(line, " --dry-run") && len(host.processes()) == 0 {
+			if left, err := os.ReadDir(host.dir); err != nil || len(left) > 0 {
+				t.Errorf("looking has left %v, %v", left, err)
+			}
+		}
+		if strings.Contains(line, "host setup") && strings.Contains(line, " --yes") {
+			// sshd looks for keys elsewhere in this test; what the key may do is as it was written.
+			key := host.read(".ssh/authorized_keys")
+			options, _, ok := strings.Cut(key, " ssh-ed25519 AAAA ci")
+			if !ok || !strings.HasSuffix(options, ",restrict") {
+				t.Fatalf("the keys are %s", key)
+			}
+			host.sshd.Authorize("ci", options)
+			if again := run(line); !strings.Contains(again, "there is nothing to do") {
+				t.Errorf("a second time: %s", again)
+			}
+		}
 	}
 	if lines > 10 {
 		t.Errorf("it takes %d lines, more than ten", lines)
 	}
 	host.runs("v1", services...)
+}
+
+// bareHost is the root of a host's file system, and in tools a systemctl that starts what the unit says.
+func bareHost(t *testing.T, host *target, tools string) (root string) {
+	t.Helper()
+	root = t.TempDir()
+	write := func(path, text string) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	uid, gid := os.Geteuid(), os.Getegid()
+	if uid == 0 {
+		uid, gid = 12345, 12345
+	}
+	write(filepath.Join(root, "etc/passwd"), fmt.Sprintf("root:x:0:0::/root:/bin/sh\npgo:x:%d:%d::%s:/bin/sh\n", uid, gid, host.dir))
+	write(filepath.Join(root, "lib/systemd/systemd"), "")
+	write(filepath.Join(root, "usr/sbin/nft"), "")
+	// The host's folder is at the same place for all that runs there.
+	parent := filepath.Dir(host.dir)
+	if err := os.MkdirAll(filepath.Join(root, filepath.Dir(parent)), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(parent, filepath.Join(root, parent)); err != nil {
+		t.Fatal(err)
+	}
+	write(filepath.Join(tools, "systemctl"), fmt.Sprintf(`#!/bin/sh
+[ "$*" = "start pgo" ] || exec /usr/bin/systemctl "$@"
+unit=%s/etc/systemd/system/pgo.service
+cd "$(sed -n 's/^WorkingDirectory=//p' $unit)"
+env $(sed -n 's/^Environment=//p' $unit) XDG_RUNTIME_DIR=$XDG_RUNTIME_DIR setsid $(sed -n 's/^ExecStart=//p' $unit) </dev/null >log 2>&1 &
+`, root))
+	return root
 }

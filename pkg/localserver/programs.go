@@ -76,6 +76,7 @@ func (p Programs) Tools() []func() (string, error) {
 		func() (string, error) { return p.find("openssh-server", "sshd") },
 		func() (string, error) { return p.find("openssh-client", "scp") },
 		func() (string, error) { return p.find("rsync", "rsync") },
+		func() (string, error) { return p.find("nftables", "nft") },
 	}
 }
 

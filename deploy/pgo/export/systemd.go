@@ -49,7 +49,7 @@ func Systemd(f processfile.File, o Options) (units []Unit, notes []string, err e
 	}
 	all := map[string][]string{} // the services of each process
 	for _, p := range chosen {
-		all[p.Name] = services(p)
+		all[p.Name] = Services(p)
 	}
 	e := exporter{Options: o, file: f, source: src, services: all}
 	var wants []string
@@ -77,8 +77,8 @@ func Systemd(f processfile.File, o Options) (units []Unit, notes []string, err e
 	return append(units, Unit{Target, t.String()}), e.notes, nil
 }
 
-// services are the names of a process's units, one an instance.
-func services(p processfile.Process) []string {
+// Services are the names of a process's units, one an instance.
+func Services(p processfile.Process) []string {
 	if p.Instances == 1 {
 		return []string{"pgo-" + p.Name + ".service"}
 	}
@@ -126,7 +126,7 @@ func (e *exporter) socket(p processfile.Process, l processfile.Listener) Unit {
 	u.section("Socket")
 	u.set("ListenStream", l.Addr)
 	u.set("FileDescriptorName", l.Name)
-	u.set("Service", services(p)[0])
+	u.set("Service", Services(p)[0])
 	u.set("Backlog", "4096")
 	u.section("Install")
 	u.set("WantedBy", "sockets.target")
@@ -135,9 +135,18 @@ func (e *exporter) socket(p processfile.Process, l processfile.Listener) Unit {
 
 func (e *exporter) service(p processfile.Process, n int) Unit {
 	var u unit
-	var before, sockets []string
+	var before, needs, likes, sockets []string
 	for _, name := range p.After {
 		before = append(before, e.services[name]...) // none where it is not exported
+		// What needs a unit is started anew with it: that is meant for gates only, else a deploy of one would be one of all
+		// that come after it.
+		if slices.ContainsFunc(e.file.Processes, func(p processfile.Process) bool {
+			return p.Name == name && (p.Kind == processfile.Gate || p.Kind == processfile.OneShot)
+		}) {
+			needs = append(needs, e.services[name]...)
+		} else {
+			likes = append(likes, e.services[name]...)
+		}
 	}
 	for _, l := range p.Listeners {
 		if !l.Alone && !strings.HasSuffix(l.Addr, ":0") {
@@ -147,9 +156,9 @@ func (e *exporter) service(p processfile.Process, n int) Unit {
 	u.section("Unit")
 	u.set("Description", fmt.Sprintf("%s (%s), from %s", p.Name, p.Kind, e.file.Path))
 	u.set("PartOf", Target)
-	u.set("Wants", "network-online.target")
+	u.set("Wants", strings.Join(append([]string{"network-online.target"}, likes...), " "))
 	u.set("After", strings.Join(append([]string{"network-online.target"}, append(sockets, before...)...), " "))
-	u.set("Requires", strings.Join(append(sockets, before...), " "))
+	u.set("Requires", strings.Join(append(sockets, needs...), " "))
 	// Nothing is given up by itself unless the process file says so.
 	u.set("StartLimitIntervalSec", "0")
 	if p.Restart.Limit > 0 {
@@ -169,7 +178,7 @@ func (e *exporter) service(p processfile.Process, n int) Unit {
 	}
 	u.section("Install")
 	u.set("WantedBy", Target)
-	return Unit{services(p)[n], u.String()}
+	return Unit{Services(p)[n], u.String()}
 }
 
 // starts says how it starts and ends.

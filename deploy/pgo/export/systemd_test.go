@@ -115,7 +115,7 @@ func TestUnits(t *testing.T) {
 			name:      "order",
 			processes: "  gate: {kind: gate, command: bin/p}\n  web: {command: bin/p, instances: 2, after: [gate]}\n  p: {command: bin/p, after: [gate, web]}",
 			unit:      "pgo-p.service",
-			has:       []string{"After=network-online.target pgo-gate.service pgo-web-0.service pgo-web-1.service", "Requires=pgo-gate.service pgo-web-0.service pgo-web-1.service"},
+			has:       []string{"After=network-online.target pgo-gate.service pgo-web-0.service pgo-web-1.service", "Requires=pgo-gate.service", "Wants=network-online.target pgo-web-0.service pgo-web-1.service"},
 		},
 		{
 			name: "restart, stop and limits",

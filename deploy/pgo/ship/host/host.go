@@ -21,6 +21,7 @@ import (
 	"pgo/deploy/pgo/control"
 	"pgo/deploy/pgo/home"
 	"pgo/deploy/pgo/release"
+	"pgo/deploy/pgo/ship/units"
 	"pgo/deploy/pgo/ship/wire"
 )
 
@@ -32,13 +33,20 @@ type Options struct {
 	Getenv  func(string) string
 	Stdin   io.Reader
 	Stdout  io.Writer
+	Units   *units.Host // systemd runs the services; nil: pgo does
+}
+
+// runner has releases run: pgo's manager, or systemd.
+type runner interface {
+	Deployables(ctx context.Context) ([]control.Deployable, error)
+	Rollout(ctx context.Context, ask control.Rollout, tell func(control.Progress)) (audit.Entry, error)
 }
 
 // ErrCommand is the error where the key was used for something else.
 var ErrCommand = errors.New("this key is for pgo deploy only")
 
 // asked matches the command that a client may ask for where another one is forced.
-var asked = regexp.MustCompile(`^[A-Za-z0-9_./-]*pgo receive( --(home|file)[ =][A-Za-z0-9_./-]+)*$`)
+var asked = regexp.MustCompile(`^[A-Za-z0-9_./-]*pgo receive( --systemd| --(home|file)[ =][A-Za-z0-9_./-]+)*$`)
 
 // identity matches what a person or a machine may call itself.
 var identity = regexp.MustCompile(`^[\w.@+ -]{1,100}$`)
@@ -107,7 +115,7 @@ func (s *session) deploy(ctx context.Context, welcome wire.Welcome) error {
 		return s.end(err)
 	}
 	defer l.release()
-	client, all, err := settled(ctx, s.Home)
+	client, all, err := s.settled(ctx)
 	if err == nil {
 		err = l.bury()
 	}
@@ -140,7 +148,7 @@ func (s *session) deploy(ctx context.Context, welcome wire.Welcome) error {
 	// The manager ended, or the client has gone: how it went is in the audit log when the manager is through with it.
 	waiting, stop := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
 	defer stop()
-	_, _, settling := settled(waiting, s.Home)
+	_, _, settling := s.settled(waiting)
 	found, known, reading := s.Home.Audit().Find(s.entry.ID)
 	if known {
 		return s.conn.Send(wire.Said{Result: &found})
@@ -227,7 +235,7 @@ func (s *session) outcome(ctx context.Context, welcome wire.Welcome) error {
 		return err
 	}
 	defer l.release()
-	_, _, err = settled(ctx, s.Home)
+	_, _, err = s.settled(ctx)
 	if err == nil {
 		err = l.bury()
 	}

@@ -143,8 +143,20 @@ func (l *lock) release() {
 	l.file.Close()
 }
 
+// settled returns who runs the services once it has ended what another deploy has left, and what can be deployed then.
+func (s *session) settled(ctx context.Context) (runner, []control.Deployable, error) {
+	if s.Units == nil {
+		return settled(ctx, s.Home)
+	}
+	if err := s.Units.Settle(ctx); err != nil {
+		return nil, nil, err
+	}
+	all, err := s.Units.Deployables(ctx)
+	return s.Units, all, err
+}
+
 // settled returns the manager once it has ended what another has left, and what can be deployed then.
-func settled(ctx context.Context, h home.Home) (*control.Client, []control.Deployable, error) {
+func settled(ctx context.Context, h home.Home) (runner, []control.Deployable, error) {
 	const patience = 15 * time.Second // for a manager that is just started anew
 	for end := time.Now().Add(patience); ; {
 		c, err := control.Connect(ctx, h)
