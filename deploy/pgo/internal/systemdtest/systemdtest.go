@@ -90,7 +90,9 @@ func Start(t testing.TB, ownNetwork bool) *Machine {
 			_ = syscall.Kill(m.pid, syscall.SIGKILL)
 		}
 		_ = cmd.Process.Kill()
-		_ = <-ended // it was killed
+		if err := <-ended; err != nil {
+			t.Logf("systemd ended: %v", err) // it was killed
+		}
 		removeGroups(name)
 	})
 	children := fmt.Sprintf("/proc/%d/task/%d/children", cmd.Process.Pid, cmd.Process.Pid)
