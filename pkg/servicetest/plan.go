@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"gorm.io/gorm"
@@ -16,12 +17,15 @@ const Numbers = "(SELECT a.n + 10*b.n + 100*c.n + 1000*d.n + 10000*e.n AS n FROM
 
 const digits = "(SELECT 0 n UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4 UNION ALL SELECT 5 UNION ALL SELECT 6 UNION ALL SELECT 7 UNION ALL SELECT 8 UNION ALL SELECT 9)"
 
-// Queries returns the list to which every query that GORM sends is added from now on, with its values put in. It is for
-// one goroutine.
+// Queries returns the list to which every query that GORM sends is added from now on, with its values put in. Whoever
+// looks at it waits until those who send are through.
 func Queries(t testing.TB, db *gorm.DB) *[]string {
 	t.Helper()
+	var mu sync.Mutex
 	var sent []string
 	err := db.Callback().Query().After("gorm:query").Register("servicetest:queries", func(tx *gorm.DB) {
+		mu.Lock()
+		defer mu.Unlock()
 		sent = append(sent, tx.Dialector.Explain(tx.Statement.SQL.String(), tx.Statement.Vars...))
 	})
 	if err != nil {

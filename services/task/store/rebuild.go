@@ -124,7 +124,8 @@ func (s *Store) RepairClass(ctx context.Context, id string, want *view.ClassStat
 	return r.Differences, s.fanOutAgain(ctx, id)
 }
 
-// repairClass writes what differs, and adds to it who has tasks without being a student.
+// repairClass writes what differs, and adds to it who has tasks without being a student, and who is a student without
+// them: what is newer than the export may have been put upon something wrong, and then changed nothing.
 func repairClass(tx *gorm.DB, here view.ClassState, r *view.ClassRepair, dryRun bool) error {
 	var holders []string
 	err := tx.Raw(`SELECT DISTINCT a.user_id FROM tasks t JOIN assignments a ON a.task_id = t.id
@@ -140,6 +141,15 @@ func repairClass(tx *gorm.DB, here view.ClassState, r *view.ClassRepair, dryRun 
 		if m := here.Members[user]; m.Role != task.RoleStudent || m.Removed {
 			none = append(none, user)
 			r.Differences = append(r.Differences, view.Difference{Kind: "assignments", ID: here.Class.ID + "/" + user, Here: task.WorkAssigned, Want: "no student"})
+		}
+	}
+	lacking, err := studentsWithout(tx, here.Class.ID)
+	if err != nil {
+		return err
+	}
+	for _, user := range lacking {
+		if m := here.Members[user]; m.Role == task.RoleStudent && !m.Removed {
+			r.Differences = append(r.Differences, view.Difference{Kind: "assignments", ID: here.Class.ID + "/" + user, Here: "none", Want: task.WorkAssigned})
 		}
 	}
 	if dryRun {
@@ -161,6 +171,19 @@ func repairClass(tx *gorm.DB, here view.ClassState, r *view.ClassRepair, dryRun 
 		}
 	}
 	return nil
+}
+
+// studentsWithout are the students of a class who lack an open task that no fan-out is about to give them.
+func studentsWithout(tx *gorm.DB, classID string) (users []string, err error) {
+	err = tx.Raw(`SELECT DISTINCT m.user_id FROM tasks t JOIN view_class_members m ON m.class_id = t.class_id
+		LEFT JOIN assignments a ON a.task_id = t.id AND a.user_id = m.user_id
+		LEFT JOIN fanouts f ON f.task_id = t.id
+		WHERE t.class_id = ? AND t.status = ? AND m.role = ? AND m.removed = FALSE AND a.task_id IS NULL AND f.task_id IS NULL ORDER BY m.user_id`,
+		classID, task.StatusPublished, task.RoleStudent).Scan(&users).Error
+	if err != nil {
+		return nil, fmt.Errorf("read who lacks tasks: %w", err)
+	}
+	return users, nil
 }
 
 // classState reads a class and its members under its lock. A class that is not there, which is so in a dry run, is one

@@ -150,6 +150,41 @@ func (d database) sameStudents(t testing.TB, school *viewtest.School, tasks []st
 	}
 }
 
+// TestRebuildGivesTasksToWhoLacksThem where somebody was taken for a student before they became one, and so got nothing.
+func TestRebuildGivesTasksToWhoLacksThem(t *testing.T) {
+	t.Parallel()
+	d := newDatabase(t)
+	s, _ := d.open(t, "")
+	const school, class, user = "01500000-0000-7000-8000-000000000001", "01500000-0000-7000-8000-000000000002", "01500000-0000-7000-8000-000000000003"
+	export := `{"kind":"header","taken_at":"2026-01-01T00:00:00Z"}
+{"kind":"school","id":"` + school + `","name":"School","sequence":5}
+{"kind":"class","id":"` + class + `","school_id":"` + school + `","name":"7A","sequence":5}
+{"kind":"class_member","class_id":"` + class + `","school_id":"` + school + `","user_id":"` + user + `","role":"teacher","sequence":5}
+{"kind":"end","lines":4}
+`
+	apply(t, s, view.School{ID: school, Name: "School", Sequence: 5}, view.Class{ID: class, SchoolID: school, Name: "7A", Sequence: 5},
+		view.ClassMember{ClassID: class, SchoolID: school, UserID: user, Role: "teacher", Sequence: 5})
+	tasks := d.openTask(t)
+	if err := fanOut(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	d.exec(t, "UPDATE view_class_members SET role = 'student'")
+	apply(t, s, view.ClassMember{ClassID: class, SchoolID: school, UserID: user, Role: "student", Sequence: 6})
+	for _, dryRun := range []bool{true, false} {
+		found := rebuild(t, s, export, dryRun)
+		if len(found) != 1 || found[0].Kind != "assignments" || found[0].ID != class+"/"+user {
+			t.Errorf("found %v", found)
+		}
+	}
+	if left := rebuild(t, s, export, true); len(left) > 0 {
+		t.Errorf("after the rebuild differ still %v", left)
+	}
+	if err := fanOut(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	d.exact(t, tasks[0], 1)
+}
+
 // TestRebuildFromNothing makes the whole view of a service that has never had an event.
 func TestRebuildFromNothing(t *testing.T) {
 	t.Parallel()
