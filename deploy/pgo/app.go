@@ -31,7 +31,8 @@ const (
 type app struct {
 	getenv         func(string) string
 	stdout, stderr io.Writer
-	file, homeDir  string // flags
+	file, homeDir  string   // flags
+	lock           *os.File // the keeper's, on its home
 }
 
 // run is the whole program; it returns the exit code.

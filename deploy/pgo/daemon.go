@@ -79,14 +79,14 @@ func closeOthers() {
 // keep is the keeper's life on a home. The error is home.ErrLocked while another has it.
 func (a *app) keep(ctx context.Context, h home.Home, apply *processfile.File, started func(error)) error {
 	closeOthers()
-	if err := h.Make(); err != nil {
-		return err
-	}
-	lock, err := h.Lock()
+	err := h.Make()
 	if err != nil {
 		return err
 	}
-	defer lock.Close()
+	// It is never let go of: who waits for the lock waits until this process is gone.
+	if a.lock, err = h.Lock(); err != nil {
+		return err
+	}
 	dir, err := h.SocketDir(a.getenv)
 	if err != nil {
 		return err

@@ -45,7 +45,7 @@ func (a *app) down() *cobra.Command {
 	}
 }
 
-// awaitEnd returns when the manager has let go of the home.
+// awaitEnd returns when the keeper of the home is gone.
 func awaitEnd(ctx context.Context, h home.Home) error {
 	for {
 		lock, err := h.Lock()
