@@ -15,6 +15,7 @@ import (
 const (
 	checkTimeout = 2 * time.Second
 	checkEvery   = 500 * time.Millisecond // answers younger than this are used again, however many ask
+	checkAtStart = 20 * time.Millisecond  // and this, before the program has been ready: somebody waits for it
 )
 
 // Check reports whether a dependency answers. It must respect ctx.
@@ -37,7 +38,8 @@ type named struct {
 	name     string
 	required bool
 	check    Check
-	failures int // in a row
+	failing  time.Time // since when; zero while it answers
+	said     bool      // that it fails
 }
 
 // State is what /readyz says.
@@ -73,7 +75,11 @@ func (h *Health) State(ctx context.Context) State {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if time.Since(h.lastAt) < checkEvery {
+	fresh := checkEvery
+	if !h.started.Load() {
+		fresh = checkAtStart
+	}
+	if time.Since(h.lastAt) < fresh {
 		return h.last
 	}
 	// A caller that goes away must not make the others see a failure.
@@ -105,18 +111,20 @@ func (h *Health) State(ctx context.Context) State {
 	return s
 }
 
-// say logs a dependency that fails for the second time in a row, once, and when it answers again. At the first
-// time it may only be a start that is not over.
+// say logs once that a dependency fails, and when it answers again. What fails for a moment may only be a start that is
+// not over.
 func (h *Health) say(i int, err error) {
 	c := &h.checks[i]
-	if err == nil {
-		if c.failures >= 2 {
+	switch {
+	case err == nil:
+		if c.said {
 			h.log.Info("a dependency answers again", zap.String("dependency", c.name))
 		}
-		c.failures = 0
-		return
-	}
-	if c.failures++; c.failures == 2 {
+		c.failing, c.said = time.Time{}, false
+	case c.failing.IsZero():
+		c.failing = time.Now()
+	case !c.said && time.Since(c.failing) >= checkEvery:
+		c.said = true
 		h.log.Warn("a dependency does not answer", zap.String("dependency", c.name), zap.Bool("required", c.required), zap.Error(err))
 	}
 }

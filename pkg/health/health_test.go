@@ -5,12 +5,16 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"pgo/pkg/health"
 )
@@ -77,4 +81,68 @@ func TestStartedStaysStarted(t *testing.T) {
 	if status, _ := get(h.Started()); status != 200 {
 		t.Errorf("startupz answers %d after the start", status)
 	}
+}
+
+// A start is not held up by an answer from before it: what is not there yet is asked for again soon. Once the program has been
+// ready, askers share an answer for longer.
+func TestAnswersAreFreshAtTheStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := health.New(zap.NewNop())
+		began, asked := time.Now(), 0
+		h.Require("keys", func(context.Context) error {
+			if asked++; time.Since(began) < 30*time.Millisecond {
+				return errors.New("not there yet")
+			}
+			return nil
+		})
+		for h.State(t.Context()).Status != health.Ready {
+			time.Sleep(time.Millisecond)
+		}
+		if took := time.Since(began); took > 50*time.Millisecond {
+			t.Errorf("ready after %v, the dependency was there after 30ms", took)
+		}
+		asked = 0
+		for range 400 {
+			h.State(t.Context())
+			time.Sleep(time.Millisecond)
+		}
+		if asked > 0 {
+			t.Errorf("asked %d times within 400ms", asked)
+		}
+	})
+}
+
+// What does not answer is said once, and only when it is more than a moment.
+func TestWhatDoesNotAnswerIsSaidOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		core, logs := observer.New(zap.InfoLevel)
+		h := health.New(zap.New(core))
+		var away error
+		h.Degrade("redis", func(context.Context) error { return away })
+		during := func(d time.Duration) []string {
+			for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+				h.State(t.Context())
+			}
+			var said []string
+			for _, e := range logs.TakeAll() {
+				said = append(said, e.Message)
+			}
+			return said
+		}
+		for _, step := range []struct {
+			name string
+			away error
+			want []string
+		}{
+			{"there", nil, nil},
+			{"away", errors.New("connection refused"), []string{"a dependency does not answer"}},
+			{"still away", errors.New("connection refused"), nil},
+			{"back", nil, []string{"a dependency answers again"}},
+		} {
+			away = step.away
+			if got := during(3 * time.Second); !slices.Equal(got, step.want) {
+				t.Errorf("%s: it says %q, want %q", step.name, got, step.want)
+			}
+		}
+	})
 }

@@ -32,8 +32,8 @@ type Program struct {
 }
 
 const (
-	readyPoll    = 100 * time.Millisecond // how often readiness is asked for before it is there
-	shutdownHard = 3 * time.Second        // after the drain: for Shutdown and for the workers' last steps
+	readyPoll    = 20 * time.Millisecond // how often readiness is asked for before it is there
+	shutdownHard = 3 * time.Second       // after the drain: for Shutdown and for the workers' last steps
 
 	// A caller that reads or sends slower than these is cut off; the answer's time counts from the request's header.
 	readTimeout  = 30 * time.Second

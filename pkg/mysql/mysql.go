@@ -38,7 +38,7 @@ type Config struct {
 // Defaults returns limits that fit a server on the same host.
 func Defaults() Config {
 	return Config{
-		Addr: "127.0.0.1:3306", MaxOpen: 30, MaxIdle: 10, MaxLifetime: 30 * time.Minute,
+		Addr: "127.0.0.1:3306", MaxOpen: 30, MaxIdle: 30, MaxLifetime: 30 * time.Minute,
 		DialTimeout: 3 * time.Second, IOTimeout: 10 * time.Second, LockWait: 5 * time.Second,
 	}
 }
@@ -53,6 +53,10 @@ func (cfg Config) Validate(c *config.Check, key string) {
 	c.Expect(cfg.LockWait >= time.Second, key+".lock_wait", "a duration of at least 1s")
 	c.Secret(key+".password", cfg.Password)
 }
+
+// maxIdleTime is when a connection that nobody needs is closed. As many as have been needed stay open until then: under
+// load a new one is dear.
+const maxIdleTime = 5 * time.Minute
 
 // Open returns the database without talking to the server, so that a program can start while it is away. The
 // pool's metrics (go_sql_*) go to reg, a span a statement to tp. Close the *sql.DB that DB() returns.
@@ -82,6 +86,7 @@ func Open(cfg Config, tp trace.TracerProvider, reg prometheus.Registerer) (*gorm
 	pool.SetMaxOpenConns(cfg.MaxOpen)
 	pool.SetMaxIdleConns(cfg.MaxIdle)
 	pool.SetConnMaxLifetime(cfg.MaxLifetime)
+	pool.SetConnMaxIdleTime(maxIdleTime)
 	if err := reg.Register(collectors.NewDBStatsCollector(pool, cfg.Database)); err != nil {
 		pool.Close()
 		return nil, fmt.Errorf("register pool metrics: %w", err)

@@ -55,7 +55,7 @@ func (l *Logs) Having(what string) []string {
 	return found
 }
 
-// Start runs the service as main does, on a free port, until Stop (which returns its exit code) or the end of the test. It
+// Start runs the service as main does, on a free port, until Stop (which returns its exit code when its log is whole) or the end of the test. It
 // returns when the service is ready; one that ends before is a failure. At the end the log must show no secret.
 func (w *World) Start(t testing.TB, environ ...string) *Instance {
 	t.Helper()
@@ -68,13 +68,15 @@ func (w *World) Start(t testing.TB, environ ...string) *Instance {
 		_ = in.Close() // ends the log
 	}()
 	s := &Instance{Logs: &Logs{}, DB: w.DB.Open(t), client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
+	var log sync.WaitGroup
 	s.Stop = sync.OnceValue(func() int {
 		s.client.CloseIdleConnections() // else the drain waits for them
 		cancel()
-		return <-exit
+		code := <-exit
+		log.Wait() // its last words
+		return code
 	})
 	ready := make(chan string, 1)
-	var log sync.WaitGroup
 	log.Go(func() {
 		lines := bufio.NewScanner(out)
 		lines.Buffer(nil, 1<<20)
@@ -91,7 +93,6 @@ func (w *World) Start(t testing.TB, environ ...string) *Instance {
 	})
 	t.Cleanup(func() {
 		s.Stop()
-		log.Wait()
 		for _, secret := range append([]string{"eyJ"}, w.service.Secrets...) {
 			if lines := s.Logs.Having(secret); len(lines) > 0 {
 				t.Errorf("the log shows %q: %s", secret, lines[0])
