@@ -29,7 +29,9 @@ func TestMain(m *testing.M) {
 	case "crowd":
 		err = crowd(args[0], args[1:])
 	case "full":
-		err = onFullDisk(args[0])
+		err = onFullDisk(smallDisk, args[0])
+	case "limited":
+		err = onFullDisk(smallFiles, args[0])
 	}
 	if err != nil {
 		fmt.Println(err)
@@ -233,7 +235,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	said, err := cmd.CombinedOutput()
 	if _, ran := errors.AsType[*exec.ExitError](err); err != nil && !ran {
-		said, err = child(t, "full", dir).CombinedOutput()
+		said, err = child(t, "limited", dir).CombinedOutput()
 	}
 	t.Logf("%s", said)
 	if err != nil {
@@ -242,8 +244,8 @@ func TestFullDisk(t *testing.T) {
 }
 
 // onFullDisk uses a store while there is no room.
-func onFullDisk(dir string) error {
-	full, room, limit := smallDisk(dir)
+func onFullDisk(small func(dir string) (full, room func(), limit error), dir string) error {
+	full, room, limit := small(dir)
 	s := &Store{Dir: filepath.Join(dir, "releases")}
 	ctx := context.Background()
 	source := func(name string, size int) string {
@@ -254,12 +256,12 @@ func onFullDisk(dir string) error {
 		_ = os.WriteFile(SumFile(path), []byte(sum), 0o644)
 		return path
 	}
-	small, large := source("s", 10), source("l", 300<<10)
-	for _, path := range []string{small, large} {
+	one, large := source("s", 10), source("l", 300<<10)
+	for _, path := range []string{one, large} {
 		defer os.Remove(path)
 		defer os.Remove(SumFile(path))
 	}
-	r, err := s.Add(ctx, "user", small)
+	r, err := s.Add(ctx, "user", one)
 	if err != nil {
 		return err
 	}
@@ -283,13 +285,18 @@ func onFullDisk(dir string) error {
 	return nil
 }
 
-// smallDisk makes the folder one that can be filled, and emptied again; limit is the error when it is full.
+// smallDisk makes the folder a disk that can be filled, and emptied again; limit is the error when it is full. Only in a
+// mount namespace of its own: else it stays.
 func smallDisk(dir string) (full, room func(), limit error) {
-	if unix.Mount("tmpfs", dir, "tmpfs", 0, "size=256k") == nil {
-		filler := filepath.Join(dir, "filler")
-		return func() { _ = os.WriteFile(filler, make([]byte, 1<<20), 0o600) },
-			func() { _ = os.Remove(filler) }, syscall.ENOSPC
+	if unix.Mount("tmpfs", dir, "tmpfs", 0, "size=256k") != nil {
+		return smallFiles(dir)
 	}
+	filler := filepath.Join(dir, "filler")
+	return func() { _ = os.WriteFile(filler, make([]byte, 1<<20), 0o600) }, func() { _ = os.Remove(filler) }, syscall.ENOSPC
+}
+
+// smallFiles does so with a limit on files.
+func smallFiles(string) (full, room func(), limit error) {
 	signal.Ignore(syscall.SIGXFSZ)
 	files := func(limit uint64) func() {
 		return func() {

@@ -41,7 +41,7 @@ func (s *Store) List(name string) ([]Release, error) {
 	if err != nil {
 		return nil, err
 	}
-	all, err := readAll(dir, name)
+	all, err := snapshot(dir, name)
 	if err != nil {
 		return nil, err
 	}
@@ -114,6 +114,14 @@ func (s *Store) RollbackTarget(ctx context.Context, name string) (Release, error
 		}
 	}
 	return Release{}, fmt.Errorf("%s: %w", name, ErrNoTarget)
+}
+
+// GoBackTo returns the release that a roll-back leads to: the one that is named, as Find, or where none is RollbackTarget.
+func (s *Store) GoBackTo(ctx context.Context, name, wanted string) (Release, error) {
+	if wanted != "" {
+		return s.Find(name, wanted)
+	}
+	return s.RollbackTarget(ctx, name)
 }
 
 // targets returns what can be gone back to, the best first.

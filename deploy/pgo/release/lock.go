@@ -12,7 +12,7 @@ import (
 )
 
 // Who changes a process's releases holds its lock, for as long as it takes to rename a few files. The kernel gives it
-// back when its holder dies. Reading needs no lock: every file is replaced whole.
+// back when its holder dies. Reading needs no lock: see snapshot.
 
 const (
 	firstTry = time.Millisecond

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"time"
 )
@@ -47,6 +48,24 @@ const (
 	temporaryPrefix = ".new-"
 	lockName        = ".lock"
 )
+
+// snapshot returns what the folder had at one moment, for who does not have its lock. Every file is replaced whole, but
+// between two of them a release may go live and the one before be removed: then neither would be the live one. Since
+// turns only grow, what is read twice in a row was there in between.
+func snapshot(dir, name string) ([]Release, error) {
+	const tries = 100 // each change takes its writer longer than a look
+	last, err := readAll(dir, name)
+	for range tries {
+		if err != nil {
+			break
+		}
+		before := last
+		if last, err = readAll(dir, name); reflect.DeepEqual(last, before) {
+			break
+		}
+	}
+	return last, err
+}
 
 // readAll returns what the folder has, in no order. Files of others are none of ours.
 func readAll(dir, name string) ([]Release, error) {

@@ -39,7 +39,8 @@ func (s *Store) sweep(dir, name, added string) error {
 
 // surplus returns what need not be kept. The live release, the one to go back to, the last good one and the one that
 // was just added stay, whatever the bounds are, and so does what has a record that nobody can read. Of the others the
-// latest stay, and one that was found bad goes before any other.
+// latest stay. One that was found bad goes before any other, and then one that was live and never found good, which
+// nobody goes back to: so what others do meanwhile does not take away a release that is about to go live.
 func surplus(all []Release, added string, keep int, bytes int64) []Release {
 	safe := map[string]bool{added: true}
 	if t := targets(all); len(t) > 0 {
@@ -61,10 +62,12 @@ func surplus(all []Release, added string, keep int, bytes int64) []Release {
 		switch {
 		case safe[r.SHA256]:
 			return 0
-		case r.BadAt == nil:
-			return 1
+		case r.BadAt != nil:
+			return 3
+		case r.GoodAt == nil && r.Turn == r.LiveTurn:
+			return 2
 		}
-		return 2
+		return 1
 	}
 	all = slices.Clone(all)
 	slices.SortFunc(all, func(a, b Release) int { return cmp.Or(cmp.Compare(rank(a), rank(b)), latestFirst(a, b)) })
