@@ -31,8 +31,12 @@ func (a *app) exportSystemd() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			self, err := os.Executable()
+			if err != nil {
+				return fmt.Errorf("find this program: %w", err)
+			}
 			units, notes, err := export.Systemd(file, export.Options{
-				Home: string(h), User: user, Only: args,
+				Home: string(h), User: user, Only: args, Program: self,
 				Lookup: func(name string) (string, bool) {
 					if name == "PGO_HOME" {
 						return string(h), true

@@ -26,4 +26,6 @@ func TestExportSystemd(t *testing.T) {
 	}
 	s.fails(exitFailed, []string{`there is no process "nobody"`}, "export", "systemd", "nobody")
 	s.fails(exitFailed, []string{"no such file"}, "export", "systemd", "--dir", filepath.Join(dir, "none"))
+	// While services run their files are not put back behind their backs.
+	s.fails(exitUsage, []string{"pgo.settle.service"}, "host", "settle")
 }

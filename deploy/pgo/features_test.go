@@ -284,6 +284,10 @@ func TestCommandsOnPatterns(t *testing.T) {
 	}
 	s.must("start", "web-?")
 	s.fails(exitFailed, []string{`there is no process "x*"`}, "stop", "x*")
+	s.fails(exitFailed, []string{`there is no process "x*"`}, "list", "x*")
+	if out := s.must("list", "web-*"); !strings.Contains(out, "web-a") || !strings.Contains(out, "web-b") || strings.Contains(out, "db") {
+		t.Errorf("list web-*:\n%s", out)
+	}
 	s.must("signal", "SIGTERM", "db")
 	eventually(t, "both instances were asked to end", func() error {
 		if n := strings.Count(s.read("order"), "stop db"); n != 2 {

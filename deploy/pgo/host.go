@@ -52,6 +52,6 @@ func (a *app) host() *cobra.Command {
 		},
 	}
 	look.Flags().BoolVar(&asJSON, "json", false, "as a JSON array")
-	c.AddCommand(look, a.hostSetup())
+	c.AddCommand(look, a.hostSetup(), a.hostSettle())
 	return c
 }

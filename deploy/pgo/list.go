@@ -19,11 +19,11 @@ import (
 func (a *app) list() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
-		Use:     "list",
+		Use:     "list [NAME...]",
 		Aliases: []string{"ls", "status"},
-		Short:   "show all processes",
-		Args:    noArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
+		Short:   "show the processes named (names, patterns), or all",
+		Args:    cobra.ArbitraryArgs,
+		RunE: func(c *cobra.Command, names []string) error {
 			h, client, err := a.connect(c.Context())
 			processes := []control.Process{}
 			if errors.Is(err, control.ErrNotRunning) {
@@ -39,6 +39,11 @@ func (a *app) list() *cobra.Command {
 				return err
 			} else if processes, err = client.Processes(c.Context()); err != nil {
 				return err
+			}
+			if len(names) > 0 && len(processes) > 0 {
+				if processes = named(processes, names); len(processes) == 0 {
+					return fmt.Errorf("there is no process %q", names[0])
+				}
 			}
 			if asJSON {
 				return a.printJSON(processes)

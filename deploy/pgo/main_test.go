@@ -131,7 +131,7 @@ func (s *stack) command(args ...string) *exec.Cmd {
 // pgo runs a command and returns its exit code and all that it printed.
 func (s *stack) pgo(args ...string) (code int, out string) {
 	s.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, s.self, args...)
 	cmd.Dir, cmd.Env = s.dir, s.env

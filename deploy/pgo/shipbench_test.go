@@ -5,6 +5,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -128,8 +130,8 @@ func (b *bench) build(service string) string {
 	return dir
 }
 
-// deploy deploys, and returns when the new version of the last service answered, and when all was through.
-func (b *bench) deploy(from string, services ...string) (answers, through time.Duration) {
+// deploy deploys, and returns when the new version of the last service served alone, and when all was through.
+func (b *bench) deploy(from string, services ...string) (alone, through time.Duration) {
 	b.Helper()
 	began := time.Now()
 	cmd := exec.Command(b.pgo, append([]string{"deploy", "--json", "--to", "ci", "--ssh", "ssh -T -F " + b.sshd.Config, "--from", from}, services...)...)
@@ -140,22 +142,51 @@ func (b *bench) deploy(from string, services ...string) (answers, through time.D
 	if err != nil {
 		b.Fatalf("deploy: %v\n%s%s", err, out, said.String())
 	}
-	for _, e := range events(b.T, string(out)) {
+	return b.steps(began, string(out)), time.Since(began)
+}
+
+// answers is how long after that a process which has been started since began to answer: its log says it, a moment later.
+func (b *bench) answers(service string, began time.Time) (after float64) {
+	b.Helper()
+	eventually(b.T, service+" says that it is ready", func() error {
+		text, err := os.ReadFile(filepath.Join(b.home, "logs", service+".log"))
+		if err != nil {
+			return err
+		}
+		for line := range strings.Lines(string(text)) {
+			var said struct {
+				Msg string
+				TS  time.Time
+			}
+			if json.Unmarshal([]byte(line), &said) == nil && said.Msg == "ready" && said.TS.After(began) {
+				after = said.TS.Sub(began).Seconds()
+				return nil
+			}
+		}
+		return errors.New("its log does not")
+	})
+	return after
+}
+
+// steps prints when each step was told, and returns when the last process had taken over.
+func (b *bench) steps(began time.Time, said string) (alone time.Duration) {
+	b.Helper()
+	var steps []string
+	for _, e := range events(b.T, said) {
 		if e.Event == "runs" {
-			answers = e.Time.Sub(began)
+			alone = e.Time.Sub(began)
 		}
-		if e.Event == "sent" {
-			b.Logf("%s", e.Text)
-		}
+		steps = append(steps, fmt.Sprintf("%.2f %s %s", e.Time.Sub(began).Seconds(), e.Event, e.Process))
 	}
-	return answers, time.Since(began)
+	b.Logf("s after the start: %s", strings.Join(steps, ", "))
+	return alone
 }
 
 // oneLine is a one-line change in one service.
 func (b *bench) oneLine(n int) {
 	service := "user"
 	_, _ = b.deploy(b.build(service), service) // what the next ones are the difference to
-	var answers, through, ours, scp, rsyncz, peer []float64
+	var answers, alone, through, ours, scp, rsyncz, peer, restarted []float64
 	var size int64
 	path := filepath.Join(b.home, "bench-rsync")
 	b.run("rsync", "-e", "ssh -F "+b.sshd.Config, filepath.Join(b.root, "bin", service), sshdtest.Host+":"+path)
@@ -174,18 +205,22 @@ func (b *bench) oneLine(n int) {
 			return 100 * float64(after-before) / float64(size)
 		}
 		ours = append(ours, sent(func() {
+			began := time.Now()
 			a, t := b.deploy(from, service)
-			answers, through = append(answers, a.Seconds()), append(through, t.Seconds())
+			answers = append(answers, b.answers(service, began))
+			alone, through = append(alone, a.Seconds()), append(through, t.Seconds())
 		}))
 		scp = append(scp, sent(func() { b.run("scp", "-q", "-F", b.sshd.Config, file, sshdtest.Host+":"+path+".scp") }))
 		rsyncz = append(rsyncz, sent(func() {
 			began := time.Now()
 			b.run("rsync", "-z", "-e", "ssh -F "+b.sshd.Config, file, sshdtest.Host+":"+path)
 			b.run("ssh", "-F", b.sshd.Config, sshdtest.Host, "cd "+b.root+" && bin/pgo restart "+service)
-			peer = append(peer, time.Since(began).Seconds())
+			restarted = append(restarted, time.Since(began).Seconds())
+			peer = append(peer, b.answers(service, began))
 		}))
 	}
 	b.figure("one-line change in `user` (%s): start → new version answers, s", []any{megabytes(size)}, "≤ 3", answers, "rsync -z + restart: "+span(peer))
+	b.figure("the same, until the new version serves alone, s", nil, "", alone, "until the restart is over: "+span(restarted))
 	b.figure("the same, until its probation is over, s", nil, "", through, "")
 	b.figure("bytes on the wire for it, %% of the binary", nil, "≤ 10", ours, "scp: "+span(scp)+"; rsync -z: "+span(rsyncz))
 }
@@ -247,8 +282,9 @@ func (b *bench) rollback(n int) {
 		}
 		b.deploy(dir, "user", "school", "task")
 		began := time.Now()
-		b.run(b.pgo, "rollback", "--to", "ci", "--ssh", "ssh -T -F "+b.sshd.Config)
+		out := b.run(b.pgo, "rollback", "--json", "--to", "ci", "--ssh", "ssh -T -F "+b.sshd.Config)
 		took = append(took, time.Since(began).Seconds())
+		b.steps(began, out)
 	}
 	b.figure("roll-back of a deploy of three services, s", nil, "≤ 2", took, "")
 }

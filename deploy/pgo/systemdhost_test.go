@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -48,7 +49,8 @@ http: ""
 processes:
   gate: {kind: gate, command: bin/gate, ask: [ask], plan: [plan], env: {LOOKS: bin/alpha}}
   alpha: {command: bin/alpha, after: [gate], listeners: {http: %q}, ready: {notify: true, within: 5s}, watch: {probation: 2s}}
-  beta: {command: bin/beta, after: [gate, alpha], instances: 2, listeners: {http: %q}, ready: {notify: true, within: 5s}, watch: {probation: 2s}}
+  beta: {command: bin/beta, after: [gate, alpha], instances: 2, env: {ADMIN: "127.0.0.1:0"}, listeners: {http: %q, admin: {addr: "127.0.0.1:0", shared: false}},
+    ready: {notify: true, within: 5s}, watch: {probation: 2s, errors: true}}
 `, h.addrs["alpha"], h.addrs["beta"])), 0o644)
 	for _, name := range []string{"alpha", "beta"} {
 		h.Machine.Write("/srv/pgo/bin/"+name, build(t, "v1"), 0o755)
@@ -145,15 +147,50 @@ func (h *systemdHost) load(service string) *waits {
 	return w
 }
 
+func (w *waits) end() {
+	close(w.stop)
+	w.ended.Wait()
+}
+
 // none ends the load, and fails where a request has.
 func (w *waits) none(t *testing.T, what string) {
 	t.Helper()
-	close(w.stop)
-	w.ended.Wait()
+	w.end()
 	slices.Sort(w.all)
 	t.Logf("%s: %d requests, %d failed, median %s, longest %s", what, len(w.all), len(w.failed), w.all[len(w.all)/2], w.all[len(w.all)-1])
 	if len(w.failed) > 0 {
 		t.Errorf("%s: %v", what, w.failed[:min(5, len(w.failed))])
+	}
+}
+
+// crashes has everything end in the middle of a deploy, as with the machine, and start again as with it.
+func (h *systemdHost) crashes() {
+	h.Helper()
+	cmd := h.run("deploy", "--from", h.from)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		h.Fatal(err)
+	}
+	h.answers("v3", "alpha", "beta")
+	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGSTOP) // else it would ask what became of it
+	h.Must("pkill -KILL -f '[p]go receive --systemd'; systemctl stop pgo.target 'pgo-*'")
+	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+	_ = cmd.Wait()
+	// It was user pgo who had deployed, who has no right to start or stop anything.
+	h.Must("chown -R pgo /srv/pgo; mkdir -p /etc/systemd/system/pgo.settle.service.d; printf '[Service]\nEnvironment=PGO_TEST_AS=pgo\n' >/etc/systemd/system/pgo.settle.service.d/test.conf\n" +
+		"systemctl daemon-reload; systemctl start pgo.target")
+	h.answers("v2", "alpha", "beta")
+	if e := h.audited(); e.Result != audit.PutBack {
+		h.Errorf("after a crash the audit log has %+v", e)
+	}
+	if owner := h.Must("stat -c %U /srv/pgo/bin/alpha"); owner != "pgo\n" {
+		h.Errorf("what was put back belongs to %s", owner)
+	}
+	// Before, not instead of: nothing of the new version was started.
+	said := h.Must("systemctl show -p ExecMainExitTimestampMonotonic --value pgo.settle.service; systemctl show -p ExecMainStartTimestampMonotonic --value pgo-alpha.service")
+	var settled, started int64
+	if _, err := fmt.Sscan(said, &settled, &started); err != nil || settled == 0 || settled > started {
+		h.Errorf("what was cut off was put back at %d, and alpha started at %d: %v", settled, started, err)
 	}
 }
 
@@ -212,6 +249,13 @@ func TestSystemdHost(t *testing.T) {
 	h.deploys(exitPutBack, "while it was on probation", "alpha")
 	h.answers("v2", "alpha")
 
+	// Every second answer of it is a 500.
+	h.put("beta", "fails")
+	beta = h.load("beta")
+	h.deploys(exitPutBack, "ended with 5xx while it was on probation", "beta")
+	h.answers("v2", "beta")
+	beta.end()
+
 	// beta fails after alpha has taken over: both go back. The gate forbids it: nothing is touched.
 	h.put("alpha", "v3")
 	h.put("beta", "exits")
@@ -246,6 +290,8 @@ func TestSystemdHost(t *testing.T) {
 			t.Errorf("%s: the audit log has %+v", what, e)
 		}
 	}
+	h.crashes()
+
 	alpha = h.load("alpha")
 	h.ends(0, "done in", "rollback")
 	alpha.none(t, "rollback")

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"pgo/deploy/pgo/home"
 	"pgo/deploy/pgo/processfile"
 )
 
@@ -22,6 +23,9 @@ type Options struct {
 	User   string                           // whom processes run as that name none; default root
 	Lookup func(name string) (string, bool) // the environment, for paths of env files
 	Only   []string                         // names; default all
+	// Program is pgo itself, which puts back what a crash of the machine has cut off before anything is started. Where it
+	// is empty nothing does.
+	Program string
 }
 
 // Unit is one file.
@@ -68,6 +72,10 @@ func Systemd(f processfile.File, o Options) (units []Unit, notes []string, err e
 		wants = append(wants, all[p.Name]...)
 		e.cannot(p)
 	}
+	if settle, ok := e.settle(chosen); ok {
+		units = append(units, settle)
+		wants = append(wants, Settle)
+	}
 	var t unit
 	t.section("Unit")
 	t.set("Description", "All that "+f.Path+" lists")
@@ -75,6 +83,40 @@ func Systemd(f processfile.File, o Options) (units []Unit, notes []string, err e
 	t.section("Install")
 	t.set("WantedBy", "multi-user.target")
 	return append(units, Unit{Target, t.String()}), e.notes, nil
+}
+
+// Settle is the unit that puts back a deploy that a crash of the machine has cut off. No process has a unit of that name:
+// theirs begin with pgo-.
+const Settle = "pgo.settle.service"
+
+// settle puts files back before the units that run them are started. It is root, and becomes who has deployed.
+func (e *exporter) settle(chosen []processfile.Process) (Unit, bool) {
+	var before []string
+	for _, p := range chosen {
+		if p.Watch.On {
+			before = append(before, e.services[p.Name]...)
+		}
+	}
+	if len(before) == 0 || e.Program == "" {
+		return Unit{}, false
+	}
+	var u unit
+	u.section("Unit")
+	u.set("Description", "Puts back what a crash of this machine has cut off, of a deploy to "+e.Home)
+	u.set("ConditionPathExists", percent(home.Home(e.Home).UnitsRollout()))
+	u.set("Wants", "network-online.target")
+	u.set("After", "network-online.target")
+	u.set("Before", strings.Join(before, " "))
+	u.section("Service")
+	u.set("Type", "oneshot")
+	words := []string{e.Program, "host", "settle", "--file", e.file.Path, "--home", e.Home}
+	for i := range words {
+		words[i] = word(words[i])
+	}
+	u.set("ExecStart", strings.Join(words, " "))
+	u.section("Install")
+	u.set("WantedBy", Target)
+	return Unit{Settle, u.String()}, true
 }
 
 // Services are the names of a process's units, one an instance.

@@ -232,12 +232,27 @@ func TestSuite(t *testing.T) {
 	for _, found := range regexp.MustCompile(`command: (bin/\S+)`).FindAllStringSubmatch(string(text), -1) {
 		programs = append(programs, found[1])
 	}
-	f, o := checkout(t, string(text), vars, programs...)
+	f, o := checkout(t, string(text), vars, append(programs, "bin/pgo")...)
+	o.Program = filepath.Join(f.Root, "bin", "pgo")
 	units, _, err := Systemd(f, o)
 	if err != nil {
 		t.Fatal(err)
 	}
+	settle, before := contentOf(t, units, Settle), ""
+	for _, line := range strings.Split(settle, "\n") {
+		if services, ok := strings.CutPrefix(line, "Before="); ok {
+			before = services + " "
+		}
+	}
+	for _, line := range []string{"ConditionPathExists=" + o.Home + "/state/rollout.json.systemd", "ExecStart=" + o.Program + " host settle --file " + f.Path + " --home " + o.Home} {
+		if !strings.Contains(settle, line+"\n") {
+			t.Errorf("no %q in\n%s", line, settle)
+		}
+	}
 	for _, name := range []string{"user", "school", "task"} {
+		if !strings.Contains(before, "pgo-"+name+".service ") {
+			t.Errorf("what is cut off is put back before %q, and not before %s", before, name)
+		}
 		got := contentOf(t, units, "pgo-"+name+".service")
 		for _, line := range []string{"Type=notify", "Sockets=pgo-" + name + "-http.socket", "Environment=PGO_CFG_MYSQL__PASSWORD_FILE=" + o.Home + "/secrets/" + name + "_mysql_password"} {
 			if !strings.Contains(got, line+"\n") {

@@ -39,6 +39,9 @@ func (h Home) Audit() audit.Log { return audit.Log(filepath.Join(string(h), "aud
 // Rollout is the file that says which deploy is being made real, so that one that was cut off is put back.
 func (h Home) Rollout() string { return h.state("rollout.json") }
 
+// UnitsRollout is the same where systemd runs what is deployed. Neither would understand the other's.
+func (h Home) UnitsRollout() string { return h.Rollout() + ".systemd" }
+
 // DeployLock is the file that whoever deploys has locked. It says who that is.
 func (h Home) DeployLock() string { return h.state("deploy.lock") }
 

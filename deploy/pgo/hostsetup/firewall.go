@@ -38,7 +38,8 @@ func rules(open []int) string {
 		# Containers may reach what is published here; nobody comes from outside by these.
 		iifname { "docker0", "podman0" } accept
 		iifname "br-*" accept
-		meta l4proto { icmp, ipv6-icmp } accept
+		# ICMP and ICMPv6, by number: a bare host has no list of their names.
+		meta l4proto { 1, 58 } accept
 		# Addresses by DHCP.
 		udp dport { 68, 546 } accept
 		tcp dport ` + set + ` accept

@@ -107,7 +107,7 @@ func (k *Keeper) managerReady(r *running) {
 	if !k.answered {
 		k.answered = true
 		k.Started(nil)
-		time.AfterFunc(settled, proc.Shrink)
+		time.AfterFunc(settled, func() { proc.OwnMemory().Shrink() })
 	}
 }
 

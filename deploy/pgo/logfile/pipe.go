@@ -40,20 +40,20 @@ func NewPipe() (int, error) {
 
 // Pump empties a pipe into a log.
 type Pump struct {
-	pipe  *os.File
 	to    *Writer
 	words io.Writer
 	over  chan struct{}
 	size  int
 
-	mu   sync.Mutex // guards half: Sync takes as well
+	mu   sync.Mutex // guards what follows: Sync takes as well
+	pipe int        // -1 when it is over
 	half error      // why the beginning of the next line was dropped, so its rest is too
 }
 
 // NewPump reads from the pipe behind fd, which stays the caller's. words is shown what went into the log.
 func NewPump(fd int, to *Writer, words io.Writer) (*Pump, error) {
 	// Opened anew, since whether a read waits is a matter of the open file, and this one is not the process's.
-	f, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", fd), os.O_RDONLY|unix.O_NONBLOCK, 0)
+	pipe, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", fd), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("read a pipe for the log: %w", err)
 	}
@@ -61,56 +61,75 @@ func NewPump(fd int, to *Writer, words io.Writer) (*Pump, error) {
 	if err != nil {
 		size = 64 << 10
 	}
-	return &Pump{pipe: f, to: to, words: words, over: make(chan struct{}), size: size}, nil
+	return &Pump{pipe: pipe, to: to, words: words, over: make(chan struct{}), size: size}, nil
 }
 
 // Run moves what comes until ctx ends; then what is there, and closes the pump.
 func (p *Pump) Run(ctx context.Context) {
 	defer close(p.over)
-	defer p.pipe.Close()
-	stop := context.AfterFunc(ctx, func() { _ = p.pipe.SetReadDeadline(time.Unix(1, 0)) })
-	defer stop()
-	raw, err := p.pipe.SyscallConn()
+	defer p.close()
+	for ctx.Err() == nil {
+		switch waiting, err := p.take(); {
+		case err != nil:
+			sleep(ctx, retry)
+		case waiting == 0:
+			p.wait(ctx)
+		case waiting <= p.size/4: // else it is worth another look at once
+			sleep(ctx, pause)
+		}
+	}
+	for {
+		if n, err := p.take(); n == 0 || err != nil {
+			return
+		}
+	}
+}
+
+// wait returns when there is something in the pipe, or ctx has ended. Only meanwhile the runtime watches over the pipe:
+// it would be woken by each line.
+func (p *Pump) wait(ctx context.Context) {
+	fd, err := unix.FcntlInt(uintptr(p.pipe), unix.F_DUPFD_CLOEXEC, 0) // Run is who closes it
 	if err != nil {
+		sleep(ctx, retry)
 		return
 	}
-	for ctx.Err() == nil {
-		waiting, failed := 0, error(nil)
-		err := raw.Read(func(fd uintptr) bool {
-			waiting, failed = p.take(int(fd))
-			return waiting > 0
+	watched := os.NewFile(uintptr(fd), "pipe")
+	defer watched.Close()
+	stop := context.AfterFunc(ctx, func() { _ = watched.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	raw, err := watched.SyscallConn()
+	if err == nil {
+		err = raw.Read(func(fd uintptr) bool {
+			n, err := unix.IoctlGetInt(int(fd), unix.TIOCINQ)
+			return n > 0 || err != nil
 		})
-		if err != nil {
-			break // the deadline: ctx has ended
-		}
-		p.rest(ctx, waiting, failed)
 	}
-	_ = p.pipe.SetReadDeadline(time.Time{})
-	_ = raw.Control(func(fd uintptr) {
-		for {
-			if n, err := p.take(int(fd)); n == 0 || err != nil {
-				return
-			}
-		}
-	})
+	if err != nil {
+		sleep(ctx, retry)
+	}
+}
+
+func (p *Pump) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_ = unix.Close(p.pipe)
+	p.pipe = -1
 }
 
 // Sync moves what waits now, without waiting for the pump's next look.
-func (p *Pump) Sync() {
-	raw, err := p.pipe.SyscallConn()
-	if err != nil {
-		return // over
-	}
-	_ = raw.Control(func(fd uintptr) { _, _ = p.take(int(fd)) })
-}
+func (p *Pump) Sync() { _, _ = p.take() }
 
 // Over is closed when the pump has ended.
 func (p *Pump) Over() <-chan struct{} { return p.over }
 
 // take moves what waits in the pipe now, whole writes of the process: it returns how much that was.
-func (p *Pump) take(fd int) (int, error) {
+func (p *Pump) take() (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	fd := p.pipe
+	if fd < 0 {
+		return 0, nil
+	}
 	if p.half != nil && p.to.Drop(fd, 0, p.half) {
 		p.half = nil
 	}
@@ -138,16 +157,9 @@ func (p *Pump) take(fd int) (int, error) {
 	return n, nil
 }
 
-// rest waits until the next look is worth it.
-func (p *Pump) rest(ctx context.Context, waited int, failed error) {
-	wait := pause
-	switch {
-	case failed != nil:
-		wait = retry
-	case waited > p.size/4:
-		return
-	}
-	timer := time.NewTimer(wait)
+// sleep returns after that time, or when ctx has ended.
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:

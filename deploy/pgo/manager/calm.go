@@ -9,20 +9,22 @@ import (
 
 // When memory that work has taken is given back.
 const (
-	calm   = 3 * time.Second // after the last command, and after what is asked
+	calm   = 3 * time.Second // after the last command; and that of the program itself, no sooner again
 	seldom = time.Minute     // all of it, where work comes at intervals: each time would cost more than the work
 )
 
 // shrinker gives it back.
 type shrinker struct {
-	timer *time.Timer
-	last  atomic.Int64 // when all of it was given back
-	all   atomic.Bool  // is to be given back, whenever that was
-	due   atomic.Bool  // the timer runs for what was asked
+	own     *proc.Memory
+	timer   *time.Timer
+	last    atomic.Int64 // when all of it was given back
+	dropped atomic.Int64 // when that of the program was
+	all     atomic.Bool  // is to be given back, whenever that was
+	due     atomic.Bool  // the timer runs for what was answered
 }
 
 func newShrinker() *shrinker {
-	s := &shrinker{}
+	s := &shrinker{own: proc.OwnMemory()}
 	s.all.Store(true)
 	s.timer = time.AfterFunc(calm, s.shrink)
 	return s
@@ -30,12 +32,14 @@ func newShrinker() *shrinker {
 
 func (s *shrinker) shrink() {
 	s.due.Store(false)
-	if !s.all.Swap(false) && time.Since(time.Unix(0, s.last.Load())) < seldom {
-		proc.DropProgram()
+	now := time.Now().UnixNano()
+	s.dropped.Store(now)
+	if !s.all.Swap(false) && now-s.last.Load() < int64(seldom) {
+		s.own.DropProgram()
 		return
 	}
-	s.last.Store(time.Now().UnixNano())
-	proc.Shrink()
+	s.last.Store(now)
+	s.own.Shrink()
 }
 
 // worked is called for a command.
@@ -44,9 +48,15 @@ func (s *shrinker) worked() {
 	s.timer.Reset(calm)
 }
 
-// asked is called for what is asked again and again, as metrics are.
-func (s *shrinker) asked() {
-	if s.due.CompareAndSwap(false, true) {
+// answered is called after what is asked again and again, as metrics are. What can be given back at once is: to wake up
+// later for it would cost more.
+func (s *shrinker) answered() {
+	now, dropped := time.Now().UnixNano(), s.dropped.Load()
+	soon := now-dropped < int64(calm)
+	if !soon && s.dropped.CompareAndSwap(dropped, now) {
+		s.own.DropProgram()
+	}
+	if (soon || now-s.last.Load() >= int64(seldom)) && s.due.CompareAndSwap(false, true) {
 		s.timer.Reset(calm)
 	}
 }

@@ -3,7 +3,6 @@ package manager
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -149,8 +148,8 @@ func (p *process) tooMany(ctx context.Context, t *trial) bool {
 	watch := p.current().Watch
 	total := p.answeredBy(ctx, t, watch.Errors)
 	p.mu.Lock()
-	since := total.Since(t.base)
-	if ctx.Err() != nil || since.All < float64(watch.Errors.Least) || since.Share() <= t.before+watch.Errors.Above {
+	why := total.Since(t.base).Worse(t.before, watch.Errors.Above, watch.Errors.Least)
+	if ctx.Err() != nil || why == nil {
 		p.mu.Unlock()
 		return false
 	}
@@ -160,15 +159,13 @@ func (p *process) tooMany(ctx context.Context, t *trial) bool {
 		t.base = total
 	}
 	p.mu.Unlock()
-	why := fmt.Sprintf("%.1f %% of %.0f requests ended with 5xx while it was on probation, %.1f %% before it",
-		100*since.Share(), since.All, 100*t.before)
 	// Another deployment that is under way ends this release anyway.
-	if stuck || t.tell(errors.New(why)) || !p.deploying.TryLock() {
+	if stuck || t.tell(why) || !p.deploying.TryLock() {
 		return true
 	}
 	defer p.deploying.Unlock()
 	if ctx.Err() == nil {
-		p.leave(t, why)
+		p.leave(t, why.Error())
 	}
 	return true
 }

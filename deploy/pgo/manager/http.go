@@ -92,7 +92,7 @@ func (m *Manager) openHTTP(to processfile.HTTP) (*ownHTTP, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := web.Options{Source: m, Hosts: to.Hosts, PM2: to.PM2, Log: m.log, Asked: m.shrinker.asked}
+	o := web.Options{Source: m, Hosts: to.Hosts, PM2: to.PM2, Log: m.log, Answered: m.shrinker.answered}
 	return &ownHTTP{settings: to, addr: open.addr, server: web.Serve(l, o)}, nil
 }
 

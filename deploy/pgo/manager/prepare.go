@@ -76,9 +76,6 @@ func (r *rollout) gather(ctx context.Context) error {
 		part.from, part.unfit = p.program()
 		store := r.store(p.current())
 		to, err := store.Find(p.name, change.To.SHA256)
-		if err == nil {
-			err = store.Check(ctx, p.name, to.SHA256)
-		}
 		if err != nil {
 			return err
 		}
@@ -87,6 +84,9 @@ func (r *rollout) gather(ctx context.Context) error {
 		}
 		part.to = copyOf(to)
 		change.From, change.To = part.from.release(), part.to.release()
+	}
+	if err := each(r.parts, func(p *part) error { return r.store(p.current()).Check(ctx, p.name, p.to.sum) }); err != nil {
+		return err
 	}
 	r.parts = slices.DeleteFunc(r.parts, func(p *part) bool {
 		same := p.from.sum == p.to.sum && !p.runsOther(p.to)
@@ -129,20 +129,24 @@ func (r *rollout) free() {
 func (r *rollout) question(ctx context.Context) error {
 	return each(r.parts, func(p *part) error {
 		began := time.Now()
-		var err error
-		if !r.ask.Check {
-			p.file, err = stage(p.current().Command, p.to.path, r.entry.ID)
-		}
+		copied := make(chan error, 1)
+		go func() { // the disk takes its time while the program is asked
+			var err error
+			if !r.ask.Check {
+				p.file, err = stage(p.current().Command, p.to.path, r.entry.ID)
+			}
+			copied <- err
+		}()
 		if r.entry.Kind == audit.Rollback {
-			if err != nil {
+			if err := <-copied; err != nil {
 				r.log.Warn("copy a release to where it is deployed", "process", p.name, "error", err)
 			}
 			return nil
 		}
-		if err != nil {
-			return err
-		}
 		answer, err := r.Manager.question(ctx, p.process, release.Release{Record: release.Record{Proof: release.Proof{SHA256: p.to.sum}, Version: p.to.version}, Name: p.name, Path: p.to.path})
+		if failed := <-copied; failed != nil {
+			return failed
+		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}

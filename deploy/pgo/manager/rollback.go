@@ -26,13 +26,9 @@ func (m *Manager) Rollback(ask control.Rollback) error {
 	defer p.deploying.Unlock()
 	ctx, store := context.Background(), m.store(p.current())
 	now, _ := p.program() // where there is none, any is better
-	var to release.Release
-	if ask.Release != "" {
-		if to, err = store.Find(p.name, ask.Release); err == nil {
-			err = store.Check(ctx, p.name, to.SHA256)
-		}
-	} else {
-		to, err = store.RollbackTarget(ctx, p.name)
+	to, err := store.GoBackTo(ctx, p.name, ask.Release)
+	if err == nil && ask.Release != "" { // without a name it was looked at
+		err = store.Check(ctx, p.name, to.SHA256)
 	}
 	if err != nil {
 		return fmt.Errorf("%w: pgo releases %s shows what there is", err, p.name)

@@ -1,10 +1,13 @@
 package proc
 
 import (
+	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -12,31 +15,11 @@ import (
 // Listening tells who listens on a TCP port: "nginx (pid 12)", or "" where it cannot be told, as for processes of
 // other users.
 func Listening(addr netip.AddrPort) string {
-	sockets := map[string]bool{}
-	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		content, err := os.ReadFile(table)
-		if err != nil {
-			continue
-		}
-		for line := range strings.Lines(string(content)) {
-			// sl local_address rem_address st ... inode; 0A is LISTEN.
-			f := strings.Fields(line)
-			if len(f) < 10 || f[3] != "0A" {
-				continue
-			}
-			port, err := strconv.ParseUint(f[1][strings.LastIndexByte(f[1], ':')+1:], 16, 16)
-			if err == nil && uint16(port) == addr.Port() {
-				sockets["socket:["+f[9]+"]"] = true
-			}
-		}
-	}
-	if len(sockets) == 0 {
-		return ""
-	}
+	sockets := listeners("/proc/net")
 	files, _ := filepath.Glob("/proc/[0-9]*/fd/*") // the pattern is good
 	for _, file := range files {
 		target, err := os.Readlink(file)
-		if err != nil || !sockets[target] {
+		if err != nil || sockets[target].Port() != addr.Port() {
 			continue
 		}
 		pid := strings.Split(file, "/")[2]
@@ -47,4 +30,60 @@ func Listening(addr netip.AddrPort) string {
 		return fmt.Sprintf("%s (pid %s)", strings.TrimSpace(string(name)), pid)
 	}
 	return ""
+}
+
+// Listeners are the addresses at which a process listens for TCP connections; none where it cannot be told, as for a
+// process of another user.
+func Listeners(pid int) []netip.AddrPort {
+	dir := "/proc/" + strconv.Itoa(pid)
+	sockets := listeners(dir + "/net")
+	files, _ := filepath.Glob(dir + "/fd/*") // the pattern is good
+	var found []netip.AddrPort
+	for _, file := range files {
+		target, err := os.Readlink(file)
+		if addr, ok := sockets[target]; err == nil && ok && !slices.Contains(found, addr) {
+			found = append(found, addr)
+		}
+	}
+	return found
+}
+
+// listeners are the sockets that listen, by what a descriptor of them links to. dir is the net folder of a process.
+func listeners(dir string) map[string]netip.AddrPort {
+	sockets := map[string]netip.AddrPort{}
+	for _, table := range []string{"tcp", "tcp6"} {
+		content, err := os.ReadFile(filepath.Join(dir, table))
+		if err != nil {
+			continue
+		}
+		for line := range strings.Lines(string(content)) {
+			// sl local_address rem_address st ... inode; 0A is LISTEN.
+			f := strings.Fields(line)
+			if len(f) < 10 || f[3] != "0A" {
+				continue
+			}
+			if addr, ok := address(f[1]); ok {
+				sockets["socket:["+f[9]+"]"] = addr
+			}
+		}
+	}
+	return sockets
+}
+
+// address reads ADDRESS:PORT as the kernel's tables have it: the address in words of the machine, all in hexadecimal.
+func address(text string) (netip.AddrPort, bool) {
+	ip, port, _ := strings.Cut(text, ":")
+	n, err := strconv.ParseUint(port, 16, 16)
+	if err != nil {
+		return netip.AddrPort{}, false
+	}
+	words, err := hex.DecodeString(ip)
+	if err != nil || len(words)%4 != 0 {
+		return netip.AddrPort{}, false
+	}
+	for at := 0; at < len(words); at += 4 {
+		binary.BigEndian.PutUint32(words[at:], binary.NativeEndian.Uint32(words[at:]))
+	}
+	addr, ok := netip.AddrFromSlice(words)
+	return netip.AddrPortFrom(addr.Unmap(), uint16(n)), ok
 }

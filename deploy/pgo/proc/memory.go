@@ -9,24 +9,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Shrink gives back memory that only starting has needed: garbage, and DropProgram's.
-func Shrink() {
-	debug.SetGCPercent(25) // little garbage is made here, and it need not be kept
-	debug.FreeOSMemory()
-	DropProgram()
+// Memory gives back what this process holds and does not need.
+type Memory struct {
+	program [][2]uintptr // where its own file is mapped, and not to be written to
 }
 
-// DropProgram gives back the pages of the program itself. Those that are used again are mapped from its file when they
-// are, so nothing can be lost by it; it takes a fraction of a millisecond.
-func DropProgram() {
+// OwnMemory looks at what is mapped; that of the program stays where it is. Where it cannot look, less is given back.
+func OwnMemory() *Memory {
 	maps, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
-		return
+		return &Memory{}
 	}
 	self, err := os.Readlink("/proc/self/exe")
 	if err != nil {
-		return
+		return &Memory{}
 	}
+	m := &Memory{}
 	for line := range strings.Lines(string(maps)) {
 		var from, to uintptr
 		var rights string
@@ -35,7 +33,23 @@ func DropProgram() {
 		}
 		// What can be written to is no copy of the file.
 		if strings.HasSuffix(strings.TrimSpace(line), self) && strings.HasPrefix(rights, "r-") {
-			_, _, _ = unix.Syscall(unix.SYS_MADVISE, from, to-from, unix.MADV_DONTNEED)
+			m.program = append(m.program, [2]uintptr{from, to})
 		}
+	}
+	return m
+}
+
+// Shrink gives back what only starting has needed: garbage, and DropProgram's.
+func (m *Memory) Shrink() {
+	debug.SetGCPercent(25) // little garbage is made here, and it need not be kept
+	debug.FreeOSMemory()
+	m.DropProgram()
+}
+
+// DropProgram gives back the pages of the program itself. Those that are used again are mapped from its file when they
+// are, so nothing can be lost by it; it takes a fraction of a millisecond.
+func (m *Memory) DropProgram() {
+	for _, part := range m.program {
+		_, _, _ = unix.Syscall(unix.SYS_MADVISE, part[0], part[1]-part[0], unix.MADV_DONTNEED)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -107,16 +108,26 @@ func BenchmarkSessions(b *testing.B) {
 }
 
 func TestListening(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := netip.MustParseAddrPort(l.Addr().String())
-	if got := Listening(addr); !strings.HasSuffix(got, "(pid "+strconv.Itoa(os.Getpid())+")") {
-		t.Errorf("got %q", got)
-	}
-	l.Close()
-	if got := Listening(addr); got != "" {
-		t.Errorf("after it was closed: %q", got)
+	for _, at := range []string{"127.0.0.1:0", "[::1]:0", "[::]:0"} {
+		t.Run(at, func(t *testing.T) {
+			l, err := net.Listen("tcp", at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			addr := netip.MustParseAddrPort(l.Addr().String())
+			if got := Listening(addr); !strings.HasSuffix(got, "(pid "+strconv.Itoa(os.Getpid())+")") {
+				t.Errorf("who listens at %s: %q", addr, got)
+			}
+			if got := Listeners(os.Getpid()); !slices.Contains(got, addr) {
+				t.Errorf("it listens at %s, found is %v", addr, got)
+			}
+			l.Close()
+			if got := Listening(addr); got != "" {
+				t.Errorf("after it was closed: %q", got)
+			}
+			if got := Listeners(os.Getpid()); slices.Contains(got, addr) {
+				t.Errorf("after it was closed: %v", got)
+			}
+		})
 	}
 }

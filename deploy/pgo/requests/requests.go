@@ -51,6 +51,15 @@ func (c Count) Share() float64 {
 	return min(1, c.Failed/c.All)
 }
 
+// Worse tells of what was answered on probation why it may not stay so: at least that many requests, and a share of them
+// failed that is more than above over the share before. It is nil where there is nothing to be said.
+func (c Count) Worse(before, above float64, least int) error {
+	if c.All < float64(least) || c.Share() <= before+above {
+		return nil
+	}
+	return fmt.Errorf("%.1f %% of %.0f requests ended with 5xx while it was on probation, %.1f %% before it", 100*c.Share(), c.All, 100*before)
+}
+
 // Reader asks processes. It may be used by several at the same time.
 type Reader struct{ transport *http.Transport }
 

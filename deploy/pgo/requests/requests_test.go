@@ -120,3 +120,30 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+func TestWorse(t *testing.T) {
+	tests := []struct {
+		name   string
+		count  Count
+		before float64
+		want   string
+	}{
+		{"nothing yet", Count{}, 0, ""},
+		{"too few to tell", Count{19, 19}, 0, ""},
+		{"as many as are borne", Count{100, 5}, 0, ""},
+		{"more", Count{100, 6}, 0, "6.0 % of 100 requests ended with 5xx while it was on probation, 0.0 % before it"},
+		{"as it was before", Count{100, 34}, 0.3, ""},
+		{"worse than it was before", Count{100, 40}, 0.3, "40.0 % of 100 requests ended with 5xx while it was on probation, 30.0 % before it"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got := ""
+			if err := test.count.Worse(test.before, 0.05, 20); err != nil {
+				got = err.Error()
+			}
+			if got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"pgo/deploy/pgo/audit"
@@ -207,6 +208,7 @@ func (t *trip) tell(e Event) {
 // program is a file that is to be sent.
 type program struct {
 	wire.Program
+	live    bool // the host runs it
 	content []byte
 	base    []byte
 }
@@ -217,41 +219,73 @@ func (t *trip) send(w *wire.Welcome) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errLocal, err)
 	}
-	var all []program
+	all, err := t.load(chosen, w.OS+"-"+w.Arch)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errLocal, err)
+	}
+	// What is to be the base of the next difference goes to the disk beside all else; without it the next one is sent whole.
+	var kept sync.WaitGroup
+	defer kept.Wait()
+	keep := func(f program) { kept.Go(func() { _ = t.Cache.keep(f.SHA256, f.content) }) }
 	var plan wire.Plan
-	for _, p := range chosen {
-		path, err := t.file(p.File, w.OS+"-"+w.Arch)
-		if err != nil {
-			return fmt.Errorf("%w: %w", errLocal, err)
+	for _, f := range all {
+		if f.live {
+			t.tell(Event{Event: "unchanged", Process: f.Process, Text: "runs " + f.SHA256[:12] + " already"})
+			keep(f)
+		} else {
+			plan.Set = append(plan.Set, f.Program)
 		}
-		content, err := os.ReadFile(path)
-		if err != nil {
-			return fmt.Errorf("%w: %s: %w", errLocal, p.Name, err)
-		}
-		f := program{Program: wire.Program{Process: p.Name, SHA256: sumOf(content), Size: int64(len(content))}, content: content}
-		if f.SHA256 == p.Live {
-			t.tell(Event{Event: "unchanged", Process: p.Name, Text: "runs " + f.SHA256[:12] + " already"})
-			_ = t.Cache.keep(f.SHA256, content)
-			continue
-		}
-		if f.Sent = !slices.Contains(p.Has, f.SHA256); f.Sent {
-			f.Base, f.base = t.Cache.first(p.Has)
-		}
-		all = append(all, f)
-		plan.Set = append(plan.Set, f.Program)
 	}
 	if err := t.session.Send(plan); err != nil {
 		return err
 	}
 	for _, f := range all {
-		if !f.Sent {
+		switch {
+		case f.live:
+			continue
+		case !f.Sent:
 			t.tell(Event{Event: "sent", Process: f.Process, Text: "the host has " + f.SHA256[:12], Size: f.Size})
-		} else if err := t.transfer(f); err != nil {
-			return err
+		default:
+			if err := t.transfer(f); err != nil {
+				return err
+			}
 		}
-		_ = t.Cache.keep(f.SHA256, f.content) // without it the next one is sent whole
+		keep(f)
 	}
 	return nil
+}
+
+// load reads the programs side by side.
+func (t *trip) load(chosen []wire.Process, platform string) ([]program, error) {
+	all, errs := make([]program, len(chosen)), make([]error, len(chosen))
+	var reading sync.WaitGroup
+	for n, p := range chosen {
+		reading.Go(func() { all[n], errs[n] = t.read(p, platform) })
+	}
+	reading.Wait()
+	return all, errors.Join(errs...)
+}
+
+// read reads a program, and beside it what it can be sent as the difference to.
+func (t *trip) read(p wire.Process, platform string) (program, error) {
+	var base program
+	var reading sync.WaitGroup
+	reading.Go(func() { base.Base, base.base = t.Cache.first(p.Has) })
+	path, err := t.file(p.File, platform)
+	var content []byte
+	if err == nil {
+		content, err = os.ReadFile(path)
+	}
+	f := program{Program: wire.Program{Process: p.Name, SHA256: sumOf(content), Size: int64(len(content))}, content: content}
+	reading.Wait()
+	if err != nil {
+		return program{}, fmt.Errorf("%s: %w", p.Name, err)
+	}
+	f.live = f.SHA256 == p.Live
+	if f.Sent = !f.live && !slices.Contains(p.Has, f.SHA256); f.Sent {
+		f.Base, f.base = base.Base, base.base
+	}
+	return f, nil
 }
 
 func (t *trip) transfer(f program) error {

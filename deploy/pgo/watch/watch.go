@@ -1,8 +1,9 @@
 // Package watch notices that deployed files have changed, and says so when they have stopped changing.
 //
 // It looks at them again and again, with one stat for each file, since not every file system tells of changes (network
-// folders, those that another kernel writes to). Where it does it is believed, and the looks are seldom. Once a file has changed it is looked at more often, until its
-// size, its time and its content have been the same for a while. Then its user is asked to take it.
+// folders, those that another kernel writes to). Where it does it is believed, and the looks are seldom. Once a file has
+// changed it is looked at more often, until its size, its time and its content have been the same for a while. Then its
+// user is asked to take it.
 //
 // That a file has stopped changing does not mean that it is whole: an upload may pause. So a user must prove the file,
 // and may refuse it. A refusal is reported only when the file has not changed for longer, and then once.
@@ -54,7 +55,8 @@ type User interface {
 type Options struct {
 	Poll     time.Duration // how often a file is looked at while nothing happens; 200 ms
 	Listen   bool          // have the kernel tell of changes, where it can
-	Rest     time.Duration // how often a file is looked at then; 2 s
+	Rest     time.Duration // how often a file is looked at then; 5 s
+	Again    time.Duration // how often the kernel is asked anew to tell, where nothing was found that calls for it; 30 s
 	Step     time.Duration // and while it changes; 50 ms
 	Settle   time.Duration // for how long it must be the same; 150 ms
 	Patience time.Duration // for how long a refused file must be the same before it is reported; 5 s
@@ -66,7 +68,8 @@ func (o Options) orDefault() Options {
 	return Options{
 		Poll:     cmp.Or(o.Poll, 200*time.Millisecond),
 		Listen:   o.Listen,
-		Rest:     cmp.Or(o.Rest, 2*time.Second),
+		Rest:     cmp.Or(o.Rest, 5*time.Second),
+		Again:    cmp.Or(o.Again, 30*time.Second),
 		Step:     cmp.Or(o.Step, 50*time.Millisecond),
 		Settle:   cmp.Or(o.Settle, 150*time.Millisecond),
 		Patience: cmp.Or(o.Patience, 5*time.Second),
@@ -126,11 +129,16 @@ func (w *Watcher) Run(ctx context.Context) {
 	}
 	following.Go(func() { tells.listen(w.o.Step) })
 	defer tells.close()
-	for {
+	var hears bool
+	var asked time.Time
+	for news := true; ; {
 		files, idle := w.all()
-		next := w.o.Poll
 		// Before they are looked at: what happens from here on is heard.
-		if tells.about(files) {
+		if news || time.Since(asked) >= w.o.Again {
+			hears, asked = tells.about(files), time.Now()
+		}
+		next := w.o.Poll
+		if hears {
 			next = w.o.Rest
 		}
 		for _, f := range idle {
@@ -145,11 +153,13 @@ func (w *Watcher) Run(ctx context.Context) {
 			})
 		}
 		timer := time.NewTimer(next)
+		news = true
 		select {
 		case <-ctx.Done():
 			timer.Stop()
 			return
 		case <-timer.C:
+			news = false
 		case <-tells.heard:
 		case <-w.again:
 		}

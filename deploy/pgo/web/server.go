@@ -29,6 +29,11 @@ func Serve(l net.Listener, o Options) *Server {
 		ReadHeaderTimeout: toAsk, ReadTimeout: toAsk, WriteTimeout: toRead, IdleTimeout: idle,
 		MaxHeaderBytes: mostHeader, DisableGeneralOptionsHandler: true,
 		ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug), // what strangers send is not worth a line
+		ConnState: func(_ net.Conn, now http.ConnState) {
+			if now == http.StateIdle || now == http.StateClosed {
+				o.Answered()
+			}
+		},
 	}}
 	go func() {
 		if err := s.http.Serve(&bounded{Listener: l, taken: make(chan struct{}, mostConns)}); !errors.Is(err, http.ErrServerClosed) {

@@ -18,11 +18,11 @@ import (
 
 // Options are what is served, and to whom.
 type Options struct {
-	Source Source
-	Hosts  []string // names it is reached by, beside localhost and addresses
-	PM2    bool     // metrics also with the names of pm2-prom-module
-	Log    *slog.Logger
-	Asked  func() // called at every request
+	Source   Source
+	Hosts    []string // names it is reached by, beside localhost and addresses
+	PM2      bool     // metrics also with the names of pm2-prom-module
+	Log      *slog.Logger
+	Answered func() // called after every answer, and at the end of a connection
 }
 
 type handler struct {
@@ -60,7 +60,6 @@ func newHandler(o Options) *handler {
 
 // ServeHTTP refuses what is no question before anything else looks at it.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	h.Asked()
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-store")
 	switch {

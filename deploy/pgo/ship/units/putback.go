@@ -74,6 +74,9 @@ func (r *rollout) returns(ctx context.Context, p *part, program string) error {
 	if err != nil {
 		return err
 	}
+	if r.Starting {
+		return nil
+	}
 	for _, unit := range unitsOf(p.Process) {
 		if s, err := r.show(ctx, unit); err == nil && s.active == "active" && s.pid != 0 && s.pid == p.pids[unit] {
 			continue // it was never ended
@@ -92,9 +95,6 @@ type journal struct {
 	PIDs  map[string]int `json:"pids"` // of what ran before, by unit
 }
 
-// journalFile is not the manager's: one would not understand the other's.
-func journalFile(h home.Home) string { return h.Rollout() + ".systemd" }
-
 func (r *rollout) note() error {
 	j := journal{Entry: r.entry, Since: r.ask.Since, PIDs: map[string]int{}}
 	for _, p := range r.parts {
@@ -104,7 +104,7 @@ func (r *rollout) note() error {
 	}
 	text, err := json.Marshal(j)
 	if err == nil {
-		err = home.Replace(journalFile(r.Home), text)
+		err = home.Replace(r.Home.UnitsRollout(), text)
 	}
 	if err != nil {
 		return fmt.Errorf("write down how far the deploy is: %w", err)
@@ -112,11 +112,11 @@ func (r *rollout) note() error {
 	return nil
 }
 
-func forget(h home.Home) { _ = os.Remove(journalFile(h)) }
+func forget(h home.Home) { _ = os.Remove(h.UnitsRollout()) }
 
 // Settle puts back what one has begun that was killed.
 func (h *Host) Settle(ctx context.Context) error {
-	text, err := os.ReadFile(journalFile(h.Home))
+	text, err := os.ReadFile(h.Home.UnitsRollout())
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}

@@ -10,6 +10,7 @@ import (
 	"pgo/deploy/pgo/audit"
 	"pgo/deploy/pgo/control"
 	"pgo/deploy/pgo/processfile"
+	"pgo/deploy/pgo/requests"
 )
 
 // byCommand is why a release is marked bad that a person has left.
@@ -21,10 +22,11 @@ const strikes = 2
 // rollout is one on its way.
 type rollout struct {
 	*Host
-	ask   control.Rollout
-	entry audit.Entry
-	parts []*part
-	tell  func(process, step, text string, began time.Time)
+	ask    control.Rollout
+	entry  audit.Entry
+	parts  []*part
+	counts *requests.Reader
+	tell   func(process, step, text string, began time.Time)
 }
 
 // part is one process of which something is to change.
@@ -33,12 +35,15 @@ type part struct {
 	from, to audit.Release
 	path     string         // of the new program, in the store
 	pids     map[string]int // what ran before, by unit
+	before   float64        // the share of requests that failed before
+	asked    time.Time      // when it was asked last how many fail
+	unread   int            // times in a row that it did not say
 }
 
 // Rollout has a set of releases run, all of them or none, and returns what became of it: that is in the audit log then.
 // Where ctx ends before the set has proven itself, all is put back.
 func (h *Host) Rollout(ctx context.Context, ask control.Rollout, tell func(control.Progress)) (audit.Entry, error) {
-	r := &rollout{Host: h, ask: ask, entry: ask.Entry, tell: func(process, step, text string, began time.Time) {
+	r := &rollout{Host: h, ask: ask, entry: ask.Entry, counts: requests.NewReader(), tell: func(process, step, text string, began time.Time) {
 		p := control.Progress{Process: process, Step: step, Text: text}
 		if !began.IsZero() {
 			p.Seconds = time.Since(began).Seconds()
@@ -70,6 +75,7 @@ func (r *rollout) advance(ctx context.Context) error {
 			return lost(ctx)
 		}
 		began := time.Now()
+		r.remember(ctx, p)
 		if err := os.Rename(staged(p.Process), p.Command); err != nil {
 			return fmt.Errorf("put a release to where it is deployed: %w", err)
 		}
@@ -103,6 +109,9 @@ func (r *rollout) endure(ctx context.Context) error {
 					}
 					return fmt.Errorf("%s: release %s: %w", p.Name, p.to, err)
 				}
+			}
+			if err := r.answersWell(ctx, p, over); err != nil {
+				return fmt.Errorf("%s: release %s: %w", p.Name, p.to, err)
 			}
 		}
 		if over {

@@ -34,6 +34,7 @@ type Host struct {
 	Systemctl []string // the command that starts units anew: systemctl, or sudo -n systemctl
 	Environ   []string // of this process: what is asked gets it below what the process file says
 	EnvDir    string   // where NAME.env has what units must not hold: /etc/pgo
+	Starting  bool     // the machine is: no unit runs yet, and systemd will start them
 }
 
 func (h *Host) store() *release.Store { return &release.Store{Dir: h.Home.Releases()} }

@@ -110,9 +110,14 @@ func inherited(name string) net.Listener {
 	return l
 }
 
-// serveMetrics tells how many requests were answered, where there is a listener for it.
+// serveMetrics tells how many requests were answered, where there is a listener for it, or ADMIN says where.
 func serveMetrics() {
 	l := inherited("admin")
+	if addr := os.Getenv("ADMIN"); l == nil && addr != "" {
+		var err error
+		l, err = net.Listen("tcp", addr)
+		check(err)
+	}
 	if l == nil {
 		return
 	}

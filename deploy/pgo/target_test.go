@@ -1,0 +1,216 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"pgo/deploy/pgo/audit"
+	"pgo/deploy/pgo/internal/sshdtest"
+	"pgo/deploy/pgo/release"
+	"pgo/deploy/pgo/ship"
+)
+
+// shipped are three services, of which two come after the first, and a gate before all.
+const shipped = `
+  gate: {kind: gate, command: ACTOR, args: [actor, ready], ask: [actor, "unless=DIR/forbidden", exit=0], plan: [actor, "say=would migrate one thing", exit=0], ready: {notify: true}}
+  alpha: {command: bin/alpha, after: [gate], listeners: {http: "127.0.0.1:0"}, ready: {notify: true, within: 5s}, restart: {first_wait: 10ms}, watch: {probation: 2s}, limits: {memory: 200MB}}
+  beta: {command: bin/beta, after: [gate, alpha], instances: 2, listeners: {http: "127.0.0.1:0", admin: {addr: "127.0.0.1:0", shared: false}}, ready: {notify: true, within: 5s}, restart: {first_wait: 10ms}, watch: {probation: 2s, errors: true}, limits: {memory: 200MB}}
+  gamma: {command: bin/gamma, after: [gate, alpha], listeners: {http: "127.0.0.1:0"}, ready: {notify: true, within: 5s}, restart: {first_wait: 10ms}, watch: {probation: 2s}, limits: {memory: 200MB}}
+`
+
+var services = []string{"alpha", "beta", "gamma"}
+
+// target is a host with these services, and a machine that deploys to it with a key that can do nothing else.
+type target struct {
+	*stack
+	sshd *sshdtest.Server
+	from string // the folder that is deployed
+}
+
+func newTarget(t *testing.T) *target {
+	t.Helper()
+	h := &target{stack: newStack(t, shipped), from: t.TempDir()}
+	h.begin()
+	return h
+}
+
+// begin brings the first release up, and waits until it is good.
+func (h *target) begin() {
+	h.Helper()
+	if err := os.Mkdir(filepath.Join(h.dir, "bin"), 0o755); err != nil {
+		h.Fatal(err)
+	}
+	for _, name := range services {
+		h.build(name, "v1")
+		if err := os.WriteFile(filepath.Join(h.dir, "bin", name), build(h.T, "v1"), 0o755); err != nil {
+			h.Fatal(err)
+		}
+	}
+	h.must("up")
+	h.runs("v1", services...)
+	h.sshd = sshdtest.Start(h.T, "PGO_TEST_AS=pgo", "PGO_HOME="+h.home(), "XDG_RUNTIME_DIR="+h.sockets)
+	h.sshd.Authorize("ci", `restrict,command="`+h.self+` receive --as ci"`)
+	h.env = append(h.env, "XDG_CACHE_HOME="+h.TempDir())
+}
+
+// build puts a build to where it is deployed from.
+func (h *target) build(service, name string) { h.put(service, build(h.T, name)) }
+
+func (h *target) put(service string, text []byte) {
+	h.Helper()
+	if err := os.WriteFile(filepath.Join(h.from, service), text, 0o755); err != nil {
+		h.Fatal(err)
+	}
+}
+
+// deploys are the arguments of a deploy.
+func (h *target) deploys(args ...string) []string {
+	return append([]string{"deploy", "--to", "ci", "--ssh", "ssh -T -F " + h.sshd.Config, "--from", h.from}, args...)
+}
+
+func (h *target) on(args ...string) []string {
+	return append(args, "--to", "ci", "--ssh", "ssh -T -F "+h.sshd.Config)
+}
+
+// runs waits until the services answer with the build, it is good, and nothing is under way.
+func (h *target) runs(name string, of ...string) {
+	h.Helper()
+	eventually(h.T, name+" runs", func() error {
+		for _, p := range h.rows() {
+			if p.Name == "gate" || !anyMatches(of, p.Name) {
+				continue
+			}
+			body, err := get("http://" + p.Listeners["http"])
+			if err != nil || body != name || !p.Ready || p.Reload || p.Version != name {
+				return fmt.Errorf("%s: %q %w, %+v", p.Name, body, err, p)
+			}
+		}
+		store := release.Store{Dir: filepath.Join(h.home(), "releases")}
+		for _, service := range of {
+			r, err := store.Live(service)
+			if err != nil || r.Version != name || r.GoodAt == nil {
+				return fmt.Errorf("%s: %+v, %w", service, r.Record, err)
+			}
+		}
+		return nil
+	})
+}
+
+// audited returns the audit log, the last entry first.
+func (h *target) audited() []audit.Entry {
+	h.Helper()
+	all, err := audit.Log(filepath.Join(h.home(), "audit.jsonl")).All()
+	if err != nil {
+		h.Fatal(err)
+	}
+	return all
+}
+
+// load is on all services.
+func (h *target) load() (none func()) {
+	h.Helper()
+	var all []*load
+	list := h.list()
+	for _, name := range services {
+		all = append(all, startLoad(h.T, "http://"+list[name].Listeners["http"]))
+	}
+	return func() {
+		h.Helper()
+		for _, l := range all {
+			l.none(h.T)
+		}
+	}
+}
+
+// inPlace checks that the deploy folder has this build, and nothing else.
+func (h *target) inPlace(name string) {
+	h.Helper()
+	entries, err := os.ReadDir(filepath.Join(h.dir, "bin"))
+	if err != nil || len(entries) != len(services) {
+		h.Errorf("the deploy folder has %v, %v", entries, err)
+	}
+	for _, service := range services {
+		text, err := os.ReadFile(filepath.Join(h.dir, "bin", service))
+		if err != nil || !bytes.Equal(text, build(h.T, name)) {
+			h.Errorf("bin/%s is not %s, %v", service, name, err)
+		}
+	}
+}
+
+func events(t *testing.T, out string) []ship.Event {
+	t.Helper()
+	var all []ship.Event
+	for line := range strings.Lines(out) {
+		var e ship.Event
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		all = append(all, e)
+	}
+	return all
+}
+
+// with is the same stack for a part of a test.
+func (s *stack) with(t *testing.T) *stack {
+	part := *s
+	part.T = t
+	return &part
+}
+
+// probation changes how long releases are on probation from now on.
+func (h *target) probation(d string) {
+	h.Helper()
+	h.write(strings.ReplaceAll(shipped, "probation: 2s", "probation: "+d))
+	h.must("apply")
+}
+
+// during does something when an event is told for the first time.
+func (h *target) during(event string, do func(), code int) string {
+	h.Helper()
+	done := false
+	got, out := h.whenever(event, func() {
+		if !done {
+			done = true
+			do()
+		}
+	})
+	if got != code || !done {
+		h.Errorf("exit code %d, want %d:\n%s", got, code, out)
+	}
+	return out
+}
+
+// whenever deploys, and does something each time that an event is told.
+func (h *target) whenever(event string, do func()) (code int, out string) {
+	h.Helper()
+	cmd := h.command(h.deploys("--json")...)
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	stdout, err := cmd.StdoutPipe()
+	if err := errors.Join(err, cmd.Start()); err != nil {
+		h.Fatal(err)
+	}
+	for lines := bufio.NewScanner(stdout); lines.Scan(); {
+		out += lines.Text() + "\n"
+		var e ship.Event
+		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+			h.Fatal(err)
+		}
+		if e.Event == event {
+			do()
+		}
+	}
+	var exit *exec.ExitError
+	if err := cmd.Wait(); err != nil && !errors.As(err, &exit) {
+		h.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), out + said.String()
+}
