@@ -98,8 +98,9 @@ func measureSix(ctx context.Context, b *bench, m manager) (cells map[string]cell
 	return cells, nil
 }
 
-// settles is how long what a start has stirred up is left to settle.
-const settles = 6 * time.Second
+// settles is how long what a start has stirred up is left to settle: pgo has a program on probation for its first 30 s, in
+// which it is not idle.
+const settles = 35 * time.Second
 
 // quietly takes the processor's share of processes over a time, and every second their memory.
 func quietly(pids []int, over time.Duration) (busy float64, sizes []float64, err error) {

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -83,8 +82,8 @@ func TestFullDisk(t *testing.T) {
 	}
 	t.Logf("while full: Loki %s", c.state("LOKI_HTTP", "/ready"))
 	t.Logf("while full: Prometheus %s", c.state("PROMETHEUS_HTTP", "/-/ready"))
-	if failed := load.failed.Load(); failed > 0 {
-		t.Errorf("%d of %d requests failed while the disks were full", failed, load.done.Load()+failed)
+	if failed, how := load.failures(); failed > 0 {
+		t.Errorf("%d of %d requests failed while the disks were full: %v", failed, load.done.Load()+failed, how)
 	}
 	full := load.done.Load()
 
@@ -102,8 +101,9 @@ func TestFullDisk(t *testing.T) {
 	}
 	t.Logf("of %d lines said while the disks were full Loki has %d", len(said), kept)
 	load.end()
-	if done, failed := load.done.Load(), load.failed.Load(); failed > 0 || full == 0 {
-		t.Errorf("%d of %d requests failed, %d were answered until the disks had room again", failed, done+failed, full)
+	done := load.done.Load()
+	if failed, how := load.failures(); failed > 0 || full == 0 {
+		t.Errorf("%d of %d requests failed, %d were answered until the disks had room again: %v", failed, done+failed, full, how)
 	} else {
 		t.Logf("0 of %d requests failed, %d of them until the disks had room again", done, full)
 	}
@@ -208,8 +208,8 @@ func fillUp(t *testing.T, dir string) string {
 
 // asking is load on the services.
 type asking struct {
-	done, failed atomic.Int64
-	end          func()
+	asked
+	end func()
 }
 
 // underLoad asks each service in turn, 100 times a second, past the gateway's limits, until its end.
@@ -229,11 +229,7 @@ func (c *collected) underLoad(t *testing.T, who person) *asking {
 			}
 			calls.Go(func() {
 				to := askedFor[n%len(askedFor)]
-				if fetch(client, fmt.Sprintf("http://127.0.0.1:%d%s", to.port+c.offset, to.path), who.token) {
-					a.done.Add(1)
-				} else {
-					a.failed.Add(1)
-				}
+				a.ask(client, fmt.Sprintf("http://127.0.0.1:%d%s", to.port+c.offset, to.path), who.token)
 			})
 		}
 	})

@@ -112,7 +112,7 @@ func steady(t *testing.T, s *stack, who person, spans *spanSink) {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: 20 * time.Second}
 	logs, cpu := folderSize(t, filepath.Join(s.home, "logs")), processCPU(t, s)
 	bytes, began := spans.bytes.Load(), time.Now()
-	var done, failed atomic.Int64
+	var all asked
 	var calls sync.WaitGroup
 	tick := time.NewTicker(time.Second / time.Duration(*rate))
 	defer tick.Stop()
@@ -127,19 +127,17 @@ func steady(t *testing.T, s *stack, who person, spans *spanSink) {
 		target, token := s.url(askedFor[n%len(askedFor)].path), who.token
 		calls.Go(func() {
 			defer func() { <-slots }()
-			if fetch(client, target, token) {
-				done.Add(1)
-			} else {
-				failed.Add(1)
-			}
+			all.ask(client, target, token)
 		})
 	}
 	calls.Wait()
 	took := time.Since(began).Seconds()
-	t.Logf("%v at %d/s asked: %.0f/s answered, %d failed", *loadFor, *rate, float64(done.Load())/took, failed.Load())
+	done := float64(all.done.Load())
+	failed, how := all.failures()
+	t.Logf("%v at %d/s asked: %.0f/s answered, %d failed %v", *loadFor, *rate, done/took, failed, how)
 	t.Logf("series in Prometheus: %s", metric(t, s, 9090, "prometheus_tsdb_head_series"))
-	t.Logf("logs: %d bytes, %.0f a request", folderSize(t, filepath.Join(s.home, "logs"))-logs, float64(folderSize(t, filepath.Join(s.home, "logs"))-logs)/float64(done.Load()))
-	t.Logf("traces: %d bytes in %d posts, %.1f a request, at the default ratio", spans.bytes.Load()-bytes, spans.posts.Load(), float64(spans.bytes.Load()-bytes)/float64(done.Load()))
+	t.Logf("logs: %d bytes, %.0f a request", folderSize(t, filepath.Join(s.home, "logs"))-logs, float64(folderSize(t, filepath.Join(s.home, "logs"))-logs)/done)
+	t.Logf("traces: %d bytes in %d posts, %.1f a request, at the default ratio", spans.bytes.Load()-bytes, spans.posts.Load(), float64(spans.bytes.Load()-bytes)/done)
 	for _, part := range []string{"prometheus", "loki", "jaeger"} {
 		t.Logf("on disk of %s: %d bytes", part, folderSize(t, filepath.Join(s.home, "data", part)))
 	}
@@ -197,25 +195,21 @@ func throughput(t *testing.T, s *stack, who person) float64 {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: 20 * time.Second}
 	ctx, cancel := context.WithTimeout(t.Context(), *round)
 	defer cancel()
-	var done, failed atomic.Int64
+	var all asked
 	var callers sync.WaitGroup
 	for i := range 16 {
 		callers.Go(func() {
 			for n := i; ctx.Err() == nil; n++ {
 				p := askedFor[n%len(askedFor)]
-				if fetch(client, fmt.Sprintf("http://127.0.0.1:%d%s", p.port+s.offset, p.path), who.token) {
-					done.Add(1)
-				} else {
-					failed.Add(1)
-				}
+				all.ask(client, fmt.Sprintf("http://127.0.0.1:%d%s", p.port+s.offset, p.path), who.token)
 			}
 		})
 	}
 	callers.Wait()
-	if failed.Load() > 0 {
-		t.Errorf("%d requests failed", failed.Load())
+	if failed, how := all.failures(); failed > 0 {
+		t.Errorf("%d requests failed: %v", failed, how)
 	}
-	return float64(done.Load()) / round.Seconds()
+	return float64(all.done.Load()) / round.Seconds()
 }
 
 // spanSink stands for the collector and counts what it is sent.

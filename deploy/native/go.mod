@@ -8,4 +8,9 @@ require (
 	pgo/pkg v0.0.0
 )
 
+require (
+	github.com/coreos/go-systemd/v22 v22.7.0
+	golang.org/x/sys v0.49.0 // indirect
+)
+
 replace pgo/pkg => ../../pkg

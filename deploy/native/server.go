@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
+
 	"pgo/deploy/native/internal/gateway"
 	"pgo/deploy/native/internal/home"
 	"pgo/deploy/native/internal/monitoring"
@@ -32,7 +34,7 @@ func runServer(ctx context.Context, args []string, h home.Home) error {
 	// Data is nobody else's.
 	syscall.Umask(0o077)
 	if part, ok := monitoring.Find(args[0]); ok {
-		return runPart(ctx, part, h, env)
+		return runPart(ctx, part, h, env, localserver.Host())
 	}
 	command, err := serverCommand(ctx, args[0], h, env)
 	if err != nil {
@@ -41,17 +43,34 @@ func runServer(ctx context.Context, args []string, h home.Home) error {
 	return become(command)
 }
 
-// runPart becomes a part of the monitoring. One that is not installed waits for its end: nothing depends on it.
-func runPart(ctx context.Context, part monitoring.Part, h home.Home, env map[string]string) error {
-	command, err := part.Command(h, env, localserver.Host())
+// runPart becomes a part of the monitoring. One that is not installed says so and waits for its end: nothing
+// depends on it.
+func runPart(ctx context.Context, part monitoring.Part, h home.Home, env map[string]string, programs localserver.Programs) error {
+	command, err := part.Command(h, env, programs)
 	if err != nil {
 		return fmt.Errorf("run %s: %w", part.Name, err)
 	}
 	if command.Path != "" {
+		// Most of these programs do not know the protocol: they count as ready when they begin.
+		if err := tell(daemon.SdNotifyReady); err != nil {
+			return err
+		}
 		return become(command)
 	}
-	fmt.Fprintf(os.Stdout, "%s is not installed (package %s): there is no monitoring by it\n", part.Name, part.Package)
+	absent := fmt.Sprintf("not installed (package %s): there is no monitoring by it", part.Package)
+	fmt.Fprintf(os.Stdout, "%s is %s\n", part.Name, absent)
+	if err := tell("STATUS=" + absent + "\n" + daemon.SdNotifyReady); err != nil {
+		return err
+	}
 	<-ctx.Done()
+	return nil
+}
+
+// tell tells the process manager, where one listens.
+func tell(state string) error {
+	if _, err := daemon.SdNotify(true, state); err != nil {
+		return fmt.Errorf("tell the process manager: %w", err)
+	}
 	return nil
 }
 

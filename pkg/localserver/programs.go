@@ -53,7 +53,7 @@ func (p Programs) Chromium() (string, error) {
 
 // Tools returns what the tests run beside the servers: a C compiler with its headers for the race detector, npm for PM2,
 // systemd-analyze, Prometheus, Alertmanager and the exporters, certbot, openssl, an SSH server, its
-// client, and rsync.
+// client, rsync, nftables, and curl.
 func (p Programs) Tools() []func() (string, error) {
 	return []func() (string, error){
 		func() (string, error) { return p.find("gcc", "gcc") },
@@ -77,6 +77,7 @@ func (p Programs) Tools() []func() (string, error) {
 		func() (string, error) { return p.find("openssh-client", "scp") },
 		func() (string, error) { return p.find("rsync", "rsync") },
 		func() (string, error) { return p.find("nftables", "nft") },
+		func() (string, error) { return p.find("curl", "curl") },
 	}
 }
 

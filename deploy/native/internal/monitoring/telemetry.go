@@ -84,8 +84,8 @@ func otelcolEnv(h home.Home, env map[string]string) []string {
 		"OTELCOL_HTTP=" + env["OTELCOL_HTTP"], "OTELCOL_HEALTH=" + env["OTELCOL_HEALTH"],
 		"OTELCOL_METRICS_HOST=127.0.0.1", "OTELCOL_METRICS_PORT=" + port(env["OTELCOL_METRICS"]),
 		"OTELCOL_DATA=" + h.Path("data", collector), "PGO_LOGS=" + h.Path("logs"),
-		"CONTAINER_LOGS=" + h.Path("logs", "no-containers"), // what other containers of this machine say is not ours
-		"LOKI_OTLP=http://" + env["LOKI_HTTP"] + "/otlp", "JAEGER_OTLP=http://" + env["JAEGER_OTLP"], limit(256),
+		"CONTAINER_LOGS=" + h.Path("logs", "no-containers"),                                                                  // what other containers of this machine say is not ours
+		"LOKI_OTLP=http://" + env["LOKI_HTTP"] + "/otlp", "JAEGER_OTLP=http://" + env["JAEGER_OTLP"], limit(256), "GOGC=300", // it has little that lives, so its garbage collector may run less often
 	}
 }
 
