@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -33,13 +32,8 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Close()
 	servers := fixture.Servers(t)
-	return &world{t: t, servers: servers, service: fixture.Service(t, servers), binary: fixture.NewBinary(t), addr: l.Addr().String()}
+	return &world{t: t, servers: servers, service: fixture.Service(t, servers), binary: fixture.NewBinary(t), addr: testkit.Addr(t)}
 }
 
 func (w *world) environ() []string {

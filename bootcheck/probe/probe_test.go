@@ -58,20 +58,16 @@ func at(s server.Servers, addr string) server.Servers {
 
 func TestProbe(t *testing.T) {
 	real := fixture.Servers(t)
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed.Close()
+	closed := testkit.Addr(t)
 	silent := listen(t, func(c net.Conn) { _, _ = bufio.NewReader(c).ReadString(0) })
 	wrong := real
 	wrong.MySQL.Password, wrong.Redis.Password, wrong.RabbitMQ.Password = "wrong", "wrong", "wrong"
 	noAPI := real
-	noAPI.RabbitMQ.API = "http://" + closed.Addr().String()
+	noAPI.RabbitMQ.API = "http://" + closed
 	noVhost := real
 	noVhost.RabbitMQ.Vhost = "not-made-yet"
 	noAMQP := real
-	noAMQP.RabbitMQ.Addr = closed.Addr().String()
+	noAMQP.RabbitMQ.Addr = closed
 	loading := listen(t, func(c net.Conn) {
 		for r := bufio.NewReader(c); ; {
 			if line, err := r.ReadString('\n'); err != nil {
@@ -91,9 +87,9 @@ func TestProbe(t *testing.T) {
 		{"serves", real, "MySQL", ""},
 		{"serves", real, "Redis", ""},
 		{"serves", real, "RabbitMQ", ""},
-		{"nobody listens", at(real, closed.Addr().String()), "MySQL", "connection refused"},
-		{"nobody listens", at(real, closed.Addr().String()), "Redis", "connection refused"},
-		{"nobody listens", at(real, closed.Addr().String()), "RabbitMQ", "connection refused"},
+		{"nobody listens", at(real, closed), "MySQL", "connection refused"},
+		{"nobody listens", at(real, closed), "Redis", "connection refused"},
+		{"nobody listens", at(real, closed), "RabbitMQ", "connection refused"},
 		{"silent", at(real, silent), "MySQL", "no answer within 5s"},
 		{"silent", at(real, silent), "Redis", "no answer within 5s"},
 		{"silent", at(real, silent), "RabbitMQ", "no answer within 5s"},

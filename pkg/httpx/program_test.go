@@ -29,13 +29,13 @@ type serving struct {
 	logs          *observer.ObservedLogs
 }
 
-// newProgram returns a program on free ports with GET /ok, which is ready at once.
+// newProgram returns a program on ports of its own with GET /ok, which is ready at once.
 func newProgram(t testing.TB, drain time.Duration) (httpx.Program, edge) {
 	t.Helper()
 	e := newEdge(t, nil, nil)
 	e.GET("/ok", func(c *gin.Context) { c.String(http.StatusOK, "ok") })
 	cfg := httpx.Defaults()
-	cfg.Addr, cfg.DrainTimeout = "127.0.0.1:0", drain
+	cfg.Addr, cfg.AdminAddr, cfg.DrainTimeout = testkit.Addr(t), testkit.Addr(t), drain
 	return httpx.Program{
 		Config: cfg, Log: zap.NewNop(), Health: e.health, Public: e,
 		Admin: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }),
@@ -197,14 +197,8 @@ func TestReadiness(t *testing.T) {
 	}
 	t.Run("early", func(t *testing.T) {
 		t.Parallel()
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		addr := l.Addr().String()
-		l.Close()
 		p, _ := newProgram(t, time.Second)
-		p.Config.Addr, p.Early = addr, true
+		p.Early = true
 		var open atomic.Bool
 		p.Health.Require("gate", func(context.Context) error {
 			if !open.Load() {
@@ -218,7 +212,7 @@ func TestReadiness(t *testing.T) {
 		ended := make(chan error, 1)
 		go func() { ended <- p.Run(ctx) }()
 		testkit.Eventually(t, "it answers before it is ready", func() error {
-			if status, err := probe(addr, "/readyz"); status != 503 {
+			if status, err := probe(p.Config.Addr, "/readyz"); status != 503 {
 				return fmt.Errorf("%d %w", status, err)
 			}
 			return nil

@@ -23,11 +23,11 @@ type Link struct {
 func Proxy(t testing.TB, upstream string) *Link {
 	t.Helper()
 	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
-	l := &Link{t: t, proxy: toxiproxy.NewProxy(server, "link", "127.0.0.1:0", upstream)}
+	l := &Link{t: t, addr: Addr(t)}
+	l.proxy = toxiproxy.NewProxy(server, "link", l.addr, upstream)
 	if err := l.proxy.Start(); err != nil {
 		t.Fatalf("open a link to %s: %v", upstream, err)
 	}
-	l.addr = l.proxy.Listen
 	t.Cleanup(l.proxy.Stop)
 	return l
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -52,8 +53,8 @@ func TestCertbotGetsAndRenewsTheCertificate(t *testing.T) {
 		HTTP: gatewayHTTP, Status: addr(6), Limits: DefaultLimits(), Upstreams: map[string]Upstream{"bootcheck": {Servers: []string{backend(t, "bootcheck")}}},
 		TLS: TLS{
 			Addr: gatewayHTTPS, Certificate: filepath.Join(etc, "certs", certs.Certificate), Key: filepath.Join(etc, "certs", certs.Key),
-			OldHTTP2: version(context.Background(), program) < 1_025_001,
 		},
+		Version: version(context.Background(), program),
 	}
 	for _, s := range home.Services() {
 		o.Upstreams[s.Name] = Upstream{Servers: []string{backend(t, s.Name)}}
@@ -90,6 +91,8 @@ func TestCertbotGetsAndRenewsTheCertificate(t *testing.T) {
 
 	// A connection from before, which every renewal has to leave alone.
 	kept := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxConnsPerHost: 1, IdleConnTimeout: time.Minute}}
+	// One that is not to be sent twice has a connection of its own where an old nginx may close what is kept as it comes.
+	posts := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: o.Version < keepsIdle}}
 	background(t, dir, "certbot", []string{
 		"PGO_CERTBOT_HOSTS=api.example.org,www.example.org", "PGO_CERTBOT_EMAIL=ops@example.org", "CERTBOT_STATE=" + filepath.Join(dir, "letsencrypt"),
 		"CERTBOT_WEBROOT=" + webroot, "CERTBOT_TARGET=" + filepath.Join(etc, "certs"), "CERTBOT_EVERY=1", "CERTBOT_AGAIN=1",
@@ -99,14 +102,11 @@ func TestCertbotGetsAndRenewsTheCertificate(t *testing.T) {
 	for n := range 3 {
 		serial := served(t, gatewayHTTPS, func(c *tls.ConnectionState) bool {
 			leaf := c.PeerCertificates[0]
-			if a := call(t, "POST", "http://"+gatewayHTTP+"/api/v1/auth/login", "{}", nil); a.status != 200 {
-				t.Errorf("a request while the certificate is renewed: %d", a.status)
+			if err := answered(posts.Post("http://"+gatewayHTTP+"/api/v1/auth/login", "application/json", strings.NewReader("{}"))); err != nil {
+				t.Errorf("a POST while the certificate is renewed: %v", err)
 			}
-			if res, err := kept.Get("http://" + gatewayHTTP + "/api/v1/users/me"); err != nil {
+			if err := answered(kept.Get("http://" + gatewayHTTP + "/api/v1/users/me")); err != nil {
 				t.Errorf("on a connection that is kept: %v", err)
-			} else {
-				_, _ = io.Copy(io.Discard, res.Body)
-				res.Body.Close()
 			}
 			return strings.Contains(leaf.Issuer.CommonName, "Pebble") && !serials[leaf.SerialNumber.String()] &&
 				leaf.VerifyHostname("api.example.org") == nil && leaf.VerifyHostname("www.example.org") == nil
@@ -114,6 +114,21 @@ func TestCertbotGetsAndRenewsTheCertificate(t *testing.T) {
 		t.Logf("certificate %d of the authority is in force: %s", n+1, serial)
 		serials[serial] = true
 	}
+}
+
+// answered is the error of what was not answered well.
+func answered(res *http.Response, err error) error {
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if _, err := io.Copy(io.Discard, res.Body); err != nil {
+		return err
+	}
+	if res.StatusCode != http.StatusOK {
+		return errors.New(res.Status)
+	}
+	return nil
 }
 
 // served waits until the gateway's certificate is one that counts, and returns its serial number.

@@ -254,7 +254,10 @@ func TestACMEChallengesAreServedOverHTTP(t *testing.T) {
 	assertProblem(t, call(t, "GET", g.http+"/.well-known/acme-challenge/other", "", nil), 404, "not_found")
 }
 
-type running struct{ http, https string }
+type running struct {
+	http, https  string
+	pid, version int
+}
 
 // backend is a service that tells its name and what it saw.
 func backend(t *testing.T, name string) string {
@@ -289,7 +292,7 @@ func start(t *testing.T, o Options) running {
 	}
 	o.HTTP, o.TLS.Addr = fmt.Sprintf("127.0.0.1:%d", ports[0]), fmt.Sprintf("127.0.0.1:%d", ports[1])
 	o.Status = fmt.Sprintf("127.0.0.1:%d", ports[2])
-	o.TLS.OldHTTP2 = version(context.Background(), program) < 1_025_001
+	o.Version = version(context.Background(), program)
 	upstreams := map[string]Upstream{"bootcheck": {Servers: []string{backend(t, "bootcheck")}}}
 	for _, s := range home.Services() {
 		upstreams[s.Name] = Upstream{Servers: []string{backend(t, s.Name)}}
@@ -309,7 +312,7 @@ func start(t *testing.T, o Options) running {
 		out, _ := os.ReadFile(log)
 		assertLog(t, string(out))
 	})
-	g := running{http: "http://" + o.HTTP, https: "https://" + o.TLS.Addr}
+	g := running{http: "http://" + o.HTTP, https: "https://" + o.TLS.Addr, pid: p.PID(), version: o.Version}
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		res, err := http.Get(g.http + "/gateway/livez")
 		if err == nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -37,13 +38,13 @@ type Options struct {
 	Limits    Limits
 	RealIP    []string // networks of load balancers in front, whose X-Forwarded-For is believed
 	Extra     string   // more locations
+	Version   int      // nginx's, as 1_022_001 for 1.22.1: what it does not know is left out
 }
 
 // TLS is HTTPS; without a certificate there is none.
 type TLS struct {
 	Addr             string
 	Certificate, Key string
-	OldHTTP2         bool // nginx before 1.25.1, where HTTP/2 is a word of listen
 }
 
 // Limits bound what one address may take.
@@ -58,6 +59,13 @@ type Limits struct {
 func DefaultLimits() Limits {
 	return Limits{Rate: "1000r/s", Burst: 1000, Connections: 512, Body: "2m"}
 }
+
+// Since which version nginx knows of what.
+const (
+	ownHTTP2  = 1_025_001 // http2 as a directive, before it was a word of listen
+	keepsIdle = 1_027_004 // keepalive_min_timeout
+	Newest    = math.MaxInt
+)
 
 func templates() []string { return []string{"nginx.conf", "gateway.conf", "problem.conf", "tls.conf"} }
 
@@ -109,11 +117,12 @@ func (o Options) values() (map[string]string, error) {
 	values["RATE"], values["BURST"], values["CONNECTIONS"] = o.Limits.Rate, strconv.Itoa(o.Limits.Burst), strconv.Itoa(o.Limits.Connections)
 	values["BODY"] = o.Limits.Body
 	values["TLS"] = line(o.TLS.Certificate != "", `include "`+o.Etc+`/tls.conf"`)
-	values["HTTP2"] = line(!o.TLS.OldHTTP2, "http2 on")
+	values["HTTP2"] = line(o.Version >= ownHTTP2, "http2 on")
 	values["HTTP2_LISTEN"] = ""
-	if o.TLS.OldHTTP2 {
+	if o.Version < ownHTTP2 {
 		values["HTTP2_LISTEN"] = " http2"
 	}
+	values["KEEPALIVE_MIN"] = line(o.Version >= keepsIdle, "keepalive_min_timeout 5s")
 	values["EXTRA"] = o.Extra
 	values["REAL_IP"] = ""
 	if len(o.RealIP) > 0 {
@@ -170,9 +179,9 @@ func Render(h home.Home, env map[string]string) error {
 	}
 	if certificate := h.Path("certs", "gateway.crt"); isFile(certificate) && env["GATEWAY_HTTPS"] != "" {
 		o.TLS = TLS{Addr: env["GATEWAY_HTTPS"], Certificate: certificate, Key: h.Path("certs", "gateway.key")}
-		if program, err := localserver.Host().Nginx(); err == nil {
-			o.TLS.OldHTTP2 = version(context.Background(), program) < 1_025_001
-		}
+	}
+	if program, err := localserver.Host().Nginx(); err == nil {
+		o.Version = version(context.Background(), program)
 	}
 	if err := os.MkdirAll(o.Data, 0o700); err != nil {
 		return fmt.Errorf("make nginx's folder: %w", err)

@@ -119,7 +119,7 @@ func TestNginxTakesEveryVariant(t *testing.T) {
 			h := settingsIn(t, "", tc.settings)
 			out := t.TempDir()
 			o := Options{Root: checkout(t), Out: out, Etc: out, Data: out, HTML: out, ACME: out, HTTP: fmt.Sprintf("127.0.0.1:%d", ports[0]), Status: fmt.Sprintf("127.0.0.1:%d", ports[2]), TLS: tc.tls, Upstreams: map[string]Upstream{}}
-			o.TLS.OldHTTP2 = version(context.Background(), program) < 1_025_001
+			o.Version = version(context.Background(), program)
 			for _, name := range append([]string{"bootcheck"}, serviceNames()...) {
 				o.Upstreams[name] = Upstream{Servers: []string{"127.0.0.1:1"}}
 			}
