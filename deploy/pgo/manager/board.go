@@ -24,6 +24,9 @@ func (s slot) key() string { return recordKey + s.name + "/" + strconv.Itoa(s.nu
 
 // board is the record of all processes. Every change of state goes through it, is written down with its reason, and
 // wakes who waits for changes.
+//
+// Its lock is the last that is taken: who holds that of a process may use the board, so what is handed to it to change a
+// record takes no lock.
 type board struct {
 	log     *slog.Logger
 	keep    func(key string, data []byte) // for the next manager

@@ -166,7 +166,8 @@ func (i *instance) live(ctx context.Context, done chan<- struct{}, cur *child) {
 			i.set(control.Failed, how, unwanted)
 			return
 		case v == stopped:
-			i.set(control.Stopped, how, unwanted, func(r *record) { r.Done = i.current().Kind == processfile.OneShot })
+			done := i.current().Kind == processfile.OneShot
+			i.set(control.Stopped, how, unwanted, func(r *record) { r.Done = done })
 			return
 		}
 		if why := i.tooOften(); why != "" {
@@ -197,9 +198,10 @@ func (i *instance) tooOften() string {
 // rest waits until it is time for the next start.
 func (i *instance) rest(ctx context.Context, how string, up time.Duration) {
 	var next time.Duration
+	policy := i.current().Restart
 	i.board.note(i.slot, func(r *record) {
 		wait := backoff{r.Next}
-		next = wait.after(up, i.current().Restart)
+		next = wait.after(up, policy)
 		r.Next = wait.next
 	})
 	i.set(control.BackingOff, fmt.Sprintf("%s; next start in %s", how, next.Round(time.Millisecond)), gone)
