@@ -80,7 +80,7 @@ func prepareStack(t *testing.T, mode string) *stack {
 func freeOffset(t *testing.T) int {
 	t.Helper()
 	for range 100 {
-		offset := 10_000 + rand.IntN(7_000)
+		offset := 10_000 + rand.IntN(6_000)
 		if allFree(offset) {
 			return offset
 		}

@@ -111,7 +111,7 @@ func TestCrashTakesItsGroupAlong(t *testing.T) {
 func TestStopKillsWhatDoesNotEnd(t *testing.T) {
 	s := newStack(t, `
   deaf: {command: ACTOR, args: [actor, ignore, ready], ready: {notify: true}, stop: {timeout: 100ms}}
-  parent: {command: ACTOR, args: [actor, "child=DIR/child", ready], ready: {notify: true}, stop: {timeout: 100ms}}
+  parent: {command: ACTOR, args: [actor, "child=DIR/child", ready], ready: {notify: true}, stop: {timeout: 3s}}
   quits: {command: ACTOR, args: [actor, ready], ready: {notify: true}, stop: {signal: SIGKILL}}
 `)
 	s.must("up")
@@ -263,11 +263,15 @@ func TestLogs(t *testing.T) {
 	if err := follow.Start(); err != nil {
 		t.Fatal(err)
 	}
-	s.must("restart", "a")
-	want := "a            | three\nb            | other\na            | one\na            | two\na            | three\n"
-	if _, err := io.CopyN(&out, reader, int64(len(want))); err != nil {
+	last, anew := "a            | three\nb            | other\n", "a            | one\na            | two\na            | three\n"
+	if _, err := io.CopyN(&out, reader, int64(len(last))); err != nil { // from here on it follows
 		t.Errorf("follow: %v", err)
 	}
+	s.must("restart", "a")
+	if _, err := io.CopyN(&out, reader, int64(len(anew))); err != nil {
+		t.Errorf("follow: %v", err)
+	}
+	want := last + anew
 	if out.String() != want {
 		t.Errorf("logs -f: %q", out.String())
 	}

@@ -81,7 +81,7 @@ func TestDeployBad(t *testing.T) {
 		{"no program", []byte("hello\n"), "not executable"},
 		{"its check fails", build(t, "unconfigured"), "`check` failed: exit status 78: key auth.secret: is missing"},
 		{"ends at once", build(t, "exits"), "exit code 3"},
-		{"never ready", build(t, "hangs"), "not ready within 5s"},
+		{"never ready", build(t, "hangs"), "not ready within 10s"},
 	}
 	l := startLoad(t, s.url())
 	for _, test := range tests {

@@ -12,7 +12,7 @@ import (
 // counting is a watched process whose errors are looked at.
 var counting = strings.NewReplacer(
 	`{http: "127.0.0.1:0"}`, `{http: "127.0.0.1:0", admin: {addr: "127.0.0.1:0", shared: false}}`,
-	"probation: 3s", "probation: 4s, errors: true",
+	"probation: 3s", "probation: 8s, errors: true",
 ).Replace(watched)
 
 // newCounting is a stack of which v1 has proven itself.
@@ -90,7 +90,7 @@ func TestProbationOfErrorsAsBefore(t *testing.T) {
 func TestProbationOfErrorsThatCannotGoBack(t *testing.T) {
 	t.Parallel()
 	s := newCounting(t)
-	s.serveHTTP(`"127.0.0.1:0"`, strings.Replace(counting, "probation: 4s", "probation: 15s", 1)) // time enough to forbid it
+	s.serveHTTP(`"127.0.0.1:0"`, strings.Replace(counting, "probation: 8s", "probation: 15s", 1)) // time enough to forbid it
 	s.must("up")
 	s.deploy(build(t, "v2"))
 	s.answers("v2")

@@ -98,7 +98,7 @@ func TestStaleControlSocket(t *testing.T) {
 // What makes itself a session of its own escapes: it is not stopped, and keeps nobody from stopping or starting what it
 // came from, though it has its log open.
 func TestChildThatLeavesItsSession(t *testing.T) {
-	s := newStack(t, `  p: {command: ACTOR, args: [actor, "escape=DIR/escaped", ready], ready: {notify: true}, stop: {timeout: 200ms}}`+"\n")
+	s := newStack(t, `  p: {command: ACTOR, args: [actor, "escape=DIR/escaped", ready], ready: {notify: true}}`+"\n")
 	s.must("up")
 	before, escaped := s.list()["p"], s.pidIn("escaped")
 	t.Cleanup(func() {

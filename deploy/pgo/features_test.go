@@ -108,10 +108,10 @@ func TestLiveness(t *testing.T) {
 
 func TestReadyByACommand(t *testing.T) {
 	s := newStack(t, `
-  p: {command: ACTOR, args: [actor], ready: {exec: [cat, "DIR/file"], within: 20s}}
-  q: {command: ACTOR, args: [actor], ready: {exec: [sh, -c, "echo not today; exit 3"], within: 300ms}}
+  p: {command: ACTOR, args: [actor], ready: {exec: [cat, "DIR/file"], within: 2m}}
+  q: {command: ACTOR, args: [actor], ready: {exec: [sh, -c, "echo not today; exit 3"], within: 2s}}
 `)
-	s.fails(exitFailed, []string{"q is not ready", "not ready within 300ms: sh: exit status 3: not today"}, "up")
+	s.fails(exitFailed, []string{"q is not ready", "not ready within 2s: sh: exit status 3: not today"}, "up")
 	if p := s.list()["p"]; p.Ready {
 		t.Errorf("p: %+v", p)
 	}

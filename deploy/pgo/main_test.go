@@ -232,7 +232,7 @@ func (s *stack) processes() map[int]string {
 // eventually waits until cond is nil.
 func eventually(t *testing.T, what string, cond func() error) {
 	t.Helper()
-	end := time.Now().Add(30 * time.Second)
+	end := time.Now().Add(time.Minute)
 	for {
 		err := cond()
 		if err == nil {

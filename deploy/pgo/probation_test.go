@@ -44,6 +44,8 @@ func TestProbationThatCannotGoBack(t *testing.T) {
 	s := newWatched(t, "v1")
 	s.must("up")
 	s.proven("v1")
+	s.write(strings.Replace(watched, "probation: 3s", "probation: 1m", 1)) // time enough to crash twice
+	s.must("up")
 	s.deploy(build(t, "v2"))
 	s.answers("v2")
 	touch(t, filepath.Join(s.dir, "forbidden"))

@@ -91,12 +91,12 @@ func TestReloadWhileTheManagerIsKilled(t *testing.T) {
 func TestReloadThatFails(t *testing.T) {
 	tests := []struct {
 		name, deeds string
-		within      string
+		within      string // and the time that it has to last
 		says        []string
 	}{
 		{"ends at once", `"unless=DIR/bad", web, ready`, "30s", []string{"web was not replaced: exit code 1", "the process from before goes on", "| there is "}},
-		{"dies within the window", `"die=DIR/bad", web, ready`, "30s", []string{"web was not replaced: exit code 4", "| dying young"}},
-		{"never ready", `"hang=DIR/bad", web, ready`, "300ms", []string{"web was not replaced: not ready within 300ms: it never sent READY=1", "| hanging"}},
+		{"dies within the window", `"die=DIR/bad", web, ready`, "30s}, reload: {stable: 2s", []string{"web was not replaced: exit code 4", "| dying young"}},
+		{"never ready", `"hang=DIR/bad", web, ready`, "3s", []string{"web was not replaced: not ready within 3s: it never sent READY=1", "| hanging"}},
 		{"cannot be started", `web, ready`, "30s", []string{"web was not replaced: ", "no such file"}},
 	}
 	for _, test := range tests {

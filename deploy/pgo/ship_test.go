@@ -98,7 +98,7 @@ func TestShipBad(t *testing.T) {
 		{name: "no program", text: []byte("hello\n"), code: exitRefused, says: "not executable"},
 		{name: "its check fails", text: build(t, "unconfigured"), code: exitRefused, says: "key auth.secret: is missing"},
 		{name: "ends at once", text: build(t, "exits"), code: exitPutBack, says: "exit code 3"},
-		{name: "never ready", text: build(t, "hangs"), code: exitPutBack, says: "not ready within 5s"},
+		{name: "never ready", text: build(t, "hangs"), code: exitPutBack, says: "not ready within 10s"},
 		{name: "ends while on probation", text: build(t, "crashes"), code: exitPutBack, says: "exit code 4, 2 times while it was on probation"},
 		{name: "grows to its memory limit", text: build(t, "grows"), code: exitPutBack, says: ", its memory limit is "},
 		{name: "answers with 500", text: build(t, "fails"), code: exitPutBack, says: "requests ended with 5xx while it was on probation"},

@@ -72,7 +72,7 @@ func TestUpAndDownInOrder(t *testing.T) {
 func TestUpAgain(t *testing.T) {
 	s := newStack(t, `
   same: {command: ACTOR, args: [actor]}
-  changed: {command: ACTOR, args: [actor, say=old], after: [same]}
+  changed: {command: ACTOR, args: [actor, say=old, ready], ready: {notify: true}, after: [same]}
   stopped: {command: ACTOR, args: [actor]}
   gone: {command: ACTOR, args: [actor], after: [changed]}
 `)
@@ -90,7 +90,7 @@ func TestUpAgain(t *testing.T) {
 	}
 	s.write(`
   same: {command: ACTOR, args: [actor]}
-  changed: {command: ACTOR, args: [actor, say=new], after: [same]}
+  changed: {command: ACTOR, args: [actor, say=new, ready], ready: {notify: true}, after: [same]}
   stopped: {command: ACTOR, args: [actor]}
   added: {command: ACTOR, args: [actor]}
 `)
@@ -202,9 +202,9 @@ func TestUpFails(t *testing.T) {
 			control.Failed, []string{"exec format error"}},
 		{"never ready", `{command: ACTOR, args: [actor], ready: {notify: true, within: 50ms}}`,
 			control.BackingOff, []string{"backing-off: not ready within 50ms: it never sent READY=1"}},
-		{"nothing listens", `{command: ACTOR, args: [actor], ready: {tcp: "127.0.0.1:1", within: 50ms}}`,
-			control.BackingOff, []string{"not ready within 50ms", "connection refused"}},
-		{"crashes at once", `{command: ACTOR, args: [actor, say=oops, exit=3]}`,
+		{"nothing listens", `{command: ACTOR, args: [actor], ready: {tcp: "127.0.0.1:1", within: 1s}}`,
+			control.BackingOff, []string{"not ready within 1s", "connection refused"}},
+		{"crashes at once", `{command: ACTOR, args: [actor, say=oops, exit=3], ready: {notify: true}}`,
 			control.BackingOff, []string{"exit code 3; next start in", "| oops"}},
 	}
 	for _, test := range tests {

@@ -52,7 +52,7 @@ func build(t *testing.T, name string) []byte {
 
 const watched = `
   gate: {kind: gate, command: ACTOR, args: [actor, ready], ask: [actor, "later=DIR/later", "unless=DIR/forbidden", "saw=DIR/seen", exit=0], ready: {notify: true}, env: {LOOKS: bin/web}}
-  web: {command: bin/web, after: [gate], listeners: {http: "127.0.0.1:0"}, ready: {notify: true, within: 5s}, restart: {first_wait: 10ms}, watch: {probation: 3s, keep: 3}}
+  web: {command: bin/web, after: [gate], listeners: {http: "127.0.0.1:0"}, ready: {notify: true, within: 10s}, restart: {first_wait: 10ms}, watch: {probation: 3s, keep: 3}}
 `
 
 // newWatched is a stack of which web was deployed.

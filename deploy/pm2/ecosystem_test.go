@@ -261,13 +261,14 @@ func eventually(t *testing.T, what string, cond func() error) {
 	}
 }
 
-// freeOffset finds an offset at which every published port is free.
+// freeOffset finds an offset at which every published port is free, and below 32768: from there on the kernel gives ports to
+// whoever connects, and servers are started long after the look.
 func freeOffset(t *testing.T) string {
 	t.Helper()
 	for range 100 {
-		offset := 10_000 + rand.IntN(20_000)
+		offset := 10_000 + rand.IntN(6_000)
 		free := true
-		for _, port := range []int{8080, 8081, 8082, 8083, 8090, 15672} {
+		for _, port := range []int{8080, 8443, 8081, 8082, 8083, 8090, 9900, 9090, 9093, 3000, 3100, 16686, 15672, 3306, 6379, 5672} {
 			l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port+offset)))
 			if free = free && err == nil; err == nil {
 				l.Close()

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -108,10 +109,14 @@ func bridgeTo(t *testing.T, s *wecomStub, key string) (*httptest.Server, *string
 		}
 	}
 	cfg := Config{KeyFile: file}
+	patience := 20 * time.Second
+	if slices.ContainsFunc(s.answers, func(a answer) bool { return a.hang }) {
+		patience = 200 * time.Millisecond
+	}
 	reg := prometheus.NewRegistry()
 	log := &strings.Builder{}
 	b := NewBridge(Robot{
-		URL: s.URL, Key: cfg.key, Client: &http.Client{Timeout: 200 * time.Millisecond}, Pauses: []time.Duration{time.Millisecond, time.Millisecond},
+		URL: s.URL, Key: cfg.key, Client: &http.Client{Timeout: patience}, Pauses: []time.Duration{time.Millisecond, time.Millisecond},
 	}, Chinese, slog.New(slog.NewTextHandler(log, nil)), NewMetrics(reg, func() bool { return key != "" }))
 	server := httptest.NewServer(b)
 	t.Cleanup(server.Close)

@@ -147,6 +147,9 @@ func (p *Pump) take() (int, error) {
 				}
 				return n, nil
 			}
+			if p.to.broken() {
+				p.half = err
+			}
 			return n, err
 		}
 		if moved <= 0 {

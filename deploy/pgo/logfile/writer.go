@@ -39,6 +39,7 @@ type Writer struct {
 // lost counts what could not be written, until it can be said.
 type lost struct {
 	lines, bytes int64
+	midst        bool // it ends in the midst of a line
 	why          error
 }
 
@@ -182,7 +183,15 @@ func (l *lost) add(text []byte, why error) {
 		}
 	}
 	l.bytes += int64(len(text))
+	l.midst = text[len(text)-1] != '\n'
 	l.why = why
+}
+
+// broken tells whether the beginning of a line was lost, of which the rest is still to come.
+func (w *Writer) broken() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.lost.bytes > 0 && w.lost.midst
 }
 
 // admit writes down what was lost, once something can be written again.

@@ -103,18 +103,12 @@ func (p *part) runs(ctx context.Context) error {
 		}
 	}
 	for {
-		_, state, changed := p.board.unready([]string{p.name})
-		reason := ""
-		for _, i := range p.all() {
-			if r := i.board.get(i.slot); !r.Ready && r.Status == state {
-				reason = r.Reason
-			}
-		}
-		switch state {
+		late, changed := p.board.unready([]string{p.name})
+		switch late.Status {
 		case control.Ready, control.Stopped:
 			return nil
 		case control.Failed, control.BackingOff:
-			return fmt.Errorf("%s: %s", state, reason)
+			return fmt.Errorf("%s: %s", late.Status, late.Reason)
 		}
 		select {
 		case <-changed:

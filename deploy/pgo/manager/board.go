@@ -243,9 +243,9 @@ func (b *board) look(after int64) (control.Changes, <-chan struct{}) {
 	return c, b.changed
 }
 
-// unready returns the first of names of which an instance is not ready, with its state, and a channel that is closed
-// at the next change; "" where all are.
-func (b *board) unready(names []string) (string, control.State, <-chan struct{}) {
+// unready returns the first instance of these processes that is not ready, and a channel that is closed at the next change.
+// Its name is "" where all are, and its state Ready; one that is not known is Stopped.
+func (b *board) unready(names []string) (control.Process, <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, name := range names {
@@ -256,12 +256,12 @@ func (b *board) unready(names []string) (string, control.State, <-chan struct{})
 			}
 			found = true
 			if r := b.records[s]; !r.Ready {
-				return name, r.Status, b.changed
+				return r.Process, b.changed
 			}
 		}
 		if !found {
-			return name, control.Stopped, b.changed
+			return control.Process{Name: name, Status: control.Stopped}, b.changed
 		}
 	}
-	return "", control.Ready, b.changed
+	return control.Process{Status: control.Ready}, b.changed
 }

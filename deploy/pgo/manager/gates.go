@@ -61,12 +61,12 @@ func (m *Manager) awaitGates(ctx context.Context, p *process, patient bool) erro
 		names = append(names, gate.name)
 	}
 	for {
-		name, state, changed := m.board.unready(names)
+		late, changed := m.board.unready(names)
 		switch {
-		case name == "":
+		case late.Name == "":
 			return nil
 		case !patient:
-			return fmt.Errorf("%s is %s: %w", name, state, files.ErrNotNow)
+			return fmt.Errorf("%s is %s: %w", late.Name, late.Status, files.ErrNotNow)
 		}
 		select {
 		case <-changed:
@@ -176,21 +176,17 @@ func (m *Manager) restartGate(gate *process, programs map[*process]copied) error
 	gate.stop()
 	gate.start()
 	for {
-		name, state, changed := m.board.unready([]string{gate.name})
-		if name == "" {
+		late, changed := m.board.unready([]string{gate.name})
+		switch late.Status {
+		case control.Ready:
 			return nil
-		}
-		if state == control.Failed || state == control.BackingOff || state == control.Stopped {
-			reason := ""
-			for _, i := range gate.all() {
-				reason = i.board.get(i.slot).Reason
-			}
+		case control.Failed, control.BackingOff, control.Stopped:
 			for p, was := range before {
 				p.choose(was)
 			}
 			gate.stop()
 			gate.start()
-			return fmt.Errorf("does not let it run: it is %s with it: %s", state, reason)
+			return fmt.Errorf("does not let it run: it is %s with it: %s", late.Status, late.Reason)
 		}
 		select {
 		case <-changed:

@@ -222,13 +222,13 @@ func (i *instance) rest(ctx context.Context, how string, up time.Duration) {
 func (i *instance) awaitTurn(ctx context.Context) bool {
 	shown := ""
 	for ctx.Err() == nil {
-		name, state, changed := i.board.unready(i.current().After)
-		if name == "" {
+		late, changed := i.board.unready(i.current().After)
+		if late.Name == "" {
 			return true
 		}
-		reason := "for " + name
-		if state == control.Failed || state == control.Stopped {
-			reason += fmt.Sprintf(", which is %s", state)
+		reason := "for " + late.Name
+		if late.Status == control.Failed || late.Status == control.Stopped {
+			reason += fmt.Sprintf(", which is %s", late.Status)
 		}
 		if reason != shown {
 			i.set(control.Waiting, reason)

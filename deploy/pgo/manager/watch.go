@@ -144,10 +144,10 @@ func (w *watch) tell(err error) {
 // it runs.
 func (w *watch) prepare() {
 	spec, _ := w.what()
-	if name, _, changed := w.board.unready(spec.After); name != "" {
-		if reason := "its successor waits for " + name; w.ready == nil && w.board.get(w.slot).Reason != reason {
+	if late, changed := w.board.unready(spec.After); late.Name != "" {
+		if reason := "its successor waits for " + late.Name; w.ready == nil && w.board.get(w.slot).Reason != reason {
 			w.set(control.Reloading, reason)
-			_, _, changed = w.board.unready(spec.After) // setting it was a change as well
+			_, changed = w.board.unready(spec.After) // setting it was a change as well
 		}
 		w.turn = changed
 		return

@@ -84,20 +84,20 @@ func TestHolderNamesTheProgram(t *testing.T) {
 
 func TestChooseKeepsWhatItChose(t *testing.T) {
 	h := Home{Root: t.TempDir(), Dir: t.TempDir()}
-	// Far from the stack's own ports, which a running one on this machine holds.
-	first, err := h.Choose("23000", "", nil)
+	// Far from the stack's own ports, which a running one on this machine holds, and below those that tests choose among.
+	first, err := h.Choose("2500", "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := h.Choose("23000", "", nil)
+	second, err := h.Choose("2500", "", nil)
 	if err != nil || !maps.Equal(first, second) {
 		t.Errorf("first %v, then %v, %v", first, second, err)
 	}
-	more, err := h.Choose("23000", "", func(env map[string]string) { env["MORE"] = env["LOKI_HTTP"] })
+	more, err := h.Choose("2500", "", func(env map[string]string) { env["MORE"] = env["LOKI_HTTP"] })
 	if written, readErr := h.Env(); err != nil || readErr != nil || more["MORE"] == "" || written["MORE"] != more["MORE"] {
 		t.Errorf("with more: %v, %v, written %v, %v", more, err, written, readErr)
 	}
-	for key, want := range map[string]string{"PGO_HOME": h.Dir, "PGO_ENV": "dev", "GATEWAY_HTTP": "127.0.0.1:31080", "RABBITMQ_API": "http://127.0.0.1:38672"} {
+	for key, want := range map[string]string{"PGO_HOME": h.Dir, "PGO_ENV": "dev", "GATEWAY_HTTP": "127.0.0.1:10580", "RABBITMQ_API": "http://127.0.0.1:18172"} {
 		if second[key] != want {
 			t.Errorf("%s=%s, want %s", key, second[key], want)
 		}
@@ -106,13 +106,13 @@ func TestChooseKeepsWhatItChose(t *testing.T) {
 		t.Error("an offset that is no number was taken")
 	}
 
-	l, err := net.Listen("tcp", "127.0.0.1:31080")
+	l, err := net.Listen("tcp", "127.0.0.1:10580")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
 	var busy *BusyPortError
-	if _, err := h.Choose("23000", "", nil); !errors.As(err, &busy) || busy.Port != 31080 {
+	if _, err := h.Choose("2500", "", nil); !errors.As(err, &busy) || busy.Port != 10580 {
 		t.Errorf("with the gateway's port taken: %v", err)
 	}
 }

@@ -77,20 +77,25 @@ func main() {
 			}
 		},
 	}
-	go func() { _ = server.Serve(l) }()
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = server.Serve(l)
+	}()
 	conn, err := net.Dial("unixgram", os.Getenv("NOTIFY_SOCKET"))
 	check(err)
 	_, err = conn.Write([]byte("READY=1"))
 	check(err)
 	switch build {
 	case "crashes":
-		time.AfterFunc(500*time.Millisecond, func() { os.Exit(4) })
+		time.AfterFunc(time.Second, func() { os.Exit(4) })
 	case "grows":
 		go grow(250)
 	}
 	<-term
 	draining.Store(true)
 	l.Close()
+	<-served // then every connection that was taken is counted
 	for end := time.Now().Add(5 * time.Second); open.Load() > 0 && time.Now().Before(end); {
 		time.Sleep(2 * time.Millisecond)
 	}
@@ -134,15 +139,13 @@ func serveMetrics() {
 	go func() { _ = server.Serve(l) }()
 }
 
-var grown [][]byte
-
-// grow takes so many MB for good.
+// grow takes so many MB for good, of which the garbage collector does not know: it would let as much garbage lie.
 func grow(mb int) {
-	block := make([]byte, mb<<20)
-	for i := range block {
-		block[i] = byte(i)
+	block, err := syscall.Mmap(-1, 0, mb<<20, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	check(err)
+	for i := 0; i < len(block); i += os.Getpagesize() {
+		block[i] = 1
 	}
-	grown = append(grown, block)
 }
 
 func check(err error) {

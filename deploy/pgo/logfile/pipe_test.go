@@ -1,0 +1,54 @@
+package logfile
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// A disk that is full takes a part of what waits in the pipe, up to the midst of a line. The rest of that line is nothing by
+// itself: when there is room again it is dropped as well.
+func TestPumpDropsWholeLines(t *testing.T) {
+	pipe, err := NewPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(pipe)
+	log := filepath.Join(t.TempDir(), "log")
+	if err := os.Symlink("/dev/full", log); err != nil {
+		t.Fatal(err)
+	}
+	p, err := NewPump(pipe, NewWriter(log, Policy{}), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	const lines = 1000
+	for n := range lines { // together more than is read at once
+		if _, err := unix.Write(pipe, fmt.Appendf(nil, "line %05d %s\n", n, strings.Repeat("x", 88))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.Sync()
+	if err := os.Remove(log); err != nil {
+		t.Fatal(err)
+	}
+	p.Sync()
+	text, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said, rest, _ := strings.Cut(string(text), "\n")
+	_, said, _ = strings.Cut(said, "could not write this log: ")
+	var dropped int
+	if _, err := fmt.Sscanf(said, "%d lines", &dropped); err != nil || dropped == 0 || dropped == lines {
+		t.Fatalf("%d dropped, %v: %.300s", dropped, err, text)
+	}
+	if first := fmt.Sprintf("line %05d ", dropped); !strings.HasPrefix(rest, first) || strings.Count(rest, "\n") != lines-dropped {
+		t.Errorf("%d lines were dropped, and %d are there, from %.120q on", dropped, strings.Count(rest, "\n"), rest)
+	}
+}
