@@ -104,8 +104,8 @@ func (k *Keeper) reap() {
 }
 
 func (k *Keeper) reaped(pid int, status syscall.WaitStatus) {
-	if k.manager != nil && k.manager.pid == pid {
-		k.managerEnded(status)
+	if k.manager != nil && k.manager.pid == pid && k.manager.ended == nil {
+		k.managerReaped(status)
 		return
 	}
 	for _, c := range k.children {

@@ -17,8 +17,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"pgo/deploy/pgo/proc"
 )
 
 // Options are what a keeper needs.
@@ -30,6 +28,7 @@ type Options struct {
 	Keep    map[string][]byte // what the first manager finds under these names
 	Hold    map[string]int    // the same for descriptors
 	Started func(error)       // called once: when a manager answers, or when none can start
+	Silence time.Duration     // after which a manager that has said that it lives is taken for hung; Silence where it is 0
 }
 
 // Keeper holds what has to outlive the manager.
@@ -109,7 +108,7 @@ func (k *Keeper) finish() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.manager != nil {
-		_ = proc.Kill(k.manager.pid, unix.SIGKILL)
+		k.manager.kill(unix.SIGKILL)
 	}
 }
 
@@ -125,20 +124,20 @@ func (k *Keeper) give(err error) {
 func (k *Keeper) serve(r *running) {
 	for {
 		m, fds, err := r.wire.receive()
-		if err != nil {
-			// A manager that broke the link without ending is of no use any more.
-			k.mu.Lock()
-			if k.manager == r {
-				_ = proc.Kill(r.pid, unix.SIGKILL)
+		k.mu.Lock()
+		switch {
+		case err != nil:
+			r.heard = true
+			if r.ended != nil {
+				k.managerEnded(r)
 			}
+			r.kill(unix.SIGKILL) // one that broke the link without ending is of no use any more
 			k.mu.Unlock()
 			return
-		}
-		k.mu.Lock()
-		if k.manager == r {
-			k.handle(r, m, fds)
-		} else {
+		case r.ended != nil && m.Number != 0: // nobody waits for the answer, so nobody would know what was done
 			closeAll(fds)
+		default:
+			k.handle(r, m, fds)
 		}
 		k.mu.Unlock()
 	}
@@ -165,6 +164,8 @@ func (k *Keeper) handle(r *running, m message, fds []int) {
 	case opHold:
 	case opReady:
 		k.managerReady(r)
+	case opAlive:
+		k.managerLives(r)
 	case opFailed:
 		r.said = m.Text
 	case opDrop:
@@ -206,7 +207,7 @@ func (k *Keeper) tell(m message, fds ...int) {
 	}
 	if err := k.manager.wire.send(m, fds...); err != nil && errors.Is(err, os.ErrDeadlineExceeded) {
 		k.Log.Error("the manager hangs: killing it", "pid", k.manager.pid)
-		_ = proc.Kill(k.manager.pid, unix.SIGKILL)
+		k.manager.kill(unix.SIGKILL)
 	}
 }
 

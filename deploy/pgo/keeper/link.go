@@ -206,6 +206,9 @@ func (l *Link) KeepChild(id string, data []byte) {
 // Ready says that this manager answers.
 func (l *Link) Ready() { l.tell(message{Op: opReady}) }
 
+// Alive says that this manager goes on. Who has said so once must say so again within Silence.
+func (l *Link) Alive() { l.tell(message{Op: opAlive}) }
+
 // Failed says why this manager cannot start.
 func (l *Link) Failed(err error) { l.tell(message{Op: opFailed, Text: err.Error()}) }
 

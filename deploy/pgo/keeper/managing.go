@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -21,7 +22,13 @@ const (
 	settled      = 5 * time.Second        // a manager that ran so long ended by chance
 	toAnswer     = 10 * time.Second       // a manager that was to take over and is not ready by then does not
 	hopeless     = 3                      // managers that ended before the first one answered
+	lastWords    = time.Second            // what a manager has told is heard for so long after its end
+	dumping      = 5 * time.Second        // it has, to write down where it hangs
 )
+
+// Silence is how long a manager may be silent that has said that it lives. It is long, since a disk may hold it up; services
+// do not notice.
+const Silence = 2 * time.Minute
 
 // running is a manager that was started.
 type running struct {
@@ -32,6 +39,10 @@ type running struct {
 	ready   bool   //
 	said    string // why it cannot start
 	program string
+	lived   time.Time           // when it said so last
+	silent  *time.Timer         // runs out when it hangs; nil until it has said that it lives
+	ended   *syscall.WaitStatus // how, once it was reaped
+	heard   bool                // all that it had to say: there will be no more
 }
 
 // startManager starts one. The lock is held.
@@ -56,7 +67,7 @@ func (k *Keeper) startManager() {
 	k.manager = r
 	if err := k.hello(); err != nil {
 		k.Log.Error("greet the manager", "error", err)
-		_ = proc.Kill(r.pid, unix.SIGKILL)
+		r.kill(unix.SIGKILL)
 	}
 	k.excuse = ""
 	time.AfterFunc(toAnswer, func() {
@@ -64,7 +75,7 @@ func (k *Keeper) startManager() {
 		defer k.mu.Unlock()
 		if k.manager == r && !r.ready {
 			r.said = fmt.Sprintf("it did not answer within %s", toAnswer)
-			_ = proc.Kill(r.pid, unix.SIGKILL)
+			r.kill(unix.SIGKILL)
 		}
 	})
 	go k.serve(r)
@@ -111,14 +122,61 @@ func (k *Keeper) managerReady(r *running) {
 	}
 }
 
-// managerEnded is called when the manager was reaped.
-func (k *Keeper) managerEnded(status syscall.WaitStatus) {
+// managerLives is called when the manager says so. One that said so and falls silent hangs: it is killed, and tells first, in
+// pgo's log, what each of its goroutines waits for.
+func (k *Keeper) managerLives(r *running) {
+	silence := cmp.Or(k.Silence, Silence)
+	r.lived = time.Now()
+	if r.silent != nil {
+		r.silent.Reset(silence)
+		return
+	}
+	r.silent = time.AfterFunc(silence, func() {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if time.Since(r.lived) < silence {
+			return // it has just said so
+		}
+		r.said = fmt.Sprintf("it hung: it said nothing for %s", silence)
+		r.kill(unix.SIGQUIT)
+		time.AfterFunc(dumping, func() {
+			k.mu.Lock()
+			defer k.mu.Unlock()
+			r.kill(unix.SIGKILL)
+		})
+	})
+}
+
+// kill sends a signal to a manager that was not reaped yet: its pid is its own until then. The keeper's lock is held.
+func (r *running) kill(s syscall.Signal) {
+	if r.ended == nil {
+		_ = proc.Kill(r.pid, s) // it ends by itself, where it may not be
+	}
+}
+
+// managerReaped is called when the manager has ended. What it has told before is still to be heard: the next one is to
+// find it.
+func (k *Keeper) managerReaped(status syscall.WaitStatus) {
 	r := k.manager
+	r.ended = &status
+	if r.heard {
+		k.managerEnded(r)
+		return
+	}
+	_ = r.wire.conn.SetReadDeadline(time.Now().Add(lastWords)) // else it would be heard for as long as anybody has its end
+}
+
+// managerEnded is called when the manager was reaped and all was heard that it had to say.
+func (k *Keeper) managerEnded(r *running) {
 	k.manager = nil
 	r.wire.close()
+	if r.silent != nil {
+		r.silent.Stop()
+	}
 	if k.over {
 		return
 	}
+	status := *r.ended
 	why := "exit code " + fmt.Sprint(status.ExitStatus())
 	if status.Signaled() {
 		why = "killed by " + unix.SignalName(status.Signal())

@@ -27,6 +27,7 @@ const (
 	opTerminate = "terminate" // keeper: it was asked to end
 	opAnswer    = "answer"    // keeper: to the request of the same number
 	opReady     = "ready"     // manager: it answers commands
+	opAlive     = "alive"     // manager: it goes on; from the first one on the keeper waits for the next
 	opFailed    = "failed"    // manager: it cannot start, and why
 	opHold      = "hold"      // manager: keep this descriptor
 	opDrop      = "drop"      // manager: close these descriptors

@@ -73,6 +73,7 @@ func Run(ctx context.Context, o Options) error {
 	go m.watcher.Run(leaving)
 	go m.guard(leaving)
 	go m.observe(leaving)
+	go m.tellAlive(leaving)
 	defer func() {
 		m.closeHTTP()
 		stopping, stop := context.WithTimeout(context.Background(), 5*time.Second)
