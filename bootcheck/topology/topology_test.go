@@ -100,8 +100,12 @@ func TestDeclareSurvivesTheBrokersDeath(t *testing.T) {
 			declared := make(chan error, 1)
 			go func() { declared <- topology.Declare(ctx, r, tasks) }()
 			for m.Do(ctx, http.MethodGet, nil, nil, "queues", r.Vhost, tc.killAt) != nil {
-				if ctx.Err() != nil {
+				select {
+				case err := <-declared:
+					t.Fatalf("Declare ended with %v before %s was seen", err, tc.killAt)
+				case <-ctx.Done():
 					t.Fatal(ctx.Err())
+				default:
 				}
 			}
 			b.process.Kill()

@@ -6,12 +6,15 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -289,6 +292,71 @@ func TestFollower(t *testing.T) {
 	f.Add("local")
 	if !f.Revoked("local") || !f.Revoked("before the start") || f.Revoked("open") {
 		t.Error("forgets or invents while the source is away")
+	}
+}
+
+// lateSource answers as it was when the question came, so that the answer is old when it arrives. One question may fail.
+type lateSource struct {
+	*fakeSource
+	takes    time.Duration
+	failNext atomic.Bool
+}
+
+func (s *lateSource) EndedSince(ctx context.Context, t time.Time) ([]string, time.Time, error) {
+	now := time.Now()
+	ids, _, err := s.fakeSource.EndedSince(ctx, t)
+	if s.failNext.CompareAndSwap(true, false) {
+		err = errors.New("failed once")
+	}
+	time.Sleep(s.takes)
+	return ids, now, err
+}
+
+// TestAnEndedSessionIsRefusedWithinASecond ends sessions at every moment between two questions to the source. The time is a
+// fake one, so it holds the promise on any machine.
+func TestAnEndedSessionIsRefusedWithinASecond(t *testing.T) {
+	pub, priv := newKey(t)
+	for _, tc := range []struct {
+		name  string
+		takes time.Duration
+		fails bool // the next question that is asked
+	}{
+		{"answered at once", 0, false},
+		{"answered late", 200 * time.Millisecond, false},
+		{"the next question fails", 0, true},
+		{"the next question fails, and answers are late", 200 * time.Millisecond, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				src := &lateSource{fakeSource: &fakeSource{ended: map[string]time.Time{}}, takes: tc.takes}
+				f := auth.NewFollower(src, 15*time.Minute, prometheus.NewRegistry(), zap.NewNop())
+				v, err := auth.NewVerifier("pgo", "pgo-api", auth.StaticKeys(map[string]ed25519.PublicKey{"k1": pub}), f, (&clock{epoch}).now)
+				if err != nil {
+					t.Fatal(err)
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				var wg sync.WaitGroup
+				wg.Go(func() { _ = f.Run(ctx) })
+				defer wg.Wait()
+				defer cancel()
+				for i := range 250 {
+					session := fmt.Sprint(i)
+					token := sign(t, jwt.SigningMethodEdDSA, "k1", claims(func(c *auth.Claims) { c.SessionID = session }), priv)
+					time.Sleep(1001 * time.Millisecond) // a millisecond later between two questions than the time before
+					synctest.Wait()
+					if _, err := v.Verify(token); err != nil {
+						t.Fatalf("session %d, before its end: %v", i, err)
+					}
+					src.end(session, time.Now())
+					src.failNext.Store(tc.fails)
+					time.Sleep(time.Second)
+					synctest.Wait()
+					if _, err := v.Verify(token); err == nil {
+						t.Errorf("session %d is good a second after its end", i)
+					}
+				}
+			})
+		})
 	}
 }
 

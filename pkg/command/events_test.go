@@ -31,7 +31,10 @@ type office struct {
 func newOffice(t *testing.T) *office {
 	t.Helper()
 	b := testkit.RabbitMQ(t)
-	o := &office{cfg: mq.Config{Addr: b.Addr, Vhost: b.Vhost, Username: b.Username, Password: b.Password, RetryDelays: []time.Duration{50 * time.Millisecond}}}
+	o := &office{cfg: mq.Config{
+		Addr: b.Addr, Vhost: b.Vhost, Username: b.Username, Password: b.Password, RetryDelays: []time.Duration{50 * time.Millisecond},
+		PublishTimeout: 30 * time.Second, // a busy machine must not look like a broker that is away
+	}}
 	if err := mq.Declare(t.Context(), o.cfg, topology); err != nil {
 		t.Fatal(err)
 	}

@@ -120,7 +120,7 @@ func TestUpRefuses(t *testing.T) {
 
 func TestTwoRunnersAtOnce(t *testing.T) {
 	db := openDatabase(t)
-	ms := migrations(t, "00001_a.sql", "CREATE TABLE a (id INT AUTO_INCREMENT PRIMARY KEY, s INT);\nINSERT INTO a (s) SELECT SLEEP(1);\nINSERT INTO a (s) VALUES (1);\n",
+	ms := migrations(t, "00001_a.sql", "CREATE TABLE a (id INT AUTO_INCREMENT PRIMARY KEY, s INT);\nINSERT INTO a (s) SELECT SLEEP(3);\nINSERT INTO a (s) VALUES (1);\n",
 		"00002_b.sql", "INSERT INTO a (s) VALUES (2);\nCREATE TABLE b (id INT);\n")
 	var wg sync.WaitGroup
 	var mu sync.Mutex

@@ -236,6 +236,16 @@ func TestWhatTheBrokerGaveUpSaysWhy(t *testing.T) {
 	}
 }
 
+// unlessBusy is what an operator does who was told that others were at work for too long, which on a busy machine they may be:
+// the same again.
+func unlessBusy(do func() ([]mq.DeadLetter, error)) (letters []mq.DeadLetter, err error) {
+	for until := time.Now().Add(3 * time.Minute); ; {
+		if letters, err = do(); !errors.Is(err, mq.ErrDeadBusy) || time.Now().After(until) {
+			return letters, err
+		}
+	}
+}
+
 // TestOperatorsAtWorkAtTheSameTime look, replay and drop all at once: whoever looks sees all that are there, and each letter is
 // replayed once or dropped once.
 func TestOperatorsAtWorkAtTheSameTime(t *testing.T) {
@@ -250,7 +260,7 @@ func TestOperatorsAtWorkAtTheSameTime(t *testing.T) {
 		var operators sync.WaitGroup
 		for range 6 {
 			operators.Go(func() {
-				letters, err := mq.ListDead(t.Context(), cfg, queue)
+				letters, err := unlessBusy(func() ([]mq.DeadLetter, error) { return mq.ListDead(t.Context(), cfg, queue) })
 				if err != nil || len(letters) != len(all) {
 					t.Errorf("somebody sees %d of %d dead letters, %v", len(letters), len(all), err)
 				}
@@ -266,7 +276,7 @@ func TestOperatorsAtWorkAtTheSameTime(t *testing.T) {
 			wanted := func(l mq.DeadLetter) bool { return slices.Index(all, l.ID)%2 == i%2 }
 			work := func(do func(context.Context, mq.Config, string, func(mq.DeadLetter) bool) ([]mq.DeadLetter, error), into map[string]int) {
 				operators.Go(func() {
-					letters, err := do(t.Context(), cfg, queue, wanted)
+					letters, err := unlessBusy(func() ([]mq.DeadLetter, error) { return do(t.Context(), cfg, queue, wanted) })
 					if err != nil {
 						t.Error(err)
 					}

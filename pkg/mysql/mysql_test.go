@@ -124,7 +124,7 @@ func TestServerAway(t *testing.T) {
 	db, d := withNotes(t)
 	link := testkit.Proxy(t, d.Addr)
 	cfg := settings(d)
-	cfg.Addr, cfg.IOTimeout = link.Addr(), 200*time.Millisecond
+	cfg.Addr, cfg.IOTimeout = link.Addr(), 2*time.Second
 	through := open(t, cfg, prometheus.NewRegistry())
 	read := func() error { var n note; return mysql.Classify(through.First(&n, 1).Error) }
 	change := func() error {
@@ -146,7 +146,7 @@ func TestServerAway(t *testing.T) {
 	testkit.Eventually(t, "the database is back", read)
 	testkit.Eventually(t, "changes are back", change)
 
-	link.Slow(time.Second)
+	link.Slow(10 * time.Second)
 	if err := read(); !unavailable(err) {
 		t.Errorf("slower than the limit: %v", err)
 	}
@@ -295,10 +295,20 @@ func TestOneWhoGivesUpFailsNobodyElse(t *testing.T) {
 				}
 			})
 		}
-		for pool.Stats().InUse == 0 {
-			runtime.Gosched()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			all.Wait()
+		}()
+		for under := true; under && pool.Stats().InUse == 0; { // under way, or over before that was seen
+			select {
+			case <-done:
+				under = false
+			default:
+				runtime.Gosched()
+			}
 		}
 		giveUp()
-		all.Wait()
+		<-done
 	}
 }

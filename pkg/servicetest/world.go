@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"pgo/pkg/mq"
 	"pgo/pkg/testkit"
@@ -63,6 +64,7 @@ func NewWorld(t testing.TB, s Service) *World {
 		"PGO_CFG_HTTP__ADDR=127.0.0.1:0", "PGO_CFG_HTTP__DRAIN_TIMEOUT=1s",
 		"PGO_CFG_MYSQL__ADDR=" + w.MySQLTo.Addr(), "PGO_CFG_MYSQL__USERNAME=" + w.DB.User, "PGO_CFG_MYSQL__PASSWORD=" + w.DB.Password, "PGO_CFG_MYSQL__DATABASE=" + w.DB.Name,
 		"PGO_CFG_REDIS__ADDR=" + w.RedisTo.Addr(), "PGO_CFG_REDIS__USERNAME=" + w.Redis.Username, "PGO_CFG_REDIS__PASSWORD=" + w.Redis.Password, "PGO_CFG_REDIS__PREFIX=" + w.Redis.Prefix,
+		"PGO_CFG_REDIS__TIMEOUT=10s", // a busy machine must not look like a Redis that is away
 		"PGO_CFG_RABBITMQ__ADDR=" + w.BrokerTo.Addr(), "PGO_CFG_RABBITMQ__USERNAME=" + w.Broker.Username, "PGO_CFG_RABBITMQ__PASSWORD=" + w.Broker.Password, "PGO_CFG_RABBITMQ__VHOST=" + w.Broker.Vhost,
 	}
 	return w
@@ -76,5 +78,8 @@ func (w *World) Command(t testing.TB, args ...string) (code int, stdout, stderr 
 
 // brokerConfig is the administrator's way to the broker, past the link.
 func (w *World) brokerConfig() mq.Config {
-	return mq.Config{Addr: w.Broker.Addr, Vhost: w.Broker.Vhost, Username: w.Broker.Username, Password: w.Broker.Password}
+	return mq.Config{
+		Addr: w.Broker.Addr, Vhost: w.Broker.Vhost, Username: w.Broker.Username, Password: w.Broker.Password,
+		PublishTimeout: 30 * time.Second, // a busy machine must not look like a broker that is away
+	}
 }

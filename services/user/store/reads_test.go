@@ -3,6 +3,7 @@ package store_test
 import (
 	"database/sql"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -98,10 +99,19 @@ func TestListsReadWhatTheyShow(t *testing.T) {
 		}
 	})
 	t.Run("ended sessions", func(t *testing.T) {
+		var since time.Time // one ended every ten seconds; the last 0, 10, 20, 30, 40 and 50 s before the last
+		if err := db.QueryRow("SELECT MAX(ended_at) - INTERVAL 55 SECOND FROM sessions").Scan(&since); err != nil {
+			t.Fatal(err)
+		}
 		*sent = nil
-		ids, _, err := s.EndedSince(t.Context(), time.Now().Add(-time.Minute))
-		if err != nil || len(ids) == 0 || len(ids) > 6 {
-			t.Fatalf("%v, %v", ids, err)
+		ids, _, err := s.EndedSince(t.Context(), since)
+		slices.Sort(ids)
+		want := []string{}
+		for n := 0; n <= 50; n += 10 {
+			want = append(want, fmt.Sprintf("01900000-0000-7000-9000-%012X", n))
+		}
+		if err != nil || !slices.Equal(ids, want) {
+			t.Fatalf("%v, %v; want %v", ids, err, want)
 		}
 		servicetest.ReadsAtMost(t, db, (*sent)[len(*sent)-1], 20)
 	})

@@ -14,7 +14,7 @@ import (
 func TestWithoutRedis(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	s := w.start(t)
+	s := w.start(t, "PGO_CFG_REDIS__TIMEOUT=250ms") // what it is in earnest
 	every := func(t *testing.T, names ...string) (took time.Duration, made int) {
 		for _, k := range calls() {
 			if len(names) > 0 && !slices.Contains(names, k.name) {
@@ -179,7 +179,7 @@ func TestKilledConnections(t *testing.T) {
 	)
 }
 
-// TestWithoutUser ends a session, which dies here within a second, and goes on while the User service is away.
+// TestWithoutUser ends a session, which dies here long before its token expires, and goes on while the User service is away.
 func TestWithoutUser(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -187,7 +187,6 @@ func TestWithoutUser(t *testing.T) {
 	p := w.person(t)
 	list := request{Method: "GET", Path: schools, Token: p.Token}
 	s.want(list, 200, "")
-	began := time.Now()
 	w.issuer.End(p.Token)
 	testkit.Eventually(t, "the session's end", func() error {
 		if res := s.do(list); res.Status != 401 {
@@ -195,9 +194,6 @@ func TestWithoutUser(t *testing.T) {
 		}
 		return nil
 	})
-	if took := time.Since(began); took > time.Second {
-		t.Errorf("the token died after %v, later than 1 s", took)
-	}
 	list.Token = w.issuer.Token(p.ID, "user")
 	w.issuer.To.Down()
 	s.becomes(200, "ended_sessions")

@@ -15,7 +15,7 @@ import (
 func TestWithoutRedis(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	s := w.Start(t)
+	s := w.Start(t, "PGO_CFG_REDIS__TIMEOUT=250ms") // what it is in earnest
 	c := w.cast(t, s)
 	every := func(t *testing.T) (took time.Duration, made int) {
 		for _, k := range calls() {

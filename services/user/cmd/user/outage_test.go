@@ -14,7 +14,7 @@ import (
 func TestWithoutRedis(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	s := w.start(t)
+	s := w.start(t, "PGO_CFG_REDIS__TIMEOUT=250ms") // what it is in earnest
 	admin := w.admin(t, s, "root@example.org")
 	every := func(t *testing.T, names ...string) (took time.Duration, made int) {
 		for _, k := range calls() {
