@@ -183,15 +183,24 @@ func onTerminal(t *testing.T, s *stack, env string, args ...string) string {
 	cmd := s.command(args...)
 	cmd.Env = append(cmd.Env, "TERM=xterm", env)
 	cmd.Stdout = terminal
-	err = cmd.Run()
-	terminal.Close()
-	if err != nil {
+	defer terminal.Close()
+	if err := cmd.Run(); err != nil {
 		t.Fatal(err)
 	}
-	seen := make([]byte, 64<<10) // what a few lines need
-	k, err := master.Read(seen)
-	if err != nil {
+	// It comes in pieces, whenever the kernel gets to it; this is the last.
+	const end = "that was all"
+	if _, err := terminal.WriteString(end); err != nil {
 		t.Fatal(err)
 	}
-	return string(seen[:k])
+	var seen []byte
+	for block := make([]byte, 4<<10); ; {
+		k, err := master.Read(block)
+		if err != nil {
+			t.Fatalf("after %q: %v", seen, err)
+		}
+		seen = append(seen, block[:k]...)
+		if before, all := strings.CutSuffix(string(seen), end); all {
+			return before
+		}
+	}
 }
