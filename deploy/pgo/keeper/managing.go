@@ -22,7 +22,7 @@ const (
 	settled      = 5 * time.Second        // a manager that ran so long ended by chance
 	toAnswer     = 10 * time.Second       // a manager that was to take over and is not ready by then does not
 	hopeless     = 3                      // managers that ended before the first one answered
-	lastWords    = time.Second            // what a manager has told is heard for so long after its end
+	lastWords    = 5 * time.Second        // what a manager has told is heard for so long after its end
 	dumping      = 5 * time.Second        // it has, to write down where it hangs
 )
 
@@ -37,7 +37,7 @@ type running struct {
 	began   time.Time
 	trial   bool   // from a program that has not proven itself
 	ready   bool   //
-	said    string // why it cannot start
+	said    string // why it cannot start, or was ended
 	program string
 	lived   time.Time           // when it said so last
 	silent  *time.Timer         // runs out when it hangs; nil until it has said that it lives
