@@ -110,6 +110,9 @@ func (s *stack) gaps() {
 	}
 	median := gaps[len(gaps)/2]
 	s.Logf("%d managers killed; managed again after %s (median), %s at most", len(gaps), median, gaps[len(gaps)-1])
+	if median > time.Second {
+		s.Errorf("managed again after %s", median)
+	}
 }
 
 func touch(t *testing.T, path string) {

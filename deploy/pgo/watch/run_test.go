@@ -129,7 +129,7 @@ func TestIdle(t *testing.T) {
 		pass(idle)
 		used = processTime(t) - before
 	})
-	if share := float64(used) / float64(idle); share > 0.003 { // under the race detector, three times what is meant
+	if share := float64(used) / float64(idle); share > 0.001 {
 		t.Errorf("%.3f %% of a core", 100*share)
 	} else {
 		t.Logf("%.4f %% of a core", 100*share)
@@ -151,7 +151,7 @@ func (a arrivals) Refused(_ context.Context, c Change, why error) {
 	panic(errors.Join(errors.New(c.Path), why))
 }
 
-// With the real clock: a finished file of 20 MB is offered within a second, where the machine is not busy.
+// With the real clock: a finished file of 20 MB is offered within a second.
 func TestSoon(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "user")
 	taken := make(arrivals)
@@ -159,14 +159,14 @@ func TestSoon(t *testing.T) {
 	w.Set(File{Path: path})
 	run(t, w)
 	text, best := make([]byte, 20<<20), time.Hour
-	for i := range 3 { // others may need the machine: the best of three counts
+	for i := 0; i < 10 && best > time.Second; i++ { // others may need the machine: the best of them counts
 		text[i]++
 		must(t, os.WriteFile(path, text, 0o755))
 		done := time.Now()
 		best = min(best, (<-taken).Sub(done))
 	}
 	t.Logf("after %s", best)
-	if best > 5*time.Second { // it has to be hashed twice, on a machine that may be slow
+	if best > time.Second {
 		t.Errorf("took %s", best)
 	}
 }
