@@ -4,8 +4,8 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 # A service is a folder in services/ with a program of its own name in cmd/.
 SERVICES := $(patsubst services/%/go.mod,%,$(wildcard services/*/go.mod))
-MODULES := pkg bootcheck $(SERVICES:%=services/%) deploy/pgo deploy/native deploy/wecom deploy/dist deploy/pipelines deploy/demo deploy/bench deploy/pm2 deploy/e2e
-BINARIES := pgo native bootcheck probe wecom demo $(SERVICES)
+MODULES := pkg bootcheck $(SERVICES:%=services/%) deploy/pgo deploy
+BINARIES := pgo stack bootcheck probe wecom demo $(SERVICES)
 STATIC := CGO_ENABLED=0
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
@@ -14,12 +14,12 @@ GOBUILD := $(STATIC) go build -trimpath -ldflags '$(LDFLAGS)'
 TOOL := go tool -modfile=$(CURDIR)/deploy/tools/go.mod
 
 # VERSION=v1.2.3 names all programs; else each is named by the last commit that changed it: docs/decisions/stamps.md.
-DIST = GOWORK=off go -C deploy/dist build -o $(CURDIR)/bin/dist . && VERSION='$(if $(filter file,$(origin VERSION)),,$(VERSION))' bin/dist
+DIST = GOWORK=off go -C deploy build -o $(CURDIR)/bin/dist ./dist && VERSION='$(if $(filter file,$(origin VERSION)),,$(VERSION))' bin/dist
 DIST_PROGRAMS = $(foreach b,$(or $(PROGRAMS),$(BINARIES)),$(b)=$(main_$(b)))
 
 # Where each program's main package is.
 main_pgo := ./deploy/pgo
-main_native := ./deploy/native
+main_stack := ./deploy/stack
 main_demo := ./deploy/demo
 main_bootcheck := ./bootcheck
 main_wecom := ./deploy/wecom
@@ -36,45 +36,45 @@ help: ## shows this
 
 .PHONY: up
 up: build ## brings everything up and prints where it is; installs what is missing
-	@bin/native up
+	@bin/stack up
 
 .PHONY: dev
 dev: build ## make up, then builds and switches again at every save
-	@bin/native dev
+	@bin/stack dev
 
 .PHONY: down
-down: bin/native ## stops everything; data stays
-	@bin/native down
+down: bin/stack ## stops everything; data stays
+	@bin/stack down
 
 .PHONY: clean
-clean: bin/native ## stops everything and removes all data, secrets and logs
-	@bin/native clean
+clean: bin/stack ## stops everything and removes all data, secrets and logs
+	@bin/stack clean
 
 .PHONY: status
-status: bin/native ## prints every part's state and address
-	@bin/native status
+status: bin/stack ## prints every part's state and address
+	@bin/stack status
 
 .PHONY: logs
 logs: ## prints a process's log, and with f=1 follows it: make logs s=user
 	@if [ -z "$(s)" ]; then echo 'which process? make logs s=user' >&2; exit 64; fi
-	@if [ "$$(cat $${PGO_HOME:-.pgo}/mode 2>/dev/null)" = docker ]; then bin/native compose exec -T runtime pgo logs $(if $(f),-f) $(s); \
+	@if [ "$$(cat $${PGO_HOME:-.pgo}/mode 2>/dev/null)" = docker ]; then bin/stack compose exec -T runtime pgo logs $(if $(f),-f) $(s); \
 		else bin/pgo logs $(if $(f),-f) $(s); fi
 
 .PHONY: compose
-compose: bin/native ## docker compose for this stack: make compose a="restart mysql"
-	@bin/native compose $(a)
+compose: bin/stack ## docker compose for this stack: make compose a="restart mysql"
+	@bin/stack compose $(a)
 
 .PHONY: certs
-certs: bin/native ## makes the gateway's certificate for development, or takes certbot's: make certs hosts="api.test"
-	@bin/native certs $(if $(from),--from=$(from),$(hosts))
+certs: bin/stack ## makes the gateway's certificate for development, or takes certbot's: make certs hosts="api.test"
+	@bin/stack certs $(if $(from),--from=$(from),$(hosts))
 
 .PHONY: demo
 demo: build ## fills a school through the API of the running stack and prints how to sign in
 	@bin/demo
 
 .PHONY: secrets
-secrets: bin/native ## makes the secret files that are missing
-	@bin/native secrets
+secrets: bin/stack ## makes the secret files that are missing
+	@bin/stack secrets
 
 .PHONY: build
 build: ## builds static programs into bin/
@@ -102,8 +102,8 @@ record-metrics: ## writes down what the running stack exports (native mode, all 
 	@$(MONITOR) run . record
 
 .PHONY: check-monitoring
-check-monitoring: bin/native ## checks rules, tests, runbooks and boards, with the distribution's promtool and a 3.x one
-	@bin/native install --tests
+check-monitoring: bin/stack ## checks rules, tests, runbooks and boards, with the distribution's promtool and a 3.x one
+	@bin/stack install --tests
 	@$(MONITOR) run . check
 	@promtool check rules deploy/prometheus/rules/*.yml deploy/prometheus/rules/compose/*.yml >/dev/null
 	@promtool test rules deploy/prometheus/tests/*.yml deploy/prometheus/tests/compose/*.yml >/dev/null || promtool test rules deploy/prometheus/tests/*.yml deploy/prometheus/tests/compose/*.yml
@@ -111,8 +111,8 @@ check-monitoring: bin/native ## checks rules, tests, runbooks and boards, with t
 		$$tool test rules deploy/prometheus/tests/*.yml deploy/prometheus/tests/compose/*.yml >/dev/null
 
 .PHONY: alert-test
-alert-test: bin/native ## sends an alert the whole way, to stubs of mail and WeCom
-	@bin/native install --tests
+alert-test: bin/stack ## sends an alert the whole way, to stubs of mail and WeCom
+	@bin/stack install --tests
 	@$(MONITOR) test -count=1 -v -run TestAlertsArriveAndResolve ./delivery
 
 # A container each, for those who do not run the runtime: pgo/user:VERSION-amd64 and -arm64, and the services' gate.
@@ -127,19 +127,19 @@ images: dist ## builds one image a service for linux/amd64 and linux/arm64
 
 .PHONY: test-alerts
 test-alerts: build ## breaks a running stack in many ways and waits for each alert to arrive and to end
-	@bin/native install --tests
+	@bin/stack install --tests
 	@cd deploy/e2e && go test -tags alerts -run '^TestAlerts$$' -count=1 -timeout 40m -v .
 
 # Needs loki, jaeger and otelcol-contrib on the PATH; root, to fill a disk of its own.
 .PHONY: test-telemetry
 test-telemetry: build ## runs logs and traces through real Loki, Jaeger and collector, and fills their disks
-	@bin/native install --tests
+	@bin/stack install --tests
 	@cd deploy/e2e && go test -tags collected -run '^TestCollected|^TestFullDisk$$' -count=1 -timeout 40m -v .
 
 .PHONY: test
 test: build ## tests everything on real servers; installs what is missing
-	@bin/native install --tests
-	@bin/native with-servers -- $(MAKE) --no-print-directory test-modules
+	@bin/stack install --tests
+	@bin/stack with-servers -- $(MAKE) --no-print-directory test-modules
 
 # Needs servers named in PGO_TEST_*, else each test program starts its own.
 .PHONY: test-modules
@@ -152,8 +152,8 @@ test-modules:
 MYSQL_IMAGE ?= $(shell sed -n 's/^    image: \(mysql:.*\)/\1/p' docker-compose.yml)
 .PHONY: test-mysql
 test-mysql: build ## tests all that speaks SQL on the MySQL of docker-compose.yml; needs a Docker engine
-	@bin/native install --tests
-	@bin/native with-servers --mysql-image=$(MYSQL_IMAGE) -- \
+	@bin/stack install --tests
+	@bin/stack with-servers --mysql-image=$(MYSQL_IMAGE) -- \
 		$(MAKE) --no-print-directory test-modules MODULES="pkg bootcheck $(SERVICES:%=services/%)"
 
 .PHONY: test-compose
@@ -240,7 +240,7 @@ bench-pgo: build ## measures pgo beside PM2 into docs/benchmarks.md; ARGS=-full 
 
 .PHONY: bench-telemetry
 bench-telemetry: build ## prints what telemetry costs under load; ARGS="-load.for=1h" for longer
-	@bin/native install --tests
+	@bin/stack install --tests
 	@cd deploy/e2e && go test -tags telemetry -run '^TestTelemetry$$' -count=1 -timeout 3h -v . $(if $(ARGS),-args $(ARGS))
 
 .PHONY: test-systemd
@@ -253,6 +253,6 @@ bench-deploy: ## measures pgo deploy beside scp and rsync, to the stack that mak
 	@cd deploy/pgo && $(if $(findstring -full,$(ARGS)),PGO_BENCH_DEPLOYS=50 PGO_BENCH_CHANGES=10 PGO_BENCH_ROLLBACKS=10) \
 		go test -tags bench -run '^TestBenchDeploy$$' -count=1 -timeout 120m -v .
 
-bin/native:
+bin/stack:
 	@mkdir -p bin
-	@$(GOBUILD) -o $@ $(main_native)
+	@$(GOBUILD) -o $@ $(main_stack)

@@ -9,7 +9,7 @@ import (
 
 	"pgo/bootcheck/account"
 	"pgo/bootcheck/server"
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 )
 
 // runAsProgram makes this test binary behave as bootcheck, so that it can be killed.

@@ -17,7 +17,7 @@ import (
 	"pgo/bootcheck/internal/fixture"
 	"pgo/bootcheck/server"
 	"pgo/pkg/mq"
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 )
 
 // world is a bootcheck with one service on real servers.

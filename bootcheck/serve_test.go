@@ -14,7 +14,7 @@ import (
 	"pgo/bootcheck/account"
 	"pgo/bootcheck/gate"
 	"pgo/bootcheck/server"
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 )
 
 func (w *world) status() gate.Snapshot {

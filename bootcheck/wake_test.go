@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"pgo/pkg/logging"
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 )
 
 // waker is a bootcheck that only wakes, until the test ends.

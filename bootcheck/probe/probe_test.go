@@ -14,7 +14,7 @@ import (
 	"pgo/bootcheck/internal/fixture"
 	"pgo/bootcheck/probe"
 	"pgo/bootcheck/server"
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 )
 
 // checks returns a probe of each server, given how to reach it.

@@ -12,9 +12,9 @@ import (
 	"pgo/bootcheck/internal/fixture"
 	"pgo/bootcheck/server"
 	"pgo/bootcheck/topology"
-	"pgo/pkg/localserver"
+	"pgo/pkg/testing/localserver"
 	"pgo/pkg/mq"
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 )
 
 // broker is a RabbitMQ that the test may kill.

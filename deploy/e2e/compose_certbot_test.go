@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"pgo/pkg/localserver"
+	"pgo/pkg/testing/localserver"
 )
 
 // TestCertbotContainer has certbot's container get the gateway's certificate from Pebble, by http-01 through the gateway, and
@@ -76,7 +76,7 @@ func (s *stack) authorityOnThisMachine(t *testing.T) (directory string) {
 	}
 	address := outward(t)
 	dir := t.TempDir()
-	certs := exec.Command(filepath.Join(s.root, "bin", "native"), "certs", address)
+	certs := exec.Command(filepath.Join(s.root, "bin", "stack"), "certs", address)
 	certs.Dir, certs.Env = s.root, append(os.Environ(), "PGO_HOME="+filepath.Join(dir, "authority"))
 	if out, err := certs.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

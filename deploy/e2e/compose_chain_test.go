@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 )
 
 const (
@@ -102,12 +102,12 @@ func slowFirstStart(t *testing.T, s *stack) {
 	up := make(chan error, 1)
 	began := time.Now()
 	go func() {
-		_, err := s.command("native", "up")
+		_, err := s.command("stack", "up")
 		up <- err
 	}()
 	var id string
 	s.eventually(t, "MySQL's container runs", func() (err error) {
-		out, err := s.command("native", "compose", "ps", "--quiet", "--status", "running", "mysql")
+		out, err := s.command("stack", "compose", "ps", "--quiet", "--status", "running", "mysql")
 		if id = strings.TrimSpace(out); err == nil && id == "" {
 			err = fmt.Errorf("none")
 		}

@@ -30,7 +30,7 @@ func TestComposeDev(t *testing.T) {
 	run(t, "make", "-C", checkout, "build")
 
 	var said shared
-	dev := exec.Command(filepath.Join(checkout, "bin", "native"), "dev")
+	dev := exec.Command(filepath.Join(checkout, "bin", "stack"), "dev")
 	dev.Dir = checkout
 	dev.Env = append(os.Environ(), "PGO_HOME="+s.home, "PORT_OFFSET="+strconv.Itoa(s.offset), "MODE=docker")
 	dev.Stdout, dev.Stderr = &said, &said

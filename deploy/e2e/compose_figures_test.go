@@ -20,7 +20,7 @@ func TestComposeFigures(t *testing.T) {
 	fmt.Println("\n| `make up`, without building | takes |\n| --- | --- |")
 	timed("the first, which sets MySQL and RabbitMQ up")
 	timed("on a stack that runs")
-	if _, err := s.command("native", "down"); err != nil {
+	if _, err := s.command("stack", "down"); err != nil {
 		t.Fatal(err)
 	}
 	timed("after `make down`")

@@ -59,14 +59,14 @@ func (s *stack) open(from, to string) []int {
 		}
 		return ports
 	}
-	if _, err := s.command("native", "compose", "exec", "-T", from, probePath(from), "tcp", to+":1"); err == nil {
+	if _, err := s.command("stack", "compose", "exec", "-T", from, probePath(from), "tcp", to+":1"); err == nil {
 		s.t.Errorf("%s knows the name %s", from, to)
 	}
 	// Packets are dropped there, so only what serves is tried.
 	for _, network := range target.NetworkSettings.Networks {
 		for _, port := range serving(to) {
 			addr := net.JoinHostPort(network.IPAddress, strconv.Itoa(port))
-			if _, err := s.command("native", "compose", "exec", "-T", from, probePath(from), "tcp", addr); err == nil {
+			if _, err := s.command("stack", "compose", "exec", "-T", from, probePath(from), "tcp", addr); err == nil {
 				ports = append(ports, port)
 			}
 		}
@@ -117,7 +117,7 @@ func (s *stack) reachesMachine(from string) bool {
 		addresses = append(addresses, ip.String())
 	}
 	return slices.ContainsFunc(addresses, func(address string) bool {
-		_, err := s.command("native", "compose", "exec", "-T", from, probePath(from), "tcp", net.JoinHostPort(address, port))
+		_, err := s.command("stack", "compose", "exec", "-T", from, probePath(from), "tcp", net.JoinHostPort(address, port))
 		return err == nil
 	})
 }

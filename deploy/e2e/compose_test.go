@@ -78,7 +78,7 @@ func (s *stack) docker(args ...string) string {
 
 func (s *stack) compose(args ...string) string {
 	s.t.Helper()
-	return strings.TrimSpace(s.must("native", append([]string{"compose"}, args...)...))
+	return strings.TrimSpace(s.must("stack", append([]string{"compose"}, args...)...))
 }
 
 // container is what `docker inspect` tells of one.
@@ -192,7 +192,7 @@ func renewedCertificate(t *testing.T, s *stack) {
 		return conn.ConnectionState().PeerCertificates[0].SerialNumber.String()
 	}
 	old := serial()
-	s.must("native", "certs", "api.example.org") // with a signal to the gateway
+	s.must("stack", "certs", "api.example.org") // with a signal to the gateway
 	s.eventually(t, "the certificate that was made anew is served", func() error {
 		if now := serial(); now == old {
 			return fmt.Errorf("still %s", now)
@@ -202,7 +202,7 @@ func renewedCertificate(t *testing.T, s *stack) {
 	old = serial()
 	// As certbot's container does: the files alone, and nobody tells the gateway.
 	other := filepath.Join(t.TempDir(), "home")
-	cmd := exec.Command(filepath.Join(s.root, "bin", "native"), "certs", "api.example.org")
+	cmd := exec.Command(filepath.Join(s.root, "bin", "stack"), "certs", "api.example.org")
 	cmd.Dir, cmd.Env = s.root, append(os.Environ(), "PGO_HOME="+other)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -221,7 +221,7 @@ func renewedCertificate(t *testing.T, s *stack) {
 		}
 		return nil
 	})
-	s.must("native", "up") // its own one again
+	s.must("stack", "up") // its own one again
 }
 
 // answersPrometheus asks what Prometheus asks in its container, which is on the same networks.

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 )
 
 // writers write to each service, one thing after the other, and note what they were told is done.
@@ -120,7 +120,7 @@ func (s *stack) noDeadLettersInside(t *testing.T) {
 	t.Helper()
 	for _, service := range services() {
 		testkit.Eventually(t, service+" has no dead letters", func() error {
-			return noneIn(s.command("native", "compose", "exec", "-T", "runtime", "pgo", "exec", service, "events", "dead", "list", "--json"))
+			return noneIn(s.command("stack", "compose", "exec", "-T", "runtime", "pgo", "exec", service, "events", "dead", "list", "--json"))
 		})
 	}
 }

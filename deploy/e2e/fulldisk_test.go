@@ -31,7 +31,7 @@ func TestFullDisk(t *testing.T) {
 	t.Setenv("GROUP_WAIT", "1s")
 	disks := map[string]string{}
 	c := newCollected(t, func(s *stack) {
-		s.must("native", "prepare")
+		s.must("stack", "prepare")
 		for _, part := range []string{"loki", "jaeger", "prometheus"} {
 			dir := filepath.Join(s.home, "data", part)
 			if err := os.MkdirAll(dir, 0o700); err != nil {

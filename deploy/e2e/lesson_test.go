@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 )
 
 // lesson is a school's way from its first account to a table of grades, step by step. Some of its students are

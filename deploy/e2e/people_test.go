@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"testing"
 
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 )
 
 // person is somebody with an account, and signed in unless token is "".

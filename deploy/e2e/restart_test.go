@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 )
 
 // schoolOverRestarts takes a school's way while one part after the other is killed in the middle of it, more than

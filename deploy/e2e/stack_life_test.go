@@ -8,7 +8,7 @@ import (
 	"syscall"
 	"testing"
 
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 )
 
 // TestStack runs one stack through its life. The steps share it because bringing one up takes seconds.

@@ -19,7 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 )
 
 // stack is one running platform.
@@ -67,7 +67,7 @@ func prepareStack(t *testing.T, mode string) *stack {
 			s.showLogs()
 		}
 		if mode == "docker" {
-			s.must("native", "clean") // volumes stay otherwise
+			s.must("stack", "clean") // volumes stay otherwise
 			return
 		}
 		s.down()
@@ -125,12 +125,12 @@ func (s *stack) must(name string, args ...string) string {
 	return out
 }
 
-func (s *stack) up() string { s.t.Helper(); return s.must("native", "up") }
+func (s *stack) up() string { s.t.Helper(); return s.must("stack", "up") }
 
 // down takes the stack down and fails the test when a process of it is left, epmd among them.
 func (s *stack) down() {
 	s.t.Helper()
-	if _, err := s.command("native", "down"); err != nil {
+	if _, err := s.command("stack", "down"); err != nil {
 		s.t.Error(err)
 	}
 	if left := s.processes(); len(left) > 0 {
@@ -233,7 +233,7 @@ func (s *stack) showLogs() {
 func (s *stack) showTroubleInside() {
 	const most = 60
 	for _, service := range services() {
-		out, err := s.command("native", "compose", "exec", "-T", "runtime", "pgo", "logs", "-n", "100000", service)
+		out, err := s.command("stack", "compose", "exec", "-T", "runtime", "pgo", "logs", "-n", "100000", service)
 		if err != nil {
 			s.t.Logf("no log of %s: %v", service, err)
 			continue

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 )
 
 // swaggerUI uses Swagger UI as people do, over all three specifications: two sign up and in with "Try it out", give

@@ -3,7 +3,7 @@ package e2e
 import (
 	"testing"
 
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 )
 
 // world is who and what the calls of the table need. Schools and tasks are made when a call wants them, and again

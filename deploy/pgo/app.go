@@ -11,10 +11,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pgo/deploy/pgo/control"
-	"pgo/deploy/pgo/home"
-	"pgo/deploy/pgo/processfile"
-	"pgo/deploy/pgo/shim"
+	"pgo/deploy/pgo/internal/control"
+	"pgo/deploy/pgo/internal/home"
+	"pgo/deploy/pgo/internal/processfile"
+	"pgo/deploy/pgo/internal/shim"
 )
 
 // Exit codes, after sysexits.

@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pgo/deploy/pgo/processfile"
+	"pgo/deploy/pgo/internal/processfile"
 )
 
 func (a *app) check() *cobra.Command {

@@ -3,7 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
-	"pgo/deploy/pgo/control"
+	"pgo/deploy/pgo/internal/control"
 )
 
 // complete offers the names of processes: of those that run, else of the process file's.

@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"pgo/deploy/pgo/control"
-	"pgo/deploy/pgo/proc"
+	"pgo/deploy/pgo/internal/control"
+	"pgo/deploy/pgo/internal/proc"
 )
 
 // get makes a request on a connection of its own.

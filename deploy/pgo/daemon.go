@@ -17,11 +17,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"pgo/deploy/pgo/home"
-	"pgo/deploy/pgo/keeper"
-	"pgo/deploy/pgo/logfile"
-	"pgo/deploy/pgo/manager"
-	"pgo/deploy/pgo/processfile"
+	"pgo/deploy/pgo/internal/home"
+	"pgo/deploy/pgo/internal/keeper"
+	"pgo/deploy/pgo/internal/logfile"
+	"pgo/deploy/pgo/internal/manager"
+	"pgo/deploy/pgo/internal/processfile"
 )
 
 // The two halves of pgo are started by pgo itself: the keeper by `pgo up`, the manager by the keeper.

@@ -10,9 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pgo/deploy/pgo/audit"
-	"pgo/deploy/pgo/hostsetup"
-	"pgo/deploy/pgo/ship"
+	"pgo/deploy/pgo/internal/audit"
+	"pgo/deploy/pgo/internal/hostsetup"
+	"pgo/deploy/pgo/internal/ship"
 )
 
 // Exit codes of a deploy, after sysexits.

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"pgo/deploy/pgo/control"
+	"pgo/deploy/pgo/internal/control"
 )
 
 // Every way to bring a new program: it answers, and no request fails.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pgo/deploy/pgo/control"
+	"pgo/deploy/pgo/internal/control"
 )
 
 func (a *app) describe() *cobra.Command {

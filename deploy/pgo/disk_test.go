@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"pgo/deploy/pgo/control"
+	"pgo/deploy/pgo/internal/control"
 )
 
 // apart runs the test in a mount namespace of its own, as root of one where it is not root: what is mounted there is

@@ -8,9 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pgo/deploy/pgo/control"
-	"pgo/deploy/pgo/home"
-	"pgo/deploy/pgo/manager"
+	"pgo/deploy/pgo/internal/control"
+	"pgo/deploy/pgo/internal/home"
+	"pgo/deploy/pgo/internal/manager"
 )
 
 func (a *app) down() *cobra.Command {

@@ -8,9 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pgo/deploy/pgo/control"
-	"pgo/deploy/pgo/logfile"
-	"pgo/deploy/pgo/manager"
+	"pgo/deploy/pgo/internal/control"
+	"pgo/deploy/pgo/internal/logfile"
+	"pgo/deploy/pgo/internal/manager"
 )
 
 func (a *app) events() *cobra.Command {

@@ -13,9 +13,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pgo/deploy/pgo/home"
-	"pgo/deploy/pgo/processfile"
-	"pgo/deploy/pgo/release"
+	"pgo/deploy/pgo/internal/home"
+	"pgo/deploy/pgo/internal/processfile"
+	"pgo/deploy/pgo/internal/release"
 )
 
 // exec runs a process's program by hand: with the environment and in the folder that the process has, and with other

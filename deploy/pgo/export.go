@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pgo/deploy/pgo/export"
+	"pgo/deploy/pgo/internal/export"
 )
 
 func (a *app) export() *cobra.Command {

@@ -10,8 +10,8 @@ import (
 	"syscall"
 	"testing"
 
-	"pgo/deploy/pgo/control"
-	"pgo/deploy/pgo/proc"
+	"pgo/deploy/pgo/internal/control"
+	"pgo/deploy/pgo/internal/proc"
 )
 
 // A program that cannot run here, and one that is gone: failed at the first start, with a reason that says it.

@@ -9,8 +9,8 @@ import (
 	"syscall"
 	"testing"
 
-	"pgo/deploy/pgo/control"
-	"pgo/deploy/pgo/proc"
+	"pgo/deploy/pgo/internal/control"
+	"pgo/deploy/pgo/internal/proc"
 )
 
 func TestRestartPolicies(t *testing.T) {

@@ -9,9 +9,9 @@ import (
 	"strings"
 	"time"
 
-	"pgo/deploy/pgo/control"
-	"pgo/deploy/pgo/home"
-	"pgo/deploy/pgo/logfile"
+	"pgo/deploy/pgo/internal/control"
+	"pgo/deploy/pgo/internal/home"
+	"pgo/deploy/pgo/internal/logfile"
 )
 
 // Until a command that waits gives up.

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pgo/deploy/pgo/doctor"
+	"pgo/deploy/pgo/internal/doctor"
 )
 
 func (a *app) host() *cobra.Command {

@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"pgo/deploy/pgo/hostsetup"
+	"pgo/deploy/pgo/internal/hostsetup"
 )
 
 // setUp are the flags of `pgo host setup`.

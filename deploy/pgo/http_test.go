@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"pgo/deploy/pgo/control"
-	"pgo/deploy/pgo/proc"
+	"pgo/deploy/pgo/internal/control"
+	"pgo/deploy/pgo/internal/proc"
 )
 
 // newHTTPStack is a stack with pgo's own HTTP on a free port.

@@ -11,8 +11,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"pgo/deploy/pgo/control"
-	"pgo/deploy/pgo/proc"
+	"pgo/deploy/pgo/internal/control"
+	"pgo/deploy/pgo/internal/proc"
 )
 
 // descriptors limits how many files a process may have open, and returns how it was.

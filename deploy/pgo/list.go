@@ -12,8 +12,8 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
-	"pgo/deploy/pgo/control"
-	"pgo/deploy/pgo/manager"
+	"pgo/deploy/pgo/internal/control"
+	"pgo/deploy/pgo/internal/manager"
 )
 
 func (a *app) list() *cobra.Command {

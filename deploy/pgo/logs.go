@@ -16,8 +16,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pgo/deploy/pgo/home"
-	"pgo/deploy/pgo/logfile"
+	"pgo/deploy/pgo/internal/home"
+	"pgo/deploy/pgo/internal/logfile"
 )
 
 // logView is which lines are shown.

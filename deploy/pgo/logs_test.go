@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"pgo/deploy/pgo/logfile"
+	"pgo/deploy/pgo/internal/logfile"
 )
 
 func TestNoLineIsLost(t *testing.T) {

@@ -15,8 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"pgo/deploy/pgo/control"
-	"pgo/deploy/pgo/proc"
+	"pgo/deploy/pgo/internal/control"
+	"pgo/deploy/pgo/internal/proc"
 )
 
 // The test binary is also pgo itself and the programs that pgo runs, so that tests use real processes.

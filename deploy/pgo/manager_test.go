@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"pgo/deploy/pgo/control"
-	"pgo/deploy/pgo/proc"
+	"pgo/deploy/pgo/internal/control"
+	"pgo/deploy/pgo/internal/proc"
 )
 
 func TestManagerKilled(t *testing.T) {

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"pgo/deploy/pgo/logfile"
+	"pgo/deploy/pgo/internal/logfile"
 )
 
 // pgo's own log is rotated while both halves have it open.

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"pgo/deploy/pgo/control"
+	"pgo/deploy/pgo/internal/control"
 )
 
 // A release that does not last goes, by itself, and the one before comes back.

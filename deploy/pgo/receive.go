@@ -7,9 +7,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pgo/deploy/pgo/home"
-	"pgo/deploy/pgo/ship/host"
-	"pgo/deploy/pgo/ship/units"
+	"pgo/deploy/pgo/internal/home"
+	"pgo/deploy/pgo/internal/ship/host"
+	"pgo/deploy/pgo/internal/ship/units"
 )
 
 func (a *app) receive() *cobra.Command {

@@ -10,9 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pgo/deploy/pgo/audit"
-	"pgo/deploy/pgo/release"
-	"pgo/deploy/pgo/ship"
+	"pgo/deploy/pgo/internal/audit"
+	"pgo/deploy/pgo/internal/release"
+	"pgo/deploy/pgo/internal/ship"
 )
 
 func (a *app) releases() *cobra.Command {

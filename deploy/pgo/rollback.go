@@ -5,8 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pgo/deploy/pgo/control"
-	"pgo/deploy/pgo/ship"
+	"pgo/deploy/pgo/internal/control"
+	"pgo/deploy/pgo/internal/ship"
 )
 
 func (a *app) rollback() *cobra.Command {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pgo/deploy/pgo/ship/host"
+	"pgo/deploy/pgo/internal/ship/host"
 )
 
 func (a *app) hostSettle() *cobra.Command {

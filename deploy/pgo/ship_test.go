@@ -11,9 +11,9 @@ import (
 	"syscall"
 	"testing"
 
-	"pgo/deploy/pgo/audit"
-	"pgo/deploy/pgo/ship/delta"
-	"pgo/deploy/pgo/ship/wire"
+	"pgo/deploy/pgo/internal/audit"
+	"pgo/deploy/pgo/internal/ship/delta"
+	"pgo/deploy/pgo/internal/ship/wire"
 )
 
 func TestShip(t *testing.T) {

@@ -9,8 +9,8 @@ import (
 	"syscall"
 	"testing"
 
-	"pgo/deploy/pgo/audit"
-	"pgo/deploy/pgo/ship"
+	"pgo/deploy/pgo/internal/audit"
+	"pgo/deploy/pgo/internal/ship"
 )
 
 // The connection lost at any point: all is as it was, or all is new; the lock is free, and the log says which.

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pgo/deploy/pgo/control"
+	"pgo/deploy/pgo/internal/control"
 )
 
 func (a *app) start() *cobra.Command {

@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"pgo/deploy/pgo/audit"
+	"pgo/deploy/pgo/internal/audit"
 	"pgo/deploy/pgo/internal/sshdtest"
 	"pgo/deploy/pgo/internal/systemdtest"
 )

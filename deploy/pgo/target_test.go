@@ -12,10 +12,10 @@ import (
 	"strings"
 	"testing"
 
-	"pgo/deploy/pgo/audit"
+	"pgo/deploy/pgo/internal/audit"
 	"pgo/deploy/pgo/internal/sshdtest"
-	"pgo/deploy/pgo/release"
-	"pgo/deploy/pgo/ship"
+	"pgo/deploy/pgo/internal/release"
+	"pgo/deploy/pgo/internal/ship"
 )
 
 // shipped are three services, of which two come after the first, and a gate before all.

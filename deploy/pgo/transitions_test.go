@@ -10,8 +10,8 @@ import (
 	"syscall"
 	"testing"
 
-	"pgo/deploy/pgo/control"
-	"pgo/deploy/pgo/proc"
+	"pgo/deploy/pgo/internal/control"
+	"pgo/deploy/pgo/internal/proc"
 )
 
 // transition is a change of state; pairs of states are all that the table in docs/pgo.md speaks of.

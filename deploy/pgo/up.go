@@ -9,10 +9,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pgo/deploy/pgo/control"
-	"pgo/deploy/pgo/home"
-	"pgo/deploy/pgo/manager"
-	"pgo/deploy/pgo/processfile"
+	"pgo/deploy/pgo/internal/control"
+	"pgo/deploy/pgo/internal/home"
+	"pgo/deploy/pgo/internal/manager"
+	"pgo/deploy/pgo/internal/processfile"
 )
 
 func (a *app) up() *cobra.Command {

@@ -12,8 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"pgo/deploy/pgo/control"
-	"pgo/deploy/pgo/proc"
+	"pgo/deploy/pgo/internal/control"
+	"pgo/deploy/pgo/internal/proc"
 )
 
 func TestUpAndDownInOrder(t *testing.T) {

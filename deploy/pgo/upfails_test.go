@@ -9,7 +9,7 @@ import (
 	"sync"
 	"testing"
 
-	"pgo/deploy/pgo/control"
+	"pgo/deploy/pgo/internal/control"
 )
 
 func TestUpFails(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pgo/deploy/pgo/control"
+	"pgo/deploy/pgo/internal/control"
 )
 
 func (a *app) upgrade() *cobra.Command {

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"pgo/deploy/pgo/control"
+	"pgo/deploy/pgo/internal/control"
 )
 
 // builds are the programs that are deployed, each built once.

@@ -1,5 +1,5 @@
 // The suite under PM2 7: docs/from-pm2.md. Servers run elsewhere; their addresses, and where the secrets are, come from
-// the env file that `bin/native up` writes, or one that you write like it.
+// the env file that `bin/stack up` writes, or one that you write like it.
 //
 //   pm2 start deploy/pm2/ecosystem.config.js
 //

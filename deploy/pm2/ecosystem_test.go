@@ -47,14 +47,14 @@ func newSuite(t *testing.T) *suite {
 	s.env = append(os.Environ(), "PGO_HOME="+s.home, "PGO_BIN="+s.bin, "PM2_HOME="+filepath.Join(dir, "pm2"), "PORT_OFFSET="+freeOffset(t),
 		"MODE=native", "PM2_DISCRETE_MODE=true", "NO_COLOR=1")
 	t.Cleanup(func() {
-		if _, err := s.run(filepath.Join(root, "bin", "native"), "down"); err != nil {
+		if _, err := s.run(filepath.Join(root, "bin", "stack"), "down"); err != nil {
 			t.Error(err)
 		}
 		if left := s.processes(); len(left) > 0 {
 			t.Errorf("processes left behind: %v", left)
 		}
 	})
-	s.must(filepath.Join(root, "bin", "native"), "up")
+	s.must(filepath.Join(root, "bin", "stack"), "up")
 	// Not only stopped: pgo keeps the listeners of what it may have to start again.
 	s.must(filepath.Join(root, "bin", "pgo"), "delete", "gateway", "task", "school", "user", "bootcheck")
 	if err := os.MkdirAll(s.bin, 0o700); err != nil {

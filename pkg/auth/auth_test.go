@@ -24,7 +24,7 @@ import (
 
 	"pgo/pkg/auth"
 	"pgo/pkg/problem"
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 )
 
 type clock struct{ at time.Time }

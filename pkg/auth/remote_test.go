@@ -25,7 +25,7 @@ import (
 	"pgo/pkg/auth"
 	"pgo/pkg/httpx"
 	"pgo/pkg/problem"
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 )
 
 // issuer serves a list of ended sessions as the service that ends them does, over a link that can be cut.

@@ -13,7 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"pgo/pkg/auth"
-	"pgo/pkg/config/configtest"
+	"pgo/pkg/testing/configtest"
 )
 
 func TestConfig(t *testing.T) {

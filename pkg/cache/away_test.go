@@ -13,7 +13,7 @@ import (
 
 	"pgo/pkg/cache"
 	"pgo/pkg/config"
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 )
 
 // linked is a corner whose Redis can be cut off.

@@ -14,7 +14,7 @@ import (
 
 	"pgo/pkg/cache"
 	"pgo/pkg/problem"
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 )
 
 func TestHitAndMiss(t *testing.T) {

@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"pgo/pkg/cache"
-	"pgo/pkg/config/configtest"
+	"pgo/pkg/testing/configtest"
 )
 
 func TestConfig(t *testing.T) {

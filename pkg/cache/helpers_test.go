@@ -15,7 +15,7 @@ import (
 	"pgo/pkg/cache"
 	"pgo/pkg/config"
 	"pgo/pkg/problem"
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 )
 
 type row struct {

@@ -11,7 +11,7 @@ import (
 	"pgo/pkg/config"
 	"pgo/pkg/mysql"
 	"pgo/pkg/problem"
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 )
 
 func TestOnDatabase(t *testing.T) {

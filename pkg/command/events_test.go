@@ -17,7 +17,7 @@ import (
 	"pgo/pkg/config"
 	"pgo/pkg/event"
 	"pgo/pkg/mq"
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 )
 
 var topology = mq.Topology{Queues: []mq.Queue{{Name: "demo.a", Bindings: []string{"a.#"}}, {Name: "demo.b", Bindings: []string{"b.#"}}}}

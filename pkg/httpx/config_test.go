@@ -3,7 +3,7 @@ package httpx_test
 import (
 	"testing"
 
-	"pgo/pkg/config/configtest"
+	"pgo/pkg/testing/configtest"
 	"pgo/pkg/httpx"
 )
 

@@ -16,7 +16,7 @@ import (
 
 	"pgo/pkg/httpx"
 	"pgo/pkg/problem"
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 )
 
 func TestProblems(t *testing.T) {

@@ -27,7 +27,7 @@ import (
 
 	"pgo/pkg/health"
 	"pgo/pkg/httpx"
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 )
 
 // childVariable makes the test binary a program with inherited listeners instead of running tests.

@@ -18,7 +18,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"pgo/pkg/httpx"
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 )
 
 // serving is a program that runs in the test's process.

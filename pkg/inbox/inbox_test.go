@@ -14,7 +14,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"pgo/pkg/inbox"
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 )
 
 func open(t *testing.T) *sql.DB {

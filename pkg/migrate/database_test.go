@@ -8,7 +8,7 @@ import (
 	"testing"
 	"testing/fstest"
 
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 )
 
 func openDatabase(t *testing.T) *sql.DB {

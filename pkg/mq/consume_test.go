@@ -11,7 +11,7 @@ import (
 
 	"pgo/pkg/event"
 	"pgo/pkg/mq"
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 )
 
 // What becomes of a message, by what its handler does.

@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"pgo/pkg/mq"
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 )
 
 // operator works with the account of a service, as the command line does.

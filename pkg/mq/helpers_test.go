@@ -15,7 +15,7 @@ import (
 
 	"pgo/pkg/event"
 	"pgo/pkg/mq"
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 )
 
 const queue = "school.users"

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"pgo/pkg/mq"
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 )
 
 // account makes an account with the rights of a service named school.

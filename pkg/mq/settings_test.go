@@ -3,7 +3,7 @@ package mq_test
 import (
 	"testing"
 
-	"pgo/pkg/config/configtest"
+	"pgo/pkg/testing/configtest"
 	"pgo/pkg/mq"
 )
 

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"pgo/pkg/mq"
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 )
 
 func TestDeclareAgain(t *testing.T) {

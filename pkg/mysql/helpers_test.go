@@ -14,7 +14,7 @@ import (
 	"pgo/pkg/config"
 	"pgo/pkg/mysql"
 	"pgo/pkg/problem"
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 )
 
 // note is a row of the table notes.

@@ -15,7 +15,7 @@ import (
 	"gorm.io/gorm"
 
 	"pgo/pkg/mysql"
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 )
 
 func TestOpenDoesNotNeedTheServer(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 	"pgo/pkg/event"
 	"pgo/pkg/mq"
 	"pgo/pkg/outbox"
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 )
 
 func TestAppendBelongsToTheTransaction(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"pgo/pkg/outbox"
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 )
 
 // leader is the database connection that holds the relay's lock, 0 when none does.

@@ -25,7 +25,7 @@ import (
 	"pgo/pkg/mq"
 	"pgo/pkg/mysql"
 	"pgo/pkg/outbox"
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 )
 
 const queue = "school.users"

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"pgo/pkg/page"
-	"pgo/pkg/servicetest"
+	"pgo/pkg/testing/servicetest"
 	"pgo/services/school"
 	"pgo/services/school/migrations"
 	"pgo/services/school/store"

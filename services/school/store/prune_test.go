@@ -3,7 +3,7 @@ package store_test
 import (
 	"testing"
 
-	"pgo/pkg/servicetest"
+	"pgo/pkg/testing/servicetest"
 )
 
 // TestPruneRemovesWhatIsOver leaves what is still needed, and more than one batch goes.

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"pgo/pkg/page"
-	"pgo/pkg/servicetest"
+	"pgo/pkg/testing/servicetest"
 	"pgo/services/task"
 )
 

@@ -12,7 +12,7 @@ import (
 
 	"pgo/pkg/etag"
 	"pgo/pkg/page"
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 	"pgo/services/task"
 	"pgo/services/task/store"
 )

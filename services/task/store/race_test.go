@@ -7,7 +7,7 @@ import (
 
 	"gorm.io/gorm"
 
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 	"pgo/services/task"
 	"pgo/services/task/view"
 )

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"pgo/pkg/event"
-	"pgo/pkg/servicetest"
+	"pgo/pkg/testing/servicetest"
 	"pgo/services/task/store"
 	"pgo/services/task/view"
 	"pgo/services/task/view/viewtest"

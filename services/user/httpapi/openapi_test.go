@@ -6,7 +6,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"pgo/pkg/auth"
-	"pgo/pkg/servicetest"
+	"pgo/pkg/testing/servicetest"
 	"pgo/services/user/httpapi"
 	"pgo/services/user/openapi"
 )

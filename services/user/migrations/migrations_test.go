@@ -3,7 +3,7 @@ package migrations_test
 import (
 	"testing"
 
-	"pgo/pkg/servicetest"
+	"pgo/pkg/testing/servicetest"
 	"pgo/services/user/migrations"
 )
 

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"pgo/pkg/page"
-	"pgo/pkg/servicetest"
+	"pgo/pkg/testing/servicetest"
 	"pgo/services/user"
 	"pgo/services/user/migrations"
 	"pgo/services/user/store"

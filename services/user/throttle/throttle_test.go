@@ -12,7 +12,7 @@ import (
 
 	"pgo/pkg/cache"
 	"pgo/pkg/config"
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 	"pgo/services/user/throttle"
 )
 

@@ -166,6 +166,6 @@ func find(t testing.TB, program string) string {
 	if path, err := exec.LookPath("/usr/sbin/" + program); err == nil {
 		return path
 	}
-	t.Fatalf("%s is not installed: bin/native install --tests", program)
+	t.Fatalf("%s is not installed: bin/stack install --tests", program)
 	return ""
 }

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"testing"
 
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 )
 
 // TestDeadLetters has an event that nobody can read: it goes to the dead letters and holds nothing up, comes again

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"testing"
 
-	"pgo/pkg/servicetest"
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/servicetest"
+	"pgo/pkg/testing/testkit"
 )
 
 // dump returns what is in the tables. When the relay has published an event is not among it.

@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"testing"
 
-	"pgo/pkg/servicetest"
+	"pgo/pkg/testing/servicetest"
 )
 
 func TestConditionalReads(t *testing.T) {

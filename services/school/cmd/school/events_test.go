@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"pgo/pkg/event"
-	"pgo/pkg/servicetest"
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/servicetest"
+	"pgo/pkg/testing/testkit"
 )
 
 // without returns an object without some fields, as events carry it.

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"pgo/pkg/servicetest"
+	"pgo/pkg/testing/servicetest"
 )
 
 // line is a line of an export.

@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"pgo/pkg/servicetest"
+	"pgo/pkg/testing/servicetest"
 	"pgo/services/school/events"
 	"pgo/services/school/migrations"
 )

@@ -11,7 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"pgo/pkg/auth"
-	"pgo/pkg/servicetest"
+	"pgo/pkg/testing/servicetest"
 )
 
 // TestBadInput makes every call in every wrong way: the answer is a problem with the right status, and nothing

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"pgo/pkg/servicetest"
+	"pgo/pkg/testing/servicetest"
 	"pgo/services/school/openapi"
 )
 

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"pgo/pkg/event"
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 )
 
 func (w *world) user(t testing.TB, typ string, p person, sequence int64, name string) event.Event {

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"pgo/pkg/event"
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 	"pgo/services/task/view/viewtest"
 )
 

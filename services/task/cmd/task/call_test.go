@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"pgo/pkg/servicetest"
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/servicetest"
+	"pgo/pkg/testing/testkit"
 )
 
 // call is one call of the API with what makes it succeed, and what becomes of it for others.

@@ -10,7 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"pgo/pkg/event"
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 	"pgo/services/task/events"
 )
 

@@ -13,8 +13,8 @@ import (
 
 	"github.com/google/uuid"
 
-	"pgo/pkg/servicetest"
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/servicetest"
+	"pgo/pkg/testing/testkit"
 	"pgo/services/task/events"
 	"pgo/services/task/migrations"
 )

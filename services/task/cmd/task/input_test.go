@@ -12,7 +12,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"pgo/pkg/auth"
-	"pgo/pkg/servicetest"
+	"pgo/pkg/testing/servicetest"
 )
 
 // TestBadInput makes every call in every wrong way: the answer is a problem with the right status, and nothing changes.

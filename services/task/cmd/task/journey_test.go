@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 )
 
 // TestJourney sets a task, hands in, grades and looks at the figures.

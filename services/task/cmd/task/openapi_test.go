@@ -5,7 +5,7 @@ import (
 	"slices"
 	"testing"
 
-	"pgo/pkg/servicetest"
+	"pgo/pkg/testing/servicetest"
 	"pgo/services/task/openapi"
 )
 

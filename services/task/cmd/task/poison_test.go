@@ -12,7 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"pgo/pkg/mq"
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 	"pgo/services/task/events"
 	"pgo/services/task/store"
 )

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"pgo/pkg/servicetest"
+	"pgo/pkg/testing/servicetest"
 	"pgo/services/task/view/viewtest"
 )
 

@@ -10,8 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"pgo/pkg/servicetest"
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/servicetest"
+	"pgo/pkg/testing/testkit"
 )
 
 type (

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"pgo/pkg/servicetest"
+	"pgo/pkg/testing/servicetest"
 	"pgo/services/user/openapi"
 )
 

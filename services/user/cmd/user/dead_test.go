@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 	"pgo/services/user"
 	"pgo/services/user/events"
 )

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"testing"
 
-	"pgo/pkg/servicetest"
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/servicetest"
+	"pgo/pkg/testing/testkit"
 )
 
 // dump returns what is in the tables, once the mailer has handled what it was asked for. When the relay has

@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"testing"
 
-	"pgo/pkg/servicetest"
+	"pgo/pkg/testing/servicetest"
 )
 
 func ifMatch(tag string) http.Header { return http.Header{"If-Match": {tag}} }

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"pgo/pkg/event"
-	"pgo/pkg/servicetest"
+	"pgo/pkg/testing/servicetest"
 )
 
 func TestEvents(t *testing.T) {

@@ -12,8 +12,8 @@ import (
 	"strings"
 	"testing"
 
-	"pgo/pkg/servicetest"
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/servicetest"
+	"pgo/pkg/testing/testkit"
 	"pgo/services/user/events"
 	"pgo/services/user/migrations"
 )

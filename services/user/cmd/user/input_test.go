@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"pgo/pkg/servicetest"
+	"pgo/pkg/testing/servicetest"
 )
 
 // unlimited lets a test fail to sign in as often as it likes.

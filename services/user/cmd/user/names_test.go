@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"pgo/pkg/servicetest"
+	"pgo/pkg/testing/servicetest"
 )
 
 func TestNamesOfAnyScriptComeBackUnchanged(t *testing.T) {

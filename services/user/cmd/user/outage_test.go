@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"pgo/pkg/servicetest"
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/servicetest"
+	"pgo/pkg/testing/testkit"
 )
 
 // TestWithoutRedis makes every call while Redis is away, and then while it is very slow.

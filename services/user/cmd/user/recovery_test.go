@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"pgo/pkg/servicetest"
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/servicetest"
+	"pgo/pkg/testing/testkit"
 )
 
 func verify(token string) request {

@@ -3,7 +3,7 @@ package main
 import (
 	"testing"
 
-	"pgo/pkg/servicetest"
+	"pgo/pkg/testing/servicetest"
 )
 
 func refresh(token string) request {

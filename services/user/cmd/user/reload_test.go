@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 )
 
 // TestLoginLimitsChangeWhileRunning changes the file as an editor does: the new limits hold without a restart,

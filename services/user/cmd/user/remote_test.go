@@ -18,7 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"pgo/pkg/auth"
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/testkit"
 	"pgo/services/user/openapi"
 )
 

@@ -3,7 +3,7 @@ package main
 import (
 	"testing"
 
-	"pgo/pkg/servicetest"
+	"pgo/pkg/testing/servicetest"
 )
 
 // TestTokensDieEverywhere ends sessions in every way on one instance and looks at their tokens on two.

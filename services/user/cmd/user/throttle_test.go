@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"pgo/pkg/servicetest"
-	"pgo/pkg/testkit"
+	"pgo/pkg/testing/servicetest"
+	"pgo/pkg/testing/testkit"
 )
 
 // from is a sign-in by somebody at an address: the test is a proxy that the service believes.

@@ -1,3 +1,0 @@
-module pgo/deploy/bench
-
-go 1.26.0

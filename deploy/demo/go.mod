@@ -1,3 +1,0 @@
-module pgo/deploy/demo
-
-go 1.26.0

@@ -1,0 +1,193 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"syscall"
+	"time"
+
+	"pgo/deploy/pgo/internal/audit"
+	"pgo/deploy/pgo/internal/home"
+)
+
+// ErrNotRunning is returned where no manager runs on the home.
+var ErrNotRunning = errors.New("pgo is not running")
+
+// Client speaks to the manager of one home.
+type Client struct {
+	http    *http.Client
+	version string
+}
+
+// Version is that of the manager.
+func (c *Client) Version() string { return c.version }
+
+// Connect finds the manager of the home. The error is ErrNotRunning where none answers.
+func Connect(ctx context.Context, h home.Home) (*Client, error) {
+	m, err := h.ReadManager()
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, ErrNotRunning
+	}
+	if err != nil {
+		return nil, fmt.Errorf("find the manager: %w", err)
+	}
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", m.Socket)
+	}
+	c := &Client{http: &http.Client{Transport: &http.Transport{DialContext: dial}}}
+	info, err := c.Info(ctx)
+	if err != nil {
+		if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
+			return nil, ErrNotRunning
+		}
+		return nil, err
+	}
+	c.version = info.Version
+	return c, nil
+}
+
+// Info is about the manager.
+func (c *Client) Info(ctx context.Context) (Info, error) {
+	var info Info
+	return info, c.call(ctx, http.MethodGet, "info", nil, &info)
+}
+
+// Processes returns all processes with what they use.
+func (c *Client) Processes(ctx context.Context) ([]Process, error) {
+	var processes []Process
+	return processes, c.call(ctx, http.MethodGet, "processes", nil, &processes)
+}
+
+// Changes returns at once when there is an event after the one numbered, else waits for one; after a while it returns
+// without.
+func (c *Client) Changes(ctx context.Context, after int64) (Changes, error) {
+	var changes Changes
+	return changes, c.call(ctx, http.MethodGet, fmt.Sprintf("changes?after=%d", after), nil, &changes)
+}
+
+// Plan says what applying a file would do.
+func (c *Client) Plan(ctx context.Context, body Apply) (Plan, error) {
+	var plan Plan
+	return plan, c.call(ctx, http.MethodPost, "plan", body, &plan)
+}
+
+// Describe returns all that is known of the processes of a name, which may be a pattern.
+func (c *Client) Describe(ctx context.Context, name string) ([]Description, error) {
+	var all []Description
+	return all, c.call(ctx, http.MethodGet, "describe?name="+url.QueryEscape(name), nil, &all)
+}
+
+// Do has a command done, such as apply, stop or down, and returns how things stand then. It returns when
+// everything has been stopped that was to be stopped; it does not wait for what was started to be ready.
+func (c *Client) Do(ctx context.Context, command string, body any) (Changes, error) {
+	var changes Changes
+	return changes, c.call(ctx, http.MethodPost, command, body, &changes)
+}
+
+// Deployables returns the processes that can be deployed, once no deploy is being put back any more.
+func (c *Client) Deployables(ctx context.Context) ([]Deployable, error) {
+	var all []Deployable
+	return all, c.call(ctx, http.MethodGet, "deployables", nil, &all)
+}
+
+// ErrUnanswered is the error of a Rollout whose manager went away. The next one ends it; the audit log says how.
+var ErrUnanswered = errors.New("the manager ended meanwhile")
+
+// Rollout has a set of releases run, and tells what happens meanwhile. Where ctx ends the manager puts all back.
+func (c *Client) Rollout(ctx context.Context, ask Rollout, tell func(Progress)) (audit.Entry, error) {
+	body, err := json.Marshal(ask)
+	if err != nil {
+		return audit.Entry{}, fmt.Errorf("ask the manager: %w", err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://pgo/v1/rollout", bytes.NewReader(body))
+	if err != nil {
+		return audit.Entry{}, fmt.Errorf("ask the manager: %w", err)
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return audit.Entry{}, fmt.Errorf("ask the manager: %w: %w", ErrUnanswered, err)
+	}
+	defer res.Body.Close()
+	lines := json.NewDecoder(res.Body)
+	if res.StatusCode != http.StatusOK {
+		failure := Failure{Error: "the manager answers " + res.Status}
+		_ = lines.Decode(&failure) // without a reason the status has to do
+		return audit.Entry{}, errors.New(failure.Error)
+	}
+	for {
+		var p Progress
+		if err := lines.Decode(&p); err != nil {
+			return audit.Entry{}, fmt.Errorf("%w: %w", ErrUnanswered, err)
+		}
+		if p.Result != nil {
+			return *p.Result, nil
+		}
+		tell(p)
+	}
+}
+
+// attempts at a question. A manager that ends is followed by the next one on the same socket.
+const attempts = 5
+
+func (c *Client) call(ctx context.Context, method, path string, body, into any) error {
+	for attempt := 1; ; attempt++ {
+		err := c.once(ctx, method, path, body, into)
+		switch {
+		case err == nil || ctx.Err() != nil || !interrupted(err):
+			return err
+		case method != http.MethodGet:
+			return fmt.Errorf("%w: the manager ended at it and was started anew; pgo list shows how things stand", err)
+		case attempt == attempts:
+			return err
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// interrupted tells whether the manager went away in the middle of an answer.
+func interrupted(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
+func (c *Client) once(ctx context.Context, method, path string, body, into any) error {
+	var content io.Reader
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return fmt.Errorf("ask the manager: %w", err)
+		}
+		content = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://pgo/v1/"+path, content)
+	if err != nil {
+		return fmt.Errorf("ask the manager: %w", err)
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return fmt.Errorf("ask the manager: %w", err)
+	}
+	defer res.Body.Close()
+	decoder := json.NewDecoder(res.Body)
+	if res.StatusCode != http.StatusOK {
+		failure := Failure{Error: "the manager answers " + res.Status}
+		_ = decoder.Decode(&failure) // without a reason the status has to do
+		return errors.New(failure.Error)
+	}
+	if err := decoder.Decode(into); err != nil {
+		return fmt.Errorf("read the manager's answer: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,203 @@
+// Package doctor looks whether a machine is fit to be deployed to, and says what to do where it is not.
+package doctor
+
+import (
+	"bufio"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"pgo/deploy/pgo/internal/control"
+	"pgo/deploy/pgo/internal/home"
+)
+
+// Finding is what a look at one thing has found.
+type Finding struct {
+	What string `json:"what"`
+	OK   bool   `json:"ok"`
+	Text string `json:"text"`
+	Try  string `json:"try,omitempty"` // what to do where it is not
+}
+
+// Host is the machine, as seen by the user that pgo runs as.
+type Host struct {
+	Home    home.Home
+	Version string // of this pgo
+	User    string // the folder of the user: $HOME
+	Root    string // of the file system; / but in tests
+}
+
+// least is the room that a deploy of a few services takes, with the releases that are kept.
+const least = 1 << 30
+
+// Look has all findings. It changes nothing.
+func (h Host) Look(ctx context.Context) []Finding {
+	all := []Finding{h.folder(), h.room()}
+	client, err := control.Connect(ctx, h.Home)
+	if err != nil {
+		all = append(all, Finding{What: "pgo", Text: err.Error(), Try: "pgo up"})
+	} else {
+		all = append(all, h.version(client), h.deployable(ctx, client))
+	}
+	return append(all, h.key(), h.listeners())
+}
+
+// folder is whether others can read pgo's state.
+func (h Host) folder() Finding {
+	f := Finding{What: "home"}
+	info, err := os.Stat(string(h.Home))
+	if errors.Is(err, fs.ErrNotExist) {
+		f.Text, f.Try = "there is no "+string(h.Home), "pgo up makes it; or name it with --home"
+		return f
+	}
+	if err != nil {
+		f.Text = err.Error()
+		return f
+	}
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	switch {
+	case ok && int(owner.Uid) != os.Geteuid():
+		f.Text, f.Try = fmt.Sprintf("%s belongs to user %d, and this is %d", h.Home, owner.Uid, os.Geteuid()), "look as the user that pgo runs as"
+	case info.Mode().Perm()&0o066 != 0:
+		f.Text, f.Try = fmt.Sprintf("%s is open to others (%s)", h.Home, info.Mode().Perm()), "chmod go-rw "+string(h.Home)
+	default:
+		f.OK, f.Text = true, string(h.Home)+", closed to others"
+	}
+	return f
+}
+
+func (h Host) room() Finding {
+	f := Finding{What: "disk"}
+	var s unix.Statfs_t
+	if err := unix.Statfs(string(h.Home), &s); err != nil {
+		f.Text = err.Error()
+		return f
+	}
+	free := int64(s.Bavail) * s.Bsize
+	f.OK, f.Text = free >= least, fmt.Sprintf("%.1f GB are free", float64(free)/1e9)
+	if !f.OK {
+		f.Try = "make room, or keep fewer releases (watch: {keep: 3} in the process file)"
+	}
+	return f
+}
+
+func (h Host) version(c *control.Client) Finding {
+	f := Finding{What: "pgo", OK: c.Version() == h.Version, Text: "runs, version " + c.Version()}
+	if !f.OK {
+		f.Text, f.Try = f.Text+", and this program is "+h.Version, "pgo upgrade"
+	}
+	return f
+}
+
+// deployable is whether anything can be deployed, and put to where it is deployed.
+func (h Host) deployable(ctx context.Context, c *control.Client) Finding {
+	f := Finding{What: "services"}
+	all, err := c.Deployables(ctx)
+	if err != nil {
+		f.Text = err.Error()
+		return f
+	}
+	var names []string
+	for _, d := range all {
+		names = append(names, d.Name)
+		if dir := filepath.Dir(d.File); unix.Access(dir, unix.W_OK|unix.X_OK) != nil {
+			f.Text, f.Try = fmt.Sprintf("%s is deployed to %s, which this user cannot write", d.Name, dir), "give the folder to the user that pgo runs as"
+			return f
+		}
+	}
+	if f.OK = len(all) > 0; !f.OK {
+		f.Text, f.Try = "no process can be deployed", "say watch: true for the services in the process file, then pgo apply"
+		return f
+	}
+	f.Text = strings.Join(names, ", ") + " can be deployed"
+	return f
+}
+
+// key is whether there is a key that can only deploy.
+func (h Host) key() Finding {
+	f := Finding{What: "deploy key", Try: `in ~/.ssh/authorized_keys: command="pgo receive --home ` + string(h.Home) + ` --as ci",restrict ssh-ed25519 AAAA...`}
+	text, err := os.ReadFile(filepath.Join(h.User, ".ssh", "authorized_keys"))
+	if err != nil {
+		f.Text = err.Error()
+		return f
+	}
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "#") || !strings.Contains(line, "pgo receive") {
+			continue
+		}
+		options, _, _ := strings.Cut(line, " ssh-")
+		if !slices.Contains(strings.Split(options, ","), "restrict") {
+			f.Text = "a key with pgo receive has no `restrict`: it can forward ports"
+			return f
+		}
+		f.OK, f.Try, f.Text = true, "", "a key can do nothing but deploy"
+	}
+	if f.Text == "" {
+		f.Text = "no key is for deploys only"
+	}
+	return f
+}
+
+// listeners are the ports that other machines reach, if no firewall is in between. SSH and the gateway are to be among
+// them, and it is for a person to say which those are.
+func (h Host) listeners() Finding {
+	f := Finding{What: "ports", OK: true}
+	open := map[int]bool{}
+	for _, file := range []string{"tcp", "tcp6"} {
+		if err := listening(filepath.Join(h.Root, "proc", "net", file), open); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return Finding{What: f.What, Text: err.Error()}
+		}
+	}
+	var ports []int
+	for port := range open {
+		ports = append(ports, port)
+	}
+	slices.Sort(ports)
+	f.Text = "none listens on an address that other machines reach"
+	if len(ports) > 0 {
+		f.Text = fmt.Sprintf("other machines reach %s, as far as no firewall is in between: only SSH and the gateway should be among them", strings.Trim(fmt.Sprint(ports), "[]"))
+	}
+	return f
+}
+
+// listening adds the ports of a table of the kernel's that are bound to more than loopback.
+func listening(path string, open map[int]bool) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("look at the open ports: %w", err)
+	}
+	defer file.Close()
+	const listen = "0A"
+	lines := bufio.NewScanner(file)
+	for lines.Scan() {
+		words := strings.Fields(lines.Text())
+		if len(words) < 4 || words[3] != listen {
+			continue
+		}
+		address, port, _ := strings.Cut(words[1], ":")
+		raw, err := hex.DecodeString(address)
+		n, err2 := strconv.ParseUint(port, 16, 16)
+		if err != nil || err2 != nil || len(raw)%4 != 0 {
+			continue
+		}
+		for i := 0; i < len(raw); i += 4 { // words in the order of this machine, which is little-endian on both that pgo is built for
+			slices.Reverse(raw[i : i+4])
+		}
+		if !net.IP(raw).IsLoopback() {
+			open[int(n)] = true
+		}
+	}
+	return lines.Err()
+}

@@ -1,0 +1,24 @@
+package manager
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"pgo/deploy/pgo/internal/processfile"
+)
+
+// backoff is the sequence of waits between starts of a process that ends by itself. The first start again is at once, so
+// that a crash is healed before anyone waits for long; only one that falls again soon is held back.
+type backoff struct{ next time.Duration }
+
+// after returns the wait after a process that was up so long: none, then doubling, with jitter so that processes which
+// fall together do not start together.
+func (b *backoff) after(up time.Duration, r processfile.Restart) time.Duration {
+	if b.next == 0 || up >= r.Proven {
+		b.next = r.First
+		return 0
+	}
+	wait := b.next
+	b.next = min(2*wait, r.Longest)
+	return min(time.Duration(float64(wait)*(0.8+0.4*rand.Float64())), r.Longest)
+}

@@ -1,0 +1,43 @@
+package manager
+
+import (
+	"context"
+
+	"pgo/deploy/pgo/internal/control"
+)
+
+// Deployables are the processes that can be deployed. It waits until no rollout is under way.
+func (m *Manager) Deployables(ctx context.Context) ([]control.Deployable, error) {
+	select {
+	case m.turn <- struct{}{}:
+		defer func() { <-m.turn }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	m.mu.Lock()
+	file := m.file
+	m.mu.Unlock()
+	found := []control.Deployable{}
+	for _, spec := range file.Processes {
+		p := m.process(spec.Name)
+		if !spec.Watch.On || p == nil {
+			continue
+		}
+		d := control.Deployable{Name: spec.Name, File: spec.Command, Has: []string{}, After: spec.After}
+		all, err := m.store(spec).List(spec.Name)
+		if err != nil {
+			return nil, err
+		}
+		if now, err := p.program(); err == nil {
+			d.Live = now.release()
+			d.Has = append(d.Has, now.sum)
+		}
+		for _, r := range all {
+			if r.SHA256 != d.Live.SHA256 && !r.Missing && r.Damaged == "" {
+				d.Has = append(d.Has, r.SHA256)
+			}
+		}
+		found = append(found, d)
+	}
+	return found, nil
+}

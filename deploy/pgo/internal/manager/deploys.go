@@ -1,0 +1,62 @@
+package manager
+
+import (
+	"errors"
+	"maps"
+	"strings"
+	"time"
+
+	"pgo/deploy/pgo/internal/release"
+	"pgo/deploy/pgo/internal/web"
+)
+
+// refused is why something deployed is not taken, in a word for metrics.
+type refused struct {
+	reason string
+	error
+}
+
+// Unwrap returns the error itself.
+func (r refused) Unwrap() error { return r.error }
+
+// reasonOf is the word for why something deployed is not taken: one of a few.
+func reasonOf(err error) string {
+	if r, ok := errors.AsType[refused](err); ok {
+		return r.reason
+	}
+	if kind, ok := errors.AsType[release.Kind](err); ok {
+		return strings.ReplaceAll(string(kind), " ", "_")
+	}
+	if _, ok := errors.AsType[*release.PreflightError](err); ok {
+		return web.ByCheck
+	}
+	return web.ByOther
+}
+
+// deploys count what became of what was deployed, by name.
+type deploys struct{ counted[web.Deploys] }
+
+func newDeploys(keep func(string, []byte)) *deploys {
+	return &deploys{newCounted[web.Deploys]("deploys/", keep)}
+}
+
+func (d *deploys) count(name, result, reason string) {
+	d.change(name, func(of *web.Deploys) { of.Count(web.Outcome{Result: result, Reason: reason}) })
+}
+
+// taken counts one that is live, and what it took since it was taken up.
+func (d *deploys) taken(name string, took time.Duration) {
+	d.change(name, func(of *web.Deploys) {
+		of.Count(web.Outcome{Result: web.Taken})
+		of.Took, of.At = took, time.Now()
+	})
+}
+
+// of returns what was counted of a name.
+func (d *deploys) of(name string) (all *web.Deploys) {
+	d.look(name, func(of web.Deploys) {
+		of.Counts = maps.Clone(of.Counts)
+		all = &of
+	})
+	return all
+}

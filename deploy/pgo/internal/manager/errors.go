@@ -1,0 +1,204 @@
+package manager
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"pgo/deploy/pgo/internal/control"
+	"pgo/deploy/pgo/internal/processfile"
+	"pgo/deploy/pgo/internal/requests"
+)
+
+// How often processes are asked how many of their requests failed.
+const (
+	errorsOften  = time.Second      // while a release is on probation
+	errorsSeldom = 30 * time.Second // else: to know how it was before the next one
+	errorsFew    = 5                // requests: a share of fewer says nothing
+	errorsUnread = 3                // times in a row that a process did not say
+)
+
+// answered is what a process has answered when it was asked the last two times.
+type answered struct{ earlier, last requests.Count }
+
+// forerunner is how a process did before its release was replaced; the next manager has to know it as well.
+type forerunner struct {
+	Release string  `json:"release"` // that came after
+	Share   float64 `json:"share"`   // of requests that failed
+}
+
+const beforeKey = "errors/" // + name
+
+// observe asks the processes now and then, until ctx ends.
+func (m *Manager) observe(ctx context.Context) {
+	every := time.NewTicker(errorsSeldom)
+	defer every.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-every.C:
+		}
+		for _, p := range m.everyone() {
+			watch := p.current().Watch
+			if !watch.On || !watch.Errors.On {
+				continue
+			}
+			for _, i := range p.all() {
+				if k := i.runs(); k != nil {
+					k.observe(ctx, watch.Errors)
+				}
+			}
+		}
+	}
+}
+
+func (k *child) observe(ctx context.Context, from processfile.Errors) {
+	now, err := k.requests(ctx, from)
+	if err != nil {
+		return // it is said while a release is on probation
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.answered = answered{earlier: k.answered.last, last: now}
+}
+
+// requests is what the child has answered since it was started.
+func (k *child) requests(ctx context.Context, from processfile.Errors) (requests.Count, error) {
+	addr := k.addrs()[from.Listener]
+	if addr == "" {
+		return requests.Count{}, fmt.Errorf("pid %d has no listener %s", k.PID, from.Listener)
+	}
+	c, err := k.counts.Read(ctx, addr, from.Path, requests.Counter{Metric: from.Metric, Label: from.Label})
+	if err != nil {
+		return c, fmt.Errorf("pid %d: %w", k.PID, err)
+	}
+	return c, nil
+}
+
+// failing is the share of requests that fail now: of the last minute, or where that had few, since the processes were
+// started. The answer comes when they have said it, 0 where they do not.
+func (p *process) failing(ctx context.Context) <-chan float64 {
+	share := make(chan float64, 1)
+	from := p.current().Watch.Errors
+	if !from.On {
+		share <- 0
+		return share
+	}
+	var running []*child
+	for _, i := range p.all() {
+		if k := i.runs(); k != nil {
+			running = append(running, k)
+		}
+	}
+	go func() {
+		var ever, lately requests.Count
+		for _, k := range running {
+			now, err := k.requests(ctx, from)
+			if err != nil {
+				continue
+			}
+			k.mu.Lock()
+			earlier := k.answered.earlier
+			k.mu.Unlock()
+			ever, lately = ever.Plus(now), lately.Plus(now.Since(earlier))
+		}
+		if lately.All >= errorsFew {
+			ever = lately
+		}
+		share <- ever.Share()
+	}()
+	return share
+}
+
+// rememberBefore has the next manager know.
+func (p *process) rememberBefore(b forerunner) {
+	if data, err := json.Marshal(b); err == nil {
+		p.link.Keep(beforeKey+p.name, data)
+	}
+}
+
+// before is what an earlier manager has left of how it was before this release.
+func (p *process) before(release string) float64 {
+	var b forerunner
+	if json.Unmarshal(p.link.Hello.Kept[beforeKey+p.name], &b) != nil || b.Release != release {
+		return 0
+	}
+	return b.Share
+}
+
+// count watches over the errors of a release until its probation ends.
+func (p *process) count(ctx context.Context, t *trial) {
+	every := time.NewTicker(errorsOften)
+	defer every.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-every.C:
+		}
+		p.tooMany(ctx, t)
+	}
+}
+
+// tooMany tells whether a release answers too many requests with errors. It is left then, and its probation begins
+// anew where that cannot be.
+func (p *process) tooMany(ctx context.Context, t *trial) bool {
+	watch := p.current().Watch
+	total := p.answeredBy(ctx, t, watch.Errors)
+	p.mu.Lock()
+	why := total.Since(t.base).Worse(t.before, watch.Errors.Above, watch.Errors.Least)
+	if ctx.Err() != nil || why == nil {
+		p.mu.Unlock()
+		return false
+	}
+	t.timer.Reset(watch.Probation)
+	stuck := t.stuck
+	if stuck {
+		t.base = total
+	}
+	p.mu.Unlock()
+	// Another deployment that is under way ends this release anyway.
+	if stuck || t.tell(why) || !p.deploying.TryLock() {
+		return true
+	}
+	defer p.deploying.Unlock()
+	if ctx.Err() == nil {
+		p.leave(t, why.Error())
+	}
+	return true
+}
+
+// answeredBy is what the processes of a release have answered since they were started.
+func (p *process) answeredBy(ctx context.Context, t *trial, from processfile.Errors) (sum requests.Count) {
+	for _, i := range p.all() {
+		k := i.runs()
+		if k == nil || k.prog.sum != t.release.sum || i.board.get(i.slot).Status != control.Ready {
+			continue
+		}
+		c, err := k.requests(ctx, from)
+		if ctx.Err() == nil {
+			p.unread(t, err)
+		}
+		sum = sum.Plus(c)
+	}
+	return sum
+}
+
+// unread says once that a release's errors cannot be told.
+func (p *process) unread(t *trial, err error) {
+	p.mu.Lock()
+	if t.unread < errorsUnread {
+		if t.unread++; err == nil {
+			t.unread = 0
+		}
+	} else {
+		err = nil // it was said
+	}
+	say := err != nil && t.unread == errorsUnread
+	p.mu.Unlock()
+	if say {
+		p.board.remark(p.name, fmt.Sprintf("release %s: how many requests fail is not known: %v", t.release, err), func(*record) {})
+	}
+}

@@ -1,0 +1,94 @@
+package manager
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"pgo/deploy/pgo/internal/processfile"
+	"pgo/deploy/pgo/internal/shim"
+)
+
+// find returns the path of a command: a bare name is looked up in the PATH that the process will have. The error is
+// one that does not pass by itself.
+func find(name string, env map[string]string) (string, error) {
+	if strings.Contains(name, "/") {
+		return name, executable(name)
+	}
+	for _, dir := range filepath.SplitList(env["PATH"]) {
+		if path := filepath.Join(dir, name); filepath.IsAbs(path) && executable(path) == nil {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("command %s: not found in PATH", name)
+}
+
+func executable(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("command %s: no such file", path)
+	case err != nil:
+		return fmt.Errorf("command: %w", err)
+	case info.IsDir() || unix.Access(path, unix.X_OK) != nil:
+		return fmt.Errorf("command %s: not an executable file", path)
+	}
+	return nil
+}
+
+// whois looks up who a process runs as; nil is pgo's own user.
+func whois(name, group string) (*shim.User, error) {
+	if name == "" {
+		return nil, nil
+	}
+	u, err := user.Lookup(name)
+	if err != nil {
+		if u, err = user.LookupId(name); err != nil {
+			return nil, fmt.Errorf("user %s: there is none of this name or number", name)
+		}
+	}
+	as := &shim.User{}
+	gid := u.Gid
+	if group != "" {
+		g, err := user.LookupGroup(group)
+		if err != nil {
+			if g, err = user.LookupGroupId(group); err != nil {
+				return nil, fmt.Errorf("group %s: there is none of this name or number", group)
+			}
+		}
+		gid = g.Gid
+	}
+	groups, err := u.GroupIds()
+	if err != nil {
+		return nil, fmt.Errorf("user %s: look up its groups: %w", name, err)
+	}
+	if as.UID, err = strconv.Atoi(u.Uid); err != nil {
+		return nil, fmt.Errorf("user %s: %w", name, err)
+	}
+	if as.GID, err = strconv.Atoi(gid); err != nil {
+		return nil, fmt.Errorf("user %s: %w", name, err)
+	}
+	for _, g := range groups {
+		if n, err := strconv.Atoi(g); err == nil {
+			as.Groups = append(as.Groups, n)
+		}
+	}
+	return as, nil
+}
+
+// setting is what the shim sets.
+func setting(l processfile.Limits, as *shim.User) shim.Setting {
+	s := shim.Setting{Limits: map[int]uint64{}, Nice: l.Nice, OOMScoreAdj: l.OOMScoreAdj, NoNewPrivileges: l.NoNewPrivileges, As: as}
+	for resource, limit := range map[int]*int{unix.RLIMIT_NOFILE: l.Files, unix.RLIMIT_NPROC: l.Processes, unix.RLIMIT_CORE: l.Core} {
+		if limit != nil {
+			s.Limits[resource] = uint64(*limit)
+		}
+	}
+	return s
+}

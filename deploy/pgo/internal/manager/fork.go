@@ -1,0 +1,344 @@
+package manager
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"pgo/deploy/pgo/internal/home"
+	"pgo/deploy/pgo/internal/keeper"
+	"pgo/deploy/pgo/internal/logfile"
+	"pgo/deploy/pgo/internal/processfile"
+	"pgo/deploy/pgo/internal/release"
+	"pgo/deploy/pgo/internal/requests"
+	"pgo/deploy/pgo/internal/shim"
+)
+
+// The names under which the keeper holds and remembers things.
+const (
+	nullKey   = "null"
+	logKey    = "log/"    // + child
+	errKey    = "err/"    // + child
+	notifyKey = "notify/" // + child
+	aloneKey  = "alone/"  // + child + / + listener
+	listenKey = "listen/" // + address, or process / listener
+	recordKey = "process/"
+	fileKey   = "file"
+	downKey   = "down"
+	countKey  = "children" // how many there ever were
+)
+
+// host is what processes share.
+type host struct {
+	home    home.Home
+	link    *keeper.Link
+	board   *board
+	running *running
+	log     *slog.Logger
+	logs    *logs
+	env     map[string]string // of every process, under its own
+	root    func() string     // where processes run that do not say
+	gates   gates
+	sockets string        // folder of the notify sockets
+	count   *atomic.Int64 // children that there ever were
+	tally   *reloads
+	deploys *deploys
+	counts  *requests.Reader
+}
+
+// logs are the writers of log files, one a file.
+type logs struct {
+	mu  sync.Mutex
+	all map[string]*logfile.Writer
+}
+
+func (l *logs) of(path string, spec processfile.Logs) *logfile.Writer {
+	policy := logfile.Policy{MaxSize: spec.MaxSize, MaxAge: spec.MaxAge, Keep: spec.Keep, KeepFor: spec.KeepFor, Compress: spec.Compress}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	w := l.all[path]
+	if w == nil {
+		w = logfile.NewWriter(path, policy)
+		l.all[path] = w
+	}
+	w.SetPolicy(policy)
+	return w
+}
+
+// opened is what a child is given: held by the keeper, and copies here.
+type opened struct {
+	pipes     map[string]int
+	alone     map[string]listener
+	inherited map[string]listener
+	notify    *notifySocket
+}
+
+// fork starts a child in a slot. It returns when the child has become its program.
+func (h *host) fork(s slot, spec processfile.Process, shared map[string]listener, c copied, as role) (*child, error) {
+	h.link.Keep(countKey, []byte(strconv.FormatInt(h.count.Add(1), 10)))
+	id := fmt.Sprintf("%s.%d.%d", s.name, s.number, h.count.Load())
+	k := &child{
+		host: h, slot: s, spec: spec, prog: c, told: make(chan struct{}, 1), pings: make(chan struct{}, 1), words: &words{},
+		state: childState{Role: as, Release: c.sum},
+	}
+	k.ID = id
+	k.pipes, k.alone, k.inherited = map[string]int{}, map[string]listener{}, shared
+	if err := h.start(k); err != nil {
+		k.release()
+		if k.notify != nil {
+			k.notify.close()
+		}
+		return nil, err
+	}
+	return k, nil
+}
+
+// start opens what the child needs and has the keeper start it.
+func (h *host) start(k *child) error {
+	from, err := h.logs.of(h.home.Log(k.slot.name), k.spec.Logs).Touch()
+	if err != nil {
+		return err
+	}
+	k.logFrom = from
+	as, err := whois(k.spec.User, k.spec.Group)
+	if err != nil {
+		return errors.Join(errInVain, err)
+	}
+	f := keeper.Fork{ID: k.ID, Name: k.slot.name, Instance: k.slot.number, Dir: k.dir(), Files: []string{nullKey}}
+	if err := k.openPipes(&f, as); err != nil {
+		return err
+	}
+	if err := k.openListeners(&f); err != nil {
+		return err
+	}
+	if k.spec.Ready.Notify || k.spec.Watchdog > 0 {
+		if err := k.openNotify(as); err != nil {
+			return err
+		}
+	}
+	env := k.environment()
+	program, err := k.program(env)
+	if err != nil {
+		return errors.Join(errInVain, err)
+	}
+	f.Env = list(env)
+	if f.Spec, err = json.Marshal(k.spec); err != nil {
+		return fmt.Errorf("start: %w", err)
+	}
+	return h.launch(k, f, program, setting(k.spec.Limits, as))
+}
+
+// launch has the keeper run the shim, which becomes the program or says why not.
+func (h *host) launch(k *child, f keeper.Fork, program string, s shim.Setting) error {
+	report, reporter, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("start: %w", err)
+	}
+	defer report.Close()
+	argv, err := shim.Args(len(f.Files), s, program, append([]string{k.called(program)}, k.spec.Args...))
+	if err != nil {
+		return err
+	}
+	// This very program, also when its file was replaced.
+	f.Program, f.Argv = fmt.Sprintf("/proc/%d/exe", os.Getpid()), append([]string{"pgo"}, argv...)
+	k.Child, err = h.link.Fork(f, int(reporter.Fd()))
+	reporter.Close()
+	if err != nil {
+		k.ID = f.ID
+		return err
+	}
+	k.exit = h.link.Exit(k.ID)
+	k.change(func(*childState) {})
+	h.running.add(k)
+	if err := k.begin(); err != nil {
+		k.settle()
+		return err
+	}
+	text, err := io.ReadAll(report)
+	if err != nil || len(text) == 0 {
+		return nil // what became of it shows in how it ends
+	}
+	var failure shim.Failure
+	if err := json.Unmarshal(text, &failure); err != nil {
+		return nil //nolint:nilerr // half a word: how it ends has to do
+	}
+	k.settle()
+	if why := release.RunsHere(program); failure.Step == "" && errors.Is(&failure, unix.ENOEXEC) && why != nil {
+		return fmt.Errorf("start: %w (%w)", why, &failure)
+	}
+	return fmt.Errorf("start %s: %w", k.spec.Command, &failure)
+}
+
+func (k *child) dir() string {
+	if k.spec.Dir != "" {
+		return k.spec.Dir
+	}
+	return k.root()
+}
+
+// openPipes makes stdout and stderr. A process of another user may want to open them by name.
+func (k *child) openPipes(f *keeper.Fork, as *shim.User) error {
+	keys := []string{logKey + k.ID, logKey + k.ID}
+	if k.spec.Logs.Split {
+		keys[1] = errKey + k.ID
+	}
+	for _, key := range slices.Compact(slices.Clone(keys)) {
+		fd, err := logfile.NewPipe()
+		if err != nil {
+			return err
+		}
+		k.pipes[key] = fd
+		if as != nil {
+			if err := unix.Fchown(fd, as.UID, as.GID); err != nil {
+				return fmt.Errorf("give the log's pipe to its user: %w", err)
+			}
+		}
+		if err := k.link.Hold(key, fd); err != nil {
+			return err
+		}
+	}
+	f.Files = append(f.Files, keys...)
+	return nil
+}
+
+func (k *child) openListeners(f *keeper.Fork) error {
+	for _, l := range k.spec.Listeners {
+		if !l.Alone {
+			f.Files = append(f.Files, k.inherited[l.Name].key)
+			continue
+		}
+		open, err := listen(l.Addr, aloneKey+k.ID+"/"+l.Name, k.link)
+		if err != nil {
+			return fmt.Errorf("listener %s: %w", l.Name, err)
+		}
+		k.alone[l.Name] = open
+		f.Files = append(f.Files, open.key)
+	}
+	return nil
+}
+
+func (k *child) openNotify(as *shim.User) error {
+	n, err := listenNotify(filepath.Join(k.sockets, k.ID+".notify"))
+	if err != nil {
+		return err
+	}
+	k.notify = n
+	if as != nil {
+		// The folder can be passed through then, not read; the control socket is closed to others by its own mode.
+		err := errors.Join(os.Chmod(k.sockets, 0o711), os.Chown(n.path, as.UID, as.GID))
+		if err != nil {
+			return fmt.Errorf("give the notify socket to its user: %w", err)
+		}
+	}
+	return n.control(func(fd int) error { return k.link.Hold(notifyKey+k.ID, fd) })
+}
+
+// environment is what the child gets: pgo's own, the file's, and systemd's conventions.
+func (k *child) environment() map[string]string {
+	env := surroundings(k.env, k.spec)
+	if k.spec.Kind == processfile.Gate {
+		env = looksAt(env, k.dir(), k.gates.deployed())
+	}
+	env["PGO_INSTANCE"] = strconv.Itoa(k.slot.number)
+	if k.notify != nil {
+		// Only where it was agreed on: MariaDB for one says through it what is not meant for us.
+		env["NOTIFY_SOCKET"] = k.notify.path
+	}
+	if k.spec.Watchdog > 0 {
+		env["WATCHDOG_USEC"] = strconv.FormatInt(k.spec.Watchdog.Microseconds(), 10)
+	}
+	if len(k.spec.Listeners) > 0 {
+		var names []string
+		for _, l := range k.spec.Listeners {
+			names = append(names, l.Name)
+		}
+		env["LISTEN_FDS"] = strconv.Itoa(len(names))
+		env["LISTEN_FDNAMES"] = strings.Join(names, ":")
+	}
+	return env
+}
+
+// surroundings are a process's variables without what belongs to one start of it.
+func surroundings(base map[string]string, spec processfile.Process) map[string]string {
+	env := maps.Clone(base)
+	maps.Copy(env, spec.Env)
+	return env
+}
+
+func list(env map[string]string) []string {
+	out := make([]string, 0, len(env))
+	for key, value := range env {
+		out = append(out, key+"="+value)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// adopt takes a child over that an earlier manager has started.
+func (h *host) adopt(c keeper.Child, shared map[string]listener) (*child, error) {
+	k := &child{
+		host: h, Child: c, slot: slot{c.Name, c.Instance}, exit: h.link.Exit(c.ID),
+		told: make(chan struct{}, 1), pings: make(chan struct{}, 1), words: &words{},
+	}
+	k.pipes, k.alone, k.inherited = map[string]int{}, map[string]listener{}, shared
+	if err := json.Unmarshal(c.Spec, &k.spec); err != nil {
+		return nil, fmt.Errorf("take over %s: %w", c.ID, err)
+	}
+	if len(c.State) > 0 {
+		if err := json.Unmarshal(c.State, &k.state); err != nil {
+			return nil, fmt.Errorf("take over %s: %w", c.ID, err)
+		}
+	} else {
+		k.state.Role = next // it was just being started
+	}
+	if sum := k.state.Release; sum != "" {
+		k.prog = copied{sum: sum, path: filepath.Join(h.home.Releases(), c.Name, sum)}
+	}
+	for _, key := range []string{logKey + c.ID, errKey + c.ID} {
+		if fd, ok := h.link.FDs[key]; ok {
+			k.pipes[key] = fd
+		}
+	}
+	for _, l := range k.spec.Listeners {
+		key := aloneKey + c.ID + "/" + l.Name
+		if fd, ok := h.link.FDs[key]; ok {
+			k.alone[l.Name] = listener{key: key, fd: fd, addr: localAddr(fd)}
+		}
+	}
+	if fd, ok := h.link.FDs[notifyKey+c.ID]; ok {
+		n, err := notifyFrom(fd, filepath.Join(h.sockets, c.ID+".notify"))
+		if err != nil {
+			return nil, err
+		}
+		k.notify = n
+	}
+	return k, k.begin()
+}
+
+// addrs are the listeners that the child has, by name.
+func (k *child) addrs() map[string]string {
+	addrs := map[string]string{}
+	for name, l := range k.inherited {
+		addrs[name] = l.addr
+	}
+	for name, l := range k.alone {
+		addrs[name] = l.addr
+	}
+	return addrs
+}
+
+// up is how long the child has been running.
+func (k *child) up() time.Duration { return time.Since(k.Started) }

@@ -1,0 +1,223 @@
+package manager
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"net"
+	"os"
+	"reflect"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"pgo/deploy/pgo/internal/control"
+	"pgo/deploy/pgo/internal/proc"
+	"pgo/deploy/pgo/internal/processfile"
+	"pgo/deploy/pgo/internal/web"
+)
+
+const managersKey = "managers" // how many there ever were
+
+// ownHTTP is pgo's own HTTP while it is on.
+type ownHTTP struct {
+	settings processfile.HTTP
+	addr     string // with the port that was chosen
+	server   *web.Server
+}
+
+// about is what does not change while this manager runs.
+type about struct {
+	info    control.Info
+	started time.Time
+	number  int64 // managers so far, this one included
+}
+
+// countManager notes that one more manager has started.
+func (m *Manager) countManager(info control.Info) about {
+	n, _ := strconv.ParseInt(string(m.link.Hello.Kept[managersKey]), 10, 64) // the first one finds nothing
+	m.link.Keep(managersKey, []byte(strconv.FormatInt(n+1, 10)))
+	return about{info: info, started: time.Now(), number: n + 1}
+}
+
+// info is about pgo as it is now.
+func (m *Manager) info() control.Info {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	info := m.about.info
+	info.File = m.file.Path
+	if m.http != nil {
+		info.HTTP = m.http.addr
+	}
+	return info
+}
+
+// serveHTTP has pgo's own HTTP be as the file says, on the listener that the keeper holds for it. The caller changes
+// the set of processes.
+func (m *Manager) serveHTTP(to processfile.HTTP) {
+	m.mu.Lock()
+	was := m.http
+	m.mu.Unlock()
+	if was != nil && reflect.DeepEqual(was.settings, to) {
+		return
+	}
+	if was != nil {
+		was.server.Close()
+	}
+	var is *ownHTTP
+	if to.Addr != "" {
+		var err error
+		if is, err = m.openHTTP(to); err != nil {
+			m.log.Error("serve http", "error", err)
+		}
+	}
+	m.mu.Lock()
+	m.http = is
+	m.mu.Unlock()
+}
+
+func (m *Manager) openHTTP(to processfile.HTTP) (*ownHTTP, error) {
+	open := m.listeners[shareable(processfile.Owner, to.Listener())]
+	// A copy: the server closes its own, the listener stays.
+	fd, err := unix.FcntlInt(uintptr(open.fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	f := os.NewFile(uintptr(fd), open.key)
+	defer f.Close()
+	l, err := net.FileListener(f)
+	if err != nil {
+		return nil, err
+	}
+	o := web.Options{Source: m, Hosts: to.Hosts, PM2: to.PM2, Log: m.log, Answered: m.shrinker.answered}
+	return &ownHTTP{settings: to, addr: open.addr, server: web.Serve(l, o)}, nil
+}
+
+// closeHTTP leaves it to the next manager: connections wait meanwhile.
+func (m *Manager) closeHTTP() {
+	m.mu.Lock()
+	is := m.http
+	m.mu.Unlock()
+	if is != nil {
+		is.server.Close()
+	}
+}
+
+// Facts returns how things stand, for metrics and the like.
+func (m *Manager) Facts(measured bool) web.Facts {
+	f := web.Facts{Info: m.info(), Started: m.about.started, Managers: m.about.number}
+	f.Processes, f.Events = m.board.rows()
+	m.mu.Lock()
+	processes := maps.Clone(m.processes)
+	m.mu.Unlock()
+	for i := range f.Processes {
+		if p := processes[f.Processes[i].Name]; p != nil {
+			f.Processes[i].Limit = p.current().Limits.Memory
+			if all, n := p.all(), f.Processes[i].Instance; n < len(all) {
+				f.Processes[i].Hot, f.Processes[i].Large = all[n].hot.Load(), all[n].large.Load()
+			}
+		}
+	}
+	for _, name := range sortedNames(processes) {
+		n := web.Name{Name: name, Dropped: m.logs.dropped(m.home.Log(name), m.home.ErrLog(name))}
+		spec := processes[name].current()
+		if spec.Reload.Mode == processfile.Beside {
+			n.Reloads = m.tally.of(name)
+		}
+		if spec.Watch.On {
+			n.Deploys = m.deploys.of(name)
+		}
+		f.Names = append(f.Names, n)
+	}
+	if measured {
+		m.measure(&f)
+	}
+	return f
+}
+
+// measure adds what processes and pgo itself use.
+func (m *Manager) measure(f *web.Facts) {
+	rows := make([]control.Process, len(f.Processes))
+	for i, p := range f.Processes {
+		rows[i] = p.Process
+	}
+	used := m.meter.fill(rows)
+	for i := range f.Processes {
+		p := &f.Processes[i]
+		p.Process, p.CPU, p.Files = rows[i], used[p.PID], proc.Files(p.PID)
+	}
+	for _, half := range []struct {
+		name string
+		pid  int
+	}{{"keeper", f.Info.Keeper}, {"manager", f.Info.Manager}} {
+		if s, err := proc.Read(half.pid); err == nil {
+			f.Halves = append(f.Halves, web.Half{Name: half.name, CPU: s.CPU, Memory: s.Memory})
+		}
+	}
+}
+
+// Events returns the last n events, oldest first.
+func (m *Manager) Events(n int) ([]control.Event, error) {
+	lines, _, err := LastEvents(m.home, n)
+	if err != nil {
+		return nil, err
+	}
+	events := []control.Event{}
+	for line := range bytes.Lines(lines) {
+		var e control.Event
+		if json.Unmarshal(line, &e) == nil { // half a line, of a disk that was full
+			events = append(events, e)
+		}
+	}
+	return events, nil
+}
+
+// rows returns all processes, and how many events there were.
+func (b *board) rows() ([]web.Process, int64) {
+	c, _ := b.look(math.MaxInt64)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	rows := make([]web.Process, 0, len(c.Processes))
+	for _, p := range c.Processes {
+		row := web.Process{Process: p, Files: -1}
+		if r := b.records[slot{p.Name, p.Instance}]; r != nil {
+			row.Started, row.Restarts = r.Started, r.Total
+		}
+		rows = append(rows, row)
+	}
+	return rows, c.Seq
+}
+
+// dropped is what could not be written to these logs.
+func (l *logs) dropped(paths ...string) (d web.Dropped) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, path := range paths {
+		if w := l.all[path]; w != nil {
+			lines, bytes := w.Dropped()
+			d.Lines, d.Bytes = d.Lines+lines, d.Bytes+bytes
+		}
+	}
+	return d
+}
+
+// moved says what applying would do with pgo's own HTTP; empty where nothing.
+func moved(from, to processfile.HTTP) string {
+	where := func(h processfile.HTTP) string {
+		if h.Addr == "" {
+			return "off"
+		}
+		return h.Addr
+	}
+	switch {
+	case reflect.DeepEqual(from, to):
+		return ""
+	case from.Addr == to.Addr:
+		return "the file has it otherwise"
+	default:
+		return fmt.Sprintf("%s, was %s", where(to), where(from))
+	}
+}

@@ -1,0 +1,348 @@
+package manager
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"pgo/deploy/pgo/internal/control"
+	"pgo/deploy/pgo/internal/processfile"
+)
+
+// instance supervises one slot: starts a process in it when its turn has come, sees it become ready, starts it again
+// when it ends, replaces it, and stops it.
+type instance struct {
+	*process
+	slot    slot
+	kick    chan struct{}     // ends a wait for the next start
+	reloads chan chan<- error // asks for the running process to be replaced
+
+	op     sync.Mutex // one start or stop at a time
+	closed bool
+	cancel context.CancelFunc
+	done   chan struct{}  // closed when supervise has ended; nil before the first start
+	behind sync.WaitGroup // processes that were replaced and still finish what they hold
+
+	hot, large atomic.Bool // it was warned: for metrics
+
+	mu      sync.Mutex
+	running *child // the one in the slot, for those who ask what runs
+}
+
+func newInstance(p *process, number int) *instance {
+	return &instance{
+		process: p, slot: slot{p.name, number}, kick: make(chan struct{}, 1), reloads: make(chan chan<- error),
+	}
+}
+
+// start makes the process wanted; it returns at once and the board shows what comes of it. One that is wanted already
+// goes on, without waiting longer for its next start.
+func (i *instance) start() {
+	i.op.Lock()
+	defer i.op.Unlock()
+	if i.closed {
+		return
+	}
+	i.board.note(i.slot, func(r *record) {
+		r.Failures, r.Again = 0, nil
+		if !r.Reload {
+			r.NotNew, r.LastWords = "", nil
+		}
+	})
+	if i.wanted() {
+		poke(i.kick)
+		return
+	}
+	select {
+	case <-i.kick: // meant for the life before
+	default:
+	}
+	i.set(control.Waiting, control.AskedToStart, func(r *record) {
+		r.Restarts, r.Message, r.Wanted, r.Done, r.Next, r.NotNew, r.LastWords = 0, "", true, false, 0, "", nil
+	})
+	i.supervise(nil)
+}
+
+// supervise begins to, from a child that runs already or from none. The caller has the lock, or is the only one.
+func (i *instance) supervise(from *child) {
+	ctx, cancel := context.WithCancel(context.Background())
+	i.cancel, i.done = cancel, make(chan struct{})
+	go i.live(ctx, i.done, from)
+}
+
+func (i *instance) wanted() bool {
+	if i.done == nil {
+		return false
+	}
+	select {
+	case <-i.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// stop makes the process unwanted, and returns when it has ended with all that it had started, and those that were
+// replaced as well.
+func (i *instance) stop() {
+	i.op.Lock()
+	defer i.op.Unlock()
+	defer i.behind.Wait()
+	if i.done == nil {
+		return
+	}
+	i.board.note(i.slot, func(r *record) { r.Wanted = false })
+	i.cancel()
+	<-i.done
+	// One that had failed before is now stopped: that is what was asked for.
+	if i.board.get(i.slot).Status == control.Failed {
+		i.set(control.Stopped, "asked to stop")
+	}
+}
+
+// close stops the process for good.
+func (i *instance) close() {
+	i.op.Lock()
+	i.closed = true
+	i.op.Unlock()
+	i.stop()
+}
+
+func (i *instance) set(to control.State, reason string, with ...func(*record)) {
+	i.board.set(i.slot, to, reason, with...)
+}
+
+func (i *instance) runs() *child {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.running
+}
+
+func (i *instance) put(k *child) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.running = k
+}
+
+func gone(r *record) { r.PID = 0 }
+
+func unwanted(r *record) { r.PID, r.Wanted, r.Reload = 0, false, false }
+
+// verdict is what follows from the end of a process.
+type verdict int
+
+const (
+	again   verdict = iota // it is started again
+	failed                 // it is not: something is wrong
+	stopped                // it is not: it has done what it was to do, or was asked to end
+)
+
+// live is the process's life from one start by command to the next stop.
+func (i *instance) live(ctx context.Context, done chan<- struct{}, cur *child) {
+	defer close(done)
+	for {
+		if cur == nil {
+			if !i.awaitTurn(ctx) {
+				i.set(control.Stopped, "asked to stop", unwanted)
+				return
+			}
+		}
+		how, up, v := i.once(ctx, cur)
+		ran := i.runs()
+		cur = nil
+		i.put(nil)
+		switch {
+		case ctx.Err() != nil:
+			i.set(control.Stopped, how, unwanted)
+			return
+		case v != stopped && i.strike(ran, how, v):
+			i.set(control.BackingOff, how+"; the release before it is started", gone, func(r *record) { r.Restarts++; r.Total++ })
+			continue
+		case v == failed:
+			i.set(control.Failed, how, unwanted)
+			return
+		case v == stopped:
+			done := i.current().Kind == processfile.OneShot
+			i.set(control.Stopped, how, unwanted, func(r *record) { r.Done = done })
+			return
+		}
+		if why := i.tooOften(); why != "" {
+			i.set(control.Failed, how+"; "+why, unwanted)
+			return
+		}
+		i.rest(ctx, how, up)
+	}
+}
+
+// tooOften tells whether it was started again as often as is allowed.
+func (i *instance) tooOften() string {
+	r := i.current().Restart
+	if r.Limit == 0 {
+		return ""
+	}
+	why := ""
+	i.board.note(i.slot, func(rec *record) {
+		rec.Again = slices.DeleteFunc(rec.Again, func(t time.Time) bool { return time.Since(t) > r.Window })
+		if len(rec.Again) >= r.Limit {
+			why = fmt.Sprintf("started again %d times within %s", r.Limit, r.Window)
+		}
+		rec.Again = append(rec.Again, time.Now())
+	})
+	return why
+}
+
+// rest waits until it is time for the next start.
+func (i *instance) rest(ctx context.Context, how string, up time.Duration) {
+	var next time.Duration
+	policy := i.current().Restart
+	i.board.note(i.slot, func(r *record) {
+		wait := backoff{r.Next}
+		next = wait.after(up, policy)
+		r.Next = wait.next
+	})
+	i.set(control.BackingOff, fmt.Sprintf("%s; next start in %s", how, next.Round(time.Millisecond)), gone)
+	timer := time.NewTimer(next)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-i.kick:
+	case answer := <-i.reloads:
+		answer <- nil // the next start is of the new one
+	case <-ctx.Done():
+		return
+	}
+	i.board.note(i.slot, func(r *record) { r.Restarts++; r.Total++ })
+}
+
+// awaitTurn waits until all that the process comes after are ready; false when it is no more wanted.
+func (i *instance) awaitTurn(ctx context.Context) bool {
+	shown := ""
+	for ctx.Err() == nil {
+		late, changed := i.board.unready(i.current().After)
+		if late.Name == "" {
+			return true
+		}
+		reason := "for " + late.Name
+		if late.Status == control.Failed || late.Status == control.Stopped {
+			reason += fmt.Sprintf(", which is %s", late.Status)
+		}
+		if reason != shown {
+			i.set(control.Waiting, reason)
+			shown = reason
+			continue // setting it was a change as well
+		}
+		select {
+		case <-changed:
+		case answer := <-i.reloads:
+			answer <- nil
+		case <-ctx.Done():
+		}
+	}
+	return false
+}
+
+// once runs the process one time, from its start or from where an earlier manager has left it.
+func (i *instance) once(ctx context.Context, cur *child) (how string, up time.Duration, v verdict) {
+	if cur == nil {
+		i.set(control.Starting, "", func(r *record) { r.Failures++ })
+		began := time.Now()
+		var err error
+		if cur, err = i.begin(current); err != nil {
+			if unstartable(err) {
+				v = failed
+			}
+			return err.Error(), time.Since(began), v
+		}
+		i.show(cur)
+	}
+	i.put(cur)
+	if asked := cur.is().Asked; !asked.IsZero() {
+		return cur.end().String(), cur.up(), again // the manager before was ending it
+	}
+	w := watch{instance: i, cur: cur}
+	return w.run(ctx)
+}
+
+// begin starts a process in the slot.
+func (i *instance) begin(as role) (*child, error) {
+	spec, shared := i.what()
+	c, err := i.program()
+	if err != nil {
+		return nil, errors.Join(errInVain, err)
+	}
+	k, err := i.fork(i.slot, spec, shared, c, as)
+	if err != nil {
+		return nil, err
+	}
+	go i.learnVersion(k)
+	return k, nil
+}
+
+// show puts a child's facts on the board.
+func (i *instance) show(k *child) {
+	i.board.note(i.slot, func(r *record) {
+		r.PID, r.Started, r.LogFrom, r.Message, r.Release = k.PID, k.Started, k.logFrom, "", k.prog.sum
+		r.Listeners = k.addrs()
+	})
+	i.showVersion(k)
+}
+
+// judge says what follows from the way a process ended by itself.
+func judge(e ended, r processfile.Restart) verdict {
+	code := e.status.ExitStatus()
+	well := e.status.Exited() && code == 0
+	switch {
+	case e.status.Exited() && slices.Contains(r.Final, code):
+		return failed
+	case well && r.Policy != processfile.Always:
+		return stopped
+	case r.Policy == processfile.Never:
+		return failed
+	default:
+		return again
+	}
+}
+
+// retire lets a process that was replaced finish what it holds.
+func (i *instance) retire(k *child, as role, why string) {
+	k.change(func(s *childState) { s.Role = as })
+	i.board.note(i.slot, func(r *record) { r.Draining = append(slices.Clone(r.Draining), k.PID) })
+	i.board.tell(i.slot, k.PID, control.Ready, control.Draining, why)
+	i.behind.Go(func() {
+		e := k.end()
+		i.board.note(i.slot, func(r *record) {
+			r.Draining = slices.DeleteFunc(slices.Clone(r.Draining), func(pid int) bool { return pid == k.PID })
+		})
+		i.board.tell(i.slot, k.PID, control.Draining, control.Stopped, e.String())
+	})
+}
+
+// errStopped answers a reload that a stop has ended.
+var errStopped = errors.New("it was stopped meanwhile")
+
+// replace asks for the running process to be replaced and waits for how that went. A process that does not run is
+// started as it is to be now anyway.
+func (i *instance) replace() error {
+	i.op.Lock()
+	wanted, done := i.wanted(), i.done
+	i.op.Unlock()
+	if !wanted {
+		return nil
+	}
+	answer := make(chan error, 1)
+	select {
+	case i.reloads <- answer:
+	case <-done:
+		return nil
+	}
+	select {
+	case err := <-answer:
+		return err
+	case <-done:
+		return errStopped
+	}
+}

@@ -1,0 +1,47 @@
+package manager
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"testing"
+	"time"
+
+	"pgo/deploy/pgo/internal/home"
+	"pgo/deploy/pgo/internal/processfile"
+)
+
+// A process that ends while a reload of it is ending, again and again: both look at the process and at the board.
+func TestEndsWhileAReloadEnds(t *testing.T) {
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	h := home.Home(t.TempDir())
+	host := &host{home: h, log: log, board: newBoard(log, &history{home: h, log: log}, func(string, []byte) {})}
+	p := newProcess(host, processfile.Process{Name: "p", Instances: 1}, nil)
+	host.board.lay(p.rows())
+	i := p.instances[0]
+	over, cancel := context.WithCancel(t.Context())
+	cancel() // nobody waits for the next start
+	const times = 5000
+	rested, reloaded := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(rested)
+		for range times {
+			i.rest(over, "exit code 1", time.Second)
+		}
+	}()
+	go func() {
+		defer close(reloaded)
+		for range times {
+			host.board.note(i.slot, func(r *record) { r.Reload = true })
+			p.hold()
+			p.letGo()
+		}
+	}()
+	for _, done := range []chan struct{}{rested, reloaded} {
+		select {
+		case <-done:
+		case <-time.After(time.Minute):
+			t.Fatal("they wait for each other")
+		}
+	}
+}

@@ -1,0 +1,186 @@
+package manager
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"pgo/deploy/pgo/internal/audit"
+	"pgo/deploy/pgo/internal/release"
+)
+
+// prepare finds out whether the set can run here, and has the gates let it. Nothing that runs is touched.
+func (r *rollout) prepare(ctx context.Context) error {
+	if r.isDown() {
+		return errDown
+	}
+	if r.entry.Kind == audit.Rollback && len(r.entry.Set) == 0 {
+		var err error
+		if r.entry.Set, err = r.lastDeploy(ctx, r.ask.Process, r.ask.Release); err != nil {
+			return err
+		}
+	}
+	if err := r.gather(ctx); err != nil || len(r.parts) == 0 {
+		return err
+	}
+	if err := r.question(ctx); err != nil {
+		return err
+	}
+	programs := map[*process]copied{}
+	for _, p := range r.parts {
+		programs[p.process] = p.to
+		if err := r.awaitGates(ctx, p.process, true); err != nil {
+			return err
+		}
+	}
+	if r.ask.Check {
+		return r.plan(programs)
+	}
+	began := time.Now()
+	if err := r.passAll(programs); err != nil {
+		return err
+	}
+	for _, gate := range r.gatesOfAll(programs) {
+		r.tell(gate.name, "gate", "lets them run", began)
+	}
+	if err := ctx.Err(); err != nil {
+		return lost(ctx)
+	}
+	return r.note(switching)
+}
+
+// lost is why a rollout ends whose asker has gone.
+func lost(ctx context.Context) error {
+	return fmt.Errorf("the connection to who deploys was lost: %w", context.Cause(ctx))
+}
+
+// gather takes the processes of the set, so that nobody else changes them meanwhile.
+func (r *rollout) gather(ctx context.Context) error {
+	for n := range r.entry.Set {
+		change := &r.entry.Set[n]
+		p := r.process(change.Process)
+		switch {
+		case p == nil:
+			return fmt.Errorf("there is no process %q here", change.Process)
+		case !p.current().Watch.On:
+			return fmt.Errorf("%s cannot be deployed: it is not watched (watch: true in the process file)", p.name)
+		case slices.ContainsFunc(r.parts, func(other *part) bool { return other.process == p }):
+			return fmt.Errorf("%s is named twice", p.name)
+		}
+		if err := p.take(ctx); err != nil {
+			return err
+		}
+		part := &part{process: p, on: make(chan error, 1)}
+		r.parts = append(r.parts, part)
+		part.from, part.unfit = p.program()
+		store := r.store(p.current())
+		to, err := store.Find(p.name, change.To.SHA256)
+		if err != nil {
+			return err
+		}
+		if to.BadAt != nil && to.Bad != byCommand && !r.ask.Again && r.entry.Kind == audit.Deploy {
+			return fmt.Errorf("%s: release %s was found bad before: %s: --again tries it all the same", p.name, copyOf(to), to.Bad)
+		}
+		part.to = copyOf(to)
+		change.From, change.To = part.from.release(), part.to.release()
+	}
+	if err := each(r.parts, func(p *part) error { return r.store(p.current()).Check(ctx, p.name, p.to.sum) }); err != nil {
+		return err
+	}
+	r.parts = slices.DeleteFunc(r.parts, func(p *part) bool {
+		same := p.from.sum == p.to.sum && !p.runsOther(p.to)
+		if same {
+			p.deploying.Unlock()
+		}
+		return same
+	})
+	return nil
+}
+
+func (c copied) release() audit.Release { return audit.Release{SHA256: c.sum, Version: c.version} }
+
+// take waits until nobody else changes what a process runs: the watch may just do so.
+func (p *process) take(ctx context.Context) error {
+	const patience = 10 * time.Second
+	for end := time.Now().Add(patience); !p.deploying.TryLock(); {
+		select {
+		case <-ctx.Done():
+			return lost(ctx)
+		case <-time.After(20 * time.Millisecond):
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("%s is just being deployed otherwise", p.name)
+		}
+	}
+	return nil
+}
+
+// free lets others change the processes again.
+func (r *rollout) free() {
+	for _, p := range r.parts {
+		p.deploying.Unlock()
+	}
+}
+
+// question asks the programs whether they can work here, and copies them to where they are deployed, under another
+// name: so a full disk is found before anything is touched. A rollback's programs have worked here before, and it goes
+// on also without room.
+func (r *rollout) question(ctx context.Context) error {
+	return each(r.parts, func(p *part) error {
+		began := time.Now()
+		copied := make(chan error, 1)
+		go func() { // the disk takes its time while the program is asked
+			var err error
+			if !r.ask.Check {
+				p.file, err = stage(p.current().Command, p.to.path, r.entry.ID)
+			}
+			copied <- err
+		}()
+		if r.entry.Kind == audit.Rollback {
+			if err := <-copied; err != nil {
+				r.log.Warn("copy a release to where it is deployed", "process", p.name, "error", err)
+			}
+			return nil
+		}
+		answer, err := r.Manager.question(ctx, p.process, release.Release{Record: release.Record{Proof: release.Proof{SHA256: p.to.sum}, Version: p.to.version}, Name: p.name, Path: p.to.path})
+		if failed := <-copied; failed != nil {
+			return failed
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+		p.to.version = answer.Version
+		for n := range r.entry.Set {
+			if r.entry.Set[n].Process == p.name {
+				r.entry.Set[n].To = p.to.release()
+			}
+		}
+		r.tell(p.name, "checked", "release "+p.to.String()+" is whole, is for this machine, and takes its configuration", began)
+		return nil
+	})
+}
+
+// plan has the gates say what they would do.
+func (r *rollout) plan(programs map[*process]copied) error {
+	for _, gate := range r.gatesOfAll(programs) {
+		args := gate.current().Plan
+		if len(args) == 0 {
+			r.tell(gate.name, "plan", "cannot say what it would do: the process file has no plan for it", time.Time{})
+			continue
+		}
+		said, err := r.askGate(gate, args, programs)
+		if err != nil {
+			return fmt.Errorf("%s: %w", gate.name, err)
+		}
+		for _, line := range said {
+			r.tell(gate.name, "plan", line, time.Time{})
+		}
+	}
+	for _, level := range r.levels() {
+		for _, p := range level {
+			r.tell(p.name, "plan", fmt.Sprintf("would run %s in place of %s, %d instances", p.to.release(), p.from.release(), p.current().Instances), time.Time{})
+		}
+	}
+	return nil
+}

@@ -1,0 +1,99 @@
+package manager
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"pgo/deploy/pgo/internal/processfile"
+	"pgo/deploy/pgo/internal/release"
+)
+
+// rebuilt reports whether a service or a gate runs another program than its file now holds: by content, so that
+// building the same thing again changes nothing. Infra is left alone; what it runs is not ours.
+func (p *process) rebuilt() bool {
+	spec := p.current()
+	if spec.Kind == processfile.Infra {
+		return false
+	}
+	program, err := find(spec.Command, surroundings(p.env, spec))
+	if err != nil {
+		return false // better the old one than none
+	}
+	for _, i := range p.all() {
+		if k := i.runs(); k != nil {
+			if same, err := sameContent(fmt.Sprintf("/proc/%d/exe", k.PID), program); err == nil && !same {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// redeployed reports whether the file of a watched process holds another program than what is to run, and not one that
+// was found bad.
+func (p *process) redeployed() bool {
+	c, err := p.program()
+	spec := p.current()
+	if err != nil || c.path == "" || executable(spec.Command) != nil {
+		return false
+	}
+	if same, err := sameContent(c.path, spec.Command); err != nil || same {
+		return false
+	}
+	sum, err := release.Sum(context.Background(), spec.Command)
+	if err != nil {
+		return false
+	}
+	r, err := p.store(spec).Find(p.name, sum)
+	return err != nil || r.BadAt == nil
+}
+
+// sameContent reports whether the program that runs is what the file holds. The program's own file may be deleted.
+func sameContent(running, file string) (bool, error) {
+	fa, err := os.Open(running)
+	if err != nil {
+		return false, err
+	}
+	defer fa.Close()
+	fb, err := os.Open(file)
+	if err != nil {
+		return false, err
+	}
+	defer fb.Close()
+	infoA, errA := fa.Stat()
+	infoB, errB := fb.Stat()
+	if err := errors.Join(errA, errB); err != nil {
+		return false, err
+	}
+	if os.SameFile(infoA, infoB) {
+		return true, nil // a program that runs cannot be written to
+	}
+	magic := make([]byte, 4)
+	if _, err := fb.ReadAt(magic, 0); err != nil || string(magic) != "\x7fELF" {
+		return true, nil // a script: what runs is its interpreter, which tells nothing
+	}
+	if infoA.Size() != infoB.Size() {
+		return false, nil
+	}
+	const block = 256 << 10
+	bufA, bufB := make([]byte, block), make([]byte, block)
+	for {
+		n, errA := io.ReadFull(fa, bufA)
+		m, errB := io.ReadFull(fb, bufB)
+		if !bytes.Equal(bufA[:n], bufB[:m]) {
+			return false, nil
+		}
+		if errA != nil || errB != nil {
+			endA := errors.Is(errA, io.EOF) || errors.Is(errA, io.ErrUnexpectedEOF)
+			endB := errors.Is(errB, io.EOF) || errors.Is(errB, io.ErrUnexpectedEOF)
+			if endA && endB {
+				return true, nil
+			}
+			return false, errors.Join(errA, errB)
+		}
+	}
+}

@@ -1,0 +1,153 @@
+package manager
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"pgo/deploy/pgo/internal/control"
+	"pgo/deploy/pgo/internal/keeper"
+	"pgo/deploy/pgo/internal/processfile"
+)
+
+// resume goes on from where the manager before has ended, whatever it was doing: what it had learned is with the
+// keeper, and so is what became of the children since.
+func (m *Manager) resume() (resumed bool, err error) {
+	hello := m.link.Hello
+	if n, err := strconv.ParseInt(string(hello.Kept[countKey]), 10, 64); err == nil {
+		m.count.Store(n)
+	}
+	m.down = hello.Kept[downKey] != nil
+	data := hello.Kept[fileKey]
+	if data == nil {
+		return false, nil
+	}
+	var f processfile.File
+	if err := json.Unmarshal(data, &f); err != nil {
+		return false, fmt.Errorf("take over the process file: %w", err)
+	}
+	open := takeOver(m.link.FDs)
+	if m.listeners, err = open.with(f, m.link); err != nil {
+		return false, fmt.Errorf("take over the listeners: %w", err)
+	}
+	open.drop(m.listeners, m.link)
+	m.restoreBoard(hello.Kept)
+	m.file = f
+	m.lay(f, nil)
+	for _, p := range m.processes {
+		if p.current().Watch.On && m.lastLive(p).sum != "" {
+			p.proveLive()
+		}
+	}
+	m.rewatch()
+	m.tally.restore(hello.Kept)
+	m.deploys.restore(hello.Kept)
+	m.serveHTTP(f.HTTP)
+	children := map[slot][]*child{}
+	for _, c := range hello.Children {
+		var shared map[string]listener
+		if p := m.processes[c.Name]; p != nil {
+			_, shared = p.what()
+		}
+		k, err := m.adopt(c, shared)
+		if err != nil {
+			return false, err
+		}
+		m.running.add(k)
+		children[k.slot] = append(children[k.slot], k)
+	}
+	m.dropOrphans(hello.Children)
+	for _, name := range sortedNames(m.processes) {
+		for _, i := range m.processes[name].all() {
+			i.resume(children[i.slot])
+			delete(children, i.slot)
+		}
+	}
+	for _, strays := range children { // of processes that are gone
+		for _, k := range strays {
+			go k.end()
+		}
+	}
+	for _, name := range sortedNames(m.processes) {
+		p := m.processes[name]
+		if slices.ContainsFunc(p.all(), func(i *instance) bool { return i.board.get(i.slot).Reload }) {
+			p.reload() // which the manager before has begun
+		}
+	}
+	return true, nil
+}
+
+func (m *Manager) restoreBoard(kept map[string][]byte) {
+	for key, data := range kept {
+		rest, ok := strings.CutPrefix(key, recordKey)
+		name, number, _ := strings.Cut(rest, "/")
+		n, err := strconv.Atoi(number)
+		if !ok || err != nil {
+			continue
+		}
+		if err := m.board.restore(slot{name, n}, data); err != nil {
+			m.log.Error("take over what is known of a process", "process", name, "error", err)
+		}
+	}
+}
+
+// dropOrphans closes what was opened for children that never came to be.
+func (m *Manager) dropOrphans(children []keeper.Child) {
+	alive := map[string]bool{}
+	for _, c := range children {
+		alive[c.ID] = true
+	}
+	var orphans []string
+	for key := range m.link.FDs {
+		for _, prefix := range []string{logKey, errKey, notifyKey, aloneKey} {
+			rest, ok := strings.CutPrefix(key, prefix)
+			id, _, _ := strings.Cut(rest, "/")
+			if ok && !alive[id] {
+				orphans = append(orphans, key)
+			}
+		}
+	}
+	m.link.Drop(orphans...)
+}
+
+// resume goes on with the children that an earlier manager has started in the slot.
+func (i *instance) resume(children []*child) {
+	i.op.Lock()
+	defer i.op.Unlock()
+	var cur *child
+	for _, k := range children {
+		if k.is().Role == current && (cur == nil || k.Started.After(cur.Started)) {
+			cur = k
+		}
+	}
+	for _, k := range children {
+		switch role := k.is().Role; {
+		case k == cur:
+		case role == next || role == rejected:
+			i.retire(k, rejected, "the manager was started anew: it is tried again")
+		default:
+			i.retire(k, draining, "was replaced")
+		}
+	}
+	r := i.board.get(i.slot)
+	if cur != nil && r.Version == "" {
+		go i.learnVersion(cur)
+	}
+	switch {
+	case r.Wanted:
+		i.put(cur)
+		if cur != nil && cur.is().Ready && r.Status == control.Reloading {
+			// Its successor is retired. The reload that is begun anew may fail before it gets here.
+			i.set(control.Ready, "the manager was started anew")
+		}
+		i.supervise(cur)
+	case cur != nil: // it was being stopped
+		i.put(cur)
+		i.supervise(cur)
+		i.cancel()
+	case r.Status != control.Failed && r.Status != control.Stopped:
+		i.set(control.Stopped, "asked to stop", unwanted)
+	}
+}

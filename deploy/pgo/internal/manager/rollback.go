@@ -1,0 +1,95 @@
+package manager
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+
+	"pgo/deploy/pgo/internal/control"
+	"pgo/deploy/pgo/internal/release"
+)
+
+// Rollback has a process run another release: the one named, else the good one that was live before. Where no process
+// is named it is the one that was deployed last. It returns when the release is live.
+func (m *Manager) Rollback(ask control.Rollback) error {
+	if m.isDown() {
+		return errDown
+	}
+	p, err := m.rolledBack(ask.Name)
+	if err != nil {
+		return err
+	}
+	if !p.deploying.TryLock() {
+		return fmt.Errorf("%s is just being deployed: try again when pgo list shows it ready", p.name)
+	}
+	defer p.deploying.Unlock()
+	ctx, store := context.Background(), m.store(p.current())
+	now, _ := p.program() // where there is none, any is better
+	to, err := store.GoBackTo(ctx, p.name, ask.Release)
+	if err == nil && ask.Release != "" { // without a name it was looked at
+		err = store.Check(ctx, p.name, to.SHA256)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: pgo releases %s shows what there is", err, p.name)
+	}
+	c := copyOf(to)
+	if c.sum == now.sum {
+		return fmt.Errorf("%s runs release %s already", p.name, c)
+	}
+	if err := m.awaitGates(ctx, p, false); err != nil {
+		return err
+	}
+	if err := m.pass(p, c); err != nil {
+		return fmt.Errorf("%s stays at release %s: %w", p.name, now, err)
+	}
+	if err := m.goLive(ctx, p, c, "runs, by command"); err != nil {
+		return fmt.Errorf("%s stays at release %s: %w", p.name, now, err)
+	}
+	// So the next rollback goes further back, and the file that is still deployed is not taken again.
+	if left, err := store.Find(p.name, now.sum); err == nil && left.BadAt == nil {
+		if err := store.MarkBad(ctx, p.name, now.sum, byCommand); err != nil {
+			return fmt.Errorf("release %s runs, but the one that it replaced could not be marked: %w", c, err)
+		}
+	}
+	return nil
+}
+
+// rolledBack is the process that is meant.
+func (m *Manager) rolledBack(name string) (*process, error) {
+	m.mu.Lock()
+	processes := maps.Clone(m.processes)
+	m.mu.Unlock()
+	if name != "" {
+		chosen, err := m.choose([]string{name})
+		if err != nil {
+			return nil, err
+		}
+		if len(chosen) != 1 {
+			return nil, fmt.Errorf("%s is %d processes: name one", name, len(chosen))
+		}
+		processes = chosen
+	}
+	var found *process
+	var last release.Release
+	for _, known := range sortedNames(processes) {
+		p := processes[known]
+		if !p.current().Watch.On {
+			if name != "" {
+				return nil, fmt.Errorf("%s has no releases: it is not watched", known)
+			}
+			continue
+		}
+		r, err := m.store(p.current()).Live(known)
+		if err != nil && !errors.Is(err, release.ErrNotLive) {
+			return nil, err
+		}
+		if found == nil || r.LiveAt != nil && (last.LiveAt == nil || r.LiveAt.After(*last.LiveAt)) {
+			found, last = p, r
+		}
+	}
+	if found == nil {
+		return nil, errors.New("no process has releases: none is watched")
+	}
+	return found, nil
+}

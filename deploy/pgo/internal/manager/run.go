@@ -1,0 +1,145 @@
+package manager
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"pgo/deploy/pgo/internal/control"
+	"pgo/deploy/pgo/internal/home"
+	"pgo/deploy/pgo/internal/keeper"
+	"pgo/deploy/pgo/internal/processfile"
+)
+
+// What a keeper is started with, for the first manager.
+const (
+	ControlKey = "control" // held: the control socket
+	ApplyKey   = "apply"   // kept: a process file to be applied at once
+	NullKey    = nullKey   // held: /dev/null
+)
+
+// Options are what a manager needs.
+type Options struct {
+	Home    home.Home
+	Socket  string // path of the control socket, which the keeper holds; its folder is that of the notify sockets
+	Sockets string
+	Version string
+	Environ []string // of the processes
+	Log     *slog.Logger
+	Link    *keeper.Link
+}
+
+// Run is the manager's whole life. It ends when everything was stopped by request, and the keeper with it; when ctx
+// ends or an upgrade is asked for, with everything going on; or when the keeper is gone.
+func Run(ctx context.Context, o Options) error {
+	listener, err := o.listener()
+	if err != nil {
+		return err
+	}
+	m := newManager(o.Home, o.Sockets, o.Environ, o.Log, o.Link)
+	m.shrinker = newShrinker()
+	defer m.shrinker.stop()
+	m.about = m.countManager(control.Info{
+		Version: o.Version, Manager: os.Getpid(), Keeper: o.Link.Hello.PID, Home: string(o.Home), Socket: o.Socket,
+		Excuse: o.Link.Hello.Excuse,
+	})
+	unfinished, leftBehind := m.unfinished(), m.leftBehind()
+	resumed, err := m.resume()
+	if err != nil {
+		return err
+	}
+	if unfinished != nil {
+		m.recoverRollout(unfinished, resumed)
+	}
+	leaving, leave := context.WithCancel(ctx)
+	defer leave()
+	downed := make(chan struct{}, 1)
+	api := m.handler(func() { poke(downed) }, leave)
+	server := &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		m.shrinker.worked()
+		api.ServeHTTP(w, r)
+	})}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	o.Log.Info("manager started", "pid", os.Getpid(), "version", o.Version, "home", o.Home, "resumed", resumed)
+	go m.clean(leftBehind)
+	o.Link.Ready()
+	go m.begin(downed)
+	go m.watcher.Run(leaving)
+	go m.guard(leaving)
+	go m.observe(leaving)
+	go m.tellAlive(leaving)
+	defer func() {
+		m.closeHTTP()
+		stopping, stop := context.WithTimeout(context.Background(), 5*time.Second)
+		defer stop()
+		if err := server.Shutdown(stopping); err != nil {
+			server.Close()
+		}
+	}()
+	for {
+		select {
+		case <-downed:
+			o.Log.Info("manager ended: everything is stopped")
+			return o.Link.End()
+		case <-o.Link.Terminate():
+			go func() {
+				m.Down()
+				poke(downed)
+			}()
+		case <-leaving.Done():
+			o.Log.Info("manager ended: everything goes on")
+			return nil
+		case <-o.Link.Lost():
+			return keeper.ErrLost
+		case err := <-served:
+			return fmt.Errorf("serve the control socket: %w", err)
+		}
+	}
+}
+
+// begin does what was left to do: a file to be applied, or stopping everything.
+func (m *Manager) begin(downed chan struct{}) {
+	if m.isDown() {
+		m.Down()
+		poke(downed)
+		return
+	}
+	data := m.link.Hello.Kept[ApplyKey]
+	if data == nil {
+		return
+	}
+	var f processfile.File
+	err := decode(data, &f)
+	if err == nil {
+		err = m.Apply(f)
+	}
+	m.link.Keep(ApplyKey, nil)
+	if err != nil {
+		m.log.Error("apply the process file", "error", err)
+		m.Down()
+		poke(downed)
+	}
+}
+
+func (o Options) listener() (net.Listener, error) {
+	fd, ok := o.Link.FDs[ControlKey]
+	if !ok {
+		return nil, errors.New("the keeper holds no control socket")
+	}
+	f := os.NewFile(uintptr(fd), ControlKey)
+	defer f.Close()
+	l, err := net.FileListener(f)
+	if err != nil {
+		return nil, fmt.Errorf("take the control socket: %w", err)
+	}
+	if u, ok := l.(*net.UnixListener); ok {
+		u.SetUnlinkOnClose(false) // the next manager answers on it
+	}
+	return l, nil
+}

@@ -1,0 +1,168 @@
+package manager
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"pgo/deploy/pgo/internal/home"
+	"pgo/deploy/pgo/internal/logfile"
+	"pgo/deploy/pgo/internal/proc"
+	"pgo/deploy/pgo/internal/processfile"
+)
+
+// running is the file that says what runs. A keeper that is killed cannot hand its children on, so the next one has to
+// find them.
+type running struct {
+	path string
+	log  *slog.Logger
+
+	mu      sync.Mutex
+	entries map[string]Leftover
+}
+
+// Leftover is a process that was started and not yet seen to end.
+type Leftover struct {
+	Name  string           `json:"name"`
+	PID   int              `json:"pid"`
+	Start uint64           `json:"start"` // with Boot and PID, this process and no later one
+	Boot  string           `json:"boot"`
+	Kind  string           `json:"kind"`
+	After []string         `json:"after"`
+	Stop  processfile.Stop `json:"stop"`
+}
+
+func (r *running) add(k *child) {
+	r.change(func() {
+		r.entries[k.ID] = Leftover{
+			Name: k.slot.name, PID: k.PID, Start: k.Start, Boot: proc.Boot(),
+			Kind: k.spec.Kind, After: k.spec.After, Stop: k.spec.Stop,
+		}
+	})
+}
+
+func (r *running) forget(id string) { r.change(func() { delete(r.entries, id) }) }
+
+func (r *running) change(f func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f()
+	content, err := json.Marshal(r.entries)
+	if err == nil {
+		err = home.Replace(r.path, content)
+	}
+	if err != nil {
+		// A full disk must not stop a process: what is lost is only finding it after a crash of the manager.
+		r.log.Error("write down what runs", "error", err)
+	}
+}
+
+// Leftovers returns the processes that a killed pgo left behind and that still live, in whole or in part. Only the
+// holder of the home's lock may trust it.
+func Leftovers(h home.Home) ([]Leftover, error) {
+	content, err := os.ReadFile(h.Running())
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read what runs: %w", err)
+	}
+	entries := map[string]Leftover{}
+	if err := json.Unmarshal(content, &entries); err != nil {
+		return nil, fmt.Errorf("read what runs: %s: %w", h.Running(), err)
+	}
+	var alive []Leftover
+	for _, l := range entries {
+		if len(l.members()) > 0 {
+			alive = append(alive, l)
+		}
+	}
+	return alive, nil
+}
+
+// StopLeftovers stops them, dependents first, and tells each as it is done.
+func StopLeftovers(h home.Home, leftovers []Leftover, each func(Leftover)) {
+	byName, ranks := map[string][]Leftover{}, map[string]rank{}
+	for _, l := range leftovers {
+		byName[l.Name], ranks[l.Name] = append(byName[l.Name], l), rank{l.Kind, l.After}
+	}
+	inReverse(dependents(ranks), func(name string) {
+		var all sync.WaitGroup
+		for _, l := range byName[name] {
+			all.Go(func() {
+				l.stop(h)
+				each(l)
+			})
+		}
+		all.Wait()
+	})
+}
+
+// members are the living processes of the leftover's session.
+func (l Leftover) members() []proc.Stat {
+	if l.Boot != proc.Boot() {
+		return nil
+	}
+	return members(l.PID, l.Start)
+}
+
+func (l Leftover) stop(h home.Home) {
+	stop := l.listen(h)
+	defer stop()
+	for _, s := range l.members() {
+		if s.PID == l.PID {
+			_ = s.Signal(unix.SignalNum(l.Stop.Signal)) // one that has gone is as good
+		}
+	}
+	poll := time.NewTicker(20 * time.Millisecond)
+	defer poll.Stop()
+	deadline := time.After(l.Stop.Timeout)
+	for len(l.members()) > 0 {
+		select {
+		case <-poll.C:
+			continue
+		case <-deadline:
+		}
+		killSession(l.PID, l.Start)
+		return
+	}
+}
+
+// listen writes down what the leftover says: nobody has taken its output since its keeper was killed, and one that waits
+// for its pipe to be emptied could not end by itself.
+func (l Leftover) listen(h home.Home) (stop func()) {
+	var pumps []*logfile.Pump
+	ctx, cancel := context.WithCancel(context.Background())
+	seen := map[string]bool{}
+	for i, path := range []string{h.Log(l.Name), h.ErrLog(l.Name)} {
+		file := fmt.Sprintf("/proc/%d/fd/%d", l.PID, i+1)
+		target, err := os.Readlink(file)
+		if err != nil || !strings.HasPrefix(target, "pipe:") || seen[target] {
+			continue
+		}
+		seen[target] = true
+		pipe, err := unix.Open(file, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+		if err != nil {
+			continue
+		}
+		if p, err := logfile.NewPump(pipe, logfile.NewWriter(path, logfile.Policy{}), nil); err == nil {
+			pumps = append(pumps, p)
+			go p.Run(ctx)
+		}
+		_ = unix.Close(pipe)
+	}
+	return func() {
+		cancel()
+		for _, p := range pumps {
+			<-p.Over()
+		}
+	}
+}

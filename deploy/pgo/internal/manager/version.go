@@ -1,0 +1,86 @@
+package manager
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"sync"
+	"time"
+
+	"pgo/deploy/pgo/internal/processfile"
+)
+
+// versionTimeout bounds the question for a program's version.
+const versionTimeout = 5 * time.Second
+
+// versionCache remembers the answer of a program as long as its file is the same.
+type versionCache struct {
+	mu      sync.Mutex
+	asked   os.FileInfo
+	version string
+}
+
+// learnVersion asks the program for its version, as every service and gate of pgo answers `version --json`. One that
+// does not is left without.
+func (i *instance) learnVersion(k *child) {
+	if k.spec.Kind == processfile.Infra || k.spec.Kind == processfile.OneShot {
+		return
+	}
+	if k.prog.version != "" {
+		k.version.Store(&k.prog.version) // it was asked before it ran
+		if k.is().Role == current {
+			i.showVersion(k)
+		}
+		return
+	}
+	env := surroundings(i.env, k.spec)
+	program, err := k.program(env)
+	if err != nil {
+		return
+	}
+	info, err := os.Stat(program)
+	if err != nil {
+		return
+	}
+	i.versions.mu.Lock()
+	defer i.versions.mu.Unlock()
+	if i.versions.asked == nil || !os.SameFile(info, i.versions.asked) || info.ModTime() != i.versions.asked.ModTime() {
+		i.versions.asked, i.versions.version = info, ask(context.Background(), program, k.dir(), list(env))
+	}
+	k.version.Store(&i.versions.version)
+	if k.is().Role == current {
+		i.showVersion(k)
+	}
+}
+
+// showVersion puts what is known of a child's version on the board.
+func (i *instance) showVersion(k *child) {
+	version := k.version.Load()
+	if version == nil {
+		return // known soon
+	}
+	i.board.note(i.slot, func(r *record) {
+		if r.PID == k.PID {
+			r.Version = *version
+		}
+	})
+}
+
+func ask(ctx context.Context, program, dir string, env []string) string {
+	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, "version", "--json")
+	cmd.Dir, cmd.Env, cmd.WaitDelay = dir, env, time.Second
+	answer, err := cmd.Output()
+	if err != nil {
+		return ""
+	}
+	var said struct {
+		Version string `json:"version"`
+	}
+	if json.Unmarshal(answer, &said) != nil {
+		return ""
+	}
+	return said.Version
+}

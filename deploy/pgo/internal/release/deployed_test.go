@@ -1,0 +1,128 @@
+package release
+
+import (
+	"context"
+	"debug/elf"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgo/deploy/pgo/internal/watch"
+)
+
+// host is what a manager does with a watched file: it stores what is whole, and makes it live.
+type host struct {
+	store *Store
+	heard []string
+}
+
+func (h *host) Take(ctx context.Context, c watch.Change) error {
+	r, err := h.store.Add(ctx, "user", c.Path)
+	if err != nil {
+		return err
+	}
+	if r.SHA256 != c.SHA256 {
+		return errors.New("it changed while it was copied")
+	}
+	text, err := os.ReadFile(r.Path)
+	if err != nil {
+		return err
+	}
+	h.heard = append(h.heard, "live: "+string(text[len(text)-100]))
+	return h.store.SetLive(ctx, "user", r.SHA256)
+}
+
+func (h *host) Refused(_ context.Context, _ watch.Change, why error) {
+	refusal, _ := errors.AsType[*Refusal](why)
+	h.heard = append(h.heard, "refused: "+string(refusal.Kind))
+}
+
+// A watched file, every way in which it can be brought, and what comes to be live. In synctest's time.
+func TestDeployed(t *testing.T) {
+	program := func(letter string, size int) []byte {
+		return tiny{machine: elf.EM_X86_64, body: strings.Repeat(letter, size)}.bytes()
+	}
+	const size = 200 << 10
+	// over writes over the file, by pieces; the connection may break after some.
+	over := func(t *testing.T, path string, text []byte, sent, pieces int, pause time.Duration) {
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		for i := range sent {
+			if _, err := f.Write(text[i*len(text)/pieces : (i+1)*len(text)/pieces]); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chtimes(path, time.Now(), time.Now()); err != nil {
+				t.Fatal(err)
+			}
+			<-time.After(pause)
+		}
+		if sent == pieces { // what scp does at the end
+			if err := f.Truncate(int64(len(text))); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	tests := []struct {
+		name string
+		do   func(t *testing.T, path string)
+		want []string
+	}{
+		{"over the file, at once", func(t *testing.T, path string) { over(t, path, program("b", size), 1, 1, 0) }, []string{"live: b"}},
+		{"over the file, in 17 s", func(t *testing.T, path string) { over(t, path, program("b", size), 34, 34, 500*time.Millisecond) }, []string{"live: b"}},
+		{"over the file, with long pauses", func(t *testing.T, path string) { over(t, path, program("b", size), 5, 5, 4*time.Second) }, []string{"live: b"}},
+		{"a longer one, in 17 s", func(t *testing.T, path string) { over(t, path, program("b", 2*size), 34, 34, 500*time.Millisecond) }, []string{"live: b"}},
+		{"cut off", func(t *testing.T, path string) { put(t, path, program("b", size)[:size/2], 0o755, time.Now()) }, []string{"refused: incomplete"}},
+		{"the upload broke off", func(t *testing.T, path string) { over(t, path, program("b", size), 5, 10, 100*time.Millisecond) }, []string{"refused: mixed"}},
+		{"and was begun again", func(t *testing.T, path string) {
+			over(t, path, program("b", size), 5, 10, time.Second)
+			<-time.After(time.Minute)
+			over(t, path, program("b", size), 10, 10, time.Second)
+		}, []string{"refused: mixed", "live: b"}},
+		{"for another machine", func(t *testing.T, path string) {
+			put(t, path, tiny{machine: elf.EM_AARCH64}.bytes(), 0o755, time.Now())
+		}, []string{"refused: wrong architecture"}},
+		{"one without a build ID, and its checksum", func(t *testing.T, path string) {
+			text := tiny{machine: elf.EM_X86_64, id: "-", body: strings.Repeat("b", size)}.bytes()
+			over(t, path, text, 10, 10, 100*time.Millisecond)
+			sum, err := sumOf(t.Context(), strings.NewReader(string(text)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			put(t, SumFile(path), []byte(sum), 0o644, time.Now())
+		}, []string{"live: b"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				dir := t.TempDir()
+				path := put(t, filepath.Join(dir, "user"), program("a", size), 0o755, time.Now())
+				h := &host{store: &Store{Dir: filepath.Join(dir, "releases"), On: amd64}}
+				w := watch.New(h, watch.Options{})
+				w.Set(watch.File{Path: path, With: []string{SumFile(path)}})
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				ended := make(chan struct{})
+				go func() { w.Run(ctx); close(ended) }()
+				<-time.After(10 * time.Second)
+				test.do(t, path)
+				<-ended
+				if want := append([]string{"live: a"}, test.want...); !slices.Equal(h.heard, want) {
+					t.Errorf("heard %q, want %q", h.heard, want)
+				}
+				all, err := h.store.List("user")
+				if err != nil || len(all) != strings.Count(fmt.Sprint(h.heard), "live") {
+					t.Errorf("stored %+v, %v", all, err)
+				}
+			})
+		})
+	}
+}

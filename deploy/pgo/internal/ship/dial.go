@@ -1,0 +1,127 @@
+package ship
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"strings"
+	"sync"
+	"time"
+
+	"pgo/deploy/pgo/internal/ship/wire"
+)
+
+// session is a conversation with a host, over an ssh of the user's own.
+type session struct {
+	*wire.Conn
+	cmd  *exec.Cmd
+	in   io.WriteCloser
+	said *lastWords
+	end  context.CancelFunc
+	sent *counter
+	once sync.Once
+	how  error // ssh ended
+}
+
+// counter counts what is written through it.
+type counter struct {
+	io.Writer
+	mu sync.Mutex
+	n  int64
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	n, err := c.Writer.Write(p)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.n += int64(n)
+	return n, err
+}
+
+func (c *counter) count() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.n
+}
+
+// dial starts ssh, and says the first word. What ssh itself says goes to stderr.
+func (o Options) dial(ctx context.Context, host string, hello wire.Hello) (*session, error) {
+	words := strings.Fields(o.SSH)
+	if len(words) == 0 || host == "" || strings.HasPrefix(host, "-") {
+		return nil, fmt.Errorf("%q with %q: expected a host and a command that reaches it", host, o.SSH)
+	}
+	ctx, end := context.WithCancel(ctx)
+	cmd := exec.CommandContext(ctx, words[0], append(words[1:], host, o.Remote)...)
+	cmd.WaitDelay = time.Second
+	said := &lastWords{to: o.Stderr}
+	cmd.Stderr = said
+	in, err1 := cmd.StdinPipe()
+	out, err2 := cmd.StdoutPipe()
+	if err := errors.Join(err1, err2); err != nil {
+		end()
+		return nil, fmt.Errorf("start %s: %w", words[0], err)
+	}
+	if err := cmd.Start(); err != nil {
+		end()
+		return nil, fmt.Errorf("start %s: %w: it reaches the host, and has to be installed here", words[0], err)
+	}
+	sent := &counter{Writer: in}
+	conn, _ := wire.Open(ctx, out, sent)
+	s := &session{Conn: conn, cmd: cmd, in: in, said: said, end: end, sent: sent}
+	if err := conn.Send(hello); err != nil {
+		return nil, s.failed(err)
+	}
+	return s, nil
+}
+
+// ErrUnreachable is the error for a host on which nothing was begun.
+var ErrUnreachable = errors.New("the host cannot be reached")
+
+// failed ends the session and says why it failed: what ssh or the host said last tells most.
+func (s *session) failed(err error) error {
+	waited := s.close()
+	if exit, ok := errors.AsType[*exec.ExitError](waited); ok && exit.ExitCode() == 127 {
+		return fmt.Errorf("%w: there is no pgo in the PATH of the user there: name it with --remote \"/PATH/pgo receive\": %w", err, exit)
+	}
+	if last := s.said.last(); last != "" {
+		return fmt.Errorf("%w: %s", err, last)
+	}
+	return err
+}
+
+// close ends the conversation, and returns how ssh ended.
+func (s *session) close() error {
+	s.once.Do(func() {
+		_ = s.in.Close()
+		// ssh ends when the host does; one that does not is not waited for.
+		timer := time.AfterFunc(2*time.Second, s.end)
+		defer timer.Stop()
+		s.how = s.cmd.Wait()
+		s.end()
+	})
+	return s.how
+}
+
+// lastWords passes on what ssh says, and keeps the end of it.
+type lastWords struct {
+	to   io.Writer
+	mu   sync.Mutex
+	text string
+}
+
+func (w *lastWords) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.text += string(p)
+	w.text = w.text[max(0, len(w.text)-1000):]
+	return w.to.Write(p)
+}
+
+func (w *lastWords) last() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	lines := strings.Split(strings.TrimSpace(w.text), "\n")
+	return strings.TrimSpace(lines[len(lines)-1])
+}

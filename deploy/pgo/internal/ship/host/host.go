@@ -1,0 +1,253 @@
+// Package host is what `pgo receive` does on a host: the other end of `pgo deploy`, over the stdin and stdout of an SSH
+// session. It can be a key's forced command: whoever has that key can deploy, roll back and see releases, and nothing
+// else.
+package host
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"pgo/deploy/pgo/internal/audit"
+	"pgo/deploy/pgo/internal/control"
+	"pgo/deploy/pgo/internal/home"
+	"pgo/deploy/pgo/internal/release"
+	"pgo/deploy/pgo/internal/ship/units"
+	"pgo/deploy/pgo/internal/ship/wire"
+)
+
+// Options are how it was started.
+type Options struct {
+	Home    home.Home
+	Version string
+	As      string // who has the key, as the forced command says; else the user that is logged in
+	Getenv  func(string) string
+	Stdin   io.Reader
+	Stdout  io.Writer
+	Units   *units.Host // systemd runs the services; nil: pgo does
+}
+
+// runner has releases run: pgo's manager, or systemd.
+type runner interface {
+	Deployables(ctx context.Context) ([]control.Deployable, error)
+	Rollout(ctx context.Context, ask control.Rollout, tell func(control.Progress)) (audit.Entry, error)
+}
+
+// ErrCommand is the error where the key was used for something else.
+var ErrCommand = errors.New("this key is for pgo deploy only")
+
+// asked matches the command that a client may ask for where another one is forced.
+var asked = regexp.MustCompile(`^[A-Za-z0-9_./-]*pgo receive( --systemd| --(home|file)[ =][A-Za-z0-9_./-]+)*$`)
+
+// identity matches what a person or a machine may call itself.
+var identity = regexp.MustCompile(`^[\w.@+ -]{1,100}$`)
+
+// session is one conversation.
+type session struct {
+	Options
+	conn  *wire.Conn
+	hello wire.Hello
+	began time.Time
+	entry audit.Entry
+	all   []control.Deployable
+}
+
+// Run has one conversation, and returns when it is over and all is at rest.
+func Run(ctx context.Context, o Options) error {
+	if command := o.Getenv("SSH_ORIGINAL_COMMAND"); command != "" && !asked.MatchString(command) {
+		return ErrCommand
+	}
+	conn, ctx := wire.Open(ctx, o.Stdin, o.Stdout)
+	s := &session{Options: o, conn: conn, began: time.Now()}
+	if err := conn.Receive(&s.hello); err != nil {
+		return fmt.Errorf("hear from who deploys: %w", err)
+	}
+	s.entry = audit.Entry{ID: s.hello.ID, Kind: s.hello.Ask, By: s.by(), From: s.from(), Set: []audit.Change{}}
+	if identity.MatchString(s.hello.Claims) {
+		s.entry.Claims = s.hello.Claims
+	}
+	welcome := wire.Welcome{Protocol: wire.Protocol, Version: o.Version, OS: runtime.GOOS, Arch: runtime.GOARCH, By: s.entry.By}
+	if s.hello.Protocol != wire.Protocol || !idForm.MatchString(s.hello.ID) {
+		return errors.Join(conn.Send(wire.Said{Welcome: &welcome}), fmt.Errorf("%w: it is of version %s", wire.ErrProtocol, s.hello.Version))
+	}
+	switch s.hello.Ask {
+	case wire.Releases:
+		return s.releases(welcome)
+	case wire.Outcome:
+		return s.outcome(ctx, welcome)
+	case wire.Deploy, wire.Rollback:
+		return s.deploy(ctx, welcome)
+	}
+	return fmt.Errorf("%w: it asks for %q", wire.ErrProtocol, s.hello.Ask)
+}
+
+// idForm is that of the IDs that clients make.
+var idForm = regexp.MustCompile(`^[0-9a-f-]{8,64}$`)
+
+func (s *session) by() string {
+	return cmp.Or(s.As, s.Getenv("USER"), s.Getenv("LOGNAME"), fmt.Sprintf("uid %d", os.Getuid()))
+}
+
+// from is the address that the session comes from.
+func (s *session) from() string {
+	address, _, _ := strings.Cut(s.Getenv("SSH_CONNECTION"), " ")
+	return address
+}
+
+// deploy is a deploy or a rollback, from the lock to the result.
+func (s *session) deploy(ctx context.Context, welcome wire.Welcome) error {
+	if s.hello.DryRun {
+		s.entry.Kind = wire.Deploy
+	}
+	l, err := acquire(ctx, s.Home, holder{Entry: s.entry, Since: s.began, PID: os.Getpid()}, s.hello.Wait, func(text string) error {
+		return s.conn.Send(wire.Said{Step: "waits", Text: text})
+	})
+	if err != nil {
+		return s.end(err)
+	}
+	defer l.release()
+	client, all, err := s.settled(ctx)
+	if err == nil {
+		err = l.bury()
+	}
+	if errors.Is(err, control.ErrNotRunning) {
+		err = fmt.Errorf("%w for %s: start it there with pgo up", err, s.Home)
+	}
+	if err != nil {
+		return s.end(err)
+	}
+	s.all = all
+	for _, d := range all {
+		welcome.Processes = append(welcome.Processes, wire.Process{Name: d.Name, File: filepath.Base(d.File), Live: d.Live.SHA256, Has: d.Has})
+	}
+	if err := s.conn.Send(wire.Said{Welcome: &welcome}); err != nil {
+		return s.end(err)
+	}
+	if s.hello.Ask == wire.Deploy {
+		if err := s.receive(ctx); err != nil {
+			return s.end(err)
+		}
+	}
+	entry, err := client.Rollout(ctx, control.Rollout{
+		Entry: s.entry, Since: s.began, Process: s.hello.Process, Release: s.hello.Release, Again: s.hello.Again, Check: s.hello.DryRun,
+	}, func(p control.Progress) {
+		_ = s.conn.Send(wire.Said{Process: p.Process, Step: p.Step, Text: p.Text, Seconds: p.Seconds}) // the end of the session tells as well
+	})
+	if err == nil {
+		return s.conn.Send(wire.Said{Result: &entry})
+	}
+	// The manager ended, or the client has gone: how it went is in the audit log when the manager is through with it.
+	waiting, stop := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
+	defer stop()
+	_, _, settling := s.settled(waiting)
+	found, known, reading := s.Home.Audit().Find(s.entry.ID)
+	if known {
+		return s.conn.Send(wire.Said{Result: &found})
+	}
+	return s.end(errors.Join(err, settling, reading))
+}
+
+// end writes down that it was refused, where the manager does not, and tells the other side.
+func (s *session) end(why error) error {
+	s.entry.Result, s.entry.Why, s.entry.Ended = audit.Refused, why.Error(), time.Now().UTC()
+	s.entry.Seconds = time.Since(s.began).Seconds()
+	if !s.hello.DryRun {
+		if err := s.Home.Audit().Append(s.entry); err != nil && !errors.Is(err, os.ErrNotExist) {
+			s.entry.Why += "; " + err.Error()
+		}
+	}
+	said := wire.Said{Result: &s.entry}
+	if errors.Is(why, ErrLocked) {
+		said.Step = "locked"
+	}
+	if errors.Is(why, control.ErrNotRunning) {
+		said.Step = "unavailable"
+	}
+	return s.conn.Send(said)
+}
+
+// receive takes the plan and the files of it into the store. Nothing that runs is touched.
+func (s *session) receive(ctx context.Context) error {
+	var plan wire.Plan
+	if err := s.conn.Receive(&plan); err != nil {
+		return err
+	}
+	for _, f := range plan.Set {
+		d := slices.IndexFunc(s.all, func(d control.Deployable) bool { return d.Name == f.Process })
+		if d < 0 || !sumForm.MatchString(f.SHA256) || f.Size < 0 || f.Size > maxProgram {
+			return fmt.Errorf("%w: the plan names %q with %d bytes", wire.ErrProtocol, f.Process, f.Size)
+		}
+		s.entry.Set = append(s.entry.Set, audit.Change{Process: f.Process, From: s.all[d].Live, To: audit.Release{SHA256: f.SHA256}})
+	}
+	for _, f := range plan.Set {
+		if f.Sent {
+			if err := s.take(ctx, f); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// maxProgram is far above what a program has.
+const maxProgram = 2 << 30
+
+var sumForm = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// releases tells which there are.
+func (s *session) releases(welcome wire.Welcome) error {
+	store := release.Store{Dir: s.Home.Releases()}
+	names, err := store.Names()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		of, err := store.List(name)
+		if err != nil {
+			return err
+		}
+		welcome.Releases = append(welcome.Releases, of...)
+	}
+	if welcome.Deploys, err = s.Home.Audit().All(); err != nil {
+		return err
+	}
+	welcome.Deploys = welcome.Deploys[:min(mostDeploys, len(welcome.Deploys))]
+	return s.conn.Send(wire.Said{Welcome: &welcome})
+}
+
+// mostDeploys is how many of the audit log's entries are told.
+const mostDeploys = 20
+
+// outcome tells how the deploy ended whose connection was lost, once it has.
+func (s *session) outcome(ctx context.Context, welcome wire.Welcome) error {
+	me := holder{Entry: audit.Entry{Kind: "looking", By: s.entry.By}, Since: s.began, PID: os.Getpid()}
+	l, err := acquire(ctx, s.Home, me, true, func(string) error { return nil })
+	if err != nil {
+		return err
+	}
+	defer l.release()
+	_, _, err = s.settled(ctx)
+	if err == nil {
+		err = l.bury()
+	}
+	if err != nil && !errors.Is(err, control.ErrNotRunning) {
+		return err
+	}
+	e, known, err := s.Home.Audit().Find(s.hello.ID)
+	if err != nil {
+		return err
+	}
+	if known {
+		welcome.Deploys = []audit.Entry{e}
+	}
+	return s.conn.Send(wire.Said{Welcome: &welcome})
+}

@@ -1,0 +1,29 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"pgo/deploy/pgo/internal/audit"
+	"pgo/deploy/pgo/internal/ship/units"
+)
+
+// Settle puts back what a deploy has begun whose process was killed, where systemd runs the services. While another
+// deploy is under way there is nothing to do: that one does it.
+func Settle(ctx context.Context, u *units.Host) error {
+	me := holder{Entry: audit.Entry{Kind: "settling", By: "pgo host settle"}, Since: time.Now(), PID: os.Getpid()}
+	l, err := acquire(ctx, u.Home, me, false, nil)
+	if errors.Is(err, ErrLocked) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer l.release()
+	if err := u.Settle(ctx); err != nil {
+		return err
+	}
+	return l.bury()
+}

@@ -1,0 +1,64 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"pgo/deploy/pgo/internal/release"
+	"pgo/deploy/pgo/internal/ship/delta"
+	"pgo/deploy/pgo/internal/ship/wire"
+)
+
+// take receives one program into the store, and proves it there. The memory that it needs does not grow with the
+// program.
+func (s *session) take(ctx context.Context, f wire.Program) error {
+	sent := s.conn.File()
+	r, err := s.store(ctx, f, sent)
+	if err == nil {
+		return s.conn.Send(wire.Said{Process: f.Process, Step: "stored", Text: r.SHA256})
+	}
+	// The rest is on its way: it goes nowhere, and then the reason can be told.
+	_, lost := io.Copy(io.Discard, sent)
+	return errors.Join(fmt.Errorf("%s: %w", f.Process, err), lost)
+}
+
+func (s *session) store(ctx context.Context, f wire.Program, sent io.Reader) (release.Release, error) {
+	store := &release.Store{Dir: s.Home.Releases()}
+	var base io.ReaderAt = nothing{}
+	var size int64
+	if f.Base != "" {
+		if !sumForm.MatchString(f.Base) {
+			return release.Release{}, fmt.Errorf("%w: it names the release %q", wire.ErrProtocol, f.Base)
+		}
+		old, err := os.Open(filepath.Join(store.Dir, f.Process, f.Base))
+		if err != nil {
+			return release.Release{}, fmt.Errorf("read the release that it is the difference to: %w", err)
+		}
+		defer old.Close()
+		info, err := old.Stat()
+		if err != nil {
+			return release.Release{}, fmt.Errorf("read the release that it is the difference to: %w", err)
+		}
+		base, size = old, info.Size()
+	}
+	whole, made := io.Pipe()
+	decoded := make(chan struct{})
+	go func() {
+		defer close(decoded)
+		made.CloseWithError(delta.Decode(made, sent, base, size, f.Size))
+	}()
+	r, err := store.Receive(ctx, f.Process, f.Process, f.SHA256, whole)
+	whole.CloseWithError(errStopped) // on a full disk the rest is not made
+	<-decoded
+	return r, err
+}
+
+var errStopped = errors.New("it is not wanted any more")
+
+type nothing struct{}
+
+func (nothing) ReadAt([]byte, int64) (int, error) { return 0, io.EOF }

@@ -1,0 +1,360 @@
+// Package ship is `pgo deploy`: it brings programs to hosts, over the ssh that the user has anyway, and tells what
+// becomes of them there.
+package ship
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"pgo/deploy/pgo/internal/audit"
+	"pgo/deploy/pgo/internal/ship/delta"
+	"pgo/deploy/pgo/internal/ship/wire"
+)
+
+// Options are what a deploy is made with.
+type Options struct {
+	SSH      string   // the command that reaches a host, with its arguments
+	Remote   string   // the command there
+	From     string   // folder of the programs: of NAME, or linux-amd64/NAME; "" is dist, else bin
+	Services []string // processes; none: all that the host can be given
+	Claims   string   // who deploys
+	Wait     bool
+	DryRun   bool
+	Again    bool
+	Version  string // of pgo
+	Process  string // of a rollback
+	Release  string // of a rollback
+	Cache    Cache
+	Stderr   io.Writer // what ssh says
+	Report   func(Event)
+}
+
+// Event is something that is told while a deploy goes on.
+type Event struct {
+	Time    time.Time    `json:"ts"`
+	Host    string       `json:"host"`
+	ID      string       `json:"id,omitempty"`
+	Event   string       `json:"event"` // host, waits, sent, unchanged, stored, checked, gate, plan, runs, log, probation, good, back, lost, result
+	Process string       `json:"process,omitempty"`
+	Text    string       `json:"text,omitempty"`
+	Seconds float64      `json:"seconds,omitempty"`
+	Bytes   int64        `json:"bytes,omitempty"` // sent for a program
+	Size    int64        `json:"size,omitempty"`  // of it
+	Result  *audit.Entry `json:"result,omitempty"`
+	DryRun  bool         `json:"dry_run,omitempty"`
+	Sent    int64        `json:"bytes_sent,omitempty"` // over the whole session, before ssh has encrypted it
+}
+
+// Errors of a deploy.
+var (
+	ErrRefused     = errors.New("refused: nothing that runs was touched")
+	ErrLocked      = errors.New("refused: another deploy is under way")
+	ErrUnavailable = errors.New("pgo does not run on the host")
+	ErrPutBack     = errors.New("failed, and all was put back")
+	ErrNotPutBack  = errors.New("failed, and not all could be put back")
+	ErrUnknown     = errors.New("the connection was lost, and it is not known what became of it: pgo releases --to shows it")
+)
+
+// trip is one deploy or rollback to one host.
+type trip struct {
+	Options
+	host    string
+	id      string
+	session *session
+}
+
+// Deploy brings the programs to one host.
+func Deploy(ctx context.Context, host string, o Options) error {
+	return o.travel(ctx, host, wire.Deploy)
+}
+
+// Rollback has the host run again what it ran before.
+func Rollback(ctx context.Context, host string, o Options) error {
+	return o.travel(ctx, host, wire.Rollback)
+}
+
+func (o Options) travel(ctx context.Context, host, ask string) error {
+	t := &trip{Options: o, host: host, id: newID()}
+	s, err := o.dial(ctx, host, wire.Hello{
+		Protocol: wire.Protocol, Version: o.Version, Ask: ask, ID: t.id, Claims: o.Claims,
+		Wait: o.Wait, DryRun: o.DryRun, Again: o.Again, Process: o.Process, Release: o.Release,
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w: %w", host, ErrUnreachable, err)
+	}
+	t.session = s
+	defer func() { _ = s.close() }() // how it went is known by then
+	result, step, err := t.talk(ask)
+	switch {
+	case result != nil:
+		t.tell(Event{Event: "result", Result: result, Text: result.Why, Seconds: result.Seconds, Sent: s.sent.count()})
+		return t.verdict(*result, step)
+	case errors.Is(err, errLocal):
+		return fmt.Errorf("%s: %w", host, err)
+	case step == "": // the host never answered
+		return fmt.Errorf("%s: %w: %w", host, ErrUnreachable, s.failed(err))
+	}
+	err = s.failed(err)
+	t.tell(Event{Event: "lost", Text: err.Error()})
+	return t.askAgain(ctx, err)
+}
+
+// newID is that of one deploy.
+func newID() string {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // it never fails
+	return time.Now().UTC().Format("20060102150405") + "-" + hex.EncodeToString(b[:4])
+}
+
+// errLocal is the error for what is wrong on this side: the host was told nothing.
+var errLocal = errors.New("nothing was sent")
+
+// talk is the conversation. step is the last one that the host told; empty where it told nothing at all.
+func (t *trip) talk(ask string) (result *audit.Entry, step string, err error) {
+	for {
+		var said wire.Said
+		if err := t.session.Receive(&said); err != nil {
+			return nil, step, err
+		}
+		switch {
+		case said.Result != nil:
+			return said.Result, said.Step, nil
+		case said.Welcome != nil:
+			step = "welcome"
+			if said.Welcome.Protocol != wire.Protocol {
+				return nil, step, fmt.Errorf("%w: the host has pgo %s, this is %s: pgo upgrade there makes them one", errLocal, said.Welcome.Version, t.Version)
+			}
+			t.tell(Event{Event: "host", Text: fmt.Sprintf("pgo %s on %s/%s, as %s", said.Welcome.Version, said.Welcome.OS, said.Welcome.Arch, said.Welcome.By)})
+			if ask == wire.Deploy {
+				if err := t.send(said.Welcome); err != nil {
+					if errors.Is(err, wire.ErrLost) { // it may have said why before it went
+						for t.session.Receive(&said) == nil {
+							if said.Result != nil {
+								return said.Result, said.Step, nil
+							}
+						}
+					}
+					return nil, step, err
+				}
+			}
+		default:
+			step = said.Step
+			t.tell(Event{Event: said.Step, Process: said.Process, Text: said.Text, Seconds: said.Seconds})
+		}
+	}
+}
+
+// verdict is the error for how it ended.
+func (t *trip) verdict(e audit.Entry, step string) error {
+	err := map[audit.Result]error{audit.Refused: ErrRefused, audit.PutBack: ErrPutBack, audit.NotPutBack: ErrNotPutBack}[e.Result]
+	switch {
+	case e.Result == audit.Done:
+		return nil
+	case err == nil:
+		return fmt.Errorf("%s: %w: it says %q", t.host, wire.ErrProtocol, e.Result)
+	case step == "locked":
+		err = ErrLocked
+	case step == "unavailable":
+		err = ErrUnavailable
+	}
+	return fmt.Errorf("%s: %w: %s", t.host, err, e.Why)
+}
+
+// askAgain asks on another connection how the deploy ended whose connection was lost.
+func (t *trip) askAgain(ctx context.Context, lost error) error {
+	const tries = 4
+	for n := range tries {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s: interrupted: the host puts back what was begun", t.host)
+		case <-time.After(time.Duration(n) * time.Second):
+		}
+		s, err := t.dial(ctx, t.host, wire.Hello{Protocol: wire.Protocol, Version: t.Version, Ask: wire.Outcome, ID: t.id})
+		if err != nil {
+			continue
+		}
+		var said wire.Said
+		err = s.Receive(&said)
+		_ = s.close()
+		if err != nil || said.Welcome == nil {
+			continue
+		}
+		if len(said.Welcome.Deploys) == 0 {
+			return fmt.Errorf("%s: %w: %w", t.host, ErrRefused, lost) // it ended before it began
+		}
+		e := said.Welcome.Deploys[0]
+		t.tell(Event{Event: "result", Result: &e, Text: e.Why, Seconds: e.Seconds})
+		return t.verdict(e, "")
+	}
+	return fmt.Errorf("%s: %w: %w", t.host, ErrUnknown, lost)
+}
+
+func (t *trip) tell(e Event) {
+	e.Time, e.Host, e.ID, e.DryRun = time.Now().UTC(), t.host, t.id, t.Options.DryRun
+	t.Report(e)
+}
+
+// program is a file that is to be sent.
+type program struct {
+	wire.Program
+	live    bool // the host runs it
+	content []byte
+	base    []byte
+}
+
+// send says what is to be deployed, and sends what the host does not have.
+func (t *trip) send(w *wire.Welcome) error {
+	chosen, err := t.choose(w.Processes)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errLocal, err)
+	}
+	all, err := t.load(chosen, w.OS+"-"+w.Arch)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errLocal, err)
+	}
+	// What is to be the base of the next difference goes to the disk beside all else; without it the next one is sent whole.
+	var kept sync.WaitGroup
+	defer kept.Wait()
+	keep := func(f program) { kept.Go(func() { _ = t.Cache.keep(f.SHA256, f.content) }) }
+	var plan wire.Plan
+	for _, f := range all {
+		if f.live {
+			t.tell(Event{Event: "unchanged", Process: f.Process, Text: "runs " + f.SHA256[:12] + " already"})
+			keep(f)
+		} else {
+			plan.Set = append(plan.Set, f.Program)
+		}
+	}
+	if err := t.session.Send(plan); err != nil {
+		return err
+	}
+	for _, f := range all {
+		switch {
+		case f.live:
+			continue
+		case !f.Sent:
+			t.tell(Event{Event: "sent", Process: f.Process, Text: "the host has " + f.SHA256[:12], Size: f.Size})
+		default:
+			if err := t.transfer(f); err != nil {
+				return err
+			}
+		}
+		keep(f)
+	}
+	return nil
+}
+
+// load reads the programs side by side.
+func (t *trip) load(chosen []wire.Process, platform string) ([]program, error) {
+	all, errs := make([]program, len(chosen)), make([]error, len(chosen))
+	var reading sync.WaitGroup
+	for n, p := range chosen {
+		reading.Go(func() { all[n], errs[n] = t.read(p, platform) })
+	}
+	reading.Wait()
+	return all, errors.Join(errs...)
+}
+
+// read reads a program, and beside it what it can be sent as the difference to.
+func (t *trip) read(p wire.Process, platform string) (program, error) {
+	var base program
+	var reading sync.WaitGroup
+	reading.Go(func() { base.Base, base.base = t.Cache.first(p.Has) })
+	path, err := t.file(p.File, platform)
+	var content []byte
+	if err == nil {
+		content, err = os.ReadFile(path)
+	}
+	f := program{Program: wire.Program{Process: p.Name, SHA256: sumOf(content), Size: int64(len(content))}, content: content}
+	reading.Wait()
+	if err != nil {
+		return program{}, fmt.Errorf("%s: %w", p.Name, err)
+	}
+	f.live = f.SHA256 == p.Live
+	if f.Sent = !f.live && !slices.Contains(p.Has, f.SHA256); f.Sent {
+		f.Base, f.base = base.Base, base.base
+	}
+	return f, nil
+}
+
+func (t *trip) transfer(f program) error {
+	began, before := time.Now(), t.session.sent.count()
+	data := t.session.Data()
+	if err := errors.Join(delta.Encode(data, f.base, f.content), data.Close()); err != nil {
+		return fmt.Errorf("send %s: %w", f.Process, err)
+	}
+	sent := t.session.sent.count() - before
+	how := "whole"
+	if f.Base != "" {
+		how = "as the difference to " + f.Base[:12]
+	}
+	t.tell(Event{
+		Event: "sent", Process: f.Process, Bytes: sent, Size: f.Size, Seconds: time.Since(began).Seconds(),
+		Text: fmt.Sprintf("%s sent %s: %s of %s", f.SHA256[:12], how, size(sent), size(f.Size)),
+	})
+	return nil
+}
+
+func size(n int64) string {
+	if n < 1e6 {
+		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
+	}
+	return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+}
+
+// choose are the processes that are meant.
+func (t *trip) choose(known []wire.Process) ([]wire.Process, error) {
+	if len(known) == 0 {
+		return nil, errors.New("no process there can be deployed: none is watched (watch: true in the process file)")
+	}
+	if len(t.Services) == 0 {
+		return known, nil
+	}
+	var chosen []wire.Process
+	for _, name := range t.Services {
+		i := slices.IndexFunc(known, func(p wire.Process) bool { return p.Name == name })
+		if i < 0 {
+			var names []string
+			for _, p := range known {
+				names = append(names, p.Name)
+			}
+			return nil, fmt.Errorf("the host has no process %q that can be deployed; it has %s", name, strings.Join(names, ", "))
+		}
+		if !slices.ContainsFunc(chosen, func(p wire.Process) bool { return p.Name == name }) {
+			chosen = append(chosen, known[i])
+		}
+	}
+	return chosen, nil
+}
+
+// file finds a program for the host's machine.
+func (t *trip) file(name, platform string) (string, error) {
+	folders := []string{t.From}
+	if t.From == "" {
+		folders = []string{"dist", "bin"}
+	}
+	for _, folder := range folders {
+		for _, path := range []string{filepath.Join(folder, platform, name), filepath.Join(folder, name)} {
+			if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+				return path, nil
+			}
+		}
+	}
+	return "", fmt.Errorf("there is no program %s in %s (nor in %s there): build it, or name the services that are to be deployed", name, strings.Join(folders, " or "), platform)
+}
+
+func sumOf(content []byte) string {
+	sum := sha256.Sum256(content)
+	return hex.EncodeToString(sum[:])
+}

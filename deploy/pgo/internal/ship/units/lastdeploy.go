@@ -1,0 +1,33 @@
+package units
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"pgo/deploy/pgo/internal/audit"
+	"pgo/deploy/pgo/internal/control"
+	"pgo/deploy/pgo/internal/release"
+)
+
+// lastDeploy is the set of a rollback: the process named, else all of the last deploy that is what runs now.
+func (r *rollout) lastDeploy(ctx context.Context) ([]audit.Change, error) {
+	if name := r.ask.Process; name != "" {
+		to, err := r.store().GoBackTo(ctx, name, r.ask.Release)
+		if err != nil {
+			return nil, fmt.Errorf("%w: pgo releases shows what there is", err)
+		}
+		return []audit.Change{{Process: name, To: audit.Release{SHA256: to.SHA256}}}, nil
+	}
+	all, err := r.Deployables(ctx)
+	if err != nil {
+		return nil, err
+	}
+	set, err := r.Home.Audit().Undo(func(c audit.Change) bool {
+		return slices.ContainsFunc(all, func(d control.Deployable) bool { return d.Name == c.Process && d.Live.SHA256 == c.To.SHA256 })
+	})
+	if set == nil && err == nil {
+		err = fmt.Errorf("no deploy is what runs now: %w: name a service", release.ErrNoTarget)
+	}
+	return set, err
+}

@@ -1,0 +1,88 @@
+package web
+
+import (
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"pgo/deploy/pgo/internal/control"
+)
+
+// What pm2_app_status says.
+const (
+	pm2Running = 1
+	pm2Pending = 2
+	pm2Stopped = 3
+	pm2Errored = 4
+)
+
+// pm2 adds the metrics of pm2-prom-module 2, by their names, labels and meaning, for boards that know those.
+func (s *set) pm2(all []Process) {
+	s.gauge("pm2_free_memory", "Memory that is available on this machine, in bytes.").add(float64(available()))
+	s.gauge("pm2_cpu_count", "Processors of this machine.").add(float64(runtime.NumCPU()))
+	apps := s.gauge("pm2_available_apps", "Names in the process file.")
+	instances := s.gauge("pm2_app_instances", "Instances of a name.", "app")
+	averageMemory := s.gauge("pm2_app_average_memory", "Memory of an instance on average, in bytes.", "app")
+	totalMemory := s.gauge("pm2_app_total_memory", "Memory of all instances, in bytes.", "app")
+	averageCPU := s.gauge("pm2_app_average_cpu", "Processor use of an instance on average, in percent of one.", "app")
+	uptime := s.gauge("pm2_app_uptime", "How long the oldest instance has been running, in seconds.", "app")
+	status := s.gauge("pm2_app_status", "0 unknown, 1 running, 2 pending, 3 stopped, 4 errored: of the worst instance.", "app")
+	cpu := s.gauge("pm2_app_pids_cpu", "Processor use in percent of one.", "app", "instance")
+	memory := s.gauge("pm2_app_pids_memory", "Memory in bytes.", "app", "instance")
+	restarts := s.gauge("pm2_app_restart_count", "Starts after it ended by itself.", "app", "instance")
+	count := 0
+	for first := 0; first < len(all); count++ {
+		name, last := all[first].Name, first
+		var sumMemory, worst int64
+		var sumCPU float64
+		var oldest time.Duration
+		for ; last < len(all) && all[last].Name == name; last++ {
+			p := all[last]
+			number := strconv.Itoa(p.Instance)
+			cpu.add(p.Process.CPU, name, number)
+			memory.add(float64(p.Memory), name, number)
+			restarts.add(float64(p.Restarts), name, number)
+			sumMemory, sumCPU = sumMemory+p.Memory, sumCPU+p.Process.CPU
+			oldest, worst = max(oldest, time.Duration(p.Uptime)*time.Second), max(worst, pm2Status(p.Status))
+		}
+		n := float64(last - first)
+		instances.add(n, name)
+		averageMemory.add(float64(sumMemory)/n, name)
+		totalMemory.add(float64(sumMemory), name)
+		averageCPU.add(sumCPU/n, name)
+		uptime.add(oldest.Seconds(), name)
+		status.add(float64(worst), name)
+		first = last
+	}
+	apps.add(float64(count))
+}
+
+func pm2Status(s control.State) int64 {
+	switch s {
+	case control.Ready, control.Reloading:
+		return pm2Running
+	case control.Stopped, control.Stopping:
+		return pm2Stopped
+	case control.Failed:
+		return pm2Errored
+	default:
+		return pm2Pending
+	}
+}
+
+// available is how much memory the machine has left, as the kernel estimates; 0 where it does not.
+func available() int64 {
+	text, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, "MemAvailable:"); ok {
+			kb, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64) // 0 is as good as unknown
+			return kb << 10
+		}
+	}
+	return 0
+}

@@ -1,0 +1,178 @@
+package web
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"pgo/deploy/pgo/internal/control"
+)
+
+// Options are what is served, and to whom.
+type Options struct {
+	Source   Source
+	Hosts    []string // names it is reached by, beside localhost and addresses
+	PM2      bool     // metrics also with the names of pm2-prom-module
+	Log      *slog.Logger
+	Answered func() // called after every answer, and at the end of a connection
+}
+
+type handler struct {
+	Options
+	transport *http.Transport
+	mux       *http.ServeMux
+	measuring sync.Mutex // one answer with metrics at a time
+	set       set        // guarded by measuring
+}
+
+const index = `pgo
+
+/metrics               of the processes and of pgo, for Prometheus
+/sd                    the processes that have metrics of their own, for Prometheus (http_sd_configs)
+/scrape/NAME/INSTANCE  the metrics of one of them
+/api/list              the processes, as pgo list --json
+/api/info              as pgo info --json
+/api/events?limit=100  the last changes, as pgo events --json, as an array
+/livez, /readyz        whether pgo answers; whether every process is ready
+`
+
+func newHandler(o Options) *handler {
+	h := &handler{Options: o, transport: newTransport(), mux: http.NewServeMux()}
+	h.mux.HandleFunc("/{$}", func(w http.ResponseWriter, _ *http.Request) { text(w, index) })
+	h.mux.HandleFunc("/metrics", h.metrics)
+	h.mux.HandleFunc("/sd", h.discover)
+	h.mux.HandleFunc("/scrape/{name}/{instance}", h.scrape)
+	h.mux.HandleFunc("/api/list", h.list)
+	h.mux.HandleFunc("/api/info", h.info)
+	h.mux.HandleFunc("/api/events", h.events)
+	h.mux.HandleFunc("/livez", func(w http.ResponseWriter, _ *http.Request) { text(w, "ok\n") })
+	h.mux.HandleFunc("/readyz", h.ready)
+	return h
+}
+
+// ServeHTTP refuses what is no question before anything else looks at it.
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Cache-Control", "no-store")
+	switch {
+	case !h.known(r.Host):
+		// A page from elsewhere may have its name point here (DNS rebinding), and would then read the answer.
+		http.Error(w, "this pgo is not reached by that name: its process file lists those that it is (http.hosts)", http.StatusMisdirectedRequest)
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		w.Header().Set("Allow", "GET, HEAD")
+		http.Error(w, "only GET and HEAD: control is the pgo command's alone", http.StatusMethodNotAllowed)
+	case r.URL.Path != path.Clean(r.URL.Path):
+		http.NotFound(w, r)
+	default:
+		h.mux.ServeHTTP(w, r)
+	}
+}
+
+// known tells whether a Host header is an address, localhost, or one of the names in the process file.
+func (h *handler) known(host string) bool {
+	if name, port, err := net.SplitHostPort(host); err == nil {
+		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+			return false
+		}
+		host = name
+	}
+	if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
+		return true
+	}
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	return host == "localhost" || slices.Contains(h.Hosts, host)
+}
+
+func (h *handler) metrics(w http.ResponseWriter, _ *http.Request) {
+	h.measuring.Lock()
+	defer h.measuring.Unlock()
+	f := h.Source.Facts(true)
+	h.set.tell(f)
+	if h.PM2 {
+		h.set.pm2(f.Processes)
+	}
+	out := h.set.text()
+	w.Header().Set("Content-Type", textFormat)
+	w.Header().Set("Content-Length", strconv.Itoa(len(out)))
+	_, _ = w.Write(out) // who went away misses it
+}
+
+// list is what `pgo list --json` prints, without what processes last wrote: a log is not for everyone.
+func (h *handler) list(w http.ResponseWriter, _ *http.Request) {
+	rows := []control.Process{}
+	for _, p := range h.Source.Facts(true).Processes {
+		row := p.Process
+		row.LastWords = []string{}
+		rows = append(rows, row)
+	}
+	h.answer(w, rows)
+}
+
+func (h *handler) info(w http.ResponseWriter, _ *http.Request) {
+	h.answer(w, h.Source.Facts(false).Info)
+}
+
+// Bounds of a question for events.
+const (
+	mostEvents  = 1000
+	usualEvents = 100
+)
+
+func (h *handler) events(w http.ResponseWriter, r *http.Request) {
+	n := usualEvents
+	for key, values := range r.URL.Query() {
+		var err error
+		if key == "limit" && len(values) == 1 {
+			n, err = strconv.Atoi(values[0])
+		}
+		if key != "limit" || len(values) != 1 || err != nil || n < 1 || n > mostEvents {
+			http.Error(w, fmt.Sprintf("expected at most ?limit=N, N from 1 to %d", mostEvents), http.StatusBadRequest)
+			return
+		}
+	}
+	events, err := h.Source.Events(n)
+	if err != nil {
+		h.fail(w, "read the events", err)
+		return
+	}
+	h.answer(w, events)
+}
+
+// ready says whether every process of the file is ready, and names the first one that is not.
+func (h *handler) ready(w http.ResponseWriter, _ *http.Request) {
+	f := h.Source.Facts(false)
+	for _, p := range f.Processes {
+		if !p.Ready {
+			http.Error(w, fmt.Sprintf("%s/%d is %s", p.Name, p.Instance, p.Status), http.StatusServiceUnavailable)
+			return
+		}
+	}
+	if len(f.Processes) == 0 {
+		http.Error(w, "there are no processes", http.StatusServiceUnavailable)
+		return
+	}
+	text(w, "ok\n")
+}
+
+func (h *handler) fail(w http.ResponseWriter, what string, err error) {
+	h.Log.Error("http: "+what, "error", err)
+	http.Error(w, "pgo could not "+what+": its log says why", http.StatusInternalServerError)
+}
+
+func (h *handler) answer(w http.ResponseWriter, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(body) // who went away misses it
+}
+
+func text(w http.ResponseWriter, s string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = w.Write([]byte(s))
+}

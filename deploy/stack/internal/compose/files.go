@@ -1,0 +1,275 @@
+package compose
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/google/renameio/v2"
+
+	"pgo/deploy/stack/internal/certs"
+	"pgo/deploy/stack/internal/gateway"
+	"pgo/deploy/stack/internal/home"
+	"pgo/pkg/testing/localserver"
+)
+
+// Folders in the state folder's docker/. The state folder is closed to others; what containers of other users have to
+// read is open inside it, and each sees only its own folder.
+const (
+	openDir     = 0o755
+	openFile    = 0o444
+	openProgram = 0o555
+	privateDir  = 0o700
+	privateFile = 0o400
+)
+
+// owner is whom the runtime and Redis run as: the deploy folder's owner, and where that is root an ordinary number.
+type owner struct{ uid, gid int }
+
+const ordinary = 10001
+
+func (s Stack) path(parts ...string) string {
+	return s.Home.Path(append([]string{"docker"}, parts...)...)
+}
+
+// write writes all that the containers mount. Nothing that runs notices before it is started anew, except the gateway.
+func (s Stack) write(v settings) error {
+	for _, step := range []func(settings) error{s.writeProbe, s.writeInfra, s.writeRuntime, s.writeGateway, s.writeMonitoring} {
+		if err := step(v); err != nil {
+			return fmt.Errorf("prepare for containers: %w", err)
+		}
+	}
+	return nil
+}
+
+// writeProbe puts the health check into a folder of its own: what is mounted as a file stays the old one.
+func (s Stack) writeProbe(settings) error {
+	program, err := os.ReadFile(s.Home.Bin("probe"))
+	if err != nil {
+		return fmt.Errorf("%w (make build makes it)", err)
+	}
+	path := s.path("probe", "probe")
+	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, program) {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(path), openDir); err != nil {
+		return err
+	}
+	return renameio.WriteFile(path, program, openProgram, renameio.IgnoreUmask())
+}
+
+func (s Stack) writeInfra(v settings) error {
+	password := map[string]string{}
+	for _, part := range infraParts() {
+		secret, err := s.Home.Secret(part + "_admin_password")
+		if err != nil {
+			return err
+		}
+		password[part] = secret
+		if err := put(s.path("secrets", part), "admin_password", secret); err != nil {
+			return err
+		}
+	}
+	accounts, err := localserver.MySQLAccounts(password["mysql"])
+	if err != nil {
+		return err
+	}
+	definitions, err := localserver.RabbitMQDefinitions(password["rabbitmq"])
+	if err != nil {
+		return err
+	}
+	if err := put(s.path("secrets", "mysql"), "accounts.sql", accounts); err != nil {
+		return err
+	}
+	if err := put(s.path("secrets", "rabbitmq"), "definitions.json", definitions); err != nil {
+		return err
+	}
+	// Only MySQL's first start looks at it; then root can come over the container's own socket alone.
+	if _, err := os.Stat(s.path("secrets", "mysql", "root_password")); os.IsNotExist(err) {
+		if err := put(s.path("secrets", "mysql"), "root_password", rand.Text()); err != nil {
+			return err
+		}
+	}
+	return s.writeRedisAccounts(v, password["redis"])
+}
+
+// writeRedisAccounts leaves a file alone that has the administrator as it must be: the server that runs owns it.
+func (s Stack) writeRedisAccounts(v settings, password string) error {
+	dir := s.path("data", "redis")
+	if err := makeOwned(dir, v.owner); err != nil {
+		return err
+	}
+	path := filepath.Join(dir, "users.acl")
+	old, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("read Redis' accounts: %w", err)
+	}
+	sum := sha256.Sum256([]byte(password))
+	for line := range strings.Lines(string(old)) {
+		if strings.HasPrefix(line, "user "+localserver.AdminUser+" ") && strings.Contains(line, "#"+hex.EncodeToString(sum[:])) {
+			return nil
+		}
+	}
+	return putOwned(path, localserver.RedisAccounts(password, string(old)), 0o600, v.owner)
+}
+
+// writeRuntime copies every secret that bootcheck and the services have.
+func (s Stack) writeRuntime(v settings) error {
+	for _, dir := range []string{s.path("runtime"), s.Home.Path("mail"), s.path("secrets", runtimePart)} {
+		if err := makeOwned(dir, v.owner); err != nil {
+			return err
+		}
+	}
+	entries, err := os.ReadDir(s.Home.Path("secrets"))
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		content, err := os.ReadFile(s.Home.Path("secrets", entry.Name()))
+		if err != nil {
+			return err
+		}
+		if err := putOwned(s.path("secrets", runtimePart, entry.Name()), string(content), privateFile, v.owner); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeGateway writes nginx' configuration as it is seen inside the container.
+func (s Stack) writeGateway(v settings) error {
+	dir := s.path("gateway")
+	if err := os.MkdirAll(filepath.Join(dir, "certs"), openDir); err != nil {
+		return err
+	}
+	if slices.Contains(v.profiles(), CertbotProfile) {
+		// It runs as the runtime's user, and puts what it gets into the gateway's folder.
+		for _, path := range []string{s.path(CertbotProfile), s.Home.Path("certs", "acme")} {
+			if err := os.MkdirAll(path, openDir); err != nil {
+				return err
+			}
+			if err := give(path, v.owner); err != nil {
+				return err
+			}
+		}
+		if err := give(filepath.Join(dir, "certs"), v.owner); err != nil {
+			return err
+		}
+	}
+	o := gateway.Options{
+		Root: s.Home.Root, Out: dir, Etc: "/etc/gateway", Data: "/tmp", HTML: "/usr/share/gateway", ACME: "/var/acme",
+		HTTP: fmt.Sprintf("0.0.0.0:%d", gatewayHTTP), Status: fmt.Sprintf("127.0.0.1:%d", gatewayStatus), Resolver: "127.0.0.11", Version: gateway.Newest,
+		Upstreams: map[string]gateway.Upstream{
+			"bootcheck": {Servers: []string{fmt.Sprintf("%s:%d", runtimePart, bootcheckPort)}, Resolve: true},
+		},
+	}
+	if slices.Contains(v.profiles(), "swagger") {
+		o.Extra = swaggerLocation
+	}
+	for _, sv := range home.Services() {
+		o.Upstreams[sv.Name] = gateway.Upstream{Servers: []string{fmt.Sprintf("%s:%d", runtimePart, sv.Port)}, Resolve: true}
+	}
+	if err := gateway.Apply(s.Home, &o); err != nil {
+		return err
+	}
+	// Whoever signs our certificate asks for what certbot puts there.
+	if err := os.MkdirAll(s.Home.Path("certs", "acme"), openDir); err != nil {
+		return err
+	}
+	certificateFile, keyFile := s.Home.Path("certs", certs.Certificate), s.Home.Path("certs", certs.Key)
+	if live := s.path(CertbotProfile, "live", "pgo"); isFile(filepath.Join(live, "fullchain.pem")) {
+		certificateFile, keyFile = filepath.Join(live, "fullchain.pem"), filepath.Join(live, "privkey.pem")
+	}
+	if certificate, err := os.ReadFile(certificateFile); err == nil {
+		key, err := os.ReadFile(keyFile)
+		if err != nil {
+			return err
+		}
+		if err := put(filepath.Join(dir, "certs"), certs.Certificate, string(certificate)); err != nil {
+			return err
+		}
+		if err := put(filepath.Join(dir, "certs"), certs.Key, string(key)); err != nil {
+			return err
+		}
+		o.TLS = gateway.TLS{
+			Addr:        fmt.Sprintf("0.0.0.0:%d", gatewayHTTPS),
+			Certificate: "/etc/gateway/certs/" + certs.Certificate, Key: "/etc/gateway/certs/" + certs.Key,
+		}
+	}
+	if err := gateway.Write(o); err != nil {
+		return err
+	}
+	// nginx runs as a user of its own image there.
+	files, err := filepath.Glob(filepath.Join(dir, "*.conf"))
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		if err := os.Chmod(file, openFile); err != nil {
+			return err
+		}
+	}
+	return os.Chmod(dir, openDir)
+}
+
+// swaggerLocation is there only with the profile: the name of a container that is not there is a wait for nothing.
+const swaggerLocation = `location /swagger-ui/ {
+        set $swagger_ui http://swagger-ui:8080;
+        proxy_pass $swagger_ui;
+    }`
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// put writes a file that a container of another user may read.
+func put(dir, name, content string) error {
+	if err := os.MkdirAll(dir, openDir); err != nil {
+		return err
+	}
+	return renameio.WriteFile(filepath.Join(dir, name), []byte(content), openFile, renameio.IgnoreUmask())
+}
+
+func makeOwned(dir string, o owner) error {
+	if err := os.MkdirAll(dir, privateDir); err != nil {
+		return err
+	}
+	return give(dir, o)
+}
+
+func putOwned(path, content string, mode fs.FileMode, o owner) error {
+	if err := renameio.WriteFile(path, []byte(content), mode, renameio.IgnoreUmask()); err != nil {
+		return err
+	}
+	return give(path, o)
+}
+
+// give makes path the owner's. Only root can, and only root has to.
+func give(path string, o owner) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	return os.Lchown(path, o.uid, o.gid)
+}
+
+// writeEnv writes the values that docker-compose.yml asks for.
+func (s Stack) writeEnv(values map[string]string) error {
+	if err := os.MkdirAll(s.path(), privateDir); err != nil {
+		return err
+	}
+	text := "# Written by `make up`.\n"
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		text += key + "=" + values[key] + "\n"
+	}
+	return renameio.WriteFile(s.envFile(), []byte(text), 0o600, renameio.IgnoreUmask())
+}

@@ -1,0 +1,149 @@
+package compose
+
+import (
+	"context"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"pgo/deploy/stack/internal/certs"
+	"pgo/deploy/stack/internal/home"
+)
+
+// What is written is complete for docker-compose.yml, and closed to others from the state folder on.
+func TestSettleAndWrite(t *testing.T) {
+	s := prepareHome(t)
+	v, err := s.settle(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.write(v); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.writeEnv(v.values); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{"docker-compose.yml", filepath.Join("deploy", "monitor", "compose.yml")} {
+		compose, err := os.ReadFile(filepath.Join(s.Home.Root, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, ref := range strings.Split(string(compose), "${")[1:] {
+			name, _, _ := strings.Cut(ref, "}")
+			if strings.ContainsAny(name, ":-?") {
+				continue // it has a default or a word of its own
+			}
+			if v.values[name] == "" {
+				t.Errorf("%s asks for %s, which nobody gives", file, name)
+			}
+		}
+	}
+	for _, file := range []string{"prometheus/prometheus.yml", "alertmanager/alertmanager.yml", "exporters/redis-exporter.json"} {
+		if _, err := os.Stat(s.path("monitoring", file)); err != nil {
+			t.Errorf("the monitoring's containers lack a file: %v", err)
+		}
+	}
+	if got, want := v.values["PGO_TRACING_ENDPOINT"]+" "+v.values["PGO_GRAFANA_HTTP"], "http://otelcol:4318 24000"; got != want {
+		t.Errorf("the services' spans go to, and Grafana is at: %s, want %s", got, want)
+	}
+	for _, secret := range []string{"user_signing_key.pem", "mysql_admin_password"} {
+		info, err := os.Stat(s.path("secrets", runtimePart, secret))
+		if err != nil || info.Mode().Perm() != privateFile {
+			t.Errorf("%s: %v, %v", secret, info, err)
+		}
+	}
+	if info, err := os.Stat(s.Home.Dir); err != nil || info.Mode().Perm() != privateDir {
+		t.Errorf("the state folder has mode %v, %v", info.Mode(), err)
+	}
+	text, err := os.ReadFile(s.envFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = filepath.WalkDir(s.Home.Path("secrets"), func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		secret, err := s.Home.Secret(entry.Name())
+		if strings.Contains(string(text), secret) {
+			t.Errorf("%s is in the values for docker-compose.yml", entry.Name())
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRedisAccountsAreKeptAndThePasswordFollows(t *testing.T) {
+	s := prepareHome(t)
+	v, err := s.settle(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	acl := func() string {
+		if err := s.writeRedisAccounts(v, "first"); err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(s.path("data", "redis", "users.acl"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	saved := acl() + "user user on #abc ~user:* +get\n"
+	if err := os.WriteFile(s.path("data", "redis", "users.acl"), []byte(saved), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := acl(); got != saved {
+		t.Errorf("a file that is right was changed: %s", got)
+	}
+	if err := s.writeRedisAccounts(v, "second"); err != nil {
+		t.Fatal(err)
+	}
+	text, _ := os.ReadFile(s.path("data", "redis", "users.acl"))
+	if !strings.Contains(string(text), "user user on #abc") || string(text) == saved {
+		t.Errorf("after another password: %s", text)
+	}
+}
+
+func TestSettleRefuses(t *testing.T) {
+	tests := []struct {
+		name string
+		env  map[string]string
+		says string
+	}{
+		{"an offset that is no number", map[string]string{"PORT_OFFSET": "many"}, "not a whole number"},
+		{"a deploy folder that is not there", map[string]string{"PGO_BACKEND": "/nowhere"}, "deploy folder"},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			s := prepareHome(t)
+			s.Getenv = func(key string) string { return tc.env[key] }
+			if _, err := s.settle(context.Background()); err == nil || !strings.Contains(err.Error(), tc.says) {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+}
+
+func prepareHome(t *testing.T) Stack {
+	t.Helper()
+	root, err := filepath.Abs("../../../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := home.Home{Root: root, Dir: filepath.Join(t.TempDir(), "home")}
+	if _, err := h.MakeSecrets(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := certs.Ensure(h.Path("certs"), certs.DefaultHosts(), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	backend := t.TempDir()
+	return Stack{Home: h, Out: t.Output(), Err: t.Output(), Getenv: func(key string) string {
+		return map[string]string{"PORT_OFFSET": "21000", "PGO_BACKEND": backend, "COMPOSE_PROFILES": "monitoring"}[key]
+	}}
+}

@@ -1,0 +1,271 @@
+// Package gateway fills in nginx's configuration from the templates in deploy/nginx, for every way to run it.
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/google/renameio/v2"
+
+	"pgo/deploy/stack/internal/home"
+	"pgo/pkg/testing/localserver"
+)
+
+// Options are what differs between the ways to run the gateway. All paths but Root and Out are as nginx sees them.
+type Options struct {
+	Root string // the checkout, which has the templates
+	Out  string // where the files are written
+	Etc  string // where nginx finds them
+	Data string // nginx' own folder
+	HTML string // the start page
+	ACME string // what whoever signs our certificate asks for
+	User string // whom the workers become, where nginx starts as root
+
+	HTTP      string // the address to listen on
+	Status    string // where nginx tells its own counters, for the exporter
+	TLS       TLS
+	Upstreams map[string]Upstream // by the name that the template has for them
+	Resolver  string              // a name server, where upstreams have names that move
+	Limits    Limits
+	RealIP    []string // networks of load balancers in front, whose X-Forwarded-For is believed
+	Extra     string   // more locations
+	Version   int      // nginx's, as 1_022_001 for 1.22.1: what it does not know is left out
+}
+
+// TLS is HTTPS; without a certificate there is none.
+type TLS struct {
+	Addr             string
+	Certificate, Key string
+}
+
+// Limits bound what one address may take.
+type Limits struct {
+	Rate        string `yaml:"rate"` // as nginx has it: 1000r/s
+	Burst       int    `yaml:"burst"`
+	Connections int    `yaml:"connections"`
+	Body        string `yaml:"body"` // the largest body, as nginx has it: 2m
+}
+
+// DefaultLimits are far above what a person or a fair program does, and below what takes the services down.
+func DefaultLimits() Limits {
+	return Limits{Rate: "1000r/s", Burst: 1000, Connections: 512, Body: "2m"}
+}
+
+// Since which version nginx knows of what.
+const (
+	ownHTTP2  = 1_025_001 // http2 as a directive, before it was a word of listen
+	keepsIdle = 1_027_004 // keepalive_min_timeout
+	Newest    = math.MaxInt
+)
+
+func templates() []string { return []string{"nginx.conf", "gateway.conf", "problem.conf", "tls.conf"} }
+
+// Write writes nginx's files.
+func Write(o Options) error {
+	values, err := o.values()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(o.Out, 0o700); err != nil {
+		return fmt.Errorf("make the folder of nginx's configuration: %w", err)
+	}
+	for _, name := range templates() {
+		path := filepath.Join(o.Out, name)
+		if name == "tls.conf" && o.TLS.Certificate == "" {
+			if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
+				return fmt.Errorf("take HTTPS away: %w", err)
+			}
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(o.Root, "deploy", "nginx", name+".template"))
+		if err != nil {
+			return fmt.Errorf("read nginx's template: %w", err)
+		}
+		filled, err := fill(string(text), values)
+		if err != nil {
+			return fmt.Errorf("%s.template: %w", name, err)
+		}
+		if err := renameio.WriteFile(path, []byte(filled), 0o600, renameio.IgnoreUmask()); err != nil {
+			return fmt.Errorf("write nginx's configuration: %w", err)
+		}
+	}
+	return nil
+}
+
+func (o Options) values() (map[string]string, error) {
+	values := map[string]string{
+		"NGINX_DATA": o.Data, "NGINX_ETC": o.Etc, "NGINX_HTML": o.HTML, "NGINX_ACME": o.ACME,
+		"TLS_CERTIFICATE": o.TLS.Certificate, "TLS_KEY": o.TLS.Key,
+	}
+	for key, path := range values {
+		if strings.ContainsAny(path, "\"\\$\n;{}") {
+			return nil, fmt.Errorf("%s: nginx cannot have this path: %q", key, path)
+		}
+	}
+	values["NGINX_USER"] = line(o.User != "", "user "+o.User)
+	values["GATEWAY_HTTP"], values["GATEWAY_STATUS"], values["GATEWAY_HTTPS"] = o.HTTP, o.Status, o.TLS.Addr
+	values["RESOLVER"] = line(o.Resolver != "", "resolver "+o.Resolver+" valid=2s ipv6=off")
+	values["RATE"], values["BURST"], values["CONNECTIONS"] = o.Limits.Rate, strconv.Itoa(o.Limits.Burst), strconv.Itoa(o.Limits.Connections)
+	values["BODY"] = o.Limits.Body
+	values["TLS"] = line(o.TLS.Certificate != "", `include "`+o.Etc+`/tls.conf"`)
+	values["HTTP2"] = line(o.Version >= ownHTTP2, "http2 on")
+	values["HTTP2_LISTEN"] = ""
+	if o.Version < ownHTTP2 {
+		values["HTTP2_LISTEN"] = " http2"
+	}
+	values["KEEPALIVE_MIN"] = line(o.Version >= keepsIdle, "keepalive_min_timeout 5s")
+	values["EXTRA"] = o.Extra
+	values["REAL_IP"] = ""
+	if len(o.RealIP) > 0 {
+		values["REAL_IP"] = "real_ip_header X-Forwarded-For;\nreal_ip_recursive on;"
+		for _, network := range o.RealIP {
+			values["REAL_IP"] += "\nset_real_ip_from " + network + ";"
+		}
+	}
+	for _, key := range []string{"GATEWAY_HTTP", "GATEWAY_STATUS", "RATE", "BODY"} {
+		if values[key] == "" {
+			return nil, fmt.Errorf("render nginx's configuration: nothing is said for %s", key)
+		}
+	}
+	for name, upstream := range o.Upstreams {
+		servers, err := upstream.servers()
+		if err != nil {
+			return nil, fmt.Errorf("upstream %s: %w", name, err)
+		}
+		values[strings.ToUpper(name)+"_SERVERS"] = servers
+	}
+	return values, nil
+}
+
+func line(there bool, directive string) string {
+	if !there {
+		return ""
+	}
+	return directive + ";"
+}
+
+// Render writes the configuration of native mode.
+func Render(h home.Home, env map[string]string) error {
+	o := Options{
+		Root: h.Root, Out: h.Path("etc"), Etc: h.Path("etc"), Data: h.Path("data", "nginx"),
+		HTML: filepath.Join(h.Root, "deploy", "nginx", "html"), ACME: h.Path("certs", "acme"),
+		HTTP: env["GATEWAY_HTTP"], Status: env["GATEWAY_STATUS"], Upstreams: map[string]Upstream{},
+	}
+	if os.Geteuid() == 0 {
+		o.User = "root" // its workers must read the checkout, which may be root's alone
+	}
+	addresses := map[string]string{"bootcheck": "BOOTCHECK_HTTP"}
+	for _, s := range home.Services() {
+		addresses[s.Name] = s.AddrKey()
+	}
+	for _, name := range slices.Sorted(maps.Keys(addresses)) {
+		key := addresses[name]
+		if env[key] == "" {
+			return fmt.Errorf("render nginx's configuration: no address for %s", key)
+		}
+		o.Upstreams[name] = Upstream{Servers: []string{env[key]}}
+	}
+	if err := Apply(h, &o); err != nil {
+		return err
+	}
+	if certificate := h.Path("certs", "gateway.crt"); isFile(certificate) && env["GATEWAY_HTTPS"] != "" {
+		o.TLS = TLS{Addr: env["GATEWAY_HTTPS"], Certificate: certificate, Key: h.Path("certs", "gateway.key")}
+	}
+	if program, err := localserver.Host().Nginx(); err == nil {
+		o.Version = version(context.Background(), program)
+	}
+	if err := os.MkdirAll(o.Data, 0o700); err != nil {
+		return fmt.Errorf("make nginx's folder: %w", err)
+	}
+	return Write(o)
+}
+
+// Digest is one word for all that native mode's gateway has read; "" where there is nothing yet.
+func Digest(h home.Home) (string, error) {
+	var there []string
+	for _, name := range templates() {
+		if path := h.Path("etc", name); isFile(path) {
+			there = append(there, path)
+		}
+	}
+	if len(there) == 0 {
+		return "", nil
+	}
+	for _, name := range []string{"gateway.crt", "gateway.key"} {
+		if path := h.Path("certs", name); isFile(path) {
+			there = append(there, path)
+		}
+	}
+	digest, err := home.Digest(there...)
+	if err != nil {
+		return "", fmt.Errorf("look at the gateway's configuration: %w", err)
+	}
+	return digest, nil
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// fill replaces ${NAME} for names in capitals; nginx's own variables are in small letters.
+func fill(text string, values map[string]string) (string, error) {
+	var unknown []string
+	out := regexp.MustCompile(`\$\{[A-Z0-9_]+\}`).ReplaceAllStringFunc(text, func(ref string) string {
+		value, ok := values[strings.Trim(ref, "${}")]
+		if !ok {
+			unknown = append(unknown, ref)
+		}
+		return value
+	})
+	if len(unknown) > 0 {
+		return "", fmt.Errorf("nothing is known for %s", strings.Join(unknown, ", "))
+	}
+	return out, nil
+}
+
+// Command is nginx in the foreground with the rendered configuration.
+func Command(ctx context.Context, h home.Home, programs localserver.Programs) (localserver.Command, error) {
+	program, err := programs.Nginx()
+	if err != nil {
+		return localserver.Command{}, err
+	}
+	args := []string{"-c", h.Path("etc", "nginx.conf"), "-p", h.Path("data", "nginx")}
+	if version(ctx, program) >= 1_019_005 {
+		// Until it has read its configuration nginx would write to the distribution's log, which is root's.
+		args = append(args, "-e", "stderr")
+	}
+	return localserver.Command{
+		Path: program,
+		Args: args,
+		Env:  []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "PGO_HOME=" + h.Dir},
+		Dir:  h.Path("data", "nginx"),
+	}, nil
+}
+
+// version is nginx's as one number, 1_022_001 for 1.22.1; 0 where it does not tell.
+func version(ctx context.Context, program string) int {
+	out, err := exec.CommandContext(ctx, program, "-v").CombinedOutput()
+	if err != nil {
+		return 0
+	}
+	m := regexp.MustCompile(`nginx/(\d+)\.(\d+)\.(\d+)`).FindStringSubmatch(string(out))
+	if m == nil {
+		return 0
+	}
+	number := 0
+	for _, part := range m[1:] {
+		n, _ := strconv.Atoi(part)
+		number = number*1000 + n
+	}
+	return number
+}

@@ -1,0 +1,107 @@
+package gateway
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+
+	"go.yaml.in/yaml/v3"
+
+	"pgo/deploy/stack/internal/home"
+)
+
+// Settings are what people decide about the gateway, for every way to run it.
+type Settings struct {
+	Limits        Limits              `yaml:"limits"`
+	LoadBalancers []string            `yaml:"load_balancers"` // networks in front, whose X-Forwarded-For is believed
+	Upstreams     map[string]Upstream `yaml:"upstreams"`      // by service, where it is not on this machine alone
+}
+
+// LoadSettings reads configs/gateway.yaml and, over it, gateway.yaml of the state folder. A key that is not known and a
+// value that nginx would not take are errors that name the file and the key.
+func LoadSettings(h home.Home) (Settings, error) {
+	s := Settings{Limits: DefaultLimits()}
+	for _, path := range []string{filepath.Join(h.Root, "configs", "gateway.yaml"), h.Path("gateway.yaml")} {
+		text, err := os.ReadFile(path)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return s, fmt.Errorf("read the gateway's settings: %w", err)
+		}
+		decoder := yaml.NewDecoder(bytes.NewReader(text))
+		decoder.KnownFields(true)
+		if err := decoder.Decode(&s); err != nil && !errors.Is(err, io.EOF) {
+			return s, fmt.Errorf("%s: %w", path, err)
+		}
+		if err := s.check(); err != nil {
+			return s, fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	return s, nil
+}
+
+var (
+	rate = regexp.MustCompile(`^[1-9][0-9]{0,6}r/[sm]$`)
+	size = regexp.MustCompile(`^[1-9][0-9]{0,8}[kKmM]?$`)
+)
+
+func (s Settings) check() error {
+	l := s.Limits
+	switch {
+	case !rate.MatchString(l.Rate):
+		return fmt.Errorf("limits.rate: %q: expected requests a second or a minute, such as 1000r/s or 30r/m", l.Rate)
+	case l.Burst < 1:
+		return fmt.Errorf("limits.burst: %d: expected 1 or more", l.Burst)
+	case l.Connections < 1:
+		return fmt.Errorf("limits.connections: %d: expected 1 or more", l.Connections)
+	case !size.MatchString(l.Body):
+		return fmt.Errorf("limits.body: %q: expected a size such as 2m or 512k", l.Body)
+	}
+	for _, network := range s.LoadBalancers {
+		_, err := netip.ParsePrefix(network)
+		if _, notOne := netip.ParseAddr(network); err != nil && notOne != nil {
+			return fmt.Errorf("load_balancers: %q: expected an address or a network such as 10.0.0.0/8", network)
+		}
+	}
+	for name, u := range s.Upstreams {
+		if !slices.ContainsFunc(home.Services(), func(sv home.Service) bool { return sv.Name == name }) {
+			return fmt.Errorf("upstreams.%s: there is no such service", name)
+		}
+		if len(u.Servers) == 0 {
+			u.Servers = []string{"here"} // those of this machine
+		}
+		if _, err := u.servers(); err != nil {
+			return fmt.Errorf("upstreams.%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// apply puts the settings into o, whose upstreams are those of this machine.
+func (s Settings) apply(o *Options) {
+	o.Limits, o.RealIP = s.Limits, s.LoadBalancers
+	for name, u := range s.Upstreams {
+		here := o.Upstreams[name]
+		if here.Balance = u.Balance; len(u.Servers) > 0 {
+			here.Servers = u.Servers
+		}
+		o.Upstreams[name] = here
+	}
+}
+
+// Apply puts what people have decided for the gateway of h into o, whose upstreams are those of this machine.
+func Apply(h home.Home, o *Options) error {
+	s, err := LoadSettings(h)
+	if err != nil {
+		return err
+	}
+	s.apply(o)
+	return nil
+}

@@ -1,0 +1,137 @@
+package home
+
+import (
+	"crypto/ed25519"
+	"crypto/x509"
+	"encoding/pem"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func TestFind(t *testing.T) {
+	root := t.TempDir()
+	write(t, filepath.Join(root, "go.work"), "")
+	below := filepath.Join(root, "deploy", "stack")
+	if err := os.MkdirAll(below, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name, dir, home, want string
+	}{
+		{"at the top", root, "", root + "/.pgo"},
+		{"below", below, "", root + "/.pgo"},
+		{"PGO_HOME", root, "/srv/state/", "/srv/state"},
+		{"a relative PGO_HOME", below, "state", root + "/state"},
+		{"no checkout", "/", "", ""},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			h, err := Find(tc.dir, func(string) string { return tc.home })
+			if (err != nil) != (tc.want == "") || h.Dir != tc.want {
+				t.Errorf("got %+v, %v, want %s", h, err, tc.want)
+			}
+		})
+	}
+}
+
+func TestSecretsAreMadeOnceAndForTheOwnerAlone(t *testing.T) {
+	h := Home{Root: t.TempDir(), Dir: filepath.Join(t.TempDir(), "home")}
+	made, err := h.MakeSecrets()
+	if err != nil || len(made) != 18 {
+		t.Fatalf("made %v, %v", made, err)
+	}
+	before := map[string]string{}
+	for _, name := range made {
+		info, err := os.Stat(h.Path("secrets", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %v", name, info.Mode())
+		}
+		before[name], _ = h.Secret(name)
+		if name != signingKey && len(before[name]) != 43 {
+			t.Errorf("%s has %d characters, want 43", name, len(before[name]))
+		}
+	}
+	for _, dir := range []string{h.Dir, h.Path("secrets")} {
+		if info, _ := os.Stat(dir); info.Mode().Perm() != 0o700 {
+			t.Errorf("%s has mode %v", dir, info.Mode())
+		}
+	}
+	block, _ := pem.Decode([]byte(before[signingKey] + "\n"))
+	if block == nil {
+		t.Fatal("the signing key is no PEM")
+	}
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if _, ok := key.(ed25519.PrivateKey); !ok || err != nil {
+		t.Errorf("the signing key is a %T, %v", key, err)
+	}
+
+	// One is lost, one is open to others and one is a person's own.
+	if err := os.Remove(h.Path("secrets", "erlang_cookie")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(h.Path("secrets", "admin_password"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	write(t, h.Path("secrets", "user_mysql_password"), "a person's own\n")
+	made, err = h.MakeSecrets()
+	if err != nil || len(made) != 1 || made[0] != "erlang_cookie" {
+		t.Errorf("made %v, %v", made, err)
+	}
+	if info, _ := os.Stat(h.Path("secrets", "admin_password")); info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v", info.Mode())
+	}
+	if own, _ := h.Secret("user_mysql_password"); own != "a person's own" {
+		t.Errorf("read %q", own)
+	}
+	if same, _ := h.Secret("mysql_admin_password"); same != before["mysql_admin_password"] {
+		t.Error("a secret that was there has changed")
+	}
+}
+
+func TestFindRefusesPathsThatOthersCannotTake(t *testing.T) {
+	root := t.TempDir()
+	write(t, filepath.Join(root, "go.work"), "")
+	for _, dir := range []string{"/a b", "/a\tb", `/a"b`, "/a;b", "/a{b", "/a'b", "/a$b"} {
+		if h, err := Find(root, func(string) string { return dir }); err == nil {
+			t.Errorf("%q gives %+v", dir, h)
+		}
+	}
+}
+
+func TestRemoveTakesOnlyAStateFolder(t *testing.T) {
+	thesis := t.TempDir()
+	write(t, filepath.Join(thesis, "thesis.txt"), "x")
+	if err := (Home{Root: "/r", Dir: thesis}).Remove(); err == nil {
+		t.Error("a folder of somebody's files was removed")
+	}
+	if err := (Home{Root: "/r", Dir: thesis}).MakeDirs(); err == nil {
+		t.Error("a folder of somebody's files became a state folder")
+	}
+	if entries, err := os.ReadDir(thesis); err != nil || len(entries) != 1 {
+		t.Errorf("somebody's folder now has %v, %v", entries, err)
+	}
+	h := Home{Root: "/r", Dir: filepath.Join(t.TempDir(), "home")}
+	if err := h.Remove(); err != nil {
+		t.Errorf("with nothing there: %v", err)
+	}
+	if err := h.MakeDirs(); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Remove(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(h.Dir); !os.IsNotExist(err) {
+		t.Error("it is still there")
+	}
+}
+
+func write(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

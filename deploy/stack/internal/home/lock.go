@@ -1,0 +1,26 @@
+package home
+
+import (
+	"fmt"
+	"os"
+	"syscall"
+)
+
+// Lock waits until no other up, down or clean of this state folder runs. It ends with the returned function or with
+// the process.
+func (h Home) Lock() (unlock func(), err error) {
+	f, err := os.OpenFile(h.Path("stack.lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the state folder's lock: %w", err)
+	}
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
+		if err == nil {
+			return func() { f.Close() }, nil
+		}
+		if err != syscall.EINTR {
+			f.Close()
+			return nil, fmt.Errorf("lock the state folder: %w", err)
+		}
+	}
+}

@@ -1,0 +1,70 @@
+package home
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A Process is a live process that was started for this state folder.
+type Process struct {
+	PID  int
+	Name string // of its program
+	// Helper says that a server started it and starts it again: it ends with the server.
+	Helper bool
+}
+
+// Processes finds the stack's processes that run for this state folder, whoever started them: programs of the
+// checkout's bin and the servers. A shell or an editor that merely has PGO_HOME set is none of them.
+func (h Home) Processes() []Process {
+	dirs, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		return nil
+	}
+	var out []Process
+	for _, dir := range dirs {
+		pid, err := strconv.Atoi(filepath.Base(dir))
+		if err != nil || pid == os.Getpid() || !h.owns(pid) {
+			continue
+		}
+		exe, err := os.Readlink(filepath.Join(dir, "exe"))
+		if err != nil {
+			continue
+		}
+		exe = strings.TrimSuffix(exe, " (deleted)")
+		name := filepath.Base(exe)
+		inBin := filepath.Dir(exe) == filepath.Join(h.Root, "bin") && name != "stack"
+		if inBin || slices.Contains(serverPrograms(), name) || slices.Contains(helperPrograms(), name) {
+			out = append(out, Process{PID: pid, Name: name, Helper: slices.Contains(helperPrograms(), name)})
+		}
+	}
+	return out
+}
+
+func serverPrograms() []string {
+	return []string{"mariadbd", "mysqld", "redis-server", "redis-check-rdb", "valkey-server", "valkey-check-rdb",
+		"epmd", "beam.smp", "nginx",
+		"prometheus", "prometheus-alertmanager", "alertmanager", "prometheus-node-exporter", "node_exporter", "prometheus-mysqld-exporter",
+		"mysqld_exporter", "prometheus-redis-exporter", "redis_exporter", "prometheus-nginx-exporter", "nginx-prometheus-exporter",
+		"loki", "jaeger", "otelcol-contrib", "otelcol", "grafana", "grafana-server"}
+}
+
+// helperPrograms are RabbitMQ's.
+func helperPrograms() []string { return []string{"erl_child_setup", "inet_gethost"} }
+
+// WaitGone waits a moment for processes that are ending: until then they show, but no longer whose they are.
+func WaitGone(processes []Process) {
+	for deadline := time.Now().Add(2 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		gone := !slices.ContainsFunc(processes, func(p Process) bool {
+			err := syscall.Kill(p.PID, 0)
+			return err == nil || err == syscall.EPERM
+		})
+		if gone {
+			return
+		}
+	}
+}

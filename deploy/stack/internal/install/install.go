@@ -1,0 +1,181 @@
+// Package install puts the distribution's servers on a Debian or Ubuntu machine, without starting them.
+package install
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"pgo/pkg/testing/localserver"
+)
+
+// Installer installs what is missing. Every field is needed but Terminal and Tests.
+type Installer struct {
+	Programs localserver.Programs // where programs are looked for; Root also holds policy-rc.d and apt's lists
+	Self     string               // this program, to be run by sudo
+	Euid     int
+	In       io.Reader
+	Out, Err io.Writer
+	Terminal bool // In is a terminal where a person can be asked
+	Tests    bool // also what only the tests need
+}
+
+// A RefusedError says that packages are missing and may not be installed from here.
+type RefusedError struct {
+	Reason   string
+	Packages []string
+	Self     string
+}
+
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("%s; install the missing packages with:\n  sudo apt-get install -y --no-install-recommends %s\nor, without starting the distribution's own servers, with:\n  sudo %s install",
+		e.Reason, strings.Join(e.Packages, " "), e.Self)
+}
+
+// Missing returns the packages whose programs are not there.
+func (i Installer) Missing() []string {
+	p := i.Programs
+	looks := []func() (string, error){p.MySQL, p.Redis, p.RabbitMQ, p.Epmd, p.Nginx}
+	if i.Tests {
+		looks = append(append(looks, p.Chromium), p.Tools()...)
+	}
+	var missing []string
+	for _, look := range looks {
+		var m *localserver.MissingError
+		if _, err := look(); errors.As(err, &m) && !slices.Contains(missing, m.Package) {
+			missing = append(missing, m.Package)
+		}
+	}
+	return missing
+}
+
+// Run installs what is missing; with nothing missing it does nothing. It returns *RefusedError where it may not
+// install.
+func (i Installer) Run(ctx context.Context) error {
+	missing := i.Missing()
+	if len(missing) == 0 {
+		return nil
+	}
+	refuse := func(reason string) error { return &RefusedError{Reason: reason, Packages: missing, Self: i.Self} }
+	if i.program("apt-get") == "" {
+		return refuse("missing: " + strings.Join(missing, ", ") + ", and this machine has no apt-get")
+	}
+	sudo := ""
+	if i.Euid != 0 {
+		if sudo = i.program("sudo"); sudo == "" {
+			return refuse("missing: " + strings.Join(missing, ", ") + ", and only root may install (there is no sudo)")
+		}
+		if !i.Terminal && i.command(ctx, sudo, "-n", "true").Run() != nil {
+			return refuse("missing: " + strings.Join(missing, ", ") + ", and sudo wants a password")
+		}
+	}
+	if i.Terminal && !i.ask(missing) {
+		return refuse("not installed")
+	}
+	if sudo != "" {
+		args := []string{i.Self, "install", "--yes"}
+		if i.Tests {
+			args = append(args, "--tests")
+		}
+		cmd := i.command(ctx, sudo, args...)
+		cmd.Stdin = os.Stdin
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("install as root: %w", err)
+		}
+		return i.check()
+	}
+	fmt.Fprintf(i.Err, "installing %s\n", strings.Join(missing, " "))
+	if err := i.install(ctx, missing); err != nil {
+		return err
+	}
+	return i.check()
+}
+
+func (i Installer) check() error {
+	if left := i.Missing(); len(left) > 0 {
+		return fmt.Errorf("still missing after the installation: %s", strings.Join(left, ", "))
+	}
+	return nil
+}
+
+func (i Installer) install(ctx context.Context, packages []string) (err error) {
+	restore, err := denyStarts(i.root("/usr/sbin/policy-rc.d"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, restore()) }()
+
+	if !i.hasLists() {
+		if err := i.apt(ctx, "update"); err != nil {
+			return err
+		}
+		return i.apt(ctx, append([]string{"install", "-y", "--no-install-recommends"}, packages...)...)
+	}
+	if err := i.apt(ctx, append([]string{"install", "-y", "--no-install-recommends"}, packages...)...); err == nil || ctx.Err() != nil {
+		return err
+	}
+	// The lists may be too old to know where the packages are.
+	if err := i.apt(ctx, "update"); err != nil {
+		return err
+	}
+	return i.apt(ctx, append([]string{"install", "-y", "--no-install-recommends"}, packages...)...)
+}
+
+func (i Installer) apt(ctx context.Context, args ...string) error {
+	// Somebody else's apt is waited for, not failed on.
+	args = append([]string{"-o", "DPkg::Lock::Timeout=300", "-q"}, args...)
+	cmd := i.command(ctx, i.program("apt-get"), args...)
+	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "DEBIAN_PRIORITY=critical", "NEEDRESTART_SUSPEND=1")
+	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return fmt.Errorf("apt-get %s: %w", strings.Join(args, " "), err)
+	}
+	return nil
+}
+
+func (i Installer) hasLists() bool {
+	lists, err := filepath.Glob(i.root("/var/lib/apt/lists/*_Packages*"))
+	return err == nil && len(lists) > 0
+}
+
+func (i Installer) ask(packages []string) bool {
+	fmt.Fprintf(i.Err, "These packages are missing: %s\nInstall them now? [Y/n] ", strings.Join(packages, " "))
+	line, err := bufio.NewReader(i.In).ReadString('\n')
+	if err != nil && line == "" {
+		return false
+	}
+	answer := strings.ToLower(strings.TrimSpace(line))
+	return answer == "" || answer == "y" || answer == "yes"
+}
+
+// command is ended by SIGTERM when ctx is: apt then finishes what it must not leave half done.
+func (i Installer) command(ctx context.Context, path string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Stdout, cmd.Stderr = i.Err, i.Err
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = time.Minute
+	return cmd
+}
+
+func (i Installer) root(path string) string { return filepath.Join("/", i.Programs.Root, path) }
+
+func (i Installer) program(name string) string {
+	for _, dir := range []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"} {
+		path := i.root(filepath.Join(dir, name))
+		if info, err := os.Stat(path); err == nil && !info.IsDir() && info.Mode()&0o111 != 0 {
+			return path
+		}
+	}
+	return ""
+}

@@ -1,0 +1,101 @@
+package monitoring
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/google/renameio/v2"
+
+	"pgo/deploy/stack/internal/home"
+)
+
+// Containers writes what the monitoring's containers mount into folders of dir: prometheus, alertmanager and exporters. Those of
+// other users have to read it, so it relies on a closed folder above.
+func Containers(h home.Home, dir string) error {
+	for _, step := range []func(h home.Home, dir string) error{containedPrometheus, containedAlertmanager, containedExporters} {
+		if err := step(h, dir); err != nil {
+			return fmt.Errorf("write the monitoring's files: %w", err)
+		}
+	}
+	return nil
+}
+
+// jobs are the containers that Prometheus asks, beside those that its configuration names.
+func jobs() map[string]string {
+	return map[string]string{
+		"prometheus": "prometheus:9090", "alertmanager": "alertmanager:9093", "wecom": "wecom:9096", "node": "node-exporter:9100",
+		"mysql": "mysqld-exporter:9104", "redis": "redis-exporter:9121", "gateway": "gateway:9113", "cadvisor": "cadvisor:8080",
+		"loki": "loki:3100", "otelcol": "otelcol:8888", "jaeger": "jaeger:8888", "grafana": "grafana:3000",
+	}
+}
+
+func containedPrometheus(h home.Home, dir string) error {
+	targets := []target{}
+	for job, addr := range jobs() {
+		targets = append(targets, target{[]string{addr}, map[string]string{"job": job}})
+	}
+	text, err := json.Marshal(targets)
+	if err != nil {
+		return err
+	}
+	if err := open(filepath.Join(dir, "prometheus"), "targets.json", string(text)); err != nil {
+		return err
+	}
+	text, err = template(h, "prometheus", "prometheus.yml")
+	if err != nil {
+		return err
+	}
+	filled, err := fill("prometheus.yml", string(text), map[string]string{
+		"SCRAPE_INTERVAL": setting("SCRAPE_INTERVAL", "15s"), "PROMETHEUS_RULES": `"/etc/rules/*.yml", "/etc/rules/compose/*.yml"`,
+		"PROMETHEUS_TARGETS": "/etc/monitoring/targets.json", "RUNBOOKS_URL": setting("RUNBOOKS_URL", "file://"+filepath.Join(h.Root, "docs", "runbooks")),
+		"ALERTMANAGER_HTTP": "alertmanager:9093", "PGO_HTTP": "runtime:9900", "BOOTCHECK_HTTP": "runtime:8090", "RABBITMQ_METRICS": "rabbitmq:15692",
+	})
+	if err != nil {
+		return err
+	}
+	return open(filepath.Join(dir, "prometheus"), "prometheus.yml", filled)
+}
+
+func containedAlertmanager(h home.Home, dir string) error {
+	password, err := h.Secret("smtp_password")
+	if err != nil {
+		password = "" // there is one only where somebody has put it there
+	}
+	values := mailSettings("/etc/monitoring/smtp_password", "/etc/monitoring")
+	values["WECOM_HTTP"] = "wecom:9096"
+	config, mail, err := alertmanagerConfig(h, values)
+	if err != nil {
+		return err
+	}
+	for name, text := range map[string]string{"alertmanager.yml": config, "mail.tmpl": mail, "smtp_password": password} {
+		if err := open(filepath.Join(dir, "alertmanager"), name, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func containedExporters(h home.Home, dir string) error {
+	client, err := mysqlClient(h, "mysql", 3306)
+	if err != nil {
+		return err
+	}
+	passwords, err := redisPasswords(h, "redis:6379")
+	if err != nil {
+		return err
+	}
+	if err := open(filepath.Join(dir, "exporters"), "mysqld-exporter.cnf", client); err != nil {
+		return err
+	}
+	return open(filepath.Join(dir, "exporters"), "redis-exporter.json", passwords)
+}
+
+// open writes a file that a container of another user may read.
+func open(dir, name, text string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return renameio.WriteFile(filepath.Join(dir, name), []byte(text), 0o444, renameio.IgnoreUmask())
+}

@@ -1,0 +1,314 @@
+// Package monitoring runs Prometheus, Alertmanager and the exporters where the distribution's packages have them, and Loki, Jaeger,
+// Grafana and the OpenTelemetry Collector where their programs are on the PATH. None is needed: what is not installed says so and
+// waits.
+package monitoring
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/google/renameio/v2"
+
+	"pgo/deploy/stack/internal/home"
+	"pgo/pkg/testing/localserver"
+)
+
+// account is the exporters', which bootcheck makes.
+const account = "monitor"
+
+// Part is one program of the monitoring.
+type Part struct {
+	Name     string   // of its process
+	Programs []string // any of these, as distributions name it
+	Package  string   // that has it, of Debian or of its maker; "" for ours
+	Addr     string   // the env file's key of its address
+	Job      string   // under which Prometheus scrapes it
+	args     func(h home.Home, env map[string]string) []string
+	env      func(h home.Home, env map[string]string) []string
+	files    func(h home.Home, env map[string]string) error
+	at       func(h home.Home, program string) ([]string, error) // arguments that depend on where the program is
+	needs    []string                                            // addresses, by their keys of the env file
+}
+
+func none(home.Home, map[string]string) []string { return nil }
+
+// Parts are all of them.
+func Parts() []Part {
+	return append([]Part{
+		{Name: "prometheus", Programs: []string{"prometheus"}, Package: "prometheus", Addr: "PROMETHEUS_HTTP", Job: "prometheus", args: prometheusArgs, env: none, files: prometheusFiles},
+		{Name: "alertmanager", Programs: []string{"prometheus-alertmanager", "alertmanager"}, Package: "prometheus-alertmanager", Addr: "ALERTMANAGER_HTTP", Job: "alertmanager", args: alertmanagerArgs, env: none, files: alertmanagerFiles},
+		{Name: "wecom", Programs: []string{"wecom"}, Addr: "WECOM_HTTP", Job: "wecom", args: none, env: wecomEnv},
+		{Name: "node-exporter", Programs: []string{"prometheus-node-exporter", "node_exporter"}, Package: "prometheus-node-exporter", Addr: "NODE_EXPORTER", Job: "node", args: nodeArgs, env: none},
+		{Name: "mysqld-exporter", Programs: []string{"prometheus-mysqld-exporter", "mysqld_exporter"}, Package: "prometheus-mysqld-exporter", Addr: "MYSQLD_EXPORTER", Job: "mysql", args: mysqldArgs, env: none, files: mysqldFiles},
+		{Name: "redis-exporter", Programs: []string{"prometheus-redis-exporter", "redis_exporter"}, Package: "prometheus-redis-exporter", Addr: "REDIS_EXPORTER", Job: "redis", args: redisArgs, env: none, files: redisFiles},
+		{Name: "nginx-exporter", Programs: []string{"prometheus-nginx-exporter", "nginx-prometheus-exporter"}, Package: "prometheus-nginx-exporter", Addr: "NGINX_EXPORTER", Job: "gateway", args: nginxArgs, env: none},
+	}, telemetry()...)
+}
+
+// Absent are the names of those that are not installed, as their programs are called.
+func Absent(h home.Home, programs localserver.Programs) []string {
+	var out []string
+	for _, p := range Parts() {
+		if p.Package != "" && p.Program(h, programs) == "" {
+			out = append(out, p.Programs[0])
+		}
+	}
+	return out
+}
+
+// Find returns the part of that name.
+func Find(name string) (Part, bool) {
+	for _, p := range Parts() {
+		if p.Name == name {
+			return p, true
+		}
+	}
+	return Part{}, false
+}
+
+// Program is the file of the part's program, "" where it is not installed.
+func (p Part) Program(h home.Home, programs localserver.Programs) string {
+	if p.Package == "" {
+		if _, err := os.Stat(h.Bin(p.Name)); err != nil {
+			return ""
+		}
+		return h.Bin(p.Name)
+	}
+	return programs.Optional(p.Programs...)
+}
+
+// Command writes the part's files and is what runs it. A path of "" means that it is not installed.
+func (p Part) Command(h home.Home, env map[string]string, programs localserver.Programs) (localserver.Command, error) {
+	path := p.Program(h, programs)
+	if path == "" {
+		return localserver.Command{}, nil
+	}
+	for _, key := range p.needs {
+		if _, err := home.Port(env, key); err != nil {
+			return localserver.Command{}, fmt.Errorf("%w (make down first: it is newer than what runs)", err)
+		}
+	}
+	args := p.args(h, env)
+	if p.at != nil {
+		more, err := p.at(h, path)
+		if err != nil {
+			return localserver.Command{}, err
+		}
+		args = append(args, more...)
+	}
+	data := h.Path("data", p.Name)
+	if err := os.MkdirAll(data, 0o700); err != nil {
+		return localserver.Command{}, fmt.Errorf("make the folder of %s: %w", p.Name, err)
+	}
+	if p.files != nil {
+		if err := p.files(h, env); err != nil {
+			return localserver.Command{}, fmt.Errorf("write the files of %s: %w", p.Name, err)
+		}
+	}
+	return localserver.Command{
+		Path: path, Args: args, Dir: data,
+		Env: append([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "HOME=" + data, "PGO_HOME=" + h.Dir}, p.env(h, env)...),
+	}, nil
+}
+
+func prometheusArgs(h home.Home, env map[string]string) []string {
+	return []string{
+		"--config.file=" + h.Path("etc", "prometheus.yml"), "--storage.tsdb.path=" + h.Path("data", "prometheus"),
+		"--web.listen-address=" + env["PROMETHEUS_HTTP"], "--web.enable-lifecycle", "--enable-feature=exemplar-storage",
+		"--storage.tsdb.retention.time=15d", "--storage.tsdb.retention.size=2GB",
+	}
+}
+
+// target is one of Prometheus' file of targets.
+type target struct {
+	Targets []string          `json:"targets"`
+	Labels  map[string]string `json:"labels"`
+}
+
+// prometheusFiles writes the configuration, and as targets those of the others that are installed.
+func prometheusFiles(h home.Home, env map[string]string) error {
+	targets := []target{}
+	for _, p := range Parts() {
+		if p.Program(h, localserver.Host()) != "" {
+			targets = append(targets, target{[]string{env[p.Addr]}, map[string]string{"job": p.Job}})
+		}
+	}
+	text, err := json.MarshalIndent(targets, "", "  ")
+	if err != nil {
+		return err
+	}
+	file := h.Path("etc", "prometheus-targets.json")
+	if err := renameio.WriteFile(file, append(text, '\n'), 0o600, renameio.IgnoreUmask()); err != nil {
+		return err
+	}
+	text, err = template(h, "prometheus", "prometheus.yml")
+	if err != nil {
+		return err
+	}
+	return render(h, env, "prometheus.yml", text, map[string]string{
+		"PROMETHEUS_TARGETS": file,
+		"PROMETHEUS_RULES":   strconv.Quote(setting("PROMETHEUS_RULES", filepath.Join(h.Root, "deploy", "prometheus", "rules", "*.yml"))),
+		"SCRAPE_INTERVAL":    setting("SCRAPE_INTERVAL", "15s"),
+		"RUNBOOKS_URL":       "file://" + filepath.Join(h.Root, "docs", "runbooks"),
+	})
+}
+
+// setting is what the environment of `make up` says, or else what is usual.
+func setting(name, usual string) string {
+	if v := os.Getenv(name); v != "" {
+		return v
+	}
+	return usual
+}
+
+func alertmanagerArgs(h home.Home, env map[string]string) []string {
+	return []string{
+		"--config.file=" + h.Path("etc", "alertmanager.yml"), "--storage.path=" + h.Path("data", "alertmanager"),
+		"--web.listen-address=" + env["ALERTMANAGER_HTTP"], "--cluster.listen-address=",
+	}
+}
+
+func alertmanagerFiles(h home.Home, env map[string]string) error {
+	values := mailSettings(h.Path("secrets", "smtp_password"), h.Path("etc"))
+	values["WECOM_HTTP"] = env["WECOM_HTTP"]
+	config, mail, err := alertmanagerConfig(h, values)
+	if err != nil {
+		return err
+	}
+	if err := renameio.WriteFile(h.Path("etc", "mail.tmpl"), []byte(mail), 0o600, renameio.IgnoreUmask()); err != nil {
+		return err
+	}
+	return renameio.WriteFile(h.Path("etc", "alertmanager.yml"), []byte(config), 0o600, renameio.IgnoreUmask())
+}
+
+// mailSettings are what people set, with the paths as Alertmanager sees them.
+func mailSettings(passwordFile, etc string) map[string]string {
+	values := map[string]string{
+		"SMTP_SMARTHOST": "", "SMTP_FROM": "pgo@localhost", "SMTP_TO": "root@localhost", "SMTP_USERNAME": "",
+		"SMTP_REQUIRE_TLS": "true", "GROUP_WAIT": "30s", "GROUP_WAIT_CRITICAL": "10s", "GROUP_INTERVAL": "5m", "WATCHDOG_INTERVAL": "1m",
+	}
+	for name, value := range values {
+		values[name] = setting(name, value)
+	}
+	values["SMTP_PASSWORD_FILE"], values["ALERTMANAGER_ETC"] = passwordFile, etc
+	return values
+}
+
+// alertmanagerConfig is the configuration and the mail's text. It leaves mail out unless SMTP_SMARTHOST says where to.
+func alertmanagerConfig(h home.Home, values map[string]string) (config, mail string, err error) {
+	letter, err := os.ReadFile(filepath.Join(h.Root, "deploy", "alertmanager", "mail.tmpl"))
+	if err != nil {
+		return "", "", err
+	}
+	text, err := template(h, "alertmanager", "alertmanager.yml")
+	if err != nil {
+		return "", "", err
+	}
+	if values["SMTP_SMARTHOST"] == "" {
+		text = regexp.MustCompile(`(?ms)^ +# mail$.*?^ +# end$\n`).ReplaceAll(text, nil)
+	}
+	config, err = fill("alertmanager.yml", string(text), values)
+	return config, string(letter), err
+}
+
+func wecomEnv(h home.Home, env map[string]string) []string {
+	out := []string{"WECOM_HTTP=" + env["WECOM_HTTP"], "WECOM_KEY_FILE=" + h.Path("secrets", "wecom_key")}
+	for _, name := range []string{"WECOM_LANG", "WECOM_URL"} {
+		if v := os.Getenv(name); v != "" {
+			out = append(out, name+"="+v)
+		}
+	}
+	return out
+}
+
+func nodeArgs(_ home.Home, env map[string]string) []string {
+	return []string{"--web.listen-address=" + env["NODE_EXPORTER"], "--no-collector.systemd"}
+}
+
+func mysqldArgs(h home.Home, env map[string]string) []string {
+	return []string{"--web.listen-address=" + env["MYSQLD_EXPORTER"], "--config.my-cnf=" + h.Path("etc", "mysqld-exporter.cnf"), "--no-collect.slave_status"}
+}
+
+func mysqldFiles(h home.Home, env map[string]string) error {
+	port, err := home.Port(env, "MYSQL_ADDR")
+	if err != nil {
+		return err
+	}
+	text, err := mysqlClient(h, "127.0.0.1", port)
+	if err != nil {
+		return err
+	}
+	return renameio.WriteFile(h.Path("etc", "mysqld-exporter.cnf"), []byte(text), 0o600, renameio.IgnoreUmask())
+}
+
+// mysqlClient is a client's file of options.
+func mysqlClient(h home.Home, host string, port int) (string, error) {
+	password, err := h.Secret("monitor_mysql_password")
+	return fmt.Sprintf("[client]\nhost=%s\nport=%d\nuser=%s\npassword=%s\n", host, port, account, password), err
+}
+
+func redisArgs(h home.Home, env map[string]string) []string {
+	return []string{
+		"-web.listen-address=" + env["REDIS_EXPORTER"], "-redis.addr=redis://" + env["REDIS_ADDR"], "-redis.user=" + account,
+		"-redis.password-file=" + h.Path("etc", "redis-exporter.json"), "-config-command=-", // settings hold passwords
+	}
+}
+
+func redisFiles(h home.Home, env map[string]string) error {
+	text, err := redisPasswords(h, env["REDIS_ADDR"])
+	if err != nil {
+		return err
+	}
+	return renameio.WriteFile(h.Path("etc", "redis-exporter.json"), []byte(text), 0o600, renameio.IgnoreUmask())
+}
+
+// redisPasswords is the exporter's file of passwords. Releases differ in whether the key has the account's name.
+func redisPasswords(h home.Home, addr string) (string, error) {
+	password, err := h.Secret("monitor_redis_password")
+	if err != nil {
+		return "", err
+	}
+	text, err := json.Marshal(map[string]string{"redis://" + addr: password, "redis://" + account + "@" + addr: password})
+	return string(text), err
+}
+
+func nginxArgs(_ home.Home, env map[string]string) []string {
+	return []string{"-web.listen-address=" + env["NGINX_EXPORTER"], "-nginx.scrape-uri=http://" + env["GATEWAY_STATUS"] + "/stub_status"}
+}
+
+func template(h home.Home, dir, name string) ([]byte, error) {
+	return os.ReadFile(filepath.Join(h.Root, "deploy", dir, name+".template"))
+}
+
+// render fills in a template from the env file's values and more, and writes it to the state folder's etc.
+func render(h home.Home, env map[string]string, name string, text []byte, more map[string]string) error {
+	values := maps.Clone(env)
+	maps.Copy(values, more)
+	filled, err := fill(name, string(text), values)
+	if err != nil {
+		return err
+	}
+	return renameio.WriteFile(h.Path("etc", name), []byte(filled), 0o600, renameio.IgnoreUmask())
+}
+
+// fill puts values in the place of ${NAME}; one without a value is an error.
+func fill(name, text string, values map[string]string) (string, error) {
+	var unknown []string
+	filled := regexp.MustCompile(`\$\{[A-Z_]+\}`).ReplaceAllStringFunc(text, func(ref string) string {
+		value, ok := values[strings.Trim(ref, "${}")]
+		if !ok {
+			unknown = append(unknown, ref)
+		}
+		return value
+	})
+	if len(unknown) > 0 {
+		return "", fmt.Errorf("%s: nothing is known for %s", name, strings.Join(unknown, ", "))
+	}
+	return filled, nil
+}

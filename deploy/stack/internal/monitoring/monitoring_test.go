@@ -1,0 +1,136 @@
+package monitoring
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"pgo/deploy/stack/internal/home"
+	"pgo/pkg/testing/localserver"
+)
+
+// state is a state folder of this repository with made-up addresses.
+func state(t *testing.T) (home.Home, map[string]string) {
+	t.Helper()
+	root, err := filepath.Abs("../../../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := home.Home{Root: root, Dir: t.TempDir()}
+	if err := h.MakeDirs(); err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{"PORT_OFFSET": "1000", "BOOTCHECK_HTTP": "127.0.0.1:1", "PGO_HTTP": "127.0.0.1:6", "RABBITMQ_METRICS": "127.0.0.1:2", "MYSQL_ADDR": "127.0.0.1:3", "REDIS_ADDR": "127.0.0.1:4", "GATEWAY_STATUS": "127.0.0.1:5"}
+	for _, p := range Parts() {
+		for _, key := range append(p.needs, p.Addr) {
+			env[key] = "127.0.0.1:9"
+		}
+	}
+	for _, secret := range []string{"monitor_mysql_password", "monitor_redis_password"} {
+		if err := os.WriteFile(h.Path("secrets", secret), []byte("a-password"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return h, env
+}
+
+// machine has programs of these names and nothing else.
+func machine(t *testing.T, names ...string) localserver.Programs {
+	t.Helper()
+	root := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(root, "usr", "bin"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		if err := os.WriteFile(filepath.Join(root, "usr", "bin", name), []byte("#!/bin/sh\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Grafana's program brings files.
+	if err := os.MkdirAll(filepath.Join(root, "usr", "conf"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, "usr", "conf", "defaults.ini"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return localserver.Programs{Root: root}
+}
+
+func TestWhatIsNotInstalledHasNoCommand(t *testing.T) {
+	h, env := state(t)
+	for _, p := range Parts() {
+		if p.Package == "" {
+			continue // ours is in bin, where it was built
+		}
+		for _, installed := range []bool{false, true} {
+			var programs []string
+			if installed {
+				programs = p.Programs[:1]
+			}
+			command, err := p.Command(h, env, machine(t, programs...))
+			if err != nil || (command.Path != "") != installed {
+				t.Errorf("%s, installed: %v: command %q, %v", p.Name, installed, command.Path, err)
+			}
+			for _, arg := range append(command.Args, command.Env...) {
+				if strings.Contains(arg, "a-password") {
+					t.Errorf("%s has a password in an argument or its environment: %s", p.Name, arg)
+				}
+			}
+		}
+	}
+}
+
+func TestMailOnlyWhereItIsSetUp(t *testing.T) {
+	for _, tc := range []struct {
+		name, host string
+		mail       bool
+	}{
+		{"no mail server", "", false},
+		{"a mail server", "mail.test:587", true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Setenv("SMTP_SMARTHOST", tc.host)
+			h, env := state(t)
+			if err := alertmanagerFiles(h, env); err != nil {
+				t.Fatal(err)
+			}
+			text, err := os.ReadFile(h.Path("etc", "alertmanager.yml"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, part := range []string{"smtp_smarthost", "email_configs"} {
+				if got := strings.Contains(string(text), part); got != tc.mail {
+					t.Errorf("%s: %v\n%s", part, got, text)
+				}
+			}
+			if !strings.Contains(string(text), `url: "http://127.0.0.1:9/alerts"`) || strings.Contains(string(text), "${") {
+				t.Errorf("not filled in:\n%s", text)
+			}
+		})
+	}
+}
+
+// What containers mount is whole, and is taken by the programs that read it.
+func TestContainers(t *testing.T) {
+	h, _ := state(t)
+	t.Setenv("SMTP_SMARTHOST", "mail.test:587")
+	dir := t.TempDir()
+	if err := Containers(h, dir); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"prometheus/prometheus.yml":     `http://runtime:9900/sd`,
+		"prometheus/targets.json":       `"mysqld-exporter:9104"`,
+		"alertmanager/alertmanager.yml": `smtp_smarthost: "mail.test:587"`,
+		"alertmanager/mail.tmpl":        `pgo.subject`,
+		"alertmanager/smtp_password":    ``,
+		"exporters/mysqld-exporter.cnf": "host=mysql\nport=3306\nuser=monitor\npassword=a-password",
+		"exporters/redis-exporter.json": `"redis://redis:6379":"a-password"`,
+	} {
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil || !strings.Contains(string(text), want) || strings.Contains(string(text), "${") {
+			t.Errorf("%s: %v, no %q in\n%s", name, err, want, text)
+		}
+	}
+}

@@ -1,0 +1,123 @@
+package monitoring
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"pgo/deploy/stack/internal/home"
+	"pgo/pkg/testing/localserver"
+)
+
+// telemetry are the parts that no distribution has packages of. They run where somebody has put their programs on the PATH, with
+// the files that the containers mount; what differs comes as variables.
+func telemetry() []Part {
+	return []Part{
+		{Name: "loki", Programs: []string{"loki"}, Package: "loki", Addr: "LOKI_HTTP", Job: "loki", args: lokiArgs, env: lokiEnv, needs: []string{"LOKI_HTTP", "LOKI_GRPC"}},
+		{Name: "jaeger", Programs: []string{"jaeger"}, Package: "jaeger", Addr: "JAEGER_METRICS", Job: "jaeger", args: jaegerArgs, env: jaegerEnv,
+			needs: []string{"JAEGER_HTTP", "JAEGER_OTLP", "JAEGER_GRPC", "JAEGER_HEALTH", "JAEGER_METRICS"}},
+		{Name: collector, Programs: []string{"otelcol-contrib", "otelcol"}, Package: "otelcol-contrib", Addr: "OTELCOL_METRICS", Job: "otelcol", args: otelcolArgs, env: otelcolEnv,
+			needs: []string{"OTELCOL_HTTP", "OTELCOL_HEALTH", "OTELCOL_METRICS", "LOKI_HTTP", "JAEGER_OTLP"}},
+		{Name: "grafana", Programs: []string{"grafana", "grafana-server"}, Package: "grafana", Addr: "GRAFANA_HTTP", Job: "grafana", args: none, env: grafanaEnv, at: grafanaAt,
+			needs: []string{"GRAFANA_HTTP", "PROMETHEUS_HTTP", "ALERTMANAGER_HTTP", "LOKI_HTTP", "JAEGER_HTTP"}},
+	}
+}
+
+const collector = "otelcol"
+
+// Tracing is where services send their spans: where asked says, or else to the collector if there is one. "off" is nowhere.
+func Tracing(asked string, h home.Home, env map[string]string, programs localserver.Programs) string {
+	switch asked {
+	case "off":
+		return ""
+	case "":
+		if part, ok := Find(collector); ok && part.Program(h, programs) != "" {
+			return "http://" + env["OTELCOL_HTTP"]
+		}
+	}
+	return asked
+}
+
+// port is an address's port, "" where it has none: Command has refused that.
+func port(addr string) string {
+	_, p, err := net.SplitHostPort(addr)
+	if err != nil {
+		return ""
+	}
+	return p
+}
+
+// limit has Go's garbage collector work harder before a program's memory goes over what its container may have.
+func limit(mebibytes int) string { return fmt.Sprintf("GOMEMLIMIT=%dMiB", mebibytes*9/10) }
+
+func lokiArgs(h home.Home, _ map[string]string) []string {
+	return []string{"-config.file=" + filepath.Join(h.Root, "deploy", "loki", "loki.yaml"), "-config.expand-env=true"}
+}
+
+func lokiEnv(h home.Home, env map[string]string) []string {
+	return []string{
+		"LOKI_LISTEN=127.0.0.1", "LOKI_PORT=" + port(env["LOKI_HTTP"]), "LOKI_GRPC_PORT=" + port(env["LOKI_GRPC"]),
+		"LOKI_DATA=" + h.Path("data", "loki"), limit(512),
+	}
+}
+
+func jaegerArgs(h home.Home, _ map[string]string) []string {
+	return []string{"--config=" + filepath.Join(h.Root, "deploy", "jaeger", "jaeger.yaml")}
+}
+
+func jaegerEnv(h home.Home, env map[string]string) []string {
+	return []string{
+		"JAEGER_LISTEN=127.0.0.1", "JAEGER_UI_PORT=" + port(env["JAEGER_HTTP"]), "JAEGER_OTLP_PORT=" + port(env["JAEGER_OTLP"]),
+		"JAEGER_GRPC_PORT=" + port(env["JAEGER_GRPC"]), "JAEGER_METRICS_PORT=" + port(env["JAEGER_METRICS"]),
+		"JAEGER_HEALTH=" + env["JAEGER_HEALTH"], "JAEGER_DATA=" + h.Path("data", "jaeger"), limit(512),
+	}
+}
+
+func otelcolArgs(h home.Home, _ map[string]string) []string {
+	return []string{"--config=" + filepath.Join(h.Root, "deploy", "otelcol", "config.yaml")}
+}
+
+func otelcolEnv(h home.Home, env map[string]string) []string {
+	return []string{
+		"OTELCOL_HTTP=" + env["OTELCOL_HTTP"], "OTELCOL_HEALTH=" + env["OTELCOL_HEALTH"],
+		"OTELCOL_METRICS_HOST=127.0.0.1", "OTELCOL_METRICS_PORT=" + port(env["OTELCOL_METRICS"]),
+		"OTELCOL_DATA=" + h.Path("data", collector), "PGO_LOGS=" + h.Path("logs"),
+		"CONTAINER_LOGS=" + h.Path("logs", "no-containers"),                                                                  // what other containers of this machine say is not ours
+		"LOKI_OTLP=http://" + env["LOKI_HTTP"] + "/otlp", "JAEGER_OTLP=http://" + env["JAEGER_OTLP"], limit(256), "GOGC=300", // it has little that lives, so its garbage collector may run less often
+	}
+}
+
+func grafanaEnv(h home.Home, env map[string]string) []string {
+	kit := filepath.Join(h.Root, "deploy", "grafana")
+	return []string{
+		"GF_SERVER_HTTP_ADDR=127.0.0.1", "GF_SERVER_HTTP_PORT=" + port(env["GRAFANA_HTTP"]),
+		"GF_PATHS_DATA=" + h.Path("data", "grafana"), "GF_PATHS_LOGS=" + h.Path("data", "grafana", "log"), "GF_PATHS_PLUGINS=" + h.Path("data", "grafana", "plugins"),
+		"GF_PATHS_PROVISIONING=" + filepath.Join(kit, "provisioning"), "BOARDS=" + filepath.Join(kit, "boards"),
+		"GF_SECURITY_ADMIN_PASSWORD__FILE=" + h.Path("secrets", "grafana_password"),
+		"PROMETHEUS_URL=http://" + env["PROMETHEUS_HTTP"], "ALERTMANAGER_URL=http://" + env["ALERTMANAGER_HTTP"],
+		"LOKI_URL=http://" + env["LOKI_HTTP"], "JAEGER_URL=http://" + env["JAEGER_HTTP"], limit(384),
+	}
+}
+
+// grafanaAt finds the files that Grafana's program needs beside itself: those of its archive, or where its packages put them.
+func grafanaAt(h home.Home, program string) ([]string, error) {
+	file, err := filepath.EvalSymlinks(program)
+	if err != nil {
+		return nil, err
+	}
+	homes := []string{filepath.Dir(filepath.Dir(file)), "/usr/share/grafana"}
+	at := slices.IndexFunc(homes, func(dir string) bool {
+		_, err := os.Stat(filepath.Join(dir, "conf", "defaults.ini"))
+		return err == nil
+	})
+	if at < 0 {
+		return nil, fmt.Errorf("find Grafana's own files: no conf/defaults.ini in %s or %s", homes[0], homes[1])
+	}
+	args := []string{"--homepath=" + homes[at], "--config=" + filepath.Join(h.Root, "deploy", "grafana", "grafana.ini")}
+	if filepath.Base(program) == "grafana" {
+		args = append([]string{"server"}, args...)
+	}
+	return args, nil
+}

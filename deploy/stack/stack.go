@@ -1,0 +1,196 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"syscall"
+	"time"
+
+	"pgo/deploy/stack/internal/gateway"
+	"pgo/deploy/stack/internal/home"
+	"pgo/pkg/testing/localserver"
+)
+
+const adminEmail = "admin@pgo.local"
+
+// up brings the whole stack up and returns when every part is ready. On a stack that runs it changes nothing.
+func up(ctx context.Context, h home.Home, sys surroundings) error {
+	mode, err := chooseMode(ctx, h, sys)
+	if err != nil {
+		return err
+	}
+	if err := h.MakeDirs(); err != nil {
+		return err
+	}
+	unlock, err := h.Lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := onlyMode(ctx, mode, h, sys); err != nil {
+		return err
+	}
+	if mode == dockerMode {
+		return upContainers(ctx, h, sys)
+	}
+	i, err := installer(sys)
+	if err != nil {
+		return err
+	}
+	if err := i.Run(ctx); err != nil {
+		return err
+	}
+	made, err := secrets(h, sys)
+	if err != nil {
+		return err
+	}
+	if len(made) > 0 && len(h.Processes()) > 0 {
+		fmt.Fprintln(sys.stderr, "what runs has the old secrets: stopping everything first")
+		if err := pass(ctx, h, sys, h.Bin("pgo"), "down"); err != nil {
+			return err
+		}
+	}
+	if err := defaultCerts(h, sys); err != nil {
+		return err
+	}
+	before, err := gateway.Digest(h)
+	if err != nil {
+		return err
+	}
+	if err := prepare(h, sys); err != nil {
+		return err
+	}
+	if err := pass(ctx, h, sys, h.Bin("pgo"), "up"); err != nil {
+		return err
+	}
+	if after, err := gateway.Digest(h); err != nil {
+		return err
+	} else if before != after && before != "" {
+		// A gateway that ran already reads it; no connection is dropped.
+		if err := pass(ctx, h, sys, h.Bin("pgo"), "signal", "SIGHUP", "gateway"); err != nil {
+			return err
+		}
+	}
+	if err := firstAdmin(ctx, h, sys, slices.Contains(made, home.AdminPassword)); err != nil {
+		return err
+	}
+	return status(ctx, h, sys)
+}
+
+// down ends all that up started, and what a killed pgo may have left.
+func down(ctx context.Context, h home.Home, sys surroundings) error {
+	if !h.Ours() {
+		return nil // nothing was ever started from here
+	}
+	unlock, err := h.Lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := containers(h, sys).Down(ctx, false); err != nil {
+		return err
+	}
+	running := h.Processes()
+	if len(running) == 0 {
+		return nil
+	}
+	if _, statErr := os.Stat(h.Bin("pgo")); statErr == nil {
+		err = pass(ctx, h, sys, h.Bin("pgo"), "down")
+	}
+	err = errors.Join(err, endLeftovers(ctx, h, sys))
+	home.WaitGone(running)
+	return err
+}
+
+func clean(ctx context.Context, h home.Home, sys surroundings) error {
+	if err := down(ctx, h, sys); err != nil {
+		return err
+	}
+	if h.Ours() {
+		if err := containers(h, sys).Down(ctx, true); err != nil {
+			return err
+		}
+	}
+	return errors.Join(h.Remove(), os.RemoveAll(localserver.SocketDir(h.Dir)))
+}
+
+// endLeftovers stops processes of this state folder that pgo no longer knew.
+func endLeftovers(ctx context.Context, h home.Home, sys surroundings) error {
+	const patience = 20 * time.Second
+	deadline := time.Now().Add(patience)
+	signalled := map[int]bool{}
+	for {
+		left := h.Processes()
+		if len(left) == 0 {
+			return nil
+		}
+		if servers := slices.DeleteFunc(slices.Clone(left), func(p home.Process) bool { return p.Helper }); len(servers) > 0 {
+			left = servers
+		}
+		for _, p := range left {
+			if !signalled[p.PID] {
+				signalled[p.PID] = true
+				fmt.Fprintf(sys.stderr, "stopping %s (pid %d), which pgo left\n", p.Name, p.PID)
+				_ = syscall.Kill(p.PID, syscall.SIGTERM)
+			} else if time.Now().After(deadline) {
+				_ = syscall.Kill(p.PID, syscall.SIGKILL)
+			}
+		}
+		if time.Now().After(deadline.Add(5 * time.Second)) {
+			return fmt.Errorf("%s (pid %d) does not end", left[0].Name, left[0].PID)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// firstAdmin makes the account a developer signs in with. One that exists stays as it is, but for its password when
+// that was made anew.
+func firstAdmin(ctx context.Context, h home.Home, sys surroundings, newPassword bool) error {
+	env, err := h.Env()
+	if err != nil {
+		return err
+	}
+	if env["PGO_ENV"] != "dev" {
+		return nil
+	}
+	err = pass(ctx, h, sys, h.Bin("pgo"), "exec", "user",
+		"admin", "create", "--if-missing", "--email", adminEmail, "--name", "Admin", "--password-file", h.Path("secrets", home.AdminPassword))
+	if err != nil {
+		return fmt.Errorf("make the first admin: %w", err)
+	}
+	if !newPassword {
+		return nil
+	}
+	if err := pass(ctx, h, sys, h.Bin("pgo"), "exec", "user",
+		"admin", "password", "--email", adminEmail, "--password-file", h.Path("secrets", home.AdminPassword)); err != nil {
+		return fmt.Errorf("set the first admin's password: %w", err)
+	}
+	return nil
+}
+
+// pass runs a program of ours in the checkout with its output to the person, and passes its exit code on. A signal to
+// us becomes SIGTERM to it.
+func pass(ctx context.Context, h home.Home, sys surroundings, program string, args ...string) error {
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Dir = h.Root
+	cmd.Env = append(os.Environ(), "PGO_HOME="+h.Dir)
+	cmd.Stdout, cmd.Stderr = sys.stderr, sys.stderr
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = time.Minute
+	err := cmd.Run()
+	if _, ok := errors.AsType[*exec.ExitError](err); ok {
+		return exitError{exitCodeOf(err)}
+	}
+	if err != nil {
+		return fmt.Errorf("%w (make build makes it)", err)
+	}
+	return nil
+}

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"pgo/deploy/stack/internal/home"
+)
+
+// What may be missing has a line of its own where it is there, and is named once where it is not.
+func TestRowsOfWhatMayBeMissing(t *testing.T) {
+	bin := t.TempDir()
+	if err := os.WriteFile(filepath.Join(bin, "loki"), []byte("#!/bin/sh\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bin)
+	h := home.Home{Root: t.TempDir(), Dir: t.TempDir()}
+	shown := map[string]string{}
+	for _, r := range rows(h, map[string]string{"LOKI_HTTP": "127.0.0.1:3100", "PGO_ENV": "dev"}) {
+		if _, twice := shown[r.what]; twice {
+			t.Errorf("%s is shown twice", r.what)
+		}
+		shown[r.what] = r.where
+	}
+	if shown["Loki"] != "http://127.0.0.1:3100/" {
+		t.Errorf("Loki is there and shown at %q", shown["Loki"])
+	}
+	if absent := shown["not installed"]; !strings.Contains(absent, "jaeger, otelcol-contrib") || strings.Contains(absent, "loki") || !strings.Contains(absent, "docs/monitoring.md") {
+		t.Errorf("not installed: %q", absent)
+	}
+	if _, ok := shown["Jaeger"]; ok {
+		t.Error("Jaeger is shown and not there")
+	}
+}

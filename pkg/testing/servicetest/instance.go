@@ -1,0 +1,137 @@
+package servicetest
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"pgo/pkg/testing/testkit"
+)
+
+const readyWithin = 30 * time.Second
+
+// Instance is a running service.
+type Instance struct {
+	Base string // http://host:port
+	Stop func() int
+	Logs *Logs
+	DB   *sql.DB // past the service
+
+	client *http.Client
+}
+
+// Logs is what an instance has written so far.
+type Logs struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (l *Logs) add(line string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, line)
+}
+
+// Having returns the lines that contain what.
+func (l *Logs) Having(what string) []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var found []string
+	for _, line := range l.lines {
+		if strings.Contains(line, what) {
+			found = append(found, line)
+		}
+	}
+	return found
+}
+
+// Start runs the service as main does, on a free port, until Stop (which returns its exit code when its log is whole) or the end of the test. It
+// returns when the service is ready; one that ends before is a failure. At the end the log must show no secret.
+func (w *World) Start(t testing.TB, environ ...string) *Instance {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	out, in := io.Pipe()
+	exit := make(chan int, 1)
+	var stderr bytes.Buffer
+	go func() {
+		exit <- w.service.Run(ctx, nil, slices.Concat(w.Environ, environ), in, &stderr)
+		_ = in.Close() // ends the log
+	}()
+	s := &Instance{Logs: &Logs{}, DB: w.DB.Open(t), client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
+	var log sync.WaitGroup
+	s.Stop = sync.OnceValue(func() int {
+		s.client.CloseIdleConnections() // else the drain waits for them
+		cancel()
+		code := <-exit
+		log.Wait() // its last words
+		return code
+	})
+	ready := make(chan string, 1)
+	log.Go(func() {
+		lines := bufio.NewScanner(out)
+		lines.Buffer(nil, 1<<20)
+		for lines.Scan() {
+			var line struct{ Msg, HTTP, Level string }
+			if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "ready" {
+				ready <- line.HTTP
+			}
+			if line.Level == "error" {
+				t.Logf("%s", lines.Bytes())
+			}
+			s.Logs.add(lines.Text())
+		}
+	})
+	t.Cleanup(func() {
+		s.Stop()
+		for _, secret := range append([]string{"eyJ"}, w.service.Secrets...) {
+			if lines := s.Logs.Having(secret); len(lines) > 0 {
+				t.Errorf("the log shows %q: %s", secret, lines[0])
+			}
+		}
+	})
+	select {
+	case addr := <-ready:
+		s.Base = "http://" + addr
+	case code := <-exit:
+		exit <- code
+		t.Fatalf("%s ended with %d: %s", w.service.Name, code, &stderr)
+	case <-time.After(readyWithin):
+		t.Fatalf("%s is not ready after %v", w.service.Name, readyWithin)
+	}
+	return s
+}
+
+// Ready returns what /readyz says.
+func (s *Instance) Ready(t testing.TB) (status int, failing, degraded []string) {
+	t.Helper()
+	res := s.Do(t, Request{Method: http.MethodGet, Path: "/readyz"})
+	var state struct{ Failing, Degraded []string }
+	if err := json.Unmarshal(res.Body, &state); err != nil {
+		t.Fatalf("%s: %v", res.Body, err)
+	}
+	return res.Status, state.Failing, state.Degraded
+}
+
+// Becomes waits until the instance says that it is ready (200) or not (503), with missing among what it lacks; "" waits until
+// it lacks nothing.
+func (s *Instance) Becomes(t testing.TB, status int, missing string) {
+	t.Helper()
+	testkit.Eventually(t, "readiness", func() error {
+		got, failing, degraded := s.Ready(t)
+		lacks := slices.Concat(failing, degraded)
+		if got != status || missing != "" && !slices.Contains(lacks, missing) || missing == "" && len(lacks) > 0 {
+			return fmt.Errorf("%d, failing %v, degraded %v", got, failing, degraded)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,137 @@
+package servicetest
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/base64"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/google/uuid"
+
+	"pgo/pkg/auth"
+	"pgo/pkg/httpx"
+	"pgo/pkg/testing/testkit"
+)
+
+const tokenLifetime = 15 * time.Minute
+
+// Issuer stands for the service that signs people in: it makes tokens, and serves the keys that verify them and the list of
+// sessions that were ended. To cuts it off.
+type Issuer struct {
+	To *testkit.Link
+
+	t testing.TB
+
+	mu    sync.Mutex
+	kid   string
+	key   ed25519.PrivateKey
+	keys  []map[string]string // public ones, also those that sign no more
+	ended map[string]time.Time
+}
+
+// NewIssuer returns an issuer that ends with the test. Its tokens are those of issuer pgo for audience pgo.
+func NewIssuer(t testing.TB) *Issuer {
+	t.Helper()
+	i := &Issuer{t: t, ended: map[string]time.Time{}}
+	i.Rotate()
+	gin.SetMode(gin.ReleaseMode)
+	e := gin.New()
+	e.GET(auth.KeysPath, i.serveKeys)
+	e.GET(auth.EndedSessionsPath, httpx.Handle(auth.EndedSessions(i)))
+	server := httptest.NewServer(e)
+	t.Cleanup(server.Close)
+	u, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i.To = testkit.Proxy(t, u.Host)
+	return i
+}
+
+// URL is where it answers.
+func (i *Issuer) URL() string { return "http://" + i.To.Addr() }
+
+// Environ makes a service believe this issuer.
+func (i *Issuer) Environ() []string { return []string{"PGO_CFG_AUTH__USER_URL=" + i.URL()} }
+
+// Rotate signs with a new key from now on. The old ones go on to verify.
+func (i *Issuer) Rotate() {
+	i.t.Helper()
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	kid := uuid.NewString()
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.kid, i.key = kid, private
+	i.keys = append(i.keys, map[string]string{
+		"kty": "OKP", "crv": "Ed25519", "kid": kid, "use": "sig", "alg": jwt.SigningMethodEdDSA.Alg(), "x": base64.RawURLEncoding.EncodeToString(public),
+	})
+}
+
+// Token signs a person in and returns the access token of the new session.
+func (i *Issuer) Token(userID, role string) string {
+	i.t.Helper()
+	return i.Sign(func(c *auth.Claims) { c.Subject, c.Role = userID, role })
+}
+
+// Sign returns a token whose claims are good but for change, which must give it a subject.
+func (i *Issuer) Sign(change func(*auth.Claims)) string {
+	i.t.Helper()
+	now := time.Now()
+	c := auth.Claims{
+		RegisteredClaims: jwt.RegisteredClaims{
+			Issuer: "pgo", Audience: jwt.ClaimStrings{"pgo"}, IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(tokenLifetime)),
+		},
+		SessionID: uuid.NewString(), Role: "user",
+	}
+	change(&c)
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	token := jwt.NewWithClaims(jwt.SigningMethodEdDSA, c)
+	token.Header["kid"] = i.kid
+	s, err := token.SignedString(i.key)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	return s
+}
+
+// End ends the session of a token.
+func (i *Issuer) End(token string) {
+	i.t.Helper()
+	var c auth.Claims
+	if _, _, err := jwt.NewParser().ParseUnverified(token, &c); err != nil {
+		i.t.Fatal(err)
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.ended[c.SessionID] = time.Now()
+}
+
+// EndedSince implements auth.Source.
+func (i *Issuer) EndedSince(_ context.Context, since time.Time) (ids []string, now time.Time, err error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for id, at := range i.ended {
+		if !at.Before(since) {
+			ids = append(ids, id)
+		}
+	}
+	return ids, time.Now(), nil
+}
+
+func (i *Issuer) serveKeys(c *gin.Context) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	c.JSON(http.StatusOK, map[string]any{"keys": i.keys})
+}

@@ -1,0 +1,180 @@
+package servicetest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace/noop"
+
+	"pgo/pkg/auth"
+	"pgo/pkg/event"
+	"pgo/pkg/health"
+	"pgo/pkg/httpx"
+	"pgo/pkg/logging"
+	"pgo/pkg/mq"
+	"pgo/pkg/problem"
+	"pgo/pkg/testing/servicetest"
+	"pgo/pkg/testing/testkit"
+)
+
+// run is a service as small as one can be: it says who calls.
+func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
+	if slices.Equal(args, []string{"hello"}) {
+		fmt.Fprintln(stdout, "hello from", len(environ))
+		return 0
+	}
+	if err := serve(ctx, environ, stdout); err != nil {
+		fmt.Fprintln(stderr, err)
+		return 1
+	}
+	return 0
+}
+
+func serve(ctx context.Context, environ []string, stdout io.Writer) error {
+	user := ""
+	for _, kv := range environ {
+		if v, ok := strings.CutPrefix(kv, "PGO_CFG_AUTH__USER_URL="); ok {
+			user = v
+		}
+	}
+	log, err := logging.New(stdout, logging.Config{Level: "info"}, logging.Identity{Service: "demo"})
+	if err != nil {
+		return err
+	}
+	cfg, reg := httpx.Defaults(), prometheus.NewRegistry()
+	cfg.Addr, cfg.DrainTimeout = "127.0.0.1:0", time.Second
+	verifier, ended, err := auth.Trust(ctx, auth.Config{Issuer: "pgo", Audience: "pgo", IssuerURL: user}, reg, log.Logger)
+	if err != nil {
+		return err
+	}
+	h := health.New(log.Logger)
+	h.Require("ended_sessions", ended.Synced)
+	h.Degrade("ended_sessions", ended.Fresh)
+	e, err := httpx.NewEngine(httpx.Options{Config: cfg, Log: log.Logger, Tracer: noop.NewTracerProvider(), Registry: reg, Health: h})
+	if err != nil {
+		return err
+	}
+	e.GET("/me", auth.Required(verifier), func(c *gin.Context) {
+		c.JSON(http.StatusOK, map[string]string{"id": auth.From(c).UserID, "role": auth.From(c).Role})
+	})
+	e.POST("/check", httpx.Handle(func(*gin.Context) error {
+		return problem.Invalid(problem.Field{Field: "x", Code: "required", Message: "must be given"})
+	}))
+	return httpx.Program{
+		Config: cfg, Log: log.Logger, Health: h, Public: e, Admin: http.NotFoundHandler(), Workers: []httpx.Worker{{Name: "ended sessions", Run: ended.Run}},
+	}.Run(ctx)
+}
+
+func newWorld(t *testing.T) *servicetest.World {
+	return servicetest.NewWorld(t, servicetest.Service{
+		Name: "demo", Run: run, ConfigDir: "../../../configs", Topology: mq.Topology{Queues: []mq.Queue{{Name: "demo.q", Bindings: []string{"a.b"}}}},
+		Migrations: fstest.MapFS{"00001_things.sql": {Data: []byte("-- min_code_schema: 1\n-- +goose Up\nCREATE TABLE things (id INT PRIMARY KEY);\n")}},
+	})
+}
+
+func TestAServiceIsStartedCalledAndStopped(t *testing.T) {
+	w := newWorld(t)
+	iss := servicetest.NewIssuer(t)
+	w.Environ = append(w.Environ, iss.Environ()...)
+	s := w.Start(t)
+	me := servicetest.Request{Method: "GET", Path: "/me", Token: iss.Token("u1", "admin")}
+	if res := s.Want(t, me, 200, ""); res.Text("id") != "u1" || res.Text("role") != "admin" {
+		t.Errorf("the token says %s", res.Body)
+	}
+	s.Want(t, servicetest.Request{Method: "GET", Path: "/me"}, 401, "unauthenticated")
+	s.Want(t, servicetest.Request{Method: "POST", Path: "/check", Body: "{}"}, 422, "validation_failed")
+	iss.Rotate()
+	rotated := servicetest.Request{Method: "GET", Path: "/me", Token: iss.Token("u2", "user")}
+	testkit.Eventually(t, "a token of the new key", func() error {
+		if res := s.Do(t, rotated); res.Status != 200 {
+			return errors.New(res.Code())
+		}
+		return nil
+	})
+	iss.End(me.Token)
+	testkit.Eventually(t, "the end of the session", func() error {
+		if res := s.Do(t, me); res.Status != 401 {
+			return fmt.Errorf("%d", res.Status)
+		}
+		return nil
+	})
+	iss.To.Down()
+	s.Becomes(t, 200, "ended_sessions")
+	if got := servicetest.Statuses(s.Together(t, rotated, me, rotated)); got[200] != 2 || got[401] != 1 {
+		t.Errorf("with the issuer away the statuses are %v", got)
+	}
+	iss.To.Up()
+	s.Becomes(t, 200, "")
+	if code := s.Stop(); code != 0 || s.Stop() != 0 || len(s.Logs.Having(`"stopped"`)) != 1 {
+		t.Errorf("stopped with %d", code)
+	}
+	if code, stdout, stderr := w.Command(t, "hello"); code != 0 || stdout != fmt.Sprintf("hello from %d\n", len(w.Environ)) || stderr != "" {
+		t.Errorf("the command ends with %d: %s%s", code, stdout, stderr)
+	}
+}
+
+func TestEventsAreRecorded(t *testing.T) {
+	w := newWorld(t)
+	some, all := w.Events(t, "a.*"), w.Events(t, "#")
+	first := w.Publish(t, "demo", "a.b", "s1", 1, map[string]string{"x": "y"})
+	w.Publish(t, "demo", "c.d", "s1", 2, 7)
+	w.Deliver(t, first)
+	last := w.Publish(t, "demo", "a.b", "s2", 1, 8)
+	for name, r := range map[string]*servicetest.Recorder{"some": some, "all": all} {
+		got := r.Await(t, func(e event.Event) bool { return e.Subject == "s2" })
+		if got.ID != last.ID || string(got.Data) != "8" {
+			t.Errorf("%s: got %+v", name, got)
+		}
+	}
+	if events, again := all.About("s1"); !slices.Equal(servicetest.Types(events), []string{"a.b", "c.d"}) || again != 1 {
+		t.Errorf("recorded %v, %d again", servicetest.Types(events), again)
+	}
+	if got := servicetest.Types(some.All()); !slices.Equal(got, []string{"a.b", "a.b", "a.b"}) {
+		t.Errorf("of some topics: %v", got)
+	}
+}
+
+func TestAnEventIsGivenUp(t *testing.T) {
+	w := newWorld(t)
+	e, err := event.New(t.Context(), "demo", "a.b", "s1", 1, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.GiveUp(t, "demo.q", "broken", e)
+	cfg := mq.Config{Addr: w.Broker.Addr, Vhost: w.Broker.Vhost, Username: w.Broker.Username, Password: w.Broker.Password}
+	if letters, err := mq.ListDead(t.Context(), cfg, "demo.q"); err != nil || len(letters) != 1 || letters[0].ID != e.ID || letters[0].Reason != "broken" {
+		t.Errorf("the dead letters are %+v, %v", letters, err)
+	}
+}
+
+func TestTheDatabaseIsDumpedAndItsConnectionsAreKilled(t *testing.T) {
+	w := newWorld(t)
+	db := w.DB.Open(t)
+	dump := func() string { return servicetest.Dump(t, db, "SELECT * FROM things ORDER BY id") }
+	before := dump()
+	if _, err := db.Exec("INSERT INTO things VALUES (7)"); err != nil {
+		t.Fatal(err)
+	}
+	if got := servicetest.Difference(before, dump()); got != "+[\"7\"]\n" {
+		t.Errorf("the difference is %q", got)
+	}
+	conn, err := db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	w.KillConnections(t)
+	if err := conn.PingContext(t.Context()); err == nil {
+		t.Error("a connection has outlived it")
+	}
+}

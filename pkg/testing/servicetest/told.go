@@ -1,0 +1,56 @@
+package servicetest
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"pgo/pkg/event"
+	"pgo/pkg/testing/testkit"
+)
+
+// Told is an event as it should be. Data is what it carries, nil for anything.
+type Told struct {
+	Type string
+	Data map[string]any
+}
+
+// Told waits for the events about a subject and fails the test unless they are those that are wanted, in their order, of the
+// source, numbered without a gap, and each continues the trace of what caused it.
+func (r *Recorder) Told(t testing.TB, source, subject string, want []Told) {
+	t.Helper()
+	var events []event.Event
+	testkit.Eventually(t, "the events", func() error {
+		if events, _ = r.About(subject); len(events) < len(want) {
+			return fmt.Errorf("there are %v", Types(events))
+		}
+		return nil
+	})
+	if len(events) != len(want) {
+		t.Fatalf("got %v, want %d events", Types(events), len(want))
+	}
+	for i, e := range events {
+		if e.Type != want[i].Type || e.Sequence != int64(i+1) || e.Source != source || uuid.Validate(e.ID) != nil || e.TraceParent == "" {
+			t.Errorf("event %d is %s with sequence %d of %s, id %s, trace %q; want %s with %d", i, e.Type, e.Sequence, e.Source, e.ID, e.TraceParent, want[i].Type, i+1)
+		}
+		var data map[string]any
+		if err := json.Unmarshal(e.Data, &data); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := Canonical(t, data), Canonical(t, want[i].Data); want != "null" && got != want {
+			t.Errorf("event %d %s carries %s\nwant %s", i, e.Type, got, want)
+		}
+	}
+}
+
+// Canonical returns v as JSON, in which an object's fields have one order.
+func Canonical(t testing.TB, v any) string {
+	t.Helper()
+	text, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
