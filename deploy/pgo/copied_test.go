@@ -106,8 +106,8 @@ func TestCopyLost(t *testing.T) {
 	l := startLoad(t, s.url())
 	// What rsync sends of a difference is too little to be cut, so here it sends all.
 	tests := []struct {
-		copier
-		over bool // the file that is there is written over, not replaced at the end
+		copier copier
+		over   bool // the file that is there is written over, not replaced at the end
 	}{
 		{copiers[0], true},
 		{copiers[1], true},
@@ -117,7 +117,7 @@ func TestCopyLost(t *testing.T) {
 		{copiers[len(copiers)-1], true},
 	}
 	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
+		t.Run(test.copier.name, func(t *testing.T) {
 			s.deploy(v1) // what the copier finds there
 			eventually(t, "nothing is amiss", func() error {
 				if p := s.list()["web"]; p.NotTaken != "" {
@@ -126,7 +126,7 @@ func TestCopyLost(t *testing.T) {
 				return nil
 			})
 			host.CutAfter(1_000_000)
-			if err := test.copy(t.Context(), host, from, s.deployed()); err == nil {
+			if err := test.copier.copy(t.Context(), host, from, s.deployed()); err == nil {
 				t.Fatal("the connection was not lost")
 			}
 			if test.over {

@@ -22,7 +22,7 @@ const (
 
 // follower shows what happens, one line for each change.
 type follower struct {
-	*app
+	app    *app
 	client *control.Client
 	home   home.Home
 	seq    int64 // shown so far
@@ -73,7 +73,7 @@ func (f *follower) show(c control.Changes) {
 		if several[e.Process] || e.Number > 0 { // one that goes may be of several that were
 			name = fmt.Sprintf("%s/%d", name, e.Number)
 		}
-		fmt.Fprintln(f.stdout, strings.TrimRight(fmt.Sprintf("%-12s %-11s %s", name, e.To, e.Reason), " "))
+		fmt.Fprintln(f.app.stdout, strings.TrimRight(fmt.Sprintf("%-12s %-11s %s", name, e.To, e.Reason), " "))
 	}
 	f.seq = max(f.seq, c.Seq)
 }

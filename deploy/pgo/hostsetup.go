@@ -20,7 +20,7 @@ import (
 
 // setUp are the flags of `pgo host setup`.
 type setUp struct {
-	hostsetup.Options
+	Options     hostsetup.Options
 	key         string // file of it, or itself
 	yes, dryRun bool
 
@@ -50,7 +50,7 @@ func (a *app) hostSetup() *cobra.Command {
 			if err := f.readKey(); err != nil {
 				return err
 			}
-			if err := f.Validate(); err != nil {
+			if err := f.Options.Validate(); err != nil {
 				return usageError{err}
 			}
 			if f.to != "" {
@@ -60,15 +60,15 @@ func (a *app) hostSetup() *cobra.Command {
 		},
 	}
 	s := c.Flags()
-	s.StringVar(&f.Dir, "dir", "/srv/pgo", "pgo's folder there: bin/, configs/, .pgo/")
-	s.StringVar(&f.User, "user", "pgo", "whom pgo and the services run as; made where there is none of that name")
+	s.StringVar(&f.Options.Dir, "dir", "/srv/pgo", "pgo's folder there: bin/, configs/, .pgo/")
+	s.StringVar(&f.Options.User, "user", "pgo", "whom pgo and the services run as; made where there is none of that name")
 	s.StringVar(&f.key, "key", "", "a public key that may deploy and do nothing else: its file, or the line itself")
-	s.IntSliceVar(&f.Gateway, "gateway", []int{8080, 8443}, "the gateway's ports, which stay open")
-	s.IntSliceVar(&f.SSH, "ssh-port", nil, "sshd's ports, which stay open (default as sshd says)")
-	s.StringVar(&f.Firewall, "firewall", hostsetup.NFTables, "nftables, or none: somebody else filters")
-	s.StringVar(&f.Run, "run", "", "what starts pgo: systemd or container (default what there is, systemd first)")
-	s.StringVar(&f.Image, "image", "docker.io/rockylinux/rockylinux:9.8-minimal", "the container's image; pgo is not in it, it comes from --dir")
-	s.StringVar(&f.Root, "root", "/", "set up what is mounted here, as an image, rather than this machine: nothing is started")
+	s.IntSliceVar(&f.Options.Gateway, "gateway", []int{8080, 8443}, "the gateway's ports, which stay open")
+	s.IntSliceVar(&f.Options.SSH, "ssh-port", nil, "sshd's ports, which stay open (default as sshd says)")
+	s.StringVar(&f.Options.Firewall, "firewall", hostsetup.NFTables, "nftables, or none: somebody else filters")
+	s.StringVar(&f.Options.Run, "run", "", "what starts pgo: systemd or container (default what there is, systemd first)")
+	s.StringVar(&f.Options.Image, "image", "docker.io/rockylinux/rockylinux:9.8-minimal", "the container's image; pgo is not in it, it comes from --dir")
+	s.StringVar(&f.Options.Root, "root", "/", "set up what is mounted here, as an image, rather than this machine: nothing is started")
 	s.BoolVar(&f.yes, "yes", false, "do it without being asked")
 	s.BoolVar(&f.dryRun, "dry-run", false, "only print what would be done")
 	s.StringVar(&f.to, "to", "", "another machine, as ssh knows it")
@@ -80,24 +80,24 @@ func (a *app) hostSetup() *cobra.Command {
 
 // readKey makes the line of the file of it.
 func (f *setUp) readKey() error {
-	f.Key = strings.TrimSpace(f.key)
-	if f.Key == "" || strings.Contains(f.Key, " ") {
+	f.Options.Key = strings.TrimSpace(f.key)
+	if f.Options.Key == "" || strings.Contains(f.Options.Key, " ") {
 		return nil
 	}
-	text, err := os.ReadFile(f.Key)
+	text, err := os.ReadFile(f.Options.Key)
 	if err != nil {
 		return usageError{fmt.Errorf("read the key that may deploy: %w", err)}
 	}
 	if strings.Contains(string(text), "PRIVATE KEY") {
-		return usageError{fmt.Errorf("%s is the private key: name the public one, %s.pub", f.Key, f.Key)}
+		return usageError{fmt.Errorf("%s is the private key: name the public one, %s.pub", f.Options.Key, f.Options.Key)}
 	}
-	f.Key = strings.TrimSpace(string(text))
+	f.Options.Key = strings.TrimSpace(string(text))
 	return nil
 }
 
 func (a *app) setUpHere(ctx context.Context, f *setUp) error {
 	var err error
-	if f.Program, err = os.Executable(); err != nil {
+	if f.Options.Program, err = os.Executable(); err != nil {
 		return fmt.Errorf("find this program: %w", err)
 	}
 	machine := hostsetup.Machine{UID: os.Geteuid(), Getenv: a.getenv, Command: a.command1}
@@ -142,8 +142,8 @@ func (a *app) command1(ctx context.Context, name string, args ...string) (string
 // setUpOther does it on another machine.
 func (a *app) setUpOther(ctx context.Context, f *setUp) error {
 	ports := func(all []int) string { return strings.Trim(strings.ReplaceAll(fmt.Sprint(all), " ", ","), "[]") }
-	args := []string{"--dir", f.Dir, "--user", f.User, "--gateway", ports(f.Gateway), "--firewall", f.Firewall, "--image", f.Image, "--root", f.Root}
-	for flag, value := range map[string]string{"--key": f.Key, "--ssh-port": ports(f.SSH), "--run": f.Run} {
+	args := []string{"--dir", f.Options.Dir, "--user", f.Options.User, "--gateway", ports(f.Options.Gateway), "--firewall", f.Options.Firewall, "--image", f.Options.Image, "--root", f.Options.Root}
+	for flag, value := range map[string]string{"--key": f.Options.Key, "--ssh-port": ports(f.Options.SSH), "--run": f.Options.Run} {
 		if value != "" {
 			args = append(args, flag, value)
 		}

@@ -101,7 +101,7 @@ func newPipeline(t *testing.T, host *target) *pipeline {
 		write(filepath.Join(p.dir, "services", name, "go.mod"), nil, 0o644)
 		write(filepath.Join(p.dist, name), build(t, "v2"), 0o755)
 	}
-	if err := os.Symlink(host.self, filepath.Join(p.dist, "pgo")); err != nil {
+	if err := os.Symlink(host.stack.self, filepath.Join(p.dist, "pgo")); err != nil {
 		t.Fatal(err)
 	}
 	sums := exec.Command("sh", "-c", "sha256sum linux-*/* >SHA256SUMS")

@@ -103,11 +103,11 @@ func (a *app) printReleases(all []release.Release) error {
 	t := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "NAME\tRELEASE\tVERSION\tADDED\tSIZE\tSTATE\tNOTE")
 	for _, r := range all {
-		state, note := "stored", r.Bad
+		state, note := "stored", r.Record.Bad
 		switch {
-		case r.GoodAt != nil:
+		case r.Record.GoodAt != nil:
 			state = "good"
-		case r.BadAt != nil:
+		case r.Record.BadAt != nil:
 			state = "bad"
 		case r.Live:
 			state = "on probation"
@@ -118,12 +118,12 @@ func (a *app) printReleases(all []release.Release) error {
 		if r.Damaged != "" {
 			state, note = "damaged", r.Damaged
 		}
-		version := r.Version
+		version := r.Record.Version
 		if version == "" {
 			version = "-"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.1f MB\t%s\t%s\n", r.Name, r.SHA256[:12], version,
-			r.Added.Local().Format(time.DateTime), float64(r.Size)/1e6, state, note)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.1f MB\t%s\t%s\n", r.Name, r.Record.Proof.SHA256[:12], version,
+			r.Record.Added.Local().Format(time.DateTime), float64(r.Record.Proof.Size)/1e6, state, note)
 	}
 	return t.Flush()
 }

@@ -20,14 +20,14 @@ func TestShip(t *testing.T) {
 	t.Parallel()
 	h := newTarget(t)
 	none := h.load()
-	if out := h.must(h.deploys()...); !strings.Contains(out, "nothing to do") || strings.Count(out, "unchanged") != 3 {
+	if out := h.stack.must(h.deploys()...); !strings.Contains(out, "nothing to do") || strings.Count(out, "unchanged") != 3 {
 		t.Errorf("of what runs already:\n%s", out)
 	}
 	before, _ := h.sshd.Bytes()
 	for _, service := range services {
 		h.build(service, "v2")
 	}
-	out := h.must(h.deploys("--json")...)
+	out := h.stack.must(h.deploys("--json")...)
 	h.runs("v2", services...)
 	h.inPlace("v2")
 	sent, _ := h.sshd.Bytes()
@@ -54,31 +54,31 @@ func TestShip(t *testing.T) {
 	}
 	// One alone; the others stay as they are.
 	h.build("beta", "v3")
-	if out := h.must(h.deploys("beta")...); !strings.Contains(out, "beta v2") {
+	if out := h.stack.must(h.deploys("beta")...); !strings.Contains(out, "beta v2") {
 		t.Errorf("deploy beta:\n%s", out)
 	}
 	h.runs("v3", "beta")
-	h.must(h.on("rollback", "beta")...)
+	h.stack.must(h.on("rollback", "beta")...)
 	h.runs("v2", services...)
 	// All three of the deploy before.
-	h.must(h.on("rollback")...)
+	h.stack.must(h.on("rollback")...)
 	h.runs("v1", services...)
 	h.inPlace("v1")
-	h.fails(exitRefused, []string{"no good release to go back to"}, h.on("rollback", "alpha")...)
-	if out := h.must(h.on("releases")...); strings.Count(out, "rollback") < 2 || !strings.Contains(out, "v1 (") {
+	h.stack.fails(exitRefused, []string{"no good release to go back to"}, h.on("rollback", "alpha")...)
+	if out := h.stack.must(h.on("releases")...); strings.Count(out, "rollback") < 2 || !strings.Contains(out, "v1 (") {
 		t.Errorf("releases:\n%s", out)
 	}
 	// What was rolled back can be deployed again, and is not sent again.
 	h.build("beta", "v2")
-	if out := h.must(h.deploys()...); !strings.Contains(out, "the host has") {
+	if out := h.stack.must(h.deploys()...); !strings.Contains(out, "the host has") {
 		t.Errorf("deploy again:\n%s", out)
 	}
 	h.runs("v2", services...)
 	none()
-	if out := h.must("events", "-n", "1000"); strings.Contains(out, "was deployed") {
+	if out := h.stack.must("events", "-n", "1000"); strings.Contains(out, "was deployed") {
 		t.Errorf("the watch deployed it once more:\n%s", out)
 	}
-	h.must("up")
+	h.stack.must("up")
 }
 
 // What does not work is refused, or put back with all of its deploy; nobody notices, and the next deploy works.
@@ -103,11 +103,11 @@ func TestShipBad(t *testing.T) {
 		{name: "grows to its memory limit", text: build(t, "grows"), code: exitPutBack, says: ", its memory limit is "},
 		{name: "answers with 500", text: build(t, "fails"), code: exitPutBack, says: "requests ended with 5xx while it was on probation"},
 		{name: "found bad before", text: build(t, "fails"), code: exitRefused, says: "was found bad before"},
-		{name: "a migration fails", text: build(t, "v3"), before: func() { touch(t, filepath.Join(h.dir, "forbidden")) }, code: exitRefused, says: "gate: does not let it run: exit status 1: there is "},
+		{name: "a migration fails", text: build(t, "v3"), before: func() { touch(t, filepath.Join(h.stack.dir, "forbidden")) }, code: exitRefused, says: "gate: does not let it run: exit status 1: there is "},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			h := &target{stack: h.with(t), sshd: h.sshd, from: h.from}
+			h := &target{stack: h.stack.with(t), sshd: h.sshd, from: h.from}
 			if test.before != nil {
 				test.before()
 			}
@@ -120,7 +120,7 @@ func TestShipBad(t *testing.T) {
 			if test.name == "ends while on probation" || test.name == "answers with 500" {
 				none = func() {}
 			}
-			h.fails(test.code, []string{test.says}, h.deploys()...)
+			h.stack.fails(test.code, []string{test.says}, h.deploys()...)
 			h.runs("v1", services...)
 			none()
 			h.inPlace("v1")
@@ -130,13 +130,13 @@ func TestShipBad(t *testing.T) {
 			}
 		})
 	}
-	if err := os.Remove(filepath.Join(h.dir, "forbidden")); err != nil {
+	if err := os.Remove(filepath.Join(h.stack.dir, "forbidden")); err != nil {
 		t.Fatal(err)
 	}
 	for _, service := range services {
 		h.build(service, "v2")
 	}
-	h.must(h.deploys()...)
+	h.stack.must(h.deploys()...)
 	h.runs("v2", services...)
 }
 
@@ -205,7 +205,7 @@ func TestShipTwo(t *testing.T) {
 	}
 	h.probation("20s")
 	h.during("probation", func() {
-		h.fails(exitLocked, []string{"deploy by ci since ", "from 127.0.0.1"}, h.deploys()...)
+		h.stack.fails(exitLocked, []string{"deploy by ci since ", "from 127.0.0.1"}, h.deploys()...)
 	}, exitOK)
 	h.runs("v2", services...)
 	for _, service := range services {
@@ -213,7 +213,7 @@ func TestShipTwo(t *testing.T) {
 	}
 	waited := make(chan string, 1)
 	h.during("probation", func() {
-		go func() { waited <- h.must(h.deploys("--wait")...) }()
+		go func() { waited <- h.stack.must(h.deploys("--wait")...) }()
 	}, exitOK)
 	if out := <-waited; !strings.Contains(out, "nothing to do") {
 		t.Errorf("the second:\n%s", out)
@@ -224,7 +224,7 @@ func TestShipDryRun(t *testing.T) {
 	t.Parallel()
 	h := newTarget(t)
 	h.build("beta", "v2")
-	out := h.must(h.deploys("--dry-run")...)
+	out := h.stack.must(h.deploys("--dry-run")...)
 	for _, text := range []string{" sent ", "gate         plan       would migrate one thing", "would run v2 ("} {
 		if !strings.Contains(out, text) {
 			t.Errorf("no %q in\n%s", text, out)
@@ -236,23 +236,23 @@ func TestShipDryRun(t *testing.T) {
 		t.Errorf("the audit log has %+v", all)
 	}
 	h.put("beta", build(t, "foreign"))
-	h.fails(exitRefused, []string{"wrong architecture"}, h.deploys("--dry-run")...)
+	h.stack.fails(exitRefused, []string{"wrong architecture"}, h.deploys("--dry-run")...)
 }
 
 // A disk that is full: nothing is touched, and the log says so.
 func TestShipFullDisk(t *testing.T) {
 	t.Parallel()
 	h := &target{stack: newStack(t, shipped), from: t.TempDir()}
-	if err := os.Mkdir(h.home(), 0o700); err != nil {
+	if err := os.Mkdir(h.stack.home(), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	size := 3*len(build(t, "v1")) + 4<<20
-	if err := syscall.Mount("tmpfs", h.home(), "tmpfs", 0, fmt.Sprintf("size=%d", size)); err != nil {
+	if err := syscall.Mount("tmpfs", h.stack.home(), "tmpfs", 0, fmt.Sprintf("size=%d", size)); err != nil {
 		t.Fatalf("mount a small disk, which takes root: %v", err)
 	}
 	t.Cleanup(func() {
-		h.pgo("down")
-		if err := syscall.Unmount(h.home(), syscall.MNT_DETACH); err != nil {
+		h.stack.pgo("down")
+		if err := syscall.Unmount(h.stack.home(), syscall.MNT_DETACH); err != nil {
 			t.Error(err)
 		}
 	})
@@ -261,7 +261,7 @@ func TestShipFullDisk(t *testing.T) {
 	for _, service := range services {
 		h.build(service, "v2")
 	}
-	h.fails(exitRefused, []string{"no space left on device"}, h.deploys()...)
+	h.stack.fails(exitRefused, []string{"no space left on device"}, h.deploys()...)
 	h.runs("v1", services...)
 	none()
 	if all := h.audited(); len(all) != 1 || all[0].Result != audit.Refused {
@@ -274,24 +274,24 @@ func TestShipFirst(t *testing.T) {
 	t.Parallel()
 	h := &target{stack: newStack(t, shipped), from: t.TempDir()}
 	h.begin()
-	h.must("down")
-	if err := errors.Join(os.RemoveAll(h.home()), os.RemoveAll(filepath.Join(h.dir, "bin")), os.Mkdir(filepath.Join(h.dir, "bin"), 0o755)); err != nil {
+	h.stack.must("down")
+	if err := errors.Join(os.RemoveAll(h.stack.home()), os.RemoveAll(filepath.Join(h.stack.dir, "bin")), os.Mkdir(filepath.Join(h.stack.dir, "bin"), 0o755)); err != nil {
 		t.Fatal(err)
 	}
-	h.fails(exitUnavailable, []string{"pgo is not running"}, h.deploys()...)
-	h.fails(exitFailed, []string{"no such file"}, "up")
+	h.stack.fails(exitUnavailable, []string{"pgo is not running"}, h.deploys()...)
+	h.stack.fails(exitFailed, []string{"no such file"}, "up")
 	h.build("beta", "exits")
-	h.fails(exitPutBack, []string{"exit code 3"}, h.deploys()...)
+	h.stack.fails(exitPutBack, []string{"exit code 3"}, h.deploys()...)
 	for _, name := range services {
-		if p := h.list()[name]; p.PID != 0 {
+		if p := h.stack.list()[name]; p.PID != 0 {
 			t.Errorf("%s runs: %+v", name, p)
 		}
 	}
 	h.build("beta", "v1")
-	h.must(h.deploys()...)
+	h.stack.must(h.deploys()...)
 	h.runs("v1", services...)
 	h.inPlace("v1")
-	h.must("up")
+	h.stack.must("up")
 }
 
 // The key can do nothing else.
@@ -304,11 +304,11 @@ func TestForcedCommand(t *testing.T) {
 			t.Errorf("%s: %v\n%s", command, err, out)
 		}
 	}
-	h.fails(exitUnavailable, []string{"cannot be reached"}, append(h.deploys(), "--to", "nowhere.invalid")...)
-	h.fails(exitUsage, []string{"name a host"}, "deploy")
-	h.fails(exitFailed, []string{`no process "delta"`, "alpha, beta, gamma"}, h.deploys("delta")...)
+	h.stack.fails(exitUnavailable, []string{"cannot be reached"}, append(h.deploys(), "--to", "nowhere.invalid")...)
+	h.stack.fails(exitUsage, []string{"name a host"}, "deploy")
+	h.stack.fails(exitFailed, []string{`no process "delta"`, "alpha, beta, gamma"}, h.deploys("delta")...)
 	h.build("beta", "v2")
-	h.must(h.deploys("--remote", "/opt/pgo receive --home /elsewhere", "--as", "somebody")...)
+	h.stack.must(h.deploys("--remote", "/opt/pgo receive --home /elsewhere", "--as", "somebody")...)
 	if e := h.audited()[0]; e.By != "ci" || e.Claims != "somebody" {
 		t.Errorf("the audit log has %+v", e)
 	}

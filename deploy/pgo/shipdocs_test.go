@@ -24,16 +24,16 @@ func TestDeployDocs(t *testing.T) {
 		t.Fatal("docs/deploy.md has no lines to run")
 	}
 	host := &target{stack: newStack(t, shipped)}
-	process, err := os.ReadFile(filepath.Join(host.dir, "configs", "pgo.yaml"))
+	process, err := os.ReadFile(filepath.Join(host.stack.dir, "configs", "pgo.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.RemoveAll(filepath.Join(host.dir, "configs")); err != nil { // the host is bare
+	if err := os.RemoveAll(filepath.Join(host.stack.dir, "configs")); err != nil { // the host is bare
 		t.Fatal(err)
 	}
 	tools := t.TempDir()
 	root := bareHost(t, host, tools)
-	host.sshd = sshdtest.Start(t, "PGO_TEST_AS=pgo", "PGO_TEST_ROOT="+root, "XDG_RUNTIME_DIR="+host.sockets, "PATH="+tools+":/usr/local/bin:/usr/bin:/bin")
+	host.sshd = sshdtest.Start(t, "PGO_TEST_AS=pgo", "PGO_TEST_ROOT="+root, "XDG_RUNTIME_DIR="+host.stack.sockets, "PATH="+tools+":/usr/local/bin:/usr/bin:/bin")
 
 	// The checkout: what `make dist` builds are stand-ins.
 	checkout := t.TempDir()
@@ -48,7 +48,7 @@ func TestDeployDocs(t *testing.T) {
 	}
 	write(filepath.Join(checkout, "configs", "pgo.yaml"), string(process), 0o600)
 	write(filepath.Join(checkout, "built", "service"), string(build(t, "v1")), 0o755)
-	recipe := "dist:\n\tmkdir -p dist/linux-amd64 dist/linux-" + runtime.GOARCH + "\n\tcp " + host.self + " dist/linux-amd64/pgo\n"
+	recipe := "dist:\n\tmkdir -p dist/linux-amd64 dist/linux-" + runtime.GOARCH + "\n\tcp " + host.stack.self + " dist/linux-amd64/pgo\n"
 	for _, name := range services {
 		recipe += "\tcp built/service dist/linux-" + runtime.GOARCH + "/" + name + "\n"
 	}
@@ -57,7 +57,7 @@ func TestDeployDocs(t *testing.T) {
 
 	write(filepath.Join(checkout, "id.pub"), "ssh-ed25519 AAAA ci\n", 0o600)
 	env := []string{
-		"HOST=" + sshdtest.Host, "DIR=" + host.dir, "KEY=id.pub", "DEPLOY=ci", "HOME=" + t.TempDir(), "PGO_TEST_AS=pgo", "XDG_CACHE_HOME=" + t.TempDir(),
+		"HOST=" + sshdtest.Host, "DIR=" + host.stack.dir, "KEY=id.pub", "DEPLOY=ci", "HOME=" + t.TempDir(), "PGO_TEST_AS=pgo", "XDG_CACHE_HOME=" + t.TempDir(),
 		"PATH=" + tools + ":" + host.sshd.Bin + ":" + os.Getenv("PATH"),
 	}
 	run := func(line string) string {
@@ -75,14 +75,14 @@ func TestDeployDocs(t *testing.T) {
 	for line := range strings.Lines(block) {
 		run(line)
 		lines++
-		if strings.Contains(line, " --dry-run") && len(host.processes()) == 0 {
-			if left, err := os.ReadDir(host.dir); err != nil || len(left) > 0 {
+		if strings.Contains(line, " --dry-run") && len(host.stack.processes()) == 0 {
+			if left, err := os.ReadDir(host.stack.dir); err != nil || len(left) > 0 {
 				t.Errorf("looking has left %v, %v", left, err)
 			}
 		}
 		if strings.Contains(line, "host setup") && strings.Contains(line, " --yes") {
 			// sshd looks for keys elsewhere in this test; what the key may do is as it was written.
-			key := host.read(".ssh/authorized_keys")
+			key := host.stack.read(".ssh/authorized_keys")
 			options, _, ok := strings.Cut(key, " ssh-ed25519 AAAA ci")
 			if !ok || !strings.HasSuffix(options, ",restrict") {
 				t.Fatalf("the keys are %s", key)
@@ -116,11 +116,11 @@ func bareHost(t *testing.T, host *target, tools string) (root string) {
 	if uid == 0 {
 		uid, gid = 12345, 12345
 	}
-	write(filepath.Join(root, "etc/passwd"), fmt.Sprintf("root:x:0:0::/root:/bin/sh\npgo:x:%d:%d::%s:/bin/sh\n", uid, gid, host.dir))
+	write(filepath.Join(root, "etc/passwd"), fmt.Sprintf("root:x:0:0::/root:/bin/sh\npgo:x:%d:%d::%s:/bin/sh\n", uid, gid, host.stack.dir))
 	write(filepath.Join(root, "lib/systemd/systemd"), "")
 	write(filepath.Join(root, "usr/sbin/nft"), "")
 	// The host's folder is at the same place for all that runs there.
-	parent := filepath.Dir(host.dir)
+	parent := filepath.Dir(host.stack.dir)
 	if err := os.MkdirAll(filepath.Join(root, filepath.Dir(parent)), 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -22,33 +22,33 @@ func TestShipLost(t *testing.T) {
 		h.build(service, "v2")
 	}
 	// So that bytes are counted of whole files, the cache has nothing.
-	h.env = append(h.env, "XDG_CACHE_HOME=/dev/null")
+	h.stack.env = append(h.stack.env, "XDG_CACHE_HOME=/dev/null")
 	size := int64(len(build(t, "v2"))) // about a third of it is sent for each of three
 	for n := range 10 {
 		h.sshd.CutAfter(1 + int64(n)*size/10)
-		h.lost(h.pgo(h.deploys()...))
+		h.lost(h.stack.pgo(h.deploys()...))
 	}
 	for _, at := range []string{"host", "sent", "checked", "gate", "runs", "runs", "probation", "probation", "good", "good"} {
 		h.lost(h.whenever(at, h.sshd.Cut))
 	}
-	h.must(h.deploys()...)
+	h.stack.must(h.deploys()...)
 	h.runs("v2", services...)
 	none()
 }
 
 // lost checks what is after a connection was lost.
 func (h *target) lost(code int, out string) {
-	h.Helper()
+	h.stack.Helper()
 	switch code {
 	case exitPutBack, exitRefused, exitUnavailable:
 		h.runs("v1", services...)
 		h.inPlace("v1")
 	case exitOK: // it was through
 		h.runs("v2", services...)
-		h.must(h.on("rollback")...)
+		h.stack.must(h.on("rollback")...)
 		h.runs("v1", services...)
 	default:
-		h.Errorf("exit code %d:\n%s", code, out)
+		h.stack.Errorf("exit code %d:\n%s", code, out)
 	}
 	id := ""
 	for line := range strings.Lines(out) {
@@ -58,9 +58,9 @@ func (h *target) lost(code int, out string) {
 		}
 	}
 	if all := h.audited(); id != "" && !strings.Contains(fmt.Sprint(all), id) {
-		h.Errorf("the audit log does not know %s: %+v", id, all)
+		h.stack.Errorf("the audit log does not know %s: %+v", id, all)
 	}
-	h.T.Logf("exit code %d: %s", code, strings.TrimSpace(out[strings.LastIndex(strings.TrimSpace(out), "\n")+1:]))
+	h.stack.T.Logf("exit code %d: %s", code, strings.TrimSpace(out[strings.LastIndex(strings.TrimSpace(out), "\n")+1:]))
 }
 
 // A manager that is killed while a deploy is on probation is followed by one that puts it back.
@@ -72,14 +72,14 @@ func TestShipManagerKilled(t *testing.T) {
 		h.build(service, "v2")
 	}
 	h.probation("1h")
-	out := h.during("probation", func() { h.killManager() }, exitPutBack)
+	out := h.during("probation", func() { h.stack.killManager() }, exitPutBack)
 	h.probation("2s")
 	if !strings.Contains(out, "manager ended in the middle of it") {
 		t.Errorf("it says:\n%s", out)
 	}
 	h.runs("v1", services...)
 	h.inPlace("v1")
-	h.must(h.deploys()...)
+	h.stack.must(h.deploys()...)
 	h.runs("v2", services...)
 	none()
 }
@@ -90,11 +90,11 @@ func TestShipThatCannotGoBack(t *testing.T) {
 	h := newTarget(t)
 	h.build("beta", "v2")
 	h.build("gamma", "crashes")
-	out := h.during("gate", func() { touch(t, filepath.Join(h.dir, "forbidden")) }, exitNotPutBack)
+	out := h.during("gate", func() { touch(t, filepath.Join(h.stack.dir, "forbidden")) }, exitNotPutBack)
 	if !strings.Contains(out, "not put back, since gate: does not let it run") {
 		t.Errorf("it says:\n%s", out)
 	}
-	if p := h.list()["beta"]; p.Version != "v2" {
+	if p := h.stack.list()["beta"]; p.Version != "v2" {
 		t.Errorf("beta: %+v", p)
 	}
 	if e := h.audited()[0]; e.Result != audit.NotPutBack {
@@ -122,17 +122,17 @@ func TestReceiveKilled(t *testing.T) {
 	if all := h.audited(); len(all) != 2 {
 		t.Errorf("the audit log has %+v", all)
 	}
-	h.must(h.deploys()...)
+	h.stack.must(h.deploys()...)
 	h.runs("v3", services...)
 }
 
 func (h *target) killReceive() {
-	h.Helper()
-	for pid, command := range h.processes() {
+	h.stack.Helper()
+	for pid, command := range h.stack.processes() {
 		if strings.Contains(command, " receive ") {
 			// The end of one may have ended the next, which only handed on what it was told.
 			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
-				h.Fatal(err)
+				h.stack.Fatal(err)
 			}
 		}
 	}

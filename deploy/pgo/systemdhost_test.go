@@ -25,11 +25,11 @@ import (
 // to it over a real sshd.
 type systemdHost struct {
 	*testing.T
-	*systemdtest.Machine
-	sshd  *sshdtest.Server
-	from  string
-	addrs map[string]string
-	cache string
+	Machine *systemdtest.Machine
+	sshd    *sshdtest.Server
+	from    string
+	addrs   map[string]string
+	cache   string
 }
 
 func newSystemdHost(t *testing.T) *systemdHost {
@@ -55,12 +55,12 @@ processes:
 	for _, name := range []string{"alpha", "beta"} {
 		h.Machine.Write("/srv/pgo/bin/"+name, build(t, "v1"), 0o755)
 	}
-	h.Must("useradd --system pgo; mkdir /srv/pgo/.pgo; chown pgo /srv/pgo/.pgo\n" +
+	h.Machine.Must("useradd --system pgo; mkdir /srv/pgo/.pgo; chown pgo /srv/pgo/.pgo\n" +
 		"cd /srv/pgo; PGO_TEST_AS=pgo bin/pgo export systemd --user pgo --dir /etc/systemd/system; systemctl daemon-reload; systemctl start pgo.target")
 	h.answers("v1", "alpha", "beta")
 	h.sshd = sshdtest.Start(t)
 	h.sshd.Authorize("ci", fmt.Sprintf(`restrict,command="%s PGO_TEST_AS=pgo /srv/pgo/bin/pgo receive --systemd --file /srv/pgo/configs/pgo.yaml --home /srv/pgo/.pgo --as ci"`,
-		strings.Join(h.Command(t.Context(), "env").Args, " ")))
+		strings.Join(h.Machine.Command(t.Context(), "env").Args, " ")))
 	return h
 }
 
@@ -72,7 +72,7 @@ func (h *systemdHost) answers(build string, services ...string) {
 			for range 20 {
 				body, err := get("http://" + h.addrs[name])
 				if err != nil || body != build {
-					said, _ := h.Try("systemctl status --no-pager -n 20 'pgo-" + name + "*' | tail -n 40")
+					said, _ := h.Machine.Try("systemctl status --no-pager -n 20 'pgo-" + name + "*' | tail -n 40")
 					return fmt.Errorf("%q %w\n%s", body, err, said)
 				}
 			}
@@ -173,21 +173,21 @@ func (h *systemdHost) crashes() {
 	}
 	h.answers("v3", "alpha", "beta")
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGSTOP) // else it would ask what became of it
-	h.Must("pkill -KILL -f '[p]go receive --systemd'; systemctl stop pgo.target 'pgo-*'")
+	h.Machine.Must("pkill -KILL -f '[p]go receive --systemd'; systemctl stop pgo.target 'pgo-*'")
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 	_ = cmd.Wait()
 	// It was user pgo who had deployed, who has no right to start or stop anything.
-	h.Must("chown -R pgo /srv/pgo; mkdir -p /etc/systemd/system/pgo.settle.service.d; printf '[Service]\nEnvironment=PGO_TEST_AS=pgo\n' >/etc/systemd/system/pgo.settle.service.d/test.conf\n" +
+	h.Machine.Must("chown -R pgo /srv/pgo; mkdir -p /etc/systemd/system/pgo.settle.service.d; printf '[Service]\nEnvironment=PGO_TEST_AS=pgo\n' >/etc/systemd/system/pgo.settle.service.d/test.conf\n" +
 		"systemctl daemon-reload; systemctl start pgo.target")
 	h.answers("v2", "alpha", "beta")
 	if e := h.audited(); e.Result != audit.PutBack {
 		h.Errorf("after a crash the audit log has %+v", e)
 	}
-	if owner := h.Must("stat -c %U /srv/pgo/bin/alpha"); owner != "pgo\n" {
+	if owner := h.Machine.Must("stat -c %U /srv/pgo/bin/alpha"); owner != "pgo\n" {
 		h.Errorf("what was put back belongs to %s", owner)
 	}
 	// Before, not instead of: nothing of the new version was started.
-	said := h.Must("systemctl show -p ExecMainExitTimestampMonotonic --value pgo.settle.service; systemctl show -p ExecMainStartTimestampMonotonic --value pgo-alpha.service")
+	said := h.Machine.Must("systemctl show -p ExecMainExitTimestampMonotonic --value pgo.settle.service; systemctl show -p ExecMainStartTimestampMonotonic --value pgo-alpha.service")
 	var settled, started int64
 	if _, err := fmt.Sscan(said, &settled, &started); err != nil || settled == 0 || settled > started {
 		h.Errorf("what was cut off was put back at %d, and alpha started at %d: %v", settled, started, err)
@@ -197,7 +197,7 @@ func (h *systemdHost) crashes() {
 func (h *systemdHost) audited() audit.Entry {
 	h.Helper()
 	all := filepath.Join(h.TempDir(), "audit")
-	if err := os.WriteFile(all, []byte(h.Must("cat /srv/pgo/.pgo/audit.jsonl")), 0o600); err != nil {
+	if err := os.WriteFile(all, []byte(h.Machine.Must("cat /srv/pgo/.pgo/audit.jsonl")), 0o600); err != nil {
 		h.Fatal(err)
 	}
 	entries, err := audit.Log(all).All()
@@ -214,11 +214,11 @@ func TestSystemdHost(t *testing.T) {
 	h.deploys(0, "nothing to do")
 	h.put("alpha", "v2")
 	h.put("beta", "v2")
-	pids := h.Must("systemctl show -p MainPID --value pgo-alpha pgo-beta-0 pgo-beta-1")
+	pids := h.Machine.Must("systemctl show -p MainPID --value pgo-alpha pgo-beta-0 pgo-beta-1")
 	if out := h.deploys(0, "would migrate /srv/pgo/.pgo/releases/alpha/", "--dry-run"); !strings.Contains(out, "systemctl restart pgo-beta-0.service pgo-beta-1.service") {
 		t.Errorf("the plan is\n%s", out)
 	}
-	if now := h.Must("systemctl show -p MainPID --value pgo-alpha pgo-beta-0 pgo-beta-1"); now != pids {
+	if now := h.Machine.Must("systemctl show -p MainPID --value pgo-alpha pgo-beta-0 pgo-beta-1"); now != pids {
 		t.Errorf("a dry run has changed %q into %q", pids, now)
 	}
 	alpha, beta := h.load("alpha"), h.load("beta")
@@ -262,16 +262,16 @@ func TestSystemdHost(t *testing.T) {
 	h.deploys(exitPutBack, "beta: release")
 	h.answers("v2", "alpha", "beta")
 	h.put("beta", "v3")
-	h.Must("touch /srv/pgo/forbidden")
+	h.Machine.Must("touch /srv/pgo/forbidden")
 	h.deploys(exitRefused, "too old")
-	h.Must("rm /srv/pgo/forbidden")
+	h.Machine.Must("rm /srv/pgo/forbidden")
 	h.answers("v2", "alpha", "beta")
 
 	// The connection is lost, or the process is killed, while all are on probation.
 	for what, lose := range map[string]func(){
 		"the connection is lost":        h.sshd.Cut,
-		"its process there is killed":   func() { h.Must("pkill -KILL -f '[p]go receive --systemd'") },
-		"who deploys is killed, nobody": func() { h.Must("pkill -KILL -f '[p]go receive --systemd'"); h.sshd.Cut() },
+		"its process there is killed":   func() { h.Machine.Must("pkill -KILL -f '[p]go receive --systemd'") },
+		"who deploys is killed, nobody": func() { h.Machine.Must("pkill -KILL -f '[p]go receive --systemd'"); h.sshd.Cut() },
 	} {
 		cmd := h.run("deploy", "--from", h.from)
 		var out bytes.Buffer

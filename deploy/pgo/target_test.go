@@ -13,9 +13,9 @@ import (
 	"testing"
 
 	"pgo/deploy/pgo/internal/audit"
-	"pgo/deploy/pgo/internal/sshdtest"
 	"pgo/deploy/pgo/internal/release"
 	"pgo/deploy/pgo/internal/ship"
+	"pgo/deploy/pgo/internal/sshdtest"
 )
 
 // shipped are three services, of which two come after the first, and a gate before all.
@@ -30,9 +30,9 @@ var services = []string{"alpha", "beta", "gamma"}
 
 // target is a host with these services, and a machine that deploys to it with a key that can do nothing else.
 type target struct {
-	*stack
-	sshd *sshdtest.Server
-	from string // the folder that is deployed
+	stack *stack
+	sshd  *sshdtest.Server
+	from  string // the folder that is deployed
 }
 
 func newTarget(t *testing.T) *target {
@@ -44,30 +44,30 @@ func newTarget(t *testing.T) *target {
 
 // begin brings the first release up, and waits until it is good.
 func (h *target) begin() {
-	h.Helper()
-	if err := os.Mkdir(filepath.Join(h.dir, "bin"), 0o755); err != nil {
-		h.Fatal(err)
+	h.stack.Helper()
+	if err := os.Mkdir(filepath.Join(h.stack.dir, "bin"), 0o755); err != nil {
+		h.stack.Fatal(err)
 	}
 	for _, name := range services {
 		h.build(name, "v1")
-		if err := os.WriteFile(filepath.Join(h.dir, "bin", name), build(h.T, "v1"), 0o755); err != nil {
-			h.Fatal(err)
+		if err := os.WriteFile(filepath.Join(h.stack.dir, "bin", name), build(h.stack.T, "v1"), 0o755); err != nil {
+			h.stack.Fatal(err)
 		}
 	}
-	h.must("up")
+	h.stack.must("up")
 	h.runs("v1", services...)
-	h.sshd = sshdtest.Start(h.T, "PGO_TEST_AS=pgo", "PGO_HOME="+h.home(), "XDG_RUNTIME_DIR="+h.sockets)
-	h.sshd.Authorize("ci", `restrict,command="`+h.self+` receive --as ci"`)
-	h.env = append(h.env, "XDG_CACHE_HOME="+h.TempDir())
+	h.sshd = sshdtest.Start(h.stack.T, "PGO_TEST_AS=pgo", "PGO_HOME="+h.stack.home(), "XDG_RUNTIME_DIR="+h.stack.sockets)
+	h.sshd.Authorize("ci", `restrict,command="`+h.stack.self+` receive --as ci"`)
+	h.stack.env = append(h.stack.env, "XDG_CACHE_HOME="+h.stack.TempDir())
 }
 
 // build puts a build to where it is deployed from.
-func (h *target) build(service, name string) { h.put(service, build(h.T, name)) }
+func (h *target) build(service, name string) { h.put(service, build(h.stack.T, name)) }
 
 func (h *target) put(service string, text []byte) {
-	h.Helper()
+	h.stack.Helper()
 	if err := os.WriteFile(filepath.Join(h.from, service), text, 0o755); err != nil {
-		h.Fatal(err)
+		h.stack.Fatal(err)
 	}
 }
 
@@ -82,9 +82,9 @@ func (h *target) on(args ...string) []string {
 
 // runs waits until the services answer with the build, it is good, and nothing is under way.
 func (h *target) runs(name string, of ...string) {
-	h.Helper()
-	eventually(h.T, name+" runs", func() error {
-		for _, p := range h.rows() {
+	h.stack.Helper()
+	eventually(h.stack.T, name+" runs", func() error {
+		for _, p := range h.stack.rows() {
 			if p.Name == "gate" || !anyMatches(of, p.Name) {
 				continue
 			}
@@ -93,10 +93,10 @@ func (h *target) runs(name string, of ...string) {
 				return fmt.Errorf("%s: %q %w, %+v", p.Name, body, err, p)
 			}
 		}
-		store := release.Store{Dir: filepath.Join(h.home(), "releases")}
+		store := release.Store{Dir: filepath.Join(h.stack.home(), "releases")}
 		for _, service := range of {
 			r, err := store.Live(service)
-			if err != nil || r.Version != name || r.GoodAt == nil {
+			if err != nil || r.Record.Version != name || r.Record.GoodAt == nil {
 				return fmt.Errorf("%s: %+v, %w", service, r.Record, err)
 			}
 		}
@@ -106,41 +106,41 @@ func (h *target) runs(name string, of ...string) {
 
 // audited returns the audit log, the last entry first.
 func (h *target) audited() []audit.Entry {
-	h.Helper()
-	all, err := audit.Log(filepath.Join(h.home(), "audit.jsonl")).All()
+	h.stack.Helper()
+	all, err := audit.Log(filepath.Join(h.stack.home(), "audit.jsonl")).All()
 	if err != nil {
-		h.Fatal(err)
+		h.stack.Fatal(err)
 	}
 	return all
 }
 
 // load is on all services.
 func (h *target) load() (none func()) {
-	h.Helper()
+	h.stack.Helper()
 	var all []*load
-	list := h.list()
+	list := h.stack.list()
 	for _, name := range services {
-		all = append(all, startLoad(h.T, "http://"+list[name].Listeners["http"]))
+		all = append(all, startLoad(h.stack.T, "http://"+list[name].Listeners["http"]))
 	}
 	return func() {
-		h.Helper()
+		h.stack.Helper()
 		for _, l := range all {
-			l.none(h.T)
+			l.none(h.stack.T)
 		}
 	}
 }
 
 // inPlace checks that the deploy folder has this build, and nothing else.
 func (h *target) inPlace(name string) {
-	h.Helper()
-	entries, err := os.ReadDir(filepath.Join(h.dir, "bin"))
+	h.stack.Helper()
+	entries, err := os.ReadDir(filepath.Join(h.stack.dir, "bin"))
 	if err != nil || len(entries) != len(services) {
-		h.Errorf("the deploy folder has %v, %v", entries, err)
+		h.stack.Errorf("the deploy folder has %v, %v", entries, err)
 	}
 	for _, service := range services {
-		text, err := os.ReadFile(filepath.Join(h.dir, "bin", service))
-		if err != nil || !bytes.Equal(text, build(h.T, name)) {
-			h.Errorf("bin/%s is not %s, %v", service, name, err)
+		text, err := os.ReadFile(filepath.Join(h.stack.dir, "bin", service))
+		if err != nil || !bytes.Equal(text, build(h.stack.T, name)) {
+			h.stack.Errorf("bin/%s is not %s, %v", service, name, err)
 		}
 	}
 }
@@ -167,14 +167,14 @@ func (s *stack) with(t *testing.T) *stack {
 
 // probation changes how long releases are on probation from now on.
 func (h *target) probation(d string) {
-	h.Helper()
-	h.write(strings.ReplaceAll(shipped, "probation: 2s", "probation: "+d))
-	h.must("apply")
+	h.stack.Helper()
+	h.stack.write(strings.ReplaceAll(shipped, "probation: 2s", "probation: "+d))
+	h.stack.must("apply")
 }
 
 // during does something when an event is told for the first time.
 func (h *target) during(event string, do func(), code int) string {
-	h.Helper()
+	h.stack.Helper()
 	done := false
 	got, out := h.whenever(event, func() {
 		if !done {
@@ -183,26 +183,26 @@ func (h *target) during(event string, do func(), code int) string {
 		}
 	})
 	if got != code || !done {
-		h.Errorf("exit code %d, want %d:\n%s", got, code, out)
+		h.stack.Errorf("exit code %d, want %d:\n%s", got, code, out)
 	}
 	return out
 }
 
 // whenever deploys, and does something each time that an event is told.
 func (h *target) whenever(event string, do func()) (code int, out string) {
-	h.Helper()
-	cmd := h.command(h.deploys("--json")...)
+	h.stack.Helper()
+	cmd := h.stack.command(h.deploys("--json")...)
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	stdout, err := cmd.StdoutPipe()
 	if err := errors.Join(err, cmd.Start()); err != nil {
-		h.Fatal(err)
+		h.stack.Fatal(err)
 	}
 	for lines := bufio.NewScanner(stdout); lines.Scan(); {
 		out += lines.Text() + "\n"
 		var e ship.Event
 		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
-			h.Fatal(err)
+			h.stack.Fatal(err)
 		}
 		if e.Event == event {
 			do()
@@ -210,7 +210,7 @@ func (h *target) whenever(event string, do func()) (code int, out string) {
 	}
 	var exit *exec.ExitError
 	if err := cmd.Wait(); err != nil && !errors.As(err, &exit) {
-		h.Fatal(err)
+		h.stack.Fatal(err)
 	}
 	return cmd.ProcessState.ExitCode(), out + said.String()
 }

@@ -97,19 +97,19 @@ func (e *exporter) settle(chosen []processfile.Process) (Unit, bool) {
 			before = append(before, e.services[p.Name]...)
 		}
 	}
-	if len(before) == 0 || e.Program == "" {
+	if len(before) == 0 || e.Options.Program == "" {
 		return Unit{}, false
 	}
 	var u unit
 	u.section("Unit")
-	u.set("Description", "Puts back what a crash of this machine has cut off, of a deploy to "+e.Home)
-	u.set("ConditionPathExists", percent(home.Home(e.Home).UnitsRollout()))
+	u.set("Description", "Puts back what a crash of this machine has cut off, of a deploy to "+e.Options.Home)
+	u.set("ConditionPathExists", percent(home.Home(e.Options.Home).UnitsRollout()))
 	u.set("Wants", "network-online.target")
 	u.set("After", "network-online.target")
 	u.set("Before", strings.Join(before, " "))
 	u.section("Service")
 	u.set("Type", "oneshot")
-	words := []string{e.Program, "host", "settle", "--file", e.file.Path, "--home", e.Home}
+	words := []string{e.Options.Program, "host", "settle", "--file", e.file.Path, "--home", e.Options.Home}
 	for i := range words {
 		words[i] = word(words[i])
 	}
@@ -136,7 +136,7 @@ func socketName(p processfile.Process, l processfile.Listener) string {
 }
 
 type exporter struct {
-	Options
+	Options  Options
 	file     processfile.File
 	source   source
 	services map[string][]string
@@ -216,7 +216,7 @@ func (e *exporter) service(p processfile.Process, n int) Unit {
 		for _, s := range sandbox {
 			u.set(s[0], s[1])
 		}
-		u.set("ReadWritePaths", "-"+quote(e.Home))
+		u.set("ReadWritePaths", "-"+quote(e.Options.Home))
 	}
 	u.section("Install")
 	u.set("WantedBy", Target)
@@ -245,9 +245,9 @@ func (e *exporter) starts(u *unit, p processfile.Process, n int) {
 	}
 	u.set("ExecStart", strings.Join(words, " "))
 	u.set("WorkingDirectory", percent(cmp.Or(p.Dir, e.file.Root)))
-	u.set("User", percent(cmp.Or(p.User, e.User)))
+	u.set("User", percent(cmp.Or(p.User, e.Options.User)))
 	u.set("Group", percent(p.Group))
-	files, own, left := e.source.environment(p, e.Lookup)
+	files, own, left := e.source.environment(p, e.Options.Lookup)
 	for _, file := range files {
 		u.set("EnvironmentFile", percent(file))
 	}
@@ -256,7 +256,7 @@ func (e *exporter) starts(u *unit, p processfile.Process, n int) {
 		e.note("%s: %s may be secret: put KEY=value into /etc/pgo/%s.env, readable by root alone", p.Name, strings.Join(left, ", "), p.Name)
 		u.set("EnvironmentFile", "-/etc/pgo/"+p.Name+".env")
 	}
-	own["PGO_HOME"], own["PGO_INSTANCE"] = e.Home, strconv.Itoa(n)
+	own["PGO_HOME"], own["PGO_INSTANCE"] = e.Options.Home, strconv.Itoa(n)
 	for _, key := range slices.Sorted(maps.Keys(own)) {
 		u.set("Environment", quote(key+"="+own[key]))
 	}

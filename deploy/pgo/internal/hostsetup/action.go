@@ -15,28 +15,28 @@ import (
 
 // folder is one that has to be there, somebody's and with a mode.
 type folder struct {
-	*setup
+	setup       *setup
 	name, owner string
 	mode        os.FileMode
 }
 
 func (f *folder) Done(context.Context) (bool, error) {
-	info, err := f.stat(f.name)
+	info, err := f.setup.stat(f.name)
 	if info == nil {
 		return false, err
 	}
 	if !info.IsDir() {
 		return false, fmt.Errorf("%s is there, and is no folder", f.name)
 	}
-	return f.fits(info, f.owner, f.mode), nil
+	return f.setup.fits(info, f.owner, f.mode), nil
 }
 
 func (f *folder) Do(context.Context) error {
-	path := f.path(f.name)
+	path := f.setup.path(f.name)
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		return err
 	}
-	return f.give(path, f.owner, f.mode)
+	return f.setup.give(path, f.owner, f.mode)
 }
 
 func (f *folder) String() string {
@@ -45,7 +45,7 @@ func (f *folder) String() string {
 
 // file is one that has to be there with a content: its text, or that of another file.
 type file struct {
-	*setup
+	setup       *setup
 	name, owner string
 	text        string
 	from        string // the other file
@@ -60,7 +60,7 @@ func (f *file) content() ([]byte, error) {
 }
 
 func (f *file) Done(context.Context) (bool, error) {
-	info, err := f.stat(f.name)
+	info, err := f.setup.stat(f.name)
 	if info == nil {
 		return false, err
 	}
@@ -71,11 +71,11 @@ func (f *file) Done(context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	is, err := os.ReadFile(f.path(f.name))
-	if errors.Is(err, fs.ErrPermission) && f.UID != 0 {
+	is, err := os.ReadFile(f.setup.path(f.name))
+	if errors.Is(err, fs.ErrPermission) && f.setup.Machine.UID != 0 {
 		return false, nil // it was refused for that already
 	}
-	return bytes.Equal(is, want) && f.fits(info, f.owner, f.mode), err
+	return bytes.Equal(is, want) && f.setup.fits(info, f.owner, f.mode), err
 }
 
 // Do writes it beside and renames it: a program that runs is not written over, and what is read is whole.
@@ -84,7 +84,7 @@ func (f *file) Do(context.Context) error {
 	if err != nil {
 		return err
 	}
-	path := f.path(f.name)
+	path := f.setup.path(f.name)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func (f *file) Do(context.Context) error {
 	if err = errors.Join(err, beside.Sync(), beside.Close()); err != nil {
 		return err
 	}
-	if err := f.give(beside.Name(), f.owner, f.mode); err != nil {
+	if err := f.setup.give(beside.Name(), f.owner, f.mode); err != nil {
 		return err
 	}
 	return os.Rename(beside.Name(), path)
@@ -112,7 +112,7 @@ func (f *file) String() string {
 
 // command is one that is run where a look says that it has to be.
 type command struct {
-	*setup
+	setup *setup
 	args  []string
 	done  func(ctx context.Context) (bool, error)
 	after bool // it is run as well where something of its step before it was not done
@@ -121,7 +121,7 @@ type command struct {
 func (c *command) Done(ctx context.Context) (bool, error) { return c.done(ctx) }
 
 func (c *command) Do(ctx context.Context) error {
-	said, err := c.Command(ctx, c.args[0], c.args[1:]...)
+	said, err := c.setup.Machine.Command(ctx, c.args[0], c.args[1:]...)
 	if err != nil {
 		return fmt.Errorf("%s: %w: %s", c, err, strings.TrimSpace(said))
 	}
@@ -148,11 +148,11 @@ func Quote(s string) string {
 // lead to what is not that user's.
 func (s *setup) stat(name string) (fs.FileInfo, error) {
 	look := os.Lstat
-	if name == s.Dir { // whoever set that up was root
+	if name == s.Options.Dir { // whoever set that up was root
 		look = os.Stat
 	}
 	info, err := look(s.path(name))
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) && s.UID != 0 {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) && s.Machine.UID != 0 {
 		return nil, nil
 	}
 	return info, err
@@ -189,7 +189,7 @@ func (s *setup) user(name string) (passwd, bool, error) {
 		return passwd{}, false, fmt.Errorf("look for the user %s: %w", name, err)
 	}
 	if !s.image() && !strings.Contains("\n"+string(text), "\n"+name+":") {
-		said, _ := s.Command(context.Background(), "getent", "passwd", name) // nothing for nobody
+		said, _ := s.Machine.Command(context.Background(), "getent", "passwd", name) // nothing for nobody
 		text = append(append(text, '\n'), said...)
 	}
 	for line := range strings.Lines(string(text)) {
@@ -208,7 +208,7 @@ func (s *setup) user(name string) (passwd, bool, error) {
 func (s *setup) ids(name string) (uid, gid int, err error) {
 	if name == "root" {
 		if s.image() {
-			return s.UID, os.Getegid(), nil
+			return s.Machine.UID, os.Getegid(), nil
 		}
 		return 0, 0, nil
 	}

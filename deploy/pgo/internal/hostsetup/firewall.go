@@ -101,7 +101,7 @@ func (s *setup) firewall(ctx context.Context) (Step, error) {
 	if err := s.otherFirewalls(ctx); err != nil {
 		return Step{}, err
 	}
-	open := slices.Concat(ssh, s.Gateway)
+	open := slices.Concat(ssh, s.Options.Gateway)
 	slices.Sort(open)
 	text := rules(slices.Compact(open))
 	_, rest, _ := strings.Cut(text, `comment "`)
@@ -120,7 +120,7 @@ func (s *setup) firewall(ctx context.Context) (Step, error) {
 		return step, nil
 	}
 	inForce := func(ctx context.Context) bool {
-		said, err := s.Command(ctx, "nft", "list", "table", "inet", table)
+		said, err := s.Machine.Command(ctx, "nft", "list", "table", "inet", table)
 		return err == nil && strings.Contains(said, mark) // else there is none yet
 	}
 	// nft reads a file as a whole before any of it is in force.
@@ -130,7 +130,7 @@ func (s *setup) firewall(ctx context.Context) (Step, error) {
 	}
 	step.Actions = append(step.Actions, s.reloadUnits(firewallUnit),
 		&command{setup: s, args: []string{"systemctl", "reload-or-restart", firewallUnit}, done: func(ctx context.Context) (bool, error) {
-			_, err := s.Command(ctx, "systemctl", "is-active", "--quiet", firewallUnit)
+			_, err := s.Machine.Command(ctx, "systemctl", "is-active", "--quiet", firewallUnit)
 			return err == nil && inForce(ctx), nil // else it does not run
 		}})
 	return step, nil
@@ -138,8 +138,8 @@ func (s *setup) firewall(ctx context.Context) (Step, error) {
 
 // sshPorts are those on which sshd is reached: to close them would lock everybody out.
 func (s *setup) sshPorts(ctx context.Context) ([]int, error) {
-	if len(s.SSH) > 0 {
-		return s.SSH, nil
+	if len(s.Options.SSH) > 0 {
+		return s.Options.SSH, nil
 	}
 	var ports []int
 	add := func(word string) {
@@ -150,7 +150,7 @@ func (s *setup) sshPorts(ctx context.Context) ([]int, error) {
 	if s.image() {
 		return []int{22}, nil
 	}
-	if said, err := s.Command(ctx, "sshd", "-T"); err == nil {
+	if said, err := s.Machine.Command(ctx, "sshd", "-T"); err == nil {
 		for line := range strings.Lines(said) {
 			if port, ok := strings.CutPrefix(strings.TrimSpace(line), "port "); ok {
 				add(port)
@@ -158,7 +158,7 @@ func (s *setup) sshPorts(ctx context.Context) ([]int, error) {
 		}
 	}
 	// Where we came in stays open, whatever sshd says.
-	if words := strings.Fields(s.Getenv("SSH_CONNECTION")); len(words) == 4 {
+	if words := strings.Fields(s.Machine.Getenv("SSH_CONNECTION")); len(words) == 4 {
 		add(words[3])
 	}
 	if len(ports) == 0 {
@@ -178,12 +178,12 @@ func (s *setup) otherFirewalls(ctx context.Context) error {
 		if !s.boots() {
 			break
 		}
-		if _, err := s.Command(ctx, "systemctl", "is-active", "--quiet", unit); err == nil {
+		if _, err := s.Machine.Command(ctx, "systemctl", "is-active", "--quiet", unit); err == nil {
 			return fmt.Errorf("%s is in charge of what comes in: %s", unit, instead)
 		}
 	}
-	said, err := s.Command(ctx, "nft", "-j", "list", "ruleset")
-	if s.UID != 0 && err != nil {
+	said, err := s.Machine.Command(ctx, "nft", "-j", "list", "ruleset")
+	if s.Machine.UID != 0 && err != nil {
 		return nil // refused for that already
 	}
 	if err != nil {
@@ -198,7 +198,7 @@ func (s *setup) otherFirewalls(ctx context.Context) error {
 	}
 	names, _ := os.ReadFile(s.path("/proc/net/ip_tables_names")) // there is none where the old iptables is not used
 	if strings.Contains(string(names), "filter") {
-		said, err := s.Command(ctx, "iptables-legacy", "-S", "INPUT")
+		said, err := s.Machine.Command(ctx, "iptables-legacy", "-S", "INPUT")
 		if err != nil || strings.TrimSpace(said) != "-P INPUT ACCEPT" {
 			return fmt.Errorf("the old iptables filters what comes in: %s", instead)
 		}

@@ -71,11 +71,11 @@ func (s *setup) running(ctx context.Context) (Step, error) {
 		}
 	}
 	switch {
-	case s.Run == Systemd && !boot:
+	case s.Options.Run == Systemd && !boot:
 		return Step{}, errors.New("systemd does not run here")
-	case s.Run == Container && engine == "":
+	case s.Options.Run == Container && engine == "":
 		return Step{}, errors.New("there is neither docker nor podman here")
-	case s.Run == Systemd, s.Run == "" && boot:
+	case s.Options.Run == Systemd, s.Options.Run == "" && boot:
 		return s.unit(), nil
 	case engine == "":
 		return Step{}, errors.New("there is nothing here that could start pgo with the machine: neither systemd, nor docker or podman")
@@ -86,7 +86,7 @@ func (s *setup) running(ctx context.Context) (Step, error) {
 }
 
 func (s *setup) unit() Step {
-	text := strings.NewReplacer("@DIR@", s.Dir, "@USER@", s.User).Replace(unitText)
+	text := strings.NewReplacer("@DIR@", s.Options.Dir, "@USER@", s.Options.User).Replace(unitText)
 	step := Step{"a unit that runs pgo", []Action{
 		&file{setup: s, name: "/etc/systemd/system/" + unitName, text: text, owner: "root", mode: 0o644},
 		s.enable(unitName, "multi-user.target"),
@@ -97,10 +97,10 @@ func (s *setup) unit() Step {
 	step.Actions = append(step.Actions, s.reloadUnits(unitName),
 		// Without a process file it waits for one; what runs already goes on, also where the unit has changed.
 		&command{setup: s, args: []string{"systemctl", "start", unitName}, done: func(ctx context.Context) (bool, error) {
-			if _, err := os.Stat(filepath.Join(s.path(s.Dir), "configs", "pgo.yaml")); err != nil {
+			if _, err := os.Stat(filepath.Join(s.path(s.Options.Dir), "configs", "pgo.yaml")); err != nil {
 				return true, nil
 			}
-			_, err := s.Command(ctx, "systemctl", "is-active", "--quiet", unitName)
+			_, err := s.Machine.Command(ctx, "systemctl", "is-active", "--quiet", unitName)
 			return err == nil, nil
 		}})
 	return step
@@ -109,7 +109,7 @@ func (s *setup) unit() Step {
 // reloadUnits has systemd read what a unit has become.
 func (s *setup) reloadUnits(unit string) Action {
 	return &command{setup: s, args: []string{"systemctl", "daemon-reload"}, after: true, done: func(ctx context.Context) (bool, error) {
-		said, err := s.Command(ctx, "systemctl", "show", "-p", "NeedDaemonReload", "--value", unit)
+		said, err := s.Machine.Command(ctx, "systemctl", "show", "-p", "NeedDaemonReload", "--value", unit)
 		return err == nil && strings.TrimSpace(said) != "yes", nil
 	}}
 }
@@ -118,7 +118,7 @@ func (s *setup) reloadUnits(unit string) Action {
 func (s *setup) enable(unit, target string) Action {
 	args := []string{"systemctl", "enable", unit}
 	if s.image() {
-		args = []string{"systemctl", "--root", s.Root, "enable", unit}
+		args = []string{"systemctl", "--root", s.Options.Root, "enable", unit}
 	}
 	return &command{setup: s, args: args, done: func(context.Context) (bool, error) {
 		_, err := os.Lstat(s.path("/etc/systemd/system/" + target + ".wants/" + unit))
@@ -129,25 +129,25 @@ func (s *setup) enable(unit, target string) Action {
 // container runs pgo in a container of the machine's own network. Its folder is at the same place in both, and so are its
 // sockets: pgo receive needs no right to the container engine.
 func (s *setup) container(ctx context.Context, engine string) (Step, error) {
-	said, err := s.Command(ctx, engine, "inspect", "-f", "{{.State.Running}} {{.Config.Image}} {{.Config.WorkingDir}}", containerName)
+	said, err := s.Machine.Command(ctx, engine, "inspect", "-f", "{{.State.Running}} {{.Config.Image}} {{.Config.WorkingDir}}", containerName)
 	running, is, _ := strings.Cut(strings.TrimSpace(said), " ")
 	there := err == nil
-	if there && is != s.Image+" "+s.Dir {
+	if there && is != s.Options.Image+" "+s.Options.Dir {
 		return Step{}, fmt.Errorf("%s has a container %s that is another one (%s): remove it, or leave pgo to it", engine, containerName, is)
 	}
 	// The numbers are not known before the user is there: the shell asks for them then.
 	script := fmt.Sprintf("%[1]s run -d --name %[2]s --restart unless-stopped --network host"+
 		` --user "$(id -u %[3]s):$(id -g %[3]s)" --security-opt no-new-privileges --ulimit nofile=65536:65536 --stop-timeout 180`+
 		" -v %[4]s:%[4]s -w %[4]s -e PGO_HOME=%[4]s/.pgo -e XDG_RUNTIME_DIR=%[4]s/run %[5]s %[4]s/bin/pgo up --foreground",
-		engine, containerName, s.User, s.Dir, s.Image)
+		engine, containerName, s.Options.User, s.Options.Dir, s.Options.Image)
 	args := []string{"sh", "-c", script}
 	if there {
 		args = []string{engine, "start", containerName}
 	}
 	return Step{"a container that runs pgo", []Action{
-		&folder{s, filepath.Join(s.Dir, "run"), s.User, 0o700}, // of its sockets
+		&folder{s, filepath.Join(s.Options.Dir, "run"), s.Options.User, 0o700}, // of its sockets
 		&command{setup: s, args: args, done: func(context.Context) (bool, error) {
-			_, err := os.Stat(filepath.Join(s.path(s.Dir), "configs", "pgo.yaml"))
+			_, err := os.Stat(filepath.Join(s.path(s.Options.Dir), "configs", "pgo.yaml"))
 			return err != nil || there && running == "true", nil // without a process file it would only end again and again
 		}},
 	}}, nil

@@ -98,15 +98,15 @@ var (
 
 // setup is one look at a machine.
 type setup struct {
-	Options
-	Machine
+	Options Options
+	Machine Machine
 }
 
 // path is where a file of the machine is for us.
-func (s *setup) path(name string) string { return filepath.Join(s.Root, name) }
+func (s *setup) path(name string) string { return filepath.Join(s.Options.Root, name) }
 
 // image tells whether it is not this machine that is set up.
-func (s *setup) image() bool { return s.Root != "/" }
+func (s *setup) image() bool { return s.Options.Root != "/" }
 
 // Look finds out what is to be done. It changes nothing. The error is ErrRefused where something may not be done; it
 // names all that is in the way.
@@ -116,7 +116,7 @@ func Look(ctx context.Context, o Options, m Machine) (Plan, error) {
 	}
 	s := &setup{o, m}
 	var errs []error
-	if !s.image() && s.UID != 0 {
+	if !s.image() && s.Machine.UID != 0 {
 		errs = append(errs, errors.New("it takes root: log in as root, or use --sudo"))
 	}
 	account, err := s.account()
@@ -125,7 +125,7 @@ func Look(ctx context.Context, o Options, m Machine) (Plan, error) {
 	key, err := s.key()
 	steps, errs = append(steps, key), append(errs, err)
 	// The firewall comes before what it guards.
-	if s.Firewall == NFTables {
+	if s.Options.Firewall == NFTables {
 		fire, err := s.firewall(ctx)
 		steps, errs = append(steps, fire), append(errs, err)
 	}
@@ -189,10 +189,10 @@ func (p Plan) Apply(ctx context.Context, tell func(what string)) error {
 // folders are pgo's, and its program.
 func (s *setup) folders() Step {
 	own := func(name string, mode os.FileMode) Action {
-		return &folder{s, filepath.Join(s.Dir, name), s.User, mode}
+		return &folder{s, filepath.Join(s.Options.Dir, name), s.Options.User, mode}
 	}
-	return Step{"pgo's folder " + s.Dir, []Action{
+	return Step{"pgo's folder " + s.Options.Dir, []Action{
 		own("", 0o755), own("bin", 0o755), own("configs", 0o755), own(".pgo", 0o700),
-		&file{setup: s, name: filepath.Join(s.Dir, "bin", "pgo"), from: s.Program, owner: s.User, mode: 0o755},
+		&file{setup: s, name: filepath.Join(s.Options.Dir, "bin", "pgo"), from: s.Options.Program, owner: s.Options.User, mode: 0o755},
 	}}
 }

@@ -111,7 +111,7 @@ func (k *Keeper) reaped(pid int, status syscall.WaitStatus) {
 	for _, c := range k.children {
 		if c.PID == pid && !c.Ended {
 			c.Ended, c.Status = true, int(status)
-			k.tell(message{Op: opExited, Key: c.ID, Child: &Child{Ended: true, Status: c.Status}})
+			k.tell(message{Op: opExited, Key: c.Fork.ID, Child: &Child{Ended: true, Status: c.Status}})
 			return
 		}
 	}

@@ -33,8 +33,8 @@ type Options struct {
 
 // Keeper holds what has to outlive the manager.
 type Keeper struct {
-	Options
-	ended chan error // the manager said that everything is stopped, or there will be none
+	Options Options
+	ended   chan error // the manager said that everything is stopped, or there will be none
 
 	mu          sync.Mutex // also held while a child is forked, so that it is known before it is reaped
 	children    map[string]*Child
@@ -206,7 +206,7 @@ func (k *Keeper) tell(m message, fds ...int) {
 		return
 	}
 	if err := k.manager.wire.send(m, fds...); err != nil && errors.Is(err, os.ErrDeadlineExceeded) {
-		k.Log.Error("the manager hangs: killing it", "pid", k.manager.pid)
+		k.Options.Log.Error("the manager hangs: killing it", "pid", k.manager.pid)
 		k.manager.kill(unix.SIGKILL)
 	}
 }
@@ -221,7 +221,7 @@ func (k *Keeper) drop(key string) {
 // hello tells a new manager all there is.
 func (k *Keeper) hello() error {
 	h := &Hello{
-		Protocol: Protocol, Version: k.Version, PID: os.Getpid(), First: !k.answered,
+		Protocol: Protocol, Version: k.Options.Version, PID: os.Getpid(), First: !k.answered,
 		Terminating: k.terminating, Excuse: k.excuse, Kept: k.kept, Held: slices.Sorted(maps.Keys(k.held)),
 	}
 	for _, id := range slices.Sorted(maps.Keys(k.children)) {

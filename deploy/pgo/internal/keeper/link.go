@@ -75,7 +75,7 @@ func Connect(fd int) (*Link, error) {
 		if c.Ended {
 			close(e.Done)
 		}
-		l.exits[c.ID] = e
+		l.exits[c.Fork.ID] = e
 	}
 	if l.Hello.Terminating {
 		l.terminate <- struct{}{}
@@ -103,7 +103,7 @@ func (l *Link) listen() {
 		case opAnswer:
 			if m.Child != nil {
 				// Known before anything else arrives: the next message may be its end.
-				l.exits[m.Child.ID] = &Exit{Done: make(chan struct{})}
+				l.exits[m.Child.Fork.ID] = &Exit{Done: make(chan struct{})}
 			}
 			if to := l.waiting[m.Number]; to != nil {
 				delete(l.waiting, m.Number)

@@ -50,13 +50,13 @@ func (k *Keeper) startManager() {
 	if k.over {
 		return
 	}
-	program, trial := k.Program, k.trial != ""
+	program, trial := k.Options.Program, k.trial != ""
 	if trial {
 		program, k.trial = k.trial, ""
 	}
 	r, err := k.launch(program)
 	if err != nil {
-		k.Log.Error("start the manager", "program", program, "error", err)
+		k.Options.Log.Error("start the manager", "program", program, "error", err)
 		if trial {
 			k.excuse = err.Error()
 		}
@@ -66,7 +66,7 @@ func (k *Keeper) startManager() {
 	r.trial = trial
 	k.manager = r
 	if err := k.hello(); err != nil {
-		k.Log.Error("greet the manager", "error", err)
+		k.Options.Log.Error("greet the manager", "error", err)
 		r.kill(unix.SIGKILL)
 	}
 	k.excuse = ""
@@ -97,7 +97,7 @@ func (k *Keeper) launch(program string) (*running, error) {
 		return nil, err
 	}
 	defer null.Close()
-	pid, err := syscall.ForkExec(program, append([]string{"pgo"}, k.Args...), &syscall.ProcAttr{
+	pid, err := syscall.ForkExec(program, append([]string{"pgo"}, k.Options.Args...), &syscall.ProcAttr{
 		Dir: "/", Env: os.Environ(),
 		Files: []uintptr{null.Fd(), 1, 2, uintptr(pair[1])},
 		// Of its own session: what a terminal sends is for the keeper, which tells the manager.
@@ -113,11 +113,11 @@ func (k *Keeper) launch(program string) (*running, error) {
 func (k *Keeper) managerReady(r *running) {
 	r.ready = true
 	if r.trial {
-		k.Program = r.program // from now on this one is started again
+		k.Options.Program = r.program // from now on this one is started again
 	}
 	if !k.answered {
 		k.answered = true
-		k.Started(nil)
+		k.Options.Started(nil)
 		time.AfterFunc(settled, func() { proc.OwnMemory().Shrink() })
 	}
 }
@@ -125,7 +125,7 @@ func (k *Keeper) managerReady(r *running) {
 // managerLives is called when the manager says so. One that said so and falls silent hangs: it is killed, and tells first, in
 // pgo's log, what each of its goroutines waits for.
 func (k *Keeper) managerLives(r *running) {
-	silence := cmp.Or(k.Silence, Silence)
+	silence := cmp.Or(k.Options.Silence, Silence)
 	r.lived = time.Now()
 	if r.silent != nil {
 		r.silent.Reset(silence)
@@ -190,7 +190,7 @@ func (k *Keeper) managerEnded(r *running) {
 	case time.Since(r.began) >= settled:
 		k.failures = 0
 	}
-	k.Log.Warn("the manager ended", "pid", r.pid, "how", why)
+	k.Options.Log.Warn("the manager ended", "pid", r.pid, "how", why)
 	k.tryAgain(why, r.ready)
 }
 
@@ -199,7 +199,7 @@ func (k *Keeper) tryAgain(why string, answered bool) {
 	k.failures++
 	if !k.answered && k.failures >= hopeless {
 		err := errors.New(strings.TrimPrefix(why, "start the manager: "))
-		k.Started(err)
+		k.Options.Started(err)
 		k.give(err)
 		return
 	}

@@ -85,7 +85,7 @@ func TestLastWordsOfAManager(t *testing.T) {
 // A manager that says that it lives, and then no more, hangs.
 func TestManagerThatHangs(t *testing.T) {
 	k := newKeeper()
-	k.Silence = 100 * time.Millisecond
+	k.Options.Silence = 100 * time.Millisecond
 	link, process, _ := manage(t, k)
 	link.Alive()
 	state, err := process.Wait()

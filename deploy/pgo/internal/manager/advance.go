@@ -14,12 +14,12 @@ import (
 
 // levels are the parts in the order of dependency; those of one level do not wait for each other.
 func (r *rollout) levels() [][]*part {
-	r.mu.Lock()
-	processes := maps.Clone(r.processes)
-	r.mu.Unlock()
+	r.Manager.mu.Lock()
+	processes := maps.Clone(r.Manager.processes)
+	r.Manager.mu.Unlock()
 	wanted := map[string]bool{}
 	for _, p := range r.parts {
-		wanted[p.name] = true
+		wanted[p.process.name] = true
 	}
 	known := map[string]int{}
 	var depth func(name string) int
@@ -39,7 +39,7 @@ func (r *rollout) levels() [][]*part {
 	}
 	byDepth := map[int][]*part{}
 	for _, p := range r.parts {
-		byDepth[depth(p.name)] = append(byDepth[depth(p.name)], p)
+		byDepth[depth(p.process.name)] = append(byDepth[depth(p.process.name)], p)
 	}
 	var levels [][]*part
 	for _, d := range slices.Sorted(maps.Keys(byDepth)) {
@@ -56,12 +56,12 @@ func (r *rollout) advance(ctx context.Context) error {
 		}
 		err := each(level, func(p *part) error {
 			began := time.Now()
-			p.hold()
-			defer p.letGo()
+			p.process.hold()
+			defer p.process.letGo()
 			asking, enough := context.WithCancel(ctx)
 			defer enough()
-			failing := p.failing(asking)
-			p.choose(p.to)
+			failing := p.process.failing(asking)
+			p.process.choose(p.to)
 			if err := p.runs(ctx); err != nil {
 				if ctx.Err() != nil {
 					return lost(ctx)
@@ -70,10 +70,10 @@ func (r *rollout) advance(ctx context.Context) error {
 				return &blame{p.process, p.to, err}
 			}
 			was := forerunner{Release: p.to.sum, Share: <-failing}
-			p.rememberBefore(was)
-			p.proveTo(p.to, was.Share, p.on)
-			r.board.remark(p.name, fmt.Sprintf("release %s runs, on probation with all of this deploy", p.to), func(*record) {})
-			r.tell(p.name, "runs", "release "+p.to.String()+" answers", began)
+			p.process.rememberBefore(was)
+			p.process.proveTo(p.to, was.Share, p.on)
+			r.Manager.host.board.remark(p.process.name, fmt.Sprintf("release %s runs, on probation with all of this deploy", p.to), func(*record) {})
+			r.tell(p.process.name, "runs", "release "+p.to.String()+" answers", began)
 			return nil
 		})
 		if err != nil {
@@ -85,25 +85,25 @@ func (r *rollout) advance(ctx context.Context) error {
 
 // tellWords tells what the process said last that was to take over.
 func (r *rollout) tellWords(p *part) {
-	for _, i := range p.all() {
-		for _, line := range i.board.get(i.slot).LastWords {
-			r.tell(p.name, "log", line, time.Time{})
+	for _, i := range p.process.all() {
+		for _, line := range i.process.host.board.get(i.slot).Process.LastWords {
+			r.tell(p.process.name, "log", line, time.Time{})
 		}
 	}
 }
 
 // runs returns when all instances run what is chosen, and are ready. One that a person has stopped stays so.
 func (p *part) runs(ctx context.Context) error {
-	if err := p.replaced(); err != nil {
+	if err := p.process.replaced(); err != nil {
 		return err
 	}
-	for _, i := range p.all() {
-		if i.board.get(i.slot).Status == control.Failed {
+	for _, i := range p.process.all() {
+		if i.process.host.board.get(i.slot).Process.Status == control.Failed {
 			i.start()
 		}
 	}
 	for {
-		late, changed := p.board.unready([]string{p.name})
+		late, changed := p.process.host.board.unready([]string{p.process.name})
 		switch late.Status {
 		case control.Ready, control.Stopped:
 			return nil
@@ -135,12 +135,12 @@ func (r *rollout) endure(ctx context.Context) error {
 }
 
 func (r *rollout) proves(ctx context.Context, p *part) error {
-	if !slices.ContainsFunc(p.all(), func(i *instance) bool { return i.board.get(i.slot).Wanted }) {
-		r.tell(p.name, "probation", "is stopped: the release is that of its next start", time.Time{})
+	if !slices.ContainsFunc(p.process.all(), func(i *instance) bool { return i.process.host.board.get(i.slot).Wanted }) {
+		r.tell(p.process.name, "probation", "is stopped: the release is that of its next start", time.Time{})
 		return nil
 	}
 	began := time.Now()
-	r.tell(p.name, "probation", "on probation for "+p.current().Watch.Probation.String(), time.Time{})
+	r.tell(p.process.name, "probation", "on probation for "+p.process.current().Watch.Probation.String(), time.Time{})
 	select {
 	case err := <-p.on:
 		if err != nil {
@@ -152,20 +152,20 @@ func (r *rollout) proves(ctx context.Context, p *part) error {
 	if err := p.overLimit(); err != nil {
 		return &blame{p.process, p.to, err}
 	}
-	r.tell(p.name, "good", "release "+p.to.String()+" has proven itself", began)
+	r.tell(p.process.name, "good", "release "+p.to.String()+" has proven itself", began)
 	return nil
 }
 
 // overLimit is why a release that has served its probation is not good all the same: it has just outgrown its limit,
 // and nobody has looked since.
 func (p *part) overLimit() error {
-	limit := p.current().Limits.Memory
-	for _, i := range p.all() {
+	limit := p.process.current().Limits.Memory
+	for _, i := range p.process.all() {
 		k := i.runs()
 		if k == nil || limit == 0 {
 			continue
 		}
-		if s, err := proc.Read(k.PID); err == nil && s.Start == k.Start && s.Memory > limit {
+		if s, err := proc.Read(k.Child.PID); err == nil && s.Start == k.Child.Start && s.Memory > limit {
 			return errors.New(outgrown(s.Memory, limit))
 		}
 	}

@@ -19,8 +19,8 @@ func (m *Manager) tellAlive(ctx context.Context) {
 		for _, p := range m.everyone() {
 			p.current()
 		}
-		m.board.get(slot{})
-		m.link.Alive()
+		m.host.board.get(slot{})
+		m.host.link.Alive()
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

@@ -25,7 +25,7 @@ func (m *Manager) handler(down, leave func()) http.Handler {
 		answer(w, m.info())
 	})
 	mux.HandleFunc("GET /v1/processes", func(w http.ResponseWriter, _ *http.Request) {
-		c, _ := m.board.look(0)
+		c, _ := m.host.board.look(0)
 		m.meter.fill(c.Processes)
 		answer(w, c.Processes)
 	})
@@ -49,7 +49,7 @@ func (m *Manager) handler(down, leave func()) http.Handler {
 		mux.HandleFunc("POST /v1/"+verb, func(w http.ResponseWriter, r *http.Request) {
 			var ask control.Names
 			if take(w, r, &ask) {
-				m.log.Info("command", "command", verb, "names", ask.Names)
+				m.host.log.Info("command", "command", verb, "names", ask.Names)
 				m.did(w, do(ask.Names))
 			}
 		})
@@ -57,14 +57,14 @@ func (m *Manager) handler(down, leave func()) http.Handler {
 	mux.HandleFunc("POST /v1/scale", func(w http.ResponseWriter, r *http.Request) {
 		var ask control.Scale
 		if take(w, r, &ask) {
-			m.log.Info("command", "command", "scale", "name", ask.Name, "instances", ask.Instances)
+			m.host.log.Info("command", "command", "scale", "name", ask.Name, "instances", ask.Instances)
 			m.did(w, m.Scale(ask.Name, ask.Instances))
 		}
 	})
 	mux.HandleFunc("POST /v1/rollback", func(w http.ResponseWriter, r *http.Request) {
 		var ask control.Rollback
 		if take(w, r, &ask) {
-			m.log.Info("command", "command", "rollback", "name", ask.Name, "release", ask.Release)
+			m.host.log.Info("command", "command", "rollback", "name", ask.Name, "release", ask.Release)
 			m.did(w, m.Rollback(ask))
 		}
 	})
@@ -79,14 +79,14 @@ func (m *Manager) handler(down, leave func()) http.Handler {
 	mux.HandleFunc("POST /v1/rollout", func(w http.ResponseWriter, r *http.Request) {
 		var ask control.Rollout
 		if take(w, r, &ask) {
-			m.log.Info("command", "command", ask.Entry.Kind, "id", ask.Entry.ID, "by", ask.Entry.By, "processes", len(ask.Entry.Set))
+			m.host.log.Info("command", "command", ask.Entry.Kind, "id", ask.Entry.ID, "by", ask.Entry.By, "processes", len(ask.Entry.Set))
 			m.rollOut(w, r, ask)
 		}
 	})
 	mux.HandleFunc("POST /v1/signal", func(w http.ResponseWriter, r *http.Request) {
 		var ask control.Signal
 		if take(w, r, &ask) {
-			m.log.Info("command", "command", "signal", "names", ask.Names, "signal", ask.Signal)
+			m.host.log.Info("command", "command", "signal", "names", ask.Names, "signal", ask.Signal)
 			m.did(w, m.Signal(ask.Names, ask.Signal))
 		}
 	})
@@ -95,7 +95,7 @@ func (m *Manager) handler(down, leave func()) http.Handler {
 		if !take(w, r, &ask) {
 			return
 		}
-		m.log.Info("command", "command", "upgrade", "program", ask.Program)
+		m.host.log.Info("command", "command", "upgrade", "program", ask.Program)
 		err := m.Upgrade(ask.Program)
 		m.did(w, err)
 		if err == nil {
@@ -103,7 +103,7 @@ func (m *Manager) handler(down, leave func()) http.Handler {
 		}
 	})
 	mux.HandleFunc("POST /v1/down", func(w http.ResponseWriter, _ *http.Request) {
-		m.log.Info("command", "command", "down")
+		m.host.log.Info("command", "command", "down")
 		m.Down()
 		m.did(w, nil)
 		down()
@@ -129,7 +129,7 @@ func (m *Manager) describe(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusConflict, err)
 		return
 	}
-	c, _ := m.board.look(0)
+	c, _ := m.host.board.look(0)
 	m.meter.fill(c.Processes)
 	all := []control.Description{}
 	for _, name := range sortedNames(chosen) {
@@ -176,7 +176,7 @@ func (m *Manager) changes(w http.ResponseWriter, r *http.Request) {
 	timeout := time.NewTimer(longPoll)
 	defer timeout.Stop()
 	for {
-		c, changed := m.board.look(after)
+		c, changed := m.host.board.look(after)
 		if c.Seq > after {
 			answer(w, c)
 			return
@@ -201,7 +201,7 @@ func (m *Manager) did(w http.ResponseWriter, err error) {
 		refuse(w, http.StatusConflict, err)
 		return
 	}
-	c, _ := m.board.look(0)
+	c, _ := m.host.board.look(0)
 	answer(w, c)
 }
 

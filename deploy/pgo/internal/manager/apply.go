@@ -93,7 +93,7 @@ func (p *process) howTo(spec processfile.Process) string {
 // idle tells whether nothing runs and nothing is about to, though it has not run to its end.
 func (p *process) idle() bool {
 	for _, i := range p.all() {
-		if r := i.board.get(i.slot); !r.Wanted && !r.Done {
+		if r := i.process.host.board.get(i.slot); !r.Wanted && !r.Done {
 			return true
 		}
 	}
@@ -111,7 +111,7 @@ func (m *Manager) Apply(f processfile.File) error {
 	if m.isDown() {
 		return errDown
 	}
-	opened, err := m.listeners.with(f, m.link)
+	opened, err := m.listeners.with(f, m.host.link)
 	if err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func (m *Manager) Apply(f processfile.File) error {
 	steps := map[string]string{}
 	for _, s := range plan.Steps {
 		steps[s.Process] = s.Do
-		m.log.Info("apply", "process", s.Process, "do", s.Do, "why", s.Why)
+		m.host.log.Info("apply", "process", s.Process, "do", s.Do, "why", s.Why)
 	}
 	m.mu.Lock()
 	outdated := map[string]*process{}
@@ -138,7 +138,7 @@ func (m *Manager) Apply(f processfile.File) error {
 	m.listeners = opened
 	m.lay(f, steps)
 	m.serveHTTP(f.HTTP)
-	before.drop(opened, m.link)
+	before.drop(opened, m.host.link)
 	m.outfit(f)
 	for _, spec := range f.Processes {
 		p := m.process(spec.Name)
@@ -173,7 +173,7 @@ func (m *Manager) lay(f processfile.File, steps map[string]string) {
 		if steps[spec.Name] == "" || steps[spec.Name] == doScale {
 			for _, i := range p.all() {
 				if k := i.runs(); k != nil {
-					k.logs.of(k.home.Log(spec.Name), spec.Logs) // takes the policy
+					k.host.logs.of(k.host.home.Log(spec.Name), spec.Logs) // takes the policy
 				}
 			}
 		}

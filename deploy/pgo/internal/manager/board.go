@@ -64,18 +64,18 @@ func (b *board) set(s slot, to control.State, reason string, with ...func(*recor
 	if r == nil {
 		return
 	}
-	was := r.PID
+	was := r.Process.PID
 	for _, change := range with {
 		change(r)
 	}
-	from := r.Status
-	r.Status, r.Reason = to, reason
+	from := r.Process.Status
+	r.Process.Status, r.Process.Reason = to, reason
 	// While its successor starts it serves as it did before.
-	r.Ready = to == control.Ready || to == control.Reloading && r.Ready || r.Done && to == control.Stopped
+	r.Process.Ready = to == control.Ready || to == control.Reloading && r.Process.Ready || r.Done && to == control.Stopped
 	if from != to {
-		r.Since = time.Now()
+		r.Process.Since = time.Now()
 	}
-	pid := r.PID
+	pid := r.Process.PID
 	if pid == 0 {
 		pid = was
 	}
@@ -86,9 +86,9 @@ func (b *board) set(s slot, to control.State, reason string, with ...func(*recor
 func (b *board) say(s slot, message string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if r := b.records[s]; r != nil && r.Message != message {
-		r.Message = message
-		b.publish(s, r.PID, r.Status, r.Status, message)
+	if r := b.records[s]; r != nil && r.Process.Message != message {
+		r.Process.Message = message
+		b.publish(s, r.Process.PID, r.Process.Status, r.Process.Status, message)
 	}
 }
 
@@ -112,7 +112,7 @@ func (b *board) remark(name, text string, change func(*record)) {
 		change(r)
 		b.store(s)
 		if !said {
-			b.publish(s, r.PID, r.Status, r.Status, text)
+			b.publish(s, r.Process.PID, r.Process.Status, r.Process.Status, text)
 			said = true
 		}
 	}
@@ -187,11 +187,11 @@ func (b *board) lay(processes []control.Process) {
 			r = &record{Process: p}
 		}
 		for name, addr := range p.Listeners {
-			if known := r.Listeners[name]; addr == "" && known != "" {
+			if known := r.Process.Listeners[name]; addr == "" && known != "" {
 				p.Listeners[name] = known // of the process that runs
 			}
 		}
-		r.Kind, r.After, r.Listeners, r.Instances = p.Kind, p.After, p.Listeners, p.Instances
+		r.Process.Kind, r.Process.After, r.Process.Listeners, r.Process.Instances = p.Kind, p.After, p.Listeners, p.Instances
 		records[s] = r
 		b.order = append(b.order, s)
 	}
@@ -215,7 +215,7 @@ func (b *board) restore(s slot, data []byte) error {
 	if err := json.Unmarshal(data, r); err != nil {
 		return err
 	}
-	r.Draining = []int{} // those that are there still are added again
+	r.Process.Draining = []int{} // those that are there still are added again
 	b.records[s] = r
 	b.seq = max(b.seq, r.Seq)
 	return nil
@@ -255,7 +255,7 @@ func (b *board) unready(names []string) (control.Process, <-chan struct{}) {
 				continue
 			}
 			found = true
-			if r := b.records[s]; !r.Ready {
+			if r := b.records[s]; !r.Process.Ready {
 				return r.Process, b.changed
 			}
 		}

@@ -39,13 +39,13 @@ type childState struct {
 
 // child is a process that runs: the leader of its own session, with whatever it starts in there.
 type child struct {
-	*host
-	keeper.Child
-	slot slot
-	spec processfile.Process
-	prog copied // what it runs, where that is from the store
-	exit *keeper.Exit
-	opened
+	host    *host
+	Child   keeper.Child
+	slot    slot
+	spec    processfile.Process
+	prog    copied // what it runs, where that is from the store
+	exit    *keeper.Exit
+	opened  opened
 	told    chan struct{} // it says that it is ready
 	pings   chan struct{} // it says that it lives
 	words   *words
@@ -65,12 +65,12 @@ type child struct {
 func (k *child) begin() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	k.pumping = cancel
-	for _, stream := range []struct{ key, file string }{{logKey + k.ID, k.home.Log(k.slot.name)}, {errKey + k.ID, k.home.ErrLog(k.slot.name)}} {
-		fd, ok := k.pipes[stream.key]
+	for _, stream := range []struct{ key, file string }{{logKey + k.Child.Fork.ID, k.host.home.Log(k.slot.name)}, {errKey + k.Child.Fork.ID, k.host.home.ErrLog(k.slot.name)}} {
+		fd, ok := k.opened.pipes[stream.key]
 		if !ok {
 			continue
 		}
-		to := k.logs.of(stream.file, k.spec.Logs)
+		to := k.host.logs.of(stream.file, k.spec.Logs)
 		p, err := logfile.NewPump(fd, to, k.words)
 		if err != nil {
 			cancel()
@@ -79,8 +79,8 @@ func (k *child) begin() error {
 		k.pumps = append(k.pumps, p)
 		go p.Run(ctx)
 	}
-	if k.notify != nil {
-		go k.notify.serve(k.heard)
+	if k.opened.notify != nil {
+		go k.opened.notify.serve(k.heard)
 	}
 	return nil
 }
@@ -99,10 +99,10 @@ func (k *child) change(f func(*childState)) {
 	f(&k.state)
 	data, err := json.Marshal(k.state)
 	if err != nil {
-		k.log.Error("remember a child", "process", k.slot.name, "error", err)
+		k.host.log.Error("remember a child", "process", k.slot.name, "error", err)
 		return
 	}
-	k.link.KeepChild(k.ID, data)
+	k.host.link.KeepChild(k.Child.Fork.ID, data)
 }
 
 func (k *child) is() childState {
@@ -119,12 +119,12 @@ func (k *child) heard(n notice) {
 	if over {
 		return
 	}
-	if !n.from(k.PID) {
-		k.log.Warn("notify message of a stranger", "process", k.slot.name, "pid", n.pid)
+	if !n.from(k.Child.PID) {
+		k.host.log.Warn("notify message of a stranger", "process", k.slot.name, "pid", n.pid)
 		return
 	}
 	if status, ok := n.fields["STATUS"]; ok && state.Role == current {
-		k.board.say(k.slot, status)
+		k.host.board.say(k.slot, status)
 	}
 	if n.fields["READY"] == "1" {
 		poke(k.told)
@@ -133,8 +133,8 @@ func (k *child) heard(n notice) {
 		poke(k.pings)
 	}
 	if n.fields["STOPPING"] == "1" && state.Role == current && state.Asked.IsZero() {
-		if k.board.get(k.slot).Status != control.Stopping {
-			k.board.set(k.slot, control.Stopping, "says that it is stopping")
+		if k.host.board.get(k.slot).Process.Status != control.Stopping {
+			k.host.board.set(k.slot, control.Stopping, "says that it is stopping")
 		}
 	}
 }
@@ -154,9 +154,9 @@ func (k *child) end() ended {
 	if asked.IsZero() {
 		asked = time.Now()
 		k.change(func(s *childState) { s.Asked = asked })
-		unblock(k.inherited)
-		if err := k.link.Signal(k.ID, unix.SignalNum(k.spec.Stop.Signal)); err != nil {
-			k.log.Error("ask a process to end", "process", k.slot.name, "pid", k.PID, "error", err)
+		unblock(k.opened.inherited)
+		if err := k.host.link.Signal(k.Child.Fork.ID, unix.SignalNum(k.spec.Stop.Signal)); err != nil {
+			k.host.log.Error("ask a process to end", "process", k.slot.name, "pid", k.Child.PID, "error", err)
 		}
 	}
 	deadline := time.NewTimer(k.spec.Stop.Timeout - time.Since(asked))
@@ -167,7 +167,7 @@ func (k *child) end() ended {
 		k.awaitOthers(deadline.C)
 	case <-deadline.C:
 		forced = true
-	case <-k.link.Lost():
+	case <-k.host.link.Lost():
 	}
 	e := k.settle()
 	e.forced = forced
@@ -178,7 +178,7 @@ func (k *child) end() ended {
 func (k *child) awaitOthers(deadline <-chan time.Time) {
 	poll := time.NewTicker(20 * time.Millisecond)
 	defer poll.Stop()
-	for len(members(k.PID, k.Start)) > 0 {
+	for len(members(k.Child.PID, k.Child.Start)) > 0 {
 		select {
 		case <-deadline:
 			return
@@ -189,13 +189,13 @@ func (k *child) awaitOthers(deadline <-chan time.Time) {
 
 // settle kills whatever is left of the child, takes its exit status and lets go of all it had.
 func (k *child) settle() ended {
-	_ = k.link.Signal(k.ID, unix.SIGKILL) // one that has ended needs none
+	_ = k.host.link.Signal(k.Child.Fork.ID, unix.SIGKILL) // one that has ended needs none
 	select {
 	case <-k.exit.Done:
-	case <-k.link.Lost():
+	case <-k.host.link.Lost():
 		return ended{lost: true}
 	}
-	killSession(k.PID, k.Start)
+	killSession(k.Child.PID, k.Child.Start)
 	k.mu.Lock()
 	k.over = true
 	k.mu.Unlock()
@@ -205,29 +205,29 @@ func (k *child) settle() ended {
 	for _, p := range k.pumps {
 		<-p.Over()
 	}
-	if k.notify != nil {
-		k.notify.close()
+	if k.opened.notify != nil {
+		k.opened.notify.close()
 	}
 	k.release()
-	k.running.forget(k.ID)
-	k.link.Forget(k.ID)
+	k.host.running.forget(k.Child.Fork.ID)
+	k.host.link.Forget(k.Child.Fork.ID)
 	return ended{status: k.exit.Status}
 }
 
 // release closes what was opened for this child alone.
 func (k *child) release() {
-	keys := []string{notifyKey + k.ID}
-	for _, key := range []string{logKey + k.ID, errKey + k.ID} {
-		if fd, ok := k.pipes[key]; ok {
+	keys := []string{notifyKey + k.Child.Fork.ID}
+	for _, key := range []string{logKey + k.Child.Fork.ID, errKey + k.Child.Fork.ID} {
+		if fd, ok := k.opened.pipes[key]; ok {
 			_ = unix.Close(fd)
 			keys = append(keys, key)
 		}
 	}
-	for _, l := range k.alone {
+	for _, l := range k.opened.alone {
 		_ = unix.Close(l.fd)
 		keys = append(keys, l.key)
 	}
-	k.link.Drop(keys...)
+	k.host.link.Drop(keys...)
 }
 
 // killSession kills the members of a session that started at since or later, until none is left. One that the kernel

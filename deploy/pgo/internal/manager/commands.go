@@ -62,7 +62,7 @@ func (m *Manager) layBoard() {
 			rows = append(rows, p.rows()...)
 		}
 	}
-	m.board.lay(rows)
+	m.host.board.lay(rows)
 }
 
 // Delete stops processes and forgets them, until a process file is applied.
@@ -85,11 +85,11 @@ func (m *Manager) Delete(names []string) error {
 	m.file = f
 	m.mu.Unlock()
 	m.keepFile(f)
-	keep, err := m.listeners.with(f, m.link)
+	keep, err := m.listeners.with(f, m.host.link)
 	if err != nil {
 		return err
 	}
-	m.listeners.drop(keep, m.link)
+	m.listeners.drop(keep, m.host.link)
 	m.listeners = keep
 	m.layBoard()
 	m.rewatch()
@@ -111,7 +111,7 @@ func (m *Manager) Signal(names []string, signal string) error {
 					failed = append(failed, fmt.Errorf("%s does not run", name))
 					continue
 				}
-				failed = append(failed, m.link.Signal(k.ID, number))
+				failed = append(failed, m.host.link.Signal(k.Child.Fork.ID, number))
 			}
 		}
 		return errors.Join(failed...)
@@ -123,17 +123,17 @@ func (m *Manager) Flush(names []string) error {
 	return m.with(names, func(chosen map[string]*process) error {
 		for _, name := range sortedNames(chosen) {
 			spec := chosen[name].current()
-			files := []string{m.home.Log(name)}
+			files := []string{m.host.home.Log(name)}
 			if spec.Logs.Split {
-				files = append(files, m.home.ErrLog(name))
+				files = append(files, m.host.home.ErrLog(name))
 			}
 			for _, file := range files {
-				if err := m.logs.of(file, spec.Logs).Flush(); err != nil {
+				if err := m.host.logs.of(file, spec.Logs).Flush(); err != nil {
 					return err
 				}
 			}
 			for _, i := range chosen[name].all() {
-				i.board.note(i.slot, func(r *record) { r.LogFrom = 0 })
+				i.process.host.board.note(i.slot, func(r *record) { r.Process.LogFrom = 0 })
 			}
 		}
 		return nil

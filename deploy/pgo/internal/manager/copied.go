@@ -13,7 +13,7 @@ import (
 // from. The zero value is for processes that are not watched.
 type copied struct{ sum, path, version string }
 
-func copyOf(r release.Release) copied { return copied{r.SHA256, r.Path, r.Version} }
+func copyOf(r release.Release) copied { return copied{r.Record.Proof.SHA256, r.Path, r.Record.Version} }
 
 // String is how people are told of a release.
 func (c copied) String() string {
@@ -34,17 +34,17 @@ const chosenLink = "chosen"
 
 // point has the link lead to the release.
 func (p *process) point(c copied) {
-	link := filepath.Join(p.home.Releases(), p.name, chosenLink)
+	link := filepath.Join(p.host.home.Releases(), p.name, chosenLink)
 	half := link + ".new"
 	_ = os.Remove(half) // of a manager that was killed
 	if err := errors.Join(os.Symlink(c.sum, half), os.Rename(half, link)); err != nil {
-		p.log.Error("link a release", "process", p.name, "error", err)
+		p.host.log.Error("link a release", "process", p.name, "error", err)
 	}
 }
 
 // shown is the link, where it leads to the release, else the release.
 func (p *process) shown(c copied) string {
-	link := filepath.Join(p.home.Releases(), p.name, chosenLink)
+	link := filepath.Join(p.host.home.Releases(), p.name, chosenLink)
 	if to, err := os.Readlink(link); err != nil || to != c.sum {
 		return c.path
 	}

@@ -54,15 +54,15 @@ func isNoRoom(err error) bool {
 
 // noRoom is how people are told, once: how much is missing changes all the time.
 func (m *Manager) noRoom() error {
-	return fmt.Errorf("there is no room for it in %s, it is taken when there is: %w", m.home.Releases(), syscall.ENOSPC)
+	return fmt.Errorf("there is no room for it in %s, it is taken when there is: %w", m.host.home.Releases(), syscall.ENOSPC)
 }
 
 // waitsForRoom tells whether a program was refused for want of room and would be again: to copy it each time until the
 // disk is full is no way to wait.
 func (m *Manager) waitsForRoom(p *process, size int64) bool {
 	var s unix.Statfs_t
-	return m.board.get(slot{p.name, 0}).NotTaken == m.noRoom().Error() &&
-		unix.Statfs(m.home.Releases(), &s) == nil && s.Bavail*uint64(s.Bsize) < uint64(size)
+	return m.host.board.get(slot{p.name, 0}).Process.NotTaken == m.noRoom().Error() &&
+		unix.Statfs(m.host.home.Releases(), &s) == nil && s.Bavail*uint64(s.Bsize) < uint64(size)
 }
 
 // Refused reports a deployed file that does not run, once.
@@ -106,10 +106,10 @@ func (m *Manager) rewatch() {
 // notTaken shows that what was deployed is not what runs, and why. It tells whether that is new.
 func (m *Manager) notTaken(p *process, why error) bool {
 	text := why.Error()
-	if m.board.get(slot{p.name, 0}).NotTaken == text {
+	if m.host.board.get(slot{p.name, 0}).Process.NotTaken == text {
 		return false // an earlier manager has said so
 	}
-	m.board.remark(p.name, "not taken: "+text, func(r *record) { r.NotTaken = text })
+	m.host.board.remark(p.name, "not taken: "+text, func(r *record) { r.Process.NotTaken = text })
 	return true
 }
 
@@ -117,15 +117,15 @@ func (m *Manager) notTaken(p *process, why error) bool {
 func (m *Manager) countRefused(p *process, why error) {
 	reason := reasonOf(why)
 	if reason != web.ByNotReady {
-		m.tally.count(p.name, web.Refused, 0)
+		m.host.tally.count(p.name, web.Refused, 0)
 	}
-	m.deploys.count(p.name, web.Refused, reason)
+	m.host.deploys.count(p.name, web.Refused, reason)
 }
 
 // taken ends what notTaken has shown.
 func (m *Manager) taken(p *process) {
-	if m.board.get(slot{p.name, 0}).NotTaken != "" {
-		m.board.remark(p.name, "what is deployed is what runs", func(r *record) { r.NotTaken = "" })
+	if m.host.board.get(slot{p.name, 0}).Process.NotTaken != "" {
+		m.host.board.remark(p.name, "what is deployed is what runs", func(r *record) { r.Process.NotTaken = "" })
 	}
 }
 
@@ -141,12 +141,12 @@ func (m *Manager) deploy(ctx context.Context, p *process, sum string, patient bo
 	defer p.deploying.Unlock()
 	began := time.Now()
 	now, _ := p.program() // where there is none, anything is new
-	store := m.store(p.current())
+	store := m.host.store(p.current())
 	if sum != "" {
 		if sum == now.sum {
 			return errSame
 		}
-		if r, err := store.Find(p.name, sum); err == nil && r.BadAt != nil {
+		if r, err := store.Find(p.name, sum); err == nil && r.Record.BadAt != nil {
 			return knownBad(r)
 		}
 	}
@@ -158,9 +158,9 @@ func (m *Manager) deploy(ctx context.Context, p *process, sum string, patient bo
 	switch {
 	case err != nil:
 		return err
-	case sum != "" && r.SHA256 != sum:
+	case sum != "" && r.Record.Proof.SHA256 != sum:
 		return files.ErrChanged
-	case r.SHA256 == now.sum:
+	case r.Record.Proof.SHA256 == now.sum:
 		return errSame
 	}
 	c := copyOf(r)
@@ -172,19 +172,19 @@ func (m *Manager) deploy(ctx context.Context, p *process, sum string, patient bo
 			return fmt.Errorf("release %s: %w", c, err) // it may be a good one
 		}
 		if marking := store.MarkBad(ctx, p.name, c.sum, err.Error()); marking != nil {
-			m.log.Warn("mark a bad release", "process", p.name, "error", marking)
+			m.host.log.Warn("mark a bad release", "process", p.name, "error", marking)
 		}
 		return fmt.Errorf("release %s: %w", c, err)
 	}
-	m.deploys.taken(p.name, time.Since(began))
+	m.host.deploys.taken(p.name, time.Since(began))
 	return nil
 }
 
 func knownBad(r release.Release) error {
-	if r.Bad == byCommand {
+	if r.Record.Bad == byCommand {
 		return errSame
 	}
-	return refused{web.ByBad, fmt.Errorf("release %s was found bad before: %s: pgo rollback %s %s runs it all the same", copyOf(r), r.Bad, r.Name, r.SHA256[:12])}
+	return refused{web.ByBad, fmt.Errorf("release %s was found bad before: %s: pgo rollback %s %s runs it all the same", copyOf(r), r.Record.Bad, r.Name, r.Record.Proof.SHA256[:12])}
 }
 
 // admit copies what is deployed into the store, if it is whole and can work here.
@@ -193,12 +193,12 @@ func (m *Manager) admit(ctx context.Context, p *process) (release.Release, error
 	if err := executable(spec.Command); err != nil {
 		return release.Release{}, err
 	}
-	store := m.store(spec)
+	store := m.host.store(spec)
 	r, err := store.Add(ctx, p.name, spec.Command)
 	if err != nil {
 		return release.Release{}, err
 	}
-	if r.BadAt != nil {
+	if r.Record.BadAt != nil {
 		return release.Release{}, knownBad(r)
 	}
 	return m.question(ctx, p, r)
@@ -211,12 +211,12 @@ func (m *Manager) question(ctx context.Context, p *process, r release.Release) (
 	if err != nil {
 		return release.Release{}, err
 	}
-	ask := release.Preflight{Dir: spec.Dir, Env: list(surroundings(m.env, spec))}
+	ask := release.Preflight{Dir: spec.Dir, Env: list(surroundings(m.host.env, spec))}
 	if ask.Dir == "" {
 		ask.Dir = m.root()
 	}
 	if as != nil {
-		if err := m.home.LetPass(); err != nil { // its user must reach the copy
+		if err := m.host.home.LetPass(); err != nil { // its user must reach the copy
 			return release.Release{}, err
 		}
 		ask.User = &syscall.Credential{Uid: uint32(as.UID), Gid: uint32(as.GID)}
@@ -228,8 +228,8 @@ func (m *Manager) question(ctx context.Context, p *process, r release.Release) (
 	if err != nil {
 		return release.Release{}, err
 	}
-	if r.Version = answer.Version; r.Version != "" {
-		err = m.store(spec).SetVersion(ctx, p.name, r.SHA256, r.Version)
+	if r.Record.Version = answer.Version; r.Record.Version != "" {
+		err = m.host.store(spec).SetVersion(ctx, p.name, r.Record.Proof.SHA256, r.Record.Version)
 	}
 	return r, err
 }
@@ -238,7 +238,7 @@ func (m *Manager) question(ctx context.Context, p *process, r release.Release) (
 // was.
 func (m *Manager) goLive(ctx context.Context, p *process, c copied, why string) error {
 	before, unfit := p.program()
-	store := m.store(p.current())
+	store := m.host.store(p.current())
 	p.hold()
 	defer p.letGo()
 	asking, enough := context.WithCancel(ctx)
@@ -260,12 +260,12 @@ func (m *Manager) goLive(ctx context.Context, p *process, c copied, why string) 
 		}
 		return err
 	}
-	m.board.remark(p.name, fmt.Sprintf("release %s %s", c, why), func(r *record) { r.NotTaken = "" })
+	m.host.board.remark(p.name, fmt.Sprintf("release %s %s", c, why), func(r *record) { r.Process.NotTaken = "" })
 	was := forerunner{Release: c.sum, Share: <-failing}
 	p.rememberBefore(was)
 	p.prove(c, was.Share)
 	for _, i := range p.all() {
-		if i.board.get(i.slot).Status == control.Failed {
+		if i.process.host.board.get(i.slot).Process.Status == control.Failed {
 			i.start() // perhaps it works with this one
 		}
 	}
@@ -289,7 +289,7 @@ func (m *Manager) redeploy(p *process) {
 	}
 	p.hold()
 	for _, i := range p.all() {
-		i.board.note(i.slot, func(r *record) { r.Reload, r.NotNew, r.LastWords = r.Wanted, "", nil })
+		i.process.host.board.note(i.slot, func(r *record) { r.Process.Reload, r.Process.NotNew, r.Process.LastWords = r.Wanted, "", nil })
 	}
 	go func() {
 		defer p.letGo()
@@ -326,24 +326,24 @@ func (p *process) equipped() bool {
 func (m *Manager) outfitOne(p *process) {
 	p.deploying.Lock()
 	defer p.deploying.Unlock()
-	ctx, store := context.Background(), m.store(p.current())
+	ctx, store := context.Background(), m.host.store(p.current())
 	live := m.lastLive(p)
 	r, err := m.admit(ctx, p)
-	if err == nil && r.SHA256 != live.sum {
-		if err = store.SetLive(ctx, p.name, r.SHA256); err == nil || live.sum == "" {
+	if err == nil && r.Record.Proof.SHA256 != live.sum {
+		if err = store.SetLive(ctx, p.name, r.Record.Proof.SHA256); err == nil || live.sum == "" {
 			p.choose(copyOf(r))
 		}
 	}
 	switch {
 	case err != nil && live.sum == "":
-		m.deploys.count(p.name, web.Refused, reasonOf(err))
+		m.host.deploys.count(p.name, web.Refused, reasonOf(err))
 		p.mu.Lock()
 		p.unfit = err
 		p.mu.Unlock()
 		return
 	case err != nil && !errors.Is(err, errSame):
 		m.notTaken(p, err)
-		m.deploys.count(p.name, web.Refused, reasonOf(err))
+		m.host.deploys.count(p.name, web.Refused, reasonOf(err))
 	case err == nil:
 		m.taken(p)
 	}
@@ -352,7 +352,7 @@ func (m *Manager) outfitOne(p *process) {
 
 // lastLive chooses the release that was live last, if there is one.
 func (m *Manager) lastLive(p *process) copied {
-	r, err := m.store(p.current()).Live(p.name)
+	r, err := m.host.store(p.current()).Live(p.name)
 	if err != nil || r.Missing {
 		return copied{}
 	}

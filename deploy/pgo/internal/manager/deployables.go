@@ -24,7 +24,7 @@ func (m *Manager) Deployables(ctx context.Context) ([]control.Deployable, error)
 			continue
 		}
 		d := control.Deployable{Name: spec.Name, File: spec.Command, Has: []string{}, After: spec.After}
-		all, err := m.store(spec).List(spec.Name)
+		all, err := m.host.store(spec).List(spec.Name)
 		if err != nil {
 			return nil, err
 		}
@@ -33,8 +33,8 @@ func (m *Manager) Deployables(ctx context.Context) ([]control.Deployable, error)
 			d.Has = append(d.Has, now.sum)
 		}
 		for _, r := range all {
-			if r.SHA256 != d.Live.SHA256 && !r.Missing && r.Damaged == "" {
-				d.Has = append(d.Has, r.SHA256)
+			if r.Record.Proof.SHA256 != d.Live.SHA256 && !r.Missing && r.Damaged == "" {
+				d.Has = append(d.Has, r.Record.Proof.SHA256)
 			}
 		}
 		found = append(found, d)

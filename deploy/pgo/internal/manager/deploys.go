@@ -34,19 +34,19 @@ func reasonOf(err error) string {
 }
 
 // deploys count what became of what was deployed, by name.
-type deploys struct{ counted[web.Deploys] }
+type deploys struct{ counted counted[web.Deploys] }
 
 func newDeploys(keep func(string, []byte)) *deploys {
 	return &deploys{newCounted[web.Deploys]("deploys/", keep)}
 }
 
 func (d *deploys) count(name, result, reason string) {
-	d.change(name, func(of *web.Deploys) { of.Count(web.Outcome{Result: result, Reason: reason}) })
+	d.counted.change(name, func(of *web.Deploys) { of.Count(web.Outcome{Result: result, Reason: reason}) })
 }
 
 // taken counts one that is live, and what it took since it was taken up.
 func (d *deploys) taken(name string, took time.Duration) {
-	d.change(name, func(of *web.Deploys) {
+	d.counted.change(name, func(of *web.Deploys) {
 		of.Count(web.Outcome{Result: web.Taken})
 		of.Took, of.At = took, time.Now()
 	})
@@ -54,7 +54,7 @@ func (d *deploys) taken(name string, took time.Duration) {
 
 // of returns what was counted of a name.
 func (d *deploys) of(name string) (all *web.Deploys) {
-	d.look(name, func(of web.Deploys) {
+	d.counted.look(name, func(of web.Deploys) {
 		of.Counts = maps.Clone(of.Counts)
 		all = &of
 	})

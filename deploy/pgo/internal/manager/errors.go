@@ -68,11 +68,11 @@ func (k *child) observe(ctx context.Context, from processfile.Errors) {
 func (k *child) requests(ctx context.Context, from processfile.Errors) (requests.Count, error) {
 	addr := k.addrs()[from.Listener]
 	if addr == "" {
-		return requests.Count{}, fmt.Errorf("pid %d has no listener %s", k.PID, from.Listener)
+		return requests.Count{}, fmt.Errorf("pid %d has no listener %s", k.Child.PID, from.Listener)
 	}
-	c, err := k.counts.Read(ctx, addr, from.Path, requests.Counter{Metric: from.Metric, Label: from.Label})
+	c, err := k.host.counts.Read(ctx, addr, from.Path, requests.Counter{Metric: from.Metric, Label: from.Label})
 	if err != nil {
-		return c, fmt.Errorf("pid %d: %w", k.PID, err)
+		return c, fmt.Errorf("pid %d: %w", k.Child.PID, err)
 	}
 	return c, nil
 }
@@ -115,14 +115,14 @@ func (p *process) failing(ctx context.Context) <-chan float64 {
 // rememberBefore has the next manager know.
 func (p *process) rememberBefore(b forerunner) {
 	if data, err := json.Marshal(b); err == nil {
-		p.link.Keep(beforeKey+p.name, data)
+		p.host.link.Keep(beforeKey+p.name, data)
 	}
 }
 
 // before is what an earlier manager has left of how it was before this release.
 func (p *process) before(release string) float64 {
 	var b forerunner
-	if json.Unmarshal(p.link.Hello.Kept[beforeKey+p.name], &b) != nil || b.Release != release {
+	if json.Unmarshal(p.host.link.Hello.Kept[beforeKey+p.name], &b) != nil || b.Release != release {
 		return 0
 	}
 	return b.Share
@@ -174,7 +174,7 @@ func (p *process) tooMany(ctx context.Context, t *trial) bool {
 func (p *process) answeredBy(ctx context.Context, t *trial, from processfile.Errors) (sum requests.Count) {
 	for _, i := range p.all() {
 		k := i.runs()
-		if k == nil || k.prog.sum != t.release.sum || i.board.get(i.slot).Status != control.Ready {
+		if k == nil || k.prog.sum != t.release.sum || i.process.host.board.get(i.slot).Process.Status != control.Ready {
 			continue
 		}
 		c, err := k.requests(ctx, from)
@@ -199,6 +199,6 @@ func (p *process) unread(t *trial, err error) {
 	say := err != nil && t.unread == errorsUnread
 	p.mu.Unlock()
 	if say {
-		p.board.remark(p.name, fmt.Sprintf("release %s: how many requests fail is not known: %v", t.release, err), func(*record) {})
+		p.host.board.remark(p.name, fmt.Sprintf("release %s: how many requests fail is not known: %v", t.release, err), func(*record) {})
 	}
 }

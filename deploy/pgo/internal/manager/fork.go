@@ -94,12 +94,12 @@ func (h *host) fork(s slot, spec processfile.Process, shared map[string]listener
 		host: h, slot: s, spec: spec, prog: c, told: make(chan struct{}, 1), pings: make(chan struct{}, 1), words: &words{},
 		state: childState{Role: as, Release: c.sum},
 	}
-	k.ID = id
-	k.pipes, k.alone, k.inherited = map[string]int{}, map[string]listener{}, shared
+	k.Child.Fork.ID = id
+	k.opened.pipes, k.opened.alone, k.opened.inherited = map[string]int{}, map[string]listener{}, shared
 	if err := h.start(k); err != nil {
 		k.release()
-		if k.notify != nil {
-			k.notify.close()
+		if k.opened.notify != nil {
+			k.opened.notify.close()
 		}
 		return nil, err
 	}
@@ -117,7 +117,7 @@ func (h *host) start(k *child) error {
 	if err != nil {
 		return errors.Join(errInVain, err)
 	}
-	f := keeper.Fork{ID: k.ID, Name: k.slot.name, Instance: k.slot.number, Dir: k.dir(), Files: []string{nullKey}}
+	f := keeper.Fork{ID: k.Child.Fork.ID, Name: k.slot.name, Instance: k.slot.number, Dir: k.dir(), Files: []string{nullKey}}
 	if err := k.openPipes(&f, as); err != nil {
 		return err
 	}
@@ -157,10 +157,10 @@ func (h *host) launch(k *child, f keeper.Fork, program string, s shim.Setting) e
 	k.Child, err = h.link.Fork(f, int(reporter.Fd()))
 	reporter.Close()
 	if err != nil {
-		k.ID = f.ID
+		k.Child.Fork.ID = f.ID
 		return err
 	}
-	k.exit = h.link.Exit(k.ID)
+	k.exit = h.link.Exit(k.Child.Fork.ID)
 	k.change(func(*childState) {})
 	h.running.add(k)
 	if err := k.begin(); err != nil {
@@ -186,27 +186,27 @@ func (k *child) dir() string {
 	if k.spec.Dir != "" {
 		return k.spec.Dir
 	}
-	return k.root()
+	return k.host.root()
 }
 
 // openPipes makes stdout and stderr. A process of another user may want to open them by name.
 func (k *child) openPipes(f *keeper.Fork, as *shim.User) error {
-	keys := []string{logKey + k.ID, logKey + k.ID}
+	keys := []string{logKey + k.Child.Fork.ID, logKey + k.Child.Fork.ID}
 	if k.spec.Logs.Split {
-		keys[1] = errKey + k.ID
+		keys[1] = errKey + k.Child.Fork.ID
 	}
 	for _, key := range slices.Compact(slices.Clone(keys)) {
 		fd, err := logfile.NewPipe()
 		if err != nil {
 			return err
 		}
-		k.pipes[key] = fd
+		k.opened.pipes[key] = fd
 		if as != nil {
 			if err := unix.Fchown(fd, as.UID, as.GID); err != nil {
 				return fmt.Errorf("give the log's pipe to its user: %w", err)
 			}
 		}
-		if err := k.link.Hold(key, fd); err != nil {
+		if err := k.host.link.Hold(key, fd); err != nil {
 			return err
 		}
 	}
@@ -217,45 +217,45 @@ func (k *child) openPipes(f *keeper.Fork, as *shim.User) error {
 func (k *child) openListeners(f *keeper.Fork) error {
 	for _, l := range k.spec.Listeners {
 		if !l.Alone {
-			f.Files = append(f.Files, k.inherited[l.Name].key)
+			f.Files = append(f.Files, k.opened.inherited[l.Name].key)
 			continue
 		}
-		open, err := listen(l.Addr, aloneKey+k.ID+"/"+l.Name, k.link)
+		open, err := listen(l.Addr, aloneKey+k.Child.Fork.ID+"/"+l.Name, k.host.link)
 		if err != nil {
 			return fmt.Errorf("listener %s: %w", l.Name, err)
 		}
-		k.alone[l.Name] = open
+		k.opened.alone[l.Name] = open
 		f.Files = append(f.Files, open.key)
 	}
 	return nil
 }
 
 func (k *child) openNotify(as *shim.User) error {
-	n, err := listenNotify(filepath.Join(k.sockets, k.ID+".notify"))
+	n, err := listenNotify(filepath.Join(k.host.sockets, k.Child.Fork.ID+".notify"))
 	if err != nil {
 		return err
 	}
-	k.notify = n
+	k.opened.notify = n
 	if as != nil {
 		// The folder can be passed through then, not read; the control socket is closed to others by its own mode.
-		err := errors.Join(os.Chmod(k.sockets, 0o711), os.Chown(n.path, as.UID, as.GID))
+		err := errors.Join(os.Chmod(k.host.sockets, 0o711), os.Chown(n.path, as.UID, as.GID))
 		if err != nil {
 			return fmt.Errorf("give the notify socket to its user: %w", err)
 		}
 	}
-	return n.control(func(fd int) error { return k.link.Hold(notifyKey+k.ID, fd) })
+	return n.control(func(fd int) error { return k.host.link.Hold(notifyKey+k.Child.Fork.ID, fd) })
 }
 
 // environment is what the child gets: pgo's own, the file's, and systemd's conventions.
 func (k *child) environment() map[string]string {
-	env := surroundings(k.env, k.spec)
+	env := surroundings(k.host.env, k.spec)
 	if k.spec.Kind == processfile.Gate {
-		env = looksAt(env, k.dir(), k.gates.deployed())
+		env = looksAt(env, k.dir(), k.host.gates.deployed())
 	}
 	env["PGO_INSTANCE"] = strconv.Itoa(k.slot.number)
-	if k.notify != nil {
+	if k.opened.notify != nil {
 		// Only where it was agreed on: MariaDB for one says through it what is not meant for us.
-		env["NOTIFY_SOCKET"] = k.notify.path
+		env["NOTIFY_SOCKET"] = k.opened.notify.path
 	}
 	if k.spec.Watchdog > 0 {
 		env["WATCHDOG_USEC"] = strconv.FormatInt(k.spec.Watchdog.Microseconds(), 10)
@@ -290,40 +290,40 @@ func list(env map[string]string) []string {
 // adopt takes a child over that an earlier manager has started.
 func (h *host) adopt(c keeper.Child, shared map[string]listener) (*child, error) {
 	k := &child{
-		host: h, Child: c, slot: slot{c.Name, c.Instance}, exit: h.link.Exit(c.ID),
+		host: h, Child: c, slot: slot{c.Fork.Name, c.Fork.Instance}, exit: h.link.Exit(c.Fork.ID),
 		told: make(chan struct{}, 1), pings: make(chan struct{}, 1), words: &words{},
 	}
-	k.pipes, k.alone, k.inherited = map[string]int{}, map[string]listener{}, shared
-	if err := json.Unmarshal(c.Spec, &k.spec); err != nil {
-		return nil, fmt.Errorf("take over %s: %w", c.ID, err)
+	k.opened.pipes, k.opened.alone, k.opened.inherited = map[string]int{}, map[string]listener{}, shared
+	if err := json.Unmarshal(c.Fork.Spec, &k.spec); err != nil {
+		return nil, fmt.Errorf("take over %s: %w", c.Fork.ID, err)
 	}
 	if len(c.State) > 0 {
 		if err := json.Unmarshal(c.State, &k.state); err != nil {
-			return nil, fmt.Errorf("take over %s: %w", c.ID, err)
+			return nil, fmt.Errorf("take over %s: %w", c.Fork.ID, err)
 		}
 	} else {
 		k.state.Role = next // it was just being started
 	}
 	if sum := k.state.Release; sum != "" {
-		k.prog = copied{sum: sum, path: filepath.Join(h.home.Releases(), c.Name, sum)}
+		k.prog = copied{sum: sum, path: filepath.Join(h.home.Releases(), c.Fork.Name, sum)}
 	}
-	for _, key := range []string{logKey + c.ID, errKey + c.ID} {
+	for _, key := range []string{logKey + c.Fork.ID, errKey + c.Fork.ID} {
 		if fd, ok := h.link.FDs[key]; ok {
-			k.pipes[key] = fd
+			k.opened.pipes[key] = fd
 		}
 	}
 	for _, l := range k.spec.Listeners {
-		key := aloneKey + c.ID + "/" + l.Name
+		key := aloneKey + c.Fork.ID + "/" + l.Name
 		if fd, ok := h.link.FDs[key]; ok {
-			k.alone[l.Name] = listener{key: key, fd: fd, addr: localAddr(fd)}
+			k.opened.alone[l.Name] = listener{key: key, fd: fd, addr: localAddr(fd)}
 		}
 	}
-	if fd, ok := h.link.FDs[notifyKey+c.ID]; ok {
-		n, err := notifyFrom(fd, filepath.Join(h.sockets, c.ID+".notify"))
+	if fd, ok := h.link.FDs[notifyKey+c.Fork.ID]; ok {
+		n, err := notifyFrom(fd, filepath.Join(h.sockets, c.Fork.ID+".notify"))
 		if err != nil {
 			return nil, err
 		}
-		k.notify = n
+		k.opened.notify = n
 	}
 	return k, k.begin()
 }
@@ -331,14 +331,14 @@ func (h *host) adopt(c keeper.Child, shared map[string]listener) (*child, error)
 // addrs are the listeners that the child has, by name.
 func (k *child) addrs() map[string]string {
 	addrs := map[string]string{}
-	for name, l := range k.inherited {
+	for name, l := range k.opened.inherited {
 		addrs[name] = l.addr
 	}
-	for name, l := range k.alone {
+	for name, l := range k.opened.alone {
 		addrs[name] = l.addr
 	}
 	return addrs
 }
 
 // up is how long the child has been running.
-func (k *child) up() time.Duration { return time.Since(k.Started) }
+func (k *child) up() time.Duration { return time.Since(k.Child.Started) }

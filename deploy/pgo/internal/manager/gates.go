@@ -61,7 +61,7 @@ func (m *Manager) awaitGates(ctx context.Context, p *process, patient bool) erro
 		names = append(names, gate.name)
 	}
 	for {
-		late, changed := m.board.unready(names)
+		late, changed := m.host.board.unready(names)
 		switch {
 		case late.Name == "":
 			return nil
@@ -128,9 +128,9 @@ func (m *Manager) askGate(gate *process, args []string, programs map[*process]co
 		deployed[p.current().Command] = c.path
 	}
 	// The very program that runs: its file may be half an upload too.
-	cmd := exec.CommandContext(ctx, fmt.Sprintf("/proc/%d/exe", k.PID), args...)
+	cmd := exec.CommandContext(ctx, fmt.Sprintf("/proc/%d/exe", k.Child.PID), args...)
 	cmd.Args[0] = spec.Command
-	cmd.Dir, cmd.Env = k.dir(), list(looksAt(surroundings(m.env, spec), k.dir(), deployed))
+	cmd.Dir, cmd.Env = k.dir(), list(looksAt(surroundings(m.host.env, spec), k.dir(), deployed))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return proc.KillGroup(cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
@@ -176,7 +176,7 @@ func (m *Manager) restartGate(gate *process, programs map[*process]copied) error
 	gate.stop()
 	gate.start()
 	for {
-		late, changed := m.board.unready([]string{gate.name})
+		late, changed := m.host.board.unready([]string{gate.name})
 		switch late.Status {
 		case control.Ready:
 			return nil

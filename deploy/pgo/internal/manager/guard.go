@@ -61,8 +61,8 @@ func (m *Manager) guard(ctx context.Context) {
 					i.calm()
 					continue
 				}
-				s, err := proc.Read(k.PID)
-				if err != nil || s.Start != k.Start {
+				s, err := proc.Read(k.Child.PID)
+				if err != nil || s.Start != k.Child.Start {
 					i.calm()
 					continue
 				}
@@ -70,8 +70,8 @@ func (m *Manager) guard(ctx context.Context) {
 				if u == nil {
 					u = &usage{}
 				}
-				if u.pid != k.PID {
-					u = &usage{pid: k.PID, answered: u.answered}
+				if u.pid != k.Child.PID {
+					u = &usage{pid: k.Child.PID, answered: u.answered}
 				}
 				seen[i.slot] = u
 				u.judge(i, s, k, time.Now())
@@ -91,7 +91,7 @@ func (i *instance) calm() {
 func (u *usage) judge(i *instance, s proc.Stat, k *child, now time.Time) {
 	warn := func(said *bool, now bool, text string) {
 		if now && !*said {
-			i.board.tell(i.slot, k.PID, i.board.get(i.slot).Status, i.board.get(i.slot).Status, text)
+			i.process.host.board.tell(i.slot, k.Child.PID, i.process.host.board.get(i.slot).Process.Status, i.process.host.board.get(i.slot).Process.Status, text)
 		}
 		*said = now
 	}
@@ -107,7 +107,7 @@ func (u *usage) judge(i *instance, s proc.Stat, k *child, now time.Time) {
 	}
 	i.hot.Store(u.hot)
 	defer func() { i.large.Store(u.large) }()
-	limit := i.current().Limits.Memory
+	limit := i.process.current().Limits.Memory
 	if limit == 0 {
 		u.large = false
 		return
@@ -115,7 +115,7 @@ func (u *usage) judge(i *instance, s proc.Stat, k *child, now time.Time) {
 	percent := int(100 * s.Memory / limit)
 	warn(&u.large, percent >= warnMemory || u.large && percent >= warnMemory-calmBelow,
 		fmt.Sprintf("warning: it uses %.1f MB, %d %% of its memory limit", float64(s.Memory)/1e6, percent))
-	if s.Memory <= limit || i.board.get(i.slot).Status == control.Reloading {
+	if s.Memory <= limit || i.process.host.board.get(i.slot).Process.Status == control.Reloading {
 		return // or it goes anyway
 	}
 	text := outgrown(s.Memory, limit)
@@ -137,13 +137,13 @@ func outgrown(memory, limit int64) string {
 
 // renew replaces the process in a slot, beside it where that may be.
 func (i *instance) renew() {
-	if i.current().Reload.Mode == processfile.Beside {
+	if i.process.current().Reload.Mode == processfile.Beside {
 		if err := i.replace(); err != nil {
-			i.log.Warn("made new for its memory", "process", i.name, "error", err)
+			i.process.host.log.Warn("made new for its memory", "process", i.process.name, "error", err)
 		}
 		return
 	}
-	if i.board.get(i.slot).Status == control.Ready {
+	if i.process.host.board.get(i.slot).Process.Status == control.Ready {
 		i.stop()
 		i.start()
 	}

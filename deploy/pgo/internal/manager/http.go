@@ -38,8 +38,8 @@ type about struct {
 
 // countManager notes that one more manager has started.
 func (m *Manager) countManager(info control.Info) about {
-	n, _ := strconv.ParseInt(string(m.link.Hello.Kept[managersKey]), 10, 64) // the first one finds nothing
-	m.link.Keep(managersKey, []byte(strconv.FormatInt(n+1, 10)))
+	n, _ := strconv.ParseInt(string(m.host.link.Hello.Kept[managersKey]), 10, 64) // the first one finds nothing
+	m.host.link.Keep(managersKey, []byte(strconv.FormatInt(n+1, 10)))
 	return about{info: info, started: time.Now(), number: n + 1}
 }
 
@@ -71,7 +71,7 @@ func (m *Manager) serveHTTP(to processfile.HTTP) {
 	if to.Addr != "" {
 		var err error
 		if is, err = m.openHTTP(to); err != nil {
-			m.log.Error("serve http", "error", err)
+			m.host.log.Error("serve http", "error", err)
 		}
 	}
 	m.mu.Lock()
@@ -92,7 +92,7 @@ func (m *Manager) openHTTP(to processfile.HTTP) (*ownHTTP, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := web.Options{Source: m, Hosts: to.Hosts, PM2: to.PM2, Log: m.log, Answered: m.shrinker.answered}
+	o := web.Options{Source: m, Hosts: to.Hosts, PM2: to.PM2, Log: m.host.log, Answered: m.shrinker.answered}
 	return &ownHTTP{settings: to, addr: open.addr, server: web.Serve(l, o)}, nil
 }
 
@@ -109,26 +109,26 @@ func (m *Manager) closeHTTP() {
 // Facts returns how things stand, for metrics and the like.
 func (m *Manager) Facts(measured bool) web.Facts {
 	f := web.Facts{Info: m.info(), Started: m.about.started, Managers: m.about.number}
-	f.Processes, f.Events = m.board.rows()
+	f.Processes, f.Events = m.host.board.rows()
 	m.mu.Lock()
 	processes := maps.Clone(m.processes)
 	m.mu.Unlock()
 	for i := range f.Processes {
-		if p := processes[f.Processes[i].Name]; p != nil {
+		if p := processes[f.Processes[i].Process.Name]; p != nil {
 			f.Processes[i].Limit = p.current().Limits.Memory
-			if all, n := p.all(), f.Processes[i].Instance; n < len(all) {
+			if all, n := p.all(), f.Processes[i].Process.Instance; n < len(all) {
 				f.Processes[i].Hot, f.Processes[i].Large = all[n].hot.Load(), all[n].large.Load()
 			}
 		}
 	}
 	for _, name := range sortedNames(processes) {
-		n := web.Name{Name: name, Dropped: m.logs.dropped(m.home.Log(name), m.home.ErrLog(name))}
+		n := web.Name{Name: name, Dropped: m.host.logs.dropped(m.host.home.Log(name), m.host.home.ErrLog(name))}
 		spec := processes[name].current()
 		if spec.Reload.Mode == processfile.Beside {
-			n.Reloads = m.tally.of(name)
+			n.Reloads = m.host.tally.of(name)
 		}
 		if spec.Watch.On {
-			n.Deploys = m.deploys.of(name)
+			n.Deploys = m.host.deploys.of(name)
 		}
 		f.Names = append(f.Names, n)
 	}
@@ -147,7 +147,7 @@ func (m *Manager) measure(f *web.Facts) {
 	used := m.meter.fill(rows)
 	for i := range f.Processes {
 		p := &f.Processes[i]
-		p.Process, p.CPU, p.Files = rows[i], used[p.PID], proc.Files(p.PID)
+		p.Process, p.CPU, p.Files = rows[i], used[p.Process.PID], proc.Files(p.Process.PID)
 	}
 	for _, half := range []struct {
 		name string
@@ -161,7 +161,7 @@ func (m *Manager) measure(f *web.Facts) {
 
 // Events returns the last n events, oldest first.
 func (m *Manager) Events(n int) ([]control.Event, error) {
-	lines, _, err := LastEvents(m.home, n)
+	lines, _, err := LastEvents(m.host.home, n)
 	if err != nil {
 		return nil, err
 	}

@@ -16,7 +16,7 @@ import (
 // instance supervises one slot: starts a process in it when its turn has come, sees it become ready, starts it again
 // when it ends, replaces it, and stops it.
 type instance struct {
-	*process
+	process *process
 	slot    slot
 	kick    chan struct{}     // ends a wait for the next start
 	reloads chan chan<- error // asks for the running process to be replaced
@@ -47,10 +47,10 @@ func (i *instance) start() {
 	if i.closed {
 		return
 	}
-	i.board.note(i.slot, func(r *record) {
-		r.Failures, r.Again = 0, nil
-		if !r.Reload {
-			r.NotNew, r.LastWords = "", nil
+	i.process.host.board.note(i.slot, func(r *record) {
+		r.Process.Failures, r.Again = 0, nil
+		if !r.Process.Reload {
+			r.Process.NotNew, r.Process.LastWords = "", nil
 		}
 	})
 	if i.wanted() {
@@ -62,7 +62,7 @@ func (i *instance) start() {
 	default:
 	}
 	i.set(control.Waiting, control.AskedToStart, func(r *record) {
-		r.Restarts, r.Message, r.Wanted, r.Done, r.Next, r.NotNew, r.LastWords = 0, "", true, false, 0, "", nil
+		r.Process.Restarts, r.Process.Message, r.Wanted, r.Done, r.Next, r.Process.NotNew, r.Process.LastWords = 0, "", true, false, 0, "", nil
 	})
 	i.supervise(nil)
 }
@@ -95,11 +95,11 @@ func (i *instance) stop() {
 	if i.done == nil {
 		return
 	}
-	i.board.note(i.slot, func(r *record) { r.Wanted = false })
+	i.process.host.board.note(i.slot, func(r *record) { r.Wanted = false })
 	i.cancel()
 	<-i.done
 	// One that had failed before is now stopped: that is what was asked for.
-	if i.board.get(i.slot).Status == control.Failed {
+	if i.process.host.board.get(i.slot).Process.Status == control.Failed {
 		i.set(control.Stopped, "asked to stop")
 	}
 }
@@ -113,7 +113,7 @@ func (i *instance) close() {
 }
 
 func (i *instance) set(to control.State, reason string, with ...func(*record)) {
-	i.board.set(i.slot, to, reason, with...)
+	i.process.host.board.set(i.slot, to, reason, with...)
 }
 
 func (i *instance) runs() *child {
@@ -128,9 +128,9 @@ func (i *instance) put(k *child) {
 	i.running = k
 }
 
-func gone(r *record) { r.PID = 0 }
+func gone(r *record) { r.Process.PID = 0 }
 
-func unwanted(r *record) { r.PID, r.Wanted, r.Reload = 0, false, false }
+func unwanted(r *record) { r.Process.PID, r.Wanted, r.Process.Reload = 0, false, false }
 
 // verdict is what follows from the end of a process.
 type verdict int
@@ -160,13 +160,13 @@ func (i *instance) live(ctx context.Context, done chan<- struct{}, cur *child) {
 			i.set(control.Stopped, how, unwanted)
 			return
 		case v != stopped && i.strike(ran, how, v):
-			i.set(control.BackingOff, how+"; the release before it is started", gone, func(r *record) { r.Restarts++; r.Total++ })
+			i.set(control.BackingOff, how+"; the release before it is started", gone, func(r *record) { r.Process.Restarts++; r.Total++ })
 			continue
 		case v == failed:
 			i.set(control.Failed, how, unwanted)
 			return
 		case v == stopped:
-			done := i.current().Kind == processfile.OneShot
+			done := i.process.current().Kind == processfile.OneShot
 			i.set(control.Stopped, how, unwanted, func(r *record) { r.Done = done })
 			return
 		}
@@ -180,12 +180,12 @@ func (i *instance) live(ctx context.Context, done chan<- struct{}, cur *child) {
 
 // tooOften tells whether it was started again as often as is allowed.
 func (i *instance) tooOften() string {
-	r := i.current().Restart
+	r := i.process.current().Restart
 	if r.Limit == 0 {
 		return ""
 	}
 	why := ""
-	i.board.note(i.slot, func(rec *record) {
+	i.process.host.board.note(i.slot, func(rec *record) {
 		rec.Again = slices.DeleteFunc(rec.Again, func(t time.Time) bool { return time.Since(t) > r.Window })
 		if len(rec.Again) >= r.Limit {
 			why = fmt.Sprintf("started again %d times within %s", r.Limit, r.Window)
@@ -198,8 +198,8 @@ func (i *instance) tooOften() string {
 // rest waits until it is time for the next start.
 func (i *instance) rest(ctx context.Context, how string, up time.Duration) {
 	var next time.Duration
-	policy := i.current().Restart
-	i.board.note(i.slot, func(r *record) {
+	policy := i.process.current().Restart
+	i.process.host.board.note(i.slot, func(r *record) {
 		wait := backoff{r.Next}
 		next = wait.after(up, policy)
 		r.Next = wait.next
@@ -215,14 +215,14 @@ func (i *instance) rest(ctx context.Context, how string, up time.Duration) {
 	case <-ctx.Done():
 		return
 	}
-	i.board.note(i.slot, func(r *record) { r.Restarts++; r.Total++ })
+	i.process.host.board.note(i.slot, func(r *record) { r.Process.Restarts++; r.Total++ })
 }
 
 // awaitTurn waits until all that the process comes after are ready; false when it is no more wanted.
 func (i *instance) awaitTurn(ctx context.Context) bool {
 	shown := ""
 	for ctx.Err() == nil {
-		late, changed := i.board.unready(i.current().After)
+		late, changed := i.process.host.board.unready(i.process.current().After)
 		if late.Name == "" {
 			return true
 		}
@@ -248,7 +248,7 @@ func (i *instance) awaitTurn(ctx context.Context) bool {
 // once runs the process one time, from its start or from where an earlier manager has left it.
 func (i *instance) once(ctx context.Context, cur *child) (how string, up time.Duration, v verdict) {
 	if cur == nil {
-		i.set(control.Starting, "", func(r *record) { r.Failures++ })
+		i.set(control.Starting, "", func(r *record) { r.Process.Failures++ })
 		began := time.Now()
 		var err error
 		if cur, err = i.begin(current); err != nil {
@@ -269,12 +269,12 @@ func (i *instance) once(ctx context.Context, cur *child) (how string, up time.Du
 
 // begin starts a process in the slot.
 func (i *instance) begin(as role) (*child, error) {
-	spec, shared := i.what()
-	c, err := i.program()
+	spec, shared := i.process.what()
+	c, err := i.process.program()
 	if err != nil {
 		return nil, errors.Join(errInVain, err)
 	}
-	k, err := i.fork(i.slot, spec, shared, c, as)
+	k, err := i.process.host.fork(i.slot, spec, shared, c, as)
 	if err != nil {
 		return nil, err
 	}
@@ -284,9 +284,9 @@ func (i *instance) begin(as role) (*child, error) {
 
 // show puts a child's facts on the board.
 func (i *instance) show(k *child) {
-	i.board.note(i.slot, func(r *record) {
-		r.PID, r.Started, r.LogFrom, r.Message, r.Release = k.PID, k.Started, k.logFrom, "", k.prog.sum
-		r.Listeners = k.addrs()
+	i.process.host.board.note(i.slot, func(r *record) {
+		r.Process.PID, r.Started, r.Process.LogFrom, r.Process.Message, r.Process.Release = k.Child.PID, k.Child.Started, k.logFrom, "", k.prog.sum
+		r.Process.Listeners = k.addrs()
 	})
 	i.showVersion(k)
 }
@@ -310,14 +310,14 @@ func judge(e ended, r processfile.Restart) verdict {
 // retire lets a process that was replaced finish what it holds.
 func (i *instance) retire(k *child, as role, why string) {
 	k.change(func(s *childState) { s.Role = as })
-	i.board.note(i.slot, func(r *record) { r.Draining = append(slices.Clone(r.Draining), k.PID) })
-	i.board.tell(i.slot, k.PID, control.Ready, control.Draining, why)
+	i.process.host.board.note(i.slot, func(r *record) { r.Process.Draining = append(slices.Clone(r.Process.Draining), k.Child.PID) })
+	i.process.host.board.tell(i.slot, k.Child.PID, control.Ready, control.Draining, why)
 	i.behind.Go(func() {
 		e := k.end()
-		i.board.note(i.slot, func(r *record) {
-			r.Draining = slices.DeleteFunc(slices.Clone(r.Draining), func(pid int) bool { return pid == k.PID })
+		i.process.host.board.note(i.slot, func(r *record) {
+			r.Process.Draining = slices.DeleteFunc(slices.Clone(r.Process.Draining), func(pid int) bool { return pid == k.Child.PID })
 		})
-		i.board.tell(i.slot, k.PID, control.Draining, control.Stopped, e.String())
+		i.process.host.board.tell(i.slot, k.Child.PID, control.Draining, control.Stopped, e.String())
 	})
 }
 

@@ -32,7 +32,7 @@ func TestEndsWhileAReloadEnds(t *testing.T) {
 	go func() {
 		defer close(reloaded)
 		for range times {
-			host.board.note(i.slot, func(r *record) { r.Reload = true })
+			host.board.note(i.slot, func(r *record) { r.Process.Reload = true })
 			p.hold()
 			p.letGo()
 		}

@@ -38,16 +38,16 @@ type journal struct {
 func (r *rollout) note(p phase) error {
 	j := journal{Phase: p, Entry: r.entry, Since: r.ask.Since, Files: map[string]staged{}}
 	for _, p := range r.parts {
-		j.Files[p.name] = p.file
+		j.Files[p.process.name] = p.file
 	}
 	text, err := json.Marshal(j)
 	if err == nil {
-		err = home.Replace(r.home.Rollout(), text)
+		err = home.Replace(r.Manager.host.home.Rollout(), text)
 	}
 	if err != nil {
 		err = fmt.Errorf("write down how far the deploy is: %w", err)
 		if r.entry.Kind == audit.Rollback {
-			r.log.Warn("a rollback goes on without room", "error", err)
+			r.Manager.host.log.Warn("a rollback goes on without room", "error", err)
 			return nil
 		}
 	}
@@ -55,7 +55,7 @@ func (r *rollout) note(p phase) error {
 }
 
 // forget ends the journal.
-func (r *rollout) forget() { forgetRollout(r.home) }
+func (r *rollout) forget() { forgetRollout(r.Manager.host.home) }
 
 func forgetRollout(h home.Home) { _ = os.Remove(h.Rollout()) }
 
@@ -65,15 +65,15 @@ func (r *rollout) commit() error {
 		return err
 	}
 	for _, p := range r.parts {
-		p.mu.Lock()
-		p.stopTrial()
-		p.mu.Unlock()
-		r.log.Info("release is live", "process", p.name, "release", p.to.String())
-		live(r.host, r.entry.Kind, r.store(p.current()), p.name, p.from.sum, p.to.sum, p.file)
+		p.process.mu.Lock()
+		p.process.stopTrial()
+		p.process.mu.Unlock()
+		r.Manager.host.log.Info("release is live", "process", p.process.name, "release", p.to.String())
+		live(r.Manager.host, r.entry.Kind, r.Manager.host.store(p.process.current()), p.process.name, p.from.sum, p.to.sum, p.file)
 		if r.entry.Kind == audit.Deploy {
-			r.deploys.taken(p.name, time.Since(r.ask.Since))
+			r.Manager.host.deploys.taken(p.process.name, time.Since(r.ask.Since))
 		}
-		r.board.remark(p.name, fmt.Sprintf("release %s is live", p.to), func(r *record) { r.NotTaken = "" })
+		r.Manager.host.board.remark(p.process.name, fmt.Sprintf("release %s is live", p.to), func(r *record) { r.Process.NotTaken = "" })
 	}
 	r.forget()
 	return nil
@@ -85,7 +85,7 @@ func live(h *host, kind string, store *release.Store, name, from, to string, fil
 	err := store.SetLive(ctx, name, to)
 	if kind == audit.Deploy {
 		err = errors.Join(err, store.MarkGood(ctx, name, to))
-	} else if left, unknown := store.Find(name, from); unknown == nil && left.BadAt == nil {
+	} else if left, unknown := store.Find(name, from); unknown == nil && left.Record.BadAt == nil {
 		err = errors.Join(err, store.MarkBad(ctx, name, from, byCommand))
 	}
 	if err = errors.Join(err, file.place()); err != nil {
@@ -96,14 +96,14 @@ func live(h *host, kind string, store *release.Store, name, from, to string, fil
 // unfinished is the rollout that the manager before has not ended. One that was through is made live here, before
 // anything else is done.
 func (m *Manager) unfinished() *journal {
-	text, err := os.ReadFile(m.home.Rollout())
+	text, err := os.ReadFile(m.host.home.Rollout())
 	if err != nil {
 		return nil // there is none
 	}
 	j := &journal{}
 	if err := json.Unmarshal(text, j); err != nil {
-		m.log.Error("read how far a deploy was", "error", err)
-		forgetRollout(m.home)
+		m.host.log.Error("read how far a deploy was", "error", err)
+		forgetRollout(m.host.home)
 		return nil
 	}
 	if j.Phase != committing {
@@ -111,12 +111,12 @@ func (m *Manager) unfinished() *journal {
 	}
 	for _, c := range j.Entry.Set {
 		if file, changed := j.Files[c.Process]; changed {
-			live(m.host, j.Entry.Kind, &release.Store{Dir: m.home.Releases(), Log: m.log}, c.Process, c.From.SHA256, c.To.SHA256, file)
+			live(m.host, j.Entry.Kind, &release.Store{Dir: m.host.home.Releases(), Log: m.host.log}, c.Process, c.From.SHA256, c.To.SHA256, file)
 		}
 	}
 	r := &rollout{Manager: m, ask: control.Rollout{Since: j.Since}, entry: j.Entry}
 	r.ended(audit.Done, nil)
-	forgetRollout(m.home)
+	forgetRollout(m.host.home)
 	return nil
 }
 
@@ -145,7 +145,7 @@ func (m *Manager) recoverRollout(j *journal, resumed bool) {
 		if part.unfit != nil {
 			part.from = copied{}
 		}
-		if to, err := m.store(p.current()).Find(p.name, c.To.SHA256); err == nil {
+		if to, err := m.host.store(p.current()).Find(p.name, c.To.SHA256); err == nil {
 			part.to = copyOf(to)
 		}
 		r.parts = append(r.parts, part)

@@ -25,7 +25,7 @@ import (
 
 // Manager has all processes of one home. Its methods may be called at the same time.
 type Manager struct {
-	*host
+	host    *host
 	meter   meter
 	cleaned chan struct{} // closed when nothing is left of a keeper that was killed
 	ended   chan struct{} // closed when Down is through
@@ -71,7 +71,7 @@ func newManager(h home.Home, sockets string, env []string, log *slog.Logger, lin
 		deploys: newDeploys(link.Keep),
 		counts:  requests.NewReader(),
 	}
-	m.gates = m
+	m.host.gates = m
 	m.watcher = files.New(m, files.Options{Listen: true})
 	return m
 }
@@ -103,10 +103,10 @@ func baseEnv(h home.Home, environ []string) map[string]string {
 func (m *Manager) keepFile(f processfile.File) {
 	data, err := json.Marshal(f)
 	if err != nil {
-		m.log.Error("remember the process file", "error", err)
+		m.host.log.Error("remember the process file", "error", err)
 		return
 	}
-	m.link.Keep(fileKey, data)
+	m.host.link.Keep(fileKey, data)
 }
 
 // everyone is all processes, in no order.
@@ -197,7 +197,7 @@ func (m *Manager) Down() {
 	m.mu.Lock()
 	m.down = true
 	m.mu.Unlock()
-	m.link.Keep(downKey, []byte("yes"))
+	m.host.link.Keep(downKey, []byte("yes"))
 	<-m.cleaned
 	m.applying.Lock() // one that is under way ends first
 	defer m.applying.Unlock()
@@ -210,7 +210,7 @@ func (m *Manager) Down() {
 			p.close()
 		}
 		m.serveHTTP(processfile.HTTP{})
-		m.listeners.drop(nil, m.link)
+		m.listeners.drop(nil, m.host.link)
 		close(m.ended)
 	})
 }
@@ -264,9 +264,9 @@ func (m *Manager) choose(names []string) (map[string]*process, error) {
 // leftBehind returns what a killed keeper left behind. What this keeper has started is none of it, and stands in the
 // same list: it is read before anything is started.
 func (m *Manager) leftBehind() []Leftover {
-	left, err := Leftovers(m.home)
+	left, err := Leftovers(m.host.home)
 	if err != nil {
-		m.log.Error("look for what a killed pgo left behind", "error", err)
+		m.host.log.Error("look for what a killed pgo left behind", "error", err)
 	}
 	return slices.DeleteFunc(left, m.mine)
 }
@@ -275,15 +275,15 @@ func (m *Manager) leftBehind() []Leftover {
 func (m *Manager) clean(left []Leftover) {
 	defer close(m.cleaned)
 	for _, l := range left {
-		m.log.Warn("stopping what a killed pgo left behind", "process", l.Name, "pid", l.PID)
+		m.host.log.Warn("stopping what a killed pgo left behind", "process", l.Name, "pid", l.PID)
 	}
-	StopLeftovers(m.home, left, func(l Leftover) {
-		m.log.Warn("stopped what a killed pgo left behind", "process", l.Name, "pid", l.PID)
+	StopLeftovers(m.host.home, left, func(l Leftover) {
+		m.host.log.Warn("stopped what a killed pgo left behind", "process", l.Name, "pid", l.PID)
 	})
 }
 
 func (m *Manager) mine(l Leftover) bool {
-	for _, c := range m.link.Hello.Children {
+	for _, c := range m.host.link.Hello.Children {
 		if c.PID == l.PID && c.Start == l.Start {
 			return true
 		}

@@ -12,12 +12,12 @@ import (
 
 // prepare finds out whether the set can run here, and has the gates let it. Nothing that runs is touched.
 func (r *rollout) prepare(ctx context.Context) error {
-	if r.isDown() {
+	if r.Manager.isDown() {
 		return errDown
 	}
 	if r.entry.Kind == audit.Rollback && len(r.entry.Set) == 0 {
 		var err error
-		if r.entry.Set, err = r.lastDeploy(ctx, r.ask.Process, r.ask.Release); err != nil {
+		if r.entry.Set, err = r.Manager.lastDeploy(ctx, r.ask.Process, r.ask.Release); err != nil {
 			return err
 		}
 	}
@@ -30,7 +30,7 @@ func (r *rollout) prepare(ctx context.Context) error {
 	programs := map[*process]copied{}
 	for _, p := range r.parts {
 		programs[p.process] = p.to
-		if err := r.awaitGates(ctx, p.process, true); err != nil {
+		if err := r.Manager.awaitGates(ctx, p.process, true); err != nil {
 			return err
 		}
 	}
@@ -38,10 +38,10 @@ func (r *rollout) prepare(ctx context.Context) error {
 		return r.plan(programs)
 	}
 	began := time.Now()
-	if err := r.passAll(programs); err != nil {
+	if err := r.Manager.passAll(programs); err != nil {
 		return err
 	}
-	for _, gate := range r.gatesOfAll(programs) {
+	for _, gate := range r.Manager.gatesOfAll(programs) {
 		r.tell(gate.name, "gate", "lets them run", began)
 	}
 	if err := ctx.Err(); err != nil {
@@ -59,7 +59,7 @@ func lost(ctx context.Context) error {
 func (r *rollout) gather(ctx context.Context) error {
 	for n := range r.entry.Set {
 		change := &r.entry.Set[n]
-		p := r.process(change.Process)
+		p := r.Manager.process(change.Process)
 		switch {
 		case p == nil:
 			return fmt.Errorf("there is no process %q here", change.Process)
@@ -74,24 +74,26 @@ func (r *rollout) gather(ctx context.Context) error {
 		part := &part{process: p, on: make(chan error, 1)}
 		r.parts = append(r.parts, part)
 		part.from, part.unfit = p.program()
-		store := r.store(p.current())
+		store := r.Manager.host.store(p.current())
 		to, err := store.Find(p.name, change.To.SHA256)
 		if err != nil {
 			return err
 		}
-		if to.BadAt != nil && to.Bad != byCommand && !r.ask.Again && r.entry.Kind == audit.Deploy {
-			return fmt.Errorf("%s: release %s was found bad before: %s: --again tries it all the same", p.name, copyOf(to), to.Bad)
+		if to.Record.BadAt != nil && to.Record.Bad != byCommand && !r.ask.Again && r.entry.Kind == audit.Deploy {
+			return fmt.Errorf("%s: release %s was found bad before: %s: --again tries it all the same", p.name, copyOf(to), to.Record.Bad)
 		}
 		part.to = copyOf(to)
 		change.From, change.To = part.from.release(), part.to.release()
 	}
-	if err := each(r.parts, func(p *part) error { return r.store(p.current()).Check(ctx, p.name, p.to.sum) }); err != nil {
+	if err := each(r.parts, func(p *part) error {
+		return r.Manager.host.store(p.process.current()).Check(ctx, p.process.name, p.to.sum)
+	}); err != nil {
 		return err
 	}
 	r.parts = slices.DeleteFunc(r.parts, func(p *part) bool {
-		same := p.from.sum == p.to.sum && !p.runsOther(p.to)
+		same := p.from.sum == p.to.sum && !p.process.runsOther(p.to)
 		if same {
-			p.deploying.Unlock()
+			p.process.deploying.Unlock()
 		}
 		return same
 	})
@@ -119,7 +121,7 @@ func (p *process) take(ctx context.Context) error {
 // free lets others change the processes again.
 func (r *rollout) free() {
 	for _, p := range r.parts {
-		p.deploying.Unlock()
+		p.process.deploying.Unlock()
 	}
 }
 
@@ -133,43 +135,43 @@ func (r *rollout) question(ctx context.Context) error {
 		go func() { // the disk takes its time while the program is asked
 			var err error
 			if !r.ask.Check {
-				p.file, err = stage(p.current().Command, p.to.path, r.entry.ID)
+				p.file, err = stage(p.process.current().Command, p.to.path, r.entry.ID)
 			}
 			copied <- err
 		}()
 		if r.entry.Kind == audit.Rollback {
 			if err := <-copied; err != nil {
-				r.log.Warn("copy a release to where it is deployed", "process", p.name, "error", err)
+				r.Manager.host.log.Warn("copy a release to where it is deployed", "process", p.process.name, "error", err)
 			}
 			return nil
 		}
-		answer, err := r.Manager.question(ctx, p.process, release.Release{Record: release.Record{Proof: release.Proof{SHA256: p.to.sum}, Version: p.to.version}, Name: p.name, Path: p.to.path})
+		answer, err := r.Manager.question(ctx, p.process, release.Release{Record: release.Record{Proof: release.Proof{SHA256: p.to.sum}, Version: p.to.version}, Name: p.process.name, Path: p.to.path})
 		if failed := <-copied; failed != nil {
 			return failed
 		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", p.name, err)
+			return fmt.Errorf("%s: %w", p.process.name, err)
 		}
-		p.to.version = answer.Version
+		p.to.version = answer.Record.Version
 		for n := range r.entry.Set {
-			if r.entry.Set[n].Process == p.name {
+			if r.entry.Set[n].Process == p.process.name {
 				r.entry.Set[n].To = p.to.release()
 			}
 		}
-		r.tell(p.name, "checked", "release "+p.to.String()+" is whole, is for this machine, and takes its configuration", began)
+		r.tell(p.process.name, "checked", "release "+p.to.String()+" is whole, is for this machine, and takes its configuration", began)
 		return nil
 	})
 }
 
 // plan has the gates say what they would do.
 func (r *rollout) plan(programs map[*process]copied) error {
-	for _, gate := range r.gatesOfAll(programs) {
+	for _, gate := range r.Manager.gatesOfAll(programs) {
 		args := gate.current().Plan
 		if len(args) == 0 {
 			r.tell(gate.name, "plan", "cannot say what it would do: the process file has no plan for it", time.Time{})
 			continue
 		}
-		said, err := r.askGate(gate, args, programs)
+		said, err := r.Manager.askGate(gate, args, programs)
 		if err != nil {
 			return fmt.Errorf("%s: %w", gate.name, err)
 		}
@@ -179,7 +181,7 @@ func (r *rollout) plan(programs map[*process]copied) error {
 	}
 	for _, level := range r.levels() {
 		for _, p := range level {
-			r.tell(p.name, "plan", fmt.Sprintf("would run %s in place of %s, %d instances", p.to.release(), p.from.release(), p.current().Instances), time.Time{})
+			r.tell(p.process.name, "plan", fmt.Sprintf("would run %s in place of %s, %d instances", p.to.release(), p.from.release(), p.process.current().Instances), time.Time{})
 		}
 	}
 	return nil

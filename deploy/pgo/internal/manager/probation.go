@@ -61,8 +61,8 @@ func (p *process) proveTo(c copied, before float64, answer chan<- error) {
 
 // proveLive begins it for the release that is live, unless that has proven itself already.
 func (p *process) proveLive() {
-	if r, err := p.store(p.current()).Live(p.name); err == nil && r.GoodAt == nil {
-		p.prove(copyOf(r), p.before(r.SHA256))
+	if r, err := p.host.store(p.current()).Live(p.name); err == nil && r.Record.GoodAt == nil {
+		p.prove(copyOf(r), p.before(r.Record.Proof.SHA256))
 	}
 }
 
@@ -81,7 +81,7 @@ func (p *process) proven(ctx context.Context, t *trial) {
 	left := time.Duration(0)
 	for _, i := range p.all() {
 		k := i.runs()
-		if k == nil || k.prog.sum != t.release.sum || i.board.get(i.slot).Status != control.Ready {
+		if k == nil || k.prog.sum != t.release.sum || i.process.host.board.get(i.slot).Process.Status != control.Ready {
 			left = probation
 			break
 		}
@@ -103,11 +103,11 @@ func (p *process) proven(ctx context.Context, t *trial) {
 	if t.tell(nil) {
 		return
 	}
-	if err := p.store(p.spec).MarkGood(context.Background(), p.name, t.release.sum); err != nil {
-		p.log.Error("mark a good release", "process", p.name, "error", err)
+	if err := p.host.store(p.spec).MarkGood(context.Background(), p.name, t.release.sum); err != nil {
+		p.host.log.Error("mark a good release", "process", p.name, "error", err)
 		return
 	}
-	p.board.remark(p.name, fmt.Sprintf("release %s has proven itself", t.release), func(*record) {})
+	p.host.board.remark(p.name, fmt.Sprintf("release %s has proven itself", t.release), func(*record) {})
 }
 
 // strike counts the end of a process against its release, where that is on probation, and goes back to the release
@@ -148,7 +148,7 @@ func (i *instance) strike(k *child, how string, v verdict) bool {
 func (i *instance) blame(k *child, why error) bool {
 	i.process.mu.Lock()
 	defer i.process.mu.Unlock()
-	t := i.trial
+	t := i.process.trial
 	return t != nil && t.release.sum == k.prog.sum && t.tell(why)
 }
 
@@ -188,13 +188,13 @@ func (p *process) leave(t *trial, why string) {
 
 // retreat is the good release to go back to. It says where there is none.
 func (p *process) retreat(t *trial, why string) (copied, bool) {
-	to, err := p.store(p.current()).RollbackTarget(context.Background(), p.name)
+	to, err := p.host.store(p.current()).RollbackTarget(context.Background(), p.name)
 	if err == nil {
-		err = p.gates.pass(p, copyOf(to))
+		err = p.host.gates.pass(p, copyOf(to))
 	}
 	switch {
 	case errors.Is(err, files.ErrNotNow):
-		p.log.Warn("not gone back yet", "process", p.name, "error", err)
+		p.host.log.Warn("not gone back yet", "process", p.name, "error", err)
 		return copied{}, false
 	case err != nil:
 		p.stay(t, why, err)
@@ -208,25 +208,25 @@ func (p *process) stay(t *trial, why string, err error) {
 	p.mu.Lock()
 	t.stuck = true
 	p.mu.Unlock()
-	p.board.remark(p.name, fmt.Sprintf("release %s: %s; not gone back: %v", t.release, why, err), func(r *record) {
+	p.host.board.remark(p.name, fmt.Sprintf("release %s: %s; not gone back: %v", t.release, why, err), func(r *record) {
 		if !errors.Is(err, release.ErrNoTarget) {
-			r.NotTaken = fmt.Sprintf("release %s: %s; not gone back: %v", t.release, why, err)
+			r.Process.NotTaken = fmt.Sprintf("release %s: %s; not gone back: %v", t.release, why, err)
 		}
 	})
 }
 
 // wentBack writes down that a release was gone back from.
 func (p *process) wentBack(t *trial, c copied, why, reason string) {
-	ctx, store := context.Background(), p.store(p.current())
+	ctx, store := context.Background(), p.host.store(p.current())
 	// On a full disk the marks stay as they were: what runs is more important.
 	if err := errors.Join(store.SetLive(ctx, p.name, c.sum), store.MarkBad(ctx, p.name, t.release.sum, why)); err != nil {
-		p.log.Error("mark a release", "process", p.name, "error", err)
+		p.host.log.Error("mark a release", "process", p.name, "error", err)
 	}
 	p.mu.Lock()
 	p.stopTrial()
 	p.mu.Unlock()
 	text := fmt.Sprintf("release %s: %s; went back to release %s", t.release, why, c)
-	p.tally.rolledBack(p.name)
-	p.deploys.count(p.name, web.RolledBack, reason)
-	p.board.remark(p.name, text, func(r *record) { r.NotTaken = text })
+	p.host.tally.rolledBack(p.name)
+	p.host.deploys.count(p.name, web.RolledBack, reason)
+	p.host.board.remark(p.name, text, func(r *record) { r.Process.NotTaken = text })
 }

@@ -11,7 +11,7 @@ import (
 
 // process is all instances of one name.
 type process struct {
-	*host
+	host     *host
 	name     string
 	versions versionCache
 
@@ -115,7 +115,7 @@ func (p *process) start() {
 // startUndone starts what does not run, but not again what has run to its end.
 func (p *process) startUndone() {
 	for _, i := range p.all() {
-		if !i.board.get(i.slot).Done {
+		if !i.process.host.board.get(i.slot).Done {
 			i.start()
 		}
 	}
@@ -189,9 +189,9 @@ func (p *process) reloadAnd(tell chan<- error) {
 		p.awaiting = append(p.awaiting, tell)
 	}
 	for _, i := range p.instances {
-		i.board.note(i.slot, func(r *record) {
+		i.process.host.board.note(i.slot, func(r *record) {
 			if r.Wanted {
-				r.Reload, r.NotNew, r.LastWords = true, "", nil
+				r.Process.Reload, r.Process.NotNew, r.Process.LastWords = true, "", nil
 			}
 		})
 	}
@@ -255,8 +255,8 @@ func (p *process) showThrough() {
 		return
 	}
 	for _, i := range p.instances {
-		if i.board.get(i.slot).Reload {
-			i.board.note(i.slot, func(r *record) { r.Reload = false })
+		if i.process.host.board.get(i.slot).Process.Reload {
+			i.process.host.board.note(i.slot, func(r *record) { r.Process.Reload = false })
 		}
 	}
 }

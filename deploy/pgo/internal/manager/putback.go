@@ -17,11 +17,11 @@ const gatesPatience = time.Minute
 
 // putBack has all run again what ran before, unless a gate forbids it: then what was changed stays.
 func (r *rollout) putBack(why error) audit.Entry {
-	r.log.Warn("putting a deploy back", "id", r.entry.ID, "why", why)
+	r.Manager.host.log.Warn("putting a deploy back", "id", r.entry.ID, "why", why)
 	for _, p := range r.parts {
-		p.mu.Lock()
-		p.stopTrial()
-		p.mu.Unlock()
+		p.process.mu.Lock()
+		p.process.stopTrial()
+		p.process.mu.Unlock()
 	}
 	r.tell("", "back", "failed, and is put back: "+why.Error(), time.Time{})
 	var failed error
@@ -44,7 +44,7 @@ func (r *rollout) putBack(why error) audit.Entry {
 func (r *rollout) changed() []*part {
 	var found []*part
 	for _, p := range r.parts {
-		if now, err := p.program(); err != nil || now.sum != p.from.sum || p.runsOther(p.from) {
+		if now, err := p.process.program(); err != nil || now.sum != p.from.sum || p.process.runsOther(p.from) {
 			found = append(found, p)
 		}
 	}
@@ -60,7 +60,7 @@ func (r *rollout) mayGoBack() error {
 		}
 	}
 	for end := time.Now().Add(gatesPatience); len(programs) > 0; {
-		err := r.passAll(programs)
+		err := r.Manager.passAll(programs)
 		if err == nil || !errors.Is(err, files.ErrNotNow) || time.Now().After(end) {
 			return err
 		}
@@ -85,15 +85,15 @@ func (r *rollout) goBack() error {
 				return nil
 			}
 			began := time.Now()
-			p.hold()
-			defer p.letGo()
+			p.process.hold()
+			defer p.process.letGo()
 			if err := p.returns(); err != nil {
-				return fmt.Errorf("%s: release %s: %w", p.name, p.from, err)
+				return fmt.Errorf("%s: release %s: %w", p.process.name, p.from, err)
 			}
-			r.tally.rolledBack(p.name)
-			r.deploys.count(p.name, web.RolledBack, web.ByOther)
-			r.board.remark(p.name, fmt.Sprintf("release %s was put back, with all of its deploy: release %s runs", p.to, p.from), func(*record) {})
-			r.tell(p.name, "back", "release "+p.from.release().String()+" runs again", began)
+			r.Manager.host.tally.rolledBack(p.process.name)
+			r.Manager.host.deploys.count(p.process.name, web.RolledBack, web.ByOther)
+			r.Manager.host.board.remark(p.process.name, fmt.Sprintf("release %s was put back, with all of its deploy: release %s runs", p.to, p.from), func(*record) {})
+			r.tell(p.process.name, "back", "release "+p.from.release().String()+" runs again", began)
 			return nil
 		}))
 	}
@@ -103,25 +103,25 @@ func (r *rollout) goBack() error {
 // returns has the process run what it ran before.
 func (p *part) returns() error {
 	if p.from.sum == "" {
-		p.stop()
-		p.mu.Lock()
-		p.chosen, p.process.unfit = copied{}, p.unfit
-		p.mu.Unlock()
-		p.start() // which fails, as it did before, and says why
+		p.process.stop()
+		p.process.mu.Lock()
+		p.process.chosen, p.process.unfit = copied{}, p.unfit
+		p.process.mu.Unlock()
+		p.process.start() // which fails, as it did before, and says why
 		return nil
 	}
-	p.choose(p.from)
-	for _, i := range p.all() { // that the new one did not start is not news any more
-		i.board.note(i.slot, func(r *record) { r.NotNew, r.LastWords = "", nil })
+	p.process.choose(p.from)
+	for _, i := range p.process.all() { // that the new one did not start is not news any more
+		i.process.host.board.note(i.slot, func(r *record) { r.Process.NotNew, r.Process.LastWords = "", nil })
 	}
-	if !p.runsOther(p.from) {
+	if !p.process.runsOther(p.from) {
 		return nil
 	}
-	err := p.replaced()
-	if err != nil && p.runsOther(p.to) {
+	err := p.process.replaced()
+	if err != nil && p.process.runsOther(p.to) {
 		// Some run the one, some the other: better all the one that does start.
-		p.choose(p.to)
-		err = errors.Join(err, p.replaced())
+		p.process.choose(p.to)
+		err = errors.Join(err, p.process.replaced())
 	}
 	return err
 }
@@ -129,13 +129,13 @@ func (p *part) returns() error {
 // stay has what was changed be what is live, though it has not proven itself.
 func (r *rollout) stay() {
 	for _, p := range r.changed() {
-		if err := r.store(p.current()).SetLive(context.Background(), p.name, p.to.sum); err != nil {
-			r.log.Error("mark a release", "process", p.name, "error", err)
+		if err := r.Manager.host.store(p.process.current()).SetLive(context.Background(), p.process.name, p.to.sum); err != nil {
+			r.Manager.host.log.Error("mark a release", "process", p.process.name, "error", err)
 		}
 		if err := p.file.place(); err != nil {
-			r.log.Error("put a program to where it is deployed", "process", p.name, "error", err)
+			r.Manager.host.log.Error("put a program to where it is deployed", "process", p.process.name, "error", err)
 		}
-		p.prove(p.to, p.before(p.to.sum))
+		p.process.prove(p.to, p.process.before(p.to.sum))
 	}
 }
 
@@ -147,8 +147,8 @@ func (r *rollout) markBad(why error) {
 	}
 	for _, p := range r.parts {
 		if p.process == blamed.process {
-			if err := r.store(p.current()).MarkBad(context.Background(), p.name, p.to.sum, blamed.err.Error()); err != nil {
-				r.log.Error("mark a bad release", "process", p.name, "error", err)
+			if err := r.Manager.host.store(p.process.current()).MarkBad(context.Background(), p.process.name, p.to.sum, blamed.err.Error()); err != nil {
+				r.Manager.host.log.Error("mark a bad release", "process", p.process.name, "error", err)
 			}
 		}
 	}
@@ -156,10 +156,12 @@ func (r *rollout) markBad(why error) {
 
 // blame is an error that is a release's fault.
 type blame struct {
-	*process
+	process *process
 	release copied
 	err     error
 }
 
-func (b *blame) Error() string { return fmt.Sprintf("%s: release %s: %v", b.name, b.release, b.err) }
+func (b *blame) Error() string {
+	return fmt.Sprintf("%s: release %s: %v", b.process.name, b.release, b.err)
+}
 func (b *blame) Unwrap() error { return b.err }

@@ -176,7 +176,7 @@ func probes(tcp, url string, command []string, k *child) func(context.Context) e
 
 // run runs a command like the process itself, but without its sockets.
 func (k *child) run(ctx context.Context, command []string) error {
-	env := surroundings(k.env, k.spec)
+	env := surroundings(k.host.env, k.spec)
 	program, err := find(command[0], env)
 	if err != nil {
 		return err

@@ -19,13 +19,13 @@ func (p *process) rebuilt() bool {
 	if spec.Kind == processfile.Infra {
 		return false
 	}
-	program, err := find(spec.Command, surroundings(p.env, spec))
+	program, err := find(spec.Command, surroundings(p.host.env, spec))
 	if err != nil {
 		return false // better the old one than none
 	}
 	for _, i := range p.all() {
 		if k := i.runs(); k != nil {
-			if same, err := sameContent(fmt.Sprintf("/proc/%d/exe", k.PID), program); err == nil && !same {
+			if same, err := sameContent(fmt.Sprintf("/proc/%d/exe", k.Child.PID), program); err == nil && !same {
 				return true
 			}
 		}
@@ -48,8 +48,8 @@ func (p *process) redeployed() bool {
 	if err != nil {
 		return false
 	}
-	r, err := p.store(spec).Find(p.name, sum)
-	return err != nil || r.BadAt == nil
+	r, err := p.host.store(spec).Find(p.name, sum)
+	return err != nil || r.Record.BadAt == nil
 }
 
 // sameContent reports whether the program that runs is what the file holds. The program's own file may be deleted.

@@ -15,9 +15,9 @@ import (
 // resume goes on from where the manager before has ended, whatever it was doing: what it had learned is with the
 // keeper, and so is what became of the children since.
 func (m *Manager) resume() (resumed bool, err error) {
-	hello := m.link.Hello
+	hello := m.host.link.Hello
 	if n, err := strconv.ParseInt(string(hello.Kept[countKey]), 10, 64); err == nil {
-		m.count.Store(n)
+		m.host.count.Store(n)
 	}
 	m.down = hello.Kept[downKey] != nil
 	data := hello.Kept[fileKey]
@@ -28,11 +28,11 @@ func (m *Manager) resume() (resumed bool, err error) {
 	if err := json.Unmarshal(data, &f); err != nil {
 		return false, fmt.Errorf("take over the process file: %w", err)
 	}
-	open := takeOver(m.link.FDs)
-	if m.listeners, err = open.with(f, m.link); err != nil {
+	open := takeOver(m.host.link.FDs)
+	if m.listeners, err = open.with(f, m.host.link); err != nil {
 		return false, fmt.Errorf("take over the listeners: %w", err)
 	}
-	open.drop(m.listeners, m.link)
+	open.drop(m.listeners, m.host.link)
 	m.restoreBoard(hello.Kept)
 	m.file = f
 	m.lay(f, nil)
@@ -42,20 +42,20 @@ func (m *Manager) resume() (resumed bool, err error) {
 		}
 	}
 	m.rewatch()
-	m.tally.restore(hello.Kept)
-	m.deploys.restore(hello.Kept)
+	m.host.tally.counted.restore(hello.Kept)
+	m.host.deploys.counted.restore(hello.Kept)
 	m.serveHTTP(f.HTTP)
 	children := map[slot][]*child{}
 	for _, c := range hello.Children {
 		var shared map[string]listener
-		if p := m.processes[c.Name]; p != nil {
+		if p := m.processes[c.Fork.Name]; p != nil {
 			_, shared = p.what()
 		}
-		k, err := m.adopt(c, shared)
+		k, err := m.host.adopt(c, shared)
 		if err != nil {
 			return false, err
 		}
-		m.running.add(k)
+		m.host.running.add(k)
 		children[k.slot] = append(children[k.slot], k)
 	}
 	m.dropOrphans(hello.Children)
@@ -72,7 +72,7 @@ func (m *Manager) resume() (resumed bool, err error) {
 	}
 	for _, name := range sortedNames(m.processes) {
 		p := m.processes[name]
-		if slices.ContainsFunc(p.all(), func(i *instance) bool { return i.board.get(i.slot).Reload }) {
+		if slices.ContainsFunc(p.all(), func(i *instance) bool { return i.process.host.board.get(i.slot).Process.Reload }) {
 			p.reload() // which the manager before has begun
 		}
 	}
@@ -87,8 +87,8 @@ func (m *Manager) restoreBoard(kept map[string][]byte) {
 		if !ok || err != nil {
 			continue
 		}
-		if err := m.board.restore(slot{name, n}, data); err != nil {
-			m.log.Error("take over what is known of a process", "process", name, "error", err)
+		if err := m.host.board.restore(slot{name, n}, data); err != nil {
+			m.host.log.Error("take over what is known of a process", "process", name, "error", err)
 		}
 	}
 }
@@ -97,10 +97,10 @@ func (m *Manager) restoreBoard(kept map[string][]byte) {
 func (m *Manager) dropOrphans(children []keeper.Child) {
 	alive := map[string]bool{}
 	for _, c := range children {
-		alive[c.ID] = true
+		alive[c.Fork.ID] = true
 	}
 	var orphans []string
-	for key := range m.link.FDs {
+	for key := range m.host.link.FDs {
 		for _, prefix := range []string{logKey, errKey, notifyKey, aloneKey} {
 			rest, ok := strings.CutPrefix(key, prefix)
 			id, _, _ := strings.Cut(rest, "/")
@@ -109,7 +109,7 @@ func (m *Manager) dropOrphans(children []keeper.Child) {
 			}
 		}
 	}
-	m.link.Drop(orphans...)
+	m.host.link.Drop(orphans...)
 }
 
 // resume goes on with the children that an earlier manager has started in the slot.
@@ -118,7 +118,7 @@ func (i *instance) resume(children []*child) {
 	defer i.op.Unlock()
 	var cur *child
 	for _, k := range children {
-		if k.is().Role == current && (cur == nil || k.Started.After(cur.Started)) {
+		if k.is().Role == current && (cur == nil || k.Child.Started.After(cur.Child.Started)) {
 			cur = k
 		}
 	}
@@ -131,14 +131,14 @@ func (i *instance) resume(children []*child) {
 			i.retire(k, draining, "was replaced")
 		}
 	}
-	r := i.board.get(i.slot)
-	if cur != nil && r.Version == "" {
+	r := i.process.host.board.get(i.slot)
+	if cur != nil && r.Process.Version == "" {
 		go i.learnVersion(cur)
 	}
 	switch {
 	case r.Wanted:
 		i.put(cur)
-		if cur != nil && cur.is().Ready && r.Status == control.Reloading {
+		if cur != nil && cur.is().Ready && r.Process.Status == control.Reloading {
 			// Its successor is retired. The reload that is begun anew may fail before it gets here.
 			i.set(control.Ready, "the manager was started anew")
 		}
@@ -147,7 +147,7 @@ func (i *instance) resume(children []*child) {
 		i.put(cur)
 		i.supervise(cur)
 		i.cancel()
-	case r.Status != control.Failed && r.Status != control.Stopped:
+	case r.Process.Status != control.Failed && r.Process.Status != control.Stopped:
 		i.set(control.Stopped, "asked to stop", unwanted)
 	}
 }

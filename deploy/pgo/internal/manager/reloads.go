@@ -9,7 +9,7 @@ import (
 )
 
 // reloads count how replacing processes went, by name.
-type reloads struct{ counted[web.Reloads] }
+type reloads struct{ counted counted[web.Reloads] }
 
 func newReloads(keep func(string, []byte)) *reloads {
 	return &reloads{newCounted[web.Reloads]("reloads/", keep)}
@@ -26,7 +26,7 @@ func (r *reloads) ended(name string, err error, took time.Duration) {
 }
 
 func (r *reloads) count(name, result string, took time.Duration) {
-	r.change(name, func(of *web.Reloads) {
+	r.counted.change(name, func(of *web.Reloads) {
 		of.Count(result)
 		if result == web.Done {
 			of.Observe(took)
@@ -39,7 +39,7 @@ func (r *reloads) rolledBack(name string) { r.count(name, web.RolledBack, 0) }
 
 // of returns what was counted of a name.
 func (r *reloads) of(name string) (all *web.Reloads) {
-	r.look(name, func(of web.Reloads) {
+	r.counted.look(name, func(of web.Reloads) {
 		of.Results = maps.Clone(of.Results)
 		all = &of
 	})

@@ -24,11 +24,11 @@ func (m *Manager) Rollback(ask control.Rollback) error {
 		return fmt.Errorf("%s is just being deployed: try again when pgo list shows it ready", p.name)
 	}
 	defer p.deploying.Unlock()
-	ctx, store := context.Background(), m.store(p.current())
+	ctx, store := context.Background(), m.host.store(p.current())
 	now, _ := p.program() // where there is none, any is better
 	to, err := store.GoBackTo(ctx, p.name, ask.Release)
 	if err == nil && ask.Release != "" { // without a name it was looked at
-		err = store.Check(ctx, p.name, to.SHA256)
+		err = store.Check(ctx, p.name, to.Record.Proof.SHA256)
 	}
 	if err != nil {
 		return fmt.Errorf("%w: pgo releases %s shows what there is", err, p.name)
@@ -47,7 +47,7 @@ func (m *Manager) Rollback(ask control.Rollback) error {
 		return fmt.Errorf("%s stays at release %s: %w", p.name, now, err)
 	}
 	// So the next rollback goes further back, and the file that is still deployed is not taken again.
-	if left, err := store.Find(p.name, now.sum); err == nil && left.BadAt == nil {
+	if left, err := store.Find(p.name, now.sum); err == nil && left.Record.BadAt == nil {
 		if err := store.MarkBad(ctx, p.name, now.sum, byCommand); err != nil {
 			return fmt.Errorf("release %s runs, but the one that it replaced could not be marked: %w", c, err)
 		}
@@ -80,11 +80,11 @@ func (m *Manager) rolledBack(name string) (*process, error) {
 			}
 			continue
 		}
-		r, err := m.store(p.current()).Live(known)
+		r, err := m.host.store(p.current()).Live(known)
 		if err != nil && !errors.Is(err, release.ErrNotLive) {
 			return nil, err
 		}
-		if found == nil || r.LiveAt != nil && (last.LiveAt == nil || r.LiveAt.After(*last.LiveAt)) {
+		if found == nil || r.Record.LiveAt != nil && (last.Record.LiveAt == nil || r.Record.LiveAt.After(*last.Record.LiveAt)) {
 			found, last = p, r
 		}
 	}

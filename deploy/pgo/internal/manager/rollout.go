@@ -22,16 +22,16 @@ var errBusy = errors.New("another deploy is being made real, or put back")
 
 // rollout is one on its way.
 type rollout struct {
-	*Manager
-	ask   control.Rollout
-	entry audit.Entry
-	parts []*part // of which something is to change, in the order of the set
-	say   func(control.Progress)
+	Manager *Manager
+	ask     control.Rollout
+	entry   audit.Entry
+	parts   []*part // of which something is to change, in the order of the set
+	say     func(control.Progress)
 }
 
 // part is one process of a rollout.
 type part struct {
-	*process
+	process  *process
 	from, to copied // from is nothing where nothing ran
 	unfit    error  // why nothing ran
 	file     staged
@@ -88,7 +88,7 @@ func (m *Manager) Rollout(ctx context.Context, ask control.Rollout, tell func(co
 func (r *rollout) countRefused(why error) {
 	for _, p := range r.parts {
 		if r.entry.Kind == audit.Deploy && !r.ask.Check {
-			r.deploys.count(p.name, web.Refused, reasonOf(why))
+			r.Manager.host.deploys.count(p.process.name, web.Refused, reasonOf(why))
 		}
 	}
 }
@@ -126,10 +126,10 @@ func (r *rollout) ended(result audit.Result, why error) audit.Entry {
 	if why != nil {
 		r.entry.Why = why.Error()
 	}
-	r.log.Info("deploy ended", "id", r.entry.ID, "kind", r.entry.Kind, "by", r.entry.By, "result", result, "why", r.entry.Why)
+	r.Manager.host.log.Info("deploy ended", "id", r.entry.ID, "kind", r.entry.Kind, "by", r.entry.By, "result", result, "why", r.entry.Why)
 	if !r.ask.Check {
-		if err := r.home.Audit().Append(r.entry); err != nil {
-			r.log.Error("write the audit log", "error", err)
+		if err := r.Manager.host.home.Audit().Append(r.entry); err != nil {
+			r.Manager.host.log.Error("write the audit log", "error", err)
 		}
 	}
 	return r.entry

@@ -110,7 +110,7 @@ func (m *Manager) begin(downed chan struct{}) {
 		poke(downed)
 		return
 	}
-	data := m.link.Hello.Kept[ApplyKey]
+	data := m.host.link.Hello.Kept[ApplyKey]
 	if data == nil {
 		return
 	}
@@ -119,9 +119,9 @@ func (m *Manager) begin(downed chan struct{}) {
 	if err == nil {
 		err = m.Apply(f)
 	}
-	m.link.Keep(ApplyKey, nil)
+	m.host.link.Keep(ApplyKey, nil)
 	if err != nil {
-		m.log.Error("apply the process file", "error", err)
+		m.host.log.Error("apply the process file", "error", err)
 		m.Down()
 		poke(downed)
 	}

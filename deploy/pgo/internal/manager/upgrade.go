@@ -58,9 +58,9 @@ func (m *Manager) Upgrade(program string) error {
 	default:
 		return fmt.Errorf("upgrade: %w", errBusy)
 	}
-	copied, err := copyProgram(m.home, program)
+	copied, err := copyProgram(m.host.home, program)
 	if err != nil {
 		return err
 	}
-	return m.link.Upgrade(copied)
+	return m.host.link.Upgrade(copied)
 }

@@ -34,7 +34,7 @@ func (i *instance) learnVersion(k *child) {
 		}
 		return
 	}
-	env := surroundings(i.env, k.spec)
+	env := surroundings(i.process.host.env, k.spec)
 	program, err := k.program(env)
 	if err != nil {
 		return
@@ -43,12 +43,12 @@ func (i *instance) learnVersion(k *child) {
 	if err != nil {
 		return
 	}
-	i.versions.mu.Lock()
-	defer i.versions.mu.Unlock()
-	if i.versions.asked == nil || !os.SameFile(info, i.versions.asked) || info.ModTime() != i.versions.asked.ModTime() {
-		i.versions.asked, i.versions.version = info, ask(context.Background(), program, k.dir(), list(env))
+	i.process.versions.mu.Lock()
+	defer i.process.versions.mu.Unlock()
+	if i.process.versions.asked == nil || !os.SameFile(info, i.process.versions.asked) || info.ModTime() != i.process.versions.asked.ModTime() {
+		i.process.versions.asked, i.process.versions.version = info, ask(context.Background(), program, k.dir(), list(env))
 	}
-	k.version.Store(&i.versions.version)
+	k.version.Store(&i.process.versions.version)
 	if k.is().Role == current {
 		i.showVersion(k)
 	}
@@ -60,9 +60,9 @@ func (i *instance) showVersion(k *child) {
 	if version == nil {
 		return // known soon
 	}
-	i.board.note(i.slot, func(r *record) {
-		if r.PID == k.PID {
-			r.Version = *version
+	i.process.host.board.note(i.slot, func(r *record) {
+		if r.Process.PID == k.Child.PID {
+			r.Process.Version = *version
 		}
 	})
 }

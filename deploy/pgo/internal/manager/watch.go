@@ -13,17 +13,17 @@ import (
 // watch sees one process from its start to its end, and its replacement where one is asked for. The old process serves
 // until the new one has said by itself that it is ready, and has run for a moment since.
 type watch struct {
-	*instance
-	cur    *child
-	ready  <-chan error // whether cur is ready; nil once it is
-	sick   <-chan error // why cur does not serve any more
-	life   context.Context
-	answer chan<- error // who asked for the reload under way
-	asked  time.Time    // and when
-	turn   <-chan struct{}
-	next   *child
-	nready <-chan error
-	stable <-chan time.Time
+	instance *instance
+	cur      *child
+	ready    <-chan error // whether cur is ready; nil once it is
+	sick     <-chan error // why cur does not serve any more
+	life     context.Context
+	answer   chan<- error // who asked for the reload under way
+	asked    time.Time    // and when
+	turn     <-chan struct{}
+	next     *child
+	nready   <-chan error
+	stable   <-chan time.Time
 }
 
 func (w *watch) run(ctx context.Context) (how string, up time.Duration, v verdict) {
@@ -31,25 +31,25 @@ func (w *watch) run(ctx context.Context) (how string, up time.Duration, v verdic
 	defer stop()
 	w.life = life
 	if w.cur.is().Ready {
-		w.sick = w.attend(life, w.cur)
+		w.sick = w.instance.process.host.attend(life, w.cur)
 	} else {
-		w.ready = w.awaitReady(life, w.cur)
+		w.ready = w.instance.process.host.awaitReady(life, w.cur)
 	}
 	for {
 		var nextEnded <-chan struct{}
 		if w.next != nil {
 			nextEnded = w.next.exit.Done
 		}
-		reloads := w.reloads
+		reloads := w.instance.reloads
 		if w.answer != nil {
 			reloads = nil // one at a time: who asked for the one under way is to hear of it
 		}
 		select {
 		case <-ctx.Done():
 			w.giveUp(errStopped)
-			w.set(control.Stopping, "asked to stop")
+			w.instance.set(control.Stopping, "asked to stop")
 			return w.cur.end().String(), w.cur.up(), stopped
-		case <-w.link.Lost():
+		case <-w.instance.process.host.link.Lost():
 			return "the keeper is gone", w.cur.up(), stopped
 		case <-w.cur.exit.Done:
 			up := w.cur.up()
@@ -85,7 +85,7 @@ func (w *watch) run(ctx context.Context) (how string, up time.Duration, v verdic
 			if err != nil {
 				k := w.next
 				w.refuse(err.Error())
-				w.retire(k, rejected, err.Error())
+				w.instance.retire(k, rejected, err.Error())
 				continue
 			}
 			w.nready = nil
@@ -106,7 +106,7 @@ func (w *watch) ended(e ended, up time.Duration) (string, time.Duration, verdict
 func (w *watch) kill(why error) (string, time.Duration, verdict) {
 	w.giveUp(why)
 	up := w.cur.up()
-	w.set(control.Stopping, why.Error())
+	w.instance.set(control.Stopping, why.Error())
 	w.cur.end()
 	v := again
 	if w.cur.spec.Restart.Policy == processfile.Never {
@@ -118,13 +118,13 @@ func (w *watch) kill(why error) (string, time.Duration, verdict) {
 // serves is called when the process in the slot is ready.
 func (w *watch) serves() {
 	w.ready = nil
-	unblock(w.cur.inherited)
+	unblock(w.cur.opened.inherited)
 	w.cur.sync() // who is told that it is ready finds what it said before
 	w.cur.change(func(s *childState) { s.Ready = true })
-	w.set(control.Ready, "", func(r *record) { r.Failures = 0 })
-	w.sick = w.attend(w.life, w.cur)
+	w.instance.set(control.Ready, "", func(r *record) { r.Process.Failures = 0 })
+	w.sick = w.instance.process.host.attend(w.life, w.cur)
 	if w.next != nil || w.turn != nil {
-		w.set(control.Reloading, "its successor starts")
+		w.instance.set(control.Reloading, "its successor starts")
 		return
 	}
 	w.tell(nil) // one that took over before it was ready
@@ -135,7 +135,7 @@ func (w *watch) tell(err error) {
 	if w.answer != nil {
 		w.answer <- err
 		w.answer = nil
-		w.tally.ended(w.name, err, time.Since(w.asked))
+		w.instance.process.host.tally.ended(w.instance.process.name, err, time.Since(w.asked))
 	}
 	w.turn = nil
 }
@@ -143,25 +143,25 @@ func (w *watch) tell(err error) {
 // prepare starts the successor, once all that the process comes after are ready: a gate looks at a new program before
 // it runs.
 func (w *watch) prepare() {
-	spec, _ := w.what()
-	if late, changed := w.board.unready(spec.After); late.Name != "" {
-		if reason := "its successor waits for " + late.Name; w.ready == nil && w.board.get(w.slot).Reason != reason {
-			w.set(control.Reloading, reason)
-			_, changed = w.board.unready(spec.After) // setting it was a change as well
+	spec, _ := w.instance.process.what()
+	if late, changed := w.instance.process.host.board.unready(spec.After); late.Name != "" {
+		if reason := "its successor waits for " + late.Name; w.ready == nil && w.instance.process.host.board.get(w.instance.slot).Process.Reason != reason {
+			w.instance.set(control.Reloading, reason)
+			_, changed = w.instance.process.host.board.unready(spec.After) // setting it was a change as well
 		}
 		w.turn = changed
 		return
 	}
 	w.turn = nil
 	if w.ready == nil {
-		w.set(control.Reloading, "its successor starts")
+		w.instance.set(control.Reloading, "its successor starts")
 	}
-	k, err := w.begin(next)
+	k, err := w.instance.begin(next)
 	if err != nil {
 		w.refuse(err.Error())
 		return
 	}
-	w.next, w.nready = k, w.awaitReady(w.life, k)
+	w.next, w.nready = k, w.instance.process.host.awaitReady(w.life, k)
 }
 
 // refuse ends a reload that did not work out. The process from before goes on, and is what is started again.
@@ -172,12 +172,12 @@ func (w *watch) refuse(why string) {
 		lines = w.next.words.lines()
 	}
 	w.next, w.nready, w.stable = nil, nil, nil
-	w.revert(w.cur.spec, w.cur.prog)
-	note := func(r *record) { r.NotNew, r.LastWords = why, lines }
+	w.instance.process.revert(w.cur.spec, w.cur.prog)
+	note := func(r *record) { r.Process.NotNew, r.Process.LastWords = why, lines }
 	if w.ready == nil {
-		w.set(control.Ready, "reload failed: "+why, note)
+		w.instance.set(control.Ready, "reload failed: "+why, note)
 	} else {
-		w.board.note(w.slot, note)
+		w.instance.process.host.board.note(w.instance.slot, note)
 	}
 	w.tell(fmt.Errorf("%s", why))
 }
@@ -187,7 +187,7 @@ func (w *watch) giveUp(why error) {
 	if w.next != nil {
 		k := w.next
 		w.next, w.nready, w.stable = nil, nil, nil
-		w.retire(k, rejected, why.Error())
+		w.instance.retire(k, rejected, why.Error())
 	}
 	w.tell(why)
 }
@@ -196,9 +196,9 @@ func (w *watch) giveUp(why error) {
 func (w *watch) swap() {
 	old := w.cur
 	w.take()
-	w.set(control.Ready, fmt.Sprintf("took over from pid %d", old.PID), func(r *record) { r.Failures = 0 })
-	w.sick = w.attend(w.life, w.cur)
-	w.retire(old, draining, fmt.Sprintf("pid %d took over", w.cur.PID))
+	w.instance.set(control.Ready, fmt.Sprintf("took over from pid %d", old.Child.PID), func(r *record) { r.Process.Failures = 0 })
+	w.sick = w.instance.process.host.attend(w.life, w.cur)
+	w.instance.retire(old, draining, fmt.Sprintf("pid %d took over", w.cur.Child.PID))
 	w.tell(nil)
 }
 
@@ -209,20 +209,20 @@ func (w *watch) succeed(e ended) {
 	w.take()
 	reason := strings.TrimSpace(e.String() + "; its successor takes over")
 	if isReady {
-		w.set(control.Ready, reason, func(r *record) { r.Failures = 0 })
-		w.sick = w.attend(w.life, w.cur)
+		w.instance.set(control.Ready, reason, func(r *record) { r.Process.Failures = 0 })
+		w.sick = w.instance.process.host.attend(w.life, w.cur)
 		w.tell(nil)
 		return
 	}
-	w.set(control.Starting, reason)
+	w.instance.set(control.Starting, reason)
 }
 
 func (w *watch) take() {
 	w.cur = w.next
 	w.next, w.nready, w.stable, w.turn = nil, nil, nil, nil
-	unblock(w.cur.inherited)
+	unblock(w.cur.opened.inherited)
 	w.cur.change(func(s *childState) { s.Role = current })
-	w.put(w.cur)
-	w.show(w.cur)
-	w.board.note(w.slot, func(r *record) { r.NotNew, r.LastWords = "", nil })
+	w.instance.put(w.cur)
+	w.instance.show(w.cur)
+	w.instance.process.host.board.note(w.instance.slot, func(r *record) { r.Process.NotNew, r.Process.LastWords = "", nil })
 }

@@ -43,12 +43,12 @@ func (p *program) buildID(c content) (string, error) {
 func (p *program) findNote(notes []byte, align uint64, name string, kind uint32) []byte {
 	const header = 12
 	for rest := notes; len(rest) >= header; {
-		nameSize, size := uint64(p.order().Uint32(rest)), uint64(p.order().Uint32(rest[4:]))
+		nameSize, size := uint64(p.machine.order().Uint32(rest)), uint64(p.machine.order().Uint32(rest[4:]))
 		start := header + (nameSize+3)&^3
 		if start+size > uint64(len(rest)) {
 			return nil
 		}
-		if p.order().Uint32(rest[8:]) == kind && string(rest[header:header+nameSize]) == name {
+		if p.machine.order().Uint32(rest[8:]) == kind && string(rest[header:header+nameSize]) == name {
 			return rest[start : start+size]
 		}
 		next := uint64(len(notes)-len(rest)) + start + (size+3)&^3

@@ -27,7 +27,7 @@ func (h *host) Take(ctx context.Context, c watch.Change) error {
 	if err != nil {
 		return err
 	}
-	if r.SHA256 != c.SHA256 {
+	if r.Record.Proof.SHA256 != c.SHA256 {
 		return errors.New("it changed while it was copied")
 	}
 	text, err := os.ReadFile(r.Path)
@@ -35,7 +35,7 @@ func (h *host) Take(ctx context.Context, c watch.Change) error {
 		return err
 	}
 	h.heard = append(h.heard, "live: "+string(text[len(text)-100]))
-	return h.store.SetLive(ctx, "user", r.SHA256)
+	return h.store.SetLive(ctx, "user", r.Record.Proof.SHA256)
 }
 
 func (h *host) Refused(_ context.Context, _ watch.Change, why error) {

@@ -13,7 +13,7 @@ import (
 // program is what the headers of an ELF file say. debug/elf reads them too, but not from a file that is still being
 // written: it cannot tell one that ends too early from one that is none.
 type program struct {
-	machine
+	machine  machine
 	abi      elf.OSABI
 	kind     elf.Type
 	entry    uint64
@@ -52,7 +52,7 @@ func readProgram(c content) (*program, error) {
 		machine: machine{class: elf.Class(ident[elf.EI_CLASS]), data: elf.Data(ident[elf.EI_DATA])},
 		abi:     elf.OSABI(ident[elf.EI_OSABI]),
 	}
-	known := (p.class == elf.ELFCLASS32 || p.class == elf.ELFCLASS64) && (p.data == elf.ELFDATA2LSB || p.data == elf.ELFDATA2MSB)
+	known := (p.machine.class == elf.ELFCLASS32 || p.machine.class == elf.ELFCLASS64) && (p.machine.data == elf.ELFDATA2LSB || p.machine.data == elf.ELFDATA2MSB)
 	if !known || elf.Version(ident[elf.EI_VERSION]) != elf.EV_CURRENT {
 		return nil, refuse(NotExecutable, "its ELF header is damaged")
 	}
@@ -60,7 +60,7 @@ func readProgram(c content) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.number, p.kind, p.entry = elf.Machine(h.Machine), elf.Type(h.Type), h.Entry
+	p.machine.number, p.kind, p.entry = elf.Machine(h.Machine), elf.Type(h.Type), h.Entry
 	if p.segments, err = p.readSegments(c, h); err != nil {
 		return nil, err
 	}
@@ -80,14 +80,14 @@ func readProgram(c content) (*program, error) {
 
 // header reads the file's header; one of 32 bits is given the form of 64.
 func (p *program) header(c content) (elf.Header64, error) {
-	if p.class == elf.ELFCLASS64 {
-		h, err := table[elf.Header64](c, p.order(), 0, 1)
+	if p.machine.class == elf.ELFCLASS64 {
+		h, err := table[elf.Header64](c, p.machine.order(), 0, 1)
 		if err != nil {
 			return elf.Header64{}, err
 		}
 		return h[0], fits[elf.Prog64, elf.Section64](h[0])
 	}
-	narrow, err := table[elf.Header32](c, p.order(), 0, 1)
+	narrow, err := table[elf.Header32](c, p.machine.order(), 0, 1)
 	if err != nil {
 		return elf.Header64{}, err
 	}
@@ -113,14 +113,14 @@ func fits[Segment, Section any](h elf.Header64) error {
 
 func (p *program) readSegments(c content, h elf.Header64) ([]extent, error) {
 	var parts []extent
-	if p.class == elf.ELFCLASS64 {
-		wide, err := table[elf.Prog64](c, p.order(), h.Phoff, h.Phnum)
+	if p.machine.class == elf.ELFCLASS64 {
+		wide, err := table[elf.Prog64](c, p.machine.order(), h.Phoff, h.Phnum)
 		for _, e := range wide {
 			parts = append(parts, extent{kind: e.Type, off: e.Off, size: e.Filesz, align: e.Align})
 		}
 		return parts, err
 	}
-	narrow, err := table[elf.Prog32](c, p.order(), h.Phoff, h.Phnum)
+	narrow, err := table[elf.Prog32](c, p.machine.order(), h.Phoff, h.Phnum)
 	for _, e := range narrow {
 		parts = append(parts, extent{kind: e.Type, off: uint64(e.Off), size: uint64(e.Filesz), align: uint64(e.Align)})
 	}
@@ -132,14 +132,14 @@ func (p *program) readSections(c content, h elf.Header64) ([]extent, error) {
 		return nil, nil // a program need not have any
 	}
 	var all []elf.Section64
-	if p.class == elf.ELFCLASS64 {
-		wide, err := table[elf.Section64](c, p.order(), h.Shoff, h.Shnum)
+	if p.machine.class == elf.ELFCLASS64 {
+		wide, err := table[elf.Section64](c, p.machine.order(), h.Shoff, h.Shnum)
 		if err != nil {
 			return nil, err
 		}
 		all = wide
 	} else {
-		narrow, err := table[elf.Section32](c, p.order(), h.Shoff, h.Shnum)
+		narrow, err := table[elf.Section32](c, p.machine.order(), h.Shoff, h.Shnum)
 		if err != nil {
 			return nil, err
 		}

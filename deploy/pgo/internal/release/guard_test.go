@@ -45,25 +45,25 @@ func TestUnwritable(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for dir := filepath.Join(s.Dir, "user"); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+	for dir := filepath.Join(s.Store.Dir, "user"); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
 		if err := os.Chmod(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	dir := filepath.Join(s.Dir, "user")
+	dir := filepath.Join(s.Store.Dir, "user")
 	if err := os.Chmod(dir, 0o555); err != nil {
 		t.Fatal(err)
 	}
 	defer os.Chmod(dir, 0o755)
 	before := s.files()
 	asNobody(t, func() {
-		if _, err := s.Add(t.Context(), "user", source); !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), dir) {
+		if _, err := s.Store.Add(t.Context(), "user", source); !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), dir) {
 			t.Errorf("add: %v", err)
 		}
-		if err := s.SetLive(t.Context(), "user", s.sums["a"]); !errors.Is(err, fs.ErrPermission) {
+		if err := s.Store.SetLive(t.Context(), "user", s.sums["a"]); !errors.Is(err, fs.ErrPermission) {
 			t.Errorf("live: %v", err)
 		}
-		if _, err := s.Add(t.Context(), "school", source); os.Geteuid() == 0 && !errors.Is(err, fs.ErrPermission) {
+		if _, err := s.Store.Add(t.Context(), "school", source); os.Geteuid() == 0 && !errors.Is(err, fs.ErrPermission) {
 			t.Errorf("a new process: %v", err)
 		}
 	})
@@ -79,20 +79,20 @@ func TestUnwritable(t *testing.T) {
 func TestLockIsWaitedFor(t *testing.T) {
 	s := newShelf(t)
 	s.do("add a")
-	unlock, err := lock(t.Context(), filepath.Join(s.Dir, "user"))
+	unlock, err := lock(t.Context(), filepath.Join(s.Store.Dir, "user"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	if err := s.SetLive(ctx, "user", s.sums["a"]); !errors.Is(err, context.DeadlineExceeded) {
+	if err := s.Store.SetLive(ctx, "user", s.sums["a"]); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("while another has it: %v", err)
 	}
 	if got := s.kept(); got != "a" { // reading does not wait
 		t.Errorf("got %s", got)
 	}
 	done := make(chan error)
-	go func() { done <- s.SetLive(t.Context(), "user", s.sums["a"]) }()
+	go func() { done <- s.Store.SetLive(t.Context(), "user", s.sums["a"]) }()
 	unlock()
 	if err := <-done; err != nil || s.live() != "a" {
 		t.Errorf("when it is free: %v", err)

@@ -91,7 +91,7 @@ func TestKilledAtEveryStep(t *testing.T) {
 			if test.do == "live" {
 				what = s.sums["x"]
 			}
-			said, err := child(t, "killed", test.step, s.Dir, test.do, what).CombinedOutput()
+			said, err := child(t, "killed", test.step, s.Store.Dir, test.do, what).CombinedOutput()
 			if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
 				t.Fatalf("was not killed: %v\n%s", err, said)
 			}
@@ -99,12 +99,12 @@ func TestKilledAtEveryStep(t *testing.T) {
 				t.Errorf("kept %q, live %q, target %q", got, live, target)
 			}
 			for letter := range strings.FieldsSeq(s.kept()) {
-				if err := s.Check(t.Context(), "user", s.sums[letter]); err != nil {
+				if err := s.Store.Check(t.Context(), "user", s.sums[letter]); err != nil {
 					t.Error(err)
 				}
 			}
 			// The next one finds nothing in its way, and leaves nothing of it.
-			s.Keep = 1
+			s.Store.Keep = 1
 			s.do("add c, live c")
 			if got := s.kept(); got != "c b" && got != "c b a" || s.live() != "c" || s.target() != "b" {
 				t.Errorf("then kept %q, live %q, target %q", got, s.live(), s.target())
@@ -128,9 +128,9 @@ func TestSweepLeavesTheLiving(t *testing.T) {
 	s := newShelf(t)
 	source := script(t, filepath.Join(t.TempDir(), "user"), "echo slow")
 	other := script(t, filepath.Join(t.TempDir(), "user"), "echo fast")
-	slow := &Store{Dir: s.Dir, step: func(at string) {
+	slow := &Store{Dir: s.Store.Dir, step: func(at string) {
 		if at == "synced" {
-			if _, err := s.Add(t.Context(), "user", other); err != nil {
+			if _, err := s.Store.Add(t.Context(), "user", other); err != nil {
 				t.Error(err)
 			}
 		}
@@ -138,7 +138,7 @@ func TestSweepLeavesTheLiving(t *testing.T) {
 	if _, err := slow.Add(t.Context(), "user", source); err != nil {
 		t.Error(err)
 	}
-	if all, err := s.List("user"); err != nil || len(all) != 2 {
+	if all, err := s.Store.List("user"); err != nil || len(all) != 2 {
 		t.Errorf("%v, %v", all, err)
 	}
 }
@@ -151,7 +151,7 @@ func crowd(dir string, sources []string) error {
 		if err != nil {
 			return err
 		}
-		if err := s.SetLive(context.Background(), "user", r.SHA256); err != nil {
+		if err := s.SetLive(context.Background(), "user", r.Record.Proof.SHA256); err != nil {
 			return err
 		}
 	}
@@ -170,11 +170,11 @@ func TestManyAtOnce(t *testing.T) {
 		all.Go(func() {
 			err := error(nil)
 			if i < processes {
-				if said, failed := child(t, "crowd", append([]string{s.Dir}, sources...)...).CombinedOutput(); failed != nil {
+				if said, failed := child(t, "crowd", append([]string{s.Store.Dir}, sources...)...).CombinedOutput(); failed != nil {
 					err = fmt.Errorf("%w: %s", failed, said)
 				}
 			} else {
-				err = crowd(s.Dir, sources)
+				err = crowd(s.Store.Dir, sources)
 			}
 			if err != nil {
 				t.Error(err)
@@ -189,7 +189,7 @@ func TestManyAtOnce(t *testing.T) {
 			reading = false
 		default:
 		}
-		found, err := s.List("user")
+		found, err := s.Store.List("user")
 		if err != nil {
 			t.Error(err)
 		}
@@ -206,16 +206,16 @@ func TestManyAtOnce(t *testing.T) {
 			t.Errorf("%d releases are live", live)
 		}
 	}
-	found, err := s.List("user")
+	found, err := s.Store.List("user")
 	if err != nil || len(found) != 5 {
 		t.Errorf("%d releases, %v", len(found), err)
 	}
 	// Each change took a turn of its own: none was lost.
-	if want := 2 * each * (processes + routines); found[0].Turn != want || !found[0].Live {
-		t.Errorf("%d turns, want %d", found[0].Turn, want)
+	if want := 2 * each * (processes + routines); found[0].Record.Turn != want || !found[0].Live {
+		t.Errorf("%d turns, want %d", found[0].Record.Turn, want)
 	}
 	for _, r := range found {
-		if err := s.Check(t.Context(), "user", r.SHA256); err != nil {
+		if err := s.Store.Check(t.Context(), "user", r.Record.Proof.SHA256); err != nil {
 			t.Error(err)
 		}
 	}
@@ -267,14 +267,14 @@ func onFullDisk(small func(dir string) (full, room func(), limit error), dir str
 	}
 	full()
 	_, addErr := s.Add(ctx, "user", large)
-	liveErr := s.SetLive(ctx, "user", r.SHA256)
+	liveErr := s.SetLive(ctx, "user", r.Record.Proof.SHA256)
 	list, listErr := s.List("user")
-	checkErr := s.Check(ctx, "user", r.SHA256)
+	checkErr := s.Check(ctx, "user", r.Record.Proof.SHA256)
 	if !errors.Is(addErr, limit) || !errors.Is(liveErr, limit) || len(list) != 1 || list[0].Live || errors.Join(listErr, checkErr) != nil {
 		return fmt.Errorf("full: add %w, live %w, list %v %w, check %w", addErr, liveErr, list, listErr, checkErr)
 	}
 	room()
-	if err := s.SetLive(ctx, "user", r.SHA256); err != nil {
+	if err := s.SetLive(ctx, "user", r.Record.Proof.SHA256); err != nil {
 		return err
 	}
 	files, err := os.ReadDir(filepath.Join(s.Dir, "user"))

@@ -51,7 +51,7 @@ func (s *Store) List(name string) ([]Release, error) {
 	return all, nil
 }
 
-func latestFirst(a, b Release) int { return cmp.Compare(b.Turn, a.Turn) }
+func latestFirst(a, b Release) int { return cmp.Compare(b.Record.Turn, a.Record.Turn) }
 
 // Live returns the release that is live; ErrNotLive where none is.
 func (s *Store) Live(name string) (Release, error) {
@@ -73,7 +73,7 @@ func (s *Store) Find(name, wanted string) (Release, error) {
 		return Release{}, err
 	}
 	found := slices.DeleteFunc(all, func(r Release) bool {
-		return r.Version != wanted && (len(wanted) < shortest || !strings.HasPrefix(r.SHA256, wanted))
+		return r.Record.Version != wanted && (len(wanted) < shortest || !strings.HasPrefix(r.Record.Proof.SHA256, wanted))
 	})
 	switch {
 	case wanted == "" || len(found) == 0:
@@ -132,10 +132,10 @@ func targets(all []Release) []Release {
 	}
 	var found []Release
 	for _, r := range all {
-		if r.GoodAt != nil && r.LiveTurn > 0 && r.LiveTurn < all[live].LiveTurn && !r.Missing && r.Damaged == "" {
+		if r.Record.GoodAt != nil && r.Record.LiveTurn > 0 && r.Record.LiveTurn < all[live].Record.LiveTurn && !r.Missing && r.Damaged == "" {
 			found = append(found, r)
 		}
 	}
-	slices.SortFunc(found, func(a, b Release) int { return cmp.Compare(b.LiveTurn, a.LiveTurn) })
+	slices.SortFunc(found, func(a, b Release) int { return cmp.Compare(b.Record.LiveTurn, a.Record.LiveTurn) })
 	return found
 }

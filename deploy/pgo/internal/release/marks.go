@@ -12,7 +12,7 @@ func (s *Store) SetLive(ctx context.Context, name, sum string) error {
 		if r.Missing {
 			return fmt.Errorf("%s of %s: %w", sum, name, ErrChanged)
 		}
-		r.Turn, r.LiveTurn, r.LiveAt = turn, turn, &now
+		r.Record.Turn, r.Record.LiveTurn, r.Record.LiveAt = turn, turn, &now
 		return nil
 	})
 }
@@ -20,7 +20,7 @@ func (s *Store) SetLive(ctx context.Context, name, sum string) error {
 // SetVersion keeps what the release says of itself.
 func (s *Store) SetVersion(ctx context.Context, name, sum, version string) error {
 	return s.change(ctx, name, sum, func(r *Release, _ int, _ time.Time) error {
-		r.Version = version
+		r.Record.Version = version
 		return nil
 	})
 }
@@ -28,7 +28,7 @@ func (s *Store) SetVersion(ctx context.Context, name, sum, version string) error
 // MarkGood says that the release has proven itself: it can be gone back to.
 func (s *Store) MarkGood(ctx context.Context, name, sum string) error {
 	return s.change(ctx, name, sum, func(r *Release, _ int, now time.Time) error {
-		r.GoodAt, r.BadAt, r.Bad = &now, nil, ""
+		r.Record.GoodAt, r.Record.BadAt, r.Record.Bad = &now, nil, ""
 		return nil
 	})
 }
@@ -36,7 +36,7 @@ func (s *Store) MarkGood(ctx context.Context, name, sum string) error {
 // MarkBad says that the release does not work, and why: it is never gone back to.
 func (s *Store) MarkBad(ctx context.Context, name, sum, why string) error {
 	return s.change(ctx, name, sum, func(r *Release, _ int, now time.Time) error {
-		r.GoodAt, r.BadAt, r.Bad = nil, &now, why
+		r.Record.GoodAt, r.Record.BadAt, r.Record.Bad = nil, &now, why
 		return nil
 	})
 }

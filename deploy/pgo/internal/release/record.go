@@ -91,7 +91,7 @@ func readAll(dir, name string) ([]Release, error) {
 			return nil, fmt.Errorf("read the releases of %s: %w", name, err)
 		}
 		all = append(all, r)
-		if r.LiveTurn > 0 && (live < 0 || r.LiveTurn > all[live].LiveTurn) {
+		if r.Record.LiveTurn > 0 && (live < 0 || r.Record.LiveTurn > all[live].Record.LiveTurn) {
 			live = len(all) - 1
 		}
 	}
@@ -117,10 +117,10 @@ func readRelease(dir, name, sum string) (Release, error) {
 	}
 	if err := json.Unmarshal(text, &r.Record); err != nil {
 		r.Record, r.Damaged = Record{}, fmt.Sprintf("its record cannot be read: %s", err)
-	} else if r.SHA256 != sum {
+	} else if r.Record.Proof.SHA256 != sum {
 		r.Record, r.Damaged = Record{}, "its record is of another release"
 	}
-	r.SHA256 = sum
+	r.Record.Proof.SHA256 = sum
 	info, err := os.Lstat(r.Path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -128,9 +128,9 @@ func readRelease(dir, name, sum string) (Release, error) {
 	case err != nil:
 		return Release{}, err
 	case r.Damaged != "":
-		r.Size = info.Size()
+		r.Record.Proof.Size = info.Size()
 	default:
-		r.Missing = !info.Mode().IsRegular() || info.Size() != r.Size
+		r.Missing = !info.Mode().IsRegular() || info.Size() != r.Record.Proof.Size
 	}
 	return r, nil
 }

@@ -44,27 +44,27 @@ func (s *Store) sweep(dir, name, added string) error {
 func surplus(all []Release, added string, keep int, bytes int64) []Release {
 	safe := map[string]bool{added: true}
 	if t := targets(all); len(t) > 0 {
-		safe[t[0].SHA256] = true
+		safe[t[0].Record.Proof.SHA256] = true
 	}
 	var good *Release
 	for i, r := range all {
 		if r.Live || r.Damaged != "" {
-			safe[r.SHA256] = true
+			safe[r.Record.Proof.SHA256] = true
 		}
-		if r.GoodAt != nil && !r.Missing && (good == nil || r.LiveTurn > good.LiveTurn) {
+		if r.Record.GoodAt != nil && !r.Missing && (good == nil || r.Record.LiveTurn > good.Record.LiveTurn) {
 			good = &all[i]
 		}
 	}
 	if good != nil {
-		safe[good.SHA256] = true
+		safe[good.Record.Proof.SHA256] = true
 	}
 	rank := func(r Release) int {
 		switch {
-		case safe[r.SHA256]:
+		case safe[r.Record.Proof.SHA256]:
 			return 0
-		case r.BadAt != nil:
+		case r.Record.BadAt != nil:
 			return 3
-		case r.GoodAt == nil && r.Turn == r.LiveTurn:
+		case r.Record.GoodAt == nil && r.Record.Turn == r.Record.LiveTurn:
 			return 2
 		}
 		return 1
@@ -76,11 +76,11 @@ func surplus(all []Release, added string, keep int, bytes int64) []Release {
 	for _, r := range all {
 		switch {
 		case r.Missing && !r.Live,
-			rank(r) > 0 && (kept >= keep || held+r.Size > bytes):
+			rank(r) > 0 && (kept >= keep || held+r.Record.Proof.Size > bytes):
 			out = append(out, r)
 		default:
 			kept++
-			held += r.Size
+			held += r.Record.Proof.Size
 		}
 	}
 	return out

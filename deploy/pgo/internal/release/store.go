@@ -132,11 +132,11 @@ func (s *Store) publish(ctx context.Context, name, dir string, copied *temporary
 	if err != nil {
 		return Release{}, err
 	}
-	r := Release{Name: name, Path: filepath.Join(dir, record.SHA256)}
-	if i := indexOf(all, record.SHA256); i >= 0 && all[i].Damaged == "" {
+	r := Release{Name: name, Path: filepath.Join(dir, record.Proof.SHA256)}
+	if i := indexOf(all, record.Proof.SHA256); i >= 0 && all[i].Damaged == "" {
 		r.Record = all[i].Record
 	}
-	r.Proof, r.Source, r.Added, r.Turn = record.Proof, record.Source, time.Now().UTC(), nextTurn(all)
+	r.Record.Proof, r.Record.Source, r.Record.Added, r.Record.Turn = record.Proof, record.Source, time.Now().UTC(), nextTurn(all)
 	if err := s.write(r); err != nil {
 		return Release{}, err
 	}
@@ -150,10 +150,10 @@ func (s *Store) publish(ctx context.Context, name, dir string, copied *temporary
 		}
 	}
 	s.at("named")
-	if err := s.sweep(dir, name, r.SHA256); err != nil && s.Log != nil {
+	if err := s.sweep(dir, name, r.Record.Proof.SHA256); err != nil && s.Log != nil {
 		s.Log.Warn("releases that are too many stay", "process", name, "error", err)
 	}
-	return readBack(dir, name, r.SHA256)
+	return readBack(dir, name, r.Record.Proof.SHA256)
 }
 
 // readBack returns a release as it now is.
@@ -171,7 +171,7 @@ func readBack(dir, name, sum string) (Release, error) {
 
 func indexOf(all []Release, sum string) int {
 	for i, r := range all {
-		if r.SHA256 == sum {
+		if r.Record.Proof.SHA256 == sum {
 			return i
 		}
 	}
@@ -181,7 +181,7 @@ func indexOf(all []Release, sum string) int {
 func nextTurn(all []Release) int {
 	turn := 0
 	for _, r := range all {
-		turn = max(turn, r.Turn, r.LiveTurn)
+		turn = max(turn, r.Record.Turn, r.Record.LiveTurn)
 	}
 	return turn + 1
 }
@@ -190,7 +190,7 @@ func nextTurn(all []Release) int {
 func unchanged(ctx context.Context, r Release) error {
 	f, _, err := openFile(r.Path)
 	if _, odd := errors.AsType[*Refusal](err); odd || errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s of %s: %w", r.SHA256, r.Name, ErrChanged)
+		return fmt.Errorf("%s of %s: %w", r.Record.Proof.SHA256, r.Name, ErrChanged)
 	}
 	if err != nil {
 		return fmt.Errorf("check a release: %w", err)
@@ -200,8 +200,8 @@ func unchanged(ctx context.Context, r Release) error {
 	if err != nil {
 		return fmt.Errorf("check a release: %w", err)
 	}
-	if sum != r.SHA256 {
-		return fmt.Errorf("%s of %s: %w", r.SHA256, r.Name, ErrChanged)
+	if sum != r.Record.Proof.SHA256 {
+		return fmt.Errorf("%s of %s: %w", r.Record.Proof.SHA256, r.Name, ErrChanged)
 	}
 	return nil
 }

@@ -14,9 +14,9 @@ import (
 
 // shelf is a store with the uploads of a process called user, which are named by letters.
 type shelf struct {
-	*Store
-	t    *testing.T
-	sums map[string]string
+	Store *Store
+	t     *testing.T
+	sums  map[string]string
 }
 
 func newShelf(t *testing.T) *shelf {
@@ -32,15 +32,15 @@ func (s *shelf) do(steps string) {
 		switch verb {
 		case "add":
 			var r Release
-			if r, err = s.Add(s.t.Context(), "user", script(s.t, filepath.Join(s.t.TempDir(), "user"), "echo "+letter)); err == nil {
-				s.sums[letter] = r.SHA256
+			if r, err = s.Store.Add(s.t.Context(), "user", script(s.t, filepath.Join(s.t.TempDir(), "user"), "echo "+letter)); err == nil {
+				s.sums[letter] = r.Record.Proof.SHA256
 			}
 		case "live":
-			err = s.SetLive(s.t.Context(), "user", s.sums[letter])
+			err = s.Store.SetLive(s.t.Context(), "user", s.sums[letter])
 		case "good":
-			err = s.MarkGood(s.t.Context(), "user", s.sums[letter])
+			err = s.Store.MarkGood(s.t.Context(), "user", s.sums[letter])
 		case "bad":
-			err = s.MarkBad(s.t.Context(), "user", s.sums[letter], "it crashed")
+			err = s.Store.MarkBad(s.t.Context(), "user", s.sums[letter], "it crashed")
 		case "remove": // by hand
 			err = os.Remove(s.path(letter))
 		case "tear": // its record
@@ -58,7 +58,7 @@ func (s *shelf) do(steps string) {
 	}
 }
 
-func (s *shelf) path(letter string) string { return filepath.Join(s.Dir, "user", s.sums[letter]) }
+func (s *shelf) path(letter string) string { return filepath.Join(s.Store.Dir, "user", s.sums[letter]) }
 
 func (s *shelf) letter(sum string) string {
 	for letter, is := range s.sums {
@@ -72,45 +72,45 @@ func (s *shelf) letter(sum string) string {
 // kept returns the letters of what is there, the latest first.
 func (s *shelf) kept() string {
 	s.t.Helper()
-	all, err := s.List("user")
+	all, err := s.Store.List("user")
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	var letters []string
 	for _, r := range all {
-		letters = append(letters, s.letter(r.SHA256))
+		letters = append(letters, s.letter(r.Record.Proof.SHA256))
 	}
 	return strings.Join(letters, " ")
 }
 
 func (s *shelf) target() string {
 	s.t.Helper()
-	r, err := s.RollbackTarget(s.t.Context(), "user")
+	r, err := s.Store.RollbackTarget(s.t.Context(), "user")
 	if errors.Is(err, ErrNoTarget) {
 		return ""
 	}
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return s.letter(r.SHA256)
+	return s.letter(r.Record.Proof.SHA256)
 }
 
 func (s *shelf) live() string {
 	s.t.Helper()
-	r, err := s.Live("user")
+	r, err := s.Store.Live("user")
 	if errors.Is(err, ErrNotLive) {
 		return ""
 	}
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return s.letter(r.SHA256)
+	return s.letter(r.Record.Proof.SHA256)
 }
 
 // files returns the names of all that the process's folder has.
 func (s *shelf) files() []string {
 	s.t.Helper()
-	entries, err := os.ReadDir(filepath.Join(s.Dir, "user"))
+	entries, err := os.ReadDir(filepath.Join(s.Store.Dir, "user"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		s.t.Fatal(err)
 	}
@@ -124,11 +124,11 @@ func (s *shelf) files() []string {
 func TestAdd(t *testing.T) {
 	s := newShelf(t)
 	source := script(t, filepath.Join(t.TempDir(), "user"), "echo first")
-	r, err := s.Add(t.Context(), "user", source)
+	r, err := s.Store.Add(t.Context(), "user", source)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Name != "user" || r.Path != filepath.Join(s.Dir, "user", r.SHA256) || r.By != BySum || r.Source != source || r.Live || r.Size != 21 || time.Since(r.Added) > time.Minute {
+	if r.Name != "user" || r.Path != filepath.Join(s.Store.Dir, "user", r.Record.Proof.SHA256) || r.Record.Proof.By != BySum || r.Record.Source != source || r.Live || r.Record.Proof.Size != 21 || time.Since(r.Record.Added) > time.Minute {
 		t.Errorf("got %+v", r)
 	}
 	info, err := os.Stat(r.Path)
@@ -142,21 +142,21 @@ func TestAdd(t *testing.T) {
 		f.WriteString("XXXXX")
 		f.Close()
 	}
-	if err := s.Check(t.Context(), "user", r.SHA256); err != nil {
+	if err := s.Store.Check(t.Context(), "user", r.Record.Proof.SHA256); err != nil {
 		t.Error(err)
 	}
 	before := s.files()
-	if _, err := s.Add(t.Context(), "user", source); !errors.Is(err, NotExecutable) || !strings.HasPrefix(err.Error(), source) {
+	if _, err := s.Store.Add(t.Context(), "user", source); !errors.Is(err, NotExecutable) || !strings.HasPrefix(err.Error(), source) {
 		t.Errorf("a damaged file: %v", err)
 	}
-	if _, err := s.Add(t.Context(), "user", source+"2"); !errors.Is(err, os.ErrNotExist) {
+	if _, err := s.Store.Add(t.Context(), "user", source+"2"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no file: %v", err)
 	}
 	if after := s.files(); !slices.Equal(before, after) {
 		t.Errorf("%v became %v", before, after)
 	}
 	for _, name := range []string{"", ".", "..", ".lock", "a/b", "-x"} {
-		if _, err := s.Add(t.Context(), name, source); err == nil {
+		if _, err := s.Store.Add(t.Context(), name, source); err == nil {
 			t.Errorf("a process called %q", name)
 		}
 	}
@@ -198,15 +198,15 @@ func TestMarksOfWhatIsNotThere(t *testing.T) {
 	s.do("add a")
 	none := strings.Repeat("0", 64)
 	for name, err := range map[string]error{
-		"live": s.SetLive(t.Context(), "user", none), "good": s.MarkGood(t.Context(), "user", none),
-		"check": s.Check(t.Context(), "user", none), "another process": s.SetLive(t.Context(), "school", s.sums["a"]),
+		"live": s.Store.SetLive(t.Context(), "user", none), "good": s.Store.MarkGood(t.Context(), "user", none),
+		"check": s.Store.Check(t.Context(), "user", none), "another process": s.Store.SetLive(t.Context(), "school", s.sums["a"]),
 	} {
 		if !errors.Is(err, ErrUnknown) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	s.do("remove a")
-	if err := s.SetLive(t.Context(), "user", s.sums["a"]); !errors.Is(err, ErrChanged) {
+	if err := s.Store.SetLive(t.Context(), "user", s.sums["a"]); !errors.Is(err, ErrChanged) {
 		t.Errorf("its program is gone: %v", err)
 	}
 }
@@ -240,7 +240,7 @@ func TestRetain(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			s := newShelf(t)
-			s.Keep, s.Bytes = test.keep, test.bytes
+			s.Store.Keep, s.Store.Bytes = test.keep, test.bytes
 			s.do(test.steps)
 			if got := s.kept(); got != test.want {
 				t.Errorf("got %s, want %s", got, test.want)
@@ -257,7 +257,7 @@ func TestFind(t *testing.T) {
 	s := newShelf(t)
 	s.do("add a, add b")
 	for letter, version := range map[string]string{"a": "1.0", "b": "1.1"} {
-		if err := s.SetVersion(t.Context(), "user", s.sums[letter], version); err != nil {
+		if err := s.Store.SetVersion(t.Context(), "user", s.sums[letter], version); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -271,19 +271,19 @@ func TestFind(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			r, err := s.Find("user", test.wanted)
-			if got := s.letter(r.SHA256); got != test.want || (err != nil) != (test.want == "") || err != nil && !errors.Is(err, ErrUnknown) {
+			r, err := s.Store.Find("user", test.wanted)
+			if got := s.letter(r.Record.Proof.SHA256); got != test.want || (err != nil) != (test.want == "") || err != nil && !errors.Is(err, ErrUnknown) {
 				t.Errorf("got %q, %v", got, err)
 			}
 		})
 	}
-	if err := s.SetVersion(t.Context(), "user", s.sums["a"], "1.1"); err != nil {
+	if err := s.Store.SetVersion(t.Context(), "user", s.sums["a"], "1.1"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Find("user", "1.1"); !errors.Is(err, ErrUnknown) || !strings.Contains(err.Error(), "2 releases") {
+	if _, err := s.Store.Find("user", "1.1"); !errors.Is(err, ErrUnknown) || !strings.Contains(err.Error(), "2 releases") {
 		t.Errorf("two of a version: %v", err)
 	}
-	names, err := s.Names()
+	names, err := s.Store.Names()
 	if err != nil || !slices.Equal(names, []string{"user"}) {
 		t.Errorf("%v, %v", names, err)
 	}
@@ -295,9 +295,9 @@ func TestFind(t *testing.T) {
 // What others put into the folder is neither shown, nor run, nor removed.
 func TestForeignFiles(t *testing.T) {
 	s := newShelf(t)
-	s.Keep = 1
+	s.Store.Keep = 1
 	s.do("add a")
-	dir := filepath.Join(s.Dir, "user")
+	dir := filepath.Join(s.Store.Dir, "user")
 	sum := strings.Repeat("ab", 32)
 	foreign := []string{"notes.txt", "user", sum, strings.Repeat("cd", 32) + ".json.bak", ".hidden", "x.json"}
 	for _, name := range foreign {
@@ -307,7 +307,7 @@ func TestForeignFiles(t *testing.T) {
 		put(t, filepath.Join(dir, name, "file"), []byte("mine"), 0o755, now)
 		foreign = append(foreign, name)
 	}
-	put(t, filepath.Join(s.Dir, "notes.txt"), []byte("mine"), 0o755, now)
+	put(t, filepath.Join(s.Store.Dir, "notes.txt"), []byte("mine"), 0o755, now)
 	s.do("add b, add c")
 	if got := s.kept(); got != "c" {
 		t.Errorf("got %s", got)
@@ -317,7 +317,7 @@ func TestForeignFiles(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if names, err := s.Names(); err != nil || !slices.Equal(names, []string{"user"}) {
+	if names, err := s.Store.Names(); err != nil || !slices.Equal(names, []string{"user"}) {
 		t.Errorf("%v, %v", names, err)
 	}
 	// A file that stands where a release's program belongs gives way to it.
@@ -328,7 +328,7 @@ func TestForeignFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	put(t, filepath.Join(dir, proof.SHA256), []byte("mine"), 0o755, now)
-	if r, err := s.Add(t.Context(), "user", source); err != nil {
+	if r, err := s.Store.Add(t.Context(), "user", source); err != nil {
 		t.Error(err)
 	} else if got, err := os.ReadFile(r.Path); string(got) != text {
 		t.Errorf("%q, %v", got, err)

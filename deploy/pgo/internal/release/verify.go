@@ -53,7 +53,7 @@ func Verify(ctx context.Context, path string, on Platform) (Proof, error) {
 
 // candidate is what is to be proven. Where it is a copy, all but the content is the original's.
 type candidate struct {
-	content
+	content content
 	path    string
 	sum     string
 	mode    fs.FileMode
@@ -73,8 +73,8 @@ func (c candidate) prove(ctx context.Context, on Platform) (Proof, error) {
 	if c.mode.Perm()&0o111 == 0 {
 		return Proof{}, refuse(NotExecutable, "nobody may execute it: chmod +x")
 	}
-	proof := Proof{By: BySum, SHA256: c.sum, Size: c.size}
-	head, err := c.at(0, uint64(min(c.size, 4<<10)))
+	proof := Proof{By: BySum, SHA256: c.sum, Size: c.content.size}
+	head, err := c.content.at(0, uint64(min(c.content.size, 4<<10)))
 	if err != nil {
 		return Proof{}, err
 	}
@@ -119,7 +119,7 @@ func (c candidate) prove(ctx context.Context, on Platform) (Proof, error) {
 
 // runsOn reports whether the headers are those of a program for the platform.
 func (p *program) runsOn(on Platform) error {
-	is := Platform{OS: p.os(), Arch: p.arch()}
+	is := Platform{OS: p.os(), Arch: p.machine.arch()}
 	if is.OS == "" {
 		is.OS = on.OS
 	}

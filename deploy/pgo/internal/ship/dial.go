@@ -15,7 +15,7 @@ import (
 
 // session is a conversation with a host, over an ssh of the user's own.
 type session struct {
-	*wire.Conn
+	Conn *wire.Conn
 	cmd  *exec.Cmd
 	in   io.WriteCloser
 	said *lastWords

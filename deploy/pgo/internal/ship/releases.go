@@ -17,7 +17,7 @@ func Releases(ctx context.Context, host string, o Options) ([]release.Release, [
 	}
 	defer func() { _ = s.close() }()
 	var said wire.Said
-	if err := s.Receive(&said); err != nil || said.Welcome == nil {
+	if err := s.Conn.Receive(&said); err != nil || said.Welcome == nil {
 		return nil, nil, fmt.Errorf("%s: %w: %w", host, ErrUnreachable, s.failed(err))
 	}
 	return said.Welcome.Releases, said.Welcome.Deploys, nil

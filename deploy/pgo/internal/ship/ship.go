@@ -68,7 +68,7 @@ var (
 
 // trip is one deploy or rollback to one host.
 type trip struct {
-	Options
+	Options Options
 	host    string
 	id      string
 	session *session
@@ -124,7 +124,7 @@ var errLocal = errors.New("nothing was sent")
 func (t *trip) talk(ask string) (result *audit.Entry, step string, err error) {
 	for {
 		var said wire.Said
-		if err := t.session.Receive(&said); err != nil {
+		if err := t.session.Conn.Receive(&said); err != nil {
 			return nil, step, err
 		}
 		switch {
@@ -133,13 +133,13 @@ func (t *trip) talk(ask string) (result *audit.Entry, step string, err error) {
 		case said.Welcome != nil:
 			step = "welcome"
 			if said.Welcome.Protocol != wire.Protocol {
-				return nil, step, fmt.Errorf("%w: the host has pgo %s, this is %s: pgo upgrade there makes them one", errLocal, said.Welcome.Version, t.Version)
+				return nil, step, fmt.Errorf("%w: the host has pgo %s, this is %s: pgo upgrade there makes them one", errLocal, said.Welcome.Version, t.Options.Version)
 			}
 			t.tell(Event{Event: "host", Text: fmt.Sprintf("pgo %s on %s/%s, as %s", said.Welcome.Version, said.Welcome.OS, said.Welcome.Arch, said.Welcome.By)})
 			if ask == wire.Deploy {
 				if err := t.send(said.Welcome); err != nil {
 					if errors.Is(err, wire.ErrLost) { // it may have said why before it went
-						for t.session.Receive(&said) == nil {
+						for t.session.Conn.Receive(&said) == nil {
 							if said.Result != nil {
 								return said.Result, said.Step, nil
 							}
@@ -180,12 +180,12 @@ func (t *trip) askAgain(ctx context.Context, lost error) error {
 			return fmt.Errorf("%s: interrupted: the host puts back what was begun", t.host)
 		case <-time.After(time.Duration(n) * time.Second):
 		}
-		s, err := t.dial(ctx, t.host, wire.Hello{Protocol: wire.Protocol, Version: t.Version, Ask: wire.Outcome, ID: t.id})
+		s, err := t.Options.dial(ctx, t.host, wire.Hello{Protocol: wire.Protocol, Version: t.Options.Version, Ask: wire.Outcome, ID: t.id})
 		if err != nil {
 			continue
 		}
 		var said wire.Said
-		err = s.Receive(&said)
+		err = s.Conn.Receive(&said)
 		_ = s.close()
 		if err != nil || said.Welcome == nil {
 			continue
@@ -202,12 +202,12 @@ func (t *trip) askAgain(ctx context.Context, lost error) error {
 
 func (t *trip) tell(e Event) {
 	e.Time, e.Host, e.ID, e.DryRun = time.Now().UTC(), t.host, t.id, t.Options.DryRun
-	t.Report(e)
+	t.Options.Report(e)
 }
 
 // program is a file that is to be sent.
 type program struct {
-	wire.Program
+	Program wire.Program
 	live    bool // the host runs it
 	content []byte
 	base    []byte
@@ -226,25 +226,25 @@ func (t *trip) send(w *wire.Welcome) error {
 	// What is to be the base of the next difference goes to the disk beside all else; without it the next one is sent whole.
 	var kept sync.WaitGroup
 	defer kept.Wait()
-	keep := func(f program) { kept.Go(func() { _ = t.Cache.keep(f.SHA256, f.content) }) }
+	keep := func(f program) { kept.Go(func() { _ = t.Options.Cache.keep(f.Program.SHA256, f.content) }) }
 	var plan wire.Plan
 	for _, f := range all {
 		if f.live {
-			t.tell(Event{Event: "unchanged", Process: f.Process, Text: "runs " + f.SHA256[:12] + " already"})
+			t.tell(Event{Event: "unchanged", Process: f.Program.Process, Text: "runs " + f.Program.SHA256[:12] + " already"})
 			keep(f)
 		} else {
 			plan.Set = append(plan.Set, f.Program)
 		}
 	}
-	if err := t.session.Send(plan); err != nil {
+	if err := t.session.Conn.Send(plan); err != nil {
 		return err
 	}
 	for _, f := range all {
 		switch {
 		case f.live:
 			continue
-		case !f.Sent:
-			t.tell(Event{Event: "sent", Process: f.Process, Text: "the host has " + f.SHA256[:12], Size: f.Size})
+		case !f.Program.Sent:
+			t.tell(Event{Event: "sent", Process: f.Program.Process, Text: "the host has " + f.Program.SHA256[:12], Size: f.Program.Size})
 		default:
 			if err := t.transfer(f); err != nil {
 				return err
@@ -270,7 +270,7 @@ func (t *trip) load(chosen []wire.Process, platform string) ([]program, error) {
 func (t *trip) read(p wire.Process, platform string) (program, error) {
 	var base program
 	var reading sync.WaitGroup
-	reading.Go(func() { base.Base, base.base = t.Cache.first(p.Has) })
+	reading.Go(func() { base.Program.Base, base.base = t.Options.Cache.first(p.Has) })
 	path, err := t.file(p.File, platform)
 	var content []byte
 	if err == nil {
@@ -281,27 +281,27 @@ func (t *trip) read(p wire.Process, platform string) (program, error) {
 	if err != nil {
 		return program{}, fmt.Errorf("%s: %w", p.Name, err)
 	}
-	f.live = f.SHA256 == p.Live
-	if f.Sent = !f.live && !slices.Contains(p.Has, f.SHA256); f.Sent {
-		f.Base, f.base = base.Base, base.base
+	f.live = f.Program.SHA256 == p.Live
+	if f.Program.Sent = !f.live && !slices.Contains(p.Has, f.Program.SHA256); f.Program.Sent {
+		f.Program.Base, f.base = base.Program.Base, base.base
 	}
 	return f, nil
 }
 
 func (t *trip) transfer(f program) error {
 	began, before := time.Now(), t.session.sent.count()
-	data := t.session.Data()
+	data := t.session.Conn.Data()
 	if err := errors.Join(delta.Encode(data, f.base, f.content), data.Close()); err != nil {
-		return fmt.Errorf("send %s: %w", f.Process, err)
+		return fmt.Errorf("send %s: %w", f.Program.Process, err)
 	}
 	sent := t.session.sent.count() - before
 	how := "whole"
-	if f.Base != "" {
-		how = "as the difference to " + f.Base[:12]
+	if f.Program.Base != "" {
+		how = "as the difference to " + f.Program.Base[:12]
 	}
 	t.tell(Event{
-		Event: "sent", Process: f.Process, Bytes: sent, Size: f.Size, Seconds: time.Since(began).Seconds(),
-		Text: fmt.Sprintf("%s sent %s: %s of %s", f.SHA256[:12], how, size(sent), size(f.Size)),
+		Event: "sent", Process: f.Program.Process, Bytes: sent, Size: f.Program.Size, Seconds: time.Since(began).Seconds(),
+		Text: fmt.Sprintf("%s sent %s: %s of %s", f.Program.SHA256[:12], how, size(sent), size(f.Program.Size)),
 	})
 	return nil
 }
@@ -318,11 +318,11 @@ func (t *trip) choose(known []wire.Process) ([]wire.Process, error) {
 	if len(known) == 0 {
 		return nil, errors.New("no process there can be deployed: none is watched (watch: true in the process file)")
 	}
-	if len(t.Services) == 0 {
+	if len(t.Options.Services) == 0 {
 		return known, nil
 	}
 	var chosen []wire.Process
-	for _, name := range t.Services {
+	for _, name := range t.Options.Services {
 		i := slices.IndexFunc(known, func(p wire.Process) bool { return p.Name == name })
 		if i < 0 {
 			var names []string
@@ -340,8 +340,8 @@ func (t *trip) choose(known []wire.Process) ([]wire.Process, error) {
 
 // file finds a program for the host's machine.
 func (t *trip) file(name, platform string) (string, error) {
-	folders := []string{t.From}
-	if t.From == "" {
+	folders := []string{t.Options.From}
+	if t.Options.From == "" {
 		folders = []string{"dist", "bin"}
 	}
 	for _, folder := range folders {

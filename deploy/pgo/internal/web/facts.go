@@ -37,7 +37,7 @@ type Half struct {
 
 // Process is one instance.
 type Process struct {
-	control.Process
+	Process  control.Process
 	Started  time.Time     // of the running process
 	Restarts int64         // starts after it ended by itself, since pgo was started
 	CPU      time.Duration // used by the running process and what it has started

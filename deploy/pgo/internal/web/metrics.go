@@ -36,16 +36,16 @@ func (s *set) processes(all []Process) {
 	release := s.gauge("pgo_process_release_info", "The release that runs, of a watched process: always 1.", "name", "instance", "release", "version")
 	files := s.gauge("pgo_process_open_fds", "Files that the running process has open.", of...)
 	for _, p := range all {
-		name, number := p.Name, strconv.Itoa(p.Instance)
-		info.add(1, name, number, p.Kind, p.Version)
+		name, number := p.Process.Name, strconv.Itoa(p.Process.Instance)
+		info.add(1, name, number, p.Process.Kind, p.Process.Version)
 		for _, one := range states {
-			state.flag(p.Status == one, name, number, string(one))
+			state.flag(p.Process.Status == one, name, number, string(one))
 		}
-		up.flag(p.PID != 0, name, number)
-		ready.flag(p.Ready, name, number)
-		draining.add(float64(len(p.Draining)), name, number)
+		up.flag(p.Process.PID != 0, name, number)
+		ready.flag(p.Process.Ready, name, number)
+		draining.add(float64(len(p.Process.Draining)), name, number)
 		restarts.add(float64(p.Restarts), name, number)
-		failures.add(float64(p.Failures), name, number)
+		failures.add(float64(p.Process.Failures), name, number)
 		if p.Limit > 0 {
 			limit.add(float64(p.Limit), name, number)
 		}
@@ -53,15 +53,15 @@ func (s *set) processes(all []Process) {
 		if p.Limit > 0 {
 			warning.flag(p.Large, name, number, "memory")
 		}
-		if p.PID == 0 {
+		if p.Process.PID == 0 {
 			continue
 		}
-		if p.Release != "" {
-			release.add(1, name, number, p.Release[:min(12, len(p.Release))], p.Version)
+		if p.Process.Release != "" {
+			release.add(1, name, number, p.Process.Release[:min(12, len(p.Process.Release))], p.Process.Version)
 		}
 		started.add(float64(p.Started.UnixMilli())/1000, name, number)
 		cpu.add(p.CPU.Seconds(), name, number)
-		memory.add(float64(p.Memory), name, number)
+		memory.add(float64(p.Process.Memory), name, number)
 		if p.Files >= 0 {
 			files.add(float64(p.Files), name, number)
 		}

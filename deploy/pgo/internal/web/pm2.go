@@ -34,18 +34,18 @@ func (s *set) pm2(all []Process) {
 	restarts := s.gauge("pm2_app_restart_count", "Starts after it ended by itself.", "app", "instance")
 	count := 0
 	for first := 0; first < len(all); count++ {
-		name, last := all[first].Name, first
+		name, last := all[first].Process.Name, first
 		var sumMemory, worst int64
 		var sumCPU float64
 		var oldest time.Duration
-		for ; last < len(all) && all[last].Name == name; last++ {
+		for ; last < len(all) && all[last].Process.Name == name; last++ {
 			p := all[last]
-			number := strconv.Itoa(p.Instance)
+			number := strconv.Itoa(p.Process.Instance)
 			cpu.add(p.Process.CPU, name, number)
-			memory.add(float64(p.Memory), name, number)
+			memory.add(float64(p.Process.Memory), name, number)
 			restarts.add(float64(p.Restarts), name, number)
-			sumMemory, sumCPU = sumMemory+p.Memory, sumCPU+p.Process.CPU
-			oldest, worst = max(oldest, time.Duration(p.Uptime)*time.Second), max(worst, pm2Status(p.Status))
+			sumMemory, sumCPU = sumMemory+p.Process.Memory, sumCPU+p.Process.CPU
+			oldest, worst = max(oldest, time.Duration(p.Process.Uptime)*time.Second), max(worst, pm2Status(p.Process.Status))
 		}
 		n := float64(last - first)
 		instances.add(n, name)

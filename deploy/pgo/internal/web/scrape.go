@@ -30,13 +30,13 @@ type group struct {
 // that does not run. Whoever asks is sent to where it has asked.
 func (h *handler) discover(w http.ResponseWriter, r *http.Request) {
 	groups := []group{}
-	for _, p := range h.Source.Facts(false).Processes {
-		if _, ok := p.Listeners[admin]; !ok {
+	for _, p := range h.Options.Source.Facts(false).Processes {
+		if _, ok := p.Process.Listeners[admin]; !ok {
 			continue
 		}
-		number := strconv.Itoa(p.Instance)
+		number := strconv.Itoa(p.Process.Instance)
 		groups = append(groups, group{Targets: []string{target(r)}, Labels: map[string]string{
-			"__metrics_path__": "/scrape/" + p.Name + "/" + number, "service": p.Name, "instance": number,
+			"__metrics_path__": "/scrape/" + p.Process.Name + "/" + number, "service": p.Process.Name, "instance": number,
 		}})
 	}
 	h.answer(w, groups)
@@ -102,15 +102,15 @@ func (h *handler) scrape(w http.ResponseWriter, r *http.Request) {
 
 // adminOf finds a process's admin listener, or says why there is none.
 func (h *handler) adminOf(name, number string) (addr string, status int, why string) {
-	for _, p := range h.Source.Facts(false).Processes {
-		if p.Name != name || strconv.Itoa(p.Instance) != number {
+	for _, p := range h.Options.Source.Facts(false).Processes {
+		if p.Process.Name != name || strconv.Itoa(p.Process.Instance) != number {
 			continue
 		}
-		addr, ok := p.Listeners[admin]
+		addr, ok := p.Process.Listeners[admin]
 		switch {
 		case !ok:
 			return "", http.StatusNotFound, "it has no admin listener"
-		case p.PID == 0 || addr == "":
+		case p.Process.PID == 0 || addr == "":
 			return "", http.StatusServiceUnavailable, "it does not run"
 		}
 		return addr, 0, ""

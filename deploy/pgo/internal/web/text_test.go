@@ -57,7 +57,7 @@ func BenchmarkScrape(b *testing.B) {
 	f := Facts{Halves: []Half{{Name: "keeper"}, {Name: "manager"}}}
 	for _, name := range []string{"a", "b", "c", "d", "e", "f"} {
 		p := Process{Files: 12}
-		p.Name, p.PID = name, 12
+		p.Process.Name, p.Process.PID = name, 12
 		f.Processes, f.Names = append(f.Processes, p), append(f.Names, Name{Name: name, Reloads: &Reloads{}})
 	}
 	s := &set{}

@@ -26,7 +26,7 @@ type Options struct {
 }
 
 type handler struct {
-	Options
+	Options   Options
 	transport *http.Transport
 	mux       *http.ServeMux
 	measuring sync.Mutex // one answer with metrics at a time
@@ -88,15 +88,15 @@ func (h *handler) known(host string) bool {
 		return true
 	}
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	return host == "localhost" || slices.Contains(h.Hosts, host)
+	return host == "localhost" || slices.Contains(h.Options.Hosts, host)
 }
 
 func (h *handler) metrics(w http.ResponseWriter, _ *http.Request) {
 	h.measuring.Lock()
 	defer h.measuring.Unlock()
-	f := h.Source.Facts(true)
+	f := h.Options.Source.Facts(true)
 	h.set.tell(f)
-	if h.PM2 {
+	if h.Options.PM2 {
 		h.set.pm2(f.Processes)
 	}
 	out := h.set.text()
@@ -108,7 +108,7 @@ func (h *handler) metrics(w http.ResponseWriter, _ *http.Request) {
 // list is what `pgo list --json` prints, without what processes last wrote: a log is not for everyone.
 func (h *handler) list(w http.ResponseWriter, _ *http.Request) {
 	rows := []control.Process{}
-	for _, p := range h.Source.Facts(true).Processes {
+	for _, p := range h.Options.Source.Facts(true).Processes {
 		row := p.Process
 		row.LastWords = []string{}
 		rows = append(rows, row)
@@ -117,7 +117,7 @@ func (h *handler) list(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (h *handler) info(w http.ResponseWriter, _ *http.Request) {
-	h.answer(w, h.Source.Facts(false).Info)
+	h.answer(w, h.Options.Source.Facts(false).Info)
 }
 
 // Bounds of a question for events.
@@ -138,7 +138,7 @@ func (h *handler) events(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	events, err := h.Source.Events(n)
+	events, err := h.Options.Source.Events(n)
 	if err != nil {
 		h.fail(w, "read the events", err)
 		return
@@ -148,10 +148,10 @@ func (h *handler) events(w http.ResponseWriter, r *http.Request) {
 
 // ready says whether every process of the file is ready, and names the first one that is not.
 func (h *handler) ready(w http.ResponseWriter, _ *http.Request) {
-	f := h.Source.Facts(false)
+	f := h.Options.Source.Facts(false)
 	for _, p := range f.Processes {
-		if !p.Ready {
-			http.Error(w, fmt.Sprintf("%s/%d is %s", p.Name, p.Instance, p.Status), http.StatusServiceUnavailable)
+		if !p.Process.Ready {
+			http.Error(w, fmt.Sprintf("%s/%d is %s", p.Process.Name, p.Process.Instance, p.Process.Status), http.StatusServiceUnavailable)
 			return
 		}
 	}
@@ -163,7 +163,7 @@ func (h *handler) ready(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (h *handler) fail(w http.ResponseWriter, what string, err error) {
-	h.Log.Error("http: "+what, "error", err)
+	h.Options.Log.Error("http: "+what, "error", err)
 	http.Error(w, "pgo could not "+what+": its log says why", http.StatusInternalServerError)
 }
 

@@ -53,12 +53,12 @@ var identity = regexp.MustCompile(`^[\w.@+ -]{1,100}$`)
 
 // session is one conversation.
 type session struct {
-	Options
-	conn  *wire.Conn
-	hello wire.Hello
-	began time.Time
-	entry audit.Entry
-	all   []control.Deployable
+	Options Options
+	conn    *wire.Conn
+	hello   wire.Hello
+	began   time.Time
+	entry   audit.Entry
+	all     []control.Deployable
 }
 
 // Run has one conversation, and returns when it is over and all is at rest.
@@ -94,12 +94,12 @@ func Run(ctx context.Context, o Options) error {
 var idForm = regexp.MustCompile(`^[0-9a-f-]{8,64}$`)
 
 func (s *session) by() string {
-	return cmp.Or(s.As, s.Getenv("USER"), s.Getenv("LOGNAME"), fmt.Sprintf("uid %d", os.Getuid()))
+	return cmp.Or(s.Options.As, s.Options.Getenv("USER"), s.Options.Getenv("LOGNAME"), fmt.Sprintf("uid %d", os.Getuid()))
 }
 
 // from is the address that the session comes from.
 func (s *session) from() string {
-	address, _, _ := strings.Cut(s.Getenv("SSH_CONNECTION"), " ")
+	address, _, _ := strings.Cut(s.Options.Getenv("SSH_CONNECTION"), " ")
 	return address
 }
 
@@ -108,7 +108,7 @@ func (s *session) deploy(ctx context.Context, welcome wire.Welcome) error {
 	if s.hello.DryRun {
 		s.entry.Kind = wire.Deploy
 	}
-	l, err := acquire(ctx, s.Home, holder{Entry: s.entry, Since: s.began, PID: os.Getpid()}, s.hello.Wait, func(text string) error {
+	l, err := acquire(ctx, s.Options.Home, holder{Entry: s.entry, Since: s.began, PID: os.Getpid()}, s.hello.Wait, func(text string) error {
 		return s.conn.Send(wire.Said{Step: "waits", Text: text})
 	})
 	if err != nil {
@@ -120,7 +120,7 @@ func (s *session) deploy(ctx context.Context, welcome wire.Welcome) error {
 		err = l.bury()
 	}
 	if errors.Is(err, control.ErrNotRunning) {
-		err = fmt.Errorf("%w for %s: start it there with pgo up", err, s.Home)
+		err = fmt.Errorf("%w for %s: start it there with pgo up", err, s.Options.Home)
 	}
 	if err != nil {
 		return s.end(err)
@@ -149,7 +149,7 @@ func (s *session) deploy(ctx context.Context, welcome wire.Welcome) error {
 	waiting, stop := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
 	defer stop()
 	_, _, settling := s.settled(waiting)
-	found, known, reading := s.Home.Audit().Find(s.entry.ID)
+	found, known, reading := s.Options.Home.Audit().Find(s.entry.ID)
 	if known {
 		return s.conn.Send(wire.Said{Result: &found})
 	}
@@ -161,7 +161,7 @@ func (s *session) end(why error) error {
 	s.entry.Result, s.entry.Why, s.entry.Ended = audit.Refused, why.Error(), time.Now().UTC()
 	s.entry.Seconds = time.Since(s.began).Seconds()
 	if !s.hello.DryRun {
-		if err := s.Home.Audit().Append(s.entry); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := s.Options.Home.Audit().Append(s.entry); err != nil && !errors.Is(err, os.ErrNotExist) {
 			s.entry.Why += "; " + err.Error()
 		}
 	}
@@ -205,7 +205,7 @@ var sumForm = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
 // releases tells which there are.
 func (s *session) releases(welcome wire.Welcome) error {
-	store := release.Store{Dir: s.Home.Releases()}
+	store := release.Store{Dir: s.Options.Home.Releases()}
 	names, err := store.Names()
 	if err != nil {
 		return err
@@ -217,7 +217,7 @@ func (s *session) releases(welcome wire.Welcome) error {
 		}
 		welcome.Releases = append(welcome.Releases, of...)
 	}
-	if welcome.Deploys, err = s.Home.Audit().All(); err != nil {
+	if welcome.Deploys, err = s.Options.Home.Audit().All(); err != nil {
 		return err
 	}
 	welcome.Deploys = welcome.Deploys[:min(mostDeploys, len(welcome.Deploys))]
@@ -230,7 +230,7 @@ const mostDeploys = 20
 // outcome tells how the deploy ended whose connection was lost, once it has.
 func (s *session) outcome(ctx context.Context, welcome wire.Welcome) error {
 	me := holder{Entry: audit.Entry{Kind: "looking", By: s.entry.By}, Since: s.began, PID: os.Getpid()}
-	l, err := acquire(ctx, s.Home, me, true, func(string) error { return nil })
+	l, err := acquire(ctx, s.Options.Home, me, true, func(string) error { return nil })
 	if err != nil {
 		return err
 	}
@@ -242,7 +242,7 @@ func (s *session) outcome(ctx context.Context, welcome wire.Welcome) error {
 	if err != nil && !errors.Is(err, control.ErrNotRunning) {
 		return err
 	}
-	e, known, err := s.Home.Audit().Find(s.hello.ID)
+	e, known, err := s.Options.Home.Audit().Find(s.hello.ID)
 	if err != nil {
 		return err
 	}

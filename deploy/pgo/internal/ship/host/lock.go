@@ -145,14 +145,14 @@ func (l *lock) release() {
 
 // settled returns who runs the services once it has ended what another deploy has left, and what can be deployed then.
 func (s *session) settled(ctx context.Context) (runner, []control.Deployable, error) {
-	if s.Units == nil {
-		return settled(ctx, s.Home)
+	if s.Options.Units == nil {
+		return settled(ctx, s.Options.Home)
 	}
-	if err := s.Units.Settle(ctx); err != nil {
+	if err := s.Options.Units.Settle(ctx); err != nil {
 		return nil, nil, err
 	}
-	all, err := s.Units.Deployables(ctx)
-	return s.Units, all, err
+	all, err := s.Options.Units.Deployables(ctx)
+	return s.Options.Units, all, err
 }
 
 // settled returns the manager once it has ended what another has left, and what can be deployed then.

@@ -23,7 +23,7 @@ const errorsUnread = 3
 func (r *rollout) answered(ctx context.Context, p processfile.Process) (requests.Count, error) {
 	var sum requests.Count
 	for _, unit := range unitsOf(p) {
-		s, err := r.show(ctx, unit)
+		s, err := r.Host.show(ctx, unit)
 		if err != nil {
 			return sum, err
 		}
@@ -64,7 +64,7 @@ func isAt(listener string, addr netip.AddrPort) bool {
 
 // remember finds out how many requests fail before a release is replaced: it is not blamed for what was broken before.
 func (r *rollout) remember(ctx context.Context, p *part) {
-	if !p.Watch.Errors.On {
+	if !p.Process.Watch.Errors.On {
 		return
 	}
 	if c, err := r.answered(ctx, p.Process); err == nil {
@@ -74,7 +74,7 @@ func (r *rollout) remember(ctx context.Context, p *part) {
 
 // answersWell is an error where too many requests fail on probation.
 func (r *rollout) answersWell(ctx context.Context, p *part, over bool) error {
-	of := p.Watch.Errors
+	of := p.Process.Watch.Errors
 	if !of.On || !over && time.Since(p.asked) < errorsOften {
 		return nil
 	}
@@ -82,7 +82,7 @@ func (r *rollout) answersWell(ctx context.Context, p *part, over bool) error {
 	c, err := r.answered(ctx, p.Process)
 	if err != nil {
 		if p.unread++; p.unread == errorsUnread && ctx.Err() == nil {
-			r.tell(p.Name, "probation", fmt.Sprintf("how many requests fail is not known: %v", err), time.Time{})
+			r.tell(p.Process.Name, "probation", fmt.Sprintf("how many requests fail is not known: %v", err), time.Time{})
 		}
 		return nil
 	}

@@ -32,20 +32,20 @@ func (r *rollout) prepare(ctx context.Context) error {
 	}
 	programs := map[string]string{}
 	for _, p := range r.parts {
-		programs[p.Name] = p.path
+		programs[p.Process.Name] = p.path
 	}
 	r.order()
 	if r.ask.Check {
-		if err := r.pass(ctx, programs, true, func(gate, text string) { r.tell(gate, "plan", text, time.Time{}) }); err != nil {
+		if err := r.Host.pass(ctx, programs, true, func(gate, text string) { r.tell(gate, "plan", text, time.Time{}) }); err != nil {
 			return err
 		}
 		for _, p := range r.parts {
-			r.tell(p.Name, "plan", fmt.Sprintf("would run %s in place of %s: systemctl restart %s", p.to, p.from, strings.Join(unitsOf(p.Process), " ")), time.Time{})
+			r.tell(p.Process.Name, "plan", fmt.Sprintf("would run %s in place of %s: systemctl restart %s", p.to, p.from, strings.Join(unitsOf(p.Process), " ")), time.Time{})
 		}
 		return nil
 	}
 	began := time.Now()
-	if err := r.pass(ctx, programs, false, func(gate, text string) { r.tell(gate, "gate", text, began) }); err != nil {
+	if err := r.Host.pass(ctx, programs, false, func(gate, text string) { r.tell(gate, "gate", text, began) }); err != nil {
 		return err
 	}
 	if ctx.Err() != nil {
@@ -60,13 +60,13 @@ func lost(ctx context.Context) error {
 
 // gather finds the release of one process, asks it, and copies it to where it is deployed, under another name.
 func (r *rollout) gather(ctx context.Context, c *audit.Change) error {
-	spec, ok := r.process(c.Process)
+	spec, ok := r.Host.process(c.Process)
 	if !ok {
 		return fmt.Errorf("%s cannot be deployed: it is not watched (watch: true in the process file)", c.Process)
 	}
 	p := &part{Process: spec, pids: map[string]int{}}
 	for _, unit := range unitsOf(spec) {
-		s, err := r.show(ctx, unit)
+		s, err := r.Host.show(ctx, unit)
 		if err != nil {
 			return err
 		}
@@ -75,33 +75,35 @@ func (r *rollout) gather(ctx context.Context, c *audit.Change) error {
 		}
 		p.pids[unit] = s.pid
 	}
-	all, err := r.store().List(spec.Name)
+	all, err := r.Host.store().List(spec.Name)
 	if err == nil {
-		p.from, err = r.live(spec, all)
+		p.from, err = r.Host.live(spec, all)
 	}
 	if err != nil {
 		return err
 	}
-	to, err := r.store().Find(spec.Name, c.To.SHA256)
+	to, err := r.Host.store().Find(spec.Name, c.To.SHA256)
 	if err == nil {
-		err = r.store().Check(ctx, spec.Name, to.SHA256)
+		err = r.Host.store().Check(ctx, spec.Name, to.Record.Proof.SHA256)
 	}
 	if err != nil {
 		return err
 	}
-	p.to, p.path = audit.Release{SHA256: to.SHA256, Version: to.Version}, to.Path
+	p.to, p.path = audit.Release{SHA256: to.Record.Proof.SHA256, Version: to.Record.Version}, to.Path
 	c.From, c.To = p.from, p.to
-	if to.SHA256 == p.from.SHA256 {
+	if to.Record.Proof.SHA256 == p.from.SHA256 {
 		return nil
 	}
-	if to.BadAt != nil && to.Bad != byCommand && !r.ask.Again && r.entry.Kind == audit.Deploy {
-		return fmt.Errorf("%s: release %s was found bad before: %s: --again tries it all the same", spec.Name, p.to, to.Bad)
+	if to.Record.BadAt != nil && to.Record.Bad != byCommand && !r.ask.Again && r.entry.Kind == audit.Deploy {
+		return fmt.Errorf("%s: release %s was found bad before: %s: --again tries it all the same", spec.Name, p.to, to.Record.Bad)
 	}
 	// What is replaced has to be there to be put back, however it came here.
-	if p.from.SHA256 != "" && !slices.ContainsFunc(all, func(is release.Release) bool { return is.SHA256 == p.from.SHA256 && !is.Missing && is.Damaged == "" }) {
-		_, err := r.store().Add(ctx, spec.Name, spec.Command)
+	if p.from.SHA256 != "" && !slices.ContainsFunc(all, func(is release.Release) bool {
+		return is.Record.Proof.SHA256 == p.from.SHA256 && !is.Missing && is.Damaged == ""
+	}) {
+		_, err := r.Host.store().Add(ctx, spec.Name, spec.Command)
 		if err == nil {
-			err = errors.Join(r.store().SetLive(ctx, spec.Name, p.from.SHA256), r.store().MarkGood(ctx, spec.Name, p.from.SHA256))
+			err = errors.Join(r.Host.store().SetLive(ctx, spec.Name, p.from.SHA256), r.Host.store().MarkGood(ctx, spec.Name, p.from.SHA256))
 		}
 		if err != nil {
 			return fmt.Errorf("keep what runs, to be able to put it back: %w", err)
@@ -109,12 +111,12 @@ func (r *rollout) gather(ctx context.Context, c *audit.Change) error {
 	}
 	began := time.Now()
 	if r.entry.Kind == audit.Deploy {
-		answer, err := release.Preflight{Dir: r.dir(spec), Env: list(r.environ(spec))}.Run(ctx, to.Path)
+		answer, err := release.Preflight{Dir: r.Host.dir(spec), Env: list(r.Host.environ(spec))}.Run(ctx, to.Path)
 		if err != nil {
 			return fmt.Errorf("%s: %w", spec.Name, err)
 		}
 		if p.to.Version = answer.Version; p.to.Version != "" {
-			if err := r.store().SetVersion(ctx, spec.Name, to.SHA256, p.to.Version); err != nil {
+			if err := r.Host.store().SetVersion(ctx, spec.Name, to.Record.Proof.SHA256, p.to.Version); err != nil {
 				return err
 			}
 		}
@@ -169,15 +171,15 @@ func (r *rollout) order() {
 		if d, ok := depths[name]; ok {
 			return d
 		}
-		i := slices.IndexFunc(r.File.Processes, func(p processfile.Process) bool { return p.Name == name })
+		i := slices.IndexFunc(r.Host.File.Processes, func(p processfile.Process) bool { return p.Name == name })
 		d := 0
 		if i >= 0 {
-			for _, before := range r.File.Processes[i].After {
+			for _, before := range r.Host.File.Processes[i].After {
 				d = max(d, depth(before)+1)
 			}
 		}
 		depths[name] = d
 		return d
 	}
-	slices.SortStableFunc(r.parts, func(a, b *part) int { return depth(a.Name) - depth(b.Name) })
+	slices.SortStableFunc(r.parts, func(a, b *part) int { return depth(a.Process.Name) - depth(b.Process.Name) })
 }

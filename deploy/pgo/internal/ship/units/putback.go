@@ -24,35 +24,35 @@ func (r *rollout) putBack(why error) audit.Entry {
 	var changed []*part
 	for _, p := range slices.Backward(r.parts) {
 		_ = os.Remove(staged(p.Process))
-		if sum, err := sumOf(p.Command); err == nil && sum == p.from.SHA256 {
+		if sum, err := sumOf(p.Process.Command); err == nil && sum == p.from.SHA256 {
 			continue // it was not its turn yet
 		}
 		changed = append(changed, p)
 		if p.from.SHA256 != "" {
-			programs[p.Name] = filepath.Join(r.store().Dir, p.Name, p.from.SHA256)
+			programs[p.Process.Name] = filepath.Join(r.Host.store().Dir, p.Process.Name, p.from.SHA256)
 		}
 	}
 	var failed []error
-	if err := r.pass(ctx, programs, false, func(string, string) {}); err != nil {
+	if err := r.Host.pass(ctx, programs, false, func(string, string) {}); err != nil {
 		failed = append(failed, fmt.Errorf("not put back, since %w", err))
 		changed = nil
 	}
 	for _, p := range changed {
 		began := time.Now()
-		if err := r.returns(ctx, p, programs[p.Name]); err != nil {
-			failed = append(failed, fmt.Errorf("not all was put back: %s: release %s: %w", p.Name, p.from, err))
+		if err := r.returns(ctx, p, programs[p.Process.Name]); err != nil {
+			failed = append(failed, fmt.Errorf("not all was put back: %s: release %s: %w", p.Process.Name, p.from, err))
 			continue
 		}
-		r.tell(p.Name, "back", "release "+p.from.String()+" runs again", began)
+		r.tell(p.Process.Name, "back", "release "+p.from.String()+" runs again", began)
 	}
 	if r.entry.Kind == audit.Deploy {
 		for _, p := range r.parts {
 			if strings.Contains(why.Error(), p.to.String()) {
-				_ = r.store().MarkBad(ctx, p.Name, p.to.SHA256, why.Error())
+				_ = r.Host.store().MarkBad(ctx, p.Process.Name, p.to.SHA256, why.Error())
 			}
 		}
 	}
-	forget(r.Home)
+	forget(r.Host.Home)
 	if len(failed) > 0 {
 		return r.ended(audit.NotPutBack, fmt.Errorf("%w; %w", why, errors.Join(failed...)))
 	}
@@ -62,26 +62,26 @@ func (r *rollout) putBack(why error) audit.Entry {
 // returns has one process run what it ran before.
 func (r *rollout) returns(ctx context.Context, p *part, program string) error {
 	if program == "" {
-		if err := os.Remove(p.Command); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := os.Remove(p.Process.Command); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 		return nil // its unit fails, as it did before
 	}
 	err := stage(program, staged(p.Process))
 	if err == nil {
-		err = os.Rename(staged(p.Process), p.Command)
+		err = os.Rename(staged(p.Process), p.Process.Command)
 	}
 	if err != nil {
 		return err
 	}
-	if r.Starting {
+	if r.Host.Starting {
 		return nil
 	}
 	for _, unit := range unitsOf(p.Process) {
-		if s, err := r.show(ctx, unit); err == nil && s.active == "active" && s.pid != 0 && s.pid == p.pids[unit] {
+		if s, err := r.Host.show(ctx, unit); err == nil && s.active == "active" && s.pid != 0 && s.pid == p.pids[unit] {
 			continue // it was never ended
 		}
-		if err := r.restart(p.Process, unit); err != nil {
+		if err := r.Host.restart(p.Process, unit); err != nil {
 			return err
 		}
 	}
@@ -104,7 +104,7 @@ func (r *rollout) note() error {
 	}
 	text, err := json.Marshal(j)
 	if err == nil {
-		err = home.Replace(r.Home.UnitsRollout(), text)
+		err = home.Replace(r.Host.Home.UnitsRollout(), text)
 	}
 	if err != nil {
 		return fmt.Errorf("write down how far the deploy is: %w", err)

@@ -21,7 +21,7 @@ const strikes = 2
 
 // rollout is one on its way.
 type rollout struct {
-	*Host
+	Host   *Host
 	ask    control.Rollout
 	entry  audit.Entry
 	parts  []*part
@@ -31,7 +31,7 @@ type rollout struct {
 
 // part is one process of which something is to change.
 type part struct {
-	processfile.Process
+	Process  processfile.Process
 	from, to audit.Release
 	path     string         // of the new program, in the store
 	pids     map[string]int // what ran before, by unit
@@ -76,18 +76,18 @@ func (r *rollout) advance(ctx context.Context) error {
 		}
 		began := time.Now()
 		r.remember(ctx, p)
-		if err := os.Rename(staged(p.Process), p.Command); err != nil {
+		if err := os.Rename(staged(p.Process), p.Process.Command); err != nil {
 			return fmt.Errorf("put a release to where it is deployed: %w", err)
 		}
 		for _, unit := range unitsOf(p.Process) {
-			if err := r.restart(p.Process, unit); err != nil {
+			if err := r.Host.restart(p.Process, unit); err != nil {
 				for _, line := range lastWords(unit) {
-					r.tell(p.Name, "log", line, time.Time{})
+					r.tell(p.Process.Name, "log", line, time.Time{})
 				}
-				return fmt.Errorf("%s: release %s: %w", p.Name, p.to, err)
+				return fmt.Errorf("%s: release %s: %w", p.Process.Name, p.to, err)
 			}
 		}
-		r.tell(p.Name, "runs", "release "+p.to.String()+" answers", began)
+		r.tell(p.Process.Name, "runs", "release "+p.to.String()+" answers", began)
 	}
 	return nil
 }
@@ -97,7 +97,7 @@ func (r *rollout) endure(ctx context.Context) error {
 	const every = 200 * time.Millisecond
 	longest := time.Duration(0)
 	for _, p := range r.parts {
-		longest = max(longest, p.Watch.Probation)
+		longest = max(longest, p.Process.Watch.Probation)
 	}
 	for end := time.Now().Add(longest); ; {
 		over := time.Now().After(end)
@@ -105,13 +105,13 @@ func (r *rollout) endure(ctx context.Context) error {
 			for _, unit := range unitsOf(p.Process) {
 				if err := r.wellIs(ctx, p, unit, over); err != nil {
 					for _, line := range lastWords(unit) {
-						r.tell(p.Name, "log", line, time.Time{})
+						r.tell(p.Process.Name, "log", line, time.Time{})
 					}
-					return fmt.Errorf("%s: release %s: %w", p.Name, p.to, err)
+					return fmt.Errorf("%s: release %s: %w", p.Process.Name, p.to, err)
 				}
 			}
 			if err := r.answersWell(ctx, p, over); err != nil {
-				return fmt.Errorf("%s: release %s: %w", p.Name, p.to, err)
+				return fmt.Errorf("%s: release %s: %w", p.Process.Name, p.to, err)
 			}
 		}
 		if over {
@@ -127,7 +127,7 @@ func (r *rollout) endure(ctx context.Context) error {
 
 // wellIs is an error where a unit does not do well on probation. At the end of it, it has to serve.
 func (r *rollout) wellIs(ctx context.Context, p *part, unit string, over bool) error {
-	s, err := r.show(ctx, unit)
+	s, err := r.Host.show(ctx, unit)
 	if ctx.Err() != nil {
 		return lost(ctx)
 	}
@@ -138,8 +138,8 @@ func (r *rollout) wellIs(ctx context.Context, p *part, unit string, over bool) e
 		return fmt.Errorf("%s has failed (%s) while it was on probation", unit, s.result)
 	case s.restarts >= strikes:
 		return fmt.Errorf("%s ended %d times while it was on probation", unit, s.restarts)
-	case p.Limits.Memory > 0 && s.memory > p.Limits.Memory:
-		return fmt.Errorf("%s uses %d bytes of memory, and limits.memory is %d", unit, s.memory, p.Limits.Memory)
+	case p.Process.Limits.Memory > 0 && s.memory > p.Process.Limits.Memory:
+		return fmt.Errorf("%s uses %d bytes of memory, and limits.memory is %d", unit, s.memory, p.Process.Limits.Memory)
 	case over && s.active != "active":
 		return fmt.Errorf("%s is %s at the end of its probation", unit, s.active)
 	}
@@ -151,15 +151,15 @@ func (r *rollout) commit() {
 	ctx := context.Background()
 	for _, p := range r.parts {
 		// On a full disk the marks stay as they were: what runs is more important.
-		_ = r.store().SetLive(ctx, p.Name, p.to.SHA256)
+		_ = r.Host.store().SetLive(ctx, p.Process.Name, p.to.SHA256)
 		if r.entry.Kind == audit.Deploy {
-			_ = r.store().MarkGood(ctx, p.Name, p.to.SHA256)
-			r.tell(p.Name, "good", "release "+p.to.String()+" has proven itself", time.Time{})
+			_ = r.Host.store().MarkGood(ctx, p.Process.Name, p.to.SHA256)
+			r.tell(p.Process.Name, "good", "release "+p.to.String()+" has proven itself", time.Time{})
 		} else {
-			_ = r.store().MarkBad(ctx, p.Name, p.from.SHA256, byCommand)
+			_ = r.Host.store().MarkBad(ctx, p.Process.Name, p.from.SHA256, byCommand)
 		}
 	}
-	forget(r.Home)
+	forget(r.Host.Home)
 }
 
 // ended writes down what became of it.
@@ -170,7 +170,7 @@ func (r *rollout) ended(result audit.Result, why error) audit.Entry {
 		r.entry.Why = why.Error()
 	}
 	if !r.ask.Check {
-		if err := r.Home.Audit().Append(r.entry); err != nil {
+		if err := r.Host.Home.Audit().Append(r.entry); err != nil {
 			r.entry.Why = strings.TrimPrefix(r.entry.Why+"; "+err.Error(), "; ")
 		}
 	}

@@ -67,10 +67,10 @@ func (h *Host) Deployables(context.Context) ([]control.Deployable, error) {
 			if r.Missing || r.Damaged != "" {
 				continue
 			}
-			if r.SHA256 == d.Live.SHA256 {
-				d.Has = slices.Insert(d.Has, 0, r.SHA256)
+			if r.Record.Proof.SHA256 == d.Live.SHA256 {
+				d.Has = slices.Insert(d.Has, 0, r.Record.Proof.SHA256)
 			} else {
-				d.Has = append(d.Has, r.SHA256)
+				d.Has = append(d.Has, r.Record.Proof.SHA256)
 			}
 		}
 		found = append(found, d)
@@ -88,8 +88,8 @@ func (h *Host) live(p processfile.Process, all []release.Release) (audit.Release
 		return audit.Release{}, fmt.Errorf("look at what %s runs: %w", p.Name, err)
 	}
 	live := audit.Release{SHA256: sum}
-	if i := slices.IndexFunc(all, func(r release.Release) bool { return r.SHA256 == sum }); i >= 0 {
-		live.Version = all[i].Version
+	if i := slices.IndexFunc(all, func(r release.Release) bool { return r.Record.Proof.SHA256 == sum }); i >= 0 {
+		live.Version = all[i].Record.Version
 	}
 	return live, nil
 }

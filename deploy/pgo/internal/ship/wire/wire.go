@@ -208,24 +208,24 @@ func (c *Conn) next() (frame, error) {
 // Data is what a file is sent with: writing sends parts, Close says that it is whole.
 func (c *Conn) Data() io.WriteCloser { return sending{c} }
 
-type sending struct{ *Conn }
+type sending struct{ Conn *Conn }
 
 func (s sending) Write(p []byte) (int, error) {
 	for n := 0; n < len(p); n += maxData {
-		if err := s.send(kindData, p[n:min(n+maxData, len(p))]); err != nil {
+		if err := s.Conn.send(kindData, p[n:min(n+maxData, len(p))]); err != nil {
 			return n, err
 		}
 	}
 	return len(p), nil
 }
 
-func (s sending) Close() error { return s.send(kindEnd, nil) }
+func (s sending) Close() error { return s.Conn.send(kindEnd, nil) }
 
 // File is what the other side sends with Data, to its end.
 func (c *Conn) File() io.Reader { return &receiving{Conn: c} }
 
 type receiving struct {
-	*Conn
+	Conn *Conn
 	rest frame // of which not all was read yet
 }
 
@@ -234,7 +234,7 @@ func (r *receiving) Read(p []byte) (int, error) {
 		if r.rest.kind == kindEnd {
 			return 0, io.EOF
 		}
-		f, err := r.next()
+		f, err := r.Conn.next()
 		if err != nil {
 			return 0, err
 		}
