@@ -12,8 +12,8 @@ import (
 	"pgo/bootcheck/internal/fixture"
 	"pgo/bootcheck/server"
 	"pgo/bootcheck/topology"
-	"pgo/pkg/testing/localserver"
 	"pgo/pkg/mq"
+	"pgo/pkg/testing/localserver"
 	"pgo/pkg/testing/testkit"
 )
 

@@ -3,8 +3,8 @@ package httpx_test
 import (
 	"testing"
 
-	"pgo/pkg/testing/configtest"
 	"pgo/pkg/httpx"
+	"pgo/pkg/testing/configtest"
 )
 
 func TestConfig(t *testing.T) {

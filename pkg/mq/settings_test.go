@@ -3,8 +3,8 @@ package mq_test
 import (
 	"testing"
 
-	"pgo/pkg/testing/configtest"
 	"pgo/pkg/mq"
+	"pgo/pkg/testing/configtest"
 )
 
 func TestSettings(t *testing.T) {

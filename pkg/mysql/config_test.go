@@ -3,8 +3,8 @@ package mysql_test
 import (
 	"testing"
 
-	"pgo/pkg/testing/configtest"
 	"pgo/pkg/mysql"
+	"pgo/pkg/testing/configtest"
 )
 
 func TestConfig(t *testing.T) {
