@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pgo/deploy/pgo/internal/export"
+	"pgo/deploy/pgo/internal/systemd"
 )
 
 func (a *app) export() *cobra.Command {
@@ -35,7 +35,7 @@ func (a *app) exportSystemd() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("find this program: %w", err)
 			}
-			units, notes, err := export.Systemd(file, export.Options{
+			units, notes, err := systemd.Export(file, systemd.Options{
 				Home: string(h), User: user, Only: args, Program: self,
 				Lookup: func(name string) (string, bool) {
 					if name == "PGO_HOME" {
@@ -59,7 +59,7 @@ func (a *app) exportSystemd() *cobra.Command {
 	return c
 }
 
-func (a *app) writeUnits(dir string, units []export.Unit) error {
+func (a *app) writeUnits(dir string, units []systemd.Unit) error {
 	for i, u := range units {
 		if dir == "" {
 			if i > 0 {

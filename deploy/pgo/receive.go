@@ -10,11 +10,12 @@ import (
 	"pgo/deploy/pgo/internal/home"
 	"pgo/deploy/pgo/internal/ship/host"
 	"pgo/deploy/pgo/internal/ship/units"
+	"pgo/deploy/pgo/internal/systemd"
 )
 
 func (a *app) receive() *cobra.Command {
 	var as, systemctl string
-	var systemd bool
+	var onSystemd bool
 	c := &cobra.Command{
 		Use:   "receive",
 		Short: "what pgo deploy starts on a host; made to be a key's forced command",
@@ -28,7 +29,7 @@ func (a *app) receive() *cobra.Command {
 				return err
 			}
 			o := host.Options{Home: h, Version: version, As: as, Getenv: a.getenv, Stdin: os.Stdin, Stdout: a.stdout}
-			if systemd {
+			if onSystemd {
 				if o.Units, err = a.units(h, systemctl); err != nil {
 					return err
 				}
@@ -36,7 +37,7 @@ func (a *app) receive() *cobra.Command {
 			return host.Run(c.Context(), o)
 		},
 	}
-	c.Flags().BoolVar(&systemd, "systemd", false, "systemd runs the services, by the units of pgo export systemd; pgo does not run here")
+	c.Flags().BoolVar(&onSystemd, "systemd", false, "systemd runs the services, by the units of pgo export systemd; pgo does not run here")
 	c.Flags().StringVar(&systemctl, "systemctl", "systemctl", "with --systemd: the command that may start units anew, as \"sudo -n systemctl\"")
 	c.Flags().StringVar(&as, "as", "", "who has the key, for the audit log (default the user that is logged in)")
 	return c
@@ -56,5 +57,5 @@ func (a *app) units(h home.Home, systemctl string) (*units.Host, error) {
 	if err := h.Make(); err != nil {
 		return nil, err
 	}
-	return &units.Host{Home: h, File: file, Systemctl: words, Environ: os.Environ(), EnvDir: "/etc/pgo"}, nil
+	return &units.Host{Machine: &systemd.Machine{Home: h, File: file, Systemctl: words, Environ: os.Environ(), EnvDir: "/etc/pgo"}}, nil
 }

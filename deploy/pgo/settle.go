@@ -41,7 +41,7 @@ func (a *app) hostSettle() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			u.Starting = true
+			u.Machine.Booting = true
 			return host.Settle(c.Context(), u)
 		},
 	}

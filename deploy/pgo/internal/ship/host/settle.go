@@ -14,7 +14,7 @@ import (
 // deploy is under way there is nothing to do: that one does it.
 func Settle(ctx context.Context, u *units.Host) error {
 	me := holder{Entry: audit.Entry{Kind: "settling", By: "pgo host settle"}, Since: time.Now(), PID: os.Getpid()}
-	l, err := acquire(ctx, u.Home, me, false, nil)
+	l, err := acquire(ctx, u.Machine.Home, me, false, nil)
 	if errors.Is(err, ErrLocked) {
 		return nil
 	}

@@ -11,6 +11,7 @@ import (
 	"pgo/deploy/pgo/internal/proc"
 	"pgo/deploy/pgo/internal/processfile"
 	"pgo/deploy/pgo/internal/requests"
+	"pgo/deploy/pgo/internal/systemd"
 )
 
 // errorsOften is how often units on probation are asked how many of their requests failed.
@@ -22,12 +23,12 @@ const errorsUnread = 3
 // answered is what the units of a process have answered since they were started.
 func (r *rollout) answered(ctx context.Context, p processfile.Process) (requests.Count, error) {
 	var sum requests.Count
-	for _, unit := range unitsOf(p) {
-		s, err := r.Host.show(ctx, unit)
+	for _, unit := range systemd.UnitsOf(p) {
+		s, err := r.Host.ShowUnit(ctx, unit)
 		if err != nil {
 			return sum, err
 		}
-		c, err := r.answeredBy(ctx, p, s.pid)
+		c, err := r.answeredBy(ctx, p, s.PID)
 		if err != nil {
 			return sum, fmt.Errorf("%s: %w", unit, err)
 		}

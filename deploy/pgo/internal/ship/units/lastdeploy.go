@@ -13,7 +13,7 @@ import (
 // lastDeploy is the set of a rollback: the process named, else all of the last deploy that is what runs now.
 func (r *rollout) lastDeploy(ctx context.Context) ([]audit.Change, error) {
 	if name := r.ask.Process; name != "" {
-		to, err := r.Host.store().GoBackTo(ctx, name, r.ask.Release)
+		to, err := r.Host.Store().GoBackTo(ctx, name, r.ask.Release)
 		if err != nil {
 			return nil, fmt.Errorf("%w: pgo releases shows what there is", err)
 		}

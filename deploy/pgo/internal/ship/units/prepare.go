@@ -14,6 +14,7 @@ import (
 	"pgo/deploy/pgo/internal/audit"
 	"pgo/deploy/pgo/internal/processfile"
 	"pgo/deploy/pgo/internal/release"
+	"pgo/deploy/pgo/internal/systemd"
 )
 
 // prepare finds out whether the set can run here, and has the gates let it. Nothing that runs is touched.
@@ -36,16 +37,16 @@ func (r *rollout) prepare(ctx context.Context) error {
 	}
 	r.order()
 	if r.ask.Check {
-		if err := r.Host.pass(ctx, programs, true, func(gate, text string) { r.tell(gate, "plan", text, time.Time{}) }); err != nil {
+		if err := r.Host.AskGates(ctx, programs, true, func(gate, text string) { r.tell(gate, "plan", text, time.Time{}) }); err != nil {
 			return err
 		}
 		for _, p := range r.parts {
-			r.tell(p.Process.Name, "plan", fmt.Sprintf("would run %s in place of %s: systemctl restart %s", p.to, p.from, strings.Join(unitsOf(p.Process), " ")), time.Time{})
+			r.tell(p.Process.Name, "plan", fmt.Sprintf("would run %s in place of %s: systemctl restart %s", p.to, p.from, strings.Join(systemd.UnitsOf(p.Process), " ")), time.Time{})
 		}
 		return nil
 	}
 	began := time.Now()
-	if err := r.Host.pass(ctx, programs, false, func(gate, text string) { r.tell(gate, "gate", text, began) }); err != nil {
+	if err := r.Host.AskGates(ctx, programs, false, func(gate, text string) { r.tell(gate, "gate", text, began) }); err != nil {
 		return err
 	}
 	if ctx.Err() != nil {
@@ -60,31 +61,31 @@ func lost(ctx context.Context) error {
 
 // gather finds the release of one process, asks it, and copies it to where it is deployed, under another name.
 func (r *rollout) gather(ctx context.Context, c *audit.Change) error {
-	spec, ok := r.Host.process(c.Process)
+	spec, ok := r.Host.FindProcess(c.Process)
 	if !ok {
 		return fmt.Errorf("%s cannot be deployed: it is not watched (watch: true in the process file)", c.Process)
 	}
 	p := &part{Process: spec, pids: map[string]int{}}
-	for _, unit := range unitsOf(spec) {
-		s, err := r.Host.show(ctx, unit)
+	for _, unit := range systemd.UnitsOf(spec) {
+		s, err := r.Host.ShowUnit(ctx, unit)
 		if err != nil {
 			return err
 		}
-		if s.loaded != "loaded" {
-			return fmt.Errorf("%s: systemd has no unit %s (%s): pgo export systemd makes it", spec.Name, unit, s.loaded)
+		if s.Load != "loaded" {
+			return fmt.Errorf("%s: systemd has no unit %s (%s): pgo export systemd makes it", spec.Name, unit, s.Load)
 		}
-		p.pids[unit] = s.pid
+		p.pids[unit] = s.PID
 	}
-	all, err := r.Host.store().List(spec.Name)
+	all, err := r.Host.Store().List(spec.Name)
 	if err == nil {
-		p.from, err = r.Host.live(spec, all)
+		p.from, err = r.Host.CurrentRelease(spec, all)
 	}
 	if err != nil {
 		return err
 	}
-	to, err := r.Host.store().Find(spec.Name, c.To.SHA256)
+	to, err := r.Host.Store().Find(spec.Name, c.To.SHA256)
 	if err == nil {
-		err = r.Host.store().Check(ctx, spec.Name, to.Record.Proof.SHA256)
+		err = r.Host.Store().Check(ctx, spec.Name, to.Record.Proof.SHA256)
 	}
 	if err != nil {
 		return err
@@ -101,9 +102,9 @@ func (r *rollout) gather(ctx context.Context, c *audit.Change) error {
 	if p.from.SHA256 != "" && !slices.ContainsFunc(all, func(is release.Release) bool {
 		return is.Record.Proof.SHA256 == p.from.SHA256 && !is.Missing && is.Damaged == ""
 	}) {
-		_, err := r.Host.store().Add(ctx, spec.Name, spec.Command)
+		_, err := r.Host.Store().Add(ctx, spec.Name, spec.Command)
 		if err == nil {
-			err = errors.Join(r.Host.store().SetLive(ctx, spec.Name, p.from.SHA256), r.Host.store().MarkGood(ctx, spec.Name, p.from.SHA256))
+			err = errors.Join(r.Host.Store().SetLive(ctx, spec.Name, p.from.SHA256), r.Host.Store().MarkGood(ctx, spec.Name, p.from.SHA256))
 		}
 		if err != nil {
 			return fmt.Errorf("keep what runs, to be able to put it back: %w", err)
@@ -111,12 +112,12 @@ func (r *rollout) gather(ctx context.Context, c *audit.Change) error {
 	}
 	began := time.Now()
 	if r.entry.Kind == audit.Deploy {
-		answer, err := release.Preflight{Dir: r.Host.dir(spec), Env: list(r.Host.environ(spec))}.Run(ctx, to.Path)
+		answer, err := release.Preflight{Dir: r.Host.WorkDir(spec), Env: systemd.FormatEnv(r.Host.Environment(spec))}.Run(ctx, to.Path)
 		if err != nil {
 			return fmt.Errorf("%s: %w", spec.Name, err)
 		}
 		if p.to.Version = answer.Version; p.to.Version != "" {
-			if err := r.Host.store().SetVersion(ctx, spec.Name, to.Record.Proof.SHA256, p.to.Version); err != nil {
+			if err := r.Host.Store().SetVersion(ctx, spec.Name, to.Record.Proof.SHA256, p.to.Version); err != nil {
 				return err
 			}
 		}

@@ -14,6 +14,7 @@ import (
 	"pgo/deploy/pgo/internal/audit"
 	"pgo/deploy/pgo/internal/control"
 	"pgo/deploy/pgo/internal/home"
+	"pgo/deploy/pgo/internal/systemd"
 )
 
 // putBack has all run again what ran before, those first that come after others, unless a gate forbids it.
@@ -24,16 +25,16 @@ func (r *rollout) putBack(why error) audit.Entry {
 	var changed []*part
 	for _, p := range slices.Backward(r.parts) {
 		_ = os.Remove(staged(p.Process))
-		if sum, err := sumOf(p.Process.Command); err == nil && sum == p.from.SHA256 {
+		if sum, err := systemd.HashFile(p.Process.Command); err == nil && sum == p.from.SHA256 {
 			continue // it was not its turn yet
 		}
 		changed = append(changed, p)
 		if p.from.SHA256 != "" {
-			programs[p.Process.Name] = filepath.Join(r.Host.store().Dir, p.Process.Name, p.from.SHA256)
+			programs[p.Process.Name] = filepath.Join(r.Host.Store().Dir, p.Process.Name, p.from.SHA256)
 		}
 	}
 	var failed []error
-	if err := r.Host.pass(ctx, programs, false, func(string, string) {}); err != nil {
+	if err := r.Host.AskGates(ctx, programs, false, func(string, string) {}); err != nil {
 		failed = append(failed, fmt.Errorf("not put back, since %w", err))
 		changed = nil
 	}
@@ -48,7 +49,7 @@ func (r *rollout) putBack(why error) audit.Entry {
 	if r.entry.Kind == audit.Deploy {
 		for _, p := range r.parts {
 			if strings.Contains(why.Error(), p.to.String()) {
-				_ = r.Host.store().MarkBad(ctx, p.Process.Name, p.to.SHA256, why.Error())
+				_ = r.Host.Store().MarkBad(ctx, p.Process.Name, p.to.SHA256, why.Error())
 			}
 		}
 	}
@@ -74,14 +75,14 @@ func (r *rollout) returns(ctx context.Context, p *part, program string) error {
 	if err != nil {
 		return err
 	}
-	if r.Host.Starting {
+	if r.Host.Booting {
 		return nil
 	}
-	for _, unit := range unitsOf(p.Process) {
-		if s, err := r.Host.show(ctx, unit); err == nil && s.active == "active" && s.pid != 0 && s.pid == p.pids[unit] {
+	for _, unit := range systemd.UnitsOf(p.Process) {
+		if s, err := r.Host.ShowUnit(ctx, unit); err == nil && s.Active == "active" && s.PID != 0 && s.PID == p.pids[unit] {
 			continue // it was never ended
 		}
-		if err := r.Host.restart(p.Process, unit); err != nil {
+		if err := r.Host.RestartUnit(p.Process, unit); err != nil {
 			return err
 		}
 	}
@@ -116,7 +117,7 @@ func forget(h home.Home) { _ = os.Remove(h.UnitsRollout()) }
 
 // Settle puts back what one has begun that was killed.
 func (h *Host) Settle(ctx context.Context) error {
-	text, err := os.ReadFile(h.Home.UnitsRollout())
+	text, err := os.ReadFile(h.Machine.Home.UnitsRollout())
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
@@ -127,13 +128,13 @@ func (h *Host) Settle(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read how far the deploy before was: %w", err)
 	}
-	if _, known, err := h.Home.Audit().Find(j.Entry.ID); err != nil || known {
-		forget(h.Home) // it was through
+	if _, known, err := h.Machine.Home.Audit().Find(j.Entry.ID); err != nil || known {
+		forget(h.Machine.Home) // it was through
 		return err
 	}
-	r := &rollout{Host: h, ask: control.Rollout{Since: j.Since}, entry: j.Entry, tell: func(string, string, string, time.Time) {}}
+	r := &rollout{Host: h.Machine, ask: control.Rollout{Since: j.Since}, entry: j.Entry, tell: func(string, string, string, time.Time) {}}
 	for _, c := range j.Entry.Set {
-		if spec, ok := h.process(c.Process); ok && c.From.SHA256 != c.To.SHA256 {
+		if spec, ok := h.Machine.FindProcess(c.Process); ok && c.From.SHA256 != c.To.SHA256 {
 			r.parts = append(r.parts, &part{Process: spec, from: c.From, to: c.To, pids: j.PIDs})
 		}
 	}

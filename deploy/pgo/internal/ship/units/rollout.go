@@ -11,6 +11,7 @@ import (
 	"pgo/deploy/pgo/internal/control"
 	"pgo/deploy/pgo/internal/processfile"
 	"pgo/deploy/pgo/internal/requests"
+	"pgo/deploy/pgo/internal/systemd"
 )
 
 // byCommand is why a release is marked bad that a person has left.
@@ -21,7 +22,7 @@ const strikes = 2
 
 // rollout is one on its way.
 type rollout struct {
-	Host   *Host
+	Host   *systemd.Machine
 	ask    control.Rollout
 	entry  audit.Entry
 	parts  []*part
@@ -43,7 +44,7 @@ type part struct {
 // Rollout has a set of releases run, all of them or none, and returns what became of it: that is in the audit log then.
 // Where ctx ends before the set has proven itself, all is put back.
 func (h *Host) Rollout(ctx context.Context, ask control.Rollout, tell func(control.Progress)) (audit.Entry, error) {
-	r := &rollout{Host: h, ask: ask, entry: ask.Entry, counts: requests.NewReader(), tell: func(process, step, text string, began time.Time) {
+	r := &rollout{Host: h.Machine, ask: ask, entry: ask.Entry, counts: requests.NewReader(), tell: func(process, step, text string, began time.Time) {
 		p := control.Progress{Process: process, Step: step, Text: text}
 		if !began.IsZero() {
 			p.Seconds = time.Since(began).Seconds()
@@ -79,9 +80,9 @@ func (r *rollout) advance(ctx context.Context) error {
 		if err := os.Rename(staged(p.Process), p.Process.Command); err != nil {
 			return fmt.Errorf("put a release to where it is deployed: %w", err)
 		}
-		for _, unit := range unitsOf(p.Process) {
-			if err := r.Host.restart(p.Process, unit); err != nil {
-				for _, line := range lastWords(unit) {
+		for _, unit := range systemd.UnitsOf(p.Process) {
+			if err := r.Host.RestartUnit(p.Process, unit); err != nil {
+				for _, line := range systemd.JournalTail(unit) {
 					r.tell(p.Process.Name, "log", line, time.Time{})
 				}
 				return fmt.Errorf("%s: release %s: %w", p.Process.Name, p.to, err)
@@ -102,9 +103,9 @@ func (r *rollout) endure(ctx context.Context) error {
 	for end := time.Now().Add(longest); ; {
 		over := time.Now().After(end)
 		for _, p := range r.parts {
-			for _, unit := range unitsOf(p.Process) {
+			for _, unit := range systemd.UnitsOf(p.Process) {
 				if err := r.wellIs(ctx, p, unit, over); err != nil {
-					for _, line := range lastWords(unit) {
+					for _, line := range systemd.JournalTail(unit) {
 						r.tell(p.Process.Name, "log", line, time.Time{})
 					}
 					return fmt.Errorf("%s: release %s: %w", p.Process.Name, p.to, err)
@@ -127,21 +128,21 @@ func (r *rollout) endure(ctx context.Context) error {
 
 // wellIs is an error where a unit does not do well on probation. At the end of it, it has to serve.
 func (r *rollout) wellIs(ctx context.Context, p *part, unit string, over bool) error {
-	s, err := r.Host.show(ctx, unit)
+	s, err := r.Host.ShowUnit(ctx, unit)
 	if ctx.Err() != nil {
 		return lost(ctx)
 	}
 	switch {
 	case err != nil:
 		return err
-	case s.active == "failed":
-		return fmt.Errorf("%s has failed (%s) while it was on probation", unit, s.result)
-	case s.restarts >= strikes:
-		return fmt.Errorf("%s ended %d times while it was on probation", unit, s.restarts)
-	case p.Process.Limits.Memory > 0 && s.memory > p.Process.Limits.Memory:
-		return fmt.Errorf("%s uses %d bytes of memory, and limits.memory is %d", unit, s.memory, p.Process.Limits.Memory)
-	case over && s.active != "active":
-		return fmt.Errorf("%s is %s at the end of its probation", unit, s.active)
+	case s.Active == "failed":
+		return fmt.Errorf("%s has failed (%s) while it was on probation", unit, s.Result)
+	case s.Restarts >= strikes:
+		return fmt.Errorf("%s ended %d times while it was on probation", unit, s.Restarts)
+	case p.Process.Limits.Memory > 0 && s.Memory > p.Process.Limits.Memory:
+		return fmt.Errorf("%s uses %d bytes of memory, and limits.memory is %d", unit, s.Memory, p.Process.Limits.Memory)
+	case over && s.Active != "active":
+		return fmt.Errorf("%s is %s at the end of its probation", unit, s.Active)
 	}
 	return nil
 }
@@ -151,12 +152,12 @@ func (r *rollout) commit() {
 	ctx := context.Background()
 	for _, p := range r.parts {
 		// On a full disk the marks stay as they were: what runs is more important.
-		_ = r.Host.store().SetLive(ctx, p.Process.Name, p.to.SHA256)
+		_ = r.Host.Store().SetLive(ctx, p.Process.Name, p.to.SHA256)
 		if r.entry.Kind == audit.Deploy {
-			_ = r.Host.store().MarkGood(ctx, p.Process.Name, p.to.SHA256)
+			_ = r.Host.Store().MarkGood(ctx, p.Process.Name, p.to.SHA256)
 			r.tell(p.Process.Name, "good", "release "+p.to.String()+" has proven itself", time.Time{})
 		} else {
-			_ = r.Host.store().MarkBad(ctx, p.Process.Name, p.from.SHA256, byCommand)
+			_ = r.Host.Store().MarkBad(ctx, p.Process.Name, p.from.SHA256, byCommand)
 		}
 	}
 	forget(r.Host.Home)

@@ -1,4 +1,4 @@
-package export
+package systemd
 
 import (
 	"os"
@@ -159,7 +159,7 @@ func TestUnits(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			f, o := checkout(t, "version: 1\nprocesses:\n"+test.processes+"\n", map[string]string{"FROM_HTTP": "127.0.0.1:1", "HIDDEN": "hunter2"}, "bin/p")
-			units, notes, err := Systemd(f, o)
+			units, notes, err := Export(f, o)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -186,7 +186,7 @@ func TestUnits(t *testing.T) {
 
 func TestEnvFilesStayWhereTheyAre(t *testing.T) {
 	f, o := checkout(t, "version: 1\nenv_file: ${PGO_HOME}/env\nprocesses:\n  p: {command: bin/p, env_files: [\".pgo/env\"], env: {A: \"${FROM_FILE}\"}}\n", nil, "bin/p")
-	units, _, err := Systemd(f, o)
+	units, _, err := Export(f, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,7 +200,7 @@ func TestEnvFilesStayWhereTheyAre(t *testing.T) {
 func TestOnlySome(t *testing.T) {
 	f, o := checkout(t, "version: 1\nprocesses:\n  db: {kind: infra, command: bin/p}\n  p: {command: bin/p, after: [db]}\n", nil, "bin/p")
 	o.Only, o.User = []string{"p"}, "nobody"
-	units, _, err := Systemd(f, o)
+	units, _, err := Export(f, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +210,7 @@ func TestOnlySome(t *testing.T) {
 	}
 	verify(t, units)
 	o.Only = []string{"q"}
-	if _, _, err := Systemd(f, o); err == nil || !strings.Contains(err.Error(), `no process "q"`) {
+	if _, _, err := Export(f, o); err == nil || !strings.Contains(err.Error(), `no process "q"`) {
 		t.Errorf("a name that is not there: %v", err)
 	}
 }
@@ -234,11 +234,11 @@ func TestSuite(t *testing.T) {
 	}
 	f, o := checkout(t, string(text), vars, append(programs, "bin/pgo")...)
 	o.Program = filepath.Join(f.Root, "bin", "pgo")
-	units, _, err := Systemd(f, o)
+	units, _, err := Export(f, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	settle, before := contentOf(t, units, Settle), ""
+	settle, before := contentOf(t, units, RecoverUnit), ""
 	for _, line := range strings.Split(settle, "\n") {
 		if services, ok := strings.CutPrefix(line, "Before="); ok {
 			before = services + " "

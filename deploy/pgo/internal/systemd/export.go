@@ -1,5 +1,6 @@
-// Package export writes a process file's processes down for another process manager.
-package export
+// Package systemd holds what pgo knows of systemd: the units that run the processes of a process file, their names, and
+// the commands that read and restart them.
+package systemd
 
 import (
 	"cmp"
@@ -14,8 +15,8 @@ import (
 	"pgo/deploy/pgo/internal/processfile"
 )
 
-// Target is the unit that all others belong to: what is started and stopped together.
-const Target = "pgo.target"
+// TargetUnit is the unit that all others belong to: what is started and stopped together.
+const TargetUnit = "pgo.target"
 
 // Options are what units need to know beside the process file.
 type Options struct {
@@ -34,8 +35,8 @@ type Unit struct {
 	Content string
 }
 
-// Systemd returns units that do what the process file says, as far as systemd can. Notes say what it cannot.
-func Systemd(f processfile.File, o Options) (units []Unit, notes []string, err error) {
+// Export returns units that do what the process file says, as far as systemd can. Notes say what it cannot.
+func Export(f processfile.File, o Options) (units []Unit, notes []string, err error) {
 	src, err := readSource(f.Path)
 	if err != nil {
 		return nil, nil, err
@@ -53,7 +54,7 @@ func Systemd(f processfile.File, o Options) (units []Unit, notes []string, err e
 	}
 	all := map[string][]string{} // the services of each process
 	for _, p := range chosen {
-		all[p.Name] = Services(p)
+		all[p.Name] = UnitsOf(p)
 	}
 	e := exporter{Options: o, file: f, source: src, services: all}
 	var wants []string
@@ -74,20 +75,20 @@ func Systemd(f processfile.File, o Options) (units []Unit, notes []string, err e
 	}
 	if settle, ok := e.settle(chosen); ok {
 		units = append(units, settle)
-		wants = append(wants, Settle)
+		wants = append(wants, RecoverUnit)
 	}
-	var t unit
+	var t unitFile
 	t.section("Unit")
 	t.set("Description", "All that "+f.Path+" lists")
 	t.set("Wants", strings.Join(wants, " "))
 	t.section("Install")
 	t.set("WantedBy", "multi-user.target")
-	return append(units, Unit{Target, t.String()}), e.notes, nil
+	return append(units, Unit{TargetUnit, t.String()}), e.notes, nil
 }
 
-// Settle is the unit that puts back a deploy that a crash of the machine has cut off. No process has a unit of that name:
+// RecoverUnit is the unit that puts back a deploy that a crash of the machine has cut off. No process has a unit of that name:
 // theirs begin with pgo-.
-const Settle = "pgo.settle.service"
+const RecoverUnit = "pgo.settle.service"
 
 // settle puts files back before the units that run them are started. It is root, and becomes who has deployed.
 func (e *exporter) settle(chosen []processfile.Process) (Unit, bool) {
@@ -100,7 +101,7 @@ func (e *exporter) settle(chosen []processfile.Process) (Unit, bool) {
 	if len(before) == 0 || e.Options.Program == "" {
 		return Unit{}, false
 	}
-	var u unit
+	var u unitFile
 	u.section("Unit")
 	u.set("Description", "Puts back what a crash of this machine has cut off, of a deploy to "+e.Options.Home)
 	u.set("ConditionPathExists", percent(home.Home(e.Options.Home).UnitsRollout()))
@@ -115,12 +116,12 @@ func (e *exporter) settle(chosen []processfile.Process) (Unit, bool) {
 	}
 	u.set("ExecStart", strings.Join(words, " "))
 	u.section("Install")
-	u.set("WantedBy", Target)
-	return Unit{Settle, u.String()}, true
+	u.set("WantedBy", TargetUnit)
+	return Unit{RecoverUnit, u.String()}, true
 }
 
-// Services are the names of a process's units, one an instance.
-func Services(p processfile.Process) []string {
+// UnitsOf are the names of a process's units, one an instance.
+func UnitsOf(p processfile.Process) []string {
 	if p.Instances == 1 {
 		return []string{"pgo-" + p.Name + ".service"}
 	}
@@ -161,14 +162,14 @@ func (e *exporter) cannot(p processfile.Process) {
 }
 
 func (e *exporter) socket(p processfile.Process, l processfile.Listener) Unit {
-	var u unit
+	var u unitFile
 	u.section("Unit")
 	u.set("Description", fmt.Sprintf("The listener %s of %s", l.Name, p.Name))
-	u.set("PartOf", Target)
+	u.set("PartOf", TargetUnit)
 	u.section("Socket")
 	u.set("ListenStream", l.Addr)
 	u.set("FileDescriptorName", l.Name)
-	u.set("Service", Services(p)[0])
+	u.set("Service", UnitsOf(p)[0])
 	u.set("Backlog", "4096")
 	u.section("Install")
 	u.set("WantedBy", "sockets.target")
@@ -176,7 +177,7 @@ func (e *exporter) socket(p processfile.Process, l processfile.Listener) Unit {
 }
 
 func (e *exporter) service(p processfile.Process, n int) Unit {
-	var u unit
+	var u unitFile
 	var before, needs, likes, sockets []string
 	for _, name := range p.After {
 		before = append(before, e.services[name]...) // none where it is not exported
@@ -197,7 +198,7 @@ func (e *exporter) service(p processfile.Process, n int) Unit {
 	}
 	u.section("Unit")
 	u.set("Description", fmt.Sprintf("%s (%s), from %s", p.Name, p.Kind, e.file.Path))
-	u.set("PartOf", Target)
+	u.set("PartOf", TargetUnit)
 	u.set("Wants", strings.Join(append([]string{"network-online.target"}, likes...), " "))
 	u.set("After", strings.Join(append([]string{"network-online.target"}, append(sockets, before...)...), " "))
 	u.set("Requires", strings.Join(append(sockets, needs...), " "))
@@ -219,12 +220,12 @@ func (e *exporter) service(p processfile.Process, n int) Unit {
 		u.set("ReadWritePaths", "-"+quote(e.Options.Home))
 	}
 	u.section("Install")
-	u.set("WantedBy", Target)
-	return Unit{Services(p)[n], u.String()}
+	u.set("WantedBy", TargetUnit)
+	return Unit{UnitsOf(p)[n], u.String()}
 }
 
 // starts says how it starts and ends.
-func (e *exporter) starts(u *unit, p processfile.Process, n int) {
+func (e *exporter) starts(u *unitFile, p processfile.Process, n int) {
 	switch {
 	case p.Kind == processfile.OneShot:
 		u.set("Type", "oneshot")
@@ -276,7 +277,7 @@ func (e *exporter) starts(u *unit, p processfile.Process, n int) {
 	}
 }
 
-func (e *exporter) limits(u *unit, p processfile.Process) {
+func (e *exporter) limits(u *unitFile, p processfile.Process) {
 	number := func(key string, n *int) {
 		if n != nil {
 			u.set(key, strconv.Itoa(*n))

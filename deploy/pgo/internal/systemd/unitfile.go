@@ -1,4 +1,4 @@
-package export
+package systemd
 
 import (
 	"regexp"
@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// unit is a unit file that is being written.
-type unit struct{ lines []string }
+// unitFile is a unit file that is being written.
+type unitFile struct{ lines []string }
 
-func (u *unit) section(name string) {
+func (u *unitFile) section(name string) {
 	if len(u.lines) > 0 {
 		u.lines = append(u.lines, "")
 	}
@@ -18,13 +18,13 @@ func (u *unit) section(name string) {
 }
 
 // set writes a setting; an empty one is left out.
-func (u *unit) set(key, value string) {
+func (u *unitFile) set(key, value string) {
 	if value != "" {
 		u.lines = append(u.lines, key+"="+value)
 	}
 }
 
-func (u *unit) replace(key, value string) {
+func (u *unitFile) replace(key, value string) {
 	for i, line := range u.lines {
 		if strings.HasPrefix(line, key+"=") {
 			u.lines[i] = key + "=" + value
@@ -32,9 +32,9 @@ func (u *unit) replace(key, value string) {
 	}
 }
 
-func (u *unit) comment(text string) { u.lines = append(u.lines, "# "+text) }
+func (u *unitFile) comment(text string) { u.lines = append(u.lines, "# "+text) }
 
-func (u *unit) String() string { return strings.Join(u.lines, "\n") + "\n" }
+func (u *unitFile) String() string { return strings.Join(u.lines, "\n") + "\n" }
 
 func seconds(d time.Duration) string {
 	return strconv.FormatFloat(d.Seconds(), 'f', -1, 64)
