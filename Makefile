@@ -13,7 +13,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X pgo/pkg/
 GOBUILD := $(STATIC) go build -trimpath -ldflags '$(LDFLAGS)'
 TOOL := go tool -modfile=$(CURDIR)/deploy/tools/go.mod
 
-# VERSION=v1.2.3 names all programs; else each is named by the last commit that changed it: docs/decisions/stamps.md.
+# VERSION=v1.2.3 names all programs; else each is named by the last commit that changed it: docs/decisions/0016-stamps.md.
 DIST = GOWORK=off go -C deploy build -o $(CURDIR)/bin/dist ./dist && VERSION='$(if $(filter file,$(origin VERSION)),,$(VERSION))' bin/dist
 DIST_PROGRAMS = $(foreach b,$(or $(PROGRAMS),$(BINARIES)),$(b)=$(main_$(b)))
 
