@@ -72,7 +72,7 @@ func (r *rollout) advance(ctx context.Context) error {
 			was := forerunner{Release: p.to.sum, Share: <-failing}
 			p.process.rememberBefore(was)
 			p.process.proveTo(p.to, was.Share, p.on)
-			r.Manager.host.board.remark(p.process.name, fmt.Sprintf("release %s runs, on probation with all of this deploy", p.to), func(*record) {})
+			r.Manager.host.board.Announce(p.process.name, fmt.Sprintf("release %s runs, on probation with all of this deploy", p.to), nil)
 			r.tell(p.process.name, "runs", "release "+p.to.String()+" answers", began)
 			return nil
 		})
@@ -86,7 +86,7 @@ func (r *rollout) advance(ctx context.Context) error {
 // tellWords tells what the process said last that was to take over.
 func (r *rollout) tellWords(p *part) {
 	for _, i := range p.process.all() {
-		for _, line := range i.process.host.board.get(i.slot).Process.LastWords {
+		for _, line := range i.process.host.board.Get(i.slot).Process.LastWords {
 			r.tell(p.process.name, "log", line, time.Time{})
 		}
 	}
@@ -98,12 +98,12 @@ func (p *part) runs(ctx context.Context) error {
 		return err
 	}
 	for _, i := range p.process.all() {
-		if i.process.host.board.get(i.slot).Process.Status == control.Failed {
+		if i.process.host.board.Get(i.slot).Process.Status == control.Failed {
 			i.start()
 		}
 	}
 	for {
-		late, changed := p.process.host.board.unready([]string{p.process.name})
+		late, changed := p.process.host.board.FirstUnready([]string{p.process.name})
 		switch late.Status {
 		case control.Ready, control.Stopped:
 			return nil
@@ -135,7 +135,7 @@ func (r *rollout) endure(ctx context.Context) error {
 }
 
 func (r *rollout) proves(ctx context.Context, p *part) error {
-	if !slices.ContainsFunc(p.process.all(), func(i *instance) bool { return i.process.host.board.get(i.slot).Wanted }) {
+	if !slices.ContainsFunc(p.process.all(), func(i *instance) bool { return i.process.host.board.Get(i.slot).Wanted }) {
 		r.tell(p.process.name, "probation", "is stopped: the release is that of its next start", time.Time{})
 		return nil
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"pgo/deploy/pgo/internal/keeper"
+	"pgo/deploy/pgo/internal/state"
 )
 
 // aliveEvery is how often the keeper is told that the manager goes on.
@@ -19,7 +20,7 @@ func (m *Manager) tellAlive(ctx context.Context) {
 		for _, p := range m.everyone() {
 			p.current()
 		}
-		m.host.board.get(slot{})
+		m.host.board.Get(state.InstanceID{})
 		m.host.link.Alive()
 		select {
 		case <-tick.C:

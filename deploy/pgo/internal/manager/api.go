@@ -25,7 +25,7 @@ func (m *Manager) handler(down, leave func()) http.Handler {
 		answer(w, m.info())
 	})
 	mux.HandleFunc("GET /v1/processes", func(w http.ResponseWriter, _ *http.Request) {
-		c, _ := m.host.board.look(0)
+		c, _ := m.host.board.Changes(0)
 		m.meter.fill(c.Processes)
 		answer(w, c.Processes)
 	})
@@ -129,7 +129,7 @@ func (m *Manager) describe(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusConflict, err)
 		return
 	}
-	c, _ := m.host.board.look(0)
+	c, _ := m.host.board.Changes(0)
 	m.meter.fill(c.Processes)
 	all := []control.Description{}
 	for _, name := range sortedNames(chosen) {
@@ -176,7 +176,7 @@ func (m *Manager) changes(w http.ResponseWriter, r *http.Request) {
 	timeout := time.NewTimer(longPoll)
 	defer timeout.Stop()
 	for {
-		c, changed := m.host.board.look(after)
+		c, changed := m.host.board.Changes(after)
 		if c.Seq > after {
 			answer(w, c)
 			return
@@ -201,7 +201,7 @@ func (m *Manager) did(w http.ResponseWriter, err error) {
 		refuse(w, http.StatusConflict, err)
 		return
 	}
-	c, _ := m.host.board.look(0)
+	c, _ := m.host.board.Changes(0)
 	answer(w, c)
 }
 

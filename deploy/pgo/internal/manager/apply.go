@@ -93,7 +93,7 @@ func (p *process) howTo(spec processfile.Process) string {
 // idle tells whether nothing runs and nothing is about to, though it has not run to its end.
 func (p *process) idle() bool {
 	for _, i := range p.all() {
-		if r := i.process.host.board.get(i.slot); !r.Wanted && !r.Done {
+		if r := i.process.host.board.Get(i.slot); !r.Wanted && !r.Done {
 			return true
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"pgo/deploy/pgo/internal/logfile"
 	"pgo/deploy/pgo/internal/proc"
 	"pgo/deploy/pgo/internal/processfile"
+	"pgo/deploy/pgo/internal/state"
 )
 
 // role is what a child is in its slot.
@@ -41,14 +42,14 @@ type childState struct {
 type child struct {
 	host    *host
 	Child   keeper.Child
-	slot    slot
+	slot    state.InstanceID
 	spec    processfile.Process
 	prog    copied // what it runs, where that is from the store
 	exit    *keeper.Exit
 	opened  opened
 	told    chan struct{} // it says that it is ready
 	pings   chan struct{} // it says that it lives
-	words   *words
+	words   *state.Tail
 	logFrom int64 // where its output begins in the log
 	version atomic.Pointer[string]
 
@@ -65,7 +66,7 @@ type child struct {
 func (k *child) begin() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	k.pumping = cancel
-	for _, stream := range []struct{ key, file string }{{logKey + k.Child.Fork.ID, k.host.home.Log(k.slot.name)}, {errKey + k.Child.Fork.ID, k.host.home.ErrLog(k.slot.name)}} {
+	for _, stream := range []struct{ key, file string }{{logKey + k.Child.Fork.ID, k.host.home.Log(k.slot.Name)}, {errKey + k.Child.Fork.ID, k.host.home.ErrLog(k.slot.Name)}} {
 		fd, ok := k.opened.pipes[stream.key]
 		if !ok {
 			continue
@@ -99,7 +100,7 @@ func (k *child) change(f func(*childState)) {
 	f(&k.state)
 	data, err := json.Marshal(k.state)
 	if err != nil {
-		k.host.log.Error("remember a child", "process", k.slot.name, "error", err)
+		k.host.log.Error("remember a child", "process", k.slot.Name, "error", err)
 		return
 	}
 	k.host.link.KeepChild(k.Child.Fork.ID, data)
@@ -114,17 +115,17 @@ func (k *child) is() childState {
 // heard takes a message from the notify socket. What does not come from the process is not believed.
 func (k *child) heard(n notice) {
 	k.mu.Lock()
-	state, over := k.state, k.over
+	is, over := k.state, k.over
 	k.mu.Unlock()
 	if over {
 		return
 	}
 	if !n.from(k.Child.PID) {
-		k.host.log.Warn("notify message of a stranger", "process", k.slot.name, "pid", n.pid)
+		k.host.log.Warn("notify message of a stranger", "process", k.slot.Name, "pid", n.pid)
 		return
 	}
-	if status, ok := n.fields["STATUS"]; ok && state.Role == current {
-		k.host.board.say(k.slot, status)
+	if status, ok := n.fields["STATUS"]; ok && is.Role == current {
+		k.host.board.SetMessage(k.slot, status)
 	}
 	if n.fields["READY"] == "1" {
 		poke(k.told)
@@ -132,9 +133,9 @@ func (k *child) heard(n notice) {
 	if n.fields["WATCHDOG"] == "1" {
 		poke(k.pings)
 	}
-	if n.fields["STOPPING"] == "1" && state.Role == current && state.Asked.IsZero() {
-		if k.host.board.get(k.slot).Process.Status != control.Stopping {
-			k.host.board.set(k.slot, control.Stopping, "says that it is stopping")
+	if n.fields["STOPPING"] == "1" && is.Role == current && is.Asked.IsZero() {
+		if k.host.board.Get(k.slot).Process.Status != control.Stopping {
+			k.host.board.Transition(k.slot, control.Stopping, "says that it is stopping")
 		}
 	}
 }
@@ -156,7 +157,7 @@ func (k *child) end() ended {
 		k.change(func(s *childState) { s.Asked = asked })
 		unblock(k.opened.inherited)
 		if err := k.host.link.Signal(k.Child.Fork.ID, unix.SignalNum(k.spec.Stop.Signal)); err != nil {
-			k.host.log.Error("ask a process to end", "process", k.slot.name, "pid", k.Child.PID, "error", err)
+			k.host.log.Error("ask a process to end", "process", k.slot.Name, "pid", k.Child.PID, "error", err)
 		}
 	}
 	deadline := time.NewTimer(k.spec.Stop.Timeout - time.Since(asked))

@@ -9,6 +9,7 @@ import (
 
 	"pgo/deploy/pgo/internal/control"
 	"pgo/deploy/pgo/internal/processfile"
+	"pgo/deploy/pgo/internal/state"
 )
 
 // Scale changes how many instances there are, until a process file is applied.
@@ -62,7 +63,7 @@ func (m *Manager) layBoard() {
 			rows = append(rows, p.rows()...)
 		}
 	}
-	m.host.board.lay(rows)
+	m.host.board.Reset(rows)
 }
 
 // Delete stops processes and forgets them, until a process file is applied.
@@ -133,7 +134,7 @@ func (m *Manager) Flush(names []string) error {
 				}
 			}
 			for _, i := range chosen[name].all() {
-				i.process.host.board.note(i.slot, func(r *record) { r.Process.LogFrom = 0 })
+				i.process.host.board.Update(i.slot, func(r *state.Record) { r.Process.LogFrom = 0 })
 			}
 		}
 		return nil

@@ -15,6 +15,7 @@ import (
 	"pgo/deploy/pgo/internal/control"
 	"pgo/deploy/pgo/internal/processfile"
 	"pgo/deploy/pgo/internal/release"
+	"pgo/deploy/pgo/internal/state"
 	files "pgo/deploy/pgo/internal/watch"
 	"pgo/deploy/pgo/internal/web"
 )
@@ -61,7 +62,7 @@ func (m *Manager) noRoom() error {
 // disk is full is no way to wait.
 func (m *Manager) waitsForRoom(p *process, size int64) bool {
 	var s unix.Statfs_t
-	return m.host.board.get(slot{p.name, 0}).Process.NotTaken == m.noRoom().Error() &&
+	return m.host.board.Get(state.InstanceID{Name: p.name, Number: 0}).Process.NotTaken == m.noRoom().Error() &&
 		unix.Statfs(m.host.home.Releases(), &s) == nil && s.Bavail*uint64(s.Bsize) < uint64(size)
 }
 
@@ -106,10 +107,10 @@ func (m *Manager) rewatch() {
 // notTaken shows that what was deployed is not what runs, and why. It tells whether that is new.
 func (m *Manager) notTaken(p *process, why error) bool {
 	text := why.Error()
-	if m.host.board.get(slot{p.name, 0}).Process.NotTaken == text {
+	if m.host.board.Get(state.InstanceID{Name: p.name, Number: 0}).Process.NotTaken == text {
 		return false // an earlier manager has said so
 	}
-	m.host.board.remark(p.name, "not taken: "+text, func(r *record) { r.Process.NotTaken = text })
+	m.host.board.Announce(p.name, "not taken: "+text, func(r *state.Record) { r.Process.NotTaken = text })
 	return true
 }
 
@@ -124,8 +125,8 @@ func (m *Manager) countRefused(p *process, why error) {
 
 // taken ends what notTaken has shown.
 func (m *Manager) taken(p *process) {
-	if m.host.board.get(slot{p.name, 0}).Process.NotTaken != "" {
-		m.host.board.remark(p.name, "what is deployed is what runs", func(r *record) { r.Process.NotTaken = "" })
+	if m.host.board.Get(state.InstanceID{Name: p.name, Number: 0}).Process.NotTaken != "" {
+		m.host.board.Announce(p.name, "what is deployed is what runs", func(r *state.Record) { r.Process.NotTaken = "" })
 	}
 }
 
@@ -260,12 +261,12 @@ func (m *Manager) goLive(ctx context.Context, p *process, c copied, why string) 
 		}
 		return err
 	}
-	m.host.board.remark(p.name, fmt.Sprintf("release %s %s", c, why), func(r *record) { r.Process.NotTaken = "" })
+	m.host.board.Announce(p.name, fmt.Sprintf("release %s %s", c, why), func(r *state.Record) { r.Process.NotTaken = "" })
 	was := forerunner{Release: c.sum, Share: <-failing}
 	p.rememberBefore(was)
 	p.prove(c, was.Share)
 	for _, i := range p.all() {
-		if i.process.host.board.get(i.slot).Process.Status == control.Failed {
+		if i.process.host.board.Get(i.slot).Process.Status == control.Failed {
 			i.start() // perhaps it works with this one
 		}
 	}
@@ -289,7 +290,7 @@ func (m *Manager) redeploy(p *process) {
 	}
 	p.hold()
 	for _, i := range p.all() {
-		i.process.host.board.note(i.slot, func(r *record) { r.Process.Reload, r.Process.NotNew, r.Process.LastWords = r.Wanted, "", nil })
+		i.process.host.board.Update(i.slot, func(r *state.Record) { r.Process.Reload, r.Process.NotNew, r.Process.LastWords = r.Wanted, "", nil })
 	}
 	go func() {
 		defer p.letGo()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"pgo/deploy/pgo/internal/release"
+	"pgo/deploy/pgo/internal/state"
 	"pgo/deploy/pgo/internal/web"
 )
 
@@ -34,19 +35,19 @@ func reasonOf(err error) string {
 }
 
 // deploys count what became of what was deployed, by name.
-type deploys struct{ counted counted[web.Deploys] }
+type deploys struct{ counters *state.Counters[web.Deploys] }
 
-func newDeploys(keep func(string, []byte)) *deploys {
-	return &deploys{newCounted[web.Deploys]("deploys/", keep)}
+func newDeploys(keep state.Keep) *deploys {
+	return &deploys{state.NewCounters[web.Deploys]("deploys/", keep)}
 }
 
 func (d *deploys) count(name, result, reason string) {
-	d.counted.change(name, func(of *web.Deploys) { of.Count(web.Outcome{Result: result, Reason: reason}) })
+	d.counters.Update(name, func(of *web.Deploys) { of.Count(web.Outcome{Result: result, Reason: reason}) })
 }
 
 // taken counts one that is live, and what it took since it was taken up.
 func (d *deploys) taken(name string, took time.Duration) {
-	d.counted.change(name, func(of *web.Deploys) {
+	d.counters.Update(name, func(of *web.Deploys) {
 		of.Count(web.Outcome{Result: web.Taken})
 		of.Took, of.At = took, time.Now()
 	})
@@ -54,7 +55,7 @@ func (d *deploys) taken(name string, took time.Duration) {
 
 // of returns what was counted of a name.
 func (d *deploys) of(name string) (all *web.Deploys) {
-	d.counted.look(name, func(of web.Deploys) {
+	d.counters.Read(name, func(of web.Deploys) {
 		of.Counts = maps.Clone(of.Counts)
 		all = &of
 	})

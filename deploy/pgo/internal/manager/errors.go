@@ -174,7 +174,7 @@ func (p *process) tooMany(ctx context.Context, t *trial) bool {
 func (p *process) answeredBy(ctx context.Context, t *trial, from processfile.Errors) (sum requests.Count) {
 	for _, i := range p.all() {
 		k := i.runs()
-		if k == nil || k.prog.sum != t.release.sum || i.process.host.board.get(i.slot).Process.Status != control.Ready {
+		if k == nil || k.prog.sum != t.release.sum || i.process.host.board.Get(i.slot).Process.Status != control.Ready {
 			continue
 		}
 		c, err := k.requests(ctx, from)
@@ -199,6 +199,6 @@ func (p *process) unread(t *trial, err error) {
 	say := err != nil && t.unread == errorsUnread
 	p.mu.Unlock()
 	if say {
-		p.host.board.remark(p.name, fmt.Sprintf("release %s: how many requests fail is not known: %v", t.release, err), func(*record) {})
+		p.host.board.Announce(p.name, fmt.Sprintf("release %s: how many requests fail is not known: %v", t.release, err), nil)
 	}
 }

@@ -25,6 +25,7 @@ import (
 	"pgo/deploy/pgo/internal/release"
 	"pgo/deploy/pgo/internal/requests"
 	"pgo/deploy/pgo/internal/shim"
+	"pgo/deploy/pgo/internal/state"
 )
 
 // The names under which the keeper holds and remembers things.
@@ -35,7 +36,6 @@ const (
 	notifyKey = "notify/" // + child
 	aloneKey  = "alone/"  // + child + / + listener
 	listenKey = "listen/" // + address, or process / listener
-	recordKey = "process/"
 	fileKey   = "file"
 	downKey   = "down"
 	countKey  = "children" // how many there ever were
@@ -45,7 +45,7 @@ const (
 type host struct {
 	home    home.Home
 	link    *keeper.Link
-	board   *board
+	board   *state.Store
 	running *running
 	log     *slog.Logger
 	logs    *logs
@@ -87,11 +87,11 @@ type opened struct {
 }
 
 // fork starts a child in a slot. It returns when the child has become its program.
-func (h *host) fork(s slot, spec processfile.Process, shared map[string]listener, c copied, as role) (*child, error) {
+func (h *host) fork(s state.InstanceID, spec processfile.Process, shared map[string]listener, c copied, as role) (*child, error) {
 	h.link.Keep(countKey, []byte(strconv.FormatInt(h.count.Add(1), 10)))
-	id := fmt.Sprintf("%s.%d.%d", s.name, s.number, h.count.Load())
+	id := fmt.Sprintf("%s.%d.%d", s.Name, s.Number, h.count.Load())
 	k := &child{
-		host: h, slot: s, spec: spec, prog: c, told: make(chan struct{}, 1), pings: make(chan struct{}, 1), words: &words{},
+		host: h, slot: s, spec: spec, prog: c, told: make(chan struct{}, 1), pings: make(chan struct{}, 1), words: &state.Tail{},
 		state: childState{Role: as, Release: c.sum},
 	}
 	k.Child.Fork.ID = id
@@ -108,7 +108,7 @@ func (h *host) fork(s slot, spec processfile.Process, shared map[string]listener
 
 // start opens what the child needs and has the keeper start it.
 func (h *host) start(k *child) error {
-	from, err := h.logs.of(h.home.Log(k.slot.name), k.spec.Logs).Touch()
+	from, err := h.logs.of(h.home.Log(k.slot.Name), k.spec.Logs).Touch()
 	if err != nil {
 		return err
 	}
@@ -117,7 +117,7 @@ func (h *host) start(k *child) error {
 	if err != nil {
 		return errors.Join(errInVain, err)
 	}
-	f := keeper.Fork{ID: k.Child.Fork.ID, Name: k.slot.name, Instance: k.slot.number, Dir: k.dir(), Files: []string{nullKey}}
+	f := keeper.Fork{ID: k.Child.Fork.ID, Name: k.slot.Name, Instance: k.slot.Number, Dir: k.dir(), Files: []string{nullKey}}
 	if err := k.openPipes(&f, as); err != nil {
 		return err
 	}
@@ -252,7 +252,7 @@ func (k *child) environment() map[string]string {
 	if k.spec.Kind == processfile.Gate {
 		env = looksAt(env, k.dir(), k.host.gates.deployed())
 	}
-	env["PGO_INSTANCE"] = strconv.Itoa(k.slot.number)
+	env["PGO_INSTANCE"] = strconv.Itoa(k.slot.Number)
 	if k.opened.notify != nil {
 		// Only where it was agreed on: MariaDB for one says through it what is not meant for us.
 		env["NOTIFY_SOCKET"] = k.opened.notify.path
@@ -290,8 +290,8 @@ func list(env map[string]string) []string {
 // adopt takes a child over that an earlier manager has started.
 func (h *host) adopt(c keeper.Child, shared map[string]listener) (*child, error) {
 	k := &child{
-		host: h, Child: c, slot: slot{c.Fork.Name, c.Fork.Instance}, exit: h.link.Exit(c.Fork.ID),
-		told: make(chan struct{}, 1), pings: make(chan struct{}, 1), words: &words{},
+		host: h, Child: c, slot: state.InstanceID{Name: c.Fork.Name, Number: c.Fork.Instance}, exit: h.link.Exit(c.Fork.ID),
+		told: make(chan struct{}, 1), pings: make(chan struct{}, 1), words: &state.Tail{},
 	}
 	k.opened.pipes, k.opened.alone, k.opened.inherited = map[string]int{}, map[string]listener{}, shared
 	if err := json.Unmarshal(c.Fork.Spec, &k.spec); err != nil {

@@ -15,6 +15,7 @@ import (
 	"pgo/deploy/pgo/internal/control"
 	"pgo/deploy/pgo/internal/proc"
 	"pgo/deploy/pgo/internal/processfile"
+	"pgo/deploy/pgo/internal/state"
 	files "pgo/deploy/pgo/internal/watch"
 )
 
@@ -61,7 +62,7 @@ func (m *Manager) awaitGates(ctx context.Context, p *process, patient bool) erro
 		names = append(names, gate.name)
 	}
 	for {
-		late, changed := m.host.board.unready(names)
+		late, changed := m.host.board.FirstUnready(names)
 		switch {
 		case late.Name == "":
 			return nil
@@ -134,13 +135,13 @@ func (m *Manager) askGate(gate *process, args []string, programs map[*process]co
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return proc.KillGroup(cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
-	said := &words{}
+	said := &state.Tail{}
 	cmd.Stdout, cmd.Stderr = said, said
 	err := cmd.Run()
 	exit, _ := errors.AsType[*exec.ExitError](err)
 	switch {
 	case err == nil:
-		return said.lines(), nil
+		return said.Lines(), nil
 	case exit != nil && exit.ExitCode() == tryLater, exit == nil:
 		return nil, fmt.Errorf("cannot look at it: %w: %s: %w", err, lastWord(said), files.ErrNotNow)
 	}
@@ -148,8 +149,8 @@ func (m *Manager) askGate(gate *process, args []string, programs map[*process]co
 }
 
 // lastWord is the last line that was said; of a line of JSON its message.
-func lastWord(w *words) string {
-	lines := w.lines()
+func lastWord(w *state.Tail) string {
+	lines := w.Lines()
 	if len(lines) == 0 {
 		return "it said nothing"
 	}
@@ -176,7 +177,7 @@ func (m *Manager) restartGate(gate *process, programs map[*process]copied) error
 	gate.stop()
 	gate.start()
 	for {
-		late, changed := m.host.board.unready([]string{gate.name})
+		late, changed := m.host.board.FirstUnready([]string{gate.name})
 		switch late.Status {
 		case control.Ready:
 			return nil

@@ -10,6 +10,7 @@ import (
 	"pgo/deploy/pgo/internal/control"
 	"pgo/deploy/pgo/internal/proc"
 	"pgo/deploy/pgo/internal/processfile"
+	"pgo/deploy/pgo/internal/state"
 )
 
 // How the limits of processes are watched over. One look reads one small file of /proc for each process.
@@ -41,7 +42,7 @@ type usedCPU struct {
 func (m *Manager) guard(ctx context.Context) {
 	every := time.NewTicker(guardEvery)
 	defer every.Stop()
-	seen := map[slot]*usage{}
+	seen := map[state.InstanceID]*usage{}
 	for {
 		select {
 		case <-ctx.Done():
@@ -50,7 +51,7 @@ func (m *Manager) guard(ctx context.Context) {
 		case <-m.changed: // there may be limits now
 		}
 		known, next := seen, guardSeldom
-		seen = map[slot]*usage{}
+		seen = map[state.InstanceID]*usage{}
 		for _, p := range m.everyone() {
 			if p.current().Limits.Memory > 0 {
 				next = guardEvery
@@ -91,7 +92,7 @@ func (i *instance) calm() {
 func (u *usage) judge(i *instance, s proc.Stat, k *child, now time.Time) {
 	warn := func(said *bool, now bool, text string) {
 		if now && !*said {
-			i.process.host.board.tell(i.slot, k.Child.PID, i.process.host.board.get(i.slot).Process.Status, i.process.host.board.get(i.slot).Process.Status, text)
+			i.process.host.board.PublishEvent(i.slot, k.Child.PID, i.process.host.board.Get(i.slot).Process.Status, i.process.host.board.Get(i.slot).Process.Status, text)
 		}
 		*said = now
 	}
@@ -115,7 +116,7 @@ func (u *usage) judge(i *instance, s proc.Stat, k *child, now time.Time) {
 	percent := int(100 * s.Memory / limit)
 	warn(&u.large, percent >= warnMemory || u.large && percent >= warnMemory-calmBelow,
 		fmt.Sprintf("warning: it uses %.1f MB, %d %% of its memory limit", float64(s.Memory)/1e6, percent))
-	if s.Memory <= limit || i.process.host.board.get(i.slot).Process.Status == control.Reloading {
+	if s.Memory <= limit || i.process.host.board.Get(i.slot).Process.Status == control.Reloading {
 		return // or it goes anyway
 	}
 	text := outgrown(s.Memory, limit)
@@ -143,7 +144,7 @@ func (i *instance) renew() {
 		}
 		return
 	}
-	if i.process.host.board.get(i.slot).Process.Status == control.Ready {
+	if i.process.host.board.Get(i.slot).Process.Status == control.Ready {
 		i.stop()
 		i.start()
 	}

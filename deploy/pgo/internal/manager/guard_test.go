@@ -9,10 +9,10 @@ import (
 	"time"
 
 	"pgo/deploy/pgo/internal/control"
-	"pgo/deploy/pgo/internal/home"
 	"pgo/deploy/pgo/internal/keeper"
 	"pgo/deploy/pgo/internal/proc"
 	"pgo/deploy/pgo/internal/processfile"
+	"pgo/deploy/pgo/internal/state"
 )
 
 // A warning is told once, shows as long as it holds, and may be told again when it was over.
@@ -68,9 +68,9 @@ func TestWarnings(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			log := slog.New(slog.NewJSONHandler(io.Discard, nil))
-			h := &host{board: newBoard(log, &history{home: home.Home(t.TempDir()), log: log}, func(string, []byte) {})}
+			h := &host{board: state.NewStore(log, state.NewHistory(t.TempDir()+"/events", t.TempDir()+"/earlier", log), func(string, []byte) {})}
 			p := newProcess(h, processfile.Process{Name: "p", Instances: 1, Limits: processfile.Limits{Memory: test.memory}}, nil)
-			h.board.lay(p.rows())
+			h.board.Reset(p.rows())
 			i, k, u, used := p.all()[0], &child{Child: keeper.Child{PID: 7}}, &usage{pid: 7}, time.Duration(0)
 			now := time.Now()
 			test.looks(func(cpu time.Duration, memory int64) {
@@ -78,7 +78,7 @@ func TestWarnings(t *testing.T) {
 				now = now.Add(guardEvery)
 				u.judge(i, proc.Stat{CPU: used, Memory: memory}, k, now)
 			})
-			changes, _ := h.board.look(0)
+			changes, _ := h.board.Changes(0)
 			if len(changes.Events) != len(test.said) {
 				t.Fatalf("events: %+v", changes.Events)
 			}

@@ -1,11 +1,8 @@
 package manager
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"maps"
-	"math"
 	"net"
 	"os"
 	"reflect"
@@ -17,6 +14,7 @@ import (
 	"pgo/deploy/pgo/internal/control"
 	"pgo/deploy/pgo/internal/proc"
 	"pgo/deploy/pgo/internal/processfile"
+	"pgo/deploy/pgo/internal/state"
 	"pgo/deploy/pgo/internal/web"
 )
 
@@ -109,7 +107,11 @@ func (m *Manager) closeHTTP() {
 // Facts returns how things stand, for metrics and the like.
 func (m *Manager) Facts(measured bool) web.Facts {
 	f := web.Facts{Info: m.info(), Started: m.about.started, Managers: m.about.number}
-	f.Processes, f.Events = m.host.board.rows()
+	var records []state.Record
+	records, f.Events = m.host.board.Records()
+	for _, r := range records {
+		f.Processes = append(f.Processes, web.Process{Process: r.Process, Started: r.Started, Restarts: r.TotalRestarts, Files: -1})
+	}
 	m.mu.Lock()
 	processes := maps.Clone(m.processes)
 	m.mu.Unlock()
@@ -157,38 +159,6 @@ func (m *Manager) measure(f *web.Facts) {
 			f.Halves = append(f.Halves, web.Half{Name: half.name, CPU: s.CPU, Memory: s.Memory})
 		}
 	}
-}
-
-// Events returns the last n events, oldest first.
-func (m *Manager) Events(n int) ([]control.Event, error) {
-	lines, _, err := LastEvents(m.host.home, n)
-	if err != nil {
-		return nil, err
-	}
-	events := []control.Event{}
-	for line := range bytes.Lines(lines) {
-		var e control.Event
-		if json.Unmarshal(line, &e) == nil { // half a line, of a disk that was full
-			events = append(events, e)
-		}
-	}
-	return events, nil
-}
-
-// rows returns all processes, and how many events there were.
-func (b *board) rows() ([]web.Process, int64) {
-	c, _ := b.look(math.MaxInt64)
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	rows := make([]web.Process, 0, len(c.Processes))
-	for _, p := range c.Processes {
-		row := web.Process{Process: p, Files: -1}
-		if r := b.records[slot{p.Name, p.Instance}]; r != nil {
-			row.Started, row.Restarts = r.Started, r.Total
-		}
-		rows = append(rows, row)
-	}
-	return rows, c.Seq
 }
 
 // dropped is what could not be written to these logs.

@@ -11,13 +11,14 @@ import (
 
 	"pgo/deploy/pgo/internal/control"
 	"pgo/deploy/pgo/internal/processfile"
+	"pgo/deploy/pgo/internal/state"
 )
 
 // instance supervises one slot: starts a process in it when its turn has come, sees it become ready, starts it again
 // when it ends, replaces it, and stops it.
 type instance struct {
 	process *process
-	slot    slot
+	slot    state.InstanceID
 	kick    chan struct{}     // ends a wait for the next start
 	reloads chan chan<- error // asks for the running process to be replaced
 
@@ -35,7 +36,7 @@ type instance struct {
 
 func newInstance(p *process, number int) *instance {
 	return &instance{
-		process: p, slot: slot{p.name, number}, kick: make(chan struct{}, 1), reloads: make(chan chan<- error),
+		process: p, slot: state.InstanceID{Name: p.name, Number: number}, kick: make(chan struct{}, 1), reloads: make(chan chan<- error),
 	}
 }
 
@@ -47,8 +48,8 @@ func (i *instance) start() {
 	if i.closed {
 		return
 	}
-	i.process.host.board.note(i.slot, func(r *record) {
-		r.Process.Failures, r.Again = 0, nil
+	i.process.host.board.Update(i.slot, func(r *state.Record) {
+		r.Process.Failures, r.RestartTimes = 0, nil
 		if !r.Process.Reload {
 			r.Process.NotNew, r.Process.LastWords = "", nil
 		}
@@ -61,8 +62,8 @@ func (i *instance) start() {
 	case <-i.kick: // meant for the life before
 	default:
 	}
-	i.set(control.Waiting, control.AskedToStart, func(r *record) {
-		r.Process.Restarts, r.Process.Message, r.Wanted, r.Done, r.Next, r.Process.NotNew, r.Process.LastWords = 0, "", true, false, 0, "", nil
+	i.set(control.Waiting, control.AskedToStart, func(r *state.Record) {
+		r.Process.Restarts, r.Process.Message, r.Wanted, r.Done, r.NextWait, r.Process.NotNew, r.Process.LastWords = 0, "", true, false, 0, "", nil
 	})
 	i.supervise(nil)
 }
@@ -95,11 +96,11 @@ func (i *instance) stop() {
 	if i.done == nil {
 		return
 	}
-	i.process.host.board.note(i.slot, func(r *record) { r.Wanted = false })
+	i.process.host.board.Update(i.slot, func(r *state.Record) { r.Wanted = false })
 	i.cancel()
 	<-i.done
 	// One that had failed before is now stopped: that is what was asked for.
-	if i.process.host.board.get(i.slot).Process.Status == control.Failed {
+	if i.process.host.board.Get(i.slot).Process.Status == control.Failed {
 		i.set(control.Stopped, "asked to stop")
 	}
 }
@@ -112,8 +113,8 @@ func (i *instance) close() {
 	i.stop()
 }
 
-func (i *instance) set(to control.State, reason string, with ...func(*record)) {
-	i.process.host.board.set(i.slot, to, reason, with...)
+func (i *instance) set(to control.State, reason string, with ...func(*state.Record)) {
+	i.process.host.board.Transition(i.slot, to, reason, with...)
 }
 
 func (i *instance) runs() *child {
@@ -128,9 +129,9 @@ func (i *instance) put(k *child) {
 	i.running = k
 }
 
-func gone(r *record) { r.Process.PID = 0 }
+func gone(r *state.Record) { r.Process.PID = 0 }
 
-func unwanted(r *record) { r.Process.PID, r.Wanted, r.Process.Reload = 0, false, false }
+func unwanted(r *state.Record) { r.Process.PID, r.Wanted, r.Process.Reload = 0, false, false }
 
 // verdict is what follows from the end of a process.
 type verdict int
@@ -160,14 +161,14 @@ func (i *instance) live(ctx context.Context, done chan<- struct{}, cur *child) {
 			i.set(control.Stopped, how, unwanted)
 			return
 		case v != stopped && i.strike(ran, how, v):
-			i.set(control.BackingOff, how+"; the release before it is started", gone, func(r *record) { r.Process.Restarts++; r.Total++ })
+			i.set(control.BackingOff, how+"; the release before it is started", gone, func(r *state.Record) { r.Process.Restarts++; r.TotalRestarts++ })
 			continue
 		case v == failed:
 			i.set(control.Failed, how, unwanted)
 			return
 		case v == stopped:
 			done := i.process.current().Kind == processfile.OneShot
-			i.set(control.Stopped, how, unwanted, func(r *record) { r.Done = done })
+			i.set(control.Stopped, how, unwanted, func(r *state.Record) { r.Done = done })
 			return
 		}
 		if why := i.tooOften(); why != "" {
@@ -185,12 +186,12 @@ func (i *instance) tooOften() string {
 		return ""
 	}
 	why := ""
-	i.process.host.board.note(i.slot, func(rec *record) {
-		rec.Again = slices.DeleteFunc(rec.Again, func(t time.Time) bool { return time.Since(t) > r.Window })
-		if len(rec.Again) >= r.Limit {
+	i.process.host.board.Update(i.slot, func(rec *state.Record) {
+		rec.RestartTimes = slices.DeleteFunc(rec.RestartTimes, func(t time.Time) bool { return time.Since(t) > r.Window })
+		if len(rec.RestartTimes) >= r.Limit {
 			why = fmt.Sprintf("started again %d times within %s", r.Limit, r.Window)
 		}
-		rec.Again = append(rec.Again, time.Now())
+		rec.RestartTimes = append(rec.RestartTimes, time.Now())
 	})
 	return why
 }
@@ -199,10 +200,10 @@ func (i *instance) tooOften() string {
 func (i *instance) rest(ctx context.Context, how string, up time.Duration) {
 	var next time.Duration
 	policy := i.process.current().Restart
-	i.process.host.board.note(i.slot, func(r *record) {
-		wait := backoff{r.Next}
+	i.process.host.board.Update(i.slot, func(r *state.Record) {
+		wait := backoff{r.NextWait}
 		next = wait.after(up, policy)
-		r.Next = wait.next
+		r.NextWait = wait.next
 	})
 	i.set(control.BackingOff, fmt.Sprintf("%s; next start in %s", how, next.Round(time.Millisecond)), gone)
 	timer := time.NewTimer(next)
@@ -215,14 +216,14 @@ func (i *instance) rest(ctx context.Context, how string, up time.Duration) {
 	case <-ctx.Done():
 		return
 	}
-	i.process.host.board.note(i.slot, func(r *record) { r.Process.Restarts++; r.Total++ })
+	i.process.host.board.Update(i.slot, func(r *state.Record) { r.Process.Restarts++; r.TotalRestarts++ })
 }
 
 // awaitTurn waits until all that the process comes after are ready; false when it is no more wanted.
 func (i *instance) awaitTurn(ctx context.Context) bool {
 	shown := ""
 	for ctx.Err() == nil {
-		late, changed := i.process.host.board.unready(i.process.current().After)
+		late, changed := i.process.host.board.FirstUnready(i.process.current().After)
 		if late.Name == "" {
 			return true
 		}
@@ -248,7 +249,7 @@ func (i *instance) awaitTurn(ctx context.Context) bool {
 // once runs the process one time, from its start or from where an earlier manager has left it.
 func (i *instance) once(ctx context.Context, cur *child) (how string, up time.Duration, v verdict) {
 	if cur == nil {
-		i.set(control.Starting, "", func(r *record) { r.Process.Failures++ })
+		i.set(control.Starting, "", func(r *state.Record) { r.Process.Failures++ })
 		began := time.Now()
 		var err error
 		if cur, err = i.begin(current); err != nil {
@@ -284,7 +285,7 @@ func (i *instance) begin(as role) (*child, error) {
 
 // show puts a child's facts on the board.
 func (i *instance) show(k *child) {
-	i.process.host.board.note(i.slot, func(r *record) {
+	i.process.host.board.Update(i.slot, func(r *state.Record) {
 		r.Process.PID, r.Started, r.Process.LogFrom, r.Process.Message, r.Process.Release = k.Child.PID, k.Child.Started, k.logFrom, "", k.prog.sum
 		r.Process.Listeners = k.addrs()
 	})
@@ -310,14 +311,14 @@ func judge(e ended, r processfile.Restart) verdict {
 // retire lets a process that was replaced finish what it holds.
 func (i *instance) retire(k *child, as role, why string) {
 	k.change(func(s *childState) { s.Role = as })
-	i.process.host.board.note(i.slot, func(r *record) { r.Process.Draining = append(slices.Clone(r.Process.Draining), k.Child.PID) })
-	i.process.host.board.tell(i.slot, k.Child.PID, control.Ready, control.Draining, why)
+	i.process.host.board.Update(i.slot, func(r *state.Record) { r.Process.Draining = append(slices.Clone(r.Process.Draining), k.Child.PID) })
+	i.process.host.board.PublishEvent(i.slot, k.Child.PID, control.Ready, control.Draining, why)
 	i.behind.Go(func() {
 		e := k.end()
-		i.process.host.board.note(i.slot, func(r *record) {
+		i.process.host.board.Update(i.slot, func(r *state.Record) {
 			r.Process.Draining = slices.DeleteFunc(slices.Clone(r.Process.Draining), func(pid int) bool { return pid == k.Child.PID })
 		})
-		i.process.host.board.tell(i.slot, k.Child.PID, control.Draining, control.Stopped, e.String())
+		i.process.host.board.PublishEvent(i.slot, k.Child.PID, control.Draining, control.Stopped, e.String())
 	})
 }
 

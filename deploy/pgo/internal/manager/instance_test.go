@@ -9,15 +9,16 @@ import (
 
 	"pgo/deploy/pgo/internal/home"
 	"pgo/deploy/pgo/internal/processfile"
+	"pgo/deploy/pgo/internal/state"
 )
 
 // A process that ends while a reload of it is ending, again and again: both look at the process and at the board.
 func TestEndsWhileAReloadEnds(t *testing.T) {
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	h := home.Home(t.TempDir())
-	host := &host{home: h, log: log, board: newBoard(log, &history{home: h, log: log}, func(string, []byte) {})}
+	host := &host{home: h, log: log, board: state.NewStore(log, state.NewHistory(h.Events(), h.EarlierEvents(), log), func(string, []byte) {})}
 	p := newProcess(host, processfile.Process{Name: "p", Instances: 1}, nil)
-	host.board.lay(p.rows())
+	host.board.Reset(p.rows())
 	i := p.instances[0]
 	over, cancel := context.WithCancel(t.Context())
 	cancel() // nobody waits for the next start
@@ -32,7 +33,7 @@ func TestEndsWhileAReloadEnds(t *testing.T) {
 	go func() {
 		defer close(reloaded)
 		for range times {
-			host.board.note(i.slot, func(r *record) { r.Process.Reload = true })
+			host.board.Update(i.slot, func(r *state.Record) { r.Process.Reload = true })
 			p.hold()
 			p.letGo()
 		}

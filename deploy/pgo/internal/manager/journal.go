@@ -16,6 +16,7 @@ import (
 	"pgo/deploy/pgo/internal/control"
 	"pgo/deploy/pgo/internal/home"
 	"pgo/deploy/pgo/internal/release"
+	"pgo/deploy/pgo/internal/state"
 )
 
 // phase is how far a rollout is.
@@ -73,7 +74,7 @@ func (r *rollout) commit() error {
 		if r.entry.Kind == audit.Deploy {
 			r.Manager.host.deploys.taken(p.process.name, time.Since(r.ask.Since))
 		}
-		r.Manager.host.board.remark(p.process.name, fmt.Sprintf("release %s is live", p.to), func(r *record) { r.Process.NotTaken = "" })
+		r.Manager.host.board.Announce(p.process.name, fmt.Sprintf("release %s is live", p.to), func(r *state.Record) { r.Process.NotTaken = "" })
 	}
 	r.forget()
 	return nil

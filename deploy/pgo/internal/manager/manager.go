@@ -20,6 +20,7 @@ import (
 	"pgo/deploy/pgo/internal/logfile"
 	"pgo/deploy/pgo/internal/processfile"
 	"pgo/deploy/pgo/internal/requests"
+	"pgo/deploy/pgo/internal/state"
 	files "pgo/deploy/pgo/internal/watch"
 )
 
@@ -62,7 +63,7 @@ func newManager(h home.Home, sockets string, env []string, log *slog.Logger, lin
 	}
 	m.host = &host{
 		home: h, link: link, log: log, sockets: sockets, env: baseEnv(h, env),
-		board:   newBoard(log, &history{home: h, log: log}, link.Keep),
+		board:   state.NewStore(log, state.NewHistory(h.Events(), h.EarlierEvents(), log), link.Keep),
 		running: &running{path: h.Running(), log: log, entries: map[string]Leftover{}},
 		logs:    &logs{all: map[string]*logfile.Writer{}},
 		root:    m.root,

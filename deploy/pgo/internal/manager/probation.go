@@ -9,6 +9,7 @@ import (
 	"pgo/deploy/pgo/internal/control"
 	"pgo/deploy/pgo/internal/release"
 	"pgo/deploy/pgo/internal/requests"
+	"pgo/deploy/pgo/internal/state"
 	files "pgo/deploy/pgo/internal/watch"
 	"pgo/deploy/pgo/internal/web"
 )
@@ -81,7 +82,7 @@ func (p *process) proven(ctx context.Context, t *trial) {
 	left := time.Duration(0)
 	for _, i := range p.all() {
 		k := i.runs()
-		if k == nil || k.prog.sum != t.release.sum || i.process.host.board.get(i.slot).Process.Status != control.Ready {
+		if k == nil || k.prog.sum != t.release.sum || i.process.host.board.Get(i.slot).Process.Status != control.Ready {
 			left = probation
 			break
 		}
@@ -107,7 +108,7 @@ func (p *process) proven(ctx context.Context, t *trial) {
 		p.host.log.Error("mark a good release", "process", p.name, "error", err)
 		return
 	}
-	p.host.board.remark(p.name, fmt.Sprintf("release %s has proven itself", t.release), func(*record) {})
+	p.host.board.Announce(p.name, fmt.Sprintf("release %s has proven itself", t.release), nil)
 }
 
 // strike counts the end of a process against its release, where that is on probation, and goes back to the release
@@ -208,7 +209,7 @@ func (p *process) stay(t *trial, why string, err error) {
 	p.mu.Lock()
 	t.stuck = true
 	p.mu.Unlock()
-	p.host.board.remark(p.name, fmt.Sprintf("release %s: %s; not gone back: %v", t.release, why, err), func(r *record) {
+	p.host.board.Announce(p.name, fmt.Sprintf("release %s: %s; not gone back: %v", t.release, why, err), func(r *state.Record) {
 		if !errors.Is(err, release.ErrNoTarget) {
 			r.Process.NotTaken = fmt.Sprintf("release %s: %s; not gone back: %v", t.release, why, err)
 		}
@@ -228,5 +229,5 @@ func (p *process) wentBack(t *trial, c copied, why, reason string) {
 	text := fmt.Sprintf("release %s: %s; went back to release %s", t.release, why, c)
 	p.host.tally.rolledBack(p.name)
 	p.host.deploys.count(p.name, web.RolledBack, reason)
-	p.host.board.remark(p.name, text, func(r *record) { r.Process.NotTaken = text })
+	p.host.board.Announce(p.name, text, func(r *state.Record) { r.Process.NotTaken = text })
 }

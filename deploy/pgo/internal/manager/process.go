@@ -7,6 +7,7 @@ import (
 
 	"pgo/deploy/pgo/internal/control"
 	"pgo/deploy/pgo/internal/processfile"
+	"pgo/deploy/pgo/internal/state"
 )
 
 // process is all instances of one name.
@@ -115,7 +116,7 @@ func (p *process) start() {
 // startUndone starts what does not run, but not again what has run to its end.
 func (p *process) startUndone() {
 	for _, i := range p.all() {
-		if !i.process.host.board.get(i.slot).Done {
+		if !i.process.host.board.Get(i.slot).Done {
 			i.start()
 		}
 	}
@@ -189,7 +190,7 @@ func (p *process) reloadAnd(tell chan<- error) {
 		p.awaiting = append(p.awaiting, tell)
 	}
 	for _, i := range p.instances {
-		i.process.host.board.note(i.slot, func(r *record) {
+		i.process.host.board.Update(i.slot, func(r *state.Record) {
 			if r.Wanted {
 				r.Process.Reload, r.Process.NotNew, r.Process.LastWords = true, "", nil
 			}
@@ -255,8 +256,8 @@ func (p *process) showThrough() {
 		return
 	}
 	for _, i := range p.instances {
-		if i.process.host.board.get(i.slot).Process.Reload {
-			i.process.host.board.note(i.slot, func(r *record) { r.Process.Reload = false })
+		if i.process.host.board.Get(i.slot).Process.Reload {
+			i.process.host.board.Update(i.slot, func(r *state.Record) { r.Process.Reload = false })
 		}
 	}
 }

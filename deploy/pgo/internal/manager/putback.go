@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pgo/deploy/pgo/internal/audit"
+	"pgo/deploy/pgo/internal/state"
 	files "pgo/deploy/pgo/internal/watch"
 	"pgo/deploy/pgo/internal/web"
 )
@@ -92,7 +93,7 @@ func (r *rollout) goBack() error {
 			}
 			r.Manager.host.tally.rolledBack(p.process.name)
 			r.Manager.host.deploys.count(p.process.name, web.RolledBack, web.ByOther)
-			r.Manager.host.board.remark(p.process.name, fmt.Sprintf("release %s was put back, with all of its deploy: release %s runs", p.to, p.from), func(*record) {})
+			r.Manager.host.board.Announce(p.process.name, fmt.Sprintf("release %s was put back, with all of its deploy: release %s runs", p.to, p.from), nil)
 			r.tell(p.process.name, "back", "release "+p.from.release().String()+" runs again", began)
 			return nil
 		}))
@@ -112,7 +113,7 @@ func (p *part) returns() error {
 	}
 	p.process.choose(p.from)
 	for _, i := range p.process.all() { // that the new one did not start is not news any more
-		i.process.host.board.note(i.slot, func(r *record) { r.Process.NotNew, r.Process.LastWords = "", nil })
+		i.process.host.board.Update(i.slot, func(r *state.Record) { r.Process.NotNew, r.Process.LastWords = "", nil })
 	}
 	if !p.process.runsOther(p.from) {
 		return nil

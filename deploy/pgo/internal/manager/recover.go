@@ -10,6 +10,7 @@ import (
 	"pgo/deploy/pgo/internal/control"
 	"pgo/deploy/pgo/internal/keeper"
 	"pgo/deploy/pgo/internal/processfile"
+	"pgo/deploy/pgo/internal/state"
 )
 
 // resume goes on from where the manager before has ended, whatever it was doing: what it had learned is with the
@@ -33,7 +34,7 @@ func (m *Manager) resume() (resumed bool, err error) {
 		return false, fmt.Errorf("take over the listeners: %w", err)
 	}
 	open.drop(m.listeners, m.host.link)
-	m.restoreBoard(hello.Kept)
+	m.host.board.Restore(hello.Kept)
 	m.file = f
 	m.lay(f, nil)
 	for _, p := range m.processes {
@@ -42,10 +43,10 @@ func (m *Manager) resume() (resumed bool, err error) {
 		}
 	}
 	m.rewatch()
-	m.host.tally.counted.restore(hello.Kept)
-	m.host.deploys.counted.restore(hello.Kept)
+	m.host.tally.counters.Restore(hello.Kept)
+	m.host.deploys.counters.Restore(hello.Kept)
 	m.serveHTTP(f.HTTP)
-	children := map[slot][]*child{}
+	children := map[state.InstanceID][]*child{}
 	for _, c := range hello.Children {
 		var shared map[string]listener
 		if p := m.processes[c.Fork.Name]; p != nil {
@@ -72,25 +73,11 @@ func (m *Manager) resume() (resumed bool, err error) {
 	}
 	for _, name := range sortedNames(m.processes) {
 		p := m.processes[name]
-		if slices.ContainsFunc(p.all(), func(i *instance) bool { return i.process.host.board.get(i.slot).Process.Reload }) {
+		if slices.ContainsFunc(p.all(), func(i *instance) bool { return i.process.host.board.Get(i.slot).Process.Reload }) {
 			p.reload() // which the manager before has begun
 		}
 	}
 	return true, nil
-}
-
-func (m *Manager) restoreBoard(kept map[string][]byte) {
-	for key, data := range kept {
-		rest, ok := strings.CutPrefix(key, recordKey)
-		name, number, _ := strings.Cut(rest, "/")
-		n, err := strconv.Atoi(number)
-		if !ok || err != nil {
-			continue
-		}
-		if err := m.host.board.restore(slot{name, n}, data); err != nil {
-			m.host.log.Error("take over what is known of a process", "process", name, "error", err)
-		}
-	}
 }
 
 // dropOrphans closes what was opened for children that never came to be.
@@ -131,7 +118,7 @@ func (i *instance) resume(children []*child) {
 			i.retire(k, draining, "was replaced")
 		}
 	}
-	r := i.process.host.board.get(i.slot)
+	r := i.process.host.board.Get(i.slot)
 	if cur != nil && r.Process.Version == "" {
 		go i.learnVersion(cur)
 	}

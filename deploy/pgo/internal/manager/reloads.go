@@ -5,14 +5,15 @@ import (
 	"maps"
 	"time"
 
+	"pgo/deploy/pgo/internal/state"
 	"pgo/deploy/pgo/internal/web"
 )
 
 // reloads count how replacing processes went, by name.
-type reloads struct{ counted counted[web.Reloads] }
+type reloads struct{ counters *state.Counters[web.Reloads] }
 
-func newReloads(keep func(string, []byte)) *reloads {
-	return &reloads{newCounted[web.Reloads]("reloads/", keep)}
+func newReloads(keep state.Keep) *reloads {
+	return &reloads{state.NewCounters[web.Reloads]("reloads/", keep)}
 }
 
 // ended counts a reload that was under way. One that a stop has ended is none.
@@ -26,7 +27,7 @@ func (r *reloads) ended(name string, err error, took time.Duration) {
 }
 
 func (r *reloads) count(name, result string, took time.Duration) {
-	r.counted.change(name, func(of *web.Reloads) {
+	r.counters.Update(name, func(of *web.Reloads) {
 		of.Count(result)
 		if result == web.Done {
 			of.Observe(took)
@@ -39,7 +40,7 @@ func (r *reloads) rolledBack(name string) { r.count(name, web.RolledBack, 0) }
 
 // of returns what was counted of a name.
 func (r *reloads) of(name string) (all *web.Reloads) {
-	r.counted.look(name, func(of web.Reloads) {
+	r.counters.Read(name, func(of web.Reloads) {
 		of.Results = maps.Clone(of.Results)
 		all = &of
 	})

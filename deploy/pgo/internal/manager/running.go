@@ -43,7 +43,7 @@ type Leftover struct {
 func (r *running) add(k *child) {
 	r.change(func() {
 		r.entries[k.Child.Fork.ID] = Leftover{
-			Name: k.slot.name, PID: k.Child.PID, Start: k.Child.Start, Boot: proc.Boot(),
+			Name: k.slot.Name, PID: k.Child.PID, Start: k.Child.Start, Boot: proc.Boot(),
 			Kind: k.spec.Kind, After: k.spec.After, Stop: k.spec.Stop,
 		}
 	})

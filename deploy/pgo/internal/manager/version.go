@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"pgo/deploy/pgo/internal/processfile"
+	"pgo/deploy/pgo/internal/state"
 )
 
 // versionTimeout bounds the question for a program's version.
@@ -60,7 +61,7 @@ func (i *instance) showVersion(k *child) {
 	if version == nil {
 		return // known soon
 	}
-	i.process.host.board.note(i.slot, func(r *record) {
+	i.process.host.board.Update(i.slot, func(r *state.Record) {
 		if r.Process.PID == k.Child.PID {
 			r.Process.Version = *version
 		}

@@ -8,6 +8,7 @@ import (
 
 	"pgo/deploy/pgo/internal/control"
 	"pgo/deploy/pgo/internal/processfile"
+	"pgo/deploy/pgo/internal/state"
 )
 
 // watch sees one process from its start to its end, and its replacement where one is asked for. The old process serves
@@ -121,7 +122,7 @@ func (w *watch) serves() {
 	unblock(w.cur.opened.inherited)
 	w.cur.sync() // who is told that it is ready finds what it said before
 	w.cur.change(func(s *childState) { s.Ready = true })
-	w.instance.set(control.Ready, "", func(r *record) { r.Process.Failures = 0 })
+	w.instance.set(control.Ready, "", func(r *state.Record) { r.Process.Failures = 0 })
 	w.sick = w.instance.process.host.attend(w.life, w.cur)
 	if w.next != nil || w.turn != nil {
 		w.instance.set(control.Reloading, "its successor starts")
@@ -144,10 +145,10 @@ func (w *watch) tell(err error) {
 // it runs.
 func (w *watch) prepare() {
 	spec, _ := w.instance.process.what()
-	if late, changed := w.instance.process.host.board.unready(spec.After); late.Name != "" {
-		if reason := "its successor waits for " + late.Name; w.ready == nil && w.instance.process.host.board.get(w.instance.slot).Process.Reason != reason {
+	if late, changed := w.instance.process.host.board.FirstUnready(spec.After); late.Name != "" {
+		if reason := "its successor waits for " + late.Name; w.ready == nil && w.instance.process.host.board.Get(w.instance.slot).Process.Reason != reason {
 			w.instance.set(control.Reloading, reason)
-			_, changed = w.instance.process.host.board.unready(spec.After) // setting it was a change as well
+			_, changed = w.instance.process.host.board.FirstUnready(spec.After) // setting it was a change as well
 		}
 		w.turn = changed
 		return
@@ -169,15 +170,15 @@ func (w *watch) refuse(why string) {
 	lines := []string{}
 	if w.next != nil {
 		w.next.sync()
-		lines = w.next.words.lines()
+		lines = w.next.words.Lines()
 	}
 	w.next, w.nready, w.stable = nil, nil, nil
 	w.instance.process.revert(w.cur.spec, w.cur.prog)
-	note := func(r *record) { r.Process.NotNew, r.Process.LastWords = why, lines }
+	note := func(r *state.Record) { r.Process.NotNew, r.Process.LastWords = why, lines }
 	if w.ready == nil {
 		w.instance.set(control.Ready, "reload failed: "+why, note)
 	} else {
-		w.instance.process.host.board.note(w.instance.slot, note)
+		w.instance.process.host.board.Update(w.instance.slot, note)
 	}
 	w.tell(fmt.Errorf("%s", why))
 }
@@ -196,7 +197,7 @@ func (w *watch) giveUp(why error) {
 func (w *watch) swap() {
 	old := w.cur
 	w.take()
-	w.instance.set(control.Ready, fmt.Sprintf("took over from pid %d", old.Child.PID), func(r *record) { r.Process.Failures = 0 })
+	w.instance.set(control.Ready, fmt.Sprintf("took over from pid %d", old.Child.PID), func(r *state.Record) { r.Process.Failures = 0 })
 	w.sick = w.instance.process.host.attend(w.life, w.cur)
 	w.instance.retire(old, draining, fmt.Sprintf("pid %d took over", w.cur.Child.PID))
 	w.tell(nil)
@@ -209,7 +210,7 @@ func (w *watch) succeed(e ended) {
 	w.take()
 	reason := strings.TrimSpace(e.String() + "; its successor takes over")
 	if isReady {
-		w.instance.set(control.Ready, reason, func(r *record) { r.Process.Failures = 0 })
+		w.instance.set(control.Ready, reason, func(r *state.Record) { r.Process.Failures = 0 })
 		w.sick = w.instance.process.host.attend(w.life, w.cur)
 		w.tell(nil)
 		return
@@ -224,5 +225,5 @@ func (w *watch) take() {
 	w.cur.change(func(s *childState) { s.Role = current })
 	w.instance.put(w.cur)
 	w.instance.show(w.cur)
-	w.instance.process.host.board.note(w.instance.slot, func(r *record) { r.Process.NotNew, r.Process.LastWords = "", nil })
+	w.instance.process.host.board.Update(w.instance.slot, func(r *state.Record) { r.Process.NotNew, r.Process.LastWords = "", nil })
 }
