@@ -245,13 +245,13 @@ bench-telemetry: build ## prints what telemetry costs under load; ARGS="-load.fo
 
 .PHONY: test-systemd
 test-systemd: ## tests what systemd does, under a real one in namespaces of its own; takes root, nftables and iproute2
-	@cd deploy/pgo && go test -tags systemd -run '^TestHostSetup$$|^TestSystemdHost' -count=1 -timeout 20m -v .
+	@cd deploy/pgo && go test -tags systemd -run '^TestHostSetup$$|^TestSystemdHost' -count=1 -timeout 20m -v ./e2e
 
 # Of the stack that runs here. ARGS=-full is 50 deploys under load.
 .PHONY: bench-deploy
 bench-deploy: ## measures pgo deploy beside scp and rsync, to the stack that make up MODE=native has brought up
 	@cd deploy/pgo && $(if $(findstring -full,$(ARGS)),PGO_BENCH_DEPLOYS=50 PGO_BENCH_CHANGES=10 PGO_BENCH_ROLLBACKS=10) \
-		go test -tags bench -run '^TestBenchDeploy$$' -count=1 -timeout 120m -v .
+		go test -tags bench -run '^TestBenchDeploy$$' -count=1 -timeout 120m -v ./e2e
 
 bin/stack:
 	@mkdir -p bin

@@ -1,4 +1,4 @@
-// Command pgo runs the processes of a process file: docs/pgo.md.
+// Command pgo manages the processes of a process file and deploys new releases of them: docs/pgo.md.
 package main
 
 import (
@@ -6,9 +6,11 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"pgo/deploy/pgo/internal/cmd"
 )
 
-// Set by the linker: -ldflags "-X main.version=...". built is the commit's time, RFC 3339.
+// The linker sets these: -ldflags "-X main.version=...". built is the commit's time in RFC 3339.
 var (
 	version = "dev"
 	commit  = "unknown"
@@ -18,5 +20,6 @@ var (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	context.AfterFunc(ctx, stop) // a second signal ends pgo at once
-	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+	build := cmd.Build{Version: version, Commit: commit, Time: built}
+	os.Exit(cmd.Run(ctx, build, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 }

@@ -1,0 +1,199 @@
+package e2e
+
+import (
+	"bufio"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"net"
+)
+
+// act is a program for pgo to run. Each argument is something it does, in order; then it waits for SIGTERM.
+func act(deeds []string) {
+	term := make(chan os.Signal, 1)
+	signal.Notify(term, syscall.SIGTERM)
+	leave := func() {}
+	linger := time.Duration(0)
+	for _, deed := range deeds {
+		verb, arg, _ := strings.Cut(deed, "=")
+		switch verb {
+		case "ready":
+			notify("READY=1")
+		case "status":
+			notify("STATUS=" + arg)
+		case "say":
+			fmt.Println(arg)
+		case "exit":
+			code, err := strconv.Atoi(arg)
+			check(err)
+			os.Exit(code)
+		case "once": // the first time only: leaves the file behind
+			if _, err := os.Stat(arg); err == nil {
+				continue
+			}
+			check(os.WriteFile(arg, nil, 0o600))
+			os.Exit(1)
+		case "need": // fails like bad configuration while the file is not there
+			if _, err := os.Stat(arg); err != nil {
+				fmt.Println("there is no", arg)
+				os.Exit(78)
+			}
+		case "await": // blocks until the file is there
+			for _, err := os.Stat(arg); err != nil; _, err = os.Stat(arg) {
+				time.Sleep(5 * time.Millisecond)
+			}
+		case "ignore": // SIGTERM
+			signal.Ignore(syscall.SIGTERM)
+		case "record": // when it starts and ends: FILE:NAME
+			file, name, _ := strings.Cut(arg, ":")
+			record(file, "start "+name)
+			leave = func() { record(file, "stop "+name) }
+		case "linger": // after SIGTERM
+			var err error
+			linger, err = time.ParseDuration(arg)
+			check(err)
+		case "child": // leaves a grandchild in its group that ignores SIGTERM, with its pid in the file
+			cmd := exec.Command(os.Args[0], "actor", "ignore", "touch="+arg)
+			check(cmd.Start())
+		case "orphan": // leaves a process behind that ends at once, in a session of its own
+			cmd := exec.Command("sh", "-c", "sleep 0.1 & echo $! >"+arg)
+			cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+			check(cmd.Run())
+		case "touch":
+			check(os.WriteFile(arg+".new", []byte(strconv.Itoa(os.Getpid())), 0o600))
+			check(os.Rename(arg+".new", arg))
+		case "serve": // HTTP on the listener inherited as http: the pid, and /crash
+			go serve()
+		case "web": // HTTP as pgo's services do it
+			leave = web()
+		case "unless": // ends with 1 while the file is there
+			if _, err := os.Stat(arg); err == nil {
+				fmt.Println("there is", arg)
+				os.Exit(1)
+			}
+		case "later": // cannot tell now, while the file is there
+			if _, err := os.Stat(arg); err == nil {
+				check(os.WriteFile(filepath.Join(filepath.Dir(arg), "asked"), []byte("yes"), 0o600))
+				os.Exit(69)
+			}
+		case "saw": // what it is to look at
+			check(os.WriteFile(arg, []byte(os.Getenv("LOOKS")), 0o600))
+		case "hang": // while the file is there
+			if _, err := os.Stat(arg); err == nil {
+				fmt.Println("hanging")
+				<-term
+				os.Exit(0)
+			}
+		case "die": // soon, while the file is there
+			if _, err := os.Stat(arg); err == nil {
+				fmt.Println("dying young")
+				time.AfterFunc(100*time.Millisecond, func() { os.Exit(4) })
+			}
+		case "admin": // metrics on the listener inherited as admin
+			go admin(arg)
+		case "flood":
+			flood(arg)
+		case "pings": // says that it lives, while the file is not there
+			go func() {
+				for {
+					if _, err := os.Stat(arg); err != nil {
+						notify("WATCHDOG=1")
+					}
+					time.Sleep(20 * time.Millisecond)
+				}
+			}()
+		case "ends": // when the file is there: FILE:CODE
+			file, number, _ := strings.Cut(arg, ":")
+			code, err := strconv.Atoi(number)
+			check(err)
+			go func() {
+				told(file)
+				os.Exit(code)
+			}()
+		case "leaves": // says that it is stopping, when the file is there, and stays
+			go func() {
+				told(arg)
+				notify("STOPPING=1")
+			}()
+		case "escape": // leaves a process behind that ignores SIGTERM, in a session of its own, with its pid in the file
+			cmd := exec.Command(os.Args[0], "actor", "ignore", "touch="+arg)
+			cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+			cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+			check(cmd.Start())
+		case "err":
+			fmt.Fprintln(os.Stderr, arg)
+		case "bind":
+			_, err := net.Listen("tcp", arg)
+			check(err)
+		default:
+			panic("actor: " + deed)
+		}
+	}
+	<-term
+	time.Sleep(linger)
+	leave()
+}
+
+// told waits until the file is there, and takes it away: it is told once.
+func told(file string) {
+	for os.Remove(file) != nil {
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+func check(err error) {
+	if err != nil {
+		fmt.Println("actor:", err)
+		os.Exit(1)
+	}
+}
+
+func notify(message string) {
+	conn, err := net.Dial("unixgram", os.Getenv("NOTIFY_SOCKET"))
+	check(err)
+	_, err = conn.Write([]byte(message))
+	check(err)
+}
+
+func record(file, line string) {
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	check(err)
+	_, err = fmt.Fprintln(f, line)
+	check(err)
+	check(f.Close())
+}
+
+func serve() {
+	l := inherited("http")
+	http.HandleFunc("/crash", func(http.ResponseWriter, *http.Request) { os.Exit(1) })
+	http.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, os.Getpid()) })
+	check(http.Serve(l, nil))
+}
+
+// flood says lines as fast as they are asked for, numbered from 0: COUNT:PER_SECOND.
+func flood(arg string) {
+	var count, rate int
+	_, err := fmt.Sscanf(arg, "%d:%d", &count, &rate)
+	check(err)
+	out := bufio.NewWriter(os.Stdout)
+	began := time.Now()
+	for n := range count {
+		if wait := time.Duration(n)*time.Second/time.Duration(rate) - time.Since(began); wait > time.Millisecond {
+			check(out.Flush())
+			time.Sleep(wait)
+		}
+		fmt.Fprintf(out, "line %08d of what a service says in a day, about as long as such lines are\n", n)
+		if out.Buffered() > 3000 { // whole lines, each write small enough to stay in one piece
+			check(out.Flush())
+		}
+	}
+	check(out.Flush())
+}

@@ -1,0 +1,155 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"pgo/deploy/pgo/internal/sshdtest"
+)
+
+// A copier brings a file to the deploy folder over SSH.
+type copier struct {
+	name    string
+	command func(host *sshdtest.Server, from, to string) []string
+}
+
+var copiers = []copier{
+	{"scp", func(host *sshdtest.Server, from, to string) []string {
+		return []string{"scp", "-F", host.Config, from, sshdtest.Host + ":" + to}
+	}},
+	{"scp with its old protocol", func(host *sshdtest.Server, from, to string) []string {
+		return []string{"scp", "-O", "-F", host.Config, from, sshdtest.Host + ":" + to}
+	}},
+	{"sftp", func(host *sshdtest.Server, from, to string) []string {
+		return []string{"sh", "-c", `echo put "$1" "$2" | sftp -b - -F "$3" "$4"`, "sftp", from, to, host.Config, sshdtest.Host}
+	}},
+	rsync("rsync", "-az"),
+	rsync("rsync --inplace", "-az", "--inplace"),
+	{"cat", func(host *sshdtest.Server, from, to string) []string {
+		return []string{"sh", "-c", `ssh -F "$1" "$2" "cat > $3" < "$4"`, "cat", host.Config, sshdtest.Host, to, from}
+	}},
+}
+
+func rsync(name string, options ...string) copier {
+	return copier{name, func(host *sshdtest.Server, from, to string) []string {
+		return append(append([]string{"rsync"}, options...), "-e", "ssh -F "+host.Config, from, sshdtest.Host+":"+to)
+	}}
+}
+
+// copy copies the file, as a person or CI would.
+func (c copier) copy(ctx context.Context, host *sshdtest.Server, from, to string) error {
+	args := c.command(host, from, to)
+	if out, err := exec.CommandContext(ctx, args[0], args[1:]...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", c.name, err, bytes.TrimSpace(out))
+	}
+	return nil
+}
+
+// upload writes a program to where CI would have built it. Each is younger than the one before: rsync takes two of one
+// size and second for the same.
+func upload(t *testing.T, name string, age time.Duration) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "web")
+	if err := os.WriteFile(path, build(t, name), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	built := time.Now().Add(-age)
+	if err := os.Chtimes(path, built, built); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// A program copied over the one that runs is taken, whatever copies it: it answers, and no request fails.
+func TestCopied(t *testing.T) {
+	t.Parallel()
+	host := sshdtest.Start(t)
+	s := newWatched(t, "v1")
+	s.must("up")
+	s.answers("v1")
+	builds := []string{"v2", "v3"}
+	for n, c := range copiers {
+		t.Run(c.name, func(t *testing.T) {
+			name := builds[n%2]
+			from := upload(t, name, time.Hour-time.Duration(n)*time.Minute)
+			l := startLoad(t, s.url())
+			if err := c.copy(t.Context(), host, from, s.deployed()); err != nil {
+				t.Fatal(err)
+			}
+			copied := time.Now()
+			s.answers(name)
+			t.Logf("answered by the new one %s after it was copied", time.Since(copied))
+			if answered := l.none(t); answered != 2 {
+				t.Errorf("%d builds answered: %v", answered, l.pids)
+			}
+		})
+	}
+}
+
+// A connection that is lost in the middle changes nothing but the file: it is reported that this is not taken, until the file is
+// well again, and the next copy is taken.
+func TestCopyLost(t *testing.T) {
+	t.Parallel()
+	host := sshdtest.Start(t)
+	s := newWatched(t, "v1")
+	s.must("up")
+	before := s.answers("v1")
+	v1, from := build(t, "v1"), upload(t, "v2", time.Hour)
+	l := startLoad(t, s.url())
+	// What rsync sends of a difference is too little to be cut, so here it sends all.
+	tests := []struct {
+		copier copier
+		over   bool // the file that is there is written over, not replaced at the end
+	}{
+		{copiers[0], true},
+		{copiers[1], true},
+		{copiers[2], true},
+		{rsync("rsync", "-aW"), false},
+		{rsync("rsync --inplace", "-aW", "--inplace"), true},
+		{copiers[len(copiers)-1], true},
+	}
+	for _, test := range tests {
+		t.Run(test.copier.name, func(t *testing.T) {
+			s.deploy(v1) // what the copier finds there
+			eventually(t, "nothing is amiss", func() error {
+				if p := s.list()["web"]; p.NotTaken != "" {
+					return errors.New(p.NotTaken)
+				}
+				return nil
+			})
+			host.CutAfter(1_000_000)
+			if err := test.copier.copy(t.Context(), host, from, s.deployed()); err == nil {
+				t.Fatal("the connection was not lost")
+			}
+			if test.over {
+				eventually(t, "it is reported that the file is not whole", func() error {
+					// By whether what is there is truncated first, which is different from tool to tool and from version to version.
+					if p := s.list()["web"]; !strings.Contains(p.NotTaken, "incomplete") && !strings.Contains(p.NotTaken, "mixed") {
+						return fmt.Errorf("%q", p.NotTaken)
+					}
+					return nil
+				})
+			} else if is, err := os.ReadFile(s.deployed()); err != nil || !bytes.Equal(is, v1) {
+				t.Errorf("the file is another one: %v", err)
+			}
+			if p := s.list()["web"]; p.PID != before.PID || !p.Ready {
+				t.Errorf("web: %+v", p)
+			}
+		})
+	}
+	if err := copiers[0].copy(t.Context(), host, from, s.deployed()); err != nil {
+		t.Fatal(err)
+	}
+	s.answers("v2")
+	if answered := l.none(t); answered != 2 {
+		t.Errorf("%d builds answered: %v", answered, l.pids)
+	}
+}

@@ -1,0 +1,284 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"pgo/deploy/pgo/internal/control"
+	"pgo/deploy/pgo/internal/proc"
+)
+
+// get makes a request on a connection of its own.
+func get(url string) (string, error) {
+	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	res, err := client.Get(url)
+	if err != nil {
+		return "", err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	return string(body), err
+}
+
+func TestCrashHealsOnTheSameListener(t *testing.T) {
+	s := newStack(t, `
+  web: {command: ACTOR, args: [actor, serve, ready], listeners: {http: "127.0.0.1:0"}, ready: {notify: true}}
+`)
+	s.must("up")
+	before := s.list()["web"]
+	url := "http://" + before.Listeners["http"]
+	for round := range 3 {
+		if _, err := get(url + "/crash"); err == nil {
+			t.Fatal("the actor did not crash")
+		}
+		// The process is dead now: all of these wait in the backlog, none is refused.
+		var all sync.WaitGroup
+		for range 20 {
+			all.Go(func() {
+				if body, err := get(url); err != nil || body == strconv.Itoa(before.PID) {
+					t.Errorf("round %d: %q, %v", round, body, err)
+				}
+			})
+		}
+		all.Wait()
+	}
+	after := s.becomes("web", control.Ready)
+	if after.Restarts != 3 || after.PID == before.PID || after.Listeners["http"] != before.Listeners["http"] {
+		t.Errorf("before %+v, after %+v", before, after)
+	}
+	if !strings.Contains(s.read(".pgo/logs/pgo.log"), `"to":"backing-off","reason":"exit code 1; next start in`) {
+		t.Error("pgo.log does not say why it was started again")
+	}
+}
+
+// A gate that crashes does not disturb what runs; what starts anew waits for it.
+func TestGateCrashes(t *testing.T) {
+	s := newStack(t, `
+  gate: {kind: gate, command: ACTOR, args: [actor, "await=DIR/open", ready], ready: {notify: true}}
+  web: {command: ACTOR, args: [actor], after: [gate]}
+  late: {command: ACTOR, args: [actor], after: [gate]}
+`)
+	door := filepath.Join(s.dir, "open")
+	if err := os.WriteFile(door, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.must("up")
+	before := s.list()
+	if err := os.Remove(door); err != nil {
+		t.Fatal(err)
+	}
+	proc.Kill(before["gate"].PID, syscall.SIGKILL)
+	eventually(t, "the gate runs again", func() error {
+		if p := s.list()["gate"]; p.Status != control.Starting || p.Restarts != 1 {
+			return fmt.Errorf("%+v", p)
+		}
+		return nil
+	})
+	proc.Kill(before["late"].PID, syscall.SIGKILL)
+	s.becomes("late", control.Waiting)
+	if now := s.list()["web"]; now.PID != before["web"].PID || !now.Ready {
+		t.Errorf("web was disturbed: %+v", now)
+	}
+	if err := os.WriteFile(door, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.becomes("late", control.Ready)
+}
+
+func TestCrashTakesItsGroupAlong(t *testing.T) {
+	s := newStack(t, `  p: {command: ACTOR, args: [actor, "child=DIR/child", ready], ready: {notify: true}, stop: {timeout: 100ms}}`+"\n")
+	s.must("up")
+	child := s.pidIn("child")
+	if err := os.Remove(filepath.Join(s.dir, "child")); err != nil {
+		t.Fatal(err)
+	}
+	proc.Kill(s.list()["p"].PID, syscall.SIGKILL)
+	if next := s.pidIn("child"); next == child || alive(child) {
+		t.Errorf("what the crashed process had started lives on: %d, then %d", child, next)
+	}
+}
+
+func TestStopKillsWhatDoesNotEnd(t *testing.T) {
+	s := newStack(t, `
+  deaf: {command: ACTOR, args: [actor, ignore, ready], ready: {notify: true}, stop: {timeout: 100ms}}
+  parent: {command: ACTOR, args: [actor, "child=DIR/child", ready], ready: {notify: true}, stop: {timeout: 3s}}
+  quits: {command: ACTOR, args: [actor, ready], ready: {notify: true}, stop: {signal: SIGKILL}}
+`)
+	s.must("up")
+	child := s.pidIn("child")
+	if !alive(child) {
+		t.Fatal("no child to be killed")
+	}
+	out := s.must("stop", "all")
+	list := s.list()
+	for name, reason := range map[string]string{
+		"deaf":   "did not end in time and was killed",
+		"parent": "exit code 0",
+		"quits":  "killed by SIGKILL",
+	} {
+		if p := list[name]; p.Status != control.Stopped || p.Reason != reason || !strings.Contains(out, reason) {
+			t.Errorf("%s: %+v\n%s", name, p, out)
+		}
+	}
+	if alive(child) {
+		t.Error("the grandchild lives on")
+	}
+}
+
+// pidIn waits for a file that holds a pid.
+func (s *stack) pidIn(name string) int {
+	s.Helper()
+	pid := 0
+	eventually(s.T, name+" is written", func() error {
+		text := s.read(name)
+		if text == "" {
+			return errors.New("not there")
+		}
+		var err error
+		pid, err = strconv.Atoi(text)
+		return err
+	})
+	return pid
+}
+
+// survivors has listeners on WEB, which stands for an address.
+const survivors = `
+  db: {command: ACTOR, args: [actor, "record=DIR/order:db", "child=DIR/child", ready], ready: {notify: true}, stop: {timeout: 1s}}
+  web: {command: ACTOR, args: [actor, "record=DIR/order:web", serve, ready], after: [db], listeners: {http: "WEB"}, ready: {notify: true}}
+`
+
+// killKeeper leaves the processes without pgo.
+func (s *stack) killKeeper() map[string]control.Process {
+	s.Helper()
+	s.must("up")
+	list, keeper := s.list(), s.info().Keeper
+	if err := proc.Kill(keeper, syscall.SIGKILL); err != nil {
+		s.Fatal(err)
+	}
+	eventually(s.T, "pgo is gone", func() error {
+		if code, out := s.pgo("list"); code != exitUnavailable || !strings.Contains(out, "2 processes do that it started") {
+			return errors.New(out)
+		}
+		return nil
+	})
+	if body, err := get("http://" + list["web"].Listeners["http"]); err != nil || body != strconv.Itoa(list["web"].PID) {
+		s.Errorf("web does not serve without pgo: %q, %v", body, err)
+	}
+	return list
+}
+
+func TestKeeperKilledThenUp(t *testing.T) {
+	s := newStack(t, strings.ReplaceAll(survivors, "WEB", freeAddr(t)))
+	before := s.killKeeper()
+	child := s.pidIn("child")
+	out := s.must("up")
+	if !strings.Contains(out, "pgo was killed: stopping what it left behind") {
+		t.Errorf("up printed\n%s", out)
+	}
+	for name, p := range s.list() {
+		if !p.Ready || p.PID == before[name].PID || alive(before[name].PID) {
+			t.Errorf("%s: before %+v, now %+v", name, before[name], p)
+		}
+	}
+	if alive(child) {
+		t.Error("the grandchild of the killed manager's process lives on")
+	}
+	if !strings.Contains(s.read("order"), "stop web\nstop db\n") {
+		t.Errorf("not stopped in order:\n%s", s.read("order"))
+	}
+	if body, err := get("http://" + s.list()["web"].Listeners["http"]); err != nil || body != strconv.Itoa(s.list()["web"].PID) {
+		t.Errorf("web: %q, %v", body, err)
+	}
+}
+
+func TestKeeperKilledThenDown(t *testing.T) {
+	s := newStack(t, strings.ReplaceAll(survivors, "WEB", freeAddr(t)))
+	s.killKeeper()
+	if out := s.must("down"); !strings.Contains(out, "everything is stopped") {
+		t.Errorf("down printed\n%s", out)
+	}
+	if left := s.processes(); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	if !strings.HasSuffix(s.read("order"), "stop web\nstop db\n") {
+		t.Errorf("not stopped in order:\n%s", s.read("order"))
+	}
+	if out := s.must("down"); !strings.Contains(out, "nothing runs") {
+		t.Errorf("down twice: %s", out)
+	}
+}
+
+// What was blocked in the middle of a line by a pgo that was killed can say it, and end by itself.
+func TestKeeperKilledWhileMuchIsSaid(t *testing.T) {
+	s := newStack(t, `  p: {command: ACTOR, args: [actor, "await=DIR/go", "flood=30000:1000000", "touch=DIR/said"], stop: {timeout: 20s}}`+"\n")
+	s.must("up")
+	proc.Kill(s.info().Keeper, syscall.SIGKILL)
+	eventually(t, "pgo is gone", func() error {
+		if code, out := s.pgo("list"); code != exitUnavailable {
+			return errors.New(out)
+		}
+		return nil
+	})
+	if err := os.WriteFile(filepath.Join(s.dir, "go"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.must("down")
+	lines := strings.Split(strings.TrimSuffix(s.read(".pgo/logs/p.log"), "\n"), "\n")
+	inOrder(t, "the log", lines, 30000)
+}
+
+func TestLogs(t *testing.T) {
+	s := newStack(t, `
+  a: {command: ACTOR, args: [actor, say=one, say=two, say=three, ready], ready: {notify: true}}
+  b: {command: ACTOR, args: [actor, say=other, ready], ready: {notify: true}}
+`)
+	s.must("up")
+	if got := s.must("logs", "-n", "2", "a"); got != "two\nthree\n" {
+		t.Errorf("logs -n 2 a: %q", got)
+	}
+	if got := s.must("logs", "all"); got != "a            | one\na            | two\na            | three\nb            | other\n" {
+		t.Errorf("logs all: %q", got)
+	}
+	if got := s.must("logs", "pgo"); !strings.Contains(got, `"process":"a"`) {
+		t.Errorf("logs pgo: %q", got)
+	}
+	s.fails(exitFailed, []string{`no log of "c"`, "a, b, pgo"}, "logs", "c")
+
+	follow := s.command("logs", "-f", "-n", "1", "a", "b")
+	var out strings.Builder
+	reader, err := follow.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := follow.Start(); err != nil {
+		t.Fatal(err)
+	}
+	last, anew := "a            | three\nb            | other\n", "a            | one\na            | two\na            | three\n"
+	if _, err := io.CopyN(&out, reader, int64(len(last))); err != nil { // from here on it follows
+		t.Errorf("follow: %v", err)
+	}
+	s.must("restart", "a")
+	if _, err := io.CopyN(&out, reader, int64(len(anew))); err != nil {
+		t.Errorf("follow: %v", err)
+	}
+	want := last + anew
+	if out.String() != want {
+		t.Errorf("logs -f: %q", out.String())
+	}
+	if err := follow.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := follow.Wait(); err != nil {
+		t.Errorf("interrupted logs -f: %v", err)
+	}
+}

@@ -1,0 +1,31 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestExportSystemd(t *testing.T) {
+	s := newStack(t, `
+  web: {command: ACTOR, args: [actor, web, ready], listeners: {http: "127.0.0.1:18081"}, ready: {notify: true}}
+  db: {kind: infra, command: sleep, args: ["1000"]}
+`)
+	printed := s.must("export", "systemd")
+	dir := t.TempDir()
+	written := s.must("export", "systemd", "--dir", dir)
+	for _, name := range []string{"pgo-web-http.socket", "pgo-web.service", "pgo-db.service", "pgo.target"} {
+		content, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil || !strings.Contains(printed, "# "+name+"\n"+string(content)) || !strings.Contains(written, filepath.Join(dir, name)+"\n") {
+			t.Errorf("%s: %v\n%s", name, err, printed)
+		}
+	}
+	if only := s.must("export", "systemd", "db"); strings.Contains(only, "pgo-web") {
+		t.Errorf("only db:\n%s", only)
+	}
+	s.fails(exitFailed, []string{`there is no process "nobody"`}, "export", "systemd", "nobody")
+	s.fails(exitFailed, []string{"no such file"}, "export", "systemd", "--dir", filepath.Join(dir, "none"))
+	// While services run their files are not put back behind their backs.
+	s.fails(exitUsage, []string{"pgo.settle.service"}, "host", "settle")
+}

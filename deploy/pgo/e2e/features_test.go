@@ -1,0 +1,322 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"pgo/deploy/pgo/internal/control"
+	"pgo/deploy/pgo/internal/proc"
+)
+
+func TestRestartPolicies(t *testing.T) {
+	tests := []struct {
+		name, process string
+		status        control.State
+		reason        string
+		restarts      int
+	}{
+		{"always", `{command: ACTOR, args: [actor, "once=DIR/x", ready], ready: {notify: true}, restart: {policy: always}}`, control.Ready, "", 1},
+		{"on-failure after 0", `{command: ACTOR, args: [actor, exit=0], restart: {policy: on-failure}}`, control.Stopped, "exit code 0", 0},
+		{"on-failure after 1", `{command: ACTOR, args: [actor, "once=DIR/x", ready], ready: {notify: true}, restart: {policy: on-failure}}`, control.Ready, "", 1},
+		{"never after 0", `{command: ACTOR, args: [actor, exit=0], restart: {policy: never}}`, control.Stopped, "exit code 0", 0},
+		{"never after 1", `{command: ACTOR, args: [actor, exit=1], restart: {policy: never}}`, control.Failed, "exit code 1", 0},
+		{"a limit", `{command: ACTOR, args: [actor, exit=1], restart: {limit: 2, first_wait: 10ms}}`, control.Failed, "exit code 1; started again 2 times within 1m0s", 2},
+		{"a one-shot", `{kind: one-shot, command: ACTOR, args: [actor, exit=0]}`, control.Stopped, "exit code 0", 0},
+		{"a one-shot that fails once", `{kind: one-shot, command: ACTOR, args: [actor, "once=DIR/x", exit=0]}`, control.Stopped, "exit code 0", 1},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := newStack(t, "  p: "+test.process+"\n")
+			s.pgo("up")
+			p := s.becomes("p", test.status)
+			if p.Reason != test.reason || p.Restarts != test.restarts {
+				t.Errorf("got %q, %d restarts: %+v", p.Reason, p.Restarts, p)
+			}
+			if one := strings.Contains(test.process, "one-shot"); one != (p.Ready && p.PID == 0) && test.status == control.Stopped {
+				t.Errorf("ready: %+v", p)
+			}
+		})
+	}
+}
+
+// What comes after a one-shot waits for its end, and a second up does not run it again.
+func TestOneShot(t *testing.T) {
+	s := newStack(t, `
+  init: {kind: one-shot, command: ACTOR, args: [actor, "record=DIR/order:init", "await=DIR/go", exit=0]}
+  web: {command: ACTOR, args: [actor, "record=DIR/order:web"], after: [init]}
+`)
+	up := s.command("up")
+	if err := up.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "init runs", func() error {
+		if s.read("order") == "" {
+			return fmt.Errorf("not yet")
+		}
+		return nil
+	})
+	s.becomes("web", control.Waiting)
+	touch(t, filepath.Join(s.dir, "go"))
+	if err := up.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	s.must("up")
+	s.killManager()
+	s.must("up")
+	if got := s.read("order"); got != "start init\nstart web\n" {
+		t.Errorf("order:\n%s", got)
+	}
+	s.must("start", "init")
+	if got := strings.Count(s.read("order"), "start init"); got != 2 {
+		t.Errorf("init ran %d times after pgo start", got)
+	}
+}
+
+// A process that hangs is found out and started anew.
+func TestLiveness(t *testing.T) {
+	tests := []struct{ name, process, says string }{
+		{"watchdog", `{command: ACTOR, args: [actor, "pings=DIR/hung", ready], ready: {notify: true}, watchdog: 200ms}`, "no WATCHDOG=1 within 200ms"},
+		{"a command", `{command: ACTOR, args: [actor], live: {exec: [test, "!", -e, "DIR/hung"], every: 50ms, failures: 2}}`, "not alive, asked 2 times: test: exit status 1"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := newStack(t, "  p: "+test.process+"\n")
+			s.must("up")
+			before := s.list()["p"]
+			touch(t, filepath.Join(s.dir, "hung"))
+			eventually(t, "it is started anew", func() error {
+				if p := s.list()["p"]; p.PID == before.PID || p.PID == 0 {
+					return fmt.Errorf("%+v", p)
+				}
+				return nil
+			})
+			if err := os.Remove(filepath.Join(s.dir, "hung")); err != nil {
+				t.Fatal(err)
+			}
+			s.becomes("p", control.Ready)
+			if events := s.must("events"); !strings.Contains(events, test.says) {
+				t.Errorf("events:\n%s", events)
+			}
+		})
+	}
+}
+
+func TestReadyByACommand(t *testing.T) {
+	s := newStack(t, `
+  p: {command: ACTOR, args: [actor], ready: {exec: [cat, "DIR/file"], within: 2m}}
+  q: {command: ACTOR, args: [actor], ready: {exec: [sh, -c, "echo not today; exit 3"], within: 2s}}
+`)
+	s.fails(exitFailed, []string{"q is not ready", "not ready within 2s: sh: exit status 3: not today"}, "up")
+	if p := s.list()["p"]; p.Ready {
+		t.Errorf("p: %+v", p)
+	}
+	touch(t, filepath.Join(s.dir, "file"))
+	s.becomes("p", control.Ready)
+}
+
+func TestSurroundings(t *testing.T) {
+	s := newStack(t, `
+  p:
+    command: sh
+    args: [-c, "pwd; echo $A $B $C $PGO_INSTANCE; ulimit -n; nice; cat /proc/self/oom_score_adj; grep NoNewPrivs /proc/self/status; exec sleep 1000"]
+    cwd: sub
+    env_files: [a.env, b.env]
+    env: {C: own}
+    limits: {files: 123, nice: 5, oom_score_adj: 300, no_new_privileges: true}
+`)
+	if err := os.Mkdir(filepath.Join(s.dir, "sub"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"a.env": "A=one\nB=one\nC=one\n", "b.env": "B=two\n"} {
+		if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.must("up")
+	want := filepath.Join(s.dir, "sub") + "\none two own 0\n123\n5\n300\nNoNewPrivs:\t1\n"
+	eventually(t, "its log", func() error {
+		if got := s.read(".pgo/logs/p.log"); got != want {
+			return fmt.Errorf("got %q, want %q", got, want)
+		}
+		return nil
+	})
+	if out := s.must("describe", "p"); strings.Contains(out, "two") || strings.Contains(out, "C=own") || !strings.Contains(out, "C=***") {
+		t.Errorf("describe shows what may be a secret:\n%s", out)
+	}
+}
+
+// Only root can set that up.
+func TestUser(t *testing.T) {
+	process := `  p: {command: ACTOR, args: [actor, say=hello, ready], ready: {notify: true}, user: nobody}` + "\n"
+	s := newStack(t, process)
+	if os.Geteuid() != 0 {
+		s.fails(exitFailed, []string{"operation not permitted"}, "up")
+		return
+	}
+	if err := os.Chmod(s.sockets, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for dir := s.self; dir != "/"; dir = filepath.Dir(dir) { // the test's own program is in a closed folder
+		info, err := os.Stat(dir)
+		if err == nil {
+			err = os.Chmod(dir, info.Mode().Perm()|0o055)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for dir := s.dir; dir != os.TempDir(); dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.must("up")
+	p := s.list()["p"]
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID))
+	if err != nil || !strings.Contains(string(status), "Uid:\t65534\t65534\t65534") || s.read(".pgo/logs/p.log") != "hello\n" {
+		t.Errorf("%v\n%s", err, status)
+	}
+	s.write(strings.ReplaceAll(process, "nobody", "no-such-user"))
+	s.fails(exitFailed, []string{"user no-such-user: there is none of this name or number"}, "up")
+}
+
+func TestScale(t *testing.T) {
+	s := newStack(t, strings.ReplaceAll(webs, "N}", "2}"))
+	s.must("up")
+	before := s.rows()
+	l := startLoad(t, "http://"+before[0].Listeners["http"])
+	s.must("scale", "web", "4")
+	if rows := s.rows(); len(rows) != 4 || rows[0].PID != before[0].PID || !rows[3].Ready || rows[3].Instance != 3 {
+		t.Errorf("scaled to 4: %+v", rows)
+	}
+	s.killManager()
+	s.must("scale", "web", "1")
+	if rows := s.rows(); len(rows) != 1 || rows[0].PID != before[0].PID || alive(before[1].PID) {
+		t.Errorf("scaled to 1: %+v", rows)
+	}
+	s.must("up") // as the file has it
+	if rows := s.rows(); len(rows) != 2 || rows[0].PID != before[0].PID {
+		t.Errorf("after up: %+v", rows)
+	}
+	l.none(t)
+	s.fails(exitFailed, []string{"expected 1 to 64"}, "scale", "web", "0")
+	s.fails(exitUsage, []string{"expected a number of instances"}, "scale", "web", "many")
+	s.fails(exitFailed, []string{"there is no process"}, "scale", "wbe", "2")
+}
+
+func TestApply(t *testing.T) {
+	file := `
+  db: {kind: infra, command: ACTOR, args: [actor]}
+  web: {command: ACTOR, args: [actor, web, ready], after: [db], listeners: {http: "127.0.0.1:0"}, ready: {notify: true}}
+  gone: {command: ACTOR, args: [actor]}
+`
+	s := newStack(t, file)
+	if out := s.must("apply", "--dry-run"); !strings.Contains(out, "start    nothing runs") {
+		t.Error(out)
+	}
+	s.fails(exitUnavailable, []string{"pgo is not running"}, "apply")
+	s.must("up")
+	before := s.list()
+	if out := s.must("apply", "--dry-run"); out != "nothing to do\n" {
+		t.Error(out)
+	}
+	s.write(`
+  db: {kind: infra, command: ACTOR, args: [actor, say=changed]}
+  web: {command: ACTOR, args: [actor, web, ready], after: [db], listeners: {http: "127.0.0.1:0"}, ready: {notify: true}, env: {A: b}}
+  new: {command: ACTOR, args: [actor], instances: 2}
+`)
+	want := "gone         stop     the file has it no more\ndb           restart  the file has it otherwise\nweb          reload   the file has it otherwise\nnew          start    new\n"
+	if out := s.must("apply", "--dry-run"); out != want {
+		t.Errorf("got\n%swant\n%s", out, want)
+	}
+	if now := s.list(); now["db"].PID != before["db"].PID {
+		t.Error("a dry run did something")
+	}
+	l := startLoad(t, "http://"+before["web"].Listeners["http"])
+	s.must("apply")
+	l.none(t)
+	now := s.list()
+	if now["db"].PID == before["db"].PID || now["web"].PID == before["web"].PID || len(s.rows()) != 4 || alive(before["gone"].PID) {
+		t.Errorf("after apply: %+v", s.rows())
+	}
+}
+
+// A change of a service that does not work out leaves the service as it was.
+func TestApplyThatFails(t *testing.T) {
+	file := `
+  web: {command: ACTOR, args: [actor, DEED, web, ready], listeners: {http: "127.0.0.1:0"}, ready: {notify: true}}
+`
+	s := newStack(t, strings.ReplaceAll(file, "DEED", "say=good"))
+	s.must("up")
+	before := s.list()["web"]
+	s.write(strings.ReplaceAll(file, "DEED", "say=bad, exit=78"))
+	for range 2 { // it is not taken for done
+		s.fails(exitFailed, []string{"web was not replaced: exit code 78", "| bad"}, "up")
+	}
+	proc.Kill(before.PID, syscall.SIGKILL)
+	eventually(t, "it is started again as it was", func() error {
+		if p := s.list()["web"]; !p.Ready || p.PID == before.PID {
+			return fmt.Errorf("%+v", p)
+		}
+		return nil
+	})
+	s.write(strings.ReplaceAll(file, "DEED", "say=good"))
+	s.must("up")
+}
+
+func TestCommandsOnPatterns(t *testing.T) {
+	s := newStack(t, `
+  web-a: {command: ACTOR, args: [actor, say=a]}
+  web-b: {command: ACTOR, args: [actor, say=b]}
+  db: {command: ACTOR, args: [actor, "record=DIR/order:db"], instances: 2}
+`)
+	s.must("up")
+	s.must("stop", "web-*")
+	for name, p := range s.list() {
+		if (p.Status == control.Stopped) != strings.HasPrefix(name, "web") {
+			t.Errorf("%s is %s", name, p.Status)
+		}
+	}
+	s.must("start", "web-?")
+	s.fails(exitFailed, []string{`there is no process "x*"`}, "stop", "x*")
+	s.fails(exitFailed, []string{`there is no process "x*"`}, "list", "x*")
+	if out := s.must("list", "web-*"); !strings.Contains(out, "web-a") || !strings.Contains(out, "web-b") || strings.Contains(out, "db") {
+		t.Errorf("list web-*:\n%s", out)
+	}
+	s.must("signal", "SIGTERM", "db")
+	eventually(t, "both instances were asked to end", func() error {
+		if n := strings.Count(s.read("order"), "stop db"); n != 2 {
+			return fmt.Errorf("%d", n)
+		}
+		return nil
+	})
+	s.fails(exitFailed, []string{"expected a signal such as SIGHUP"}, "signal", "HUP", "db")
+	s.must("delete", "web-a")
+	if _, there := s.list()["web-a"]; there {
+		t.Error("web-a is still there")
+	}
+	s.must("up")
+	if !s.list()["web-a"].Ready {
+		t.Error("up did not bring web-a back")
+	}
+	if out := s.must("__complete", "stop", ""); !strings.Contains(out, "web-a\n") || !strings.Contains(out, "all\n") {
+		t.Errorf("completion: %s", out)
+	}
+	var described []control.Description
+	if err := json.Unmarshal([]byte(s.must("describe", "--json", "db")), &described); err != nil || len(described) != 1 || len(described[0].Rows) != 2 {
+		t.Errorf("describe: %v, %+v", err, described)
+	}
+}
+
+func TestSchema(t *testing.T) {
+	s := newStack(t, "  p: {command: ACTOR}\n")
+	var schema map[string]any
+	if err := json.Unmarshal([]byte(s.must("schema")), &schema); err != nil || schema["title"] != "pgo process file" {
+		t.Errorf("%v: %v", err, schema)
+	}
+}

@@ -1,0 +1,131 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"pgo/deploy/pgo/internal/control"
+	"pgo/deploy/pgo/internal/proc"
+)
+
+// descriptors limits how many files a process may have open, and returns how it was.
+func descriptors(t *testing.T, pid int, n uint64) (was uint64) {
+	t.Helper()
+	var limit unix.Rlimit
+	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: n, Max: limit.Max}, nil); err != nil {
+		t.Fatal(err)
+	}
+	return limit.Cur
+}
+
+// leaving is the limit under which a process can open so many files more: a limit is one on numbers, and some below it
+// may be free.
+func leaving(t *testing.T, pid, more int) uint64 {
+	t.Helper()
+	for n := uint64(0); ; n++ {
+		_, err := os.Lstat(fmt.Sprintf("/proc/%d/fd/%d", pid, n))
+		switch {
+		case err == nil:
+		case !errors.Is(err, os.ErrNotExist):
+			t.Fatal(err)
+		case more == 0:
+			return n
+		default:
+			more--
+		}
+	}
+}
+
+// When pgo has no descriptors left, what runs goes on, what cannot be started says why and is tried again: it runs when
+// others have been stopped, or when there are more.
+func TestNoDescriptorsLeft(t *testing.T) {
+	const old = "  a: {command: ACTOR, args: [actor, ready], ready: {notify: true}}\n  b: {command: ACTOR, args: [actor, ready], ready: {notify: true}}\n"
+	const more = old + "  q: {command: ACTOR, args: [actor, ready], ready: {notify: true}, restart: {longest_wait: 200ms}}\n"
+	tests := []struct {
+		name string
+		half func(control.Info) int // whose limit it is
+		room int                    // what is left: the manager needs some to hear commands at all
+		says string
+	}{
+		{"the keeper", func(i control.Info) int { return i.Keeper }, 1, "too many"},
+		{"the manager", func(i control.Info) int { return i.Manager }, 3, "too many open files"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := newStack(t, old)
+			s.must("up")
+			before, pid := s.list(), test.half(s.info())
+			was := descriptors(t, pid, leaving(t, pid, test.room))
+			s.write(more)
+			s.fails(exitFailed, []string{"q is not ready: backing-off: ", test.says}, "up")
+			for _, name := range []string{"a", "b"} {
+				if p := s.list()[name]; p.PID != before[name].PID || !p.Ready {
+					t.Errorf("%s: %+v", name, p)
+				}
+			}
+			s.must("stop", "a", "b")
+			s.becomes("q", control.Ready)
+			descriptors(t, pid, was)
+			s.must("up")
+		})
+	}
+}
+
+// Many processes are no more than few, also for the manager that finds them, and none leaves a descriptor behind.
+func TestManyProcesses(t *testing.T) {
+	const many = 200
+	const one = "  one: {command: sleep, args: [\"1000\"]}\n"
+	s := newStack(t, one)
+	s.must("up")
+	open := func() (files [2]int) {
+		info := s.info()
+		return [2]int{proc.Files(info.Keeper), proc.Files(info.Manager)}
+	}
+	few := open()
+	var file strings.Builder
+	file.WriteString(one)
+	for n := range many {
+		fmt.Fprintf(&file, "  p%d: {command: sleep, args: [\"1000\"]}\n", n)
+	}
+	s.write(file.String())
+	s.must("up")
+	before := s.list()
+	if len(before) != many+1 {
+		t.Errorf("%d processes", len(before))
+	}
+	t.Logf("files that keeper and manager have open: %v with one process, %v with %d", few, open(), many+1)
+	s.killManager()
+	for name, p := range s.list() {
+		if p.PID != before[name].PID || !p.Ready {
+			t.Errorf("%s: %+v", name, p)
+		}
+	}
+	if err := proc.Kill(before["p7"].PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "one that is killed runs again", func() error {
+		if p := s.list()["p7"]; p.PID == before["p7"].PID || !p.Ready {
+			return fmt.Errorf("%+v", p)
+		}
+		return nil
+	})
+	s.write(one)
+	s.must("up")
+	eventually(t, "the files of those that are gone are closed", func() error {
+		now := open()
+		if slices.Max([]int{now[0] - few[0], now[1] - few[1]}) > 3 { // a connection, a log that is looked at
+			return fmt.Errorf("%v are open, %v were", now, few)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,86 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// load sends POST requests, which no client repeats by itself, until it is stopped: some on connections that are kept,
+// some on new ones.
+type load struct {
+	asked, failed atomic.Int64
+	mu            sync.Mutex
+	pids          map[string]int
+	errors        []string
+	cancel        context.CancelFunc
+	all           sync.WaitGroup
+}
+
+func startLoad(t *testing.T, url string) *load {
+	ctx, cancel := context.WithCancel(context.Background())
+	l := &load{pids: map[string]int{}, cancel: cancel}
+	for n := range 8 {
+		transport := &http.Transport{DisableKeepAlives: n%2 == 0}
+		client := &http.Client{Transport: transport, Timeout: 15 * time.Second}
+		l.all.Go(func() {
+			defer transport.CloseIdleConnections()
+			every := time.NewTicker(8 * time.Millisecond) // 1000 a second together
+			defer every.Stop()
+			for ctx.Err() == nil {
+				<-every.C
+				l.ask(client, url)
+			}
+		})
+	}
+	t.Cleanup(func() { l.stop() })
+	return l
+}
+
+func (l *load) ask(client *http.Client, url string) {
+	l.asked.Add(1)
+	body, err := post(client, url)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err != nil {
+		l.failed.Add(1)
+		l.errors = append(l.errors, err.Error())
+		return
+	}
+	l.pids[body]++
+}
+
+func post(client *http.Client, url string) (string, error) {
+	res, err := client.Post(url, "text/plain", strings.NewReader(strings.Repeat("x", 500)))
+	if err != nil {
+		return "", err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err == nil && res.StatusCode != http.StatusOK {
+		err = fmt.Errorf("answer %s", res.Status)
+	}
+	return string(body), err
+}
+
+func (l *load) stop() {
+	l.cancel()
+	l.all.Wait()
+}
+
+// none ends the load and fails the test where a request has failed. It returns how many different processes answered.
+func (l *load) none(t *testing.T) int {
+	t.Helper()
+	l.stop()
+	t.Logf("%d requests, %d failed, %d processes answered", l.asked.Load(), l.failed.Load(), len(l.pids))
+	if l.failed.Load() > 0 || l.asked.Load() == 0 {
+		t.Errorf("%d of %d requests failed: %v", l.failed.Load(), l.asked.Load(), l.errors[:min(5, len(l.errors))])
+	}
+	return len(l.pids)
+}

@@ -1,0 +1,206 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// writeLogs writes lines of two processes, a quarter of an hour apart each and taking turns, the last one now.
+func writeLogs(s *stack) (start time.Time) {
+	s.Helper()
+	start = time.Now().UTC().Truncate(time.Second).Add(-2 * time.Hour)
+	logs := map[string]string{}
+	for n := range 9 {
+		at := start.Add(time.Duration(n) * 15 * time.Minute)
+		if n%2 == 0 {
+			logs["even"] += fmt.Sprintf("{\"ts\":%q,\"n\":%d}\n", at.Format(time.RFC3339), n)
+			continue
+		}
+		logs["odd"] += fmt.Sprintf("%s [info] n %d\n  and more\n", at.Format("2006-01-02 15:04:05Z07:00"), n)
+	}
+	for name, text := range logs {
+		path := filepath.Join(s.home(), "logs", name+".log")
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			s.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			s.Fatal(err)
+		}
+	}
+	return start
+}
+
+func TestLogsOfATime(t *testing.T) {
+	s := newStack(t, "  p: {command: ACTOR}\n")
+	start := writeLogs(s)
+	at := func(minutes int) string { return start.Add(time.Duration(minutes) * time.Minute).Format(time.RFC3339) }
+	tests := []struct {
+		name string
+		args []string
+		want string // the numbers in the order shown, + for a line that goes on
+	}{
+		{"the last hour", []string{"--since", "61m", "all"}, "4 5 + 6 7 + 8"},
+		{"long ago", []string{"--since", "1d", "all"}, "0 1 + 2 3 + 4 5 + 6 7 + 8"},
+		{"from and to", []string{"--since", at(15), "--until", at(45), "all"}, "1 + 2 3 +"},
+		{"only until", []string{"--until", at(20), "all"}, "0 1 +"},
+		{"another zone", []string{"--until", start.In(time.FixedZone("", 3600)).Format(time.RFC3339), "all"}, "0"},
+		{"one process", []string{"--since", at(30), "even"}, "2 4 6 8"},
+		{"the last of each", []string{"--since", at(0), "-n", "2", "all"}, "6 7 + 8"},
+		{"none of each", []string{"--since", at(0), "-n", "0", "all"}, ""},
+		{"nothing then", []string{"--since", "1s", "odd"}, ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			var got []string
+			for line := range strings.Lines(s.must(append([]string{"logs"}, test.args...)...)) {
+				_, number, found := strings.Cut(strings.TrimRight(line, "}\n"), "n\":")
+				if !found {
+					_, number, found = strings.Cut(strings.TrimSpace(line), " n ")
+				}
+				if !found {
+					number = "+"
+				}
+				got = append(got, number)
+			}
+			if strings.Join(got, " ") != test.want {
+				t.Errorf("got %s, want %s", strings.Join(got, " "), test.want)
+			}
+		})
+	}
+}
+
+func TestLogsRefuse(t *testing.T) {
+	s := newStack(t, "  p: {command: ACTOR}\n")
+	writeLogs(s)
+	tests := []struct {
+		name string
+		args []string
+		says string
+	}{
+		{"a word", []string{"--since", "yesterday"}, `--since: expected a time such as 10m, 36h, 7d or 2026-01-31T15:04:05Z, found "yesterday"`},
+		{"a number", []string{"--until", "10"}, `--until: expected a time`},
+		{"a time to come", []string{"--since", "-10m"}, `--since: expected a time`},
+		{"days and more", []string{"--since", "1d2"}, `--since: expected a time`},
+		{"half days", []string{"--since", "1.5d"}, `--since: expected a time`},
+		{"no zone", []string{"--since", "2026-01-31T15:04:05"}, `--since: expected a time`},
+		{"the wrong way round", []string{"--since", "1m", "--until", "2m"}, "--until is before --since"},
+		{"to follow to an end", []string{"-f", "--until", "1m"}, "-f goes on, --until ends"},
+		{"fewer than none", []string{"-n", "-1"}, "expected a number of lines"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s.T = t
+			s.fails(exitUsage, []string{test.says}, append([]string{"logs", "all"}, test.args...)...)
+		})
+	}
+}
+
+func TestLogsFollowSince(t *testing.T) {
+	s := newStack(t, "  p: {command: ACTOR, args: [actor, say=one, \"await=DIR/go\", say=two]}\n")
+	s.must("up")
+	follow := s.command("logs", "-f", "--since", "1h", "p")
+	out, err := follow.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := follow.Start(); err != nil {
+		t.Fatal(err)
+	}
+	text := make([]byte, len("one\ntwo\n"))
+	for n := 0; n < len(text); {
+		if n == len("one\n") {
+			touch(t, filepath.Join(s.dir, "go"))
+		}
+		k, err := out.Read(text[n:])
+		if n += k; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if string(text) != "one\ntwo\n" {
+		t.Errorf("got %q", text)
+	}
+	_ = follow.Process.Signal(os.Interrupt)
+	if err := follow.Wait(); err != nil {
+		t.Errorf("interrupted: %v", err)
+	}
+}
+
+func TestLogsColours(t *testing.T) {
+	s := newStack(t, "  p: {command: ACTOR}\n")
+	writeLogs(s)
+	tests := []struct {
+		name, env string
+		args      []string
+		want      []string
+		colours   bool
+	}{
+		{"several on a terminal", "A=b", []string{"all"}, []string{"\x1b[36meven         |\x1b[0m {", "\x1b[33modd          |\x1b[0m "}, true},
+		{"in the order of time", "A=b", []string{"--since", "1d", "all"}, []string{"\x1b[36meven         |\x1b[0m {", "\x1b[33modd          |\x1b[0m "}, true},
+		{"one", "A=b", []string{"even"}, []string{`{"ts":`}, false},
+		{"not wanted", "NO_COLOR=1", []string{"all"}, []string{"even         | {", "odd          | "}, false},
+		{"a terminal without", "TERM=dumb", []string{"all"}, []string{"even         | {"}, false},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			out := onTerminal(t, s, test.env, append([]string{"logs", "-n", "1"}, test.args...)...)
+			for _, want := range test.want {
+				if !strings.Contains(out, want) {
+					t.Errorf("no %q in %q", want, out)
+				}
+			}
+			if strings.Contains(out, "\x1b") != test.colours {
+				t.Errorf("colours: %q", out)
+			}
+		})
+	}
+}
+
+// onTerminal runs a command as a person does, and returns what that person sees.
+func onTerminal(t *testing.T, s *stack, env string, args ...string) string {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer master.Close()
+	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	terminal, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := s.command(args...)
+	cmd.Env = append(cmd.Env, "TERM=xterm", env)
+	cmd.Stdout = terminal
+	defer terminal.Close()
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	// It comes in pieces, whenever the kernel gets to it; this is the last.
+	const end = "that was all"
+	if _, err := terminal.WriteString(end); err != nil {
+		t.Fatal(err)
+	}
+	var seen []byte
+	for block := make([]byte, 4<<10); ; {
+		k, err := master.Read(block)
+		if err != nil {
+			t.Fatalf("after %q: %v", seen, err)
+		}
+		seen = append(seen, block[:k]...)
+		if before, all := strings.CutSuffix(string(seen), end); all {
+			return before
+		}
+	}
+}

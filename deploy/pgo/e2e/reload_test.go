@@ -1,0 +1,236 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"pgo/deploy/pgo/internal/control"
+	"pgo/deploy/pgo/internal/proc"
+)
+
+const webs = `
+  web: {command: ACTOR, args: [actor, web, ready], listeners: {http: "127.0.0.1:0"}, ready: {notify: true}, instances: N}
+`
+
+func TestReloadDropsNothing(t *testing.T) {
+	for _, instances := range []string{"1", "2"} {
+		t.Run(instances, func(t *testing.T) {
+			s := newStack(t, strings.ReplaceAll(webs, "N}", instances+"}"))
+			s.must("up")
+			l := startLoad(t, "http://"+s.list()["web"].Listeners["http"])
+			for range 10 {
+				s.must("reload", "web")
+			}
+			if answered := l.none(t); answered < 11 {
+				t.Errorf("only %d processes answered", answered)
+			}
+			for _, p := range s.rows() {
+				if !p.Ready || p.Status != control.Ready || p.Restarts != 0 || p.Reload {
+					t.Errorf("after the reloads: %+v", p)
+				}
+			}
+		})
+	}
+}
+
+func TestReloadWhileTheManagerIsKilled(t *testing.T) {
+	s := newStack(t, strings.ReplaceAll(webs, "N}", "2}"))
+	s.must("up")
+	before := s.rows()
+	l := startLoad(t, "http://"+before[0].Listeners["http"])
+	for round := range 10 {
+		reload := s.command("reload", "web")
+		if err := reload.Start(); err != nil {
+			t.Fatal(err)
+		}
+		// At another point of the reload each time.
+		eventually(t, "the reload is under way", func() error {
+			if !strings.Contains(s.must("list", "--json"), `"reload_asked": true`) {
+				return fmt.Errorf("nothing is reloaded")
+			}
+			return nil
+		})
+		time.Sleep(time.Duration(round*50) * time.Millisecond)
+		s.killManager()
+		_ = reload.Wait() // it may have been told of the manager's end
+		eventually(t, "the reload has gone on", func() error {
+			for _, p := range s.rows() {
+				if p.Reload || !p.Ready || p.Status != control.Ready {
+					return fmt.Errorf("%+v", p)
+				}
+			}
+			return nil
+		})
+	}
+	l.none(t)
+	for n, p := range s.rows() {
+		if p.PID == before[n].PID || p.NotNew != "" || p.Restarts != 0 {
+			t.Errorf("instance %d: %+v", n, p)
+		}
+	}
+	eventually(t, "nothing but the two is left", func() error {
+		actors := 0
+		for _, cmdline := range s.processes() {
+			if strings.Contains(cmdline, "actor") {
+				actors++
+			}
+		}
+		if actors != 2 {
+			return fmt.Errorf("%d: %v", actors, s.processes())
+		}
+		return nil
+	})
+}
+
+// The old process goes on whatever becomes of the new one.
+func TestReloadThatFails(t *testing.T) {
+	tests := []struct {
+		name, deeds string
+		within      string // and the time that it has to last
+		says        []string
+	}{
+		{"ends at once", `"unless=DIR/bad", web, ready`, "30s", []string{"web was not replaced: exit code 1", "the process from before goes on", "| there is "}},
+		{"dies within the window", `"die=DIR/bad", web, ready`, "30s}, reload: {stable: 2s", []string{"web was not replaced: exit code 4", "| dying young"}},
+		{"never ready", `"hang=DIR/bad", web, ready`, "3s", []string{"web was not replaced: not ready within 3s: it never sent READY=1", "| hanging"}},
+		{"cannot be started", `web, ready`, "30s", []string{"web was not replaced: ", "no such file"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := newStack(t, fmt.Sprintf(`
+  web: {command: DIR/program, args: [actor, %s], listeners: {http: "127.0.0.1:0"}, ready: {notify: true, within: %s}}
+`, test.deeds, test.within))
+			program := filepath.Join(s.dir, "program")
+			if err := os.Symlink(s.self, program); err != nil {
+				t.Fatal(err)
+			}
+			s.must("up")
+			before := s.list()["web"]
+			// What dies in the window has taken connections with it; in all other cases nobody notices.
+			harmless := test.name != "dies within the window"
+			var l *load
+			if harmless {
+				l = startLoad(t, "http://"+before.Listeners["http"])
+			}
+			if err := os.WriteFile(filepath.Join(s.dir, "bad"), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if test.name == "cannot be started" {
+				if err := os.Remove(program); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s.fails(exitFailed, test.says, "reload", "web")
+			if now := s.list()["web"]; now.PID != before.PID || !now.Ready || now.Status != control.Ready || now.NotNew == "" {
+				t.Errorf("the old process: %+v", now)
+			}
+			if harmless {
+				if answered := l.none(t); answered != 1 {
+					t.Errorf("%d processes answered", answered)
+				}
+			}
+			// Once it is right again, it is replaced.
+			if err := os.Remove(filepath.Join(s.dir, "bad")); err != nil {
+				t.Fatal(err)
+			}
+			if test.name == "cannot be started" {
+				if err := os.Symlink(s.self, program); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s.must("reload", "web")
+			if now := s.list()["web"]; now.PID == before.PID || !now.Ready || now.NotNew != "" {
+				t.Errorf("after it was corrected: %+v", now)
+			}
+		})
+	}
+}
+
+func TestReloadReturnsWhileTheOldDrains(t *testing.T) {
+	s := newStack(t, strings.ReplaceAll(webs, "N}", "1}"))
+	s.must("up")
+	before := s.list()["web"]
+	slow := make(chan string, 1)
+	go func() {
+		body, err := get("http://" + before.Listeners["http"] + "/slow")
+		slow <- fmt.Sprint(body, err)
+	}()
+	began := time.Now()
+	s.must("reload", "web")
+	t.Logf("reload took %s", time.Since(began))
+	if got := <-slow; got != fmt.Sprint(before.PID, nil) && !strings.Contains(got, "<nil>") {
+		t.Errorf("the request in flight: %s, want %d", got, before.PID)
+	}
+	eventually(t, "the old one has ended", func() error {
+		if p := s.list()["web"]; len(p.Draining) > 0 || alive(before.PID) {
+			return fmt.Errorf("%+v", p)
+		}
+		return nil
+	})
+	if events := s.must("events"); !strings.Contains(events, "draining") || !strings.Contains(events, "took over from pid") {
+		t.Errorf("events:\n%s", events)
+	}
+}
+
+func TestReloadIsRefused(t *testing.T) {
+	s := newStack(t, `
+  db: {kind: infra, command: ACTOR, args: [actor]}
+  worker: {command: ACTOR, args: [actor], reload: {mode: restart}}
+  pair: {command: ACTOR, args: [actor], reload: {mode: beside}}
+`)
+	s.must("up")
+	before := s.list()
+	s.fails(exitFailed, []string{"db is not reloaded", "there would be a gap", "pgo restart db"}, "reload", "all")
+	for name, p := range s.list() {
+		if p.PID != before[name].PID {
+			t.Errorf("%s was touched", name)
+		}
+	}
+	s.must("reload", "worker", "pair")
+	for name, p := range s.list() {
+		if (p.PID == before[name].PID) != (name == "db") || !p.Ready {
+			t.Errorf("%s: %+v", name, p)
+		}
+	}
+}
+
+// What has a port of its own gets another one beside the old process.
+func TestListenerOfItsOwn(t *testing.T) {
+	s := newStack(t, `
+  web: {command: ACTOR, args: [actor, web, ready], instances: 2, ready: {notify: true},
+    listeners: {admin: {addr: "127.0.0.1:0", shared: false}, http: "127.0.0.1:0"}}
+`)
+	s.must("up")
+	before := s.rows()
+	if before[0].Listeners["http"] != before[1].Listeners["http"] || before[0].Listeners["admin"] == before[1].Listeners["admin"] {
+		t.Errorf("listeners: %v, %v", before[0].Listeners, before[1].Listeners)
+	}
+	s.must("reload", "web")
+	s.killManager()
+	after := s.rows()
+	if after[0].Listeners["http"] != before[0].Listeners["http"] || after[0].Listeners["admin"] == before[0].Listeners["admin"] {
+		t.Errorf("before %v, after %v", before[0].Listeners, after[0].Listeners)
+	}
+	if _, err := get("http://" + before[0].Listeners["http"]); err != nil {
+		t.Error(err)
+	}
+}
+
+// killManager kills the manager, and waits for the next one; gaps tells how long that took.
+func (s *stack) killManager() {
+	s.Helper()
+	old := s.info().Manager
+	if err := proc.Kill(old, syscall.SIGKILL); err != nil {
+		s.Fatal(err)
+	}
+	eventually(s.T, "there is another manager", func() error {
+		if now := s.info().Manager; now == old {
+			return fmt.Errorf("it is still pid %d", now)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,316 @@
+package e2e
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"pgo/deploy/pgo/internal/audit"
+	"pgo/deploy/pgo/internal/ship/delta"
+	"pgo/deploy/pgo/internal/ship/wire"
+)
+
+func TestShip(t *testing.T) {
+	t.Parallel()
+	h := newTarget(t)
+	none := h.load()
+	if out := h.stack.must(h.deploys()...); !strings.Contains(out, "nothing to do") || strings.Count(out, "unchanged") != 3 {
+		t.Errorf("of what runs already:\n%s", out)
+	}
+	before, _ := h.sshd.Bytes()
+	for _, service := range services {
+		h.build(service, "v2")
+	}
+	out := h.stack.must(h.deploys("--json")...)
+	h.runs("v2", services...)
+	h.inPlace("v2")
+	sent, _ := h.sshd.Bytes()
+	size := int64(len(build(t, "v2")))
+	if sent -= before; sent > 3*size/10 {
+		t.Errorf("%d bytes were sent for three programs of %d", sent, size)
+	}
+	last := events(t, out)
+	if result := last[len(last)-1].Result; result == nil || result.Result != audit.Done || len(result.Set) != 3 || result.By != "ci" ||
+		result.Set[0].From.Version != "v1" || result.Set[0].To.Version != "v2" {
+		t.Errorf("the result is %+v", result)
+	}
+	if e := h.audited()[0]; e.Result != audit.Done || e.Kind != audit.Deploy || e.By != "ci" || e.From != "127.0.0.1" || e.Seconds <= 0 {
+		t.Errorf("the audit log has %+v", e)
+	}
+	runs := map[string]int{}
+	for n, e := range last {
+		if e.Event == "runs" {
+			runs[e.Process] = n
+		}
+	}
+	if len(runs) != 3 || runs["alpha"] > runs["beta"] || runs["alpha"] > runs["gamma"] {
+		t.Errorf("the order was %v", runs)
+	}
+	// One alone; the others stay as they are.
+	h.build("beta", "v3")
+	if out := h.stack.must(h.deploys("beta")...); !strings.Contains(out, "beta v2") {
+		t.Errorf("deploy beta:\n%s", out)
+	}
+	h.runs("v3", "beta")
+	h.stack.must(h.on("rollback", "beta")...)
+	h.runs("v2", services...)
+	// All three of the deploy before.
+	h.stack.must(h.on("rollback")...)
+	h.runs("v1", services...)
+	h.inPlace("v1")
+	h.stack.fails(exitRefused, []string{"no good release to go back to"}, h.on("rollback", "alpha")...)
+	if out := h.stack.must(h.on("releases")...); strings.Count(out, "rollback") < 2 || !strings.Contains(out, "v1 (") {
+		t.Errorf("releases:\n%s", out)
+	}
+	// What was rolled back can be deployed again, and is not sent again.
+	h.build("beta", "v2")
+	if out := h.stack.must(h.deploys()...); !strings.Contains(out, "the host has") {
+		t.Errorf("deploy again:\n%s", out)
+	}
+	h.runs("v2", services...)
+	none()
+	if out := h.stack.must("events", "-n", "1000"); strings.Contains(out, "was deployed") {
+		t.Errorf("the watch deployed it once more:\n%s", out)
+	}
+	h.stack.must("up")
+}
+
+// What does not work is refused, or put back with all of its deploy; nobody notices, and the next deploy works.
+func TestShipBad(t *testing.T) {
+	t.Parallel()
+	h := newTarget(t)
+	v2 := build(t, "v2")
+	tests := []struct {
+		name   string
+		text   []byte
+		before func() // of the deploy
+		code   int
+		says   string
+	}{
+		{name: "for another machine", text: build(t, "foreign"), code: exitRefused, says: "wrong architecture"},
+		{name: "cut off", text: v2[:len(v2)/2], code: exitRefused, says: "incomplete"},
+		{name: "no program", text: []byte("hello\n"), code: exitRefused, says: "not executable"},
+		{name: "its check fails", text: build(t, "unconfigured"), code: exitRefused, says: "key auth.secret: is missing"},
+		{name: "ends at once", text: build(t, "exits"), code: exitRolledBack, says: "exit code 3"},
+		{name: "never ready", text: build(t, "hangs"), code: exitRolledBack, says: "not ready within 10s"},
+		{name: "ends while on probation", text: build(t, "crashes"), code: exitRolledBack, says: "exit code 4, 2 times while it was on probation"},
+		{name: "grows to its memory limit", text: build(t, "grows"), code: exitRolledBack, says: ", its memory limit is "},
+		{name: "answers with 500", text: build(t, "fails"), code: exitRolledBack, says: "requests ended with 5xx while it was on probation"},
+		{name: "found bad before", text: build(t, "fails"), code: exitRefused, says: "was found bad before"},
+		{name: "a migration fails", text: build(t, "v3"), before: func() { touch(t, filepath.Join(h.stack.dir, "forbidden")) }, code: exitRefused, says: "gate: does not let it run: exit status 1: there is "},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			h := &target{stack: h.stack.with(t), sshd: h.sshd, from: h.from}
+			if test.before != nil {
+				test.before()
+			}
+			h.build("alpha", "v2")
+			h.put("beta", test.text)
+			h.build("gamma", "v2")
+			entries := len(h.audited())
+			none := h.load()
+			// What dies takes its requests with it, and a 500 is a 500: these two are known by it.
+			if test.name == "ends while on probation" || test.name == "answers with 500" {
+				none = func() {}
+			}
+			h.stack.fails(test.code, []string{test.says}, h.deploys()...)
+			h.runs("v1", services...)
+			none()
+			h.inPlace("v1")
+			all := h.audited()
+			if len(all) != entries+1 || !strings.Contains(all[0].Why, test.says) {
+				t.Errorf("the audit log has %d more: %+v", len(all)-entries, all[0])
+			}
+		})
+	}
+	if err := os.Remove(filepath.Join(h.stack.dir, "forbidden")); err != nil {
+		t.Fatal(err)
+	}
+	for _, service := range services {
+		h.build(service, "v2")
+	}
+	h.stack.must(h.deploys()...)
+	h.runs("v2", services...)
+}
+
+// What arrives is not what was said: another content, or what nobody can make a program of.
+func TestReceiveOther(t *testing.T) {
+	t.Parallel()
+	h := newTarget(t)
+	v2 := build(t, "v2")
+	var whole bytes.Buffer
+	if err := delta.Encode(&whole, nil, v2); err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		text []byte
+		base string
+		says string
+	}{
+		"a bad checksum":       {whole.Bytes(), "", "mixed: what arrived has SHA-256 "},
+		"no program":           {[]byte("hello"), "", "the difference is damaged"},
+		"of an unknown":        {whole.Bytes(), strings.Repeat("0", 64), "no such file"},
+		"of a file of others'": {whole.Bytes(), "../../../../../etc/passwd", "it names the release"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cmd := exec.Command("ssh", "-T", "-F", h.sshd.Config, "ci")
+			in, err1 := cmd.StdinPipe()
+			out, err2 := cmd.StdoutPipe()
+			if err := errors.Join(err1, err2, cmd.Start()); err != nil {
+				t.Fatal(err)
+			}
+			conn, _ := wire.Open(t.Context(), out, in)
+			said := wire.Said{}
+			err := errors.Join(conn.Send(wire.Hello{Protocol: wire.Protocol, Ask: wire.Deploy, ID: "00000000-11"}), conn.Receive(&said))
+			if err != nil || said.Welcome == nil {
+				t.Fatalf("%+v %v", said, err)
+			}
+			plan := wire.Plan{Set: []wire.Program{{Process: "beta", SHA256: strings.Repeat("1", 64), Size: int64(len(v2)), Sent: true, Base: test.base}}}
+			data := conn.Data()
+			err = conn.Send(plan)
+			_, sent := data.Write(test.text)
+			if err := errors.Join(err, sent, data.Close()); err != nil {
+				t.Fatal(err)
+			}
+			for said.Result == nil {
+				if err := conn.Receive(&said); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if said.Result.Result != audit.Refused || !strings.Contains(said.Result.Why, test.says) {
+				t.Errorf("it says %+v", said.Result)
+			}
+			_ = in.Close()
+			if err := cmd.Wait(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	h.runs("v1", services...)
+}
+
+// Two at once: the second is refused and told who it is, or waits.
+func TestShipTwo(t *testing.T) {
+	t.Parallel()
+	h := newTarget(t)
+	for _, service := range services {
+		h.build(service, "v2")
+	}
+	h.probation("20s")
+	h.during("probation", func() {
+		h.stack.fails(exitLocked, []string{"deploy by ci since ", "from 127.0.0.1"}, h.deploys()...)
+	}, exitOK)
+	h.runs("v2", services...)
+	for _, service := range services {
+		h.build(service, "v1")
+	}
+	waited := make(chan string, 1)
+	h.during("probation", func() {
+		go func() { waited <- h.stack.must(h.deploys("--wait")...) }()
+	}, exitOK)
+	if out := <-waited; !strings.Contains(out, "nothing to do") {
+		t.Errorf("the second:\n%s", out)
+	}
+}
+
+func TestShipDryRun(t *testing.T) {
+	t.Parallel()
+	h := newTarget(t)
+	h.build("beta", "v2")
+	out := h.stack.must(h.deploys("--dry-run")...)
+	for _, text := range []string{" sent ", "gate         plan       would migrate one thing", "would run v2 ("} {
+		if !strings.Contains(out, text) {
+			t.Errorf("no %q in\n%s", text, out)
+		}
+	}
+	h.runs("v1", services...)
+	h.inPlace("v1")
+	if all := h.audited(); len(all) != 0 {
+		t.Errorf("the audit log has %+v", all)
+	}
+	h.put("beta", build(t, "foreign"))
+	h.stack.fails(exitRefused, []string{"wrong architecture"}, h.deploys("--dry-run")...)
+}
+
+// A disk that is full: nothing is touched, and the log says so.
+func TestShipFullDisk(t *testing.T) {
+	t.Parallel()
+	h := &target{stack: newStack(t, shipped), from: t.TempDir()}
+	if err := os.Mkdir(h.stack.home(), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	size := 3*len(build(t, "v1")) + 4<<20
+	if err := syscall.Mount("tmpfs", h.stack.home(), "tmpfs", 0, fmt.Sprintf("size=%d", size)); err != nil {
+		t.Fatalf("mount a small disk, which takes root: %v", err)
+	}
+	t.Cleanup(func() {
+		h.stack.pgo("down")
+		if err := syscall.Unmount(h.stack.home(), syscall.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	h.begin()
+	none := h.load()
+	for _, service := range services {
+		h.build(service, "v2")
+	}
+	h.stack.fails(exitRefused, []string{"no space left on device"}, h.deploys()...)
+	h.runs("v1", services...)
+	none()
+	if all := h.audited(); len(all) != 1 || all[0].Result != audit.Refused {
+		t.Errorf("the audit log has %+v", all)
+	}
+}
+
+// The first release of all has nothing before it.
+func TestShipFirst(t *testing.T) {
+	t.Parallel()
+	h := &target{stack: newStack(t, shipped), from: t.TempDir()}
+	h.begin()
+	h.stack.must("down")
+	if err := errors.Join(os.RemoveAll(h.stack.home()), os.RemoveAll(filepath.Join(h.stack.dir, "bin")), os.Mkdir(filepath.Join(h.stack.dir, "bin"), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	h.stack.fails(exitUnavailable, []string{"pgo is not running"}, h.deploys()...)
+	h.stack.fails(exitFailed, []string{"no such file"}, "up")
+	h.build("beta", "exits")
+	h.stack.fails(exitRolledBack, []string{"exit code 3"}, h.deploys()...)
+	for _, name := range services {
+		if p := h.stack.list()[name]; p.PID != 0 {
+			t.Errorf("%s runs: %+v", name, p)
+		}
+	}
+	h.build("beta", "v1")
+	h.stack.must(h.deploys()...)
+	h.runs("v1", services...)
+	h.inPlace("v1")
+	h.stack.must("up")
+}
+
+// The key can do nothing else.
+func TestForcedCommand(t *testing.T) {
+	h := newTarget(t)
+	for _, command := range []string{"cat /etc/passwd", "sh", "pgo down", "pgo receive; id", "pgo receive --as root"} {
+		cmd := exec.Command("ssh", "-T", "-F", h.sshd.Config, "ci", command)
+		out, err := cmd.CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "this key is for pgo deploy only") {
+			t.Errorf("%s: %v\n%s", command, err, out)
+		}
+	}
+	h.stack.fails(exitUnavailable, []string{"cannot be reached"}, append(h.deploys(), "--to", "nowhere.invalid")...)
+	h.stack.fails(exitUsage, []string{"name a host"}, "deploy")
+	h.stack.fails(exitFailed, []string{`no process "delta"`, "alpha, beta, gamma"}, h.deploys("delta")...)
+	h.build("beta", "v2")
+	h.stack.must(h.deploys("--remote", "/opt/pgo receive --home /elsewhere", "--as", "somebody")...)
+	if e := h.audited()[0]; e.By != "ci" || e.Claims != "somebody" {
+		t.Errorf("the audit log has %+v", e)
+	}
+
+}

@@ -1,0 +1,303 @@
+//go:build bench
+
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"pgo/deploy/pgo/internal/sshdtest"
+)
+
+// TestBenchDeploy measures deploys to the stack that `make up MODE=native` has brought up here, of the real services and
+// through its gateway, over a real sshd on loopback. make bench-deploy runs it.
+func TestBenchDeploy(t *testing.T) {
+	b := newBench(t)
+	// Printed as they come: what was measured stays, also when the rest takes too long.
+	fmt.Println("| figure | target | pgo deploy | peers in the same run |\n| --- | --- | --- | --- |")
+	b.oneLine(number(t, "PGO_BENCH_CHANGES", 3))
+	b.underLoad(number(t, "PGO_BENCH_DEPLOYS", 5), 1000)
+	b.rollback(number(t, "PGO_BENCH_ROLLBACKS", 3))
+}
+
+func number(t *testing.T, name string, otherwise int) int {
+	if os.Getenv(name) == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(os.Getenv(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+type bench struct {
+	*testing.T
+	root, home, pgo, gateway string
+	sshd                     *sshdtest.Server
+	env                      []string
+	builds                   int
+	copies                   map[string]string // of services' commands, by name
+}
+
+func newBench(t *testing.T) *bench {
+	root, err := filepath.Abs("../../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{T: t, root: root, home: filepath.Join(root, ".pgo"), pgo: filepath.Join(root, "bin", "pgo"), copies: map[string]string{}}
+	text, err := os.ReadFile(filepath.Join(b.home, "env"))
+	if err != nil {
+		t.Fatalf("make up MODE=native first: %v", err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if addr, ok := strings.CutPrefix(strings.TrimSpace(line), "GATEWAY_HTTP="); ok {
+			b.gateway = addr
+		}
+	}
+	b.sshd = sshdtest.Start(t, "PGO_HOME="+b.home, "XDG_RUNTIME_DIR="+os.Getenv("XDG_RUNTIME_DIR"))
+	b.sshd.Authorize("ci", `restrict,command="`+b.pgo+` receive --as bench"`)
+	// As make build has it: so only what has changed is compiled.
+	b.env = append(os.Environ(), "XDG_CACHE_HOME="+t.TempDir(), "CGO_ENABLED=0")
+	return b
+}
+
+func (b *bench) run(name string, args ...string) string {
+	b.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Dir, cmd.Env = b.root, b.env
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		b.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// build makes a service with one line that is new, and returns the folder it is in. Its command is built from a copy
+// beside it, so all other packages come from the cache.
+func (b *bench) build(service string) string {
+	b.Helper()
+	b.builds++
+	copied, known := b.copies[service]
+	if !known {
+		var err error
+		if copied, err = os.MkdirTemp(filepath.Join(b.root, "services", service, "cmd"), "bench"); err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { os.RemoveAll(copied) })
+		b.copies[service] = copied
+	}
+	files, err := filepath.Glob(filepath.Join(b.root, "services", service, "cmd", service, "*.go"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	changed := false
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			b.Fatal(err)
+		}
+		line := fmt.Sprintf("func main() {\n\tprintln(\"change %d of %d\")\n", b.builds, time.Now().UnixNano())
+		after := strings.Replace(string(text), "func main() {\n", line, 1)
+		changed = changed || after != string(text)
+		if err := os.WriteFile(filepath.Join(copied, filepath.Base(file)), []byte(after), 0o600); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if !changed {
+		b.Fatalf("%s has no main to change a line of", service)
+	}
+	dir := b.TempDir()
+	b.run("go", "build", "-trimpath", "-ldflags",
+		fmt.Sprintf("-s -w -X pgo/pkg/buildinfo.version=bench-%d-%d", os.Getpid(), b.builds), "-o", filepath.Join(dir, service), copied)
+	return dir
+}
+
+// deploy deploys, and returns when the new version of the last service served alone, and when all was through.
+func (b *bench) deploy(from string, services ...string) (alone, through time.Duration) {
+	b.Helper()
+	began := time.Now()
+	cmd := exec.Command(b.pgo, append([]string{"deploy", "--json", "--to", "ci", "--ssh", "ssh -T -F " + b.sshd.Config, "--from", from}, services...)...)
+	cmd.Env = b.env
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil {
+		b.Fatalf("deploy: %v\n%s%s", err, out, said.String())
+	}
+	return b.steps(began, string(out)), time.Since(began)
+}
+
+// answers is how long after that a process which has been started since began to answer: its log says it, a moment later.
+func (b *bench) answers(service string, began time.Time) (after float64) {
+	b.Helper()
+	eventually(b.T, service+" says that it is ready", func() error {
+		text, err := os.ReadFile(filepath.Join(b.home, "logs", service+".log"))
+		if err != nil {
+			return err
+		}
+		for line := range strings.Lines(string(text)) {
+			var said struct {
+				Msg string
+				TS  time.Time
+			}
+			if json.Unmarshal([]byte(line), &said) == nil && said.Msg == "ready" && said.TS.After(began) {
+				after = said.TS.Sub(began).Seconds()
+				return nil
+			}
+		}
+		return errors.New("its log does not")
+	})
+	return after
+}
+
+// steps prints when each step was told, and returns when the last process had taken over.
+func (b *bench) steps(began time.Time, said string) (alone time.Duration) {
+	b.Helper()
+	var steps []string
+	for _, e := range events(b.T, said) {
+		if e.Event == "runs" {
+			alone = e.Time.Sub(began)
+		}
+		steps = append(steps, fmt.Sprintf("%.2f %s %s", e.Time.Sub(began).Seconds(), e.Event, e.Process))
+	}
+	b.Logf("s after the start: %s", strings.Join(steps, ", "))
+	return alone
+}
+
+// oneLine is a one-line change in one service.
+func (b *bench) oneLine(n int) {
+	service := "user"
+	_, _ = b.deploy(b.build(service), service) // what the next ones are the difference to
+	var answers, alone, through, ours, scp, rsyncz, peer, restarted []float64
+	var size int64
+	path := filepath.Join(b.home, "bench-rsync")
+	b.run("rsync", "-e", "ssh -F "+b.sshd.Config, filepath.Join(b.root, "bin", service), sshdtest.Host+":"+path)
+	for range n {
+		from := b.build(service)
+		file := filepath.Join(from, service)
+		info, err := os.Stat(file)
+		if err != nil {
+			b.Fatal(err)
+		}
+		size = info.Size()
+		sent := func(do func()) float64 {
+			before, _ := b.sshd.Bytes()
+			do()
+			after, _ := b.sshd.Bytes()
+			return 100 * float64(after-before) / float64(size)
+		}
+		ours = append(ours, sent(func() {
+			began := time.Now()
+			a, t := b.deploy(from, service)
+			answers = append(answers, b.answers(service, began))
+			alone, through = append(alone, a.Seconds()), append(through, t.Seconds())
+		}))
+		scp = append(scp, sent(func() { b.run("scp", "-q", "-F", b.sshd.Config, file, sshdtest.Host+":"+path+".scp") }))
+		rsyncz = append(rsyncz, sent(func() {
+			began := time.Now()
+			b.run("rsync", "-z", "-e", "ssh -F "+b.sshd.Config, file, sshdtest.Host+":"+path)
+			b.run("ssh", "-F", b.sshd.Config, sshdtest.Host, "cd "+b.root+" && bin/pgo restart "+service)
+			restarted = append(restarted, time.Since(began).Seconds())
+			peer = append(peer, b.answers(service, began))
+		}))
+	}
+	b.figure("one-line change in `user` (%s): start → new version answers, s", []any{megabytes(size)}, "≤ 3", answers, "rsync -z + restart: "+span(peer))
+	b.figure("the same, until the new version serves alone, s", nil, "", alone, "until the restart is over: "+span(restarted))
+	b.figure("the same, until its probation is over, s", nil, "", through, "")
+	b.figure("bytes on the wire for it, %% of the binary", nil, "≤ 10", ours, "scp: "+span(scp)+"; rsync -z: "+span(rsyncz))
+}
+
+func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
+
+// underLoad deploys while POST requests go through the gateway.
+func (b *bench) underLoad(n, rate int) {
+	dirs := []string{b.build("user"), b.build("user")}
+	ctx, stop := context.WithCancel(context.Background())
+	var all sync.WaitGroup
+	var asked, failed atomic.Int64
+	var kinds sync.Map
+	const clients = 32
+	began := time.Now()
+	for c := range clients {
+		client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: c%2 == 0}}
+		all.Go(func() {
+			every := time.NewTicker(time.Duration(clients) * time.Second / time.Duration(rate))
+			defer every.Stop()
+			for ctx.Err() == nil {
+				<-every.C
+				asked.Add(1)
+				res, err := client.Post("http://"+b.gateway+"/api/v1/auth/refresh", "application/json", strings.NewReader(`{"refresh_token":"nobody's"}`))
+				kind := ""
+				if err != nil {
+					kind = err.Error()
+				} else {
+					res.Body.Close()
+					if res.StatusCode != http.StatusUnauthorized {
+						kind = res.Status
+					}
+				}
+				if kind != "" {
+					failed.Add(1)
+					kinds.Store(kind, true)
+				}
+			}
+		})
+	}
+	for i := range n {
+		b.deploy(dirs[i%2], "user")
+	}
+	took := time.Since(began)
+	stop()
+	all.Wait()
+	kinds.Range(func(kind, _ any) bool { b.Logf("failed: %v", kind); return true })
+	fmt.Printf("| requests failed in %d deploys under POST through the gateway | 0 | %d of %d (%.0f a second, asked for %d) | |\n",
+		n, failed.Load(), asked.Load(), float64(asked.Load())/took.Seconds(), rate)
+}
+
+// rollback goes back with three services at once.
+func (b *bench) rollback(n int) {
+	dir := b.TempDir()
+	var took []float64
+	for range n {
+		for _, service := range []string{"user", "school", "task"} {
+			b.run("cp", filepath.Join(b.build(service), service), dir)
+		}
+		b.deploy(dir, "user", "school", "task")
+		began := time.Now()
+		out := b.run(b.pgo, "rollback", "--json", "--to", "ci", "--ssh", "ssh -T -F "+b.sshd.Config)
+		took = append(took, time.Since(began).Seconds())
+		b.steps(began, out)
+	}
+	b.figure("roll-back of a deploy of three services, s", nil, "≤ 2", took, "")
+}
+
+func (b *bench) figure(what string, args []any, target string, samples []float64, peers string) {
+	fmt.Printf("| %s | %s | %s | %s |\n", fmt.Sprintf(what, args...), target, span(samples), peers)
+}
+
+// span is the median, and the least and the most.
+func span(samples []float64) string {
+	if len(samples) == 0 {
+		return "not measured"
+	}
+	s := slices.Sorted(slices.Values(samples))
+	return fmt.Sprintf("%.2f (%.2f to %.2f, n=%d)", s[len(s)/2], s[0], s[len(s)-1], len(s))
+}

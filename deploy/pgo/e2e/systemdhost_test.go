@@ -1,0 +1,298 @@
+//go:build systemd
+
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"pgo/deploy/pgo/internal/audit"
+	"pgo/deploy/pgo/internal/sshdtest"
+	"pgo/deploy/pgo/internal/systemdtest"
+)
+
+// systemdHost is a machine where systemd runs two services and a gate, by the units that pgo exports, and one that deploys
+// to it over a real sshd.
+type systemdHost struct {
+	*testing.T
+	Machine *systemdtest.Machine
+	sshd    *sshdtest.Server
+	from    string
+	addrs   map[string]string
+	cache   string
+}
+
+func newSystemdHost(t *testing.T) *systemdHost {
+	h := &systemdHost{T: t, Machine: systemdtest.Start(t, false), from: t.TempDir(), cache: t.TempDir(), addrs: map[string]string{"alpha": freeAddr(t), "beta": freeAddr(t)}}
+	binary, err := os.ReadFile(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Machine.Write("/srv/pgo/bin/pgo", binary, 0o755)
+	h.Machine.Write("/srv/pgo/bin/gate", []byte("#!/bin/sh\ncase $1 in\nask) [ ! -e /srv/pgo/forbidden ] || { echo too old; exit 65; } ;;\nplan) echo would migrate $LOOKS ;;\n*) exec sleep 1000000 ;;\nesac\n"), 0o755)
+	h.Machine.Write("/srv/pgo/configs/pgo.yaml", []byte(fmt.Sprintf(`version: 1
+http: ""
+processes:
+  gate: {kind: gate, command: bin/gate, ask: [ask], plan: [plan], env: {LOOKS: bin/alpha}}
+  alpha: {command: bin/alpha, after: [gate], listeners: {http: %q}, ready: {notify: true, within: 10s}, watch: {probation: 2s}}
+  beta: {command: bin/beta, after: [gate, alpha], instances: 2, env: {ADMIN: "127.0.0.1:0"}, listeners: {http: %q, admin: {addr: "127.0.0.1:0", shared: false}},
+    ready: {notify: true, within: 10s}, watch: {probation: 2s, errors: true}}
+`, h.addrs["alpha"], h.addrs["beta"])), 0o644)
+	for _, name := range []string{"alpha", "beta"} {
+		h.Machine.Write("/srv/pgo/bin/"+name, build(t, "v1"), 0o755)
+	}
+	h.Machine.Must("useradd --system pgo; mkdir /srv/pgo/.pgo; chown pgo /srv/pgo/.pgo\n" +
+		"cd /srv/pgo; bin/pgo export systemd --user pgo --dir /etc/systemd/system; systemctl daemon-reload; systemctl start pgo.target")
+	h.answers("v1", "alpha", "beta")
+	h.sshd = sshdtest.Start(t)
+	h.sshd.Authorize("ci", fmt.Sprintf(`restrict,command="%s /srv/pgo/bin/pgo receive --systemd --file /srv/pgo/configs/pgo.yaml --home /srv/pgo/.pgo --as ci"`,
+		strings.Join(h.Machine.Command(t.Context(), "env").Args, " ")))
+	return h
+}
+
+// answers waits until services answer with a build, of all instances.
+func (h *systemdHost) answers(build string, services ...string) {
+	h.Helper()
+	for _, name := range services {
+		eventually(h.T, name+" answers as "+build, func() error {
+			for range 20 {
+				body, err := get("http://" + h.addrs[name])
+				if err != nil || body != build {
+					said, _ := h.Machine.Try("systemctl status --no-pager -n 20 'pgo-" + name + "*' | tail -n 40")
+					return fmt.Errorf("%q %w\n%s", body, err, said)
+				}
+			}
+			return nil
+		})
+	}
+}
+
+// run is pgo with the arguments, from the machine that deploys.
+func (h *systemdHost) run(args ...string) *exec.Cmd {
+	cmd := exec.Command(program, append(args, "--to", "ci", "--ssh", "ssh -T -F "+h.sshd.Config)...)
+	cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+h.cache)
+	return cmd
+}
+
+func (h *systemdHost) ends(code int, says string, args ...string) string {
+	h.Helper()
+	cmd := h.run(args...)
+	out, _ := cmd.CombinedOutput()
+	if got := cmd.ProcessState.ExitCode(); got != code || !strings.Contains(string(out), says) {
+		h.Errorf("pgo %s: exit code %d, want %d and %q\n%s", strings.Join(args, " "), got, code, says, out)
+	}
+	return string(out)
+}
+
+func (h *systemdHost) deploys(code int, says string, more ...string) string {
+	h.Helper()
+	return h.ends(code, says, append([]string{"deploy", "--from", h.from}, more...)...)
+}
+
+func (h *systemdHost) put(service, name string) {
+	h.Helper()
+	if err := os.WriteFile(filepath.Join(h.from, service), build(h.T, name), 0o755); err != nil {
+		h.Fatal(err)
+	}
+}
+
+// waits are how long requests took, each on a connection of its own or on ones that are kept.
+type waits struct {
+	mu     sync.Mutex
+	all    []time.Duration
+	failed []string
+	stop   chan struct{}
+	ended  sync.WaitGroup
+}
+
+func (h *systemdHost) load(service string) *waits {
+	w := &waits{stop: make(chan struct{})}
+	for n := range 8 {
+		client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: n%2 == 0}}
+		w.ended.Go(func() {
+			defer client.CloseIdleConnections()
+			every := time.NewTicker(8 * time.Millisecond)
+			defer every.Stop()
+			for {
+				select {
+				case <-w.stop:
+					return
+				case <-every.C:
+				}
+				began := time.Now()
+				_, err := post(client, "http://"+h.addrs[service])
+				w.mu.Lock()
+				w.all = append(w.all, time.Since(began))
+				if err != nil {
+					w.failed = append(w.failed, err.Error())
+				}
+				w.mu.Unlock()
+			}
+		})
+	}
+	return w
+}
+
+func (w *waits) end() {
+	close(w.stop)
+	w.ended.Wait()
+}
+
+// none ends the load, and fails where a request has.
+func (w *waits) none(t *testing.T, what string) {
+	t.Helper()
+	w.end()
+	slices.Sort(w.all)
+	t.Logf("%s: %d requests, %d failed, median %s, longest %s", what, len(w.all), len(w.failed), w.all[len(w.all)/2], w.all[len(w.all)-1])
+	if len(w.failed) > 0 {
+		t.Errorf("%s: %v", what, w.failed[:min(5, len(w.failed))])
+	}
+}
+
+// crashes has everything end in the middle of a deploy, as with the machine, and start again as with it.
+func (h *systemdHost) crashes() {
+	h.Helper()
+	cmd := h.run("deploy", "--from", h.from)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		h.Fatal(err)
+	}
+	h.answers("v3", "alpha", "beta")
+	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGSTOP) // else it would ask what became of it
+	h.Machine.Must("pkill -KILL -f '[p]go receive --systemd'; systemctl stop pgo.target 'pgo-*'")
+	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+	_ = cmd.Wait()
+	// It was user pgo who had deployed, who has no right to start or stop anything.
+	h.Machine.Must("chown -R pgo /srv/pgo; systemctl start pgo.target")
+	h.answers("v2", "alpha", "beta")
+	if e := h.audited(); e.Result != audit.PutBack {
+		h.Errorf("after a crash the audit log has %+v", e)
+	}
+	if owner := h.Machine.Must("stat -c %U /srv/pgo/bin/alpha"); owner != "pgo\n" {
+		h.Errorf("what was put back belongs to %s", owner)
+	}
+	// Before, not instead of: nothing of the new version was started.
+	said := h.Machine.Must("systemctl show -p ExecMainExitTimestampMonotonic --value pgo.settle.service; systemctl show -p ExecMainStartTimestampMonotonic --value pgo-alpha.service")
+	var settled, started int64
+	if _, err := fmt.Sscan(said, &settled, &started); err != nil || settled == 0 || settled > started {
+		h.Errorf("what was cut off was put back at %d, and alpha started at %d: %v", settled, started, err)
+	}
+}
+
+func (h *systemdHost) audited() audit.Entry {
+	h.Helper()
+	all := filepath.Join(h.TempDir(), "audit")
+	if err := os.WriteFile(all, []byte(h.Machine.Must("cat /srv/pgo/.pgo/audit.jsonl")), 0o600); err != nil {
+		h.Fatal(err)
+	}
+	entries, err := audit.Log(all).All()
+	if err != nil || len(entries) == 0 {
+		h.Fatal(err)
+	}
+	return entries[0]
+}
+
+func TestSystemdHost(t *testing.T) {
+	h := newSystemdHost(t)
+	h.put("alpha", "v1")
+	h.put("beta", "v1")
+	h.deploys(0, "nothing to do")
+	h.put("alpha", "v2")
+	h.put("beta", "v2")
+	pids := h.Machine.Must("systemctl show -p MainPID --value pgo-alpha pgo-beta-0 pgo-beta-1")
+	if out := h.deploys(0, "would migrate /srv/pgo/.pgo/releases/alpha/", "--dry-run"); !strings.Contains(out, "systemctl restart pgo-beta-0.service pgo-beta-1.service") {
+		t.Errorf("the plan is\n%s", out)
+	}
+	if now := h.Machine.Must("systemctl show -p MainPID --value pgo-alpha pgo-beta-0 pgo-beta-1"); now != pids {
+		t.Errorf("a dry run has changed %q into %q", pids, now)
+	}
+	alpha, beta := h.load("alpha"), h.load("beta")
+	h.deploys(0, "done in")
+	h.answers("v2", "alpha", "beta")
+	alpha.none(t, "one instance, deploy")
+	beta.none(t, "two instances, deploy")
+	if e := h.audited(); e.Result != audit.Done || e.By != "ci" || len(e.Set) != 2 || e.Set[0].From.SHA256 == "" || e.Set[0].To.Version != "v2" {
+		t.Errorf("the audit log has %+v", e)
+	}
+
+	alpha = h.load("alpha")
+	for name, bad := range map[string]struct {
+		code int
+		says string
+	}{
+		"unconfigured": {exitRefused, "auth.secret"}, "foreign": {exitRefused, "is built for"},
+		"exits": {exitRolledBack, "systemctl restart pgo-alpha.service"}, "hangs": {exitRolledBack, "systemctl restart pgo-alpha.service"},
+	} {
+		h.put("alpha", name)
+		h.deploys(bad.code, bad.says, "alpha")
+		h.answers("v2", "alpha", "beta")
+	}
+	h.put("alpha", "exits")
+	h.deploys(exitRefused, "was found bad before", "alpha")
+	alpha.none(t, "deploys that fail, and are put back")
+	h.put("alpha", "crashes")
+	h.deploys(exitRolledBack, "while it was on probation", "alpha")
+	h.answers("v2", "alpha")
+
+	// Every second answer of it is a 500.
+	h.put("beta", "fails")
+	beta = h.load("beta")
+	h.deploys(exitRolledBack, "ended with 5xx while it was on probation", "beta")
+	h.answers("v2", "beta")
+	beta.end()
+
+	// beta fails after alpha has taken over: both go back. The gate forbids it: nothing is touched.
+	h.put("alpha", "v3")
+	h.put("beta", "exits")
+	h.deploys(exitRolledBack, "beta: release")
+	h.answers("v2", "alpha", "beta")
+	h.put("beta", "v3")
+	h.Machine.Must("touch /srv/pgo/forbidden")
+	h.deploys(exitRefused, "too old")
+	h.Machine.Must("rm /srv/pgo/forbidden")
+	h.answers("v2", "alpha", "beta")
+
+	// The connection is lost, or the process is killed, while all are on probation.
+	for what, lose := range map[string]func(){
+		"the connection is lost":        h.sshd.Cut,
+		"its process there is killed":   func() { h.Machine.Must("pkill -KILL -f '[p]go receive --systemd'") },
+		"who deploys is killed, nobody": func() { h.Machine.Must("pkill -KILL -f '[p]go receive --systemd'"); h.sshd.Cut() },
+	} {
+		cmd := h.run("deploy", "--from", h.from)
+		var out bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &out
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		h.answers("v3", "alpha", "beta")
+		lose()
+		_ = cmd.Wait()
+		if code := cmd.ProcessState.ExitCode(); code != exitRolledBack {
+			t.Errorf("%s: exit code %d\n%s", what, code, out.String())
+		}
+		h.answers("v2", "alpha", "beta")
+		if e := h.audited(); e.Result != audit.PutBack {
+			t.Errorf("%s: the audit log has %+v", what, e)
+		}
+	}
+	h.crashes()
+
+	alpha = h.load("alpha")
+	h.ends(0, "done in", "rollback")
+	alpha.none(t, "rollback")
+	h.answers("v1", "alpha", "beta")
+	if out := h.ends(0, "v2", "releases"); !strings.Contains(out, "rollback") {
+		t.Errorf("releases:\n%s", out)
+	}
+	h.ends(exitRefused, "no good release", "rollback", "alpha")
+}

@@ -1,0 +1,149 @@
+package e2e
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"pgo/deploy/pgo/internal/control"
+)
+
+func TestUpFails(t *testing.T) {
+	noise := ""
+	for i := range 20 {
+		noise += fmt.Sprintf("say=line-%d, ", i)
+	}
+	tests := []struct {
+		name, processes string
+		status          control.State
+		says            []string
+	}{
+		{"a final exit code", `{command: ACTOR, args: [actor, ` + noise + `exit=65], restart: {final_exit_codes: [65]}}`,
+			control.Failed, []string{"p is not ready: failed: exit code 65", "| line-5\n", "| line-19\n", "try: "}},
+		{"bad configuration", `{command: ACTOR, args: [actor, need=DIR/nothing], restart: {final_exit_codes: [78]}}`,
+			control.Failed, []string{"exit code 78", "| there is no ", "try: correct the configuration"}},
+		{"no such program", `{command: bin/nothing}`,
+			control.Failed, []string{"bin/nothing: no such file", "wrote nothing", "try: build"}},
+		{"a program that is not in PATH", `{command: no-such-program}`,
+			control.Failed, []string{"no-such-program: not found in PATH"}},
+		{"a file that is no program", `{command: configs/pgo.yaml}`,
+			control.Failed, []string{"not an executable file"}},
+		{"a program of another format", `{command: ./garbage}`,
+			control.Failed, []string{"exec format error"}},
+		{"never ready", `{command: ACTOR, args: [actor], ready: {notify: true, within: 50ms}}`,
+			control.BackingOff, []string{"backing-off: not ready within 50ms: it never sent READY=1"}},
+		{"nothing listens", `{command: ACTOR, args: [actor], ready: {tcp: "127.0.0.1:1", within: 1s}}`,
+			control.BackingOff, []string{"not ready within 1s", "connection refused"}},
+		{"crashes at once", `{command: ACTOR, args: [actor, say=oops, exit=3], ready: {notify: true}}`,
+			control.BackingOff, []string{"exit code 3; next start in", "| oops"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s := newStack(t, "  p: "+test.processes+"\n  q: {command: ACTOR, args: [actor], after: [p]}\n")
+			if err := os.WriteFile(filepath.Join(s.dir, "garbage"), []byte("\x7fELF nonsense"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			s.fails(exitFailed, test.says, "up")
+			list := s.list()
+			if p := list["p"]; p.Ready || test.status == control.Failed && p.Status != control.Failed {
+				t.Errorf("p: %+v", p)
+			}
+			if q := list["q"]; q.Status != control.Waiting || q.PID != 0 {
+				t.Errorf("q did not wait: %+v", q)
+			}
+		})
+	}
+}
+
+func TestGateThatFailedIsTriedAgain(t *testing.T) {
+	s := newStack(t, `
+  gate: {kind: gate, command: ACTOR, args: [actor, "need=DIR/fixed", ready], ready: {notify: true}, restart: {final_exit_codes: [78]}}
+  web: {command: ACTOR, args: [actor], after: [gate]}
+`)
+	s.fails(exitFailed, []string{"gate is not ready: failed"}, "up")
+	if p := s.becomes("web", control.Waiting); p.Reason != "for gate, which is failed" {
+		t.Errorf("reason: %s", p.Reason)
+	}
+	if err := os.WriteFile(filepath.Join(s.dir, "fixed"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.must("up")
+}
+
+func TestPortInUse(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	s := newStack(t, `
+  other: {command: ACTOR, args: [actor]}
+  web: {command: ACTOR, args: [actor], listeners: {http: "`+l.Addr().String()+`"}}
+`)
+	says := []string{"web: listener http: " + l.Addr().String() + " is in use by ", fmt.Sprintf("(pid %d)", os.Getpid()), "PORT_OFFSET"}
+	s.fails(exitFailed, says, "up")
+	if left := s.processes(); len(left) != 0 {
+		t.Errorf("something was started all the same: %v", left)
+	}
+	s.write("  other: {command: ACTOR, args: [actor]}\n")
+	s.must("up")
+	before := s.list()["other"].PID
+	s.write("  web: {command: ACTOR, args: [actor], listeners: {http: \"" + l.Addr().String() + "\"}}\n")
+	s.fails(exitFailed, says, "up")
+	if p := s.list()["other"]; p.PID != before || !p.Ready {
+		t.Errorf("a file that could not be applied changed something: %+v", p)
+	}
+}
+
+func TestUnwritableHome(t *testing.T) {
+	s := newStack(t, "  p: {command: ACTOR}\n")
+	file := filepath.Join(s.dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.fails(exitFailed, []string{file, "set PGO_HOME"}, "up", "--home", filepath.Join(file, "home"))
+	// Not even root may write there.
+	s.fails(exitFailed, []string{"/proc/pgo", "set PGO_HOME"}, "up", "--home", "/proc/pgo")
+}
+
+func TestBadProcessFile(t *testing.T) {
+	s := newStack(t, "  p: {command: ACTOR, reddy: true}\n")
+	for _, verb := range []string{"up", "check"} {
+		s.fails(exitConfig, []string{"configs/pgo.yaml:3: processes.p.reddy: unknown key; known keys are after, args, "}, verb)
+	}
+	if s.read(".pgo/logs/pgo.log") != "" {
+		t.Error("a manager was started")
+	}
+	s.fails(exitConfig, []string{"nothing.yaml: no such file"}, "check", "--file", "nothing.yaml")
+	s.write("  p: {command: ACTOR}\n")
+	if out := s.must("check"); !strings.HasSuffix(out, "is valid: 1 process\n") {
+		t.Error(out)
+	}
+}
+
+func TestTwoKeepersOnOneHome(t *testing.T) {
+	s := newStack(t, "  p: {command: ACTOR, args: [actor]}\n")
+	// Both see that none runs; one of them starts it.
+	var both sync.WaitGroup
+	for range 2 {
+		both.Go(func() { s.must("up") })
+	}
+	both.Wait()
+	keepers := 0
+	for _, cmdline := range s.processes() {
+		if strings.Contains(cmdline, " keeper ") {
+			keepers++
+		}
+	}
+	if keepers != 1 {
+		t.Errorf("%d keepers: %v", keepers, s.processes())
+	}
+	s.fails(exitUnavailable, []string{"a manager already runs on this home"}, "up", "--foreground")
+	if !s.list()["p"].Ready {
+		t.Error("the second manager disturbed the first")
+	}
+}
