@@ -174,6 +174,10 @@ lint: ## checks format, vet and golangci-lint
 	@for m in $(MODULES); do echo "lint $$m"; (cd $$m && go vet ./... && GOWORK=off $(TOOL) golangci-lint run --allow-parallel-runners --build-tags compose,alerts,telemetry,collected ./...) || exit 1; done
 	@echo lint deploy/monitor; $(MONITOR) vet ./... && GOWORK=off $(TOOL) golangci-lint run --allow-parallel-runners ./...
 
+.PHONY: words
+words: ## checks the words of comments, messages and pages, and the links of pages
+	@cd deploy && go run ./lint/words -root $(CURDIR)
+
 .PHONY: check
 check: lint pipelines check-monitoring ## checks that modules build alone and together and that generated files are current
 	@for m in $(MODULES); do echo "build $$m"; (cd $$m && go build -o /dev/null ./... && GOWORK=off go build -o /dev/null ./... && GOWORK=off go mod tidy -diff) || exit 1; done
