@@ -7,8 +7,8 @@ import (
 	"io"
 	"os"
 
+	"pgo/deploy/stack/internal/checkout"
 	"pgo/deploy/stack/internal/compose"
-	"pgo/deploy/stack/internal/home"
 	"pgo/deploy/stack/internal/install"
 )
 
@@ -80,7 +80,7 @@ func run(ctx context.Context, args []string, sys surroundings) int {
 		misuse  usageError
 		passed  exitError
 		refused *install.RefusedError
-		busy    *home.BusyPortError
+		busy    *checkout.BusyPortError
 		engine  *compose.EngineError
 	)
 	switch {
@@ -113,37 +113,37 @@ func dispatch(ctx context.Context, args []string, sys surroundings) error {
 		_, err := io.WriteString(sys.stdout, usage)
 		return err
 	}
-	h, err := home.Find(sys.dir, sys.getenv)
+	co, err := checkout.Find(sys.dir, sys.getenv)
 	if err != nil {
 		return err
 	}
 	switch verb {
 	case "run":
-		return runServer(ctx, rest, h)
+		return runServer(ctx, rest, co)
 	case "compose":
-		return composeByHand(ctx, rest, h, sys)
+		return composeByHand(ctx, rest, co, sys)
 	case "certs":
-		return makeCerts(ctx, rest, h, sys)
+		return makeCerts(ctx, rest, co, sys)
 	}
 	if len(rest) > 0 {
 		return usageError{fmt.Sprintf("%s takes no arguments", verb)}
 	}
 	switch verb {
 	case "up":
-		return up(ctx, h, sys)
+		return up(ctx, co, sys)
 	case "dev":
-		return dev(ctx, h, sys)
+		return dev(ctx, co, sys)
 	case "down":
-		return down(ctx, h, sys)
+		return down(ctx, co, sys)
 	case "clean":
-		return clean(ctx, h, sys)
+		return clean(ctx, co, sys)
 	case "status":
-		return status(ctx, h, sys)
+		return status(ctx, co, sys)
 	case "secrets":
-		_, err := secrets(h, sys)
+		_, err := secrets(co, sys)
 		return err
 	case "prepare":
-		return prepare(h, sys)
+		return prepare(co, sys)
 	}
 	return usageError{fmt.Sprintf("unknown verb %q\n%s", verb, usage)}
 }

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"pgo/deploy/stack/internal/home"
+	"pgo/deploy/stack/internal/checkout"
 )
 
 const (
@@ -21,28 +21,28 @@ const (
 
 // dev brings the stack up, and builds and switches again whenever a source file was saved, until it is interrupted. What
 // does not build changes nothing that runs.
-func dev(ctx context.Context, h home.Home, sys surroundings) error {
-	if err := up(ctx, h, sys); err != nil {
+func dev(ctx context.Context, co checkout.Checkout, sys surroundings) error {
+	if err := up(ctx, co, sys); err != nil {
 		return err
 	}
 	fmt.Fprintln(sys.stderr, "watching the source: save a file and it is built and switched; Ctrl-C ends the watching, make down the stack")
-	seen, err := sources(h.Root)
+	seen, err := sources(co.Root)
 	if err != nil {
 		return err
 	}
 	for {
-		if seen, err = nextSave(ctx, h.Root, seen); err != nil {
+		if seen, err = nextSave(ctx, co.Root, seen); err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
 			return err
 		}
 		began := time.Now()
-		if err := pass(ctx, h, sys, "make", "--no-print-directory", "build"); err != nil {
+		if err := pass(ctx, co, sys, "make", "--no-print-directory", "build"); err != nil {
 			fmt.Fprintln(sys.stderr, "not built, what runs stays:", err)
 			continue
 		}
-		if err := switchOver(ctx, h, sys); err != nil {
+		if err := switchOver(ctx, co, sys); err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
@@ -54,11 +54,11 @@ func dev(ctx context.Context, h home.Home, sys surroundings) error {
 }
 
 // switchOver has pgo look at its programs again, wherever it runs.
-func switchOver(ctx context.Context, h home.Home, sys surroundings) error {
-	if lastMode(h) == dockerMode {
-		return containers(h, sys).Exec(ctx, "pgo", "up")
+func switchOver(ctx context.Context, co checkout.Checkout, sys surroundings) error {
+	if lastMode(co) == dockerMode {
+		return containers(co, sys).Exec(ctx, "pgo", "up")
 	}
-	return pass(ctx, h, sys, h.Bin("pgo"), "up")
+	return pass(ctx, co, sys, co.ProgramPath("pgo"), "up")
 }
 
 // nextSave waits until the sources are others than seen and have been quiet for a moment.

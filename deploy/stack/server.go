@@ -10,8 +10,8 @@ import (
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
+	"pgo/deploy/stack/internal/checkout"
 	"pgo/deploy/stack/internal/gateway"
-	"pgo/deploy/stack/internal/home"
 	"pgo/deploy/stack/internal/monitoring"
 	"pgo/pkg/testing/localserver"
 )
@@ -20,23 +20,23 @@ import (
 const epmdWait = 30 * time.Second
 
 // runServer becomes the server: the process id stays, and its signals and exit code are the server's own.
-func runServer(ctx context.Context, args []string, h home.Home) error {
+func runServer(ctx context.Context, args []string, co checkout.Checkout) error {
 	if len(args) != 1 {
 		return usageError{"run takes one server: mysql, redis, epmd, rabbitmq or nginx"}
 	}
-	env, err := h.Env()
+	env, err := co.ReadEnv()
 	if err != nil {
 		return err
 	}
-	if err := os.Setenv("PGO_HOME", h.Dir); err != nil {
+	if err := os.Setenv("PGO_HOME", co.Home); err != nil {
 		return err
 	}
 	// Data is nobody else's.
 	syscall.Umask(0o077)
 	if part, ok := monitoring.Find(args[0]); ok {
-		return runPart(ctx, part, h, env, localserver.Host())
+		return runPart(ctx, part, co, env, localserver.Host())
 	}
-	command, err := serverCommand(ctx, args[0], h, env)
+	command, err := serverCommand(ctx, args[0], co, env)
 	if err != nil {
 		return fmt.Errorf("run %s: %w", args[0], err)
 	}
@@ -45,8 +45,8 @@ func runServer(ctx context.Context, args []string, h home.Home) error {
 
 // runPart becomes a part of the monitoring. One that is not installed says so and waits for its end: nothing
 // depends on it.
-func runPart(ctx context.Context, part monitoring.Part, h home.Home, env map[string]string, programs localserver.Programs) error {
-	command, err := part.Command(h, env, programs)
+func runPart(ctx context.Context, part monitoring.Part, co checkout.Checkout, env map[string]string, programs localserver.Programs) error {
+	command, err := part.Command(co, env, programs)
 	if err != nil {
 		return fmt.Errorf("run %s: %w", part.Name, err)
 	}
@@ -83,16 +83,16 @@ func become(command localserver.Command) error {
 	return fmt.Errorf("run %s: %w", command.Path, syscall.Exec(command.Path, argv, command.Env))
 }
 
-func serverCommand(ctx context.Context, name string, h home.Home, env map[string]string) (localserver.Command, error) {
+func serverCommand(ctx context.Context, name string, co checkout.Checkout, env map[string]string) (localserver.Command, error) {
 	programs := localserver.Host()
 	if name == "nginx" {
-		return gateway.Command(ctx, h, programs)
+		return gateway.Command(ctx, co, programs)
 	}
 	build, ok := servers()[name]
 	if !ok {
 		return localserver.Command{}, usageError{fmt.Sprintf("unknown server %q; known are mysql, redis, epmd, rabbitmq and nginx", name)}
 	}
-	s := settings{h: h, env: env, programs: programs}
+	s := settings{co: co, env: env, programs: programs}
 	instance := build(&s)
 	if s.err != nil {
 		return localserver.Command{}, s.err
@@ -109,23 +109,23 @@ func servers() map[string]func(*settings) localserver.Instance {
 	return map[string]func(*settings) localserver.Instance{
 		"mysql": func(s *settings) localserver.Instance {
 			return localserver.MySQL{
-				Programs: s.programs, Data: s.h.Path("data", "mysql"), Etc: s.h.Path("etc"),
-				Socket: filepath.Join(localserver.SocketDir(s.h.Dir), "mysql.sock"),
+				Programs: s.programs, Data: s.co.Path("data", "mysql"), Etc: s.co.Path("etc"),
+				Socket: filepath.Join(localserver.SocketDir(s.co.Home), "mysql.sock"),
 				Port:   s.port("MYSQL_ADDR"), AdminPassword: s.secret("mysql_admin_password"),
 			}
 		},
 		"redis": func(s *settings) localserver.Instance {
 			return localserver.Redis{
-				Programs: s.programs, Data: s.h.Path("data", "redis"), Etc: s.h.Path("etc"),
+				Programs: s.programs, Data: s.co.Path("data", "redis"), Etc: s.co.Path("etc"),
 				Port: s.port("REDIS_ADDR"), AdminPassword: s.secret("redis_admin_password"),
 			}
 		},
 		"epmd": func(s *settings) localserver.Instance {
-			return localserver.Epmd{Programs: s.programs, Home: s.h.Path("data", "rabbitmq"), Port: s.port("EPMD_PORT")}
+			return localserver.Epmd{Programs: s.programs, Home: s.co.Path("data", "rabbitmq"), Port: s.port("EPMD_PORT")}
 		},
 		"rabbitmq": func(s *settings) localserver.Instance {
 			return localserver.RabbitMQ{
-				Programs: s.programs, Data: s.h.Path("data", "rabbitmq"), Etc: s.h.Path("etc"),
+				Programs: s.programs, Data: s.co.Path("data", "rabbitmq"), Etc: s.co.Path("etc"),
 				Port: s.port("RABBITMQ_ADDR"), ManagementPort: s.port("RABBITMQ_API"),
 				DistPort: s.port("RABBITMQ_DIST_PORT"), EpmdPort: s.port("EPMD_PORT"),
 				MetricsPort:   s.port("RABBITMQ_METRICS"),
@@ -137,20 +137,20 @@ func servers() map[string]func(*settings) localserver.Instance {
 
 // settings reads what a server needs and keeps the first error.
 type settings struct {
-	h        home.Home
+	co       checkout.Checkout
 	env      map[string]string
 	programs localserver.Programs
 	err      error
 }
 
 func (s *settings) port(key string) int {
-	port, err := home.Port(s.env, key)
+	port, err := checkout.PortOf(s.env, key)
 	s.keep(err)
 	return port
 }
 
 func (s *settings) secret(name string) string {
-	secret, err := s.h.Secret(name)
+	secret, err := s.co.ReadSecret(name)
 	s.keep(err)
 	return secret
 }

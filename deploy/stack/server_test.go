@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"pgo/deploy/stack/internal/home"
+	"pgo/deploy/stack/internal/checkout"
 	"pgo/deploy/stack/internal/monitoring"
 	"pgo/pkg/testing/localserver"
 )
@@ -27,7 +27,7 @@ func TestPartThatIsNotInstalledSaysSo(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- runPart(ctx, part, home.Home{}, nil, localserver.Programs{Root: t.TempDir()}) }()
+	go func() { ended <- runPart(ctx, part, checkout.Checkout{}, nil, localserver.Programs{Root: t.TempDir()}) }()
 	message := make([]byte, 1000)
 	n, err := manager.Read(message)
 	if err != nil {

@@ -6,8 +6,8 @@ import (
 	"os"
 	"strings"
 
+	"pgo/deploy/stack/internal/checkout"
 	"pgo/deploy/stack/internal/gateway"
-	"pgo/deploy/stack/internal/home"
 	"pgo/deploy/stack/internal/install"
 	"pgo/deploy/stack/internal/monitoring"
 	"pgo/pkg/testing/localserver"
@@ -43,26 +43,26 @@ func installer(sys surroundings) (install.Installer, error) {
 }
 
 // secrets makes those that are missing and returns their names.
-func secrets(h home.Home, sys surroundings) ([]string, error) {
-	made, err := h.MakeSecrets()
+func secrets(co checkout.Checkout, sys surroundings) ([]string, error) {
+	made, err := co.MakeSecrets()
 	if err != nil {
 		return nil, err
 	}
 	if len(made) > 0 {
-		fmt.Fprintf(sys.stderr, "made in %s: %s\n", h.Path("secrets"), strings.Join(made, ", "))
+		fmt.Fprintf(sys.stderr, "made in %s: %s\n", co.Path("secrets"), strings.Join(made, ", "))
 	}
 	return made, nil
 }
 
-func prepare(h home.Home, sys surroundings) error {
-	if err := h.MakeDirs(); err != nil {
+func prepare(co checkout.Checkout, sys surroundings) error {
+	if err := co.MakeHome(); err != nil {
 		return err
 	}
-	env, err := h.Choose(sys.getenv("PORT_OFFSET"), sys.getenv("PGO_ENV"), func(env map[string]string) {
-		env["PGO_TRACING_ENDPOINT"] = monitoring.Tracing(sys.getenv("PGO_TRACING_ENDPOINT"), h, env, localserver.Host())
+	env, err := co.ChooseAddresses(sys.getenv("PORT_OFFSET"), sys.getenv("PGO_ENV"), func(env map[string]string) {
+		env["PGO_TRACING_ENDPOINT"] = monitoring.Tracing(sys.getenv("PGO_TRACING_ENDPOINT"), co, env, localserver.Host())
 	})
 	if err != nil {
 		return err
 	}
-	return gateway.Render(h, env)
+	return gateway.Render(co, env)
 }

@@ -10,32 +10,32 @@ import (
 	"syscall"
 	"time"
 
+	"pgo/deploy/stack/internal/checkout"
 	"pgo/deploy/stack/internal/gateway"
-	"pgo/deploy/stack/internal/home"
 	"pgo/pkg/testing/localserver"
 )
 
 const adminEmail = "admin@pgo.local"
 
 // up brings the whole stack up and returns when every part is ready. On a stack that runs it changes nothing.
-func up(ctx context.Context, h home.Home, sys surroundings) error {
-	mode, err := chooseMode(ctx, h, sys)
+func up(ctx context.Context, co checkout.Checkout, sys surroundings) error {
+	mode, err := chooseMode(ctx, co, sys)
 	if err != nil {
 		return err
 	}
-	if err := h.MakeDirs(); err != nil {
+	if err := co.MakeHome(); err != nil {
 		return err
 	}
-	unlock, err := h.Lock()
+	unlock, err := co.LockHome()
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if err := onlyMode(ctx, mode, h, sys); err != nil {
+	if err := onlyMode(ctx, mode, co, sys); err != nil {
 		return err
 	}
 	if mode == dockerMode {
-		return upContainers(ctx, h, sys)
+		return upContainers(ctx, co, sys)
 	}
 	i, err := installer(sys)
 	if err != nil {
@@ -44,91 +44,91 @@ func up(ctx context.Context, h home.Home, sys surroundings) error {
 	if err := i.Run(ctx); err != nil {
 		return err
 	}
-	made, err := secrets(h, sys)
+	made, err := secrets(co, sys)
 	if err != nil {
 		return err
 	}
-	if len(made) > 0 && len(h.Processes()) > 0 {
+	if len(made) > 0 && len(co.FindProcesses()) > 0 {
 		fmt.Fprintln(sys.stderr, "what runs has the old secrets: stopping everything first")
-		if err := pass(ctx, h, sys, h.Bin("pgo"), "down"); err != nil {
+		if err := pass(ctx, co, sys, co.ProgramPath("pgo"), "down"); err != nil {
 			return err
 		}
 	}
-	if err := defaultCerts(h, sys); err != nil {
+	if err := defaultCerts(co, sys); err != nil {
 		return err
 	}
-	before, err := gateway.Digest(h)
+	before, err := gateway.Digest(co)
 	if err != nil {
 		return err
 	}
-	if err := prepare(h, sys); err != nil {
+	if err := prepare(co, sys); err != nil {
 		return err
 	}
-	if err := pass(ctx, h, sys, h.Bin("pgo"), "up"); err != nil {
+	if err := pass(ctx, co, sys, co.ProgramPath("pgo"), "up"); err != nil {
 		return err
 	}
-	if after, err := gateway.Digest(h); err != nil {
+	if after, err := gateway.Digest(co); err != nil {
 		return err
 	} else if before != after && before != "" {
 		// A gateway that ran already reads it; no connection is dropped.
-		if err := pass(ctx, h, sys, h.Bin("pgo"), "signal", "SIGHUP", "gateway"); err != nil {
+		if err := pass(ctx, co, sys, co.ProgramPath("pgo"), "signal", "SIGHUP", "gateway"); err != nil {
 			return err
 		}
 	}
-	if err := firstAdmin(ctx, h, sys, slices.Contains(made, home.AdminPassword)); err != nil {
+	if err := firstAdmin(ctx, co, sys, slices.Contains(made, checkout.AdminPassword)); err != nil {
 		return err
 	}
-	return status(ctx, h, sys)
+	return status(ctx, co, sys)
 }
 
 // down ends all that up started, and what a killed pgo may have left.
-func down(ctx context.Context, h home.Home, sys surroundings) error {
-	if !h.Ours() {
+func down(ctx context.Context, co checkout.Checkout, sys surroundings) error {
+	if !co.OwnsHome() {
 		return nil // nothing was ever started from here
 	}
-	unlock, err := h.Lock()
+	unlock, err := co.LockHome()
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if err := containers(h, sys).Down(ctx, false); err != nil {
+	if err := containers(co, sys).Down(ctx, false); err != nil {
 		return err
 	}
-	running := h.Processes()
+	running := co.FindProcesses()
 	if len(running) == 0 {
 		return nil
 	}
-	if _, statErr := os.Stat(h.Bin("pgo")); statErr == nil {
-		err = pass(ctx, h, sys, h.Bin("pgo"), "down")
+	if _, statErr := os.Stat(co.ProgramPath("pgo")); statErr == nil {
+		err = pass(ctx, co, sys, co.ProgramPath("pgo"), "down")
 	}
-	err = errors.Join(err, endLeftovers(ctx, h, sys))
-	home.WaitGone(running)
+	err = errors.Join(err, endLeftovers(ctx, co, sys))
+	checkout.AwaitExit(running)
 	return err
 }
 
-func clean(ctx context.Context, h home.Home, sys surroundings) error {
-	if err := down(ctx, h, sys); err != nil {
+func clean(ctx context.Context, co checkout.Checkout, sys surroundings) error {
+	if err := down(ctx, co, sys); err != nil {
 		return err
 	}
-	if h.Ours() {
-		if err := containers(h, sys).Down(ctx, true); err != nil {
+	if co.OwnsHome() {
+		if err := containers(co, sys).Down(ctx, true); err != nil {
 			return err
 		}
 	}
-	return errors.Join(h.Remove(), os.RemoveAll(localserver.SocketDir(h.Dir)))
+	return errors.Join(co.RemoveHome(), os.RemoveAll(localserver.SocketDir(co.Home)))
 }
 
 // endLeftovers stops processes of this state folder that pgo no longer knew.
-func endLeftovers(ctx context.Context, h home.Home, sys surroundings) error {
+func endLeftovers(ctx context.Context, co checkout.Checkout, sys surroundings) error {
 	const patience = 20 * time.Second
 	deadline := time.Now().Add(patience)
 	signalled := map[int]bool{}
 	for {
-		left := h.Processes()
+		left := co.FindProcesses()
 		if len(left) == 0 {
 			return nil
 		}
-		if servers := slices.DeleteFunc(slices.Clone(left), func(p home.Process) bool { return p.Helper }); len(servers) > 0 {
+		if servers := slices.DeleteFunc(slices.Clone(left), func(p checkout.Process) bool { return p.IsHelper }); len(servers) > 0 {
 			left = servers
 		}
 		for _, p := range left {
@@ -153,24 +153,24 @@ func endLeftovers(ctx context.Context, h home.Home, sys surroundings) error {
 
 // firstAdmin makes the account a developer signs in with. One that exists stays as it is, but for its password when
 // that was made anew.
-func firstAdmin(ctx context.Context, h home.Home, sys surroundings, newPassword bool) error {
-	env, err := h.Env()
+func firstAdmin(ctx context.Context, co checkout.Checkout, sys surroundings, newPassword bool) error {
+	env, err := co.ReadEnv()
 	if err != nil {
 		return err
 	}
 	if env["PGO_ENV"] != "dev" {
 		return nil
 	}
-	err = pass(ctx, h, sys, h.Bin("pgo"), "exec", "user",
-		"admin", "create", "--if-missing", "--email", adminEmail, "--name", "Admin", "--password-file", h.Path("secrets", home.AdminPassword))
+	err = pass(ctx, co, sys, co.ProgramPath("pgo"), "exec", "user",
+		"admin", "create", "--if-missing", "--email", adminEmail, "--name", "Admin", "--password-file", co.Path("secrets", checkout.AdminPassword))
 	if err != nil {
 		return fmt.Errorf("make the first admin: %w", err)
 	}
 	if !newPassword {
 		return nil
 	}
-	if err := pass(ctx, h, sys, h.Bin("pgo"), "exec", "user",
-		"admin", "password", "--email", adminEmail, "--password-file", h.Path("secrets", home.AdminPassword)); err != nil {
+	if err := pass(ctx, co, sys, co.ProgramPath("pgo"), "exec", "user",
+		"admin", "password", "--email", adminEmail, "--password-file", co.Path("secrets", checkout.AdminPassword)); err != nil {
 		return fmt.Errorf("set the first admin's password: %w", err)
 	}
 	return nil
@@ -178,10 +178,10 @@ func firstAdmin(ctx context.Context, h home.Home, sys surroundings, newPassword 
 
 // pass runs a program of ours in the checkout with its output to the person, and passes its exit code on. A signal to
 // us becomes SIGTERM to it.
-func pass(ctx context.Context, h home.Home, sys surroundings, program string, args ...string) error {
+func pass(ctx context.Context, co checkout.Checkout, sys surroundings, program string, args ...string) error {
 	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Dir = h.Root
-	cmd.Env = append(os.Environ(), "PGO_HOME="+h.Dir)
+	cmd.Dir = co.Root
+	cmd.Env = append(os.Environ(), "PGO_HOME="+co.Home)
 	cmd.Stdout, cmd.Stderr = sys.stderr, sys.stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = time.Minute

@@ -12,8 +12,8 @@ import (
 	"text/tabwriter"
 
 	"pgo/deploy/stack/internal/certs"
+	"pgo/deploy/stack/internal/checkout"
 	"pgo/deploy/stack/internal/compose"
-	"pgo/deploy/stack/internal/home"
 	"pgo/deploy/stack/internal/monitoring"
 	"pgo/pkg/testing/localserver"
 )
@@ -26,11 +26,11 @@ type processState struct {
 }
 
 // status prints one table of what there is, how it is and where.
-func status(ctx context.Context, h home.Home, sys surroundings) error {
-	if lastMode(h) == dockerMode {
-		return containerStatus(ctx, h, sys)
+func status(ctx context.Context, co checkout.Checkout, sys surroundings) error {
+	if lastMode(co) == dockerMode {
+		return containerStatus(ctx, co, sys)
 	}
-	env, err := h.Env()
+	env, err := co.ReadEnv()
 	if err != nil {
 		return err
 	}
@@ -38,12 +38,12 @@ func status(ctx context.Context, h home.Home, sys surroundings) error {
 		fmt.Fprintln(sys.stdout, "nothing is set up here: make up")
 		return nil
 	}
-	states, err := processStates(ctx, h)
+	states, err := processStates(ctx, co)
 	if err != nil {
 		return err
 	}
 	var table []compose.Row
-	for _, r := range rows(h, env) {
+	for _, r := range rows(co, env) {
 		state := ""
 		if r.process != "" {
 			if state = states[r.process]; state == "" {
@@ -66,16 +66,16 @@ func printTable(table []compose.Row, sys surroundings) error {
 
 type row struct{ what, process, where string }
 
-func rows(h home.Home, env map[string]string) []row {
+func rows(co checkout.Checkout, env map[string]string) []row {
 	gateway := "http://" + env["GATEWAY_HTTP"]
-	secret := func(name string) string { return nearPath(h, h.Path("secrets", name)) }
+	secret := func(name string) string { return nearPath(co, co.Path("secrets", name)) }
 	out := []row{
 		{"start page", "gateway", gateway + "/"},
-		{"over HTTPS", "gateway", "https://" + env["GATEWAY_HTTPS"] + "/  authority: " + nearPath(h, h.Path("certs", certs.Authority))},
+		{"over HTTPS", "gateway", "https://" + env["GATEWAY_HTTPS"] + "/  authority: " + nearPath(co, co.Path("certs", certs.Authority))},
 		{"Swagger UI", "gateway", gateway + "/swagger/"},
 	}
-	for _, s := range home.Services() {
-		out = append(out, row{s.Name, s.Name, "http://" + env[s.AddrKey()]})
+	for _, s := range checkout.Services() {
+		out = append(out, row{s.Name, s.Name, "http://" + env[s.AddressKey()]})
 	}
 	out = append(out, []row{
 		{"bootcheck", "bootcheck", "http://" + env["BOOTCHECK_HTTP"] + "/status"},
@@ -83,7 +83,7 @@ func rows(h home.Home, env map[string]string) []row {
 		{"Redis", "redis", env["REDIS_ADDR"] + "  pgo_admin, " + secret("redis_admin_password")},
 		{"RabbitMQ", "rabbitmq", env["RABBITMQ_ADDR"] + "  management: " + env["RABBITMQ_API"] + "  pgo_admin, " + secret("rabbitmq_admin_password")},
 		{"epmd", "epmd", "127.0.0.1:" + env["EPMD_PORT"]},
-		{"logs", "", nearPath(h, h.Path("logs")) + "/NAME.log, make logs s=user"},
+		{"logs", "", nearPath(co, co.Path("logs")) + "/NAME.log, make logs s=user"},
 	}...)
 	if env["PGO_HTTP"] != "" { // an env file that was written before there was one has none
 		out = append(out, row{"pgo", "pgo", "http://" + env["PGO_HTTP"] + "/  metrics, API"})
@@ -93,39 +93,39 @@ func rows(h home.Home, env map[string]string) []row {
 		{"Grafana", "grafana", "http://" + env["GRAFANA_HTTP"] + "/  admin, " + secret("grafana_password")},
 		{"Jaeger", "jaeger", "http://" + env["JAEGER_HTTP"] + "/"}, {"Loki", "loki", "http://" + env["LOKI_HTTP"] + "/"},
 	} {
-		if part, ok := monitoring.Find(shown.process); ok && part.Program(h, localserver.Host()) != "" {
+		if part, ok := monitoring.Find(shown.process); ok && part.Program(co, localserver.Host()) != "" {
 			out = append(out, shown)
 		}
 	}
-	if absent := monitoring.Absent(h, localserver.Host()); len(absent) > 0 {
+	if absent := monitoring.Absent(co, localserver.Host()); len(absent) > 0 {
 		out = append(out, row{"not installed", "", strings.Join(absent, ", ") + ": docs/monitoring.md"})
 	}
 	if env["PGO_ENV"] == "dev" {
-		out = append(out, row{"sign in", "", signIn(h)})
+		out = append(out, row{"sign in", "", signIn(co)})
 	}
 	return out
 }
 
-func signIn(h home.Home) string {
-	return "POST /api/v1/auth/login as " + adminEmail + ", password: cat " + nearPath(h, h.Path("secrets", home.AdminPassword))
+func signIn(co checkout.Checkout) string {
+	return "POST /api/v1/auth/login as " + adminEmail + ", password: cat " + nearPath(co, co.Path("secrets", checkout.AdminPassword))
 }
 
 // nearPath is path as seen from the checkout, where it is inside.
-func nearPath(h home.Home, path string) string {
-	if rel, err := filepath.Rel(h.Root, path); err == nil && filepath.IsLocal(rel) {
+func nearPath(co checkout.Checkout, path string) string {
+	if rel, err := filepath.Rel(co.Root, path); err == nil && filepath.IsLocal(rel) {
 		return rel
 	}
 	return path
 }
 
 // processStates asks pgo. A pgo that was killed is an error: what it started may run.
-func processStates(ctx context.Context, h home.Home) (map[string]string, error) {
+func processStates(ctx context.Context, co checkout.Checkout) (map[string]string, error) {
 	states := map[string]string{}
 	var out bytes.Buffer
-	cmd := exec.CommandContext(ctx, h.Bin("pgo"), "list", "--json")
+	cmd := exec.CommandContext(ctx, co.ProgramPath("pgo"), "list", "--json")
 	var said bytes.Buffer
-	cmd.Dir, cmd.Stdout, cmd.Stderr = h.Root, &out, &said
-	cmd.Env = append(os.Environ(), "PGO_HOME="+h.Dir)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = co.Root, &out, &said
+	cmd.Env = append(os.Environ(), "PGO_HOME="+co.Home)
 	var list []processState
 	if err := cmd.Run(); err != nil {
 		return nil, fmt.Errorf("ask pgo what runs: %w: %s", err, bytes.TrimSpace(said.Bytes()))

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"pgo/deploy/stack/internal/home"
+	"pgo/deploy/stack/internal/checkout"
 )
 
 // What may be missing has a line of its own where it is there, and is named once where it is not.
@@ -16,9 +16,9 @@ func TestRowsOfWhatMayBeMissing(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", bin)
-	h := home.Home{Root: t.TempDir(), Dir: t.TempDir()}
+	co := checkout.Checkout{Root: t.TempDir(), Home: t.TempDir()}
 	shown := map[string]string{}
-	for _, r := range rows(h, map[string]string{"LOKI_HTTP": "127.0.0.1:3100", "PGO_ENV": "dev"}) {
+	for _, r := range rows(co, map[string]string{"LOKI_HTTP": "127.0.0.1:3100", "PGO_ENV": "dev"}) {
 		if _, twice := shown[r.what]; twice {
 			t.Errorf("%s is shown twice", r.what)
 		}

@@ -10,8 +10,8 @@ import (
 	"strings"
 	"syscall"
 
+	"pgo/deploy/stack/internal/checkout"
 	"pgo/deploy/stack/internal/compose"
-	"pgo/deploy/stack/internal/home"
 	"pgo/pkg/testing/localserver"
 )
 
@@ -87,11 +87,11 @@ func withServers(ctx context.Context, args []string, sys surroundings) (err erro
 }
 
 func startMySQL(ctx context.Context, image string, sys surroundings) (*compose.Scratch, error) {
-	h, err := home.Find(sys.dir, sys.getenv)
+	co, err := checkout.Find(sys.dir, sys.getenv)
 	if err != nil {
 		return nil, err
 	}
-	return compose.StartMySQL(ctx, h.Root, image)
+	return compose.StartMySQL(ctx, co.Root, image)
 }
 
 func pending(signals <-chan os.Signal) (syscall.Signal, bool) {

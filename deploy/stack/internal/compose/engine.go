@@ -61,7 +61,7 @@ func last(text string) string {
 // command is docker compose for this stack.
 func (s Stack) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "docker", append([]string{"compose", "--env-file", s.envFile()}, args...)...)
-	cmd.Dir = s.Home.Root
+	cmd.Dir = s.Checkout.Root
 	cmd.Env = os.Environ()
 	for key := range s.environmentKeys() {
 		// The file decides: what a shell happens to have set would make another stack of every command.

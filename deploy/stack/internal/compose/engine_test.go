@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"pgo/deploy/stack/internal/home"
+	"pgo/deploy/stack/internal/checkout"
 )
 
 // A docker program that only says what an engine in trouble says.
@@ -47,7 +47,7 @@ func TestImagesThatCannotBeHad(t *testing.T) {
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
 			fakeDocker(t, tc.script)
-			s := Stack{Home: home.Home{Root: t.TempDir(), Dir: t.TempDir()}, Getenv: os.Getenv, Out: t.Output(), Err: t.Output()}
+			s := Stack{Checkout: checkout.Checkout{Root: t.TempDir(), Home: t.TempDir()}, Getenv: os.Getenv, Out: t.Output(), Err: t.Output()}
 			assertSays(t, s.images(context.Background()), tc.says)
 		})
 	}

@@ -17,8 +17,8 @@ import (
 	"github.com/google/renameio/v2"
 
 	"pgo/deploy/stack/internal/certs"
+	"pgo/deploy/stack/internal/checkout"
 	"pgo/deploy/stack/internal/gateway"
-	"pgo/deploy/stack/internal/home"
 	"pgo/pkg/testing/localserver"
 )
 
@@ -38,7 +38,7 @@ type owner struct{ uid, gid int }
 const ordinary = 10001
 
 func (s Stack) path(parts ...string) string {
-	return s.Home.Path(append([]string{"docker"}, parts...)...)
+	return s.Checkout.Path(append([]string{"docker"}, parts...)...)
 }
 
 // write writes all that the containers mount. Nothing that runs notices before it is started anew, except the gateway.
@@ -53,7 +53,7 @@ func (s Stack) write(v settings) error {
 
 // writeProbe puts the health check into a folder of its own: what is mounted as a file stays the old one.
 func (s Stack) writeProbe(settings) error {
-	program, err := os.ReadFile(s.Home.Bin("probe"))
+	program, err := os.ReadFile(s.Checkout.ProgramPath("probe"))
 	if err != nil {
 		return fmt.Errorf("%w (make build makes it)", err)
 	}
@@ -70,7 +70,7 @@ func (s Stack) writeProbe(settings) error {
 func (s Stack) writeInfra(v settings) error {
 	password := map[string]string{}
 	for _, part := range infraParts() {
-		secret, err := s.Home.Secret(part + "_admin_password")
+		secret, err := s.Checkout.ReadSecret(part + "_admin_password")
 		if err != nil {
 			return err
 		}
@@ -124,17 +124,17 @@ func (s Stack) writeRedisAccounts(v settings, password string) error {
 
 // writeRuntime copies every secret that bootcheck and the services have.
 func (s Stack) writeRuntime(v settings) error {
-	for _, dir := range []string{s.path("runtime"), s.Home.Path("mail"), s.path("secrets", runtimePart)} {
+	for _, dir := range []string{s.path("runtime"), s.Checkout.Path("mail"), s.path("secrets", runtimePart)} {
 		if err := makeOwned(dir, v.owner); err != nil {
 			return err
 		}
 	}
-	entries, err := os.ReadDir(s.Home.Path("secrets"))
+	entries, err := os.ReadDir(s.Checkout.Path("secrets"))
 	if err != nil {
 		return err
 	}
 	for _, entry := range entries {
-		content, err := os.ReadFile(s.Home.Path("secrets", entry.Name()))
+		content, err := os.ReadFile(s.Checkout.Path("secrets", entry.Name()))
 		if err != nil {
 			return err
 		}
@@ -153,7 +153,7 @@ func (s Stack) writeGateway(v settings) error {
 	}
 	if slices.Contains(v.profiles(), CertbotProfile) {
 		// It runs as the runtime's user, and puts what it gets into the gateway's folder.
-		for _, path := range []string{s.path(CertbotProfile), s.Home.Path("certs", "acme")} {
+		for _, path := range []string{s.path(CertbotProfile), s.Checkout.Path("certs", "acme")} {
 			if err := os.MkdirAll(path, openDir); err != nil {
 				return err
 			}
@@ -166,7 +166,7 @@ func (s Stack) writeGateway(v settings) error {
 		}
 	}
 	o := gateway.Options{
-		Root: s.Home.Root, Out: dir, Etc: "/etc/gateway", Data: "/tmp", HTML: "/usr/share/gateway", ACME: "/var/acme",
+		Root: s.Checkout.Root, Out: dir, Etc: "/etc/gateway", Data: "/tmp", HTML: "/usr/share/gateway", ACME: "/var/acme",
 		HTTP: fmt.Sprintf("0.0.0.0:%d", gatewayHTTP), Status: fmt.Sprintf("127.0.0.1:%d", gatewayStatus), Resolver: "127.0.0.11", Version: gateway.Newest,
 		Upstreams: map[string]gateway.Upstream{
 			"bootcheck": {Servers: []string{fmt.Sprintf("%s:%d", runtimePart, bootcheckPort)}, Resolve: true},
@@ -175,17 +175,17 @@ func (s Stack) writeGateway(v settings) error {
 	if slices.Contains(v.profiles(), "swagger") {
 		o.Extra = swaggerLocation
 	}
-	for _, sv := range home.Services() {
+	for _, sv := range checkout.Services() {
 		o.Upstreams[sv.Name] = gateway.Upstream{Servers: []string{fmt.Sprintf("%s:%d", runtimePart, sv.Port)}, Resolve: true}
 	}
-	if err := gateway.Apply(s.Home, &o); err != nil {
+	if err := gateway.Apply(s.Checkout, &o); err != nil {
 		return err
 	}
 	// Whoever signs our certificate asks for what certbot puts there.
-	if err := os.MkdirAll(s.Home.Path("certs", "acme"), openDir); err != nil {
+	if err := os.MkdirAll(s.Checkout.Path("certs", "acme"), openDir); err != nil {
 		return err
 	}
-	certificateFile, keyFile := s.Home.Path("certs", certs.Certificate), s.Home.Path("certs", certs.Key)
+	certificateFile, keyFile := s.Checkout.Path("certs", certs.Certificate), s.Checkout.Path("certs", certs.Key)
 	if live := s.path(CertbotProfile, "live", "pgo"); isFile(filepath.Join(live, "fullchain.pem")) {
 		certificateFile, keyFile = filepath.Join(live, "fullchain.pem"), filepath.Join(live, "privkey.pem")
 	}

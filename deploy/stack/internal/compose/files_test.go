@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"pgo/deploy/stack/internal/certs"
-	"pgo/deploy/stack/internal/home"
+	"pgo/deploy/stack/internal/checkout"
 )
 
 // What is written is complete for docker-compose.yml, and closed to others from the state folder on.
@@ -27,7 +27,7 @@ func TestSettleAndWrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, file := range []string{"docker-compose.yml", filepath.Join("deploy", "monitor", "compose.yml")} {
-		compose, err := os.ReadFile(filepath.Join(s.Home.Root, file))
+		compose, err := os.ReadFile(filepath.Join(s.Checkout.Root, file))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -55,18 +55,18 @@ func TestSettleAndWrite(t *testing.T) {
 			t.Errorf("%s: %v, %v", secret, info, err)
 		}
 	}
-	if info, err := os.Stat(s.Home.Dir); err != nil || info.Mode().Perm() != privateDir {
+	if info, err := os.Stat(s.Checkout.Home); err != nil || info.Mode().Perm() != privateDir {
 		t.Errorf("the state folder has mode %v, %v", info.Mode(), err)
 	}
 	text, err := os.ReadFile(s.envFile())
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = filepath.WalkDir(s.Home.Path("secrets"), func(path string, entry fs.DirEntry, err error) error {
+	err = filepath.WalkDir(s.Checkout.Path("secrets"), func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		secret, err := s.Home.Secret(entry.Name())
+		secret, err := s.Checkout.ReadSecret(entry.Name())
 		if strings.Contains(string(text), secret) {
 			t.Errorf("%s is in the values for docker-compose.yml", entry.Name())
 		}
@@ -135,15 +135,15 @@ func prepareHome(t *testing.T) Stack {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := home.Home{Root: root, Dir: filepath.Join(t.TempDir(), "home")}
-	if _, err := h.MakeSecrets(); err != nil {
+	co := checkout.Checkout{Root: root, Home: filepath.Join(t.TempDir(), "home")}
+	if _, err := co.MakeSecrets(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := certs.Ensure(h.Path("certs"), certs.DefaultHosts(), time.Now()); err != nil {
+	if _, err := certs.Ensure(co.Path("certs"), certs.DefaultHosts(), time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	backend := t.TempDir()
-	return Stack{Home: h, Out: t.Output(), Err: t.Output(), Getenv: func(key string) string {
+	return Stack{Checkout: co, Out: t.Output(), Err: t.Output(), Getenv: func(key string) string {
 		return map[string]string{"PORT_OFFSET": "21000", "PGO_BACKEND": backend, "COMPOSE_PROFILES": "monitoring"}[key]
 	}}
 }

@@ -29,7 +29,7 @@ func (s Stack) writeMonitoring(v settings) error {
 	if !v.monitored() {
 		return nil
 	}
-	password, err := s.Home.Secret("grafana_password")
+	password, err := s.Checkout.ReadSecret("grafana_password")
 	if err != nil {
 		return err
 	}
@@ -40,5 +40,5 @@ func (s Stack) writeMonitoring(v settings) error {
 	if err := makeOwned(s.path("runtime", "logs"), v.owner); err != nil {
 		return err
 	}
-	return monitoring.Containers(s.Home, s.path("monitoring"))
+	return monitoring.Containers(s.Checkout, s.path("monitoring"))
 }

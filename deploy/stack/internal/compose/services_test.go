@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"pgo/deploy/stack/internal/home"
+	"pgo/deploy/stack/internal/checkout"
 )
 
 // Each service of the suite is in every file that has to name it by hand.
@@ -25,7 +25,7 @@ func TestEveryServiceIsInTheFiles(t *testing.T) {
 	}
 	processes, pm2 := read("deploy", "runtime", "configs", "pgo.yaml"), read("deploy", "runtime", "configs", "ecosystem.config.js")
 	compose := read("docker-compose.yml")
-	for _, s := range home.Services() {
+	for _, s := range checkout.Services() {
 		for _, want := range []struct{ file, text, in string }{
 			{"pgo.yaml", processes, fmt.Sprintf("\n  %s:\n    kind: service\n    command: /backend/%[1]s\n", s.Name)},
 			{"pgo.yaml", processes, fmt.Sprintf("listeners: {http: \"0.0.0.0:%d\", admin: {addr: \"127.0.0.1:0\", shared: false}}", s.Port)},

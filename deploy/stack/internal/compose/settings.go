@@ -10,13 +10,13 @@ import (
 	"strings"
 	"syscall"
 
-	"pgo/deploy/stack/internal/home"
+	"pgo/deploy/stack/internal/checkout"
 	"pgo/pkg/testing/localserver"
 )
 
 // Stack is the stack of one state folder as containers.
 type Stack struct {
-	Home     home.Home
+	Checkout checkout.Checkout
 	Getenv   func(string) string
 	Out, Err io.Writer // what was asked for, and what is told meanwhile
 }
@@ -39,7 +39,7 @@ func kept() map[string]string {
 }
 
 func (s Stack) environmentKeys() map[string]string {
-	values, err := home.ReadEnv(s.envFile())
+	values, err := checkout.ReadEnvFile(s.envFile())
 	if err != nil {
 		return nil
 	}
@@ -48,7 +48,7 @@ func (s Stack) environmentKeys() map[string]string {
 
 // settle decides every value. While containers of this stack run its addresses stay.
 func (s Stack) settle(ctx context.Context) (settings, error) {
-	old, err := home.ReadEnv(s.envFile())
+	old, err := checkout.ReadEnvFile(s.envFile())
 	if err != nil {
 		return settings{}, err
 	}
@@ -63,10 +63,10 @@ func (s Stack) settle(ctx context.Context) (settings, error) {
 		}
 	}
 	if values["PGO_BACKEND"] == "" {
-		values["PGO_BACKEND"] = filepath.Join(s.Home.Root, "bin")
+		values["PGO_BACKEND"] = filepath.Join(s.Checkout.Root, "bin")
 	}
-	values["PGO_PROJECT"] = "pgo-" + localserver.Fingerprint(s.Home.Dir)
-	values["PGO_HOME"] = s.Home.Dir
+	values["PGO_PROJECT"] = "pgo-" + localserver.Fingerprint(s.Checkout.Home)
+	values["PGO_HOME"] = s.Checkout.Home
 	who, err := ownerOf(values["PGO_BACKEND"])
 	if err != nil {
 		return settings{}, fmt.Errorf("look at the deploy folder (PGO_BACKEND): %w", err)
@@ -83,10 +83,10 @@ func (s Stack) settle(ctx context.Context) (settings, error) {
 	}
 	settleMonitoring(values)
 	for part, paths := range map[string][]string{
-		"INFRA":   {s.Home.Path("secrets"), filepath.Join(s.Home.Root, "deploy", "compose")},
-		"RUNTIME": {s.Home.Path("secrets")},
+		"INFRA":   {s.Checkout.Path("secrets"), filepath.Join(s.Checkout.Root, "deploy", "compose")},
+		"RUNTIME": {s.Checkout.Path("secrets")},
 	} {
-		if values["PGO_DIGEST_"+part], err = home.Digest(paths...); err != nil {
+		if values["PGO_DIGEST_"+part], err = checkout.DigestFiles(paths...); err != nil {
 			return settings{}, fmt.Errorf("look at what is mounted: %w", err)
 		}
 	}
@@ -107,7 +107,7 @@ func (s Stack) settlePorts(ctx context.Context, values, old map[string]string) e
 		running = parts[gatewayPart].running()
 	}
 	if running && old["PORT_OFFSET"] != values["PORT_OFFSET"] {
-		return fmt.Errorf("PORT_OFFSET=%s is asked for, but %w (it runs with PORT_OFFSET=%s)", values["PORT_OFFSET"], home.ErrRunning, old["PORT_OFFSET"])
+		return fmt.Errorf("PORT_OFFSET=%s is asked for, but %w (it runs with PORT_OFFSET=%s)", values["PORT_OFFSET"], checkout.ErrRunning, old["PORT_OFFSET"])
 	}
 	for scheme, number := range map[string]int{"HTTP": gatewayHTTP, "HTTPS": gatewayHTTPS} {
 		key, port := "PGO_GATEWAY_"+scheme, number+offset
@@ -116,8 +116,8 @@ func (s Stack) settlePorts(ctx context.Context, values, old map[string]string) e
 				return fmt.Errorf("PGO_PORT_%s=%q is no port", scheme, asked)
 			}
 		}
-		if h := s.Home.Holder(port); h.Busy && !running {
-			return &home.BusyPortError{Port: port, What: "the gateway", Holder: h.Who}
+		if h := s.Checkout.FindHolder(port); h.IsBusy && !running {
+			return &checkout.BusyPortError{Port: port, Purpose: "the gateway", Holder: h.Description}
 		}
 		values[key] = strconv.Itoa(port)
 	}

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"pgo/deploy/stack/internal/home"
+	"pgo/deploy/stack/internal/checkout"
 )
 
 const (
@@ -29,7 +29,7 @@ func (s Stack) Up(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	old, _ := home.Digest(s.path("gateway")) // none the first time
+	old, _ := checkout.DigestFiles(s.path("gateway")) // none the first time
 	if err := s.write(v); err != nil {
 		return err
 	}
@@ -39,7 +39,7 @@ func (s Stack) Up(ctx context.Context) error {
 	if err := s.images(ctx); err != nil {
 		return err
 	}
-	fresh, err := home.Digest(s.path("gateway"))
+	fresh, err := checkout.DigestFiles(s.path("gateway"))
 	if err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func (s Stack) RefreshGateway(ctx context.Context) error {
 	if s.prepared() != nil {
 		return nil
 	}
-	values, err := home.ReadEnv(s.envFile())
+	values, err := checkout.ReadEnvFile(s.envFile())
 	if err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func (s Stack) Running(ctx context.Context) bool {
 
 // Environment is the stack's PGO_ENV.
 func (s Stack) Environment() string {
-	values, err := home.ReadEnv(s.envFile())
+	values, err := checkout.ReadEnvFile(s.envFile())
 	if err != nil {
 		return ""
 	}
@@ -284,7 +284,7 @@ type Row struct{ What, State, Where string }
 
 // Rows are every part, its state and where it is.
 func (s Stack) Rows(ctx context.Context, near func(path string) string) ([]Row, error) {
-	values, err := home.ReadEnv(s.envFile())
+	values, err := checkout.ReadEnvFile(s.envFile())
 	if err != nil {
 		return nil, err
 	}
@@ -297,15 +297,15 @@ func (s Stack) Rows(ctx context.Context, near func(path string) string) ([]Row, 
 	processes := s.processes(ctx, parts)
 	rows := []Row{
 		{"start page", gateway, v.url("http") + "/"},
-		{"over HTTPS", gateway, v.url("https") + "/  authority: " + near(s.Home.Path("certs", "ca.crt"))},
+		{"over HTTPS", gateway, v.url("https") + "/  authority: " + near(s.Checkout.Path("certs", "ca.crt"))},
 		{"Swagger UI", gateway, v.url("http") + "/swagger/"},
 	}
-	for _, sv := range home.Services() {
+	for _, sv := range checkout.Services() {
 		rows = append(rows, Row{sv.Name, processes[sv.Name], v.url("http") + "/services/" + sv.Name + "/readyz"})
 	}
 	rows = append(rows, Row{"bootcheck", processes["bootcheck"], v.url("http") + "/services/bootcheck/status"})
 	for _, infra := range []struct{ what, part, port string }{{"MySQL", "mysql", "3306"}, {"Redis", "redis", "6379"}, {"RabbitMQ", "rabbitmq", "5672"}} {
-		rows = append(rows, Row{infra.what, parts[infra.part].state(), fmt.Sprintf("%s:%s inside  pgo_admin, %s", infra.part, infra.port, near(s.Home.Path("secrets", infra.part+"_admin_password")))})
+		rows = append(rows, Row{infra.what, parts[infra.part].state(), fmt.Sprintf("%s:%s inside  pgo_admin, %s", infra.part, infra.port, near(s.Checkout.Path("secrets", infra.part+"_admin_password")))})
 	}
 	for _, name := range slices.Sorted(maps.Keys(parts)) {
 		if !slices.Contains(append(infraParts(), runtimePart, gatewayPart), name) {
@@ -318,7 +318,7 @@ func (s Stack) Rows(ctx context.Context, near func(path string) string) ([]Row, 
 // processes are the states inside the runtime container, which has none of them while it is down.
 func (s Stack) processes(ctx context.Context, parts map[string]part) map[string]string {
 	states := map[string]string{"bootcheck": parts[runtimePart].state()}
-	for _, sv := range home.Services() {
+	for _, sv := range checkout.Services() {
 		states[sv.Name] = parts[runtimePart].state()
 	}
 	out, err := s.read(ctx, "exec", "-T", runtimePart, "pgo", "list", "--json")

@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"pgo/deploy/stack/internal/certs"
-	"pgo/deploy/stack/internal/home"
+	"pgo/deploy/stack/internal/checkout"
 	"pgo/pkg/testing/localserver"
 )
 
@@ -49,14 +49,14 @@ func TestCertbotGetsAndRenewsTheCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := Options{
-		Root: checkout(t), Out: etc, Etc: etc, Data: etc, HTML: filepath.Join(checkout(t), "deploy", "nginx", "html"), ACME: webroot,
+		Root: repositoryRoot(t), Out: etc, Etc: etc, Data: etc, HTML: filepath.Join(repositoryRoot(t), "deploy", "nginx", "html"), ACME: webroot,
 		HTTP: gatewayHTTP, Status: addr(6), Limits: DefaultLimits(), Upstreams: map[string]Upstream{"bootcheck": {Servers: []string{backend(t, "bootcheck")}}},
 		TLS: TLS{
 			Addr: gatewayHTTPS, Certificate: filepath.Join(etc, "certs", certs.Certificate), Key: filepath.Join(etc, "certs", certs.Key),
 		},
 		Version: version(context.Background(), program),
 	}
-	for _, s := range home.Services() {
+	for _, s := range checkout.Services() {
 		o.Upstreams[s.Name] = Upstream{Servers: []string{backend(t, s.Name)}}
 	}
 	if os.Geteuid() == 0 {
@@ -175,7 +175,7 @@ func tool(t *testing.T, dir, name string) string {
 	t.Helper()
 	path := filepath.Join(dir, name)
 	cmd := exec.Command("go", "build", "-o", path, "github.com/letsencrypt/pebble/v2/cmd/"+name)
-	cmd.Dir, cmd.Env = filepath.Join(checkout(t), "deploy", "tools"), append(os.Environ(), "GOWORK=off")
+	cmd.Dir, cmd.Env = filepath.Join(repositoryRoot(t), "deploy", "tools"), append(os.Environ(), "GOWORK=off")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build %s: %v\n%s", name, err, out)
 	}

@@ -19,7 +19,7 @@ import (
 	"time"
 
 	"pgo/deploy/stack/internal/certs"
-	"pgo/deploy/stack/internal/home"
+	"pgo/deploy/stack/internal/checkout"
 	"pgo/pkg/testing/localserver"
 )
 
@@ -279,7 +279,7 @@ func start(t *testing.T, o Options) running {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	o.Root, o.Out, o.Etc, o.Data = checkout(t), dir, dir, dir
+	o.Root, o.Out, o.Etc, o.Data = repositoryRoot(t), dir, dir, dir
 	o.HTML = filepath.Join(o.Root, "deploy", "nginx", "html")
 	if o.ACME == "" {
 		o.ACME = dir
@@ -294,7 +294,7 @@ func start(t *testing.T, o Options) running {
 	o.Status = fmt.Sprintf("127.0.0.1:%d", ports[2])
 	o.Version = version(context.Background(), program)
 	upstreams := map[string]Upstream{"bootcheck": {Servers: []string{backend(t, "bootcheck")}}}
-	for _, s := range home.Services() {
+	for _, s := range checkout.Services() {
 		upstreams[s.Name] = Upstream{Servers: []string{backend(t, s.Name)}}
 	}
 	maps.Copy(upstreams, o.Upstreams)

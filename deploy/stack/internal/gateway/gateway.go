@@ -16,7 +16,7 @@ import (
 
 	"github.com/google/renameio/v2"
 
-	"pgo/deploy/stack/internal/home"
+	"pgo/deploy/stack/internal/checkout"
 	"pgo/pkg/testing/localserver"
 )
 
@@ -154,18 +154,18 @@ func line(there bool, directive string) string {
 }
 
 // Render writes the configuration of native mode.
-func Render(h home.Home, env map[string]string) error {
+func Render(co checkout.Checkout, env map[string]string) error {
 	o := Options{
-		Root: h.Root, Out: h.Path("etc"), Etc: h.Path("etc"), Data: h.Path("data", "nginx"),
-		HTML: filepath.Join(h.Root, "deploy", "nginx", "html"), ACME: h.Path("certs", "acme"),
+		Root: co.Root, Out: co.Path("etc"), Etc: co.Path("etc"), Data: co.Path("data", "nginx"),
+		HTML: filepath.Join(co.Root, "deploy", "nginx", "html"), ACME: co.Path("certs", "acme"),
 		HTTP: env["GATEWAY_HTTP"], Status: env["GATEWAY_STATUS"], Upstreams: map[string]Upstream{},
 	}
 	if os.Geteuid() == 0 {
 		o.User = "root" // its workers must read the checkout, which may be root's alone
 	}
 	addresses := map[string]string{"bootcheck": "BOOTCHECK_HTTP"}
-	for _, s := range home.Services() {
-		addresses[s.Name] = s.AddrKey()
+	for _, s := range checkout.Services() {
+		addresses[s.Name] = s.AddressKey()
 	}
 	for _, name := range slices.Sorted(maps.Keys(addresses)) {
 		key := addresses[name]
@@ -174,11 +174,11 @@ func Render(h home.Home, env map[string]string) error {
 		}
 		o.Upstreams[name] = Upstream{Servers: []string{env[key]}}
 	}
-	if err := Apply(h, &o); err != nil {
+	if err := Apply(co, &o); err != nil {
 		return err
 	}
-	if certificate := h.Path("certs", "gateway.crt"); isFile(certificate) && env["GATEWAY_HTTPS"] != "" {
-		o.TLS = TLS{Addr: env["GATEWAY_HTTPS"], Certificate: certificate, Key: h.Path("certs", "gateway.key")}
+	if certificate := co.Path("certs", "gateway.crt"); isFile(certificate) && env["GATEWAY_HTTPS"] != "" {
+		o.TLS = TLS{Addr: env["GATEWAY_HTTPS"], Certificate: certificate, Key: co.Path("certs", "gateway.key")}
 	}
 	if program, err := localserver.Host().Nginx(); err == nil {
 		o.Version = version(context.Background(), program)
@@ -190,10 +190,10 @@ func Render(h home.Home, env map[string]string) error {
 }
 
 // Digest is one word for all that native mode's gateway has read; "" where there is nothing yet.
-func Digest(h home.Home) (string, error) {
+func Digest(co checkout.Checkout) (string, error) {
 	var there []string
 	for _, name := range templates() {
-		if path := h.Path("etc", name); isFile(path) {
+		if path := co.Path("etc", name); isFile(path) {
 			there = append(there, path)
 		}
 	}
@@ -201,11 +201,11 @@ func Digest(h home.Home) (string, error) {
 		return "", nil
 	}
 	for _, name := range []string{"gateway.crt", "gateway.key"} {
-		if path := h.Path("certs", name); isFile(path) {
+		if path := co.Path("certs", name); isFile(path) {
 			there = append(there, path)
 		}
 	}
-	digest, err := home.Digest(there...)
+	digest, err := checkout.DigestFiles(there...)
 	if err != nil {
 		return "", fmt.Errorf("look at the gateway's configuration: %w", err)
 	}
@@ -234,12 +234,12 @@ func fill(text string, values map[string]string) (string, error) {
 }
 
 // Command is nginx in the foreground with the rendered configuration.
-func Command(ctx context.Context, h home.Home, programs localserver.Programs) (localserver.Command, error) {
+func Command(ctx context.Context, co checkout.Checkout, programs localserver.Programs) (localserver.Command, error) {
 	program, err := programs.Nginx()
 	if err != nil {
 		return localserver.Command{}, err
 	}
-	args := []string{"-c", h.Path("etc", "nginx.conf"), "-p", h.Path("data", "nginx")}
+	args := []string{"-c", co.Path("etc", "nginx.conf"), "-p", co.Path("data", "nginx")}
 	if version(ctx, program) >= 1_019_005 {
 		// Until it has read its configuration nginx would write to the distribution's log, which is root's.
 		args = append(args, "-e", "stderr")
@@ -247,8 +247,8 @@ func Command(ctx context.Context, h home.Home, programs localserver.Programs) (l
 	return localserver.Command{
 		Path: program,
 		Args: args,
-		Env:  []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "PGO_HOME=" + h.Dir},
-		Dir:  h.Path("data", "nginx"),
+		Env:  []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "PGO_HOME=" + co.Home},
+		Dir:  co.Path("data", "nginx"),
 	}, nil
 }
 

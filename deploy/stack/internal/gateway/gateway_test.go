@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"pgo/deploy/stack/internal/home"
+	"pgo/deploy/stack/internal/checkout"
 	"pgo/pkg/testing/localserver"
 )
 
@@ -152,15 +152,15 @@ func TestGatewayWithoutItsServices(t *testing.T) {
 }
 
 func TestRenderNamesWhatIsMissing(t *testing.T) {
-	h := home.Home{Root: checkout(t), Dir: t.TempDir()}
-	if err := h.MakeDirs(); err != nil {
+	co := checkout.Checkout{Root: repositoryRoot(t), Home: t.TempDir()}
+	if err := co.MakeHome(); err != nil {
 		t.Fatal(err)
 	}
-	if err := Render(h, map[string]string{"GATEWAY_HTTP": "127.0.0.1:1", "GATEWAY_STATUS": "127.0.0.1:1", "BOOTCHECK_HTTP": "127.0.0.1:1", "USER_HTTP": "127.0.0.1:1"}); err == nil || !strings.Contains(err.Error(), "SCHOOL_HTTP") {
+	if err := Render(co, map[string]string{"GATEWAY_HTTP": "127.0.0.1:1", "GATEWAY_STATUS": "127.0.0.1:1", "BOOTCHECK_HTTP": "127.0.0.1:1", "USER_HTTP": "127.0.0.1:1"}); err == nil || !strings.Contains(err.Error(), "SCHOOL_HTTP") {
 		t.Errorf("error %v", err)
 	}
-	h.Dir = filepath.Join(t.TempDir(), `a"b`)
-	if err := Render(h, nil); err == nil {
+	co.Home = filepath.Join(t.TempDir(), `a"b`)
+	if err := Render(co, nil); err == nil {
 		t.Error("a path that breaks out of its quotes was taken")
 	}
 	if _, err := fill("${NGINX_DATA} $host ${NEW_ONE}", map[string]string{"NGINX_DATA": "x"}); err == nil || !strings.Contains(err.Error(), "${NEW_ONE}") {
@@ -198,21 +198,21 @@ func startNginx(t *testing.T, addr func(service string) string) string {
 	}
 	own := fmt.Sprintf("127.0.0.1:%d", ports[0])
 	env := map[string]string{"GATEWAY_HTTP": own, "GATEWAY_STATUS": fmt.Sprintf("127.0.0.1:%d", ports[1]), "BOOTCHECK_HTTP": addr("bootcheck")}
-	for _, s := range home.Services() {
-		env[s.AddrKey()] = addr(s.Name)
+	for _, s := range checkout.Services() {
+		env[s.AddressKey()] = addr(s.Name)
 	}
-	h := home.Home{Root: checkout(t), Dir: filepath.Join(t.TempDir(), "a home")}
-	if err := h.MakeDirs(); err != nil {
+	co := checkout.Checkout{Root: repositoryRoot(t), Home: filepath.Join(t.TempDir(), "a home")}
+	if err := co.MakeHome(); err != nil {
 		t.Fatal(err)
 	}
-	if err := Render(h, env); err != nil {
+	if err := Render(co, env); err != nil {
 		t.Fatal(err)
 	}
-	command, err := Command(context.Background(), h, localserver.Host())
+	command, err := Command(context.Background(), co, localserver.Host())
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := h.Path("logs", "gateway.log")
+	log := co.Path("logs", "gateway.log")
 	p, err := localserver.Start(command, log)
 	if err != nil {
 		t.Fatal(err)
@@ -294,7 +294,7 @@ func call(t *testing.T, method, url, body string, header http.Header) answer {
 	return answer{res.StatusCode, res.Header, out}
 }
 
-func checkout(t *testing.T) string {
+func repositoryRoot(t *testing.T) string {
 	t.Helper()
 	root, err := filepath.Abs("../../../..")
 	if err != nil {

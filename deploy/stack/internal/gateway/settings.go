@@ -13,7 +13,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"pgo/deploy/stack/internal/home"
+	"pgo/deploy/stack/internal/checkout"
 )
 
 // Settings are what people decide about the gateway, for every way to run it.
@@ -25,9 +25,9 @@ type Settings struct {
 
 // LoadSettings reads configs/gateway.yaml and, over it, gateway.yaml of the state folder. A key that is not known and a
 // value that nginx would not take are errors that name the file and the key.
-func LoadSettings(h home.Home) (Settings, error) {
+func LoadSettings(co checkout.Checkout) (Settings, error) {
 	s := Settings{Limits: DefaultLimits()}
-	for _, path := range []string{filepath.Join(h.Root, "configs", "gateway.yaml"), h.Path("gateway.yaml")} {
+	for _, path := range []string{filepath.Join(co.Root, "configs", "gateway.yaml"), co.Path("gateway.yaml")} {
 		text, err := os.ReadFile(path)
 		if errors.Is(err, os.ErrNotExist) {
 			continue
@@ -71,7 +71,7 @@ func (s Settings) check() error {
 		}
 	}
 	for name, u := range s.Upstreams {
-		if !slices.ContainsFunc(home.Services(), func(sv home.Service) bool { return sv.Name == name }) {
+		if !slices.ContainsFunc(checkout.Services(), func(sv checkout.Service) bool { return sv.Name == name }) {
 			return fmt.Errorf("upstreams.%s: there is no such service", name)
 		}
 		if len(u.Servers) == 0 {
@@ -97,8 +97,8 @@ func (s Settings) apply(o *Options) {
 }
 
 // Apply puts what people have decided for the gateway of h into o, whose upstreams are those of this machine.
-func Apply(h home.Home, o *Options) error {
-	s, err := LoadSettings(h)
+func Apply(co checkout.Checkout, o *Options) error {
+	s, err := LoadSettings(co)
 	if err != nil {
 		return err
 	}

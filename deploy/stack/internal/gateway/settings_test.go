@@ -13,13 +13,13 @@ import (
 	"time"
 
 	"pgo/deploy/stack/internal/certs"
-	"pgo/deploy/stack/internal/home"
+	"pgo/deploy/stack/internal/checkout"
 	"pgo/pkg/testing/localserver"
 )
 
 // The file of the checkout says what the code says: deleting it changes nothing.
 func TestSettingsOfTheCheckoutAreTheDefaults(t *testing.T) {
-	s, err := LoadSettings(home.Home{Root: checkout(t), Dir: t.TempDir()})
+	s, err := LoadSettings(checkout.Checkout{Root: repositoryRoot(t), Home: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,9 +29,9 @@ func TestSettingsOfTheCheckoutAreTheDefaults(t *testing.T) {
 }
 
 func TestSettingsOfThisMachineWin(t *testing.T) {
-	h := settingsIn(t, "limits: {rate: 50r/s, burst: 7}\nload_balancers: [10.0.0.0/8]\n", "limits: {rate: 9r/m}\nupstreams: {user: {balance: ip_hash, servers: ['10.0.0.7:8081 weight=3', '10.0.0.8:8081']}}\n")
+	co := settingsIn(t, "limits: {rate: 50r/s, burst: 7}\nload_balancers: [10.0.0.0/8]\n", "limits: {rate: 9r/m}\nupstreams: {user: {balance: ip_hash, servers: ['10.0.0.7:8081 weight=3', '10.0.0.8:8081']}}\n")
 	o := Options{Upstreams: map[string]Upstream{"user": {Servers: []string{"a:1"}, Resolve: true}, "school": {Servers: []string{"b:1"}}}}
-	if err := Apply(h, &o); err != nil {
+	if err := Apply(co, &o); err != nil {
 		t.Fatal(err)
 	}
 	want := Options{
@@ -63,26 +63,26 @@ func TestBadSettings(t *testing.T) {
 		{"a strange balance alone", "upstreams: {user: {balance: random}}\n", "ip_hash or least_conn"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			h := settingsIn(t, "", tc.text)
-			if err := Apply(h, &Options{}); err == nil || !strings.Contains(err.Error(), tc.says) || !strings.Contains(err.Error(), h.Path("gateway.yaml")) {
+			co := settingsIn(t, "", tc.text)
+			if err := Apply(co, &Options{}); err == nil || !strings.Contains(err.Error(), tc.says) || !strings.Contains(err.Error(), co.Path("gateway.yaml")) {
 				t.Errorf("error %v, want one with %q", err, tc.says)
 			}
 		})
 	}
 }
 
-func settingsIn(t *testing.T, checkout, machine string) home.Home {
+func settingsIn(t *testing.T, shared, machine string) checkout.Checkout {
 	t.Helper()
-	h := home.Home{Root: t.TempDir(), Dir: t.TempDir()}
-	if err := os.Mkdir(filepath.Join(h.Root, "configs"), 0o755); err != nil {
+	co := checkout.Checkout{Root: t.TempDir(), Home: t.TempDir()}
+	if err := os.Mkdir(filepath.Join(co.Root, "configs"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for path, text := range map[string]string{filepath.Join(h.Root, "configs", "gateway.yaml"): checkout, h.Path("gateway.yaml"): machine} {
+	for path, text := range map[string]string{filepath.Join(co.Root, "configs", "gateway.yaml"): shared, co.Path("gateway.yaml"): machine} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return h
+	return co
 }
 
 // Every variant that settings can ask for is one that nginx takes.
@@ -116,14 +116,14 @@ func TestNginxTakesEveryVariant(t *testing.T) {
 		{"other limits", "limits: {rate: 5r/m, burst: 1, connections: 1, body: 512k}\n", tls},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			h := settingsIn(t, "", tc.settings)
+			co := settingsIn(t, "", tc.settings)
 			out := t.TempDir()
-			o := Options{Root: checkout(t), Out: out, Etc: out, Data: out, HTML: out, ACME: out, HTTP: fmt.Sprintf("127.0.0.1:%d", ports[0]), Status: fmt.Sprintf("127.0.0.1:%d", ports[2]), TLS: tc.tls, Upstreams: map[string]Upstream{}}
+			o := Options{Root: repositoryRoot(t), Out: out, Etc: out, Data: out, HTML: out, ACME: out, HTTP: fmt.Sprintf("127.0.0.1:%d", ports[0]), Status: fmt.Sprintf("127.0.0.1:%d", ports[2]), TLS: tc.tls, Upstreams: map[string]Upstream{}}
 			o.Version = version(context.Background(), program)
 			for _, name := range append([]string{"bootcheck"}, serviceNames()...) {
 				o.Upstreams[name] = Upstream{Servers: []string{"127.0.0.1:1"}}
 			}
-			if err := Apply(h, &o); err != nil {
+			if err := Apply(co, &o); err != nil {
 				t.Fatal(err)
 			}
 			if err := Write(o); err != nil {
@@ -137,7 +137,7 @@ func TestNginxTakesEveryVariant(t *testing.T) {
 }
 
 func serviceNames() (names []string) {
-	for _, s := range home.Services() {
+	for _, s := range checkout.Services() {
 		names = append(names, s.Name)
 	}
 	return names

@@ -8,14 +8,14 @@ import (
 
 	"github.com/google/renameio/v2"
 
-	"pgo/deploy/stack/internal/home"
+	"pgo/deploy/stack/internal/checkout"
 )
 
 // Containers writes what the monitoring's containers mount into folders of dir: prometheus, alertmanager and exporters. Those of
 // other users have to read it, so it relies on a closed folder above.
-func Containers(h home.Home, dir string) error {
-	for _, step := range []func(h home.Home, dir string) error{containedPrometheus, containedAlertmanager, containedExporters} {
-		if err := step(h, dir); err != nil {
+func Containers(co checkout.Checkout, dir string) error {
+	for _, step := range []func(co checkout.Checkout, dir string) error{containedPrometheus, containedAlertmanager, containedExporters} {
+		if err := step(co, dir); err != nil {
 			return fmt.Errorf("write the monitoring's files: %w", err)
 		}
 	}
@@ -31,7 +31,7 @@ func jobs() map[string]string {
 	}
 }
 
-func containedPrometheus(h home.Home, dir string) error {
+func containedPrometheus(co checkout.Checkout, dir string) error {
 	targets := []target{}
 	for job, addr := range jobs() {
 		targets = append(targets, target{[]string{addr}, map[string]string{"job": job}})
@@ -43,13 +43,13 @@ func containedPrometheus(h home.Home, dir string) error {
 	if err := open(filepath.Join(dir, "prometheus"), "targets.json", string(text)); err != nil {
 		return err
 	}
-	text, err = template(h, "prometheus", "prometheus.yml")
+	text, err = template(co, "prometheus", "prometheus.yml")
 	if err != nil {
 		return err
 	}
 	filled, err := fill("prometheus.yml", string(text), map[string]string{
 		"SCRAPE_INTERVAL": setting("SCRAPE_INTERVAL", "15s"), "PROMETHEUS_RULES": `"/etc/rules/*.yml", "/etc/rules/compose/*.yml"`,
-		"PROMETHEUS_TARGETS": "/etc/monitoring/targets.json", "RUNBOOKS_URL": setting("RUNBOOKS_URL", "file://"+filepath.Join(h.Root, "docs", "runbooks")),
+		"PROMETHEUS_TARGETS": "/etc/monitoring/targets.json", "RUNBOOKS_URL": setting("RUNBOOKS_URL", "file://"+filepath.Join(co.Root, "docs", "runbooks")),
 		"ALERTMANAGER_HTTP": "alertmanager:9093", "PGO_HTTP": "runtime:9900", "BOOTCHECK_HTTP": "runtime:8090", "RABBITMQ_METRICS": "rabbitmq:15692",
 	})
 	if err != nil {
@@ -58,14 +58,14 @@ func containedPrometheus(h home.Home, dir string) error {
 	return open(filepath.Join(dir, "prometheus"), "prometheus.yml", filled)
 }
 
-func containedAlertmanager(h home.Home, dir string) error {
-	password, err := h.Secret("smtp_password")
+func containedAlertmanager(co checkout.Checkout, dir string) error {
+	password, err := co.ReadSecret("smtp_password")
 	if err != nil {
 		password = "" // there is one only where somebody has put it there
 	}
 	values := mailSettings("/etc/monitoring/smtp_password", "/etc/monitoring")
 	values["WECOM_HTTP"] = "wecom:9096"
-	config, mail, err := alertmanagerConfig(h, values)
+	config, mail, err := alertmanagerConfig(co, values)
 	if err != nil {
 		return err
 	}
@@ -77,12 +77,12 @@ func containedAlertmanager(h home.Home, dir string) error {
 	return nil
 }
 
-func containedExporters(h home.Home, dir string) error {
-	client, err := mysqlClient(h, "mysql", 3306)
+func containedExporters(co checkout.Checkout, dir string) error {
+	client, err := mysqlClient(co, "mysql", 3306)
 	if err != nil {
 		return err
 	}
-	passwords, err := redisPasswords(h, "redis:6379")
+	passwords, err := redisPasswords(co, "redis:6379")
 	if err != nil {
 		return err
 	}

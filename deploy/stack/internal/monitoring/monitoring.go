@@ -15,7 +15,7 @@ import (
 
 	"github.com/google/renameio/v2"
 
-	"pgo/deploy/stack/internal/home"
+	"pgo/deploy/stack/internal/checkout"
 	"pgo/pkg/testing/localserver"
 )
 
@@ -29,14 +29,14 @@ type Part struct {
 	Package  string   // that has it, of Debian or of its maker; "" for ours
 	Addr     string   // the env file's key of its address
 	Job      string   // under which Prometheus scrapes it
-	args     func(h home.Home, env map[string]string) []string
-	env      func(h home.Home, env map[string]string) []string
-	files    func(h home.Home, env map[string]string) error
-	at       func(h home.Home, program string) ([]string, error) // arguments that depend on where the program is
-	needs    []string                                            // addresses, by their keys of the env file
+	args     func(co checkout.Checkout, env map[string]string) []string
+	env      func(co checkout.Checkout, env map[string]string) []string
+	files    func(co checkout.Checkout, env map[string]string) error
+	at       func(co checkout.Checkout, program string) ([]string, error) // arguments that depend on where the program is
+	needs    []string                                                     // addresses, by their keys of the env file
 }
 
-func none(home.Home, map[string]string) []string { return nil }
+func none(checkout.Checkout, map[string]string) []string { return nil }
 
 // Parts are all of them.
 func Parts() []Part {
@@ -52,10 +52,10 @@ func Parts() []Part {
 }
 
 // Absent are the names of those that are not installed, as their programs are called.
-func Absent(h home.Home, programs localserver.Programs) []string {
+func Absent(co checkout.Checkout, programs localserver.Programs) []string {
 	var out []string
 	for _, p := range Parts() {
-		if p.Package != "" && p.Program(h, programs) == "" {
+		if p.Package != "" && p.Program(co, programs) == "" {
 			out = append(out, p.Programs[0])
 		}
 	}
@@ -73,53 +73,53 @@ func Find(name string) (Part, bool) {
 }
 
 // Program is the file of the part's program, "" where it is not installed.
-func (p Part) Program(h home.Home, programs localserver.Programs) string {
+func (p Part) Program(co checkout.Checkout, programs localserver.Programs) string {
 	if p.Package == "" {
-		if _, err := os.Stat(h.Bin(p.Name)); err != nil {
+		if _, err := os.Stat(co.ProgramPath(p.Name)); err != nil {
 			return ""
 		}
-		return h.Bin(p.Name)
+		return co.ProgramPath(p.Name)
 	}
 	return programs.Optional(p.Programs...)
 }
 
 // Command writes the part's files and is what runs it. A path of "" means that it is not installed.
-func (p Part) Command(h home.Home, env map[string]string, programs localserver.Programs) (localserver.Command, error) {
-	path := p.Program(h, programs)
+func (p Part) Command(co checkout.Checkout, env map[string]string, programs localserver.Programs) (localserver.Command, error) {
+	path := p.Program(co, programs)
 	if path == "" {
 		return localserver.Command{}, nil
 	}
 	for _, key := range p.needs {
-		if _, err := home.Port(env, key); err != nil {
+		if _, err := checkout.PortOf(env, key); err != nil {
 			return localserver.Command{}, fmt.Errorf("%w (make down first: it is newer than what runs)", err)
 		}
 	}
-	args := p.args(h, env)
+	args := p.args(co, env)
 	if p.at != nil {
-		more, err := p.at(h, path)
+		more, err := p.at(co, path)
 		if err != nil {
 			return localserver.Command{}, err
 		}
 		args = append(args, more...)
 	}
-	data := h.Path("data", p.Name)
+	data := co.Path("data", p.Name)
 	if err := os.MkdirAll(data, 0o700); err != nil {
 		return localserver.Command{}, fmt.Errorf("make the folder of %s: %w", p.Name, err)
 	}
 	if p.files != nil {
-		if err := p.files(h, env); err != nil {
+		if err := p.files(co, env); err != nil {
 			return localserver.Command{}, fmt.Errorf("write the files of %s: %w", p.Name, err)
 		}
 	}
 	return localserver.Command{
 		Path: path, Args: args, Dir: data,
-		Env: append([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "HOME=" + data, "PGO_HOME=" + h.Dir}, p.env(h, env)...),
+		Env: append([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "HOME=" + data, "PGO_HOME=" + co.Home}, p.env(co, env)...),
 	}, nil
 }
 
-func prometheusArgs(h home.Home, env map[string]string) []string {
+func prometheusArgs(co checkout.Checkout, env map[string]string) []string {
 	return []string{
-		"--config.file=" + h.Path("etc", "prometheus.yml"), "--storage.tsdb.path=" + h.Path("data", "prometheus"),
+		"--config.file=" + co.Path("etc", "prometheus.yml"), "--storage.tsdb.path=" + co.Path("data", "prometheus"),
 		"--web.listen-address=" + env["PROMETHEUS_HTTP"], "--web.enable-lifecycle", "--enable-feature=exemplar-storage",
 		"--storage.tsdb.retention.time=15d", "--storage.tsdb.retention.size=2GB",
 	}
@@ -132,10 +132,10 @@ type target struct {
 }
 
 // prometheusFiles writes the configuration, and as targets those of the others that are installed.
-func prometheusFiles(h home.Home, env map[string]string) error {
+func prometheusFiles(co checkout.Checkout, env map[string]string) error {
 	targets := []target{}
 	for _, p := range Parts() {
-		if p.Program(h, localserver.Host()) != "" {
+		if p.Program(co, localserver.Host()) != "" {
 			targets = append(targets, target{[]string{env[p.Addr]}, map[string]string{"job": p.Job}})
 		}
 	}
@@ -143,19 +143,19 @@ func prometheusFiles(h home.Home, env map[string]string) error {
 	if err != nil {
 		return err
 	}
-	file := h.Path("etc", "prometheus-targets.json")
+	file := co.Path("etc", "prometheus-targets.json")
 	if err := renameio.WriteFile(file, append(text, '\n'), 0o600, renameio.IgnoreUmask()); err != nil {
 		return err
 	}
-	text, err = template(h, "prometheus", "prometheus.yml")
+	text, err = template(co, "prometheus", "prometheus.yml")
 	if err != nil {
 		return err
 	}
-	return render(h, env, "prometheus.yml", text, map[string]string{
+	return render(co, env, "prometheus.yml", text, map[string]string{
 		"PROMETHEUS_TARGETS": file,
-		"PROMETHEUS_RULES":   strconv.Quote(setting("PROMETHEUS_RULES", filepath.Join(h.Root, "deploy", "prometheus", "rules", "*.yml"))),
+		"PROMETHEUS_RULES":   strconv.Quote(setting("PROMETHEUS_RULES", filepath.Join(co.Root, "deploy", "prometheus", "rules", "*.yml"))),
 		"SCRAPE_INTERVAL":    setting("SCRAPE_INTERVAL", "15s"),
-		"RUNBOOKS_URL":       "file://" + filepath.Join(h.Root, "docs", "runbooks"),
+		"RUNBOOKS_URL":       "file://" + filepath.Join(co.Root, "docs", "runbooks"),
 	})
 }
 
@@ -167,24 +167,24 @@ func setting(name, usual string) string {
 	return usual
 }
 
-func alertmanagerArgs(h home.Home, env map[string]string) []string {
+func alertmanagerArgs(co checkout.Checkout, env map[string]string) []string {
 	return []string{
-		"--config.file=" + h.Path("etc", "alertmanager.yml"), "--storage.path=" + h.Path("data", "alertmanager"),
+		"--config.file=" + co.Path("etc", "alertmanager.yml"), "--storage.path=" + co.Path("data", "alertmanager"),
 		"--web.listen-address=" + env["ALERTMANAGER_HTTP"], "--cluster.listen-address=",
 	}
 }
 
-func alertmanagerFiles(h home.Home, env map[string]string) error {
-	values := mailSettings(h.Path("secrets", "smtp_password"), h.Path("etc"))
+func alertmanagerFiles(co checkout.Checkout, env map[string]string) error {
+	values := mailSettings(co.Path("secrets", "smtp_password"), co.Path("etc"))
 	values["WECOM_HTTP"] = env["WECOM_HTTP"]
-	config, mail, err := alertmanagerConfig(h, values)
+	config, mail, err := alertmanagerConfig(co, values)
 	if err != nil {
 		return err
 	}
-	if err := renameio.WriteFile(h.Path("etc", "mail.tmpl"), []byte(mail), 0o600, renameio.IgnoreUmask()); err != nil {
+	if err := renameio.WriteFile(co.Path("etc", "mail.tmpl"), []byte(mail), 0o600, renameio.IgnoreUmask()); err != nil {
 		return err
 	}
-	return renameio.WriteFile(h.Path("etc", "alertmanager.yml"), []byte(config), 0o600, renameio.IgnoreUmask())
+	return renameio.WriteFile(co.Path("etc", "alertmanager.yml"), []byte(config), 0o600, renameio.IgnoreUmask())
 }
 
 // mailSettings are what people set, with the paths as Alertmanager sees them.
@@ -201,12 +201,12 @@ func mailSettings(passwordFile, etc string) map[string]string {
 }
 
 // alertmanagerConfig is the configuration and the mail's text. It leaves mail out unless SMTP_SMARTHOST says where to.
-func alertmanagerConfig(h home.Home, values map[string]string) (config, mail string, err error) {
-	letter, err := os.ReadFile(filepath.Join(h.Root, "deploy", "alertmanager", "mail.tmpl"))
+func alertmanagerConfig(co checkout.Checkout, values map[string]string) (config, mail string, err error) {
+	letter, err := os.ReadFile(filepath.Join(co.Root, "deploy", "alertmanager", "mail.tmpl"))
 	if err != nil {
 		return "", "", err
 	}
-	text, err := template(h, "alertmanager", "alertmanager.yml")
+	text, err := template(co, "alertmanager", "alertmanager.yml")
 	if err != nil {
 		return "", "", err
 	}
@@ -217,8 +217,8 @@ func alertmanagerConfig(h home.Home, values map[string]string) (config, mail str
 	return config, string(letter), err
 }
 
-func wecomEnv(h home.Home, env map[string]string) []string {
-	out := []string{"WECOM_HTTP=" + env["WECOM_HTTP"], "WECOM_KEY_FILE=" + h.Path("secrets", "wecom_key")}
+func wecomEnv(co checkout.Checkout, env map[string]string) []string {
+	out := []string{"WECOM_HTTP=" + env["WECOM_HTTP"], "WECOM_KEY_FILE=" + co.Path("secrets", "wecom_key")}
 	for _, name := range []string{"WECOM_LANG", "WECOM_URL"} {
 		if v := os.Getenv(name); v != "" {
 			out = append(out, name+"="+v)
@@ -227,50 +227,50 @@ func wecomEnv(h home.Home, env map[string]string) []string {
 	return out
 }
 
-func nodeArgs(_ home.Home, env map[string]string) []string {
+func nodeArgs(_ checkout.Checkout, env map[string]string) []string {
 	return []string{"--web.listen-address=" + env["NODE_EXPORTER"], "--no-collector.systemd"}
 }
 
-func mysqldArgs(h home.Home, env map[string]string) []string {
-	return []string{"--web.listen-address=" + env["MYSQLD_EXPORTER"], "--config.my-cnf=" + h.Path("etc", "mysqld-exporter.cnf"), "--no-collect.slave_status"}
+func mysqldArgs(co checkout.Checkout, env map[string]string) []string {
+	return []string{"--web.listen-address=" + env["MYSQLD_EXPORTER"], "--config.my-cnf=" + co.Path("etc", "mysqld-exporter.cnf"), "--no-collect.slave_status"}
 }
 
-func mysqldFiles(h home.Home, env map[string]string) error {
-	port, err := home.Port(env, "MYSQL_ADDR")
+func mysqldFiles(co checkout.Checkout, env map[string]string) error {
+	port, err := checkout.PortOf(env, "MYSQL_ADDR")
 	if err != nil {
 		return err
 	}
-	text, err := mysqlClient(h, "127.0.0.1", port)
+	text, err := mysqlClient(co, "127.0.0.1", port)
 	if err != nil {
 		return err
 	}
-	return renameio.WriteFile(h.Path("etc", "mysqld-exporter.cnf"), []byte(text), 0o600, renameio.IgnoreUmask())
+	return renameio.WriteFile(co.Path("etc", "mysqld-exporter.cnf"), []byte(text), 0o600, renameio.IgnoreUmask())
 }
 
 // mysqlClient is a client's file of options.
-func mysqlClient(h home.Home, host string, port int) (string, error) {
-	password, err := h.Secret("monitor_mysql_password")
+func mysqlClient(co checkout.Checkout, host string, port int) (string, error) {
+	password, err := co.ReadSecret("monitor_mysql_password")
 	return fmt.Sprintf("[client]\nhost=%s\nport=%d\nuser=%s\npassword=%s\n", host, port, account, password), err
 }
 
-func redisArgs(h home.Home, env map[string]string) []string {
+func redisArgs(co checkout.Checkout, env map[string]string) []string {
 	return []string{
 		"-web.listen-address=" + env["REDIS_EXPORTER"], "-redis.addr=redis://" + env["REDIS_ADDR"], "-redis.user=" + account,
-		"-redis.password-file=" + h.Path("etc", "redis-exporter.json"), "-config-command=-", // settings hold passwords
+		"-redis.password-file=" + co.Path("etc", "redis-exporter.json"), "-config-command=-", // settings hold passwords
 	}
 }
 
-func redisFiles(h home.Home, env map[string]string) error {
-	text, err := redisPasswords(h, env["REDIS_ADDR"])
+func redisFiles(co checkout.Checkout, env map[string]string) error {
+	text, err := redisPasswords(co, env["REDIS_ADDR"])
 	if err != nil {
 		return err
 	}
-	return renameio.WriteFile(h.Path("etc", "redis-exporter.json"), []byte(text), 0o600, renameio.IgnoreUmask())
+	return renameio.WriteFile(co.Path("etc", "redis-exporter.json"), []byte(text), 0o600, renameio.IgnoreUmask())
 }
 
 // redisPasswords is the exporter's file of passwords. Releases differ in whether the key has the account's name.
-func redisPasswords(h home.Home, addr string) (string, error) {
-	password, err := h.Secret("monitor_redis_password")
+func redisPasswords(co checkout.Checkout, addr string) (string, error) {
+	password, err := co.ReadSecret("monitor_redis_password")
 	if err != nil {
 		return "", err
 	}
@@ -278,23 +278,23 @@ func redisPasswords(h home.Home, addr string) (string, error) {
 	return string(text), err
 }
 
-func nginxArgs(_ home.Home, env map[string]string) []string {
+func nginxArgs(_ checkout.Checkout, env map[string]string) []string {
 	return []string{"-web.listen-address=" + env["NGINX_EXPORTER"], "-nginx.scrape-uri=http://" + env["GATEWAY_STATUS"] + "/stub_status"}
 }
 
-func template(h home.Home, dir, name string) ([]byte, error) {
-	return os.ReadFile(filepath.Join(h.Root, "deploy", dir, name+".template"))
+func template(co checkout.Checkout, dir, name string) ([]byte, error) {
+	return os.ReadFile(filepath.Join(co.Root, "deploy", dir, name+".template"))
 }
 
 // render fills in a template from the env file's values and more, and writes it to the state folder's etc.
-func render(h home.Home, env map[string]string, name string, text []byte, more map[string]string) error {
+func render(co checkout.Checkout, env map[string]string, name string, text []byte, more map[string]string) error {
 	values := maps.Clone(env)
 	maps.Copy(values, more)
 	filled, err := fill(name, string(text), values)
 	if err != nil {
 		return err
 	}
-	return renameio.WriteFile(h.Path("etc", name), []byte(filled), 0o600, renameio.IgnoreUmask())
+	return renameio.WriteFile(co.Path("etc", name), []byte(filled), 0o600, renameio.IgnoreUmask())
 }
 
 // fill puts values in the place of ${NAME}; one without a value is an error.

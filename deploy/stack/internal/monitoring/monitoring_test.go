@@ -6,19 +6,19 @@ import (
 	"strings"
 	"testing"
 
-	"pgo/deploy/stack/internal/home"
+	"pgo/deploy/stack/internal/checkout"
 	"pgo/pkg/testing/localserver"
 )
 
 // state is a state folder of this repository with made-up addresses.
-func state(t *testing.T) (home.Home, map[string]string) {
+func state(t *testing.T) (checkout.Checkout, map[string]string) {
 	t.Helper()
 	root, err := filepath.Abs("../../../..")
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := home.Home{Root: root, Dir: t.TempDir()}
-	if err := h.MakeDirs(); err != nil {
+	co := checkout.Checkout{Root: root, Home: t.TempDir()}
+	if err := co.MakeHome(); err != nil {
 		t.Fatal(err)
 	}
 	env := map[string]string{"PORT_OFFSET": "1000", "BOOTCHECK_HTTP": "127.0.0.1:1", "PGO_HTTP": "127.0.0.1:6", "RABBITMQ_METRICS": "127.0.0.1:2", "MYSQL_ADDR": "127.0.0.1:3", "REDIS_ADDR": "127.0.0.1:4", "GATEWAY_STATUS": "127.0.0.1:5"}
@@ -28,11 +28,11 @@ func state(t *testing.T) (home.Home, map[string]string) {
 		}
 	}
 	for _, secret := range []string{"monitor_mysql_password", "monitor_redis_password"} {
-		if err := os.WriteFile(h.Path("secrets", secret), []byte("a-password"), 0o600); err != nil {
+		if err := os.WriteFile(co.Path("secrets", secret), []byte("a-password"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return h, env
+	return co, env
 }
 
 // machine has programs of these names and nothing else.
@@ -58,7 +58,7 @@ func machine(t *testing.T, names ...string) localserver.Programs {
 }
 
 func TestWhatIsNotInstalledHasNoCommand(t *testing.T) {
-	h, env := state(t)
+	co, env := state(t)
 	for _, p := range Parts() {
 		if p.Package == "" {
 			continue // ours is in bin, where it was built
@@ -68,7 +68,7 @@ func TestWhatIsNotInstalledHasNoCommand(t *testing.T) {
 			if installed {
 				programs = p.Programs[:1]
 			}
-			command, err := p.Command(h, env, machine(t, programs...))
+			command, err := p.Command(co, env, machine(t, programs...))
 			if err != nil || (command.Path != "") != installed {
 				t.Errorf("%s, installed: %v: command %q, %v", p.Name, installed, command.Path, err)
 			}
@@ -91,11 +91,11 @@ func TestMailOnlyWhereItIsSetUp(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Setenv("SMTP_SMARTHOST", tc.host)
-			h, env := state(t)
-			if err := alertmanagerFiles(h, env); err != nil {
+			co, env := state(t)
+			if err := alertmanagerFiles(co, env); err != nil {
 				t.Fatal(err)
 			}
-			text, err := os.ReadFile(h.Path("etc", "alertmanager.yml"))
+			text, err := os.ReadFile(co.Path("etc", "alertmanager.yml"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -113,10 +113,10 @@ func TestMailOnlyWhereItIsSetUp(t *testing.T) {
 
 // What containers mount is whole, and is taken by the programs that read it.
 func TestContainers(t *testing.T) {
-	h, _ := state(t)
+	co, _ := state(t)
 	t.Setenv("SMTP_SMARTHOST", "mail.test:587")
 	dir := t.TempDir()
-	if err := Containers(h, dir); err != nil {
+	if err := Containers(co, dir); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{

@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 
-	"pgo/deploy/stack/internal/home"
+	"pgo/deploy/stack/internal/checkout"
 	"pgo/pkg/testing/localserver"
 )
 
@@ -28,12 +28,12 @@ func telemetry() []Part {
 const collector = "otelcol"
 
 // Tracing is where services send their spans: where asked says, or else to the collector if there is one. "off" is nowhere.
-func Tracing(asked string, h home.Home, env map[string]string, programs localserver.Programs) string {
+func Tracing(asked string, co checkout.Checkout, env map[string]string, programs localserver.Programs) string {
 	switch asked {
 	case "off":
 		return ""
 	case "":
-		if part, ok := Find(collector); ok && part.Program(h, programs) != "" {
+		if part, ok := Find(collector); ok && part.Program(co, programs) != "" {
 			return "http://" + env["OTELCOL_HTTP"]
 		}
 	}
@@ -52,57 +52,57 @@ func port(addr string) string {
 // limit has Go's garbage collector work harder before a program's memory goes over what its container may have.
 func limit(mebibytes int) string { return fmt.Sprintf("GOMEMLIMIT=%dMiB", mebibytes*9/10) }
 
-func lokiArgs(h home.Home, _ map[string]string) []string {
-	return []string{"-config.file=" + filepath.Join(h.Root, "deploy", "loki", "loki.yaml"), "-config.expand-env=true"}
+func lokiArgs(co checkout.Checkout, _ map[string]string) []string {
+	return []string{"-config.file=" + filepath.Join(co.Root, "deploy", "loki", "loki.yaml"), "-config.expand-env=true"}
 }
 
-func lokiEnv(h home.Home, env map[string]string) []string {
+func lokiEnv(co checkout.Checkout, env map[string]string) []string {
 	return []string{
 		"LOKI_LISTEN=127.0.0.1", "LOKI_PORT=" + port(env["LOKI_HTTP"]), "LOKI_GRPC_PORT=" + port(env["LOKI_GRPC"]),
-		"LOKI_DATA=" + h.Path("data", "loki"), limit(512),
+		"LOKI_DATA=" + co.Path("data", "loki"), limit(512),
 	}
 }
 
-func jaegerArgs(h home.Home, _ map[string]string) []string {
-	return []string{"--config=" + filepath.Join(h.Root, "deploy", "jaeger", "jaeger.yaml")}
+func jaegerArgs(co checkout.Checkout, _ map[string]string) []string {
+	return []string{"--config=" + filepath.Join(co.Root, "deploy", "jaeger", "jaeger.yaml")}
 }
 
-func jaegerEnv(h home.Home, env map[string]string) []string {
+func jaegerEnv(co checkout.Checkout, env map[string]string) []string {
 	return []string{
 		"JAEGER_LISTEN=127.0.0.1", "JAEGER_UI_PORT=" + port(env["JAEGER_HTTP"]), "JAEGER_OTLP_PORT=" + port(env["JAEGER_OTLP"]),
 		"JAEGER_GRPC_PORT=" + port(env["JAEGER_GRPC"]), "JAEGER_METRICS_PORT=" + port(env["JAEGER_METRICS"]),
-		"JAEGER_HEALTH=" + env["JAEGER_HEALTH"], "JAEGER_DATA=" + h.Path("data", "jaeger"), limit(512),
+		"JAEGER_HEALTH=" + env["JAEGER_HEALTH"], "JAEGER_DATA=" + co.Path("data", "jaeger"), limit(512),
 	}
 }
 
-func otelcolArgs(h home.Home, _ map[string]string) []string {
-	return []string{"--config=" + filepath.Join(h.Root, "deploy", "otelcol", "config.yaml")}
+func otelcolArgs(co checkout.Checkout, _ map[string]string) []string {
+	return []string{"--config=" + filepath.Join(co.Root, "deploy", "otelcol", "config.yaml")}
 }
 
-func otelcolEnv(h home.Home, env map[string]string) []string {
+func otelcolEnv(co checkout.Checkout, env map[string]string) []string {
 	return []string{
 		"OTELCOL_HTTP=" + env["OTELCOL_HTTP"], "OTELCOL_HEALTH=" + env["OTELCOL_HEALTH"],
 		"OTELCOL_METRICS_HOST=127.0.0.1", "OTELCOL_METRICS_PORT=" + port(env["OTELCOL_METRICS"]),
-		"OTELCOL_DATA=" + h.Path("data", collector), "PGO_LOGS=" + h.Path("logs"),
-		"CONTAINER_LOGS=" + h.Path("logs", "no-containers"),                                                                  // what other containers of this machine say is not ours
+		"OTELCOL_DATA=" + co.Path("data", collector), "PGO_LOGS=" + co.Path("logs"),
+		"CONTAINER_LOGS=" + co.Path("logs", "no-containers"),                                                                 // what other containers of this machine say is not ours
 		"LOKI_OTLP=http://" + env["LOKI_HTTP"] + "/otlp", "JAEGER_OTLP=http://" + env["JAEGER_OTLP"], limit(256), "GOGC=300", // it has little that lives, so its garbage collector may run less often
 	}
 }
 
-func grafanaEnv(h home.Home, env map[string]string) []string {
-	kit := filepath.Join(h.Root, "deploy", "grafana")
+func grafanaEnv(co checkout.Checkout, env map[string]string) []string {
+	kit := filepath.Join(co.Root, "deploy", "grafana")
 	return []string{
 		"GF_SERVER_HTTP_ADDR=127.0.0.1", "GF_SERVER_HTTP_PORT=" + port(env["GRAFANA_HTTP"]),
-		"GF_PATHS_DATA=" + h.Path("data", "grafana"), "GF_PATHS_LOGS=" + h.Path("data", "grafana", "log"), "GF_PATHS_PLUGINS=" + h.Path("data", "grafana", "plugins"),
+		"GF_PATHS_DATA=" + co.Path("data", "grafana"), "GF_PATHS_LOGS=" + co.Path("data", "grafana", "log"), "GF_PATHS_PLUGINS=" + co.Path("data", "grafana", "plugins"),
 		"GF_PATHS_PROVISIONING=" + filepath.Join(kit, "provisioning"), "BOARDS=" + filepath.Join(kit, "boards"),
-		"GF_SECURITY_ADMIN_PASSWORD__FILE=" + h.Path("secrets", "grafana_password"),
+		"GF_SECURITY_ADMIN_PASSWORD__FILE=" + co.Path("secrets", "grafana_password"),
 		"PROMETHEUS_URL=http://" + env["PROMETHEUS_HTTP"], "ALERTMANAGER_URL=http://" + env["ALERTMANAGER_HTTP"],
 		"LOKI_URL=http://" + env["LOKI_HTTP"], "JAEGER_URL=http://" + env["JAEGER_HTTP"], limit(384),
 	}
 }
 
 // grafanaAt finds the files that Grafana's program needs beside itself: those of its archive, or where its packages put them.
-func grafanaAt(h home.Home, program string) ([]string, error) {
+func grafanaAt(co checkout.Checkout, program string) ([]string, error) {
 	file, err := filepath.EvalSymlinks(program)
 	if err != nil {
 		return nil, err
@@ -115,7 +115,7 @@ func grafanaAt(h home.Home, program string) ([]string, error) {
 	if at < 0 {
 		return nil, fmt.Errorf("find Grafana's own files: no conf/defaults.ini in %s or %s", homes[0], homes[1])
 	}
-	args := []string{"--homepath=" + homes[at], "--config=" + filepath.Join(h.Root, "deploy", "grafana", "grafana.ini")}
+	args := []string{"--homepath=" + homes[at], "--config=" + filepath.Join(co.Root, "deploy", "grafana", "grafana.ini")}
 	if filepath.Base(program) == "grafana" {
 		args = append([]string{"server"}, args...)
 	}

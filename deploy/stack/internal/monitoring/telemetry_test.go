@@ -12,14 +12,14 @@ import (
 // What differs between native mode and containers comes as variables: each that a part gets is one that its file asks for, and no
 // address or path is left to what the containers use.
 func TestTelemetryIsToldAllThatItsFileAsksFor(t *testing.T) {
-	h, env := state(t)
+	co, env := state(t)
 	for name, file := range map[string]string{"loki": "loki/loki.yaml", "jaeger": "jaeger/jaeger.yaml", collector: "otelcol/config.yaml"} {
 		t.Run(name, func(t *testing.T) {
 			part, ok := Find(name)
 			if !ok {
 				t.Fatal("no such part")
 			}
-			text, err := os.ReadFile(filepath.Join(h.Root, "deploy", file))
+			text, err := os.ReadFile(filepath.Join(co.Root, "deploy", file))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -30,7 +30,7 @@ func TestTelemetryIsToldAllThatItsFileAsksFor(t *testing.T) {
 			if len(asked) == 0 {
 				t.Fatal("the file asks for nothing")
 			}
-			for _, variable := range part.env(h, env) {
+			for _, variable := range part.env(co, env) {
 				key, value, _ := strings.Cut(variable, "=")
 				if value == "" {
 					t.Errorf("%s is empty", key)
@@ -48,7 +48,7 @@ func TestTelemetryIsToldAllThatItsFileAsksFor(t *testing.T) {
 }
 
 func TestAnEnvFileOfBeforeIsRefused(t *testing.T) {
-	h, env := state(t)
+	co, env := state(t)
 	for _, p := range telemetry() {
 		for _, key := range p.needs {
 			old := map[string]string{}
@@ -57,7 +57,7 @@ func TestAnEnvFileOfBeforeIsRefused(t *testing.T) {
 					old[k] = v
 				}
 			}
-			if _, err := p.Command(h, old, machine(t, p.Programs[0])); err == nil || !strings.Contains(err.Error(), key) || !strings.Contains(err.Error(), "make down first") {
+			if _, err := p.Command(co, old, machine(t, p.Programs[0])); err == nil || !strings.Contains(err.Error(), key) || !strings.Contains(err.Error(), "make down first") {
 				t.Errorf("%s without %s: %v", p.Name, key, err)
 			}
 		}
@@ -65,11 +65,11 @@ func TestAnEnvFileOfBeforeIsRefused(t *testing.T) {
 }
 
 func TestGrafana(t *testing.T) {
-	h, env := state(t)
+	co, env := state(t)
 	part, _ := Find("grafana")
 	for _, program := range part.Programs {
 		m := machine(t, program)
-		command, err := part.Command(h, env, m)
+		command, err := part.Command(co, env, m)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -79,7 +79,7 @@ func TestGrafana(t *testing.T) {
 		if !slices.Contains(command.Args, "--homepath="+filepath.Join(m.Root, "usr")) {
 			t.Errorf("%s is not told where its files are: %v", program, command.Args)
 		}
-		for _, want := range []string{"GF_SERVER_HTTP_ADDR=127.0.0.1", "GF_SERVER_HTTP_PORT=9", "LOKI_URL=http://127.0.0.1:9", "GF_SECURITY_ADMIN_PASSWORD__FILE=" + h.Path("secrets", "grafana_password")} {
+		for _, want := range []string{"GF_SERVER_HTTP_ADDR=127.0.0.1", "GF_SERVER_HTTP_PORT=9", "LOKI_URL=http://127.0.0.1:9", "GF_SECURITY_ADMIN_PASSWORD__FILE=" + co.Path("secrets", "grafana_password")} {
 			if !slices.Contains(command.Env, want) {
 				t.Errorf("no %s in %v", want, command.Env)
 			}
@@ -90,14 +90,14 @@ func TestGrafana(t *testing.T) {
 		if _, err := os.Stat("/usr/share/grafana/conf/defaults.ini"); err == nil {
 			continue // this machine has Grafana
 		}
-		if _, err := part.Command(h, env, m); err == nil || !strings.Contains(err.Error(), "conf/defaults.ini") {
+		if _, err := part.Command(co, env, m); err == nil || !strings.Contains(err.Error(), "conf/defaults.ini") {
 			t.Errorf("without its files: %v", err)
 		}
 	}
 }
 
 func TestTracing(t *testing.T) {
-	h, env := state(t)
+	co, env := state(t)
 	env["OTELCOL_HTTP"] = "127.0.0.1:4318"
 	for _, tc := range []struct {
 		name, asked string
@@ -111,7 +111,7 @@ func TestTracing(t *testing.T) {
 		{"off", "off", []string{"otelcol-contrib"}, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if got := Tracing(tc.asked, h, env, machine(t, tc.installed...)); got != tc.want {
+			if got := Tracing(tc.asked, co, env, machine(t, tc.installed...)); got != tc.want {
 				t.Errorf("got %q, want %q", got, tc.want)
 			}
 		})
@@ -119,14 +119,14 @@ func TestTracing(t *testing.T) {
 }
 
 func TestAbsent(t *testing.T) {
-	h, _ := state(t)
-	all := Absent(h, machine(t))
+	co, _ := state(t)
+	all := Absent(co, machine(t))
 	for _, name := range []string{"prometheus", "loki", "jaeger", "otelcol-contrib", "grafana"} {
 		if !slices.Contains(all, name) {
 			t.Errorf("on an empty machine %s is not among %v", name, all)
 		}
 	}
-	if some := Absent(h, machine(t, "loki", "otelcol")); slices.Contains(some, "loki") || slices.Contains(some, "otelcol-contrib") || len(some) != len(all)-2 {
+	if some := Absent(co, machine(t, "loki", "otelcol")); slices.Contains(some, "loki") || slices.Contains(some, "otelcol-contrib") || len(some) != len(all)-2 {
 		t.Errorf("with Loki and a collector: %v, without: %v", some, all)
 	}
 }

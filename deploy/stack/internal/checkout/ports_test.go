@@ -1,4 +1,4 @@
-package home
+package checkout
 
 import (
 	"errors"
@@ -24,12 +24,12 @@ func TestChoosePorts(t *testing.T) {
 	for key, port := range defaults {
 		moved[key] = port + 1000
 	}
-	stranger, ours := Holder{Busy: true, Who: "nginx (pid 7)"}, Holder{Busy: true, Ours: true}
+	stranger, ours := PortHolder{IsBusy: true, Description: "nginx (pid 7)"}, PortHolder{IsBusy: true, BelongsToHome: true}
 	tests := []struct {
 		name   string
 		kept   Ports
 		offset int
-		busy   map[int]Holder
+		busy   map[int]PortHolder
 		want   Ports
 		fails  string
 	}{
@@ -37,19 +37,19 @@ func TestChoosePorts(t *testing.T) {
 		{name: "an offset", offset: 1000, want: moved},
 		{name: "a kept infra port", kept: Ports{"MYSQL_ADDR": 14000}, want: with(Ports{"MYSQL_ADDR": 14000})},
 		{name: "a kept published port follows the offset", kept: Ports{"GATEWAY_HTTP": 9999}, want: defaults},
-		{name: "another server has the infra port", busy: map[int]Holder{13306: stranger, 13316: stranger}, want: with(Ports{"MYSQL_ADDR": 13326})},
-		{name: "a kept infra port was taken", kept: Ports{"REDIS_ADDR": 14000}, busy: map[int]Holder{14000: stranger}, want: defaults},
-		{name: "our own server has its port", kept: defaults, busy: map[int]Holder{13306: ours, 8080: ours}, want: defaults},
-		{name: "a published port is taken", busy: map[int]Holder{8080: stranger}, fails: "port 8080, wanted for the gateway, is held by nginx (pid 7)"},
-		{name: "the port of an optional part is taken", busy: map[int]Holder{3000: stranger, 3010: stranger}, want: with(Ports{"GRAFANA_HTTP": 3020})},
-		{name: "a service's port is taken", busy: map[int]Holder{8083: stranger}, fails: "port 8083, wanted for task, is held by nginx (pid 7)"},
-		{name: "taken by who knows whom", busy: map[int]Holder{8081: {Busy: true}}, fails: "held by another program"},
+		{name: "another server has the infra port", busy: map[int]PortHolder{13306: stranger, 13316: stranger}, want: with(Ports{"MYSQL_ADDR": 13326})},
+		{name: "a kept infra port was taken", kept: Ports{"REDIS_ADDR": 14000}, busy: map[int]PortHolder{14000: stranger}, want: defaults},
+		{name: "our own server has its port", kept: defaults, busy: map[int]PortHolder{13306: ours, 8080: ours}, want: defaults},
+		{name: "a published port is taken", busy: map[int]PortHolder{8080: stranger}, fails: "port 8080, wanted for the gateway, is held by nginx (pid 7)"},
+		{name: "the port of an optional part is taken", busy: map[int]PortHolder{3000: stranger, 3010: stranger}, want: with(Ports{"GRAFANA_HTTP": 3020})},
+		{name: "a service's port is taken", busy: map[int]PortHolder{8083: stranger}, fails: "port 8083, wanted for task, is held by nginx (pid 7)"},
+		{name: "taken by who knows whom", busy: map[int]PortHolder{8081: {IsBusy: true}}, fails: "held by another program"},
 		{name: "an offset too far", offset: 60000, fails: "which is none"},
 		{name: "a negative offset", offset: -8080, fails: "which is none"},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			got, err := choosePorts(tc.kept, tc.offset, func(port int) Holder { return tc.busy[port] })
+			got, err := choosePorts(tc.kept, tc.offset, func(port int) PortHolder { return tc.busy[port] })
 			if tc.fails != "" {
 				if err == nil || !strings.Contains(err.Error(), tc.fails) {
 					t.Fatalf("error %v, want %q", err, tc.fails)
@@ -72,37 +72,37 @@ func TestHolderNamesTheProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	port := l.Addr().(*net.TCPAddr).Port
-	h := Home{Root: "/r", Dir: "/r/.pgo"}
-	if got := h.Holder(port); !got.Busy || got.Ours || !strings.Contains(got.Who, "home.test") {
+	co := Checkout{Root: "/r", Home: "/r/.pgo"}
+	if got := co.FindHolder(port); !got.IsBusy || got.BelongsToHome || !strings.Contains(got.Description, "checkout.test") {
 		t.Errorf("got %+v", got)
 	}
 	l.Close()
-	if got := h.Holder(port); got.Busy {
+	if got := co.FindHolder(port); got.IsBusy {
 		t.Errorf("after closing: %+v", got)
 	}
 }
 
 func TestChooseKeepsWhatItChose(t *testing.T) {
-	h := Home{Root: t.TempDir(), Dir: t.TempDir()}
+	co := Checkout{Root: t.TempDir(), Home: t.TempDir()}
 	// Far from the stack's own ports, which a running one on this machine holds, and below those that tests choose among.
-	first, err := h.Choose("2500", "", nil)
+	first, err := co.ChooseAddresses("2500", "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := h.Choose("2500", "", nil)
+	second, err := co.ChooseAddresses("2500", "", nil)
 	if err != nil || !maps.Equal(first, second) {
 		t.Errorf("first %v, then %v, %v", first, second, err)
 	}
-	more, err := h.Choose("2500", "", func(env map[string]string) { env["MORE"] = env["LOKI_HTTP"] })
-	if written, readErr := h.Env(); err != nil || readErr != nil || more["MORE"] == "" || written["MORE"] != more["MORE"] {
+	more, err := co.ChooseAddresses("2500", "", func(env map[string]string) { env["MORE"] = env["LOKI_HTTP"] })
+	if written, readErr := co.ReadEnv(); err != nil || readErr != nil || more["MORE"] == "" || written["MORE"] != more["MORE"] {
 		t.Errorf("with more: %v, %v, written %v, %v", more, err, written, readErr)
 	}
-	for key, want := range map[string]string{"PGO_HOME": h.Dir, "PGO_ENV": "dev", "GATEWAY_HTTP": "127.0.0.1:10580", "RABBITMQ_API": "http://127.0.0.1:18172"} {
+	for key, want := range map[string]string{"PGO_HOME": co.Home, "PGO_ENV": "dev", "GATEWAY_HTTP": "127.0.0.1:10580", "RABBITMQ_API": "http://127.0.0.1:18172"} {
 		if second[key] != want {
 			t.Errorf("%s=%s, want %s", key, second[key], want)
 		}
 	}
-	if _, err := h.Choose("1e3", "", nil); err == nil {
+	if _, err := co.ChooseAddresses("1e3", "", nil); err == nil {
 		t.Error("an offset that is no number was taken")
 	}
 
@@ -112,7 +112,7 @@ func TestChooseKeepsWhatItChose(t *testing.T) {
 	}
 	defer l.Close()
 	var busy *BusyPortError
-	if _, err := h.Choose("2500", "", nil); !errors.As(err, &busy) || busy.Port != 10580 {
+	if _, err := co.ChooseAddresses("2500", "", nil); !errors.As(err, &busy) || busy.Port != 10580 {
 		t.Errorf("with the gateway's port taken: %v", err)
 	}
 }

@@ -1,4 +1,4 @@
-package home
+package checkout
 
 import (
 	"os"
@@ -14,13 +14,13 @@ import (
 type Process struct {
 	PID  int
 	Name string // of its program
-	// Helper says that a server started it and starts it again: it ends with the server.
-	Helper bool
+	// IsHelper says that a server started it and starts it again: it ends with the server.
+	IsHelper bool
 }
 
-// Processes finds the stack's processes that run for this state folder, whoever started them: programs of the
+// FindProcesses finds the stack's processes that run for this state folder, whoever started them: programs of the
 // checkout's bin and the servers. A shell or an editor that merely has PGO_HOME set is none of them.
-func (h Home) Processes() []Process {
+func (co Checkout) FindProcesses() []Process {
 	dirs, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
 		return nil
@@ -28,7 +28,7 @@ func (h Home) Processes() []Process {
 	var out []Process
 	for _, dir := range dirs {
 		pid, err := strconv.Atoi(filepath.Base(dir))
-		if err != nil || pid == os.Getpid() || !h.owns(pid) {
+		if err != nil || pid == os.Getpid() || !co.ownsProcess(pid) {
 			continue
 		}
 		exe, err := os.Readlink(filepath.Join(dir, "exe"))
@@ -37,9 +37,9 @@ func (h Home) Processes() []Process {
 		}
 		exe = strings.TrimSuffix(exe, " (deleted)")
 		name := filepath.Base(exe)
-		inBin := filepath.Dir(exe) == filepath.Join(h.Root, "bin") && name != "stack"
+		inBin := filepath.Dir(exe) == filepath.Join(co.Root, "bin") && name != "stack"
 		if inBin || slices.Contains(serverPrograms(), name) || slices.Contains(helperPrograms(), name) {
-			out = append(out, Process{PID: pid, Name: name, Helper: slices.Contains(helperPrograms(), name)})
+			out = append(out, Process{PID: pid, Name: name, IsHelper: slices.Contains(helperPrograms(), name)})
 		}
 	}
 	return out
@@ -56,8 +56,8 @@ func serverPrograms() []string {
 // helperPrograms are RabbitMQ's.
 func helperPrograms() []string { return []string{"erl_child_setup", "inet_gethost"} }
 
-// WaitGone waits a moment for processes that are ending: until then they show, but no longer whose they are.
-func WaitGone(processes []Process) {
+// AwaitExit waits a moment for processes that are ending: until then they show, but no longer whose they are.
+func AwaitExit(processes []Process) {
 	for deadline := time.Now().Add(2 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		gone := !slices.ContainsFunc(processes, func(p Process) bool {
 			err := syscall.Kill(p.PID, 0)

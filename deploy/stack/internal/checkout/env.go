@@ -1,4 +1,4 @@
-package home
+package checkout
 
 import (
 	"bufio"
@@ -12,13 +12,13 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-func (h Home) envFile() string { return h.Path("env") }
+func (co Checkout) envFile() string { return co.Path("env") }
 
-// Env reads the env file; without one it is empty.
-func (h Home) Env() (map[string]string, error) { return ReadEnv(h.envFile()) }
+// ReadEnv reads the env file; without one it is empty.
+func (co Checkout) ReadEnv() (map[string]string, error) { return ReadEnvFile(co.envFile()) }
 
-// ReadEnv reads KEY=value lines; without the file there are none.
-func ReadEnv(path string) (map[string]string, error) {
+// ReadEnvFile reads KEY=value lines; without the file there are none.
+func ReadEnvFile(path string) (map[string]string, error) {
 	env := map[string]string{}
 	f, err := os.Open(path)
 	if os.IsNotExist(err) {
@@ -41,15 +41,15 @@ func ReadEnv(path string) (map[string]string, error) {
 // ErrRunning is returned where something cannot change while the stack runs.
 var ErrRunning = errors.New("the stack runs: make down first")
 
-// Choose settles every address and writes the env file. offset is what PORT_OFFSET says, "" for nothing. more, where it is not nil,
+// ChooseAddresses settles every address and writes the env file. offset is what PORT_OFFSET says, "" for nothing. more, where it is not nil,
 // adds what follows from the addresses. While processes of this state folder run, everything stays where it is, and asking for
 // another offset is ErrRunning.
-func (h Home) Choose(offset, environment string, more func(env map[string]string)) (map[string]string, error) {
-	old, err := h.Env()
+func (co Checkout) ChooseAddresses(offset, environment string, more func(env map[string]string)) (map[string]string, error) {
+	old, err := co.ReadEnv()
 	if err != nil {
 		return nil, err
 	}
-	if len(old) > 0 && len(h.Processes()) > 0 {
+	if len(old) > 0 && len(co.FindProcesses()) > 0 {
 		if offset != "" && offset != old["PORT_OFFSET"] {
 			return nil, fmt.Errorf("PORT_OFFSET=%s is asked for, but %w (it runs with PORT_OFFSET=%s)", offset, ErrRunning, old["PORT_OFFSET"])
 		}
@@ -65,11 +65,11 @@ func (h Home) Choose(offset, environment string, more func(env map[string]string
 	if environment == "" {
 		environment = "dev"
 	}
-	chosen, err := choosePorts(ports(old), n, h.Holder)
+	chosen, err := choosePorts(parsePorts(old), n, co.FindHolder)
 	if err != nil {
 		return nil, err
 	}
-	env := map[string]string{"PGO_HOME": h.Dir, "PGO_ENV": environment, "PORT_OFFSET": strconv.Itoa(n)}
+	env := map[string]string{"PGO_HOME": co.Home, "PGO_ENV": environment, "PORT_OFFSET": strconv.Itoa(n)}
 	for key, port := range chosen {
 		switch {
 		case strings.HasSuffix(key, "_PORT"):
@@ -83,10 +83,10 @@ func (h Home) Choose(offset, environment string, more func(env map[string]string
 	if more != nil {
 		more(env)
 	}
-	return env, h.writeEnv(env)
+	return env, co.writeEnv(env)
 }
 
-func (h Home) writeEnv(env map[string]string) error {
+func (co Checkout) writeEnv(env map[string]string) error {
 	lines := []string{"# Written by `stack prepare`."}
 	keys := make([]string, 0, len(env))
 	for key := range env {
@@ -97,15 +97,15 @@ func (h Home) writeEnv(env map[string]string) error {
 		lines = append(lines, key+"="+env[key])
 	}
 	content := strings.Join(lines, "\n") + "\n"
-	if err := renameio.WriteFile(h.envFile(), []byte(content), 0o600, renameio.IgnoreUmask()); err != nil {
+	if err := renameio.WriteFile(co.envFile(), []byte(content), 0o600, renameio.IgnoreUmask()); err != nil {
 		return fmt.Errorf("write the env file: %w", err)
 	}
 	return nil
 }
 
-// Port is the port of one of the env file's addresses.
-func Port(env map[string]string, key string) (int, error) {
-	if port, ok := ports(env)[key]; ok {
+// PortOf is the port of one of the env file's addresses.
+func PortOf(env map[string]string, key string) (int, error) {
+	if port, ok := parsePorts(env)[key]; ok {
 		return port, nil
 	}
 	return 0, fmt.Errorf("the env file has no %s: make up makes it", key)

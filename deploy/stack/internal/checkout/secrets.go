@@ -1,4 +1,4 @@
-package home
+package checkout
 
 import (
 	"crypto/ed25519"
@@ -13,12 +13,12 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// passwords are the secrets that are random words; each is a file of its own.
-func passwords() []string {
+// passwordNames are the secrets that are random words; each is a file of its own.
+func passwordNames() []string {
 	names := []string{"mysql_admin_password", "redis_admin_password", "rabbitmq_admin_password", AdminPassword, "erlang_cookie",
 		"monitor_mysql_password", "monitor_redis_password", "grafana_password"}
 	for _, s := range Services() {
-		names = append(names, s.passwords()...)
+		names = append(names, s.passwordNames()...)
 	}
 	return names
 }
@@ -30,13 +30,13 @@ const signingKey = "user_signing_key.pem"
 
 // MakeSecrets makes the secret files that are missing and returns their names. What is there stays as it is, except
 // that it is closed to others.
-func (h Home) MakeSecrets() ([]string, error) {
-	if err := h.MakeDirs(); err != nil {
+func (co Checkout) MakeSecrets() ([]string, error) {
+	if err := co.MakeHome(); err != nil {
 		return nil, err
 	}
 	var made []string
-	for _, name := range append(passwords(), signingKey) {
-		path := h.Path("secrets", name)
+	for _, name := range append(passwordNames(), signingKey) {
+		path := co.Path("secrets", name)
 		if info, err := os.Stat(path); err == nil && info.Size() > 0 {
 			if err := os.Chmod(path, 0o600); err != nil {
 				return made, fmt.Errorf("close a secret to others: %w", err)
@@ -55,9 +55,9 @@ func (h Home) MakeSecrets() ([]string, error) {
 	return made, nil
 }
 
-// Secret reads a secret file; a line break at its end, which an editor may have left, is not part of it.
-func (h Home) Secret(name string) (string, error) {
-	content, err := os.ReadFile(h.Path("secrets", name))
+// ReadSecret reads a secret file; a line break at its end, which an editor may have left, is not part of it.
+func (co Checkout) ReadSecret(name string) (string, error) {
+	content, err := os.ReadFile(co.Path("secrets", name))
 	if err != nil {
 		return "", fmt.Errorf("read a secret (make secrets makes it): %w", err)
 	}

@@ -1,4 +1,4 @@
-package home
+package checkout
 
 import "strings"
 
@@ -15,10 +15,10 @@ func Services() []Service {
 	return []Service{{"user", 8081}, {"school", 8082}, {"task", 8083}}
 }
 
-// AddrKey is the env file's key of the address of its API.
-func (s Service) AddrKey() string { return strings.ToUpper(s.Name) + "_HTTP" }
+// AddressKey is the env file's key of the address of its API.
+func (s Service) AddressKey() string { return strings.ToUpper(s.Name) + "_HTTP" }
 
-// passwords are the names of the secrets for its accounts.
-func (s Service) passwords() []string {
+// passwordNames are the names of the secrets for its accounts.
+func (s Service) passwordNames() []string {
 	return []string{s.Name + "_mysql_password", s.Name + "_redis_password", s.Name + "_rabbitmq_password"}
 }

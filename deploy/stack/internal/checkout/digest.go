@@ -1,4 +1,4 @@
-package home
+package checkout
 
 import (
 	"crypto/sha256"
@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// Digest is one short word for the content of files and folders: what has changed is put in force, or started anew.
-func Digest(paths ...string) (string, error) {
+// DigestFiles is one short word for the content of files and folders: what has changed is put in force, or started anew.
+func DigestFiles(paths ...string) (string, error) {
 	sum := sha256.New()
 	for _, top := range paths {
 		err := filepath.WalkDir(top, func(path string, entry fs.DirEntry, err error) error {

@@ -1,4 +1,4 @@
-package home
+package checkout
 
 import (
 	"fmt"
@@ -6,10 +6,10 @@ import (
 	"syscall"
 )
 
-// Lock waits until no other up, down or clean of this state folder runs. It ends with the returned function or with
+// LockHome waits until no other up, down or clean of this state folder runs. It ends with the returned function or with
 // the process.
-func (h Home) Lock() (unlock func(), err error) {
-	f, err := os.OpenFile(h.Path("stack.lock"), os.O_RDWR|os.O_CREATE, 0o600)
+func (co Checkout) LockHome() (unlock func(), err error) {
+	f, err := os.OpenFile(co.Path("stack.lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the state folder's lock: %w", err)
 	}

@@ -1,4 +1,4 @@
-package home
+package checkout
 
 import (
 	"crypto/ed25519"
@@ -11,7 +11,7 @@ import (
 
 func TestFind(t *testing.T) {
 	root := t.TempDir()
-	write(t, filepath.Join(root, "go.work"), "")
+	writeFile(t, filepath.Join(root, "go.work"), "")
 	below := filepath.Join(root, "deploy", "stack")
 	if err := os.MkdirAll(below, 0o755); err != nil {
 		t.Fatal(err)
@@ -27,35 +27,35 @@ func TestFind(t *testing.T) {
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			h, err := Find(tc.dir, func(string) string { return tc.home })
-			if (err != nil) != (tc.want == "") || h.Dir != tc.want {
-				t.Errorf("got %+v, %v, want %s", h, err, tc.want)
+			co, err := Find(tc.dir, func(string) string { return tc.home })
+			if (err != nil) != (tc.want == "") || co.Home != tc.want {
+				t.Errorf("got %+v, %v, want %s", co, err, tc.want)
 			}
 		})
 	}
 }
 
 func TestSecretsAreMadeOnceAndForTheOwnerAlone(t *testing.T) {
-	h := Home{Root: t.TempDir(), Dir: filepath.Join(t.TempDir(), "home")}
-	made, err := h.MakeSecrets()
+	co := Checkout{Root: t.TempDir(), Home: filepath.Join(t.TempDir(), "home")}
+	made, err := co.MakeSecrets()
 	if err != nil || len(made) != 18 {
 		t.Fatalf("made %v, %v", made, err)
 	}
 	before := map[string]string{}
 	for _, name := range made {
-		info, err := os.Stat(h.Path("secrets", name))
+		info, err := os.Stat(co.Path("secrets", name))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if info.Mode().Perm() != 0o600 {
 			t.Errorf("%s has mode %v", name, info.Mode())
 		}
-		before[name], _ = h.Secret(name)
+		before[name], _ = co.ReadSecret(name)
 		if name != signingKey && len(before[name]) != 43 {
 			t.Errorf("%s has %d characters, want 43", name, len(before[name]))
 		}
 	}
-	for _, dir := range []string{h.Dir, h.Path("secrets")} {
+	for _, dir := range []string{co.Home, co.Path("secrets")} {
 		if info, _ := os.Stat(dir); info.Mode().Perm() != 0o700 {
 			t.Errorf("%s has mode %v", dir, info.Mode())
 		}
@@ -70,66 +70,66 @@ func TestSecretsAreMadeOnceAndForTheOwnerAlone(t *testing.T) {
 	}
 
 	// One is lost, one is open to others and one is a person's own.
-	if err := os.Remove(h.Path("secrets", "erlang_cookie")); err != nil {
+	if err := os.Remove(co.Path("secrets", "erlang_cookie")); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(h.Path("secrets", "admin_password"), 0o644); err != nil {
+	if err := os.Chmod(co.Path("secrets", "admin_password"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	write(t, h.Path("secrets", "user_mysql_password"), "a person's own\n")
-	made, err = h.MakeSecrets()
+	writeFile(t, co.Path("secrets", "user_mysql_password"), "a person's own\n")
+	made, err = co.MakeSecrets()
 	if err != nil || len(made) != 1 || made[0] != "erlang_cookie" {
 		t.Errorf("made %v, %v", made, err)
 	}
-	if info, _ := os.Stat(h.Path("secrets", "admin_password")); info.Mode().Perm() != 0o600 {
+	if info, _ := os.Stat(co.Path("secrets", "admin_password")); info.Mode().Perm() != 0o600 {
 		t.Errorf("mode %v", info.Mode())
 	}
-	if own, _ := h.Secret("user_mysql_password"); own != "a person's own" {
+	if own, _ := co.ReadSecret("user_mysql_password"); own != "a person's own" {
 		t.Errorf("read %q", own)
 	}
-	if same, _ := h.Secret("mysql_admin_password"); same != before["mysql_admin_password"] {
+	if same, _ := co.ReadSecret("mysql_admin_password"); same != before["mysql_admin_password"] {
 		t.Error("a secret that was there has changed")
 	}
 }
 
 func TestFindRefusesPathsThatOthersCannotTake(t *testing.T) {
 	root := t.TempDir()
-	write(t, filepath.Join(root, "go.work"), "")
+	writeFile(t, filepath.Join(root, "go.work"), "")
 	for _, dir := range []string{"/a b", "/a\tb", `/a"b`, "/a;b", "/a{b", "/a'b", "/a$b"} {
-		if h, err := Find(root, func(string) string { return dir }); err == nil {
-			t.Errorf("%q gives %+v", dir, h)
+		if co, err := Find(root, func(string) string { return dir }); err == nil {
+			t.Errorf("%q gives %+v", dir, co)
 		}
 	}
 }
 
 func TestRemoveTakesOnlyAStateFolder(t *testing.T) {
 	thesis := t.TempDir()
-	write(t, filepath.Join(thesis, "thesis.txt"), "x")
-	if err := (Home{Root: "/r", Dir: thesis}).Remove(); err == nil {
+	writeFile(t, filepath.Join(thesis, "thesis.txt"), "x")
+	if err := (Checkout{Root: "/r", Home: thesis}).RemoveHome(); err == nil {
 		t.Error("a folder of somebody's files was removed")
 	}
-	if err := (Home{Root: "/r", Dir: thesis}).MakeDirs(); err == nil {
+	if err := (Checkout{Root: "/r", Home: thesis}).MakeHome(); err == nil {
 		t.Error("a folder of somebody's files became a state folder")
 	}
 	if entries, err := os.ReadDir(thesis); err != nil || len(entries) != 1 {
 		t.Errorf("somebody's folder now has %v, %v", entries, err)
 	}
-	h := Home{Root: "/r", Dir: filepath.Join(t.TempDir(), "home")}
-	if err := h.Remove(); err != nil {
+	co := Checkout{Root: "/r", Home: filepath.Join(t.TempDir(), "home")}
+	if err := co.RemoveHome(); err != nil {
 		t.Errorf("with nothing there: %v", err)
 	}
-	if err := h.MakeDirs(); err != nil {
+	if err := co.MakeHome(); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.Remove(); err != nil {
+	if err := co.RemoveHome(); err != nil {
 		t.Error(err)
 	}
-	if _, err := os.Stat(h.Dir); !os.IsNotExist(err) {
+	if _, err := os.Stat(co.Home); !os.IsNotExist(err) {
 		t.Error("it is still there")
 	}
 }
 
-func write(t *testing.T, path, content string) {
+func writeFile(t *testing.T, path, content string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 		t.Fatal(err)

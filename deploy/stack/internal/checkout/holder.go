@@ -1,4 +1,4 @@
-package home
+package checkout
 
 import (
 	"bufio"
@@ -10,25 +10,25 @@ import (
 	"strings"
 )
 
-// Holder is who listens on a port.
-type Holder struct {
-	Busy bool
-	Ours bool   // a process of this state folder
-	PID  int    // 0 where it cannot be told
-	Who  string // for people: "mariadbd (pid 123)"
+// PortHolder is who listens on a port.
+type PortHolder struct {
+	IsBusy        bool
+	BelongsToHome bool   // a process of this state folder
+	PID           int    // 0 where it cannot be told
+	Description   string // for people: "mariadbd (pid 123)"
 }
 
-// Holder looks who listens on the port of 127.0.0.1. Processes of other users show only that it is busy.
-func (h Home) Holder(port int) Holder {
-	if !listening(port) {
-		return Holder{}
+// FindHolder looks who listens on the port of 127.0.0.1. Processes of other users show only that it is busy.
+func (co Checkout) FindHolder(port int) PortHolder {
+	if !isPortBusy(port) {
+		return PortHolder{}
 	}
-	found := Holder{Busy: true}
-	for _, inode := range listenersOf(port) {
-		for _, pid := range ownersOf(inode) {
-			found.PID, found.Who = pid, fmt.Sprintf("%s (pid %d)", commandName(pid), pid)
+	found := PortHolder{IsBusy: true}
+	for _, inode := range findListeners(port) {
+		for _, pid := range findSocketOwners(inode) {
+			found.PID, found.Description = pid, fmt.Sprintf("%s (pid %d)", readCommandName(pid), pid)
 			// A socket may be shared with processes that do not show whose they are, as nginx's workers.
-			if found.Ours = h.owns(pid); found.Ours {
+			if found.BelongsToHome = co.ownsProcess(pid); found.BelongsToHome {
 				return found
 			}
 		}
@@ -36,26 +36,26 @@ func (h Home) Holder(port int) Holder {
 	return found
 }
 
-// owns tells whether a process was started for this state folder: PGO_HOME in its environment says so. nginx writes its
+// ownsProcess tells whether a process was started for this state folder: PGO_HOME in its environment says so. nginx writes its
 // title over its environment, but leaves the configuration's path in it.
-func (h Home) owns(pid int) bool {
+func (co Checkout) ownsProcess(pid int) bool {
 	if cmdline, err := os.ReadFile(procPath(pid, "cmdline")); err == nil && bytes.HasPrefix(cmdline, []byte("nginx: ")) {
-		return bytes.Contains(cmdline, []byte(" "+h.Path("etc", "nginx.conf")+" "))
+		return bytes.Contains(cmdline, []byte(" "+co.Path("etc", "nginx.conf")+" "))
 	}
 	environ, err := os.ReadFile(procPath(pid, "environ"))
 	if err != nil {
 		return false
 	}
 	for entry := range bytes.SplitSeq(environ, []byte{0}) {
-		if string(entry) == "PGO_HOME="+h.Dir {
+		if string(entry) == "PGO_HOME="+co.Home {
 			return true
 		}
 	}
 	return false
 }
 
-// listenersOf returns the socket inodes that listen on port, on any address.
-func listenersOf(port int) []string {
+// findListeners returns the socket inodes that listen on port, on any address.
+func findListeners(port int) []string {
 	var inodes []string
 	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
 		f, err := os.Open(table)
@@ -78,7 +78,7 @@ func listenersOf(port int) []string {
 	return inodes
 }
 
-func ownersOf(inode string) []int {
+func findSocketOwners(inode string) []int {
 	want := "socket:[" + inode + "]"
 	fds, err := filepath.Glob("/proc/[0-9]*/fd/*")
 	if err != nil {
@@ -95,7 +95,7 @@ func ownersOf(inode string) []int {
 	return pids
 }
 
-func commandName(pid int) string {
+func readCommandName(pid int) string {
 	name, err := os.ReadFile(procPath(pid, "comm"))
 	if err != nil {
 		return "a process"
