@@ -120,8 +120,8 @@ func TestCopyLost(t *testing.T) {
 		t.Run(test.copier.name, func(t *testing.T) {
 			s.deploy(v1) // what the copier finds there
 			eventually(t, "nothing is amiss", func() error {
-				if p := s.list()["web"]; p.NotTaken != "" {
-					return errors.New(p.NotTaken)
+				if p := s.list()["web"]; p.DeployFailure != "" {
+					return errors.New(p.DeployFailure)
 				}
 				return nil
 			})
@@ -132,8 +132,8 @@ func TestCopyLost(t *testing.T) {
 			if test.over {
 				eventually(t, "it is reported that the file is not whole", func() error {
 					// By whether what is there is truncated first, which is different from tool to tool and from version to version.
-					if p := s.list()["web"]; !strings.Contains(p.NotTaken, "incomplete") && !strings.Contains(p.NotTaken, "mixed") {
-						return fmt.Errorf("%q", p.NotTaken)
+					if p := s.list()["web"]; !strings.Contains(p.DeployFailure, "incomplete") && !strings.Contains(p.DeployFailure, "mixed") {
+						return fmt.Errorf("%q", p.DeployFailure)
 					}
 					return nil
 				})

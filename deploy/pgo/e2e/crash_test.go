@@ -161,7 +161,7 @@ const survivors = `
 func (s *stack) killKeeper() map[string]control.Process {
 	s.Helper()
 	s.must("up")
-	list, keeper := s.list(), s.info().Keeper
+	list, keeper := s.list(), s.info().KeeperPID
 	if err := proc.Kill(keeper, syscall.SIGKILL); err != nil {
 		s.Fatal(err)
 	}
@@ -222,7 +222,7 @@ func TestKeeperKilledThenDown(t *testing.T) {
 func TestKeeperKilledWhileMuchIsSaid(t *testing.T) {
 	s := newStack(t, `  p: {command: ACTOR, args: [actor, "await=DIR/go", "flood=30000:1000000", "touch=DIR/said"], stop: {timeout: 20s}}`+"\n")
 	s.must("up")
-	proc.Kill(s.info().Keeper, syscall.SIGKILL)
+	proc.Kill(s.info().KeeperPID, syscall.SIGKILL)
 	eventually(t, "pgo is gone", func() error {
 		if code, out := s.pgo("list"); code != exitUnavailable {
 			return errors.New(out)

@@ -95,13 +95,13 @@ func TestDeployBad(t *testing.T) {
 		})
 	}
 	s.killManager()
-	if p := s.list()["web"]; p.PID != before.PID || p.NotTaken == "" {
+	if p := s.list()["web"]; p.PID != before.PID || p.DeployFailure == "" {
 		t.Errorf("after the manager was killed: %+v", p)
 	}
 	s.deploy(v1)
 	eventually(t, "it is well again", func() error {
-		if p := s.list()["web"]; p.NotTaken != "" {
-			return errors.New(p.NotTaken)
+		if p := s.list()["web"]; p.DeployFailure != "" {
+			return errors.New(p.DeployFailure)
 		}
 		return nil
 	})

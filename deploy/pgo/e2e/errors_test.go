@@ -78,7 +78,7 @@ func TestProbationOfErrorsAsBefore(t *testing.T) {
 	s.event(" (v2) was deployed")
 	s.killManager()
 	s.event(" (v2) has proven itself")
-	if p := s.list()["web"]; p.Version != "v2" || p.NotTaken != "" {
+	if p := s.list()["web"]; p.Version != "v2" || p.DeployFailure != "" {
 		t.Errorf("%+v", p)
 	}
 	if l.stop(); l.failed.Load() != l.asked.Load() {

@@ -64,7 +64,7 @@ func TestStaleControlSocket(t *testing.T) {
 	s := newStack(t, "  p: {command: ACTOR, args: [actor, ready], ready: {notify: true}}\n")
 	s.must("up")
 	info := s.info()
-	if err := proc.Kill(info.Keeper, syscall.SIGKILL); err != nil {
+	if err := proc.Kill(info.KeeperPID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "nobody answers", func() error {
@@ -84,7 +84,7 @@ func TestStaleControlSocket(t *testing.T) {
 		s.fails(exitUnavailable, []string{"pgo is not running"}, verb, "p")
 	}
 	s.must("up")
-	if now := s.info(); now.Keeper == info.Keeper || now.Socket != info.Socket || !s.list()["p"].Ready {
+	if now := s.info(); now.KeeperPID == info.KeeperPID || now.Socket != info.Socket || !s.list()["p"].Ready {
 		t.Errorf("before %+v, after %+v", info, now)
 	}
 	s.must("down")

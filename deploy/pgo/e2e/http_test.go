@@ -159,7 +159,7 @@ func TestAPI(t *testing.T) {
 		t.Errorf("%v: %+v, not %+v", err, info, s.info())
 	}
 	var all, last []control.Event
-	if err := json.Unmarshal([]byte(s.page("/api/events")), &all); err != nil || len(all) < 5 || all[0].Reason != control.AskedToStart {
+	if err := json.Unmarshal([]byte(s.page("/api/events")), &all); err != nil || len(all) < 5 || all[0].Reason != control.ReasonAskedToStart {
 		t.Errorf("%v: %+v", err, all)
 	}
 	if err := json.Unmarshal([]byte(s.page("/api/events?limit=2")), &last); err != nil || len(last) != 2 || last[1] != all[len(all)-1] {
@@ -279,7 +279,7 @@ func TestHTTPOutlivesTheManager(t *testing.T) {
 	addr, path := s.info().HTTP, "/scrape/web/0"
 	before := s.page(path)
 	for n := range 3 {
-		manager := s.info().Manager
+		manager := s.info().ManagerPID
 		if err := proc.Kill(manager, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
@@ -290,7 +290,7 @@ func TestHTTPOutlivesTheManager(t *testing.T) {
 			res.Body.Close()
 		}
 		eventually(t, "there is another manager", func() error {
-			if now := s.info().Manager; now == manager || now == 0 {
+			if now := s.info().ManagerPID; now == manager || now == 0 {
 				return fmt.Errorf("it is %d", now)
 			}
 			return nil

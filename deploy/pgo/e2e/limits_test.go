@@ -57,8 +57,8 @@ func TestNoDescriptorsLeft(t *testing.T) {
 		room int                    // what is left: the manager needs some to hear commands at all
 		says string
 	}{
-		{"the keeper", func(i control.Info) int { return i.Keeper }, 1, "too many"},
-		{"the manager", func(i control.Info) int { return i.Manager }, 3, "too many open files"},
+		{"the keeper", func(i control.Info) int { return i.KeeperPID }, 1, "too many"},
+		{"the manager", func(i control.Info) int { return i.ManagerPID }, 3, "too many open files"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -89,7 +89,7 @@ func TestManyProcesses(t *testing.T) {
 	s.must("up")
 	open := func() (files [2]int) {
 		info := s.info()
-		return [2]int{proc.Files(info.Keeper), proc.Files(info.Manager)}
+		return [2]int{proc.CountOpenFiles(info.KeeperPID), proc.CountOpenFiles(info.ManagerPID)}
 	}
 	few := open()
 	var file strings.Builder

@@ -54,8 +54,8 @@ func TestNoLineIsLost(t *testing.T) {
 	var all []string
 	eventually(t, "all lines are there", func() error {
 		all = all[:0]
-		for _, old := range logfile.Rotated(filepath.Join(s.home(), "logs", "flood.log")) {
-			if err := old.Lines(func(line []byte) error { all = append(all, string(line)); return nil }); err != nil {
+		for _, old := range logfile.ListRotated(filepath.Join(s.home(), "logs", "flood.log")) {
+			if err := old.ReadLines(func(line []byte) error { all = append(all, string(line)); return nil }); err != nil {
 				return err
 			}
 		}
@@ -76,11 +76,11 @@ func TestNoLineIsLost(t *testing.T) {
 	}
 	follow.Process.Signal(os.Interrupt)
 	follow.Wait()
-	if rotated := logfile.Rotated(filepath.Join(s.home(), "logs", "flood.log")); len(rotated) < 3 {
+	if rotated := logfile.ListRotated(filepath.Join(s.home(), "logs", "flood.log")); len(rotated) < 3 {
 		t.Errorf("rotated: %v", rotated)
 	}
 	s.must("flush", "flood")
-	if s.read(".pgo/logs/flood.log") != "" || len(logfile.Rotated(filepath.Join(s.home(), "logs", "flood.log"))) > 0 {
+	if s.read(".pgo/logs/flood.log") != "" || len(logfile.ListRotated(filepath.Join(s.home(), "logs", "flood.log"))) > 0 {
 		t.Error("flush left something")
 	}
 }

@@ -308,6 +308,6 @@ func (s *stack) becomes(name string, state control.State) control.Process {
 }
 
 func alive(pid int) bool {
-	s, err := proc.Read(pid)
+	s, err := proc.ReadStat(pid)
 	return err == nil && !s.Zombie
 }

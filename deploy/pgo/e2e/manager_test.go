@@ -33,8 +33,8 @@ func TestManagerKilled(t *testing.T) {
 		}
 		return nil
 	})
-	before, keeper := s.list(), s.info().Keeper
-	if keeper == 0 || keeper == s.info().Manager {
+	before, keeper := s.list(), s.info().KeeperPID
+	if keeper == 0 || keeper == s.info().ManagerPID {
 		t.Fatalf("info: %+v", s.info())
 	}
 	l := startLoad(t, "http://"+before["web"].Listeners["http"])
@@ -47,7 +47,7 @@ func TestManagerKilled(t *testing.T) {
 			t.Errorf("%s: before %+v, after %+v", name, was, p)
 		}
 	}
-	if s.info().Keeper != keeper {
+	if s.info().KeeperPID != keeper {
 		t.Error("the keeper is another one")
 	}
 	// What is said while nobody listens is heard later.
@@ -56,10 +56,10 @@ func TestManagerKilled(t *testing.T) {
 	l.none(t)
 
 	// Asked to end, it makes room for the next one.
-	asked := s.info().Manager
+	asked := s.info().ManagerPID
 	proc.Kill(asked, syscall.SIGTERM)
 	eventually(t, "there is another manager", func() error {
-		if s.info().Manager == asked {
+		if s.info().ManagerPID == asked {
 			return fmt.Errorf("not yet")
 		}
 		return nil
@@ -69,7 +69,7 @@ func TestManagerKilled(t *testing.T) {
 	}
 
 	// A crash in the gap is noticed, and the same again.
-	old := s.info().Manager
+	old := s.info().ManagerPID
 	proc.Kill(old, syscall.SIGKILL)
 	proc.Kill(before["web"].PID, syscall.SIGKILL)
 	eventually(t, "web runs again", func() error {
@@ -146,7 +146,7 @@ func TestManagerKilledAtWork(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.becomes("slow", control.Stopping)
-	proc.Kill(s.info().Manager, syscall.SIGKILL)
+	proc.Kill(s.info().ManagerPID, syscall.SIGKILL)
 	_ = down.Wait()
 	eventually(t, "everything has ended", func() error {
 		if left := s.processes(); len(left) > 0 {
@@ -174,11 +174,11 @@ func TestUpgrade(t *testing.T) {
 		t.Error(out)
 	}
 	now := s.info()
-	if now.Keeper != info.Keeper || now.Manager == info.Manager || s.list()["web"].PID != before.PID {
+	if now.KeeperPID != info.KeeperPID || now.ManagerPID == info.ManagerPID || s.list()["web"].PID != before.PID {
 		t.Errorf("before %+v, after %+v", info, now)
 	}
 	running := func() string {
-		exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", s.info().Manager))
+		exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", s.info().ManagerPID))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -22,7 +22,7 @@ func TestOwnLogIsRotated(t *testing.T) {
 	s.must("up")
 	s.killManager() // the keeper says so
 	s.must("restart", "p")
-	old := logfile.Rotated(log)
+	old := logfile.ListRotated(log)
 	if len(old) != 1 {
 		t.Fatalf("rotated: %v", old)
 	}

@@ -30,7 +30,7 @@ func TestReloadDropsNothing(t *testing.T) {
 				t.Errorf("only %d processes answered", answered)
 			}
 			for _, p := range s.rows() {
-				if !p.Ready || p.Status != control.Ready || p.Restarts != 0 || p.Reload {
+				if !p.Ready || p.Status != control.Ready || p.Restarts != 0 || p.ReloadPending {
 					t.Errorf("after the reloads: %+v", p)
 				}
 			}
@@ -60,7 +60,7 @@ func TestReloadWhileTheManagerIsKilled(t *testing.T) {
 		_ = reload.Wait() // it may have been told of the manager's end
 		eventually(t, "the reload has gone on", func() error {
 			for _, p := range s.rows() {
-				if p.Reload || !p.Ready || p.Status != control.Ready {
+				if p.ReloadPending || !p.Ready || p.Status != control.Ready {
 					return fmt.Errorf("%+v", p)
 				}
 			}
@@ -69,7 +69,7 @@ func TestReloadWhileTheManagerIsKilled(t *testing.T) {
 	}
 	l.none(t)
 	for n, p := range s.rows() {
-		if p.PID == before[n].PID || p.NotNew != "" || p.Restarts != 0 {
+		if p.PID == before[n].PID || p.ReloadFailure != "" || p.Restarts != 0 {
 			t.Errorf("instance %d: %+v", n, p)
 		}
 	}
@@ -125,7 +125,7 @@ func TestReloadThatFails(t *testing.T) {
 				}
 			}
 			s.fails(exitFailed, test.says, "reload", "web")
-			if now := s.list()["web"]; now.PID != before.PID || !now.Ready || now.Status != control.Ready || now.NotNew == "" {
+			if now := s.list()["web"]; now.PID != before.PID || !now.Ready || now.Status != control.Ready || now.ReloadFailure == "" {
 				t.Errorf("the old process: %+v", now)
 			}
 			if harmless {
@@ -143,7 +143,7 @@ func TestReloadThatFails(t *testing.T) {
 				}
 			}
 			s.must("reload", "web")
-			if now := s.list()["web"]; now.PID == before.PID || !now.Ready || now.NotNew != "" {
+			if now := s.list()["web"]; now.PID == before.PID || !now.Ready || now.ReloadFailure != "" {
 				t.Errorf("after it was corrected: %+v", now)
 			}
 		})
@@ -223,12 +223,12 @@ func TestListenerOfItsOwn(t *testing.T) {
 // killManager kills the manager, and waits for the next one; gaps tells how long that took.
 func (s *stack) killManager() {
 	s.Helper()
-	old := s.info().Manager
+	old := s.info().ManagerPID
 	if err := proc.Kill(old, syscall.SIGKILL); err != nil {
 		s.Fatal(err)
 	}
 	eventually(s.T, "there is another manager", func() error {
-		if now := s.info().Manager; now == old {
+		if now := s.info().ManagerPID; now == old {
 			return fmt.Errorf("it is still pid %d", now)
 		}
 		return nil

@@ -36,11 +36,11 @@ func TestShip(t *testing.T) {
 		t.Errorf("%d bytes were sent for three programs of %d", sent, size)
 	}
 	last := events(t, out)
-	if result := last[len(last)-1].Result; result == nil || result.Result != audit.Done || len(result.Set) != 3 || result.By != "ci" ||
-		result.Set[0].From.Version != "v1" || result.Set[0].To.Version != "v2" {
+	if result := last[len(last)-1].Result; result == nil || result.Result != audit.Done || len(result.Changes) != 3 || result.User != "ci" ||
+		result.Changes[0].From.Version != "v1" || result.Changes[0].To.Version != "v2" {
 		t.Errorf("the result is %+v", result)
 	}
-	if e := h.audited()[0]; e.Result != audit.Done || e.Kind != audit.Deploy || e.By != "ci" || e.From != "127.0.0.1" || e.Seconds <= 0 {
+	if e := h.audited()[0]; e.Result != audit.Done || e.Kind != audit.KindDeploy || e.User != "ci" || e.Addr != "127.0.0.1" || e.Seconds <= 0 {
 		t.Errorf("the audit log has %+v", e)
 	}
 	runs := map[string]int{}
@@ -125,7 +125,7 @@ func TestShipBad(t *testing.T) {
 			none()
 			h.inPlace("v1")
 			all := h.audited()
-			if len(all) != entries+1 || !strings.Contains(all[0].Why, test.says) {
+			if len(all) != entries+1 || !strings.Contains(all[0].Reason, test.says) {
 				t.Errorf("the audit log has %d more: %+v", len(all)-entries, all[0])
 			}
 		})
@@ -184,7 +184,7 @@ func TestReceiveOther(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if said.Result.Result != audit.Refused || !strings.Contains(said.Result.Why, test.says) {
+			if said.Result.Result != audit.Refused || !strings.Contains(said.Result.Reason, test.says) {
 				t.Errorf("it says %+v", said.Result)
 			}
 			_ = in.Close()
@@ -309,7 +309,7 @@ func TestForcedCommand(t *testing.T) {
 	h.stack.fails(exitFailed, []string{`no process "delta"`, "alpha, beta, gamma"}, h.deploys("delta")...)
 	h.build("beta", "v2")
 	h.stack.must(h.deploys("--remote", "/opt/pgo receive --home /elsewhere", "--as", "somebody")...)
-	if e := h.audited()[0]; e.By != "ci" || e.Claims != "somebody" {
+	if e := h.audited()[0]; e.User != "ci" || e.ClaimedUser != "somebody" {
 		t.Errorf("the audit log has %+v", e)
 	}
 

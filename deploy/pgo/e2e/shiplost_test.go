@@ -97,7 +97,7 @@ func TestShipThatCannotGoBack(t *testing.T) {
 	if p := h.stack.list()["beta"]; p.Version != "v2" {
 		t.Errorf("beta: %+v", p)
 	}
-	if e := h.audited()[0]; e.Result != audit.NotPutBack {
+	if e := h.audited()[0]; e.Result != audit.NotRolledBack {
 		t.Errorf("the audit log has %+v", e)
 	}
 }

@@ -175,7 +175,7 @@ func (h *systemdHost) crashes() {
 	// It was user pgo who had deployed, who has no right to start or stop anything.
 	h.Machine.Must("chown -R pgo /srv/pgo; systemctl start pgo.target")
 	h.answers("v2", "alpha", "beta")
-	if e := h.audited(); e.Result != audit.PutBack {
+	if e := h.audited(); e.Result != audit.RolledBack {
 		h.Errorf("after a crash the audit log has %+v", e)
 	}
 	if owner := h.Machine.Must("stat -c %U /srv/pgo/bin/alpha"); owner != "pgo\n" {
@@ -195,7 +195,7 @@ func (h *systemdHost) audited() audit.Entry {
 	if err := os.WriteFile(all, []byte(h.Machine.Must("cat /srv/pgo/.pgo/audit.jsonl")), 0o600); err != nil {
 		h.Fatal(err)
 	}
-	entries, err := audit.Log(all).All()
+	entries, err := audit.Log(all).List()
 	if err != nil || len(entries) == 0 {
 		h.Fatal(err)
 	}
@@ -221,7 +221,7 @@ func TestSystemdHost(t *testing.T) {
 	h.answers("v2", "alpha", "beta")
 	alpha.none(t, "one instance, deploy")
 	beta.none(t, "two instances, deploy")
-	if e := h.audited(); e.Result != audit.Done || e.By != "ci" || len(e.Set) != 2 || e.Set[0].From.SHA256 == "" || e.Set[0].To.Version != "v2" {
+	if e := h.audited(); e.Result != audit.Done || e.User != "ci" || len(e.Changes) != 2 || e.Changes[0].From.SHA256 == "" || e.Changes[0].To.Version != "v2" {
 		t.Errorf("the audit log has %+v", e)
 	}
 
@@ -281,7 +281,7 @@ func TestSystemdHost(t *testing.T) {
 			t.Errorf("%s: exit code %d\n%s", what, code, out.String())
 		}
 		h.answers("v2", "alpha", "beta")
-		if e := h.audited(); e.Result != audit.PutBack {
+		if e := h.audited(); e.Result != audit.RolledBack {
 			t.Errorf("%s: the audit log has %+v", what, e)
 		}
 	}

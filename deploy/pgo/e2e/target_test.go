@@ -90,14 +90,14 @@ func (h *target) runs(name string, of ...string) {
 				continue
 			}
 			body, err := get("http://" + p.Listeners["http"])
-			if err != nil || body != name || !p.Ready || p.Reload || p.Version != name {
+			if err != nil || body != name || !p.Ready || p.ReloadPending || p.Version != name {
 				return fmt.Errorf("%s: %q %w, %+v", p.Name, body, err, p)
 			}
 		}
 		store := release.Store{Dir: filepath.Join(h.stack.home(), "releases")}
 		for _, service := range of {
-			r, err := store.Live(service)
-			if err != nil || r.Record.Version != name || r.Record.GoodAt == nil {
+			r, err := store.Current(service)
+			if err != nil || r.Record.Version != name || r.Record.PassedAt == nil {
 				return fmt.Errorf("%s: %+v, %w", service, r.Record, err)
 			}
 		}
@@ -108,7 +108,7 @@ func (h *target) runs(name string, of ...string) {
 // audited returns the audit log, the last entry first.
 func (h *target) audited() []audit.Entry {
 	h.stack.Helper()
-	all, err := audit.Log(filepath.Join(h.stack.home(), "audit.jsonl")).All()
+	all, err := audit.Log(filepath.Join(h.stack.home(), "audit.jsonl")).List()
 	if err != nil {
 		h.stack.Fatal(err)
 	}

@@ -45,7 +45,7 @@ func TestUpAndDownInOrder(t *testing.T) {
 	if got := list["db"].Version; got != "" {
 		t.Errorf("infra was asked for its version: %q", got)
 	}
-	if info := s.info(); info.Manager == 0 || info.Home != s.home() || info.Version != version {
+	if info := s.info(); info.ManagerPID == 0 || info.Home != s.home() || info.Version != version {
 		t.Errorf("info: %+v", info)
 	}
 	for _, table := range []string{s.must("list"), s.must("info")} {
@@ -283,7 +283,7 @@ func TestDownStopsInfraLast(t *testing.T) {
 	}{
 		{"down", func(s *stack) { s.must("down") }},
 		{"down after pgo was killed", func(s *stack) {
-			if err := proc.Kill(s.info().Keeper, syscall.SIGKILL); err != nil {
+			if err := proc.Kill(s.info().KeeperPID, syscall.SIGKILL); err != nil {
 				s.Fatal(err)
 			}
 			eventually(s.T, "nobody manages them", func() error {

@@ -106,7 +106,7 @@ func (s *stack) answers(name string) control.Process {
 	eventually(s.T, name+" answers", func() error {
 		body, err := get(url)
 		p = s.list()["web"]
-		if err != nil || body != name || !p.Ready || p.Reload || p.Version != name {
+		if err != nil || body != name || !p.Ready || p.ReloadPending || p.Version != name {
 			return fmt.Errorf("%q %w, %+v", body, err, p)
 		}
 		return nil
@@ -118,8 +118,8 @@ func (s *stack) answers(name string) control.Process {
 func (s *stack) refusal(says string) {
 	s.Helper()
 	eventually(s.T, "it is reported: "+says, func() error {
-		if p := s.list()["web"]; !strings.Contains(p.NotTaken, says) {
-			return fmt.Errorf("%q", p.NotTaken)
+		if p := s.list()["web"]; !strings.Contains(p.DeployFailure, says) {
+			return fmt.Errorf("%q", p.DeployFailure)
 		}
 		return nil
 	})

@@ -19,30 +19,30 @@ type Result string
 
 // The results.
 const (
-	Done       Result = "done"
-	Refused    Result = "refused"      // nothing that runs was touched
-	PutBack    Result = "put back"     // it failed, and all is as it was
-	NotPutBack Result = "not put back" // it failed, and not all could be put back
+	Done          Result = "done"
+	Refused       Result = "refused"      // nothing that runs was touched
+	RolledBack    Result = "put back"     // it failed, and all is as it was
+	NotRolledBack Result = "not put back" // it failed, and not all could be put back
 )
 
 // What was done.
 const (
-	Deploy   = "deploy"
-	Rollback = "rollback"
+	KindDeploy   = "deploy"
+	KindRollback = "rollback"
 )
 
 // Entry is one line.
 type Entry struct {
-	ID      string    `json:"id"`
-	Ended   time.Time `json:"ended"`
-	Kind    string    `json:"kind"` // Deploy or Rollback
-	By      string    `json:"by"`   // as the host knows
-	From    string    `json:"from"` // address it came from
-	Claims  string    `json:"claims,omitempty"`
-	Set     []Change  `json:"set"`
-	Result  Result    `json:"result"`
-	Why     string    `json:"why,omitempty"`
-	Seconds float64   `json:"seconds"`
+	ID          string    `json:"id"`
+	Ended       time.Time `json:"ended"`
+	Kind        string    `json:"kind"` // Deploy or Rollback
+	User        string    `json:"by"`   // as the host knows
+	Addr        string    `json:"from"` // address it came from
+	ClaimedUser string    `json:"claims,omitempty"`
+	Changes     []Change  `json:"set"`
+	Result      Result    `json:"result"`
+	Reason      string    `json:"why,omitempty"`
+	Seconds     float64   `json:"seconds"`
 }
 
 // Change is what became, or was to become, of one process.
@@ -103,8 +103,8 @@ func endsInside(f *os.File, last []byte) bool {
 	return err == nil && last[0] != '\n'
 }
 
-// All returns what was written, the last first. A line that is damaged is left out.
-func (l Log) All() ([]Entry, error) {
+// List returns what was written, the last first. A line that is damaged is left out.
+func (l Log) List() ([]Entry, error) {
 	f, err := os.Open(string(l))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
@@ -132,7 +132,7 @@ func (l Log) All() ([]Entry, error) {
 
 // Find returns how the deploy with that ID ended.
 func (l Log) Find(id string) (Entry, bool, error) {
-	all, err := l.All()
+	all, err := l.List()
 	if i := slices.IndexFunc(all, func(e Entry) bool { return e.ID == id }); i >= 0 {
 		return all[i], true, err
 	}

@@ -9,7 +9,7 @@ import (
 // Entries come back, the last first; a line that was cut off takes none with it.
 func TestLog(t *testing.T) {
 	l := Log(filepath.Join(t.TempDir(), "audit.jsonl"))
-	if all, err := l.All(); err != nil || len(all) != 0 {
+	if all, err := l.List(); err != nil || len(all) != 0 {
 		t.Fatalf("before the first: %v %v", all, err)
 	}
 	if err := l.Append(Entry{ID: "one", Result: Done}); err != nil {
@@ -25,14 +25,14 @@ func TestLog(t *testing.T) {
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Append(Entry{ID: "two", Result: PutBack, Why: "for a reason"}); err != nil {
+	if err := l.Append(Entry{ID: "two", Result: RolledBack, Reason: "for a reason"}); err != nil {
 		t.Fatal(err)
 	}
-	all, err := l.All()
+	all, err := l.List()
 	if err != nil || len(all) != 2 || all[0].ID != "two" || all[1].ID != "one" {
 		t.Errorf("%+v %v", all, err)
 	}
-	if e, known, err := l.Find("two"); err != nil || !known || e.Why != "for a reason" {
+	if e, known, err := l.Find("two"); err != nil || !known || e.Reason != "for a reason" {
 		t.Errorf("%+v %v %v", e, known, err)
 	}
 	if _, known, err := l.Find("three"); err != nil || known {

@@ -24,7 +24,7 @@ func TestUndo(t *testing.T) {
 		{name: "nor one of which a part is", entries: "deploy done user:a>b school:c>d", runs: "user:b school:x", want: "none"},
 		{name: "one before it, which runs again", entries: "deploy done user:a>b, deploy done user:b>c, rollback done user:c>b", runs: "user:b", want: "user:a"},
 		{name: "not one that failed", entries: "deploy done user:a>b, deploy put-back user:b>c", runs: "user:b", want: "user:a"},
-		{name: "nothing ran before", entries: "deploy done user:>b", runs: "user:b", err: ErrFirst},
+		{name: "nothing ran before", entries: "deploy done user:>b", runs: "user:b", err: ErrNoPrevious},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -38,13 +38,13 @@ func TestUndo(t *testing.T) {
 				for _, word := range words[2:] {
 					process, way, _ := strings.Cut(word, ":")
 					from, to, _ := strings.Cut(way, ">")
-					e.Set = append(e.Set, Change{process, Release{SHA256: from}, Release{SHA256: to}})
+					e.Changes = append(e.Changes, Change{process, Release{SHA256: from}, Release{SHA256: to}})
 				}
 				if err := l.Append(e); err != nil {
 					t.Fatal(err)
 				}
 			}
-			set, err := l.Undo(func(c Change) bool {
+			set, err := l.PlanUndo(func(c Change) bool {
 				return strings.Contains(" "+test.runs+" ", fmt.Sprintf(" %s:%s ", c.Process, c.To.SHA256))
 			})
 			if !errors.Is(err, test.err) {

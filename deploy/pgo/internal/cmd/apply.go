@@ -35,12 +35,12 @@ func (a *app) apply() *cobra.Command {
 			if !dryRun {
 				return a.bringUp(c.Context(), h, file, timeout)
 			}
-			plan, err := client.Plan(c.Context(), control.Apply{File: file})
+			plan, err := client.PlanApply(c.Context(), control.ApplyRequest{File: file})
 			if err != nil {
 				return err
 			}
 			for _, s := range plan.Steps {
-				fmt.Fprintf(a.stdout, "%-12s %-8s %s\n", s.Process, s.Do, s.Why)
+				fmt.Fprintf(a.stdout, "%-12s %-8s %s\n", s.Process, s.Action, s.Reason)
 			}
 			if len(plan.Steps) == 0 {
 				fmt.Fprintln(a.stdout, "nothing to do")

@@ -159,7 +159,7 @@ func (a *app) home() (home.Home, error) {
 	if err != nil {
 		return "", err
 	}
-	root, err := filepath.Abs(processfile.Root(file))
+	root, err := filepath.Abs(processfile.RootDir(file))
 	if err != nil {
 		return "", fmt.Errorf("find pgo's home: %w", err)
 	}

@@ -14,7 +14,7 @@ func (a *app) complete(c *cobra.Command, _ []string, _ string) ([]string, cobra.
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	if client, err := control.Connect(c.Context(), h); err == nil {
-		if processes, err := client.Processes(c.Context()); err == nil {
+		if processes, err := client.ListProcesses(c.Context()); err == nil {
 			for _, p := range processes {
 				if p.Instance == 0 {
 					names = append(names, p.Name)

@@ -79,7 +79,7 @@ func closeOthers() {
 // keep is the keeper's life on a home. The error is home.ErrLocked while another has it.
 func (a *app) keep(ctx context.Context, h home.Home, apply *processfile.File, started func(error)) error {
 	closeOthers()
-	err := h.Make()
+	err := h.CreateDirs()
 	if err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func (a *app) keep(ctx context.Context, h home.Home, apply *processfile.File, st
 	if err != nil {
 		return fmt.Errorf("start the keeper: %w", err)
 	}
-	if err := h.WriteManager(home.Manager{PID: os.Getpid(), Socket: socket}); err != nil {
+	if err := h.WriteManager(home.ManagerAddr{PID: os.Getpid(), Socket: socket}); err != nil {
 		return fmt.Errorf("write down where the manager is: %w", err)
 	}
 	defer h.RemoveManager()
@@ -182,7 +182,7 @@ func spawnKeeper(h home.Home) error {
 	if err != nil {
 		return fmt.Errorf("start pgo: %w", err)
 	}
-	log, err := os.OpenFile(h.Log("pgo"), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	log, err := os.OpenFile(h.LogPath("pgo"), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {
 		return fmt.Errorf("start pgo: %w", err)
 	}
@@ -212,7 +212,7 @@ func spawnKeeper(h home.Home) error {
 	case len(said) > 0:
 		return fmt.Errorf("start pgo: %s", said)
 	default:
-		return fmt.Errorf("start pgo: it ended without a word; %s may say why", h.Log("pgo"))
+		return fmt.Errorf("start pgo: it ended without a word; %s may say why", h.LogPath("pgo"))
 	}
 }
 
@@ -227,7 +227,7 @@ const (
 // stdout is.
 func (a *app) ownLog(ctx context.Context, h home.Home) io.Writer {
 	policy := logfile.Policy{MaxSize: ownLogSize, Keep: ownLogs, KeepFor: ownLogsFor, Compress: true}
-	own, ok := logfile.NewOwn(h.Log("pgo"), policy, unix.Stdout, unix.Stderr)
+	own, ok := logfile.NewOwnLog(h.LogPath("pgo"), policy, unix.Stdout, unix.Stderr)
 	if !ok {
 		return a.stdout
 	}
@@ -238,7 +238,7 @@ func (a *app) ownLog(ctx context.Context, h home.Home) io.Writer {
 		for {
 			select {
 			case <-every.C:
-				own.Follow()
+				own.Reopen()
 			case <-ctx.Done():
 				return
 			}

@@ -132,7 +132,7 @@ func (a *app) telling(several bool) func(ship.Event) {
 
 func summary(e ship.Event) string {
 	var changes []string
-	for _, c := range e.Result.Set {
+	for _, c := range e.Result.Changes {
 		if c.From.SHA256 != c.To.SHA256 {
 			changes = append(changes, fmt.Sprintf("%s %s → %s", c.Process, c.From, c.To))
 		}

@@ -29,7 +29,7 @@ func (a *app) describe() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			all, err := client.Describe(c.Context(), args[0])
+			all, err := client.DescribeProcesses(c.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -68,14 +68,14 @@ func (a *app) printDescription(d control.Description) {
 		row("pid", p.PID)
 		row("version", p.Version)
 		row("restarts", p.Restarts)
-		if p.NotNew != "" {
-			row("last reload", p.NotNew)
+		if p.ReloadFailure != "" {
+			row("last reload", p.ReloadFailure)
 		}
 		if p.Release != "" {
 			row("release", p.Release)
 		}
-		if p.NotTaken != "" {
-			row("last deploy", p.NotTaken)
+		if p.DeployFailure != "" {
+			row("last deploy", p.DeployFailure)
 		}
 		for _, name := range slices.Sorted(maps.Keys(p.Listeners)) {
 			row("listener "+name, p.Listeners[name])

@@ -65,7 +65,7 @@ func awaitEnd(ctx context.Context, h home.Home) error {
 
 // stopLeftovers does what a manager that was killed could not do.
 func (a *app) stopLeftovers(h home.Home) error {
-	if err := h.Make(); err != nil {
+	if err := h.CreateDirs(); err != nil {
 		return err
 	}
 	lock, err := h.Lock()

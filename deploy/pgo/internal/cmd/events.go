@@ -41,7 +41,7 @@ func (a *app) events() *cobra.Command {
 			if !follow {
 				return nil
 			}
-			return logfile.Follow(c.Context(), h.Events(), offset, write)
+			return logfile.FollowLines(c.Context(), h.EventsPath(), offset, write)
 		},
 	}
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what happens from now on")
@@ -60,6 +60,6 @@ func (a *app) printEvent(line []byte, asJSON bool) error {
 		return nil //nolint:nilerr // half a line, of a disk that was full
 	}
 	_, err := fmt.Fprintf(a.stdout, "%s  %-14s %-7d %-11s %s\n",
-		e.Time.Local().Format(time.DateTime+".000"), fmt.Sprintf("%s/%d", e.Process, e.Number), e.PID, e.To, e.Reason)
+		e.Time.Local().Format(time.DateTime+".000"), fmt.Sprintf("%s/%d", e.Process, e.Instance), e.PID, e.To, e.Reason)
 	return err
 }

@@ -48,14 +48,14 @@ func (a *app) exec() *cobra.Command {
 }
 
 func (a *app) byHand(ctx context.Context, file processfile.File, p processfile.Process, state string, args []string) error {
-	root, err := filepath.Abs(processfile.Root(file.Path))
+	root, err := filepath.Abs(processfile.RootDir(file.Path))
 	if err != nil {
 		return fmt.Errorf("find the root: %w", err)
 	}
 	program := p.Command
-	if p.Watch.On {
+	if p.Watch.Enabled {
 		// What runs, not what is perhaps just being deployed.
-		if live, err := (&release.Store{Dir: home.Home(state).Releases()}).Live(p.Name); err == nil && !live.Missing {
+		if live, err := (&release.Store{Dir: home.Home(state).ReleaseDir()}).Current(p.Name); err == nil && !live.Missing {
 			program = live.Path
 		}
 	}

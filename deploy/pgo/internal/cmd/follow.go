@@ -30,7 +30,7 @@ type follower struct {
 
 func (a *app) follow(ctx context.Context, h home.Home, c *control.Client) (*follower, error) {
 	// After -1 there is always something: this does not wait.
-	now, err := c.Changes(ctx, -1)
+	now, err := c.AwaitChanges(ctx, -1)
 	if err != nil {
 		return nil, err
 	}
@@ -44,14 +44,14 @@ func (f *follower) do(ctx context.Context, command string, body any) (control.Ch
 	go func() {
 		defer close(watched)
 		for {
-			c, err := f.client.Changes(watching, f.seq)
+			c, err := f.client.AwaitChanges(watching, f.seq)
 			if err != nil {
 				return // the command's own answer says what there is to say
 			}
 			f.show(c)
 		}
 	}()
-	c, err := f.client.Do(ctx, command, body)
+	c, err := f.client.RunCommand(ctx, command, body)
 	stop()
 	<-watched
 	if err == nil {
@@ -66,12 +66,12 @@ func (f *follower) show(c control.Changes) {
 		several[p.Name] = p.Instances > 1
 	}
 	for _, e := range c.Events {
-		if e.Seq <= f.seq || e.Reason == control.AskedToStart {
+		if e.Seq <= f.seq || e.Reason == control.ReasonAskedToStart {
 			continue
 		}
 		name := e.Process
-		if several[e.Process] || e.Number > 0 { // one that goes may be of several that were
-			name = fmt.Sprintf("%s/%d", name, e.Number)
+		if several[e.Process] || e.Instance > 0 { // one that goes may be of several that were
+			name = fmt.Sprintf("%s/%d", name, e.Instance)
 		}
 		fmt.Fprintln(f.app.stdout, strings.TrimRight(fmt.Sprintf("%-12s %-11s %s", name, e.To, e.Reason), " "))
 	}
@@ -83,7 +83,7 @@ func (f *follower) show(c control.Changes) {
 func (f *follower) untilReady(ctx context.Context, which chooser, names []string, timeout time.Duration) error {
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	c, err := f.client.Changes(limited, -1)
+	c, err := f.client.AwaitChanges(limited, -1)
 	for {
 		if ctx.Err() != nil {
 			return fmt.Errorf("interrupted: what was started goes on; pgo down stops it")
@@ -101,7 +101,7 @@ func (f *follower) untilReady(ctx context.Context, which chooser, names []string
 		if err != nil {
 			return err
 		}
-		next, failed := f.client.Changes(limited, f.seq)
+		next, failed := f.client.AwaitChanges(limited, f.seq)
 		if err = failed; err == nil {
 			c = next
 		}
@@ -152,7 +152,7 @@ func withAfter(all []control.Process, names []string) []control.Process {
 func obstacle(processes []control.Process) *control.Process {
 	for _, p := range processes {
 		if p.Status == control.Failed || p.Status == control.Stopped && !p.Ready ||
-			p.Status == control.BackingOff && p.Failures >= hopelessAfter || (p.NotNew != "" || p.NotTaken != "") && !p.Reload {
+			p.Status == control.BackingOff && p.Failures >= hopelessAfter || (p.ReloadFailure != "" || p.DeployFailure != "") && !p.ReloadPending {
 			return &p
 		}
 	}
@@ -166,7 +166,7 @@ func firstUnready(processes []control.Process) *control.Process {
 		}
 	}
 	for _, p := range processes {
-		if !p.Ready || p.Reload {
+		if !p.Ready || p.ReloadPending {
 			return &p
 		}
 	}
@@ -175,24 +175,24 @@ func firstUnready(processes []control.Process) *control.Process {
 
 // explain is the error for a process that does not become ready.
 func (f *follower) explain(p control.Process, prefix string) error {
-	if p.NotNew != "" {
+	if p.ReloadFailure != "" {
 		return notReplaced(p)
 	}
-	if p.NotTaken != "" && p.Ready {
-		return fmt.Errorf("%s does not run what was deployed: %s\ntry: deploy one that works, or see pgo releases %s", p.Name, p.NotTaken, p.Name)
+	if p.DeployFailure != "" && p.Ready {
+		return fmt.Errorf("%s does not run what was deployed: %s\ntry: deploy one that works, or see pgo releases %s", p.Name, p.DeployFailure, p.Name)
 	}
 	text := fmt.Sprintf("%s is not ready: %s%s", p.Name, prefix, p.Status)
 	if p.Reason != "" {
 		text += ": " + p.Reason
 	}
-	lines, _, err := logfile.Last(f.home.Log(p.Name), shownLines, p.LogFrom)
+	lines, _, err := logfile.ReadLast(f.home.LogPath(p.Name), shownLines, p.LogOffset)
 	switch {
 	case err != nil:
 		text += "\n" + err.Error()
 	case len(lines) == 0:
 		text += "\nit wrote nothing to its log"
 	default:
-		text += "\nlast lines of " + f.home.Log(p.Name) + ":\n"
+		text += "\nlast lines of " + f.home.LogPath(p.Name) + ":\n"
 		for line := range strings.Lines(string(lines)) {
 			text += "  | " + strings.TrimRight(line, "\n") + "\n"
 		}
@@ -203,11 +203,11 @@ func (f *follower) explain(p control.Process, prefix string) error {
 
 // notReplaced is the error for a reload that did not work out.
 func notReplaced(p control.Process) error {
-	text := fmt.Sprintf("%s was not replaced: %s\nthe process from before goes on (pid %d)", p.Name, p.NotNew, p.PID)
-	if len(p.LastWords) == 0 {
+	text := fmt.Sprintf("%s was not replaced: %s\nthe process from before goes on (pid %d)", p.Name, p.ReloadFailure, p.PID)
+	if len(p.LastLines) == 0 {
 		return errors.New(text + "\nthe new one wrote nothing to its log")
 	}
-	return errors.New(text + "\nlast lines of the new one:\n  | " + strings.Join(p.LastWords, "\n  | "))
+	return errors.New(text + "\nlast lines of the new one:\n  | " + strings.Join(p.LastLines, "\n  | "))
 }
 
 func advice(p control.Process) string {

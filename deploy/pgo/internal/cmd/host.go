@@ -26,7 +26,7 @@ func (a *app) host() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			all := doctor.Host{Home: h, Version: a.build.Version, User: a.getenv("HOME"), Root: "/"}.Look(c.Context())
+			all := doctor.Machine{Home: h, Version: a.build.Version, UserHome: a.getenv("HOME"), Root: "/"}.Inspect(c.Context())
 			if asJSON {
 				err = a.printJSON(all)
 			}
@@ -40,9 +40,9 @@ func (a *app) host() *cobra.Command {
 				if asJSON {
 					continue
 				}
-				fmt.Fprintf(a.stdout, "%-4s %-11s %s\n", mark, f.What, f.Text)
-				if f.Try != "" {
-					fmt.Fprintf(a.stdout, "     %-11s try: %s\n", "", f.Try)
+				fmt.Fprintf(a.stdout, "%-4s %-11s %s\n", mark, f.Subject, f.Text)
+				if f.Advice != "" {
+					fmt.Fprintf(a.stdout, "     %-11s try: %s\n", "", f.Advice)
 				}
 			}
 			if bad > 0 {

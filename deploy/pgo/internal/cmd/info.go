@@ -28,8 +28,8 @@ func (a *app) info() *cobra.Command {
 				return a.printJSON(info)
 			}
 			running := "no"
-			if info.Manager != 0 {
-				running = fmt.Sprintf("yes, keeper pid %d, manager pid %d", info.Keeper, info.Manager)
+			if info.ManagerPID != 0 {
+				running = fmt.Sprintf("yes, keeper pid %d, manager pid %d", info.KeeperPID, info.ManagerPID)
 			}
 			_, err = fmt.Fprintf(a.stdout, "version       %s\nrunning       %s\nhome          %s\nhttp          %s\nsocket        %s\nprocess file  %s\n",
 				info.Version, running, info.Home, info.HTTP, info.Socket, info.File)

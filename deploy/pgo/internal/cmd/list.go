@@ -37,7 +37,7 @@ func (a *app) list() *cobra.Command {
 				}
 			} else if err != nil {
 				return err
-			} else if processes, err = client.Processes(c.Context()); err != nil {
+			} else if processes, err = client.ListProcesses(c.Context()); err != nil {
 				return err
 			}
 			if len(names) > 0 && len(processes) > 0 {
@@ -83,11 +83,11 @@ func (a *app) printTable(processes []control.Process) error {
 		if !p.Ready && p.Reason != "" {
 			note = strings.TrimSuffix(p.Reason+"; "+p.Message, "; ")
 		}
-		if p.NotTaken != "" {
-			note = p.NotTaken
+		if p.DeployFailure != "" {
+			note = p.DeployFailure
 		}
-		if p.NotNew != "" {
-			note = "not replaced: " + p.NotNew
+		if p.ReloadFailure != "" {
+			note = "not replaced: " + p.ReloadFailure
 		}
 		if n := len(p.Draining); n > 0 {
 			note = strings.TrimSuffix(fmt.Sprintf("%d draining; %s", n, note), "; ")
@@ -125,9 +125,9 @@ func (a *app) colours() bool {
 // colourOf is green for what is well, red for what is not, yellow for what is under way.
 func colourOf(p control.Process) string {
 	switch {
-	case p.Status == control.Failed, p.Status == control.BackingOff, p.NotNew != "", p.NotTaken != "":
+	case p.Status == control.Failed, p.Status == control.BackingOff, p.ReloadFailure != "", p.DeployFailure != "":
 		return "31"
-	case p.Ready && !p.Reload:
+	case p.Ready && !p.ReloadPending:
 		return "32"
 	case p.Status == control.Stopped:
 		return "2"

@@ -118,7 +118,7 @@ func pointInTime(text string, now time.Time) (time.Time, error) {
 
 // logsThere are the names of the logs that there are; a log is there once its process was started.
 func logsThere(h home.Home) ([]string, error) {
-	entries, err := os.ReadDir(h.Logs())
+	entries, err := os.ReadDir(h.LogDir())
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("look for logs: %w", err)
 	}
@@ -197,7 +197,7 @@ func (a *app) showLogs(ctx context.Context, h home.Home, prefixes map[string]str
 	failed := make([]error, len(names))
 	for i, name := range names {
 		all.Go(func() {
-			failed[i] = logfile.Follow(ctx, h.Log(name), read[i], func(line []byte) error { return write(name, line) })
+			failed[i] = logfile.FollowLines(ctx, h.LogPath(name), read[i], func(line []byte) error { return write(name, line) })
 		})
 	}
 	all.Wait()
@@ -208,7 +208,7 @@ func (a *app) showLogs(ctx context.Context, h home.Home, prefixes map[string]str
 func showLast(_ context.Context, h home.Home, names []string, v logView, write func(string, []byte) error) ([]int64, error) {
 	read := make([]int64, len(names))
 	for i, name := range names {
-		last, end, err := logfile.Tail(h.Log(name), v.lines)
+		last, end, err := logfile.ReadTail(h.LogPath(name), v.lines)
 		if err != nil {
 			return nil, err
 		}
@@ -237,7 +237,7 @@ func showTimed(ctx context.Context, h home.Home, names []string, v logView, writ
 	streams := make([]*stream, len(names))
 	for i, name := range names {
 		var lines iter.Seq2[time.Time, []byte] = func(yield func(time.Time, []byte) bool) {
-			read[i], failed[i] = logfile.Each(h.Log(name), v.times, func(at time.Time, line []byte) error {
+			read[i], failed[i] = logfile.ReadRange(h.LogPath(name), v.times, func(at time.Time, line []byte) error {
 				if ctx.Err() != nil || !yield(at, line) {
 					return errEnough
 				}
@@ -273,7 +273,7 @@ func showTimed(ctx context.Context, h home.Home, names []string, v logView, writ
 // lastOf are the last n.
 func lastOf(lines iter.Seq2[time.Time, []byte], n int) iter.Seq2[time.Time, []byte] {
 	return func(yield func(time.Time, []byte) bool) {
-		last, times := logfile.NewLines(n), []time.Time{}
+		last, times := logfile.NewLastLines(n), []time.Time{}
 		for at, line := range lines {
 			_ = last.Add(line) // it only remembers
 			if times = append(times, at); len(times) >= 2*n+1000 {

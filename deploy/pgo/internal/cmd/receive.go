@@ -54,7 +54,7 @@ func (a *app) units(h home.Home, systemctl string) (*units.Host, error) {
 		return nil, usageError{errors.New("--systemctl: expected a command")}
 	}
 	// There is a lock of who deploys, and releases, where no pgo has ever run.
-	if err := h.Make(); err != nil {
+	if err := h.CreateDirs(); err != nil {
 		return nil, err
 	}
 	return &units.Host{Machine: &systemd.Machine{Home: h, File: file, Systemctl: words, Environ: os.Environ(), EnvDir: "/etc/pgo"}}, nil

@@ -30,8 +30,8 @@ func (a *app) releases() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			store := release.Store{Dir: h.Releases()}
-			known, err := store.Names()
+			store := release.Store{Dir: h.ReleaseDir()}
+			known, err := store.ProcessNames()
 			if err != nil {
 				return err
 			}
@@ -90,11 +90,11 @@ func (a *app) printDeploys(all []audit.Entry) error {
 	fmt.Fprintln(t, "\nENDED\tWHAT\tBY\tRESULT\tTOOK\tCHANGES\tWHY")
 	for _, e := range all {
 		var changes []string
-		for _, c := range e.Set {
+		for _, c := range e.Changes {
 			changes = append(changes, fmt.Sprintf("%s %s → %s", c.Process, c.From, c.To))
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.1f s\t%s\t%s\n", e.Ended.Local().Format(time.DateTime), e.Kind, e.By, e.Result, e.Seconds,
-			strings.Join(changes, ", "), e.Why)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.1f s\t%s\t%s\n", e.Ended.Local().Format(time.DateTime), e.Kind, e.User, e.Result, e.Seconds,
+			strings.Join(changes, ", "), e.Reason)
 	}
 	return t.Flush()
 }
@@ -103,16 +103,16 @@ func (a *app) printReleases(all []release.Release) error {
 	t := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "NAME\tRELEASE\tVERSION\tADDED\tSIZE\tSTATE\tNOTE")
 	for _, r := range all {
-		state, note := "stored", r.Record.Bad
+		state, note := "stored", r.Record.Failure
 		switch {
-		case r.Record.GoodAt != nil:
+		case r.Record.PassedAt != nil:
 			state = "good"
-		case r.Record.BadAt != nil:
+		case r.Record.FailedAt != nil:
 			state = "bad"
-		case r.Live:
+		case r.Current:
 			state = "on probation"
 		}
-		if r.Live {
+		if r.Current {
 			state = "live, " + state
 		}
 		if r.Damaged != "" {
@@ -122,8 +122,8 @@ func (a *app) printReleases(all []release.Release) error {
 		if version == "" {
 			version = "-"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.1f MB\t%s\t%s\n", r.Name, r.Record.Proof.SHA256[:12], version,
-			r.Record.Added.Local().Format(time.DateTime), float64(r.Record.Proof.Size)/1e6, state, note)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.1f MB\t%s\t%s\n", r.Name, r.Record.Verification.SHA256[:12], version,
+			r.Record.Added.Local().Format(time.DateTime), float64(r.Record.Verification.Size)/1e6, state, note)
 	}
 	return t.Flush()
 }

@@ -31,7 +31,7 @@ func (a *app) rollback() *cobra.Command {
 				r.ship.Process, r.ship.Release = args[0], args[1]
 				return a.toEach(c.Context(), &r, ship.Rollback)
 			}
-			ask := control.Rollback{Name: args[0], Release: args[1]}
+			ask := control.RollbackRequest{Name: args[0], Release: args[1]}
 			return a.actWith(c.Context(), "rollback", ask, func(f *follower) error {
 				if ask.Name == "" {
 					return nil // it is through when it answers

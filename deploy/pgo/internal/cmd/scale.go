@@ -27,7 +27,7 @@ func (a *app) scale() *cobra.Command {
 			if err != nil {
 				return usageError{fmt.Errorf("%q: expected a number of instances", args[1])}
 			}
-			ask := control.Scale{Name: args[0], Instances: n}
+			ask := control.ScaleRequest{Name: args[0], Instances: n}
 			return a.actWith(c.Context(), "scale", ask, func(f *follower) error {
 				return f.untilReady(c.Context(), named, args[:1], timeout)
 			})

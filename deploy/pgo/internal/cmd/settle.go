@@ -27,7 +27,7 @@ func (a *app) hostSettle() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			left, err := os.Stat(h.UnitsRollout())
+			left, err := os.Stat(h.UnitRolloutPath())
 			if errors.Is(err, os.ErrNotExist) {
 				return nil
 			}

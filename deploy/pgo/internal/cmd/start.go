@@ -32,7 +32,7 @@ func (a *app) startCommand(verb, short string) *cobra.Command {
 
 // act has a command done for the processes named, and then what comes after it.
 func (a *app) act(ctx context.Context, verb string, names []string, then func(*follower) error) error {
-	return a.actWith(ctx, verb, control.Names{Names: names}, then)
+	return a.actWith(ctx, verb, control.NamesRequest{Names: names}, then)
 }
 
 func (a *app) actWith(ctx context.Context, verb string, ask any, then func(*follower) error) error {

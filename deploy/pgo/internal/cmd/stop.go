@@ -43,7 +43,7 @@ func (a *app) signal() *cobra.Command {
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			ask := control.Signal{Signal: args[0], Names: args[1:]}
+			ask := control.SignalRequest{Signal: args[0], Names: args[1:]}
 			return a.actWith(c.Context(), "signal", ask, func(*follower) error { return nil })
 		},
 	}

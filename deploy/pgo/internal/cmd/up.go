@@ -49,7 +49,7 @@ func (a *app) bringUp(ctx context.Context, h home.Home, file processfile.File, t
 	if err != nil {
 		return err
 	}
-	if _, err := f.do(ctx, "apply", control.Apply{File: file}); err != nil {
+	if _, err := f.do(ctx, "apply", control.ApplyRequest{File: file}); err != nil {
 		if started && ctx.Err() == nil {
 			// Nothing was started, so nothing stays.
 			if _, undone := f.do(ctx, "down", nil); undone != nil {
@@ -72,7 +72,7 @@ func (a *app) bringUp(ctx context.Context, h home.Home, file processfile.File, t
 
 // connectOrStart finds the manager or starts one; started tells which.
 func (a *app) connectOrStart(ctx context.Context, h home.Home) (c *control.Client, started bool, err error) {
-	if err := h.Make(); err != nil {
+	if err := h.CreateDirs(); err != nil {
 		return nil, false, err
 	}
 	if c, err = control.Connect(ctx, h); !errors.Is(err, control.ErrNotRunning) {

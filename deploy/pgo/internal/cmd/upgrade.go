@@ -45,7 +45,7 @@ func (a *app) upgradeTo(ctx context.Context, program string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := client.Do(ctx, "upgrade", control.Upgrade{Program: program}); err != nil {
+	if _, err := client.RunCommand(ctx, "upgrade", control.UpgradeRequest{Program: program}); err != nil {
 		return err
 	}
 	limited, cancel := context.WithTimeout(ctx, 30*time.Second)
@@ -53,18 +53,18 @@ func (a *app) upgradeTo(ctx context.Context, program string) error {
 	for {
 		now, err := client.Info(limited)
 		switch {
-		case err == nil && now.Manager == before.Manager, err != nil && limited.Err() == nil:
+		case err == nil && now.ManagerPID == before.ManagerPID, err != nil && limited.Err() == nil:
 			select {
 			case <-time.After(10 * time.Millisecond):
 			case <-limited.Done():
 			}
 		case err != nil:
 			return fmt.Errorf("wait for the new manager: %w", err)
-		case now.Excuse != "":
-			return errors.New("upgrade: the new manager did not start, the one from before goes on: " + now.Excuse)
+		case now.UpgradeFailure != "":
+			return errors.New("upgrade: the new manager did not start, the one from before goes on: " + now.UpgradeFailure)
 		default:
 			_, err := fmt.Fprintf(a.stdout, "the manager is version %s now, pid %d (was %s, pid %d)\n",
-				now.Version, now.Manager, before.Version, before.Manager)
+				now.Version, now.ManagerPID, before.Version, before.ManagerPID)
 			return err
 		}
 	}

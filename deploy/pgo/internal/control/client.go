@@ -61,49 +61,49 @@ func (c *Client) Info(ctx context.Context) (Info, error) {
 	return info, c.call(ctx, http.MethodGet, "info", nil, &info)
 }
 
-// Processes returns all processes with what they use.
-func (c *Client) Processes(ctx context.Context) ([]Process, error) {
+// ListProcesses returns all processes with what they use.
+func (c *Client) ListProcesses(ctx context.Context) ([]Process, error) {
 	var processes []Process
 	return processes, c.call(ctx, http.MethodGet, "processes", nil, &processes)
 }
 
-// Changes returns at once when there is an event after the one numbered, else waits for one; after a while it returns
+// AwaitChanges returns at once when there is an event after the one numbered, else waits for one; after a while it returns
 // without.
-func (c *Client) Changes(ctx context.Context, after int64) (Changes, error) {
+func (c *Client) AwaitChanges(ctx context.Context, after int64) (Changes, error) {
 	var changes Changes
 	return changes, c.call(ctx, http.MethodGet, fmt.Sprintf("changes?after=%d", after), nil, &changes)
 }
 
-// Plan says what applying a file would do.
-func (c *Client) Plan(ctx context.Context, body Apply) (Plan, error) {
+// PlanApply says what applying a file would do.
+func (c *Client) PlanApply(ctx context.Context, body ApplyRequest) (Plan, error) {
 	var plan Plan
 	return plan, c.call(ctx, http.MethodPost, "plan", body, &plan)
 }
 
-// Describe returns all that is known of the processes of a name, which may be a pattern.
-func (c *Client) Describe(ctx context.Context, name string) ([]Description, error) {
+// DescribeProcesses returns all that is known of the processes of a name, which may be a pattern.
+func (c *Client) DescribeProcesses(ctx context.Context, name string) ([]Description, error) {
 	var all []Description
 	return all, c.call(ctx, http.MethodGet, "describe?name="+url.QueryEscape(name), nil, &all)
 }
 
-// Do has a command done, such as apply, stop or down, and returns how things stand then. It returns when
+// RunCommand has a command done, such as apply, stop or down, and returns how things stand then. It returns when
 // everything has been stopped that was to be stopped; it does not wait for what was started to be ready.
-func (c *Client) Do(ctx context.Context, command string, body any) (Changes, error) {
+func (c *Client) RunCommand(ctx context.Context, command string, body any) (Changes, error) {
 	var changes Changes
 	return changes, c.call(ctx, http.MethodPost, command, body, &changes)
 }
 
-// Deployables returns the processes that can be deployed, once no deploy is being put back any more.
-func (c *Client) Deployables(ctx context.Context) ([]Deployable, error) {
+// ListDeployables returns the processes that can be deployed, once no deploy is being put back any more.
+func (c *Client) ListDeployables(ctx context.Context) ([]Deployable, error) {
 	var all []Deployable
 	return all, c.call(ctx, http.MethodGet, "deployables", nil, &all)
 }
 
-// ErrUnanswered is the error of a Rollout whose manager went away. The next one ends it; the audit log says how.
-var ErrUnanswered = errors.New("the manager ended meanwhile")
+// ErrManagerLost is the error of a Rollout whose manager went away. The next one ends it; the audit log says how.
+var ErrManagerLost = errors.New("the manager ended meanwhile")
 
-// Rollout has a set of releases run, and tells what happens meanwhile. Where ctx ends the manager puts all back.
-func (c *Client) Rollout(ctx context.Context, ask Rollout, tell func(Progress)) (audit.Entry, error) {
+// RunRollout has a set of releases run, and tells what happens meanwhile. Where ctx ends the manager puts all back.
+func (c *Client) RunRollout(ctx context.Context, ask RolloutRequest, tell func(Progress)) (audit.Entry, error) {
 	body, err := json.Marshal(ask)
 	if err != nil {
 		return audit.Entry{}, fmt.Errorf("ask the manager: %w", err)
@@ -114,7 +114,7 @@ func (c *Client) Rollout(ctx context.Context, ask Rollout, tell func(Progress)) 
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
-		return audit.Entry{}, fmt.Errorf("ask the manager: %w: %w", ErrUnanswered, err)
+		return audit.Entry{}, fmt.Errorf("ask the manager: %w: %w", ErrManagerLost, err)
 	}
 	defer res.Body.Close()
 	lines := json.NewDecoder(res.Body)
@@ -126,7 +126,7 @@ func (c *Client) Rollout(ctx context.Context, ask Rollout, tell func(Progress)) 
 	for {
 		var p Progress
 		if err := lines.Decode(&p); err != nil {
-			return audit.Entry{}, fmt.Errorf("%w: %w", ErrUnanswered, err)
+			return audit.Entry{}, fmt.Errorf("%w: %w", ErrManagerLost, err)
 		}
 		if p.Result != nil {
 			return *p.Result, nil

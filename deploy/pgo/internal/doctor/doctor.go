@@ -24,29 +24,29 @@ import (
 
 // Finding is what a look at one thing has found.
 type Finding struct {
-	What string `json:"what"`
-	OK   bool   `json:"ok"`
-	Text string `json:"text"`
-	Try  string `json:"try,omitempty"` // what to do where it is not
+	Subject string `json:"what"`
+	OK      bool   `json:"ok"`
+	Text    string `json:"text"`
+	Advice  string `json:"try,omitempty"` // what to do where it is not
 }
 
-// Host is the machine, as seen by the user that pgo runs as.
-type Host struct {
-	Home    home.Home
-	Version string // of this pgo
-	User    string // the folder of the user: $HOME
-	Root    string // of the file system; / but in tests
+// Machine is the machine, as seen by the user that pgo runs as.
+type Machine struct {
+	Home     home.Home
+	Version  string // of this pgo
+	UserHome string // the folder of the user: $HOME
+	Root     string // of the file system; / but in tests
 }
 
 // least is the room that a deploy of a few services takes, with the releases that are kept.
 const least = 1 << 30
 
-// Look has all findings. It changes nothing.
-func (h Host) Look(ctx context.Context) []Finding {
+// Inspect has all findings. It changes nothing.
+func (h Machine) Inspect(ctx context.Context) []Finding {
 	all := []Finding{h.folder(), h.room()}
 	client, err := control.Connect(ctx, h.Home)
 	if err != nil {
-		all = append(all, Finding{What: "pgo", Text: err.Error(), Try: "pgo up"})
+		all = append(all, Finding{Subject: "pgo", Text: err.Error(), Advice: "pgo up"})
 	} else {
 		all = append(all, h.version(client), h.deployable(ctx, client))
 	}
@@ -54,11 +54,11 @@ func (h Host) Look(ctx context.Context) []Finding {
 }
 
 // folder is whether others can read pgo's state.
-func (h Host) folder() Finding {
-	f := Finding{What: "home"}
+func (h Machine) folder() Finding {
+	f := Finding{Subject: "home"}
 	info, err := os.Stat(string(h.Home))
 	if errors.Is(err, fs.ErrNotExist) {
-		f.Text, f.Try = "there is no "+string(h.Home), "pgo up makes it; or name it with --home"
+		f.Text, f.Advice = "there is no "+string(h.Home), "pgo up makes it; or name it with --home"
 		return f
 	}
 	if err != nil {
@@ -68,17 +68,17 @@ func (h Host) folder() Finding {
 	owner, ok := info.Sys().(*syscall.Stat_t)
 	switch {
 	case ok && int(owner.Uid) != os.Geteuid():
-		f.Text, f.Try = fmt.Sprintf("%s belongs to user %d, and this is %d", h.Home, owner.Uid, os.Geteuid()), "look as the user that pgo runs as"
+		f.Text, f.Advice = fmt.Sprintf("%s belongs to user %d, and this is %d", h.Home, owner.Uid, os.Geteuid()), "look as the user that pgo runs as"
 	case info.Mode().Perm()&0o066 != 0:
-		f.Text, f.Try = fmt.Sprintf("%s is open to others (%s)", h.Home, info.Mode().Perm()), "chmod go-rw "+string(h.Home)
+		f.Text, f.Advice = fmt.Sprintf("%s is open to others (%s)", h.Home, info.Mode().Perm()), "chmod go-rw "+string(h.Home)
 	default:
 		f.OK, f.Text = true, string(h.Home)+", closed to others"
 	}
 	return f
 }
 
-func (h Host) room() Finding {
-	f := Finding{What: "disk"}
+func (h Machine) room() Finding {
+	f := Finding{Subject: "disk"}
 	var s unix.Statfs_t
 	if err := unix.Statfs(string(h.Home), &s); err != nil {
 		f.Text = err.Error()
@@ -87,23 +87,23 @@ func (h Host) room() Finding {
 	free := int64(s.Bavail) * s.Bsize
 	f.OK, f.Text = free >= least, fmt.Sprintf("%.1f GB are free", float64(free)/1e9)
 	if !f.OK {
-		f.Try = "make room, or keep fewer releases (watch: {keep: 3} in the process file)"
+		f.Advice = "make room, or keep fewer releases (watch: {keep: 3} in the process file)"
 	}
 	return f
 }
 
-func (h Host) version(c *control.Client) Finding {
-	f := Finding{What: "pgo", OK: c.Version() == h.Version, Text: "runs, version " + c.Version()}
+func (h Machine) version(c *control.Client) Finding {
+	f := Finding{Subject: "pgo", OK: c.Version() == h.Version, Text: "runs, version " + c.Version()}
 	if !f.OK {
-		f.Text, f.Try = f.Text+", and this program is "+h.Version, "pgo upgrade"
+		f.Text, f.Advice = f.Text+", and this program is "+h.Version, "pgo upgrade"
 	}
 	return f
 }
 
 // deployable is whether anything can be deployed, and put to where it is deployed.
-func (h Host) deployable(ctx context.Context, c *control.Client) Finding {
-	f := Finding{What: "services"}
-	all, err := c.Deployables(ctx)
+func (h Machine) deployable(ctx context.Context, c *control.Client) Finding {
+	f := Finding{Subject: "services"}
+	all, err := c.ListDeployables(ctx)
 	if err != nil {
 		f.Text = err.Error()
 		return f
@@ -112,12 +112,12 @@ func (h Host) deployable(ctx context.Context, c *control.Client) Finding {
 	for _, d := range all {
 		names = append(names, d.Name)
 		if dir := filepath.Dir(d.File); unix.Access(dir, unix.W_OK|unix.X_OK) != nil {
-			f.Text, f.Try = fmt.Sprintf("%s is deployed to %s, which this user cannot write", d.Name, dir), "give the folder to the user that pgo runs as"
+			f.Text, f.Advice = fmt.Sprintf("%s is deployed to %s, which this user cannot write", d.Name, dir), "give the folder to the user that pgo runs as"
 			return f
 		}
 	}
 	if f.OK = len(all) > 0; !f.OK {
-		f.Text, f.Try = "no process can be deployed", "say watch: true for the services in the process file, then pgo apply"
+		f.Text, f.Advice = "no process can be deployed", "say watch: true for the services in the process file, then pgo apply"
 		return f
 	}
 	f.Text = strings.Join(names, ", ") + " can be deployed"
@@ -125,9 +125,9 @@ func (h Host) deployable(ctx context.Context, c *control.Client) Finding {
 }
 
 // key is whether there is a key that can only deploy.
-func (h Host) key() Finding {
-	f := Finding{What: "deploy key", Try: `in ~/.ssh/authorized_keys: command="pgo receive --home ` + string(h.Home) + ` --as ci",restrict ssh-ed25519 AAAA...`}
-	text, err := os.ReadFile(filepath.Join(h.User, ".ssh", "authorized_keys"))
+func (h Machine) key() Finding {
+	f := Finding{Subject: "deploy key", Advice: `in ~/.ssh/authorized_keys: command="pgo receive --home ` + string(h.Home) + ` --as ci",restrict ssh-ed25519 AAAA...`}
+	text, err := os.ReadFile(filepath.Join(h.UserHome, ".ssh", "authorized_keys"))
 	if err != nil {
 		f.Text = err.Error()
 		return f
@@ -142,7 +142,7 @@ func (h Host) key() Finding {
 			f.Text = "a key with pgo receive has no `restrict`: it can forward ports"
 			return f
 		}
-		f.OK, f.Try, f.Text = true, "", "a key can do nothing but deploy"
+		f.OK, f.Advice, f.Text = true, "", "a key can do nothing but deploy"
 	}
 	if f.Text == "" {
 		f.Text = "no key is for deploys only"
@@ -152,12 +152,12 @@ func (h Host) key() Finding {
 
 // listeners are the ports that other machines reach, if no firewall is in between. SSH and the gateway are to be among
 // them, and it is for a person to say which those are.
-func (h Host) listeners() Finding {
-	f := Finding{What: "ports", OK: true}
+func (h Machine) listeners() Finding {
+	f := Finding{Subject: "ports", OK: true}
 	open := map[int]bool{}
 	for _, file := range []string{"tcp", "tcp6"} {
 		if err := listening(filepath.Join(h.Root, "proc", "net", file), open); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return Finding{What: f.What, Text: err.Error()}
+			return Finding{Subject: f.Subject, Text: err.Error()}
 		}
 	}
 	var ports []int

@@ -10,10 +10,10 @@ import (
 )
 
 // machine is one in which all is well but that pgo does not run.
-func machine(t *testing.T) Host {
+func machine(t *testing.T) Machine {
 	t.Helper()
 	root := t.TempDir()
-	h := Host{Home: home.Home(filepath.Join(root, ".pgo")), Version: "v1", User: root, Root: root}
+	h := Machine{Home: home.Home(filepath.Join(root, ".pgo")), Version: "v1", UserHome: root, Root: root}
 	for _, dir := range []string{string(h.Home), filepath.Join(root, ".ssh"), filepath.Join(root, "proc", "net")} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			t.Fatal(err)
@@ -32,7 +32,7 @@ func machine(t *testing.T) Host {
 
 const header = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
 
-func (h Host) write(t *testing.T, name, text string) {
+func (h Machine) write(t *testing.T, name, text string) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(h.Root, name), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -42,19 +42,19 @@ func (h Host) write(t *testing.T, name, text string) {
 func TestLook(t *testing.T) {
 	tests := []struct {
 		name   string
-		damage func(h *Host)
+		damage func(h *Machine)
 		what   string
 		ok     bool
 		says   string
 	}{
 		{"a key that can do nothing else", nil, "deploy key", true, "nothing but deploy"},
-		{"a key that can forward", func(h *Host) { h.write(t, ".ssh/authorized_keys", `command="pgo receive" ssh-ed25519 AAAA`) }, "deploy key", false, "no `restrict`"},
-		{"only other keys", func(h *Host) { h.write(t, ".ssh/authorized_keys", "ssh-ed25519 AAAA me\n# pgo receive\n") }, "deploy key", false, "no key is for deploys only"},
-		{"no keys", func(h *Host) { os.Remove(filepath.Join(h.User, ".ssh", "authorized_keys")) }, "deploy key", false, "no such file"},
+		{"a key that can forward", func(h *Machine) { h.write(t, ".ssh/authorized_keys", `command="pgo receive" ssh-ed25519 AAAA`) }, "deploy key", false, "no `restrict`"},
+		{"only other keys", func(h *Machine) { h.write(t, ".ssh/authorized_keys", "ssh-ed25519 AAAA me\n# pgo receive\n") }, "deploy key", false, "no key is for deploys only"},
+		{"no keys", func(h *Machine) { os.Remove(filepath.Join(h.UserHome, ".ssh", "authorized_keys")) }, "deploy key", false, "no such file"},
 		{"the ports that others reach", nil, "ports", true, "reach 22 443,"},
 		{"closed", nil, "home", true, "closed to others"},
-		{"open", func(h *Host) { os.Chmod(string(h.Home), 0o755) }, "home", false, "is open to others"},
-		{"no home", func(h *Host) { os.RemoveAll(string(h.Home)) }, "home", false, "there is no "},
+		{"open", func(h *Machine) { os.Chmod(string(h.Home), 0o755) }, "home", false, "is open to others"},
+		{"no home", func(h *Machine) { os.RemoveAll(string(h.Home)) }, "home", false, "there is no "},
 		{"pgo does not run", nil, "pgo", false, "pgo is not running"},
 	}
 	for _, test := range tests {
@@ -63,8 +63,8 @@ func TestLook(t *testing.T) {
 			if test.damage != nil {
 				test.damage(&h)
 			}
-			for _, f := range h.Look(t.Context()) {
-				if f.What == test.what && (f.OK != test.ok || !strings.Contains(f.Text, test.says) || !f.OK && f.Try == "") {
+			for _, f := range h.Inspect(t.Context()) {
+				if f.Subject == test.what && (f.OK != test.ok || !strings.Contains(f.Text, test.says) || !f.OK && f.Advice == "") {
 					t.Errorf("it finds %+v", f)
 				}
 			}

@@ -19,47 +19,47 @@ import (
 // Home is pgo's state folder (PGO_HOME), an absolute path. One manager runs on it.
 type Home string
 
-// Logs is the folder of the processes' output, NAME.log each, and of pgo.log, the manager's own.
-func (h Home) Logs() string { return filepath.Join(string(h), "logs") }
+// LogDir is the folder of the processes' output, NAME.log each, and of pgo.log, the manager's own.
+func (h Home) LogDir() string { return filepath.Join(string(h), "logs") }
 
-// Log is the file of a process's output; "pgo" is the manager.
-func (h Home) Log(name string) string { return filepath.Join(h.Logs(), name+".log") }
+// LogPath is the file of a process's output; "pgo" is the manager.
+func (h Home) LogPath(name string) string { return filepath.Join(h.LogDir(), name+".log") }
 
 func (h Home) state(name string) string { return filepath.Join(string(h), "state", name) }
 
-// Running is the file that lists what was started, so that the next manager finds what a killed one left behind.
-func (h Home) Running() string { return h.state("processes.json") }
+// ProcessesPath is the file that lists what was started, so that the next manager finds what a killed one left behind.
+func (h Home) ProcessesPath() string { return h.state("processes.json") }
 
-// Releases is the folder of the store of programs.
-func (h Home) Releases() string { return filepath.Join(string(h), "releases") }
+// ReleaseDir is the folder of the store of programs.
+func (h Home) ReleaseDir() string { return filepath.Join(string(h), "releases") }
 
-// Audit is the log of who deployed what.
-func (h Home) Audit() audit.Log { return audit.Log(filepath.Join(string(h), "audit.jsonl")) }
+// AuditLog is the log of who deployed what.
+func (h Home) AuditLog() audit.Log { return audit.Log(filepath.Join(string(h), "audit.jsonl")) }
 
-// Rollout is the file that says which deploy is being made real, so that one that was cut off is put back.
-func (h Home) Rollout() string { return h.state("rollout.json") }
+// RolloutPath is the file that says which deploy is being made real, so that one that was cut off is put back.
+func (h Home) RolloutPath() string { return h.state("rollout.json") }
 
-// UnitsRollout is the same where systemd runs what is deployed. Neither would understand the other's.
-func (h Home) UnitsRollout() string { return h.Rollout() + ".systemd" }
+// UnitRolloutPath is the same where systemd runs what is deployed. Neither would understand the other's.
+func (h Home) UnitRolloutPath() string { return h.RolloutPath() + ".systemd" }
 
-// DeployLock is the file that whoever deploys has locked. It says who that is.
-func (h Home) DeployLock() string { return h.state("deploy.lock") }
+// DeployLockPath is the file that whoever deploys has locked. It says who that is.
+func (h Home) DeployLockPath() string { return h.state("deploy.lock") }
 
-// Events is the file of what happened, one JSON object a line.
-func (h Home) Events() string { return filepath.Join(string(h), "events.jsonl") }
+// EventsPath is the file of what happened, one JSON object a line.
+func (h Home) EventsPath() string { return filepath.Join(string(h), "events.jsonl") }
 
-// EarlierEvents is the file before Events.
-func (h Home) EarlierEvents() string { return filepath.Join(string(h), "events.1.jsonl") }
+// PreviousEventsPath is the file before Events.
+func (h Home) PreviousEventsPath() string { return filepath.Join(string(h), "events.1.jsonl") }
 
-// Program is where a copy of pgo is kept that managers are started from after an upgrade.
-func (h Home) Program(name string) string { return h.state("pgo-" + name) }
+// ProgramPath is where a copy of pgo is kept that managers are started from after an upgrade.
+func (h Home) ProgramPath(name string) string { return h.state("pgo-" + name) }
 
-// ErrLog is the file of a process's stderr where that has one of its own.
-func (h Home) ErrLog(name string) string { return filepath.Join(h.Logs(), name+".err.log") }
+// ErrLogPath is the file of a process's stderr where that has one of its own.
+func (h Home) ErrLogPath(name string) string { return filepath.Join(h.LogDir(), name+".err.log") }
 
-// LetPass lets others pass through the home, not read it: a process of another user runs from the releases in it.
-func (h Home) LetPass() error {
-	for _, dir := range []string{string(h), h.Releases()} {
+// AllowTraversal lets others pass through the home, not read it: a process of another user runs from the releases in it.
+func (h Home) AllowTraversal() error {
+	for _, dir := range []string{string(h), h.ReleaseDir()} {
 		if err := os.Chmod(dir, 0o711); err != nil {
 			return fmt.Errorf("let others pass through pgo's home: %w", err)
 		}
@@ -67,9 +67,9 @@ func (h Home) LetPass() error {
 	return nil
 }
 
-// Make creates the folders, closed to others. Its error says which folder cannot be written.
-func (h Home) Make() error {
-	for _, dir := range []string{string(h), h.Logs(), h.state("")} {
+// CreateDirs creates the folders, closed to others. Its error says which folder cannot be written.
+func (h Home) CreateDirs() error {
+	for _, dir := range []string{string(h), h.LogDir(), h.state("")} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return fmt.Errorf("make pgo's home: %w; set PGO_HOME to a folder you may write", err)
 		}
@@ -143,28 +143,28 @@ func private(dir string) error {
 	return nil
 }
 
-// Manager is where the manager of a home answers. It is kept in the home, since the environment of a command may name
+// ManagerAddr is where the manager of a home answers. It is kept in the home, since the environment of a command may name
 // other temporary folders than the manager's did.
-type Manager struct {
+type ManagerAddr struct {
 	PID    int    `json:"pid"`
 	Socket string `json:"socket"`
 }
 
 // WriteManager records the manager; only the holder of the lock does so.
-func (h Home) WriteManager(m Manager) error {
+func (h Home) WriteManager(m ManagerAddr) error {
 	content, err := json.Marshal(m)
 	if err != nil {
 		return err
 	}
-	return Replace(h.state("manager.json"), content)
+	return ReplaceFile(h.state("manager.json"), content)
 }
 
 // RemoveManager forgets it.
 func (h Home) RemoveManager() { _ = os.Remove(h.state("manager.json")) }
 
 // ReadManager returns what was recorded last; that manager may have been killed since.
-func (h Home) ReadManager() (Manager, error) {
-	var m Manager
+func (h Home) ReadManager() (ManagerAddr, error) {
+	var m ManagerAddr
 	content, err := os.ReadFile(h.state("manager.json"))
 	if err != nil {
 		return m, err
@@ -172,9 +172,9 @@ func (h Home) ReadManager() (Manager, error) {
 	return m, json.Unmarshal(content, &m)
 }
 
-// Replace writes a file whole: who reads it finds the old content or the new. It does not wait for the disk: state
+// ReplaceFile writes a file whole: who reads it finds the old content or the new. It does not wait for the disk: state
 // matters only until the machine ends.
-func Replace(path string, content []byte) error {
+func ReplaceFile(path string, content []byte) error {
 	temporary := path + ".new"
 	if err := os.WriteFile(temporary, content, 0o600); err != nil {
 		return err

@@ -10,7 +10,7 @@ import (
 
 func TestLock(t *testing.T) {
 	h := Home(t.TempDir())
-	if err := h.Make(); err != nil {
+	if err := h.CreateDirs(); err != nil {
 		t.Fatal(err)
 	}
 	lock, err := h.Lock()

@@ -64,7 +64,7 @@ func (k *Keeper) fork(f *Fork, more []int) (*Child, error) {
 		}
 	}
 	c := &Child{Fork: *f, PID: pid, Started: time.Now()}
-	if s, err := proc.Read(pid); err == nil { // there, even if it has ended: it is not reaped yet
+	if s, err := proc.ReadStat(pid); err == nil { // there, even if it has ended: it is not reaped yet
 		c.Start = s.Start
 	}
 	k.children[f.ID] = c

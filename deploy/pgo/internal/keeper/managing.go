@@ -118,7 +118,7 @@ func (k *Keeper) managerReady(r *running) {
 	if !k.answered {
 		k.answered = true
 		k.Options.Started(nil)
-		time.AfterFunc(settled, func() { proc.OwnMemory().Shrink() })
+		time.AfterFunc(settled, func() { proc.NewOwnMemory().ReleaseUnused() })
 	}
 }
 

@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// Last returns the last n lines of the file that begin at offset from or later, and how far it has read. A file that
+// ReadLast returns the last n lines of the file that begin at offset from or later, and how far it has read. A file that
 // does not exist has none.
-func Last(path string, n int, from int64) ([]byte, int64, error) {
+func ReadLast(path string, n int, from int64) ([]byte, int64, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, 0, nil
@@ -63,9 +63,9 @@ func lastLines(text []byte, n int) int {
 // poll is how often a followed file is looked at.
 const poll = 200 * time.Millisecond
 
-// Follow writes each line that is appended to the file after offset, until ctx ends. A file that is truncated or made
+// FollowLines writes each line that is appended to the file after offset, until ctx ends. A file that is truncated or made
 // anew is read from its beginning; one that does not exist is waited for.
-func Follow(ctx context.Context, path string, offset int64, line func([]byte) error) error {
+func FollowLines(ctx context.Context, path string, offset int64, line func([]byte) error) error {
 	t := tail{path: path, offset: offset}
 	defer t.close()
 	every := time.NewTicker(poll)
@@ -132,9 +132,9 @@ func (t *tail) read(line func([]byte) error) error {
 	}
 	t.close()
 	t.file, t.offset, t.partial = nil, 0, nil
-	for _, old := range since(Rotated(t.path), here, t.seen) {
-		t.seen = old.At
-		if err := old.Lines(line); err != nil {
+	for _, old := range since(ListRotated(t.path), here, t.seen) {
+		t.seen = old.RotatedAt
+		if err := old.ReadLines(line); err != nil {
 			return fmt.Errorf("follow the log: %w", err)
 		}
 	}
@@ -145,7 +145,7 @@ func (t *tail) read(line func([]byte) error) error {
 }
 
 // since returns those that were rotated after the file that is here, which was last at its place when seen.
-func since(rotated []Old, here os.FileInfo, seen time.Time) []Old {
+func since(rotated []RotatedFile, here os.FileInfo, seen time.Time) []RotatedFile {
 	for i, old := range rotated {
 		if info, err := os.Stat(old.Path); err == nil && os.SameFile(info, here) {
 			return rotated[i+1:]
@@ -153,7 +153,7 @@ func since(rotated []Old, here os.FileInfo, seen time.Time) []Old {
 	}
 	// Compressed already: it was the first of those that went since.
 	for i, old := range rotated {
-		if old.At.After(seen) {
+		if old.RotatedAt.After(seen) {
 			return rotated[i+1:]
 		}
 	}

@@ -33,13 +33,13 @@ func TestLast(t *testing.T) {
 			if err := os.WriteFile(path, []byte(test.text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			got, end, err := Last(path, test.n, test.from)
+			got, end, err := ReadLast(path, test.n, test.from)
 			if err != nil || string(got) != test.want || end != int64(len(test.text)) {
 				t.Errorf("got %q, %d, %v", got, end, err)
 			}
 		})
 	}
-	if got, end, err := Last("/nonexistent/log", 1, 0); got != nil || end != 0 || err != nil {
+	if got, end, err := ReadLast("/nonexistent/log", 1, 0); got != nil || end != 0 || err != nil {
 		t.Errorf("no file: %q, %d, %v", got, end, err)
 	}
 }
@@ -59,7 +59,7 @@ func TestFollow(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	lines, ended := make(chan string), make(chan error, 1)
 	go func() {
-		ended <- Follow(ctx, path, int64(len("before\n")), func(line []byte) error {
+		ended <- FollowLines(ctx, path, int64(len("before\n")), func(line []byte) error {
 			lines <- string(line)
 			return nil
 		})

@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Own is a log that processes write themselves: their stdout and stderr are it, open to append. Several may at the same
+// OwnLog is a log that processes write themselves: their stdout and stderr are it, open to append. Several may at the same
 // time; whoever finds it too large moves it away, and the others follow when they have something to say.
-type Own struct {
+type OwnLog struct {
 	path   string
 	policy Policy
 	fds    []int // that lead to it
@@ -22,20 +22,20 @@ type Own struct {
 	tidying sync.WaitGroup
 }
 
-// NewOwn returns the log at path, to which these descriptors lead. It tells whether they do: where the first leads
+// NewOwnLog returns the log at path, to which these descriptors lead. It tells whether they do: where the first leads
 // somewhere else, as to a terminal, nothing may be moved.
-func NewOwn(path string, p Policy, fds ...int) (*Own, bool) {
+func NewOwnLog(path string, p Policy, fds ...int) (*OwnLog, bool) {
 	var here, there unix.Stat_t
 	if unix.Fstat(fds[0], &here) != nil || unix.Stat(path, &there) != nil || !sameFile(here, there) {
 		return nil, false
 	}
-	return &Own{path: path, policy: p, fds: fds}, true
+	return &OwnLog{path: path, policy: p, fds: fds}, true
 }
 
 func sameFile(a, b unix.Stat_t) bool { return a.Ino == b.Ino && a.Dev == b.Dev }
 
 // Write appends a line, to the file that is at the path now.
-func (o *Own) Write(line []byte) (int, error) {
+func (o *OwnLog) Write(line []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	defer o.follow()()
@@ -53,21 +53,21 @@ func (o *Own) Write(line []byte) (int, error) {
 	return written, nil
 }
 
-// Follow has the descriptors lead to the file that is at the path now, as a write does: for who seldom has something to
+// Reopen has the descriptors lead to the file that is at the path now, as a write does: for who seldom has something to
 // say, but may end with words that do not come through Write.
-func (o *Own) Follow() {
+func (o *OwnLog) Reopen() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.follow()()
 }
 
 // Close waits for what goes on in the background.
-func (o *Own) Close() { o.tidying.Wait() }
+func (o *OwnLog) Close() { o.tidying.Wait() }
 
 // follow has the descriptors lead to the file at the path, a new one where that is too large, and keeps others from
 // moving it away until it is released: what is written to a file that is being compressed is lost. Where it cannot, the
 // descriptors stay: the lines are somewhere then.
-func (o *Own) follow() (release func()) {
+func (o *OwnLog) follow() (release func()) {
 	for {
 		// Opened anew: processes that have inherited one open file would all have its lock.
 		f, err := os.OpenFile(o.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
@@ -88,14 +88,14 @@ func (o *Own) follow() (release func()) {
 }
 
 // isThere tells whether the file is still the one at the path.
-func (o *Own) isThere(f *os.File) (here unix.Stat_t, there bool) {
+func (o *OwnLog) isThere(f *os.File) (here unix.Stat_t, there bool) {
 	var at unix.Stat_t
 	there = unix.Fstat(int(f.Fd()), &here) == nil && unix.Stat(o.path, &at) == nil && sameFile(here, at)
 	return here, there
 }
 
 // lead has all descriptors lead to f.
-func (o *Own) lead(f *os.File, here unix.Stat_t) {
+func (o *OwnLog) lead(f *os.File, here unix.Stat_t) {
 	var now unix.Stat_t
 	if unix.Fstat(o.fds[0], &now) != nil || sameFile(here, now) {
 		return
@@ -107,7 +107,7 @@ func (o *Own) lead(f *os.File, here unix.Stat_t) {
 
 // moveAway has the path be free, or another file that somebody else has made. Nobody writes to f any more then. While
 // another writes it is put off: the next line finds the file too large as well, and one that is stopped stops nobody.
-func (o *Own) moveAway(f *os.File) bool {
+func (o *OwnLog) moveAway(f *os.File) bool {
 	if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
 		_ = unix.Flock(int(f.Fd()), unix.LOCK_SH) // which the attempt has given up
 		_, there := o.isThere(f)

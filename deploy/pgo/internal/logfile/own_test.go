@@ -32,9 +32,9 @@ func TestOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := opened(t, path)
-	var all []*Own
+	var all []*OwnLog
 	for _, fds := range [][]int{{first, second}, {other}} {
-		o, ours := NewOwn(path, Policy{MaxSize: 32 << 10, Keep: 100, Compress: true}, fds...)
+		o, ours := NewOwnLog(path, Policy{MaxSize: 32 << 10, Keep: 100, Compress: true}, fds...)
 		if !ours {
 			t.Fatal("not its log")
 		}
@@ -52,15 +52,15 @@ func TestOwn(t *testing.T) {
 		})
 	}
 	writers.Wait()
-	all[0].Follow()
+	all[0].Reopen()
 	if _, err := unix.Write(second, []byte("a panic\n")); err != nil { // stderr has followed
 		t.Fatal(err)
 	}
 	seen := map[string]int{}
 	count := func(line []byte) error { seen[strings.TrimSuffix(string(line), "\n")]++; return nil }
-	rotated := Rotated(path)
+	rotated := ListRotated(path)
 	for _, old := range rotated {
-		if err := old.Lines(count); err != nil {
+		if err := old.ReadLines(count); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -87,10 +87,10 @@ func TestOwn(t *testing.T) {
 func TestOwnThatIsElsewhere(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pgo.log")
 	opened(t, path)
-	if _, ours := NewOwn(path, Policy{}, opened(t, os.DevNull)); ours {
+	if _, ours := NewOwnLog(path, Policy{}, opened(t, os.DevNull)); ours {
 		t.Error("a terminal was taken for the log")
 	}
-	if _, ours := NewOwn(path+".none", Policy{}, opened(t, path)); ours {
+	if _, ours := NewOwnLog(path+".none", Policy{}, opened(t, path)); ours {
 		t.Error("another file was taken for the log")
 	}
 }
@@ -99,7 +99,7 @@ func TestOwnThatIsElsewhere(t *testing.T) {
 func TestOwnGoesOn(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "pgo.log")
-	o, ours := NewOwn(path, Policy{MaxSize: 1000, Keep: 1}, opened(t, path))
+	o, ours := NewOwnLog(path, Policy{MaxSize: 1000, Keep: 1}, opened(t, path))
 	if !ours {
 		t.Fatal("not its log")
 	}

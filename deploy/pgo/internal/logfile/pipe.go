@@ -38,8 +38,8 @@ func NewPipe() (int, error) {
 	return fd, nil
 }
 
-// Pump empties a pipe into a log.
-type Pump struct {
+// Collector empties a pipe into a log.
+type Collector struct {
 	to    *Writer
 	words io.Writer
 	over  chan struct{}
@@ -50,8 +50,8 @@ type Pump struct {
 	half error      // why the beginning of the next line was dropped, so its rest is too
 }
 
-// NewPump reads from the pipe behind fd, which stays the caller's. words is shown what went into the log.
-func NewPump(fd int, to *Writer, words io.Writer) (*Pump, error) {
+// NewCollector reads from the pipe behind fd, which stays the caller's. words is shown what went into the log.
+func NewCollector(fd int, to *Writer, words io.Writer) (*Collector, error) {
 	// Opened anew, since whether a read waits is a matter of the open file, and this one is not the process's.
 	pipe, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", fd), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -61,11 +61,11 @@ func NewPump(fd int, to *Writer, words io.Writer) (*Pump, error) {
 	if err != nil {
 		size = 64 << 10
 	}
-	return &Pump{pipe: pipe, to: to, words: words, over: make(chan struct{}), size: size}, nil
+	return &Collector{pipe: pipe, to: to, words: words, over: make(chan struct{}), size: size}, nil
 }
 
 // Run moves what comes until ctx ends; then what is there, and closes the pump.
-func (p *Pump) Run(ctx context.Context) {
+func (p *Collector) Run(ctx context.Context) {
 	defer close(p.over)
 	defer p.close()
 	for ctx.Err() == nil {
@@ -87,7 +87,7 @@ func (p *Pump) Run(ctx context.Context) {
 
 // wait returns when there is something in the pipe, or ctx has ended. Only meanwhile the runtime watches over the pipe:
 // it would be woken by each line.
-func (p *Pump) wait(ctx context.Context) {
+func (p *Collector) wait(ctx context.Context) {
 	fd, err := unix.FcntlInt(uintptr(p.pipe), unix.F_DUPFD_CLOEXEC, 0) // Run is who closes it
 	if err != nil {
 		sleep(ctx, retry)
@@ -109,7 +109,7 @@ func (p *Pump) wait(ctx context.Context) {
 	}
 }
 
-func (p *Pump) close() {
+func (p *Collector) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	_ = unix.Close(p.pipe)
@@ -117,20 +117,20 @@ func (p *Pump) close() {
 }
 
 // Sync moves what waits now, without waiting for the pump's next look.
-func (p *Pump) Sync() { _, _ = p.take() }
+func (p *Collector) Sync() { _, _ = p.take() }
 
-// Over is closed when the pump has ended.
-func (p *Pump) Over() <-chan struct{} { return p.over }
+// Done is closed when the pump has ended.
+func (p *Collector) Done() <-chan struct{} { return p.over }
 
 // take moves what waits in the pipe now, whole writes of the process: it returns how much that was.
-func (p *Pump) take() (int, error) {
+func (p *Collector) take() (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	fd := p.pipe
 	if fd < 0 {
 		return 0, nil
 	}
-	if p.half != nil && p.to.Drop(fd, 0, p.half) {
+	if p.half != nil && p.to.Discard(fd, 0, p.half) {
 		p.half = nil
 	}
 	n, err := unix.IoctlGetInt(fd, unix.TIOCINQ)
@@ -138,11 +138,11 @@ func (p *Pump) take() (int, error) {
 		return 0, err
 	}
 	for left := n; left > 0; {
-		moved, err := p.to.Take(fd, left, p.words)
+		moved, err := p.to.SpliceFrom(fd, left, p.words)
 		if err != nil && !errors.Is(err, unix.EAGAIN) {
 			if left > p.size/2 {
 				// Soon the process would wait for a disk that is full.
-				if !p.to.Drop(fd, left, err) {
+				if !p.to.Discard(fd, left, err) {
 					p.half = err
 				}
 				return n, nil

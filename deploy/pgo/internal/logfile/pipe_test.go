@@ -22,7 +22,7 @@ func TestPumpDropsWholeLines(t *testing.T) {
 	if err := os.Symlink("/dev/full", log); err != nil {
 		t.Fatal(err)
 	}
-	p, err := NewPump(pipe, NewWriter(log, Policy{}), nil)
+	p, err := NewCollector(pipe, NewWriter(log, Policy{}), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

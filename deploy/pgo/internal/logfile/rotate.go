@@ -19,19 +19,19 @@ const (
 	oldTime   = "20060102T150405.000000000Z"
 )
 
-// Old is a rotated file.
-type Old struct {
-	Path   string
-	At     time.Time // when it was rotated
-	Packed bool
+// RotatedFile is a rotated file.
+type RotatedFile struct {
+	Path       string
+	RotatedAt  time.Time // when it was rotated
+	Compressed bool
 }
 
-// Rotated returns the rotated files of a log, oldest first.
-func Rotated(path string) []Old {
+// ListRotated returns the rotated files of a log, oldest first.
+func ListRotated(path string) []RotatedFile {
 	dir := filepath.Join(filepath.Dir(path), oldFolder)
 	entries, _ := os.ReadDir(dir) // none is as good
 	name := strings.TrimSuffix(filepath.Base(path), ".log") + "."
-	var all []Old
+	var all []RotatedFile
 	for _, e := range entries {
 		rest, ok := strings.CutPrefix(e.Name(), name)
 		if !ok {
@@ -43,11 +43,11 @@ func Rotated(path string) []Old {
 		if !whole || err != nil {
 			continue
 		}
-		all = append(all, Old{Path: filepath.Join(dir, e.Name()), At: at, Packed: packed})
+		all = append(all, RotatedFile{Path: filepath.Join(dir, e.Name()), RotatedAt: at, Compressed: packed})
 	}
 	// Stable: of one that is compressed and not yet removed, the former is what stays.
-	slices.SortStableFunc(all, func(a, b Old) int { return a.At.Compare(b.At) })
-	return slices.CompactFunc(all, func(a, b Old) bool { return a.At.Equal(b.At) })
+	slices.SortStableFunc(all, func(a, b RotatedFile) int { return a.RotatedAt.Compare(b.RotatedAt) })
+	return slices.CompactFunc(all, func(a, b RotatedFile) bool { return a.RotatedAt.Equal(b.RotatedAt) })
 }
 
 // rotateIfDue moves the file away when it is large or old enough, and ends with a whole line. The lock is held.
@@ -82,12 +82,12 @@ func (w *Writer) lastByte() byte {
 
 // tidy compresses rotated files, all but the newest so that those who follow find it, and removes what is not kept.
 func tidy(path string, p Policy) {
-	all := Rotated(path)
+	all := ListRotated(path)
 	for i, old := range all {
 		switch {
-		case len(all)-i > p.Keep, p.KeepFor > 0 && time.Since(old.At) > p.KeepFor:
+		case len(all)-i > p.Keep, p.KeepFor > 0 && time.Since(old.RotatedAt) > p.KeepFor:
 			_ = os.Remove(old.Path) // tried again at the next rotation
-		case p.Compress && !old.Packed && i < len(all)-1:
+		case p.Compress && !old.Compressed && i < len(all)-1:
 			_ = pack(old.Path)
 		}
 	}
@@ -123,11 +123,11 @@ func pack(path string) error {
 	return os.Remove(path)
 }
 
-// Lines calls line for every line of a rotated file.
-func (o Old) Lines(line func([]byte) error) error {
+// ReadLines calls line for every line of a rotated file.
+func (o RotatedFile) ReadLines(line func([]byte) error) error {
 	f, err := os.Open(o.Path)
-	if errors.Is(err, os.ErrNotExist) && !o.Packed {
-		o.Packed = true // compressed since
+	if errors.Is(err, os.ErrNotExist) && !o.Compressed {
+		o.Compressed = true // compressed since
 		f, err = os.Open(o.Path + ".gz")
 	}
 	if errors.Is(err, os.ErrNotExist) {
@@ -138,7 +138,7 @@ func (o Old) Lines(line func([]byte) error) error {
 	}
 	defer f.Close()
 	var in io.Reader = f
-	if o.Packed {
+	if o.Compressed {
 		z, err := gzip.NewReader(f)
 		if err != nil {
 			return err

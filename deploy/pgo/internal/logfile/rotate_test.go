@@ -17,7 +17,7 @@ type pumped struct {
 	path string
 	pipe int
 	to   *Writer
-	pump *Pump
+	pump *Collector
 	stop func()
 }
 
@@ -29,7 +29,7 @@ func newPumped(t *testing.T, p Policy) *pumped {
 		t.Fatal(err)
 	}
 	to := NewWriter(path, p)
-	pump, err := NewPump(pipe, to, nil)
+	pump, err := NewCollector(pipe, to, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func newPumped(t *testing.T, p Policy) *pumped {
 	go pump.Run(ctx)
 	stop := func() {
 		cancel()
-		<-pump.Over()
+		<-pump.Done()
 		to.Close()
 	}
 	t.Cleanup(func() { stop(); unix.Close(pipe) })
@@ -78,12 +78,12 @@ func TestRotation(t *testing.T) {
 				p.pump.Sync()
 			}
 			p.stop()
-			rotated, packed, bytes := Rotated(p.path), 0, 0
+			rotated, packed, bytes := ListRotated(p.path), 0, 0
 			for _, old := range rotated {
-				if old.Packed {
+				if old.Compressed {
 					packed++
 				}
-				if err := old.Lines(func(line []byte) error { bytes += len(line); return nil }); err != nil {
+				if err := old.ReadLines(func(line []byte) error { bytes += len(line); return nil }); err != nil {
 					t.Fatal(err)
 				}
 			}

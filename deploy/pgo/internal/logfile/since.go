@@ -20,10 +20,10 @@ func (r Range) has(at time.Time) bool {
 // late is how much later than it says a line may have come to its file.
 const late = time.Minute
 
-// Each calls line for every line of the log that was written in the range, rotated files included, oldest first. A line
+// ReadRange calls line for every line of the log that was written in the range, rotated files included, oldest first. A line
 // with no time of its own has that of the line before, and where there is none that of its file's end. It returns how
 // far it has read in the current file.
-func Each(path string, r Range, line func(at time.Time, text []byte) error) (int64, error) {
+func ReadRange(path string, r Range, line func(at time.Time, text []byte) error) (int64, error) {
 	// Opened before anything else: if it is rotated meanwhile it is found twice, and read once.
 	current, err := os.Open(path)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -39,7 +39,7 @@ func Each(path string, r Range, line func(at time.Time, text []byte) error) (int
 	var from, said time.Time
 	timed := func(end time.Time) func([]byte) error {
 		return func(text []byte) error {
-			at, ok := When(text)
+			at, ok := ParseTime(text)
 			switch {
 			case ok:
 				said = at
@@ -54,16 +54,16 @@ func Each(path string, r Range, line func(at time.Time, text []byte) error) (int
 			return line(at, text)
 		}
 	}
-	for _, old := range Rotated(path) {
+	for _, old := range ListRotated(path) {
 		if info, err := os.Stat(old.Path); err == nil && here != nil && os.SameFile(info, here) {
 			break
 		}
 		begun := from
-		from = old.At
-		if old.At.Before(r.Since) || !r.Until.IsZero() && begun.After(r.Until.Add(late)) {
+		from = old.RotatedAt
+		if old.RotatedAt.Before(r.Since) || !r.Until.IsZero() && begun.After(r.Until.Add(late)) {
 			continue
 		}
-		if err := old.Lines(timed(old.At)); err != nil {
+		if err := old.ReadLines(timed(old.RotatedAt)); err != nil {
 			return 0, fmt.Errorf("read the log: %s: %w", old.Path, err)
 		}
 	}
@@ -76,12 +76,12 @@ func Each(path string, r Range, line func(at time.Time, text []byte) error) (int
 	return here.Size(), nil
 }
 
-// Tail returns the last n lines of the log, also out of rotated files, and how far it has read in the current file.
-func Tail(path string, n int) (lines []byte, read int64, err error) {
+// ReadTail returns the last n lines of the log, also out of rotated files, and how far it has read in the current file.
+func ReadTail(path string, n int) (lines []byte, read int64, err error) {
 	for {
 		before, _ := os.Stat(path) // one that is not there yet is nil, before and after
-		rotated := Rotated(path)
-		if lines, read, err = Last(path, n, 0); err != nil {
+		rotated := ListRotated(path)
+		if lines, read, err = ReadLast(path, n, 0); err != nil {
 			return nil, 0, err
 		}
 		missing := n - count(lines)
@@ -89,8 +89,8 @@ func Tail(path string, n int) (lines []byte, read int64, err error) {
 			if missing <= 0 {
 				break
 			}
-			last := NewLines(missing)
-			if err := old.Lines(last.Add); err != nil {
+			last := NewLastLines(missing)
+			if err := old.ReadLines(last.Add); err != nil {
 				return nil, 0, fmt.Errorf("read the log: %s: %w", old.Path, err)
 			}
 			earlier := bytes.Join(last.All(), nil)
@@ -113,17 +113,17 @@ func count(text []byte) int {
 	return n
 }
 
-// Lines are the last of those that are added.
-type Lines struct {
+// LastLines are the last of those that are added.
+type LastLines struct {
 	most, next int
 	lines      [][]byte
 }
 
-// NewLines keeps as many as most.
-func NewLines(most int) *Lines { return &Lines{most: most} }
+// NewLastLines keeps as many as most.
+func NewLastLines(most int) *LastLines { return &LastLines{most: most} }
 
 // Add takes a copy of a line.
-func (l *Lines) Add(line []byte) error {
+func (l *LastLines) Add(line []byte) error {
 	switch {
 	case l.most <= 0:
 	case len(l.lines) < l.most:
@@ -136,4 +136,6 @@ func (l *Lines) Add(line []byte) error {
 }
 
 // All returns them, oldest first.
-func (l *Lines) All() [][]byte { return append(slices.Clone(l.lines[l.next:]), l.lines[:l.next]...) }
+func (l *LastLines) All() [][]byte {
+	return append(slices.Clone(l.lines[l.next:]), l.lines[:l.next]...)
+}

@@ -44,7 +44,7 @@ func TestWhen(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got, ok := When([]byte(test.line))
+			got, ok := ParseTime([]byte(test.line))
 			if !got.Equal(test.want) || ok == test.want.IsZero() {
 				t.Errorf("got %v %v, want %v", got, ok, test.want)
 			}
@@ -57,7 +57,7 @@ func FuzzWhen(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, line []byte) {
-		if at, ok := When(line); !ok && !at.IsZero() {
+		if at, ok := ParseTime(line); !ok && !at.IsZero() {
 			t.Errorf("%v of a line that says none", at)
 		}
 	})
@@ -111,7 +111,7 @@ func TestEach(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			var got, want []string
-			read, err := Each(path, test.span, func(at time.Time, line []byte) error {
+			read, err := ReadRange(path, test.span, func(at time.Time, line []byte) error {
 				got = append(got, fmt.Sprintf("%d %s", at.UTC().Hour(), line))
 				return nil
 			})
@@ -136,28 +136,28 @@ func TestEachWithoutTimes(t *testing.T) {
 	}
 	for since, want := range map[time.Duration]int{-time.Hour: 2, time.Hour: 0} {
 		n := 0
-		if _, err := Each(path, Range{Since: time.Now().Add(since)}, func(time.Time, []byte) error { n++; return nil }); err != nil || n != want {
+		if _, err := ReadRange(path, Range{Since: time.Now().Add(since)}, func(time.Time, []byte) error { n++; return nil }); err != nil || n != want {
 			t.Errorf("since %s: %d lines, %v", since, n, err)
 		}
 	}
-	if read, err := Each(filepath.Join(t.TempDir(), "none.log"), Range{}, nil); read != 0 || err != nil {
+	if read, err := ReadRange(filepath.Join(t.TempDir(), "none.log"), Range{}, nil); read != 0 || err != nil {
 		t.Errorf("of no log: %d, %v", read, err)
 	}
 }
 
 func TestEachOfADamagedFile(t *testing.T) {
 	path, _ := hours(t)
-	packed := Rotated(path)[0].Path
+	packed := ListRotated(path)[0].Path
 	if err := os.Truncate(packed, 20); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Each(path, Range{}, func(time.Time, []byte) error { return nil }); err == nil || !strings.Contains(err.Error(), packed) {
+	if _, err := ReadRange(path, Range{}, func(time.Time, []byte) error { return nil }); err == nil || !strings.Contains(err.Error(), packed) {
 		t.Errorf("half a gzip: %v", err)
 	}
 	if err := os.WriteFile(packed, []byte("this is no gzip"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := Tail(path, 100); err == nil || !strings.Contains(err.Error(), gzip.ErrHeader.Error()) {
+	if _, _, err := ReadTail(path, 100); err == nil || !strings.Contains(err.Error(), gzip.ErrHeader.Error()) {
 		t.Errorf("no gzip: %v", err)
 	}
 }
@@ -165,7 +165,7 @@ func TestEachOfADamagedFile(t *testing.T) {
 func TestTail(t *testing.T) {
 	path, _ := hours(t)
 	for n, first := range map[int]string{0: "", 1: "  more of 9", 4: `{"ts":"2026-11-21T08:00:00Z","hour":8}`, 5: "  more of 7", 19: "  more of 0", 20: `{"ts":"2026-11-21T00:00:00Z","hour":0}`, 1000: `{"ts":"2026-11-21T00:00:00Z","hour":0}`} {
-		lines, _, err := Tail(path, n)
+		lines, _, err := ReadTail(path, n)
 		if got, _, _ := strings.Cut(string(lines), "\n"); err != nil || got != first || count(lines) != min(n, 20) {
 			t.Errorf("%d: %d lines that begin with %q, %v", n, count(lines), got, err)
 		}

@@ -27,8 +27,8 @@ var stamps = []struct {
 
 var seconds = regexp.MustCompile(`^\{.*?"(?:ts|time|timestamp)":\s*(\d{9,10}(?:\.\d+)?)[,}]`)
 
-// When is the time that a line says it was written at.
-func When(line []byte) (time.Time, bool) {
+// ParseTime is the time that a line says it was written at.
+func ParseTime(line []byte) (time.Time, bool) {
 	head := line[:min(len(line), mostHead)]
 	for _, s := range stamps {
 		found := s.find.FindSubmatch(head)

@@ -53,8 +53,8 @@ func (w *Writer) SetPolicy(p Policy) {
 	w.policy = p
 }
 
-// Touch makes the file and returns its size.
-func (w *Writer) Touch() (int64, error) {
+// Create makes the file and returns its size.
+func (w *Writer) Create() (int64, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.size, w.open()
@@ -102,9 +102,9 @@ func birth(f *os.File) time.Time {
 	return time.Now()
 }
 
-// Take moves n bytes that wait in the pipe to the end of the log. In one step of the kernel they leave the pipe and
+// SpliceFrom moves n bytes that wait in the pipe to the end of the log. In one step of the kernel they leave the pipe and
 // are in the file: whoever kills pgo finds each byte in one of them. words is shown the end of what was moved.
-func (w *Writer) Take(pipe, n int, words io.Writer) (moved int, err error) {
+func (w *Writer) SpliceFrom(pipe, n int, words io.Writer) (moved int, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err := w.open(); err != nil {
@@ -154,9 +154,9 @@ func (w *Writer) copy(pipe, n int) (int64, error) {
 	return int64(m), err
 }
 
-// Drop takes n bytes out of the pipe for nothing, and the rest of the last line, since the log cannot be written and
+// Discard takes n bytes out of the pipe for nothing, and the rest of the last line, since the log cannot be written and
 // the process must not wait. It tells whether the line's end has come already.
-func (w *Writer) Drop(pipe, n int, why error) (whole bool) {
+func (w *Writer) Discard(pipe, n int, why error) (whole bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	block := make([]byte, 64<<10)
@@ -229,8 +229,8 @@ func (w *Writer) Size() int64 {
 	return w.size
 }
 
-// Flush empties the log and removes its rotated files.
-func (w *Writer) Flush() error {
+// Clear empties the log and removes its rotated files.
+func (w *Writer) Clear() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.tidying.Wait()
@@ -241,7 +241,7 @@ func (w *Writer) Flush() error {
 		return fmt.Errorf("empty the log: %w", err)
 	}
 	w.size, w.birth = 0, time.Now()
-	for _, old := range Rotated(w.path) {
+	for _, old := range ListRotated(w.path) {
 		if err := os.Remove(old.Path); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("empty the log: %w", err)
 		}

@@ -86,7 +86,7 @@ func (r *rollout) advance(ctx context.Context) error {
 // tellWords tells what the process said last that was to take over.
 func (r *rollout) tellWords(p *part) {
 	for _, i := range p.process.all() {
-		for _, line := range i.process.host.board.Get(i.slot).Process.LastWords {
+		for _, line := range i.process.host.board.Get(i.slot).Process.LastLines {
 			r.tell(p.process.name, "log", line, time.Time{})
 		}
 	}
@@ -165,7 +165,7 @@ func (p *part) overLimit() error {
 		if k == nil || limit == 0 {
 			continue
 		}
-		if s, err := proc.Read(k.Child.PID); err == nil && s.Start == k.Child.Start && s.Memory > limit {
+		if s, err := proc.ReadStat(k.Child.PID); err == nil && s.Start == k.Child.Start && s.Memory > limit {
 			return errors.New(outgrown(s.Memory, limit))
 		}
 	}

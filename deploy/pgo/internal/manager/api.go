@@ -32,13 +32,13 @@ func (m *Manager) handler(down, leave func()) http.Handler {
 	mux.HandleFunc("GET /v1/changes", m.changes)
 	mux.HandleFunc("GET /v1/describe", m.describe)
 	mux.HandleFunc("POST /v1/apply", func(w http.ResponseWriter, r *http.Request) {
-		var ask control.Apply
+		var ask control.ApplyRequest
 		if take(w, r, &ask) {
 			m.did(w, m.Apply(ask.File))
 		}
 	})
 	mux.HandleFunc("POST /v1/plan", func(w http.ResponseWriter, r *http.Request) {
-		var ask control.Apply
+		var ask control.ApplyRequest
 		if take(w, r, &ask) {
 			answer(w, m.Plan(ask.File))
 		}
@@ -47,7 +47,7 @@ func (m *Manager) handler(down, leave func()) http.Handler {
 		"start": m.Start, "stop": m.Stop, "restart": m.Restart, "reload": m.Reload, "delete": m.Delete, "flush": m.Flush,
 	} {
 		mux.HandleFunc("POST /v1/"+verb, func(w http.ResponseWriter, r *http.Request) {
-			var ask control.Names
+			var ask control.NamesRequest
 			if take(w, r, &ask) {
 				m.host.log.Info("command", "command", verb, "names", ask.Names)
 				m.did(w, do(ask.Names))
@@ -55,14 +55,14 @@ func (m *Manager) handler(down, leave func()) http.Handler {
 		})
 	}
 	mux.HandleFunc("POST /v1/scale", func(w http.ResponseWriter, r *http.Request) {
-		var ask control.Scale
+		var ask control.ScaleRequest
 		if take(w, r, &ask) {
 			m.host.log.Info("command", "command", "scale", "name", ask.Name, "instances", ask.Instances)
 			m.did(w, m.Scale(ask.Name, ask.Instances))
 		}
 	})
 	mux.HandleFunc("POST /v1/rollback", func(w http.ResponseWriter, r *http.Request) {
-		var ask control.Rollback
+		var ask control.RollbackRequest
 		if take(w, r, &ask) {
 			m.host.log.Info("command", "command", "rollback", "name", ask.Name, "release", ask.Release)
 			m.did(w, m.Rollback(ask))
@@ -77,21 +77,21 @@ func (m *Manager) handler(down, leave func()) http.Handler {
 		answer(w, all)
 	})
 	mux.HandleFunc("POST /v1/rollout", func(w http.ResponseWriter, r *http.Request) {
-		var ask control.Rollout
+		var ask control.RolloutRequest
 		if take(w, r, &ask) {
-			m.host.log.Info("command", "command", ask.Entry.Kind, "id", ask.Entry.ID, "by", ask.Entry.By, "processes", len(ask.Entry.Set))
+			m.host.log.Info("command", "command", ask.Entry.Kind, "id", ask.Entry.ID, "by", ask.Entry.User, "processes", len(ask.Entry.Changes))
 			m.rollOut(w, r, ask)
 		}
 	})
 	mux.HandleFunc("POST /v1/signal", func(w http.ResponseWriter, r *http.Request) {
-		var ask control.Signal
+		var ask control.SignalRequest
 		if take(w, r, &ask) {
 			m.host.log.Info("command", "command", "signal", "names", ask.Names, "signal", ask.Signal)
 			m.did(w, m.Signal(ask.Names, ask.Signal))
 		}
 	})
 	mux.HandleFunc("POST /v1/upgrade", func(w http.ResponseWriter, r *http.Request) {
-		var ask control.Upgrade
+		var ask control.UpgradeRequest
 		if !take(w, r, &ask) {
 			return
 		}
@@ -112,7 +112,7 @@ func (m *Manager) handler(down, leave func()) http.Handler {
 }
 
 // rollOut answers with a line for each step.
-func (m *Manager) rollOut(w http.ResponseWriter, r *http.Request, ask control.Rollout) {
+func (m *Manager) rollOut(w http.ResponseWriter, r *http.Request, ask control.RolloutRequest) {
 	w.Header().Set("Content-Type", "application/json")
 	say := func(p control.Progress) {
 		_ = json.NewEncoder(w).Encode(p) // where nobody listens any more the request's context has ended

@@ -27,7 +27,7 @@ func (m *Manager) Plan(f processfile.File) control.Plan {
 	steps := map[string]control.Step{}
 	add := func(name, do, why string) {
 		if _, there := steps[name]; !there {
-			steps[name] = control.Step{Process: name, Do: do, Why: why}
+			steps[name] = control.Step{Process: name, Action: do, Reason: why}
 		}
 	}
 	wanted := map[string]processfile.Process{}
@@ -48,13 +48,13 @@ func (m *Manager) Plan(f processfile.File) control.Plan {
 			add(spec.Name, doRestart, "the root is another")
 		case p.differs(spec):
 			add(spec.Name, p.howTo(spec), "the file has it otherwise")
-		case spec.Watch.On && p.redeployed():
+		case spec.Watch.Enabled && p.redeployed():
 			add(spec.Name, p.howTo(spec), "its program was built anew: the gates before it are asked")
-		case !spec.Watch.On && p.rebuilt():
+		case !spec.Watch.Enabled && p.rebuilt():
 			add(spec.Name, p.howTo(spec), "its program was built anew")
 			for _, before := range spec.After {
-				if gate := processes[before]; gate != nil && wanted[before].Kind == processfile.Gate {
-					steps[before] = control.Step{Process: before, Do: doRestart, Why: "looks at the new program of " + spec.Name}
+				if gate := processes[before]; gate != nil && wanted[before].Kind == processfile.KindGate {
+					steps[before] = control.Step{Process: before, Action: doRestart, Reason: "looks at the new program of " + spec.Name}
 				}
 			}
 		case p.current().Instances != spec.Instances:
@@ -64,7 +64,7 @@ func (m *Manager) Plan(f processfile.File) control.Plan {
 		}
 	}
 	for _, name := range sortedNames(processes) {
-		if s, ok := steps[name]; ok && s.Do == doStop {
+		if s, ok := steps[name]; ok && s.Action == doStop {
 			plan.Steps = append(plan.Steps, s)
 		}
 	}
@@ -74,7 +74,7 @@ func (m *Manager) Plan(f processfile.File) control.Plan {
 		}
 	}
 	if why := moved(http, f.HTTP); why != "" && root != "" {
-		plan.Steps = append(plan.Steps, control.Step{Process: processfile.Owner, Do: doServe, Why: why})
+		plan.Steps = append(plan.Steps, control.Step{Process: processfile.OwnerPgo, Action: doServe, Reason: why})
 	}
 	return plan
 }
@@ -84,7 +84,7 @@ func (p *process) howTo(spec processfile.Process) string {
 	if p.idle() {
 		return doRestart
 	}
-	if spec.Reload.Mode == processfile.Beside && p.current().Reload.Mode == processfile.Beside {
+	if spec.Reload.Mode == processfile.ReloadBeside && p.current().Reload.Mode == processfile.ReloadBeside {
 		return doReload
 	}
 	return doRestart
@@ -118,8 +118,8 @@ func (m *Manager) Apply(f processfile.File) error {
 	plan := m.Plan(f)
 	steps := map[string]string{}
 	for _, s := range plan.Steps {
-		steps[s.Process] = s.Do
-		m.host.log.Info("apply", "process", s.Process, "do", s.Do, "why", s.Why)
+		steps[s.Process] = s.Action
+		m.host.log.Info("apply", "process", s.Process, "do", s.Action, "why", s.Reason)
 	}
 	m.mu.Lock()
 	outdated := map[string]*process{}
@@ -173,7 +173,7 @@ func (m *Manager) lay(f processfile.File, steps map[string]string) {
 		if steps[spec.Name] == "" || steps[spec.Name] == doScale {
 			for _, i := range p.all() {
 				if k := i.runs(); k != nil {
-					k.host.logs.of(k.host.home.Log(spec.Name), spec.Logs) // takes the policy
+					k.host.logs.of(k.host.home.LogPath(spec.Name), spec.Logs) // takes the policy
 				}
 			}
 		}

@@ -14,11 +14,11 @@ type backoff struct{ next time.Duration }
 // after returns the wait after a process that was up so long: none, then doubling, with jitter so that processes which
 // fall together do not start together.
 func (b *backoff) after(up time.Duration, r processfile.Restart) time.Duration {
-	if b.next == 0 || up >= r.Proven {
-		b.next = r.First
+	if b.next == 0 || up >= r.ResetAfter {
+		b.next = r.FirstWait
 		return 0
 	}
 	wait := b.next
-	b.next = min(2*wait, r.Longest)
-	return min(time.Duration(float64(wait)*(0.8+0.4*rand.Float64())), r.Longest)
+	b.next = min(2*wait, r.LongestWait)
+	return min(time.Duration(float64(wait)*(0.8+0.4*rand.Float64())), r.LongestWait)
 }

@@ -9,20 +9,20 @@ import (
 
 func TestBackoff(t *testing.T) {
 	var b backoff
-	r := processfile.Restart{First: 100 * time.Millisecond, Longest: 15 * time.Second, Proven: 30 * time.Second}
+	r := processfile.Restart{FirstWait: 100 * time.Millisecond, LongestWait: 15 * time.Second, ResetAfter: 30 * time.Second}
 	around := func(what string, got, want time.Duration) {
 		t.Helper()
-		if got < want*8/10 || got > min(want*12/10, r.Longest) {
+		if got < want*8/10 || got > min(want*12/10, r.LongestWait) {
 			t.Errorf("%s: %s, want about %s", what, got, want)
 		}
 	}
 	around("the first", b.after(time.Second, r), 0)
-	for want := r.First; want < r.Longest; want *= 2 {
+	for want := r.FirstWait; want < r.LongestWait; want *= 2 {
 		around("doubling", b.after(time.Second, r), want)
 	}
 	for range 3 {
-		around("at the cap", b.after(time.Second, r), r.Longest)
+		around("at the cap", b.after(time.Second, r), r.LongestWait)
 	}
-	around("after it was up for long", b.after(r.Proven, r), 0)
-	around("and again", b.after(time.Second, r), r.First)
+	around("after it was up for long", b.after(r.ResetAfter, r), 0)
+	around("and again", b.after(time.Second, r), r.FirstWait)
 }

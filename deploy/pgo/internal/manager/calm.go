@@ -15,7 +15,7 @@ const (
 
 // shrinker gives it back.
 type shrinker struct {
-	own     *proc.Memory
+	own     *proc.OwnMemory
 	timer   *time.Timer
 	last    atomic.Int64 // when all of it was given back
 	dropped atomic.Int64 // when that of the program was
@@ -24,7 +24,7 @@ type shrinker struct {
 }
 
 func newShrinker() *shrinker {
-	s := &shrinker{own: proc.OwnMemory()}
+	s := &shrinker{own: proc.NewOwnMemory()}
 	s.all.Store(true)
 	s.timer = time.AfterFunc(calm, s.shrink)
 	return s
@@ -35,11 +35,11 @@ func (s *shrinker) shrink() {
 	now := time.Now().UnixNano()
 	s.dropped.Store(now)
 	if !s.all.Swap(false) && now-s.last.Load() < int64(seldom) {
-		s.own.DropProgram()
+		s.own.ReleaseProgram()
 		return
 	}
 	s.last.Store(now)
-	s.own.Shrink()
+	s.own.ReleaseUnused()
 }
 
 // worked is called for a command.
@@ -54,7 +54,7 @@ func (s *shrinker) answered() {
 	now, dropped := time.Now().UnixNano(), s.dropped.Load()
 	soon := now-dropped < int64(calm)
 	if !soon && s.dropped.CompareAndSwap(dropped, now) {
-		s.own.DropProgram()
+		s.own.ReleaseProgram()
 	}
 	if (soon || now-s.last.Load() >= int64(seldom)) && s.due.CompareAndSwap(false, true) {
 		s.timer.Reset(calm)

@@ -54,7 +54,7 @@ type child struct {
 	version atomic.Pointer[string]
 
 	pumping context.CancelFunc
-	pumps   []*logfile.Pump
+	pumps   []*logfile.Collector
 
 	mu       sync.Mutex
 	state    childState
@@ -66,13 +66,13 @@ type child struct {
 func (k *child) begin() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	k.pumping = cancel
-	for _, stream := range []struct{ key, file string }{{logKey + k.Child.Fork.ID, k.host.home.Log(k.slot.Name)}, {errKey + k.Child.Fork.ID, k.host.home.ErrLog(k.slot.Name)}} {
+	for _, stream := range []struct{ key, file string }{{logKey + k.Child.Fork.ID, k.host.home.LogPath(k.slot.Name)}, {errKey + k.Child.Fork.ID, k.host.home.ErrLogPath(k.slot.Name)}} {
 		fd, ok := k.opened.pipes[stream.key]
 		if !ok {
 			continue
 		}
 		to := k.host.logs.of(stream.file, k.spec.Logs)
-		p, err := logfile.NewPump(fd, to, k.words)
+		p, err := logfile.NewCollector(fd, to, k.words)
 		if err != nil {
 			cancel()
 			return err
@@ -204,7 +204,7 @@ func (k *child) settle() ended {
 		k.pumping()
 	}
 	for _, p := range k.pumps {
-		<-p.Over()
+		<-p.Done()
 	}
 	if k.opened.notify != nil {
 		k.opened.notify.close()
@@ -250,11 +250,11 @@ func members(leader int, since uint64) []proc.Stat {
 	if leader <= 1 {
 		return nil
 	}
-	if main, err := proc.Read(leader); err == nil && main.Start != since {
+	if main, err := proc.ReadStat(leader); err == nil && main.Start != since {
 		return nil // the number has another owner, so nothing of the old session is left
 	}
 	var left []proc.Stat
-	for _, s := range proc.Sessions(leader)[leader] {
+	for _, s := range proc.SessionMembers(leader)[leader] {
 		if s.Start >= since {
 			left = append(left, s)
 		}

@@ -21,7 +21,7 @@ func (m *Manager) Scale(name string, n int) error {
 	}
 	return m.with([]string{name}, func(chosen map[string]*process) error {
 		for name, p := range chosen {
-			if kind := p.current().Kind; kind == processfile.OneShot {
+			if kind := p.current().Kind; kind == processfile.KindOneShot {
 				return fmt.Errorf("%s is a one-shot: it has one instance", name)
 			}
 			m.resize(p, n)
@@ -124,17 +124,17 @@ func (m *Manager) Flush(names []string) error {
 	return m.with(names, func(chosen map[string]*process) error {
 		for _, name := range sortedNames(chosen) {
 			spec := chosen[name].current()
-			files := []string{m.host.home.Log(name)}
+			files := []string{m.host.home.LogPath(name)}
 			if spec.Logs.Split {
-				files = append(files, m.host.home.ErrLog(name))
+				files = append(files, m.host.home.ErrLogPath(name))
 			}
 			for _, file := range files {
-				if err := m.host.logs.of(file, spec.Logs).Flush(); err != nil {
+				if err := m.host.logs.of(file, spec.Logs).Clear(); err != nil {
 					return err
 				}
 			}
 			for _, i := range chosen[name].all() {
-				i.process.host.board.Update(i.slot, func(r *state.Record) { r.Process.LogFrom = 0 })
+				i.process.host.board.Update(i.slot, func(r *state.Record) { r.Process.LogOffset = 0 })
 			}
 		}
 		return nil

@@ -13,7 +13,9 @@ import (
 // from. The zero value is for processes that are not watched.
 type copied struct{ sum, path, version string }
 
-func copyOf(r release.Release) copied { return copied{r.Record.Proof.SHA256, r.Path, r.Record.Version} }
+func copyOf(r release.Release) copied {
+	return copied{r.Record.Verification.SHA256, r.Path, r.Record.Version}
+}
 
 // String is how people are told of a release.
 func (c copied) String() string {
@@ -25,7 +27,7 @@ func (c copied) String() string {
 
 // store is where the releases of a process are.
 func (h *host) store(spec processfile.Process) *release.Store {
-	return &release.Store{Dir: h.home.Releases(), Keep: spec.Watch.Keep, Bytes: spec.Watch.MaxSize, Log: h.log}
+	return &release.Store{Dir: h.home.ReleaseDir(), Keep: spec.Watch.Keep, MaxBytes: spec.Watch.MaxSize, Log: h.log}
 }
 
 // chosenLink is what a gate is shown: in the folder of a process's releases, a link to the one that is run. What a gate
@@ -34,7 +36,7 @@ const chosenLink = "chosen"
 
 // point has the link lead to the release.
 func (p *process) point(c copied) {
-	link := filepath.Join(p.host.home.Releases(), p.name, chosenLink)
+	link := filepath.Join(p.host.home.ReleaseDir(), p.name, chosenLink)
 	half := link + ".new"
 	_ = os.Remove(half) // of a manager that was killed
 	if err := errors.Join(os.Symlink(c.sum, half), os.Rename(half, link)); err != nil {
@@ -44,7 +46,7 @@ func (p *process) point(c copied) {
 
 // shown is the link, where it leads to the release, else the release.
 func (p *process) shown(c copied) string {
-	link := filepath.Join(p.host.home.Releases(), p.name, chosenLink)
+	link := filepath.Join(p.host.home.ReleaseDir(), p.name, chosenLink)
 	if to, err := os.Readlink(link); err != nil || to != c.sum {
 		return c.path
 	}

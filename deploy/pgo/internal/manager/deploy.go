@@ -26,8 +26,8 @@ const byCommand = "rolled back by command"
 // errSame says that what was deployed is what runs, or what a person has left: there is nothing to do.
 var errSame = errors.New("it runs already")
 
-// Take is given a deployed file that has stopped changing.
-func (m *Manager) Take(ctx context.Context, c files.Change) error {
+// HandleChange is given a deployed file that has stopped changing.
+func (m *Manager) HandleChange(ctx context.Context, c files.Change) error {
 	if m.isDown() {
 		return fmt.Errorf("%w: %w", errDown, files.ErrNotNow)
 	}
@@ -40,7 +40,7 @@ func (m *Manager) Take(ctx context.Context, c files.Change) error {
 		case errors.Is(err, errSame):
 			m.taken(p)
 		case isNoRoom(err): // that passes without the file changing
-			m.Refused(ctx, c, m.noRoom())
+			m.HandleRefusal(ctx, c, m.noRoom())
 			return fmt.Errorf("%w: %w", err, files.ErrNotNow)
 		case err != nil:
 			return err
@@ -55,19 +55,19 @@ func isNoRoom(err error) bool {
 
 // noRoom is how people are told, once: how much is missing changes all the time.
 func (m *Manager) noRoom() error {
-	return fmt.Errorf("there is no room for it in %s, it is taken when there is: %w", m.host.home.Releases(), syscall.ENOSPC)
+	return fmt.Errorf("there is no room for it in %s, it is taken when there is: %w", m.host.home.ReleaseDir(), syscall.ENOSPC)
 }
 
 // waitsForRoom tells whether a program was refused for want of room and would be again: to copy it each time until the
 // disk is full is no way to wait.
 func (m *Manager) waitsForRoom(p *process, size int64) bool {
 	var s unix.Statfs_t
-	return m.host.board.Get(state.InstanceID{Name: p.name, Number: 0}).Process.NotTaken == m.noRoom().Error() &&
-		unix.Statfs(m.host.home.Releases(), &s) == nil && s.Bavail*uint64(s.Bsize) < uint64(size)
+	return m.host.board.Get(state.InstanceID{Name: p.name, Number: 0}).Process.DeployFailure == m.noRoom().Error() &&
+		unix.Statfs(m.host.home.ReleaseDir(), &s) == nil && s.Bavail*uint64(s.Bsize) < uint64(size)
 }
 
-// Refused reports a deployed file that does not run, once.
-func (m *Manager) Refused(_ context.Context, c files.Change, why error) {
+// HandleRefusal reports a deployed file that does not run, once.
+func (m *Manager) HandleRefusal(_ context.Context, c files.Change, why error) {
 	for _, p := range m.watching(c.Path) {
 		if m.notTaken(p, why) {
 			m.countRefused(p, why)
@@ -82,7 +82,7 @@ func (m *Manager) watching(path string) []*process {
 	m.mu.Unlock()
 	var found []*process
 	for _, name := range sortedNames(processes) {
-		if spec := processes[name].current(); spec.Watch.On && spec.Command == path {
+		if spec := processes[name].current(); spec.Watch.Enabled && spec.Command == path {
 			found = append(found, processes[name])
 		}
 	}
@@ -96,37 +96,37 @@ func (m *Manager) rewatch() {
 	m.mu.Unlock()
 	var all []files.File
 	for _, name := range sortedNames(processes) {
-		if spec := processes[name].current(); spec.Watch.On {
-			all = append(all, files.File{Path: spec.Command, With: []string{release.SumFile(spec.Command)}})
+		if spec := processes[name].current(); spec.Watch.Enabled {
+			all = append(all, files.File{Path: spec.Command, Companions: []string{release.SumFilePath(spec.Command)}})
 		}
 	}
-	m.watcher.Set(all...)
+	m.watcher.SetFiles(all...)
 	poke(m.changed)
 }
 
 // notTaken shows that what was deployed is not what runs, and why. It tells whether that is new.
 func (m *Manager) notTaken(p *process, why error) bool {
 	text := why.Error()
-	if m.host.board.Get(state.InstanceID{Name: p.name, Number: 0}).Process.NotTaken == text {
+	if m.host.board.Get(state.InstanceID{Name: p.name, Number: 0}).Process.DeployFailure == text {
 		return false // an earlier manager has said so
 	}
-	m.host.board.Announce(p.name, "not taken: "+text, func(r *state.Record) { r.Process.NotTaken = text })
+	m.host.board.Announce(p.name, "not taken: "+text, func(r *state.Record) { r.Process.DeployFailure = text })
 	return true
 }
 
 // countRefused counts what is not taken. A process that was started and is not ready counts as a reload that has failed.
 func (m *Manager) countRefused(p *process, why error) {
 	reason := reasonOf(why)
-	if reason != web.ByNotReady {
-		m.host.tally.count(p.name, web.Refused, 0)
+	if reason != web.ReasonNotReady {
+		m.host.tally.count(p.name, web.ResultRefused, 0)
 	}
-	m.host.deploys.count(p.name, web.Refused, reason)
+	m.host.deploys.count(p.name, web.ResultRefused, reason)
 }
 
 // taken ends what notTaken has shown.
 func (m *Manager) taken(p *process) {
-	if m.host.board.Get(state.InstanceID{Name: p.name, Number: 0}).Process.NotTaken != "" {
-		m.host.board.Announce(p.name, "what is deployed is what runs", func(r *state.Record) { r.Process.NotTaken = "" })
+	if m.host.board.Get(state.InstanceID{Name: p.name, Number: 0}).Process.DeployFailure != "" {
+		m.host.board.Announce(p.name, "what is deployed is what runs", func(r *state.Record) { r.Process.DeployFailure = "" })
 	}
 }
 
@@ -147,7 +147,7 @@ func (m *Manager) deploy(ctx context.Context, p *process, sum string, patient bo
 		if sum == now.sum {
 			return errSame
 		}
-		if r, err := store.Find(p.name, sum); err == nil && r.Record.BadAt != nil {
+		if r, err := store.Find(p.name, sum); err == nil && r.Record.FailedAt != nil {
 			return knownBad(r)
 		}
 	}
@@ -159,20 +159,20 @@ func (m *Manager) deploy(ctx context.Context, p *process, sum string, patient bo
 	switch {
 	case err != nil:
 		return err
-	case sum != "" && r.Record.Proof.SHA256 != sum:
+	case sum != "" && r.Record.Verification.SHA256 != sum:
 		return files.ErrChanged
-	case r.Record.Proof.SHA256 == now.sum:
+	case r.Record.Verification.SHA256 == now.sum:
 		return errSame
 	}
 	c := copyOf(r)
 	if err := m.pass(p, c); err != nil {
-		return refused{web.ByGate, err}
+		return refused{web.ReasonGate, err}
 	}
 	if err := m.goLive(ctx, p, c, "was deployed"); err != nil {
 		if isNoRoom(err) {
 			return fmt.Errorf("release %s: %w", c, err) // it may be a good one
 		}
-		if marking := store.MarkBad(ctx, p.name, c.sum, err.Error()); marking != nil {
+		if marking := store.MarkFailed(ctx, p.name, c.sum, err.Error()); marking != nil {
 			m.host.log.Warn("mark a bad release", "process", p.name, "error", marking)
 		}
 		return fmt.Errorf("release %s: %w", c, err)
@@ -182,10 +182,10 @@ func (m *Manager) deploy(ctx context.Context, p *process, sum string, patient bo
 }
 
 func knownBad(r release.Release) error {
-	if r.Record.Bad == byCommand {
+	if r.Record.Failure == byCommand {
 		return errSame
 	}
-	return refused{web.ByBad, fmt.Errorf("release %s was found bad before: %s: pgo rollback %s %s runs it all the same", copyOf(r), r.Record.Bad, r.Name, r.Record.Proof.SHA256[:12])}
+	return refused{web.ReasonFailedBefore, fmt.Errorf("release %s was found bad before: %s: pgo rollback %s %s runs it all the same", copyOf(r), r.Record.Failure, r.Name, r.Record.Verification.SHA256[:12])}
 }
 
 // admit copies what is deployed into the store, if it is whole and can work here.
@@ -199,7 +199,7 @@ func (m *Manager) admit(ctx context.Context, p *process) (release.Release, error
 	if err != nil {
 		return release.Release{}, err
 	}
-	if r.Record.BadAt != nil {
+	if r.Record.FailedAt != nil {
 		return release.Release{}, knownBad(r)
 	}
 	return m.question(ctx, p, r)
@@ -217,7 +217,7 @@ func (m *Manager) question(ctx context.Context, p *process, r release.Release) (
 		ask.Dir = m.root()
 	}
 	if as != nil {
-		if err := m.host.home.LetPass(); err != nil { // its user must reach the copy
+		if err := m.host.home.AllowTraversal(); err != nil { // its user must reach the copy
 			return release.Release{}, err
 		}
 		ask.User = &syscall.Credential{Uid: uint32(as.UID), Gid: uint32(as.GID)}
@@ -230,7 +230,7 @@ func (m *Manager) question(ctx context.Context, p *process, r release.Release) (
 		return release.Release{}, err
 	}
 	if r.Record.Version = answer.Version; r.Record.Version != "" {
-		err = m.host.store(spec).SetVersion(ctx, p.name, r.Record.Proof.SHA256, r.Record.Version)
+		err = m.host.store(spec).SetVersion(ctx, p.name, r.Record.Verification.SHA256, r.Record.Version)
 	}
 	return r, err
 }
@@ -248,9 +248,9 @@ func (m *Manager) goLive(ctx context.Context, p *process, c copied, why string) 
 	p.choose(c)
 	err := p.replaced()
 	if err != nil {
-		err = refused{web.ByNotReady, err}
+		err = refused{web.ReasonNotReady, err}
 	} else {
-		err = store.SetLive(ctx, p.name, c.sum)
+		err = store.SetCurrent(ctx, p.name, c.sum)
 	}
 	if err != nil {
 		if unfit == nil && before.sum != "" {
@@ -261,7 +261,7 @@ func (m *Manager) goLive(ctx context.Context, p *process, c copied, why string) 
 		}
 		return err
 	}
-	m.host.board.Announce(p.name, fmt.Sprintf("release %s %s", c, why), func(r *state.Record) { r.Process.NotTaken = "" })
+	m.host.board.Announce(p.name, fmt.Sprintf("release %s %s", c, why), func(r *state.Record) { r.Process.DeployFailure = "" })
 	was := forerunner{Release: c.sum, Share: <-failing}
 	p.rememberBefore(was)
 	p.prove(c, was.Share)
@@ -284,13 +284,15 @@ func (p *process) runsOther(c copied) bool {
 // redeploy is a reload with what is deployed now, where that is something new.
 func (m *Manager) redeploy(p *process) {
 	p.startUndone() // what does not run is started
-	if !p.current().Watch.On {
+	if !p.current().Watch.Enabled {
 		p.reload()
 		return
 	}
 	p.hold()
 	for _, i := range p.all() {
-		i.process.host.board.Update(i.slot, func(r *state.Record) { r.Process.Reload, r.Process.NotNew, r.Process.LastWords = r.Wanted, "", nil })
+		i.process.host.board.Update(i.slot, func(r *state.Record) {
+			r.Process.ReloadPending, r.Process.ReloadFailure, r.Process.LastLines = r.Wanted, "", nil
+		})
 	}
 	go func() {
 		defer p.letGo()
@@ -311,7 +313,7 @@ func (m *Manager) outfit(file processfile.File) {
 	var all sync.WaitGroup
 	for _, spec := range file.Processes {
 		p := m.process(spec.Name)
-		if spec.Watch.On && !p.equipped() && !p.runsOther(copied{sum: "any"}) {
+		if spec.Watch.Enabled && !p.equipped() && !p.runsOther(copied{sum: "any"}) {
 			all.Go(func() { m.outfitOne(p) })
 		}
 	}
@@ -330,21 +332,21 @@ func (m *Manager) outfitOne(p *process) {
 	ctx, store := context.Background(), m.host.store(p.current())
 	live := m.lastLive(p)
 	r, err := m.admit(ctx, p)
-	if err == nil && r.Record.Proof.SHA256 != live.sum {
-		if err = store.SetLive(ctx, p.name, r.Record.Proof.SHA256); err == nil || live.sum == "" {
+	if err == nil && r.Record.Verification.SHA256 != live.sum {
+		if err = store.SetCurrent(ctx, p.name, r.Record.Verification.SHA256); err == nil || live.sum == "" {
 			p.choose(copyOf(r))
 		}
 	}
 	switch {
 	case err != nil && live.sum == "":
-		m.host.deploys.count(p.name, web.Refused, reasonOf(err))
+		m.host.deploys.count(p.name, web.ResultRefused, reasonOf(err))
 		p.mu.Lock()
 		p.unfit = err
 		p.mu.Unlock()
 		return
 	case err != nil && !errors.Is(err, errSame):
 		m.notTaken(p, err)
-		m.host.deploys.count(p.name, web.Refused, reasonOf(err))
+		m.host.deploys.count(p.name, web.ResultRefused, reasonOf(err))
 	case err == nil:
 		m.taken(p)
 	}
@@ -353,7 +355,7 @@ func (m *Manager) outfitOne(p *process) {
 
 // lastLive chooses the release that was live last, if there is one.
 func (m *Manager) lastLive(p *process) copied {
-	r, err := m.host.store(p.current()).Live(p.name)
+	r, err := m.host.store(p.current()).Current(p.name)
 	if err != nil || r.Missing {
 		return copied{}
 	}

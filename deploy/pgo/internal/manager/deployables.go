@@ -20,21 +20,21 @@ func (m *Manager) Deployables(ctx context.Context) ([]control.Deployable, error)
 	found := []control.Deployable{}
 	for _, spec := range file.Processes {
 		p := m.process(spec.Name)
-		if !spec.Watch.On || p == nil {
+		if !spec.Watch.Enabled || p == nil {
 			continue
 		}
-		d := control.Deployable{Name: spec.Name, File: spec.Command, Has: []string{}, After: spec.After}
+		d := control.Deployable{Name: spec.Name, File: spec.Command, Releases: []string{}, After: spec.After}
 		all, err := m.host.store(spec).List(spec.Name)
 		if err != nil {
 			return nil, err
 		}
 		if now, err := p.program(); err == nil {
-			d.Live = now.release()
-			d.Has = append(d.Has, now.sum)
+			d.Current = now.release()
+			d.Releases = append(d.Releases, now.sum)
 		}
 		for _, r := range all {
-			if r.Record.Proof.SHA256 != d.Live.SHA256 && !r.Missing && r.Damaged == "" {
-				d.Has = append(d.Has, r.Record.Proof.SHA256)
+			if r.Record.Verification.SHA256 != d.Current.SHA256 && !r.Missing && r.Damaged == "" {
+				d.Releases = append(d.Releases, r.Record.Verification.SHA256)
 			}
 		}
 		found = append(found, d)

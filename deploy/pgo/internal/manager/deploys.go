@@ -29,33 +29,35 @@ func reasonOf(err error) string {
 		return strings.ReplaceAll(string(kind), " ", "_")
 	}
 	if _, ok := errors.AsType[*release.PreflightError](err); ok {
-		return web.ByCheck
+		return web.ReasonCheck
 	}
-	return web.ByOther
+	return web.ReasonOther
 }
 
 // deploys count what became of what was deployed, by name.
-type deploys struct{ counters *state.Counters[web.Deploys] }
+type deploys struct {
+	counters *state.Counters[web.DeployCounters]
+}
 
 func newDeploys(keep state.Keep) *deploys {
-	return &deploys{state.NewCounters[web.Deploys]("deploys/", keep)}
+	return &deploys{state.NewCounters[web.DeployCounters]("deploys/", keep)}
 }
 
 func (d *deploys) count(name, result, reason string) {
-	d.counters.Update(name, func(of *web.Deploys) { of.Count(web.Outcome{Result: result, Reason: reason}) })
+	d.counters.Update(name, func(of *web.DeployCounters) { of.Count(web.Outcome{Result: result, Reason: reason}) })
 }
 
 // taken counts one that is live, and what it took since it was taken up.
 func (d *deploys) taken(name string, took time.Duration) {
-	d.counters.Update(name, func(of *web.Deploys) {
-		of.Count(web.Outcome{Result: web.Taken})
-		of.Took, of.At = took, time.Now()
+	d.counters.Update(name, func(of *web.DeployCounters) {
+		of.Count(web.Outcome{Result: web.ResultTaken})
+		of.LastDuration, of.LastAt = took, time.Now()
 	})
 }
 
 // of returns what was counted of a name.
-func (d *deploys) of(name string) (all *web.Deploys) {
-	d.counters.Read(name, func(of web.Deploys) {
+func (d *deploys) of(name string) (all *web.DeployCounters) {
+	d.counters.Read(name, func(of web.DeployCounters) {
 		of.Counts = maps.Clone(of.Counts)
 		all = &of
 	})

@@ -20,7 +20,7 @@ const (
 )
 
 // answered is what a process has answered when it was asked the last two times.
-type answered struct{ earlier, last requests.Count }
+type answered struct{ earlier, last requests.Totals }
 
 // forerunner is how a process did before its release was replaced; the next manager has to know it as well.
 type forerunner struct {
@@ -42,19 +42,19 @@ func (m *Manager) observe(ctx context.Context) {
 		}
 		for _, p := range m.everyone() {
 			watch := p.current().Watch
-			if !watch.On || !watch.Errors.On {
+			if !watch.Enabled || !watch.ErrorRate.Enabled {
 				continue
 			}
 			for _, i := range p.all() {
 				if k := i.runs(); k != nil {
-					k.observe(ctx, watch.Errors)
+					k.observe(ctx, watch.ErrorRate)
 				}
 			}
 		}
 	}
 }
 
-func (k *child) observe(ctx context.Context, from processfile.Errors) {
+func (k *child) observe(ctx context.Context, from processfile.ErrorRate) {
 	now, err := k.requests(ctx, from)
 	if err != nil {
 		return // it is said while a release is on probation
@@ -65,10 +65,10 @@ func (k *child) observe(ctx context.Context, from processfile.Errors) {
 }
 
 // requests is what the child has answered since it was started.
-func (k *child) requests(ctx context.Context, from processfile.Errors) (requests.Count, error) {
+func (k *child) requests(ctx context.Context, from processfile.ErrorRate) (requests.Totals, error) {
 	addr := k.addrs()[from.Listener]
 	if addr == "" {
-		return requests.Count{}, fmt.Errorf("pid %d has no listener %s", k.Child.PID, from.Listener)
+		return requests.Totals{}, fmt.Errorf("pid %d has no listener %s", k.Child.PID, from.Listener)
 	}
 	c, err := k.host.counts.Read(ctx, addr, from.Path, requests.Counter{Metric: from.Metric, Label: from.Label})
 	if err != nil {
@@ -81,8 +81,8 @@ func (k *child) requests(ctx context.Context, from processfile.Errors) (requests
 // started. The answer comes when they have said it, 0 where they do not.
 func (p *process) failing(ctx context.Context) <-chan float64 {
 	share := make(chan float64, 1)
-	from := p.current().Watch.Errors
-	if !from.On {
+	from := p.current().Watch.ErrorRate
+	if !from.Enabled {
 		share <- 0
 		return share
 	}
@@ -93,7 +93,7 @@ func (p *process) failing(ctx context.Context) <-chan float64 {
 		}
 	}
 	go func() {
-		var ever, lately requests.Count
+		var ever, lately requests.Totals
 		for _, k := range running {
 			now, err := k.requests(ctx, from)
 			if err != nil {
@@ -102,12 +102,12 @@ func (p *process) failing(ctx context.Context) <-chan float64 {
 			k.mu.Lock()
 			earlier := k.answered.earlier
 			k.mu.Unlock()
-			ever, lately = ever.Plus(now), lately.Plus(now.Since(earlier))
+			ever, lately = ever.Add(now), lately.Add(now.Sub(earlier))
 		}
-		if lately.All >= errorsFew {
+		if lately.Requests >= errorsFew {
 			ever = lately
 		}
-		share <- ever.Share()
+		share <- ever.ErrorShare()
 	}()
 	return share
 }
@@ -146,9 +146,9 @@ func (p *process) count(ctx context.Context, t *trial) {
 // anew where that cannot be.
 func (p *process) tooMany(ctx context.Context, t *trial) bool {
 	watch := p.current().Watch
-	total := p.answeredBy(ctx, t, watch.Errors)
+	total := p.answeredBy(ctx, t, watch.ErrorRate)
 	p.mu.Lock()
-	why := total.Since(t.base).Worse(t.before, watch.Errors.Above, watch.Errors.Least)
+	why := total.Sub(t.base).CheckErrorShare(t.before, watch.ErrorRate.MaxIncrease, watch.ErrorRate.MinRequests)
 	if ctx.Err() != nil || why == nil {
 		p.mu.Unlock()
 		return false
@@ -171,7 +171,7 @@ func (p *process) tooMany(ctx context.Context, t *trial) bool {
 }
 
 // answeredBy is what the processes of a release have answered since they were started.
-func (p *process) answeredBy(ctx context.Context, t *trial, from processfile.Errors) (sum requests.Count) {
+func (p *process) answeredBy(ctx context.Context, t *trial, from processfile.ErrorRate) (sum requests.Totals) {
 	for _, i := range p.all() {
 		k := i.runs()
 		if k == nil || k.prog.sum != t.release.sum || i.process.host.board.Get(i.slot).Process.Status != control.Ready {
@@ -181,7 +181,7 @@ func (p *process) answeredBy(ctx context.Context, t *trial, from processfile.Err
 		if ctx.Err() == nil {
 			p.unread(t, err)
 		}
-		sum = sum.Plus(c)
+		sum = sum.Add(c)
 	}
 	return sum
 }

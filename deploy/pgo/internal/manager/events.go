@@ -11,10 +11,10 @@ import (
 
 // LastEvents returns the last n lines of the history of events, and the number of bytes that were read of the newer file.
 func LastEvents(h home.Home, n int) (lines []byte, read int64, err error) {
-	lines, read, err = logfile.Last(h.Events(), n, 0)
+	lines, read, err = logfile.ReadLast(h.EventsPath(), n, 0)
 	if missing := n - bytes.Count(lines, []byte("\n")); err == nil && missing > 0 {
 		var earlier []byte
-		if earlier, _, err = logfile.Last(h.EarlierEvents(), missing, 0); err == nil {
+		if earlier, _, err = logfile.ReadLast(h.PreviousEventsPath(), missing, 0); err == nil {
 			lines = append(earlier, lines...)
 		}
 	}

@@ -108,7 +108,7 @@ func (h *host) fork(s state.InstanceID, spec processfile.Process, shared map[str
 
 // start opens what the child needs and has the keeper start it.
 func (h *host) start(k *child) error {
-	from, err := h.logs.of(h.home.Log(k.slot.Name), k.spec.Logs).Touch()
+	from, err := h.logs.of(h.home.LogPath(k.slot.Name), k.spec.Logs).Create()
 	if err != nil {
 		return err
 	}
@@ -124,7 +124,7 @@ func (h *host) start(k *child) error {
 	if err := k.openListeners(&f); err != nil {
 		return err
 	}
-	if k.spec.Ready.Notify || k.spec.Watchdog > 0 {
+	if k.spec.Readiness.Notify || k.spec.Watchdog > 0 {
 		if err := k.openNotify(as); err != nil {
 			return err
 		}
@@ -176,7 +176,7 @@ func (h *host) launch(k *child, f keeper.Fork, program string, s shim.Setting) e
 		return nil //nolint:nilerr // half a word: how it ends has to do
 	}
 	k.settle()
-	if why := release.RunsHere(program); failure.Step == "" && errors.Is(&failure, unix.ENOEXEC) && why != nil {
+	if why := release.CheckPlatform(program); failure.Step == "" && errors.Is(&failure, unix.ENOEXEC) && why != nil {
 		return fmt.Errorf("start: %w (%w)", why, &failure)
 	}
 	return fmt.Errorf("start %s: %w", k.spec.Command, &failure)
@@ -216,7 +216,7 @@ func (k *child) openPipes(f *keeper.Fork, as *shim.User) error {
 
 func (k *child) openListeners(f *keeper.Fork) error {
 	for _, l := range k.spec.Listeners {
-		if !l.Alone {
+		if !l.PerInstance {
 			f.Files = append(f.Files, k.opened.inherited[l.Name].key)
 			continue
 		}
@@ -249,7 +249,7 @@ func (k *child) openNotify(as *shim.User) error {
 // environment is what the child gets: pgo's own, the file's, and systemd's conventions.
 func (k *child) environment() map[string]string {
 	env := surroundings(k.host.env, k.spec)
-	if k.spec.Kind == processfile.Gate {
+	if k.spec.Kind == processfile.KindGate {
 		env = looksAt(env, k.dir(), k.host.gates.deployed())
 	}
 	env["PGO_INSTANCE"] = strconv.Itoa(k.slot.Number)
@@ -305,7 +305,7 @@ func (h *host) adopt(c keeper.Child, shared map[string]listener) (*child, error)
 		k.state.Role = next // it was just being started
 	}
 	if sum := k.state.Release; sum != "" {
-		k.prog = copied{sum: sum, path: filepath.Join(h.home.Releases(), c.Fork.Name, sum)}
+		k.prog = copied{sum: sum, path: filepath.Join(h.home.ReleaseDir(), c.Fork.Name, sum)}
 	}
 	for _, key := range []string{logKey + c.Fork.ID, errKey + c.Fork.ID} {
 		if fd, ok := h.link.FDs[key]; ok {

@@ -48,7 +48,7 @@ func (m *Manager) deployed() map[string]string {
 func (m *Manager) gatesOf(p *process) []*process {
 	var found []*process
 	for _, name := range p.current().After {
-		if gate := m.process(name); gate != nil && gate.current().Kind == processfile.Gate {
+		if gate := m.process(name); gate != nil && gate.current().Kind == processfile.KindGate {
 			found = append(found, gate)
 		}
 	}
@@ -85,7 +85,7 @@ func (m *Manager) pass(p *process, c copied) error { return m.passAll(map[*proce
 func (m *Manager) passAll(programs map[*process]copied) error {
 	for _, gate := range m.gatesOfAll(programs) {
 		var err error
-		if args := gate.current().Ask; len(args) > 0 {
+		if args := gate.current().CheckArgs; len(args) > 0 {
 			_, err = m.askGate(gate, args, programs)
 		} else {
 			err = m.restartGate(gate, programs)
@@ -122,7 +122,7 @@ func (m *Manager) askGate(gate *process, args []string, programs map[*process]co
 	if k == nil {
 		return nil, fmt.Errorf("does not run: %w", files.ErrNotNow)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), spec.Ready.Within)
+	ctx, cancel := context.WithTimeout(context.Background(), spec.Readiness.Timeout)
 	defer cancel()
 	deployed := m.deployed()
 	for p, c := range programs {

@@ -62,7 +62,7 @@ func (m *Manager) guard(ctx context.Context) {
 					i.calm()
 					continue
 				}
-				s, err := proc.Read(k.Child.PID)
+				s, err := proc.ReadStat(k.Child.PID)
 				if err != nil || s.Start != k.Child.Start {
 					i.calm()
 					continue
@@ -138,7 +138,7 @@ func outgrown(memory, limit int64) string {
 
 // renew replaces the process in a slot, beside it where that may be.
 func (i *instance) renew() {
-	if i.process.current().Reload.Mode == processfile.Beside {
+	if i.process.current().Reload.Mode == processfile.ReloadBeside {
 		if err := i.replace(); err != nil {
 			i.process.host.log.Warn("made new for its memory", "process", i.process.name, "error", err)
 		}

@@ -78,7 +78,7 @@ func (m *Manager) serveHTTP(to processfile.HTTP) {
 }
 
 func (m *Manager) openHTTP(to processfile.HTTP) (*ownHTTP, error) {
-	open := m.listeners[shareable(processfile.Owner, to.Listener())]
+	open := m.listeners[shareable(processfile.OwnerPgo, to.Listener())]
 	// A copy: the server closes its own, the listener stays.
 	fd, err := unix.FcntlInt(uintptr(open.fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
@@ -90,8 +90,8 @@ func (m *Manager) openHTTP(to processfile.HTTP) (*ownHTTP, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := web.Options{Source: m, Hosts: to.Hosts, PM2: to.PM2, Log: m.host.log, Answered: m.shrinker.answered}
-	return &ownHTTP{settings: to, addr: open.addr, server: web.Serve(l, o)}, nil
+	o := web.Options{Source: m, Hosts: to.Hosts, PM2Names: to.PM2Names, Log: m.host.log, OnAnswer: m.shrinker.answered}
+	return &ownHTTP{settings: to, addr: open.addr, server: web.StartServer(l, o)}, nil
 }
 
 // closeHTTP leaves it to the next manager: connections wait meanwhile.
@@ -104,9 +104,9 @@ func (m *Manager) closeHTTP() {
 	}
 }
 
-// Facts returns how things stand, for metrics and the like.
-func (m *Manager) Facts(measured bool) web.Facts {
-	f := web.Facts{Info: m.info(), Started: m.about.started, Managers: m.about.number}
+// Snapshot returns how things stand, for metrics and the like.
+func (m *Manager) Snapshot(measured bool) web.Snapshot {
+	f := web.Snapshot{Info: m.info(), Started: m.about.started, Managers: m.about.number}
 	var records []state.Record
 	records, f.Events = m.host.board.Records()
 	for _, r := range records {
@@ -119,20 +119,20 @@ func (m *Manager) Facts(measured bool) web.Facts {
 		if p := processes[f.Processes[i].Process.Name]; p != nil {
 			f.Processes[i].Limit = p.current().Limits.Memory
 			if all, n := p.all(), f.Processes[i].Process.Instance; n < len(all) {
-				f.Processes[i].Hot, f.Processes[i].Large = all[n].hot.Load(), all[n].large.Load()
+				f.Processes[i].CPUWarning, f.Processes[i].MemoryWarning = all[n].hot.Load(), all[n].large.Load()
 			}
 		}
 	}
 	for _, name := range sortedNames(processes) {
-		n := web.Name{Name: name, Dropped: m.host.logs.dropped(m.host.home.Log(name), m.host.home.ErrLog(name))}
+		n := web.Group{Name: name, Dropped: m.host.logs.dropped(m.host.home.LogPath(name), m.host.home.ErrLogPath(name))}
 		spec := processes[name].current()
-		if spec.Reload.Mode == processfile.Beside {
+		if spec.Reload.Mode == processfile.ReloadBeside {
 			n.Reloads = m.host.tally.of(name)
 		}
-		if spec.Watch.On {
+		if spec.Watch.Enabled {
 			n.Deploys = m.host.deploys.of(name)
 		}
-		f.Names = append(f.Names, n)
+		f.Groups = append(f.Groups, n)
 	}
 	if measured {
 		m.measure(&f)
@@ -141,7 +141,7 @@ func (m *Manager) Facts(measured bool) web.Facts {
 }
 
 // measure adds what processes and pgo itself use.
-func (m *Manager) measure(f *web.Facts) {
+func (m *Manager) measure(f *web.Snapshot) {
 	rows := make([]control.Process, len(f.Processes))
 	for i, p := range f.Processes {
 		rows[i] = p.Process
@@ -149,14 +149,14 @@ func (m *Manager) measure(f *web.Facts) {
 	used := m.meter.fill(rows)
 	for i := range f.Processes {
 		p := &f.Processes[i]
-		p.Process, p.CPU, p.Files = rows[i], used[p.Process.PID], proc.Files(p.Process.PID)
+		p.Process, p.CPU, p.Files = rows[i], used[p.Process.PID], proc.CountOpenFiles(p.Process.PID)
 	}
 	for _, half := range []struct {
 		name string
 		pid  int
-	}{{"keeper", f.Info.Keeper}, {"manager", f.Info.Manager}} {
-		if s, err := proc.Read(half.pid); err == nil {
-			f.Halves = append(f.Halves, web.Half{Name: half.name, CPU: s.CPU, Memory: s.Memory})
+	}{{"keeper", f.Info.KeeperPID}, {"manager", f.Info.ManagerPID}} {
+		if s, err := proc.ReadStat(half.pid); err == nil {
+			f.Roles = append(f.Roles, web.RoleUsage{Name: half.name, CPU: s.CPU, Memory: s.Memory})
 		}
 	}
 }

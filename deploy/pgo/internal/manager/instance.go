@@ -50,8 +50,8 @@ func (i *instance) start() {
 	}
 	i.process.host.board.Update(i.slot, func(r *state.Record) {
 		r.Process.Failures, r.RestartTimes = 0, nil
-		if !r.Process.Reload {
-			r.Process.NotNew, r.Process.LastWords = "", nil
+		if !r.Process.ReloadPending {
+			r.Process.ReloadFailure, r.Process.LastLines = "", nil
 		}
 	})
 	if i.wanted() {
@@ -62,8 +62,8 @@ func (i *instance) start() {
 	case <-i.kick: // meant for the life before
 	default:
 	}
-	i.set(control.Waiting, control.AskedToStart, func(r *state.Record) {
-		r.Process.Restarts, r.Process.Message, r.Wanted, r.Done, r.NextWait, r.Process.NotNew, r.Process.LastWords = 0, "", true, false, 0, "", nil
+	i.set(control.Waiting, control.ReasonAskedToStart, func(r *state.Record) {
+		r.Process.Restarts, r.Process.Message, r.Wanted, r.Done, r.NextWait, r.Process.ReloadFailure, r.Process.LastLines = 0, "", true, false, 0, "", nil
 	})
 	i.supervise(nil)
 }
@@ -131,7 +131,7 @@ func (i *instance) put(k *child) {
 
 func gone(r *state.Record) { r.Process.PID = 0 }
 
-func unwanted(r *state.Record) { r.Process.PID, r.Wanted, r.Process.Reload = 0, false, false }
+func unwanted(r *state.Record) { r.Process.PID, r.Wanted, r.Process.ReloadPending = 0, false, false }
 
 // verdict is what follows from the end of a process.
 type verdict int
@@ -167,7 +167,7 @@ func (i *instance) live(ctx context.Context, done chan<- struct{}, cur *child) {
 			i.set(control.Failed, how, unwanted)
 			return
 		case v == stopped:
-			done := i.process.current().Kind == processfile.OneShot
+			done := i.process.current().Kind == processfile.KindOneShot
 			i.set(control.Stopped, how, unwanted, func(r *state.Record) { r.Done = done })
 			return
 		}
@@ -286,7 +286,7 @@ func (i *instance) begin(as role) (*child, error) {
 // show puts a child's facts on the board.
 func (i *instance) show(k *child) {
 	i.process.host.board.Update(i.slot, func(r *state.Record) {
-		r.Process.PID, r.Started, r.Process.LogFrom, r.Process.Message, r.Process.Release = k.Child.PID, k.Child.Started, k.logFrom, "", k.prog.sum
+		r.Process.PID, r.Started, r.Process.LogOffset, r.Process.Message, r.Process.Release = k.Child.PID, k.Child.Started, k.logFrom, "", k.prog.sum
 		r.Process.Listeners = k.addrs()
 	})
 	i.showVersion(k)
@@ -297,11 +297,11 @@ func judge(e ended, r processfile.Restart) verdict {
 	code := e.status.ExitStatus()
 	well := e.status.Exited() && code == 0
 	switch {
-	case e.status.Exited() && slices.Contains(r.Final, code):
+	case e.status.Exited() && slices.Contains(r.FinalExitCodes, code):
 		return failed
-	case well && r.Policy != processfile.Always:
+	case well && r.Policy != processfile.PolicyAlways:
 		return stopped
-	case r.Policy == processfile.Never:
+	case r.Policy == processfile.PolicyNever:
 		return failed
 	default:
 		return again

@@ -16,7 +16,7 @@ import (
 func TestEndsWhileAReloadEnds(t *testing.T) {
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	h := home.Home(t.TempDir())
-	host := &host{home: h, log: log, board: state.NewStore(log, state.NewHistory(h.Events(), h.EarlierEvents(), log), func(string, []byte) {})}
+	host := &host{home: h, log: log, board: state.NewStore(log, state.NewHistory(h.EventsPath(), h.PreviousEventsPath(), log), func(string, []byte) {})}
 	p := newProcess(host, processfile.Process{Name: "p", Instances: 1}, nil)
 	host.board.Reset(p.rows())
 	i := p.instances[0]
@@ -33,7 +33,7 @@ func TestEndsWhileAReloadEnds(t *testing.T) {
 	go func() {
 		defer close(reloaded)
 		for range times {
-			host.board.Update(i.slot, func(r *state.Record) { r.Process.Reload = true })
+			host.board.Update(i.slot, func(r *state.Record) { r.Process.ReloadPending = true })
 			p.hold()
 			p.letGo()
 		}

@@ -43,11 +43,11 @@ func (r *rollout) note(p phase) error {
 	}
 	text, err := json.Marshal(j)
 	if err == nil {
-		err = home.Replace(r.Manager.host.home.Rollout(), text)
+		err = home.ReplaceFile(r.Manager.host.home.RolloutPath(), text)
 	}
 	if err != nil {
 		err = fmt.Errorf("write down how far the deploy is: %w", err)
-		if r.entry.Kind == audit.Rollback {
+		if r.entry.Kind == audit.KindRollback {
 			r.Manager.host.log.Warn("a rollback goes on without room", "error", err)
 			return nil
 		}
@@ -58,7 +58,7 @@ func (r *rollout) note(p phase) error {
 // forget ends the journal.
 func (r *rollout) forget() { forgetRollout(r.Manager.host.home) }
 
-func forgetRollout(h home.Home) { _ = os.Remove(h.Rollout()) }
+func forgetRollout(h home.Home) { _ = os.Remove(h.RolloutPath()) }
 
 // commit has the set be the live one.
 func (r *rollout) commit() error {
@@ -71,10 +71,10 @@ func (r *rollout) commit() error {
 		p.process.mu.Unlock()
 		r.Manager.host.log.Info("release is live", "process", p.process.name, "release", p.to.String())
 		live(r.Manager.host, r.entry.Kind, r.Manager.host.store(p.process.current()), p.process.name, p.from.sum, p.to.sum, p.file)
-		if r.entry.Kind == audit.Deploy {
+		if r.entry.Kind == audit.KindDeploy {
 			r.Manager.host.deploys.taken(p.process.name, time.Since(r.ask.Since))
 		}
-		r.Manager.host.board.Announce(p.process.name, fmt.Sprintf("release %s is live", p.to), func(r *state.Record) { r.Process.NotTaken = "" })
+		r.Manager.host.board.Announce(p.process.name, fmt.Sprintf("release %s is live", p.to), func(r *state.Record) { r.Process.DeployFailure = "" })
 	}
 	r.forget()
 	return nil
@@ -83,11 +83,11 @@ func (r *rollout) commit() error {
 // live has a release be the live one. What does not work, as on a full disk, is only told: the release runs.
 func live(h *host, kind string, store *release.Store, name, from, to string, file staged) {
 	ctx := context.Background()
-	err := store.SetLive(ctx, name, to)
-	if kind == audit.Deploy {
-		err = errors.Join(err, store.MarkGood(ctx, name, to))
-	} else if left, unknown := store.Find(name, from); unknown == nil && left.Record.BadAt == nil {
-		err = errors.Join(err, store.MarkBad(ctx, name, from, byCommand))
+	err := store.SetCurrent(ctx, name, to)
+	if kind == audit.KindDeploy {
+		err = errors.Join(err, store.MarkPassed(ctx, name, to))
+	} else if left, unknown := store.Find(name, from); unknown == nil && left.Record.FailedAt == nil {
+		err = errors.Join(err, store.MarkFailed(ctx, name, from, byCommand))
 	}
 	if err = errors.Join(err, file.place()); err != nil {
 		h.log.Error("have a release be the live one", "process", name, "error", err)
@@ -97,7 +97,7 @@ func live(h *host, kind string, store *release.Store, name, from, to string, fil
 // unfinished is the rollout that the manager before has not ended. One that was through is made live here, before
 // anything else is done.
 func (m *Manager) unfinished() *journal {
-	text, err := os.ReadFile(m.host.home.Rollout())
+	text, err := os.ReadFile(m.host.home.RolloutPath())
 	if err != nil {
 		return nil // there is none
 	}
@@ -110,12 +110,12 @@ func (m *Manager) unfinished() *journal {
 	if j.Phase != committing {
 		return j
 	}
-	for _, c := range j.Entry.Set {
+	for _, c := range j.Entry.Changes {
 		if file, changed := j.Files[c.Process]; changed {
-			live(m.host, j.Entry.Kind, &release.Store{Dir: m.host.home.Releases(), Log: m.host.log}, c.Process, c.From.SHA256, c.To.SHA256, file)
+			live(m.host, j.Entry.Kind, &release.Store{Dir: m.host.home.ReleaseDir(), Log: m.host.log}, c.Process, c.From.SHA256, c.To.SHA256, file)
 		}
 	}
-	r := &rollout{Manager: m, ask: control.Rollout{Since: j.Since}, entry: j.Entry}
+	r := &rollout{Manager: m, ask: control.RolloutRequest{Since: j.Since}, entry: j.Entry}
 	r.ended(audit.Done, nil)
 	forgetRollout(m.host.home)
 	return nil
@@ -124,18 +124,18 @@ func (m *Manager) unfinished() *journal {
 // recoverRollout puts back what the manager before had begun. It returns at once where nothing runs of it.
 func (m *Manager) recoverRollout(j *journal, resumed bool) {
 	why := errors.New("pgo's manager ended in the middle of it")
-	r := &rollout{Manager: m, ask: control.Rollout{Since: j.Since}, entry: j.Entry, say: func(control.Progress) {}}
+	r := &rollout{Manager: m, ask: control.RolloutRequest{Since: j.Since}, entry: j.Entry, say: func(control.Progress) {}}
 	m.turn <- struct{}{} // nobody else has it yet
 	if !resumed {
 		for _, file := range j.Files {
 			file.drop()
 		}
 		r.forget()
-		r.ended(audit.PutBack, why)
+		r.ended(audit.RolledBack, why)
 		<-m.turn
 		return
 	}
-	for _, c := range j.Entry.Set {
+	for _, c := range j.Entry.Changes {
 		p := m.process(c.Process)
 		if _, changed := j.Files[c.Process]; !changed || p == nil {
 			continue

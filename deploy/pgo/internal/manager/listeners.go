@@ -52,8 +52,8 @@ func takeOver(fds map[string]int) listeners {
 // changed. Those that are no more asked for stay open until the caller drops them.
 func (ls listeners) with(f processfile.File, link *keeper.Link) (listeners, error) {
 	next := listeners{}
-	err := f.Listeners(func(owner string, l processfile.Listener) error {
-		if l.Alone {
+	err := f.EachListener(func(owner string, l processfile.Listener) error {
+		if l.PerInstance {
 			return nil
 		}
 		key := shareable(owner, l)
@@ -62,7 +62,7 @@ func (ls listeners) with(f processfile.File, link *keeper.Link) (listeners, erro
 			var err error
 			if open, err = listen(l.Addr, key, link); err != nil {
 				next.drop(ls, link)
-				if owner == processfile.Owner {
+				if owner == processfile.OwnerPgo {
 					return fmt.Errorf(`pgo's own http: %w, or have http in the process file say another address, or "" for none`, err)
 				}
 				return fmt.Errorf("%s: listener %s: %w", owner, l.Name, err)
@@ -93,7 +93,7 @@ func (ls listeners) drop(keep listeners, link *keeper.Link) {
 func (ls listeners) inherited(spec processfile.Process) map[string]listener {
 	mine := map[string]listener{}
 	for _, l := range spec.Listeners {
-		if !l.Alone {
+		if !l.PerInstance {
 			mine[l.Name] = ls[shareable(spec.Name, l)]
 		}
 	}
@@ -156,7 +156,7 @@ func localAddr(fd int) string {
 func inUse(addr string) error {
 	holder := ""
 	if ap, err := netip.ParseAddrPort(addr); err == nil {
-		if who := proc.Listening(ap); who != "" {
+		if who := proc.FindListener(ap); who != "" {
 			holder = " by " + who
 		}
 	}

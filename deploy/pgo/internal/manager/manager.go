@@ -63,8 +63,8 @@ func newManager(h home.Home, sockets string, env []string, log *slog.Logger, lin
 	}
 	m.host = &host{
 		home: h, link: link, log: log, sockets: sockets, env: baseEnv(h, env),
-		board:   state.NewStore(log, state.NewHistory(h.Events(), h.EarlierEvents(), log), link.Keep),
-		running: &running{path: h.Running(), log: log, entries: map[string]Leftover{}},
+		board:   state.NewStore(log, state.NewHistory(h.EventsPath(), h.PreviousEventsPath(), log), link.Keep),
+		running: &running{path: h.ProcessesPath(), log: log, entries: map[string]Leftover{}},
 		logs:    &logs{all: map[string]*logfile.Writer{}},
 		root:    m.root,
 		count:   &atomic.Int64{},
@@ -73,7 +73,7 @@ func newManager(h home.Home, sockets string, env []string, log *slog.Logger, lin
 		counts:  requests.NewReader(),
 	}
 	m.host.gates = m
-	m.watcher = files.New(m, files.Options{Listen: true})
+	m.watcher = files.New(m, files.Options{UseInotify: true})
 	return m
 }
 
@@ -165,14 +165,14 @@ func (m *Manager) Restart(names []string) error {
 func (m *Manager) Reload(names []string) error {
 	return m.with(names, func(chosen map[string]*process) error {
 		for _, name := range sortedNames(chosen) {
-			if spec := chosen[name].current(); spec.Reload.Mode == processfile.Refused {
+			if spec := chosen[name].current(); spec.Reload.Mode == processfile.ReloadRefused {
 				return fmt.Errorf("%s is not reloaded: pgo has no listener of it to hand over, so there would be a gap: "+
 					"pgo restart %s, or say reload: {mode: restart} or {mode: beside} in the process file", name, name)
 			}
 		}
 		for _, name := range sortedNames(chosen) {
 			p := chosen[name]
-			if p.current().Reload.Mode == processfile.Anew {
+			if p.current().Reload.Mode == processfile.ReloadRestart {
 				p.stop()
 				p.start()
 				continue

@@ -126,6 +126,6 @@ func (n notice) from(main int) bool {
 	if n.pid == main {
 		return true
 	}
-	s, err := proc.Read(n.pid)
+	s, err := proc.ReadStat(n.pid)
 	return err == nil && s.Session == main
 }

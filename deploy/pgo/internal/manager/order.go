@@ -22,11 +22,11 @@ func dependents(ranks map[string]rank) map[string][]string {
 		after[name] = slices.Clone(r.after)
 	}
 	for name, r := range ranks {
-		if r.kind != processfile.Infra || inFront(name, ranks) {
+		if r.kind != processfile.KindInfra || inFront(name, ranks) {
 			continue
 		}
 		for other, r := range ranks {
-			if r.kind != processfile.Infra {
+			if r.kind != processfile.KindInfra {
 				after[other] = append(after[other], name)
 			}
 		}
@@ -38,7 +38,7 @@ func dependents(ranks map[string]rank) map[string][]string {
 func inFront(name string, ranks map[string]rank) bool {
 	return slices.ContainsFunc(ranks[name].after, func(before string) bool {
 		r, known := ranks[before]
-		return known && (r.kind != processfile.Infra || inFront(before, ranks))
+		return known && (r.kind != processfile.KindInfra || inFront(before, ranks))
 	})
 }
 

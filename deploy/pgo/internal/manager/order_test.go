@@ -37,19 +37,19 @@ func TestDependents(t *testing.T) {
 		want  map[string][]string
 	}{
 		{"a stack", map[string]rank{
-			"mysql":    {processfile.Infra, nil},
-			"epmd":     {processfile.Infra, nil},
-			"rabbitmq": {processfile.Infra, after("epmd")},
-			"gate":     {processfile.Gate, nil},
-			"user":     {processfile.Service, after("gate")},
-			"gateway":  {processfile.Infra, after("user")},
-			"cache":    {processfile.Infra, after("gateway")},
+			"mysql":    {processfile.KindInfra, nil},
+			"epmd":     {processfile.KindInfra, nil},
+			"rabbitmq": {processfile.KindInfra, after("epmd")},
+			"gate":     {processfile.KindGate, nil},
+			"user":     {processfile.KindService, after("gate")},
+			"gateway":  {processfile.KindInfra, after("user")},
+			"cache":    {processfile.KindInfra, after("gateway")},
 		}, map[string][]string{
 			"mysql": nil, "epmd": nil, "rabbitmq": {"epmd"}, "gate": {"epmd", "mysql", "rabbitmq"},
 			"user": {"epmd", "gate", "mysql", "rabbitmq"}, "gateway": {"user"}, "cache": {"gateway"},
 		}},
 		{"a part of one", map[string]rank{
-			"mysql": {processfile.Infra, nil}, "user": {processfile.Service, after("gate")}, "gateway": {processfile.Infra, after("gate")},
+			"mysql": {processfile.KindInfra, nil}, "user": {processfile.KindService, after("gate")}, "gateway": {processfile.KindInfra, after("gate")},
 		}, map[string][]string{"mysql": nil, "user": {"gate", "gateway", "mysql"}, "gateway": {"gate"}}},
 		{"kinds nobody wrote down", map[string]rank{"mysql": {}, "user": {"", after("mysql")}}, map[string][]string{"mysql": nil, "user": {"mysql"}}},
 	}

@@ -15,9 +15,9 @@ func (r *rollout) prepare(ctx context.Context) error {
 	if r.Manager.isDown() {
 		return errDown
 	}
-	if r.entry.Kind == audit.Rollback && len(r.entry.Set) == 0 {
+	if r.entry.Kind == audit.KindRollback && len(r.entry.Changes) == 0 {
 		var err error
-		if r.entry.Set, err = r.Manager.lastDeploy(ctx, r.ask.Process, r.ask.Release); err != nil {
+		if r.entry.Changes, err = r.Manager.lastDeploy(ctx, r.ask.Process, r.ask.Release); err != nil {
 			return err
 		}
 	}
@@ -34,7 +34,7 @@ func (r *rollout) prepare(ctx context.Context) error {
 			return err
 		}
 	}
-	if r.ask.Check {
+	if r.ask.CheckOnly {
 		return r.plan(programs)
 	}
 	began := time.Now()
@@ -57,13 +57,13 @@ func lost(ctx context.Context) error {
 
 // gather takes the processes of the set, so that nobody else changes them meanwhile.
 func (r *rollout) gather(ctx context.Context) error {
-	for n := range r.entry.Set {
-		change := &r.entry.Set[n]
+	for n := range r.entry.Changes {
+		change := &r.entry.Changes[n]
 		p := r.Manager.process(change.Process)
 		switch {
 		case p == nil:
 			return fmt.Errorf("there is no process %q here", change.Process)
-		case !p.current().Watch.On:
+		case !p.current().Watch.Enabled:
 			return fmt.Errorf("%s cannot be deployed: it is not watched (watch: true in the process file)", p.name)
 		case slices.ContainsFunc(r.parts, func(other *part) bool { return other.process == p }):
 			return fmt.Errorf("%s is named twice", p.name)
@@ -79,14 +79,14 @@ func (r *rollout) gather(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if to.Record.BadAt != nil && to.Record.Bad != byCommand && !r.ask.Again && r.entry.Kind == audit.Deploy {
-			return fmt.Errorf("%s: release %s was found bad before: %s: --again tries it all the same", p.name, copyOf(to), to.Record.Bad)
+		if to.Record.FailedAt != nil && to.Record.Failure != byCommand && !r.ask.AllowFailed && r.entry.Kind == audit.KindDeploy {
+			return fmt.Errorf("%s: release %s was found bad before: %s: --again tries it all the same", p.name, copyOf(to), to.Record.Failure)
 		}
 		part.to = copyOf(to)
 		change.From, change.To = part.from.release(), part.to.release()
 	}
 	if err := each(r.parts, func(p *part) error {
-		return r.Manager.host.store(p.process.current()).Check(ctx, p.process.name, p.to.sum)
+		return r.Manager.host.store(p.process.current()).VerifyContent(ctx, p.process.name, p.to.sum)
 	}); err != nil {
 		return err
 	}
@@ -134,18 +134,18 @@ func (r *rollout) question(ctx context.Context) error {
 		copied := make(chan error, 1)
 		go func() { // the disk takes its time while the program is asked
 			var err error
-			if !r.ask.Check {
+			if !r.ask.CheckOnly {
 				p.file, err = stage(p.process.current().Command, p.to.path, r.entry.ID)
 			}
 			copied <- err
 		}()
-		if r.entry.Kind == audit.Rollback {
+		if r.entry.Kind == audit.KindRollback {
 			if err := <-copied; err != nil {
 				r.Manager.host.log.Warn("copy a release to where it is deployed", "process", p.process.name, "error", err)
 			}
 			return nil
 		}
-		answer, err := r.Manager.question(ctx, p.process, release.Release{Record: release.Record{Proof: release.Proof{SHA256: p.to.sum}, Version: p.to.version}, Name: p.process.name, Path: p.to.path})
+		answer, err := r.Manager.question(ctx, p.process, release.Release{Record: release.Record{Verification: release.Verification{SHA256: p.to.sum}, Version: p.to.version}, Name: p.process.name, Path: p.to.path})
 		if failed := <-copied; failed != nil {
 			return failed
 		}
@@ -153,9 +153,9 @@ func (r *rollout) question(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", p.process.name, err)
 		}
 		p.to.version = answer.Record.Version
-		for n := range r.entry.Set {
-			if r.entry.Set[n].Process == p.process.name {
-				r.entry.Set[n].To = p.to.release()
+		for n := range r.entry.Changes {
+			if r.entry.Changes[n].Process == p.process.name {
+				r.entry.Changes[n].To = p.to.release()
 			}
 		}
 		r.tell(p.process.name, "checked", "release "+p.to.String()+" is whole, is for this machine, and takes its configuration", began)
@@ -166,7 +166,7 @@ func (r *rollout) question(ctx context.Context) error {
 // plan has the gates say what they would do.
 func (r *rollout) plan(programs map[*process]copied) error {
 	for _, gate := range r.Manager.gatesOfAll(programs) {
-		args := gate.current().Plan
+		args := gate.current().PlanArgs
 		if len(args) == 0 {
 			r.tell(gate.name, "plan", "cannot say what it would do: the process file has no plan for it", time.Time{})
 			continue

@@ -21,11 +21,11 @@ const strikes = 2
 // answering more requests with errors than the one before.
 type trial struct {
 	release copied
-	before  float64        // the share of requests that failed before it
-	ends    int            // processes that have ended
-	stuck   bool           // there is nothing to go back to
-	base    requests.Count // what it had answered when it was found to be stuck, and still failing, last
-	unread  int            // times that its errors could not be told
+	before  float64         // the share of requests that failed before it
+	ends    int             // processes that have ended
+	stuck   bool            // there is nothing to go back to
+	base    requests.Totals // what it had answered when it was found to be stuck, and still failing, last
+	unread  int             // times that its errors could not be told
 	timer   *time.Timer
 	cancel  context.CancelFunc // ends the counting of errors
 	answer  chan<- error       // who decides what follows from it; nil: it is gone back by itself
@@ -55,15 +55,15 @@ func (p *process) proveTo(c copied, before float64, answer chan<- error) {
 	t := &trial{release: c, before: before, cancel: cancel, answer: answer}
 	t.timer = time.AfterFunc(p.spec.Watch.Probation, func() { p.proven(ctx, t) })
 	p.trial = t
-	if p.spec.Watch.Errors.On {
+	if p.spec.Watch.ErrorRate.Enabled {
 		go p.count(ctx, t)
 	}
 }
 
 // proveLive begins it for the release that is live, unless that has proven itself already.
 func (p *process) proveLive() {
-	if r, err := p.host.store(p.current()).Live(p.name); err == nil && r.Record.GoodAt == nil {
-		p.prove(copyOf(r), p.before(r.Record.Proof.SHA256))
+	if r, err := p.host.store(p.current()).Current(p.name); err == nil && r.Record.PassedAt == nil {
+		p.prove(copyOf(r), p.before(r.Record.Verification.SHA256))
 	}
 }
 
@@ -88,7 +88,7 @@ func (p *process) proven(ctx context.Context, t *trial) {
 		}
 		left = max(left, probation-k.up())
 	}
-	if left <= 0 && p.current().Watch.Errors.On && p.tooMany(ctx, t) {
+	if left <= 0 && p.current().Watch.ErrorRate.Enabled && p.tooMany(ctx, t) {
 		return
 	}
 	p.mu.Lock()
@@ -104,7 +104,7 @@ func (p *process) proven(ctx context.Context, t *trial) {
 	if t.tell(nil) {
 		return
 	}
-	if err := p.host.store(p.spec).MarkGood(context.Background(), p.name, t.release.sum); err != nil {
+	if err := p.host.store(p.spec).MarkPassed(context.Background(), p.name, t.release.sum); err != nil {
 		p.host.log.Error("mark a good release", "process", p.name, "error", err)
 		return
 	}
@@ -161,7 +161,7 @@ func (p *process) goBack(t *trial, why string) bool {
 		return false
 	}
 	p.choose(c)
-	p.wentBack(t, c, why, web.ByEnds)
+	p.wentBack(t, c, why, web.ReasonExited)
 	if p.runsOther(c) {
 		p.reload() // the other instances
 	}
@@ -184,7 +184,7 @@ func (p *process) leave(t *trial, why string) {
 		p.stay(t, why, fmt.Errorf("release %s: %w", c, err))
 		return
 	}
-	p.wentBack(t, c, why, web.ByErrors)
+	p.wentBack(t, c, why, web.ReasonErrors)
 }
 
 // retreat is the good release to go back to. It says where there is none.
@@ -210,8 +210,8 @@ func (p *process) stay(t *trial, why string, err error) {
 	t.stuck = true
 	p.mu.Unlock()
 	p.host.board.Announce(p.name, fmt.Sprintf("release %s: %s; not gone back: %v", t.release, why, err), func(r *state.Record) {
-		if !errors.Is(err, release.ErrNoTarget) {
-			r.Process.NotTaken = fmt.Sprintf("release %s: %s; not gone back: %v", t.release, why, err)
+		if !errors.Is(err, release.ErrNoRollbackTarget) {
+			r.Process.DeployFailure = fmt.Sprintf("release %s: %s; not gone back: %v", t.release, why, err)
 		}
 	})
 }
@@ -220,7 +220,7 @@ func (p *process) stay(t *trial, why string, err error) {
 func (p *process) wentBack(t *trial, c copied, why, reason string) {
 	ctx, store := context.Background(), p.host.store(p.current())
 	// On a full disk the marks stay as they were: what runs is more important.
-	if err := errors.Join(store.SetLive(ctx, p.name, c.sum), store.MarkBad(ctx, p.name, t.release.sum, why)); err != nil {
+	if err := errors.Join(store.SetCurrent(ctx, p.name, c.sum), store.MarkFailed(ctx, p.name, t.release.sum, why)); err != nil {
 		p.host.log.Error("mark a release", "process", p.name, "error", err)
 	}
 	p.mu.Lock()
@@ -228,6 +228,6 @@ func (p *process) wentBack(t *trial, c copied, why, reason string) {
 	p.mu.Unlock()
 	text := fmt.Sprintf("release %s: %s; went back to release %s", t.release, why, c)
 	p.host.tally.rolledBack(p.name)
-	p.host.deploys.count(p.name, web.RolledBack, reason)
-	p.host.board.Announce(p.name, text, func(r *state.Record) { r.Process.NotTaken = text })
+	p.host.deploys.count(p.name, web.ResultRolledBack, reason)
+	p.host.board.Announce(p.name, text, func(r *state.Record) { r.Process.DeployFailure = text })
 }

@@ -59,7 +59,7 @@ func (p *process) program() (copied, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
-	case !p.spec.Watch.On:
+	case !p.spec.Watch.Enabled:
 		return copied{}, nil
 	case p.chosen.sum == "" && p.unfit == nil:
 		return copied{}, errors.New("nothing that may run was deployed yet")
@@ -94,7 +94,7 @@ func (p *process) revert(spec processfile.Process, c copied) {
 	}
 	spec.Instances = p.spec.Instances
 	for _, l := range spec.Listeners {
-		if _, open := p.shared[l.Name]; !l.Alone && !open {
+		if _, open := p.shared[l.Name]; !l.PerInstance && !open {
 			return // what it listened on is closed: it cannot be started as it was
 		}
 	}
@@ -164,8 +164,8 @@ func (p *process) differs(spec processfile.Process) bool {
 // notice.
 func same(a, b processfile.Process) bool {
 	a.Instances, b.Instances = 0, 0
-	a.Watch, b.Watch = processfile.Watch{On: a.Watch.On}, processfile.Watch{On: b.Watch.On}
-	a.Ask, b.Ask, a.Plan, b.Plan = nil, nil, nil, nil
+	a.Watch, b.Watch = processfile.Watch{Enabled: a.Watch.Enabled}, processfile.Watch{Enabled: b.Watch.Enabled}
+	a.CheckArgs, b.CheckArgs, a.PlanArgs, b.PlanArgs = nil, nil, nil, nil
 	a.Limits.Memory, b.Limits.Memory = 0, 0
 	split := [2]bool{a.Logs.Split, b.Logs.Split}
 	a.Logs, b.Logs = processfile.Logs{}, processfile.Logs{}
@@ -192,7 +192,7 @@ func (p *process) reloadAnd(tell chan<- error) {
 	for _, i := range p.instances {
 		i.process.host.board.Update(i.slot, func(r *state.Record) {
 			if r.Wanted {
-				r.Process.Reload, r.Process.NotNew, r.Process.LastWords = true, "", nil
+				r.Process.ReloadPending, r.Process.ReloadFailure, r.Process.LastLines = true, "", nil
 			}
 		})
 	}
@@ -256,8 +256,8 @@ func (p *process) showThrough() {
 		return
 	}
 	for _, i := range p.instances {
-		if i.process.host.board.Get(i.slot).Process.Reload {
-			i.process.host.board.Update(i.slot, func(r *state.Record) { r.Process.Reload = false })
+		if i.process.host.board.Get(i.slot).Process.ReloadPending {
+			i.process.host.board.Update(i.slot, func(r *state.Record) { r.Process.ReloadPending = false })
 		}
 	}
 }

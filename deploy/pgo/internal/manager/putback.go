@@ -36,9 +36,9 @@ func (r *rollout) putBack(why error) audit.Entry {
 	r.unstage()
 	r.forget()
 	if failed != nil {
-		return r.ended(audit.NotPutBack, failed)
+		return r.ended(audit.NotRolledBack, failed)
 	}
-	return r.ended(audit.PutBack, why)
+	return r.ended(audit.RolledBack, why)
 }
 
 // changed are the parts of which something runs the new release, or will at its next start.
@@ -92,7 +92,7 @@ func (r *rollout) goBack() error {
 				return fmt.Errorf("%s: release %s: %w", p.process.name, p.from, err)
 			}
 			r.Manager.host.tally.rolledBack(p.process.name)
-			r.Manager.host.deploys.count(p.process.name, web.RolledBack, web.ByOther)
+			r.Manager.host.deploys.count(p.process.name, web.ResultRolledBack, web.ReasonOther)
 			r.Manager.host.board.Announce(p.process.name, fmt.Sprintf("release %s was put back, with all of its deploy: release %s runs", p.to, p.from), nil)
 			r.tell(p.process.name, "back", "release "+p.from.release().String()+" runs again", began)
 			return nil
@@ -113,7 +113,7 @@ func (p *part) returns() error {
 	}
 	p.process.choose(p.from)
 	for _, i := range p.process.all() { // that the new one did not start is not news any more
-		i.process.host.board.Update(i.slot, func(r *state.Record) { r.Process.NotNew, r.Process.LastWords = "", nil })
+		i.process.host.board.Update(i.slot, func(r *state.Record) { r.Process.ReloadFailure, r.Process.LastLines = "", nil })
 	}
 	if !p.process.runsOther(p.from) {
 		return nil
@@ -130,7 +130,7 @@ func (p *part) returns() error {
 // stay has what was changed be what is live, though it has not proven itself.
 func (r *rollout) stay() {
 	for _, p := range r.changed() {
-		if err := r.Manager.host.store(p.process.current()).SetLive(context.Background(), p.process.name, p.to.sum); err != nil {
+		if err := r.Manager.host.store(p.process.current()).SetCurrent(context.Background(), p.process.name, p.to.sum); err != nil {
 			r.Manager.host.log.Error("mark a release", "process", p.process.name, "error", err)
 		}
 		if err := p.file.place(); err != nil {
@@ -148,7 +148,7 @@ func (r *rollout) markBad(why error) {
 	}
 	for _, p := range r.parts {
 		if p.process == blamed.process {
-			if err := r.Manager.host.store(p.process.current()).MarkBad(context.Background(), p.process.name, p.to.sum, blamed.err.Error()); err != nil {
+			if err := r.Manager.host.store(p.process.current()).MarkFailed(context.Background(), p.process.name, p.to.sum, blamed.err.Error()); err != nil {
 				r.Manager.host.log.Error("mark a bad release", "process", p.process.name, "error", err)
 			}
 		}

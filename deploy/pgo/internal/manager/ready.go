@@ -35,12 +35,12 @@ func (h *host) awaitReady(ctx context.Context, k *child) <-chan error {
 }
 
 func (h *host) isReady(ctx context.Context, k *child) error {
-	r := k.spec.Ready
-	if k.spec.Kind == processfile.OneShot {
+	r := k.spec.Readiness
+	if k.spec.Kind == processfile.KindOneShot {
 		<-ctx.Done() // its end tells
 		return ctx.Err()
 	}
-	limited, cancel := context.WithTimeoutCause(ctx, r.Within-k.up(), fmt.Errorf("not ready within %s", r.Within))
+	limited, cancel := context.WithTimeoutCause(ctx, r.Timeout-k.up(), fmt.Errorf("not ready within %s", r.Timeout))
 	defer cancel()
 	if r.Notify {
 		select {
@@ -98,7 +98,7 @@ func (h *host) attend(ctx context.Context, k *child) <-chan error {
 			}
 		}()
 	}
-	if probe := probes(k.spec.Live.TCP, k.spec.Live.HTTP, k.spec.Live.Exec, k); probe != nil {
+	if probe := probes(k.spec.Liveness.TCP, k.spec.Liveness.HTTP, k.spec.Liveness.Exec, k); probe != nil {
 		go func() {
 			if err := h.stays(ctx, k, probe); err != nil && ctx.Err() == nil {
 				answer <- err
@@ -110,8 +110,8 @@ func (h *host) attend(ctx context.Context, k *child) <-chan error {
 
 // stays asks again and again; the error is that of the last of too many in a row.
 func (h *host) stays(ctx context.Context, k *child, probe func(context.Context) error) error {
-	live := k.spec.Live
-	every := time.NewTicker(live.Every)
+	live := k.spec.Liveness
+	every := time.NewTicker(live.Interval)
 	defer every.Stop()
 	for failures := 0; ; {
 		select {

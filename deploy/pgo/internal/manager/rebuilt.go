@@ -16,7 +16,7 @@ import (
 // building the same thing again changes nothing. Infra is left alone; what it runs is not ours.
 func (p *process) rebuilt() bool {
 	spec := p.current()
-	if spec.Kind == processfile.Infra {
+	if spec.Kind == processfile.KindInfra {
 		return false
 	}
 	program, err := find(spec.Command, surroundings(p.host.env, spec))
@@ -44,12 +44,12 @@ func (p *process) redeployed() bool {
 	if same, err := sameContent(c.path, spec.Command); err != nil || same {
 		return false
 	}
-	sum, err := release.Sum(context.Background(), spec.Command)
+	sum, err := release.HashFile(context.Background(), spec.Command)
 	if err != nil {
 		return false
 	}
 	r, err := p.host.store(spec).Find(p.name, sum)
-	return err != nil || r.Record.BadAt == nil
+	return err != nil || r.Record.FailedAt == nil
 }
 
 // sameContent reports whether the program that runs is what the file holds. The program's own file may be deleted.

@@ -38,7 +38,7 @@ func (m *Manager) resume() (resumed bool, err error) {
 	m.file = f
 	m.lay(f, nil)
 	for _, p := range m.processes {
-		if p.current().Watch.On && m.lastLive(p).sum != "" {
+		if p.current().Watch.Enabled && m.lastLive(p).sum != "" {
 			p.proveLive()
 		}
 	}
@@ -73,7 +73,7 @@ func (m *Manager) resume() (resumed bool, err error) {
 	}
 	for _, name := range sortedNames(m.processes) {
 		p := m.processes[name]
-		if slices.ContainsFunc(p.all(), func(i *instance) bool { return i.process.host.board.Get(i.slot).Process.Reload }) {
+		if slices.ContainsFunc(p.all(), func(i *instance) bool { return i.process.host.board.Get(i.slot).Process.ReloadPending }) {
 			p.reload() // which the manager before has begun
 		}
 	}

@@ -12,7 +12,7 @@ import (
 
 // Rollback has a process run another release: the one named, else the good one that was live before. Where no process
 // is named it is the one that was deployed last. It returns when the release is live.
-func (m *Manager) Rollback(ask control.Rollback) error {
+func (m *Manager) Rollback(ask control.RollbackRequest) error {
 	if m.isDown() {
 		return errDown
 	}
@@ -26,9 +26,9 @@ func (m *Manager) Rollback(ask control.Rollback) error {
 	defer p.deploying.Unlock()
 	ctx, store := context.Background(), m.host.store(p.current())
 	now, _ := p.program() // where there is none, any is better
-	to, err := store.GoBackTo(ctx, p.name, ask.Release)
+	to, err := store.ResolveRollback(ctx, p.name, ask.Release)
 	if err == nil && ask.Release != "" { // without a name it was looked at
-		err = store.Check(ctx, p.name, to.Record.Proof.SHA256)
+		err = store.VerifyContent(ctx, p.name, to.Record.Verification.SHA256)
 	}
 	if err != nil {
 		return fmt.Errorf("%w: pgo releases %s shows what there is", err, p.name)
@@ -47,8 +47,8 @@ func (m *Manager) Rollback(ask control.Rollback) error {
 		return fmt.Errorf("%s stays at release %s: %w", p.name, now, err)
 	}
 	// So the next rollback goes further back, and the file that is still deployed is not taken again.
-	if left, err := store.Find(p.name, now.sum); err == nil && left.Record.BadAt == nil {
-		if err := store.MarkBad(ctx, p.name, now.sum, byCommand); err != nil {
+	if left, err := store.Find(p.name, now.sum); err == nil && left.Record.FailedAt == nil {
+		if err := store.MarkFailed(ctx, p.name, now.sum, byCommand); err != nil {
 			return fmt.Errorf("release %s runs, but the one that it replaced could not be marked: %w", c, err)
 		}
 	}
@@ -74,17 +74,17 @@ func (m *Manager) rolledBack(name string) (*process, error) {
 	var last release.Release
 	for _, known := range sortedNames(processes) {
 		p := processes[known]
-		if !p.current().Watch.On {
+		if !p.current().Watch.Enabled {
 			if name != "" {
 				return nil, fmt.Errorf("%s has no releases: it is not watched", known)
 			}
 			continue
 		}
-		r, err := m.host.store(p.current()).Live(known)
-		if err != nil && !errors.Is(err, release.ErrNotLive) {
+		r, err := m.host.store(p.current()).Current(known)
+		if err != nil && !errors.Is(err, release.ErrNoCurrent) {
 			return nil, err
 		}
-		if found == nil || r.Record.LiveAt != nil && (last.Record.LiveAt == nil || r.Record.LiveAt.After(*last.Record.LiveAt)) {
+		if found == nil || r.Record.CurrentAt != nil && (last.Record.CurrentAt == nil || r.Record.CurrentAt.After(*last.Record.CurrentAt)) {
 			found, last = p, r
 		}
 	}

@@ -23,7 +23,7 @@ var errBusy = errors.New("another deploy is being made real, or put back")
 // rollout is one on its way.
 type rollout struct {
 	Manager *Manager
-	ask     control.Rollout
+	ask     control.RolloutRequest
 	entry   audit.Entry
 	parts   []*part // of which something is to change, in the order of the set
 	say     func(control.Progress)
@@ -40,7 +40,7 @@ type part struct {
 
 // Rollout makes a rollout real, and returns what became of it: that is in the audit log then. Where ctx ends before the
 // set has proven itself, all is put back.
-func (m *Manager) Rollout(ctx context.Context, ask control.Rollout, tell func(control.Progress)) audit.Entry {
+func (m *Manager) Rollout(ctx context.Context, ask control.RolloutRequest, tell func(control.Progress)) audit.Entry {
 	var one sync.Mutex
 	r := &rollout{Manager: m, ask: ask, entry: ask.Entry, say: func(p control.Progress) {
 		one.Lock()
@@ -63,7 +63,7 @@ func (m *Manager) Rollout(ctx context.Context, ask control.Rollout, tell func(co
 		}
 	}()
 	defer r.free()
-	if err := r.prepare(ctx); err != nil || ask.Check {
+	if err := r.prepare(ctx); err != nil || ask.CheckOnly {
 		r.unstage()
 		if err != nil {
 			r.countRefused(err)
@@ -72,7 +72,7 @@ func (m *Manager) Rollout(ctx context.Context, ask control.Rollout, tell func(co
 		return r.ended(audit.Done, nil)
 	}
 	err := r.advance(ctx)
-	if err == nil && r.entry.Kind == audit.Deploy {
+	if err == nil && r.entry.Kind == audit.KindDeploy {
 		err = r.endure(ctx)
 	}
 	if err == nil {
@@ -87,8 +87,8 @@ func (m *Manager) Rollout(ctx context.Context, ask control.Rollout, tell func(co
 // countRefused counts what is not taken.
 func (r *rollout) countRefused(why error) {
 	for _, p := range r.parts {
-		if r.entry.Kind == audit.Deploy && !r.ask.Check {
-			r.Manager.host.deploys.count(p.process.name, web.Refused, reasonOf(why))
+		if r.entry.Kind == audit.KindDeploy && !r.ask.CheckOnly {
+			r.Manager.host.deploys.count(p.process.name, web.ResultRefused, reasonOf(why))
 		}
 	}
 }
@@ -124,11 +124,11 @@ func (r *rollout) ended(result audit.Result, why error) audit.Entry {
 		r.entry.Seconds = time.Since(r.ask.Since).Seconds()
 	}
 	if why != nil {
-		r.entry.Why = why.Error()
+		r.entry.Reason = why.Error()
 	}
-	r.Manager.host.log.Info("deploy ended", "id", r.entry.ID, "kind", r.entry.Kind, "by", r.entry.By, "result", result, "why", r.entry.Why)
-	if !r.ask.Check {
-		if err := r.Manager.host.home.Audit().Append(r.entry); err != nil {
+	r.Manager.host.log.Info("deploy ended", "id", r.entry.ID, "kind", r.entry.Kind, "by", r.entry.User, "result", result, "why", r.entry.Reason)
+	if !r.ask.CheckOnly {
+		if err := r.Manager.host.home.AuditLog().Append(r.entry); err != nil {
 			r.Manager.host.log.Error("write the audit log", "error", err)
 		}
 	}

@@ -45,8 +45,8 @@ func Run(ctx context.Context, o Options) error {
 	m.shrinker = newShrinker()
 	defer m.shrinker.stop()
 	m.about = m.countManager(control.Info{
-		Version: o.Version, Manager: os.Getpid(), Keeper: o.Link.Hello.PID, Home: string(o.Home), Socket: o.Socket,
-		Excuse: o.Link.Hello.Excuse,
+		Version: o.Version, ManagerPID: os.Getpid(), KeeperPID: o.Link.Hello.PID, Home: string(o.Home), Socket: o.Socket,
+		UpgradeFailure: o.Link.Hello.Excuse,
 	})
 	unfinished, leftBehind := m.unfinished(), m.leftBehind()
 	resumed, err := m.resume()

@@ -43,7 +43,7 @@ type Leftover struct {
 func (r *running) add(k *child) {
 	r.change(func() {
 		r.entries[k.Child.Fork.ID] = Leftover{
-			Name: k.slot.Name, PID: k.Child.PID, Start: k.Child.Start, Boot: proc.Boot(),
+			Name: k.slot.Name, PID: k.Child.PID, Start: k.Child.Start, Boot: proc.ReadBootID(),
 			Kind: k.spec.Kind, After: k.spec.After, Stop: k.spec.Stop,
 		}
 	})
@@ -57,7 +57,7 @@ func (r *running) change(f func()) {
 	f()
 	content, err := json.Marshal(r.entries)
 	if err == nil {
-		err = home.Replace(r.path, content)
+		err = home.ReplaceFile(r.path, content)
 	}
 	if err != nil {
 		// A full disk must not stop a process: what is lost is only finding it after a crash of the manager.
@@ -68,7 +68,7 @@ func (r *running) change(f func()) {
 // Leftovers returns the processes that a killed pgo left behind and that still live, in whole or in part. Only the
 // holder of the home's lock may trust it.
 func Leftovers(h home.Home) ([]Leftover, error) {
-	content, err := os.ReadFile(h.Running())
+	content, err := os.ReadFile(h.ProcessesPath())
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
@@ -77,7 +77,7 @@ func Leftovers(h home.Home) ([]Leftover, error) {
 	}
 	entries := map[string]Leftover{}
 	if err := json.Unmarshal(content, &entries); err != nil {
-		return nil, fmt.Errorf("read what runs: %s: %w", h.Running(), err)
+		return nil, fmt.Errorf("read what runs: %s: %w", h.ProcessesPath(), err)
 	}
 	var alive []Leftover
 	for _, l := range entries {
@@ -108,7 +108,7 @@ func StopLeftovers(h home.Home, leftovers []Leftover, each func(Leftover)) {
 
 // members are the living processes of the leftover's session.
 func (l Leftover) members() []proc.Stat {
-	if l.Boot != proc.Boot() {
+	if l.Boot != proc.ReadBootID() {
 		return nil
 	}
 	return members(l.PID, l.Start)
@@ -139,10 +139,10 @@ func (l Leftover) stop(h home.Home) {
 // listen writes down what the leftover says: nobody has taken its output since its keeper was killed, and one that waits
 // for its pipe to be emptied could not end by itself.
 func (l Leftover) listen(h home.Home) (stop func()) {
-	var pumps []*logfile.Pump
+	var pumps []*logfile.Collector
 	ctx, cancel := context.WithCancel(context.Background())
 	seen := map[string]bool{}
-	for i, path := range []string{h.Log(l.Name), h.ErrLog(l.Name)} {
+	for i, path := range []string{h.LogPath(l.Name), h.ErrLogPath(l.Name)} {
 		file := fmt.Sprintf("/proc/%d/fd/%d", l.PID, i+1)
 		target, err := os.Readlink(file)
 		if err != nil || !strings.HasPrefix(target, "pipe:") || seen[target] {
@@ -153,7 +153,7 @@ func (l Leftover) listen(h home.Home) (stop func()) {
 		if err != nil {
 			continue
 		}
-		if p, err := logfile.NewPump(pipe, logfile.NewWriter(path, logfile.Policy{}), nil); err == nil {
+		if p, err := logfile.NewCollector(pipe, logfile.NewWriter(path, logfile.Policy{}), nil); err == nil {
 			pumps = append(pumps, p)
 			go p.Run(ctx)
 		}
@@ -162,7 +162,7 @@ func (l Leftover) listen(h home.Home) (stop func()) {
 	return func() {
 		cancel()
 		for _, p := range pumps {
-			<-p.Over()
+			<-p.Done()
 		}
 	}
 }

@@ -22,12 +22,12 @@ func TestLeftoversAreTheVeryProcesses(t *testing.T) {
 	ended := make(chan struct{})
 	go func() { cmd.Wait(); close(ended) }()
 	t.Cleanup(func() { cmd.Process.Kill(); <-ended })
-	is, err := proc.Read(cmd.Process.Pid)
+	is, err := proc.ReadStat(cmd.Process.Pid)
 	if err != nil {
 		t.Fatal(err)
 	}
 	right := Leftover{
-		Name: "p", PID: is.PID, Start: is.Start, Boot: proc.Boot(),
+		Name: "p", PID: is.PID, Start: is.Start, Boot: proc.ReadBootID(),
 		Stop: processfile.Stop{Signal: "SIGTERM", Timeout: 10 * time.Second},
 	}
 	tests := []struct {
@@ -47,14 +47,14 @@ func TestLeftoversAreTheVeryProcesses(t *testing.T) {
 			l := right
 			test.change(&l)
 			h := home.Home(t.TempDir())
-			if err := h.Make(); err != nil {
+			if err := h.CreateDirs(); err != nil {
 				t.Fatal(err)
 			}
 			content, err := json.Marshal(map[string]Leftover{"p": l})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := home.Replace(h.Running(), content); err != nil {
+			if err := home.ReplaceFile(h.ProcessesPath(), content); err != nil {
 				t.Fatal(err)
 			}
 			left, err := Leftovers(h)
@@ -66,7 +66,7 @@ func TestLeftoversAreTheVeryProcesses(t *testing.T) {
 				<-ended
 				return
 			}
-			if now, err := proc.Read(is.PID); err != nil || now.Zombie {
+			if now, err := proc.ReadStat(is.PID); err != nil || now.Zombie {
 				t.Fatal("a stranger was stopped")
 			}
 		})
@@ -78,10 +78,10 @@ func TestBrokenStateFile(t *testing.T) {
 	if left, err := Leftovers(h); len(left) != 0 || err != nil {
 		t.Errorf("no state file: %v, %v", left, err)
 	}
-	if err := h.Make(); err != nil {
+	if err := h.CreateDirs(); err != nil {
 		t.Fatal(err)
 	}
-	if err := home.Replace(h.Running(), []byte("{")); err != nil {
+	if err := home.ReplaceFile(h.ProcessesPath(), []byte("{")); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Leftovers(h); err == nil {

@@ -19,7 +19,7 @@ func copyProgram(h home.Home, program string) (string, error) {
 		return "", fmt.Errorf("upgrade: %w", err)
 	}
 	defer in.Close()
-	half := h.Program("half")
+	half := h.ProgramPath("half")
 	out, err := os.OpenFile(half, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o700)
 	if err != nil {
 		return "", fmt.Errorf("upgrade: %w", err)
@@ -35,13 +35,13 @@ func copyProgram(h home.Home, program string) (string, error) {
 	if ask(context.Background(), half, "/", os.Environ()) == "" {
 		return "", fmt.Errorf("upgrade: %s does not answer `version --json`: it is no pgo, or not for this machine", program)
 	}
-	copied := h.Program(hex.EncodeToString(sum.Sum(nil)[:6]))
+	copied := h.ProgramPath(hex.EncodeToString(sum.Sum(nil)[:6]))
 	if err := os.Rename(half, copied); err != nil {
 		return "", fmt.Errorf("upgrade: %w", err)
 	}
 	// The one that runs now stays until the next upgrade: the keeper may have to go back to it.
 	running, _ := os.Readlink("/proc/self/exe")
-	others, _ := filepath.Glob(h.Program("*")) // the pattern is good
+	others, _ := filepath.Glob(h.ProgramPath("*")) // the pattern is good
 	for _, other := range others {
 		if other != copied && other != running {
 			_ = os.Remove(other)

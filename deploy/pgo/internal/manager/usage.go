@@ -34,7 +34,7 @@ func (m *meter) fill(processes []control.Process) map[int]time.Duration {
 			pids = append(pids, p.PID)
 		}
 	}
-	sessions, now, next := proc.Sessions(pids...), time.Now(), map[int]sample{}
+	sessions, now, next := proc.SessionMembers(pids...), time.Now(), map[int]sample{}
 	used := map[int]time.Duration{}
 	for i := range processes {
 		p := &processes[i]
@@ -43,7 +43,7 @@ func (m *meter) fill(processes []control.Process) map[int]time.Duration {
 		}
 		var cpu time.Duration
 		for _, s := range sessions[p.PID] {
-			cpu += s.CPU + s.Reaped
+			cpu += s.CPU + s.ChildCPU
 			p.Memory += s.Memory
 		}
 		before, known := m.last[p.PID]

@@ -25,7 +25,7 @@ type versionCache struct {
 // learnVersion asks the program for its version, as every service and gate of pgo answers `version --json`. One that
 // does not is left without.
 func (i *instance) learnVersion(k *child) {
-	if k.spec.Kind == processfile.Infra || k.spec.Kind == processfile.OneShot {
+	if k.spec.Kind == processfile.KindInfra || k.spec.Kind == processfile.KindOneShot {
 		return
 	}
 	if k.prog.version != "" {

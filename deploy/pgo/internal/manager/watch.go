@@ -110,7 +110,7 @@ func (w *watch) kill(why error) (string, time.Duration, verdict) {
 	w.instance.set(control.Stopping, why.Error())
 	w.cur.end()
 	v := again
-	if w.cur.spec.Restart.Policy == processfile.Never {
+	if w.cur.spec.Restart.Policy == processfile.PolicyNever {
 		v = failed
 	}
 	return why.Error(), up, v
@@ -174,7 +174,7 @@ func (w *watch) refuse(why string) {
 	}
 	w.next, w.nready, w.stable = nil, nil, nil
 	w.instance.process.revert(w.cur.spec, w.cur.prog)
-	note := func(r *state.Record) { r.Process.NotNew, r.Process.LastWords = why, lines }
+	note := func(r *state.Record) { r.Process.ReloadFailure, r.Process.LastLines = why, lines }
 	if w.ready == nil {
 		w.instance.set(control.Ready, "reload failed: "+why, note)
 	} else {
@@ -225,5 +225,5 @@ func (w *watch) take() {
 	w.cur.change(func(s *childState) { s.Role = current })
 	w.instance.put(w.cur)
 	w.instance.show(w.cur)
-	w.instance.process.host.board.Update(w.instance.slot, func(r *state.Record) { r.Process.NotNew, r.Process.LastWords = "", nil })
+	w.instance.process.host.board.Update(w.instance.slot, func(r *state.Record) { r.Process.ReloadFailure, r.Process.LastLines = "", nil })
 }

@@ -18,7 +18,7 @@ func TestKillRefusesWhatIsNoProcess(t *testing.T) {
 			}
 		}
 	}
-	if all := Sessions(0, -1); len(all[0]) > 0 || len(all[-1]) > 0 {
+	if all := SessionMembers(0, -1); len(all[0]) > 0 || len(all[-1]) > 0 {
 		t.Errorf("members of a session of nobody: %v", all)
 	}
 }

@@ -12,9 +12,9 @@ import (
 	"strings"
 )
 
-// Listening tells who listens on a TCP port: "nginx (pid 12)", or "" where it cannot be told, as for processes of
+// FindListener tells who listens on a TCP port: "nginx (pid 12)", or "" where it cannot be told, as for processes of
 // other users.
-func Listening(addr netip.AddrPort) string {
+func FindListener(addr netip.AddrPort) string {
 	sockets := listeners("/proc/net")
 	files, _ := filepath.Glob("/proc/[0-9]*/fd/*") // the pattern is good
 	for _, file := range files {
@@ -32,9 +32,9 @@ func Listening(addr netip.AddrPort) string {
 	return ""
 }
 
-// Listeners are the addresses at which a process listens for TCP connections; none where it cannot be told, as for a
+// ListListeners are the addresses at which a process listens for TCP connections; none where it cannot be told, as for a
 // process of another user.
-func Listeners(pid int) []netip.AddrPort {
+func ListListeners(pid int) []netip.AddrPort {
 	dir := "/proc/" + strconv.Itoa(pid)
 	sockets := listeners(dir + "/net")
 	files, _ := filepath.Glob(dir + "/fd/*") // the pattern is good

@@ -9,22 +9,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Memory gives back what this process holds and does not need.
-type Memory struct {
+// OwnMemory gives back what this process holds and does not need.
+type OwnMemory struct {
 	program [][2]uintptr // where its own file is mapped, and not to be written to
 }
 
-// OwnMemory looks at what is mapped; that of the program stays where it is. Where it cannot look, less is given back.
-func OwnMemory() *Memory {
+// NewOwnMemory looks at what is mapped; that of the program stays where it is. Where it cannot look, less is given back.
+func NewOwnMemory() *OwnMemory {
 	maps, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
-		return &Memory{}
+		return &OwnMemory{}
 	}
 	self, err := os.Readlink("/proc/self/exe")
 	if err != nil {
-		return &Memory{}
+		return &OwnMemory{}
 	}
-	m := &Memory{}
+	m := &OwnMemory{}
 	for line := range strings.Lines(string(maps)) {
 		var from, to uintptr
 		var rights string
@@ -39,16 +39,16 @@ func OwnMemory() *Memory {
 	return m
 }
 
-// Shrink gives back what only starting has needed: garbage, and DropProgram's.
-func (m *Memory) Shrink() {
+// ReleaseUnused gives back what only starting has needed: garbage, and ReleaseProgram's.
+func (m *OwnMemory) ReleaseUnused() {
 	debug.SetGCPercent(25) // little garbage is made here, and it need not be kept
 	debug.FreeOSMemory()
-	m.DropProgram()
+	m.ReleaseProgram()
 }
 
-// DropProgram gives back the pages of the program itself. Those that are used again are mapped from its file when they
+// ReleaseProgram gives back the pages of the program itself. Those that are used again are mapped from its file when they
 // are, so nothing can be lost by it; it takes a fraction of a millisecond.
-func (m *Memory) DropProgram() {
+func (m *OwnMemory) ReleaseProgram() {
 	for _, part := range m.program {
 		_, _, _ = unix.Syscall(unix.SYS_MADVISE, part[0], part[1]-part[0], unix.MADV_DONTNEED)
 	}

@@ -17,20 +17,20 @@ import (
 
 // Stat is what the kernel says about a process.
 type Stat struct {
-	PID     int
-	Session int           // the process that leads its session; pgo starts each process as the leader of one
-	Zombie  bool          // it has ended and waits to be reaped
-	CPU     time.Duration // used, user and system
-	Reaped  time.Duration // used by children that have ended and were waited for
-	Start   uint64        // ticks after the boot. PID and Start together name a process for ever
-	Memory  int64         // resident, in bytes
+	PID      int
+	Session  int           // the process that leads its session; pgo starts each process as the leader of one
+	Zombie   bool          // it has ended and waits to be reaped
+	CPU      time.Duration // used, user and system
+	ChildCPU time.Duration // used by children that have ended and were waited for
+	Start    uint64        // ticks after the boot. PID and Start together name a process for ever
+	Memory   int64         // resident, in bytes
 }
 
 // The kernel's unit of time in /proc is 1/100 s on every architecture that Go runs on.
 const tick = time.Second / 100
 
-// Read returns what /proc knows about pid; an error where it does not exist.
-func Read(pid int) (Stat, error) {
+// ReadStat returns what /proc knows about pid; an error where it does not exist.
+func ReadStat(pid int) (Stat, error) {
 	// A line is far shorter. Plain system calls: os.File would ask the poller for what never waits, and this is read
 	// again and again.
 	var line [1 << 10]byte
@@ -117,13 +117,13 @@ func parse(line []byte) (Stat, error) {
 		}
 	}
 	return Stat{
-		PID:     int(pid),
-		Session: int(numbers[statSession]),
-		Zombie:  state == 'Z' || state == 'X',
-		CPU:     time.Duration(numbers[statUser]+numbers[statSystem]) * tick,
-		Reaped:  time.Duration(numbers[statReaped]+numbers[statReaped+1]) * tick,
-		Start:   numbers[statStart],
-		Memory:  int64(numbers[statMemory]) * int64(os.Getpagesize()),
+		PID:      int(pid),
+		Session:  int(numbers[statSession]),
+		Zombie:   state == 'Z' || state == 'X',
+		CPU:      time.Duration(numbers[statUser]+numbers[statSystem]) * tick,
+		ChildCPU: time.Duration(numbers[statReaped]+numbers[statReaped+1]) * tick,
+		Start:    numbers[statStart],
+		Memory:   int64(numbers[statMemory]) * int64(os.Getpagesize()),
 	}, nil
 }
 
@@ -141,11 +141,11 @@ func number(digits []byte) (n uint64, err error) {
 	return n, nil
 }
 
-// Sessions returns the living processes of the sessions that are led by the pids given, leaders included. A leader
+// SessionMembers returns the living processes of the sessions that are led by the pids given, leaders included. A leader
 // that has ended still names its session: the kernel gives its pid to nobody while a member lives.
 //
 // Of all other processes it only asks the kernel for their session, which costs much less than reading about them.
-func Sessions(leaders ...int) map[int][]Stat {
+func SessionMembers(leaders ...int) map[int][]Stat {
 	found := map[int][]Stat{}
 	for _, leader := range leaders {
 		if leader > 0 { // 0 is the session of the kernel's own, and in a container of what comes from outside
@@ -161,7 +161,7 @@ func Sessions(leaders ...int) map[int][]Stat {
 		if _, wanted := found[session]; err == nil && !wanted {
 			return
 		}
-		s, err := Read(pid)
+		s, err := ReadStat(pid)
 		if err != nil || s.Zombie {
 			return
 		}
@@ -201,8 +201,8 @@ func eachNumber(dir string, do func(int)) {
 	}
 }
 
-// Files is how many files a process has open; -1 where that may not be known.
-func Files(pid int) int {
+// CountOpenFiles is how many files a process has open; -1 where that may not be known.
+func CountOpenFiles(pid int) int {
 	dir := "/proc/" + strconv.Itoa(pid) + "/fd"
 	var s unix.Stat_t
 	if err := unix.Stat(dir, &s); err != nil {
@@ -223,8 +223,8 @@ func Files(pid int) int {
 	return len(names)
 }
 
-// Boot names this boot of the machine; Start counts from it.
-func Boot() string {
+// ReadBootID names this boot of the machine; Start counts from it.
+func ReadBootID() string {
 	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return ""
@@ -242,7 +242,7 @@ func (s Stat) Signal(signal os.Signal) error {
 		return err
 	}
 	defer func() { _ = p.Release() }()
-	now, err := Read(s.PID)
+	now, err := ReadStat(s.PID)
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ func TestSession(t *testing.T) {
 		t.Fatal(err)
 	}
 	pid := cmd.Process.Pid
-	members := Sessions(pid)[pid]
+	members := SessionMembers(pid)[pid]
 	if len(members) != 1 || members[0].PID != pid {
 		t.Fatalf("members: %+v", members)
 	}
@@ -46,7 +46,7 @@ func TestSession(t *testing.T) {
 		t.Error(err)
 	}
 	cmd.Wait()
-	if left := Sessions(pid)[pid]; len(left) != 0 {
+	if left := SessionMembers(pid)[pid]; len(left) != 0 {
 		t.Errorf("left: %+v", left)
 	}
 }
@@ -66,7 +66,7 @@ func TestSessionOfMany(t *testing.T) {
 		t.Fatal(err)
 	}
 	pid := cmd.Process.Pid
-	all := Sessions(pid, os.Getpid()+1<<22)
+	all := SessionMembers(pid, os.Getpid()+1<<22)
 	var pids []int
 	for _, s := range all[pid] {
 		if s.Session != pid || s.Start == 0 {
@@ -86,24 +86,24 @@ func TestSessionOfMany(t *testing.T) {
 }
 
 func TestFiles(t *testing.T) {
-	before := Files(os.Getpid())
+	before := CountOpenFiles(os.Getpid())
 	f, err := os.Open(os.DevNull)
 	if err != nil {
 		t.Fatal(err)
 	}
-	after := Files(os.Getpid())
+	after := CountOpenFiles(os.Getpid())
 	f.Close()
 	if before < 3 || after != before+1 {
 		t.Errorf("%d, with one more %d", before, after)
 	}
-	if n := Files(1 << 22); n != -1 {
+	if n := CountOpenFiles(1 << 22); n != -1 {
 		t.Errorf("of no process: %d", n)
 	}
 }
 
 func BenchmarkSessions(b *testing.B) {
 	for b.Loop() {
-		Sessions(os.Getpid())
+		SessionMembers(os.Getpid())
 	}
 }
 
@@ -115,17 +115,17 @@ func TestListening(t *testing.T) {
 				t.Fatal(err)
 			}
 			addr := netip.MustParseAddrPort(l.Addr().String())
-			if got := Listening(addr); !strings.HasSuffix(got, "(pid "+strconv.Itoa(os.Getpid())+")") {
+			if got := FindListener(addr); !strings.HasSuffix(got, "(pid "+strconv.Itoa(os.Getpid())+")") {
 				t.Errorf("who listens at %s: %q", addr, got)
 			}
-			if got := Listeners(os.Getpid()); !slices.Contains(got, addr) {
+			if got := ListListeners(os.Getpid()); !slices.Contains(got, addr) {
 				t.Errorf("it listens at %s, found is %v", addr, got)
 			}
 			l.Close()
-			if got := Listening(addr); got != "" {
+			if got := FindListener(addr); got != "" {
 				t.Errorf("after it was closed: %q", got)
 			}
-			if got := Listeners(os.Getpid()); slices.Contains(got, addr) {
+			if got := ListListeners(os.Getpid()); slices.Contains(got, addr) {
 				t.Errorf("after it was closed: %v", got)
 			}
 		})

@@ -13,21 +13,21 @@ const defaultHTTP = "127.0.0.1:9900"
 
 // HTTP is pgo's own: metrics, service discovery and what is known of processes. Nothing is controlled through it.
 type HTTP struct {
-	Addr  string   `json:"addr"`            // IP:port; port 0 is a free one; empty: there is none
-	Hosts []string `json:"hosts,omitempty"` // names it is reached by, beside localhost and IP addresses
-	PM2   bool     `json:"pm2,omitempty"`   // its metrics are there a second time, with the names of pm2-prom-module
+	Addr     string   `json:"addr"`            // IP:port; port 0 is a free one; empty: there is none
+	Hosts    []string `json:"hosts,omitempty"` // names it is reached by, beside localhost and IP addresses
+	PM2Names bool     `json:"pm2,omitempty"`   // its metrics are there a second time, with the names of pm2-prom-module
 }
 
 // Listener is pgo's own, as if it were one of a process; pgo is no name of a process.
 func (h HTTP) Listener() Listener { return Listener{Name: "http", Addr: h.Addr} }
 
-// Owner is the name in whose place pgo's own listener stands.
-const Owner = "pgo"
+// OwnerPgo is the name in whose place pgo's own listener stands.
+const OwnerPgo = "pgo"
 
-// Listeners are all that the file asks for, pgo's own first, by the name of who has them.
-func (f File) Listeners(each func(owner string, l Listener) error) error {
+// EachListener are all that the file asks for, pgo's own first, by the name of who has them.
+func (f File) EachListener(each func(owner string, l Listener) error) error {
 	if f.HTTP.Addr != "" {
-		if err := each(Owner, f.HTTP.Listener()); err != nil {
+		if err := each(OwnerPgo, f.HTTP.Listener()); err != nil {
 			return err
 		}
 	}
@@ -59,7 +59,7 @@ func (r reader) http(into *HTTP) field {
 		"addr": r.ownAddress(&into.Addr).says("IP:port; port 0 is a free one. Empty: there is none."),
 		"hosts": field{func(at place) error { return r.list(at, host) }, map[string]any{"type": "array", "items": map[string]any{"type": "string"}}}.
 			says("Names that it is reached by, beside localhost and IP addresses; others are refused."),
-		"pm2_names": r.flag(&into.PM2).says("Metrics also with the names of pm2-prom-module: default false."),
+		"pm2_names": r.flag(&into.PM2Names).says("Metrics also with the names of pm2-prom-module: default false."),
 	}
 	return field{func(at place) error {
 		if at.node.Kind == yaml.MappingNode {

@@ -34,8 +34,8 @@ func Load(path string, lookup func(string) (string, bool)) (File, error) {
 	return parse(path, abs, content, lookup)
 }
 
-// Root is the folder that a process file speaks of: the parent of configs/, else the file's own folder.
-func Root(path string) string {
+// RootDir is the folder that a process file speaks of: the parent of configs/, else the file's own folder.
+func RootDir(path string) string {
 	dir := filepath.Dir(path)
 	if filepath.Base(dir) == "configs" {
 		return filepath.Dir(dir)
@@ -62,7 +62,7 @@ func readFile(path string) ([]byte, error) {
 // parse reads content. shown is the file's name in errors.
 func parse(shown, path string, content []byte, lookup func(string) (string, bool)) (File, error) {
 	r := reader{file: shown, vars: lookup}
-	f := File{Path: path, Root: Root(path), HTTP: HTTP{Addr: defaultHTTP}}
+	f := File{Path: path, Root: RootDir(path), HTTP: HTTP{Addr: defaultHTTP}}
 	top, err := r.document(content)
 	if err != nil {
 		return File{}, err

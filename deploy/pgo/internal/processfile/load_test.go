@@ -56,18 +56,18 @@ processes:
 		t.Fatal(err)
 	}
 	db, web := defaults("db"), defaults("web")
-	db.Kind, db.Command, db.Args = Infra, filepath.Join(root, "bin/stack"), []string{"run", "mysql", "$HOME $x none"}
-	db.Ready = Ready{TCP: "127.0.0.1:1000", Within: time.Minute}
+	db.Kind, db.Command, db.Args = KindInfra, filepath.Join(root, "bin/stack"), []string{"run", "mysql", "$HOME $x none"}
+	db.Readiness = Readiness{TCP: "127.0.0.1:1000", Timeout: time.Minute}
 	db.Stop = Stop{Signal: "SIGQUIT", Timeout: time.Minute}
 	db.Env = map[string]string{"DB": "127.0.0.1:1000", "EMPTY": "", "URL": "a=b c"}
-	db.Reload.Mode = Refused
+	db.Reload.Mode = ReloadRefused
 	web.Command, web.After = filepath.Join(root, "web"), []string{"db"}
-	web.Watch.On, web.Watch.Probation = true, time.Minute
-	web.Watch.Errors.On, web.Watch.Errors.Above, web.Watch.Errors.Path, web.Watch.Errors.Least = true, 0.025, "/m", 5
-	web.Listeners = []Listener{{Name: "http", Addr: "[::1]:80"}, {Name: "admin", Addr: "127.0.0.1:0", Alone: true}}
-	web.Ready.Notify, web.Restart.Final = true, []int{65, 78}
+	web.Watch.Enabled, web.Watch.Probation = true, time.Minute
+	web.Watch.ErrorRate.Enabled, web.Watch.ErrorRate.MaxIncrease, web.Watch.ErrorRate.Path, web.Watch.ErrorRate.MinRequests = true, 0.025, "/m", 5
+	web.Listeners = []Listener{{Name: "http", Addr: "[::1]:80"}, {Name: "admin", Addr: "127.0.0.1:0", PerInstance: true}}
+	web.Readiness.Notify, web.Restart.FinalExitCodes = true, []int{65, 78}
 	web.Env = map[string]string{"DB": "over", "EMPTY": "", "URL": "a=b c", "NUMBER": "7", "FILE": "home/x"}
-	web.Reload.Mode = Beside
+	web.Reload.Mode = ReloadBeside
 	want := File{Path: path, Root: root, HTTP: HTTP{Addr: "127.0.0.1:9900"}, Processes: []Process{db, web}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -84,7 +84,7 @@ func TestHTTP(t *testing.T) {
 		{"a variable", `http: "${ADDR}"`, HTTP{Addr: "[::1]:1000"}},
 		{"off", `http: ""`, HTTP{}},
 		{"a variable that is not set", `http: "${NO:-}"`, HTTP{}},
-		{"a mapping", "http: {addr: 0.0.0.0:80, hosts: [runtime, a.b-c.example], pm2_names: true}", HTTP{Addr: "0.0.0.0:80", Hosts: []string{"runtime", "a.b-c.example"}, PM2: true}},
+		{"a mapping", "http: {addr: 0.0.0.0:80, hosts: [runtime, a.b-c.example], pm2_names: true}", HTTP{Addr: "0.0.0.0:80", Hosts: []string{"runtime", "a.b-c.example"}, PM2Names: true}},
 		{"a mapping without an address", "http: {hosts: [runtime]}", HTTP{Addr: "127.0.0.1:9900", Hosts: []string{"runtime"}}},
 		{"a mapping that is off", `http: {addr: ""}`, HTTP{}},
 	}
@@ -265,7 +265,7 @@ func FuzzProcessFile(f *testing.F) {
 			t.Fatalf("does not hold together: %+v", file)
 		}
 		for _, p := range file.Processes {
-			if p.Command == "" || p.Ready.Within <= 0 || p.Stop.Timeout <= 0 || p.Instances < 1 {
+			if p.Command == "" || p.Readiness.Timeout <= 0 || p.Stop.Timeout <= 0 || p.Instances < 1 {
 				t.Fatalf("incomplete: %+v", p)
 			}
 			for _, name := range p.After {

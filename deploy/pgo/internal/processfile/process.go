@@ -39,14 +39,14 @@ func (r reader) process(name string, at place, root string, env map[string]strin
 		p.Env = nil
 	}
 	if p.Reload.Mode == "" {
-		p.Reload.Mode = Refused
-		if p.Kind == Service && len(p.Listeners) > 0 {
-			p.Reload.Mode = Beside
+		p.Reload.Mode = ReloadRefused
+		if p.Kind == KindService && len(p.Listeners) > 0 {
+			p.Reload.Mode = ReloadBeside
 		}
 	}
 	err := r.fits(p, at)
-	if p.Kind == OneShot && p.Restart.Policy == Always {
-		p.Restart.Policy = OnFailure
+	if p.Kind == KindOneShot && p.Restart.Policy == PolicyAlways {
+		p.Restart.Policy = PolicyOnFailure
 	}
 	return p, err
 }
@@ -57,27 +57,27 @@ func (r reader) fits(p Process, at place) error {
 		return r.fail(place{node: value(at.node, key), key: at.under(key)}, "%s", text)
 	}
 	switch {
-	case p.Kind == OneShot && p.Restart.Policy == Always && value(at.node, "restart") != nil && value(value(at.node, "restart"), "policy") != nil:
+	case p.Kind == KindOneShot && p.Restart.Policy == PolicyAlways && value(at.node, "restart") != nil && value(value(at.node, "restart"), "policy") != nil:
 		return fail("restart", "a one-shot ends by itself: expected policy on-failure or never")
-	case p.Kind == OneShot && p.Instances > 1:
+	case p.Kind == KindOneShot && p.Instances > 1:
 		return fail("instances", "a one-shot has one instance")
-	case p.Kind == OneShot && value(at.node, "ready") != nil:
+	case p.Kind == KindOneShot && value(at.node, "ready") != nil:
 		return fail("ready", "a one-shot is ready when it has ended with 0")
 	case p.Group != "" && p.User == "":
 		return fail("group", "expected a user with it")
-	case p.Watch.On && p.Kind != Service:
+	case p.Watch.Enabled && p.Kind != KindService:
 		return fail("watch", "only a service is watched")
-	case p.Watch.On && !strings.Contains(p.Command, "/"):
+	case p.Watch.Enabled && !strings.Contains(p.Command, "/"):
 		return fail("watch", "expected a command that is the path of a file, not a name to be looked up in PATH")
-	case p.Watch.On && p.Reload.Mode != Beside:
+	case p.Watch.Enabled && p.Reload.Mode != ReloadBeside:
 		return fail("watch", "what is watched is replaced by one beside it: give it listeners, or say reload: {mode: beside}")
-	case p.Watch.On && p.Watch.Errors.On && !slices.ContainsFunc(p.Listeners, func(l Listener) bool { return l.Name == p.Watch.Errors.Listener && l.Alone }):
-		return fail("watch", fmt.Sprintf("errors are looked for at the listener %s: expected one of each process's own (shared: false)", p.Watch.Errors.Listener))
-	case p.Ask != nil && p.Kind != Gate:
+	case p.Watch.Enabled && p.Watch.ErrorRate.Enabled && !slices.ContainsFunc(p.Listeners, func(l Listener) bool { return l.Name == p.Watch.ErrorRate.Listener && l.PerInstance }):
+		return fail("watch", fmt.Sprintf("errors are looked for at the listener %s: expected one of each process's own (shared: false)", p.Watch.ErrorRate.Listener))
+	case p.CheckArgs != nil && p.Kind != KindGate:
 		return fail("ask", "only a gate is asked")
-	case p.Plan != nil && p.Kind != Gate:
+	case p.PlanArgs != nil && p.Kind != KindGate:
 		return fail("plan", "only a gate is asked for its plan")
-	case p.Restart.First > p.Restart.Longest:
+	case p.Restart.FirstWait > p.Restart.LongestWait:
 		return fail("restart", "first_wait is longer than longest_wait")
 	}
 	return nil
@@ -111,7 +111,7 @@ func (r reader) processFields(p *Process, root string, env map[string]string) fi
 		return r.list(at, func(at place) error { return r.readEnvInto(at, root, env) })
 	}, map[string]any{"type": "array", "items": map[string]any{"type": "string"}}}
 	return fields{
-		"kind":      r.oneOf(&p.Kind, Infra, Gate, Service, OneShot).says("Default service. Services and gates answer `version --json`; a one-shot runs to its end."),
+		"kind":      r.oneOf(&p.Kind, KindInfra, KindGate, KindService, KindOneShot).says("Default service. Services and gates answer `version --json`; a one-shot runs to its end."),
 		"command":   relative(&p.Command).says("A path is relative to the root; a bare name is looked up in PATH."),
 		"args":      r.strings(&p.Args).says("Its arguments."),
 		"cwd":       r.directory(root, &p.Dir).says("Where it runs: default the root."),
@@ -122,8 +122,8 @@ func (r reader) processFields(p *Process, root string, env map[string]string) fi
 		"after":     r.strings(&p.After).says("These are ready before it starts."),
 		"listeners": r.listeners(&p.Listeners).says("TCP listeners that pgo opens and keeps, by name."),
 		"instances": r.instances(&p.Instances).says("How many run side by side, or cpus."),
-		"ready":     r.ready(&p.Ready).says("How it is known that it serves."),
-		"live":      r.live(&p.Live).says("How it is known that it still serves; else it is started anew."),
+		"ready":     r.ready(&p.Readiness).says("How it is known that it serves."),
+		"live":      r.live(&p.Liveness).says("How it is known that it still serves; else it is started anew."),
 		"watchdog":  r.duration(&p.Watchdog).says("It says WATCHDOG=1 at least this often, else it is started anew."),
 		"restart":   r.restart(&p.Restart).says("What happens when it ends by itself."),
 		"stop": r.mapping(fields{
@@ -131,12 +131,12 @@ func (r reader) processFields(p *Process, root string, env map[string]string) fi
 			"timeout": r.duration(&p.Stop.Timeout).says("Then it is killed: default 15s."),
 		}).says("How it is asked to end."),
 		"reload": r.mapping(fields{
-			"mode":   r.oneOf(&p.Reload.Mode, Beside, Anew, Refused).says("Default beside for a service with listeners, else refused."),
+			"mode":   r.oneOf(&p.Reload.Mode, ReloadBeside, ReloadRestart, ReloadRefused).says("Default beside for a service with listeners, else refused."),
 			"stable": r.duration(&p.Reload.Stable).says("The new process runs so long after it is ready before the old one goes: default 200ms."),
 		}).says("How it is replaced."),
 		"watch":  r.watch(&p.Watch).says("true, or how: a new program in the place of command is proven, copied into pgo's store, and the copy run."),
-		"ask":    r.filled(&p.Ask).says("Of a gate: the arguments with which its program looks at a new program, and ends with 0 where that may run, with 69 where it cannot tell now."),
-		"plan":   r.filled(&p.Plan).says("Of a gate: the arguments with which its program says what it would do for a new program, and does nothing."),
+		"ask":    r.filled(&p.CheckArgs).says("Of a gate: the arguments with which its program looks at a new program, and ends with 0 where that may run, with 69 where it cannot tell now."),
+		"plan":   r.filled(&p.PlanArgs).says("Of a gate: the arguments with which its program says what it would do for a new program, and does nothing."),
 		"limits": r.limits(&p.Limits).says("Set before the program begins."),
 		"logs":   r.logs(&p.Logs).says("Its output."),
 	}
@@ -181,7 +181,7 @@ func (r reader) listeners(into *[]Listener) field {
 			switch {
 			case l.Addr == "":
 				err = r.fail(place{at.node, at.under("addr"), at.line}, "is missing")
-			case l.Alone && !strings.HasSuffix(l.Addr, ":0"):
+			case l.PerInstance && !strings.HasSuffix(l.Addr, ":0"):
 				err = r.fail(at, "what is not shared needs a free port for each process: port 0")
 			}
 		}
@@ -194,7 +194,7 @@ func (r reader) listener(l *Listener) fields {
 	shared := field{func(at place) error {
 		var shared bool
 		err := r.boolean(at, &shared)
-		l.Alone = !shared
+		l.PerInstance = !shared
 		return err
 	}, map[string]any{"type": "boolean"}}
 	return fields{
@@ -218,21 +218,21 @@ func (r reader) ways(count *int, tcp, http *string, exec *[]string) fields {
 	}
 }
 
-func (r reader) ready(into *Ready) field {
+func (r reader) ready(into *Readiness) field {
 	count := 0
 	known := r.ways(&count, &into.TCP, &into.HTTP, &into.Exec)
 	notify := r.flag(&into.Notify)
 	read := notify.read
 	notify.read = func(at place) error { count++; return read(at) }
 	known["notify"] = notify.says("It sends READY=1 to NOTIFY_SOCKET.")
-	known["within"] = r.duration(&into.Within).says("Not ready by then is a failed start: default 30s.")
+	known["within"] = r.duration(&into.Timeout).says("Not ready by then is a failed start: default 30s.")
 	return r.exclusive(known, &count, "notify, tcp, http and exec")
 }
 
-func (r reader) live(into *Live) field {
+func (r reader) live(into *Liveness) field {
 	count := 0
 	known := r.ways(&count, &into.TCP, &into.HTTP, &into.Exec)
-	known["every"] = r.duration(&into.Every).says("Default 10s.")
+	known["every"] = r.duration(&into.Interval).says("Default 10s.")
 	known["timeout"] = r.duration(&into.Timeout).says("Of one question: default 2s.")
 	known["failures"] = r.number(1, 100, &into.Failures).says("In a row, after which it is started anew: default 3.")
 	f := r.exclusive(known, &count, "tcp, http and exec")
@@ -278,33 +278,33 @@ func (r reader) watch(into *Watch) field {
 		"probation": r.duration(&into.Probation).says("A new release proves itself so long: default 30s."),
 		"keep":      r.number(2, 1000, &into.Keep).says("Releases that are kept: default 5."),
 		"max_size":  r.size(&into.MaxSize).says("And how much of them: default 512MB."),
-		"errors":    r.errors(&into.Errors).says("true, or how: a release that answers too many requests with 5xx while it proves itself does not stay. Default false."),
+		"errors":    r.errors(&into.ErrorRate).says("true, or how: a release that answers too many requests with 5xx while it proves itself does not stay. Default false."),
 	}
-	on := r.flag(&into.On)
+	on := r.flag(&into.Enabled)
 	return field{func(at place) error {
 		if describe(at.node) != "a mapping" {
 			return on.read(at)
 		}
-		into.On = true
+		into.Enabled = true
 		return r.fields(at, known)
 	}, map[string]any{"oneOf": []any{on.form, known.form()}}}
 }
 
-func (r reader) errors(into *Errors) field {
+func (r reader) errors(into *ErrorRate) field {
 	known := fields{
 		"listener":     r.matching(processName, "a listener's name", &into.Listener).says("Where it shows its metrics: default admin. Each process has one of its own (shared: false)."),
 		"path":         r.matching(metricsPath, "a path such as /metrics", &into.Path).says("Default /metrics."),
 		"metric":       r.matching(metricName, "a metric's name", &into.Metric).says("Its counter of requests: default http_server_request_duration_seconds_count."),
 		"label":        r.matching(metricName, "a label's name", &into.Label).says("Of the counter, the status: default http_response_status_code."),
-		"above":        r.share(&into.Above).says("The share that is too much, over that of the release before: default 5%."),
-		"min_requests": r.number(1, 1_000_000, &into.Least).says("Nothing is judged before so many: default 20."),
+		"above":        r.share(&into.MaxIncrease).says("The share that is too much, over that of the release before: default 5%."),
+		"min_requests": r.number(1, 1_000_000, &into.MinRequests).says("Nothing is judged before so many: default 20."),
 	}
-	on := r.flag(&into.On)
+	on := r.flag(&into.Enabled)
 	return field{func(at place) error {
 		if describe(at.node) != "a mapping" {
 			return on.read(at)
 		}
-		into.On = true
+		into.Enabled = true
 		return r.fields(at, known)
 	}, map[string]any{"oneOf": []any{on.form, known.form()}}}
 }
@@ -316,11 +316,11 @@ var (
 
 func (r reader) restart(into *Restart) field {
 	return r.mapping(fields{
-		"policy":           r.oneOf(&into.Policy, Always, OnFailure, Never).says("Default always, also after exit code 0."),
-		"final_exit_codes": r.numbers(0, 255, &into.Final).says("After these it has failed for good."),
-		"first_wait":       r.duration(&into.First).says("Before the second start again, then doubling: default 100ms. The first is at once."),
-		"longest_wait":     r.duration(&into.Longest).says("Default 15s."),
-		"proven":           r.duration(&into.Proven).says("Up this long, the waits begin anew: default 30s."),
+		"policy":           r.oneOf(&into.Policy, PolicyAlways, PolicyOnFailure, PolicyNever).says("Default always, also after exit code 0."),
+		"final_exit_codes": r.numbers(0, 255, &into.FinalExitCodes).says("After these it has failed for good."),
+		"first_wait":       r.duration(&into.FirstWait).says("Before the second start again, then doubling: default 100ms. The first is at once."),
+		"longest_wait":     r.duration(&into.LongestWait).says("Default 15s."),
+		"proven":           r.duration(&into.ResetAfter).says("Up this long, the waits begin anew: default 30s."),
 		"limit":            r.number(1, 1000, &into.Limit).says("Starts again within the window, after which it has failed: default none."),
 		"window":           r.duration(&into.Window).says("Default 1m."),
 	})

@@ -9,24 +9,24 @@ import (
 
 // Kinds of processes. They say what a process is to people and to pgo's defaults; order comes from After alone.
 const (
-	Infra   = "infra"
-	Gate    = "gate"
-	Service = "service"
-	OneShot = "one-shot" // runs to its end once; ready when it has ended with 0
+	KindInfra   = "infra"
+	KindGate    = "gate"
+	KindService = "service"
+	KindOneShot = "one-shot" // runs to its end once; ready when it has ended with 0
 )
 
 // Policies of starting a process again that ended by itself.
 const (
-	Always    = "always"
-	OnFailure = "on-failure" // not after exit code 0
-	Never     = "never"
+	PolicyAlways    = "always"
+	PolicyOnFailure = "on-failure" // not after exit code 0
+	PolicyNever     = "never"
 )
 
 // Modes of a reload.
 const (
-	Beside  = "beside"  // the new process is ready before the old one is asked to end
-	Anew    = "restart" // stop, then start: a gap
-	Refused = "refused"
+	ReloadBeside  = "beside"  // the new process is ready before the old one is asked to end
+	ReloadRestart = "restart" // stop, then start: a gap
+	ReloadRefused = "refused"
 )
 
 // File is a process file that was read and found valid.
@@ -49,15 +49,15 @@ type Process struct {
 	After     []string          `json:"after,omitempty"` // these are ready before it starts
 	Listeners []Listener        `json:"listeners,omitempty"`
 	Instances int               `json:"instances"` // default 1
-	Ready     Ready             `json:"ready"`
-	Live      Live              `json:"live"`
+	Readiness Readiness         `json:"ready"`
+	Liveness  Liveness          `json:"live"`
 	Watchdog  time.Duration     `json:"watchdog,omitempty"` // it says WATCHDOG=1 at least this often; 0: no such thing
 	Restart   Restart           `json:"restart"`
 	Stop      Stop              `json:"stop"`
 	Reload    Reload            `json:"reload"`
 	Watch     Watch             `json:"watch"`
-	Ask       []string          `json:"ask,omitempty"`  // of a gate: its program, run with these, looks at a new program of who comes after it
-	Plan      []string          `json:"plan,omitempty"` // of a gate: its program, run with these, says what it would do for them
+	CheckArgs []string          `json:"ask,omitempty"`  // of a gate: its program, run with these, looks at a new program of who comes after it
+	PlanArgs  []string          `json:"plan,omitempty"` // of a gate: its program, run with these, says what it would do for them
 	Limits    Limits            `json:"limits"`
 	Logs      Logs              `json:"logs"`
 	Env       map[string]string `json:"env,omitempty"` // the env files' values and, over them, its own
@@ -65,40 +65,40 @@ type Process struct {
 
 // Listener is a TCP listener that pgo opens and the process inherits under the name.
 type Listener struct {
-	Name  string `json:"name"`
-	Addr  string `json:"addr"`            // host:port; port 0 is a free one, chosen once
-	Alone bool   `json:"alone,omitempty"` // each process has one of its own, opened when it starts
+	Name        string `json:"name"`
+	Addr        string `json:"addr"`            // host:port; port 0 is a free one, chosen once
+	PerInstance bool   `json:"alone,omitempty"` // each process has one of its own, opened when it starts
 }
 
-// Ready says how it is known that a process serves. With none of Notify, TCP, HTTP and Exec it is ready when
+// Readiness says how it is known that a process serves. With none of Notify, TCP, HTTP and Exec it is ready when
 // it has run for a moment.
-type Ready struct {
-	Notify bool          `json:"notify,omitempty"` // it sends READY=1 to NOTIFY_SOCKET
-	TCP    string        `json:"tcp,omitempty"`    // this address accepts a connection
-	HTTP   string        `json:"http,omitempty"`   // this URL answers 2xx
-	Exec   []string      `json:"exec,omitempty"`   // this command ends with 0
-	Within time.Duration `json:"within"`           // default 30 s; not ready by then is a failed start
+type Readiness struct {
+	Notify  bool          `json:"notify,omitempty"` // it sends READY=1 to NOTIFY_SOCKET
+	TCP     string        `json:"tcp,omitempty"`    // this address accepts a connection
+	HTTP    string        `json:"http,omitempty"`   // this URL answers 2xx
+	Exec    []string      `json:"exec,omitempty"`   // this command ends with 0
+	Timeout time.Duration `json:"within"`           // default 30 s; not ready by then is a failed start
 }
 
-// Live says how it is known that a ready process still serves; with none of TCP, HTTP and Exec nobody asks.
-type Live struct {
+// Liveness says how it is known that a ready process still serves; with none of TCP, HTTP and Exec nobody asks.
+type Liveness struct {
 	TCP      string        `json:"tcp,omitempty"`
 	HTTP     string        `json:"http,omitempty"`
 	Exec     []string      `json:"exec,omitempty"`
-	Every    time.Duration `json:"every"`    // default 10 s
+	Interval time.Duration `json:"every"`    // default 10 s
 	Timeout  time.Duration `json:"timeout"`  // of one question; default 2 s
 	Failures int           `json:"failures"` // in a row, after which it is started anew; default 3
 }
 
 // Restart says what happens when a process ends by itself.
 type Restart struct {
-	Policy  string        `json:"policy"`          // default Always
-	Final   []int         `json:"final,omitempty"` // exit codes after which it is not started again
-	First   time.Duration `json:"first"`           // wait before the second start again, default 100 ms, then doubling; the first is at once
-	Longest time.Duration `json:"longest"`         // default 15 s
-	Proven  time.Duration `json:"proven"`          // up this long, the waits begin anew; default 30 s
-	Limit   int           `json:"limit,omitempty"` // starts again within Window, after which it has failed; 0: none
-	Window  time.Duration `json:"window"`          // default 1 m
+	Policy         string        `json:"policy"`          // default Always
+	FinalExitCodes []int         `json:"final,omitempty"` // exit codes after which it is not started again
+	FirstWait      time.Duration `json:"first"`           // wait before the second start again, default 100 ms, then doubling; the first is at once
+	LongestWait    time.Duration `json:"longest"`         // default 15 s
+	ResetAfter     time.Duration `json:"proven"`          // up this long, the waits begin anew; default 30 s
+	Limit          int           `json:"limit,omitempty"` // starts again within Window, after which it has failed; 0: none
+	Window         time.Duration `json:"window"`          // default 1 m
 }
 
 // Stop says how a process is asked to end, and how long it has.
@@ -115,23 +115,23 @@ type Reload struct {
 
 // Watch says that what is put in the place of Command is deployed: proven, copied, and the copy run.
 type Watch struct {
-	On        bool          `json:"on,omitempty"`
+	Enabled   bool          `json:"on,omitempty"`
 	Probation time.Duration `json:"probation,omitempty"` // a new release proves itself so long; default 30 s
 	Keep      int           `json:"keep,omitempty"`      // releases; default 5
 	MaxSize   int64         `json:"max_size,omitempty"`  // and bytes of them; default 512 MB
-	Errors    Errors        `json:"errors,omitzero"`
+	ErrorRate ErrorRate     `json:"errors,omitzero"`
 }
 
-// Errors says where a process tells how many requests it has answered, and how: a release that answers too many of them
+// ErrorRate says where a process tells how many requests it has answered, and how: a release that answers too many of them
 // with an error (a status of 5xx) while it is on probation does not stay.
-type Errors struct {
-	On       bool    `json:"on,omitempty"`
-	Listener string  `json:"listener,omitempty"` // that shows its metrics; default admin
-	Path     string  `json:"path,omitempty"`     // default /metrics
-	Metric   string  `json:"metric,omitempty"`   // the counter of requests; default that of OpenTelemetry's names
-	Label    string  `json:"label,omitempty"`    // of it, the status
-	Above    float64 `json:"above,omitempty"`    // the share that is too much, over that of the release before; default 0.05
-	Least    int     `json:"least,omitempty"`    // requests, before which nothing is judged; default 20
+type ErrorRate struct {
+	Enabled     bool    `json:"on,omitempty"`
+	Listener    string  `json:"listener,omitempty"` // that shows its metrics; default admin
+	Path        string  `json:"path,omitempty"`     // default /metrics
+	Metric      string  `json:"metric,omitempty"`   // the counter of requests; default that of OpenTelemetry's names
+	Label       string  `json:"label,omitempty"`    // of it, the status
+	MaxIncrease float64 `json:"above,omitempty"`    // the share that is too much, over that of the release before; default 0.05
+	MinRequests int     `json:"least,omitempty"`    // requests, before which nothing is judged; default 20
 }
 
 // Limits are set before the program begins; nil leaves what pgo has.
@@ -177,17 +177,17 @@ func (e *Error) Error() string {
 func defaults(name string) Process {
 	return Process{
 		Name:      name,
-		Kind:      Service,
+		Kind:      KindService,
 		Instances: 1,
-		Ready:     Ready{Within: 30 * time.Second},
-		Live:      Live{Every: 10 * time.Second, Timeout: 2 * time.Second, Failures: 3},
+		Readiness: Readiness{Timeout: 30 * time.Second},
+		Liveness:  Liveness{Interval: 10 * time.Second, Timeout: 2 * time.Second, Failures: 3},
 		Restart: Restart{
-			Policy: Always, First: 100 * time.Millisecond, Longest: 15 * time.Second, Proven: 30 * time.Second, Window: time.Minute,
+			Policy: PolicyAlways, FirstWait: 100 * time.Millisecond, LongestWait: 15 * time.Second, ResetAfter: 30 * time.Second, Window: time.Minute,
 		},
 		Stop:   Stop{Signal: "SIGTERM", Timeout: 15 * time.Second},
 		Reload: Reload{Stable: 200 * time.Millisecond},
-		Watch: Watch{Probation: 30 * time.Second, Keep: 5, MaxSize: 512 << 20, Errors: Errors{
-			Listener: "admin", Path: "/metrics", Above: 0.05, Least: 20,
+		Watch: Watch{Probation: 30 * time.Second, Keep: 5, MaxSize: 512 << 20, ErrorRate: ErrorRate{
+			Listener: "admin", Path: "/metrics", MaxIncrease: 0.05, MinRequests: 20,
 			Metric: "http_server_request_duration_seconds_count", Label: "http_response_status_code",
 		}},
 		Logs: Logs{MaxSize: 50 << 20, Keep: 5, KeepFor: 14 * 24 * time.Hour, Compress: true},

@@ -90,7 +90,7 @@ func (p *program) proveByBuildID(ctx context.Context, c content) (string, error)
 	}
 	wanted := contentID.FindStringSubmatch(id)
 	if wanted == nil {
-		return "", refuse(Unproven, "it has no build ID of the go command: put its SHA-256 beside it, in a file named like it with .sha256 at the end")
+		return "", refuse(Unverified, "it has no build ID of the go command: put its SHA-256 beside it, in a file named like it with .sha256 at the end")
 	}
 	from, to := p.hostNote(c)
 	for {

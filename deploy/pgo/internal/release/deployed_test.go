@@ -22,12 +22,12 @@ type host struct {
 	heard []string
 }
 
-func (h *host) Take(ctx context.Context, c watch.Change) error {
+func (h *host) HandleChange(ctx context.Context, c watch.Change) error {
 	r, err := h.store.Add(ctx, "user", c.Path)
 	if err != nil {
 		return err
 	}
-	if r.Record.Proof.SHA256 != c.SHA256 {
+	if r.Record.Verification.SHA256 != c.SHA256 {
 		return errors.New("it changed while it was copied")
 	}
 	text, err := os.ReadFile(r.Path)
@@ -35,10 +35,10 @@ func (h *host) Take(ctx context.Context, c watch.Change) error {
 		return err
 	}
 	h.heard = append(h.heard, "live: "+string(text[len(text)-100]))
-	return h.store.SetLive(ctx, "user", r.Record.Proof.SHA256)
+	return h.store.SetCurrent(ctx, "user", r.Record.Verification.SHA256)
 }
 
-func (h *host) Refused(_ context.Context, _ watch.Change, why error) {
+func (h *host) HandleRefusal(_ context.Context, _ watch.Change, why error) {
 	refusal, _ := errors.AsType[*Refusal](why)
 	h.heard = append(h.heard, "refused: "+string(refusal.Kind))
 }
@@ -97,7 +97,7 @@ func TestDeployed(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			put(t, SumFile(path), []byte(sum), 0o644, time.Now())
+			put(t, SumFilePath(path), []byte(sum), 0o644, time.Now())
 		}, []string{"live: b"}},
 	}
 	for _, test := range tests {
@@ -105,9 +105,9 @@ func TestDeployed(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				dir := t.TempDir()
 				path := put(t, filepath.Join(dir, "user"), program("a", size), 0o755, time.Now())
-				h := &host{store: &Store{Dir: filepath.Join(dir, "releases"), On: amd64}}
+				h := &host{store: &Store{Dir: filepath.Join(dir, "releases"), Platform: amd64}}
 				w := watch.New(h, watch.Options{})
-				w.Set(watch.File{Path: path, With: []string{SumFile(path)}})
+				w.SetFiles(watch.File{Path: path, Companions: []string{SumFilePath(path)}})
 				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 				defer cancel()
 				ended := make(chan struct{})

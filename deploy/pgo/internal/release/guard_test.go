@@ -60,7 +60,7 @@ func TestUnwritable(t *testing.T) {
 		if _, err := s.Store.Add(t.Context(), "user", source); !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), dir) {
 			t.Errorf("add: %v", err)
 		}
-		if err := s.Store.SetLive(t.Context(), "user", s.sums["a"]); !errors.Is(err, fs.ErrPermission) {
+		if err := s.Store.SetCurrent(t.Context(), "user", s.sums["a"]); !errors.Is(err, fs.ErrPermission) {
 			t.Errorf("live: %v", err)
 		}
 		if _, err := s.Store.Add(t.Context(), "school", source); os.Geteuid() == 0 && !errors.Is(err, fs.ErrPermission) {
@@ -85,14 +85,14 @@ func TestLockIsWaitedFor(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	if err := s.Store.SetLive(ctx, "user", s.sums["a"]); !errors.Is(err, context.DeadlineExceeded) {
+	if err := s.Store.SetCurrent(ctx, "user", s.sums["a"]); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("while another has it: %v", err)
 	}
 	if got := s.kept(); got != "a" { // reading does not wait
 		t.Errorf("got %s", got)
 	}
 	done := make(chan error)
-	go func() { done <- s.Store.SetLive(t.Context(), "user", s.sums["a"]) }()
+	go func() { done <- s.Store.SetCurrent(t.Context(), "user", s.sums["a"]) }()
 	unlock()
 	if err := <-done; err != nil || s.live() != "a" {
 		t.Errorf("when it is free: %v", err)

@@ -59,7 +59,7 @@ func beKilled(step, dir string, args []string) error {
 		}
 	}}
 	if args[0] == "live" {
-		return s.SetLive(context.Background(), "user", args[1])
+		return s.SetCurrent(context.Background(), "user", args[1])
 	}
 	_, err := s.Add(context.Background(), "user", args[1])
 	return err
@@ -99,7 +99,7 @@ func TestKilledAtEveryStep(t *testing.T) {
 				t.Errorf("kept %q, live %q, target %q", got, live, target)
 			}
 			for letter := range strings.FieldsSeq(s.kept()) {
-				if err := s.Store.Check(t.Context(), "user", s.sums[letter]); err != nil {
+				if err := s.Store.VerifyContent(t.Context(), "user", s.sums[letter]); err != nil {
 					t.Error(err)
 				}
 			}
@@ -151,7 +151,7 @@ func crowd(dir string, sources []string) error {
 		if err != nil {
 			return err
 		}
-		if err := s.SetLive(context.Background(), "user", r.Record.Proof.SHA256); err != nil {
+		if err := s.SetCurrent(context.Background(), "user", r.Record.Verification.SHA256); err != nil {
 			return err
 		}
 	}
@@ -198,7 +198,7 @@ func TestManyAtOnce(t *testing.T) {
 			if r.Damaged != "" || r.Missing {
 				t.Errorf("half of a release is seen: %+v", r)
 			}
-			if r.Live {
+			if r.Current {
 				live++
 			}
 		}
@@ -211,11 +211,11 @@ func TestManyAtOnce(t *testing.T) {
 		t.Errorf("%d releases, %v", len(found), err)
 	}
 	// Each change took a turn of its own: none was lost.
-	if want := 2 * each * (processes + routines); found[0].Record.Turn != want || !found[0].Live {
-		t.Errorf("%d turns, want %d", found[0].Record.Turn, want)
+	if want := 2 * each * (processes + routines); found[0].Record.Seq != want || !found[0].Current {
+		t.Errorf("%d turns, want %d", found[0].Record.Seq, want)
 	}
 	for _, r := range found {
-		if err := s.Store.Check(t.Context(), "user", r.Record.Proof.SHA256); err != nil {
+		if err := s.Store.VerifyContent(t.Context(), "user", r.Record.Verification.SHA256); err != nil {
 			t.Error(err)
 		}
 	}
@@ -253,13 +253,13 @@ func onFullDisk(small func(dir string) (full, room func(), limit error), dir str
 		text := "#!/bin/sh\n#" + strings.Repeat(name, size) + "\n"
 		_ = os.WriteFile(path, []byte(text), 0o755)
 		sum, _ := sumOf(ctx, strings.NewReader(text))
-		_ = os.WriteFile(SumFile(path), []byte(sum), 0o644)
+		_ = os.WriteFile(SumFilePath(path), []byte(sum), 0o644)
 		return path
 	}
 	one, large := source("s", 10), source("l", 300<<10)
 	for _, path := range []string{one, large} {
 		defer os.Remove(path)
-		defer os.Remove(SumFile(path))
+		defer os.Remove(SumFilePath(path))
 	}
 	r, err := s.Add(ctx, "user", one)
 	if err != nil {
@@ -267,14 +267,14 @@ func onFullDisk(small func(dir string) (full, room func(), limit error), dir str
 	}
 	full()
 	_, addErr := s.Add(ctx, "user", large)
-	liveErr := s.SetLive(ctx, "user", r.Record.Proof.SHA256)
+	liveErr := s.SetCurrent(ctx, "user", r.Record.Verification.SHA256)
 	list, listErr := s.List("user")
-	checkErr := s.Check(ctx, "user", r.Record.Proof.SHA256)
-	if !errors.Is(addErr, limit) || !errors.Is(liveErr, limit) || len(list) != 1 || list[0].Live || errors.Join(listErr, checkErr) != nil {
+	checkErr := s.VerifyContent(ctx, "user", r.Record.Verification.SHA256)
+	if !errors.Is(addErr, limit) || !errors.Is(liveErr, limit) || len(list) != 1 || list[0].Current || errors.Join(listErr, checkErr) != nil {
 		return fmt.Errorf("full: add %w, live %w, list %v %w, check %w", addErr, liveErr, list, listErr, checkErr)
 	}
 	room()
-	if err := s.SetLive(ctx, "user", r.Record.Proof.SHA256); err != nil {
+	if err := s.SetCurrent(ctx, "user", r.Record.Verification.SHA256); err != nil {
 		return err
 	}
 	files, err := os.ReadDir(filepath.Join(s.Dir, "user"))

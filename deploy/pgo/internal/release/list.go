@@ -11,17 +11,17 @@ import (
 	"strings"
 )
 
-// ErrNoTarget is the error where there is nothing to go back to.
-var ErrNoTarget = errors.New("no good release to go back to")
+// ErrNoRollbackTarget is the error where there is nothing to go back to.
+var ErrNoRollbackTarget = errors.New("no good release to go back to")
 
-// ErrNotLive is the error where no release is live.
-var ErrNotLive = errors.New("no release is live")
+// ErrNoCurrent is the error where no release is live.
+var ErrNoCurrent = errors.New("no release is live")
 
 // shortest is how many digits of a SHA-256 name a release.
 const shortest = 4
 
-// Names returns the processes that the store has a folder of, in order.
-func (s *Store) Names() ([]string, error) {
+// ProcessNames returns the processes that the store has a folder of, in order.
+func (s *Store) ProcessNames() ([]string, error) {
 	entries, err := os.ReadDir(s.Dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("read the releases: %w", err)
@@ -46,23 +46,23 @@ func (s *Store) List(name string) ([]Release, error) {
 		return nil, err
 	}
 	// One without a program was never finished, or is just being removed.
-	all = slices.DeleteFunc(all, func(r Release) bool { return r.Missing && !r.Live })
+	all = slices.DeleteFunc(all, func(r Release) bool { return r.Missing && !r.Current })
 	slices.SortStableFunc(all, latestFirst)
 	return all, nil
 }
 
-func latestFirst(a, b Release) int { return cmp.Compare(b.Record.Turn, a.Record.Turn) }
+func latestFirst(a, b Release) int { return cmp.Compare(b.Record.Seq, a.Record.Seq) }
 
-// Live returns the release that is live; ErrNotLive where none is.
-func (s *Store) Live(name string) (Release, error) {
+// Current returns the release that is live; ErrNoCurrent where none is.
+func (s *Store) Current(name string) (Release, error) {
 	all, err := s.List(name)
 	if err != nil {
 		return Release{}, err
 	}
-	if i := slices.IndexFunc(all, func(r Release) bool { return r.Live }); i >= 0 {
+	if i := slices.IndexFunc(all, func(r Release) bool { return r.Current }); i >= 0 {
 		return all[i], nil
 	}
-	return Release{}, fmt.Errorf("%s: %w", name, ErrNotLive)
+	return Release{}, fmt.Errorf("%s: %w", name, ErrNoCurrent)
 }
 
 // Find returns the release with that version, SHA-256 or beginning of a SHA-256. The error is ErrUnknown where there
@@ -73,7 +73,7 @@ func (s *Store) Find(name, wanted string) (Release, error) {
 		return Release{}, err
 	}
 	found := slices.DeleteFunc(all, func(r Release) bool {
-		return r.Record.Version != wanted && (len(wanted) < shortest || !strings.HasPrefix(r.Record.Proof.SHA256, wanted))
+		return r.Record.Version != wanted && (len(wanted) < shortest || !strings.HasPrefix(r.Record.Verification.SHA256, wanted))
 	})
 	switch {
 	case wanted == "" || len(found) == 0:
@@ -84,8 +84,8 @@ func (s *Store) Find(name, wanted string) (Release, error) {
 	return found[0], nil
 }
 
-// Check reads the whole program; the error is ErrChanged where it is not what was stored.
-func (s *Store) Check(ctx context.Context, name, sum string) error {
+// VerifyContent reads the whole program; the error is ErrChanged where it is not what was stored.
+func (s *Store) VerifyContent(ctx context.Context, name, sum string) error {
 	dir, err := s.folder(name)
 	if err != nil {
 		return err
@@ -98,7 +98,7 @@ func (s *Store) Check(ctx context.Context, name, sum string) error {
 }
 
 // RollbackTarget returns the last good release that was live before the one that is, and whose program is still what
-// was stored. The error is ErrNoTarget where there is none.
+// was stored. The error is ErrNoRollbackTarget where there is none.
 func (s *Store) RollbackTarget(ctx context.Context, name string) (Release, error) {
 	all, err := s.List(name)
 	if err != nil {
@@ -113,11 +113,11 @@ func (s *Store) RollbackTarget(ctx context.Context, name string) (Release, error
 			return Release{}, err
 		}
 	}
-	return Release{}, fmt.Errorf("%s: %w", name, ErrNoTarget)
+	return Release{}, fmt.Errorf("%s: %w", name, ErrNoRollbackTarget)
 }
 
-// GoBackTo returns the release that a roll-back leads to: the one that is named, as Find, or where none is RollbackTarget.
-func (s *Store) GoBackTo(ctx context.Context, name, wanted string) (Release, error) {
+// ResolveRollback returns the release that a roll-back leads to: the one that is named, as Find, or where none is RollbackTarget.
+func (s *Store) ResolveRollback(ctx context.Context, name, wanted string) (Release, error) {
 	if wanted != "" {
 		return s.Find(name, wanted)
 	}
@@ -126,16 +126,16 @@ func (s *Store) GoBackTo(ctx context.Context, name, wanted string) (Release, err
 
 // targets returns what can be gone back to, the best first.
 func targets(all []Release) []Release {
-	live := slices.IndexFunc(all, func(r Release) bool { return r.Live })
+	live := slices.IndexFunc(all, func(r Release) bool { return r.Current })
 	if live < 0 {
 		return nil
 	}
 	var found []Release
 	for _, r := range all {
-		if r.Record.GoodAt != nil && r.Record.LiveTurn > 0 && r.Record.LiveTurn < all[live].Record.LiveTurn && !r.Missing && r.Damaged == "" {
+		if r.Record.PassedAt != nil && r.Record.CurrentSeq > 0 && r.Record.CurrentSeq < all[live].Record.CurrentSeq && !r.Missing && r.Damaged == "" {
 			found = append(found, r)
 		}
 	}
-	slices.SortFunc(found, func(a, b Release) int { return cmp.Compare(b.Record.LiveTurn, a.Record.LiveTurn) })
+	slices.SortFunc(found, func(a, b Release) int { return cmp.Compare(b.Record.CurrentSeq, a.Record.CurrentSeq) })
 	return found
 }

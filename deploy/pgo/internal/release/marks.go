@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// SetLive writes down that the process now runs this release; the one before is live no longer.
-func (s *Store) SetLive(ctx context.Context, name, sum string) error {
+// SetCurrent writes down that the process now runs this release; the one before is live no longer.
+func (s *Store) SetCurrent(ctx context.Context, name, sum string) error {
 	return s.change(ctx, name, sum, func(r *Release, turn int, now time.Time) error {
 		if r.Missing {
 			return fmt.Errorf("%s of %s: %w", sum, name, ErrChanged)
 		}
-		r.Record.Turn, r.Record.LiveTurn, r.Record.LiveAt = turn, turn, &now
+		r.Record.Seq, r.Record.CurrentSeq, r.Record.CurrentAt = turn, turn, &now
 		return nil
 	})
 }
@@ -25,18 +25,18 @@ func (s *Store) SetVersion(ctx context.Context, name, sum, version string) error
 	})
 }
 
-// MarkGood says that the release has proven itself: it can be gone back to.
-func (s *Store) MarkGood(ctx context.Context, name, sum string) error {
+// MarkPassed says that the release has proven itself: it can be gone back to.
+func (s *Store) MarkPassed(ctx context.Context, name, sum string) error {
 	return s.change(ctx, name, sum, func(r *Release, _ int, now time.Time) error {
-		r.Record.GoodAt, r.Record.BadAt, r.Record.Bad = &now, nil, ""
+		r.Record.PassedAt, r.Record.FailedAt, r.Record.Failure = &now, nil, ""
 		return nil
 	})
 }
 
-// MarkBad says that the release does not work, and why: it is never gone back to.
-func (s *Store) MarkBad(ctx context.Context, name, sum, why string) error {
+// MarkFailed says that the release does not work, and why: it is never gone back to.
+func (s *Store) MarkFailed(ctx context.Context, name, sum, why string) error {
 	return s.change(ctx, name, sum, func(r *Release, _ int, now time.Time) error {
-		r.Record.GoodAt, r.Record.BadAt, r.Record.Bad = nil, &now, why
+		r.Record.PassedAt, r.Record.FailedAt, r.Record.Failure = nil, &now, why
 		return nil
 	})
 }

@@ -31,8 +31,8 @@ const (
 	busyFor        = 2 * time.Second
 )
 
-// Answer is what a program says about itself. What it leaves out is empty.
-type Answer struct {
+// ProgramInfo is what a program says about itself. What it leaves out is empty.
+type ProgramInfo struct {
 	Version       string `json:"version"`
 	Commit        string `json:"commit"`
 	SchemaVersion int64  `json:"schema_version"`
@@ -43,10 +43,10 @@ type Reason string
 
 // The reasons.
 const (
-	CannotStart Reason = "cannot be started"
-	TimedOut    Reason = "did not answer in time"
-	Exited      Reason = "failed"
-	Nonsense    Reason = "answered something else"
+	CannotStart   Reason = "cannot be started"
+	TimedOut      Reason = "did not answer in time"
+	Exited        Reason = "failed"
+	InvalidAnswer Reason = "answered something else"
 )
 
 // Error makes a Reason an error.
@@ -54,16 +54,16 @@ func (r Reason) Error() string { return string(r) }
 
 // PreflightError is the error for a program that did not pass.
 type PreflightError struct {
-	Question string // "version --json" or "check"
+	Command  string // "version --json" or "check"
 	Reason   Reason
-	Exit     int    // its exit code, where it exited with one; 78 is a bad configuration
+	ExitCode int    // its exit code, where it exited with one; 78 is a bad configuration
 	Output   string // the end of what it said
 	Cause    error
 }
 
 // Error is one line with what the program said last.
 func (e *PreflightError) Error() string {
-	text := fmt.Sprintf("`%s` %s", e.Question, e.Reason)
+	text := fmt.Sprintf("`%s` %s", e.Command, e.Reason)
 	if e.Cause != nil {
 		text += ": " + e.Cause.Error()
 	}
@@ -83,30 +83,30 @@ func (e *PreflightError) Unwrap() []error {
 }
 
 // Run asks both. The error is a *PreflightError, unless ctx ended.
-func (p Preflight) Run(ctx context.Context, program string) (Answer, error) {
-	answer, err := p.Version(ctx, program)
+func (p Preflight) Run(ctx context.Context, program string) (ProgramInfo, error) {
+	answer, err := p.QueryVersion(ctx, program)
 	if err != nil {
-		return Answer{}, err
+		return ProgramInfo{}, err
 	}
-	return answer, p.Check(ctx, program)
+	return answer, p.CheckConfig(ctx, program)
 }
 
-// Version asks what it is.
-func (p Preflight) Version(ctx context.Context, program string) (Answer, error) {
+// QueryVersion asks what it is.
+func (p Preflight) QueryVersion(ctx context.Context, program string) (ProgramInfo, error) {
 	const question = "version --json"
 	said, err := p.ask(ctx, program, question)
 	if err != nil {
-		return Answer{}, err
+		return ProgramInfo{}, err
 	}
-	var answer Answer
+	var answer ProgramInfo
 	if err := json.Unmarshal(said, &answer); err != nil {
-		return Answer{}, &PreflightError{Question: question, Reason: Nonsense, Output: string(said), Cause: err}
+		return ProgramInfo{}, &PreflightError{Command: question, Reason: InvalidAnswer, Output: string(said), Cause: err}
 	}
 	return answer, nil
 }
 
-// Check asks whether its configuration is valid.
-func (p Preflight) Check(ctx context.Context, program string) error {
+// CheckConfig asks whether its configuration is valid.
+func (p Preflight) CheckConfig(ctx context.Context, program string) error {
 	_, err := p.ask(ctx, program, "check")
 	return err
 }
@@ -147,7 +147,7 @@ func (p Preflight) once(ctx context.Context, program, question string) ([]byte, 
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: p.User}
 	cmd.Cancel = func() error { return proc.KillGroup(cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 200 * time.Millisecond
-	failed := &PreflightError{Question: question}
+	failed := &PreflightError{Command: question}
 	if err := cmd.Start(); err != nil {
 		failed.Reason, failed.Cause = CannotStart, err
 		return nil, failed
@@ -167,12 +167,12 @@ func (p Preflight) once(ctx context.Context, program, question string) ([]byte, 
 		failed.Reason, failed.Cause = TimedOut, fmt.Errorf("within %s", p.Timeout)
 	case err == nil, errors.Is(err, exec.ErrWaitDelay):
 		if stdout.lost {
-			failed.Reason, failed.Output, failed.Cause = Nonsense, "", fmt.Errorf("more than %d bytes", maxAnswer)
+			failed.Reason, failed.Output, failed.Cause = InvalidAnswer, "", fmt.Errorf("more than %d bytes", maxAnswer)
 			return nil, failed
 		}
 		return stdout.kept, nil
 	case exit != nil:
-		failed.Reason, failed.Exit, failed.Cause = Exited, max(0, exit.ExitCode()), exit
+		failed.Reason, failed.ExitCode, failed.Cause = Exited, max(0, exit.ExitCode()), exit
 	default:
 		failed.Reason, failed.Cause = CannotStart, err
 	}

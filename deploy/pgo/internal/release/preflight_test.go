@@ -34,10 +34,10 @@ func TestPreflight(t *testing.T) {
 		{name: "speaks on standard output", program: version + `*) echo "no such database"; exit 2;; esac`, reason: Exited, exit: 2, says: "no such database"},
 		{name: "is killed", program: version + `*) kill -KILL $$;; esac`, reason: Exited, says: "signal: killed"},
 		{name: "knows no version", program: `echo "unknown command" >&2; exit 64`, reason: Exited, exit: 64, says: "`version --json` failed"},
-		{name: "no JSON", program: `echo 1.2.3`, reason: Nonsense, says: "1.2.3"},
-		{name: "other JSON", program: `echo '{"version":5}'`, reason: Nonsense, says: "`version --json` answered something else"},
+		{name: "no JSON", program: `echo 1.2.3`, reason: InvalidAnswer, says: "1.2.3"},
+		{name: "other JSON", program: `echo '{"version":5}'`, reason: InvalidAnswer, says: "`version --json` answered something else"},
 		{name: "no end of words", program: `while :; do echo "on and on and on and on and on and on and on"; done`, timeout: 300 * time.Millisecond, reason: TimedOut},
-		{name: "too many words", program: `i=0; while [ $i -lt 3000 ]; do echo "line $i of a long story that nobody wants to hear"; i=$((i+1)); done`, reason: Nonsense, says: "more than 65536 bytes"},
+		{name: "too many words", program: `i=0; while [ $i -lt 3000 ]; do echo "line $i of a long story that nobody wants to hear"; i=$((i+1)); done`, reason: InvalidAnswer, says: "more than 65536 bytes"},
 		{name: "starts to serve instead", program: version + `*) echo serving >&2; exec sleep 1000;; esac`, timeout: 1500 * time.Millisecond, reason: TimedOut, says: "within 1.5s: serving"},
 		{name: "does not mind signals", program: version + `*) trap "" TERM INT HUP; while :; do sleep 1000; done;; esac`, timeout: 300 * time.Millisecond, reason: TimedOut},
 		{name: "leaves a child with its output", program: version + `*) sleep 1000 & echo valid;; esac`},
@@ -53,13 +53,13 @@ func TestPreflight(t *testing.T) {
 				t.Errorf("took %s", took)
 			}
 			if test.reason == "" {
-				if err != nil || answer != (Answer{"1.2.3", "abc", 7}) {
+				if err != nil || answer != (ProgramInfo{"1.2.3", "abc", 7}) {
 					t.Errorf("%+v, %v", answer, err)
 				}
 				return
 			}
 			failed, _ := errors.AsType[*PreflightError](err)
-			if failed == nil || !errors.Is(err, test.reason) || failed.Exit != test.exit || !strings.Contains(err.Error(), test.says) || strings.Contains(err.Error(), "\n") {
+			if failed == nil || !errors.Is(err, test.reason) || failed.ExitCode != test.exit || !strings.Contains(err.Error(), test.says) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("got %v; %+v", err, failed)
 			}
 			if failed != nil && len(failed.Output) > maxAnswer {

@@ -18,16 +18,16 @@ import (
 // is the one that went live in the latest turn: so one file says that another has become live, and a switch is either
 // written or not.
 type Record struct {
-	Proof
-	Source   string     `json:"source"`            // the file that it is a copy of
-	Version  string     `json:"version,omitempty"` // as it says itself
-	Added    time.Time  `json:"added"`             // last
-	Turn     int        `json:"turn"`              // when it was added or went live last
-	LiveTurn int        `json:"live_turn,omitempty"`
-	LiveAt   *time.Time `json:"live_at,omitempty"` // when it went live last
-	GoodAt   *time.Time `json:"good_at,omitempty"` // when it was found good
-	BadAt    *time.Time `json:"bad_at,omitempty"`  // when it was found bad; never together with GoodAt
-	Bad      string     `json:"bad,omitempty"`     // and why
+	Verification
+	Source     string     `json:"source"`            // the file that it is a copy of
+	Version    string     `json:"version,omitempty"` // as it says itself
+	Added      time.Time  `json:"added"`             // last
+	Seq        int        `json:"turn"`              // when it was added or went live last
+	CurrentSeq int        `json:"live_turn,omitempty"`
+	CurrentAt  *time.Time `json:"live_at,omitempty"` // when it went live last
+	PassedAt   *time.Time `json:"good_at,omitempty"` // when it was found good
+	FailedAt   *time.Time `json:"bad_at,omitempty"`  // when it was found bad; never together with PassedAt
+	Failure    string     `json:"bad,omitempty"`     // and why
 }
 
 // Release is one version of one process's program.
@@ -35,7 +35,7 @@ type Release struct {
 	Record
 	Name    string `json:"name"` // of the process
 	Path    string `json:"path"` // of the program: what is to be run
-	Live    bool   `json:"live"`
+	Current bool   `json:"live"`
 	Missing bool   `json:"missing,omitempty"` // the program was taken away by someone; only ever with Live
 	Damaged string `json:"damaged,omitempty"` // why its record cannot be read; what it said is lost
 }
@@ -91,12 +91,12 @@ func readAll(dir, name string) ([]Release, error) {
 			return nil, fmt.Errorf("read the releases of %s: %w", name, err)
 		}
 		all = append(all, r)
-		if r.Record.LiveTurn > 0 && (live < 0 || r.Record.LiveTurn > all[live].Record.LiveTurn) {
+		if r.Record.CurrentSeq > 0 && (live < 0 || r.Record.CurrentSeq > all[live].Record.CurrentSeq) {
 			live = len(all) - 1
 		}
 	}
 	if live >= 0 {
-		all[live].Live = true
+		all[live].Current = true
 	}
 	return all, nil
 }
@@ -117,10 +117,10 @@ func readRelease(dir, name, sum string) (Release, error) {
 	}
 	if err := json.Unmarshal(text, &r.Record); err != nil {
 		r.Record, r.Damaged = Record{}, fmt.Sprintf("its record cannot be read: %s", err)
-	} else if r.Record.Proof.SHA256 != sum {
+	} else if r.Record.Verification.SHA256 != sum {
 		r.Record, r.Damaged = Record{}, "its record is of another release"
 	}
-	r.Record.Proof.SHA256 = sum
+	r.Record.Verification.SHA256 = sum
 	info, err := os.Lstat(r.Path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -128,9 +128,9 @@ func readRelease(dir, name, sum string) (Release, error) {
 	case err != nil:
 		return Release{}, err
 	case r.Damaged != "":
-		r.Record.Proof.Size = info.Size()
+		r.Record.Verification.Size = info.Size()
 	default:
-		r.Missing = !info.Mode().IsRegular() || info.Size() != r.Record.Proof.Size
+		r.Missing = !info.Mode().IsRegular() || info.Size() != r.Record.Verification.Size
 	}
 	return r, nil
 }

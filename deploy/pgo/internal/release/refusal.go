@@ -15,7 +15,7 @@ const (
 	Mixed             Kind = "mixed"              // of the right form, but not one build: parts of two, holes, or damage
 	WrongArchitecture Kind = "wrong architecture" // a program, for another operating system or processor
 	NotExecutable     Kind = "not executable"     // no program, or one without the permission
-	Unproven          Kind = "no proof"           // neither a build ID nor a .sha256 that says what it should hold
+	Unverified        Kind = "no proof"           // neither a build ID nor a .sha256 that says what it should hold
 )
 
 // Error makes a Kind an error.

@@ -28,7 +28,7 @@ func (s *Store) sweep(dir, name, added string) error {
 	if err != nil {
 		return errors.Join(append(failed, err)...)
 	}
-	for _, r := range surplus(all, added, cmp.Or(s.Keep, defaultKeep), cmp.Or(s.Bytes, defaultBytes)) {
+	for _, r := range surplus(all, added, cmp.Or(s.Keep, defaultKeep), cmp.Or(s.MaxBytes, defaultBytes)) {
 		// The program first: a record alone is nothing, and is removed by the next sweep.
 		failed = append(failed, remove(r.Path))
 		s.at("removed")
@@ -44,27 +44,27 @@ func (s *Store) sweep(dir, name, added string) error {
 func surplus(all []Release, added string, keep int, bytes int64) []Release {
 	safe := map[string]bool{added: true}
 	if t := targets(all); len(t) > 0 {
-		safe[t[0].Record.Proof.SHA256] = true
+		safe[t[0].Record.Verification.SHA256] = true
 	}
 	var good *Release
 	for i, r := range all {
-		if r.Live || r.Damaged != "" {
-			safe[r.Record.Proof.SHA256] = true
+		if r.Current || r.Damaged != "" {
+			safe[r.Record.Verification.SHA256] = true
 		}
-		if r.Record.GoodAt != nil && !r.Missing && (good == nil || r.Record.LiveTurn > good.Record.LiveTurn) {
+		if r.Record.PassedAt != nil && !r.Missing && (good == nil || r.Record.CurrentSeq > good.Record.CurrentSeq) {
 			good = &all[i]
 		}
 	}
 	if good != nil {
-		safe[good.Record.Proof.SHA256] = true
+		safe[good.Record.Verification.SHA256] = true
 	}
 	rank := func(r Release) int {
 		switch {
-		case safe[r.Record.Proof.SHA256]:
+		case safe[r.Record.Verification.SHA256]:
 			return 0
-		case r.Record.BadAt != nil:
+		case r.Record.FailedAt != nil:
 			return 3
-		case r.Record.GoodAt == nil && r.Record.Turn == r.Record.LiveTurn:
+		case r.Record.PassedAt == nil && r.Record.Seq == r.Record.CurrentSeq:
 			return 2
 		}
 		return 1
@@ -75,12 +75,12 @@ func surplus(all []Release, added string, keep int, bytes int64) []Release {
 	kept, held := 0, int64(0)
 	for _, r := range all {
 		switch {
-		case r.Missing && !r.Live,
-			rank(r) > 0 && (kept >= keep || held+r.Record.Proof.Size > bytes):
+		case r.Missing && !r.Current,
+			rank(r) > 0 && (kept >= keep || held+r.Record.Verification.Size > bytes):
 			out = append(out, r)
 		default:
 			kept++
-			held += r.Record.Proof.Size
+			held += r.Record.Verification.Size
 		}
 	}
 	return out

@@ -23,11 +23,11 @@ import (
 // releases that were there before, and what is half done is swept away by the next Add. Any number of processes and
 // goroutines may use a store at once. The zero value of all but Dir is the default.
 type Store struct {
-	Dir   string       // PGO_HOME/releases
-	Keep  int          // releases of a process that are kept; 5
-	Bytes int64        // and how many bytes of them; 512 MiB
-	On    Platform     // that they must be for; this machine
-	Log   *slog.Logger // what goes wrong after a release was added well; nowhere
+	Dir      string       // PGO_HOME/releases
+	Keep     int          // releases of a process that are kept; 5
+	MaxBytes int64        // and how many bytes of them; 512 MiB
+	Platform Platform     // that they must be for; this machine
+	Log      *slog.Logger // what goes wrong after a release was added well; nowhere
 
 	step func(name string) // tests stop here
 }
@@ -84,7 +84,7 @@ func (s *Store) prove(ctx context.Context, name, dir, source string, copied *tem
 	// The disk takes its time while the copy is proven; one that is not proven is dropped all the same.
 	finished := make(chan error, 1)
 	go func() { finished <- copied.finish() }()
-	proof, err := c.prove(ctx, s.On.orHere())
+	proof, err := c.prove(ctx, s.Platform.orHere())
 	finishing := <-finished
 	if err != nil {
 		return Release{}, at(source, err)
@@ -93,7 +93,7 @@ func (s *Store) prove(ctx context.Context, name, dir, source string, copied *tem
 		return Release{}, fmt.Errorf("copy %s: %w", source, finishing)
 	}
 	s.at("synced")
-	return s.publish(ctx, name, dir, copied, Record{Proof: proof, Source: source})
+	return s.publish(ctx, name, dir, copied, Record{Verification: proof, Source: source})
 }
 
 // Receive does as Add does with what r has, which has to have the SHA-256 that its sender has said. source is how
@@ -132,11 +132,11 @@ func (s *Store) publish(ctx context.Context, name, dir string, copied *temporary
 	if err != nil {
 		return Release{}, err
 	}
-	r := Release{Name: name, Path: filepath.Join(dir, record.Proof.SHA256)}
-	if i := indexOf(all, record.Proof.SHA256); i >= 0 && all[i].Damaged == "" {
+	r := Release{Name: name, Path: filepath.Join(dir, record.Verification.SHA256)}
+	if i := indexOf(all, record.Verification.SHA256); i >= 0 && all[i].Damaged == "" {
 		r.Record = all[i].Record
 	}
-	r.Record.Proof, r.Record.Source, r.Record.Added, r.Record.Turn = record.Proof, record.Source, time.Now().UTC(), nextTurn(all)
+	r.Record.Verification, r.Record.Source, r.Record.Added, r.Record.Seq = record.Verification, record.Source, time.Now().UTC(), nextTurn(all)
 	if err := s.write(r); err != nil {
 		return Release{}, err
 	}
@@ -150,10 +150,10 @@ func (s *Store) publish(ctx context.Context, name, dir string, copied *temporary
 		}
 	}
 	s.at("named")
-	if err := s.sweep(dir, name, r.Record.Proof.SHA256); err != nil && s.Log != nil {
+	if err := s.sweep(dir, name, r.Record.Verification.SHA256); err != nil && s.Log != nil {
 		s.Log.Warn("releases that are too many stay", "process", name, "error", err)
 	}
-	return readBack(dir, name, r.Record.Proof.SHA256)
+	return readBack(dir, name, r.Record.Verification.SHA256)
 }
 
 // readBack returns a release as it now is.
@@ -171,7 +171,7 @@ func readBack(dir, name, sum string) (Release, error) {
 
 func indexOf(all []Release, sum string) int {
 	for i, r := range all {
-		if r.Record.Proof.SHA256 == sum {
+		if r.Record.Verification.SHA256 == sum {
 			return i
 		}
 	}
@@ -181,7 +181,7 @@ func indexOf(all []Release, sum string) int {
 func nextTurn(all []Release) int {
 	turn := 0
 	for _, r := range all {
-		turn = max(turn, r.Record.Turn, r.Record.LiveTurn)
+		turn = max(turn, r.Record.Seq, r.Record.CurrentSeq)
 	}
 	return turn + 1
 }
@@ -190,7 +190,7 @@ func nextTurn(all []Release) int {
 func unchanged(ctx context.Context, r Release) error {
 	f, _, err := openFile(r.Path)
 	if _, odd := errors.AsType[*Refusal](err); odd || errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s of %s: %w", r.Record.Proof.SHA256, r.Name, ErrChanged)
+		return fmt.Errorf("%s of %s: %w", r.Record.Verification.SHA256, r.Name, ErrChanged)
 	}
 	if err != nil {
 		return fmt.Errorf("check a release: %w", err)
@@ -200,8 +200,8 @@ func unchanged(ctx context.Context, r Release) error {
 	if err != nil {
 		return fmt.Errorf("check a release: %w", err)
 	}
-	if sum != r.Record.Proof.SHA256 {
-		return fmt.Errorf("%s of %s: %w", r.Record.Proof.SHA256, r.Name, ErrChanged)
+	if sum != r.Record.Verification.SHA256 {
+		return fmt.Errorf("%s of %s: %w", r.Record.Verification.SHA256, r.Name, ErrChanged)
 	}
 	return nil
 }

@@ -33,14 +33,14 @@ func (s *shelf) do(steps string) {
 		case "add":
 			var r Release
 			if r, err = s.Store.Add(s.t.Context(), "user", script(s.t, filepath.Join(s.t.TempDir(), "user"), "echo "+letter)); err == nil {
-				s.sums[letter] = r.Record.Proof.SHA256
+				s.sums[letter] = r.Record.Verification.SHA256
 			}
 		case "live":
-			err = s.Store.SetLive(s.t.Context(), "user", s.sums[letter])
+			err = s.Store.SetCurrent(s.t.Context(), "user", s.sums[letter])
 		case "good":
-			err = s.Store.MarkGood(s.t.Context(), "user", s.sums[letter])
+			err = s.Store.MarkPassed(s.t.Context(), "user", s.sums[letter])
 		case "bad":
-			err = s.Store.MarkBad(s.t.Context(), "user", s.sums[letter], "it crashed")
+			err = s.Store.MarkFailed(s.t.Context(), "user", s.sums[letter], "it crashed")
 		case "remove": // by hand
 			err = os.Remove(s.path(letter))
 		case "tear": // its record
@@ -78,7 +78,7 @@ func (s *shelf) kept() string {
 	}
 	var letters []string
 	for _, r := range all {
-		letters = append(letters, s.letter(r.Record.Proof.SHA256))
+		letters = append(letters, s.letter(r.Record.Verification.SHA256))
 	}
 	return strings.Join(letters, " ")
 }
@@ -86,25 +86,25 @@ func (s *shelf) kept() string {
 func (s *shelf) target() string {
 	s.t.Helper()
 	r, err := s.Store.RollbackTarget(s.t.Context(), "user")
-	if errors.Is(err, ErrNoTarget) {
+	if errors.Is(err, ErrNoRollbackTarget) {
 		return ""
 	}
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return s.letter(r.Record.Proof.SHA256)
+	return s.letter(r.Record.Verification.SHA256)
 }
 
 func (s *shelf) live() string {
 	s.t.Helper()
-	r, err := s.Store.Live("user")
-	if errors.Is(err, ErrNotLive) {
+	r, err := s.Store.Current("user")
+	if errors.Is(err, ErrNoCurrent) {
 		return ""
 	}
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return s.letter(r.Record.Proof.SHA256)
+	return s.letter(r.Record.Verification.SHA256)
 }
 
 // files returns the names of all that the process's folder has.
@@ -128,7 +128,7 @@ func TestAdd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Name != "user" || r.Path != filepath.Join(s.Store.Dir, "user", r.Record.Proof.SHA256) || r.Record.Proof.By != BySum || r.Record.Source != source || r.Live || r.Record.Proof.Size != 21 || time.Since(r.Record.Added) > time.Minute {
+	if r.Name != "user" || r.Path != filepath.Join(s.Store.Dir, "user", r.Record.Verification.SHA256) || r.Record.Verification.Method != MethodSHA256 || r.Record.Source != source || r.Current || r.Record.Verification.Size != 21 || time.Since(r.Record.Added) > time.Minute {
 		t.Errorf("got %+v", r)
 	}
 	info, err := os.Stat(r.Path)
@@ -142,7 +142,7 @@ func TestAdd(t *testing.T) {
 		f.WriteString("XXXXX")
 		f.Close()
 	}
-	if err := s.Store.Check(t.Context(), "user", r.Record.Proof.SHA256); err != nil {
+	if err := s.Store.VerifyContent(t.Context(), "user", r.Record.Verification.SHA256); err != nil {
 		t.Error(err)
 	}
 	before := s.files()
@@ -198,15 +198,15 @@ func TestMarksOfWhatIsNotThere(t *testing.T) {
 	s.do("add a")
 	none := strings.Repeat("0", 64)
 	for name, err := range map[string]error{
-		"live": s.Store.SetLive(t.Context(), "user", none), "good": s.Store.MarkGood(t.Context(), "user", none),
-		"check": s.Store.Check(t.Context(), "user", none), "another process": s.Store.SetLive(t.Context(), "school", s.sums["a"]),
+		"live": s.Store.SetCurrent(t.Context(), "user", none), "good": s.Store.MarkPassed(t.Context(), "user", none),
+		"check": s.Store.VerifyContent(t.Context(), "user", none), "another process": s.Store.SetCurrent(t.Context(), "school", s.sums["a"]),
 	} {
 		if !errors.Is(err, ErrUnknown) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	s.do("remove a")
-	if err := s.Store.SetLive(t.Context(), "user", s.sums["a"]); !errors.Is(err, ErrChanged) {
+	if err := s.Store.SetCurrent(t.Context(), "user", s.sums["a"]); !errors.Is(err, ErrChanged) {
 		t.Errorf("its program is gone: %v", err)
 	}
 }
@@ -240,7 +240,7 @@ func TestRetain(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			s := newShelf(t)
-			s.Store.Keep, s.Store.Bytes = test.keep, test.bytes
+			s.Store.Keep, s.Store.MaxBytes = test.keep, test.bytes
 			s.do(test.steps)
 			if got := s.kept(); got != test.want {
 				t.Errorf("got %s, want %s", got, test.want)
@@ -272,7 +272,7 @@ func TestFind(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			r, err := s.Store.Find("user", test.wanted)
-			if got := s.letter(r.Record.Proof.SHA256); got != test.want || (err != nil) != (test.want == "") || err != nil && !errors.Is(err, ErrUnknown) {
+			if got := s.letter(r.Record.Verification.SHA256); got != test.want || (err != nil) != (test.want == "") || err != nil && !errors.Is(err, ErrUnknown) {
 				t.Errorf("got %q, %v", got, err)
 			}
 		})
@@ -283,11 +283,11 @@ func TestFind(t *testing.T) {
 	if _, err := s.Store.Find("user", "1.1"); !errors.Is(err, ErrUnknown) || !strings.Contains(err.Error(), "2 releases") {
 		t.Errorf("two of a version: %v", err)
 	}
-	names, err := s.Store.Names()
+	names, err := s.Store.ProcessNames()
 	if err != nil || !slices.Equal(names, []string{"user"}) {
 		t.Errorf("%v, %v", names, err)
 	}
-	if names, err := (&Store{Dir: "/nonexistent"}).Names(); len(names) > 0 || err != nil {
+	if names, err := (&Store{Dir: "/nonexistent"}).ProcessNames(); len(names) > 0 || err != nil {
 		t.Errorf("an empty store: %v, %v", names, err)
 	}
 }
@@ -317,7 +317,7 @@ func TestForeignFiles(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if names, err := s.Store.Names(); err != nil || !slices.Equal(names, []string{"user"}) {
+	if names, err := s.Store.ProcessNames(); err != nil || !slices.Equal(names, []string{"user"}) {
 		t.Errorf("%v, %v", names, err)
 	}
 	// A file that stands where a release's program belongs gives way to it.

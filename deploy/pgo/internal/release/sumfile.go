@@ -12,11 +12,11 @@ import (
 	"time"
 )
 
-// SumFile names the file beside a program that may hold its SHA-256, as sha256sum and shasum write it, or the bare
+// SumFilePath names the file beside a program that may hold its SHA-256, as sha256sum and shasum write it, or the bare
 // digits.
-func SumFile(program string) string { return program + ".sha256" }
+func SumFilePath(program string) string { return program + ".sha256" }
 
-// said is what stands in a SumFile.
+// said is what stands in a SumFilePath.
 type said struct {
 	sum     string // in small hex digits
 	written time.Time
@@ -24,7 +24,7 @@ type said struct {
 
 // readSum returns nil where the file does not exist, or holds nothing that speaks of the program.
 func readSum(program string) (*said, error) {
-	f, info, err := openFile(SumFile(program))
+	f, info, err := openFile(SumFilePath(program))
 	if _, odd := errors.AsType[*Refusal](err); odd || errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}

@@ -110,6 +110,6 @@ func put(t testing.TB, path string, text []byte, mode fs.FileMode, at time.Time)
 func script(t testing.TB, path, text string) string {
 	t.Helper()
 	text = "#!/bin/sh\n" + text + "\n"
-	put(t, SumFile(path), fmt.Appendf(nil, "%x  %s\n", sha256.Sum256([]byte(text)), filepath.Base(path)), 0o644, time.Now())
+	put(t, SumFilePath(path), fmt.Appendf(nil, "%x  %s\n", sha256.Sum256([]byte(text)), filepath.Base(path)), 0o644, time.Now())
 	return put(t, path, []byte(text), 0o755, time.Now())
 }

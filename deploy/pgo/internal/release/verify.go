@@ -19,13 +19,13 @@ import (
 
 // What a Proof can rest on.
 const (
-	ByBuildID = "build-id"
-	BySum     = "sha256"
+	MethodBuildID = "build-id"
+	MethodSHA256  = "sha256"
 )
 
-// Proof says why a file counts as whole.
-type Proof struct {
-	By      string `json:"by"`
+// Verification says why a file counts as whole.
+type Verification struct {
+	Method  string `json:"by"`
 	BuildID string `json:"build_id,omitempty"` // where it rests on it
 	SHA256  string `json:"sha256"`             // in small hex digits
 	Size    int64  `json:"size"`
@@ -36,15 +36,15 @@ type Proof struct {
 // overrules the build ID, unless it is older than the file: then it was left from the release before.
 //
 // The error is a *Refusal where the file could be read and must not run.
-func Verify(ctx context.Context, path string, on Platform) (Proof, error) {
+func Verify(ctx context.Context, path string, on Platform) (Verification, error) {
 	f, info, err := openFile(path)
 	if err != nil {
-		return Proof{}, at(path, err)
+		return Verification{}, at(path, err)
 	}
 	defer f.Close()
 	sum, err := sumOf(ctx, f)
 	if err != nil {
-		return Proof{}, at(path, err)
+		return Verification{}, at(path, err)
 	}
 	c := candidate{content: content{f, info.Size()}, path: path, sum: sum, mode: info.Mode(), written: info.ModTime()}
 	proof, err := c.prove(ctx, on.orHere())
@@ -69,50 +69,50 @@ func (c candidate) said() (*said, error) {
 	return readSum(c.path)
 }
 
-func (c candidate) prove(ctx context.Context, on Platform) (Proof, error) {
+func (c candidate) prove(ctx context.Context, on Platform) (Verification, error) {
 	if c.mode.Perm()&0o111 == 0 {
-		return Proof{}, refuse(NotExecutable, "nobody may execute it: chmod +x")
+		return Verification{}, refuse(NotExecutable, "nobody may execute it: chmod +x")
 	}
-	proof := Proof{By: BySum, SHA256: c.sum, Size: c.content.size}
+	proof := Verification{Method: MethodSHA256, SHA256: c.sum, Size: c.content.size}
 	head, err := c.content.at(0, uint64(min(c.content.size, 4<<10)))
 	if err != nil {
-		return Proof{}, err
+		return Verification{}, err
 	}
 	said, err := c.said()
 	if err != nil {
-		return Proof{}, err
+		return Verification{}, err
 	}
 	switch {
 	case len(head) == 0:
-		return Proof{}, refuse(Incomplete, "it is empty")
+		return Verification{}, refuse(Incomplete, "it is empty")
 	case bytes.HasPrefix(head, []byte("#!")):
-		if err := said.vouch(c, refuse(Unproven, "a script needs its SHA-256 beside it, in a file named like it with .sha256 at the end")); err != nil {
-			return Proof{}, err
+		if err := said.vouch(c, refuse(Unverified, "a script needs its SHA-256 beside it, in a file named like it with .sha256 at the end")); err != nil {
+			return Verification{}, err
 		}
 		return proof, nil
 	case foreign(head) != "":
-		return Proof{}, refuse(WrongArchitecture, "it is a program for %s, and this is %s", foreign(head), on)
+		return Verification{}, refuse(WrongArchitecture, "it is a program for %s, and this is %s", foreign(head), on)
 	case bytes.HasPrefix([]byte(elfMagic), head), len(bytes.Trim(head, "\x00")) == 0:
-		return Proof{}, refuse(Incomplete, "it has no beginning yet")
+		return Verification{}, refuse(Incomplete, "it has no beginning yet")
 	case !bytes.HasPrefix(head, []byte(elfMagic)):
-		return Proof{}, refuse(NotExecutable, "it is no program: neither ELF nor a script")
+		return Verification{}, refuse(NotExecutable, "it is no program: neither ELF nor a script")
 	}
 	p, err := readProgram(c.content)
 	if err != nil {
-		return Proof{}, err
+		return Verification{}, err
 	}
 	if err := p.runsOn(on); err != nil {
-		return Proof{}, err
+		return Verification{}, err
 	}
 	id, err := p.proveByBuildID(ctx, c.content)
 	if refusal, ok := errors.AsType[*Refusal](err); ok {
 		err = said.vouch(c, refusal)
 	} else if err == nil {
-		proof.By, proof.BuildID = ByBuildID, id
+		proof.Method, proof.BuildID = MethodBuildID, id
 		err = said.contradict(c)
 	}
 	if err != nil {
-		return Proof{}, err
+		return Verification{}, err
 	}
 	return proof, builtFor(c.content, on)
 }
@@ -146,9 +146,9 @@ func builtFor(c content, on Platform) error {
 	return nil
 }
 
-// RunsHere says why a file that the kernel would not execute is no program for this machine: a *Refusal; nil where its
+// CheckPlatform says why a file that the kernel would not execute is no program for this machine: a *Refusal; nil where its
 // headers do not tell. It looks at no more than those.
-func RunsHere(path string) error {
+func CheckPlatform(path string) error {
 	f, info, err := openFile(path)
 	if err != nil {
 		return at(path, err)
@@ -183,7 +183,7 @@ func (s *said) vouch(c candidate, refusal *Refusal) error {
 	case refusal.Kind == Incomplete || s.older(c):
 		return refusal
 	}
-	return refuse(Mixed, "its SHA-256 is %s, and %s says %s", c.sum, SumFile(c.path), s.sum)
+	return refuse(Mixed, "its SHA-256 is %s, and %s says %s", c.sum, SumFilePath(c.path), s.sum)
 }
 
 // contradict returns an error where the checksum speaks of this file and is another.
@@ -191,7 +191,7 @@ func (s *said) contradict(c candidate) error {
 	if s == nil || s.sum == c.sum || s.older(c) {
 		return nil
 	}
-	return refuse(Mixed, "it is whole, but not the one that %s names", SumFile(c.path))
+	return refuse(Mixed, "it is whole, but not the one that %s names", SumFilePath(c.path))
 }
 
 func (s *said) older(c candidate) bool { return s.written.Before(c.written) }
@@ -214,8 +214,8 @@ func openFile(path string) (*os.File, fs.FileInfo, error) {
 	return f, info, nil
 }
 
-// Sum returns the SHA-256 of a regular file, in small hex digits.
-func Sum(ctx context.Context, path string) (string, error) {
+// HashFile returns the SHA-256 of a regular file, in small hex digits.
+func HashFile(ctx context.Context, path string) (string, error) {
 	f, _, err := openFile(path)
 	if err != nil {
 		return "", at(path, err)

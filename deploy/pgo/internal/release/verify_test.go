@@ -43,13 +43,13 @@ func TestVerifyForms(t *testing.T) {
 		want Kind
 		by   string
 	}{
-		{name: "whole", file: good, by: ByBuildID},
-		{name: "arm64", file: tiny{machine: elf.EM_AARCH64}.bytes(), on: Platform{"linux", "arm64"}, by: ByBuildID},
-		{name: "386", file: tiny{machine: elf.EM_386, narrow: true}.bytes(), on: Platform{"linux", "386"}, by: ByBuildID},
-		{name: "s390x", file: tiny{machine: elf.EM_S390, big: true}.bytes(), on: Platform{"linux", "s390x"}, by: ByBuildID},
-		{name: "mips", file: tiny{machine: elf.EM_MIPS, big: true, narrow: true}.bytes(), on: Platform{"linux", "mips"}, by: ByBuildID},
-		{name: "larger than a block", file: tiny{machine: elf.EM_X86_64, body: strings.Repeat("0123456789", 60_000)}.bytes(), by: ByBuildID},
-		{name: "an id of every length", file: tiny{machine: elf.EM_X86_64, id: "a/" + strings.Repeat("b", 501)}.bytes(), by: ByBuildID},
+		{name: "whole", file: good, by: MethodBuildID},
+		{name: "arm64", file: tiny{machine: elf.EM_AARCH64}.bytes(), on: Platform{"linux", "arm64"}, by: MethodBuildID},
+		{name: "386", file: tiny{machine: elf.EM_386, narrow: true}.bytes(), on: Platform{"linux", "386"}, by: MethodBuildID},
+		{name: "s390x", file: tiny{machine: elf.EM_S390, big: true}.bytes(), on: Platform{"linux", "s390x"}, by: MethodBuildID},
+		{name: "mips", file: tiny{machine: elf.EM_MIPS, big: true, narrow: true}.bytes(), on: Platform{"linux", "mips"}, by: MethodBuildID},
+		{name: "larger than a block", file: tiny{machine: elf.EM_X86_64, body: strings.Repeat("0123456789", 60_000)}.bytes(), by: MethodBuildID},
+		{name: "an id of every length", file: tiny{machine: elf.EM_X86_64, id: "a/" + strings.Repeat("b", 501)}.bytes(), by: MethodBuildID},
 
 		{name: "no permission", file: good, mode: 0o644, want: NotExecutable},
 		{name: "empty", want: Incomplete},
@@ -59,7 +59,7 @@ func TestVerifyForms(t *testing.T) {
 		{name: "garbage", file: []byte("garbage and more of it"), want: NotExecutable},
 		{name: "more at the end", file: append(bytes.Clone(good), 0), want: Mixed},
 		{name: "damaged content", file: bytes.Replace(good, []byte("hello"), []byte("hellx"), 1), want: Mixed},
-		{name: "damaged hash", file: bytes.Replace(good, []byte("content/"), []byte("contentx"), 1), want: Unproven},
+		{name: "damaged hash", file: bytes.Replace(good, []byte("content/"), []byte("contentx"), 1), want: Unverified},
 		{name: "damaged class", file: edit(elf.EI_CLASS, 7), want: NotExecutable},
 		{name: "damaged size of a header", file: edit(54, 1), want: NotExecutable},
 		{name: "nothing to load", file: edit(56, 0), want: NotExecutable},
@@ -71,22 +71,22 @@ func TestVerifyForms(t *testing.T) {
 		{name: "Windows", file: []byte("MZ\x90\x00 and so on"), want: WrongArchitecture},
 		{name: "macOS", file: []byte("\xcf\xfa\xed\xfe and so on"), want: WrongArchitecture},
 
-		{name: "no build ID", file: none, want: Unproven},
-		{name: "no build ID, its sum", file: none, sum: sumOf(none), by: BySum},
-		{name: "no build ID, its sum, written before", file: none, sum: sumOf(none), age: older, by: BySum},
+		{name: "no build ID", file: none, want: Unverified},
+		{name: "no build ID, its sum", file: none, sum: sumOf(none), by: MethodSHA256},
+		{name: "no build ID, its sum, written before", file: none, sum: sumOf(none), age: older, by: MethodSHA256},
 		{name: "no build ID, another sum", file: none, sum: other, age: newer, want: Mixed},
-		{name: "no build ID, the sum of the release before", file: none, sum: other, age: older, want: Unproven},
-		{name: "no build ID, a sum that is none", file: none, sum: "soon", want: Unproven},
-		{name: "stripped, its sum", file: edit(len(good)-1, 'x'), sum: sumOf(edit(len(good)-1, 'x')), by: BySum},
+		{name: "no build ID, the sum of the release before", file: none, sum: other, age: older, want: Unverified},
+		{name: "no build ID, a sum that is none", file: none, sum: "soon", want: Unverified},
+		{name: "stripped, its sum", file: edit(len(good)-1, 'x'), sum: sumOf(edit(len(good)-1, 'x')), by: MethodSHA256},
 		{name: "incomplete, another sum", file: good[:len(good)-1], sum: other, age: newer, want: Incomplete},
-		{name: "whole, its sum", file: good, sum: sumOf(good), by: ByBuildID},
+		{name: "whole, its sum", file: good, sum: sumOf(good), by: MethodBuildID},
 		{name: "whole, another sum", file: good, sum: other, age: newer, want: Mixed},
-		{name: "whole, the sum of the release before", file: good, sum: other, age: older, by: ByBuildID},
+		{name: "whole, the sum of the release before", file: good, sum: other, age: older, by: MethodBuildID},
 		{name: "its sum, another processor", file: good, sum: sumOf(good), on: Platform{"linux", "arm64"}, want: WrongArchitecture},
 		{name: "its sum, no permission", file: good, sum: sumOf(good), mode: 0o644, want: NotExecutable},
 		{name: "its sum, garbage", file: []byte("garbage"), sum: sumOf([]byte("garbage")), want: NotExecutable},
-		{name: "a script", file: []byte("#!/bin/sh\n"), want: Unproven},
-		{name: "a script, its sum", file: []byte("#!/bin/sh\n"), sum: sumOf([]byte("#!/bin/sh\n")), by: BySum},
+		{name: "a script", file: []byte("#!/bin/sh\n"), want: Unverified},
+		{name: "a script, its sum", file: []byte("#!/bin/sh\n"), sum: sumOf([]byte("#!/bin/sh\n")), by: MethodSHA256},
 		{name: "a script, another sum", file: []byte("#!/bin/sh\n"), sum: other, want: Mixed},
 	}
 	for _, test := range tests {
@@ -100,17 +100,17 @@ func TestVerifyForms(t *testing.T) {
 			}
 			put(t, path, test.file, test.mode, now)
 			if test.sum != "" {
-				put(t, SumFile(path), []byte(test.sum+"\n"), 0o644, now.Add(test.age))
+				put(t, SumFilePath(path), []byte(test.sum+"\n"), 0o644, now.Add(test.age))
 			}
 			proof, err := Verify(t.Context(), path, test.on)
 			checkKind(t, err, test.want)
-			if proof.By != test.by {
-				t.Errorf("proven by %q, want %q", proof.By, test.by)
+			if proof.Method != test.by {
+				t.Errorf("proven by %q, want %q", proof.Method, test.by)
 			}
-			if err == nil && (proof.SHA256 != sumOf(test.file) || proof.Size != int64(len(test.file)) || (proof.BuildID == "") != (test.by == BySum)) {
+			if err == nil && (proof.SHA256 != sumOf(test.file) || proof.Size != int64(len(test.file)) || (proof.BuildID == "") != (test.by == MethodSHA256)) {
 				t.Errorf("got %+v", proof)
 			}
-			if err != nil && (proof != Proof{} || !strings.Contains(err.Error(), path)) {
+			if err != nil && (proof != Verification{} || !strings.Contains(err.Error(), path)) {
 				t.Errorf("got %+v and %q", proof, err)
 			}
 		})
@@ -143,7 +143,7 @@ func TestVerifyWhatIsNoFile(t *testing.T) {
 		t.Errorf("no file: %v", err)
 	}
 	path := put(t, filepath.Join(dir, "user"), tiny{machine: elf.EM_X86_64}.bytes(), 0o755, now)
-	if err := os.Mkdir(SumFile(path), 0o755); err != nil {
+	if err := os.Mkdir(SumFilePath(path), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Verify(t.Context(), path, amd64); err != nil {
@@ -217,7 +217,7 @@ func build(t *testing.T, source string, settings ...string) []byte {
 }
 
 // check proves a content as if it were in a file that nothing stands beside.
-func check(t testing.TB, text []byte, on Platform) (Proof, error) {
+func check(t testing.TB, text []byte, on Platform) (Verification, error) {
 	sum := sha256.Sum256(text)
 	c := candidate{content: content{bytes.NewReader(text), int64(len(text))}, path: "/nonexistent/user", sum: hex.EncodeToString(sum[:]), mode: 0o755, written: now}
 	return c.prove(t.Context(), on)
@@ -245,9 +245,9 @@ func TestVerifyRealPrograms(t *testing.T) {
 		{"no mark of the host", plainSource, []string{"-ldflags=-B none"}, here, ""},
 		{"for elsewhere, there", plainSource, []string{"GOARCH=" + elsewhere.Arch}, elsewhere, ""},
 		{"for elsewhere, here", plainSource, []string{"GOARCH=" + elsewhere.Arch}, here, WrongArchitecture},
-		{"no build ID", plainSource, []string{"-ldflags=-buildid="}, here, Unproven},
-		{"with C, no build ID", cgoSource, []string{"CGO_ENABLED=1", "-ldflags=-buildid="}, here, Unproven},
-		{"a build ID chosen by hand", plainSource, []string{"-ldflags=-buildid=v1/mine"}, here, Unproven},
+		{"no build ID", plainSource, []string{"-ldflags=-buildid="}, here, Unverified},
+		{"with C, no build ID", cgoSource, []string{"CGO_ENABLED=1", "-ldflags=-buildid="}, here, Unverified},
+		{"a build ID chosen by hand", plainSource, []string{"-ldflags=-buildid=v1/mine"}, here, Unverified},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -280,8 +280,8 @@ func TestVerifyRealPrograms(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		put(t, SumFile(path), fmt.Appendf(nil, "%x", sha256.Sum256(text)), 0o644, now)
-		if proof, err := Verify(t.Context(), path, here); err != nil || proof.By != BySum {
+		put(t, SumFilePath(path), fmt.Appendf(nil, "%x", sha256.Sum256(text)), 0o644, now)
+		if proof, err := Verify(t.Context(), path, here); err != nil || proof.Method != MethodSHA256 {
 			t.Errorf("with its checksum: %+v, %v", proof, err)
 		}
 	})

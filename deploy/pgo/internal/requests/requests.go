@@ -29,35 +29,37 @@ type Counter struct {
 	Label  string // its value is the status, as 200
 }
 
-// Count is how many requests were answered.
-type Count struct {
-	All    float64 `json:"all"`
-	Failed float64 `json:"failed"` // with a status of 5xx
+// Totals is how many requests were answered.
+type Totals struct {
+	Requests float64 `json:"all"`
+	Failed   float64 `json:"failed"` // with a status of 5xx
 }
 
-// Plus adds what another process has answered.
-func (c Count) Plus(other Count) Count { return Count{c.All + other.All, c.Failed + other.Failed} }
-
-// Since is what was answered after an earlier count of the same process.
-func (c Count) Since(earlier Count) Count {
-	return Count{max(0, c.All-earlier.All), max(0, c.Failed-earlier.Failed)}
+// Add adds what another process has answered.
+func (c Totals) Add(other Totals) Totals {
+	return Totals{c.Requests + other.Requests, c.Failed + other.Failed}
 }
 
-// Share is the part that failed; 0 of none.
-func (c Count) Share() float64 {
-	if c.All <= 0 {
+// Sub is what was answered after an earlier count of the same process.
+func (c Totals) Sub(earlier Totals) Totals {
+	return Totals{max(0, c.Requests-earlier.Requests), max(0, c.Failed-earlier.Failed)}
+}
+
+// ErrorShare is the part that failed; 0 of none.
+func (c Totals) ErrorShare() float64 {
+	if c.Requests <= 0 {
 		return 0
 	}
-	return min(1, c.Failed/c.All)
+	return min(1, c.Failed/c.Requests)
 }
 
-// Worse tells of what was answered on probation why it may not stay so: at least that many requests, and a share of them
+// CheckErrorShare tells of what was answered on probation why it may not stay so: at least that many requests, and a share of them
 // failed that is more than above over the share before. It is nil where there is nothing to be said.
-func (c Count) Worse(before, above float64, least int) error {
-	if c.All < float64(least) || c.Share() <= before+above {
+func (c Totals) CheckErrorShare(before, above float64, least int) error {
+	if c.Requests < float64(least) || c.ErrorShare() <= before+above {
 		return nil
 	}
-	return fmt.Errorf("%.1f %% of %.0f requests ended with 5xx while it was on probation, %.1f %% before it", 100*c.Share(), c.All, 100*before)
+	return fmt.Errorf("%.1f %% of %.0f requests ended with 5xx while it was on probation, %.1f %% before it", 100*c.ErrorShare(), c.Requests, 100*before)
 }
 
 // Reader asks processes. It may be used by several at the same time.
@@ -72,26 +74,26 @@ func NewReader() *Reader {
 }
 
 // Read asks at an address, IP:port. It takes two seconds at most.
-func (r *Reader) Read(ctx context.Context, addr, path string, of Counter) (Count, error) {
+func (r *Reader) Read(ctx context.Context, addr, path string, of Counter) (Totals, error) {
 	ctx, cancel := context.WithTimeout(ctx, toAnswer)
 	defer cancel()
 	ask, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+path, nil)
 	if err != nil {
-		return Count{}, fmt.Errorf("ask for metrics: %w", err)
+		return Totals{}, fmt.Errorf("ask for metrics: %w", err)
 	}
 	ask.Header.Set("Accept", "text/plain;version=0.0.4")
 	// Not a client: it would follow where it is sent.
 	res, err := r.transport.RoundTrip(ask)
 	if err != nil {
-		return Count{}, fmt.Errorf("ask for metrics: %w", err)
+		return Totals{}, fmt.Errorf("ask for metrics: %w", err)
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return Count{}, fmt.Errorf("ask for metrics: %s answers %d", path, res.StatusCode)
+		return Totals{}, fmt.Errorf("ask for metrics: %s answers %d", path, res.StatusCode)
 	}
 	c, err := of.read(res.Body)
 	if err != nil {
-		return Count{}, fmt.Errorf("read metrics: %w", err)
+		return Totals{}, fmt.Errorf("read metrics: %w", err)
 	}
 	return c, nil
 }
@@ -103,24 +105,24 @@ var (
 
 // read adds up the series of the counter in Prometheus's text format. Lines that are none of it are skipped; a counter
 // that is not there has not counted yet.
-func (of Counter) read(body io.Reader) (Count, error) {
+func (of Counter) read(body io.Reader) (Totals, error) {
 	limited := &io.LimitedReader{R: body, N: mostBytes + 1}
 	in := bufio.NewReaderSize(limited, mostLine)
-	var sum Count
+	var sum Totals
 	for skip := false; ; {
 		line, err := in.ReadSlice('\n')
 		switch {
 		case limited.N <= 0:
-			return Count{}, errLarge
+			return Totals{}, errLarge
 		case errors.Is(err, bufio.ErrBufferFull):
 			skip = true // too long to be one of ours
 			continue
 		case err != nil && !errors.Is(err, io.EOF):
-			return Count{}, err
+			return Totals{}, err
 		}
 		if !skip {
 			if failed := of.add(&sum, bytes.TrimSpace(line)); failed != nil {
-				return Count{}, failed
+				return Totals{}, failed
 			}
 		}
 		if skip = false; err != nil {
@@ -129,7 +131,7 @@ func (of Counter) read(body io.Reader) (Count, error) {
 	}
 }
 
-func (of Counter) add(sum *Count, line []byte) error {
+func (of Counter) add(sum *Totals, line []byte) error {
 	rest, ok := bytes.CutPrefix(line, []byte(of.Metric))
 	if !ok || len(rest) == 0 || rest[0] != '{' && rest[0] != ' ' && rest[0] != '\t' {
 		return nil // another metric
@@ -151,7 +153,7 @@ func (of Counter) add(sum *Count, line []byte) error {
 	if err != nil || math.IsNaN(n) || math.IsInf(n, 0) || n < 0 {
 		return fmt.Errorf("a line that counts nothing: %.80q", line)
 	}
-	sum.All += n
+	sum.Requests += n
 	if len(status) == 3 && status[0] == '5' {
 		sum.Failed += n
 	}

@@ -15,32 +15,32 @@ var usual = Counter{Metric: "requests_total", Label: "code"}
 func TestRead(t *testing.T) {
 	tests := []struct {
 		name, text string
-		want       Count
+		want       Totals
 		wrong      string // in the error
 	}{
-		{"nothing yet", "# HELP other x\nother 1\n", Count{}, ""},
-		{"adds up", "requests_total{code=\"200\",route=\"/a\"} 7\nrequests_total{route=\"/b\",code=\"503\"} 2\nrequests_total{code=\"500\"} 1 1700000000\n", Count{10, 3}, ""},
-		{"no end of line", `requests_total{code="500"} 1`, Count{1, 1}, ""},
-		{"spaces", "requests_total { code=\"500\" } 1\n", Count{}, "without the label"},
-		{"spaces in braces", "requests_total{ code = \"500\" , } 2e1\r\n", Count{20, 20}, ""},
-		{"others of that beginning", "requests_total_created{code=\"500\"} 9\nrequests_total{code=\"200\"} 1\nrequests 5\n", Count{1, 0}, ""},
-		{"escapes", `requests_total{route="a\"b},code=\"500\"\\",code="200"} 4`, Count{4, 0}, ""},
-		{"no status of 5xx", `requests_total{code="5"} 4`, Count{4, 0}, ""},
-		{"an exemplar", `requests_total{code="500"} 4 # {trace_id="x"} 1`, Count{4, 4}, ""},
-		{"a long line of another", "other{x=\"" + strings.Repeat("a", 3*mostLine) + "\"} 1\nrequests_total{code=\"500\"} 1\n", Count{1, 1}, ""},
-		{"a long line that ends like ours", strings.Repeat("a", mostLine) + "requests_total{code=\"500\"} 1\n", Count{}, ""},
-		{"without the label", `requests_total{status="500"} 1`, Count{}, "without the label of the status, code"},
-		{"without labels", `requests_total 1`, Count{}, "without the label of the status, code"},
-		{"no value", `requests_total{code="500"}`, Count{}, "without a value"},
-		{"no number", `requests_total{code="500"} many`, Count{}, "counts nothing"},
-		{"not a number", `requests_total{code="500"} NaN`, Count{}, "counts nothing"},
-		{"without end", `requests_total{code="500"} +Inf`, Count{}, "counts nothing"},
-		{"below zero", `requests_total{code="500"} -1`, Count{}, "counts nothing"},
-		{"no end of a value", `requests_total{code="500} 1`, Count{}, "a line that is none"},
-		{"an escape at the end", `requests_total{code="500\`, Count{}, "a line that is none"},
-		{"no labels in braces", `requests_total{nothing} 1`, Count{}, "a line that is none"},
-		{"too much", strings.Repeat("# nothing that anybody wants to know\n", mostBytes/30), Count{}, "more than 4 MiB"},
-		{"too much in one line", strings.Repeat("x", mostBytes+1), Count{}, "more than 4 MiB"},
+		{"nothing yet", "# HELP other x\nother 1\n", Totals{}, ""},
+		{"adds up", "requests_total{code=\"200\",route=\"/a\"} 7\nrequests_total{route=\"/b\",code=\"503\"} 2\nrequests_total{code=\"500\"} 1 1700000000\n", Totals{10, 3}, ""},
+		{"no end of line", `requests_total{code="500"} 1`, Totals{1, 1}, ""},
+		{"spaces", "requests_total { code=\"500\" } 1\n", Totals{}, "without the label"},
+		{"spaces in braces", "requests_total{ code = \"500\" , } 2e1\r\n", Totals{20, 20}, ""},
+		{"others of that beginning", "requests_total_created{code=\"500\"} 9\nrequests_total{code=\"200\"} 1\nrequests 5\n", Totals{1, 0}, ""},
+		{"escapes", `requests_total{route="a\"b},code=\"500\"\\",code="200"} 4`, Totals{4, 0}, ""},
+		{"no status of 5xx", `requests_total{code="5"} 4`, Totals{4, 0}, ""},
+		{"an exemplar", `requests_total{code="500"} 4 # {trace_id="x"} 1`, Totals{4, 4}, ""},
+		{"a long line of another", "other{x=\"" + strings.Repeat("a", 3*mostLine) + "\"} 1\nrequests_total{code=\"500\"} 1\n", Totals{1, 1}, ""},
+		{"a long line that ends like ours", strings.Repeat("a", mostLine) + "requests_total{code=\"500\"} 1\n", Totals{}, ""},
+		{"without the label", `requests_total{status="500"} 1`, Totals{}, "without the label of the status, code"},
+		{"without labels", `requests_total 1`, Totals{}, "without the label of the status, code"},
+		{"no value", `requests_total{code="500"}`, Totals{}, "without a value"},
+		{"no number", `requests_total{code="500"} many`, Totals{}, "counts nothing"},
+		{"not a number", `requests_total{code="500"} NaN`, Totals{}, "counts nothing"},
+		{"without end", `requests_total{code="500"} +Inf`, Totals{}, "counts nothing"},
+		{"below zero", `requests_total{code="500"} -1`, Totals{}, "counts nothing"},
+		{"no end of a value", `requests_total{code="500} 1`, Totals{}, "a line that is none"},
+		{"an escape at the end", `requests_total{code="500\`, Totals{}, "a line that is none"},
+		{"no labels in braces", `requests_total{nothing} 1`, Totals{}, "a line that is none"},
+		{"too much", strings.Repeat("# nothing that anybody wants to know\n", mostBytes/30), Totals{}, "more than 4 MiB"},
+		{"too much in one line", strings.Repeat("x", mostBytes+1), Totals{}, "more than 4 MiB"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -87,7 +87,7 @@ func TestReadOfTheHostile(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			server := httptest.NewServer(test.answers)
 			defer server.Close()
-			if got, err := NewReader().Read(t.Context(), server.Listener.Addr().String(), "/m", usual); err == nil || !strings.Contains(err.Error(), test.wrong) || got != (Count{}) {
+			if got, err := NewReader().Read(t.Context(), server.Listener.Addr().String(), "/m", usual); err == nil || !strings.Contains(err.Error(), test.wrong) || got != (Totals{}) {
 				t.Errorf("%v, %v, want %q", got, err, test.wrong)
 			}
 		})
@@ -100,10 +100,10 @@ func TestReadOfTheHostile(t *testing.T) {
 }
 
 func TestCount(t *testing.T) {
-	if got := (Count{10, 4}).Since(Count{8, 3}).Plus(Count{2, 0}); got != (Count{4, 1}) || got.Share() != 0.25 {
-		t.Errorf("%v, %f", got, got.Share())
+	if got := (Totals{10, 4}).Sub(Totals{8, 3}).Add(Totals{2, 0}); got != (Totals{4, 1}) || got.ErrorShare() != 0.25 {
+		t.Errorf("%v, %f", got, got.ErrorShare())
 	}
-	if got := (Count{1, 0}).Since(Count{8, 3}); got != (Count{}) || got.Share() != 0 {
+	if got := (Totals{1, 0}).Sub(Totals{8, 3}); got != (Totals{}) || got.ErrorShare() != 0 {
 		t.Errorf("of another process: %v", got)
 	}
 }
@@ -115,7 +115,7 @@ func FuzzRead(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		c, err := usual.read(strings.NewReader(text))
-		if c.Failed > c.All || c.All < 0 || err != nil && c != (Count{}) {
+		if c.Failed > c.Requests || c.Requests < 0 || err != nil && c != (Totals{}) {
 			t.Errorf("%v, %v", c, err)
 		}
 	})
@@ -124,21 +124,21 @@ func FuzzRead(f *testing.F) {
 func TestWorse(t *testing.T) {
 	tests := []struct {
 		name   string
-		count  Count
+		count  Totals
 		before float64
 		want   string
 	}{
-		{"nothing yet", Count{}, 0, ""},
-		{"too few to tell", Count{19, 19}, 0, ""},
-		{"as many as are borne", Count{100, 5}, 0, ""},
-		{"more", Count{100, 6}, 0, "6.0 % of 100 requests ended with 5xx while it was on probation, 0.0 % before it"},
-		{"as it was before", Count{100, 34}, 0.3, ""},
-		{"worse than it was before", Count{100, 40}, 0.3, "40.0 % of 100 requests ended with 5xx while it was on probation, 30.0 % before it"},
+		{"nothing yet", Totals{}, 0, ""},
+		{"too few to tell", Totals{19, 19}, 0, ""},
+		{"as many as are borne", Totals{100, 5}, 0, ""},
+		{"more", Totals{100, 6}, 0, "6.0 % of 100 requests ended with 5xx while it was on probation, 0.0 % before it"},
+		{"as it was before", Totals{100, 34}, 0.3, ""},
+		{"worse than it was before", Totals{100, 40}, 0.3, "40.0 % of 100 requests ended with 5xx while it was on probation, 30.0 % before it"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			got := ""
-			if err := test.count.Worse(test.before, 0.05, 20); err != nil {
+			if err := test.count.CheckErrorShare(test.before, 0.05, 20); err != nil {
 				got = err.Error()
 			}
 			if got != test.want {

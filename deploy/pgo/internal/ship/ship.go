@@ -98,7 +98,7 @@ func (o Options) travel(ctx context.Context, host, ask string) error {
 	result, step, err := t.talk(ask)
 	switch {
 	case result != nil:
-		t.tell(Event{Event: "result", Result: result, Text: result.Why, Seconds: result.Seconds, Sent: s.sent.count()})
+		t.tell(Event{Event: "result", Result: result, Text: result.Reason, Seconds: result.Seconds, Sent: s.sent.count()})
 		return t.verdict(*result, step)
 	case errors.Is(err, errLocal):
 		return fmt.Errorf("%s: %w", host, err)
@@ -157,7 +157,7 @@ func (t *trip) talk(ask string) (result *audit.Entry, step string, err error) {
 
 // verdict is the error for how it ended.
 func (t *trip) verdict(e audit.Entry, step string) error {
-	err := map[audit.Result]error{audit.Refused: ErrRefused, audit.PutBack: ErrPutBack, audit.NotPutBack: ErrNotPutBack}[e.Result]
+	err := map[audit.Result]error{audit.Refused: ErrRefused, audit.RolledBack: ErrPutBack, audit.NotRolledBack: ErrNotPutBack}[e.Result]
 	switch {
 	case e.Result == audit.Done:
 		return nil
@@ -168,7 +168,7 @@ func (t *trip) verdict(e audit.Entry, step string) error {
 	case step == "unavailable":
 		err = ErrUnavailable
 	}
-	return fmt.Errorf("%s: %w: %s", t.host, err, e.Why)
+	return fmt.Errorf("%s: %w: %s", t.host, err, e.Reason)
 }
 
 // askAgain asks on another connection how the deploy ended whose connection was lost.
@@ -194,7 +194,7 @@ func (t *trip) askAgain(ctx context.Context, lost error) error {
 			return fmt.Errorf("%s: %w: %w", t.host, ErrRefused, lost) // it ended before it began
 		}
 		e := said.Welcome.Deploys[0]
-		t.tell(Event{Event: "result", Result: &e, Text: e.Why, Seconds: e.Seconds})
+		t.tell(Event{Event: "result", Result: &e, Text: e.Reason, Seconds: e.Seconds})
 		return t.verdict(e, "")
 	}
 	return fmt.Errorf("%s: %w: %w", t.host, ErrUnknown, lost)

@@ -160,7 +160,7 @@ func (s *Store) Get(id InstanceID) Record {
 func (s *Store) publish(id InstanceID, pid int, from, to control.State, reason string) {
 	s.seq++
 	e := control.Event{
-		Seq: s.seq, Time: time.Now().UTC(), Process: id.Name, Number: id.Number, PID: pid, From: from, To: to, Reason: reason,
+		Seq: s.seq, Time: time.Now().UTC(), Process: id.Name, Instance: id.Number, PID: pid, From: from, To: to, Reason: reason,
 	}
 	s.events = append(s.events, e)
 	if len(s.events) > maxEvents {

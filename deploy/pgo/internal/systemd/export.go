@@ -60,7 +60,7 @@ func Export(f processfile.File, o Options) (units []Unit, notes []string, err er
 	var wants []string
 	for _, p := range chosen {
 		for _, l := range p.Listeners {
-			if l.Alone || strings.HasSuffix(l.Addr, ":0") {
+			if l.PerInstance || strings.HasSuffix(l.Addr, ":0") {
 				e.note("%s: systemd chooses no free port: it binds the listener %s by its own configuration", p.Name, l.Name)
 				continue
 			}
@@ -94,7 +94,7 @@ const RecoverUnit = "pgo.settle.service"
 func (e *exporter) settle(chosen []processfile.Process) (Unit, bool) {
 	var before []string
 	for _, p := range chosen {
-		if p.Watch.On {
+		if p.Watch.Enabled {
 			before = append(before, e.services[p.Name]...)
 		}
 	}
@@ -104,7 +104,7 @@ func (e *exporter) settle(chosen []processfile.Process) (Unit, bool) {
 	var u unitFile
 	u.section("Unit")
 	u.set("Description", "Puts back what a crash of this machine has cut off, of a deploy to "+e.Options.Home)
-	u.set("ConditionPathExists", percent(home.Home(e.Options.Home).UnitsRollout()))
+	u.set("ConditionPathExists", percent(home.Home(e.Options.Home).UnitRolloutPath()))
 	u.set("Wants", "network-online.target")
 	u.set("After", "network-online.target")
 	u.set("Before", strings.Join(before, " "))
@@ -150,13 +150,13 @@ func (e *exporter) note(format string, args ...any) {
 
 // cannot notes what of a process systemd has nothing for.
 func (e *exporter) cannot(p processfile.Process) {
-	if p.Ready.TCP != "" || p.Ready.HTTP != "" || len(p.Ready.Exec) > 0 {
+	if p.Readiness.TCP != "" || p.Readiness.HTTP != "" || len(p.Readiness.Exec) > 0 {
 		e.note("%s: systemd does not ask whether it is ready: what comes after it starts when it runs", p.Name)
 	}
-	if p.Live.TCP != "" || p.Live.HTTP != "" || len(p.Live.Exec) > 0 {
+	if p.Liveness.TCP != "" || p.Liveness.HTTP != "" || len(p.Liveness.Exec) > 0 {
 		e.note("%s: systemd does not ask whether it is alive: give it a watchdog", p.Name)
 	}
-	if p.Instances == 1 && p.Reload.Mode == processfile.Beside {
+	if p.Instances == 1 && p.Reload.Mode == processfile.ReloadBeside {
 		e.note("%s: systemd starts nothing new beside what runs: a restart keeps connections waiting as long as it takes", p.Name)
 	}
 }
@@ -184,7 +184,7 @@ func (e *exporter) service(p processfile.Process, n int) Unit {
 		// What needs a unit is started anew with it: that is meant for gates only, else a deploy of one would be one of all
 		// that come after it.
 		if slices.ContainsFunc(e.file.Processes, func(p processfile.Process) bool {
-			return p.Name == name && (p.Kind == processfile.Gate || p.Kind == processfile.OneShot)
+			return p.Name == name && (p.Kind == processfile.KindGate || p.Kind == processfile.KindOneShot)
 		}) {
 			needs = append(needs, e.services[name]...)
 		} else {
@@ -192,7 +192,7 @@ func (e *exporter) service(p processfile.Process, n int) Unit {
 		}
 	}
 	for _, l := range p.Listeners {
-		if !l.Alone && !strings.HasSuffix(l.Addr, ":0") {
+		if !l.PerInstance && !strings.HasSuffix(l.Addr, ":0") {
 			sockets = append(sockets, socketName(p, l))
 		}
 	}
@@ -212,7 +212,7 @@ func (e *exporter) service(p processfile.Process, n int) Unit {
 	e.starts(&u, p, n)
 	u.set("Sockets", strings.Join(sockets, " "))
 	e.limits(&u, p)
-	if p.Kind == processfile.Service || p.Kind == processfile.Gate {
+	if p.Kind == processfile.KindService || p.Kind == processfile.KindGate {
 		u.comment("What a program of the suite needs, and no more. Infra is not shut in: servers have needs of their own.")
 		for _, s := range sandbox {
 			u.set(s[0], s[1])
@@ -227,10 +227,10 @@ func (e *exporter) service(p processfile.Process, n int) Unit {
 // starts says how it starts and ends.
 func (e *exporter) starts(u *unitFile, p processfile.Process, n int) {
 	switch {
-	case p.Kind == processfile.OneShot:
+	case p.Kind == processfile.KindOneShot:
 		u.set("Type", "oneshot")
 		u.set("RemainAfterExit", "yes")
-	case p.Ready.Notify:
+	case p.Readiness.Notify:
 		u.set("Type", "notify")
 		u.set("NotifyAccess", "all")
 	default:
@@ -261,14 +261,14 @@ func (e *exporter) starts(u *unitFile, p processfile.Process, n int) {
 	for _, key := range slices.Sorted(maps.Keys(own)) {
 		u.set("Environment", quote(key+"="+own[key]))
 	}
-	u.set("Restart", map[string]string{processfile.Always: "always", processfile.OnFailure: "on-failure", processfile.Never: "no"}[p.Restart.Policy])
-	u.set("RestartSec", seconds(p.Restart.First))
+	u.set("Restart", map[string]string{processfile.PolicyAlways: "always", processfile.PolicyOnFailure: "on-failure", processfile.PolicyNever: "no"}[p.Restart.Policy])
+	u.set("RestartSec", seconds(p.Restart.FirstWait))
 	var final []string
-	for _, code := range p.Restart.Final {
+	for _, code := range p.Restart.FinalExitCodes {
 		final = append(final, strconv.Itoa(code))
 	}
 	u.set("RestartPreventExitStatus", strings.Join(final, " "))
-	u.set("TimeoutStartSec", seconds(p.Ready.Within))
+	u.set("TimeoutStartSec", seconds(p.Readiness.Timeout))
 	u.set("TimeoutStopSec", seconds(p.Stop.Timeout))
 	u.set("KillSignal", p.Stop.Signal)
 	u.set("KillMode", "mixed")
@@ -288,7 +288,7 @@ func (e *exporter) limits(u *unitFile, p processfile.Process) {
 	number("LimitCORE", p.Limits.Core)
 	number("Nice", p.Limits.Nice)
 	number("OOMScoreAdjust", p.Limits.OOMScoreAdj)
-	if p.Limits.NoNewPrivileges && p.Kind != processfile.Service && p.Kind != processfile.Gate {
+	if p.Limits.NoNewPrivileges && p.Kind != processfile.KindService && p.Kind != processfile.KindGate {
 		u.set("NoNewPrivileges", "yes") // the others have it anyway
 	}
 }

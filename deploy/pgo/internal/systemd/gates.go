@@ -20,12 +20,12 @@ func (m *Machine) AskGates(ctx context.Context, programs map[string]string, plan
 		isAwaited := slices.ContainsFunc(m.File.Processes, func(p processfile.Process) bool {
 			return programs[p.Name] != "" && slices.Contains(p.After, gate.Name)
 		})
-		if gate.Kind != processfile.Gate || !isAwaited {
+		if gate.Kind != processfile.KindGate || !isAwaited {
 			continue
 		}
-		args := gate.Ask
+		args := gate.CheckArgs
 		if plan {
-			args = gate.Plan
+			args = gate.PlanArgs
 		}
 		if len(args) == 0 {
 			if plan {
@@ -53,7 +53,7 @@ func (m *Machine) AskGates(ctx context.Context, programs map[string]string, plan
 // runGate runs a gate's program with args and returns its output. Where the gate's environment names the file of a
 // process, the gate gets the path of the new program instead. The error ends with the last line of the output.
 func (m *Machine) runGate(ctx context.Context, gate processfile.Process, args []string, programs map[string]string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, gate.Ready.Within)
+	ctx, cancel := context.WithTimeout(ctx, gate.Readiness.Timeout)
 	defer cancel()
 	env := m.Environment(gate)
 	for _, p := range m.File.Processes {

@@ -32,11 +32,11 @@ type Machine struct {
 }
 
 // Store returns the release store of the home.
-func (m *Machine) Store() *release.Store { return &release.Store{Dir: m.Home.Releases()} }
+func (m *Machine) Store() *release.Store { return &release.Store{Dir: m.Home.ReleaseDir()} }
 
 // FindProcess returns the process of a name, if it can be deployed.
 func (m *Machine) FindProcess(name string) (processfile.Process, bool) {
-	i := slices.IndexFunc(m.File.Processes, func(p processfile.Process) bool { return p.Name == name && p.Watch.On })
+	i := slices.IndexFunc(m.File.Processes, func(p processfile.Process) bool { return p.Name == name && p.Watch.Enabled })
 	if i < 0 {
 		return processfile.Process{}, false
 	}
@@ -47,25 +47,25 @@ func (m *Machine) FindProcess(name string) (processfile.Process, bool) {
 func (m *Machine) Deployables(context.Context) ([]control.Deployable, error) {
 	found := []control.Deployable{}
 	for _, p := range m.File.Processes {
-		if !p.Watch.On {
+		if !p.Watch.Enabled {
 			continue
 		}
-		d := control.Deployable{Name: p.Name, File: p.Command, Has: []string{}, After: p.After}
+		d := control.Deployable{Name: p.Name, File: p.Command, Releases: []string{}, After: p.After}
 		releases, err := m.Store().List(p.Name)
 		if err != nil {
 			return nil, err
 		}
-		if d.Live, err = m.CurrentRelease(p, releases); err != nil {
+		if d.Current, err = m.CurrentRelease(p, releases); err != nil {
 			return nil, err
 		}
 		for _, r := range releases {
 			if r.Missing || r.Damaged != "" {
 				continue
 			}
-			if r.Record.Proof.SHA256 == d.Live.SHA256 {
-				d.Has = slices.Insert(d.Has, 0, r.Record.Proof.SHA256)
+			if r.Record.Verification.SHA256 == d.Current.SHA256 {
+				d.Releases = slices.Insert(d.Releases, 0, r.Record.Verification.SHA256)
 			} else {
-				d.Has = append(d.Has, r.Record.Proof.SHA256)
+				d.Releases = append(d.Releases, r.Record.Verification.SHA256)
 			}
 		}
 		found = append(found, d)
@@ -84,7 +84,7 @@ func (m *Machine) CurrentRelease(p processfile.Process, releases []release.Relea
 		return audit.Release{}, fmt.Errorf("read the program of %s: %w", p.Name, err)
 	}
 	current := audit.Release{SHA256: sum}
-	if i := slices.IndexFunc(releases, func(r release.Release) bool { return r.Record.Proof.SHA256 == sum }); i >= 0 {
+	if i := slices.IndexFunc(releases, func(r release.Release) bool { return r.Record.Verification.SHA256 == sum }); i >= 0 {
 		current.Version = releases[i].Record.Version
 	}
 	return current, nil

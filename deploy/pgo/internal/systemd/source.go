@@ -26,7 +26,7 @@ type source struct {
 }
 
 func readSource(path string) (source, error) {
-	s := source{root: processfile.Root(path)}
+	s := source{root: processfile.RootDir(path)}
 	content, err := os.ReadFile(path)
 	if err == nil {
 		err = yaml.Unmarshal(content, &s)

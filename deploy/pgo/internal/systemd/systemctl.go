@@ -47,7 +47,7 @@ func parseState(output string) UnitState {
 // RestartUnit restarts a unit of a process and returns when the unit is ready. It takes no context: a restart that is cut
 // short could not be told from one that failed. It ends 10 s after the process's stop and ready timeouts.
 func (m *Machine) RestartUnit(p processfile.Process, unit string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), p.Stop.Timeout+p.Ready.Within+10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), p.Stop.Timeout+p.Readiness.Timeout+10*time.Second)
 	defer cancel()
 	command := append(slices.Clone(m.Systemctl), "restart", unit)
 	output, err := exec.CommandContext(ctx, command[0], command[1:]...).CombinedOutput()

@@ -102,12 +102,12 @@ func (w *Watcher) follow(ctx context.Context, f *file) {
 		case errors.Is(err, ErrNotNow), errors.Is(err, ErrChanged): // it has changed since
 			continue
 		}
-		if w.changesWithin(ctx, f, s, w.o.Patience-time.Since(s.since)) {
+		if w.changesWithin(ctx, f, s, w.o.RefusalDelay-time.Since(s.since)) {
 			continue
 		}
 		if ctx.Err() == nil {
 			f.refused = s
-			w.user.Refused(ctx, s.change(f.path), err)
+			w.user.HandleRefusal(ctx, s.change(f.path), err)
 		}
 		return
 	}
@@ -120,8 +120,8 @@ func (s *state) change(path string) Change { return Change{Path: path, SHA256: s
 func (w *Watcher) note(f *file, s *state) {
 	now := time.Now()
 	f.doubt = time.Time{}
-	if s.look != f.known && now.Sub(s.look.written) < w.o.Doubt {
-		f.doubt = now.Add(w.o.Doubt)
+	if s.look != f.known && now.Sub(s.look.written) < w.o.ClockResolution {
+		f.doubt = now.Add(w.o.ClockResolution)
 	}
 	f.known, f.beside = s.look, s.beside
 }
@@ -133,8 +133,8 @@ func (w *Watcher) offer(ctx context.Context, f *file, s *state) error {
 		return s.err
 	}
 	for {
-		err := w.user.Take(ctx, s.change(f.path))
-		if !errors.Is(err, ErrNotNow) || w.changesWithin(ctx, f, s, w.o.Retry) {
+		err := w.user.HandleChange(ctx, s.change(f.path))
+		if !errors.Is(err, ErrNotNow) || w.changesWithin(ctx, f, s, w.o.RetryInterval) {
 			return err
 		}
 	}
@@ -150,7 +150,7 @@ func (w *Watcher) changesWithin(ctx context.Context, f *file, s *state, d time.D
 		if left <= 0 {
 			return false
 		}
-		if !wait(ctx, min(left, w.o.Poll)) {
+		if !wait(ctx, min(left, w.o.PollInterval)) {
 			return true
 		}
 	}
@@ -162,9 +162,9 @@ func (w *Watcher) changesWithin(ctx context.Context, f *file, s *state, d time.D
 // An upload that pauses looks finished. For each time that this happened, the wait is longer, up to three times: each
 // costs the reading of the whole file.
 func (w *Watcher) settle(ctx context.Context, f *file, again int) *state {
-	quiet := w.o.Settle * time.Duration(min(again+1, 3))
+	quiet := w.o.StableFor * time.Duration(min(again+1, 3))
 	now := &state{look: lookAt(f.path), beside: f.lookBeside(), since: time.Now()}
-	for read := false; wait(ctx, w.o.Step); {
+	for read := false; wait(ctx, w.o.ChangeInterval); {
 		next := &state{look: lookAt(f.path), beside: f.lookBeside(), since: time.Now()}
 		if !next.look.there {
 			f.known = next.look

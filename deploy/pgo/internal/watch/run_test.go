@@ -34,7 +34,7 @@ func TestBeginning(t *testing.T) {
 					s.write(test.holds)
 				}
 				w := New(s, Options{})
-				w.Set(File{Path: s.path, Seen: test.seen})
+				w.SetFiles(File{Path: s.path, LastSHA256: test.seen})
 				run(t, w)
 				pass(time.Minute)
 				if heard, _ := s.said(); !slices.Equal(heard, test.want) {
@@ -68,21 +68,21 @@ func TestSet(t *testing.T) {
 		write("user", "a")
 		write("school", "b")
 		expect("nothing is watched")
-		w.Set(file("user"), file("school"))
+		w.SetFiles(file("user"), file("school"))
 		expect("both are new", "took a", "took b")
-		w.Set(file("user"), file("school"), file("task"), file("user"))
+		w.SetFiles(file("user"), file("school"), file("task"), file("user"))
 		expect("both are known, and one is not there")
 		write("task", "c")
 		write("user", "d")
 		expect("two at once", "took c", "took d")
-		w.Set(file("task"))
+		w.SetFiles(file("task"))
 		write("user", "e")
 		write("task", "f")
 		expect("one is watched no more", "took f")
 		s.be(0, time.Hour)
 		write("task", "g")
 		pass(time.Second)
-		w.Set()
+		w.SetFiles()
 		expect("watched no more while it is taken", "given up")
 	})
 }
@@ -94,7 +94,7 @@ func TestRunEnds(t *testing.T) {
 			s.be(0, 5*time.Second)
 			s.write("garbage")
 			w := New(s, Options{})
-			w.Set(File{Path: s.path})
+			w.SetFiles(File{Path: s.path})
 			ctx, cancel := context.WithTimeout(t.Context(), when)
 			w.Run(ctx) // and no goroutine of it is left, or the bubble would complain
 			cancel()
@@ -120,9 +120,9 @@ func TestIdle(t *testing.T) {
 		for i := range 6 {
 			s.path = filepath.Join(filepath.Dir(s.path), fmt.Sprint(i))
 			s.write(whole("a"))
-			files = append(files, File{Path: s.path, With: []string{s.path + ".sha256"}})
+			files = append(files, File{Path: s.path, Companions: []string{s.path + ".sha256"}})
 		}
-		w.Set(files...)
+		w.SetFiles(files...)
 		run(t, w)
 		pass(time.Minute)
 		before := processTime(t)
@@ -146,8 +146,8 @@ func processTime(t *testing.T) time.Duration {
 // arrivals tells when something was taken.
 type arrivals chan time.Time
 
-func (a arrivals) Take(context.Context, Change) error { a <- time.Now(); return nil }
-func (a arrivals) Refused(_ context.Context, c Change, why error) {
+func (a arrivals) HandleChange(context.Context, Change) error { a <- time.Now(); return nil }
+func (a arrivals) HandleRefusal(_ context.Context, c Change, why error) {
 	panic(errors.Join(errors.New(c.Path), why))
 }
 
@@ -156,7 +156,7 @@ func TestSoon(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "user")
 	taken := make(arrivals)
 	w := New(taken, Options{})
-	w.Set(File{Path: path})
+	w.SetFiles(File{Path: path})
 	run(t, w)
 	text, best := make([]byte, 20<<20), time.Hour
 	for i := 0; i < 10 && best > time.Second; i++ { // others may need the machine: the best of them counts

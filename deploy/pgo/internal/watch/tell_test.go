@@ -38,8 +38,8 @@ func TestTold(t *testing.T) {
 	}
 	taken := make(arrivals)
 	// The folder that is gone for a moment is looked for again.
-	w := New(taken, Options{Listen: true, Rest: time.Hour})
-	w.Set(File{Path: path})
+	w := New(taken, Options{UseInotify: true, IdleInterval: time.Hour})
+	w.SetFiles(File{Path: path})
 	run(t, w)
 	<-taken
 	for _, test := range tests {

@@ -19,9 +19,9 @@ import (
 
 // File is one file that is watched.
 type File struct {
-	Path string   // links are followed
-	Seen string   // SHA-256, in small hex digits, of the content that was taken or refused last; what differs is news
-	With []string // files that speak of it, as PATH.sha256 does: when they change, a refused file is offered again
+	Path       string   // links are followed
+	LastSHA256 string   // SHA-256, in small hex digits, of the content that was taken or refused last; what differs is news
+	Companions []string // files that speak of it, as PATH.sha256 does: when they change, a refused file is offered again
 }
 
 // Change is a file that has another content than before.
@@ -38,49 +38,49 @@ var ErrNotNow = errors.New("not now")
 // once more, and offered again.
 var ErrChanged = errors.New("it has changed since")
 
-// User is who wants to know. Its methods are called for one change of a file at a time, and for several files at once.
+// Handler is who wants to know. Its methods are called for one change of a file at a time, and for several files at once.
 // Their context ends with Run, or when the file is watched no more.
-type User interface {
-	// Take is given a file that has stopped changing; nil says that this content is dealt with. It takes as long as
+type Handler interface {
+	// HandleChange is given a file that has stopped changing; nil says that this content is dealt with. It takes as long as
 	// it takes; what happens to the file meanwhile is noticed afterwards. Since an upload may go on at any moment, a
 	// user that finds another content than c's returns an error: the file has changed then, and is offered again.
 	// After a refusal it is also given the content that it took last, so that it knows that all is well again.
-	Take(ctx context.Context, c Change) error
-	// Refused reports the error with which Take did not take the file, or why it cannot be read; c has only a path
+	HandleChange(ctx context.Context, c Change) error
+	// HandleRefusal reports the error with which Take did not take the file, or why it cannot be read; c has only a path
 	// then. It is not called again until the file, or one of those that speak of it, changes.
-	Refused(ctx context.Context, c Change, why error)
+	HandleRefusal(ctx context.Context, c Change, why error)
 }
 
 // Options say how patient a watcher is. The zero value of each is its default.
 type Options struct {
-	Poll     time.Duration // how often a file is looked at while nothing happens; 200 ms
-	Listen   bool          // have the kernel tell of changes, where it can
-	Rest     time.Duration // how often a file is looked at then; 5 s
-	Again    time.Duration // how often the kernel is asked anew to tell, where nothing was found that calls for it; 30 s
-	Step     time.Duration // and while it changes; 50 ms
-	Settle   time.Duration // for how long it must be the same; 150 ms
-	Patience time.Duration // for how long a refused file must be the same before it is reported; 5 s
-	Retry    time.Duration // when a user that said ErrNotNow is asked again; 1 s
-	Doubt    time.Duration // the coarsest clock of a file system: two writes within it may bear one time; 2 s
+	PollInterval    time.Duration // how often a file is looked at while nothing happens; 200 ms
+	UseInotify      bool          // have the kernel tell of changes, where it can
+	IdleInterval    time.Duration // how often a file is looked at then; 5 s
+	RewatchInterval time.Duration // how often the kernel is asked anew to tell, where nothing was found that calls for it; 30 s
+	ChangeInterval  time.Duration // and while it changes; 50 ms
+	StableFor       time.Duration // for how long it must be the same; 150 ms
+	RefusalDelay    time.Duration // for how long a refused file must be the same before it is reported; 5 s
+	RetryInterval   time.Duration // when a user that said ErrNotNow is asked again; 1 s
+	ClockResolution time.Duration // the coarsest clock of a file system: two writes within it may bear one time; 2 s
 }
 
 func (o Options) orDefault() Options {
 	return Options{
-		Poll:     cmp.Or(o.Poll, 200*time.Millisecond),
-		Listen:   o.Listen,
-		Rest:     cmp.Or(o.Rest, 5*time.Second),
-		Again:    cmp.Or(o.Again, 30*time.Second),
-		Step:     cmp.Or(o.Step, 50*time.Millisecond),
-		Settle:   cmp.Or(o.Settle, 150*time.Millisecond),
-		Patience: cmp.Or(o.Patience, 5*time.Second),
-		Retry:    cmp.Or(o.Retry, time.Second),
-		Doubt:    cmp.Or(o.Doubt, 2*time.Second),
+		PollInterval:    cmp.Or(o.PollInterval, 200*time.Millisecond),
+		UseInotify:      o.UseInotify,
+		IdleInterval:    cmp.Or(o.IdleInterval, 5*time.Second),
+		RewatchInterval: cmp.Or(o.RewatchInterval, 30*time.Second),
+		ChangeInterval:  cmp.Or(o.ChangeInterval, 50*time.Millisecond),
+		StableFor:       cmp.Or(o.StableFor, 150*time.Millisecond),
+		RefusalDelay:    cmp.Or(o.RefusalDelay, 5*time.Second),
+		RetryInterval:   cmp.Or(o.RetryInterval, time.Second),
+		ClockResolution: cmp.Or(o.ClockResolution, 2*time.Second),
 	}
 }
 
 // Watcher watches files.
 type Watcher struct {
-	user User
+	user Handler
 	o    Options
 
 	again chan struct{} // there is something to look at
@@ -90,13 +90,13 @@ type Watcher struct {
 }
 
 // New makes a watcher of nothing yet.
-func New(user User, o Options) *Watcher {
+func New(user Handler, o Options) *Watcher {
 	return &Watcher{user: user, o: o.orDefault(), again: make(chan struct{}, 1), files: map[string]*file{}}
 }
 
-// Set replaces the files that are watched, while it runs or before. One that was watched already goes on as it was:
+// SetFiles replaces the files that are watched, while it runs or before. One that was watched already goes on as it was:
 // its Seen counts for nothing. A path counts once, though several processes may run what it holds.
-func (w *Watcher) Set(files ...File) {
+func (w *Watcher) SetFiles(files ...File) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	before := w.files
@@ -107,10 +107,10 @@ func (w *Watcher) Set(files ...File) {
 		}
 		is := before[f.Path]
 		if is == nil {
-			is = &file{path: f.Path, taken: f.Seen, gone: make(chan struct{})}
+			is = &file{path: f.Path, taken: f.LastSHA256, gone: make(chan struct{})}
 		}
 		delete(before, f.Path)
-		is.setWith(f.With)
+		is.setWith(f.Companions)
 		w.files[f.Path] = is
 	}
 	for _, f := range before {
@@ -124,22 +124,22 @@ func (w *Watcher) Run(ctx context.Context) {
 	var following sync.WaitGroup
 	defer following.Wait()
 	tells := &teller{}
-	if w.o.Listen {
+	if w.o.UseInotify {
 		tells = newTeller()
 	}
-	following.Go(func() { tells.listen(w.o.Step) })
+	following.Go(func() { tells.listen(w.o.ChangeInterval) })
 	defer tells.close()
 	var hears bool
 	var asked time.Time
 	for news := true; ; {
 		files, idle := w.all()
 		// Before they are looked at: what happens from here on is heard.
-		if news || time.Since(asked) >= w.o.Again {
+		if news || time.Since(asked) >= w.o.RewatchInterval {
 			hears, asked = tells.about(files), time.Now()
 		}
-		next := w.o.Poll
+		next := w.o.PollInterval
 		if hears {
-			next = w.o.Rest
+			next = w.o.IdleInterval
 		}
 		for _, f := range idle {
 			if !f.changed(time.Now()) {

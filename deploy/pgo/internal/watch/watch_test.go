@@ -64,7 +64,7 @@ func (s *scene) be(closed int, slowness time.Duration) {
 	s.closed, s.slowness = closed, slowness
 }
 
-func (s *scene) Take(ctx context.Context, c Change) error {
+func (s *scene) HandleChange(ctx context.Context, c Change) error {
 	text, err := os.ReadFile(c.Path)
 	if err != nil {
 		return err
@@ -99,7 +99,7 @@ func (s *scene) Take(ctx context.Context, c Change) error {
 	return nil
 }
 
-func (s *scene) Refused(_ context.Context, _ Change, why error) { s.hear("refused: %v", why) }
+func (s *scene) HandleRefusal(_ context.Context, _ Change, why error) { s.hear("refused: %v", why) }
 
 // write makes the file hold that text, as a new one or in place, and of the time that it now is.
 func (s *scene) write(text string) {
@@ -320,7 +320,7 @@ func TestWatch(t *testing.T) {
 				path := s.path
 				s.write(whole("a"))
 				w := New(s, Options{})
-				w.Set(File{Path: path, With: []string{path + ".sha256"}})
+				w.SetFiles(File{Path: path, Companions: []string{path + ".sha256"}})
 				run(t, w)
 				pass(10 * time.Second)
 				if heard, _ := s.said(); !slices.Equal(heard, []string{"took a"}) {

@@ -12,10 +12,10 @@ var states = []control.State{
 }
 
 // tell fills the set anew.
-func (s *set) tell(f Facts) {
+func (s *set) tell(f Snapshot) {
 	s.used = 0
 	s.processes(f.Processes)
-	s.names(f.Names)
+	s.names(f.Groups)
 	s.pgo(f)
 }
 
@@ -49,9 +49,9 @@ func (s *set) processes(all []Process) {
 		if p.Limit > 0 {
 			limit.add(float64(p.Limit), name, number)
 		}
-		warning.flag(p.Hot, name, number, "cpu")
+		warning.flag(p.CPUWarning, name, number, "cpu")
 		if p.Limit > 0 {
-			warning.flag(p.Large, name, number, "memory")
+			warning.flag(p.MemoryWarning, name, number, "memory")
 		}
 		if p.Process.PID == 0 {
 			continue
@@ -68,7 +68,7 @@ func (s *set) processes(all []Process) {
 	}
 }
 
-func (s *set) names(all []Name) {
+func (s *set) names(all []Group) {
 	reloads := s.counter("pgo_reload_total", "Replacements of running processes that have ended, by how.", "name", "result")
 	deploys := s.counter("pgo_deploy_total", "What became of programs that were deployed.", "name", "result", "reason")
 	last := s.gauge("pgo_deploy_last_duration_seconds", "Of the last deployed program that was taken, from when it was taken up until it was live.", "name")
@@ -83,9 +83,9 @@ func (s *set) names(all []Name) {
 			for _, o := range outcomes {
 				deploys.add(float64(n.Deploys.Counts[o]), n.Name, o.Result, o.Reason)
 			}
-			if !n.Deploys.At.IsZero() {
-				last.add(n.Deploys.Took.Seconds(), n.Name)
-				at.add(float64(n.Deploys.At.UnixMilli())/1000, n.Name)
+			if !n.Deploys.LastAt.IsZero() {
+				last.add(n.Deploys.LastDuration.Seconds(), n.Name)
+				at.add(float64(n.Deploys.LastAt.UnixMilli())/1000, n.Name)
 			}
 		}
 		if n.Reloads == nil {
@@ -94,18 +94,18 @@ func (s *set) names(all []Name) {
 		for _, result := range results {
 			reloads.add(float64(n.Reloads.Results[result]), n.Name, result)
 		}
-		took.observed(Buckets[:], n.Reloads.Took[:], n.Reloads.Seconds, n.Name)
+		took.observed(ReloadBuckets[:], n.Reloads.Durations[:], n.Reloads.Seconds, n.Name)
 	}
 }
 
-func (s *set) pgo(f Facts) {
+func (s *set) pgo(f Snapshot) {
 	s.gauge("pgo_manager_info", "The pgo that runs: always 1.", "version").add(1, f.Info.Version)
 	s.gauge("pgo_manager_start_time_seconds", "When the manager was started, since the epoch.").add(float64(f.Started.UnixMilli()) / 1000)
 	s.counter("pgo_manager_restarts_total", "Managers that were started after the first one.").add(float64(f.Managers - 1))
 	s.counter("pgo_manager_events_total", "Changes of processes.").add(float64(f.Events))
 	cpu := s.counter("pgo_manager_cpu_seconds_total", "CPU time of pgo itself.", "half")
 	memory := s.gauge("pgo_manager_resident_memory_bytes", "Memory of pgo itself.", "half")
-	for _, h := range f.Halves {
+	for _, h := range f.Roles {
 		cpu.add(h.CPU.Seconds(), h.Name)
 		memory.add(float64(h.Memory), h.Name)
 	}

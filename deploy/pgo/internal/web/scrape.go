@@ -30,7 +30,7 @@ type group struct {
 // that does not run. Whoever asks is sent to where it has asked.
 func (h *handler) discover(w http.ResponseWriter, r *http.Request) {
 	groups := []group{}
-	for _, p := range h.Options.Source.Facts(false).Processes {
+	for _, p := range h.Options.Source.Snapshot(false).Processes {
 		if _, ok := p.Process.Listeners[admin]; !ok {
 			continue
 		}
@@ -102,7 +102,7 @@ func (h *handler) scrape(w http.ResponseWriter, r *http.Request) {
 
 // adminOf finds a process's admin listener, or says why there is none.
 func (h *handler) adminOf(name, number string) (addr string, status int, why string) {
-	for _, p := range h.Options.Source.Facts(false).Processes {
+	for _, p := range h.Options.Source.Snapshot(false).Processes {
 		if p.Process.Name != name || strconv.Itoa(p.Process.Instance) != number {
 			continue
 		}

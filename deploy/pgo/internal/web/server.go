@@ -22,8 +22,8 @@ const (
 // Server serves on a listener that somebody else keeps.
 type Server struct{ http http.Server }
 
-// Serve begins to. The listener is closed with the server.
-func Serve(l net.Listener, o Options) *Server {
+// StartServer begins to. The listener is closed with the server.
+func StartServer(l net.Listener, o Options) *Server {
 	s := &Server{http: http.Server{
 		Handler:           newHandler(o),
 		ReadHeaderTimeout: toAsk, ReadTimeout: toAsk, WriteTimeout: toRead, IdleTimeout: idle,
@@ -31,7 +31,7 @@ func Serve(l net.Listener, o Options) *Server {
 		ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug), // what strangers send is not worth a line
 		ConnState: func(_ net.Conn, now http.ConnState) {
 			if now == http.StateIdle || now == http.StateClosed {
-				o.Answered()
+				o.OnAnswer()
 			}
 		},
 	}}

@@ -54,11 +54,11 @@ func TestTextIsRead(t *testing.T) {
 }
 
 func BenchmarkScrape(b *testing.B) {
-	f := Facts{Halves: []Half{{Name: "keeper"}, {Name: "manager"}}}
+	f := Snapshot{Roles: []RoleUsage{{Name: "keeper"}, {Name: "manager"}}}
 	for _, name := range []string{"a", "b", "c", "d", "e", "f"} {
 		p := Process{Files: 12}
 		p.Process.Name, p.Process.PID = name, 12
-		f.Processes, f.Names = append(f.Processes, p), append(f.Names, Name{Name: name, Reloads: &Reloads{}})
+		f.Processes, f.Groups = append(f.Processes, p), append(f.Groups, Group{Name: name, Reloads: &ReloadCounters{}})
 	}
 	s := &set{}
 	b.ReportAllocs()

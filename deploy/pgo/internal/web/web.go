@@ -20,9 +20,9 @@ import (
 type Options struct {
 	Source   Source
 	Hosts    []string // names it is reached by, beside localhost and addresses
-	PM2      bool     // metrics also with the names of pm2-prom-module
+	PM2Names bool     // metrics also with the names of pm2-prom-module
 	Log      *slog.Logger
-	Answered func() // called after every answer, and at the end of a connection
+	OnAnswer func() // called after every answer, and at the end of a connection
 }
 
 type handler struct {
@@ -94,9 +94,9 @@ func (h *handler) known(host string) bool {
 func (h *handler) metrics(w http.ResponseWriter, _ *http.Request) {
 	h.measuring.Lock()
 	defer h.measuring.Unlock()
-	f := h.Options.Source.Facts(true)
+	f := h.Options.Source.Snapshot(true)
 	h.set.tell(f)
-	if h.Options.PM2 {
+	if h.Options.PM2Names {
 		h.set.pm2(f.Processes)
 	}
 	out := h.set.text()
@@ -108,16 +108,16 @@ func (h *handler) metrics(w http.ResponseWriter, _ *http.Request) {
 // list is what `pgo list --json` prints, without what processes last wrote: a log is not for everyone.
 func (h *handler) list(w http.ResponseWriter, _ *http.Request) {
 	rows := []control.Process{}
-	for _, p := range h.Options.Source.Facts(true).Processes {
+	for _, p := range h.Options.Source.Snapshot(true).Processes {
 		row := p.Process
-		row.LastWords = []string{}
+		row.LastLines = []string{}
 		rows = append(rows, row)
 	}
 	h.answer(w, rows)
 }
 
 func (h *handler) info(w http.ResponseWriter, _ *http.Request) {
-	h.answer(w, h.Options.Source.Facts(false).Info)
+	h.answer(w, h.Options.Source.Snapshot(false).Info)
 }
 
 // Bounds of a question for events.
@@ -148,7 +148,7 @@ func (h *handler) events(w http.ResponseWriter, r *http.Request) {
 
 // ready says whether every process of the file is ready, and names the first one that is not.
 func (h *handler) ready(w http.ResponseWriter, _ *http.Request) {
-	f := h.Options.Source.Facts(false)
+	f := h.Options.Source.Snapshot(false)
 	for _, p := range f.Processes {
 		if !p.Process.Ready {
 			http.Error(w, fmt.Sprintf("%s/%d is %s", p.Process.Name, p.Process.Instance, p.Process.Status), http.StatusServiceUnavailable)

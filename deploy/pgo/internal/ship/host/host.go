@@ -38,8 +38,8 @@ type Options struct {
 
 // runner has releases run: pgo's manager, or systemd.
 type runner interface {
-	Deployables(ctx context.Context) ([]control.Deployable, error)
-	Rollout(ctx context.Context, ask control.Rollout, tell func(control.Progress)) (audit.Entry, error)
+	ListDeployables(ctx context.Context) ([]control.Deployable, error)
+	RunRollout(ctx context.Context, ask control.RolloutRequest, tell func(control.Progress)) (audit.Entry, error)
 }
 
 // ErrCommand is the error where the key was used for something else.
@@ -71,11 +71,11 @@ func Run(ctx context.Context, o Options) error {
 	if err := conn.Receive(&s.hello); err != nil {
 		return fmt.Errorf("hear from who deploys: %w", err)
 	}
-	s.entry = audit.Entry{ID: s.hello.ID, Kind: s.hello.Ask, By: s.by(), From: s.from(), Set: []audit.Change{}}
+	s.entry = audit.Entry{ID: s.hello.ID, Kind: s.hello.Ask, User: s.by(), Addr: s.from(), Changes: []audit.Change{}}
 	if identity.MatchString(s.hello.Claims) {
-		s.entry.Claims = s.hello.Claims
+		s.entry.ClaimedUser = s.hello.Claims
 	}
-	welcome := wire.Welcome{Protocol: wire.Protocol, Version: o.Version, OS: runtime.GOOS, Arch: runtime.GOARCH, By: s.entry.By}
+	welcome := wire.Welcome{Protocol: wire.Protocol, Version: o.Version, OS: runtime.GOOS, Arch: runtime.GOARCH, By: s.entry.User}
 	if s.hello.Protocol != wire.Protocol || !idForm.MatchString(s.hello.ID) {
 		return errors.Join(conn.Send(wire.Said{Welcome: &welcome}), fmt.Errorf("%w: it is of version %s", wire.ErrProtocol, s.hello.Version))
 	}
@@ -127,7 +127,7 @@ func (s *session) deploy(ctx context.Context, welcome wire.Welcome) error {
 	}
 	s.all = all
 	for _, d := range all {
-		welcome.Processes = append(welcome.Processes, wire.Process{Name: d.Name, File: filepath.Base(d.File), Live: d.Live.SHA256, Has: d.Has})
+		welcome.Processes = append(welcome.Processes, wire.Process{Name: d.Name, File: filepath.Base(d.File), Live: d.Current.SHA256, Has: d.Releases})
 	}
 	if err := s.conn.Send(wire.Said{Welcome: &welcome}); err != nil {
 		return s.end(err)
@@ -137,8 +137,8 @@ func (s *session) deploy(ctx context.Context, welcome wire.Welcome) error {
 			return s.end(err)
 		}
 	}
-	entry, err := client.Rollout(ctx, control.Rollout{
-		Entry: s.entry, Since: s.began, Process: s.hello.Process, Release: s.hello.Release, Again: s.hello.Again, Check: s.hello.DryRun,
+	entry, err := client.RunRollout(ctx, control.RolloutRequest{
+		Entry: s.entry, Since: s.began, Process: s.hello.Process, Release: s.hello.Release, AllowFailed: s.hello.Again, CheckOnly: s.hello.DryRun,
 	}, func(p control.Progress) {
 		_ = s.conn.Send(wire.Said{Process: p.Process, Step: p.Step, Text: p.Text, Seconds: p.Seconds}) // the end of the session tells as well
 	})
@@ -149,7 +149,7 @@ func (s *session) deploy(ctx context.Context, welcome wire.Welcome) error {
 	waiting, stop := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
 	defer stop()
 	_, _, settling := s.settled(waiting)
-	found, known, reading := s.Options.Home.Audit().Find(s.entry.ID)
+	found, known, reading := s.Options.Home.AuditLog().Find(s.entry.ID)
 	if known {
 		return s.conn.Send(wire.Said{Result: &found})
 	}
@@ -158,11 +158,11 @@ func (s *session) deploy(ctx context.Context, welcome wire.Welcome) error {
 
 // end writes down that it was refused, where the manager does not, and tells the other side.
 func (s *session) end(why error) error {
-	s.entry.Result, s.entry.Why, s.entry.Ended = audit.Refused, why.Error(), time.Now().UTC()
+	s.entry.Result, s.entry.Reason, s.entry.Ended = audit.Refused, why.Error(), time.Now().UTC()
 	s.entry.Seconds = time.Since(s.began).Seconds()
 	if !s.hello.DryRun {
-		if err := s.Options.Home.Audit().Append(s.entry); err != nil && !errors.Is(err, os.ErrNotExist) {
-			s.entry.Why += "; " + err.Error()
+		if err := s.Options.Home.AuditLog().Append(s.entry); err != nil && !errors.Is(err, os.ErrNotExist) {
+			s.entry.Reason += "; " + err.Error()
 		}
 	}
 	said := wire.Said{Result: &s.entry}
@@ -186,7 +186,7 @@ func (s *session) receive(ctx context.Context) error {
 		if d < 0 || !sumForm.MatchString(f.SHA256) || f.Size < 0 || f.Size > maxProgram {
 			return fmt.Errorf("%w: the plan names %q with %d bytes", wire.ErrProtocol, f.Process, f.Size)
 		}
-		s.entry.Set = append(s.entry.Set, audit.Change{Process: f.Process, From: s.all[d].Live, To: audit.Release{SHA256: f.SHA256}})
+		s.entry.Changes = append(s.entry.Changes, audit.Change{Process: f.Process, From: s.all[d].Current, To: audit.Release{SHA256: f.SHA256}})
 	}
 	for _, f := range plan.Set {
 		if f.Sent {
@@ -205,8 +205,8 @@ var sumForm = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
 // releases tells which there are.
 func (s *session) releases(welcome wire.Welcome) error {
-	store := release.Store{Dir: s.Options.Home.Releases()}
-	names, err := store.Names()
+	store := release.Store{Dir: s.Options.Home.ReleaseDir()}
+	names, err := store.ProcessNames()
 	if err != nil {
 		return err
 	}
@@ -217,7 +217,7 @@ func (s *session) releases(welcome wire.Welcome) error {
 		}
 		welcome.Releases = append(welcome.Releases, of...)
 	}
-	if welcome.Deploys, err = s.Options.Home.Audit().All(); err != nil {
+	if welcome.Deploys, err = s.Options.Home.AuditLog().List(); err != nil {
 		return err
 	}
 	welcome.Deploys = welcome.Deploys[:min(mostDeploys, len(welcome.Deploys))]
@@ -229,7 +229,7 @@ const mostDeploys = 20
 
 // outcome tells how the deploy ended whose connection was lost, once it has.
 func (s *session) outcome(ctx context.Context, welcome wire.Welcome) error {
-	me := holder{Entry: audit.Entry{Kind: "looking", By: s.entry.By}, Since: s.began, PID: os.Getpid()}
+	me := holder{Entry: audit.Entry{Kind: "looking", User: s.entry.User}, Since: s.began, PID: os.Getpid()}
 	l, err := acquire(ctx, s.Options.Home, me, true, func(string) error { return nil })
 	if err != nil {
 		return err
@@ -242,7 +242,7 @@ func (s *session) outcome(ctx context.Context, welcome wire.Welcome) error {
 	if err != nil && !errors.Is(err, control.ErrNotRunning) {
 		return err
 	}
-	e, known, err := s.Options.Home.Audit().Find(s.hello.ID)
+	e, known, err := s.Options.Home.AuditLog().Find(s.hello.ID)
 	if err != nil {
 		return err
 	}

@@ -29,12 +29,12 @@ type holder struct {
 }
 
 func (h holder) String() string {
-	text := fmt.Sprintf("%s by %s since %s", h.Entry.Kind, h.Entry.By, h.Since.Local().Format(time.DateTime))
-	if h.Entry.From != "" {
-		text += " from " + h.Entry.From
+	text := fmt.Sprintf("%s by %s since %s", h.Entry.Kind, h.Entry.User, h.Since.Local().Format(time.DateTime))
+	if h.Entry.Addr != "" {
+		text += " from " + h.Entry.Addr
 	}
-	if h.Entry.Claims != "" {
-		text += " (says " + h.Entry.Claims + ")"
+	if h.Entry.ClaimedUser != "" {
+		text += " (says " + h.Entry.ClaimedUser + ")"
 	}
 	return text
 }
@@ -49,7 +49,7 @@ type lock struct {
 // acquire takes the lock. Where another has it, and there is no patience, the error is ErrLocked and says who; else
 // told is called with that, once.
 func acquire(ctx context.Context, h home.Home, me holder, patient bool, told func(string) error) (*lock, error) {
-	f, err := os.OpenFile(h.DeployLock(), os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(h.DeployLockPath(), os.O_RDWR|os.O_CREATE, 0o600)
 	if errors.Is(err, os.ErrNotExist) { // there is no home yet
 		return nil, fmt.Errorf("%w for %s: start it there with pgo up", control.ErrNotRunning, h)
 	}
@@ -122,12 +122,12 @@ func (l *lock) write(h *holder) error {
 // nothing. What the manager had, it has written itself: it is settled by now.
 func (l *lock) bury() error {
 	for dead := l.me.Before; dead != nil; dead = dead.Before {
-		_, known, err := l.home.Audit().Find(dead.Entry.ID)
+		_, known, err := l.home.AuditLog().Find(dead.Entry.ID)
 		if err == nil && !known {
 			dead.Entry.Result, dead.Entry.Ended = audit.Refused, time.Now().UTC()
-			dead.Entry.Why = "its process on the host was killed before anything was changed"
+			dead.Entry.Reason = "its process on the host was killed before anything was changed"
 			dead.Entry.Seconds = time.Since(dead.Since).Seconds()
-			err = l.home.Audit().Append(dead.Entry)
+			err = l.home.AuditLog().Append(dead.Entry)
 		}
 		if err != nil {
 			return err // the next one tries again
@@ -151,7 +151,7 @@ func (s *session) settled(ctx context.Context) (runner, []control.Deployable, er
 	if err := s.Options.Units.Settle(ctx); err != nil {
 		return nil, nil, err
 	}
-	all, err := s.Options.Units.Deployables(ctx)
+	all, err := s.Options.Units.ListDeployables(ctx)
 	return s.Options.Units, all, err
 }
 
@@ -161,7 +161,7 @@ func settled(ctx context.Context, h home.Home) (runner, []control.Deployable, er
 	for end := time.Now().Add(patience); ; {
 		c, err := control.Connect(ctx, h)
 		if err == nil {
-			all, err := c.Deployables(ctx)
+			all, err := c.ListDeployables(ctx)
 			return c, all, err
 		}
 		if !errors.Is(err, control.ErrNotRunning) || time.Now().After(end) || !running(h) {

@@ -13,7 +13,7 @@ import (
 // Settle puts back what a deploy has begun whose process was killed, where systemd runs the services. While another
 // deploy is under way there is nothing to do: that one does it.
 func Settle(ctx context.Context, u *units.Host) error {
-	me := holder{Entry: audit.Entry{Kind: "settling", By: "pgo host settle"}, Since: time.Now(), PID: os.Getpid()}
+	me := holder{Entry: audit.Entry{Kind: "settling", User: "pgo host settle"}, Since: time.Now(), PID: os.Getpid()}
 	l, err := acquire(ctx, u.Machine.Home, me, false, nil)
 	if errors.Is(err, ErrLocked) {
 		return nil

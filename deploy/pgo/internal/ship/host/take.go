@@ -19,7 +19,7 @@ func (s *session) take(ctx context.Context, f wire.Program) error {
 	sent := s.conn.File()
 	r, err := s.store(ctx, f, sent)
 	if err == nil {
-		return s.conn.Send(wire.Said{Process: f.Process, Step: "stored", Text: r.Record.Proof.SHA256})
+		return s.conn.Send(wire.Said{Process: f.Process, Step: "stored", Text: r.Record.Verification.SHA256})
 	}
 	// The rest is on its way: it goes nowhere, and then the reason can be told.
 	_, lost := io.Copy(io.Discard, sent)
@@ -27,7 +27,7 @@ func (s *session) take(ctx context.Context, f wire.Program) error {
 }
 
 func (s *session) store(ctx context.Context, f wire.Program, sent io.Reader) (release.Release, error) {
-	store := &release.Store{Dir: s.Options.Home.Releases()}
+	store := &release.Store{Dir: s.Options.Home.ReleaseDir()}
 	var base io.ReaderAt = nothing{}
 	var size int64
 	if f.Base != "" {

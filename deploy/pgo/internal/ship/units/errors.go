@@ -21,8 +21,8 @@ const errorsOften = time.Second
 const errorsUnread = 3
 
 // answered is what the units of a process have answered since they were started.
-func (r *rollout) answered(ctx context.Context, p processfile.Process) (requests.Count, error) {
-	var sum requests.Count
+func (r *rollout) answered(ctx context.Context, p processfile.Process) (requests.Totals, error) {
+	var sum requests.Totals
 	for _, unit := range systemd.UnitsOf(p) {
 		s, err := r.Host.ShowUnit(ctx, unit)
 		if err != nil {
@@ -32,17 +32,17 @@ func (r *rollout) answered(ctx context.Context, p processfile.Process) (requests
 		if err != nil {
 			return sum, fmt.Errorf("%s: %w", unit, err)
 		}
-		sum = sum.Plus(c)
+		sum = sum.Add(c)
 	}
 	return sum, nil
 }
 
 // answeredBy finds by itself where a process shows its metrics: systemd has nothing for a listener of each process's own,
 // so that is bound by the program, where its configuration says, or where there is room.
-func (r *rollout) answeredBy(ctx context.Context, p processfile.Process, pid int) (requests.Count, error) {
-	from, failed := p.Watch.Errors, errors.New("no address is found where it shows its metrics")
-	for _, addr := range proc.Listeners(pid) {
-		if slices.ContainsFunc(p.Listeners, func(l processfile.Listener) bool { return !l.Alone && isAt(l.Addr, addr) }) {
+func (r *rollout) answeredBy(ctx context.Context, p processfile.Process, pid int) (requests.Totals, error) {
+	from, failed := p.Watch.ErrorRate, errors.New("no address is found where it shows its metrics")
+	for _, addr := range proc.ListListeners(pid) {
+		if slices.ContainsFunc(p.Listeners, func(l processfile.Listener) bool { return !l.PerInstance && isAt(l.Addr, addr) }) {
 			continue // that is for its users
 		}
 		if addr.Addr().IsUnspecified() {
@@ -54,7 +54,7 @@ func (r *rollout) answeredBy(ctx context.Context, p processfile.Process, pid int
 		}
 		failed = err
 	}
-	return requests.Count{}, failed
+	return requests.Totals{}, failed
 }
 
 // isAt tells whether a listener of the process file is this one, as far as the port tells.
@@ -65,18 +65,18 @@ func isAt(listener string, addr netip.AddrPort) bool {
 
 // remember finds out how many requests fail before a release is replaced: it is not blamed for what was broken before.
 func (r *rollout) remember(ctx context.Context, p *part) {
-	if !p.Process.Watch.Errors.On {
+	if !p.Process.Watch.ErrorRate.Enabled {
 		return
 	}
 	if c, err := r.answered(ctx, p.Process); err == nil {
-		p.before = c.Share()
+		p.before = c.ErrorShare()
 	}
 }
 
 // answersWell is an error where too many requests fail on probation.
 func (r *rollout) answersWell(ctx context.Context, p *part, over bool) error {
-	of := p.Process.Watch.Errors
-	if !of.On || !over && time.Since(p.asked) < errorsOften {
+	of := p.Process.Watch.ErrorRate
+	if !of.Enabled || !over && time.Since(p.asked) < errorsOften {
 		return nil
 	}
 	p.asked = time.Now()
@@ -88,5 +88,5 @@ func (r *rollout) answersWell(ctx context.Context, p *part, over bool) error {
 		return nil
 	}
 	p.unread = 0
-	return c.Worse(p.before, of.Above, of.Least)
+	return c.CheckErrorShare(p.before, of.MaxIncrease, of.MinRequests)
 }

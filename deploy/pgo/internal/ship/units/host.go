@@ -13,7 +13,7 @@ import (
 // Host deploys to a machine whose systemd runs what a process file lists. Its caller holds the deploy lock of the home.
 type Host struct{ Machine *systemd.Machine }
 
-// Deployables returns the processes that can be deployed.
-func (h *Host) Deployables(ctx context.Context) ([]control.Deployable, error) {
+// ListDeployables returns the processes that can be deployed.
+func (h *Host) ListDeployables(ctx context.Context) ([]control.Deployable, error) {
 	return h.Machine.Deployables(ctx)
 }

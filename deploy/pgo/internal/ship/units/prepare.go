@@ -19,15 +19,15 @@ import (
 
 // prepare finds out whether the set can run here, and has the gates let it. Nothing that runs is touched.
 func (r *rollout) prepare(ctx context.Context) error {
-	if r.entry.Kind == audit.Rollback && len(r.entry.Set) == 0 {
+	if r.entry.Kind == audit.KindRollback && len(r.entry.Changes) == 0 {
 		set, err := r.lastDeploy(ctx)
 		if err != nil {
 			return err
 		}
-		r.entry.Set = set
+		r.entry.Changes = set
 	}
-	for n := range r.entry.Set {
-		if err := r.gather(ctx, &r.entry.Set[n]); err != nil {
+	for n := range r.entry.Changes {
+		if err := r.gather(ctx, &r.entry.Changes[n]); err != nil {
 			return err
 		}
 	}
@@ -36,7 +36,7 @@ func (r *rollout) prepare(ctx context.Context) error {
 		programs[p.Process.Name] = p.path
 	}
 	r.order()
-	if r.ask.Check {
+	if r.ask.CheckOnly {
 		if err := r.Host.AskGates(ctx, programs, true, func(gate, text string) { r.tell(gate, "plan", text, time.Time{}) }); err != nil {
 			return err
 		}
@@ -85,45 +85,45 @@ func (r *rollout) gather(ctx context.Context, c *audit.Change) error {
 	}
 	to, err := r.Host.Store().Find(spec.Name, c.To.SHA256)
 	if err == nil {
-		err = r.Host.Store().Check(ctx, spec.Name, to.Record.Proof.SHA256)
+		err = r.Host.Store().VerifyContent(ctx, spec.Name, to.Record.Verification.SHA256)
 	}
 	if err != nil {
 		return err
 	}
-	p.to, p.path = audit.Release{SHA256: to.Record.Proof.SHA256, Version: to.Record.Version}, to.Path
+	p.to, p.path = audit.Release{SHA256: to.Record.Verification.SHA256, Version: to.Record.Version}, to.Path
 	c.From, c.To = p.from, p.to
-	if to.Record.Proof.SHA256 == p.from.SHA256 {
+	if to.Record.Verification.SHA256 == p.from.SHA256 {
 		return nil
 	}
-	if to.Record.BadAt != nil && to.Record.Bad != byCommand && !r.ask.Again && r.entry.Kind == audit.Deploy {
-		return fmt.Errorf("%s: release %s was found bad before: %s: --again tries it all the same", spec.Name, p.to, to.Record.Bad)
+	if to.Record.FailedAt != nil && to.Record.Failure != byCommand && !r.ask.AllowFailed && r.entry.Kind == audit.KindDeploy {
+		return fmt.Errorf("%s: release %s was found bad before: %s: --again tries it all the same", spec.Name, p.to, to.Record.Failure)
 	}
 	// What is replaced has to be there to be put back, however it came here.
 	if p.from.SHA256 != "" && !slices.ContainsFunc(all, func(is release.Release) bool {
-		return is.Record.Proof.SHA256 == p.from.SHA256 && !is.Missing && is.Damaged == ""
+		return is.Record.Verification.SHA256 == p.from.SHA256 && !is.Missing && is.Damaged == ""
 	}) {
 		_, err := r.Host.Store().Add(ctx, spec.Name, spec.Command)
 		if err == nil {
-			err = errors.Join(r.Host.Store().SetLive(ctx, spec.Name, p.from.SHA256), r.Host.Store().MarkGood(ctx, spec.Name, p.from.SHA256))
+			err = errors.Join(r.Host.Store().SetCurrent(ctx, spec.Name, p.from.SHA256), r.Host.Store().MarkPassed(ctx, spec.Name, p.from.SHA256))
 		}
 		if err != nil {
 			return fmt.Errorf("keep what runs, to be able to put it back: %w", err)
 		}
 	}
 	began := time.Now()
-	if r.entry.Kind == audit.Deploy {
+	if r.entry.Kind == audit.KindDeploy {
 		answer, err := release.Preflight{Dir: r.Host.WorkDir(spec), Env: systemd.FormatEnv(r.Host.Environment(spec))}.Run(ctx, to.Path)
 		if err != nil {
 			return fmt.Errorf("%s: %w", spec.Name, err)
 		}
 		if p.to.Version = answer.Version; p.to.Version != "" {
-			if err := r.Host.Store().SetVersion(ctx, spec.Name, to.Record.Proof.SHA256, p.to.Version); err != nil {
+			if err := r.Host.Store().SetVersion(ctx, spec.Name, to.Record.Verification.SHA256, p.to.Version); err != nil {
 				return err
 			}
 		}
 		c.To = p.to
 	}
-	if !r.ask.Check {
+	if !r.ask.CheckOnly {
 		if err := stage(to.Path, staged(spec)); err != nil {
 			return err
 		}

@@ -46,18 +46,18 @@ func (r *rollout) putBack(why error) audit.Entry {
 		}
 		r.tell(p.Process.Name, "back", "release "+p.from.String()+" runs again", began)
 	}
-	if r.entry.Kind == audit.Deploy {
+	if r.entry.Kind == audit.KindDeploy {
 		for _, p := range r.parts {
 			if strings.Contains(why.Error(), p.to.String()) {
-				_ = r.Host.Store().MarkBad(ctx, p.Process.Name, p.to.SHA256, why.Error())
+				_ = r.Host.Store().MarkFailed(ctx, p.Process.Name, p.to.SHA256, why.Error())
 			}
 		}
 	}
 	forget(r.Host.Home)
 	if len(failed) > 0 {
-		return r.ended(audit.NotPutBack, fmt.Errorf("%w; %w", why, errors.Join(failed...)))
+		return r.ended(audit.NotRolledBack, fmt.Errorf("%w; %w", why, errors.Join(failed...)))
 	}
-	return r.ended(audit.PutBack, why)
+	return r.ended(audit.RolledBack, why)
 }
 
 // returns has one process run what it ran before.
@@ -105,7 +105,7 @@ func (r *rollout) note() error {
 	}
 	text, err := json.Marshal(j)
 	if err == nil {
-		err = home.Replace(r.Host.Home.UnitsRollout(), text)
+		err = home.ReplaceFile(r.Host.Home.UnitRolloutPath(), text)
 	}
 	if err != nil {
 		return fmt.Errorf("write down how far the deploy is: %w", err)
@@ -113,11 +113,11 @@ func (r *rollout) note() error {
 	return nil
 }
 
-func forget(h home.Home) { _ = os.Remove(h.UnitsRollout()) }
+func forget(h home.Home) { _ = os.Remove(h.UnitRolloutPath()) }
 
 // Settle puts back what one has begun that was killed.
 func (h *Host) Settle(ctx context.Context) error {
-	text, err := os.ReadFile(h.Machine.Home.UnitsRollout())
+	text, err := os.ReadFile(h.Machine.Home.UnitRolloutPath())
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
@@ -128,12 +128,12 @@ func (h *Host) Settle(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read how far the deploy before was: %w", err)
 	}
-	if _, known, err := h.Machine.Home.Audit().Find(j.Entry.ID); err != nil || known {
+	if _, known, err := h.Machine.Home.AuditLog().Find(j.Entry.ID); err != nil || known {
 		forget(h.Machine.Home) // it was through
 		return err
 	}
-	r := &rollout{Host: h.Machine, ask: control.Rollout{Since: j.Since}, entry: j.Entry, tell: func(string, string, string, time.Time) {}}
-	for _, c := range j.Entry.Set {
+	r := &rollout{Host: h.Machine, ask: control.RolloutRequest{Since: j.Since}, entry: j.Entry, tell: func(string, string, string, time.Time) {}}
+	for _, c := range j.Entry.Changes {
 		if spec, ok := h.Machine.FindProcess(c.Process); ok && c.From.SHA256 != c.To.SHA256 {
 			r.parts = append(r.parts, &part{Process: spec, from: c.From, to: c.To, pids: j.PIDs})
 		}

@@ -23,7 +23,7 @@ const strikes = 2
 // rollout is one on its way.
 type rollout struct {
 	Host   *systemd.Machine
-	ask    control.Rollout
+	ask    control.RolloutRequest
 	entry  audit.Entry
 	parts  []*part
 	counts *requests.Reader
@@ -41,9 +41,9 @@ type part struct {
 	unread   int            // times in a row that it did not say
 }
 
-// Rollout has a set of releases run, all of them or none, and returns what became of it: that is in the audit log then.
+// RunRollout has a set of releases run, all of them or none, and returns what became of it: that is in the audit log then.
 // Where ctx ends before the set has proven itself, all is put back.
-func (h *Host) Rollout(ctx context.Context, ask control.Rollout, tell func(control.Progress)) (audit.Entry, error) {
+func (h *Host) RunRollout(ctx context.Context, ask control.RolloutRequest, tell func(control.Progress)) (audit.Entry, error) {
 	r := &rollout{Host: h.Machine, ask: ask, entry: ask.Entry, counts: requests.NewReader(), tell: func(process, step, text string, began time.Time) {
 		p := control.Progress{Process: process, Step: step, Text: text}
 		if !began.IsZero() {
@@ -56,10 +56,10 @@ func (h *Host) Rollout(ctx context.Context, ask control.Rollout, tell func(contr
 		r.unstage()
 		return r.ended(audit.Refused, err), nil
 	}
-	if ask.Check || len(r.parts) == 0 {
+	if ask.CheckOnly || len(r.parts) == 0 {
 		return r.ended(audit.Done, nil), nil
 	}
-	if err = r.advance(ctx); err == nil && r.entry.Kind == audit.Deploy {
+	if err = r.advance(ctx); err == nil && r.entry.Kind == audit.KindDeploy {
 		err = r.endure(ctx)
 	}
 	if err != nil {
@@ -152,12 +152,12 @@ func (r *rollout) commit() {
 	ctx := context.Background()
 	for _, p := range r.parts {
 		// On a full disk the marks stay as they were: what runs is more important.
-		_ = r.Host.Store().SetLive(ctx, p.Process.Name, p.to.SHA256)
-		if r.entry.Kind == audit.Deploy {
-			_ = r.Host.Store().MarkGood(ctx, p.Process.Name, p.to.SHA256)
+		_ = r.Host.Store().SetCurrent(ctx, p.Process.Name, p.to.SHA256)
+		if r.entry.Kind == audit.KindDeploy {
+			_ = r.Host.Store().MarkPassed(ctx, p.Process.Name, p.to.SHA256)
 			r.tell(p.Process.Name, "good", "release "+p.to.String()+" has proven itself", time.Time{})
 		} else {
-			_ = r.Host.Store().MarkBad(ctx, p.Process.Name, p.from.SHA256, byCommand)
+			_ = r.Host.Store().MarkFailed(ctx, p.Process.Name, p.from.SHA256, byCommand)
 		}
 	}
 	forget(r.Host.Home)
@@ -168,11 +168,11 @@ func (r *rollout) ended(result audit.Result, why error) audit.Entry {
 	r.entry.Result, r.entry.Ended = result, time.Now().UTC()
 	r.entry.Seconds = time.Since(r.ask.Since).Seconds()
 	if why != nil {
-		r.entry.Why = why.Error()
+		r.entry.Reason = why.Error()
 	}
-	if !r.ask.Check {
-		if err := r.Host.Home.Audit().Append(r.entry); err != nil {
-			r.entry.Why = strings.TrimPrefix(r.entry.Why+"; "+err.Error(), "; ")
+	if !r.ask.CheckOnly {
+		if err := r.Host.Home.AuditLog().Append(r.entry); err != nil {
+			r.entry.Reason = strings.TrimPrefix(r.entry.Reason+"; "+err.Error(), "; ")
 		}
 	}
 	return r.entry
