@@ -14,7 +14,7 @@ type ClassPatch struct {
 	Grade *string
 }
 
-func (p ClassPatch) check() (ClassPatch, error) {
+func (p ClassPatch) normalize() (ClassPatch, error) {
 	var fields []problem.Field
 	if p.Name != nil {
 		name, ok := normalizeName(*p.Name)
@@ -35,7 +35,7 @@ func (p ClassPatch) check() (ClassPatch, error) {
 
 // CreateClass makes a class. validation_failed, not_found, forbidden.
 func (s *Service) CreateClass(ctx context.Context, c Caller, schoolID, name, grade string) (Class, error) {
-	p, err := ClassPatch{Name: &name, Grade: &grade}.check()
+	p, err := ClassPatch{Name: &name, Grade: &grade}.normalize()
 	if err != nil {
 		return Class{}, err
 	}
@@ -45,46 +45,46 @@ func (s *Service) CreateClass(ctx context.Context, c Caller, schoolID, name, gra
 	}
 	now := s.now()
 	made := Class{ID: id, SchoolID: schoolID, Name: *p.Name, Grade: *p.Grade, Version: 1, CreatedAt: now, UpdatedAt: now}
-	return made, s.Writer.InSchool(ctx, schoolID, func(tx Tx) error {
-		st, err := standingIn(tx, c)
+	return made, s.Writer.ChangeSchool(ctx, schoolID, func(tx Tx) error {
+		st, err := lockedPermissionsOf(tx, c)
 		if err != nil {
 			return err
 		}
-		if err := must(st.manages()); err != nil {
+		if err := requirePermission(st.mayManage()); err != nil {
 			return err
 		}
 		return tx.AddClass(made)
 	})
 }
 
-// Classes lists a school's classes, oldest first. not_found.
-func (s *Service) Classes(ctx context.Context, c Caller, schoolID string, p page.Request[IDKey]) (page.Page[Class], error) {
-	if _, _, err := s.standing(ctx, c, schoolID); err != nil {
+// ListClasses lists a school's classes, oldest first. not_found.
+func (s *Service) ListClasses(ctx context.Context, c Caller, schoolID string, p page.Request[IDKey]) (page.Page[Class], error) {
+	if _, _, err := s.permissionsOf(ctx, c, schoolID); err != nil {
 		return page.Page[Class]{}, err
 	}
-	return s.Lister.Classes(ctx, schoolID, p)
+	return s.Lister.ListClasses(ctx, schoolID, p)
 }
 
 // GetClass returns a class of a school that the caller may see. not_found.
 func (s *Service) GetClass(ctx context.Context, c Caller, id string) (Class, error) {
-	class, err := s.Reader.Class(ctx, id)
+	class, err := s.Reader.FindClass(ctx, id)
 	if err != nil {
 		return Class{}, err
 	}
-	_, _, err = s.standing(ctx, c, class.SchoolID)
+	_, _, err = s.permissionsOf(ctx, c, class.SchoolID)
 	return class, err
 }
 
 // UpdateClass changes a class whose version satisfies the condition. validation_failed, not_found, forbidden,
 // precondition_failed.
 func (s *Service) UpdateClass(ctx context.Context, c Caller, id string, p ClassPatch, cond etag.Condition) (Class, error) {
-	p, err := p.check()
+	p, err := p.normalize()
 	if err != nil {
 		return Class{}, err
 	}
 	var after Class
-	err = s.inClass(ctx, c, id, func(tx Tx, before Class, st standing) error {
-		if err := mustRun(tx, c, st, before); err != nil {
+	err = s.changeClass(ctx, c, id, func(tx Tx, before Class, st permissions) error {
+		if err := requireClassManager(tx, c, st, before); err != nil {
 			return err
 		}
 		if err := cond.Check(before.Version); err != nil {
@@ -109,8 +109,8 @@ func (s *Service) UpdateClass(ctx context.Context, c Caller, id string, p ClassP
 
 // DeleteClass removes a class. not_found, forbidden, precondition_failed.
 func (s *Service) DeleteClass(ctx context.Context, c Caller, id string, cond etag.Condition) error {
-	return s.inClass(ctx, c, id, func(tx Tx, class Class, st standing) error {
-		if err := must(st.manages()); err != nil {
+	return s.changeClass(ctx, c, id, func(tx Tx, class Class, st permissions) error {
+		if err := requirePermission(st.mayManage()); err != nil {
 			return err
 		}
 		if err := cond.Check(class.Version); err != nil {
@@ -120,18 +120,18 @@ func (s *Service) DeleteClass(ctx context.Context, c Caller, id string, cond eta
 	})
 }
 
-// inClass locks the class's school and then the class, for one who may see them.
-func (s *Service) inClass(ctx context.Context, c Caller, id string, fn func(tx Tx, class Class, st standing) error) error {
-	class, err := s.Reader.Class(ctx, id) // for its school, which never changes
+// changeClass locks the class's school and then the class, for one who may see them.
+func (s *Service) changeClass(ctx context.Context, c Caller, id string, fn func(tx Tx, class Class, st permissions) error) error {
+	class, err := s.Reader.FindClass(ctx, id) // for its school, which never changes
 	if err != nil {
 		return err
 	}
-	return s.Writer.InSchool(ctx, class.SchoolID, func(tx Tx) error {
-		st, err := standingIn(tx, c)
+	return s.Writer.ChangeSchool(ctx, class.SchoolID, func(tx Tx) error {
+		st, err := lockedPermissionsOf(tx, c)
 		if err != nil {
 			return err
 		}
-		class, err := tx.Class(id)
+		class, err := tx.FindClass(id)
 		if err != nil {
 			return err
 		}
@@ -139,14 +139,14 @@ func (s *Service) inClass(ctx context.Context, c Caller, id string, fn func(tx T
 	})
 }
 
-// mustRun returns forbidden unless the caller runs the class: the school's owners and admins, and the class's teachers.
-func mustRun(tx Tx, c Caller, st standing, class Class) error {
-	if st.manages() {
+// requireClassManager returns forbidden unless the caller runs the class: the school's owners and admins, and the class's teachers.
+func requireClassManager(tx Tx, c Caller, st permissions, class Class) error {
+	if st.mayManage() {
 		return nil
 	}
-	m, err := tx.ClassMember(class.ID, c.UserID)
+	m, err := tx.FindClassMember(class.ID, c.UserID)
 	if err != nil && !isNotFound(err) {
 		return err
 	}
-	return must(m.Role == RoleTeacher)
+	return requirePermission(m.Role == RoleTeacher)
 }

@@ -8,28 +8,28 @@ import (
 	"pgo/pkg/problem"
 )
 
-// ClassMembers lists who is in a class, by name, for those who are in it and who run the school; role may be "" for
+// ListClassMembers lists who is in a class, by name, for those who are in it and who run the school; role may be "" for
 // all. not_found, forbidden.
-func (s *Service) ClassMembers(ctx context.Context, c Caller, classID, role string, p page.Request[NameKey]) (page.Page[ClassMember], error) {
+func (s *Service) ListClassMembers(ctx context.Context, c Caller, classID, role string, p page.Request[NameKey]) (page.Page[ClassMember], error) {
 	none := page.Page[ClassMember]{}
-	class, err := s.Reader.Class(ctx, classID)
+	class, err := s.Reader.FindClass(ctx, classID)
 	if err != nil {
 		return none, err
 	}
-	_, st, err := s.standing(ctx, c, class.SchoolID)
+	_, st, err := s.permissionsOf(ctx, c, class.SchoolID)
 	if err != nil {
 		return none, err
 	}
-	if !st.manages() {
-		mine, err := s.Reader.ClassRole(ctx, classID, c.UserID)
+	if !st.mayManage() {
+		mine, err := s.Reader.FindClassRole(ctx, classID, c.UserID)
 		if err != nil {
 			return none, err
 		}
-		if err := must(mine != ""); err != nil {
+		if err := requirePermission(mine != ""); err != nil {
 			return none, err
 		}
 	}
-	return s.Lister.ClassMembers(ctx, classID, role, p)
+	return s.Lister.ListClassMembers(ctx, classID, role, p)
 }
 
 // SetClassMember puts a member of the school into a class, or changes what they are in it, and reports whether they
@@ -38,11 +38,11 @@ func (s *Service) SetClassMember(ctx context.Context, c Caller, classID, userID,
 	if !isClassRole(role) {
 		return m, false, problem.Invalid(errUnknownClassRole)
 	}
-	err = s.inClass(ctx, c, classID, func(tx Tx, class Class, st standing) error {
-		if err := mustRun(tx, c, st, class); err != nil {
+	err = s.changeClass(ctx, c, classID, func(tx Tx, class Class, st permissions) error {
+		if err := requireClassManager(tx, c, st, class); err != nil {
 			return err
 		}
-		inSchool, err := roleIn(tx, userID)
+		inSchool, err := memberRole(tx, userID)
 		if err != nil {
 			return err
 		}
@@ -52,7 +52,7 @@ func (s *Service) SetClassMember(ctx context.Context, c Caller, classID, userID,
 		case inSchool == RoleStudent && role == RoleTeacher:
 			return problem.Invalid(errTeacherIsAStudent)
 		}
-		m, err = tx.ClassMember(classID, userID)
+		m, err = tx.FindClassMember(classID, userID)
 		added = isNotFound(err)
 		if err != nil && !added {
 			return err
@@ -76,11 +76,11 @@ func (s *Service) SetClassMember(ctx context.Context, c Caller, classID, userID,
 
 // RemoveClassMember takes somebody out of a class. not_found, forbidden, precondition_failed.
 func (s *Service) RemoveClassMember(ctx context.Context, c Caller, classID, userID string, cond etag.Condition) error {
-	return s.inClass(ctx, c, classID, func(tx Tx, class Class, st standing) error {
-		if err := mustRun(tx, c, st, class); err != nil {
+	return s.changeClass(ctx, c, classID, func(tx Tx, class Class, st permissions) error {
+		if err := requireClassManager(tx, c, st, class); err != nil {
 			return err
 		}
-		m, err := tx.ClassMember(classID, userID)
+		m, err := tx.FindClassMember(classID, userID)
 		if err != nil {
 			return err
 		}

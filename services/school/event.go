@@ -35,8 +35,8 @@ type MemberData struct {
 	UpdatedAt time.Time `json:"updated_at"`
 }
 
-// DataOf returns what an event says of m.
-func DataOf(m Member) MemberData {
+// NewMemberData returns what an event says of m.
+func NewMemberData(m Member) MemberData {
 	return MemberData{SchoolID: m.SchoolID, UserID: m.UserID, Role: m.Role, CreatedAt: m.CreatedAt, UpdatedAt: m.UpdatedAt}
 }
 
@@ -56,7 +56,7 @@ type ClassMemberData struct {
 	UpdatedAt time.Time `json:"updated_at"`
 }
 
-// ClassDataOf returns what an event says of m.
-func ClassDataOf(m ClassMember) ClassMemberData {
+// NewClassMemberData returns what an event says of m.
+func NewClassMemberData(m ClassMember) ClassMemberData {
 	return ClassMemberData{ClassID: m.ClassID, SchoolID: m.SchoolID, UserID: m.UserID, Role: m.Role, CreatedAt: m.CreatedAt, UpdatedAt: m.UpdatedAt}
 }

@@ -23,7 +23,7 @@ type NewInvite struct {
 	ExpiresAt time.Time
 }
 
-func (n NewInvite) check(now time.Time) error {
+func (n NewInvite) validate(now time.Time) error {
 	var fields []problem.Field
 	if n.Role != RoleAdmin && n.Role != RoleTeacher && n.Role != RoleStudent {
 		fields = append(fields, errUnknownInviteRole)
@@ -37,11 +37,11 @@ func (n NewInvite) check(now time.Time) error {
 	return problem.Invalid(fields...)
 }
 
-// Invite makes an invite. A teacher may invite students. Nobody can be invited as an owner: admins see the codes of
+// CreateInvite makes an invite. A teacher may invite students. Nobody can be invited as an owner: admins see the codes of
 // all invites, and one of them would be worth more than they may give. validation_failed, not_found, forbidden.
-func (s *Service) Invite(ctx context.Context, c Caller, schoolID string, n NewInvite) (Invite, error) {
+func (s *Service) CreateInvite(ctx context.Context, c Caller, schoolID string, n NewInvite) (Invite, error) {
 	now := s.now()
-	if err := n.check(now); err != nil {
+	if err := n.validate(now); err != nil {
 		return Invite{}, err
 	}
 	id, err := newID()
@@ -54,45 +54,45 @@ func (s *Service) Invite(ctx context.Context, c Caller, schoolID string, n NewIn
 		ID: id, Code: base64.RawURLEncoding.EncodeToString(b), SchoolID: schoolID, Role: n.Role, MaxUses: n.MaxUses,
 		ExpiresAt: n.ExpiresAt.UTC().Truncate(time.Microsecond), CreatedBy: c.UserID, CreatedAt: now,
 	}
-	return i, s.Writer.InSchool(ctx, schoolID, func(tx Tx) error {
-		st, err := standingIn(tx, c)
+	return i, s.Writer.ChangeSchool(ctx, schoolID, func(tx Tx) error {
+		st, err := lockedPermissionsOf(tx, c)
 		if err != nil {
 			return err
 		}
-		if err := must(st.mayInvite(n.Role)); err != nil {
+		if err := requirePermission(st.mayInvite(n.Role)); err != nil {
 			return err
 		}
 		return tx.AddInvite(i)
 	})
 }
 
-// Invites lists a school's invites, oldest first, also those that are over. not_found, forbidden.
-func (s *Service) Invites(ctx context.Context, c Caller, schoolID string, p page.Request[IDKey]) (page.Page[Invite], error) {
-	_, st, err := s.standing(ctx, c, schoolID)
+// ListInvites lists a school's invites, oldest first, also those that are over. not_found, forbidden.
+func (s *Service) ListInvites(ctx context.Context, c Caller, schoolID string, p page.Request[IDKey]) (page.Page[Invite], error) {
+	_, st, err := s.permissionsOf(ctx, c, schoolID)
 	if err != nil {
 		return page.Page[Invite]{}, err
 	}
-	if err := must(st.manages()); err != nil {
+	if err := requirePermission(st.mayManage()); err != nil {
 		return page.Page[Invite]{}, err
 	}
-	return s.Lister.Invites(ctx, schoolID, p)
+	return s.Lister.ListInvites(ctx, schoolID, p)
 }
 
 // DeleteInvite takes an invite back; who used it stays. not_found, forbidden.
 func (s *Service) DeleteInvite(ctx context.Context, c Caller, code string) error {
-	schoolID, err := s.Reader.InviteSchool(ctx, code)
+	schoolID, err := s.Reader.FindInviteSchool(ctx, code)
 	if err != nil {
 		return err
 	}
-	return s.Writer.InSchool(ctx, schoolID, func(tx Tx) error {
-		st, err := standingIn(tx, c)
+	return s.Writer.ChangeSchool(ctx, schoolID, func(tx Tx) error {
+		st, err := lockedPermissionsOf(tx, c)
 		if err != nil {
 			return err
 		}
-		if err := must(st.manages()); err != nil {
+		if err := requirePermission(st.mayManage()); err != nil {
 			return err
 		}
-		i, err := tx.Invite(code)
+		i, err := tx.FindInvite(code)
 		if err != nil {
 			return err
 		}
@@ -100,21 +100,21 @@ func (s *Service) DeleteInvite(ctx context.Context, c Caller, code string) error
 	})
 }
 
-// Accept makes the caller a member by an invite. not_found, ErrAlreadyMember, ErrInviteExpired, ErrInviteUsedUp,
+// AcceptInvite makes the caller a member by an invite. not_found, ErrAlreadyMember, ErrInviteExpired, ErrInviteUsedUp,
 // ErrAccountDeleted.
-func (s *Service) Accept(ctx context.Context, c Caller, code string) (Member, error) {
-	schoolID, err := s.Reader.InviteSchool(ctx, code)
+func (s *Service) AcceptInvite(ctx context.Context, c Caller, code string) (Member, error) {
+	schoolID, err := s.Reader.FindInviteSchool(ctx, code)
 	if err != nil {
 		return Member{}, err
 	}
 	var m Member
-	err = s.Writer.Join(ctx, schoolID, c.UserID, func(tx Tx) error {
-		i, err := tx.Invite(code) // under the school's lock, as its uses are
+	err = s.Writer.JoinSchool(ctx, schoolID, c.UserID, func(tx Tx) error {
+		i, err := tx.FindInvite(code) // under the school's lock, as its uses are
 		if err != nil {
 			return err
 		}
 		now := s.now()
-		if role, err := roleIn(tx, c.UserID); err != nil {
+		if role, err := memberRole(tx, c.UserID); err != nil {
 			return err
 		} else if role != "" {
 			return ErrAlreadyMember

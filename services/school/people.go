@@ -16,11 +16,11 @@ type Person struct {
 // PeopleStore keeps names, and tombstones of those who are gone. Each method is one transaction, which has its effect
 // once however often the event comes, and none when something newer is known of the person.
 type PeopleStore interface {
-	// Rename gives the person their name, everywhere.
-	Rename(ctx context.Context, eventID string, p Person) error
-	// Forget keeps a tombstone and calls leave for each of the person's schools, which is locked. leave may be called
+	// RenamePerson gives the person their name, everywhere.
+	RenamePerson(ctx context.Context, eventID string, p Person) error
+	// ForgetPerson keeps a tombstone and calls leave for each of the person's schools, which is locked. leave may be called
 	// again after a deadlock.
-	Forget(ctx context.Context, eventID string, p Person, leave func(Tx, Member) error) error
+	ForgetPerson(ctx context.Context, eventID string, p Person, leave func(Tx, Member) error) error
 }
 
 // People follows what User says of people. Safe for concurrent use.
@@ -29,18 +29,18 @@ type People struct {
 	Schools *Service
 }
 
-// Changed handles an event that tells a person's name.
-func (p *People) Changed(ctx context.Context, eventID string, who Person) error {
+// UpdatePerson handles an event that tells a person's name.
+func (p *People) UpdatePerson(ctx context.Context, eventID string, who Person) error {
 	who.Name = cutName(who.Name)
-	return p.Store.Rename(ctx, eventID, who)
+	return p.Store.RenamePerson(ctx, eventID, who)
 }
 
-// Deleted handles the end of an account: the person leaves every school and class. It returns the schools that nobody
+// RemovePerson handles the end of an account: the person leaves every school and class. It returns the schools that nobody
 // owns now.
-func (p *People) Deleted(ctx context.Context, eventID string, who Person) ([]string, error) {
+func (p *People) RemovePerson(ctx context.Context, eventID string, who Person) ([]string, error) {
 	orphans := map[string]bool{}
-	err := p.Store.Forget(ctx, eventID, who, func(tx Tx, m Member) error {
-		ownerless, err := p.Schools.departed(tx, m)
+	err := p.Store.ForgetPerson(ctx, eventID, who, func(tx Tx, m Member) error {
+		ownerless, err := p.Schools.removeDeletedUser(tx, m)
 		orphans[m.SchoolID] = ownerless
 		return err
 	})

@@ -26,8 +26,8 @@ type School struct {
 	UpdatedAt time.Time `json:"updated_at"`
 }
 
-// Mine is a school with the caller's role in it.
-type Mine struct {
+// SchoolWithRole is a school with the caller's role in it.
+type SchoolWithRole struct {
 	School
 	MyRole string `json:"my_role" enums:"owner,admin,teacher,student"`
 }
@@ -54,7 +54,7 @@ type Class struct {
 	UpdatedAt time.Time `json:"updated_at"`
 }
 
-// ClassMember is a person in a class.
+// FindClassMember is a person in a class.
 type ClassMember struct {
 	ClassID   string    `json:"class_id"`
 	SchoolID  string    `json:"school_id"`

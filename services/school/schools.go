@@ -15,7 +15,7 @@ type SchoolPatch struct {
 	Timezone *string
 }
 
-func (p SchoolPatch) check() (SchoolPatch, error) {
+func (p SchoolPatch) normalize() (SchoolPatch, error) {
 	var fields []problem.Field
 	if p.Name != nil {
 		name, ok := normalizeName(*p.Name)
@@ -30,9 +30,9 @@ func (p SchoolPatch) check() (SchoolPatch, error) {
 	return p, problem.Invalid(fields...)
 }
 
-// Create makes a school that the caller owns. validation_failed, ErrAccountDeleted.
-func (s *Service) Create(ctx context.Context, c Caller, name, timezone string) (School, error) {
-	p, err := SchoolPatch{Name: &name, Timezone: &timezone}.check()
+// CreateSchool makes a school that the caller owns. validation_failed, ErrAccountDeleted.
+func (s *Service) CreateSchool(ctx context.Context, c Caller, name, timezone string) (School, error) {
+	p, err := SchoolPatch{Name: &name, Timezone: &timezone}.normalize()
 	if err != nil {
 		return School{}, err
 	}
@@ -42,35 +42,35 @@ func (s *Service) Create(ctx context.Context, c Caller, name, timezone string) (
 	}
 	now := s.now()
 	made := School{ID: id, Name: *p.Name, Timezone: timezone, Version: 1, CreatedAt: now, UpdatedAt: now}
-	return made, s.Writer.Create(ctx, made, c.UserID)
+	return made, s.Writer.CreateSchool(ctx, made, c.UserID)
 }
 
-// Schools lists the caller's schools with their role in each, oldest first.
-func (s *Service) Schools(ctx context.Context, c Caller, p page.Request[IDKey]) (page.Page[Mine], error) {
-	return s.Lister.Schools(ctx, c.UserID, p)
+// ListSchools lists the caller's schools with their role in each, oldest first.
+func (s *Service) ListSchools(ctx context.Context, c Caller, p page.Request[IDKey]) (page.Page[SchoolWithRole], error) {
+	return s.Lister.ListSchools(ctx, c.UserID, p)
 }
 
-// Get returns a school that the caller may see. not_found.
-func (s *Service) Get(ctx context.Context, c Caller, id string) (School, error) {
-	sch, _, err := s.standing(ctx, c, id)
+// GetSchool returns a school that the caller may see. not_found.
+func (s *Service) GetSchool(ctx context.Context, c Caller, id string) (School, error) {
+	sch, _, err := s.permissionsOf(ctx, c, id)
 	return sch, err
 }
 
-// Update changes a school whose version satisfies the condition. validation_failed, not_found, forbidden,
+// UpdateSchool changes a school whose version satisfies the condition. validation_failed, not_found, forbidden,
 // precondition_failed.
-func (s *Service) Update(ctx context.Context, c Caller, id string, p SchoolPatch, cond etag.Condition) (School, error) {
-	p, err := p.check()
+func (s *Service) UpdateSchool(ctx context.Context, c Caller, id string, p SchoolPatch, cond etag.Condition) (School, error) {
+	p, err := p.normalize()
 	if err != nil {
 		return School{}, err
 	}
 	var after School
-	err = s.Writer.InSchool(ctx, id, func(tx Tx) error {
-		st, err := standingIn(tx, c)
+	err = s.Writer.ChangeSchool(ctx, id, func(tx Tx) error {
+		st, err := lockedPermissionsOf(tx, c)
 		if err != nil {
 			return err
 		}
 		after = tx.School()
-		if err := must(st.manages()); err != nil {
+		if err := requirePermission(st.mayManage()); err != nil {
 			return err
 		}
 		if err := cond.Check(after.Version); err != nil {
@@ -92,14 +92,14 @@ func (s *Service) Update(ctx context.Context, c Caller, id string, p SchoolPatch
 	return after, err
 }
 
-// Delete removes a school with its members, classes and invites. not_found, forbidden, precondition_failed.
-func (s *Service) Delete(ctx context.Context, c Caller, id string, cond etag.Condition) error {
-	return s.Writer.InSchool(ctx, id, func(tx Tx) error {
-		st, err := standingIn(tx, c)
+// DeleteSchool removes a school with its members, classes and invites. not_found, forbidden, precondition_failed.
+func (s *Service) DeleteSchool(ctx context.Context, c Caller, id string, cond etag.Condition) error {
+	return s.Writer.ChangeSchool(ctx, id, func(tx Tx) error {
+		st, err := lockedPermissionsOf(tx, c)
 		if err != nil {
 			return err
 		}
-		if err := must(st.mayDelete()); err != nil {
+		if err := requirePermission(st.mayDelete()); err != nil {
 			return err
 		}
 		if err := cond.Check(tx.School().Version); err != nil {

@@ -29,7 +29,7 @@ type State struct {
 	UpdatedAt time.Time `json:"updated_at"`
 }
 
-func stateOf(t Task) State {
+func newState(t Task) State {
 	return State{
 		ID: t.ID, ClassID: t.ClassID, Title: t.Title, Status: t.Status, MaxScore: t.MaxScore, DueAt: t.DueAt,
 		CreatedAt: t.CreatedAt, UpdatedAt: t.UpdatedAt,

@@ -9,12 +9,12 @@ import (
 
 // FanOutStore makes assignments of published tasks.
 type FanOutStore interface {
-	// FanOut makes one batch of one task's assignments and reports whether there was one to make. What was made is
+	// FanOutBatch makes one batch of one task's assignments and reports whether there was one to make. What was made is
 	// committed together with how far it is, so that whoever goes on after a crash neither repeats nor misses.
-	FanOut(ctx context.Context) (bool, error)
+	FanOutBatch(ctx context.Context) (bool, error)
 }
 
-// FanOut makes assignments in the background. Any number of them may run, also in other processes.
+// FanOutBatch makes assignments in the background. Any number of them may run, also in other processes.
 type FanOut struct {
 	Store FanOutStore
 	Log   *zap.Logger
@@ -41,7 +41,7 @@ func (f *FanOut) Run(ctx context.Context) error {
 	defer tick.Stop()
 	failing := false
 	for {
-		more, err := f.Store.FanOut(ctx)
+		more, err := f.Store.FanOutBatch(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}

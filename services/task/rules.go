@@ -20,8 +20,8 @@ const (
 	maxContent     = 64 * 1024 // bytes
 )
 
-// New is what a teacher says to set a task.
-type New struct {
+// NewTask is what a teacher says to set a task.
+type NewTask struct {
 	ClassID     string
 	Title       string
 	Description string
@@ -30,21 +30,21 @@ type New struct {
 }
 
 // normalize returns what is stored. validation_failed.
-func (n New) normalize() (New, error) {
+func (n NewTask) normalize() (NewTask, error) {
 	var fields []problem.Field
 	if id, err := uuid.Parse(n.ClassID); err != nil || id.String() != n.ClassID {
 		fields = append(fields, problem.Field{Field: "class_id", Code: "invalid_id", Message: "must be a class's id"})
 	}
-	p := Patch{Title: &n.Title, Description: &n.Description, MaxScore: &n.MaxScore, DueAt: &n.DueAt}
+	p := TaskPatch{Title: &n.Title, Description: &n.Description, MaxScore: &n.MaxScore, DueAt: &n.DueAt}
 	p, wrong := p.normalize()
 	if err := problem.Invalid(append(fields, wrong...)...); err != nil {
 		return n, err
 	}
-	return New{ClassID: n.ClassID, Title: *p.Title, Description: *p.Description, MaxScore: *p.MaxScore, DueAt: *p.DueAt}, nil
+	return NewTask{ClassID: n.ClassID, Title: *p.Title, Description: *p.Description, MaxScore: *p.MaxScore, DueAt: *p.DueAt}, nil
 }
 
-// Patch is what may be changed of a task; nil leaves a field as it is.
-type Patch struct {
+// TaskPatch is what may be changed of a task; nil leaves a field as it is.
+type TaskPatch struct {
 	Title       *string
 	Description *string
 	MaxScore    *int
@@ -52,7 +52,7 @@ type Patch struct {
 }
 
 // normalize returns what is stored, and what is wrong.
-func (p Patch) normalize() (Patch, []problem.Field) {
+func (p TaskPatch) normalize() (TaskPatch, []problem.Field) {
 	var fields []problem.Field
 	if p.Title != nil {
 		title, good := text.Name(*p.Title, maxTitle)
@@ -77,37 +77,37 @@ func (p Patch) normalize() (Patch, []problem.Field) {
 	return p, fields
 }
 
-// Handin is what a student saves.
-type Handin struct {
+// SubmissionInput is what a student saves.
+type SubmissionInput struct {
 	Content string
-	Draft   bool // not handed in yet
+	IsDraft   bool // not handed in yet
 }
 
-func (h Handin) check() error {
+func (h SubmissionInput) validate() error {
 	if len(h.Content) > maxContent {
 		return problem.Invalid(problem.Field{Field: "content", Code: "too_long", Message: "must have at most 64 KiB"})
 	}
 	if !text.Block(h.Content) {
 		return problem.Invalid(problem.Field{Field: "content", Code: "invalid_text", Message: "must be text without control characters"})
 	}
-	if !h.Draft && strings.TrimSpace(h.Content) == "" {
+	if !h.IsDraft && strings.TrimSpace(h.Content) == "" {
 		return problem.Invalid(problem.Field{Field: "content", Code: "required", Message: "must say something"})
 	}
 	return nil
 }
 
-// Grading is what a teacher says about a submission. A nil score is one that was not given.
-type Grading struct {
+// GradeInput is what a teacher says about a submission. A nil score is one that was not given.
+type GradeInput struct {
 	Score    *int
 	Feedback string
 }
 
-func (g Grading) check() error {
+func (g GradeInput) validate() error {
 	var fields []problem.Field
 	if g.Score == nil {
 		fields = append(fields, problem.Field{Field: "score", Code: "required", Message: "must be given"})
 	} else if *g.Score < 0 || *g.Score > maxScoreLimit {
-		fields = append(fields, scoreField(maxScoreLimit))
+		fields = append(fields, newScoreError(maxScoreLimit))
 	}
 	if utf8.RuneCountInString(g.Feedback) > maxFeedback || !text.Block(g.Feedback) {
 		fields = append(fields, problem.Field{Field: "feedback", Code: "invalid_text", Message: "must be text of at most 10000 characters"})
@@ -115,6 +115,6 @@ func (g Grading) check() error {
 	return problem.Invalid(fields...)
 }
 
-func scoreField(most int) problem.Field {
+func newScoreError(most int) problem.Field {
 	return problem.Field{Field: "score", Code: "out_of_range", Message: fmt.Sprintf("must be a whole number from 0 to %d", most)}
 }

@@ -12,28 +12,28 @@ type Stats struct {
 	Max       *int     `json:"max"`
 }
 
-// Tally is how many assignments of a task are alike.
-type Tally struct {
+// AssignmentGroup is how many assignments of a task are alike.
+type AssignmentGroup struct {
 	Status string
 	Late   bool
 	Score  *int
 	Count  int
 }
 
-// StatsOf counts the tallies of a task together; those with a score come in its order.
-func StatsOf(tallies []Tally) Stats {
+// ComputeStats counts the tallies of a task together; those with a score come in its order.
+func ComputeStats(tallies []AssignmentGroup) Stats {
 	var s Stats
-	var scores []Tally
+	var scores []AssignmentGroup
 	sum := 0
 	for _, t := range tallies {
 		s.Assigned += t.Count
-		if t.Status != WorkAssigned {
+		if t.Status != SubmissionAssigned {
 			s.Submitted += t.Count
 		}
 		if t.Late {
 			s.Late += t.Count
 		}
-		if t.Status == WorkGraded && t.Score != nil {
+		if t.Status == SubmissionGraded && t.Score != nil {
 			s.Graded += t.Count
 			sum += t.Count * *t.Score
 			scores = append(scores, t)
@@ -50,7 +50,7 @@ func StatsOf(tallies []Tally) Stats {
 }
 
 // scoreAt returns the score at a place in the order of all scores.
-func scoreAt(scores []Tally, place int) int {
+func scoreAt(scores []AssignmentGroup, place int) int {
 	for _, t := range scores {
 		if place < t.Count {
 			return *t.Score

@@ -10,7 +10,7 @@ import (
 )
 
 // naive counts as one would by hand.
-func naive(tallies []task.Tally) task.Stats {
+func naive(tallies []task.AssignmentGroup) task.Stats {
 	var s task.Stats
 	var scores []int
 	for _, t := range tallies {
@@ -62,10 +62,10 @@ func text(s task.Stats) string {
 }
 
 func TestStats(t *testing.T) {
-	graded := func(count int, score int) task.Tally {
-		return task.Tally{Status: "graded", Score: &score, Count: count}
+	graded := func(count int, score int) task.AssignmentGroup {
+		return task.AssignmentGroup{Status: "graded", Score: &score, Count: count}
 	}
-	for name, tallies := range map[string][]task.Tally{
+	for name, tallies := range map[string][]task.AssignmentGroup{
 		"nothing":                     nil,
 		"no grades":                   {{Status: "assigned", Count: 3}, {Status: "submitted", Late: true, Count: 2}},
 		"one":                         {graded(1, 0)},
@@ -74,7 +74,7 @@ func TestStats(t *testing.T) {
 		"an even number around a gap": {graded(2, 1), graded(2, 10)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got, want := text(task.StatsOf(tallies)), text(naive(tallies)); got != want {
+			if got, want := text(task.ComputeStats(tallies)), text(naive(tallies)); got != want {
 				t.Errorf("got %s, want %s", got, want)
 			}
 		})
@@ -82,13 +82,13 @@ func TestStats(t *testing.T) {
 	for range 500 {
 		seed := rand.Uint64()
 		random := rand.New(rand.NewPCG(seed, seed))
-		tallies := []task.Tally{{Status: "assigned", Count: random.IntN(5)}, {Status: "submitted", Late: random.IntN(2) == 0, Count: random.IntN(5)}}
+		tallies := []task.AssignmentGroup{{Status: "assigned", Count: random.IntN(5)}, {Status: "submitted", Late: random.IntN(2) == 0, Count: random.IntN(5)}}
 		for score := range random.IntN(20) {
 			if random.IntN(3) > 0 {
-				tallies = append(tallies, task.Tally{Status: "graded", Late: random.IntN(2) == 0, Score: &score, Count: 1 + random.IntN(4)})
+				tallies = append(tallies, task.AssignmentGroup{Status: "graded", Late: random.IntN(2) == 0, Score: &score, Count: 1 + random.IntN(4)})
 			}
 		}
-		if got, want := text(task.StatsOf(tallies)), text(naive(tallies)); got != want {
+		if got, want := text(task.ComputeStats(tallies)), text(naive(tallies)); got != want {
 			t.Fatalf("seed %d: got %s, want %s", seed, got, want)
 		}
 	}

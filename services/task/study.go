@@ -9,25 +9,25 @@ import (
 // HandIn saves an assignee's work, as a draft or for good; what was handed in can be replaced until the task is
 // closed or a grade is given. validation_failed, not_found, forbidden, precondition_failed, ErrClosed,
 // ErrAlreadySubmitted, ErrAlreadyGraded.
-func (s *Service) HandIn(ctx context.Context, userID, taskID string, h Handin, cond etag.Condition) (Submission, error) {
-	if err := h.check(); err != nil {
+func (s *Service) HandIn(ctx context.Context, userID, taskID string, h SubmissionInput, cond etag.Condition) (Submission, error) {
+	if err := h.validate(); err != nil {
 		return Submission{}, err
 	}
-	if _, err := s.require(ctx, taskID, userID, Standing.Studies); err != nil {
+	if _, err := s.requirePermission(ctx, taskID, userID, Permissions.IsAssignee); err != nil {
 		return Submission{}, err
 	}
-	return s.Writer.ChangeWork(ctx, taskID, userID, func(w *Work) error {
-		if err := w.check(cond); err != nil {
+	return s.Writer.ChangeSubmission(ctx, taskID, userID, func(w *SubmissionChange) error {
+		if err := w.checkVersion(cond); err != nil {
 			return err
 		}
 		return w.handIn(h, s.now())
 	})
 }
 
-// MyWork returns what an assignee has saved, also a draft. not_found, forbidden.
-func (s *Service) MyWork(ctx context.Context, userID, taskID string) (Submission, error) {
-	if _, err := s.require(ctx, taskID, userID, Standing.Studies); err != nil {
+// GetOwnSubmission returns what an assignee has saved, also a draft. not_found, forbidden.
+func (s *Service) GetOwnSubmission(ctx context.Context, userID, taskID string) (Submission, error) {
+	if _, err := s.requirePermission(ctx, taskID, userID, Permissions.IsAssignee); err != nil {
 		return Submission{}, err
 	}
-	return s.Work.Submission(ctx, taskID, userID)
+	return s.Submissions.FindSubmission(ctx, taskID, userID)
 }

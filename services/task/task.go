@@ -42,43 +42,43 @@ type Task struct {
 	ClosedAt       *time.Time `json:"closed_at"`
 }
 
-// Draft is a task that is locked in the store for a change by its teacher, with what must happen in the same
+// TaskChange is a task that is locked in the store for a change by its teacher, with what must happen in the same
 // transaction; nothing of it happens when a rule fails.
-type Draft struct {
+type TaskChange struct {
 	Task
 
 	events    []Event
-	changed   bool
-	deleted   bool
-	published bool
+	isChanged   bool
+	isDeleted   bool
+	isPublished bool
 }
 
 // Events returns what to publish.
-func (d *Draft) Events() []Event { return d.events }
+func (d *TaskChange) Events() []Event { return d.events }
 
-// Changed reports whether the task's row must be saved.
-func (d *Draft) Changed() bool { return d.changed }
+// IsChanged reports whether the task's row must be saved.
+func (d *TaskChange) IsChanged() bool { return d.isChanged }
 
-// Deleted reports whether the task's row must be removed.
-func (d *Draft) Deleted() bool { return d.deleted }
+// IsDeleted reports whether the task's row must be removed.
+func (d *TaskChange) IsDeleted() bool { return d.isDeleted }
 
-// Published reports whether assignments must be made from now on.
-func (d *Draft) Published() bool { return d.published }
+// IsPublished reports whether assignments must be made from now on.
+func (d *TaskChange) IsPublished() bool { return d.isPublished }
 
 // publish makes the task visible to its students. ErrAlreadyPublished.
-func (d *Draft) publish(now time.Time) error {
+func (d *TaskChange) publish(now time.Time) error {
 	if d.Status != StatusDraft {
 		return ErrAlreadyPublished
 	}
 	d.Status, d.PublishedAt = StatusPublished, &now
-	d.touch(now)
-	d.published = true
-	d.events = append(d.events, Event{Type: EventPublished, Data: stateOf(d.Task)})
+	d.markChanged(now)
+	d.isPublished = true
+	d.events = append(d.events, Event{Type: EventPublished, Data: newState(d.Task)})
 	return nil
 }
 
 // close ends submissions; closing twice is no error. ErrNotPublished.
-func (d *Draft) close(now time.Time) error {
+func (d *TaskChange) close(now time.Time) error {
 	switch d.Status {
 	case StatusDraft:
 		return ErrNotPublished
@@ -86,39 +86,39 @@ func (d *Draft) close(now time.Time) error {
 		return nil
 	}
 	d.Status, d.ClosedAt = StatusClosed, &now
-	d.touch(now)
-	d.events = append(d.events, Event{Type: EventClosed, Data: stateOf(d.Task)})
+	d.markChanged(now)
+	d.events = append(d.events, Event{Type: EventClosed, Data: newState(d.Task)})
 	return nil
 }
 
-// delete removes a task that nobody has seen. ErrNotDraft.
-func (d *Draft) delete() error {
+// markDeleted removes a task that nobody has seen. ErrNotDraft.
+func (d *TaskChange) markDeleted() error {
 	if d.Status != StatusDraft {
 		return ErrNotDraft
 	}
-	d.deleted = true
+	d.isDeleted = true
 	return nil
 }
 
-// apply changes what the patch says. ErrNotDraft when grades may refer to what would change.
-func (d *Draft) apply(p Patch, now time.Time) error {
+// applyPatch changes what the patch says. ErrNotDraft when grades may refer to what would change.
+func (d *TaskChange) applyPatch(p TaskPatch, now time.Time) error {
 	if p.MaxScore != nil && *p.MaxScore != d.MaxScore && d.Status != StatusDraft {
 		return ErrNotDraft
 	}
-	changes := set(&d.Title, p.Title)
-	changes = set(&d.Description, p.Description) || changes
-	changes = set(&d.MaxScore, p.MaxScore) || changes
+	changes := setIfChanged(&d.Title, p.Title)
+	changes = setIfChanged(&d.Description, p.Description) || changes
+	changes = setIfChanged(&d.MaxScore, p.MaxScore) || changes
 	if p.DueAt != nil && !p.DueAt.Equal(d.DueAt) {
 		d.DueAt, changes = *p.DueAt, true
 	}
 	if changes {
-		d.touch(now)
+		d.markChanged(now)
 	}
 	return nil
 }
 
-// set changes field to value and reports whether that is something new.
-func set[T comparable](field, value *T) bool {
+// setIfChanged changes field to value and reports whether that is something new.
+func setIfChanged[T comparable](field, value *T) bool {
 	if value == nil || *value == *field {
 		return false
 	}
@@ -126,10 +126,10 @@ func set[T comparable](field, value *T) bool {
 	return true
 }
 
-func (d *Draft) touch(now time.Time) {
-	if !d.changed {
+func (d *TaskChange) markChanged(now time.Time) {
+	if !d.isChanged {
 		d.Version++
 	}
-	d.changed = true
+	d.isChanged = true
 	d.UpdatedAt = now
 }

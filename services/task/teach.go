@@ -11,14 +11,14 @@ import (
 	"pgo/pkg/problem"
 )
 
-// Create sets a task, which nobody but the class's teachers sees until it is published. validation_failed;
+// CreateTask sets a task, which nobody but the class's teachers sees until it is published. validation_failed;
 // not_found for who is not in the class; forbidden for who does not teach it.
-func (s *Service) Create(ctx context.Context, userID string, n New) (Task, error) {
+func (s *Service) CreateTask(ctx context.Context, userID string, n NewTask) (Task, error) {
 	n, err := n.normalize()
 	if err != nil {
 		return Task{}, err
 	}
-	role, err := s.Reader.Role(ctx, n.ClassID, userID)
+	role, err := s.Reader.FindClassRole(ctx, n.ClassID, userID)
 	switch {
 	case err != nil:
 		return Task{}, err
@@ -36,56 +36,56 @@ func (s *Service) Create(ctx context.Context, userID string, n New) (Task, error
 		ID: id.String(), ClassID: n.ClassID, Title: n.Title, Description: n.Description, Status: StatusDraft, MaxScore: n.MaxScore, DueAt: n.DueAt,
 		Version: 1, CreatedBy: userID, CreatedAt: now, UpdatedAt: now,
 	}
-	return t, s.Writer.Create(ctx, t)
+	return t, s.Writer.CreateTask(ctx, t)
 }
 
-// List returns what somebody teaches or is assigned, oldest first.
-func (s *Service) List(ctx context.Context, userID string, f Filter, p page.Request[Key]) (page.Page[Task], error) {
-	return s.Reader.List(ctx, userID, f, p)
+// ListTasks returns what somebody teaches or is assigned, oldest first.
+func (s *Service) ListTasks(ctx context.Context, userID string, f TaskFilter, p page.Request[TaskKey]) (page.Page[Task], error) {
+	return s.Reader.ListTasks(ctx, userID, f, p)
 }
 
-// Get returns a task to its teachers and assignees. not_found.
-func (s *Service) Get(ctx context.Context, userID, taskID string) (Task, error) {
-	st, err := s.require(ctx, taskID, userID, Standing.Sees)
+// GetTask returns a task to its teachers and assignees. not_found.
+func (s *Service) GetTask(ctx context.Context, userID, taskID string) (Task, error) {
+	st, err := s.requirePermission(ctx, taskID, userID, Permissions.MaySee)
 	return st.Task, err
 }
 
-// Update changes a task whose version satisfies the condition. validation_failed, not_found, forbidden,
+// UpdateTask changes a task whose version satisfies the condition. validation_failed, not_found, forbidden,
 // precondition_failed, ErrNotDraft.
-func (s *Service) Update(ctx context.Context, userID, taskID string, p Patch, cond etag.Condition) (Task, error) {
+func (s *Service) UpdateTask(ctx context.Context, userID, taskID string, p TaskPatch, cond etag.Condition) (Task, error) {
 	p, fields := p.normalize()
 	if err := problem.Invalid(fields...); err != nil {
 		return Task{}, err
 	}
-	return s.change(ctx, userID, taskID, cond, func(d *Draft) error { return d.apply(p, s.now()) })
+	return s.changeTask(ctx, userID, taskID, cond, func(d *TaskChange) error { return d.applyPatch(p, s.now()) })
 }
 
-// Delete removes a draft. not_found, forbidden, precondition_failed, ErrNotDraft.
-func (s *Service) Delete(ctx context.Context, userID, taskID string, cond etag.Condition) error {
-	_, err := s.change(ctx, userID, taskID, cond, (*Draft).delete)
+// DeleteTask removes a draft. not_found, forbidden, precondition_failed, ErrNotDraft.
+func (s *Service) DeleteTask(ctx context.Context, userID, taskID string, cond etag.Condition) error {
+	_, err := s.changeTask(ctx, userID, taskID, cond, (*TaskChange).markDeleted)
 	return err
 }
 
-// Publish shows a draft to the students of its class. Their assignments are made in the background. not_found,
+// PublishTask shows a draft to the students of its class. Their assignments are made in the background. not_found,
 // forbidden, precondition_failed, ErrAlreadyPublished.
-func (s *Service) Publish(ctx context.Context, userID, taskID string, cond etag.Condition) (Task, error) {
-	t, err := s.change(ctx, userID, taskID, cond, func(d *Draft) error { return d.publish(s.now()) })
+func (s *Service) PublishTask(ctx context.Context, userID, taskID string, cond etag.Condition) (Task, error) {
+	t, err := s.changeTask(ctx, userID, taskID, cond, func(d *TaskChange) error { return d.publish(s.now()) })
 	if err == nil {
 		s.Wake()
 	}
 	return t, err
 }
 
-// Close ends submissions. not_found, forbidden, precondition_failed, ErrNotPublished.
-func (s *Service) Close(ctx context.Context, userID, taskID string, cond etag.Condition) (Task, error) {
-	return s.change(ctx, userID, taskID, cond, func(d *Draft) error { return d.close(s.now()) })
+// CloseTask ends submissions. not_found, forbidden, precondition_failed, ErrNotPublished.
+func (s *Service) CloseTask(ctx context.Context, userID, taskID string, cond etag.Condition) (Task, error) {
+	return s.changeTask(ctx, userID, taskID, cond, func(d *TaskChange) error { return d.close(s.now()) })
 }
 
-func (s *Service) change(ctx context.Context, userID, taskID string, cond etag.Condition, fn func(*Draft) error) (Task, error) {
-	if _, err := s.require(ctx, taskID, userID, Standing.Teaches); err != nil {
+func (s *Service) changeTask(ctx context.Context, userID, taskID string, cond etag.Condition, fn func(*TaskChange) error) (Task, error) {
+	if _, err := s.requirePermission(ctx, taskID, userID, Permissions.IsTeacher); err != nil {
 		return Task{}, err
 	}
-	return s.Writer.Change(ctx, taskID, func(d *Draft) error {
+	return s.Writer.ChangeTask(ctx, taskID, func(d *TaskChange) error {
 		if err := cond.Check(d.Version); err != nil {
 			return err
 		}

@@ -9,10 +9,10 @@ import (
 
 // Statuses of an assignment, and of a submission, which is a draft while its assignment is merely assigned.
 const (
-	WorkAssigned  = "assigned"
-	WorkDraft     = "draft"
-	WorkSubmitted = "submitted"
-	WorkGraded    = "graded"
+	SubmissionAssigned  = "assigned"
+	SubmissionDraft     = "draft"
+	SubmissionSubmitted = "submitted"
+	SubmissionGraded    = "graded"
 )
 
 // DeletedUser is the name of people whose account is gone.
@@ -52,22 +52,22 @@ type NamedSubmission struct {
 	Name *string `json:"name"` // null while it is not known
 }
 
-// Work is a student's submission that is locked in the store together with its task, for a change of both.
-type Work struct {
+// SubmissionChange is a student's submission that is locked in the store together with its task, for a change of both.
+type SubmissionChange struct {
 	Task       Task
 	Submission Submission // with an empty status while nothing was saved
 
 	events  []Event
-	changed bool
+	isChanged bool
 }
 
 // Events returns what to publish.
-func (w *Work) Events() []Event { return w.events }
+func (w *SubmissionChange) Events() []Event { return w.events }
 
-// Changed reports whether the submission and its task must be saved.
-func (w *Work) Changed() bool { return w.changed }
+// IsChanged reports whether the submission and its task must be saved.
+func (w *SubmissionChange) IsChanged() bool { return w.isChanged }
 
-func (w *Work) check(cond etag.Condition) error {
+func (w *SubmissionChange) checkVersion(cond etag.Condition) error {
 	if w.Submission.Status == "" && cond != (etag.Condition{}) {
 		return problem.PreconditionFailed() // also for "*": there is nothing yet
 	}
@@ -75,30 +75,30 @@ func (w *Work) check(cond etag.Condition) error {
 }
 
 // handIn saves what the student says, as a draft or for good. ErrClosed, ErrAlreadyGraded, ErrAlreadySubmitted.
-func (w *Work) handIn(h Handin, now time.Time) error {
+func (w *SubmissionChange) handIn(h SubmissionInput, now time.Time) error {
 	if w.Task.Status != StatusPublished {
 		return ErrClosed
 	}
 	s := &w.Submission
 	switch s.Status {
-	case WorkGraded:
+	case SubmissionGraded:
 		return ErrAlreadyGraded
-	case WorkSubmitted:
-		if h.Draft {
+	case SubmissionSubmitted:
+		if h.IsDraft {
 			return ErrAlreadySubmitted
 		}
 	default:
-		if h.Draft {
-			s.Status = WorkDraft
+		if h.IsDraft {
+			s.Status = SubmissionDraft
 			break
 		}
-		s.Status = WorkSubmitted
+		s.Status = SubmissionSubmitted
 		w.Task.SubmittedCount++
 	}
 	s.Content, s.UpdatedAt = h.Content, now
 	s.Version++
-	w.changed = true
-	if h.Draft {
+	w.isChanged = true
+	if h.IsDraft {
 		return nil
 	}
 	s.SubmittedAt, s.Late = &now, now.After(w.Task.DueAt)
@@ -107,25 +107,25 @@ func (w *Work) handIn(h Handin, now time.Time) error {
 	return nil
 }
 
-// grade gives a grade, also another one than before. ErrNotSubmitted, validation_failed.
-func (w *Work) grade(g Grading, now time.Time) error {
+// setGrade gives a grade, also another one than before. ErrNotSubmitted, validation_failed.
+func (w *SubmissionChange) setGrade(g GradeInput, now time.Time) error {
 	s := &w.Submission
-	if s.Status != WorkSubmitted && s.Status != WorkGraded {
+	if s.Status != SubmissionSubmitted && s.Status != SubmissionGraded {
 		return ErrNotSubmitted
 	}
 	if *g.Score > w.Task.MaxScore {
-		return problem.Invalid(scoreField(w.Task.MaxScore))
+		return problem.Invalid(newScoreError(w.Task.MaxScore))
 	}
-	if s.Status == WorkGraded && *s.Score == *g.Score && s.Feedback == g.Feedback {
+	if s.Status == SubmissionGraded && *s.Score == *g.Score && s.Feedback == g.Feedback {
 		return nil
 	}
-	if s.Status == WorkSubmitted {
+	if s.Status == SubmissionSubmitted {
 		w.Task.GradedCount++
 	}
-	s.Status, s.Score, s.Feedback, s.GradedAt, s.UpdatedAt = WorkGraded, g.Score, g.Feedback, &now, now
+	s.Status, s.Score, s.Feedback, s.GradedAt, s.UpdatedAt = SubmissionGraded, g.Score, g.Feedback, &now, now
 	s.Version++
 	w.Task.Version++
-	w.changed = true
+	w.isChanged = true
 	w.events = append(w.events, Event{Type: EventGraded, Data: GradedData{TaskID: w.Task.ID, UserID: s.UserID, Score: *g.Score, MaxScore: w.Task.MaxScore, GradedAt: now}})
 	return nil
 }

@@ -9,13 +9,13 @@ type Account struct {
 	PasswordHash string
 
 	events  []Event
-	changed bool
-	deleted bool
-	end     Sessions
+	isChanged bool
+	isDeleted bool
+	sessionsToEnd     SessionSelection
 }
 
-// Sessions says which sessions of an account a change ends.
-type Sessions struct {
+// SessionSelection says which sessions of an account a change ends.
+type SessionSelection struct {
 	All    bool
 	Except string // with All: the one that stays, "" for none
 }
@@ -23,7 +23,7 @@ type Sessions struct {
 // NewAccount returns an account that is to be created.
 func NewAccount(u User, passwordHash string) *Account {
 	a := &Account{User: u, PasswordHash: passwordHash}
-	a.emit(EventCreated)
+	a.addEvent(EventCreated)
 	return a
 }
 
@@ -37,28 +37,28 @@ func (a *Account) Events() []Event {
 	return a.events
 }
 
-// Changed reports whether the user's row must be saved.
-func (a *Account) Changed() bool { return a.changed }
+// IsChanged reports whether the user's row must be saved.
+func (a *Account) IsChanged() bool { return a.isChanged }
 
-// Deleted reports whether the user's row must be removed.
-func (a *Account) Deleted() bool { return a.deleted }
+// IsDeleted reports whether the user's row must be removed.
+func (a *Account) IsDeleted() bool { return a.isDeleted }
 
-// EndSessions says which sessions must be ended.
-func (a *Account) EndSessions() Sessions { return a.end }
+// SessionsToEnd says which sessions must be ended.
+func (a *Account) SessionsToEnd() SessionSelection { return a.sessionsToEnd }
 
-func (a *Account) rename(name string, now time.Time) {
+func (a *Account) setName(name string, now time.Time) {
 	if name != a.Name {
 		a.Name = name
-		a.touch(now)
-		a.emit(EventUpdated)
+		a.markChanged(now)
+		a.addEvent(EventUpdated)
 	}
 }
 
-func (a *Account) verifyEmail(now time.Time) {
+func (a *Account) setEmailVerified(now time.Time) {
 	if !a.EmailVerified {
 		a.EmailVerified = true
-		a.touch(now)
-		a.emit(EventUpdated)
+		a.markChanged(now)
+		a.addEvent(EventUpdated)
 	}
 }
 
@@ -66,17 +66,17 @@ func (a *Account) verifyEmail(now time.Time) {
 // reset tokens that are still good.
 func (a *Account) setPassword(hash, except string, now time.Time) {
 	a.PasswordHash = hash
-	a.touch(now)
-	a.end = Sessions{All: true, Except: except}
+	a.markChanged(now)
+	a.sessionsToEnd = SessionSelection{All: true, Except: except}
 }
 
 // setRole ends all sessions: their tokens carry the old role.
 func (a *Account) setRole(role string, now time.Time) {
 	if role != a.Role {
 		a.Role = role
-		a.touch(now)
-		a.end = Sessions{All: true}
-		a.emit(EventUpdated)
+		a.markChanged(now)
+		a.sessionsToEnd = SessionSelection{All: true}
+		a.addEvent(EventUpdated)
 	}
 }
 
@@ -85,18 +85,18 @@ func (a *Account) setStatus(status string, now time.Time) {
 		return
 	}
 	a.Status = status
-	a.touch(now)
+	a.markChanged(now)
 	if status == StatusDisabled {
-		a.end = Sessions{All: true}
-		a.emit(EventDisabled)
+		a.sessionsToEnd = SessionSelection{All: true}
+		a.addEvent(EventDisabled)
 		return
 	}
-	a.emit(EventUpdated)
+	a.addEvent(EventUpdated)
 }
 
-func (a *Account) delete() {
-	a.deleted = true
-	a.end = Sessions{All: true}
+func (a *Account) markDeleted() {
+	a.isDeleted = true
+	a.sessionsToEnd = SessionSelection{All: true}
 	a.events = append(a.events, Event{Type: EventDeleted, Data: DeletedData{ID: a.ID}})
 }
 
@@ -104,8 +104,8 @@ func (a *Account) requestMail(purpose string) {
 	a.events = append(a.events, Event{Type: EventMailRequested, Data: MailRequestedData{UserID: a.ID, Purpose: purpose}})
 }
 
-// emit adds an event that carries the whole user; one is enough for several changes, the strongest wins.
-func (a *Account) emit(typ string) {
+// addEvent adds an event that carries the whole user; one is enough for several changes, the strongest wins.
+func (a *Account) addEvent(typ string) {
 	for i, e := range a.events {
 		if e.Type == EventUpdated || e.Type == typ {
 			a.events[i].Type = typ
@@ -118,15 +118,15 @@ func (a *Account) emit(typ string) {
 	a.events = append(a.events, Event{Type: typ})
 }
 
-func (a *Account) touch(now time.Time) {
-	if !a.changed {
+func (a *Account) markChanged(now time.Time) {
+	if !a.isChanged {
 		a.Version++
 	}
-	a.changed = true
+	a.isChanged = true
 	a.UpdatedAt = now
 }
 
 // LosesAdmin reports whether an active admin becomes something less.
 func (a *Account) LosesAdmin(before User) bool {
-	return before.isActiveAdmin() && (a.deleted || !a.isActiveAdmin())
+	return before.isActiveAdmin() && (a.isDeleted || !a.isActiveAdmin())
 }

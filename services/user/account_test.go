@@ -16,22 +16,22 @@ func TestAccountChanges(t *testing.T) {
 		change  func(a *Account)
 		events  []string
 		version int64
-		end     Sessions
+		end     SessionSelection
 	}{
-		{"nothing", func(*Account) {}, nil, 7, Sessions{}},
-		{"the same again", func(a *Account) { a.rename("Ada", noon); a.setRole(RoleUser, noon); a.setStatus(StatusActive, noon) }, nil, 7, Sessions{}},
-		{"name", func(a *Account) { a.rename("Eve", noon) }, []string{EventUpdated}, 8, Sessions{}},
-		{"verified", func(a *Account) { a.verifyEmail(noon) }, []string{EventUpdated}, 8, Sessions{}},
-		{"verified twice", func(a *Account) { a.verifyEmail(noon); a.verifyEmail(noon) }, []string{EventUpdated}, 8, Sessions{}},
-		{"role", func(a *Account) { a.setRole(RoleAdmin, noon) }, []string{EventUpdated}, 8, Sessions{All: true}},
-		{"disabled", func(a *Account) { a.setStatus(StatusDisabled, noon) }, []string{EventDisabled}, 8, Sessions{All: true}},
-		{"enabled", func(a *Account) { a.Status = StatusDisabled; a.setStatus(StatusActive, noon) }, []string{EventUpdated}, 8, Sessions{}},
-		{"all at once, disabled last", func(a *Account) { a.rename("Eve", noon); a.setRole(RoleAdmin, noon); a.setStatus(StatusDisabled, noon) }, []string{EventDisabled}, 8, Sessions{All: true}},
-		{"all at once, disabled first", func(a *Account) { a.setStatus(StatusDisabled, noon); a.rename("Eve", noon) }, []string{EventDisabled}, 8, Sessions{All: true}},
-		{"password", func(a *Account) { a.setPassword("new", "s1", noon) }, nil, 8, Sessions{All: true, Except: "s1"}},
-		{"reset", func(a *Account) { a.setPassword("new", "", noon); a.verifyEmail(noon) }, []string{EventUpdated}, 8, Sessions{All: true}},
-		{"deleted", func(a *Account) { a.delete() }, []string{EventDeleted}, 7, Sessions{All: true}},
-		{"mail", func(a *Account) { a.requestMail(PurposeReset) }, []string{EventMailRequested}, 7, Sessions{}},
+		{"nothing", func(*Account) {}, nil, 7, SessionSelection{}},
+		{"the same again", func(a *Account) { a.setName("Ada", noon); a.setRole(RoleUser, noon); a.setStatus(StatusActive, noon) }, nil, 7, SessionSelection{}},
+		{"name", func(a *Account) { a.setName("Eve", noon) }, []string{EventUpdated}, 8, SessionSelection{}},
+		{"verified", func(a *Account) { a.setEmailVerified(noon) }, []string{EventUpdated}, 8, SessionSelection{}},
+		{"verified twice", func(a *Account) { a.setEmailVerified(noon); a.setEmailVerified(noon) }, []string{EventUpdated}, 8, SessionSelection{}},
+		{"role", func(a *Account) { a.setRole(RoleAdmin, noon) }, []string{EventUpdated}, 8, SessionSelection{All: true}},
+		{"disabled", func(a *Account) { a.setStatus(StatusDisabled, noon) }, []string{EventDisabled}, 8, SessionSelection{All: true}},
+		{"enabled", func(a *Account) { a.Status = StatusDisabled; a.setStatus(StatusActive, noon) }, []string{EventUpdated}, 8, SessionSelection{}},
+		{"all at once, disabled last", func(a *Account) { a.setName("Eve", noon); a.setRole(RoleAdmin, noon); a.setStatus(StatusDisabled, noon) }, []string{EventDisabled}, 8, SessionSelection{All: true}},
+		{"all at once, disabled first", func(a *Account) { a.setStatus(StatusDisabled, noon); a.setName("Eve", noon) }, []string{EventDisabled}, 8, SessionSelection{All: true}},
+		{"password", func(a *Account) { a.setPassword("new", "s1", noon) }, nil, 8, SessionSelection{All: true, Except: "s1"}},
+		{"reset", func(a *Account) { a.setPassword("new", "", noon); a.setEmailVerified(noon) }, []string{EventUpdated}, 8, SessionSelection{All: true}},
+		{"deleted", func(a *Account) { a.markDeleted() }, []string{EventDeleted}, 7, SessionSelection{All: true}},
+		{"mail", func(a *Account) { a.requestMail(PurposeReset) }, []string{EventMailRequested}, 7, SessionSelection{}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			a := &Account{User: User{ID: "u1", Name: "Ada", Role: RoleUser, Status: StatusActive, Version: 7}, PasswordHash: "old-hash"}
@@ -47,8 +47,8 @@ func TestAccountChanges(t *testing.T) {
 					t.Errorf("%s carries %+v, not the state after the change", e.Type, u)
 				}
 			}
-			if !slices.Equal(types, tc.events) || a.Version != tc.version || a.EndSessions() != tc.end || a.Changed() != (tc.version == 8) {
-				t.Errorf("got events %v, version %d, sessions %+v, changed %v", types, a.Version, a.EndSessions(), a.Changed())
+			if !slices.Equal(types, tc.events) || a.Version != tc.version || a.SessionsToEnd() != tc.end || a.IsChanged() != (tc.version == 8) {
+				t.Errorf("got events %v, version %d, sessions %+v, changed %v", types, a.Version, a.SessionsToEnd(), a.IsChanged())
 			}
 		})
 	}
@@ -70,12 +70,12 @@ func TestLosesAdmin(t *testing.T) {
 		change func(a *Account)
 		want   bool
 	}{
-		{"stays", admin, func(a *Account) { a.rename("x", noon) }, false},
+		{"stays", admin, func(a *Account) { a.setName("x", noon) }, false},
 		{"demoted", admin, func(a *Account) { a.setRole(RoleUser, noon) }, true},
 		{"disabled", admin, func(a *Account) { a.setStatus(StatusDisabled, noon) }, true},
-		{"deleted", admin, func(a *Account) { a.delete() }, true},
-		{"a user", User{Role: RoleUser, Status: StatusActive}, func(a *Account) { a.delete() }, false},
-		{"a disabled admin", User{Role: RoleAdmin, Status: StatusDisabled}, func(a *Account) { a.delete() }, false},
+		{"deleted", admin, func(a *Account) { a.markDeleted() }, true},
+		{"a user", User{Role: RoleUser, Status: StatusActive}, func(a *Account) { a.markDeleted() }, false},
+		{"a disabled admin", User{Role: RoleAdmin, Status: StatusDisabled}, func(a *Account) { a.markDeleted() }, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			a := &Account{User: tc.before}

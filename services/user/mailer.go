@@ -16,16 +16,16 @@ type Mail struct {
 	Date    time.Time
 }
 
-// Postman delivers mails. Delivering one with the same ID again must not make two.
-type Postman interface {
+// MailSender delivers mails. Delivering one with the same ID again must not make two.
+type MailSender interface {
 	Deliver(ctx context.Context, m Mail) error
 }
 
 // MailStore remembers which mails were asked for.
 type MailStore interface {
-	// Once calls send in a transaction that stores the token's hash for the user, unless the event was
+	// SendOnce calls send in a transaction that stores the token's hash for the user, unless the event was
 	// handled before or the user is no more; then it does nothing.
-	Once(ctx context.Context, eventID string, t MailToken, send func(User) error) error
+	SendOnce(ctx context.Context, eventID string, t MailToken, send func(User) error) error
 }
 
 // MailToken is what makes a mail's link good for one use.
@@ -33,7 +33,7 @@ type MailToken struct {
 	Hash    Hash
 	UserID  string
 	Purpose string
-	Expires time.Time
+	ExpiresAt time.Time
 }
 
 // Lifetimes of the tokens in mails.
@@ -45,7 +45,7 @@ const (
 // Mailer writes the mails that events ask for. Safe for concurrent use.
 type Mailer struct {
 	Store   MailStore
-	Postman Postman
+	Sender MailSender
 	BaseURL string // where the API is for the person who reads the mail
 	Now     func() time.Time
 }
@@ -66,8 +66,8 @@ func (m *Mailer) Send(ctx context.Context, eventID string, req MailRequestedData
 	}
 	token, hash := newToken()
 	now := m.Now()
-	return m.Store.Once(ctx, eventID, MailToken{Hash: hash, UserID: req.UserID, Purpose: req.Purpose, Expires: now.Add(ttl)}, func(u User) error {
-		err := m.Postman.Deliver(ctx, Mail{
+	return m.Store.SendOnce(ctx, eventID, MailToken{Hash: hash, UserID: req.UserID, Purpose: req.Purpose, ExpiresAt: now.Add(ttl)}, func(u User) error {
+		err := m.Sender.Deliver(ctx, Mail{
 			ID: eventID, To: u.Email, Name: u.Name, Subject: subject, Date: now,
 			Text: fmt.Sprintf("Hello %s,\n\n"+text+"\n\n%s\n\nIf you did not ask for this, ignore this mail.\n", u.Name, m.BaseURL, token),
 		})

@@ -27,8 +27,8 @@ const (
 	maxPassword = 128
 )
 
-// checkPassword returns what is wrong with a new password, under the field's name.
-func checkPassword(field, password string) []problem.Field {
+// validatePassword returns what is wrong with a new password, under the field's name.
+func validatePassword(field, password string) []problem.Field {
 	n := utf8.RuneCountInString(password)
 	switch {
 	case n < minPassword || n > maxPassword || !utf8.ValidString(password):
@@ -75,10 +75,10 @@ func NewHasher() (*Hasher, error) {
 
 // Hash returns the password's hash in PHC string format. The error is the context's.
 func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
-	if err := h.enter(ctx); err != nil {
+	if err := h.acquireSlot(ctx); err != nil {
 		return "", err
 	}
-	defer h.leave()
+	defer h.releaseSlot()
 	salt := make([]byte, saltSize)
 	rand.Read(salt) // never fails: see crypto/rand
 	key := argon2.IDKey([]byte(password), salt, argonTime, argonMemory, argonLanes, hashSize)
@@ -111,15 +111,15 @@ func (h *Hasher) Verify(ctx context.Context, password, hash string) (bool, error
 	if err != nil || len(want) == 0 {
 		return false, fmt.Errorf("read password hash: %w", err)
 	}
-	if err := h.enter(ctx); err != nil {
+	if err := h.acquireSlot(ctx); err != nil {
 		return false, err
 	}
-	defer h.leave()
+	defer h.releaseSlot()
 	got := argon2.IDKey([]byte(password), salt, time, memory, lanes, uint32(len(want)))
 	return subtle.ConstantTimeCompare(got, want) == 1 && exists, nil
 }
 
-func (h *Hasher) enter(ctx context.Context) error {
+func (h *Hasher) acquireSlot(ctx context.Context) error {
 	select {
 	case h.slots <- struct{}{}:
 		return nil
@@ -128,4 +128,4 @@ func (h *Hasher) enter(ctx context.Context) error {
 	}
 }
 
-func (h *Hasher) leave() { <-h.slots }
+func (h *Hasher) releaseSlot() { <-h.slots }

@@ -8,28 +8,28 @@ import (
 	"pgo/pkg/problem"
 )
 
-// Get returns a user. not_found.
-func (s *Service) Get(ctx context.Context, id string) (User, error) { return s.Reader.ByID(ctx, id) }
+// GetUser returns a user. not_found.
+func (s *Service) GetUser(ctx context.Context, id string) (User, error) { return s.Reader.FindByID(ctx, id) }
 
-// List returns the users that f selects, oldest first.
-func (s *Service) List(ctx context.Context, f Filter, p page.Request[ListKey]) (page.Page[User], error) {
-	return s.Reader.List(ctx, f, p)
+// ListUsers returns the users that f selects, oldest first.
+func (s *Service) ListUsers(ctx context.Context, f UserFilter, p page.Request[ListKey]) (page.Page[User], error) {
+	return s.Reader.ListUsers(ctx, f, p)
 }
 
-// Patch is what may be changed of a user; nil leaves a field as it is.
-type Patch struct {
+// UserPatch is what may be changed of a user; nil leaves a field as it is.
+type UserPatch struct {
 	Name   *string
 	Role   *string
 	Status *string
 }
 
-func (p Patch) check() ([]problem.Field, *string) {
+func (p UserPatch) normalize() ([]problem.Field, *string) {
 	var fields []problem.Field
 	var name *string
 	if p.Name != nil {
 		n, ok := NormalizeName(*p.Name)
 		if !ok {
-			fields = append(fields, nameField())
+			fields = append(fields, newNameError())
 		}
 		name = &n
 	}
@@ -42,20 +42,20 @@ func (p Patch) check() ([]problem.Field, *string) {
 	return fields, name
 }
 
-// Update changes a user whose version satisfies the condition. A change of role and being disabled end all
+// UpdateUser changes a user whose version satisfies the condition. A change of role and being disabled end all
 // sessions. validation_failed, not_found, precondition_failed, ErrLastAdmin.
-func (s *Service) Update(ctx context.Context, id string, p Patch, cond etag.Condition) (User, error) {
-	fields, name := p.check()
+func (s *Service) UpdateUser(ctx context.Context, id string, p UserPatch, cond etag.Condition) (User, error) {
+	fields, name := p.normalize()
 	if err := problem.Invalid(fields...); err != nil {
 		return User{}, err
 	}
-	return s.change(ctx, id, func(a *Account) error {
+	return s.changeAccount(ctx, id, func(a *Account) error {
 		if err := cond.Check(a.Version); err != nil {
 			return err
 		}
 		now := s.now()
 		if name != nil {
-			a.rename(*name, now)
+			a.setName(*name, now)
 		}
 		if p.Role != nil {
 			a.setRole(*p.Role, now)
@@ -67,34 +67,34 @@ func (s *Service) Update(ctx context.Context, id string, p Patch, cond etag.Cond
 	})
 }
 
-// Delete removes a user and ends all sessions. not_found, precondition_failed, ErrLastAdmin.
-func (s *Service) Delete(ctx context.Context, id string, cond etag.Condition) error {
-	_, err := s.change(ctx, id, func(a *Account) error {
+// DeleteUser removes a user and ends all sessions. not_found, precondition_failed, ErrLastAdmin.
+func (s *Service) DeleteUser(ctx context.Context, id string, cond etag.Condition) error {
+	_, err := s.changeAccount(ctx, id, func(a *Account) error {
 		if err := cond.Check(a.Version); err != nil {
 			return err
 		}
-		a.delete()
+		a.markDeleted()
 		return nil
 	})
 	return err
 }
 
-// DeleteMe is Delete by the user, who confirms it with the password. ErrInvalidCredentials,
+// DeleteOwnAccount is Delete by the user, who confirms it with the password. ErrInvalidCredentials,
 // ErrTooManyAttempts.
-func (s *Service) DeleteMe(ctx context.Context, id, password, ip string, cond etag.Condition) error {
-	if _, err := s.confirm(ctx, id, password, ip); err != nil {
+func (s *Service) DeleteOwnAccount(ctx context.Context, id, password, ip string, cond etag.Condition) error {
+	if _, err := s.confirmPassword(ctx, id, password, ip); err != nil {
 		return err
 	}
-	return s.Delete(ctx, id, cond)
+	return s.DeleteUser(ctx, id, cond)
 }
 
 // ChangePassword ends all of the user's sessions but the current one. validation_failed,
 // ErrInvalidCredentials, ErrTooManyAttempts.
 func (s *Service) ChangePassword(ctx context.Context, id, session, current, next, ip string) error {
-	if err := problem.Invalid(checkPassword("new_password", next)...); err != nil {
+	if err := problem.Invalid(validatePassword("new_password", next)...); err != nil {
 		return err
 	}
-	was, err := s.confirm(ctx, id, current, ip)
+	was, err := s.confirmPassword(ctx, id, current, ip)
 	if err != nil {
 		return err
 	}
@@ -102,7 +102,7 @@ func (s *Service) ChangePassword(ctx context.Context, id, session, current, next
 	if err != nil {
 		return err
 	}
-	_, err = s.change(ctx, id, func(a *Account) error {
+	_, err = s.changeAccount(ctx, id, func(a *Account) error {
 		if a.PasswordHash != was {
 			return ErrInvalidCredentials // changed by somebody else since it was checked
 		}
@@ -112,16 +112,16 @@ func (s *Service) ChangePassword(ctx context.Context, id, session, current, next
 	return err
 }
 
-// confirm checks the user's password, throttled as a login is, and returns its hash.
-func (s *Service) confirm(ctx context.Context, id, password, ip string) (string, error) {
-	u, err := s.Reader.ByID(ctx, id)
+// confirmPassword checks the user's password, throttled as a login is, and returns its hash.
+func (s *Service) confirmPassword(ctx context.Context, id, password, ip string) (string, error) {
+	u, err := s.Reader.FindByID(ctx, id)
 	if err != nil {
 		return "", err
 	}
-	if wait := s.Throttle.Attempt(ctx, u.Email, ip); wait > 0 {
+	if wait := s.Throttle.CountAttempt(ctx, u.Email, ip); wait > 0 {
 		return "", ErrTooManyAttempts.After(wait)
 	}
-	a, err := s.Reader.ByEmail(ctx, u.Email)
+	a, err := s.Reader.FindByEmail(ctx, u.Email)
 	if err != nil {
 		return "", err
 	}
@@ -132,6 +132,6 @@ func (s *Service) confirm(ctx context.Context, id, password, ip string) (string,
 	if !good || a.ID != id {
 		return "", errWrongPassword
 	}
-	s.Throttle.Succeeded(ctx, u.Email, ip)
+	s.Throttle.RecordSuccess(ctx, u.Email, ip)
 	return a.PasswordHash, nil
 }

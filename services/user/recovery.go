@@ -9,8 +9,8 @@ import (
 
 // VerifyEmail takes the token of a verification mail. ErrTokenExpired.
 func (s *Service) VerifyEmail(ctx context.Context, token string) error {
-	_, _, err := s.Writer.Redeem(ctx, PurposeVerify, HashToken(token), func(a *Account) error {
-		a.verifyEmail(s.now())
+	_, _, err := s.Writer.RedeemToken(ctx, PurposeVerify, HashToken(token), func(a *Account) error {
+		a.setEmailVerified(s.now())
 		return nil
 	})
 	return err
@@ -18,7 +18,7 @@ func (s *Service) VerifyEmail(ctx context.Context, token string) error {
 
 // ResendVerification asks for another verification mail, unless the address is verified already.
 func (s *Service) ResendVerification(ctx context.Context, userID string) error {
-	_, err := s.change(ctx, userID, func(a *Account) error {
+	_, err := s.changeAccount(ctx, userID, func(a *Account) error {
 		if !a.EmailVerified {
 			a.requestMail(PurposeVerify)
 		}
@@ -27,16 +27,16 @@ func (s *Service) ResendVerification(ctx context.Context, userID string) error {
 	return err
 }
 
-// ForgotPassword asks for a mail that resets the password. For an address without an active account nothing
+// RequestPasswordReset asks for a mail that resets the password. For an address without an active account nothing
 // happens, and the caller is not told.
-func (s *Service) ForgotPassword(ctx context.Context, email string) error {
+func (s *Service) RequestPasswordReset(ctx context.Context, email string) error {
 	normal, ok := NormalizeEmail(email)
 	if !ok {
-		return problem.Invalid(emailField())
+		return problem.Invalid(newEmailError())
 	}
-	a, err := s.Reader.ByEmail(ctx, normal)
+	a, err := s.Reader.FindByEmail(ctx, normal)
 	if err == nil {
-		_, err = s.change(ctx, a.ID, func(a *Account) error {
+		_, err = s.changeAccount(ctx, a.ID, func(a *Account) error {
 			if a.Status == StatusActive {
 				a.requestMail(PurposeReset)
 			}
@@ -54,12 +54,12 @@ func (s *Service) ForgotPassword(ctx context.Context, email string) error {
 func (s *Service) SetPassword(ctx context.Context, email, password string) error {
 	normal, ok := NormalizeEmail(email)
 	if !ok {
-		return problem.Invalid(emailField())
+		return problem.Invalid(newEmailError())
 	}
-	if err := problem.Invalid(checkPassword("password", password)...); err != nil {
+	if err := problem.Invalid(validatePassword("password", password)...); err != nil {
 		return err
 	}
-	a, err := s.Reader.ByEmail(ctx, normal)
+	a, err := s.Reader.FindByEmail(ctx, normal)
 	if err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ func (s *Service) SetPassword(ctx context.Context, email, password string) error
 		return err
 	}
 	// The services learn of the ended sessions from the database.
-	_, _, err = s.Writer.Change(ctx, a.ID, func(a *Account) error {
+	_, _, err = s.Writer.ChangeAccount(ctx, a.ID, func(a *Account) error {
 		a.setPassword(hash, "", s.now())
 		return nil
 	})
@@ -78,21 +78,21 @@ func (s *Service) SetPassword(ctx context.Context, email, password string) error
 // ResetPassword takes the token of a reset mail and ends all sessions. validation_failed, which does not
 // spend the token; ErrTokenExpired.
 func (s *Service) ResetPassword(ctx context.Context, token, password string) error {
-	if err := problem.Invalid(checkPassword("password", password)...); err != nil {
+	if err := problem.Invalid(validatePassword("password", password)...); err != nil {
 		return err
 	}
 	hash, err := s.Hasher.Hash(ctx, password)
 	if err != nil {
 		return err
 	}
-	_, ended, err := s.Writer.Redeem(ctx, PurposeReset, HashToken(token), func(a *Account) error {
+	_, ended, err := s.Writer.RedeemToken(ctx, PurposeReset, HashToken(token), func(a *Account) error {
 		a.setPassword(hash, "", s.now())
-		a.verifyEmail(s.now()) // the token came by mail to this address
+		a.setEmailVerified(s.now()) // the token came by mail to this address
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	s.Ended.Add(ended...)
+	s.EndedSessions.Add(ended...)
 	return nil
 }

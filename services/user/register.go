@@ -18,23 +18,23 @@ type Registration struct {
 
 // Register makes an account and asks for the mail that verifies its address. validation_failed, ErrEmailTaken.
 func (s *Service) Register(ctx context.Context, r Registration) (User, error) {
-	return s.create(ctx, r, User{Role: RoleUser}, true)
+	return s.createAccount(ctx, r, User{Role: RoleUser}, true)
 }
 
 // CreateAdmin makes an account that may do everything. Its address counts as verified. Errors as Register.
 func (s *Service) CreateAdmin(ctx context.Context, r Registration) (User, error) {
-	return s.create(ctx, r, User{Role: RoleAdmin, EmailVerified: true}, false)
+	return s.createAccount(ctx, r, User{Role: RoleAdmin, EmailVerified: true}, false)
 }
 
-func (s *Service) create(ctx context.Context, r Registration, u User, verify bool) (User, error) {
+func (s *Service) createAccount(ctx context.Context, r Registration, u User, verify bool) (User, error) {
 	var fields []problem.Field
 	var ok bool
 	if u.Email, ok = NormalizeEmail(r.Email); !ok {
-		fields = append(fields, emailField())
+		fields = append(fields, newEmailError())
 	}
-	fields = append(fields, checkPassword("password", r.Password)...)
+	fields = append(fields, validatePassword("password", r.Password)...)
 	if u.Name, ok = NormalizeName(r.Name); !ok {
-		fields = append(fields, nameField())
+		fields = append(fields, newNameError())
 	}
 	if err := problem.Invalid(fields...); err != nil {
 		return User{}, err
@@ -54,7 +54,7 @@ func (s *Service) create(ctx context.Context, r Registration, u User, verify boo
 	if verify {
 		a.requestMail(PurposeVerify)
 	}
-	if err := s.Writer.Create(ctx, a); err != nil {
+	if err := s.Writer.CreateAccount(ctx, a); err != nil {
 		return User{}, err
 	}
 	return u, nil

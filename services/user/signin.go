@@ -19,10 +19,10 @@ func (s *Service) Login(ctx context.Context, email, password string, from Client
 	if !ok {
 		normal = "" // no account has it, and the throttle and the hash still count
 	}
-	if wait := s.Throttle.Attempt(ctx, normal, from.IP); wait > 0 {
+	if wait := s.Throttle.CountAttempt(ctx, normal, from.IP); wait > 0 {
 		return Tokens{}, ErrTooManyAttempts.After(wait)
 	}
-	a, err := s.Reader.ByEmail(ctx, normal)
+	a, err := s.Reader.FindByEmail(ctx, normal)
 	if errors.Is(err, problem.NotFound()) {
 		a = &Account{}
 	} else if err != nil {
@@ -35,7 +35,7 @@ func (s *Service) Login(ctx context.Context, email, password string, from Client
 	if !good {
 		return Tokens{}, ErrInvalidCredentials
 	}
-	s.Throttle.Succeeded(ctx, normal, from.IP)
+	s.Throttle.RecordSuccess(ctx, normal, from.IP)
 	if a.Status != StatusActive {
 		return Tokens{}, ErrUserDisabled
 	}
@@ -49,27 +49,27 @@ func (s *Service) Login(ctx context.Context, email, password string, from Client
 		ExpiresAt: now.Add(s.RefreshTTL()), IP: from.IP, UserAgent: from.UserAgent,
 	}
 	refresh, hash := newToken()
-	if err := s.Sessions.Open(ctx, session, a.PasswordHash, hash); err != nil {
+	if err := s.Sessions.OpenSession(ctx, session, a.PasswordHash, hash); err != nil {
 		return Tokens{}, err
 	}
-	return s.tokens(a.User, session.ID, refresh)
+	return s.issueTokens(a.User, session.ID, refresh)
 }
 
 // Refresh spends a refresh token for a new pair. ErrInvalidRefreshToken; a token that was spent before also
 // ends its session, since two now hold it and one of them stole it.
 func (s *Service) Refresh(ctx context.Context, refreshToken string) (Tokens, error) {
 	next, hash := newToken()
-	session, u, ended, err := s.Sessions.Rotate(ctx, HashToken(refreshToken), hash, s.now().Add(s.RefreshTTL()))
+	session, u, ended, err := s.Sessions.RotateToken(ctx, HashToken(refreshToken), hash, s.now().Add(s.RefreshTTL()))
 	if ended != "" {
-		s.Ended.Add(ended)
+		s.EndedSessions.Add(ended)
 	}
 	if err != nil {
 		return Tokens{}, err
 	}
-	return s.tokens(u, session.ID, next)
+	return s.issueTokens(u, session.ID, next)
 }
 
-func (s *Service) tokens(u User, sessionID, refresh string) (Tokens, error) {
+func (s *Service) issueTokens(u User, sessionID, refresh string) (Tokens, error) {
 	access, lifetime, err := s.Signer.Sign(u, sessionID)
 	if err != nil {
 		return Tokens{}, fmt.Errorf("sign access token: %w", err)
@@ -79,10 +79,10 @@ func (s *Service) tokens(u User, sessionID, refresh string) (Tokens, error) {
 
 // EndSession ends one session of the user; not_found when it is none of theirs or ended already.
 func (s *Service) EndSession(ctx context.Context, userID, sessionID string) error {
-	if err := s.Sessions.End(ctx, userID, sessionID); err != nil {
+	if err := s.Sessions.EndSession(ctx, userID, sessionID); err != nil {
 		return err
 	}
-	s.Ended.Add(sessionID)
+	s.EndedSessions.Add(sessionID)
 	return nil
 }
 
@@ -96,7 +96,7 @@ func (s *Service) Logout(ctx context.Context, userID, sessionID string) error {
 
 // ListSessions lists the user's open sessions; current is marked.
 func (s *Service) ListSessions(ctx context.Context, userID, current string, p page.Request[ListKey]) (page.Page[Session], error) {
-	list, err := s.Lister.Sessions(ctx, userID, p)
+	list, err := s.Lister.ListSessions(ctx, userID, p)
 	for i := range list.Items {
 		list.Items[i].Current = list.Items[i].ID == current
 	}

@@ -65,10 +65,10 @@ func NormalizeEmail(s string) (string, bool) {
 // which at least one can be seen.
 func NormalizeName(s string) (string, bool) { return text.Name(s, maxName) }
 
-func emailField() problem.Field {
+func newEmailError() problem.Field {
 	return problem.Field{Field: "email", Code: "invalid_email", Message: "must be an e-mail address of at most 254 bytes"}
 }
 
-func nameField() problem.Field {
+func newNameError() problem.Field {
 	return problem.Field{Field: "name", Code: "invalid_name", Message: "must have 1 to 100 characters on one line"}
 }

@@ -34,22 +34,22 @@ func Topology() mq.Topology {
 
 // People is school.People.
 type People interface {
-	Changed(ctx context.Context, eventID string, who school.Person) error
-	Deleted(ctx context.Context, eventID string, who school.Person) (ownerless []string, err error)
+	UpdatePerson(ctx context.Context, eventID string, who school.Person) error
+	RemovePerson(ctx context.Context, eventID string, who school.Person) (ownerless []string, err error)
 }
 
-// Consumer returns the consumer of Queue. An event that cannot be read goes to the dead letters.
-func Consumer(p People, log *zap.Logger) mq.Consumer {
+// NewConsumer returns the consumer of Queue. An event that cannot be read goes to the dead letters.
+func NewConsumer(p People, log *zap.Logger) mq.Consumer {
 	return mq.Consumer{Queue: Queue, Handler: func(ctx context.Context, d mq.Delivery) error {
-		who, err := decode(d.Event)
+		who, err := decodePerson(d.Event)
 		if err != nil {
 			return mq.Permanent(fmt.Errorf("read %s: %w", d.Event.Type, err))
 		}
 		switch d.Event.Type {
 		case userCreated, userUpdated, userDisabled:
-			return p.Changed(ctx, d.Event.ID, who)
+			return p.UpdatePerson(ctx, d.Event.ID, who)
 		case userDeleted:
-			ownerless, err := p.Deleted(ctx, d.Event.ID, who)
+			ownerless, err := p.RemovePerson(ctx, d.Event.ID, who)
 			for _, id := range ownerless {
 				logging.From(ctx, log).Warn("a school has lost its last owner and has no admin: a platform admin must give it an owner or delete it", zap.String("school_id", id))
 			}
@@ -59,8 +59,8 @@ func Consumer(p People, log *zap.Logger) mq.Consumer {
 	}}
 }
 
-// decode reads what this service wants of a user's event; other fields may be there.
-func decode(e event.Event) (school.Person, error) {
+// decodePerson reads what this service wants of a user's event; other fields may be there.
+func decodePerson(e event.Event) (school.Person, error) {
 	var data struct {
 		ID   string `json:"id"`
 		Name string `json:"name"`

@@ -56,7 +56,7 @@ func TestConsumer(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			h := &heard{err: tc.err}
-			err := Consumer(h, zap.NewNop()).Handler(t.Context(), mq.Delivery{Event: event.Event{ID: "e", Type: tc.typ, Subject: tc.subject, Sequence: 1, Data: json.RawMessage(tc.data)}})
+			err := NewConsumer(h, zap.NewNop()).Handler(t.Context(), mq.Delivery{Event: event.Event{ID: "e", Type: tc.typ, Subject: tc.subject, Sequence: 1, Data: json.RawMessage(tc.data)}})
 			if !slices.Equal(h.said, tc.says) || (err != nil) != (tc.permanent || tc.err != nil) || tc.err != nil && !errors.Is(err, tc.err) {
 				t.Errorf("says %v, %v", h.said, err)
 			}
@@ -70,7 +70,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add("x", `{"id":"x"}`)
 	f.Add("", `null`)
 	f.Fuzz(func(t *testing.T, subject, data string) {
-		who, err := decode(event.Event{Type: userCreated, Subject: subject, Sequence: 1, Data: json.RawMessage(data)})
+		who, err := decodePerson(event.Event{Type: userCreated, Subject: subject, Sequence: 1, Data: json.RawMessage(data)})
 		if err == nil && (who.UserID != subject || uuid.Validate(who.UserID) != nil || len(who.UserID) != 36) {
 			t.Errorf("takes %q", who.UserID)
 		}

@@ -63,28 +63,28 @@ func (a *API) Register(e *gin.Engine, v *auth.Verifier) {
 
 const platformAdmin = "admin" // the role in a token
 
-// caller is who makes the request.
-func caller(c *gin.Context) school.Caller {
+// callerOf is who makes the request.
+func callerOf(c *gin.Context) school.Caller {
 	p := auth.From(c)
-	return school.Caller{UserID: p.UserID, PlatformAdmin: p.Role == platformAdmin}
+	return school.Caller{UserID: p.UserID, IsPlatformAdmin: p.Role == platformAdmin}
 }
 
-// byID reads which page of a list of things is asked for.
-func byID(q url.Values) (page.Request[school.IDKey], error) {
+// parseIDPage reads which page of a list of things is asked for.
+func parseIDPage(q url.Values) (page.Request[school.IDKey], error) {
 	return page.Parse(q, func(k school.IDKey) bool { return uuid.Validate(k.ID) == nil })
 }
 
 const maxName = 100 // characters
 
-// byName reads which page of a list of people is asked for.
-func byName(q url.Values) (page.Request[school.NameKey], error) {
+// parseNamePage reads which page of a list of people is asked for.
+func parseNamePage(q url.Values) (page.Request[school.NameKey], error) {
 	return page.Parse(q, func(k school.NameKey) bool {
 		return uuid.Validate(k.UserID) == nil && utf8.RuneCountInString(k.Name) <= maxName
 	})
 }
 
-// listByID answers with a page of things that belong to what the path's id names.
-func listByID[T any](c *gin.Context, list func(id string, p page.Request[school.IDKey]) (page.Page[T], error)) error {
+// writeListByID answers with a page of things that belong to what the path's id names.
+func writeListByID[T any](c *gin.Context, list func(id string, p page.Request[school.IDKey]) (page.Page[T], error)) error {
 	q, err := httpx.Query(c, "limit", "cursor")
 	if err != nil {
 		return err
@@ -93,7 +93,7 @@ func listByID[T any](c *gin.Context, list func(id string, p page.Request[school.
 	if err != nil {
 		return err
 	}
-	p, err := byID(q)
+	p, err := parseIDPage(q)
 	if err != nil {
 		return err
 	}

@@ -50,7 +50,7 @@ func (a *API) createClass(c *gin.Context) error {
 	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
-	class, err := a.schools.CreateClass(c.Request.Context(), caller(c), id, body.Name, body.Grade.Value)
+	class, err := a.schools.CreateClass(c.Request.Context(), callerOf(c), id, body.Name, body.Grade.Value)
 	if err != nil {
 		return err
 	}
@@ -74,8 +74,8 @@ func (a *API) createClass(c *gin.Context) error {
 //	@Failure		422		{object}	problem.Body	"validation_failed"
 //	@Router			/schools/{id}/classes [get]
 func (a *API) listClasses(c *gin.Context) error {
-	return listByID(c, func(id string, p page.Request[school.IDKey]) (page.Page[school.Class], error) {
-		return a.schools.Classes(c.Request.Context(), caller(c), id, p)
+	return writeListByID(c, func(id string, p page.Request[school.IDKey]) (page.Page[school.Class], error) {
+		return a.schools.ListClasses(c.Request.Context(), callerOf(c), id, p)
 	})
 }
 
@@ -99,7 +99,7 @@ func (a *API) getClass(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	class, err := a.schools.GetClass(c.Request.Context(), caller(c), id)
+	class, err := a.schools.GetClass(c.Request.Context(), callerOf(c), id)
 	if err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ func (a *API) patchClass(c *gin.Context) error {
 		return err
 	}
 	p := school.ClassPatch{Name: body.Name.Pointer(), Grade: body.Grade.Pointer()}
-	class, err := a.schools.UpdateClass(c.Request.Context(), caller(c), id, p, etag.IfMatch(c.Request.Header))
+	class, err := a.schools.UpdateClass(c.Request.Context(), callerOf(c), id, p, etag.IfMatch(c.Request.Header))
 	if err != nil {
 		return err
 	}
@@ -163,7 +163,7 @@ func (a *API) deleteClass(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := a.schools.DeleteClass(c.Request.Context(), caller(c), id, etag.IfMatch(c.Request.Header)); err != nil {
+	if err := a.schools.DeleteClass(c.Request.Context(), callerOf(c), id, etag.IfMatch(c.Request.Header)); err != nil {
 		return err
 	}
 	c.Status(http.StatusNoContent)

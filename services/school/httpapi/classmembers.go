@@ -47,11 +47,11 @@ func (a *API) listClassMembers(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	p, err := byName(q)
+	p, err := parseNamePage(q)
 	if err != nil {
 		return err
 	}
-	list, err := a.schools.ClassMembers(c.Request.Context(), caller(c), id, role, p)
+	list, err := a.schools.ListClassMembers(c.Request.Context(), callerOf(c), id, role, p)
 	if err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func (a *API) putClassMember(c *gin.Context) error {
 	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
-	m, added, err := a.schools.SetClassMember(c.Request.Context(), caller(c), id, userID, body.Role, etag.IfMatch(c.Request.Header))
+	m, added, err := a.schools.SetClassMember(c.Request.Context(), callerOf(c), id, userID, body.Role, etag.IfMatch(c.Request.Header))
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func (a *API) deleteClassMember(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := a.schools.RemoveClassMember(c.Request.Context(), caller(c), id, userID, etag.IfMatch(c.Request.Header)); err != nil {
+	if err := a.schools.RemoveClassMember(c.Request.Context(), callerOf(c), id, userID, etag.IfMatch(c.Request.Header)); err != nil {
 		return err
 	}
 	c.Status(http.StatusNoContent)

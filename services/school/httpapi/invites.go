@@ -45,7 +45,7 @@ func (a *API) createInvite(c *gin.Context) error {
 	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
-	i, err := a.schools.Invite(c.Request.Context(), caller(c), id, school.NewInvite(body))
+	i, err := a.schools.CreateInvite(c.Request.Context(), callerOf(c), id, school.NewInvite(body))
 	if err != nil {
 		return err
 	}
@@ -70,8 +70,8 @@ func (a *API) createInvite(c *gin.Context) error {
 //	@Failure		422		{object}	problem.Body	"validation_failed"
 //	@Router			/schools/{id}/invites [get]
 func (a *API) listInvites(c *gin.Context) error {
-	return listByID(c, func(id string, p page.Request[school.IDKey]) (page.Page[school.Invite], error) {
-		return a.schools.Invites(c.Request.Context(), caller(c), id, p)
+	return writeListByID(c, func(id string, p page.Request[school.IDKey]) (page.Page[school.Invite], error) {
+		return a.schools.ListInvites(c.Request.Context(), callerOf(c), id, p)
 	})
 }
 
@@ -92,7 +92,7 @@ func (a *API) deleteInvite(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := a.schools.DeleteInvite(c.Request.Context(), caller(c), code); err != nil {
+	if err := a.schools.DeleteInvite(c.Request.Context(), callerOf(c), code); err != nil {
 		return err
 	}
 	c.Status(http.StatusNoContent)
@@ -118,7 +118,7 @@ func (a *API) acceptInvite(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	m, err := a.schools.Accept(c.Request.Context(), caller(c), code)
+	m, err := a.schools.AcceptInvite(c.Request.Context(), callerOf(c), code)
 	if err != nil {
 		return err
 	}

@@ -51,11 +51,11 @@ func (a *API) listMembers(c *gin.Context) error {
 	if f.Role, err = httpx.OneOf(q, "role", school.RoleOwner, school.RoleAdmin, school.RoleTeacher, school.RoleStudent); err != nil {
 		return err
 	}
-	p, err := byName(q)
+	p, err := parseNamePage(q)
 	if err != nil {
 		return err
 	}
-	list, err := a.schools.Members(c.Request.Context(), caller(c), id, f, p)
+	list, err := a.schools.ListMembers(c.Request.Context(), callerOf(c), id, f, p)
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (a *API) patchMember(c *gin.Context) error {
 	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
-	m, err := a.schools.SetRole(c.Request.Context(), caller(c), id, userID, body.Role, etag.IfMatch(c.Request.Header))
+	m, err := a.schools.SetMemberRole(c.Request.Context(), callerOf(c), id, userID, body.Role, etag.IfMatch(c.Request.Header))
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func (a *API) deleteMember(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := a.schools.RemoveMember(c.Request.Context(), caller(c), id, userID, etag.IfMatch(c.Request.Header)); err != nil {
+	if err := a.schools.RemoveMember(c.Request.Context(), callerOf(c), id, userID, etag.IfMatch(c.Request.Header)); err != nil {
 		return err
 	}
 	c.Status(http.StatusNoContent)

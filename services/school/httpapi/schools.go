@@ -43,7 +43,7 @@ func (a *API) createSchool(c *gin.Context) error {
 	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
-	s, err := a.schools.Create(c.Request.Context(), caller(c), body.Name, body.Timezone)
+	s, err := a.schools.CreateSchool(c.Request.Context(), callerOf(c), body.Name, body.Timezone)
 	if err != nil {
 		return err
 	}
@@ -68,11 +68,11 @@ func (a *API) listSchools(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	p, err := byID(q)
+	p, err := parseIDPage(q)
 	if err != nil {
 		return err
 	}
-	list, err := a.schools.Schools(c.Request.Context(), caller(c), p)
+	list, err := a.schools.ListSchools(c.Request.Context(), callerOf(c), p)
 	if err != nil {
 		return err
 	}
@@ -100,7 +100,7 @@ func (a *API) getSchool(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	s, err := a.schools.Get(c.Request.Context(), caller(c), id)
+	s, err := a.schools.GetSchool(c.Request.Context(), callerOf(c), id)
 	if err != nil {
 		return err
 	}
@@ -137,7 +137,7 @@ func (a *API) patchSchool(c *gin.Context) error {
 		return err
 	}
 	p := school.SchoolPatch{Name: body.Name.Pointer(), Timezone: body.Timezone.Pointer()}
-	s, err := a.schools.Update(c.Request.Context(), caller(c), id, p, etag.IfMatch(c.Request.Header))
+	s, err := a.schools.UpdateSchool(c.Request.Context(), callerOf(c), id, p, etag.IfMatch(c.Request.Header))
 	if err != nil {
 		return err
 	}
@@ -164,7 +164,7 @@ func (a *API) deleteSchool(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := a.schools.Delete(c.Request.Context(), caller(c), id, etag.IfMatch(c.Request.Header)); err != nil {
+	if err := a.schools.DeleteSchool(c.Request.Context(), callerOf(c), id, etag.IfMatch(c.Request.Header)); err != nil {
 		return err
 	}
 	c.Status(http.StatusNoContent)

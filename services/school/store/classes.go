@@ -13,66 +13,66 @@ import (
 	"pgo/services/school"
 )
 
-// Class implements school.Tx.
-func (t *tx) Class(id string) (school.Class, error) {
-	row, err := t.classRow(id)
-	return row.class(), err
+// FindClass implements school.Tx.
+func (t *tx) FindClass(id string) (school.Class, error) {
+	row, err := t.findClassRow(id)
+	return row.toClass(), err
 }
 
-func (t *tx) classRow(id string) (classRow, error) {
+func (t *tx) findClassRow(id string) (classRow, error) {
 	var row classRow
-	err := t.locked().Take(&row, "id = ? AND school_id = ?", id, t.school.ID).Error
+	err := t.forUpdate().Take(&row, "id = ? AND school_id = ?", id, t.school.ID).Error
 	return row, mysql.Found(err, "lock class")
 }
 
 // AddClass implements school.Tx.
 func (t *tx) AddClass(c school.Class) error {
-	row := classRowOf(c, 1)
+	row := newClassRow(c, 1)
 	if err := t.db.Create(&row).Error; err != nil {
 		return fmt.Errorf("insert class: %w", err)
 	}
-	t.putClass(c)
-	return t.append(school.EventClassCreated, c.ID, row.Sequence, c)
+	t.cacheClass(c)
+	return t.appendEvent(school.EventClassCreated, c.ID, row.Sequence, c)
 }
 
 // SaveClass implements school.Tx.
 func (t *tx) SaveClass(c school.Class) error {
-	sequence, err := t.emitOfClass(c.ID, school.EventClassUpdated, c)
+	sequence, err := t.emitClassEvent(c.ID, school.EventClassUpdated, c)
 	if err != nil {
 		return err
 	}
-	row := classRowOf(c, sequence)
-	t.putClass(c)
+	row := newClassRow(c, sequence)
+	t.cacheClass(c)
 	return mysql.OneRow(t.db.Model(&row).Where("id = ?", c.ID).Select("*").Omit("id", "school_id", "created_at").Updates(&row), "update class")
 }
 
 // DeleteClass implements school.Tx.
 func (t *tx) DeleteClass(c school.Class) error {
-	if _, err := t.emitOfClass(c.ID, school.EventClassDeleted, school.ClassDeletedData{ID: c.ID, SchoolID: c.SchoolID}); err != nil {
+	if _, err := t.emitClassEvent(c.ID, school.EventClassDeleted, school.ClassDeletedData{ID: c.ID, SchoolID: c.SchoolID}); err != nil {
 		return err
 	}
 	if err := t.db.Where("class_id = ?", c.ID).Delete(&classMemberRow{}).Error; err != nil {
 		return fmt.Errorf("delete class members: %w", err)
 	}
-	t.later(func(ctx context.Context) { t.store.cache.Delete(ctx, classKey(c.ID)) })
+	t.runAfterCommit(func(ctx context.Context) { t.store.cache.Delete(ctx, classKey(c.ID)) })
 	return mysql.OneRow(t.db.Where("id = ?", c.ID).Delete(&classRow{}), "delete class")
 }
 
-// ClassMember implements school.Tx.
-func (t *tx) ClassMember(classID, userID string) (school.ClassMember, error) {
-	row, err := t.classMemberRow(classID, userID)
-	return row.member(), err
+// FindClassMember implements school.Tx.
+func (t *tx) FindClassMember(classID, userID string) (school.ClassMember, error) {
+	row, err := t.findClassMemberRow(classID, userID)
+	return row.toClassMember(), err
 }
 
-func (t *tx) classMemberRow(classID, userID string) (classMemberRow, error) {
+func (t *tx) findClassMemberRow(classID, userID string) (classMemberRow, error) {
 	var row classMemberRow
-	err := t.locked().Take(&row, "class_id = ? AND user_id = ?", classID, userID).Error
+	err := t.forUpdate().Take(&row, "class_id = ? AND user_id = ?", classID, userID).Error
 	return row, mysql.Found(err, "lock class member")
 }
 
-// ClassesOf implements school.Tx.
-func (t *tx) ClassesOf(userID string, teaching bool) ([]school.ClassMember, error) {
-	q := t.locked().Where("user_id = ? AND school_id = ?", userID, t.school.ID)
+// ListClassMemberships implements school.Tx.
+func (t *tx) ListClassMemberships(userID string, teaching bool) ([]school.ClassMember, error) {
+	q := t.forUpdate().Where("user_id = ? AND school_id = ?", userID, t.school.ID)
 	if teaching {
 		q = q.Where("role = ?", school.RoleTeacher)
 	}
@@ -82,24 +82,24 @@ func (t *tx) ClassesOf(userID string, teaching bool) ([]school.ClassMember, erro
 	}
 	places := make([]school.ClassMember, len(rows))
 	for i, r := range rows {
-		places[i] = r.member()
+		places[i] = r.toClassMember()
 	}
 	return places, nil
 }
 
 // SetClassMember implements school.Tx.
 func (t *tx) SetClassMember(m school.ClassMember) (school.ClassMember, error) {
-	row, err := t.classMemberRow(m.ClassID, m.UserID)
+	row, err := t.findClassMemberRow(m.ClassID, m.UserID)
 	if errors.Is(err, problem.NotFound()) {
 		// The school's row has the name, and is locked before a rename gets to the class's.
 		var inSchool memberRow
-		inSchool, err = t.memberRow(m.UserID)
+		inSchool, err = t.findMemberRow(m.UserID)
 		row.Name = inSchool.Name
 	}
 	if err != nil {
 		return m, err
 	}
-	sequence, err := t.emitOfClass(m.ClassID, school.EventClassMemberAdded, school.ClassDataOf(m))
+	sequence, err := t.emitClassEvent(m.ClassID, school.EventClassMemberAdded, school.NewClassMemberData(m))
 	if err != nil {
 		return m, err
 	}
@@ -109,20 +109,20 @@ func (t *tx) SetClassMember(m school.ClassMember) (school.ClassMember, error) {
 	if err := t.db.Clauses(clause.OnConflict{UpdateAll: true}).Create(&row).Error; err != nil {
 		return m, fmt.Errorf("write class member: %w", err)
 	}
-	return row.member(), nil
+	return row.toClassMember(), nil
 }
 
 // RemoveClassMember implements school.Tx.
 func (t *tx) RemoveClassMember(m school.ClassMember) error {
-	if _, err := t.emitOfClass(m.ClassID, school.EventClassMemberRemoved, school.ClassDataOf(m)); err != nil {
+	if _, err := t.emitClassEvent(m.ClassID, school.EventClassMemberRemoved, school.NewClassMemberData(m)); err != nil {
 		return err
 	}
 	return mysql.OneRow(t.db.Where("class_id = ? AND user_id = ?", m.ClassID, m.UserID).Delete(&classMemberRow{}), "delete class member")
 }
 
-// emitOfClass locks the class, puts an event about it into the outbox and returns its sequence.
-func (t *tx) emitOfClass(classID, typ string, data any) (int64, error) {
-	row, err := t.classRow(classID)
+// emitClassEvent locks the class, puts an event about it into the outbox and returns its sequence.
+func (t *tx) emitClassEvent(classID, typ string, data any) (int64, error) {
+	row, err := t.findClassRow(classID)
 	if err != nil {
 		return 0, err
 	}
@@ -130,9 +130,9 @@ func (t *tx) emitOfClass(classID, typ string, data any) (int64, error) {
 	if err := mysql.OneRow(t.db.Model(&classRow{}).Where("id = ?", classID).UpdateColumn("sequence", row.Sequence), "update class's sequence"); err != nil {
 		return 0, err
 	}
-	return row.Sequence, t.append(typ, classID, row.Sequence, data)
+	return row.Sequence, t.appendEvent(typ, classID, row.Sequence, data)
 }
 
-func (t *tx) putClass(c school.Class) {
-	t.later(func(ctx context.Context) { cache.Put(ctx, t.store.cache, classKey(c.ID), c.Version, c) })
+func (t *tx) cacheClass(c school.Class) {
+	t.runAfterCommit(func(ctx context.Context) { cache.Put(ctx, t.store.cache, classKey(c.ID), c.Version, c) })
 }

@@ -13,9 +13,9 @@ import (
 	"pgo/services/school"
 )
 
-// settle is how long a change that began before an export may still take to its commit: what was made before
+// commitGrace is how long a change that began before an export may still take to its commit: what was made before
 // taken_at, by the time in its id, is in the export, or was deleted.
-const settle = time.Second
+const commitGrace = time.Second
 
 // Lines of an export. The sequence is the aggregate's: that of the school for its members, that of the class for its.
 type (
@@ -62,7 +62,7 @@ func (s *Store) Export(ctx context.Context, w io.Writer) error {
 		return mysql.Failed(err, "export")
 	}
 	defer e.conn.Close()
-	return mysql.Failed(e.run(), "export")
+	return mysql.Failed(e.export(), "export")
 }
 
 type exporter struct {
@@ -72,7 +72,7 @@ type exporter struct {
 	lines int
 }
 
-func (e *exporter) run() error {
+func (e *exporter) export() error {
 	var taken time.Time
 	if err := e.conn.QueryRowContext(e.ctx, "SELECT UTC_TIMESTAMP(6)").Scan(&taken); err != nil {
 		return err
@@ -80,7 +80,7 @@ func (e *exporter) run() error {
 	select {
 	case <-e.ctx.Done():
 		return e.ctx.Err()
-	case <-time.After(settle):
+	case <-time.After(commitGrace):
 	}
 	// Not BeginTx, whose snapshot would be of the first row that is read.
 	if _, err := e.conn.ExecContext(e.ctx, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"); err != nil {
@@ -89,13 +89,13 @@ func (e *exporter) run() error {
 	if _, err := e.conn.ExecContext(e.ctx, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"); err != nil {
 		return err
 	}
-	err := e.all(taken)
+	err := e.writeAll(taken)
 	_, ended := e.conn.ExecContext(context.WithoutCancel(e.ctx), "ROLLBACK")
 	return errors.Join(err, ended)
 }
 
-func (e *exporter) all(taken time.Time) error {
-	if err := e.write(exportHeader{Kind: "header", TakenAt: taken}); err != nil {
+func (e *exporter) writeAll(taken time.Time) error {
+	if err := e.writeLine(exportHeader{Kind: "header", TakenAt: taken}); err != nil {
 		return err
 	}
 	// What belongs to a deleted school may still be there: see Prune.
@@ -103,22 +103,22 @@ func (e *exporter) all(taken time.Time) error {
 		query string
 		line  func(*sql.Rows) (any, error)
 	}{
-		{`SELECT id, name, timezone, ownerless, version, created_at, updated_at, sequence FROM schools ORDER BY id`, schoolLine},
+		{`SELECT id, name, timezone, ownerless, version, created_at, updated_at, sequence FROM schools ORDER BY id`, scanSchool},
 		{`SELECT m.school_id, m.user_id, m.role, m.created_at, m.updated_at, s.sequence
-			FROM school_members m JOIN schools s ON s.id = m.school_id ORDER BY m.school_id, m.user_id`, memberLine},
+			FROM school_members m JOIN schools s ON s.id = m.school_id ORDER BY m.school_id, m.user_id`, scanMember},
 		{`SELECT c.id, c.school_id, c.name, c.grade, c.version, c.created_at, c.updated_at, c.sequence
-			FROM classes c JOIN schools s ON s.id = c.school_id ORDER BY c.id`, classLine},
+			FROM classes c JOIN schools s ON s.id = c.school_id ORDER BY c.id`, scanClass},
 		{`SELECT m.class_id, m.school_id, m.user_id, m.role, m.created_at, m.updated_at, c.sequence
-			FROM class_members m JOIN classes c ON c.id = m.class_id JOIN schools s ON s.id = c.school_id ORDER BY m.class_id, m.user_id`, classMemberLine},
+			FROM class_members m JOIN classes c ON c.id = m.class_id JOIN schools s ON s.id = c.school_id ORDER BY m.class_id, m.user_id`, scanClassMember},
 	} {
-		if err := e.part(part.query, part.line); err != nil {
+		if err := e.writeRows(part.query, part.line); err != nil {
 			return err
 		}
 	}
-	return e.write(exportEnd{Kind: "end", Lines: e.lines})
+	return e.writeLine(exportEnd{Kind: "end", Lines: e.lines})
 }
 
-func (e *exporter) part(query string, line func(*sql.Rows) (any, error)) error {
+func (e *exporter) writeRows(query string, line func(*sql.Rows) (any, error)) error {
 	rows, err := e.conn.QueryContext(e.ctx, query)
 	if err != nil {
 		return err
@@ -129,14 +129,14 @@ func (e *exporter) part(query string, line func(*sql.Rows) (any, error)) error {
 		if err != nil {
 			return err
 		}
-		if err := e.write(l); err != nil {
+		if err := e.writeLine(l); err != nil {
 			return err
 		}
 	}
 	return rows.Err()
 }
 
-func (e *exporter) write(line any) error {
+func (e *exporter) writeLine(line any) error {
 	if err := e.out.Encode(line); err != nil {
 		return fmt.Errorf("write line %d: %w", e.lines+1, err)
 	}
@@ -144,25 +144,25 @@ func (e *exporter) write(line any) error {
 	return nil
 }
 
-func schoolLine(r *sql.Rows) (any, error) {
+func scanSchool(r *sql.Rows) (any, error) {
 	l := exportSchool{Kind: "school"}
 	err := r.Scan(&l.ID, &l.Name, &l.Timezone, &l.Ownerless, &l.Version, &l.CreatedAt, &l.UpdatedAt, &l.Sequence)
 	return l, err
 }
 
-func memberLine(r *sql.Rows) (any, error) {
+func scanMember(r *sql.Rows) (any, error) {
 	l := exportMember{Kind: "member"}
 	err := r.Scan(&l.SchoolID, &l.UserID, &l.Role, &l.CreatedAt, &l.UpdatedAt, &l.Sequence)
 	return l, err
 }
 
-func classLine(r *sql.Rows) (any, error) {
+func scanClass(r *sql.Rows) (any, error) {
 	l := exportClass{Kind: "class"}
 	err := r.Scan(&l.ID, &l.SchoolID, &l.Name, &l.Grade, &l.Version, &l.CreatedAt, &l.UpdatedAt, &l.Sequence)
 	return l, err
 }
 
-func classMemberLine(r *sql.Rows) (any, error) {
+func scanClassMember(r *sql.Rows) (any, error) {
 	l := exportClassMember{Kind: "class_member"}
 	err := r.Scan(&l.ClassID, &l.SchoolID, &l.UserID, &l.Role, &l.CreatedAt, &l.UpdatedAt, &l.Sequence)
 	return l, err

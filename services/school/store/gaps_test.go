@@ -20,11 +20,11 @@ func TestNeighboursDoNotMeet(t *testing.T) {
 	owner := key(aPerson, 5)
 	for n := 1; n <= 2; n++ {
 		made := school.School{ID: key(aSchool, n), Name: "School", Timezone: "UTC", Version: 1, CreatedAt: now, UpdatedAt: now}
-		if err := s.Create(t.Context(), made, owner); err != nil {
+		if err := s.CreateSchool(t.Context(), made, owner); err != nil {
 			t.Fatal(err)
 		}
 		class := school.Class{ID: key(aClass, n), SchoolID: made.ID, Name: "7A", Version: 1, CreatedAt: now, UpdatedAt: now}
-		if err := s.InSchool(t.Context(), made.ID, func(tx school.Tx) error { return tx.AddClass(class) }); err != nil {
+		if err := s.ChangeSchool(t.Context(), made.ID, func(tx school.Tx) error { return tx.AddClass(class) }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -37,7 +37,7 @@ func TestNeighboursDoNotMeet(t *testing.T) {
 	}{
 		{
 			"members",
-			func(tx school.Tx, n int) error { _, err := tx.Member(newcomers[n]); return err },
+			func(tx school.Tx, n int) error { _, err := tx.FindMember(newcomers[n]); return err },
 			func(tx school.Tx, n int) error {
 				_, err := tx.SetMember(school.Member{SchoolID: key(aSchool, n), UserID: newcomers[n], Role: school.RoleStudent, CreatedAt: now, UpdatedAt: now})
 				return err
@@ -45,7 +45,7 @@ func TestNeighboursDoNotMeet(t *testing.T) {
 		},
 		{
 			"places in classes",
-			func(tx school.Tx, n int) error { _, err := tx.ClassMember(key(aClass, n), owner); return err },
+			func(tx school.Tx, n int) error { _, err := tx.FindClassMember(key(aClass, n), owner); return err },
 			func(tx school.Tx, n int) error {
 				_, err := tx.SetClassMember(school.ClassMember{ClassID: key(aClass, n), SchoolID: key(aSchool, n), UserID: owner, Role: school.RoleTeacher, CreatedAt: now, UpdatedAt: now})
 				return err
@@ -72,7 +72,7 @@ func TestNeighboursDoNotMeet(t *testing.T) {
 func triesOf(t *testing.T, s *store.Store, n int, person string, looked *sync.WaitGroup, look, add func(school.Tx, int) error) int {
 	t.Helper()
 	tries := 0
-	err := s.Join(t.Context(), key(aSchool, n), person, func(tx school.Tx) error {
+	err := s.JoinSchool(t.Context(), key(aSchool, n), person, func(tx school.Tx) error {
 		tries++
 		err := look(tx, n)
 		if tries == 1 {

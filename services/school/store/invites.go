@@ -9,11 +9,11 @@ import (
 	"pgo/services/school"
 )
 
-// Invite implements school.Tx.
-func (t *tx) Invite(code string) (school.Invite, error) {
+// FindInvite implements school.Tx.
+func (t *tx) FindInvite(code string) (school.Invite, error) {
 	var row inviteRow
-	err := t.locked().Take(&row, "code = ? AND school_id = ?", code, t.school.ID).Error
-	return row.invite(), mysql.Found(err, "lock invite")
+	err := t.forUpdate().Take(&row, "code = ? AND school_id = ?", code, t.school.ID).Error
+	return row.toInvite(), mysql.Found(err, "lock invite")
 }
 
 // AddInvite implements school.Tx.

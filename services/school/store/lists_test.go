@@ -73,13 +73,13 @@ func TestListsReadWhatTheyShow(t *testing.T) {
 	firstID, firstName := page.Request[school.IDKey]{Limit: limit}, page.Request[school.NameKey]{Limit: limit}
 	members := func(f school.MemberFilter, p page.Request[school.NameKey]) func() (int, error) {
 		return func() (int, error) {
-			list, err := s.Members(t.Context(), key(aSchool, 0), f, p)
+			list, err := s.ListMembers(t.Context(), key(aSchool, 0), f, p)
 			return len(list.Items), err
 		}
 	}
 	inClass := func(role string, p page.Request[school.NameKey]) func() (int, error) {
 		return func() (int, error) {
-			list, err := s.ClassMembers(t.Context(), key(aClass, 0), role, p)
+			list, err := s.ListClassMembers(t.Context(), key(aClass, 0), role, p)
 			return len(list.Items), err
 		}
 	}
@@ -89,15 +89,15 @@ func TestListsReadWhatTheyShow(t *testing.T) {
 		items int
 	}{
 		{"schools", func() (int, error) {
-			list, err := s.Schools(t.Context(), key(aPerson, 7), firstID)
+			list, err := s.ListSchools(t.Context(), key(aPerson, 7), firstID)
 			return len(list.Items), err
 		}, limit},
 		{"schools, far behind", func() (int, error) {
-			list, err := s.Schools(t.Context(), key(aPerson, 7), byID(aSchool, 90_000))
+			list, err := s.ListSchools(t.Context(), key(aPerson, 7), byID(aSchool, 90_000))
 			return len(list.Items), err
 		}, limit},
 		{"schools of somebody with one", func() (int, error) {
-			list, err := s.Schools(t.Context(), key(aPerson, 9), firstID)
+			list, err := s.ListSchools(t.Context(), key(aPerson, 9), firstID)
 			return len(list.Items), err
 		}, 1},
 		{"members", members(school.MemberFilter{}, firstName), limit},
@@ -119,19 +119,19 @@ func TestListsReadWhatTheyShow(t *testing.T) {
 		{"search in a role, second page", members(school.MemberFilter{Query: "n9", Role: "student"}, byName("N95", 0)), limit},
 		{"search in a rare role", members(school.MemberFilter{Query: "n1", Role: "admin"}, firstName), limit},
 		{"invites", func() (int, error) {
-			list, err := s.Invites(t.Context(), key(aSchool, 0), firstID)
+			list, err := s.ListInvites(t.Context(), key(aSchool, 0), firstID)
 			return len(list.Items), err
 		}, limit},
 		{"invites, far behind", func() (int, error) {
-			list, err := s.Invites(t.Context(), key(aSchool, 0), byID(anInvite, 90_000))
+			list, err := s.ListInvites(t.Context(), key(aSchool, 0), byID(anInvite, 90_000))
 			return len(list.Items), err
 		}, limit},
 		{"classes", func() (int, error) {
-			list, err := s.Classes(t.Context(), key(aSchool, 0), firstID)
+			list, err := s.ListClasses(t.Context(), key(aSchool, 0), firstID)
 			return len(list.Items), err
 		}, limit},
 		{"classes, far behind", func() (int, error) {
-			list, err := s.Classes(t.Context(), key(aSchool, 0), byID(aClass, 90_000))
+			list, err := s.ListClasses(t.Context(), key(aSchool, 0), byID(aClass, 90_000))
 			return len(list.Items), err
 		}, limit},
 		{"class members", inClass("", firstName), limit},

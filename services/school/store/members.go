@@ -11,35 +11,35 @@ import (
 	"pgo/services/school"
 )
 
-// Member implements school.Tx.
-func (t *tx) Member(userID string) (school.Member, error) {
-	row, err := t.memberRow(userID)
-	return row.member(), err
+// FindMember implements school.Tx.
+func (t *tx) FindMember(userID string) (school.Member, error) {
+	row, err := t.findMemberRow(userID)
+	return row.toMember(), err
 }
 
-func (t *tx) memberRow(userID string) (memberRow, error) {
+func (t *tx) findMemberRow(userID string) (memberRow, error) {
 	var row memberRow
-	err := t.locked().Take(&row, "school_id = ? AND user_id = ?", t.school.ID, userID).Error
+	err := t.forUpdate().Take(&row, "school_id = ? AND user_id = ?", t.school.ID, userID).Error
 	return row, mysql.Found(err, "lock member")
 }
 
-// AnotherOwner implements school.Tx.
-func (t *tx) AnotherOwner(userID string) (bool, error) {
+// HasOtherOwner implements school.Tx.
+func (t *tx) HasOtherOwner(userID string) (bool, error) {
 	var ids []string
-	err := t.locked().Model(&memberRow{}).Where("school_id = ? AND role = ? AND user_id <> ?", t.school.ID, school.RoleOwner, userID).Limit(1).Pluck("user_id", &ids).Error
+	err := t.forUpdate().Model(&memberRow{}).Where("school_id = ? AND role = ? AND user_id <> ?", t.school.ID, school.RoleOwner, userID).Limit(1).Pluck("user_id", &ids).Error
 	return len(ids) > 0, mysql.Failed(err, "look for another owner")
 }
 
-// Heir implements school.Tx.
-func (t *tx) Heir() (school.Member, error) {
+// FindSuccessor implements school.Tx.
+func (t *tx) FindSuccessor() (school.Member, error) {
 	var row memberRow
-	err := t.locked().Where("school_id = ? AND role = ?", t.school.ID, school.RoleAdmin).Order("role_since, user_id").Take(&row).Error
-	return row.member(), mysql.Found(err, "look for an heir")
+	err := t.forUpdate().Where("school_id = ? AND role = ?", t.school.ID, school.RoleAdmin).Order("role_since, user_id").Take(&row).Error
+	return row.toMember(), mysql.Found(err, "look for an heir")
 }
 
 // SetMember implements school.Tx.
 func (t *tx) SetMember(m school.Member) (school.Member, error) {
-	row, err := t.memberRow(m.UserID)
+	row, err := t.findMemberRow(m.UserID)
 	added := errors.Is(err, problem.NotFound())
 	if err != nil && !added {
 		return m, err
@@ -47,11 +47,11 @@ func (t *tx) SetMember(m school.Member) (school.Member, error) {
 	typ := school.EventMemberChanged
 	if added {
 		typ = school.EventMemberAdded
-		if row.Name, err = nameOf(t.db, m.UserID); err != nil {
+		if row.Name, err = lockedName(t.db, m.UserID); err != nil {
 			return m, err
 		}
 	}
-	if err := t.emit(typ, school.DataOf(m)); err != nil {
+	if err := t.emitSchoolEvent(typ, school.NewMemberData(m)); err != nil {
 		return m, err
 	}
 	row = memberRow{
@@ -61,12 +61,12 @@ func (t *tx) SetMember(m school.Member) (school.Member, error) {
 	if err := t.db.Clauses(clause.OnConflict{UpdateAll: true}).Create(&row).Error; err != nil {
 		return m, fmt.Errorf("write member: %w", err)
 	}
-	return row.member(), nil
+	return row.toMember(), nil
 }
 
 // RemoveMember implements school.Tx.
 func (t *tx) RemoveMember(m school.Member) error {
-	if err := t.emit(school.EventMemberRemoved, school.DataOf(m)); err != nil {
+	if err := t.emitSchoolEvent(school.EventMemberRemoved, school.NewMemberData(m)); err != nil {
 		return err
 	}
 	return mysql.OneRow(t.db.Where("school_id = ? AND user_id = ?", t.school.ID, m.UserID).Delete(&memberRow{}), "delete member")

@@ -17,10 +17,10 @@ import (
 // consumer is the name under which the events of users are remembered: that of their queue.
 const consumer = "school.events"
 
-// Rename gives a person the name that an event says, everywhere, unless something newer is known.
-func (s *Store) Rename(ctx context.Context, eventID string, p school.Person) error {
-	return s.inTx(ctx, func(db *gorm.DB, _ *after) error {
-		row, err := s.news(ctx, db, eventID, p)
+// RenamePerson gives a person the name that an event says, everywhere, unless something newer is known.
+func (s *Store) RenamePerson(ctx context.Context, eventID string, p school.Person) error {
+	return s.inTx(ctx, func(db *gorm.DB, _ *postCommit) error {
+		row, err := s.lockForNewEvent(ctx, db, eventID, p)
 		if err != nil || row == nil || row.Deleted {
 			return err
 		}
@@ -39,10 +39,10 @@ func (s *Store) Rename(ctx context.Context, eventID string, p school.Person) err
 	})
 }
 
-// Forget keeps a tombstone of a person whose account was deleted, and calls leave for each of their schools.
-func (s *Store) Forget(ctx context.Context, eventID string, p school.Person, leave func(school.Tx, school.Member) error) error {
-	return s.inTx(ctx, func(db *gorm.DB, later *after) error {
-		row, err := s.news(ctx, db, eventID, p)
+// ForgetPerson keeps a tombstone of a person whose account was deleted, and calls leave for each of their schools.
+func (s *Store) ForgetPerson(ctx context.Context, eventID string, p school.Person, leave func(school.Tx, school.Member) error) error {
+	return s.inTx(ctx, func(db *gorm.DB, later *postCommit) error {
+		row, err := s.lockForNewEvent(ctx, db, eventID, p)
 		if err != nil || row == nil || row.Deleted {
 			return err
 		}
@@ -56,7 +56,7 @@ func (s *Store) Forget(ctx context.Context, eventID string, p school.Person, lea
 			return fmt.Errorf("find schools of a deleted person: %w", err)
 		}
 		for _, id := range ids {
-			if err := s.forgetIn(ctx, db, later, id, p.UserID, leave); err != nil {
+			if err := s.removeFromSchool(ctx, db, later, id, p.UserID, leave); err != nil {
 				return err
 			}
 		}
@@ -64,20 +64,20 @@ func (s *Store) Forget(ctx context.Context, eventID string, p school.Person, lea
 	})
 }
 
-// forgetIn calls leave for one school, unless the person has left it or it was deleted meanwhile.
-func (s *Store) forgetIn(ctx context.Context, db *gorm.DB, later *after, schoolID, userID string, leave func(school.Tx, school.Member) error) error {
+// removeFromSchool calls leave for one school, unless the person has left it or it was deleted meanwhile.
+func (s *Store) removeFromSchool(ctx context.Context, db *gorm.DB, later *postCommit, schoolID, userID string, leave func(school.Tx, school.Member) error) error {
 	t, err := s.lockSchool(ctx, db, later, schoolID)
 	if err != nil {
 		return ignoreNotFound(err)
 	}
-	m, err := t.Member(userID)
+	m, err := t.FindMember(userID)
 	if err != nil {
 		return ignoreNotFound(err)
 	}
 	if err := leave(t, m); err != nil {
 		return err
 	}
-	return t.end()
+	return t.saveSequence()
 }
 
 func ignoreNotFound(err error) error {
@@ -87,8 +87,8 @@ func ignoreNotFound(err error) error {
 	return err
 }
 
-// news records the event and locks the person; nil when the event says nothing that is not known.
-func (s *Store) news(ctx context.Context, db *gorm.DB, eventID string, p school.Person) (*personRow, error) {
+// lockForNewEvent records the event and locks the person; nil when the event says nothing that is not known.
+func (s *Store) lockForNewEvent(ctx context.Context, db *gorm.DB, eventID string, p school.Person) (*personRow, error) {
 	first, err := inbox.Once(ctx, db.Statement.ConnPool, consumer, eventID)
 	if err != nil || !first {
 		return nil, err
@@ -111,8 +111,8 @@ func lockPerson(db *gorm.DB, userID string) (personRow, error) {
 	return row, mysql.Failed(err, "lock person")
 }
 
-// lockLiving is lockPerson for one who must not be deleted. ErrAccountDeleted.
-func lockLiving(db *gorm.DB, userID string) error {
+// lockExistingPerson is lockPerson for one who must not be deleted. ErrAccountDeleted.
+func lockExistingPerson(db *gorm.DB, userID string) error {
 	row, err := lockPerson(db, userID)
 	if err == nil && row.Deleted {
 		err = school.ErrAccountDeleted
@@ -124,8 +124,8 @@ func savePerson(db *gorm.DB, row personRow) error {
 	return mysql.OneRow(db.Model(&row).Where("user_id = ?", row.UserID).Select("name", "deleted", "sequence").Updates(&row), "update person")
 }
 
-// nameOf returns a person's name, who is locked; "" while it is not known.
-func nameOf(db *gorm.DB, userID string) (string, error) {
+// lockedName returns a person's name, who is locked; "" while it is not known.
+func lockedName(db *gorm.DB, userID string) (string, error) {
 	var row personRow
 	err := db.Clauses(clause.Locking{Strength: "UPDATE"}).Take(&row, "user_id = ?", userID).Error
 	return row.Name, mysql.Failed(err, "read name")

@@ -29,11 +29,11 @@ func (s *Store) Prune(ctx context.Context) error {
 		return fmt.Errorf("find deleted schools: %w", err)
 	}
 	for _, id := range schools {
-		if err := s.clear(ctx, id); err != nil {
+		if err := s.clearDeletedSchool(ctx, id); err != nil {
 			return fmt.Errorf("clear deleted school %s: %w", id, err)
 		}
 	}
-	if err := s.inBatches(ctx, &inviteRow{}, "expires_at < ?", time.Now().UTC().Add(-keepInvites)); err != nil {
+	if err := s.deleteInBatches(ctx, &inviteRow{}, "expires_at < ?", time.Now().UTC().Add(-keepInvites)); err != nil {
 		return fmt.Errorf("delete old invites: %w", err)
 	}
 	pool, err := s.db.DB()
@@ -44,8 +44,8 @@ func (s *Store) Prune(ctx context.Context) error {
 	return err
 }
 
-// clear removes what belonged to a school; the note that there is something last, so that it goes on after a crash.
-func (s *Store) clear(ctx context.Context, schoolID string) error {
+// clearDeletedSchool removes what belonged to a school; the note that there is something last, so that it goes on after a crash.
+func (s *Store) clearDeletedSchool(ctx context.Context, schoolID string) error {
 	db := s.db.WithContext(ctx)
 	for {
 		var classes []string
@@ -53,7 +53,7 @@ func (s *Store) clear(ctx context.Context, schoolID string) error {
 			return err
 		}
 		for _, id := range classes {
-			if err := s.inBatches(ctx, &classMemberRow{}, "class_id = ?", id); err != nil {
+			if err := s.deleteInBatches(ctx, &classMemberRow{}, "class_id = ?", id); err != nil {
 				return err
 			}
 			if err := db.Where("id = ?", id).Delete(&classRow{}).Error; err != nil {
@@ -65,14 +65,14 @@ func (s *Store) clear(ctx context.Context, schoolID string) error {
 		}
 	}
 	for _, table := range []any{&memberRow{}, &inviteRow{}} {
-		if err := s.inBatches(ctx, table, "school_id = ?", schoolID); err != nil {
+		if err := s.deleteInBatches(ctx, table, "school_id = ?", schoolID); err != nil {
 			return err
 		}
 	}
 	return db.Where("school_id = ?", schoolID).Delete(&deletedSchoolRow{}).Error
 }
 
-func (s *Store) inBatches(ctx context.Context, table any, where string, arg any) error {
+func (s *Store) deleteInBatches(ctx context.Context, table any, where string, arg any) error {
 	for {
 		res := s.db.WithContext(ctx).Where(where, arg).Limit(pruneBatch).Delete(table)
 		if res.Error != nil || res.RowsAffected < pruneBatch {

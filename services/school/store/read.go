@@ -10,25 +10,25 @@ import (
 	"pgo/services/school"
 )
 
-// School implements school.Reader. It does not use the cache: the role decides what the person may do.
-func (s *Store) School(ctx context.Context, id, userID string) (school.School, string, error) {
-	var row mineRow
+// FindSchool implements school.Reader. It does not use the cache: the role decides what the person may do.
+func (s *Store) FindSchool(ctx context.Context, id, userID string) (school.School, string, error) {
+	var row schoolWithRoleRow
 	err := mysql.Found(s.db.WithContext(ctx).Table("schools s").Select("s.*, COALESCE(m.role, '') AS my_role").
 		Joins("LEFT JOIN school_members m ON m.school_id = s.id AND m.user_id = ?", userID).Where("s.id = ?", id).Take(&row).Error, "read school")
-	return row.School.school(), row.MyRole, err
+	return row.School.toSchool(), row.MyRole, err
 }
 
-// Class implements school.Reader, through the cache.
-func (s *Store) Class(ctx context.Context, id string) (school.Class, error) {
+// FindClass implements school.Reader, through the cache.
+func (s *Store) FindClass(ctx context.Context, id string) (school.Class, error) {
 	return cache.Fetch(ctx, s.cache, classKey(id), func(ctx context.Context) (school.Class, int64, error) {
 		var row classRow
 		err := mysql.Found(s.db.WithContext(ctx).Take(&row, "id = ?", id).Error, "read class")
-		return row.class(), row.Version, err
+		return row.toClass(), row.Version, err
 	})
 }
 
-// ClassRole implements school.Reader.
-func (s *Store) ClassRole(ctx context.Context, classID, userID string) (string, error) {
+// FindClassRole implements school.Reader.
+func (s *Store) FindClassRole(ctx context.Context, classID, userID string) (string, error) {
 	var row classMemberRow
 	err := mysql.Found(s.db.WithContext(ctx).Take(&row, "class_id = ? AND user_id = ?", classID, userID).Error, "read class member")
 	if errors.Is(err, problem.NotFound()) {
@@ -37,8 +37,8 @@ func (s *Store) ClassRole(ctx context.Context, classID, userID string) (string, 
 	return row.Role, err
 }
 
-// InviteSchool implements school.Reader.
-func (s *Store) InviteSchool(ctx context.Context, code string) (string, error) {
+// FindInviteSchool implements school.Reader.
+func (s *Store) FindInviteSchool(ctx context.Context, code string) (string, error) {
 	var row inviteRow
 	err := mysql.Found(s.db.WithContext(ctx).Take(&row, "code = ?", code).Error, "find invite")
 	return row.SchoolID, err

@@ -18,12 +18,12 @@ type Store struct {
 	db       *gorm.DB
 	cache    *cache.Cache
 	source   string
-	appended func() // told after a commit that put events into the outbox
+	notifyAppended func() // told after a commit that put events into the outbox
 }
 
 // New returns a store. Events are said to come from source; appended is called when there are new ones.
 func New(db *gorm.DB, c *cache.Cache, source string, appended func()) *Store {
-	return &Store{db: db, cache: c, source: source, appended: appended}
+	return &Store{db: db, cache: c, source: source, notifyAppended: appended}
 }
 
 // schoolRow is the table schools. Locking its row locks all that belongs to the school.
@@ -40,20 +40,20 @@ type schoolRow struct {
 
 func (schoolRow) TableName() string { return "schools" }
 
-func (r schoolRow) school() school.School {
+func (r schoolRow) toSchool() school.School {
 	return school.School{
 		ID: r.ID, Name: r.Name, Timezone: r.Timezone, Ownerless: r.Ownerless, Version: r.Version, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
 	}
 }
 
-func schoolRowOf(s school.School, sequence int64) schoolRow {
+func newSchoolRow(s school.School, sequence int64) schoolRow {
 	return schoolRow{
 		ID: s.ID, Name: s.Name, Timezone: s.Timezone, Ownerless: s.Ownerless, Version: s.Version, Sequence: sequence,
 		CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt,
 	}
 }
 
-// memberRow is the table school_members. Name is "" while it is not known; Version is the school's sequence when the
+// findMemberRow is the table school_members. Name is "" while it is not known; Version is the school's sequence when the
 // membership was last changed, so that it grows also over leaving and coming back.
 type memberRow struct {
 	SchoolID  string `gorm:"primaryKey"`
@@ -68,13 +68,13 @@ type memberRow struct {
 
 func (memberRow) TableName() string { return "school_members" }
 
-func (r memberRow) member() school.Member {
+func (r memberRow) toMember() school.Member {
 	return school.Member{
-		SchoolID: r.SchoolID, UserID: r.UserID, Name: known(r.Name), Role: r.Role, Version: r.Version, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
+		SchoolID: r.SchoolID, UserID: r.UserID, Name: nilIfEmpty(r.Name), Role: r.Role, Version: r.Version, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
 	}
 }
 
-// classRow is the table classes.
+// findClassRow is the table classes.
 type classRow struct {
 	ID        string
 	SchoolID  string
@@ -88,17 +88,17 @@ type classRow struct {
 
 func (classRow) TableName() string { return "classes" }
 
-func (r classRow) class() school.Class {
+func (r classRow) toClass() school.Class {
 	return school.Class{ID: r.ID, SchoolID: r.SchoolID, Name: r.Name, Grade: r.Grade, Version: r.Version, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt}
 }
 
-func classRowOf(c school.Class, sequence int64) classRow {
+func newClassRow(c school.Class, sequence int64) classRow {
 	return classRow{
 		ID: c.ID, SchoolID: c.SchoolID, Name: c.Name, Grade: c.Grade, Version: c.Version, Sequence: sequence, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt,
 	}
 }
 
-// classMemberRow is the table class_members. Name and Version are as in memberRow, by the class's sequence.
+// findClassMemberRow is the table class_members. Name and Version are as in findMemberRow, by the class's sequence.
 type classMemberRow struct {
 	ClassID   string `gorm:"primaryKey"`
 	UserID    string `gorm:"primaryKey"`
@@ -112,9 +112,9 @@ type classMemberRow struct {
 
 func (classMemberRow) TableName() string { return "class_members" }
 
-func (r classMemberRow) member() school.ClassMember {
+func (r classMemberRow) toClassMember() school.ClassMember {
 	return school.ClassMember{
-		ClassID: r.ClassID, SchoolID: r.SchoolID, UserID: r.UserID, Name: known(r.Name), Role: r.Role, Version: r.Version,
+		ClassID: r.ClassID, SchoolID: r.SchoolID, UserID: r.UserID, Name: nilIfEmpty(r.Name), Role: r.Role, Version: r.Version,
 		CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
 	}
 }
@@ -134,7 +134,7 @@ type inviteRow struct {
 
 func (inviteRow) TableName() string { return "invites" }
 
-func (r inviteRow) invite() school.Invite { return school.Invite(r) }
+func (r inviteRow) toInvite() school.Invite { return school.Invite(r) }
 
 // personRow is the table people.
 type personRow struct {
@@ -146,8 +146,8 @@ type personRow struct {
 
 func (personRow) TableName() string { return "people" }
 
-// known returns a name, nil for one that is not known.
-func known(name string) *string {
+// nilIfEmpty returns a name, nil for one that is not known.
+func nilIfEmpty(name string) *string {
 	if name == "" {
 		return nil
 	}
@@ -159,26 +159,26 @@ func classKey(id string) string { return "classes:" + id }
 // inTx runs fn in a transaction. Once it is committed it does what fn asked for and says that there are events. The lock of
 // the school keeps others away from what belongs to it, so nobody has to lock the gap where a new member will be: new schools
 // all come after the last one, and those who make them would end up waiting for each other.
-func (s *Store) inTx(ctx context.Context, fn func(tx *gorm.DB, later *after) error) error {
-	var later after
+func (s *Store) inTx(ctx context.Context, fn func(tx *gorm.DB, later *postCommit) error) error {
+	var later postCommit
 	err := mysql.InTxReadCommitted(ctx, s.db, func(tx *gorm.DB) error {
-		later = after{} // of the last try
+		later = postCommit{} // of the last try
 		return fn(tx, &later)
 	})
 	if err != nil {
 		return err
 	}
-	for _, do := range later.commit {
+	for _, do := range later.actions {
 		do(ctx)
 	}
-	if later.events {
-		s.appended()
+	if later.hasEvents {
+		s.notifyAppended()
 	}
 	return nil
 }
 
-// after is what is to be done after a commit.
-type after struct {
-	commit []func(context.Context) // the cache's entries
-	events bool
+// postCommit is what is to be done after a commit.
+type postCommit struct {
+	actions []func(context.Context) // the cache's entries
+	hasEvents bool
 }

@@ -20,49 +20,49 @@ type tx struct {
 	db     *gorm.DB
 	store  *Store
 	school schoolRow
-	before int64 // the sequence that the row has
-	gone   bool
-	after  *after
+	storedSequence int64 // the sequence that the row has
+	isDeleted   bool
+	postCommit  *postCommit
 }
 
-// Create implements school.Writer.
-func (s *Store) Create(ctx context.Context, made school.School, owner string) error {
-	return s.inTx(ctx, func(db *gorm.DB, later *after) error {
-		if err := lockLiving(db, owner); err != nil {
+// CreateSchool implements school.Writer.
+func (s *Store) CreateSchool(ctx context.Context, made school.School, owner string) error {
+	return s.inTx(ctx, func(db *gorm.DB, later *postCommit) error {
+		if err := lockExistingPerson(db, owner); err != nil {
 			return err
 		}
-		t := &tx{ctx: ctx, db: db, store: s, school: schoolRowOf(made, 0), after: later}
+		t := &tx{ctx: ctx, db: db, store: s, school: newSchoolRow(made, 0), postCommit: later}
 		if err := db.Create(&t.school).Error; err != nil {
 			return fmt.Errorf("insert school: %w", err)
 		}
-		if err := t.emit(school.EventCreated, made); err != nil {
+		if err := t.emitSchoolEvent(school.EventCreated, made); err != nil {
 			return err
 		}
 		_, err := t.SetMember(school.Member{SchoolID: made.ID, UserID: owner, Role: school.RoleOwner, CreatedAt: made.CreatedAt, UpdatedAt: made.CreatedAt})
 		if err != nil {
 			return err
 		}
-		return t.end()
+		return t.saveSequence()
 	})
 }
 
-// InSchool implements school.Writer.
-func (s *Store) InSchool(ctx context.Context, id string, fn func(school.Tx) error) error {
-	return s.inTx(ctx, func(db *gorm.DB, later *after) error { return s.inSchool(ctx, db, later, id, fn) })
+// ChangeSchool implements school.Writer.
+func (s *Store) ChangeSchool(ctx context.Context, id string, fn func(school.Tx) error) error {
+	return s.inTx(ctx, func(db *gorm.DB, later *postCommit) error { return s.changeSchool(ctx, db, later, id, fn) })
 }
 
-// Join implements school.Writer.
-func (s *Store) Join(ctx context.Context, id, userID string, fn func(school.Tx) error) error {
-	return s.inTx(ctx, func(db *gorm.DB, later *after) error {
-		if err := lockLiving(db, userID); err != nil {
+// JoinSchool implements school.Writer.
+func (s *Store) JoinSchool(ctx context.Context, id, userID string, fn func(school.Tx) error) error {
+	return s.inTx(ctx, func(db *gorm.DB, later *postCommit) error {
+		if err := lockExistingPerson(db, userID); err != nil {
 			return err
 		}
-		return s.inSchool(ctx, db, later, id, fn)
+		return s.changeSchool(ctx, db, later, id, fn)
 	})
 }
 
-// inSchool locks the school, has fn change it and writes its sequence.
-func (s *Store) inSchool(ctx context.Context, db *gorm.DB, later *after, id string, fn func(school.Tx) error) error {
+// changeSchool locks the school, has fn change it and writes its sequence.
+func (s *Store) changeSchool(ctx context.Context, db *gorm.DB, later *postCommit, id string, fn func(school.Tx) error) error {
 	t, err := s.lockSchool(ctx, db, later, id)
 	if err != nil {
 		return err
@@ -70,43 +70,43 @@ func (s *Store) inSchool(ctx context.Context, db *gorm.DB, later *after, id stri
 	if err := fn(t); err != nil {
 		return err
 	}
-	return t.end()
+	return t.saveSequence()
 }
 
-func (s *Store) lockSchool(ctx context.Context, db *gorm.DB, later *after, id string) (*tx, error) {
-	t := &tx{ctx: ctx, db: db, store: s, after: later}
-	err := mysql.Found(t.locked().Take(&t.school, "id = ?", id).Error, "lock school")
-	t.before = t.school.Sequence
+func (s *Store) lockSchool(ctx context.Context, db *gorm.DB, later *postCommit, id string) (*tx, error) {
+	t := &tx{ctx: ctx, db: db, store: s, postCommit: later}
+	err := mysql.Found(t.forUpdate().Take(&t.school, "id = ?", id).Error, "lock school")
+	t.storedSequence = t.school.Sequence
 	return t, err
 }
 
-func (t *tx) locked() *gorm.DB { return t.db.Clauses(clause.Locking{Strength: "UPDATE"}) }
+func (t *tx) forUpdate() *gorm.DB { return t.db.Clauses(clause.Locking{Strength: "UPDATE"}) }
 
-// end writes the sequence that the transaction's events have brought the school to.
-func (t *tx) end() error {
-	if t.gone || t.school.Sequence == t.before {
+// saveSequence writes the sequence that the transaction's events have brought the school to.
+func (t *tx) saveSequence() error {
+	if t.isDeleted || t.school.Sequence == t.storedSequence {
 		return nil
 	}
 	return mysql.OneRow(t.db.Model(&schoolRow{}).Where("id = ?", t.school.ID).UpdateColumn("sequence", t.school.Sequence), "update school's sequence")
 }
 
 // School implements school.Tx.
-func (t *tx) School() school.School { return t.school.school() }
+func (t *tx) School() school.School { return t.school.toSchool() }
 
 // SaveSchool implements school.Tx.
 func (t *tx) SaveSchool(s school.School) error {
-	t.school = schoolRowOf(s, t.school.Sequence)
+	t.school = newSchoolRow(s, t.school.Sequence)
 	if err := mysql.OneRow(t.db.Model(&t.school).Where("id = ?", s.ID).Select("*").Omit("id", "created_at").Updates(&t.school), "update school"); err != nil {
 		return err
 	}
-	return t.emit(school.EventUpdated, s)
+	return t.emitSchoolEvent(school.EventUpdated, s)
 }
 
 // DeleteSchool implements school.Tx. What belonged to the school can no longer be reached; Prune removes it, since it
 // may be very much.
 func (t *tx) DeleteSchool() error {
 	id := t.school.ID
-	if err := t.emit(school.EventDeleted, school.DeletedData{ID: id}); err != nil {
+	if err := t.emitSchoolEvent(school.EventDeleted, school.DeletedData{ID: id}); err != nil {
 		return err
 	}
 	if err := mysql.OneRow(t.db.Where("id = ?", id).Delete(&schoolRow{}), "delete school"); err != nil {
@@ -115,23 +115,23 @@ func (t *tx) DeleteSchool() error {
 	if err := t.db.Create(&deletedSchoolRow{SchoolID: id}).Error; err != nil {
 		return fmt.Errorf("note deleted school: %w", err)
 	}
-	t.gone = true
+	t.isDeleted = true
 	return nil
 }
 
-// emit puts an event about the school into the outbox.
-func (t *tx) emit(typ string, data any) error {
+// emitSchoolEvent puts an event about the school into the outbox.
+func (t *tx) emitSchoolEvent(typ string, data any) error {
 	t.school.Sequence++
-	return t.append(typ, t.school.ID, t.school.Sequence, data)
+	return t.appendEvent(typ, t.school.ID, t.school.Sequence, data)
 }
 
-func (t *tx) append(typ, subject string, sequence int64, data any) error {
+func (t *tx) appendEvent(typ, subject string, sequence int64, data any) error {
 	e, err := event.New(t.ctx, t.store.source, typ, subject, sequence, data)
 	if err != nil {
 		return err
 	}
-	t.after.events = true
+	t.postCommit.hasEvents = true
 	return outbox.Append(t.ctx, t.db.Statement.ConnPool, e)
 }
 
-func (t *tx) later(do func(context.Context)) { t.after.commit = append(t.after.commit, do) }
+func (t *tx) runAfterCommit(do func(context.Context)) { t.postCommit.actions = append(t.postCommit.actions, do) }

@@ -25,8 +25,8 @@ type View interface {
 	Apply(ctx context.Context, consumer, eventID string, change any) error
 }
 
-// Consumer returns the consumer of Queue. An event that cannot be read goes to the dead letters.
-func Consumer(v View) mq.Consumer {
+// NewConsumer returns the consumer of Queue. An event that cannot be read goes to the dead letters.
+func NewConsumer(v View) mq.Consumer {
 	return mq.Consumer{Queue: Queue, Workers: workers, Prefetch: 4 * workers, Handler: func(ctx context.Context, d mq.Delivery) error {
 		change, err := view.Decode(d.Event)
 		if err != nil {

@@ -52,9 +52,9 @@ func (a *API) Register(e *gin.Engine, v *auth.Verifier) {
 	api.GET("/tasks/:id/grades.csv", httpx.Handle(a.getGrades))
 }
 
-// peoplePage reads which page of a list of people's work is asked for.
-func peoplePage(q url.Values) (page.Request[task.UserKey], error) {
+// parseUserPage reads which page of a list of people's work is asked for.
+func parseUserPage(q url.Values) (page.Request[task.UserKey], error) {
 	return page.Parse(q, func(k task.UserKey) bool { return uuid.Validate(k.UserID) == nil })
 }
 
-func caller(c *gin.Context) string { return auth.From(c).UserID }
+func callerID(c *gin.Context) string { return auth.From(c).UserID }

@@ -43,9 +43,9 @@ func (a *API) getGrades(c *gin.Context) error {
 		c.Status(http.StatusOK)
 		return out.Write([]string{"user_id", "name", "status", "late", "score", "max_score", "submitted_at", "graded_at", "feedback"})
 	}
-	err = a.tasks.Grades(c.Request.Context(), caller(c), id, begin, func(rows []task.Grade) error {
+	err = a.tasks.StreamGrades(c.Request.Context(), callerID(c), id, begin, func(rows []task.Grade) error {
 		for _, g := range rows {
-			if err := out.Write(record(g, most)); err != nil {
+			if err := out.Write(csvRecord(g, most)); err != nil {
 				return err
 			}
 		}
@@ -60,7 +60,7 @@ func (a *API) getGrades(c *gin.Context) error {
 	return out.Error()
 }
 
-func record(g task.Grade, most string) []string {
+func csvRecord(g task.Grade, most string) []string {
 	name, score := "", ""
 	if g.Name != nil {
 		name = *g.Name
@@ -68,19 +68,19 @@ func record(g task.Grade, most string) []string {
 	if g.Score != nil {
 		score = strconv.Itoa(*g.Score)
 	}
-	return []string{g.UserID, cell(name), g.Status, strconv.FormatBool(g.Late), score, most, moment(g.SubmittedAt), moment(g.GradedAt), cell(g.Feedback)}
+	return []string{g.UserID, escapeFormula(name), g.Status, strconv.FormatBool(g.Late), score, most, formatTime(g.SubmittedAt), formatTime(g.GradedAt), escapeFormula(g.Feedback)}
 }
 
-func moment(t *time.Time) string {
+func formatTime(t *time.Time) string {
 	if t == nil {
 		return ""
 	}
 	return t.UTC().Format(time.RFC3339)
 }
 
-// cell returns a text that no spreadsheet takes for a formula. Some leave out space at the beginning before they look,
+// escapeFormula returns a text that no spreadsheet takes for a formula. Some leave out space at the beginning before they look,
 // and some take full-width signs for the usual ones.
-func cell(s string) string {
+func escapeFormula(s string) string {
 	first := strings.TrimLeftFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) || unicode.Is(unicode.Cf, r) })
 	if strings.HasPrefix(s, "\t") || strings.HasPrefix(s, "\r") || strings.HasPrefix(s, "\n") || first != "" && strings.ContainsRune("=+-@＝＋－＠", []rune(first)[0]) {
 		return "'" + s

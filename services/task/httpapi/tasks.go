@@ -53,7 +53,7 @@ func (a *API) createTask(c *gin.Context) error {
 	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
-	t, err := a.tasks.Create(c.Request.Context(), caller(c), task.New(body))
+	t, err := a.tasks.CreateTask(c.Request.Context(), callerID(c), task.NewTask(body))
 	if err != nil {
 		return err
 	}
@@ -83,15 +83,15 @@ func (a *API) listTasks(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	f, err := filterOf(q)
+	f, err := parseFilter(q)
 	if err != nil {
 		return err
 	}
-	p, err := page.Parse(q, func(k task.Key) bool { return uuid.Validate(k.ID) == nil })
+	p, err := page.Parse(q, func(k task.TaskKey) bool { return uuid.Validate(k.ID) == nil })
 	if err != nil {
 		return err
 	}
-	list, err := a.tasks.List(c.Request.Context(), caller(c), f, p)
+	list, err := a.tasks.ListTasks(c.Request.Context(), callerID(c), f, p)
 	if err != nil {
 		return err
 	}
@@ -99,8 +99,8 @@ func (a *API) listTasks(c *gin.Context) error {
 	return nil
 }
 
-func filterOf(q url.Values) (task.Filter, error) {
-	var f task.Filter
+func parseFilter(q url.Values) (task.TaskFilter, error) {
+	var f task.TaskFilter
 	if f.ClassID = q.Get("class_id"); f.ClassID != "" {
 		if id, err := uuid.Parse(f.ClassID); err != nil || id.String() != f.ClassID {
 			return f, problem.Invalid(problem.Field{Field: "class_id", Code: "invalid_id", Message: "must be a class's id"})
@@ -114,7 +114,7 @@ func filterOf(q url.Values) (task.Filter, error) {
 	if err != nil {
 		return f, err
 	}
-	f.Assigned = assigned == "me"
+	f.OnlyAssigned = assigned == "me"
 	if due := q.Get("due_before"); due != "" {
 		if f.DueBefore, err = time.Parse(time.RFC3339, due); err != nil || f.DueBefore.UTC().Year() < 1000 || f.DueBefore.UTC().Year() > 9999 {
 			return f, problem.Invalid(problem.Field{Field: "due_before", Code: "invalid_time", Message: "must be a time such as 2030-06-01T12:00:00Z"})
@@ -143,7 +143,7 @@ func (a *API) getTask(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	t, err := a.tasks.Get(c.Request.Context(), caller(c), id)
+	t, err := a.tasks.GetTask(c.Request.Context(), callerID(c), id)
 	if err != nil {
 		return err
 	}
@@ -180,8 +180,8 @@ func (a *API) patchTask(c *gin.Context) error {
 	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
-	patch := task.Patch{Title: body.Title.Pointer(), Description: body.Description.Pointer(), MaxScore: body.MaxScore.Pointer(), DueAt: body.DueAt.Pointer()}
-	t, err := a.tasks.Update(c.Request.Context(), caller(c), id, patch, etag.IfMatch(c.Request.Header))
+	patch := task.TaskPatch{Title: body.Title.Pointer(), Description: body.Description.Pointer(), MaxScore: body.MaxScore.Pointer(), DueAt: body.DueAt.Pointer()}
+	t, err := a.tasks.UpdateTask(c.Request.Context(), callerID(c), id, patch, etag.IfMatch(c.Request.Header))
 	if err != nil {
 		return err
 	}
@@ -208,7 +208,7 @@ func (a *API) deleteTask(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := a.tasks.Delete(c.Request.Context(), caller(c), id, etag.IfMatch(c.Request.Header)); err != nil {
+	if err := a.tasks.DeleteTask(c.Request.Context(), callerID(c), id, etag.IfMatch(c.Request.Header)); err != nil {
 		return err
 	}
 	c.Status(http.StatusNoContent)
@@ -237,7 +237,7 @@ func (a *API) publishTask(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	t, err := a.tasks.Publish(c.Request.Context(), caller(c), id, etag.IfMatch(c.Request.Header))
+	t, err := a.tasks.PublishTask(c.Request.Context(), callerID(c), id, etag.IfMatch(c.Request.Header))
 	if err != nil {
 		return err
 	}
@@ -267,7 +267,7 @@ func (a *API) closeTask(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	t, err := a.tasks.Close(c.Request.Context(), caller(c), id, etag.IfMatch(c.Request.Header))
+	t, err := a.tasks.CloseTask(c.Request.Context(), callerID(c), id, etag.IfMatch(c.Request.Header))
 	if err != nil {
 		return err
 	}

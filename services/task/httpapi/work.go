@@ -53,7 +53,7 @@ func (a *API) putSubmission(c *gin.Context) error {
 	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
-	sub, err := a.tasks.HandIn(c.Request.Context(), caller(c), id, task.Handin{Content: body.Content, Draft: body.Draft.Value}, etag.IfMatch(c.Request.Header))
+	sub, err := a.tasks.HandIn(c.Request.Context(), callerID(c), id, task.SubmissionInput{Content: body.Content, IsDraft: body.Draft.Value}, etag.IfMatch(c.Request.Header))
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func (a *API) getMySubmission(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	sub, err := a.tasks.MyWork(c.Request.Context(), caller(c), id)
+	sub, err := a.tasks.GetOwnSubmission(c.Request.Context(), callerID(c), id)
 	if err != nil {
 		return err
 	}
@@ -114,15 +114,15 @@ func (a *API) listAssignments(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	status, err := httpx.OneOf(q, "status", task.WorkAssigned, task.WorkSubmitted, task.WorkGraded)
+	status, err := httpx.OneOf(q, "status", task.SubmissionAssigned, task.SubmissionSubmitted, task.SubmissionGraded)
 	if err != nil {
 		return err
 	}
-	p, err := peoplePage(q)
+	p, err := parseUserPage(q)
 	if err != nil {
 		return err
 	}
-	list, err := a.tasks.Assignments(c.Request.Context(), caller(c), id, status, p)
+	list, err := a.tasks.ListAssignments(c.Request.Context(), callerID(c), id, status, p)
 	if err != nil {
 		return err
 	}
@@ -154,11 +154,11 @@ func (a *API) listSubmissions(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	p, err := peoplePage(q)
+	p, err := parseUserPage(q)
 	if err != nil {
 		return err
 	}
-	list, err := a.tasks.Submissions(c.Request.Context(), caller(c), id, p)
+	list, err := a.tasks.ListSubmissions(c.Request.Context(), callerID(c), id, p)
 	if err != nil {
 		return err
 	}
@@ -187,7 +187,7 @@ func (a *API) getSubmission(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	sub, err := a.tasks.Submission(c.Request.Context(), caller(c), id, student)
+	sub, err := a.tasks.GetSubmission(c.Request.Context(), callerID(c), id, student)
 	if err != nil {
 		return err
 	}
@@ -225,8 +225,8 @@ func (a *API) putGrade(c *gin.Context) error {
 	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
-	g := task.Grading{Score: body.Score.Pointer(), Feedback: body.Feedback.Value}
-	sub, err := a.tasks.Grade(c.Request.Context(), caller(c), id, student, g, etag.IfMatch(c.Request.Header))
+	g := task.GradeInput{Score: body.Score.Pointer(), Feedback: body.Feedback.Value}
+	sub, err := a.tasks.GradeSubmission(c.Request.Context(), callerID(c), id, student, g, etag.IfMatch(c.Request.Header))
 	if err != nil {
 		return err
 	}
@@ -254,7 +254,7 @@ func (a *API) getStats(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	stats, version, err := a.tasks.Stats(c.Request.Context(), caller(c), id)
+	stats, version, err := a.tasks.GetStats(c.Request.Context(), callerID(c), id)
 	if err != nil {
 		return err
 	}

@@ -62,47 +62,47 @@ func TestListsReadNoWholeTable(t *testing.T) {
 	s, db := d.open(t, "")
 	sent := servicetest.Queries(t, db)
 	ctx := t.Context()
-	firstTasks, behindTasks := page.Request[task.Key]{Limit: 20}, page.Request[task.Key]{Limit: 100, After: &task.Key{ID: at(taskKind, 60_000)}}
+	firstTasks, behindTasks := page.Request[task.TaskKey]{Limit: 20}, page.Request[task.TaskKey]{Limit: 100, After: &task.TaskKey{ID: at(taskKind, 60_000)}}
 	first, behind := page.Request[task.UserKey]{Limit: 20}, page.Request[task.UserKey]{Limit: 100, After: &task.UserKey{UserID: at(userKind, 30_000)}}
 	big := at(taskKind, 2)
 	lists := map[string]func() (int, error){}
-	tasks := func(name, user string, f task.Filter, p page.Request[task.Key]) {
-		lists[name] = func() (int, error) { list, err := s.List(ctx, user, f, p); return len(list.Items), err }
+	tasks := func(name, user string, f task.TaskFilter, p page.Request[task.TaskKey]) {
+		lists[name] = func() (int, error) { list, err := s.ListTasks(ctx, user, f, p); return len(list.Items), err }
 	}
 	for who, user := range map[string]string{"teacher": at(userKind, 0), "student": at(userKind, 1)} {
 		class := at(classKind, 700)
 		if who == "teacher" {
 			class = at(classKind, 5)
 		}
-		for where, p := range map[string]page.Request[task.Key]{"first": firstTasks, "behind": behindTasks} {
+		for where, p := range map[string]page.Request[task.TaskKey]{"first": firstTasks, "behind": behindTasks} {
 			if who == "teacher" && where == "behind" {
-				p.After = &task.Key{ID: at(taskKind, 530)}
+				p.After = &task.TaskKey{ID: at(taskKind, 530)}
 			}
 			for _, status := range []string{"", task.StatusDraft, task.StatusPublished, task.StatusClosed} {
 				if who == "student" && status == task.StatusDraft {
 					continue
 				}
-				tasks(fmt.Sprintf("tasks of a %s, %s, status %q", who, where, status), user, task.Filter{Status: status}, p)
-				tasks(fmt.Sprintf("tasks of a %s, %s, status %q, due", who, where, status), user, task.Filter{Status: status, DueBefore: time.Now().AddDate(1, 0, 0)}, p)
-				tasks(fmt.Sprintf("tasks of a %s, %s, status %q, class", who, where, status), user, task.Filter{Status: status, ClassID: class}, p)
+				tasks(fmt.Sprintf("tasks of a %s, %s, status %q", who, where, status), user, task.TaskFilter{Status: status}, p)
+				tasks(fmt.Sprintf("tasks of a %s, %s, status %q, due", who, where, status), user, task.TaskFilter{Status: status, DueBefore: time.Now().AddDate(1, 0, 0)}, p)
+				tasks(fmt.Sprintf("tasks of a %s, %s, status %q, class", who, where, status), user, task.TaskFilter{Status: status, ClassID: class}, p)
 				if who == "student" {
-					tasks(fmt.Sprintf("tasks assigned, %s, status %q", where, status), user, task.Filter{Status: status, Assigned: true}, p)
+					tasks(fmt.Sprintf("tasks assigned, %s, status %q", where, status), user, task.TaskFilter{Status: status, OnlyAssigned: true}, p)
 				}
 			}
 		}
 	}
 	for where, p := range map[string]page.Request[task.UserKey]{"first": first, "behind": behind} {
-		for _, status := range []string{"", task.WorkAssigned, task.WorkSubmitted, task.WorkGraded} {
+		for _, status := range []string{"", task.SubmissionAssigned, task.SubmissionSubmitted, task.SubmissionGraded} {
 			lists[fmt.Sprintf("assignments, %s, status %q", where, status)] = func() (int, error) {
-				list, err := s.Assignments(ctx, big, status, p)
+				list, err := s.ListAssignments(ctx, big, status, p)
 				return len(list.Items), err
 			}
 		}
-		lists["submissions, "+where] = func() (int, error) { list, err := s.Submissions(ctx, big, p); return len(list.Items), err }
+		lists["submissions, "+where] = func() (int, error) { list, err := s.ListSubmissions(ctx, big, p); return len(list.Items), err }
 	}
-	lists["grades"] = func() (int, error) { rows, err := s.Grades(ctx, big, at(userKind, 30_000), 500); return len(rows), err }
-	lists["a task"] = func() (int, error) { _, err := s.Standing(ctx, big, at(userKind, 77)); return 1, err }
-	lists["a submission"] = func() (int, error) { _, err := s.Submission(ctx, big, at(userKind, 5)); return 1, err }
+	lists["grades"] = func() (int, error) { rows, err := s.ListGrades(ctx, big, at(userKind, 30_000), 500); return len(rows), err }
+	lists["a task"] = func() (int, error) { _, err := s.FindPermissions(ctx, big, at(userKind, 77)); return 1, err }
+	lists["a submission"] = func() (int, error) { _, err := s.FindSubmission(ctx, big, at(userKind, 5)); return 1, err }
 
 	for name, list := range lists {
 		t.Run(name, func(t *testing.T) {

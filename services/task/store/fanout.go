@@ -40,9 +40,9 @@ func startFanOut(tx *gorm.DB, taskID, classID string) error {
 	return nil
 }
 
-// FanOut implements task.FanOutStore. Each batch puts its task at the end of the line, so that a small class does not
+// FanOutBatch implements task.FanOutStore. Each batch puts its task at the end of the line, so that a small class does not
 // wait for a large one.
-func (s *Store) FanOut(ctx context.Context) (bool, error) {
+func (s *Store) FanOutBatch(ctx context.Context) (bool, error) {
 	var ids []string
 	err := s.db.WithContext(ctx).Model(&fanOutRow{}).Where("next_at <= UTC_TIMESTAMP(6)").Order("next_at").Limit(fanOutCandidates).Pluck("task_id", &ids).Error
 	if err != nil {
@@ -52,12 +52,12 @@ func (s *Store) FanOut(ctx context.Context) (bool, error) {
 	for _, id := range ids {
 		claimed := false
 		err := mysql.InTx(ctx, s.db, func(tx *gorm.DB) (err error) {
-			claimed, err = fanOutOnce(tx, id)
+			claimed, err = fanOutTask(tx, id)
 			return err
 		})
 		if err != nil {
 			// The others do not wait for a task with which something is wrong.
-			failed = errors.Join(failed, fmt.Errorf("task %s: %w", id, err), s.postpone(ctx, id))
+			failed = errors.Join(failed, fmt.Errorf("task %s: %w", id, err), s.postponeFanOut(ctx, id))
 			continue
 		}
 		if claimed {
@@ -67,13 +67,13 @@ func (s *Store) FanOut(ctx context.Context) (bool, error) {
 	return false, failed
 }
 
-func (s *Store) postpone(ctx context.Context, taskID string) error {
+func (s *Store) postponeFanOut(ctx context.Context, taskID string) error {
 	return mysql.Failed(s.db.WithContext(ctx).Model(&fanOutRow{}).Where("task_id = ?", taskID).Update("next_at", time.Now().UTC().Add(fanOutPause)).Error, "postpone assignments")
 }
 
-// fanOutOnce makes a batch of one task's assignments, unless somebody else is at it. The class's lock, which the
+// fanOutTask makes a batch of one task's assignments, unless somebody else is at it. The class's lock, which the
 // handlers of membership changes take as well, makes it see every student either here or there.
-func fanOutOnce(tx *gorm.DB, taskID string) (bool, error) {
+func fanOutTask(tx *gorm.DB, taskID string) (bool, error) {
 	var f fanOutRow
 	err := tx.Clauses(clause.Locking{Strength: "UPDATE", Options: "SKIP LOCKED"}).Take(&f, "task_id = ?", taskID).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
@@ -110,7 +110,7 @@ func fanOutOnce(tx *gorm.DB, taskID string) (bool, error) {
 			rows = append(rows, newAssignment(taskID, u, f.ClassID, now))
 		}
 	}
-	if err := assign(tx, rows); err != nil {
+	if err := insertAssignments(tx, rows); err != nil {
 		return false, err
 	}
 	if len(users) < fanOutBatch {
@@ -121,7 +121,7 @@ func fanOutOnce(tx *gorm.DB, taskID string) (bool, error) {
 	if err != nil || len(rows) == 0 {
 		return true, err
 	}
-	return true, addAssigned(tx, len(rows), taskID)
+	return true, addToAssignedCounts(tx, len(rows), taskID)
 }
 
 func endFanOut(tx *gorm.DB, taskID string) error {

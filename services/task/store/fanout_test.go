@@ -54,7 +54,7 @@ func TestFanOutGoesOnAfterAKill(t *testing.T) {
 					t.Fatalf("it is not done after %d tries: %v", killed, err)
 				}
 				if killed%10 == 0 { // and one that gets a batch done
-					if _, err := sound.FanOut(t.Context()); err != nil {
+					if _, err := sound.FanOutBatch(t.Context()); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -141,7 +141,7 @@ func TestASmallClassDoesNotWaitForALargeOne(t *testing.T) {
 	large.publish(t, s)
 	id := small.publish(t, s)
 	for range 2 {
-		if _, err := s.FanOut(t.Context()); err != nil {
+		if _, err := s.FanOutBatch(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -157,7 +157,7 @@ func TestFanOutBlocksNobody(t *testing.T) {
 	s, db := d.open(t, "")
 	r := d.makeRoom(t, s, 1200)
 	id := r.publish(t, s)
-	if _, err := s.FanOut(t.Context()); err != nil { // the first 500 have it
+	if _, err := s.FanOutBatch(t.Context()); err != nil { // the first 500 have it
 		t.Fatal(err)
 	}
 	stopped, release := make(chan struct{}), make(chan struct{})
@@ -171,7 +171,7 @@ func TestFanOutBlocksNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)
-	go func() { _, err := s.FanOut(t.Context()); done <- err }()
+	go func() { _, err := s.FanOutBatch(t.Context()); done <- err }()
 	<-stopped
 
 	others, odb := d.open(t, "")
@@ -195,39 +195,39 @@ func TestFanOutBlocksNobody(t *testing.T) {
 		name string
 		make func() error
 	}{
-		{"get by a student", func() error { _, err := svc.Get(ctx, student, id); return err }},
+		{"get by a student", func() error { _, err := svc.GetTask(ctx, student, id); return err }},
 		{"list by a student", func() error {
-			_, err := svc.List(ctx, student, task.Filter{Assigned: true}, page.Request[task.Key]{Limit: 20})
+			_, err := svc.ListTasks(ctx, student, task.TaskFilter{OnlyAssigned: true}, page.Request[task.TaskKey]{Limit: 20})
 			return err
 		}},
 		{"save a draft", func() error {
-			_, err := svc.HandIn(ctx, student, id, task.Handin{Content: "x", Draft: true}, noCondition)
+			_, err := svc.HandIn(ctx, student, id, task.SubmissionInput{Content: "x", IsDraft: true}, noCondition)
 			return err
 		}},
 		{"hand in", func() error {
-			_, err := svc.HandIn(ctx, student, id, task.Handin{Content: "x"}, noCondition)
+			_, err := svc.HandIn(ctx, student, id, task.SubmissionInput{Content: "x"}, noCondition)
 			return err
 		}},
 		{"grade", func() error {
-			_, err := svc.Grade(ctx, r.teacher, id, student, task.Grading{Score: &score}, noCondition)
+			_, err := svc.GradeSubmission(ctx, r.teacher, id, student, task.GradeInput{Score: &score}, noCondition)
 			return err
 		}},
-		{"list assignments", func() error { _, err := svc.Assignments(ctx, r.teacher, id, "", first); return err }},
-		{"list submissions", func() error { _, err := svc.Submissions(ctx, r.teacher, id, first); return err }},
-		{"stats", func() error { _, _, err := svc.Stats(ctx, r.teacher, id); return err }},
+		{"list assignments", func() error { _, err := svc.ListAssignments(ctx, r.teacher, id, "", first); return err }},
+		{"list submissions", func() error { _, err := svc.ListSubmissions(ctx, r.teacher, id, first); return err }},
+		{"stats", func() error { _, _, err := svc.GetStats(ctx, r.teacher, id); return err }},
 		{"grades", func() error {
-			return svc.Grades(ctx, r.teacher, id, func(task.Task) error { return nil }, func([]task.Grade) error { return nil })
+			return svc.StreamGrades(ctx, r.teacher, id, func(task.Task) error { return nil }, func([]task.Grade) error { return nil })
 		}},
 		{"set another task", func() (err error) {
-			draft, err = svc.Create(ctx, r.teacher, task.New{ClassID: r.class, Title: "Next", MaxScore: 1, DueAt: time.Now()})
+			draft, err = svc.CreateTask(ctx, r.teacher, task.NewTask{ClassID: r.class, Title: "Next", MaxScore: 1, DueAt: time.Now()})
 			return err
 		}},
-		{"publish another task", func() error { _, err := svc.Publish(ctx, r.teacher, draft.ID, noCondition); return err }},
+		{"publish another task", func() error { _, err := svc.PublishTask(ctx, r.teacher, draft.ID, noCondition); return err }},
 		{"change the task", func() error {
-			_, err := svc.Update(ctx, r.teacher, id, task.Patch{Title: &title}, noCondition)
+			_, err := svc.UpdateTask(ctx, r.teacher, id, task.TaskPatch{Title: &title}, noCondition)
 			return err
 		}},
-		{"close the task", func() error { _, err := svc.Close(ctx, r.teacher, id, noCondition); return err }},
+		{"close the task", func() error { _, err := svc.CloseTask(ctx, r.teacher, id, noCondition); return err }},
 	} {
 		if err := call.make(); err != nil {
 			t.Errorf("%s, during a fan-out: %v", call.name, err)
@@ -266,7 +266,7 @@ func TestCountsAreExact(t *testing.T) {
 		score := i % 20
 		all.Go(func() {
 			for range 3 {
-				if _, err := svc.HandIn(t.Context(), student, id, task.Handin{Content: "x"}, noCondition); err != nil && !expected(err, task.ErrAlreadyGraded) {
+				if _, err := svc.HandIn(t.Context(), student, id, task.SubmissionInput{Content: "x"}, noCondition); err != nil && !expected(err, task.ErrAlreadyGraded) {
 					t.Errorf("hand in: %v", err)
 				}
 			}
@@ -275,7 +275,7 @@ func TestCountsAreExact(t *testing.T) {
 			for range 2 {
 				all.Go(func() {
 					testkit.Eventually(t, "a grade", func() error {
-						_, err := svc.Grade(t.Context(), r.teacher, id, student, task.Grading{Score: &score}, noCondition)
+						_, err := svc.GradeSubmission(t.Context(), r.teacher, id, student, task.GradeInput{Score: &score}, noCondition)
 						return err
 					})
 				})
@@ -291,7 +291,7 @@ func TestCountsAreExact(t *testing.T) {
 	})
 	all.Wait()
 	d.exact(t, id, n)
-	stats, _, err := svc.Stats(t.Context(), r.teacher, id)
+	stats, _, err := svc.GetStats(t.Context(), r.teacher, id)
 	if err != nil || stats.Assigned != n || stats.Submitted != n || stats.Graded != n/2 {
 		t.Errorf("stats are %s, %v", format(stats), err)
 	}

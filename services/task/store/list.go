@@ -11,17 +11,17 @@ import (
 	"pgo/services/task"
 )
 
-// classesAtOnce bounds the statement that reads the tasks of the classes that somebody teaches.
-const classesAtOnce = 50
+// classesPerQuery bounds the statement that reads the tasks of the classes that somebody teaches.
+const classesPerQuery = 50
 
-// List implements task.Reader. What somebody teaches is read class by class and what they are assigned is read person
+// ListTasks implements task.Reader. What somebody teaches is read class by class and what they are assigned is read person
 // by person: each part is a range of an index in the list's order, of which no more than a page is read, and the parts
 // are put together here.
-func (s *Store) List(ctx context.Context, userID string, f task.Filter, p page.Request[task.Key]) (page.Page[task.Task], error) {
-	rows, err := s.assigned(ctx, userID, f, p)
-	if err == nil && !f.Assigned {
+func (s *Store) ListTasks(ctx context.Context, userID string, f task.TaskFilter, p page.Request[task.TaskKey]) (page.Page[task.Task], error) {
+	rows, err := s.listAssigned(ctx, userID, f, p)
+	if err == nil && !f.OnlyAssigned {
 		var taught []taskRow
-		taught, err = s.taught(ctx, userID, f, p)
+		taught, err = s.listTaught(ctx, userID, f, p)
 		rows = append(rows, taught...)
 	}
 	if err != nil {
@@ -32,11 +32,11 @@ func (s *Store) List(ctx context.Context, userID string, f task.Filter, p page.R
 	if len(rows) > p.Limit+1 {
 		rows = rows[:p.Limit+1]
 	}
-	return page.Of(rows, p.Limit, taskRow.task, func(t task.Task) task.Key { return task.Key{ID: t.ID} })
+	return page.Of(rows, p.Limit, taskRow.toTask, func(t task.Task) task.TaskKey { return task.TaskKey{ID: t.ID} })
 }
 
-// where returns conditions on the tasks t that the filter and the page select, which come after others.
-func where(f task.Filter, p page.Request[task.Key], idColumn string) (string, []any) {
+// filterConditions returns conditions on the tasks t that the filter and the page select, which come after others.
+func filterConditions(f task.TaskFilter, p page.Request[task.TaskKey], idColumn string) (string, []any) {
 	var text strings.Builder
 	var args []any
 	add := func(condition string, arg any) {
@@ -55,7 +55,7 @@ func where(f task.Filter, p page.Request[task.Key], idColumn string) (string, []
 	return text.String(), args
 }
 
-func (s *Store) taught(ctx context.Context, userID string, f task.Filter, p page.Request[task.Key]) ([]taskRow, error) {
+func (s *Store) listTaught(ctx context.Context, userID string, f task.TaskFilter, p page.Request[task.TaskKey]) ([]taskRow, error) {
 	var classes []string
 	q := s.db.WithContext(ctx).Model(&classMemberRow{}).Joins("JOIN view_classes c ON c.id = view_class_members.class_id AND c.deleted = FALSE").
 		Where("user_id = ? AND removed = FALSE AND role = ?", userID, task.RoleTeacher)
@@ -70,8 +70,8 @@ func (s *Store) taught(ctx context.Context, userID string, f task.Filter, p page
 		index = "tasks_class_status"
 	}
 	var all []taskRow
-	for some := range slices.Chunk(classes, classesAtOnce) {
-		condition, conditionArgs := where(f, p, "t.id")
+	for some := range slices.Chunk(classes, classesPerQuery) {
+		condition, conditionArgs := filterConditions(f, p, "t.id")
 		var parts []string
 		var args []any
 		for _, class := range some {
@@ -87,14 +87,14 @@ func (s *Store) taught(ctx context.Context, userID string, f task.Filter, p page
 	return all, nil
 }
 
-func (s *Store) assigned(ctx context.Context, userID string, f task.Filter, p page.Request[task.Key]) ([]taskRow, error) {
+func (s *Store) listAssigned(ctx context.Context, userID string, f task.TaskFilter, p page.Request[task.TaskKey]) ([]taskRow, error) {
 	index, class := "assignments_user", ""
 	args := []any{userID}
 	if f.ClassID != "" {
 		index, class = "assignments_user_class", " AND a.class_id = ?"
 		args = append(args, f.ClassID)
 	}
-	condition, conditionArgs := where(f, p, "a.task_id")
+	condition, conditionArgs := filterConditions(f, p, "a.task_id")
 	args = append(append(args, conditionArgs...), p.Limit+1)
 	var rows []taskRow
 	// From the assignments, which are in the list's order, to what belongs to each; else the server may join a few of

@@ -33,9 +33,9 @@ func applyClassMember(tx *gorm.DB, c view.ClassMember) error {
 	is := !c.Removed && c.Role == task.RoleStudent
 	switch {
 	case is && !was:
-		return enrol(tx, c.ClassID, c.UserID)
+		return enrolStudent(tx, c.ClassID, c.UserID)
 	case was && !is:
-		return unenrol(tx, c.ClassID, c.UserID)
+		return unenrolStudent(tx, c.ClassID, c.UserID)
 	}
 	return nil
 }
@@ -50,9 +50,9 @@ func writeClassMember(tx *gorm.DB, c view.ClassMember) error {
 	return nil
 }
 
-// enrol gives a new student of a class, which is locked, the tasks that are open. A task that is being published is not
+// enrolStudent gives a new student of a class, which is locked, the tasks that are open. A task that is being published is not
 // among them: its fan-out begins after the lock is gone and finds the student.
-func enrol(tx *gorm.DB, classID, userID string) error {
+func enrolStudent(tx *gorm.DB, classID, userID string) error {
 	var open, have []string
 	if err := tx.Model(&taskRow{}).Where("class_id = ? AND status = ?", classID, task.StatusPublished).Order("id").Pluck("id", &open).Error; err != nil {
 		return fmt.Errorf("read open tasks: %w", err)
@@ -69,17 +69,17 @@ func enrol(tx *gorm.DB, classID, userID string) error {
 			ids = append(ids, id)
 		}
 	}
-	if err := assign(tx, rows); err != nil {
+	if err := insertAssignments(tx, rows); err != nil {
 		return err
 	}
-	return addAssigned(tx, 1, ids...)
+	return addToAssignedCounts(tx, 1, ids...)
 }
 
-// unenrol takes back from somebody who is no student of a class any more, which is locked, what they have not handed in.
-func unenrol(tx *gorm.DB, classID, userID string) error {
+// unenrolStudent takes back from somebody who is no student of a class any more, which is locked, what they have not handed in.
+func unenrolStudent(tx *gorm.DB, classID, userID string) error {
 	var ids []string // a locking read: somebody may be handing in
 	err := tx.Model(&assignmentRow{}).Clauses(clause.Locking{Strength: "UPDATE"}).
-		Where("user_id = ? AND class_id = ? AND status = ?", userID, classID, task.WorkAssigned).Order("task_id").Pluck("task_id", &ids).Error
+		Where("user_id = ? AND class_id = ? AND status = ?", userID, classID, task.SubmissionAssigned).Order("task_id").Pluck("task_id", &ids).Error
 	if err != nil {
 		return fmt.Errorf("lock assignments: %w", err)
 	}
@@ -90,5 +90,5 @@ func unenrol(tx *gorm.DB, classID, userID string) error {
 			}
 		}
 	}
-	return addAssigned(tx, -1, ids...)
+	return addToAssignedCounts(tx, -1, ids...)
 }

@@ -36,7 +36,7 @@ func (d database) open(t testing.TB, addr string) (*store.Store, *gorm.DB) {
 
 // service returns the domain on a store.
 func service(s *store.Store) *task.Service {
-	return &task.Service{Reader: s, Work: s, Writer: s, Wake: func() {}, Now: func() time.Time { return time.Now().UTC() }}
+	return &task.Service{Reader: s, Submissions: s, Writer: s, Wake: func() {}, Now: func() time.Time { return time.Now().UTC() }}
 }
 
 func newID() string { return uuid.Must(uuid.NewV7()).String() }
@@ -74,7 +74,7 @@ type room struct {
 	sequence               int64
 }
 
-// makeRoom makes a class of n students, in few statements: the view's own way is tested elsewhere.
+// ensureRows makes a class of n students, in few statements: the view's own way is tested elsewhere.
 func (d database) makeRoom(t testing.TB, s *store.Store, n int) *room {
 	t.Helper()
 	r := &room{school: newID(), class: newID(), teacher: newID(), sequence: 1}
@@ -114,11 +114,11 @@ func (r *room) remove(t testing.TB, s *store.Store, user string) {
 func (r *room) publish(t testing.TB, s *store.Store) string {
 	t.Helper()
 	svc := service(s)
-	made, err := svc.Create(t.Context(), r.teacher, task.New{ClassID: r.class, Title: "Chapter 3", MaxScore: 20, DueAt: time.Now().Add(time.Hour)})
+	made, err := svc.CreateTask(t.Context(), r.teacher, task.NewTask{ClassID: r.class, Title: "Chapter 3", MaxScore: 20, DueAt: time.Now().Add(time.Hour)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := svc.Publish(t.Context(), r.teacher, made.ID, noCondition); err != nil {
+	if _, err := svc.PublishTask(t.Context(), r.teacher, made.ID, noCondition); err != nil {
 		t.Fatal(err)
 	}
 	return made.ID
@@ -127,7 +127,7 @@ func (r *room) publish(t testing.TB, s *store.Store) string {
 // fanOut makes all assignments that are still to be made.
 func fanOut(ctx context.Context, s *store.Store) error {
 	for {
-		more, err := s.FanOut(ctx)
+		more, err := s.FanOutBatch(ctx)
 		if err != nil || !more {
 			return err
 		}

@@ -34,9 +34,9 @@ func TestTheViewBecomesWhatSchoolHas(t *testing.T) {
 			var tasks []string
 			for round := range 12 {
 				for range 25 {
-					school.Step()
+					school.MakeRandomChange()
 				}
-				q.put(school.Events()...)
+				q.put(school.TakeEvents()...)
 				q.deliver(t, s, round == 11)
 				if round < 10 {
 					tasks = append(tasks, d.openTask(t)...)
@@ -45,7 +45,7 @@ func TestTheViewBecomesWhatSchoolHas(t *testing.T) {
 			if err := fanOut(t.Context(), s); err != nil {
 				t.Fatal(err)
 			}
-			diff, err := school.Differences(d.DB)
+			diff, err := school.FindDifferences(d.DB)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -57,9 +57,9 @@ func TestTheViewBecomesWhatSchoolHas(t *testing.T) {
 				if err := d.QueryRow("SELECT class_id FROM tasks WHERE id = ?", id).Scan(&class); err != nil {
 					t.Fatal(err)
 				}
-				for _, c := range school.Classes() {
+				for _, c := range school.ClassIDs() {
 					if c == class {
-						d.exact(t, id, len(school.Students(class)))
+						d.exact(t, id, len(school.StudentIDs(class)))
 					}
 				}
 			}

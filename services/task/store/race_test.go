@@ -87,7 +87,7 @@ func TestAStudentWhoHandsInWhileLeaving(t *testing.T) {
 	}
 	handed := make(chan error, 1)
 	go func() {
-		_, err := service(slow).HandIn(t.Context(), student, id, task.Handin{Content: "x"}, noCondition)
+		_, err := service(slow).HandIn(t.Context(), student, id, task.SubmissionInput{Content: "x"}, noCondition)
 		handed <- err
 	}()
 	<-stopped
@@ -128,7 +128,7 @@ func TestFanOutLeavesWhatAnotherIsAt(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []bool{true, false} {
-		if more, err := s.FanOut(t.Context()); err != nil || more != want {
+		if more, err := s.FanOutBatch(t.Context()); err != nil || more != want {
 			t.Errorf("made a batch: %v, %v; want %v", more, err, want)
 		}
 	}

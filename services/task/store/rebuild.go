@@ -11,34 +11,34 @@ import (
 	"pgo/services/task/view"
 )
 
-const idsAtOnce = 1000
+const idsPerQuery = 1000
 
-// SchoolIDs implements view.Repairer.
-func (s *Store) SchoolIDs(ctx context.Context, after string) (ids []string, err error) {
-	err = s.db.WithContext(ctx).Model(&schoolRow{}).Where("id > ? AND deleted = FALSE", after).Order("id").Limit(idsAtOnce).Pluck("id", &ids).Error
+// ListSchoolIDs implements view.Repairer.
+func (s *Store) ListSchoolIDs(ctx context.Context, after string) (ids []string, err error) {
+	err = s.db.WithContext(ctx).Model(&schoolRow{}).Where("id > ? AND deleted = FALSE", after).Order("id").Limit(idsPerQuery).Pluck("id", &ids).Error
 	return ids, mysql.Failed(err, "list schools")
 }
 
-// ClassIDs implements view.Repairer.
-func (s *Store) ClassIDs(ctx context.Context, after string) (ids []string, err error) {
-	err = s.db.WithContext(ctx).Model(&classRow{}).Where("id > ? AND deleted = FALSE", after).Order("id").Limit(idsAtOnce).Pluck("id", &ids).Error
+// ListClassIDs implements view.Repairer.
+func (s *Store) ListClassIDs(ctx context.Context, after string) (ids []string, err error) {
+	err = s.db.WithContext(ctx).Model(&classRow{}).Where("id > ? AND deleted = FALSE", after).Order("id").Limit(idsPerQuery).Pluck("id", &ids).Error
 	return ids, mysql.Failed(err, "list classes")
 }
 
 // RepairSchool implements view.Repairer.
 func (s *Store) RepairSchool(ctx context.Context, id string, want *view.SchoolState, dryRun bool) ([]view.Difference, error) {
 	if !dryRun {
-		if err := s.roomForSchool(ctx, id); err != nil {
+		if err := s.ensureSchoolRow(ctx, id); err != nil {
 			return nil, err
 		}
 	}
 	var r view.SchoolRepair
 	err := mysql.InTx(ctx, s.db, func(tx *gorm.DB) error {
-		here, err := schoolState(tx, id)
+		here, err := lockSchoolState(tx, id)
 		if err != nil {
 			return err
 		}
-		r = view.RepairSchool(here, want)
+		r = view.CompareSchool(here, want)
 		if dryRun {
 			return nil
 		}
@@ -60,15 +60,15 @@ func (s *Store) RepairSchool(ctx context.Context, id string, want *view.SchoolSt
 	return r.Differences, err
 }
 
-// schoolState reads a school and its members under its lock.
-func schoolState(tx *gorm.DB, id string) (view.SchoolState, error) {
+// lockSchoolState reads a school and its members under its lock.
+func lockSchoolState(tx *gorm.DB, id string) (view.SchoolState, error) {
 	state := view.SchoolState{School: view.School{ID: id}, Members: map[string]view.Member{}}
 	var rows []schoolRow
 	if err := tx.Raw("SELECT * FROM view_schools WHERE id = ? FOR UPDATE", id).Find(&rows).Error; err != nil {
 		return state, fmt.Errorf("lock school: %w", err)
 	}
 	for _, r := range rows { // one, or none in a dry run
-		state.School = view.School{ID: id, Name: textOf(r.Name), Deleted: r.Deleted, Sequence: r.Sequence}
+		state.School = view.School{ID: id, Name: emptyIfNull(r.Name), Deleted: r.Deleted, Sequence: r.Sequence}
 	}
 	var members []memberRow
 	if err := tx.Find(&members, "school_id = ?", id).Error; err != nil {
@@ -87,7 +87,7 @@ func (s *Store) RepairClass(ctx context.Context, id string, want *view.ClassStat
 	if want != nil {
 		schoolID = want.Class.SchoolID
 		if !dryRun {
-			if err := s.roomForClass(ctx, id, schoolID); err != nil {
+			if err := s.ensureClassRow(ctx, id, schoolID); err != nil {
 				return nil, err
 			}
 		}
@@ -95,7 +95,7 @@ func (s *Store) RepairClass(ctx context.Context, id string, want *view.ClassStat
 	var r view.ClassRepair
 	err := mysql.InTx(ctx, s.db, func(tx *gorm.DB) error {
 		r = view.ClassRepair{}
-		here, err := classState(tx, id, schoolID)
+		here, err := lockClassState(tx, id, schoolID)
 		if err != nil {
 			return err
 		}
@@ -106,7 +106,7 @@ func (s *Store) RepairClass(ctx context.Context, id string, want *view.ClassStat
 		if len(school) > 0 && school[0].Deleted {
 			return nil // by what is newer than the export: else the school was repaired before
 		}
-		r = view.RepairClass(here, want)
+		r = view.CompareClass(here, want)
 		if want == nil {
 			if dryRun || r.Class == nil {
 				return nil
@@ -121,7 +121,7 @@ func (s *Store) RepairClass(ctx context.Context, id string, want *view.ClassStat
 	if err != nil || dryRun || len(r.Differences) == 0 || want == nil {
 		return r.Differences, err
 	}
-	return r.Differences, s.fanOutAgain(ctx, id)
+	return r.Differences, s.restartFanOuts(ctx, id)
 }
 
 // repairClass writes what differs, and adds to it who has tasks without being a student, and who is a student without
@@ -129,7 +129,7 @@ func (s *Store) RepairClass(ctx context.Context, id string, want *view.ClassStat
 func repairClass(tx *gorm.DB, here view.ClassState, r *view.ClassRepair, dryRun bool) error {
 	var holders []string
 	err := tx.Raw(`SELECT DISTINCT a.user_id FROM tasks t JOIN assignments a ON a.task_id = t.id
-		WHERE t.class_id = ? AND a.status = ? ORDER BY a.user_id`, here.Class.ID, task.WorkAssigned).Scan(&holders).Error
+		WHERE t.class_id = ? AND a.status = ? ORDER BY a.user_id`, here.Class.ID, task.SubmissionAssigned).Scan(&holders).Error
 	if err != nil {
 		return fmt.Errorf("read who has tasks: %w", err)
 	}
@@ -140,16 +140,16 @@ func repairClass(tx *gorm.DB, here view.ClassState, r *view.ClassRepair, dryRun 
 	for _, user := range holders {
 		if m := here.Members[user]; m.Role != task.RoleStudent || m.Removed {
 			none = append(none, user)
-			r.Differences = append(r.Differences, view.Difference{Kind: "assignments", ID: here.Class.ID + "/" + user, Here: task.WorkAssigned, Want: "no student"})
+			r.Differences = append(r.Differences, view.Difference{Kind: "assignments", ID: here.Class.ID + "/" + user, Here: task.SubmissionAssigned, Want: "no student"})
 		}
 	}
-	lacking, err := studentsWithout(tx, here.Class.ID)
+	lacking, err := listStudentsLackingTasks(tx, here.Class.ID)
 	if err != nil {
 		return err
 	}
 	for _, user := range lacking {
 		if m := here.Members[user]; m.Role == task.RoleStudent && !m.Removed {
-			r.Differences = append(r.Differences, view.Difference{Kind: "assignments", ID: here.Class.ID + "/" + user, Here: "none", Want: task.WorkAssigned})
+			r.Differences = append(r.Differences, view.Difference{Kind: "assignments", ID: here.Class.ID + "/" + user, Here: "none", Want: task.SubmissionAssigned})
 		}
 	}
 	if dryRun {
@@ -166,15 +166,15 @@ func repairClass(tx *gorm.DB, here view.ClassState, r *view.ClassRepair, dryRun 
 		}
 	}
 	for _, user := range none {
-		if err := unenrol(tx, here.Class.ID, user); err != nil {
+		if err := unenrolStudent(tx, here.Class.ID, user); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// studentsWithout are the students of a class who lack an open task that no fan-out is about to give them.
-func studentsWithout(tx *gorm.DB, classID string) (users []string, err error) {
+// listStudentsLackingTasks are the students of a class who lack an open task that no fan-out is about to give them.
+func listStudentsLackingTasks(tx *gorm.DB, classID string) (users []string, err error) {
 	err = tx.Raw(`SELECT DISTINCT m.user_id FROM tasks t JOIN view_class_members m ON m.class_id = t.class_id
 		LEFT JOIN assignments a ON a.task_id = t.id AND a.user_id = m.user_id
 		LEFT JOIN fanouts f ON f.task_id = t.id
@@ -186,16 +186,16 @@ func studentsWithout(tx *gorm.DB, classID string) (users []string, err error) {
 	return users, nil
 }
 
-// classState reads a class and its members under its lock. A class that is not there, which is so in a dry run, is one
+// lockClassState reads a class and its members under its lock. A class that is not there, which is so in a dry run, is one
 // of schoolID.
-func classState(tx *gorm.DB, id, schoolID string) (view.ClassState, error) {
+func lockClassState(tx *gorm.DB, id, schoolID string) (view.ClassState, error) {
 	state := view.ClassState{Class: view.Class{ID: id, SchoolID: schoolID}, Members: map[string]view.ClassMember{}}
 	var rows []classRow
 	if err := tx.Raw("SELECT * FROM view_classes WHERE id = ? FOR UPDATE", id).Find(&rows).Error; err != nil {
 		return state, fmt.Errorf("lock class: %w", err)
 	}
 	for _, r := range rows {
-		state.Class = view.Class{ID: id, SchoolID: r.SchoolID, Name: textOf(r.Name), Deleted: r.Deleted, Sequence: r.Sequence}
+		state.Class = view.Class{ID: id, SchoolID: r.SchoolID, Name: emptyIfNull(r.Name), Deleted: r.Deleted, Sequence: r.Sequence}
 	}
 	var members []classMemberRow
 	if err := tx.Find(&members, "class_id = ?", id).Error; err != nil {
@@ -207,8 +207,8 @@ func classState(tx *gorm.DB, id, schoolID string) (view.ClassState, error) {
 	return state, nil
 }
 
-// fanOutAgain has every open task of a class looked at for students who do not have it.
-func (s *Store) fanOutAgain(ctx context.Context, classID string) error {
+// restartFanOuts has every open task of a class looked at for students who do not have it.
+func (s *Store) restartFanOuts(ctx context.Context, classID string) error {
 	return mysql.InTx(ctx, s.db, func(tx *gorm.DB) error {
 		var ids []string
 		if err := tx.Model(&taskRow{}).Where("class_id = ? AND status = ?", classID, task.StatusPublished).Order("id").Pluck("id", &ids).Error; err != nil {
@@ -223,7 +223,7 @@ func (s *Store) fanOutAgain(ctx context.Context, classID string) error {
 	})
 }
 
-func textOf(s *string) string {
+func emptyIfNull(s *string) string {
 	if s == nil {
 		return ""
 	}

@@ -63,9 +63,9 @@ func TestRebuildRepairsAnyDamage(t *testing.T) {
 			var tasks []string
 			for range 10 {
 				for range 30 {
-					school.Step()
+					school.MakeRandomChange()
 				}
-				for _, e := range school.Events() {
+				for _, e := range school.TakeEvents() {
 					if e.Source != "user" && random.IntN(6) == 0 {
 						continue // lost for ever
 					}
@@ -77,11 +77,11 @@ func TestRebuildRepairsAnyDamage(t *testing.T) {
 				}
 			}
 			d.damage(t)
-			export := school.Export()
+			export := school.WriteExport()
 			for range 60 {
-				school.Step()
+				school.MakeRandomChange()
 			}
-			late := school.Events()
+			late := school.TakeEvents()
 			random.Shuffle(len(late), func(i, j int) { late[i], late[j] = late[j], late[i] })
 			apply(t, s, decodeAll(t, late[:len(late)/2])...)
 
@@ -103,7 +103,7 @@ func TestRebuildRepairsAnyDamage(t *testing.T) {
 			if err := fanOut(t.Context(), s); err != nil {
 				t.Fatal(err)
 			}
-			diff, err := school.Differences(d.DB)
+			diff, err := school.FindDifferences(d.DB)
 			if err != nil || diff != "" {
 				t.Errorf("%v, the view differs:\n%s", err, diff)
 			}
@@ -135,16 +135,16 @@ func (d database) damage(t testing.TB) {
 }
 
 // sameStudents fails the test unless each task of a class that is there is assigned to the class's students.
-func (d database) sameStudents(t testing.TB, school *viewtest.School, tasks []string) {
+func (d database) sameStudents(t testing.TB, school *viewtest.FakeSchool, tasks []string) {
 	t.Helper()
 	for _, id := range tasks {
 		var class string
 		if err := d.QueryRow("SELECT class_id FROM tasks WHERE id = ?", id).Scan(&class); err != nil {
 			t.Fatal(err)
 		}
-		for _, c := range school.Classes() {
+		for _, c := range school.ClassIDs() {
 			if c == class {
-				d.exact(t, id, len(school.Students(class)))
+				d.exact(t, id, len(school.StudentIDs(class)))
 			}
 		}
 	}
@@ -192,19 +192,19 @@ func TestRebuildFromNothing(t *testing.T) {
 	s, _ := d.open(t, "")
 	school := viewtest.New(t, 1)
 	for range 300 {
-		school.Step()
+		school.MakeRandomChange()
 	}
-	for _, c := range decodeAll(t, school.Events()) {
+	for _, c := range decodeAll(t, school.TakeEvents()) {
 		if p, is := c.(view.Person); is {
 			apply(t, s, p)
 		}
 	}
-	export := school.Export()
+	export := school.WriteExport()
 	found, repaired := rebuild(t, s, export, true), rebuild(t, s, export, false)
 	if len(found) == 0 || format(found) != format(repaired) {
 		t.Errorf("found %v\nrepaired %v", found, repaired)
 	}
-	if diff, err := school.Differences(d.DB); err != nil || diff != "" {
+	if diff, err := school.FindDifferences(d.DB); err != nil || diff != "" {
 		t.Errorf("%v, the view differs:\n%s", err, diff)
 	}
 }

@@ -22,12 +22,12 @@ type Store struct {
 	db       *gorm.DB
 	cache    *cache.Cache
 	source   string
-	appended func() // told after a commit that put events into the outbox
+	notifyAppended func() // told after a commit that put events into the outbox
 }
 
 // New returns a store. Events are said to come from source; appended is called when there are new ones.
 func New(db *gorm.DB, c *cache.Cache, source string, appended func()) *Store {
-	return &Store{db: db, cache: c, source: source, appended: appended}
+	return &Store{db: db, cache: c, source: source, notifyAppended: appended}
 }
 
 // taskRow is the table tasks.
@@ -53,7 +53,7 @@ type taskRow struct {
 
 func (taskRow) TableName() string { return "tasks" }
 
-func (r taskRow) task() task.Task {
+func (r taskRow) toTask() task.Task {
 	return task.Task{
 		ID: r.ID, ClassID: r.ClassID, Title: r.Title, Description: r.Description, Status: r.Status, MaxScore: r.MaxScore, DueAt: r.DueAt,
 		AssignedCount: r.AssignedCount, SubmittedCount: r.SubmittedCount, GradedCount: r.GradedCount, Version: r.Version,
@@ -61,7 +61,7 @@ func (r taskRow) task() task.Task {
 	}
 }
 
-func rowOf(t task.Task, sequence int64) taskRow {
+func newTaskRow(t task.Task, sequence int64) taskRow {
 	return taskRow{
 		ID: t.ID, ClassID: t.ClassID, Title: t.Title, Description: t.Description, Status: t.Status, MaxScore: t.MaxScore, DueAt: t.DueAt,
 		AssignedCount: t.AssignedCount, SubmittedCount: t.SubmittedCount, GradedCount: t.GradedCount, Version: t.Version, Sequence: sequence,
@@ -96,11 +96,11 @@ type submissionRow struct {
 
 func (submissionRow) TableName() string { return "submissions" }
 
-// submission puts the two rows together.
-func (r assignmentRow) submission(s submissionRow) task.Submission {
+// toSubmission puts the two rows together.
+func (r assignmentRow) toSubmission(s submissionRow) task.Submission {
 	status := r.Status
-	if status == task.WorkAssigned {
-		status = task.WorkDraft
+	if status == task.SubmissionAssigned {
+		status = task.SubmissionDraft
 	}
 	return task.Submission{
 		TaskID: r.TaskID, UserID: r.UserID, Status: status, Content: s.Content, Late: r.Late, Score: r.Score, Feedback: s.Feedback,

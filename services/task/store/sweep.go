@@ -46,7 +46,7 @@ func (s *Store) sweepClass(ctx context.Context, class string) error {
 			}
 		}
 		if len(tasks) == 0 {
-			return s.deleteAll(ctx, &classMemberRow{}, "class_id = ?", class)
+			return s.deleteInBatches(ctx, &classMemberRow{}, "class_id = ?", class)
 		}
 	}
 }
@@ -54,14 +54,14 @@ func (s *Store) sweepClass(ctx context.Context, class string) error {
 // sweepTask removes assignments before submissions: who holds the lock of an assignment may be adding a submission.
 func (s *Store) sweepTask(ctx context.Context, id string) error {
 	for _, row := range []any{&fanOutRow{}, &assignmentRow{}, &submissionRow{}} {
-		if err := s.deleteAll(ctx, row, "task_id = ?", id); err != nil {
+		if err := s.deleteInBatches(ctx, row, "task_id = ?", id); err != nil {
 			return err
 		}
 	}
-	return s.deleteAll(ctx, &taskRow{}, "id = ?", id)
+	return s.deleteInBatches(ctx, &taskRow{}, "id = ?", id)
 }
 
-func (s *Store) deleteAll(ctx context.Context, row any, where, id string) error {
+func (s *Store) deleteInBatches(ctx context.Context, row any, where, id string) error {
 	for {
 		var n int64
 		err := mysql.InTx(ctx, s.db, func(tx *gorm.DB) error {

@@ -53,7 +53,7 @@ func (classMemberRow) TableName() string { return "view_class_members" }
 
 // Apply implements events.View.
 func (s *Store) Apply(ctx context.Context, consumer, eventID string, change any) error {
-	if err := s.makeRoom(ctx, change); err != nil {
+	if err := s.ensureRows(ctx, change); err != nil {
 		return err
 	}
 	return mysql.InTx(ctx, s.db, func(tx *gorm.DB) error {
@@ -77,27 +77,27 @@ func (s *Store) Apply(ctx context.Context, consumer, eventID string, change any)
 	})
 }
 
-// makeRoom sees to it that the school and the class that a change is about have a row that can be locked. Once there,
+// ensureRows sees to it that the school and the class that a change is about have a row that can be locked. Once there,
 // rows stay.
-func (s *Store) makeRoom(ctx context.Context, change any) error {
+func (s *Store) ensureRows(ctx context.Context, change any) error {
 	switch c := change.(type) {
 	case view.School:
-		return s.roomForSchool(ctx, c.ID)
+		return s.ensureSchoolRow(ctx, c.ID)
 	case view.Member:
-		return s.roomForSchool(ctx, c.SchoolID)
+		return s.ensureSchoolRow(ctx, c.SchoolID)
 	case view.Class:
-		return s.roomForClass(ctx, c.ID, c.SchoolID)
+		return s.ensureClassRow(ctx, c.ID, c.SchoolID)
 	case view.ClassMember:
-		return s.roomForClass(ctx, c.ClassID, c.SchoolID)
+		return s.ensureClassRow(ctx, c.ClassID, c.SchoolID)
 	}
 	return nil
 }
 
-func (s *Store) roomForSchool(ctx context.Context, id string) error {
+func (s *Store) ensureSchoolRow(ctx context.Context, id string) error {
 	return mysql.Found(s.db.WithContext(ctx).Exec("INSERT INTO view_schools (id) VALUES (?) ON DUPLICATE KEY UPDATE id = VALUES(id)", id).Error, "make room for a school")
 }
 
-func (s *Store) roomForClass(ctx context.Context, id, schoolID string) error {
+func (s *Store) ensureClassRow(ctx context.Context, id, schoolID string) error {
 	var known int64
 	if err := s.db.WithContext(ctx).Model(&classRow{}).Where("id = ?", id).Count(&known).Error; err != nil {
 		return mysql.Failed(err, "look for a class")
@@ -105,7 +105,7 @@ func (s *Store) roomForClass(ctx context.Context, id, schoolID string) error {
 	if known > 0 {
 		return nil
 	}
-	if err := s.roomForSchool(ctx, schoolID); err != nil {
+	if err := s.ensureSchoolRow(ctx, schoolID); err != nil {
 		return err
 	}
 	return mysql.InTx(ctx, s.db, func(tx *gorm.DB) error {
@@ -147,7 +147,7 @@ func applySchool(tx *gorm.DB, c view.School) error {
 
 // writeSchool writes a school that is locked. A deleted one takes its members, its classes and their tasks with it.
 func writeSchool(tx *gorm.DB, c view.School) error {
-	err := mysql.OneRow(tx.Exec("UPDATE view_schools SET name = ?, deleted = ?, sequence = ? WHERE id = ?", nameOf(c.Name), c.Deleted, c.Sequence, c.ID), "update school")
+	err := mysql.OneRow(tx.Exec("UPDATE view_schools SET name = ?, deleted = ?, sequence = ? WHERE id = ?", nullIfEmpty(c.Name), c.Deleted, c.Sequence, c.ID), "update school")
 	if err != nil || !c.Deleted {
 		return err
 	}
@@ -185,7 +185,7 @@ func applyPerson(tx *gorm.DB, c view.Person) error {
 	err := tx.Exec(`INSERT INTO people (id, name, deleted, sequence) VALUES (?, ?, ?, ?)
 		ON DUPLICATE KEY UPDATE name = IF(VALUES(sequence) > sequence AND NOT deleted, VALUES(name), name),
 		deleted = IF(VALUES(sequence) > sequence, deleted OR VALUES(deleted), deleted),
-		sequence = GREATEST(sequence, VALUES(sequence))`, c.ID, nameOf(c.Name), c.Deleted, c.Sequence).Error
+		sequence = GREATEST(sequence, VALUES(sequence))`, c.ID, nullIfEmpty(c.Name), c.Deleted, c.Sequence).Error
 	if err != nil {
 		return fmt.Errorf("write person: %w", err)
 	}
@@ -206,11 +206,11 @@ func writeClass(tx *gorm.DB, c view.Class) error {
 	if c.Deleted {
 		sweep = sweepUntil
 	}
-	return mysql.OneRow(tx.Exec("UPDATE view_classes SET school_id = ?, name = ?, deleted = ?, sequence = ?, sweep_until = "+sweep+" WHERE id = ?", c.SchoolID, nameOf(c.Name), c.Deleted, c.Sequence, c.ID), "update class")
+	return mysql.OneRow(tx.Exec("UPDATE view_classes SET school_id = ?, name = ?, deleted = ?, sequence = ?, sweep_until = "+sweep+" WHERE id = ?", c.SchoolID, nullIfEmpty(c.Name), c.Deleted, c.Sequence, c.ID), "update class")
 }
 
-// nameOf is NULL for a name that is not known.
-func nameOf(name string) *string {
+// nullIfEmpty is NULL for a name that is not known.
+func nullIfEmpty(name string) *string {
 	if name == "" {
 		return nil
 	}

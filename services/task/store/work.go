@@ -12,15 +12,15 @@ import (
 	"pgo/services/task"
 )
 
-// namedRow is an assignment with its student's name and what was saved for it.
-type namedRow struct {
-	Work    assignmentRow `gorm:"embedded"`
+// namedAssignmentRow is an assignment with its student's name and what was saved for it.
+type namedAssignmentRow struct {
+	Assignment    assignmentRow `gorm:"embedded"`
 	Name    *string
 	Deleted *bool
-	Sub     submissionRow `gorm:"embedded;embeddedPrefix:sub_"`
+	Submission     submissionRow `gorm:"embedded;embeddedPrefix:sub_"`
 }
 
-func (r namedRow) name() *string {
+func (r namedAssignmentRow) displayName() *string {
 	if r.Deleted != nil && *r.Deleted {
 		name := task.DeletedUser
 		return &name
@@ -28,20 +28,20 @@ func (r namedRow) name() *string {
 	return r.Name
 }
 
-func (r namedRow) assignment() task.Assignment {
-	a := r.Work
+func (r namedAssignmentRow) toAssignment() task.Assignment {
+	a := r.Assignment
 	return task.Assignment{
-		TaskID: a.TaskID, UserID: a.UserID, Name: r.name(), Status: a.Status, Late: a.Late, Score: a.Score,
+		TaskID: a.TaskID, UserID: a.UserID, Name: r.displayName(), Status: a.Status, Late: a.Late, Score: a.Score,
 		AssignedAt: a.AssignedAt, SubmittedAt: a.SubmittedAt, GradedAt: a.GradedAt,
 	}
 }
 
-func (r namedRow) submission() task.NamedSubmission {
-	return task.NamedSubmission{Submission: r.Work.submission(r.Sub), Name: r.name()}
+func (r namedAssignmentRow) toNamedSubmission() task.NamedSubmission {
+	return task.NamedSubmission{Submission: r.Assignment.toSubmission(r.Submission), Name: r.displayName()}
 }
 
-// Assignments implements task.WorkReader.
-func (s *Store) Assignments(ctx context.Context, taskID, status string, p page.Request[task.UserKey]) (page.Page[task.Assignment], error) {
+// ListAssignments implements task.WorkReader.
+func (s *Store) ListAssignments(ctx context.Context, taskID, status string, p page.Request[task.UserKey]) (page.Page[task.Assignment], error) {
 	q := s.db.WithContext(ctx).Table("assignments a").Select("a.*, p.name, p.deleted").Joins("LEFT JOIN people p ON p.id = a.user_id").Where("a.task_id = ?", taskID)
 	if status != "" {
 		q = q.Where("a.status = ?", status)
@@ -49,15 +49,15 @@ func (s *Store) Assignments(ctx context.Context, taskID, status string, p page.R
 	if p.After != nil {
 		q = q.Where("a.user_id > ?", p.After.UserID)
 	}
-	var rows []namedRow
+	var rows []namedAssignmentRow
 	if err := q.Order("a.user_id").Limit(p.Limit + 1).Find(&rows).Error; err != nil {
 		return page.Page[task.Assignment]{}, mysql.Failed(err, "list assignments")
 	}
-	return page.Of(rows, p.Limit, namedRow.assignment, func(a task.Assignment) task.UserKey { return task.UserKey{UserID: a.UserID} })
+	return page.Of(rows, p.Limit, namedAssignmentRow.toAssignment, func(a task.Assignment) task.UserKey { return task.UserKey{UserID: a.UserID} })
 }
 
-// Submissions implements task.WorkReader. Both statuses are read as ranges of their index and put together here.
-func (s *Store) Submissions(ctx context.Context, taskID string, p page.Request[task.UserKey]) (page.Page[task.NamedSubmission], error) {
+// ListSubmissions implements task.WorkReader. Both statuses are read as ranges of their index and put together here.
+func (s *Store) ListSubmissions(ctx context.Context, taskID string, p page.Request[task.UserKey]) (page.Page[task.NamedSubmission], error) {
 	after := ""
 	if p.After != nil {
 		after = p.After.UserID
@@ -67,33 +67,33 @@ func (s *Store) Submissions(ctx context.Context, taskID string, p page.Request[t
 		JOIN submissions s ON s.task_id = a.task_id AND s.user_id = a.user_id
 		LEFT JOIN people p ON p.id = a.user_id
 		WHERE a.task_id = ? AND a.status = ? AND a.user_id > ? ORDER BY a.user_id LIMIT ?)`
-	var rows []namedRow
-	err := s.db.WithContext(ctx).Raw(part+" UNION ALL "+part, taskID, task.WorkSubmitted, after, p.Limit+1, taskID, task.WorkGraded, after, p.Limit+1).Find(&rows).Error
+	var rows []namedAssignmentRow
+	err := s.db.WithContext(ctx).Raw(part+" UNION ALL "+part, taskID, task.SubmissionSubmitted, after, p.Limit+1, taskID, task.SubmissionGraded, after, p.Limit+1).Find(&rows).Error
 	if err != nil {
 		return page.Page[task.NamedSubmission]{}, mysql.Failed(err, "list submissions")
 	}
-	slices.SortFunc(rows, func(a, b namedRow) int { return cmp.Compare(a.Work.UserID, b.Work.UserID) })
+	slices.SortFunc(rows, func(a, b namedAssignmentRow) int { return cmp.Compare(a.Assignment.UserID, b.Assignment.UserID) })
 	if len(rows) > p.Limit+1 {
 		rows = rows[:p.Limit+1]
 	}
-	return page.Of(rows, p.Limit, namedRow.submission, func(n task.NamedSubmission) task.UserKey { return task.UserKey{UserID: n.UserID} })
+	return page.Of(rows, p.Limit, namedAssignmentRow.toNamedSubmission, func(n task.NamedSubmission) task.UserKey { return task.UserKey{UserID: n.UserID} })
 }
 
-// Submission implements task.WorkReader.
-func (s *Store) Submission(ctx context.Context, taskID, userID string) (task.Submission, error) {
-	var row namedRow
+// FindSubmission implements task.WorkReader.
+func (s *Store) FindSubmission(ctx context.Context, taskID, userID string) (task.Submission, error) {
+	var row namedAssignmentRow
 	err := s.db.WithContext(ctx).Table("assignments a").Select("a.*, s.content AS sub_content, s.feedback AS sub_feedback, s.updated_at AS sub_updated_at").
 		Joins("JOIN submissions s ON s.task_id = a.task_id AND s.user_id = a.user_id").
 		Where("a.task_id = ? AND a.user_id = ?", taskID, userID).Take(&row).Error
 	if err != nil {
 		return task.Submission{}, mysql.Found(err, "read submission")
 	}
-	return row.Work.submission(row.Sub), nil
+	return row.Assignment.toSubmission(row.Submission), nil
 }
 
-// Grades implements task.WorkReader.
-func (s *Store) Grades(ctx context.Context, taskID, afterUser string, limit int) ([]task.Grade, error) {
-	var rows []namedRow
+// ListGrades implements task.WorkReader.
+func (s *Store) ListGrades(ctx context.Context, taskID, afterUser string, limit int) ([]task.Grade, error) {
+	var rows []namedAssignmentRow
 	err := s.db.WithContext(ctx).Raw(`SELECT STRAIGHT_JOIN a.*, p.name, p.deleted, s.feedback AS sub_feedback FROM assignments a FORCE INDEX (PRIMARY)
 		LEFT JOIN people p ON p.id = a.user_id
 		LEFT JOIN submissions s ON s.task_id = a.task_id AND s.user_id = a.user_id
@@ -103,18 +103,18 @@ func (s *Store) Grades(ctx context.Context, taskID, afterUser string, limit int)
 	}
 	grades := make([]task.Grade, len(rows))
 	for i, r := range rows {
-		grades[i] = task.Grade{Assignment: r.assignment(), Feedback: r.Sub.Feedback}
+		grades[i] = task.Grade{Assignment: r.toAssignment(), Feedback: r.Submission.Feedback}
 	}
 	return grades, nil
 }
 
-// Stats implements task.WorkReader, through the cache: every change of an assignment changes its task's version, so the
+// ReadStats implements task.WorkReader, through the cache: every change of an assignment changes its task's version, so the
 // figures of a version stay.
-func (s *Store) Stats(ctx context.Context, taskID string, version int64) (task.Stats, error) {
+func (s *Store) ReadStats(ctx context.Context, taskID string, version int64) (task.Stats, error) {
 	return cache.Fetch(ctx, s.cache, fmt.Sprintf("stats:%s:%d", taskID, version), func(ctx context.Context) (task.Stats, int64, error) {
-		var tallies []task.Tally
+		var tallies []task.AssignmentGroup
 		err := s.db.WithContext(ctx).Model(&assignmentRow{}).Select("status, late, score, COUNT(*) AS count").Where("task_id = ?", taskID).
 			Group("status, late, score").Order("score").Find(&tallies).Error
-		return task.StatsOf(tallies), version, mysql.Failed(err, "count assignments")
+		return task.ComputeStats(tallies), version, mysql.Failed(err, "count assignments")
 	})
 }

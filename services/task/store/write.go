@@ -12,51 +12,51 @@ import (
 	"pgo/services/task"
 )
 
-// Create implements task.Writer.
-func (s *Store) Create(ctx context.Context, t task.Task) error {
-	row := rowOf(t, 0)
+// CreateTask implements task.Writer.
+func (s *Store) CreateTask(ctx context.Context, t task.Task) error {
+	row := newTaskRow(t, 0)
 	return mysql.Classify(s.db.WithContext(ctx).Create(&row).Error)
 }
 
-// Change implements task.Writer.
-func (s *Store) Change(ctx context.Context, taskID string, fn func(*task.Draft) error) (task.Task, error) {
-	var d *task.Draft
+// ChangeTask implements task.Writer.
+func (s *Store) ChangeTask(ctx context.Context, taskID string, fn func(*task.TaskChange) error) (task.Task, error) {
+	var d *task.TaskChange
 	err := mysql.InTx(ctx, s.db, func(tx *gorm.DB) error {
 		row, err := lockTask(tx, taskID)
 		if err != nil {
 			return err
 		}
-		d = &task.Draft{Task: row.task()}
+		d = &task.TaskChange{Task: row.toTask()}
 		if err := fn(d); err != nil {
 			return err
 		}
-		if d.Deleted() {
+		if d.IsDeleted() {
 			// A draft has neither assignments nor events.
 			return mysql.Found(tx.Where("id = ?", taskID).Delete(&taskRow{}).Error, "delete task")
 		}
-		if d.Published() {
+		if d.IsPublished() {
 			if err := startFanOut(tx, taskID, d.ClassID); err != nil {
 				return err
 			}
 		}
 		sequence, err := s.appendEvents(ctx, tx, taskID, row.Sequence, d.Events())
-		if err != nil || !d.Changed() {
+		if err != nil || !d.IsChanged() {
 			return err
 		}
-		return saveTask(tx, rowOf(d.Task, sequence))
+		return saveTask(tx, newTaskRow(d.Task, sequence))
 	})
 	if err != nil {
 		return task.Task{}, err
 	}
 	if len(d.Events()) > 0 {
-		s.appended()
+		s.notifyAppended()
 	}
 	return d.Task, nil
 }
 
-// ChangeWork implements task.Writer.
-func (s *Store) ChangeWork(ctx context.Context, taskID, userID string, fn func(*task.Work) error) (task.Submission, error) {
-	var w *task.Work
+// ChangeSubmission implements task.Writer.
+func (s *Store) ChangeSubmission(ctx context.Context, taskID, userID string, fn func(*task.SubmissionChange) error) (task.Submission, error) {
+	var w *task.SubmissionChange
 	err := mysql.InTx(ctx, s.db, func(tx *gorm.DB) error {
 		var a assignmentRow
 		if err := tx.Clauses(clause.Locking{Strength: "UPDATE"}).Take(&a, "task_id = ? AND user_id = ?", taskID, userID).Error; err != nil {
@@ -66,40 +66,40 @@ func (s *Store) ChangeWork(ctx context.Context, taskID, userID string, fn func(*
 		if err != nil {
 			return err
 		}
-		w = &task.Work{Task: t.task(), Submission: task.Submission{TaskID: taskID, UserID: userID}}
+		w = &task.SubmissionChange{Task: t.toTask(), Submission: task.Submission{TaskID: taskID, UserID: userID}}
 		if a.Version > 0 {
 			var sub submissionRow
 			if err := tx.Take(&sub, "task_id = ? AND user_id = ?", taskID, userID).Error; err != nil {
 				return fmt.Errorf("read submission: %w", err)
 			}
-			w.Submission = a.submission(sub)
+			w.Submission = a.toSubmission(sub)
 		}
-		if err := fn(w); err != nil || !w.Changed() {
+		if err := fn(w); err != nil || !w.IsChanged() {
 			return err
 		}
 		sequence, err := s.appendEvents(ctx, tx, taskID, t.Sequence, w.Events())
 		if err != nil {
 			return err
 		}
-		if err := saveWork(tx, a, w.Submission); err != nil {
+		if err := saveSubmission(tx, a, w.Submission); err != nil {
 			return err
 		}
-		return saveTask(tx, rowOf(w.Task, sequence))
+		return saveTask(tx, newTaskRow(w.Task, sequence))
 	})
 	if err != nil {
 		return task.Submission{}, err
 	}
 	if len(w.Events()) > 0 {
-		s.appended()
+		s.notifyAppended()
 	}
 	return w.Submission, nil
 }
 
-// saveWork writes both rows of a submission.
-func saveWork(tx *gorm.DB, a assignmentRow, sub task.Submission) error {
+// saveSubmission writes both rows of a submission.
+func saveSubmission(tx *gorm.DB, a assignmentRow, sub task.Submission) error {
 	a.Status, a.Late, a.Score, a.Version, a.SubmittedAt, a.GradedAt = sub.Status, sub.Late, sub.Score, sub.Version, sub.SubmittedAt, sub.GradedAt
-	if a.Status == task.WorkDraft {
-		a.Status = task.WorkAssigned
+	if a.Status == task.SubmissionDraft {
+		a.Status = task.SubmissionAssigned
 	}
 	row := submissionRow{TaskID: sub.TaskID, UserID: sub.UserID, Content: sub.Content, Feedback: sub.Feedback, UpdatedAt: sub.UpdatedAt}
 	if err := tx.Clauses(clause.OnConflict{DoUpdates: clause.AssignmentColumns([]string{"content", "feedback", "updated_at"})}).Create(&row).Error; err != nil {
@@ -118,9 +118,9 @@ func saveTask(tx *gorm.DB, row taskRow) error {
 	return mysql.OneRow(tx.Model(&row).Where("id = ?", row.ID).Select("*").Omit("id", "class_id", "created_by", "created_at").Updates(&row), "update task")
 }
 
-// addAssigned adds n to the count of each task's assignments. It comes last in a transaction: whoever hands in next
+// addToAssignedCounts adds n to the count of each task's assignments. It comes last in a transaction: whoever hands in next
 // needs these rows.
-func addAssigned(tx *gorm.DB, n int, taskIDs ...string) error {
+func addToAssignedCounts(tx *gorm.DB, n int, taskIDs ...string) error {
 	for _, id := range taskIDs { // in the order in which everyone locks them
 		err := mysql.OneRow(tx.Exec("UPDATE tasks SET assigned_count = assigned_count + ?, version = version + 1 WHERE id = ?", n, id), "update count of assignments")
 		if err != nil {
@@ -130,8 +130,8 @@ func addAssigned(tx *gorm.DB, n int, taskIDs ...string) error {
 	return nil
 }
 
-// assign makes assignments, which must not be there yet.
-func assign(tx *gorm.DB, rows []assignmentRow) error {
+// insertAssignments makes assignments, which must not be there yet.
+func insertAssignments(tx *gorm.DB, rows []assignmentRow) error {
 	if len(rows) == 0 {
 		return nil
 	}
@@ -142,5 +142,5 @@ func assign(tx *gorm.DB, rows []assignmentRow) error {
 }
 
 func newAssignment(taskID, userID, classID string, now time.Time) assignmentRow {
-	return assignmentRow{TaskID: taskID, UserID: userID, ClassID: classID, Status: task.WorkAssigned, AssignedAt: now}
+	return assignmentRow{TaskID: taskID, UserID: userID, ClassID: classID, Status: task.SubmissionAssigned, AssignedAt: now}
 }

@@ -19,8 +19,8 @@ func Topics() []string {
 
 const maxName = 255 // characters that are stored
 
-// data is what this service reads of an event's data; other fields may be there.
-type data struct {
+// eventData is what this service reads of an event's data; other fields may be there.
+type eventData struct {
 	ID       string `json:"id"`
 	SchoolID string `json:"school_id"`
 	ClassID  string `json:"class_id"`
@@ -36,7 +36,7 @@ func Decode(e event.Event) (any, error) {
 	if !known {
 		return nil, nil // a type that a publisher has added
 	}
-	var d data
+	var d eventData
 	if err := json.Unmarshal(e.Data, &d); err != nil {
 		return nil, fmt.Errorf("read %s: %w", e.Type, err)
 	}
@@ -51,46 +51,46 @@ func Decode(e event.Event) (any, error) {
 }
 
 // decoders make of an event's data and sequence what it says, and the id of what it is about.
-var decoders = map[string]func(d data, sequence int64) (any, string){
-	"user.created.v1":  person,
-	"user.updated.v1":  person,
-	"user.disabled.v1": person,
-	"user.deleted.v1":  func(d data, n int64) (any, string) { return Person{ID: d.ID, Deleted: true, Sequence: n}, d.ID },
+var decoders = map[string]func(d eventData, sequence int64) (any, string){
+	"user.created.v1":  decodePerson,
+	"user.updated.v1":  decodePerson,
+	"user.disabled.v1": decodePerson,
+	"user.deleted.v1":  func(d eventData, n int64) (any, string) { return Person{ID: d.ID, Deleted: true, Sequence: n}, d.ID },
 
-	"school.created.v1": school,
-	"school.updated.v1": school,
-	"school.deleted.v1": func(d data, n int64) (any, string) { return School{ID: d.ID, Deleted: true, Sequence: n}, d.ID },
+	"school.created.v1": decodeSchool,
+	"school.updated.v1": decodeSchool,
+	"school.deleted.v1": func(d eventData, n int64) (any, string) { return School{ID: d.ID, Deleted: true, Sequence: n}, d.ID },
 
-	"school.member_added.v1":   member(false),
-	"school.member_changed.v1": member(false),
-	"school.member_removed.v1": member(true),
+	"school.member_added.v1":   decodeMember(false),
+	"school.member_changed.v1": decodeMember(false),
+	"school.member_removed.v1": decodeMember(true),
 
-	"class.created.v1": class(false),
-	"class.updated.v1": class(false),
-	"class.deleted.v1": class(true),
+	"class.created.v1": decodeClass(false),
+	"class.updated.v1": decodeClass(false),
+	"class.deleted.v1": decodeClass(true),
 
-	"class.member_added.v1":   classMember(false),
-	"class.member_removed.v1": classMember(true),
+	"class.member_added.v1":   decodeClassMember(false),
+	"class.member_removed.v1": decodeClassMember(true),
 }
 
-func person(d data, n int64) (any, string) { return Person{ID: d.ID, Name: d.Name, Sequence: n}, d.ID }
+func decodePerson(d eventData, n int64) (any, string) { return Person{ID: d.ID, Name: d.Name, Sequence: n}, d.ID }
 
-func school(d data, n int64) (any, string) { return School{ID: d.ID, Name: d.Name, Sequence: n}, d.ID }
+func decodeSchool(d eventData, n int64) (any, string) { return School{ID: d.ID, Name: d.Name, Sequence: n}, d.ID }
 
-func member(removed bool) func(data, int64) (any, string) {
-	return func(d data, n int64) (any, string) {
+func decodeMember(removed bool) func(eventData, int64) (any, string) {
+	return func(d eventData, n int64) (any, string) {
 		return Member{SchoolID: d.SchoolID, UserID: d.UserID, Role: d.Role, Removed: removed, Sequence: n}, d.SchoolID
 	}
 }
 
-func class(deleted bool) func(data, int64) (any, string) {
-	return func(d data, n int64) (any, string) {
+func decodeClass(deleted bool) func(eventData, int64) (any, string) {
+	return func(d eventData, n int64) (any, string) {
 		return Class{ID: d.ID, SchoolID: d.SchoolID, Name: d.Name, Deleted: deleted, Sequence: n}, d.ID
 	}
 }
 
-func classMember(removed bool) func(data, int64) (any, string) {
-	return func(d data, n int64) (any, string) {
+func decodeClassMember(removed bool) func(eventData, int64) (any, string) {
+	return func(d eventData, n int64) (any, string) {
 		return ClassMember{ClassID: d.ClassID, SchoolID: d.SchoolID, UserID: d.UserID, Role: d.Role, Removed: removed, Sequence: n}, d.ClassID
 	}
 }
@@ -99,34 +99,34 @@ func classMember(removed bool) func(data, int64) (any, string) {
 func check(change any) error {
 	switch c := change.(type) {
 	case School:
-		return errors.Join(isID("id", c.ID), isName(c.Name, c.Deleted))
+		return errors.Join(checkID("id", c.ID), checkName(c.Name, c.Deleted))
 	case Member:
-		return errors.Join(isID("school_id", c.SchoolID), isID("user_id", c.UserID), isRole(c.Role, "owner", "admin", "teacher", "student"))
+		return errors.Join(checkID("school_id", c.SchoolID), checkID("user_id", c.UserID), checkRole(c.Role, "owner", "admin", "teacher", "student"))
 	case Class:
-		return errors.Join(isID("id", c.ID), isID("school_id", c.SchoolID), isName(c.Name, c.Deleted))
+		return errors.Join(checkID("id", c.ID), checkID("school_id", c.SchoolID), checkName(c.Name, c.Deleted))
 	case ClassMember:
-		return errors.Join(isID("class_id", c.ClassID), isID("school_id", c.SchoolID), isID("user_id", c.UserID), isRole(c.Role, "teacher", "student"))
+		return errors.Join(checkID("class_id", c.ClassID), checkID("school_id", c.SchoolID), checkID("user_id", c.UserID), checkRole(c.Role, "teacher", "student"))
 	case Person:
-		return errors.Join(isID("id", c.ID), isName(c.Name, c.Deleted))
+		return errors.Join(checkID("id", c.ID), checkName(c.Name, c.Deleted))
 	}
 	return fmt.Errorf("%T is not part of the view", change)
 }
 
-func isID(field, id string) error {
+func checkID(field, id string) error {
 	if u, err := uuid.Parse(id); err != nil || u.String() != id {
 		return fmt.Errorf("%s is not an id", field)
 	}
 	return nil
 }
 
-func isName(name string, deleted bool) error {
+func checkName(name string, deleted bool) error {
 	if !deleted && (name == "" || utf8.RuneCountInString(name) > maxName) {
 		return fmt.Errorf("name does not have 1 to %d characters", maxName)
 	}
 	return nil
 }
 
-func isRole(role string, roles ...string) error {
+func checkRole(role string, roles ...string) error {
 	if !slices.Contains(roles, role) {
 		return fmt.Errorf("role is not one of %v", roles)
 	}

@@ -38,14 +38,14 @@ type ClassRepair struct {
 
 const nothing = "nothing"
 
-// RepairSchool compares a school here with that in School, of which nil says that it is not there. What is known here
+// CompareSchool compares a school here with that in School, of which nil says that it is not there. What is known here
 // from a later change than School's stays as it is.
-func RepairSchool(here SchoolState, want *SchoolState) SchoolRepair {
+func CompareSchool(here SchoolState, want *SchoolState) SchoolRepair {
 	var r SchoolRepair
 	if want == nil {
 		if !here.School.Deleted {
 			r.School = &School{ID: here.School.ID, Deleted: true, Sequence: here.School.Sequence}
-			r.note("school", here.School.ID, tell(here.School.Name, false), nothing)
+			r.addDifference("school", here.School.ID, describeName(here.School.Name, false), nothing)
 		}
 		return r
 	}
@@ -55,14 +55,14 @@ func RepairSchool(here SchoolState, want *SchoolState) SchoolRepair {
 	} else if h.Sequence <= at && (h.Deleted || h.Name != want.School.Name) {
 		s := want.School
 		r.School = &s
-		r.note("school", s.ID, tell(h.Name, h.Deleted), tell(s.Name, false))
+		r.addDifference("school", s.ID, describeName(h.Name, h.Deleted), describeName(s.Name, false))
 	}
-	for _, user := range both(here.Members, want.Members) {
+	for _, user := range mergeKeys(here.Members, want.Members) {
 		h, w := here.Members[user], want.Members[user]
-		if h.Sequence > at || part(h.Role, h.Removed) == part(w.Role, false) {
+		if h.Sequence > at || describeRole(h.Role, h.Removed) == describeRole(w.Role, false) {
 			continue
 		}
-		r.note("member", want.School.ID+"/"+user, part(h.Role, h.Removed), part(w.Role, false))
+		r.addDifference("member", want.School.ID+"/"+user, describeRole(h.Role, h.Removed), describeRole(w.Role, false))
 		if w.Role == "" {
 			w = Member{SchoolID: want.School.ID, UserID: user, Role: h.Role, Removed: true, Sequence: at}
 		}
@@ -71,13 +71,13 @@ func RepairSchool(here SchoolState, want *SchoolState) SchoolRepair {
 	return r
 }
 
-// RepairClass is RepairSchool for a class.
-func RepairClass(here ClassState, want *ClassState) ClassRepair {
+// CompareClass is CompareSchool for a class.
+func CompareClass(here ClassState, want *ClassState) ClassRepair {
 	var r ClassRepair
 	if want == nil {
 		if !here.Class.Deleted {
 			r.Class = &Class{ID: here.Class.ID, SchoolID: here.Class.SchoolID, Deleted: true, Sequence: here.Class.Sequence}
-			r.note("class", here.Class.ID, tell(here.Class.Name, false), nothing)
+			r.addDifference("class", here.Class.ID, describeName(here.Class.Name, false), nothing)
 		}
 		return r
 	}
@@ -87,14 +87,14 @@ func RepairClass(here ClassState, want *ClassState) ClassRepair {
 	} else if h.Sequence <= at && (h.Deleted || h.Name != want.Class.Name || h.SchoolID != want.Class.SchoolID) {
 		c := want.Class
 		r.Class = &c
-		r.note("class", c.ID, tell(h.Name, h.Deleted), tell(c.Name, false))
+		r.addDifference("class", c.ID, describeName(h.Name, h.Deleted), describeName(c.Name, false))
 	}
-	for _, user := range both(here.Members, want.Members) {
+	for _, user := range mergeKeys(here.Members, want.Members) {
 		h, w := here.Members[user], want.Members[user]
-		if h.Sequence > at || part(h.Role, h.Removed) == part(w.Role, false) {
+		if h.Sequence > at || describeRole(h.Role, h.Removed) == describeRole(w.Role, false) {
 			continue
 		}
-		r.note("class_member", want.Class.ID+"/"+user, part(h.Role, h.Removed), part(w.Role, false))
+		r.addDifference("class_member", want.Class.ID+"/"+user, describeRole(h.Role, h.Removed), describeRole(w.Role, false))
 		if w.Role == "" {
 			w = ClassMember{ClassID: want.Class.ID, SchoolID: want.Class.SchoolID, UserID: user, Role: h.Role, Removed: true, Sequence: at}
 		}
@@ -103,23 +103,23 @@ func RepairClass(here ClassState, want *ClassState) ClassRepair {
 	return r
 }
 
-func (r *SchoolRepair) note(kind, id, here, want string) {
+func (r *SchoolRepair) addDifference(kind, id, here, want string) {
 	r.Differences = append(r.Differences, Difference{Kind: kind, ID: id, Here: here, Want: want})
 }
 
-func (r *ClassRepair) note(kind, id, here, want string) {
+func (r *ClassRepair) addDifference(kind, id, here, want string) {
 	r.Differences = append(r.Differences, Difference{Kind: kind, ID: id, Here: here, Want: want})
 }
 
-// part says what somebody is, nothing for who is not there or not any more.
-func part(role string, removed bool) string {
+// describeRole says what somebody is, nothing for who is not there or not any more.
+func describeRole(role string, removed bool) string {
 	if role == "" || removed {
 		return nothing
 	}
 	return role
 }
 
-func tell(name string, deleted bool) string {
+func describeName(name string, deleted bool) string {
 	switch {
 	case deleted:
 		return "deleted"
@@ -129,23 +129,23 @@ func tell(name string, deleted bool) string {
 	return fmt.Sprintf("%q", name)
 }
 
-// both returns the keys of either, in order.
-func both[M any](a, b map[string]M) []string {
+// mergeKeys returns the keys of either, in order.
+func mergeKeys[M any](a, b map[string]M) []string {
 	all := slices.AppendSeq(slices.Collect(maps.Keys(a)), maps.Keys(b))
 	slices.SortFunc(all, cmp.Compare[string])
 	return slices.Compact(all)
 }
 
-// newerMargin is how much earlier than the export something may have got its id whose transaction the export did not
+// exportMargin is how much earlier than the export something may have got its id whose transaction the export did not
 // see any more.
-const newerMargin = time.Minute
+const exportMargin = time.Minute
 
-// MadeAfter reports whether the id, a UUIDv7, was made too late for an export of that time to have it.
-func MadeAfter(id string, taken time.Time) bool {
+// CreatedAfter reports whether the id, a UUIDv7, was made too late for an export of that time to have it.
+func CreatedAfter(id string, taken time.Time) bool {
 	u, err := uuid.Parse(id)
 	if err != nil || u.Version() != 7 {
 		return false
 	}
 	sec, nsec := u.Time().UnixTime()
-	return time.Unix(sec, nsec).After(taken.Add(-newerMargin))
+	return time.Unix(sec, nsec).After(taken.Add(-exportMargin))
 }

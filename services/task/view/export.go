@@ -29,16 +29,16 @@ type ClassState struct {
 	Members map[string]ClassMember
 }
 
-// maxLine bounds a line of the export; real ones have some hundred bytes.
-const maxLine = 1 << 20
+// maxLineBytes bounds a line of the export; real ones have some hundred bytes.
+const maxLineBytes = 1 << 20
 
-// line is what this service reads of a line; other fields may be there.
-type line struct {
+// exportLine is what this service reads of a line; other fields may be there.
+type exportLine struct {
 	Kind     string    `json:"kind"`
 	TakenAt  time.Time `json:"taken_at"`
 	Sequence int64     `json:"sequence"`
 	Lines    *int      `json:"lines"`
-	data
+	eventData
 }
 
 // ReadExport reads what School's binary exports: one JSON object a line, of which the first is the header and the last
@@ -47,21 +47,21 @@ type line struct {
 func ReadExport(r io.Reader) (*Export, error) {
 	e := &exportReader{export: &Export{Schools: map[string]*SchoolState{}, Classes: map[string]*ClassState{}}}
 	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, maxLine)
+	lines.Buffer(nil, maxLineBytes)
 	n := 0
 	for lines.Scan() {
 		n++
-		if err := e.line(lines.Bytes(), n); err != nil {
+		if err := e.readLine(lines.Bytes(), n); err != nil {
 			return nil, fmt.Errorf("line %d: %w", n, err)
 		}
 	}
 	if err := lines.Err(); err != nil {
 		return nil, fmt.Errorf("line %d: %w", n+1, err)
 	}
-	if !e.ended {
+	if !e.hasEnded {
 		return nil, fmt.Errorf("line %d: the export is cut off: its last line is not there", n+1)
 	}
-	if err := e.join(); err != nil {
+	if err := e.attachMembers(); err != nil {
 		return nil, err
 	}
 	return e.export, nil
@@ -70,15 +70,15 @@ func ReadExport(r io.Reader) (*Export, error) {
 type exportReader struct {
 	export  *Export
 	members []Member
-	people  []ClassMember
-	ended   bool
+	classMembers  []ClassMember
+	hasEnded   bool
 }
 
-func (e *exportReader) line(text []byte, n int) error {
-	if e.ended {
+func (e *exportReader) readLine(text []byte, n int) error {
+	if e.hasEnded {
 		return errors.New("there is more after the last line")
 	}
-	var l line
+	var l exportLine
 	d := json.NewDecoder(bytes.NewReader(text))
 	if err := d.Decode(&l); err != nil {
 		return fmt.Errorf("not an object of the export: %w", err)
@@ -100,16 +100,16 @@ func (e *exportReader) line(text []byte, n int) error {
 		if l.Lines == nil || *l.Lines != n-1 {
 			return fmt.Errorf("the last line does not say that there are %d before it", n-1)
 		}
-		e.ended = true
+		e.hasEnded = true
 		return nil
 	}
 	if l.Sequence < 1 {
 		return errors.New("sequence is missing")
 	}
-	return e.object(l)
+	return e.readObject(l)
 }
 
-func (e *exportReader) object(l line) error {
+func (e *exportReader) readObject(l exportLine) error {
 	switch l.Kind {
 	case "school":
 		s := School{ID: l.ID, Name: l.Name, Sequence: l.Sequence}
@@ -130,14 +130,14 @@ func (e *exportReader) object(l line) error {
 		e.export.Classes[c.ID] = &ClassState{Class: c, Members: map[string]ClassMember{}}
 		return check(c)
 	case "class_member":
-		e.people = append(e.people, ClassMember{ClassID: l.ClassID, UserID: l.UserID, Role: l.Role, Sequence: l.Sequence})
+		e.classMembers = append(e.classMembers, ClassMember{ClassID: l.ClassID, UserID: l.UserID, Role: l.Role, Sequence: l.Sequence})
 		return nil // checked when their class is known
 	}
 	return fmt.Errorf("%.20q is no kind of the export", l.Kind)
 }
 
-// join puts the members into what they are members of.
-func (e *exportReader) join() error {
+// attachMembers puts the members into what they are members of.
+func (e *exportReader) attachMembers() error {
 	for _, c := range e.export.Classes {
 		if e.export.Schools[c.Class.SchoolID] == nil {
 			return fmt.Errorf("class %s is in a school that is not there", c.Class.ID)
@@ -151,7 +151,7 @@ func (e *exportReader) join() error {
 		m.Sequence = s.School.Sequence
 		s.Members[m.UserID] = m
 	}
-	for _, m := range e.people {
+	for _, m := range e.classMembers {
 		c := e.export.Classes[m.ClassID]
 		if c == nil {
 			return fmt.Errorf("a member is in class %s, which is not there", m.ClassID)

@@ -89,11 +89,11 @@ func TestMadeAfter(t *testing.T) {
 	}
 	id := "019b8000-0000-7000-8000-000000000001" // made at 2026-01-02T18:37:22Z
 	for when, want := range map[string]bool{"2026-01-02T18:37:00Z": true, "2026-01-02T18:38:00Z": true, "2026-01-02T18:39:00Z": false, "2027-01-01T00:00:00Z": false} {
-		if got := view.MadeAfter(id, at(when)); got != want {
+		if got := view.CreatedAfter(id, at(when)); got != want {
 			t.Errorf("made after %s: %v, want %v", when, got, want)
 		}
 	}
-	if view.MadeAfter("550e8400-e29b-41d4-a716-446655440000", at("2000-01-01T00:00:00Z")) || view.MadeAfter("x", at("2000-01-01T00:00:00Z")) {
+	if view.CreatedAfter("550e8400-e29b-41d4-a716-446655440000", at("2000-01-01T00:00:00Z")) || view.CreatedAfter("x", at("2000-01-01T00:00:00Z")) {
 		t.Error("an id that does not say when it was made is taken for a new one")
 	}
 }

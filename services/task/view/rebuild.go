@@ -9,12 +9,12 @@ import (
 
 // Repairer compares and repairs one school or class at a time, with the row locked, so that events go on meanwhile.
 type Repairer interface {
-	// SchoolIDs and ClassIDs are those that are known and not deleted, in order, after a given one.
-	SchoolIDs(ctx context.Context, after string) ([]string, error)
-	ClassIDs(ctx context.Context, after string) ([]string, error)
-	// RepairSchool makes a school as want, nil for one that School does not have, and returns what differed.
+	// ListSchoolIDs and ListClassIDs are those that are known and not deleted, in order, after a given one.
+	ListSchoolIDs(ctx context.Context, after string) ([]string, error)
+	ListClassIDs(ctx context.Context, after string) ([]string, error)
+	// CompareSchool makes a school as want, nil for one that School does not have, and returns what differed.
 	RepairSchool(ctx context.Context, id string, want *SchoolState, dryRun bool) ([]Difference, error)
-	// RepairClass is the same for a class, with what changes for its students.
+	// CompareClass is the same for a class, with what changes for its students.
 	RepairClass(ctx context.Context, id string, want *ClassState, dryRun bool) ([]Difference, error)
 }
 
@@ -23,32 +23,32 @@ type Repairer interface {
 func Rebuild(ctx context.Context, r Repairer, e *Export, dryRun bool, report func(Difference) error) error {
 	for _, id := range slices.Sorted(maps.Keys(e.Schools)) {
 		diffs, err := r.RepairSchool(ctx, id, e.Schools[id], dryRun)
-		if err := tellAll(diffs, err, report); err != nil {
+		if err := reportAll(diffs, err, report); err != nil {
 			return fmt.Errorf("school %s: %w", id, err)
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(e.Classes)) {
 		diffs, err := r.RepairClass(ctx, id, e.Classes[id], dryRun)
-		if err := tellAll(diffs, err, report); err != nil {
+		if err := reportAll(diffs, err, report); err != nil {
 			return fmt.Errorf("class %s: %w", id, err)
 		}
 	}
-	err := each(ctx, r.ClassIDs, func(id string) error {
-		if e.Classes[id] != nil || MadeAfter(id, e.TakenAt) {
+	err := forEachID(ctx, r.ListClassIDs, func(id string) error {
+		if e.Classes[id] != nil || CreatedAfter(id, e.TakenAt) {
 			return nil
 		}
 		diffs, err := r.RepairClass(ctx, id, nil, dryRun)
-		return tellAll(diffs, err, report)
+		return reportAll(diffs, err, report)
 	})
 	if err != nil {
 		return fmt.Errorf("classes that School does not have: %w", err)
 	}
-	err = each(ctx, r.SchoolIDs, func(id string) error {
-		if e.Schools[id] != nil || MadeAfter(id, e.TakenAt) {
+	err = forEachID(ctx, r.ListSchoolIDs, func(id string) error {
+		if e.Schools[id] != nil || CreatedAfter(id, e.TakenAt) {
 			return nil
 		}
 		diffs, err := r.RepairSchool(ctx, id, nil, dryRun)
-		return tellAll(diffs, err, report)
+		return reportAll(diffs, err, report)
 	})
 	if err != nil {
 		return fmt.Errorf("schools that School does not have: %w", err)
@@ -56,7 +56,7 @@ func Rebuild(ctx context.Context, r Repairer, e *Export, dryRun bool, report fun
 	return nil
 }
 
-func tellAll(diffs []Difference, err error, report func(Difference) error) error {
+func reportAll(diffs []Difference, err error, report func(Difference) error) error {
 	if err != nil {
 		return err
 	}
@@ -68,8 +68,8 @@ func tellAll(diffs []Difference, err error, report func(Difference) error) error
 	return nil
 }
 
-// each calls f with all ids that list gives.
-func each(ctx context.Context, list func(ctx context.Context, after string) ([]string, error), f func(id string) error) error {
+// forEachID calls f with all ids that list gives.
+func forEachID(ctx context.Context, list func(ctx context.Context, after string) ([]string, error), f func(id string) error) error {
 	after := ""
 	for {
 		ids, err := list(ctx, after)

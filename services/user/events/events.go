@@ -23,8 +23,8 @@ type Mailer interface {
 	Send(ctx context.Context, eventID string, req user.MailRequestedData) error
 }
 
-// MailConsumer returns the consumer of MailQueue. A request that cannot be read goes to the dead letters.
-func MailConsumer(m Mailer) mq.Consumer {
+// NewMailConsumer returns the consumer of MailQueue. A request that cannot be read goes to the dead letters.
+func NewMailConsumer(m Mailer) mq.Consumer {
 	return mq.Consumer{Queue: MailQueue, Handler: func(ctx context.Context, d mq.Delivery) error {
 		var req user.MailRequestedData
 		if err := json.Unmarshal(d.Event.Data, &req); err != nil {

@@ -31,18 +31,18 @@ func New(users *user.Service, jwks []byte) *API { return &API{users: users, jwks
 
 // Register adds the routes to e. Protected ones stand behind required.
 func (a *API) Register(e *gin.Engine, v *auth.Verifier) {
-	e.GET(auth.KeysPath, httpx.Handle(a.keys))
+	e.GET(auth.KeysPath, httpx.Handle(a.getKeys))
 	api := e.Group("/api/v1")
-	api.GET(auth.KeysPath, httpx.Handle(a.keys))
-	api.POST("/auth/register", httpx.Handle(a.register))
-	api.POST("/auth/login", httpx.Handle(a.login))
-	api.POST("/auth/refresh", httpx.Handle(a.refresh))
+	api.GET(auth.KeysPath, httpx.Handle(a.getKeys))
+	api.POST("/auth/register", httpx.Handle(a.registerUser))
+	api.POST("/auth/login", httpx.Handle(a.logIn))
+	api.POST("/auth/refresh", httpx.Handle(a.refreshTokens))
 	api.POST("/auth/email/verify", httpx.Handle(a.verifyEmail))
 	api.POST("/auth/password/forgot", httpx.Handle(a.forgotPassword))
 	api.POST("/auth/password/reset", httpx.Handle(a.resetPassword))
 
 	me := api.Group("", auth.Required(v))
-	me.POST("/auth/logout", httpx.Handle(a.logout))
+	me.POST("/auth/logout", httpx.Handle(a.logOut))
 	me.GET("/auth/sessions", httpx.Handle(a.listSessions))
 	me.DELETE("/auth/sessions/:id", httpx.Handle(a.endSession))
 	me.POST("/auth/email/resend", httpx.Handle(a.resendVerification))
@@ -58,14 +58,14 @@ func (a *API) Register(e *gin.Engine, v *auth.Verifier) {
 	admin.DELETE("/users/:id", httpx.Handle(a.deleteUser))
 }
 
-// keys godoc
+// getKeys godoc
 //
 //	@Summary	The keys that verify access tokens
 //	@Tags		keys
 //	@Produce	json
 //	@Success	200	{object}	object	"a JSON Web Key Set (RFC 7517)"
 //	@Router		/.well-known/jwks.json [get]
-func (a *API) keys(c *gin.Context) error {
+func (a *API) getKeys(c *gin.Context) error {
 	if err := httpx.NoQuery(c); err != nil {
 		return err
 	}

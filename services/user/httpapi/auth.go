@@ -26,7 +26,7 @@ type refreshRequest struct {
 	RefreshToken string `json:"refresh_token"`
 }
 
-// register godoc
+// registerUser godoc
 //
 //	@Summary	Sign up
 //	@Tags		auth
@@ -38,7 +38,7 @@ type refreshRequest struct {
 //	@Failure	409		{object}	problem.Body	"email_taken"
 //	@Failure	422		{object}	problem.Body	"validation_failed"
 //	@Router		/auth/register [post]
-func (a *API) register(c *gin.Context) error {
+func (a *API) registerUser(c *gin.Context) error {
 	var body user.Registration
 	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
@@ -51,7 +51,7 @@ func (a *API) register(c *gin.Context) error {
 	return nil
 }
 
-// login godoc
+// logIn godoc
 //
 //	@Summary	Sign in
 //	@Tags		auth
@@ -64,12 +64,12 @@ func (a *API) register(c *gin.Context) error {
 //	@Failure	429		{object}	problem.Body	"too_many_attempts"
 //	@Header		429		{integer}	Retry-After	"seconds"
 //	@Router		/auth/login [post]
-func (a *API) login(c *gin.Context) error {
+func (a *API) logIn(c *gin.Context) error {
 	var body credentials
 	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
-	t, err := a.users.Login(c.Request.Context(), body.Email, body.Password, client(c))
+	t, err := a.users.Login(c.Request.Context(), body.Email, body.Password, clientOf(c))
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func (a *API) login(c *gin.Context) error {
 	return nil
 }
 
-// refresh godoc
+// refreshTokens godoc
 //
 //	@Summary		Get a new pair of tokens
 //	@Description	The old refresh token is spent. One that is used again ends its session.
@@ -88,7 +88,7 @@ func (a *API) login(c *gin.Context) error {
 //	@Success		200		{object}	user.Tokens
 //	@Failure		401		{object}	problem.Body	"invalid_refresh_token"
 //	@Router			/auth/refresh [post]
-func (a *API) refresh(c *gin.Context) error {
+func (a *API) refreshTokens(c *gin.Context) error {
 	var body refreshRequest
 	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
@@ -101,7 +101,7 @@ func (a *API) refresh(c *gin.Context) error {
 	return nil
 }
 
-// logout godoc
+// logOut godoc
 //
 //	@Summary	Sign out
 //	@Tags		auth
@@ -109,7 +109,7 @@ func (a *API) refresh(c *gin.Context) error {
 //	@Success	204
 //	@Failure	401	{object}	problem.Body	"unauthenticated"
 //	@Router		/auth/logout [post]
-func (a *API) logout(c *gin.Context) error {
+func (a *API) logOut(c *gin.Context) error {
 	if err := httpx.NoQuery(c); err != nil {
 		return err
 	}
@@ -138,7 +138,7 @@ func (a *API) listSessions(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	p, err := pageOf(q)
+	p, err := parsePage(q)
 	if err != nil {
 		return err
 	}
@@ -173,14 +173,14 @@ func (a *API) endSession(c *gin.Context) error {
 	return nil
 }
 
-// pageOf reads which page of a list is asked for.
-func pageOf(q url.Values) (page.Request[user.ListKey], error) {
+// parsePage reads which page of a list is asked for.
+func parsePage(q url.Values) (page.Request[user.ListKey], error) {
 	return page.Parse(q, func(k user.ListKey) bool { return uuid.Validate(k.ID) == nil })
 }
 
 const maxUserAgent = 255 // characters that are stored
 
-func client(c *gin.Context) user.Client {
+func clientOf(c *gin.Context) user.Client {
 	agent := strings.ToValidUTF8(c.Request.UserAgent(), "?")
 	if utf8.RuneCountInString(agent) > maxUserAgent {
 		agent = string([]rune(agent)[:maxUserAgent])

@@ -43,7 +43,7 @@ func (a *API) getMe(c *gin.Context) error {
 	if err := httpx.NoQuery(c); err != nil {
 		return err
 	}
-	u, err := a.users.Get(c.Request.Context(), auth.From(c).UserID)
+	u, err := a.users.GetUser(c.Request.Context(), auth.From(c).UserID)
 	if err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func (a *API) patchMe(c *gin.Context) error {
 	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
-	u, err := a.users.Update(c.Request.Context(), auth.From(c).UserID, user.Patch{Name: body.Name.Pointer()}, etag.IfMatch(c.Request.Header))
+	u, err := a.users.UpdateUser(c.Request.Context(), auth.From(c).UserID, user.UserPatch{Name: body.Name.Pointer()}, etag.IfMatch(c.Request.Header))
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func (a *API) deleteMe(c *gin.Context) error {
 	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
-	if err := a.users.DeleteMe(c.Request.Context(), auth.From(c).UserID, body.Password, c.ClientIP(), etag.IfMatch(c.Request.Header)); err != nil {
+	if err := a.users.DeleteOwnAccount(c.Request.Context(), auth.From(c).UserID, body.Password, c.ClientIP(), etag.IfMatch(c.Request.Header)); err != nil {
 		return err
 	}
 	c.Status(http.StatusNoContent)

@@ -81,7 +81,7 @@ func (a *API) forgotPassword(c *gin.Context) error {
 	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
-	if err := a.users.ForgotPassword(c.Request.Context(), body.Email); err != nil {
+	if err := a.users.RequestPasswordReset(c.Request.Context(), body.Email); err != nil {
 		return err
 	}
 	c.Status(http.StatusAccepted)

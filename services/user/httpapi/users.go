@@ -43,7 +43,7 @@ func (a *API) listUsers(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	f := user.Filter{Query: q.Get("q")}
+	f := user.UserFilter{Query: q.Get("q")}
 	if utf8.RuneCountInString(f.Query) > maxSearch {
 		return problem.Invalid(problem.Field{Field: "q", Code: "invalid_length", Message: "must have at most 254 characters"})
 	}
@@ -53,11 +53,11 @@ func (a *API) listUsers(c *gin.Context) error {
 	if f.Status, err = httpx.OneOf(q, "status", user.StatusActive, user.StatusDisabled); err != nil {
 		return err
 	}
-	p, err := pageOf(q)
+	p, err := parsePage(q)
 	if err != nil {
 		return err
 	}
-	list, err := a.users.List(c.Request.Context(), f, p)
+	list, err := a.users.ListUsers(c.Request.Context(), f, p)
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (a *API) getUser(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	u, err := a.users.Get(c.Request.Context(), id)
+	u, err := a.users.GetUser(c.Request.Context(), id)
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func (a *API) patchUser(c *gin.Context) error {
 	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
-	u, err := a.users.Update(c.Request.Context(), id, user.Patch{Name: body.Name.Pointer(), Role: body.Role.Pointer(), Status: body.Status.Pointer()}, etag.IfMatch(c.Request.Header))
+	u, err := a.users.UpdateUser(c.Request.Context(), id, user.UserPatch{Name: body.Name.Pointer(), Role: body.Role.Pointer(), Status: body.Status.Pointer()}, etag.IfMatch(c.Request.Header))
 	if err != nil {
 		return err
 	}
@@ -149,7 +149,7 @@ func (a *API) deleteUser(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := a.users.Delete(c.Request.Context(), id, etag.IfMatch(c.Request.Header)); err != nil {
+	if err := a.users.DeleteUser(c.Request.Context(), id, etag.IfMatch(c.Request.Header)); err != nil {
 		return err
 	}
 	c.Status(http.StatusNoContent)

@@ -19,35 +19,35 @@ import (
 	"pgo/services/user"
 )
 
-// Folder writes each mail to a file of its own that only this account can read. It implements user.Postman.
-type Folder struct {
-	Dir  string // made when it is not there
+// Directory writes each mail to a file of its own that only this account can read. It implements user.Postman.
+type Directory struct {
+	Path  string // made when it is not there
 	From string
 }
 
-// fileSafe is what an id must look like to be part of a file's name.
-var fileSafe = regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`)
+// fileNamePattern is what an id must look like to be part of a file's name.
+var fileNamePattern = regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`)
 
 // Deliver implements user.Postman: one file, ID.eml, whole or not at all.
-func (f Folder) Deliver(_ context.Context, m user.Mail) error {
-	if !fileSafe.MatchString(m.ID) {
+func (f Directory) Deliver(_ context.Context, m user.Mail) error {
+	if !fileNamePattern.MatchString(m.ID) {
 		return fmt.Errorf("mail id %q cannot name a file", m.ID)
 	}
-	text, err := message(m, f.From)
+	text, err := formatMessage(m, f.From)
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(f.Dir, 0o700); err != nil {
+	if err := os.MkdirAll(f.Path, 0o700); err != nil {
 		return fmt.Errorf("make the mail folder: %w", err)
 	}
-	if err := renameio.WriteFile(filepath.Join(f.Dir, m.ID+".eml"), text, 0o600); err != nil {
+	if err := renameio.WriteFile(filepath.Join(f.Path, m.ID+".eml"), text, 0o600); err != nil {
 		return fmt.Errorf("write mail: %w", err)
 	}
 	return nil
 }
 
-// message returns the mail in Internet Message Format (RFC 5322).
-func message(m user.Mail, from string) ([]byte, error) {
+// formatMessage returns the mail in Internet Message Format (RFC 5322).
+func formatMessage(m user.Mail, from string) ([]byte, error) {
 	var b bytes.Buffer
 	to := (&netmail.Address{Name: m.Name, Address: m.To}).String() // encodes what does not belong in a header
 	to = strings.ReplaceAll(to, "?= =?", "?=\r\n =?")              // a long name is several words: one a line, which may have 998 bytes

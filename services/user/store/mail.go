@@ -27,8 +27,8 @@ type mailTokenRow struct {
 
 func (mailTokenRow) TableName() string { return "mail_tokens" }
 
-// Once implements user.MailStore.
-func (s *Store) Once(ctx context.Context, eventID string, t user.MailToken, send func(user.User) error) error {
+// SendOnce implements user.MailStore.
+func (s *Store) SendOnce(ctx context.Context, eventID string, t user.MailToken, send func(user.User) error) error {
 	return mysql.InTx(ctx, s.db, func(tx *gorm.DB) error {
 		first, err := inbox.Once(ctx, tx.Statement.ConnPool, MailConsumer, eventID)
 		if err != nil || !first {
@@ -40,10 +40,10 @@ func (s *Store) Once(ctx context.Context, eventID string, t user.MailToken, send
 		} else if err != nil {
 			return err
 		}
-		row := mailTokenRow{Hash: t.Hash[:], UserID: t.UserID, Purpose: t.Purpose, ExpiresAt: t.Expires}
+		row := mailTokenRow{Hash: t.Hash[:], UserID: t.UserID, Purpose: t.Purpose, ExpiresAt: t.ExpiresAt}
 		if err := tx.Create(&row).Error; err != nil {
 			return fmt.Errorf("insert mail token: %w", err)
 		}
-		return send(u.user())
+		return send(u.toUser())
 	})
 }

@@ -13,26 +13,26 @@ import (
 	"pgo/services/user"
 )
 
-// ByID implements user.Reader, through the cache.
-func (s *Store) ByID(ctx context.Context, id string) (user.User, error) {
+// FindByID implements user.Reader, through the cache.
+func (s *Store) FindByID(ctx context.Context, id string) (user.User, error) {
 	return cache.Fetch(ctx, s.cache, cacheKey(id), func(ctx context.Context) (user.User, int64, error) {
 		var row userRow
 		err := mysql.Found(s.db.WithContext(ctx).Take(&row, "id = ?", id).Error, "read user")
-		return row.user(), row.Version, err
+		return row.toUser(), row.Version, err
 	})
 }
 
-// ByEmail implements user.Reader. It does not use the cache: password hashes stay in the database.
-func (s *Store) ByEmail(ctx context.Context, email string) (*user.Account, error) {
+// FindByEmail implements user.Reader. It does not use the cache: password hashes stay in the database.
+func (s *Store) FindByEmail(ctx context.Context, email string) (*user.Account, error) {
 	var row userRow
 	if err := mysql.Found(s.db.WithContext(ctx).Take(&row, "email = ?", email).Error, "read account"); err != nil {
 		return nil, err
 	}
-	return row.account(), nil
+	return row.toAccount(), nil
 }
 
-// List implements user.Reader.
-func (s *Store) List(ctx context.Context, f user.Filter, p page.Request[user.ListKey]) (page.Page[user.User], error) {
+// ListUsers implements user.Reader.
+func (s *Store) ListUsers(ctx context.Context, f user.UserFilter, p page.Request[user.ListKey]) (page.Page[user.User], error) {
 	q := s.db.WithContext(ctx).Model(&userRow{})
 	if f.Query != "" {
 		// Each half reads a range of its own index, which an OR would not.
@@ -52,7 +52,7 @@ func (s *Store) List(ctx context.Context, f user.Filter, p page.Request[user.Lis
 	if err := q.Order("id").Limit(p.Limit + 1).Find(&rows).Error; err != nil {
 		return page.Page[user.User]{}, mysql.Failed(err, "list users")
 	}
-	return page.Of(rows, p.Limit, userRow.user, func(u user.User) user.ListKey { return user.ListKey{ID: u.ID} })
+	return page.Of(rows, p.Limit, userRow.toUser, func(u user.User) user.ListKey { return user.ListKey{ID: u.ID} })
 }
 
 // EndedSince implements auth.Source.

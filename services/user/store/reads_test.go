@@ -56,32 +56,32 @@ func TestListsReadWhatTheyShow(t *testing.T) {
 	first := page.Request[user.ListKey]{Limit: limit}
 	for _, tc := range []struct {
 		name  string
-		f     user.Filter
+		f     user.UserFilter
 		p     page.Request[user.ListKey]
 		found int // rows that the search alone finds, 0 without a search
 		items int
 	}{
-		{"all", user.Filter{}, first, 0, limit},
-		{"all, far behind", user.Filter{}, after(90_000), 0, limit},
-		{"the last page", user.Filter{}, after(people - 6), 0, 5},
-		{"many of a role", user.Filter{Role: "user"}, after(50_000), 0, limit},
-		{"few of a role", user.Filter{Role: "admin"}, after(50_000), 0, limit},
-		{"many of a status", user.Filter{Status: "active"}, after(50_000), 0, limit},
-		{"few of a status", user.Filter{Status: "disabled"}, first, 0, limit},
-		{"role and status, many", user.Filter{Role: "user", Status: "active"}, first, 0, limit},
-		{"role and status, few", user.Filter{Role: "user", Status: "disabled"}, after(50_000), 0, limit},
-		{"role and status, none", user.Filter{Role: "admin", Status: "disabled"}, first, 200, 0}, // or all of the rarer one
-		{"e-mail", user.Filter{Query: "P1234"}, first, 10, 10},
-		{"name", user.Filter{Query: "n123"}, first, 100, limit},
-		{"name, second page", user.Filter{Query: "n123"}, after(50_000), 100, limit},
-		{"whole e-mail", user.Filter{Query: "p12345@example.org"}, first, 1, 1},
-		{"nothing", user.Filter{Query: "x"}, first, 0, 0},
-		{"search, role and status", user.Filter{Query: "n0", Role: "user", Status: "disabled"}, first, 10_000, limit},
-		{"search that finds everybody", user.Filter{Query: "p"}, first, people, limit},
+		{"all", user.UserFilter{}, first, 0, limit},
+		{"all, far behind", user.UserFilter{}, after(90_000), 0, limit},
+		{"the last page", user.UserFilter{}, after(people - 6), 0, 5},
+		{"many of a role", user.UserFilter{Role: "user"}, after(50_000), 0, limit},
+		{"few of a role", user.UserFilter{Role: "admin"}, after(50_000), 0, limit},
+		{"many of a status", user.UserFilter{Status: "active"}, after(50_000), 0, limit},
+		{"few of a status", user.UserFilter{Status: "disabled"}, first, 0, limit},
+		{"role and status, many", user.UserFilter{Role: "user", Status: "active"}, first, 0, limit},
+		{"role and status, few", user.UserFilter{Role: "user", Status: "disabled"}, after(50_000), 0, limit},
+		{"role and status, none", user.UserFilter{Role: "admin", Status: "disabled"}, first, 200, 0}, // or all of the rarer one
+		{"e-mail", user.UserFilter{Query: "P1234"}, first, 10, 10},
+		{"name", user.UserFilter{Query: "n123"}, first, 100, limit},
+		{"name, second page", user.UserFilter{Query: "n123"}, after(50_000), 100, limit},
+		{"whole e-mail", user.UserFilter{Query: "p12345@example.org"}, first, 1, 1},
+		{"nothing", user.UserFilter{Query: "x"}, first, 0, 0},
+		{"search, role and status", user.UserFilter{Query: "n0", Role: "user", Status: "disabled"}, first, 10_000, limit},
+		{"search that finds everybody", user.UserFilter{Query: "p"}, first, people, limit},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			*sent = nil
-			list, err := s.List(t.Context(), tc.f, tc.p)
+			list, err := s.ListUsers(t.Context(), tc.f, tc.p)
 			if err != nil || len(list.Items) != tc.items || len(*sent) != 1 {
 				t.Fatalf("%d items, %d statements, %v; want %d and 1", len(list.Items), len(*sent), err, tc.items)
 			}
@@ -91,7 +91,7 @@ func TestListsReadWhatTheyShow(t *testing.T) {
 	t.Run("sessions", func(t *testing.T) {
 		for _, p := range []page.Request[user.ListKey]{first, {Limit: limit, After: &user.ListKey{ID: "01900000-0000-7000-9000-00000000C370"}}} {
 			*sent = nil
-			list, err := s.Sessions(t.Context(), id(50_000), p)
+			list, err := s.ListSessions(t.Context(), id(50_000), p)
 			if err != nil || len(list.Items) == 0 || len(*sent) != 1 {
 				t.Fatalf("%d items, %d statements, %v", len(list.Items), len(*sent), err)
 			}

@@ -29,7 +29,7 @@ type sessionRow struct {
 
 func (sessionRow) TableName() string { return "sessions" }
 
-func (r sessionRow) session() user.Session {
+func (r sessionRow) toSession() user.Session {
 	return user.Session{ID: r.ID, UserID: r.UserID, CreatedAt: r.CreatedAt, LastUsedAt: r.LastUsedAt, ExpiresAt: r.ExpiresAt, IP: r.IP, UserAgent: r.UserAgent}
 }
 
@@ -43,8 +43,8 @@ type refreshTokenRow struct {
 
 func (refreshTokenRow) TableName() string { return "refresh_tokens" }
 
-// Open implements user.SessionStore.
-func (s *Store) Open(ctx context.Context, session user.Session, passwordHash string, refresh user.Hash) error {
+// OpenSession implements user.SessionStore.
+func (s *Store) OpenSession(ctx context.Context, session user.Session, passwordHash string, refresh user.Hash) error {
 	return mysql.InTx(ctx, s.db, func(tx *gorm.DB) error {
 		// The lock orders this after or before a change of the account: a session never survives one that
 		// ended all sessions.
@@ -65,8 +65,8 @@ func (s *Store) Open(ctx context.Context, session user.Session, passwordHash str
 	})
 }
 
-// Rotate implements user.SessionStore.
-func (s *Store) Rotate(ctx context.Context, old, next user.Hash, expires time.Time) (session user.Session, owner user.User, ended string, err error) {
+// RotateToken implements user.SessionStore.
+func (s *Store) RotateToken(ctx context.Context, old, next user.Hash, expires time.Time) (session user.Session, owner user.User, ended string, err error) {
 	var reused bool
 	err = mysql.InTx(ctx, s.db, func(tx *gorm.DB) error {
 		reused = false
@@ -88,8 +88,8 @@ func (s *Store) Rotate(ctx context.Context, old, next user.Hash, expires time.Ti
 			return fmt.Errorf("spend refresh token: %w", spent.Error)
 		}
 		if reused = spent.RowsAffected == 0; reused {
-			session = row.session()
-			_, err := end(tx, "id = ?", row.ID)
+			session = row.toSession()
+			_, err := endSessionsWhere(tx, "id = ?", row.ID)
 			return err // committed: the session must not go on
 		}
 		used := tx.Model(&sessionRow{}).Where("id = ? AND ended_at IS NULL AND expires_at > NOW(6)", row.ID).
@@ -100,7 +100,7 @@ func (s *Store) Rotate(ctx context.Context, old, next user.Hash, expires time.Ti
 		if used.RowsAffected == 0 {
 			return user.ErrInvalidRefreshToken
 		}
-		session, owner = row.session(), u.user()
+		session, owner = row.toSession(), u.toUser()
 		return insertRefreshToken(tx, row.ID, next, time.Now().UTC())
 	})
 	if err == nil && reused {
@@ -109,10 +109,10 @@ func (s *Store) Rotate(ctx context.Context, old, next user.Hash, expires time.Ti
 	return session, owner, "", err
 }
 
-// End implements user.SessionStore.
-func (s *Store) End(ctx context.Context, userID, sessionID string) error {
+// EndSession implements user.SessionStore.
+func (s *Store) EndSession(ctx context.Context, userID, sessionID string) error {
 	return mysql.InTx(ctx, s.db, func(tx *gorm.DB) error {
-		ids, err := end(tx, "id = ? AND user_id = ? AND expires_at > NOW(6)", sessionID, userID)
+		ids, err := endSessionsWhere(tx, "id = ? AND user_id = ? AND expires_at > NOW(6)", sessionID, userID)
 		if err == nil && len(ids) == 0 {
 			return problem.NotFound()
 		}
@@ -120,8 +120,8 @@ func (s *Store) End(ctx context.Context, userID, sessionID string) error {
 	})
 }
 
-// Sessions implements user.SessionLister.
-func (s *Store) Sessions(ctx context.Context, userID string, p page.Request[user.ListKey]) (page.Page[user.Session], error) {
+// ListSessions implements user.SessionLister.
+func (s *Store) ListSessions(ctx context.Context, userID string, p page.Request[user.ListKey]) (page.Page[user.Session], error) {
 	q := s.db.WithContext(ctx).Where("user_id = ? AND ended_at IS NULL AND expires_at > NOW(6)", userID)
 	if p.After != nil {
 		q = q.Where("id < ?", p.After.ID)
@@ -130,19 +130,19 @@ func (s *Store) Sessions(ctx context.Context, userID string, p page.Request[user
 	if err := q.Order("id DESC").Limit(p.Limit + 1).Find(&rows).Error; err != nil {
 		return page.Page[user.Session]{}, mysql.Failed(err, "list sessions")
 	}
-	return page.Of(rows, p.Limit, sessionRow.session, func(x user.Session) user.ListKey { return user.ListKey{ID: x.ID} })
+	return page.Of(rows, p.Limit, sessionRow.toSession, func(x user.Session) user.ListKey { return user.ListKey{ID: x.ID} })
 }
 
 // endSessions ends the sessions that a change of their user ends, and returns them.
-func endSessions(tx *gorm.DB, userID string, which user.Sessions) ([]string, error) {
+func endSessions(tx *gorm.DB, userID string, which user.SessionSelection) ([]string, error) {
 	if !which.All {
 		return nil, nil
 	}
-	return end(tx, "user_id = ? AND id <> ?", userID, which.Except)
+	return endSessionsWhere(tx, "user_id = ? AND id <> ?", userID, which.Except)
 }
 
-// end ends the open sessions that the condition selects, and returns them.
-func end(tx *gorm.DB, where string, args ...any) ([]string, error) {
+// endSessionsWhere ends the open sessions that the condition selects, and returns them.
+func endSessionsWhere(tx *gorm.DB, where string, args ...any) ([]string, error) {
 	var ids []string
 	err := tx.Model(&sessionRow{}).Clauses(clause.Locking{Strength: "UPDATE"}).Where(where, args...).Where("ended_at IS NULL").Pluck("id", &ids).Error
 	if err != nil {

@@ -18,12 +18,12 @@ type Store struct {
 	db       *gorm.DB
 	cache    *cache.Cache
 	source   string
-	appended func() // told after a commit that put events into the outbox
+	notifyAppended func() // told after a commit that put events into the outbox
 }
 
 // New returns a store. Events are said to come from source; appended is called when there are new ones.
 func New(db *gorm.DB, c *cache.Cache, source string, appended func()) *Store {
-	return &Store{db: db, cache: c, source: source, appended: appended}
+	return &Store{db: db, cache: c, source: source, notifyAppended: appended}
 }
 
 // userRow is the table users.
@@ -43,18 +43,18 @@ type userRow struct {
 
 func (userRow) TableName() string { return "users" }
 
-func (r userRow) user() user.User {
+func (r userRow) toUser() user.User {
 	return user.User{
 		ID: r.ID, Email: r.Email, Name: r.Name, Role: r.Role, Status: r.Status, EmailVerified: r.EmailVerified,
 		Version: r.Version, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
 	}
 }
 
-func (r userRow) account() *user.Account {
-	return &user.Account{User: r.user(), PasswordHash: r.PasswordHash}
+func (r userRow) toAccount() *user.Account {
+	return &user.Account{User: r.toUser(), PasswordHash: r.PasswordHash}
 }
 
-func rowOf(a *user.Account, sequence int64) userRow {
+func newUserRow(a *user.Account, sequence int64) userRow {
 	return userRow{
 		ID: a.ID, Email: a.Email, Name: a.Name, Role: a.Role, Status: a.Status, EmailVerified: a.EmailVerified,
 		PasswordHash: a.PasswordHash, Version: a.Version, Sequence: sequence, CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt,

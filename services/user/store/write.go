@@ -13,10 +13,10 @@ import (
 	"pgo/services/user"
 )
 
-// Create implements user.Writer.
-func (s *Store) Create(ctx context.Context, a *user.Account) error {
+// CreateAccount implements user.Writer.
+func (s *Store) CreateAccount(ctx context.Context, a *user.Account) error {
 	err := mysql.InTx(ctx, s.db, func(tx *gorm.DB) error {
-		row := rowOf(a, int64(len(a.Events())))
+		row := newUserRow(a, int64(len(a.Events())))
 		if err := tx.Create(&row).Error; errors.Is(err, gorm.ErrDuplicatedKey) {
 			return user.ErrEmailTaken
 		} else if err != nil {
@@ -26,19 +26,19 @@ func (s *Store) Create(ctx context.Context, a *user.Account) error {
 		return err
 	})
 	if err == nil {
-		s.appended()
+		s.notifyAppended()
 	}
 	return err
 }
 
-// Change implements user.Writer.
-func (s *Store) Change(ctx context.Context, id string, fn func(*user.Account) error) (user.User, []string, error) {
-	return s.change(ctx, func(tx *gorm.DB) (*user.Account, []string, error) { return s.changeIn(ctx, tx, id, fn) })
+// ChangeAccount implements user.Writer.
+func (s *Store) ChangeAccount(ctx context.Context, id string, fn func(*user.Account) error) (user.User, []string, error) {
+	return s.runChange(ctx, func(tx *gorm.DB) (*user.Account, []string, error) { return s.changeLocked(ctx, tx, id, fn) })
 }
 
-// Redeem implements user.Writer.
-func (s *Store) Redeem(ctx context.Context, purpose string, token user.Hash, fn func(*user.Account) error) (user.User, []string, error) {
-	return s.change(ctx, func(tx *gorm.DB) (*user.Account, []string, error) {
+// RedeemToken implements user.Writer.
+func (s *Store) RedeemToken(ctx context.Context, purpose string, token user.Hash, fn func(*user.Account) error) (user.User, []string, error) {
+	return s.runChange(ctx, func(tx *gorm.DB) (*user.Account, []string, error) {
 		var t mailTokenRow
 		err := tx.Take(&t, "hash = ? AND purpose = ? AND expires_at > NOW(6)", token[:], purpose).Error
 		if errors.Is(err, gorm.ErrRecordNotFound) {
@@ -46,7 +46,7 @@ func (s *Store) Redeem(ctx context.Context, purpose string, token user.Hash, fn 
 		} else if err != nil {
 			return nil, nil, fmt.Errorf("read mail token: %w", err)
 		}
-		return s.changeIn(ctx, tx, t.UserID, func(a *user.Account) error {
+		return s.changeLocked(ctx, tx, t.UserID, func(a *user.Account) error {
 			// Under the account's lock: of two who send the token at once, one finds it spent. The user's
 			// other tokens for the same end with it.
 			spent := tx.Where("user_id = ? AND purpose = ?", t.UserID, purpose).Delete(&mailTokenRow{})
@@ -61,8 +61,8 @@ func (s *Store) Redeem(ctx context.Context, purpose string, token user.Hash, fn 
 	})
 }
 
-// change runs fn in a transaction and brings the cache up to date after its commit.
-func (s *Store) change(ctx context.Context, fn func(tx *gorm.DB) (*user.Account, []string, error)) (user.User, []string, error) {
+// runChange runs fn in a transaction and brings the cache up to date after its commit.
+func (s *Store) runChange(ctx context.Context, fn func(tx *gorm.DB) (*user.Account, []string, error)) (user.User, []string, error) {
 	var a *user.Account
 	var ended []string
 	err := mysql.InTx(ctx, s.db, func(tx *gorm.DB) error {
@@ -74,33 +74,33 @@ func (s *Store) change(ctx context.Context, fn func(tx *gorm.DB) (*user.Account,
 		return user.User{}, nil, err
 	}
 	switch {
-	case a.Deleted():
+	case a.IsDeleted():
 		s.cache.Delete(ctx, cacheKey(a.ID))
-	case a.Changed():
+	case a.IsChanged():
 		cache.Put(ctx, s.cache, cacheKey(a.ID), a.Version, a.User)
 	}
 	if len(a.Events()) > 0 {
-		s.appended()
+		s.notifyAppended()
 	}
 	return a.User, ended, nil
 }
 
-// changeIn locks the account, has fn change it and writes what fn did.
-func (s *Store) changeIn(ctx context.Context, tx *gorm.DB, id string, fn func(*user.Account) error) (*user.Account, []string, error) {
+// changeLocked locks the account, has fn change it and writes what fn did.
+func (s *Store) changeLocked(ctx context.Context, tx *gorm.DB, id string, fn func(*user.Account) error) (*user.Account, []string, error) {
 	var row userRow
 	if err := tx.Clauses(clause.Locking{Strength: "UPDATE"}).Take(&row, "id = ?", id).Error; err != nil {
 		return nil, nil, mysql.Found(err, "lock user")
 	}
-	a := row.account()
+	a := row.toAccount()
 	if err := fn(a); err != nil {
 		return nil, nil, err
 	}
-	if a.LosesAdmin(row.user()) {
-		if err := keepsAnAdmin(tx, id); err != nil {
+	if a.LosesAdmin(row.toUser()) {
+		if err := requireOtherAdmin(tx, id); err != nil {
 			return nil, nil, err
 		}
 	}
-	ended, err := endSessions(tx, id, a.EndSessions())
+	ended, err := endSessions(tx, id, a.SessionsToEnd())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -108,8 +108,8 @@ func (s *Store) changeIn(ctx context.Context, tx *gorm.DB, id string, fn func(*u
 	if err != nil {
 		return nil, nil, err
 	}
-	if a.Deleted() {
-		return a, ended, remove(tx, id)
+	if a.IsDeleted() {
+		return a, ended, deleteUser(tx, id)
 	}
 	if a.PasswordHash != row.PasswordHash {
 		// A reset that was asked for before must not change the new password.
@@ -117,17 +117,17 @@ func (s *Store) changeIn(ctx context.Context, tx *gorm.DB, id string, fn func(*u
 			return nil, nil, fmt.Errorf("delete reset tokens: %w", err)
 		}
 	}
-	if a.Changed() || sequence != row.Sequence {
-		if err := save(tx, rowOf(a, sequence)); err != nil {
+	if a.IsChanged() || sequence != row.Sequence {
+		if err := saveUser(tx, newUserRow(a, sequence)); err != nil {
 			return nil, nil, err
 		}
 	}
 	return a, ended, nil
 }
 
-// keepsAnAdmin fails unless there is another active admin. It locks them all, so that of two who try at once
+// requireOtherAdmin fails unless there is another active admin. It locks them all, so that of two who try at once
 // to give up the last two, the second sees what the first did.
-func keepsAnAdmin(tx *gorm.DB, id string) error {
+func requireOtherAdmin(tx *gorm.DB, id string) error {
 	var ids []string
 	err := tx.Model(&userRow{}).Clauses(clause.Locking{Strength: "UPDATE"}).Where("role = ? AND status = ?", user.RoleAdmin, user.StatusActive).Order("id").Pluck("id", &ids).Error
 	if err != nil {
@@ -141,7 +141,7 @@ func keepsAnAdmin(tx *gorm.DB, id string) error {
 	return user.ErrLastAdmin
 }
 
-func save(tx *gorm.DB, row userRow) error {
+func saveUser(tx *gorm.DB, row userRow) error {
 	res := tx.Model(&row).Where("id = ?", row.ID).Select("*").Omit("id", "created_at").Updates(&row)
 	if res.Error != nil {
 		return fmt.Errorf("update user: %w", res.Error)
@@ -152,8 +152,8 @@ func save(tx *gorm.DB, row userRow) error {
 	return nil
 }
 
-// remove deletes the user and what could be used in their name. Sessions stay until their tokens are dead.
-func remove(tx *gorm.DB, id string) error {
+// deleteUser deletes the user and what could be used in their name. Sessions stay until their tokens are dead.
+func deleteUser(tx *gorm.DB, id string) error {
 	if err := tx.Where("user_id = ?", id).Delete(&mailTokenRow{}).Error; err != nil {
 		return fmt.Errorf("delete mail tokens: %w", err)
 	}

@@ -6,7 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-func newCounts() *prometheus.CounterVec {
+func newAttemptsMetric() *prometheus.CounterVec {
 	c := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "pgo_login_attempts_total", Help: "Attempts to sign in by the limits' answer (allowed or refused) and by where they are counted (redis, or memory while it is away).",
 	}, []string{"result", "counted_in"})
@@ -18,18 +18,18 @@ func newCounts() *prometheus.CounterVec {
 	return c
 }
 
-// counted notes an attempt that has to wait, or not.
-func (t *Throttle) counted(in string, wait time.Duration) time.Duration {
+// recordAttempt notes an attempt that has to wait, or not.
+func (t *Throttle) recordAttempt(in string, wait time.Duration) time.Duration {
 	result := "allowed"
 	if wait > 0 {
 		result = "refused"
 	}
-	t.counts.WithLabelValues(result, in).Inc()
+	t.attempts.WithLabelValues(result, in).Inc()
 	return wait
 }
 
 // Describe implements prometheus.Collector.
-func (t *Throttle) Describe(ch chan<- *prometheus.Desc) { t.counts.Describe(ch) }
+func (t *Throttle) Describe(ch chan<- *prometheus.Desc) { t.attempts.Describe(ch) }
 
 // Collect implements prometheus.Collector.
-func (t *Throttle) Collect(ch chan<- prometheus.Metric) { t.counts.Collect(ch) }
+func (t *Throttle) Collect(ch chan<- prometheus.Metric) { t.attempts.Collect(ch) }

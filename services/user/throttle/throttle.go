@@ -32,8 +32,8 @@ type Throttle struct {
 	prefix string
 	limits func() Limits
 	log    *zap.Logger
-	local  *local
-	counts *prometheus.CounterVec
+	memory  *memoryCounters
+	attempts *prometheus.CounterVec
 
 	retryAt atomic.Int64 // when one attempt asks Redis again, in Unix nanoseconds; 0 while it answers
 }
@@ -43,24 +43,24 @@ const coolDown = time.Second
 
 // New returns a throttle whose keys start with prefix.
 func New(client *redis.Client, prefix string, limits func() Limits, log *zap.Logger) *Throttle {
-	return &Throttle{redis: client, prefix: prefix + "throttle:", limits: limits, log: log, local: &local{counts: map[string]count{}}, counts: newCounts()}
+	return &Throttle{redis: client, prefix: prefix + "throttle:", limits: limits, log: log, memory: &memoryCounters{windows: map[string]window{}}, attempts: newAttemptsMetric()}
 }
 
-// counter is one of the three counts of an attempt.
-type counter struct {
+// limitedKey is one of the three counts of an attempt.
+type limitedKey struct {
 	key   string
 	limit int
 }
 
-// counters names accounts and addresses by hash: keys of a cache are no place for e-mail addresses.
-func (t *Throttle) counters(email, ip string, l Limits) [3]counter {
-	ip = network(ip)
-	return [3]counter{{t.key("pair", email, ip), l.Pair}, {t.key("account", email), l.Account}, {t.key("address", ip), l.Address}}
+// countersFor names accounts and addresses by hash: keys of a cache are no place for e-mail addresses.
+func (t *Throttle) countersFor(email, ip string, l Limits) [3]limitedKey {
+	ip = networkOf(ip)
+	return [3]limitedKey{{t.keyFor("pair", email, ip), l.Pair}, {t.keyFor("account", email), l.Account}, {t.keyFor("address", ip), l.Address}}
 }
 
-// network is what one client has: an IPv4 address, or the /64 of an IPv6 address, in which it has as many as it
+// networkOf is what one client has: an IPv4 address, or the /64 of an IPv6 address, in which it has as many as it
 // likes.
-func network(ip string) string {
+func networkOf(ip string) string {
 	a, err := netip.ParseAddr(ip)
 	if err != nil || a.Unmap().Is4() {
 		return ip
@@ -72,7 +72,7 @@ func network(ip string) string {
 	return p.String()
 }
 
-func (t *Throttle) key(kind string, parts ...string) string {
+func (t *Throttle) keyFor(kind string, parts ...string) string {
 	h := sha256.New()
 	for _, p := range parts {
 		h.Write([]byte(p))
@@ -99,45 +99,45 @@ for _, key in ipairs(KEYS) do
 end
 return 0`)
 
-// takeBack removes the first key and subtracts one from the others.
-var takeBack = redis.NewScript(`
+// undoCount removes the first key and subtracts one from the others.
+var undoCount = redis.NewScript(`
 redis.call('DEL', KEYS[1])
 for i = 2, #KEYS do
   if tonumber(redis.call('GET', KEYS[i]) or '0') > 0 then redis.call('DECR', KEYS[i]) end
 end
 return 1`)
 
-// Attempt implements user.Throttle.
-func (t *Throttle) Attempt(ctx context.Context, email, ip string) time.Duration {
+// CountAttempt implements user.Throttle.
+func (t *Throttle) CountAttempt(ctx context.Context, email, ip string) time.Duration {
 	l := t.limits()
-	counters := t.counters(email, ip, l)
-	if t.ask() {
-		wait, err := countUp.Run(ctx, t.redis, keys(counters), l.Window.Milliseconds(), l.Pair, l.Account, l.Address).Int64()
-		t.learn(ctx, err)
+	counters := t.countersFor(email, ip, l)
+	if t.shouldAskRedis() {
+		wait, err := countUp.Run(ctx, t.redis, keysOf(counters), l.Window.Milliseconds(), l.Pair, l.Account, l.Address).Int64()
+		t.recordAnswer(ctx, err)
 		if err == nil {
-			return t.counted("redis", time.Duration(wait)*time.Millisecond)
+			return t.recordAttempt("redis", time.Duration(wait)*time.Millisecond)
 		}
 	}
-	return t.counted("memory", t.local.attempt(counters, l.Window))
+	return t.recordAttempt("memory", t.memory.countAttempt(counters, l.Window))
 }
 
-// Succeeded implements user.Throttle.
-func (t *Throttle) Succeeded(ctx context.Context, email, ip string) {
-	counters := t.counters(email, ip, t.limits())
-	t.local.succeeded(counters)
-	if t.ask() {
-		t.learn(ctx, takeBack.Run(ctx, t.redis, keys(counters)).Err())
+// RecordSuccess implements user.Throttle.
+func (t *Throttle) RecordSuccess(ctx context.Context, email, ip string) {
+	counters := t.countersFor(email, ip, t.limits())
+	t.memory.recordSuccess(counters)
+	if t.shouldAskRedis() {
+		t.recordAnswer(ctx, undoCount.Run(ctx, t.redis, keysOf(counters)).Err())
 	}
 }
 
-// ask reports whether to ask Redis: while it does not answer, one does each time the cool-down is over.
-func (t *Throttle) ask() bool {
+// shouldAskRedis reports whether to ask Redis: while it does not answer, one does each time the cool-down is over.
+func (t *Throttle) shouldAskRedis() bool {
 	at, now := t.retryAt.Load(), time.Now()
 	return at == 0 || now.UnixNano() >= at && t.retryAt.CompareAndSwap(at, now.Add(coolDown).UnixNano())
 }
 
-// learn notes whether Redis answered.
-func (t *Throttle) learn(ctx context.Context, err error) {
+// recordAnswer notes whether Redis answered.
+func (t *Throttle) recordAnswer(ctx context.Context, err error) {
 	switch {
 	case err == nil:
 		t.retryAt.Store(0)
@@ -147,71 +147,71 @@ func (t *Throttle) learn(ctx context.Context, err error) {
 	}
 }
 
-func keys(counters [3]counter) []string {
+func keysOf(counters [3]limitedKey) []string {
 	return []string{counters[0].key, counters[1].key, counters[2].key}
 }
 
-// maxLocal bounds the memory of an attack while Redis is away; beyond it counting starts anew.
-const maxLocal = 100_000
+// maxMemoryCounters bounds the memory of an attack while Redis is away; beyond it counting starts anew.
+const maxMemoryCounters = 100_000
 
-// local counts in this process alone.
-type local struct {
+// memoryCounters counts in this process alone.
+type memoryCounters struct {
 	mu     sync.Mutex
-	counts map[string]count
+	windows map[string]window
 }
 
-type count struct {
-	n     int
-	until time.Time
+type window struct {
+	attempts     int
+	endsAt time.Time
 }
 
-func (l *local) attempt(counters [3]counter, window time.Duration) time.Duration {
+func (l *memoryCounters) countAttempt(counters [3]limitedKey, window time.Duration) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
-	if len(l.counts) > maxLocal {
-		l.forget(now)
+	if len(l.windows) > maxMemoryCounters {
+		l.dropExpired(now)
 	}
 	var wait time.Duration
 	for _, c := range counters {
-		if n := l.counts[c.key]; n.n >= c.limit && now.Before(n.until) {
-			wait = max(wait, n.until.Sub(now))
+		if n := l.windows[c.key]; n.attempts >= c.limit && now.Before(n.endsAt) {
+			wait = max(wait, n.endsAt.Sub(now))
 		}
 	}
 	if wait > 0 {
 		return wait // counted nothing, as countUp does
 	}
 	for _, c := range counters {
-		n := l.counts[c.key]
-		if !now.Before(n.until) {
-			n = count{until: now.Add(window)}
+		n := l.windows[c.key]
+		if !now.Before(n.endsAt) {
+			n = window{endsAt: now.Add(window)}
 		}
-		n.n++
-		l.counts[c.key] = n
+		n.attempts++
+		l.windows[c.key] = n
 	}
 	return 0
 }
 
-func (l *local) succeeded(counters [3]counter) {
+func (l *memoryCounters) recordSuccess(counters [3]limitedKey) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.counts, counters[0].key)
+	delete(l.windows, counters[0].key)
 	for _, c := range counters[1:] {
-		if n, ok := l.counts[c.key]; ok && n.n > 0 {
-			n.n--
-			l.counts[c.key] = n
+		if n, ok := l.windows[c.key]; ok && n.attempts > 0 {
+			n.attempts--
+			l.windows[c.key] = n
 		}
 	}
 }
 
-// forget removes windows that are over, or all when none is.
-func (l *local) forget(now time.Time) {
-	for k, c := range l.counts {
-		if now.After(c.until) {
-			delete(l.counts, k)
+// dropExpired removes windows that are over, or all when none is.
+func (l *memoryCounters) dropExpired(now time.Time) {
+	for k, c := range l.windows {
+		if now.After(c.endsAt) {
+			delete(l.windows, k)
 		}
 	}
-	if len(l.counts) > maxLocal {
-		clear(l.counts)
+	if len(l.windows) > maxMemoryCounters {
+		clear(l.windows)
 	}
 }

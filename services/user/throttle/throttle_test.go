@@ -29,10 +29,10 @@ func TestAttemptsAreCounted(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(limits)
 	for range 3 {
-		limits.Attempt(context.Background(), "ada@example.org", "192.0.2.1")
+		limits.CountAttempt(context.Background(), "ada@example.org", "192.0.2.1")
 	}
 	link.Down()
-	limits.Attempt(context.Background(), "ada@example.org", "192.0.2.1")
+	limits.CountAttempt(context.Background(), "ada@example.org", "192.0.2.1")
 	err := testutil.GatherAndCompare(reg, strings.NewReader(`
 # HELP pgo_login_attempts_total Attempts to sign in by the limits' answer (allowed or refused) and by where they are counted (redis, or memory while it is away).
 # TYPE pgo_login_attempts_total counter

@@ -73,8 +73,8 @@ func ParseKeys(text []byte) (*Keys, error) {
 // JWKS returns the public keys as a JSON Web Key Set.
 func (k *Keys) JWKS() []byte { return k.jwks }
 
-// Public returns the public keys by key id.
-func (k *Keys) Public() map[string]ed25519.PublicKey { return k.public }
+// PublicKeys returns the public keys by key id.
+func (k *Keys) PublicKeys() map[string]ed25519.PublicKey { return k.public }
 
 // Issuer signs access tokens. It implements user.Signer and is safe for concurrent use.
 type Issuer struct {

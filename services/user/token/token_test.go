@@ -62,7 +62,7 @@ func TestRotation(t *testing.T) {
 		{"a new token after it", during, after, true}, {"an old token after it", before, after, false}, {"a new token before it", during, before, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			v, err := auth.NewVerifier("pgo", "pgo", auth.StaticKeys(tc.known.Public()), nothingRevoked{}, time.Now)
+			v, err := auth.NewVerifier("pgo", "pgo", auth.StaticKeys(tc.known.PublicKeys()), nothingRevoked{}, time.Now)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -129,7 +129,7 @@ func TestJWKSHasPublicKeysAndNothingElse(t *testing.T) {
 			t.Errorf("members are %v", names) // d would be the private key
 		}
 		x, err := base64.RawURLEncoding.DecodeString(j["x"])
-		if err != nil || !slices.Equal(x, k.Public()[j["kid"]]) {
+		if err != nil || !slices.Equal(x, k.PublicKeys()[j["kid"]]) {
 			t.Errorf("key %s is not the public one, %v", j["kid"], err)
 		}
 	}
@@ -141,7 +141,7 @@ func FuzzParseKeys(f *testing.F) {
 	f.Add([]byte(""))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		k, err := token.ParseKeys(text)
-		if err == nil && (len(k.Public()) == 0 || !json.Valid(k.JWKS())) {
+		if err == nil && (len(k.PublicKeys()) == 0 || !json.Valid(k.JWKS())) {
 			t.Errorf("took %q and has no key", text)
 		}
 	})

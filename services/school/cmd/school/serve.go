@@ -111,7 +111,7 @@ func serve(ctx context.Context, environ []string, stdout io.Writer) (err error) 
 			reconfigure,
 			{Name: "outbox", Run: func(ctx context.Context) error { relay.Run(ctx); return nil }},
 			{Name: "ended sessions", Run: ended.Run},
-			{Name: "users' events", Run: func(ctx context.Context) error { return broker.Consume(ctx, events.Consumer(people, log.Logger)) }},
+			{Name: "users' events", Run: func(ctx context.Context) error { return broker.Consume(ctx, events.NewConsumer(people, log.Logger)) }},
 			httpx.Every("prune", pruneEvery, schools.Prune, log.Logger),
 		},
 	}.Run(ctx)

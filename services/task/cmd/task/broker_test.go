@@ -41,9 +41,9 @@ func TestTheViewBecomesWhatSchoolHas(t *testing.T) {
 			s, other := w.Start(t), w.Start(t)
 			for round := range 8 {
 				for range 40 {
-					school.Step()
+					school.MakeRandomChange()
 				}
-				events := school.Events()
+				events := school.TakeEvents()
 				told += len(events)
 				for _, e := range events {
 					if random.IntN(5) == 0 {
@@ -70,7 +70,7 @@ func TestTheViewBecomesWhatSchoolHas(t *testing.T) {
 			}
 			w.Deliver(t, late...)
 			w.awaitEvents(t, told)
-			if diff, err := school.Differences(w.db); err != nil || diff != "" {
+			if diff, err := school.FindDifferences(w.db); err != nil || diff != "" {
 				t.Errorf("seed %d: %v, the view differs:\n%s", seed, err, diff)
 			}
 			if dead := w.dead(t); len(dead) > 0 {

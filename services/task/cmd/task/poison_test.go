@@ -38,7 +38,7 @@ func TestAPoisonMessage(t *testing.T) {
 		defer close(done)
 		served = withStore(w.Environ, func(s *store.Store) error {
 			conn := mq.Connect(broker, zap.NewNop())
-			return errors.Join(conn.Consume(ctx, events.Consumer(s)), conn.Close(context.Background()))
+			return errors.Join(conn.Consume(ctx, events.NewConsumer(s)), conn.Close(context.Background()))
 		})
 	}()
 	t.Cleanup(func() {

@@ -22,13 +22,13 @@ func TestViewRebuild(t *testing.T) {
 	s := w.Start(t)
 	school := viewtest.New(t, 7)
 	for range 200 {
-		school.Step()
+		school.MakeRandomChange()
 	}
-	told := school.Events()
+	told := school.TakeEvents()
 	w.Deliver(t, told...)
 	w.awaitEvents(t, len(told))
 	file := filepath.Join(t.TempDir(), "export")
-	if err := os.WriteFile(file, []byte(school.Export()), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(school.WriteExport()), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	rebuild := func(in string, args ...string) (int, string, string) {
@@ -52,12 +52,12 @@ func TestViewRebuild(t *testing.T) {
 		t.Fatal(err)
 	}
 	damaged := servicetest.Dump(t, w.db, viewTables...)
-	code, stdout, stderr = rebuild(school.Export(), "--dry-run", "-")
+	code, stdout, stderr = rebuild(school.WriteExport(), "--dry-run", "-")
 	expect(code, 0, stdout, stderr, "differences found, nothing was changed\n")
 	if !strings.Contains(stdout, "class_member ") || !strings.Contains(stdout, "here nothing, in School ") {
 		t.Errorf("the report is %s", stdout)
 	}
-	export := school.Export()
+	export := school.WriteExport()
 	for name, text := range map[string]string{"nothing": "", "cut off": export[:strings.LastIndex(strings.TrimSpace(export), "\n")+1], "nonsense": "x\n"} {
 		code, stdout, stderr = rebuild(text)
 		if code != 1 || stdout != "" || !strings.Contains(stderr, "read the export: line ") {
@@ -69,7 +69,7 @@ func TestViewRebuild(t *testing.T) {
 	}
 	code, stdout, stderr = rebuild(export)
 	expect(code, 0, stdout, stderr, "differences repaired\n")
-	if diff, err := school.Differences(w.db); err != nil || diff != "" {
+	if diff, err := school.FindDifferences(w.db); err != nil || diff != "" {
 		t.Errorf("%v, the view differs:\n%s", err, diff)
 	}
 	if now := servicetest.Dump(t, w.db, viewTables[:3]...); !strings.HasPrefix(whole, now) {

@@ -91,7 +91,7 @@ func serve(ctx context.Context, environ []string, stdout io.Writer) (err error) 
 	}
 	tasks := store.New(db, cache.New(redis, cfg.Redis, reg, log.Logger), "task", relay.Notify)
 	fanOut := task.NewFanOut(tasks, log.Logger)
-	service := &task.Service{Reader: tasks, Work: tasks, Writer: tasks, Wake: fanOut.Wake, Now: now}
+	service := &task.Service{Reader: tasks, Submissions: tasks, Writer: tasks, Wake: fanOut.Wake, Now: now}
 
 	h := health.New(log.Logger)
 	h.Require("mysql", migrate.BearsCheck(pool, schema))
@@ -114,7 +114,7 @@ func serve(ctx context.Context, environ []string, stdout io.Writer) (err error) 
 			reconfigure,
 			{Name: "outbox", Run: func(ctx context.Context) error { relay.Run(ctx); return nil }},
 			{Name: "ended sessions", Run: ended.Run},
-			{Name: "view", Run: func(ctx context.Context) error { return broker.Consume(ctx, events.Consumer(tasks)) }},
+			{Name: "view", Run: func(ctx context.Context) error { return broker.Consume(ctx, events.NewConsumer(tasks)) }},
 			{Name: "fan-out", Run: fanOut.Run},
 			httpx.Every("sweep", sweepEvery, tasks.Sweep, log.Logger),
 			httpx.Every("prune", pruneEvery, func(ctx context.Context) error { return tasks.Prune(ctx, events.Queue) }, log.Logger),

@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// Differences compares the tables of a view with what is there, and returns the lines that only one of them has. It says
+// FindDifferences compares the tables of a view with what is there, and returns the lines that only one of them has. It says
 // nothing of people of whom nothing was told.
-func (s *School) Differences(db *sql.DB) (string, error) {
+func (s *FakeSchool) FindDifferences(db *sql.DB) (string, error) {
 	var have []string
 	for _, query := range []string{
 		"SELECT CONCAT('school ', id, ' ', COALESCE(name, '-')) FROM view_schools WHERE deleted = FALSE",
@@ -22,13 +22,13 @@ func (s *School) Differences(db *sql.DB) (string, error) {
 		"SELECT CONCAT('class member ', m.class_id, ' ', m.user_id, ' ', m.role) FROM view_class_members m JOIN view_classes c ON c.id = m.class_id WHERE m.removed = FALSE AND c.deleted = FALSE",
 		"SELECT CONCAT('person ', id, ' ', IF(deleted, 'deleted', name)) FROM people",
 	} {
-		lines, err := texts(db, query)
+		lines, err := queryStrings(db, query)
 		if err != nil {
 			return "", err
 		}
 		have = append(have, lines...)
 	}
-	want := s.lines()
+	want := s.expectedLines()
 	var out strings.Builder
 	for _, line := range have {
 		if !slices.Contains(want, line) {
@@ -43,7 +43,7 @@ func (s *School) Differences(db *sql.DB) (string, error) {
 	return out.String(), nil
 }
 
-func (s *School) lines() []string {
+func (s *FakeSchool) expectedLines() []string {
 	var all []string
 	for id, c := range s.schools {
 		all = append(all, fmt.Sprintf("school %s %s", id, c.name))
@@ -67,7 +67,7 @@ func (s *School) lines() []string {
 	return all
 }
 
-func texts(db *sql.DB, query string) (all []string, err error) {
+func queryStrings(db *sql.DB, query string) (all []string, err error) {
 	rows, err := db.Query(query)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", query, err)
@@ -83,9 +83,9 @@ func texts(db *sql.DB, query string) (all []string, err error) {
 	return all, rows.Err()
 }
 
-// Export writes everything as the School service's binary does. What happens afterwards is later by School's clock, and
+// WriteExport writes everything as the School service's binary does. What happens afterwards is later by School's clock, and
 // everything else by more than the time that a transaction takes.
-func (s *School) Export() string {
+func (s *FakeSchool) WriteExport() string {
 	var out strings.Builder
 	n := 0
 	line := func(fields map[string]any) {
@@ -96,8 +96,8 @@ func (s *School) Export() string {
 		}
 		out.Write(append(text, '\n'))
 	}
-	s.at = s.at.Add(10 * time.Minute)
-	line(map[string]any{"kind": "header", "taken_at": s.at})
+	s.now = s.now.Add(10 * time.Minute)
+	line(map[string]any{"kind": "header", "taken_at": s.now})
 	for _, id := range slices.Sorted(maps.Keys(s.schools)) {
 		c := s.schools[id]
 		line(map[string]any{"kind": "school", "id": id, "name": c.name, "timezone": "Europe/Berlin", "sequence": c.sequence})
@@ -105,7 +105,7 @@ func (s *School) Export() string {
 			line(map[string]any{"kind": "member", "school_id": id, "user_id": user, "role": c.members[user], "sequence": c.sequence})
 		}
 	}
-	for _, id := range s.Classes() {
+	for _, id := range s.ClassIDs() {
 		c := s.classes[id]
 		line(map[string]any{"kind": "class", "id": id, "school_id": c.school, "name": c.name, "grade": "5", "sequence": c.sequence})
 		for _, user := range slices.Sorted(maps.Keys(c.members)) {

@@ -16,11 +16,11 @@ import (
 	"pgo/pkg/event"
 )
 
-// School is everything that the School service and User have. It is not safe for concurrent use.
-type School struct {
+// FakeSchool is everything that the School service and User have. It is not safe for concurrent use.
+type FakeSchool struct {
 	t      testing.TB
 	rand   *rand.Rand
-	at     time.Time // ids are made by a clock of its own
+	now     time.Time // ids are made by a clock of its own
 	events []event.Event
 
 	schools map[string]*school
@@ -48,25 +48,25 @@ type person struct {
 }
 
 // New returns a School whose doings are those of the seed.
-func New(t testing.TB, seed uint64) *School {
-	return &School{
-		t: t, rand: rand.New(rand.NewPCG(seed, seed)), at: time.Now().Add(-24 * time.Hour),
+func New(t testing.TB, seed uint64) *FakeSchool {
+	return &FakeSchool{
+		t: t, rand: rand.New(rand.NewPCG(seed, seed)), now: time.Now().Add(-24 * time.Hour),
 		schools: map[string]*school{}, classes: map[string]*class{}, people: map[string]*person{},
 	}
 }
 
-// Events returns what was told since the last call, in the order in which it happened.
-func (s *School) Events() []event.Event {
+// TakeEvents returns what was told since the last call, in the order in which it happened.
+func (s *FakeSchool) TakeEvents() []event.Event {
 	all := s.events
 	s.events = nil
 	return all
 }
 
-// Classes returns the ids of the classes that are there, in order.
-func (s *School) Classes() []string { return slices.Sorted(maps.Keys(s.classes)) }
+// ClassIDs returns the ids of the classes that are there, in order.
+func (s *FakeSchool) ClassIDs() []string { return slices.Sorted(maps.Keys(s.classes)) }
 
-// Students returns the students of a class, in order.
-func (s *School) Students(class string) []string {
+// StudentIDs returns the students of a class, in order.
+func (s *FakeSchool) StudentIDs(class string) []string {
 	var all []string
 	for user, role := range s.classes[class].members {
 		if role == "student" {
@@ -77,53 +77,53 @@ func (s *School) Students(class string) []string {
 	return all
 }
 
-// Step does one thing at random.
-func (s *School) Step() {
-	classes, schools, people := s.Classes(), slices.Sorted(maps.Keys(s.schools)), slices.Sorted(maps.Keys(s.people))
+// MakeRandomChange does one thing at random.
+func (s *FakeSchool) MakeRandomChange() {
+	classes, schools, people := s.ClassIDs(), slices.Sorted(maps.Keys(s.schools)), slices.Sorted(maps.Keys(s.people))
 	const some = 4
 	switch n := s.rand.IntN(100); {
 	case len(people) < some || n < 4:
 		s.newPerson()
 	case n < 7:
-		s.renamePerson(s.any(people))
+		s.renamePerson(s.pickOne(people))
 	case n < 8:
-		s.deletePerson(s.any(people))
+		s.deletePerson(s.pickOne(people))
 	case len(schools) == 0 || n < 10 && len(schools) < some:
-		s.newSchool(s.any(people))
+		s.newSchool(s.pickOne(people))
 	case n < 13:
-		id := s.any(schools)
-		s.schools[id].name = s.name()
-		s.tellSchool("school.updated.v1", id)
+		id := s.pickOne(schools)
+		s.schools[id].name = s.newName()
+		s.emitSchool("school.updated.v1", id)
 	case n < 14 && len(schools) > 1:
-		s.deleteSchool(s.any(schools))
+		s.deleteSchool(s.pickOne(schools))
 	case n < 30:
-		s.putMember(s.any(schools), s.any(people))
+		s.putMember(s.pickOne(schools), s.pickOne(people))
 	case n < 36:
-		s.removeMember(s.any(schools), s.any(people))
+		s.removeMember(s.pickOne(schools), s.pickOne(people))
 	case len(classes) == 0 || n < 42 && len(classes) < 2*some:
-		s.newClass(s.any(schools))
+		s.newClass(s.pickOne(schools))
 	case n < 45:
-		id := s.any(classes)
-		s.classes[id].name = s.name()
-		s.tellClass("class.updated.v1", id)
+		id := s.pickOne(classes)
+		s.classes[id].name = s.newName()
+		s.emitClass("class.updated.v1", id)
 	case n < 47:
-		s.deleteClass(s.any(classes))
+		s.deleteClass(s.pickOne(classes))
 	case n < 85:
-		s.putClassMember(s.any(classes), s.any(people))
+		s.putClassMember(s.pickOne(classes), s.pickOne(people))
 	default:
-		s.removeClassMember(s.any(classes), s.any(people))
+		s.removeClassMember(s.pickOne(classes), s.pickOne(people))
 	}
 }
 
-func (s *School) any(of []string) string { return of[s.rand.IntN(len(of))] }
+func (s *FakeSchool) pickOne(of []string) string { return of[s.rand.IntN(len(of))] }
 
-func (s *School) name() string { return fmt.Sprintf("N%d", s.rand.IntN(1000)) }
+func (s *FakeSchool) newName() string { return fmt.Sprintf("N%d", s.rand.IntN(1000)) }
 
-// id returns a UUIDv7 of the School's clock, which goes on by a second.
-func (s *School) id() string {
-	s.at = s.at.Add(time.Second)
+// newID returns a UUIDv7 of the School's clock, which goes on by a second.
+func (s *FakeSchool) newID() string {
+	s.now = s.now.Add(time.Second)
 	id := uuid.UUID{6: 0x70, 8: 0x80}
-	ms := s.at.UnixMilli()
+	ms := s.now.UnixMilli()
 	for i := range 6 {
 		id[i] = byte(ms >> (8 * (5 - i)))
 	}
@@ -133,7 +133,7 @@ func (s *School) id() string {
 	return id.String()
 }
 
-func (s *School) tell(source, typ, subject string, sequence *int64, data map[string]any) {
+func (s *FakeSchool) emit(source, typ, subject string, sequence *int64, data map[string]any) {
 	s.t.Helper()
 	*sequence++
 	e, err := event.New(context.Background(), source, typ, subject, *sequence, data)
@@ -143,68 +143,68 @@ func (s *School) tell(source, typ, subject string, sequence *int64, data map[str
 	s.events = append(s.events, e)
 }
 
-func (s *School) tellSchool(typ, id string) {
+func (s *FakeSchool) emitSchool(typ, id string) {
 	c := s.schools[id]
-	s.tell("school", typ, id, &c.sequence, map[string]any{"id": id, "name": c.name, "timezone": "Europe/Berlin"})
+	s.emit("school", typ, id, &c.sequence, map[string]any{"id": id, "name": c.name, "timezone": "Europe/Berlin"})
 }
 
-func (s *School) tellMember(typ, id, user, role string) {
-	s.tell("school", typ, id, &s.schools[id].sequence, map[string]any{"school_id": id, "user_id": user, "role": role})
+func (s *FakeSchool) emitMember(typ, id, user, role string) {
+	s.emit("school", typ, id, &s.schools[id].sequence, map[string]any{"school_id": id, "user_id": user, "role": role})
 }
 
-func (s *School) tellClass(typ, id string) {
+func (s *FakeSchool) emitClass(typ, id string) {
 	c := s.classes[id]
-	s.tell("school", typ, id, &c.sequence, map[string]any{"id": id, "school_id": c.school, "name": c.name, "grade": "5"})
+	s.emit("school", typ, id, &c.sequence, map[string]any{"id": id, "school_id": c.school, "name": c.name, "grade": "5"})
 }
 
-func (s *School) tellClassMember(typ, id, user, role string) {
+func (s *FakeSchool) emitClassMember(typ, id, user, role string) {
 	c := s.classes[id]
-	s.tell("school", typ, id, &c.sequence, map[string]any{"class_id": id, "school_id": c.school, "user_id": user, "role": role})
+	s.emit("school", typ, id, &c.sequence, map[string]any{"class_id": id, "school_id": c.school, "user_id": user, "role": role})
 }
 
-func (s *School) newPerson() {
-	id := s.id()
-	s.people[id] = &person{name: s.name()}
-	s.tell("user", "user.created.v1", id, &s.people[id].sequence, map[string]any{"id": id, "name": s.people[id].name})
+func (s *FakeSchool) newPerson() {
+	id := s.newID()
+	s.people[id] = &person{name: s.newName()}
+	s.emit("user", "user.created.v1", id, &s.people[id].sequence, map[string]any{"id": id, "name": s.people[id].name})
 }
 
-func (s *School) renamePerson(id string) {
+func (s *FakeSchool) renamePerson(id string) {
 	if p := s.people[id]; !p.deleted {
-		p.name = s.name()
-		s.tell("user", "user.updated.v1", id, &p.sequence, map[string]any{"id": id, "name": p.name})
+		p.name = s.newName()
+		s.emit("user", "user.updated.v1", id, &p.sequence, map[string]any{"id": id, "name": p.name})
 	}
 }
 
-func (s *School) deletePerson(id string) {
+func (s *FakeSchool) deletePerson(id string) {
 	p := s.people[id]
 	if p.deleted {
 		return
 	}
 	p.deleted = true
-	s.tell("user", "user.deleted.v1", id, &p.sequence, map[string]any{"id": id})
+	s.emit("user", "user.deleted.v1", id, &p.sequence, map[string]any{"id": id})
 	for _, in := range slices.Sorted(maps.Keys(s.schools)) {
 		s.removeMember(in, id)
 	}
 }
 
-func (s *School) newSchool(owner string) {
-	id := s.id()
-	s.schools[id] = &school{name: s.name(), members: map[string]string{}}
-	s.tellSchool("school.created.v1", id)
+func (s *FakeSchool) newSchool(owner string) {
+	id := s.newID()
+	s.schools[id] = &school{name: s.newName(), members: map[string]string{}}
+	s.emitSchool("school.created.v1", id)
 	s.schools[id].members[owner] = "owner"
-	s.tellMember("school.member_added.v1", id, owner, "owner")
+	s.emitMember("school.member_added.v1", id, owner, "owner")
 }
 
 // deleteSchool tells of the school alone; its classes go with it.
-func (s *School) deleteSchool(id string) {
-	s.tell("school", "school.deleted.v1", id, &s.schools[id].sequence, map[string]any{"id": id})
+func (s *FakeSchool) deleteSchool(id string) {
+	s.emit("school", "school.deleted.v1", id, &s.schools[id].sequence, map[string]any{"id": id})
 	delete(s.schools, id)
 	maps.DeleteFunc(s.classes, func(_ string, c *class) bool { return c.school == id })
 }
 
-func (s *School) putMember(id, user string) {
+func (s *FakeSchool) putMember(id, user string) {
 	c := s.schools[id]
-	role := s.any([]string{"admin", "teacher", "student", "student"})
+	role := s.pickOne([]string{"admin", "teacher", "student", "student"})
 	was, there := c.members[user]
 	if s.people[user].deleted || was == role {
 		return
@@ -214,9 +214,9 @@ func (s *School) putMember(id, user string) {
 		typ = "school.member_changed.v1"
 	}
 	c.members[user] = role
-	s.tellMember(typ, id, user, role)
+	s.emitMember(typ, id, user, role)
 	if role == "student" { // who does not teach in the school does not teach its classes
-		for _, in := range s.classesOf(id) {
+		for _, in := range s.classesIn(id) {
 			if s.classes[in].members[user] == "teacher" {
 				s.removeClassMember(in, user)
 			}
@@ -224,50 +224,50 @@ func (s *School) putMember(id, user string) {
 	}
 }
 
-func (s *School) removeMember(id, user string) {
+func (s *FakeSchool) removeMember(id, user string) {
 	c := s.schools[id]
 	role, there := c.members[user]
 	if !there {
 		return
 	}
 	delete(c.members, user)
-	s.tellMember("school.member_removed.v1", id, user, role)
-	for _, in := range s.classesOf(id) {
+	s.emitMember("school.member_removed.v1", id, user, role)
+	for _, in := range s.classesIn(id) {
 		s.removeClassMember(in, user)
 	}
 }
 
-func (s *School) classesOf(school string) []string {
-	return slices.DeleteFunc(s.Classes(), func(id string) bool { return s.classes[id].school != school })
+func (s *FakeSchool) classesIn(school string) []string {
+	return slices.DeleteFunc(s.ClassIDs(), func(id string) bool { return s.classes[id].school != school })
 }
 
-func (s *School) newClass(in string) {
-	id := s.id()
-	s.classes[id] = &class{school: in, name: s.name(), members: map[string]string{}}
-	s.tellClass("class.created.v1", id)
+func (s *FakeSchool) newClass(in string) {
+	id := s.newID()
+	s.classes[id] = &class{school: in, name: s.newName(), members: map[string]string{}}
+	s.emitClass("class.created.v1", id)
 }
 
-func (s *School) deleteClass(id string) {
-	s.tell("school", "class.deleted.v1", id, &s.classes[id].sequence, map[string]any{"id": id, "school_id": s.classes[id].school})
+func (s *FakeSchool) deleteClass(id string) {
+	s.emit("school", "class.deleted.v1", id, &s.classes[id].sequence, map[string]any{"id": id, "school_id": s.classes[id].school})
 	delete(s.classes, id)
 }
 
-func (s *School) putClassMember(id, user string) {
+func (s *FakeSchool) putClassMember(id, user string) {
 	c := s.classes[id]
 	in := s.schools[c.school].members[user]
-	role := s.any([]string{"teacher", "student", "student", "student"})
+	role := s.pickOne([]string{"teacher", "student", "student", "student"})
 	if in == "" || in == "student" && role == "teacher" || c.members[user] == role {
 		return
 	}
 	c.members[user] = role
-	s.tellClassMember("class.member_added.v1", id, user, role)
+	s.emitClassMember("class.member_added.v1", id, user, role)
 }
 
-func (s *School) removeClassMember(id, user string) {
+func (s *FakeSchool) removeClassMember(id, user string) {
 	role, there := s.classes[id].members[user]
 	if !there {
 		return
 	}
 	delete(s.classes[id].members, user)
-	s.tellClassMember("class.member_removed.v1", id, user, role)
+	s.emitClassMember("class.member_removed.v1", id, user, role)
 }

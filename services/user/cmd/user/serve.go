@@ -91,7 +91,7 @@ func serve(ctx context.Context, environ []string, stdout io.Writer) (err error) 
 	issuer := &token.Issuer{Keys: keys, Issuer: cfg.Auth.Issuer, Audience: cfg.Auth.Audience, Lifetime: func() time.Duration { return live.Current().Auth.AccessTTL }, Now: now}
 	users := store.New(db, cache.New(redis, cfg.Redis, reg, log.Logger), "user", relay.Notify)
 	ended := auth.NewFollower(users, auth.MaxLifetime, reg, log.Logger)
-	verifier, err := auth.NewVerifier(cfg.Auth.Issuer, cfg.Auth.Audience, auth.StaticKeys(keys.Public()), ended, now)
+	verifier, err := auth.NewVerifier(cfg.Auth.Issuer, cfg.Auth.Audience, auth.StaticKeys(keys.PublicKeys()), ended, now)
 	if err != nil {
 		return err
 	}
@@ -104,10 +104,10 @@ func serve(ctx context.Context, environ []string, stdout io.Writer) (err error) 
 	service := &user.Service{
 		Reader: users, Writer: users, Sessions: users, Lister: users,
 		Throttle: limits,
-		Signer:   issuer, Ended: ended, Hasher: hasher, Now: now,
+		Signer:   issuer, EndedSessions: ended, Hasher: hasher, Now: now,
 		RefreshTTL: func() time.Duration { return live.Current().Auth.RefreshTTL },
 	}
-	mailer := &user.Mailer{Store: users, Postman: mail.Folder{Dir: cfg.Mail.Dir, From: cfg.Mail.From}, BaseURL: cfg.Mail.BaseURL, Now: now}
+	mailer := &user.Mailer{Store: users, Sender: mail.Directory{Path: cfg.Mail.Dir, From: cfg.Mail.From}, BaseURL: cfg.Mail.BaseURL, Now: now}
 
 	h := health.New(log.Logger)
 	h.Require("mysql", migrate.BearsCheck(pool, schema))
@@ -131,7 +131,7 @@ func serve(ctx context.Context, environ []string, stdout io.Writer) (err error) 
 			reconfigure,
 			{Name: "outbox", Run: func(ctx context.Context) error { relay.Run(ctx); return nil }},
 			{Name: "ended sessions", Run: ended.Run},
-			{Name: "mailer", Run: func(ctx context.Context) error { return broker.Consume(ctx, events.MailConsumer(mailer)) }},
+			{Name: "mailer", Run: func(ctx context.Context) error { return broker.Consume(ctx, events.NewMailConsumer(mailer)) }},
 			httpx.Every("prune", pruneEvery, users.Prune, log.Logger),
 		},
 	}.Run(ctx)
