@@ -6,28 +6,29 @@ import (
 	"pgo/pkg/problem"
 )
 
-// Caller is who makes a call.
+// Caller identifies the person who makes a call.
 type Caller struct {
-	UserID        string
+	UserID          string
 	IsPlatformAdmin bool
 }
 
-// permissions is what a caller is in a school.
+// permissions describes what a caller may do in a school.
 type permissions struct {
-	role      string // "" for one who is no member
-	isPlatformAdmin bool   // a platform admin in an ownerless school: sees it, gives it an owner, or deletes it
+	role         string // "" if the caller is not a member
+	actsForOwner bool   // a platform admin in an ownerless school: may see it, give it an owner and delete it
 }
 
-// permissionsIn returns the caller's standing, given the role as a member. not_found for one who may not know of the school.
+// permissionsIn returns the caller's permissions in s, given the caller's role as a member. It returns a not_found problem
+// if the caller may not know that the school exists.
 func (c Caller) permissionsIn(s School, role string) (permissions, error) {
-	st := permissions{role: role, isPlatformAdmin: c.IsPlatformAdmin && s.Ownerless}
-	if st.role == "" && !st.isPlatformAdmin {
-		return st, problem.NotFound()
+	perms := permissions{role: role, actsForOwner: c.IsPlatformAdmin && s.Ownerless}
+	if perms.role == "" && !perms.actsForOwner {
+		return perms, problem.NotFound()
 	}
-	return st, nil
+	return perms, nil
 }
 
-// requirePermission returns forbidden unless ok: for what a member may see and not do.
+// requirePermission returns a forbidden problem unless ok. It is for what a member may see but not do.
 func requirePermission(ok bool) error {
 	if !ok {
 		return problem.Forbidden()
@@ -35,26 +36,26 @@ func requirePermission(ok bool) error {
 	return nil
 }
 
-// hasRole reports whether the caller is a member with one of the roles.
+// hasRole reports whether the caller is a member of the school with one of the roles.
 func (s permissions) hasRole(roles ...string) bool { return slices.Contains(roles, s.role) }
 
-// mayManage reports whether the caller runs the school.
+// mayManage reports whether the caller may manage the school: its data, members, classes and invites.
 func (s permissions) mayManage() bool { return s.hasRole(RoleOwner, RoleAdmin) }
 
 // mayDelete reports whether the caller may delete the school.
-func (s permissions) mayDelete() bool { return s.hasRole(RoleOwner) || s.isPlatformAdmin }
+func (s permissions) mayDelete() bool { return s.hasRole(RoleOwner) || s.actsForOwner }
 
-// mayInvite reports whether the caller may let people in with the role.
+// mayInvite reports whether the caller may invite people as members with the role.
 func (s permissions) mayInvite(role string) bool {
 	return s.mayManage() || s.hasRole(RoleTeacher) && role == RoleStudent
 }
 
-// mayChangeRole reports whether the caller may change a member's role.
+// mayChangeRole reports whether the caller may change a member's role from was to becomes.
 func (s permissions) mayChangeRole(was, becomes string) bool {
-	return s.hasRole(RoleOwner) || s.isPlatformAdmin || s.hasRole(RoleAdmin) && was != RoleOwner && becomes != RoleOwner
+	return s.hasRole(RoleOwner) || s.actsForOwner || s.hasRole(RoleAdmin) && was != RoleOwner && becomes != RoleOwner
 }
 
-// mayRemove reports whether the caller may remove somebody else with the role.
+// mayRemove reports whether the caller may remove another member who has the role.
 func (s permissions) mayRemove(role string) bool {
 	return s.hasRole(RoleOwner) || s.hasRole(RoleAdmin) && role != RoleOwner
 }

@@ -8,12 +8,13 @@ import (
 	"pgo/pkg/problem"
 )
 
-// ClassPatch is what may be changed of a class; nil leaves a field as it is.
+// ClassPatch holds new values for the fields of a class. A nil field is left unchanged.
 type ClassPatch struct {
 	Name  *string
 	Grade *string
 }
 
+// normalize returns the patch as it is stored. It returns a validation_failed problem if a value is invalid.
 func (p ClassPatch) normalize() (ClassPatch, error) {
 	var fields []problem.Field
 	if p.Name != nil {
@@ -33,7 +34,8 @@ func (p ClassPatch) normalize() (ClassPatch, error) {
 	return p, problem.Invalid(fields...)
 }
 
-// CreateClass makes a class. validation_failed, not_found, forbidden.
+// CreateClass creates a class in a school. It returns validation_failed if a value is invalid, not_found if the caller
+// may not know of the school, and forbidden if the caller may not manage it.
 func (s *Service) CreateClass(ctx context.Context, c Caller, schoolID, name, grade string) (Class, error) {
 	p, err := ClassPatch{Name: &name, Grade: &grade}.normalize()
 	if err != nil {
@@ -46,18 +48,18 @@ func (s *Service) CreateClass(ctx context.Context, c Caller, schoolID, name, gra
 	now := s.now()
 	made := Class{ID: id, SchoolID: schoolID, Name: *p.Name, Grade: *p.Grade, Version: 1, CreatedAt: now, UpdatedAt: now}
 	return made, s.Writer.ChangeSchool(ctx, schoolID, func(tx Tx) error {
-		st, err := lockedPermissionsOf(tx, c)
+		perms, err := lockedPermissionsOf(tx, c)
 		if err != nil {
 			return err
 		}
-		if err := requirePermission(st.mayManage()); err != nil {
+		if err := requirePermission(perms.mayManage()); err != nil {
 			return err
 		}
 		return tx.AddClass(made)
 	})
 }
 
-// ListClasses lists a school's classes, oldest first. not_found.
+// ListClasses lists a school's classes, oldest first. It returns not_found if the caller may not know of the school.
 func (s *Service) ListClasses(ctx context.Context, c Caller, schoolID string, p page.Request[IDKey]) (page.Page[Class], error) {
 	if _, _, err := s.permissionsOf(ctx, c, schoolID); err != nil {
 		return page.Page[Class]{}, err
@@ -65,7 +67,7 @@ func (s *Service) ListClasses(ctx context.Context, c Caller, schoolID string, p 
 	return s.Lister.ListClasses(ctx, schoolID, p)
 }
 
-// GetClass returns a class of a school that the caller may see. not_found.
+// GetClass returns a class. It returns not_found if the class does not exist or the caller may not know of its school.
 func (s *Service) GetClass(ctx context.Context, c Caller, id string) (Class, error) {
 	class, err := s.Reader.FindClass(ctx, id)
 	if err != nil {
@@ -75,16 +77,17 @@ func (s *Service) GetClass(ctx context.Context, c Caller, id string) (Class, err
 	return class, err
 }
 
-// UpdateClass changes a class whose version satisfies the condition. validation_failed, not_found, forbidden,
-// precondition_failed.
+// UpdateClass changes a class whose version satisfies cond, and returns the class after the change. It returns
+// validation_failed if a value is invalid, not_found if the caller may not know of the class, forbidden unless the
+// caller manages the school or teaches the class, and precondition_failed if the version does not satisfy cond.
 func (s *Service) UpdateClass(ctx context.Context, c Caller, id string, p ClassPatch, cond etag.Condition) (Class, error) {
 	p, err := p.normalize()
 	if err != nil {
 		return Class{}, err
 	}
 	var after Class
-	err = s.changeClass(ctx, c, id, func(tx Tx, before Class, st permissions) error {
-		if err := requireClassManager(tx, c, st, before); err != nil {
+	err = s.changeClass(ctx, c, id, func(tx Tx, before Class, perms permissions) error {
+		if err := requireClassManager(tx, c, perms, before); err != nil {
 			return err
 		}
 		if err := cond.Check(before.Version); err != nil {
@@ -107,10 +110,12 @@ func (s *Service) UpdateClass(ctx context.Context, c Caller, id string, p ClassP
 	return after, err
 }
 
-// DeleteClass removes a class. not_found, forbidden, precondition_failed.
+// DeleteClass deletes a class whose version satisfies cond, with its memberships. It returns not_found if the caller may
+// not know of the class, forbidden if the caller may not manage the school, and precondition_failed if the version does
+// not satisfy cond.
 func (s *Service) DeleteClass(ctx context.Context, c Caller, id string, cond etag.Condition) error {
-	return s.changeClass(ctx, c, id, func(tx Tx, class Class, st permissions) error {
-		if err := requirePermission(st.mayManage()); err != nil {
+	return s.changeClass(ctx, c, id, func(tx Tx, class Class, perms permissions) error {
+		if err := requirePermission(perms.mayManage()); err != nil {
 			return err
 		}
 		if err := cond.Check(class.Version); err != nil {
@@ -120,14 +125,15 @@ func (s *Service) DeleteClass(ctx context.Context, c Caller, id string, cond eta
 	})
 }
 
-// changeClass locks the class's school and then the class, for one who may see them.
-func (s *Service) changeClass(ctx context.Context, c Caller, id string, fn func(tx Tx, class Class, st permissions) error) error {
+// changeClass locks the school of a class and then the class, and calls fn with the caller's permissions. It returns
+// not_found if the class does not exist or the caller may not know of its school.
+func (s *Service) changeClass(ctx context.Context, c Caller, id string, fn func(tx Tx, class Class, perms permissions) error) error {
 	class, err := s.Reader.FindClass(ctx, id) // for its school, which never changes
 	if err != nil {
 		return err
 	}
 	return s.Writer.ChangeSchool(ctx, class.SchoolID, func(tx Tx) error {
-		st, err := lockedPermissionsOf(tx, c)
+		perms, err := lockedPermissionsOf(tx, c)
 		if err != nil {
 			return err
 		}
@@ -135,13 +141,14 @@ func (s *Service) changeClass(ctx context.Context, c Caller, id string, fn func(
 		if err != nil {
 			return err
 		}
-		return fn(tx, class, st)
+		return fn(tx, class, perms)
 	})
 }
 
-// requireClassManager returns forbidden unless the caller runs the class: the school's owners and admins, and the class's teachers.
-func requireClassManager(tx Tx, c Caller, st permissions, class Class) error {
-	if st.mayManage() {
+// requireClassManager returns a forbidden problem unless the caller may manage the class, as the school's owners and
+// admins and the class's teachers may.
+func requireClassManager(tx Tx, c Caller, perms permissions, class Class) error {
+	if perms.mayManage() {
 		return nil
 	}
 	m, err := tx.FindClassMember(class.ID, c.UserID)

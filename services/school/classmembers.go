@@ -8,38 +8,42 @@ import (
 	"pgo/pkg/problem"
 )
 
-// ListClassMembers lists who is in a class, by name, for those who are in it and who run the school; role may be "" for
-// all. not_found, forbidden.
+// ListClassMembers lists the members of a class who have the role, or all if role is "", by name. It returns not_found if
+// the class does not exist or the caller may not know of its school, and forbidden unless the caller is a member of the
+// class or manages the school.
 func (s *Service) ListClassMembers(ctx context.Context, c Caller, classID, role string, p page.Request[NameKey]) (page.Page[ClassMember], error) {
 	none := page.Page[ClassMember]{}
 	class, err := s.Reader.FindClass(ctx, classID)
 	if err != nil {
 		return none, err
 	}
-	_, st, err := s.permissionsOf(ctx, c, class.SchoolID)
+	_, perms, err := s.permissionsOf(ctx, c, class.SchoolID)
 	if err != nil {
 		return none, err
 	}
-	if !st.mayManage() {
-		mine, err := s.Reader.FindClassRole(ctx, classID, c.UserID)
+	if !perms.mayManage() {
+		role, err := s.Reader.FindClassRole(ctx, classID, c.UserID)
 		if err != nil {
 			return none, err
 		}
-		if err := requirePermission(mine != ""); err != nil {
+		if err := requirePermission(role != ""); err != nil {
 			return none, err
 		}
 	}
 	return s.Lister.ListClassMembers(ctx, classID, role, p)
 }
 
-// SetClassMember puts a member of the school into a class, or changes what they are in it, and reports whether they
-// are new. validation_failed, not_found, forbidden, precondition_failed, ErrNotASchoolMember.
+// SetClassMember adds a member of the school to a class, or changes their role in it, and reports whether they were
+// added. It returns validation_failed if the role is unknown or the person is a student of the school and would become
+// the class's teacher, not_found if the caller may not know of the class, forbidden if the caller may not manage the
+// class, ErrNotASchoolMember if the person is not a member of the school, and precondition_failed if the version of the
+// membership does not satisfy cond.
 func (s *Service) SetClassMember(ctx context.Context, c Caller, classID, userID, role string, cond etag.Condition) (m ClassMember, added bool, err error) {
 	if !isClassRole(role) {
 		return m, false, problem.Invalid(errUnknownClassRole)
 	}
-	err = s.changeClass(ctx, c, classID, func(tx Tx, class Class, st permissions) error {
-		if err := requireClassManager(tx, c, st, class); err != nil {
+	err = s.changeClass(ctx, c, classID, func(tx Tx, class Class, perms permissions) error {
+		if err := requireClassManager(tx, c, perms, class); err != nil {
 			return err
 		}
 		inSchool, err := memberRole(tx, userID)
@@ -57,7 +61,7 @@ func (s *Service) SetClassMember(ctx context.Context, c Caller, classID, userID,
 		if err != nil && !added {
 			return err
 		}
-		if err := cond.Check(m.Version); err != nil { // 0 where there is nothing yet
+		if err := cond.Check(m.Version); err != nil { // the version is 0 for a person who is not in the class
 			return err
 		}
 		if m.Role == role {
@@ -74,10 +78,12 @@ func (s *Service) SetClassMember(ctx context.Context, c Caller, classID, userID,
 	return m, added, err
 }
 
-// RemoveClassMember takes somebody out of a class. not_found, forbidden, precondition_failed.
+// RemoveClassMember removes a person from a class. It returns not_found if the caller may not know of the class or the
+// person is not in it, forbidden if the caller may not manage the class, and precondition_failed if the version of the
+// membership does not satisfy cond.
 func (s *Service) RemoveClassMember(ctx context.Context, c Caller, classID, userID string, cond etag.Condition) error {
-	return s.changeClass(ctx, c, classID, func(tx Tx, class Class, st permissions) error {
-		if err := requireClassManager(tx, c, st, class); err != nil {
+	return s.changeClass(ctx, c, classID, func(tx Tx, class Class, perms permissions) error {
+		if err := requireClassManager(tx, c, perms, class); err != nil {
 			return err
 		}
 		m, err := tx.FindClassMember(classID, userID)

@@ -6,7 +6,7 @@ import (
 	"pgo/pkg/problem"
 )
 
-// What can be wrong, beside validation_failed, forbidden, not_found and precondition_failed.
+// Problems that callers can get, besides validation_failed, forbidden, not_found and precondition_failed.
 var (
 	ErrLastOwner         = problem.New(http.StatusConflict, "last_owner", "This is the school's last owner. Make another one first.")
 	ErrAlreadyMember     = problem.New(http.StatusConflict, "already_member", "You are a member of this school already.")

@@ -2,10 +2,10 @@ package school
 
 import "time"
 
-// Types of the events that this service publishes; the routing keys on the exchange. Their contract is here, with
-// the publisher: consumers decode structs of their own. The subject and the sequence are those of the school for
-// school.*, and those of the class for class.*. A school that is deleted takes its members and classes with it, a
-// class its members, without events of their own.
+// Types of the events that this service publishes. They are also the routing keys on the exchange. The contract of the
+// events is defined here, with the publisher: consumers decode into structs of their own. The subject and the sequence
+// of school.* events are those of the school, and those of class.* events are those of the class. The deletion of a
+// school also deletes its members and classes, and that of a class its members, without events of their own.
 const (
 	EventCreated       = "school.created.v1"        // School
 	EventUpdated       = "school.updated.v1"        // School
@@ -26,7 +26,7 @@ type DeletedData struct {
 	ID string `json:"id"`
 }
 
-// MemberData is the data of the events about a school's members. It has no name: that is User's to tell.
+// MemberData is the data of the events about a school's members. It has no name, which only User's events carry.
 type MemberData struct {
 	SchoolID  string    `json:"school_id"`
 	UserID    string    `json:"user_id"`
@@ -35,7 +35,7 @@ type MemberData struct {
 	UpdatedAt time.Time `json:"updated_at"`
 }
 
-// NewMemberData returns what an event says of m.
+// NewMemberData returns the data of an event about m.
 func NewMemberData(m Member) MemberData {
 	return MemberData{SchoolID: m.SchoolID, UserID: m.UserID, Role: m.Role, CreatedAt: m.CreatedAt, UpdatedAt: m.UpdatedAt}
 }
@@ -56,7 +56,7 @@ type ClassMemberData struct {
 	UpdatedAt time.Time `json:"updated_at"`
 }
 
-// NewClassMemberData returns what an event says of m.
+// NewClassMemberData returns the data of an event about m.
 func NewClassMemberData(m ClassMember) ClassMemberData {
 	return ClassMemberData{ClassID: m.ClassID, SchoolID: m.SchoolID, UserID: m.UserID, Role: m.Role, CreatedAt: m.CreatedAt, UpdatedAt: m.UpdatedAt}
 }

@@ -13,16 +13,17 @@ import (
 const (
 	maxUses   = 10_000
 	maxYear   = 9999
-	codeBytes = 18 // random: 24 characters that stand in a URL as they are
+	codeBytes = 18 // random bytes: 24 characters that need no escaping in a URL
 )
 
-// NewInvite is what a caller says of an invite.
+// NewInvite holds the fields of an invite that the caller chooses.
 type NewInvite struct {
 	Role      string
 	MaxUses   int
 	ExpiresAt time.Time
 }
 
+// validate returns a validation_failed problem if a value is invalid.
 func (n NewInvite) validate(now time.Time) error {
 	var fields []problem.Field
 	if n.Role != RoleAdmin && n.Role != RoleTeacher && n.Role != RoleStudent {
@@ -37,8 +38,10 @@ func (n NewInvite) validate(now time.Time) error {
 	return problem.Invalid(fields...)
 }
 
-// CreateInvite makes an invite. A teacher may invite students. Nobody can be invited as an owner: admins see the codes of
-// all invites, and one of them would be worth more than they may give. validation_failed, not_found, forbidden.
+// CreateInvite creates an invite. A teacher may invite students. No one can be invited as an owner: admins see the codes
+// of all invites, and could make themselves or others owners with one. It returns validation_failed if a value is
+// invalid, not_found if the caller may not know of the school, and forbidden if the caller may not invite people with
+// the role.
 func (s *Service) CreateInvite(ctx context.Context, c Caller, schoolID string, n NewInvite) (Invite, error) {
 	now := s.now()
 	if err := n.validate(now); err != nil {
@@ -55,41 +58,43 @@ func (s *Service) CreateInvite(ctx context.Context, c Caller, schoolID string, n
 		ExpiresAt: n.ExpiresAt.UTC().Truncate(time.Microsecond), CreatedBy: c.UserID, CreatedAt: now,
 	}
 	return i, s.Writer.ChangeSchool(ctx, schoolID, func(tx Tx) error {
-		st, err := lockedPermissionsOf(tx, c)
+		perms, err := lockedPermissionsOf(tx, c)
 		if err != nil {
 			return err
 		}
-		if err := requirePermission(st.mayInvite(n.Role)); err != nil {
+		if err := requirePermission(perms.mayInvite(n.Role)); err != nil {
 			return err
 		}
 		return tx.AddInvite(i)
 	})
 }
 
-// ListInvites lists a school's invites, oldest first, also those that are over. not_found, forbidden.
+// ListInvites lists a school's invites, oldest first, including expired and used-up ones. It returns not_found if the
+// caller may not know of the school, and forbidden if the caller may not manage it.
 func (s *Service) ListInvites(ctx context.Context, c Caller, schoolID string, p page.Request[IDKey]) (page.Page[Invite], error) {
-	_, st, err := s.permissionsOf(ctx, c, schoolID)
+	_, perms, err := s.permissionsOf(ctx, c, schoolID)
 	if err != nil {
 		return page.Page[Invite]{}, err
 	}
-	if err := requirePermission(st.mayManage()); err != nil {
+	if err := requirePermission(perms.mayManage()); err != nil {
 		return page.Page[Invite]{}, err
 	}
 	return s.Lister.ListInvites(ctx, schoolID, p)
 }
 
-// DeleteInvite takes an invite back; who used it stays. not_found, forbidden.
+// DeleteInvite revokes an invite. People who accepted it before stay members. It returns not_found if the invite does
+// not exist or the caller may not know of its school, and forbidden if the caller may not manage it.
 func (s *Service) DeleteInvite(ctx context.Context, c Caller, code string) error {
 	schoolID, err := s.Reader.FindInviteSchool(ctx, code)
 	if err != nil {
 		return err
 	}
 	return s.Writer.ChangeSchool(ctx, schoolID, func(tx Tx) error {
-		st, err := lockedPermissionsOf(tx, c)
+		perms, err := lockedPermissionsOf(tx, c)
 		if err != nil {
 			return err
 		}
-		if err := requirePermission(st.mayManage()); err != nil {
+		if err := requirePermission(perms.mayManage()); err != nil {
 			return err
 		}
 		i, err := tx.FindInvite(code)
@@ -100,8 +105,9 @@ func (s *Service) DeleteInvite(ctx context.Context, c Caller, code string) error
 	})
 }
 
-// AcceptInvite makes the caller a member by an invite. not_found, ErrAlreadyMember, ErrInviteExpired, ErrInviteUsedUp,
-// ErrAccountDeleted.
+// AcceptInvite makes the caller a member of the invite's school. It returns not_found if the invite does not exist,
+// ErrAlreadyMember if the caller is a member already, ErrInviteExpired or ErrInviteUsedUp if the invite can no longer be
+// used, and ErrAccountDeleted if the caller's account was deleted.
 func (s *Service) AcceptInvite(ctx context.Context, c Caller, code string) (Member, error) {
 	schoolID, err := s.Reader.FindInviteSchool(ctx, code)
 	if err != nil {
@@ -109,7 +115,7 @@ func (s *Service) AcceptInvite(ctx context.Context, c Caller, code string) (Memb
 	}
 	var m Member
 	err = s.Writer.JoinSchool(ctx, schoolID, c.UserID, func(tx Tx) error {
-		i, err := tx.FindInvite(code) // under the school's lock, as its uses are
+		i, err := tx.FindInvite(code) // read again under the school's lock, which also protects its count of uses
 		if err != nil {
 			return err
 		}

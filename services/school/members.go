@@ -8,7 +8,8 @@ import (
 	"pgo/pkg/problem"
 )
 
-// ListMembers lists the members that f selects, by name. not_found.
+// ListMembers lists the members of a school that f selects, by name. It returns not_found if the caller may not know of
+// the school.
 func (s *Service) ListMembers(ctx context.Context, c Caller, schoolID string, f MemberFilter, p page.Request[NameKey]) (page.Page[Member], error) {
 	if _, _, err := s.permissionsOf(ctx, c, schoolID); err != nil {
 		return page.Page[Member]{}, err
@@ -16,25 +17,27 @@ func (s *Service) ListMembers(ctx context.Context, c Caller, schoolID string, f 
 	return s.Lister.ListMembers(ctx, schoolID, f, p)
 }
 
-// SetMemberRole changes a member's role. One who becomes a student no longer teaches classes. validation_failed, not_found,
-// forbidden, precondition_failed, ErrLastOwner.
+// SetMemberRole changes a member's role. A member who becomes a student no longer teaches classes. It returns
+// validation_failed if the role is unknown, not_found if the caller may not know of the school or the person is not a
+// member, forbidden if the caller may not make the change, ErrLastOwner if the school would have no owner, and
+// precondition_failed if the version of the membership does not satisfy cond.
 func (s *Service) SetMemberRole(ctx context.Context, c Caller, schoolID, userID, role string, cond etag.Condition) (Member, error) {
 	if !isSchoolRole(role) {
 		return Member{}, problem.Invalid(errUnknownRole)
 	}
 	var after Member
 	err := s.Writer.ChangeSchool(ctx, schoolID, func(tx Tx) error {
-		st, err := lockedPermissionsOf(tx, c)
+		perms, err := lockedPermissionsOf(tx, c)
 		if err != nil {
 			return err
 		}
-		if err := requirePermission(st.mayManage() || st.isPlatformAdmin); err != nil {
+		if err := requirePermission(perms.mayManage() || perms.actsForOwner); err != nil {
 			return err
 		}
 		if after, err = tx.FindMember(userID); err != nil {
 			return err
 		}
-		if err := requirePermission(st.mayChangeRole(after.Role, role)); err != nil {
+		if err := requirePermission(perms.mayChangeRole(after.Role, role)); err != nil {
 			return err
 		}
 		if err := cond.Check(after.Version); err != nil {
@@ -52,7 +55,8 @@ func (s *Service) SetMemberRole(ctx context.Context, c Caller, schoolID, userID,
 	return after, err
 }
 
-// changeRole writes a member's new role with what follows from it.
+// changeRole writes a member's new role. It also removes a new student from the classes that they taught, and clears the
+// school's ownerless mark when the member becomes an owner.
 func (s *Service) changeRole(tx Tx, m Member, role string) (Member, error) {
 	m.Role, m.UpdatedAt = role, s.now()
 	m, err := tx.SetMember(m)
@@ -70,22 +74,24 @@ func (s *Service) changeRole(tx Tx, m Member, role string) (Member, error) {
 	return m, nil
 }
 
-// RemoveMember removes a member, or lets the caller leave; from the school's classes too. not_found, forbidden,
-// precondition_failed, ErrLastOwner.
+// RemoveMember removes a member, who may be the caller, from a school and its classes. It returns not_found if the
+// caller may not know of the school or the person is not a member, forbidden if the caller may not remove the member,
+// ErrLastOwner if the school would have no owner, and precondition_failed if the version of the membership does not
+// satisfy cond.
 func (s *Service) RemoveMember(ctx context.Context, c Caller, schoolID, userID string, cond etag.Condition) error {
 	return s.Writer.ChangeSchool(ctx, schoolID, func(tx Tx) error {
-		st, err := lockedPermissionsOf(tx, c)
+		perms, err := lockedPermissionsOf(tx, c)
 		if err != nil {
 			return err
 		}
-		if err := requirePermission(userID == c.UserID || st.mayManage()); err != nil {
+		if err := requirePermission(userID == c.UserID || perms.mayManage()); err != nil {
 			return err
 		}
 		m, err := tx.FindMember(userID)
 		if err != nil {
 			return err
 		}
-		if err := requirePermission(userID == c.UserID || st.mayRemove(m.Role)); err != nil {
+		if err := requirePermission(userID == c.UserID || perms.mayRemove(m.Role)); err != nil {
 			return err
 		}
 		if err := cond.Check(m.Version); err != nil {
@@ -98,8 +104,7 @@ func (s *Service) RemoveMember(ctx context.Context, c Caller, schoolID, userID s
 	})
 }
 
-// requireOtherOwner fails when m is the school's last owner. The school's lock makes two who try at once come one after
-// the other.
+// requireOtherOwner returns ErrLastOwner if m is the school's last owner. The school's lock serializes concurrent attempts.
 func requireOtherOwner(tx Tx, m Member) error {
 	if m.Role != RoleOwner {
 		return nil
@@ -111,7 +116,7 @@ func requireOtherOwner(tx Tx, m Member) error {
 	return err
 }
 
-// removeMember takes a member out of the school and its classes.
+// removeMember removes a member from the school and its classes.
 func removeMember(tx Tx, m Member) error {
 	if err := removeFromClasses(tx, m.UserID, false); err != nil {
 		return err
@@ -119,21 +124,23 @@ func removeMember(tx Tx, m Member) error {
 	return tx.RemoveMember(m)
 }
 
-func removeFromClasses(tx Tx, userID string, teaching bool) error {
-	places, err := tx.ListClassMemberships(userID, teaching)
+// removeFromClasses removes a person from all classes of the school, or only from those that they teach.
+func removeFromClasses(tx Tx, userID string, onlyTaught bool) error {
+	memberships, err := tx.ListClassMemberships(userID, onlyTaught)
 	if err != nil {
 		return err
 	}
-	for _, p := range places {
-		if err := tx.RemoveClassMember(p); err != nil {
+	for _, m := range memberships {
+		if err := tx.RemoveClassMember(m); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// removeDeletedUser takes one whose account was deleted out of the school. When it loses its last owner so, who has been an
-// admin for the longest time becomes one; without admins the school is ownerless. It reports whether it became that.
+// removeDeletedUser removes a member whose account was deleted from the school. If this was the last owner, the admin who
+// has been one for the longest time becomes owner; without admins the school becomes ownerless. It reports whether the
+// school became ownerless.
 func (s *Service) removeDeletedUser(tx Tx, m Member) (ownerless bool, err error) {
 	if err := removeMember(tx, m); err != nil || m.Role != RoleOwner {
 		return false, err
@@ -141,16 +148,17 @@ func (s *Service) removeDeletedUser(tx Tx, m Member) (ownerless bool, err error)
 	if another, err := tx.HasOtherOwner(m.UserID); err != nil || another {
 		return false, err
 	}
-	heir, err := tx.FindSuccessor()
+	successor, err := tx.FindSuccessor()
 	if isNotFound(err) {
 		return true, s.markOwnerless(tx, true)
 	} else if err != nil {
 		return false, err
 	}
-	_, err = s.changeRole(tx, heir, RoleOwner)
+	_, err = s.changeRole(tx, successor, RoleOwner)
 	return false, err
 }
 
+// markOwnerless sets or clears the school's ownerless mark, and does nothing if the mark is set that way already.
 func (s *Service) markOwnerless(tx Tx, ownerless bool) error {
 	after := tx.School()
 	if after.Ownerless == ownerless {

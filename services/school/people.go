@@ -6,37 +6,37 @@ import (
 	"slices"
 )
 
-// Person is what this service keeps of a user's events.
+// Person holds the fields of a user's events that this service keeps.
 type Person struct {
 	UserID   string
 	Name     string
 	Sequence int64 // of the event
 }
 
-// PeopleStore keeps names, and tombstones of those who are gone. Each method is one transaction, which has its effect
-// once however often the event comes, and none when something newer is known of the person.
+// PeopleStore keeps the names of people, and tombstones of deleted accounts. Each method is one transaction. It has its
+// effect once, however often the event is delivered, and no effect if a newer event about the person was handled.
 type PeopleStore interface {
-	// RenamePerson gives the person their name, everywhere.
+	// RenamePerson sets the person's name in all memberships.
 	RenamePerson(ctx context.Context, eventID string, p Person) error
-	// ForgetPerson keeps a tombstone and calls leave for each of the person's schools, which is locked. leave may be called
-	// again after a deadlock.
+	// ForgetPerson keeps a tombstone and calls leave for each of the person's schools with the school locked. It may call
+	// leave again after a deadlock.
 	ForgetPerson(ctx context.Context, eventID string, p Person, leave func(Tx, Member) error) error
 }
 
-// People follows what User says of people. Safe for concurrent use.
+// People keeps names and memberships up to date with User's events. It is safe for concurrent use.
 type People struct {
 	Store   PeopleStore
 	Schools *Service
 }
 
-// UpdatePerson handles an event that tells a person's name.
+// UpdatePerson handles an event that carries a person's name. It cuts a name that is too long to store.
 func (p *People) UpdatePerson(ctx context.Context, eventID string, who Person) error {
 	who.Name = cutName(who.Name)
 	return p.Store.RenamePerson(ctx, eventID, who)
 }
 
-// RemovePerson handles the end of an account: the person leaves every school and class. It returns the schools that nobody
-// owns now.
+// RemovePerson handles the deletion of an account: the person leaves every school and class. It returns the ids of the
+// schools that became ownerless, in order.
 func (p *People) RemovePerson(ctx context.Context, eventID string, who Person) ([]string, error) {
 	orphans := map[string]bool{}
 	err := p.Store.ForgetPerson(ctx, eventID, who, func(tx Tx, m Member) error {

@@ -1,13 +1,13 @@
-// Package school is the domain of the School service: schools, who is in them as what, their classes, and the
-// invites that let people in.
+// Package school is the domain of the School service: schools, their members and classes, and the invites through which
+// people become members.
 //
-// It knows nothing of HTTP, SQL or AMQP. What it needs of them is said in interfaces here, which the adapter in
-// store implements. Errors that a caller may see are problems.
+// It knows nothing of HTTP, SQL or AMQP. The interfaces that it needs are defined here and implemented by the adapter in
+// store. Errors that a caller may see are problems.
 package school
 
 import "time"
 
-// Roles in a school. In a class there are teachers and students only.
+// Roles in a school. A class has only teachers and students.
 const (
 	RoleOwner   = "owner"
 	RoleAdmin   = "admin"
@@ -15,12 +15,12 @@ const (
 	RoleStudent = "student"
 )
 
-// School is what people are members of.
+// School is an organization that people are members of.
 type School struct {
 	ID        string    `json:"id"` // UUIDv7
 	Name      string    `json:"name"`
 	Timezone  string    `json:"timezone" example:"Europe/Berlin"` // of the IANA database
-	Ownerless bool      `json:"ownerless"`                        // its last owner deleted the account and no admin could follow
+	Ownerless bool      `json:"ownerless"`                        // its last owner's account was deleted and it had no admin
 	Version   int64     `json:"version"`                          // grows with each change; the entity tag
 	CreatedAt time.Time `json:"created_at"`
 	UpdatedAt time.Time `json:"updated_at"`
@@ -54,7 +54,7 @@ type Class struct {
 	UpdatedAt time.Time `json:"updated_at"`
 }
 
-// FindClassMember is a person in a class.
+// ClassMember is a person in a class.
 type ClassMember struct {
 	ClassID   string    `json:"class_id"`
 	SchoolID  string    `json:"school_id"`
@@ -66,7 +66,7 @@ type ClassMember struct {
 	UpdatedAt time.Time `json:"updated_at"`
 }
 
-// Invite lets people who have its code into a school.
+// Invite makes people who have its code members of a school.
 type Invite struct {
 	ID        string    `json:"-"` // UUIDv7: the order of lists
 	Code      string    `json:"code"`

@@ -9,12 +9,13 @@ import (
 	"pgo/pkg/problem"
 )
 
-// SchoolPatch is what may be changed of a school; nil leaves a field as it is.
+// SchoolPatch holds new values for the fields of a school. A nil field is left unchanged.
 type SchoolPatch struct {
 	Name     *string
 	Timezone *string
 }
 
+// normalize returns the patch as it is stored. It returns a validation_failed problem if a value is invalid.
 func (p SchoolPatch) normalize() (SchoolPatch, error) {
 	var fields []problem.Field
 	if p.Name != nil {
@@ -30,7 +31,8 @@ func (p SchoolPatch) normalize() (SchoolPatch, error) {
 	return p, problem.Invalid(fields...)
 }
 
-// CreateSchool makes a school that the caller owns. validation_failed, ErrAccountDeleted.
+// CreateSchool creates a school that the caller owns. It returns validation_failed if a value is invalid, and
+// ErrAccountDeleted if the caller's account was deleted.
 func (s *Service) CreateSchool(ctx context.Context, c Caller, name, timezone string) (School, error) {
 	p, err := SchoolPatch{Name: &name, Timezone: &timezone}.normalize()
 	if err != nil {
@@ -50,14 +52,15 @@ func (s *Service) ListSchools(ctx context.Context, c Caller, p page.Request[IDKe
 	return s.Lister.ListSchools(ctx, c.UserID, p)
 }
 
-// GetSchool returns a school that the caller may see. not_found.
+// GetSchool returns a school. It returns not_found if the caller may not know of it.
 func (s *Service) GetSchool(ctx context.Context, c Caller, id string) (School, error) {
 	sch, _, err := s.permissionsOf(ctx, c, id)
 	return sch, err
 }
 
-// UpdateSchool changes a school whose version satisfies the condition. validation_failed, not_found, forbidden,
-// precondition_failed.
+// UpdateSchool changes a school whose version satisfies cond, and returns the school after the change. It returns
+// validation_failed if a value is invalid, not_found if the caller may not know of the school, forbidden if the caller
+// may not manage it, and precondition_failed if its version does not satisfy cond.
 func (s *Service) UpdateSchool(ctx context.Context, c Caller, id string, p SchoolPatch, cond etag.Condition) (School, error) {
 	p, err := p.normalize()
 	if err != nil {
@@ -65,12 +68,12 @@ func (s *Service) UpdateSchool(ctx context.Context, c Caller, id string, p Schoo
 	}
 	var after School
 	err = s.Writer.ChangeSchool(ctx, id, func(tx Tx) error {
-		st, err := lockedPermissionsOf(tx, c)
+		perms, err := lockedPermissionsOf(tx, c)
 		if err != nil {
 			return err
 		}
 		after = tx.School()
-		if err := requirePermission(st.mayManage()); err != nil {
+		if err := requirePermission(perms.mayManage()); err != nil {
 			return err
 		}
 		if err := cond.Check(after.Version); err != nil {
@@ -92,14 +95,16 @@ func (s *Service) UpdateSchool(ctx context.Context, c Caller, id string, p Schoo
 	return after, err
 }
 
-// DeleteSchool removes a school with its members, classes and invites. not_found, forbidden, precondition_failed.
+// DeleteSchool deletes a school whose version satisfies cond, with its members, classes and invites. It returns
+// not_found if the caller may not know of the school, forbidden if the caller may not delete it, and
+// precondition_failed if its version does not satisfy cond.
 func (s *Service) DeleteSchool(ctx context.Context, c Caller, id string, cond etag.Condition) error {
 	return s.Writer.ChangeSchool(ctx, id, func(tx Tx) error {
-		st, err := lockedPermissionsOf(tx, c)
+		perms, err := lockedPermissionsOf(tx, c)
 		if err != nil {
 			return err
 		}
-		if err := requirePermission(st.mayDelete()); err != nil {
+		if err := requirePermission(perms.mayDelete()); err != nil {
 			return err
 		}
 		if err := cond.Check(tx.School().Version); err != nil {

@@ -10,19 +10,19 @@ import (
 	"pgo/pkg/page"
 )
 
-// Reader finds what there is. What does not exist is a not_found problem.
+// Reader finds schools, classes and roles. Its methods return a not_found problem for an object that does not exist.
 type Reader interface {
-	// FindSchool returns the school and the person's role in it, "" for one who is no member.
+	// FindSchool returns the school and the person's role in it, "" if they are not a member.
 	FindSchool(ctx context.Context, id, userID string) (School, string, error)
-	// FindClass returns a class, which may be some moments old. Its school may be gone.
+	// FindClass returns a class, which may be a few moments old. Its school may have been deleted.
 	FindClass(ctx context.Context, id string) (Class, error)
-	// FindClassRole returns the person's role in the class, "" for one who is not in it.
+	// FindClassRole returns the person's role in the class, "" if they are not in it.
 	FindClassRole(ctx context.Context, classID, userID string) (string, error)
-	// FindInviteSchool returns the school that the invite lets into.
+	// FindInviteSchool returns the id of the school that the invite belongs to.
 	FindInviteSchool(ctx context.Context, code string) (string, error)
 }
 
-// Lister lists what there is.
+// Lister returns pages of lists.
 type Lister interface {
 	ListSchools(ctx context.Context, userID string, p page.Request[IDKey]) (page.Page[SchoolWithRole], error)
 	ListMembers(ctx context.Context, schoolID string, f MemberFilter, p page.Request[NameKey]) (page.Page[Member], error)
@@ -31,20 +31,22 @@ type Lister interface {
 	ListClassMembers(ctx context.Context, classID, role string, p page.Request[NameKey]) (page.Page[ClassMember], error)
 }
 
-// Writer changes schools. Each method is one transaction: what fn does and its events, or nothing when fn returns an
-// error. fn may be called again after a deadlock.
+// Writer changes schools. Each method is one transaction: it commits the changes that fn makes together with their
+// events, or nothing if fn returns an error. It may call fn again after a deadlock.
 type Writer interface {
-	// CreateSchool stores a new school with its first owner. ErrAccountDeleted.
+	// CreateSchool stores a new school with its first owner. It returns ErrAccountDeleted if the owner's account was
+	// deleted.
 	CreateSchool(ctx context.Context, s School, owner string) error
-	// ChangeSchool locks the school for fn. not_found.
+	// ChangeSchool locks the school and calls fn. It returns not_found if the school does not exist.
 	ChangeSchool(ctx context.Context, id string, fn func(Tx) error) error
-	// JoinSchool is ChangeSchool for one who may become a member: their account's end comes before or after it, never between.
-	// ErrAccountDeleted, not_found.
+	// JoinSchool does what ChangeSchool does for a person who may become a member: the deletion of their account is
+	// handled before or after the transaction, never during it. It returns ErrAccountDeleted if the account was deleted,
+	// and not_found if the school does not exist.
 	JoinSchool(ctx context.Context, id, userID string, fn func(Tx) error) error
 }
 
-// Tx is a transaction on one school, which is locked: nobody else changes it, its members, its classes or its invites
-// until the transaction ends.
+// Tx is a transaction on one school, which is locked: no one else changes the school, its members, its classes or its
+// invites until the transaction ends.
 type Tx interface {
 	School() School
 	SaveSchool(s School) error
@@ -54,42 +56,43 @@ type Tx interface {
 	InviteTx
 }
 
-// MemberTx changes who is in the school. What is looked for and is not there is a not_found problem.
+// MemberTx changes the school's members. Its Find methods return a not_found problem if there is no such member.
 type MemberTx interface {
 	FindMember(userID string) (Member, error)
-	// HasOtherOwner reports whether the school has an owner beside this person.
+	// HasOtherOwner reports whether the school has an owner other than this person.
 	HasOtherOwner(userID string) (bool, error)
-	// FindSuccessor returns who has been an admin for the longest time.
+	// FindSuccessor returns the member who has been an admin for the longest time.
 	FindSuccessor() (Member, error)
 	// SetMember stores a membership, new or with another role, and returns it with its name and version.
 	SetMember(m Member) (Member, error)
 	RemoveMember(m Member) error
 }
 
-// ClassTx changes the school's classes and who is in them. What is looked for and is not there is a not_found problem.
+// ClassTx changes the school's classes and their members. Its Find methods return a not_found problem if there is no
+// such class or member.
 type ClassTx interface {
 	FindClass(id string) (Class, error)
 	AddClass(c Class) error
 	SaveClass(c Class) error
 	DeleteClass(c Class) error
 	FindClassMember(classID, userID string) (ClassMember, error)
-	// ListClassMemberships returns the person's places in the school's classes, those of teachers only when asked.
-	ListClassMemberships(userID string, teaching bool) ([]ClassMember, error)
-	// SetClassMember stores a place in a class, new or with another role, and returns it with its name and version.
+	// ListClassMemberships returns the person's memberships in the school's classes, or only those as a teacher.
+	ListClassMemberships(userID string, onlyTaught bool) ([]ClassMember, error)
+	// SetClassMember stores a membership in a class, new or with another role, and returns it with its name and version.
 	SetClassMember(m ClassMember) (ClassMember, error)
 	RemoveClassMember(m ClassMember) error
 }
 
 // InviteTx changes the school's invites.
 type InviteTx interface {
-	// FindInvite returns one of the school's invites; not_found.
+	// FindInvite returns one of the school's invites. It returns not_found if the school has no such invite.
 	FindInvite(code string) (Invite, error)
 	AddInvite(i Invite) error
 	UseInvite(i Invite) error
 	DeleteInvite(i Invite) error
 }
 
-// Service is everything that can be done with schools. Its methods are safe for concurrent use.
+// Service implements the use cases of schools, members, classes and invites. Its methods are safe for concurrent use.
 type Service struct {
 	Reader Reader
 	Lister Lister
@@ -97,37 +100,38 @@ type Service struct {
 	Now    func() time.Time // in UTC
 }
 
-// IDKey is the order of lists of things: by id, which is by time.
+// IDKey is the sort key of lists that are ordered by id, which is the order of creation.
 type IDKey struct {
 	ID string `json:"id"`
 }
 
-// NameKey is the order of lists of people; who has no known name comes first.
+// NameKey is the sort key of lists of people. People whose name is not known come first.
 type NameKey struct {
 	Name   string `json:"name"`
 	UserID string `json:"user_id"`
 }
 
-// MemberFilter says which members a list has; empty fields mean all.
+// MemberFilter selects the members of a list. An empty field selects all.
 type MemberFilter struct {
 	Query string // the start of a name
 	Role  string
 }
 
-// now is the time as the database keeps it: what is answered now and what is read later are the same.
+// now returns the time in the precision of the database, so that a value in a response equals the value read later.
 func (s *Service) now() time.Time { return s.Now().Truncate(time.Microsecond) }
 
-// permissionsOf returns what the caller is in the school, for reading.
+// permissionsOf returns the school and the caller's permissions in it, for reading. It returns not_found if the caller may
+// not know of the school.
 func (s *Service) permissionsOf(ctx context.Context, c Caller, schoolID string) (School, permissions, error) {
 	sch, role, err := s.Reader.FindSchool(ctx, schoolID, c.UserID)
 	if err != nil {
 		return School{}, permissions{}, err
 	}
-	st, err := c.permissionsIn(sch, role)
-	return sch, st, err
+	perms, err := c.permissionsIn(sch, role)
+	return sch, perms, err
 }
 
-// lockedPermissionsOf is standing under the school's lock.
+// lockedPermissionsOf does what permissionsOf does under the school's lock.
 func lockedPermissionsOf(tx Tx, c Caller) (permissions, error) {
 	role, err := memberRole(tx, c.UserID)
 	if err != nil {
@@ -136,7 +140,7 @@ func lockedPermissionsOf(tx Tx, c Caller) (permissions, error) {
 	return c.permissionsIn(tx.School(), role)
 }
 
-// memberRole returns the person's role in the school, "" for one who is no member.
+// memberRole returns the person's role in the school, "" if they are not a member.
 func memberRole(tx Tx, userID string) (string, error) {
 	m, err := tx.FindMember(userID)
 	if isNotFound(err) {
@@ -145,10 +149,11 @@ func memberRole(tx Tx, userID string) (string, error) {
 	return m.Role, err
 }
 
+// newID returns a new UUIDv7.
 func newID() (string, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
-		return "", fmt.Errorf("make an id: %w", err)
+		return "", fmt.Errorf("generate id: %w", err)
 	}
 	return id.String(), nil
 }

@@ -3,7 +3,7 @@ package school
 import (
 	"strings"
 	"time"
-	_ "time/tzdata" // hosts and containers may have none
+	_ "time/tzdata" // hosts and containers may lack a time zone database
 	"unicode/utf8"
 
 	"pgo/pkg/text"
@@ -15,18 +15,19 @@ const (
 	maxTimezone = 64
 )
 
-// normalizeName returns a name without spaces around it; 1 to 100 characters of any script, on one line, of which at
-// least one can be seen.
+// normalizeName returns a name without surrounding spaces, and whether it is valid: 1 to 100 characters of any script on
+// one line, at least one of them visible.
 func normalizeName(s string) (string, bool) { return text.Name(s, maxName) }
 
-// normalizeGrade returns a grade without spaces around it; it may be empty.
+// normalizeGrade returns a grade without surrounding spaces, and whether it is valid: empty, or a name of at most 20
+// characters.
 func normalizeGrade(s string) (string, bool) {
-	grade, good := text.Name(s, maxGrade)
-	return grade, good || grade == ""
+	grade, ok := text.Name(s, maxGrade)
+	return grade, ok || grade == ""
 }
 
-// isTimezone reports whether s is a name of the IANA database. Go takes "Local" and "" as well, and what a host has
-// beside the database.
+// isTimezone reports whether s is a name of the IANA database. time.LoadLocation also accepts "Local", "" and files that
+// a host keeps beside the database, which are rejected here.
 func isTimezone(s string) bool {
 	if s == "" || s == "Local" || len(s) > maxTimezone || strings.HasPrefix(s, "posix") || strings.HasPrefix(s, "right/") || strings.Trim(s, timezoneBytes) != "" {
 		return false
@@ -37,7 +38,7 @@ func isTimezone(s string) bool {
 
 const timezoneBytes = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/_+-"
 
-// cutName returns the start of a user's name that fits: what User sends is not refused here.
+// cutName returns at most the first 100 characters of a user's name: an event of User is not rejected for a long name.
 func cutName(s string) string {
 	if utf8.RuneCountInString(s) > maxName {
 		return string([]rune(s)[:maxName])

@@ -14,7 +14,7 @@ type FanOutStore interface {
 	FanOutBatch(ctx context.Context) (bool, error)
 }
 
-// FanOutBatch makes assignments in the background. Any number of them may run, also in other processes.
+// FanOut makes assignments in the background. Any number of them may run, also in other processes.
 type FanOut struct {
 	Store FanOutStore
 	Log   *zap.Logger

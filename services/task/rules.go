@@ -80,7 +80,7 @@ func (p TaskPatch) normalize() (TaskPatch, []problem.Field) {
 // SubmissionInput is what a student saves.
 type SubmissionInput struct {
 	Content string
-	IsDraft   bool // not handed in yet
+	IsDraft bool // not handed in yet
 }
 
 func (h SubmissionInput) validate() error {

@@ -42,19 +42,19 @@ type Writer interface {
 
 // Service is everything that can be done with tasks. Its methods are safe for concurrent use.
 type Service struct {
-	Reader Reader
-	Submissions   SubmissionReader
-	Writer Writer
-	Wake   func()           // tells who makes assignments that there are some to make
-	Now    func() time.Time // in UTC
+	Reader      Reader
+	Submissions SubmissionReader
+	Writer      Writer
+	Wake        func()           // tells who makes assignments that there are some to make
+	Now         func() time.Time // in UTC
 }
 
 // TaskFilter says which tasks a list has; empty fields mean all.
 type TaskFilter struct {
-	ClassID   string
-	Status    string
-	OnlyAssigned  bool // only what is assigned to the caller
-	DueBefore time.Time
+	ClassID      string
+	Status       string
+	OnlyAssigned bool // only what is assigned to the caller
+	DueBefore    time.Time
 }
 
 // TaskKey is the order of lists of tasks: by id, which is by time.

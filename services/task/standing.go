@@ -8,8 +8,8 @@ import (
 
 // Permissions is a task and what somebody has to do with it, as far as this service knows.
 type Permissions struct {
-	Task     Task
-	Role     string // in the task's class, "" for somebody who is not in it
+	Task       Task
+	Role       string // in the task's class, "" for somebody who is not in it
 	IsAssigned bool
 }
 

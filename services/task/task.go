@@ -47,7 +47,7 @@ type Task struct {
 type TaskChange struct {
 	Task
 
-	events    []Event
+	events      []Event
 	isChanged   bool
 	isDeleted   bool
 	isPublished bool

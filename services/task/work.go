@@ -57,7 +57,7 @@ type SubmissionChange struct {
 	Task       Task
 	Submission Submission // with an empty status while nothing was saved
 
-	events  []Event
+	events    []Event
 	isChanged bool
 }
 

@@ -8,10 +8,10 @@ type Account struct {
 	User
 	PasswordHash string
 
-	events  []Event
-	isChanged bool
-	isDeleted bool
-	sessionsToEnd     SessionSelection
+	events        []Event
+	isChanged     bool
+	isDeleted     bool
+	sessionsToEnd SessionSelection
 }
 
 // SessionSelection says which sessions of an account a change ends.

@@ -26,7 +26,11 @@ func TestAccountChanges(t *testing.T) {
 		{"role", func(a *Account) { a.setRole(RoleAdmin, noon) }, []string{EventUpdated}, 8, SessionSelection{All: true}},
 		{"disabled", func(a *Account) { a.setStatus(StatusDisabled, noon) }, []string{EventDisabled}, 8, SessionSelection{All: true}},
 		{"enabled", func(a *Account) { a.Status = StatusDisabled; a.setStatus(StatusActive, noon) }, []string{EventUpdated}, 8, SessionSelection{}},
-		{"all at once, disabled last", func(a *Account) { a.setName("Eve", noon); a.setRole(RoleAdmin, noon); a.setStatus(StatusDisabled, noon) }, []string{EventDisabled}, 8, SessionSelection{All: true}},
+		{"all at once, disabled last", func(a *Account) {
+			a.setName("Eve", noon)
+			a.setRole(RoleAdmin, noon)
+			a.setStatus(StatusDisabled, noon)
+		}, []string{EventDisabled}, 8, SessionSelection{All: true}},
 		{"all at once, disabled first", func(a *Account) { a.setStatus(StatusDisabled, noon); a.setName("Eve", noon) }, []string{EventDisabled}, 8, SessionSelection{All: true}},
 		{"password", func(a *Account) { a.setPassword("new", "s1", noon) }, nil, 8, SessionSelection{All: true, Except: "s1"}},
 		{"reset", func(a *Account) { a.setPassword("new", "", noon); a.setEmailVerified(noon) }, []string{EventUpdated}, 8, SessionSelection{All: true}},

@@ -30,9 +30,9 @@ type MailStore interface {
 
 // MailToken is what makes a mail's link good for one use.
 type MailToken struct {
-	Hash    Hash
-	UserID  string
-	Purpose string
+	Hash      Hash
+	UserID    string
+	Purpose   string
 	ExpiresAt time.Time
 }
 
@@ -45,7 +45,7 @@ const (
 // Mailer writes the mails that events ask for. Safe for concurrent use.
 type Mailer struct {
 	Store   MailStore
-	Sender MailSender
+	Sender  MailSender
 	BaseURL string // where the API is for the person who reads the mail
 	Now     func() time.Time
 }

@@ -9,7 +9,9 @@ import (
 )
 
 // GetUser returns a user. not_found.
-func (s *Service) GetUser(ctx context.Context, id string) (User, error) { return s.Reader.FindByID(ctx, id) }
+func (s *Service) GetUser(ctx context.Context, id string) (User, error) {
+	return s.Reader.FindByID(ctx, id)
+}
 
 // ListUsers returns the users that f selects, oldest first.
 func (s *Service) ListUsers(ctx context.Context, f UserFilter, p page.Request[ListKey]) (page.Page[User], error) {

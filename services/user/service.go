@@ -67,16 +67,16 @@ type EndedSessions interface {
 
 // Service is everything that can be done with users. Its methods are safe for concurrent use.
 type Service struct {
-	Reader     Reader
-	Writer     Writer
-	Sessions   SessionStore
-	Lister     SessionLister
-	Throttle   Throttle
-	Signer     Signer
-	EndedSessions      EndedSessions
-	Hasher     *Hasher
-	RefreshTTL func() time.Duration // how long a session lives without being used
-	Now        func() time.Time     // in UTC
+	Reader        Reader
+	Writer        Writer
+	Sessions      SessionStore
+	Lister        SessionLister
+	Throttle      Throttle
+	Signer        Signer
+	EndedSessions EndedSessions
+	Hasher        *Hasher
+	RefreshTTL    func() time.Duration // how long a session lives without being used
+	Now           func() time.Time     // in UTC
 }
 
 // UserFilter says which users a list has; empty fields mean all.

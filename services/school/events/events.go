@@ -1,4 +1,4 @@
-// Package events receives what the School service consumes from RabbitMQ.
+// Package events consumes the events that the School service needs from RabbitMQ.
 package events
 
 import (
@@ -16,7 +16,7 @@ import (
 	"pgo/services/school"
 )
 
-// Queue holds what happened to users.
+// Queue is the name of the queue that receives User's events.
 const Queue = "school.events"
 
 // Types of User's events that are consumed.
@@ -27,23 +27,23 @@ const (
 	userDeleted  = "user.deleted.v1"
 )
 
-// Topology is what bootcheck declares for this service.
+// Topology returns the queues and bindings of this service, which bootcheck declares.
 func Topology() mq.Topology {
 	return mq.Topology{Queues: []mq.Queue{{Name: Queue, Bindings: []string{userCreated, userUpdated, userDisabled, userDeleted}}}}
 }
 
-// People is school.People.
+// People handles User's events. *school.People implements it.
 type People interface {
 	UpdatePerson(ctx context.Context, eventID string, who school.Person) error
 	RemovePerson(ctx context.Context, eventID string, who school.Person) (ownerless []string, err error)
 }
 
-// NewConsumer returns the consumer of Queue. An event that cannot be read goes to the dead letters.
+// NewConsumer returns the consumer of Queue. An event that cannot be decoded goes to the dead-letter queue.
 func NewConsumer(p People, log *zap.Logger) mq.Consumer {
 	return mq.Consumer{Queue: Queue, Handler: func(ctx context.Context, d mq.Delivery) error {
 		who, err := decodePerson(d.Event)
 		if err != nil {
-			return mq.Permanent(fmt.Errorf("read %s: %w", d.Event.Type, err))
+			return mq.Permanent(fmt.Errorf("decode %s event: %w", d.Event.Type, err))
 		}
 		switch d.Event.Type {
 		case userCreated, userUpdated, userDisabled:
@@ -55,11 +55,12 @@ func NewConsumer(p People, log *zap.Logger) mq.Consumer {
 			}
 			return err
 		}
-		return nil // a type that an old binding still brings
+		return nil // an event type that an old binding still delivers
 	}}
 }
 
-// decodePerson reads what this service wants of a user's event; other fields may be there.
+// decodePerson decodes the fields of a user's event that this service needs. It ignores other fields, and returns an
+// error if the id is not a UUID or is not the event's subject.
 func decodePerson(e event.Event) (school.Person, error) {
 	var data struct {
 		ID   string `json:"id"`
@@ -69,10 +70,10 @@ func decodePerson(e event.Event) (school.Person, error) {
 		return school.Person{}, err
 	}
 	if id, err := uuid.Parse(data.ID); err != nil || id.String() != data.ID {
-		return school.Person{}, errors.New("id is not a user's id")
+		return school.Person{}, errors.New("the event's data has an id that is not a user id")
 	}
 	if data.ID != e.Subject {
-		return school.Person{}, errors.New("its subject is not the user that its data is about")
+		return school.Person{}, errors.New("the event's subject is not the id in its data")
 	}
 	return school.Person{UserID: data.ID, Name: data.Name, Sequence: e.Sequence}, nil
 }

@@ -1,4 +1,4 @@
-// Package httpapi is the School service over HTTP.
+// Package httpapi serves the School service over HTTP.
 package httpapi
 
 import (
@@ -15,7 +15,7 @@ import (
 	"pgo/services/school"
 )
 
-// API answers the calls of the School service.
+// API handles the requests of the School service.
 //
 //	@title						School
 //	@version					1
@@ -29,10 +29,10 @@ type API struct {
 	schools *school.Service
 }
 
-// New returns the API.
+// New returns the API of schools.
 func New(schools *school.Service) *API { return &API{schools: schools} }
 
-// Register adds the routes to e. All stand behind required.
+// Register adds the routes to e. All of them require an access token that v accepts.
 func (a *API) Register(e *gin.Engine, v *auth.Verifier) {
 	api := e.Group("/api/v1", auth.Required(v))
 	api.POST("/schools", httpx.Handle(a.createSchool))
@@ -61,29 +61,29 @@ func (a *API) Register(e *gin.Engine, v *auth.Verifier) {
 	api.DELETE("/classes/:id/members/:user_id", httpx.Handle(a.deleteClassMember))
 }
 
-const platformAdmin = "admin" // the role in a token
+const platformAdmin = "admin" // the role in an access token
 
-// callerOf is who makes the request.
+// callerOf returns the person who makes the request.
 func callerOf(c *gin.Context) school.Caller {
 	p := auth.From(c)
 	return school.Caller{UserID: p.UserID, IsPlatformAdmin: p.Role == platformAdmin}
 }
 
-// parseIDPage reads which page of a list of things is asked for.
+// parseIDPage parses the requested page of a list that is ordered by id.
 func parseIDPage(q url.Values) (page.Request[school.IDKey], error) {
 	return page.Parse(q, func(k school.IDKey) bool { return uuid.Validate(k.ID) == nil })
 }
 
 const maxName = 100 // characters
 
-// parseNamePage reads which page of a list of people is asked for.
+// parseNamePage parses the requested page of a list of people.
 func parseNamePage(q url.Values) (page.Request[school.NameKey], error) {
 	return page.Parse(q, func(k school.NameKey) bool {
 		return uuid.Validate(k.UserID) == nil && utf8.RuneCountInString(k.Name) <= maxName
 	})
 }
 
-// writeListByID answers with a page of things that belong to what the path's id names.
+// writeListByID writes a page of the objects that belong to the object with the path's id.
 func writeListByID[T any](c *gin.Context, list func(id string, p page.Request[school.IDKey]) (page.Page[T], error)) error {
 	q, err := httpx.Query(c, "limit", "cursor")
 	if err != nil {

@@ -12,13 +12,13 @@ import (
 	"pgo/services/school"
 )
 
-// newClassRequest is the body of a call that makes a class.
+// newClassRequest is the body of a request that creates a class.
 type newClassRequest struct {
 	Name  string                 `json:"name" minLength:"1" maxLength:"100" example:"Mathematics 7b"`
 	Grade httpx.Optional[string] `json:"grade" swaggertype:"string" maxLength:"20" example:"7"`
 }
 
-// patchClassRequest is what may be changed of a class.
+// patchClassRequest is the body of a request that changes a class.
 type patchClassRequest struct {
 	Name  httpx.Optional[string] `json:"name" swaggertype:"string" minLength:"1" maxLength:"100"`
 	Grade httpx.Optional[string] `json:"grade" swaggertype:"string" maxLength:"20"`

@@ -12,7 +12,7 @@ import (
 	"pgo/services/school"
 )
 
-// classRoleRequest is the body of a call that puts somebody into a class.
+// classRoleRequest is the body of a request that adds a person to a class or changes their role.
 type classRoleRequest struct {
 	Role string `json:"role" enums:"teacher,student"`
 }

@@ -13,7 +13,7 @@ import (
 	"pgo/services/school"
 )
 
-// inviteRequest is the body of a call that makes an invite.
+// inviteRequest is the body of a request that creates an invite.
 type inviteRequest struct {
 	Role      string    `json:"role" enums:"admin,teacher,student"`
 	MaxUses   int       `json:"max_uses" minimum:"1" maximum:"10000" example:"30"`
@@ -132,7 +132,8 @@ const (
 	codeBytes = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 )
 
-// pathCode returns the path's code of a call that takes no query; what cannot be one names nothing.
+// pathCode returns the invite code in the path of a request without a query. It returns not_found if the text cannot be
+// an invite code.
 func pathCode(c *gin.Context) (string, error) {
 	if err := httpx.NoQuery(c); err != nil {
 		return "", err

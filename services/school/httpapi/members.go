@@ -13,7 +13,7 @@ import (
 	"pgo/services/school"
 )
 
-// roleRequest is the body of a call that gives a member of a school a role.
+// roleRequest is the body of a request that changes the role of a school's member.
 type roleRequest struct {
 	Role string `json:"role" enums:"owner,admin,teacher,student"`
 }

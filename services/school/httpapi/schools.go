@@ -12,13 +12,13 @@ import (
 	"pgo/services/school"
 )
 
-// newSchoolRequest is the body of a call that makes a school.
+// newSchoolRequest is the body of a request that creates a school.
 type newSchoolRequest struct {
 	Name     string `json:"name" minLength:"1" maxLength:"100" example:"Lakeside School"`
 	Timezone string `json:"timezone" example:"Europe/Berlin"`
 }
 
-// patchSchoolRequest is what may be changed of a school.
+// patchSchoolRequest is the body of a request that changes a school.
 type patchSchoolRequest struct {
 	Name     httpx.Optional[string] `json:"name" swaggertype:"string" minLength:"1" maxLength:"100"`
 	Timezone httpx.Optional[string] `json:"timezone" swaggertype:"string" example:"Europe/Berlin"`

@@ -71,27 +71,27 @@ func (t *tx) findClassMemberRow(classID, userID string) (classMemberRow, error) 
 }
 
 // ListClassMemberships implements school.Tx.
-func (t *tx) ListClassMemberships(userID string, teaching bool) ([]school.ClassMember, error) {
+func (t *tx) ListClassMemberships(userID string, onlyTaught bool) ([]school.ClassMember, error) {
 	q := t.forUpdate().Where("user_id = ? AND school_id = ?", userID, t.school.ID)
-	if teaching {
+	if onlyTaught {
 		q = q.Where("role = ?", school.RoleTeacher)
 	}
 	var rows []classMemberRow
 	if err := q.Order("class_id").Find(&rows).Error; err != nil {
-		return nil, mysql.Failed(err, "lock places in classes")
+		return nil, mysql.Failed(err, "lock class memberships")
 	}
-	places := make([]school.ClassMember, len(rows))
+	memberships := make([]school.ClassMember, len(rows))
 	for i, r := range rows {
-		places[i] = r.toClassMember()
+		memberships[i] = r.toClassMember()
 	}
-	return places, nil
+	return memberships, nil
 }
 
 // SetClassMember implements school.Tx.
 func (t *tx) SetClassMember(m school.ClassMember) (school.ClassMember, error) {
 	row, err := t.findClassMemberRow(m.ClassID, m.UserID)
 	if errors.Is(err, problem.NotFound()) {
-		// The school's row has the name, and is locked before a rename gets to the class's.
+		// The membership in the school has the name. It is locked before a rename reaches the memberships in classes.
 		var inSchool memberRow
 		inSchool, err = t.findMemberRow(m.UserID)
 		row.Name = inSchool.Name
@@ -120,7 +120,7 @@ func (t *tx) RemoveClassMember(m school.ClassMember) error {
 	return mysql.OneRow(t.db.Where("class_id = ? AND user_id = ?", m.ClassID, m.UserID).Delete(&classMemberRow{}), "delete class member")
 }
 
-// emitClassEvent locks the class, puts an event about it into the outbox and returns its sequence.
+// emitClassEvent locks the class, puts an event about it into the outbox and returns the class's new sequence.
 func (t *tx) emitClassEvent(classID, typ string, data any) (int64, error) {
 	row, err := t.findClassRow(classID)
 	if err != nil {

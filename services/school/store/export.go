@@ -13,11 +13,11 @@ import (
 	"pgo/services/school"
 )
 
-// commitGrace is how long a change that began before an export may still take to its commit: what was made before
-// taken_at, by the time in its id, is in the export, or was deleted.
+// commitGrace is the time that a transaction which began before an export gets to commit. An object whose id was created
+// before taken_at is therefore in the export, or was deleted.
 const commitGrace = time.Second
 
-// Lines of an export. The sequence is the aggregate's: that of the school for its members, that of the class for its.
+// Lines of an export. The sequence of a member is that of the school or class.
 type (
 	exportHeader struct {
 		Kind    string    `json:"kind"`
@@ -49,8 +49,8 @@ type (
 	}
 )
 
-// Export writes all schools, classes and their members as one moment knew them, one JSON object a line: a header,
-// then the objects, those that others belong to first, and an end that says how many lines came before it.
+// Export writes a consistent snapshot of all schools, classes and their members, one JSON object a line: a header, the
+// objects, each after those that it belongs to, and an end line with the number of lines before it.
 func (s *Store) Export(ctx context.Context, w io.Writer) error {
 	e := exporter{ctx: ctx, out: json.NewEncoder(w)}
 	e.out.SetEscapeHTML(false)
@@ -82,7 +82,7 @@ func (e *exporter) export() error {
 		return e.ctx.Err()
 	case <-time.After(commitGrace):
 	}
-	// Not BeginTx, whose snapshot would be of the first row that is read.
+	// BeginTx cannot be used: its snapshot would be taken at the first read.
 	if _, err := e.conn.ExecContext(e.ctx, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"); err != nil {
 		return err
 	}
@@ -90,15 +90,15 @@ func (e *exporter) export() error {
 		return err
 	}
 	err := e.writeAll(taken)
-	_, ended := e.conn.ExecContext(context.WithoutCancel(e.ctx), "ROLLBACK")
-	return errors.Join(err, ended)
+	_, rollbackErr := e.conn.ExecContext(context.WithoutCancel(e.ctx), "ROLLBACK")
+	return errors.Join(err, rollbackErr)
 }
 
 func (e *exporter) writeAll(taken time.Time) error {
 	if err := e.writeLine(exportHeader{Kind: "header", TakenAt: taken}); err != nil {
 		return err
 	}
-	// What belongs to a deleted school may still be there: see Prune.
+	// The joins leave out rows of deleted schools, which exist until Prune removes them.
 	for _, part := range []struct {
 		query string
 		line  func(*sql.Rows) (any, error)

@@ -10,7 +10,7 @@ import (
 	"pgo/services/school"
 )
 
-// schoolWithRoleRow is a school with a person's role in it.
+// schoolWithRoleRow is a school row joined with a person's role in the school.
 type schoolWithRoleRow struct {
 	School schoolRow `gorm:"embedded"`
 	MyRole string
@@ -26,7 +26,9 @@ func (s *Store) ListSchools(ctx context.Context, userID string, p page.Request[s
 	if err := q.Order("m.school_id").Limit(p.Limit + 1).Find(&rows).Error; err != nil {
 		return page.Page[school.SchoolWithRole]{}, mysql.Failed(err, "list schools")
 	}
-	return page.Of(rows, p.Limit, func(r schoolWithRoleRow) school.SchoolWithRole { return school.SchoolWithRole{School: r.School.toSchool(), MyRole: r.MyRole} },
+	return page.Of(rows, p.Limit, func(r schoolWithRoleRow) school.SchoolWithRole {
+		return school.SchoolWithRole{School: r.School.toSchool(), MyRole: r.MyRole}
+	},
 		func(m school.SchoolWithRole) school.IDKey { return school.IDKey{ID: m.ID} })
 }
 
@@ -78,8 +80,8 @@ func pageByID(q *gorm.DB, p page.Request[school.IDKey]) *gorm.DB {
 	return q.Order("id").Limit(p.Limit + 1)
 }
 
-// filterByRole selects people with the role, "" for all. The index is said because the server may else walk through all names
-// for a role that few have.
+// filterByRole selects people with the role, or all if role is "". It names the index because the server may otherwise walk
+// through all names for a role that few people have.
 func filterByRole(q *gorm.DB, table, role string) *gorm.DB {
 	if role == "" {
 		return q.Table(table + " FORCE INDEX (" + table + "_name)")
@@ -87,8 +89,8 @@ func filterByRole(q *gorm.DB, table, role string) *gorm.DB {
 	return q.Table(table+" FORCE INDEX ("+table+"_role)").Where("role = ?", role)
 }
 
-// pageByName orders people by name and then id. After is said as two ranges of one index, which a comparison of pairs is
-// not to the server.
+// pageByName orders people by name and then id. The condition of a later page is written as two ranges of one index: the
+// server does not use the index for a comparison of pairs.
 func pageByName(q *gorm.DB, p page.Request[school.NameKey]) *gorm.DB {
 	if p.After != nil {
 		q = q.Where("(name > ? OR (name = ? AND user_id > ?))", p.After.Name, p.After.Name, p.After.UserID)

@@ -20,7 +20,7 @@ func open(t *testing.T) (*store.Store, *sql.DB, *[]string) {
 	return store.New(db, c, "school", func() {}), d.DB, servicetest.Queries(t, db)
 }
 
-// key is an id of a kind, as SQL and as a value.
+// keyOf is an id of a kind, as SQL and as a value.
 func keyOf(kind int, n string) string {
 	return fmt.Sprintf("CONCAT('0190000%d-0000-7000-8000-', LPAD(HEX(%s), 12, '0'))", kind, n)
 }

@@ -27,14 +27,14 @@ func (t *tx) findMemberRow(userID string) (memberRow, error) {
 func (t *tx) HasOtherOwner(userID string) (bool, error) {
 	var ids []string
 	err := t.forUpdate().Model(&memberRow{}).Where("school_id = ? AND role = ? AND user_id <> ?", t.school.ID, school.RoleOwner, userID).Limit(1).Pluck("user_id", &ids).Error
-	return len(ids) > 0, mysql.Failed(err, "look for another owner")
+	return len(ids) > 0, mysql.Failed(err, "find another owner")
 }
 
 // FindSuccessor implements school.Tx.
 func (t *tx) FindSuccessor() (school.Member, error) {
 	var row memberRow
 	err := t.forUpdate().Where("school_id = ? AND role = ?", t.school.ID, school.RoleAdmin).Order("role_since, user_id").Take(&row).Error
-	return row.toMember(), mysql.Found(err, "look for an heir")
+	return row.toMember(), mysql.Found(err, "find successor")
 }
 
 // SetMember implements school.Tx.

@@ -14,10 +14,10 @@ import (
 	"pgo/services/school"
 )
 
-// consumer is the name under which the events of users are remembered: that of their queue.
+// consumer is the name under which the inbox records User's events: the name of their queue.
 const consumer = "school.events"
 
-// RenamePerson gives a person the name that an event says, everywhere, unless something newer is known.
+// RenamePerson implements school.PeopleStore.
 func (s *Store) RenamePerson(ctx context.Context, eventID string, p school.Person) error {
 	return s.inTx(ctx, func(db *gorm.DB, _ *postCommit) error {
 		row, err := s.lockForNewEvent(ctx, db, eventID, p)
@@ -29,7 +29,8 @@ func (s *Store) RenamePerson(ctx context.Context, eventID string, p school.Perso
 		if err := savePerson(db, *row); err != nil || !renamed {
 			return err
 		}
-		// The school's rows first: who comes into a class meanwhile takes the name from there, under its lock.
+		// Memberships in schools come first: a person who is added to a class meanwhile gets the name from there, under
+		// the school's lock.
 		for _, table := range []any{&memberRow{}, &classMemberRow{}} {
 			if err := db.Model(table).Where("user_id = ?", p.UserID).UpdateColumn("name", p.Name).Error; err != nil {
 				return fmt.Errorf("rename member: %w", err)
@@ -39,7 +40,7 @@ func (s *Store) RenamePerson(ctx context.Context, eventID string, p school.Perso
 	})
 }
 
-// ForgetPerson keeps a tombstone of a person whose account was deleted, and calls leave for each of their schools.
+// ForgetPerson implements school.PeopleStore.
 func (s *Store) ForgetPerson(ctx context.Context, eventID string, p school.Person, leave func(school.Tx, school.Member) error) error {
 	return s.inTx(ctx, func(db *gorm.DB, later *postCommit) error {
 		row, err := s.lockForNewEvent(ctx, db, eventID, p)
@@ -49,7 +50,7 @@ func (s *Store) ForgetPerson(ctx context.Context, eventID string, p school.Perso
 		if err := savePerson(db, personRow{UserID: p.UserID, Deleted: true, Sequence: p.Sequence}); err != nil {
 			return err
 		}
-		// Under the person's lock nothing can be added to these. In one order, as schools are locked one after the other.
+		// The person's lock prevents new memberships. Schools are locked one after the other, so they need a fixed order.
 		var ids []string
 		err = db.Table("school_members m").Joins("JOIN schools s ON s.id = m.school_id").Where("m.user_id = ?", p.UserID).Order("m.school_id").Pluck("m.school_id", &ids).Error
 		if err != nil {
@@ -64,7 +65,7 @@ func (s *Store) ForgetPerson(ctx context.Context, eventID string, p school.Perso
 	})
 }
 
-// removeFromSchool calls leave for one school, unless the person has left it or it was deleted meanwhile.
+// removeFromSchool calls leave for one school, unless the person left it or it was deleted meanwhile.
 func (s *Store) removeFromSchool(ctx context.Context, db *gorm.DB, later *postCommit, schoolID, userID string, leave func(school.Tx, school.Member) error) error {
 	t, err := s.lockSchool(ctx, db, later, schoolID)
 	if err != nil {
@@ -87,7 +88,8 @@ func ignoreNotFound(err error) error {
 	return err
 }
 
-// lockForNewEvent records the event and locks the person; nil when the event says nothing that is not known.
+// lockForNewEvent records the event in the inbox and locks the person. It returns nil if the event was handled before or is
+// not newer than what is stored about the person.
 func (s *Store) lockForNewEvent(ctx context.Context, db *gorm.DB, eventID string, p school.Person) (*personRow, error) {
 	first, err := inbox.Once(ctx, db.Statement.ConnPool, consumer, eventID)
 	if err != nil || !first {
@@ -100,18 +102,18 @@ func (s *Store) lockForNewEvent(ctx context.Context, db *gorm.DB, eventID string
 	return &row, nil
 }
 
-// lockPerson locks a person's row, and makes it where there is none.
+// lockPerson locks a person's row, and inserts it first if there is none.
 func lockPerson(db *gorm.DB, userID string) (personRow, error) {
 	row := personRow{UserID: userID}
-	// Not a SELECT first: two who find nothing would lock the gap, and then wait for each other.
+	// There is no SELECT before the INSERT: two transactions that find nothing would lock the gap and then deadlock.
 	if err := db.Clauses(clause.OnConflict{DoUpdates: clause.AssignmentColumns([]string{"user_id"})}).Create(&row).Error; err != nil {
-		return row, fmt.Errorf("make a place for a person: %w", err)
+		return row, fmt.Errorf("insert person: %w", err)
 	}
 	err := db.Clauses(clause.Locking{Strength: "UPDATE"}).Take(&row, "user_id = ?", userID).Error
 	return row, mysql.Failed(err, "lock person")
 }
 
-// lockExistingPerson is lockPerson for one who must not be deleted. ErrAccountDeleted.
+// lockExistingPerson does what lockPerson does, and returns school.ErrAccountDeleted if the person's account was deleted.
 func lockExistingPerson(db *gorm.DB, userID string) error {
 	row, err := lockPerson(db, userID)
 	if err == nil && row.Deleted {
@@ -124,9 +126,9 @@ func savePerson(db *gorm.DB, row personRow) error {
 	return mysql.OneRow(db.Model(&row).Where("user_id = ?", row.UserID).Select("name", "deleted", "sequence").Updates(&row), "update person")
 }
 
-// lockedName returns a person's name, who is locked; "" while it is not known.
+// lockedName returns the name of a person who is locked, "" while it is not known.
 func lockedName(db *gorm.DB, userID string) (string, error) {
 	var row personRow
 	err := db.Clauses(clause.Locking{Strength: "UPDATE"}).Take(&row, "user_id = ?", userID).Error
-	return row.Name, mysql.Failed(err, "read name")
+	return row.Name, mysql.Failed(err, "read person's name")
 }

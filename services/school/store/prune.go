@@ -10,18 +10,18 @@ import (
 
 const (
 	pruneBatch  = 1000
-	keepInvites = 30 * 24 * time.Hour // after they are over, so that who comes late is told why
-	keepHandled = 30 * 24 * time.Hour // longer than any event may come late
+	keepInvites = 30 * 24 * time.Hour // after they expired, so that a person who comes late is told the reason
+	keepHandled = 30 * 24 * time.Hour // longer than the delivery of any event may take
 )
 
-// deletedSchoolRow is the table deleted_schools.
+// deletedSchoolRow is a row of the table deleted_schools: a school whose rows in other tables are still to be removed.
 type deletedSchoolRow struct {
 	SchoolID string `gorm:"primaryKey"`
 }
 
 func (deletedSchoolRow) TableName() string { return "deleted_schools" }
 
-// Prune removes what is over: what belonged to deleted schools, old invites, old inbox entries; each in small
+// Prune deletes what is no longer needed: the rows of deleted schools, old invites and old inbox entries. It uses small
 // statements, so that no table is locked for long.
 func (s *Store) Prune(ctx context.Context) error {
 	var schools []string
@@ -44,7 +44,8 @@ func (s *Store) Prune(ctx context.Context) error {
 	return err
 }
 
-// clearDeletedSchool removes what belonged to a school; the note that there is something last, so that it goes on after a crash.
+// clearDeletedSchool deletes the rows of a deleted school. The school's row in deleted_schools goes last, so that the work
+// continues after a crash.
 func (s *Store) clearDeletedSchool(ctx context.Context, schoolID string) error {
 	db := s.db.WithContext(ctx)
 	for {

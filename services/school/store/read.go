@@ -10,7 +10,7 @@ import (
 	"pgo/services/school"
 )
 
-// FindSchool implements school.Reader. It does not use the cache: the role decides what the person may do.
+// FindSchool implements school.Reader. It bypasses the cache, since the role decides what the person may do.
 func (s *Store) FindSchool(ctx context.Context, id, userID string) (school.School, string, error) {
 	var row schoolWithRoleRow
 	err := mysql.Found(s.db.WithContext(ctx).Table("schools s").Select("s.*, COALESCE(m.role, '') AS my_role").

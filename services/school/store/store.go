@@ -1,5 +1,5 @@
-// Package store keeps schools in MySQL through GORM, and copies of classes in Redis: every call about a class reads it.
-// What decides about access is read from MySQL alone.
+// Package store keeps schools in MySQL through GORM, and caches classes in Redis, since every call about a class reads
+// it. Data that decides about access is read from MySQL alone.
 package store
 
 import (
@@ -13,20 +13,21 @@ import (
 	"pgo/services/school"
 )
 
-// Store implements what package school needs of a database. Safe for concurrent use.
+// Store implements school.Reader, Lister, Writer and PeopleStore. It is safe for concurrent use.
 type Store struct {
-	db       *gorm.DB
-	cache    *cache.Cache
-	source   string
-	notifyAppended func() // told after a commit that put events into the outbox
+	db             *gorm.DB
+	cache          *cache.Cache
+	source         string
+	notifyAppended func() // called after a commit that put events into the outbox
 }
 
-// New returns a store. Events are said to come from source; appended is called when there are new ones.
-func New(db *gorm.DB, c *cache.Cache, source string, appended func()) *Store {
-	return &Store{db: db, cache: c, source: source, notifyAppended: appended}
+// New returns a store. Its events carry source as their source. It calls notifyAppended after each commit that put
+// events into the outbox.
+func New(db *gorm.DB, c *cache.Cache, source string, notifyAppended func()) *Store {
+	return &Store{db: db, cache: c, source: source, notifyAppended: notifyAppended}
 }
 
-// schoolRow is the table schools. Locking its row locks all that belongs to the school.
+// schoolRow is a row of the table schools. Its lock protects everything that belongs to the school.
 type schoolRow struct {
 	ID        string
 	Name      string
@@ -53,8 +54,8 @@ func newSchoolRow(s school.School, sequence int64) schoolRow {
 	}
 }
 
-// findMemberRow is the table school_members. Name is "" while it is not known; Version is the school's sequence when the
-// membership was last changed, so that it grows also over leaving and coming back.
+// memberRow is a row of the table school_members. Name is "" while it is not known. Version is the school's sequence at
+// the last change of the membership, so that it also grows when a person leaves and joins again.
 type memberRow struct {
 	SchoolID  string `gorm:"primaryKey"`
 	UserID    string `gorm:"primaryKey"`
@@ -74,14 +75,14 @@ func (r memberRow) toMember() school.Member {
 	}
 }
 
-// findClassRow is the table classes.
+// classRow is a row of the table classes.
 type classRow struct {
 	ID        string
 	SchoolID  string
 	Name      string
 	Grade     string
 	Version   int64
-	Sequence  int64 // of the last event about the class or who is in it
+	Sequence  int64 // of the last event about the class or its members
 	CreatedAt time.Time
 	UpdatedAt time.Time `gorm:"autoUpdateTime:false"`
 }
@@ -98,7 +99,7 @@ func newClassRow(c school.Class, sequence int64) classRow {
 	}
 }
 
-// findClassMemberRow is the table class_members. Name and Version are as in findMemberRow, by the class's sequence.
+// classMemberRow is a row of the table class_members. Name and Version are as in memberRow, with the class's sequence.
 type classMemberRow struct {
 	ClassID   string `gorm:"primaryKey"`
 	UserID    string `gorm:"primaryKey"`
@@ -119,7 +120,7 @@ func (r classMemberRow) toClassMember() school.ClassMember {
 	}
 }
 
-// inviteRow is the table invites.
+// inviteRow is a row of the table invites.
 type inviteRow struct {
 	ID        string
 	Code      string
@@ -136,17 +137,17 @@ func (inviteRow) TableName() string { return "invites" }
 
 func (r inviteRow) toInvite() school.Invite { return school.Invite(r) }
 
-// personRow is the table people.
+// personRow is a row of the table people.
 type personRow struct {
 	UserID   string `gorm:"primaryKey"`
 	Name     string
 	Deleted  bool
-	Sequence int64 // of the last event about the person; 0 while none has come
+	Sequence int64 // of the last event about the person; 0 before the first
 }
 
 func (personRow) TableName() string { return "people" }
 
-// nilIfEmpty returns a name, nil for one that is not known.
+// nilIfEmpty returns a pointer to name, nil if it is empty because it is not known.
 func nilIfEmpty(name string) *string {
 	if name == "" {
 		return nil
@@ -156,13 +157,13 @@ func nilIfEmpty(name string) *string {
 
 func classKey(id string) string { return "classes:" + id }
 
-// inTx runs fn in a transaction. Once it is committed it does what fn asked for and says that there are events. The lock of
-// the school keeps others away from what belongs to it, so nobody has to lock the gap where a new member will be: new schools
-// all come after the last one, and those who make them would end up waiting for each other.
+// inTx runs fn in a transaction. After the commit it runs the actions that fn registered and reports new events. The
+// isolation level is READ COMMITTED, which takes no gap locks: the school's lock already protects what belongs to it, and
+// concurrent creators of schools, whose rows all go into the last gap, would deadlock.
 func (s *Store) inTx(ctx context.Context, fn func(tx *gorm.DB, later *postCommit) error) error {
 	var later postCommit
 	err := mysql.InTxReadCommitted(ctx, s.db, func(tx *gorm.DB) error {
-		later = postCommit{} // of the last try
+		later = postCommit{} // only of the last attempt
 		return fn(tx, &later)
 	})
 	if err != nil {
@@ -177,8 +178,8 @@ func (s *Store) inTx(ctx context.Context, fn func(tx *gorm.DB, later *postCommit
 	return nil
 }
 
-// postCommit is what is to be done after a commit.
+// postCommit holds what is done after a commit.
 type postCommit struct {
-	actions []func(context.Context) // the cache's entries
+	actions   []func(context.Context) // updates of the cache
 	hasEvents bool
 }

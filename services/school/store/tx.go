@@ -13,16 +13,16 @@ import (
 	"pgo/services/school"
 )
 
-// tx implements school.Tx. Locks are taken in one order everywhere: the person, the school, its classes by id, then
-// rows that belong to them. What is read is locked too, so that it is never from before the school's lock.
+// tx implements school.Tx. Locks are taken in the same order everywhere: the person, the school, its classes by id, then
+// the rows that belong to them. Reads lock too, so that they never return data from before the school's lock.
 type tx struct {
-	ctx    context.Context
-	db     *gorm.DB
-	store  *Store
-	school schoolRow
-	storedSequence int64 // the sequence that the row has
-	isDeleted   bool
-	postCommit  *postCommit
+	ctx            context.Context
+	db             *gorm.DB
+	store          *Store
+	school         schoolRow
+	storedSequence int64 // the sequence in the stored row
+	isDeleted      bool
+	postCommit     *postCommit
 }
 
 // CreateSchool implements school.Writer.
@@ -61,7 +61,7 @@ func (s *Store) JoinSchool(ctx context.Context, id, userID string, fn func(schoo
 	})
 }
 
-// changeSchool locks the school, has fn change it and writes its sequence.
+// changeSchool locks the school, calls fn to change it and writes its sequence.
 func (s *Store) changeSchool(ctx context.Context, db *gorm.DB, later *postCommit, id string, fn func(school.Tx) error) error {
 	t, err := s.lockSchool(ctx, db, later, id)
 	if err != nil {
@@ -73,6 +73,7 @@ func (s *Store) changeSchool(ctx context.Context, db *gorm.DB, later *postCommit
 	return t.saveSequence()
 }
 
+// lockSchool locks a school. It returns not_found if the school does not exist.
 func (s *Store) lockSchool(ctx context.Context, db *gorm.DB, later *postCommit, id string) (*tx, error) {
 	t := &tx{ctx: ctx, db: db, store: s, postCommit: later}
 	err := mysql.Found(t.forUpdate().Take(&t.school, "id = ?", id).Error, "lock school")
@@ -82,7 +83,7 @@ func (s *Store) lockSchool(ctx context.Context, db *gorm.DB, later *postCommit, 
 
 func (t *tx) forUpdate() *gorm.DB { return t.db.Clauses(clause.Locking{Strength: "UPDATE"}) }
 
-// saveSequence writes the sequence that the transaction's events have brought the school to.
+// saveSequence writes the school's sequence if the transaction's events advanced it.
 func (t *tx) saveSequence() error {
 	if t.isDeleted || t.school.Sequence == t.storedSequence {
 		return nil
@@ -102,8 +103,8 @@ func (t *tx) SaveSchool(s school.School) error {
 	return t.emitSchoolEvent(school.EventUpdated, s)
 }
 
-// DeleteSchool implements school.Tx. What belonged to the school can no longer be reached; Prune removes it, since it
-// may be very much.
+// DeleteSchool implements school.Tx. What belonged to the school can no longer be reached. Prune removes it later, since
+// it may be many rows.
 func (t *tx) DeleteSchool() error {
 	id := t.school.ID
 	if err := t.emitSchoolEvent(school.EventDeleted, school.DeletedData{ID: id}); err != nil {
@@ -113,13 +114,13 @@ func (t *tx) DeleteSchool() error {
 		return err
 	}
 	if err := t.db.Create(&deletedSchoolRow{SchoolID: id}).Error; err != nil {
-		return fmt.Errorf("note deleted school: %w", err)
+		return fmt.Errorf("record deleted school: %w", err)
 	}
 	t.isDeleted = true
 	return nil
 }
 
-// emitSchoolEvent puts an event about the school into the outbox.
+// emitSchoolEvent puts an event about the school into the outbox and advances the school's sequence.
 func (t *tx) emitSchoolEvent(typ string, data any) error {
 	t.school.Sequence++
 	return t.appendEvent(typ, t.school.ID, t.school.Sequence, data)
@@ -134,4 +135,6 @@ func (t *tx) appendEvent(typ, subject string, sequence int64, data any) error {
 	return outbox.Append(t.ctx, t.db.Statement.ConnPool, e)
 }
 
-func (t *tx) runAfterCommit(do func(context.Context)) { t.postCommit.actions = append(t.postCommit.actions, do) }
+func (t *tx) runAfterCommit(do func(context.Context)) {
+	t.postCommit.actions = append(t.postCommit.actions, do)
+}

@@ -100,7 +100,10 @@ func TestListsReadNoWholeTable(t *testing.T) {
 		}
 		lists["submissions, "+where] = func() (int, error) { list, err := s.ListSubmissions(ctx, big, p); return len(list.Items), err }
 	}
-	lists["grades"] = func() (int, error) { rows, err := s.ListGrades(ctx, big, at(userKind, 30_000), 500); return len(rows), err }
+	lists["grades"] = func() (int, error) {
+		rows, err := s.ListGrades(ctx, big, at(userKind, 30_000), 500)
+		return len(rows), err
+	}
 	lists["a task"] = func() (int, error) { _, err := s.FindPermissions(ctx, big, at(userKind, 77)); return 1, err }
 	lists["a submission"] = func() (int, error) { _, err := s.FindSubmission(ctx, big, at(userKind, 5)); return 1, err }
 

@@ -19,9 +19,9 @@ import (
 
 // Store implements what packages task and view need of a database. Safe for concurrent use.
 type Store struct {
-	db       *gorm.DB
-	cache    *cache.Cache
-	source   string
+	db             *gorm.DB
+	cache          *cache.Cache
+	source         string
 	notifyAppended func() // told after a commit that put events into the outbox
 }
 

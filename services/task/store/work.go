@@ -14,10 +14,10 @@ import (
 
 // namedAssignmentRow is an assignment with its student's name and what was saved for it.
 type namedAssignmentRow struct {
-	Assignment    assignmentRow `gorm:"embedded"`
-	Name    *string
-	Deleted *bool
-	Submission     submissionRow `gorm:"embedded;embeddedPrefix:sub_"`
+	Assignment assignmentRow `gorm:"embedded"`
+	Name       *string
+	Deleted    *bool
+	Submission submissionRow `gorm:"embedded;embeddedPrefix:sub_"`
 }
 
 func (r namedAssignmentRow) displayName() *string {

@@ -73,9 +73,13 @@ var decoders = map[string]func(d eventData, sequence int64) (any, string){
 	"class.member_removed.v1": decodeClassMember(true),
 }
 
-func decodePerson(d eventData, n int64) (any, string) { return Person{ID: d.ID, Name: d.Name, Sequence: n}, d.ID }
+func decodePerson(d eventData, n int64) (any, string) {
+	return Person{ID: d.ID, Name: d.Name, Sequence: n}, d.ID
+}
 
-func decodeSchool(d eventData, n int64) (any, string) { return School{ID: d.ID, Name: d.Name, Sequence: n}, d.ID }
+func decodeSchool(d eventData, n int64) (any, string) {
+	return School{ID: d.ID, Name: d.Name, Sequence: n}, d.ID
+}
 
 func decodeMember(removed bool) func(eventData, int64) (any, string) {
 	return func(d eventData, n int64) (any, string) {

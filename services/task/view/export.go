@@ -68,10 +68,10 @@ func ReadExport(r io.Reader) (*Export, error) {
 }
 
 type exportReader struct {
-	export  *Export
-	members []Member
-	classMembers  []ClassMember
-	hasEnded   bool
+	export       *Export
+	members      []Member
+	classMembers []ClassMember
+	hasEnded     bool
 }
 
 func (e *exportReader) readLine(text []byte, n int) error {

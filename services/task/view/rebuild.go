@@ -12,9 +12,9 @@ type Repairer interface {
 	// ListSchoolIDs and ListClassIDs are those that are known and not deleted, in order, after a given one.
 	ListSchoolIDs(ctx context.Context, after string) ([]string, error)
 	ListClassIDs(ctx context.Context, after string) ([]string, error)
-	// CompareSchool makes a school as want, nil for one that School does not have, and returns what differed.
+	// RepairSchool makes a school as want, nil for one that School does not have, and returns what differed.
 	RepairSchool(ctx context.Context, id string, want *SchoolState, dryRun bool) ([]Difference, error)
-	// CompareClass is the same for a class, with what changes for its students.
+	// RepairClass is the same for a class, with what changes for its students.
 	RepairClass(ctx context.Context, id string, want *ClassState, dryRun bool) ([]Difference, error)
 }
 

@@ -21,7 +21,7 @@ import (
 
 // Directory writes each mail to a file of its own that only this account can read. It implements user.Postman.
 type Directory struct {
-	Path  string // made when it is not there
+	Path string // made when it is not there
 	From string
 }
 

@@ -15,9 +15,9 @@ import (
 
 // Store implements what package user needs of a database. Safe for concurrent use.
 type Store struct {
-	db       *gorm.DB
-	cache    *cache.Cache
-	source   string
+	db             *gorm.DB
+	cache          *cache.Cache
+	source         string
 	notifyAppended func() // told after a commit that put events into the outbox
 }
 

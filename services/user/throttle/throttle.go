@@ -28,11 +28,11 @@ type Limits struct {
 
 // Throttle implements user.Throttle, and is a prometheus.Collector of its own metrics. Safe for concurrent use.
 type Throttle struct {
-	redis  *redis.Client
-	prefix string
-	limits func() Limits
-	log    *zap.Logger
-	memory  *memoryCounters
+	redis    *redis.Client
+	prefix   string
+	limits   func() Limits
+	log      *zap.Logger
+	memory   *memoryCounters
 	attempts *prometheus.CounterVec
 
 	retryAt atomic.Int64 // when one attempt asks Redis again, in Unix nanoseconds; 0 while it answers
@@ -156,13 +156,13 @@ const maxMemoryCounters = 100_000
 
 // memoryCounters counts in this process alone.
 type memoryCounters struct {
-	mu     sync.Mutex
+	mu      sync.Mutex
 	windows map[string]window
 }
 
 type window struct {
-	attempts     int
-	endsAt time.Time
+	attempts int
+	endsAt   time.Time
 }
 
 func (l *memoryCounters) countAttempt(counters [3]limitedKey, window time.Duration) time.Duration {

@@ -13,7 +13,7 @@ import (
 	"pgo/services/school/store"
 )
 
-// exportCommand writes what other services build their view from when they have lost it. It needs MySQL only.
+// exportCommand writes the data from which other services rebuild their view. It needs MySQL only.
 func exportCommand(environ []string) *cobra.Command {
 	return &cobra.Command{
 		Use: "export", Short: "Write all schools, classes and members, as one moment knows them, as JSON lines to stdout", Args: command.NoArgs,
@@ -22,10 +22,10 @@ func exportCommand(environ []string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			cfg.MySQL.IOTimeout = max(cfg.MySQL.IOTimeout, exportTimeout) // who reads may be slow, and then so are we
+			cfg.MySQL.IOTimeout = max(cfg.MySQL.IOTimeout, exportTimeout) // a slow reader of the output slows down the query
 			return command.OnDatabase(cfg.MySQL, cfg.Redis, func(db *gorm.DB, c *cache.Cache) error {
 				out := bufio.NewWriter(cmd.OutOrStdout())
-				if err := store.New(db, c, "school", func() {}).Export(cmd.Context(), out); err != nil { // from the tables, not the cache
+				if err := store.New(db, c, "school", func() {}).Export(cmd.Context(), out); err != nil { // reads the tables, not the cache
 					return err
 				}
 				if err := out.Flush(); err != nil {

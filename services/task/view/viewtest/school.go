@@ -20,7 +20,7 @@ import (
 type FakeSchool struct {
 	t      testing.TB
 	rand   *rand.Rand
-	now     time.Time // ids are made by a clock of its own
+	now    time.Time // ids are made by a clock of its own
 	events []event.Event
 
 	schools map[string]*school
