@@ -2,8 +2,8 @@ package user
 
 import "time"
 
-// Account is a user under change: locked in the store, with what must happen in the same transaction. The
-// store saves the user, ends the sessions and appends the events; nothing of it happens when a rule fails.
+// Account is a user during a change, locked in the store, together with the effects of the change. The store saves the
+// user, ends the sessions and appends the events in one transaction, or does nothing if a rule rejects the change.
 type Account struct {
 	User
 	PasswordHash string
@@ -14,20 +14,20 @@ type Account struct {
 	sessionsToEnd SessionSelection
 }
 
-// SessionSelection says which sessions of an account a change ends.
+// SessionSelection selects the sessions of an account that a change ends.
 type SessionSelection struct {
 	All    bool
-	Except string // with All: the one that stays, "" for none
+	Except string // with All: the id of the session that stays open, "" for none
 }
 
-// NewAccount returns an account that is to be created.
+// NewAccount returns an account that the store is to create.
 func NewAccount(u User, passwordHash string) *Account {
 	a := &Account{User: u, PasswordHash: passwordHash}
 	a.addEvent(EventCreated)
 	return a
 }
 
-// Events returns what to publish, with the user's state after the change.
+// Events returns the events to publish. Those without data of their own carry the user's state after the change.
 func (a *Account) Events() []Event {
 	for i := range a.events {
 		if a.events[i].Data == nil {
@@ -37,13 +37,13 @@ func (a *Account) Events() []Event {
 	return a.events
 }
 
-// IsChanged reports whether the user's row must be saved.
+// IsChanged reports whether the store must save the user's row.
 func (a *Account) IsChanged() bool { return a.isChanged }
 
-// IsDeleted reports whether the user's row must be removed.
+// IsDeleted reports whether the store must delete the user's row.
 func (a *Account) IsDeleted() bool { return a.isDeleted }
 
-// SessionsToEnd says which sessions must be ended.
+// SessionsToEnd returns the sessions that the store must end.
 func (a *Account) SessionsToEnd() SessionSelection { return a.sessionsToEnd }
 
 func (a *Account) setName(name string, now time.Time) {
@@ -62,15 +62,15 @@ func (a *Account) setEmailVerified(now time.Time) {
 	}
 }
 
-// setPassword ends all sessions but except: whoever knew the old password is out. The store also drops the
-// reset tokens that are still good.
+// setPassword sets the password's hash and ends all sessions but except, so that no one who only knew the old password
+// stays signed in. The store also deletes the account's unspent reset tokens.
 func (a *Account) setPassword(hash, except string, now time.Time) {
 	a.PasswordHash = hash
 	a.markChanged(now)
 	a.sessionsToEnd = SessionSelection{All: true, Except: except}
 }
 
-// setRole ends all sessions: their tokens carry the old role.
+// setRole sets the role and ends all sessions, since their tokens carry the old role.
 func (a *Account) setRole(role string, now time.Time) {
 	if role != a.Role {
 		a.Role = role
@@ -80,6 +80,7 @@ func (a *Account) setRole(role string, now time.Time) {
 	}
 }
 
+// setStatus sets the status, and ends all sessions if it disables the account.
 func (a *Account) setStatus(status string, now time.Time) {
 	if status == a.Status {
 		return
@@ -104,7 +105,8 @@ func (a *Account) requestMail(purpose string) {
 	a.events = append(a.events, Event{Type: EventMailRequested, Data: MailRequestedData{UserID: a.ID, Purpose: purpose}})
 }
 
-// addEvent adds an event that carries the whole user; one is enough for several changes, the strongest wins.
+// addEvent adds an event that carries the whole user. One event covers several changes: created and disabled replace
+// updated, and nothing replaces them.
 func (a *Account) addEvent(typ string) {
 	for i, e := range a.events {
 		if e.Type == EventUpdated || e.Type == typ {
@@ -118,6 +120,7 @@ func (a *Account) addEvent(typ string) {
 	a.events = append(a.events, Event{Type: typ})
 }
 
+// markChanged marks the row for saving and increments the version once for all changes.
 func (a *Account) markChanged(now time.Time) {
 	if !a.isChanged {
 		a.Version++
@@ -126,7 +129,7 @@ func (a *Account) markChanged(now time.Time) {
 	a.UpdatedAt = now
 }
 
-// LosesAdmin reports whether an active admin becomes something less.
+// LosesAdmin reports whether the change takes the admin role, the active status or the account from an active admin.
 func (a *Account) LosesAdmin(before User) bool {
 	return before.isActiveAdmin() && (a.isDeleted || !a.isActiveAdmin())
 }

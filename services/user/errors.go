@@ -6,7 +6,7 @@ import (
 	"pgo/pkg/problem"
 )
 
-// What can be wrong, beside validation_failed, not_found and precondition_failed.
+// Problems that callers can get, besides validation_failed, not_found and precondition_failed.
 var (
 	ErrEmailTaken          = problem.New(http.StatusConflict, "email_taken", "There is an account with this e-mail address.")
 	ErrInvalidCredentials  = problem.New(http.StatusUnauthorized, "invalid_credentials", "The e-mail address or the password is wrong.")
@@ -17,5 +17,5 @@ var (
 	ErrLastAdmin           = problem.New(http.StatusConflict, "last_admin", "This is the last active admin. Make another one first.")
 )
 
-// errWrongPassword is ErrInvalidCredentials for somebody who is signed in: no address was asked for.
+// errWrongPassword replaces ErrInvalidCredentials for a caller who is signed in and gave no address.
 var errWrongPassword = problem.New(http.StatusUnauthorized, ErrInvalidCredentials.Code, "The password is wrong.")

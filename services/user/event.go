@@ -1,7 +1,7 @@
 package user
 
-// Types of the events that this service publishes; the routing keys on the exchange. Their contract is
-// here, with the publisher: consumers decode structs of their own.
+// Types of the events that this service publishes. They are also the routing keys on the exchange. The contract of the
+// events is defined here, with the publisher: consumers decode into structs of their own.
 const (
 	EventCreated       = "user.created.v1"
 	EventUpdated       = "user.updated.v1"
@@ -10,7 +10,7 @@ const (
 	EventMailRequested = "user.mail_requested.v1"
 )
 
-// Event is something that happened to a user. Its data is the state after the change, never a secret.
+// Event records a change of a user. Its data is the state after the change and never contains a secret.
 type Event struct {
 	Type string
 	Data any
@@ -21,8 +21,8 @@ type DeletedData struct {
 	ID string `json:"id"`
 }
 
-// MailRequestedData is the data of user.mail_requested.v1. The mailer makes the token when it sends, so
-// that none is ever in an event.
+// MailRequestedData is the data of user.mail_requested.v1. The mailer generates the token when it sends the mail, so that
+// no event ever contains one.
 type MailRequestedData struct {
 	UserID    string `json:"user_id"`
 	Purpose   string `json:"purpose"`

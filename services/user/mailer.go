@@ -8,7 +8,7 @@ import (
 
 // Mail is a message to one person.
 type Mail struct {
-	ID      string // the event that asked for it: sending the same mail again replaces it
+	ID      string // the id of the event that requested the mail; delivering the same id again replaces the mail
 	To      string
 	Name    string
 	Subject string
@@ -16,19 +16,20 @@ type Mail struct {
 	Date    time.Time
 }
 
-// MailSender delivers mails. Delivering one with the same ID again must not make two.
+// MailSender delivers mails.
 type MailSender interface {
+	// Deliver delivers a mail. A second call with the same ID must not result in a second mail.
 	Deliver(ctx context.Context, m Mail) error
 }
 
-// MailStore remembers which mails were asked for.
+// MailStore records which mail requests were handled.
 type MailStore interface {
 	// SendOnce calls send in a transaction that stores the token's hash for the user, unless the event was
 	// handled before or the user is no more; then it does nothing.
 	SendOnce(ctx context.Context, eventID string, t MailToken, send func(User) error) error
 }
 
-// MailToken is what makes a mail's link good for one use.
+// MailToken is a token in a mail, valid for one use until it expires.
 type MailToken struct {
 	Hash      Hash
 	UserID    string
@@ -42,15 +43,16 @@ const (
 	resetTTL  = time.Hour
 )
 
-// Mailer writes the mails that events ask for. Safe for concurrent use.
+// Mailer sends the mails that events request. It is safe for concurrent use.
 type Mailer struct {
 	Store   MailStore
 	Sender  MailSender
-	BaseURL string // where the API is for the person who reads the mail
+	BaseURL string // URL of the API as the reader of the mail reaches it
 	Now     func() time.Time
 }
 
-// Send handles a user.mail_requested.v1 event, once. Purposes of other services are ignored.
+// Send handles a user.mail_requested.v1 event once, however often it is delivered. It ignores purposes that it does not
+// know.
 func (m *Mailer) Send(ctx context.Context, eventID string, req MailRequestedData) error {
 	var subject, text string
 	var ttl time.Duration

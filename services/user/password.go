@@ -16,8 +16,8 @@ import (
 	"pgo/pkg/problem"
 )
 
-// commonPasswords are the passwords of 10 and more characters among the most frequent in public leaks, in
-// lower case, one a line, sorted. Data of zxcvbn-ts (MIT licence, @zxcvbn-ts/language-common 4.1.3).
+// commonPasswords lists the passwords of 10 and more characters among the most frequent in public leaks, in lower case,
+// one a line, sorted. The data comes from zxcvbn-ts (MIT licence, @zxcvbn-ts/language-common 4.1.3).
 //
 //go:embed common_passwords.txt
 var commonPasswords string
@@ -27,7 +27,7 @@ const (
 	maxPassword = 128
 )
 
-// validatePassword returns what is wrong with a new password, under the field's name.
+// validatePassword returns the errors of a new password under the field's name, none if it is acceptable.
 func validatePassword(field, password string) []problem.Field {
 	n := utf8.RuneCountInString(password)
 	switch {
@@ -39,8 +39,8 @@ func validatePassword(field, password string) []problem.Field {
 	return nil
 }
 
-// Parameters of argon2id: the second choice of RFC 9106 scaled to what OWASP's password storage cheat sheet
-// asks for at least. A hash carries its own, so they can be raised.
+// Parameters of argon2id: the second choice of RFC 9106 scaled to the minimum of OWASP's password storage cheat sheet. A
+// hash carries its own parameters, so they can be raised.
 const (
 	argonMemory = 19 * 1024 // KiB
 	argonTime   = 2
@@ -49,20 +49,20 @@ const (
 	hashSize    = 32
 )
 
-// What a stored hash may ask for at most: a damaged one must not take the machine down.
+// Limits of the parameters in a stored hash, so that a damaged hash cannot exhaust the machine.
 const (
 	maxArgonMemory = 1024 * 1024 // KiB
 	maxArgonTime   = 64
 )
 
-// Hasher makes and checks password hashes (argon2id). Each costs 19 MiB and tens of milliseconds of a core,
-// so no more run at once than there are cores; the others wait. Safe for concurrent use.
+// Hasher generates and verifies argon2id password hashes. Each call takes 19 MiB and tens of milliseconds of a core, so no
+// more calls run at once than there are cores; the others wait. It is safe for concurrent use.
 type Hasher struct {
 	slots chan struct{}
 	dummy string
 }
 
-// NewHasher returns a Hasher.
+// NewHasher returns a Hasher. It takes as long as hashing one password.
 func NewHasher() (*Hasher, error) {
 	h := &Hasher{slots: make(chan struct{}, runtime.GOMAXPROCS(0))}
 	dummy, err := h.Hash(context.Background(), rand.Text())
@@ -73,7 +73,7 @@ func NewHasher() (*Hasher, error) {
 	return h, nil
 }
 
-// Hash returns the password's hash in PHC string format. The error is the context's.
+// Hash returns the password's hash in PHC string format. It returns an error only if ctx ends while it waits.
 func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	if err := h.acquireSlot(ctx); err != nil {
 		return "", err
@@ -86,8 +86,8 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, argonMemory, argonTime, argonLanes, enc.EncodeToString(salt), enc.EncodeToString(key)), nil
 }
 
-// Verify reports whether password belongs to hash. An empty hash, of an account that does not exist, takes
-// the same time as a wrong password. The error is the context's, or says that the hash is not one of ours.
+// Verify reports whether password matches hash. An empty hash, of an account that does not exist, takes the same time as a
+// wrong password. It returns an error if ctx ends while it waits, or if hash is not a valid hash of a Hasher.
 func (h *Hasher) Verify(ctx context.Context, password, hash string) (bool, error) {
 	exists := hash != ""
 	if !exists {

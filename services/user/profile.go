@@ -8,7 +8,7 @@ import (
 	"pgo/pkg/problem"
 )
 
-// GetUser returns a user. not_found.
+// GetUser returns a user. It returns not_found if the user does not exist.
 func (s *Service) GetUser(ctx context.Context, id string) (User, error) {
 	return s.Reader.FindByID(ctx, id)
 }
@@ -18,13 +18,14 @@ func (s *Service) ListUsers(ctx context.Context, f UserFilter, p page.Request[Li
 	return s.Reader.ListUsers(ctx, f, p)
 }
 
-// UserPatch is what may be changed of a user; nil leaves a field as it is.
+// UserPatch holds new values for the fields of a user. A nil field is left unchanged.
 type UserPatch struct {
 	Name   *string
 	Role   *string
 	Status *string
 }
 
+// normalize returns the errors of the patch's values, and the name as it is stored.
 func (p UserPatch) normalize() ([]problem.Field, *string) {
 	var fields []problem.Field
 	var name *string
@@ -44,8 +45,9 @@ func (p UserPatch) normalize() ([]problem.Field, *string) {
 	return fields, name
 }
 
-// UpdateUser changes a user whose version satisfies the condition. A change of role and being disabled end all
-// sessions. validation_failed, not_found, precondition_failed, ErrLastAdmin.
+// UpdateUser changes a user whose version satisfies cond, and returns the user after the change. A change of the role and
+// disabling the account end all sessions. It returns validation_failed if a value is invalid, not_found if the user does
+// not exist, precondition_failed if the version does not satisfy cond, and ErrLastAdmin if no active admin would be left.
 func (s *Service) UpdateUser(ctx context.Context, id string, p UserPatch, cond etag.Condition) (User, error) {
 	fields, name := p.normalize()
 	if err := problem.Invalid(fields...); err != nil {
@@ -69,7 +71,8 @@ func (s *Service) UpdateUser(ctx context.Context, id string, p UserPatch, cond e
 	})
 }
 
-// DeleteUser removes a user and ends all sessions. not_found, precondition_failed, ErrLastAdmin.
+// DeleteUser deletes a user whose version satisfies cond, and ends all sessions. It returns not_found if the user does not
+// exist, precondition_failed if the version does not satisfy cond, and ErrLastAdmin if no active admin would be left.
 func (s *Service) DeleteUser(ctx context.Context, id string, cond etag.Condition) error {
 	_, err := s.changeAccount(ctx, id, func(a *Account) error {
 		if err := cond.Check(a.Version); err != nil {
@@ -81,8 +84,8 @@ func (s *Service) DeleteUser(ctx context.Context, id string, cond etag.Condition
 	return err
 }
 
-// DeleteOwnAccount is Delete by the user, who confirms it with the password. ErrInvalidCredentials,
-// ErrTooManyAttempts.
+// DeleteOwnAccount does what DeleteUser does for the user's own account, confirmed with the password. It also returns
+// ErrInvalidCredentials if the password is wrong, and ErrTooManyAttempts after too many wrong passwords.
 func (s *Service) DeleteOwnAccount(ctx context.Context, id, password, ip string, cond etag.Condition) error {
 	if _, err := s.confirmPassword(ctx, id, password, ip); err != nil {
 		return err
@@ -90,13 +93,14 @@ func (s *Service) DeleteOwnAccount(ctx context.Context, id, password, ip string,
 	return s.DeleteUser(ctx, id, cond)
 }
 
-// ChangePassword ends all of the user's sessions but the current one. validation_failed,
-// ErrInvalidCredentials, ErrTooManyAttempts.
+// ChangePassword sets the user's password and ends all sessions but the given one. It returns validation_failed if the new
+// password is not acceptable, ErrInvalidCredentials if the current one is wrong, and ErrTooManyAttempts after too many
+// wrong passwords.
 func (s *Service) ChangePassword(ctx context.Context, id, session, current, next, ip string) error {
 	if err := problem.Invalid(validatePassword("new_password", next)...); err != nil {
 		return err
 	}
-	was, err := s.confirmPassword(ctx, id, current, ip)
+	oldHash, err := s.confirmPassword(ctx, id, current, ip)
 	if err != nil {
 		return err
 	}
@@ -105,8 +109,8 @@ func (s *Service) ChangePassword(ctx context.Context, id, session, current, next
 		return err
 	}
 	_, err = s.changeAccount(ctx, id, func(a *Account) error {
-		if a.PasswordHash != was {
-			return ErrInvalidCredentials // changed by somebody else since it was checked
+		if a.PasswordHash != oldHash {
+			return ErrInvalidCredentials // the password was changed after it was verified
 		}
 		a.setPassword(hash, session, s.now())
 		return nil
@@ -114,7 +118,7 @@ func (s *Service) ChangePassword(ctx context.Context, id, session, current, next
 	return err
 }
 
-// confirmPassword checks the user's password, throttled as a login is, and returns its hash.
+// confirmPassword verifies the user's password, throttled like a login, and returns its hash.
 func (s *Service) confirmPassword(ctx context.Context, id, password, ip string) (string, error) {
 	u, err := s.Reader.FindByID(ctx, id)
 	if err != nil {
@@ -127,11 +131,11 @@ func (s *Service) confirmPassword(ctx context.Context, id, password, ip string) 
 	if err != nil {
 		return "", err
 	}
-	good, err := s.Hasher.Verify(ctx, password, a.PasswordHash)
+	matches, err := s.Hasher.Verify(ctx, password, a.PasswordHash)
 	if err != nil {
 		return "", err
 	}
-	if !good || a.ID != id {
+	if !matches || a.ID != id {
 		return "", errWrongPassword
 	}
 	s.Throttle.RecordSuccess(ctx, u.Email, ip)

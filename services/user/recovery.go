@@ -7,7 +7,8 @@ import (
 	"pgo/pkg/problem"
 )
 
-// VerifyEmail takes the token of a verification mail. ErrTokenExpired.
+// VerifyEmail spends the token of a verification mail and marks the address as verified. It returns ErrTokenExpired if the
+// token is unknown, spent or expired.
 func (s *Service) VerifyEmail(ctx context.Context, token string) error {
 	_, _, err := s.Writer.RedeemToken(ctx, PurposeVerify, HashToken(token), func(a *Account) error {
 		a.setEmailVerified(s.now())
@@ -16,7 +17,7 @@ func (s *Service) VerifyEmail(ctx context.Context, token string) error {
 	return err
 }
 
-// ResendVerification asks for another verification mail, unless the address is verified already.
+// ResendVerification requests another verification mail, unless the address is verified already.
 func (s *Service) ResendVerification(ctx context.Context, userID string) error {
 	_, err := s.changeAccount(ctx, userID, func(a *Account) error {
 		if !a.EmailVerified {
@@ -27,8 +28,9 @@ func (s *Service) ResendVerification(ctx context.Context, userID string) error {
 	return err
 }
 
-// RequestPasswordReset asks for a mail that resets the password. For an address without an active account nothing
-// happens, and the caller is not told.
+// RequestPasswordReset requests a mail that resets the password. For an address without an active account it does nothing
+// and returns nil, so that the caller cannot find out which accounts exist. It returns validation_failed if email is not
+// an address.
 func (s *Service) RequestPasswordReset(ctx context.Context, email string) error {
 	normal, ok := NormalizeEmail(email)
 	if !ok {
@@ -49,8 +51,9 @@ func (s *Service) RequestPasswordReset(ctx context.Context, email string) error 
 	return err
 }
 
-// SetPassword sets the password of the account with an address and ends all its sessions, for an operator who
-// has no other way in. validation_failed, not_found.
+// SetPassword sets the password of the account with an e-mail address and ends all its sessions, for an operator who
+// cannot sign in. It returns validation_failed if the address or the password is invalid, and not_found if there is no
+// such account.
 func (s *Service) SetPassword(ctx context.Context, email, password string) error {
 	normal, ok := NormalizeEmail(email)
 	if !ok {
@@ -67,7 +70,7 @@ func (s *Service) SetPassword(ctx context.Context, email, password string) error
 	if err != nil {
 		return err
 	}
-	// The services learn of the ended sessions from the database.
+	// The running services read the ended sessions from the database.
 	_, _, err = s.Writer.ChangeAccount(ctx, a.ID, func(a *Account) error {
 		a.setPassword(hash, "", s.now())
 		return nil
@@ -75,8 +78,9 @@ func (s *Service) SetPassword(ctx context.Context, email, password string) error
 	return err
 }
 
-// ResetPassword takes the token of a reset mail and ends all sessions. validation_failed, which does not
-// spend the token; ErrTokenExpired.
+// ResetPassword spends the token of a reset mail, sets the password and ends all sessions. It returns validation_failed,
+// without spending the token, if the password is not acceptable, and ErrTokenExpired if the token is unknown, spent or
+// expired.
 func (s *Service) ResetPassword(ctx context.Context, token, password string) error {
 	if err := problem.Invalid(validatePassword("password", password)...); err != nil {
 		return err

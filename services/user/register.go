@@ -9,19 +9,20 @@ import (
 	"pgo/pkg/problem"
 )
 
-// Registration is what a person gives to sign up.
+// Registration holds the data with which a person signs up.
 type Registration struct {
 	Email    string `json:"email" example:"ada@example.org"`
 	Password string `json:"password" minLength:"10" maxLength:"128" example:"correct horse battery"`
 	Name     string `json:"name" minLength:"1" maxLength:"100" example:"Ada Lovelace"`
 }
 
-// Register makes an account and asks for the mail that verifies its address. validation_failed, ErrEmailTaken.
+// Register creates an account and requests the mail that verifies its address. It returns validation_failed if a value is
+// invalid, and ErrEmailTaken if there is an account with the address.
 func (s *Service) Register(ctx context.Context, r Registration) (User, error) {
 	return s.createAccount(ctx, r, User{Role: RoleUser}, true)
 }
 
-// CreateAdmin makes an account that may do everything. Its address counts as verified. Errors as Register.
+// CreateAdmin creates a platform admin whose address counts as verified. It returns the errors of Register.
 func (s *Service) CreateAdmin(ctx context.Context, r Registration) (User, error) {
 	return s.createAccount(ctx, r, User{Role: RoleAdmin, EmailVerified: true}, false)
 }
@@ -45,7 +46,7 @@ func (s *Service) createAccount(ctx context.Context, r Registration, u User, ver
 	}
 	id, err := uuid.NewV7()
 	if err != nil {
-		return User{}, fmt.Errorf("make user id: %w", err)
+		return User{}, fmt.Errorf("generate user id: %w", err)
 	}
 	u.ID, u.Status, u.Version = id.String(), StatusActive, 1
 	u.CreatedAt = s.now()

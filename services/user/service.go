@@ -7,7 +7,7 @@ import (
 	"pgo/pkg/page"
 )
 
-// Reader finds users. What does not exist is a not_found problem.
+// Reader finds users. Its Find methods return a not_found problem if there is no such user.
 type Reader interface {
 	FindByID(ctx context.Context, id string) (User, error)
 	// FindByEmail returns the account with its password hash.
@@ -15,28 +15,28 @@ type Reader interface {
 	ListUsers(ctx context.Context, f UserFilter, p page.Request[ListKey]) (page.Page[User], error)
 }
 
-// Writer changes users. Each method is one transaction: the row, the sessions and the events, or nothing.
+// Writer changes users. Each method is one transaction that commits the row, the sessions and the events, or nothing.
 type Writer interface {
-	// CreateAccount stores a new account. ErrEmailTaken.
+	// CreateAccount stores a new account. It returns ErrEmailTaken if there is an account with the address.
 	CreateAccount(ctx context.Context, a *Account) error
 	// ChangeAccount locks the account, has fn change it, and stores what fn did, unless fn returns an error. fn may
 	// be called again after a deadlock. It returns the user after the change and the sessions that it ended.
-	// ErrLastAdmin when no active admin would be left.
+	// It returns not_found if the account does not exist, and ErrLastAdmin if no active admin would be left.
 	ChangeAccount(ctx context.Context, id string, fn func(*Account) error) (User, []string, error)
-	// RedeemToken does what Change does for the account that a mail's token was made for, and spends the token in
-	// the same transaction. ErrTokenExpired for a token that is unknown, spent or too old.
+	// RedeemToken does what Change does for the account that a mail's token belongs to, and spends the token in
+	// the same transaction. It returns ErrTokenExpired if the token is unknown, spent or expired.
 	RedeemToken(ctx context.Context, purpose string, token Hash, fn func(*Account) error) (User, []string, error)
 }
 
 // SessionStore keeps sessions and the hashes of their refresh tokens.
 type SessionStore interface {
-	// OpenSession stores a session of an account that is active and still has the given password hash;
-	// ErrInvalidCredentials when it is not.
+	// OpenSession stores a session. It returns ErrInvalidCredentials unless the account is active and still has the
+	// given password hash.
 	OpenSession(ctx context.Context, s Session, passwordHash string, refresh Hash) error
-	// RotateToken spends a refresh token and stores the next. ErrInvalidRefreshToken, together with the id of the
-	// session that was ended because the token had been spent before.
+	// RotateToken spends a refresh token and stores the next. It returns ErrInvalidRefreshToken if the token is unknown,
+	// spent or expired. For a token that was spent before it also ends the session and returns the session's id.
 	RotateToken(ctx context.Context, old, next Hash, expires time.Time) (Session, User, string, error)
-	// EndSession ends one session of a user; a not_found problem when there is no such open session.
+	// EndSession ends one session of a user. It returns not_found if the user has no such open session.
 	EndSession(ctx context.Context, userID, sessionID string) error
 }
 
@@ -45,27 +45,27 @@ type SessionLister interface {
 	ListSessions(ctx context.Context, userID string, p page.Request[ListKey]) (page.Page[Session], error)
 }
 
-// Throttle slows down guessing of passwords.
+// Throttle limits the rate of password guesses.
 type Throttle interface {
-	// CountAttempt counts an attempt before its password is checked, so that many at once do not slip through. It
-	// returns how long the client must wait when there were too many failures, else 0.
+	// CountAttempt counts an attempt before its password is verified, so that concurrent attempts cannot exceed the
+	// limit. It returns the time that the client must wait after too many failures, else 0.
 	CountAttempt(ctx context.Context, email, ip string) time.Duration
-	// RecordSuccess takes the attempt back and forgets the failures of this client on this account.
+	// RecordSuccess takes back the counted attempt and clears the failures of this client on this account.
 	RecordSuccess(ctx context.Context, email, ip string)
 }
 
-// Signer makes access tokens.
+// Signer signs access tokens.
 type Signer interface {
-	// Sign returns the token and for how long it is good.
+	// Sign returns an access token and its lifetime.
 	Sign(u User, sessionID string) (string, time.Duration, error)
 }
 
-// EndedSessions is told which sessions were just ended, so that their tokens die in this process at once.
+// EndedSessions learns which sessions were just ended, so that this process rejects their tokens at once.
 type EndedSessions interface {
 	Add(sessionIDs ...string)
 }
 
-// Service is everything that can be done with users. Its methods are safe for concurrent use.
+// Service implements the use cases of users and their sessions. Its methods are safe for concurrent use.
 type Service struct {
 	Reader        Reader
 	Writer        Writer
@@ -75,23 +75,23 @@ type Service struct {
 	Signer        Signer
 	EndedSessions EndedSessions
 	Hasher        *Hasher
-	RefreshTTL    func() time.Duration // how long a session lives without being used
+	RefreshTTL    func() time.Duration // how long an unused session stays open
 	Now           func() time.Time     // in UTC
 }
 
-// UserFilter says which users a list has; empty fields mean all.
+// UserFilter selects the users of a list. An empty field selects all.
 type UserFilter struct {
 	Query  string // the start of a name or an e-mail address
 	Role   string
 	Status string
 }
 
-// ListKey is the order of lists: by id, which is by time.
+// ListKey is the sort key of lists, which are ordered by id and so by time of creation.
 type ListKey struct {
 	ID string `json:"id"`
 }
 
-// now is the time as the database keeps it: what is answered now and what is read later are the same.
+// now returns the time in the precision of the database, so that a value in a response equals the value read later.
 func (s *Service) now() time.Time { return s.Now().Truncate(time.Microsecond) }
 
 // changeAccount is Writer.Change with the ended sessions' tokens dead in this process.

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Session is one sign-in. It lives until it is ended or was not used for the refresh token's lifetime.
+// Session is one sign-in. It is open until it is ended or has not been used for the lifetime of a refresh token.
 type Session struct {
 	ID         string    `json:"id"`
 	UserID     string    `json:"-"`
@@ -19,13 +19,13 @@ type Session struct {
 	ExpiresAt  time.Time `json:"-"`
 }
 
-// Client is where a sign-in comes from.
+// Client describes the origin of a sign-in.
 type Client struct {
 	IP        string
 	UserAgent string
 }
 
-// Tokens is what a sign-in gives.
+// Tokens is the result of a sign-in or a refresh.
 type Tokens struct {
 	AccessToken  string `json:"access_token"`
 	TokenType    string `json:"token_type" example:"Bearer"`
@@ -33,8 +33,8 @@ type Tokens struct {
 	RefreshToken string `json:"refresh_token"`
 }
 
-// Hash is what is stored of a refresh token or a mail's token: who reads the database cannot use them. The
-// tokens are random and long, so a plain SHA-256 is enough.
+// Hash is the stored form of a refresh token or a mail's token, so that a reader of the database cannot use the tokens.
+// Tokens are long and random, so a plain SHA-256 is enough.
 type Hash [sha256.Size]byte
 
 const tokenBytes = 32

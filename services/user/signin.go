@@ -11,13 +11,13 @@ import (
 	"pgo/pkg/problem"
 )
 
-// Login opens a session. ErrInvalidCredentials in the same time for a wrong password and for an unknown
-// address, ErrUserDisabled for the right password of a disabled account, ErrTooManyAttempts with a time to
-// wait.
+// Login opens a session. It returns ErrInvalidCredentials if the address is unknown or the password is wrong, after the
+// same time in both cases, ErrUserDisabled if the password is right but the account is disabled, and ErrTooManyAttempts
+// with the time to wait after too many failures.
 func (s *Service) Login(ctx context.Context, email, password string, from Client) (Tokens, error) {
 	normal, ok := NormalizeEmail(email)
 	if !ok {
-		normal = "" // no account has it, and the throttle and the hash still count
+		normal = "" // no account has it; the attempt is still counted and takes the time of a hash
 	}
 	if wait := s.Throttle.CountAttempt(ctx, normal, from.IP); wait > 0 {
 		return Tokens{}, ErrTooManyAttempts.After(wait)
@@ -28,11 +28,11 @@ func (s *Service) Login(ctx context.Context, email, password string, from Client
 	} else if err != nil {
 		return Tokens{}, err
 	}
-	good, err := s.Hasher.Verify(ctx, password, a.PasswordHash)
+	matches, err := s.Hasher.Verify(ctx, password, a.PasswordHash)
 	if err != nil {
 		return Tokens{}, err
 	}
-	if !good {
+	if !matches {
 		return Tokens{}, ErrInvalidCredentials
 	}
 	s.Throttle.RecordSuccess(ctx, normal, from.IP)
@@ -41,7 +41,7 @@ func (s *Service) Login(ctx context.Context, email, password string, from Client
 	}
 	id, err := uuid.NewV7()
 	if err != nil {
-		return Tokens{}, fmt.Errorf("make session id: %w", err)
+		return Tokens{}, fmt.Errorf("generate session id: %w", err)
 	}
 	now := s.now()
 	session := Session{
@@ -55,8 +55,9 @@ func (s *Service) Login(ctx context.Context, email, password string, from Client
 	return s.issueTokens(a.User, session.ID, refresh)
 }
 
-// Refresh spends a refresh token for a new pair. ErrInvalidRefreshToken; a token that was spent before also
-// ends its session, since two now hold it and one of them stole it.
+// Refresh spends a refresh token and returns a new pair of tokens. It returns ErrInvalidRefreshToken if the token is
+// unknown, spent or expired. A token that was spent before also ends its session: two clients hold it, and one of them
+// must have stolen it.
 func (s *Service) Refresh(ctx context.Context, refreshToken string) (Tokens, error) {
 	next, hash := newToken()
 	session, u, ended, err := s.Sessions.RotateToken(ctx, HashToken(refreshToken), hash, s.now().Add(s.RefreshTTL()))
@@ -77,7 +78,7 @@ func (s *Service) issueTokens(u User, sessionID, refresh string) (Tokens, error)
 	return Tokens{AccessToken: access, TokenType: "Bearer", ExpiresIn: int(lifetime.Seconds()), RefreshToken: refresh}, nil
 }
 
-// EndSession ends one session of the user; not_found when it is none of theirs or ended already.
+// EndSession ends one session of the user. It returns not_found if the user has no such open session.
 func (s *Service) EndSession(ctx context.Context, userID, sessionID string) error {
 	if err := s.Sessions.EndSession(ctx, userID, sessionID); err != nil {
 		return err
@@ -86,7 +87,7 @@ func (s *Service) EndSession(ctx context.Context, userID, sessionID string) erro
 	return nil
 }
 
-// Logout ends the session that the caller uses. One that has ended meanwhile is no error.
+// Logout ends the caller's session. It returns nil if the session has ended already.
 func (s *Service) Logout(ctx context.Context, userID, sessionID string) error {
 	if err := s.EndSession(ctx, userID, sessionID); err != nil && !errors.Is(err, problem.NotFound()) {
 		return err
@@ -94,7 +95,7 @@ func (s *Service) Logout(ctx context.Context, userID, sessionID string) error {
 	return nil
 }
 
-// ListSessions lists the user's open sessions; current is marked.
+// ListSessions lists the user's open sessions, newest first, and marks the one whose id is current.
 func (s *Service) ListSessions(ctx context.Context, userID, current string, p page.Request[ListKey]) (page.Page[Session], error) {
 	list, err := s.Lister.ListSessions(ctx, userID, p)
 	for i := range list.Items {

@@ -1,7 +1,7 @@
-// Package user is the domain of the User service: people, their sessions, and who may do what with them.
+// Package user is the domain of the User service: people, their sessions, and the rules for changing them.
 //
-// It knows nothing of HTTP, SQL or AMQP. What it needs of them is said in small interfaces here, which the
-// adapters in store, token, throttle and mail implement. Errors that a caller may see are problems.
+// It knows nothing of HTTP, SQL or AMQP. The small interfaces that it needs are defined here and implemented by the
+// adapters in store, token, throttle and mail. Errors that a caller may see are problems.
 package user
 
 import (
@@ -47,7 +47,8 @@ const (
 	maxName  = 100 // characters
 )
 
-// NormalizeEmail returns the one form of an address that is stored and compared: lower case, no display name.
+// NormalizeEmail returns the form of an address that is stored and compared, in lower case, and whether s is a valid
+// address of at most 254 bytes without a display name.
 func NormalizeEmail(s string) (string, bool) {
 	s = strings.TrimSpace(s)
 	a, err := mail.ParseAddress(s)
@@ -55,14 +56,14 @@ func NormalizeEmail(s string) (string, bool) {
 		return "", false
 	}
 	if at := strings.LastIndexByte(s, '@'); strings.ContainsAny(s[at:], "[]_ ") || strings.ContainsAny(s[:at], "\" ") {
-		return "", false // address literals and quoted local parts: legal, and never a person's
+		return "", false // address literals and quoted local parts are legal, but people do not have them
 	}
 	s = strings.ToLower(s) // which may make it longer
 	return s, len(s) <= maxEmail
 }
 
-// NormalizeName returns the name without spaces around it; 1 to 100 characters of any script, on one line, of
-// which at least one can be seen.
+// NormalizeName returns a name without surrounding spaces, and whether it is valid: 1 to 100 characters of any script on
+// one line, at least one of them visible.
 func NormalizeName(s string) (string, bool) { return text.Name(s, maxName) }
 
 func newEmailError() problem.Field {

@@ -1,4 +1,4 @@
-// Package events receives what the User service consumes from RabbitMQ.
+// Package events consumes the events that the User service needs from RabbitMQ.
 package events
 
 import (
@@ -10,25 +10,25 @@ import (
 	"pgo/services/user"
 )
 
-// MailQueue holds the requests for mail.
+// MailQueue is the name of the queue that receives mail requests.
 const MailQueue = "user.mailer"
 
-// Topology is what bootcheck declares for this service.
+// Topology returns the queues and bindings of this service, which bootcheck declares.
 func Topology() mq.Topology {
 	return mq.Topology{Queues: []mq.Queue{{Name: MailQueue, Bindings: []string{user.EventMailRequested}}}}
 }
 
-// Mailer is user.Mailer.
+// Mailer handles mail requests. *user.Mailer implements it.
 type Mailer interface {
 	Send(ctx context.Context, eventID string, req user.MailRequestedData) error
 }
 
-// NewMailConsumer returns the consumer of MailQueue. A request that cannot be read goes to the dead letters.
+// NewMailConsumer returns the consumer of MailQueue. A request that cannot be decoded goes to the dead-letter queue.
 func NewMailConsumer(m Mailer) mq.Consumer {
 	return mq.Consumer{Queue: MailQueue, Handler: func(ctx context.Context, d mq.Delivery) error {
 		var req user.MailRequestedData
 		if err := json.Unmarshal(d.Event.Data, &req); err != nil {
-			return mq.Permanent(fmt.Errorf("read mail request: %w", err))
+			return mq.Permanent(fmt.Errorf("decode mail request: %w", err))
 		}
 		return m.Send(ctx, d.Event.ID, req)
 	}}

@@ -1,4 +1,4 @@
-// Package httpapi is the User service over HTTP.
+// Package httpapi serves the User service over HTTP.
 package httpapi
 
 import (
@@ -11,7 +11,7 @@ import (
 	"pgo/services/user"
 )
 
-// API answers the calls of the User service.
+// API handles the requests of the User service.
 //
 //	@title						User
 //	@version					1
@@ -26,10 +26,10 @@ type API struct {
 	jwks  []byte
 }
 
-// New returns the API. jwks is the key set that verifies its access tokens.
+// New returns the API of users. jwks is the JSON Web Key Set that verifies their access tokens.
 func New(users *user.Service, jwks []byte) *API { return &API{users: users, jwks: jwks} }
 
-// Register adds the routes to e. Protected ones stand behind required.
+// Register adds the routes to e. Protected routes require an access token that v accepts.
 func (a *API) Register(e *gin.Engine, v *auth.Verifier) {
 	e.GET(auth.KeysPath, httpx.Handle(a.getKeys))
 	api := e.Group("/api/v1")

@@ -15,13 +15,13 @@ import (
 	"pgo/services/user"
 )
 
-// credentials is the body of a login.
+// credentials is the body of a request to sign in.
 type credentials struct {
 	Email    string `json:"email" example:"ada@example.org"`
 	Password string `json:"password" example:"correct horse battery"`
 }
 
-// refreshRequest is the body of a refresh.
+// refreshRequest is the body of a request for new tokens.
 type refreshRequest struct {
 	RefreshToken string `json:"refresh_token"`
 }
@@ -173,13 +173,14 @@ func (a *API) endSession(c *gin.Context) error {
 	return nil
 }
 
-// parsePage reads which page of a list is asked for.
+// parsePage parses the requested page of a list.
 func parsePage(q url.Values) (page.Request[user.ListKey], error) {
 	return page.Parse(q, func(k user.ListKey) bool { return uuid.Validate(k.ID) == nil })
 }
 
 const maxUserAgent = 255 // characters that are stored
 
+// clientOf returns the request's client, with a user agent cut to the length that is stored.
 func clientOf(c *gin.Context) user.Client {
 	agent := strings.ToValidUTF8(c.Request.UserAgent(), "?")
 	if utf8.RuneCountInString(agent) > maxUserAgent {

@@ -11,17 +11,17 @@ import (
 	"pgo/services/user"
 )
 
-// patchMeRequest is what a person may change of themselves.
+// patchMeRequest is the body of a request with which people change their own data.
 type patchMeRequest struct {
 	Name httpx.Optional[string] `json:"name" swaggertype:"string" minLength:"1" maxLength:"100"`
 }
 
-// passwordRequest confirms a deletion.
+// passwordRequest is the body of a request that a password confirms.
 type passwordRequest struct {
 	Password string `json:"password"`
 }
 
-// changePasswordRequest is the body of a change of password.
+// changePasswordRequest is the body of a request that changes the caller's password.
 type changePasswordRequest struct {
 	CurrentPassword string `json:"current_password"`
 	NewPassword     string `json:"new_password" minLength:"10" maxLength:"128"`

@@ -9,17 +9,17 @@ import (
 	"pgo/pkg/httpx"
 )
 
-// tokenRequest is the body of a verification.
+// tokenRequest is the body of a request that verifies an address.
 type tokenRequest struct {
 	Token string `json:"token"`
 }
 
-// emailRequest is the body of a call for a reset mail.
+// emailRequest is the body of a request for a reset mail.
 type emailRequest struct {
 	Email string `json:"email" example:"ada@example.org"`
 }
 
-// resetRequest is the body of a reset.
+// resetRequest is the body of a request that resets a password.
 type resetRequest struct {
 	Token    string `json:"token"`
 	Password string `json:"password" minLength:"10" maxLength:"128"`

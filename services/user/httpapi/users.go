@@ -13,7 +13,7 @@ import (
 	"pgo/services/user"
 )
 
-// patchUserRequest is what an admin may change of a user.
+// patchUserRequest is the body of a request with which an admin changes a user.
 type patchUserRequest struct {
 	Name   httpx.Optional[string] `json:"name" swaggertype:"string" minLength:"1" maxLength:"100"`
 	Role   httpx.Optional[string] `json:"role" swaggertype:"string" enums:"user,admin"`

@@ -14,10 +14,10 @@ import (
 	"pgo/services/user"
 )
 
-// MailConsumer is the name under which the mailer's events are remembered.
+// MailConsumer is the name under which the inbox records the mailer's events.
 const MailConsumer = "user.mailer"
 
-// mailTokenRow is the table mail_tokens.
+// mailTokenRow is a row of the table mail_tokens.
 type mailTokenRow struct {
 	Hash      []byte `gorm:"primaryKey"`
 	UserID    string

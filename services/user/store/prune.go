@@ -10,11 +10,11 @@ import (
 
 const (
 	pruneBatch  = 1000
-	keepEnded   = 24 * time.Hour      // longer than any access token lives
-	keepHandled = 14 * 24 * time.Hour // longer than any event may come late
+	keepEnded   = 24 * time.Hour      // longer than the lifetime of any access token
+	keepHandled = 14 * 24 * time.Hour // longer than the delivery of any event may take
 )
 
-// Prune removes what is over: sessions and their refresh tokens, mail tokens, old inbox entries; each in
+// Prune deletes ended and expired sessions with their refresh tokens, expired mail tokens and old inbox entries. It uses
 // small statements, so that no table is locked for long.
 func (s *Store) Prune(ctx context.Context) error {
 	db := s.db.WithContext(ctx)

@@ -22,7 +22,7 @@ func (s *Store) FindByID(ctx context.Context, id string) (user.User, error) {
 	})
 }
 
-// FindByEmail implements user.Reader. It does not use the cache: password hashes stay in the database.
+// FindByEmail implements user.Reader. It bypasses the cache: password hashes stay in the database.
 func (s *Store) FindByEmail(ctx context.Context, email string) (*user.Account, error) {
 	var row userRow
 	if err := mysql.Found(s.db.WithContext(ctx).Take(&row, "email = ?", email).Error, "read account"); err != nil {
@@ -35,7 +35,7 @@ func (s *Store) FindByEmail(ctx context.Context, email string) (*user.Account, e
 func (s *Store) ListUsers(ctx context.Context, f user.UserFilter, p page.Request[user.ListKey]) (page.Page[user.User], error) {
 	q := s.db.WithContext(ctx).Model(&userRow{})
 	if f.Query != "" {
-		// Each half reads a range of its own index, which an OR would not.
+		// Each half of the UNION reads a range of its own index. An OR would use neither.
 		prefix := mysql.LikePrefix(f.Query)
 		q = q.Where("id IN (?)", gorm.Expr("SELECT id FROM (SELECT id FROM users WHERE email LIKE ? UNION SELECT id FROM users WHERE name LIKE ?) AS matches", strings.ToLower(prefix), prefix))
 	}

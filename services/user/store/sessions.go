@@ -15,14 +15,14 @@ import (
 	"pgo/services/user"
 )
 
-// sessionRow is the table sessions. Ended sessions stay until no access token of theirs can be alive.
+// sessionRow is a row of the table sessions. Ended sessions stay until all their access tokens have expired.
 type sessionRow struct {
 	ID         string
 	UserID     string
 	CreatedAt  time.Time
 	LastUsedAt time.Time
 	ExpiresAt  time.Time
-	EndedAt    *time.Time // by the database's clock
+	EndedAt    *time.Time // in the database's time
 	IP         string     `gorm:"column:ip"`
 	UserAgent  string
 }
@@ -33,7 +33,7 @@ func (r sessionRow) toSession() user.Session {
 	return user.Session{ID: r.ID, UserID: r.UserID, CreatedAt: r.CreatedAt, LastUsedAt: r.LastUsedAt, ExpiresAt: r.ExpiresAt, IP: r.IP, UserAgent: r.UserAgent}
 }
 
-// refreshTokenRow is the table refresh_tokens. Spent ones stay, so that using one again is noticed.
+// refreshTokenRow is a row of the table refresh_tokens. Spent tokens stay, so that reuse of one is detected.
 type refreshTokenRow struct {
 	Hash      []byte `gorm:"primaryKey"`
 	SessionID string
@@ -46,8 +46,8 @@ func (refreshTokenRow) TableName() string { return "refresh_tokens" }
 // OpenSession implements user.SessionStore.
 func (s *Store) OpenSession(ctx context.Context, session user.Session, passwordHash string, refresh user.Hash) error {
 	return mysql.InTx(ctx, s.db, func(tx *gorm.DB) error {
-		// The lock orders this after or before a change of the account: a session never survives one that
-		// ended all sessions.
+		// The lock serializes this with changes of the account: no session is opened with an old password hash after a
+		// change that ended all sessions.
 		u, err := lockUser(tx, session.UserID)
 		if errors.Is(err, problem.NotFound()) || err == nil && (u.PasswordHash != passwordHash || u.Status != user.StatusActive) {
 			return user.ErrInvalidCredentials
@@ -77,7 +77,7 @@ func (s *Store) RotateToken(ctx context.Context, old, next user.Hash, expires ti
 		} else if err != nil {
 			return fmt.Errorf("find session: %w", err)
 		}
-		u, err := lockUser(tx, row.UserID) // the user first, as everywhere, so that nobody waits in a circle
+		u, err := lockUser(tx, row.UserID) // the user is locked first everywhere, which prevents deadlocks
 		if errors.Is(err, problem.NotFound()) {
 			return user.ErrInvalidRefreshToken
 		} else if err != nil {
@@ -90,7 +90,7 @@ func (s *Store) RotateToken(ctx context.Context, old, next user.Hash, expires ti
 		if reused = spent.RowsAffected == 0; reused {
 			session = row.toSession()
 			_, err := endSessionsWhere(tx, "id = ?", row.ID)
-			return err // committed: the session must not go on
+			return err // nil commits the transaction: the session must end
 		}
 		used := tx.Model(&sessionRow{}).Where("id = ? AND ended_at IS NULL AND expires_at > NOW(6)", row.ID).
 			Updates(map[string]any{"last_used_at": gorm.Expr("NOW(6)"), "expires_at": expires})
@@ -133,15 +133,15 @@ func (s *Store) ListSessions(ctx context.Context, userID string, p page.Request[
 	return page.Of(rows, p.Limit, sessionRow.toSession, func(x user.Session) user.ListKey { return user.ListKey{ID: x.ID} })
 }
 
-// endSessions ends the sessions that a change of their user ends, and returns them.
-func endSessions(tx *gorm.DB, userID string, which user.SessionSelection) ([]string, error) {
-	if !which.All {
+// endSessions ends the selected open sessions of a user, and returns their ids.
+func endSessions(tx *gorm.DB, userID string, selection user.SessionSelection) ([]string, error) {
+	if !selection.All {
 		return nil, nil
 	}
-	return endSessionsWhere(tx, "user_id = ? AND id <> ?", userID, which.Except)
+	return endSessionsWhere(tx, "user_id = ? AND id <> ?", userID, selection.Except)
 }
 
-// endSessionsWhere ends the open sessions that the condition selects, and returns them.
+// endSessionsWhere ends the open sessions that the condition selects, and returns their ids.
 func endSessionsWhere(tx *gorm.DB, where string, args ...any) ([]string, error) {
 	var ids []string
 	err := tx.Model(&sessionRow{}).Clauses(clause.Locking{Strength: "UPDATE"}).Where(where, args...).Where("ended_at IS NULL").Pluck("id", &ids).Error
@@ -157,6 +157,7 @@ func endSessionsWhere(tx *gorm.DB, where string, args ...any) ([]string, error) 
 	return ids, nil
 }
 
+// lockUser locks a user's row. It returns not_found if the user does not exist.
 func lockUser(tx *gorm.DB, id string) (userRow, error) {
 	var u userRow
 	err := tx.Clauses(clause.Locking{Strength: "UPDATE"}).Take(&u, "id = ?", id).Error

@@ -1,4 +1,4 @@
-// Package store keeps users in MySQL through GORM, with what is read often in Redis.
+// Package store keeps users in MySQL through GORM, and caches in Redis what is read often.
 package store
 
 import (
@@ -13,20 +13,22 @@ import (
 	"pgo/services/user"
 )
 
-// Store implements what package user needs of a database. Safe for concurrent use.
+// Store implements user.Reader, Writer, SessionStore, SessionLister and MailStore, and auth.Source. It is safe for
+// concurrent use.
 type Store struct {
 	db             *gorm.DB
 	cache          *cache.Cache
 	source         string
-	notifyAppended func() // told after a commit that put events into the outbox
+	notifyAppended func() // called after a commit that put events into the outbox
 }
 
-// New returns a store. Events are said to come from source; appended is called when there are new ones.
-func New(db *gorm.DB, c *cache.Cache, source string, appended func()) *Store {
-	return &Store{db: db, cache: c, source: source, notifyAppended: appended}
+// New returns a store. Its events carry source as their source. It calls notifyAppended after each commit that put
+// events into the outbox.
+func New(db *gorm.DB, c *cache.Cache, source string, notifyAppended func()) *Store {
+	return &Store{db: db, cache: c, source: source, notifyAppended: notifyAppended}
 }
 
-// userRow is the table users.
+// userRow is a row of the table users.
 type userRow struct {
 	ID            string
 	Email         string
@@ -38,7 +40,7 @@ type userRow struct {
 	Version       int64
 	Sequence      int64 // of the last event about this user
 	CreatedAt     time.Time
-	UpdatedAt     time.Time `gorm:"autoUpdateTime:false"` // the domain says when
+	UpdatedAt     time.Time `gorm:"autoUpdateTime:false"` // set by the domain
 }
 
 func (userRow) TableName() string { return "users" }
@@ -63,7 +65,7 @@ func newUserRow(a *user.Account, sequence int64) userRow {
 
 func cacheKey(id string) string { return "users:" + id }
 
-// appendEvents writes the account's events to the outbox and returns the sequence of the last.
+// appendEvents puts the account's events into the outbox, numbered from sequence+1, and returns the last number.
 func (s *Store) appendEvents(ctx context.Context, tx *gorm.DB, a *user.Account, sequence int64) (int64, error) {
 	for _, e := range a.Events() {
 		sequence++

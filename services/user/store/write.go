@@ -47,8 +47,8 @@ func (s *Store) RedeemToken(ctx context.Context, purpose string, token user.Hash
 			return nil, nil, fmt.Errorf("read mail token: %w", err)
 		}
 		return s.changeLocked(ctx, tx, t.UserID, func(a *user.Account) error {
-			// Under the account's lock: of two who send the token at once, one finds it spent. The user's
-			// other tokens for the same end with it.
+			// The account is locked: of two concurrent requests with the token, one finds it spent. The user's other
+			// tokens for the same purpose are spent too.
 			spent := tx.Where("user_id = ? AND purpose = ?", t.UserID, purpose).Delete(&mailTokenRow{})
 			if spent.Error != nil {
 				return fmt.Errorf("spend mail token: %w", spent.Error)
@@ -61,7 +61,7 @@ func (s *Store) RedeemToken(ctx context.Context, purpose string, token user.Hash
 	})
 }
 
-// runChange runs fn in a transaction and brings the cache up to date after its commit.
+// runChange runs fn in a transaction. After the commit it updates the cache and reports new events.
 func (s *Store) runChange(ctx context.Context, fn func(tx *gorm.DB) (*user.Account, []string, error)) (user.User, []string, error) {
 	var a *user.Account
 	var ended []string
@@ -85,7 +85,8 @@ func (s *Store) runChange(ctx context.Context, fn func(tx *gorm.DB) (*user.Accou
 	return a.User, ended, nil
 }
 
-// changeLocked locks the account, has fn change it and writes what fn did.
+// changeLocked locks the account, calls fn to change it and writes the changes. It returns the account and the ids of the
+// sessions that it ended.
 func (s *Store) changeLocked(ctx context.Context, tx *gorm.DB, id string, fn func(*user.Account) error) (*user.Account, []string, error) {
 	var row userRow
 	if err := tx.Clauses(clause.Locking{Strength: "UPDATE"}).Take(&row, "id = ?", id).Error; err != nil {
@@ -112,7 +113,7 @@ func (s *Store) changeLocked(ctx context.Context, tx *gorm.DB, id string, fn fun
 		return a, ended, deleteUser(tx, id)
 	}
 	if a.PasswordHash != row.PasswordHash {
-		// A reset that was asked for before must not change the new password.
+		// A reset that was requested before must not change the new password.
 		if err := tx.Where("user_id = ? AND purpose = ?", id, user.PurposeReset).Delete(&mailTokenRow{}).Error; err != nil {
 			return nil, nil, fmt.Errorf("delete reset tokens: %w", err)
 		}
@@ -125,8 +126,8 @@ func (s *Store) changeLocked(ctx context.Context, tx *gorm.DB, id string, fn fun
 	return a, ended, nil
 }
 
-// requireOtherAdmin fails unless there is another active admin. It locks them all, so that of two who try at once
-// to give up the last two, the second sees what the first did.
+// requireOtherAdmin returns user.ErrLastAdmin unless there is another active admin. It locks all admins, so that of two
+// transactions that remove the last two, the second sees the effect of the first.
 func requireOtherAdmin(tx *gorm.DB, id string) error {
 	var ids []string
 	err := tx.Model(&userRow{}).Clauses(clause.Locking{Strength: "UPDATE"}).Where("role = ? AND status = ?", user.RoleAdmin, user.StatusActive).Order("id").Pluck("id", &ids).Error
@@ -152,7 +153,7 @@ func saveUser(tx *gorm.DB, row userRow) error {
 	return nil
 }
 
-// deleteUser deletes the user and what could be used in their name. Sessions stay until their tokens are dead.
+// deleteUser deletes the user and their mail tokens. Sessions stay until their access tokens have expired.
 func deleteUser(tx *gorm.DB, id string) error {
 	if err := tx.Where("user_id = ?", id).Delete(&mailTokenRow{}).Error; err != nil {
 		return fmt.Errorf("delete mail tokens: %w", err)

@@ -8,7 +8,7 @@ import (
 
 func newAttemptsMetric() *prometheus.CounterVec {
 	c := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "pgo_login_attempts_total", Help: "Attempts to sign in by the limits' answer (allowed or refused) and by where they are counted (redis, or memory while it is away).",
+		Name: "pgo_login_attempts_total", Help: "Attempts to sign in by result (allowed or refused) and by where they are counted (redis, or memory while Redis is unavailable).",
 	}, []string{"result", "counted_in"})
 	for _, result := range []string{"allowed", "refused"} {
 		for _, in := range []string{"redis", "memory"} {
@@ -18,7 +18,7 @@ func newAttemptsMetric() *prometheus.CounterVec {
 	return c
 }
 
-// recordAttempt notes an attempt that has to wait, or not.
+// recordAttempt counts an attempt in the metric, as refused if it has to wait, and returns wait.
 func (t *Throttle) recordAttempt(in string, wait time.Duration) time.Duration {
 	result := "allowed"
 	if wait > 0 {

@@ -1,4 +1,4 @@
-// Package throttle counts failed sign-ins in Redis, and in memory while Redis is away.
+// Package throttle counts failed sign-ins in Redis, and in memory while Redis is unavailable.
 package throttle
 
 import (
@@ -17,8 +17,8 @@ import (
 	"pgo/pkg/logging"
 )
 
-// Limits says how many failures are allowed within the window. Nobody can lock somebody else out from
-// another address before the account's own, much larger limit is reached.
+// Limits holds the numbers of failures that are allowed within the window. The limit of an account is much larger than
+// that of a pair, so that a client cannot easily lock out an account's owner at another address.
 type Limits struct {
 	Window  time.Duration `config:"window"`
 	Pair    int           `config:"pair"`    // by one address on one account
@@ -26,7 +26,7 @@ type Limits struct {
 	Address int           `config:"address"` // by one address on all accounts
 }
 
-// Throttle implements user.Throttle, and is a prometheus.Collector of its own metrics. Safe for concurrent use.
+// Throttle implements user.Throttle, and prometheus.Collector for its metrics. It is safe for concurrent use.
 type Throttle struct {
 	redis    *redis.Client
 	prefix   string
@@ -35,10 +35,10 @@ type Throttle struct {
 	memory   *memoryCounters
 	attempts *prometheus.CounterVec
 
-	retryAt atomic.Int64 // when one attempt asks Redis again, in Unix nanoseconds; 0 while it answers
+	retryAt atomic.Int64 // when the next attempt asks Redis again, in Unix nanoseconds; 0 while Redis answers
 }
 
-// coolDown is for how long nobody waits for a Redis that did not answer.
+// coolDown is the time during which attempts do not ask a Redis that did not answer.
 const coolDown = time.Second
 
 // New returns a throttle whose keys start with prefix.
@@ -46,20 +46,21 @@ func New(client *redis.Client, prefix string, limits func() Limits, log *zap.Log
 	return &Throttle{redis: client, prefix: prefix + "throttle:", limits: limits, log: log, memory: &memoryCounters{windows: map[string]window{}}, attempts: newAttemptsMetric()}
 }
 
-// limitedKey is one of the three counts of an attempt.
+// limitedKey is one of the three keys under which an attempt is counted, and its limit.
 type limitedKey struct {
 	key   string
 	limit int
 }
 
-// countersFor names accounts and addresses by hash: keys of a cache are no place for e-mail addresses.
+// countersFor returns the keys of an attempt. They contain hashes, since the keys of a cache must not contain e-mail
+// addresses.
 func (t *Throttle) countersFor(email, ip string, l Limits) [3]limitedKey {
 	ip = networkOf(ip)
 	return [3]limitedKey{{t.keyFor("pair", email, ip), l.Pair}, {t.keyFor("account", email), l.Account}, {t.keyFor("address", ip), l.Address}}
 }
 
-// networkOf is what one client has: an IPv4 address, or the /64 of an IPv6 address, in which it has as many as it
-// likes.
+// networkOf returns the network of one client: an IPv4 address, or the /64 of an IPv6 address, in which a client can have
+// any number of addresses.
 func networkOf(ip string) string {
 	a, err := netip.ParseAddr(ip)
 	if err != nil || a.Unmap().Is4() {
@@ -81,9 +82,9 @@ func (t *Throttle) keyFor(kind string, parts ...string) string {
 	return t.prefix + kind + ":" + hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// countUp adds one to each key and starts the window of a new one, unless a key has reached its limit: then it
-// counts nothing, so that guesses which are refused on one account and address do not add up to a lock of the
-// account for everybody. It returns the milliseconds to wait, 0 when the attempt was counted.
+// countUp adds one to each key and starts the window of a new key, unless a key has reached its limit. Then it counts
+// nothing, so that refused guesses from one address do not lock the account for all clients. It returns the milliseconds
+// to wait, 0 if the attempt was counted.
 var countUp = redis.NewScript(`
 local wait = 0
 for i, key in ipairs(KEYS) do
@@ -130,18 +131,18 @@ func (t *Throttle) RecordSuccess(ctx context.Context, email, ip string) {
 	}
 }
 
-// shouldAskRedis reports whether to ask Redis: while it does not answer, one does each time the cool-down is over.
+// shouldAskRedis reports whether to ask Redis. While Redis does not answer, one attempt asks after each cool-down.
 func (t *Throttle) shouldAskRedis() bool {
 	at, now := t.retryAt.Load(), time.Now()
 	return at == 0 || now.UnixNano() >= at && t.retryAt.CompareAndSwap(at, now.Add(coolDown).UnixNano())
 }
 
-// recordAnswer notes whether Redis answered.
+// recordAnswer records whether Redis answered, and logs the first failure.
 func (t *Throttle) recordAnswer(ctx context.Context, err error) {
 	switch {
 	case err == nil:
 		t.retryAt.Store(0)
-	case ctx.Err() != nil: // the caller has gone, which says nothing about Redis
+	case ctx.Err() != nil: // the caller cancelled, so the error is not about Redis
 	case t.retryAt.Swap(time.Now().Add(coolDown).UnixNano()) == 0:
 		logging.From(ctx, t.log).Warn("Redis does not answer, counting sign-ins in memory", zap.Error(err))
 	}
@@ -151,10 +152,10 @@ func keysOf(counters [3]limitedKey) []string {
 	return []string{counters[0].key, counters[1].key, counters[2].key}
 }
 
-// maxMemoryCounters bounds the memory of an attack while Redis is away; beyond it counting starts anew.
+// maxMemoryCounters limits the memory that an attack can use while Redis is unavailable. Beyond it counting starts again.
 const maxMemoryCounters = 100_000
 
-// memoryCounters counts in this process alone.
+// memoryCounters count attempts in this process alone.
 type memoryCounters struct {
 	mu      sync.Mutex
 	windows map[string]window
@@ -165,7 +166,7 @@ type window struct {
 	endsAt   time.Time
 }
 
-func (l *memoryCounters) countAttempt(counters [3]limitedKey, window time.Duration) time.Duration {
+func (l *memoryCounters) countAttempt(counters [3]limitedKey, length time.Duration) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
@@ -174,20 +175,20 @@ func (l *memoryCounters) countAttempt(counters [3]limitedKey, window time.Durati
 	}
 	var wait time.Duration
 	for _, c := range counters {
-		if n := l.windows[c.key]; n.attempts >= c.limit && now.Before(n.endsAt) {
-			wait = max(wait, n.endsAt.Sub(now))
+		if w := l.windows[c.key]; w.attempts >= c.limit && now.Before(w.endsAt) {
+			wait = max(wait, w.endsAt.Sub(now))
 		}
 	}
 	if wait > 0 {
-		return wait // counted nothing, as countUp does
+		return wait // the attempt is not counted, as in countUp
 	}
 	for _, c := range counters {
-		n := l.windows[c.key]
-		if !now.Before(n.endsAt) {
-			n = window{endsAt: now.Add(window)}
+		w := l.windows[c.key]
+		if !now.Before(w.endsAt) {
+			w = window{endsAt: now.Add(length)}
 		}
-		n.attempts++
-		l.windows[c.key] = n
+		w.attempts++
+		l.windows[c.key] = w
 	}
 	return 0
 }
@@ -197,17 +198,17 @@ func (l *memoryCounters) recordSuccess(counters [3]limitedKey) {
 	defer l.mu.Unlock()
 	delete(l.windows, counters[0].key)
 	for _, c := range counters[1:] {
-		if n, ok := l.windows[c.key]; ok && n.attempts > 0 {
-			n.attempts--
-			l.windows[c.key] = n
+		if w, ok := l.windows[c.key]; ok && w.attempts > 0 {
+			w.attempts--
+			l.windows[c.key] = w
 		}
 	}
 }
 
-// dropExpired removes windows that are over, or all when none is.
+// dropExpired removes windows that have ended, or all if the limit is still exceeded.
 func (l *memoryCounters) dropExpired(now time.Time) {
-	for k, c := range l.windows {
-		if now.After(c.endsAt) {
+	for k, w := range l.windows {
+		if now.After(w.endsAt) {
 			delete(l.windows, k)
 		}
 	}

@@ -1,4 +1,4 @@
-// Package token makes access tokens and publishes the keys to verify them.
+// Package token signs access tokens and publishes the keys that verify them.
 package token
 
 import (
@@ -19,8 +19,8 @@ import (
 	"pgo/services/user"
 )
 
-// Keys is a set of Ed25519 signing keys. The first signs; the others only verify, so that tokens which an
-// older key signed stay good until they expire.
+// Keys is a set of Ed25519 signing keys. The first signs. The others only verify, so that tokens signed with an older key
+// stay valid until they expire.
 type Keys struct {
 	signing ed25519.PrivateKey
 	kid     string
@@ -28,7 +28,8 @@ type Keys struct {
 	jwks    []byte
 }
 
-// ParseKeys reads one or more PKCS#8 PEM blocks. A key's id is made from the key itself (RFC 7638).
+// ParseKeys parses one or more PKCS#8 PEM blocks. A key's id is its thumbprint (RFC 7638). It returns an error if a block
+// is not an Ed25519 key or a key appears twice.
 func ParseKeys(text []byte) (*Keys, error) {
 	k := &Keys{public: map[string]ed25519.PublicKey{}}
 	var set []map[string]string
@@ -54,7 +55,7 @@ func ParseKeys(text []byte) (*Keys, error) {
 		sum := sha256.Sum256([]byte(`{"crv":"Ed25519","kty":"OKP","x":"` + x + `"}`))
 		kid := base64.RawURLEncoding.EncodeToString(sum[:])
 		if _, twice := k.public[kid]; twice {
-			return nil, fmt.Errorf("signing key %d is there already", len(set)+1)
+			return nil, fmt.Errorf("signing key %d is a duplicate", len(set)+1)
 		}
 		if k.signing == nil {
 			k.signing, k.kid = private, kid

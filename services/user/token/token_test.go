@@ -98,7 +98,7 @@ func TestParseKeysRefuses(t *testing.T) {
 		{"another kind", pemOf(t, ec), "signing key 1 is not an Ed25519 key"},
 		{"a good one and another kind", good + pemOf(t, ec), "signing key 2 is not an Ed25519 key"},
 		{"a damaged one", strings.Replace(good, "MC4CAQ", "AAAAAA", 1), "read signing key 1"},
-		{"the same twice", good + good, "signing key 2 is there already"},
+		{"the same twice", good + good, "signing key 2 is a duplicate"},
 		{"text between", good + "secret", "after signing key 1"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

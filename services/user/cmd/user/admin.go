@@ -17,7 +17,7 @@ import (
 	"pgo/services/user/store"
 )
 
-// adminCommand manages admins from the command line, for who has none yet or has lost the way in.
+// adminCommand manages admins from the command line, for operators without an admin account or its password.
 func adminCommand(environ []string) *cobra.Command {
 	admin := command.Group("admin", "Manage platform admins")
 	admin.AddCommand(createAdmin(environ), setPassword(environ))
@@ -29,7 +29,7 @@ func createAdmin(environ []string) *cobra.Command {
 	var passwordFile string
 	var ifMissing bool
 	c := &cobra.Command{
-		Use: "create", Short: "Make an admin; without --password-file, print a random password", Args: command.NoArgs,
+		Use: "create", Short: "Create an admin; without --password-file, print a random password", Args: command.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			var note string
 			if r.Password, note, err = passwordFor(r.Email, passwordFile); err != nil {
@@ -37,16 +37,16 @@ func createAdmin(environ []string) *cobra.Command {
 			}
 			err = withUsers(environ, func(s *user.Service) error { _, err := s.CreateAdmin(cmd.Context(), r); return err })
 			if ifMissing && errors.Is(err, user.ErrEmailTaken) {
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is there already\n", r.Email)
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s exists already\n", r.Email)
 			} else if err == nil {
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "made admin %s%s\n", r.Email, note)
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "created admin %s%s\n", r.Email, note)
 			}
 			return err
 		},
 	}
 	addPasswordFlags(c, &r.Email, &passwordFile)
 	c.Flags().StringVar(&r.Name, "name", "Administrator", "the name")
-	c.Flags().BoolVar(&ifMissing, "if-missing", false, "an account with this address is no error")
+	c.Flags().BoolVar(&ifMissing, "if-missing", false, "succeed if an account with this address exists")
 	return c
 }
 
@@ -78,7 +78,7 @@ func addPasswordFlags(c *cobra.Command, email, passwordFile *string) {
 // passwordFor returns the password in file, or a random one with a note that shows it.
 func passwordFor(email, file string) (password, note string, err error) {
 	if email == "" {
-		return "", "", command.Usage(errors.New("--email is needed"))
+		return "", "", command.Usage(errors.New("--email is required"))
 	}
 	if file == "" {
 		password = rand.Text()
@@ -91,7 +91,7 @@ func passwordFor(email, file string) (password, note string, err error) {
 	return strings.TrimRight(string(text), "\r\n"), "", nil
 }
 
-// withUsers has fn work on the service's database. The running service publishes the events: its relay polls.
+// withUsers calls fn with a service on the configured database. The relay of the running service publishes the events.
 func withUsers(environ []string, fn func(*user.Service) error) error {
 	cfg, err := load(environ)
 	if err != nil {

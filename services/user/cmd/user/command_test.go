@@ -77,9 +77,9 @@ func TestAdminCreate(t *testing.T) {
 		code int
 		want string
 	}{
-		{"with a password", []string{"--email", "Root@Example.org", "--password-file", good}, 0, "made admin Root@Example.org\n"},
+		{"with a password", []string{"--email", "Root@Example.org", "--password-file", good}, 0, "created admin Root@Example.org\n"},
 		{"again", []string{"--email", "root@example.org", "--password-file", good}, 1, "email_taken"},
-		{"again if missing", []string{"--email", "root@example.org", "--password-file", good, "--if-missing"}, 0, "root@example.org is there already\n"},
+		{"again if missing", []string{"--email", "root@example.org", "--password-file", good, "--if-missing"}, 0, "root@example.org exists already\n"},
 		{"short password", []string{"--email", "a@example.org", "--password-file", file("short")}, 1, "[password: invalid_length]"},
 		{"common password", []string{"--email", "a@example.org", "--password-file", file("password1234")}, 1, "[password: common_password]"},
 		{"empty password", []string{"--email", "a@example.org", "--password-file", file("")}, 1, "[password: invalid_length]"},

@@ -1,4 +1,4 @@
-// Package mail delivers mails. Folder writes them to files, for development.
+// Package mail delivers mails. Directory writes them to files, for development.
 package mail
 
 import (
@@ -19,16 +19,16 @@ import (
 	"pgo/services/user"
 )
 
-// Directory writes each mail to a file of its own that only this account can read. It implements user.Postman.
+// Directory writes each mail to a file of its own that only the service's account can read. It implements user.MailSender.
 type Directory struct {
-	Path string // made when it is not there
+	Path string // created if it does not exist
 	From string
 }
 
-// fileNamePattern is what an id must look like to be part of a file's name.
+// fileNamePattern matches the ids that can be part of a file name.
 var fileNamePattern = regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`)
 
-// Deliver implements user.Postman: one file, ID.eml, whole or not at all.
+// Deliver implements user.MailSender. It writes the file ID.eml atomically.
 func (f Directory) Deliver(_ context.Context, m user.Mail) error {
 	if !fileNamePattern.MatchString(m.ID) {
 		return fmt.Errorf("mail id %q cannot name a file", m.ID)
@@ -38,7 +38,7 @@ func (f Directory) Deliver(_ context.Context, m user.Mail) error {
 		return err
 	}
 	if err := os.MkdirAll(f.Path, 0o700); err != nil {
-		return fmt.Errorf("make the mail folder: %w", err)
+		return fmt.Errorf("create mail directory: %w", err)
 	}
 	if err := renameio.WriteFile(filepath.Join(f.Path, m.ID+".eml"), text, 0o600); err != nil {
 		return fmt.Errorf("write mail: %w", err)
@@ -46,11 +46,11 @@ func (f Directory) Deliver(_ context.Context, m user.Mail) error {
 	return nil
 }
 
-// formatMessage returns the mail in Internet Message Format (RFC 5322).
+// formatMessage returns m in Internet Message Format (RFC 5322).
 func formatMessage(m user.Mail, from string) ([]byte, error) {
 	var b bytes.Buffer
-	to := (&netmail.Address{Name: m.Name, Address: m.To}).String() // encodes what does not belong in a header
-	to = strings.ReplaceAll(to, "?= =?", "?=\r\n =?")              // a long name is several words: one a line, which may have 998 bytes
+	to := (&netmail.Address{Name: m.Name, Address: m.To}).String() // encodes characters that a header cannot contain
+	to = strings.ReplaceAll(to, "?= =?", "?=\r\n =?")              // a long name is several encoded words: each gets a line, whose limit is 998 bytes
 	fmt.Fprintf(&b, "From: %s\r\nTo: %s\r\nSubject: %s\r\nDate: %s\r\nMessage-ID: <%s@pgo>\r\n", (&netmail.Address{Name: "pgo", Address: from}).String(), to,
 		mime.QEncoding.Encode("utf-8", m.Subject), m.Date.Format(time.RFC1123Z), m.ID)
 	b.WriteString("MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n")
