@@ -88,7 +88,7 @@ func (cfg *Config) Validate(c *config.Check) {
 	} {
 		c.Expect(a.Addr != "", a.key+".addr", "an address such as 127.0.0.1:3306")
 		c.Expect(a.Username != "", a.key+".username", "an administrator's account")
-		c.Secret(a.key+".password", a.Password)
+		c.ExpectSecret(a.key+".password", a.Password)
 	}
 	c.Expect(isHTTP(cfg.RabbitMQ.API), "rabbitmq.api", "an address such as http://127.0.0.1:15672")
 	c.Expect(cfg.RabbitMQ.Vhost != "", "rabbitmq.vhost", "a vhost's name")
@@ -96,7 +96,7 @@ func (cfg *Config) Validate(c *config.Check) {
 	c.Expect(isHTTP(cfg.GatewayURL), "gateway_url", "an address such as http://127.0.0.1:8080")
 	for key, password := range map[string]config.Secret{"monitor.mysql_password": cfg.Monitor.MySQLPassword, "monitor.redis_password": cfg.Monitor.RedisPassword} {
 		if password.Reveal() != "" {
-			c.Secret(key, password)
+			c.ExpectSecret(key, password)
 		}
 	}
 	c.Expect(len(cfg.Services) > 0, "services", "at least one service")
@@ -107,9 +107,9 @@ func (cfg *Config) Validate(c *config.Check) {
 		}
 		c.Expect(name != cfg.MySQL.Username && name != cfg.Redis.Username && name != cfg.RabbitMQ.Username, key, "a name that is not the administrator's")
 		c.Expect(s.Binary != "", key+".binary", "the path of a program")
-		c.Secret(key+".mysql_password", s.MySQLPassword)
-		c.Secret(key+".redis_password", s.RedisPassword)
-		c.Secret(key+".rabbitmq_password", s.RabbitMQPassword)
+		c.ExpectSecret(key+".mysql_password", s.MySQLPassword)
+		c.ExpectSecret(key+".redis_password", s.RedisPassword)
+		c.ExpectSecret(key+".rabbitmq_password", s.RabbitMQPassword)
 	}
 }
 
@@ -120,7 +120,7 @@ func isHTTP(address string) bool {
 
 // load reads the configuration as the environment says.
 func load(environ []string) (Config, error) {
-	return config.Load(NewConfig(), config.OptionsFrom("bootcheck", environ))
+	return config.Load(NewConfig(), config.OptionsFromEnviron("bootcheck", environ))
 }
 
 // servers returns the three servers as the gate wants them.

@@ -33,7 +33,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	servers := fixture.Servers(t)
-	return &world{t: t, servers: servers, service: fixture.Service(t, servers), binary: fixture.NewBinary(t), addr: testkit.Addr(t)}
+	return &world{t: t, servers: servers, service: fixture.Service(t, servers), binary: fixture.NewBinary(t), addr: testkit.ReserveAddr(t)}
 }
 
 func (w *world) environ() []string {

@@ -36,9 +36,9 @@ func serve(ctx context.Context, a *app, _ []string) error {
 	web.Routes(engine, web.Options{Build: a.build, Status: a.gate.Status(), Registry: registry, Binaries: a.binaries(), GatewayURL: gateway})
 
 	err = httpx.Program{
-		Config: a.cfg.HTTP, Log: a.log.Logger, Health: ready, Early: true,
+		Config: a.cfg.HTTP, Log: a.log.Logger, Health: ready, AcceptBeforeReady: true,
 		Public:  engine,
-		Admin:   httpx.NewAdmin(registry, a.log, func() any { return a.cfg }),
+		Admin:   httpx.NewAdminHandler(registry, a.log, func() any { return a.cfg }),
 		Workers: []httpx.Worker{{Name: "gate", Run: a.pass}},
 	}.Run(ctx)
 	if failure, ok := errors.AsType[*gate.Failure](err); ok {
@@ -76,7 +76,7 @@ func readiness(st *gate.Status) *health.Health {
 		return nil
 	})
 	for _, s := range st.Snapshot().Servers {
-		h.Degrade(s.Name, func(context.Context) error {
+		h.Optional(s.Name, func(context.Context) error {
 			for _, now := range st.Snapshot().Servers {
 				if now.Name == s.Name && !now.Up {
 					return errors.New(now.Error)

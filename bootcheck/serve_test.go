@@ -151,8 +151,8 @@ func TestSwagger(t *testing.T) {
 
 func TestShowsItsStateWhileItWaits(t *testing.T) {
 	w := newWorld(t)
-	link := testkit.Proxy(t, w.servers.MySQL.Addr)
-	link.Down()
+	link := testkit.NewLink(t, w.servers.MySQL.Addr)
+	link.Cut()
 	real := w.servers.MySQL.Addr
 	w.servers.MySQL.Addr = link.Addr()
 	_, log := w.serve()
@@ -170,20 +170,20 @@ func TestShowsItsStateWhileItWaits(t *testing.T) {
 	if s.Ready || s.Phases[0].State != "running" || s.Phases[3].State != "pending" || s.Servers[0].Up || s.Servers[0].Error != "connection refused" {
 		t.Errorf("status %+v", s)
 	}
-	link.Up()
+	link.Restore()
 	w.awaitReady()
 	w.servers.MySQL.Addr = real
 }
 
 func TestHealsWhatServersLost(t *testing.T) {
 	w := newWorld(t)
-	link := testkit.Proxy(t, w.servers.Redis.Addr)
+	link := testkit.NewLink(t, w.servers.Redis.Addr)
 	direct := w.servers
 	w.servers.Redis.Addr = link.Addr()
 	w.serve()
 	w.awaitReady()
 
-	link.Down()
+	link.Cut()
 	testkit.Eventually(t, "Redis is known to be away", func() error {
 		if a := w.mustGet("/readyz"); a.status != http.StatusOK || !strings.Contains(a.body, `"degraded":["Redis"]`) {
 			return fmt.Errorf("%d %s", a.status, a.body)
@@ -202,7 +202,7 @@ func TestHealsWhatServersLost(t *testing.T) {
 	if err := m.Do(t.Context(), http.MethodDelete, nil, nil, "vhosts", direct.RabbitMQ.Vhost); err != nil {
 		t.Fatal(err)
 	}
-	link.Up()
+	link.Restore()
 	testkit.Eventually(t, "the accounts and the topology are back", func() error {
 		if there, err := account.InRedis(t.Context(), admin, w.service.Name); err != nil || !there {
 			return fmt.Errorf("Redis: %v, %w", there, err)

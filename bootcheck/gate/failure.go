@@ -43,7 +43,7 @@ func binaryFailure(err error) error {
 // declareFailure: what exists with other properties stays so.
 func declareFailure(err error) error {
 	var d *mq.DeclareError
-	if errors.As(err, &d) && d.Conflict() {
+	if errors.As(err, &d) && d.IsConflict() {
 		return &Failure{ExitData, err}
 	}
 	return unavailable(err)

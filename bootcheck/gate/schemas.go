@@ -24,7 +24,7 @@ func (g *Gate) migrateOne(ctx context.Context, s Service) error {
 	report, err := migrate.Up(ctx, g.schemas[s.Name], b.migrations, migrateOptions(s.Name, g.o.Log))
 	if err == nil {
 		g.noteSchema(s.Name, report.State)
-		err = migrate.Compatible(report.State, b.latest)
+		err = migrate.CheckCompatible(report.State, b.latest)
 	}
 	if err != nil {
 		g.readSchema(ctx, s.Name) // for the status: it may be half applied
@@ -44,7 +44,7 @@ func migrateOptions(service string, log *zap.Logger) migrate.Options {
 
 // readSchema notes where a service's schema is, as far as that can be read.
 func (g *Gate) readSchema(ctx context.Context, service string) {
-	if state, err := migrate.Current(ctx, g.schemas[service]); err == nil {
+	if state, err := migrate.ReadState(ctx, g.schemas[service]); err == nil {
 		g.noteSchema(service, state)
 	}
 }

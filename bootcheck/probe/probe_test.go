@@ -59,7 +59,7 @@ func at(s server.Servers, addr string) server.Servers {
 
 func TestProbe(t *testing.T) {
 	real := fixture.Servers(t)
-	closed := testkit.Addr(t)
+	closed := testkit.ReserveAddr(t)
 	silent := listen(t, func(c net.Conn) { _, _ = bufio.NewReader(c).ReadString(0) })
 	wrong := real
 	wrong.MySQL.Password, wrong.Redis.Password, wrong.RabbitMQ.Password = "wrong", "wrong", "wrong"
@@ -115,8 +115,8 @@ func TestProbe(t *testing.T) {
 
 func TestWaitGivesUp(t *testing.T) {
 	real := fixture.Servers(t)
-	link := testkit.Proxy(t, real.MySQL.Addr)
-	link.Down()
+	link := testkit.NewLink(t, real.MySQL.Addr)
+	link.Cut()
 	real.MySQL.Addr = link.Addr()
 	told := make(chan string, 100)
 	err := probe.Wait(t.Context(), probe.Targets(real), probe.Options{Deadline: 5 * time.Second, Progress: func(s string) { told <- s }})
@@ -140,12 +140,12 @@ func TestWaitGivesUp(t *testing.T) {
 
 func TestWaitForALateServer(t *testing.T) {
 	real := fixture.Servers(t)
-	link := testkit.Proxy(t, real.Redis.Addr)
-	link.Down()
+	link := testkit.NewLink(t, real.Redis.Addr)
+	link.Cut()
 	real.Redis.Addr = link.Addr()
 	err := probe.Wait(t.Context(), probe.Targets(real), probe.Options{Deadline: 30 * time.Second, Progress: func(s string) {
 		if strings.HasPrefix(s, "waiting for Redis") {
-			link.Up()
+			link.Restore()
 		}
 	}})
 	if err != nil {

@@ -26,16 +26,16 @@ type broker struct {
 
 func newBroker(t *testing.T) *broker {
 	t.Helper()
-	ports, err := localserver.FreePorts(4)
+	ports, err := localserver.FindFreePorts(4)
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
 	b := &broker{t: t, instance: localserver.RabbitMQ{
-		Programs: localserver.Host(), Data: filepath.Join(dir, "data"), Etc: filepath.Join(dir, "etc"),
+		Programs: localserver.HostPrograms(), Data: filepath.Join(dir, "data"), Etc: filepath.Join(dir, "etc"),
 		Port: ports[0], ManagementPort: ports[1], DistPort: ports[2], EpmdPort: ports[3], AdminPassword: "admin-password", Cookie: "a-cookie",
 	}}
-	b.launch(localserver.Epmd{Programs: localserver.Host(), Home: b.instance.Data, Port: ports[3]})
+	b.launch(localserver.Epmd{Programs: localserver.HostPrograms(), Home: b.instance.Data, Port: ports[3]})
 	b.start()
 	return b
 }
@@ -117,7 +117,7 @@ func TestDeclareSurvivesTheBrokersDeath(t *testing.T) {
 				t.Error("Declare returned without an error although the broker died")
 			}
 			var failed *mq.DeclareError
-			if errors.As(err, &failed) && failed.Conflict() {
+			if errors.As(err, &failed) && failed.IsConflict() {
 				t.Errorf("a broker that died counts as a conflict: %v", err)
 			}
 			b.start()

@@ -70,7 +70,7 @@ func (s *stack) signedByPebble(t *testing.T, before *x509.Certificate) *x509.Cer
 // asks for what certbot puts there at the gateway's published port.
 func (s *stack) authorityOnThisMachine(t *testing.T) (directory string) {
 	t.Helper()
-	ports, err := localserver.FreePorts(4)
+	ports, err := localserver.FindFreePorts(4)
 	if err != nil {
 		t.Fatal(err)
 	}

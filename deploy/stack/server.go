@@ -34,7 +34,7 @@ func runServer(ctx context.Context, args []string, co checkout.Checkout) error {
 	// Data is nobody else's.
 	syscall.Umask(0o077)
 	if part, ok := monitoring.Find(args[0]); ok {
-		return runPart(ctx, part, co, env, localserver.Host())
+		return runPart(ctx, part, co, env, localserver.HostPrograms())
 	}
 	command, err := serverCommand(ctx, args[0], co, env)
 	if err != nil {
@@ -84,7 +84,7 @@ func become(command localserver.Command) error {
 }
 
 func serverCommand(ctx context.Context, name string, co checkout.Checkout, env map[string]string) (localserver.Command, error) {
-	programs := localserver.Host()
+	programs := localserver.HostPrograms()
 	if name == "nginx" {
 		return gateway.Command(ctx, co, programs)
 	}

@@ -37,7 +37,7 @@ func installer(sys surroundings) (install.Installer, error) {
 		return install.Installer{}, fmt.Errorf("find this program's file: %w", err)
 	}
 	return install.Installer{
-		Programs: localserver.Host(), Self: self, Euid: os.Geteuid(),
+		Programs: localserver.HostPrograms(), Self: self, Euid: os.Geteuid(),
 		In: sys.stdin, Out: sys.stdout, Err: sys.stderr, Terminal: sys.terminal,
 	}, nil
 }
@@ -59,7 +59,7 @@ func prepare(co checkout.Checkout, sys surroundings) error {
 		return err
 	}
 	env, err := co.ChooseAddresses(sys.getenv("PORT_OFFSET"), sys.getenv("PGO_ENV"), func(env map[string]string) {
-		env["PGO_TRACING_ENDPOINT"] = monitoring.Tracing(sys.getenv("PGO_TRACING_ENDPOINT"), co, env, localserver.Host())
+		env["PGO_TRACING_ENDPOINT"] = monitoring.Tracing(sys.getenv("PGO_TRACING_ENDPOINT"), co, env, localserver.HostPrograms())
 	})
 	if err != nil {
 		return err

@@ -93,11 +93,11 @@ func rows(co checkout.Checkout, env map[string]string) []row {
 		{"Grafana", "grafana", "http://" + env["GRAFANA_HTTP"] + "/  admin, " + secret("grafana_password")},
 		{"Jaeger", "jaeger", "http://" + env["JAEGER_HTTP"] + "/"}, {"Loki", "loki", "http://" + env["LOKI_HTTP"] + "/"},
 	} {
-		if part, ok := monitoring.Find(shown.process); ok && part.Program(co, localserver.Host()) != "" {
+		if part, ok := monitoring.Find(shown.process); ok && part.Program(co, localserver.HostPrograms()) != "" {
 			out = append(out, shown)
 		}
 	}
-	if absent := monitoring.Absent(co, localserver.Host()); len(absent) > 0 {
+	if absent := monitoring.Absent(co, localserver.HostPrograms()); len(absent) > 0 {
 		out = append(out, row{"not installed", "", strings.Join(absent, ", ") + ": docs/monitoring.md"})
 	}
 	if env["PGO_ENV"] == "dev" {

@@ -34,7 +34,7 @@ func withServers(ctx context.Context, args []string, sys surroundings) (err erro
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
 	defer signal.Stop(signals)
 
-	scratch, err := localserver.NewScratch(localserver.Host())
+	scratch, err := localserver.NewScratch(localserver.HostPrograms())
 	if err != nil {
 		return err
 	}

@@ -31,12 +31,12 @@ type Principal struct {
 
 const principalKey = "pgo.principal"
 
-// Required lets a request pass when its Authorization header carries a good bearer token; else it is 401.
-func Required(v *Verifier) gin.HandlerFunc {
+// RequireToken lets a request pass when its Authorization header carries a good bearer token; else it is 401.
+func RequireToken(v *Verifier) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		p, err := v.verifyHeader(c.Request.Header)
 		if err != nil {
-			httpx.Fail(c, err)
+			httpx.WriteProblem(c, err)
 			return
 		}
 		httpx.SetUserID(c, p.UserID)
@@ -48,16 +48,16 @@ func Required(v *Verifier) gin.HandlerFunc {
 // RequireRole lets a request pass when its principal has the role; else it is 403. It stands after Required.
 func RequireRole(role string) gin.HandlerFunc {
 	return func(c *gin.Context) {
-		if From(c).Role != role {
-			httpx.Fail(c, problem.Forbidden())
+		if PrincipalFrom(c).Role != role {
+			httpx.WriteProblem(c, problem.Forbidden())
 			return
 		}
 		c.Next()
 	}
 }
 
-// From returns the request's principal, the zero one where Required did not stand before.
-func From(c *gin.Context) Principal {
+// PrincipalFrom returns the request's principal, the zero one where Required did not stand before.
+func PrincipalFrom(c *gin.Context) Principal {
 	p, _ := c.Value(principalKey).(Principal)
 	return p
 }

@@ -33,7 +33,7 @@ func (c *clock) now() time.Time { return c.at }
 
 type revoked map[string]bool
 
-func (r revoked) Revoked(id string) bool { return r[id] }
+func (r revoked) IsRevoked(id string) bool { return r[id] }
 
 var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
@@ -85,7 +85,7 @@ func newVerifier(t testing.TB, keys jwt.Keyfunc, r revoked, c *clock) *auth.Veri
 func TestVerify(t *testing.T) {
 	pub, priv := newKey(t)
 	_, other := newKey(t)
-	keys := auth.StaticKeys(map[string]ed25519.PublicKey{"k1": pub})
+	keys := auth.NewStaticKeys(map[string]ed25519.PublicKey{"k1": pub})
 	eddsa := jwt.SigningMethodEdDSA
 	good := sign(t, eddsa, "k1", claims(nil), priv)
 	parts := strings.Split(good, ".")
@@ -134,7 +134,7 @@ func TestVerify(t *testing.T) {
 func TestACachedTokenStillExpiresAndIsRevoked(t *testing.T) {
 	pub, priv := newKey(t)
 	now, ended := &clock{epoch}, revoked{}
-	v := newVerifier(t, auth.StaticKeys(map[string]ed25519.PublicKey{"k1": pub}), ended, now)
+	v := newVerifier(t, auth.NewStaticKeys(map[string]ed25519.PublicKey{"k1": pub}), ended, now)
 	token := sign(t, jwt.SigningMethodEdDSA, "k1", claims(nil), priv)
 	if _, err := v.Verify(token); err != nil {
 		t.Fatal(err)
@@ -153,12 +153,12 @@ func TestACachedTokenStillExpiresAndIsRevoked(t *testing.T) {
 func TestHeaderAndRoles(t *testing.T) {
 	gin.SetMode(gin.ReleaseMode)
 	pub, priv := newKey(t)
-	v := newVerifier(t, auth.StaticKeys(map[string]ed25519.PublicKey{"k1": pub}), revoked{}, &clock{epoch})
+	v := newVerifier(t, auth.NewStaticKeys(map[string]ed25519.PublicKey{"k1": pub}), revoked{}, &clock{epoch})
 	user := sign(t, jwt.SigningMethodEdDSA, "k1", claims(nil), priv)
 	admin := sign(t, jwt.SigningMethodEdDSA, "k1", claims(func(c *auth.Claims) { c.Role = "admin" }), priv)
 	e := gin.New()
-	e.GET("/me", auth.Required(v), func(c *gin.Context) { c.String(http.StatusOK, auth.From(c).UserID) })
-	e.GET("/admin", auth.Required(v), auth.RequireRole("admin"), func(c *gin.Context) { c.Status(http.StatusOK) })
+	e.GET("/me", auth.RequireToken(v), func(c *gin.Context) { c.String(http.StatusOK, auth.PrincipalFrom(c).UserID) })
+	e.GET("/admin", auth.RequireToken(v), auth.RequireRole("admin"), func(c *gin.Context) { c.Status(http.StatusOK) })
 	for _, tc := range []struct {
 		name, path string
 		headers    []string
@@ -208,7 +208,7 @@ func jwks(t testing.TB, keys map[string]ed25519.PublicKey) string {
 // remoteKeys follows the key set at url until the test ends.
 func remoteKeys(t *testing.T, url string, log *zap.Logger) jwt.Keyfunc {
 	t.Helper()
-	keys, err := auth.RemoteKeys(t.Context(), url, client(t), log)
+	keys, err := auth.NewRemoteKeys(t.Context(), url, client(t), log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -263,8 +263,8 @@ func (s *fakeSource) end(id string, at time.Time) {
 func TestFollower(t *testing.T) {
 	now := time.Now()
 	src := &fakeSource{ended: map[string]time.Time{"before the start": now.Add(-10 * time.Minute)}, now: now}
-	f := auth.NewFollower(src, 15*time.Minute, prometheus.NewRegistry(), zap.NewNop())
-	if f.Synced(context.Background()) == nil || f.Fresh(context.Background()) == nil {
+	f := auth.NewRevocationList(src, 15*time.Minute, prometheus.NewRegistry(), zap.NewNop())
+	if f.HasSynced(context.Background()) == nil || f.IsFresh(context.Background()) == nil {
 		t.Error("synced before the first reading")
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -274,14 +274,14 @@ func TestFollower(t *testing.T) {
 	defer cancel()
 	knows := func(id string) func() error {
 		return func() error {
-			if !f.Revoked(id) {
+			if !f.IsRevoked(id) {
 				return errors.New("not revoked")
 			}
 			return nil
 		}
 	}
 	testkit.Eventually(t, "a session ended before the start", knows("before the start"))
-	if err := errors.Join(f.Synced(context.Background()), f.Fresh(context.Background())); err != nil {
+	if err := errors.Join(f.HasSynced(context.Background()), f.IsFresh(context.Background())); err != nil {
 		t.Error(err)
 	}
 	src.end("committed late", now.Add(-20*time.Second)) // its time is older than what was already read
@@ -290,7 +290,7 @@ func TestFollower(t *testing.T) {
 	src.away = true
 	src.mu.Unlock()
 	f.Add("local")
-	if !f.Revoked("local") || !f.Revoked("before the start") || f.Revoked("open") {
+	if !f.IsRevoked("local") || !f.IsRevoked("before the start") || f.IsRevoked("open") {
 		t.Error("forgets or invents while the source is away")
 	}
 }
@@ -329,8 +329,8 @@ func TestAnEndedSessionIsRefusedWithinASecond(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				src := &lateSource{fakeSource: &fakeSource{ended: map[string]time.Time{}}, takes: tc.takes}
-				f := auth.NewFollower(src, 15*time.Minute, prometheus.NewRegistry(), zap.NewNop())
-				v, err := auth.NewVerifier("pgo", "pgo-api", auth.StaticKeys(map[string]ed25519.PublicKey{"k1": pub}), f, (&clock{epoch}).now)
+				f := auth.NewRevocationList(src, 15*time.Minute, prometheus.NewRegistry(), zap.NewNop())
+				v, err := auth.NewVerifier("pgo", "pgo-api", auth.NewStaticKeys(map[string]ed25519.PublicKey{"k1": pub}), f, (&clock{epoch}).now)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -365,7 +365,7 @@ func FuzzVerify(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	v := newVerifier(f, auth.StaticKeys(map[string]ed25519.PublicKey{"k1": pub}), revoked{}, &clock{epoch})
+	v := newVerifier(f, auth.NewStaticKeys(map[string]ed25519.PublicKey{"k1": pub}), revoked{}, &clock{epoch})
 	good := sign(f, jwt.SigningMethodEdDSA, "k1", claims(nil), priv)
 	f.Add(good)
 	f.Add("eyJhbGciOiJub25lIn0.e30.")

@@ -18,17 +18,17 @@ const (
 	staleAfter    = 5 * time.Second
 )
 
-// Source tells which sessions were ended.
-type Source interface {
+// RevocationSource tells which sessions were ended.
+type RevocationSource interface {
 	// EndedSince returns the ids of the sessions that were ended at or after t by the source's clock, and
 	// what that clock says now.
 	EndedSince(ctx context.Context, t time.Time) (ids []string, now time.Time, err error)
 }
 
-// Follower keeps the list of ended sessions in memory. While its source is away it goes on with what it
+// RevocationList keeps the list of ended sessions in memory. While its source is away it goes on with what it
 // knows: tokens then live until they expire.
-type Follower struct {
-	source   Source
+type RevocationList struct {
+	source   RevocationSource
 	keep     time.Duration
 	log      *zap.Logger
 	lastSync prometheus.Gauge
@@ -39,9 +39,9 @@ type Follower struct {
 	synced time.Time            // by ours, zero before the first reading
 }
 
-// NewFollower returns a follower that remembers each ended session for lifetime, that of an access token.
-func NewFollower(source Source, lifetime time.Duration, reg prometheus.Registerer, log *zap.Logger) *Follower {
-	f := &Follower{
+// NewRevocationList returns a follower that remembers each ended session for lifetime, that of an access token.
+func NewRevocationList(source RevocationSource, lifetime time.Duration, reg prometheus.Registerer, log *zap.Logger) *RevocationList {
+	f := &RevocationList{
 		source: source, keep: lifetime + time.Minute, log: log, ended: map[string]time.Time{},
 		lastSync: prometheus.NewGauge(prometheus.GaugeOpts{Name: "pgo_auth_revocations_last_sync_timestamp_seconds", Help: "When the list of ended sessions was last read."}),
 	}
@@ -49,8 +49,8 @@ func NewFollower(source Source, lifetime time.Duration, reg prometheus.Registere
 	return f
 }
 
-// Revoked implements Revocations.
-func (f *Follower) Revoked(sessionID string) bool {
+// IsRevoked implements Revocations.
+func (f *RevocationList) IsRevoked(sessionID string) bool {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	_, ended := f.ended[sessionID]
@@ -58,7 +58,7 @@ func (f *Follower) Revoked(sessionID string) bool {
 }
 
 // Add records sessions that this process ended, without waiting for the next reading.
-func (f *Follower) Add(sessionIDs ...string) {
+func (f *RevocationList) Add(sessionIDs ...string) {
 	until := time.Now().Add(f.keep)
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -68,7 +68,7 @@ func (f *Follower) Add(sessionIDs ...string) {
 }
 
 // Run reads the source until ctx ends.
-func (f *Follower) Run(ctx context.Context) error {
+func (f *RevocationList) Run(ctx context.Context) error {
 	tick := time.NewTicker(followEvery)
 	defer tick.Stop()
 	failing := false
@@ -86,9 +86,9 @@ func (f *Follower) Run(ctx context.Context) error {
 	}
 }
 
-// Synced is a check for package health: the list was read, and lately. A program that has never read it
+// HasSynced is a check for package health: the list was read, and lately. A program that has never read it
 // would honour tokens of ended sessions, so it is not ready.
-func (f *Follower) Synced(context.Context) error {
+func (f *RevocationList) HasSynced(context.Context) error {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	if f.synced.IsZero() {
@@ -97,8 +97,8 @@ func (f *Follower) Synced(context.Context) error {
 	return nil
 }
 
-// Fresh is a check for package health: the list was read within the last seconds.
-func (f *Follower) Fresh(context.Context) error {
+// IsFresh is a check for package health: the list was read within the last seconds.
+func (f *RevocationList) IsFresh(context.Context) error {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	if time.Since(f.synced) > staleAfter {
@@ -107,7 +107,7 @@ func (f *Follower) Fresh(context.Context) error {
 	return nil
 }
 
-func (f *Follower) read(ctx context.Context) error {
+func (f *RevocationList) read(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, staleAfter)
 	defer cancel()
 	f.mu.RLock()

@@ -24,12 +24,12 @@ const (
 	maxJWKS        = 1 << 20
 )
 
-// RemoteKeys is the key source of the services that sign no tokens: the JWK set at url, read in the background until ctx
+// NewRemoteKeys is the key source of the services that sign no tokens: the JWK set at url, read in the background until ctx
 // ends. While its server is away, or answers with something else than a key set, the keys that were read last stay good.
 // Before the first reading it returns ErrKeysUnavailable. A token of a key that is not known yet waits for one reading, so
 // that a new key is taken at once; those that come within the next second after one are refused without.
 // The error is a url that is none.
-func RemoteKeys(ctx context.Context, url string, client *http.Client, log *zap.Logger) (jwt.Keyfunc, error) {
+func NewRemoteKeys(ctx context.Context, url string, client *http.Client, log *zap.Logger) (jwt.Keyfunc, error) {
 	if err := checkURL(url); err != nil {
 		return nil, err
 	}
@@ -147,7 +147,7 @@ func parseKeys(ctx context.Context, body []byte) (jwt.Keyfunc, error) {
 	if len(keys) == 0 {
 		return nil, errors.New("the answer has no Ed25519 key")
 	}
-	return StaticKeys(keys), nil
+	return NewStaticKeys(keys), nil
 }
 
 // get reads an answer of at most limit bytes.

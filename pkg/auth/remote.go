@@ -31,10 +31,10 @@ type endedList struct {
 	IDs []string  `json:"ids"`
 }
 
-// EndedSessions serves source at EndedSessionsPath.
-func EndedSessions(source Source) httpx.Handler {
+// ServeEndedSessions serves source at EndedSessionsPath.
+func ServeEndedSessions(source RevocationSource) httpx.Handler {
 	return func(c *gin.Context) error {
-		q, err := httpx.Query(c, "since")
+		q, err := httpx.ReadQuery(c, "since")
 		if err != nil {
 			return err
 		}
@@ -54,10 +54,12 @@ func EndedSessions(source Source) httpx.Handler {
 	}
 }
 
-// RemoteSessions is the source of the services that do not end sessions themselves: the list that EndedSessions serves at
+// NewRemoteSource is the source of the services that do not end sessions themselves: the list that ServeEndedSessions serves at
 // url. An answer that is not such a list is an error, so that nothing which happens to answer there is taken for "no session
 // was ended".
-func RemoteSessions(url string, client *http.Client) Source { return &remoteSessions{url, client} }
+func NewRemoteSource(url string, client *http.Client) RevocationSource {
+	return &remoteSessions{url, client}
+}
 
 type remoteSessions struct {
 	url    string

@@ -29,18 +29,18 @@ import (
 )
 
 // issuer serves a list of ended sessions as the service that ends them does, over a link that can be cut.
-func issuer(t *testing.T, source auth.Source) *testkit.Link {
+func issuer(t *testing.T, source auth.RevocationSource) *testkit.Link {
 	t.Helper()
 	gin.SetMode(gin.ReleaseMode)
 	e := gin.New()
-	e.GET(auth.EndedSessionsPath, httpx.Handle(auth.EndedSessions(source)))
+	e.GET(auth.EndedSessionsPath, httpx.Handle(auth.ServeEndedSessions(source)))
 	server := httptest.NewServer(e)
 	t.Cleanup(server.Close)
 	u, err := url.Parse(server.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return testkit.Proxy(t, u.Host)
+	return testkit.NewLink(t, u.Host)
 }
 
 // client is one that leaves nothing behind when the test ends.
@@ -56,7 +56,7 @@ func listAt(l *testkit.Link) string { return "http://" + l.Addr() + auth.EndedSe
 func TestRemoteSessionsAreThoseOfTheSource(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 678901000, time.UTC)
 	src := &fakeSource{now: now, ended: map[string]time.Time{"s1": now.Add(-time.Microsecond), "s2": now, "old": now.Add(-time.Hour)}}
-	remote := auth.RemoteSessions(listAt(issuer(t, src)), client(t))
+	remote := auth.NewRemoteSource(listAt(issuer(t, src)), client(t))
 	for _, tc := range []struct {
 		name  string
 		since time.Time
@@ -103,9 +103,9 @@ func TestAnEndedSessionIsRefusedElsewhere(t *testing.T) {
 	pub, priv := newKey(t)
 	src := &fakeSource{now: time.Now(), ended: map[string]time.Time{}}
 	link := issuer(t, src)
-	link.Down()
-	f := auth.NewFollower(auth.RemoteSessions(listAt(link), client(t)), 15*time.Minute, prometheus.NewRegistry(), zap.NewNop())
-	v, err := auth.NewVerifier("pgo", "pgo-api", auth.StaticKeys(map[string]ed25519.PublicKey{"k1": pub}), f, (&clock{epoch}).now)
+	link.Cut()
+	f := auth.NewRevocationList(auth.NewRemoteSource(listAt(link), client(t)), 15*time.Minute, prometheus.NewRegistry(), zap.NewNop())
+	v, err := auth.NewVerifier("pgo", "pgo-api", auth.NewStaticKeys(map[string]ed25519.PublicKey{"k1": pub}), f, (&clock{epoch}).now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,11 +125,11 @@ func TestAnEndedSessionIsRefusedElsewhere(t *testing.T) {
 		return sign(t, jwt.SigningMethodEdDSA, "k1", claims(func(c *auth.Claims) { c.SessionID = session }), priv)
 	}
 	first, second, third := token("first"), token("second"), token("third")
-	if f.Synced(ctx) == nil {
+	if f.HasSynced(ctx) == nil {
 		t.Error("synced with an issuer that was never there")
 	}
-	link.Up()
-	testkit.Eventually(t, "the issuer that came late", func() error { return f.Synced(ctx) })
+	link.Restore()
+	testkit.Eventually(t, "the issuer that came late", func() error { return f.HasSynced(ctx) })
 
 	refused := func(name, token string) {
 		t.Helper()
@@ -150,10 +150,10 @@ func TestAnEndedSessionIsRefusedElsewhere(t *testing.T) {
 	src.end("first", time.Now())
 	refused("ended", first)
 
-	link.Down()
+	link.Cut()
 	src.end("second", time.Now())
 	testkit.Eventually(t, "the issuer's absence is noticed", func() error {
-		if f.Fresh(ctx) == nil {
+		if f.IsFresh(ctx) == nil {
 			return errors.New("still fresh")
 		}
 		return nil
@@ -161,7 +161,7 @@ func TestAnEndedSessionIsRefusedElsewhere(t *testing.T) {
 	refused("ended before the issuer went away", first)
 	accepted("ended while the issuer is away", second)
 	accepted("not ended", third)
-	link.Up()
+	link.Restore()
 	refused("ended while the issuer was away", second)
 	accepted("not ended", third)
 }
@@ -237,7 +237,7 @@ func TestWhatIsNoListOfSessionsIsAnError(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			began := time.Now()
-			ids, _, err := auth.RemoteSessions(oneAnswer(t, answer), client(t)).EndedSince(t.Context(), began)
+			ids, _, err := auth.NewRemoteSource(oneAnswer(t, answer), client(t)).EndedSince(t.Context(), began)
 			if err == nil || ids != nil {
 				t.Errorf("taken for %v", ids)
 			}
@@ -265,7 +265,7 @@ func TestWhatIsNoListOfSessionsIsAnError(t *testing.T) {
 			}
 		}()
 		defer l.Close()
-		if _, _, err := auth.RemoteSessions("http://"+l.Addr().String(), client(t)).EndedSince(t.Context(), time.Now()); err == nil {
+		if _, _, err := auth.NewRemoteSource("http://"+l.Addr().String(), client(t)).EndedSince(t.Context(), time.Now()); err == nil {
 			t.Error("a mail server is taken for a list")
 		}
 	})
@@ -280,7 +280,7 @@ func FuzzRemoteSessions(f *testing.F) {
 	})}
 	f.Fuzz(func(t *testing.T, answer []byte) {
 		body = answer
-		ids, now, err := auth.RemoteSessions("http://user", c).EndedSince(t.Context(), epoch)
+		ids, now, err := auth.NewRemoteSource("http://user", c).EndedSince(t.Context(), epoch)
 		if err == nil && (now.IsZero() || slices.Contains(ids, "")) {
 			t.Errorf("%q is taken for %q at %v", answer, ids, now)
 		}
@@ -388,7 +388,7 @@ func TestWhatIsNoKeySetChangesNothing(t *testing.T) {
 
 func TestAnAddressThatIsNone(t *testing.T) {
 	for _, bad := range []string{"", "127.0.0.1:8081", "/keys", "ftp://x/keys", "http://", "http://%zz"} {
-		if _, err := auth.RemoteKeys(t.Context(), bad, client(t), zap.NewNop()); err == nil {
+		if _, err := auth.NewRemoteKeys(t.Context(), bad, client(t), zap.NewNop()); err == nil {
 			t.Errorf("%q is taken for a URL", bad)
 		}
 	}

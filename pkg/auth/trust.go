@@ -41,16 +41,16 @@ func (cfg Config) Validate(c *config.Check, key string) {
 		key+".user_url", "a URL such as http://127.0.0.1:8081")
 }
 
-// Trust returns a verifier of the issuer's tokens, whose keys are read in the background until ctx ends, and the follower
+// NewRemoteVerifier returns a verifier of the issuer's tokens, whose keys are read in the background until ctx ends, and the follower
 // of its ended sessions, which the caller runs. The issuer need not be there yet: until its keys were read the verifier
 // answers 503, and until its list was read the follower is not Synced. The error is a URL that is none.
-func Trust(ctx context.Context, cfg Config, reg prometheus.Registerer, log *zap.Logger) (*Verifier, *Follower, error) {
+func NewRemoteVerifier(ctx context.Context, cfg Config, reg prometheus.Registerer, log *zap.Logger) (*Verifier, *RevocationList, error) {
 	base, client := strings.TrimRight(cfg.IssuerURL, "/"), &http.Client{}
-	keys, err := RemoteKeys(ctx, base+KeysPath, client, log)
+	keys, err := NewRemoteKeys(ctx, base+KeysPath, client, log)
 	if err != nil {
 		return nil, nil, err
 	}
-	ended := NewFollower(RemoteSessions(base+EndedSessionsPath, client), MaxLifetime, reg, log)
+	ended := NewRevocationList(NewRemoteSource(base+EndedSessionsPath, client), MaxLifetime, reg, log)
 	verifier, err := NewVerifier(cfg.Issuer, cfg.Audience, keys, ended, time.Now)
 	return verifier, ended, err
 }

@@ -17,7 +17,7 @@ import (
 )
 
 func TestConfig(t *testing.T) {
-	configtest.Refused(t, auth.Defaults(), []string{"user_url=https://user.example.org/"}, []string{
+	configtest.AssertRejected(t, auth.Defaults(), []string{"user_url=https://user.example.org/"}, []string{
 		"issuer=", "audience=", "user_url=", "user_url=127.0.0.1:8081", "user_url=ftp://127.0.0.1", "user_url=http://", "user_url=http://127.0.0.1/api",
 		"user_url=http://127.0.0.1?x=1", "user_url=http://127.0.0.1/#x", "user_url=http://[::1",
 	})
@@ -38,12 +38,12 @@ func TestTrust(t *testing.T) {
 	t.Cleanup(server.Close)
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(cancel)
-	verifier, ended, err := auth.Trust(ctx, auth.Config{Issuer: "pgo", Audience: "pgo-api", IssuerURL: server.URL + "/"}, prometheus.NewRegistry(), zap.NewNop())
+	verifier, ended, err := auth.NewRemoteVerifier(ctx, auth.Config{Issuer: "pgo", Audience: "pgo-api", IssuerURL: server.URL + "/"}, prometheus.NewRegistry(), zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}
 	go func() { _ = ended.Run(ctx) }()
-	for deadline := time.Now().Add(10 * time.Second); ended.Synced(ctx) != nil; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second); ended.HasSynced(ctx) != nil; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the list of ended sessions is never read")
 		}
@@ -59,7 +59,7 @@ func TestTrust(t *testing.T) {
 	if _, err := verifier.Verify(token("gone")); err == nil {
 		t.Error("an ended session is taken")
 	}
-	if _, _, err := auth.Trust(ctx, auth.Config{IssuerURL: "nonsense"}, prometheus.NewRegistry(), zap.NewNop()); err == nil {
+	if _, _, err := auth.NewRemoteVerifier(ctx, auth.Config{IssuerURL: "nonsense"}, prometheus.NewRegistry(), zap.NewNop()); err == nil {
 		t.Error("an address that is none is taken")
 	}
 }

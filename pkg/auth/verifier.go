@@ -17,23 +17,23 @@ const (
 	cachedTokens = 10_000 // verified ones, so that a signature is checked once a token, not once a request
 )
 
-// Revocations knows the sessions that were ended before their tokens expire.
-type Revocations interface {
-	// Revoked reports whether the session is ended.
-	Revoked(sessionID string) bool
+// RevocationChecker knows the sessions that were ended before their tokens expire.
+type RevocationChecker interface {
+	// IsRevoked reports whether the session is ended.
+	IsRevoked(sessionID string) bool
 }
 
 // Verifier verifies access tokens. It is safe for concurrent use.
 type Verifier struct {
 	keys    jwt.Keyfunc
-	revoked Revocations
+	revoked RevocationChecker
 	parser  *jwt.Parser
 	cache   *lru.Cache[[sha256.Size]byte, Principal]
 	now     func() time.Time
 }
 
 // NewVerifier returns a verifier of EdDSA tokens that issuer made for audience, signed with one of keys.
-func NewVerifier(issuer, audience string, keys jwt.Keyfunc, revoked Revocations, now func() time.Time) (*Verifier, error) {
+func NewVerifier(issuer, audience string, keys jwt.Keyfunc, revoked RevocationChecker, now func() time.Time) (*Verifier, error) {
 	cache, err := lru.New[[sha256.Size]byte, Principal](cachedTokens)
 	if err != nil {
 		return nil, err
@@ -64,7 +64,7 @@ func (v *Verifier) Verify(token string) (Principal, error) {
 		v.cache.Remove(hash)
 		return Principal{}, problem.Unauthenticated("The access token has expired.")
 	}
-	if v.revoked.Revoked(p.SessionID) {
+	if v.revoked.IsRevoked(p.SessionID) {
 		v.cache.Remove(hash)
 		return Principal{}, problem.Unauthenticated("The session has ended.")
 	}
@@ -76,11 +76,11 @@ func (v *Verifier) parse(token string) (Principal, error) {
 	_, err := v.parser.ParseWithClaims(token, &c, v.keys)
 	switch {
 	case errors.Is(err, ErrKeysUnavailable):
-		return Principal{}, problem.Unavailable().Because(err)
+		return Principal{}, problem.Unavailable().WithCause(err)
 	case errors.Is(err, jwt.ErrTokenExpired):
-		return Principal{}, problem.Unauthenticated("The access token has expired.").Because(err)
+		return Principal{}, problem.Unauthenticated("The access token has expired.").WithCause(err)
 	case err != nil:
-		return Principal{}, problem.Unauthenticated("The access token is not valid.").Because(err)
+		return Principal{}, problem.Unauthenticated("The access token is not valid.").WithCause(err)
 	case c.Subject == "" || c.SessionID == "" || c.Role == "":
 		return Principal{}, problem.Unauthenticated("The access token lacks a claim.")
 	}
@@ -92,8 +92,8 @@ var ErrKeysUnavailable = errors.New("signing keys are not available")
 
 var errUnknownKey = errors.New("unknown key")
 
-// StaticKeys is the key source of the issuer itself: public keys by key id.
-func StaticKeys(keys map[string]ed25519.PublicKey) jwt.Keyfunc {
+// NewStaticKeys is the key source of the issuer itself: public keys by key id.
+func NewStaticKeys(keys map[string]ed25519.PublicKey) jwt.Keyfunc {
 	return func(t *jwt.Token) (any, error) {
 		kid, _ := t.Header["kid"].(string)
 		if k, ok := keys[kid]; ok {

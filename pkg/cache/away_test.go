@@ -18,8 +18,8 @@ import (
 
 // linked is a corner whose Redis can be cut off.
 func linked(t testing.TB, timeout time.Duration) (corner, *testkit.Link) {
-	server := testkit.Redis(t)
-	link := testkit.Proxy(t, server.Addr)
+	server := testkit.NewRedis(t)
+	link := testkit.NewLink(t, server.Addr)
 	return on(t, server, func(cfg *cache.Config) { cfg.Addr, cfg.Timeout = link.Addr(), timeout }), link
 }
 
@@ -41,7 +41,7 @@ func TestRedisAway(t *testing.T) {
 	c, link := linked(t, time.Second)
 	s := &source{name: "a", version: 1}
 	c.fetch(t, "k", s.load, "a")
-	link.Down()
+	link.Cut()
 	s.name, s.version = "b", 2
 	for range 20 {
 		c.fetch(t, "k", s.load, "b")
@@ -52,7 +52,7 @@ func TestRedisAway(t *testing.T) {
 	if n := c.logs.FilterLevelExact(zap.WarnLevel).Len(); n != 1 {
 		t.Errorf("%d warnings, want one: %v", n, c.logs.All())
 	}
-	link.Up()
+	link.Restore()
 	c.answers(t)
 	if n := c.logs.FilterMessage("Redis answers again").Len(); n != 1 {
 		t.Errorf("log: %v", c.logs.All())
@@ -63,7 +63,7 @@ func TestSlowRedisIsAskedOnceACoolDown(t *testing.T) {
 	c, link := linked(t, 100*time.Millisecond)
 	s := &source{name: "a", version: 1}
 	c.fetch(t, "k", s.load, "a")
-	link.Slow(30 * time.Second)
+	link.SetLatency(30 * time.Second)
 	c.asked.n.Store(0)
 	began := time.Now()
 	c.fetch(t, "k", s.load, "a") // finds out
@@ -80,7 +80,7 @@ func TestSlowRedisIsAskedOnceACoolDown(t *testing.T) {
 	if n := c.asked.n.Load(); n != 3 || took < 2*time.Second { // one a second
 		t.Errorf("Redis was asked %d times in %v, by %v reads", n, took, s.loads.Load())
 	}
-	link.Slow(0)
+	link.SetLatency(0)
 	c.answers(t)
 }
 
@@ -88,13 +88,13 @@ func TestImpatientReaderDoesNotMakeRedisLookAway(t *testing.T) {
 	c, link := linked(t, 5*time.Second)
 	s := &source{name: "a", version: 1}
 	c.fetch(t, "k", s.load, "a")
-	link.Slow(300 * time.Millisecond)
+	link.SetLatency(300 * time.Millisecond)
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Millisecond)
 	defer cancel()
 	if _, err := cache.Fetch(ctx, c.Cache, "k", unwanted(t)); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
-	link.Slow(0)
+	link.SetLatency(0)
 	c.fetch(t, "k", unwanted(t), "a")
 }
 
@@ -109,9 +109,9 @@ func TestChangesThatRedisMissed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c, link := linked(t, time.Second)
 			c.fetch(t, "k", (&source{name: "old", version: 1}).load, "old")
-			link.Down()
+			link.Cut()
 			change.do(c)
-			link.Up()
+			link.Restore()
 			c.answers(t)
 			if got, err := c.redis.HGet(context.Background(), c.server.Prefix+"k", "e").Result(); err != nil || got != `{"value":{"name":"old"}}` {
 				t.Fatalf("Redis has %s, %v: not what this test is about", got, err)
@@ -132,18 +132,18 @@ func TestMoreMissedChangesThanAreRemembered(t *testing.T) {
 	ctx := context.Background()
 	const last = "10001"
 	c.fetch(t, last, (&source{name: "old", version: 1}).load, "old")
-	link.Down()
+	link.Cut()
 	for i := range 10_002 {
 		cache.Put(ctx, c.Cache, fmt.Sprint(i), 2, row{"new"})
 	}
-	link.Up()
+	link.Restore()
 	testkit.Eventually(t, "Redis is there again", func() error { return on(t, c.server, nil).redis.Ping(ctx).Err() })
 	c.fetch(t, last, (&source{name: "new", version: 2}).load, "new")
 }
 
 func TestLeastPrivilege(t *testing.T) {
 	ctx := context.Background()
-	server := testkit.Redis(t)
+	server := testkit.NewRedis(t)
 	admin := cache.Open(settings(server))
 	defer admin.Close()
 	account := server.Prefix[:len(server.Prefix)-1]
@@ -172,7 +172,7 @@ func TestLeastPrivilege(t *testing.T) {
 	cfg.Username, cfg.Password = account, "pw-of-the-test"
 	own := cache.Open(cfg)
 	defer own.Close()
-	if err := cache.Ping(own)(ctx); err != nil {
+	if err := cache.NewPingCheck(own)(ctx); err != nil {
 		t.Errorf("ping: %v", err)
 	}
 	if err := own.Get(ctx, "other:k").Err(); !redis.HasErrorPrefix(err, "NOPERM") {

@@ -35,8 +35,8 @@ const (
 	maxSuspect  = 10_000           // keys whose entry in Redis may be stale
 )
 
-// Gone is the version of a deleted row: nothing is newer.
-const Gone = int64(1) << 62
+// DeletedVersion is the version of a deleted row: nothing is newer.
+const DeletedVersion = int64(1) << 62
 
 // Cache is a service's entries in Redis. It is safe for concurrent use.
 type Cache struct {
@@ -144,7 +144,7 @@ func Put[T any](ctx context.Context, c *Cache, key string, version int64, value 
 
 // Delete records that the row was just deleted.
 func (c *Cache) Delete(ctx context.Context, key string) {
-	c.replace(ctx, key, Gone, missing{true})
+	c.replace(ctx, key, DeletedVersion, missing{true})
 }
 
 // replace writes also during the cool-down and after the caller has gone: a change that Redis does not learn
@@ -192,7 +192,7 @@ func (c *Cache) ask() bool {
 // answered records that Redis answered.
 func (c *Cache) answered(ctx context.Context) {
 	if c.retryAt.Load() != 0 && c.retryAt.Swap(0) != 0 {
-		logging.From(ctx, c.log).Info("Redis answers again")
+		logging.FromContext(ctx, c.log).Info("Redis answers again")
 	}
 }
 
@@ -226,7 +226,7 @@ func get[T any](ctx context.Context, c *Cache, key string) (entry[T], bool) {
 func (c *Cache) set(ctx context.Context, key string, version int64, e any, ttl time.Duration) bool {
 	text, err := json.Marshal(e)
 	if err != nil {
-		logging.From(ctx, c.log).Error("encode a cache entry", zap.String("key", key), zap.Error(err))
+		logging.FromContext(ctx, c.log).Error("encode a cache entry", zap.String("key", key), zap.Error(err))
 		return false
 	}
 	jittered := ttl - ttl/10 + rand.N(ttl/5) // entries made together do not all end together
@@ -243,7 +243,7 @@ func (c *Cache) failed(ctx context.Context, doing string, err error) {
 		return // the caller's time is over; that says nothing about Redis
 	}
 	if c.retryAt.Swap(time.Now().Add(coolDown).UnixNano()) == 0 {
-		logging.From(ctx, c.log).Warn("Redis does not answer, reading from the database", zap.String("doing", doing), zap.Error(err))
+		logging.FromContext(ctx, c.log).Warn("Redis does not answer, reading from the database", zap.String("doing", doing), zap.Error(err))
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 )
 
 func TestConfig(t *testing.T) {
-	configtest.Refused(t, cache.Defaults(),
+	configtest.AssertRejected(t, cache.Defaults(),
 		[]string{"prefix=user:", "password=a-test-password-of-ours"},
 		[]string{"addr=", "prefix=", "timeout=0s", "ttl=10ms", "password="})
 }

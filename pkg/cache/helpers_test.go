@@ -41,7 +41,7 @@ func settings(s testkit.RedisServer) cache.Config {
 
 func newCorner(t testing.TB, change func(*cache.Config)) corner {
 	t.Helper()
-	return on(t, testkit.Redis(t), change)
+	return on(t, testkit.NewRedis(t), change)
 }
 
 // on returns another program's view of server.

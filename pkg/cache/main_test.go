@@ -9,6 +9,6 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	cache.LogTo(zap.NewNop()) // the library prints to stderr what the tests bring about
+	cache.SetLibraryLogger(zap.NewNop()) // the library prints to stderr what the tests bring about
 	m.Run()
 }

@@ -32,7 +32,7 @@ func (cfg Config) Validate(c *config.Check, key string) {
 	c.Expect(cfg.Prefix != "", key+".prefix", "the start of this service's keys, such as user:")
 	c.Expect(cfg.Timeout > 0, key+".timeout", "a duration above 0")
 	c.Expect(cfg.TTL >= time.Second, key+".ttl", "a duration of at least 1s")
-	c.Secret(key+".password", cfg.Password)
+	c.ExpectSecret(key+".password", cfg.Password)
 }
 
 // Open returns a client without talking to the server. Close it.
@@ -46,15 +46,15 @@ func Open(cfg Config) *redis.Client {
 	})
 }
 
-// LogTo sends what the Redis library prints about its connections to log, at debug level: what matters also
+// SetLibraryLogger sends what the Redis library prints about its connections to log, at debug level: what matters also
 // comes back as an error. The library has one logger a process.
-func LogTo(log *zap.Logger) { redis.SetLogger(libraryLog{log.Sugar()}) }
+func SetLibraryLogger(log *zap.Logger) { redis.SetLogger(libraryLog{log.Sugar()}) }
 
 type libraryLog struct{ log *zap.SugaredLogger }
 
 func (l libraryLog) Printf(_ context.Context, format string, v ...any) { l.log.Debugf(format, v...) }
 
-// Ping returns a check for package health.
-func Ping(c *redis.Client) func(context.Context) error {
+// NewPingCheck returns a check for package health.
+func NewPingCheck(c *redis.Client) func(context.Context) error {
 	return func(ctx context.Context) error { return c.Ping(ctx).Err() }
 }

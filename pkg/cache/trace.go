@@ -11,9 +11,9 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Trace has every command of client that is part of a kept trace make a span of it: its name, never its keys or values. A
+// AddTracing has every command of client that is part of a kept trace make a span of it: its name, never its keys or values. A
 // command outside of a trace, a health check for one, makes none and costs nothing.
-func Trace(client *redis.Client, tp trace.TracerProvider) {
+func AddTracing(client *redis.Client, tp trace.TracerProvider) {
 	client.AddHook(tracing{tp.Tracer("pgo/pkg/cache")})
 }
 

@@ -75,9 +75,9 @@ func (s Service) version() *cobra.Command {
 	return cmd
 }
 
-// Group returns a command that does nothing on its own and holds others; without one of them it is a wrong
+// NewGroup returns a command that does nothing on its own and holds others; without one of them it is a wrong
 // command line.
-func Group(name, short string) *cobra.Command {
+func NewGroup(name, short string) *cobra.Command {
 	return &cobra.Command{Use: name, Short: short, Args: noSubcommand, RunE: func(cmd *cobra.Command, _ []string) error {
 		var names []string
 		for _, c := range cmd.Commands() {
@@ -109,8 +109,8 @@ type usageError struct{ err error }
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
 
-// Usage marks err as one of a wrong command line.
-func Usage(err error) error { return &usageError{err} }
+// MarkUsage marks err as one of a wrong command line.
+func MarkUsage(err error) error { return &usageError{err} }
 
 // Exit codes as in sysexits.h.
 const (
@@ -144,8 +144,8 @@ func Run(ctx context.Context, root *cobra.Command, args []string, stdout, stderr
 
 const closeTimeout = 3 * time.Second // for sending the last spans and closing connections
 
-// Close ends what a command has opened and joins its error to the command's, in a defer: defer Close(&err, broker.Close).
-func Close(err *error, end func(context.Context) error) {
+// CloseAndJoin ends what a command has opened and joins its error to the command's, in a defer: defer Close(&err, broker.Close).
+func CloseAndJoin(err *error, end func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	*err = errors.Join(*err, end(ctx))

@@ -42,7 +42,7 @@ func TestExitCodes(t *testing.T) {
 		{"valid configuration", []string{"check"}, nil, 0, ""},
 		{"bad configuration", nil, &config.Error{File: "a.yaml", Line: 3, Key: "k", Expected: "expected x"}, 78, "demo: a.yaml:3: k: expected x\n"},
 		{"bad configuration, checked", []string{"check"}, &config.Error{File: "a.yaml", Expected: "expected x"}, 78, "demo: a.yaml: expected x\n"},
-		{"server away", nil, problem.Unavailable().Because(errors.New("refused")), 69, "demo: unavailable: "},
+		{"server away", nil, problem.Unavailable().WithCause(errors.New("refused")), 69, "demo: unavailable: "},
 		{"failure", nil, errors.New("broken"), 1, "demo: broken\n"},
 		{"two failures are one line", nil, two, 1, "demo: one; two\n"},
 		{"unknown command", []string{"nonsense"}, nil, 64, `demo: unknown command "nonsense"` + "\n"},
@@ -55,9 +55,9 @@ func TestExitCodes(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			root := command.New(service(tc.err))
-			group := command.Group("tool", "Tools")
+			group := command.NewGroup("tool", "Tools")
 			group.AddCommand(&cobra.Command{Use: "do", Args: command.NoArgs, RunE: func(*cobra.Command, []string) error {
-				return command.Usage(errors.New("wrong use"))
+				return command.MarkUsage(errors.New("wrong use"))
 			}})
 			root.AddCommand(group)
 			var out, errs bytes.Buffer
@@ -102,7 +102,7 @@ func TestWhatItTells(t *testing.T) {
 func TestCloseJoinsItsErrorToTheCommands(t *testing.T) {
 	first, second := errors.New("first"), errors.New("second")
 	do := func() (err error) {
-		defer command.Close(&err, func(ctx context.Context) error {
+		defer command.CloseAndJoin(&err, func(ctx context.Context) error {
 			if _, bounded := ctx.Deadline(); !bounded {
 				t.Error("closing may take for ever")
 			}

@@ -13,9 +13,9 @@ import (
 	"pgo/pkg/mysql"
 )
 
-// OnDatabase has fn work on a service's database and its cache, for a command that runs beside the service or without it,
+// WithDatabase has fn work on a service's database and its cache, for a command that runs beside the service or without it,
 // and closes both. Neither server is asked for anything before fn does; nothing is measured, traced or logged.
-func OnDatabase(database mysql.Config, redis cache.Config, fn func(*gorm.DB, *cache.Cache) error) (err error) {
+func WithDatabase(database mysql.Config, redis cache.Config, fn func(*gorm.DB, *cache.Cache) error) (err error) {
 	reg := prometheus.NewRegistry()
 	db, err := mysql.Open(database, noop.NewTracerProvider(), reg)
 	if err != nil {

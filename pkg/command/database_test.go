@@ -15,13 +15,13 @@ import (
 )
 
 func TestOnDatabase(t *testing.T) {
-	d, r := testkit.MySQL(t), testkit.Redis(t)
+	d, r := testkit.NewDatabase(t), testkit.NewRedis(t)
 	cfg, rcfg := mysql.Defaults(), cache.Defaults()
 	cfg.Addr, cfg.Username, cfg.Password, cfg.Database = d.Addr, d.User, config.Secret(d.Password), d.Name
 	rcfg.Addr, rcfg.Username, rcfg.Password, rcfg.Prefix = r.Addr, r.Username, config.Secret(r.Password), r.Prefix
 	var db *gorm.DB
 	boom := errors.New("boom")
-	err := command.OnDatabase(cfg, rcfg, func(open *gorm.DB, _ *cache.Cache) error {
+	err := command.WithDatabase(cfg, rcfg, func(open *gorm.DB, _ *cache.Cache) error {
 		db = open
 		if err := db.Exec("CREATE TABLE t (id INT PRIMARY KEY)").Error; err != nil {
 			t.Error(err)
@@ -35,7 +35,7 @@ func TestOnDatabase(t *testing.T) {
 		t.Error("the database is open afterwards")
 	}
 	cfg.Addr = "127.0.0.1:1"
-	err = command.OnDatabase(cfg, rcfg, func(db *gorm.DB, _ *cache.Cache) error { return mysql.Classify(db.Exec("DO 1").Error) })
+	err = command.WithDatabase(cfg, rcfg, func(db *gorm.DB, _ *cache.Cache) error { return mysql.Classify(db.Exec("DO 1").Error) })
 	if !errors.Is(err, problem.Unavailable()) {
 		t.Errorf("without a server: %v", err)
 	}

@@ -12,19 +12,19 @@ import (
 	"pgo/pkg/mq"
 )
 
-// Events returns the command with which an operator looks after the dead letters of the queues that the service consumes.
+// NewEventsCommand returns the command with which an operator looks after the dead letters of the queues that the service consumes.
 // broker says where they are; it is asked when a command needs it.
-func Events(t mq.Topology, broker func() (mq.Config, error)) *cobra.Command {
+func NewEventsCommand(t mq.Topology, broker func() (mq.Config, error)) *cobra.Command {
 	e := &events{broker: broker}
 	for _, q := range t.Queues {
 		if !slices.Contains(e.queues, q.Name) {
 			e.queues = append(e.queues, q.Name)
 		}
 	}
-	group := Group("events", "Look after events")
-	dead := Group("dead", "Look after events that could not be handled")
-	dead.AddCommand(e.list(), e.show(), e.settle("replay", "Have dead letters handled again", "replayed", mq.ReplayDead),
-		e.settle("drop", "Remove dead letters for good", "dropped", mq.DropDead))
+	group := NewGroup("events", "Look after events")
+	dead := NewGroup("dead", "Look after events that could not be handled")
+	dead.AddCommand(e.list(), e.show(), e.settle("replay", "Have dead letters handled again", "replayed", mq.ReplayDeadLetters),
+		e.settle("drop", "Remove dead letters for good", "dropped", mq.DropDeadLetters))
 	group.AddCommand(dead)
 	return group
 }
@@ -40,7 +40,7 @@ func (e *events) each(queue string, f func(mq.Config, string) error) error {
 	if queue != "" {
 		queue = strings.TrimSuffix(queue, ".dead") // as the broker's own tools show it
 		if !slices.Contains(e.queues, queue) {
-			return Usage(fmt.Errorf("unknown queue %q: want one of %s", queue, strings.Join(e.queues, ", ")))
+			return MarkUsage(fmt.Errorf("unknown queue %q: want one of %s", queue, strings.Join(e.queues, ", ")))
 		}
 		queues = []string{queue}
 	}
@@ -66,7 +66,7 @@ func (e *events) list() *cobra.Command {
 	c := &cobra.Command{Use: "list", Short: "List dead letters", Args: NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
 		all := []deadView{}
 		err := e.each(queue, func(cfg mq.Config, q string) error {
-			letters, err := mq.ListDead(cmd.Context(), cfg, q)
+			letters, err := mq.ListDeadLetters(cmd.Context(), cfg, q)
 			for _, l := range letters {
 				all = append(all, viewOf(l))
 			}
@@ -91,14 +91,14 @@ func (e *events) show() *cobra.Command {
 		Use: "show ID", Short: "Show a dead letter as JSON, with the personal data that it may hold",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return Usage(errors.New("show needs one id"))
+				return MarkUsage(errors.New("show needs one id"))
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			found := false
 			err := e.each(queue, func(cfg mq.Config, q string) error {
-				letters, err := mq.ShowDead(cmd.Context(), cfg, q, func(l mq.DeadLetter) bool { return l.ID == args[0] })
+				letters, err := mq.ReadDeadLetters(cmd.Context(), cfg, q, func(l mq.DeadLetter) bool { return l.ID == args[0] })
 				for _, l := range letters {
 					found = true
 					if err := writeJSON(cmd.OutOrStdout(), wholeOf(l)); err != nil {
@@ -127,7 +127,7 @@ func (e *events) settle(
 		Use: name + " ID...|--all", Short: short,
 		Args: func(_ *cobra.Command, args []string) error {
 			if all == (len(args) > 0) {
-				return Usage(fmt.Errorf("%s needs ids or --all", name))
+				return MarkUsage(fmt.Errorf("%s needs ids or --all", name))
 			}
 			return nil
 		},

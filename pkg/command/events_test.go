@@ -30,7 +30,7 @@ type office struct {
 
 func newOffice(t *testing.T) *office {
 	t.Helper()
-	b := testkit.RabbitMQ(t)
+	b := testkit.NewBroker(t)
 	o := &office{cfg: mq.Config{
 		Addr: b.Addr, Vhost: b.Vhost, Username: b.Username, Password: b.Password, RetryDelays: []time.Duration{50 * time.Millisecond},
 		PublishTimeout: 30 * time.Second, // a busy machine must not look like a broker that is away
@@ -44,7 +44,7 @@ func newOffice(t *testing.T) *office {
 func (o *office) do(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	root := command.New(service(nil))
-	root.AddCommand(command.Events(topology, func() (mq.Config, error) { return o.cfg, o.err }))
+	root.AddCommand(command.NewEventsCommand(topology, func() (mq.Config, error) { return o.cfg, o.err }))
 	var out, errs bytes.Buffer
 	code = command.Run(t.Context(), root, append([]string{"events", "dead"}, args...), &out, &errs)
 	return code, out.String(), errs.String()
@@ -226,7 +226,7 @@ func TestDeadLettersOutOfReach(t *testing.T) {
 		})
 	}
 	t.Run("not declared", func(t *testing.T) {
-		b := testkit.RabbitMQ(t)
+		b := testkit.NewBroker(t)
 		o := &office{cfg: mq.Config{Addr: b.Addr, Vhost: b.Vhost, Username: b.Username, Password: b.Password}}
 		if code, _, stderr := o.do(t, "list"); code != 1 || !strings.Contains(stderr, "was its topology declared?") {
 			t.Errorf("ends with %d and says %q", code, stderr)

@@ -31,9 +31,9 @@ func (c *Check) Expect(ok bool, key, expected string) {
 	c.err = &Error{File: from.file, Line: from.line, Key: key, Expected: "expected " + expected}
 }
 
-// Secret records that a secret is missing and, outside dev and test, that it is shorter than 16 bytes or
+// ExpectSecret records that a secret is missing and, outside dev and test, that it is shorter than 16 bytes or
 // looks like an example.
-func (c *Check) Secret(key string, s Secret) {
+func (c *Check) ExpectSecret(key string, s Secret) {
 	name := EnvPrefix + strings.ToUpper(strings.ReplaceAll(key, ".", "__"))
 	c.Expect(s != "", key, fmt.Sprintf("a secret: set %s, or %s_FILE to a file that holds it", name, name))
 	if c.env == "dev" || c.env == "test" {

@@ -186,9 +186,9 @@ func sortedKeys[V any](m map[string]V) []string {
 	return keys
 }
 
-// OptionsFrom returns the options of the program name as its environment says: PGO_CONFIG_DIR (configs) and
+// OptionsFromEnviron returns the options of the program name as its environment says: PGO_CONFIG_DIR (configs) and
 // PGO_ENV (dev).
-func OptionsFrom(name string, environ []string) Options {
+func OptionsFromEnviron(name string, environ []string) Options {
 	o := Options{Dir: "configs", Name: name, Env: "dev", Environ: environ}
 	for _, kv := range environ {
 		switch key, value, _ := strings.Cut(kv, "="); {

@@ -44,7 +44,7 @@ type part struct {
 
 func (s *sample) Validate(c *config.Check) {
 	c.Expect(s.MySQL.MaxOpen > 0, "mysql.max_open", "a number above 0")
-	c.Secret("mysql.password", s.MySQL.Password)
+	c.ExpectSecret("mysql.password", s.MySQL.Password)
 }
 
 func defaults() sample {
@@ -180,7 +180,7 @@ func TestLiveKeepsTheOldConfigurationWhenTheNewOneIsBad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	live := config.NewLive(first, load, prometheus.NewRegistry())
+	live := config.NewReloadable(first, load, prometheus.NewRegistry())
 	changed := make(chan string, 10)
 	live.OnChange(func(s sample) { changed <- s.Name })
 

@@ -17,9 +17,9 @@ import (
 // debounce is how long the files must be quiet before they are read: an editor or a copy writes in steps.
 const debounce = 250 * time.Millisecond
 
-// Live holds a configuration that can be replaced while the program runs. A reader sees a whole
+// Reloadable holds a configuration that can be replaced while the program runs. A reader sees a whole
 // configuration, the old or the new one, never a mixture.
-type Live[T any] struct {
+type Reloadable[T any] struct {
 	load    func() (T, error)
 	current atomic.Pointer[T]
 
@@ -30,9 +30,9 @@ type Live[T any] struct {
 	lastGood prometheus.Gauge
 }
 
-// NewLive returns a Live that holds initial and reads anew with load.
-func NewLive[T any](initial T, load func() (T, error), reg prometheus.Registerer) *Live[T] {
-	l := &Live[T]{
+// NewReloadable returns a Live that holds initial and reads anew with load.
+func NewReloadable[T any](initial T, load func() (T, error), reg prometheus.Registerer) *Reloadable[T] {
+	l := &Reloadable[T]{
 		load:     load,
 		success:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "pgo_config_last_reload_successful", Help: "1 when the last reading of the configuration was good, else 0."}),
 		lastGood: prometheus.NewGauge(prometheus.GaugeOpts{Name: "pgo_config_last_reload_success_timestamp_seconds", Help: "When the configuration in force was read."}),
@@ -45,14 +45,14 @@ func NewLive[T any](initial T, load func() (T, error), reg prometheus.Registerer
 }
 
 // Current returns the configuration in force. It must not be changed.
-func (l *Live[T]) Current() *T { return l.current.Load() }
+func (l *Reloadable[T]) Current() *T { return l.current.Load() }
 
 // OnChange has fn called with each new configuration, one call at a time. Call it before Run.
-func (l *Live[T]) OnChange(fn func(T)) { l.onChange = append(l.onChange, fn) }
+func (l *Reloadable[T]) OnChange(fn func(T)) { l.onChange = append(l.onChange, fn) }
 
 // Reload reads the configuration whole and swaps it in. A bad one is refused: the old stays in force and the
 // error says why.
-func (l *Live[T]) Reload() error {
+func (l *Reloadable[T]) Reload() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	next, err := l.load()
@@ -71,7 +71,7 @@ func (l *Live[T]) Reload() error {
 
 // Run reloads when a file of dir changes and at each signal from hup, until ctx ends. What goes wrong is
 // logged; it returns an error only when dir cannot be watched.
-func (l *Live[T]) Run(ctx context.Context, dir string, hup <-chan os.Signal, log *zap.Logger) error {
+func (l *Reloadable[T]) Run(ctx context.Context, dir string, hup <-chan os.Signal, log *zap.Logger) error {
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
 		return fmt.Errorf("watch configuration: %w", err)

@@ -9,8 +9,8 @@ import (
 	"pgo/pkg/problem"
 )
 
-// Of returns the strong entity tag of a version.
-func Of(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
+// Format returns the strong entity tag of a version.
+func Format(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
 
 // Condition is an If-Match header. The zero Condition holds for every version.
 type Condition struct {
@@ -18,8 +18,8 @@ type Condition struct {
 	set    bool
 }
 
-// IfMatch reads the request's condition.
-func IfMatch(h http.Header) Condition {
+// ParseIfMatch reads the request's condition.
+func ParseIfMatch(h http.Header) Condition {
 	values := h.Values("If-Match")
 	return Condition{header: strings.Join(values, ","), set: len(values) > 0}
 }
@@ -27,16 +27,16 @@ func IfMatch(h http.Header) Condition {
 // Check returns 412 precondition_failed unless the condition holds for the current version. Call it where
 // the version is locked, else the check and the write are two moments.
 func (c Condition) Check(version int64) error {
-	if c.set && !matches(c.header, Of(version), false) {
+	if c.set && !matches(c.header, Format(version), false) {
 		return problem.PreconditionFailed()
 	}
 	return nil
 }
 
-// NotModified reports whether the request's If-None-Match names the version, so that 304 is the answer.
-func NotModified(h http.Header, version int64) bool {
+// IsNotModified reports whether the request's If-None-Match names the version, so that 304 is the answer.
+func IsNotModified(h http.Header, version int64) bool {
 	values := h.Values("If-None-Match")
-	return len(values) > 0 && matches(strings.Join(values, ","), Of(version), true)
+	return len(values) > 0 && matches(strings.Join(values, ","), Format(version), true)
 }
 
 // matches reports whether one of the header's tags is tag. A weak tag counts only when weak is set.

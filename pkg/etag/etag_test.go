@@ -24,7 +24,7 @@ func TestIfMatch(t *testing.T) {
 			for _, v := range tc.header {
 				h.Add("If-Match", v)
 			}
-			err := etag.IfMatch(h).Check(3)
+			err := etag.ParseIfMatch(h).Check(3)
 			if (err == nil) != tc.holds {
 				t.Fatalf("got %v", err)
 			}
@@ -48,7 +48,7 @@ func TestNotModified(t *testing.T) {
 		if tc.header != "" {
 			h.Set("If-None-Match", tc.header)
 		}
-		if got := etag.NotModified(h, 3); got != tc.want {
+		if got := etag.IsNotModified(h, 3); got != tc.want {
 			t.Errorf("%q: got %v, want %v", tc.header, got, tc.want)
 		}
 	}

@@ -78,18 +78,18 @@ func New(ctx context.Context, source, typ, subject string, sequence int64, data 
 	return e, nil
 }
 
-// Context returns ctx with the trace context that the event carries, so that what is done about the event belongs to
+// WithTrace returns ctx with the trace context that the event carries, so that what is done about the event belongs to
 // the trace that caused it. An event without one, or with a broken one, returns ctx as it is.
-func (e Event) Context(ctx context.Context) context.Context {
+func (e Event) WithTrace(ctx context.Context) context.Context {
 	if e.TraceParent == "" {
 		return ctx
 	}
 	return propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": e.TraceParent})
 }
 
-// TraceOf returns an Event with nothing but the trace context that an event's JSON names; where it names none, or is none, with
+// ParseTrace returns an Event with nothing but the trace context that an event's JSON names; where it names none, or is none, with
 // nothing at all.
-func TraceOf(body []byte) Event {
+func ParseTrace(body []byte) Event {
 	var named struct {
 		TraceParent string `json:"traceparent"`
 	}

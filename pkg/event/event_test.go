@@ -45,7 +45,7 @@ func TestNewMarshalParse(t *testing.T) {
 	if diff := cmp.Diff(e, got); diff != "" {
 		t.Errorf("the event changed on its way (-sent +got):\n%s", diff)
 	}
-	if back := trace.SpanContextFromContext(got.Context(context.Background())); back.TraceID() != span.TraceID() || !back.IsRemote() {
+	if back := trace.SpanContextFromContext(got.WithTrace(context.Background())); back.TraceID() != span.TraceID() || !back.IsRemote() {
 		t.Errorf("trace context is %+v, want that of the publisher", back)
 	}
 

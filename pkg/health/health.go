@@ -49,8 +49,8 @@ type State struct {
 	Degraded []string `json:"degraded,omitempty"`
 }
 
-// Ready is the status of a program that serves.
-const Ready = "ready"
+// StatusReady is the status of a program that serves.
+const StatusReady = "ready"
 
 // New returns a Health without checks. What fails is logged to log, never shown to a caller.
 func New(log *zap.Logger) *Health { return &Health{log: log} }
@@ -60,13 +60,13 @@ func (h *Health) Require(name string, c Check) {
 	h.checks = append(h.checks, named{name: name, required: true, check: c})
 }
 
-// Degrade adds something without which the program is ready and says that it is degraded.
-func (h *Health) Degrade(name string, c Check) {
+// Optional adds something without which the program is ready and says that it is degraded.
+func (h *Health) Optional(name string, c Check) {
 	h.checks = append(h.checks, named{name: name, check: c})
 }
 
-// Drain makes the program not ready from now on.
-func (h *Health) Drain() { h.draining.Store(true) }
+// StartDrain makes the program not ready from now on.
+func (h *Health) StartDrain() { h.draining.Store(true) }
 
 // State runs the checks side by side, or returns what they said a moment ago.
 func (h *Health) State(ctx context.Context) State {
@@ -91,7 +91,7 @@ func (h *Health) State(ctx context.Context) State {
 		wg.Go(func() { errs[i] = c.check(ctx) })
 	}
 	wg.Wait()
-	s := State{Status: Ready}
+	s := State{Status: StatusReady}
 	for i, c := range h.checks {
 		h.say(i, errs[i])
 		switch {
@@ -104,7 +104,7 @@ func (h *Health) State(ctx context.Context) State {
 			s.Degraded = append(s.Degraded, c.name)
 		}
 	}
-	if s.Status == Ready {
+	if s.Status == StatusReady {
 		h.started.Store(true)
 	}
 	h.last, h.lastAt = s, time.Now()
@@ -129,17 +129,17 @@ func (h *Health) say(i int, err error) {
 	}
 }
 
-// Live answers 200 for as long as the program can answer at all.
-func (h *Health) Live() http.Handler {
+// LivenessHandler answers 200 for as long as the program can answer at all.
+func (h *Health) LivenessHandler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		write(w, http.StatusOK, State{Status: "alive"})
 	})
 }
 
-// Started answers 200 once the program has been ready.
-func (h *Health) Started() http.Handler {
+// StartupHandler answers 200 once the program has been ready.
+func (h *Health) StartupHandler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if h.started.Load() || h.State(r.Context()).Status == Ready {
+		if h.started.Load() || h.State(r.Context()).Status == StatusReady {
 			write(w, http.StatusOK, State{Status: "started"})
 			return
 		}
@@ -147,12 +147,12 @@ func (h *Health) Started() http.Handler {
 	})
 }
 
-// ReadyHandler answers 200 when the program can serve, else 503; the body is a State.
-func (h *Health) ReadyHandler() http.Handler {
+// ReadinessHandler answers 200 when the program can serve, else 503; the body is a State.
+func (h *Health) ReadinessHandler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s := h.State(r.Context())
 		status := http.StatusOK
-		if s.Status != Ready {
+		if s.Status != StatusReady {
 			status = http.StatusServiceUnavailable
 		}
 		write(w, status, s)

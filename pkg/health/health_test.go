@@ -43,16 +43,16 @@ func TestReady(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			h := health.New(zap.NewNop())
 			h.Require("mysql", func(context.Context) error { return tc.mysql })
-			h.Degrade("redis", func(context.Context) error { return tc.redis })
-			h.Degrade("rabbitmq", func(context.Context) error { return tc.queue })
+			h.Optional("redis", func(context.Context) error { return tc.redis })
+			h.Optional("rabbitmq", func(context.Context) error { return tc.queue })
 			if tc.drain {
-				h.Drain()
+				h.StartDrain()
 			}
-			status, body := get(h.ReadyHandler())
+			status, body := get(h.ReadinessHandler())
 			if status != tc.status || body != tc.body {
 				t.Errorf("got %d %s, want %d %s", status, body, tc.status, tc.body)
 			}
-			if status, _ := get(h.Live()); status != 200 {
+			if status, _ := get(h.LivenessHandler()); status != 200 {
 				t.Errorf("livez answers %d", status)
 			}
 		})
@@ -65,7 +65,7 @@ func TestManyAskOneProbe(t *testing.T) {
 	h.Require("mysql", func(context.Context) error { probes.Add(1); return nil })
 	var wg sync.WaitGroup
 	for range 50 {
-		wg.Go(func() { get(h.ReadyHandler()) })
+		wg.Go(func() { get(h.ReadinessHandler()) })
 	}
 	wg.Wait()
 	if n := probes.Load(); n > 5 {
@@ -76,9 +76,9 @@ func TestManyAskOneProbe(t *testing.T) {
 func TestStartedStaysStarted(t *testing.T) {
 	h := health.New(zap.NewNop())
 	h.Require("mysql", func(context.Context) error { return nil })
-	get(h.ReadyHandler())
-	h.Drain()
-	if status, _ := get(h.Started()); status != 200 {
+	get(h.ReadinessHandler())
+	h.StartDrain()
+	if status, _ := get(h.StartupHandler()); status != 200 {
 		t.Errorf("startupz answers %d after the start", status)
 	}
 }
@@ -95,7 +95,7 @@ func TestAnswersAreFreshAtTheStart(t *testing.T) {
 			}
 			return nil
 		})
-		for h.State(t.Context()).Status != health.Ready {
+		for h.State(t.Context()).Status != health.StatusReady {
 			time.Sleep(time.Millisecond)
 		}
 		if took := time.Since(began); took > 50*time.Millisecond {
@@ -118,7 +118,7 @@ func TestWhatDoesNotAnswerIsSaidOnce(t *testing.T) {
 		core, logs := observer.New(zap.InfoLevel)
 		h := health.New(zap.New(core))
 		var away error
-		h.Degrade("redis", func(context.Context) error { return away })
+		h.Optional("redis", func(context.Context) error { return away })
 		during := func(d time.Duration) []string {
 			for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 				h.State(t.Context())

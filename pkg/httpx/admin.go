@@ -12,9 +12,9 @@ import (
 	"pgo/pkg/metrics"
 )
 
-// NewAdmin returns the handler of the admin listener: /metrics, /debug/pprof/, /loglevel (GET, PUT) and
+// NewAdminHandler returns the handler of the admin listener: /metrics, /debug/pprof/, /loglevel (GET, PUT) and
 // /config, the configuration in force with its secrets masked. The gateway never publishes it.
-func NewAdmin(reg *prometheus.Registry, log *logging.Logger, current func() any) http.Handler {
+func NewAdminHandler(reg *prometheus.Registry, log *logging.Logger, current func() any) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", metrics.Handler(reg))
 	mux.Handle("/loglevel", log.LevelHandler())

@@ -38,9 +38,9 @@ func NewEngine(o Options) (*gin.Engine, error) {
 	e.NoMethod(Handle(func(*gin.Context) error {
 		return problem.New(http.StatusMethodNotAllowed, "method_not_allowed", "This resource does not take that method.")
 	}))
-	e.GET("/livez", gin.WrapH(o.Health.Live()))
-	e.GET("/readyz", gin.WrapH(o.Health.ReadyHandler()))
-	e.GET("/startupz", gin.WrapH(o.Health.Started()))
+	e.GET("/livez", gin.WrapH(o.Health.LivenessHandler()))
+	e.GET("/readyz", gin.WrapH(o.Health.ReadinessHandler()))
+	e.GET("/startupz", gin.WrapH(o.Health.StartupHandler()))
 	if o.OpenAPI != nil {
 		e.GET("/openapi.json", func(c *gin.Context) { c.Data(http.StatusOK, "application/json", o.OpenAPI) })
 	}
@@ -54,7 +54,7 @@ type Handler func(c *gin.Context) error
 func Handle(h Handler) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		if err := h(c); err != nil {
-			Fail(c, err)
+			WriteProblem(c, err)
 		}
 	}
 }

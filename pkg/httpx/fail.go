@@ -17,9 +17,9 @@ import (
 // statusClientGone is what the log and the metrics say when the caller left before the answer, as nginx does.
 const statusClientGone = 499
 
-// Fail ends the request with err as a problem; where the answer has begun, the connection is cut off. The error
+// WriteProblem ends the request with err as a problem; where the answer has begun, the connection is cut off. The error
 // itself goes to the log, whole.
-func Fail(c *gin.Context, err error) {
+func WriteProblem(c *gin.Context, err error) {
 	_ = c.Error(err) // kept for the access log; it always returns what it was given
 	c.Abort()
 	if c.Writer.Written() {
@@ -33,10 +33,10 @@ func Fail(c *gin.Context, err error) {
 		return
 	case errors.Is(err, context.DeadlineExceeded):
 		if _, known := errors.AsType[*problem.Error](err); !known {
-			err = problem.Unavailable().Because(err)
+			err = problem.Unavailable().WithCause(err)
 		}
 	}
-	p := problem.From(err)
+	p := problem.FromError(err)
 	if p.RetryAfter > 0 {
 		c.Header("Retry-After", strconv.Itoa(int(math.Ceil(p.RetryAfter.Seconds()))))
 	}

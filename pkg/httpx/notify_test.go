@@ -111,7 +111,7 @@ func notifySocket(t testing.TB) (path string, told <-chan string) {
 func TestManagerIsToldOfAReload(t *testing.T) {
 	socket, told := notifySocket(t)
 	t.Setenv("NOTIFY_SOCKET", socket)
-	done := httpx.Reloading()
+	done := httpx.NotifyReloading()
 	if got := <-told; !strings.HasPrefix(got, "RELOADING=1\nMONOTONIC_USEC=") {
 		t.Errorf("told %q", got)
 	}

@@ -35,10 +35,10 @@ const (
 	cutOffKey    = "pgo.cut_off"
 )
 
-// wellFormedID is what is taken over from a caller's X-Request-ID; anything else could forge log lines.
+// wellFormedID is what is taken over from a caller's X-Request-ParseID; anything else could forge log lines.
 var wellFormedID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
-// RequestID returns the id of the request, as it is in the log and in X-Request-ID.
+// RequestID returns the id of the request, as it is in the log and in X-Request-ParseID.
 func RequestID(c *gin.Context) string { return c.GetString(requestIDKey) }
 
 // SetUserID names the caller for the access log.
@@ -59,7 +59,7 @@ func newObserver(o Options) *observer {
 	ob := &observer{
 		log: o.Log, tracer: o.Tracer.Tracer("pgo/pkg/httpx"), untraced: noop.NewTracerProvider().Tracer(""), timeout: o.Config.RequestTimeout,
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "http_server_request_duration_seconds", Help: "How long requests took.", Buckets: metrics.Buckets(),
+			Name: "http_server_request_duration_seconds", Help: "How long requests took.", Buckets: metrics.DurationBuckets(),
 		}, []string{"http_request_method", "http_route", "http_response_status_code"}),
 		active: prometheus.NewGauge(prometheus.GaugeOpts{Name: "http_server_active_requests", Help: "Requests that are being answered."}),
 	}
@@ -92,10 +92,10 @@ func (o *observer) observe(c *gin.Context) {
 	}
 	ctx, span := tracer.Start(tracing.Extract(ctx, propagation.HeaderCarrier(c.Request.Header)), method+" "+route, trace.WithSpanKind(trace.SpanKindServer))
 	defer span.End()
-	ctx = tracing.Ensure(ctx)
+	ctx = tracing.EnsureTraceID(ctx)
 	ids := trace.SpanContextFromContext(ctx)
 	log := o.log.With(zap.String("request_id", id), zap.String("trace_id", ids.TraceID().String()), zap.String("span_id", ids.SpanID().String()))
-	c.Request = c.Request.WithContext(logging.Into(ctx, log))
+	c.Request = c.Request.WithContext(logging.WithLogger(ctx, log))
 
 	o.active.Inc()
 	o.next(c, log)
@@ -154,7 +154,7 @@ func (o *observer) next(c *gin.Context, log *zap.Logger) {
 			return
 		}
 		log.Error("panic in a handler", zap.Any("panic", p), zap.String("stack", string(debug.Stack())))
-		Fail(c, fmt.Errorf("panic: %v", p))
+		WriteProblem(c, fmt.Errorf("panic: %v", p))
 	}()
 	c.Next()
 }

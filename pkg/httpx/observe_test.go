@@ -121,7 +121,7 @@ func TestAccessLog(t *testing.T) {
 	e := newEdge(t, nil, nil)
 	e.GET("/things/:id", func(c *gin.Context) {
 		httpx.SetUserID(c, "u1")
-		logging.From(c, zap.NewNop()).Info("inside")
+		logging.FromContext(c, zap.NewNop()).Info("inside")
 		c.String(http.StatusOK, "four")
 	})
 	w := e.do(http.MethodGet, "/things/7?token=hidden", "", "X-Request-ID", "r1")
@@ -211,7 +211,7 @@ func TestAdmin(t *testing.T) {
 		t.Fatal(err)
 	}
 	var current any = struct{ Password config.Secret }{"hunter2hunter2"}
-	h := httpx.NewAdmin(metrics.NewRegistry(buildinfo.Read(0)), log, func() any { return current })
+	h := httpx.NewAdminHandler(metrics.NewRegistry(buildinfo.Read(0)), log, func() any { return current })
 	do := func(method, path, body string) *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest(method, path, strings.NewReader(body)))

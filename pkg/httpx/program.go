@@ -24,8 +24,8 @@ type Program struct {
 	Admin   http.Handler
 	Workers []Worker
 
-	// Early makes the program take connections before it is ready, for one whose waiting people want to watch.
-	Early bool
+	// AcceptBeforeReady makes the program take connections before it is ready, for one whose waiting people want to watch.
+	AcceptBeforeReady bool
 
 	// OnReady is called once when the program serves, with the addresses it serves on. May be nil.
 	OnReady func(public, admin net.Addr)
@@ -84,12 +84,12 @@ func (p Program) Run(ctx context.Context) error {
 	defer server.Close()
 
 	var accepting <-chan struct{} // closed when no more connections come from the listener, nil before any can
-	if p.Early {
+	if p.AcceptBeforeReady {
 		accepting = serve(server, public, PublicListener)
 	}
 	err = p.awaitReady(ctx, failed)
 	if err == nil && ctx.Err() == nil {
-		if !p.Early {
+		if !p.AcceptBeforeReady {
 			accepting = serve(server, public, PublicListener)
 		}
 		p.notify(daemon.SdNotifyReady)
@@ -120,7 +120,7 @@ func (p Program) Run(ctx context.Context) error {
 // not ready, closes its copy of the listener, asks each connection to close after its next answer, and waits
 // until none is open or the drain time is over; then Shutdown.
 func (p Program) drain(server *http.Server, public net.Listener, accepting <-chan struct{}, conns *connections) {
-	p.Health.Drain()
+	p.Health.StartDrain()
 	p.notify(daemon.SdNotifyStopping)
 	p.Log.Info("draining", zap.Int("connections", conns.count()))
 	over, done := context.WithTimeout(context.Background(), p.Config.DrainTimeout)
@@ -156,7 +156,7 @@ func (p Program) awaitReady(ctx context.Context, failed <-chan error) error {
 	tick := time.NewTicker(readyPoll)
 	defer tick.Stop()
 	for {
-		if s := p.Health.State(ctx); s.Status == health.Ready {
+		if s := p.Health.State(ctx); s.Status == health.StatusReady {
 			return nil
 		}
 		select {

@@ -35,7 +35,7 @@ func newProgram(t testing.TB, drain time.Duration) (httpx.Program, edge) {
 	e := newEdge(t, nil, nil)
 	e.GET("/ok", func(c *gin.Context) { c.String(http.StatusOK, "ok") })
 	cfg := httpx.Defaults()
-	cfg.Addr, cfg.AdminAddr, cfg.DrainTimeout = testkit.Addr(t), testkit.Addr(t), drain
+	cfg.Addr, cfg.AdminAddr, cfg.DrainTimeout = testkit.ReserveAddr(t), testkit.ReserveAddr(t), drain
 	return httpx.Program{
 		Config: cfg, Log: zap.NewNop(), Health: e.health, Public: e,
 		Admin: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }),
@@ -198,7 +198,7 @@ func TestReadiness(t *testing.T) {
 	t.Run("early", func(t *testing.T) {
 		t.Parallel()
 		p, _ := newProgram(t, time.Second)
-		p.Early = true
+		p.AcceptBeforeReady = true
 		var open atomic.Bool
 		p.Health.Require("gate", func(context.Context) error {
 			if !open.Load() {

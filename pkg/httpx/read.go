@@ -38,7 +38,7 @@ func limitBody(most int64) gin.HandlerFunc {
 			if c.GetHeader("Expect") == "" { // else the caller waits with the body, and reading would ask for it
 				_, _ = io.CopyN(io.Discard, body, drainBody) // best effort, see drainBody
 			}
-			Fail(c, errTooLarge())
+			WriteProblem(c, errTooLarge())
 			return
 		}
 		c.Request.Body = &limitedBody{ReadCloser: body, left: most}
@@ -77,7 +77,7 @@ func ReadJSON(c *gin.Context, dst any) error {
 		if _, ok := errors.AsType[*problem.Error](err); ok {
 			return err
 		}
-		return malformed("The body could not be read.").Because(err)
+		return malformed("The body could not be read.").WithCause(err)
 	}
 	if !utf8.Valid(text) {
 		return malformed("The body is not UTF-8.")
@@ -103,7 +103,7 @@ func malformed(detail string) *problem.Error {
 // jsonProblem says what is wrong with the text that could not be decoded into dst.
 func jsonProblem(text []byte, dst any, err error) error {
 	if _, ok := errors.AsType[*json.SyntaxError](err); ok || errors.Is(err, io.ErrUnexpectedEOF) {
-		return malformed("The body is not well-formed JSON.").Because(err)
+		return malformed("The body is not well-formed JSON.").WithCause(err)
 	}
 	if t, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return problem.Invalid(problem.Field{Field: shorten(t.Field), Code: "wrong_type", Message: "must not be a JSON " + shorten(t.Value)})
@@ -169,9 +169,9 @@ func (o Optional[T]) Pointer() *T {
 	return &o.Value
 }
 
-// Query returns the query parameters. A parameter that is not among allowed, one that is given twice, a
+// ReadQuery returns the query parameters. A parameter that is not among allowed, one that is given twice, a
 // malformed query and bad UTF-8 are 422 or 400.
-func Query(c *gin.Context, allowed ...string) (url.Values, error) {
+func ReadQuery(c *gin.Context, allowed ...string) (url.Values, error) {
 	q, err := url.ParseQuery(c.Request.URL.RawQuery)
 	if err != nil || !utf8.ValidString(c.Request.URL.Path) {
 		return nil, problem.New(http.StatusBadRequest, "malformed_query", "The query cannot be read.")
@@ -189,8 +189,8 @@ func Query(c *gin.Context, allowed ...string) (url.Values, error) {
 	return q, nil
 }
 
-// OneOf returns the parameter, which must be empty or one of values.
-func OneOf(q url.Values, name string, values ...string) (string, error) {
+// QueryOneOf returns the parameter, which must be empty or one of values.
+func QueryOneOf(q url.Values, name string, values ...string) (string, error) {
 	v := q.Get(name)
 	if v != "" && !slices.Contains(values, v) {
 		return "", problem.Invalid(problem.Field{Field: name, Code: "not_allowed", Message: fmt.Sprintf("must be one of %s", strings.Join(values, ", "))})
@@ -198,8 +198,8 @@ func OneOf(q url.Values, name string, values ...string) (string, error) {
 	return v, nil
 }
 
-// ID returns a path parameter that is a UUID in its usual form; anything else names nothing: 404.
-func ID(c *gin.Context, name string) (string, error) {
+// ParseID returns a path parameter that is a UUID in its usual form; anything else names nothing: 404.
+func ParseID(c *gin.Context, name string) (string, error) {
 	id, err := uuid.Parse(c.Param(name))
 	if err != nil || id.String() != c.Param(name) {
 		return "", problem.NotFound()

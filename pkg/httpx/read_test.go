@@ -240,11 +240,11 @@ func TestBodyLimitOverASocket(t *testing.T) {
 func TestQuery(t *testing.T) {
 	e := newEdge(t, nil, nil)
 	e.GET("/list", httpx.Handle(func(c *gin.Context) error {
-		q, err := httpx.Query(c, "limit", "role", "q")
+		q, err := httpx.ReadQuery(c, "limit", "role", "q")
 		if err != nil {
 			return err
 		}
-		role, err := httpx.OneOf(q, "role", "user", "admin")
+		role, err := httpx.QueryOneOf(q, "role", "user", "admin")
 		if err != nil {
 			return err
 		}
@@ -295,7 +295,7 @@ func TestQuery(t *testing.T) {
 func TestID(t *testing.T) {
 	e := newEdge(t, nil, nil)
 	e.GET("/things/:id", httpx.Handle(func(c *gin.Context) error {
-		id, err := httpx.ID(c, "id")
+		id, err := httpx.ParseID(c, "id")
 		if err != nil {
 			return err
 		}

@@ -20,10 +20,10 @@ func TestReconfigure(t *testing.T) {
 		t.Fatal(err)
 	}
 	loads := 0
-	live := config.NewLive(0, func() (int, error) { loads++; return loads, nil }, prometheus.NewRegistry())
+	live := config.NewReloadable(0, func() (int, error) { loads++; return loads, nil }, prometheus.NewRegistry())
 	loaded := make(chan int)
 	live.OnChange(func(n int) { loaded <- n })
-	w, stop := httpx.Reconfigure(live, dir, zap.NewNop())
+	w, stop := httpx.NewReloadWorker(live, dir, zap.NewNop())
 	defer stop()
 	hup := func() {
 		t.Helper()

@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Reloading tells NOTIFY_SOCKET that the program reads its configuration anew, and that it is ready again when
+// NotifyReloading tells NOTIFY_SOCKET that the program reads its configuration anew, and that it is ready again when
 // the returned function is called. A manager that does not listen is no error: the reload goes on all the same.
-func Reloading() (done func()) {
+func NotifyReloading() (done func()) {
 	state := daemon.SdNotifyReloading
 	var now unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) == nil { // systemd wants to know since when

@@ -8,43 +8,43 @@ import (
 	"pgo/pkg/etag"
 )
 
-// NoQuery refuses any query parameter, as Query does, for calls that take none.
-func NoQuery(c *gin.Context) error {
-	_, err := Query(c)
+// RejectQuery refuses any query parameter, as Query does, for calls that take none.
+func RejectQuery(c *gin.Context) error {
+	_, err := ReadQuery(c)
 	return err
 }
 
 // ReadBody is ReadJSON for a call that takes no query: a parameter is refused before the body is read.
 func ReadBody(c *gin.Context, dst any) error {
-	if err := NoQuery(c); err != nil {
+	if err := RejectQuery(c); err != nil {
 		return err
 	}
 	return ReadJSON(c, dst)
 }
 
-// PathID is ID for a call that takes no query: a parameter is refused before the path is looked at.
-func PathID(c *gin.Context, name string) (string, error) {
-	if err := NoQuery(c); err != nil {
+// ReadPathID is ParseID for a call that takes no query: a parameter is refused before the path is looked at.
+func ReadPathID(c *gin.Context, name string) (string, error) {
+	if err := RejectQuery(c); err != nil {
 		return "", err
 	}
-	return ID(c, name)
+	return ParseID(c, name)
 }
 
-// PathIDs is PathID for a path with two ids.
-func PathIDs(c *gin.Context, first, second string) (one, other string, err error) {
-	if one, err = PathID(c, first); err != nil {
+// ReadPathIDs is ReadPathID for a path with two ids.
+func ReadPathIDs(c *gin.Context, first, second string) (one, other string, err error) {
+	if one, err = ReadPathID(c, first); err != nil {
 		return "", "", err
 	}
-	other, err = ID(c, second)
+	other, err = ParseID(c, second)
 	return one, other, err
 }
 
 // WriteResource answers with a resource and the entity tag of its version. To a GET by a caller who has that version
 // already it answers 304 without a body. No shared cache keeps the answer, and the caller's own asks before using it.
 func WriteResource(c *gin.Context, status int, version int64, body any) {
-	c.Header("ETag", etag.Of(version))
+	c.Header("ETag", etag.Format(version))
 	c.Header("Cache-Control", "private, no-cache")
-	if c.Request.Method == http.MethodGet && etag.NotModified(c.Request.Header, version) {
+	if c.Request.Method == http.MethodGet && etag.IsNotModified(c.Request.Header, version) {
 		c.Status(http.StatusNotModified)
 		return
 	}

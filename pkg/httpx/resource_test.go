@@ -15,7 +15,7 @@ const anID = "0190a000-0000-7000-8000-000000000001"
 func TestCallsWithoutAQuery(t *testing.T) {
 	e := newEdge(t, nil, nil)
 	e.GET("/plain", httpx.Handle(func(c *gin.Context) error {
-		if err := httpx.NoQuery(c); err != nil {
+		if err := httpx.RejectQuery(c); err != nil {
 			return err
 		}
 		c.Status(http.StatusNoContent)
@@ -30,7 +30,7 @@ func TestCallsWithoutAQuery(t *testing.T) {
 		return nil
 	}))
 	e.GET("/one/:id", httpx.Handle(func(c *gin.Context) error {
-		id, err := httpx.PathID(c, "id")
+		id, err := httpx.ReadPathID(c, "id")
 		if err != nil {
 			return err
 		}
@@ -38,7 +38,7 @@ func TestCallsWithoutAQuery(t *testing.T) {
 		return nil
 	}))
 	e.GET("/two/:id/:user_id", httpx.Handle(func(c *gin.Context) error {
-		id, userID, err := httpx.PathIDs(c, "id", "user_id")
+		id, userID, err := httpx.ReadPathIDs(c, "id", "user_id")
 		if err != nil {
 			return err
 		}

@@ -15,8 +15,8 @@ type Worker struct {
 	Run  func(context.Context) error // returns when its context ends and what it held is finished
 }
 
-// Every is a worker that calls f each time d has passed. An error is logged and f called again the next time.
-func Every(name string, d time.Duration, f func(context.Context) error, log *zap.Logger) Worker {
+// Periodic is a worker that calls f each time d has passed. An error is logged and f called again the next time.
+func Periodic(name string, d time.Duration, f func(context.Context) error, log *zap.Logger) Worker {
 	return Worker{Name: name, Run: func(ctx context.Context) error {
 		tick := time.NewTicker(d)
 		defer tick.Stop()

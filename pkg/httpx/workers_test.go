@@ -18,7 +18,7 @@ func TestEvery(t *testing.T) {
 		core, logs := observer.New(zap.WarnLevel)
 		ctx, cancel := context.WithCancel(t.Context())
 		began, calls := time.Now(), []time.Duration{}
-		w := httpx.Every("sweep", time.Minute, func(context.Context) error {
+		w := httpx.Periodic("sweep", time.Minute, func(context.Context) error {
 			if calls = append(calls, time.Since(began)); len(calls) == 3 {
 				cancel()
 				return context.Canceled // as what is interrupted says; nobody wants to read it

@@ -24,14 +24,14 @@ type Execer interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 }
 
-// Once records that consumer (a queue's name, at most 100 ASCII characters) has had the event and says whether this is the
+// RecordOnce records that consumer (a queue's name, at most 100 ASCII characters) has had the event and says whether this is the
 // first time. tx must be the transaction in which the effect happens: when it rolls back, the event counts as never had.
 // Call it first in the transaction, so that what is read after it is at least as new as an earlier delivery's effect.
 //
 // While another transaction that has recorded the same event is open, Once waits for it: then it returns false if that one
 // was committed, true if it was rolled back. An error may be one that a new transaction mends: the lock wait timeout, or a
 // deadlock between several that waited for the one that was rolled back.
-func Once(ctx context.Context, tx Execer, consumer, eventID string) (first bool, err error) {
+func RecordOnce(ctx context.Context, tx Execer, consumer, eventID string) (first bool, err error) {
 	// Not INSERT IGNORE, which would also take a consumer or an id that does not fit, cut short. Counting up makes the affected
 	// rows 2 for a known event, whatever the connection says about found rows.
 	res, err := tx.ExecContext(ctx, `INSERT INTO pgo_inbox (consumer, event_id, received_at) VALUES (?, ?, UTC_TIMESTAMP(6))

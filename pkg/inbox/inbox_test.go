@@ -19,7 +19,7 @@ import (
 
 func open(t *testing.T) *sql.DB {
 	t.Helper()
-	db := testkit.MySQL(t).Open(t)
+	db := testkit.NewDatabase(t).Open(t)
 	for _, statement := range []string{inbox.Schema, `CREATE TABLE effects (n INT NOT NULL)`, `INSERT INTO effects VALUES (0)`} {
 		if _, err := db.Exec(statement); err != nil {
 			t.Fatal(err)
@@ -35,7 +35,7 @@ func once(t *testing.T, db *sql.DB, consumer, id string) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first, err := inbox.Once(context.Background(), tx, consumer, id)
+	first, err := inbox.RecordOnce(context.Background(), tx, consumer, id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func TestOnce(t *testing.T) {
 }
 
 func TestOnceWhenFoundRowsAreCounted(t *testing.T) {
-	d := testkit.MySQL(t)
+	d := testkit.NewDatabase(t)
 	dsn := d.DSN()
 	if strings.Contains(dsn, "?") {
 		dsn += "&clientFoundRows=true"
@@ -92,7 +92,7 @@ func TestRolledBackEventWasNeverHad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if first, err := inbox.Once(context.Background(), tx, "c", "e1"); err != nil || !first {
+	if first, err := inbox.RecordOnce(context.Background(), tx, "c", "e1"); err != nil || !first {
 		t.Fatalf("Once is %t, %v", first, err)
 	}
 	if err := tx.Rollback(); err != nil {
@@ -112,7 +112,7 @@ func TestValuesThatDoNotFitAreErrors(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer func() { _ = tx.Rollback() }()
-			if _, err := inbox.Once(context.Background(), tx, "c", id); err == nil {
+			if _, err := inbox.RecordOnce(context.Background(), tx, "c", id); err == nil {
 				t.Error("want an error")
 			}
 		})
@@ -142,7 +142,7 @@ func TestEffectHappensOnce(t *testing.T) {
 					return err
 				}
 				defer func() { _ = tx.Rollback() }()
-				first, err := inbox.Once(context.Background(), tx, "c", "e1")
+				first, err := inbox.RecordOnce(context.Background(), tx, "c", "e1")
 				if err != nil || !first {
 					return err
 				}
@@ -184,7 +184,7 @@ func TestPrune(t *testing.T) {
 	}
 	for i := range 1203 {
 		for _, consumer := range []string{"c", "other"} {
-			if _, err := inbox.Once(ctx, tx, consumer, fmt.Sprintf("old-%d", i)); err != nil {
+			if _, err := inbox.RecordOnce(ctx, tx, consumer, fmt.Sprintf("old-%d", i)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -203,7 +203,7 @@ func TestPrune(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = open.Rollback() }()
-	if _, err := inbox.Once(ctx, open, "c", "in the making"); err != nil {
+	if _, err := inbox.RecordOnce(ctx, open, "c", "in the making"); err != nil {
 		t.Fatal(err)
 	}
 

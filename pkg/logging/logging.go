@@ -69,8 +69,8 @@ func New(w io.Writer, cfg Config, id Identity) (*Logger, error) {
 // SetLevel changes the level of this logger and of all made from it.
 func (l *Logger) SetLevel(name string) error { return l.level.UnmarshalText([]byte(name)) }
 
-// Follow takes the level of a configuration that was read anew. One that is no level is logged, and changes nothing.
-func (l *Logger) Follow(cfg Config) {
+// ApplyConfig takes the level of a configuration that was read anew. One that is no level is logged, and changes nothing.
+func (l *Logger) ApplyConfig(cfg Config) {
 	if err := l.SetLevel(cfg.Level); err != nil {
 		l.Warn("log level", zap.Error(err))
 	}
@@ -81,13 +81,13 @@ func (l *Logger) LevelHandler() http.Handler { return l.level }
 
 type contextKey struct{}
 
-// Into returns a context that carries l: a request's logger, with its request id and trace id.
-func Into(ctx context.Context, l *zap.Logger) context.Context {
+// WithLogger returns a context that carries l: a request's logger, with its request id and trace id.
+func WithLogger(ctx context.Context, l *zap.Logger) context.Context {
 	return context.WithValue(ctx, contextKey{}, l)
 }
 
-// From returns the context's logger, or fallback.
-func From(ctx context.Context, fallback *zap.Logger) *zap.Logger {
+// FromContext returns the context's logger, or fallback.
+func FromContext(ctx context.Context, fallback *zap.Logger) *zap.Logger {
 	if l, ok := ctx.Value(contextKey{}).(*zap.Logger); ok {
 		return l
 	}

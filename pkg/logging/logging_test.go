@@ -99,9 +99,9 @@ func TestLevelChangesWhileRunning(t *testing.T) {
 
 func TestContextCarriesTheLogger(t *testing.T) {
 	l, out := newLogger(t, "info")
-	ctx := logging.Into(context.Background(), l.With(zap.String("request_id", "r1")))
-	logging.From(ctx, zap.NewNop()).Info("x")
-	logging.From(context.Background(), zap.NewNop()).Info("y")
+	ctx := logging.WithLogger(context.Background(), l.With(zap.String("request_id", "r1")))
+	logging.FromContext(ctx, zap.NewNop()).Info("x")
+	logging.FromContext(context.Background(), zap.NewNop()).Info("y")
 	if s := out.String(); !strings.Contains(s, "r1") || strings.Contains(s, `"y"`) {
 		t.Errorf("got %s", s)
 	}

@@ -28,7 +28,7 @@ func Handler(reg *prometheus.Registry) http.Handler {
 	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{Registry: reg, EnableOpenMetrics: true})
 }
 
-// Buckets for the duration of a request in seconds, from a cache hit to a time-out.
-func Buckets() []float64 {
+// DurationBuckets for the duration of a request in seconds, from a cache hit to a time-out.
+func DurationBuckets() []float64 {
 	return []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}
 }

@@ -13,7 +13,7 @@ import (
 
 func openDatabase(t *testing.T) *sql.DB {
 	t.Helper()
-	return testkit.MySQL(t).Open(t)
+	return testkit.NewDatabase(t).Open(t)
 }
 
 // migrations reads files given as name, statements, name, statements ...
@@ -62,7 +62,7 @@ func mustUp(t *testing.T, db *sql.DB, ms []Migration, o Options) Report {
 
 func wantState(t *testing.T, db *sql.DB, want State) {
 	t.Helper()
-	got, err := Current(context.Background(), db)
+	got, err := ReadState(context.Background(), db)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,9 +20,9 @@ var (
 	ErrCodeTooOld   = errors.New("this program is too old for the schema")
 )
 
-// Current reads the database's state with one cheap query. A database that was never migrated has the zero State
+// ReadState reads the database's state with one cheap query. A database that was never migrated has the zero State
 // and is no error. A half applied migration counts for MinCodeSchema: its first statements may be what binds.
-func Current(ctx context.Context, db *sql.DB) (State, error) {
+func ReadState(ctx context.Context, db *sql.DB) (State, error) {
 	var s State
 	err := db.QueryRowContext(ctx, `SELECT COALESCE(MAX(CASE WHEN applied_at IS NOT NULL THEN version END), 0),
 		COALESCE(MAX(min_code_schema), 0), COALESCE(MAX(CASE WHEN applied_at IS NULL THEN version END), 0)
@@ -36,9 +36,9 @@ func Current(ctx context.Context, db *sql.DB) (State, error) {
 	return s, nil
 }
 
-// Compatible says whether code that brings migrations up to codeSchema can work on a schema in state s. The error
+// CheckCompatible says whether code that brings migrations up to codeSchema can work on a schema in state s. The error
 // is ErrSchemaTooOld or ErrCodeTooOld, with the numbers.
-func Compatible(s State, codeSchema int64) error {
+func CheckCompatible(s State, codeSchema int64) error {
 	switch {
 	case s.Version < codeSchema:
 		return fmt.Errorf("%w: it is at %d, expected %d or newer", ErrSchemaTooOld, s.Version, codeSchema)
@@ -48,13 +48,13 @@ func Compatible(s State, codeSchema int64) error {
 	return nil
 }
 
-// BearsCheck returns a check for package health: the database answers, with a schema that code of codeSchema can work on.
-func BearsCheck(db *sql.DB, codeSchema int64) func(context.Context) error {
+// SchemaCompatible returns a check for package health: the database answers, with a schema that code of codeSchema can work on.
+func SchemaCompatible(db *sql.DB, codeSchema int64) func(context.Context) error {
 	return func(ctx context.Context) error {
-		s, err := Current(ctx, db)
+		s, err := ReadState(ctx, db)
 		if err != nil {
 			return err
 		}
-		return Compatible(s, codeSchema)
+		return CheckCompatible(s, codeSchema)
 	}
 }

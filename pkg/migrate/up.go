@@ -76,7 +76,7 @@ func Up(ctx context.Context, db *sql.DB, ms []Migration, o Options) (Report, err
 		}
 	}
 	var err error
-	r.State, err = Current(ctx, db)
+	r.State, err = ReadState(ctx, db)
 	return r, err
 }
 

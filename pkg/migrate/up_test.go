@@ -79,7 +79,7 @@ func TestRefusedFirstStatementBindsNothing(t *testing.T) {
 		t.Fatal("no error")
 	}
 	wantState(t, db, State{Version: 1})
-	if err := Compatible(State{Version: 1}, 1); err != nil {
+	if err := CheckCompatible(State{Version: 1}, 1); err != nil {
 		t.Error(err)
 	}
 }
@@ -104,7 +104,7 @@ func TestUpRefuses(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			db := openDatabase(t)
 			_, _ = Up(context.Background(), db, migrations(t, tt.before...), Options{})
-			before, err := Current(context.Background(), db)
+			before, err := ReadState(context.Background(), db)
 			if err != nil || before == (State{}) {
 				t.Fatalf("state %+v, %v", before, err)
 			}
@@ -264,7 +264,7 @@ func TestCompatible(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if err := Compatible(tt.state, tt.code); !errors.Is(err, tt.want) {
+			if err := CheckCompatible(tt.state, tt.code); !errors.Is(err, tt.want) {
 				t.Errorf("got %v, want %v", err, tt.want)
 			}
 		})
@@ -274,16 +274,16 @@ func TestCompatible(t *testing.T) {
 func TestBearsCheck(t *testing.T) {
 	db := openDatabase(t)
 	mustUp(t, db, migrations(t, "00001_a.sql", "-- min_code_schema: 1\n-- +goose Up\nCREATE TABLE a (id INT);"), Options{})
-	if err := BearsCheck(db, 1)(t.Context()); err != nil {
+	if err := SchemaCompatible(db, 1)(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if err := BearsCheck(db, 2)(t.Context()); !errors.Is(err, ErrSchemaTooOld) {
+	if err := SchemaCompatible(db, 2)(t.Context()); !errors.Is(err, ErrSchemaTooOld) {
 		t.Errorf("newer code is answered with %v", err)
 	}
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := BearsCheck(db, 1)(t.Context()); err == nil {
+	if err := SchemaCompatible(db, 1)(t.Context()); err == nil {
 		t.Error("a database that does not answer is answered with nil")
 	}
 }

@@ -63,8 +63,8 @@ func (c *Conn) Check(context.Context) error {
 	}
 }
 
-// Connected says whether Check finds nothing wrong.
-func (c *Conn) Connected() bool { return c.Check(c.ctx) == nil }
+// IsConnected says whether Check finds nothing wrong.
+func (c *Conn) IsConnected() bool { return c.Check(c.ctx) == nil }
 
 // Close ends the connections and returns when they are closed or when ctx ends, with ctx's error. End consumers and
 // publishers first: what they do after Close fails with ErrNotConnected.

@@ -15,11 +15,11 @@ import (
 )
 
 func TestBrokerComesLater(t *testing.T) {
-	broker := testkit.RabbitMQ(t)
+	broker := testkit.NewBroker(t)
 	cfg := config(broker)
 	declare(t, cfg)
-	link := testkit.Proxy(t, broker.Addr)
-	link.Down()
+	link := testkit.NewLink(t, broker.Addr)
+	link.Cut()
 	cfg.Addr = link.Addr()
 
 	c := connect(t, cfg)
@@ -35,14 +35,14 @@ func TestBrokerComesLater(t *testing.T) {
 		t.Errorf("Check is %v, want ErrNotConnected", err)
 	}
 
-	link.Up()
+	link.Restore()
 	connected(t, c)
 	publish(t, c, message)
 	got.has(t, e.ID)
 }
 
 func TestAccountComesLater(t *testing.T) {
-	broker := testkit.RabbitMQ(t)
+	broker := testkit.NewBroker(t)
 	cfg := config(broker)
 	cfg.Username, cfg.Password = "late-"+broker.Vhost, "secret"
 	c := connect(t, cfg)
@@ -61,8 +61,8 @@ func TestAccountComesLater(t *testing.T) {
 func TestReconnect(t *testing.T) {
 	for name, cut := range map[string]func(*testing.T, testkit.Broker, *testkit.Link, *observer.ObservedLogs){
 		"TCP is cut": func(_ *testing.T, _ testkit.Broker, l *testkit.Link, _ *observer.ObservedLogs) {
-			l.Down()
-			l.Up()
+			l.Cut()
+			l.Restore()
 		},
 		"broker closes the publisher": func(t *testing.T, b testkit.Broker, _ *testkit.Link, _ *observer.ObservedLogs) {
 			hangUp(t, b, " publisher")
@@ -85,10 +85,10 @@ func TestReconnect(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			broker := testkit.RabbitMQ(t)
+			broker := testkit.NewBroker(t)
 			cfg := config(broker)
 			declare(t, cfg)
-			link := testkit.Proxy(t, broker.Addr)
+			link := testkit.NewLink(t, broker.Addr)
 			cfg.Addr = link.Addr()
 			core, logs := observer.New(zap.InfoLevel)
 			c := connectLogging(t, cfg, zap.New(core))
@@ -116,9 +116,9 @@ func TestReconnect(t *testing.T) {
 }
 
 func TestCloseWhileTheBrokerIsAway(t *testing.T) {
-	broker := testkit.RabbitMQ(t)
-	link := testkit.Proxy(t, broker.Addr)
-	link.Down()
+	broker := testkit.NewBroker(t)
+	link := testkit.NewLink(t, broker.Addr)
+	link.Cut()
 	cfg := config(broker)
 	cfg.Addr = link.Addr()
 	cfg.MinBackoff, cfg.MaxBackoff = time.Hour, time.Hour

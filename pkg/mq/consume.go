@@ -170,7 +170,7 @@ func (c *Conn) session(ctx context.Context, conn *amqp.Connection, k Consumer, l
 func (c *Conn) handle(ctx context.Context, ch *amqp.Channel, k Consumer, d amqp.Delivery, log *zap.Logger) {
 	e, err := event.Parse(d.Body)
 	if err != nil {
-		c.fail(ctx, ch, k, d, Permanent(err), log)
+		c.fail(ctx, ch, k, d, MarkPermanent(err), log)
 		return
 	}
 	log = log.With(zap.String("event_id", e.ID), zap.String("event_type", e.Type))

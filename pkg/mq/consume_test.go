@@ -37,22 +37,22 @@ func TestFailures(t *testing.T) {
 			return nil
 		}, []int{1, 2, 3}, ""},
 		"never mended": {nil, func(mq.Delivery) error { return errMend }, []int{1, 2, 3}, "try again"},
-		"permanent":    {nil, func(mq.Delivery) error { return fmt.Errorf("grade: %w", mq.Permanent(errHopeless)) }, []int{1}, "grade: hopeless"},
+		"permanent":    {nil, func(mq.Delivery) error { return fmt.Errorf("grade: %w", mq.MarkPermanent(errHopeless)) }, []int{1}, "grade: hopeless"},
 		"permanent later": {nil, func(d mq.Delivery) error {
 			if d.Attempt == 2 {
-				return mq.Permanent(errHopeless)
+				return mq.MarkPermanent(errHopeless)
 			}
 			return errMend
 		}, []int{1, 2}, "hopeless"},
 		"panic":        {nil, func(mq.Delivery) error { panic("nil map") }, []int{1, 2, 3}, "handler panicked: nil map"},
-		"long reason":  {nil, func(mq.Delivery) error { return mq.Permanent(errors.New(strings.Repeat("é", 5000))) }, []int{1}, strings.Repeat("é", 500)},
+		"long reason":  {nil, func(mq.Delivery) error { return mq.MarkPermanent(errors.New(strings.Repeat("é", 5000))) }, []int{1}, strings.Repeat("é", 500)},
 		"not JSON":     {[]byte("\xff\x00"), nil, nil, "not a JSON object"},
 		"not an event": {[]byte(`{"id":1}`), nil, nil, "required attribute is missing: specversion"},
 		"too large":    {[]byte(strings.Repeat("x", event.MaxSize+1)), nil, nil, "too large"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			broker := testkit.RabbitMQ(t)
+			broker := testkit.NewBroker(t)
 			cfg := config(broker)
 			declare(t, cfg)
 			c := connect(t, cfg)
@@ -119,7 +119,7 @@ func TestFailures(t *testing.T) {
 
 // A message that fails and fails again does not hold up the ones behind it, even with one worker.
 func TestPoisonDoesNotBlock(t *testing.T) {
-	broker := testkit.RabbitMQ(t)
+	broker := testkit.NewBroker(t)
 	cfg := config(broker)
 	cfg.RetryDelays = []time.Duration{time.Hour}
 	declare(t, cfg)
@@ -152,7 +152,7 @@ func TestStop(t *testing.T) {
 		"what takes too long goes back": {obeys: true, again: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			broker := testkit.RabbitMQ(t)
+			broker := testkit.NewBroker(t)
 			cfg := config(broker)
 			declare(t, cfg)
 			c := connect(t, cfg)
@@ -206,10 +206,10 @@ func TestStop(t *testing.T) {
 
 // The connection is cut while a handler works: the event comes again, and its effect may happen twice but never less.
 func TestConnectionIsCutWhileHandling(t *testing.T) {
-	broker := testkit.RabbitMQ(t)
+	broker := testkit.NewBroker(t)
 	cfg := config(broker)
 	declare(t, cfg)
-	link := testkit.Proxy(t, broker.Addr)
+	link := testkit.NewLink(t, broker.Addr)
 	cfg.Addr = link.Addr()
 	c := connect(t, cfg)
 	connected(t, c)
@@ -225,8 +225,8 @@ func TestConnectionIsCutWhileHandling(t *testing.T) {
 	_, message := user(t, "u1", 1)
 	publish(t, c, message)
 	<-started
-	link.Down()
-	link.Up()
+	link.Cut()
+	link.Restore()
 	close(proceed)
 	if attempt := <-started; attempt != 1 {
 		t.Errorf("a lost connection counted as a failure: attempt %d", attempt)
@@ -242,7 +242,7 @@ func TestConnectionIsCutWhileHandling(t *testing.T) {
 
 // A consumer that dies over a message again and again does not get it for ever.
 func TestDeliveryLimit(t *testing.T) {
-	broker := testkit.RabbitMQ(t)
+	broker := testkit.NewBroker(t)
 	cfg := config(broker)
 	declare(t, cfg)
 	c := connect(t, cfg)

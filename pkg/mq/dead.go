@@ -17,7 +17,7 @@ type DeadLetter struct {
 	ID       string // the event's id; for what is no event one that is made of its content, so that equal ones share it
 	Queue    string // in which it failed
 	Event    event.Event
-	NotEvent error // why the content is no event; Event is then empty
+	ParseErr error // why the content is no event; Event is then empty
 
 	Attempts    int    // how many times its handling has failed; 0 where the broker gave it up, see Reason
 	Reason      string // the last error
@@ -28,18 +28,18 @@ type DeadLetter struct {
 
 	ContentType string
 	Size        int    // of the content, in bytes
-	Body        []byte // nil in what ListDead returns
+	Body        []byte // nil in what ListDeadLetters returns
 }
 
-// ErrDeadBusy is the error of an operator who was told that somebody else holds the dead letters for too long.
-var ErrDeadBusy = errors.New("somebody else is working on these dead letters")
+// ErrDeadLettersBusy is the error of an operator who was told that somebody else holds the dead letters for too long.
+var ErrDeadLettersBusy = errors.New("somebody else is working on these dead letters")
 
 // The tools for dead letters work with a service's own account, each on a connection of its own. While one looks at a queue's
 // dead letters it holds them all, so those who come at the same time wait for each other: each sees all that are there. A
-// tool that dies lets go of what it held. Errors of all: ErrNotConnected; ErrDeadBusy; the broker's answer.
+// tool that dies lets go of what it held. Errors of all: ErrNotConnected; ErrDeadLettersBusy; the broker's answer.
 
-// ListDead returns the dead letters of queue in their order and leaves them where they are.
-func ListDead(ctx context.Context, cfg Config, queue string) ([]DeadLetter, error) {
+// ListDeadLetters returns the dead letters of queue in their order and leaves them where they are.
+func ListDeadLetters(ctx context.Context, cfg Config, queue string) ([]DeadLetter, error) {
 	var all []DeadLetter
 	err := withDead(ctx, cfg, queue, func(h *deadHolder) error {
 		for _, held := range h.held {
@@ -52,8 +52,8 @@ func ListDead(ctx context.Context, cfg Config, queue string) ([]DeadLetter, erro
 	return all, err
 }
 
-// ShowDead returns the dead letters of queue that are wanted, with their content, and leaves them where they are.
-func ShowDead(ctx context.Context, cfg Config, queue string, wanted func(DeadLetter) bool) ([]DeadLetter, error) {
+// ReadDeadLetters returns the dead letters of queue that are wanted, with their content, and leaves them where they are.
+func ReadDeadLetters(ctx context.Context, cfg Config, queue string, wanted func(DeadLetter) bool) ([]DeadLetter, error) {
 	var found []DeadLetter
 	err := withDead(ctx, cfg, queue, func(h *deadHolder) error {
 		for _, held := range h.held {
@@ -66,10 +66,10 @@ func ShowDead(ctx context.Context, cfg Config, queue string, wanted func(DeadLet
 	return found, err
 }
 
-// ReplayDead has the wanted dead letters of queue handled again: each goes to the shortest retry queue and from there back to
+// ReplayDeadLetters has the wanted dead letters of queue handled again: each goes to the shortest retry queue and from there back to
 // queue, with all its attempts before it. It leaves the dead letters after the broker has confirmed the copy, so one that is
 // interrupted in between may be handled and dead; handlers bear that. The result is what was replayed, also with an error.
-func ReplayDead(ctx context.Context, cfg Config, queue string, wanted func(DeadLetter) bool) ([]DeadLetter, error) {
+func ReplayDeadLetters(ctx context.Context, cfg Config, queue string, wanted func(DeadLetter) bool) ([]DeadLetter, error) {
 	if cfg.RetryDelays != nil && len(cfg.RetryDelays) == 0 {
 		return nil, errors.New("there is no retry queue to replay through")
 	}
@@ -78,8 +78,8 @@ func ReplayDead(ctx context.Context, cfg Config, queue string, wanted func(DeadL
 	})
 }
 
-// DropDead removes the wanted dead letters of queue for good and returns them.
-func DropDead(ctx context.Context, cfg Config, queue string, wanted func(DeadLetter) bool) ([]DeadLetter, error) {
+// DropDeadLetters removes the wanted dead letters of queue for good and returns them.
+func DropDeadLetters(ctx context.Context, cfg Config, queue string, wanted func(DeadLetter) bool) ([]DeadLetter, error) {
 	return settleDead(ctx, cfg, queue, wanted, func(_ *deadHolder, batch []heldLetter) []error {
 		return make([]error, len(batch))
 	})
@@ -141,7 +141,7 @@ func deadLetter(d amqp.Delivery, queue string) DeadLetter {
 		Reason: headerText(d.Headers, HeaderReason), Exchange: headerText(d.Headers, HeaderExchange), RoutingKey: headerText(d.Headers, HeaderRoutingKey),
 		FirstFailed: headerTime(d.Headers, HeaderFirstFailed), LastFailed: headerTime(d.Headers, HeaderLastFailed),
 	}
-	if l.Event, l.NotEvent = event.Parse(d.Body); l.NotEvent == nil {
+	if l.Event, l.ParseErr = event.Parse(d.Body); l.ParseErr == nil {
 		l.ID = l.Event.ID
 	} else {
 		l.Event, l.ID = event.Event{}, contentID(d.Body)

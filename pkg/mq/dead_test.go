@@ -47,7 +47,7 @@ func listed(t *testing.T, cfg mq.Config, want ...string) []mq.DeadLetter {
 	var letters []mq.DeadLetter
 	testkit.Eventually(t, "dead letters", func() error {
 		var err error
-		if letters, err = mq.ListDead(t.Context(), cfg, queue); err != nil {
+		if letters, err = mq.ListDeadLetters(t.Context(), cfg, queue); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(append([]string{}, want...), ids(letters)); diff != "" {
@@ -75,7 +75,7 @@ func kill(t *testing.T, b testkit.Broker, n int) (all []string) {
 }
 
 func TestDeadLettersAreListedReplayedAndDropped(t *testing.T) {
-	broker := testkit.RabbitMQ(t)
+	broker := testkit.NewBroker(t)
 	declare(t, config(broker))
 	cfg := operator(t, broker)
 	c := connect(t, cfg)
@@ -99,12 +99,12 @@ func TestDeadLettersAreListedReplayedAndDropped(t *testing.T) {
 	letters := listed(t, cfg, first.ID, second.ID, third.ID)
 
 	l := letters[slices.IndexFunc(letters, func(l mq.DeadLetter) bool { return l.ID == first.ID })]
-	if l.NotEvent != nil || l.Event.Type != "user.updated.v1" || l.Event.Subject != "poison1" || l.Event.Sequence != 7 || l.Queue != queue ||
+	if l.ParseErr != nil || l.Event.Type != "user.updated.v1" || l.Event.Subject != "poison1" || l.Event.Sequence != 7 || l.Queue != queue ||
 		l.Attempts != 3 || l.Reason != "no such class\n\x1b[31m" || l.Exchange != mq.EventsExchange || l.RoutingKey != "user.updated.v1" ||
 		l.FirstFailed.Before(began) || !l.LastFailed.After(l.FirstFailed) || time.Now().Before(l.LastFailed) || l.Body != nil || l.Size != len(m1.Body) {
 		t.Errorf("listed as %+v", l)
 	}
-	shown, err := mq.ShowDead(t.Context(), cfg, queue, withID(second.ID))
+	shown, err := mq.ReadDeadLetters(t.Context(), cfg, queue, withID(second.ID))
 	if err != nil || len(shown) != 1 || string(shown[0].Body) != string(m2.Body) {
 		t.Errorf("shown as %+v, %v", shown, err)
 	}
@@ -112,7 +112,7 @@ func TestDeadLettersAreListedReplayedAndDropped(t *testing.T) {
 
 	mended.Store("poison1", true)
 	mended.Store("poison2", true)
-	replayed, err := mq.ReplayDead(t.Context(), cfg, queue, withID(first.ID))
+	replayed, err := mq.ReplayDeadLetters(t.Context(), cfg, queue, withID(first.ID))
 	if err != nil || !slices.Equal(ids(replayed), []string{first.ID}) {
 		t.Errorf("replayed %v, %v", ids(replayed), err)
 	}
@@ -122,7 +122,7 @@ func TestDeadLettersAreListedReplayedAndDropped(t *testing.T) {
 	}
 	listed(t, cfg, second.ID, third.ID)
 
-	dropped, err := mq.DropDead(t.Context(), cfg, queue, withID(third.ID, "nonsense"))
+	dropped, err := mq.DropDeadLetters(t.Context(), cfg, queue, withID(third.ID, "nonsense"))
 	if err != nil || !slices.Equal(ids(dropped), []string{third.ID}) {
 		t.Errorf("dropped %v, %v", ids(dropped), err)
 	}
@@ -135,11 +135,11 @@ func TestDeadLettersAreListedReplayedAndDropped(t *testing.T) {
 	fourth, m5 := user(t, "poison4", 1)
 	publish(t, c, m5)
 	before := listed(t, cfg, second.ID, fourth.ID)
-	if _, err := mq.ReplayDead(t.Context(), cfg, queue, withID(fourth.ID)); err != nil {
+	if _, err := mq.ReplayDeadLetters(t.Context(), cfg, queue, withID(fourth.ID)); err != nil {
 		t.Fatal(err)
 	}
 	testkit.Eventually(t, "the replayed one is dead again", func() error {
-		after, err := mq.ShowDead(t.Context(), cfg, queue, withID(fourth.ID))
+		after, err := mq.ReadDeadLetters(t.Context(), cfg, queue, withID(fourth.ID))
 		if err != nil || len(after) != 1 {
 			return fmt.Errorf("%d letters, %w", len(after), err)
 		}
@@ -149,7 +149,7 @@ func TestDeadLettersAreListedReplayedAndDropped(t *testing.T) {
 		}
 		return nil
 	})
-	if _, err := mq.ReplayDead(t.Context(), cfg, queue, every); err != nil {
+	if _, err := mq.ReplayDeadLetters(t.Context(), cfg, queue, every); err != nil {
 		t.Fatal(err)
 	}
 	got.has(t, second.ID)
@@ -158,7 +158,7 @@ func TestDeadLettersAreListedReplayedAndDropped(t *testing.T) {
 
 // TestWhatIsNoEventCanBeLookedAtAndDropped has what a stranger published among the dead letters.
 func TestWhatIsNoEventCanBeLookedAtAndDropped(t *testing.T) {
-	broker := testkit.RabbitMQ(t)
+	broker := testkit.NewBroker(t)
 	declare(t, config(broker))
 	cfg := operator(t, broker)
 	c := connect(t, cfg)
@@ -176,36 +176,36 @@ func TestWhatIsNoEventCanBeLookedAtAndDropped(t *testing.T) {
 	publish(t, c, batch...)
 	var letters []mq.DeadLetter
 	testkit.Eventually(t, "all are listed", func() (err error) {
-		if letters, err = mq.ListDead(t.Context(), cfg, queue); err == nil && len(letters) != len(batch) {
+		if letters, err = mq.ListDeadLetters(t.Context(), cfg, queue); err == nil && len(letters) != len(batch) {
 			err = fmt.Errorf("%d of %d", len(letters), len(batch))
 		}
 		return err
 	})
 	for _, l := range letters {
 		switch {
-		case l.ID == e.ID && l.NotEvent == nil:
-		case l.ID == e.ID || l.NotEvent == nil || !strings.HasPrefix(l.ID, "content-") || l.Attempts != 0 || !l.FirstFailed.IsZero() || l.Reason == "":
+		case l.ID == e.ID && l.ParseErr == nil:
+		case l.ID == e.ID || l.ParseErr == nil || !strings.HasPrefix(l.ID, "content-") || l.Attempts != 0 || !l.FirstFailed.IsZero() || l.Reason == "":
 			t.Errorf("listed as %+v", l)
 		}
 	}
-	dropped, err := mq.DropDead(t.Context(), cfg, queue, func(l mq.DeadLetter) bool { return string(l.Body) == bodies["binary"] })
+	dropped, err := mq.DropDeadLetters(t.Context(), cfg, queue, func(l mq.DeadLetter) bool { return string(l.Body) == bodies["binary"] })
 	if err != nil || len(dropped) != 1 {
 		t.Fatalf("dropped %v, %v", ids(dropped), err)
 	}
 	// Replaying one only brings it back, since nobody can handle it.
 	var got record
 	consume(t, c, mq.Consumer{Queue: queue, Handler: got.handle})
-	if replayed, err := mq.ReplayDead(t.Context(), cfg, queue, every); err != nil || len(replayed) != len(batch)-1 {
+	if replayed, err := mq.ReplayDeadLetters(t.Context(), cfg, queue, every); err != nil || len(replayed) != len(batch)-1 {
 		t.Fatalf("replayed %v, %v", ids(replayed), err)
 	}
 	got.has(t, e.ID)
 	testkit.Eventually(t, "what is no event is back", func() error {
-		if letters, err = mq.ListDead(t.Context(), cfg, queue); err != nil || len(letters) != len(batch)-2 {
+		if letters, err = mq.ListDeadLetters(t.Context(), cfg, queue); err != nil || len(letters) != len(batch)-2 {
 			return fmt.Errorf("%v, %w", ids(letters), err)
 		}
 		return nil
 	})
-	if dropped, err := mq.DropDead(t.Context(), cfg, queue, every); err != nil || len(dropped) != len(batch)-2 {
+	if dropped, err := mq.DropDeadLetters(t.Context(), cfg, queue, every); err != nil || len(dropped) != len(batch)-2 {
 		t.Errorf("dropped %v, %v", ids(dropped), err)
 	}
 	listed(t, cfg)
@@ -213,7 +213,7 @@ func TestWhatIsNoEventCanBeLookedAtAndDropped(t *testing.T) {
 
 // TestWhatTheBrokerGaveUpSaysWhy has a consumer that died over a message again and again.
 func TestWhatTheBrokerGaveUpSaysWhy(t *testing.T) {
-	broker := testkit.RabbitMQ(t)
+	broker := testkit.NewBroker(t)
 	declare(t, config(broker))
 	cfg := operator(t, broker)
 	c := connect(t, cfg)
@@ -240,7 +240,7 @@ func TestWhatTheBrokerGaveUpSaysWhy(t *testing.T) {
 // the same again.
 func unlessBusy(do func() ([]mq.DeadLetter, error)) (letters []mq.DeadLetter, err error) {
 	for until := time.Now().Add(3 * time.Minute); ; {
-		if letters, err = do(); !errors.Is(err, mq.ErrDeadBusy) || time.Now().After(until) {
+		if letters, err = do(); !errors.Is(err, mq.ErrDeadLettersBusy) || time.Now().After(until) {
 			return letters, err
 		}
 	}
@@ -249,7 +249,7 @@ func unlessBusy(do func() ([]mq.DeadLetter, error)) (letters []mq.DeadLetter, er
 // TestOperatorsAtWorkAtTheSameTime look, replay and drop all at once: whoever looks sees all that are there, and each letter is
 // replayed once or dropped once.
 func TestOperatorsAtWorkAtTheSameTime(t *testing.T) {
-	broker := testkit.RabbitMQ(t)
+	broker := testkit.NewBroker(t)
 	declare(t, config(broker))
 	cfg := operator(t, broker)
 	c := connect(t, cfg)
@@ -260,7 +260,7 @@ func TestOperatorsAtWorkAtTheSameTime(t *testing.T) {
 		var operators sync.WaitGroup
 		for range 6 {
 			operators.Go(func() {
-				letters, err := unlessBusy(func() ([]mq.DeadLetter, error) { return mq.ListDead(t.Context(), cfg, queue) })
+				letters, err := unlessBusy(func() ([]mq.DeadLetter, error) { return mq.ListDeadLetters(t.Context(), cfg, queue) })
 				if err != nil || len(letters) != len(all) {
 					t.Errorf("somebody sees %d of %d dead letters, %v", len(letters), len(all), err)
 				}
@@ -287,8 +287,8 @@ func TestOperatorsAtWorkAtTheSameTime(t *testing.T) {
 					}
 				})
 			}
-			work(mq.ReplayDead, replayed)
-			work(mq.DropDead, dropped)
+			work(mq.ReplayDeadLetters, replayed)
+			work(mq.DropDeadLetters, dropped)
 		}
 		operators.Wait()
 		for _, id := range all {
@@ -314,13 +314,13 @@ func TestOperatorsAtWorkAtTheSameTime(t *testing.T) {
 
 // TestAnInterruptedOperatorLosesNothing ends one at every point it can be at.
 func TestAnInterruptedOperatorLosesNothing(t *testing.T) {
-	broker := testkit.RabbitMQ(t)
+	broker := testkit.NewBroker(t)
 	declare(t, config(broker))
 	cfg := operator(t, broker)
 	all := kill(t, broker, 50)
 	listed(t, cfg, all...)
 	for name, do := range map[string]func(context.Context, mq.Config, string, func(mq.DeadLetter) bool) ([]mq.DeadLetter, error){
-		"show": mq.ShowDead, "replay": mq.ReplayDead, "drop": mq.DropDead,
+		"show": mq.ReadDeadLetters, "replay": mq.ReplayDeadLetters, "drop": mq.DropDeadLetters,
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
@@ -339,11 +339,11 @@ func TestAnInterruptedOperatorLosesNothing(t *testing.T) {
 		})
 	}
 	t.Run("the connection is cut", func(t *testing.T) {
-		link := testkit.Proxy(t, broker.Addr)
+		link := testkit.NewLink(t, broker.Addr)
 		cut := cfg
 		cut.Addr = link.Addr()
-		_, err := mq.ReplayDead(t.Context(), cut, queue, func(mq.DeadLetter) bool {
-			link.Down()
+		_, err := mq.ReplayDeadLetters(t.Context(), cut, queue, func(mq.DeadLetter) bool {
+			link.Cut()
 			return true
 		})
 		if !errors.Is(err, mq.ErrNotConnected) {
@@ -354,7 +354,7 @@ func TestAnInterruptedOperatorLosesNothing(t *testing.T) {
 }
 
 func TestWhyDeadLettersCannotBeReached(t *testing.T) {
-	broker := testkit.RabbitMQ(t)
+	broker := testkit.NewBroker(t)
 	declare(t, config(broker))
 	cfg := operator(t, broker)
 	away, wrong := cfg, cfg
@@ -372,7 +372,7 @@ func TestWhyDeadLettersCannotBeReached(t *testing.T) {
 		"somebody's":     {cfg, "task.users", nil, "access"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, do := range []func(context.Context, mq.Config, string, func(mq.DeadLetter) bool) ([]mq.DeadLetter, error){mq.ShowDead, mq.ReplayDead, mq.DropDead} {
+			for _, do := range []func(context.Context, mq.Config, string, func(mq.DeadLetter) bool) ([]mq.DeadLetter, error){mq.ReadDeadLetters, mq.ReplayDeadLetters, mq.DropDeadLetters} {
 				_, err := do(t.Context(), tc.cfg, tc.queue, every)
 				if err == nil || !containsFold(err.Error(), tc.says) || errors.Is(err, mq.ErrNotConnected) != (tc.is != nil) || strings.Contains(err.Error(), "secret") {
 					t.Errorf("got %v", err)

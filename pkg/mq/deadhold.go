@@ -57,7 +57,7 @@ func withDead(ctx context.Context, cfg Config, queue string, use func(*deadHolde
 	limit := time.Now().Add(deadBusy)
 	for {
 		guard, err := h.hold(ctx)
-		if errors.Is(err, ErrDeadBusy) && time.Now().Before(limit) {
+		if errors.Is(err, ErrDeadLettersBusy) && time.Now().Before(limit) {
 			if sleep(ctx, pause.NextBackOff()) == nil {
 				continue
 			}
@@ -84,7 +84,7 @@ func (h *deadHolder) explain(ctx context.Context, err error) error {
 		return ctx.Err()
 	case errors.As(err, &a) && a.Code == amqp.NotFound:
 		return fmt.Errorf("queue %s has no dead letters' queue: was its topology declared? %w", h.queue, err)
-	case errors.Is(err, ErrDeadBusy), errors.As(err, &a) && a.Code == amqp.AccessRefused:
+	case errors.Is(err, ErrDeadLettersBusy), errors.As(err, &a) && a.Code == amqp.AccessRefused:
 		return fmt.Errorf("dead letters of %s: %w", h.queue, err)
 	case h.conn.IsClosed():
 		return fmt.Errorf("%w: dead letters of %s: %w", ErrNotConnected, h.queue, err)
@@ -116,7 +116,7 @@ func (h *deadHolder) hold(ctx context.Context) (guard *amqp.Channel, err error) 
 		return nil, err
 	}
 	if q.Consumers > 1 {
-		return nil, ErrDeadBusy
+		return nil, ErrDeadLettersBusy
 	}
 	// The broker answers this after it has handed out all that the consumer may have: an empty queue is empty.
 	var above []heldLetter

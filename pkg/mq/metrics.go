@@ -31,7 +31,7 @@ func newCounters() *counters {
 			Name: "pgo_mq_deliveries_total", Help: "Deliveries by what became of them: done, retried (failed, comes again) or dead (put to the dead letters).",
 		}, []string{"queue", "result"}),
 		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "pgo_mq_handle_duration_seconds", Help: "How long handling a delivery took, whatever became of it.", Buckets: metrics.Buckets(),
+			Name: "pgo_mq_handle_duration_seconds", Help: "How long handling a delivery took, whatever became of it.", Buckets: metrics.DurationBuckets(),
 		}, []string{"queue"}),
 	}
 	for _, result := range []string{"confirmed", "failed"} {

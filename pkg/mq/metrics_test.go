@@ -14,10 +14,10 @@ import (
 )
 
 func TestMetrics(t *testing.T) {
-	broker := testkit.RabbitMQ(t)
+	broker := testkit.NewBroker(t)
 	cfg := config(broker)
 	declare(t, cfg)
-	link := testkit.Proxy(t, broker.Addr)
+	link := testkit.NewLink(t, broker.Addr)
 	cfg.Addr = link.Addr()
 	c := connect(t, cfg)
 	reg := prometheus.NewRegistry()
@@ -30,7 +30,7 @@ func TestMetrics(t *testing.T) {
 		case d.Event.Subject == "later":
 			return errors.New("not yet")
 		}
-		return mq.Permanent(errors.New("never"))
+		return mq.MarkPermanent(errors.New("never"))
 	}})
 	for _, subject := range []string{"good", "later", "hopeless"} {
 		_, message := user(t, subject, 1)
@@ -57,7 +57,7 @@ pgo_mq_deliveries_total{queue="school.users",result="retried"} 1
 pgo_mq_published_total{result="confirmed"} 5
 pgo_mq_published_total{result="failed"} 0
 `))
-	link.Down()
+	link.Cut()
 	names = names[:1]
 	testkit.Eventually(t, "the loss of both connections shows", metrics(`
 # HELP pgo_mq_connected 1 when this connection to the broker can be used, else 0.

@@ -153,9 +153,9 @@ type permanent struct{ err error }
 func (p permanent) Error() string { return p.err.Error() }
 func (p permanent) Unwrap() error { return p.err }
 
-// Permanent marks a handler's error as one that no retry can mend: the message goes to the dead letters at once.
+// MarkPermanent marks a handler's error as one that no retry can mend: the message goes to the dead letters at once.
 // Permanent(nil) is nil.
-func Permanent(err error) error {
+func MarkPermanent(err error) error {
 	if err == nil {
 		return nil
 	}

@@ -29,7 +29,7 @@ func containsFold(s, part string) bool {
 
 // A service's own account is enough for everything but Declare.
 func TestLeastPrivilege(t *testing.T) {
-	broker := testkit.RabbitMQ(t)
+	broker := testkit.NewBroker(t)
 	declare(t, config(broker))
 	cfg := config(broker)
 	cfg.Username, cfg.Password = "svc-"+broker.Vhost, "secret"

@@ -18,7 +18,7 @@ import (
 
 // Each message of a batch has its own result.
 func TestPublishResults(t *testing.T) {
-	broker := testkit.RabbitMQ(t)
+	broker := testkit.NewBroker(t)
 	cfg := config(broker)
 	declare(t, cfg)
 	ch := channel(t, broker)
@@ -87,7 +87,7 @@ func TestPublishResults(t *testing.T) {
 }
 
 func TestPublishManyAtOnce(t *testing.T) {
-	broker := testkit.RabbitMQ(t)
+	broker := testkit.NewBroker(t)
 	cfg := config(broker)
 	declare(t, cfg)
 	c := connect(t, cfg)
@@ -115,10 +115,10 @@ func TestPublishManyAtOnce(t *testing.T) {
 
 // Publish gives up in time when the network swallows everything, and the late confirmations confuse nobody.
 func TestPublishOnAStalledNetwork(t *testing.T) {
-	broker := testkit.RabbitMQ(t)
+	broker := testkit.NewBroker(t)
 	cfg := config(broker)
 	declare(t, cfg)
-	link := testkit.Proxy(t, broker.Addr)
+	link := testkit.NewLink(t, broker.Addr)
 	cfg.Addr = link.Addr()
 	cfg.PublishTimeout = 300 * time.Millisecond
 	c := connect(t, cfg)
@@ -127,13 +127,13 @@ func TestPublishOnAStalledNetwork(t *testing.T) {
 	// The short time counts already, so a busy machine may need more than one try.
 	testkit.Eventually(t, "publish", func() error { return c.Publish(context.Background(), []mq.Publishing{message})[0] })
 
-	link.Slow(20 * time.Second)
+	link.SetLatency(20 * time.Second)
 	start := time.Now()
 	err := c.Publish(context.Background(), []mq.Publishing{message})[0]
 	if took := time.Since(start); !errors.Is(err, mq.ErrUnconfirmed) || took > 10*time.Second {
 		t.Errorf("Publish returned %v after %v, want ErrUnconfirmed in time", err, took)
 	}
-	link.Slow(0)
+	link.SetLatency(0)
 	unroutable := mq.Publishing{Exchange: mq.DeadExchange, RoutingKey: "nowhere", Mandatory: true}
 	testkit.Eventually(t, "publish again", func() error {
 		errs := c.Publish(context.Background(), []mq.Publishing{message, unroutable})
@@ -149,14 +149,14 @@ func TestPublishOnAStalledNetwork(t *testing.T) {
 
 // The connection is cut again and again while events go out; whoever repeats what failed loses none.
 func TestPublishWhileTheConnectionIsCut(t *testing.T) {
-	broker := testkit.RabbitMQ(t)
+	broker := testkit.NewBroker(t)
 	cfg := config(broker)
 	declare(t, cfg)
 	direct := connect(t, cfg)
 	var got record
 	consume(t, direct, mq.Consumer{Queue: queue, Handler: got.handle})
 
-	link := testkit.Proxy(t, broker.Addr)
+	link := testkit.NewLink(t, broker.Addr)
 	cfg.Addr = link.Addr()
 	c := connect(t, cfg)
 	connected(t, c)
@@ -167,8 +167,8 @@ func TestPublishWhileTheConnectionIsCut(t *testing.T) {
 		defer close(done)
 		for range cuts {
 			<-published
-			link.Down() // into the batch that goes out now
-			link.Up()
+			link.Cut() // into the batch that goes out now
+			link.Restore()
 		}
 	}()
 	var ids []string
@@ -204,7 +204,7 @@ func TestPublishWhileTheConnectionIsCut(t *testing.T) {
 }
 
 func TestPublishWhileTheBrokerBlocks(t *testing.T) {
-	broker := testkit.RabbitMQ(t)
+	broker := testkit.NewBroker(t)
 	cfg := config(broker)
 	declare(t, cfg)
 	proxy := newInjector(t, broker.Addr)
@@ -233,7 +233,7 @@ func TestPublishWhileTheBrokerBlocks(t *testing.T) {
 }
 
 func TestTraceContextGoesAlong(t *testing.T) {
-	broker := testkit.RabbitMQ(t)
+	broker := testkit.NewBroker(t)
 	cfg := config(broker)
 	declare(t, cfg)
 	c := connect(t, cfg)

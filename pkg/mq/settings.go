@@ -15,7 +15,7 @@ func (s Settings) Validate(c *config.Check, key string) {
 	c.Expect(s.Addr != "", key+".addr", "an address such as 127.0.0.1:5672")
 	c.Expect(s.Username != "", key+".username", "an account's name")
 	c.Expect(s.Vhost != "", key+".vhost", "a vhost's name")
-	c.Secret(key+".password", s.Password)
+	c.ExpectSecret(key+".password", s.Password)
 }
 
 // Config returns the settings as a Config whose connections carry name.

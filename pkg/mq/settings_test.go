@@ -8,7 +8,7 @@ import (
 )
 
 func TestSettings(t *testing.T) {
-	configtest.Refused(t, mq.Settings{Addr: "127.0.0.1:5672", Username: "user", Vhost: "pgo"},
+	configtest.AssertRejected(t, mq.Settings{Addr: "127.0.0.1:5672", Username: "user", Vhost: "pgo"},
 		[]string{"password=a-test-password-of-ours"},
 		[]string{"addr=", "username=", "vhost=", "password="})
 }

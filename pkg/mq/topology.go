@@ -40,15 +40,15 @@ type DeclareError struct {
 	Err  error
 }
 
-// Conflict says whether the broker has it with other properties. Everything else, such as a connection that broke, may pass.
-func (e *DeclareError) Conflict() bool {
+// IsConflict says whether the broker has it with other properties. Everything else, such as a connection that broke, may pass.
+func (e *DeclareError) IsConflict() bool {
 	var a *amqp.Error
 	return errors.As(e.Err, &a) && a.Code == amqp.PreconditionFailed
 }
 
 func (e *DeclareError) Error() string {
 	var a *amqp.Error
-	if errors.As(e.Err, &a) && e.Conflict() {
+	if errors.As(e.Err, &a) && e.IsConflict() {
 		return fmt.Sprintf("%s %s exists with other properties; delete it or keep the old ones: %s", e.Kind, e.Name, a.Reason)
 	}
 	return fmt.Sprintf("declare %s %s: %v", e.Kind, e.Name, e.Err)

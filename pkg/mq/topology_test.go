@@ -15,7 +15,7 @@ import (
 )
 
 func TestDeclareAgain(t *testing.T) {
-	broker := testkit.RabbitMQ(t)
+	broker := testkit.NewBroker(t)
 	cfg := config(broker)
 	declare(t, cfg)
 	c := connect(t, cfg)
@@ -43,7 +43,7 @@ func TestDeclareAgain(t *testing.T) {
 }
 
 func TestDeclareMismatch(t *testing.T) {
-	broker := testkit.RabbitMQ(t)
+	broker := testkit.NewBroker(t)
 	if _, err := channel(t, broker).QueueDeclare(queue, true, false, false, false, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -81,9 +81,9 @@ func TestDeclareRefuses(t *testing.T) {
 }
 
 func TestDeclareWithoutBroker(t *testing.T) {
-	broker := testkit.RabbitMQ(t)
-	link := testkit.Proxy(t, broker.Addr)
-	link.Down()
+	broker := testkit.NewBroker(t)
+	link := testkit.NewLink(t, broker.Addr)
+	link.Cut()
 	cfg := config(broker)
 	cfg.Addr = link.Addr()
 	if err := mq.Declare(context.Background(), cfg); err == nil || !strings.Contains(err.Error(), link.Addr()) {
@@ -111,7 +111,7 @@ func TestTopologyAsJSON(t *testing.T) {
 
 // The default delays make the names that services' accounts may write to and that people see.
 func TestRetryNames(t *testing.T) {
-	broker := testkit.RabbitMQ(t)
+	broker := testkit.NewBroker(t)
 	cfg := config(broker)
 	cfg.RetryDelays = append([]time.Duration{time.Hour, 90 * time.Minute}, 1500*time.Millisecond)
 	if err := mq.Declare(context.Background(), cfg); err != nil {

@@ -25,7 +25,7 @@ func tracer(tp trace.TracerProvider) trace.Tracer {
 // sending begins the span of publishing m, in the trace that its event belongs to: a batch is of many traces. Without one it is
 // that of ctx. headers is what goes along with the message.
 func sending(ctx context.Context, t trace.Tracer, m Publishing) (headers propagation.MapCarrier, span trace.Span) {
-	ctx = event.TraceOf(m.Body).Context(ctx)
+	ctx = event.ParseTrace(m.Body).WithTrace(ctx)
 	span = noop.Span{}
 	if trace.SpanContextFromContext(ctx).IsSampled() {
 		ctx, span = t.Start(ctx, "publish "+m.exchange(), trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(
@@ -55,7 +55,7 @@ func handling(ctx context.Context, t trace.Tracer, queue string, e event.Event, 
 func traced(ctx context.Context, e event.Event, d amqp.Delivery) context.Context {
 	header, _ := d.Headers[traceHeader].(string)
 	published := propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{traceHeader: header})
-	happened := e.Context(ctx)
+	happened := e.WithTrace(ctx)
 	own := trace.SpanContextFromContext(happened)
 	if !own.IsValid() || own.TraceID() == trace.SpanContextFromContext(published).TraceID() {
 		return published

@@ -48,7 +48,7 @@ func open(t testing.TB, cfg mysql.Config, reg prometheus.Registerer) *gorm.DB {
 // withNotes opens a fresh database that has the table notes with the rows 1 and 2.
 func withNotes(t testing.TB) (*gorm.DB, testkit.Database) {
 	t.Helper()
-	d := testkit.MySQL(t)
+	d := testkit.NewDatabase(t)
 	db := open(t, settings(d), prometheus.NewRegistry())
 	for _, s := range []string{
 		"CREATE TABLE notes (id BIGINT PRIMARY KEY, body VARCHAR(10) NOT NULL, at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)) DEFAULT CHARSET utf8mb4 COLLATE utf8mb4_unicode_ci",

@@ -51,7 +51,7 @@ func (cfg Config) Validate(c *config.Check, key string) {
 	c.Expect(cfg.MaxOpen > 0, key+".max_open", "a number above 0")
 	c.Expect(cfg.MaxIdle > 0, key+".max_idle", "a number above 0")
 	c.Expect(cfg.LockWait >= time.Second, key+".lock_wait", "a duration of at least 1s")
-	c.Secret(key+".password", cfg.Password)
+	c.ExpectSecret(key+".password", cfg.Password)
 }
 
 // maxIdleTime is when a connection that nobody needs is closed. As many as have been needed stay open until then: under

@@ -122,7 +122,7 @@ func TestDataErrorsAreNotUnavailable(t *testing.T) {
 
 func TestServerAway(t *testing.T) {
 	db, d := withNotes(t)
-	link := testkit.Proxy(t, d.Addr)
+	link := testkit.NewLink(t, d.Addr)
 	cfg := settings(d)
 	cfg.Addr, cfg.IOTimeout = link.Addr(), 2*time.Second
 	through := open(t, cfg, prometheus.NewRegistry())
@@ -133,7 +133,7 @@ func TestServerAway(t *testing.T) {
 	if err := read(); err != nil {
 		t.Fatal(err)
 	}
-	link.Down()
+	link.Cut()
 	for range 3 { // the pool's broken connections, then refused ones
 		if err := read(); !unavailable(err) {
 			t.Errorf("away: read: %v", err)
@@ -142,23 +142,23 @@ func TestServerAway(t *testing.T) {
 			t.Errorf("away: change: %v", err)
 		}
 	}
-	link.Up()
+	link.Restore()
 	testkit.Eventually(t, "the database is back", read)
 	testkit.Eventually(t, "changes are back", change)
 
-	link.Slow(10 * time.Second)
+	link.SetLatency(10 * time.Second)
 	if err := read(); !unavailable(err) {
 		t.Errorf("slower than the limit: %v", err)
 	}
-	link.Slow(0)
+	link.SetLatency(0)
 	testkit.Eventually(t, "the database is fast again", read)
 
 	err := mysql.InTx(context.Background(), through, func(tx *gorm.DB) error {
 		if err := set(context.Background(), tx, 2, "lost"); err != nil {
 			return err
 		}
-		link.Down()
-		defer link.Up()
+		link.Cut()
+		defer link.Restore()
 		return set(context.Background(), tx, 2, "lost")
 	})
 	if !unavailable(err) {
@@ -272,7 +272,7 @@ func TestContext(t *testing.T) {
 // The first use of a statement must not be special: whoever waits for it would share the fate of who came first.
 func TestOneWhoGivesUpFailsNobodyElse(t *testing.T) {
 	_, server := withNotes(t)
-	link := testkit.Proxy(t, server.Addr)
+	link := testkit.NewLink(t, server.Addr)
 	cfg := settings(server)
 	cfg.Addr = link.Addr()
 	db := open(t, cfg, prometheus.NewRegistry())
@@ -280,7 +280,7 @@ func TestOneWhoGivesUpFailsNobodyElse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	link.Slow(10 * time.Millisecond) // so that all are on their way at once
+	link.SetLatency(10 * time.Millisecond) // so that all are on their way at once
 	for i := range 20 {
 		query := fmt.Sprintf("SELECT %d + id FROM notes WHERE id = ?", i)
 		ctx, giveUp := context.WithCancel(t.Context())

@@ -10,25 +10,25 @@ import (
 	"pgo/pkg/problem"
 )
 
-// Found returns 404 not_found where GORM found no row, and else what Failed returns.
-func Found(err error, doing string) error {
+// WrapNotFound returns 404 not_found where GORM found no row, and else what Failed returns.
+func WrapNotFound(err error, doing string) error {
 	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return problem.NotFound()
 	}
-	return Failed(err, doing)
+	return Wrap(err, doing)
 }
 
-// Failed says what was being done when err came, and returns it as Classify does; nil for nil.
-func Failed(err error, doing string) error {
+// Wrap says what was being done when err came, and returns it as Classify does; nil for nil.
+func Wrap(err error, doing string) error {
 	if err == nil {
 		return nil
 	}
 	return Classify(fmt.Errorf("%s: %w", doing, err))
 }
 
-// OneRow is the error of a statement that must have found exactly one row. It goes back out of a transaction, where InTx
+// RequireOneRow is the error of a statement that must have found exactly one row. It goes back out of a transaction, where InTx
 // classifies it.
-func OneRow(res *gorm.DB, doing string) error {
+func RequireOneRow(res *gorm.DB, doing string) error {
 	if res.Error != nil {
 		return fmt.Errorf("%s: %w", doing, res.Error)
 	}

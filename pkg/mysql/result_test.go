@@ -19,16 +19,16 @@ func TestWhatAStatementReturns(t *testing.T) {
 		err  error
 		is   func(error) bool
 	}{
-		{"found", mysql.Found(nil, "read note"), func(err error) bool { return err == nil }},
-		{"no row", mysql.Found(gorm.ErrRecordNotFound, "read note"), func(err error) bool { return errors.Is(err, problem.NotFound()) }},
-		{"no server", mysql.Found(io.EOF, "read note"), unavailable},
-		{"another error", mysql.Found(boom, "read note"), func(err error) bool { return err.Error() == "read note: boom" && errors.Is(err, boom) }},
-		{"not failed", mysql.Failed(nil, "list notes"), func(err error) bool { return err == nil }},
-		{"no row where one is not looked for", mysql.Failed(gorm.ErrRecordNotFound, "list notes"), func(err error) bool { return !errors.Is(err, problem.NotFound()) }},
-		{"one row", mysql.OneRow(&gorm.DB{RowsAffected: 1}, "save note"), func(err error) bool { return err == nil }},
-		{"none", mysql.OneRow(&gorm.DB{}, "save note"), func(err error) bool { return err.Error() == "save note: 0 rows instead of 1" }},
-		{"two", mysql.OneRow(&gorm.DB{RowsAffected: 2}, "save note"), func(err error) bool { return err.Error() == "save note: 2 rows instead of 1" }},
-		{"a failed statement", mysql.OneRow(&gorm.DB{Error: boom, RowsAffected: 1}, "save note"), func(err error) bool { return errors.Is(err, boom) }},
+		{"found", mysql.WrapNotFound(nil, "read note"), func(err error) bool { return err == nil }},
+		{"no row", mysql.WrapNotFound(gorm.ErrRecordNotFound, "read note"), func(err error) bool { return errors.Is(err, problem.NotFound()) }},
+		{"no server", mysql.WrapNotFound(io.EOF, "read note"), unavailable},
+		{"another error", mysql.WrapNotFound(boom, "read note"), func(err error) bool { return err.Error() == "read note: boom" && errors.Is(err, boom) }},
+		{"not failed", mysql.Wrap(nil, "list notes"), func(err error) bool { return err == nil }},
+		{"no row where one is not looked for", mysql.Wrap(gorm.ErrRecordNotFound, "list notes"), func(err error) bool { return !errors.Is(err, problem.NotFound()) }},
+		{"one row", mysql.RequireOneRow(&gorm.DB{RowsAffected: 1}, "save note"), func(err error) bool { return err == nil }},
+		{"none", mysql.RequireOneRow(&gorm.DB{}, "save note"), func(err error) bool { return err.Error() == "save note: 0 rows instead of 1" }},
+		{"two", mysql.RequireOneRow(&gorm.DB{RowsAffected: 2}, "save note"), func(err error) bool { return err.Error() == "save note: 2 rows instead of 1" }},
+		{"a failed statement", mysql.RequireOneRow(&gorm.DB{Error: boom, RowsAffected: 1}, "save note"), func(err error) bool { return errors.Is(err, boom) }},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if !tc.is(tc.err) {

@@ -77,7 +77,7 @@ func Classify(err error) error {
 		return err
 	}
 	if isUnavailable(err) {
-		return problem.Unavailable().Because(err)
+		return problem.Unavailable().WithCause(err)
 	}
 	return err
 }

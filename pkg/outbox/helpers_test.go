@@ -24,7 +24,7 @@ func logger(t *testing.T) *zap.Logger { return zaptest.NewLogger(t, zaptest.Leve
 
 func database(t *testing.T) *sql.DB {
 	t.Helper()
-	db := testkit.MySQL(t).Open(t)
+	db := testkit.NewDatabase(t).Open(t)
 	if _, err := db.Exec(outbox.Schema); err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +32,7 @@ func database(t *testing.T) *sql.DB {
 }
 
 func options() outbox.Options {
-	return outbox.Options{Poll: 50 * time.Millisecond, MinBackoff: 10 * time.Millisecond, MaxBackoff: 100 * time.Millisecond}
+	return outbox.Options{PollInterval: 50 * time.Millisecond, MinBackoff: 10 * time.Millisecond, MaxBackoff: 100 * time.Millisecond}
 }
 
 func config(b testkit.Broker) mq.Config {

@@ -21,26 +21,26 @@ type Publisher interface {
 
 // Options of a Relay. Zero values mean the defaults.
 type Options struct {
-	Batch     int           // events read at a time; default 200
-	Poll      time.Duration // how long an event waits at most without Notify, and a standby before it tries to take over; default 1s
-	Retention time.Duration // how long published events are kept for a look at what was sent; default 24h
-	Prune     time.Duration // how often older ones are deleted, up to 500 at a time; default 10s
+	BatchSize     int           // events read at a time; default 200
+	PollInterval  time.Duration // how long an event waits at most without Notify, and a standby before it tries to take over; default 1s
+	Retention     time.Duration // how long published events are kept for a look at what was sent; default 24h
+	PruneInterval time.Duration // how often older ones are deleted, up to 500 at a time; default 10s
 
 	// MinBackoff and MaxBackoff bound the pause after a failure. Defaults 100ms and 2s.
 	MinBackoff, MaxBackoff time.Duration
 }
 
 func (o Options) withDefaults() Options {
-	if o.Batch == 0 {
-		o.Batch = 200
+	if o.BatchSize == 0 {
+		o.BatchSize = 200
 	}
 	for _, d := range []struct {
 		field *time.Duration
 		value time.Duration
 	}{
-		{&o.Poll, time.Second},
+		{&o.PollInterval, time.Second},
 		{&o.Retention, 24 * time.Hour},
-		{&o.Prune, 10 * time.Second},
+		{&o.PruneInterval, 10 * time.Second},
 		{&o.MinBackoff, 100 * time.Millisecond},
 		{&o.MaxBackoff, 2 * time.Second},
 	} {
@@ -113,7 +113,7 @@ func (r *Relay) Run(ctx context.Context) {
 		case ctx.Err() != nil:
 		case errors.Is(err, errStandby):
 			pause.Reset()
-			_ = sleep(ctx, r.opts.Poll)
+			_ = sleep(ctx, r.opts.PollInterval)
 		default:
 			if err.Error() != failure { // say it once, not at every attempt
 				r.log.Warn("the outbox relay has no database, trying on", zap.Error(err))
@@ -159,7 +159,7 @@ func (r *Relay) relay(ctx context.Context, t table) error {
 		if err != nil {
 			return err
 		}
-		if time.Since(pruned) >= r.opts.Prune {
+		if time.Since(pruned) >= r.opts.PruneInterval {
 			if err := t.prune(ctx, r.opts.Retention); err != nil {
 				return err
 			}
@@ -197,7 +197,7 @@ func (r *Relay) pass(ctx context.Context, t table) (failed, err error) {
 		if err := t.stillLocked(ctx); err != nil {
 			return failed, err
 		}
-		rows, err := t.pending(ctx, r.opts.Batch, stuck)
+		rows, err := t.pending(ctx, r.opts.BatchSize, stuck)
 		if err != nil {
 			return failed, err
 		}
@@ -205,7 +205,7 @@ func (r *Relay) pass(ctx context.Context, t table) (failed, err error) {
 		if failed == nil {
 			failed = f
 		}
-		if err != nil || len(rows) < r.opts.Batch || len(stuck) > maxStuck {
+		if err != nil || len(rows) < r.opts.BatchSize || len(stuck) > maxStuck {
 			return failed, err
 		}
 	}
@@ -254,7 +254,7 @@ func (r *Relay) publish(ctx context.Context, t table, rows []row, stuck map[stri
 
 // wait returns when there may be something new.
 func (r *Relay) wait(ctx context.Context) error {
-	t := time.NewTimer(r.opts.Poll)
+	t := time.NewTimer(r.opts.PollInterval)
 	defer t.Stop()
 	select {
 	case <-t.C:

@@ -74,7 +74,7 @@ func TestNotifyWakes(t *testing.T) {
 	db := database(t)
 	var pub publisher
 	opts := options()
-	opts.Poll = time.Hour
+	opts.PollInterval = time.Hour
 	r, _ := run(t, db, &pub, opts)
 	for n := range int64(3) {
 		e := add(t, db, "u1", n+1)
@@ -118,7 +118,7 @@ func TestOrderOfASubject(t *testing.T) {
 		t.Fatal(err)
 	}
 	opts := options()
-	opts.Batch = 7
+	opts.BatchSize = 7
 	run(t, db, pub, opts)
 
 	testkit.Eventually(t, "publish the other subjects", func() error {
@@ -144,7 +144,7 @@ func TestOrderOfASubject(t *testing.T) {
 // The connection to the broker is cut again and again: every event arrives, and each subject's first arrivals are in order.
 func TestBrokerIsCut(t *testing.T) {
 	db := database(t)
-	broker := testkit.RabbitMQ(t)
+	broker := testkit.NewBroker(t)
 	cfg := config(broker)
 	if err := mq.Declare(context.Background(), cfg, mq.Topology{Queues: []mq.Queue{{Name: queue, Bindings: []string{"user.#"}}}}); err != nil {
 		t.Fatal(err)
@@ -160,8 +160,8 @@ func TestBrokerIsCut(t *testing.T) {
 		}})
 	}()
 
-	link := testkit.Proxy(t, broker.Addr)
-	link.Down() // away at the start
+	link := testkit.NewLink(t, broker.Addr)
+	link.Cut() // away at the start
 	cfg.Addr = link.Addr()
 	run(t, db, connect(t, cfg), options())
 
@@ -172,13 +172,13 @@ func TestBrokerIsCut(t *testing.T) {
 			want[add(t, db, fmt.Sprintf("u%d", s), n+1).ID] = true
 		}
 		if n%6 == 0 {
-			link.Up()
+			link.Restore()
 		}
 		if n%6 == 4 {
-			link.Down()
+			link.Cut()
 		}
 	}
-	link.Up()
+	link.Restore()
 	drained(t, db)
 
 	last := map[string]int64{}
@@ -231,7 +231,7 @@ func TestPublishedEventsAreKeptForAWhile(t *testing.T) {
 	db := database(t)
 	var pub publisher
 	opts := options()
-	opts.Retention, opts.Prune = time.Hour, time.Millisecond
+	opts.Retention, opts.PruneInterval = time.Hour, time.Millisecond
 	_, stop := run(t, db, &pub, opts)
 	for n := range int64(3) {
 		add(t, db, "u1", n+1)

@@ -122,23 +122,23 @@ func TestKilledBeforeMarking(t *testing.T) {
 
 // A database that is away when the relay starts, and goes away while it works.
 func TestDatabaseComesAndGoes(t *testing.T) {
-	d := testkit.MySQL(t)
+	d := testkit.NewDatabase(t)
 	direct := d.Open(t)
 	if _, err := direct.Exec(outbox.Schema); err != nil {
 		t.Fatal(err)
 	}
-	link := testkit.Proxy(t, d.Addr)
-	link.Down()
+	link := testkit.NewLink(t, d.Addr)
+	link.Cut()
 	d.Addr = link.Addr()
 	var pub publisher
 	run(t, d.Open(t), &pub, options())
 	for n := range int64(3) {
 		e := add(t, direct, "u1", n+1)
-		link.Up()
+		link.Restore()
 		published(t, e.ID, &pub)
-		link.Down()
+		link.Cut()
 	}
-	link.Up()
+	link.Restore()
 	drained(t, direct)
 }
 

@@ -53,9 +53,9 @@ func Parse[K any](q url.Values, good func(K) bool) (Request[K], error) {
 	return r, nil
 }
 
-// Of makes the page from rows, of which one more than limit was read where there is one; item tells what a row stands
+// New makes the page from rows, of which one more than limit was read where there is one; item tells what a row stands
 // for, and key the list's key of an item.
-func Of[R, T, K any](rows []R, limit int, item func(R) T, key func(T) K) (Page[T], error) {
+func New[R, T, K any](rows []R, limit int, item func(R) T, key func(T) K) (Page[T], error) {
 	items := make([]T, min(len(rows), limit))
 	for i := range items {
 		items[i] = item(rows[i])

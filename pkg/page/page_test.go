@@ -41,7 +41,7 @@ func TestPagesCoverTheListOnce(t *testing.T) {
 		if r.After != nil {
 			from = r.After.ID
 		}
-		p, err := page.Of(rows[from:min(from+r.Limit+1, len(rows))], r.Limit, strconv.Itoa, keyOf)
+		p, err := page.New(rows[from:min(from+r.Limit+1, len(rows))], r.Limit, strconv.Itoa, keyOf)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -57,7 +57,7 @@ func TestPagesCoverTheListOnce(t *testing.T) {
 }
 
 func TestEmptyListIsAnEmptyArray(t *testing.T) {
-	p, err := page.Of([]int(nil), 20, strconv.Itoa, keyOf)
+	p, err := page.New([]int(nil), 20, strconv.Itoa, keyOf)
 	if err != nil || p.Items == nil || p.NextCursor != nil {
 		t.Errorf("got %+v, %v", p, err)
 	}

@@ -67,15 +67,15 @@ func (e *Error) Is(target error) bool {
 	return ok && t.Code == e.Code
 }
 
-// Because returns a copy of e that wraps cause. The cause is for logs, never for the caller.
-func (e *Error) Because(cause error) *Error {
+// WithCause returns a copy of e that wraps cause. The cause is for logs, never for the caller.
+func (e *Error) WithCause(cause error) *Error {
 	c := *e
 	c.cause = cause
 	return &c
 }
 
-// After returns a copy of e that asks the caller to wait for d.
-func (e *Error) After(d time.Duration) *Error {
+// WithRetryAfter returns a copy of e that asks the caller to wait for d.
+func (e *Error) WithRetryAfter(d time.Duration) *Error {
 	c := *e
 	c.RetryAfter = d
 	return &c
@@ -126,15 +126,15 @@ func PreconditionFailed() *Error {
 
 // Unavailable is for something this service needs and cannot reach now.
 func Unavailable() *Error {
-	return New(http.StatusServiceUnavailable, CodeUnavailable, "This cannot be done right now. Try again soon.").After(time.Second)
+	return New(http.StatusServiceUnavailable, CodeUnavailable, "This cannot be done right now. Try again soon.").WithRetryAfter(time.Second)
 }
 
-// From returns the problem that err is or wraps; anything else becomes 500 internal that wraps err.
-func From(err error) *Error {
+// FromError returns the problem that err is or wraps; anything else becomes 500 internal that wraps err.
+func FromError(err error) *Error {
 	if p, ok := errors.AsType[*Error](err); ok {
 		return p
 	}
-	return New(http.StatusInternalServerError, CodeInternal, "Something went wrong on our side.").Because(err)
+	return New(http.StatusInternalServerError, CodeInternal, "Something went wrong on our side.").WithCause(err)
 }
 
 // Body returns e as it is sent in answer to a request for instance.

@@ -21,11 +21,11 @@ func TestFrom(t *testing.T) {
 	}{
 		{"a problem", taken, 409, "email_taken"},
 		{"a wrapped problem", fmt.Errorf("create user: %w", taken), 409, "email_taken"},
-		{"a problem with a cause", taken.Because(errors.New("duplicate key")), 409, "email_taken"},
+		{"a problem with a cause", taken.WithCause(errors.New("duplicate key")), 409, "email_taken"},
 		{"any other error", errors.New("SELECT secret FROM t"), 500, "internal"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			p := problem.From(tc.err)
+			p := problem.FromError(tc.err)
 			if p.Status != tc.status || p.Code != tc.code {
 				t.Errorf("got %d %s, want %d %s", p.Status, p.Code, tc.status, tc.code)
 			}
@@ -45,7 +45,7 @@ func TestFrom(t *testing.T) {
 
 func TestIsComparesCodes(t *testing.T) {
 	a := problem.New(409, "email_taken", "A")
-	if !errors.Is(fmt.Errorf("x: %w", a.Because(errors.New("y"))), problem.New(409, "email_taken", "B")) {
+	if !errors.Is(fmt.Errorf("x: %w", a.WithCause(errors.New("y"))), problem.New(409, "email_taken", "B")) {
 		t.Error("same code, not the same")
 	}
 	if errors.Is(a, problem.New(409, "last_admin", "A")) {

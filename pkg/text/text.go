@@ -8,27 +8,27 @@ import (
 	"unicode/utf8"
 )
 
-// Line returns s without spaces around it. It is good when it is one line of at most most characters of any script, without
+// CleanLine returns s without spaces around it. It is good when it is one line of at most most characters of any script, without
 // control characters and without characters that reorder the text around them. The empty line is good.
-func Line(s string, most int) (line string, good bool) {
+func CleanLine(s string, most int) (line string, good bool) {
 	s = strings.TrimSpace(s)
-	return s, utf8.ValidString(s) && utf8.RuneCountInString(s) <= most && !strings.ContainsFunc(s, Unsafe)
+	return s, utf8.ValidString(s) && utf8.RuneCountInString(s) <= most && !strings.ContainsFunc(s, IsUnsafe)
 }
 
-// Name is Line for what must not be empty: at least one character of it can be seen.
-func Name(s string, most int) (name string, good bool) {
-	s, good = Line(s, most)
+// CleanName is Line for what must not be empty: at least one character of it can be seen.
+func CleanName(s string, most int) (name string, good bool) {
+	s, good = CleanLine(s, most)
 	return s, good && strings.ContainsFunc(s, visible)
 }
 
-// Block reports a text of any length that may have several lines and tabs, and else only what a Line may have.
-func Block(s string) bool {
-	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !strings.ContainsRune("\n\r\t\u2028\u2029", r) && Unsafe(r) })
+// IsCleanBlock reports a text of any length that may have several lines and tabs, and else only what a Line may have.
+func IsCleanBlock(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !strings.ContainsRune("\n\r\t\u2028\u2029", r) && IsUnsafe(r) })
 }
 
-// Unsafe reports control characters, line ends, and characters that reorder the text around them, which a name could use to
+// IsUnsafe reports control characters, line ends, and characters that reorder the text around them, which a name could use to
 // look like something else (Unicode TR 36). Joiners, as emoji and several scripts need them, are fine.
-func Unsafe(r rune) bool {
+func IsUnsafe(r rune) bool {
 	return unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp) || r >= 0x202A && r <= 0x202E || r >= 0x2066 && r <= 0x2069 || r == utf8.RuneError
 }
 

@@ -32,13 +32,13 @@ func TestText(t *testing.T) {
 		{"replacement character", "Ada\ufffd", false, false, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if _, good := text.Line(tc.in, 20); good != tc.line {
+			if _, good := text.CleanLine(tc.in, 20); good != tc.line {
 				t.Errorf("Line: %v", good)
 			}
-			if _, good := text.Name(tc.in, 20); good != tc.filled {
+			if _, good := text.CleanName(tc.in, 20); good != tc.filled {
 				t.Errorf("Name: %v", good)
 			}
-			if good := text.Block(tc.in); good != tc.body {
+			if good := text.IsCleanBlock(tc.in); good != tc.body {
 				t.Errorf("Block: %v", good)
 			}
 		})

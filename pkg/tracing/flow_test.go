@@ -44,7 +44,7 @@ func newShop(t *testing.T, sampler sdktrace.Sampler) *shop {
 	s := &shop{spans: tracetest.NewInMemoryExporter(), handled: make(chan string, 1)}
 	tp := sdktrace.NewTracerProvider(sdktrace.WithSyncer(s.spans), sdktrace.WithSampler(sampler))
 
-	database := testkit.MySQL(t)
+	database := testkit.NewDatabase(t)
 	if _, err := database.Open(t).Exec(outbox.Schema); err != nil {
 		t.Fatal(err)
 	}
@@ -60,17 +60,17 @@ func newShop(t *testing.T, sampler sdktrace.Sampler) *shop {
 	}
 	t.Cleanup(func() { db.Close() })
 
-	server := testkit.Redis(t)
+	server := testkit.NewRedis(t)
 	redisConfig := cache.Defaults()
 	redisConfig.Addr, redisConfig.Username, redisConfig.Password, redisConfig.Timeout = server.Addr, server.Username, config.Secret(server.Password), 5*time.Second
 	redis := cache.Open(redisConfig)
 	t.Cleanup(func() { redis.Close() })
-	cache.Trace(redis, tp)
+	cache.AddTracing(redis, tp)
 	if err := redis.Ping(ctx).Err(); err != nil { // a new connection's greeting is a span too
 		t.Fatal(err)
 	}
 
-	b := testkit.RabbitMQ(t)
+	b := testkit.NewBroker(t)
 	brokerConfig := mq.Config{Addr: b.Addr, Vhost: b.Vhost, Username: b.Username, Password: b.Password, Tracer: tp}
 	if err := mq.Declare(ctx, brokerConfig, mq.Topology{Queues: []mq.Queue{{Name: queue, Bindings: []string{"user.*.v1"}}}}); err != nil {
 		t.Fatal(err)
@@ -83,7 +83,7 @@ func newShop(t *testing.T, sampler sdktrace.Sampler) *shop {
 			t.Errorf("close: %v", err)
 		}
 	})
-	relay, err := outbox.NewRelay(db, broker, log, reg, outbox.Options{Poll: 50 * time.Millisecond})
+	relay, err := outbox.NewRelay(db, broker, log, reg, outbox.Options{PollInterval: 50 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -48,9 +48,9 @@ func Extract(ctx context.Context, from propagation.TextMapCarrier) context.Conte
 	return propagation.TraceContext{}.Extract(ctx, from)
 }
 
-// Ensure gives ctx the identity of an unsampled trace unless it has one, so that logs, problems and events
+// EnsureTraceID gives ctx the identity of an unsampled trace unless it has one, so that logs, problems and events
 // have a trace id also where no span is made. Call it after starting a span, which decides about sampling.
-func Ensure(ctx context.Context) context.Context {
+func EnsureTraceID(ctx context.Context) context.Context {
 	if trace.SpanContextFromContext(ctx).IsValid() {
 		return ctx
 	}

@@ -24,7 +24,7 @@ func TestEnsure(t *testing.T) {
 		{"refuses zeros", "00-00000000000000000000000000000000-0000000000000000-01", false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			ctx := tracing.Ensure(tracing.Extract(context.Background(), propagation.MapCarrier{"traceparent": tc.header}))
+			ctx := tracing.EnsureTraceID(tracing.Extract(context.Background(), propagation.MapCarrier{"traceparent": tc.header}))
 			got := trace.SpanContextFromContext(ctx)
 			if (got.TraceID().String() == parent[3:35]) != tc.continued || !got.IsValid() {
 				t.Errorf("got %v", got.TraceID())

@@ -17,12 +17,12 @@ const (
 
 // normalizeName returns a name without surrounding spaces, and whether it is valid: 1 to 100 characters of any script on
 // one line, at least one of them visible.
-func normalizeName(s string) (string, bool) { return text.Name(s, maxName) }
+func normalizeName(s string) (string, bool) { return text.CleanName(s, maxName) }
 
 // normalizeGrade returns a grade without surrounding spaces, and whether it is valid: empty, or a name of at most 20
 // characters.
 func normalizeGrade(s string) (string, bool) {
-	grade, ok := text.Name(s, maxGrade)
+	grade, ok := text.CleanName(s, maxGrade)
 	return grade, ok || grade == ""
 }
 

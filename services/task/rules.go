@@ -55,13 +55,13 @@ type TaskPatch struct {
 func (p TaskPatch) normalize() (TaskPatch, []problem.Field) {
 	var fields []problem.Field
 	if p.Title != nil {
-		title, good := text.Name(*p.Title, maxTitle)
+		title, good := text.CleanName(*p.Title, maxTitle)
 		if !good {
 			fields = append(fields, problem.Field{Field: "title", Code: "invalid_title", Message: "must have 1 to 200 characters on one line"})
 		}
 		p.Title = &title
 	}
-	if p.Description != nil && (utf8.RuneCountInString(*p.Description) > maxDescription || !text.Block(*p.Description)) {
+	if p.Description != nil && (utf8.RuneCountInString(*p.Description) > maxDescription || !text.IsCleanBlock(*p.Description)) {
 		fields = append(fields, problem.Field{Field: "description", Code: "invalid_text", Message: "must be text of at most 20000 characters"})
 	}
 	if p.MaxScore != nil && (*p.MaxScore < 1 || *p.MaxScore > maxScoreLimit) {
@@ -87,7 +87,7 @@ func (h SubmissionInput) validate() error {
 	if len(h.Content) > maxContent {
 		return problem.Invalid(problem.Field{Field: "content", Code: "too_long", Message: "must have at most 64 KiB"})
 	}
-	if !text.Block(h.Content) {
+	if !text.IsCleanBlock(h.Content) {
 		return problem.Invalid(problem.Field{Field: "content", Code: "invalid_text", Message: "must be text without control characters"})
 	}
 	if !h.IsDraft && strings.TrimSpace(h.Content) == "" {
@@ -109,7 +109,7 @@ func (g GradeInput) validate() error {
 	} else if *g.Score < 0 || *g.Score > maxScoreLimit {
 		fields = append(fields, newScoreError(maxScoreLimit))
 	}
-	if utf8.RuneCountInString(g.Feedback) > maxFeedback || !text.Block(g.Feedback) {
+	if utf8.RuneCountInString(g.Feedback) > maxFeedback || !text.IsCleanBlock(g.Feedback) {
 		fields = append(fields, problem.Field{Field: "feedback", Code: "invalid_text", Message: "must be text of at most 10000 characters"})
 	}
 	return problem.Invalid(fields...)

@@ -125,7 +125,7 @@ func (s *Service) confirmPassword(ctx context.Context, id, password, ip string) 
 		return "", err
 	}
 	if wait := s.Throttle.CountAttempt(ctx, u.Email, ip); wait > 0 {
-		return "", ErrTooManyAttempts.After(wait)
+		return "", ErrTooManyAttempts.WithRetryAfter(wait)
 	}
 	a, err := s.Reader.FindByEmail(ctx, u.Email)
 	if err != nil {

@@ -20,7 +20,7 @@ func (s *Service) Login(ctx context.Context, email, password string, from Client
 		normal = "" // no account has it; the attempt is still counted and takes the time of a hash
 	}
 	if wait := s.Throttle.CountAttempt(ctx, normal, from.IP); wait > 0 {
-		return Tokens{}, ErrTooManyAttempts.After(wait)
+		return Tokens{}, ErrTooManyAttempts.WithRetryAfter(wait)
 	}
 	a, err := s.Reader.FindByEmail(ctx, normal)
 	if errors.Is(err, problem.NotFound()) {

@@ -52,7 +52,7 @@ const (
 func NormalizeEmail(s string) (string, bool) {
 	s = strings.TrimSpace(s)
 	a, err := mail.ParseAddress(s)
-	if err != nil || a.Address != s || a.Name != "" || !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return text.Unsafe(r) || unicode.Is(unicode.Cf, r) }) {
+	if err != nil || a.Address != s || a.Name != "" || !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return text.IsUnsafe(r) || unicode.Is(unicode.Cf, r) }) {
 		return "", false
 	}
 	if at := strings.LastIndexByte(s, '@'); strings.ContainsAny(s[at:], "[]_ ") || strings.ContainsAny(s[:at], "\" ") {
@@ -64,7 +64,7 @@ func NormalizeEmail(s string) (string, bool) {
 
 // NormalizeName returns a name without surrounding spaces, and whether it is valid: 1 to 100 characters of any script on
 // one line, at least one of them visible.
-func NormalizeName(s string) (string, bool) { return text.Name(s, maxName) }
+func NormalizeName(s string) (string, bool) { return text.CleanName(s, maxName) }
 
 func newEmailError() problem.Field {
 	return problem.Field{Field: "email", Code: "invalid_email", Message: "must be an e-mail address of at most 254 bytes"}

@@ -21,9 +21,9 @@ type program[T Section] struct {
 
 func (p *program[T]) Validate(c *config.Check) { p.Part.Validate(c, "part") }
 
-// Refused loads the section once with defaults and the good values, which must pass, and once more with each of
+// AssertRejected loads the section once with defaults and the good values, which must pass, and once more with each of
 // the bad ones in addition, which must be refused with an error that names its key. Values are key=value.
-func Refused[T Section](t *testing.T, defaults T, good, bad []string) {
+func AssertRejected[T Section](t *testing.T, defaults T, good, bad []string) {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, "env"), 0o700); err != nil {

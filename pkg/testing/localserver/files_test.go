@@ -10,7 +10,7 @@ import (
 
 func TestRedisKeepsAccountsAndReplacesItsOwn(t *testing.T) {
 	dir := t.TempDir()
-	r := Redis{Programs: Host(), Data: dir, Etc: dir, Port: 1, AdminPassword: "first"}
+	r := Redis{Programs: HostPrograms(), Data: dir, Etc: dir, Port: 1, AdminPassword: "first"}
 	prepareRedis(t, r)
 	saved := "user default on nopass ~* +@all\nuser pgo_admin on #0000 ~* +@all\nuser user on #abcd ~user:* resetchannels +get\n"
 	acl := filepath.Join(dir, "users.acl")
@@ -67,7 +67,7 @@ func TestMySQLLeavesStrangeFilesAlone(t *testing.T) {
 	if err := os.WriteFile(mine, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	m := MySQL{Programs: Host(), Data: data, Etc: dir, Socket: filepath.Join(shortDir(t), "s"), Port: 1, AdminPassword: "x"}
+	m := MySQL{Programs: HostPrograms(), Data: data, Etc: dir, Socket: filepath.Join(shortDir(t), "s"), Port: 1, AdminPassword: "x"}
 	if _, err := m.Prepare(context.Background()); err == nil || !strings.Contains(err.Error(), "move them away") {
 		t.Errorf("error %v", err)
 	}
@@ -78,7 +78,7 @@ func TestMySQLLeavesStrangeFilesAlone(t *testing.T) {
 
 func TestMySQLStartsAnewAfterAKillInTheMiddle(t *testing.T) {
 	dir := t.TempDir()
-	m := MySQL{Programs: Host(), Data: filepath.Join(dir, "data"), Etc: dir, Socket: filepath.Join(shortDir(t), "s"), Port: 1, AdminPassword: "x"}
+	m := MySQL{Programs: HostPrograms(), Data: filepath.Join(dir, "data"), Etc: dir, Socket: filepath.Join(shortDir(t), "s"), Port: 1, AdminPassword: "x"}
 	ctx, cancel := context.WithCancel(context.Background())
 	failed := make(chan error, 1)
 	go func() { _, err := m.Prepare(ctx); failed <- err }()

@@ -49,7 +49,7 @@ func shortDir(t *testing.T) string {
 
 func somePorts(t *testing.T, n int) []int {
 	t.Helper()
-	ports, err := FreePorts(n)
+	ports, err := FindFreePorts(n)
 	if err != nil {
 		t.Fatal(err)
 	}

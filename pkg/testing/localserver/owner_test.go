@@ -19,7 +19,7 @@ func TestScratchOwner(t *testing.T) {
 	if os.Getenv(ownerVariable) == "" {
 		return
 	}
-	s, err := NewScratch(Host())
+	s, err := NewScratch(HostPrograms())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,9 +13,9 @@ const (
 	lastScratchPort  = 32000
 )
 
-// FreePorts returns n different ports that nothing listens on at 127.0.0.1. They are not reserved: a server that
+// FindFreePorts returns n different ports that nothing listens on at 127.0.0.1. They are not reserved: a server that
 // finds its port taken must be started again with others.
-func FreePorts(n int) ([]int, error) {
+func FindFreePorts(n int) ([]int, error) {
 	var ports []int
 	for range 1000 {
 		if len(ports) == n {

@@ -25,8 +25,8 @@ type Programs struct {
 	Path string // the PATH to search first; the system folders follow it in any case
 }
 
-// Host searches this machine with the process's PATH.
-func Host() Programs { return Programs{Path: os.Getenv("PATH")} }
+// HostPrograms searches this machine with the process's PATH.
+func HostPrograms() Programs { return Programs{Path: os.Getenv("PATH")} }
 
 // MySQL returns mariadbd, or mysqld of MySQL. It may fail with *MissingError, as all of these.
 func (p Programs) MySQL() (string, error) {

@@ -123,7 +123,7 @@ func launch[I Instance](ctx context.Context, s *Scratch, name string, ports int,
 	var none I
 	var failures []error
 	for range startAttempts {
-		chosen, err := FreePorts(ports)
+		chosen, err := FindFreePorts(ports)
 		if err != nil {
 			return none, err
 		}

@@ -8,7 +8,7 @@ import (
 )
 
 func TestScratchEnvironNamesServersThatAnswer(t *testing.T) {
-	s, err := NewScratch(Host())
+	s, err := NewScratch(HostPrograms())
 	if err != nil {
 		t.Fatal(err)
 	}

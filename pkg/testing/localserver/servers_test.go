@@ -54,7 +54,7 @@ func TestServersComeBackWithTheirData(t *testing.T) {
 func buildMySQL(t *testing.T) func(*testing.T, string) Instance {
 	dir, socket, ports := t.TempDir(), filepath.Join(shortDir(t), "s"), somePorts(t, 1)
 	return func(_ *testing.T, password string) Instance {
-		return MySQL{Programs: Host(), Data: filepath.Join(dir, "data"), Etc: dir, Socket: socket, Port: ports[0], AdminPassword: password}
+		return MySQL{Programs: HostPrograms(), Data: filepath.Join(dir, "data"), Etc: dir, Socket: socket, Port: ports[0], AdminPassword: password}
 	}
 }
 
@@ -91,7 +91,7 @@ func checkMySQL(i Instance) error {
 func buildRedis(t *testing.T) func(*testing.T, string) Instance {
 	dir, ports := t.TempDir(), somePorts(t, 1)
 	return func(_ *testing.T, password string) Instance {
-		return Redis{Programs: Host(), Data: filepath.Join(dir, "data"), Etc: dir, Port: ports[0], AdminPassword: password}
+		return Redis{Programs: HostPrograms(), Data: filepath.Join(dir, "data"), Etc: dir, Port: ports[0], AdminPassword: password}
 	}
 }
 
@@ -160,10 +160,10 @@ func checkRedis(i Instance) error {
 
 func buildRabbitMQ(t *testing.T) func(*testing.T, string) Instance {
 	dir, ports := t.TempDir(), somePorts(t, 4)
-	startInstance(t, Epmd{Programs: Host(), Home: filepath.Join(dir, "data"), Port: ports[3]})
+	startInstance(t, Epmd{Programs: HostPrograms(), Home: filepath.Join(dir, "data"), Port: ports[3]})
 	return func(_ *testing.T, password string) Instance {
 		return RabbitMQ{
-			Programs: Host(), Data: filepath.Join(dir, "data"), Etc: dir, Port: ports[0], ManagementPort: ports[1],
+			Programs: HostPrograms(), Data: filepath.Join(dir, "data"), Etc: dir, Port: ports[0], ManagementPort: ports[1],
 			DistPort: ports[2], EpmdPort: ports[3], AdminPassword: password, Cookie: "a-cookie",
 		}
 	}

@@ -99,22 +99,22 @@ func (s *Instance) Try(r Request) (Response, error) {
 	return out, nil
 }
 
-// Want makes a call and fails the test unless the answer has the status and, for an error, the code. An error must be a
+// Expect makes a call and fails the test unless the answer has the status and, for an error, the code. An error must be a
 // whole problem.
-func (s *Instance) Want(t testing.TB, r Request, status int, code string) Response {
+func (s *Instance) Expect(t testing.TB, r Request, status int, code string) Response {
 	t.Helper()
 	res := s.Do(t, r)
 	if res.Status != status || res.Code() != code && (status >= 400 || code != "") {
 		t.Fatalf("%s %s: got %d %s, want %d %s", r.Method, r.Path, res.Status, res.Body, status, code)
 	}
 	if status >= 400 {
-		IsProblem(t, r, res)
+		AssertProblem(t, r, res)
 	}
 	return res
 }
 
-// IsProblem fails the test unless the answer is a problem (RFC 9457) with every field that is promised.
-func IsProblem(t testing.TB, r Request, res Response) {
+// AssertProblem fails the test unless the answer is a problem (RFC 9457) with every field that is promised.
+func AssertProblem(t testing.TB, r Request, res Response) {
 	t.Helper()
 	if got := res.Header.Get("Content-Type"); got != "application/problem+json" {
 		t.Errorf("%s %s: an error of type %s: %s", r.Method, r.Path, got, res.Body)
@@ -140,8 +140,8 @@ func IsProblem(t testing.TB, r Request, res Response) {
 	}
 }
 
-// Together makes the requests at the same time and returns the answers in their order.
-func (s *Instance) Together(t testing.TB, requests ...Request) []Response {
+// Parallel makes the requests at the same time and returns the answers in their order.
+func (s *Instance) Parallel(t testing.TB, requests ...Request) []Response {
 	t.Helper()
 	answers, errs := make([]Response, len(requests)), make([]error, len(requests))
 	var ready, done sync.WaitGroup
@@ -160,8 +160,8 @@ func (s *Instance) Together(t testing.TB, requests ...Request) []Response {
 	return answers
 }
 
-// Statuses returns how often each status is among the answers.
-func Statuses(answers []Response) map[int]int {
+// CountStatuses returns how often each status is among the answers.
+func CountStatuses(answers []Response) map[int]int {
 	count := map[int]int{}
 	for _, a := range answers {
 		count[a.Status]++

@@ -20,11 +20,11 @@ import (
 
 // Commands is what TestCommands wants to know of a service, beside what holds for every one.
 type Commands struct {
-	OpenAPI []byte
-	Environ map[string]string  // what a good configuration has beside Serverless
-	Loads   [][]string         // commands that read the configuration
-	Bad     []BadConfiguration // what stops each of them
-	Wrong   [][]string         // command lines that are none
+	OpenAPI             []byte
+	ExtraEnviron        map[string]string  // what a good configuration has beside Serverless
+	ConfigCommands      [][]string         // commands that read the configuration
+	BadConfigurations   []BadConfiguration // what stops each of them
+	InvalidCommandLines [][]string         // command lines that are none
 }
 
 // BadConfiguration is a good configuration but for one thing.
@@ -66,15 +66,15 @@ var wrongForAll = [][]string{
 	{"events"}, {"events", "dead"}, {"events", "dead", "nonsense"}, {"events", "dead", "show"}, {"events", "dead", "replay"}, {"events", "dead", "drop"},
 }
 
-// Output runs a command of the program with nothing but environ, and returns its exit code and what it wrote.
-func (s Service) Output(ctx context.Context, environ []string, args ...string) (code int, stdout, stderr string) {
+// RunCommand runs a command of the program with nothing but environ, and returns its exit code and what it wrote.
+func (s Service) RunCommand(ctx context.Context, environ []string, args ...string) (code int, stdout, stderr string) {
 	var out, err bytes.Buffer
 	code = s.Run(ctx, args, environ, &out, &err)
 	return code, out.String(), err.String()
 }
 
-// Serverless is the environment of a good configuration whose servers are not there, with changes over it.
-func (s Service) Serverless(changes ...map[string]string) []string {
+// OfflineEnviron is the environment of a good configuration whose servers are not there, with changes over it.
+func (s Service) OfflineEnviron(changes ...map[string]string) []string {
 	environ := map[string]string{
 		"PGO_CONFIG_DIR": s.ConfigDir, "PGO_ENV": "test", "PGO_CFG_HTTP__ADDR": "127.0.0.1:0",
 		"PGO_CFG_MYSQL__ADDR": "127.0.0.1:1", "PGO_CFG_REDIS__ADDR": "127.0.0.1:1", "PGO_CFG_RABBITMQ__ADDR": "127.0.0.1:1",
@@ -92,8 +92,8 @@ func (s Service) Serverless(changes ...map[string]string) []string {
 	return all
 }
 
-// Configs returns a copy of the configuration folder in which the service's own file has another text.
-func (s Service) Configs(t testing.TB, yaml string) (dir string) {
+// CopyConfigs returns a copy of the configuration folder in which the service's own file has another text.
+func (s Service) CopyConfigs(t testing.TB, yaml string) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS(s.ConfigDir)); err != nil {
@@ -110,13 +110,13 @@ func (s Service) Configs(t testing.TB, yaml string) (dir string) {
 func TestCommands(t *testing.T, s Service, c Commands) {
 	t.Run("tells", func(t *testing.T) { s.tells(t, c) })
 	t.Run("a bad configuration", func(t *testing.T) {
-		for _, bad := range slices.Concat(badForAll, c.Bad) {
+		for _, bad := range slices.Concat(badForAll, c.BadConfigurations) {
 			t.Run(bad.Name, func(t *testing.T) { s.refuses(t, c, bad) })
 		}
 	})
 	t.Run("a wrong command line", func(t *testing.T) {
-		for _, args := range slices.Concat(wrongForAll, c.Wrong) {
-			if code, stdout, stderr := s.Output(t.Context(), nil, args...); code != 64 || stdout != "" || strings.Count(stderr, "\n") != 1 {
+		for _, args := range slices.Concat(wrongForAll, c.InvalidCommandLines) {
+			if code, stdout, stderr := s.RunCommand(t.Context(), nil, args...); code != 64 || stdout != "" || strings.Count(stderr, "\n") != 1 {
 				t.Errorf("%v ends with %d and writes %q, %q; want 64 and one line", args, code, stdout, stderr)
 			}
 		}
@@ -124,7 +124,7 @@ func TestCommands(t *testing.T, s Service, c Commands) {
 	t.Run("serving before its servers are there", func(t *testing.T) { // it waits, and ends well when it is told to
 		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 		defer cancel()
-		if code, stdout, stderr := s.Output(ctx, s.Serverless(c.Environ)); code != 0 || stderr != "" || strings.Contains(stdout, `"msg":"ready"`) {
+		if code, stdout, stderr := s.RunCommand(ctx, s.OfflineEnviron(c.ExtraEnviron)); code != 0 || stderr != "" || strings.Contains(stdout, `"msg":"ready"`) {
 			t.Errorf("ends with %d: %s%s", code, stdout, stderr)
 		}
 	})
@@ -133,13 +133,13 @@ func TestCommands(t *testing.T, s Service, c Commands) {
 func (s Service) refuses(t *testing.T, c Commands, bad BadConfiguration) {
 	change := maps.Clone(bad.Environ)
 	if bad.File != "" {
-		change = map[string]string{"PGO_CONFIG_DIR": s.Configs(t, bad.File)}
+		change = map[string]string{"PGO_CONFIG_DIR": s.CopyConfigs(t, bad.File)}
 		maps.Copy(change, bad.Environ)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // else a program that serves never ends
 	defer cancel()
-	for _, args := range slices.Concat([][]string{{"check"}, nil}, c.Loads) {
-		code, stdout, stderr := s.Output(ctx, s.Serverless(c.Environ, change), args...)
+	for _, args := range slices.Concat([][]string{{"check"}, nil}, c.ConfigCommands) {
+		code, stdout, stderr := s.RunCommand(ctx, s.OfflineEnviron(c.ExtraEnviron, change), args...)
 		if code != 78 || stdout != "" {
 			t.Errorf("%v ends with %d and writes %s", args, code, stdout)
 		}
@@ -152,7 +152,7 @@ func (s Service) refuses(t *testing.T, c Commands, bad BadConfiguration) {
 func (s Service) tells(t *testing.T, c Commands) {
 	tell := func(environ []string, args ...string) string {
 		t.Helper()
-		code, stdout, stderr := s.Output(t.Context(), environ, args...)
+		code, stdout, stderr := s.RunCommand(t.Context(), environ, args...)
 		if code != 0 || stderr != "" {
 			t.Errorf("%v ends with %d: %s", args, code, stderr)
 		}
@@ -191,7 +191,7 @@ func (s Service) tells(t *testing.T, c Commands) {
 	if tell(nil, "openapi") != string(c.OpenAPI) {
 		t.Error("what is told as the specification is another")
 	}
-	if got := tell(s.Serverless(c.Environ), "check"); got != "configuration is valid\n" {
+	if got := tell(s.OfflineEnviron(c.ExtraEnviron), "check"); got != "configuration is valid\n" {
 		t.Errorf("of a good configuration it says %q", got)
 	}
 }

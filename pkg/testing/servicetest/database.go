@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Dump returns the rows of the queries as text, so that a test can tell whether anything has changed.
-func Dump(t testing.TB, db *sql.DB, queries ...string) string {
+// DumpRows returns the rows of the queries as text, so that a test can tell whether anything has changed.
+func DumpRows(t testing.TB, db *sql.DB, queries ...string) string {
 	t.Helper()
 	var all strings.Builder
 	for _, query := range queries {
@@ -43,8 +43,8 @@ func rows(into *strings.Builder, db *sql.DB, query string) (err error) {
 	return rs.Err()
 }
 
-// Difference returns the lines that only one of two dumps has.
-func Difference(before, after string) string {
+// DiffLines returns the lines that only one of two dumps has.
+func DiffLines(before, after string) string {
 	var out strings.Builder
 	for sign, pair := range map[string][2]string{"-": {before, after}, "+": {after, before}} {
 		for line := range strings.Lines(pair[0]) {
@@ -57,7 +57,7 @@ func Difference(before, after string) string {
 }
 
 // KillConnections ends every other connection to the database, as a restart of the server or its idle timeout does.
-func (w *World) KillConnections(t testing.TB) {
+func (w *Env) KillConnections(t testing.TB) {
 	t.Helper()
 	db := w.DB.Open(t)
 	db.SetMaxOpenConns(1) // so that CONNECTION_ID is the one that must live

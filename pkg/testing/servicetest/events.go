@@ -16,7 +16,7 @@ import (
 )
 
 // Publish puts an event on the exchange as another service would, and returns it once the broker has it.
-func (w *World) Publish(t testing.TB, source, typ, subject string, sequence int64, data any) event.Event {
+func (w *Env) Publish(t testing.TB, source, typ, subject string, sequence int64, data any) event.Event {
 	t.Helper()
 	e, err := event.New(t.Context(), source, typ, subject, sequence, data)
 	if err != nil {
@@ -27,7 +27,7 @@ func (w *World) Publish(t testing.TB, source, typ, subject string, sequence int6
 }
 
 // Deliver puts events on the exchange in their order, for those that come again or late.
-func (w *World) Deliver(t testing.TB, events ...event.Event) {
+func (w *Env) Deliver(t testing.TB, events ...event.Event) {
 	t.Helper()
 	batch := make([]mq.Publishing, len(events))
 	for i, e := range events {
@@ -43,8 +43,8 @@ func (w *World) Deliver(t testing.TB, events ...event.Event) {
 	}
 }
 
-// GiveUp puts an event among the dead letters of a queue, as a consumer does that has given it up for the reason.
-func (w *World) GiveUp(t testing.TB, queue, reason string, e event.Event) {
+// DeadLetter puts an event among the dead letters of a queue, as a consumer does that has given it up for the reason.
+func (w *Env) DeadLetter(t testing.TB, queue, reason string, e event.Event) {
 	t.Helper()
 	body, err := e.Marshal()
 	if err != nil {
@@ -57,7 +57,7 @@ func (w *World) GiveUp(t testing.TB, queue, reason string, e event.Event) {
 }
 
 // connect returns a connection that ends with the test. The first one serves all that follow.
-func (w *World) connect(t testing.TB) *mq.Conn {
+func (w *Env) connect(t testing.TB) *mq.Conn {
 	t.Helper()
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -79,8 +79,8 @@ type Recorder struct {
 	all []event.Event
 }
 
-// Events records the events of topics (all of them: "#") from now until the test ends.
-func (w *World) Events(t testing.TB, topics ...string) *Recorder {
+// RecordEvents records the events of topics (all of them: "#") from now until the test ends.
+func (w *Env) RecordEvents(t testing.TB, topics ...string) *Recorder {
 	t.Helper()
 	queue := fmt.Sprintf("test.recorder%d", w.recorders.Add(1))
 	if err := mq.Declare(t.Context(), w.brokerConfig(), mq.Topology{Queues: []mq.Queue{{Name: queue, Bindings: topics}}}); err != nil {
@@ -121,7 +121,7 @@ func (r *Recorder) Await(t testing.TB, wanted func(event.Event) bool) event.Even
 		all := r.All()
 		i := slices.IndexFunc(all, wanted)
 		if i < 0 {
-			return fmt.Errorf("there are %v", Types(all))
+			return fmt.Errorf("there are %v", EventTypes(all))
 		}
 		found = all[i]
 		return nil
@@ -129,8 +129,8 @@ func (r *Recorder) Await(t testing.TB, wanted func(event.Event) bool) event.Even
 	return found
 }
 
-// About returns the events of a subject, each once, in the order in which they came, and how many came again.
-func (r *Recorder) About(subject string) (events []event.Event, again int) {
+// EventsAbout returns the events of a subject, each once, in the order in which they came, and how many came again.
+func (r *Recorder) EventsAbout(subject string) (events []event.Event, again int) {
 	for _, e := range r.All() {
 		switch {
 		case e.Subject != subject:
@@ -143,8 +143,8 @@ func (r *Recorder) About(subject string) (events []event.Event, again int) {
 	return events, again
 }
 
-// Types returns the types of events.
-func Types(events []event.Event) []string {
+// EventTypes returns the types of events.
+func EventTypes(events []event.Event) []string {
 	var all []string
 	for _, e := range events {
 		all = append(all, e.Type)

@@ -42,8 +42,8 @@ func (l *Logs) add(line string) {
 	l.lines = append(l.lines, line)
 }
 
-// Having returns the lines that contain what.
-func (l *Logs) Having(what string) []string {
+// LinesWith returns the lines that contain what.
+func (l *Logs) LinesWith(what string) []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var found []string
@@ -57,7 +57,7 @@ func (l *Logs) Having(what string) []string {
 
 // Start runs the service as main does, on a free port, until Stop (which returns its exit code when its log is whole) or the end of the test. It
 // returns when the service is ready; one that ends before is a failure. At the end the log must show no secret.
-func (w *World) Start(t testing.TB, environ ...string) *Instance {
+func (w *Env) Start(t testing.TB, environ ...string) *Instance {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	out, in := io.Pipe()
@@ -94,7 +94,7 @@ func (w *World) Start(t testing.TB, environ ...string) *Instance {
 	t.Cleanup(func() {
 		s.Stop()
 		for _, secret := range append([]string{"eyJ"}, w.service.Secrets...) {
-			if lines := s.Logs.Having(secret); len(lines) > 0 {
+			if lines := s.Logs.LinesWith(secret); len(lines) > 0 {
 				t.Errorf("the log shows %q: %s", secret, lines[0])
 			}
 		}
@@ -111,8 +111,8 @@ func (w *World) Start(t testing.TB, environ ...string) *Instance {
 	return s
 }
 
-// Ready returns what /readyz says.
-func (s *Instance) Ready(t testing.TB) (status int, failing, degraded []string) {
+// ReadReadiness returns what /readyz says.
+func (s *Instance) ReadReadiness(t testing.TB) (status int, failing, degraded []string) {
 	t.Helper()
 	res := s.Do(t, Request{Method: http.MethodGet, Path: "/readyz"})
 	var state struct{ Failing, Degraded []string }
@@ -122,12 +122,12 @@ func (s *Instance) Ready(t testing.TB) (status int, failing, degraded []string) 
 	return res.Status, state.Failing, state.Degraded
 }
 
-// Becomes waits until the instance says that it is ready (200) or not (503), with missing among what it lacks; "" waits until
+// AwaitReadiness waits until the instance says that it is ready (200) or not (503), with missing among what it lacks; "" waits until
 // it lacks nothing.
-func (s *Instance) Becomes(t testing.TB, status int, missing string) {
+func (s *Instance) AwaitReadiness(t testing.TB, status int, missing string) {
 	t.Helper()
 	testkit.Eventually(t, "readiness", func() error {
-		got, failing, degraded := s.Ready(t)
+		got, failing, degraded := s.ReadReadiness(t)
 		lacks := slices.Concat(failing, degraded)
 		if got != status || missing != "" && !slices.Contains(lacks, missing) || missing == "" && len(lacks) > 0 {
 			return fmt.Errorf("%d, failing %v, degraded %v", got, failing, degraded)

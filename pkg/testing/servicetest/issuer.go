@@ -26,7 +26,7 @@ const tokenLifetime = 15 * time.Minute
 // Issuer stands for the service that signs people in: it makes tokens, and serves the keys that verify them and the list of
 // sessions that were ended. To cuts it off.
 type Issuer struct {
-	To *testkit.Link
+	Link *testkit.Link
 
 	t testing.TB
 
@@ -41,29 +41,29 @@ type Issuer struct {
 func NewIssuer(t testing.TB) *Issuer {
 	t.Helper()
 	i := &Issuer{t: t, ended: map[string]time.Time{}}
-	i.Rotate()
+	i.RotateKey()
 	gin.SetMode(gin.ReleaseMode)
 	e := gin.New()
 	e.GET(auth.KeysPath, i.serveKeys)
-	e.GET(auth.EndedSessionsPath, httpx.Handle(auth.EndedSessions(i)))
+	e.GET(auth.EndedSessionsPath, httpx.Handle(auth.ServeEndedSessions(i)))
 	server := httptest.NewServer(e)
 	t.Cleanup(server.Close)
 	u, err := url.Parse(server.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	i.To = testkit.Proxy(t, u.Host)
+	i.Link = testkit.NewLink(t, u.Host)
 	return i
 }
 
 // URL is where it answers.
-func (i *Issuer) URL() string { return "http://" + i.To.Addr() }
+func (i *Issuer) URL() string { return "http://" + i.Link.Addr() }
 
 // Environ makes a service believe this issuer.
 func (i *Issuer) Environ() []string { return []string{"PGO_CFG_AUTH__USER_URL=" + i.URL()} }
 
-// Rotate signs with a new key from now on. The old ones go on to verify.
-func (i *Issuer) Rotate() {
+// RotateKey signs with a new key from now on. The old ones go on to verify.
+func (i *Issuer) RotateKey() {
 	i.t.Helper()
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -78,14 +78,14 @@ func (i *Issuer) Rotate() {
 	})
 }
 
-// Token signs a person in and returns the access token of the new session.
-func (i *Issuer) Token(userID, role string) string {
+// NewToken signs a person in and returns the access token of the new session.
+func (i *Issuer) NewToken(userID, role string) string {
 	i.t.Helper()
-	return i.Sign(func(c *auth.Claims) { c.Subject, c.Role = userID, role })
+	return i.SignToken(func(c *auth.Claims) { c.Subject, c.Role = userID, role })
 }
 
-// Sign returns a token whose claims are good but for change, which must give it a subject.
-func (i *Issuer) Sign(change func(*auth.Claims)) string {
+// SignToken returns a token whose claims are good but for change, which must give it a subject.
+func (i *Issuer) SignToken(change func(*auth.Claims)) string {
 	i.t.Helper()
 	now := time.Now()
 	c := auth.Claims{
@@ -106,8 +106,8 @@ func (i *Issuer) Sign(change func(*auth.Claims)) string {
 	return s
 }
 
-// End ends the session of a token.
-func (i *Issuer) End(token string) {
+// EndSession ends the session of a token.
+func (i *Issuer) EndSession(token string) {
 	i.t.Helper()
 	var c auth.Claims
 	if _, _, err := jwt.NewParser().ParseUnverified(token, &c); err != nil {

@@ -7,19 +7,19 @@ import (
 	"pgo/pkg/testing/testkit"
 )
 
-// WantUnavailable makes a call that needs a server which is away: the answer is 503 unavailable and says when to try again.
-func (s *Instance) WantUnavailable(t testing.TB, r Request) {
+// ExpectUnavailable makes a call that needs a server which is away: the answer is 503 unavailable and says when to try again.
+func (s *Instance) ExpectUnavailable(t testing.TB, r Request) {
 	t.Helper()
 	res := s.Do(t, r)
 	if res.Status != 503 || res.Code() != "unavailable" || res.Header.Get("Retry-After") == "" {
 		t.Errorf("%s %s: got %d with Retry-After %q: %s", r.Method, r.Path, res.Status, res.Header.Get("Retry-After"), res.Body)
 	}
-	IsProblem(t, r, res)
+	AssertProblem(t, r, res)
 }
 
-// SurvivesKills ends all connections to the database before each of the requests, several times over, as a restart of the
+// AssertReconnects ends all connections to the database before each of the requests, several times over, as a restart of the
 // server or its idle timeout does: a call that was about to use one may be told to try again, and soon one passes.
-func (w *World) SurvivesKills(t testing.TB, s *Instance, requests ...Request) {
+func (w *Env) AssertReconnects(t testing.TB, s *Instance, requests ...Request) {
 	t.Helper()
 	for range 5 {
 		for _, r := range requests {

@@ -17,9 +17,9 @@ const Numbers = "(SELECT a.n + 10*b.n + 100*c.n + 1000*d.n + 10000*e.n AS n FROM
 
 const digits = "(SELECT 0 n UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4 UNION ALL SELECT 5 UNION ALL SELECT 6 UNION ALL SELECT 7 UNION ALL SELECT 8 UNION ALL SELECT 9)"
 
-// Queries returns the list to which every query that GORM sends is added from now on, with its values put in. Whoever
+// RecordQueries returns the list to which every query that GORM sends is added from now on, with its values put in. Whoever
 // looks at it waits until those who send are through.
-func Queries(t testing.TB, db *gorm.DB) *[]string {
+func RecordQueries(t testing.TB, db *gorm.DB) *[]string {
 	t.Helper()
 	var mu sync.Mutex
 	var sent []string
@@ -34,9 +34,9 @@ func Queries(t testing.TB, db *gorm.DB) *[]string {
 	return &sent
 }
 
-// Complaints returns what is bad in the server's plan for a query: steps that read a table or an index from end to end, and
+// InefficientSteps returns what is bad in the server's plan for a query: steps that read a table or an index from end to end, and
 // those that sort. Steps that put together what others read are not looked at.
-func Complaints(t testing.TB, db *sql.DB, query string) []string {
+func InefficientSteps(t testing.TB, db *sql.DB, query string) []string {
 	t.Helper()
 	var all []string
 	for _, step := range plan(t, db, query) {
@@ -50,8 +50,8 @@ func Complaints(t testing.TB, db *sql.DB, query string) []string {
 	return all
 }
 
-// RowsRead runs the query and returns how many rows the server reads for it.
-func RowsRead(t testing.TB, db *sql.DB, query string) int {
+// CountRowsRead runs the query and returns how many rows the server reads for it.
+func CountRowsRead(t testing.TB, db *sql.DB, query string) int {
 	t.Helper()
 	conn, err := db.Conn(t.Context())
 	if err != nil {
@@ -75,10 +75,10 @@ func RowsRead(t testing.TB, db *sql.DB, query string) int {
 	return count() - before - idle
 }
 
-// ReadsAtMost fails the test when the server reads more rows for the query.
-func ReadsAtMost(t testing.TB, db *sql.DB, query string, most int) {
+// AssertRowsRead fails the test when the server reads more rows for the query.
+func AssertRowsRead(t testing.TB, db *sql.DB, query string, most int) {
 	t.Helper()
-	n := RowsRead(t, db, query)
+	n := CountRowsRead(t, db, query)
 	if n <= most {
 		return
 	}

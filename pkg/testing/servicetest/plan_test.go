@@ -16,23 +16,23 @@ func TestBadPlansAreSeen(t *testing.T) {
 		}
 	}
 	db, _ := d.Connect(t, "")
-	sent := servicetest.Queries(t, db)
+	sent := servicetest.RecordQueries(t, db)
 	var ids []int
 	if err := db.Table("things").Where("kind = ? AND id > ?", 7, 710).Order("id").Limit(3).Pluck("id", &ids).Error; err != nil || len(*sent) != 1 || len(ids) != 3 {
 		t.Fatalf("%v, %v, %v", ids, *sent, err)
 	}
-	if bad := servicetest.Complaints(t, d.DB, (*sent)[0]); len(bad) > 0 {
+	if bad := servicetest.InefficientSteps(t, d.DB, (*sent)[0]); len(bad) > 0 {
 		t.Errorf("a good plan is complained of: %v", bad)
 	}
-	servicetest.ReadsAtMost(t, d.DB, (*sent)[0], 4)
+	servicetest.AssertRowsRead(t, d.DB, (*sent)[0], 4)
 	for _, query := range []string{
 		"SELECT * FROM things", "SELECT id FROM things WHERE name > 'N5'", "SELECT id FROM things WHERE kind = 7 ORDER BY name LIMIT 3", "SELECT COUNT(*) FROM things GROUP BY name",
 	} {
-		if len(servicetest.Complaints(t, d.DB, query)) == 0 {
+		if len(servicetest.InefficientSteps(t, d.DB, query)) == 0 {
 			t.Errorf("nothing is bad in %s", query)
 		}
 	}
-	if n := servicetest.RowsRead(t, d.DB, "SELECT id FROM things WHERE kind = 7"); n < 100 || n > 102 {
+	if n := servicetest.CountRowsRead(t, d.DB, "SELECT id FROM things WHERE kind = 7"); n < 100 || n > 102 {
 		t.Errorf("for 100 rows the server reads %d", n)
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Refusal is a request that must be refused, and the status of the refusal.
-type Refusal struct {
+// Rejection is a request that must be refused, and the status of the refusal.
+type Rejection struct {
 	Name    string
 	Request Request
 	Status  int
@@ -21,14 +21,14 @@ func (r Request) With(change func(*Request)) Request {
 	return r
 }
 
-// Wrong is the request, once change has made it wrong.
-func (r Request) Wrong(name string, status int, change func(*Request)) Refusal {
-	return Refusal{name, r.With(change), status}
+// RejectedWhen is the request, once change has made it wrong.
+func (r Request) RejectedWhen(name string, status int, change func(*Request)) Rejection {
+	return Rejection{name, r.With(change), status}
 }
 
-// Refused makes requests that must be refused: each answer is a problem with the right status, and dump, which tells what
+// AssertRejected makes requests that must be refused: each answer is a problem with the right status, and dump, which tells what
 // the service keeps, tells the same afterwards.
-func (s *Instance) Refused(t testing.TB, cases []Refusal, dump func() string) {
+func (s *Instance) AssertRejected(t testing.TB, cases []Rejection, dump func() string) {
 	t.Helper()
 	before := dump()
 	for _, c := range cases {
@@ -36,29 +36,29 @@ func (s *Instance) Refused(t testing.TB, cases []Refusal, dump func() string) {
 		if res.Status != c.Status {
 			t.Errorf("%s: got %d %s, want %d", c.Name, res.Status, res.Body, c.Status)
 		}
-		IsProblem(t, c.Request, res)
+		AssertProblem(t, c.Request, res)
 	}
 	if after := dump(); after != before {
-		t.Errorf("what was refused has changed something:\n%s", Difference(before, after))
+		t.Errorf("what was refused has changed something:\n%s", DiffLines(before, after))
 	}
 }
 
 // query is the good request with a query that must be refused.
-func (r Request) query(name, query string, status int) Refusal {
-	return r.Wrong(name, status, func(r *Request) { r.Path += "?" + query })
+func (r Request) query(name, query string, status int) Rejection {
+	return r.RejectedWhen(name, status, func(r *Request) { r.Path += "?" + query })
 }
 
-// WrongQueries are the good request with queries that no call takes.
-func WrongQueries(good Request) []Refusal {
-	return []Refusal{
+// RejectedQueries are the good request with queries that no call takes.
+func RejectedQueries(good Request) []Rejection {
+	return []Rejection{
 		good.query("unknown parameter", "nonsense=1", 422), good.query("parameter that is not UTF-8", "%ff=1", 422),
 		good.query("malformed query", "a=%zz", 400), good.query("semicolon", "a=1;b=2", 400),
 	}
 }
 
-// WrongPages are the good request for a list with pages that no list has.
-func WrongPages(good Request) []Refusal {
-	cases := []Refusal{good.query("limit twice", "limit=1&limit=2", 422)}
+// RejectedPages are the good request for a list with pages that no list has.
+func RejectedPages(good Request) []Rejection {
+	cases := []Rejection{good.query("limit twice", "limit=1&limit=2", 422)}
 	for _, limit := range []string{"0", "-1", "101", "1e1", "ten", "99999999999999999999", "%F0%9F%8E%88", "1.5", "0x10"} {
 		cases = append(cases, good.query("limit "+limit, "limit="+limit, 422))
 	}
@@ -70,49 +70,49 @@ func WrongPages(good Request) []Refusal {
 	return cases
 }
 
-// WrongParameter are the good request with values that the parameter does not take, and with it twice and in bad UTF-8.
-func WrongParameter(good Request, name string, values ...string) []Refusal {
-	cases := []Refusal{good.query(name+" twice", name+"=&"+name+"=", 422), good.query(name+" not UTF-8", name+"=%ff", 422)}
+// RejectedParameters are the good request with values that the parameter does not take, and with it twice and in bad UTF-8.
+func RejectedParameters(good Request, name string, values ...string) []Rejection {
+	cases := []Rejection{good.query(name+" twice", name+"=&"+name+"=", 422), good.query(name+" not UTF-8", name+"=%ff", 422)}
 	for _, v := range values {
 		cases = append(cases, good.query(name+" "+v, name+"="+url.QueryEscape(v), 422))
 	}
 	return cases
 }
 
-// WrongBodies are the good request, whose body must be a JSON object, with what is none, or is too much, or is said to be
+// RejectedBodies are the good request, whose body must be a JSON object, with what is none, or is too much, or is said to be
 // something else.
-func WrongBodies(good Request) []Refusal {
+func RejectedBodies(good Request) []Rejection {
 	body, _ := json.Marshal(good.Body) // what can be sent can be marshalled
 	text := string(body)
-	var cases []Refusal
+	var cases []Rejection
 	for name, body := range map[string]string{
 		"empty": "", "cut off": text[:len(text)-1], "not JSON": "name=a", "null": "null", "array": "[" + text + "]", "text": `"x"`, "number": "1",
 		"second object": text + text, "trailing text": text + " x", "not UTF-8": strings.Replace(text, `":`, "\":\"\xff\",\"x\":", 1),
 		"byte order mark": "\ufeff" + text, "UTF-16": "\xff\xfe{\x00}\x00", "single quotes": "{'a':1}", "comment": "/**/" + text,
 		"deep": `{"x":` + strings.Repeat("[", 20_000), "NUL bytes": "\x00\x00",
 	} {
-		cases = append(cases, good.Wrong(name, 400, func(r *Request) { r.Body = body }))
+		cases = append(cases, good.RejectedWhen(name, 400, func(r *Request) { r.Body = body }))
 	}
 	for _, contentType := range []string{"", "text/plain", "text/csv", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/xml", "json", ";;"} {
-		cases = append(cases, good.Wrong("content type "+contentType, 415, func(r *Request) { r.Header = http.Header{"Content-Type": {contentType}} }))
+		cases = append(cases, good.RejectedWhen("content type "+contentType, 415, func(r *Request) { r.Header = http.Header{"Content-Type": {contentType}} }))
 	}
 	huge := text[:len(text)-1] + `,"padding":"` + strings.Repeat("x", 2<<20) + `"}`
-	return append(cases, good.Wrong("2 MiB", 413, func(r *Request) { r.Body = huge }))
+	return append(cases, good.RejectedWhen("2 MiB", 413, func(r *Request) { r.Body = huge }))
 }
 
-// WrongTokens are the good request with each of the forged tokens, by what is wrong with it, and with headers that carry no
+// RejectedTokens are the good request with each of the forged tokens, by what is wrong with it, and with headers that carry no
 // token.
-func WrongTokens(good Request, forged map[string]string) []Refusal {
-	var cases []Refusal
+func RejectedTokens(good Request, forged map[string]string) []Rejection {
+	var cases []Rejection
 	for name, token := range forged {
-		cases = append(cases, good.Wrong("token "+name, 401, func(r *Request) { r.Token = token }))
+		cases = append(cases, good.RejectedWhen("token "+name, 401, func(r *Request) { r.Token = token }))
 	}
 	bearer := "Bearer " + good.Token
 	for name, header := range map[string][]string{
 		"basic": {"Basic cm9vdDpyb290"}, "no token": {"Bearer"}, "empty token": {"Bearer "}, "no scheme": {good.Token}, "another scheme": {"Token " + good.Token},
 		"more": {bearer + " x"}, "quotes": {`Bearer "` + good.Token + `"`}, "twice": {bearer, bearer},
 	} {
-		cases = append(cases, good.Wrong("authorization: "+name, 401, func(r *Request) { r.Token, r.Header = "", http.Header{"Authorization": header} }))
+		cases = append(cases, good.RejectedWhen("authorization: "+name, 401, func(r *Request) { r.Token, r.Header = "", http.Header{"Authorization": header} }))
 	}
 	return cases
 }

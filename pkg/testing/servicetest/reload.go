@@ -12,11 +12,11 @@ import (
 	"pgo/pkg/testing/testkit"
 )
 
-// FollowsLogLevel starts the service and changes its file as an editor does: a new level holds without a restart, and a bad
+// AssertLogLevelReload starts the service and changes its file as an editor does: a new level holds without a restart, and a bad
 // file leaves the old one in force. The call must be one that succeeds.
-func (w *World) FollowsLogLevel(t *testing.T, call Request) {
+func (w *Env) AssertLogLevelReload(t *testing.T, call Request) {
 	t.Helper()
-	dir := w.service.Configs(t, "log:\n  level: info\n")
+	dir := w.service.CopyConfigs(t, "log:\n  level: info\n")
 	s := w.Start(t, "PGO_CONFIG_DIR="+dir)
 	change := func(level string) {
 		t.Helper()
@@ -28,9 +28,9 @@ func (w *World) FollowsLogLevel(t *testing.T, call Request) {
 	spoken := func() bool {
 		t.Helper()
 		id := uuid.NewString()
-		s.Want(t, call.With(func(r *Request) { r.Header = http.Header{"X-Request-Id": {id}} }), 200, "")
-		s.Want(t, call, 200, "") // it is logged after the answer; so is the one before by now
-		return len(s.Logs.Having(id)) > 0
+		s.Expect(t, call.With(func(r *Request) { r.Header = http.Header{"X-Request-Id": {id}} }), 200, "")
+		s.Expect(t, call, 200, "") // it is logged after the answer; so is the one before by now
+		return len(s.Logs.LinesWith(id)) > 0
 	}
 	becomes := func(what string, is func() bool) {
 		t.Helper()
@@ -42,7 +42,7 @@ func (w *World) FollowsLogLevel(t *testing.T, call Request) {
 		})
 	}
 	change("loud")
-	becomes("the refusal of a bad file", func() bool { return len(s.Logs.Having("configuration refused, the old one stays in force")) > 0 })
+	becomes("the refusal of a bad file", func() bool { return len(s.Logs.LinesWith("configuration refused, the old one stays in force")) > 0 })
 	becomes("a call that is logged as before", spoken)
 	change("error")
 	becomes("silence", func() bool { return !spoken() })

@@ -53,19 +53,19 @@ func serve(ctx context.Context, environ []string, stdout io.Writer) error {
 	}
 	cfg, reg := httpx.Defaults(), prometheus.NewRegistry()
 	cfg.Addr, cfg.DrainTimeout = "127.0.0.1:0", time.Second
-	verifier, ended, err := auth.Trust(ctx, auth.Config{Issuer: "pgo", Audience: "pgo", IssuerURL: user}, reg, log.Logger)
+	verifier, ended, err := auth.NewRemoteVerifier(ctx, auth.Config{Issuer: "pgo", Audience: "pgo", IssuerURL: user}, reg, log.Logger)
 	if err != nil {
 		return err
 	}
 	h := health.New(log.Logger)
-	h.Require("ended_sessions", ended.Synced)
-	h.Degrade("ended_sessions", ended.Fresh)
+	h.Require("ended_sessions", ended.HasSynced)
+	h.Optional("ended_sessions", ended.IsFresh)
 	e, err := httpx.NewEngine(httpx.Options{Config: cfg, Log: log.Logger, Tracer: noop.NewTracerProvider(), Registry: reg, Health: h})
 	if err != nil {
 		return err
 	}
-	e.GET("/me", auth.Required(verifier), func(c *gin.Context) {
-		c.JSON(http.StatusOK, map[string]string{"id": auth.From(c).UserID, "role": auth.From(c).Role})
+	e.GET("/me", auth.RequireToken(verifier), func(c *gin.Context) {
+		c.JSON(http.StatusOK, map[string]string{"id": auth.PrincipalFrom(c).UserID, "role": auth.PrincipalFrom(c).Role})
 	})
 	e.POST("/check", httpx.Handle(func(*gin.Context) error {
 		return problem.Invalid(problem.Field{Field: "x", Code: "required", Message: "must be given"})
@@ -75,8 +75,8 @@ func serve(ctx context.Context, environ []string, stdout io.Writer) error {
 	}.Run(ctx)
 }
 
-func newWorld(t *testing.T) *servicetest.World {
-	return servicetest.NewWorld(t, servicetest.Service{
+func newWorld(t *testing.T) *servicetest.Env {
+	return servicetest.NewEnv(t, servicetest.Service{
 		Name: "demo", Run: run, ConfigDir: "../../../configs", Topology: mq.Topology{Queues: []mq.Queue{{Name: "demo.q", Bindings: []string{"a.b"}}}},
 		Migrations: fstest.MapFS{"00001_things.sql": {Data: []byte("-- min_code_schema: 1\n-- +goose Up\nCREATE TABLE things (id INT PRIMARY KEY);\n")}},
 	})
@@ -87,45 +87,45 @@ func TestAServiceIsStartedCalledAndStopped(t *testing.T) {
 	iss := servicetest.NewIssuer(t)
 	w.Environ = append(w.Environ, iss.Environ()...)
 	s := w.Start(t)
-	me := servicetest.Request{Method: "GET", Path: "/me", Token: iss.Token("u1", "admin")}
-	if res := s.Want(t, me, 200, ""); res.Text("id") != "u1" || res.Text("role") != "admin" {
+	me := servicetest.Request{Method: "GET", Path: "/me", Token: iss.NewToken("u1", "admin")}
+	if res := s.Expect(t, me, 200, ""); res.Text("id") != "u1" || res.Text("role") != "admin" {
 		t.Errorf("the token says %s", res.Body)
 	}
-	s.Want(t, servicetest.Request{Method: "GET", Path: "/me"}, 401, "unauthenticated")
-	s.Want(t, servicetest.Request{Method: "POST", Path: "/check", Body: "{}"}, 422, "validation_failed")
-	iss.Rotate()
-	rotated := servicetest.Request{Method: "GET", Path: "/me", Token: iss.Token("u2", "user")}
+	s.Expect(t, servicetest.Request{Method: "GET", Path: "/me"}, 401, "unauthenticated")
+	s.Expect(t, servicetest.Request{Method: "POST", Path: "/check", Body: "{}"}, 422, "validation_failed")
+	iss.RotateKey()
+	rotated := servicetest.Request{Method: "GET", Path: "/me", Token: iss.NewToken("u2", "user")}
 	testkit.Eventually(t, "a token of the new key", func() error {
 		if res := s.Do(t, rotated); res.Status != 200 {
 			return errors.New(res.Code())
 		}
 		return nil
 	})
-	iss.End(me.Token)
+	iss.EndSession(me.Token)
 	testkit.Eventually(t, "the end of the session", func() error {
 		if res := s.Do(t, me); res.Status != 401 {
 			return fmt.Errorf("%d", res.Status)
 		}
 		return nil
 	})
-	iss.To.Down()
-	s.Becomes(t, 200, "ended_sessions")
-	if got := servicetest.Statuses(s.Together(t, rotated, me, rotated)); got[200] != 2 || got[401] != 1 {
+	iss.Link.Cut()
+	s.AwaitReadiness(t, 200, "ended_sessions")
+	if got := servicetest.CountStatuses(s.Parallel(t, rotated, me, rotated)); got[200] != 2 || got[401] != 1 {
 		t.Errorf("with the issuer away the statuses are %v", got)
 	}
-	iss.To.Up()
-	s.Becomes(t, 200, "")
-	if code := s.Stop(); code != 0 || s.Stop() != 0 || len(s.Logs.Having(`"stopped"`)) != 1 {
+	iss.Link.Restore()
+	s.AwaitReadiness(t, 200, "")
+	if code := s.Stop(); code != 0 || s.Stop() != 0 || len(s.Logs.LinesWith(`"stopped"`)) != 1 {
 		t.Errorf("stopped with %d", code)
 	}
-	if code, stdout, stderr := w.Command(t, "hello"); code != 0 || stdout != fmt.Sprintf("hello from %d\n", len(w.Environ)) || stderr != "" {
+	if code, stdout, stderr := w.RunCommand(t, "hello"); code != 0 || stdout != fmt.Sprintf("hello from %d\n", len(w.Environ)) || stderr != "" {
 		t.Errorf("the command ends with %d: %s%s", code, stdout, stderr)
 	}
 }
 
 func TestEventsAreRecorded(t *testing.T) {
 	w := newWorld(t)
-	some, all := w.Events(t, "a.*"), w.Events(t, "#")
+	some, all := w.RecordEvents(t, "a.*"), w.RecordEvents(t, "#")
 	first := w.Publish(t, "demo", "a.b", "s1", 1, map[string]string{"x": "y"})
 	w.Publish(t, "demo", "c.d", "s1", 2, 7)
 	w.Deliver(t, first)
@@ -136,10 +136,10 @@ func TestEventsAreRecorded(t *testing.T) {
 			t.Errorf("%s: got %+v", name, got)
 		}
 	}
-	if events, again := all.About("s1"); !slices.Equal(servicetest.Types(events), []string{"a.b", "c.d"}) || again != 1 {
-		t.Errorf("recorded %v, %d again", servicetest.Types(events), again)
+	if events, again := all.EventsAbout("s1"); !slices.Equal(servicetest.EventTypes(events), []string{"a.b", "c.d"}) || again != 1 {
+		t.Errorf("recorded %v, %d again", servicetest.EventTypes(events), again)
 	}
-	if got := servicetest.Types(some.All()); !slices.Equal(got, []string{"a.b", "a.b", "a.b"}) {
+	if got := servicetest.EventTypes(some.All()); !slices.Equal(got, []string{"a.b", "a.b", "a.b"}) {
 		t.Errorf("of some topics: %v", got)
 	}
 }
@@ -150,9 +150,9 @@ func TestAnEventIsGivenUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.GiveUp(t, "demo.q", "broken", e)
+	w.DeadLetter(t, "demo.q", "broken", e)
 	cfg := mq.Config{Addr: w.Broker.Addr, Vhost: w.Broker.Vhost, Username: w.Broker.Username, Password: w.Broker.Password}
-	if letters, err := mq.ListDead(t.Context(), cfg, "demo.q"); err != nil || len(letters) != 1 || letters[0].ID != e.ID || letters[0].Reason != "broken" {
+	if letters, err := mq.ListDeadLetters(t.Context(), cfg, "demo.q"); err != nil || len(letters) != 1 || letters[0].ID != e.ID || letters[0].Reason != "broken" {
 		t.Errorf("the dead letters are %+v, %v", letters, err)
 	}
 }
@@ -160,12 +160,12 @@ func TestAnEventIsGivenUp(t *testing.T) {
 func TestTheDatabaseIsDumpedAndItsConnectionsAreKilled(t *testing.T) {
 	w := newWorld(t)
 	db := w.DB.Open(t)
-	dump := func() string { return servicetest.Dump(t, db, "SELECT * FROM things ORDER BY id") }
+	dump := func() string { return servicetest.DumpRows(t, db, "SELECT * FROM things ORDER BY id") }
 	before := dump()
 	if _, err := db.Exec("INSERT INTO things VALUES (7)"); err != nil {
 		t.Fatal(err)
 	}
-	if got := servicetest.Difference(before, dump()); got != "+[\"7\"]\n" {
+	if got := servicetest.DiffLines(before, dump()); got != "+[\"7\"]\n" {
 		t.Errorf("the difference is %q", got)
 	}
 	conn, err := db.Conn(t.Context())

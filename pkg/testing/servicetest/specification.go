@@ -40,9 +40,9 @@ func ReadSpecification(t testing.TB, text []byte) Specification {
 
 var pathParameter = regexp.MustCompile(`:(\w+)`)
 
-// HasRoutes fails the test unless the specification has exactly the routes under /api/v1, and outside it there are none but
+// AssertRoutes fails the test unless the specification has exactly the routes under /api/v1, and outside it there are none but
 // those that are named: nothing is undocumented, nothing is made up.
-func (s Specification) HasRoutes(t testing.TB, routes gin.RoutesInfo, outside ...string) {
+func (s Specification) AssertRoutes(t testing.TB, routes gin.RoutesInfo, outside ...string) {
 	t.Helper()
 	var served, documented []string
 	for _, r := range routes {
@@ -69,21 +69,21 @@ func (s Specification) HasRoutes(t testing.TB, routes gin.RoutesInfo, outside ..
 // Call is what a test knows of a call that the specification must say as well.
 type Call struct {
 	Method, Path string       // with {id} where an id stands
-	Answers      map[int]bool // the statuses that it may answer with
+	Statuses     map[int]bool // the statuses that it may answer with
 	Public       bool         // needs no token
 	Body, List   bool
 	Filters      []string // query parameters beside those of a list
 }
 
-// Says fails the test unless the specification says all that is known of the call. A call that may answer 412 takes
+// AssertCall fails the test unless the specification says all that is known of the call. A call that may answer 412 takes
 // If-Match, one that may answer 304 If-None-Match. It returns what is said.
-func (s Specification) Says(t testing.TB, c Call) Operation {
+func (s Specification) AssertCall(t testing.TB, c Call) Operation {
 	t.Helper()
 	operation, ok := s.Paths[strings.TrimPrefix(c.Path, basePath)][strings.ToLower(c.Method)]
 	if !ok {
 		t.Fatalf("%s %s is not there", c.Method, c.Path)
 	}
-	for status, may := range c.Answers {
+	for status, may := range c.Statuses {
 		if _, has := operation.Responses[fmt.Sprint(status)]; may && !has {
 			t.Errorf("does not have %d", status)
 		}
@@ -100,7 +100,7 @@ func (s Specification) Says(t testing.TB, c Call) Operation {
 	for _, p := range operation.Parameters {
 		in[p.Name] = p.In
 	}
-	if (in["body"] == "body") != c.Body || (in["If-Match"] == "header") != c.Answers[412] || (in["If-None-Match"] == "header") != c.Answers[304] || (in["limit"] == "query") != c.List {
+	if (in["body"] == "body") != c.Body || (in["If-Match"] == "header") != c.Statuses[412] || (in["If-None-Match"] == "header") != c.Statuses[304] || (in["limit"] == "query") != c.List {
 		t.Errorf("parameters are %v", in)
 	}
 	for _, f := range c.Filters {

@@ -29,7 +29,7 @@ type Database struct {
 // NewDatabase returns an empty database that ends with the test.
 func NewDatabase(t testing.TB, migrations fs.FS) Database {
 	t.Helper()
-	d := testkit.MySQL(t)
+	d := testkit.NewDatabase(t)
 	ms, err := migrate.Read(migrations)
 	if err != nil {
 		t.Fatal(err)
@@ -60,7 +60,7 @@ func (d Database) Connect(t testing.TB, addr string) (*gorm.DB, *cache.Cache) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { pool.Close() })
-	r := testkit.Redis(t)
+	r := testkit.NewRedis(t)
 	rcfg := cache.Defaults()
 	rcfg.Addr, rcfg.Username, rcfg.Password, rcfg.Prefix = r.Addr, r.Username, config.Secret(r.Password), r.Prefix
 	client := cache.Open(rcfg)
@@ -68,9 +68,9 @@ func (d Database) Connect(t testing.TB, addr string) (*gorm.DB, *cache.Cache) {
 	return db, cache.New(client, rcfg, reg, zap.NewNop())
 }
 
-// TestOutboxAndInbox fails unless the migrations make the two tables as their packages want them, which keeps the copies
+// AssertOutboxAndInbox fails unless the migrations make the two tables as their packages want them, which keeps the copies
 // from drifting.
-func TestOutboxAndInbox(t *testing.T, migrations fs.FS) {
+func AssertOutboxAndInbox(t *testing.T, migrations fs.FS) {
 	ms, err := migrate.Read(migrations)
 	if err != nil {
 		t.Fatal(err)

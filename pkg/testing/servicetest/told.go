@@ -11,25 +11,25 @@ import (
 	"pgo/pkg/testing/testkit"
 )
 
-// Told is an event as it should be. Data is what it carries, nil for anything.
-type Told struct {
+// ExpectedEvent is an event as it should be. Data is what it carries, nil for anything.
+type ExpectedEvent struct {
 	Type string
 	Data map[string]any
 }
 
-// Told waits for the events about a subject and fails the test unless they are those that are wanted, in their order, of the
+// ExpectEvents waits for the events about a subject and fails the test unless they are those that are wanted, in their order, of the
 // source, numbered without a gap, and each continues the trace of what caused it.
-func (r *Recorder) Told(t testing.TB, source, subject string, want []Told) {
+func (r *Recorder) ExpectEvents(t testing.TB, source, subject string, want []ExpectedEvent) {
 	t.Helper()
 	var events []event.Event
 	testkit.Eventually(t, "the events", func() error {
-		if events, _ = r.About(subject); len(events) < len(want) {
-			return fmt.Errorf("there are %v", Types(events))
+		if events, _ = r.EventsAbout(subject); len(events) < len(want) {
+			return fmt.Errorf("there are %v", EventTypes(events))
 		}
 		return nil
 	})
 	if len(events) != len(want) {
-		t.Fatalf("got %v, want %d events", Types(events), len(want))
+		t.Fatalf("got %v, want %d events", EventTypes(events), len(want))
 	}
 	for i, e := range events {
 		if e.Type != want[i].Type || e.Sequence != int64(i+1) || e.Source != source || uuid.Validate(e.ID) != nil || e.TraceParent == "" {

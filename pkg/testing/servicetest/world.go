@@ -31,14 +31,14 @@ type Service struct {
 	Secrets []string
 }
 
-// World is what one or more instances of a service run on: a migrated database, declared queues, and links to the servers
+// Env is what one or more instances of a service run on: a migrated database, declared queues, and links to the servers
 // that a test can cut.
-type World struct {
+type Env struct {
 	DB     testkit.Database
 	Redis  testkit.RedisServer
 	Broker testkit.Broker
 
-	MySQLTo, RedisTo, BrokerTo *testkit.Link // what instances connect through
+	MySQLLink, RedisLink, BrokerLink *testkit.Link // what instances connect through
 
 	// Environ is the environment of every instance and command. Add to it before the first of them.
 	Environ []string
@@ -51,33 +51,33 @@ type World struct {
 	conn *mq.Conn // for events, once there are any
 }
 
-// NewWorld returns a world that ends with the test.
-func NewWorld(t testing.TB, s Service) *World {
+// NewEnv returns a world that ends with the test.
+func NewEnv(t testing.TB, s Service) *Env {
 	t.Helper()
-	w := &World{DB: NewDatabase(t, s.Migrations).Database, Redis: testkit.Redis(t), Broker: testkit.RabbitMQ(t), service: s, t: t}
+	w := &Env{DB: NewDatabase(t, s.Migrations).Database, Redis: testkit.NewRedis(t), Broker: testkit.NewBroker(t), service: s, t: t}
 	if err := mq.Declare(t.Context(), w.brokerConfig(), s.Topology); err != nil {
 		t.Fatal(err)
 	}
-	w.MySQLTo, w.RedisTo, w.BrokerTo = testkit.Proxy(t, w.DB.Addr), testkit.Proxy(t, w.Redis.Addr), testkit.Proxy(t, w.Broker.Addr)
+	w.MySQLLink, w.RedisLink, w.BrokerLink = testkit.NewLink(t, w.DB.Addr), testkit.NewLink(t, w.Redis.Addr), testkit.NewLink(t, w.Broker.Addr)
 	w.Environ = []string{
 		"PGO_CONFIG_DIR=" + s.ConfigDir, "PGO_ENV=test",
 		"PGO_CFG_HTTP__ADDR=127.0.0.1:0", "PGO_CFG_HTTP__DRAIN_TIMEOUT=1s",
-		"PGO_CFG_MYSQL__ADDR=" + w.MySQLTo.Addr(), "PGO_CFG_MYSQL__USERNAME=" + w.DB.User, "PGO_CFG_MYSQL__PASSWORD=" + w.DB.Password, "PGO_CFG_MYSQL__DATABASE=" + w.DB.Name,
-		"PGO_CFG_REDIS__ADDR=" + w.RedisTo.Addr(), "PGO_CFG_REDIS__USERNAME=" + w.Redis.Username, "PGO_CFG_REDIS__PASSWORD=" + w.Redis.Password, "PGO_CFG_REDIS__PREFIX=" + w.Redis.Prefix,
+		"PGO_CFG_MYSQL__ADDR=" + w.MySQLLink.Addr(), "PGO_CFG_MYSQL__USERNAME=" + w.DB.User, "PGO_CFG_MYSQL__PASSWORD=" + w.DB.Password, "PGO_CFG_MYSQL__DATABASE=" + w.DB.Name,
+		"PGO_CFG_REDIS__ADDR=" + w.RedisLink.Addr(), "PGO_CFG_REDIS__USERNAME=" + w.Redis.Username, "PGO_CFG_REDIS__PASSWORD=" + w.Redis.Password, "PGO_CFG_REDIS__PREFIX=" + w.Redis.Prefix,
 		"PGO_CFG_REDIS__TIMEOUT=10s", // a busy machine must not look like a Redis that is away
-		"PGO_CFG_RABBITMQ__ADDR=" + w.BrokerTo.Addr(), "PGO_CFG_RABBITMQ__USERNAME=" + w.Broker.Username, "PGO_CFG_RABBITMQ__PASSWORD=" + w.Broker.Password, "PGO_CFG_RABBITMQ__VHOST=" + w.Broker.Vhost,
+		"PGO_CFG_RABBITMQ__ADDR=" + w.BrokerLink.Addr(), "PGO_CFG_RABBITMQ__USERNAME=" + w.Broker.Username, "PGO_CFG_RABBITMQ__PASSWORD=" + w.Broker.Password, "PGO_CFG_RABBITMQ__VHOST=" + w.Broker.Vhost,
 	}
 	return w
 }
 
-// Command runs another command of the program than the server, and returns its exit code and what it wrote.
-func (w *World) Command(t testing.TB, args ...string) (code int, stdout, stderr string) {
+// RunCommand runs another command of the program than the server, and returns its exit code and what it wrote.
+func (w *Env) RunCommand(t testing.TB, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	return w.service.Output(t.Context(), slices.Clone(w.Environ), args...)
+	return w.service.RunCommand(t.Context(), slices.Clone(w.Environ), args...)
 }
 
 // brokerConfig is the administrator's way to the broker, past the link.
-func (w *World) brokerConfig() mq.Config {
+func (w *Env) brokerConfig() mq.Config {
 	return mq.Config{
 		Addr: w.Broker.Addr, Vhost: w.Broker.Vhost, Username: w.Broker.Username, Password: w.Broker.Password,
 		PublishTimeout: 30 * time.Second, // a busy machine must not look like a broker that is away

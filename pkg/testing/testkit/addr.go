@@ -6,10 +6,10 @@ import (
 	"testing"
 )
 
-// Addr returns an address at 127.0.0.1 that nobody listens at, and that is the test's until its end: its port is bound, so the
+// ReserveAddr returns an address at 127.0.0.1 that nobody listens at, and that is the test's until its end: its port is bound, so the
 // kernel gives it to nobody who asks for any port, listener or client. A server that sets SO_REUSEADDR, as Go's do, may listen
 // at it, and again after it has stopped.
-func Addr(t testing.TB) string {
+func ReserveAddr(t testing.TB) string {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -19,11 +19,11 @@ type Link struct {
 	addr  string
 }
 
-// Proxy opens a link to upstream (host:port) that ends with the test.
-func Proxy(t testing.TB, upstream string) *Link {
+// NewLink opens a link to upstream (host:port) that ends with the test.
+func NewLink(t testing.TB, upstream string) *Link {
 	t.Helper()
 	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
-	l := &Link{t: t, addr: Addr(t)}
+	l := &Link{t: t, addr: ReserveAddr(t)}
 	l.proxy = toxiproxy.NewProxy(server, "link", l.addr, upstream)
 	if err := l.proxy.Start(); err != nil {
 		t.Fatalf("open a link to %s: %v", upstream, err)
@@ -35,11 +35,11 @@ func Proxy(t testing.TB, upstream string) *Link {
 // Addr is what clients connect to; it stays the same through Down and Up.
 func (l *Link) Addr() string { return l.addr }
 
-// Down cuts every connection and refuses new ones until Up.
-func (l *Link) Down() { l.proxy.Stop() }
+// Cut cuts every connection and refuses new ones until Up.
+func (l *Link) Cut() { l.proxy.Stop() }
 
-// Up lets connections through again.
-func (l *Link) Up() {
+// Restore lets connections through again.
+func (l *Link) Restore() {
 	l.t.Helper()
 	if l.proxy.Enabled {
 		return
@@ -49,8 +49,8 @@ func (l *Link) Up() {
 	}
 }
 
-// Slow delays what the server answers by d; 0 ends that.
-func (l *Link) Slow(d time.Duration) {
+// SetLatency delays what the server answers by d; 0 ends that.
+func (l *Link) SetLatency(d time.Duration) {
 	l.t.Helper()
 	l.proxy.Toxics.ResetToxics(context.Background())
 	if d <= 0 {

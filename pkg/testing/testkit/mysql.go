@@ -17,8 +17,8 @@ type Database struct {
 	Name     string
 }
 
-// MySQL makes an empty database (utf8mb4_unicode_ci) that is dropped when the test ends.
-func MySQL(t testing.TB) Database {
+// NewDatabase makes an empty database (utf8mb4_unicode_ci) that is dropped when the test ends.
+func NewDatabase(t testing.TB) Database {
 	t.Helper()
 	server, err := mysqlServer()
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Broker is a RabbitMQ with an empty vhost and an administrator's account that has all rights on it.
+// Broker is a NewBroker with an empty vhost and an administrator's account that has all rights on it.
 type Broker struct {
 	Addr     string // host:port of AMQP
 	Username string
@@ -21,8 +21,8 @@ type Broker struct {
 	API      string // the management API: http://host:port, without credentials
 }
 
-// RabbitMQ makes an empty vhost that is removed, with its queues and connections, when the test ends.
-func RabbitMQ(t testing.TB) Broker {
+// NewBroker makes an empty vhost that is removed, with its queues and connections, when the test ends.
+func NewBroker(t testing.TB) Broker {
 	t.Helper()
 	server, err := rabbitmqServer()
 	if err != nil {

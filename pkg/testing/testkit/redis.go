@@ -16,8 +16,8 @@ type RedisServer struct {
 	Prefix   string // ends with a colon
 }
 
-// Redis returns a server and a prefix that no other test has. Keys under it are removed when the test ends.
-func Redis(t testing.TB) RedisServer {
+// NewRedis returns a server and a prefix that no other test has. Keys under it are removed when the test ends.
+func NewRedis(t testing.TB) RedisServer {
 	t.Helper()
 	server, err := redisServer()
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package testkit gives a test real servers of its own corner: a fresh MySQL database, a Redis key prefix, a RabbitMQ
+// Package testkit gives a test real servers of its own corner: a fresh NewDatabase database, a Redis key prefix, a NewBroker
 // vhost, a link that can be cut.
 //
 // The servers come from PGO_TEST_MYSQL (user:password@host:port), PGO_TEST_REDIS (redis://user:password@host:port),
@@ -34,7 +34,7 @@ type privateServers struct {
 // An account is a server's address and its administrator.
 type account struct {
 	addr, user, password string
-	api                  string // RabbitMQ's management API, without credentials
+	api                  string // NewBroker's management API, without credentials
 }
 
 // once runs a function a single time and gives every caller its result.
@@ -52,7 +52,7 @@ func (o *once[T]) get(f func() (T, error)) (T, error) {
 // started returns the folder of private servers, made at the first call. Nobody closes it: the kernel ends the servers
 // with the test binary, and the folder's janitor removes it.
 func (p *privateServers) started() (*localserver.Scratch, error) {
-	return p.scratch.get(func() (*localserver.Scratch, error) { return localserver.NewScratch(localserver.Host()) })
+	return p.scratch.get(func() (*localserver.Scratch, error) { return localserver.NewScratch(localserver.HostPrograms()) })
 }
 
 func mysqlServer() (account, error) {

@@ -18,8 +18,8 @@ import (
 func TestMySQLIsEmptyAndDropped(t *testing.T) {
 	var d Database
 	t.Run("inside", func(t *testing.T) {
-		d = MySQL(t)
-		other := MySQL(t)
+		d = NewDatabase(t)
+		other := NewDatabase(t)
 		if d.Name == other.Name {
 			t.Fatalf("two databases have the name %s", d.Name)
 		}
@@ -57,8 +57,8 @@ func TestRedisKeysAreRemoved(t *testing.T) {
 		return c
 	}
 	t.Run("inside", func(t *testing.T) {
-		r = Redis(t)
-		if other := Redis(t); other.Prefix == r.Prefix || !strings.HasSuffix(r.Prefix, ":") {
+		r = NewRedis(t)
+		if other := NewRedis(t); other.Prefix == r.Prefix || !strings.HasSuffix(r.Prefix, ":") {
 			t.Fatalf("prefixes %q and %q", r.Prefix, other.Prefix)
 		}
 		for i := range 50 {
@@ -76,7 +76,7 @@ func TestRedisKeysAreRemoved(t *testing.T) {
 func TestRabbitMQVhostIsRemoved(t *testing.T) {
 	var b Broker
 	t.Run("inside", func(t *testing.T) {
-		b = RabbitMQ(t)
+		b = NewBroker(t)
 		conn, err := amqp.Dial(b.URL())
 		if err != nil {
 			t.Fatal(err)
@@ -101,12 +101,12 @@ func TestRabbitMQVhostIsRemoved(t *testing.T) {
 }
 
 func TestLinkDownUpSlow(t *testing.T) {
-	l := Proxy(t, echoServer(t))
+	l := NewLink(t, echoServer(t))
 	conn := dial(t, l)
 	if err := ask(conn); err != nil {
 		t.Fatal(err)
 	}
-	l.Down()
+	l.Cut()
 	if err := ask(conn); err == nil {
 		t.Error("an open connection outlived Down")
 	}
@@ -114,19 +114,19 @@ func TestLinkDownUpSlow(t *testing.T) {
 		c.Close()
 		t.Error("a connection was taken while down")
 	}
-	l.Down() // twice is harmless
-	l.Up()
-	l.Up()
+	l.Cut() // twice is harmless
+	l.Restore()
+	l.Restore()
 	if err := ask(dial(t, l)); err != nil {
 		t.Errorf("after Up: %v", err)
 	}
 
-	l.Slow(300 * time.Millisecond)
+	l.SetLatency(300 * time.Millisecond)
 	conn = dial(t, l)
 	if took := timed(t, conn); took < 250*time.Millisecond {
 		t.Errorf("an answer took %v on a link slowed by 300ms", took)
 	}
-	l.Slow(0)
+	l.SetLatency(0)
 	Eventually(t, "after Slow(0) an answer comes sooner", func() error {
 		if took := timed(t, conn); took > 250*time.Millisecond {
 			return fmt.Errorf("it took %v", took)
@@ -139,7 +139,7 @@ func TestLinkDownUpSlow(t *testing.T) {
 func TestAddr(t *testing.T) {
 	reserved := map[string]bool{}
 	for range 50 {
-		addr := Addr(t)
+		addr := ReserveAddr(t)
 		if reserved[addr] {
 			t.Errorf("%s was given twice", addr)
 		}

@@ -43,7 +43,7 @@ func NewConsumer(p People, log *zap.Logger) mq.Consumer {
 	return mq.Consumer{Queue: Queue, Handler: func(ctx context.Context, d mq.Delivery) error {
 		who, err := decodePerson(d.Event)
 		if err != nil {
-			return mq.Permanent(fmt.Errorf("decode %s event: %w", d.Event.Type, err))
+			return mq.MarkPermanent(fmt.Errorf("decode %s event: %w", d.Event.Type, err))
 		}
 		switch d.Event.Type {
 		case userCreated, userUpdated, userDisabled:
@@ -51,7 +51,7 @@ func NewConsumer(p People, log *zap.Logger) mq.Consumer {
 		case userDeleted:
 			ownerless, err := p.RemovePerson(ctx, d.Event.ID, who)
 			for _, id := range ownerless {
-				logging.From(ctx, log).Warn("a school has lost its last owner and has no admin: a platform admin must give it an owner or delete it", zap.String("school_id", id))
+				logging.FromContext(ctx, log).Warn("a school has lost its last owner and has no admin: a platform admin must give it an owner or delete it", zap.String("school_id", id))
 			}
 			return err
 		}

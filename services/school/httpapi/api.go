@@ -34,7 +34,7 @@ func New(schools *school.Service) *API { return &API{schools: schools} }
 
 // Register adds the routes to e. All of them require an access token that v accepts.
 func (a *API) Register(e *gin.Engine, v *auth.Verifier) {
-	api := e.Group("/api/v1", auth.Required(v))
+	api := e.Group("/api/v1", auth.RequireToken(v))
 	api.POST("/schools", httpx.Handle(a.createSchool))
 	api.GET("/schools", httpx.Handle(a.listSchools))
 	api.GET("/schools/:id", httpx.Handle(a.getSchool))
@@ -65,7 +65,7 @@ const platformAdmin = "admin" // the role in an access token
 
 // callerOf returns the person who makes the request.
 func callerOf(c *gin.Context) school.Caller {
-	p := auth.From(c)
+	p := auth.PrincipalFrom(c)
 	return school.Caller{UserID: p.UserID, IsPlatformAdmin: p.Role == platformAdmin}
 }
 
@@ -85,11 +85,11 @@ func parseNamePage(q url.Values) (page.Request[school.NameKey], error) {
 
 // writeListByID writes a page of the objects that belong to the object with the path's id.
 func writeListByID[T any](c *gin.Context, list func(id string, p page.Request[school.IDKey]) (page.Page[T], error)) error {
-	q, err := httpx.Query(c, "limit", "cursor")
+	q, err := httpx.ReadQuery(c, "limit", "cursor")
 	if err != nil {
 		return err
 	}
-	id, err := httpx.ID(c, "id")
+	id, err := httpx.ParseID(c, "id")
 	if err != nil {
 		return err
 	}

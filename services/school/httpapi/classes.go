@@ -42,7 +42,7 @@ type patchClassRequest struct {
 //	@Failure		422		{object}	problem.Body	"validation_failed"
 //	@Router			/schools/{id}/classes [post]
 func (a *API) createClass(c *gin.Context) error {
-	id, err := httpx.PathID(c, "id")
+	id, err := httpx.ReadPathID(c, "id")
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func (a *API) listClasses(c *gin.Context) error {
 //	@Failure		404	{object}	problem.Body	"not_found"
 //	@Router			/classes/{id} [get]
 func (a *API) getClass(c *gin.Context) error {
-	id, err := httpx.PathID(c, "id")
+	id, err := httpx.ReadPathID(c, "id")
 	if err != nil {
 		return err
 	}
@@ -127,7 +127,7 @@ func (a *API) getClass(c *gin.Context) error {
 //	@Failure		422			{object}	problem.Body	"validation_failed"
 //	@Router			/classes/{id} [patch]
 func (a *API) patchClass(c *gin.Context) error {
-	id, err := httpx.PathID(c, "id")
+	id, err := httpx.ReadPathID(c, "id")
 	if err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ func (a *API) patchClass(c *gin.Context) error {
 		return err
 	}
 	p := school.ClassPatch{Name: body.Name.Pointer(), Grade: body.Grade.Pointer()}
-	class, err := a.schools.UpdateClass(c.Request.Context(), callerOf(c), id, p, etag.IfMatch(c.Request.Header))
+	class, err := a.schools.UpdateClass(c.Request.Context(), callerOf(c), id, p, etag.ParseIfMatch(c.Request.Header))
 	if err != nil {
 		return err
 	}
@@ -159,11 +159,11 @@ func (a *API) patchClass(c *gin.Context) error {
 //	@Failure		412	{object}	problem.Body	"precondition_failed"
 //	@Router			/classes/{id} [delete]
 func (a *API) deleteClass(c *gin.Context) error {
-	id, err := httpx.PathID(c, "id")
+	id, err := httpx.ReadPathID(c, "id")
 	if err != nil {
 		return err
 	}
-	if err := a.schools.DeleteClass(c.Request.Context(), callerOf(c), id, etag.IfMatch(c.Request.Header)); err != nil {
+	if err := a.schools.DeleteClass(c.Request.Context(), callerOf(c), id, etag.ParseIfMatch(c.Request.Header)); err != nil {
 		return err
 	}
 	c.Status(http.StatusNoContent)

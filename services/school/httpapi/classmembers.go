@@ -35,15 +35,15 @@ type classRoleRequest struct {
 //	@Failure		422		{object}	problem.Body	"validation_failed"
 //	@Router			/classes/{id}/members [get]
 func (a *API) listClassMembers(c *gin.Context) error {
-	q, err := httpx.Query(c, "role", "limit", "cursor")
+	q, err := httpx.ReadQuery(c, "role", "limit", "cursor")
 	if err != nil {
 		return err
 	}
-	id, err := httpx.ID(c, "id")
+	id, err := httpx.ParseID(c, "id")
 	if err != nil {
 		return err
 	}
-	role, err := httpx.OneOf(q, "role", school.RoleTeacher, school.RoleStudent)
+	role, err := httpx.QueryOneOf(q, "role", school.RoleTeacher, school.RoleStudent)
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (a *API) listClassMembers(c *gin.Context) error {
 //	@Failure		422			{object}	problem.Body	"validation_failed"
 //	@Router			/classes/{id}/members/{user_id} [put]
 func (a *API) putClassMember(c *gin.Context) error {
-	id, userID, err := httpx.PathIDs(c, "id", "user_id")
+	id, userID, err := httpx.ReadPathIDs(c, "id", "user_id")
 	if err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func (a *API) putClassMember(c *gin.Context) error {
 	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
-	m, added, err := a.schools.SetClassMember(c.Request.Context(), callerOf(c), id, userID, body.Role, etag.IfMatch(c.Request.Header))
+	m, added, err := a.schools.SetClassMember(c.Request.Context(), callerOf(c), id, userID, body.Role, etag.ParseIfMatch(c.Request.Header))
 	if err != nil {
 		return err
 	}
@@ -118,11 +118,11 @@ func (a *API) putClassMember(c *gin.Context) error {
 //	@Failure		412	{object}	problem.Body	"precondition_failed"
 //	@Router			/classes/{id}/members/{user_id} [delete]
 func (a *API) deleteClassMember(c *gin.Context) error {
-	id, userID, err := httpx.PathIDs(c, "id", "user_id")
+	id, userID, err := httpx.ReadPathIDs(c, "id", "user_id")
 	if err != nil {
 		return err
 	}
-	if err := a.schools.RemoveClassMember(c.Request.Context(), callerOf(c), id, userID, etag.IfMatch(c.Request.Header)); err != nil {
+	if err := a.schools.RemoveClassMember(c.Request.Context(), callerOf(c), id, userID, etag.ParseIfMatch(c.Request.Header)); err != nil {
 		return err
 	}
 	c.Status(http.StatusNoContent)

@@ -37,7 +37,7 @@ type inviteRequest struct {
 //	@Failure		422		{object}	problem.Body	"validation_failed"
 //	@Router			/schools/{id}/invites [post]
 func (a *API) createInvite(c *gin.Context) error {
-	id, err := httpx.PathID(c, "id")
+	id, err := httpx.ReadPathID(c, "id")
 	if err != nil {
 		return err
 	}
@@ -135,7 +135,7 @@ const (
 // pathCode returns the invite code in the path of a request without a query. It returns not_found if the text cannot be
 // an invite code.
 func pathCode(c *gin.Context) (string, error) {
-	if err := httpx.NoQuery(c); err != nil {
+	if err := httpx.RejectQuery(c); err != nil {
 		return "", err
 	}
 	code := c.Param("code")

@@ -36,11 +36,11 @@ type roleRequest struct {
 //	@Failure		422		{object}	problem.Body	"validation_failed"
 //	@Router			/schools/{id}/members [get]
 func (a *API) listMembers(c *gin.Context) error {
-	q, err := httpx.Query(c, "role", "q", "limit", "cursor")
+	q, err := httpx.ReadQuery(c, "role", "q", "limit", "cursor")
 	if err != nil {
 		return err
 	}
-	id, err := httpx.ID(c, "id")
+	id, err := httpx.ParseID(c, "id")
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func (a *API) listMembers(c *gin.Context) error {
 	if utf8.RuneCountInString(f.Query) > maxName {
 		return problem.Invalid(problem.Field{Field: "q", Code: "invalid_length", Message: "must have at most 100 characters"})
 	}
-	if f.Role, err = httpx.OneOf(q, "role", school.RoleOwner, school.RoleAdmin, school.RoleTeacher, school.RoleStudent); err != nil {
+	if f.Role, err = httpx.QueryOneOf(q, "role", school.RoleOwner, school.RoleAdmin, school.RoleTeacher, school.RoleStudent); err != nil {
 		return err
 	}
 	p, err := parseNamePage(q)
@@ -85,7 +85,7 @@ func (a *API) listMembers(c *gin.Context) error {
 //	@Failure		422			{object}	problem.Body	"validation_failed"
 //	@Router			/schools/{id}/members/{user_id} [patch]
 func (a *API) patchMember(c *gin.Context) error {
-	id, userID, err := httpx.PathIDs(c, "id", "user_id")
+	id, userID, err := httpx.ReadPathIDs(c, "id", "user_id")
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (a *API) patchMember(c *gin.Context) error {
 	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
-	m, err := a.schools.SetMemberRole(c.Request.Context(), callerOf(c), id, userID, body.Role, etag.IfMatch(c.Request.Header))
+	m, err := a.schools.SetMemberRole(c.Request.Context(), callerOf(c), id, userID, body.Role, etag.ParseIfMatch(c.Request.Header))
 	if err != nil {
 		return err
 	}
@@ -118,11 +118,11 @@ func (a *API) patchMember(c *gin.Context) error {
 //	@Failure		412	{object}	problem.Body	"precondition_failed"
 //	@Router			/schools/{id}/members/{user_id} [delete]
 func (a *API) deleteMember(c *gin.Context) error {
-	id, userID, err := httpx.PathIDs(c, "id", "user_id")
+	id, userID, err := httpx.ReadPathIDs(c, "id", "user_id")
 	if err != nil {
 		return err
 	}
-	if err := a.schools.RemoveMember(c.Request.Context(), callerOf(c), id, userID, etag.IfMatch(c.Request.Header)); err != nil {
+	if err := a.schools.RemoveMember(c.Request.Context(), callerOf(c), id, userID, etag.ParseIfMatch(c.Request.Header)); err != nil {
 		return err
 	}
 	c.Status(http.StatusNoContent)

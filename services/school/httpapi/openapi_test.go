@@ -14,5 +14,5 @@ func TestTheSpecificationHasTheRoutesOfTheRouter(t *testing.T) {
 	gin.SetMode(gin.ReleaseMode)
 	e := gin.New()
 	httpapi.New(nil).Register(e, nil)
-	servicetest.ReadSpecification(t, openapi.JSON).HasRoutes(t, e.Routes())
+	servicetest.ReadSpecification(t, openapi.JSON).AssertRoutes(t, e.Routes())
 }

@@ -64,7 +64,7 @@ func (a *API) createSchool(c *gin.Context) error {
 //	@Failure	422		{object}	problem.Body	"validation_failed"
 //	@Router		/schools [get]
 func (a *API) listSchools(c *gin.Context) error {
-	q, err := httpx.Query(c, "limit", "cursor")
+	q, err := httpx.ReadQuery(c, "limit", "cursor")
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (a *API) listSchools(c *gin.Context) error {
 //	@Failure		404	{object}	problem.Body	"not_found"
 //	@Router			/schools/{id} [get]
 func (a *API) getSchool(c *gin.Context) error {
-	id, err := httpx.PathID(c, "id")
+	id, err := httpx.ReadPathID(c, "id")
 	if err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func (a *API) getSchool(c *gin.Context) error {
 //	@Failure		422			{object}	problem.Body	"validation_failed"
 //	@Router			/schools/{id} [patch]
 func (a *API) patchSchool(c *gin.Context) error {
-	id, err := httpx.PathID(c, "id")
+	id, err := httpx.ReadPathID(c, "id")
 	if err != nil {
 		return err
 	}
@@ -137,7 +137,7 @@ func (a *API) patchSchool(c *gin.Context) error {
 		return err
 	}
 	p := school.SchoolPatch{Name: body.Name.Pointer(), Timezone: body.Timezone.Pointer()}
-	s, err := a.schools.UpdateSchool(c.Request.Context(), callerOf(c), id, p, etag.IfMatch(c.Request.Header))
+	s, err := a.schools.UpdateSchool(c.Request.Context(), callerOf(c), id, p, etag.ParseIfMatch(c.Request.Header))
 	if err != nil {
 		return err
 	}
@@ -160,11 +160,11 @@ func (a *API) patchSchool(c *gin.Context) error {
 //	@Failure		412	{object}	problem.Body	"precondition_failed"
 //	@Router			/schools/{id} [delete]
 func (a *API) deleteSchool(c *gin.Context) error {
-	id, err := httpx.PathID(c, "id")
+	id, err := httpx.ReadPathID(c, "id")
 	if err != nil {
 		return err
 	}
-	if err := a.schools.DeleteSchool(c.Request.Context(), callerOf(c), id, etag.IfMatch(c.Request.Header)); err != nil {
+	if err := a.schools.DeleteSchool(c.Request.Context(), callerOf(c), id, etag.ParseIfMatch(c.Request.Header)); err != nil {
 		return err
 	}
 	c.Status(http.StatusNoContent)

@@ -22,7 +22,7 @@ func (t *tx) FindClass(id string) (school.Class, error) {
 func (t *tx) findClassRow(id string) (classRow, error) {
 	var row classRow
 	err := t.forUpdate().Take(&row, "id = ? AND school_id = ?", id, t.school.ID).Error
-	return row, mysql.Found(err, "lock class")
+	return row, mysql.WrapNotFound(err, "lock class")
 }
 
 // AddClass implements school.Tx.
@@ -43,7 +43,7 @@ func (t *tx) SaveClass(c school.Class) error {
 	}
 	row := newClassRow(c, sequence)
 	t.cacheClass(c)
-	return mysql.OneRow(t.db.Model(&row).Where("id = ?", c.ID).Select("*").Omit("id", "school_id", "created_at").Updates(&row), "update class")
+	return mysql.RequireOneRow(t.db.Model(&row).Where("id = ?", c.ID).Select("*").Omit("id", "school_id", "created_at").Updates(&row), "update class")
 }
 
 // DeleteClass implements school.Tx.
@@ -55,7 +55,7 @@ func (t *tx) DeleteClass(c school.Class) error {
 		return fmt.Errorf("delete class members: %w", err)
 	}
 	t.runAfterCommit(func(ctx context.Context) { t.store.cache.Delete(ctx, classKey(c.ID)) })
-	return mysql.OneRow(t.db.Where("id = ?", c.ID).Delete(&classRow{}), "delete class")
+	return mysql.RequireOneRow(t.db.Where("id = ?", c.ID).Delete(&classRow{}), "delete class")
 }
 
 // FindClassMember implements school.Tx.
@@ -67,7 +67,7 @@ func (t *tx) FindClassMember(classID, userID string) (school.ClassMember, error)
 func (t *tx) findClassMemberRow(classID, userID string) (classMemberRow, error) {
 	var row classMemberRow
 	err := t.forUpdate().Take(&row, "class_id = ? AND user_id = ?", classID, userID).Error
-	return row, mysql.Found(err, "lock class member")
+	return row, mysql.WrapNotFound(err, "lock class member")
 }
 
 // ListClassMemberships implements school.Tx.
@@ -78,7 +78,7 @@ func (t *tx) ListClassMemberships(userID string, onlyTaught bool) ([]school.Clas
 	}
 	var rows []classMemberRow
 	if err := q.Order("class_id").Find(&rows).Error; err != nil {
-		return nil, mysql.Failed(err, "lock class memberships")
+		return nil, mysql.Wrap(err, "lock class memberships")
 	}
 	memberships := make([]school.ClassMember, len(rows))
 	for i, r := range rows {
@@ -117,7 +117,7 @@ func (t *tx) RemoveClassMember(m school.ClassMember) error {
 	if _, err := t.emitClassEvent(m.ClassID, school.EventClassMemberRemoved, school.NewClassMemberData(m)); err != nil {
 		return err
 	}
-	return mysql.OneRow(t.db.Where("class_id = ? AND user_id = ?", m.ClassID, m.UserID).Delete(&classMemberRow{}), "delete class member")
+	return mysql.RequireOneRow(t.db.Where("class_id = ? AND user_id = ?", m.ClassID, m.UserID).Delete(&classMemberRow{}), "delete class member")
 }
 
 // emitClassEvent locks the class, puts an event about it into the outbox and returns the class's new sequence.
@@ -127,7 +127,7 @@ func (t *tx) emitClassEvent(classID, typ string, data any) (int64, error) {
 		return 0, err
 	}
 	row.Sequence++
-	if err := mysql.OneRow(t.db.Model(&classRow{}).Where("id = ?", classID).UpdateColumn("sequence", row.Sequence), "update class's sequence"); err != nil {
+	if err := mysql.RequireOneRow(t.db.Model(&classRow{}).Where("id = ?", classID).UpdateColumn("sequence", row.Sequence), "update class's sequence"); err != nil {
 		return 0, err
 	}
 	return row.Sequence, t.appendEvent(typ, classID, row.Sequence, data)

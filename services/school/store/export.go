@@ -59,10 +59,10 @@ func (s *Store) Export(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	if e.conn, err = pool.Conn(ctx); err != nil {
-		return mysql.Failed(err, "export")
+		return mysql.Wrap(err, "export")
 	}
 	defer e.conn.Close()
-	return mysql.Failed(e.export(), "export")
+	return mysql.Wrap(e.export(), "export")
 }
 
 type exporter struct {

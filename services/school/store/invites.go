@@ -13,7 +13,7 @@ import (
 func (t *tx) FindInvite(code string) (school.Invite, error) {
 	var row inviteRow
 	err := t.forUpdate().Take(&row, "code = ? AND school_id = ?", code, t.school.ID).Error
-	return row.toInvite(), mysql.Found(err, "lock invite")
+	return row.toInvite(), mysql.WrapNotFound(err, "lock invite")
 }
 
 // AddInvite implements school.Tx.
@@ -27,10 +27,10 @@ func (t *tx) AddInvite(i school.Invite) error {
 
 // UseInvite implements school.Tx.
 func (t *tx) UseInvite(i school.Invite) error {
-	return mysql.OneRow(t.db.Model(&inviteRow{}).Where("id = ? AND uses < max_uses", i.ID).UpdateColumn("uses", gorm.Expr("uses + 1")), "use invite")
+	return mysql.RequireOneRow(t.db.Model(&inviteRow{}).Where("id = ? AND uses < max_uses", i.ID).UpdateColumn("uses", gorm.Expr("uses + 1")), "use invite")
 }
 
 // DeleteInvite implements school.Tx.
 func (t *tx) DeleteInvite(i school.Invite) error {
-	return mysql.OneRow(t.db.Where("id = ?", i.ID).Delete(&inviteRow{}), "delete invite")
+	return mysql.RequireOneRow(t.db.Where("id = ?", i.ID).Delete(&inviteRow{}), "delete invite")
 }

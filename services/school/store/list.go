@@ -24,9 +24,9 @@ func (s *Store) ListSchools(ctx context.Context, userID string, p page.Request[s
 	}
 	var rows []schoolWithRoleRow
 	if err := q.Order("m.school_id").Limit(p.Limit + 1).Find(&rows).Error; err != nil {
-		return page.Page[school.SchoolWithRole]{}, mysql.Failed(err, "list schools")
+		return page.Page[school.SchoolWithRole]{}, mysql.Wrap(err, "list schools")
 	}
-	return page.Of(rows, p.Limit, func(r schoolWithRoleRow) school.SchoolWithRole {
+	return page.New(rows, p.Limit, func(r schoolWithRoleRow) school.SchoolWithRole {
 		return school.SchoolWithRole{School: r.School.toSchool(), MyRole: r.MyRole}
 	},
 		func(m school.SchoolWithRole) school.IDKey { return school.IDKey{ID: m.ID} })
@@ -40,27 +40,27 @@ func (s *Store) ListMembers(ctx context.Context, schoolID string, f school.Membe
 	}
 	var rows []memberRow
 	if err := pageByName(q, p).Find(&rows).Error; err != nil {
-		return page.Page[school.Member]{}, mysql.Failed(err, "list members")
+		return page.Page[school.Member]{}, mysql.Wrap(err, "list members")
 	}
-	return page.Of(rows, p.Limit, memberRow.toMember, func(m school.Member) school.NameKey { return nameKey(m.Name, m.UserID) })
+	return page.New(rows, p.Limit, memberRow.toMember, func(m school.Member) school.NameKey { return nameKey(m.Name, m.UserID) })
 }
 
 // ListInvites implements school.Lister.
 func (s *Store) ListInvites(ctx context.Context, schoolID string, p page.Request[school.IDKey]) (page.Page[school.Invite], error) {
 	var rows []inviteRow
 	if err := pageByID(s.db.WithContext(ctx).Where("school_id = ?", schoolID), p).Find(&rows).Error; err != nil {
-		return page.Page[school.Invite]{}, mysql.Failed(err, "list invites")
+		return page.Page[school.Invite]{}, mysql.Wrap(err, "list invites")
 	}
-	return page.Of(rows, p.Limit, inviteRow.toInvite, func(i school.Invite) school.IDKey { return school.IDKey{ID: i.ID} })
+	return page.New(rows, p.Limit, inviteRow.toInvite, func(i school.Invite) school.IDKey { return school.IDKey{ID: i.ID} })
 }
 
 // ListClasses implements school.Lister.
 func (s *Store) ListClasses(ctx context.Context, schoolID string, p page.Request[school.IDKey]) (page.Page[school.Class], error) {
 	var rows []classRow
 	if err := pageByID(s.db.WithContext(ctx).Where("school_id = ?", schoolID), p).Find(&rows).Error; err != nil {
-		return page.Page[school.Class]{}, mysql.Failed(err, "list classes")
+		return page.Page[school.Class]{}, mysql.Wrap(err, "list classes")
 	}
-	return page.Of(rows, p.Limit, classRow.toClass, func(c school.Class) school.IDKey { return school.IDKey{ID: c.ID} })
+	return page.New(rows, p.Limit, classRow.toClass, func(c school.Class) school.IDKey { return school.IDKey{ID: c.ID} })
 }
 
 // ListClassMembers implements school.Lister.
@@ -68,9 +68,9 @@ func (s *Store) ListClassMembers(ctx context.Context, classID, role string, p pa
 	q := filterByRole(s.db.WithContext(ctx), "class_members", role).Where("class_id = ?", classID)
 	var rows []classMemberRow
 	if err := pageByName(q, p).Find(&rows).Error; err != nil {
-		return page.Page[school.ClassMember]{}, mysql.Failed(err, "list class members")
+		return page.Page[school.ClassMember]{}, mysql.Wrap(err, "list class members")
 	}
-	return page.Of(rows, p.Limit, classMemberRow.toClassMember, func(m school.ClassMember) school.NameKey { return nameKey(m.Name, m.UserID) })
+	return page.New(rows, p.Limit, classMemberRow.toClassMember, func(m school.ClassMember) school.NameKey { return nameKey(m.Name, m.UserID) })
 }
 
 func pageByID(q *gorm.DB, p page.Request[school.IDKey]) *gorm.DB {

@@ -17,7 +17,7 @@ func open(t *testing.T) (*store.Store, *sql.DB, *[]string) {
 	t.Helper()
 	d := servicetest.NewDatabase(t, migrations.FS)
 	db, c := d.Connect(t, "")
-	return store.New(db, c, "school", func() {}), d.DB, servicetest.Queries(t, db)
+	return store.New(db, c, "school", func() {}), d.DB, servicetest.RecordQueries(t, db)
 }
 
 // keyOf is an id of a kind, as SQL and as a value.
@@ -146,10 +146,10 @@ func TestListsReadWhatTheyShow(t *testing.T) {
 			if err != nil || items != tc.items || len(*sent) != 1 {
 				t.Fatalf("%d items, %d statements, %v; want %d and 1", items, len(*sent), err, tc.items)
 			}
-			for _, complaint := range servicetest.Complaints(t, db, (*sent)[0]) {
+			for _, complaint := range servicetest.InefficientSteps(t, db, (*sent)[0]) {
 				t.Error(complaint)
 			}
-			servicetest.ReadsAtMost(t, db, (*sent)[0], 4*(limit+1)) // MySQL counts up to four reads for a row of a join, MariaDB three
+			servicetest.AssertRowsRead(t, db, (*sent)[0], 4*(limit+1)) // MySQL counts up to four reads for a row of a join, MariaDB three
 		})
 	}
 }

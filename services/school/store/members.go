@@ -20,21 +20,21 @@ func (t *tx) FindMember(userID string) (school.Member, error) {
 func (t *tx) findMemberRow(userID string) (memberRow, error) {
 	var row memberRow
 	err := t.forUpdate().Take(&row, "school_id = ? AND user_id = ?", t.school.ID, userID).Error
-	return row, mysql.Found(err, "lock member")
+	return row, mysql.WrapNotFound(err, "lock member")
 }
 
 // HasOtherOwner implements school.Tx.
 func (t *tx) HasOtherOwner(userID string) (bool, error) {
 	var ids []string
 	err := t.forUpdate().Model(&memberRow{}).Where("school_id = ? AND role = ? AND user_id <> ?", t.school.ID, school.RoleOwner, userID).Limit(1).Pluck("user_id", &ids).Error
-	return len(ids) > 0, mysql.Failed(err, "find another owner")
+	return len(ids) > 0, mysql.Wrap(err, "find another owner")
 }
 
 // FindSuccessor implements school.Tx.
 func (t *tx) FindSuccessor() (school.Member, error) {
 	var row memberRow
 	err := t.forUpdate().Where("school_id = ? AND role = ?", t.school.ID, school.RoleAdmin).Order("role_since, user_id").Take(&row).Error
-	return row.toMember(), mysql.Found(err, "find successor")
+	return row.toMember(), mysql.WrapNotFound(err, "find successor")
 }
 
 // SetMember implements school.Tx.
@@ -69,5 +69,5 @@ func (t *tx) RemoveMember(m school.Member) error {
 	if err := t.emitSchoolEvent(school.EventMemberRemoved, school.NewMemberData(m)); err != nil {
 		return err
 	}
-	return mysql.OneRow(t.db.Where("school_id = ? AND user_id = ?", t.school.ID, m.UserID).Delete(&memberRow{}), "delete member")
+	return mysql.RequireOneRow(t.db.Where("school_id = ? AND user_id = ?", t.school.ID, m.UserID).Delete(&memberRow{}), "delete member")
 }

@@ -91,7 +91,7 @@ func ignoreNotFound(err error) error {
 // lockForNewEvent records the event in the inbox and locks the person. It returns nil if the event was handled before or is
 // not newer than what is stored about the person.
 func (s *Store) lockForNewEvent(ctx context.Context, db *gorm.DB, eventID string, p school.Person) (*personRow, error) {
-	first, err := inbox.Once(ctx, db.Statement.ConnPool, consumer, eventID)
+	first, err := inbox.RecordOnce(ctx, db.Statement.ConnPool, consumer, eventID)
 	if err != nil || !first {
 		return nil, err
 	}
@@ -110,7 +110,7 @@ func lockPerson(db *gorm.DB, userID string) (personRow, error) {
 		return row, fmt.Errorf("insert person: %w", err)
 	}
 	err := db.Clauses(clause.Locking{Strength: "UPDATE"}).Take(&row, "user_id = ?", userID).Error
-	return row, mysql.Failed(err, "lock person")
+	return row, mysql.Wrap(err, "lock person")
 }
 
 // lockExistingPerson does what lockPerson does, and returns school.ErrAccountDeleted if the person's account was deleted.
@@ -123,12 +123,12 @@ func lockExistingPerson(db *gorm.DB, userID string) error {
 }
 
 func savePerson(db *gorm.DB, row personRow) error {
-	return mysql.OneRow(db.Model(&row).Where("user_id = ?", row.UserID).Select("name", "deleted", "sequence").Updates(&row), "update person")
+	return mysql.RequireOneRow(db.Model(&row).Where("user_id = ?", row.UserID).Select("name", "deleted", "sequence").Updates(&row), "update person")
 }
 
 // lockedName returns the name of a person who is locked, "" while it is not known.
 func lockedName(db *gorm.DB, userID string) (string, error) {
 	var row personRow
 	err := db.Clauses(clause.Locking{Strength: "UPDATE"}).Take(&row, "user_id = ?", userID).Error
-	return row.Name, mysql.Failed(err, "read person's name")
+	return row.Name, mysql.Wrap(err, "read person's name")
 }

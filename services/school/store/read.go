@@ -13,7 +13,7 @@ import (
 // FindSchool implements school.Reader. It bypasses the cache, since the role decides what the person may do.
 func (s *Store) FindSchool(ctx context.Context, id, userID string) (school.School, string, error) {
 	var row schoolWithRoleRow
-	err := mysql.Found(s.db.WithContext(ctx).Table("schools s").Select("s.*, COALESCE(m.role, '') AS my_role").
+	err := mysql.WrapNotFound(s.db.WithContext(ctx).Table("schools s").Select("s.*, COALESCE(m.role, '') AS my_role").
 		Joins("LEFT JOIN school_members m ON m.school_id = s.id AND m.user_id = ?", userID).Where("s.id = ?", id).Take(&row).Error, "read school")
 	return row.School.toSchool(), row.MyRole, err
 }
@@ -22,7 +22,7 @@ func (s *Store) FindSchool(ctx context.Context, id, userID string) (school.Schoo
 func (s *Store) FindClass(ctx context.Context, id string) (school.Class, error) {
 	return cache.Fetch(ctx, s.cache, classKey(id), func(ctx context.Context) (school.Class, int64, error) {
 		var row classRow
-		err := mysql.Found(s.db.WithContext(ctx).Take(&row, "id = ?", id).Error, "read class")
+		err := mysql.WrapNotFound(s.db.WithContext(ctx).Take(&row, "id = ?", id).Error, "read class")
 		return row.toClass(), row.Version, err
 	})
 }
@@ -30,7 +30,7 @@ func (s *Store) FindClass(ctx context.Context, id string) (school.Class, error) 
 // FindClassRole implements school.Reader.
 func (s *Store) FindClassRole(ctx context.Context, classID, userID string) (string, error) {
 	var row classMemberRow
-	err := mysql.Found(s.db.WithContext(ctx).Take(&row, "class_id = ? AND user_id = ?", classID, userID).Error, "read class member")
+	err := mysql.WrapNotFound(s.db.WithContext(ctx).Take(&row, "class_id = ? AND user_id = ?", classID, userID).Error, "read class member")
 	if errors.Is(err, problem.NotFound()) {
 		return "", nil
 	}
@@ -40,6 +40,6 @@ func (s *Store) FindClassRole(ctx context.Context, classID, userID string) (stri
 // FindInviteSchool implements school.Reader.
 func (s *Store) FindInviteSchool(ctx context.Context, code string) (string, error) {
 	var row inviteRow
-	err := mysql.Found(s.db.WithContext(ctx).Take(&row, "code = ?", code).Error, "find invite")
+	err := mysql.WrapNotFound(s.db.WithContext(ctx).Take(&row, "code = ?", code).Error, "find invite")
 	return row.SchoolID, err
 }

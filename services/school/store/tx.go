@@ -76,7 +76,7 @@ func (s *Store) changeSchool(ctx context.Context, db *gorm.DB, later *postCommit
 // lockSchool locks a school. It returns not_found if the school does not exist.
 func (s *Store) lockSchool(ctx context.Context, db *gorm.DB, later *postCommit, id string) (*tx, error) {
 	t := &tx{ctx: ctx, db: db, store: s, postCommit: later}
-	err := mysql.Found(t.forUpdate().Take(&t.school, "id = ?", id).Error, "lock school")
+	err := mysql.WrapNotFound(t.forUpdate().Take(&t.school, "id = ?", id).Error, "lock school")
 	t.storedSequence = t.school.Sequence
 	return t, err
 }
@@ -88,7 +88,7 @@ func (t *tx) saveSequence() error {
 	if t.isDeleted || t.school.Sequence == t.storedSequence {
 		return nil
 	}
-	return mysql.OneRow(t.db.Model(&schoolRow{}).Where("id = ?", t.school.ID).UpdateColumn("sequence", t.school.Sequence), "update school's sequence")
+	return mysql.RequireOneRow(t.db.Model(&schoolRow{}).Where("id = ?", t.school.ID).UpdateColumn("sequence", t.school.Sequence), "update school's sequence")
 }
 
 // School implements school.Tx.
@@ -97,7 +97,7 @@ func (t *tx) School() school.School { return t.school.toSchool() }
 // SaveSchool implements school.Tx.
 func (t *tx) SaveSchool(s school.School) error {
 	t.school = newSchoolRow(s, t.school.Sequence)
-	if err := mysql.OneRow(t.db.Model(&t.school).Where("id = ?", s.ID).Select("*").Omit("id", "created_at").Updates(&t.school), "update school"); err != nil {
+	if err := mysql.RequireOneRow(t.db.Model(&t.school).Where("id = ?", s.ID).Select("*").Omit("id", "created_at").Updates(&t.school), "update school"); err != nil {
 		return err
 	}
 	return t.emitSchoolEvent(school.EventUpdated, s)
@@ -110,7 +110,7 @@ func (t *tx) DeleteSchool() error {
 	if err := t.emitSchoolEvent(school.EventDeleted, school.DeletedData{ID: id}); err != nil {
 		return err
 	}
-	if err := mysql.OneRow(t.db.Where("id = ?", id).Delete(&schoolRow{}), "delete school"); err != nil {
+	if err := mysql.RequireOneRow(t.db.Where("id = ?", id).Delete(&schoolRow{}), "delete school"); err != nil {
 		return err
 	}
 	if err := t.db.Create(&deletedSchoolRow{SchoolID: id}).Error; err != nil {

@@ -30,7 +30,7 @@ func NewConsumer(v View) mq.Consumer {
 	return mq.Consumer{Queue: Queue, Workers: workers, Prefetch: 4 * workers, Handler: func(ctx context.Context, d mq.Delivery) error {
 		change, err := view.Decode(d.Event)
 		if err != nil {
-			return mq.Permanent(err)
+			return mq.MarkPermanent(err)
 		}
 		if change == nil {
 			return nil

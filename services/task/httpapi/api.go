@@ -32,7 +32,7 @@ func New(tasks *task.Service) *API { return &API{tasks: tasks} }
 
 // Register adds the routes to e. All stand behind a token.
 func (a *API) Register(e *gin.Engine, v *auth.Verifier) {
-	api := e.Group("/api/v1", auth.Required(v))
+	api := e.Group("/api/v1", auth.RequireToken(v))
 	api.POST("/tasks", httpx.Handle(a.createTask))
 	api.GET("/tasks", httpx.Handle(a.listTasks))
 	api.GET("/tasks/:id", httpx.Handle(a.getTask))
@@ -57,4 +57,4 @@ func parseUserPage(q url.Values) (page.Request[task.UserKey], error) {
 	return page.Parse(q, func(k task.UserKey) bool { return uuid.Validate(k.UserID) == nil })
 }
 
-func callerID(c *gin.Context) string { return auth.From(c).UserID }
+func callerID(c *gin.Context) string { return auth.PrincipalFrom(c).UserID }

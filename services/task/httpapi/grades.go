@@ -30,7 +30,7 @@ import (
 //	@Failure		404	{object}	problem.Body	"not_found"
 //	@Router			/tasks/{id}/grades.csv [get]
 func (a *API) getGrades(c *gin.Context) error {
-	id, err := httpx.PathID(c, "id")
+	id, err := httpx.ReadPathID(c, "id")
 	if err != nil {
 		return err
 	}

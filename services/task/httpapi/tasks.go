@@ -79,7 +79,7 @@ func (a *API) createTask(c *gin.Context) error {
 //	@Failure	422			{object}	problem.Body	"validation_failed"
 //	@Router		/tasks [get]
 func (a *API) listTasks(c *gin.Context) error {
-	q, err := httpx.Query(c, "class_id", "status", "assigned", "due_before", "limit", "cursor")
+	q, err := httpx.ReadQuery(c, "class_id", "status", "assigned", "due_before", "limit", "cursor")
 	if err != nil {
 		return err
 	}
@@ -107,10 +107,10 @@ func parseFilter(q url.Values) (task.TaskFilter, error) {
 		}
 	}
 	var err error
-	if f.Status, err = httpx.OneOf(q, "status", task.StatusDraft, task.StatusPublished, task.StatusClosed); err != nil {
+	if f.Status, err = httpx.QueryOneOf(q, "status", task.StatusDraft, task.StatusPublished, task.StatusClosed); err != nil {
 		return f, err
 	}
-	assigned, err := httpx.OneOf(q, "assigned", "me")
+	assigned, err := httpx.QueryOneOf(q, "assigned", "me")
 	if err != nil {
 		return f, err
 	}
@@ -139,7 +139,7 @@ func parseFilter(q url.Values) (task.TaskFilter, error) {
 //	@Failure	404	{object}	problem.Body	"not_found"
 //	@Router		/tasks/{id} [get]
 func (a *API) getTask(c *gin.Context) error {
-	id, err := httpx.PathID(c, "id")
+	id, err := httpx.ReadPathID(c, "id")
 	if err != nil {
 		return err
 	}
@@ -172,7 +172,7 @@ func (a *API) getTask(c *gin.Context) error {
 //	@Failure		422			{object}	problem.Body	"validation_failed"
 //	@Router			/tasks/{id} [patch]
 func (a *API) patchTask(c *gin.Context) error {
-	id, err := httpx.PathID(c, "id")
+	id, err := httpx.ReadPathID(c, "id")
 	if err != nil {
 		return err
 	}
@@ -181,7 +181,7 @@ func (a *API) patchTask(c *gin.Context) error {
 		return err
 	}
 	patch := task.TaskPatch{Title: body.Title.Pointer(), Description: body.Description.Pointer(), MaxScore: body.MaxScore.Pointer(), DueAt: body.DueAt.Pointer()}
-	t, err := a.tasks.UpdateTask(c.Request.Context(), callerID(c), id, patch, etag.IfMatch(c.Request.Header))
+	t, err := a.tasks.UpdateTask(c.Request.Context(), callerID(c), id, patch, etag.ParseIfMatch(c.Request.Header))
 	if err != nil {
 		return err
 	}
@@ -204,11 +204,11 @@ func (a *API) patchTask(c *gin.Context) error {
 //	@Failure	412	{object}	problem.Body	"precondition_failed"
 //	@Router		/tasks/{id} [delete]
 func (a *API) deleteTask(c *gin.Context) error {
-	id, err := httpx.PathID(c, "id")
+	id, err := httpx.ReadPathID(c, "id")
 	if err != nil {
 		return err
 	}
-	if err := a.tasks.DeleteTask(c.Request.Context(), callerID(c), id, etag.IfMatch(c.Request.Header)); err != nil {
+	if err := a.tasks.DeleteTask(c.Request.Context(), callerID(c), id, etag.ParseIfMatch(c.Request.Header)); err != nil {
 		return err
 	}
 	c.Status(http.StatusNoContent)
@@ -233,11 +233,11 @@ func (a *API) deleteTask(c *gin.Context) error {
 //	@Failure		412			{object}	problem.Body	"precondition_failed"
 //	@Router			/tasks/{id}/publish [post]
 func (a *API) publishTask(c *gin.Context) error {
-	id, err := httpx.PathID(c, "id")
+	id, err := httpx.ReadPathID(c, "id")
 	if err != nil {
 		return err
 	}
-	t, err := a.tasks.PublishTask(c.Request.Context(), callerID(c), id, etag.IfMatch(c.Request.Header))
+	t, err := a.tasks.PublishTask(c.Request.Context(), callerID(c), id, etag.ParseIfMatch(c.Request.Header))
 	if err != nil {
 		return err
 	}
@@ -263,11 +263,11 @@ func (a *API) publishTask(c *gin.Context) error {
 //	@Failure		412			{object}	problem.Body	"precondition_failed"
 //	@Router			/tasks/{id}/close [post]
 func (a *API) closeTask(c *gin.Context) error {
-	id, err := httpx.PathID(c, "id")
+	id, err := httpx.ReadPathID(c, "id")
 	if err != nil {
 		return err
 	}
-	t, err := a.tasks.CloseTask(c.Request.Context(), callerID(c), id, etag.IfMatch(c.Request.Header))
+	t, err := a.tasks.CloseTask(c.Request.Context(), callerID(c), id, etag.ParseIfMatch(c.Request.Header))
 	if err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ type gradeRequest struct {
 //	@Failure		422			{object}	problem.Body	"validation_failed"
 //	@Router			/tasks/{id}/submission [put]
 func (a *API) putSubmission(c *gin.Context) error {
-	id, err := httpx.PathID(c, "id")
+	id, err := httpx.ReadPathID(c, "id")
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func (a *API) putSubmission(c *gin.Context) error {
 	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
-	sub, err := a.tasks.HandIn(c.Request.Context(), callerID(c), id, task.SubmissionInput{Content: body.Content, IsDraft: body.Draft.Value}, etag.IfMatch(c.Request.Header))
+	sub, err := a.tasks.HandIn(c.Request.Context(), callerID(c), id, task.SubmissionInput{Content: body.Content, IsDraft: body.Draft.Value}, etag.ParseIfMatch(c.Request.Header))
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func (a *API) putSubmission(c *gin.Context) error {
 //	@Failure	404	{object}	problem.Body	"not_found"
 //	@Router		/tasks/{id}/submission [get]
 func (a *API) getMySubmission(c *gin.Context) error {
-	id, err := httpx.PathID(c, "id")
+	id, err := httpx.ReadPathID(c, "id")
 	if err != nil {
 		return err
 	}
@@ -106,15 +106,15 @@ func (a *API) getMySubmission(c *gin.Context) error {
 //	@Failure	422		{object}	problem.Body	"validation_failed"
 //	@Router		/tasks/{id}/assignments [get]
 func (a *API) listAssignments(c *gin.Context) error {
-	q, err := httpx.Query(c, "status", "limit", "cursor")
+	q, err := httpx.ReadQuery(c, "status", "limit", "cursor")
 	if err != nil {
 		return err
 	}
-	id, err := httpx.ID(c, "id")
+	id, err := httpx.ParseID(c, "id")
 	if err != nil {
 		return err
 	}
-	status, err := httpx.OneOf(q, "status", task.SubmissionAssigned, task.SubmissionSubmitted, task.SubmissionGraded)
+	status, err := httpx.QueryOneOf(q, "status", task.SubmissionAssigned, task.SubmissionSubmitted, task.SubmissionGraded)
 	if err != nil {
 		return err
 	}
@@ -146,11 +146,11 @@ func (a *API) listAssignments(c *gin.Context) error {
 //	@Failure	422		{object}	problem.Body	"validation_failed"
 //	@Router		/tasks/{id}/submissions [get]
 func (a *API) listSubmissions(c *gin.Context) error {
-	q, err := httpx.Query(c, "limit", "cursor")
+	q, err := httpx.ReadQuery(c, "limit", "cursor")
 	if err != nil {
 		return err
 	}
-	id, err := httpx.ID(c, "id")
+	id, err := httpx.ParseID(c, "id")
 	if err != nil {
 		return err
 	}
@@ -183,7 +183,7 @@ func (a *API) listSubmissions(c *gin.Context) error {
 //	@Failure	404	{object}	problem.Body	"not_found"
 //	@Router		/tasks/{id}/submissions/{user_id} [get]
 func (a *API) getSubmission(c *gin.Context) error {
-	id, student, err := httpx.PathIDs(c, "id", "user_id")
+	id, student, err := httpx.ReadPathIDs(c, "id", "user_id")
 	if err != nil {
 		return err
 	}
@@ -217,7 +217,7 @@ func (a *API) getSubmission(c *gin.Context) error {
 //	@Failure		422			{object}	problem.Body	"validation_failed"
 //	@Router			/tasks/{id}/submissions/{user_id}/grade [put]
 func (a *API) putGrade(c *gin.Context) error {
-	id, student, err := httpx.PathIDs(c, "id", "user_id")
+	id, student, err := httpx.ReadPathIDs(c, "id", "user_id")
 	if err != nil {
 		return err
 	}
@@ -226,7 +226,7 @@ func (a *API) putGrade(c *gin.Context) error {
 		return err
 	}
 	g := task.GradeInput{Score: body.Score.Pointer(), Feedback: body.Feedback.Value}
-	sub, err := a.tasks.GradeSubmission(c.Request.Context(), callerID(c), id, student, g, etag.IfMatch(c.Request.Header))
+	sub, err := a.tasks.GradeSubmission(c.Request.Context(), callerID(c), id, student, g, etag.ParseIfMatch(c.Request.Header))
 	if err != nil {
 		return err
 	}
@@ -250,7 +250,7 @@ func (a *API) putGrade(c *gin.Context) error {
 //	@Failure	404	{object}	problem.Body	"not_found"
 //	@Router		/tasks/{id}/stats [get]
 func (a *API) getStats(c *gin.Context) error {
-	id, err := httpx.PathID(c, "id")
+	id, err := httpx.ReadPathID(c, "id")
 	if err != nil {
 		return err
 	}

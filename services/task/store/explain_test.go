@@ -60,7 +60,7 @@ func TestListsReadNoWholeTable(t *testing.T) {
 	d := newDatabase(t)
 	d.fill(t)
 	s, db := d.open(t, "")
-	sent := servicetest.Queries(t, db)
+	sent := servicetest.RecordQueries(t, db)
 	ctx := t.Context()
 	firstTasks, behindTasks := page.Request[task.TaskKey]{Limit: 20}, page.Request[task.TaskKey]{Limit: 100, After: &task.TaskKey{ID: at(taskKind, 60_000)}}
 	first, behind := page.Request[task.UserKey]{Limit: 20}, page.Request[task.UserKey]{Limit: 100, After: &task.UserKey{UserID: at(userKind, 30_000)}}
@@ -121,7 +121,7 @@ func TestListsReadNoWholeTable(t *testing.T) {
 				t.Error("no statement was seen")
 			}
 			for _, q := range *sent {
-				for _, complaint := range servicetest.Complaints(t, d.DB, q) {
+				for _, complaint := range servicetest.InefficientSteps(t, d.DB, q) {
 					t.Error(complaint)
 				}
 			}

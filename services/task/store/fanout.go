@@ -46,7 +46,7 @@ func (s *Store) FanOutBatch(ctx context.Context) (bool, error) {
 	var ids []string
 	err := s.db.WithContext(ctx).Model(&fanOutRow{}).Where("next_at <= UTC_TIMESTAMP(6)").Order("next_at").Limit(fanOutCandidates).Pluck("task_id", &ids).Error
 	if err != nil {
-		return false, mysql.Failed(err, "find assignments to make")
+		return false, mysql.Wrap(err, "find assignments to make")
 	}
 	var failed error
 	for _, id := range ids {
@@ -68,7 +68,7 @@ func (s *Store) FanOutBatch(ctx context.Context) (bool, error) {
 }
 
 func (s *Store) postponeFanOut(ctx context.Context, taskID string) error {
-	return mysql.Failed(s.db.WithContext(ctx).Model(&fanOutRow{}).Where("task_id = ?", taskID).Update("next_at", time.Now().UTC().Add(fanOutPause)).Error, "postpone assignments")
+	return mysql.Wrap(s.db.WithContext(ctx).Model(&fanOutRow{}).Where("task_id = ?", taskID).Update("next_at", time.Now().UTC().Add(fanOutPause)).Error, "postpone assignments")
 }
 
 // fanOutTask makes a batch of one task's assignments, unless somebody else is at it. The class's lock, which the
@@ -116,7 +116,7 @@ func fanOutTask(tx *gorm.DB, taskID string) (bool, error) {
 	if len(users) < fanOutBatch {
 		err = endFanOut(tx, taskID)
 	} else {
-		err = mysql.OneRow(tx.Exec("UPDATE fanouts SET after_user = ?, next_at = UTC_TIMESTAMP(6) WHERE task_id = ?", last, taskID), "update fan-out")
+		err = mysql.RequireOneRow(tx.Exec("UPDATE fanouts SET after_user = ?, next_at = UTC_TIMESTAMP(6) WHERE task_id = ?", last, taskID), "update fan-out")
 	}
 	if err != nil || len(rows) == 0 {
 		return true, err

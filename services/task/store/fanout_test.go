@@ -34,12 +34,12 @@ func TestFanOutGoesOnAfterAKill(t *testing.T) {
 			id := r.publish(t, sound)
 			killed := 0
 			for statement := 1; ; statement++ {
-				link := testkit.Proxy(t, d.Addr)
+				link := testkit.NewLink(t, d.Addr)
 				doomed, db := d.open(t, link.Addr())
 				ctx, cancel := context.WithCancel(t.Context())
 				die := cancel
 				if how == "cut off" {
-					die = link.Down
+					die = link.Cut
 				}
 				after(t, db, statement%23+1, die)
 				err := fanOut(ctx, doomed)

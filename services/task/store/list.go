@@ -25,14 +25,14 @@ func (s *Store) ListTasks(ctx context.Context, userID string, f task.TaskFilter,
 		rows = append(rows, taught...)
 	}
 	if err != nil {
-		return page.Page[task.Task]{}, mysql.Failed(err, "list tasks")
+		return page.Page[task.Task]{}, mysql.Wrap(err, "list tasks")
 	}
 	slices.SortFunc(rows, func(a, b taskRow) int { return cmp.Compare(a.ID, b.ID) })
 	rows = slices.CompactFunc(rows, func(a, b taskRow) bool { return a.ID == b.ID }) // somebody whose role changed between the reads
 	if len(rows) > p.Limit+1 {
 		rows = rows[:p.Limit+1]
 	}
-	return page.Of(rows, p.Limit, taskRow.toTask, func(t task.Task) task.TaskKey { return task.TaskKey{ID: t.ID} })
+	return page.New(rows, p.Limit, taskRow.toTask, func(t task.Task) task.TaskKey { return task.TaskKey{ID: t.ID} })
 }
 
 // filterConditions returns conditions on the tasks t that the filter and the page select, which come after others.

@@ -18,7 +18,7 @@ func (s *Store) FindClassRole(ctx context.Context, classID, userID string) (stri
 	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return "", nil
 	}
-	return m.Role, mysql.Found(err, "read role")
+	return m.Role, mysql.WrapNotFound(err, "read role")
 }
 
 // permissionsRow is a task with what somebody has to do with it.
@@ -40,7 +40,7 @@ func (s *Store) FindPermissions(ctx context.Context, taskID, userID string) (tas
 		err = gorm.ErrRecordNotFound
 	}
 	if err != nil {
-		return task.Permissions{}, mysql.Found(err, "read task")
+		return task.Permissions{}, mysql.WrapNotFound(err, "read task")
 	}
 	return task.Permissions{Task: rows[0].Task.toTask(), Role: rows[0].Role, IsAssigned: rows[0].Assigned}, nil
 }

@@ -16,13 +16,13 @@ const idsPerQuery = 1000
 // ListSchoolIDs implements view.Repairer.
 func (s *Store) ListSchoolIDs(ctx context.Context, after string) (ids []string, err error) {
 	err = s.db.WithContext(ctx).Model(&schoolRow{}).Where("id > ? AND deleted = FALSE", after).Order("id").Limit(idsPerQuery).Pluck("id", &ids).Error
-	return ids, mysql.Failed(err, "list schools")
+	return ids, mysql.Wrap(err, "list schools")
 }
 
 // ListClassIDs implements view.Repairer.
 func (s *Store) ListClassIDs(ctx context.Context, after string) (ids []string, err error) {
 	err = s.db.WithContext(ctx).Model(&classRow{}).Where("id > ? AND deleted = FALSE", after).Order("id").Limit(idsPerQuery).Pluck("id", &ids).Error
-	return ids, mysql.Failed(err, "list classes")
+	return ids, mysql.Wrap(err, "list classes")
 }
 
 // RepairSchool implements view.Repairer.

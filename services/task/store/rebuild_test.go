@@ -85,10 +85,10 @@ func TestRebuildRepairsAnyDamage(t *testing.T) {
 			random.Shuffle(len(late), func(i, j int) { late[i], late[j] = late[j], late[i] })
 			apply(t, s, decodeAll(t, late[:len(late)/2])...)
 
-			before := servicetest.Dump(t, d.DB, everything...)
+			before := servicetest.DumpRows(t, d.DB, everything...)
 			found := rebuild(t, s, export, true)
-			if after := servicetest.Dump(t, d.DB, everything...); after != before {
-				t.Errorf("a dry run has changed something:\n%s", servicetest.Difference(before, after))
+			if after := servicetest.DumpRows(t, d.DB, everything...); after != before {
+				t.Errorf("a dry run has changed something:\n%s", servicetest.DiffLines(before, after))
 			}
 			if len(found) == 0 {
 				t.Error("a dry run has found nothing")

@@ -20,7 +20,7 @@ func (s *Store) Sweep(ctx context.Context) error {
 	var classes []string
 	db := s.db.WithContext(ctx)
 	if err := db.Model(&classRow{}).Where("sweep_until IS NOT NULL").Order("sweep_until").Pluck("id", &classes).Error; err != nil {
-		return mysql.Failed(err, "find deleted classes")
+		return mysql.Wrap(err, "find deleted classes")
 	}
 	for _, class := range classes {
 		if err := s.sweepClass(ctx, class); err != nil {
@@ -28,7 +28,7 @@ func (s *Store) Sweep(ctx context.Context) error {
 		}
 		err := db.Exec("UPDATE view_classes SET sweep_until = NULL WHERE id = ? AND sweep_until < UTC_TIMESTAMP(6)", class).Error
 		if err != nil {
-			return mysql.Failed(err, "end the sweep of a class")
+			return mysql.Wrap(err, "end the sweep of a class")
 		}
 	}
 	return nil
@@ -38,7 +38,7 @@ func (s *Store) sweepClass(ctx context.Context, class string) error {
 	for {
 		var tasks []string
 		if err := s.db.WithContext(ctx).Model(&taskRow{}).Where("class_id = ?", class).Order("id").Limit(sweepBatch).Pluck("id", &tasks).Error; err != nil {
-			return mysql.Failed(err, "find tasks")
+			return mysql.Wrap(err, "find tasks")
 		}
 		for _, id := range tasks {
 			if err := s.sweepTask(ctx, id); err != nil {

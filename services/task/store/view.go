@@ -57,7 +57,7 @@ func (s *Store) Apply(ctx context.Context, consumer, eventID string, change any)
 		return err
 	}
 	return mysql.InTx(ctx, s.db, func(tx *gorm.DB) error {
-		first, err := inbox.Once(ctx, tx.Statement.ConnPool, consumer, eventID)
+		first, err := inbox.RecordOnce(ctx, tx.Statement.ConnPool, consumer, eventID)
 		if err != nil || !first {
 			return err
 		}
@@ -94,13 +94,13 @@ func (s *Store) ensureRows(ctx context.Context, change any) error {
 }
 
 func (s *Store) ensureSchoolRow(ctx context.Context, id string) error {
-	return mysql.Found(s.db.WithContext(ctx).Exec("INSERT INTO view_schools (id) VALUES (?) ON DUPLICATE KEY UPDATE id = VALUES(id)", id).Error, "make room for a school")
+	return mysql.WrapNotFound(s.db.WithContext(ctx).Exec("INSERT INTO view_schools (id) VALUES (?) ON DUPLICATE KEY UPDATE id = VALUES(id)", id).Error, "make room for a school")
 }
 
 func (s *Store) ensureClassRow(ctx context.Context, id, schoolID string) error {
 	var known int64
 	if err := s.db.WithContext(ctx).Model(&classRow{}).Where("id = ?", id).Count(&known).Error; err != nil {
-		return mysql.Failed(err, "look for a class")
+		return mysql.Wrap(err, "look for a class")
 	}
 	if known > 0 {
 		return nil
@@ -147,7 +147,7 @@ func applySchool(tx *gorm.DB, c view.School) error {
 
 // writeSchool writes a school that is locked. A deleted one takes its members, its classes and their tasks with it.
 func writeSchool(tx *gorm.DB, c view.School) error {
-	err := mysql.OneRow(tx.Exec("UPDATE view_schools SET name = ?, deleted = ?, sequence = ? WHERE id = ?", nullIfEmpty(c.Name), c.Deleted, c.Sequence, c.ID), "update school")
+	err := mysql.RequireOneRow(tx.Exec("UPDATE view_schools SET name = ?, deleted = ?, sequence = ? WHERE id = ?", nullIfEmpty(c.Name), c.Deleted, c.Sequence, c.ID), "update school")
 	if err != nil || !c.Deleted {
 		return err
 	}
@@ -206,7 +206,7 @@ func writeClass(tx *gorm.DB, c view.Class) error {
 	if c.Deleted {
 		sweep = sweepUntil
 	}
-	return mysql.OneRow(tx.Exec("UPDATE view_classes SET school_id = ?, name = ?, deleted = ?, sequence = ?, sweep_until = "+sweep+" WHERE id = ?", c.SchoolID, nullIfEmpty(c.Name), c.Deleted, c.Sequence, c.ID), "update class")
+	return mysql.RequireOneRow(tx.Exec("UPDATE view_classes SET school_id = ?, name = ?, deleted = ?, sequence = ?, sweep_until = "+sweep+" WHERE id = ?", c.SchoolID, nullIfEmpty(c.Name), c.Deleted, c.Sequence, c.ID), "update class")
 }
 
 // nullIfEmpty is NULL for a name that is not known.

@@ -51,9 +51,9 @@ func (s *Store) ListAssignments(ctx context.Context, taskID, status string, p pa
 	}
 	var rows []namedAssignmentRow
 	if err := q.Order("a.user_id").Limit(p.Limit + 1).Find(&rows).Error; err != nil {
-		return page.Page[task.Assignment]{}, mysql.Failed(err, "list assignments")
+		return page.Page[task.Assignment]{}, mysql.Wrap(err, "list assignments")
 	}
-	return page.Of(rows, p.Limit, namedAssignmentRow.toAssignment, func(a task.Assignment) task.UserKey { return task.UserKey{UserID: a.UserID} })
+	return page.New(rows, p.Limit, namedAssignmentRow.toAssignment, func(a task.Assignment) task.UserKey { return task.UserKey{UserID: a.UserID} })
 }
 
 // ListSubmissions implements task.WorkReader. Both statuses are read as ranges of their index and put together here.
@@ -70,13 +70,13 @@ func (s *Store) ListSubmissions(ctx context.Context, taskID string, p page.Reque
 	var rows []namedAssignmentRow
 	err := s.db.WithContext(ctx).Raw(part+" UNION ALL "+part, taskID, task.SubmissionSubmitted, after, p.Limit+1, taskID, task.SubmissionGraded, after, p.Limit+1).Find(&rows).Error
 	if err != nil {
-		return page.Page[task.NamedSubmission]{}, mysql.Failed(err, "list submissions")
+		return page.Page[task.NamedSubmission]{}, mysql.Wrap(err, "list submissions")
 	}
 	slices.SortFunc(rows, func(a, b namedAssignmentRow) int { return cmp.Compare(a.Assignment.UserID, b.Assignment.UserID) })
 	if len(rows) > p.Limit+1 {
 		rows = rows[:p.Limit+1]
 	}
-	return page.Of(rows, p.Limit, namedAssignmentRow.toNamedSubmission, func(n task.NamedSubmission) task.UserKey { return task.UserKey{UserID: n.UserID} })
+	return page.New(rows, p.Limit, namedAssignmentRow.toNamedSubmission, func(n task.NamedSubmission) task.UserKey { return task.UserKey{UserID: n.UserID} })
 }
 
 // FindSubmission implements task.WorkReader.
@@ -86,7 +86,7 @@ func (s *Store) FindSubmission(ctx context.Context, taskID, userID string) (task
 		Joins("JOIN submissions s ON s.task_id = a.task_id AND s.user_id = a.user_id").
 		Where("a.task_id = ? AND a.user_id = ?", taskID, userID).Take(&row).Error
 	if err != nil {
-		return task.Submission{}, mysql.Found(err, "read submission")
+		return task.Submission{}, mysql.WrapNotFound(err, "read submission")
 	}
 	return row.Assignment.toSubmission(row.Submission), nil
 }
@@ -99,7 +99,7 @@ func (s *Store) ListGrades(ctx context.Context, taskID, afterUser string, limit 
 		LEFT JOIN submissions s ON s.task_id = a.task_id AND s.user_id = a.user_id
 		WHERE a.task_id = ? AND a.user_id > ? ORDER BY a.user_id LIMIT ?`, taskID, afterUser, limit).Find(&rows).Error
 	if err != nil {
-		return nil, mysql.Failed(err, "read grades")
+		return nil, mysql.Wrap(err, "read grades")
 	}
 	grades := make([]task.Grade, len(rows))
 	for i, r := range rows {
@@ -115,6 +115,6 @@ func (s *Store) ReadStats(ctx context.Context, taskID string, version int64) (ta
 		var tallies []task.AssignmentGroup
 		err := s.db.WithContext(ctx).Model(&assignmentRow{}).Select("status, late, score, COUNT(*) AS count").Where("task_id = ?", taskID).
 			Group("status, late, score").Order("score").Find(&tallies).Error
-		return task.ComputeStats(tallies), version, mysql.Failed(err, "count assignments")
+		return task.ComputeStats(tallies), version, mysql.Wrap(err, "count assignments")
 	})
 }

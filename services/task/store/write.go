@@ -32,7 +32,7 @@ func (s *Store) ChangeTask(ctx context.Context, taskID string, fn func(*task.Tas
 		}
 		if d.IsDeleted() {
 			// A draft has neither assignments nor events.
-			return mysql.Found(tx.Where("id = ?", taskID).Delete(&taskRow{}).Error, "delete task")
+			return mysql.WrapNotFound(tx.Where("id = ?", taskID).Delete(&taskRow{}).Error, "delete task")
 		}
 		if d.IsPublished() {
 			if err := startFanOut(tx, taskID, d.ClassID); err != nil {
@@ -60,7 +60,7 @@ func (s *Store) ChangeSubmission(ctx context.Context, taskID, userID string, fn 
 	err := mysql.InTx(ctx, s.db, func(tx *gorm.DB) error {
 		var a assignmentRow
 		if err := tx.Clauses(clause.Locking{Strength: "UPDATE"}).Take(&a, "task_id = ? AND user_id = ?", taskID, userID).Error; err != nil {
-			return mysql.Found(err, "lock assignment")
+			return mysql.WrapNotFound(err, "lock assignment")
 		}
 		t, err := lockTask(tx, taskID)
 		if err != nil {
@@ -105,24 +105,24 @@ func saveSubmission(tx *gorm.DB, a assignmentRow, sub task.Submission) error {
 	if err := tx.Clauses(clause.OnConflict{DoUpdates: clause.AssignmentColumns([]string{"content", "feedback", "updated_at"})}).Create(&row).Error; err != nil {
 		return fmt.Errorf("save submission: %w", err)
 	}
-	return mysql.OneRow(tx.Model(&a).Where("task_id = ? AND user_id = ?", a.TaskID, a.UserID).Select("status", "late", "score", "version", "submitted_at", "graded_at").Updates(&a), "update assignment")
+	return mysql.RequireOneRow(tx.Model(&a).Where("task_id = ? AND user_id = ?", a.TaskID, a.UserID).Select("status", "late", "score", "version", "submitted_at", "graded_at").Updates(&a), "update assignment")
 }
 
 func lockTask(tx *gorm.DB, id string) (taskRow, error) {
 	var row taskRow
 	err := tx.Clauses(clause.Locking{Strength: "UPDATE"}).Take(&row, "id = ?", id).Error
-	return row, mysql.Found(err, "lock task")
+	return row, mysql.WrapNotFound(err, "lock task")
 }
 
 func saveTask(tx *gorm.DB, row taskRow) error {
-	return mysql.OneRow(tx.Model(&row).Where("id = ?", row.ID).Select("*").Omit("id", "class_id", "created_by", "created_at").Updates(&row), "update task")
+	return mysql.RequireOneRow(tx.Model(&row).Where("id = ?", row.ID).Select("*").Omit("id", "class_id", "created_by", "created_at").Updates(&row), "update task")
 }
 
 // addToAssignedCounts adds n to the count of each task's assignments. It comes last in a transaction: whoever hands in next
 // needs these rows.
 func addToAssignedCounts(tx *gorm.DB, n int, taskIDs ...string) error {
 	for _, id := range taskIDs { // in the order in which everyone locks them
-		err := mysql.OneRow(tx.Exec("UPDATE tasks SET assigned_count = assigned_count + ?, version = version + 1 WHERE id = ?", n, id), "update count of assignments")
+		err := mysql.RequireOneRow(tx.Exec("UPDATE tasks SET assigned_count = assigned_count + ?, version = version + 1 WHERE id = ?", n, id), "update count of assignments")
 		if err != nil {
 			return err
 		}

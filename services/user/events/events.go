@@ -28,7 +28,7 @@ func NewMailConsumer(m Mailer) mq.Consumer {
 	return mq.Consumer{Queue: MailQueue, Handler: func(ctx context.Context, d mq.Delivery) error {
 		var req user.MailRequestedData
 		if err := json.Unmarshal(d.Event.Data, &req); err != nil {
-			return mq.Permanent(fmt.Errorf("decode mail request: %w", err))
+			return mq.MarkPermanent(fmt.Errorf("decode mail request: %w", err))
 		}
 		return m.Send(ctx, d.Event.ID, req)
 	}}

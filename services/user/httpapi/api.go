@@ -41,7 +41,7 @@ func (a *API) Register(e *gin.Engine, v *auth.Verifier) {
 	api.POST("/auth/password/forgot", httpx.Handle(a.forgotPassword))
 	api.POST("/auth/password/reset", httpx.Handle(a.resetPassword))
 
-	me := api.Group("", auth.Required(v))
+	me := api.Group("", auth.RequireToken(v))
 	me.POST("/auth/logout", httpx.Handle(a.logOut))
 	me.GET("/auth/sessions", httpx.Handle(a.listSessions))
 	me.DELETE("/auth/sessions/:id", httpx.Handle(a.endSession))
@@ -66,7 +66,7 @@ func (a *API) Register(e *gin.Engine, v *auth.Verifier) {
 //	@Success	200	{object}	object	"a JSON Web Key Set (RFC 7517)"
 //	@Router		/.well-known/jwks.json [get]
 func (a *API) getKeys(c *gin.Context) error {
-	if err := httpx.NoQuery(c); err != nil {
+	if err := httpx.RejectQuery(c); err != nil {
 		return err
 	}
 	c.Header("Cache-Control", "public, max-age=300")

@@ -110,10 +110,10 @@ func (a *API) refreshTokens(c *gin.Context) error {
 //	@Failure	401	{object}	problem.Body	"unauthenticated"
 //	@Router		/auth/logout [post]
 func (a *API) logOut(c *gin.Context) error {
-	if err := httpx.NoQuery(c); err != nil {
+	if err := httpx.RejectQuery(c); err != nil {
 		return err
 	}
-	p := auth.From(c)
+	p := auth.PrincipalFrom(c)
 	if err := a.users.Logout(c.Request.Context(), p.UserID, p.SessionID); err != nil {
 		return err
 	}
@@ -134,7 +134,7 @@ func (a *API) logOut(c *gin.Context) error {
 //	@Failure	422		{object}	problem.Body	"validation_failed"
 //	@Router		/auth/sessions [get]
 func (a *API) listSessions(c *gin.Context) error {
-	q, err := httpx.Query(c, "limit", "cursor")
+	q, err := httpx.ReadQuery(c, "limit", "cursor")
 	if err != nil {
 		return err
 	}
@@ -142,7 +142,7 @@ func (a *API) listSessions(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	who := auth.From(c)
+	who := auth.PrincipalFrom(c)
 	list, err := a.users.ListSessions(c.Request.Context(), who.UserID, who.SessionID, p)
 	if err != nil {
 		return err
@@ -162,11 +162,11 @@ func (a *API) listSessions(c *gin.Context) error {
 //	@Failure	404	{object}	problem.Body	"not_found"
 //	@Router		/auth/sessions/{id} [delete]
 func (a *API) endSession(c *gin.Context) error {
-	id, err := httpx.PathID(c, "id")
+	id, err := httpx.ReadPathID(c, "id")
 	if err != nil {
 		return err
 	}
-	if err := a.users.EndSession(c.Request.Context(), auth.From(c).UserID, id); err != nil {
+	if err := a.users.EndSession(c.Request.Context(), auth.PrincipalFrom(c).UserID, id); err != nil {
 		return err
 	}
 	c.Status(http.StatusNoContent)

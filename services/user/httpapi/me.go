@@ -40,10 +40,10 @@ type changePasswordRequest struct {
 //	@Failure	401	{object}	problem.Body	"unauthenticated"
 //	@Router		/users/me [get]
 func (a *API) getMe(c *gin.Context) error {
-	if err := httpx.NoQuery(c); err != nil {
+	if err := httpx.RejectQuery(c); err != nil {
 		return err
 	}
-	u, err := a.users.GetUser(c.Request.Context(), auth.From(c).UserID)
+	u, err := a.users.GetUser(c.Request.Context(), auth.PrincipalFrom(c).UserID)
 	if err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func (a *API) patchMe(c *gin.Context) error {
 	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
-	u, err := a.users.UpdateUser(c.Request.Context(), auth.From(c).UserID, user.UserPatch{Name: body.Name.Pointer()}, etag.IfMatch(c.Request.Header))
+	u, err := a.users.UpdateUser(c.Request.Context(), auth.PrincipalFrom(c).UserID, user.UserPatch{Name: body.Name.Pointer()}, etag.ParseIfMatch(c.Request.Header))
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func (a *API) deleteMe(c *gin.Context) error {
 	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
-	if err := a.users.DeleteOwnAccount(c.Request.Context(), auth.From(c).UserID, body.Password, c.ClientIP(), etag.IfMatch(c.Request.Header)); err != nil {
+	if err := a.users.DeleteOwnAccount(c.Request.Context(), auth.PrincipalFrom(c).UserID, body.Password, c.ClientIP(), etag.ParseIfMatch(c.Request.Header)); err != nil {
 		return err
 	}
 	c.Status(http.StatusNoContent)
@@ -123,7 +123,7 @@ func (a *API) changePassword(c *gin.Context) error {
 	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
-	who := auth.From(c)
+	who := auth.PrincipalFrom(c)
 	if err := a.users.ChangePassword(c.Request.Context(), who.UserID, who.SessionID, body.CurrentPassword, body.NewPassword, c.ClientIP()); err != nil {
 		return err
 	}

@@ -56,10 +56,10 @@ func (a *API) verifyEmail(c *gin.Context) error {
 //	@Failure		401	{object}	problem.Body	"unauthenticated"
 //	@Router			/auth/email/resend [post]
 func (a *API) resendVerification(c *gin.Context) error {
-	if err := httpx.NoQuery(c); err != nil {
+	if err := httpx.RejectQuery(c); err != nil {
 		return err
 	}
-	if err := a.users.ResendVerification(c.Request.Context(), auth.From(c).UserID); err != nil {
+	if err := a.users.ResendVerification(c.Request.Context(), auth.PrincipalFrom(c).UserID); err != nil {
 		return err
 	}
 	c.Status(http.StatusAccepted)

@@ -39,7 +39,7 @@ const maxSearch = 254 // characters
 //	@Failure	422		{object}	problem.Body	"validation_failed"
 //	@Router		/users [get]
 func (a *API) listUsers(c *gin.Context) error {
-	q, err := httpx.Query(c, "q", "role", "status", "limit", "cursor")
+	q, err := httpx.ReadQuery(c, "q", "role", "status", "limit", "cursor")
 	if err != nil {
 		return err
 	}
@@ -47,10 +47,10 @@ func (a *API) listUsers(c *gin.Context) error {
 	if utf8.RuneCountInString(f.Query) > maxSearch {
 		return problem.Invalid(problem.Field{Field: "q", Code: "invalid_length", Message: "must have at most 254 characters"})
 	}
-	if f.Role, err = httpx.OneOf(q, "role", user.RoleUser, user.RoleAdmin); err != nil {
+	if f.Role, err = httpx.QueryOneOf(q, "role", user.RoleUser, user.RoleAdmin); err != nil {
 		return err
 	}
-	if f.Status, err = httpx.OneOf(q, "status", user.StatusActive, user.StatusDisabled); err != nil {
+	if f.Status, err = httpx.QueryOneOf(q, "status", user.StatusActive, user.StatusDisabled); err != nil {
 		return err
 	}
 	p, err := parsePage(q)
@@ -81,7 +81,7 @@ func (a *API) listUsers(c *gin.Context) error {
 //	@Failure	404	{object}	problem.Body	"not_found"
 //	@Router		/users/{id} [get]
 func (a *API) getUser(c *gin.Context) error {
-	id, err := httpx.PathID(c, "id")
+	id, err := httpx.ReadPathID(c, "id")
 	if err != nil {
 		return err
 	}
@@ -114,7 +114,7 @@ func (a *API) getUser(c *gin.Context) error {
 //	@Failure		422			{object}	problem.Body	"validation_failed"
 //	@Router			/users/{id} [patch]
 func (a *API) patchUser(c *gin.Context) error {
-	id, err := httpx.PathID(c, "id")
+	id, err := httpx.ReadPathID(c, "id")
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func (a *API) patchUser(c *gin.Context) error {
 	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
-	u, err := a.users.UpdateUser(c.Request.Context(), id, user.UserPatch{Name: body.Name.Pointer(), Role: body.Role.Pointer(), Status: body.Status.Pointer()}, etag.IfMatch(c.Request.Header))
+	u, err := a.users.UpdateUser(c.Request.Context(), id, user.UserPatch{Name: body.Name.Pointer(), Role: body.Role.Pointer(), Status: body.Status.Pointer()}, etag.ParseIfMatch(c.Request.Header))
 	if err != nil {
 		return err
 	}
@@ -145,11 +145,11 @@ func (a *API) patchUser(c *gin.Context) error {
 //	@Failure	412	{object}	problem.Body	"precondition_failed"
 //	@Router		/users/{id} [delete]
 func (a *API) deleteUser(c *gin.Context) error {
-	id, err := httpx.PathID(c, "id")
+	id, err := httpx.ReadPathID(c, "id")
 	if err != nil {
 		return err
 	}
-	if err := a.users.DeleteUser(c.Request.Context(), id, etag.IfMatch(c.Request.Header)); err != nil {
+	if err := a.users.DeleteUser(c.Request.Context(), id, etag.ParseIfMatch(c.Request.Header)); err != nil {
 		return err
 	}
 	c.Status(http.StatusNoContent)

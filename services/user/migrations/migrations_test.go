@@ -7,4 +7,4 @@ import (
 	"pgo/services/user/migrations"
 )
 
-func TestOutboxAndInbox(t *testing.T) { servicetest.TestOutboxAndInbox(t, migrations.FS) }
+func TestOutboxAndInbox(t *testing.T) { servicetest.AssertOutboxAndInbox(t, migrations.FS) }

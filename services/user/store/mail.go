@@ -30,7 +30,7 @@ func (mailTokenRow) TableName() string { return "mail_tokens" }
 // SendOnce implements user.MailStore.
 func (s *Store) SendOnce(ctx context.Context, eventID string, t user.MailToken, send func(user.User) error) error {
 	return mysql.InTx(ctx, s.db, func(tx *gorm.DB) error {
-		first, err := inbox.Once(ctx, tx.Statement.ConnPool, MailConsumer, eventID)
+		first, err := inbox.RecordOnce(ctx, tx.Statement.ConnPool, MailConsumer, eventID)
 		if err != nil || !first {
 			return err
 		}

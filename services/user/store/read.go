@@ -17,7 +17,7 @@ import (
 func (s *Store) FindByID(ctx context.Context, id string) (user.User, error) {
 	return cache.Fetch(ctx, s.cache, cacheKey(id), func(ctx context.Context) (user.User, int64, error) {
 		var row userRow
-		err := mysql.Found(s.db.WithContext(ctx).Take(&row, "id = ?", id).Error, "read user")
+		err := mysql.WrapNotFound(s.db.WithContext(ctx).Take(&row, "id = ?", id).Error, "read user")
 		return row.toUser(), row.Version, err
 	})
 }
@@ -25,7 +25,7 @@ func (s *Store) FindByID(ctx context.Context, id string) (user.User, error) {
 // FindByEmail implements user.Reader. It bypasses the cache: password hashes stay in the database.
 func (s *Store) FindByEmail(ctx context.Context, email string) (*user.Account, error) {
 	var row userRow
-	if err := mysql.Found(s.db.WithContext(ctx).Take(&row, "email = ?", email).Error, "read account"); err != nil {
+	if err := mysql.WrapNotFound(s.db.WithContext(ctx).Take(&row, "email = ?", email).Error, "read account"); err != nil {
 		return nil, err
 	}
 	return row.toAccount(), nil
@@ -50,9 +50,9 @@ func (s *Store) ListUsers(ctx context.Context, f user.UserFilter, p page.Request
 	}
 	var rows []userRow
 	if err := q.Order("id").Limit(p.Limit + 1).Find(&rows).Error; err != nil {
-		return page.Page[user.User]{}, mysql.Failed(err, "list users")
+		return page.Page[user.User]{}, mysql.Wrap(err, "list users")
 	}
-	return page.Of(rows, p.Limit, userRow.toUser, func(u user.User) user.ListKey { return user.ListKey{ID: u.ID} })
+	return page.New(rows, p.Limit, userRow.toUser, func(u user.User) user.ListKey { return user.ListKey{ID: u.ID} })
 }
 
 // EndedSince implements auth.Source.
@@ -60,11 +60,11 @@ func (s *Store) EndedSince(ctx context.Context, t time.Time) ([]string, time.Tim
 	var now time.Time
 	db := s.db.WithContext(ctx)
 	if err := db.Raw("SELECT NOW(6)").Scan(&now).Error; err != nil {
-		return nil, now, mysql.Failed(err, "read the database's clock")
+		return nil, now, mysql.Wrap(err, "read the database's clock")
 	}
 	var ids []string
 	if err := db.Model(&sessionRow{}).Where("ended_at >= ?", t.UTC()).Pluck("id", &ids).Error; err != nil {
-		return nil, now, mysql.Failed(err, "read ended sessions")
+		return nil, now, mysql.Wrap(err, "read ended sessions")
 	}
 	return ids, now, nil
 }

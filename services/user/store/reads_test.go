@@ -19,7 +19,7 @@ func open(t *testing.T) (*store.Store, *sql.DB, *[]string) {
 	t.Helper()
 	d := servicetest.NewDatabase(t, migrations.FS)
 	db, c := d.Connect(t, "")
-	return store.New(db, c, "user", func() {}), d.DB, servicetest.Queries(t, db)
+	return store.New(db, c, "user", func() {}), d.DB, servicetest.RecordQueries(t, db)
 }
 
 // people is how many rows the table has: enough for the server to choose its plans as it would in earnest.
@@ -85,7 +85,7 @@ func TestListsReadWhatTheyShow(t *testing.T) {
 			if err != nil || len(list.Items) != tc.items || len(*sent) != 1 {
 				t.Fatalf("%d items, %d statements, %v; want %d and 1", len(list.Items), len(*sent), err, tc.items)
 			}
-			servicetest.ReadsAtMost(t, db, (*sent)[0], 3*(limit+1)+6*tc.found)
+			servicetest.AssertRowsRead(t, db, (*sent)[0], 3*(limit+1)+6*tc.found)
 		})
 	}
 	t.Run("sessions", func(t *testing.T) {
@@ -95,7 +95,7 @@ func TestListsReadWhatTheyShow(t *testing.T) {
 			if err != nil || len(list.Items) == 0 || len(*sent) != 1 {
 				t.Fatalf("%d items, %d statements, %v", len(list.Items), len(*sent), err)
 			}
-			servicetest.ReadsAtMost(t, db, (*sent)[0], 3*(limit+1))
+			servicetest.AssertRowsRead(t, db, (*sent)[0], 3*(limit+1))
 		}
 	})
 	t.Run("ended sessions", func(t *testing.T) {
@@ -113,6 +113,6 @@ func TestListsReadWhatTheyShow(t *testing.T) {
 		if err != nil || !slices.Equal(ids, want) {
 			t.Fatalf("%v, %v; want %v", ids, err, want)
 		}
-		servicetest.ReadsAtMost(t, db, (*sent)[len(*sent)-1], 20)
+		servicetest.AssertRowsRead(t, db, (*sent)[len(*sent)-1], 20)
 	})
 }

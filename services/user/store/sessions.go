@@ -128,9 +128,9 @@ func (s *Store) ListSessions(ctx context.Context, userID string, p page.Request[
 	}
 	var rows []sessionRow
 	if err := q.Order("id DESC").Limit(p.Limit + 1).Find(&rows).Error; err != nil {
-		return page.Page[user.Session]{}, mysql.Failed(err, "list sessions")
+		return page.Page[user.Session]{}, mysql.Wrap(err, "list sessions")
 	}
-	return page.Of(rows, p.Limit, sessionRow.toSession, func(x user.Session) user.ListKey { return user.ListKey{ID: x.ID} })
+	return page.New(rows, p.Limit, sessionRow.toSession, func(x user.Session) user.ListKey { return user.ListKey{ID: x.ID} })
 }
 
 // endSessions ends the selected open sessions of a user, and returns their ids.
@@ -161,7 +161,7 @@ func endSessionsWhere(tx *gorm.DB, where string, args ...any) ([]string, error) 
 func lockUser(tx *gorm.DB, id string) (userRow, error) {
 	var u userRow
 	err := tx.Clauses(clause.Locking{Strength: "UPDATE"}).Take(&u, "id = ?", id).Error
-	return u, mysql.Found(err, "lock user")
+	return u, mysql.WrapNotFound(err, "lock user")
 }
 
 func insertRefreshToken(tx *gorm.DB, sessionID string, hash user.Hash, now time.Time) error {

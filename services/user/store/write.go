@@ -90,7 +90,7 @@ func (s *Store) runChange(ctx context.Context, fn func(tx *gorm.DB) (*user.Accou
 func (s *Store) changeLocked(ctx context.Context, tx *gorm.DB, id string, fn func(*user.Account) error) (*user.Account, []string, error) {
 	var row userRow
 	if err := tx.Clauses(clause.Locking{Strength: "UPDATE"}).Take(&row, "id = ?", id).Error; err != nil {
-		return nil, nil, mysql.Found(err, "lock user")
+		return nil, nil, mysql.WrapNotFound(err, "lock user")
 	}
 	a := row.toAccount()
 	if err := fn(a); err != nil {

@@ -144,7 +144,7 @@ func (t *Throttle) recordAnswer(ctx context.Context, err error) {
 		t.retryAt.Store(0)
 	case ctx.Err() != nil: // the caller cancelled, so the error is not about Redis
 	case t.retryAt.Swap(time.Now().Add(coolDown).UnixNano()) == 0:
-		logging.From(ctx, t.log).Warn("Redis does not answer, counting sign-ins in memory", zap.Error(err))
+		logging.FromContext(ctx, t.log).Warn("Redis does not answer, counting sign-ins in memory", zap.Error(err))
 	}
 }
 

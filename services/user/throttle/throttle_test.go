@@ -17,8 +17,8 @@ import (
 )
 
 func TestAttemptsAreCounted(t *testing.T) {
-	server := testkit.Redis(t)
-	link := testkit.Proxy(t, server.Addr)
+	server := testkit.NewRedis(t)
+	link := testkit.NewLink(t, server.Addr)
 	cfg := cache.Defaults()
 	cfg.Addr, cfg.Username, cfg.Password, cfg.Timeout = link.Addr(), server.Username, config.Secret(server.Password), 5*time.Second
 	client := cache.Open(cfg)
@@ -31,7 +31,7 @@ func TestAttemptsAreCounted(t *testing.T) {
 	for range 3 {
 		limits.CountAttempt(context.Background(), "ada@example.org", "192.0.2.1")
 	}
-	link.Down()
+	link.Cut()
 	limits.CountAttempt(context.Background(), "ada@example.org", "192.0.2.1")
 	err := testutil.GatherAndCompare(reg, strings.NewReader(`
 # HELP pgo_login_attempts_total Attempts to sign in by the limits' answer (allowed or refused) and by where they are counted (redis, or memory while it is away).

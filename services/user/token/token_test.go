@@ -39,7 +39,7 @@ func newKey(t testing.TB) string {
 
 type nothingRevoked struct{}
 
-func (nothingRevoked) Revoked(string) bool { return false }
+func (nothingRevoked) IsRevoked(string) bool { return false }
 
 // TestRotation signs with a key, puts a new one before it, and takes it away.
 func TestRotation(t *testing.T) {
@@ -62,7 +62,7 @@ func TestRotation(t *testing.T) {
 		{"a new token after it", during, after, true}, {"an old token after it", before, after, false}, {"a new token before it", during, before, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			v, err := auth.NewVerifier("pgo", "pgo", auth.StaticKeys(tc.known.PublicKeys()), nothingRevoked{}, time.Now)
+			v, err := auth.NewVerifier("pgo", "pgo", auth.NewStaticKeys(tc.known.PublicKeys()), nothingRevoked{}, time.Now)
 			if err != nil {
 				t.Fatal(err)
 			}

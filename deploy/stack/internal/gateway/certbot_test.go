@@ -28,7 +28,7 @@ func TestCertbotGetsAndRenewsTheCertificate(t *testing.T) {
 	if _, err := exec.LookPath("certbot"); err != nil {
 		t.Fatalf("%v (package certbot)", err)
 	}
-	ports, err := localserver.FreePorts(7)
+	ports, err := localserver.FindFreePorts(7)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +44,7 @@ func TestCertbotGetsAndRenewsTheCertificate(t *testing.T) {
 	if _, err := certs.Ensure(filepath.Join(etc, "certs"), certs.DefaultHosts(), time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	program, err := localserver.Host().Nginx()
+	program, err := localserver.HostPrograms().Nginx()
 	if err != nil {
 		t.Fatal(err)
 	}

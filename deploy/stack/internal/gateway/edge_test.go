@@ -270,11 +270,11 @@ func backend(t *testing.T, name string) string {
 // start runs nginx with o, completed by what a test does not care about.
 func start(t *testing.T, o Options) running {
 	t.Helper()
-	ports, err := localserver.FreePorts(3)
+	ports, err := localserver.FindFreePorts(3)
 	if err != nil {
 		t.Fatal(err)
 	}
-	program, err := localserver.Host().Nginx()
+	program, err := localserver.HostPrograms().Nginx()
 	if err != nil {
 		t.Fatal(err)
 	}

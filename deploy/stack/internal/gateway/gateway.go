@@ -180,7 +180,7 @@ func Render(co checkout.Checkout, env map[string]string) error {
 	if certificate := co.Path("certs", "gateway.crt"); isFile(certificate) && env["GATEWAY_HTTPS"] != "" {
 		o.TLS = TLS{Addr: env["GATEWAY_HTTPS"], Certificate: certificate, Key: co.Path("certs", "gateway.key")}
 	}
-	if program, err := localserver.Host().Nginx(); err == nil {
+	if program, err := localserver.HostPrograms().Nginx(); err == nil {
 		o.Version = version(context.Background(), program)
 	}
 	if err := os.MkdirAll(o.Data, 0o700); err != nil {

@@ -192,7 +192,7 @@ func seen(name string) http.Handler {
 // startNginx runs nginx in front of services; addr says where each listens.
 func startNginx(t *testing.T, addr func(service string) string) string {
 	t.Helper()
-	ports, err := localserver.FreePorts(2)
+	ports, err := localserver.FindFreePorts(2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,7 +208,7 @@ func startNginx(t *testing.T, addr func(service string) string) string {
 	if err := Render(co, env); err != nil {
 		t.Fatal(err)
 	}
-	command, err := Command(context.Background(), co, localserver.Host())
+	command, err := Command(context.Background(), co, localserver.HostPrograms())
 	if err != nil {
 		t.Fatal(err)
 	}

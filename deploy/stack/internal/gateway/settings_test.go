@@ -87,7 +87,7 @@ func settingsIn(t *testing.T, shared, machine string) checkout.Checkout {
 
 // Every variant that settings can ask for is one that nginx takes.
 func TestNginxTakesEveryVariant(t *testing.T) {
-	program, err := localserver.Host().Nginx()
+	program, err := localserver.HostPrograms().Nginx()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func TestNginxTakesEveryVariant(t *testing.T) {
 	if _, err := certs.Ensure(dir, certs.DefaultHosts(), time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	ports, err := localserver.FreePorts(3)
+	ports, err := localserver.FindFreePorts(3)
 	if err != nil {
 		t.Fatal(err)
 	}

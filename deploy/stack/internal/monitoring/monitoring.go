@@ -135,7 +135,7 @@ type target struct {
 func prometheusFiles(co checkout.Checkout, env map[string]string) error {
 	targets := []target{}
 	for _, p := range Parts() {
-		if p.Program(co, localserver.Host()) != "" {
+		if p.Program(co, localserver.HostPrograms()) != "" {
 			targets = append(targets, target{[]string{env[p.Addr]}, map[string]string{"job": p.Job}})
 		}
 	}

@@ -10,11 +10,11 @@ import (
 func TestCommands(t *testing.T) {
 	t.Parallel()
 	servicetest.TestCommands(t, program(), servicetest.Commands{
-		OpenAPI: openapi.JSON,
-		Environ: map[string]string{"PGO_CFG_AUTH__USER_URL": "http://127.0.0.1:1"},
-		Loads:   [][]string{{"export"}},
-		Wrong:   [][]string{{"export", "x"}, {"export", "--nonsense"}},
-		Bad: []servicetest.BadConfiguration{
+		OpenAPI:             openapi.JSON,
+		ExtraEnviron:        map[string]string{"PGO_CFG_AUTH__USER_URL": "http://127.0.0.1:1"},
+		ConfigCommands:      [][]string{{"export"}},
+		InvalidCommandLines: [][]string{{"export", "x"}, {"export", "--nonsense"}},
+		BadConfigurations: []servicetest.BadConfiguration{
 			{Name: "unknown key of a section", Environ: map[string]string{"PGO_CFG_AUTH__SIGNING_KEY": "1"}, Want: "auth.signing_key: expected a known key"},
 			{Name: "no issuer", Environ: map[string]string{"PGO_CFG_AUTH__ISSUER": ""}, Want: "auth.issuer: expected a name"},
 			{Name: "no audience", Environ: map[string]string{"PGO_CFG_AUTH__AUDIENCE": ""}, Want: "auth.audience: expected a name"},

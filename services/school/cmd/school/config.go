@@ -52,5 +52,5 @@ func (cfg *Config) Validate(c *config.Check) {
 }
 
 func load(environ []string) (Config, error) {
-	return config.Load(NewConfig(), config.OptionsFrom("school", environ))
+	return config.Load(NewConfig(), config.OptionsFromEnviron("school", environ))
 }

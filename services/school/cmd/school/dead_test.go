@@ -18,7 +18,7 @@ func TestDeadLetters(t *testing.T) {
 	dead := func(want int) (ids []string) {
 		t.Helper()
 		testkit.Eventually(t, "dead letters", func() error {
-			code, stdout, stderr := w.Command(t, "events", "dead", "list", "--json")
+			code, stdout, stderr := w.RunCommand(t, "events", "dead", "list", "--json")
 			var letters []struct{ ID, Queue, Type string }
 			if err := json.Unmarshal([]byte(stdout), &letters); code != 0 || err != nil {
 				return fmt.Errorf("ends with %d, %s%s, %w", code, stdout, stderr, err)
@@ -47,11 +47,11 @@ func TestDeadLetters(t *testing.T) {
 	if ids := dead(1); ids[0] != poison.ID {
 		t.Fatalf("got %v, want %s", ids, poison.ID)
 	}
-	if code, _, stderr := w.Command(t, "events", "dead", "replay", poison.ID); code != 0 {
+	if code, _, stderr := w.RunCommand(t, "events", "dead", "replay", poison.ID); code != 0 {
 		t.Fatalf("replay ends with %d: %s", code, stderr)
 	}
 	dead(1) // it cannot be read this time either
-	if code, _, stderr := w.Command(t, "events", "dead", "drop", "--all"); code != 0 {
+	if code, _, stderr := w.RunCommand(t, "events", "dead", "drop", "--all"); code != 0 {
 		t.Fatalf("drop ends with %d: %s", code, stderr)
 	}
 	dead(0)

@@ -12,7 +12,7 @@ import (
 // dump returns what is in the tables. When the relay has published an event is not among it.
 func dump(t testing.TB, db *sql.DB) string {
 	t.Helper()
-	return servicetest.Dump(t, db,
+	return servicetest.DumpRows(t, db,
 		"SELECT * FROM schools ORDER BY id", "SELECT * FROM school_members ORDER BY school_id, user_id", "SELECT * FROM invites ORDER BY id",
 		"SELECT * FROM classes ORDER BY id", "SELECT * FROM class_members ORDER BY class_id, user_id", "SELECT * FROM people WHERE sequence > 0 ORDER BY user_id",
 		"SELECT id, event_id, type, subject, envelope FROM pgo_outbox ORDER BY id", "SELECT consumer, event_id FROM pgo_inbox ORDER BY event_id",

@@ -56,7 +56,7 @@ func TestConditionalWrites(t *testing.T) {
 				c.s.want(r, 412, "precondition_failed")
 			}
 			if after := dump(t, s.DB); after != before {
-				t.Errorf("a refused change has changed something:\n%s", servicetest.Difference(before, after))
+				t.Errorf("a refused change has changed something:\n%s", servicetest.DiffLines(before, after))
 			}
 			r.Header = ifMatch(`"999", ` + tag)
 			c.s.want(r, k.ok(), "")
@@ -72,7 +72,7 @@ func TestConditionalWrites(t *testing.T) {
 				all = append(all, request{Method: "PATCH", Path: path, Token: c.owner.Token, Body: map[string]string{"name": name + tag}, Header: ifMatch(tag)})
 			}
 			answers := c.s.together(all...)
-			if got := servicetest.Statuses(answers); got[200] != 1 || got[412] != 5 {
+			if got := servicetest.CountStatuses(answers); got[200] != 1 || got[412] != 5 {
 				t.Fatalf("statuses are %v, want one 200 and five 412", got)
 			}
 			now := c.s.want(request{Method: "GET", Path: path, Token: c.owner.Token}, 200, "")

@@ -27,15 +27,15 @@ func without(object map[string]any, fields ...string) map[string]any {
 func TestEvents(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	watcher := w.Events(t, "#")
+	watcher := w.RecordEvents(t, "#")
 	s := w.start(t)
 	owner, teacher, student := w.named(t, s, "Secret Name"), w.person(t), w.person(t)
-	var ofSchool, ofClass []servicetest.Told
+	var ofSchool, ofClass []servicetest.ExpectedEvent
 	school := func(typ string, data map[string]any) {
-		ofSchool = append(ofSchool, servicetest.Told{Type: "school." + typ + ".v1", Data: data})
+		ofSchool = append(ofSchool, servicetest.ExpectedEvent{Type: "school." + typ + ".v1", Data: data})
 	}
 	class := func(typ string, data map[string]any) {
-		ofClass = append(ofClass, servicetest.Told{Type: "class." + typ + ".v1", Data: data})
+		ofClass = append(ofClass, servicetest.ExpectedEvent{Type: "class." + typ + ".v1", Data: data})
 	}
 	member := func(res response) map[string]any { return without(res.JSON, "name", "version") }
 
@@ -72,14 +72,14 @@ func TestEvents(t *testing.T) {
 	class("member_removed", member(inClass))
 	school("member_removed", member(joined))
 	s.want(putInClass(owner, classID, teacher, "student"), 201, "")
-	ofClass = append(ofClass, servicetest.Told{Type: "class.member_added.v1"})
+	ofClass = append(ofClass, servicetest.ExpectedEvent{Type: "class.member_added.v1"})
 	s.want(request{Method: "DELETE", Path: classes + classID, Token: owner.Token}, 204, "")
 	class("deleted", map[string]any{"id": classID, "school_id": id})
 	s.want(request{Method: "DELETE", Path: path, Token: owner.Token}, 204, "")
 	school("deleted", map[string]any{"id": id})
 
-	for subject, want := range map[string][]servicetest.Told{id: ofSchool, classID: ofClass} {
-		watcher.Told(t, "school", subject, want)
+	for subject, want := range map[string][]servicetest.ExpectedEvent{id: ofSchool, classID: ofClass} {
+		watcher.ExpectEvents(t, "school", subject, want)
 	}
 	for _, e := range watcher.All() {
 		for _, secret := range []string{"Secret Name", "example.org", owner.Token} {
@@ -94,7 +94,7 @@ func TestEvents(t *testing.T) {
 func TestSequencesHaveNoGapUnderLoad(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	watcher := w.Events(t, "school.#", "class.#")
+	watcher := w.RecordEvents(t, "school.#", "class.#")
 	a, b := w.start(t), w.start(t)
 	c := w.campus(t, a)
 	code := a.invite(c.owner, c.school, "student", 100)
@@ -116,7 +116,7 @@ func TestSequencesHaveNoGapUnderLoad(t *testing.T) {
 		want := a.count("SELECT sequence FROM "+table+" WHERE id = ?", subject)
 		var events []event.Event
 		testkit.Eventually(t, "the events", func() error {
-			if events, _ = watcher.About(subject); len(events) < want {
+			if events, _ = watcher.EventsAbout(subject); len(events) < want {
 				return fmt.Errorf("%d of %d", len(events), want)
 			}
 			return nil

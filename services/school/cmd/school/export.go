@@ -23,7 +23,7 @@ func exportCommand(environ []string) *cobra.Command {
 				return err
 			}
 			cfg.MySQL.IOTimeout = max(cfg.MySQL.IOTimeout, exportTimeout) // a slow reader of the output slows down the query
-			return command.OnDatabase(cfg.MySQL, cfg.Redis, func(db *gorm.DB, c *cache.Cache) error {
+			return command.WithDatabase(cfg.MySQL, cfg.Redis, func(db *gorm.DB, c *cache.Cache) error {
 				out := bufio.NewWriter(cmd.OutOrStdout())
 				if err := store.New(db, c, "school", func() {}).Export(cmd.Context(), out); err != nil { // reads the tables, not the cache
 					return err

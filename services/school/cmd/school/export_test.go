@@ -17,7 +17,7 @@ type line map[string]any
 // export runs the command and returns the lines.
 func (w *world) export(t testing.TB) []line {
 	t.Helper()
-	code, stdout, stderr := w.Command(t, "export")
+	code, stdout, stderr := w.RunCommand(t, "export")
 	if code != 0 || stderr != "" {
 		t.Fatalf("ends with %d: %s", code, stderr)
 	}
@@ -131,12 +131,12 @@ func TestAnExportIsOfOneMoment(t *testing.T) {
 func TestExportWithoutServers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.RedisTo.Down()
-	w.BrokerTo.Down()
-	w.issuer.To.Down()
+	w.RedisLink.Cut()
+	w.BrokerLink.Cut()
+	w.issuer.Link.Cut()
 	w.export(t)
-	w.MySQLTo.Down()
-	if code, stdout, stderr := w.Command(t, "export"); code != 69 || stdout != "" || strings.Count(stderr, "\n") != 1 {
+	w.MySQLLink.Cut()
+	if code, stdout, stderr := w.RunCommand(t, "export"); code != 69 || stdout != "" || strings.Count(stderr, "\n") != 1 {
 		t.Errorf("ends with %d, %q, %q; want 69 and one line", code, stdout, stderr)
 	}
 }

@@ -19,7 +19,7 @@ type (
 
 // world is what one or more instances run on, with the issuer that stands for User.
 type world struct {
-	*servicetest.World
+	*servicetest.Env
 	issuer *servicetest.Issuer
 }
 
@@ -33,7 +33,7 @@ func program() servicetest.Service {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{issuer: servicetest.NewIssuer(t), World: servicetest.NewWorld(t, program())}
+	w := &world{issuer: servicetest.NewIssuer(t), Env: servicetest.NewEnv(t, program())}
 	w.Environ = append(w.Environ, w.issuer.Environ()...)
 	return w
 }
@@ -60,19 +60,19 @@ func (s *service) do(r request) response {
 // want fails the test unless the answer has the status and, for an error, the code.
 func (s *service) want(r request, status int, code string) response {
 	s.t.Helper()
-	return s.Want(s.t, r, status, code)
+	return s.Expect(s.t, r, status, code)
 }
 
 // together makes the requests at the same time and returns the answers in their order.
 func (s *service) together(requests ...request) []response {
 	s.t.Helper()
-	return s.Together(s.t, requests...)
+	return s.Parallel(s.t, requests...)
 }
 
 // becomes waits until the instance says that it is ready or not, with the dependency among what is missing.
 func (s *service) becomes(status int, missing string) {
 	s.t.Helper()
-	s.Becomes(s.t, status, missing)
+	s.AwaitReadiness(s.t, status, missing)
 }
 
 // person is somebody who is signed in.
@@ -88,7 +88,7 @@ func (w *world) withRole(t testing.TB, role string) person {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return person{ID: id.String(), Token: w.issuer.Token(id.String(), role)}
+	return person{ID: id.String(), Token: w.issuer.NewToken(id.String(), role)}
 }
 
 // named is a person whose name the service has heard.

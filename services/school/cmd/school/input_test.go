@@ -25,28 +25,28 @@ func TestBadInput(t *testing.T) {
 			c := w.campus(t, s)
 			caller := k.caller(c)
 			good := k.request(c, caller)
-			cases := append(badQueries(k, good), servicetest.WrongTokens(good, forgeries(w, good, caller))...)
+			cases := append(badQueries(k, good), servicetest.RejectedTokens(good, forgeries(w, good, caller))...)
 			if k.body != nil {
-				cases = append(cases, servicetest.WrongBodies(good)...)
+				cases = append(cases, servicetest.RejectedBodies(good)...)
 				cases = append(cases, badFields(k, good)...)
 			}
 			cases = append(cases, badPaths(c, good)...)
-			s.Refused(t, cases, func() string { return dump(t, s.DB) })
+			s.AssertRejected(t, cases, func() string { return dump(t, s.DB) })
 			c.s.want(good, k.ok(), "")
 		})
 	}
 }
 
-func badQueries(k call, good request) []servicetest.Refusal {
-	cases := servicetest.WrongQueries(good)
+func badQueries(k call, good request) []servicetest.Rejection {
+	cases := servicetest.RejectedQueries(good)
 	if k.list {
-		cases = append(cases, servicetest.WrongPages(good)...)
+		cases = append(cases, servicetest.RejectedPages(good)...)
 	}
 	for _, f := range k.filters {
-		cases = append(cases, servicetest.WrongParameter(good, f, "nonsense")...)
+		cases = append(cases, servicetest.RejectedParameters(good, f, "nonsense")...)
 	}
 	if k.name == "list members" {
-		cases = append(cases, servicetest.WrongParameter(good, "q", strings.Repeat("a", 101))...)
+		cases = append(cases, servicetest.RejectedParameters(good, "q", strings.Repeat("a", 101))...)
 	}
 	return cases
 }
@@ -78,15 +78,15 @@ func badValues(call, field string) []any {
 	panic(field)
 }
 
-func badFields(k call, good request) []servicetest.Refusal {
+func badFields(k call, good request) []servicetest.Rejection {
 	body := good.Body.(map[string]any)
-	change := func(name, field string, value any) servicetest.Refusal {
+	change := func(name, field string, value any) servicetest.Rejection {
 		changed := map[string]any{}
 		maps.Copy(changed, body)
 		changed[field] = value
-		return good.Wrong(fmt.Sprintf("%s %.50v", field, name), 422, func(r *request) { r.Body = changed })
+		return good.RejectedWhen(fmt.Sprintf("%s %.50v", field, name), 422, func(r *request) { r.Body = changed })
 	}
-	cases := []servicetest.Refusal{change("", "nonsense", "x"), change("", "id", "x"), change("", "user_id", "x"), change("", "version", 1)}
+	cases := []servicetest.Rejection{change("", "nonsense", "x"), change("", "id", "x"), change("", "user_id", "x"), change("", "version", 1)}
 	optional := func(list []string, field string) bool {
 		return strings.Contains(","+strings.Join(list, ",")+",", ","+field+",")
 	}
@@ -98,7 +98,7 @@ func badFields(k call, good request) []servicetest.Refusal {
 			without := map[string]any{}
 			maps.Copy(without, body)
 			delete(without, field)
-			cases = append(cases, good.Wrong(field+" missing", 422, func(r *request) { r.Body = without }))
+			cases = append(cases, good.RejectedWhen(field+" missing", 422, func(r *request) { r.Body = without }))
 		}
 	}
 	return cases
@@ -107,13 +107,13 @@ func badFields(k call, good request) []servicetest.Refusal {
 // forgeries returns tokens of the caller that must not be taken, by what is wrong with them.
 func forgeries(w *world, good request, caller person) map[string]string {
 	return map[string]string{
-		"without a subject":    w.issuer.Sign(func(c *auth.Claims) { c.Subject = "" }),
-		"without a role":       w.issuer.Sign(func(c *auth.Claims) { c.Subject, c.Role = caller.ID, "" }),
-		"without a session":    w.issuer.Sign(func(c *auth.Claims) { c.Subject, c.SessionID = caller.ID, "" }),
-		"for another audience": w.issuer.Sign(func(c *auth.Claims) { c.Subject, c.Audience = caller.ID, []string{"other"} }),
-		"of another issuer":    w.issuer.Sign(func(c *auth.Claims) { c.Subject, c.Issuer = caller.ID, "other" }),
-		"without an end":       w.issuer.Sign(func(c *auth.Claims) { c.Subject, c.ExpiresAt = caller.ID, nil }),
-		"that has expired": w.issuer.Sign(func(c *auth.Claims) {
+		"without a subject":    w.issuer.SignToken(func(c *auth.Claims) { c.Subject = "" }),
+		"without a role":       w.issuer.SignToken(func(c *auth.Claims) { c.Subject, c.Role = caller.ID, "" }),
+		"without a session":    w.issuer.SignToken(func(c *auth.Claims) { c.Subject, c.SessionID = caller.ID, "" }),
+		"for another audience": w.issuer.SignToken(func(c *auth.Claims) { c.Subject, c.Audience = caller.ID, []string{"other"} }),
+		"of another issuer":    w.issuer.SignToken(func(c *auth.Claims) { c.Subject, c.Issuer = caller.ID, "other" }),
+		"without an end":       w.issuer.SignToken(func(c *auth.Claims) { c.Subject, c.ExpiresAt = caller.ID, nil }),
+		"that has expired": w.issuer.SignToken(func(c *auth.Claims) {
 			c.Subject, c.ExpiresAt = caller.ID, c.IssuedAt
 			c.ExpiresAt.Time = c.ExpiresAt.AddDate(0, 0, -1)
 		}),
@@ -125,15 +125,15 @@ func forgeries(w *world, good request, caller person) map[string]string {
 }
 
 // badPaths replaces each id and code in the path by what names nothing.
-func badPaths(c campus, good request) []servicetest.Refusal {
-	var cases []servicetest.Refusal
+func badPaths(c campus, good request) []servicetest.Rejection {
+	var cases []servicetest.Rejection
 	for _, part := range strings.Split(good.Path, "/") {
 		isID := uuid.Validate(part) == nil
 		if !isID && part != c.code {
 			continue
 		}
-		replaced := func(name, other string, status int) servicetest.Refusal {
-			return good.Wrong(name, status, func(r *request) { r.Path = strings.Replace(r.Path, part, other, 1) })
+		replaced := func(name, other string, status int) servicetest.Rejection {
+			return good.RejectedWhen(name, status, func(r *request) { r.Path = strings.Replace(r.Path, part, other, 1) })
 		}
 		// An id of nobody in the path of a member is somebody who is not a member, which has a code of its own.
 		unknown := 404

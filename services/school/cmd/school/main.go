@@ -28,7 +28,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		Check: func() error { _, err := load(environ); return err },
 		Serve: func(ctx context.Context) error { return serve(ctx, environ, stdout) },
 	})
-	root.AddCommand(exportCommand(environ), command.Events(events.Topology(), func() (mq.Config, error) {
+	root.AddCommand(exportCommand(environ), command.NewEventsCommand(events.Topology(), func() (mq.Config, error) {
 		cfg, err := load(environ)
 		return cfg.RabbitMQ.Config("school"), err
 	}))

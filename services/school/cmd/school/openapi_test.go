@@ -23,7 +23,7 @@ func TestTheSpecificationSaysWhatCallsAnswer(t *testing.T) {
 				want[status] = true
 			}
 			want[409] = want[409] || k.name == "patch member" || k.name == "delete member" || k.method == "PUT"
-			operation := spec.Says(t, servicetest.Call{Method: k.method, Path: path, Answers: want, Body: k.body != nil, List: k.list, Filters: k.filters})
+			operation := spec.AssertCall(t, servicetest.Call{Method: k.method, Path: path, Statuses: want, Body: k.body != nil, List: k.list, Filters: k.filters})
 			for status := range operation.Responses {
 				var n int
 				if _, err := fmt.Sscan(status, &n); err != nil || !want[n] && !slices.Contains([]int{200, 201, 403}, n) {

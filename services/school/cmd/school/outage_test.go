@@ -30,16 +30,16 @@ func TestWithoutRedis(t *testing.T) {
 		return took, made
 	}
 	t.Run("away", func(t *testing.T) {
-		w.RedisTo.Down()
-		defer w.RedisTo.Up()
+		w.RedisLink.Cut()
+		defer w.RedisLink.Restore()
 		every(t)
 		s.in(t).becomes(200, "redis")
 	})
 	s.becomes(200, "")
 	t.Run("slow", func(t *testing.T) {
 		const delay = 2 * time.Second
-		w.RedisTo.Slow(delay)
-		defer w.RedisTo.Slow(0)
+		w.RedisLink.SetLatency(delay)
+		defer w.RedisLink.SetLatency(0)
 		if took, made := every(t, "get school", "patch member"); took > time.Duration(made)*delay/2 {
 			t.Errorf("%d calls took %v: they wait for Redis, of which each answer takes %v", made, took, delay)
 		}
@@ -51,18 +51,18 @@ func TestWithoutRedis(t *testing.T) {
 		class := request{Method: "GET", Path: classes + c.class, Token: c.student.Token}
 		c.s.want(get, 200, "") // now they are in the cache
 		c.s.want(class, 200, "")
-		w.RedisTo.Down()
+		w.RedisLink.Cut()
 		c.s.want(request{Method: "PATCH", Path: get.Path, Token: c.owner.Token, Body: map[string]string{"name": "New"}}, 200, "")
 		c.s.want(request{Method: "PATCH", Path: class.Path, Token: c.owner.Token, Body: map[string]string{"name": "New"}}, 200, "")
-		w.RedisTo.Up()
+		w.RedisLink.Restore()
 		for _, r := range []request{get, class} {
 			if got := c.s.want(r, 200, "").Text("name"); got != "New" {
 				t.Errorf("%s: read %q after a change to New", r.Path, got)
 			}
 		}
-		w.RedisTo.Down()
+		w.RedisLink.Cut()
 		c.s.want(removeMember(c.owner, c.school, c.student), 204, "")
-		w.RedisTo.Up()
+		w.RedisLink.Restore()
 		for _, r := range []request{get, class} {
 			c.s.want(r, 404, "not_found")
 		}
@@ -92,26 +92,26 @@ func TestAnotherInstanceIsNotStale(t *testing.T) {
 func TestWithoutRabbitMQ(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	watcher := w.Events(t, "school.#")
+	watcher := w.RecordEvents(t, "school.#")
 	s := w.start(t)
 	second := w.start(t) // two relays
-	w.BrokerTo.Down()
+	w.BrokerLink.Cut()
 	s.becomes(200, "rabbitmq")
 	owner, member := w.person(t), w.person(t)
 	id := s.makeSchool(owner)
 	s.join(owner, id, "student", member)
-	if events, _ := watcher.About(id); len(events) != 0 {
-		t.Fatalf("events %v went out without a broker", servicetest.Types(events))
+	if events, _ := watcher.EventsAbout(id); len(events) != 0 {
+		t.Fatalf("events %v went out without a broker", servicetest.EventTypes(events))
 	}
-	w.BrokerTo.Up()
+	w.BrokerLink.Restore()
 	s.becomes(200, "")
 	second.becomes(200, "")
 	want := []string{"school.created.v1", "school.member_added.v1", "school.member_added.v1"}
 	inOrder := func() {
 		t.Helper()
 		testkit.Eventually(t, "the events", func() error {
-			if events, _ := watcher.About(id); !slices.Equal(servicetest.Types(events), want) {
-				return fmt.Errorf("there are %v", servicetest.Types(events))
+			if events, _ := watcher.EventsAbout(id); !slices.Equal(servicetest.EventTypes(events), want) {
+				return fmt.Errorf("there are %v", servicetest.EventTypes(events))
 			}
 			return nil
 		})
@@ -119,13 +119,13 @@ func TestWithoutRabbitMQ(t *testing.T) {
 	inOrder()
 	for i := range 4 { // while it comes and goes
 		s.want(setRole(owner, id, member, []string{"teacher", "student"}[i%2]), 200, "")
-		w.BrokerTo.Down()
+		w.BrokerLink.Cut()
 		s.want(request{Method: "PATCH", Path: schools + "/" + id, Token: owner.Token, Body: map[string]string{"name": fmt.Sprint(i)}}, 200, "")
-		w.BrokerTo.Up()
+		w.BrokerLink.Restore()
 		want = append(want, "school.member_changed.v1", "school.updated.v1")
 	}
 	inOrder()
-	events, _ := watcher.About(id)
+	events, _ := watcher.EventsAbout(id)
 	for i, e := range events {
 		if e.Sequence != int64(i+1) {
 			t.Errorf("event %d has sequence %d", i+1, e.Sequence)
@@ -133,10 +133,10 @@ func TestWithoutRabbitMQ(t *testing.T) {
 	}
 	t.Run("names arrive afterwards", func(t *testing.T) {
 		s := s.in(t)
-		w.BrokerTo.Down()
+		w.BrokerLink.Cut()
 		e := w.user(t, "user.created.v1", member, 1, "Mia")
 		w.Deliver(t, e) // past the link
-		w.BrokerTo.Up()
+		w.BrokerLink.Restore()
 		s.handled(e)
 		if got := s.names(schools+"/"+id+"/members", owner); !slices.Equal(got, []string{"-", "Mia"}) {
 			t.Errorf("got %v", got)
@@ -149,17 +149,17 @@ func TestWithoutMySQL(t *testing.T) {
 	w := newWorld(t)
 	s := w.start(t)
 	c := w.campus(t, s)
-	w.MySQLTo.Down()
+	w.MySQLLink.Cut()
 	for _, k := range calls() {
 		t.Run(k.name, func(t *testing.T) {
-			s.WantUnavailable(t, k.request(c, k.caller(c)))
+			s.ExpectUnavailable(t, k.request(c, k.caller(c)))
 		})
 	}
 	s.becomes(503, "mysql")
 	s.want(request{Method: "GET", Path: "/livez"}, 200, "")
 	deleted := w.user(t, "user.deleted.v1", c.student, 2, "")
 	w.Deliver(t, deleted) // tried again until it is back
-	w.MySQLTo.Up()
+	w.MySQLLink.Restore()
 	s.becomes(200, "")
 	w.campus(t, s)
 	s.handled(deleted)
@@ -173,7 +173,7 @@ func TestKilledConnections(t *testing.T) {
 	w := newWorld(t)
 	s := w.start(t)
 	c := w.campus(t, s)
-	w.SurvivesKills(t, s.Instance,
+	w.AssertReconnects(t, s.Instance,
 		request{Method: "GET", Path: schools + "/" + c.school + "/members", Token: c.owner.Token},
 		request{Method: "PATCH", Path: schools + "/" + c.school, Token: c.owner.Token, Body: map[string]string{"name": "New"}},
 	)
@@ -187,19 +187,19 @@ func TestWithoutUser(t *testing.T) {
 	p := w.person(t)
 	list := request{Method: "GET", Path: schools, Token: p.Token}
 	s.want(list, 200, "")
-	w.issuer.End(p.Token)
+	w.issuer.EndSession(p.Token)
 	testkit.Eventually(t, "the session's end", func() error {
 		if res := s.do(list); res.Status != 401 {
 			return fmt.Errorf("the token still works: %d", res.Status)
 		}
 		return nil
 	})
-	list.Token = w.issuer.Token(p.ID, "user")
-	w.issuer.To.Down()
+	list.Token = w.issuer.NewToken(p.ID, "user")
+	w.issuer.Link.Cut()
 	s.becomes(200, "ended_sessions")
 	s.want(list, 200, "")
-	list.Token = w.issuer.Token(p.ID, "user") // of a key that is known
+	list.Token = w.issuer.NewToken(p.ID, "user") // of a key that is known
 	s.want(list, 200, "")
-	w.issuer.To.Up()
+	w.issuer.Link.Restore()
 	s.becomes(200, "")
 }

@@ -160,7 +160,7 @@ func TestADeletedPersonLeavesEverything(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	s, _ := w.start(t), w.start(t) // two consumers
-	watcher := w.Events(t, "#")
+	watcher := w.RecordEvents(t, "#")
 	c := w.campus(t, s)
 	other := s.makeSchool(c.stranger)
 	s.join(c.stranger, other, "teacher", c.classTeacher)
@@ -242,7 +242,7 @@ func TestSuccession(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	s := w.start(t)
-	watcher := w.Events(t, "school.#")
+	watcher := w.RecordEvents(t, "school.#")
 	owner, young, old, teacher := w.person(t), w.person(t), w.person(t), w.person(t)
 	root := w.withRole(t, "admin")
 	id := s.makeSchool(owner)
@@ -292,7 +292,7 @@ func TestSuccession(t *testing.T) {
 			return e.Subject == id && e.Type == "school.updated.v1" && strings.Contains(string(e.Data), `"ownerless":true`)
 		})
 		testkit.Eventually(t, "the warning", func() error {
-			if len(s.Logs.Having("has lost its last owner")) == 0 {
+			if len(s.Logs.LinesWith("has lost its last owner")) == 0 {
 				return fmt.Errorf("not logged")
 			}
 			return nil

@@ -5,5 +5,5 @@ import "testing"
 func TestTheLogLevelChangesWhileRunning(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.FollowsLogLevel(t, request{Method: "GET", Path: schools, Token: w.person(t).Token})
+	w.AssertLogLevelReload(t, request{Method: "GET", Path: schools, Token: w.person(t).Token})
 }

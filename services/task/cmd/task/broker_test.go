@@ -59,8 +59,8 @@ func TestTheViewBecomesWhatSchoolHas(t *testing.T) {
 					s.Stop()
 					s = w.Start(t)
 				case 1:
-					w.BrokerTo.Down()
-					w.BrokerTo.Up()
+					w.BrokerLink.Cut()
+					w.BrokerLink.Restore()
 				case 2:
 					w.KillConnections(t)
 				case 3:
@@ -83,7 +83,7 @@ func TestTheViewBecomesWhatSchoolHas(t *testing.T) {
 // dead returns the lines that the command lists of dead letters.
 func (w *world) dead(t testing.TB) []string {
 	t.Helper()
-	code, stdout, stderr := w.Command(t, "events", "dead", "list")
+	code, stdout, stderr := w.RunCommand(t, "events", "dead", "list")
 	if code != 0 {
 		t.Fatalf("ends with %d: %s", code, stderr)
 	}

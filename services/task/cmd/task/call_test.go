@@ -118,7 +118,7 @@ func TestWhoMayMakeACall(t *testing.T) {
 	c := w.cast(t, s)
 	former := w.person(t, "Former", "user")
 	c.class.join(t, "teacher", former)
-	w.iss.End(former.Token)
+	w.iss.EndSession(former.Token)
 	testkit.Eventually(t, "the token's death", func() error {
 		if res := s.Do(t, request{Method: "GET", Path: "/api/v1/tasks", Token: former.Token}); res.Status != 401 {
 			return fmt.Errorf("it still works: %d", res.Status)
@@ -155,22 +155,22 @@ func TestWhoMayMakeACall(t *testing.T) {
 			}
 			for name, who := range want {
 				t.Run(name, func(t *testing.T) {
-					s.Want(t, good.With(func(r *request) { r.Token = who.token }), who.status, codes[who.status])
+					s.Expect(t, good.With(func(r *request) { r.Token = who.token }), who.status, codes[who.status])
 				})
 			}
 			if !k.student {
 				t.Run("the other teacher", func(t *testing.T) {
-					s.Want(t, k.good(t, c, s).With(func(r *request) { r.Token = c.colleague.Token }), k.ok, "")
+					s.Expect(t, k.good(t, c, s).With(func(r *request) { r.Token = c.colleague.Token }), k.ok, "")
 				})
 			}
-			s.Want(t, good, k.ok, "")
+			s.Expect(t, good, k.ok, "")
 		})
 	}
 	t.Run("in another class", func(t *testing.T) {
 		id := c.published(t, s)
-		s.Want(t, request{Method: "PUT", Path: "/api/v1/tasks/" + id + "/submissions/" + c.student.ID + "/grade", Token: c.teacher.Token, Body: map[string]any{"score": 1}}, 409, "not_submitted")
-		s.Want(t, request{Method: "PUT", Path: "/api/v1/tasks/" + id + "/submissions/" + c.stranger.ID + "/grade", Token: c.teacher.Token, Body: map[string]any{"score": 1}}, 404, "not_found")
-		s.Want(t, request{Method: "GET", Path: "/api/v1/tasks/" + id + "/submissions/" + c.student.ID, Token: c.teacher.Token}, 404, "not_found")
+		s.Expect(t, request{Method: "PUT", Path: "/api/v1/tasks/" + id + "/submissions/" + c.student.ID + "/grade", Token: c.teacher.Token, Body: map[string]any{"score": 1}}, 409, "not_submitted")
+		s.Expect(t, request{Method: "PUT", Path: "/api/v1/tasks/" + id + "/submissions/" + c.stranger.ID + "/grade", Token: c.teacher.Token, Body: map[string]any{"score": 1}}, 404, "not_found")
+		s.Expect(t, request{Method: "GET", Path: "/api/v1/tasks/" + id + "/submissions/" + c.student.ID, Token: c.teacher.Token}, 404, "not_found")
 	})
 }
 

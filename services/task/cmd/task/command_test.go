@@ -10,11 +10,11 @@ import (
 func TestCommands(t *testing.T) {
 	t.Parallel()
 	servicetest.TestCommands(t, program(), servicetest.Commands{
-		OpenAPI: openapi.JSON,
-		Environ: map[string]string{"PGO_CFG_AUTH__USER_URL": "http://127.0.0.1:1"},
-		Loads:   [][]string{{"view", "rebuild"}, {"events", "dead", "list"}},
-		Wrong:   [][]string{{"view"}, {"view", "nonsense"}, {"view", "rebuild", "a", "b"}, {"view", "rebuild", "--nonsense"}},
-		Bad: []servicetest.BadConfiguration{
+		OpenAPI:             openapi.JSON,
+		ExtraEnviron:        map[string]string{"PGO_CFG_AUTH__USER_URL": "http://127.0.0.1:1"},
+		ConfigCommands:      [][]string{{"view", "rebuild"}, {"events", "dead", "list"}},
+		InvalidCommandLines: [][]string{{"view"}, {"view", "nonsense"}, {"view", "rebuild", "a", "b"}, {"view", "rebuild", "--nonsense"}},
+		BadConfigurations: []servicetest.BadConfiguration{
 			{Name: "unknown key of a section", Environ: map[string]string{"PGO_CFG_AUTH__SIGNING_KEY": "1"}, Want: "auth.signing_key: expected a known key"},
 			{Name: "no issuer", Environ: map[string]string{"PGO_CFG_AUTH__ISSUER": ""}, Want: "auth.issuer: expected a name"},
 			{Name: "no audience", Environ: map[string]string{"PGO_CFG_AUTH__AUDIENCE": ""}, Want: "auth.audience: expected a name"},
@@ -28,5 +28,5 @@ func TestCommands(t *testing.T) {
 func TestTheLogLevelChangesWhileRunning(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.FollowsLogLevel(t, request{Method: "GET", Path: "/api/v1/tasks", Token: w.iss.Token(newID(), "user")})
+	w.AssertLogLevelReload(t, request{Method: "GET", Path: "/api/v1/tasks", Token: w.iss.NewToken(newID(), "user")})
 }

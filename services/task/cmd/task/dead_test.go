@@ -44,7 +44,7 @@ func TestDeadLetters(t *testing.T) {
 	}
 	dead := func(args ...string) string {
 		t.Helper()
-		code, stdout, stderr := w.Command(t, append([]string{"events", "dead"}, args...)...)
+		code, stdout, stderr := w.RunCommand(t, append([]string{"events", "dead"}, args...)...)
 		if code != 0 {
 			t.Fatalf("%v ends with %d: %s", args, code, stderr)
 		}
@@ -73,7 +73,7 @@ func TestDeadLetters(t *testing.T) {
 	}
 	bad := w.Publish(t, "user", "user.created.v1", uuid.NewString(), 1, "no person")
 	lost, next := created("Ada"), created("Bob")
-	w.GiveUp(t, events.Queue, "the database was away", lost)
+	w.DeadLetter(t, events.Queue, "the database was away", lost)
 	w.Deliver(t, next)
 	known(next, "Bob")
 	listed(bad.ID, lost.ID)

@@ -20,9 +20,9 @@ func TestConditionalReads(t *testing.T) {
 		}
 		t.Run(k.name, func(t *testing.T) {
 			read := k.good(t, c, s)
-			tag := s.Want(t, read, 200, "").Header.Get("ETag")
+			tag := s.Expect(t, read, 200, "").Header.Get("ETag")
 			for value, status := range map[string]int{tag: 304, "W/" + tag: 304, "*": 304, `"0", ` + tag: 304, `"0"`: 200, "nonsense": 200, "": 200} {
-				res := s.Want(t, read.With(func(r *request) { r.Header = http.Header{"If-None-Match": {value}} }), status, "")
+				res := s.Expect(t, read.With(func(r *request) { r.Header = http.Header{"If-None-Match": {value}} }), status, "")
 				if tag == "" || res.Header.Get("ETag") != tag || status == 304 && len(res.Body) != 0 {
 					t.Errorf("If-None-Match %s: ETag %s, body %s", value, res.Header.Get("ETag"), res.Body)
 				}
@@ -40,7 +40,7 @@ func TestConditionalReads(t *testing.T) {
 		look := func(what string) {
 			t.Helper()
 			for name, r := range reads {
-				now, before := s.Want(t, r, 200, ""), answers[name]
+				now, before := s.Expect(t, r, 200, ""), answers[name]
 				if before.Body != nil && string(now.Body) != string(before.Body) && now.Header.Get("ETag") == before.Header.Get("ETag") {
 					t.Errorf("%s changes %s from %s to %s and keeps the tag", what, name, before.Body, now.Body)
 				}
@@ -54,19 +54,19 @@ func TestConditionalReads(t *testing.T) {
 			"somebody's submission": {Method: "PUT", Path: path + "/submission", Token: c.student.Token, Body: map[string]any{"content": "x"}},
 			"one's own submission":  {Method: "PUT", Path: path + "/submission", Token: c.submitted.Token, Body: map[string]any{"content": "y"}},
 		} {
-			s.Want(t, r, 200, "")
+			s.Expect(t, r, 200, "")
 			look(name)
 		}
-		s.Want(t, grade, 200, "")
+		s.Expect(t, grade, 200, "")
 		look("a grade")
 		grade.Body = map[string]any{"score": 4}
-		s.Want(t, grade, 200, "")
+		s.Expect(t, grade, 200, "")
 		look("another grade")
 		c.class.join(t, "student", c.newcomer)
 		look("somebody who joins")
 		c.class.leave(t, "student", c.newcomer)
 		look("somebody who leaves")
-		s.Want(t, request{Method: "POST", Path: path + "/close", Token: c.teacher.Token}, 200, "")
+		s.Expect(t, request{Method: "POST", Path: path + "/close", Token: c.teacher.Token}, 200, "")
 		look("closing")
 	})
 }
@@ -89,25 +89,25 @@ func TestConditionalWrites(t *testing.T) {
 			case "grade":
 				read.Path = r.Path[:len(r.Path)-len("/grade")]
 			}
-			tag := s.Want(t, read, 200, "").Header.Get("ETag")
+			tag := s.Expect(t, read, 200, "").Header.Get("ETag")
 			before := w.dump(t)
 			for _, old := range []string{`"0"`, `"99"`, "W/" + tag, "1", "", "nonsense", `"x", "y"`} {
-				s.Want(t, r.With(func(r *request) { r.Header = ifMatch(old) }), 412, "precondition_failed")
+				s.Expect(t, r.With(func(r *request) { r.Header = ifMatch(old) }), 412, "precondition_failed")
 			}
 			if after := w.dump(t); after != before {
-				t.Errorf("a refused change has changed something:\n%s", servicetest.Difference(before, after))
+				t.Errorf("a refused change has changed something:\n%s", servicetest.DiffLines(before, after))
 			}
-			s.Want(t, r.With(func(r *request) { r.Header = ifMatch(`"0", ` + tag) }), k.ok, "")
+			s.Expect(t, r.With(func(r *request) { r.Header = ifMatch(`"0", ` + tag) }), k.ok, "")
 		})
 	}
 	t.Run("work that is not there yet", func(t *testing.T) {
 		id := c.published(t, s)
 		r := request{Method: "PUT", Path: "/api/v1/tasks/" + id + "/submission", Token: c.student.Token, Body: map[string]any{"content": "x"}}
 		for _, tag := range []string{"*", `"0"`, `"1"`} {
-			s.Want(t, r.With(func(r *request) { r.Header = ifMatch(tag) }), 412, "precondition_failed")
+			s.Expect(t, r.With(func(r *request) { r.Header = ifMatch(tag) }), 412, "precondition_failed")
 		}
-		s.Want(t, r, 200, "")
-		s.Want(t, r.With(func(r *request) { r.Header = ifMatch("*") }), 200, "")
+		s.Expect(t, r, 200, "")
+		s.Expect(t, r.With(func(r *request) { r.Header = ifMatch("*") }), 200, "")
 	})
 	t.Run("of many with the same version one wins", func(t *testing.T) {
 		id := c.draft(t, s)
@@ -115,8 +115,8 @@ func TestConditionalWrites(t *testing.T) {
 		for _, title := range []string{"A", "B", "C", "D", "E", "F"} {
 			all = append(all, request{Method: "PATCH", Path: "/api/v1/tasks/" + id, Token: c.teacher.Token, Body: map[string]any{"title": title}, Header: ifMatch(`"1"`)})
 		}
-		answers := s.Together(t, all...)
-		if got := servicetest.Statuses(answers); got[200] != 1 || got[412] != 5 {
+		answers := s.Parallel(t, all...)
+		if got := servicetest.CountStatuses(answers); got[200] != 1 || got[412] != 5 {
 			t.Errorf("statuses are %v, want one 200 and five 412", got)
 		}
 	})
@@ -126,8 +126,8 @@ func TestConditionalWrites(t *testing.T) {
 		for range 8 {
 			all = append(all, request{Method: "POST", Path: "/api/v1/tasks/" + id + "/publish", Token: c.teacher.Token})
 		}
-		answers := s.Together(t, all...)
-		if got := servicetest.Statuses(answers); got[202] != 1 || got[409] != 7 {
+		answers := s.Parallel(t, all...)
+		if got := servicetest.CountStatuses(answers); got[202] != 1 || got[409] != 7 {
 			t.Errorf("statuses are %v, want one 202 and seven 409", got)
 		}
 	})
@@ -147,12 +147,12 @@ func TestAtOnce(t *testing.T) {
 			all = append(all, request{Method: "PUT", Path: "/api/v1/tasks/" + id + "/submission", Token: p.Token, Body: map[string]any{"content": "x"}})
 		}
 		all = append(all, request{Method: "POST", Path: "/api/v1/tasks/" + id + "/close", Token: c.teacher.Token})
-		for _, a := range s.Together(t, all...) {
+		for _, a := range s.Parallel(t, all...) {
 			if a.Status != 200 && a.Code() != "task_closed" {
 				t.Errorf("got %d %s", a.Status, a.Body)
 			}
 		}
-		s.Want(t, all[0], 409, "task_closed")
+		s.Expect(t, all[0], 409, "task_closed")
 		exact(t, w.db)
 	}
 }

@@ -10,13 +10,15 @@ import (
 func TestEvents(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	recorder := w.Events(t, "task.#")
+	recorder := w.RecordEvents(t, "task.#")
 	s := w.Start(t)
 	c := w.cast(t, s)
 	id := c.draft(t, s)
 	path := "/api/v1/tasks/" + id
-	var want []servicetest.Told
-	expect := func(typ string, data map[string]any) { want = append(want, servicetest.Told{Type: typ, Data: data}) }
+	var want []servicetest.ExpectedEvent
+	expect := func(typ string, data map[string]any) {
+		want = append(want, servicetest.ExpectedEvent{Type: typ, Data: data})
+	}
 	state := func(task map[string]any) map[string]any {
 		data := map[string]any{}
 		for _, field := range []string{"id", "class_id", "title", "status", "max_score", "due_at", "created_at", "updated_at"} {
@@ -24,27 +26,27 @@ func TestEvents(t *testing.T) {
 		}
 		return data
 	}
-	s.Want(t, request{Method: "PATCH", Path: path, Token: c.teacher.Token, Body: map[string]any{"title": "Chapter 4"}}, 200, "") // a draft is nobody's business
-	expect("task.published.v1", state(s.Want(t, request{Method: "POST", Path: path + "/publish", Token: c.teacher.Token}, 202, "").JSON))
+	s.Expect(t, request{Method: "PATCH", Path: path, Token: c.teacher.Token, Body: map[string]any{"title": "Chapter 4"}}, 200, "") // a draft is nobody's business
+	expect("task.published.v1", state(s.Expect(t, request{Method: "POST", Path: path + "/publish", Token: c.teacher.Token}, 202, "").JSON))
 	w.fannedOut(t)
 	handIn := request{Method: "PUT", Path: path + "/submission", Token: c.student.Token, Body: map[string]any{"content": "a secret answer", "draft": true}}
-	s.Want(t, handIn, 200, "")
+	s.Expect(t, handIn, 200, "")
 	handIn.Body = map[string]any{"content": "a secret answer"}
 	for range 2 { // again is something new
-		got := s.Want(t, handIn, 200, "").JSON
+		got := s.Expect(t, handIn, 200, "").JSON
 		expect("task.submitted.v1", map[string]any{"task_id": id, "user_id": c.student.ID, "late": false, "submitted_at": got["submitted_at"]})
 	}
 	grade := request{Method: "PUT", Path: path + "/submissions/" + c.student.ID + "/grade", Token: c.teacher.Token, Body: map[string]any{"score": 12, "feedback": "a secret word"}}
-	got := s.Want(t, grade, 200, "").JSON
+	got := s.Expect(t, grade, 200, "").JSON
 	expect("task.graded.v1", map[string]any{"task_id": id, "user_id": c.student.ID, "score": 12.0, "max_score": 20.0, "graded_at": got["graded_at"]})
 	// What is refused and what changes nothing makes no event.
-	s.Want(t, grade, 200, "")
-	s.Want(t, handIn, 409, "already_graded")
-	s.Want(t, request{Method: "POST", Path: path + "/publish", Token: c.teacher.Token}, 409, "already_published")
-	expect("task.closed.v1", state(s.Want(t, request{Method: "POST", Path: path + "/close", Token: c.teacher.Token}, 200, "").JSON))
-	s.Want(t, request{Method: "POST", Path: path + "/close", Token: c.teacher.Token}, 200, "")
+	s.Expect(t, grade, 200, "")
+	s.Expect(t, handIn, 409, "already_graded")
+	s.Expect(t, request{Method: "POST", Path: path + "/publish", Token: c.teacher.Token}, 409, "already_published")
+	expect("task.closed.v1", state(s.Expect(t, request{Method: "POST", Path: path + "/close", Token: c.teacher.Token}, 200, "").JSON))
+	s.Expect(t, request{Method: "POST", Path: path + "/close", Token: c.teacher.Token}, 200, "")
 
-	recorder.Told(t, "task", id, want)
+	recorder.ExpectEvents(t, "task", id, want)
 	for _, e := range recorder.All() {
 		if strings.Contains(string(e.Data), "secret") {
 			t.Errorf("%s shows what was handed in", e.Type)

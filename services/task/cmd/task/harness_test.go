@@ -26,7 +26,7 @@ type (
 
 // world is a servicetest.World with somebody who signs tokens and a School that tells of its classes.
 type world struct {
-	*servicetest.World
+	*servicetest.Env
 	iss *servicetest.Issuer
 	db  *sql.DB // past the service
 
@@ -45,7 +45,7 @@ func program() servicetest.Service {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{iss: servicetest.NewIssuer(t), sequence: map[string]int64{}}
-	w.World = servicetest.NewWorld(t, program())
+	w.Env = servicetest.NewEnv(t, program())
 	w.Environ = append(w.Environ, w.iss.Environ()...)
 	w.db = w.DB.Open(t)
 	return w
@@ -82,7 +82,7 @@ type person struct {
 func (w *world) person(t testing.TB, name, role string) person {
 	t.Helper()
 	p := person{ID: newID(), Name: name}
-	p.Token = w.iss.Token(p.ID, role)
+	p.Token = w.iss.NewToken(p.ID, role)
 	w.tell(t, "user.created.v1", p.ID, map[string]any{"id": p.ID, "name": name, "email": name + "@example.org", "role": role, "status": "active"})
 	return p
 }
@@ -184,7 +184,7 @@ func (w *world) cast(t testing.TB, s *servicetest.Instance) cast {
 // draft makes a task that nobody but teachers sees.
 func (c cast) draft(t testing.TB, s *servicetest.Instance) string {
 	t.Helper()
-	return s.Want(t, request{Method: "POST", Path: "/api/v1/tasks", Token: c.teacher.Token, Body: map[string]any{
+	return s.Expect(t, request{Method: "POST", Path: "/api/v1/tasks", Token: c.teacher.Token, Body: map[string]any{
 		"class_id": c.class.ID, "title": "Chapter 3", "description": "Read it.\nThen write.", "max_score": 20, "due_at": time.Now().Add(time.Hour),
 	}}, 201, "").Text("id")
 }
@@ -193,19 +193,19 @@ func (c cast) draft(t testing.TB, s *servicetest.Instance) string {
 func (c cast) published(t testing.TB, s *servicetest.Instance) string {
 	t.Helper()
 	id := c.draft(t, s)
-	s.Want(t, request{Method: "POST", Path: "/api/v1/tasks/" + id + "/publish", Token: c.teacher.Token}, 202, "")
+	s.Expect(t, request{Method: "POST", Path: "/api/v1/tasks/" + id + "/publish", Token: c.teacher.Token}, 202, "")
 	c.class.w.fannedOut(t)
 	for _, p := range []person{c.submitted, c.graded} {
-		s.Want(t, request{Method: "PUT", Path: "/api/v1/tasks/" + id + "/submission", Token: p.Token, Body: map[string]any{"content": "a secret answer"}}, 200, "")
+		s.Expect(t, request{Method: "PUT", Path: "/api/v1/tasks/" + id + "/submission", Token: p.Token, Body: map[string]any{"content": "a secret answer"}}, 200, "")
 	}
-	s.Want(t, request{Method: "PUT", Path: "/api/v1/tasks/" + id + "/submissions/" + c.graded.ID + "/grade", Token: c.teacher.Token, Body: map[string]any{"score": 17, "feedback": "well done"}}, 200, "")
+	s.Expect(t, request{Method: "PUT", Path: "/api/v1/tasks/" + id + "/submissions/" + c.graded.ID + "/grade", Token: c.teacher.Token, Body: map[string]any{"score": 17, "feedback": "well done"}}, 200, "")
 	return id
 }
 
 func (c cast) closed(t testing.TB, s *servicetest.Instance) string {
 	t.Helper()
 	id := c.published(t, s)
-	s.Want(t, request{Method: "POST", Path: "/api/v1/tasks/" + id + "/close", Token: c.teacher.Token}, 200, "")
+	s.Expect(t, request{Method: "POST", Path: "/api/v1/tasks/" + id + "/close", Token: c.teacher.Token}, 200, "")
 	return id
 }
 
@@ -215,7 +215,7 @@ func (w *world) dump(t testing.TB) string {
 	t.Helper()
 	w.settled(t)
 	w.fannedOut(t)
-	return servicetest.Dump(t, w.db, "SELECT * FROM tasks ORDER BY id", "SELECT * FROM assignments ORDER BY task_id, user_id", "SELECT * FROM submissions ORDER BY task_id, user_id",
+	return servicetest.DumpRows(t, w.db, "SELECT * FROM tasks ORDER BY id", "SELECT * FROM assignments ORDER BY task_id, user_id", "SELECT * FROM submissions ORDER BY task_id, user_id",
 		"SELECT id, event_id, type, subject, envelope FROM pgo_outbox ORDER BY id", "SELECT * FROM view_class_members ORDER BY class_id, user_id")
 }
 

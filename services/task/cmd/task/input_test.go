@@ -25,38 +25,38 @@ func TestBadInput(t *testing.T) {
 	for _, k := range calls() {
 		t.Run(k.name, func(t *testing.T) {
 			good := k.good(t, c, s)
-			cases := slices.Concat(badQueries(k, good), servicetest.WrongTokens(good, w.forgeries(good)))
+			cases := slices.Concat(badQueries(k, good), servicetest.RejectedTokens(good, w.forgeries(good)))
 			if k.body != nil {
-				cases = slices.Concat(cases, servicetest.WrongBodies(good), badFields(k, good))
+				cases = slices.Concat(cases, servicetest.RejectedBodies(good), badFields(k, good))
 			}
 			if k.on != "" {
 				cases = append(cases, badIDs(good)...)
 			}
-			s.Refused(t, cases, func() string { return w.dump(t) })
-			s.Want(t, good, k.ok, "")
+			s.AssertRejected(t, cases, func() string { return w.dump(t) })
+			s.Expect(t, good, k.ok, "")
 		})
 	}
 }
 
-func badQueries(k call, good request) []servicetest.Refusal {
-	cases := servicetest.WrongQueries(good)
+func badQueries(k call, good request) []servicetest.Rejection {
+	cases := servicetest.RejectedQueries(good)
 	if k.list {
-		cases = append(cases, servicetest.WrongPages(good)...)
+		cases = append(cases, servicetest.RejectedPages(good)...)
 	}
 	for f, values := range k.filters {
-		cases = append(cases, servicetest.WrongParameter(good, f, values...)...)
+		cases = append(cases, servicetest.RejectedParameters(good, f, values...)...)
 	}
 	return cases
 }
 
-func badFields(k call, good request) []servicetest.Refusal {
+func badFields(k call, good request) []servicetest.Rejection {
 	body := good.Body.(map[string]any)
-	change := func(name, field string, value any) servicetest.Refusal {
+	change := func(name, field string, value any) servicetest.Rejection {
 		changed := maps.Clone(body)
 		changed[field] = value
-		return good.Wrong(field+" "+name, 422, func(r *request) { r.Body = changed })
+		return good.RejectedWhen(field+" "+name, 422, func(r *request) { r.Body = changed })
 	}
-	cases := []servicetest.Refusal{change("", "nonsense", "x"), change("", "id", "x"), change("", "status", "published"), change("", "version", 1)}
+	cases := []servicetest.Rejection{change("", "nonsense", "x"), change("", "id", "x"), change("", "status", "published"), change("", "version", 1)}
 	for field, value := range body {
 		for _, other := range []any{1, 1.5, 1e300, "99999999999999999999", true, []string{"x"}, map[string]string{"x": "y"}, strings.Repeat("a", 500_000)} {
 			if sameType(value, other) {
@@ -75,7 +75,7 @@ func badFields(k call, good request) []servicetest.Refusal {
 		if !k.optional && !slices.Contains(k.may, field) {
 			without := maps.Clone(body)
 			delete(without, field)
-			cases = append(cases, good.Wrong(field+" missing", 422, func(r *request) { r.Body = without }))
+			cases = append(cases, good.RejectedWhen(field+" missing", 422, func(r *request) { r.Body = without }))
 		}
 	}
 	return cases
@@ -112,7 +112,7 @@ func (w *world) forgeries(good request) map[string]string {
 	}
 	subject, _ := claims.GetSubject()
 	sign := func(change func(*auth.Claims)) string {
-		return w.iss.Sign(func(c *auth.Claims) { c.Subject = subject; change(c) })
+		return w.iss.SignToken(func(c *auth.Claims) { c.Subject = subject; change(c) })
 	}
 	head, _, _ := strings.Cut(good.Token, ".")
 	unsigned := "eyJhbGciOiJub25lIn0" + good.Token[len(head):strings.LastIndexByte(good.Token, '.')+1]
@@ -128,8 +128,8 @@ func (w *world) forgeries(good request) map[string]string {
 }
 
 // badIDs puts other things where the path has ids.
-func badIDs(good request) []servicetest.Refusal {
-	var cases []servicetest.Refusal
+func badIDs(good request) []servicetest.Rejection {
+	var cases []servicetest.Rejection
 	parts := strings.Split(good.Path, "/")
 	for at, id := range parts {
 		if len(id) != 36 {
@@ -145,9 +145,9 @@ func badIDs(good request) []servicetest.Refusal {
 			"upper case": "0190A000-0000-7000-8000-000000000000", "very long": strings.Repeat("a", 8000), "number": "1", "negative": "-1", "emoji": url.PathEscape("🎈"),
 			"SQL": url.PathEscape("' OR '1'='1"), "encoded slash": "..%2F..%2Ftasks",
 		} {
-			cases = append(cases, good.Wrong("id "+name, 404, func(r *request) { r.Path = put(other) }))
+			cases = append(cases, good.RejectedWhen("id "+name, 404, func(r *request) { r.Path = put(other) }))
 		}
-		cases = append(cases, good.Wrong("id not UTF-8", 400, func(r *request) { r.Path = put("%ff") }))
+		cases = append(cases, good.RejectedWhen("id not UTF-8", 400, func(r *request) { r.Path = put("%ff") }))
 	}
 	return cases
 }

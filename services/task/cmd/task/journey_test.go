@@ -18,37 +18,37 @@ func TestJourney(t *testing.T) {
 	c := w.cast(t, s)
 	id := c.draft(t, s)
 	path := "/api/v1/tasks/" + id
-	s.Want(t, request{Method: "GET", Path: path, Token: c.student.Token}, 404, "not_found")
-	s.Want(t, request{Method: "PATCH", Path: path, Token: c.colleague.Token, Body: map[string]any{"max_score": 10, "title": " Chapter 4 "}}, 200, "")
-	res := s.Want(t, request{Method: "POST", Path: path + "/publish", Token: c.teacher.Token}, 202, "")
+	s.Expect(t, request{Method: "GET", Path: path, Token: c.student.Token}, 404, "not_found")
+	s.Expect(t, request{Method: "PATCH", Path: path, Token: c.colleague.Token, Body: map[string]any{"max_score": 10, "title": " Chapter 4 "}}, 200, "")
+	res := s.Expect(t, request{Method: "POST", Path: path + "/publish", Token: c.teacher.Token}, 202, "")
 	if res.Text("status") != "published" || res.Text("title") != "Chapter 4" || res.JSON["max_score"] != 10.0 || res.JSON["published_at"] == nil {
 		t.Errorf("published %s", res.Body)
 	}
 	w.fannedOut(t)
 	for _, p := range []person{c.student, c.submitted, c.graded} {
-		s.Want(t, request{Method: "GET", Path: path, Token: p.Token}, 200, "")
-		if items := s.Want(t, request{Method: "GET", Path: "/api/v1/tasks?assigned=me", Token: p.Token}, 200, "").Items(); len(items) != 1 || items[0]["id"] != id {
+		s.Expect(t, request{Method: "GET", Path: path, Token: p.Token}, 200, "")
+		if items := s.Expect(t, request{Method: "GET", Path: "/api/v1/tasks?assigned=me", Token: p.Token}, 200, "").Items(); len(items) != 1 || items[0]["id"] != id {
 			t.Errorf("%s is assigned %v", p.Name, items)
 		}
 	}
-	s.Want(t, request{Method: "GET", Path: path, Token: c.out.Token}, 404, "not_found")
+	s.Expect(t, request{Method: "GET", Path: path, Token: c.out.Token}, 404, "not_found")
 	c.class.join(t, "student", c.newcomer, c.out) // who come later get it, too
-	s.Want(t, request{Method: "GET", Path: path, Token: c.newcomer.Token}, 200, "")
-	s.Want(t, request{Method: "GET", Path: path, Token: c.out.Token}, 200, "")
+	s.Expect(t, request{Method: "GET", Path: path, Token: c.newcomer.Token}, 200, "")
+	s.Expect(t, request{Method: "GET", Path: path, Token: c.out.Token}, 200, "")
 
 	submit := func(p person, body map[string]any, status int, code string) map[string]any {
-		return s.Want(t, request{Method: "PUT", Path: path + "/submission", Token: p.Token, Body: body}, status, code).JSON
+		return s.Expect(t, request{Method: "PUT", Path: path + "/submission", Token: p.Token, Body: body}, status, code).JSON
 	}
 	mine := request{Method: "GET", Path: path + "/submission", Token: c.student.Token}
-	s.Want(t, mine, 404, "not_found")
+	s.Expect(t, mine, 404, "not_found")
 	if got := submit(c.student, map[string]any{"content": "a secret answer", "draft": true}, 200, ""); got["status"] != "draft" || got["submitted_at"] != nil {
 		t.Errorf("a draft is %v", got)
 	}
 	theirs := request{Method: "GET", Path: path + "/submissions/" + c.student.ID, Token: c.teacher.Token}
-	s.Want(t, mine, 200, "")
-	s.Want(t, theirs, 404, "not_found") // a draft is the student's own
+	s.Expect(t, mine, 200, "")
+	s.Expect(t, theirs, 404, "not_found") // a draft is the student's own
 	grade := func(score int, status int, code string) response {
-		return s.Want(t, request{Method: "PUT", Path: theirs.Path + "/grade", Token: c.teacher.Token, Body: map[string]any{"score": score, "feedback": "=1+1"}}, status, code)
+		return s.Expect(t, request{Method: "PUT", Path: theirs.Path + "/grade", Token: c.teacher.Token, Body: map[string]any{"score": score, "feedback": "=1+1"}}, status, code)
 	}
 	grade(5, 409, "not_submitted")
 	if got := submit(c.student, map[string]any{"content": "a secret answer"}, 200, ""); got["status"] != "submitted" || got["late"] != false || got["version"] != 2.0 {
@@ -56,11 +56,11 @@ func TestJourney(t *testing.T) {
 	}
 	submit(c.student, map[string]any{"content": "another", "draft": true}, 409, "already_submitted")
 	submit(c.student, map[string]any{"content": "a secret answer, better"}, 200, "")
-	s.Want(t, request{Method: "PATCH", Path: path, Token: c.teacher.Token, Body: map[string]any{"due_at": time.Now().Add(-time.Hour)}}, 200, "")
+	s.Expect(t, request{Method: "PATCH", Path: path, Token: c.teacher.Token, Body: map[string]any{"due_at": time.Now().Add(-time.Hour)}}, 200, "")
 	if got := submit(c.submitted, map[string]any{"content": "a secret answer"}, 200, ""); got["late"] != true {
 		t.Errorf("after due_at it is %v", got)
 	}
-	if res := s.Want(t, theirs, 200, ""); res.Text("content") != "a secret answer, better" || res.Text("status") != "submitted" {
+	if res := s.Expect(t, theirs, 200, ""); res.Text("content") != "a secret answer, better" || res.Text("status") != "submitted" {
 		t.Errorf("the teacher reads %s", res.Body)
 	}
 	grade(11, 422, "validation_failed")
@@ -69,21 +69,21 @@ func TestJourney(t *testing.T) {
 	}
 	grade(8, 200, "")
 	submit(c.student, map[string]any{"content": "too late"}, 409, "already_graded")
-	s.Want(t, request{Method: "PATCH", Path: path, Token: c.teacher.Token, Body: map[string]any{"max_score": 5}}, 409, "task_not_draft")
-	s.Want(t, request{Method: "DELETE", Path: path, Token: c.teacher.Token}, 409, "task_not_draft")
-	s.Want(t, request{Method: "POST", Path: path + "/publish", Token: c.teacher.Token}, 409, "already_published")
+	s.Expect(t, request{Method: "PATCH", Path: path, Token: c.teacher.Token, Body: map[string]any{"max_score": 5}}, 409, "task_not_draft")
+	s.Expect(t, request{Method: "DELETE", Path: path, Token: c.teacher.Token}, 409, "task_not_draft")
+	s.Expect(t, request{Method: "POST", Path: path + "/publish", Token: c.teacher.Token}, 409, "already_published")
 	for range 2 {
-		s.Want(t, request{Method: "POST", Path: path + "/close", Token: c.teacher.Token}, 200, "")
+		s.Expect(t, request{Method: "POST", Path: path + "/close", Token: c.teacher.Token}, 200, "")
 	}
 	submit(c.graded, map[string]any{"content": "x"}, 409, "task_closed")
 
-	stats := s.Want(t, request{Method: "GET", Path: path + "/stats", Token: c.teacher.Token}, 200, "").JSON
+	stats := s.Expect(t, request{Method: "GET", Path: path + "/stats", Token: c.teacher.Token}, 200, "").JSON
 	for field, want := range map[string]any{"assigned": 5.0, "submitted": 2.0, "late": 1.0, "graded": 1.0, "mean": 8.0, "median": 8.0, "min": 8.0, "max": 8.0} {
 		if stats[field] != want {
 			t.Errorf("%s is %v, want %v", field, stats[field], want)
 		}
 	}
-	res = s.Want(t, request{Method: "GET", Path: path + "/grades.csv", Token: c.teacher.Token}, 200, "")
+	res = s.Expect(t, request{Method: "GET", Path: path + "/grades.csv", Token: c.teacher.Token}, 200, "")
 	table, err := csv.NewReader(strings.NewReader(string(res.Body))).ReadAll()
 	if err != nil || len(table) != 6 || !strings.HasPrefix(res.Header.Get("Content-Type"), "text/csv") {
 		t.Fatalf("%v, %s of type %s", err, res.Body, res.Header.Get("Content-Type"))
@@ -104,15 +104,15 @@ func TestNamesOnLists(t *testing.T) {
 	c := w.cast(t, s)
 	id := c.published(t, s)
 	unknown := person{ID: newID()}
-	unknown.Token = w.iss.Token(unknown.ID, "user")
+	unknown.Token = w.iss.NewToken(unknown.ID, "user")
 	c.class.join(t, "student", unknown)
-	s.Want(t, request{Method: "PUT", Path: "/api/v1/tasks/" + id + "/submission", Token: unknown.Token, Body: map[string]any{"content": "x"}}, 200, "")
+	s.Expect(t, request{Method: "PUT", Path: "/api/v1/tasks/" + id + "/submission", Token: unknown.Token, Body: map[string]any{"content": "x"}}, 200, "")
 	w.tell(t, "user.updated.v1", c.submitted.ID, map[string]any{"id": c.submitted.ID, "name": "Renamed"})
 	w.tell(t, "user.deleted.v1", c.graded.ID, map[string]any{"id": c.graded.ID})
 	w.settled(t)
 	want := map[string]any{unknown.ID: nil, c.submitted.ID: "Renamed", c.graded.ID: "deleted user", c.student.ID: "Student"}
 	for _, list := range []string{"assignments", "submissions"} {
-		items := s.Want(t, request{Method: "GET", Path: "/api/v1/tasks/" + id + "/" + list, Token: c.teacher.Token}, 200, "").Items()
+		items := s.Expect(t, request{Method: "GET", Path: "/api/v1/tasks/" + id + "/" + list, Token: c.teacher.Token}, 200, "").Items()
 		if list == "assignments" && len(items) != 4 || list == "submissions" && len(items) != 3 {
 			t.Errorf("%s has %d items", list, len(items))
 		}
@@ -132,10 +132,10 @@ func TestWhoLeavesAndComesBack(t *testing.T) {
 	c := w.cast(t, s)
 	id := c.published(t, s)
 	path := "/api/v1/tasks/" + id
-	s.Want(t, request{Method: "PUT", Path: path + "/submission", Token: c.student.Token, Body: map[string]any{"content": "x", "draft": true}}, 200, "")
+	s.Expect(t, request{Method: "PUT", Path: path + "/submission", Token: c.student.Token, Body: map[string]any{"content": "x", "draft": true}}, 200, "")
 	counts := func(assigned, submitted, graded float64) {
 		t.Helper()
-		if got := s.Want(t, request{Method: "GET", Path: path, Token: c.teacher.Token}, 200, "").JSON; got["assigned_count"] != assigned || got["submitted_count"] != submitted || got["graded_count"] != graded {
+		if got := s.Expect(t, request{Method: "GET", Path: path, Token: c.teacher.Token}, 200, "").JSON; got["assigned_count"] != assigned || got["submitted_count"] != submitted || got["graded_count"] != graded {
 			t.Errorf("counts are %v, %v, %v, want %v, %v, %v", got["assigned_count"], got["submitted_count"], got["graded_count"], assigned, submitted, graded)
 		}
 		exact(t, w.db)
@@ -144,21 +144,21 @@ func TestWhoLeavesAndComesBack(t *testing.T) {
 	c.class.leave(t, "student", c.student, c.submitted, c.graded)
 	counts(2, 2, 1)
 	for _, p := range []person{c.student, c.submitted, c.graded} {
-		s.Want(t, request{Method: "GET", Path: path, Token: p.Token}, 404, "not_found")
-		s.Want(t, request{Method: "GET", Path: path + "/submission", Token: p.Token}, 404, "not_found")
-		s.Want(t, request{Method: "PUT", Path: path + "/submission", Token: p.Token, Body: map[string]any{"content": "x"}}, 404, "not_found")
+		s.Expect(t, request{Method: "GET", Path: path, Token: p.Token}, 404, "not_found")
+		s.Expect(t, request{Method: "GET", Path: path + "/submission", Token: p.Token}, 404, "not_found")
+		s.Expect(t, request{Method: "PUT", Path: path + "/submission", Token: p.Token, Body: map[string]any{"content": "x"}}, 404, "not_found")
 	}
 	// The teacher still sees and grades what was handed in.
-	s.Want(t, request{Method: "PUT", Path: path + "/submissions/" + c.submitted.ID + "/grade", Token: c.teacher.Token, Body: map[string]any{"score": 1}}, 200, "")
+	s.Expect(t, request{Method: "PUT", Path: path + "/submissions/" + c.submitted.ID + "/grade", Token: c.teacher.Token, Body: map[string]any{"score": 1}}, 200, "")
 	c.class.join(t, "student", c.student, c.submitted)
 	counts(3, 2, 2)
-	s.Want(t, request{Method: "GET", Path: path + "/submission", Token: c.student.Token}, 404, "not_found") // the draft is gone
-	s.Want(t, request{Method: "GET", Path: path + "/submission", Token: c.submitted.Token}, 200, "")
+	s.Expect(t, request{Method: "GET", Path: path + "/submission", Token: c.student.Token}, 404, "not_found") // the draft is gone
+	s.Expect(t, request{Method: "GET", Path: path + "/submission", Token: c.submitted.Token}, 200, "")
 	c.class.member(t, "class.member_added.v1", c.student.ID, "teacher") // a student who becomes a teacher has nothing to do
 	w.settled(t)
 	counts(2, 2, 2)
-	s.Want(t, request{Method: "GET", Path: path + "/stats", Token: c.student.Token}, 200, "")
-	s.Want(t, request{Method: "PUT", Path: path + "/submission", Token: c.student.Token, Body: map[string]any{"content": "x"}}, 403, "forbidden")
+	s.Expect(t, request{Method: "GET", Path: path + "/stats", Token: c.student.Token}, 200, "")
+	s.Expect(t, request{Method: "PUT", Path: path + "/submission", Token: c.student.Token, Body: map[string]any{"content": "x"}}, 403, "forbidden")
 }
 
 // TestADeletedClassOrSchoolTakesItsTasks also when the class is only known from its members.
@@ -179,13 +179,13 @@ func TestADeletedClassOrSchoolTakesItsTasks(t *testing.T) {
 			w.settled(t)
 			for _, id := range ids {
 				for _, p := range []person{c.teacher, c.graded, c.stranger} {
-					s.Want(t, request{Method: "GET", Path: "/api/v1/tasks/" + id, Token: p.Token}, 404, "not_found")
+					s.Expect(t, request{Method: "GET", Path: "/api/v1/tasks/" + id, Token: p.Token}, 404, "not_found")
 				}
 			}
-			if items := s.Want(t, request{Method: "GET", Path: "/api/v1/tasks", Token: c.teacher.Token}, 200, "").Items(); len(items) > 0 {
+			if items := s.Expect(t, request{Method: "GET", Path: "/api/v1/tasks", Token: c.teacher.Token}, 200, "").Items(); len(items) > 0 {
 				t.Errorf("the teacher still has %v", items)
 			}
-			s.Want(t, request{Method: "POST", Path: "/api/v1/tasks", Token: c.teacher.Token, Body: map[string]any{"class_id": c.class.ID, "title": "x", "max_score": 1, "due_at": time.Now()}}, 404, "not_found")
+			s.Expect(t, request{Method: "POST", Path: "/api/v1/tasks", Token: c.teacher.Token, Body: map[string]any{"class_id": c.class.ID, "title": "x", "max_score": 1, "due_at": time.Now()}}, 404, "not_found")
 			testkit.Eventually(t, "their rows", func() error {
 				var n int
 				if err := w.db.QueryRow("SELECT (SELECT COUNT(*) FROM tasks) + (SELECT COUNT(*) FROM assignments) + (SELECT COUNT(*) FROM submissions)").Scan(&n); err != nil {

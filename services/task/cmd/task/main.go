@@ -29,7 +29,7 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 		Serve: func(ctx context.Context) error { return serve(ctx, environ, stdout) },
 	})
 	root.SetIn(stdin)
-	root.AddCommand(viewCommand(environ), command.Events(events.Topology(), func() (mq.Config, error) {
+	root.AddCommand(viewCommand(environ), command.NewEventsCommand(events.Topology(), func() (mq.Config, error) {
 		cfg, err := load(environ)
 		return cfg.RabbitMQ.Config("task"), err
 	}))

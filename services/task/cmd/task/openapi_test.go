@@ -17,8 +17,8 @@ func TestTheSpecificationSaysWhatCallsAnswer(t *testing.T) {
 			want := map[int]bool{
 				k.ok: true, 401: true, 403: k.other == 403, 404: k.stranger != 200, 304: k.seen, 412: k.writes(), 409: k.conflict, 422: k.body != nil || k.list,
 			}
-			spec.Says(t, servicetest.Call{
-				Method: k.method, Path: k.path(cast{graded: person{ID: "{user_id}"}}, "{id}"), Answers: want,
+			spec.AssertCall(t, servicetest.Call{
+				Method: k.method, Path: k.path(cast{graded: person{ID: "{user_id}"}}, "{id}"), Statuses: want,
 				Body: k.body != nil, List: k.list, Filters: slices.Collect(maps.Keys(k.filters)),
 			})
 		})

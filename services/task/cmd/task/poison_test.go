@@ -78,7 +78,7 @@ func TestAPoisonMessage(t *testing.T) {
 	if _, err := w.db.Exec("DROP TRIGGER poison"); err != nil {
 		t.Fatal(err)
 	}
-	if code, stdout, stderr := w.Command(t, "events", "dead", "replay", "--all"); code != 0 || strings.Count(stdout, "\n") != 2 {
+	if code, stdout, stderr := w.RunCommand(t, "events", "dead", "replay", "--all"); code != 0 || strings.Count(stdout, "\n") != 2 {
 		t.Fatalf("ends with %d, %q, %q", code, stdout, stderr)
 	}
 	testkit.Eventually(t, "what was replayed", func() error { return is(poisonous) })
@@ -88,7 +88,7 @@ func TestAPoisonMessage(t *testing.T) {
 		}
 		return nil
 	})
-	if code, _, stderr := w.Command(t, "events", "dead", "drop", "--all"); code != 0 {
+	if code, _, stderr := w.RunCommand(t, "events", "dead", "drop", "--all"); code != 0 {
 		t.Errorf("ends with %d, %q", code, stderr)
 	}
 	if dead = w.dead(t); len(dead) != 0 {

@@ -47,11 +47,11 @@ func TestViewRebuild(t *testing.T) {
 	if strings.Count(stdout, "\n") != 1 {
 		t.Errorf("a sound view differs: %s", stdout)
 	}
-	whole := servicetest.Dump(t, w.db, viewTables...)
+	whole := servicetest.DumpRows(t, w.db, viewTables...)
 	if _, err := w.db.Exec("DELETE FROM view_class_members LIMIT 3"); err != nil {
 		t.Fatal(err)
 	}
-	damaged := servicetest.Dump(t, w.db, viewTables...)
+	damaged := servicetest.DumpRows(t, w.db, viewTables...)
 	code, stdout, stderr = rebuild(school.WriteExport(), "--dry-run", "-")
 	expect(code, 0, stdout, stderr, "differences found, nothing was changed\n")
 	if !strings.Contains(stdout, "class_member ") || !strings.Contains(stdout, "here nothing, in School ") {
@@ -64,34 +64,34 @@ func TestViewRebuild(t *testing.T) {
 			t.Errorf("%s: ends with %d, %q, %q", name, code, stdout, stderr)
 		}
 	}
-	if now := servicetest.Dump(t, w.db, viewTables...); now != damaged {
-		t.Errorf("something was changed:\n%s", servicetest.Difference(damaged, now))
+	if now := servicetest.DumpRows(t, w.db, viewTables...); now != damaged {
+		t.Errorf("something was changed:\n%s", servicetest.DiffLines(damaged, now))
 	}
 	code, stdout, stderr = rebuild(export)
 	expect(code, 0, stdout, stderr, "differences repaired\n")
 	if diff, err := school.FindDifferences(w.db); err != nil || diff != "" {
 		t.Errorf("%v, the view differs:\n%s", err, diff)
 	}
-	if now := servicetest.Dump(t, w.db, viewTables[:3]...); !strings.HasPrefix(whole, now) {
-		t.Errorf("more was changed than was damaged:\n%s", servicetest.Difference(whole, now))
+	if now := servicetest.DumpRows(t, w.db, viewTables[:3]...); !strings.HasPrefix(whole, now) {
+		t.Errorf("more was changed than was damaged:\n%s", servicetest.DiffLines(whole, now))
 	}
-	s.Becomes(t, 200, "")
+	s.AwaitReadiness(t, 200, "")
 
 	t.Run("without a file", func(t *testing.T) {
 		code, stdout, stderr := rebuild("", "/nonexistent")
 		expect(code, 1, stdout, stderr, "")
 	})
 	t.Run("while Redis and RabbitMQ are away", func(t *testing.T) {
-		w.RedisTo.Down()
-		w.BrokerTo.Down()
-		defer w.RedisTo.Up()
-		defer w.BrokerTo.Up()
+		w.RedisLink.Cut()
+		w.BrokerLink.Cut()
+		defer w.RedisLink.Restore()
+		defer w.BrokerLink.Restore()
 		code, stdout, stderr := rebuild("", file)
 		expect(code, 0, stdout, stderr, "0 differences repaired\n")
 	})
 	t.Run("while MySQL is away", func(t *testing.T) {
-		w.MySQLTo.Down()
-		defer w.MySQLTo.Up()
+		w.MySQLLink.Cut()
+		defer w.MySQLLink.Restore()
 		code, stdout, stderr := rebuild("", file)
 		expect(code, 69, stdout, stderr, "")
 	})

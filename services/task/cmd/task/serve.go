@@ -50,17 +50,17 @@ func serve(ctx context.Context, environ []string, stdout io.Writer) (err error) 
 		return err
 	}
 	reg := metrics.NewRegistry(build)
-	live := config.NewLive(cfg, func() (Config, error) {
-		defer httpx.Reloading()()
+	live := config.NewReloadable(cfg, func() (Config, error) {
+		defer httpx.NotifyReloading()()
 		return load(environ)
 	}, reg)
-	live.OnChange(func(c Config) { log.Follow(c.Log) })
+	live.OnChange(func(c Config) { log.ApplyConfig(c.Log) })
 
 	tracer, stopTracing, err := tracing.New(ctx, cfg.Tracing, "task", build.Version)
 	if err != nil {
 		return err
 	}
-	defer command.Close(&err, stopTracing)
+	defer command.CloseAndJoin(&err, stopTracing)
 	db, err := mysql.Open(cfg.MySQL, tracer, reg)
 	if err != nil {
 		return err
@@ -69,23 +69,23 @@ func serve(ctx context.Context, environ []string, stdout io.Writer) (err error) 
 	if err != nil {
 		return fmt.Errorf("take the pool: %w", err)
 	}
-	defer command.Close(&err, func(context.Context) error { return pool.Close() })
-	cache.LogTo(log.Logger)
+	defer command.CloseAndJoin(&err, func(context.Context) error { return pool.Close() })
+	cache.SetLibraryLogger(log.Logger)
 	redis := cache.Open(cfg.Redis)
-	cache.Trace(redis, tracer)
-	defer command.Close(&err, func(context.Context) error { return redis.Close() })
+	cache.AddTracing(redis, tracer)
+	defer command.CloseAndJoin(&err, func(context.Context) error { return redis.Close() })
 	brokerConfig := cfg.RabbitMQ.Config("task")
 	brokerConfig.Tracer = tracer
 	broker := mq.Connect(brokerConfig, log.Logger)
 	reg.MustRegister(broker)
-	defer command.Close(&err, broker.Close)
+	defer command.CloseAndJoin(&err, broker.Close)
 
 	relay, err := outbox.NewRelay(pool, broker, log.Logger, reg, outbox.Options{})
 	if err != nil {
 		return err
 	}
 	now := func() time.Time { return time.Now().UTC() }
-	verifier, ended, err := auth.Trust(ctx, cfg.Auth, reg, log.Logger)
+	verifier, ended, err := auth.NewRemoteVerifier(ctx, cfg.Auth, reg, log.Logger)
 	if err != nil {
 		return err
 	}
@@ -94,30 +94,30 @@ func serve(ctx context.Context, environ []string, stdout io.Writer) (err error) 
 	service := &task.Service{Reader: tasks, Submissions: tasks, Writer: tasks, Wake: fanOut.Wake, Now: now}
 
 	h := health.New(log.Logger)
-	h.Require("mysql", migrate.BearsCheck(pool, schema))
-	h.Require("ended_sessions", ended.Synced)
-	h.Degrade("ended_sessions", ended.Fresh)
-	h.Degrade("redis", cache.Ping(redis))
-	h.Degrade("rabbitmq", broker.Check)
+	h.Require("mysql", migrate.SchemaCompatible(pool, schema))
+	h.Require("ended_sessions", ended.HasSynced)
+	h.Optional("ended_sessions", ended.IsFresh)
+	h.Optional("redis", cache.NewPingCheck(redis))
+	h.Optional("rabbitmq", broker.Check)
 	engine, err := httpx.NewEngine(httpx.Options{Config: cfg.HTTP, Log: log.Logger, Tracer: tracer, Registry: reg, Health: h, OpenAPI: openapi.JSON})
 	if err != nil {
 		return err
 	}
 	httpapi.New(service).Register(engine, verifier)
 
-	reconfigure, stop := httpx.Reconfigure(live, config.OptionsFrom("task", environ).Dir, log.Logger)
+	reconfigure, stop := httpx.NewReloadWorker(live, config.OptionsFromEnviron("task", environ).Dir, log.Logger)
 	defer stop()
 	return httpx.Program{
 		Config: cfg.HTTP, Log: log.Logger, Health: h, Public: engine,
-		Admin: httpx.NewAdmin(reg, log, func() any { return live.Current() }),
+		Admin: httpx.NewAdminHandler(reg, log, func() any { return live.Current() }),
 		Workers: []httpx.Worker{
 			reconfigure,
 			{Name: "outbox", Run: func(ctx context.Context) error { relay.Run(ctx); return nil }},
 			{Name: "ended sessions", Run: ended.Run},
 			{Name: "view", Run: func(ctx context.Context) error { return broker.Consume(ctx, events.NewConsumer(tasks)) }},
 			{Name: "fan-out", Run: fanOut.Run},
-			httpx.Every("sweep", sweepEvery, tasks.Sweep, log.Logger),
-			httpx.Every("prune", pruneEvery, func(ctx context.Context) error { return tasks.Prune(ctx, events.Queue) }, log.Logger),
+			httpx.Periodic("sweep", sweepEvery, tasks.Sweep, log.Logger),
+			httpx.Periodic("prune", pruneEvery, func(ctx context.Context) error { return tasks.Prune(ctx, events.Queue) }, log.Logger),
 		},
 	}.Run(ctx)
 }

@@ -17,7 +17,7 @@ import (
 
 // viewCommand looks after what the service knows of School.
 func viewCommand(environ []string) *cobra.Command {
-	group := command.Group("view", "Look after what is known of schools and classes")
+	group := command.NewGroup("view", "Look after what is known of schools and classes")
 	group.AddCommand(rebuildView(environ))
 	return group
 }
@@ -44,7 +44,7 @@ func rebuildView(environ []string) *cobra.Command {
 
 func atMostOne(_ *cobra.Command, args []string) error {
 	if len(args) > 1 {
-		return command.Usage(fmt.Errorf("unexpected argument %q", args[1]))
+		return command.MarkUsage(fmt.Errorf("unexpected argument %q", args[1]))
 	}
 	return nil
 }
@@ -89,7 +89,7 @@ func withStore(environ []string, fn func(*store.Store) error) error {
 	if err != nil {
 		return err
 	}
-	return command.OnDatabase(cfg.MySQL, cfg.Redis, func(db *gorm.DB, c *cache.Cache) error {
+	return command.WithDatabase(cfg.MySQL, cfg.Redis, func(db *gorm.DB, c *cache.Cache) error {
 		return fn(store.New(db, c, "task", func() {}))
 	})
 }

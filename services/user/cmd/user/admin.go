@@ -19,7 +19,7 @@ import (
 
 // adminCommand manages admins from the command line, for operators without an admin account or its password.
 func adminCommand(environ []string) *cobra.Command {
-	admin := command.Group("admin", "Manage platform admins")
+	admin := command.NewGroup("admin", "Manage platform admins")
 	admin.AddCommand(createAdmin(environ), setPassword(environ))
 	return admin
 }
@@ -78,7 +78,7 @@ func addPasswordFlags(c *cobra.Command, email, passwordFile *string) {
 // passwordFor returns the password in file, or a random one with a note that shows it.
 func passwordFor(email, file string) (password, note string, err error) {
 	if email == "" {
-		return "", "", command.Usage(errors.New("--email is required"))
+		return "", "", command.MarkUsage(errors.New("--email is required"))
 	}
 	if file == "" {
 		password = rand.Text()
@@ -101,7 +101,7 @@ func withUsers(environ []string, fn func(*user.Service) error) error {
 	if err != nil {
 		return err
 	}
-	return command.OnDatabase(cfg.MySQL, cfg.Redis, func(db *gorm.DB, c *cache.Cache) error {
+	return command.WithDatabase(cfg.MySQL, cfg.Redis, func(db *gorm.DB, c *cache.Cache) error {
 		users := store.New(db, c, "user", func() {})
 		return fn(&user.Service{Reader: users, Writer: users, Hasher: hasher, Now: func() time.Time { return time.Now().UTC() }})
 	})

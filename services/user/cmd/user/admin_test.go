@@ -80,8 +80,8 @@ func TestPatchUser(t *testing.T) {
 			if res.JSON["version"] != version || res.Text("role") != tc.role || res.Text("status") != tc.status {
 				t.Errorf("got %s, want version %v, %s, %s", res.Body, version, tc.role, tc.status)
 			}
-			w.RedisTo.Down() // what the database has, not the cache
-			defer w.RedisTo.Up()
+			w.RedisLink.Cut() // what the database has, not the cache
+			defer w.RedisLink.Restore()
 			if read := s.want(request{Method: "GET", Path: "/api/v1/users/" + p.ID, Token: root.Access}, 200, ""); string(read.Body) != string(res.Body) {
 				t.Errorf("answered %s\n but stored %s", res.Body, read.Body)
 			}

@@ -41,19 +41,19 @@ func (s *service) do(r request) response {
 // want fails the test unless the answer has the status and, for an error, the code.
 func (s *service) want(r request, status int, code string) response {
 	s.t.Helper()
-	return s.Want(s.t, r, status, code)
+	return s.Expect(s.t, r, status, code)
 }
 
 // together makes the requests at the same time and returns the answers in their order.
 func (s *service) together(requests ...request) []response {
 	s.t.Helper()
-	return s.Together(s.t, requests...)
+	return s.Parallel(s.t, requests...)
 }
 
 // becomes waits until the instance says that it is ready or not, with the dependency among what is missing.
 func (s *service) becomes(status int, missing string) {
 	s.t.Helper()
-	s.Becomes(s.t, status, missing)
+	s.AwaitReadiness(s.t, status, missing)
 }
 
 const password = "correct horse battery staple"

@@ -33,14 +33,14 @@ func TestCommands(t *testing.T) {
 	}
 	otherKey := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 	servicetest.TestCommands(t, program(), servicetest.Commands{
-		OpenAPI: openapi.JSON,
-		Environ: serverless(t),
-		Loads:   [][]string{{"admin", "create", "--email", "a@example.org"}},
-		Wrong: [][]string{
+		OpenAPI:        openapi.JSON,
+		ExtraEnviron:   serverless(t),
+		ConfigCommands: [][]string{{"admin", "create", "--email", "a@example.org"}},
+		InvalidCommandLines: [][]string{
 			{"admin"}, {"admin", "nonsense"}, {"admin", "create"}, {"admin", "create", "x"}, {"admin", "create", "--email"}, {"admin", "create", "--nonsense"},
 			{"admin", "password"}, {"admin", "password", "x"},
 		},
-		Bad: []servicetest.BadConfiguration{
+		BadConfigurations: []servicetest.BadConfiguration{
 			{Name: "unknown key of a section", Environ: map[string]string{"PGO_CFG_LOGIN__NONSENSE": "1"}, Want: "login.nonsense: expected a known key"},
 			{Name: "wrong duration", Environ: map[string]string{"PGO_CFG_LOGIN__WINDOW": "15"}, Want: "login.window: expected a duration"},
 			{Name: "missing signing key", Environ: map[string]string{"PGO_CFG_AUTH__SIGNING_KEY": servicetest.Absent}, Want: "auth.signing_key: expected a secret"},
@@ -87,14 +87,14 @@ func TestAdminCreate(t *testing.T) {
 		{"bad address and name", []string{"--email", "nonsense", "--name", "", "--password-file", good}, 1, "[email: invalid_email] [name: invalid_name]"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			code, stdout, stderr := w.Command(t, append([]string{"admin", "create"}, tc.args...)...)
+			code, stdout, stderr := w.RunCommand(t, append([]string{"admin", "create"}, tc.args...)...)
 			if code != tc.code || !strings.Contains(stdout+stderr, tc.want) || strings.Count(stdout+stderr, "\n") != 1 || (code == 0) != (stderr == "") || strings.Contains(stdout+stderr, password) {
 				t.Errorf("ends with %d, %q, %q; want %d and %q", code, stdout, stderr, tc.code, tc.want)
 			}
 		})
 	}
 	t.Run("generated password", func(t *testing.T) {
-		code, stdout, stderr := w.Command(t, "admin", "create", "--email", "generated@example.org", "--name", "Boss")
+		code, stdout, stderr := w.RunCommand(t, "admin", "create", "--email", "generated@example.org", "--name", "Boss")
 		if code != 0 {
 			t.Fatalf("ends with %d: %s", code, stderr)
 		}
@@ -105,16 +105,16 @@ func TestAdminCreate(t *testing.T) {
 		}
 	})
 	t.Run("while Redis and RabbitMQ are away", func(t *testing.T) {
-		w.RedisTo.Down()
-		w.BrokerTo.Down()
-		defer w.RedisTo.Up()
-		defer w.BrokerTo.Up()
-		if code, _, stderr := w.Command(t, "admin", "create", "--email", "b@example.org", "--password-file", good); code != 0 {
+		w.RedisLink.Cut()
+		w.BrokerLink.Cut()
+		defer w.RedisLink.Restore()
+		defer w.BrokerLink.Restore()
+		if code, _, stderr := w.RunCommand(t, "admin", "create", "--email", "b@example.org", "--password-file", good); code != 0 {
 			t.Errorf("ends with %d: %s", code, stderr)
 		}
 	})
 	t.Run("while MySQL is away", func(t *testing.T) {
-		code, stdout, stderr := program().Output(t.Context(), program().Serverless(serverless(t)), "admin", "create", "--email", "c@example.org", "--password-file", good)
+		code, stdout, stderr := program().RunCommand(t.Context(), program().OfflineEnviron(serverless(t)), "admin", "create", "--email", "c@example.org", "--password-file", good)
 		if code != 69 || stdout != "" || strings.Count(stderr, "\n") != 1 {
 			t.Errorf("ends with %d, %q, %q; want 69 and one line", code, stdout, stderr)
 		}

@@ -74,7 +74,7 @@ func (cfg *Config) Validate(c *config.Check) {
 	cfg.Redis.Validate(c, "redis")
 	cfg.RabbitMQ.Validate(c, "rabbitmq")
 	c.Expect(cfg.Tracing.Ratio >= 0 && cfg.Tracing.Ratio <= 1, "tracing.ratio", "a number from 0 to 1")
-	c.Secret("auth.signing_key", cfg.Auth.SigningKey)
+	c.ExpectSecret("auth.signing_key", cfg.Auth.SigningKey)
 	_, err := token.ParseKeys([]byte(cfg.Auth.SigningKey.Reveal()))
 	c.Expect(err == nil, "auth.signing_key", "one or more Ed25519 keys as PKCS#8 PEM")
 	c.Expect(cfg.Auth.Issuer != "", "auth.issuer", "a name")
@@ -93,5 +93,5 @@ func (cfg *Config) Validate(c *config.Check) {
 }
 
 func load(environ []string) (Config, error) {
-	return config.Load(NewConfig(), config.OptionsFrom("user", environ))
+	return config.Load(NewConfig(), config.OptionsFromEnviron("user", environ))
 }

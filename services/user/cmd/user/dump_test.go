@@ -23,7 +23,7 @@ func dump(t testing.TB, db *sql.DB) string {
 		}
 		return nil
 	})
-	return servicetest.Dump(t, db,
+	return servicetest.DumpRows(t, db,
 		"SELECT * FROM users ORDER BY id", "SELECT * FROM sessions ORDER BY id", "SELECT * FROM refresh_tokens ORDER BY hash",
 		"SELECT * FROM mail_tokens ORDER BY hash", "SELECT id, event_id, type, subject, envelope FROM pgo_outbox ORDER BY id", "SELECT consumer, event_id FROM pgo_inbox ORDER BY event_id",
 	)

@@ -73,7 +73,7 @@ func TestConditionalWrites(t *testing.T) {
 				s.want(r, 412, "precondition_failed")
 			}
 			if after := dump(t, db); after != before {
-				t.Errorf("a refused change has changed something:\n%s", servicetest.Difference(before, after))
+				t.Errorf("a refused change has changed something:\n%s", servicetest.DiffLines(before, after))
 			}
 			r.Header = ifMatch(`"0", ` + tag)
 			s.want(r, tc.ok, "")
@@ -94,7 +94,7 @@ func TestConditionalWrites(t *testing.T) {
 				all = append(all, request{Method: "PATCH", Path: "/api/v1/users/me", Token: p.Access, Body: map[string]string{"name": name + tag}, Header: ifMatch(tag)})
 			}
 			answers := s.together(all...)
-			if got := servicetest.Statuses(answers); got[200] != 1 || got[412] != 5 {
+			if got := servicetest.CountStatuses(answers); got[200] != 1 || got[412] != 5 {
 				t.Fatalf("statuses are %v, want one 200 and five 412", got)
 			}
 			me := s.want(request{Method: "GET", Path: "/api/v1/users/me", Token: p.Access}, 200, "")

@@ -12,7 +12,7 @@ import (
 func TestEvents(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	watcher := w.Events(t, "#")
+	watcher := w.RecordEvents(t, "#")
 	s := w.start(t)
 	root := w.admin(t, s, "root@example.org")
 	p := s.signUp("Ada")
@@ -23,8 +23,10 @@ func TestEvents(t *testing.T) {
 	read := func() map[string]any {
 		return s.want(request{Method: "GET", Path: path, Token: root.Access}, 200, "").JSON
 	}
-	var want []servicetest.Told
-	expect := func(typ string, data map[string]any) { want = append(want, servicetest.Told{Type: typ, Data: data}) }
+	var want []servicetest.ExpectedEvent
+	expect := func(typ string, data map[string]any) {
+		want = append(want, servicetest.ExpectedEvent{Type: typ, Data: data})
+	}
 	mail := func(purpose string) map[string]any { return map[string]any{"user_id": p.ID, "purpose": purpose} }
 
 	expect("user.created.v1", read())
@@ -51,7 +53,7 @@ func TestEvents(t *testing.T) {
 	s.want(request{Method: "DELETE", Path: path, Token: root.Access}, 204, "")
 	expect("user.deleted.v1", map[string]any{"id": p.ID})
 
-	watcher.Told(t, "user", p.ID, want)
+	watcher.ExpectEvents(t, "user", p.ID, want)
 	for _, e := range watcher.All() {
 		for _, secret := range []string{password, "argon2", "password_hash", p.Access, p.Refresh, verifyToken, resetToken} {
 			if strings.Contains(string(e.Data), secret) {

@@ -20,7 +20,7 @@ import (
 
 // world is what one or more instances run on, with the key that they sign with and the mails that they write.
 type world struct {
-	*servicetest.World
+	*servicetest.Env
 	key     ed25519.PrivateKey
 	keyFile string
 	mailDir string
@@ -36,7 +36,7 @@ func program() servicetest.Service {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{mailDir: t.TempDir(), World: servicetest.NewWorld(t, program())}
+	w := &world{mailDir: t.TempDir(), Env: servicetest.NewEnv(t, program())}
 	w.keyFile = filepath.Join(t.TempDir(), "key.pem")
 	text := signingKey(t)
 	if err := os.WriteFile(w.keyFile, []byte(text), 0o600); err != nil {

@@ -36,51 +36,51 @@ func TestBadInput(t *testing.T) {
 			}
 			cases := badQueries(k, good)
 			if k.body != nil {
-				cases = append(cases, servicetest.WrongBodies(good)...)
+				cases = append(cases, servicetest.RejectedBodies(good)...)
 				cases = append(cases, badFields(k, good, body)...)
 			}
 			if k.who != anyone {
-				cases = append(cases, servicetest.WrongTokens(good, forged)...)
+				cases = append(cases, servicetest.RejectedTokens(good, forged)...)
 			}
 			if k.who == adminOnly {
-				cases = append(cases, good.Wrong("not an admin", 403, func(r *request) { r.Token = nobody.Access }))
+				cases = append(cases, good.RejectedWhen("not an admin", 403, func(r *request) { r.Token = nobody.Access }))
 			}
 			if c.other.ID != "" && strings.HasSuffix(good.Path, c.other.ID) || k.name == "end session" {
 				cases = append(cases, badIDs(good)...)
 			}
 			if k.name == "end session" {
-				cases = append(cases, good.Wrong("somebody else's session", 404, func(r *request) { r.Path = "/api/v1/auth/sessions/" + s.session(c.other) }))
+				cases = append(cases, good.RejectedWhen("somebody else's session", 404, func(r *request) { r.Path = "/api/v1/auth/sessions/" + s.session(c.other) }))
 			}
-			s.Refused(t, cases, func() string { return dump(t, db) })
+			s.AssertRejected(t, cases, func() string { return dump(t, db) })
 			s.want(good, k.ok, "")
 		})
 	}
 }
 
-func badQueries(k call, good request) []servicetest.Refusal {
-	cases := servicetest.WrongQueries(good)
+func badQueries(k call, good request) []servicetest.Rejection {
+	cases := servicetest.RejectedQueries(good)
 	if k.list {
-		cases = append(cases, servicetest.WrongPages(good)...)
+		cases = append(cases, servicetest.RejectedPages(good)...)
 	}
 	for _, f := range k.filters {
-		cases = append(cases, servicetest.WrongParameter(good, f, "nonsense")...)
+		cases = append(cases, servicetest.RejectedParameters(good, f, "nonsense")...)
 	}
 	if k.name == "list users" {
-		cases = append(cases, servicetest.WrongParameter(good, "q", strings.Repeat("a", 255))...)
+		cases = append(cases, servicetest.RejectedParameters(good, "q", strings.Repeat("a", 255))...)
 	}
 	return cases
 }
 
-func badFields(k call, good request, body map[string]string) []servicetest.Refusal {
-	change := func(name, field string, value any, status int) servicetest.Refusal {
+func badFields(k call, good request, body map[string]string) []servicetest.Rejection {
+	change := func(name, field string, value any, status int) servicetest.Rejection {
 		changed := map[string]any{}
 		for f, v := range body {
 			changed[f] = v
 		}
 		changed[field] = value
-		return good.Wrong(field+" "+name, status, func(r *request) { r.Body = changed })
+		return good.RejectedWhen(field+" "+name, status, func(r *request) { r.Body = changed })
 	}
-	cases := []servicetest.Refusal{change("", "nonsense", "x", 422), change("", "id", "x", 422), change("", "is_admin", true, 422)}
+	cases := []servicetest.Rejection{change("", "nonsense", "x", 422), change("", "id", "x", 422), change("", "is_admin", true, 422)}
 	for field := range body {
 		for _, value := range []any{1, -1, 1e300, true, []string{"x"}, map[string]string{"x": "y"}} {
 			text, _ := json.Marshal(value)
@@ -102,22 +102,22 @@ func badFields(k call, good request, body map[string]string) []servicetest.Refus
 			without := map[string]string{}
 			maps.Copy(without, body)
 			delete(without, field)
-			cases = append(cases, good.Wrong(field+" missing", status, func(r *request) { r.Body = without }))
+			cases = append(cases, good.RejectedWhen(field+" missing", status, func(r *request) { r.Body = without }))
 		}
 	}
 	return cases
 }
 
-func badIDs(good request) []servicetest.Refusal {
+func badIDs(good request) []servicetest.Rejection {
 	at := strings.LastIndexByte(good.Path, '/') + 1
 	id := good.Path[at:]
-	var cases []servicetest.Refusal
+	var cases []servicetest.Rejection
 	for name, other := range map[string]string{
 		"unknown": "0190a000-0000-7000-8000-000000000000", "short": id[:35], "long": id + "0", "not a UUID": strings.Repeat("z", 36), "in braces": "%7B" + id + "%7D",
 		"upper case": "0190A000-0000-7000-8000-000000000000", "very long": strings.Repeat("a", 8000), "number": "1", "negative": "-1", "emoji": url.PathEscape("🎈"),
 		"SQL": url.PathEscape("' OR '1'='1"), "encoded slash": "..%2F..%2Fusers",
 	} {
-		cases = append(cases, good.Wrong("id "+name, 404, func(r *request) { r.Path = good.Path[:at] + other }))
+		cases = append(cases, good.RejectedWhen("id "+name, 404, func(r *request) { r.Path = good.Path[:at] + other }))
 	}
-	return append(cases, good.Wrong("id not UTF-8", 400, func(r *request) { r.Path = good.Path[:at] + "%ff" }))
+	return append(cases, good.RejectedWhen("id not UTF-8", 400, func(r *request) { r.Path = good.Path[:at] + "%ff" }))
 }

@@ -56,7 +56,7 @@ func TestOneOfManyWhoRegisterTheSameAddressGetsIt(t *testing.T) {
 	for range 8 {
 		all = append(all, request{Method: "POST", Path: "/api/v1/auth/register", Body: map[string]string{"email": "same@example.org", "password": password, "name": "Same"}})
 	}
-	if got := servicetest.Statuses(s.together(all...)); got[201] != 1 || got[409] != 7 {
+	if got := servicetest.CountStatuses(s.together(all...)); got[201] != 1 || got[409] != 7 {
 		t.Errorf("statuses are %v, want one 201 and seven 409", got)
 	}
 	var events int

@@ -33,7 +33,7 @@ func TestTheSpecificationSaysWhatCallsAnswer(t *testing.T) {
 			want[412] = user && k.method != "GET"
 			want[409] = k.name == "register" || k.name == "delete me" || k.name == "patch user" || k.name == "delete user"
 			want[429] = k.name == "login" || k.name == "delete me" || k.name == "change password"
-			spec.Says(t, servicetest.Call{Method: k.method, Path: path, Answers: want, Public: k.who == anyone, Body: k.body != nil, List: k.list, Filters: k.filters})
+			spec.AssertCall(t, servicetest.Call{Method: k.method, Path: path, Statuses: want, Public: k.who == anyone, Body: k.body != nil, List: k.list, Filters: k.filters})
 		})
 	}
 }

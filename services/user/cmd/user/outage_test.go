@@ -35,16 +35,16 @@ func TestWithoutRedis(t *testing.T) {
 		return took, made
 	}
 	t.Run("away", func(t *testing.T) {
-		w.RedisTo.Down()
-		defer w.RedisTo.Up()
+		w.RedisLink.Cut()
+		defer w.RedisLink.Restore()
 		every(t)
 		s.in(t).becomes(200, "redis")
 	})
 	s.becomes(200, "")
 	t.Run("slow", func(t *testing.T) {
 		const delay = 2 * time.Second
-		w.RedisTo.Slow(delay)
-		defer w.RedisTo.Slow(0)
+		w.RedisLink.SetLatency(delay)
+		defer w.RedisLink.SetLatency(0)
 		if took, made := every(t, "login", "get me", "patch me", "delete me"); took > time.Duration(made)*delay/2 {
 			t.Errorf("%d calls took %v: they wait for Redis, of which each answer takes %v", made, took, delay)
 		}
@@ -55,9 +55,9 @@ func TestWithoutRedis(t *testing.T) {
 		p := s.signUp("Ada")
 		me := request{Method: "GET", Path: "/api/v1/users/me", Token: p.Access}
 		s.want(me, 200, "") // now it is in the cache
-		w.RedisTo.Down()
+		w.RedisLink.Cut()
 		s.want(request{Method: "PATCH", Path: "/api/v1/users/me", Token: p.Access, Body: map[string]string{"name": "New"}}, 200, "")
-		w.RedisTo.Up()
+		w.RedisLink.Restore()
 		if got := s.want(me, 200, "").Text("name"); got != "New" {
 			t.Errorf("read %q after a change to New", got)
 		}
@@ -69,29 +69,29 @@ func TestWithoutRedis(t *testing.T) {
 func TestWithoutRabbitMQ(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	watcher := w.Events(t, "#")
+	watcher := w.RecordEvents(t, "#")
 	s := w.start(t)
 	second := w.start(t) // two relays, two mailers
-	w.BrokerTo.Down()
+	w.BrokerLink.Cut()
 	s.becomes(200, "rabbitmq")
 	var people []person
 	for range 3 {
 		people = append(people, s.signUp("Ada"))
 	}
-	if events, _ := watcher.About(people[0].ID); len(events) != 0 {
-		t.Fatalf("events %v went out without a broker", servicetest.Types(events))
+	if events, _ := watcher.EventsAbout(people[0].ID); len(events) != 0 {
+		t.Fatalf("events %v went out without a broker", servicetest.EventTypes(events))
 	}
-	w.BrokerTo.Up()
+	w.BrokerLink.Restore()
 	s.becomes(200, "")
 	second.becomes(200, "")
 	for _, p := range people {
 		testkit.Eventually(t, "the events", func() error {
-			if events, _ := watcher.About(p.ID); !slices.Equal(servicetest.Types(events), []string{"user.created.v1", "user.mail_requested.v1"}) {
-				return fmt.Errorf("there are %v", servicetest.Types(events))
+			if events, _ := watcher.EventsAbout(p.ID); !slices.Equal(servicetest.EventTypes(events), []string{"user.created.v1", "user.mail_requested.v1"}) {
+				return fmt.Errorf("there are %v", servicetest.EventTypes(events))
 			}
 			return nil
 		})
-		if _, again := watcher.About(p.ID); again != 0 {
+		if _, again := watcher.EventsAbout(p.ID); again != 0 {
 			t.Errorf("%d events came again", again)
 		}
 		s.want(verify(w.mailToken(t, p.Email, "Confirm", 1)), 204, "")
@@ -99,14 +99,14 @@ func TestWithoutRabbitMQ(t *testing.T) {
 	// A broker that goes away while events are on their way: each comes, perhaps twice; the mail is made once.
 	for range 4 {
 		people = append(people, s.signUp("Bob"))
-		w.BrokerTo.Down()
+		w.BrokerLink.Cut()
 		people = append(people, s.signUp("Cleo"))
-		w.BrokerTo.Up()
+		w.BrokerLink.Restore()
 	}
 	for _, p := range people[3:] {
 		testkit.Eventually(t, "the events", func() error {
-			if events, _ := watcher.About(p.ID); !slices.Equal(servicetest.Types(events), []string{"user.created.v1", "user.mail_requested.v1"}) {
-				return fmt.Errorf("there are %v", servicetest.Types(events))
+			if events, _ := watcher.EventsAbout(p.ID); !slices.Equal(servicetest.EventTypes(events), []string{"user.created.v1", "user.mail_requested.v1"}) {
+				return fmt.Errorf("there are %v", servicetest.EventTypes(events))
 			}
 			return nil
 		})
@@ -134,19 +134,19 @@ func TestWithoutMySQL(t *testing.T) {
 		}
 		requests[k.name] = r
 	}
-	w.MySQLTo.Down()
+	w.MySQLLink.Cut()
 	for name, r := range requests {
 		t.Run(name, func(t *testing.T) {
 			fromMemory := name == "get me" || name == "get user" || name == "keys" || name == "keys at the root"
 			if fromMemory && s.in(t).do(r).Status == 200 {
 				return
 			}
-			s.WantUnavailable(t, r)
+			s.ExpectUnavailable(t, r)
 		})
 	}
 	s.becomes(503, "mysql")
 	s.want(request{Method: "GET", Path: "/livez"}, 200, "")
-	w.MySQLTo.Up()
+	w.MySQLLink.Restore()
 	s.becomes(200, "")
 	s.signIn(c.p, password)
 	s.signUp("Late")
@@ -160,7 +160,7 @@ func TestKilledConnections(t *testing.T) {
 	s := w.start(t)
 	p := s.signUp("Ada")
 	db := w.DB.Open(t)
-	w.SurvivesKills(t, s.Instance,
+	w.AssertReconnects(t, s.Instance,
 		request{Method: "GET", Path: "/api/v1/auth/sessions", Token: p.Access},
 		request{Method: "PATCH", Path: "/api/v1/users/me", Token: p.Access, Body: map[string]string{"name": "New"}},
 	)

@@ -45,7 +45,7 @@ func TestVerification(t *testing.T) {
 		if verified(s, p) {
 			t.Error("verified before the token was sent")
 		}
-		if got := servicetest.Statuses(s.together(verify(token), verify(token), verify(token))); got[204] != 1 || got[410] != 2 {
+		if got := servicetest.CountStatuses(s.together(verify(token), verify(token), verify(token))); got[204] != 1 || got[410] != 2 {
 			t.Errorf("statuses are %v, want one 204 and two 410", got)
 		}
 		if !verified(s, p) {
@@ -67,7 +67,7 @@ func TestVerification(t *testing.T) {
 		before := dump(t, db)
 		resend(s, p)
 		if after := dump(t, db); after != before {
-			t.Errorf("a verified address is asked to verify again:\n%s", servicetest.Difference(before, after))
+			t.Errorf("a verified address is asked to verify again:\n%s", servicetest.DiffLines(before, after))
 		}
 	})
 	t.Run("expired", func(t *testing.T) {
@@ -100,7 +100,7 @@ func TestReset(t *testing.T) {
 		s.want(verify(first), 410, "token_expired") // it is for something else
 		s.want(reset(first, "short"), 422, "validation_failed")
 		s.want(reset(first, "password1234"), 422, "validation_failed") // common
-		if got := servicetest.Statuses(s.together(reset(first, next), reset(first, next), reset(second, next))); got[204] != 1 || got[410] != 2 {
+		if got := servicetest.CountStatuses(s.together(reset(first, next), reset(first, next), reset(second, next))); got[204] != 1 || got[410] != 2 {
 			t.Errorf("statuses are %v, want one 204 and two 410", got)
 		}
 		s.want(reset(first, next), 410, "token_expired")
@@ -148,7 +148,7 @@ func TestReset(t *testing.T) {
 			}
 		}
 		if after := dump(t, db); after != before {
-			t.Errorf("a mail was asked for:\n%s", servicetest.Difference(before, after))
+			t.Errorf("a mail was asked for:\n%s", servicetest.DiffLines(before, after))
 		}
 	})
 }

@@ -56,7 +56,7 @@ func TestRefresh(t *testing.T) {
 		for range 10 {
 			p := s.signIn(p, password)
 			answers := s.together(refresh(p.Refresh), refresh(p.Refresh), refresh(p.Refresh))
-			if got := servicetest.Statuses(answers); got[200] > 1 || got[200]+got[401] != 3 {
+			if got := servicetest.CountStatuses(answers); got[200] > 1 || got[200]+got[401] != 3 {
 				t.Fatalf("statuses are %v", got)
 			}
 			for _, a := range answers { // the others used a spent token: the session is over

@@ -15,7 +15,7 @@ import (
 func TestLoginLimitsChangeWhileRunning(t *testing.T) {
 	t.Parallel()
 	limits := func(pair string) string { return fmt.Sprintf("login:\n  pair: %s\n  window: 15m\n", pair) }
-	dir := program().Configs(t, limits("5"))
+	dir := program().CopyConfigs(t, limits("5"))
 	w := newWorld(t)
 	s := w.start(t, "PGO_CONFIG_DIR="+dir)
 	change := func(to, logged string, times int) {
@@ -24,7 +24,7 @@ func TestLoginLimitsChangeWhileRunning(t *testing.T) {
 			t.Fatal(err)
 		}
 		testkit.Eventually(t, logged, func() error {
-			if len(s.Logs.Having(logged)) < times {
+			if len(s.Logs.LinesWith(logged)) < times {
 				return errors.New("not logged")
 			}
 			return nil

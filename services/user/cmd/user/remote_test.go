@@ -54,14 +54,14 @@ func (p *place) take(t *testing.T, s *service) {
 
 // other is what another service of the suite does with access tokens.
 type other struct {
-	ended    *auth.Follower
+	ended    *auth.RevocationList
 	verifier *auth.Verifier
 }
 
 func newOther(t *testing.T, user string) other {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	verifier, ended, err := auth.Trust(ctx, auth.Config{Issuer: "pgo", Audience: "pgo", IssuerURL: user}, prometheus.NewRegistry(), zap.NewNop())
+	verifier, ended, err := auth.NewRemoteVerifier(ctx, auth.Config{Issuer: "pgo", Audience: "pgo", IssuerURL: user}, prometheus.NewRegistry(), zap.NewNop())
 	if err != nil {
 		cancel()
 		t.Fatal(err)
@@ -110,7 +110,7 @@ func TestOtherServicesTakeWhatUserSigns(t *testing.T) {
 	w := newWorld(t)
 	at := newPlace(t)
 	o := newOther(t, at.url)
-	if o.ended.Synced(t.Context()) == nil {
+	if o.ended.HasSynced(t.Context()) == nil {
 		t.Error("synced without User")
 	}
 	first := w.start(t)
@@ -120,7 +120,7 @@ func TestOtherServicesTakeWhatUserSigns(t *testing.T) {
 	}
 	at.take(t, first)
 	testkit.Eventually(t, "User's keys", func() error { return o.takes(p.Access) })
-	testkit.Eventually(t, "User's list", func() error { return o.ended.Synced(t.Context()) })
+	testkit.Eventually(t, "User's list", func() error { return o.ended.HasSynced(t.Context()) })
 
 	before, err := os.ReadFile(w.keyFile)
 	if err != nil {
@@ -144,24 +144,24 @@ func TestOtherServicesTakeWhatUserSigns(t *testing.T) {
 	logout(q.Access)
 	o.refuses(t, "logout", q.Access)
 	o.mustTake(t, "the session that goes on", again.Access)
-	w.RedisTo.Down()
+	w.RedisLink.Cut()
 	logout(again.Access)
 	o.refuses(t, "logout while Redis is away", again.Access)
-	w.RedisTo.Up()
+	w.RedisLink.Restore()
 
 	at.current.Store(nil)
 	testkit.Eventually(t, "User's absence is noticed", func() error {
-		if o.ended.Fresh(t.Context()) == nil {
+		if o.ended.IsFresh(t.Context()) == nil {
 			return errors.New("still fresh")
 		}
 		return nil
 	})
 	o.mustTake(t, "while User is away", p.Access)
-	if o.takes(q.Access) == nil || o.ended.Synced(t.Context()) != nil {
+	if o.takes(q.Access) == nil || o.ended.HasSynced(t.Context()) != nil {
 		t.Error("what was known is forgotten while User is away")
 	}
 	for _, s := range []*service{first, second} {
-		if lines := s.Logs.Having(auth.EndedSessionsPath); len(lines) > 0 {
+		if lines := s.Logs.LinesWith(auth.EndedSessionsPath); len(lines) > 0 {
 			t.Errorf("the log has %d lines about what is asked four times a second", len(lines))
 		}
 	}

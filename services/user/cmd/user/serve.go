@@ -50,17 +50,17 @@ func serve(ctx context.Context, environ []string, stdout io.Writer) (err error) 
 		return err
 	}
 	reg := metrics.NewRegistry(build)
-	live := config.NewLive(cfg, func() (Config, error) {
-		defer httpx.Reloading()()
+	live := config.NewReloadable(cfg, func() (Config, error) {
+		defer httpx.NotifyReloading()()
 		return load(environ)
 	}, reg)
-	live.OnChange(func(c Config) { log.Follow(c.Log) })
+	live.OnChange(func(c Config) { log.ApplyConfig(c.Log) })
 
 	tracer, stopTracing, err := tracing.New(ctx, cfg.Tracing, "user", build.Version)
 	if err != nil {
 		return err
 	}
-	defer command.Close(&err, stopTracing)
+	defer command.CloseAndJoin(&err, stopTracing)
 	db, err := mysql.Open(cfg.MySQL, tracer, reg)
 	if err != nil {
 		return err
@@ -69,15 +69,15 @@ func serve(ctx context.Context, environ []string, stdout io.Writer) (err error) 
 	if err != nil {
 		return fmt.Errorf("take the pool: %w", err)
 	}
-	defer command.Close(&err, func(context.Context) error { return pool.Close() })
-	cache.LogTo(log.Logger)
+	defer command.CloseAndJoin(&err, func(context.Context) error { return pool.Close() })
+	cache.SetLibraryLogger(log.Logger)
 	redis := cache.Open(cfg.Redis)
-	cache.Trace(redis, tracer)
-	defer command.Close(&err, func(context.Context) error { return redis.Close() })
+	cache.AddTracing(redis, tracer)
+	defer command.CloseAndJoin(&err, func(context.Context) error { return redis.Close() })
 	brokerConfig := cfg.RabbitMQ.Config("user")
 	brokerConfig.Tracer = tracer
 	broker := mq.Connect(brokerConfig, log.Logger)
-	defer command.Close(&err, broker.Close)
+	defer command.CloseAndJoin(&err, broker.Close)
 
 	relay, err := outbox.NewRelay(pool, broker, log.Logger, reg, outbox.Options{})
 	if err != nil {
@@ -90,8 +90,8 @@ func serve(ctx context.Context, environ []string, stdout io.Writer) (err error) 
 	now := func() time.Time { return time.Now().UTC() }
 	issuer := &token.Issuer{Keys: keys, Issuer: cfg.Auth.Issuer, Audience: cfg.Auth.Audience, Lifetime: func() time.Duration { return live.Current().Auth.AccessTTL }, Now: now}
 	users := store.New(db, cache.New(redis, cfg.Redis, reg, log.Logger), "user", relay.Notify)
-	ended := auth.NewFollower(users, auth.MaxLifetime, reg, log.Logger)
-	verifier, err := auth.NewVerifier(cfg.Auth.Issuer, cfg.Auth.Audience, auth.StaticKeys(keys.PublicKeys()), ended, now)
+	ended := auth.NewRevocationList(users, auth.MaxLifetime, reg, log.Logger)
+	verifier, err := auth.NewVerifier(cfg.Auth.Issuer, cfg.Auth.Audience, auth.NewStaticKeys(keys.PublicKeys()), ended, now)
 	if err != nil {
 		return err
 	}
@@ -110,29 +110,29 @@ func serve(ctx context.Context, environ []string, stdout io.Writer) (err error) 
 	mailer := &user.Mailer{Store: users, Sender: mail.Directory{Path: cfg.Mail.Dir, From: cfg.Mail.From}, BaseURL: cfg.Mail.BaseURL, Now: now}
 
 	h := health.New(log.Logger)
-	h.Require("mysql", migrate.BearsCheck(pool, schema))
-	h.Require("ended_sessions", ended.Synced)
-	h.Degrade("ended_sessions", ended.Fresh)
-	h.Degrade("redis", cache.Ping(redis))
-	h.Degrade("rabbitmq", broker.Check)
+	h.Require("mysql", migrate.SchemaCompatible(pool, schema))
+	h.Require("ended_sessions", ended.HasSynced)
+	h.Optional("ended_sessions", ended.IsFresh)
+	h.Optional("redis", cache.NewPingCheck(redis))
+	h.Optional("rabbitmq", broker.Check)
 	engine, err := httpx.NewEngine(httpx.Options{Config: cfg.HTTP, Log: log.Logger, Tracer: tracer, Registry: reg, Health: h, OpenAPI: openapi.JSON})
 	if err != nil {
 		return err
 	}
 	httpapi.New(service, keys.JWKS()).Register(engine, verifier)
-	engine.GET(auth.EndedSessionsPath, httpx.Handle(auth.EndedSessions(users)))
+	engine.GET(auth.EndedSessionsPath, httpx.Handle(auth.ServeEndedSessions(users)))
 
-	reconfigure, stop := httpx.Reconfigure(live, config.OptionsFrom("user", environ).Dir, log.Logger)
+	reconfigure, stop := httpx.NewReloadWorker(live, config.OptionsFromEnviron("user", environ).Dir, log.Logger)
 	defer stop()
 	return httpx.Program{
 		Config: cfg.HTTP, Log: log.Logger, Health: h, Public: engine,
-		Admin: httpx.NewAdmin(reg, log, func() any { return live.Current() }),
+		Admin: httpx.NewAdminHandler(reg, log, func() any { return live.Current() }),
 		Workers: []httpx.Worker{
 			reconfigure,
 			{Name: "outbox", Run: func(ctx context.Context) error { relay.Run(ctx); return nil }},
 			{Name: "ended sessions", Run: ended.Run},
 			{Name: "mailer", Run: func(ctx context.Context) error { return broker.Consume(ctx, events.NewMailConsumer(mailer)) }},
-			httpx.Every("prune", pruneEvery, users.Prune, log.Logger),
+			httpx.Periodic("prune", pruneEvery, users.Prune, log.Logger),
 		},
 	}.Run(ctx)
 }

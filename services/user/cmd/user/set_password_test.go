@@ -6,7 +6,7 @@ func TestAdminPassword(t *testing.T) {
 	w := newWorld(t)
 	s := w.start(t)
 	p := s.signUp("Lost")
-	code, stdout, stderr := w.Command(t, "admin", "password", "--email", p.Email)
+	code, stdout, stderr := w.RunCommand(t, "admin", "password", "--email", p.Email)
 	if code != 0 {
 		t.Fatalf("ends with %d: %s", code, stderr)
 	}
@@ -20,7 +20,7 @@ func TestAdminPassword(t *testing.T) {
 		"no address":      {"--email", "nobody"},
 		"missing file":    {"--email", p.Email, "--password-file", "/nowhere"},
 	} {
-		if code, _, stderr := w.Command(t, append([]string{"admin", "password"}, args...)...); code != 1 || stderr == "" {
+		if code, _, stderr := w.RunCommand(t, append([]string{"admin", "password"}, args...)...); code != 1 || stderr == "" {
 			t.Errorf("%s: ends with %d: %s", name, code, stderr)
 		}
 	}

@@ -28,7 +28,7 @@ func TestThrottle(t *testing.T) {
 	net := 0
 	for _, redis := range []string{"up", "down"} {
 		if redis == "down" {
-			w.RedisTo.Down()
+			w.RedisLink.Cut()
 			s.becomes(200, "redis")
 		}
 		// Each has a person and a network of its own; %d is for hosts in it.
@@ -85,7 +85,7 @@ func TestThrottle(t *testing.T) {
 				for range 20 {
 					all = append(all, from(fmt.Sprintf(network, 1), p.Email, wrong))
 				}
-				if got := servicetest.Statuses(s.together(all...)); got[401] != 3 || got[429] != 17 {
+				if got := servicetest.CountStatuses(s.together(all...)); got[401] != 3 || got[429] != 17 {
 					t.Errorf("statuses are %v, want three 401 and seventeen 429", got)
 				}
 			},
