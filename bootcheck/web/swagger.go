@@ -84,7 +84,7 @@ func (s *swagger) spec(c *gin.Context, file string) error {
 	}
 	text, err := s.specs.read(c, service)
 	if err != nil {
-		return problem.New(http.StatusServiceUnavailable, problem.CodeUnavailable, "The service's binary does not give its specification now.").WithCause(err)
+		return problem.New(problem.KindUnavailable, problem.CodeUnavailable, "The service's binary does not give its specification now.").WithCause(err)
 	}
 	text, err = s.pointAtGateway(text, s.throughGateway(c.Request))
 	if err != nil {

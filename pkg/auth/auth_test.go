@@ -124,7 +124,7 @@ func TestVerify(t *testing.T) {
 				}
 				return
 			}
-			if pr, ok := errors.AsType[*problem.Error](err); !ok || pr.Status != http.StatusUnauthorized {
+			if pr, ok := errors.AsType[*problem.Error](err); !ok || pr.Kind != problem.KindUnauthenticated {
 				t.Errorf("got %v, want 401", err)
 			}
 		})

@@ -365,7 +365,7 @@ func TestWhatIsNoKeySetChangesNothing(t *testing.T) {
 			v := newVerifier(t, remoteKeys(t, at, zap.New(core)), revoked{}, &clock{epoch})
 			token := sign(t, jwt.SigningMethodEdDSA, "k1", claims(nil), priv)
 			_, err := v.Verify(token)
-			if p, ok := errors.AsType[*problem.Error](err); !ok || p.Status != http.StatusServiceUnavailable {
+			if p, ok := errors.AsType[*problem.Error](err); !ok || p.Kind != problem.KindUnavailable {
 				t.Errorf("got %v, want 503", err)
 			}
 			if logs.Len() != 1 {

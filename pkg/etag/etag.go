@@ -1,4 +1,4 @@
-// Package etag is conditional requests on resources that have a version number (RFC 9110, section 13).
+// Package etag reads and writes the headers of conditional requests on entities that have a version (RFC 9110, section 13).
 package etag
 
 import (
@@ -6,52 +6,56 @@ import (
 	"strconv"
 	"strings"
 
-	"pgo/pkg/problem"
+	"pgo/pkg/entity"
 )
 
 // Format returns the strong entity tag of a version.
 func Format(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
 
-// Condition is an If-Match header. The zero Condition holds for every version.
-type Condition struct {
-	header string
-	set    bool
-}
-
-// ParseIfMatch reads the request's condition.
-func ParseIfMatch(h http.Header) Condition {
+// ParseIfMatch returns the condition that the request's If-Match states: the zero condition without the header, any
+// version for "*", otherwise the versions in its list. A weak tag and one that Format does not write name no version.
+func ParseIfMatch(h http.Header) entity.Condition {
 	values := h.Values("If-Match")
-	return Condition{header: strings.Join(values, ","), set: len(values) > 0}
-}
-
-// Check returns 412 precondition_failed unless the condition holds for the current version. Call it where
-// the version is locked, else the check and the write are two moments.
-func (c Condition) Check(version int64) error {
-	if c.set && !matches(c.header, Format(version), false) {
-		return problem.PreconditionFailed()
+	if len(values) == 0 {
+		return entity.Condition{}
 	}
-	return nil
+	var versions []int64
+	for tag := range splitTags(values) {
+		if tag == "*" {
+			return entity.AnyVersion()
+		}
+		if v, ok := parseTag(tag); ok {
+			versions = append(versions, v)
+		}
+	}
+	return entity.VersionIn(versions...)
 }
 
 // IsNotModified reports whether the request's If-None-Match names the version, so that 304 is the answer.
 func IsNotModified(h http.Header, version int64) bool {
-	values := h.Values("If-None-Match")
-	return len(values) > 0 && matches(strings.Join(values, ","), Format(version), true)
-}
-
-// matches reports whether one of the header's tags is tag. A weak tag counts only when weak is set.
-func matches(header, tag string, weak bool) bool {
-	for _, t := range strings.Split(header, ",") {
-		t = strings.TrimSpace(t)
-		if t == "*" {
-			return true
-		}
-		if weak {
-			t = strings.TrimPrefix(t, "W/")
-		}
-		if t == tag {
+	for tag := range splitTags(h.Values("If-None-Match")) {
+		if tag == "*" || strings.TrimPrefix(tag, "W/") == Format(version) {
 			return true
 		}
 	}
 	return false
+}
+
+// splitTags yields each element of the lists in values.
+func splitTags(values []string) func(yield func(string) bool) {
+	return func(yield func(string) bool) {
+		for _, value := range values {
+			for tag := range strings.SplitSeq(value, ",") {
+				if !yield(strings.TrimSpace(tag)) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// parseTag returns the version that Format writes as tag. Other spellings of a number, such as "03", are not accepted.
+func parseTag(tag string) (int64, bool) {
+	v, err := strconv.ParseInt(strings.Trim(tag, `"`), 10, 64)
+	return v, err == nil && Format(v) == tag
 }

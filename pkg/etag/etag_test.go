@@ -2,6 +2,7 @@ package etag_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"testing"
 
@@ -9,7 +10,7 @@ import (
 	"pgo/pkg/problem"
 )
 
-func TestIfMatch(t *testing.T) {
+func TestParseIfMatch(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		header []string
@@ -17,29 +18,31 @@ func TestIfMatch(t *testing.T) {
 	}{
 		{"absent", nil, true}, {"same", []string{`"3"`}, true}, {"other", []string{`"2"`}, false}, {"any", []string{"*"}, true},
 		{"list", []string{`"1", "3"`}, true}, {"two headers", []string{`"1"`, `"3"`}, true}, {"weak never matches", []string{`W/"3"`}, false},
-		{"without quotes", []string{"3"}, false}, {"empty", []string{""}, false},
+		{"without quotes", []string{"3"}, false}, {"empty", []string{""}, false}, {"any in a list", []string{`"1", *`}, true},
+		{"leading zero", []string{`"03"`}, false}, {"sign", []string{`"+3"`}, false}, {"twice quoted", []string{`""3""`}, false},
+		{"not a number", []string{`"abc"`}, false}, {"too large", []string{`"9223372036854775811"`}, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			h := http.Header{}
 			for _, v := range tc.header {
 				h.Add("If-Match", v)
 			}
-			err := etag.ParseIfMatch(h).Check(3)
+			cond := etag.ParseIfMatch(h)
+			if cond.IsSet() != (tc.header != nil) {
+				t.Errorf("IsSet is %v", cond.IsSet())
+			}
+			err := cond.Check(3)
 			if (err == nil) != tc.holds {
 				t.Fatalf("got %v", err)
 			}
-			if p, ok := errors.AsType[*problem.Error](err); err != nil && (!ok || p.Status != http.StatusPreconditionFailed) {
-				t.Errorf("got %v, want 412", err)
+			if p, ok := errors.AsType[*problem.Error](err); err != nil && (!ok || p.Kind != problem.KindPreconditionFailed) {
+				t.Errorf("got %v, want precondition_failed", err)
 			}
 		})
 	}
-	var none etag.Condition
-	if none.Check(1) != nil {
-		t.Error("the zero condition does not hold")
-	}
 }
 
-func TestNotModified(t *testing.T) {
+func TestIsNotModified(t *testing.T) {
 	for _, tc := range []struct {
 		header string
 		want   bool
@@ -52,4 +55,16 @@ func TestNotModified(t *testing.T) {
 			t.Errorf("%q: got %v, want %v", tc.header, got, tc.want)
 		}
 	}
+}
+
+func ExampleParseIfMatch() {
+	h := http.Header{"If-Match": {`"3"`}}
+	cond := etag.ParseIfMatch(h)
+	fmt.Println(cond.Check(3) == nil, cond.Check(4) == nil)
+	// Output: true false
+}
+
+func ExampleFormat() {
+	fmt.Println(etag.Format(3))
+	// Output: "3"
 }

@@ -36,7 +36,7 @@ func NewEngine(o Options) (*gin.Engine, error) {
 	e.Use(newObserver(o).observe, limitBody(int64(o.Config.MaxBody)))
 	e.NoRoute(Handle(func(*gin.Context) error { return problem.NotFound() }))
 	e.NoMethod(Handle(func(*gin.Context) error {
-		return problem.New(http.StatusMethodNotAllowed, "method_not_allowed", "This resource does not take that method.")
+		return problem.New(problem.KindUnsupportedMethod, "method_not_allowed", "This resource does not take that method.")
 	}))
 	e.GET("/livez", gin.WrapH(o.Health.LivenessHandler()))
 	e.GET("/readyz", gin.WrapH(o.Health.ReadinessHandler()))

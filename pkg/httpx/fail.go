@@ -40,14 +40,14 @@ func WriteProblem(c *gin.Context, err error) {
 	if p.RetryAfter > 0 {
 		c.Header("Retry-After", strconv.Itoa(int(math.Ceil(p.RetryAfter.Seconds()))))
 	}
-	if p.Status == http.StatusUnauthorized && p.Code == problem.CodeUnauthenticated {
+	if p.Kind == problem.KindUnauthenticated && p.Code == problem.CodeUnauthenticated {
 		c.Header("WWW-Authenticate", `Bearer realm="pgo"`)
 	}
 	span := trace.SpanContextFromContext(c.Request.Context())
-	body, err := json.Marshal(p.Body(c.Request.URL.Path, RequestID(c), span.TraceID().String()))
+	body, err := json.Marshal(ProblemBody(p, c.Request.URL.Path, RequestID(c), span.TraceID().String()))
 	if err != nil {
 		c.Status(http.StatusInternalServerError)
 		return
 	}
-	c.Data(p.Status, problem.ContentType, body)
+	c.Data(StatusOf(p.Kind), problem.ContentType, body)
 }

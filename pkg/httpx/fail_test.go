@@ -31,16 +31,16 @@ func TestProblems(t *testing.T) {
 		bearer     bool
 		errors     []problem.Field
 	}{
-		{name: "a problem", err: problem.New(409, "email_taken", "Taken."), status: 409, code: "email_taken"},
+		{name: "a problem", err: problem.New(problem.KindConflict, "email_taken", "Taken."), status: 409, code: "email_taken"},
 		{name: "a wrapped problem", err: fmt.Errorf("secret: %w", problem.NotFound().WithCause(leaky)), status: 404, code: "not_found"},
 		{name: "fields", err: problem.Invalid(fields...), status: 422, code: "validation_failed", errors: fields},
 		{name: "any other error", err: leaky, status: 500, code: "internal"},
 		{name: "unauthenticated", err: problem.Unauthenticated("Sign in."), status: 401, code: "unauthenticated", bearer: true},
-		{name: "another 401", err: problem.New(401, "invalid_credentials", "No."), status: 401, code: "invalid_credentials"},
+		{name: "another 401", err: problem.New(problem.KindUnauthenticated, "invalid_credentials", "No."), status: 401, code: "invalid_credentials"},
 		{name: "unavailable", err: problem.Unavailable().WithCause(leaky), status: 503, code: "unavailable", retryAfter: "1"},
-		{name: "part of a second", err: problem.New(429, "too_many_attempts", "Wait.").WithRetryAfter(1100 * time.Millisecond), status: 429, code: "too_many_attempts", retryAfter: "2"},
+		{name: "part of a second", err: problem.New(problem.KindRateLimited, "too_many_attempts", "Wait.").WithRetryAfter(1100 * time.Millisecond), status: 429, code: "too_many_attempts", retryAfter: "2"},
 		{name: "deadline", err: fmt.Errorf("secret: %w", context.DeadlineExceeded), status: 503, code: "unavailable", retryAfter: "1"},
-		{name: "a problem because of a deadline", err: problem.New(504, "upstream_slow", "Slow.").WithCause(context.DeadlineExceeded), status: 504, code: "upstream_slow"},
+		{name: "a problem because of a deadline", err: problem.New(problem.KindUnavailable, "upstream_slow", "Slow.").WithCause(context.DeadlineExceeded), status: 503, code: "upstream_slow"},
 		{name: "cancelled, but not by the caller", err: context.Canceled, status: 500, code: "internal"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -72,7 +72,7 @@ func TestUnknownPathsMethodsAndPanics(t *testing.T) {
 	e := newEdge(t, nil, nil)
 	e.POST("/x", func(c *gin.Context) { c.Status(http.StatusNoContent) })
 	e.GET("/panic", func(*gin.Context) { panic("secret at main.go:7") })
-	e.GET("/nil", func(*gin.Context) { var p *problem.Error; _ = p.Status })
+	e.GET("/nil", func(*gin.Context) { var p *problem.Error; _ = p.Kind })
 	for _, tc := range []struct {
 		method, path string
 		status       int

@@ -8,7 +8,6 @@ import (
 	"io"
 	"maps"
 	"mime"
-	"net/http"
 	"net/url"
 	"reflect"
 	"slices"
@@ -27,7 +26,7 @@ import (
 const drainBody = 8 << 20
 
 func errTooLarge() error {
-	return problem.New(http.StatusRequestEntityTooLarge, "body_too_large", "The request's body is too large.")
+	return problem.New(problem.KindTooLarge, "body_too_large", "The request's body is too large.")
 }
 
 // limitBody keeps handlers from reading more than most bytes of a body; reading more is 413.
@@ -70,7 +69,7 @@ func (b *limitedBody) Read(p []byte) (int, error) {
 // 413 for too much, 415 for another content type, 422 for fields that dst does not have or of another type.
 func ReadJSON(c *gin.Context, dst any) error {
 	if mt, _, err := mime.ParseMediaType(c.GetHeader("Content-Type")); err != nil || mt != "application/json" {
-		return problem.New(http.StatusUnsupportedMediaType, "unsupported_media_type", "The body must be application/json.")
+		return problem.New(problem.KindUnsupportedType, "unsupported_media_type", "The body must be application/json.")
 	}
 	text, err := io.ReadAll(c.Request.Body)
 	if err != nil {
@@ -97,7 +96,7 @@ func ReadJSON(c *gin.Context, dst any) error {
 }
 
 func malformed(detail string) *problem.Error {
-	return problem.New(http.StatusBadRequest, "malformed_json", detail)
+	return problem.New(problem.KindMalformed, "malformed_json", detail)
 }
 
 // jsonProblem says what is wrong with the text that could not be decoded into dst.
@@ -174,7 +173,7 @@ func (o Optional[T]) Pointer() *T {
 func ReadQuery(c *gin.Context, allowed ...string) (url.Values, error) {
 	q, err := url.ParseQuery(c.Request.URL.RawQuery)
 	if err != nil || !utf8.ValidString(c.Request.URL.Path) {
-		return nil, problem.New(http.StatusBadRequest, "malformed_query", "The query cannot be read.")
+		return nil, problem.New(problem.KindMalformed, "malformed_query", "The query cannot be read.")
 	}
 	for _, name := range slices.Sorted(maps.Keys(q)) {
 		switch values := q[name]; {

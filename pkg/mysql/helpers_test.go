@@ -3,7 +3,6 @@ package mysql_test
 import (
 	"context"
 	"errors"
-	"net/http"
 	"testing"
 	"time"
 
@@ -77,5 +76,5 @@ func set(ctx context.Context, tx *gorm.DB, id int64, to string) error {
 // unavailable reports whether err is what a caller is told when the database cannot be used now.
 func unavailable(err error) bool {
 	p, ok := errors.AsType[*problem.Error](err)
-	return ok && p.Status == http.StatusServiceUnavailable && p.Code == problem.CodeUnavailable && p.RetryAfter > 0
+	return ok && p.Kind == problem.KindUnavailable && p.Code == problem.CodeUnavailable && p.RetryAfter > 0
 }

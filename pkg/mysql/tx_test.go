@@ -20,7 +20,7 @@ import (
 func TestInTxCommitsOrRollsBack(t *testing.T) {
 	db, _ := withNotes(t)
 	ctx := context.Background()
-	boom, taken := errors.New("boom"), problem.New(409, "taken", "Taken.")
+	boom, taken := errors.New("boom"), problem.New(problem.KindConflict, "taken", "Taken.")
 	for _, tc := range []struct {
 		name string
 		err  error

@@ -2,7 +2,6 @@ package page_test
 
 import (
 	"errors"
-	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -73,7 +72,7 @@ func TestBadRequestsAreRefused(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			_, err := parse(tc.limit, tc.cursor)
 			p, ok := errors.AsType[*problem.Error](err)
-			if !ok || p.Status != http.StatusUnprocessableEntity {
+			if !ok || p.Kind != problem.KindInvalid {
 				t.Errorf("got %v, want 422", err)
 			}
 		})

@@ -1,37 +1,57 @@
-// Package problem is the one error type that a caller sees: an RFC 9457 problem with a stable code.
+// Package problem is the one error type that a caller sees: a kind, a stable code and a sentence for people.
 //
-// The domain returns it, adapters wrap it, and the HTTP edge writes it. Any other error is an internal one:
-// it is logged whole and shown as nothing but "internal".
+// The domain returns it and adapters wrap it. It knows nothing of HTTP: package httpx maps its kind to a status and writes
+// it as an RFC 9457 body. Any other error is an internal one: it is logged whole and shown as nothing but "internal".
 package problem
 
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"time"
 )
 
-// Error is something that a caller may be told. Two Errors are the same for errors.Is when their codes are.
+// Kind classifies problems by what the caller can do about them.
+type Kind string
+
+// Kinds of problems. The zero Kind counts as KindInternal.
+const (
+	KindInternal           Kind = "internal"
+	KindMalformed          Kind = "malformed"           // the request cannot be read
+	KindInvalid            Kind = "invalid"             // the request can be read, and some of its content is not allowed
+	KindUnauthenticated    Kind = "unauthenticated"     // the caller is not known
+	KindForbidden          Kind = "forbidden"           // the caller is known and may not do this
+	KindNotFound           Kind = "not_found"           // nothing is there, or nothing that the caller may see
+	KindConflict           Kind = "conflict"            // the present state does not allow this
+	KindGone               Kind = "gone"                // it existed and does not any more
+	KindPreconditionFailed Kind = "precondition_failed" // the entity has changed since the caller read it
+	KindTooLarge           Kind = "too_large"           // the request has too many bytes
+	KindUnsupportedMethod  Kind = "unsupported_method"  // the resource exists and does not support the method
+	KindUnsupportedType    Kind = "unsupported_type"    // the request's content type is not supported
+	KindRateLimited        Kind = "rate_limited"        // the caller tried too often
+	KindUnavailable        Kind = "unavailable"         // something that this service needs cannot be reached now
+)
+
+// Error is a problem that a caller may be shown. errors.Is holds for two Errors with the same code.
 type Error struct {
-	Status     int           // an HTTP status, 400 or above
-	Code       string        // stable, snake_case: what programs switch on
+	Kind       Kind
+	Code       string        // stable, snake_case: programs switch on it
 	Detail     string        // one sentence for people
-	Fields     []Field       // what is wrong with which field, for 422
-	RetryAfter time.Duration // when to try again, 0 for unsaid
+	Fields     []Field       // each invalid field with its reason, for KindInvalid
+	RetryAfter time.Duration // after which the caller may try again; 0 if unknown
 	cause      error
 }
 
-// Field is one thing wrong with the request's content.
+// Field describes one invalid field of a request.
 type Field struct {
 	Field   string `json:"field"`
 	Code    string `json:"code"`
 	Message string `json:"message"`
 }
 
-// ContentType of a problem body.
+// ContentType is the media type of a Body.
 const ContentType = "application/problem+json"
 
-// Body is the problem as it is sent. Status and code never differ from the Error's.
+// Body is a problem as it is sent (RFC 9457).
 type Body struct {
 	Type      string  `json:"type" example:"about:blank"`
 	Title     string  `json:"title" example:"Unprocessable Entity"`
@@ -58,7 +78,7 @@ func (e *Error) Error() string {
 	return s
 }
 
-// Unwrap returns what Because was given.
+// Unwrap returns the cause that WithCause added.
 func (e *Error) Unwrap() error { return e.cause }
 
 // Is reports whether target is a problem with the same code.
@@ -67,7 +87,7 @@ func (e *Error) Is(target error) bool {
 	return ok && t.Code == e.Code
 }
 
-// WithCause returns a copy of e that wraps cause. The cause is for logs, never for the caller.
+// WithCause returns a copy of e that wraps cause. The cause appears in logs and never in an answer.
 func (e *Error) WithCause(cause error) *Error {
 	c := *e
 	c.cause = cause
@@ -81,17 +101,17 @@ func (e *Error) WithRetryAfter(d time.Duration) *Error {
 	return &c
 }
 
-// New returns a problem. Detail is shown to the caller.
-func New(status int, code, detail string) *Error {
-	return &Error{Status: status, Code: code, Detail: detail}
+// New returns a problem. The caller is shown detail.
+func New(kind Kind, code, detail string) *Error {
+	return &Error{Kind: kind, Code: code, Detail: detail}
 }
 
-// Invalid returns 422 validation_failed with what is wrong with each field, nil when nothing is.
+// Invalid returns a validation_failed problem with the invalid fields, and nil without any.
 func Invalid(fields ...Field) error {
 	if len(fields) == 0 {
 		return nil
 	}
-	return &Error{Status: http.StatusUnprocessableEntity, Code: CodeValidationFailed, Detail: "The request's content is not valid.", Fields: fields}
+	return &Error{Kind: KindInvalid, Code: CodeValidationFailed, Detail: "The request's content is not valid.", Fields: fields}
 }
 
 // Codes that every service uses.
@@ -104,43 +124,35 @@ const (
 	CodeUnavailable      = "unavailable"
 )
 
-// NotFound is for what does not exist and for what the caller may not know of.
+// NotFound returns the problem of an entity that does not exist or that the caller may not know of.
 func NotFound() *Error {
-	return New(http.StatusNotFound, CodeNotFound, "There is nothing here, or nothing that you may see.")
+	return New(KindNotFound, CodeNotFound, "There is nothing here, or nothing that you may see.")
 }
 
-// Unauthenticated is for a missing, bad, expired or revoked token.
+// Unauthenticated returns the problem of a missing, bad, expired or revoked token.
 func Unauthenticated(detail string) *Error {
-	return New(http.StatusUnauthorized, CodeUnauthenticated, detail)
+	return New(KindUnauthenticated, CodeUnauthenticated, detail)
 }
 
-// Forbidden is for a caller whose role does not suffice.
+// Forbidden returns the problem of a caller whose role does not suffice.
 func Forbidden() *Error {
-	return New(http.StatusForbidden, CodeForbidden, "Your role does not allow this.")
+	return New(KindForbidden, CodeForbidden, "Your role does not allow this.")
 }
 
-// PreconditionFailed is for an If-Match that does not name the current version.
+// PreconditionFailed returns the problem of a condition that does not hold for the current version.
 func PreconditionFailed() *Error {
-	return New(http.StatusPreconditionFailed, "precondition_failed", "The resource has changed since you read it. Read it again.")
+	return New(KindPreconditionFailed, "precondition_failed", "The resource has changed since you read it. Read it again.")
 }
 
-// Unavailable is for something this service needs and cannot reach now.
+// Unavailable returns the problem of a dependency that this service cannot reach now.
 func Unavailable() *Error {
-	return New(http.StatusServiceUnavailable, CodeUnavailable, "This cannot be done right now. Try again soon.").WithRetryAfter(time.Second)
+	return New(KindUnavailable, CodeUnavailable, "This cannot be done right now. Try again soon.").WithRetryAfter(time.Second)
 }
 
-// FromError returns the problem that err is or wraps; anything else becomes 500 internal that wraps err.
+// FromError returns the problem that err is or wraps. Any other error becomes an internal problem that wraps err.
 func FromError(err error) *Error {
 	if p, ok := errors.AsType[*Error](err); ok {
 		return p
 	}
-	return New(http.StatusInternalServerError, CodeInternal, "Something went wrong on our side.").WithCause(err)
-}
-
-// Body returns e as it is sent in answer to a request for instance.
-func (e *Error) Body(instance, requestID, traceID string) Body {
-	return Body{
-		Type: "about:blank", Title: http.StatusText(e.Status), Status: e.Status, Detail: e.Detail,
-		Instance: instance, Code: e.Code, RequestID: requestID, TraceID: traceID, Errors: e.Fields,
-	}
+	return New(KindInternal, CodeInternal, "Something went wrong on our side.").WithCause(err)
 }

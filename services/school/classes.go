@@ -3,7 +3,7 @@ package school
 import (
 	"context"
 
-	"pgo/pkg/etag"
+	"pgo/pkg/entity"
 	"pgo/pkg/page"
 	"pgo/pkg/problem"
 )
@@ -80,7 +80,7 @@ func (s *Service) GetClass(ctx context.Context, c Caller, id string) (Class, err
 // UpdateClass changes a class whose version satisfies cond, and returns the class after the change. It returns
 // validation_failed if a value is invalid, not_found if the caller may not know of the class, forbidden unless the
 // caller manages the school or teaches the class, and precondition_failed if the version does not satisfy cond.
-func (s *Service) UpdateClass(ctx context.Context, c Caller, id string, p ClassPatch, cond etag.Condition) (Class, error) {
+func (s *Service) UpdateClass(ctx context.Context, c Caller, id string, p ClassPatch, cond entity.Condition) (Class, error) {
 	p, err := p.normalize()
 	if err != nil {
 		return Class{}, err
@@ -113,7 +113,7 @@ func (s *Service) UpdateClass(ctx context.Context, c Caller, id string, p ClassP
 // DeleteClass deletes a class whose version satisfies cond, with its memberships. It returns not_found if the caller may
 // not know of the class, forbidden if the caller may not manage the school, and precondition_failed if the version does
 // not satisfy cond.
-func (s *Service) DeleteClass(ctx context.Context, c Caller, id string, cond etag.Condition) error {
+func (s *Service) DeleteClass(ctx context.Context, c Caller, id string, cond entity.Condition) error {
 	return s.changeClass(ctx, c, id, func(tx Tx, class Class, perms permissions) error {
 		if err := requirePermission(perms.mayManage()); err != nil {
 			return err

@@ -3,7 +3,7 @@ package school
 import (
 	"context"
 
-	"pgo/pkg/etag"
+	"pgo/pkg/entity"
 	"pgo/pkg/page"
 	"pgo/pkg/problem"
 )
@@ -38,7 +38,7 @@ func (s *Service) ListClassMembers(ctx context.Context, c Caller, classID, role 
 // the class's teacher, not_found if the caller may not know of the class, forbidden if the caller may not manage the
 // class, ErrNotASchoolMember if the person is not a member of the school, and precondition_failed if the version of the
 // membership does not satisfy cond.
-func (s *Service) SetClassMember(ctx context.Context, c Caller, classID, userID, role string, cond etag.Condition) (m ClassMember, added bool, err error) {
+func (s *Service) SetClassMember(ctx context.Context, c Caller, classID, userID, role string, cond entity.Condition) (m ClassMember, added bool, err error) {
 	if !isClassRole(role) {
 		return m, false, problem.Invalid(errUnknownClassRole)
 	}
@@ -81,7 +81,7 @@ func (s *Service) SetClassMember(ctx context.Context, c Caller, classID, userID,
 // RemoveClassMember removes a person from a class. It returns not_found if the caller may not know of the class or the
 // person is not in it, forbidden if the caller may not manage the class, and precondition_failed if the version of the
 // membership does not satisfy cond.
-func (s *Service) RemoveClassMember(ctx context.Context, c Caller, classID, userID string, cond etag.Condition) error {
+func (s *Service) RemoveClassMember(ctx context.Context, c Caller, classID, userID string, cond entity.Condition) error {
 	return s.changeClass(ctx, c, classID, func(tx Tx, class Class, perms permissions) error {
 		if err := requireClassManager(tx, c, perms, class); err != nil {
 			return err

@@ -1,18 +1,14 @@
 package school
 
-import (
-	"net/http"
-
-	"pgo/pkg/problem"
-)
+import "pgo/pkg/problem"
 
 // Problems that callers can get, besides validation_failed, forbidden, not_found and precondition_failed.
 var (
-	ErrLastOwner         = problem.New(http.StatusConflict, "last_owner", "This is the school's last owner. Make another one first.")
-	ErrAlreadyMember     = problem.New(http.StatusConflict, "already_member", "You are a member of this school already.")
-	ErrNotASchoolMember  = problem.New(http.StatusConflict, "not_a_school_member", "This person is not a member of the class's school.")
-	ErrInviteExpired     = problem.New(http.StatusGone, "invite_expired", "This invite is over. Ask for a new one.")
-	ErrInviteUsedUp      = problem.New(http.StatusGone, "invite_used_up", "This invite was used as often as it may be. Ask for a new one.")
+	ErrLastOwner         = problem.New(problem.KindConflict, "last_owner", "This is the school's last owner. Make another one first.")
+	ErrAlreadyMember     = problem.New(problem.KindConflict, "already_member", "You are a member of this school already.")
+	ErrNotASchoolMember  = problem.New(problem.KindConflict, "not_a_school_member", "This person is not a member of the class's school.")
+	ErrInviteExpired     = problem.New(problem.KindGone, "invite_expired", "This invite is over. Ask for a new one.")
+	ErrInviteUsedUp      = problem.New(problem.KindGone, "invite_used_up", "This invite was used as often as it may be. Ask for a new one.")
 	ErrAccountDeleted    = problem.Unauthenticated("This account is deleted.")
 	errTeacherIsAStudent = problem.Field{Field: "role", Code: "not_allowed", Message: "a student of the school cannot be a class's teacher"}
 	errUnknownRole       = problem.Field{Field: "role", Code: "not_allowed", Message: "must be owner, admin, teacher or student"}

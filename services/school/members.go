@@ -3,7 +3,7 @@ package school
 import (
 	"context"
 
-	"pgo/pkg/etag"
+	"pgo/pkg/entity"
 	"pgo/pkg/page"
 	"pgo/pkg/problem"
 )
@@ -21,7 +21,7 @@ func (s *Service) ListMembers(ctx context.Context, c Caller, schoolID string, f 
 // validation_failed if the role is unknown, not_found if the caller may not know of the school or the person is not a
 // member, forbidden if the caller may not make the change, ErrLastOwner if the school would have no owner, and
 // precondition_failed if the version of the membership does not satisfy cond.
-func (s *Service) SetMemberRole(ctx context.Context, c Caller, schoolID, userID, role string, cond etag.Condition) (Member, error) {
+func (s *Service) SetMemberRole(ctx context.Context, c Caller, schoolID, userID, role string, cond entity.Condition) (Member, error) {
 	if !isSchoolRole(role) {
 		return Member{}, problem.Invalid(errUnknownRole)
 	}
@@ -78,7 +78,7 @@ func (s *Service) changeRole(tx Tx, m Member, role string) (Member, error) {
 // caller may not know of the school or the person is not a member, forbidden if the caller may not remove the member,
 // ErrLastOwner if the school would have no owner, and precondition_failed if the version of the membership does not
 // satisfy cond.
-func (s *Service) RemoveMember(ctx context.Context, c Caller, schoolID, userID string, cond etag.Condition) error {
+func (s *Service) RemoveMember(ctx context.Context, c Caller, schoolID, userID string, cond entity.Condition) error {
 	return s.Writer.ChangeSchool(ctx, schoolID, func(tx Tx) error {
 		perms, err := lockedPermissionsOf(tx, c)
 		if err != nil {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 
-	"pgo/pkg/etag"
+	"pgo/pkg/entity"
 	"pgo/pkg/page"
 	"pgo/pkg/problem"
 )
@@ -61,7 +61,7 @@ func (s *Service) GetSchool(ctx context.Context, c Caller, id string) (School, e
 // UpdateSchool changes a school whose version satisfies cond, and returns the school after the change. It returns
 // validation_failed if a value is invalid, not_found if the caller may not know of the school, forbidden if the caller
 // may not manage it, and precondition_failed if its version does not satisfy cond.
-func (s *Service) UpdateSchool(ctx context.Context, c Caller, id string, p SchoolPatch, cond etag.Condition) (School, error) {
+func (s *Service) UpdateSchool(ctx context.Context, c Caller, id string, p SchoolPatch, cond entity.Condition) (School, error) {
 	p, err := p.normalize()
 	if err != nil {
 		return School{}, err
@@ -98,7 +98,7 @@ func (s *Service) UpdateSchool(ctx context.Context, c Caller, id string, p Schoo
 // DeleteSchool deletes a school whose version satisfies cond, with its members, classes and invites. It returns
 // not_found if the caller may not know of the school, forbidden if the caller may not delete it, and
 // precondition_failed if its version does not satisfy cond.
-func (s *Service) DeleteSchool(ctx context.Context, c Caller, id string, cond etag.Condition) error {
+func (s *Service) DeleteSchool(ctx context.Context, c Caller, id string, cond entity.Condition) error {
 	return s.Writer.ChangeSchool(ctx, id, func(tx Tx) error {
 		perms, err := lockedPermissionsOf(tx, c)
 		if err != nil {

@@ -1,18 +1,14 @@
 package task
 
-import (
-	"net/http"
-
-	"pgo/pkg/problem"
-)
+import "pgo/pkg/problem"
 
 // What can be wrong, beside validation_failed, not_found, forbidden and precondition_failed.
 var (
-	ErrNotDraft         = problem.New(http.StatusConflict, "task_not_draft", "This can be done while the task is a draft, and it was published.")
-	ErrNotPublished     = problem.New(http.StatusConflict, "task_not_published", "The task is a draft: publish it first.")
-	ErrAlreadyPublished = problem.New(http.StatusConflict, "already_published", "The task was published before.")
-	ErrClosed           = problem.New(http.StatusConflict, "task_closed", "The task is closed and takes no more submissions.")
-	ErrAlreadySubmitted = problem.New(http.StatusConflict, "already_submitted", "This was handed in before: a draft does not take that back.")
-	ErrAlreadyGraded    = problem.New(http.StatusConflict, "already_graded", "This has a grade, which is for what was handed in.")
-	ErrNotSubmitted     = problem.New(http.StatusConflict, "not_submitted", "The student has not handed in yet.")
+	ErrNotDraft         = problem.New(problem.KindConflict, "task_not_draft", "This can be done while the task is a draft, and it was published.")
+	ErrNotPublished     = problem.New(problem.KindConflict, "task_not_published", "The task is a draft: publish it first.")
+	ErrAlreadyPublished = problem.New(problem.KindConflict, "already_published", "The task was published before.")
+	ErrClosed           = problem.New(problem.KindConflict, "task_closed", "The task is closed and takes no more submissions.")
+	ErrAlreadySubmitted = problem.New(problem.KindConflict, "already_submitted", "This was handed in before: a draft does not take that back.")
+	ErrAlreadyGraded    = problem.New(problem.KindConflict, "already_graded", "This has a grade, which is for what was handed in.")
+	ErrNotSubmitted     = problem.New(problem.KindConflict, "not_submitted", "The student has not handed in yet.")
 )

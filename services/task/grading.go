@@ -3,7 +3,7 @@ package task
 import (
 	"context"
 
-	"pgo/pkg/etag"
+	"pgo/pkg/entity"
 	"pgo/pkg/page"
 	"pgo/pkg/problem"
 )
@@ -38,7 +38,7 @@ func (s *Service) GetSubmission(ctx context.Context, userID, taskID, studentID s
 
 // GradeSubmission gives a submission a grade, also another one than before. validation_failed, not_found, forbidden,
 // precondition_failed, ErrNotSubmitted.
-func (s *Service) GradeSubmission(ctx context.Context, userID, taskID, studentID string, g GradeInput, cond etag.Condition) (Submission, error) {
+func (s *Service) GradeSubmission(ctx context.Context, userID, taskID, studentID string, g GradeInput, cond entity.Condition) (Submission, error) {
 	if err := g.validate(); err != nil {
 		return Submission{}, err
 	}

@@ -3,13 +3,13 @@ package task
 import (
 	"context"
 
-	"pgo/pkg/etag"
+	"pgo/pkg/entity"
 )
 
 // HandIn saves an assignee's work, as a draft or for good; what was handed in can be replaced until the task is
 // closed or a grade is given. validation_failed, not_found, forbidden, precondition_failed, ErrClosed,
 // ErrAlreadySubmitted, ErrAlreadyGraded.
-func (s *Service) HandIn(ctx context.Context, userID, taskID string, h SubmissionInput, cond etag.Condition) (Submission, error) {
+func (s *Service) HandIn(ctx context.Context, userID, taskID string, h SubmissionInput, cond entity.Condition) (Submission, error) {
 	if err := h.validate(); err != nil {
 		return Submission{}, err
 	}

@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"pgo/pkg/etag"
+	"pgo/pkg/entity"
 	"pgo/pkg/page"
 	"pgo/pkg/problem"
 )
@@ -52,7 +52,7 @@ func (s *Service) GetTask(ctx context.Context, userID, taskID string) (Task, err
 
 // UpdateTask changes a task whose version satisfies the condition. validation_failed, not_found, forbidden,
 // precondition_failed, ErrNotDraft.
-func (s *Service) UpdateTask(ctx context.Context, userID, taskID string, p TaskPatch, cond etag.Condition) (Task, error) {
+func (s *Service) UpdateTask(ctx context.Context, userID, taskID string, p TaskPatch, cond entity.Condition) (Task, error) {
 	p, fields := p.normalize()
 	if err := problem.Invalid(fields...); err != nil {
 		return Task{}, err
@@ -61,14 +61,14 @@ func (s *Service) UpdateTask(ctx context.Context, userID, taskID string, p TaskP
 }
 
 // DeleteTask removes a draft. not_found, forbidden, precondition_failed, ErrNotDraft.
-func (s *Service) DeleteTask(ctx context.Context, userID, taskID string, cond etag.Condition) error {
+func (s *Service) DeleteTask(ctx context.Context, userID, taskID string, cond entity.Condition) error {
 	_, err := s.changeTask(ctx, userID, taskID, cond, (*TaskChange).markDeleted)
 	return err
 }
 
 // PublishTask shows a draft to the students of its class. Their assignments are made in the background. not_found,
 // forbidden, precondition_failed, ErrAlreadyPublished.
-func (s *Service) PublishTask(ctx context.Context, userID, taskID string, cond etag.Condition) (Task, error) {
+func (s *Service) PublishTask(ctx context.Context, userID, taskID string, cond entity.Condition) (Task, error) {
 	t, err := s.changeTask(ctx, userID, taskID, cond, func(d *TaskChange) error { return d.publish(s.now()) })
 	if err == nil {
 		s.Wake()
@@ -77,11 +77,11 @@ func (s *Service) PublishTask(ctx context.Context, userID, taskID string, cond e
 }
 
 // CloseTask ends submissions. not_found, forbidden, precondition_failed, ErrNotPublished.
-func (s *Service) CloseTask(ctx context.Context, userID, taskID string, cond etag.Condition) (Task, error) {
+func (s *Service) CloseTask(ctx context.Context, userID, taskID string, cond entity.Condition) (Task, error) {
 	return s.changeTask(ctx, userID, taskID, cond, func(d *TaskChange) error { return d.close(s.now()) })
 }
 
-func (s *Service) changeTask(ctx context.Context, userID, taskID string, cond etag.Condition, fn func(*TaskChange) error) (Task, error) {
+func (s *Service) changeTask(ctx context.Context, userID, taskID string, cond entity.Condition, fn func(*TaskChange) error) (Task, error) {
 	if _, err := s.requirePermission(ctx, taskID, userID, Permissions.IsTeacher); err != nil {
 		return Task{}, err
 	}

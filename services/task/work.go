@@ -3,7 +3,7 @@ package task
 import (
 	"time"
 
-	"pgo/pkg/etag"
+	"pgo/pkg/entity"
 	"pgo/pkg/problem"
 )
 
@@ -67,8 +67,8 @@ func (w *SubmissionChange) Events() []Event { return w.events }
 // IsChanged reports whether the submission and its task must be saved.
 func (w *SubmissionChange) IsChanged() bool { return w.isChanged }
 
-func (w *SubmissionChange) checkVersion(cond etag.Condition) error {
-	if w.Submission.Status == "" && cond != (etag.Condition{}) {
+func (w *SubmissionChange) checkVersion(cond entity.Condition) error {
+	if w.Submission.Status == "" && cond.IsSet() {
 		return problem.PreconditionFailed() // also for "*": there is nothing yet
 	}
 	return cond.Check(w.Submission.Version)

@@ -3,7 +3,7 @@ package user
 import (
 	"context"
 
-	"pgo/pkg/etag"
+	"pgo/pkg/entity"
 	"pgo/pkg/page"
 	"pgo/pkg/problem"
 )
@@ -48,7 +48,7 @@ func (p UserPatch) normalize() ([]problem.Field, *string) {
 // UpdateUser changes a user whose version satisfies cond, and returns the user after the change. A change of the role and
 // disabling the account end all sessions. It returns validation_failed if a value is invalid, not_found if the user does
 // not exist, precondition_failed if the version does not satisfy cond, and ErrLastAdmin if no active admin would be left.
-func (s *Service) UpdateUser(ctx context.Context, id string, p UserPatch, cond etag.Condition) (User, error) {
+func (s *Service) UpdateUser(ctx context.Context, id string, p UserPatch, cond entity.Condition) (User, error) {
 	fields, name := p.normalize()
 	if err := problem.Invalid(fields...); err != nil {
 		return User{}, err
@@ -73,7 +73,7 @@ func (s *Service) UpdateUser(ctx context.Context, id string, p UserPatch, cond e
 
 // DeleteUser deletes a user whose version satisfies cond, and ends all sessions. It returns not_found if the user does not
 // exist, precondition_failed if the version does not satisfy cond, and ErrLastAdmin if no active admin would be left.
-func (s *Service) DeleteUser(ctx context.Context, id string, cond etag.Condition) error {
+func (s *Service) DeleteUser(ctx context.Context, id string, cond entity.Condition) error {
 	_, err := s.changeAccount(ctx, id, func(a *Account) error {
 		if err := cond.Check(a.Version); err != nil {
 			return err
@@ -86,7 +86,7 @@ func (s *Service) DeleteUser(ctx context.Context, id string, cond etag.Condition
 
 // DeleteOwnAccount does what DeleteUser does for the user's own account, confirmed with the password. It also returns
 // ErrInvalidCredentials if the password is wrong, and ErrTooManyAttempts after too many wrong passwords.
-func (s *Service) DeleteOwnAccount(ctx context.Context, id, password, ip string, cond etag.Condition) error {
+func (s *Service) DeleteOwnAccount(ctx context.Context, id, password, ip string, cond entity.Condition) error {
 	if _, err := s.confirmPassword(ctx, id, password, ip); err != nil {
 		return err
 	}

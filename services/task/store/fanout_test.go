@@ -10,14 +10,14 @@ import (
 
 	"gorm.io/gorm"
 
-	"pgo/pkg/etag"
+	"pgo/pkg/entity"
 	"pgo/pkg/page"
 	"pgo/pkg/testing/testkit"
 	"pgo/services/task"
 	"pgo/services/task/store"
 )
 
-var noCondition etag.Condition
+var noCondition entity.Condition
 
 const bigClass = 3210 // six full batches and a bit
 
