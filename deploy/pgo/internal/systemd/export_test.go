@@ -12,8 +12,8 @@ import (
 	"pgo/deploy/pgo/internal/processfile"
 )
 
-// checkout is a folder with a process file in it and programs that can be executed.
-func checkout(t *testing.T, text string, vars map[string]string, programs ...string) (processfile.File, Options) {
+// newCheckout makes a directory with a process file and executable programs, and loads the file.
+func newCheckout(t *testing.T, text string, vars map[string]string, programs ...string) (processfile.File, Options) {
 	t.Helper()
 	root := t.TempDir()
 	o := Options{Home: filepath.Join(root, ".pgo"), Lookup: func(name string) (string, bool) {
@@ -23,12 +23,12 @@ func checkout(t *testing.T, text string, vars map[string]string, programs ...str
 		value, ok := vars[name]
 		return value, ok
 	}}
-	write(t, filepath.Join(root, ".pgo", "env"), "FROM_FILE=1\nDB_PASSWORD=hunter2\n", 0o600)
+	writeFile(t, filepath.Join(root, ".pgo", "env"), "FROM_FILE=1\nDB_PASSWORD=hunter2\n", 0o600)
 	for _, name := range programs {
-		write(t, filepath.Join(root, name), "#!/bin/sh\n", 0o755)
+		writeFile(t, filepath.Join(root, name), "#!/bin/sh\n", 0o755)
 	}
 	path := filepath.Join(root, "configs", "pgo.yaml")
-	write(t, path, text, 0o644)
+	writeFile(t, path, text, 0o644)
 	f, err := processfile.Load(path, o.Lookup)
 	if err != nil {
 		t.Fatal(err)
@@ -36,7 +36,7 @@ func checkout(t *testing.T, text string, vars map[string]string, programs ...str
 	return f, o
 }
 
-func write(t *testing.T, path, text string, mode os.FileMode) {
+func writeFile(t *testing.T, path, text string, mode os.FileMode) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
@@ -46,17 +46,17 @@ func write(t *testing.T, path, text string, mode os.FileMode) {
 	}
 }
 
-// verify has systemd itself look at the units; it has to say nothing at all.
-func verify(t *testing.T, units []Unit) {
+// verifyUnits has systemd itself check the units: it must print nothing.
+func verifyUnits(t *testing.T, units []Unit) {
 	t.Helper()
 	dir := t.TempDir()
 	var files []string
 	for _, u := range units {
-		write(t, filepath.Join(dir, u.Name), u.Content, 0o644)
+		writeFile(t, filepath.Join(dir, u.Name), u.Content, 0o644)
 		files = append(files, filepath.Join(dir, u.Name))
 	}
 	cmd := exec.Command("systemd-analyze", append([]string{"verify", "--man=no", "--recursive-errors=yes"}, files...)...)
-	// Only these, not those of the machine that the test runs on, but for what comes with systemd.
+	// Of the machine's units only those that come with systemd.
 	cmd.Env = append(os.Environ(), "SYSTEMD_UNIT_PATH="+dir+":/lib/systemd/system", "SYSTEMD_LOG_LEVEL=warning")
 	out, err := cmd.CombinedOutput()
 	if err != nil || len(out) > 0 {
@@ -75,8 +75,8 @@ func contentOf(t *testing.T, units []Unit, name string) string {
 	return ""
 }
 
-// Everything that the format knows is understood by systemd.
-func TestUnits(t *testing.T) {
+// systemd accepts the units for every setting of a process file.
+func TestExport(t *testing.T) {
 	tests := []struct {
 		name, processes string
 		unit            string
@@ -85,7 +85,7 @@ func TestUnits(t *testing.T) {
 		notes           []string
 	}{
 		{
-			name:      "least",
+			name:      "defaults",
 			processes: "  p: {command: bin/p}",
 			unit:      "pgo-p.service",
 			has: []string{"Type=exec", "ExecStart=ROOT/bin/p", "WorkingDirectory=ROOT", "Restart=always", "RestartSec=0.1", "TimeoutStopSec=15", "KillSignal=SIGTERM",
@@ -139,7 +139,7 @@ func TestUnits(t *testing.T) {
 			has:       []string{`ExecStart=ROOT/bin/p "100%%" "$$HOME" "two words" "a \"quote\"" "back\\slash" "" ";"`},
 		},
 		{
-			name:      "what systemd does not ask",
+			name:      "probes that systemd lacks",
 			processes: `  p: {command: bin/p, ready: {tcp: "127.0.0.1:1"}, live: {tcp: "127.0.0.1:1"}}`,
 			unit:      "pgo-p.service",
 			has:       []string{"Type=exec"},
@@ -158,7 +158,7 @@ func TestUnits(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			f, o := checkout(t, "version: 1\nprocesses:\n"+test.processes+"\n", map[string]string{"FROM_HTTP": "127.0.0.1:1", "HIDDEN": "hunter2"}, "bin/p")
+			f, o := newCheckout(t, "version: 1\nprocesses:\n"+test.processes+"\n", map[string]string{"FROM_HTTP": "127.0.0.1:1", "HIDDEN": "hunter2"}, "bin/p")
 			units, notes, err := Export(f, o)
 			if err != nil {
 				t.Fatal(err)
@@ -179,13 +179,13 @@ func TestUnits(t *testing.T) {
 					t.Errorf("no note %q in %q", note, notes)
 				}
 			}
-			verify(t, units)
+			verifyUnits(t, units)
 		})
 	}
 }
 
-func TestEnvFilesStayWhereTheyAre(t *testing.T) {
-	f, o := checkout(t, "version: 1\nenv_file: ${PGO_HOME}/env\nprocesses:\n  p: {command: bin/p, env_files: [\".pgo/env\"], env: {A: \"${FROM_FILE}\"}}\n", nil, "bin/p")
+func TestExportNamesEnvFiles(t *testing.T) {
+	f, o := newCheckout(t, "version: 1\nenv_file: ${PGO_HOME}/env\nprocesses:\n  p: {command: bin/p, env_files: [\".pgo/env\"], env: {A: \"${FROM_FILE}\"}}\n", nil, "bin/p")
 	units, _, err := Export(f, o)
 	if err != nil {
 		t.Fatal(err)
@@ -194,11 +194,11 @@ func TestEnvFilesStayWhereTheyAre(t *testing.T) {
 	if n := strings.Count(got, "EnvironmentFile="+f.Root+"/.pgo/env\n"); n != 2 || strings.Contains(got, "hunter2") {
 		t.Errorf("%d env files in\n%s", n, got)
 	}
-	verify(t, units)
+	verifyUnits(t, units)
 }
 
-func TestOnlySome(t *testing.T) {
-	f, o := checkout(t, "version: 1\nprocesses:\n  db: {kind: infra, command: bin/p}\n  p: {command: bin/p, after: [db]}\n", nil, "bin/p")
+func TestExportOnlySomeProcesses(t *testing.T) {
+	f, o := newCheckout(t, "version: 1\nprocesses:\n  db: {kind: infra, command: bin/p}\n  p: {command: bin/p, after: [db]}\n", nil, "bin/p")
 	o.Only, o.User = []string{"p"}, "nobody"
 	units, _, err := Export(f, o)
 	if err != nil {
@@ -208,15 +208,15 @@ func TestOnlySome(t *testing.T) {
 	if len(units) != 2 || strings.Contains(got, "db") || !strings.Contains(got, "User=nobody\n") {
 		t.Errorf("%d units\n%s", len(units), got)
 	}
-	verify(t, units)
+	verifyUnits(t, units)
 	o.Only = []string{"q"}
 	if _, _, err := Export(f, o); err == nil || !strings.Contains(err.Error(), `no process "q"`) {
-		t.Errorf("a name that is not there: %v", err)
+		t.Errorf("an unknown name: %v", err)
 	}
 }
 
-// The suite's own process file.
-func TestSuite(t *testing.T) {
+// systemd accepts the units of the suite's own process file.
+func TestExportSuite(t *testing.T) {
 	text, err := os.ReadFile("../../../../configs/pgo.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -232,26 +232,26 @@ func TestSuite(t *testing.T) {
 	for _, found := range regexp.MustCompile(`command: (bin/\S+)`).FindAllStringSubmatch(string(text), -1) {
 		programs = append(programs, found[1])
 	}
-	f, o := checkout(t, string(text), vars, append(programs, "bin/pgo")...)
+	f, o := newCheckout(t, string(text), vars, append(programs, "bin/pgo")...)
 	o.Program = filepath.Join(f.Root, "bin", "pgo")
 	units, _, err := Export(f, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	settle, before := contentOf(t, units, RecoverUnit), ""
-	for _, line := range strings.Split(settle, "\n") {
+	recoverUnit, before := contentOf(t, units, RecoverUnit), ""
+	for _, line := range strings.Split(recoverUnit, "\n") {
 		if services, ok := strings.CutPrefix(line, "Before="); ok {
 			before = services + " "
 		}
 	}
 	for _, line := range []string{"ConditionPathExists=" + o.Home + "/state/rollout.json.systemd", "ExecStart=" + o.Program + " host settle --file " + f.Path + " --home " + o.Home} {
-		if !strings.Contains(settle, line+"\n") {
-			t.Errorf("no %q in\n%s", line, settle)
+		if !strings.Contains(recoverUnit, line+"\n") {
+			t.Errorf("no %q in\n%s", line, recoverUnit)
 		}
 	}
 	for _, name := range []string{"user", "school", "task"} {
 		if !strings.Contains(before, "pgo-"+name+".service ") {
-			t.Errorf("what is cut off is put back before %q, and not before %s", before, name)
+			t.Errorf("an interrupted deploy is recovered before %q, and not before %s", before, name)
 		}
 		got := contentOf(t, units, "pgo-"+name+".service")
 		for _, line := range []string{"Type=notify", "Sockets=pgo-" + name + "-http.socket", "Environment=PGO_CFG_MYSQL__PASSWORD_FILE=" + o.Home + "/secrets/" + name + "_mysql_password"} {
@@ -261,5 +261,5 @@ func TestSuite(t *testing.T) {
 		}
 		contentOf(t, units, "pgo-"+name+"-http.socket")
 	}
-	verify(t, units)
+	verifyUnits(t, units)
 }

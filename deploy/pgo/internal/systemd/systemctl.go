@@ -30,7 +30,8 @@ func (m *Machine) ShowUnit(ctx context.Context, unit string) (UnitState, error) 
 	return parseState(string(output)), nil
 }
 
-// parseState reads the output of systemctl show. A number that is not one, as "[not set]", reads as 0.
+// parseState reads the output of systemctl show. A number that is not set, printed as [not set] or, for memory by
+// an old systemd, as 2^64-1, reads as 0.
 func parseState(output string) UnitState {
 	properties := map[string]string{}
 	for line := range strings.Lines(output) {
@@ -40,7 +41,9 @@ func parseState(output string) UnitState {
 	s := UnitState{Load: properties["LoadState"], Active: properties["ActiveState"], Result: properties["Result"]}
 	s.Restarts, _ = strconv.Atoi(properties["NRestarts"])
 	s.PID, _ = strconv.Atoi(properties["MainPID"])
-	s.Memory, _ = strconv.ParseInt(properties["MemoryCurrent"], 10, 64)
+	if n, err := strconv.ParseInt(properties["MemoryCurrent"], 10, 64); err == nil {
+		s.Memory = n
+	}
 	return s
 }
 

@@ -7,51 +7,51 @@ import (
 	"time"
 )
 
-// unitFile is a unit file that is being written.
+// unitFile builds the text of a unit file.
 type unitFile struct{ lines []string }
 
-func (u *unitFile) section(name string) {
-	if len(u.lines) > 0 {
-		u.lines = append(u.lines, "")
+func (f *unitFile) addSection(name string) {
+	if len(f.lines) > 0 {
+		f.lines = append(f.lines, "")
 	}
-	u.lines = append(u.lines, "["+name+"]")
+	f.lines = append(f.lines, "["+name+"]")
 }
 
-// set writes a setting; an empty one is left out.
-func (u *unitFile) set(key, value string) {
+// set adds a setting, unless its value is empty.
+func (f *unitFile) set(key, value string) {
 	if value != "" {
-		u.lines = append(u.lines, key+"="+value)
+		f.lines = append(f.lines, key+"="+value)
 	}
 }
 
-func (u *unitFile) replace(key, value string) {
-	for i, line := range u.lines {
+func (f *unitFile) replaceSetting(key, value string) {
+	for i, line := range f.lines {
 		if strings.HasPrefix(line, key+"=") {
-			u.lines[i] = key + "=" + value
+			f.lines[i] = key + "=" + value
 		}
 	}
 }
 
-func (u *unitFile) comment(text string) { u.lines = append(u.lines, "# "+text) }
+func (f *unitFile) addComment(text string) { f.lines = append(f.lines, "# "+text) }
 
-func (u *unitFile) String() string { return strings.Join(u.lines, "\n") + "\n" }
+func (f *unitFile) String() string { return strings.Join(f.lines, "\n") + "\n" }
 
-func seconds(d time.Duration) string {
+func formatSeconds(d time.Duration) string {
 	return strconv.FormatFloat(d.Seconds(), 'f', -1, 64)
 }
 
-// percent keeps systemd from taking a % for one of its specifiers.
-func percent(s string) string { return strings.ReplaceAll(s, "%", "%%") }
+// escapeSpecifiers keeps systemd from reading a % as one of its specifiers.
+func escapeSpecifiers(s string) string { return strings.ReplaceAll(s, "%", "%%") }
 
-var plain = regexp.MustCompile(`^[A-Za-z0-9_./:=@,+-]+$`)
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./:=@,+-]+$`)
 
-// quote makes s one word.
-func quote(s string) string {
-	if plain.MatchString(s) {
+// quoteWord makes s one word of a setting.
+func quoteWord(s string) string {
+	if plainWord.MatchString(s) {
 		return s
 	}
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\t", `\t`, "%", "%%").Replace(s) + `"`
 }
 
-// word makes s one word of a command, in which a $ would begin a variable.
-func word(s string) string { return strings.ReplaceAll(quote(s), "$", "$$") }
+// quoteArgument makes s one word of a command line, in which a $ would begin a variable.
+func quoteArgument(s string) string { return strings.ReplaceAll(quoteWord(s), "$", "$$") }

@@ -14,8 +14,8 @@ import (
 	"pgo/deploy/pgo/internal/processfile"
 )
 
-// source is what the process file says in its own words: in what was read from it variables are values by now, and
-// nobody can tell any more which of those are secrets.
+// source is a process file before variables are replaced. In a loaded process file they are values, and secrets cannot
+// be told from the rest any more.
 type source struct {
 	root      string
 	EnvFile   string `yaml:"env_file"`
@@ -37,9 +37,9 @@ func readSource(path string) (source, error) {
 	return s, nil
 }
 
-// environment returns the env files of a process, the values of its own that are no secrets, and the names of those
-// that may be.
-func (s source) environment(p processfile.Process, lookup func(string) (string, bool)) (files []string, own map[string]string, left []string) {
+// environmentOf returns the env files of a process, its own values that are no secrets, and the names of those that may
+// be secrets.
+func (s source) environmentOf(p processfile.Process, lookup func(string) (string, bool)) (files []string, values map[string]string, secrets []string) {
 	raw := s.Processes[p.Name]
 	for _, file := range append([]string{s.EnvFile}, raw.EnvFiles...) {
 		if file == "" {
@@ -60,35 +60,36 @@ func (s source) environment(p processfile.Process, lookup func(string) (string, 
 		}
 		files = append(files, file)
 	}
-	own = map[string]string{}
+	values = map[string]string{}
 	for _, key := range slices.Sorted(maps.Keys(raw.Env)) {
-		if node := raw.Env[key]; secret(key, node.Value) {
-			left = append(left, key)
+		if node := raw.Env[key]; mayBeSecret(key, node.Value) {
+			secrets = append(secrets, key)
 		} else {
-			own[key] = p.Env[key]
+			values[key] = p.Env[key]
 		}
 	}
-	return files, own, left
+	return files, values, secrets
 }
 
 var (
-	variable = regexp.MustCompile(`\$\{[^}]*\}`)
-	delicate = regexp.MustCompile(`(?i)PASSW|SECRET|TOKEN|CREDENTIAL|PRIVATE|(^|_)KEY($|_)|(^|_)(DSN|AUTH)$`)
-	harmless = regexp.MustCompile(`_(FILE|ADDR|PORT|HTTP|DIR|HOME|PATH|API)$`)
+	variable     = regexp.MustCompile(`\$\{[^}]*\}`)
+	credentials  = regexp.MustCompile(`://[^/]*@`) // in a URL
+	secretName   = regexp.MustCompile(`(?i)PASSW|SECRET|TOKEN|CREDENTIAL|PRIVATE|(^|_)KEY($|_)|(^|_)(DSN|AUTH)$`)
+	harmlessName = regexp.MustCompile(`_(FILE|ADDR|PORT|HTTP|DIR|HOME|PATH|API)$`)
 )
 
-// secret tells whether a value may be one: by its name, by a name and password in a URL, or because it comes from a
-// variable that may be one.
-func secret(key, raw string) bool {
-	if harmless.MatchString(key) {
-		return false // an address, or where the secret is
+// mayBeSecret reports whether a value may be a secret: by its name, by a name and password in a URL, or because it comes
+// from a variable that may be one. A name of an address, or of the place of a secret, is harmless.
+func mayBeSecret(key, raw string) bool {
+	if harmlessName.MatchString(key) {
+		return false
 	}
-	if delicate.MatchString(key) || regexp.MustCompile(`://[^/]*@`).MatchString(raw) {
+	if secretName.MatchString(key) || credentials.MatchString(raw) {
 		return true
 	}
 	for _, found := range variable.FindAllString(raw, -1) {
 		name, _, _ := strings.Cut(strings.Trim(found, "${}"), ":-")
-		if !harmless.MatchString(name) {
+		if !harmlessName.MatchString(name) {
 			return true
 		}
 	}
