@@ -2,7 +2,7 @@ package task
 
 import "pgo/pkg/problem"
 
-// What can be wrong, beside validation_failed, not_found, forbidden and precondition_failed.
+// Problems that callers can get, besides validation_failed, not_found, forbidden and precondition_failed.
 var (
 	ErrNotDraft         = problem.New(problem.KindConflict, "task_not_draft", "This can be done while the task is a draft, and it was published.")
 	ErrNotPublished     = problem.New(problem.KindConflict, "task_not_published", "The task is a draft: publish it first.")

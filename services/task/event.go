@@ -2,8 +2,8 @@ package task
 
 import "time"
 
-// Types of the events that this service publishes; the routing keys on the exchange. Their subject is the task.
-// Their contract is here, with the publisher: consumers decode structs of their own.
+// Types of the events that this service publishes. They are also the routing keys on the exchange. Their subject is the
+// task. The contract of the events is defined here, with the publisher: consumers decode into structs of their own.
 const (
 	EventPublished = "task.published.v1"
 	EventClosed    = "task.closed.v1"
@@ -11,7 +11,7 @@ const (
 	EventGraded    = "task.graded.v1"
 )
 
-// Event is something that happened to a task or to a student's work on it.
+// Event records a change of a task or of a student's submission.
 type Event struct {
 	Type string
 	Data any

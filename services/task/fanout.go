@@ -7,27 +7,27 @@ import (
 	"go.uber.org/zap"
 )
 
-// FanOutStore makes assignments of published tasks.
+// FanOutStore creates the assignments of published tasks.
 type FanOutStore interface {
-	// FanOutBatch makes one batch of one task's assignments and reports whether there was one to make. What was made is
-	// committed together with how far it is, so that whoever goes on after a crash neither repeats nor misses.
+	// FanOutBatch creates one batch of one task's assignments and reports whether there was one to create. It commits the
+	// assignments together with the progress, so that no assignment is repeated or missed after a crash.
 	FanOutBatch(ctx context.Context) (bool, error)
 }
 
-// FanOut makes assignments in the background. Any number of them may run, also in other processes.
+// FanOut creates assignments in the background. Any number of FanOuts may run, also in other processes.
 type FanOut struct {
 	Store FanOutStore
 	Log   *zap.Logger
-	Poll  time.Duration // how often it looks for work that nobody told it of
+	Poll  time.Duration // how often it looks for work of which Wake did not tell it
 	wake  chan struct{}
 }
 
-// NewFanOut returns one that looks for work every second.
+// NewFanOut returns a FanOut that looks for work every second, and whenever Wake is called.
 func NewFanOut(s FanOutStore, log *zap.Logger) *FanOut {
 	return &FanOut{Store: s, Log: log, Poll: time.Second, wake: make(chan struct{}, 1)}
 }
 
-// Wake tells it that there is work. It never waits.
+// Wake notifies the FanOut of new work. It never blocks.
 func (f *FanOut) Wake() {
 	select {
 	case f.wake <- struct{}{}:
@@ -35,7 +35,7 @@ func (f *FanOut) Wake() {
 	}
 }
 
-// Run works until ctx ends.
+// Run creates assignments until ctx ends. It logs the first of several consecutive errors, and always returns nil.
 func (f *FanOut) Run(ctx context.Context) error {
 	tick := time.NewTicker(f.Poll)
 	defer tick.Stop()
@@ -45,8 +45,8 @@ func (f *FanOut) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if err != nil && !failing { // say it once, not at every attempt
-			f.Log.Warn("making assignments", zap.Error(err))
+		if err != nil && !failing { // log the first error, not that of every attempt
+			f.Log.Warn("creating assignments failed; it is tried again", zap.Duration("every", f.Poll), zap.Error(err))
 		}
 		failing = err != nil
 		if more {

@@ -7,62 +7,64 @@ import (
 	"pgo/pkg/page"
 )
 
-// Reader finds tasks and what students did about them. What does not exist is a not_found problem.
+// Reader finds tasks and what people may do with them.
 type Reader interface {
-	// FindClassRole returns somebody's role in a class, "" when they are not in it or it is gone.
+	// FindClassRole returns a person's role in a class, "" if they are not in it or the class was deleted.
 	FindClassRole(ctx context.Context, classID, userID string) (string, error)
-	// FindPermissions returns a task together with what somebody has to do with it.
+	// FindPermissions returns a task together with a person's relation to it. It returns not_found if the task does not
+	// exist or its class was deleted.
 	FindPermissions(ctx context.Context, taskID, userID string) (Permissions, error)
-	// ListTasks returns what somebody teaches or is assigned.
+	// ListTasks returns the tasks that a person teaches or is assigned, ordered by id.
 	ListTasks(ctx context.Context, userID string, f TaskFilter, p page.Request[TaskKey]) (page.Page[Task], error)
 }
 
-// SubmissionReader finds what students did about a task.
+// SubmissionReader reads the assignments and submissions of a task.
 type SubmissionReader interface {
 	ListAssignments(ctx context.Context, taskID, status string, p page.Request[UserKey]) (page.Page[Assignment], error)
-	// FindSubmission returns what one student has saved. not_found while there is nothing.
+	// FindSubmission returns what one student has saved. It returns not_found if the student has saved nothing.
 	FindSubmission(ctx context.Context, taskID, userID string) (Submission, error)
-	// ListSubmissions lists what was handed in, drafts not among it.
+	// ListSubmissions lists what was handed in, without drafts.
 	ListSubmissions(ctx context.Context, taskID string, p page.Request[UserKey]) (page.Page[NamedSubmission], error)
-	// ReadStats are those of a version of the task.
+	// ReadStats returns the statistics of a version of the task.
 	ReadStats(ctx context.Context, taskID string, version int64) (Stats, error)
-	// ListGrades returns the next rows of a task's table of grades, in the order of user ids.
+	// ListGrades returns at most limit rows of a task's table of grades after afterUser, ordered by user id.
 	ListGrades(ctx context.Context, taskID, afterUser string, limit int) ([]Grade, error)
 }
 
-// Writer changes tasks. Each method is one transaction: the rows and the events, or nothing.
+// Writer changes tasks. Each method is one transaction that commits the rows and the events, or nothing.
 type Writer interface {
 	CreateTask(ctx context.Context, t Task) error
-	// ChangeTask locks the task, has fn change it, and stores what fn did, unless fn returns an error. fn may be
-	// called again after a deadlock.
+	// ChangeTask locks the task, calls fn to change it, and stores the changes unless fn returns an error. It may call fn
+	// again after a deadlock. It returns not_found if the task does not exist.
 	ChangeTask(ctx context.Context, taskID string, fn func(*TaskChange) error) (Task, error)
-	// ChangeSubmission does the same for what a student does about a task. not_found when it is not assigned to them.
+	// ChangeSubmission does the same for a student's submission. It returns not_found if the task is not assigned to the
+	// student.
 	ChangeSubmission(ctx context.Context, taskID, userID string, fn func(*SubmissionChange) error) (Submission, error)
 }
 
-// Service is everything that can be done with tasks. Its methods are safe for concurrent use.
+// Service implements the use cases of tasks, submissions and grades. Its methods are safe for concurrent use.
 type Service struct {
 	Reader      Reader
 	Submissions SubmissionReader
 	Writer      Writer
-	Wake        func()           // tells who makes assignments that there are some to make
+	Wake        func()           // notifies the fan-out of assignments to create
 	Now         func() time.Time // in UTC
 }
 
-// TaskFilter says which tasks a list has; empty fields mean all.
+// TaskFilter selects the tasks of a list. An empty field selects all.
 type TaskFilter struct {
 	ClassID      string
 	Status       string
-	OnlyAssigned bool // only what is assigned to the caller
+	OnlyAssigned bool // only tasks that are assigned to the caller
 	DueBefore    time.Time
 }
 
-// TaskKey is the order of lists of tasks: by id, which is by time.
+// TaskKey is the sort key of lists of tasks, which are ordered by id and so by time of creation.
 type TaskKey struct {
 	ID string `json:"id"`
 }
 
-// UserKey is the order of lists of people's work.
+// UserKey is the sort key of lists of assignments and submissions, which are ordered by user id.
 type UserKey struct {
 	UserID string `json:"user_id"`
 }
@@ -73,5 +75,5 @@ type Grade struct {
 	Feedback string
 }
 
-// now is the time as the database keeps it: what is answered now and what is read later are the same.
+// now returns the time in the precision of the database, so that a value in a response equals the value read later.
 func (s *Service) now() time.Time { return s.Now().Truncate(time.Microsecond) }

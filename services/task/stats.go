@@ -1,6 +1,6 @@
 package task
 
-// Stats is what a teacher sees of a task at a glance. The figures of scores are null while there are none.
+// Stats holds the statistics of a task. The statistics of scores are null while no submission has a grade.
 type Stats struct {
 	Assigned  int      `json:"assigned"`
 	Submitted int      `json:"submitted"`
@@ -12,7 +12,7 @@ type Stats struct {
 	Max       *int     `json:"max"`
 }
 
-// AssignmentGroup is how many assignments of a task are alike.
+// AssignmentGroup is the number of a task's assignments with the same status, lateness and score.
 type AssignmentGroup struct {
 	Status string
 	Late   bool
@@ -20,23 +20,23 @@ type AssignmentGroup struct {
 	Count  int
 }
 
-// ComputeStats counts the tallies of a task together; those with a score come in its order.
-func ComputeStats(tallies []AssignmentGroup) Stats {
+// ComputeStats returns the statistics of a task from its groups. Groups with a score must be ordered by it.
+func ComputeStats(groups []AssignmentGroup) Stats {
 	var s Stats
 	var scores []AssignmentGroup
 	sum := 0
-	for _, t := range tallies {
-		s.Assigned += t.Count
-		if t.Status != SubmissionAssigned {
-			s.Submitted += t.Count
+	for _, g := range groups {
+		s.Assigned += g.Count
+		if g.Status != SubmissionAssigned {
+			s.Submitted += g.Count
 		}
-		if t.Late {
-			s.Late += t.Count
+		if g.Late {
+			s.Late += g.Count
 		}
-		if t.Status == SubmissionGraded && t.Score != nil {
-			s.Graded += t.Count
-			sum += t.Count * *t.Score
-			scores = append(scores, t)
+		if g.Status == SubmissionGraded && g.Score != nil {
+			s.Graded += g.Count
+			sum += g.Count * *g.Score
+			scores = append(scores, g)
 		}
 	}
 	if s.Graded == 0 {
@@ -44,18 +44,18 @@ func ComputeStats(tallies []AssignmentGroup) Stats {
 	}
 	mean := float64(sum) / float64(s.Graded)
 	median := float64(scoreAt(scores, (s.Graded-1)/2)+scoreAt(scores, s.Graded/2)) / 2
-	least, most := *scores[0].Score, *scores[len(scores)-1].Score
-	s.Mean, s.Median, s.Min, s.Max = &mean, &median, &least, &most
+	minScore, maxScore := *scores[0].Score, *scores[len(scores)-1].Score
+	s.Mean, s.Median, s.Min, s.Max = &mean, &median, &minScore, &maxScore
 	return s
 }
 
-// scoreAt returns the score at a place in the order of all scores.
-func scoreAt(scores []AssignmentGroup, place int) int {
-	for _, t := range scores {
-		if place < t.Count {
-			return *t.Score
+// scoreAt returns the score with the index among all scores in ascending order.
+func scoreAt(scores []AssignmentGroup, index int) int {
+	for _, g := range scores {
+		if index < g.Count {
+			return *g.Score
 		}
-		place -= t.Count
+		index -= g.Count
 	}
 	return 0
 }

@@ -1,8 +1,8 @@
-// Package task is the domain of the Task service: what teachers set, what students hand in, and how it is graded.
+// Package task is the domain of the Task service: the tasks that teachers set, the submissions of students, and grades.
 //
-// It knows nothing of HTTP, SQL or AMQP. What it needs of them is said in small interfaces here, which the
-// adapter in store implements. Errors that a caller may see are problems. Who is in which class is known from
-// School's events (package view), never by asking School.
+// It knows nothing of HTTP, SQL or AMQP. The small interfaces that it needs are defined here and implemented by the
+// adapter in store. Errors that a caller may see are problems. The members of classes are known from School's events
+// (package view); this service never sends requests to School.
 package task
 
 import (
@@ -22,7 +22,7 @@ const (
 	RoleStudent = "student"
 )
 
-// Task is something that the students of a class are to do.
+// Task is an exercise for the students of a class.
 type Task struct {
 	ID             string     `json:"id"` // UUIDv7
 	ClassID        string     `json:"class_id"`
@@ -42,8 +42,8 @@ type Task struct {
 	ClosedAt       *time.Time `json:"closed_at"`
 }
 
-// TaskChange is a task that is locked in the store for a change by its teacher, with what must happen in the same
-// transaction; nothing of it happens when a rule fails.
+// TaskChange is a task during a change by its teacher, locked in the store, together with the effects of the change. The store
+// saves all of them in one transaction, or does nothing if a rule rejects the change.
 type TaskChange struct {
 	Task
 
@@ -53,19 +53,19 @@ type TaskChange struct {
 	isPublished bool
 }
 
-// Events returns what to publish.
+// Events returns the events to publish.
 func (d *TaskChange) Events() []Event { return d.events }
 
-// IsChanged reports whether the task's row must be saved.
+// IsChanged reports whether the store must save the task's row.
 func (d *TaskChange) IsChanged() bool { return d.isChanged }
 
-// IsDeleted reports whether the task's row must be removed.
+// IsDeleted reports whether the store must delete the task's row.
 func (d *TaskChange) IsDeleted() bool { return d.isDeleted }
 
-// IsPublished reports whether assignments must be made from now on.
+// IsPublished reports whether the change publishes the task, so that assignments must be created.
 func (d *TaskChange) IsPublished() bool { return d.isPublished }
 
-// publish makes the task visible to its students. ErrAlreadyPublished.
+// publish makes the task visible to its students. It returns ErrAlreadyPublished unless the task is a draft.
 func (d *TaskChange) publish(now time.Time) error {
 	if d.Status != StatusDraft {
 		return ErrAlreadyPublished
@@ -77,7 +77,7 @@ func (d *TaskChange) publish(now time.Time) error {
 	return nil
 }
 
-// close ends submissions; closing twice is no error. ErrNotPublished.
+// close ends submissions, and does nothing if the task is closed. It returns ErrNotPublished if the task is a draft.
 func (d *TaskChange) close(now time.Time) error {
 	switch d.Status {
 	case StatusDraft:
@@ -91,7 +91,7 @@ func (d *TaskChange) close(now time.Time) error {
 	return nil
 }
 
-// markDeleted removes a task that nobody has seen. ErrNotDraft.
+// markDeleted marks a draft for deletion. It returns ErrNotDraft if the task was published.
 func (d *TaskChange) markDeleted() error {
 	if d.Status != StatusDraft {
 		return ErrNotDraft
@@ -100,24 +100,25 @@ func (d *TaskChange) markDeleted() error {
 	return nil
 }
 
-// applyPatch changes what the patch says. ErrNotDraft when grades may refer to what would change.
+// applyPatch changes the fields that the patch sets. It returns ErrNotDraft if the patch changes the maximum score of a
+// published task, since grades may refer to it.
 func (d *TaskChange) applyPatch(p TaskPatch, now time.Time) error {
 	if p.MaxScore != nil && *p.MaxScore != d.MaxScore && d.Status != StatusDraft {
 		return ErrNotDraft
 	}
-	changes := setIfChanged(&d.Title, p.Title)
-	changes = setIfChanged(&d.Description, p.Description) || changes
-	changes = setIfChanged(&d.MaxScore, p.MaxScore) || changes
+	changed := setIfChanged(&d.Title, p.Title)
+	changed = setIfChanged(&d.Description, p.Description) || changed
+	changed = setIfChanged(&d.MaxScore, p.MaxScore) || changed
 	if p.DueAt != nil && !p.DueAt.Equal(d.DueAt) {
-		d.DueAt, changes = *p.DueAt, true
+		d.DueAt, changed = *p.DueAt, true
 	}
-	if changes {
+	if changed {
 		d.markChanged(now)
 	}
 	return nil
 }
 
-// setIfChanged changes field to value and reports whether that is something new.
+// setIfChanged sets field to value and reports whether the field changed. A nil value changes nothing.
 func setIfChanged[T comparable](field, value *T) bool {
 	if value == nil || *value == *field {
 		return false

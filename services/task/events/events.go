@@ -1,4 +1,4 @@
-// Package events receives what the Task service consumes from RabbitMQ.
+// Package events consumes the events that the Task service needs from RabbitMQ.
 package events
 
 import (
@@ -8,24 +8,24 @@ import (
 	"pgo/services/task/view"
 )
 
-// Queue holds what School and User tell.
+// Queue is the name of the queue that receives School's and User's events.
 const Queue = "task.events"
 
-// workers handle events at once. The view takes them in any order.
+// workers is the number of events that are handled at once. The view accepts events in any order.
 const workers = 4
 
-// Topology is what bootcheck declares for this service.
+// Topology returns the queues and bindings of this service, which bootcheck declares.
 func Topology() mq.Topology {
 	return mq.Topology{Queues: []mq.Queue{{Name: Queue, Bindings: view.Topics()}}}
 }
 
-// View takes changes.
+// View applies changes. *store.Store implements it.
 type View interface {
-	// Apply brings a change into the view, once for each event.
-	Apply(ctx context.Context, consumer, eventID string, change any) error
+	// Apply applies the change of an event to the view once, however often it is called for the event.
+	Apply(ctx context.Context, consumer, eventID string, change view.Change) error
 }
 
-// NewConsumer returns the consumer of Queue. An event that cannot be read goes to the dead letters.
+// NewConsumer returns the consumer of Queue. An event that cannot be decoded goes to the dead-letter queue.
 func NewConsumer(v View) mq.Consumer {
 	return mq.Consumer{Queue: Queue, Workers: workers, Prefetch: 4 * workers, Handler: func(ctx context.Context, d mq.Delivery) error {
 		change, err := view.Decode(d.Event)

@@ -1,4 +1,4 @@
-// Package httpapi is the Task service over HTTP.
+// Package httpapi serves the Task service over HTTP.
 package httpapi
 
 import (
@@ -13,7 +13,7 @@ import (
 	"pgo/services/task"
 )
 
-// API answers the calls of the Task service.
+// API handles the requests of the Task service.
 //
 //	@title						Task
 //	@version					1
@@ -27,10 +27,10 @@ type API struct {
 	tasks *task.Service
 }
 
-// New returns the API.
+// New returns the API of tasks.
 func New(tasks *task.Service) *API { return &API{tasks: tasks} }
 
-// Register adds the routes to e. All stand behind a token.
+// Register adds the routes to e. All of them require an access token that v accepts.
 func (a *API) Register(e *gin.Engine, v *auth.Verifier) {
 	api := e.Group("/api/v1", auth.RequireToken(v))
 	api.POST("/tasks", httpx.Handle(a.createTask))
@@ -52,9 +52,10 @@ func (a *API) Register(e *gin.Engine, v *auth.Verifier) {
 	api.GET("/tasks/:id/grades.csv", httpx.Handle(a.getGrades))
 }
 
-// parseUserPage reads which page of a list of people's work is asked for.
+// parseUserPage parses the requested page of a list of assignments or submissions.
 func parseUserPage(q url.Values) (page.Request[task.UserKey], error) {
 	return page.Parse(q, func(k task.UserKey) bool { return uuid.Validate(k.UserID) == nil })
 }
 
+// callerID returns the id of the person who makes the request.
 func callerID(c *gin.Context) string { return auth.PrincipalFrom(c).UserID }

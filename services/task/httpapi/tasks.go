@@ -15,7 +15,7 @@ import (
 	"pgo/services/task"
 )
 
-// createTaskRequest sets a task.
+// createTaskRequest is the body of a request that creates a task.
 type createTaskRequest struct {
 	ClassID     string    `json:"class_id" format:"uuid"`
 	Title       string    `json:"title" minLength:"1" maxLength:"200" example:"Chapter 3"`
@@ -24,7 +24,7 @@ type createTaskRequest struct {
 	DueAt       time.Time `json:"due_at" example:"2030-06-01T12:00:00Z"`
 }
 
-// patchTaskRequest is what may be changed of a task.
+// patchTaskRequest is the body of a request that changes a task.
 type patchTaskRequest struct {
 	Title       httpx.Optional[string]    `json:"title" swaggertype:"string" minLength:"1" maxLength:"200"`
 	Description httpx.Optional[string]    `json:"description" swaggertype:"string" maxLength:"20000"`
@@ -99,6 +99,7 @@ func (a *API) listTasks(c *gin.Context) error {
 	return nil
 }
 
+// parseFilter parses the filter of a list of tasks. It returns validation_failed if a value is invalid.
 func parseFilter(q url.Values) (task.TaskFilter, error) {
 	var f task.TaskFilter
 	if f.ClassID = q.Get("class_id"); f.ClassID != "" {

@@ -3,7 +3,7 @@ package migrations
 
 import "embed"
 
-// FS is the files.
+// FS holds the migration files.
 //
 //go:embed *.sql
 var FS embed.FS

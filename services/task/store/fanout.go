@@ -15,40 +15,40 @@ import (
 )
 
 const (
-	fanOutBatch      = 500 // assignments in one transaction
-	fanOutCandidates = 16  // tasks that one look offers
-	fanOutPause      = 10 * time.Second
+	fanOutBatch      = 500              // assignments in one transaction
+	fanOutCandidates = 16               // tasks that one query returns
+	fanOutPause      = 10 * time.Second // before a failed task is tried again
 )
 
-// fanOutRow is the table fanouts: a published task whose class's students do not all have it yet.
+// fanOutRow is a row of the table fanouts: a published task that not all students of its class have yet.
 type fanOutRow struct {
 	TaskID    string
 	ClassID   string
-	AfterUser string // the last student who was looked at
+	AfterUser string // the last student who was handled
 	NextAt    time.Time
 }
 
 func (fanOutRow) TableName() string { return "fanouts" }
 
-// startFanOut makes or begins anew the fan-out of a task.
+// startFanOut starts the fan-out of a task, or restarts it from the first student.
 func startFanOut(tx *gorm.DB, taskID, classID string) error {
 	err := tx.Exec(`INSERT INTO fanouts (task_id, class_id, after_user, next_at) VALUES (?, ?, '', UTC_TIMESTAMP(6))
 		ON DUPLICATE KEY UPDATE after_user = '', next_at = VALUES(next_at)`, taskID, classID).Error
 	if err != nil {
-		return fmt.Errorf("start making assignments: %w", err)
+		return fmt.Errorf("start fan-out: %w", err)
 	}
 	return nil
 }
 
-// FanOutBatch implements task.FanOutStore. Each batch puts its task at the end of the line, so that a small class does not
-// wait for a large one.
+// FanOutBatch implements task.FanOutStore. Each batch moves its task to the end of the queue, so that a small class does
+// not wait for a large one.
 func (s *Store) FanOutBatch(ctx context.Context) (bool, error) {
 	var ids []string
 	err := s.db.WithContext(ctx).Model(&fanOutRow{}).Where("next_at <= UTC_TIMESTAMP(6)").Order("next_at").Limit(fanOutCandidates).Pluck("task_id", &ids).Error
 	if err != nil {
-		return false, mysql.Wrap(err, "find assignments to make")
+		return false, mysql.Wrap(err, "find fan-outs")
 	}
-	var failed error
+	var errs error
 	for _, id := range ids {
 		claimed := false
 		err := mysql.InTx(ctx, s.db, func(tx *gorm.DB) (err error) {
@@ -56,30 +56,30 @@ func (s *Store) FanOutBatch(ctx context.Context) (bool, error) {
 			return err
 		})
 		if err != nil {
-			// The others do not wait for a task with which something is wrong.
-			failed = errors.Join(failed, fmt.Errorf("task %s: %w", id, err), s.postponeFanOut(ctx, id))
+			// A task that fails does not hold up the others.
+			errs = errors.Join(errs, fmt.Errorf("task %s: %w", id, err), s.postponeFanOut(ctx, id))
 			continue
 		}
 		if claimed {
-			return true, failed
+			return true, errs
 		}
 	}
-	return false, failed
+	return false, errs
 }
 
 func (s *Store) postponeFanOut(ctx context.Context, taskID string) error {
-	return mysql.Wrap(s.db.WithContext(ctx).Model(&fanOutRow{}).Where("task_id = ?", taskID).Update("next_at", time.Now().UTC().Add(fanOutPause)).Error, "postpone assignments")
+	return mysql.Wrap(s.db.WithContext(ctx).Model(&fanOutRow{}).Where("task_id = ?", taskID).Update("next_at", time.Now().UTC().Add(fanOutPause)).Error, "postpone fan-out")
 }
 
-// fanOutTask makes a batch of one task's assignments, unless somebody else is at it. The class's lock, which the
-// handlers of membership changes take as well, makes it see every student either here or there.
+// fanOutTask creates a batch of one task's assignments, and reports false if another transaction has claimed the task. The
+// handlers of membership changes take the class's lock too, so every student gets the task either here or there.
 func fanOutTask(tx *gorm.DB, taskID string) (bool, error) {
 	var f fanOutRow
 	err := tx.Clauses(clause.Locking{Strength: "UPDATE", Options: "SKIP LOCKED"}).Take(&f, "task_id = ?", taskID).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return false, nil
 	} else if err != nil {
-		return false, fmt.Errorf("claim: %w", err)
+		return false, fmt.Errorf("claim fan-out: %w", err)
 	}
 	class, err := lockClass(tx, f.ClassID)
 	if err != nil {
@@ -88,7 +88,7 @@ func fanOutTask(tx *gorm.DB, taskID string) (bool, error) {
 	if class.Deleted {
 		return true, endFanOut(tx, taskID)
 	}
-	var users []string // the first plain read: it sees what was committed before the lock
+	var users []string // the first read without a lock: its snapshot includes all that was committed before the class's lock
 	err = tx.Model(&classMemberRow{}).Where("class_id = ? AND removed = ? AND role = ? AND user_id > ?", f.ClassID, false, task.RoleStudent, f.AfterUser).
 		Order("user_id").Limit(fanOutBatch).Pluck("user_id", &users).Error
 	if err != nil {
@@ -126,7 +126,7 @@ func fanOutTask(tx *gorm.DB, taskID string) (bool, error) {
 
 func endFanOut(tx *gorm.DB, taskID string) error {
 	if err := tx.Where("task_id = ?", taskID).Delete(&fanOutRow{}).Error; err != nil {
-		return fmt.Errorf("end making assignments: %w", err)
+		return fmt.Errorf("end fan-out: %w", err)
 	}
 	return nil
 }

@@ -11,12 +11,12 @@ import (
 	"pgo/services/task"
 )
 
-// classesPerQuery bounds the statement that reads the tasks of the classes that somebody teaches.
+// classesPerQuery limits the size of the statement that reads the tasks of the classes that a person teaches.
 const classesPerQuery = 50
 
-// ListTasks implements task.Reader. What somebody teaches is read class by class and what they are assigned is read person
-// by person: each part is a range of an index in the list's order, of which no more than a page is read, and the parts
-// are put together here.
+// ListTasks implements task.Reader. The tasks that a person teaches are read class by class, and those that they are
+// assigned in another query. Each part is a range of an index in the list's order, of which at most a page is read. The
+// parts are merged here.
 func (s *Store) ListTasks(ctx context.Context, userID string, f task.TaskFilter, p page.Request[task.TaskKey]) (page.Page[task.Task], error) {
 	rows, err := s.listAssigned(ctx, userID, f, p)
 	if err == nil && !f.OnlyAssigned {
@@ -28,14 +28,14 @@ func (s *Store) ListTasks(ctx context.Context, userID string, f task.TaskFilter,
 		return page.Page[task.Task]{}, mysql.Wrap(err, "list tasks")
 	}
 	slices.SortFunc(rows, func(a, b taskRow) int { return cmp.Compare(a.ID, b.ID) })
-	rows = slices.CompactFunc(rows, func(a, b taskRow) bool { return a.ID == b.ID }) // somebody whose role changed between the reads
+	rows = slices.CompactFunc(rows, func(a, b taskRow) bool { return a.ID == b.ID }) // a task is in both parts if the person's role changed between the reads
 	if len(rows) > p.Limit+1 {
 		rows = rows[:p.Limit+1]
 	}
 	return page.New(rows, p.Limit, taskRow.toTask, func(t task.Task) task.TaskKey { return task.TaskKey{ID: t.ID} })
 }
 
-// filterConditions returns conditions on the tasks t that the filter and the page select, which come after others.
+// filterConditions returns the conditions of the filter and the page on the tasks t, to append to other conditions.
 func filterConditions(f task.TaskFilter, p page.Request[task.TaskKey], idColumn string) (string, []any) {
 	var text strings.Builder
 	var args []any
@@ -55,6 +55,7 @@ func filterConditions(f task.TaskFilter, p page.Request[task.TaskKey], idColumn 
 	return text.String(), args
 }
 
+// listTaught reads the page of the tasks in classes that the person teaches, in chunks of classes and in no order.
 func (s *Store) listTaught(ctx context.Context, userID string, f task.TaskFilter, p page.Request[task.TaskKey]) ([]taskRow, error) {
 	var classes []string
 	q := s.db.WithContext(ctx).Model(&classMemberRow{}).Joins("JOIN view_classes c ON c.id = view_class_members.class_id AND c.deleted = FALSE").
@@ -70,11 +71,11 @@ func (s *Store) listTaught(ctx context.Context, userID string, f task.TaskFilter
 		index = "tasks_class_status"
 	}
 	var all []taskRow
-	for some := range slices.Chunk(classes, classesPerQuery) {
+	for chunk := range slices.Chunk(classes, classesPerQuery) {
 		condition, conditionArgs := filterConditions(f, p, "t.id")
 		var parts []string
 		var args []any
-		for _, class := range some {
+		for _, class := range chunk {
 			parts = append(parts, "(SELECT t.* FROM tasks t FORCE INDEX ("+index+") WHERE t.class_id = ?"+condition+" ORDER BY t.id LIMIT ?)")
 			args = append(append(append(args, class), conditionArgs...), p.Limit+1)
 		}
@@ -87,6 +88,7 @@ func (s *Store) listTaught(ctx context.Context, userID string, f task.TaskFilter
 	return all, nil
 }
 
+// listAssigned reads the page of the tasks that are assigned to the person.
 func (s *Store) listAssigned(ctx context.Context, userID string, f task.TaskFilter, p page.Request[task.TaskKey]) ([]taskRow, error) {
 	index, class := "assignments_user", ""
 	args := []any{userID}
@@ -97,8 +99,8 @@ func (s *Store) listAssigned(ctx context.Context, userID string, f task.TaskFilt
 	condition, conditionArgs := filterConditions(f, p, "a.task_id")
 	args = append(append(args, conditionArgs...), p.Limit+1)
 	var rows []taskRow
-	// From the assignments, which are in the list's order, to what belongs to each; else the server may join a few of
-	// them with a buffer, and sort.
+	// The join order is fixed: it starts at the assignments, which are in the list's order. The server might otherwise
+	// join with a buffer and sort.
 	err := s.db.WithContext(ctx).Raw(`SELECT STRAIGHT_JOIN t.* FROM assignments a FORCE INDEX (`+index+`)
 		JOIN view_class_members m FORCE INDEX (PRIMARY) ON m.class_id = a.class_id AND m.user_id = a.user_id AND m.removed = FALSE AND m.role = 'student'
 		JOIN view_classes c FORCE INDEX (PRIMARY) ON c.id = a.class_id AND c.deleted = FALSE

@@ -58,7 +58,7 @@ func (d database) count(t testing.TB, query string, args ...any) int {
 }
 
 // apply brings changes into the view, each as an event of its own.
-func apply(t testing.TB, s *store.Store, changes ...any) {
+func apply(t testing.TB, s *store.Store, changes ...view.Change) {
 	t.Helper()
 	for _, c := range changes {
 		if err := s.Apply(t.Context(), consumer, newID(), c); err != nil {
@@ -74,7 +74,7 @@ type room struct {
 	sequence               int64
 }
 
-// ensureRows makes a class of n students, in few statements: the view's own way is tested elsewhere.
+// makeRoom makes a class of n students, in few statements: the view's own way is tested elsewhere.
 func (d database) makeRoom(t testing.TB, s *store.Store, n int) *room {
 	t.Helper()
 	r := &room{school: newID(), class: newID(), teacher: newID(), sequence: 1}

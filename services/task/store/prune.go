@@ -7,9 +7,9 @@ import (
 	"pgo/pkg/inbox"
 )
 
-const keepHandled = 30 * 24 * time.Hour // longer than dead letters wait for their replay
+const keepHandled = 30 * 24 * time.Hour // longer than dead letters are kept for replay
 
-// Prune removes old entries of a consumer's inbox.
+// Prune deletes old entries of a consumer's inbox.
 func (s *Store) Prune(ctx context.Context, consumer string) error {
 	pool, err := s.db.DB()
 	if err != nil {

@@ -21,7 +21,7 @@ func (s *Store) FindClassRole(ctx context.Context, classID, userID string) (stri
 	return m.Role, mysql.WrapNotFound(err, "read role")
 }
 
-// permissionsRow is a task with what somebody has to do with it.
+// permissionsRow is a task row joined with a person's relation to the task.
 type permissionsRow struct {
 	Task     taskRow `gorm:"embedded"`
 	Role     string

@@ -28,7 +28,7 @@ func (s *Store) ListClassIDs(ctx context.Context, after string) (ids []string, e
 // RepairSchool implements view.Repairer.
 func (s *Store) RepairSchool(ctx context.Context, id string, want *view.SchoolState, dryRun bool) ([]view.Difference, error) {
 	if !dryRun {
-		if err := s.ensureSchoolRow(ctx, id); err != nil {
+		if err := s.EnsureSchoolRow(ctx, id); err != nil {
 			return nil, err
 		}
 	}
@@ -60,14 +60,14 @@ func (s *Store) RepairSchool(ctx context.Context, id string, want *view.SchoolSt
 	return r.Differences, err
 }
 
-// lockSchoolState reads a school and its members under its lock.
+// lockSchoolState locks a school and reads it and its members.
 func lockSchoolState(tx *gorm.DB, id string) (view.SchoolState, error) {
 	state := view.SchoolState{School: view.School{ID: id}, Members: map[string]view.Member{}}
 	var rows []schoolRow
 	if err := tx.Raw("SELECT * FROM view_schools WHERE id = ? FOR UPDATE", id).Find(&rows).Error; err != nil {
 		return state, fmt.Errorf("lock school: %w", err)
 	}
-	for _, r := range rows { // one, or none in a dry run
+	for _, r := range rows { // one row, or none in a dry run
 		state.School = view.School{ID: id, Name: emptyIfNull(r.Name), Deleted: r.Deleted, Sequence: r.Sequence}
 	}
 	var members []memberRow
@@ -80,14 +80,14 @@ func lockSchoolState(tx *gorm.DB, id string) (view.SchoolState, error) {
 	return state, nil
 }
 
-// RepairClass implements view.Repairer. Students who were missing get their tasks by fan-outs that run again; who is no
-// student loses what they have not handed in.
+// RepairClass implements view.Repairer. New students get their tasks from restarted fan-outs. People who are no longer
+// students lose the tasks that they have not handed in.
 func (s *Store) RepairClass(ctx context.Context, id string, want *view.ClassState, dryRun bool) ([]view.Difference, error) {
 	schoolID := ""
 	if want != nil {
 		schoolID = want.Class.SchoolID
 		if !dryRun {
-			if err := s.ensureClassRow(ctx, id, schoolID); err != nil {
+			if err := s.EnsureClassRow(ctx, id, schoolID); err != nil {
 				return nil, err
 			}
 		}
@@ -104,7 +104,7 @@ func (s *Store) RepairClass(ctx context.Context, id string, want *view.ClassStat
 			return fmt.Errorf("read school: %w", err)
 		}
 		if len(school) > 0 && school[0].Deleted {
-			return nil // by what is newer than the export: else the school was repaired before
+			return nil // by an event that is newer than the export, since schools are repaired before classes
 		}
 		r = view.CompareClass(here, want)
 		if want == nil {
@@ -114,7 +114,7 @@ func (s *Store) RepairClass(ctx context.Context, id string, want *view.ClassStat
 			return writeClass(tx, *r.Class)
 		}
 		if here.Class.Deleted && r.Class == nil {
-			return nil // the same
+			return nil // the class was deleted by an event that is newer than the export
 		}
 		return repairClass(tx, here, &r, dryRun)
 	})
@@ -124,22 +124,22 @@ func (s *Store) RepairClass(ctx context.Context, id string, want *view.ClassStat
 	return r.Differences, s.restartFanOuts(ctx, id)
 }
 
-// repairClass writes what differs, and adds to it who has tasks without being a student, and who is a student without
-// them: what is newer than the export may have been put upon something wrong, and then changed nothing.
+// repairClass writes the differences. It also finds people who have tasks without being students, and students without
+// their tasks: a change newer than the export may have been applied to wrong data and then had no effect on tasks.
 func repairClass(tx *gorm.DB, here view.ClassState, r *view.ClassRepair, dryRun bool) error {
 	var holders []string
 	err := tx.Raw(`SELECT DISTINCT a.user_id FROM tasks t JOIN assignments a ON a.task_id = t.id
 		WHERE t.class_id = ? AND a.status = ? ORDER BY a.user_id`, here.Class.ID, task.SubmissionAssigned).Scan(&holders).Error
 	if err != nil {
-		return fmt.Errorf("read who has tasks: %w", err)
+		return fmt.Errorf("read holders of tasks: %w", err)
 	}
 	for _, m := range r.Members {
 		here.Members[m.UserID] = m
 	}
-	var none []string
+	var nonStudents []string
 	for _, user := range holders {
 		if m := here.Members[user]; m.Role != task.RoleStudent || m.Removed {
-			none = append(none, user)
+			nonStudents = append(nonStudents, user)
 			r.Differences = append(r.Differences, view.Difference{Kind: "assignments", ID: here.Class.ID + "/" + user, Here: task.SubmissionAssigned, Want: "no student"})
 		}
 	}
@@ -165,7 +165,7 @@ func repairClass(tx *gorm.DB, here view.ClassState, r *view.ClassRepair, dryRun 
 			return err
 		}
 	}
-	for _, user := range none {
+	for _, user := range nonStudents {
 		if err := unenrolStudent(tx, here.Class.ID, user); err != nil {
 			return err
 		}
@@ -173,7 +173,7 @@ func repairClass(tx *gorm.DB, here view.ClassState, r *view.ClassRepair, dryRun 
 	return nil
 }
 
-// listStudentsLackingTasks are the students of a class who lack an open task that no fan-out is about to give them.
+// listStudentsLackingTasks returns the students of a class who lack an open task, unless a fan-out of the task is pending.
 func listStudentsLackingTasks(tx *gorm.DB, classID string) (users []string, err error) {
 	err = tx.Raw(`SELECT DISTINCT m.user_id FROM tasks t JOIN view_class_members m ON m.class_id = t.class_id
 		LEFT JOIN assignments a ON a.task_id = t.id AND a.user_id = m.user_id
@@ -181,12 +181,12 @@ func listStudentsLackingTasks(tx *gorm.DB, classID string) (users []string, err 
 		WHERE t.class_id = ? AND t.status = ? AND m.role = ? AND m.removed = FALSE AND a.task_id IS NULL AND f.task_id IS NULL ORDER BY m.user_id`,
 		classID, task.StatusPublished, task.RoleStudent).Scan(&users).Error
 	if err != nil {
-		return nil, fmt.Errorf("read who lacks tasks: %w", err)
+		return nil, fmt.Errorf("read students who lack tasks: %w", err)
 	}
 	return users, nil
 }
 
-// lockClassState reads a class and its members under its lock. A class that is not there, which is so in a dry run, is one
+// lockClassState locks a class and reads it and its members. A class without a row, as in a dry run, is returned as a class
 // of schoolID.
 func lockClassState(tx *gorm.DB, id, schoolID string) (view.ClassState, error) {
 	state := view.ClassState{Class: view.Class{ID: id, SchoolID: schoolID}, Members: map[string]view.ClassMember{}}
@@ -207,7 +207,7 @@ func lockClassState(tx *gorm.DB, id, schoolID string) (view.ClassState, error) {
 	return state, nil
 }
 
-// restartFanOuts has every open task of a class looked at for students who do not have it.
+// restartFanOuts starts a fan-out of every open task of a class, which finds the students who do not have it.
 func (s *Store) restartFanOuts(ctx context.Context, classID string) error {
 	return mysql.InTx(ctx, s.db, func(tx *gorm.DB) error {
 		var ids []string

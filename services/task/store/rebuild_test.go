@@ -29,9 +29,9 @@ func rebuild(t testing.TB, s *store.Store, export string, dryRun bool) []view.Di
 	return all
 }
 
-func decodeAll(t testing.TB, events []event.Event) []any {
+func decodeAll(t testing.TB, events []event.Event) []view.Change {
 	t.Helper()
-	var all []any
+	var all []view.Change
 	for _, e := range events {
 		change, err := view.Decode(e)
 		if err != nil {
@@ -224,17 +224,17 @@ func TestRebuildLeavesWhatIsNewer(t *testing.T) {
 	school, class := newID(), newID() // made after the export
 	for _, tc := range []struct {
 		name    string
-		changes []any
+		changes []view.Change
 		query   string
 		want    string
 	}{
-		{"a school made later", []any{view.School{ID: school, Name: "Later", Sequence: 1}}, "SELECT name FROM view_schools WHERE deleted = FALSE AND id = '" + school + "'", "Later"},
-		{"a class made later", []any{view.Class{ID: class, SchoolID: school, Name: "Later", Sequence: 1}}, "SELECT name FROM view_classes WHERE deleted = FALSE AND id = '" + class + "'", "Later"},
-		{"a new name", []any{view.School{ID: old, Name: "New", Sequence: 6}}, "SELECT name FROM view_schools WHERE id = '" + old + "'", "New"},
-		{"a new part", []any{view.ClassMember{ClassID: oldClass, SchoolID: old, UserID: user, Role: "teacher", Sequence: 6}}, "SELECT role FROM view_class_members WHERE class_id = '" + oldClass + "'", "teacher"},
-		{"somebody who left", []any{view.ClassMember{ClassID: oldClass, SchoolID: old, UserID: user, Role: "teacher", Removed: true, Sequence: 7}}, "SELECT removed FROM view_class_members WHERE class_id = '" + oldClass + "'", "1"},
-		{"a deleted class", []any{view.Class{ID: oldClass, SchoolID: old, Deleted: true, Sequence: 8}}, "SELECT deleted FROM view_classes WHERE id = '" + oldClass + "'", "1"},
-		{"a deleted school", []any{view.School{ID: old, Deleted: true, Sequence: 8}}, "SELECT deleted FROM view_schools WHERE id = '" + old + "'", "1"},
+		{"a school made later", []view.Change{view.School{ID: school, Name: "Later", Sequence: 1}}, "SELECT name FROM view_schools WHERE deleted = FALSE AND id = '" + school + "'", "Later"},
+		{"a class made later", []view.Change{view.Class{ID: class, SchoolID: school, Name: "Later", Sequence: 1}}, "SELECT name FROM view_classes WHERE deleted = FALSE AND id = '" + class + "'", "Later"},
+		{"a new name", []view.Change{view.School{ID: old, Name: "New", Sequence: 6}}, "SELECT name FROM view_schools WHERE id = '" + old + "'", "New"},
+		{"a new part", []view.Change{view.ClassMember{ClassID: oldClass, SchoolID: old, UserID: user, Role: "teacher", Sequence: 6}}, "SELECT role FROM view_class_members WHERE class_id = '" + oldClass + "'", "teacher"},
+		{"somebody who left", []view.Change{view.ClassMember{ClassID: oldClass, SchoolID: old, UserID: user, Role: "teacher", Removed: true, Sequence: 7}}, "SELECT removed FROM view_class_members WHERE class_id = '" + oldClass + "'", "1"},
+		{"a deleted class", []view.Change{view.Class{ID: oldClass, SchoolID: old, Deleted: true, Sequence: 8}}, "SELECT deleted FROM view_classes WHERE id = '" + oldClass + "'", "1"},
+		{"a deleted school", []view.Change{view.School{ID: old, Deleted: true, Sequence: 8}}, "SELECT deleted FROM view_schools WHERE id = '" + old + "'", "1"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			apply(t, s, tc.changes...)

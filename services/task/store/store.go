@@ -1,8 +1,8 @@
 // Package store keeps tasks and the view of School in MySQL through GORM.
 //
-// Transactions lock in one order, so that they rarely wait for each other in a ring: the fan-out's row, the school, the
-// class, assignments, tasks by id. The class's row is what makes "the class's students" a moment: who changes them and
-// who makes assignments for them holds it. Requests never take it.
+// Transactions lock in one order, so that they rarely deadlock: the fan-out's row, the school, the class, assignments,
+// tasks by id. The lock of a class protects the set of its students: transactions that change the students, and those that
+// create assignments for them, hold it. Requests never take it.
 package store
 
 import (
@@ -17,17 +17,19 @@ import (
 	"pgo/services/task"
 )
 
-// Store implements what packages task and view need of a database. Safe for concurrent use.
+// Store implements task.Reader, SubmissionReader, Writer and FanOutStore, events.View and view.Repairer. It is safe for
+// concurrent use.
 type Store struct {
 	db             *gorm.DB
 	cache          *cache.Cache
 	source         string
-	notifyAppended func() // told after a commit that put events into the outbox
+	notifyAppended func() // called after a commit that put events into the outbox
 }
 
-// New returns a store. Events are said to come from source; appended is called when there are new ones.
-func New(db *gorm.DB, c *cache.Cache, source string, appended func()) *Store {
-	return &Store{db: db, cache: c, source: source, notifyAppended: appended}
+// New returns a store. Its events carry source as their source. It calls notifyAppended after each commit that put
+// events into the outbox.
+func New(db *gorm.DB, c *cache.Cache, source string, notifyAppended func()) *Store {
+	return &Store{db: db, cache: c, source: source, notifyAppended: notifyAppended}
 }
 
 // taskRow is the table tasks.
@@ -46,7 +48,7 @@ type taskRow struct {
 	Sequence       int64 // of the last event about this task
 	CreatedBy      string
 	CreatedAt      time.Time
-	UpdatedAt      time.Time `gorm:"autoUpdateTime:false"` // the domain says when
+	UpdatedAt      time.Time `gorm:"autoUpdateTime:false"` // set by the domain
 	PublishedAt    *time.Time
 	ClosedAt       *time.Time
 }
@@ -96,7 +98,7 @@ type submissionRow struct {
 
 func (submissionRow) TableName() string { return "submissions" }
 
-// toSubmission puts the two rows together.
+// toSubmission joins the two rows of a submission.
 func (r assignmentRow) toSubmission(s submissionRow) task.Submission {
 	status := r.Status
 	if status == task.SubmissionAssigned {
@@ -108,7 +110,7 @@ func (r assignmentRow) toSubmission(s submissionRow) task.Submission {
 	}
 }
 
-// appendEvents writes events about a task to the outbox and returns the sequence of the last.
+// appendEvents puts events about a task into the outbox, numbered from sequence+1, and returns the last number.
 func (s *Store) appendEvents(ctx context.Context, tx *gorm.DB, taskID string, sequence int64, events []task.Event) (int64, error) {
 	for _, e := range events {
 		sequence++

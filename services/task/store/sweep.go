@@ -9,13 +9,13 @@ import (
 	"pgo/pkg/mysql"
 )
 
-// sweepUntil is when nobody can be adding to a class any more that is deleted now: no request takes that long.
+// sweepUntil is the time until which rows may still be added to a class that is deleted now: no request takes longer.
 const sweepUntil = "UTC_TIMESTAMP(6) + INTERVAL 2 MINUTE"
 
 const sweepBatch = 500 // rows in one statement
 
-// Sweep removes what belonged to deleted classes, whose tasks nobody sees any more: in small transactions, so that
-// nothing else waits for it.
+// Sweep deletes the tasks, assignments, submissions and members of deleted classes, which can no longer be reached. It uses
+// small transactions, so that nothing else waits for it.
 func (s *Store) Sweep(ctx context.Context) error {
 	var classes []string
 	db := s.db.WithContext(ctx)
@@ -51,7 +51,7 @@ func (s *Store) sweepClass(ctx context.Context, class string) error {
 	}
 }
 
-// sweepTask removes assignments before submissions: who holds the lock of an assignment may be adding a submission.
+// sweepTask deletes assignments before submissions, since the holder of an assignment's lock may be adding a submission.
 func (s *Store) sweepTask(ctx context.Context, id string) error {
 	for _, row := range []any{&fanOutRow{}, &assignmentRow{}, &submissionRow{}} {
 		if err := s.deleteInBatches(ctx, row, "task_id = ?", id); err != nil {

@@ -28,9 +28,11 @@ func TestNothingJoinsWhatIsDeleted(t *testing.T) {
 	t.Parallel()
 	d := newDatabase(t)
 	s, _ := d.open(t, "")
-	for name, deletion := range map[string]func(r *room) any{
-		"class":  func(r *room) any { return view.Class{ID: r.class, SchoolID: r.school, Deleted: true, Sequence: 99} },
-		"school": func(r *room) any { return view.School{ID: r.school, Deleted: true, Sequence: 99} },
+	for name, deletion := range map[string]func(r *room) view.Change{
+		"class": func(r *room) view.Change {
+			return view.Class{ID: r.class, SchoolID: r.school, Deleted: true, Sequence: 99}
+		},
+		"school": func(r *room) view.Change { return view.School{ID: r.school, Deleted: true, Sequence: 99} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := d.makeRoom(t, s, 2)

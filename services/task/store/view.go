@@ -13,8 +13,8 @@ import (
 	"pgo/services/task/view"
 )
 
-// The tables of the view. A row of something that is deleted or removed stays, so that a late event does not bring it
-// back; one with sequence 0 stands for something that is only known from what belongs to it.
+// Rows of the tables of the view. The row of a deleted or removed object stays, so that a late event does not bring it
+// back. A row with sequence 0 stands for an object that is only known from objects that belong to it.
 type (
 	schoolRow struct {
 		ID       string
@@ -35,7 +35,7 @@ type (
 		Name       *string
 		Deleted    bool
 		Sequence   int64
-		SweepUntil *time.Time // when nothing can be added any more to a deleted class
+		SweepUntil *time.Time // time after which nothing can be added to a deleted class; nil after its last sweep
 	}
 	classMemberRow struct {
 		ClassID  string
@@ -52,8 +52,8 @@ func (classRow) TableName() string       { return "view_classes" }
 func (classMemberRow) TableName() string { return "view_class_members" }
 
 // Apply implements events.View.
-func (s *Store) Apply(ctx context.Context, consumer, eventID string, change any) error {
-	if err := s.ensureRows(ctx, change); err != nil {
+func (s *Store) Apply(ctx context.Context, consumer, eventID string, change view.Change) error {
+	if err := change.EnsureRows(ctx, s); err != nil {
 		return err
 	}
 	return mysql.InTx(ctx, s.db, func(tx *gorm.DB) error {
@@ -61,66 +61,44 @@ func (s *Store) Apply(ctx context.Context, consumer, eventID string, change any)
 		if err != nil || !first {
 			return err
 		}
-		switch c := change.(type) {
-		case view.School:
-			return applySchool(tx, c)
-		case view.Member:
-			return applyMember(tx, c)
-		case view.Class:
-			return applyClass(tx, c)
-		case view.ClassMember:
-			return applyClassMember(tx, c)
-		case view.Person:
-			return applyPerson(tx, c)
-		}
-		return fmt.Errorf("%T is not part of the view", change)
+		return change.Apply(viewTx{tx})
 	})
 }
 
-// ensureRows sees to it that the school and the class that a change is about have a row that can be locked. Once there,
-// rows stay.
-func (s *Store) ensureRows(ctx context.Context, change any) error {
-	switch c := change.(type) {
-	case view.School:
-		return s.ensureSchoolRow(ctx, c.ID)
-	case view.Member:
-		return s.ensureSchoolRow(ctx, c.SchoolID)
-	case view.Class:
-		return s.ensureClassRow(ctx, c.ID, c.SchoolID)
-	case view.ClassMember:
-		return s.ensureClassRow(ctx, c.ClassID, c.SchoolID)
-	}
-	return nil
+// EnsureSchoolRow implements view.Rows.
+func (s *Store) EnsureSchoolRow(ctx context.Context, id string) error {
+	return mysql.WrapNotFound(s.db.WithContext(ctx).Exec("INSERT INTO view_schools (id) VALUES (?) ON DUPLICATE KEY UPDATE id = VALUES(id)", id).Error, "insert school row")
 }
 
-func (s *Store) ensureSchoolRow(ctx context.Context, id string) error {
-	return mysql.WrapNotFound(s.db.WithContext(ctx).Exec("INSERT INTO view_schools (id) VALUES (?) ON DUPLICATE KEY UPDATE id = VALUES(id)", id).Error, "make room for a school")
-}
-
-func (s *Store) ensureClassRow(ctx context.Context, id, schoolID string) error {
+// EnsureClassRow implements view.Rows.
+func (s *Store) EnsureClassRow(ctx context.Context, id, schoolID string) error {
 	var known int64
 	if err := s.db.WithContext(ctx).Model(&classRow{}).Where("id = ?", id).Count(&known).Error; err != nil {
-		return mysql.Wrap(err, "look for a class")
+		return mysql.Wrap(err, "find class row")
 	}
 	if known > 0 {
 		return nil
 	}
-	if err := s.ensureSchoolRow(ctx, schoolID); err != nil {
+	if err := s.EnsureSchoolRow(ctx, schoolID); err != nil {
 		return err
 	}
 	return mysql.InTx(ctx, s.db, func(tx *gorm.DB) error {
-		school, err := lockSchool(tx, schoolID) // so that the class learns of the school's end now or then
+		school, err := lockSchool(tx, schoolID) // so that the class is marked as deleted here or by the deletion of the school
 		if err != nil {
 			return err
 		}
 		err = tx.Exec("INSERT INTO view_classes (id, school_id, deleted) VALUES (?, ?, ?) ON DUPLICATE KEY UPDATE id = VALUES(id)", id, schoolID, school.Deleted).Error
 		if err != nil {
-			return fmt.Errorf("make room for a class: %w", err)
+			return fmt.Errorf("insert class row: %w", err)
 		}
 		return nil
 	})
 }
 
+// viewTx implements view.Tx.
+type viewTx struct{ db *gorm.DB }
+
+// lockSchool locks a school, whose row must exist.
 func lockSchool(tx *gorm.DB, id string) (schoolRow, error) {
 	var row schoolRow
 	if err := tx.Clauses(clause.Locking{Strength: "UPDATE"}).Take(&row, "id = ?", id).Error; err != nil {
@@ -129,6 +107,7 @@ func lockSchool(tx *gorm.DB, id string) (schoolRow, error) {
 	return row, nil
 }
 
+// lockClass locks a class, whose row must exist.
 func lockClass(tx *gorm.DB, id string) (classRow, error) {
 	var row classRow
 	if err := tx.Clauses(clause.Locking{Strength: "UPDATE"}).Take(&row, "id = ?", id).Error; err != nil {
@@ -137,15 +116,16 @@ func lockClass(tx *gorm.DB, id string) (classRow, error) {
 	return row, nil
 }
 
-func applySchool(tx *gorm.DB, c view.School) error {
-	row, err := lockSchool(tx, c.ID)
+// ApplySchool implements view.Tx.
+func (t viewTx) ApplySchool(c view.School) error {
+	row, err := lockSchool(t.db, c.ID)
 	if err != nil || row.Deleted || c.Sequence <= row.Sequence {
 		return err
 	}
-	return writeSchool(tx, c)
+	return writeSchool(t.db, c)
 }
 
-// writeSchool writes a school that is locked. A deleted one takes its members, its classes and their tasks with it.
+// writeSchool writes a school that is locked. It deletes the members of a deleted school, and marks its classes as deleted.
 func writeSchool(tx *gorm.DB, c view.School) error {
 	err := mysql.RequireOneRow(tx.Exec("UPDATE view_schools SET name = ?, deleted = ?, sequence = ? WHERE id = ?", nullIfEmpty(c.Name), c.Deleted, c.Sequence, c.ID), "update school")
 	if err != nil || !c.Deleted {
@@ -160,17 +140,18 @@ func writeSchool(tx *gorm.DB, c view.School) error {
 	return nil
 }
 
-func applyMember(tx *gorm.DB, c view.Member) error {
-	school, err := lockSchool(tx, c.SchoolID)
+// ApplyMember implements view.Tx.
+func (t viewTx) ApplyMember(c view.Member) error {
+	school, err := lockSchool(t.db, c.SchoolID)
 	if err != nil || school.Deleted {
 		return err
 	}
-	return writeMember(tx, c)
+	return writeMember(t.db, c)
 }
 
-// writeMember writes somebody's part in a school that is locked, unless what is known is as new.
+// writeMember writes a membership in a school that is locked, unless the stored one is as new.
 func writeMember(tx *gorm.DB, c view.Member) error {
-	// The sequence is set last: MySQL uses new values in the assignments to their right.
+	// The sequence comes last: in MySQL an assignment sees the new values of those to its left.
 	err := tx.Exec(`INSERT INTO view_school_members (school_id, user_id, role, removed, sequence) VALUES (?, ?, ?, ?, ?)
 		ON DUPLICATE KEY UPDATE role = IF(VALUES(sequence) > sequence, VALUES(role), role), removed = IF(VALUES(sequence) > sequence, VALUES(removed), removed),
 		sequence = GREATEST(sequence, VALUES(sequence))`, c.SchoolID, c.UserID, c.Role, c.Removed, c.Sequence).Error
@@ -180,9 +161,10 @@ func writeMember(tx *gorm.DB, c view.Member) error {
 	return nil
 }
 
-func applyPerson(tx *gorm.DB, c view.Person) error {
-	// A deletion is the last thing that happens to somebody.
-	err := tx.Exec(`INSERT INTO people (id, name, deleted, sequence) VALUES (?, ?, ?, ?)
+// ApplyPerson implements view.Tx.
+func (t viewTx) ApplyPerson(c view.Person) error {
+	// Nothing can follow the deletion of an account.
+	err := t.db.Exec(`INSERT INTO people (id, name, deleted, sequence) VALUES (?, ?, ?, ?)
 		ON DUPLICATE KEY UPDATE name = IF(VALUES(sequence) > sequence AND NOT deleted, VALUES(name), name),
 		deleted = IF(VALUES(sequence) > sequence, deleted OR VALUES(deleted), deleted),
 		sequence = GREATEST(sequence, VALUES(sequence))`, c.ID, nullIfEmpty(c.Name), c.Deleted, c.Sequence).Error
@@ -192,15 +174,16 @@ func applyPerson(tx *gorm.DB, c view.Person) error {
 	return nil
 }
 
-func applyClass(tx *gorm.DB, c view.Class) error {
-	row, err := lockClass(tx, c.ID)
+// ApplyClass implements view.Tx.
+func (t viewTx) ApplyClass(c view.Class) error {
+	row, err := lockClass(t.db, c.ID)
 	if err != nil || row.Deleted || c.Sequence <= row.Sequence {
 		return err
 	}
-	return writeClass(tx, c)
+	return writeClass(t.db, c)
 }
 
-// writeClass writes a class that is locked. A deleted one takes its tasks with it.
+// writeClass writes a class that is locked. It schedules the sweep of a deleted class.
 func writeClass(tx *gorm.DB, c view.Class) error {
 	sweep := "NULL"
 	if c.Deleted {
@@ -209,7 +192,7 @@ func writeClass(tx *gorm.DB, c view.Class) error {
 	return mysql.RequireOneRow(tx.Exec("UPDATE view_classes SET school_id = ?, name = ?, deleted = ?, sequence = ?, sweep_until = "+sweep+" WHERE id = ?", c.SchoolID, nullIfEmpty(c.Name), c.Deleted, c.Sequence, c.ID), "update class")
 }
 
-// nullIfEmpty is NULL for a name that is not known.
+// nullIfEmpty returns NULL for a name that is empty because it is not known.
 func nullIfEmpty(name string) *string {
 	if name == "" {
 		return nil

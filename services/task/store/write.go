@@ -108,6 +108,7 @@ func saveSubmission(tx *gorm.DB, a assignmentRow, sub task.Submission) error {
 	return mysql.RequireOneRow(tx.Model(&a).Where("task_id = ? AND user_id = ?", a.TaskID, a.UserID).Select("status", "late", "score", "version", "submitted_at", "graded_at").Updates(&a), "update assignment")
 }
 
+// lockTask locks a task's row. It returns not_found if the task does not exist.
 func lockTask(tx *gorm.DB, id string) (taskRow, error) {
 	var row taskRow
 	err := tx.Clauses(clause.Locking{Strength: "UPDATE"}).Take(&row, "id = ?", id).Error
@@ -118,11 +119,11 @@ func saveTask(tx *gorm.DB, row taskRow) error {
 	return mysql.RequireOneRow(tx.Model(&row).Where("id = ?", row.ID).Select("*").Omit("id", "class_id", "created_by", "created_at").Updates(&row), "update task")
 }
 
-// addToAssignedCounts adds n to the count of each task's assignments. It comes last in a transaction: whoever hands in next
-// needs these rows.
+// addToAssignedCounts adds n to the count of each task's assignments. It must come last in a transaction, since students who hand
+// in wait for these rows.
 func addToAssignedCounts(tx *gorm.DB, n int, taskIDs ...string) error {
-	for _, id := range taskIDs { // in the order in which everyone locks them
-		err := mysql.RequireOneRow(tx.Exec("UPDATE tasks SET assigned_count = assigned_count + ?, version = version + 1 WHERE id = ?", n, id), "update count of assignments")
+	for _, id := range taskIDs { // in the order in which all transactions lock them
+		err := mysql.RequireOneRow(tx.Exec("UPDATE tasks SET assigned_count = assigned_count + ?, version = version + 1 WHERE id = ?", n, id), "update number of assignments")
 		if err != nil {
 			return err
 		}
@@ -130,13 +131,13 @@ func addToAssignedCounts(tx *gorm.DB, n int, taskIDs ...string) error {
 	return nil
 }
 
-// insertAssignments makes assignments, which must not be there yet.
+// insertAssignments inserts assignments, which must not exist yet.
 func insertAssignments(tx *gorm.DB, rows []assignmentRow) error {
 	if len(rows) == 0 {
 		return nil
 	}
 	if err := tx.Create(&rows).Error; err != nil {
-		return fmt.Errorf("make assignments: %w", err)
+		return fmt.Errorf("insert assignments: %w", err)
 	}
 	return nil
 }

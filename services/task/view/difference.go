@@ -10,10 +10,10 @@ import (
 	"github.com/google/uuid"
 )
 
-// Difference is something that the view has otherwise than School.
+// Difference describes an object that is different in the view and in School.
 type Difference struct {
-	Kind string // school, member, class or class_member
-	ID   string // of a member: what they are in, a slash, who they are
+	Kind string // school, member, class, class_member or assignments
+	ID   string // of a member: the id of the school or class, a slash, the id of the user
 	Here string
 	Want string
 }
@@ -22,14 +22,14 @@ func (d Difference) String() string {
 	return fmt.Sprintf("%s %s: here %s, in School %s", d.Kind, d.ID, d.Here, d.Want)
 }
 
-// SchoolRepair is what makes a school as School has it: nil and none where nothing differs.
+// SchoolRepair holds the values that repair a school of the view. School is nil and Members is empty where nothing differs.
 type SchoolRepair struct {
 	School      *School
 	Members     []Member
 	Differences []Difference
 }
 
-// ClassRepair is what makes a class as School has it: nil and none where nothing differs.
+// ClassRepair holds the values that repair a class of the view. Class is nil and Members is empty where nothing differs.
 type ClassRepair struct {
 	Class       *Class
 	Members     []ClassMember
@@ -38,8 +38,8 @@ type ClassRepair struct {
 
 const nothing = "nothing"
 
-// CompareSchool compares a school here with that in School, of which nil says that it is not there. What is known here
-// from a later change than School's stays as it is.
+// CompareSchool compares a school of the view with its state in School, nil if School does not have it. What the view knows from
+// a later change than that state is kept.
 func CompareSchool(here SchoolState, want *SchoolState) SchoolRepair {
 	var r SchoolRepair
 	if want == nil {
@@ -71,7 +71,7 @@ func CompareSchool(here SchoolState, want *SchoolState) SchoolRepair {
 	return r
 }
 
-// CompareClass is CompareSchool for a class.
+// CompareClass does what CompareSchool does for a class.
 func CompareClass(here ClassState, want *ClassState) ClassRepair {
 	var r ClassRepair
 	if want == nil {
@@ -111,7 +111,7 @@ func (r *ClassRepair) addDifference(kind, id, here, want string) {
 	r.Differences = append(r.Differences, Difference{Kind: kind, ID: id, Here: here, Want: want})
 }
 
-// describeRole says what somebody is, nothing for who is not there or not any more.
+// describeRole returns the role of a member, or "nothing" for a person who is not or no longer a member.
 func describeRole(role string, removed bool) string {
 	if role == "" || removed {
 		return nothing
@@ -119,6 +119,7 @@ func describeRole(role string, removed bool) string {
 	return role
 }
 
+// describeName returns a quoted name, or a word for an object that is deleted or has no known name.
 func describeName(name string, deleted bool) string {
 	switch {
 	case deleted:
@@ -129,18 +130,18 @@ func describeName(name string, deleted bool) string {
 	return fmt.Sprintf("%q", name)
 }
 
-// mergeKeys returns the keys of either, in order.
+// mergeKeys returns the keys of both maps in order, each once.
 func mergeKeys[M any](a, b map[string]M) []string {
 	all := slices.AppendSeq(slices.Collect(maps.Keys(a)), maps.Keys(b))
 	slices.SortFunc(all, cmp.Compare[string])
 	return slices.Compact(all)
 }
 
-// exportMargin is how much earlier than the export something may have got its id whose transaction the export did not
-// see any more.
+// exportMargin is the time by which an id may be older than the export although the export did not see the transaction that
+// created it.
 const exportMargin = time.Minute
 
-// CreatedAfter reports whether the id, a UUIDv7, was made too late for an export of that time to have it.
+// CreatedAfter reports whether the id, a UUIDv7, was created too late to be in an export taken at that time.
 func CreatedAfter(id string, taken time.Time) bool {
 	u, err := uuid.Parse(id)
 	if err != nil || u.Version() != 7 {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Export is School's state at a moment, all of it. What is not in it did not exist then.
+// Export is the complete state of School at one moment. An object that is not in it did not exist then.
 type Export struct {
 	TakenAt time.Time
 	Schools map[string]*SchoolState
@@ -29,10 +29,10 @@ type ClassState struct {
 	Members map[string]ClassMember
 }
 
-// maxLineBytes bounds a line of the export; real ones have some hundred bytes.
+// maxLineBytes limits a line of the export. Real lines have a few hundred bytes.
 const maxLineBytes = 1 << 20
 
-// exportLine is what this service reads of a line; other fields may be there.
+// exportLine holds the fields of a line that this service reads. Other fields are ignored.
 type exportLine struct {
 	Kind     string    `json:"kind"`
 	TakenAt  time.Time `json:"taken_at"`
@@ -41,9 +41,9 @@ type exportLine struct {
 	eventData
 }
 
-// ReadExport reads what School's binary exports: one JSON object a line, of which the first is the header and the last
-// says how many lines are before it, so that one that was cut off is not taken for a School that has lost the rest.
-// Errors name the line.
+// ReadExport reads the output of School's export command: one JSON object a line. The first line is the header, and the
+// last has the number of lines before it, so that a truncated export is not taken for a smaller School. Its errors contain
+// the number of the line.
 func ReadExport(r io.Reader) (*Export, error) {
 	e := &exportReader{export: &Export{Schools: map[string]*SchoolState{}, Classes: map[string]*ClassState{}}}
 	lines := bufio.NewScanner(r)
@@ -59,7 +59,7 @@ func ReadExport(r io.Reader) (*Export, error) {
 		return nil, fmt.Errorf("line %d: %w", n+1, err)
 	}
 	if !e.hasEnded {
-		return nil, fmt.Errorf("line %d: the export is cut off: its last line is not there", n+1)
+		return nil, fmt.Errorf("line %d: the export is truncated: its last line is missing", n+1)
 	}
 	if err := e.attachMembers(); err != nil {
 		return nil, err
@@ -76,18 +76,18 @@ type exportReader struct {
 
 func (e *exportReader) readLine(text []byte, n int) error {
 	if e.hasEnded {
-		return errors.New("there is more after the last line")
+		return errors.New("unexpected line after the last line")
 	}
 	var l exportLine
 	d := json.NewDecoder(bytes.NewReader(text))
 	if err := d.Decode(&l); err != nil {
-		return fmt.Errorf("not an object of the export: %w", err)
+		return fmt.Errorf("decode object of the export: %w", err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("more than one object")
+		return errors.New("more than one object in the line")
 	}
 	if (l.Kind == "header") != (n == 1) {
-		return errors.New("the header must be the first line, and no other")
+		return errors.New("the first line, and no other, must be the header")
 	}
 	switch l.Kind {
 	case "header":
@@ -98,7 +98,7 @@ func (e *exportReader) readLine(text []byte, n int) error {
 		return nil
 	case "end":
 		if l.Lines == nil || *l.Lines != n-1 {
-			return fmt.Errorf("the last line does not say that there are %d before it", n-1)
+			return fmt.Errorf("the last line must count the %d lines before it", n-1)
 		}
 		e.hasEnded = true
 		return nil
@@ -114,39 +114,39 @@ func (e *exportReader) readObject(l exportLine) error {
 	case "school":
 		s := School{ID: l.ID, Name: l.Name, Sequence: l.Sequence}
 		if e.export.Schools[s.ID] != nil {
-			return errors.New("the school is there twice")
+			return errors.New("duplicate school")
 		}
 		e.export.Schools[s.ID] = &SchoolState{School: s, Members: map[string]Member{}}
-		return check(s)
+		return s.Validate()
 	case "member":
 		m := Member{SchoolID: l.SchoolID, UserID: l.UserID, Role: l.Role, Sequence: l.Sequence}
 		e.members = append(e.members, m)
-		return check(m)
+		return m.Validate()
 	case "class":
 		c := Class{ID: l.ID, SchoolID: l.SchoolID, Name: l.Name, Sequence: l.Sequence}
 		if e.export.Classes[c.ID] != nil {
-			return errors.New("the class is there twice")
+			return errors.New("duplicate class")
 		}
 		e.export.Classes[c.ID] = &ClassState{Class: c, Members: map[string]ClassMember{}}
-		return check(c)
+		return c.Validate()
 	case "class_member":
 		e.classMembers = append(e.classMembers, ClassMember{ClassID: l.ClassID, UserID: l.UserID, Role: l.Role, Sequence: l.Sequence})
-		return nil // checked when their class is known
+		return nil // validated by attachMembers, when the class is known
 	}
-	return fmt.Errorf("%.20q is no kind of the export", l.Kind)
+	return fmt.Errorf("unknown kind %.20q", l.Kind)
 }
 
-// attachMembers puts the members into what they are members of.
+// attachMembers adds the members to their schools and classes.
 func (e *exportReader) attachMembers() error {
 	for _, c := range e.export.Classes {
 		if e.export.Schools[c.Class.SchoolID] == nil {
-			return fmt.Errorf("class %s is in a school that is not there", c.Class.ID)
+			return fmt.Errorf("class %s belongs to a school that is not in the export", c.Class.ID)
 		}
 	}
 	for _, m := range e.members {
 		s := e.export.Schools[m.SchoolID]
 		if s == nil {
-			return fmt.Errorf("a member is in school %s, which is not there", m.SchoolID)
+			return fmt.Errorf("a member belongs to school %s, which is not in the export", m.SchoolID)
 		}
 		m.Sequence = s.School.Sequence
 		s.Members[m.UserID] = m
@@ -154,10 +154,10 @@ func (e *exportReader) attachMembers() error {
 	for _, m := range e.classMembers {
 		c := e.export.Classes[m.ClassID]
 		if c == nil {
-			return fmt.Errorf("a member is in class %s, which is not there", m.ClassID)
+			return fmt.Errorf("a member belongs to class %s, which is not in the export", m.ClassID)
 		}
 		m.SchoolID, m.Sequence = c.Class.SchoolID, c.Class.Sequence
-		if err := check(m); err != nil {
+		if err := m.Validate(); err != nil {
 			return fmt.Errorf("a member of class %s: %w", m.ClassID, err)
 		}
 		c.Members[m.UserID] = m

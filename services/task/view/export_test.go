@@ -11,18 +11,18 @@ import (
 func lines(all ...string) string { return strings.Join(all, "\n") + "\n" }
 
 const (
-	header = `{"kind":"header","taken_at":"2026-01-02T03:04:05Z"}`
-	school = `{"kind":"school","id":"` + a + `","name":"School","timezone":"Europe/Berlin","sequence":9}`
-	member = `{"kind":"member","school_id":"` + a + `","user_id":"` + c + `","role":"owner","sequence":9}`
-	room   = `{"kind":"class","id":"` + b + `","school_id":"` + a + `","name":"1a","grade":"1","sequence":4}`
-	pupil  = `{"kind":"class_member","class_id":"` + b + `","user_id":"` + c + `","role":"student","sequence":4}`
+	header  = `{"kind":"header","taken_at":"2026-01-02T03:04:05Z"}`
+	school  = `{"kind":"school","id":"` + a + `","name":"School","timezone":"Europe/Berlin","sequence":9}`
+	member  = `{"kind":"member","school_id":"` + a + `","user_id":"` + c + `","role":"owner","sequence":9}`
+	class   = `{"kind":"class","id":"` + b + `","school_id":"` + a + `","name":"1a","grade":"1","sequence":4}`
+	student = `{"kind":"class_member","class_id":"` + b + `","user_id":"` + c + `","role":"student","sequence":4}`
 )
 
 func TestReadExport(t *testing.T) {
 	for name, text := range map[string]string{
-		"in order":     lines(header, school, member, room, pupil, `{"kind":"end","lines":5}`),
-		"out of order": lines(header, pupil, room, member, school, `{"kind":"end","lines":5}`),
-		"CRLF":         strings.ReplaceAll(lines(header, school, member, room, pupil, `{"kind":"end","lines":5}`), "\n", "\r\n"),
+		"in order":     lines(header, school, member, class, student, `{"kind":"end","lines":5}`),
+		"out of order": lines(header, student, class, member, school, `{"kind":"end","lines":5}`),
+		"CRLF":         strings.ReplaceAll(lines(header, school, member, class, student, `{"kind":"end","lines":5}`), "\n", "\r\n"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			e, err := view.ReadExport(strings.NewReader(text))
@@ -39,36 +39,36 @@ func TestReadExport(t *testing.T) {
 	}
 	e, err := view.ReadExport(strings.NewReader(lines(header, `{"kind":"end","lines":1}`)))
 	if err != nil || len(e.Schools)+len(e.Classes) > 0 {
-		t.Errorf("an empty School is %+v, %v", e, err)
+		t.Errorf("an empty export is read as %+v, %v", e, err)
 	}
 }
 
-func TestReadExportRefuses(t *testing.T) {
+func TestReadExportErrors(t *testing.T) {
 	end := `{"kind":"end","lines":2}`
 	for _, tc := range []struct{ name, text, want string }{
-		{"nothing", "", "line 1: the export is cut off"},
-		{"cut off", lines(header, school, member), "line 4: the export is cut off"},
-		{"cut off in a line", header + "\n" + school[:40], "line 2: not an object"},
-		{"a line lost", lines(header, school, `{"kind":"end","lines":3}`), "line 3: the last line does not say that there are 2"},
-		{"end without a number", lines(header, school, `{"kind":"end"}`), "line 3: the last line does not say"},
-		{"more after the end", lines(header, school, end, school), "line 4: there is more"},
-		{"no header", lines(school, end), "line 1: the header must be the first line"},
-		{"two headers", lines(header, header, end), "line 2: the header must be the first line"},
+		{"empty", "", "line 1: the export is truncated"},
+		{"truncated", lines(header, school, member), "line 4: the export is truncated"},
+		{"truncated in a line", header + "\n" + school[:40], "line 2: decode object"},
+		{"a missing line", lines(header, school, `{"kind":"end","lines":3}`), "line 3: the last line must count the 2 lines"},
+		{"end without a number", lines(header, school, `{"kind":"end"}`), "line 3: the last line must count"},
+		{"more after the end", lines(header, school, end, school), "line 4: unexpected line after"},
+		{"no header", lines(school, end), "line 1: the first line, and no other, must be the header"},
+		{"two headers", lines(header, header, end), "line 2: the first line, and no other, must be the header"},
 		{"header without time", lines(`{"kind":"header"}`, end), "line 1: taken_at is missing"},
-		{"not JSON", lines(header, "school"), "line 2: not an object"},
-		{"empty line", lines(header, ""), "line 2: not an object"},
+		{"not JSON", lines(header, "school"), "line 2: decode object"},
+		{"empty line", lines(header, ""), "line 2: decode object"},
 		{"two objects in a line", lines(header, school+school), "line 2: more than one object"},
-		{"unknown kind", lines(header, `{"kind":"planet","sequence":1}`, end), `line 2: "planet" is no kind`},
-		{"no kind", lines(header, `{"sequence":1}`, end), `line 2: "" is no kind`},
+		{"unknown kind", lines(header, `{"kind":"planet","sequence":1}`, end), `line 2: unknown kind "planet"`},
+		{"no kind", lines(header, `{"sequence":1}`, end), `line 2: unknown kind ""`},
 		{"no sequence", lines(header, `{"kind":"school","id":"`+a+`","name":"S"}`, end), "line 2: sequence is missing"},
 		{"bad id", lines(header, `{"kind":"school","id":"x","name":"S","sequence":1}`, end), "line 2: id is not an id"},
 		{"bad role", lines(header, school, strings.Replace(member, "owner", "king", 1)), "line 3: role is not one of"},
-		{"bad role in a class", lines(header, school, room, strings.Replace(pupil, "student", "king", 1), `{"kind":"end","lines":4}`), "role is not one of"},
-		{"school twice", lines(header, school, school), "line 3: the school is there twice"},
-		{"class twice", lines(header, school, room, room), "line 4: the class is there twice"},
-		{"class without school", lines(header, room, end), "in a school that is not there"},
-		{"member without school", lines(header, member, end), "in school " + a + ", which is not there"},
-		{"class member without class", lines(header, pupil, end), "in class " + b + ", which is not there"},
+		{"bad role in a class", lines(header, school, class, strings.Replace(student, "student", "king", 1), `{"kind":"end","lines":4}`), "role is not one of"},
+		{"school twice", lines(header, school, school), "line 3: duplicate school"},
+		{"class twice", lines(header, school, class, class), "line 4: duplicate class"},
+		{"class without school", lines(header, class, end), "belongs to a school that is not in the export"},
+		{"member without school", lines(header, member, end), "belongs to school " + a + ", which is not in the export"},
+		{"class member without class", lines(header, student, end), "belongs to class " + b + ", which is not in the export"},
 		{"a line without end", header + "\n" + strings.Repeat("x", 2<<20), "line 2: "},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -79,7 +79,7 @@ func TestReadExportRefuses(t *testing.T) {
 	}
 }
 
-func TestMadeAfter(t *testing.T) {
+func TestCreatedAfter(t *testing.T) {
 	at := func(text string) time.Time {
 		when, err := time.Parse(time.RFC3339, text)
 		if err != nil {
@@ -87,22 +87,22 @@ func TestMadeAfter(t *testing.T) {
 		}
 		return when
 	}
-	id := "019b8000-0000-7000-8000-000000000001" // made at 2026-01-02T18:37:22Z
+	id := "019b8000-0000-7000-8000-000000000001" // created at 2026-01-02T18:37:22Z
 	for when, want := range map[string]bool{"2026-01-02T18:37:00Z": true, "2026-01-02T18:38:00Z": true, "2026-01-02T18:39:00Z": false, "2027-01-01T00:00:00Z": false} {
 		if got := view.CreatedAfter(id, at(when)); got != want {
-			t.Errorf("made after %s: %v, want %v", when, got, want)
+			t.Errorf("created after %s: %v, want %v", when, got, want)
 		}
 	}
 	if view.CreatedAfter("550e8400-e29b-41d4-a716-446655440000", at("2000-01-01T00:00:00Z")) || view.CreatedAfter("x", at("2000-01-01T00:00:00Z")) {
-		t.Error("an id that does not say when it was made is taken for a new one")
+		t.Error("an id without a time is taken for a new one")
 	}
 }
 
-// FuzzReadExport looks for text that makes it panic, or that it takes without every member being in something.
+// FuzzReadExport looks for text that makes ReadExport panic, or that it accepts although a class has no school.
 func FuzzReadExport(f *testing.F) {
-	f.Add(lines(header, school, member, room, pupil, `{"kind":"end","lines":5}`))
+	f.Add(lines(header, school, member, class, student, `{"kind":"end","lines":5}`))
 	f.Add(lines(header, `{"kind":"end","lines":1}`))
-	f.Add(lines(header, pupil, `{"kind":"end","lines":2}`))
+	f.Add(lines(header, student, `{"kind":"end","lines":2}`))
 	f.Add(`{"kind":null}`)
 	f.Fuzz(func(t *testing.T, text string) {
 		e, err := view.ReadExport(strings.NewReader(text))

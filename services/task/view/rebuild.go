@@ -7,19 +7,19 @@ import (
 	"slices"
 )
 
-// Repairer compares and repairs one school or class at a time, with the row locked, so that events go on meanwhile.
+// Repairer compares and repairs one school or class at a time with its row locked, so that events can be applied meanwhile.
 type Repairer interface {
-	// ListSchoolIDs and ListClassIDs are those that are known and not deleted, in order, after a given one.
+	// ListSchoolIDs and ListClassIDs return ids after the given one of objects that are not deleted, in order.
 	ListSchoolIDs(ctx context.Context, after string) ([]string, error)
 	ListClassIDs(ctx context.Context, after string) ([]string, error)
-	// RepairSchool makes a school as want, nil for one that School does not have, and returns what differed.
+	// RepairSchool changes a school to the state want, nil if School does not have it, and returns the differences.
 	RepairSchool(ctx context.Context, id string, want *SchoolState, dryRun bool) ([]Difference, error)
-	// RepairClass is the same for a class, with what changes for its students.
+	// RepairClass does the same for a class, and updates the assignments of its students.
 	RepairClass(ctx context.Context, id string, want *ClassState, dryRun bool) ([]Difference, error)
 }
 
-// Rebuild makes the view as the export says and has each difference reported. What is known from later than the export
-// stays. A second run goes on where one was ended.
+// Rebuild changes the view to the state of the export and reports each difference. What the view knows from later events
+// is kept. A second run continues where an interrupted one ended.
 func Rebuild(ctx context.Context, r Repairer, e *Export, dryRun bool, report func(Difference) error) error {
 	for _, id := range slices.Sorted(maps.Keys(e.Schools)) {
 		diffs, err := r.RepairSchool(ctx, id, e.Schools[id], dryRun)
@@ -56,6 +56,7 @@ func Rebuild(ctx context.Context, r Repairer, e *Export, dryRun bool, report fun
 	return nil
 }
 
+// reportAll reports the differences unless err is not nil.
 func reportAll(diffs []Difference, err error, report func(Difference) error) error {
 	if err != nil {
 		return err
@@ -68,7 +69,7 @@ func reportAll(diffs []Difference, err error, report func(Difference) error) err
 	return nil
 }
 
-// forEachID calls f with all ids that list gives.
+// forEachID calls f with each id that list returns, page by page.
 func forEachID(ctx context.Context, list func(ctx context.Context, after string) ([]string, error), f func(id string) error) error {
 	after := ""
 	for {

@@ -15,9 +15,9 @@ import (
 	"pgo/services/task/view"
 )
 
-// viewCommand looks after what the service knows of School.
+// viewCommand maintains the service's view of School.
 func viewCommand(environ []string) *cobra.Command {
-	group := command.NewGroup("view", "Look after what is known of schools and classes")
+	group := command.NewGroup("view", "Maintain the view of schools and classes")
 	group.AddCommand(rebuildView(environ))
 	return group
 }
@@ -25,9 +25,9 @@ func viewCommand(environ []string) *cobra.Command {
 func rebuildView(environ []string) *cobra.Command {
 	var dryRun bool
 	c := &cobra.Command{
-		Use: "rebuild [FILE]", Short: "Make the view as `school export` says, from FILE or stdin, and report what differed",
-		Long: "Reads what `school export` writes, from FILE, or from stdin without one or with -. The service may run meanwhile:\n" +
-			"what it has learned after the export stays. Each difference is a line; the last line counts them.",
+		Use: "rebuild [FILE]", Short: "Rebuild the view from the output of `school export`, and report the differences",
+		Long: "Reads the output of `school export` from FILE, or from stdin if FILE is missing or -. The service may run meanwhile:\n" +
+			"what it learned after the export is kept. Each difference is printed as a line. The last line counts them.",
 		Args: atMostOne,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			in, closeIn, err := open(cmd.InOrStdin(), args)
@@ -38,7 +38,7 @@ func rebuildView(environ []string) *cobra.Command {
 			return withStore(environ, func(s *store.Store) error { return rebuild(cmd.Context(), s, in, cmd.OutOrStdout(), dryRun) })
 		},
 	}
-	c.Flags().BoolVar(&dryRun, "dry-run", false, "only report")
+	c.Flags().BoolVar(&dryRun, "dry-run", false, "report the differences without repairing them")
 	return c
 }
 
@@ -60,7 +60,7 @@ func open(stdin io.Reader, args []string) (io.Reader, func(), error) {
 	return f, func() { f.Close() }, nil
 }
 
-// rebuild reads the whole export before it changes anything: one that is cut off changes nothing.
+// rebuild reads the whole export before it changes anything, so that a truncated export changes nothing.
 func rebuild(ctx context.Context, s *store.Store, in io.Reader, out io.Writer, dryRun bool) error {
 	export, err := view.ReadExport(in)
 	if err != nil {
@@ -75,15 +75,16 @@ func rebuild(ctx context.Context, s *store.Store, in io.Reader, out io.Writer, d
 	if err != nil {
 		return err
 	}
-	done := "repaired"
+	outcome := "repaired"
 	if dryRun {
-		done = "found, nothing was changed"
+		outcome = "found, nothing was changed"
 	}
-	_, err = fmt.Fprintf(out, "%d differences %s\n", count, done)
+	_, err = fmt.Fprintf(out, "%d differences %s\n", count, outcome)
 	return err
 }
 
-// withStore has fn work on the service's database. The running service does what follows from it: its fan-out polls.
+// withStore calls fn with a store on the configured database. The fan-out of the running service finds new work by
+// polling.
 func withStore(environ []string, fn func(*store.Store) error) error {
 	cfg, err := load(environ)
 	if err != nil {

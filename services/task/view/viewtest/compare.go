@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// FindDifferences compares the tables of a view with what is there, and returns the lines that only one of them has. It says
-// nothing of people of whom nothing was told.
+// FindDifferences compares the tables of a view with the state of the fake school, and returns a line for each object that
+// only one of them has.
 func (s *FakeSchool) FindDifferences(db *sql.DB) (string, error) {
 	var have []string
 	for _, query := range []string{
@@ -83,8 +83,8 @@ func queryStrings(db *sql.DB, query string) (all []string, err error) {
 	return all, rows.Err()
 }
 
-// WriteExport writes everything as the School service's binary does. What happens afterwards is later by School's clock, and
-// everything else by more than the time that a transaction takes.
+// WriteExport returns an export of the state in the format of School's export command. It advances the clock first, so that
+// the objects in the export are older than it by more than the duration of a transaction.
 func (s *FakeSchool) WriteExport() string {
 	var out strings.Builder
 	n := 0

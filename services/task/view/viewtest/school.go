@@ -1,5 +1,5 @@
-// Package viewtest is a School for tests: it does something at random, tells of it in events as the School service does,
-// can write an export, and knows what a view must have in the end.
+// Package viewtest provides a fake School for tests. It makes random changes, publishes events about them as the School
+// service does, writes exports, and compares a view with its own state.
 package viewtest
 
 import (
@@ -16,11 +16,11 @@ import (
 	"pgo/pkg/event"
 )
 
-// FakeSchool is everything that the School service and User have. It is not safe for concurrent use.
+// FakeSchool holds the state of the School and User services. It is not safe for concurrent use.
 type FakeSchool struct {
 	t      testing.TB
 	rand   *rand.Rand
-	now    time.Time // ids are made by a clock of its own
+	now    time.Time // time of its own clock, from which ids are generated
 	events []event.Event
 
 	schools map[string]*school
@@ -47,7 +47,7 @@ type person struct {
 	deleted  bool
 }
 
-// New returns a School whose doings are those of the seed.
+// New returns a School whose random changes depend on the seed alone.
 func New(t testing.TB, seed uint64) *FakeSchool {
 	return &FakeSchool{
 		t: t, rand: rand.New(rand.NewPCG(seed, seed)), now: time.Now().Add(-24 * time.Hour),
@@ -55,17 +55,17 @@ func New(t testing.TB, seed uint64) *FakeSchool {
 	}
 }
 
-// TakeEvents returns what was told since the last call, in the order in which it happened.
+// TakeEvents returns the events since the last call, in the order of the changes.
 func (s *FakeSchool) TakeEvents() []event.Event {
 	all := s.events
 	s.events = nil
 	return all
 }
 
-// ClassIDs returns the ids of the classes that are there, in order.
+// ClassIDs returns the ids of all classes, in order.
 func (s *FakeSchool) ClassIDs() []string { return slices.Sorted(maps.Keys(s.classes)) }
 
-// StudentIDs returns the students of a class, in order.
+// StudentIDs returns the ids of a class's students, in order.
 func (s *FakeSchool) StudentIDs(class string) []string {
 	var all []string
 	for user, role := range s.classes[class].members {
@@ -77,7 +77,7 @@ func (s *FakeSchool) StudentIDs(class string) []string {
 	return all
 }
 
-// MakeRandomChange does one thing at random.
+// MakeRandomChange makes one random change.
 func (s *FakeSchool) MakeRandomChange() {
 	classes, schools, people := s.ClassIDs(), slices.Sorted(maps.Keys(s.schools)), slices.Sorted(maps.Keys(s.people))
 	const some = 4
@@ -119,7 +119,7 @@ func (s *FakeSchool) pickOne(of []string) string { return of[s.rand.IntN(len(of)
 
 func (s *FakeSchool) newName() string { return fmt.Sprintf("N%d", s.rand.IntN(1000)) }
 
-// newID returns a UUIDv7 of the School's clock, which goes on by a second.
+// newID advances the clock by a second and returns a UUIDv7 of that time.
 func (s *FakeSchool) newID() string {
 	s.now = s.now.Add(time.Second)
 	id := uuid.UUID{6: 0x70, 8: 0x80}
@@ -195,7 +195,7 @@ func (s *FakeSchool) newSchool(owner string) {
 	s.emitMember("school.member_added.v1", id, owner, "owner")
 }
 
-// deleteSchool tells of the school alone; its classes go with it.
+// deleteSchool deletes a school with its classes. It emits an event about the school alone.
 func (s *FakeSchool) deleteSchool(id string) {
 	s.emit("school", "school.deleted.v1", id, &s.schools[id].sequence, map[string]any{"id": id})
 	delete(s.schools, id)
@@ -215,7 +215,7 @@ func (s *FakeSchool) putMember(id, user string) {
 	}
 	c.members[user] = role
 	s.emitMember(typ, id, user, role)
-	if role == "student" { // who does not teach in the school does not teach its classes
+	if role == "student" { // a student of the school does not teach its classes
 		for _, in := range s.classesIn(id) {
 			if s.classes[in].members[user] == "teacher" {
 				s.removeClassMember(in, user)

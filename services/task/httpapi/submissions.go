@@ -12,13 +12,13 @@ import (
 	"pgo/services/task"
 )
 
-// submissionRequest is what a student saves.
+// submissionRequest is the body of a request that saves a submission.
 type submissionRequest struct {
 	Content string               `json:"content" maxLength:"65536"`
 	Draft   httpx.Optional[bool] `json:"draft" swaggertype:"boolean"`
 }
 
-// gradeRequest is a grade.
+// gradeRequest is the body of a request that grades a submission.
 type gradeRequest struct {
 	Score    httpx.Optional[int]    `json:"score" swaggertype:"integer" minimum:"0" maximum:"1000"`
 	Feedback httpx.Optional[string] `json:"feedback" swaggertype:"string" maxLength:"10000"`

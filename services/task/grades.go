@@ -8,7 +8,8 @@ import (
 	"pgo/pkg/problem"
 )
 
-// ListAssignments lists who has the task, with a status or all for "". not_found, forbidden.
+// ListAssignments lists a task's assignments with the status, or all if status is "". It returns not_found if the caller
+// may not see the task, and forbidden if the caller is not a teacher of its class.
 func (s *Service) ListAssignments(ctx context.Context, userID, taskID, status string, p page.Request[UserKey]) (page.Page[Assignment], error) {
 	if _, err := s.requirePermission(ctx, taskID, userID, Permissions.IsTeacher); err != nil {
 		return page.Page[Assignment]{}, err
@@ -16,7 +17,8 @@ func (s *Service) ListAssignments(ctx context.Context, userID, taskID, status st
 	return s.Submissions.ListAssignments(ctx, taskID, status, p)
 }
 
-// ListSubmissions lists what was handed in. not_found, forbidden.
+// ListSubmissions lists what students have handed in for a task, without drafts. It returns not_found if the caller may not
+// see the task, and forbidden if the caller is not a teacher of its class.
 func (s *Service) ListSubmissions(ctx context.Context, userID, taskID string, p page.Request[UserKey]) (page.Page[NamedSubmission], error) {
 	if _, err := s.requirePermission(ctx, taskID, userID, Permissions.IsTeacher); err != nil {
 		return page.Page[NamedSubmission]{}, err
@@ -24,7 +26,8 @@ func (s *Service) ListSubmissions(ctx context.Context, userID, taskID string, p 
 	return s.Submissions.ListSubmissions(ctx, taskID, p)
 }
 
-// GetSubmission returns what a student has handed in; a draft is the student's own. not_found, forbidden.
+// GetSubmission returns what a student has handed in. It returns not_found if the caller may not see the task or the
+// student has handed in nothing, even if there is a draft, and forbidden if the caller is not a teacher of the class.
 func (s *Service) GetSubmission(ctx context.Context, userID, taskID, studentID string) (Submission, error) {
 	if _, err := s.requirePermission(ctx, taskID, userID, Permissions.IsTeacher); err != nil {
 		return Submission{}, err
@@ -36,8 +39,10 @@ func (s *Service) GetSubmission(ctx context.Context, userID, taskID, studentID s
 	return sub, err
 }
 
-// GradeSubmission gives a submission a grade, also another one than before. validation_failed, not_found, forbidden,
-// precondition_failed, ErrNotSubmitted.
+// GradeSubmission grades a submission whose version satisfies cond, or changes its grade. It returns validation_failed if a
+// value is invalid, not_found if the caller may not see the task or the student does not have it, forbidden if the caller
+// is not a teacher of the class, ErrNotSubmitted if the student has not handed in, and precondition_failed if the version
+// does not satisfy cond.
 func (s *Service) GradeSubmission(ctx context.Context, userID, taskID, studentID string, g GradeInput, cond entity.Condition) (Submission, error) {
 	if err := g.validate(); err != nil {
 		return Submission{}, err
@@ -53,7 +58,8 @@ func (s *Service) GradeSubmission(ctx context.Context, userID, taskID, studentID
 	})
 }
 
-// GetStats returns a task's figures and the version of the task that they are of. not_found, forbidden.
+// GetStats returns a task's statistics and the version of the task that they belong to. It returns not_found if the caller
+// may not see the task, and forbidden if the caller is not a teacher of its class.
 func (s *Service) GetStats(ctx context.Context, userID, taskID string) (Stats, int64, error) {
 	st, err := s.requirePermission(ctx, taskID, userID, Permissions.IsTeacher)
 	if err != nil {
@@ -65,8 +71,9 @@ func (s *Service) GetStats(ctx context.Context, userID, taskID string) (Stats, i
 
 const gradesBatch = 500
 
-// StreamGrades has each take the rows of a task's table of grades, batch by batch. begin is called once before them, when it
-// is known that the caller may see them. not_found, forbidden, and what begin and each return.
+// StreamGrades passes the rows of a task's table of grades to each, batch by batch. It first calls begin once, after it has
+// checked the caller's permission. It returns not_found if the caller may not see the task, forbidden if the caller is not
+// a teacher of its class, and any error of begin and each.
 func (s *Service) StreamGrades(ctx context.Context, userID, taskID string, begin func(Task) error, each func([]Grade) error) error {
 	st, err := s.requirePermission(ctx, taskID, userID, Permissions.IsTeacher)
 	if err != nil {

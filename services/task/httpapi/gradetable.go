@@ -35,9 +35,9 @@ func (a *API) getGrades(c *gin.Context) error {
 		return err
 	}
 	out := csv.NewWriter(c.Writer)
-	var most string
+	var maxScore string
 	begin := func(t task.Task) error {
-		most = strconv.Itoa(t.MaxScore)
+		maxScore = strconv.Itoa(t.MaxScore)
 		c.Header("Content-Type", "text/csv; charset=utf-8; header=present")
 		c.Header("Content-Disposition", `attachment; filename="grades-`+t.ID+`.csv"`)
 		c.Status(http.StatusOK)
@@ -45,7 +45,7 @@ func (a *API) getGrades(c *gin.Context) error {
 	}
 	err = a.tasks.StreamGrades(c.Request.Context(), callerID(c), id, begin, func(rows []task.Grade) error {
 		for _, g := range rows {
-			if err := out.Write(csvRecord(g, most)); err != nil {
+			if err := out.Write(csvRecord(g, maxScore)); err != nil {
 				return err
 			}
 		}
@@ -60,7 +60,8 @@ func (a *API) getGrades(c *gin.Context) error {
 	return out.Error()
 }
 
-func csvRecord(g task.Grade, most string) []string {
+// csvRecord returns a row of the table of grades.
+func csvRecord(g task.Grade, maxScore string) []string {
 	name, score := "", ""
 	if g.Name != nil {
 		name = *g.Name
@@ -68,7 +69,7 @@ func csvRecord(g task.Grade, most string) []string {
 	if g.Score != nil {
 		score = strconv.Itoa(*g.Score)
 	}
-	return []string{g.UserID, escapeFormula(name), g.Status, strconv.FormatBool(g.Late), score, most, formatTime(g.SubmittedAt), formatTime(g.GradedAt), escapeFormula(g.Feedback)}
+	return []string{g.UserID, escapeFormula(name), g.Status, strconv.FormatBool(g.Late), score, maxScore, formatTime(g.SubmittedAt), formatTime(g.GradedAt), escapeFormula(g.Feedback)}
 }
 
 func formatTime(t *time.Time) string {
@@ -78,8 +79,8 @@ func formatTime(t *time.Time) string {
 	return t.UTC().Format(time.RFC3339)
 }
 
-// escapeFormula returns a text that no spreadsheet takes for a formula. Some leave out space at the beginning before they look,
-// and some take full-width signs for the usual ones.
+// escapeFormula returns the text with an apostrophe before it if a spreadsheet might take it for a formula. Some spreadsheets
+// skip leading space, and some accept full-width signs.
 func escapeFormula(s string) string {
 	first := strings.TrimLeftFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) || unicode.Is(unicode.Cf, r) })
 	if strings.HasPrefix(s, "\t") || strings.HasPrefix(s, "\r") || strings.HasPrefix(s, "\n") || first != "" && strings.ContainsRune("=+-@＝＋－＠", []rune(first)[0]) {

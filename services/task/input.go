@@ -20,7 +20,7 @@ const (
 	maxContent     = 64 * 1024 // bytes
 )
 
-// NewTask is what a teacher says to set a task.
+// NewTask holds the fields of a task that its teacher chooses.
 type NewTask struct {
 	ClassID     string
 	Title       string
@@ -29,21 +29,21 @@ type NewTask struct {
 	DueAt       time.Time
 }
 
-// normalize returns what is stored. validation_failed.
+// normalize returns the fields as they are stored. It returns a validation_failed problem if a value is invalid.
 func (n NewTask) normalize() (NewTask, error) {
 	var fields []problem.Field
 	if id, err := uuid.Parse(n.ClassID); err != nil || id.String() != n.ClassID {
 		fields = append(fields, problem.Field{Field: "class_id", Code: "invalid_id", Message: "must be a class's id"})
 	}
 	p := TaskPatch{Title: &n.Title, Description: &n.Description, MaxScore: &n.MaxScore, DueAt: &n.DueAt}
-	p, wrong := p.normalize()
-	if err := problem.Invalid(append(fields, wrong...)...); err != nil {
+	p, patchFields := p.normalize()
+	if err := problem.Invalid(append(fields, patchFields...)...); err != nil {
 		return n, err
 	}
 	return NewTask{ClassID: n.ClassID, Title: *p.Title, Description: *p.Description, MaxScore: *p.MaxScore, DueAt: *p.DueAt}, nil
 }
 
-// TaskPatch is what may be changed of a task; nil leaves a field as it is.
+// TaskPatch holds new values for the fields of a task. A nil field is left unchanged.
 type TaskPatch struct {
 	Title       *string
 	Description *string
@@ -51,12 +51,12 @@ type TaskPatch struct {
 	DueAt       *time.Time
 }
 
-// normalize returns what is stored, and what is wrong.
+// normalize returns the patch as it is stored, and the errors of its values.
 func (p TaskPatch) normalize() (TaskPatch, []problem.Field) {
 	var fields []problem.Field
 	if p.Title != nil {
-		title, good := text.CleanName(*p.Title, maxTitle)
-		if !good {
+		title, ok := text.CleanName(*p.Title, maxTitle)
+		if !ok {
 			fields = append(fields, problem.Field{Field: "title", Code: "invalid_title", Message: "must have 1 to 200 characters on one line"})
 		}
 		p.Title = &title
@@ -77,10 +77,10 @@ func (p TaskPatch) normalize() (TaskPatch, []problem.Field) {
 	return p, fields
 }
 
-// SubmissionInput is what a student saves.
+// SubmissionInput holds what a student saves for a task.
 type SubmissionInput struct {
 	Content string
-	IsDraft bool // not handed in yet
+	IsDraft bool // saved, but not handed in yet
 }
 
 func (h SubmissionInput) validate() error {
@@ -96,7 +96,7 @@ func (h SubmissionInput) validate() error {
 	return nil
 }
 
-// GradeInput is what a teacher says about a submission. A nil score is one that was not given.
+// GradeInput holds the grade that a teacher gives to a submission. Score is nil if the request has none.
 type GradeInput struct {
 	Score    *int
 	Feedback string
@@ -115,6 +115,6 @@ func (g GradeInput) validate() error {
 	return problem.Invalid(fields...)
 }
 
-func newScoreError(most int) problem.Field {
-	return problem.Field{Field: "score", Code: "out_of_range", Message: fmt.Sprintf("must be a whole number from 0 to %d", most)}
+func newScoreError(maxScore int) problem.Field {
+	return problem.Field{Field: "score", Code: "out_of_range", Message: fmt.Sprintf("must be a whole number from 0 to %d", maxScore)}
 }

@@ -6,9 +6,11 @@ import (
 	"pgo/pkg/entity"
 )
 
-// HandIn saves an assignee's work, as a draft or for good; what was handed in can be replaced until the task is
-// closed or a grade is given. validation_failed, not_found, forbidden, precondition_failed, ErrClosed,
-// ErrAlreadySubmitted, ErrAlreadyGraded.
+// HandIn saves an assignee's submission, as a draft or handed in. What was handed in can be replaced until the task is
+// closed or a grade is given. It returns validation_failed if the content is invalid, not_found if the person may not see
+// the task, forbidden if it is not assigned to them, precondition_failed if the version of the submission does not satisfy
+// cond, ErrClosed if the task is closed, ErrAlreadySubmitted if a draft would replace what was handed in, and
+// ErrAlreadyGraded if there is a grade.
 func (s *Service) HandIn(ctx context.Context, userID, taskID string, h SubmissionInput, cond entity.Condition) (Submission, error) {
 	if err := h.validate(); err != nil {
 		return Submission{}, err
@@ -24,7 +26,8 @@ func (s *Service) HandIn(ctx context.Context, userID, taskID string, h Submissio
 	})
 }
 
-// GetOwnSubmission returns what an assignee has saved, also a draft. not_found, forbidden.
+// GetOwnSubmission returns what an assignee has saved, including a draft. It returns not_found if the person may not see the
+// task or has saved nothing, and forbidden if the task is not assigned to them.
 func (s *Service) GetOwnSubmission(ctx context.Context, userID, taskID string) (Submission, error) {
 	if _, err := s.requirePermission(ctx, taskID, userID, Permissions.IsAssignee); err != nil {
 		return Submission{}, err

@@ -12,7 +12,7 @@ import (
 	"pgo/services/task"
 )
 
-// namedAssignmentRow is an assignment with its student's name and what was saved for it.
+// namedAssignmentRow is an assignment row joined with the student's name and submission.
 type namedAssignmentRow struct {
 	Assignment assignmentRow `gorm:"embedded"`
 	Name       *string
@@ -56,7 +56,7 @@ func (s *Store) ListAssignments(ctx context.Context, taskID, status string, p pa
 	return page.New(rows, p.Limit, namedAssignmentRow.toAssignment, func(a task.Assignment) task.UserKey { return task.UserKey{UserID: a.UserID} })
 }
 
-// ListSubmissions implements task.WorkReader. Both statuses are read as ranges of their index and put together here.
+// ListSubmissions implements task.SubmissionReader. The two statuses are read as ranges of an index and merged here.
 func (s *Store) ListSubmissions(ctx context.Context, taskID string, p page.Request[task.UserKey]) (page.Page[task.NamedSubmission], error) {
 	after := ""
 	if p.After != nil {
@@ -108,13 +108,13 @@ func (s *Store) ListGrades(ctx context.Context, taskID, afterUser string, limit 
 	return grades, nil
 }
 
-// ReadStats implements task.WorkReader, through the cache: every change of an assignment changes its task's version, so the
-// figures of a version stay.
+// ReadStats implements task.SubmissionReader, through the cache: every change of an assignment changes its task's version,
+// so the statistics of a version never change.
 func (s *Store) ReadStats(ctx context.Context, taskID string, version int64) (task.Stats, error) {
 	return cache.Fetch(ctx, s.cache, fmt.Sprintf("stats:%s:%d", taskID, version), func(ctx context.Context) (task.Stats, int64, error) {
-		var tallies []task.AssignmentGroup
+		var groups []task.AssignmentGroup
 		err := s.db.WithContext(ctx).Model(&assignmentRow{}).Select("status, late, score, COUNT(*) AS count").Where("task_id = ?", taskID).
-			Group("status, late, score").Order("score").Find(&tallies).Error
-		return task.ComputeStats(tallies), version, mysql.Wrap(err, "count assignments")
+			Group("status, late, score").Order("score").Find(&groups).Error
+		return task.ComputeStats(groups), version, mysql.Wrap(err, "count assignments")
 	})
 }

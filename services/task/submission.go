@@ -15,10 +15,10 @@ const (
 	SubmissionGraded    = "graded"
 )
 
-// DeletedUser is the name of people whose account is gone.
+// DeletedUser is the name shown for people whose account was deleted.
 const DeletedUser = "deleted user"
 
-// Assignment is one student's share of a task and how far they are.
+// Assignment is a task given to one student, and the student's progress.
 type Assignment struct {
 	TaskID      string     `json:"task_id"`
 	UserID      string     `json:"user_id"`
@@ -31,7 +31,7 @@ type Assignment struct {
 	GradedAt    *time.Time `json:"graded_at"`
 }
 
-// Submission is what a student has saved or handed in for a task.
+// Submission holds the work that a student saved or handed in for a task.
 type Submission struct {
 	TaskID      string     `json:"task_id"`
 	UserID      string     `json:"user_id"`
@@ -46,35 +46,36 @@ type Submission struct {
 	UpdatedAt   time.Time  `json:"updated_at"`
 }
 
-// NamedSubmission is a submission on a list.
+// NamedSubmission is a submission in a list, with the student's name.
 type NamedSubmission struct {
 	Submission
 	Name *string `json:"name"` // null while it is not known
 }
 
-// SubmissionChange is a student's submission that is locked in the store together with its task, for a change of both.
+// SubmissionChange is a student's submission during a change, locked in the store together with its task.
 type SubmissionChange struct {
 	Task       Task
-	Submission Submission // with an empty status while nothing was saved
+	Submission Submission // its status is "" while nothing is saved
 
 	events    []Event
 	isChanged bool
 }
 
-// Events returns what to publish.
+// Events returns the events to publish.
 func (w *SubmissionChange) Events() []Event { return w.events }
 
-// IsChanged reports whether the submission and its task must be saved.
+// IsChanged reports whether the store must save the submission and its task.
 func (w *SubmissionChange) IsChanged() bool { return w.isChanged }
 
 func (w *SubmissionChange) checkVersion(cond entity.Condition) error {
 	if w.Submission.Status == "" && cond.IsSet() {
-		return problem.PreconditionFailed() // also for "*": there is nothing yet
+		return problem.PreconditionFailed() // also for "*": there is no submission
 	}
 	return cond.Check(w.Submission.Version)
 }
 
-// handIn saves what the student says, as a draft or for good. ErrClosed, ErrAlreadyGraded, ErrAlreadySubmitted.
+// handIn saves a submission, as a draft or handed in. It returns ErrClosed unless the task is open, ErrAlreadyGraded if
+// there is a grade, and ErrAlreadySubmitted if a draft would replace what was handed in.
 func (w *SubmissionChange) handIn(h SubmissionInput, now time.Time) error {
 	if w.Task.Status != StatusPublished {
 		return ErrClosed
@@ -107,7 +108,8 @@ func (w *SubmissionChange) handIn(h SubmissionInput, now time.Time) error {
 	return nil
 }
 
-// setGrade gives a grade, also another one than before. ErrNotSubmitted, validation_failed.
+// setGrade sets or replaces the grade. It returns ErrNotSubmitted if the student has not handed in, and validation_failed if
+// the score exceeds the task's maximum.
 func (w *SubmissionChange) setGrade(g GradeInput, now time.Time) error {
 	s := &w.Submission
 	if s.Status != SubmissionSubmitted && s.Status != SubmissionGraded {

@@ -11,8 +11,8 @@ import (
 	"pgo/pkg/problem"
 )
 
-// CreateTask sets a task, which nobody but the class's teachers sees until it is published. validation_failed;
-// not_found for who is not in the class; forbidden for who does not teach it.
+// CreateTask creates a draft, which only the class's teachers see until it is published. It returns validation_failed if a
+// value is invalid, not_found if the caller is not in the class, and forbidden if the caller does not teach it.
 func (s *Service) CreateTask(ctx context.Context, userID string, n NewTask) (Task, error) {
 	n, err := n.normalize()
 	if err != nil {
@@ -29,7 +29,7 @@ func (s *Service) CreateTask(ctx context.Context, userID string, n NewTask) (Tas
 	}
 	id, err := uuid.NewV7()
 	if err != nil {
-		return Task{}, fmt.Errorf("make task id: %w", err)
+		return Task{}, fmt.Errorf("generate task id: %w", err)
 	}
 	now := s.now()
 	t := Task{
@@ -39,19 +39,20 @@ func (s *Service) CreateTask(ctx context.Context, userID string, n NewTask) (Tas
 	return t, s.Writer.CreateTask(ctx, t)
 }
 
-// ListTasks returns what somebody teaches or is assigned, oldest first.
+// ListTasks lists the tasks that a person teaches or is assigned, oldest first.
 func (s *Service) ListTasks(ctx context.Context, userID string, f TaskFilter, p page.Request[TaskKey]) (page.Page[Task], error) {
 	return s.Reader.ListTasks(ctx, userID, f, p)
 }
 
-// GetTask returns a task to its teachers and assignees. not_found.
+// GetTask returns a task. It returns not_found unless the person is one of its teachers or assignees.
 func (s *Service) GetTask(ctx context.Context, userID, taskID string) (Task, error) {
 	st, err := s.requirePermission(ctx, taskID, userID, Permissions.MaySee)
 	return st.Task, err
 }
 
-// UpdateTask changes a task whose version satisfies the condition. validation_failed, not_found, forbidden,
-// precondition_failed, ErrNotDraft.
+// UpdateTask changes a task whose version satisfies cond, and returns the task after the change. It returns
+// validation_failed if a value is invalid, ErrNotDraft if the maximum score of a published task would change, and the
+// errors of changeTask.
 func (s *Service) UpdateTask(ctx context.Context, userID, taskID string, p TaskPatch, cond entity.Condition) (Task, error) {
 	p, fields := p.normalize()
 	if err := problem.Invalid(fields...); err != nil {
@@ -60,14 +61,15 @@ func (s *Service) UpdateTask(ctx context.Context, userID, taskID string, p TaskP
 	return s.changeTask(ctx, userID, taskID, cond, func(d *TaskChange) error { return d.applyPatch(p, s.now()) })
 }
 
-// DeleteTask removes a draft. not_found, forbidden, precondition_failed, ErrNotDraft.
+// DeleteTask deletes a draft whose version satisfies cond. It returns ErrNotDraft if the task was published, and the errors of
+// changeTask.
 func (s *Service) DeleteTask(ctx context.Context, userID, taskID string, cond entity.Condition) error {
 	_, err := s.changeTask(ctx, userID, taskID, cond, (*TaskChange).markDeleted)
 	return err
 }
 
-// PublishTask shows a draft to the students of its class. Their assignments are made in the background. not_found,
-// forbidden, precondition_failed, ErrAlreadyPublished.
+// PublishTask publishes a draft whose version satisfies cond to the students of its class. Their assignments are created in
+// the background. It returns ErrAlreadyPublished unless the task is a draft, and the errors of changeTask.
 func (s *Service) PublishTask(ctx context.Context, userID, taskID string, cond entity.Condition) (Task, error) {
 	t, err := s.changeTask(ctx, userID, taskID, cond, func(d *TaskChange) error { return d.publish(s.now()) })
 	if err == nil {
@@ -76,11 +78,14 @@ func (s *Service) PublishTask(ctx context.Context, userID, taskID string, cond e
 	return t, err
 }
 
-// CloseTask ends submissions. not_found, forbidden, precondition_failed, ErrNotPublished.
+// CloseTask ends the submissions of a task whose version satisfies cond. It returns ErrNotPublished if the task is a draft, and
+// the errors of changeTask.
 func (s *Service) CloseTask(ctx context.Context, userID, taskID string, cond entity.Condition) (Task, error) {
 	return s.changeTask(ctx, userID, taskID, cond, func(d *TaskChange) error { return d.close(s.now()) })
 }
 
+// changeTask calls fn to change a task. It returns not_found if the caller may not see the task, forbidden if the caller
+// is not a teacher of its class, precondition_failed if the task's version does not satisfy cond, and any error of fn.
 func (s *Service) changeTask(ctx context.Context, userID, taskID string, cond entity.Condition, fn func(*TaskChange) error) (Task, error) {
 	if _, err := s.requirePermission(ctx, taskID, userID, Permissions.IsTeacher); err != nil {
 		return Task{}, err

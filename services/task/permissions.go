@@ -6,26 +6,27 @@ import (
 	"pgo/pkg/problem"
 )
 
-// Permissions is a task and what somebody has to do with it, as far as this service knows.
+// Permissions holds a task and a person's relation to it, as far as this service knows.
 type Permissions struct {
 	Task       Task
-	Role       string // in the task's class, "" for somebody who is not in it
+	Role       string // in the task's class, "" for a person who is not in it
 	IsAssigned bool
 }
 
-// IsTeacher reports somebody who may do everything with the task.
+// IsTeacher reports whether the person is a teacher of the task's class, who may do everything with the task.
 func (s Permissions) IsTeacher() bool { return s.Role == RoleTeacher }
 
-// IsAssignee reports an assignee. Who left the class is none, also if they have handed in.
+// IsAssignee reports whether the person has the task as a student of the class. A student who left the class is not an
+// assignee, even if they have handed in.
 func (s Permissions) IsAssignee() bool {
 	return s.Role == RoleStudent && s.IsAssigned && s.Task.Status != StatusDraft
 }
 
-// MaySee reports somebody who may know of the task.
+// MaySee reports whether the person may know of the task.
 func (s Permissions) MaySee() bool { return s.IsTeacher() || s.IsAssignee() }
 
-// requirePermission finds the task for somebody who must be what is says. Who may not know of it gets not_found, who may know
-// and is something else gets forbidden.
+// requirePermission returns the permissions of a person who satisfies the condition is. It returns not_found if the task does
+// not exist or the person may not know of it, and forbidden if the person does not satisfy the condition.
 func (s *Service) requirePermission(ctx context.Context, taskID, userID string, is func(Permissions) bool) (Permissions, error) {
 	st, err := s.Reader.FindPermissions(ctx, taskID, userID)
 	switch {
