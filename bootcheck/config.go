@@ -11,14 +11,14 @@ import (
 	"pgo/bootcheck/gate"
 	"pgo/bootcheck/server"
 	"pgo/pkg/config"
-	"pgo/pkg/httpx"
 	"pgo/pkg/logging"
+	"pgo/pkg/serve"
 )
 
 // Config is everything that can be set. MySQL, Redis and RabbitMQ are reached as an administrator.
 type Config struct {
 	Log        logging.Config     `config:"log"`
-	HTTP       httpx.Config       `config:"http"`
+	HTTP       serve.Config       `config:"http"`
 	MySQL      Access             `config:"mysql"`
 	Redis      Access             `config:"redis"`
 	RabbitMQ   RabbitMQ           `config:"rabbitmq"`
@@ -61,7 +61,7 @@ type Monitor struct {
 
 // NewConfig returns every default.
 func NewConfig() Config {
-	http := httpx.Defaults()
+	http := serve.Defaults()
 	http.Addr = "127.0.0.1:8090"
 	return Config{
 		Log:        logging.Config{Level: "info"},

@@ -38,7 +38,7 @@ func run(ctx context.Context, args, environ []string, stdout io.Writer) error {
 		return err
 	}
 	verbs := map[string]func(context.Context, *app, []string) error{
-		"serve": serve, "once": once, "check": check, "plan": plan, "resolve": resolve,
+		"serve": runServer, "once": once, "check": check, "plan": plan, "resolve": resolve,
 	}
 	do, ok := verbs[verb]
 	if !ok {

@@ -16,10 +16,11 @@ import (
 	"pgo/pkg/health"
 	"pgo/pkg/httpx"
 	"pgo/pkg/metrics"
+	"pgo/pkg/serve"
 )
 
-// serve passes the chain while it already shows its state, says that it is ready, and stays up.
-func serve(ctx context.Context, a *app, _ []string) error {
+// runServer passes the chain while it already shows its state, says that it is ready, and stays up.
+func runServer(ctx context.Context, a *app, _ []string) error {
 	gateway, err := url.Parse(a.cfg.GatewayURL)
 	if err != nil {
 		return fmt.Errorf("read gateway_url: %w", err)
@@ -28,18 +29,18 @@ func serve(ctx context.Context, a *app, _ []string) error {
 	registry.MustRegister(gate.NewCollector(a.gate.Status()))
 	ready := readiness(a.gate.Status())
 	engine, err := httpx.NewEngine(httpx.Options{
-		Config: a.cfg.HTTP, Log: a.log.Logger, Tracer: noop.NewTracerProvider(), Registry: registry, Health: ready,
+		Config: a.cfg.HTTP.Config, Log: a.log.Logger, Tracer: noop.NewTracerProvider(), Registry: registry, Health: ready,
 	})
 	if err != nil {
 		return &gate.Failure{Code: gate.ExitConfig, Err: fmt.Errorf("http.trusted_proxies: %w", err)}
 	}
 	web.Routes(engine, web.Options{Build: a.build, Status: a.gate.Status(), Registry: registry, Binaries: a.binaries(), GatewayURL: gateway})
 
-	err = httpx.Program{
+	err = serve.Program{
 		Config: a.cfg.HTTP, Log: a.log.Logger, Health: ready, AcceptBeforeReady: true,
 		Public:  engine,
-		Admin:   httpx.NewAdminHandler(registry, a.log, func() any { return a.cfg }),
-		Workers: []httpx.Worker{{Name: "gate", Run: a.pass}},
+		Admin:   serve.NewAdminHandler(registry, a.log, func() any { return a.cfg }),
+		Workers: []serve.Worker{{Name: "gate", Run: a.pass}},
 	}.Run(ctx)
 	if failure, ok := errors.AsType[*gate.Failure](err); ok {
 		return failure // without the words about workers around it

@@ -25,7 +25,12 @@ const ExitCode = 78
 // EnvPrefix starts every environment variable that sets a configuration key.
 const EnvPrefix = "PGO_CFG_"
 
-const tag = "config"
+const (
+	tag = "config" // names the key of a struct's field
+
+	// squashTag puts the keys of a struct beside those of the struct that has it, instead of under a key of its own.
+	squashTag = ",squash"
+)
 
 // Environments are the values that Options.Env may have.
 var environments = []string{"dev", "test", "staging", "prod"}

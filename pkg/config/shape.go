@@ -32,12 +32,30 @@ func child(t reflect.Type, part string) reflect.Type {
 		return t.Elem()
 	case reflect.Struct:
 		for i := range t.NumField() {
-			if t.Field(i).Tag.Get(tag) == part {
+			switch t.Field(i).Tag.Get(tag) {
+			case part:
 				return t.Field(i).Type
+			case squashTag:
+				if found := child(t.Field(i).Type, part); found != nil {
+					return found
+				}
 			}
 		}
 	}
 	return nil
+}
+
+// childNames returns the names that child knows in a struct, those of squashed structs in their place.
+func childNames(t reflect.Type) []string {
+	names := make([]string, 0, t.NumField())
+	for i := range t.NumField() {
+		if name := t.Field(i).Tag.Get(tag); name == squashTag {
+			names = append(names, childNames(t.Field(i).Type)...)
+		} else {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // unknownKey says what a key could have been: the names at the level where it goes wrong.
@@ -53,11 +71,7 @@ func unknownKey(shape reflect.Type, key string) string {
 	if t.Kind() != reflect.Struct {
 		return "expected a known key"
 	}
-	names := make([]string, 0, t.NumField())
-	for i := range t.NumField() {
-		names = append(names, t.Field(i).Tag.Get(tag))
-	}
-	return "expected a known key, one of " + strings.Join(names, ", ")
+	return "expected a known key, one of " + strings.Join(childNames(t), ", ")
 }
 
 var (

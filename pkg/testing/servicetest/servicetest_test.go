@@ -23,6 +23,7 @@ import (
 	"pgo/pkg/logging"
 	"pgo/pkg/mq"
 	"pgo/pkg/problem"
+	"pgo/pkg/serve"
 	"pgo/pkg/testing/servicetest"
 	"pgo/pkg/testing/testkit"
 )
@@ -33,14 +34,14 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		fmt.Fprintln(stdout, "hello from", len(environ))
 		return 0
 	}
-	if err := serve(ctx, environ, stdout); err != nil {
+	if err := runService(ctx, environ, stdout); err != nil {
 		fmt.Fprintln(stderr, err)
 		return 1
 	}
 	return 0
 }
 
-func serve(ctx context.Context, environ []string, stdout io.Writer) error {
+func runService(ctx context.Context, environ []string, stdout io.Writer) error {
 	user := ""
 	for _, kv := range environ {
 		if v, ok := strings.CutPrefix(kv, "PGO_CFG_AUTH__USER_URL="); ok {
@@ -51,7 +52,7 @@ func serve(ctx context.Context, environ []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	cfg, reg := httpx.Defaults(), prometheus.NewRegistry()
+	cfg, reg := serve.Defaults(), prometheus.NewRegistry()
 	cfg.Addr, cfg.DrainTimeout = "127.0.0.1:0", time.Second
 	verifier, ended, err := auth.NewRemoteVerifier(ctx, auth.Config{Issuer: "pgo", Audience: "pgo", IssuerURL: user}, reg, log.Logger)
 	if err != nil {
@@ -60,7 +61,7 @@ func serve(ctx context.Context, environ []string, stdout io.Writer) error {
 	h := health.New(log.Logger)
 	h.Require("ended_sessions", ended.HasSynced)
 	h.Optional("ended_sessions", ended.IsFresh)
-	e, err := httpx.NewEngine(httpx.Options{Config: cfg, Log: log.Logger, Tracer: noop.NewTracerProvider(), Registry: reg, Health: h})
+	e, err := httpx.NewEngine(httpx.Options{Config: cfg.Config, Log: log.Logger, Tracer: noop.NewTracerProvider(), Registry: reg, Health: h})
 	if err != nil {
 		return err
 	}
@@ -70,8 +71,8 @@ func serve(ctx context.Context, environ []string, stdout io.Writer) error {
 	e.POST("/check", httpx.Handle(func(*gin.Context) error {
 		return problem.Invalid(problem.Field{Field: "x", Code: "required", Message: "must be given"})
 	}))
-	return httpx.Program{
-		Config: cfg, Log: log.Logger, Health: h, Public: e, Admin: http.NotFoundHandler(), Workers: []httpx.Worker{{Name: "ended sessions", Run: ended.Run}},
+	return serve.Program{
+		Config: cfg, Log: log.Logger, Health: h, Public: e, Admin: http.NotFoundHandler(), Workers: []serve.Worker{{Name: "ended sessions", Run: ended.Run}},
 	}.Run(ctx)
 }
 

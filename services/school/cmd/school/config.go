@@ -4,10 +4,10 @@ import (
 	"pgo/pkg/auth"
 	"pgo/pkg/cache"
 	"pgo/pkg/config"
-	"pgo/pkg/httpx"
 	"pgo/pkg/logging"
 	"pgo/pkg/mq"
 	"pgo/pkg/mysql"
+	"pgo/pkg/serve"
 	"pgo/pkg/tracing"
 )
 
@@ -15,7 +15,7 @@ import (
 // the next start.
 type Config struct {
 	Log      logging.Config `config:"log"`
-	HTTP     httpx.Config   `config:"http"`
+	HTTP     serve.Config   `config:"http"`
 	MySQL    mysql.Config   `config:"mysql"`
 	Redis    cache.Config   `config:"redis"`
 	RabbitMQ mq.Settings    `config:"rabbitmq"`
@@ -27,7 +27,7 @@ type Config struct {
 func NewConfig() Config {
 	c := Config{
 		Log:      logging.Config{Level: "info"},
-		HTTP:     httpx.Defaults(),
+		HTTP:     serve.Defaults(),
 		MySQL:    mysql.Defaults(),
 		Redis:    cache.Defaults(),
 		RabbitMQ: mq.Settings{Addr: "127.0.0.1:5672", Username: "school", Vhost: "pgo"},

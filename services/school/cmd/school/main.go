@@ -26,7 +26,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		Name: "school", Short: "The School service: schools, who is in them as what, and their classes",
 		Migrations: migrations.FS, Topology: events.Topology(), OpenAPI: openapi.JSON,
 		Check: func() error { _, err := load(environ); return err },
-		Serve: func(ctx context.Context) error { return serve(ctx, environ, stdout) },
+		Serve: func(ctx context.Context) error { return runService(ctx, environ, stdout) },
 	})
 	root.AddCommand(exportCommand(environ), command.NewEventsCommand(events.Topology(), func() (mq.Config, error) {
 		cfg, err := load(environ)

@@ -26,7 +26,7 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 		Name: "task", Short: "The Task service: what teachers set, what students hand in, and how it is graded",
 		Migrations: migrations.FS, Topology: events.Topology(), OpenAPI: openapi.JSON,
 		Check: func() error { _, err := load(environ); return err },
-		Serve: func(ctx context.Context) error { return serve(ctx, environ, stdout) },
+		Serve: func(ctx context.Context) error { return runService(ctx, environ, stdout) },
 	})
 	root.SetIn(stdin)
 	root.AddCommand(viewCommand(environ), command.NewEventsCommand(events.Topology(), func() (mq.Config, error) {

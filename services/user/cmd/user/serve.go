@@ -19,6 +19,7 @@ import (
 	"pgo/pkg/mq"
 	"pgo/pkg/mysql"
 	"pgo/pkg/outbox"
+	"pgo/pkg/serve"
 	"pgo/pkg/tracing"
 	"pgo/services/user"
 	"pgo/services/user/events"
@@ -33,8 +34,8 @@ import (
 
 const pruneEvery = 10 * time.Minute
 
-// serve puts the service together and runs it until ctx ends.
-func serve(ctx context.Context, environ []string, stdout io.Writer) (err error) {
+// runService puts the service together and runs it until ctx ends.
+func runService(ctx context.Context, environ []string, stdout io.Writer) (err error) {
 	cfg, err := load(environ)
 	if err != nil {
 		return err
@@ -51,7 +52,7 @@ func serve(ctx context.Context, environ []string, stdout io.Writer) (err error) 
 	}
 	reg := metrics.NewRegistry(build)
 	live := config.NewReloadable(cfg, func() (Config, error) {
-		defer httpx.NotifyReloading()()
+		defer serve.NotifyReloading()()
 		return load(environ)
 	}, reg)
 	live.OnChange(func(c Config) { log.ApplyConfig(c.Log) })
@@ -115,24 +116,24 @@ func serve(ctx context.Context, environ []string, stdout io.Writer) (err error) 
 	h.Optional("ended_sessions", ended.IsFresh)
 	h.Optional("redis", cache.NewPingCheck(redis))
 	h.Optional("rabbitmq", broker.Check)
-	engine, err := httpx.NewEngine(httpx.Options{Config: cfg.HTTP, Log: log.Logger, Tracer: tracer, Registry: reg, Health: h, OpenAPI: openapi.JSON})
+	engine, err := httpx.NewEngine(httpx.Options{Config: cfg.HTTP.Config, Log: log.Logger, Tracer: tracer, Registry: reg, Health: h, OpenAPI: openapi.JSON})
 	if err != nil {
 		return err
 	}
 	httpapi.New(service, keys.JWKS()).Register(engine, verifier)
 	engine.GET(auth.EndedSessionsPath, httpx.Handle(auth.ServeEndedSessions(users)))
 
-	reconfigure, stop := httpx.NewReloadWorker(live, config.OptionsFromEnviron("user", environ).Dir, log.Logger)
+	reconfigure, stop := serve.NewReloadWorker(live, config.OptionsFromEnviron("user", environ).Dir, log.Logger)
 	defer stop()
-	return httpx.Program{
+	return serve.Program{
 		Config: cfg.HTTP, Log: log.Logger, Health: h, Public: engine,
-		Admin: httpx.NewAdminHandler(reg, log, func() any { return live.Current() }),
-		Workers: []httpx.Worker{
+		Admin: serve.NewAdminHandler(reg, log, func() any { return live.Current() }),
+		Workers: []serve.Worker{
 			reconfigure,
 			{Name: "outbox", Run: func(ctx context.Context) error { relay.Run(ctx); return nil }},
 			{Name: "ended sessions", Run: ended.Run},
 			{Name: "mailer", Run: func(ctx context.Context) error { return broker.Consume(ctx, events.NewMailConsumer(mailer)) }},
-			httpx.Periodic("prune", pruneEvery, users.Prune, log.Logger),
+			serve.Periodic("prune", pruneEvery, users.Prune, log.Logger),
 		},
 	}.Run(ctx)
 }

@@ -1,4 +1,4 @@
-package httpx_test
+package serve_test
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
-	"pgo/pkg/httpx"
+	"pgo/pkg/serve"
 )
 
 func TestEvery(t *testing.T) {
@@ -18,7 +18,7 @@ func TestEvery(t *testing.T) {
 		core, logs := observer.New(zap.WarnLevel)
 		ctx, cancel := context.WithCancel(t.Context())
 		began, calls := time.Now(), []time.Duration{}
-		w := httpx.Periodic("sweep", time.Minute, func(context.Context) error {
+		w := serve.Periodic("sweep", time.Minute, func(context.Context) error {
 			if calls = append(calls, time.Since(began)); len(calls) == 3 {
 				cancel()
 				return context.Canceled // as what is interrupted says; nobody wants to read it

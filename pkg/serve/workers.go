@@ -1,4 +1,4 @@
-package httpx
+package serve
 
 import (
 	"context"
@@ -9,16 +9,16 @@ import (
 	"go.uber.org/zap"
 )
 
-// Worker is something that runs beside the HTTP servers: a relay, a consumer.
+// Worker runs beside the HTTP servers: a relay, a consumer.
 type Worker struct {
 	Name string
-	Run  func(context.Context) error // returns when its context ends and what it held is finished
+	Run  func(context.Context) error // returns when its context ends and its current work is finished
 }
 
-// Periodic is a worker that calls f each time d has passed. An error is logged and f called again the next time.
-func Periodic(name string, d time.Duration, f func(context.Context) error, log *zap.Logger) Worker {
+// Periodic returns a worker that calls f each time the period has passed. It logs an error and calls f again the next time.
+func Periodic(name string, period time.Duration, f func(context.Context) error, log *zap.Logger) Worker {
 	return Worker{Name: name, Run: func(ctx context.Context) error {
-		tick := time.NewTicker(d)
+		tick := time.NewTicker(period)
 		defer tick.Stop()
 		for {
 			select {
@@ -33,16 +33,16 @@ func Periodic(name string, d time.Duration, f func(context.Context) error, log *
 	}}
 }
 
-type running struct {
+type startedWorker struct {
 	name string
 	done chan struct{}
 }
 
-// work starts the workers. One that ends before ctx does is a failure of the program.
-func (p Program) work(ctx context.Context, failed chan<- error) []running {
-	var all []running
+// startWorkers starts the workers. One that ends before ctx does is a failure of the program.
+func (p Program) startWorkers(ctx context.Context, failed chan<- error) []startedWorker {
+	var all []startedWorker
 	for _, w := range p.Workers {
-		r := running{name: w.Name, done: make(chan struct{})}
+		r := startedWorker{name: w.Name, done: make(chan struct{})}
 		all = append(all, r)
 		go func() {
 			defer close(r.done)
@@ -60,9 +60,9 @@ func (p Program) work(ctx context.Context, failed chan<- error) []running {
 	return all
 }
 
-// awaitWorkers waits for each worker until the deadline. One that hangs does not keep the program from ending:
-// what it held is done again by the next process, as after a crash.
-func (p Program) awaitWorkers(all []running, deadline time.Time) {
+// awaitWorkers waits for each worker until the deadline. One that hangs does not keep the program from ending: the next
+// process does its unfinished work again, as after a crash.
+func (p Program) awaitWorkers(all []startedWorker, deadline time.Time) {
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
 	for _, w := range all {
@@ -72,7 +72,7 @@ func (p Program) awaitWorkers(all []running, deadline time.Time) {
 		case <-ctx.Done():
 		}
 		select {
-		case <-w.done: // both: it did end
+		case <-w.done: // both happened: it did end
 		default:
 			p.Log.Error("a worker did not end in time", zap.String("worker", w.name))
 		}

@@ -1,4 +1,4 @@
-package httpx
+package serve
 
 import (
 	"net"
@@ -10,11 +10,11 @@ import (
 type connections struct {
 	mu    sync.Mutex
 	open  map[net.Conn]struct{}
-	empty chan struct{} // closed when none is open, once somebody waits
+	empty chan struct{} // closed when none is open; nil while no one waits
 }
 
-// track is an http.Server's ConnState.
-func (c *connections) track(conn net.Conn, state http.ConnState) {
+// trackState is an http.Server's ConnState.
+func (c *connections) trackState(conn net.Conn, state http.ConnState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch state {
@@ -25,27 +25,27 @@ func (c *connections) track(conn net.Conn, state http.ConnState) {
 		c.open[conn] = struct{}{}
 	case http.StateClosed, http.StateHijacked:
 		delete(c.open, conn)
-		c.signal()
+		c.signalIfEmpty()
 	}
 }
 
-func (c *connections) count() int {
+func (c *connections) countOpen() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.open)
 }
 
-// idle returns a channel that is closed when no connection is open. Call it when no new ones come.
-func (c *connections) idle() <-chan struct{} {
+// notifyEmpty returns a channel that is closed when no connection is open. Call it when no new ones come.
+func (c *connections) notifyEmpty() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	empty := make(chan struct{})
 	c.empty = empty
-	c.signal()
+	c.signalIfEmpty()
 	return empty
 }
 
-func (c *connections) signal() {
+func (c *connections) signalIfEmpty() {
 	if c.empty != nil && len(c.open) == 0 {
 		close(c.empty)
 		c.empty = nil

@@ -1,4 +1,4 @@
-package httpx_test
+package serve_test
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"golang.org/x/sys/unix"
 
-	"pgo/pkg/httpx"
+	"pgo/pkg/serve"
 )
 
 func TestManagerIsTold(t *testing.T) {
@@ -111,7 +111,7 @@ func notifySocket(t testing.TB) (path string, told <-chan string) {
 func TestManagerIsToldOfAReload(t *testing.T) {
 	socket, told := notifySocket(t)
 	t.Setenv("NOTIFY_SOCKET", socket)
-	done := httpx.NotifyReloading()
+	done := serve.NotifyReloading()
 	if got := <-told; !strings.HasPrefix(got, "RELOADING=1\nMONOTONIC_USEC=") {
 		t.Errorf("told %q", got)
 	}

@@ -1,4 +1,4 @@
-package httpx_test
+package serve_test
 
 import (
 	"context"
@@ -17,7 +17,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
-	"pgo/pkg/httpx"
+	"pgo/pkg/serve"
 	"pgo/pkg/testing/testkit"
 )
 
@@ -30,20 +30,20 @@ type serving struct {
 }
 
 // newProgram returns a program on ports of its own with GET /ok, which is ready at once.
-func newProgram(t testing.TB, drain time.Duration) (httpx.Program, edge) {
+func newProgram(t testing.TB, drain time.Duration) (serve.Program, edge) {
 	t.Helper()
-	e := newEdge(t, nil, nil)
+	e := newEdge(t)
 	e.GET("/ok", func(c *gin.Context) { c.String(http.StatusOK, "ok") })
-	cfg := httpx.Defaults()
+	cfg := serve.Defaults()
 	cfg.Addr, cfg.AdminAddr, cfg.DrainTimeout = testkit.ReserveAddr(t), testkit.ReserveAddr(t), drain
-	return httpx.Program{
+	return serve.Program{
 		Config: cfg, Log: zap.NewNop(), Health: e.health, Public: e,
 		Admin: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }),
 	}, e
 }
 
 // start runs p and waits until it is ready.
-func start(t testing.TB, p httpx.Program) *serving {
+func start(t testing.TB, p serve.Program) *serving {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	core, logs := observer.New(zap.DebugLevel)
@@ -239,7 +239,7 @@ func TestReadiness(t *testing.T) {
 		asked := make(chan struct{}, 100)
 		p.Health.Require("gate", func(context.Context) error { asked <- struct{}{}; return errors.New("closed") })
 		finished := make(chan struct{})
-		p.Workers = []httpx.Worker{{Name: "relay", Run: func(ctx context.Context) error { <-ctx.Done(); close(finished); return nil }}}
+		p.Workers = []serve.Worker{{Name: "relay", Run: func(ctx context.Context) error { <-ctx.Done(); close(finished); return nil }}}
 		p.OnReady = func(net.Addr, net.Addr) { t.Error("ready") }
 		ctx, cancel := context.WithCancel(context.Background())
 		ended := make(chan error, 1)
@@ -277,7 +277,7 @@ func TestWorkers(t *testing.T) {
 			t.Parallel()
 			p, _ := newProgram(t, 100*time.Millisecond)
 			gate := make(chan struct{})
-			p.Workers = []httpx.Worker{
+			p.Workers = []serve.Worker{
 				{Name: "w", Run: func(ctx context.Context) error { <-gate; return tc.run(ctx) }},
 				{Name: "other", Run: waits(nil)},
 			}
@@ -304,7 +304,7 @@ func TestWorkerFailsBeforeReadiness(t *testing.T) {
 	t.Parallel()
 	p, _ := newProgram(t, time.Minute)
 	p.Health.Require("never", func(context.Context) error { return errors.New("closed") })
-	p.Workers = []httpx.Worker{{Name: "w", Run: func(context.Context) error { return errors.New("boom") }}}
+	p.Workers = []serve.Worker{{Name: "w", Run: func(context.Context) error { return errors.New("boom") }}}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	if err := p.Run(ctx); err == nil || !strings.Contains(err.Error(), "worker w ended: boom") {
@@ -317,9 +317,9 @@ func TestAddressInUse(t *testing.T) {
 	taken := httptest.NewServer(http.NotFoundHandler())
 	defer taken.Close()
 	addr := taken.Listener.Addr().String()
-	for _, name := range []string{httpx.PublicListener, httpx.AdminListener} {
+	for _, name := range []string{serve.PublicListener, serve.AdminListener} {
 		p, _ := newProgram(t, time.Minute)
-		if name == httpx.PublicListener {
+		if name == serve.PublicListener {
 			p.Config.Addr = addr
 		} else {
 			p.Config.AdminAddr = addr

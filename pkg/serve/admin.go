@@ -1,4 +1,4 @@
-package httpx
+package serve
 
 import (
 	"encoding/json"
@@ -26,7 +26,7 @@ func NewAdminHandler(reg *prometheus.Registry, log *logging.Logger, current func
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(text) // the caller has gone: nobody to tell
+		_, _ = w.Write(text) // the caller has gone: no one reads the error
 	})
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)

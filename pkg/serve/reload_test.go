@@ -1,4 +1,4 @@
-package httpx_test
+package serve_test
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"pgo/pkg/config"
-	"pgo/pkg/httpx"
+	"pgo/pkg/serve"
 )
 
 // TestReconfigure sends SIGHUP before the worker runs, which would else end this program, and once more.
@@ -23,7 +23,7 @@ func TestReconfigure(t *testing.T) {
 	live := config.NewReloadable(0, func() (int, error) { loads++; return loads, nil }, prometheus.NewRegistry())
 	loaded := make(chan int)
 	live.OnChange(func(n int) { loaded <- n })
-	w, stop := httpx.NewReloadWorker(live, dir, zap.NewNop())
+	w, stop := serve.NewReloadWorker(live, dir, zap.NewNop())
 	defer stop()
 	hup := func() {
 		t.Helper()

@@ -1,4 +1,4 @@
-package httpx_test
+package serve_test
 
 import (
 	"bufio"
@@ -27,11 +27,12 @@ import (
 
 	"pgo/pkg/health"
 	"pgo/pkg/httpx"
+	"pgo/pkg/serve"
 	"pgo/pkg/testing/testkit"
 )
 
 // childVariable makes the test binary a program with inherited listeners instead of running tests.
-const childVariable = "PGO_HTTPX_CHILD"
+const childVariable = "PGO_SERVE_CHILD"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(childVariable) == "" {
@@ -63,9 +64,9 @@ func child() error {
 		}
 		return nil
 	})
-	cfg := httpx.Defaults()
+	cfg := serve.Defaults()
 	cfg.Addr, cfg.DrainTimeout = "127.0.0.1:1", time.Minute // nobody may bind port 1: the listener must be inherited
-	e, err := httpx.NewEngine(httpx.Options{Config: cfg, Log: zap.NewNop(), Tracer: noop.NewTracerProvider(), Registry: prometheus.NewRegistry(), Health: h})
+	e, err := httpx.NewEngine(httpx.Options{Config: cfg.Config, Log: zap.NewNop(), Tracer: noop.NewTracerProvider(), Registry: prometheus.NewRegistry(), Health: h})
 	if err != nil {
 		return err
 	}
@@ -80,7 +81,7 @@ func child() error {
 		return nil
 	}))
 	admin := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, os.Getenv("LISTEN_FDS")) })
-	return httpx.Program{Config: cfg, Log: zap.NewNop(), Health: h, Public: e, Admin: admin}.Run(ctx)
+	return serve.Program{Config: cfg, Log: zap.NewNop(), Health: h, Public: e, Admin: admin}.Run(ctx)
 }
 
 type echo struct{ N, PID int }

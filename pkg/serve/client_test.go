@@ -1,4 +1,4 @@
-package httpx_test
+package serve_test
 
 import (
 	"bufio"

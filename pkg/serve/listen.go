@@ -1,4 +1,4 @@
-package httpx
+package serve
 
 import (
 	"fmt"
@@ -13,9 +13,9 @@ const (
 	AdminListener  = "admin"
 )
 
-// listeners returns the public and the admin listener: those inherited under their names (LISTEN_FDS and
-// LISTEN_FDNAMES, as systemd and pgo pass them), else new ones on the configured addresses.
-func listeners(cfg Config) (public, admin net.Listener, err error) {
+// openListeners returns the public and the admin listener: those inherited under their names (LISTEN_FDS and LISTEN_FDNAMES,
+// as systemd and pgo pass them), otherwise new ones on the configured addresses.
+func openListeners(cfg Config) (public, admin net.Listener, err error) {
 	inherited, err := activation.ListenersWithNames()
 	if err != nil {
 		return nil, nil, fmt.Errorf("take inherited listeners: %w", err)
@@ -28,20 +28,20 @@ func listeners(cfg Config) (public, admin net.Listener, err error) {
 			return nil, nil, fmt.Errorf("inherited %d listeners named %s: one is served", len(l), name)
 		}
 	}
-	if public, err = take(inherited, PublicListener, cfg.Addr); err != nil {
+	if public, err = inheritOrBind(inherited, PublicListener, cfg.Addr); err != nil {
 		return nil, nil, err
 	}
-	if admin, err = take(inherited, AdminListener, cfg.AdminAddr); err != nil {
+	if admin, err = inheritOrBind(inherited, AdminListener, cfg.AdminAddr); err != nil {
 		public.Close()
 		return nil, nil, err
 	}
 	return public, admin, nil
 }
 
-func take(inherited map[string][]net.Listener, name, addr string) (net.Listener, error) {
+func inheritOrBind(inherited map[string][]net.Listener, name, addr string) (net.Listener, error) {
 	if l := inherited[name]; len(l) > 0 {
 		if u, ok := l[0].(*net.UnixListener); ok {
-			u.SetUnlinkOnClose(false) // the socket file is the manager's, and the next process serves it
+			u.SetUnlinkOnClose(false) // the socket file belongs to the manager, and the next process serves it
 		}
 		return l[0], nil
 	}
