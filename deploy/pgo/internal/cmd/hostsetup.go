@@ -101,7 +101,7 @@ func (a *app) setUpHere(ctx context.Context, f *setUp) error {
 		return fmt.Errorf("find this program: %w", err)
 	}
 	machine := hostsetup.Machine{UID: os.Geteuid(), Getenv: a.getenv, Command: a.command1}
-	plan, err := hostsetup.Look(ctx, f.Options, machine)
+	plan, err := hostsetup.NewPlan(ctx, f.Options, machine)
 	if err != nil {
 		return err
 	}

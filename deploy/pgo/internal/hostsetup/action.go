@@ -13,42 +13,42 @@ import (
 	"syscall"
 )
 
-// folder is one that has to be there, somebody's and with a mode.
-type folder struct {
-	setup       *setup
+// directory is an Action that makes a directory with an owner and a mode.
+type directory struct {
+	planner     *planner
 	name, owner string
 	mode        os.FileMode
 }
 
-func (f *folder) Done(context.Context) (bool, error) {
-	info, err := f.setup.stat(f.name)
+func (f *directory) IsDone(context.Context) (bool, error) {
+	info, err := f.planner.statFile(f.name)
 	if info == nil {
 		return false, err
 	}
 	if !info.IsDir() {
-		return false, fmt.Errorf("%s is there, and is no folder", f.name)
+		return false, fmt.Errorf("%s exists, and is not a directory", f.name)
 	}
-	return f.setup.fits(info, f.owner, f.mode), nil
+	return f.planner.hasOwnerAndMode(info, f.owner, f.mode), nil
 }
 
-func (f *folder) Do(context.Context) error {
-	path := f.setup.path(f.name)
+func (f *directory) Apply(context.Context) error {
+	path := f.planner.hostPath(f.name)
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		return err
 	}
-	return f.setup.give(path, f.owner, f.mode)
+	return f.planner.setOwnerAndMode(path, f.owner, f.mode)
 }
 
-func (f *folder) String() string {
+func (f *directory) String() string {
 	return fmt.Sprintf("install -d -o %s -g %s -m %04o %s", f.owner, f.owner, f.mode, f.name)
 }
 
-// file is one that has to be there with a content: its text, or that of another file.
+// file is an Action that writes a file: its text, or the content of another file.
 type file struct {
-	setup       *setup
+	planner     *planner
 	name, owner string
 	text        string
-	from        string // the other file
+	from        string // the other file; empty: text
 	mode        os.FileMode
 }
 
@@ -59,48 +59,48 @@ func (f *file) content() ([]byte, error) {
 	return os.ReadFile(f.from)
 }
 
-func (f *file) Done(context.Context) (bool, error) {
-	info, err := f.setup.stat(f.name)
+func (f *file) IsDone(context.Context) (bool, error) {
+	info, err := f.planner.statFile(f.name)
 	if info == nil {
 		return false, err
 	}
 	if !info.Mode().IsRegular() {
-		return false, fmt.Errorf("%s is there, and is no file", f.name)
+		return false, fmt.Errorf("%s exists, and is not a file", f.name)
 	}
 	want, err := f.content()
 	if err != nil {
 		return false, err
 	}
-	is, err := os.ReadFile(f.setup.path(f.name))
-	if errors.Is(err, fs.ErrPermission) && f.setup.Machine.UID != 0 {
-		return false, nil // it was refused for that already
+	current, err := os.ReadFile(f.planner.hostPath(f.name))
+	if errors.Is(err, fs.ErrPermission) && f.planner.Machine.UID != 0 {
+		return false, nil // without root the plan is refused anyway
 	}
-	return bytes.Equal(is, want) && f.setup.fits(info, f.owner, f.mode), err
+	return bytes.Equal(current, want) && f.planner.hasOwnerAndMode(info, f.owner, f.mode), err
 }
 
-// Do writes it beside and renames it: a program that runs is not written over, and what is read is whole.
-func (f *file) Do(context.Context) error {
+// Apply writes a temporary file and renames it: a running program is not overwritten, and every reader sees a whole file.
+func (f *file) Apply(context.Context) error {
 	content, err := f.content()
 	if err != nil {
 		return err
 	}
-	path := f.setup.path(f.name)
+	path := f.planner.hostPath(f.name)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	beside, err := os.CreateTemp(filepath.Dir(path), ".pgo-setup-*")
+	temp, err := os.CreateTemp(filepath.Dir(path), ".pgo-setup-*")
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.Remove(beside.Name()) }() // where it was not renamed
-	_, err = beside.Write(content)
-	if err = errors.Join(err, beside.Sync(), beside.Close()); err != nil {
+	defer func() { _ = os.Remove(temp.Name()) }() // after an error; a renamed file has another name
+	_, err = temp.Write(content)
+	if err = errors.Join(err, temp.Sync(), temp.Close()); err != nil {
 		return err
 	}
-	if err := f.setup.give(beside.Name(), f.owner, f.mode); err != nil {
+	if err := f.planner.setOwnerAndMode(temp.Name(), f.owner, f.mode); err != nil {
 		return err
 	}
-	return os.Rename(beside.Name(), path)
+	return os.Rename(temp.Name(), path)
 }
 
 func (f *file) String() string {
@@ -110,20 +110,20 @@ func (f *file) String() string {
 	return fmt.Sprintf("install -o %s -g %s -m %04o /dev/stdin %s <<'END'\n%sEND", f.owner, f.owner, f.mode, f.name, f.text)
 }
 
-// command is one that is run where a look says that it has to be.
+// command is an Action that runs a command unless isDone.
 type command struct {
-	setup *setup
-	args  []string
-	done  func(ctx context.Context) (bool, error)
-	after bool // it is run as well where something of its step before it was not done
+	planner         *planner
+	args            []string
+	isDone          func(ctx context.Context) (bool, error)
+	runsAfterChange bool // it also runs where an earlier action of its step does
 }
 
-func (c *command) Done(ctx context.Context) (bool, error) { return c.done(ctx) }
+func (c *command) IsDone(ctx context.Context) (bool, error) { return c.isDone(ctx) }
 
-func (c *command) Do(ctx context.Context) error {
-	said, err := c.setup.Machine.Command(ctx, c.args[0], c.args[1:]...)
+func (c *command) Apply(ctx context.Context) error {
+	output, err := c.planner.Machine.Command(ctx, c.args[0], c.args[1:]...)
 	if err != nil {
-		return fmt.Errorf("%s: %w: %s", c, err, strings.TrimSpace(said))
+		return fmt.Errorf("%s: %w: %s", c, err, strings.TrimSpace(output))
 	}
 	return nil
 }
@@ -136,7 +136,7 @@ func (c *command) String() string {
 	return strings.Join(words, " ")
 }
 
-// Quote makes s one word of a shell's.
+// Quote makes s one word of a shell command.
 func Quote(s string) string {
 	if s != "" && strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=+:,./@") == "" {
 		return s
@@ -144,29 +144,29 @@ func Quote(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-// stat looks at a file of the machine; nil where there is none. A link is not followed: in a folder of pgo's user it may
-// lead to what is not that user's.
-func (s *setup) stat(name string) (fs.FileInfo, error) {
-	look := os.Lstat
-	if name == s.Options.Dir { // whoever set that up was root
-		look = os.Stat
+// statFile returns what the machine has under a name, or nil where it has nothing. It follows no link: in a directory of
+// pgo's user a link may lead to another user's file.
+func (p *planner) statFile(name string) (fs.FileInfo, error) {
+	stat := os.Lstat
+	if name == p.Options.Dir { // only root can have made that a link
+		stat = os.Stat
 	}
-	info, err := look(s.path(name))
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) && s.Machine.UID != 0 {
+	info, err := stat(p.hostPath(name))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) && p.Machine.UID != 0 {
 		return nil, nil
 	}
 	return info, err
 }
 
-func (s *setup) fits(info fs.FileInfo, owner string, mode os.FileMode) bool {
-	uid, gid, err := s.ids(owner)
-	is, ok := info.Sys().(*syscall.Stat_t)
-	return err == nil && ok && int(is.Uid) == uid && int(is.Gid) == gid && info.Mode().Perm() == mode
+func (p *planner) hasOwnerAndMode(info fs.FileInfo, owner string, mode os.FileMode) bool {
+	uid, gid, err := p.findIDs(owner)
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return err == nil && ok && int(stat.Uid) == uid && int(stat.Gid) == gid && info.Mode().Perm() == mode
 }
 
-// give makes something the owner's.
-func (s *setup) give(path, owner string, mode os.FileMode) error {
-	uid, gid, err := s.ids(owner)
+// setOwnerAndMode changes the owner, the group and the mode of a file or directory.
+func (p *planner) setOwnerAndMode(path, owner string, mode os.FileMode) error {
+	uid, gid, err := p.findIDs(owner)
 	if err != nil {
 		return err
 	}
@@ -176,21 +176,21 @@ func (s *setup) give(path, owner string, mode os.FileMode) error {
 	return os.Chmod(path, mode)
 }
 
-// passwd is the machine's line about a user.
+// passwd is a user's line in /etc/passwd.
 type passwd struct {
 	uid, gid    int
 	home, shell string
 }
 
-// user finds a user in the machine's own list. Where others are known, by LDAP or so, getent knows them.
-func (s *setup) user(name string) (passwd, bool, error) {
-	text, err := os.ReadFile(s.path("/etc/passwd"))
+// findUser finds a user in /etc/passwd, or on a running machine with getent, which also knows users of LDAP.
+func (p *planner) findUser(name string) (passwd, bool, error) {
+	text, err := os.ReadFile(p.hostPath("/etc/passwd"))
 	if err != nil {
 		return passwd{}, false, fmt.Errorf("look for the user %s: %w", name, err)
 	}
-	if !s.image() && !strings.Contains("\n"+string(text), "\n"+name+":") {
-		said, _ := s.Machine.Command(context.Background(), "getent", "passwd", name) // nothing for nobody
-		text = append(append(text, '\n'), said...)
+	if !p.isImage() && !strings.Contains("\n"+string(text), "\n"+name+":") {
+		output, _ := p.Machine.Command(context.Background(), "getent", "passwd", name) // it prints nothing for an unknown user
+		text = append(append(text, '\n'), output...)
 	}
 	for line := range strings.Lines(string(text)) {
 		words := strings.Split(strings.TrimSpace(line), ":")
@@ -204,17 +204,17 @@ func (s *setup) user(name string) (passwd, bool, error) {
 	return passwd{}, false, nil
 }
 
-// ids are those of a user; what is root's in an image that somebody else makes is theirs.
-func (s *setup) ids(name string) (uid, gid int, err error) {
+// findIDs returns the IDs of a user and its group. In an image, root's files get the owner of this process.
+func (p *planner) findIDs(name string) (uid, gid int, err error) {
 	if name == "root" {
-		if s.image() {
-			return s.Machine.UID, os.Getegid(), nil
+		if p.isImage() {
+			return p.Machine.UID, os.Getegid(), nil
 		}
 		return 0, 0, nil
 	}
-	p, ok, err := s.user(name)
-	if err == nil && !ok {
+	user, exists, err := p.findUser(name)
+	if err == nil && !exists {
 		err = fmt.Errorf("there is no user %s", name)
 	}
-	return p.uid, p.gid, err
+	return user.uid, user.gid, err
 }

@@ -9,27 +9,29 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"pgo/deploy/pgo/internal/systemd"
 )
 
-// machine is a bare one in a folder: its programs are stand-ins that note how they were called.
+// machine is a bare machine in a directory. Its programs are stand-ins that record how they were called.
 type machine struct {
 	*testing.T
 	root    string
 	options Options
-	uid     int // whoever looks
-	user    int // the number of users there
+	uid     int // runs NewPlan
+	user    int // UID of the users there
 	group   int
-	ssh     string // SSH_CONNECTION
-	said    map[string]string
+	ssh     string            // SSH_CONNECTION
+	output  map[string]string // by command line
 	failing map[string]bool
 	ran     []string
 }
 
-// newMachine is one with systemd, nft, docker and sshd. Users there have the number of whoever runs the test, or any where
-// that is root.
+// newMachine makes a machine with systemd, nft, docker and sshd. Its users have the UID of this process, or 12345 where that
+// is root.
 func newMachine(t *testing.T) *machine {
 	t.Helper()
-	m := &machine{T: t, root: t.TempDir(), said: map[string]string{}, failing: map[string]bool{}, uid: os.Geteuid(), user: os.Geteuid(), group: os.Getegid()}
+	m := &machine{T: t, root: t.TempDir(), output: map[string]string{}, failing: map[string]bool{}, uid: os.Geteuid(), user: os.Geteuid(), group: os.Getegid()}
 	if m.user == 0 {
 		m.user, m.group = 12345, 12345
 	}
@@ -41,8 +43,8 @@ func newMachine(t *testing.T) *machine {
 		Root: m.root, Dir: "/srv/pgo", User: "tester", Program: filepath.Join(m.root, "pgo"), Gateway: []int{8080},
 		Key: "ssh-ed25519 AAAAC3Nz deployer", Firewall: NFTables, Image: "rocky:9",
 	}
-	m.said["nft -j list ruleset"] = `{"nftables": []}`
-	m.said["sshd -T"] = "port 2222\naddressfamily any\n"
+	m.output["nft -j list ruleset"] = `{"nftables": []}`
+	m.output["sshd -T"] = "port 2222\naddressfamily any\n"
 	m.failing["systemctl is-active --quiet firewalld"], m.failing["systemctl is-active --quiet ufw"] = true, true
 	m.failing["systemctl is-active --quiet pgo.service"] = true
 	m.failing["nft list table inet pgo"] = true
@@ -70,7 +72,7 @@ func (m *machine) read(name string) string {
 	return string(text)
 }
 
-// command does what the programs would.
+// command does what the programs would do.
 func (m *machine) command(_ context.Context, name string, args ...string) (string, error) {
 	line := name + " " + strings.Join(args, " ")
 	switch {
@@ -78,34 +80,34 @@ func (m *machine) command(_ context.Context, name string, args ...string) (strin
 		m.write("/etc/passwd", m.read("/etc/passwd")+fmt.Sprintf("%s:x:%d:%d::/srv/pgo:/bin/sh\n", args[len(args)-1], m.user, m.group))
 	case name == "systemctl" && strings.Contains(line, " enable "):
 		unit := args[len(args)-1]
-		target := map[string]string{unitName: "multi-user.target", firewallUnit: "sysinit.target"}[unit]
+		target := map[string]string{systemd.ManagerUnit: "multi-user.target", systemd.FirewallUnit: "sysinit.target"}[unit]
 		m.write("/etc/systemd/system/"+target+".wants/"+unit, "")
-	case line == "systemctl start "+unitName:
+	case line == "systemctl start "+systemd.ManagerUnit:
 		delete(m.failing, "systemctl is-active --quiet pgo.service")
 	case line == "nft -f "+rulesFile:
 		delete(m.failing, "nft list table inet pgo")
-		m.said["nft list table inet pgo"] = m.read(rulesFile)
+		m.output["nft list table inet pgo"] = m.read(rulesFile)
 	case m.failing[line]:
 		return "", errors.New("exit status 3")
 	default:
-		return m.said[line], nil
+		return m.output[line], nil
 	}
 	m.ran = append(m.ran, line)
 	return "", nil
 }
 
-func (m *machine) look() (Plan, error) {
-	return m.lookAs(m.options)
+func (m *machine) plan() (Plan, error) {
+	return m.planWith(m.options)
 }
 
-// lookAs looks as on the machine itself: its root is / to it.
-func (m *machine) lookAs(o Options) (Plan, error) {
-	return Look(m.Context(), o, Machine{UID: m.uid, Getenv: func(name string) string { return map[string]string{"SSH_CONNECTION": m.ssh}[name] }, Command: m.command})
+// planWith plans with other options. With / as Root it plans as on the machine itself.
+func (m *machine) planWith(o Options) (Plan, error) {
+	return NewPlan(m.Context(), o, Machine{UID: m.uid, Getenv: func(name string) string { return map[string]string{"SSH_CONNECTION": m.ssh}[name] }, Command: m.command})
 }
 
 func (m *machine) apply() Plan {
 	m.Helper()
-	plan, err := m.look()
+	plan, err := m.plan()
 	if err != nil {
 		m.Fatal(err)
 	}
@@ -121,8 +123,8 @@ func printed(p Plan) string {
 	return b.String()
 }
 
-// An image: nothing is started, all files are there, and a second run has nothing to do.
-func TestImage(t *testing.T) {
+// In an image nothing is started, all files are written, and a second run has nothing to do.
+func TestPlanImage(t *testing.T) {
 	m := newMachine(t)
 	m.options.User = "deployer"
 	m.options.Gateway = []int{8443, 8080, 22}
@@ -150,37 +152,37 @@ func TestImage(t *testing.T) {
 			t.Errorf("it ran %s", line)
 		}
 	}
-	if plan, err := m.look(); err != nil || len(plan) != 0 {
+	if plan, err := m.plan(); err != nil || len(plan) != 0 {
 		t.Errorf("a second time: %v\n%s", err, printed(plan))
 	}
-	// What has been changed since is made as it was, and nothing else.
+	// A file that has changed since is replaced, and nothing else.
 	m.write("/etc/systemd/system/pgo.service", "other")
 	m.write("/pgo", "newer pgo")
 	if plan := m.apply(); len(plan) != 2 || strings.Count(printed(plan), "\ninstall ") != 2 {
 		t.Errorf("two files have changed:\n%s", printed(plan))
 	}
-	if plan, err := m.look(); err != nil || len(plan) != 0 {
+	if plan, err := m.plan(); err != nil || len(plan) != 0 {
 		t.Errorf("after it: %v\n%s", err, printed(plan))
 	}
 }
 
-func TestRefused(t *testing.T) {
+func TestPlanRefused(t *testing.T) {
 	tests := []struct {
 		name   string
 		change func(m *machine)
-		says   string
+		want   string
 	}{
-		{"relative folder", func(m *machine) { m.options.Dir = "srv/pgo" }, "--dir"},
+		{"relative directory", func(m *machine) { m.options.Dir = "srv/pgo" }, "--dir"},
 		{"the root", func(m *machine) { m.options.Dir = "/" }, "--dir"},
-		{"a folder with a quote", func(m *machine) { m.options.Dir = `/srv/p"go` }, "--dir"},
-		{"a folder above", func(m *machine) { m.options.Dir = "/srv/../etc" }, "--dir"},
+		{"a directory with a quote", func(m *machine) { m.options.Dir = `/srv/p"go` }, "--dir"},
+		{"a directory above", func(m *machine) { m.options.Dir = "/srv/../etc" }, "--dir"},
 		{"root as user", func(m *machine) { m.options.User = "root" }, "--user"},
 		{"root by another name", func(m *machine) { m.options.User = "toor" }, "root by another name"},
 		{"a user with no shell", func(m *machine) { m.options.User = "web" }, "nologin"},
-		{"no user's name", func(m *machine) { m.options.User = "-x" }, "--user"},
+		{"not a user name", func(m *machine) { m.options.User = "-x" }, "--user"},
 		{"a key with options", func(m *machine) { m.options.Key = `command="sh" ssh-ed25519 AAAA` }, "public key"},
 		{"two keys", func(m *machine) { m.options.Key = "ssh-ed25519 AAAA a\nssh-ed25519 BBBB b" }, "public key"},
-		{"a key whose comment is no name", func(m *machine) { m.options.Key = "ssh-ed25519 AAAA a;b" }, "audit log"},
+		{"a key whose comment is not a name", func(m *machine) { m.options.Key = "ssh-ed25519 AAAA a;b" }, "audit log"},
 		{"a key that may do more already", func(m *machine) { m.write("/home/tester/.ssh/authorized_keys", "ssh-ed25519 AAAAC3Nz me\n") }, "other rights"},
 		{"no port", func(m *machine) { m.options.Gateway = []int{70000} }, "70000"},
 		{"no ports", func(m *machine) { m.options.Gateway = nil }, "--gateway"},
@@ -188,23 +190,23 @@ func TestRefused(t *testing.T) {
 		{"unknown starter", func(m *machine) { m.options.Run = "upstart" }, "--run"},
 		{"no nft", func(m *machine) { m.remove("/usr/sbin/nft") }, "apt-get install nftables"},
 		{"neither systemd nor containers", func(m *machine) { m.remove("/lib/systemd/systemd"); m.remove("/usr/bin/docker") }, "neither systemd"},
-		{"systemd is wanted and not there", func(m *machine) { m.remove("/lib/systemd/systemd"); m.options.Run = Systemd }, "systemd does not run"},
+		{"systemd is asked for and missing", func(m *machine) { m.remove("/lib/systemd/systemd"); m.options.Run = Systemd }, "systemd does not run"},
 		{"a container in an image", func(m *machine) { m.options.Run = Container }, "in an image"},
 		{"a container and no engine", func(m *machine) { m.remove("/usr/bin/docker"); m.options.Run = Container }, "neither docker nor podman"},
-		{"a link in pgo's folder", func(m *machine) {
+		{"a link in pgo's directory", func(m *machine) {
 			m.write("/srv/pgo/x", "")
 			if err := os.Symlink("/etc", filepath.Join(m.root, "srv/pgo/bin")); err != nil {
 				m.Fatal(err)
 			}
-		}, "is no folder"},
+		}, "is not a directory"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			m := newMachine(t)
 			test.change(m)
-			plan, err := m.look()
-			if err == nil || !strings.Contains(err.Error(), test.says) || plan != nil {
-				t.Errorf("%v, want %q; plan:\n%s", err, test.says, printed(plan))
+			plan, err := m.plan()
+			if err == nil || !strings.Contains(err.Error(), test.want) || plan != nil {
+				t.Errorf("%v, want %q; plan:\n%s", err, test.want, printed(plan))
 			}
 			if len(m.ran) > 0 {
 				t.Errorf("it ran %v", m.ran)
@@ -220,8 +222,7 @@ func (m *machine) remove(name string) {
 	}
 }
 
-// What another firewall has in force.
-func TestOtherFirewalls(t *testing.T) {
+func TestFindInputChain(t *testing.T) {
 	const chain = `{"chain": {"family": "%s", "table": "%s", "name": "%s", "type": "filter", "hook": "%s", "policy": "%s"}}`
 	rule := func(family, table, chain string) string {
 		return fmt.Sprintf(`{"rule": {"family": %q, "table": %q, "chain": %q}}`, family, table, chain)
@@ -229,7 +230,7 @@ func TestOtherFirewalls(t *testing.T) {
 	tests := []struct {
 		name string
 		all  []string
-		says string
+		want string
 	}{
 		{"none", nil, ""},
 		{"the distribution's empty one", []string{fmt.Sprintf(chain, "inet", "filter", "input", "input", "accept")}, ""},
@@ -241,21 +242,21 @@ func TestOtherFirewalls(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := filters(`{"nftables": [` + strings.Join(test.all, ",") + `]}`)
-			if said := got + fmt.Sprint(err); test.says == "" && (got != "" || err != nil) || !strings.Contains(said, test.says) {
+			got, err := findInputChain(`{"nftables": [` + strings.Join(test.all, ",") + `]}`)
+			if output := got + fmt.Sprint(err); test.want == "" && (got != "" || err != nil) || !strings.Contains(output, test.want) {
 				t.Errorf("%q, %v", got, err)
 			}
 		})
 	}
 }
 
-// systemd and nft themselves understand what is made.
-func TestUnderstood(t *testing.T) {
+// systemd accepts the units, and nft the rules.
+func TestPlanFilesAreValid(t *testing.T) {
 	m := newMachine(t)
 	m.apply()
 	dir := t.TempDir()
 	var files []string
-	for _, name := range []string{unitName, firewallUnit} {
+	for _, name := range []string{systemd.ManagerUnit, systemd.FirewallUnit} {
 		// What the units start is not on this machine.
 		text := strings.NewReplacer("/srv/pgo/bin/pgo", "/bin/true", "/usr/sbin/nft", "/bin/true").Replace(m.read("/etc/systemd/system/" + name))
 		files = append(files, filepath.Join(dir, name))
@@ -265,14 +266,14 @@ func TestUnderstood(t *testing.T) {
 	}
 	verify := exec.Command("systemd-analyze", append([]string{"verify", "--man=no", "--recursive-errors=yes"}, files...)...)
 	verify.Env = append(os.Environ(), "SYSTEMD_UNIT_PATH="+dir+":/lib/systemd/system", "SYSTEMD_LOG_LEVEL=warning")
-	if said, err := verify.CombinedOutput(); err != nil || len(said) > 0 {
-		t.Errorf("systemd-analyze verify: %v\n%s", err, said)
+	if output, err := verify.CombinedOutput(); err != nil || len(output) > 0 {
+		t.Errorf("systemd-analyze verify: %v\n%s", err, output)
 	}
-	inOwnNet(t, `nft -c -f "$1"`, filepath.Join(m.root, rulesFile))
+	runInOwnNet(t, `nft -c -f "$1"`, filepath.Join(m.root, rulesFile))
 }
 
-// inOwnNet runs a script in a network of its own.
-func inOwnNet(t *testing.T, script string, args ...string) string {
+// runInOwnNet runs a script in a network namespace of its own.
+func runInOwnNet(t *testing.T, script string, args ...string) string {
 	t.Helper()
 	name := []string{"--net"}
 	if os.Geteuid() != 0 {
@@ -280,44 +281,44 @@ func inOwnNet(t *testing.T, script string, args ...string) string {
 	}
 	cmd := exec.Command("unshare", append(append(name, "sh", "-euc", script, "sh"), args...)...)
 	cmd.Env = append(os.Environ(), "PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin")
-	said, err := cmd.CombinedOutput()
+	output, err := cmd.CombinedOutput()
 	if err != nil {
-		t.Fatalf("in a network of its own (Debian's packages nftables and iproute2): %v\n%s", err, said)
+		t.Fatalf("in a network of its own (Debian's packages nftables and iproute2): %v\n%s", err, output)
 	}
-	return string(said)
+	return string(output)
 }
 
-// The rules in force: loaded twice they are there once, others' stay, and they are known again.
-func TestRules(t *testing.T) {
+// Rules that are loaded twice are in force once, other tables stay, and the rules in force are recognized.
+func TestFormatRules(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "rules.nft")
-	text := rules([]int{22, 8080})
+	text := formatRules([]int{22, 8080})
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	said := inOwnNet(t, `nft add table inet other; nft -f "$1"; nft -f "$1"; nft list ruleset; nft -j list ruleset >"$1.json"`, file)
+	output := runInOwnNet(t, `nft add table inet other; nft -f "$1"; nft -f "$1"; nft list ruleset; nft -j list ruleset >"$1.json"`, file)
 	_, rest, _ := strings.Cut(text, `comment "`)
 	mark, _, _ := strings.Cut(rest, `"`)
 	for _, want := range []string{"table inet other", "policy drop", mark, "tcp dport { 22, 8080 } accept"} {
-		if strings.Count(said, want) != 1 {
-			t.Errorf("%q is there %d times in\n%s", want, strings.Count(said, want), said)
+		if strings.Count(output, want) != 1 {
+			t.Errorf("%q is there %d times in\n%s", want, strings.Count(output, want), output)
 		}
 	}
 	json, err := os.ReadFile(file + ".json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if chain, err := filters(string(json)); err != nil || chain != "" {
-		t.Errorf("its own counts as another's: %q, %v", chain, err)
+	if chain, err := findInputChain(string(json)); err != nil || chain != "" {
+		t.Errorf("pgo's own table counts as another firewall: %q, %v", chain, err)
 	}
 }
 
-// On this machine itself it takes root, and everything that is in the way is said at once.
-func TestNotRoot(t *testing.T) {
+// This machine itself takes root, and the error names every obstacle at once.
+func TestPlanNotRoot(t *testing.T) {
 	m := newMachine(t)
 	m.uid = 1000
 	m.options.Root, m.options.User, m.options.Run = "/", "nobody-of-that-name", "container"
-	m.said["sshd -T"] = ""
-	plan, err := m.look()
+	m.output["sshd -T"] = ""
+	plan, err := m.plan()
 	if !errors.Is(err, ErrRefused) || plan != nil {
 		t.Fatalf("%v\n%s", err, printed(plan))
 	}
@@ -329,9 +330,9 @@ func TestNotRoot(t *testing.T) {
 	if len(m.ran) > 0 {
 		t.Errorf("it ran %v", m.ran)
 	}
-	// Where we came in by SSH is open in any case.
+	// The port of this SSH session is open in any case.
 	m.ssh = "10.0.0.1 4711 10.0.0.2 2022"
-	if _, err := m.look(); err == nil || strings.Contains(err.Error(), "--ssh-port") {
+	if _, err := m.plan(); err == nil || strings.Contains(err.Error(), "--ssh-port") {
 		t.Error(err)
 	}
 }
