@@ -18,44 +18,44 @@ func TestHostSetup(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.Write("/root/pgo", binary, 0o755)
+	m.WriteFile("/root/pgo", binary, 0o755)
 	const setup = "/root/pgo host setup --ssh-port 22 --key 'ssh-ed25519 AAAA ci' "
-	if said, err := m.Try(setup); err == nil || !strings.Contains(said, "useradd") || !strings.Contains(said, "no terminal") {
+	if said, err := m.TryRun(setup); err == nil || !strings.Contains(said, "useradd") || !strings.Contains(said, "no terminal") {
 		t.Errorf("without a yes: %v\n%s", err, said)
 	}
-	if said := m.Must(setup + "--dry-run"); !strings.Contains(said, "nothing was changed") {
+	if said := m.Run(setup + "--dry-run"); !strings.Contains(said, "nothing was changed") {
 		t.Error(said)
 	}
-	if said, err := m.Try("id pgo || nft list table inet pgo || ls /srv/pgo"); err == nil {
+	if said, err := m.TryRun("id pgo || nft list table inet pgo || ls /srv/pgo"); err == nil {
 		t.Errorf("it has changed something: %s", said)
 	}
-	t.Log(m.Must(setup + "--yes"))
-	if said := m.Must(setup + "--yes"); said != "there is nothing to do\n" {
+	t.Log(m.Run(setup + "--yes"))
+	if said := m.Run(setup + "--yes"); said != "there is nothing to do\n" {
 		t.Errorf("a second time:\n%s", said)
 	}
 	// With a process file it is started.
-	m.Write("/srv/pgo/configs/pgo.yaml", []byte("version: 1\nprocesses:\n  one: {kind: infra, command: sleep, args: [\"1000\"]}\n"), 0o644)
-	t.Log(m.Must(setup + "--yes"))
-	if said := m.Must(setup + "--yes"); said != "there is nothing to do\n" {
+	m.WriteFile("/srv/pgo/configs/pgo.yaml", []byte("version: 1\nprocesses:\n  one: {kind: infra, command: sleep, args: [\"1000\"]}\n"), 0o644)
+	t.Log(m.Run(setup + "--yes"))
+	if said := m.Run(setup + "--yes"); said != "there is nothing to do\n" {
 		t.Errorf("after the start:\n%s", said)
 	}
 	runs := func() {
 		t.Helper()
 		eventually(t, "one runs", func() error {
-			said, err := m.Try("su pgo -c '/srv/pgo/bin/pgo list --home /srv/pgo/.pgo' | grep -E 'one .*(ready|running)'; systemctl is-active pgo && systemctl is-active pgo-firewall && ps -o user= -C sleep | grep pgo")
+			said, err := m.TryRun("su pgo -c '/srv/pgo/bin/pgo list --home /srv/pgo/.pgo' | grep -E 'one .*(ready|running)'; systemctl is-active pgo && systemctl is-active pgo-firewall && ps -o user= -C sleep | grep pgo")
 			if err != nil {
-				return fmt.Errorf("%w: %s%s", err, said, m.Must("systemctl status --no-pager pgo || true"))
+				return fmt.Errorf("%w: %s%s", err, said, m.Run("systemctl status --no-pager pgo || true"))
 			}
 			return nil
 		})
 	}
 	runs()
 	// What is killed comes back; what is stopped stays so.
-	m.Must("systemctl kill -s KILL --kill-whom=main pgo")
+	m.Run("systemctl kill -s KILL --kill-whom=main pgo")
 	runs()
-	m.Must("systemctl stop pgo; ! pgrep -u pgo")
+	m.Run("systemctl stop pgo; ! pgrep -u pgo")
 	// From another machine SSH and the gateway are reached, and nothing else.
-	said := m.Must(`ip netns add outside
+	said := m.Run(`ip netns add outside
 ip link add inner type veth peer name outer netns outside
 ip addr add 10.99.0.1/24 dev inner; ip link set inner up
 ip -n outside addr add 10.99.0.2/24 dev outer; ip -n outside link set outer up
@@ -69,19 +69,19 @@ done; true`)
 		t.Errorf("from another machine are open: %s", said)
 	}
 	// The distribution's rules flush everything: ours come back after them.
-	m.Must("printf '#!/usr/sbin/nft -f\\nflush ruleset\\n' >/etc/nftables.conf; systemctl start nftables; systemctl restart pgo-firewall; nft list table inet pgo")
+	m.Run("printf '#!/usr/sbin/nft -f\\nflush ruleset\\n' >/etc/nftables.conf; systemctl start nftables; systemctl restart pgo-firewall; nft list table inet pgo")
 	for _, verb := range []string{"reload", "restart"} {
-		m.Must("systemctl " + verb + " nftables")
+		m.Run("systemctl " + verb + " nftables")
 		eventually(t, "the rules are in force after a "+verb+" of nftables", func() error {
-			_, err := m.Try("nft list table inet pgo")
+			_, err := m.TryRun("nft list table inet pgo")
 			return err
 		})
 	}
-	if said := m.Must(setup + "--yes"); !strings.Contains(said, "done: a unit that runs pgo") || strings.Contains(said, "firewall") {
+	if said := m.Run(setup + "--yes"); !strings.Contains(said, "done: a unit that runs pgo") || strings.Contains(said, "firewall") {
 		t.Errorf("after pgo was stopped:\n%s", said)
 	}
 	// In a container, where an engine is wanted: a stand-in for it runs what it is told to, as the user it is told.
-	m.Write("/usr/local/bin/docker", []byte(`#!/bin/sh
+	m.WriteFile("/usr/local/bin/docker", []byte(`#!/bin/sh
 echo "$@" >>/root/docker.log
 case $1 in
 inspect) cat /run/container 2>/dev/null ;;
@@ -91,28 +91,28 @@ run)
 	cd $dir; setsid setpriv --reuid ${user%:*} --regid ${user#*:} --clear-groups "$@" </dev/null >/tmp/container.log 2>&1 &
 esac
 `), 0o755)
-	m.Must("systemctl stop open.socket; systemctl disable --now pgo; cp /usr/local/bin/docker /usr/bin/")
-	t.Log(m.Must(setup + "--run container --image rocky:9 --yes"))
-	if said := m.Must(setup + "--run container --image rocky:9 --yes"); said != "there is nothing to do\n" {
+	m.Run("systemctl stop open.socket; systemctl disable --now pgo; cp /usr/local/bin/docker /usr/bin/")
+	t.Log(m.Run(setup + "--run container --image rocky:9 --yes"))
+	if said := m.Run(setup + "--run container --image rocky:9 --yes"); said != "there is nothing to do\n" {
 		t.Errorf("a second container:\n%s", said)
 	}
-	if said, err := m.Try(setup + "--run container --image other:9 --yes"); err == nil || !strings.Contains(said, "another one (rocky:9 /srv/pgo)") {
+	if said, err := m.TryRun(setup + "--run container --image other:9 --yes"); err == nil || !strings.Contains(said, "another one (rocky:9 /srv/pgo)") {
 		t.Errorf("with another container: %v\n%s", err, said)
 	}
 	eventually(t, "one runs in the container", func() error {
-		said, err := m.Try("su pgo -c '/srv/pgo/bin/pgo list --home /srv/pgo/.pgo' | grep -E 'one .*(ready|running)' || { cat /tmp/container.log; false; }")
+		said, err := m.TryRun("su pgo -c '/srv/pgo/bin/pgo list --home /srv/pgo/.pgo' | grep -E 'one .*(ready|running)' || { cat /tmp/container.log; false; }")
 		if err != nil {
 			return fmt.Errorf("%w: %s", err, said)
 		}
 		return nil
 	})
-	m.Must("su pgo -c '/srv/pgo/bin/pgo down --home /srv/pgo/.pgo'; systemctl enable pgo")
+	m.Run("su pgo -c '/srv/pgo/bin/pgo down --home /srv/pgo/.pgo'; systemctl enable pgo")
 	// Another firewall is not meddled with.
-	m.Must("nft add table ip other; nft 'add chain ip other input { type filter hook input priority 0; policy drop; }'; systemctl stop pgo")
-	if said, err := m.Try(setup + "--yes"); err == nil || !strings.Contains(said, "table ip other, chain input") {
+	m.Run("nft add table ip other; nft 'add chain ip other input { type filter hook input priority 0; policy drop; }'; systemctl stop pgo")
+	if said, err := m.TryRun(setup + "--yes"); err == nil || !strings.Contains(said, "table ip other, chain input") {
 		t.Errorf("with another firewall: %v\n%s", err, said)
 	}
-	if said, err := m.Try("systemctl is-active pgo"); err == nil {
+	if said, err := m.TryRun("systemctl is-active pgo"); err == nil {
 		t.Errorf("it was refused, and pgo is %s", said)
 	}
 }

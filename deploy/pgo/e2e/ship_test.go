@@ -167,13 +167,13 @@ func TestReceiveOther(t *testing.T) {
 				t.Fatal(err)
 			}
 			conn, _ := wire.Open(t.Context(), out, in)
-			said := wire.Said{}
-			err := errors.Join(conn.Send(wire.Hello{Protocol: wire.Protocol, Ask: wire.Deploy, ID: "00000000-11"}), conn.Receive(&said))
+			said := wire.Report{}
+			err := errors.Join(conn.Send(wire.Hello{Protocol: wire.Protocol, Operation: wire.OpDeploy, ID: "00000000-11"}), conn.Receive(&said))
 			if err != nil || said.Welcome == nil {
 				t.Fatalf("%+v %v", said, err)
 			}
 			plan := wire.Plan{Set: []wire.Program{{Process: "beta", SHA256: strings.Repeat("1", 64), Size: int64(len(v2)), Sent: true, Base: test.base}}}
-			data := conn.Data()
+			data := conn.FileWriter()
 			err = conn.Send(plan)
 			_, sent := data.Write(test.text)
 			if err := errors.Join(err, sent, data.Close()); err != nil {

@@ -38,9 +38,9 @@ func newSystemdHost(t *testing.T) *systemdHost {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.Machine.Write("/srv/pgo/bin/pgo", binary, 0o755)
-	h.Machine.Write("/srv/pgo/bin/gate", []byte("#!/bin/sh\ncase $1 in\nask) [ ! -e /srv/pgo/forbidden ] || { echo too old; exit 65; } ;;\nplan) echo would migrate $LOOKS ;;\n*) exec sleep 1000000 ;;\nesac\n"), 0o755)
-	h.Machine.Write("/srv/pgo/configs/pgo.yaml", []byte(fmt.Sprintf(`version: 1
+	h.Machine.WriteFile("/srv/pgo/bin/pgo", binary, 0o755)
+	h.Machine.WriteFile("/srv/pgo/bin/gate", []byte("#!/bin/sh\ncase $1 in\nask) [ ! -e /srv/pgo/forbidden ] || { echo too old; exit 65; } ;;\nplan) echo would migrate $LOOKS ;;\n*) exec sleep 1000000 ;;\nesac\n"), 0o755)
+	h.Machine.WriteFile("/srv/pgo/configs/pgo.yaml", []byte(fmt.Sprintf(`version: 1
 http: ""
 processes:
   gate: {kind: gate, command: bin/gate, ask: [ask], plan: [plan], env: {LOOKS: bin/alpha}}
@@ -49,9 +49,9 @@ processes:
     ready: {notify: true, within: 10s}, watch: {probation: 2s, errors: true}}
 `, h.addrs["alpha"], h.addrs["beta"])), 0o644)
 	for _, name := range []string{"alpha", "beta"} {
-		h.Machine.Write("/srv/pgo/bin/"+name, build(t, "v1"), 0o755)
+		h.Machine.WriteFile("/srv/pgo/bin/"+name, build(t, "v1"), 0o755)
 	}
-	h.Machine.Must("useradd --system pgo; mkdir /srv/pgo/.pgo; chown pgo /srv/pgo/.pgo\n" +
+	h.Machine.Run("useradd --system pgo; mkdir /srv/pgo/.pgo; chown pgo /srv/pgo/.pgo\n" +
 		"cd /srv/pgo; bin/pgo export systemd --user pgo --dir /etc/systemd/system; systemctl daemon-reload; systemctl start pgo.target")
 	h.answers("v1", "alpha", "beta")
 	h.sshd = sshdtest.Start(t)
@@ -68,7 +68,7 @@ func (h *systemdHost) answers(build string, services ...string) {
 			for range 20 {
 				body, err := get("http://" + h.addrs[name])
 				if err != nil || body != build {
-					said, _ := h.Machine.Try("systemctl status --no-pager -n 20 'pgo-" + name + "*' | tail -n 40")
+					said, _ := h.Machine.TryRun("systemctl status --no-pager -n 20 'pgo-" + name + "*' | tail -n 40")
 					return fmt.Errorf("%q %w\n%s", body, err, said)
 				}
 			}
@@ -169,20 +169,20 @@ func (h *systemdHost) crashes() {
 	}
 	h.answers("v3", "alpha", "beta")
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGSTOP) // else it would ask what became of it
-	h.Machine.Must("pkill -KILL -f '[p]go receive --systemd'; systemctl stop pgo.target 'pgo-*'")
+	h.Machine.Run("pkill -KILL -f '[p]go receive --systemd'; systemctl stop pgo.target 'pgo-*'")
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 	_ = cmd.Wait()
 	// It was user pgo who had deployed, who has no right to start or stop anything.
-	h.Machine.Must("chown -R pgo /srv/pgo; systemctl start pgo.target")
+	h.Machine.Run("chown -R pgo /srv/pgo; systemctl start pgo.target")
 	h.answers("v2", "alpha", "beta")
 	if e := h.audited(); e.Result != audit.RolledBack {
 		h.Errorf("after a crash the audit log has %+v", e)
 	}
-	if owner := h.Machine.Must("stat -c %U /srv/pgo/bin/alpha"); owner != "pgo\n" {
+	if owner := h.Machine.Run("stat -c %U /srv/pgo/bin/alpha"); owner != "pgo\n" {
 		h.Errorf("what was put back belongs to %s", owner)
 	}
 	// Before, not instead of: nothing of the new version was started.
-	said := h.Machine.Must("systemctl show -p ExecMainExitTimestampMonotonic --value pgo.settle.service; systemctl show -p ExecMainStartTimestampMonotonic --value pgo-alpha.service")
+	said := h.Machine.Run("systemctl show -p ExecMainExitTimestampMonotonic --value pgo.settle.service; systemctl show -p ExecMainStartTimestampMonotonic --value pgo-alpha.service")
 	var settled, started int64
 	if _, err := fmt.Sscan(said, &settled, &started); err != nil || settled == 0 || settled > started {
 		h.Errorf("what was cut off was put back at %d, and alpha started at %d: %v", settled, started, err)
@@ -192,7 +192,7 @@ func (h *systemdHost) crashes() {
 func (h *systemdHost) audited() audit.Entry {
 	h.Helper()
 	all := filepath.Join(h.TempDir(), "audit")
-	if err := os.WriteFile(all, []byte(h.Machine.Must("cat /srv/pgo/.pgo/audit.jsonl")), 0o600); err != nil {
+	if err := os.WriteFile(all, []byte(h.Machine.Run("cat /srv/pgo/.pgo/audit.jsonl")), 0o600); err != nil {
 		h.Fatal(err)
 	}
 	entries, err := audit.Log(all).List()
@@ -209,11 +209,11 @@ func TestSystemdHost(t *testing.T) {
 	h.deploys(0, "nothing to do")
 	h.put("alpha", "v2")
 	h.put("beta", "v2")
-	pids := h.Machine.Must("systemctl show -p MainPID --value pgo-alpha pgo-beta-0 pgo-beta-1")
+	pids := h.Machine.Run("systemctl show -p MainPID --value pgo-alpha pgo-beta-0 pgo-beta-1")
 	if out := h.deploys(0, "would migrate /srv/pgo/.pgo/releases/alpha/", "--dry-run"); !strings.Contains(out, "systemctl restart pgo-beta-0.service pgo-beta-1.service") {
 		t.Errorf("the plan is\n%s", out)
 	}
-	if now := h.Machine.Must("systemctl show -p MainPID --value pgo-alpha pgo-beta-0 pgo-beta-1"); now != pids {
+	if now := h.Machine.Run("systemctl show -p MainPID --value pgo-alpha pgo-beta-0 pgo-beta-1"); now != pids {
 		t.Errorf("a dry run has changed %q into %q", pids, now)
 	}
 	alpha, beta := h.load("alpha"), h.load("beta")
@@ -257,16 +257,16 @@ func TestSystemdHost(t *testing.T) {
 	h.deploys(exitRolledBack, "beta: release")
 	h.answers("v2", "alpha", "beta")
 	h.put("beta", "v3")
-	h.Machine.Must("touch /srv/pgo/forbidden")
+	h.Machine.Run("touch /srv/pgo/forbidden")
 	h.deploys(exitRefused, "too old")
-	h.Machine.Must("rm /srv/pgo/forbidden")
+	h.Machine.Run("rm /srv/pgo/forbidden")
 	h.answers("v2", "alpha", "beta")
 
 	// The connection is lost, or the process is killed, while all are on probation.
 	for what, lose := range map[string]func(){
 		"the connection is lost":        h.sshd.Cut,
-		"its process there is killed":   func() { h.Machine.Must("pkill -KILL -f '[p]go receive --systemd'") },
-		"who deploys is killed, nobody": func() { h.Machine.Must("pkill -KILL -f '[p]go receive --systemd'"); h.sshd.Cut() },
+		"its process there is killed":   func() { h.Machine.Run("pkill -KILL -f '[p]go receive --systemd'") },
+		"who deploys is killed, nobody": func() { h.Machine.Run("pkill -KILL -f '[p]go receive --systemd'"); h.sshd.Cut() },
 	} {
 		cmd := h.run("deploy", "--from", h.from)
 		var out bytes.Buffer

@@ -118,13 +118,13 @@ func (a *app) keep(ctx context.Context, h home.Home, apply *processfile.File, st
 		}
 	}
 	return keeper.Run(ctx, keeper.Options{
-		Program: "/proc/self/exe", // this very program, also when its file was replaced
-		Args:    []string{managerCommand, string(h), socket},
-		Version: a.build.Version,
-		Log:     eventLog(a.ownLog(ctx, h)),
-		Keep:    kept,
-		Hold:    map[string]int{manager.ControlKey: control, manager.NullKey: null},
-		Started: started,
+		Program:     "/proc/self/exe", // this very program, also when its file was replaced
+		Args:        []string{managerCommand, string(h), socket},
+		Version:     a.build.Version,
+		Log:         eventLog(a.ownLog(ctx, h)),
+		Data:        kept,
+		Descriptors: map[string]int{manager.ControlKey: control, manager.NullKey: null},
+		OnStarted:   started,
 	})
 }
 
@@ -143,7 +143,7 @@ func (a *app) manage(ctx context.Context, args []string) error {
 		Version: a.build.Version, Environ: os.Environ(), Log: eventLog(a.ownLog(ctx, home.Home(args[0]))), Link: link,
 	})
 	if err != nil {
-		link.Failed(err)
+		link.ReportFailure(err)
 	}
 	return err
 }

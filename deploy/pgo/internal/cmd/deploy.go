@@ -27,7 +27,7 @@ const (
 // shipCode is the exit code for how a deploy ended; 0 where the error is none of a deploy's.
 func shipCode(err error) int {
 	for of, code := range map[error]int{
-		ship.ErrRefused: ExitRefused, ship.ErrLocked: ExitLocked, ship.ErrPutBack: ExitRolledBack, ship.ErrNotPutBack: ExitNotRolledBack,
+		ship.ErrRefused: ExitRefused, ship.ErrLocked: ExitLocked, ship.ErrRolledBack: ExitRolledBack, ship.ErrNotRolledBack: ExitNotRolledBack,
 		ship.ErrUnknown: ExitLost, ship.ErrUnreachable: ExitUnavailable, ship.ErrUnavailable: ExitUnavailable,
 		hostsetup.ErrRefused: ExitRefused, hostsetup.ErrUnreachable: ExitUnavailable,
 	} {

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pgo/deploy/pgo/internal/home"
-	"pgo/deploy/pgo/internal/ship/host"
+	"pgo/deploy/pgo/internal/ship/receive"
 	"pgo/deploy/pgo/internal/ship/units"
 	"pgo/deploy/pgo/internal/systemd"
 )
@@ -28,13 +28,13 @@ func (a *app) receive() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			o := host.Options{Home: h, Version: a.build.Version, As: as, Getenv: a.getenv, Stdin: os.Stdin, Stdout: a.stdout}
+			o := receive.Options{Home: h, Version: a.build.Version, As: as, Getenv: a.getenv, Stdin: os.Stdin, Stdout: a.stdout}
 			if onSystemd {
 				if o.Units, err = a.units(h, systemctl); err != nil {
 					return err
 				}
 			}
-			return host.Run(c.Context(), o)
+			return receive.Run(c.Context(), o)
 		},
 	}
 	c.Flags().BoolVar(&onSystemd, "systemd", false, "systemd runs the services, by the units of pgo export systemd; pgo does not run here")

@@ -64,7 +64,7 @@ func (a *app) releases() *cobra.Command {
 func (a *app) releasesOf(ctx context.Context, r *remote, names []string) error {
 	return a.toEach(ctx, r, func(ctx context.Context, host string, o ship.Options) error {
 		o.Report = func(ship.Event) {}
-		all, deploys, err := ship.Releases(ctx, host, o)
+		all, deploys, err := ship.ListReleases(ctx, host, o)
 		if err != nil {
 			return err
 		}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pgo/deploy/pgo/internal/ship/host"
+	"pgo/deploy/pgo/internal/ship/receive"
 )
 
 func (a *app) hostSettle() *cobra.Command {
@@ -42,7 +42,7 @@ func (a *app) hostSettle() *cobra.Command {
 				return err
 			}
 			u.Machine.Booting = true
-			return host.Settle(c.Context(), u)
+			return receive.Recover(c.Context(), u)
 		},
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"pgo/deploy/pgo/internal/proc"
 )
 
-// Fork is all that a child is started with.
-type Fork struct {
+// ChildSpec is all that a child is started with.
+type ChildSpec struct {
 	ID       string   `json:"id"` // names the child; no two alike
 	Name     string   `json:"name"`
 	Instance int      `json:"instance"`
@@ -26,17 +26,17 @@ type Fork struct {
 
 // Child is a process that was started and not yet settled by a manager.
 type Child struct {
-	Fork
-	PID     int       `json:"pid"`
-	Start   uint64    `json:"start"` // with PID, this process and no later one
-	Started time.Time `json:"started"`
-	Ended   bool      `json:"ended"`
-	Status  int       `json:"status"` // wait(2)'s, once it has ended
-	State   []byte    `json:"state"`  // the manager's own
+	ChildSpec
+	PID        int       `json:"pid"`
+	StartTicks uint64    `json:"start"` // with PID, this process and no later one
+	StartedAt  time.Time `json:"started"`
+	HasEnded   bool      `json:"ended"`
+	Status     int       `json:"status"` // wait(2)'s, once it has ended
+	State      []byte    `json:"state"`  // the manager's own
 }
 
-// fork starts a child, the leader of its own session. The lock is held.
-func (k *Keeper) fork(f *Fork, more []int) (*Child, error) {
+// startChild starts a child, the leader of its own session. The lock is held.
+func (k *Keeper) startChild(f *ChildSpec, more []int) (*Child, error) {
 	if f == nil || k.children[f.ID] != nil {
 		return nil, errors.New("start: no child, or one that is there already")
 	}
@@ -63,9 +63,9 @@ func (k *Keeper) fork(f *Fork, more []int) (*Child, error) {
 			_ = unix.SetNonblock(int(fd), true)
 		}
 	}
-	c := &Child{Fork: *f, PID: pid, Started: time.Now()}
+	c := &Child{ChildSpec: *f, PID: pid, StartedAt: time.Now()}
 	if s, err := proc.ReadStat(pid); err == nil { // there, even if it has ended: it is not reaped yet
-		c.Start = s.Start
+		c.StartTicks = s.Start
 	}
 	k.children[f.ID] = c
 	return c, nil
@@ -76,18 +76,18 @@ func isListener(fd int) bool {
 	return err == nil && listens == 1
 }
 
-// signal reaches the very child: its number names nobody else before it is reaped, which needs the lock as well.
-func (k *Keeper) signal(id string, s syscall.Signal) error {
+// signalChild reaches the very child: its number names nobody else before it is reaped, which needs the lock as well.
+func (k *Keeper) signalChild(id string, s syscall.Signal) error {
 	c := k.children[id]
-	if c == nil || c.Ended {
+	if c == nil || c.HasEnded {
 		return nil // gone is as good
 	}
 	return proc.Kill(c.PID, s)
 }
 
-// reap takes the exit status of everything that has ended: children, the manager, and strangers, which the kernel
+// reapChildren takes the exit status of everything that has ended: children, the manager, and strangers, which the kernel
 // gives to the first process of a container.
-func (k *Keeper) reap() {
+func (k *Keeper) reapChildren() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for {
@@ -99,19 +99,19 @@ func (k *Keeper) reap() {
 		if err != nil || pid <= 0 {
 			return
 		}
-		k.reaped(pid, status)
+		k.recordExit(pid, status)
 	}
 }
 
-func (k *Keeper) reaped(pid int, status syscall.WaitStatus) {
-	if k.manager != nil && k.manager.pid == pid && k.manager.ended == nil {
-		k.managerReaped(status)
+func (k *Keeper) recordExit(pid int, status syscall.WaitStatus) {
+	if k.manager != nil && k.manager.pid == pid && k.manager.status == nil {
+		k.recordManagerExit(status)
 		return
 	}
 	for _, c := range k.children {
-		if c.PID == pid && !c.Ended {
-			c.Ended, c.Status = true, int(status)
-			k.tell(message{Op: opExited, Key: c.Fork.ID, Child: &Child{Ended: true, Status: c.Status}})
+		if c.PID == pid && !c.HasEnded {
+			c.HasEnded, c.Status = true, int(status)
+			k.notifyManager(message{Op: opExited, Key: c.ChildSpec.ID, Child: &Child{HasEnded: true, Status: c.Status}})
 			return
 		}
 	}

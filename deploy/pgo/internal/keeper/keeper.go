@@ -21,14 +21,14 @@ import (
 
 // Options are what a keeper needs.
 type Options struct {
-	Program string   // of the manager
-	Args    []string // of the manager; it finds its link at descriptor 3
-	Version string
-	Log     *slog.Logger
-	Keep    map[string][]byte // what the first manager finds under these names
-	Hold    map[string]int    // the same for descriptors
-	Started func(error)       // called once: when a manager answers, or when none can start
-	Silence time.Duration     // after which a manager that has said that it lives is taken for hung; Silence where it is 0
+	Program     string   // of the manager
+	Args        []string // of the manager; it finds its link at descriptor 3
+	Version     string
+	Log         *slog.Logger
+	Data        map[string][]byte // what the first manager finds under these names
+	Descriptors map[string]int    // the same for descriptors
+	OnStarted   func(error)       // called once: when a manager answers, or when none can start
+	MaxSilence  time.Duration     // after which a manager that has said that it lives is taken for hung; Silence where it is 0
 }
 
 // Keeper holds what has to outlive the manager.
@@ -36,18 +36,18 @@ type Keeper struct {
 	Options Options
 	ended   chan error // the manager said that everything is stopped, or there will be none
 
-	mu          sync.Mutex // also held while a child is forked, so that it is known before it is reaped
-	children    map[string]*Child
-	kept        map[string][]byte
-	held        map[string]int
-	manager     *running
-	answered    bool // a manager was ready once
-	trial       string
-	excuse      string // why the manager that was to come did not
-	failures    int    // managers in a row that ended soon
-	mute        int    // of these, that never answered
-	terminating bool
-	over        bool
+	mu              sync.Mutex // also held while a child is forked, so that it is known before it is reaped
+	children        map[string]*Child
+	data            map[string][]byte
+	held            map[string]int
+	manager         *managerProcess
+	hadManager      bool // a manager was ready once
+	candidate       string
+	failureReason   string // why the manager that was to come did not
+	failures        int    // managers in a row that ended soon
+	unreadyFailures int    // of these, that never answered
+	isTerminating   bool
+	isOver          bool
 }
 
 // Run is the keeper's whole life. It ends when the manager says that everything has been stopped; the end of ctx asks
@@ -55,10 +55,10 @@ type Keeper struct {
 func Run(ctx context.Context, o Options) error {
 	k := &Keeper{
 		Options: o, ended: make(chan error, 1),
-		children: map[string]*Child{}, kept: maps.Clone(o.Keep), held: maps.Clone(o.Hold),
+		children: map[string]*Child{}, data: maps.Clone(o.Data), held: maps.Clone(o.Descriptors),
 	}
-	if k.kept == nil {
-		k.kept = map[string][]byte{}
+	if k.data == nil {
+		k.data = map[string][]byte{}
 	}
 	if k.held == nil {
 		k.held = map[string]int{}
@@ -73,31 +73,31 @@ func Run(ctx context.Context, o Options) error {
 	for {
 		select {
 		case <-reaps:
-			k.reap()
+			k.reapChildren()
 		case <-asked:
 			asked = nil
-			k.terminate()
+			k.requestTermination()
 		case err := <-k.ended:
-			k.finish()
+			k.awaitManagerEnd()
 			return err
 		}
 	}
 }
 
-// terminate has the manager stop everything. One that is just being started again finds it in its hello.
-func (k *Keeper) terminate() {
+// requestTermination has the manager stop everything. One that is just being started again finds it in its hello.
+func (k *Keeper) requestTermination() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.terminating = true
+	k.isTerminating = true
 	if k.manager != nil {
 		_ = k.manager.wire.send(message{Op: opTerminate}) // one that is gone is started again, and told then
 	}
 }
 
-// finish waits for the manager to end, so that nothing of pgo is left when the keeper is gone.
-func (k *Keeper) finish() {
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
-		k.reap()
+// awaitManagerEnd waits for the manager to end, so that nothing of pgo is left when the keeper is gone.
+func (k *Keeper) awaitManagerEnd() {
+	for end := time.Now().Add(peerTimeout); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+		k.reapChildren()
 		k.mu.Lock()
 		gone := k.manager == nil
 		k.mu.Unlock()
@@ -108,42 +108,42 @@ func (k *Keeper) finish() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.manager != nil {
-		k.manager.kill(unix.SIGKILL)
+		k.manager.sendSignal(unix.SIGKILL)
 	}
 }
 
-// give tells the keeper's end once.
-func (k *Keeper) give(err error) {
-	if !k.over {
-		k.over = true
+// reportEnd tells the keeper's end once.
+func (k *Keeper) reportEnd(err error) {
+	if !k.isOver {
+		k.isOver = true
 		k.ended <- err
 	}
 }
 
-// serve takes the requests of one manager until its link closes.
-func (k *Keeper) serve(r *running) {
+// serveManager takes the requests of one manager until its link closes.
+func (k *Keeper) serveManager(r *managerProcess) {
 	for {
 		m, fds, err := r.wire.receive()
 		k.mu.Lock()
 		switch {
 		case err != nil:
-			r.heard = true
-			if r.ended != nil {
-				k.managerEnded(r)
+			r.isDrained = true
+			if r.status != nil {
+				k.replaceManager(r)
 			}
-			r.kill(unix.SIGKILL) // one that broke the link without ending is of no use any more
+			r.sendSignal(unix.SIGKILL) // one that broke the link without ending is of no use any more
 			k.mu.Unlock()
 			return
-		case r.ended != nil && m.Number != 0: // nobody waits for the answer, so nobody would know what was done
-			closeAll(fds)
+		case r.status != nil && m.Number != 0: // nobody waits for the answer, so nobody would know what was done
+			closeDescriptors(fds)
 		default:
-			k.handle(r, m, fds)
+			k.handleMessage(r, m, fds)
 		}
 		k.mu.Unlock()
 	}
 }
 
-func (k *Keeper) handle(r *running, m message, fds []int) {
+func (k *Keeper) handleMessage(r *managerProcess, m message, fds []int) {
 	answer := message{Op: opAnswer, Number: m.Number}
 	fail := func(err error) {
 		if err != nil {
@@ -154,75 +154,75 @@ func (k *Keeper) handle(r *running, m message, fds []int) {
 		if len(fds) != 1 { // the kernel drops what does not fit
 			fail(errors.New("the keeper could not take a descriptor: too many files are open"))
 		} else {
-			k.drop(m.Key)
+			k.dropDescriptor(m.Key)
 			k.held[m.Key] = fds[0]
 			fds = nil
 		}
 	}
-	defer func() { closeAll(fds) }()
+	defer func() { closeDescriptors(fds) }()
 	switch m.Op {
 	case opHold:
 	case opReady:
-		k.managerReady(r)
+		k.recordReady(r)
 	case opAlive:
-		k.managerLives(r)
+		k.recordAlive(r)
 	case opFailed:
-		r.said = m.Text
+		r.endReason = m.Text
 	case opDrop:
 		for _, key := range m.Keys {
-			k.drop(key)
+			k.dropDescriptor(key)
 		}
-	case opKeep:
-		if k.kept[m.Key] = m.Data; len(m.Data) == 0 {
-			delete(k.kept, m.Key)
+	case opKeepData:
+		if k.data[m.Key] = m.Data; len(m.Data) == 0 {
+			delete(k.data, m.Key)
 		}
-	case opKeepChild:
+	case opKeepChildData:
 		if c := k.children[m.Key]; c != nil {
 			c.State = m.Data
 		}
-	case opFork:
-		c, err := k.fork(m.Fork, fds)
+	case opStartChild:
+		c, err := k.startChild(m.ChildSpec, fds)
 		answer.Child = c
 		fail(err)
-	case opSignal:
-		fail(k.signal(m.Key, syscall.Signal(m.Signal)))
-	case opForget:
+	case opSignalChild:
+		fail(k.signalChild(m.Key, syscall.Signal(m.Signal)))
+	case opForgetChild:
 		delete(k.children, m.Key)
 	case opUpgrade:
-		k.trial = m.Text
+		k.candidate = m.Text
 	case opEnd:
-		k.give(nil)
+		k.reportEnd(nil)
 	default:
 		fail(fmt.Errorf("the keeper does not know %q", m.Op))
 	}
 	if m.Number != 0 {
-		k.tell(answer)
+		k.notifyManager(answer)
 	}
 }
 
-// tell sends to the manager. One that does not read is hung: it is killed, and the next one finds everything here.
-func (k *Keeper) tell(m message, fds ...int) {
+// notifyManager sends to the manager. One that does not read is hung: it is killed, and the next one finds everything here.
+func (k *Keeper) notifyManager(m message, fds ...int) {
 	if k.manager == nil {
 		return
 	}
 	if err := k.manager.wire.send(m, fds...); err != nil && errors.Is(err, os.ErrDeadlineExceeded) {
 		k.Options.Log.Error("the manager hangs: killing it", "pid", k.manager.pid)
-		k.manager.kill(unix.SIGKILL)
+		k.manager.sendSignal(unix.SIGKILL)
 	}
 }
 
-func (k *Keeper) drop(key string) {
+func (k *Keeper) dropDescriptor(key string) {
 	if fd, ok := k.held[key]; ok {
 		_ = unix.Close(fd)
 		delete(k.held, key)
 	}
 }
 
-// hello tells a new manager all there is.
-func (k *Keeper) hello() error {
+// greetManager tells a new manager all there is.
+func (k *Keeper) greetManager() error {
 	h := &Hello{
-		Protocol: Protocol, Version: k.Options.Version, PID: os.Getpid(), First: !k.answered,
-		Terminating: k.terminating, Excuse: k.excuse, Kept: k.kept, Held: slices.Sorted(maps.Keys(k.held)),
+		Protocol: Protocol, Version: k.Options.Version, PID: os.Getpid(), IsFirst: !k.hadManager,
+		Terminating: k.isTerminating, FailureReason: k.failureReason, Data: k.data, Held: slices.Sorted(maps.Keys(k.held)),
 	}
 	for _, id := range slices.Sorted(maps.Keys(k.children)) {
 		h.Children = append(h.Children, *k.children[id])

@@ -46,13 +46,13 @@ func TestWire(t *testing.T) {
 	sent := make(chan error, 1)
 	go func() {
 		sent <- errors.Join(
-			from.send(message{Op: opKeep, Key: "a", Data: large}),
+			from.send(message{Op: opKeepData, Key: "a", Data: large}),
 			from.send(message{Op: opHold, Key: "b"}, int(write.Fd())),
 			from.send(message{Op: opEnd}),
 		)
 	}()
 	m, fds, err := to.receive()
-	if err != nil || m.Op != opKeep || m.Key != "a" || !bytes.Equal(m.Data, large) || len(fds) != 0 {
+	if err != nil || m.Op != opKeepData || m.Key != "a" || !bytes.Equal(m.Data, large) || len(fds) != 0 {
 		t.Fatalf("%s %s, %d bytes, %v, %v", m.Op, m.Key, len(m.Data), fds, err)
 	}
 	m, fds, err = to.receive()
@@ -65,7 +65,7 @@ func TestWire(t *testing.T) {
 	if _, err := unix.Write(fds[0], []byte("!")); err != nil {
 		t.Errorf("the descriptor is another: %v", err)
 	}
-	closeAll(fds)
+	closeDescriptors(fds)
 	if m, fds, err = to.receive(); err != nil || m.Op != opEnd || len(fds) != 0 {
 		t.Fatalf("%+v, %v, %v", m, fds, err)
 	}
@@ -87,7 +87,7 @@ func TestWireOfTheBad(t *testing.T) {
 		{"half a head", []byte{0, 0}, "EOF"},
 		{"half a body", frame(100, `{"op":"hold"`), "unexpected EOF"},
 		{"no body", frame(100, ""), "EOF"},
-		{"too large", frame(maxFrame+1, ""), "a message of 67108865 bytes"},
+		{"too large", frame(maxMessage+1, ""), "a message of 67108865 bytes"},
 		{"larger than all", []byte{0xff, 0xff, 0xff, 0xff}, "a message of 4294967295 bytes"},
 		{"no JSON", frame(4, "what"), "invalid character"},
 		{"JSON of another form", frame(10, `{"op":[1]}`), "cannot unmarshal"},
@@ -135,13 +135,13 @@ func manage(t *testing.T, k *Keeper) (link *Link, process *os.Process, served <-
 		t.Fatal(err)
 	}
 	t.Cleanup(w.close)
-	r := &running{pid: process.Pid, wire: w, began: time.Now()}
+	r := &managerProcess{pid: process.Pid, wire: w, startedAt: time.Now()}
 	k.mu.Lock()
 	k.manager = r
 	greeted := make(chan error, 1)
 	go func() {
 		defer k.mu.Unlock()
-		greeted <- k.hello()
+		greeted <- k.greetManager()
 	}()
 	if link, err = Connect(fds[1]); err != nil {
 		t.Fatal(err)
@@ -153,16 +153,16 @@ func manage(t *testing.T, k *Keeper) (link *Link, process *os.Process, served <-
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		k.serve(r)
+		k.serveManager(r)
 	}()
 	return link, process, ended
 }
 
 func newKeeper() *Keeper {
 	return &Keeper{
-		Options:  Options{Version: "1", Started: func(error) {}, Log: slog.New(slog.DiscardHandler)},
+		Options:  Options{Version: "1", OnStarted: func(error) {}, Log: slog.New(slog.DiscardHandler)},
 		ended:    make(chan error, 1),
-		children: map[string]*Child{}, kept: map[string][]byte{}, held: map[string]int{},
+		children: map[string]*Child{}, data: map[string][]byte{}, held: map[string]int{},
 	}
 }
 
@@ -184,7 +184,7 @@ func stand(t *testing.T) *os.Process {
 func TestNextManager(t *testing.T) {
 	k := newKeeper()
 	first, _, served := manage(t, k)
-	if !first.Hello.First || first.Hello.Protocol != Protocol || first.Hello.PID != os.Getpid() {
+	if !first.Hello.IsFirst || first.Hello.Protocol != Protocol || first.Hello.PID != os.Getpid() {
 		t.Errorf("hello %+v", first.Hello)
 	}
 	read, write, err := os.Pipe()
@@ -192,21 +192,21 @@ func TestNextManager(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer read.Close()
-	first.Ready()
-	first.Keep("note", []byte("kept"))
-	first.Keep("gone", []byte("kept"))
-	first.Keep("gone", nil)
-	if err := errors.Join(first.Hold("pipe", int(write.Fd())), first.Hold("other", int(write.Fd()))); err != nil {
+	first.ReportReady()
+	first.KeepData("note", []byte("kept"))
+	first.KeepData("gone", []byte("kept"))
+	first.KeepData("gone", nil)
+	if err := errors.Join(first.HoldDescriptor("pipe", int(write.Fd())), first.HoldDescriptor("other", int(write.Fd()))); err != nil {
 		t.Fatal(err)
 	}
 	write.Close()
-	first.Drop("other", "never there")
-	c, err := first.Fork(Fork{ID: "c", Program: "/bin/sleep", Argv: []string{"sleep", "1000"}, Dir: "/", Files: []string{"pipe", "pipe"}})
-	if err != nil || c.PID == 0 || c.Start == 0 {
+	first.DropDescriptors("other", "never there")
+	c, err := first.StartChild(ChildSpec{ID: "c", Program: "/bin/sleep", Argv: []string{"sleep", "1000"}, Dir: "/", Files: []string{"pipe", "pipe"}})
+	if err != nil || c.PID == 0 || c.StartTicks == 0 {
 		t.Fatalf("%+v, %v", c, err)
 	}
-	first.KeepChild("c", []byte("state"))
-	if err := first.Signal("c", 0); err != nil {
+	first.KeepChildData("c", []byte("state"))
+	if err := first.SignalChild("c", 0); err != nil {
 		t.Error(err)
 	}
 	first.wire.close()
@@ -221,37 +221,37 @@ func TestNextManager(t *testing.T) {
 	}
 	k.mu.Lock()
 	k.manager = nil
-	k.reaped(c.PID, status)
-	k.terminating = true
+	k.recordExit(c.PID, status)
+	k.isTerminating = true
 	k.mu.Unlock()
 	second, _, _ := manage(t, k)
 	h := second.Hello
-	if h.First || string(h.Kept["note"]) != "kept" || len(h.Kept) != 1 || len(h.Held) != 1 || len(h.Children) != 1 || !h.Terminating {
+	if h.IsFirst || string(h.Data["note"]) != "kept" || len(h.Data) != 1 || len(h.Held) != 1 || len(h.Children) != 1 || !h.Terminating {
 		t.Errorf("hello %+v", h)
 	}
-	if got := h.Children[0]; got.PID != c.PID || got.Start != c.Start || !got.Ended || string(got.State) != "state" {
+	if got := h.Children[0]; got.PID != c.PID || got.StartTicks != c.StartTicks || !got.HasEnded || string(got.State) != "state" {
 		t.Errorf("child %+v", got)
 	}
 	select {
-	case <-second.Terminate():
+	case <-second.TerminateRequests():
 	default:
 		t.Error("it was not told to end")
 	}
-	e := second.Exit("c")
+	e := second.ChildExit("c")
 	<-e.Done
 	if e.Status.Signal() != unix.SIGKILL {
 		t.Errorf("status %v", e.Status)
 	}
-	if err := second.Signal("c", unix.SIGTERM); err != nil {
+	if err := second.SignalChild("c", unix.SIGTERM); err != nil {
 		t.Errorf("of one that has ended: %v", err)
 	}
 	if _, err := unix.Write(second.FDs["pipe"], []byte("!")); err != nil {
 		t.Errorf("the pipe: %v", err)
 	}
 	_ = unix.Close(second.FDs["pipe"])
-	second.Forget("c")
-	second.Drop("pipe")
-	if err := second.End(); err != nil {
+	second.ForgetChild("c")
+	second.DropDescriptors("pipe")
+	if err := second.EndKeeper(); err != nil {
 		t.Error(err)
 	}
 	if err := <-k.ended; err != nil {
@@ -279,28 +279,28 @@ func TestBadRequests(t *testing.T) {
 		ask   func() error
 		wrong string
 	}{
-		{"unknown", func() error { _, err := link.ask(message{Op: "dance"}); return err }, `the keeper does not know "dance"`},
-		{"no operation", func() error { _, err := link.ask(message{}); return err }, `the keeper does not know ""`},
-		{"unknown, with a descriptor", func() error { _, err := link.ask(message{Op: "dance"}, int(write.Fd())); return err }, "does not know"},
-		{"hold nothing", func() error { _, err := link.ask(message{Op: opHold, Key: "x"}); return err }, "could not take a descriptor"},
+		{"unknown", func() error { _, err := link.request(message{Op: "dance"}); return err }, `the keeper does not know "dance"`},
+		{"no operation", func() error { _, err := link.request(message{}); return err }, `the keeper does not know ""`},
+		{"unknown, with a descriptor", func() error { _, err := link.request(message{Op: "dance"}, int(write.Fd())); return err }, "does not know"},
+		{"hold nothing", func() error { _, err := link.request(message{Op: opHold, Key: "x"}); return err }, "could not take a descriptor"},
 		{"hold two", func() error {
-			_, err := link.ask(message{Op: opHold, Key: "x"}, int(write.Fd()), int(write.Fd()))
+			_, err := link.request(message{Op: opHold, Key: "x"}, int(write.Fd()), int(write.Fd()))
 			return err
 		}, "could not take a descriptor"},
-		{"fork nothing", func() error { _, err := link.ask(message{Op: opFork}); return err }, "start: no child"},
+		{"fork nothing", func() error { _, err := link.request(message{Op: opStartChild}); return err }, "start: no child"},
 		{"fork with what is not held", func() error {
-			_, err := link.Fork(Fork{ID: "c", Program: "/bin/true", Files: []string{"x"}})
+			_, err := link.StartChild(ChildSpec{ID: "c", Program: "/bin/true", Files: []string{"x"}})
 			return err
 		}, "start: nothing is held as x"},
 		{"fork what is not there", func() error {
-			_, err := link.Fork(Fork{ID: "c", Program: "/bin/no such", Argv: []string{"x"}})
+			_, err := link.StartChild(ChildSpec{ID: "c", Program: "/bin/no such", Argv: []string{"x"}})
 			return err
 		}, "start: no such file or directory"},
 		{"fork in no folder", func() error {
-			_, err := link.Fork(Fork{ID: "c", Program: "/bin/true", Argv: []string{"x"}, Dir: "/no such"})
+			_, err := link.StartChild(ChildSpec{ID: "c", Program: "/bin/true", Argv: []string{"x"}, Dir: "/no such"})
 			return err
 		}, "start: no such file or directory"},
-		{"signal nobody", func() error { return link.Signal("nobody", unix.SIGTERM) }, ""},
+		{"signal nobody", func() error { return link.SignalChild("nobody", unix.SIGTERM) }, ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -310,9 +310,9 @@ func TestBadRequests(t *testing.T) {
 			}
 		})
 	}
-	link.Forget("nobody")
-	link.KeepChild("nobody", []byte("x"))
-	if err := link.Hold("good", int(write.Fd())); err != nil {
+	link.ForgetChild("nobody")
+	link.KeepChildData("nobody", []byte("x"))
+	if err := link.HoldDescriptor("good", int(write.Fd())); err != nil {
 		t.Errorf("after all that: %v", err)
 	}
 	k.mu.Lock()
@@ -320,7 +320,7 @@ func TestBadRequests(t *testing.T) {
 	if len(k.held) != 1 || len(k.children) != 0 {
 		t.Errorf("held %v, children %v", k.held, k.children)
 	}
-	closeAll([]int{k.held["good"]})
+	closeDescriptors([]int{k.held["good"]})
 }
 
 // Requests whose keeper goes end with ErrLost, however many there are.
@@ -335,8 +335,8 @@ func TestKeeperThatGoes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k.manager = &running{pid: process.Pid, wire: w}
-	if err := k.hello(); err != nil {
+	k.manager = &managerProcess{pid: process.Pid, wire: w}
+	if err := k.greetManager(); err != nil {
 		t.Fatal(err)
 	}
 	link, err := Connect(fds[1])
@@ -347,7 +347,7 @@ func TestKeeperThatGoes(t *testing.T) {
 	var all sync.WaitGroup
 	for n := range 20 {
 		all.Go(func() {
-			if err := link.Signal(fmt.Sprint(n), unix.SIGTERM); err == nil {
+			if err := link.SignalChild(fmt.Sprint(n), unix.SIGTERM); err == nil {
 				t.Error("answered by nobody")
 			}
 		})
@@ -360,7 +360,7 @@ func TestKeeperThatGoes(t *testing.T) {
 	w.close()
 	all.Wait()
 	<-link.Lost()
-	if _, err := link.Fork(Fork{ID: "c"}); err == nil {
+	if _, err := link.StartChild(ChildSpec{ID: "c"}); err == nil {
 		t.Error("a child of nobody")
 	}
 }
@@ -408,7 +408,7 @@ func TestConnectRefuses(t *testing.T) {
 
 // Whatever comes over the link: reading it ends, with a message or with an error.
 func FuzzReceive(f *testing.F) {
-	body, err := json.Marshal(message{Op: opFork, Fork: &Fork{ID: "x"}})
+	body, err := json.Marshal(message{Op: opStartChild, ChildSpec: &ChildSpec{ID: "x"}})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -428,7 +428,7 @@ func FuzzReceive(f *testing.F) {
 		from.close()
 		for range len(content) + 1 {
 			if _, fds, err := to.receive(); err != nil {
-				closeAll(fds)
+				closeDescriptors(fds)
 				return
 			}
 		}

@@ -9,15 +9,15 @@ import (
 
 // Hello is what a manager is told when it starts.
 type Hello struct {
-	Protocol    int               `json:"protocol"`
-	Version     string            `json:"version"` // of the keeper
-	PID         int               `json:"pid"`     // the keeper's
-	First       bool              `json:"first"`   // no manager was ready before
-	Terminating bool              `json:"terminating"`
-	Excuse      string            `json:"excuse"` // why a manager that was to come before this one did not
-	Kept        map[string][]byte `json:"kept"`
-	Held        []string          `json:"held"`
-	Children    []Child           `json:"children"`
+	Protocol      int               `json:"protocol"`
+	Version       string            `json:"version"` // of the keeper
+	PID           int               `json:"pid"`     // the keeper's
+	IsFirst       bool              `json:"first"`   // no manager was ready before
+	Terminating   bool              `json:"terminating"`
+	FailureReason string            `json:"excuse"` // why a manager that was to come before this one did not
+	Data          map[string][]byte `json:"kept"`
+	Held          []string          `json:"held"`
+	Children      []Child           `json:"children"`
 }
 
 // Link is the manager's end of the connection with its keeper. Its methods may be called at the same time.
@@ -25,14 +25,14 @@ type Link struct {
 	Hello Hello
 	FDs   map[string]int // copies of what is held; the caller's to close
 
-	wire      *wire
-	lost      chan struct{}
-	terminate chan struct{}
+	wire              *wire
+	lost              chan struct{}
+	terminateRequests chan struct{}
 
-	mu      sync.Mutex
-	number  uint64
-	waiting map[uint64]chan message
-	exits   map[string]*Exit
+	mu          sync.Mutex
+	lastRequest uint64
+	answers     map[uint64]chan message
+	exits       map[string]*Exit
 }
 
 // Exit tells how a child ended.
@@ -55,12 +55,12 @@ func Connect(fd int) (*Link, error) {
 		return nil, fmt.Errorf("hear from the keeper: %w", errors.Join(err, ErrLost))
 	}
 	l := &Link{
-		Hello: *m.Hello, FDs: map[string]int{}, wire: w, lost: make(chan struct{}), terminate: make(chan struct{}, 1),
-		waiting: map[uint64]chan message{}, exits: map[string]*Exit{},
+		Hello: *m.Hello, FDs: map[string]int{}, wire: w, lost: make(chan struct{}), terminateRequests: make(chan struct{}, 1),
+		answers: map[uint64]chan message{}, exits: map[string]*Exit{},
 	}
 	if m.Hello.Protocol != Protocol {
 		err := fmt.Errorf("the keeper (version %s) speaks protocol %d, this program %d: pgo down and pgo up make them one", m.Hello.Version, m.Hello.Protocol, Protocol)
-		l.Failed(err)
+		l.ReportFailure(err)
 		return nil, err
 	}
 	for range l.Hello.Held {
@@ -72,41 +72,41 @@ func Connect(fd int) (*Link, error) {
 	}
 	for _, c := range l.Hello.Children {
 		e := &Exit{Done: make(chan struct{}), Status: syscall.WaitStatus(c.Status)}
-		if c.Ended {
+		if c.HasEnded {
 			close(e.Done)
 		}
-		l.exits[c.Fork.ID] = e
+		l.exits[c.ChildSpec.ID] = e
 	}
 	if l.Hello.Terminating {
-		l.terminate <- struct{}{}
+		l.terminateRequests <- struct{}{}
 	}
-	go l.listen()
+	go l.receiveMessages()
 	return l, nil
 }
 
 // Lost is closed when the keeper is gone.
 func (l *Link) Lost() <-chan struct{} { return l.lost }
 
-// Terminate gets a value when the keeper was asked to end.
-func (l *Link) Terminate() <-chan struct{} { return l.terminate }
+// TerminateRequests gets a value when the keeper was asked to end.
+func (l *Link) TerminateRequests() <-chan struct{} { return l.terminateRequests }
 
-func (l *Link) listen() {
+func (l *Link) receiveMessages() {
 	defer close(l.lost)
 	for {
 		m, fds, err := l.wire.receive()
 		if err != nil {
 			return
 		}
-		closeAll(fds)
+		closeDescriptors(fds)
 		l.mu.Lock()
 		switch m.Op {
 		case opAnswer:
 			if m.Child != nil {
 				// Known before anything else arrives: the next message may be its end.
-				l.exits[m.Child.Fork.ID] = &Exit{Done: make(chan struct{})}
+				l.exits[m.Child.ChildSpec.ID] = &Exit{Done: make(chan struct{})}
 			}
-			if to := l.waiting[m.Number]; to != nil {
-				delete(l.waiting, m.Number)
+			if to := l.answers[m.Number]; to != nil {
+				delete(l.answers, m.Number)
 				to <- m
 			}
 		case opExited:
@@ -116,7 +116,7 @@ func (l *Link) listen() {
 			}
 		case opTerminate:
 			select {
-			case l.terminate <- struct{}{}:
+			case l.terminateRequests <- struct{}{}:
 			default:
 			}
 		}
@@ -124,13 +124,13 @@ func (l *Link) listen() {
 	}
 }
 
-// ask sends a request and waits for its answer.
-func (l *Link) ask(m message, fds ...int) (message, error) {
+// request sends a request and waits for its answer.
+func (l *Link) request(m message, fds ...int) (message, error) {
 	to := make(chan message, 1)
 	l.mu.Lock()
-	l.number++
-	m.Number = l.number
-	l.waiting[m.Number] = to
+	l.lastRequest++
+	m.Number = l.lastRequest
+	l.answers[m.Number] = to
 	l.mu.Unlock()
 	if err := l.wire.send(m, fds...); err != nil {
 		return message{}, fmt.Errorf("ask the keeper: %w", err)
@@ -146,12 +146,12 @@ func (l *Link) ask(m message, fds ...int) (message, error) {
 	}
 }
 
-// tell sends what needs no answer. A keeper that is gone shows at Lost.
-func (l *Link) tell(m message) { _ = l.wire.send(m) }
+// notify sends what needs no answer. A keeper that is gone shows at Lost.
+func (l *Link) notify(m message) { _ = l.wire.send(m) }
 
-// Fork starts a child; fds follow the files that f names.
-func (l *Link) Fork(f Fork, fds ...int) (Child, error) {
-	answer, err := l.ask(message{Op: opFork, Fork: &f}, fds...)
+// StartChild starts a child; fds follow the files that f names.
+func (l *Link) StartChild(f ChildSpec, fds ...int) (Child, error) {
+	answer, err := l.request(message{Op: opStartChild, ChildSpec: &f}, fds...)
 	if err != nil {
 		return Child{}, err
 	}
@@ -161,65 +161,67 @@ func (l *Link) Fork(f Fork, fds ...int) (Child, error) {
 	return *answer.Child, nil
 }
 
-// Exit is how a child of this keeper ends.
-func (l *Link) Exit(id string) *Exit {
+// ChildExit is how a child of this keeper ends.
+func (l *Link) ChildExit(id string) *Exit {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.exits[id]
 }
 
-// Signal sends a signal to a child; one that has ended needs none.
-func (l *Link) Signal(id string, s syscall.Signal) error {
-	_, err := l.ask(message{Op: opSignal, Key: id, Signal: int(s)})
+// SignalChild sends a signal to a child; one that has ended needs none.
+func (l *Link) SignalChild(id string, s syscall.Signal) error {
+	_, err := l.request(message{Op: opSignalChild, Key: id, Signal: int(s)})
 	return err
 }
 
-// Forget settles a child that has ended.
-func (l *Link) Forget(id string) {
+// ForgetChild settles a child that has ended.
+func (l *Link) ForgetChild(id string) {
 	l.mu.Lock()
 	delete(l.exits, id)
 	l.mu.Unlock()
-	l.tell(message{Op: opForget, Key: id})
+	l.notify(message{Op: opForgetChild, Key: id})
 }
 
-// Hold has the keeper keep a copy of a descriptor.
-func (l *Link) Hold(key string, fd int) error {
-	_, err := l.ask(message{Op: opHold, Key: key}, fd)
+// HoldDescriptor has the keeper keep a copy of a descriptor.
+func (l *Link) HoldDescriptor(key string, fd int) error {
+	_, err := l.request(message{Op: opHold, Key: key}, fd)
 	return err
 }
 
-// Drop closes the keeper's copies.
-func (l *Link) Drop(keys ...string) {
+// DropDescriptors closes the keeper's copies.
+func (l *Link) DropDescriptors(keys ...string) {
 	if len(keys) > 0 {
-		l.tell(message{Op: opDrop, Keys: keys})
+		l.notify(message{Op: opDrop, Keys: keys})
 	}
 }
 
-// Keep has the keeper remember data for the next manager; none forgets it.
-func (l *Link) Keep(key string, data []byte) { l.tell(message{Op: opKeep, Key: key, Data: data}) }
-
-// KeepChild remembers data with a child.
-func (l *Link) KeepChild(id string, data []byte) {
-	l.tell(message{Op: opKeepChild, Key: id, Data: data})
+// KeepData has the keeper remember data for the next manager; none forgets it.
+func (l *Link) KeepData(key string, data []byte) {
+	l.notify(message{Op: opKeepData, Key: key, Data: data})
 }
 
-// Ready says that this manager answers.
-func (l *Link) Ready() { l.tell(message{Op: opReady}) }
+// KeepChildData remembers data with a child.
+func (l *Link) KeepChildData(id string, data []byte) {
+	l.notify(message{Op: opKeepChildData, Key: id, Data: data})
+}
 
-// Alive says that this manager goes on. Who has said so once must say so again within Silence.
-func (l *Link) Alive() { l.tell(message{Op: opAlive}) }
+// ReportReady says that this manager answers.
+func (l *Link) ReportReady() { l.notify(message{Op: opReady}) }
 
-// Failed says why this manager cannot start.
-func (l *Link) Failed(err error) { l.tell(message{Op: opFailed, Text: err.Error()}) }
+// ReportAlive says that this manager goes on. Who has said so once must say so again within Silence.
+func (l *Link) ReportAlive() { l.notify(message{Op: opAlive}) }
 
-// Upgrade has the keeper start the next manager from another program, once this one has ended.
-func (l *Link) Upgrade(program string) error {
-	_, err := l.ask(message{Op: opUpgrade, Text: program})
+// ReportFailure says why this manager cannot start.
+func (l *Link) ReportFailure(err error) { l.notify(message{Op: opFailed, Text: err.Error()}) }
+
+// UpgradeTo has the keeper start the next manager from another program, once this one has ended.
+func (l *Link) UpgradeTo(program string) error {
+	_, err := l.request(message{Op: opUpgrade, Text: program})
 	return err
 }
 
-// End says that everything has been stopped, and ends the keeper.
-func (l *Link) End() error {
-	_, err := l.ask(message{Op: opEnd})
+// EndKeeper says that everything has been stopped, and ends the keeper.
+func (l *Link) EndKeeper() error {
+	_, err := l.request(message{Op: opEnd})
 	return err
 }

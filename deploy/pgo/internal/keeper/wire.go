@@ -21,44 +21,44 @@ const Protocol = 1
 
 // What is asked for, and told.
 const (
-	opHello     = "hello"     // keeper: what it holds; descriptors follow
-	opHeld      = "held"      // keeper: one descriptor
-	opExited    = "exited"    // keeper: a child has ended
-	opTerminate = "terminate" // keeper: it was asked to end
-	opAnswer    = "answer"    // keeper: to the request of the same number
-	opReady     = "ready"     // manager: it answers commands
-	opAlive     = "alive"     // manager: it goes on; from the first one on the keeper waits for the next
-	opFailed    = "failed"    // manager: it cannot start, and why
-	opHold      = "hold"      // manager: keep this descriptor
-	opDrop      = "drop"      // manager: close these descriptors
-	opKeep      = "keep"      // manager: remember these bytes; none forgets them
-	opKeepChild = "keepchild" // manager: remember these bytes with a child
-	opFork      = "fork"      // manager: start a child
-	opSignal    = "signal"    // manager: send a signal to a child that has not been reaped
-	opForget    = "forget"    // manager: a child that has ended is settled
-	opUpgrade   = "upgrade"   // manager: the next manager is this program
-	opEnd       = "end"       // manager: everything is stopped
+	opHello         = "hello"     // keeper: what it holds; descriptors follow
+	opHeld          = "held"      // keeper: one descriptor
+	opExited        = "exited"    // keeper: a child has ended
+	opTerminate     = "terminate" // keeper: it was asked to end
+	opAnswer        = "answer"    // keeper: to the request of the same number
+	opReady         = "ready"     // manager: it answers commands
+	opAlive         = "alive"     // manager: it goes on; from the first one on the keeper waits for the next
+	opFailed        = "failed"    // manager: it cannot start, and why
+	opHold          = "hold"      // manager: keep this descriptor
+	opDrop          = "drop"      // manager: close these descriptors
+	opKeepData      = "keep"      // manager: remember these bytes; none forgets them
+	opKeepChildData = "keepchild" // manager: remember these bytes with a child
+	opStartChild    = "fork"      // manager: start a child
+	opSignalChild   = "signal"    // manager: send a signal to a child that has not been reaped
+	opForgetChild   = "forget"    // manager: a child that has ended is settled
+	opUpgrade       = "upgrade"   // manager: the next manager is this program
+	opEnd           = "end"       // manager: everything is stopped
 )
 
 // message is a frame's content; which fields count depends on Op.
 type message struct {
-	Op     string   `json:"op"`
-	Number uint64   `json:"number,omitempty"` // of a request that wants an answer, and of the answer
-	Key    string   `json:"key,omitempty"`
-	Keys   []string `json:"keys,omitempty"`
-	Data   []byte   `json:"data,omitempty"`
-	Text   string   `json:"text,omitempty"`
-	Signal int      `json:"signal,omitempty"`
-	Fork   *Fork    `json:"fork,omitempty"`
-	Child  *Child   `json:"child,omitempty"`
-	Hello  *Hello   `json:"hello,omitempty"`
+	Op        string     `json:"op"`
+	Number    uint64     `json:"number,omitempty"` // of a request that wants an answer, and of the answer
+	Key       string     `json:"key,omitempty"`
+	Keys      []string   `json:"keys,omitempty"`
+	Data      []byte     `json:"data,omitempty"`
+	Text      string     `json:"text,omitempty"`
+	Signal    int        `json:"signal,omitempty"`
+	ChildSpec *ChildSpec `json:"fork,omitempty"`
+	Child     *Child     `json:"child,omitempty"`
+	Hello     *Hello     `json:"hello,omitempty"`
 }
 
-// maxFrame bounds what is read at once: a process file with all its environment is far below.
-const maxFrame = 64 << 20
+// maxMessage bounds what is read at once: a process file with all its environment is far below.
+const maxMessage = 64 << 20
 
-// patience is how long the other side may leave a full socket unread before it is taken for hung.
-const patience = 5 * time.Second
+// peerTimeout is how long the other side may leave a full socket unread before it is taken for hung.
+const peerTimeout = 5 * time.Second
 
 // wire sends and receives messages with descriptors over a unix stream socket.
 type wire struct {
@@ -95,7 +95,7 @@ func (w *wire) send(m message, fds ...int) error {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err := w.conn.SetWriteDeadline(time.Now().Add(patience)); err != nil {
+	if err := w.conn.SetWriteDeadline(time.Now().Add(peerTimeout)); err != nil {
 		return err
 	}
 	// The head goes alone: descriptors belong to its bytes, and no read ever takes bytes of two frames.
@@ -118,12 +118,12 @@ func (w *wire) receive() (message, []int, error) {
 	if err != nil {
 		return m, nil, err
 	}
-	fds, err := descriptors(rights[:more])
+	fds, err := parseDescriptors(rights[:more])
 	if err != nil {
 		return m, nil, err
 	}
 	if _, err = io.ReadFull(w.conn, head[n:]); err == nil {
-		if size := binary.BigEndian.Uint32(head); size > maxFrame {
+		if size := binary.BigEndian.Uint32(head); size > maxMessage {
 			err = fmt.Errorf("a message of %d bytes", size)
 		} else {
 			body := make([]byte, size)
@@ -133,12 +133,12 @@ func (w *wire) receive() (message, []int, error) {
 		}
 	}
 	if err != nil {
-		closeAll(fds)
+		closeDescriptors(fds)
 	}
 	return m, fds, err
 }
 
-func descriptors(rights []byte) ([]int, error) {
+func parseDescriptors(rights []byte) ([]int, error) {
 	messages, err := unix.ParseSocketControlMessage(rights)
 	if err != nil {
 		return nil, err
@@ -154,7 +154,7 @@ func descriptors(rights []byte) ([]int, error) {
 	return fds, nil
 }
 
-func closeAll(fds []int) {
+func closeDescriptors(fds []int) {
 	for _, fd := range fds {
 		_ = syscall.Close(fd)
 	}

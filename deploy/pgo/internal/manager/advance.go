@@ -165,7 +165,7 @@ func (p *part) overLimit() error {
 		if k == nil || limit == 0 {
 			continue
 		}
-		if s, err := proc.ReadStat(k.Child.PID); err == nil && s.Start == k.Child.Start && s.Memory > limit {
+		if s, err := proc.ReadStat(k.Child.PID); err == nil && s.Start == k.Child.StartTicks && s.Memory > limit {
 			return errors.New(outgrown(s.Memory, limit))
 		}
 	}

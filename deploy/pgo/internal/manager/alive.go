@@ -9,7 +9,7 @@ import (
 )
 
 // aliveEvery is how often the keeper is told that the manager goes on.
-const aliveEvery = keeper.Silence / 8
+const aliveEvery = keeper.MaxSilence / 8
 
 // tellAlive tells the keeper that nothing hangs, until ctx ends. Where one of the locks that every command needs is never let
 // go of, it tells nothing more, and the keeper starts the next manager.
@@ -21,7 +21,7 @@ func (m *Manager) tellAlive(ctx context.Context) {
 			p.current()
 		}
 		m.host.board.Get(state.InstanceID{})
-		m.host.link.Alive()
+		m.host.link.ReportAlive()
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

@@ -66,7 +66,7 @@ type child struct {
 func (k *child) begin() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	k.pumping = cancel
-	for _, stream := range []struct{ key, file string }{{logKey + k.Child.Fork.ID, k.host.home.LogPath(k.slot.Name)}, {errKey + k.Child.Fork.ID, k.host.home.ErrLogPath(k.slot.Name)}} {
+	for _, stream := range []struct{ key, file string }{{logKey + k.Child.ChildSpec.ID, k.host.home.LogPath(k.slot.Name)}, {errKey + k.Child.ChildSpec.ID, k.host.home.ErrLogPath(k.slot.Name)}} {
 		fd, ok := k.opened.pipes[stream.key]
 		if !ok {
 			continue
@@ -103,7 +103,7 @@ func (k *child) change(f func(*childState)) {
 		k.host.log.Error("remember a child", "process", k.slot.Name, "error", err)
 		return
 	}
-	k.host.link.KeepChild(k.Child.Fork.ID, data)
+	k.host.link.KeepChildData(k.Child.ChildSpec.ID, data)
 }
 
 func (k *child) is() childState {
@@ -156,7 +156,7 @@ func (k *child) end() ended {
 		asked = time.Now()
 		k.change(func(s *childState) { s.Asked = asked })
 		unblock(k.opened.inherited)
-		if err := k.host.link.Signal(k.Child.Fork.ID, unix.SignalNum(k.spec.Stop.Signal)); err != nil {
+		if err := k.host.link.SignalChild(k.Child.ChildSpec.ID, unix.SignalNum(k.spec.Stop.Signal)); err != nil {
 			k.host.log.Error("ask a process to end", "process", k.slot.Name, "pid", k.Child.PID, "error", err)
 		}
 	}
@@ -179,7 +179,7 @@ func (k *child) end() ended {
 func (k *child) awaitOthers(deadline <-chan time.Time) {
 	poll := time.NewTicker(20 * time.Millisecond)
 	defer poll.Stop()
-	for len(members(k.Child.PID, k.Child.Start)) > 0 {
+	for len(members(k.Child.PID, k.Child.StartTicks)) > 0 {
 		select {
 		case <-deadline:
 			return
@@ -190,13 +190,13 @@ func (k *child) awaitOthers(deadline <-chan time.Time) {
 
 // settle kills whatever is left of the child, takes its exit status and lets go of all it had.
 func (k *child) settle() ended {
-	_ = k.host.link.Signal(k.Child.Fork.ID, unix.SIGKILL) // one that has ended needs none
+	_ = k.host.link.SignalChild(k.Child.ChildSpec.ID, unix.SIGKILL) // one that has ended needs none
 	select {
 	case <-k.exit.Done:
 	case <-k.host.link.Lost():
 		return ended{lost: true}
 	}
-	killSession(k.Child.PID, k.Child.Start)
+	killSession(k.Child.PID, k.Child.StartTicks)
 	k.mu.Lock()
 	k.over = true
 	k.mu.Unlock()
@@ -210,15 +210,15 @@ func (k *child) settle() ended {
 		k.opened.notify.close()
 	}
 	k.release()
-	k.host.running.forget(k.Child.Fork.ID)
-	k.host.link.Forget(k.Child.Fork.ID)
+	k.host.running.forget(k.Child.ChildSpec.ID)
+	k.host.link.ForgetChild(k.Child.ChildSpec.ID)
 	return ended{status: k.exit.Status}
 }
 
 // release closes what was opened for this child alone.
 func (k *child) release() {
-	keys := []string{notifyKey + k.Child.Fork.ID}
-	for _, key := range []string{logKey + k.Child.Fork.ID, errKey + k.Child.Fork.ID} {
+	keys := []string{notifyKey + k.Child.ChildSpec.ID}
+	for _, key := range []string{logKey + k.Child.ChildSpec.ID, errKey + k.Child.ChildSpec.ID} {
 		if fd, ok := k.opened.pipes[key]; ok {
 			_ = unix.Close(fd)
 			keys = append(keys, key)
@@ -228,7 +228,7 @@ func (k *child) release() {
 		_ = unix.Close(l.fd)
 		keys = append(keys, l.key)
 	}
-	k.host.link.Drop(keys...)
+	k.host.link.DropDescriptors(keys...)
 }
 
 // killSession kills the members of a session that started at since or later, until none is left. One that the kernel

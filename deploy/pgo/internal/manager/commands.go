@@ -112,7 +112,7 @@ func (m *Manager) Signal(names []string, signal string) error {
 					failed = append(failed, fmt.Errorf("%s does not run", name))
 					continue
 				}
-				failed = append(failed, m.host.link.Signal(k.Child.Fork.ID, number))
+				failed = append(failed, m.host.link.SignalChild(k.Child.ChildSpec.ID, number))
 			}
 		}
 		return errors.Join(failed...)

@@ -115,14 +115,14 @@ func (p *process) failing(ctx context.Context) <-chan float64 {
 // rememberBefore has the next manager know.
 func (p *process) rememberBefore(b forerunner) {
 	if data, err := json.Marshal(b); err == nil {
-		p.host.link.Keep(beforeKey+p.name, data)
+		p.host.link.KeepData(beforeKey+p.name, data)
 	}
 }
 
 // before is what an earlier manager has left of how it was before this release.
 func (p *process) before(release string) float64 {
 	var b forerunner
-	if json.Unmarshal(p.host.link.Hello.Kept[beforeKey+p.name], &b) != nil || b.Release != release {
+	if json.Unmarshal(p.host.link.Hello.Data[beforeKey+p.name], &b) != nil || b.Release != release {
 		return 0
 	}
 	return b.Share

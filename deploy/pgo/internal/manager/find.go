@@ -83,8 +83,8 @@ func whois(name, group string) (*shim.User, error) {
 }
 
 // setting is what the shim sets.
-func setting(l processfile.Limits, as *shim.User) shim.Setting {
-	s := shim.Setting{Limits: map[int]uint64{}, Nice: l.Nice, OOMScoreAdj: l.OOMScoreAdj, NoNewPrivileges: l.NoNewPrivileges, As: as}
+func setting(l processfile.Limits, as *shim.User) shim.Settings {
+	s := shim.Settings{Limits: map[int]uint64{}, Nice: l.Nice, OOMScoreAdj: l.OOMScoreAdj, NoNewPrivileges: l.NoNewPrivileges, User: as}
 	for resource, limit := range map[int]*int{unix.RLIMIT_NOFILE: l.Files, unix.RLIMIT_NPROC: l.Processes, unix.RLIMIT_CORE: l.Core} {
 		if limit != nil {
 			s.Limits[resource] = uint64(*limit)

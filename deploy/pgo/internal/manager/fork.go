@@ -88,13 +88,13 @@ type opened struct {
 
 // fork starts a child in a slot. It returns when the child has become its program.
 func (h *host) fork(s state.InstanceID, spec processfile.Process, shared map[string]listener, c copied, as role) (*child, error) {
-	h.link.Keep(countKey, []byte(strconv.FormatInt(h.count.Add(1), 10)))
+	h.link.KeepData(countKey, []byte(strconv.FormatInt(h.count.Add(1), 10)))
 	id := fmt.Sprintf("%s.%d.%d", s.Name, s.Number, h.count.Load())
 	k := &child{
 		host: h, slot: s, spec: spec, prog: c, told: make(chan struct{}, 1), pings: make(chan struct{}, 1), words: &state.Tail{},
 		state: childState{Role: as, Release: c.sum},
 	}
-	k.Child.Fork.ID = id
+	k.Child.ChildSpec.ID = id
 	k.opened.pipes, k.opened.alone, k.opened.inherited = map[string]int{}, map[string]listener{}, shared
 	if err := h.start(k); err != nil {
 		k.release()
@@ -117,7 +117,7 @@ func (h *host) start(k *child) error {
 	if err != nil {
 		return errors.Join(errInVain, err)
 	}
-	f := keeper.Fork{ID: k.Child.Fork.ID, Name: k.slot.Name, Instance: k.slot.Number, Dir: k.dir(), Files: []string{nullKey}}
+	f := keeper.ChildSpec{ID: k.Child.ChildSpec.ID, Name: k.slot.Name, Instance: k.slot.Number, Dir: k.dir(), Files: []string{nullKey}}
 	if err := k.openPipes(&f, as); err != nil {
 		return err
 	}
@@ -142,25 +142,25 @@ func (h *host) start(k *child) error {
 }
 
 // launch has the keeper run the shim, which becomes the program or says why not.
-func (h *host) launch(k *child, f keeper.Fork, program string, s shim.Setting) error {
+func (h *host) launch(k *child, f keeper.ChildSpec, program string, s shim.Settings) error {
 	report, reporter, err := os.Pipe()
 	if err != nil {
 		return fmt.Errorf("start: %w", err)
 	}
 	defer report.Close()
-	argv, err := shim.Args(len(f.Files), s, program, append([]string{k.called(program)}, k.spec.Args...))
+	argv, err := shim.BuildArgs(len(f.Files), s, program, append([]string{k.called(program)}, k.spec.Args...))
 	if err != nil {
 		return err
 	}
 	// This very program, also when its file was replaced.
 	f.Program, f.Argv = fmt.Sprintf("/proc/%d/exe", os.Getpid()), append([]string{"pgo"}, argv...)
-	k.Child, err = h.link.Fork(f, int(reporter.Fd()))
+	k.Child, err = h.link.StartChild(f, int(reporter.Fd()))
 	reporter.Close()
 	if err != nil {
-		k.Child.Fork.ID = f.ID
+		k.Child.ChildSpec.ID = f.ID
 		return err
 	}
-	k.exit = h.link.Exit(k.Child.Fork.ID)
+	k.exit = h.link.ChildExit(k.Child.ChildSpec.ID)
 	k.change(func(*childState) {})
 	h.running.add(k)
 	if err := k.begin(); err != nil {
@@ -190,10 +190,10 @@ func (k *child) dir() string {
 }
 
 // openPipes makes stdout and stderr. A process of another user may want to open them by name.
-func (k *child) openPipes(f *keeper.Fork, as *shim.User) error {
-	keys := []string{logKey + k.Child.Fork.ID, logKey + k.Child.Fork.ID}
+func (k *child) openPipes(f *keeper.ChildSpec, as *shim.User) error {
+	keys := []string{logKey + k.Child.ChildSpec.ID, logKey + k.Child.ChildSpec.ID}
 	if k.spec.Logs.Split {
-		keys[1] = errKey + k.Child.Fork.ID
+		keys[1] = errKey + k.Child.ChildSpec.ID
 	}
 	for _, key := range slices.Compact(slices.Clone(keys)) {
 		fd, err := logfile.NewPipe()
@@ -206,7 +206,7 @@ func (k *child) openPipes(f *keeper.Fork, as *shim.User) error {
 				return fmt.Errorf("give the log's pipe to its user: %w", err)
 			}
 		}
-		if err := k.host.link.Hold(key, fd); err != nil {
+		if err := k.host.link.HoldDescriptor(key, fd); err != nil {
 			return err
 		}
 	}
@@ -214,13 +214,13 @@ func (k *child) openPipes(f *keeper.Fork, as *shim.User) error {
 	return nil
 }
 
-func (k *child) openListeners(f *keeper.Fork) error {
+func (k *child) openListeners(f *keeper.ChildSpec) error {
 	for _, l := range k.spec.Listeners {
 		if !l.PerInstance {
 			f.Files = append(f.Files, k.opened.inherited[l.Name].key)
 			continue
 		}
-		open, err := listen(l.Addr, aloneKey+k.Child.Fork.ID+"/"+l.Name, k.host.link)
+		open, err := listen(l.Addr, aloneKey+k.Child.ChildSpec.ID+"/"+l.Name, k.host.link)
 		if err != nil {
 			return fmt.Errorf("listener %s: %w", l.Name, err)
 		}
@@ -231,7 +231,7 @@ func (k *child) openListeners(f *keeper.Fork) error {
 }
 
 func (k *child) openNotify(as *shim.User) error {
-	n, err := listenNotify(filepath.Join(k.host.sockets, k.Child.Fork.ID+".notify"))
+	n, err := listenNotify(filepath.Join(k.host.sockets, k.Child.ChildSpec.ID+".notify"))
 	if err != nil {
 		return err
 	}
@@ -243,7 +243,7 @@ func (k *child) openNotify(as *shim.User) error {
 			return fmt.Errorf("give the notify socket to its user: %w", err)
 		}
 	}
-	return n.control(func(fd int) error { return k.host.link.Hold(notifyKey+k.Child.Fork.ID, fd) })
+	return n.control(func(fd int) error { return k.host.link.HoldDescriptor(notifyKey+k.Child.ChildSpec.ID, fd) })
 }
 
 // environment is what the child gets: pgo's own, the file's, and systemd's conventions.
@@ -290,36 +290,36 @@ func list(env map[string]string) []string {
 // adopt takes a child over that an earlier manager has started.
 func (h *host) adopt(c keeper.Child, shared map[string]listener) (*child, error) {
 	k := &child{
-		host: h, Child: c, slot: state.InstanceID{Name: c.Fork.Name, Number: c.Fork.Instance}, exit: h.link.Exit(c.Fork.ID),
+		host: h, Child: c, slot: state.InstanceID{Name: c.ChildSpec.Name, Number: c.ChildSpec.Instance}, exit: h.link.ChildExit(c.ChildSpec.ID),
 		told: make(chan struct{}, 1), pings: make(chan struct{}, 1), words: &state.Tail{},
 	}
 	k.opened.pipes, k.opened.alone, k.opened.inherited = map[string]int{}, map[string]listener{}, shared
-	if err := json.Unmarshal(c.Fork.Spec, &k.spec); err != nil {
-		return nil, fmt.Errorf("take over %s: %w", c.Fork.ID, err)
+	if err := json.Unmarshal(c.ChildSpec.Spec, &k.spec); err != nil {
+		return nil, fmt.Errorf("take over %s: %w", c.ChildSpec.ID, err)
 	}
 	if len(c.State) > 0 {
 		if err := json.Unmarshal(c.State, &k.state); err != nil {
-			return nil, fmt.Errorf("take over %s: %w", c.Fork.ID, err)
+			return nil, fmt.Errorf("take over %s: %w", c.ChildSpec.ID, err)
 		}
 	} else {
 		k.state.Role = next // it was just being started
 	}
 	if sum := k.state.Release; sum != "" {
-		k.prog = copied{sum: sum, path: filepath.Join(h.home.ReleaseDir(), c.Fork.Name, sum)}
+		k.prog = copied{sum: sum, path: filepath.Join(h.home.ReleaseDir(), c.ChildSpec.Name, sum)}
 	}
-	for _, key := range []string{logKey + c.Fork.ID, errKey + c.Fork.ID} {
+	for _, key := range []string{logKey + c.ChildSpec.ID, errKey + c.ChildSpec.ID} {
 		if fd, ok := h.link.FDs[key]; ok {
 			k.opened.pipes[key] = fd
 		}
 	}
 	for _, l := range k.spec.Listeners {
-		key := aloneKey + c.Fork.ID + "/" + l.Name
+		key := aloneKey + c.ChildSpec.ID + "/" + l.Name
 		if fd, ok := h.link.FDs[key]; ok {
 			k.opened.alone[l.Name] = listener{key: key, fd: fd, addr: localAddr(fd)}
 		}
 	}
-	if fd, ok := h.link.FDs[notifyKey+c.Fork.ID]; ok {
-		n, err := notifyFrom(fd, filepath.Join(h.sockets, c.Fork.ID+".notify"))
+	if fd, ok := h.link.FDs[notifyKey+c.ChildSpec.ID]; ok {
+		n, err := notifyFrom(fd, filepath.Join(h.sockets, c.ChildSpec.ID+".notify"))
 		if err != nil {
 			return nil, err
 		}
@@ -341,4 +341,4 @@ func (k *child) addrs() map[string]string {
 }
 
 // up is how long the child has been running.
-func (k *child) up() time.Duration { return time.Since(k.Child.Started) }
+func (k *child) up() time.Duration { return time.Since(k.Child.StartedAt) }

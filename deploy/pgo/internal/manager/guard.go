@@ -63,7 +63,7 @@ func (m *Manager) guard(ctx context.Context) {
 					continue
 				}
 				s, err := proc.ReadStat(k.Child.PID)
-				if err != nil || s.Start != k.Child.Start {
+				if err != nil || s.Start != k.Child.StartTicks {
 					i.calm()
 					continue
 				}

@@ -36,8 +36,8 @@ type about struct {
 
 // countManager notes that one more manager has started.
 func (m *Manager) countManager(info control.Info) about {
-	n, _ := strconv.ParseInt(string(m.host.link.Hello.Kept[managersKey]), 10, 64) // the first one finds nothing
-	m.host.link.Keep(managersKey, []byte(strconv.FormatInt(n+1, 10)))
+	n, _ := strconv.ParseInt(string(m.host.link.Hello.Data[managersKey]), 10, 64) // the first one finds nothing
+	m.host.link.KeepData(managersKey, []byte(strconv.FormatInt(n+1, 10)))
 	return about{info: info, started: time.Now(), number: n + 1}
 }
 

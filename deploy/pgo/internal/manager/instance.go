@@ -286,7 +286,7 @@ func (i *instance) begin(as role) (*child, error) {
 // show puts a child's facts on the board.
 func (i *instance) show(k *child) {
 	i.process.host.board.Update(i.slot, func(r *state.Record) {
-		r.Process.PID, r.Started, r.Process.LogOffset, r.Process.Message, r.Process.Release = k.Child.PID, k.Child.Started, k.logFrom, "", k.prog.sum
+		r.Process.PID, r.Started, r.Process.LogOffset, r.Process.Message, r.Process.Release = k.Child.PID, k.Child.StartedAt, k.logFrom, "", k.prog.sum
 		r.Process.Listeners = k.addrs()
 	})
 	i.showVersion(k)

@@ -86,7 +86,7 @@ func (ls listeners) drop(keep listeners, link *keeper.Link) {
 			keys = append(keys, key)
 		}
 	}
-	link.Drop(keys...)
+	link.DropDescriptors(keys...)
 }
 
 // inherited are the shared listeners that a process gets, by name.
@@ -122,7 +122,7 @@ func listen(addr, key string, link *keeper.Link) (listener, error) {
 		failed = err
 	}
 	if failed == nil {
-		failed = link.Hold(key, fd)
+		failed = link.HoldDescriptor(key, fd)
 	}
 	if failed != nil {
 		return listener{}, fmt.Errorf("keep the listener: %w", failed)

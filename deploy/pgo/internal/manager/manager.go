@@ -63,13 +63,13 @@ func newManager(h home.Home, sockets string, env []string, log *slog.Logger, lin
 	}
 	m.host = &host{
 		home: h, link: link, log: log, sockets: sockets, env: baseEnv(h, env),
-		board:   state.NewStore(log, state.NewHistory(h.EventsPath(), h.PreviousEventsPath(), log), link.Keep),
+		board:   state.NewStore(log, state.NewHistory(h.EventsPath(), h.PreviousEventsPath(), log), link.KeepData),
 		running: &running{path: h.ProcessesPath(), log: log, entries: map[string]Leftover{}},
 		logs:    &logs{all: map[string]*logfile.Writer{}},
 		root:    m.root,
 		count:   &atomic.Int64{},
-		tally:   newReloads(link.Keep),
-		deploys: newDeploys(link.Keep),
+		tally:   newReloads(link.KeepData),
+		deploys: newDeploys(link.KeepData),
 		counts:  requests.NewReader(),
 	}
 	m.host.gates = m
@@ -107,7 +107,7 @@ func (m *Manager) keepFile(f processfile.File) {
 		m.host.log.Error("remember the process file", "error", err)
 		return
 	}
-	m.host.link.Keep(fileKey, data)
+	m.host.link.KeepData(fileKey, data)
 }
 
 // everyone is all processes, in no order.
@@ -198,7 +198,7 @@ func (m *Manager) Down() {
 	m.mu.Lock()
 	m.down = true
 	m.mu.Unlock()
-	m.host.link.Keep(downKey, []byte("yes"))
+	m.host.link.KeepData(downKey, []byte("yes"))
 	<-m.cleaned
 	m.applying.Lock() // one that is under way ends first
 	defer m.applying.Unlock()
@@ -285,7 +285,7 @@ func (m *Manager) clean(left []Leftover) {
 
 func (m *Manager) mine(l Leftover) bool {
 	for _, c := range m.host.link.Hello.Children {
-		if c.PID == l.PID && c.Start == l.Start {
+		if c.PID == l.PID && c.StartTicks == l.Start {
 			return true
 		}
 	}

@@ -17,11 +17,11 @@ import (
 // keeper, and so is what became of the children since.
 func (m *Manager) resume() (resumed bool, err error) {
 	hello := m.host.link.Hello
-	if n, err := strconv.ParseInt(string(hello.Kept[countKey]), 10, 64); err == nil {
+	if n, err := strconv.ParseInt(string(hello.Data[countKey]), 10, 64); err == nil {
 		m.host.count.Store(n)
 	}
-	m.down = hello.Kept[downKey] != nil
-	data := hello.Kept[fileKey]
+	m.down = hello.Data[downKey] != nil
+	data := hello.Data[fileKey]
 	if data == nil {
 		return false, nil
 	}
@@ -34,7 +34,7 @@ func (m *Manager) resume() (resumed bool, err error) {
 		return false, fmt.Errorf("take over the listeners: %w", err)
 	}
 	open.drop(m.listeners, m.host.link)
-	m.host.board.Restore(hello.Kept)
+	m.host.board.Restore(hello.Data)
 	m.file = f
 	m.lay(f, nil)
 	for _, p := range m.processes {
@@ -43,13 +43,13 @@ func (m *Manager) resume() (resumed bool, err error) {
 		}
 	}
 	m.rewatch()
-	m.host.tally.counters.Restore(hello.Kept)
-	m.host.deploys.counters.Restore(hello.Kept)
+	m.host.tally.counters.Restore(hello.Data)
+	m.host.deploys.counters.Restore(hello.Data)
 	m.serveHTTP(f.HTTP)
 	children := map[state.InstanceID][]*child{}
 	for _, c := range hello.Children {
 		var shared map[string]listener
-		if p := m.processes[c.Fork.Name]; p != nil {
+		if p := m.processes[c.ChildSpec.Name]; p != nil {
 			_, shared = p.what()
 		}
 		k, err := m.host.adopt(c, shared)
@@ -84,7 +84,7 @@ func (m *Manager) resume() (resumed bool, err error) {
 func (m *Manager) dropOrphans(children []keeper.Child) {
 	alive := map[string]bool{}
 	for _, c := range children {
-		alive[c.Fork.ID] = true
+		alive[c.ChildSpec.ID] = true
 	}
 	var orphans []string
 	for key := range m.host.link.FDs {
@@ -96,7 +96,7 @@ func (m *Manager) dropOrphans(children []keeper.Child) {
 			}
 		}
 	}
-	m.host.link.Drop(orphans...)
+	m.host.link.DropDescriptors(orphans...)
 }
 
 // resume goes on with the children that an earlier manager has started in the slot.
@@ -105,7 +105,7 @@ func (i *instance) resume(children []*child) {
 	defer i.op.Unlock()
 	var cur *child
 	for _, k := range children {
-		if k.is().Role == current && (cur == nil || k.Child.Started.After(cur.Child.Started)) {
+		if k.is().Role == current && (cur == nil || k.Child.StartedAt.After(cur.Child.StartedAt)) {
 			cur = k
 		}
 	}

@@ -46,7 +46,7 @@ func Run(ctx context.Context, o Options) error {
 	defer m.shrinker.stop()
 	m.about = m.countManager(control.Info{
 		Version: o.Version, ManagerPID: os.Getpid(), KeeperPID: o.Link.Hello.PID, Home: string(o.Home), Socket: o.Socket,
-		UpgradeFailure: o.Link.Hello.Excuse,
+		UpgradeFailure: o.Link.Hello.FailureReason,
 	})
 	unfinished, leftBehind := m.unfinished(), m.leftBehind()
 	resumed, err := m.resume()
@@ -68,7 +68,7 @@ func Run(ctx context.Context, o Options) error {
 	go func() { served <- server.Serve(listener) }()
 	o.Log.Info("manager started", "pid", os.Getpid(), "version", o.Version, "home", o.Home, "resumed", resumed)
 	go m.clean(leftBehind)
-	o.Link.Ready()
+	o.Link.ReportReady()
 	go m.begin(downed)
 	go m.watcher.Run(leaving)
 	go m.guard(leaving)
@@ -86,8 +86,8 @@ func Run(ctx context.Context, o Options) error {
 		select {
 		case <-downed:
 			o.Log.Info("manager ended: everything is stopped")
-			return o.Link.End()
-		case <-o.Link.Terminate():
+			return o.Link.EndKeeper()
+		case <-o.Link.TerminateRequests():
 			go func() {
 				m.Down()
 				poke(downed)
@@ -110,7 +110,7 @@ func (m *Manager) begin(downed chan struct{}) {
 		poke(downed)
 		return
 	}
-	data := m.host.link.Hello.Kept[ApplyKey]
+	data := m.host.link.Hello.Data[ApplyKey]
 	if data == nil {
 		return
 	}
@@ -119,7 +119,7 @@ func (m *Manager) begin(downed chan struct{}) {
 	if err == nil {
 		err = m.Apply(f)
 	}
-	m.host.link.Keep(ApplyKey, nil)
+	m.host.link.KeepData(ApplyKey, nil)
 	if err != nil {
 		m.host.log.Error("apply the process file", "error", err)
 		m.Down()

@@ -42,8 +42,8 @@ type Leftover struct {
 
 func (r *running) add(k *child) {
 	r.change(func() {
-		r.entries[k.Child.Fork.ID] = Leftover{
-			Name: k.slot.Name, PID: k.Child.PID, Start: k.Child.Start, Boot: proc.ReadBootID(),
+		r.entries[k.Child.ChildSpec.ID] = Leftover{
+			Name: k.slot.Name, PID: k.Child.PID, Start: k.Child.StartTicks, Boot: proc.ReadBootID(),
 			Kind: k.spec.Kind, After: k.spec.After, Stop: k.spec.Stop,
 		}
 	})

@@ -62,5 +62,5 @@ func (m *Manager) Upgrade(program string) error {
 	if err != nil {
 		return err
 	}
-	return m.host.link.Upgrade(copied)
+	return m.host.link.UpgradeTo(copied)
 }

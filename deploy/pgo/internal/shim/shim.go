@@ -21,16 +21,16 @@ import (
 // Command is the argument that makes pgo the shim.
 const Command = "shim"
 
-// busy is how long a program that is being written is waited for; a copy into place by scp or a compiler ends soon.
-const busy = 2 * time.Second
+// busyTimeout is how long a program that is being written is waited for; a copy into place by scp or a compiler ends soon.
+const busyTimeout = 2 * time.Second
 
-// Setting is what is set before the program begins; what is nil stays as pgo has it.
-type Setting struct {
+// Settings is what is set before the program begins; what is nil stays as pgo has it.
+type Settings struct {
 	Limits          map[int]uint64 `json:"limits,omitempty"` // by RLIMIT number, soft and hard
 	Nice            *int           `json:"nice,omitempty"`
 	OOMScoreAdj     *int           `json:"oom_score_adj,omitempty"`
 	NoNewPrivileges bool           `json:"no_new_privileges,omitempty"`
-	As              *User          `json:"as,omitempty"`
+	User            *User          `json:"as,omitempty"`
 }
 
 // User is who the program runs as.
@@ -56,9 +56,9 @@ func (f *Failure) Error() string {
 // Unwrap is for errors.Is with an errno.
 func (f *Failure) Unwrap() error { return f.Errno }
 
-// Args are those of the shim: what it becomes is program with argv. Where that fails a Failure is written to the file
+// BuildArgs are those of the shim: what it becomes is program with argv. Where that fails a Failure is written to the file
 // descriptor report, which is closed without a word when all went well.
-func Args(report int, s Setting, program string, argv []string) ([]string, error) {
+func BuildArgs(report int, s Settings, program string, argv []string) ([]string, error) {
 	setting, err := json.Marshal(s)
 	if err != nil {
 		return nil, fmt.Errorf("start: %w", err)
@@ -75,7 +75,7 @@ func Exec(args []string) error {
 	if err != nil {
 		return fmt.Errorf("the shim's report: %w", err)
 	}
-	var s Setting
+	var s Settings
 	if err := json.Unmarshal([]byte(args[1]), &s); err != nil {
 		return fmt.Errorf("the shim's setting: %w", err)
 	}
@@ -92,14 +92,14 @@ func Exec(args []string) error {
 	runtime.LockOSThread() // some of it holds for this thread alone, which becomes the program
 	failed := s.apply()
 	if failed == nil {
-		failed = become(args[2], args[3:], env)
+		failed = execProgram(args[2], args[3:], env)
 	}
 	_ = json.NewEncoder(os.NewFile(uintptr(report), "report")).Encode(failed) // nobody reads: how it ends has to do
 	return fmt.Errorf("run %s: %w", args[2], failed)
 }
 
 // apply sets everything. The user comes last: only root may do some of the rest.
-func (s Setting) apply() *Failure {
+func (s Settings) apply() *Failure {
 	fail := func(step string, err error) *Failure {
 		var number syscall.Errno
 		if err == nil {
@@ -131,20 +131,20 @@ func (s Setting) apply() *Failure {
 			return err
 		}
 	}
-	if s.As == nil {
+	if s.User == nil {
 		return nil
 	}
-	if err := fail("take its groups", syscall.Setgroups(s.As.Groups)); err != nil {
+	if err := fail("take its groups", syscall.Setgroups(s.User.Groups)); err != nil {
 		return err
 	}
-	if err := fail("become its group", syscall.Setgid(s.As.GID)); err != nil {
+	if err := fail("become its group", syscall.Setgid(s.User.GID)); err != nil {
 		return err
 	}
-	return fail("become its user", syscall.Setuid(s.As.UID))
+	return fail("become its user", syscall.Setuid(s.User.UID))
 }
 
-func become(program string, argv, env []string) *Failure {
-	for end := time.Now().Add(busy); ; time.Sleep(20 * time.Millisecond) {
+func execProgram(program string, argv, env []string) *Failure {
+	for end := time.Now().Add(busyTimeout); ; time.Sleep(20 * time.Millisecond) {
 		err := syscall.Exec(program, argv, env)
 		if errors.Is(err, syscall.ETXTBSY) && time.Now().Before(end) {
 			continue

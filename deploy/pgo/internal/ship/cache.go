@@ -13,8 +13,8 @@ import (
 // Cache keeps programs that were sent, by the SHA-256 of their content, so that the next one can be sent as the
 // difference to one of them. It is a help, never needed: what goes wrong with it is not told.
 type Cache struct {
-	Dir  string
-	Most int64 // bytes; what was used least lately goes first
+	Dir      string
+	MaxBytes int64 // bytes; what was used least lately goes first
 }
 
 // DefaultCacheSize is a few releases of a few services.
@@ -29,11 +29,11 @@ func DefaultCache(getenv func(string) string) Cache {
 		}
 		base = filepath.Join(base, ".cache")
 	}
-	return Cache{Dir: filepath.Join(base, "pgo", "releases"), Most: DefaultCacheSize}
+	return Cache{Dir: filepath.Join(base, "pgo", "releases"), MaxBytes: DefaultCacheSize}
 }
 
-// first returns the first of the releases that the cache has, with its content; nothing where it has none.
-func (c Cache) first(sums []string) (sum string, content []byte) {
+// findFirst returns the first of the releases that the cache has, with its content; nothing where it has none.
+func (c Cache) findFirst(sums []string) (sum string, content []byte) {
 	for _, sum := range sums {
 		if c.Dir == "" {
 			return "", nil
@@ -43,7 +43,7 @@ func (c Cache) first(sums []string) (sum string, content []byte) {
 		if err != nil {
 			continue
 		}
-		if sumOf(content) != sum { // damaged: it would spoil what is made of it
+		if hashContent(content) != sum { // damaged: it would spoil what is made of it
 			_ = os.Remove(path)
 			continue
 		}
@@ -54,8 +54,8 @@ func (c Cache) first(sums []string) (sum string, content []byte) {
 	return "", nil
 }
 
-// keep adds a program, and removes what is too much.
-func (c Cache) keep(sum string, content []byte) error {
+// add adds a program, and removes what is too much.
+func (c Cache) add(sum string, content []byte) error {
 	if c.Dir == "" {
 		return nil
 	}
@@ -78,10 +78,10 @@ func (c Cache) keep(sum string, content []byte) error {
 	if err != nil {
 		return fmt.Errorf("keep what was sent: %w", err)
 	}
-	return c.sweep(sum)
+	return c.evict(sum)
 }
 
-func (c Cache) sweep(added string) error {
+func (c Cache) evict(added string) error {
 	entries, err := os.ReadDir(c.Dir)
 	if err != nil {
 		return fmt.Errorf("keep what was sent: %w", err)
@@ -98,7 +98,7 @@ func (c Cache) sweep(added string) error {
 		held = info.Size()
 	}
 	for _, info := range all {
-		if held += info.Size(); held > c.Most {
+		if held += info.Size(); held > c.MaxBytes {
 			_ = os.Remove(filepath.Join(c.Dir, info.Name())) // the next one tries again
 		}
 	}

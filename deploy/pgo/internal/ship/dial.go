@@ -13,26 +13,26 @@ import (
 	"pgo/deploy/pgo/internal/ship/wire"
 )
 
-// session is a conversation with a host, over an ssh of the user's own.
-type session struct {
-	Conn *wire.Conn
-	cmd  *exec.Cmd
-	in   io.WriteCloser
-	said *lastWords
-	end  context.CancelFunc
-	sent *counter
-	once sync.Once
-	how  error // ssh ended
+// connection is a conversation with a host, over an ssh of the user's own.
+type connection struct {
+	Conn   *wire.Conn
+	cmd    *exec.Cmd
+	in     io.WriteCloser
+	stderr *stderrTail
+	end    context.CancelFunc
+	sent   *byteCounter
+	once   sync.Once
+	exit   error // ssh ended
 }
 
-// counter counts what is written through it.
-type counter struct {
+// byteCounter counts what is written through it.
+type byteCounter struct {
 	io.Writer
 	mu sync.Mutex
 	n  int64
 }
 
-func (c *counter) Write(p []byte) (int, error) {
+func (c *byteCounter) Write(p []byte) (int, error) {
 	n, err := c.Writer.Write(p)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -40,14 +40,14 @@ func (c *counter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-func (c *counter) count() int64 {
+func (c *byteCounter) total() int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.n
 }
 
 // dial starts ssh, and says the first word. What ssh itself says goes to stderr.
-func (o Options) dial(ctx context.Context, host string, hello wire.Hello) (*session, error) {
+func (o Options) dial(ctx context.Context, host string, hello wire.Hello) (*connection, error) {
 	words := strings.Fields(o.SSH)
 	if len(words) == 0 || host == "" || strings.HasPrefix(host, "-") {
 		return nil, fmt.Errorf("%q with %q: expected a host and a command that reaches it", host, o.SSH)
@@ -55,7 +55,7 @@ func (o Options) dial(ctx context.Context, host string, hello wire.Hello) (*sess
 	ctx, end := context.WithCancel(ctx)
 	cmd := exec.CommandContext(ctx, words[0], append(words[1:], host, o.Remote)...)
 	cmd.WaitDelay = time.Second
-	said := &lastWords{to: o.Stderr}
+	said := &stderrTail{to: o.Stderr}
 	cmd.Stderr = said
 	in, err1 := cmd.StdinPipe()
 	out, err2 := cmd.StdoutPipe()
@@ -67,11 +67,11 @@ func (o Options) dial(ctx context.Context, host string, hello wire.Hello) (*sess
 		end()
 		return nil, fmt.Errorf("start %s: %w: it reaches the host, and has to be installed here", words[0], err)
 	}
-	sent := &counter{Writer: in}
+	sent := &byteCounter{Writer: in}
 	conn, _ := wire.Open(ctx, out, sent)
-	s := &session{Conn: conn, cmd: cmd, in: in, said: said, end: end, sent: sent}
+	s := &connection{Conn: conn, cmd: cmd, in: in, stderr: said, end: end, sent: sent}
 	if err := conn.Send(hello); err != nil {
-		return nil, s.failed(err)
+		return nil, s.wrapError(err)
 	}
 	return s, nil
 }
@@ -79,39 +79,39 @@ func (o Options) dial(ctx context.Context, host string, hello wire.Hello) (*sess
 // ErrUnreachable is the error for a host on which nothing was begun.
 var ErrUnreachable = errors.New("the host cannot be reached")
 
-// failed ends the session and says why it failed: what ssh or the host said last tells most.
-func (s *session) failed(err error) error {
+// wrapError ends the session and says why it failed: what ssh or the host said last tells most.
+func (s *connection) wrapError(err error) error {
 	waited := s.close()
 	if exit, ok := errors.AsType[*exec.ExitError](waited); ok && exit.ExitCode() == 127 {
 		return fmt.Errorf("%w: there is no pgo in the PATH of the user there: name it with --remote \"/PATH/pgo receive\": %w", err, exit)
 	}
-	if last := s.said.last(); last != "" {
+	if last := s.stderr.lastLine(); last != "" {
 		return fmt.Errorf("%w: %s", err, last)
 	}
 	return err
 }
 
 // close ends the conversation, and returns how ssh ended.
-func (s *session) close() error {
+func (s *connection) close() error {
 	s.once.Do(func() {
 		_ = s.in.Close()
 		// ssh ends when the host does; one that does not is not waited for.
 		timer := time.AfterFunc(2*time.Second, s.end)
 		defer timer.Stop()
-		s.how = s.cmd.Wait()
+		s.exit = s.cmd.Wait()
 		s.end()
 	})
-	return s.how
+	return s.exit
 }
 
-// lastWords passes on what ssh says, and keeps the end of it.
-type lastWords struct {
+// stderrTail passes on what ssh says, and keeps the end of it.
+type stderrTail struct {
 	to   io.Writer
 	mu   sync.Mutex
 	text string
 }
 
-func (w *lastWords) Write(p []byte) (int, error) {
+func (w *stderrTail) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.text += string(p)
@@ -119,7 +119,7 @@ func (w *lastWords) Write(p []byte) (int, error) {
 	return w.to.Write(p)
 }
 
-func (w *lastWords) last() string {
+func (w *stderrTail) lastLine() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	lines := strings.Split(strings.TrimSpace(w.text), "\n")

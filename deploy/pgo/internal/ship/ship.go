@@ -58,56 +58,56 @@ type Event struct {
 
 // Errors of a deploy.
 var (
-	ErrRefused     = errors.New("refused: nothing that runs was touched")
-	ErrLocked      = errors.New("refused: another deploy is under way")
-	ErrUnavailable = errors.New("pgo does not run on the host")
-	ErrPutBack     = errors.New("failed, and all was put back")
-	ErrNotPutBack  = errors.New("failed, and not all could be put back")
-	ErrUnknown     = errors.New("the connection was lost, and it is not known what became of it: pgo releases --to shows it")
+	ErrRefused       = errors.New("refused: nothing that runs was touched")
+	ErrLocked        = errors.New("refused: another deploy is under way")
+	ErrUnavailable   = errors.New("pgo does not run on the host")
+	ErrRolledBack    = errors.New("failed, and all was put back")
+	ErrNotRolledBack = errors.New("failed, and not all could be put back")
+	ErrUnknown       = errors.New("the connection was lost, and it is not known what became of it: pgo releases --to shows it")
 )
 
-// trip is one deploy or rollback to one host.
-type trip struct {
+// session is one deploy or rollback to one host.
+type session struct {
 	Options Options
 	host    string
 	id      string
-	session *session
+	conn    *connection
 }
 
 // Deploy brings the programs to one host.
 func Deploy(ctx context.Context, host string, o Options) error {
-	return o.travel(ctx, host, wire.Deploy)
+	return o.run(ctx, host, wire.OpDeploy)
 }
 
 // Rollback has the host run again what it ran before.
 func Rollback(ctx context.Context, host string, o Options) error {
-	return o.travel(ctx, host, wire.Rollback)
+	return o.run(ctx, host, wire.OpRollback)
 }
 
-func (o Options) travel(ctx context.Context, host, ask string) error {
-	t := &trip{Options: o, host: host, id: newID()}
+func (o Options) run(ctx context.Context, host, ask string) error {
+	t := &session{Options: o, host: host, id: newID()}
 	s, err := o.dial(ctx, host, wire.Hello{
-		Protocol: wire.Protocol, Version: o.Version, Ask: ask, ID: t.id, Claims: o.Claims,
+		Protocol: wire.Protocol, Version: o.Version, Operation: ask, ID: t.id, Claims: o.Claims,
 		Wait: o.Wait, DryRun: o.DryRun, Again: o.Again, Process: o.Process, Release: o.Release,
 	})
 	if err != nil {
 		return fmt.Errorf("%s: %w: %w", host, ErrUnreachable, err)
 	}
-	t.session = s
+	t.conn = s
 	defer func() { _ = s.close() }() // how it went is known by then
-	result, step, err := t.talk(ask)
+	result, step, err := t.exchange(ask)
 	switch {
 	case result != nil:
-		t.tell(Event{Event: "result", Result: result, Text: result.Reason, Seconds: result.Seconds, Sent: s.sent.count()})
-		return t.verdict(*result, step)
+		t.report(Event{Event: "result", Result: result, Text: result.Reason, Seconds: result.Seconds, Sent: s.sent.total()})
+		return t.resultError(*result, step)
 	case errors.Is(err, errLocal):
 		return fmt.Errorf("%s: %w", host, err)
 	case step == "": // the host never answered
-		return fmt.Errorf("%s: %w: %w", host, ErrUnreachable, s.failed(err))
+		return fmt.Errorf("%s: %w: %w", host, ErrUnreachable, s.wrapError(err))
 	}
-	err = s.failed(err)
-	t.tell(Event{Event: "lost", Text: err.Error()})
-	return t.askAgain(ctx, err)
+	err = s.wrapError(err)
+	t.report(Event{Event: "lost", Text: err.Error()})
+	return t.queryOutcome(ctx, err)
 }
 
 // newID is that of one deploy.
@@ -120,11 +120,11 @@ func newID() string {
 // errLocal is the error for what is wrong on this side: the host was told nothing.
 var errLocal = errors.New("nothing was sent")
 
-// talk is the conversation. step is the last one that the host told; empty where it told nothing at all.
-func (t *trip) talk(ask string) (result *audit.Entry, step string, err error) {
+// exchange is the conversation. step is the last one that the host told; empty where it told nothing at all.
+func (t *session) exchange(ask string) (result *audit.Entry, step string, err error) {
 	for {
-		var said wire.Said
-		if err := t.session.Conn.Receive(&said); err != nil {
+		var said wire.Report
+		if err := t.conn.Conn.Receive(&said); err != nil {
 			return nil, step, err
 		}
 		switch {
@@ -135,11 +135,11 @@ func (t *trip) talk(ask string) (result *audit.Entry, step string, err error) {
 			if said.Welcome.Protocol != wire.Protocol {
 				return nil, step, fmt.Errorf("%w: the host has pgo %s, this is %s: pgo upgrade there makes them one", errLocal, said.Welcome.Version, t.Options.Version)
 			}
-			t.tell(Event{Event: "host", Text: fmt.Sprintf("pgo %s on %s/%s, as %s", said.Welcome.Version, said.Welcome.OS, said.Welcome.Arch, said.Welcome.By)})
-			if ask == wire.Deploy {
-				if err := t.send(said.Welcome); err != nil {
+			t.report(Event{Event: "host", Text: fmt.Sprintf("pgo %s on %s/%s, as %s", said.Welcome.Version, said.Welcome.OS, said.Welcome.Arch, said.Welcome.By)})
+			if ask == wire.OpDeploy {
+				if err := t.sendSet(said.Welcome); err != nil {
 					if errors.Is(err, wire.ErrLost) { // it may have said why before it went
-						for t.session.Conn.Receive(&said) == nil {
+						for t.conn.Conn.Receive(&said) == nil {
 							if said.Result != nil {
 								return said.Result, said.Step, nil
 							}
@@ -150,14 +150,14 @@ func (t *trip) talk(ask string) (result *audit.Entry, step string, err error) {
 			}
 		default:
 			step = said.Step
-			t.tell(Event{Event: said.Step, Process: said.Process, Text: said.Text, Seconds: said.Seconds})
+			t.report(Event{Event: said.Step, Process: said.Process, Text: said.Text, Seconds: said.Seconds})
 		}
 	}
 }
 
-// verdict is the error for how it ended.
-func (t *trip) verdict(e audit.Entry, step string) error {
-	err := map[audit.Result]error{audit.Refused: ErrRefused, audit.RolledBack: ErrPutBack, audit.NotRolledBack: ErrNotPutBack}[e.Result]
+// resultError is the error for how it ended.
+func (t *session) resultError(e audit.Entry, step string) error {
+	err := map[audit.Result]error{audit.Refused: ErrRefused, audit.RolledBack: ErrRolledBack, audit.NotRolledBack: ErrNotRolledBack}[e.Result]
 	switch {
 	case e.Result == audit.Done:
 		return nil
@@ -171,8 +171,8 @@ func (t *trip) verdict(e audit.Entry, step string) error {
 	return fmt.Errorf("%s: %w: %s", t.host, err, e.Reason)
 }
 
-// askAgain asks on another connection how the deploy ended whose connection was lost.
-func (t *trip) askAgain(ctx context.Context, lost error) error {
+// queryOutcome asks on another connection how the deploy ended whose connection was lost.
+func (t *session) queryOutcome(ctx context.Context, lost error) error {
 	const tries = 4
 	for n := range tries {
 		select {
@@ -180,11 +180,11 @@ func (t *trip) askAgain(ctx context.Context, lost error) error {
 			return fmt.Errorf("%s: interrupted: the host puts back what was begun", t.host)
 		case <-time.After(time.Duration(n) * time.Second):
 		}
-		s, err := t.Options.dial(ctx, t.host, wire.Hello{Protocol: wire.Protocol, Version: t.Options.Version, Ask: wire.Outcome, ID: t.id})
+		s, err := t.Options.dial(ctx, t.host, wire.Hello{Protocol: wire.Protocol, Version: t.Options.Version, Operation: wire.OpOutcome, ID: t.id})
 		if err != nil {
 			continue
 		}
-		var said wire.Said
+		var said wire.Report
 		err = s.Conn.Receive(&said)
 		_ = s.close()
 		if err != nil || said.Welcome == nil {
@@ -194,59 +194,59 @@ func (t *trip) askAgain(ctx context.Context, lost error) error {
 			return fmt.Errorf("%s: %w: %w", t.host, ErrRefused, lost) // it ended before it began
 		}
 		e := said.Welcome.Deploys[0]
-		t.tell(Event{Event: "result", Result: &e, Text: e.Reason, Seconds: e.Seconds})
-		return t.verdict(e, "")
+		t.report(Event{Event: "result", Result: &e, Text: e.Reason, Seconds: e.Seconds})
+		return t.resultError(e, "")
 	}
 	return fmt.Errorf("%s: %w: %w", t.host, ErrUnknown, lost)
 }
 
-func (t *trip) tell(e Event) {
+func (t *session) report(e Event) {
 	e.Time, e.Host, e.ID, e.DryRun = time.Now().UTC(), t.host, t.id, t.Options.DryRun
 	t.Options.Report(e)
 }
 
 // program is a file that is to be sent.
 type program struct {
-	Program wire.Program
-	live    bool // the host runs it
-	content []byte
-	base    []byte
+	Program   wire.Program
+	isCurrent bool // the host runs it
+	content   []byte
+	base      []byte
 }
 
-// send says what is to be deployed, and sends what the host does not have.
-func (t *trip) send(w *wire.Welcome) error {
-	chosen, err := t.choose(w.Processes)
+// sendSet says what is to be deployed, and sends what the host does not have.
+func (t *session) sendSet(w *wire.Welcome) error {
+	chosen, err := t.chooseProcesses(w.Processes)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errLocal, err)
 	}
-	all, err := t.load(chosen, w.OS+"-"+w.Arch)
+	all, err := t.loadPrograms(chosen, w.OS+"-"+w.Arch)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errLocal, err)
 	}
 	// What is to be the base of the next difference goes to the disk beside all else; without it the next one is sent whole.
 	var kept sync.WaitGroup
 	defer kept.Wait()
-	keep := func(f program) { kept.Go(func() { _ = t.Options.Cache.keep(f.Program.SHA256, f.content) }) }
+	keep := func(f program) { kept.Go(func() { _ = t.Options.Cache.add(f.Program.SHA256, f.content) }) }
 	var plan wire.Plan
 	for _, f := range all {
-		if f.live {
-			t.tell(Event{Event: "unchanged", Process: f.Program.Process, Text: "runs " + f.Program.SHA256[:12] + " already"})
+		if f.isCurrent {
+			t.report(Event{Event: "unchanged", Process: f.Program.Process, Text: "runs " + f.Program.SHA256[:12] + " already"})
 			keep(f)
 		} else {
 			plan.Set = append(plan.Set, f.Program)
 		}
 	}
-	if err := t.session.Conn.Send(plan); err != nil {
+	if err := t.conn.Conn.Send(plan); err != nil {
 		return err
 	}
 	for _, f := range all {
 		switch {
-		case f.live:
+		case f.isCurrent:
 			continue
 		case !f.Program.Sent:
-			t.tell(Event{Event: "sent", Process: f.Program.Process, Text: "the host has " + f.Program.SHA256[:12], Size: f.Program.Size})
+			t.report(Event{Event: "sent", Process: f.Program.Process, Text: "the host has " + f.Program.SHA256[:12], Size: f.Program.Size})
 		default:
-			if err := t.transfer(f); err != nil {
+			if err := t.sendProgram(f); err != nil {
 				return err
 			}
 		}
@@ -255,66 +255,66 @@ func (t *trip) send(w *wire.Welcome) error {
 	return nil
 }
 
-// load reads the programs side by side.
-func (t *trip) load(chosen []wire.Process, platform string) ([]program, error) {
+// loadPrograms reads the programs side by side.
+func (t *session) loadPrograms(chosen []wire.Process, platform string) ([]program, error) {
 	all, errs := make([]program, len(chosen)), make([]error, len(chosen))
 	var reading sync.WaitGroup
 	for n, p := range chosen {
-		reading.Go(func() { all[n], errs[n] = t.read(p, platform) })
+		reading.Go(func() { all[n], errs[n] = t.loadProgram(p, platform) })
 	}
 	reading.Wait()
 	return all, errors.Join(errs...)
 }
 
-// read reads a program, and beside it what it can be sent as the difference to.
-func (t *trip) read(p wire.Process, platform string) (program, error) {
+// loadProgram reads a program, and beside it what it can be sent as the difference to.
+func (t *session) loadProgram(p wire.Process, platform string) (program, error) {
 	var base program
 	var reading sync.WaitGroup
-	reading.Go(func() { base.Program.Base, base.base = t.Options.Cache.first(p.Has) })
-	path, err := t.file(p.File, platform)
+	reading.Go(func() { base.Program.Base, base.base = t.Options.Cache.findFirst(p.Releases) })
+	path, err := t.findProgram(p.File, platform)
 	var content []byte
 	if err == nil {
 		content, err = os.ReadFile(path)
 	}
-	f := program{Program: wire.Program{Process: p.Name, SHA256: sumOf(content), Size: int64(len(content))}, content: content}
+	f := program{Program: wire.Program{Process: p.Name, SHA256: hashContent(content), Size: int64(len(content))}, content: content}
 	reading.Wait()
 	if err != nil {
 		return program{}, fmt.Errorf("%s: %w", p.Name, err)
 	}
-	f.live = f.Program.SHA256 == p.Live
-	if f.Program.Sent = !f.live && !slices.Contains(p.Has, f.Program.SHA256); f.Program.Sent {
+	f.isCurrent = f.Program.SHA256 == p.Current
+	if f.Program.Sent = !f.isCurrent && !slices.Contains(p.Releases, f.Program.SHA256); f.Program.Sent {
 		f.Program.Base, f.base = base.Program.Base, base.base
 	}
 	return f, nil
 }
 
-func (t *trip) transfer(f program) error {
-	began, before := time.Now(), t.session.sent.count()
-	data := t.session.Conn.Data()
+func (t *session) sendProgram(f program) error {
+	began, before := time.Now(), t.conn.sent.total()
+	data := t.conn.Conn.FileWriter()
 	if err := errors.Join(delta.Encode(data, f.base, f.content), data.Close()); err != nil {
 		return fmt.Errorf("send %s: %w", f.Program.Process, err)
 	}
-	sent := t.session.sent.count() - before
+	sent := t.conn.sent.total() - before
 	how := "whole"
 	if f.Program.Base != "" {
 		how = "as the difference to " + f.Program.Base[:12]
 	}
-	t.tell(Event{
+	t.report(Event{
 		Event: "sent", Process: f.Program.Process, Bytes: sent, Size: f.Program.Size, Seconds: time.Since(began).Seconds(),
-		Text: fmt.Sprintf("%s sent %s: %s of %s", f.Program.SHA256[:12], how, size(sent), size(f.Program.Size)),
+		Text: fmt.Sprintf("%s sent %s: %s of %s", f.Program.SHA256[:12], how, formatSize(sent), formatSize(f.Program.Size)),
 	})
 	return nil
 }
 
-func size(n int64) string {
+func formatSize(n int64) string {
 	if n < 1e6 {
 		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
 	}
 	return fmt.Sprintf("%.1f MB", float64(n)/1e6)
 }
 
-// choose are the processes that are meant.
-func (t *trip) choose(known []wire.Process) ([]wire.Process, error) {
+// chooseProcesses are the processes that are meant.
+func (t *session) chooseProcesses(known []wire.Process) ([]wire.Process, error) {
 	if len(known) == 0 {
 		return nil, errors.New("no process there can be deployed: none is watched (watch: true in the process file)")
 	}
@@ -338,8 +338,8 @@ func (t *trip) choose(known []wire.Process) ([]wire.Process, error) {
 	return chosen, nil
 }
 
-// file finds a program for the host's machine.
-func (t *trip) file(name, platform string) (string, error) {
+// findProgram finds a program for the host's machine.
+func (t *session) findProgram(name, platform string) (string, error) {
 	folders := []string{t.Options.From}
 	if t.Options.From == "" {
 		folders = []string{"dist", "bin"}
@@ -354,7 +354,7 @@ func (t *trip) file(name, platform string) (string, error) {
 	return "", fmt.Errorf("there is no program %s in %s (nor in %s there): build it, or name the services that are to be deployed", name, strings.Join(folders, " or "), platform)
 }
 
-func sumOf(content []byte) string {
+func hashContent(content []byte) string {
 	sum := sha256.Sum256(content)
 	return hex.EncodeToString(sum[:])
 }

@@ -42,7 +42,7 @@ func Start(t testing.TB, env ...string) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{User: me.Username, t: t, dir: t.TempDir(), sshd: find(t, "sshd"), env: map[string]string{}}
+	s := &Server{User: me.Username, t: t, dir: t.TempDir(), sshd: findProgram(t, "sshd"), env: map[string]string{}}
 	s.Config, s.Bin = filepath.Join(s.dir, "ssh_config"), filepath.Join(s.dir, "bin")
 	for _, e := range env {
 		name, value, _ := strings.Cut(e, "=")
@@ -54,16 +54,16 @@ func Start(t testing.TB, env ...string) *Server {
 	}
 	s.Port = l.Addr().(*net.TCPAddr).Port
 
-	s.keygen("hostkey")
-	hostkey := strings.Join(strings.Fields(s.read("hostkey.pub"))[:2], " ")
-	s.write("known_hosts", fmt.Sprintf("[127.0.0.1]:%d %s\n", s.Port, hostkey), 0o600)
-	s.write("authorized_keys", "", 0o600)
-	s.write("sshd_config", s.serverConfig(), 0o600)
-	s.write("ssh_config", "", 0o600)
+	s.generateKey("hostkey")
+	hostkey := strings.Join(strings.Fields(s.readFile("hostkey.pub"))[:2], " ")
+	s.writeFile("known_hosts", fmt.Sprintf("[127.0.0.1]:%d %s\n", s.Port, hostkey), 0o600)
+	s.writeFile("authorized_keys", "", 0o600)
+	s.writeFile("sshd_config", s.serverConfig(), 0o600)
+	s.writeFile("ssh_config", "", 0o600)
 	if err := os.Mkdir(s.Bin, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	s.write("bin/ssh", fmt.Sprintf("#!/bin/sh\nexec %s -F %s \"$@\"\n", find(t, "ssh"), s.Config), 0o755)
+	s.writeFile("bin/ssh", fmt.Sprintf("#!/bin/sh\nexec %s -F %s \"$@\"\n", findProgram(t, "ssh"), s.Config), 0o755)
 	s.Authorize(Host, "")
 	if os.Geteuid() == 0 { // where an sshd of root confines itself before anybody has logged in
 		if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
@@ -72,7 +72,7 @@ func Start(t testing.TB, env ...string) *Server {
 	}
 	s.traffic.serve(s, l)
 	t.Cleanup(func() {
-		s.traffic.end(l)
+		s.traffic.shutDown(l)
 		if t.Failed() {
 			log, _ := os.ReadFile(filepath.Join(s.dir, "sshd.log"))
 			t.Logf("sshd's log:\n%s", log)
@@ -86,9 +86,9 @@ func Start(t testing.TB, env ...string) *Server {
 func (s *Server) Authorize(host, options string) {
 	s.t.Helper()
 	key := "key-" + host
-	s.keygen(key)
-	s.append("authorized_keys", strings.TrimSpace(options+" "+s.read(key+".pub"))+"\n")
-	s.append("ssh_config", fmt.Sprintf(`Host %s
+	s.generateKey(key)
+	s.appendFile("authorized_keys", strings.TrimSpace(options+" "+s.readFile(key+".pub"))+"\n")
+	s.appendFile("ssh_config", fmt.Sprintf(`Host %s
 	HostName 127.0.0.1
 	Port %d
 	User %s
@@ -128,27 +128,27 @@ Subsystem sftp internal-sftp
 	return c.String()
 }
 
-func (s *Server) keygen(name string) {
+func (s *Server) generateKey(name string) {
 	s.t.Helper()
-	cmd := exec.Command(find(s.t, "ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", filepath.Join(s.dir, name))
+	cmd := exec.Command(findProgram(s.t, "ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", filepath.Join(s.dir, name))
 	if said, err := cmd.CombinedOutput(); err != nil {
 		s.t.Fatalf("make the key %s: %v\n%s", name, err, bytes.TrimSpace(said))
 	}
 }
 
-func (s *Server) write(name, content string, mode os.FileMode) {
+func (s *Server) writeFile(name, content string, mode os.FileMode) {
 	s.t.Helper()
 	if err := os.WriteFile(filepath.Join(s.dir, name), []byte(content), mode); err != nil {
 		s.t.Fatal(err)
 	}
 }
 
-func (s *Server) append(name, content string) {
+func (s *Server) appendFile(name, content string) {
 	s.t.Helper()
-	s.write(name, s.read(name)+content, 0o600)
+	s.writeFile(name, s.readFile(name)+content, 0o600)
 }
 
-func (s *Server) read(name string) string {
+func (s *Server) readFile(name string) string {
 	s.t.Helper()
 	content, err := os.ReadFile(filepath.Join(s.dir, name))
 	if err != nil {
@@ -157,8 +157,8 @@ func (s *Server) read(name string) string {
 	return string(content)
 }
 
-// find looks also where Debian keeps the programs of administrators.
-func find(t testing.TB, program string) string {
+// findProgram looks also where Debian keeps the programs of administrators.
+func findProgram(t testing.TB, program string) string {
 	t.Helper()
 	if path, err := exec.LookPath(program); err == nil {
 		return path

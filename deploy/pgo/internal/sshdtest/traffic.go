@@ -13,12 +13,12 @@ import (
 
 // traffic is what goes through the server's connections.
 type traffic struct {
-	in, out  atomic.Int64 // bytes from and to clients
-	all      sync.WaitGroup
-	mu       sync.Mutex
-	open     map[net.Conn]bool
-	cutAfter int64 // of the bytes from clients, counted on; 0 is never
-	ended    bool
+	in, out    atomic.Int64 // bytes from and to clients
+	all        sync.WaitGroup
+	mu         sync.Mutex
+	open       map[net.Conn]bool
+	cutAfter   int64 // of the bytes from clients, counted on; 0 is never
+	isShutDown bool
 }
 
 // Bytes returns how many bytes came from clients, and went to them, since the start. It counts what is on the wire, as SSH
@@ -26,7 +26,7 @@ type traffic struct {
 func (s *Server) Bytes() (in, out int64) { return s.traffic.in.Load(), s.traffic.out.Load() }
 
 // Cut loses all connections there are, in the middle of whatever they do.
-func (s *Server) Cut() { s.traffic.cut() }
+func (s *Server) Cut() { s.traffic.closeOpen() }
 
 // CutAfter loses all connections, once, as soon as n more bytes came from clients.
 func (s *Server) CutAfter(n int64) {
@@ -44,7 +44,7 @@ func (tr *traffic) serve(s *Server, l net.Listener) {
 				return
 			}
 			tr.all.Go(func() {
-				if err := tr.connect(s, client); err != nil {
+				if err := tr.serveClient(s, client); err != nil {
 					s.t.Errorf("sshd: %v", err)
 				}
 			})
@@ -52,26 +52,26 @@ func (tr *traffic) serve(s *Server, l net.Listener) {
 	})
 }
 
-// end ends the server and everything that it runs.
-func (tr *traffic) end(l net.Listener) {
+// shutDown ends the server and everything that it runs.
+func (tr *traffic) shutDown(l net.Listener) {
 	tr.mu.Lock()
-	tr.ended = true
+	tr.isShutDown = true
 	tr.mu.Unlock()
 	l.Close()
-	tr.cut()
+	tr.closeOpen()
 	tr.all.Wait()
 }
 
-// connect runs an sshd for the client until one of both ends the connection.
-func (tr *traffic) connect(s *Server, client net.Conn) error {
-	near, far, err := pair()
+// serveClient runs an sshd for the client until one of both ends the connection.
+func (tr *traffic) serveClient(s *Server, client net.Conn) error {
+	near, far, err := dialPair()
 	if err != nil {
 		return errors.Join(err, client.Close())
 	}
-	if !tr.keep(client, near) {
+	if !tr.trackConns(client, near) {
 		return far.Close()
 	}
-	defer tr.forget(client, near)
+	defer tr.closeConns(client, near)
 	cmd := exec.Command(s.sshd, "-i", "-f", filepath.Join(s.dir, "sshd_config"), "-E", filepath.Join(s.dir, "sshd.log"))
 	cmd.Stdin, cmd.Stdout = far, far
 	err = cmd.Start()
@@ -79,22 +79,22 @@ func (tr *traffic) connect(s *Server, client net.Conn) error {
 		return err
 	}
 	var both sync.WaitGroup
-	both.Go(func() { tr.pass(near, client, &tr.in) })
-	both.Go(func() { tr.pass(client, near, &tr.out) })
+	both.Go(func() { tr.forward(near, client, &tr.in) })
+	both.Go(func() { tr.forward(client, near, &tr.out) })
 	both.Wait()
 	_ = cmd.Wait() // its exit code says how the client has left
 	return nil
 }
 
-// pass copies and counts, and tells the receiver of the sender's end.
-func (tr *traffic) pass(to, from net.Conn, count *atomic.Int64) {
+// forward copies and counts, and tells the receiver of the sender's end.
+func (tr *traffic) forward(to, from net.Conn, count *atomic.Int64) {
 	piece := make([]byte, 4096)
 	for {
 		n, err := from.Read(piece)
 		if n > 0 {
 			count.Add(int64(n))
-			if tr.due() {
-				tr.cut()
+			if tr.isCutDue() {
+				tr.closeOpen()
 				return
 			}
 			if _, err := to.Write(piece[:n]); err != nil {
@@ -112,7 +112,7 @@ func (tr *traffic) pass(to, from net.Conn, count *atomic.Int64) {
 	}
 }
 
-func (tr *traffic) due() bool {
+func (tr *traffic) isCutDue() bool {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	if tr.cutAfter == 0 || tr.in.Load() < tr.cutAfter {
@@ -122,7 +122,7 @@ func (tr *traffic) due() bool {
 	return true
 }
 
-func (tr *traffic) cut() {
+func (tr *traffic) closeOpen() {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	for conn := range tr.open {
@@ -130,21 +130,21 @@ func (tr *traffic) cut() {
 	}
 }
 
-// keep notes what has to be closed by a cut, or closes it where the server has ended.
-func (tr *traffic) keep(conns ...net.Conn) bool {
+// trackConns notes what has to be closed by a cut, or closes it where the server has ended.
+func (tr *traffic) trackConns(conns ...net.Conn) bool {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	for _, conn := range conns {
-		if tr.ended {
+		if tr.isShutDown {
 			conn.Close()
 			continue
 		}
 		tr.open[conn] = true
 	}
-	return !tr.ended
+	return !tr.isShutDown
 }
 
-func (tr *traffic) forget(conns ...net.Conn) {
+func (tr *traffic) closeConns(conns ...net.Conn) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	for _, conn := range conns {
@@ -153,8 +153,8 @@ func (tr *traffic) forget(conns ...net.Conn) {
 	}
 }
 
-// pair returns the two ends of a TCP connection, the far one as a file for another program: sshd looks at its peer's address.
-func pair() (near net.Conn, far *os.File, err error) {
+// dialPair returns the two ends of a TCP connection, the far one as a file for another program: sshd looks at its peer's address.
+func dialPair() (near net.Conn, far *os.File, err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, nil, err

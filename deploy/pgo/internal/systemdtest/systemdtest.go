@@ -22,9 +22,9 @@ type Machine struct {
 	pid int // of systemd, as seen from here
 }
 
-// begin makes the cgroup that is the root of all in it. $1 is its name, $2 the script of the machine; the rest are the
+// enterScript makes the cgroup that is the root of all in it. $1 is its name, $2 the script of the machine; the rest are the
 // options of unshare.
-const begin = `
+const enterScript = `
 over=$(findmnt -n -o TARGET -t cgroup2 | head -n 1)
 [ -n "$over" ] || { echo "no cgroups of version 2 are mounted here" >&2; exit 1; }
 mkdir "$over/$1"
@@ -33,8 +33,8 @@ script=$2; shift 2
 exec unshare "$@" --pid --mount --cgroup --uts --ipc --fork --kill-child sh -euc "$script"
 `
 
-// machine is what is done before systemd starts.
-const machine = `
+// bootScript is what is done before systemd starts.
+const bootScript = `
 mount --make-rprivate /
 mount -t tmpfs tmpfs /mnt
 mkdir /mnt/up /mnt/work /mnt/root
@@ -71,7 +71,7 @@ func Start(t testing.TB, ownNetwork bool) *Machine {
 		t.Fatal("a systemd of its own takes root")
 	}
 	name := fmt.Sprintf("pgo-test-%d-%d", os.Getpid(), time.Now().UnixNano())
-	args := []string{"-euc", begin, "sh", name, machine}
+	args := []string{"-euc", enterScript, "sh", name, bootScript}
 	if ownNetwork {
 		args = append(args, "--net")
 	}
@@ -93,7 +93,7 @@ func Start(t testing.TB, ownNetwork bool) *Machine {
 		if err := <-ended; err != nil {
 			t.Logf("systemd ended: %v", err) // it was killed
 		}
-		removeGroups(name)
+		removeCgroups(name)
 	})
 	children := fmt.Sprintf("/proc/%d/task/%d/children", cmd.Process.Pid, cmd.Process.Pid)
 	for end := time.Now().Add(30 * time.Second); ; {
@@ -107,7 +107,7 @@ func Start(t testing.TB, ownNetwork bool) *Machine {
 		if pid, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil {
 			m.pid = pid
 			if comm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)); string(comm) == "systemd\n" {
-				if _, err := m.Try("systemctl show -p Version"); err == nil {
+				if _, err := m.TryRun("systemctl show -p Version"); err == nil {
 					return m
 				}
 			}
@@ -118,7 +118,7 @@ func Start(t testing.TB, ownNetwork bool) *Machine {
 	}
 }
 
-func removeGroups(name string) {
+func removeCgroups(name string) {
 	text, _ := exec.Command("findmnt", "-n", "-o", "TARGET", "-t", "cgroup2").Output()
 	over, _, _ := strings.Cut(string(text), "\n")
 	var all []string
@@ -145,26 +145,26 @@ func (m *Machine) Command(ctx context.Context, name string, args ...string) *exe
 	return cmd
 }
 
-// Try runs a script in it and returns what it printed.
-func (m *Machine) Try(script string) (string, error) {
+// TryRun runs a script in it and returns what it printed.
+func (m *Machine) TryRun(script string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	said, err := m.Command(ctx, "sh", "-euc", script).CombinedOutput()
 	return string(said), err
 }
 
-// Must runs a script that has to succeed.
-func (m *Machine) Must(script string) string {
+// Run runs a script that has to succeed.
+func (m *Machine) Run(script string) string {
 	m.t.Helper()
-	said, err := m.Try(script)
+	said, err := m.TryRun(script)
 	if err != nil {
 		m.t.Fatalf("%s: %v\n%s", script, err, said)
 	}
 	return said
 }
 
-// Write makes a file in it.
-func (m *Machine) Write(path string, content []byte, mode os.FileMode) {
+// WriteFile makes a file in it.
+func (m *Machine) WriteFile(path string, content []byte, mode os.FileMode) {
 	m.t.Helper()
 	cmd := m.Command(context.Background(), "sh", "-euc", `mkdir -p "$(dirname "$1")"; cat >"$1.new"; chmod "$2" "$1.new"; mv "$1.new" "$1"`, "sh", path, fmt.Sprintf("%04o", mode))
 	cmd.Stdin = bytes.NewReader(content)

@@ -20,8 +20,8 @@ import (
 
 // What both sides need at most besides the files: zstd's window, and one block.
 const (
-	window = 4 << 20
-	block  = 64 << 10
+	windowSize = 4 << 20
+	blockSize  = 64 << 10
 )
 
 // ErrDamaged is the error for a text that Encode did not write, or not with this old file.
@@ -29,13 +29,13 @@ var ErrDamaged = errors.New("the difference is damaged")
 
 // Encode writes what makes new out of old, which may be empty. It takes both in memory, and a fifth of old's size.
 func Encode(w io.Writer, old, new []byte) error {
-	z, err := zstd.NewWriter(w, zstd.WithWindowSize(window), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(2))
+	z, err := zstd.NewWriter(w, zstd.WithWindowSize(windowSize), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(2))
 	if err != nil {
 		return fmt.Errorf("compress: %w", err)
 	}
-	to := &writer{z: z, buf: make([]byte, 0, block)}
-	for s := range stretches(old, new) {
-		to.stretch(s, old, new)
+	to := &writer{z: z, buf: make([]byte, 0, blockSize)}
+	for s := range findStretches(old, new) {
+		to.writeStretch(s, old, new)
 		if to.err != nil {
 			break
 		}
@@ -61,7 +61,7 @@ type writer struct {
 	err error
 }
 
-func (t *writer) stretch(s stretch, old, new []byte) {
+func (t *writer) writeStretch(s stretch, old, new []byte) {
 	var head [3 * binary.MaxVarintLen64]byte
 	n := binary.PutUvarint(head[:], uint64(s.start-s.fresh))
 	n += binary.PutUvarint(head[n:], uint64(s.end-s.start))
@@ -102,14 +102,14 @@ func (t *writer) flush() {
 // Decode makes the new file, which has to have that size, out of the old one and what Encode wrote. The error is
 // ErrDamaged where that cannot be.
 func Decode(w io.Writer, r io.Reader, old io.ReaderAt, oldSize, size int64) error {
-	z, err := zstd.NewReader(r, zstd.WithDecoderMaxWindow(window), zstd.WithDecoderMaxMemory(2*window+uint64(size)), zstd.WithDecoderLowmem(true), zstd.WithDecoderConcurrency(1))
+	z, err := zstd.NewReader(r, zstd.WithDecoderMaxWindow(windowSize), zstd.WithDecoderMaxMemory(2*windowSize+uint64(size)), zstd.WithDecoderLowmem(true), zstd.WithDecoderConcurrency(1))
 	if err != nil {
 		return fmt.Errorf("decompress: %w", err)
 	}
 	defer z.Close()
-	from := &reader{in: bufio.NewReaderSize(z, block), old: old, oldSize: uint64(oldSize), out: w, left: uint64(size)}
+	from := &reader{in: bufio.NewReaderSize(z, blockSize), old: old, oldSize: uint64(oldSize), out: w, left: uint64(size)}
 	for from.left > 0 {
-		if err := from.stretch(); err != nil {
+		if err := from.readStretch(); err != nil {
 			return err
 		}
 	}
@@ -126,15 +126,15 @@ type reader struct {
 	oldSize    uint64
 	out        io.Writer
 	left       uint64 // bytes that are still to come
-	part, like [block]byte
+	part, like [blockSize]byte
 }
 
-func (f *reader) stretch() error {
+func (f *reader) readStretch() error {
 	fresh, err1 := binary.ReadUvarint(f.in)
 	like, err2 := binary.ReadUvarint(f.in)
 	from, err3 := binary.ReadUvarint(f.in)
 	if err := errors.Join(err1, err2, err3); err != nil {
-		return unread(err)
+		return wrapReadError(err)
 	}
 	switch {
 	case fresh > f.left, like > f.left-fresh, fresh+like == 0:
@@ -144,18 +144,18 @@ func (f *reader) stretch() error {
 	}
 	f.left -= fresh + like
 	for fresh > 0 {
-		n := min(fresh, block)
-		if err := f.copy(f.part[:n], nil); err != nil {
+		n := min(fresh, blockSize)
+		if err := f.copyPart(f.part[:n], nil); err != nil {
 			return err
 		}
 		fresh -= n
 	}
 	for like > 0 {
-		n := min(like, block)
+		n := min(like, blockSize)
 		if got, err := f.old.ReadAt(f.like[:n], int64(from)); uint64(got) < n {
 			return fmt.Errorf("read the old file: %w", err)
 		}
-		if err := f.copy(f.part[:n], f.like[:n]); err != nil {
+		if err := f.copyPart(f.part[:n], f.like[:n]); err != nil {
 			return err
 		}
 		from, like = from+n, like-n
@@ -163,10 +163,10 @@ func (f *reader) stretch() error {
 	return nil
 }
 
-// copy passes a part on, with what is to be added to it.
-func (f *reader) copy(part, add []byte) error {
+// copyPart passes a part on, with what is to be added to it.
+func (f *reader) copyPart(part, add []byte) error {
 	if _, err := io.ReadFull(f.in, part); err != nil {
-		return unread(err)
+		return wrapReadError(err)
 	}
 	for i, c := range add {
 		part[i] += c
@@ -175,8 +175,8 @@ func (f *reader) copy(part, add []byte) error {
 	return err
 }
 
-// unread tells a connection that ended from a text that is wrong.
-func unread(err error) error {
+// wrapReadError tells a connection that ended from a text that is wrong.
+func wrapReadError(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("%w: it ends too early", ErrDamaged)
 	}

@@ -9,18 +9,18 @@ import (
 // How alike is found. The old file is known by a mark for each run of bytes at a multiple of their length; the new one
 // is looked through byte by byte.
 const (
-	run  = 32 // bytes that have to be the same for a stretch to begin
-	near = 64 // a stretch goes on while of so many bytes half are the same
+	runLength  = 32 // bytes that have to be the same for a stretch to begin
+	nearLength = 64 // a stretch goes on while of so many bytes half are the same
 )
 
-// stretches are the whole new file, in order.
-func stretches(old, new []byte) iter.Seq[stretch] {
+// findStretches are the whole new file, in order.
+func findStretches(old, new []byte) iter.Seq[stretch] {
 	return func(yield func(stretch) bool) {
-		known := index(old)
+		known := indexRuns(old)
 		fresh := 0  // what comes from here is not written yet
 		offset := 0 // of the stretch before: from the new file to the old
-		for at := 0; at+run <= len(new); {
-			from, ok := known.find(old, new, at, offset)
+		for at := 0; at+runLength <= len(new); {
+			from, ok := known.findRun(old, new, at, offset)
 			if !ok {
 				at++
 				continue
@@ -29,7 +29,7 @@ func stretches(old, new []byte) iter.Seq[stretch] {
 			for start > fresh && from > 0 && new[start-1] == old[from-1] {
 				start, from = start-1, from-1
 			}
-			end := start + alike(new[start:], old[from:])
+			end := start + countAlike(new[start:], old[from:])
 			if !yield(stretch{fresh, start, end, from}) {
 				return
 			}
@@ -41,19 +41,19 @@ func stretches(old, new []byte) iter.Seq[stretch] {
 	}
 }
 
-// alike returns for how many bytes two texts are alike, up to the last one that is the same. The first ones are.
-func alike(a, b []byte) int {
+// countAlike returns for how many bytes two texts are alike, up to the last one that is the same. The first ones are.
+func countAlike(a, b []byte) int {
 	n := min(len(a), len(b))
 	i := 0
-	for i+near <= n {
+	for i+nearLength <= n {
 		same := 0
-		for j := i; j < i+near; j += 8 {
+		for j := i; j < i+nearLength; j += 8 {
 			same += equalBytes(binary.LittleEndian.Uint64(a[j:]), binary.LittleEndian.Uint64(b[j:]))
 		}
-		if same < near/2 {
+		if same < nearLength/2 {
 			break
 		}
-		i += near
+		i += nearLength
 	}
 	for i < n && a[i] == b[i] {
 		i++
@@ -73,40 +73,40 @@ func equalBytes(a, b uint64) int {
 	return 8 - bits.OnesCount64(x&0x0101010101010101)
 }
 
-// marks says where in the old file a run was last seen, by the upper bits of its hash.
-type marks struct {
+// runIndex says where in the old file a run was last seen, by the upper bits of its hash.
+type runIndex struct {
 	at    []uint32 // 1 + its number
 	shift int
 }
 
-func index(old []byte) marks {
-	size := bits.Len(uint(len(old)/run)) + 1
-	m := marks{make([]uint32, 1<<size), 64 - size}
-	for n := range len(old) / run {
-		m.at[hash(old[n*run:])>>m.shift] = uint32(n + 1)
+func indexRuns(old []byte) runIndex {
+	size := bits.Len(uint(len(old)/runLength)) + 1
+	m := runIndex{make([]uint32, 1<<size), 64 - size}
+	for n := range len(old) / runLength {
+		m.at[hashRun(old[n*runLength:])>>m.shift] = uint32(n + 1)
 	}
 	return m
 }
 
-// find returns where the old file has the run at the place in the new one: first where the stretch before went on.
-func (m marks) find(old, new []byte, at, offset int) (from int, ok bool) {
-	if from = at + offset; from >= 0 && from+run <= len(old) && same(new[at:], old[from:]) {
+// findRun returns where the old file has the run at the place in the new one: first where the stretch before went on.
+func (m runIndex) findRun(old, new []byte, at, offset int) (from int, ok bool) {
+	if from = at + offset; from >= 0 && from+runLength <= len(old) && isSameRun(new[at:], old[from:]) {
 		return from, true
 	}
-	n := m.at[hash(new[at:])>>m.shift]
+	n := m.at[hashRun(new[at:])>>m.shift]
 	if n == 0 {
 		return 0, false
 	}
-	from = int(n-1) * run
-	return from, same(new[at:], old[from:])
+	from = int(n-1) * runLength
+	return from, isSameRun(new[at:], old[from:])
 }
 
-func same(a, b []byte) bool { return [run]byte(a) == [run]byte(b) }
+func isSameRun(a, b []byte) bool { return [runLength]byte(a) == [runLength]byte(b) }
 
-// hash is of one run.
-func hash(b []byte) uint64 {
+// hashRun is of one run.
+func hashRun(b []byte) uint64 {
 	h := uint64(0)
-	for i := 0; i < run; i += 8 {
+	for i := 0; i < runLength; i += 8 {
 		h = (bits.RotateLeft64(h, 23) ^ binary.LittleEndian.Uint64(b[i:])) * 0x9E3779B97F4A7C15
 	}
 	return h

@@ -7,24 +7,24 @@ import (
 
 // What is asked for in one conversation.
 const (
-	Deploy   = "deploy"
-	Rollback = "rollback"
-	Releases = "releases"
-	Outcome  = "outcome" // of a conversation that was lost
+	OpDeploy   = "deploy"
+	OpRollback = "rollback"
+	OpReleases = "releases"
+	OpOutcome  = "outcome" // of a conversation that was lost
 )
 
 // Hello is the first message of who deploys.
 type Hello struct {
-	Protocol int    `json:"protocol"`
-	Version  string `json:"version"` // of pgo
-	Ask      string `json:"ask"`     // Deploy, Rollback, Releases or Outcome
-	ID       string `json:"id"`      // made by who asks; the audit log knows the conversation by it
-	Claims   string `json:"claims"`  // who it says it is
-	Wait     bool   `json:"wait"`    // for another deploy to end, rather than be refused
-	DryRun   bool   `json:"dry_run"`
-	Again    bool   `json:"again"`   // also what was found bad before
-	Process  string `json:"process"` // of Rollback
-	Release  string `json:"release"` // of Rollback
+	Protocol  int    `json:"protocol"`
+	Version   string `json:"version"` // of pgo
+	Operation string `json:"ask"`     // Deploy, Rollback, Releases or Outcome
+	ID        string `json:"id"`      // made by who asks; the audit log knows the conversation by it
+	Claims    string `json:"claims"`  // who it says it is
+	Wait      bool   `json:"wait"`    // for another deploy to end, rather than be refused
+	DryRun    bool   `json:"dry_run"`
+	Again     bool   `json:"again"`   // also what was found bad before
+	Process   string `json:"process"` // of Rollback
+	Release   string `json:"release"` // of Rollback
 }
 
 // Welcome is the host's answer.
@@ -41,10 +41,10 @@ type Welcome struct {
 
 // Process is one that can be deployed.
 type Process struct {
-	Name string   `json:"name"`
-	File string   `json:"file"` // its name in the deploy folder
-	Live string   `json:"live"` // SHA-256 of what runs; empty before the first
-	Has  []string `json:"has"`  // releases that the host has, the live one first
+	Name     string   `json:"name"`
+	File     string   `json:"file"` // its name in the deploy folder
+	Current  string   `json:"live"` // SHA-256 of what runs; empty before the first
+	Releases []string `json:"has"`  // releases that the host has, the live one first
 }
 
 // Plan is what is to be deployed.
@@ -61,9 +61,9 @@ type Program struct {
 	Base    string `json:"base"` // what it is sent as the difference to; empty: to nothing
 }
 
-// Said is a message of the host while it works. Exactly one with a Result ends a deploy or a rollback; the first that
+// Report is a message of the host while it works. Exactly one with a Result ends a deploy or a rollback; the first that
 // is not a wait, and not an end, has a Welcome.
-type Said struct {
+type Report struct {
 	Welcome *Welcome     `json:"welcome,omitempty"`
 	Process string       `json:"process,omitempty"`
 	Step    string       `json:"step,omitempty"` // waits, stored, checked, gate, plan, runs, log, probation, good, back; locked, unavailable with a Result

@@ -36,8 +36,8 @@ const (
 
 // How long silence is borne.
 const (
-	sayAlive = 3 * time.Second
-	deadline = 20 * time.Second
+	aliveInterval = 3 * time.Second
+	maxSilence    = 20 * time.Second
 )
 
 // Errors that a connection ends with.
@@ -53,35 +53,35 @@ type frame struct {
 
 // Conn is one side of a conversation. One goroutine receives; any may send.
 type Conn struct {
-	w       io.Writer
-	writing sync.Mutex
-	frames  chan frame
-	done    <-chan struct{}
-	why     func() error
-	since   atomic.Int64 // when the reading of a frame began; 0 while nothing is read
+	w            io.Writer
+	writeMu      sync.Mutex
+	frames       chan frame
+	done         <-chan struct{}
+	cause        func() error
+	readingSince atomic.Int64 // when the reading of a frame began; 0 while nothing is read
 }
 
 // Open begins a conversation. The context it returns ends with it, and its cause says why; where the other side went
 // away that is ErrLost. The caller closes what r reads from when the conversation is over: only that ends the reading.
 func Open(ctx context.Context, r io.Reader, w io.Writer) (*Conn, context.Context) {
-	return open(ctx, r, w, sayAlive, deadline)
+	return open(ctx, r, w, aliveInterval, maxSilence)
 }
 
 func open(ctx context.Context, r io.Reader, w io.Writer, say, most time.Duration) (*Conn, context.Context) {
 	ctx, end := context.WithCancelCause(ctx)
-	c := &Conn{w: w, frames: make(chan frame, 4), done: ctx.Done(), why: func() error { return context.Cause(ctx) }}
-	go c.read(r, end)
-	go c.keep(ctx, end, say, most)
+	c := &Conn{w: w, frames: make(chan frame, 4), done: ctx.Done(), cause: func() error { return context.Cause(ctx) }}
+	go c.readFrames(r, end)
+	go c.watchSilence(ctx, end, say, most)
 	return c, ctx
 }
 
-// read takes frames until the stream ends.
-func (c *Conn) read(r io.Reader, end context.CancelCauseFunc) {
+// readFrames takes frames until the stream ends.
+func (c *Conn) readFrames(r io.Reader, end context.CancelCauseFunc) {
 	defer close(c.frames)
 	for {
-		c.since.Store(time.Now().UnixNano())
+		c.readingSince.Store(time.Now().UnixNano())
 		f, err := readFrame(r)
-		c.since.Store(0)
+		c.readingSince.Store(0)
 		if err != nil {
 			end(err)
 			return
@@ -115,8 +115,8 @@ func readFrame(r io.Reader) (frame, error) {
 	return f, nil
 }
 
-// keep says that this side is there, and ends a conversation in which the other says nothing.
-func (c *Conn) keep(ctx context.Context, end context.CancelCauseFunc, say, most time.Duration) {
+// watchSilence says that this side is there, and ends a conversation in which the other says nothing.
+func (c *Conn) watchSilence(ctx context.Context, end context.CancelCauseFunc, say, most time.Duration) {
 	every := time.NewTicker(say)
 	defer every.Stop()
 	// Writing may block for as long as the other side does not read: the silence is seen meanwhile.
@@ -126,7 +126,7 @@ func (c *Conn) keep(ctx context.Context, end context.CancelCauseFunc, say, most 
 			case <-ctx.Done():
 				return
 			case <-every.C:
-				if err := c.send(kindAlive, nil); err != nil {
+				if err := c.sendFrame(kindAlive, nil); err != nil {
 					return // reading ends as well, and says more
 				}
 			}
@@ -140,19 +140,19 @@ func (c *Conn) keep(ctx context.Context, end context.CancelCauseFunc, say, most 
 			return
 		case <-look.C:
 		}
-		if since := c.since.Load(); since != 0 && time.Since(time.Unix(0, since)) > most {
+		if since := c.readingSince.Load(); since != 0 && time.Since(time.Unix(0, since)) > most {
 			end(fmt.Errorf("%w: nothing was heard for %s", ErrLost, most))
 			return
 		}
 	}
 }
 
-func (c *Conn) send(kind byte, content []byte) error {
+func (c *Conn) sendFrame(kind byte, content []byte) error {
 	text := make([]byte, 5, 5+len(content))
 	text[0] = kind
 	binary.BigEndian.PutUint32(text[1:], uint32(len(content)))
-	c.writing.Lock()
-	defer c.writing.Unlock()
+	c.writeMu.Lock()
+	defer c.writeMu.Unlock()
 	if _, err := c.w.Write(append(text, content...)); err != nil {
 		return fmt.Errorf("%w: %w", ErrLost, err)
 	}
@@ -168,12 +168,12 @@ func (c *Conn) Send(message any) error {
 	if len(content) > maxMessage {
 		return fmt.Errorf("say: %d bytes are too much", len(content))
 	}
-	return c.send(kindMessage, content)
+	return c.sendFrame(kindMessage, content)
 }
 
 // Receive waits for the next message. What was sent before the other side went away is received still.
 func (c *Conn) Receive(into any) error {
-	f, err := c.next()
+	f, err := c.nextFrame()
 	if err != nil {
 		return err
 	}
@@ -186,8 +186,8 @@ func (c *Conn) Receive(into any) error {
 	return nil
 }
 
-// next waits for a frame, and takes those that were read before the conversation ended.
-func (c *Conn) next() (frame, error) {
+// nextFrame waits for a frame, and takes those that were read before the conversation ended.
+func (c *Conn) nextFrame() (frame, error) {
 	select {
 	case f, ok := <-c.frames:
 		if ok {
@@ -202,39 +202,39 @@ func (c *Conn) next() (frame, error) {
 		default:
 		}
 	}
-	return frame{}, c.why()
+	return frame{}, c.cause()
 }
 
-// Data is what a file is sent with: writing sends parts, Close says that it is whole.
-func (c *Conn) Data() io.WriteCloser { return sending{c} }
+// FileWriter is what a file is sent with: writing sends parts, Close says that it is whole.
+func (c *Conn) FileWriter() io.WriteCloser { return fileWriter{c} }
 
-type sending struct{ Conn *Conn }
+type fileWriter struct{ Conn *Conn }
 
-func (s sending) Write(p []byte) (int, error) {
+func (s fileWriter) Write(p []byte) (int, error) {
 	for n := 0; n < len(p); n += maxData {
-		if err := s.Conn.send(kindData, p[n:min(n+maxData, len(p))]); err != nil {
+		if err := s.Conn.sendFrame(kindData, p[n:min(n+maxData, len(p))]); err != nil {
 			return n, err
 		}
 	}
 	return len(p), nil
 }
 
-func (s sending) Close() error { return s.Conn.send(kindEnd, nil) }
+func (s fileWriter) Close() error { return s.Conn.sendFrame(kindEnd, nil) }
 
-// File is what the other side sends with Data, to its end.
-func (c *Conn) File() io.Reader { return &receiving{Conn: c} }
+// FileReader is what the other side sends with Data, to its end.
+func (c *Conn) FileReader() io.Reader { return &fileReader{Conn: c} }
 
-type receiving struct {
+type fileReader struct {
 	Conn *Conn
 	rest frame // of which not all was read yet
 }
 
-func (r *receiving) Read(p []byte) (int, error) {
+func (r *fileReader) Read(p []byte) (int, error) {
 	for len(r.rest.content) == 0 {
 		if r.rest.kind == kindEnd {
 			return 0, io.EOF
 		}
-		f, err := r.Conn.next()
+		f, err := r.Conn.nextFrame()
 		if err != nil {
 			return 0, err
 		}

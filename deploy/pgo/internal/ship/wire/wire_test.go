@@ -27,20 +27,20 @@ func TestConversation(t *testing.T) {
 	sent := make(chan error, 1)
 	go func() {
 		err := a.Send(Hello{ID: "one"})
-		d := a.Data()
+		d := a.FileWriter()
 		_, werr := d.Write(file)
-		sent <- errors.Join(err, werr, d.Close(), a.Send(Said{Text: "last"}))
+		sent <- errors.Join(err, werr, d.Close(), a.Send(Report{Text: "last"}))
 		hangUp()
 	}()
 	var hello Hello
 	if err := b.Receive(&hello); err != nil || hello.ID != "one" {
 		t.Fatalf("%+v %v", hello, err)
 	}
-	got, err := io.ReadAll(b.File())
+	got, err := io.ReadAll(b.FileReader())
 	if err != nil || !bytes.Equal(got, file) {
 		t.Fatalf("%d bytes, %v", len(got), err)
 	}
-	var said Said
+	var said Report
 	if err := b.Receive(&said); err != nil || said.Text != "last" {
 		t.Fatalf("%+v %v", said, err)
 	}
@@ -64,7 +64,7 @@ func TestNoFrames(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, _ := Open(t.Context(), io.MultiReader(strings.NewReader(text), neverEnds{t.Context()}), io.Discard)
-			if err := c.Receive(&Said{}); !errors.Is(err, ErrProtocol) {
+			if err := c.Receive(&Report{}); !errors.Is(err, ErrProtocol) {
 				t.Errorf("the error is %v", err)
 			}
 		})
@@ -86,7 +86,7 @@ func TestSilence(t *testing.T) {
 	a, ctx := open(t.Context(), x, x, time.Hour, 50*time.Millisecond)
 	go func() { _, _ = io.Copy(io.Discard, y) }()
 	<-ctx.Done()
-	if err := a.Receive(&Said{}); !errors.Is(err, ErrLost) || !strings.Contains(err.Error(), "nothing was heard") {
+	if err := a.Receive(&Report{}); !errors.Is(err, ErrLost) || !strings.Contains(err.Error(), "nothing was heard") {
 		t.Errorf("the error is %v", err)
 	}
 }

@@ -1,4 +1,4 @@
-package host
+package receive
 
 import (
 	"context"
@@ -19,16 +19,16 @@ import (
 // ErrLocked is the error while another deploys to the same home.
 var ErrLocked = errors.New("another deploy is under way")
 
-// holder is who has the lock, as the lock's file says.
-type holder struct {
+// lockHolder is who has the lock, as the lock's file says.
+type lockHolder struct {
 	Entry audit.Entry `json:"entry"`
 	Since time.Time   `json:"since"`
 	PID   int         `json:"pid"`
 	// Before is who had it before and was killed: what became of that is not in the audit log yet.
-	Before *holder `json:"before,omitempty"`
+	Before *lockHolder `json:"before,omitempty"`
 }
 
-func (h holder) String() string {
+func (h lockHolder) String() string {
 	text := fmt.Sprintf("%s by %s since %s", h.Entry.Kind, h.Entry.User, h.Since.Local().Format(time.DateTime))
 	if h.Entry.Addr != "" {
 		text += " from " + h.Entry.Addr
@@ -39,16 +39,16 @@ func (h holder) String() string {
 	return text
 }
 
-// lock is the right to deploy to a home. The kernel takes it back when its process dies.
-type lock struct {
-	file *os.File
-	home home.Home
-	me   holder
+// deployLock is the right to deploy to a home. The kernel takes it back when its process dies.
+type deployLock struct {
+	file   *os.File
+	home   home.Home
+	holder lockHolder
 }
 
-// acquire takes the lock. Where another has it, and there is no patience, the error is ErrLocked and says who; else
+// acquireLock takes the lock. Where another has it, and there is no patience, the error is ErrLocked and says who; else
 // told is called with that, once.
-func acquire(ctx context.Context, h home.Home, me holder, patient bool, told func(string) error) (*lock, error) {
+func acquireLock(ctx context.Context, h home.Home, me lockHolder, patient bool, told func(string) error) (*deployLock, error) {
 	f, err := os.OpenFile(h.DeployLockPath(), os.O_RDWR|os.O_CREATE, 0o600)
 	if errors.Is(err, os.ErrNotExist) { // there is no home yet
 		return nil, fmt.Errorf("%w for %s: start it there with pgo up", control.ErrNotRunning, h)
@@ -83,27 +83,27 @@ func acquire(ctx context.Context, h home.Home, me holder, patient bool, told fun
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
-	l := &lock{f, h, me}
+	l := &deployLock{f, h, me}
 	if dead, there := readHolder(f); there {
-		l.me.Before = &dead
+		l.holder.Before = &dead
 		if dead.Entry.ID == "" { // it only looked
-			l.me.Before = dead.Before
+			l.holder.Before = dead.Before
 		}
 	}
-	if err := l.write(&l.me); err != nil {
-		l.release()
+	if err := l.writeHolder(&l.holder); err != nil {
+		l.unlock()
 		return nil, fmt.Errorf("lock the home for a deploy: %w", err)
 	}
 	return l, nil
 }
 
-func readHolder(f *os.File) (holder, bool) {
-	var h holder
+func readHolder(f *os.File) (lockHolder, bool) {
+	var h lockHolder
 	text, err := io.ReadAll(io.NewSectionReader(f, 0, 1<<20))
 	return h, err == nil && len(text) > 0 && json.Unmarshal(text, &h) == nil
 }
 
-func (l *lock) write(h *holder) error {
+func (l *deployLock) writeHolder(h *lockHolder) error {
 	var text []byte
 	if h != nil {
 		var err error
@@ -118,10 +118,10 @@ func (l *lock) write(h *holder) error {
 	return err
 }
 
-// bury writes into the audit log what became of deploys whose processes were killed before the manager had them:
+// clearStale writes into the audit log what became of deploys whose processes were killed before the manager had them:
 // nothing. What the manager had, it has written itself: it is settled by now.
-func (l *lock) bury() error {
-	for dead := l.me.Before; dead != nil; dead = dead.Before {
+func (l *deployLock) clearStale() error {
+	for dead := l.holder.Before; dead != nil; dead = dead.Before {
 		_, known, err := l.home.AuditLog().Find(dead.Entry.ID)
 		if err == nil && !known {
 			dead.Entry.Result, dead.Entry.Ended = audit.Refused, time.Now().UTC()
@@ -133,20 +133,20 @@ func (l *lock) bury() error {
 			return err // the next one tries again
 		}
 	}
-	l.me.Before = nil
-	return l.write(&l.me)
+	l.holder.Before = nil
+	return l.writeHolder(&l.holder)
 }
 
-// release gives the lock back. What it was for is in the audit log; what is not buried yet is left to the next one.
-func (l *lock) release() {
-	_ = l.write(l.me.Before)
+// unlock gives the lock back. What it was for is in the audit log; what is not buried yet is left to the next one.
+func (l *deployLock) unlock() {
+	_ = l.writeHolder(l.holder.Before)
 	l.file.Close()
 }
 
-// settled returns who runs the services once it has ended what another deploy has left, and what can be deployed then.
-func (s *session) settled(ctx context.Context) (runner, []control.Deployable, error) {
+// awaitRunner returns who runs the services once it has ended what another deploy has left, and what can be deployed then.
+func (s *session) awaitRunner(ctx context.Context) (runner, []control.Deployable, error) {
 	if s.Options.Units == nil {
-		return settled(ctx, s.Options.Home)
+		return awaitManager(ctx, s.Options.Home)
 	}
 	if err := s.Options.Units.Settle(ctx); err != nil {
 		return nil, nil, err
@@ -155,8 +155,8 @@ func (s *session) settled(ctx context.Context) (runner, []control.Deployable, er
 	return s.Options.Units, all, err
 }
 
-// settled returns the manager once it has ended what another has left, and what can be deployed then.
-func settled(ctx context.Context, h home.Home) (runner, []control.Deployable, error) {
+// awaitManager returns the manager once it has ended what another has left, and what can be deployed then.
+func awaitManager(ctx context.Context, h home.Home) (runner, []control.Deployable, error) {
 	const patience = 15 * time.Second // for a manager that is just started anew
 	for end := time.Now().Add(patience); ; {
 		c, err := control.Connect(ctx, h)
@@ -164,7 +164,7 @@ func settled(ctx context.Context, h home.Home) (runner, []control.Deployable, er
 			all, err := c.ListDeployables(ctx)
 			return c, all, err
 		}
-		if !errors.Is(err, control.ErrNotRunning) || time.Now().After(end) || !running(h) {
+		if !errors.Is(err, control.ErrNotRunning) || time.Now().After(end) || !isKeeperRunning(h) {
 			return nil, nil, err
 		}
 		select {
@@ -175,8 +175,8 @@ func settled(ctx context.Context, h home.Home) (runner, []control.Deployable, er
 	}
 }
 
-// running tells whether a keeper has the home.
-func running(h home.Home) bool {
+// isKeeperRunning tells whether a keeper has the home.
+func isKeeperRunning(h home.Home) bool {
 	f, err := h.Lock()
 	if err != nil {
 		return errors.Is(err, home.ErrLocked)

@@ -1,4 +1,4 @@
-package host
+package receive
 
 import (
 	"context"
@@ -13,22 +13,22 @@ import (
 	"pgo/deploy/pgo/internal/ship/wire"
 )
 
-// take receives one program into the store, and proves it there. The memory that it needs does not grow with the
+// receiveProgram receives one program into the store, and proves it there. The memory that it needs does not grow with the
 // program.
-func (s *session) take(ctx context.Context, f wire.Program) error {
-	sent := s.conn.File()
-	r, err := s.store(ctx, f, sent)
+func (s *session) receiveProgram(ctx context.Context, f wire.Program) error {
+	sent := s.conn.FileReader()
+	r, err := s.storeProgram(ctx, f, sent)
 	if err == nil {
-		return s.conn.Send(wire.Said{Process: f.Process, Step: "stored", Text: r.Record.Verification.SHA256})
+		return s.conn.Send(wire.Report{Process: f.Process, Step: "stored", Text: r.Record.Verification.SHA256})
 	}
 	// The rest is on its way: it goes nowhere, and then the reason can be told.
 	_, lost := io.Copy(io.Discard, sent)
 	return errors.Join(fmt.Errorf("%s: %w", f.Process, err), lost)
 }
 
-func (s *session) store(ctx context.Context, f wire.Program, sent io.Reader) (release.Release, error) {
+func (s *session) storeProgram(ctx context.Context, f wire.Program, sent io.Reader) (release.Release, error) {
 	store := &release.Store{Dir: s.Options.Home.ReleaseDir()}
-	var base io.ReaderAt = nothing{}
+	var base io.ReaderAt = emptyFile{}
 	var size int64
 	if f.Base != "" {
 		if !sumForm.MatchString(f.Base) {
@@ -52,13 +52,13 @@ func (s *session) store(ctx context.Context, f wire.Program, sent io.Reader) (re
 		made.CloseWithError(delta.Decode(made, sent, base, size, f.Size))
 	}()
 	r, err := store.Receive(ctx, f.Process, f.Process, f.SHA256, whole)
-	whole.CloseWithError(errStopped) // on a full disk the rest is not made
+	whole.CloseWithError(errNotWanted) // on a full disk the rest is not made
 	<-decoded
 	return r, err
 }
 
-var errStopped = errors.New("it is not wanted any more")
+var errNotWanted = errors.New("it is not wanted any more")
 
-type nothing struct{}
+type emptyFile struct{}
 
-func (nothing) ReadAt([]byte, int64) (int, error) { return 0, io.EOF }
+func (emptyFile) ReadAt([]byte, int64) (int, error) { return 0, io.EOF }

@@ -23,7 +23,7 @@ func TestManagerThatBreaksOff(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			k := newKeeper()
 			link, process, served := manage(t, k)
-			link.Keep("note", []byte("kept"))
+			link.KeepData("note", []byte("kept"))
 			if _, err := link.wire.conn.Write(frame); err != nil {
 				t.Fatal(err)
 			}
@@ -40,8 +40,8 @@ func TestManagerThatBreaksOff(t *testing.T) {
 			}
 			k.mu.Lock()
 			defer k.mu.Unlock()
-			if string(k.kept["note"]) != "kept" || len(k.children) != 0 {
-				t.Errorf("kept %v, children %v", k.kept, k.children)
+			if string(k.data["note"]) != "kept" || len(k.children) != 0 {
+				t.Errorf("kept %v, children %v", k.data, k.children)
 			}
 		})
 	}
@@ -52,21 +52,21 @@ func TestLastWordsOfAManager(t *testing.T) {
 	k := newKeeper()
 	link, _, served := manage(t, k)
 	k.mu.Lock() // the keeper is busy
-	k.over = true
-	link.Keep("note", []byte("kept"))
+	k.isOver = true
+	link.KeepData("note", []byte("kept"))
 	asked := make(chan error, 1)
-	go func() { _, err := link.Fork(Fork{ID: "late", Program: "/bin/true"}); asked <- err }()
+	go func() { _, err := link.StartChild(ChildSpec{ID: "late", Program: "/bin/true"}); asked <- err }()
 	for { // until it is on its way
 		link.mu.Lock()
-		waits := len(link.waiting)
+		waits := len(link.answers)
 		link.mu.Unlock()
 		if waits > 0 {
 			break
 		}
 		runtime.Gosched()
 	}
-	link.Keep("more", []byte("kept as well"))
-	k.managerReaped(0)
+	link.KeepData("more", []byte("kept as well"))
+	k.recordManagerExit(0)
 	k.mu.Unlock()
 	if err := link.wire.conn.CloseWrite(); err != nil {
 		t.Fatal(err)
@@ -77,17 +77,17 @@ func TestLastWordsOfAManager(t *testing.T) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.manager != nil || string(k.kept["note"]) != "kept" || string(k.kept["more"]) != "kept as well" || len(k.children) != 0 {
-		t.Errorf("manager %+v, kept %q, children %v", k.manager, k.kept, k.children)
+	if k.manager != nil || string(k.data["note"]) != "kept" || string(k.data["more"]) != "kept as well" || len(k.children) != 0 {
+		t.Errorf("manager %+v, kept %q, children %v", k.manager, k.data, k.children)
 	}
 }
 
 // A manager that says that it lives, and then no more, hangs.
 func TestManagerThatHangs(t *testing.T) {
 	k := newKeeper()
-	k.Options.Silence = 100 * time.Millisecond
+	k.Options.MaxSilence = 100 * time.Millisecond
 	link, process, _ := manage(t, k)
-	link.Alive()
+	link.ReportAlive()
 	state, err := process.Wait()
 	if err != nil {
 		t.Fatal(err)
@@ -97,7 +97,7 @@ func TestManagerThatHangs(t *testing.T) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if !strings.Contains(k.manager.said, "it hung") {
-		t.Errorf("it is told that %q", k.manager.said)
+	if !strings.Contains(k.manager.endReason, "it hung") {
+		t.Errorf("it is told that %q", k.manager.endReason)
 	}
 }
