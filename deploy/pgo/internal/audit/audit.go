@@ -84,7 +84,7 @@ func (l Log) Append(e Entry) error {
 		return fmt.Errorf("write the audit log: %w", err)
 	}
 	// A line that a full disk has cut off must not take this one with it.
-	if last := make([]byte, 1); endsInside(f, last) {
+	if last := make([]byte, 1); endsMidLine(f, last) {
 		line = append([]byte("\n"), line...)
 	}
 	_, err = f.Write(append(line, '\n'))
@@ -94,7 +94,7 @@ func (l Log) Append(e Entry) error {
 	return nil
 }
 
-func endsInside(f *os.File, last []byte) bool {
+func endsMidLine(f *os.File, last []byte) bool {
 	info, err := f.Stat()
 	if err != nil || info.Size() == 0 {
 		return false

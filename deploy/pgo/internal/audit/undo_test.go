@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestUndo(t *testing.T) {
+func TestPlanUndo(t *testing.T) {
 	tests := []struct {
 		name    string
 		entries string // KIND RESULT PROCESS:FROM>TO..., the first first

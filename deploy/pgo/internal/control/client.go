@@ -58,45 +58,45 @@ func Connect(ctx context.Context, h home.Home) (*Client, error) {
 // Info is about the manager.
 func (c *Client) Info(ctx context.Context) (Info, error) {
 	var info Info
-	return info, c.call(ctx, http.MethodGet, "info", nil, &info)
+	return info, c.callRetrying(ctx, http.MethodGet, "info", nil, &info)
 }
 
 // ListProcesses returns all processes with what they use.
 func (c *Client) ListProcesses(ctx context.Context) ([]Process, error) {
 	var processes []Process
-	return processes, c.call(ctx, http.MethodGet, "processes", nil, &processes)
+	return processes, c.callRetrying(ctx, http.MethodGet, "processes", nil, &processes)
 }
 
 // AwaitChanges returns at once when there is an event after the one numbered, else waits for one; after a while it returns
 // without.
 func (c *Client) AwaitChanges(ctx context.Context, after int64) (Changes, error) {
 	var changes Changes
-	return changes, c.call(ctx, http.MethodGet, fmt.Sprintf("changes?after=%d", after), nil, &changes)
+	return changes, c.callRetrying(ctx, http.MethodGet, fmt.Sprintf("changes?after=%d", after), nil, &changes)
 }
 
 // PlanApply says what applying a file would do.
 func (c *Client) PlanApply(ctx context.Context, body ApplyRequest) (Plan, error) {
 	var plan Plan
-	return plan, c.call(ctx, http.MethodPost, "plan", body, &plan)
+	return plan, c.callRetrying(ctx, http.MethodPost, "plan", body, &plan)
 }
 
 // DescribeProcesses returns all that is known of the processes of a name, which may be a pattern.
 func (c *Client) DescribeProcesses(ctx context.Context, name string) ([]Description, error) {
 	var all []Description
-	return all, c.call(ctx, http.MethodGet, "describe?name="+url.QueryEscape(name), nil, &all)
+	return all, c.callRetrying(ctx, http.MethodGet, "describe?name="+url.QueryEscape(name), nil, &all)
 }
 
 // RunCommand has a command done, such as apply, stop or down, and returns how things stand then. It returns when
 // everything has been stopped that was to be stopped; it does not wait for what was started to be ready.
 func (c *Client) RunCommand(ctx context.Context, command string, body any) (Changes, error) {
 	var changes Changes
-	return changes, c.call(ctx, http.MethodPost, command, body, &changes)
+	return changes, c.callRetrying(ctx, http.MethodPost, command, body, &changes)
 }
 
 // ListDeployables returns the processes that can be deployed, once no deploy is being put back any more.
 func (c *Client) ListDeployables(ctx context.Context) ([]Deployable, error) {
 	var all []Deployable
-	return all, c.call(ctx, http.MethodGet, "deployables", nil, &all)
+	return all, c.callRetrying(ctx, http.MethodGet, "deployables", nil, &all)
 }
 
 // ErrManagerLost is the error of a Rollout whose manager went away. The next one ends it; the audit log says how.
@@ -135,18 +135,18 @@ func (c *Client) RunRollout(ctx context.Context, ask RolloutRequest, tell func(P
 	}
 }
 
-// attempts at a question. A manager that ends is followed by the next one on the same socket.
-const attempts = 5
+// maxAttempts at a question. A manager that ends is followed by the next one on the same socket.
+const maxAttempts = 5
 
-func (c *Client) call(ctx context.Context, method, path string, body, into any) error {
+func (c *Client) callRetrying(ctx context.Context, method, path string, body, into any) error {
 	for attempt := 1; ; attempt++ {
-		err := c.once(ctx, method, path, body, into)
+		err := c.callOnce(ctx, method, path, body, into)
 		switch {
-		case err == nil || ctx.Err() != nil || !interrupted(err):
+		case err == nil || ctx.Err() != nil || !isInterrupted(err):
 			return err
 		case method != http.MethodGet:
 			return fmt.Errorf("%w: the manager ended at it and was started anew; pgo list shows how things stand", err)
-		case attempt == attempts:
+		case attempt == maxAttempts:
 			return err
 		}
 		select {
@@ -157,12 +157,12 @@ func (c *Client) call(ctx context.Context, method, path string, body, into any) 
 	}
 }
 
-// interrupted tells whether the manager went away in the middle of an answer.
-func interrupted(err error) bool {
+// isInterrupted tells whether the manager went away in the middle of an answer.
+func isInterrupted(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
-func (c *Client) once(ctx context.Context, method, path string, body, into any) error {
+func (c *Client) callOnce(ctx context.Context, method, path string, body, into any) error {
 	var content io.Reader
 	if body != nil {
 		b, err := json.Marshal(body)

@@ -38,23 +38,23 @@ type Machine struct {
 	Root     string // of the file system; / but in tests
 }
 
-// least is the room that a deploy of a few services takes, with the releases that are kept.
-const least = 1 << 30
+// minFreeBytes is the room that a deploy of a few services takes, with the releases that are kept.
+const minFreeBytes = 1 << 30
 
 // Inspect has all findings. It changes nothing.
 func (h Machine) Inspect(ctx context.Context) []Finding {
-	all := []Finding{h.folder(), h.room()}
+	all := []Finding{h.checkHome(), h.checkDisk()}
 	client, err := control.Connect(ctx, h.Home)
 	if err != nil {
 		all = append(all, Finding{Subject: "pgo", Text: err.Error(), Advice: "pgo up"})
 	} else {
-		all = append(all, h.version(client), h.deployable(ctx, client))
+		all = append(all, h.checkVersion(client), h.checkDeployable(ctx, client))
 	}
-	return append(all, h.key(), h.listeners())
+	return append(all, h.checkDeployKey(), h.checkPorts())
 }
 
-// folder is whether others can read pgo's state.
-func (h Machine) folder() Finding {
+// checkHome is whether others can read pgo's state.
+func (h Machine) checkHome() Finding {
 	f := Finding{Subject: "home"}
 	info, err := os.Stat(string(h.Home))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -77,7 +77,7 @@ func (h Machine) folder() Finding {
 	return f
 }
 
-func (h Machine) room() Finding {
+func (h Machine) checkDisk() Finding {
 	f := Finding{Subject: "disk"}
 	var s unix.Statfs_t
 	if err := unix.Statfs(string(h.Home), &s); err != nil {
@@ -85,14 +85,14 @@ func (h Machine) room() Finding {
 		return f
 	}
 	free := int64(s.Bavail) * s.Bsize
-	f.OK, f.Text = free >= least, fmt.Sprintf("%.1f GB are free", float64(free)/1e9)
+	f.OK, f.Text = free >= minFreeBytes, fmt.Sprintf("%.1f GB are free", float64(free)/1e9)
 	if !f.OK {
 		f.Advice = "make room, or keep fewer releases (watch: {keep: 3} in the process file)"
 	}
 	return f
 }
 
-func (h Machine) version(c *control.Client) Finding {
+func (h Machine) checkVersion(c *control.Client) Finding {
 	f := Finding{Subject: "pgo", OK: c.Version() == h.Version, Text: "runs, version " + c.Version()}
 	if !f.OK {
 		f.Text, f.Advice = f.Text+", and this program is "+h.Version, "pgo upgrade"
@@ -100,8 +100,8 @@ func (h Machine) version(c *control.Client) Finding {
 	return f
 }
 
-// deployable is whether anything can be deployed, and put to where it is deployed.
-func (h Machine) deployable(ctx context.Context, c *control.Client) Finding {
+// checkDeployable is whether anything can be deployed, and put to where it is deployed.
+func (h Machine) checkDeployable(ctx context.Context, c *control.Client) Finding {
 	f := Finding{Subject: "services"}
 	all, err := c.ListDeployables(ctx)
 	if err != nil {
@@ -124,8 +124,8 @@ func (h Machine) deployable(ctx context.Context, c *control.Client) Finding {
 	return f
 }
 
-// key is whether there is a key that can only deploy.
-func (h Machine) key() Finding {
+// checkDeployKey is whether there is a key that can only deploy.
+func (h Machine) checkDeployKey() Finding {
 	f := Finding{Subject: "deploy key", Advice: `in ~/.ssh/authorized_keys: command="pgo receive --home ` + string(h.Home) + ` --as ci",restrict ssh-ed25519 AAAA...`}
 	text, err := os.ReadFile(filepath.Join(h.UserHome, ".ssh", "authorized_keys"))
 	if err != nil {
@@ -150,13 +150,13 @@ func (h Machine) key() Finding {
 	return f
 }
 
-// listeners are the ports that other machines reach, if no firewall is in between. SSH and the gateway are to be among
+// checkPorts are the ports that other machines reach, if no firewall is in between. SSH and the gateway are to be among
 // them, and it is for a person to say which those are.
-func (h Machine) listeners() Finding {
+func (h Machine) checkPorts() Finding {
 	f := Finding{Subject: "ports", OK: true}
 	open := map[int]bool{}
 	for _, file := range []string{"tcp", "tcp6"} {
-		if err := listening(filepath.Join(h.Root, "proc", "net", file), open); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := readListening(filepath.Join(h.Root, "proc", "net", file), open); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return Finding{Subject: f.Subject, Text: err.Error()}
 		}
 	}
@@ -172,8 +172,8 @@ func (h Machine) listeners() Finding {
 	return f
 }
 
-// listening adds the ports of a table of the kernel's that are bound to more than loopback.
-func listening(path string, open map[int]bool) error {
+// readListening adds the ports of a table of the kernel's that are bound to more than loopback.
+func readListening(path string, open map[int]bool) error {
 	file, err := os.Open(path)
 	if err != nil {
 		return fmt.Errorf("look at the open ports: %w", err)

@@ -9,8 +9,8 @@ import (
 	"pgo/deploy/pgo/internal/home"
 )
 
-// machine is one in which all is well but that pgo does not run.
-func machine(t *testing.T) Machine {
+// newMachine is one in which all is well but that pgo does not run.
+func newMachine(t *testing.T) Machine {
 	t.Helper()
 	root := t.TempDir()
 	h := Machine{Home: home.Home(filepath.Join(root, ".pgo")), Version: "v1", UserHome: root, Root: root}
@@ -19,12 +19,12 @@ func machine(t *testing.T) Machine {
 			t.Fatal(err)
 		}
 	}
-	h.write(t, ".ssh/authorized_keys", `command="pgo receive --as ci",restrict ssh-ed25519 AAAA ci`)
-	h.write(t, "proc/net/tcp", header+`   0: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 1
+	h.writeFile(t, ".ssh/authorized_keys", `command="pgo receive --as ci",restrict ssh-ed25519 AAAA ci`)
+	h.writeFile(t, "proc/net/tcp", header+`   0: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 1
    1: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 2
    2: 0500000A:1F91 0600000A:9C40 01 00000000:00000000 00:00000000 00000000 0 0 3
 `)
-	h.write(t, "proc/net/tcp6", header+`   0: 00000000000000000000000001000000:2382 00000000000000000000000000000000:0000 0A 0 0 0 0 0 1
+	h.writeFile(t, "proc/net/tcp6", header+`   0: 00000000000000000000000001000000:2382 00000000000000000000000000000000:0000 0A 0 0 0 0 0 1
    1: 00000000000000000000000000000000:01BB 00000000000000000000000000000000:0000 0A 0 0 0 0 0 2
 `)
 	return h
@@ -32,14 +32,14 @@ func machine(t *testing.T) Machine {
 
 const header = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
 
-func (h Machine) write(t *testing.T, name, text string) {
+func (h Machine) writeFile(t *testing.T, name, text string) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(h.Root, name), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func TestLook(t *testing.T) {
+func TestInspect(t *testing.T) {
 	tests := []struct {
 		name   string
 		damage func(h *Machine)
@@ -48,8 +48,8 @@ func TestLook(t *testing.T) {
 		says   string
 	}{
 		{"a key that can do nothing else", nil, "deploy key", true, "nothing but deploy"},
-		{"a key that can forward", func(h *Machine) { h.write(t, ".ssh/authorized_keys", `command="pgo receive" ssh-ed25519 AAAA`) }, "deploy key", false, "no `restrict`"},
-		{"only other keys", func(h *Machine) { h.write(t, ".ssh/authorized_keys", "ssh-ed25519 AAAA me\n# pgo receive\n") }, "deploy key", false, "no key is for deploys only"},
+		{"a key that can forward", func(h *Machine) { h.writeFile(t, ".ssh/authorized_keys", `command="pgo receive" ssh-ed25519 AAAA`) }, "deploy key", false, "no `restrict`"},
+		{"only other keys", func(h *Machine) { h.writeFile(t, ".ssh/authorized_keys", "ssh-ed25519 AAAA me\n# pgo receive\n") }, "deploy key", false, "no key is for deploys only"},
 		{"no keys", func(h *Machine) { os.Remove(filepath.Join(h.UserHome, ".ssh", "authorized_keys")) }, "deploy key", false, "no such file"},
 		{"the ports that others reach", nil, "ports", true, "reach 22 443,"},
 		{"closed", nil, "home", true, "closed to others"},
@@ -59,7 +59,7 @@ func TestLook(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			h := machine(t)
+			h := newMachine(t)
 			if test.damage != nil {
 				test.damage(&h)
 			}

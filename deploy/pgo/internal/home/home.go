@@ -25,10 +25,10 @@ func (h Home) LogDir() string { return filepath.Join(string(h), "logs") }
 // LogPath is the file of a process's output; "pgo" is the manager.
 func (h Home) LogPath(name string) string { return filepath.Join(h.LogDir(), name+".log") }
 
-func (h Home) state(name string) string { return filepath.Join(string(h), "state", name) }
+func (h Home) statePath(name string) string { return filepath.Join(string(h), "state", name) }
 
 // ProcessesPath is the file that lists what was started, so that the next manager finds what a killed one left behind.
-func (h Home) ProcessesPath() string { return h.state("processes.json") }
+func (h Home) ProcessesPath() string { return h.statePath("processes.json") }
 
 // ReleaseDir is the folder of the store of programs.
 func (h Home) ReleaseDir() string { return filepath.Join(string(h), "releases") }
@@ -37,13 +37,13 @@ func (h Home) ReleaseDir() string { return filepath.Join(string(h), "releases") 
 func (h Home) AuditLog() audit.Log { return audit.Log(filepath.Join(string(h), "audit.jsonl")) }
 
 // RolloutPath is the file that says which deploy is being made real, so that one that was cut off is put back.
-func (h Home) RolloutPath() string { return h.state("rollout.json") }
+func (h Home) RolloutPath() string { return h.statePath("rollout.json") }
 
 // UnitRolloutPath is the same where systemd runs what is deployed. Neither would understand the other's.
 func (h Home) UnitRolloutPath() string { return h.RolloutPath() + ".systemd" }
 
 // DeployLockPath is the file that whoever deploys has locked. It says who that is.
-func (h Home) DeployLockPath() string { return h.state("deploy.lock") }
+func (h Home) DeployLockPath() string { return h.statePath("deploy.lock") }
 
 // EventsPath is the file of what happened, one JSON object a line.
 func (h Home) EventsPath() string { return filepath.Join(string(h), "events.jsonl") }
@@ -52,7 +52,7 @@ func (h Home) EventsPath() string { return filepath.Join(string(h), "events.json
 func (h Home) PreviousEventsPath() string { return filepath.Join(string(h), "events.1.jsonl") }
 
 // ProgramPath is where a copy of pgo is kept that managers are started from after an upgrade.
-func (h Home) ProgramPath(name string) string { return h.state("pgo-" + name) }
+func (h Home) ProgramPath(name string) string { return h.statePath("pgo-" + name) }
 
 // ErrLogPath is the file of a process's stderr where that has one of its own.
 func (h Home) ErrLogPath(name string) string { return filepath.Join(h.LogDir(), name+".err.log") }
@@ -69,7 +69,7 @@ func (h Home) AllowTraversal() error {
 
 // CreateDirs creates the folders, closed to others. Its error says which folder cannot be written.
 func (h Home) CreateDirs() error {
-	for _, dir := range []string{string(h), h.LogDir(), h.state("")} {
+	for _, dir := range []string{string(h), h.LogDir(), h.statePath("")} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return fmt.Errorf("make pgo's home: %w; set PGO_HOME to a folder you may write", err)
 		}
@@ -86,7 +86,7 @@ var ErrLocked = errors.New("a manager already runs on this home")
 // Lock takes the home for this process, until the file is closed or the process ends. The error is ErrLocked while
 // another has it.
 func (h Home) Lock() (*os.File, error) {
-	f, err := os.OpenFile(h.state("manager.lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(h.statePath("manager.lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock pgo's home: %w", err)
 	}
@@ -106,23 +106,23 @@ func (h Home) SocketDir(getenv func(string) string) (string, error) {
 	sum := sha256.Sum256([]byte(h))
 	name := "pgo-" + hex.EncodeToString(sum[:6])
 	if runtime := getenv("XDG_RUNTIME_DIR"); runtime != "" && unix.Access(runtime, unix.W_OK|unix.X_OK) == nil {
-		if dir := filepath.Join(runtime, name); fits(dir) {
-			return dir, private(dir)
+		if dir := filepath.Join(runtime, name); fitsSocketPath(dir) {
+			return dir, makePrivate(dir)
 		}
 	}
 	// Others may write the temporary folder: the user's number keeps users apart.
 	name = fmt.Sprintf("pgo-%d-%s", os.Getuid(), name[len("pgo-"):])
 	dir := filepath.Join(os.TempDir(), name)
-	if !fits(dir) {
+	if !fitsSocketPath(dir) {
 		dir = filepath.Join("/tmp", name)
 	}
-	return dir, private(dir)
+	return dir, makePrivate(dir)
 }
 
-// fits leaves room for the longest name of a process and what is around it.
-func fits(dir string) bool { return len(dir)+len("/")+32+len(".63.9999999999.notify") < 108 }
+// fitsSocketPath leaves room for the longest name of a process and what is around it.
+func fitsSocketPath(dir string) bool { return len(dir)+len("/")+32+len(".63.9999999999.notify") < 108 }
 
-func private(dir string) error {
+func makePrivate(dir string) error {
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return fmt.Errorf("make the folder of pgo's sockets: %w", err)
 	}
@@ -156,16 +156,16 @@ func (h Home) WriteManager(m ManagerAddr) error {
 	if err != nil {
 		return err
 	}
-	return ReplaceFile(h.state("manager.json"), content)
+	return ReplaceFile(h.statePath("manager.json"), content)
 }
 
 // RemoveManager forgets it.
-func (h Home) RemoveManager() { _ = os.Remove(h.state("manager.json")) }
+func (h Home) RemoveManager() { _ = os.Remove(h.statePath("manager.json")) }
 
 // ReadManager returns what was recorded last; that manager may have been killed since.
 func (h Home) ReadManager() (ManagerAddr, error) {
 	var m ManagerAddr
-	content, err := os.ReadFile(h.state("manager.json"))
+	content, err := os.ReadFile(h.statePath("manager.json"))
 	if err != nil {
 		return m, err
 	}

@@ -65,7 +65,7 @@ func TestSocketDir(t *testing.T) {
 	for _, runtime := range []string{runtime + "/" + strings.Repeat("x", 100), "/nonexistent"} {
 		env["XDG_RUNTIME_DIR"] = runtime
 		dir, err := h.SocketDir(getenv)
-		if err != nil || !strings.HasPrefix(dir, os.TempDir()) || !fits(dir) {
+		if err != nil || !strings.HasPrefix(dir, os.TempDir()) || !fitsSocketPath(dir) {
 			t.Errorf("%s: %s, %v", runtime, dir, err)
 		}
 		os.Remove(dir)
@@ -73,7 +73,7 @@ func TestSocketDir(t *testing.T) {
 }
 
 // A folder that a stranger made first is not used. Only root can set that up.
-func TestSocketDirOfAStranger(t *testing.T) {
+func TestSocketDirOfAnotherUser(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "dir")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
@@ -85,7 +85,7 @@ func TestSocketDirOfAStranger(t *testing.T) {
 	} else {
 		dir = "/" // is root's
 	}
-	if err := private(dir); err == nil || !strings.Contains(err.Error(), "made by someone else") {
+	if err := makePrivate(dir); err == nil || !strings.Contains(err.Error(), "made by someone else") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -39,15 +39,15 @@ func ReadLast(path string, n int, from int64) ([]byte, int64, error) {
 			return nil, 0, fmt.Errorf("read the log: %w", err)
 		}
 		tail = append(block, tail...)
-		if start := lastLines(tail, n); start > 0 {
+		if start := findLastLines(tail, n); start > 0 {
 			return tail[start:], end, nil
 		}
 	}
 	return tail, end, nil
 }
 
-// lastLines returns where the last n lines of text begin; 0 where it has no more than n.
-func lastLines(text []byte, n int) int {
+// findLastLines returns where the last n lines of text begin; 0 where it has no more than n.
+func findLastLines(text []byte, n int) int {
 	for i := len(bytes.TrimSuffix(text, []byte("\n"))); n > 0; n-- {
 		i = bytes.LastIndexByte(text[:i], '\n')
 		if i < 0 {
@@ -60,18 +60,18 @@ func lastLines(text []byte, n int) int {
 	return len(text)
 }
 
-// poll is how often a followed file is looked at.
-const poll = 200 * time.Millisecond
+// pollInterval is how often a followed file is looked at.
+const pollInterval = 200 * time.Millisecond
 
 // FollowLines writes each line that is appended to the file after offset, until ctx ends. A file that is truncated or made
 // anew is read from its beginning; one that does not exist is waited for.
 func FollowLines(ctx context.Context, path string, offset int64, line func([]byte) error) error {
-	t := tail{path: path, offset: offset}
+	t := follower{path: path, offset: offset}
 	defer t.close()
-	every := time.NewTicker(poll)
+	every := time.NewTicker(pollInterval)
 	defer every.Stop()
 	for {
-		if err := t.read(line); err != nil {
+		if err := t.readNew(line); err != nil {
 			return err
 		}
 		select {
@@ -82,21 +82,21 @@ func FollowLines(ctx context.Context, path string, offset int64, line func([]byt
 	}
 }
 
-type tail struct {
-	path    string
-	offset  int64
-	file    *os.File
-	seen    time.Time // when the file was last the one at the path
-	partial []byte    // of a line that has no end yet
+type follower struct {
+	path      string
+	offset    int64
+	file      *os.File
+	currentAt time.Time // when the file was last the one at the path
+	partial   []byte    // of a line that has no end yet
 }
 
-func (t *tail) close() {
+func (t *follower) close() {
 	if t.file != nil {
 		t.file.Close()
 	}
 }
 
-func (t *tail) read(line func([]byte) error) error {
+func (t *follower) readNew(line func([]byte) error) error {
 	if t.file == nil {
 		f, err := os.Open(t.path)
 		if errors.Is(err, os.ErrNotExist) {
@@ -106,9 +106,9 @@ func (t *tail) read(line func([]byte) error) error {
 		if err != nil {
 			return fmt.Errorf("follow the log: %w", err)
 		}
-		t.file, t.seen = f, time.Now()
+		t.file, t.currentAt = f, time.Now()
 	}
-	if err := t.drain(line); err != nil {
+	if err := t.readFile(line); err != nil {
 		return err
 	}
 	here, err := t.file.Stat()
@@ -118,11 +118,11 @@ func (t *tail) read(line func([]byte) error) error {
 	looked := time.Now()
 	there, err := os.Stat(t.path)
 	if err == nil && os.SameFile(here, there) {
-		t.seen = looked
+		t.currentAt = looked
 		return nil
 	}
 	// What was written to the old file between reading and looking.
-	if err := t.drain(line); err != nil {
+	if err := t.readFile(line); err != nil {
 		return err
 	}
 	if len(t.partial) > 0 {
@@ -132,8 +132,8 @@ func (t *tail) read(line func([]byte) error) error {
 	}
 	t.close()
 	t.file, t.offset, t.partial = nil, 0, nil
-	for _, old := range since(ListRotated(t.path), here, t.seen) {
-		t.seen = old.RotatedAt
+	for _, old := range rotatedSince(ListRotated(t.path), here, t.currentAt) {
+		t.currentAt = old.RotatedAt
 		if err := old.ReadLines(line); err != nil {
 			return fmt.Errorf("follow the log: %w", err)
 		}
@@ -141,11 +141,11 @@ func (t *tail) read(line func([]byte) error) error {
 	if err != nil {
 		return nil //nolint:nilerr // there is none now: it is waited for
 	}
-	return t.read(line)
+	return t.readNew(line)
 }
 
-// since returns those that were rotated after the file that is here, which was last at its place when seen.
-func since(rotated []RotatedFile, here os.FileInfo, seen time.Time) []RotatedFile {
+// rotatedSince returns those that were rotated after the file that is here, which was last at its place when seen.
+func rotatedSince(rotated []RotatedFile, here os.FileInfo, seen time.Time) []RotatedFile {
 	for i, old := range rotated {
 		if info, err := os.Stat(old.Path); err == nil && os.SameFile(info, here) {
 			return rotated[i+1:]
@@ -160,7 +160,7 @@ func since(rotated []RotatedFile, here os.FileInfo, seen time.Time) []RotatedFil
 	return nil
 }
 
-func (t *tail) drain(line func([]byte) error) error {
+func (t *follower) readFile(line func([]byte) error) error {
 	info, err := t.file.Stat()
 	if err != nil {
 		return fmt.Errorf("follow the log: %w", err)
@@ -172,7 +172,7 @@ func (t *tail) drain(line func([]byte) error) error {
 	for {
 		n, err := t.file.ReadAt(block, t.offset)
 		t.offset += int64(n)
-		if err := t.take(block[:n], line); err != nil {
+		if err := t.emitLines(block[:n], line); err != nil {
 			return err
 		}
 		if errors.Is(err, io.EOF) {
@@ -184,8 +184,8 @@ func (t *tail) drain(line func([]byte) error) error {
 	}
 }
 
-// take adds text and calls line for every line that is whole now.
-func (t *tail) take(text []byte, line func([]byte) error) error {
+// emitLines adds text and calls line for every line that is whole now.
+func (t *follower) emitLines(text []byte, line func([]byte) error) error {
 	t.partial = append(t.partial, text...)
 	for {
 		end := bytes.IndexByte(t.partial, '\n')

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-func TestLast(t *testing.T) {
+func TestReadLast(t *testing.T) {
 	long := strings.Repeat("x", 100<<10)
 	tests := []struct {
 		name, text string
@@ -44,7 +44,7 @@ func TestLast(t *testing.T) {
 	}
 }
 
-func TestFollow(t *testing.T) {
+func TestFollowLines(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	appendTo := func(text string) {
 		t.Helper()

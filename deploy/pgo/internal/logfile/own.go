@@ -18,27 +18,27 @@ type OwnLog struct {
 	policy Policy
 	fds    []int // that lead to it
 
-	mu      sync.Mutex
-	tidying sync.WaitGroup
+	mu         sync.Mutex
+	background sync.WaitGroup
 }
 
 // NewOwnLog returns the log at path, to which these descriptors lead. It tells whether they do: where the first leads
 // somewhere else, as to a terminal, nothing may be moved.
 func NewOwnLog(path string, p Policy, fds ...int) (*OwnLog, bool) {
 	var here, there unix.Stat_t
-	if unix.Fstat(fds[0], &here) != nil || unix.Stat(path, &there) != nil || !sameFile(here, there) {
+	if unix.Fstat(fds[0], &here) != nil || unix.Stat(path, &there) != nil || !isSameFile(here, there) {
 		return nil, false
 	}
 	return &OwnLog{path: path, policy: p, fds: fds}, true
 }
 
-func sameFile(a, b unix.Stat_t) bool { return a.Ino == b.Ino && a.Dev == b.Dev }
+func isSameFile(a, b unix.Stat_t) bool { return a.Ino == b.Ino && a.Dev == b.Dev }
 
 // Write appends a line, to the file that is at the path now.
 func (o *OwnLog) Write(line []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	defer o.follow()()
+	defer o.attachCurrent()()
 	written := 0
 	for written < len(line) {
 		n, err := unix.Write(o.fds[0], line[written:])
@@ -58,16 +58,16 @@ func (o *OwnLog) Write(line []byte) (int, error) {
 func (o *OwnLog) Reopen() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.follow()()
+	o.attachCurrent()()
 }
 
 // Close waits for what goes on in the background.
-func (o *OwnLog) Close() { o.tidying.Wait() }
+func (o *OwnLog) Close() { o.background.Wait() }
 
-// follow has the descriptors lead to the file at the path, a new one where that is too large, and keeps others from
+// attachCurrent has the descriptors lead to the file at the path, a new one where that is too large, and keeps others from
 // moving it away until it is released: what is written to a file that is being compressed is lost. Where it cannot, the
 // descriptors stay: the lines are somewhere then.
-func (o *OwnLog) follow() (release func()) {
+func (o *OwnLog) attachCurrent() (release func()) {
 	for {
 		// Opened anew: processes that have inherited one open file would all have its lock.
 		f, err := os.OpenFile(o.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
@@ -75,9 +75,9 @@ func (o *OwnLog) follow() (release func()) {
 			return func() {}
 		}
 		_ = unix.Flock(int(f.Fd()), unix.LOCK_SH) // where there are no locks, without
-		here, there := o.isThere(f)
-		if there && (here.Size < o.policy.MaxSize || !o.moveAway(f)) {
-			o.lead(f, here)
+		here, there := o.isCurrent(f)
+		if there && (here.Size < o.policy.MaxSize || !o.rotateAway(f)) {
+			o.redirectFDs(f, here)
 			return func() {
 				_ = unix.Flock(int(f.Fd()), unix.LOCK_UN) // the descriptors may be the same open file, which stays
 				f.Close()
@@ -87,17 +87,17 @@ func (o *OwnLog) follow() (release func()) {
 	}
 }
 
-// isThere tells whether the file is still the one at the path.
-func (o *OwnLog) isThere(f *os.File) (here unix.Stat_t, there bool) {
+// isCurrent tells whether the file is still the one at the path.
+func (o *OwnLog) isCurrent(f *os.File) (here unix.Stat_t, there bool) {
 	var at unix.Stat_t
-	there = unix.Fstat(int(f.Fd()), &here) == nil && unix.Stat(o.path, &at) == nil && sameFile(here, at)
+	there = unix.Fstat(int(f.Fd()), &here) == nil && unix.Stat(o.path, &at) == nil && isSameFile(here, at)
 	return here, there
 }
 
-// lead has all descriptors lead to f.
-func (o *OwnLog) lead(f *os.File, here unix.Stat_t) {
+// redirectFDs has all descriptors lead to f.
+func (o *OwnLog) redirectFDs(f *os.File, here unix.Stat_t) {
 	var now unix.Stat_t
-	if unix.Fstat(o.fds[0], &now) != nil || sameFile(here, now) {
+	if unix.Fstat(o.fds[0], &now) != nil || isSameFile(here, now) {
 		return
 	}
 	for _, fd := range o.fds {
@@ -105,22 +105,22 @@ func (o *OwnLog) lead(f *os.File, here unix.Stat_t) {
 	}
 }
 
-// moveAway has the path be free, or another file that somebody else has made. Nobody writes to f any more then. While
+// rotateAway has the path be free, or another file that somebody else has made. Nobody writes to f any more then. While
 // another writes it is put off: the next line finds the file too large as well, and one that is stopped stops nobody.
-func (o *OwnLog) moveAway(f *os.File) bool {
+func (o *OwnLog) rotateAway(f *os.File) bool {
 	if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
 		_ = unix.Flock(int(f.Fd()), unix.LOCK_SH) // which the attempt has given up
-		_, there := o.isThere(f)
+		_, there := o.isCurrent(f)
 		return !there
 	}
-	if _, there := o.isThere(f); !there {
+	if _, there := o.isCurrent(f); !there {
 		return true // somebody was faster
 	}
-	dir := filepath.Join(filepath.Dir(o.path), oldFolder)
-	to := filepath.Join(dir, strings.TrimSuffix(filepath.Base(o.path), ".log")+"."+time.Now().UTC().Format(oldTime)+".log")
+	dir := filepath.Join(filepath.Dir(o.path), rotatedDir)
+	to := filepath.Join(dir, strings.TrimSuffix(filepath.Base(o.path), ".log")+"."+time.Now().UTC().Format(rotatedTimeFormat)+".log")
 	if os.MkdirAll(dir, 0o700) != nil || os.Rename(o.path, to) != nil {
 		return false // it goes on growing: better than to lose it
 	}
-	o.tidying.Go(func() { tidy(o.path, o.policy) })
+	o.background.Go(func() { pruneRotated(o.path, o.policy) })
 	return true
 }

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// opened is a descriptor as a process inherits it.
-func opened(t *testing.T, path string) int {
+// openInherited is a descriptor as a process inherits it.
+func openInherited(t *testing.T, path string) int {
 	t.Helper()
 	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_APPEND|unix.O_CREAT|unix.O_CLOEXEC, 0o600)
 	if err != nil {
@@ -23,15 +23,15 @@ func opened(t *testing.T, path string) int {
 }
 
 // Two processes write one log, of which the parts that are too large go away: each line is there once.
-func TestOwn(t *testing.T) {
+func TestOwnLogConcurrent(t *testing.T) {
 	const lines = 2000
 	path := filepath.Join(t.TempDir(), "pgo.log")
-	first := opened(t, path)
+	first := openInherited(t, path)
 	second, err := unix.FcntlInt(uintptr(first), unix.F_DUPFD_CLOEXEC, 0) // the very same open file
 	if err != nil {
 		t.Fatal(err)
 	}
-	other := opened(t, path)
+	other := openInherited(t, path)
 	var all []*OwnLog
 	for _, fds := range [][]int{{first, second}, {other}} {
 		o, ours := NewOwnLog(path, Policy{MaxSize: 32 << 10, Keep: 100, Compress: true}, fds...)
@@ -84,22 +84,22 @@ func TestOwn(t *testing.T) {
 	}
 }
 
-func TestOwnThatIsElsewhere(t *testing.T) {
+func TestOwnLogOfOtherFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pgo.log")
-	opened(t, path)
-	if _, ours := NewOwnLog(path, Policy{}, opened(t, os.DevNull)); ours {
+	openInherited(t, path)
+	if _, ours := NewOwnLog(path, Policy{}, openInherited(t, os.DevNull)); ours {
 		t.Error("a terminal was taken for the log")
 	}
-	if _, ours := NewOwnLog(path+".none", Policy{}, opened(t, path)); ours {
+	if _, ours := NewOwnLog(path+".none", Policy{}, openInherited(t, path)); ours {
 		t.Error("another file was taken for the log")
 	}
 }
 
 // What was moved or removed by somebody is made again; a folder that takes no new file loses no line.
-func TestOwnGoesOn(t *testing.T) {
+func TestOwnLogRecovers(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "pgo.log")
-	o, ours := NewOwnLog(path, Policy{MaxSize: 1000, Keep: 1}, opened(t, path))
+	o, ours := NewOwnLog(path, Policy{MaxSize: 1000, Keep: 1}, openInherited(t, path))
 	if !ours {
 		t.Fatal("not its log")
 	}
@@ -117,7 +117,7 @@ func TestOwnGoesOn(t *testing.T) {
 	if text, err := os.ReadFile(path); err != nil || string(text) != "two\n" {
 		t.Errorf("%q, %v", text, err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, oldFolder), nil, 0o600); err != nil { // in the way of the rotated
+	if err := os.WriteFile(filepath.Join(dir, rotatedDir), nil, 0o600); err != nil { // in the way of the rotated
 		t.Fatal(err)
 	}
 	say(strings.Repeat("x", 2000))

@@ -15,11 +15,11 @@ import (
 // pipeSize is how much output waits while nobody takes it: what a process says in some seconds.
 const pipeSize = 1 << 20
 
-// pause between two looks into a pipe: thousands of lines are taken at once, and a line is late by no more.
-const pause = 25 * time.Millisecond
+// collectInterval between two looks into a pipe: thousands of lines are taken at once, and a line is late by no more.
+const collectInterval = 25 * time.Millisecond
 
-// retry is how often a log that cannot be written is tried again.
-const retry = 250 * time.Millisecond
+// retryInterval is how often a log that cannot be written is tried again.
+const retryInterval = 250 * time.Millisecond
 
 // NewPipe makes the pipe that a process writes to. The one descriptor is open for reading as well: whoever has it
 // keeps the pipe whole, so that the process is never killed by SIGPIPE, whatever becomes of pgo.
@@ -40,14 +40,14 @@ func NewPipe() (int, error) {
 
 // Collector empties a pipe into a log.
 type Collector struct {
-	to    *Writer
-	words io.Writer
-	over  chan struct{}
-	size  int
+	to   *Writer
+	tail io.Writer
+	done chan struct{}
+	size int
 
-	mu   sync.Mutex // guards what follows: Sync takes as well
-	pipe int        // -1 when it is over
-	half error      // why the beginning of the next line was dropped, so its rest is too
+	mu         sync.Mutex // guards what follows: Sync takes as well
+	pipe       int        // -1 when it is over
+	partialErr error      // why the beginning of the next line was dropped, so its rest is too
 }
 
 // NewCollector reads from the pipe behind fd, which stays the caller's. words is shown what went into the log.
@@ -61,36 +61,36 @@ func NewCollector(fd int, to *Writer, words io.Writer) (*Collector, error) {
 	if err != nil {
 		size = 64 << 10
 	}
-	return &Collector{pipe: pipe, to: to, words: words, over: make(chan struct{}), size: size}, nil
+	return &Collector{pipe: pipe, to: to, tail: words, done: make(chan struct{}), size: size}, nil
 }
 
 // Run moves what comes until ctx ends; then what is there, and closes the pump.
 func (p *Collector) Run(ctx context.Context) {
-	defer close(p.over)
+	defer close(p.done)
 	defer p.close()
 	for ctx.Err() == nil {
-		switch waiting, err := p.take(); {
+		switch waiting, err := p.movePending(); {
 		case err != nil:
-			sleep(ctx, retry)
+			sleepUnlessDone(ctx, retryInterval)
 		case waiting == 0:
-			p.wait(ctx)
+			p.awaitInput(ctx)
 		case waiting <= p.size/4: // else it is worth another look at once
-			sleep(ctx, pause)
+			sleepUnlessDone(ctx, collectInterval)
 		}
 	}
 	for {
-		if n, err := p.take(); n == 0 || err != nil {
+		if n, err := p.movePending(); n == 0 || err != nil {
 			return
 		}
 	}
 }
 
-// wait returns when there is something in the pipe, or ctx has ended. Only meanwhile the runtime watches over the pipe:
+// awaitInput returns when there is something in the pipe, or ctx has ended. Only meanwhile the runtime watches over the pipe:
 // it would be woken by each line.
-func (p *Collector) wait(ctx context.Context) {
+func (p *Collector) awaitInput(ctx context.Context) {
 	fd, err := unix.FcntlInt(uintptr(p.pipe), unix.F_DUPFD_CLOEXEC, 0) // Run is who closes it
 	if err != nil {
-		sleep(ctx, retry)
+		sleepUnlessDone(ctx, retryInterval)
 		return
 	}
 	watched := os.NewFile(uintptr(fd), "pipe")
@@ -105,7 +105,7 @@ func (p *Collector) wait(ctx context.Context) {
 		})
 	}
 	if err != nil {
-		sleep(ctx, retry)
+		sleepUnlessDone(ctx, retryInterval)
 	}
 }
 
@@ -117,38 +117,38 @@ func (p *Collector) close() {
 }
 
 // Sync moves what waits now, without waiting for the pump's next look.
-func (p *Collector) Sync() { _, _ = p.take() }
+func (p *Collector) Sync() { _, _ = p.movePending() }
 
 // Done is closed when the pump has ended.
-func (p *Collector) Done() <-chan struct{} { return p.over }
+func (p *Collector) Done() <-chan struct{} { return p.done }
 
-// take moves what waits in the pipe now, whole writes of the process: it returns how much that was.
-func (p *Collector) take() (int, error) {
+// movePending moves what waits in the pipe now, whole writes of the process: it returns how much that was.
+func (p *Collector) movePending() (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	fd := p.pipe
 	if fd < 0 {
 		return 0, nil
 	}
-	if p.half != nil && p.to.Discard(fd, 0, p.half) {
-		p.half = nil
+	if p.partialErr != nil && p.to.Discard(fd, 0, p.partialErr) {
+		p.partialErr = nil
 	}
 	n, err := unix.IoctlGetInt(fd, unix.TIOCINQ)
 	if err != nil || n == 0 {
 		return 0, err
 	}
 	for left := n; left > 0; {
-		moved, err := p.to.SpliceFrom(fd, left, p.words)
+		moved, err := p.to.SpliceFrom(fd, left, p.tail)
 		if err != nil && !errors.Is(err, unix.EAGAIN) {
 			if left > p.size/2 {
 				// Soon the process would wait for a disk that is full.
 				if !p.to.Discard(fd, left, err) {
-					p.half = err
+					p.partialErr = err
 				}
 				return n, nil
 			}
-			if p.to.broken() {
-				p.half = err
+			if p.to.hasPartialLoss() {
+				p.partialErr = err
 			}
 			return n, err
 		}
@@ -160,8 +160,8 @@ func (p *Collector) take() (int, error) {
 	return n, nil
 }
 
-// sleep returns after that time, or when ctx has ended.
-func sleep(ctx context.Context, d time.Duration) {
+// sleepUnlessDone returns after that time, or when ctx has ended.
+func sleepUnlessDone(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
@@ -170,13 +170,13 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// eachLine calls line for every line, also a last one without an end.
-func eachLine(in io.Reader, line func([]byte) error) error {
-	t := tail{}
+// readLines calls line for every line, also a last one without an end.
+func readLines(in io.Reader, line func([]byte) error) error {
+	t := follower{}
 	block := make([]byte, 64<<10)
 	for {
 		n, err := in.Read(block)
-		if err := t.take(block[:n], line); err != nil {
+		if err := t.emitLines(block[:n], line); err != nil {
 			return err
 		}
 		if errors.Is(err, io.EOF) {

@@ -12,7 +12,7 @@ import (
 
 // A disk that is full takes a part of what waits in the pipe, up to the midst of a line. The rest of that line is nothing by
 // itself: when there is room again it is dropped as well.
-func TestPumpDropsWholeLines(t *testing.T) {
+func TestCollectorDropsWholeLines(t *testing.T) {
 	pipe, err := NewPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -15,8 +15,8 @@ import (
 
 // Rotated files are in a folder beside the logs: old/NAME.TIME.log, or .log.gz.
 const (
-	oldFolder = "old"
-	oldTime   = "20060102T150405.000000000Z"
+	rotatedDir        = "old"
+	rotatedTimeFormat = "20060102T150405.000000000Z"
 )
 
 // RotatedFile is a rotated file.
@@ -28,7 +28,7 @@ type RotatedFile struct {
 
 // ListRotated returns the rotated files of a log, oldest first.
 func ListRotated(path string) []RotatedFile {
-	dir := filepath.Join(filepath.Dir(path), oldFolder)
+	dir := filepath.Join(filepath.Dir(path), rotatedDir)
 	entries, _ := os.ReadDir(dir) // none is as good
 	name := strings.TrimSuffix(filepath.Base(path), ".log") + "."
 	var all []RotatedFile
@@ -39,7 +39,7 @@ func ListRotated(path string) []RotatedFile {
 		}
 		rest, packed := strings.CutSuffix(rest, ".gz")
 		rest, whole := strings.CutSuffix(rest, ".log")
-		at, err := time.Parse(oldTime, rest)
+		at, err := time.Parse(rotatedTimeFormat, rest)
 		if !whole || err != nil {
 			continue
 		}
@@ -53,15 +53,15 @@ func ListRotated(path string) []RotatedFile {
 // rotateIfDue moves the file away when it is large or old enough, and ends with a whole line. The lock is held.
 func (w *Writer) rotateIfDue() {
 	p := w.policy
-	if w.size < p.MaxSize && (p.MaxAge == 0 || time.Since(w.birth) < p.MaxAge) || p.MaxSize == 0 {
+	if w.size < p.MaxSize && (p.MaxAge == 0 || time.Since(w.createdAt) < p.MaxAge) || p.MaxSize == 0 {
 		return
 	}
 	// One that never ends a line is cut all the same, before it fills the disk.
-	if last := w.lastByte(); last != '\n' && w.size < 2*p.MaxSize {
+	if last := w.readLastByte(); last != '\n' && w.size < 2*p.MaxSize {
 		return
 	}
-	dir := filepath.Join(filepath.Dir(w.path), oldFolder)
-	to := filepath.Join(dir, strings.TrimSuffix(filepath.Base(w.path), ".log")+"."+time.Now().UTC().Format(oldTime)+".log")
+	dir := filepath.Join(filepath.Dir(w.path), rotatedDir)
+	to := filepath.Join(dir, strings.TrimSuffix(filepath.Base(w.path), ".log")+"."+time.Now().UTC().Format(rotatedTimeFormat)+".log")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return // it goes on growing: better than to lose it
 	}
@@ -70,31 +70,31 @@ func (w *Writer) rotateIfDue() {
 	}
 	w.file.Close()
 	w.file = nil
-	_ = w.open() // the next Take says what is wrong
-	w.tidying.Go(func() { tidy(w.path, p) })
+	_ = w.openCurrent() // the next Take says what is wrong
+	w.background.Go(func() { pruneRotated(w.path, p) })
 }
 
-func (w *Writer) lastByte() byte {
+func (w *Writer) readLastByte() byte {
 	var last [1]byte
 	_, _ = w.file.ReadAt(last[:], w.size-1) // 0 is no end of a line either
 	return last[0]
 }
 
-// tidy compresses rotated files, all but the newest so that those who follow find it, and removes what is not kept.
-func tidy(path string, p Policy) {
+// pruneRotated compresses rotated files, all but the newest so that those who follow find it, and removes what is not kept.
+func pruneRotated(path string, p Policy) {
 	all := ListRotated(path)
 	for i, old := range all {
 		switch {
 		case len(all)-i > p.Keep, p.KeepFor > 0 && time.Since(old.RotatedAt) > p.KeepFor:
 			_ = os.Remove(old.Path) // tried again at the next rotation
 		case p.Compress && !old.Compressed && i < len(all)-1:
-			_ = pack(old.Path)
+			_ = compressFile(old.Path)
 		}
 	}
 }
 
-// pack compresses a file, unless somebody else is at it. One that was begun and not finished is done anew.
-func pack(path string) error {
+// compressFile compresses a file, unless somebody else is at it. One that was begun and not finished is done anew.
+func compressFile(path string) error {
 	in, err := os.Open(path)
 	if err != nil {
 		return err
@@ -145,5 +145,5 @@ func (o RotatedFile) ReadLines(line func([]byte) error) error {
 		}
 		in = z
 	}
-	return eachLine(in, line)
+	return readLines(in, line)
 }

@@ -11,17 +11,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pumped is a log that a pipe is emptied into.
-type pumped struct {
+// collectorFixture is a log that a pipe is emptied into.
+type collectorFixture struct {
 	*testing.T
-	path string
-	pipe int
-	to   *Writer
-	pump *Collector
-	stop func()
+	path      string
+	pipe      int
+	to        *Writer
+	collector *Collector
+	stop      func()
 }
 
-func newPumped(t *testing.T, p Policy) *pumped {
+func newCollectorFixture(t *testing.T, p Policy) *collectorFixture {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "p.log")
 	pipe, err := NewPipe()
@@ -41,10 +41,10 @@ func newPumped(t *testing.T, p Policy) *pumped {
 		to.Close()
 	}
 	t.Cleanup(func() { stop(); unix.Close(pipe) })
-	return &pumped{T: t, path: path, pipe: pipe, to: to, pump: pump, stop: stop}
+	return &collectorFixture{T: t, path: path, pipe: pipe, to: to, collector: pump, stop: stop}
 }
 
-func (p *pumped) say(text string) {
+func (p *collectorFixture) writeText(text string) {
 	p.Helper()
 	if _, err := unix.Write(p.pipe, []byte(text)); err != nil {
 		p.Fatal(err)
@@ -71,11 +71,11 @@ func TestRotation(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			p := newPumped(t, test.policy)
+			p := newCollectorFixture(t, test.policy)
 			// A block at a time, so that it is known where the rotations are.
 			for said := 0; said < test.lines; said += test.lines / 10 {
-				p.say(strings.Repeat(line, test.lines/10))
-				p.pump.Sync()
+				p.writeText(strings.Repeat(line, test.lines/10))
+				p.collector.Sync()
 			}
 			p.stop()
 			rotated, packed, bytes := ListRotated(p.path), 0, 0

@@ -13,12 +13,12 @@ import (
 // Range is a span of time; a zero end is open.
 type Range struct{ Since, Until time.Time }
 
-func (r Range) has(at time.Time) bool {
+func (r Range) contains(at time.Time) bool {
 	return !at.Before(r.Since) && (r.Until.IsZero() || !at.After(r.Until))
 }
 
-// late is how much later than it says a line may have come to its file.
-const late = time.Minute
+// maxDelay is how much later than it says a line may have come to its file.
+const maxDelay = time.Minute
 
 // ReadRange calls line for every line of the log that was written in the range, rotated files included, oldest first. A line
 // with no time of its own has that of the line before, and where there is none that of its file's end. It returns how
@@ -48,7 +48,7 @@ func ReadRange(path string, r Range, line func(at time.Time, text []byte) error)
 			default:
 				at = end
 			}
-			if !r.has(at) {
+			if !r.contains(at) {
 				return nil
 			}
 			return line(at, text)
@@ -60,7 +60,7 @@ func ReadRange(path string, r Range, line func(at time.Time, text []byte) error)
 		}
 		begun := from
 		from = old.RotatedAt
-		if old.RotatedAt.Before(r.Since) || !r.Until.IsZero() && begun.After(r.Until.Add(late)) {
+		if old.RotatedAt.Before(r.Since) || !r.Until.IsZero() && begun.After(r.Until.Add(maxDelay)) {
 			continue
 		}
 		if err := old.ReadLines(timed(old.RotatedAt)); err != nil {
@@ -70,7 +70,7 @@ func ReadRange(path string, r Range, line func(at time.Time, text []byte) error)
 	if current == nil {
 		return 0, nil
 	}
-	if err := eachLine(io.NewSectionReader(current, 0, here.Size()), timed(here.ModTime())); err != nil {
+	if err := readLines(io.NewSectionReader(current, 0, here.Size()), timed(here.ModTime())); err != nil {
 		return 0, fmt.Errorf("read the log: %w", err)
 	}
 	return here.Size(), nil
@@ -84,7 +84,7 @@ func ReadTail(path string, n int) (lines []byte, read int64, err error) {
 		if lines, read, err = ReadLast(path, n, 0); err != nil {
 			return nil, 0, err
 		}
-		missing := n - count(lines)
+		missing := n - countLines(lines)
 		for _, old := range slices.Backward(rotated) {
 			if missing <= 0 {
 				break
@@ -94,7 +94,7 @@ func ReadTail(path string, n int) (lines []byte, read int64, err error) {
 				return nil, 0, fmt.Errorf("read the log: %s: %w", old.Path, err)
 			}
 			earlier := bytes.Join(last.All(), nil)
-			missing -= count(earlier)
+			missing -= countLines(earlier)
 			lines = append(earlier, lines...)
 		}
 		after, _ := os.Stat(path)
@@ -104,8 +104,8 @@ func ReadTail(path string, n int) (lines []byte, read int64, err error) {
 	}
 }
 
-// count is how many lines text has, a last one without an end included.
-func count(text []byte) int {
+// countLines is how many lines text has, a last one without an end included.
+func countLines(text []byte) int {
 	n := bytes.Count(text, []byte("\n"))
 	if len(text) > 0 && text[len(text)-1] != '\n' {
 		n++
@@ -115,22 +115,22 @@ func count(text []byte) int {
 
 // LastLines are the last of those that are added.
 type LastLines struct {
-	most, next int
-	lines      [][]byte
+	max, next int
+	lines     [][]byte
 }
 
 // NewLastLines keeps as many as most.
-func NewLastLines(most int) *LastLines { return &LastLines{most: most} }
+func NewLastLines(most int) *LastLines { return &LastLines{max: most} }
 
 // Add takes a copy of a line.
 func (l *LastLines) Add(line []byte) error {
 	switch {
-	case l.most <= 0:
-	case len(l.lines) < l.most:
+	case l.max <= 0:
+	case len(l.lines) < l.max:
 		l.lines = append(l.lines, bytes.Clone(line))
 	default:
 		l.lines[l.next] = append(l.lines[l.next][:0], line...)
-		l.next = (l.next + 1) % l.most
+		l.next = (l.next + 1) % l.max
 	}
 	return nil
 }

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-func TestWhen(t *testing.T) {
+func TestParseTime(t *testing.T) {
 	local := func(year int, month time.Month, day, hour, minute, second, nano int) time.Time {
 		return time.Date(year, month, day, hour, minute, second, nano, time.Local)
 	}
@@ -40,7 +40,7 @@ func TestWhen(t *testing.T) {
 		{"a time in the text", `{"msg":"until 2026-11-21T11:18:48Z"}`, time.Time{}},
 		{"no such day", `2026-13-41T11:18:48Z x`, time.Time{}},
 		{"half a time", `{"ts":"2026-11-21T11:1`, time.Time{}},
-		{"a time far behind", `{"msg":"` + strings.Repeat("x", mostHead) + `","ts":"2026-11-21T11:18:48Z"}`, time.Time{}},
+		{"a time far behind", `{"msg":"` + strings.Repeat("x", maxHead) + `","ts":"2026-11-21T11:18:48Z"}`, time.Time{}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -52,7 +52,7 @@ func TestWhen(t *testing.T) {
 	}
 }
 
-func FuzzWhen(f *testing.F) {
+func FuzzParseTime(f *testing.F) {
 	for _, seed := range []string{`{"ts":"2026-11-21T11:18:48Z"}`, "2026-11-21  1:18:46 x", `{"ts":99999999999}`, "epmd: Sun Nov  1 11:18:44 2026:"} {
 		f.Add([]byte(seed))
 	}
@@ -64,7 +64,7 @@ func FuzzWhen(f *testing.F) {
 }
 
 // A log of ten hours with a line each: rotated at 3 (packed), 6 and 8, the rest in the current file.
-func hours(t *testing.T) (path string, day time.Time) {
+func writeHourlyLog(t *testing.T) (path string, day time.Time) {
 	t.Helper()
 	dir := t.TempDir()
 	path, day = filepath.Join(dir, "p.log"), time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
@@ -74,25 +74,25 @@ func hours(t *testing.T) (path string, day time.Time) {
 		}
 		return all
 	}
-	if err := os.Mkdir(filepath.Join(dir, oldFolder), 0o700); err != nil {
+	if err := os.Mkdir(filepath.Join(dir, rotatedDir), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	old := func(hour int) string {
-		return filepath.Join(dir, oldFolder, "p."+day.Add(time.Duration(hour)*time.Hour-time.Minute).Format(oldTime)+".log")
+		return filepath.Join(dir, rotatedDir, "p."+day.Add(time.Duration(hour)*time.Hour-time.Minute).Format(rotatedTimeFormat)+".log")
 	}
 	for file, content := range map[string]string{old(3): text(0, 3), old(6): text(3, 6), old(8): text(6, 8), path: text(8, 10)} {
 		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := pack(old(3)); err != nil {
+	if err := compressFile(old(3)); err != nil {
 		t.Fatal(err)
 	}
 	return path, day
 }
 
-func TestEach(t *testing.T) {
-	path, day := hours(t)
+func TestReadRange(t *testing.T) {
+	path, day := writeHourlyLog(t)
 	at := func(hour int) time.Time { return day.Add(time.Duration(hour) * time.Hour) }
 	tests := []struct {
 		name     string
@@ -129,7 +129,7 @@ func TestEach(t *testing.T) {
 }
 
 // Lines without any time have that of the end of their file.
-func TestEachWithoutTimes(t *testing.T) {
+func TestReadRangeWithoutTimes(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "p.log")
 	if err := os.WriteFile(path, []byte("one\ntwo"), 0o600); err != nil {
 		t.Fatal(err)
@@ -145,8 +145,8 @@ func TestEachWithoutTimes(t *testing.T) {
 	}
 }
 
-func TestEachOfADamagedFile(t *testing.T) {
-	path, _ := hours(t)
+func TestReadRangeDamagedFile(t *testing.T) {
+	path, _ := writeHourlyLog(t)
 	packed := ListRotated(path)[0].Path
 	if err := os.Truncate(packed, 20); err != nil {
 		t.Fatal(err)
@@ -162,12 +162,12 @@ func TestEachOfADamagedFile(t *testing.T) {
 	}
 }
 
-func TestTail(t *testing.T) {
-	path, _ := hours(t)
+func TestReadTail(t *testing.T) {
+	path, _ := writeHourlyLog(t)
 	for n, first := range map[int]string{0: "", 1: "  more of 9", 4: `{"ts":"2026-11-21T08:00:00Z","hour":8}`, 5: "  more of 7", 19: "  more of 0", 20: `{"ts":"2026-11-21T00:00:00Z","hour":0}`, 1000: `{"ts":"2026-11-21T00:00:00Z","hour":0}`} {
 		lines, _, err := ReadTail(path, n)
-		if got, _, _ := strings.Cut(string(lines), "\n"); err != nil || got != first || count(lines) != min(n, 20) {
-			t.Errorf("%d: %d lines that begin with %q, %v", n, count(lines), got, err)
+		if got, _, _ := strings.Cut(string(lines), "\n"); err != nil || got != first || countLines(lines) != min(n, 20) {
+			t.Errorf("%d: %d lines that begin with %q, %v", n, countLines(lines), got, err)
 		}
 	}
 }

@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// mostHead is how far into a line its time is looked for.
-const mostHead = 512
+// maxHead is how far into a line its time is looked for.
+const maxHead = 512
 
-// stamps are the ways in which programs say when they wrote a line. Those without a zone mean the machine's own.
-var stamps = []struct {
+// timeFormats are the ways in which programs say when they wrote a line. Those without a zone mean the machine's own.
+var timeFormats = []struct {
 	find    *regexp.Regexp
 	layouts []string
 }{
@@ -25,12 +25,12 @@ var stamps = []struct {
 	{regexp.MustCompile(`^epmd: ([A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4})`), []string{"Mon Jan 2 15:04:05 2006"}},
 }
 
-var seconds = regexp.MustCompile(`^\{.*?"(?:ts|time|timestamp)":\s*(\d{9,10}(?:\.\d+)?)[,}]`)
+var unixTimePattern = regexp.MustCompile(`^\{.*?"(?:ts|time|timestamp)":\s*(\d{9,10}(?:\.\d+)?)[,}]`)
 
 // ParseTime is the time that a line says it was written at.
 func ParseTime(line []byte) (time.Time, bool) {
-	head := line[:min(len(line), mostHead)]
-	for _, s := range stamps {
+	head := line[:min(len(line), maxHead)]
+	for _, s := range timeFormats {
 		found := s.find.FindSubmatch(head)
 		if found == nil {
 			continue
@@ -43,7 +43,7 @@ func ParseTime(line []byte) (time.Time, bool) {
 		}
 		return time.Time{}, false
 	}
-	if found := seconds.FindSubmatch(head); found != nil {
+	if found := unixTimePattern.FindSubmatch(head); found != nil {
 		if s, err := strconv.ParseFloat(string(found[1]), 64); err == nil {
 			return time.UnixMicro(int64(s * 1e6)), true
 		}

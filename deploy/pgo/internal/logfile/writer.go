@@ -26,20 +26,20 @@ type Policy struct {
 type Writer struct {
 	path string
 
-	mu      sync.Mutex
-	policy  Policy
-	file    *os.File
-	size    int64
-	birth   time.Time
-	lost    lost
-	said    lost // what was lost before and is in the log
-	tidying sync.WaitGroup
+	mu         sync.Mutex
+	policy     Policy
+	file       *os.File
+	size       int64
+	createdAt  time.Time
+	unreported lossCount
+	reported   lossCount // what was lost before and is in the log
+	background sync.WaitGroup
 }
 
-// lost counts what could not be written, until it can be said.
-type lost struct {
+// lossCount counts what could not be written, until it can be said.
+type lossCount struct {
 	lines, bytes int64
-	midst        bool // it ends in the midst of a line
+	isMidLine    bool // it ends in the midst of a line
 	why          error
 }
 
@@ -57,11 +57,11 @@ func (w *Writer) SetPolicy(p Policy) {
 func (w *Writer) Create() (int64, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.size, w.open()
+	return w.size, w.openCurrent()
 }
 
-// open has the file open, the one that is at the path now: somebody may have moved it, or truncated it in place.
-func (w *Writer) open() error {
+// openCurrent has the file open, the one that is at the path now: somebody may have moved it, or truncated it in place.
+func (w *Writer) openCurrent() error {
 	var there unix.Stat_t
 	err := unix.Stat(w.path, &there)
 	if w.file != nil {
@@ -86,15 +86,15 @@ func (w *Writer) open() error {
 		f.Close()
 		return fmt.Errorf("open the log: %w", err)
 	}
-	w.file, w.size, w.birth = f, info.Size(), birth(f)
+	w.file, w.size, w.createdAt = f, info.Size(), creationTime(f)
 	if !info.Mode().IsRegular() {
 		w.size = 0
 	}
 	return nil
 }
 
-// birth is when a file was made, as far as its file system knows.
-func birth(f *os.File) time.Time {
+// creationTime is when a file was made, as far as its file system knows.
+func creationTime(f *os.File) time.Time {
 	var s unix.Statx_t
 	if err := unix.Statx(int(f.Fd()), "", unix.AT_EMPTY_PATH, unix.STATX_BTIME, &s); err == nil && s.Mask&unix.STATX_BTIME != 0 {
 		return time.Unix(s.Btime.Sec, int64(s.Btime.Nsec))
@@ -107,38 +107,38 @@ func birth(f *os.File) time.Time {
 func (w *Writer) SpliceFrom(pipe, n int, words io.Writer) (moved int, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err := w.open(); err != nil {
+	if err := w.openCurrent(); err != nil {
 		return 0, err
 	}
-	w.admit()
+	w.writeDropNotice()
 	at := w.size
 	k, err := unix.Splice(pipe, nil, int(w.file.Fd()), &at, n, unix.SPLICE_F_NONBLOCK)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {
-		k, err = w.copy(pipe, n)
+		k, err = w.copyFromPipe(pipe, n)
 	}
 	if k > 0 {
 		w.size += k
-		w.show(k, words)
+		w.copyToTail(k, words)
 		w.rotateIfDue()
 	}
 	return int(k), err
 }
 
-// shown is how much of what was moved at once is looked at again.
-const shown = 8 << 10
+// maxTailCopy is how much of what was moved at once is looked at again.
+const maxTailCopy = 8 << 10
 
-func (w *Writer) show(n int64, words io.Writer) {
+func (w *Writer) copyToTail(n int64, words io.Writer) {
 	if words == nil {
 		return
 	}
-	block := make([]byte, min(n, shown))
+	block := make([]byte, min(n, maxTailCopy))
 	if k, _ := w.file.ReadAt(block, w.size-int64(len(block))); k > 0 {
 		_, _ = words.Write(block[:k]) // it only remembers
 	}
 }
 
-// copy is for files that cannot be spliced into. What was read and could not be written is lost, and counted.
-func (w *Writer) copy(pipe, n int) (int64, error) {
+// copyFromPipe is for files that cannot be spliced into. What was read and could not be written is lost, and counted.
+func (w *Writer) copyFromPipe(pipe, n int) (int64, error) {
 	if _, err := w.file.WriteAt(nil, w.size); err != nil {
 		return 0, err
 	}
@@ -149,7 +149,7 @@ func (w *Writer) copy(pipe, n int) (int64, error) {
 	}
 	m, err := w.file.WriteAt(block[:k], w.size)
 	if err != nil {
-		w.lost.add(block[m:k], err)
+		w.unreported.add(block[m:k], err)
 	}
 	return int64(m), err
 }
@@ -169,39 +169,39 @@ func (w *Writer) Discard(pipe, n int, why error) (whole bool) {
 		if err != nil || k <= 0 {
 			return false
 		}
-		w.lost.add(block[:k], why)
+		w.unreported.add(block[:k], why)
 		if n -= k; n <= 0 && block[k-1] == '\n' {
 			return true
 		}
 	}
 }
 
-func (l *lost) add(text []byte, why error) {
+func (l *lossCount) add(text []byte, why error) {
 	for _, c := range text {
 		if c == '\n' {
 			l.lines++
 		}
 	}
 	l.bytes += int64(len(text))
-	l.midst = text[len(text)-1] != '\n'
+	l.isMidLine = text[len(text)-1] != '\n'
 	l.why = why
 }
 
-// broken tells whether the beginning of a line was lost, of which the rest is still to come.
-func (w *Writer) broken() bool {
+// hasPartialLoss tells whether the beginning of a line was lost, of which the rest is still to come.
+func (w *Writer) hasPartialLoss() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.lost.bytes > 0 && w.lost.midst
+	return w.unreported.bytes > 0 && w.unreported.isMidLine
 }
 
-// admit writes down what was lost, once something can be written again.
-func (w *Writer) admit() {
-	if w.lost.bytes == 0 {
+// writeDropNotice writes down what was lost, once something can be written again.
+func (w *Writer) writeDropNotice() {
+	if w.unreported.bytes == 0 {
 		return
 	}
 	line := fmt.Sprintf("{\"ts\":%q,\"level\":\"error\",\"msg\":\"pgo could not write this log: %d lines (%d bytes) were dropped here\",\"error\":%q}\n",
-		time.Now().UTC().Format(time.RFC3339Nano), w.lost.lines, w.lost.bytes, w.lost.why)
-	if w.size > 0 && w.lastByte() != '\n' {
+		time.Now().UTC().Format(time.RFC3339Nano), w.unreported.lines, w.unreported.bytes, w.unreported.why)
+	if w.size > 0 && w.readLastByte() != '\n' {
 		line = "\n" + line // the disk was full in the middle of one
 	}
 	n, err := w.file.WriteAt([]byte(line), w.size)
@@ -210,16 +210,16 @@ func (w *Writer) admit() {
 		return
 	}
 	w.size += int64(n)
-	w.said.lines += w.lost.lines
-	w.said.bytes += w.lost.bytes
-	w.lost = lost{}
+	w.reported.lines += w.unreported.lines
+	w.reported.bytes += w.unreported.bytes
+	w.unreported = lossCount{}
 }
 
 // Dropped is how much could not be written, since there is this writer.
 func (w *Writer) Dropped() (lines, bytes int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.said.lines + w.lost.lines, w.said.bytes + w.lost.bytes
+	return w.reported.lines + w.unreported.lines, w.reported.bytes + w.unreported.bytes
 }
 
 // Size is how much the file holds.
@@ -233,14 +233,14 @@ func (w *Writer) Size() int64 {
 func (w *Writer) Clear() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.tidying.Wait()
-	if err := w.open(); err != nil {
+	w.background.Wait()
+	if err := w.openCurrent(); err != nil {
 		return err
 	}
 	if err := w.file.Truncate(0); err != nil {
 		return fmt.Errorf("empty the log: %w", err)
 	}
-	w.size, w.birth = 0, time.Now()
+	w.size, w.createdAt = 0, time.Now()
 	for _, old := range ListRotated(w.path) {
 		if err := os.Remove(old.Path); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("empty the log: %w", err)
@@ -251,7 +251,7 @@ func (w *Writer) Clear() error {
 
 // Close ends what goes on in the background and closes the file.
 func (w *Writer) Close() {
-	w.tidying.Wait()
+	w.background.Wait()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.file != nil {

@@ -7,7 +7,7 @@ import (
 )
 
 // Signal 0 asks only whether it could be sent: a guard that does not hold does no harm here.
-func TestKillRefusesWhatIsNoProcess(t *testing.T) {
+func TestKillRefusesInvalidPID(t *testing.T) {
 	const none = syscall.Signal(0)
 	for _, pid := range []int{1, 0, -1, -2, -1 << 31} {
 		for name, err := range map[string]error{

@@ -15,7 +15,7 @@ import (
 // FindListener tells who listens on a TCP port: "nginx (pid 12)", or "" where it cannot be told, as for processes of
 // other users.
 func FindListener(addr netip.AddrPort) string {
-	sockets := listeners("/proc/net")
+	sockets := listeningSockets("/proc/net")
 	files, _ := filepath.Glob("/proc/[0-9]*/fd/*") // the pattern is good
 	for _, file := range files {
 		target, err := os.Readlink(file)
@@ -36,7 +36,7 @@ func FindListener(addr netip.AddrPort) string {
 // process of another user.
 func ListListeners(pid int) []netip.AddrPort {
 	dir := "/proc/" + strconv.Itoa(pid)
-	sockets := listeners(dir + "/net")
+	sockets := listeningSockets(dir + "/net")
 	files, _ := filepath.Glob(dir + "/fd/*") // the pattern is good
 	var found []netip.AddrPort
 	for _, file := range files {
@@ -48,8 +48,8 @@ func ListListeners(pid int) []netip.AddrPort {
 	return found
 }
 
-// listeners are the sockets that listen, by what a descriptor of them links to. dir is the net folder of a process.
-func listeners(dir string) map[string]netip.AddrPort {
+// listeningSockets are the sockets that listen, by what a descriptor of them links to. dir is the net folder of a process.
+func listeningSockets(dir string) map[string]netip.AddrPort {
 	sockets := map[string]netip.AddrPort{}
 	for _, table := range []string{"tcp", "tcp6"} {
 		content, err := os.ReadFile(filepath.Join(dir, table))
@@ -62,7 +62,7 @@ func listeners(dir string) map[string]netip.AddrPort {
 			if len(f) < 10 || f[3] != "0A" {
 				continue
 			}
-			if addr, ok := address(f[1]); ok {
+			if addr, ok := parseAddress(f[1]); ok {
 				sockets["socket:["+f[9]+"]"] = addr
 			}
 		}
@@ -70,8 +70,8 @@ func listeners(dir string) map[string]netip.AddrPort {
 	return sockets
 }
 
-// address reads ADDRESS:PORT as the kernel's tables have it: the address in words of the machine, all in hexadecimal.
-func address(text string) (netip.AddrPort, bool) {
+// parseAddress reads ADDRESS:PORT as the kernel's tables have it: the address in words of the machine, all in hexadecimal.
+func parseAddress(text string) (netip.AddrPort, bool) {
 	ip, port, _ := strings.Cut(text, ":")
 	n, err := strconv.ParseUint(port, 16, 16)
 	if err != nil {

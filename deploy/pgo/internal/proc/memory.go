@@ -11,7 +11,7 @@ import (
 
 // OwnMemory gives back what this process holds and does not need.
 type OwnMemory struct {
-	program [][2]uintptr // where its own file is mapped, and not to be written to
+	programMaps [][2]uintptr // where its own file is mapped, and not to be written to
 }
 
 // NewOwnMemory looks at what is mapped; that of the program stays where it is. Where it cannot look, less is given back.
@@ -33,7 +33,7 @@ func NewOwnMemory() *OwnMemory {
 		}
 		// What can be written to is no copy of the file.
 		if strings.HasSuffix(strings.TrimSpace(line), self) && strings.HasPrefix(rights, "r-") {
-			m.program = append(m.program, [2]uintptr{from, to})
+			m.programMaps = append(m.programMaps, [2]uintptr{from, to})
 		}
 	}
 	return m
@@ -49,7 +49,7 @@ func (m *OwnMemory) ReleaseUnused() {
 // ReleaseProgram gives back the pages of the program itself. Those that are used again are mapped from its file when they
 // are, so nothing can be lost by it; it takes a fraction of a millisecond.
 func (m *OwnMemory) ReleaseProgram() {
-	for _, part := range m.program {
+	for _, part := range m.programMaps {
 		_, _, _ = unix.Syscall(unix.SYS_MADVISE, part[0], part[1]-part[0], unix.MADV_DONTNEED)
 	}
 }

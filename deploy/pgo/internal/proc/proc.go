@@ -27,7 +27,7 @@ type Stat struct {
 }
 
 // The kernel's unit of time in /proc is 1/100 s on every architecture that Go runs on.
-const tick = time.Second / 100
+const clockTick = time.Second / 100
 
 // ReadStat returns what /proc knows about pid; an error where it does not exist.
 func ReadStat(pid int) (Stat, error) {
@@ -38,18 +38,18 @@ func ReadStat(pid int) (Stat, error) {
 	if err != nil {
 		return Stat{}, err
 	}
-	return parse(line[:n])
+	return parseStat(line[:n])
 }
 
 // readFile reads what fits into the buffer.
 func readFile(path string, into []byte) (n int, err error) {
-	fd, err := retried(func() (int, error) { return unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0) })
+	fd, err := retryEINTR(func() (int, error) { return unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0) })
 	if err != nil {
 		return 0, &os.PathError{Op: "open", Path: path, Err: err}
 	}
 	defer func() { _ = unix.Close(fd) }()
 	for n < len(into) {
-		k, err := retried(func() (int, error) { return unix.Read(fd, into[n:]) })
+		k, err := retryEINTR(func() (int, error) { return unix.Read(fd, into[n:]) })
 		if err != nil {
 			return n, &os.PathError{Op: "read", Path: path, Err: err}
 		}
@@ -61,7 +61,7 @@ func readFile(path string, into []byte) (n int, err error) {
 	return n, nil
 }
 
-func retried(call func() (int, error)) (int, error) {
+func retryEINTR(call func() (int, error)) (int, error) {
 	for {
 		n, err := call()
 		if !errors.Is(err, unix.EINTR) {
@@ -82,14 +82,14 @@ const (
 	statFields  = 22
 )
 
-// parse reads a line of /proc/PID/stat.
-func parse(line []byte) (Stat, error) {
+// parseStat reads a line of /proc/PID/stat.
+func parseStat(line []byte) (Stat, error) {
 	// The name stands in parentheses and may hold any byte, also spaces and parentheses.
 	open, end := bytes.IndexByte(line, '('), bytes.LastIndexByte(line, ')')
 	if open < 0 || end < open {
 		return Stat{}, fmt.Errorf("read process state: unknown form %q", line)
 	}
-	pid, err := number(bytes.TrimSpace(line[:open]))
+	pid, err := parseNumber(bytes.TrimSpace(line[:open]))
 	if err != nil {
 		return Stat{}, fmt.Errorf("read process state: %w", err)
 	}
@@ -111,7 +111,7 @@ func parse(line []byte) (Stat, error) {
 		case statState:
 			state = field[0]
 		case statSession, statUser, statSystem, statReaped, statReaped + 1, statStart, statMemory:
-			if numbers[i], err = number(field); err != nil {
+			if numbers[i], err = parseNumber(field); err != nil {
 				return Stat{}, fmt.Errorf("read process state: %w", err)
 			}
 		}
@@ -120,15 +120,15 @@ func parse(line []byte) (Stat, error) {
 		PID:      int(pid),
 		Session:  int(numbers[statSession]),
 		Zombie:   state == 'Z' || state == 'X',
-		CPU:      time.Duration(numbers[statUser]+numbers[statSystem]) * tick,
-		ChildCPU: time.Duration(numbers[statReaped]+numbers[statReaped+1]) * tick,
+		CPU:      time.Duration(numbers[statUser]+numbers[statSystem]) * clockTick,
+		ChildCPU: time.Duration(numbers[statReaped]+numbers[statReaped+1]) * clockTick,
 		Start:    numbers[statStart],
 		Memory:   int64(numbers[statMemory]) * int64(os.Getpagesize()),
 	}, nil
 }
 
-// number reads decimal digits.
-func number(digits []byte) (n uint64, err error) {
+// parseNumber reads decimal digits.
+func parseNumber(digits []byte) (n uint64, err error) {
 	for _, c := range digits {
 		if c < '0' || c > '9' || n > math.MaxUint64/10-1 {
 			return 0, fmt.Errorf("%q is no number", digits)
@@ -152,7 +152,7 @@ func SessionMembers(leaders ...int) map[int][]Stat {
 			found[leader] = nil
 		}
 	}
-	eachNumber("/proc", func(pid int) {
+	walkNumbers("/proc", func(pid int) {
 		session, err := unix.Getsid(pid)
 		if errors.Is(err, unix.ESRCH) {
 			return
@@ -172,16 +172,16 @@ func SessionMembers(leaders ...int) map[int][]Stat {
 	return found
 }
 
-// eachNumber calls do with each entry of a folder that is a number; those read until an error count.
-func eachNumber(dir string, do func(int)) {
-	fd, err := retried(func() (int, error) { return unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0) })
+// walkNumbers calls do with each entry of a folder that is a number; those read until an error count.
+func walkNumbers(dir string, do func(int)) {
+	fd, err := retryEINTR(func() (int, error) { return unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0) })
 	if err != nil {
 		return
 	}
 	defer func() { _ = unix.Close(fd) }()
 	block := make([]byte, 8<<10)
 	for {
-		n, err := retried(func() (int, error) { return unix.Getdents(fd, block) })
+		n, err := retryEINTR(func() (int, error) { return unix.Getdents(fd, block) })
 		if err != nil || n <= 0 {
 			return
 		}
@@ -193,7 +193,7 @@ func eachNumber(dir string, do func(int)) {
 				return
 			}
 			name, _, _ := bytes.Cut(rest[nameAt:length], []byte{0})
-			if pid, err := number(name); err == nil {
+			if pid, err := parseNumber(name); err == nil {
 				do(int(pid))
 			}
 			rest = rest[length:]

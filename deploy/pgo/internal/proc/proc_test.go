@@ -12,21 +12,21 @@ import (
 	"testing"
 )
 
-func TestParse(t *testing.T) {
+func TestParseStat(t *testing.T) {
 	line := "12 (a) b (c) S 1 12 34 0 -1 0 98 0 0 0 200 100 0 0 20 0 1 0 280361 3133440 362 18446744073709551615\n"
-	got, err := parse([]byte(line))
-	want := Stat{PID: 12, Session: 34, CPU: 300 * tick, Start: 280361, Memory: 362 * int64(os.Getpagesize())}
+	got, err := parseStat([]byte(line))
+	want := Stat{PID: 12, Session: 34, CPU: 300 * clockTick, Start: 280361, Memory: 362 * int64(os.Getpagesize())}
 	if err != nil || got != want {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	for _, bad := range []string{"", "12 (a S 1", "12 )a( S", "x" + line, strings.Replace(line, "34", "-", 1)} {
-		if _, err := parse([]byte(bad)); err == nil {
+		if _, err := parseStat([]byte(bad)); err == nil {
 			t.Errorf("taken for a process: %q", bad)
 		}
 	}
 }
 
-func TestSession(t *testing.T) {
+func TestSessionMembers(t *testing.T) {
 	cmd := exec.Command("sleep", "60")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
@@ -52,7 +52,7 @@ func TestSession(t *testing.T) {
 }
 
 // A session is found with all its members, also those whose parent is gone, among many that are none of it.
-func TestSessionOfMany(t *testing.T) {
+func TestSessionMembersOfMany(t *testing.T) {
 	cmd := exec.Command("sh", "-c", "sleep 60 & (sleep 60 &) ; echo; wait")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	out, err := cmd.StdoutPipe()
@@ -85,7 +85,7 @@ func TestSessionOfMany(t *testing.T) {
 	_ = cmd.Wait() // it was killed
 }
 
-func TestFiles(t *testing.T) {
+func TestCountOpenFiles(t *testing.T) {
 	before := CountOpenFiles(os.Getpid())
 	f, err := os.Open(os.DevNull)
 	if err != nil {
@@ -101,13 +101,13 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-func BenchmarkSessions(b *testing.B) {
+func BenchmarkSessionMembers(b *testing.B) {
 	for b.Loop() {
 		SessionMembers(os.Getpid())
 	}
 }
 
-func TestListening(t *testing.T) {
+func TestFindListener(t *testing.T) {
 	for _, at := range []string{"127.0.0.1:0", "[::1]:0", "[::]:0"} {
 		t.Run(at, func(t *testing.T) {
 			l, err := net.Listen("tcp", at)

@@ -16,18 +16,18 @@ import (
 // zeros. So a file proves itself, but for these two, which nothing that runs depends on.
 // See cmd/go/internal/work/buildid.go and cmd/internal/buildid/rewrite.go in Go's sources.
 
-// contentID matches a build ID that the go command made; an ID chosen by hand (-ldflags -buildid=...) proves nothing.
-var contentID = regexp.MustCompile(`^[^\x00]*/([A-Za-z0-9_-]{20})$`)
+// buildIDPattern matches a build ID that the go command made; an ID chosen by hand (-ldflags -buildid=...) proves nothing.
+var buildIDPattern = regexp.MustCompile(`^[^\x00]*/([A-Za-z0-9_-]{20})$`)
 
 const goNote, gnuNote = 4, 3 // types of notes
 
-// buildID returns the Go build ID; "" where there is none.
-func (p *program) buildID(c content) (string, error) {
+// readBuildID returns the Go build ID; "" where there is none.
+func (p *elfProgram) readBuildID(c content) (string, error) {
 	for _, s := range p.segments {
-		if elf.ProgType(s.kind) != elf.PT_NOTE || s.size > sane {
+		if elf.ProgType(s.kind) != elf.PT_NOTE || s.size > maxTableSize {
 			continue
 		}
-		notes, err := c.at(s.off, s.size)
+		notes, err := c.readPart(s.off, s.size)
 		if err != nil {
 			return "", err
 		}
@@ -40,15 +40,15 @@ func (p *program) buildID(c content) (string, error) {
 
 // findNote returns what a note holds. A note is the lengths of its name and of what it holds, its type, and both, each
 // filled up to 4 bytes; the next one begins at the segment's alignment.
-func (p *program) findNote(notes []byte, align uint64, name string, kind uint32) []byte {
+func (p *elfProgram) findNote(notes []byte, align uint64, name string, kind uint32) []byte {
 	const header = 12
 	for rest := notes; len(rest) >= header; {
-		nameSize, size := uint64(p.machine.order().Uint32(rest)), uint64(p.machine.order().Uint32(rest[4:]))
+		nameSize, size := uint64(p.machine.byteOrder().Uint32(rest)), uint64(p.machine.byteOrder().Uint32(rest[4:]))
 		start := header + (nameSize+3)&^3
 		if start+size > uint64(len(rest)) {
 			return nil
 		}
-		if p.machine.order().Uint32(rest[8:]) == kind && string(rest[header:header+nameSize]) == name {
+		if p.machine.byteOrder().Uint32(rest[8:]) == kind && string(rest[header:header+nameSize]) == name {
 			return rest[start : start+size]
 		}
 		next := uint64(len(notes)-len(rest)) + start + (size+3)&^3
@@ -63,14 +63,14 @@ func (p *program) findNote(notes []byte, align uint64, name string, kind uint32)
 	return nil
 }
 
-// hostNote returns where GNU's build-id note has its content.
-func (p *program) hostNote(c content) (from, to int64) {
+// locateGNUNote returns where GNU's build-id note has its content.
+func (p *elfProgram) locateGNUNote(c content) (from, to int64) {
 	for _, s := range p.sections {
 		const header = 16 // with the name
 		if s.name != ".note.gnu.build-id" || s.size <= header || s.size > header+64 {
 			continue
 		}
-		note, err := c.at(s.off, s.size)
+		note, err := c.readPart(s.off, s.size)
 		if err != nil || p.findNote(note, 4, "GNU\x00", gnuNote) == nil {
 			return 0, 0
 		}
@@ -79,22 +79,22 @@ func (p *program) hostNote(c content) (from, to int64) {
 	return 0, 0
 }
 
-// proveByBuildID recomputes the hash in the build ID and returns the ID. The error is a *Refusal where it is another.
-func (p *program) proveByBuildID(ctx context.Context, c content) (string, error) {
+// verifyBuildID recomputes the hash in the build ID and returns the ID. The error is a *Refusal where it is another.
+func (p *elfProgram) verifyBuildID(ctx context.Context, c content) (string, error) {
 	if uint64(c.size) < p.end {
-		return "", refuse(Incomplete, "it has %d bytes, and by its headers at least %d", c.size, p.end)
+		return "", newRefusal(Incomplete, "it has %d bytes, and by its headers at least %d", c.size, p.end)
 	}
-	id, err := p.buildID(c)
+	id, err := p.readBuildID(c)
 	if err != nil {
 		return "", err
 	}
-	wanted := contentID.FindStringSubmatch(id)
+	wanted := buildIDPattern.FindStringSubmatch(id)
 	if wanted == nil {
-		return "", refuse(Unverified, "it has no build ID of the go command: put its SHA-256 beside it, in a file named like it with .sha256 at the end")
+		return "", newRefusal(Unverified, "it has no build ID of the go command: put its SHA-256 beside it, in a file named like it with .sha256 at the end")
 	}
-	from, to := p.hostNote(c)
+	from, to := p.locateGNUNote(c)
 	for {
-		sum, err := hashWithout(ctx, c, []byte(id), from, to)
+		sum, err := hashWithZeros(ctx, c, []byte(id), from, to)
 		if err != nil {
 			return "", err
 		}
@@ -106,11 +106,11 @@ func (p *program) proveByBuildID(ctx context.Context, c content) (string, error)
 		}
 		from, to = 0, 0 // older releases of Go counted GNU's note in
 	}
-	return "", refuse(Mixed, "its content is not what its build ID says: a part of it is missing or of another build; one that was stripped after it was built needs its SHA-256 beside it, in a file named like it with .sha256 at the end")
+	return "", newRefusal(Mixed, "its content is not what its build ID says: a part of it is missing or of another build; one that was stripped after it was built needs its SHA-256 beside it, in a file named like it with .sha256 at the end")
 }
 
-// hashWithout returns the SHA-256 of a file in which the bytes from..to, and id wherever it stands, count as zeros.
-func hashWithout(ctx context.Context, c content, id []byte, from, to int64) ([32]byte, error) {
+// hashWithZeros returns the SHA-256 of a file in which the bytes from..to, and id wherever it stands, count as zeros.
+func hashWithZeros(ctx context.Context, c content, id []byte, from, to int64) ([32]byte, error) {
 	const block = 256 << 10
 	h, zeros := sha256.New(), make([]byte, len(id))
 	buf := make([]byte, 0, block+len(id)) // begins with what may be the beginning of an id
@@ -121,7 +121,7 @@ func hashWithout(ctx context.Context, c content, id []byte, from, to int64) ([32
 		part := buf[len(buf) : len(buf)+int(min(block, c.size-off))]
 		if n, err := c.ReadAt(part, off); n < len(part) {
 			if err == nil || errors.Is(err, io.EOF) {
-				return [32]byte{}, refuse(Incomplete, "it became shorter while it was read")
+				return [32]byte{}, newRefusal(Incomplete, "it became shorter while it was read")
 			}
 			return [32]byte{}, err
 		}

@@ -9,14 +9,14 @@ import (
 
 // Two builds of one length, as an upload over the running file leaves them mixed, and every other harm to a file.
 func TestVerifyDamage(t *testing.T) {
-	here := Platform{}.orHere()
-	a := build(t, plainSource, "-trimpath", "-ldflags=-s -w -X main.version=aaaaaaaa")
-	b := build(t, plainSource, "-trimpath", "-ldflags=-s -w -X main.version=bbbbbbbb")
+	here := Platform{}.orHost()
+	a := buildProgram(t, plainSource, "-trimpath", "-ldflags=-s -w -X main.version=aaaaaaaa")
+	b := buildProgram(t, plainSource, "-trimpath", "-ldflags=-s -w -X main.version=bbbbbbbb")
 	if len(a) != len(b) || bytes.Equal(a, b) {
 		t.Fatalf("%d and %d bytes", len(a), len(b))
 	}
 	for _, text := range [][]byte{a, b} {
-		if _, err := check(t, text, here); err != nil {
+		if _, err := verifyContent(t, text, here); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -27,12 +27,12 @@ func TestVerifyDamage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		id, err := p.buildID(c)
+		id, err := p.readBuildID(c)
 		if err != nil || id == "" {
 			t.Fatal(id, err)
 		}
 		masked := bytes.Replace(text, []byte(id), make([]byte, len(id)), 1)
-		from, to := p.hostNote(c)
+		from, to := p.locateGNUNote(c)
 		if to-from != 20 {
 			t.Fatalf("GNU's note is %d bytes long", to-from)
 		}
@@ -43,10 +43,10 @@ func TestVerifyDamage(t *testing.T) {
 
 	t.Run("truncated", func(t *testing.T) {
 		for n := 0; n < len(a); n += 1 + n/2 {
-			_, err := check(t, a[:n], here)
+			_, err := verifyContent(t, a[:n], here)
 			checkKind(t, err, Incomplete)
 		}
-		_, err := check(t, a[:len(a)-1], here)
+		_, err := verifyContent(t, a[:len(a)-1], here)
 		checkKind(t, err, Incomplete)
 	})
 	t.Run("mixed", func(t *testing.T) {
@@ -58,7 +58,7 @@ func TestVerifyDamage(t *testing.T) {
 		}
 		for cut := 4096; cut <= last; cut += (last - 4096) / 50 {
 			for _, text := range [][]byte{append(bytes.Clone(a[:cut]), b[cut:]...), append(bytes.Clone(b[:cut]), a[cut:]...)} {
-				_, err := check(t, text, here)
+				_, err := verifyContent(t, text, here)
 				checkKind(t, err, Mixed)
 			}
 		}
@@ -70,7 +70,7 @@ func TestVerifyDamage(t *testing.T) {
 			if bytes.Equal(text, a) {
 				continue
 			}
-			if _, err := check(t, text, here); !refused(err) {
+			if _, err := verifyContent(t, text, here); !isRefused(err) {
 				t.Errorf("zeros from %d: %v", at, err)
 			}
 		}
@@ -85,7 +85,7 @@ func TestVerifyDamage(t *testing.T) {
 			}
 			text := bytes.Clone(a)
 			text[at] ^= 0x10
-			if _, err := check(t, text, here); !refused(err) && mask[at] != 0 {
+			if _, err := verifyContent(t, text, here); !isRefused(err) && mask[at] != 0 {
 				t.Errorf("byte %d: %v", at, err)
 			}
 		}
@@ -103,7 +103,7 @@ func TestVerifyDamage(t *testing.T) {
 			for at := s.off; at < s.off+s.size; at++ {
 				text := bytes.Clone(a)
 				text[at] ^= 0x10
-				if _, err := check(t, text, here); !refused(err) {
+				if _, err := verifyContent(t, text, here); !isRefused(err) {
 					accepted++
 				}
 			}
@@ -114,20 +114,20 @@ func TestVerifyDamage(t *testing.T) {
 	})
 }
 
-func refused(err error) bool {
+func isRefused(err error) bool {
 	_, ok := errors.AsType[*Refusal](err)
 	return ok
 }
 
 // Whatever a file holds, it is judged without a panic; and what is accepted is one of the whole files, but for what the
 // hash leaves out.
-func FuzzProve(f *testing.F) {
+func FuzzVerify(f *testing.F) {
 	seeds := [][]byte{
-		tiny{machine: elf.EM_X86_64, body: "hello"}.bytes(),
-		tiny{machine: elf.EM_386, narrow: true}.bytes(),
-		tiny{machine: elf.EM_S390, big: true}.bytes(),
-		tiny{machine: elf.EM_MIPS, big: true, narrow: true}.bytes(),
-		tiny{machine: elf.EM_X86_64, id: "-"}.bytes(),
+		elfFixture{machine: elf.EM_X86_64, body: "hello"}.encode(),
+		elfFixture{machine: elf.EM_386, narrow: true}.encode(),
+		elfFixture{machine: elf.EM_S390, big: true}.encode(),
+		elfFixture{machine: elf.EM_MIPS, big: true, narrow: true}.encode(),
+		elfFixture{machine: elf.EM_X86_64, id: "-"}.encode(),
 	}
 	for _, s := range seeds {
 		f.Add(s)
@@ -136,9 +136,9 @@ func FuzzProve(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		for _, on := range []Platform{amd64, {"linux", "386"}, {"linux", "s390x"}, {"linux", "mips"}} {
-			proof, err := check(t, text, on)
+			proof, err := verifyContent(t, text, on)
 			if err != nil {
-				if !refused(err) {
+				if !isRefused(err) {
 					t.Errorf("%v", err)
 				}
 				continue

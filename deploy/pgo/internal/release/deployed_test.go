@@ -16,13 +16,13 @@ import (
 	"pgo/deploy/pgo/internal/watch"
 )
 
-// host is what a manager does with a watched file: it stores what is whole, and makes it live.
-type host struct {
-	store *Store
-	heard []string
+// deployer is what a manager does with a watched file: it stores what is whole, and makes it live.
+type deployer struct {
+	store  *Store
+	events []string
 }
 
-func (h *host) HandleChange(ctx context.Context, c watch.Change) error {
+func (h *deployer) HandleChange(ctx context.Context, c watch.Change) error {
 	r, err := h.store.Add(ctx, "user", c.Path)
 	if err != nil {
 		return err
@@ -34,19 +34,19 @@ func (h *host) HandleChange(ctx context.Context, c watch.Change) error {
 	if err != nil {
 		return err
 	}
-	h.heard = append(h.heard, "live: "+string(text[len(text)-100]))
+	h.events = append(h.events, "live: "+string(text[len(text)-100]))
 	return h.store.SetCurrent(ctx, "user", r.Record.Verification.SHA256)
 }
 
-func (h *host) HandleRefusal(_ context.Context, _ watch.Change, why error) {
+func (h *deployer) HandleRefusal(_ context.Context, _ watch.Change, why error) {
 	refusal, _ := errors.AsType[*Refusal](why)
-	h.heard = append(h.heard, "refused: "+string(refusal.Kind))
+	h.events = append(h.events, "refused: "+string(refusal.Kind))
 }
 
 // A watched file, every way in which it can be brought, and what comes to be live. In synctest's time.
-func TestDeployed(t *testing.T) {
+func TestWatchedDeploys(t *testing.T) {
 	program := func(letter string, size int) []byte {
-		return tiny{machine: elf.EM_X86_64, body: strings.Repeat(letter, size)}.bytes()
+		return elfFixture{machine: elf.EM_X86_64, body: strings.Repeat(letter, size)}.encode()
 	}
 	const size = 200 << 10
 	// over writes over the file, by pieces; the connection may break after some.
@@ -80,7 +80,7 @@ func TestDeployed(t *testing.T) {
 		{"over the file, in 17 s", func(t *testing.T, path string) { over(t, path, program("b", size), 34, 34, 500*time.Millisecond) }, []string{"live: b"}},
 		{"over the file, with long pauses", func(t *testing.T, path string) { over(t, path, program("b", size), 5, 5, 4*time.Second) }, []string{"live: b"}},
 		{"a longer one, in 17 s", func(t *testing.T, path string) { over(t, path, program("b", 2*size), 34, 34, 500*time.Millisecond) }, []string{"live: b"}},
-		{"cut off", func(t *testing.T, path string) { put(t, path, program("b", size)[:size/2], 0o755, time.Now()) }, []string{"refused: incomplete"}},
+		{"cut off", func(t *testing.T, path string) { writeFile(t, path, program("b", size)[:size/2], 0o755, time.Now()) }, []string{"refused: incomplete"}},
 		{"the upload broke off", func(t *testing.T, path string) { over(t, path, program("b", size), 5, 10, 100*time.Millisecond) }, []string{"refused: mixed"}},
 		{"and was begun again", func(t *testing.T, path string) {
 			over(t, path, program("b", size), 5, 10, time.Second)
@@ -88,24 +88,24 @@ func TestDeployed(t *testing.T) {
 			over(t, path, program("b", size), 10, 10, time.Second)
 		}, []string{"refused: mixed", "live: b"}},
 		{"for another machine", func(t *testing.T, path string) {
-			put(t, path, tiny{machine: elf.EM_AARCH64}.bytes(), 0o755, time.Now())
+			writeFile(t, path, elfFixture{machine: elf.EM_AARCH64}.encode(), 0o755, time.Now())
 		}, []string{"refused: wrong architecture"}},
 		{"one without a build ID, and its checksum", func(t *testing.T, path string) {
-			text := tiny{machine: elf.EM_X86_64, id: "-", body: strings.Repeat("b", size)}.bytes()
+			text := elfFixture{machine: elf.EM_X86_64, id: "-", body: strings.Repeat("b", size)}.encode()
 			over(t, path, text, 10, 10, 100*time.Millisecond)
-			sum, err := sumOf(t.Context(), strings.NewReader(string(text)))
+			sum, err := hashReader(t.Context(), strings.NewReader(string(text)))
 			if err != nil {
 				t.Fatal(err)
 			}
-			put(t, SumFilePath(path), []byte(sum), 0o644, time.Now())
+			writeFile(t, SumFilePath(path), []byte(sum), 0o644, time.Now())
 		}, []string{"live: b"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				dir := t.TempDir()
-				path := put(t, filepath.Join(dir, "user"), program("a", size), 0o755, time.Now())
-				h := &host{store: &Store{Dir: filepath.Join(dir, "releases"), Platform: amd64}}
+				path := writeFile(t, filepath.Join(dir, "user"), program("a", size), 0o755, time.Now())
+				h := &deployer{store: &Store{Dir: filepath.Join(dir, "releases"), Platform: amd64}}
 				w := watch.New(h, watch.Options{})
 				w.SetFiles(watch.File{Path: path, Companions: []string{SumFilePath(path)}})
 				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
@@ -115,11 +115,11 @@ func TestDeployed(t *testing.T) {
 				<-time.After(10 * time.Second)
 				test.do(t, path)
 				<-ended
-				if want := append([]string{"live: a"}, test.want...); !slices.Equal(h.heard, want) {
-					t.Errorf("heard %q, want %q", h.heard, want)
+				if want := append([]string{"live: a"}, test.want...); !slices.Equal(h.events, want) {
+					t.Errorf("heard %q, want %q", h.events, want)
 				}
 				all, err := h.store.List("user")
-				if err != nil || len(all) != strings.Count(fmt.Sprint(h.heard), "live") {
+				if err != nil || len(all) != strings.Count(fmt.Sprint(h.events), "live") {
 					t.Errorf("stored %+v, %v", all, err)
 				}
 			})

@@ -10,9 +10,9 @@ import (
 	"math"
 )
 
-// program is what the headers of an ELF file say. debug/elf reads them too, but not from a file that is still being
+// elfProgram is what the headers of an ELF file say. debug/elf reads them too, but not from a file that is still being
 // written: it cannot tell one that ends too early from one that is none.
-type program struct {
+type elfProgram struct {
 	machine  machine
 	abi      elf.OSABI
 	kind     elf.Type
@@ -33,7 +33,7 @@ type extent struct {
 const (
 	elfMagic = "\x7fELF"
 	// What is larger than this is no table of names and no note of a toolchain.
-	sane = 1 << 20
+	maxTableSize = 1 << 20
 )
 
 // content is a file's bytes.
@@ -43,20 +43,20 @@ type content struct {
 }
 
 // readProgram reads the headers. An error is a *Refusal where they do not describe a program.
-func readProgram(c content) (*program, error) {
-	ident, err := c.at(0, elf.EI_NIDENT)
+func readProgram(c content) (*elfProgram, error) {
+	ident, err := c.readPart(0, elf.EI_NIDENT)
 	if err != nil {
 		return nil, err
 	}
-	p := &program{
+	p := &elfProgram{
 		machine: machine{class: elf.Class(ident[elf.EI_CLASS]), data: elf.Data(ident[elf.EI_DATA])},
 		abi:     elf.OSABI(ident[elf.EI_OSABI]),
 	}
 	known := (p.machine.class == elf.ELFCLASS32 || p.machine.class == elf.ELFCLASS64) && (p.machine.data == elf.ELFDATA2LSB || p.machine.data == elf.ELFDATA2MSB)
 	if !known || elf.Version(ident[elf.EI_VERSION]) != elf.EV_CURRENT {
-		return nil, refuse(NotExecutable, "its ELF header is damaged")
+		return nil, newRefusal(NotExecutable, "its ELF header is damaged")
 	}
-	h, err := p.header(c)
+	h, err := p.readHeader(c)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +70,7 @@ func readProgram(c content) (*program, error) {
 	for _, parts := range [][]extent{p.segments, p.sections} {
 		for _, e := range parts {
 			if e.off > math.MaxInt64 || e.size > math.MaxInt64 {
-				return nil, refuse(NotExecutable, "its ELF header is damaged")
+				return nil, newRefusal(NotExecutable, "its ELF header is damaged")
 			}
 			p.end = max(p.end, e.off+e.size)
 		}
@@ -78,16 +78,16 @@ func readProgram(c content) (*program, error) {
 	return p, nil
 }
 
-// header reads the file's header; one of 32 bits is given the form of 64.
-func (p *program) header(c content) (elf.Header64, error) {
+// readHeader reads the file's header; one of 32 bits is given the form of 64.
+func (p *elfProgram) readHeader(c content) (elf.Header64, error) {
 	if p.machine.class == elf.ELFCLASS64 {
-		h, err := table[elf.Header64](c, p.machine.order(), 0, 1)
+		h, err := readTable[elf.Header64](c, p.machine.byteOrder(), 0, 1)
 		if err != nil {
 			return elf.Header64{}, err
 		}
-		return h[0], fits[elf.Prog64, elf.Section64](h[0])
+		return h[0], checkEntrySizes[elf.Prog64, elf.Section64](h[0])
 	}
-	narrow, err := table[elf.Header32](c, p.machine.order(), 0, 1)
+	narrow, err := readTable[elf.Header32](c, p.machine.byteOrder(), 0, 1)
 	if err != nil {
 		return elf.Header64{}, err
 	}
@@ -97,49 +97,49 @@ func (p *program) header(c content) (elf.Header64, error) {
 		Phoff: uint64(n.Phoff), Phentsize: n.Phentsize, Phnum: n.Phnum,
 		Shoff: uint64(n.Shoff), Shentsize: n.Shentsize, Shnum: n.Shnum, Shstrndx: n.Shstrndx,
 	}
-	return h, fits[elf.Prog32, elf.Section32](h)
+	return h, checkEntrySizes[elf.Prog32, elf.Section32](h)
 }
 
-// fits reports whether the entries of the header's tables have the size that they must have.
-func fits[Segment, Section any](h elf.Header64) error {
+// checkEntrySizes reports whether the entries of the header's tables have the size that they must have.
+func checkEntrySizes[Segment, Section any](h elf.Header64) error {
 	switch {
 	case h.Phnum == 0:
-		return refuse(NotExecutable, "it has nothing to load")
+		return newRefusal(NotExecutable, "it has nothing to load")
 	case int(h.Phentsize) != binary.Size(*new(Segment)), h.Shnum != 0 && int(h.Shentsize) != binary.Size(*new(Section)):
-		return refuse(NotExecutable, "its ELF header is damaged")
+		return newRefusal(NotExecutable, "its ELF header is damaged")
 	}
 	return nil
 }
 
-func (p *program) readSegments(c content, h elf.Header64) ([]extent, error) {
+func (p *elfProgram) readSegments(c content, h elf.Header64) ([]extent, error) {
 	var parts []extent
 	if p.machine.class == elf.ELFCLASS64 {
-		wide, err := table[elf.Prog64](c, p.machine.order(), h.Phoff, h.Phnum)
+		wide, err := readTable[elf.Prog64](c, p.machine.byteOrder(), h.Phoff, h.Phnum)
 		for _, e := range wide {
 			parts = append(parts, extent{kind: e.Type, off: e.Off, size: e.Filesz, align: e.Align})
 		}
 		return parts, err
 	}
-	narrow, err := table[elf.Prog32](c, p.machine.order(), h.Phoff, h.Phnum)
+	narrow, err := readTable[elf.Prog32](c, p.machine.byteOrder(), h.Phoff, h.Phnum)
 	for _, e := range narrow {
 		parts = append(parts, extent{kind: e.Type, off: uint64(e.Off), size: uint64(e.Filesz), align: uint64(e.Align)})
 	}
 	return parts, err
 }
 
-func (p *program) readSections(c content, h elf.Header64) ([]extent, error) {
+func (p *elfProgram) readSections(c content, h elf.Header64) ([]extent, error) {
 	if h.Shoff == 0 || h.Shnum == 0 {
 		return nil, nil // a program need not have any
 	}
 	var all []elf.Section64
 	if p.machine.class == elf.ELFCLASS64 {
-		wide, err := table[elf.Section64](c, p.machine.order(), h.Shoff, h.Shnum)
+		wide, err := readTable[elf.Section64](c, p.machine.byteOrder(), h.Shoff, h.Shnum)
 		if err != nil {
 			return nil, err
 		}
 		all = wide
 	} else {
-		narrow, err := table[elf.Section32](c, p.machine.order(), h.Shoff, h.Shnum)
+		narrow, err := readTable[elf.Section32](c, p.machine.byteOrder(), h.Shoff, h.Shnum)
 		if err != nil {
 			return nil, err
 		}
@@ -148,22 +148,22 @@ func (p *program) readSections(c content, h elf.Header64) ([]extent, error) {
 		}
 	}
 	var names []byte
-	if i := int(h.Shstrndx); i < len(all) && all[i].Size <= sane {
+	if i := int(h.Shstrndx); i < len(all) && all[i].Size <= maxTableSize {
 		var err error
-		if names, err = c.at(all[i].Off, all[i].Size); err != nil {
+		if names, err = c.readPart(all[i].Off, all[i].Size); err != nil {
 			return nil, err
 		}
 	}
 	var parts []extent
 	for _, e := range all {
 		if t := elf.SectionType(e.Type); t != elf.SHT_NULL && t != elf.SHT_NOBITS {
-			parts = append(parts, extent{kind: e.Type, name: nameAt(names, e.Name), off: e.Off, size: e.Size})
+			parts = append(parts, extent{kind: e.Type, name: sectionName(names, e.Name), off: e.Off, size: e.Size})
 		}
 	}
 	return parts, nil
 }
 
-func nameAt(names []byte, at uint32) string {
+func sectionName(names []byte, at uint32) string {
 	if uint64(at) >= uint64(len(names)) {
 		return ""
 	}
@@ -171,9 +171,9 @@ func nameAt(names []byte, at uint32) string {
 	return string(name)
 }
 
-// table reads n entries.
-func table[T any](c content, order binary.ByteOrder, off uint64, n uint16) ([]T, error) {
-	raw, err := c.at(off, uint64(n)*uint64(binary.Size(*new(T))))
+// readTable reads n entries.
+func readTable[T any](c content, order binary.ByteOrder, off uint64, n uint16) ([]T, error) {
+	raw, err := c.readPart(off, uint64(n)*uint64(binary.Size(*new(T))))
 	if err != nil {
 		return nil, err
 	}
@@ -184,10 +184,10 @@ func table[T any](c content, order binary.ByteOrder, off uint64, n uint16) ([]T,
 	return entries, nil
 }
 
-// at reads a part that the file must have.
-func (c content) at(off, n uint64) ([]byte, error) {
+// readPart reads a part that the file must have.
+func (c content) readPart(off, n uint64) ([]byte, error) {
 	if size := uint64(c.size); off > size || n > size-off {
-		return nil, refuse(Incomplete, "it ends at byte %d, before all of its headers", c.size)
+		return nil, newRefusal(Incomplete, "it ends at byte %d, before all of its headers", c.size)
 	}
 	if n == 0 {
 		return nil, nil
@@ -195,7 +195,7 @@ func (c content) at(off, n uint64) ([]byte, error) {
 	part := make([]byte, n)
 	if got, err := c.ReadAt(part, int64(off)); got < len(part) {
 		if errors.Is(err, io.EOF) {
-			return nil, refuse(Incomplete, "it became shorter while it was read")
+			return nil, newRefusal(Incomplete, "it became shorter while it was read")
 		}
 		return nil, fmt.Errorf("read its headers: %w", err)
 	}

@@ -16,9 +16,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// asNobody runs f with a stranger's rights to files, also where the tests run as root: rights to files belong to a
+// runUnprivileged runs f with a stranger's rights to files, also where the tests run as root: rights to files belong to a
 // thread, and this one ends with its goroutine.
-func asNobody(t *testing.T, f func()) {
+func runUnprivileged(t *testing.T, f func()) {
 	if os.Geteuid() != 0 {
 		f()
 		return
@@ -36,10 +36,10 @@ func asNobody(t *testing.T, f func()) {
 	<-done
 }
 
-func TestUnwritable(t *testing.T) {
-	s := newShelf(t)
-	s.do("add a, live a, good a, add b, live b")
-	source := script(t, filepath.Join(t.TempDir(), "user"), "echo c")
+func TestUnwritableDir(t *testing.T) {
+	s := newStoreFixture(t)
+	s.runSteps("add a, live a, good a, add b, live b")
+	source := writeScript(t, filepath.Join(t.TempDir(), "user"), "echo c")
 	for dir := filepath.Dir(source); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
 		if err := os.Chmod(dir, 0o755); err != nil {
 			t.Fatal(err)
@@ -55,8 +55,8 @@ func TestUnwritable(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer os.Chmod(dir, 0o755)
-	before := s.files()
-	asNobody(t, func() {
+	before := s.listFiles()
+	runUnprivileged(t, func() {
 		if _, err := s.Store.Add(t.Context(), "user", source); !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), dir) {
 			t.Errorf("add: %v", err)
 		}
@@ -67,19 +67,19 @@ func TestUnwritable(t *testing.T) {
 			t.Errorf("a new process: %v", err)
 		}
 	})
-	if after := s.files(); !slices.Equal(before, after) || s.live() != "b" {
-		t.Errorf("%v became %v, live %s", before, after, s.live())
+	if after := s.listFiles(); !slices.Equal(before, after) || s.currentLetter() != "b" {
+		t.Errorf("%v became %v, live %s", before, after, s.currentLetter())
 	}
-	inTheWay := &Store{Dir: put(t, filepath.Join(t.TempDir(), "releases"), nil, 0o644, now)}
+	inTheWay := &Store{Dir: writeFile(t, filepath.Join(t.TempDir(), "releases"), nil, 0o644, testTime)}
 	if _, err := inTheWay.Add(t.Context(), "user", source); !errors.Is(err, syscall.ENOTDIR) {
 		t.Errorf("a file in place of the folder: %v", err)
 	}
 }
 
-func TestLockIsWaitedFor(t *testing.T) {
-	s := newShelf(t)
-	s.do("add a")
-	unlock, err := lock(t.Context(), filepath.Join(s.Store.Dir, "user"))
+func TestLockWaits(t *testing.T) {
+	s := newStoreFixture(t)
+	s.runSteps("add a")
+	unlock, err := lockDir(t.Context(), filepath.Join(s.Store.Dir, "user"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,13 +88,13 @@ func TestLockIsWaitedFor(t *testing.T) {
 	if err := s.Store.SetCurrent(ctx, "user", s.sums["a"]); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("while another has it: %v", err)
 	}
-	if got := s.kept(); got != "a" { // reading does not wait
+	if got := s.storedLetters(); got != "a" { // reading does not wait
 		t.Errorf("got %s", got)
 	}
 	done := make(chan error)
 	go func() { done <- s.Store.SetCurrent(t.Context(), "user", s.sums["a"]) }()
 	unlock()
-	if err := <-done; err != nil || s.live() != "a" {
+	if err := <-done; err != nil || s.currentLetter() != "a" {
 		t.Errorf("when it is free: %v", err)
 	}
 }

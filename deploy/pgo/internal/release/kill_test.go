@@ -25,9 +25,9 @@ func TestMain(m *testing.M) {
 	case "":
 		os.Exit(m.Run())
 	case "killed":
-		err = beKilled(args[0], args[1], args[2:])
+		err = killAtStep(args[0], args[1], args[2:])
 	case "crowd":
-		err = crowd(args[0], args[1:])
+		err = addConcurrently(args[0], args[1:])
 	case "full":
 		err = onFullDisk(smallDisk, args[0])
 	case "limited":
@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-func child(t *testing.T, role string, args ...string) *exec.Cmd {
+func childCommand(t *testing.T, role string, args ...string) *exec.Cmd {
 	t.Helper()
 	program, err := os.Executable()
 	if err != nil {
@@ -50,9 +50,9 @@ func child(t *testing.T, role string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// beKilled kills itself with -9 when it comes to the step. What it does is an upload, or the sum of what goes live.
-func beKilled(step, dir string, args []string) error {
-	s := &Store{Dir: dir, Keep: 1, step: func(at string) {
+// killAtStep kills itself with -9 when it comes to the step. What it does is an upload, or the sum of what goes live.
+func killAtStep(step, dir string, args []string) error {
+	s := &Store{Dir: dir, Keep: 1, onStep: func(at string) {
 		if at == step {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {}
@@ -79,9 +79,9 @@ func TestKilledAtEveryStep(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.do+" "+test.step, func(t *testing.T) {
-			s := newShelf(t)
-			s.do("add a, live a, good a, add b, live b, good b, add x")
-			next := script(t, filepath.Join(t.TempDir(), "user"), "echo c")
+			s := newStoreFixture(t)
+			s.runSteps("add a, live a, good a, add b, live b, good b, add x")
+			next := writeScript(t, filepath.Join(t.TempDir(), "user"), "echo c")
 			proof, err := Verify(t.Context(), next, Platform{})
 			if err != nil {
 				t.Fatal(err)
@@ -91,32 +91,32 @@ func TestKilledAtEveryStep(t *testing.T) {
 			if test.do == "live" {
 				what = s.sums["x"]
 			}
-			said, err := child(t, "killed", test.step, s.Store.Dir, test.do, what).CombinedOutput()
+			said, err := childCommand(t, "killed", test.step, s.Store.Dir, test.do, what).CombinedOutput()
 			if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
 				t.Fatalf("was not killed: %v\n%s", err, said)
 			}
-			if got, live, target := s.kept(), s.live(), s.target(); got != test.kept || live != test.live || target != "a" {
+			if got, live, target := s.storedLetters(), s.currentLetter(), s.rollbackLetter(); got != test.kept || live != test.live || target != "a" {
 				t.Errorf("kept %q, live %q, target %q", got, live, target)
 			}
-			for letter := range strings.FieldsSeq(s.kept()) {
+			for letter := range strings.FieldsSeq(s.storedLetters()) {
 				if err := s.Store.VerifyContent(t.Context(), "user", s.sums[letter]); err != nil {
 					t.Error(err)
 				}
 			}
 			// The next one finds nothing in its way, and leaves nothing of it.
 			s.Store.Keep = 1
-			s.do("add c, live c")
-			if got := s.kept(); got != "c b" && got != "c b a" || s.live() != "c" || s.target() != "b" {
-				t.Errorf("then kept %q, live %q, target %q", got, s.live(), s.target())
+			s.runSteps("add c, live c")
+			if got := s.storedLetters(); got != "c b" && got != "c b a" || s.currentLetter() != "c" || s.rollbackLetter() != "b" {
+				t.Errorf("then kept %q, live %q, target %q", got, s.currentLetter(), s.rollbackLetter())
 			}
-			s.do("add d")
+			s.runSteps("add d")
 			var want []string
-			for letter := range strings.FieldsSeq(s.kept()) {
+			for letter := range strings.FieldsSeq(s.storedLetters()) {
 				want = append(want, s.sums[letter], s.sums[letter]+".json")
 			}
 			want = append(want, ".lock")
 			slices.Sort(want)
-			if got := s.files(); !slices.Equal(got, want) {
+			if got := s.listFiles(); !slices.Equal(got, want) {
 				t.Errorf("got %v, want %v", got, want)
 			}
 		})
@@ -124,11 +124,11 @@ func TestKilledAtEveryStep(t *testing.T) {
 }
 
 // A copy that is being written is not swept away by another that is finished sooner.
-func TestSweepLeavesTheLiving(t *testing.T) {
-	s := newShelf(t)
-	source := script(t, filepath.Join(t.TempDir(), "user"), "echo slow")
-	other := script(t, filepath.Join(t.TempDir(), "user"), "echo fast")
-	slow := &Store{Dir: s.Store.Dir, step: func(at string) {
+func TestRemoveSurplusKeepsActiveCopies(t *testing.T) {
+	s := newStoreFixture(t)
+	source := writeScript(t, filepath.Join(t.TempDir(), "user"), "echo slow")
+	other := writeScript(t, filepath.Join(t.TempDir(), "user"), "echo fast")
+	slow := &Store{Dir: s.Store.Dir, onStep: func(at string) {
 		if at == "synced" {
 			if _, err := s.Store.Add(t.Context(), "user", other); err != nil {
 				t.Error(err)
@@ -143,8 +143,8 @@ func TestSweepLeavesTheLiving(t *testing.T) {
 	}
 }
 
-// crowd adds programs and makes each live.
-func crowd(dir string, sources []string) error {
+// addConcurrently adds programs and makes each live.
+func addConcurrently(dir string, sources []string) error {
 	s := &Store{Dir: dir}
 	for _, source := range sources {
 		r, err := s.Add(context.Background(), "user", source)
@@ -158,23 +158,23 @@ func crowd(dir string, sources []string) error {
 	return nil
 }
 
-func TestManyAtOnce(t *testing.T) {
-	s := newShelf(t)
+func TestConcurrentStores(t *testing.T) {
+	s := newStoreFixture(t)
 	const each, processes, routines = 4, 2, 2
 	var all sync.WaitGroup
 	for i := range processes + routines {
 		var sources []string
 		for j := range each {
-			sources = append(sources, script(t, filepath.Join(t.TempDir(), "user"), fmt.Sprintf("echo %d %d", i, j)))
+			sources = append(sources, writeScript(t, filepath.Join(t.TempDir(), "user"), fmt.Sprintf("echo %d %d", i, j)))
 		}
 		all.Go(func() {
 			err := error(nil)
 			if i < processes {
-				if said, failed := child(t, "crowd", append([]string{s.Store.Dir}, sources...)...).CombinedOutput(); failed != nil {
+				if said, failed := childCommand(t, "crowd", append([]string{s.Store.Dir}, sources...)...).CombinedOutput(); failed != nil {
 					err = fmt.Errorf("%w: %s", failed, said)
 				}
 			} else {
-				err = crowd(s.Store.Dir, sources)
+				err = addConcurrently(s.Store.Dir, sources)
 			}
 			if err != nil {
 				t.Error(err)
@@ -219,7 +219,7 @@ func TestManyAtOnce(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if files := s.files(); len(files) != 11 {
+	if files := s.listFiles(); len(files) != 11 {
 		t.Errorf("left behind: %v", files)
 	}
 }
@@ -227,7 +227,7 @@ func TestManyAtOnce(t *testing.T) {
 func TestFullDisk(t *testing.T) {
 	dir := t.TempDir()
 	// In a mount namespace of its own it can have a small disk; where that is not allowed, a limit on its files does.
-	cmd := child(t, "full", dir)
+	cmd := childCommand(t, "full", dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
 		UidMappings: []syscall.SysProcIDMap{{HostID: os.Geteuid(), Size: 1}},
@@ -235,7 +235,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	said, err := cmd.CombinedOutput()
 	if _, ran := errors.AsType[*exec.ExitError](err); err != nil && !ran {
-		said, err = child(t, "limited", dir).CombinedOutput()
+		said, err = childCommand(t, "limited", dir).CombinedOutput()
 	}
 	t.Logf("%s", said)
 	if err != nil {
@@ -252,7 +252,7 @@ func onFullDisk(small func(dir string) (full, room func(), limit error), dir str
 		path := filepath.Join(os.TempDir(), fmt.Sprintf("%s-%d", name, os.Getpid()))
 		text := "#!/bin/sh\n#" + strings.Repeat(name, size) + "\n"
 		_ = os.WriteFile(path, []byte(text), 0o755)
-		sum, _ := sumOf(ctx, strings.NewReader(text))
+		sum, _ := hashReader(ctx, strings.NewReader(text))
 		_ = os.WriteFile(SumFilePath(path), []byte(sum), 0o644)
 		return path
 	}

@@ -17,8 +17,8 @@ var ErrNoRollbackTarget = errors.New("no good release to go back to")
 // ErrNoCurrent is the error where no release is live.
 var ErrNoCurrent = errors.New("no release is live")
 
-// shortest is how many digits of a SHA-256 name a release.
-const shortest = 4
+// minPrefixLength is how many digits of a SHA-256 name a release.
+const minPrefixLength = 4
 
 // ProcessNames returns the processes that the store has a folder of, in order.
 func (s *Store) ProcessNames() ([]string, error) {
@@ -37,21 +37,21 @@ func (s *Store) ProcessNames() ([]string, error) {
 
 // List returns a process's releases, the one that was added or went live last first.
 func (s *Store) List(name string) ([]Release, error) {
-	dir, err := s.folder(name)
+	dir, err := s.processDir(name)
 	if err != nil {
 		return nil, err
 	}
-	all, err := snapshot(dir, name)
+	all, err := readSnapshot(dir, name)
 	if err != nil {
 		return nil, err
 	}
 	// One without a program was never finished, or is just being removed.
 	all = slices.DeleteFunc(all, func(r Release) bool { return r.Missing && !r.Current })
-	slices.SortStableFunc(all, latestFirst)
+	slices.SortStableFunc(all, compareLatestFirst)
 	return all, nil
 }
 
-func latestFirst(a, b Release) int { return cmp.Compare(b.Record.Seq, a.Record.Seq) }
+func compareLatestFirst(a, b Release) int { return cmp.Compare(b.Record.Seq, a.Record.Seq) }
 
 // Current returns the release that is live; ErrNoCurrent where none is.
 func (s *Store) Current(name string) (Release, error) {
@@ -73,7 +73,7 @@ func (s *Store) Find(name, wanted string) (Release, error) {
 		return Release{}, err
 	}
 	found := slices.DeleteFunc(all, func(r Release) bool {
-		return r.Record.Version != wanted && (len(wanted) < shortest || !strings.HasPrefix(r.Record.Verification.SHA256, wanted))
+		return r.Record.Version != wanted && (len(wanted) < minPrefixLength || !strings.HasPrefix(r.Record.Verification.SHA256, wanted))
 	})
 	switch {
 	case wanted == "" || len(found) == 0:
@@ -86,15 +86,15 @@ func (s *Store) Find(name, wanted string) (Release, error) {
 
 // VerifyContent reads the whole program; the error is ErrChanged where it is not what was stored.
 func (s *Store) VerifyContent(ctx context.Context, name, sum string) error {
-	dir, err := s.folder(name)
+	dir, err := s.processDir(name)
 	if err != nil {
 		return err
 	}
-	r, err := readBack(dir, name, sum)
+	r, err := findRelease(dir, name, sum)
 	if err != nil {
 		return err
 	}
-	return unchanged(ctx, r)
+	return checkUnchanged(ctx, r)
 }
 
 // RollbackTarget returns the last good release that was live before the one that is, and whose program is still what
@@ -104,8 +104,8 @@ func (s *Store) RollbackTarget(ctx context.Context, name string) (Release, error
 	if err != nil {
 		return Release{}, err
 	}
-	for _, r := range targets(all) {
-		err := unchanged(ctx, r)
+	for _, r := range rollbackTargets(all) {
+		err := checkUnchanged(ctx, r)
 		if err == nil {
 			return r, nil
 		}
@@ -124,8 +124,8 @@ func (s *Store) ResolveRollback(ctx context.Context, name, wanted string) (Relea
 	return s.RollbackTarget(ctx, name)
 }
 
-// targets returns what can be gone back to, the best first.
-func targets(all []Release) []Release {
+// rollbackTargets returns what can be gone back to, the best first.
+func rollbackTargets(all []Release) []Release {
 	live := slices.IndexFunc(all, func(r Release) bool { return r.Current })
 	if live < 0 {
 		return nil

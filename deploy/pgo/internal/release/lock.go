@@ -15,12 +15,12 @@ import (
 // back when its holder dies. Reading needs no lock: see snapshot.
 
 const (
-	firstTry = time.Millisecond
-	lastTry  = 50 * time.Millisecond
+	minLockWait = time.Millisecond
+	maxLockWait = 50 * time.Millisecond
 )
 
-// lock waits for the lock of a folder, which it makes if need be, until ctx ends.
-func lock(ctx context.Context, dir string) (unlock func(), err error) {
+// lockDir waits for the lock of a folder, which it makes if need be, until ctx ends.
+func lockDir(ctx context.Context, dir string) (unlock func(), err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("make a folder of releases: %w", err)
 	}
@@ -28,8 +28,8 @@ func lock(ctx context.Context, dir string) (unlock func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock the releases: %w", err)
 	}
-	for wait := firstTry; ; wait = min(2*wait, lastTry) {
-		err := flock(f)
+	for wait := minLockWait; ; wait = min(2*wait, maxLockWait) {
+		err := tryLock(f)
 		if err == nil {
 			return func() { f.Close() }, nil
 		}
@@ -46,8 +46,8 @@ func lock(ctx context.Context, dir string) (unlock func(), err error) {
 	}
 }
 
-// flock takes a file's lock; EWOULDBLOCK where another has it.
-func flock(f *os.File) error {
+// tryLock takes a file's lock; EWOULDBLOCK where another has it.
+func tryLock(f *os.File) error {
 	for {
 		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); !errors.Is(err, unix.EINTR) {
 			return err

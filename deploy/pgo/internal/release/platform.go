@@ -9,7 +9,7 @@ import (
 // Platform is what a program was built for, in Go's words. Its zero value is the machine that this runs on.
 type Platform struct{ OS, Arch string }
 
-func (p Platform) orHere() Platform {
+func (p Platform) orHost() Platform {
 	if p.OS == "" {
 		p.OS = runtime.GOOS
 	}
@@ -28,15 +28,15 @@ type machine struct {
 	data   elf.Data
 }
 
-func (m machine) order() binary.ByteOrder {
+func (m machine) byteOrder() binary.ByteOrder {
 	if m.data == elf.ELFDATA2MSB {
 		return binary.BigEndian
 	}
 	return binary.LittleEndian
 }
 
-// arch returns GOARCH, or the ELF specification's word where Go knows no such processor.
-func (m machine) arch() string {
+// goArch returns GOARCH, or the ELF specification's word where Go knows no such processor.
+func (m machine) goArch() string {
 	little, wide := m.data == elf.ELFDATA2LSB, m.class == elf.ELFCLASS64
 	switch {
 	case m.number == elf.EM_X86_64 && wide:
@@ -70,8 +70,8 @@ func (m machine) arch() string {
 	return m.number.String()
 }
 
-// os returns what the header's ABI names; "" where it names none, as on Linux.
-func (p *program) os() string {
+// goOS returns what the header's ABI names; "" where it names none, as on Linux.
+func (p *elfProgram) goOS() string {
 	switch p.abi {
 	case elf.ELFOSABI_NONE:
 		return ""
@@ -89,8 +89,8 @@ func (p *program) os() string {
 	return p.abi.String()
 }
 
-// foreign names programs of systems that have no ELF, by their first bytes.
-func foreign(head []byte) string {
+// detectForeignOS names programs of systems that have no ELF, by their first bytes.
+func detectForeignOS(head []byte) string {
 	if len(head) < 4 {
 		return ""
 	}

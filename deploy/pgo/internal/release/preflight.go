@@ -27,8 +27,8 @@ type Preflight struct {
 
 const (
 	defaultTimeout = 10 * time.Second
-	maxAnswer      = 64 << 10 // bytes of what it says that are kept
-	busyFor        = 2 * time.Second
+	maxOutput      = 64 << 10 // bytes of what it says that are kept
+	maxBusyWait    = 2 * time.Second
 )
 
 // ProgramInfo is what a program says about itself. What it leaves out is empty.
@@ -94,7 +94,7 @@ func (p Preflight) Run(ctx context.Context, program string) (ProgramInfo, error)
 // QueryVersion asks what it is.
 func (p Preflight) QueryVersion(ctx context.Context, program string) (ProgramInfo, error) {
 	const question = "version --json"
-	said, err := p.ask(ctx, program, question)
+	said, err := p.queryOutput(ctx, program, question)
 	if err != nil {
 		return ProgramInfo{}, err
 	}
@@ -107,22 +107,22 @@ func (p Preflight) QueryVersion(ctx context.Context, program string) (ProgramInf
 
 // CheckConfig asks whether its configuration is valid.
 func (p Preflight) CheckConfig(ctx context.Context, program string) error {
-	_, err := p.ask(ctx, program, "check")
+	_, err := p.queryOutput(ctx, program, "check")
 	return err
 }
 
-// ask returns the program's standard output.
-func (p Preflight) ask(ctx context.Context, program, question string) ([]byte, error) {
+// queryOutput returns the program's standard output.
+func (p Preflight) queryOutput(ctx context.Context, program, question string) ([]byte, error) {
 	if p.Timeout == 0 {
 		p.Timeout = defaultTimeout
 	}
 	limited, cancel := context.WithTimeout(ctx, p.Timeout)
 	defer cancel()
 	for start := time.Now(); ; {
-		said, err := p.once(limited, program, question)
+		said, err := p.runOnce(limited, program, question)
 		// Another goroutine may have started a process just while the file was open for writing: until that
 		// process has become its own program, it holds the file open too.
-		if !errors.Is(err, unix.ETXTBSY) || time.Since(start) > busyFor {
+		if !errors.Is(err, unix.ETXTBSY) || time.Since(start) > maxBusyWait {
 			if ctx.Err() != nil {
 				return nil, fmt.Errorf("ask `%s`: %w", question, ctx.Err())
 			}
@@ -135,13 +135,13 @@ func (p Preflight) ask(ctx context.Context, program, question string) ([]byte, e
 	}
 }
 
-func (p Preflight) once(ctx context.Context, program, question string) ([]byte, error) {
+func (p Preflight) runOnce(ctx context.Context, program, question string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, program, strings.Fields(question)...)
-	cmd.Dir, cmd.Env = p.Dir, slices.DeleteFunc(slices.Clone(p.Env), ofService)
+	cmd.Dir, cmd.Env = p.Dir, slices.DeleteFunc(slices.Clone(p.Env), isServiceVariable)
 	if cmd.Env == nil {
 		cmd.Env = []string{} // nil would be ours
 	}
-	stdout, stderr := &tail{}, &tail{}
+	stdout, stderr := &outputTail{}, &outputTail{}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	// All that it started goes with it, and none of it can keep us by holding its output open.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: p.User}
@@ -166,8 +166,8 @@ func (p Preflight) once(ctx context.Context, program, question string) ([]byte, 
 	case ctx.Err() != nil:
 		failed.Reason, failed.Cause = TimedOut, fmt.Errorf("within %s", p.Timeout)
 	case err == nil, errors.Is(err, exec.ErrWaitDelay):
-		if stdout.lost {
-			failed.Reason, failed.Output, failed.Cause = InvalidAnswer, "", fmt.Errorf("more than %d bytes", maxAnswer)
+		if stdout.truncated {
+			failed.Reason, failed.Output, failed.Cause = InvalidAnswer, "", fmt.Errorf("more than %d bytes", maxOutput)
 			return nil, failed
 		}
 		return stdout.kept, nil
@@ -179,9 +179,9 @@ func (p Preflight) once(ctx context.Context, program, question string) ([]byte, 
 	return nil, failed
 }
 
-// ofService reports whether a variable belongs to the service that the environment is of: a question that says that
+// isServiceVariable reports whether a variable belongs to the service that the environment is of: a question that says that
 // it is ready, or takes a listener, would be taken for it.
-func ofService(variable string) bool {
+func isServiceVariable(variable string) bool {
 	name, _, _ := strings.Cut(variable, "=")
 	switch name {
 	case "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID", "WATCHDOG_USEC", "WATCHDOG_PID":
@@ -190,16 +190,16 @@ func ofService(variable string) bool {
 	return false
 }
 
-// tail keeps the end of what is written to it.
-type tail struct {
-	kept []byte
-	lost bool
+// outputTail keeps the end of what is written to it.
+type outputTail struct {
+	kept      []byte
+	truncated bool
 }
 
-func (t *tail) Write(p []byte) (int, error) {
-	if t.kept = append(t.kept, p...); len(t.kept) > maxAnswer {
-		t.lost = true
-		t.kept = append(t.kept[:0], t.kept[len(t.kept)-maxAnswer:]...)
+func (t *outputTail) Write(p []byte) (int, error) {
+	if t.kept = append(t.kept, p...); len(t.kept) > maxOutput {
+		t.truncated = true
+		t.kept = append(t.kept[:0], t.kept[len(t.kept)-maxOutput:]...)
 	}
 	return len(p), nil
 }

@@ -45,7 +45,7 @@ func TestPreflight(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			program := script(t, filepath.Join(t.TempDir(), "user"), test.program)
+			program := writeScript(t, filepath.Join(t.TempDir(), "user"), test.program)
 			p := Preflight{Dir: t.TempDir(), Env: append(test.env, "PATH="+os.Getenv("PATH")), Timeout: test.timeout}
 			start := time.Now()
 			answer, err := p.Run(t.Context(), program)
@@ -62,7 +62,7 @@ func TestPreflight(t *testing.T) {
 			if failed == nil || !errors.Is(err, test.reason) || failed.ExitCode != test.exit || !strings.Contains(err.Error(), test.says) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("got %v; %+v", err, failed)
 			}
-			if failed != nil && len(failed.Output) > maxAnswer {
+			if failed != nil && len(failed.Output) > maxOutput {
 				t.Errorf("%d bytes of output are kept", len(failed.Output))
 			}
 		})
@@ -76,8 +76,8 @@ func TestPreflightCannotStart(t *testing.T) {
 		is            error
 	}{
 		{"no file", filepath.Join(dir, "none"), fs.ErrNotExist},
-		{"no permission", put(t, filepath.Join(dir, "closed"), []byte("#!/bin/sh\n"), 0o644, now), fs.ErrPermission},
-		{"no program", put(t, filepath.Join(dir, "garbage"), []byte("garbage"), 0o755, now), syscall.ENOEXEC},
+		{"no permission", writeFile(t, filepath.Join(dir, "closed"), []byte("#!/bin/sh\n"), 0o644, testTime), fs.ErrPermission},
+		{"no program", writeFile(t, filepath.Join(dir, "garbage"), []byte("garbage"), 0o755, testTime), syscall.ENOEXEC},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -89,9 +89,9 @@ func TestPreflightCannotStart(t *testing.T) {
 	}
 }
 
-func TestPreflightIsCanceled(t *testing.T) {
+func TestPreflightCanceled(t *testing.T) {
 	dir := t.TempDir()
-	program := script(t, filepath.Join(dir, "user"), "touch "+dir+"/asked; exec sleep 1000")
+	program := writeScript(t, filepath.Join(dir, "user"), "touch "+dir+"/asked; exec sleep 1000")
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() {
@@ -110,8 +110,8 @@ func TestPreflightIsCanceled(t *testing.T) {
 }
 
 // A program that is still open for writing somewhere is tried again.
-func TestPreflightOfABusyFile(t *testing.T) {
-	program := script(t, filepath.Join(t.TempDir(), "user"), `echo '{"version":"1"}'`)
+func TestPreflightBusyFile(t *testing.T) {
+	program := writeScript(t, filepath.Join(t.TempDir(), "user"), `echo '{"version":"1"}'`)
 	writer, err := os.OpenFile(program, os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -127,7 +127,7 @@ func TestPreflightOfABusyFile(t *testing.T) {
 
 func TestPreflightAsAnotherUser(t *testing.T) {
 	dir := t.TempDir()
-	program := script(t, filepath.Join(dir, "user"), `test "$(id -u)" = "$WANT" && echo '{"version":"1"}'`)
+	program := writeScript(t, filepath.Join(dir, "user"), `test "$(id -u)" = "$WANT" && echo '{"version":"1"}'`)
 	for ; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
 		if err := os.Chmod(dir, 0o755); err != nil {
 			t.Fatal(err)

@@ -49,26 +49,26 @@ const (
 	lockName        = ".lock"
 )
 
-// snapshot returns what the folder had at one moment, for who does not have its lock. Every file is replaced whole, but
+// readSnapshot returns what the folder had at one moment, for who does not have its lock. Every file is replaced whole, but
 // between two of them a release may go live and the one before be removed: then neither would be the live one. Since
 // turns only grow, what is read twice in a row was there in between.
-func snapshot(dir, name string) ([]Release, error) {
+func readSnapshot(dir, name string) ([]Release, error) {
 	const tries = 100 // each change takes its writer longer than a look
-	last, err := readAll(dir, name)
+	last, err := readReleases(dir, name)
 	for range tries {
 		if err != nil {
 			break
 		}
 		before := last
-		if last, err = readAll(dir, name); reflect.DeepEqual(last, before) {
+		if last, err = readReleases(dir, name); reflect.DeepEqual(last, before) {
 			break
 		}
 	}
 	return last, err
 }
 
-// readAll returns what the folder has, in no order. Files of others are none of ours.
-func readAll(dir, name string) ([]Release, error) {
+// readReleases returns what the folder has, in no order. Files of others are none of ours.
+func readReleases(dir, name string) ([]Release, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -135,8 +135,8 @@ func readRelease(dir, name, sum string) (Release, error) {
 	return r, nil
 }
 
-// write puts the record where the old one is, in one step.
-func (s *Store) write(r Release) error {
+// writeRecord puts the record where the old one is, in one step.
+func (s *Store) writeRecord(r Release) error {
 	text, err := json.MarshalIndent(r.Record, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write the record of a release: %w", err)
@@ -149,7 +149,7 @@ func (s *Store) write(r Release) error {
 	if err == nil {
 		err = f.Sync()
 	}
-	s.at("writing")
+	s.reachStep("writing")
 	if err = errors.Join(err, f.Close()); err == nil {
 		err = os.Rename(f.Name(), r.Path+recordSuffix)
 	}

@@ -34,7 +34,7 @@ func (r *Refusal) Error() string { return fmt.Sprintf("%s: %s: %s", r.Path, r.Ki
 // Unwrap returns the Kind.
 func (r *Refusal) Unwrap() error { return r.Kind }
 
-// refuse leaves the path to who knows it.
-func refuse(kind Kind, why string, args ...any) *Refusal {
+// newRefusal leaves the path to who knows it.
+func newRefusal(kind Kind, why string, args ...any) *Refusal {
 	return &Refusal{Kind: kind, Why: fmt.Sprintf(why, args...)}
 }

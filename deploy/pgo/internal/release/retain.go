@@ -11,9 +11,9 @@ import (
 	"strings"
 )
 
-// sweep removes what is too much, and what a killed writer left behind. Its caller has the folder's lock, and has just
+// removeSurplus removes what is too much, and what a killed writer left behind. Its caller has the folder's lock, and has just
 // added a release.
-func (s *Store) sweep(dir, name, added string) error {
+func (s *Store) removeSurplus(dir, name, added string) error {
 	var failed []error
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -24,26 +24,26 @@ func (s *Store) sweep(dir, name, added string) error {
 			failed = append(failed, removeAbandoned(filepath.Join(dir, e.Name())))
 		}
 	}
-	all, err := readAll(dir, name)
+	all, err := readReleases(dir, name)
 	if err != nil {
 		return errors.Join(append(failed, err)...)
 	}
-	for _, r := range surplus(all, added, cmp.Or(s.Keep, defaultKeep), cmp.Or(s.MaxBytes, defaultBytes)) {
+	for _, r := range selectSurplus(all, added, cmp.Or(s.Keep, defaultKeep), cmp.Or(s.MaxBytes, defaultBytes)) {
 		// The program first: a record alone is nothing, and is removed by the next sweep.
-		failed = append(failed, remove(r.Path))
-		s.at("removed")
-		failed = append(failed, remove(r.Path+recordSuffix))
+		failed = append(failed, removeIfExists(r.Path))
+		s.reachStep("removed")
+		failed = append(failed, removeIfExists(r.Path+recordSuffix))
 	}
 	return errors.Join(failed...)
 }
 
-// surplus returns what need not be kept. The live release, the one to go back to, the last good one and the one that
+// selectSurplus returns what need not be kept. The live release, the one to go back to, the last good one and the one that
 // was just added stay, whatever the bounds are, and so does what has a record that nobody can read. Of the others the
 // latest stay. One that was found bad goes before any other, and then one that was live and never found good, which
 // nobody goes back to: so what others do meanwhile does not take away a release that is about to go live.
-func surplus(all []Release, added string, keep int, bytes int64) []Release {
+func selectSurplus(all []Release, added string, keep int, bytes int64) []Release {
 	safe := map[string]bool{added: true}
-	if t := targets(all); len(t) > 0 {
+	if t := rollbackTargets(all); len(t) > 0 {
 		safe[t[0].Record.Verification.SHA256] = true
 	}
 	var good *Release
@@ -70,7 +70,7 @@ func surplus(all []Release, added string, keep int, bytes int64) []Release {
 		return 1
 	}
 	all = slices.Clone(all)
-	slices.SortFunc(all, func(a, b Release) int { return cmp.Or(cmp.Compare(rank(a), rank(b)), latestFirst(a, b)) })
+	slices.SortFunc(all, func(a, b Release) int { return cmp.Or(cmp.Compare(rank(a), rank(b)), compareLatestFirst(a, b)) })
 	var out []Release
 	kept, held := 0, int64(0)
 	for _, r := range all {
@@ -96,13 +96,13 @@ func removeAbandoned(path string) error {
 		return err
 	}
 	defer f.Close()
-	if flock(f) != nil {
+	if tryLock(f) != nil {
 		return nil
 	}
-	return remove(path)
+	return removeIfExists(path)
 }
 
-func remove(path string) error {
+func removeIfExists(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

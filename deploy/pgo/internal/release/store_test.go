@@ -12,19 +12,19 @@ import (
 	"time"
 )
 
-// shelf is a store with the uploads of a process called user, which are named by letters.
-type shelf struct {
+// storeFixture is a store with the uploads of a process called user, which are named by letters.
+type storeFixture struct {
 	Store *Store
 	t     *testing.T
 	sums  map[string]string
 }
 
-func newShelf(t *testing.T) *shelf {
-	return &shelf{&Store{Dir: filepath.Join(t.TempDir(), "releases")}, t, map[string]string{}}
+func newStoreFixture(t *testing.T) *storeFixture {
+	return &storeFixture{&Store{Dir: filepath.Join(t.TempDir(), "releases")}, t, map[string]string{}}
 }
 
-// do runs steps such as "add a, live a, good a".
-func (s *shelf) do(steps string) {
+// runSteps runs steps such as "add a, live a, good a".
+func (s *storeFixture) runSteps(steps string) {
 	s.t.Helper()
 	for step := range strings.SplitSeq(steps, ", ") {
 		verb, letter, _ := strings.Cut(step, " ")
@@ -32,7 +32,7 @@ func (s *shelf) do(steps string) {
 		switch verb {
 		case "add":
 			var r Release
-			if r, err = s.Store.Add(s.t.Context(), "user", script(s.t, filepath.Join(s.t.TempDir(), "user"), "echo "+letter)); err == nil {
+			if r, err = s.Store.Add(s.t.Context(), "user", writeScript(s.t, filepath.Join(s.t.TempDir(), "user"), "echo "+letter)); err == nil {
 				s.sums[letter] = r.Record.Verification.SHA256
 			}
 		case "live":
@@ -42,13 +42,13 @@ func (s *shelf) do(steps string) {
 		case "bad":
 			err = s.Store.MarkFailed(s.t.Context(), "user", s.sums[letter], "it crashed")
 		case "remove": // by hand
-			err = os.Remove(s.path(letter))
+			err = os.Remove(s.programPath(letter))
 		case "tear": // its record
-			err = os.WriteFile(s.path(letter)+".json", []byte(`{"sha2`), 0o600)
+			err = os.WriteFile(s.programPath(letter)+".json", []byte(`{"sha2`), 0o600)
 		case "harm": // its program, in place
-			text, _ := os.ReadFile(s.path(letter))
+			text, _ := os.ReadFile(s.programPath(letter))
 			text[len(text)-2] ^= 1
-			err = errors.Join(os.Remove(s.path(letter)), os.WriteFile(s.path(letter), text, 0o755))
+			err = errors.Join(os.Remove(s.programPath(letter)), os.WriteFile(s.programPath(letter), text, 0o755))
 		default:
 			s.t.Fatalf("unknown step %q", step)
 		}
@@ -58,9 +58,11 @@ func (s *shelf) do(steps string) {
 	}
 }
 
-func (s *shelf) path(letter string) string { return filepath.Join(s.Store.Dir, "user", s.sums[letter]) }
+func (s *storeFixture) programPath(letter string) string {
+	return filepath.Join(s.Store.Dir, "user", s.sums[letter])
+}
 
-func (s *shelf) letter(sum string) string {
+func (s *storeFixture) letterOf(sum string) string {
 	for letter, is := range s.sums {
 		if is == sum {
 			return letter
@@ -69,8 +71,8 @@ func (s *shelf) letter(sum string) string {
 	return sum
 }
 
-// kept returns the letters of what is there, the latest first.
-func (s *shelf) kept() string {
+// storedLetters returns the letters of what is there, the latest first.
+func (s *storeFixture) storedLetters() string {
 	s.t.Helper()
 	all, err := s.Store.List("user")
 	if err != nil {
@@ -78,12 +80,12 @@ func (s *shelf) kept() string {
 	}
 	var letters []string
 	for _, r := range all {
-		letters = append(letters, s.letter(r.Record.Verification.SHA256))
+		letters = append(letters, s.letterOf(r.Record.Verification.SHA256))
 	}
 	return strings.Join(letters, " ")
 }
 
-func (s *shelf) target() string {
+func (s *storeFixture) rollbackLetter() string {
 	s.t.Helper()
 	r, err := s.Store.RollbackTarget(s.t.Context(), "user")
 	if errors.Is(err, ErrNoRollbackTarget) {
@@ -92,10 +94,10 @@ func (s *shelf) target() string {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return s.letter(r.Record.Verification.SHA256)
+	return s.letterOf(r.Record.Verification.SHA256)
 }
 
-func (s *shelf) live() string {
+func (s *storeFixture) currentLetter() string {
 	s.t.Helper()
 	r, err := s.Store.Current("user")
 	if errors.Is(err, ErrNoCurrent) {
@@ -104,11 +106,11 @@ func (s *shelf) live() string {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return s.letter(r.Record.Verification.SHA256)
+	return s.letterOf(r.Record.Verification.SHA256)
 }
 
-// files returns the names of all that the process's folder has.
-func (s *shelf) files() []string {
+// listFiles returns the names of all that the process's folder has.
+func (s *storeFixture) listFiles() []string {
 	s.t.Helper()
 	entries, err := os.ReadDir(filepath.Join(s.Store.Dir, "user"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -122,8 +124,8 @@ func (s *shelf) files() []string {
 }
 
 func TestAdd(t *testing.T) {
-	s := newShelf(t)
-	source := script(t, filepath.Join(t.TempDir(), "user"), "echo first")
+	s := newStoreFixture(t)
+	source := writeScript(t, filepath.Join(t.TempDir(), "user"), "echo first")
 	r, err := s.Store.Add(t.Context(), "user", source)
 	if err != nil {
 		t.Fatal(err)
@@ -145,14 +147,14 @@ func TestAdd(t *testing.T) {
 	if err := s.Store.VerifyContent(t.Context(), "user", r.Record.Verification.SHA256); err != nil {
 		t.Error(err)
 	}
-	before := s.files()
+	before := s.listFiles()
 	if _, err := s.Store.Add(t.Context(), "user", source); !errors.Is(err, NotExecutable) || !strings.HasPrefix(err.Error(), source) {
 		t.Errorf("a damaged file: %v", err)
 	}
 	if _, err := s.Store.Add(t.Context(), "user", source+"2"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no file: %v", err)
 	}
-	if after := s.files(); !slices.Equal(before, after) {
+	if after := s.listFiles(); !slices.Equal(before, after) {
 		t.Errorf("%v became %v", before, after)
 	}
 	for _, name := range []string{"", ".", "..", ".lock", "a/b", "-x"} {
@@ -162,7 +164,7 @@ func TestAdd(t *testing.T) {
 	}
 }
 
-func TestMarks(t *testing.T) {
+func TestStatus(t *testing.T) {
 	tests := []struct{ name, steps, live, target string }{
 		{"nothing", "add a", "", ""},
 		{"the first", "add a, live a, good a", "a", ""},
@@ -184,18 +186,18 @@ func TestMarks(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			s := newShelf(t)
-			s.do(test.steps)
-			if live, target := s.live(), s.target(); live != test.live || target != test.target {
+			s := newStoreFixture(t)
+			s.runSteps(test.steps)
+			if live, target := s.currentLetter(), s.rollbackLetter(); live != test.live || target != test.target {
 				t.Errorf("live %q, want %q; target %q, want %q", live, test.live, target, test.target)
 			}
 		})
 	}
 }
 
-func TestMarksOfWhatIsNotThere(t *testing.T) {
-	s := newShelf(t)
-	s.do("add a")
+func TestStatusOfUnknownRelease(t *testing.T) {
+	s := newStoreFixture(t)
+	s.runSteps("add a")
 	none := strings.Repeat("0", 64)
 	for name, err := range map[string]error{
 		"live": s.Store.SetCurrent(t.Context(), "user", none), "good": s.Store.MarkPassed(t.Context(), "user", none),
@@ -205,13 +207,13 @@ func TestMarksOfWhatIsNotThere(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	s.do("remove a")
+	s.runSteps("remove a")
 	if err := s.Store.SetCurrent(t.Context(), "user", s.sums["a"]); !errors.Is(err, ErrChanged) {
 		t.Errorf("its program is gone: %v", err)
 	}
 }
 
-func TestRetain(t *testing.T) {
+func TestRetention(t *testing.T) {
 	many := "add a, live a, good a, add b, live b, good b, add c, add d, add e, add f, add g, add h"
 	tests := []struct {
 		name  string
@@ -239,14 +241,14 @@ func TestRetain(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			s := newShelf(t)
+			s := newStoreFixture(t)
 			s.Store.Keep, s.Store.MaxBytes = test.keep, test.bytes
-			s.do(test.steps)
-			if got := s.kept(); got != test.want {
+			s.runSteps(test.steps)
+			if got := s.storedLetters(); got != test.want {
 				t.Errorf("got %s, want %s", got, test.want)
 			}
 			want := 2*len(strings.Fields(test.want)) + 1
-			if files := s.files(); len(files) != want {
+			if files := s.listFiles(); len(files) != want {
 				t.Errorf("%d files, want %d: %v", len(files), want, files)
 			}
 		})
@@ -254,8 +256,8 @@ func TestRetain(t *testing.T) {
 }
 
 func TestFind(t *testing.T) {
-	s := newShelf(t)
-	s.do("add a, add b")
+	s := newStoreFixture(t)
+	s.runSteps("add a, add b")
 	for letter, version := range map[string]string{"a": "1.0", "b": "1.1"} {
 		if err := s.Store.SetVersion(t.Context(), "user", s.sums[letter], version); err != nil {
 			t.Fatal(err)
@@ -272,7 +274,7 @@ func TestFind(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			r, err := s.Store.Find("user", test.wanted)
-			if got := s.letter(r.Record.Verification.SHA256); got != test.want || (err != nil) != (test.want == "") || err != nil && !errors.Is(err, ErrUnknown) {
+			if got := s.letterOf(r.Record.Verification.SHA256); got != test.want || (err != nil) != (test.want == "") || err != nil && !errors.Is(err, ErrUnknown) {
 				t.Errorf("got %q, %v", got, err)
 			}
 		})
@@ -294,22 +296,22 @@ func TestFind(t *testing.T) {
 
 // What others put into the folder is neither shown, nor run, nor removed.
 func TestForeignFiles(t *testing.T) {
-	s := newShelf(t)
+	s := newStoreFixture(t)
 	s.Store.Keep = 1
-	s.do("add a")
+	s.runSteps("add a")
 	dir := filepath.Join(s.Store.Dir, "user")
 	sum := strings.Repeat("ab", 32)
 	foreign := []string{"notes.txt", "user", sum, strings.Repeat("cd", 32) + ".json.bak", ".hidden", "x.json"}
 	for _, name := range foreign {
-		put(t, filepath.Join(dir, name), []byte("mine"), 0o755, now)
+		writeFile(t, filepath.Join(dir, name), []byte("mine"), 0o755, testTime)
 	}
 	for _, name := range []string{"sub", ".new-folder", strings.Repeat("ef", 32)} {
-		put(t, filepath.Join(dir, name, "file"), []byte("mine"), 0o755, now)
+		writeFile(t, filepath.Join(dir, name, "file"), []byte("mine"), 0o755, testTime)
 		foreign = append(foreign, name)
 	}
-	put(t, filepath.Join(s.Store.Dir, "notes.txt"), []byte("mine"), 0o755, now)
-	s.do("add b, add c")
-	if got := s.kept(); got != "c" {
+	writeFile(t, filepath.Join(s.Store.Dir, "notes.txt"), []byte("mine"), 0o755, testTime)
+	s.runSteps("add b, add c")
+	if got := s.storedLetters(); got != "c" {
 		t.Errorf("got %s", got)
 	}
 	for _, name := range foreign {
@@ -322,12 +324,12 @@ func TestForeignFiles(t *testing.T) {
 	}
 	// A file that stands where a release's program belongs gives way to it.
 	text := "#!/bin/sh\necho z\n"
-	source := script(t, filepath.Join(t.TempDir(), "user"), "echo z")
+	source := writeScript(t, filepath.Join(t.TempDir(), "user"), "echo z")
 	proof, err := Verify(t.Context(), source, Platform{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	put(t, filepath.Join(dir, proof.SHA256), []byte("mine"), 0o755, now)
+	writeFile(t, filepath.Join(dir, proof.SHA256), []byte("mine"), 0o755, testTime)
 	if r, err := s.Store.Add(t.Context(), "user", source); err != nil {
 		t.Error(err)
 	} else if got, err := os.ReadFile(r.Path); string(got) != text {

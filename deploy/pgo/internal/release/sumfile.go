@@ -16,15 +16,15 @@ import (
 // digits.
 func SumFilePath(program string) string { return program + ".sha256" }
 
-// said is what stands in a SumFilePath.
-type said struct {
+// expectedSum is what stands in a SumFilePath.
+type expectedSum struct {
 	sum     string // in small hex digits
-	written time.Time
+	modTime time.Time
 }
 
-// readSum returns nil where the file does not exist, or holds nothing that speaks of the program.
-func readSum(program string) (*said, error) {
-	f, info, err := openFile(SumFilePath(program))
+// readSumFile returns nil where the file does not exist, or holds nothing that speaks of the program.
+func readSumFile(program string) (*expectedSum, error) {
+	f, info, err := openRegular(SumFilePath(program))
 	if _, odd := errors.AsType[*Refusal](err); odd || errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
@@ -32,14 +32,14 @@ func readSum(program string) (*said, error) {
 		return nil, fmt.Errorf("read the checksum beside it: %w", err)
 	}
 	defer f.Close()
-	sum, err := parseSums(io.LimitReader(f, sane), filepath.Base(program))
+	sum, err := parseSums(io.LimitReader(f, maxTableSize), filepath.Base(program))
 	if err != nil {
 		return nil, fmt.Errorf("read the checksum beside it: %w", err)
 	}
 	if sum == "" {
 		return nil, nil
 	}
-	return &said{sum, info.ModTime()}, nil
+	return &expectedSum{sum, info.ModTime()}, nil
 }
 
 // parseSums returns the sum of the file with that name. Where there is one line only, it is meant whatever it names:
@@ -48,7 +48,7 @@ func parseSums(r io.Reader, name string) (string, error) {
 	var sums []string
 	lines := bufio.NewScanner(r)
 	for lines.Scan() {
-		sum, of := parseSum(strings.TrimSpace(strings.TrimPrefix(lines.Text(), "\ufeff")))
+		sum, of := parseSumLine(strings.TrimSpace(strings.TrimPrefix(lines.Text(), "\ufeff")))
 		if sum == "" {
 			continue
 		}
@@ -66,8 +66,8 @@ func parseSums(r io.Reader, name string) (string, error) {
 	return "", nil
 }
 
-// parseSum reads `DIGITS`, `DIGITS  NAME`, `DIGITS *NAME` and `SHA256 (NAME) = DIGITS`.
-func parseSum(line string) (sum, name string) {
+// parseSumLine reads `DIGITS`, `DIGITS  NAME`, `DIGITS *NAME` and `SHA256 (NAME) = DIGITS`.
+func parseSumLine(line string) (sum, name string) {
 	digits, rest, _ := strings.Cut(line, " ")
 	name = strings.TrimPrefix(strings.TrimLeft(rest, " "), "*")
 	if tagged, ok := strings.CutPrefix(line, "SHA256 ("); ok {

@@ -15,16 +15,16 @@ import (
 	"time"
 )
 
-// tiny makes the smallest file that is whole by the rules: headers, a Go build ID, GNU's note and some content. It is
+// elfFixture makes the smallest file that is whole by the rules: headers, a Go build ID, GNU's note and some content. It is
 // written by the format's description and not by the code under test.
-type tiny struct {
+type elfFixture struct {
 	narrow, big bool // 32 bits, big-endian
 	machine     elf.Machine
 	body        string
 	id          string // the build ID without its last part; "-" for none
 }
 
-func (o tiny) bytes() []byte {
+func (o elfFixture) encode() []byte {
 	order := binary.ByteOrder(binary.LittleEndian)
 	data := elf.ELFDATA2LSB
 	if o.big {
@@ -88,8 +88,8 @@ func (o tiny) bytes() []byte {
 	return bytes.ReplaceAll(whole, []byte(id), []byte(proven))
 }
 
-// put writes a file as of that time, with the mode.
-func put(t testing.TB, path string, text []byte, mode fs.FileMode, at time.Time) string {
+// writeFile writes a file as of that time, with the mode.
+func writeFile(t testing.TB, path string, text []byte, mode fs.FileMode, at time.Time) string {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
@@ -106,10 +106,10 @@ func put(t testing.TB, path string, text []byte, mode fs.FileMode, at time.Time)
 	return path
 }
 
-// script writes a program that proves itself with a checksum beside it.
-func script(t testing.TB, path, text string) string {
+// writeScript writes a program that proves itself with a checksum beside it.
+func writeScript(t testing.TB, path, text string) string {
 	t.Helper()
 	text = "#!/bin/sh\n" + text + "\n"
-	put(t, SumFilePath(path), fmt.Appendf(nil, "%x  %s\n", sha256.Sum256([]byte(text)), filepath.Base(path)), 0o644, time.Now())
-	return put(t, path, []byte(text), 0o755, time.Now())
+	writeFile(t, SumFilePath(path), fmt.Appendf(nil, "%x  %s\n", sha256.Sum256([]byte(text)), filepath.Base(path)), 0o644, time.Now())
+	return writeFile(t, path, []byte(text), 0o755, time.Now())
 }

@@ -37,110 +37,110 @@ type Verification struct {
 //
 // The error is a *Refusal where the file could be read and must not run.
 func Verify(ctx context.Context, path string, on Platform) (Verification, error) {
-	f, info, err := openFile(path)
+	f, info, err := openRegular(path)
 	if err != nil {
-		return Verification{}, at(path, err)
+		return Verification{}, wrapWithPath(path, err)
 	}
 	defer f.Close()
-	sum, err := sumOf(ctx, f)
+	sum, err := hashReader(ctx, f)
 	if err != nil {
-		return Verification{}, at(path, err)
+		return Verification{}, wrapWithPath(path, err)
 	}
-	c := candidate{content: content{f, info.Size()}, path: path, sum: sum, mode: info.Mode(), written: info.ModTime()}
-	proof, err := c.prove(ctx, on.orHere())
-	return proof, at(path, err)
+	c := verifyInput{content: content{f, info.Size()}, path: path, sum: sum, mode: info.Mode(), modTime: info.ModTime()}
+	proof, err := c.verify(ctx, on.orHost())
+	return proof, wrapWithPath(path, err)
 }
 
-// candidate is what is to be proven. Where it is a copy, all but the content is the original's.
-type candidate struct {
-	content content
-	path    string
-	sum     string
-	mode    fs.FileMode
-	written time.Time
-	vouched bool // its sender has said the sum; nothing beside it speaks of it
+// verifyInput is what is to be proven. Where it is a copy, all but the content is the original's.
+type verifyInput struct {
+	content      content
+	path         string
+	sum          string
+	mode         fs.FileMode
+	modTime      time.Time
+	hasSenderSum bool // its sender has said the sum; nothing beside it speaks of it
 }
 
-// said is what is known of its sum from elsewhere.
-func (c candidate) said() (*said, error) {
-	if c.vouched {
-		return &said{sum: c.sum, written: c.written}, nil
+// readExpectedSum is what is known of its sum from elsewhere.
+func (c verifyInput) readExpectedSum() (*expectedSum, error) {
+	if c.hasSenderSum {
+		return &expectedSum{sum: c.sum, modTime: c.modTime}, nil
 	}
-	return readSum(c.path)
+	return readSumFile(c.path)
 }
 
-func (c candidate) prove(ctx context.Context, on Platform) (Verification, error) {
+func (c verifyInput) verify(ctx context.Context, on Platform) (Verification, error) {
 	if c.mode.Perm()&0o111 == 0 {
-		return Verification{}, refuse(NotExecutable, "nobody may execute it: chmod +x")
+		return Verification{}, newRefusal(NotExecutable, "nobody may execute it: chmod +x")
 	}
 	proof := Verification{Method: MethodSHA256, SHA256: c.sum, Size: c.content.size}
-	head, err := c.content.at(0, uint64(min(c.content.size, 4<<10)))
+	head, err := c.content.readPart(0, uint64(min(c.content.size, 4<<10)))
 	if err != nil {
 		return Verification{}, err
 	}
-	said, err := c.said()
+	said, err := c.readExpectedSum()
 	if err != nil {
 		return Verification{}, err
 	}
 	switch {
 	case len(head) == 0:
-		return Verification{}, refuse(Incomplete, "it is empty")
+		return Verification{}, newRefusal(Incomplete, "it is empty")
 	case bytes.HasPrefix(head, []byte("#!")):
-		if err := said.vouch(c, refuse(Unverified, "a script needs its SHA-256 beside it, in a file named like it with .sha256 at the end")); err != nil {
+		if err := said.confirmInsteadOf(c, newRefusal(Unverified, "a script needs its SHA-256 beside it, in a file named like it with .sha256 at the end")); err != nil {
 			return Verification{}, err
 		}
 		return proof, nil
-	case foreign(head) != "":
-		return Verification{}, refuse(WrongArchitecture, "it is a program for %s, and this is %s", foreign(head), on)
+	case detectForeignOS(head) != "":
+		return Verification{}, newRefusal(WrongArchitecture, "it is a program for %s, and this is %s", detectForeignOS(head), on)
 	case bytes.HasPrefix([]byte(elfMagic), head), len(bytes.Trim(head, "\x00")) == 0:
-		return Verification{}, refuse(Incomplete, "it has no beginning yet")
+		return Verification{}, newRefusal(Incomplete, "it has no beginning yet")
 	case !bytes.HasPrefix(head, []byte(elfMagic)):
-		return Verification{}, refuse(NotExecutable, "it is no program: neither ELF nor a script")
+		return Verification{}, newRefusal(NotExecutable, "it is no program: neither ELF nor a script")
 	}
 	p, err := readProgram(c.content)
 	if err != nil {
 		return Verification{}, err
 	}
-	if err := p.runsOn(on); err != nil {
+	if err := p.checkPlatform(on); err != nil {
 		return Verification{}, err
 	}
-	id, err := p.proveByBuildID(ctx, c.content)
+	id, err := p.verifyBuildID(ctx, c.content)
 	if refusal, ok := errors.AsType[*Refusal](err); ok {
-		err = said.vouch(c, refusal)
+		err = said.confirmInsteadOf(c, refusal)
 	} else if err == nil {
 		proof.Method, proof.BuildID = MethodBuildID, id
-		err = said.contradict(c)
+		err = said.checkMismatch(c)
 	}
 	if err != nil {
 		return Verification{}, err
 	}
-	return proof, builtFor(c.content, on)
+	return proof, checkBuildInfo(c.content, on)
 }
 
-// runsOn reports whether the headers are those of a program for the platform.
-func (p *program) runsOn(on Platform) error {
-	is := Platform{OS: p.os(), Arch: p.machine.arch()}
+// checkPlatform reports whether the headers are those of a program for the platform.
+func (p *elfProgram) checkPlatform(on Platform) error {
+	is := Platform{OS: p.goOS(), Arch: p.machine.goArch()}
 	if is.OS == "" {
 		is.OS = on.OS
 	}
 	switch {
 	case is != on:
-		return refuse(WrongArchitecture, "it is built for %s, and this is %s", is, on)
+		return newRefusal(WrongArchitecture, "it is built for %s, and this is %s", is, on)
 	case p.kind != elf.ET_EXEC && p.kind != elf.ET_DYN || p.entry == 0:
-		return refuse(NotExecutable, "it is a library or a part of a program")
+		return newRefusal(NotExecutable, "it is a library or a part of a program")
 	}
 	return nil
 }
 
-// builtFor looks at what the go command wrote down: some systems have no mark of their own in the headers.
-func builtFor(c content, on Platform) error {
+// checkBuildInfo looks at what the go command wrote down: some systems have no mark of their own in the headers.
+func checkBuildInfo(c content, on Platform) error {
 	info, err := buildinfo.Read(c)
 	if err != nil {
 		return nil // not Go
 	}
 	for _, s := range info.Settings {
 		if s.Key == "GOOS" && s.Value != on.OS {
-			return refuse(WrongArchitecture, "it is built for %s, and this is %s", s.Value, on)
+			return newRefusal(WrongArchitecture, "it is built for %s, and this is %s", s.Value, on)
 		}
 	}
 	return nil
@@ -149,63 +149,63 @@ func builtFor(c content, on Platform) error {
 // CheckPlatform says why a file that the kernel would not execute is no program for this machine: a *Refusal; nil where its
 // headers do not tell. It looks at no more than those.
 func CheckPlatform(path string) error {
-	f, info, err := openFile(path)
+	f, info, err := openRegular(path)
 	if err != nil {
-		return at(path, err)
+		return wrapWithPath(path, err)
 	}
 	defer f.Close()
 	c := content{f, info.Size()}
-	head, err := c.at(0, uint64(min(c.size, 4<<10)))
+	head, err := c.readPart(0, uint64(min(c.size, 4<<10)))
 	if err != nil {
-		return at(path, err)
+		return wrapWithPath(path, err)
 	}
-	on := Platform{}.orHere()
+	on := Platform{}.orHost()
 	switch {
-	case foreign(head) != "":
-		return at(path, refuse(WrongArchitecture, "it is a program for %s, and this is %s", foreign(head), on))
+	case detectForeignOS(head) != "":
+		return wrapWithPath(path, newRefusal(WrongArchitecture, "it is a program for %s, and this is %s", detectForeignOS(head), on))
 	case !bytes.HasPrefix(head, []byte(elfMagic)):
 		return nil
 	}
 	p, err := readProgram(c)
 	if err == nil {
-		err = p.runsOn(on)
+		err = p.checkPlatform(on)
 	}
-	return at(path, err)
+	return wrapWithPath(path, err)
 }
 
-// vouch returns nil where the checksum is the file's, and otherwise why it is refused.
-func (s *said) vouch(c candidate, refusal *Refusal) error {
+// confirmInsteadOf returns nil where the checksum is the file's, and otherwise why it is refused.
+func (s *expectedSum) confirmInsteadOf(c verifyInput, refusal *Refusal) error {
 	switch {
 	case s == nil:
 		return refusal
 	case s.sum == c.sum:
 		return nil
-	case refusal.Kind == Incomplete || s.older(c):
+	case refusal.Kind == Incomplete || s.isOlderThan(c):
 		return refusal
 	}
-	return refuse(Mixed, "its SHA-256 is %s, and %s says %s", c.sum, SumFilePath(c.path), s.sum)
+	return newRefusal(Mixed, "its SHA-256 is %s, and %s says %s", c.sum, SumFilePath(c.path), s.sum)
 }
 
-// contradict returns an error where the checksum speaks of this file and is another.
-func (s *said) contradict(c candidate) error {
-	if s == nil || s.sum == c.sum || s.older(c) {
+// checkMismatch returns an error where the checksum speaks of this file and is another.
+func (s *expectedSum) checkMismatch(c verifyInput) error {
+	if s == nil || s.sum == c.sum || s.isOlderThan(c) {
 		return nil
 	}
-	return refuse(Mixed, "it is whole, but not the one that %s names", SumFilePath(c.path))
+	return newRefusal(Mixed, "it is whole, but not the one that %s names", SumFilePath(c.path))
 }
 
-func (s *said) older(c candidate) bool { return s.written.Before(c.written) }
+func (s *expectedSum) isOlderThan(c verifyInput) bool { return s.modTime.Before(c.modTime) }
 
-// openFile opens a regular file for reading. Anything else is refused without being touched: opening a FIFO would wait
+// openRegular opens a regular file for reading. Anything else is refused without being touched: opening a FIFO would wait
 // for a writer.
-func openFile(path string) (*os.File, fs.FileInfo, error) {
+func openRegular(path string) (*os.File, fs.FileInfo, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, nil, err
 	}
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
-		err = refuse(NotExecutable, "it is no regular file")
+		err = newRefusal(NotExecutable, "it is no regular file")
 	}
 	if err != nil {
 		f.Close()
@@ -216,39 +216,39 @@ func openFile(path string) (*os.File, fs.FileInfo, error) {
 
 // HashFile returns the SHA-256 of a regular file, in small hex digits.
 func HashFile(ctx context.Context, path string) (string, error) {
-	f, _, err := openFile(path)
+	f, _, err := openRegular(path)
 	if err != nil {
-		return "", at(path, err)
+		return "", wrapWithPath(path, err)
 	}
 	defer f.Close()
-	sum, err := sumOf(ctx, f)
-	return sum, at(path, err)
+	sum, err := hashReader(ctx, f)
+	return sum, wrapWithPath(path, err)
 }
 
-// sumOf returns the SHA-256 of what r still has.
-func sumOf(ctx context.Context, r io.Reader) (string, error) {
+// hashReader returns the SHA-256 of what r still has.
+func hashReader(ctx context.Context, r io.Reader) (string, error) {
 	h := sha256.New()
-	if _, err := io.CopyBuffer(h, readerWith{ctx, r}, make([]byte, 256<<10)); err != nil {
+	if _, err := io.CopyBuffer(h, contextReader{ctx, r}, make([]byte, 256<<10)); err != nil {
 		return "", err
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// readerWith ends a long read with its context.
-type readerWith struct {
+// contextReader ends a long read with its context.
+type contextReader struct {
 	ctx context.Context
 	r   io.Reader
 }
 
-func (r readerWith) Read(p []byte) (int, error) {
+func (r contextReader) Read(p []byte) (int, error) {
 	if err := r.ctx.Err(); err != nil {
 		return 0, err
 	}
 	return r.r.Read(p)
 }
 
-// at says of which file an error speaks.
-func at(path string, err error) error {
+// wrapWithPath says of which file an error speaks.
+func wrapWithPath(path string, err error) error {
 	if refusal, ok := errors.AsType[*Refusal](err); ok {
 		return &Refusal{refusal.Kind, path, refusal.Why}
 	}

@@ -18,13 +18,13 @@ import (
 )
 
 var (
-	amd64 = Platform{"linux", "amd64"}
-	now   = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	amd64    = Platform{"linux", "amd64"}
+	testTime = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 )
 
 func TestVerifyForms(t *testing.T) {
-	good := tiny{machine: elf.EM_X86_64, body: "hello"}.bytes()
-	none := tiny{machine: elf.EM_X86_64, body: "hello", id: "-"}.bytes()
+	good := elfFixture{machine: elf.EM_X86_64, body: "hello"}.encode()
+	none := elfFixture{machine: elf.EM_X86_64, body: "hello", id: "-"}.encode()
 	edit := func(off int, b byte) []byte {
 		text := bytes.Clone(good)
 		text[off] = b
@@ -44,12 +44,12 @@ func TestVerifyForms(t *testing.T) {
 		by   string
 	}{
 		{name: "whole", file: good, by: MethodBuildID},
-		{name: "arm64", file: tiny{machine: elf.EM_AARCH64}.bytes(), on: Platform{"linux", "arm64"}, by: MethodBuildID},
-		{name: "386", file: tiny{machine: elf.EM_386, narrow: true}.bytes(), on: Platform{"linux", "386"}, by: MethodBuildID},
-		{name: "s390x", file: tiny{machine: elf.EM_S390, big: true}.bytes(), on: Platform{"linux", "s390x"}, by: MethodBuildID},
-		{name: "mips", file: tiny{machine: elf.EM_MIPS, big: true, narrow: true}.bytes(), on: Platform{"linux", "mips"}, by: MethodBuildID},
-		{name: "larger than a block", file: tiny{machine: elf.EM_X86_64, body: strings.Repeat("0123456789", 60_000)}.bytes(), by: MethodBuildID},
-		{name: "an id of every length", file: tiny{machine: elf.EM_X86_64, id: "a/" + strings.Repeat("b", 501)}.bytes(), by: MethodBuildID},
+		{name: "arm64", file: elfFixture{machine: elf.EM_AARCH64}.encode(), on: Platform{"linux", "arm64"}, by: MethodBuildID},
+		{name: "386", file: elfFixture{machine: elf.EM_386, narrow: true}.encode(), on: Platform{"linux", "386"}, by: MethodBuildID},
+		{name: "s390x", file: elfFixture{machine: elf.EM_S390, big: true}.encode(), on: Platform{"linux", "s390x"}, by: MethodBuildID},
+		{name: "mips", file: elfFixture{machine: elf.EM_MIPS, big: true, narrow: true}.encode(), on: Platform{"linux", "mips"}, by: MethodBuildID},
+		{name: "larger than a block", file: elfFixture{machine: elf.EM_X86_64, body: strings.Repeat("0123456789", 60_000)}.encode(), by: MethodBuildID},
+		{name: "an id of every length", file: elfFixture{machine: elf.EM_X86_64, id: "a/" + strings.Repeat("b", 501)}.encode(), by: MethodBuildID},
 
 		{name: "no permission", file: good, mode: 0o644, want: NotExecutable},
 		{name: "empty", want: Incomplete},
@@ -65,8 +65,8 @@ func TestVerifyForms(t *testing.T) {
 		{name: "nothing to load", file: edit(56, 0), want: NotExecutable},
 		{name: "an object file", file: edit(16, byte(elf.ET_REL)), want: NotExecutable},
 		{name: "a library", file: edit(24, 0), want: NotExecutable},
-		{name: "another processor", file: tiny{machine: elf.EM_AARCH64}.bytes(), want: WrongArchitecture},
-		{name: "the same with other bits", file: tiny{machine: elf.EM_386, narrow: true}.bytes(), want: WrongArchitecture},
+		{name: "another processor", file: elfFixture{machine: elf.EM_AARCH64}.encode(), want: WrongArchitecture},
+		{name: "the same with other bits", file: elfFixture{machine: elf.EM_386, narrow: true}.encode(), want: WrongArchitecture},
 		{name: "FreeBSD", file: edit(elf.EI_OSABI, byte(elf.ELFOSABI_FREEBSD)), want: WrongArchitecture},
 		{name: "Windows", file: []byte("MZ\x90\x00 and so on"), want: WrongArchitecture},
 		{name: "macOS", file: []byte("\xcf\xfa\xed\xfe and so on"), want: WrongArchitecture},
@@ -98,9 +98,9 @@ func TestVerifyForms(t *testing.T) {
 			if test.on == (Platform{}) {
 				test.on = amd64
 			}
-			put(t, path, test.file, test.mode, now)
+			writeFile(t, path, test.file, test.mode, testTime)
 			if test.sum != "" {
-				put(t, SumFilePath(path), []byte(test.sum+"\n"), 0o644, now.Add(test.age))
+				writeFile(t, SumFilePath(path), []byte(test.sum+"\n"), 0o644, testTime.Add(test.age))
 			}
 			proof, err := Verify(t.Context(), path, test.on)
 			checkKind(t, err, test.want)
@@ -128,7 +128,7 @@ func checkKind(t *testing.T, err error, want Kind) {
 	}
 }
 
-func TestVerifyWhatIsNoFile(t *testing.T) {
+func TestVerifyIrregularFiles(t *testing.T) {
 	dir := t.TempDir()
 	fifo := filepath.Join(dir, "fifo")
 	if err := syscall.Mkfifo(fifo, 0o755); err != nil {
@@ -142,7 +142,7 @@ func TestVerifyWhatIsNoFile(t *testing.T) {
 	if _, refused := errors.AsType[*Refusal](err); refused || !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no file: %v", err)
 	}
-	path := put(t, filepath.Join(dir, "user"), tiny{machine: elf.EM_X86_64}.bytes(), 0o755, now)
+	path := writeFile(t, filepath.Join(dir, "user"), elfFixture{machine: elf.EM_X86_64}.encode(), 0o755, testTime)
 	if err := os.Mkdir(SumFilePath(path), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -190,12 +190,12 @@ const (
 	cgoSource   = "package main\n\n// static int three(void) { return 3; }\nimport \"C\"\n\nfunc main() { println(C.three()) }\n"
 )
 
-// build makes a program with the go command; settings are NAME=value of the environment, or flags.
-func build(t *testing.T, source string, settings ...string) []byte {
+// buildProgram makes a program with the go command; settings are NAME=value of the environment, or flags.
+func buildProgram(t *testing.T, source string, settings ...string) []byte {
 	t.Helper()
 	dir := t.TempDir()
-	put(t, filepath.Join(dir, "go.mod"), []byte("module example\n\ngo 1.26\n"), 0o644, now)
-	put(t, filepath.Join(dir, "main.go"), []byte(source), 0o644, now)
+	writeFile(t, filepath.Join(dir, "go.mod"), []byte("module example\n\ngo 1.26\n"), 0o644, testTime)
+	writeFile(t, filepath.Join(dir, "main.go"), []byte(source), 0o644, testTime)
 	env, args := append(os.Environ(), "GOWORK=off", "GOFLAGS=", "CGO_ENABLED=0"), []string{"build", "-o", "user"}
 	for _, s := range settings {
 		if strings.HasPrefix(s, "-") {
@@ -216,15 +216,15 @@ func build(t *testing.T, source string, settings ...string) []byte {
 	return text
 }
 
-// check proves a content as if it were in a file that nothing stands beside.
-func check(t testing.TB, text []byte, on Platform) (Verification, error) {
+// verifyContent proves a content as if it were in a file that nothing stands beside.
+func verifyContent(t testing.TB, text []byte, on Platform) (Verification, error) {
 	sum := sha256.Sum256(text)
-	c := candidate{content: content{bytes.NewReader(text), int64(len(text))}, path: "/nonexistent/user", sum: hex.EncodeToString(sum[:]), mode: 0o755, written: now}
-	return c.prove(t.Context(), on)
+	c := verifyInput{content: content{bytes.NewReader(text), int64(len(text))}, path: "/nonexistent/user", sum: hex.EncodeToString(sum[:]), mode: 0o755, modTime: testTime}
+	return c.verify(t.Context(), on)
 }
 
 func TestVerifyRealPrograms(t *testing.T) {
-	here := Platform{}.orHere()
+	here := Platform{}.orHost()
 	elsewhere := Platform{"linux", "arm64"}
 	if here == elsewhere {
 		elsewhere.Arch = "amd64"
@@ -251,7 +251,7 @@ func TestVerifyRealPrograms(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := check(t, build(t, test.source, test.settings...), test.on)
+			_, err := verifyContent(t, buildProgram(t, test.source, test.settings...), test.on)
 			checkKind(t, err, test.want)
 		})
 	}
@@ -270,7 +270,7 @@ func TestVerifyRealPrograms(t *testing.T) {
 		}
 	})
 	t.Run("stripped afterwards", func(t *testing.T) {
-		path := put(t, filepath.Join(t.TempDir(), "user"), build(t, plainSource), 0o755, now)
+		path := writeFile(t, filepath.Join(t.TempDir(), "user"), buildProgram(t, plainSource), 0o755, testTime)
 		if said, err := exec.CommandContext(t.Context(), "strip", path).CombinedOutput(); err != nil {
 			t.Fatalf("strip: %v\n%s", err, said)
 		}
@@ -280,7 +280,7 @@ func TestVerifyRealPrograms(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		put(t, SumFilePath(path), fmt.Appendf(nil, "%x", sha256.Sum256(text)), 0o644, now)
+		writeFile(t, SumFilePath(path), fmt.Appendf(nil, "%x", sha256.Sum256(text)), 0o644, testTime)
 		if proof, err := Verify(t.Context(), path, here); err != nil || proof.Method != MethodSHA256 {
 			t.Errorf("with its checksum: %+v, %v", proof, err)
 		}

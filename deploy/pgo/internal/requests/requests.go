@@ -18,9 +18,9 @@ import (
 
 // Bounds of one answer.
 const (
-	mostBytes = 4 << 20
-	mostLine  = 64 << 10
-	toAnswer  = 2 * time.Second
+	maxBytes = 4 << 20
+	maxLine  = 64 << 10
+	timeout  = 2 * time.Second
 )
 
 // Counter is the metric to read: one series for each status, at least.
@@ -69,13 +69,13 @@ type Reader struct{ transport *http.Transport }
 func NewReader() *Reader {
 	return &Reader{&http.Transport{
 		DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: 64 << 10,
-		DialContext: (&net.Dialer{Timeout: toAnswer}).DialContext,
+		DialContext: (&net.Dialer{Timeout: timeout}).DialContext,
 	}}
 }
 
 // Read asks at an address, IP:port. It takes two seconds at most.
 func (r *Reader) Read(ctx context.Context, addr, path string, of Counter) (Totals, error) {
-	ctx, cancel := context.WithTimeout(ctx, toAnswer)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	ask, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+path, nil)
 	if err != nil {
@@ -91,7 +91,7 @@ func (r *Reader) Read(ctx context.Context, addr, path string, of Counter) (Total
 	if res.StatusCode != http.StatusOK {
 		return Totals{}, fmt.Errorf("ask for metrics: %s answers %d", path, res.StatusCode)
 	}
-	c, err := of.read(res.Body)
+	c, err := of.readTotals(res.Body)
 	if err != nil {
 		return Totals{}, fmt.Errorf("read metrics: %w", err)
 	}
@@ -99,21 +99,21 @@ func (r *Reader) Read(ctx context.Context, addr, path string, of Counter) (Total
 }
 
 var (
-	errLarge   = fmt.Errorf("more than %d MiB", mostBytes>>20)
-	errUnknown = errors.New("a series without the label of the status")
+	errTooLarge      = fmt.Errorf("more than %d MiB", maxBytes>>20)
+	errNoStatusLabel = errors.New("a series without the label of the status")
 )
 
-// read adds up the series of the counter in Prometheus's text format. Lines that are none of it are skipped; a counter
+// readTotals adds up the series of the counter in Prometheus's text format. Lines that are none of it are skipped; a counter
 // that is not there has not counted yet.
-func (of Counter) read(body io.Reader) (Totals, error) {
-	limited := &io.LimitedReader{R: body, N: mostBytes + 1}
-	in := bufio.NewReaderSize(limited, mostLine)
+func (of Counter) readTotals(body io.Reader) (Totals, error) {
+	limited := &io.LimitedReader{R: body, N: maxBytes + 1}
+	in := bufio.NewReaderSize(limited, maxLine)
 	var sum Totals
 	for skip := false; ; {
 		line, err := in.ReadSlice('\n')
 		switch {
 		case limited.N <= 0:
-			return Totals{}, errLarge
+			return Totals{}, errTooLarge
 		case errors.Is(err, bufio.ErrBufferFull):
 			skip = true // too long to be one of ours
 			continue
@@ -121,7 +121,7 @@ func (of Counter) read(body io.Reader) (Totals, error) {
 			return Totals{}, err
 		}
 		if !skip {
-			if failed := of.add(&sum, bytes.TrimSpace(line)); failed != nil {
+			if failed := of.addLine(&sum, bytes.TrimSpace(line)); failed != nil {
 				return Totals{}, failed
 			}
 		}
@@ -131,19 +131,19 @@ func (of Counter) read(body io.Reader) (Totals, error) {
 	}
 }
 
-func (of Counter) add(sum *Totals, line []byte) error {
+func (of Counter) addLine(sum *Totals, line []byte) error {
 	rest, ok := bytes.CutPrefix(line, []byte(of.Metric))
 	if !ok || len(rest) == 0 || rest[0] != '{' && rest[0] != ' ' && rest[0] != '\t' {
 		return nil // another metric
 	}
 	status, known := "", false
 	if rest[0] == '{' {
-		if status, known, rest, ok = label(rest[1:], of.Label); !ok {
+		if status, known, rest, ok = parseLabel(rest[1:], of.Label); !ok {
 			return fmt.Errorf("a line that is none: %.80q", line)
 		}
 	}
 	if !known {
-		return fmt.Errorf("%w, %s", errUnknown, of.Label)
+		return fmt.Errorf("%w, %s", errNoStatusLabel, of.Label)
 	}
 	fields := bytes.Fields(rest)
 	if len(fields) == 0 {
@@ -160,8 +160,8 @@ func (of Counter) add(sum *Totals, line []byte) error {
 	return nil
 }
 
-// label finds a label's value in NAME="VALUE",...} and returns what follows the brace.
-func label(in []byte, wanted string) (value string, found bool, rest []byte, ok bool) {
+// parseLabel finds a label's value in NAME="VALUE",...} and returns what follows the brace.
+func parseLabel(in []byte, wanted string) (value string, found bool, rest []byte, ok bool) {
 	for {
 		in = bytes.TrimLeft(in, " \t,")
 		if len(in) > 0 && in[0] == '}' {

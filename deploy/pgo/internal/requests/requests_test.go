@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-var usual = Counter{Metric: "requests_total", Label: "code"}
+var testCounter = Counter{Metric: "requests_total", Label: "code"}
 
 func TestRead(t *testing.T) {
 	tests := []struct {
@@ -27,8 +27,8 @@ func TestRead(t *testing.T) {
 		{"escapes", `requests_total{route="a\"b},code=\"500\"\\",code="200"} 4`, Totals{4, 0}, ""},
 		{"no status of 5xx", `requests_total{code="5"} 4`, Totals{4, 0}, ""},
 		{"an exemplar", `requests_total{code="500"} 4 # {trace_id="x"} 1`, Totals{4, 4}, ""},
-		{"a long line of another", "other{x=\"" + strings.Repeat("a", 3*mostLine) + "\"} 1\nrequests_total{code=\"500\"} 1\n", Totals{1, 1}, ""},
-		{"a long line that ends like ours", strings.Repeat("a", mostLine) + "requests_total{code=\"500\"} 1\n", Totals{}, ""},
+		{"a long line of another", "other{x=\"" + strings.Repeat("a", 3*maxLine) + "\"} 1\nrequests_total{code=\"500\"} 1\n", Totals{1, 1}, ""},
+		{"a long line that ends like ours", strings.Repeat("a", maxLine) + "requests_total{code=\"500\"} 1\n", Totals{}, ""},
 		{"without the label", `requests_total{status="500"} 1`, Totals{}, "without the label of the status, code"},
 		{"without labels", `requests_total 1`, Totals{}, "without the label of the status, code"},
 		{"no value", `requests_total{code="500"}`, Totals{}, "without a value"},
@@ -39,8 +39,8 @@ func TestRead(t *testing.T) {
 		{"no end of a value", `requests_total{code="500} 1`, Totals{}, "a line that is none"},
 		{"an escape at the end", `requests_total{code="500\`, Totals{}, "a line that is none"},
 		{"no labels in braces", `requests_total{nothing} 1`, Totals{}, "a line that is none"},
-		{"too much", strings.Repeat("# nothing that anybody wants to know\n", mostBytes/30), Totals{}, "more than 4 MiB"},
-		{"too much in one line", strings.Repeat("x", mostBytes+1), Totals{}, "more than 4 MiB"},
+		{"too much", strings.Repeat("# nothing that anybody wants to know\n", maxBytes/30), Totals{}, "more than 4 MiB"},
+		{"too much in one line", strings.Repeat("x", maxBytes+1), Totals{}, "more than 4 MiB"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -51,7 +51,7 @@ func TestRead(t *testing.T) {
 				_, _ = fmt.Fprint(w, test.text) // who has enough closes
 			}))
 			defer server.Close()
-			got, err := NewReader().Read(t.Context(), server.Listener.Addr().String(), "/m", usual)
+			got, err := NewReader().Read(t.Context(), server.Listener.Addr().String(), "/m", testCounter)
 			if test.wrong == "" && err != nil || test.wrong != "" && (err == nil || !strings.Contains(err.Error(), test.wrong)) {
 				t.Errorf("error %v, want %q", err, test.wrong)
 			}
@@ -62,7 +62,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-func TestReadOfTheHostile(t *testing.T) {
+func TestReadHostileServer(t *testing.T) {
 	tests := []struct {
 		name    string
 		answers http.HandlerFunc
@@ -87,19 +87,19 @@ func TestReadOfTheHostile(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			server := httptest.NewServer(test.answers)
 			defer server.Close()
-			if got, err := NewReader().Read(t.Context(), server.Listener.Addr().String(), "/m", usual); err == nil || !strings.Contains(err.Error(), test.wrong) || got != (Totals{}) {
+			if got, err := NewReader().Read(t.Context(), server.Listener.Addr().String(), "/m", testCounter); err == nil || !strings.Contains(err.Error(), test.wrong) || got != (Totals{}) {
 				t.Errorf("%v, %v, want %q", got, err, test.wrong)
 			}
 		})
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := NewReader().Read(ended, "127.0.0.1:1", "/m", usual); !errors.Is(err, context.Canceled) {
+	if _, err := NewReader().Read(ended, "127.0.0.1:1", "/m", testCounter); !errors.Is(err, context.Canceled) {
 		t.Errorf("of a context that has ended: %v", err)
 	}
 }
 
-func TestCount(t *testing.T) {
+func TestTotals(t *testing.T) {
 	if got := (Totals{10, 4}).Sub(Totals{8, 3}).Add(Totals{2, 0}); got != (Totals{4, 1}) || got.ErrorShare() != 0.25 {
 		t.Errorf("%v, %f", got, got.ErrorShare())
 	}
@@ -114,14 +114,14 @@ func FuzzRead(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		c, err := usual.read(strings.NewReader(text))
+		c, err := testCounter.readTotals(strings.NewReader(text))
 		if c.Failed > c.Requests || c.Requests < 0 || err != nil && c != (Totals{}) {
 			t.Errorf("%v, %v", c, err)
 		}
 	})
 }
 
-func TestWorse(t *testing.T) {
+func TestCheckErrorShare(t *testing.T) {
 	tests := []struct {
 		name   string
 		count  Totals

@@ -14,40 +14,40 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// look is what one stat tells. Two that are equal are of a file that has not changed, as far as a stat can tell.
-type look struct {
-	there   bool
-	err     string // why it cannot be looked at
-	size    int64
-	mode    uint32
-	written time.Time
-	touched time.Time // the inode's own time: nobody can set it back
+// fileStat is what one stat tells. Two that are equal are of a file that has not changed, as far as a stat can tell.
+type fileStat struct {
+	exists     bool
+	err        string // why it cannot be looked at
+	size       int64
+	mode       uint32
+	modTime    time.Time
+	changeTime time.Time // the inode's own time: nobody can set it back
 }
 
-func lookAt(path string) look {
+func statFile(path string) fileStat {
 	var s unix.Stat_t
-	err := ignoringEINTR(func() error { return unix.Stat(path, &s) })
+	err := retryEINTR(func() error { return unix.Stat(path, &s) })
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
-		return look{}
+		return fileStat{}
 	case err != nil:
-		return look{there: true, err: err.Error()}
+		return fileStat{exists: true, err: err.Error()}
 	}
-	return look{
-		there: true, size: s.Size, written: time.Unix(s.Mtim.Unix()), mode: s.Mode,
-		touched: time.Unix(s.Ctim.Unix()),
+	return fileStat{
+		exists: true, size: s.Size, modTime: time.Unix(s.Mtim.Unix()), mode: s.Mode,
+		changeTime: time.Unix(s.Ctim.Unix()),
 	}
 }
 
-// settled is the part of a look that must stay the same for a file to be finished; its content is compared besides.
+// stablePart is the part of a look that must stay the same for a file to be finished; its content is compared besides.
 // Not all file systems keep the inode's time: one that makes it up would never come to rest.
-func (l look) settled() look {
-	l.touched = time.Time{}
+func (l fileStat) stablePart() fileStat {
+	l.changeTime = time.Time{}
 	return l
 }
 
-// sumOf returns the SHA-256 of a regular file's content, and its size.
-func sumOf(ctx context.Context, path string) (string, int64, error) {
+// hashFile returns the SHA-256 of a regular file's content, and its size.
+func hashFile(ctx context.Context, path string) (string, int64, error) {
 	// Opening a FIFO would wait for a writer.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -77,7 +77,7 @@ func sumOf(ctx context.Context, path string) (string, int64, error) {
 	return "", 0, ctx.Err()
 }
 
-func ignoringEINTR(f func() error) error {
+func retryEINTR(f func() error) error {
 	for {
 		if err := f(); !errors.Is(err, unix.EINTR) {
 			return err

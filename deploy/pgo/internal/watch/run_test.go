@@ -14,30 +14,30 @@ import (
 	"time"
 )
 
-func TestBeginning(t *testing.T) {
+func TestFirstScan(t *testing.T) {
 	sumOf := func(text string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(text))) }
 	tests := []struct {
 		name, holds, seen string
 		want              []string
 	}{
-		{"nothing was taken yet", whole("a"), "", []string{"took a"}},
-		{"as it was taken", whole("a"), sumOf(whole("a")), nil},
-		{"changed while nobody watched", whole("b"), sumOf(whole("a")), []string{"took b"}},
-		{"harmed while nobody watched", "garbage", sumOf(whole("a")), []string{"refused: not whole"}},
-		{"not there", "", sumOf(whole("a")), nil},
+		{"nothing was taken yet", programContent("a"), "", []string{"took a"}},
+		{"as it was taken", programContent("a"), sumOf(programContent("a")), nil},
+		{"changed while nobody watched", programContent("b"), sumOf(programContent("a")), []string{"took b"}},
+		{"harmed while nobody watched", "garbage", sumOf(programContent("a")), []string{"refused: not whole"}},
+		{"not there", "", sumOf(programContent("a")), nil},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := newScene(t)
+				s := newWatchFixture(t)
 				if test.holds != "" {
-					s.write(test.holds)
+					s.writeFile(test.holds)
 				}
 				w := New(s, Options{})
 				w.SetFiles(File{Path: s.path, LastSHA256: test.seen})
-				run(t, w)
-				pass(time.Minute)
-				if heard, _ := s.said(); !slices.Equal(heard, test.want) {
+				startWatcher(t, w)
+				advance(time.Minute)
+				if heard, _ := s.takeEvents(); !slices.Equal(heard, test.want) {
 					t.Errorf("heard %q, want %q", heard, test.want)
 				}
 			})
@@ -46,20 +46,20 @@ func TestBeginning(t *testing.T) {
 }
 
 // Files can be added and taken away while it runs.
-func TestSet(t *testing.T) {
+func TestSetFiles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newScene(t)
+		s := newWatchFixture(t)
 		file := func(name string) File { return File{Path: filepath.Join(filepath.Dir(s.path), name)} }
 		w := New(s, Options{})
-		run(t, w)
+		startWatcher(t, w)
 		write := func(name, letter string) {
 			s.path = file(name).Path
-			s.write(whole(letter))
+			s.writeFile(programContent(letter))
 		}
 		expect := func(what string, want ...string) {
 			t.Helper()
-			pass(time.Minute)
-			heard, _ := s.said()
+			advance(time.Minute)
+			heard, _ := s.takeEvents()
 			slices.Sort(heard)
 			if !slices.Equal(heard, want) {
 				t.Errorf("%s: heard %q, want %q", what, heard, want)
@@ -79,9 +79,9 @@ func TestSet(t *testing.T) {
 		write("user", "e")
 		write("task", "f")
 		expect("one is watched no more", "took f")
-		s.be(0, time.Hour)
+		s.setGate(0, time.Hour)
 		write("task", "g")
-		pass(time.Second)
+		advance(time.Second)
 		w.SetFiles()
 		expect("watched no more while it is taken", "given up")
 	})
@@ -90,9 +90,9 @@ func TestSet(t *testing.T) {
 func TestRunEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, when := range []time.Duration{0, 100 * time.Millisecond, 300 * time.Millisecond, time.Second, 10 * time.Second, time.Minute} {
-			s := newScene(t)
-			s.be(0, 5*time.Second)
-			s.write("garbage")
+			s := newWatchFixture(t)
+			s.setGate(0, 5*time.Second)
+			s.writeFile("garbage")
 			w := New(s, Options{})
 			w.SetFiles(File{Path: s.path})
 			ctx, cancel := context.WithTimeout(t.Context(), when)
@@ -101,7 +101,7 @@ func TestRunEnds(t *testing.T) {
 			if ended := time.Since(s.start); ended != when {
 				t.Errorf("ended after %s, was told after %s", ended, when)
 			}
-			heard, _ := s.said()
+			heard, _ := s.takeEvents()
 			if n := len(heard); n > 1 || n == 1 && when < 5*time.Second && heard[0] != "given up" {
 				t.Errorf("told after %s, heard %q", when, heard)
 			}
@@ -110,23 +110,23 @@ func TestRunEnds(t *testing.T) {
 }
 
 // Six files that do not change cost next to nothing. Only the looks are counted here, and not the waking up.
-func TestIdle(t *testing.T) {
+func TestIdleCost(t *testing.T) {
 	const idle = 10 * time.Minute
 	var used time.Duration
 	synctest.Test(t, func(t *testing.T) {
-		s := newScene(t)
+		s := newWatchFixture(t)
 		w := New(s, Options{})
 		var files []File
 		for i := range 6 {
 			s.path = filepath.Join(filepath.Dir(s.path), fmt.Sprint(i))
-			s.write(whole("a"))
+			s.writeFile(programContent("a"))
 			files = append(files, File{Path: s.path, Companions: []string{s.path + ".sha256"}})
 		}
 		w.SetFiles(files...)
-		run(t, w)
-		pass(time.Minute)
+		startWatcher(t, w)
+		advance(time.Minute)
 		before := processTime(t)
-		pass(idle)
+		advance(idle)
 		used = processTime(t) - before
 	})
 	if share := float64(used) / float64(idle); share > 0.001 {
@@ -139,29 +139,29 @@ func TestIdle(t *testing.T) {
 func processTime(t *testing.T) time.Duration {
 	t.Helper()
 	var u syscall.Rusage
-	must(t, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+	mustSucceed(t, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// arrivals tells when something was taken.
-type arrivals chan time.Time
+// arrivalTimes tells when something was taken.
+type arrivalTimes chan time.Time
 
-func (a arrivals) HandleChange(context.Context, Change) error { a <- time.Now(); return nil }
-func (a arrivals) HandleRefusal(_ context.Context, c Change, why error) {
+func (a arrivalTimes) HandleChange(context.Context, Change) error { a <- time.Now(); return nil }
+func (a arrivalTimes) HandleRefusal(_ context.Context, c Change, why error) {
 	panic(errors.Join(errors.New(c.Path), why))
 }
 
 // With the real clock: a finished file of 20 MB is offered within a second.
-func TestSoon(t *testing.T) {
+func TestLatency(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "user")
-	taken := make(arrivals)
+	taken := make(arrivalTimes)
 	w := New(taken, Options{})
 	w.SetFiles(File{Path: path})
-	run(t, w)
+	startWatcher(t, w)
 	text, best := make([]byte, 20<<20), time.Hour
 	for i := 0; i < 10 && best > time.Second; i++ { // others may need the machine: the best of them counts
 		text[i]++
-		must(t, os.WriteFile(path, text, 0o755))
+		mustSucceed(t, os.WriteFile(path, text, 0o755))
 		done := time.Now()
 		best = min(best, (<-taken).Sub(done))
 	}

@@ -64,7 +64,7 @@ type Options struct {
 	ClockResolution time.Duration // the coarsest clock of a file system: two writes within it may bear one time; 2 s
 }
 
-func (o Options) orDefault() Options {
+func (o Options) withDefaults() Options {
 	return Options{
 		PollInterval:    cmp.Or(o.PollInterval, 200*time.Millisecond),
 		UseInotify:      o.UseInotify,
@@ -80,10 +80,10 @@ func (o Options) orDefault() Options {
 
 // Watcher watches files.
 type Watcher struct {
-	user Handler
-	o    Options
+	handler Handler
+	options Options
 
-	again chan struct{} // there is something to look at
+	scanNow chan struct{} // there is something to look at
 
 	mu    sync.Mutex
 	files map[string]*file
@@ -91,7 +91,7 @@ type Watcher struct {
 
 // New makes a watcher of nothing yet.
 func New(user Handler, o Options) *Watcher {
-	return &Watcher{user: user, o: o.orDefault(), again: make(chan struct{}, 1), files: map[string]*file{}}
+	return &Watcher{handler: user, options: o.withDefaults(), scanNow: make(chan struct{}, 1), files: map[string]*file{}}
 }
 
 // SetFiles replaces the files that are watched, while it runs or before. One that was watched already goes on as it was:
@@ -107,49 +107,49 @@ func (w *Watcher) SetFiles(files ...File) {
 		}
 		is := before[f.Path]
 		if is == nil {
-			is = &file{path: f.Path, taken: f.LastSHA256, gone: make(chan struct{})}
+			is = &file{path: f.Path, acceptedSHA256: f.LastSHA256, removed: make(chan struct{})}
 		}
 		delete(before, f.Path)
-		is.setWith(f.Companions)
+		is.setCompanions(f.Companions)
 		w.files[f.Path] = is
 	}
 	for _, f := range before {
-		close(f.gone)
+		close(f.removed)
 	}
-	w.look()
+	w.requestScan()
 }
 
 // Run watches until ctx ends, and returns when its user has answered.
 func (w *Watcher) Run(ctx context.Context) {
 	var following sync.WaitGroup
 	defer following.Wait()
-	tells := &teller{}
-	if w.o.UseInotify {
-		tells = newTeller()
+	tells := &notifier{}
+	if w.options.UseInotify {
+		tells = newNotifier()
 	}
-	following.Go(func() { tells.listen(w.o.ChangeInterval) })
+	following.Go(func() { tells.readEvents(w.options.ChangeInterval) })
 	defer tells.close()
 	var hears bool
 	var asked time.Time
 	for news := true; ; {
-		files, idle := w.all()
+		files, idle := w.listFiles()
 		// Before they are looked at: what happens from here on is heard.
-		if news || time.Since(asked) >= w.o.RewatchInterval {
-			hears, asked = tells.about(files), time.Now()
+		if news || time.Since(asked) >= w.options.RewatchInterval {
+			hears, asked = tells.watchFiles(files), time.Now()
 		}
-		next := w.o.PollInterval
+		next := w.options.PollInterval
 		if hears {
-			next = w.o.IdleInterval
+			next = w.options.IdleInterval
 		}
 		for _, f := range idle {
-			if !f.changed(time.Now()) {
+			if !f.hasChanged(time.Now()) {
 				continue
 			}
 			f.busy.Store(true)
 			following.Go(func() {
-				w.follow(ctx, f)
+				w.followFile(ctx, f)
 				f.busy.Store(false)
-				w.look() // nobody has looked at it for a while
+				w.requestScan() // nobody has looked at it for a while
 			})
 		}
 		timer := time.NewTimer(next)
@@ -160,23 +160,23 @@ func (w *Watcher) Run(ctx context.Context) {
 			return
 		case <-timer.C:
 			news = false
-		case <-tells.heard:
-		case <-w.again:
+		case <-tells.changes:
+		case <-w.scanNow:
 		}
 		timer.Stop()
 	}
 }
 
-// look has Run look at its files now.
-func (w *Watcher) look() {
+// requestScan has Run look at its files now.
+func (w *Watcher) requestScan() {
 	select {
-	case w.again <- struct{}{}:
+	case w.scanNow <- struct{}{}:
 	default:
 	}
 }
 
-// all returns the files, and those of them that nobody follows.
-func (w *Watcher) all() (all, idle []*file) {
+// listFiles returns the files, and those of them that nobody follows.
+func (w *Watcher) listFiles() (all, idle []*file) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, f := range w.files {

@@ -66,7 +66,7 @@ const (
 	ResultRolledBack = "rolled_back" // the new one served, not well enough, and the program from before serves again
 )
 
-var results = []string{ResultDone, ResultFailed, ResultRefused, ResultRolledBack}
+var reloadResults = []string{ResultDone, ResultFailed, ResultRefused, ResultRolledBack}
 
 // ReloadBuckets are the bounds of reload times in seconds. A last bucket without bound follows them.
 var ReloadBuckets = [...]float64{0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300}
@@ -122,8 +122,8 @@ func (o *Outcome) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// outcomes are all there can be.
-var outcomes = []Outcome{
+// deployOutcomes are all there can be.
+var deployOutcomes = []Outcome{
 	{ResultTaken, ""},
 	{ResultRefused, "incomplete"},
 	{ResultRefused, "mixed"},

@@ -18,20 +18,20 @@ const (
 	pm2Errored = 4
 )
 
-// pm2 adds the metrics of pm2-prom-module 2, by their names, labels and meaning, for boards that know those.
-func (s *set) pm2(all []Process) {
-	s.gauge("pm2_free_memory", "Memory that is available on this machine, in bytes.").add(float64(available()))
-	s.gauge("pm2_cpu_count", "Processors of this machine.").add(float64(runtime.NumCPU()))
-	apps := s.gauge("pm2_available_apps", "Names in the process file.")
-	instances := s.gauge("pm2_app_instances", "Instances of a name.", "app")
-	averageMemory := s.gauge("pm2_app_average_memory", "Memory of an instance on average, in bytes.", "app")
-	totalMemory := s.gauge("pm2_app_total_memory", "Memory of all instances, in bytes.", "app")
-	averageCPU := s.gauge("pm2_app_average_cpu", "Processor use of an instance on average, in percent of one.", "app")
-	uptime := s.gauge("pm2_app_uptime", "How long the oldest instance has been running, in seconds.", "app")
-	status := s.gauge("pm2_app_status", "0 unknown, 1 running, 2 pending, 3 stopped, 4 errored: of the worst instance.", "app")
-	cpu := s.gauge("pm2_app_pids_cpu", "Processor use in percent of one.", "app", "instance")
-	memory := s.gauge("pm2_app_pids_memory", "Memory in bytes.", "app", "instance")
-	restarts := s.gauge("pm2_app_restart_count", "Starts after it ended by itself.", "app", "instance")
+// addPM2 adds the metrics of pm2-prom-module 2, by their names, labels and meaning, for boards that know those.
+func (s *metricSet) addPM2(all []Process) {
+	s.addGauge("pm2_free_memory", "Memory that is available on this machine, in bytes.").addSample(float64(availableMemory()))
+	s.addGauge("pm2_cpu_count", "Processors of this machine.").addSample(float64(runtime.NumCPU()))
+	apps := s.addGauge("pm2_available_apps", "Names in the process file.")
+	instances := s.addGauge("pm2_app_instances", "Instances of a name.", "app")
+	averageMemory := s.addGauge("pm2_app_average_memory", "Memory of an instance on average, in bytes.", "app")
+	totalMemory := s.addGauge("pm2_app_total_memory", "Memory of all instances, in bytes.", "app")
+	averageCPU := s.addGauge("pm2_app_average_cpu", "Processor use of an instance on average, in percent of one.", "app")
+	uptime := s.addGauge("pm2_app_uptime", "How long the oldest instance has been running, in seconds.", "app")
+	status := s.addGauge("pm2_app_status", "0 unknown, 1 running, 2 pending, 3 stopped, 4 errored: of the worst instance.", "app")
+	cpu := s.addGauge("pm2_app_pids_cpu", "Processor use in percent of one.", "app", "instance")
+	memory := s.addGauge("pm2_app_pids_memory", "Memory in bytes.", "app", "instance")
+	restarts := s.addGauge("pm2_app_restart_count", "Starts after it ended by itself.", "app", "instance")
 	count := 0
 	for first := 0; first < len(all); count++ {
 		name, last := all[first].Process.Name, first
@@ -41,22 +41,22 @@ func (s *set) pm2(all []Process) {
 		for ; last < len(all) && all[last].Process.Name == name; last++ {
 			p := all[last]
 			number := strconv.Itoa(p.Process.Instance)
-			cpu.add(p.Process.CPU, name, number)
-			memory.add(float64(p.Process.Memory), name, number)
-			restarts.add(float64(p.Restarts), name, number)
+			cpu.addSample(p.Process.CPU, name, number)
+			memory.addSample(float64(p.Process.Memory), name, number)
+			restarts.addSample(float64(p.Restarts), name, number)
 			sumMemory, sumCPU = sumMemory+p.Process.Memory, sumCPU+p.Process.CPU
 			oldest, worst = max(oldest, time.Duration(p.Process.Uptime)*time.Second), max(worst, pm2Status(p.Process.Status))
 		}
 		n := float64(last - first)
-		instances.add(n, name)
-		averageMemory.add(float64(sumMemory)/n, name)
-		totalMemory.add(float64(sumMemory), name)
-		averageCPU.add(sumCPU/n, name)
-		uptime.add(oldest.Seconds(), name)
-		status.add(float64(worst), name)
+		instances.addSample(n, name)
+		averageMemory.addSample(float64(sumMemory)/n, name)
+		totalMemory.addSample(float64(sumMemory), name)
+		averageCPU.addSample(sumCPU/n, name)
+		uptime.addSample(oldest.Seconds(), name)
+		status.addSample(float64(worst), name)
 		first = last
 	}
-	apps.add(float64(count))
+	apps.addSample(float64(count))
 }
 
 func pm2Status(s control.State) int64 {
@@ -72,8 +72,8 @@ func pm2Status(s control.State) int64 {
 	}
 }
 
-// available is how much memory the machine has left, as the kernel estimates; 0 where it does not.
-func available() int64 {
+// availableMemory is how much memory the machine has left, as the kernel estimates; 0 where it does not.
+func availableMemory() int64 {
 	text, err := os.ReadFile("/proc/meminfo")
 	if err != nil {
 		return 0

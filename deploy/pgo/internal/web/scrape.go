@@ -13,51 +13,51 @@ import (
 
 // Bounds of fetching a process's metrics.
 const (
-	mostMetrics   = 16 << 20 // bytes
-	scrapeTimeout = 10 * time.Second
-	scrapeLongest = 20 * time.Second // where Prometheus says that it would wait longer
+	maxMetrics           = 16 << 20 // bytes
+	defaultScrapeTimeout = 10 * time.Second
+	maxScrapeTimeout     = 20 * time.Second // where Prometheus says that it would wait longer
 )
 
-// admin is the listener that a process has for its metrics.
-const admin = "admin"
+// adminListener is the listener that a process has for its metrics.
+const adminListener = "admin"
 
-type group struct {
+type targetGroup struct {
 	Targets []string          `json:"targets"`
 	Labels  map[string]string `json:"labels"`
 }
 
-// discover answers as Prometheus's HTTP service discovery expects: every process that has an admin listener, also one
+// serveDiscovery answers as Prometheus's HTTP service discovery expects: every process that has an admin listener, also one
 // that does not run. Whoever asks is sent to where it has asked.
-func (h *handler) discover(w http.ResponseWriter, r *http.Request) {
-	groups := []group{}
+func (h *handler) serveDiscovery(w http.ResponseWriter, r *http.Request) {
+	groups := []targetGroup{}
 	for _, p := range h.Options.Source.Snapshot(false).Processes {
-		if _, ok := p.Process.Listeners[admin]; !ok {
+		if _, ok := p.Process.Listeners[adminListener]; !ok {
 			continue
 		}
 		number := strconv.Itoa(p.Process.Instance)
-		groups = append(groups, group{Targets: []string{target(r)}, Labels: map[string]string{
+		groups = append(groups, targetGroup{Targets: []string{requestTarget(r)}, Labels: map[string]string{
 			"__metrics_path__": "/scrape/" + p.Process.Name + "/" + number, "service": p.Process.Name, "instance": number,
 		}})
 	}
-	h.answer(w, groups)
+	h.writeJSON(w, groups)
 }
 
-// target is the address that the request was sent to.
-func target(r *http.Request) string {
+// requestTarget is the address that the request was sent to.
+func requestTarget(r *http.Request) string {
 	if _, _, err := net.SplitHostPort(r.Host); err == nil {
 		return r.Host
 	}
 	return r.Host + ":80"
 }
 
-// scrape answers with what a process's admin listener says at /metrics, and nothing else of it.
-func (h *handler) scrape(w http.ResponseWriter, r *http.Request) {
-	addr, status, why := h.adminOf(r.PathValue("name"), r.PathValue("instance"))
+// serveScrape answers with what a process's admin listener says at /metrics, and nothing else of it.
+func (h *handler) serveScrape(w http.ResponseWriter, r *http.Request) {
+	addr, status, why := h.findAdminListener(r.PathValue("name"), r.PathValue("instance"))
 	if why != "" {
 		http.Error(w, why, status)
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), patience(r))
+	ctx, cancel := context.WithTimeout(r.Context(), scrapeTimeoutOf(r))
 	defer cancel()
 	ask, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/metrics", nil)
 	if err != nil {
@@ -87,8 +87,8 @@ func (h *handler) scrape(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set(key, value)
 		}
 	}
-	n, err := io.Copy(w, io.LimitReader(res.Body, mostMetrics))
-	if err == nil && n == mostMetrics {
+	n, err := io.Copy(w, io.LimitReader(res.Body, maxMetrics))
+	if err == nil && n == maxMetrics {
 		_, err = io.ReadFull(res.Body, make([]byte, 1))
 		if errors.Is(err, io.EOF) {
 			return // it was just that much
@@ -100,13 +100,13 @@ func (h *handler) scrape(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// adminOf finds a process's admin listener, or says why there is none.
-func (h *handler) adminOf(name, number string) (addr string, status int, why string) {
+// findAdminListener finds a process's admin listener, or says why there is none.
+func (h *handler) findAdminListener(name, number string) (addr string, status int, why string) {
 	for _, p := range h.Options.Source.Snapshot(false).Processes {
 		if p.Process.Name != name || strconv.Itoa(p.Process.Instance) != number {
 			continue
 		}
-		addr, ok := p.Process.Listeners[admin]
+		addr, ok := p.Process.Listeners[adminListener]
 		switch {
 		case !ok:
 			return "", http.StatusNotFound, "it has no admin listener"
@@ -118,13 +118,13 @@ func (h *handler) adminOf(name, number string) (addr string, status int, why str
 	return "", http.StatusNotFound, "there is no such process"
 }
 
-// patience is how long Prometheus waits, within bounds.
-func patience(r *http.Request) time.Duration {
+// scrapeTimeoutOf is how long Prometheus waits, within bounds.
+func scrapeTimeoutOf(r *http.Request) time.Duration {
 	s, err := strconv.ParseFloat(r.Header.Get("X-Prometheus-Scrape-Timeout-Seconds"), 64)
 	if err != nil || !(s > 0) {
-		return scrapeTimeout
+		return defaultScrapeTimeout
 	}
-	return time.Duration(min(s, scrapeLongest.Seconds()) * float64(time.Second))
+	return time.Duration(min(s, maxScrapeTimeout.Seconds()) * float64(time.Second))
 }
 
 func newTransport() *http.Transport {

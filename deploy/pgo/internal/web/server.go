@@ -12,11 +12,11 @@ import (
 
 // Bounds of what a client may take. All that is served is small, and asked for by a few programs.
 const (
-	mostConns  = 64
-	mostHeader = 8 << 10
-	toAsk      = 5 * time.Second
-	toRead     = 30 * time.Second // longer than a scrape takes
-	idle       = time.Minute
+	maxConns     = 64
+	maxHeader    = 8 << 10
+	readTimeout  = 5 * time.Second
+	writeTimeout = 30 * time.Second // longer than a scrape takes
+	idleTimeout  = time.Minute
 )
 
 // Server serves on a listener that somebody else keeps.
@@ -26,8 +26,8 @@ type Server struct{ http http.Server }
 func StartServer(l net.Listener, o Options) *Server {
 	s := &Server{http: http.Server{
 		Handler:           newHandler(o),
-		ReadHeaderTimeout: toAsk, ReadTimeout: toAsk, WriteTimeout: toRead, IdleTimeout: idle,
-		MaxHeaderBytes: mostHeader, DisableGeneralOptionsHandler: true,
+		ReadHeaderTimeout: readTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: maxHeader, DisableGeneralOptionsHandler: true,
 		ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug), // what strangers send is not worth a line
 		ConnState: func(_ net.Conn, now http.ConnState) {
 			if now == http.StateIdle || now == http.StateClosed {
@@ -36,7 +36,7 @@ func StartServer(l net.Listener, o Options) *Server {
 		},
 	}}
 	go func() {
-		if err := s.http.Serve(&bounded{Listener: l, taken: make(chan struct{}, mostConns)}); !errors.Is(err, http.ErrServerClosed) {
+		if err := s.http.Serve(&limitedListener{Listener: l, slots: make(chan struct{}, maxConns)}); !errors.Is(err, http.ErrServerClosed) {
 			o.Log.Error("http ended", "error", err)
 		}
 	}()
@@ -52,33 +52,33 @@ func (s *Server) Close() {
 	}
 }
 
-// bounded closes connections that are too many at once: whoever holds them all open costs no more than that.
-type bounded struct {
+// limitedListener closes connections that are too many at once: whoever holds them all open costs no more than that.
+type limitedListener struct {
 	net.Listener
-	taken chan struct{}
+	slots chan struct{}
 }
 
-func (b *bounded) Accept() (net.Conn, error) {
+func (b *limitedListener) Accept() (net.Conn, error) {
 	for {
 		c, err := b.Listener.Accept()
 		if err != nil {
 			return nil, err
 		}
 		select {
-		case b.taken <- struct{}{}:
-			return &counted{Conn: c, free: sync.OnceFunc(func() { <-b.taken })}, nil
+		case b.slots <- struct{}{}:
+			return &limitedConn{Conn: c, release: sync.OnceFunc(func() { <-b.slots })}, nil
 		default:
 			c.Close()
 		}
 	}
 }
 
-type counted struct {
+type limitedConn struct {
 	net.Conn
-	free func()
+	release func()
 }
 
-func (c *counted) Close() error {
-	defer c.free()
+func (c *limitedConn) Close() error {
+	defer c.release()
 	return c.Conn.Close()
 }

@@ -5,15 +5,15 @@ import (
 	"strconv"
 )
 
-const textFormat = "text/plain; version=0.0.4; charset=utf-8"
+const textContentType = "text/plain; version=0.0.4; charset=utf-8"
 
-// set is the metrics of one scrape, as text for Prometheus. They are made anew each time out of what is known: a
+// metricSet is the metrics of one scrape, as text for Prometheus. They are made anew each time out of what is known: a
 // registry would only hold copies of it. The usual library would make an object of each number first, and with it the
 // manager needs a quarter more memory; that its reader takes what is written here is tested.
-type set struct {
+type metricSet struct {
 	families []*family // those beyond used are of the scrape before, and lend their memory
 	used     int
-	all      []byte
+	buf      []byte
 }
 
 // family is all metrics of a name. Every add takes the values of its labels, in order.
@@ -23,7 +23,7 @@ type family struct {
 	text             []byte
 }
 
-func (s *set) family(kind, name, help string, labels ...string) *family {
+func (s *metricSet) addFamily(kind, name, help string, labels ...string) *family {
 	if s.used == len(s.families) {
 		s.families = append(s.families, &family{})
 	}
@@ -33,30 +33,30 @@ func (s *set) family(kind, name, help string, labels ...string) *family {
 	return f
 }
 
-func (s *set) gauge(name, help string, labels ...string) *family {
-	return s.family("gauge", name, help, labels...)
+func (s *metricSet) addGauge(name, help string, labels ...string) *family {
+	return s.addFamily("gauge", name, help, labels...)
 }
 
-func (s *set) counter(name, help string, labels ...string) *family {
-	return s.family("counter", name, help, labels...)
+func (s *metricSet) addCounter(name, help string, labels ...string) *family {
+	return s.addFamily("counter", name, help, labels...)
 }
 
-func (s *set) histogram(name, help string, labels ...string) *family {
-	return s.family("histogram", name, help, labels...)
+func (s *metricSet) addHistogram(name, help string, labels ...string) *family {
+	return s.addFamily("histogram", name, help, labels...)
 }
 
-func (f *family) add(value float64, labels ...string) { f.line("", value, "", labels) }
+func (f *family) addSample(value float64, labels ...string) { f.appendLine("", value, "", labels) }
 
-func (f *family) flag(value bool, labels ...string) {
+func (f *family) addBool(value bool, labels ...string) {
 	if value {
-		f.add(1, labels...)
+		f.addSample(1, labels...)
 		return
 	}
-	f.add(0, labels...)
+	f.addSample(0, labels...)
 }
 
-// observed adds a histogram: how many fell into each bucket, the last of which has no bound, and the sum of all.
-func (f *family) observed(bounds []float64, counts []int64, sum float64, labels ...string) {
+// addHistogram adds a histogram: how many fell into each bucket, the last of which has no bound, and the sum of all.
+func (f *family) addHistogram(bounds []float64, counts []int64, sum float64, labels ...string) {
 	count := int64(0)
 	for i, n := range counts {
 		count += n
@@ -64,14 +64,14 @@ func (f *family) observed(bounds []float64, counts []int64, sum float64, labels 
 		if i < len(bounds) {
 			bound = strconv.FormatFloat(bounds[i], 'g', -1, 64)
 		}
-		f.line("_bucket", float64(count), bound, labels)
+		f.appendLine("_bucket", float64(count), bound, labels)
 	}
-	f.line("_sum", sum, "", labels)
-	f.line("_count", float64(count), "", labels)
+	f.appendLine("_sum", sum, "", labels)
+	f.appendLine("_count", float64(count), "", labels)
 }
 
-// line adds one line; with a bound it is of a bucket.
-func (f *family) line(suffix string, value float64, bound string, labels []string) {
+// appendLine adds one line; with a bound it is of a bucket.
+func (f *family) appendLine(suffix string, value float64, bound string, labels []string) {
 	t := f.text
 	t = append(t, f.name...)
 	t = append(t, suffix...)
@@ -99,11 +99,11 @@ func (f *family) line(suffix string, value float64, bound string, labels []strin
 
 func appendLabel(t []byte, name, value string) []byte {
 	t = append(append(t, name...), '=', '"')
-	return append(escaped(t, value, true), '"')
+	return append(appendEscaped(t, value, true), '"')
 }
 
-// escaped adds a text in which the format's own signs stand for themselves.
-func escaped(t []byte, text string, quoted bool) []byte {
+// appendEscaped adds a text in which the format's own signs stand for themselves.
+func appendEscaped(t []byte, text string, quoted bool) []byte {
 	for i := range len(text) {
 		switch c := text[i]; {
 		case c == '\\':
@@ -119,17 +119,17 @@ func escaped(t []byte, text string, quoted bool) []byte {
 	return t
 }
 
-// text returns those that have a metric, until the set is used again.
-func (s *set) text() []byte {
-	t := s.all[:0]
+// encode returns those that have a metric, until the set is used again.
+func (s *metricSet) encode() []byte {
+	t := s.buf[:0]
 	for _, f := range s.families[:s.used] {
 		if len(f.text) == 0 {
 			continue
 		}
 		t = append(append(append(t, "# HELP "...), f.name...), ' ')
-		t = append(append(append(escaped(t, f.help, false), "\n# TYPE "...), f.name...), ' ')
+		t = append(append(append(appendEscaped(t, f.help, false), "\n# TYPE "...), f.name...), ' ')
 		t = append(append(append(t, f.kind...), '\n'), f.text...)
 	}
-	s.all = t
+	s.buf = t
 	return t
 }

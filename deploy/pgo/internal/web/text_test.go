@@ -12,25 +12,25 @@ import (
 // What is written is what Prometheus's own reader reads, whatever stands in a label.
 func TestTextIsRead(t *testing.T) {
 	odd := "a \"b\" \\n \n {c=\"d\"}, é \\"
-	s := &set{}
+	s := &metricSet{}
 	for range 2 { // a set is used again, and nothing of the scrape before is left
 		s.used = 0
-		info := s.gauge("some_info", "Help with \\ and\na second \"line\".", "name", "other")
-		s.gauge("empty_gauge", "Nothing has it.", "name")
-		total := s.counter("some_total", "Counted.")
-		took := s.histogram("some_seconds", "Observed.", "name")
-		info.add(1, odd, "")
-		info.flag(false, "plain", "x")
-		total.add(1234567.25)
-		took.observed([]float64{0.1, 2.5}, []int64{1, 0, 3}, 7.5, "web")
+		info := s.addGauge("some_info", "Help with \\ and\na second \"line\".", "name", "other")
+		s.addGauge("empty_gauge", "Nothing has it.", "name")
+		total := s.addCounter("some_total", "Counted.")
+		took := s.addHistogram("some_seconds", "Observed.", "name")
+		info.addSample(1, odd, "")
+		info.addBool(false, "plain", "x")
+		total.addSample(1234567.25)
+		took.addHistogram([]float64{0.1, 2.5}, []int64{1, 0, 3}, 7.5, "web")
 	}
 	parser := expfmt.NewTextParser(model.UTF8Validation)
-	read, err := parser.TextToMetricFamilies(bytes.NewReader(s.text()))
+	read, err := parser.TextToMetricFamilies(bytes.NewReader(s.encode()))
 	if err != nil {
-		t.Fatalf("%v in\n%s", err, s.text())
+		t.Fatalf("%v in\n%s", err, s.encode())
 	}
 	if len(read) != 3 {
-		t.Errorf("%d families in\n%s", len(read), s.text())
+		t.Errorf("%d families in\n%s", len(read), s.encode())
 	}
 	info := read["some_info"]
 	if info.GetType() != dto.MetricType_GAUGE || info.GetHelp() != "Help with \\ and\na second \"line\"." || len(info.GetMetric()) != 2 {
@@ -60,10 +60,10 @@ func BenchmarkScrape(b *testing.B) {
 		p.Process.Name, p.Process.PID = name, 12
 		f.Processes, f.Groups = append(f.Processes, p), append(f.Groups, Group{Name: name, Reloads: &ReloadCounters{}})
 	}
-	s := &set{}
+	s := &metricSet{}
 	b.ReportAllocs()
 	for b.Loop() {
-		s.tell(f)
-		s.text()
+		s.fill(f)
+		s.encode()
 	}
 }

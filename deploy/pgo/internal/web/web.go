@@ -29,11 +29,11 @@ type handler struct {
 	Options   Options
 	transport *http.Transport
 	mux       *http.ServeMux
-	measuring sync.Mutex // one answer with metrics at a time
-	set       set        // guarded by measuring
+	metricsMu sync.Mutex // one answer with metrics at a time
+	set       metricSet  // guarded by measuring
 }
 
-const index = `pgo
+const indexPage = `pgo
 
 /metrics               of the processes and of pgo, for Prometheus
 /sd                    the processes that have metrics of their own, for Prometheus (http_sd_configs)
@@ -46,15 +46,15 @@ const index = `pgo
 
 func newHandler(o Options) *handler {
 	h := &handler{Options: o, transport: newTransport(), mux: http.NewServeMux()}
-	h.mux.HandleFunc("/{$}", func(w http.ResponseWriter, _ *http.Request) { text(w, index) })
-	h.mux.HandleFunc("/metrics", h.metrics)
-	h.mux.HandleFunc("/sd", h.discover)
-	h.mux.HandleFunc("/scrape/{name}/{instance}", h.scrape)
-	h.mux.HandleFunc("/api/list", h.list)
-	h.mux.HandleFunc("/api/info", h.info)
-	h.mux.HandleFunc("/api/events", h.events)
-	h.mux.HandleFunc("/livez", func(w http.ResponseWriter, _ *http.Request) { text(w, "ok\n") })
-	h.mux.HandleFunc("/readyz", h.ready)
+	h.mux.HandleFunc("/{$}", func(w http.ResponseWriter, _ *http.Request) { writeText(w, indexPage) })
+	h.mux.HandleFunc("/metrics", h.serveMetrics)
+	h.mux.HandleFunc("/sd", h.serveDiscovery)
+	h.mux.HandleFunc("/scrape/{name}/{instance}", h.serveScrape)
+	h.mux.HandleFunc("/api/list", h.serveList)
+	h.mux.HandleFunc("/api/info", h.serveInfo)
+	h.mux.HandleFunc("/api/events", h.serveEvents)
+	h.mux.HandleFunc("/livez", func(w http.ResponseWriter, _ *http.Request) { writeText(w, "ok\n") })
+	h.mux.HandleFunc("/readyz", h.serveReady)
 	return h
 }
 
@@ -63,7 +63,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-store")
 	switch {
-	case !h.known(r.Host):
+	case !h.isKnownHost(r.Host):
 		// A page from elsewhere may have its name point here (DNS rebinding), and would then read the answer.
 		http.Error(w, "this pgo is not reached by that name: its process file lists those that it is (http.hosts)", http.StatusMisdirectedRequest)
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
@@ -76,8 +76,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// known tells whether a Host header is an address, localhost, or one of the names in the process file.
-func (h *handler) known(host string) bool {
+// isKnownHost tells whether a Host header is an address, localhost, or one of the names in the process file.
+func (h *handler) isKnownHost(host string) bool {
 	if name, port, err := net.SplitHostPort(host); err == nil {
 		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 			return false
@@ -91,63 +91,63 @@ func (h *handler) known(host string) bool {
 	return host == "localhost" || slices.Contains(h.Options.Hosts, host)
 }
 
-func (h *handler) metrics(w http.ResponseWriter, _ *http.Request) {
-	h.measuring.Lock()
-	defer h.measuring.Unlock()
+func (h *handler) serveMetrics(w http.ResponseWriter, _ *http.Request) {
+	h.metricsMu.Lock()
+	defer h.metricsMu.Unlock()
 	f := h.Options.Source.Snapshot(true)
-	h.set.tell(f)
+	h.set.fill(f)
 	if h.Options.PM2Names {
-		h.set.pm2(f.Processes)
+		h.set.addPM2(f.Processes)
 	}
-	out := h.set.text()
-	w.Header().Set("Content-Type", textFormat)
+	out := h.set.encode()
+	w.Header().Set("Content-Type", textContentType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(out)))
 	_, _ = w.Write(out) // who went away misses it
 }
 
-// list is what `pgo list --json` prints, without what processes last wrote: a log is not for everyone.
-func (h *handler) list(w http.ResponseWriter, _ *http.Request) {
+// serveList is what `pgo list --json` prints, without what processes last wrote: a log is not for everyone.
+func (h *handler) serveList(w http.ResponseWriter, _ *http.Request) {
 	rows := []control.Process{}
 	for _, p := range h.Options.Source.Snapshot(true).Processes {
 		row := p.Process
 		row.LastLines = []string{}
 		rows = append(rows, row)
 	}
-	h.answer(w, rows)
+	h.writeJSON(w, rows)
 }
 
-func (h *handler) info(w http.ResponseWriter, _ *http.Request) {
-	h.answer(w, h.Options.Source.Snapshot(false).Info)
+func (h *handler) serveInfo(w http.ResponseWriter, _ *http.Request) {
+	h.writeJSON(w, h.Options.Source.Snapshot(false).Info)
 }
 
 // Bounds of a question for events.
 const (
-	mostEvents  = 1000
-	usualEvents = 100
+	maxEvents     = 1000
+	defaultEvents = 100
 )
 
-func (h *handler) events(w http.ResponseWriter, r *http.Request) {
-	n := usualEvents
+func (h *handler) serveEvents(w http.ResponseWriter, r *http.Request) {
+	n := defaultEvents
 	for key, values := range r.URL.Query() {
 		var err error
 		if key == "limit" && len(values) == 1 {
 			n, err = strconv.Atoi(values[0])
 		}
-		if key != "limit" || len(values) != 1 || err != nil || n < 1 || n > mostEvents {
-			http.Error(w, fmt.Sprintf("expected at most ?limit=N, N from 1 to %d", mostEvents), http.StatusBadRequest)
+		if key != "limit" || len(values) != 1 || err != nil || n < 1 || n > maxEvents {
+			http.Error(w, fmt.Sprintf("expected at most ?limit=N, N from 1 to %d", maxEvents), http.StatusBadRequest)
 			return
 		}
 	}
 	events, err := h.Options.Source.Events(n)
 	if err != nil {
-		h.fail(w, "read the events", err)
+		h.writeError(w, "read the events", err)
 		return
 	}
-	h.answer(w, events)
+	h.writeJSON(w, events)
 }
 
-// ready says whether every process of the file is ready, and names the first one that is not.
-func (h *handler) ready(w http.ResponseWriter, _ *http.Request) {
+// serveReady says whether every process of the file is ready, and names the first one that is not.
+func (h *handler) serveReady(w http.ResponseWriter, _ *http.Request) {
 	f := h.Options.Source.Snapshot(false)
 	for _, p := range f.Processes {
 		if !p.Process.Ready {
@@ -159,20 +159,20 @@ func (h *handler) ready(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "there are no processes", http.StatusServiceUnavailable)
 		return
 	}
-	text(w, "ok\n")
+	writeText(w, "ok\n")
 }
 
-func (h *handler) fail(w http.ResponseWriter, what string, err error) {
+func (h *handler) writeError(w http.ResponseWriter, what string, err error) {
 	h.Options.Log.Error("http: "+what, "error", err)
 	http.Error(w, "pgo could not "+what+": its log says why", http.StatusInternalServerError)
 }
 
-func (h *handler) answer(w http.ResponseWriter, body any) {
+func (h *handler) writeJSON(w http.ResponseWriter, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(body) // who went away misses it
 }
 
-func text(w http.ResponseWriter, s string) {
+func writeText(w http.ResponseWriter, s string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = w.Write([]byte(s))
 }

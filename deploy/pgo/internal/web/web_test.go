@@ -15,7 +15,7 @@ func FuzzHost(f *testing.F) {
 	}
 	h := newHandler(Options{Hosts: []string{"runtime"}})
 	f.Fuzz(func(t *testing.T, host string) {
-		if !h.known(host) {
+		if !h.isKnownHost(host) {
 			return
 		}
 		name := host
