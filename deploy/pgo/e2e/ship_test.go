@@ -64,7 +64,7 @@ func TestShip(t *testing.T) {
 	h.stack.must(h.on("rollback")...)
 	h.runs("v1", services...)
 	h.inPlace("v1")
-	h.stack.fails(exitRefused, []string{"no good release to go back to"}, h.on("rollback", "alpha")...)
+	h.stack.fails(exitRefused, []string{"no good release to roll back to"}, h.on("rollback", "alpha")...)
 	if out := h.stack.must(h.on("releases")...); strings.Count(out, "rollback") < 2 || !strings.Contains(out, "v1 (") {
 		t.Errorf("releases:\n%s", out)
 	}

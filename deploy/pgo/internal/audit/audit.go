@@ -1,5 +1,4 @@
-// Package audit is the log of who deployed what to a host, and what became of it: one JSON object a line, that nobody
-// changes afterwards.
+// Package audit is the log of all deploys to a host and their results: one JSON object a line, append-only.
 package audit
 
 import (
@@ -14,30 +13,30 @@ import (
 	"time"
 )
 
-// Result is how a deploy ended.
+// Result is the outcome of a deploy.
 type Result string
 
-// The results.
+// The results. Their values are part of the log's format.
 const (
 	Done          Result = "done"
 	Refused       Result = "refused"      // nothing that runs was touched
-	RolledBack    Result = "put back"     // it failed, and all is as it was
-	NotRolledBack Result = "not put back" // it failed, and not all could be put back
+	RolledBack    Result = "put back"     // it failed, and the previous releases run again
+	NotRolledBack Result = "not put back" // it failed, and not every process could be rolled back
 )
 
-// What was done.
+// The kinds of an entry.
 const (
 	KindDeploy   = "deploy"
 	KindRollback = "rollback"
 )
 
-// Entry is one line.
+// Entry is one line of the log: one deploy or rollback.
 type Entry struct {
 	ID          string    `json:"id"`
 	Ended       time.Time `json:"ended"`
-	Kind        string    `json:"kind"` // Deploy or Rollback
-	User        string    `json:"by"`   // as the host knows
-	Addr        string    `json:"from"` // address it came from
+	Kind        string    `json:"kind"` // KindDeploy or KindRollback
+	User        string    `json:"by"`   // as authenticated by the host
+	Addr        string    `json:"from"` // address the request came from
 	ClaimedUser string    `json:"claims,omitempty"`
 	Changes     []Change  `json:"set"`
 	Result      Result    `json:"result"`
@@ -45,20 +44,20 @@ type Entry struct {
 	Seconds     float64   `json:"seconds"`
 }
 
-// Change is what became, or was to become, of one process.
+// Change is the actual or intended change of one process.
 type Change struct {
 	Process string  `json:"process"`
 	From    Release `json:"from"`
 	To      Release `json:"to"`
 }
 
-// Release is one version of a program.
+// Release identifies one version of a program.
 type Release struct {
 	SHA256  string `json:"sha256,omitempty"`
 	Version string `json:"version,omitempty"`
 }
 
-// String is how people are told of a release.
+// String returns the version and the short SHA-256, or "nothing" if there was no release.
 func (r Release) String() string {
 	short := r.SHA256[:min(12, len(r.SHA256))]
 	switch {
@@ -70,10 +69,10 @@ func (r Release) String() string {
 	return r.Version + " (" + short + ")"
 }
 
-// Log is the file.
+// Log is the path of the log file.
 type Log string
 
-// Append adds an entry, and has it on the disk when it returns. Lines of several writers do not mix.
+// Append adds an entry and syncs it to disk. Lines of concurrent writers do not mix.
 func (l Log) Append(e Entry) error {
 	line, err := json.Marshal(e)
 	if err != nil {
@@ -83,7 +82,7 @@ func (l Log) Append(e Entry) error {
 	if err != nil {
 		return fmt.Errorf("write the audit log: %w", err)
 	}
-	// A line that a full disk has cut off must not take this one with it.
+	// A full disk may have cut off the previous line; this one must not continue it.
 	if last := make([]byte, 1); endsMidLine(f, last) {
 		line = append([]byte("\n"), line...)
 	}
@@ -103,7 +102,7 @@ func endsMidLine(f *os.File, last []byte) bool {
 	return err == nil && last[0] != '\n'
 }
 
-// List returns what was written, the last first. A line that is damaged is left out.
+// List returns all entries, the latest first. It skips damaged lines.
 func (l Log) List() ([]Entry, error) {
 	f, err := os.Open(string(l))
 	if errors.Is(err, os.ErrNotExist) {
@@ -130,7 +129,7 @@ func (l Log) List() ([]Entry, error) {
 	}
 }
 
-// Find returns how the deploy with that ID ended.
+// Find returns the entry of the deploy with that ID.
 func (l Log) Find(id string) (Entry, bool, error) {
 	all, err := l.List()
 	if i := slices.IndexFunc(all, func(e Entry) bool { return e.ID == id }); i >= 0 {

@@ -6,11 +6,11 @@ import (
 	"slices"
 )
 
-// ErrNoPrevious is the error where a deploy cannot be undone since a process ran nothing before it.
-var ErrNoPrevious = errors.New("ran nothing before: there is nothing to go back to")
+// ErrNoPrevious is returned when a deploy cannot be undone because a process ran no release before it.
+var ErrNoPrevious = errors.New("ran nothing before: there is nothing to roll back to")
 
-// PlanUndo returns what leads back to before the last deploy that runs now, as runs says of each of its changes; nil where
-// none does. The error is ErrNoPrevious where there is no way back.
+// PlanUndo returns the changes that undo the last deploy whose releases all run now, as runs reports for each change. It
+// returns nil if there is no such deploy, and ErrNoPrevious if a process of it had no release before.
 func (l Log) PlanUndo(runs func(Change) bool) ([]Change, error) {
 	all, err := l.List()
 	if err != nil {

@@ -18,19 +18,19 @@ import (
 	"pgo/deploy/pgo/internal/home"
 )
 
-// ErrNotRunning is returned where no manager runs on the home.
+// ErrNotRunning is returned when no manager runs on the home.
 var ErrNotRunning = errors.New("pgo is not running")
 
-// Client speaks to the manager of one home.
+// Client calls the API of one home's manager.
 type Client struct {
 	http    *http.Client
 	version string
 }
 
-// Version is that of the manager.
+// Version returns the version of the manager.
 func (c *Client) Version() string { return c.version }
 
-// Connect finds the manager of the home. The error is ErrNotRunning where none answers.
+// Connect finds the manager of the home. It returns ErrNotRunning if none answers.
 func Connect(ctx context.Context, h home.Home) (*Client, error) {
 	m, err := h.ReadManager()
 	if errors.Is(err, os.ErrNotExist) {
@@ -55,54 +55,55 @@ func Connect(ctx context.Context, h home.Home) (*Client, error) {
 	return c, nil
 }
 
-// Info is about the manager.
+// Info returns the description of the manager itself.
 func (c *Client) Info(ctx context.Context) (Info, error) {
 	var info Info
 	return info, c.callRetrying(ctx, http.MethodGet, "info", nil, &info)
 }
 
-// ListProcesses returns all processes with what they use.
+// ListProcesses returns all processes with their resource usage.
 func (c *Client) ListProcesses(ctx context.Context) ([]Process, error) {
 	var processes []Process
 	return processes, c.callRetrying(ctx, http.MethodGet, "processes", nil, &processes)
 }
 
-// AwaitChanges returns at once when there is an event after the one numbered, else waits for one; after a while it returns
-// without.
+// AwaitChanges returns the events after the given sequence number. If there are none yet, it waits for one, and after a
+// while returns without.
 func (c *Client) AwaitChanges(ctx context.Context, after int64) (Changes, error) {
 	var changes Changes
 	return changes, c.callRetrying(ctx, http.MethodGet, fmt.Sprintf("changes?after=%d", after), nil, &changes)
 }
 
-// PlanApply says what applying a file would do.
+// PlanApply returns the steps that applying a process file would take.
 func (c *Client) PlanApply(ctx context.Context, body ApplyRequest) (Plan, error) {
 	var plan Plan
 	return plan, c.callRetrying(ctx, http.MethodPost, "plan", body, &plan)
 }
 
-// DescribeProcesses returns all that is known of the processes of a name, which may be a pattern.
+// DescribeProcesses returns the full description of each process that matches the name, which may be a pattern.
 func (c *Client) DescribeProcesses(ctx context.Context, name string) ([]Description, error) {
 	var all []Description
 	return all, c.callRetrying(ctx, http.MethodGet, "describe?name="+url.QueryEscape(name), nil, &all)
 }
 
-// RunCommand has a command done, such as apply, stop or down, and returns how things stand then. It returns when
-// everything has been stopped that was to be stopped; it does not wait for what was started to be ready.
+// RunCommand sends a command such as apply, stop or down, and returns the resulting state. It returns once every process
+// to be stopped has stopped; it does not wait for started processes to become ready.
 func (c *Client) RunCommand(ctx context.Context, command string, body any) (Changes, error) {
 	var changes Changes
 	return changes, c.callRetrying(ctx, http.MethodPost, command, body, &changes)
 }
 
-// ListDeployables returns the processes that can be deployed, once no deploy is being put back any more.
+// ListDeployables returns the processes that can be deployed. It waits for a running rollback to finish first.
 func (c *Client) ListDeployables(ctx context.Context) ([]Deployable, error) {
 	var all []Deployable
 	return all, c.callRetrying(ctx, http.MethodGet, "deployables", nil, &all)
 }
 
-// ErrManagerLost is the error of a Rollout whose manager went away. The next one ends it; the audit log says how.
+// ErrManagerLost is returned by RunRollout when the manager ends during a rollout. The next manager completes or rolls back
+// the rollout; the audit log holds the result.
 var ErrManagerLost = errors.New("the manager ended meanwhile")
 
-// RunRollout has a set of releases run, and tells what happens meanwhile. Where ctx ends the manager puts all back.
+// RunRollout rolls out a set of releases and calls tell for each progress report. If ctx ends, the manager rolls back.
 func (c *Client) RunRollout(ctx context.Context, ask RolloutRequest, tell func(Progress)) (audit.Entry, error) {
 	body, err := json.Marshal(ask)
 	if err != nil {
@@ -120,7 +121,7 @@ func (c *Client) RunRollout(ctx context.Context, ask RolloutRequest, tell func(P
 	lines := json.NewDecoder(res.Body)
 	if res.StatusCode != http.StatusOK {
 		failure := Failure{Error: "the manager answers " + res.Status}
-		_ = lines.Decode(&failure) // without a reason the status has to do
+		_ = lines.Decode(&failure) // without a reason the HTTP status must do
 		return audit.Entry{}, errors.New(failure.Error)
 	}
 	for {
@@ -135,7 +136,7 @@ func (c *Client) RunRollout(ctx context.Context, ask RolloutRequest, tell func(P
 	}
 }
 
-// maxAttempts at a question. A manager that ends is followed by the next one on the same socket.
+// maxAttempts bounds the attempts of one read request. A manager that ends is followed by the next one on the same socket.
 const maxAttempts = 5
 
 func (c *Client) callRetrying(ctx context.Context, method, path string, body, into any) error {
@@ -145,7 +146,7 @@ func (c *Client) callRetrying(ctx context.Context, method, path string, body, in
 		case err == nil || ctx.Err() != nil || !isInterrupted(err):
 			return err
 		case method != http.MethodGet:
-			return fmt.Errorf("%w: the manager ended at it and was started anew; pgo list shows how things stand", err)
+			return fmt.Errorf("%w: the manager ended during the request and was restarted; pgo list shows the current state", err)
 		case attempt == maxAttempts:
 			return err
 		}
@@ -157,7 +158,7 @@ func (c *Client) callRetrying(ctx context.Context, method, path string, body, in
 	}
 }
 
-// isInterrupted tells whether the manager went away in the middle of an answer.
+// isInterrupted reports whether the manager went down in the middle of an answer.
 func isInterrupted(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
@@ -183,7 +184,7 @@ func (c *Client) callOnce(ctx context.Context, method, path string, body, into a
 	decoder := json.NewDecoder(res.Body)
 	if res.StatusCode != http.StatusOK {
 		failure := Failure{Error: "the manager answers " + res.Status}
-		_ = decoder.Decode(&failure) // without a reason the status has to do
+		_ = decoder.Decode(&failure) // without a reason the HTTP status must do
 		return errors.New(failure.Error)
 	}
 	if err := decoder.Decode(into); err != nil {

@@ -1,4 +1,4 @@
-// Package doctor looks whether a machine is fit to be deployed to, and says what to do where it is not.
+// Package doctor checks whether a machine is ready to be deployed to, and says what to do where it is not.
 package doctor
 
 import (
@@ -22,26 +22,26 @@ import (
 	"pgo/deploy/pgo/internal/home"
 )
 
-// Finding is what a look at one thing has found.
+// Finding is the result of one check.
 type Finding struct {
 	Subject string `json:"what"`
 	OK      bool   `json:"ok"`
 	Text    string `json:"text"`
-	Advice  string `json:"try,omitempty"` // what to do where it is not
+	Advice  string `json:"try,omitempty"` // what to do if OK is false
 }
 
-// Machine is the machine, as seen by the user that pgo runs as.
+// Machine is the machine to check, as the user that pgo runs as sees it.
 type Machine struct {
 	Home     home.Home
 	Version  string // of this pgo
-	UserHome string // the folder of the user: $HOME
-	Root     string // of the file system; / but in tests
+	UserHome string // the user's home directory, $HOME
+	Root     string // root of the file system; / except in tests
 }
 
-// minFreeBytes is the room that a deploy of a few services takes, with the releases that are kept.
+// minFreeBytes is the space that a deploy of a few services takes, with the releases that are kept.
 const minFreeBytes = 1 << 30
 
-// Inspect has all findings. It changes nothing.
+// Inspect runs all checks. It changes nothing.
 func (h Machine) Inspect(ctx context.Context) []Finding {
 	all := []Finding{h.checkHome(), h.checkDisk()}
 	client, err := control.Connect(ctx, h.Home)
@@ -53,7 +53,7 @@ func (h Machine) Inspect(ctx context.Context) []Finding {
 	return append(all, h.checkDeployKey(), h.checkPorts())
 }
 
-// checkHome is whether others can read pgo's state.
+// checkHome checks that other users cannot read pgo's state.
 func (h Machine) checkHome() Finding {
 	f := Finding{Subject: "home"}
 	info, err := os.Stat(string(h.Home))
@@ -68,7 +68,7 @@ func (h Machine) checkHome() Finding {
 	owner, ok := info.Sys().(*syscall.Stat_t)
 	switch {
 	case ok && int(owner.Uid) != os.Geteuid():
-		f.Text, f.Advice = fmt.Sprintf("%s belongs to user %d, and this is %d", h.Home, owner.Uid, os.Geteuid()), "look as the user that pgo runs as"
+		f.Text, f.Advice = fmt.Sprintf("%s belongs to user %d, and this is %d", h.Home, owner.Uid, os.Geteuid()), "run pgo doctor as the user that pgo runs as"
 	case info.Mode().Perm()&0o066 != 0:
 		f.Text, f.Advice = fmt.Sprintf("%s is open to others (%s)", h.Home, info.Mode().Perm()), "chmod go-rw "+string(h.Home)
 	default:
@@ -100,7 +100,7 @@ func (h Machine) checkVersion(c *control.Client) Finding {
 	return f
 }
 
-// checkDeployable is whether anything can be deployed, and put to where it is deployed.
+// checkDeployable checks that some process can be deployed and that its deploy directory can be written.
 func (h Machine) checkDeployable(ctx context.Context, c *control.Client) Finding {
 	f := Finding{Subject: "services"}
 	all, err := c.ListDeployables(ctx)
@@ -112,19 +112,19 @@ func (h Machine) checkDeployable(ctx context.Context, c *control.Client) Finding
 	for _, d := range all {
 		names = append(names, d.Name)
 		if dir := filepath.Dir(d.File); unix.Access(dir, unix.W_OK|unix.X_OK) != nil {
-			f.Text, f.Advice = fmt.Sprintf("%s is deployed to %s, which this user cannot write", d.Name, dir), "give the folder to the user that pgo runs as"
+			f.Text, f.Advice = fmt.Sprintf("%s is deployed to %s, which this user cannot write", d.Name, dir), "give the directory to the user that pgo runs as"
 			return f
 		}
 	}
 	if f.OK = len(all) > 0; !f.OK {
-		f.Text, f.Advice = "no process can be deployed", "say watch: true for the services in the process file, then pgo apply"
+		f.Text, f.Advice = "no process can be deployed", "set watch: true for the services in the process file, then pgo apply"
 		return f
 	}
 	f.Text = strings.Join(names, ", ") + " can be deployed"
 	return f
 }
 
-// checkDeployKey is whether there is a key that can only deploy.
+// checkDeployKey checks that an SSH key exists that permits nothing but deploys.
 func (h Machine) checkDeployKey() Finding {
 	f := Finding{Subject: "deploy key", Advice: `in ~/.ssh/authorized_keys: command="pgo receive --home ` + string(h.Home) + ` --as ci",restrict ssh-ed25519 AAAA...`}
 	text, err := os.ReadFile(filepath.Join(h.UserHome, ".ssh", "authorized_keys"))
@@ -150,8 +150,8 @@ func (h Machine) checkDeployKey() Finding {
 	return f
 }
 
-// checkPorts are the ports that other machines reach, if no firewall is in between. SSH and the gateway are to be among
-// them, and it is for a person to say which those are.
+// checkPorts lists the ports that other machines reach unless a firewall is in between. SSH and the gateway belong there;
+// which those are is for a person to judge.
 func (h Machine) checkPorts() Finding {
 	f := Finding{Subject: "ports", OK: true}
 	open := map[int]bool{}
@@ -172,11 +172,11 @@ func (h Machine) checkPorts() Finding {
 	return f
 }
 
-// readListening adds the ports of a table of the kernel's that are bound to more than loopback.
+// readListening adds the ports of a kernel table that are bound to more than loopback.
 func readListening(path string, open map[int]bool) error {
 	file, err := os.Open(path)
 	if err != nil {
-		return fmt.Errorf("look at the open ports: %w", err)
+		return fmt.Errorf("check the open ports: %w", err)
 	}
 	defer file.Close()
 	const listen = "0A"
@@ -192,7 +192,7 @@ func readListening(path string, open map[int]bool) error {
 		if err != nil || err2 != nil || len(raw)%4 != 0 {
 			continue
 		}
-		for i := 0; i < len(raw); i += 4 { // words in the order of this machine, which is little-endian on both that pgo is built for
+		for i := 0; i < len(raw); i += 4 { // words in this machine's byte order: little-endian on both architectures that pgo is built for
 			slices.Reverse(raw[i : i+4])
 		}
 		if !net.IP(raw).IsLoopback() {

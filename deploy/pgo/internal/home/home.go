@@ -1,4 +1,4 @@
-// Package home knows pgo's state folder, and which files in it are whose.
+// Package home defines the layout of pgo's state directory.
 package home
 
 import (
@@ -16,75 +16,75 @@ import (
 	"pgo/deploy/pgo/internal/audit"
 )
 
-// Home is pgo's state folder (PGO_HOME), an absolute path. One manager runs on it.
+// Home is the absolute path of pgo's state directory (PGO_HOME). One manager runs on it.
 type Home string
 
-// LogDir is the folder of the processes' output, NAME.log each, and of pgo.log, the manager's own.
+// LogDir returns the directory of the processes' logs, NAME.log each, and of the manager's own, pgo.log.
 func (h Home) LogDir() string { return filepath.Join(string(h), "logs") }
 
-// LogPath is the file of a process's output; "pgo" is the manager.
+// LogPath returns the log file of a process; the name "pgo" stands for the manager.
 func (h Home) LogPath(name string) string { return filepath.Join(h.LogDir(), name+".log") }
 
 func (h Home) statePath(name string) string { return filepath.Join(string(h), "state", name) }
 
-// ProcessesPath is the file that lists what was started, so that the next manager finds what a killed one left behind.
+// ProcessesPath returns the file that lists started processes, so that the next manager finds those of a killed one.
 func (h Home) ProcessesPath() string { return h.statePath("processes.json") }
 
-// ReleaseDir is the folder of the store of programs.
+// ReleaseDir returns the directory of the release store.
 func (h Home) ReleaseDir() string { return filepath.Join(string(h), "releases") }
 
-// AuditLog is the log of who deployed what.
+// AuditLog returns the log of all deploys.
 func (h Home) AuditLog() audit.Log { return audit.Log(filepath.Join(string(h), "audit.jsonl")) }
 
-// RolloutPath is the file that says which deploy is being made real, so that one that was cut off is put back.
+// RolloutPath returns the journal of a running deploy, from which an interrupted one is rolled back.
 func (h Home) RolloutPath() string { return h.statePath("rollout.json") }
 
-// UnitRolloutPath is the same where systemd runs what is deployed. Neither would understand the other's.
+// UnitRolloutPath returns the journal of a running deploy under systemd. The two formats are not compatible.
 func (h Home) UnitRolloutPath() string { return h.RolloutPath() + ".systemd" }
 
-// DeployLockPath is the file that whoever deploys has locked. It says who that is.
+// DeployLockPath returns the file that a running deploy holds locked. Its content names the deployer.
 func (h Home) DeployLockPath() string { return h.statePath("deploy.lock") }
 
-// EventsPath is the file of what happened, one JSON object a line.
+// EventsPath returns the event file, one JSON object a line.
 func (h Home) EventsPath() string { return filepath.Join(string(h), "events.jsonl") }
 
-// PreviousEventsPath is the file before Events.
+// PreviousEventsPath returns the rotated event file.
 func (h Home) PreviousEventsPath() string { return filepath.Join(string(h), "events.1.jsonl") }
 
-// ProgramPath is where a copy of pgo is kept that managers are started from after an upgrade.
+// ProgramPath returns the copy of pgo from which managers are started after an upgrade.
 func (h Home) ProgramPath(name string) string { return h.statePath("pgo-" + name) }
 
-// ErrLogPath is the file of a process's stderr where that has one of its own.
+// ErrLogPath returns the log file of a process's stderr, for processes that log it separately.
 func (h Home) ErrLogPath(name string) string { return filepath.Join(h.LogDir(), name+".err.log") }
 
-// AllowTraversal lets others pass through the home, not read it: a process of another user runs from the releases in it.
+// AllowTraversal lets other users pass through the home without reading it: a process of another user runs from its releases.
 func (h Home) AllowTraversal() error {
 	for _, dir := range []string{string(h), h.ReleaseDir()} {
 		if err := os.Chmod(dir, 0o711); err != nil {
-			return fmt.Errorf("let others pass through pgo's home: %w", err)
+			return fmt.Errorf("open pgo's home to other users: %w", err)
 		}
 	}
 	return nil
 }
 
-// CreateDirs creates the folders, closed to others. Its error says which folder cannot be written.
+// CreateDirs creates the directories, closed to other users. Its error names the directory that cannot be written.
 func (h Home) CreateDirs() error {
 	for _, dir := range []string{string(h), h.LogDir(), h.statePath("")} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return fmt.Errorf("make pgo's home: %w; set PGO_HOME to a folder you may write", err)
+			return fmt.Errorf("create pgo's home: %w; set PGO_HOME to a directory you may write", err)
 		}
 		if err := unix.Access(dir, unix.W_OK|unix.X_OK); err != nil {
-			return fmt.Errorf("pgo's home: %s cannot be written: %w; set PGO_HOME to a folder you may write", dir, err)
+			return fmt.Errorf("pgo's home: %s cannot be written: %w; set PGO_HOME to a directory you may write", dir, err)
 		}
 	}
 	return nil
 }
 
-// ErrLocked is returned where a manager runs on the home already.
+// ErrLocked is returned when a manager already runs on the home.
 var ErrLocked = errors.New("a manager already runs on this home")
 
-// Lock takes the home for this process, until the file is closed or the process ends. The error is ErrLocked while
-// another has it.
+// Lock locks the home for this process until the file is closed or the process ends. It returns ErrLocked while another
+// process holds the lock.
 func (h Home) Lock() (*os.File, error) {
 	f, err := os.OpenFile(h.statePath("manager.lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -100,8 +100,8 @@ func (h Home) Lock() (*os.File, error) {
 	return f, nil
 }
 
-// SocketDir makes and returns the folder of the manager's sockets: a short path, since a socket's path ends at 108
-// bytes, that only its owner can enter. Where a stranger made it first the error says so.
+// SocketDir creates and returns the directory of the manager's sockets, which only its owner can enter. Its path is short,
+// since a socket's path ends at 108 bytes. It returns an error if another user created the directory.
 func (h Home) SocketDir(getenv func(string) string) (string, error) {
 	sum := sha256.Sum256([]byte(h))
 	name := "pgo-" + hex.EncodeToString(sum[:6])
@@ -110,7 +110,7 @@ func (h Home) SocketDir(getenv func(string) string) (string, error) {
 			return dir, makePrivate(dir)
 		}
 	}
-	// Others may write the temporary folder: the user's number keeps users apart.
+	// Other users may write the temporary directory: the user ID keeps users apart.
 	name = fmt.Sprintf("pgo-%d-%s", os.Getuid(), name[len("pgo-"):])
 	dir := filepath.Join(os.TempDir(), name)
 	if !fitsSocketPath(dir) {
@@ -119,38 +119,38 @@ func (h Home) SocketDir(getenv func(string) string) (string, error) {
 	return dir, makePrivate(dir)
 }
 
-// fitsSocketPath leaves room for the longest name of a process and what is around it.
+// fitsSocketPath reports whether the longest socket name fits behind dir.
 func fitsSocketPath(dir string) bool { return len(dir)+len("/")+32+len(".63.9999999999.notify") < 108 }
 
 func makePrivate(dir string) error {
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
-		return fmt.Errorf("make the folder of pgo's sockets: %w", err)
+		return fmt.Errorf("create the directory of pgo's sockets: %w", err)
 	}
-	// Lstat: a link that a stranger put there must not lead us elsewhere.
+	// Lstat: a link that another user put there must not lead elsewhere.
 	info, err := os.Lstat(dir)
 	if err != nil {
-		return fmt.Errorf("look at the folder of pgo's sockets: %w", err)
+		return fmt.Errorf("check the directory of pgo's sockets: %w", err)
 	}
 	owner, ok := info.Sys().(*syscall.Stat_t)
 	if !info.IsDir() || !ok || int(owner.Uid) != os.Geteuid() {
-		return fmt.Errorf("the folder of pgo's sockets, %s, was made by someone else: remove it, or set XDG_RUNTIME_DIR to a folder of your own", dir)
+		return fmt.Errorf("the directory of pgo's sockets, %s, belongs to another user: remove it, or set XDG_RUNTIME_DIR to a directory of your own", dir)
 	}
 	if info.Mode().Perm() != 0o700 {
 		if err := os.Chmod(dir, 0o700); err != nil {
-			return fmt.Errorf("close the folder of pgo's sockets to others: %w", err)
+			return fmt.Errorf("close the directory of pgo's sockets to other users: %w", err)
 		}
 	}
 	return nil
 }
 
-// ManagerAddr is where the manager of a home answers. It is kept in the home, since the environment of a command may name
-// other temporary folders than the manager's did.
+// ManagerAddr is the address of a home's manager. It is stored in the home, since a command's environment may name another
+// temporary directory than the manager's did.
 type ManagerAddr struct {
 	PID    int    `json:"pid"`
 	Socket string `json:"socket"`
 }
 
-// WriteManager records the manager; only the holder of the lock does so.
+// WriteManager stores the manager's address. Only the holder of the lock may call it.
 func (h Home) WriteManager(m ManagerAddr) error {
 	content, err := json.Marshal(m)
 	if err != nil {
@@ -159,10 +159,10 @@ func (h Home) WriteManager(m ManagerAddr) error {
 	return ReplaceFile(h.statePath("manager.json"), content)
 }
 
-// RemoveManager forgets it.
+// RemoveManager removes the stored address.
 func (h Home) RemoveManager() { _ = os.Remove(h.statePath("manager.json")) }
 
-// ReadManager returns what was recorded last; that manager may have been killed since.
+// ReadManager returns the stored address. Its manager may have been killed since.
 func (h Home) ReadManager() (ManagerAddr, error) {
 	var m ManagerAddr
 	content, err := os.ReadFile(h.statePath("manager.json"))
@@ -172,8 +172,8 @@ func (h Home) ReadManager() (ManagerAddr, error) {
 	return m, json.Unmarshal(content, &m)
 }
 
-// ReplaceFile writes a file whole: who reads it finds the old content or the new. It does not wait for the disk: state
-// matters only until the machine ends.
+// ReplaceFile replaces a file's content atomically: a reader finds the old content or the new. It does not sync to disk:
+// state only has to outlive the process, not the machine.
 func ReplaceFile(path string, content []byte) error {
 	temporary := path + ".new"
 	if err := os.WriteFile(temporary, content, 0o600); err != nil {

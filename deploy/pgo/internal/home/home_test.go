@@ -38,7 +38,7 @@ func TestSocketDir(t *testing.T) {
 		t.Fatalf("%s, %v", dir, err)
 	}
 	if other, _ := Home("/else/where").SocketDir(getenv); other == dir {
-		t.Error("two homes share a folder")
+		t.Error("two homes share a directory")
 	}
 	if err := os.Chmod(dir, 0o777); err != nil {
 		t.Fatal(err)
@@ -47,7 +47,7 @@ func TestSocketDir(t *testing.T) {
 		t.Error(err)
 	}
 	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
-		t.Errorf("the folder stays open to others: %v, %v", info.Mode(), err)
+		t.Errorf("the directory stays open to others: %v, %v", info.Mode(), err)
 	}
 
 	// A link that someone put there is not followed.
@@ -57,11 +57,11 @@ func TestSocketDir(t *testing.T) {
 	if err := os.Symlink(t.TempDir(), dir); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.SocketDir(getenv); err == nil || !strings.Contains(err.Error(), "made by someone else") {
+	if _, err := h.SocketDir(getenv); err == nil || !strings.Contains(err.Error(), "belongs to another user") {
 		t.Errorf("a link: %v", err)
 	}
 
-	// Too long for a socket's path, or not there: the temporary folder.
+	// Too long for a socket's path, or not there: the temporary directory.
 	for _, runtime := range []string{runtime + "/" + strings.Repeat("x", 100), "/nonexistent"} {
 		env["XDG_RUNTIME_DIR"] = runtime
 		dir, err := h.SocketDir(getenv)
@@ -72,7 +72,7 @@ func TestSocketDir(t *testing.T) {
 	}
 }
 
-// A folder that a stranger made first is not used. Only root can set that up.
+// A directory that another user created first is not used. Only root can set that up.
 func TestSocketDirOfAnotherUser(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "dir")
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -85,7 +85,7 @@ func TestSocketDirOfAnotherUser(t *testing.T) {
 	} else {
 		dir = "/" // is root's
 	}
-	if err := makePrivate(dir); err == nil || !strings.Contains(err.Error(), "made by someone else") {
+	if err := makePrivate(dir); err == nil || !strings.Contains(err.Error(), "belongs to another user") {
 		t.Errorf("got %v", err)
 	}
 }

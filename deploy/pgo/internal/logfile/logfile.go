@@ -1,4 +1,4 @@
-// Package logfile moves what processes say from their pipes into files, rotates those, and reads and follows them.
+// Package logfile moves the output of processes from their pipes into files, rotates those, and reads and follows them.
 package logfile
 
 import (
@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// ReadLast returns the last n lines of the file that begin at offset from or later, and how far it has read. A file that
-// does not exist has none.
+// ReadLast returns the last n lines of the file that start at offset from or later, and the offset up to which it has read. A
+// file that does not exist has no lines.
 func ReadLast(path string, n int, from int64) ([]byte, int64, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -46,7 +46,7 @@ func ReadLast(path string, n int, from int64) ([]byte, int64, error) {
 	return tail, end, nil
 }
 
-// findLastLines returns where the last n lines of text begin; 0 where it has no more than n.
+// findLastLines returns the offset of the last n lines of text; 0 if it has no more than n.
 func findLastLines(text []byte, n int) int {
 	for i := len(bytes.TrimSuffix(text, []byte("\n"))); n > 0; n-- {
 		i = bytes.LastIndexByte(text[:i], '\n')
@@ -60,11 +60,11 @@ func findLastLines(text []byte, n int) int {
 	return len(text)
 }
 
-// pollInterval is how often a followed file is looked at.
+// pollInterval is the time between two reads of a followed file.
 const pollInterval = 200 * time.Millisecond
 
-// FollowLines writes each line that is appended to the file after offset, until ctx ends. A file that is truncated or made
-// anew is read from its beginning; one that does not exist is waited for.
+// FollowLines calls line for each line that is appended to the file after offset, until ctx ends. A truncated or replaced file
+// is read from its start; a missing one is waited for.
 func FollowLines(ctx context.Context, path string, offset int64, line func([]byte) error) error {
 	t := follower{path: path, offset: offset}
 	defer t.close()
@@ -86,8 +86,8 @@ type follower struct {
 	path      string
 	offset    int64
 	file      *os.File
-	currentAt time.Time // when the file was last the one at the path
-	partial   []byte    // of a line that has no end yet
+	currentAt time.Time // when the file was last seen at the path
+	partial   []byte    // start of an unfinished line
 }
 
 func (t *follower) close() {
@@ -121,7 +121,7 @@ func (t *follower) readNew(line func([]byte) error) error {
 		t.currentAt = looked
 		return nil
 	}
-	// What was written to the old file between reading and looking.
+	// Read what was written to the old file since the last read.
 	if err := t.readFile(line); err != nil {
 		return err
 	}
@@ -139,19 +139,19 @@ func (t *follower) readNew(line func([]byte) error) error {
 		}
 	}
 	if err != nil {
-		return nil //nolint:nilerr // there is none now: it is waited for
+		return nil //nolint:nilerr // a missing file is waited for
 	}
 	return t.readNew(line)
 }
 
-// rotatedSince returns those that were rotated after the file that is here, which was last at its place when seen.
+// rotatedSince returns the files that were rotated after the open file here, which was last at the path at seen.
 func rotatedSince(rotated []RotatedFile, here os.FileInfo, seen time.Time) []RotatedFile {
 	for i, old := range rotated {
 		if info, err := os.Stat(old.Path); err == nil && os.SameFile(info, here) {
 			return rotated[i+1:]
 		}
 	}
-	// Compressed already: it was the first of those that went since.
+	// It is compressed already: it was the first one rotated since.
 	for i, old := range rotated {
 		if old.RotatedAt.After(seen) {
 			return rotated[i+1:]
@@ -184,7 +184,7 @@ func (t *follower) readFile(line func([]byte) error) error {
 	}
 }
 
-// emitLines adds text and calls line for every line that is whole now.
+// emitLines appends text and calls line for every finished line.
 func (t *follower) emitLines(text []byte, line func([]byte) error) error {
 	t.partial = append(t.partial, text...)
 	for {

@@ -13,23 +13,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Rotated files are in a folder beside the logs: old/NAME.TIME.log, or .log.gz.
+// Rotated files are in a directory beside the logs: old/NAME.TIME.log, or .log.gz.
 const (
 	rotatedDir        = "old"
 	rotatedTimeFormat = "20060102T150405.000000000Z"
 )
 
-// RotatedFile is a rotated file.
+// RotatedFile is one rotated file of a log.
 type RotatedFile struct {
 	Path       string
-	RotatedAt  time.Time // when it was rotated
+	RotatedAt  time.Time
 	Compressed bool
 }
 
 // ListRotated returns the rotated files of a log, oldest first.
 func ListRotated(path string) []RotatedFile {
 	dir := filepath.Join(filepath.Dir(path), rotatedDir)
-	entries, _ := os.ReadDir(dir) // none is as good
+	entries, _ := os.ReadDir(dir) // a missing directory is as good
 	name := strings.TrimSuffix(filepath.Base(path), ".log") + "."
 	var all []RotatedFile
 	for _, e := range entries {
@@ -45,42 +45,42 @@ func ListRotated(path string) []RotatedFile {
 		}
 		all = append(all, RotatedFile{Path: filepath.Join(dir, e.Name()), RotatedAt: at, Compressed: packed})
 	}
-	// Stable: of one that is compressed and not yet removed, the former is what stays.
+	// Stable: if a file is compressed and not yet removed, the uncompressed one stays.
 	slices.SortStableFunc(all, func(a, b RotatedFile) int { return a.RotatedAt.Compare(b.RotatedAt) })
 	return slices.CompactFunc(all, func(a, b RotatedFile) bool { return a.RotatedAt.Equal(b.RotatedAt) })
 }
 
-// rotateIfDue moves the file away when it is large or old enough, and ends with a whole line. The lock is held.
+// rotateIfDue rotates the file if it is large or old enough and ends with a whole line. The caller holds the lock.
 func (w *Writer) rotateIfDue() {
 	p := w.policy
 	if w.size < p.MaxSize && (p.MaxAge == 0 || time.Since(w.createdAt) < p.MaxAge) || p.MaxSize == 0 {
 		return
 	}
-	// One that never ends a line is cut all the same, before it fills the disk.
+	// A file with an endless line is cut all the same, before it fills the disk.
 	if last := w.readLastByte(); last != '\n' && w.size < 2*p.MaxSize {
 		return
 	}
 	dir := filepath.Join(filepath.Dir(w.path), rotatedDir)
 	to := filepath.Join(dir, strings.TrimSuffix(filepath.Base(w.path), ".log")+"."+time.Now().UTC().Format(rotatedTimeFormat)+".log")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return // it goes on growing: better than to lose it
+		return // better a growing file than a lost line
 	}
 	if err := os.Rename(w.path, to); err != nil {
 		return
 	}
 	w.file.Close()
 	w.file = nil
-	_ = w.openCurrent() // the next Take says what is wrong
+	_ = w.openCurrent() // the next SpliceFrom returns the error
 	w.background.Go(func() { pruneRotated(w.path, p) })
 }
 
 func (w *Writer) readLastByte() byte {
 	var last [1]byte
-	_, _ = w.file.ReadAt(last[:], w.size-1) // 0 is no end of a line either
+	_, _ = w.file.ReadAt(last[:], w.size-1) // 0 is not a newline either
 	return last[0]
 }
 
-// pruneRotated compresses rotated files, all but the newest so that those who follow find it, and removes what is not kept.
+// pruneRotated compresses rotated files, except the newest so that followers find it, and removes those beyond the policy.
 func pruneRotated(path string, p Policy) {
 	all := ListRotated(path)
 	for i, old := range all {
@@ -93,7 +93,7 @@ func pruneRotated(path string, p Policy) {
 	}
 }
 
-// compressFile compresses a file, unless somebody else is at it. One that was begun and not finished is done anew.
+// compressFile compresses a file, unless another process does. An unfinished attempt is repeated.
 func compressFile(path string) error {
 	in, err := os.Open(path)
 	if err != nil {
@@ -104,7 +104,7 @@ func compressFile(path string) error {
 		return nil
 	}
 	if _, err := os.Lstat(path); err != nil {
-		return nil // somebody was faster
+		return nil // another process was faster
 	}
 	half := path + ".gz.half"
 	out, err := os.OpenFile(half, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
@@ -123,7 +123,7 @@ func compressFile(path string) error {
 	return os.Remove(path)
 }
 
-// ReadLines calls line for every line of a rotated file.
+// ReadLines calls line for every line of the file.
 func (o RotatedFile) ReadLines(line func([]byte) error) error {
 	f, err := os.Open(o.Path)
 	if errors.Is(err, os.ErrNotExist) && !o.Compressed {
@@ -131,7 +131,7 @@ func (o RotatedFile) ReadLines(line func([]byte) error) error {
 		f, err = os.Open(o.Path + ".gz")
 	}
 	if errors.Is(err, os.ErrNotExist) {
-		return nil // not kept any more
+		return nil // removed since
 	}
 	if err != nil {
 		return err

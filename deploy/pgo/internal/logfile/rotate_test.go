@@ -73,7 +73,7 @@ func TestRotation(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			p := newCollectorFixture(t, test.policy)
 			// A block at a time, so that it is known where the rotations are.
-			for said := 0; said < test.lines; said += test.lines / 10 {
+			for written := 0; written < test.lines; written += test.lines / 10 {
 				p.writeText(strings.Repeat(line, test.lines/10))
 				p.collector.Sync()
 			}

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Policy says when a log is rotated and how long rotated files are kept.
+// Policy defines when a log is rotated and how long rotated files are kept.
 type Policy struct {
 	MaxSize  int64
 	MaxAge   time.Duration // 0: not by age
@@ -21,8 +21,7 @@ type Policy struct {
 	Compress bool
 }
 
-// Writer is one log file, into which any number of pipes are emptied. It is the file's only writer, so that it may
-// rotate between two of them.
+// Writer writes one log file from any number of pipes. It is the file's only writer, so that it may rotate between two writes.
 type Writer struct {
 	path string
 
@@ -32,35 +31,35 @@ type Writer struct {
 	size       int64
 	createdAt  time.Time
 	unreported lossCount
-	reported   lossCount // what was lost before and is in the log
+	reported   lossCount // losses that the log already reports
 	background sync.WaitGroup
 }
 
-// lossCount counts what could not be written, until it can be said.
+// lossCount counts output that could not be written.
 type lossCount struct {
 	lines, bytes int64
-	isMidLine    bool // it ends in the midst of a line
+	isMidLine    bool // it ends within a line
 	why          error
 }
 
-// NewWriter opens nothing yet: a log is there once there is something in it, or Touch was called.
+// NewWriter opens no file yet: the log is created by the first output or by Create.
 func NewWriter(path string, p Policy) *Writer { return &Writer{path: path, policy: p} }
 
-// SetPolicy changes how the log is kept from now on.
+// SetPolicy changes the policy of the log.
 func (w *Writer) SetPolicy(p Policy) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.policy = p
 }
 
-// Create makes the file and returns its size.
+// Create creates the file if needed and returns its size.
 func (w *Writer) Create() (int64, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.size, w.openCurrent()
 }
 
-// openCurrent has the file open, the one that is at the path now: somebody may have moved it, or truncated it in place.
+// openCurrent opens the file at the path, or keeps it open: it may have been moved, or truncated in place.
 func (w *Writer) openCurrent() error {
 	var there unix.Stat_t
 	err := unix.Stat(w.path, &there)
@@ -76,7 +75,7 @@ func (w *Writer) openCurrent() error {
 	if err := os.MkdirAll(filepath.Dir(w.path), 0o700); err != nil {
 		return fmt.Errorf("open the log: %w", err)
 	}
-	// Not to append: splice(2) refuses such files. There is no other writer.
+	// Without O_APPEND: splice(2) refuses such files. There is no other writer.
 	f, err := os.OpenFile(w.path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return fmt.Errorf("open the log: %w", err)
@@ -93,7 +92,7 @@ func (w *Writer) openCurrent() error {
 	return nil
 }
 
-// creationTime is when a file was made, as far as its file system knows.
+// creationTime returns the creation time of a file, or the current time if the file system does not store it.
 func creationTime(f *os.File) time.Time {
 	var s unix.Statx_t
 	if err := unix.Statx(int(f.Fd()), "", unix.AT_EMPTY_PATH, unix.STATX_BTIME, &s); err == nil && s.Mask&unix.STATX_BTIME != 0 {
@@ -102,9 +101,9 @@ func creationTime(f *os.File) time.Time {
 	return time.Now()
 }
 
-// SpliceFrom moves n bytes that wait in the pipe to the end of the log. In one step of the kernel they leave the pipe and
-// are in the file: whoever kills pgo finds each byte in one of them. words is shown the end of what was moved.
-func (w *Writer) SpliceFrom(pipe, n int, words io.Writer) (moved int, err error) {
+// SpliceFrom moves n bytes from the pipe to the end of the log. splice(2) moves them in one system call: if pgo is killed,
+// each byte is in the pipe or in the file. tail receives the end of what was moved.
+func (w *Writer) SpliceFrom(pipe, n int, tail io.Writer) (moved int, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err := w.openCurrent(); err != nil {
@@ -118,26 +117,26 @@ func (w *Writer) SpliceFrom(pipe, n int, words io.Writer) (moved int, err error)
 	}
 	if k > 0 {
 		w.size += k
-		w.copyToTail(k, words)
+		w.copyToTail(k, tail)
 		w.rotateIfDue()
 	}
 	return int(k), err
 }
 
-// maxTailCopy is how much of what was moved at once is looked at again.
+// maxTailCopy bounds the bytes of one move that tail receives.
 const maxTailCopy = 8 << 10
 
-func (w *Writer) copyToTail(n int64, words io.Writer) {
-	if words == nil {
+func (w *Writer) copyToTail(n int64, tail io.Writer) {
+	if tail == nil {
 		return
 	}
 	block := make([]byte, min(n, maxTailCopy))
 	if k, _ := w.file.ReadAt(block, w.size-int64(len(block))); k > 0 {
-		_, _ = words.Write(block[:k]) // it only remembers
+		_, _ = tail.Write(block[:k]) // it only keeps a copy
 	}
 }
 
-// copyFromPipe is for files that cannot be spliced into. What was read and could not be written is lost, and counted.
+// copyFromPipe serves files that do not support splice. Bytes that were read and could not be written are lost, and counted.
 func (w *Writer) copyFromPipe(pipe, n int) (int64, error) {
 	if _, err := w.file.WriteAt(nil, w.size); err != nil {
 		return 0, err
@@ -154,8 +153,8 @@ func (w *Writer) copyFromPipe(pipe, n int) (int64, error) {
 	return int64(m), err
 }
 
-// Discard takes n bytes out of the pipe for nothing, and the rest of the last line, since the log cannot be written and
-// the process must not wait. It tells whether the line's end has come already.
+// Discard drops n bytes from the pipe, and the rest of the last line, since the log cannot be written and the process must not
+// block. It reports whether the line's end was reached.
 func (w *Writer) Discard(pipe, n int, why error) (whole bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -163,7 +162,7 @@ func (w *Writer) Discard(pipe, n int, why error) (whole bool) {
 	for {
 		size := min(n, len(block))
 		if n <= 0 {
-			size = 1 // never more than the line's end
+			size = 1 // never beyond the line's end
 		}
 		k, err := unix.Read(pipe, block[:size])
 		if err != nil || k <= 0 {
@@ -187,14 +186,14 @@ func (l *lossCount) add(text []byte, why error) {
 	l.why = why
 }
 
-// hasPartialLoss tells whether the beginning of a line was lost, of which the rest is still to come.
+// hasPartialLoss reports whether the start of a line was lost whose rest is still to come.
 func (w *Writer) hasPartialLoss() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.unreported.bytes > 0 && w.unreported.isMidLine
 }
 
-// writeDropNotice writes down what was lost, once something can be written again.
+// writeDropNotice logs how much was lost, once the log can be written again.
 func (w *Writer) writeDropNotice() {
 	if w.unreported.bytes == 0 {
 		return
@@ -202,11 +201,11 @@ func (w *Writer) writeDropNotice() {
 	line := fmt.Sprintf("{\"ts\":%q,\"level\":\"error\",\"msg\":\"pgo could not write this log: %d lines (%d bytes) were dropped here\",\"error\":%q}\n",
 		time.Now().UTC().Format(time.RFC3339Nano), w.unreported.lines, w.unreported.bytes, w.unreported.why)
 	if w.size > 0 && w.readLastByte() != '\n' {
-		line = "\n" + line // the disk was full in the middle of one
+		line = "\n" + line // the disk was full within a line
 	}
 	n, err := w.file.WriteAt([]byte(line), w.size)
 	if err != nil {
-		_ = w.file.Truncate(w.size) // half a line helps nobody
+		_ = w.file.Truncate(w.size) // half a line helps no one
 		return
 	}
 	w.size += int64(n)
@@ -215,14 +214,14 @@ func (w *Writer) writeDropNotice() {
 	w.unreported = lossCount{}
 }
 
-// Dropped is how much could not be written, since there is this writer.
+// Dropped returns the output that this writer could not write.
 func (w *Writer) Dropped() (lines, bytes int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.reported.lines + w.unreported.lines, w.reported.bytes + w.unreported.bytes
 }
 
-// Size is how much the file holds.
+// Size returns the size of the file.
 func (w *Writer) Size() int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -249,7 +248,7 @@ func (w *Writer) Clear() error {
 	return nil
 }
 
-// Close ends what goes on in the background and closes the file.
+// Close waits for background work and closes the file.
 func (w *Writer) Close() {
 	w.background.Wait()
 	w.mu.Lock()

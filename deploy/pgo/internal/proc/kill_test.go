@@ -19,6 +19,6 @@ func TestKillRefusesInvalidPID(t *testing.T) {
 		}
 	}
 	if all := SessionMembers(0, -1); len(all[0]) > 0 || len(all[-1]) > 0 {
-		t.Errorf("members of a session of nobody: %v", all)
+		t.Errorf("members of a session of no one: %v", all)
 	}
 }

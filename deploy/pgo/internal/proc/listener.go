@@ -12,11 +12,11 @@ import (
 	"strings"
 )
 
-// FindListener tells who listens on a TCP port: "nginx (pid 12)", or "" where it cannot be told, as for processes of
-// other users.
+// FindListener returns the program that listens on a TCP port, as "nginx (pid 12)". It returns "" if that is not known, as
+// for processes of other users.
 func FindListener(addr netip.AddrPort) string {
 	sockets := listeningSockets("/proc/net")
-	files, _ := filepath.Glob("/proc/[0-9]*/fd/*") // the pattern is good
+	files, _ := filepath.Glob("/proc/[0-9]*/fd/*") // the pattern is valid
 	for _, file := range files {
 		target, err := os.Readlink(file)
 		if err != nil || sockets[target].Port() != addr.Port() {
@@ -32,12 +32,12 @@ func FindListener(addr netip.AddrPort) string {
 	return ""
 }
 
-// ListListeners are the addresses at which a process listens for TCP connections; none where it cannot be told, as for a
+// ListListeners returns the TCP addresses at which a process listens. It returns none if they are not known, as for a
 // process of another user.
 func ListListeners(pid int) []netip.AddrPort {
 	dir := "/proc/" + strconv.Itoa(pid)
 	sockets := listeningSockets(dir + "/net")
-	files, _ := filepath.Glob(dir + "/fd/*") // the pattern is good
+	files, _ := filepath.Glob(dir + "/fd/*") // the pattern is valid
 	var found []netip.AddrPort
 	for _, file := range files {
 		target, err := os.Readlink(file)
@@ -48,7 +48,7 @@ func ListListeners(pid int) []netip.AddrPort {
 	return found
 }
 
-// listeningSockets are the sockets that listen, by what a descriptor of them links to. dir is the net folder of a process.
+// listeningSockets returns the listening sockets by the link target of their descriptors. dir is a process's net directory.
 func listeningSockets(dir string) map[string]netip.AddrPort {
 	sockets := map[string]netip.AddrPort{}
 	for _, table := range []string{"tcp", "tcp6"} {
@@ -70,7 +70,7 @@ func listeningSockets(dir string) map[string]netip.AddrPort {
 	return sockets
 }
 
-// parseAddress reads ADDRESS:PORT as the kernel's tables have it: the address in words of the machine, all in hexadecimal.
+// parseAddress parses ADDRESS:PORT of the kernel's tables: hexadecimal, the address in words of the machine's byte order.
 func parseAddress(text string) (netip.AddrPort, bool) {
 	ip, port, _ := strings.Cut(text, ":")
 	n, err := strconv.ParseUint(port, 16, 16)

@@ -9,12 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// OwnMemory gives back what this process holds and does not need.
+// OwnMemory returns unused memory of this process to the kernel.
 type OwnMemory struct {
-	programMaps [][2]uintptr // where its own file is mapped, and not to be written to
+	programMaps [][2]uintptr // read-only mappings of the program's own file
 }
 
-// NewOwnMemory looks at what is mapped; that of the program stays where it is. Where it cannot look, less is given back.
+// NewOwnMemory reads the process's mappings. Where they cannot be read, ReleaseProgram does nothing.
 func NewOwnMemory() *OwnMemory {
 	maps, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
@@ -31,7 +31,7 @@ func NewOwnMemory() *OwnMemory {
 		if _, err := fmt.Sscanf(line, "%x-%x %s", &from, &to, &rights); err != nil {
 			continue
 		}
-		// What can be written to is no copy of the file.
+		// Writable pages are not a copy of the file.
 		if strings.HasSuffix(strings.TrimSpace(line), self) && strings.HasPrefix(rights, "r-") {
 			m.programMaps = append(m.programMaps, [2]uintptr{from, to})
 		}
@@ -39,15 +39,15 @@ func NewOwnMemory() *OwnMemory {
 	return m
 }
 
-// ReleaseUnused gives back what only starting has needed: garbage, and ReleaseProgram's.
+// ReleaseUnused releases the memory that only starting needed: garbage and the pages of ReleaseProgram.
 func (m *OwnMemory) ReleaseUnused() {
 	debug.SetGCPercent(25) // little garbage is made here, and it need not be kept
 	debug.FreeOSMemory()
 	m.ReleaseProgram()
 }
 
-// ReleaseProgram gives back the pages of the program itself. Those that are used again are mapped from its file when they
-// are, so nothing can be lost by it; it takes a fraction of a millisecond.
+// ReleaseProgram releases the pages of the program itself. Pages that are used again are mapped from its file, so nothing
+// is lost; it takes a fraction of a millisecond.
 func (m *OwnMemory) ReleaseProgram() {
 	for _, part := range m.programMaps {
 		_, _, _ = unix.Syscall(unix.SYS_MADVISE, part[0], part[1]-part[0], unix.MADV_DONTNEED)

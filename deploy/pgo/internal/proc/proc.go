@@ -1,4 +1,4 @@
-// Package proc reads /proc, so that pgo needs no other program to know about processes.
+// Package proc reads /proc, so that pgo needs no other program to inspect processes.
 package proc
 
 import (
@@ -15,24 +15,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Stat is what the kernel says about a process.
+// Stat is the state of a process as the kernel reports it.
 type Stat struct {
 	PID      int
-	Session  int           // the process that leads its session; pgo starts each process as the leader of one
+	Session  int           // leader of its session; pgo starts each process as the leader of one
 	Zombie   bool          // it has ended and waits to be reaped
 	CPU      time.Duration // used, user and system
-	ChildCPU time.Duration // used by children that have ended and were waited for
-	Start    uint64        // ticks after the boot. PID and Start together name a process for ever
+	ChildCPU time.Duration // used by reaped children
+	Start    uint64        // ticks after the boot; PID and Start together identify a process
 	Memory   int64         // resident, in bytes
 }
 
-// The kernel's unit of time in /proc is 1/100 s on every architecture that Go runs on.
+// clockTick is the kernel's unit of time in /proc: 1/100 s on every architecture that Go runs on.
 const clockTick = time.Second / 100
 
-// ReadStat returns what /proc knows about pid; an error where it does not exist.
+// ReadStat reads the state of pid. It returns an error if the process does not exist.
 func ReadStat(pid int) (Stat, error) {
-	// A line is far shorter. Plain system calls: os.File would ask the poller for what never waits, and this is read
-	// again and again.
+	// A line is far shorter than the buffer. Plain system calls: os.File would involve the poller, and this is called often.
 	var line [1 << 10]byte
 	n, err := readFile("/proc/"+strconv.Itoa(pid)+"/stat", line[:])
 	if err != nil {
@@ -41,7 +40,7 @@ func ReadStat(pid int) (Stat, error) {
 	return parseStat(line[:n])
 }
 
-// readFile reads what fits into the buffer.
+// readFile reads as much of a file as fits into the buffer.
 func readFile(path string, into []byte) (n int, err error) {
 	fd, err := retryEINTR(func() (int, error) { return unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0) })
 	if err != nil {
@@ -70,13 +69,13 @@ func retryEINTR(call func() (int, error)) (int, error) {
 	}
 }
 
-// How the fields of /proc/PID/stat that are of interest are counted behind the name: proc(5).
+// Positions of fields in /proc/PID/stat, counted after the name: proc(5).
 const (
 	statState   = 0
 	statSession = 3
 	statUser    = 11
 	statSystem  = 12
-	statReaped  = 13 // user, and system behind it
+	statReaped  = 13 // user time, with the system time after it
 	statStart   = 19
 	statMemory  = 21
 	statFields  = 22
@@ -84,10 +83,10 @@ const (
 
 // parseStat reads a line of /proc/PID/stat.
 func parseStat(line []byte) (Stat, error) {
-	// The name stands in parentheses and may hold any byte, also spaces and parentheses.
+	// The name is in parentheses and may hold any byte, also spaces and parentheses.
 	open, end := bytes.IndexByte(line, '('), bytes.LastIndexByte(line, ')')
 	if open < 0 || end < open {
-		return Stat{}, fmt.Errorf("read process state: unknown form %q", line)
+		return Stat{}, fmt.Errorf("read process state: unknown format %q", line)
 	}
 	pid, err := parseNumber(bytes.TrimSpace(line[:open]))
 	if err != nil {
@@ -105,7 +104,7 @@ func parseStat(line []byte) (Stat, error) {
 			rest = nil
 		}
 		if len(field) == 0 {
-			return Stat{}, fmt.Errorf("read process state: unknown form %q", line)
+			return Stat{}, fmt.Errorf("read process state: unknown format %q", line)
 		}
 		switch i {
 		case statState:
@@ -127,11 +126,11 @@ func parseStat(line []byte) (Stat, error) {
 	}, nil
 }
 
-// parseNumber reads decimal digits.
+// parseNumber parses decimal digits.
 func parseNumber(digits []byte) (n uint64, err error) {
 	for _, c := range digits {
 		if c < '0' || c > '9' || n > math.MaxUint64/10-1 {
-			return 0, fmt.Errorf("%q is no number", digits)
+			return 0, fmt.Errorf("%q is not a number", digits)
 		}
 		n = 10*n + uint64(c-'0')
 	}
@@ -141,14 +140,14 @@ func parseNumber(digits []byte) (n uint64, err error) {
 	return n, nil
 }
 
-// SessionMembers returns the living processes of the sessions that are led by the pids given, leaders included. A leader
-// that has ended still names its session: the kernel gives its pid to nobody while a member lives.
+// SessionMembers returns the living processes of the sessions led by the given pids, leaders included. A leader that has
+// ended still identifies its session: the kernel does not reuse its pid while a member lives.
 //
-// Of all other processes it only asks the kernel for their session, which costs much less than reading about them.
+// For all other processes it only asks the kernel for the session, which costs much less than reading their state.
 func SessionMembers(leaders ...int) map[int][]Stat {
 	found := map[int][]Stat{}
 	for _, leader := range leaders {
-		if leader > 0 { // 0 is the session of the kernel's own, and in a container of what comes from outside
+		if leader > 0 { // 0 is the kernel's own session, and in a container that of processes from outside
 			found[leader] = nil
 		}
 	}
@@ -157,7 +156,7 @@ func SessionMembers(leaders ...int) map[int][]Stat {
 		if errors.Is(err, unix.ESRCH) {
 			return
 		}
-		// Where the kernel may not tell, its file does.
+		// Where the kernel may not answer, the process's file does.
 		if _, wanted := found[session]; err == nil && !wanted {
 			return
 		}
@@ -172,7 +171,7 @@ func SessionMembers(leaders ...int) map[int][]Stat {
 	return found
 }
 
-// walkNumbers calls do with each entry of a folder that is a number; those read until an error count.
+// walkNumbers calls do with each directory entry that is a number. It stops silently at an error.
 func walkNumbers(dir string, do func(int)) {
 	fd, err := retryEINTR(func() (int, error) { return unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0) })
 	if err != nil {
@@ -185,7 +184,7 @@ func walkNumbers(dir string, do func(int)) {
 		if err != nil || n <= 0 {
 			return
 		}
-		// struct linux_dirent64: inode, offset, length of the record, type, name until a zero.
+		// struct linux_dirent64: inode, offset, record length, type, name ending with a zero byte.
 		const lengthAt, nameAt = 16, 19
 		for rest := block[:n]; len(rest) > nameAt; {
 			length := int(binary.NativeEndian.Uint16(rest[lengthAt:]))
@@ -201,14 +200,14 @@ func walkNumbers(dir string, do func(int)) {
 	}
 }
 
-// CountOpenFiles is how many files a process has open; -1 where that may not be known.
+// CountOpenFiles returns the number of files a process has open; -1 if it is not permitted to know.
 func CountOpenFiles(pid int) int {
 	dir := "/proc/" + strconv.Itoa(pid) + "/fd"
 	var s unix.Stat_t
 	if err := unix.Stat(dir, &s); err != nil {
 		return -1
 	}
-	if s.Size > 0 { // kernels since 6.2 say it
+	if s.Size > 0 { // kernels since 6.2 report it
 		return int(s.Size)
 	}
 	d, err := os.Open(dir)
@@ -223,7 +222,7 @@ func CountOpenFiles(pid int) int {
 	return len(names)
 }
 
-// ReadBootID names this boot of the machine; Start counts from it.
+// ReadBootID returns the identifier of this boot of the machine, from which Start counts.
 func ReadBootID() string {
 	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
@@ -232,10 +231,10 @@ func ReadBootID() string {
 	return strings.TrimSpace(string(id))
 }
 
-// Signal sends a signal to exactly the process that s describes: never to another one that got its number since.
+// Signal sends a signal to exactly the process that s describes, never to another one that has reused its pid.
 func (s Stat) Signal(signal os.Signal) error {
 	if s.PID <= 1 {
-		return fmt.Errorf("send %v: %d is no process of ours", signal, s.PID)
+		return fmt.Errorf("send %v: %d is not a process of ours", signal, s.PID)
 	}
 	p, err := os.FindProcess(s.PID) // holds a pidfd where the kernel has them
 	if err != nil {

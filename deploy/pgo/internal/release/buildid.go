@@ -11,17 +11,17 @@ import (
 	"regexp"
 )
 
-// The last of the parts of a build ID is a hash of the file's content, written by the go command when the linker is
-// done: the first 120 bits of a SHA-256, in which the build ID itself and the content of GNU's build-id note count as
-// zeros. So a file proves itself, but for these two, which nothing that runs depends on.
+// The last part of a build ID is a hash of the file's content, which the go command writes after linking: the first 120
+// bits of a SHA-256, in which the build ID itself and the content of GNU's build-id note count as zeros. So the build ID
+// verifies the whole file but for these two, and nothing that runs depends on them.
 // See cmd/go/internal/work/buildid.go and cmd/internal/buildid/rewrite.go in Go's sources.
 
-// buildIDPattern matches a build ID that the go command made; an ID chosen by hand (-ldflags -buildid=...) proves nothing.
+// buildIDPattern matches a build ID of the go command. A custom ID (-ldflags -buildid=...) verifies nothing.
 var buildIDPattern = regexp.MustCompile(`^[^\x00]*/([A-Za-z0-9_-]{20})$`)
 
 const goNote, gnuNote = 4, 3 // types of notes
 
-// readBuildID returns the Go build ID; "" where there is none.
+// readBuildID returns the Go build ID; "" if the file has none.
 func (p *elfProgram) readBuildID(c content) (string, error) {
 	for _, s := range p.segments {
 		if elf.ProgType(s.kind) != elf.PT_NOTE || s.size > maxTableSize {
@@ -38,8 +38,8 @@ func (p *elfProgram) readBuildID(c content) (string, error) {
 	return "", nil
 }
 
-// findNote returns what a note holds. A note is the lengths of its name and of what it holds, its type, and both, each
-// filled up to 4 bytes; the next one begins at the segment's alignment.
+// findNote returns the content of a note. A note consists of the lengths of its name and content, its type, the name and the
+// content, each padded to 4 bytes; the next note starts at the segment's alignment.
 func (p *elfProgram) findNote(notes []byte, align uint64, name string, kind uint32) []byte {
 	const header = 12
 	for rest := notes; len(rest) >= header; {
@@ -63,10 +63,10 @@ func (p *elfProgram) findNote(notes []byte, align uint64, name string, kind uint
 	return nil
 }
 
-// locateGNUNote returns where GNU's build-id note has its content.
+// locateGNUNote returns the range of the content of GNU's build-id note, or 0, 0.
 func (p *elfProgram) locateGNUNote(c content) (from, to int64) {
 	for _, s := range p.sections {
-		const header = 16 // with the name
+		const header = 16 // including the name
 		if s.name != ".note.gnu.build-id" || s.size <= header || s.size > header+64 {
 			continue
 		}
@@ -79,7 +79,7 @@ func (p *elfProgram) locateGNUNote(c content) (from, to int64) {
 	return 0, 0
 }
 
-// verifyBuildID recomputes the hash in the build ID and returns the ID. The error is a *Refusal where it is another.
+// verifyBuildID recomputes the hash in the build ID and returns the ID. It returns a *Refusal if the hash differs.
 func (p *elfProgram) verifyBuildID(ctx context.Context, c content) (string, error) {
 	if uint64(c.size) < p.end {
 		return "", newRefusal(Incomplete, "it has %d bytes, and by its headers at least %d", c.size, p.end)
@@ -104,16 +104,16 @@ func (p *elfProgram) verifyBuildID(ctx context.Context, c content) (string, erro
 		if from == to {
 			break
 		}
-		from, to = 0, 0 // older releases of Go counted GNU's note in
+		from, to = 0, 0 // older releases of Go include GNU's note in the hash
 	}
-	return "", newRefusal(Mixed, "its content is not what its build ID says: a part of it is missing or of another build; one that was stripped after it was built needs its SHA-256 beside it, in a file named like it with .sha256 at the end")
+	return "", newRefusal(Mixed, "its content does not match its build ID: a part of it is missing or of another build; one that was stripped after it was built needs its SHA-256 beside it, in a file named like it with .sha256 at the end")
 }
 
-// hashWithZeros returns the SHA-256 of a file in which the bytes from..to, and id wherever it stands, count as zeros.
+// hashWithZeros returns the SHA-256 of a file in which the bytes from..to and all occurrences of id count as zeros.
 func hashWithZeros(ctx context.Context, c content, id []byte, from, to int64) ([32]byte, error) {
 	const block = 256 << 10
 	h, zeros := sha256.New(), make([]byte, len(id))
-	buf := make([]byte, 0, block+len(id)) // begins with what may be the beginning of an id
+	buf := make([]byte, 0, block+len(id)) // starts with the unhashed end of the previous block, where an id may start
 	for off := int64(0); off < c.size; {
 		if err := ctx.Err(); err != nil {
 			return [32]byte{}, err

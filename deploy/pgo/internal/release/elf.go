@@ -10,39 +10,39 @@ import (
 	"math"
 )
 
-// elfProgram is what the headers of an ELF file say. debug/elf reads them too, but not from a file that is still being
-// written: it cannot tell one that ends too early from one that is none.
+// elfProgram holds the headers of an ELF file. debug/elf does not replace it: it cannot tell a file that ends too early, as
+// one that is still being uploaded does, from one that is not a program.
 type elfProgram struct {
 	machine  machine
 	abi      elf.OSABI
 	kind     elf.Type
 	entry    uint64
 	segments []extent
-	sections []extent // those that take room in the file
-	end      uint64   // the file must be at least this long
+	sections []extent // only those that take space in the file
+	end      uint64   // minimum size of the file
 }
 
-// extent is a part of a file.
+// extent is a range of a file that a header describes.
 type extent struct {
 	kind      uint32 // elf.ProgType or elf.SectionType
-	name      string // of a section, where it could be read
+	name      string // of a section, if it could be read
 	off, size uint64
 	align     uint64 // of a segment
 }
 
 const (
 	elfMagic = "\x7fELF"
-	// What is larger than this is no table of names and no note of a toolchain.
+	// maxTableSize bounds a table of names and a note of a toolchain.
 	maxTableSize = 1 << 20
 )
 
-// content is a file's bytes.
+// content is a file's content of known size.
 type content struct {
 	io.ReaderAt
 	size int64
 }
 
-// readProgram reads the headers. An error is a *Refusal where they do not describe a program.
+// readProgram reads the headers. It returns a *Refusal if they do not describe a program.
 func readProgram(c content) (*elfProgram, error) {
 	ident, err := c.readPart(0, elf.EI_NIDENT)
 	if err != nil {
@@ -78,7 +78,7 @@ func readProgram(c content) (*elfProgram, error) {
 	return p, nil
 }
 
-// readHeader reads the file's header; one of 32 bits is given the form of 64.
+// readHeader reads the file's header, and converts a 32-bit one to the 64-bit form.
 func (p *elfProgram) readHeader(c content) (elf.Header64, error) {
 	if p.machine.class == elf.ELFCLASS64 {
 		h, err := readTable[elf.Header64](c, p.machine.byteOrder(), 0, 1)
@@ -100,7 +100,7 @@ func (p *elfProgram) readHeader(c content) (elf.Header64, error) {
 	return h, checkEntrySizes[elf.Prog32, elf.Section32](h)
 }
 
-// checkEntrySizes reports whether the entries of the header's tables have the size that they must have.
+// checkEntrySizes returns a *Refusal if the entries of the header's tables have invalid sizes.
 func checkEntrySizes[Segment, Section any](h elf.Header64) error {
 	switch {
 	case h.Phnum == 0:
@@ -171,7 +171,7 @@ func sectionName(names []byte, at uint32) string {
 	return string(name)
 }
 
-// readTable reads n entries.
+// readTable reads n entries of type T.
 func readTable[T any](c content, order binary.ByteOrder, off uint64, n uint16) ([]T, error) {
 	raw, err := c.readPart(off, uint64(n)*uint64(binary.Size(*new(T))))
 	if err != nil {
@@ -184,7 +184,7 @@ func readTable[T any](c content, order binary.ByteOrder, off uint64, n uint16) (
 	return entries, nil
 }
 
-// readPart reads a part that the file must have.
+// readPart reads a part that the headers require. It returns a *Refusal if the file ends before.
 func (c content) readPart(off, n uint64) ([]byte, error) {
 	if size := uint64(c.size); off > size || n > size-off {
 		return nil, newRefusal(Incomplete, "it ends at byte %d, before all of its headers", c.size)

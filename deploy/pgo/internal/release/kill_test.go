@@ -91,9 +91,9 @@ func TestKilledAtEveryStep(t *testing.T) {
 			if test.do == "live" {
 				what = s.sums["x"]
 			}
-			said, err := childCommand(t, "killed", test.step, s.Store.Dir, test.do, what).CombinedOutput()
+			output, err := childCommand(t, "killed", test.step, s.Store.Dir, test.do, what).CombinedOutput()
 			if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
-				t.Fatalf("was not killed: %v\n%s", err, said)
+				t.Fatalf("was not killed: %v\n%s", err, output)
 			}
 			if got, live, target := s.storedLetters(), s.currentLetter(), s.rollbackLetter(); got != test.kept || live != test.live || target != "a" {
 				t.Errorf("kept %q, live %q, target %q", got, live, target)
@@ -170,8 +170,8 @@ func TestConcurrentStores(t *testing.T) {
 		all.Go(func() {
 			err := error(nil)
 			if i < processes {
-				if said, failed := childCommand(t, "crowd", append([]string{s.Store.Dir}, sources...)...).CombinedOutput(); failed != nil {
-					err = fmt.Errorf("%w: %s", failed, said)
+				if output, failed := childCommand(t, "crowd", append([]string{s.Store.Dir}, sources...)...).CombinedOutput(); failed != nil {
+					err = fmt.Errorf("%w: %s", failed, output)
 				}
 			} else {
 				err = addConcurrently(s.Store.Dir, sources)
@@ -233,11 +233,11 @@ func TestFullDisk(t *testing.T) {
 		UidMappings: []syscall.SysProcIDMap{{HostID: os.Geteuid(), Size: 1}},
 		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getegid(), Size: 1}},
 	}
-	said, err := cmd.CombinedOutput()
+	output, err := cmd.CombinedOutput()
 	if _, ran := errors.AsType[*exec.ExitError](err); err != nil && !ran {
-		said, err = childCommand(t, "limited", dir).CombinedOutput()
+		output, err = childCommand(t, "limited", dir).CombinedOutput()
 	}
-	t.Logf("%s", said)
+	t.Logf("%s", output)
 	if err != nil {
 		t.Error(err)
 	}
@@ -285,7 +285,7 @@ func onFullDisk(small func(dir string) (full, room func(), limit error), dir str
 	return nil
 }
 
-// smallDisk makes the folder a disk that can be filled, and emptied again; limit is the error when it is full. Only in a
+// smallDisk mounts a disk at the directory that can be filled, and emptied again; limit is the error when it is full. Only in a
 // mount namespace of its own: else it stays.
 func smallDisk(dir string) (full, room func(), limit error) {
 	if unix.Mount("tmpfs", dir, "tmpfs", 0, "size=256k") != nil {

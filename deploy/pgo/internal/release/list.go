@@ -11,16 +11,16 @@ import (
 	"strings"
 )
 
-// ErrNoRollbackTarget is the error where there is nothing to go back to.
-var ErrNoRollbackTarget = errors.New("no good release to go back to")
+// ErrNoRollbackTarget is returned when no release can be rolled back to.
+var ErrNoRollbackTarget = errors.New("no good release to roll back to")
 
-// ErrNoCurrent is the error where no release is live.
-var ErrNoCurrent = errors.New("no release is live")
+// ErrNoCurrent is returned when a process has no current release.
+var ErrNoCurrent = errors.New("no release is current")
 
-// minPrefixLength is how many digits of a SHA-256 name a release.
+// minPrefixLength is the minimum number of SHA-256 digits that identify a release.
 const minPrefixLength = 4
 
-// ProcessNames returns the processes that the store has a folder of, in order.
+// ProcessNames returns the processes that the store has releases of, sorted.
 func (s *Store) ProcessNames() ([]string, error) {
 	entries, err := os.ReadDir(s.Dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -35,7 +35,7 @@ func (s *Store) ProcessNames() ([]string, error) {
 	return names, nil
 }
 
-// List returns a process's releases, the one that was added or went live last first.
+// List returns a process's releases, the one added or made current last first.
 func (s *Store) List(name string) ([]Release, error) {
 	dir, err := s.processDir(name)
 	if err != nil {
@@ -45,7 +45,7 @@ func (s *Store) List(name string) ([]Release, error) {
 	if err != nil {
 		return nil, err
 	}
-	// One without a program was never finished, or is just being removed.
+	// A release without a program was never finished, or is just being removed.
 	all = slices.DeleteFunc(all, func(r Release) bool { return r.Missing && !r.Current })
 	slices.SortStableFunc(all, compareLatestFirst)
 	return all, nil
@@ -53,7 +53,7 @@ func (s *Store) List(name string) ([]Release, error) {
 
 func compareLatestFirst(a, b Release) int { return cmp.Compare(b.Record.Seq, a.Record.Seq) }
 
-// Current returns the release that is live; ErrNoCurrent where none is.
+// Current returns the current release. It returns ErrNoCurrent if there is none.
 func (s *Store) Current(name string) (Release, error) {
 	all, err := s.List(name)
 	if err != nil {
@@ -65,8 +65,8 @@ func (s *Store) Current(name string) (Release, error) {
 	return Release{}, fmt.Errorf("%s: %w", name, ErrNoCurrent)
 }
 
-// Find returns the release with that version, SHA-256 or beginning of a SHA-256. The error is ErrUnknown where there
-// is none, or more than one.
+// Find returns the release with that version, SHA-256 or prefix of a SHA-256. It returns ErrUnknown if no release matches, or
+// more than one.
 func (s *Store) Find(name, wanted string) (Release, error) {
 	all, err := s.List(name)
 	if err != nil {
@@ -84,7 +84,7 @@ func (s *Store) Find(name, wanted string) (Release, error) {
 	return found[0], nil
 }
 
-// VerifyContent reads the whole program; the error is ErrChanged where it is not what was stored.
+// VerifyContent reads the whole program. It returns ErrChanged if it differs from what was stored.
 func (s *Store) VerifyContent(ctx context.Context, name, sum string) error {
 	dir, err := s.processDir(name)
 	if err != nil {
@@ -97,8 +97,8 @@ func (s *Store) VerifyContent(ctx context.Context, name, sum string) error {
 	return checkUnchanged(ctx, r)
 }
 
-// RollbackTarget returns the last good release that was live before the one that is, and whose program is still what
-// was stored. The error is ErrNoRollbackTarget where there is none.
+// RollbackTarget returns the latest release that was current before the current one, passed its probation, and whose program
+// is unchanged. It returns ErrNoRollbackTarget if there is none.
 func (s *Store) RollbackTarget(ctx context.Context, name string) (Release, error) {
 	all, err := s.List(name)
 	if err != nil {
@@ -116,7 +116,7 @@ func (s *Store) RollbackTarget(ctx context.Context, name string) (Release, error
 	return Release{}, fmt.Errorf("%s: %w", name, ErrNoRollbackTarget)
 }
 
-// ResolveRollback returns the release that a roll-back leads to: the one that is named, as Find, or where none is RollbackTarget.
+// ResolveRollback returns the release to roll back to: the named one, as Find does, or without a name RollbackTarget's.
 func (s *Store) ResolveRollback(ctx context.Context, name, wanted string) (Release, error) {
 	if wanted != "" {
 		return s.Find(name, wanted)
@@ -124,7 +124,7 @@ func (s *Store) ResolveRollback(ctx context.Context, name, wanted string) (Relea
 	return s.RollbackTarget(ctx, name)
 }
 
-// rollbackTargets returns what can be gone back to, the best first.
+// rollbackTargets returns the releases that can be rolled back to, the best first.
 func rollbackTargets(all []Release) []Release {
 	live := slices.IndexFunc(all, func(r Release) bool { return r.Current })
 	if live < 0 {

@@ -11,18 +11,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Who changes a process's releases holds its lock, for as long as it takes to rename a few files. The kernel gives it
-// back when its holder dies. Reading needs no lock: see snapshot.
+// A writer of a process's releases holds its lock, for as long as it takes to rename a few files. The kernel releases the lock
+// when its holder dies. Reading needs no lock: see readSnapshot.
 
 const (
 	minLockWait = time.Millisecond
 	maxLockWait = 50 * time.Millisecond
 )
 
-// lockDir waits for the lock of a folder, which it makes if need be, until ctx ends.
+// lockDir locks a directory, which it creates if needed. It waits for the lock until ctx ends.
 func lockDir(ctx context.Context, dir string) (unlock func(), err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("make a folder of releases: %w", err)
+		return nil, fmt.Errorf("create a directory of releases: %w", err)
 	}
 	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -40,13 +40,13 @@ func lockDir(ctx context.Context, dir string) (unlock func(), err error) {
 		select {
 		case <-ctx.Done():
 			f.Close()
-			return nil, fmt.Errorf("lock the releases in %s, which another has: %w", dir, ctx.Err())
+			return nil, fmt.Errorf("lock the releases in %s, which another process holds: %w", dir, ctx.Err())
 		case <-time.After(wait):
 		}
 	}
 }
 
-// tryLock takes a file's lock; EWOULDBLOCK where another has it.
+// tryLock locks a file. It returns EWOULDBLOCK if another holds the lock.
 func tryLock(f *os.File) error {
 	for {
 		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); !errors.Is(err, unix.EINTR) {

@@ -6,7 +6,7 @@ import (
 	"runtime"
 )
 
-// Platform is what a program was built for, in Go's words. Its zero value is the machine that this runs on.
+// Platform is the GOOS and GOARCH of a program. Its zero value is the machine that this runs on.
 type Platform struct{ OS, Arch string }
 
 func (p Platform) orHost() Platform {
@@ -21,7 +21,7 @@ func (p Platform) orHost() Platform {
 
 func (p Platform) String() string { return p.OS + "/" + p.Arch }
 
-// machine is what an ELF header says about the processor.
+// machine describes the processor of an ELF header.
 type machine struct {
 	number elf.Machine
 	class  elf.Class
@@ -35,7 +35,7 @@ func (m machine) byteOrder() binary.ByteOrder {
 	return binary.LittleEndian
 }
 
-// goArch returns GOARCH, or the ELF specification's word where Go knows no such processor.
+// goArch returns GOARCH, or the ELF specification's name if Go does not support the processor.
 func (m machine) goArch() string {
 	little, wide := m.data == elf.ELFDATA2LSB, m.class == elf.ELFCLASS64
 	switch {
@@ -70,12 +70,12 @@ func (m machine) goArch() string {
 	return m.number.String()
 }
 
-// goOS returns what the header's ABI names; "" where it names none, as on Linux.
+// goOS returns GOOS as the header's ABI implies it; "" if it does not, as on Linux.
 func (p *elfProgram) goOS() string {
 	switch p.abi {
 	case elf.ELFOSABI_NONE:
 		return ""
-	case elf.ELFOSABI_LINUX: // C libraries with indirect functions
+	case elf.ELFOSABI_LINUX: // set by C libraries with indirect functions
 		return "linux"
 	case elf.ELFOSABI_FREEBSD:
 		return "freebsd"
@@ -89,7 +89,7 @@ func (p *elfProgram) goOS() string {
 	return p.abi.String()
 }
 
-// detectForeignOS names programs of systems that have no ELF, by their first bytes.
+// detectForeignOS returns the GOOS of programs that are not ELF, by their first bytes; "" for others.
 func detectForeignOS(head []byte) string {
 	if len(head) < 4 {
 		return ""

@@ -16,32 +16,32 @@ import (
 	"pgo/deploy/pgo/internal/proc"
 )
 
-// Preflight asks a program, before it is given any work, what it is and whether it can work here: as `version --json`
-// and `check`, which every service of pgo answers without any server.
+// Preflight runs a new program with `version --json` and `check` before it gets any work. Every service of pgo answers both
+// without any server.
 type Preflight struct {
-	Dir     string              // where it runs
-	Env     []string            // all that it gets: KEY=value
-	Timeout time.Duration       // of each question; 10 s where it is 0
-	User    *syscall.Credential // who runs it; nil: as this process
+	Dir     string              // working directory
+	Env     []string            // the complete environment: KEY=value
+	Timeout time.Duration       // of each command; 10 s if 0
+	User    *syscall.Credential // user to run as; nil: as this process
 }
 
 const (
 	defaultTimeout = 10 * time.Second
-	maxOutput      = 64 << 10 // bytes of what it says that are kept
+	maxOutput      = 64 << 10 // bytes of output that are kept
 	maxBusyWait    = 2 * time.Second
 )
 
-// ProgramInfo is what a program says about itself. What it leaves out is empty.
+// ProgramInfo is a program's answer to `version --json`. Missing fields are empty.
 type ProgramInfo struct {
 	Version       string `json:"version"`
 	Commit        string `json:"commit"`
 	SchemaVersion int64  `json:"schema_version"`
 }
 
-// Reason is why a preflight failed. It is an error, as Kind is.
+// Reason is the kind of a failed preflight. It is an error, as Kind is.
 type Reason string
 
-// The reasons.
+// The reasons of a failed preflight.
 const (
 	CannotStart   Reason = "cannot be started"
 	TimedOut      Reason = "did not answer in time"
@@ -49,19 +49,19 @@ const (
 	InvalidAnswer Reason = "answered something else"
 )
 
-// Error makes a Reason an error.
+// Error returns the reason's text.
 func (r Reason) Error() string { return string(r) }
 
-// PreflightError is the error for a program that did not pass.
+// PreflightError is returned for a program that failed the preflight.
 type PreflightError struct {
 	Command  string // "version --json" or "check"
 	Reason   Reason
-	ExitCode int    // its exit code, where it exited with one; 78 is a bad configuration
-	Output   string // the end of what it said
+	ExitCode int    // its exit code, if it exited with one; 78 is a bad configuration
+	Output   string // the end of its output
 	Cause    error
 }
 
-// Error is one line with what the program said last.
+// Error returns one line with the last line of the program's output.
 func (e *PreflightError) Error() string {
 	text := fmt.Sprintf("`%s` %s", e.Command, e.Reason)
 	if e.Cause != nil {
@@ -82,7 +82,7 @@ func (e *PreflightError) Unwrap() []error {
 	return []error{e.Reason, e.Cause}
 }
 
-// Run asks both. The error is a *PreflightError, unless ctx ended.
+// Run runs both commands. It returns a *PreflightError, unless ctx ended.
 func (p Preflight) Run(ctx context.Context, program string) (ProgramInfo, error) {
 	answer, err := p.QueryVersion(ctx, program)
 	if err != nil {
@@ -91,42 +91,42 @@ func (p Preflight) Run(ctx context.Context, program string) (ProgramInfo, error)
 	return answer, p.CheckConfig(ctx, program)
 }
 
-// QueryVersion asks what it is.
+// QueryVersion runs `version --json`.
 func (p Preflight) QueryVersion(ctx context.Context, program string) (ProgramInfo, error) {
-	const question = "version --json"
-	said, err := p.queryOutput(ctx, program, question)
+	const command = "version --json"
+	output, err := p.queryOutput(ctx, program, command)
 	if err != nil {
 		return ProgramInfo{}, err
 	}
 	var answer ProgramInfo
-	if err := json.Unmarshal(said, &answer); err != nil {
-		return ProgramInfo{}, &PreflightError{Command: question, Reason: InvalidAnswer, Output: string(said), Cause: err}
+	if err := json.Unmarshal(output, &answer); err != nil {
+		return ProgramInfo{}, &PreflightError{Command: command, Reason: InvalidAnswer, Output: string(output), Cause: err}
 	}
 	return answer, nil
 }
 
-// CheckConfig asks whether its configuration is valid.
+// CheckConfig runs `check`, which validates the program's configuration.
 func (p Preflight) CheckConfig(ctx context.Context, program string) error {
 	_, err := p.queryOutput(ctx, program, "check")
 	return err
 }
 
-// queryOutput returns the program's standard output.
-func (p Preflight) queryOutput(ctx context.Context, program, question string) ([]byte, error) {
+// queryOutput runs a command of the program and returns its standard output.
+func (p Preflight) queryOutput(ctx context.Context, program, command string) ([]byte, error) {
 	if p.Timeout == 0 {
 		p.Timeout = defaultTimeout
 	}
 	limited, cancel := context.WithTimeout(ctx, p.Timeout)
 	defer cancel()
 	for start := time.Now(); ; {
-		said, err := p.runOnce(limited, program, question)
-		// Another goroutine may have started a process just while the file was open for writing: until that
-		// process has become its own program, it holds the file open too.
+		output, err := p.runOnce(limited, program, command)
+		// Another goroutine may have forked while the file was open for writing: until the child has called exec, it holds the
+		// file open too.
 		if !errors.Is(err, unix.ETXTBSY) || time.Since(start) > maxBusyWait {
 			if ctx.Err() != nil {
-				return nil, fmt.Errorf("ask `%s`: %w", question, ctx.Err())
+				return nil, fmt.Errorf("ask `%s`: %w", command, ctx.Err())
 			}
-			return said, err
+			return output, err
 		}
 		select {
 		case <-limited.Done():
@@ -135,24 +135,24 @@ func (p Preflight) queryOutput(ctx context.Context, program, question string) ([
 	}
 }
 
-func (p Preflight) runOnce(ctx context.Context, program, question string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, program, strings.Fields(question)...)
+func (p Preflight) runOnce(ctx context.Context, program, command string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, program, strings.Fields(command)...)
 	cmd.Dir, cmd.Env = p.Dir, slices.DeleteFunc(slices.Clone(p.Env), isServiceVariable)
 	if cmd.Env == nil {
-		cmd.Env = []string{} // nil would be ours
+		cmd.Env = []string{} // nil would inherit this process's environment
 	}
 	stdout, stderr := &outputTail{}, &outputTail{}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
-	// All that it started goes with it, and none of it can keep us by holding its output open.
+	// Killing the group ends all its children, so that none of them blocks Wait by holding the output open.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: p.User}
 	cmd.Cancel = func() error { return proc.KillGroup(cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 200 * time.Millisecond
-	failed := &PreflightError{Command: question}
+	failed := &PreflightError{Command: command}
 	if err := cmd.Start(); err != nil {
 		failed.Reason, failed.Cause = CannotStart, err
 		return nil, failed
 	}
-	// Until it is waited for, its number names its group and no other; then what it left behind is out of reach.
+	// Until the process is reaped, its pid identifies the group and no other; afterwards its children are out of reach.
 	for errors.Is(unix.Waitid(unix.P_PID, cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil), unix.EINTR) {
 		continue
 	}
@@ -179,8 +179,8 @@ func (p Preflight) runOnce(ctx context.Context, program, question string) ([]byt
 	return nil, failed
 }
 
-// isServiceVariable reports whether a variable belongs to the service that the environment is of: a question that says that
-// it is ready, or takes a listener, would be taken for it.
+// isServiceVariable reports whether a variable belongs to the service's own process. With it a preflight command could
+// report readiness or take a listener in the service's place.
 func isServiceVariable(variable string) bool {
 	name, _, _ := strings.Cut(variable, "=")
 	switch name {
@@ -190,7 +190,7 @@ func isServiceVariable(variable string) bool {
 	return false
 }
 
-// outputTail keeps the end of what is written to it.
+// outputTail keeps the last maxOutput bytes that are written to it.
 type outputTail struct {
 	kept      []byte
 	truncated bool

@@ -27,19 +27,19 @@ func TestPreflight(t *testing.T) {
 		{name: "passes", program: passes},
 		{name: "its environment and nothing else", program: version + `*) test "$A" = 1 -a -z "$HOME$NOTIFY_SOCKET$LISTEN_FDS$WATCHDOG_USEC";; esac`,
 			env: []string{"A=1", "NOTIFY_SOCKET=/x", "LISTEN_FDS=1", "WATCHDOG_USEC=5"}},
-		{name: "says much on standard error", program: version + `*) i=0; while [ $i -lt 3000 ]; do echo "line $i of a long story that nobody wants to hear" >&2; i=$((i+1)); done;; esac`},
+		{name: "writes much to standard error", program: version + `*) i=0; while [ $i -lt 3000 ]; do echo "line $i of a long story that no one wants to hear" >&2; i=$((i+1)); done;; esac`},
 		{name: "bad configuration", program: version + `*) echo "mysql.dsn: missing" >&2; exit 78;; esac`, reason: Exited, exit: 78, says: "`check` failed: exit status 78: mysql.dsn: missing"},
-		{name: "its last words are kept", program: version + `*) i=0; while [ $i -lt 3000 ]; do echo "line $i of a long story that nobody wants to hear" >&2; i=$((i+1)); done; echo "the end" >&2; exit 1;; esac`,
+		{name: "the end of its output is kept", program: version + `*) i=0; while [ $i -lt 3000 ]; do echo "line $i of a long story that no one wants to hear" >&2; i=$((i+1)); done; echo "the end" >&2; exit 1;; esac`,
 			reason: Exited, exit: 1, says: "exit status 1: the end"},
-		{name: "speaks on standard output", program: version + `*) echo "no such database"; exit 2;; esac`, reason: Exited, exit: 2, says: "no such database"},
+		{name: "writes to standard output", program: version + `*) echo "no such database"; exit 2;; esac`, reason: Exited, exit: 2, says: "no such database"},
 		{name: "is killed", program: version + `*) kill -KILL $$;; esac`, reason: Exited, says: "signal: killed"},
-		{name: "knows no version", program: `echo "unknown command" >&2; exit 64`, reason: Exited, exit: 64, says: "`version --json` failed"},
+		{name: "has no version command", program: `echo "unknown command" >&2; exit 64`, reason: Exited, exit: 64, says: "`version --json` failed"},
 		{name: "no JSON", program: `echo 1.2.3`, reason: InvalidAnswer, says: "1.2.3"},
 		{name: "other JSON", program: `echo '{"version":5}'`, reason: InvalidAnswer, says: "`version --json` answered something else"},
-		{name: "no end of words", program: `while :; do echo "on and on and on and on and on and on and on"; done`, timeout: 300 * time.Millisecond, reason: TimedOut},
-		{name: "too many words", program: `i=0; while [ $i -lt 3000 ]; do echo "line $i of a long story that nobody wants to hear"; i=$((i+1)); done`, reason: InvalidAnswer, says: "more than 65536 bytes"},
+		{name: "endless output", program: `while :; do echo "on and on and on and on and on and on and on"; done`, timeout: 300 * time.Millisecond, reason: TimedOut},
+		{name: "too much output", program: `i=0; while [ $i -lt 3000 ]; do echo "line $i of a long story that no one wants to hear"; i=$((i+1)); done`, reason: InvalidAnswer, says: "more than 65536 bytes"},
 		{name: "starts to serve instead", program: version + `*) echo serving >&2; exec sleep 1000;; esac`, timeout: 1500 * time.Millisecond, reason: TimedOut, says: "within 1.5s: serving"},
-		{name: "does not mind signals", program: version + `*) trap "" TERM INT HUP; while :; do sleep 1000; done;; esac`, timeout: 300 * time.Millisecond, reason: TimedOut},
+		{name: "ignores signals", program: version + `*) trap "" TERM INT HUP; while :; do sleep 1000; done;; esac`, timeout: 300 * time.Millisecond, reason: TimedOut},
 		{name: "leaves a child with its output", program: version + `*) sleep 1000 & echo valid;; esac`},
 	}
 	for _, test := range tests {
@@ -134,7 +134,7 @@ func TestPreflightAsAnotherUser(t *testing.T) {
 		}
 	}
 	user := &syscall.Credential{Uid: 65534, Gid: 65534}
-	if os.Geteuid() != 0 { // nobody else may become another user
+	if os.Geteuid() != 0 { // no other user may become another user
 		user = &syscall.Credential{Uid: uint32(os.Getuid()), Gid: uint32(os.Getgid()), NoSetGroups: true}
 	}
 	p := Preflight{Dir: "/", User: user, Env: []string{fmt.Sprint("WANT=", user.Uid), "PATH=" + os.Getenv("PATH")}}

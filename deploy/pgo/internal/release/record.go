@@ -12,35 +12,34 @@ import (
 	"time"
 )
 
-// Record is what the store writes down of a release, in a file beside it.
+// Record is the stored state of a release, in a file beside its program.
 //
-// Turns count what happened to a process's releases; they order them, since clocks can be set back. The live release
-// is the one that went live in the latest turn: so one file says that another has become live, and a switch is either
-// written or not.
+// Sequence numbers order the changes of a process's releases, since clocks can be set back. The current release is the one
+// with the highest CurrentSeq: so one file makes a release current, and a switch is either written or not.
 type Record struct {
 	Verification
-	Source     string     `json:"source"`            // the file that it is a copy of
-	Version    string     `json:"version,omitempty"` // as it says itself
-	Added      time.Time  `json:"added"`             // last
-	Seq        int        `json:"turn"`              // when it was added or went live last
+	Source     string     `json:"source"`            // path of the deployed file
+	Version    string     `json:"version,omitempty"` // as the program reports it
+	Added      time.Time  `json:"added"`             // time of the last Add
+	Seq        int        `json:"turn"`              // when it was added or made current last
 	CurrentSeq int        `json:"live_turn,omitempty"`
-	CurrentAt  *time.Time `json:"live_at,omitempty"` // when it went live last
-	PassedAt   *time.Time `json:"good_at,omitempty"` // when it was found good
-	FailedAt   *time.Time `json:"bad_at,omitempty"`  // when it was found bad; never together with PassedAt
-	Failure    string     `json:"bad,omitempty"`     // and why
+	CurrentAt  *time.Time `json:"live_at,omitempty"` // when it became current last
+	PassedAt   *time.Time `json:"good_at,omitempty"` // when it passed its probation
+	FailedAt   *time.Time `json:"bad_at,omitempty"`  // when it failed; never together with PassedAt
+	Failure    string     `json:"bad,omitempty"`     // why it failed
 }
 
-// Release is one version of one process's program.
+// Release is one stored version of a process's program.
 type Release struct {
 	Record
 	Name    string `json:"name"` // of the process
-	Path    string `json:"path"` // of the program: what is to be run
+	Path    string `json:"path"` // of the program to run
 	Current bool   `json:"live"`
-	Missing bool   `json:"missing,omitempty"` // the program was taken away by someone; only ever with Live
-	Damaged string `json:"damaged,omitempty"` // why its record cannot be read; what it said is lost
+	Missing bool   `json:"missing,omitempty"` // the program was removed; only set with Current
+	Damaged string `json:"damaged,omitempty"` // why its record cannot be read; its content is lost
 }
 
-// sha256Name is the name of a release's program; its record has ".json" behind it.
+// sha256Name matches the name of a release's program; its record has ".json" appended.
 var sha256Name = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
 const (
@@ -49,11 +48,11 @@ const (
 	lockName        = ".lock"
 )
 
-// readSnapshot returns what the folder had at one moment, for who does not have its lock. Every file is replaced whole, but
-// between two of them a release may go live and the one before be removed: then neither would be the live one. Since
-// turns only grow, what is read twice in a row was there in between.
+// readSnapshot returns a consistent state of the directory without its lock. Every file is replaced atomically, but between
+// two reads a release may become current and the previous one be removed: then neither would be current. Since sequence
+// numbers only grow, a state that is read twice in a row existed in between.
 func readSnapshot(dir, name string) ([]Release, error) {
-	const tries = 100 // each change takes its writer longer than a look
+	const tries = 100 // a change takes its writer longer than a read
 	last, err := readReleases(dir, name)
 	for range tries {
 		if err != nil {
@@ -67,7 +66,7 @@ func readSnapshot(dir, name string) ([]Release, error) {
 	return last, err
 }
 
-// readReleases returns what the folder has, in no order. Files of others are none of ours.
+// readReleases returns the releases in the directory, in no order. It ignores other files.
 func readReleases(dir, name string) ([]Release, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -85,7 +84,7 @@ func readReleases(dir, name string) ([]Release, error) {
 		}
 		r, err := readRelease(dir, name, sum)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // it was removed just now
+			continue // removed just now
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read the releases of %s: %w", name, err)
@@ -108,7 +107,7 @@ func trimmed(name, suffix string) (string, bool) {
 	return name[:len(name)-len(suffix)], true
 }
 
-// readRelease returns fs.ErrNotExist where there is no record.
+// readRelease reads one release. It returns fs.ErrNotExist if there is no record.
 func readRelease(dir, name, sum string) (Release, error) {
 	r := Release{Name: name, Path: filepath.Join(dir, sum)}
 	text, err := os.ReadFile(r.Path + recordSuffix)
@@ -135,7 +134,7 @@ func readRelease(dir, name, sum string) (Release, error) {
 	return r, nil
 }
 
-// writeRecord puts the record where the old one is, in one step.
+// writeRecord replaces the record atomically.
 func (s *Store) writeRecord(r Release) error {
 	text, err := json.MarshalIndent(r.Record, "", "  ")
 	if err != nil {
@@ -160,15 +159,15 @@ func (s *Store) writeRecord(r Release) error {
 	return syncDir(filepath.Dir(r.Path))
 }
 
-// syncDir makes what was renamed in a folder outlast a loss of power.
+// syncDir makes the renames in a directory survive a power loss.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
-		return fmt.Errorf("write a folder of releases to the disk: %w", err)
+		return fmt.Errorf("sync a directory of releases: %w", err)
 	}
 	defer d.Close()
 	if err := d.Sync(); err != nil {
-		return fmt.Errorf("write a folder of releases to the disk: %w", err)
+		return fmt.Errorf("sync a directory of releases: %w", err)
 	}
 	return nil
 }

@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// removeSurplus removes what is too much, and what a killed writer left behind. Its caller has the folder's lock, and has just
-// added a release.
+// removeSurplus removes releases beyond the limits, and the leftovers of killed writers. Its caller holds the directory's lock
+// and has just added a release.
 func (s *Store) removeSurplus(dir, name, added string) error {
 	var failed []error
 	entries, err := os.ReadDir(dir)
@@ -29,7 +29,7 @@ func (s *Store) removeSurplus(dir, name, added string) error {
 		return errors.Join(append(failed, err)...)
 	}
 	for _, r := range selectSurplus(all, added, cmp.Or(s.Keep, defaultKeep), cmp.Or(s.MaxBytes, defaultBytes)) {
-		// The program first: a record alone is nothing, and is removed by the next sweep.
+		// The program first: a record alone is ignored, and removed the next time.
 		failed = append(failed, removeIfExists(r.Path))
 		s.reachStep("removed")
 		failed = append(failed, removeIfExists(r.Path+recordSuffix))
@@ -37,10 +37,10 @@ func (s *Store) removeSurplus(dir, name, added string) error {
 	return errors.Join(failed...)
 }
 
-// selectSurplus returns what need not be kept. The live release, the one to go back to, the last good one and the one that
-// was just added stay, whatever the bounds are, and so does what has a record that nobody can read. Of the others the
-// latest stay. One that was found bad goes before any other, and then one that was live and never found good, which
-// nobody goes back to: so what others do meanwhile does not take away a release that is about to go live.
+// selectSurplus returns the releases to remove. The current release, the rollback target, the last one that passed and the one
+// just added stay whatever the limits, and so does one whose record cannot be read. Of the others the latest stay. Failed
+// ones go before all others, and then those that were current and never passed, which are never rolled back to: so
+// concurrent deploys do not remove a release that is about to become current.
 func selectSurplus(all []Release, added string, keep int, bytes int64) []Release {
 	safe := map[string]bool{added: true}
 	if t := rollbackTargets(all); len(t) > 0 {

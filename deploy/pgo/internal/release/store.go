@@ -17,19 +17,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Store keeps releases in a folder: of the process NAME, the programs NAME/SHA256 with their records NAME/SHA256.json.
+// Store keeps releases in a directory: for the process NAME, the programs NAME/SHA256 with their records NAME/SHA256.json.
 //
-// A program gets its name when all of it is on the disk and proven; a kill or a loss of power at any moment leaves the
-// releases that were there before, and what is half done is swept away by the next Add. Any number of processes and
-// goroutines may use a store at once. The zero value of all but Dir is the default.
+// A program gets its name once it is synced to disk and verified; a kill or a power loss at any moment leaves the earlier
+// releases intact, and the next Add removes unfinished copies. A store is safe for concurrent use by any number of processes
+// and goroutines. The zero value of every field but Dir is the default.
 type Store struct {
 	Dir      string       // PGO_HOME/releases
-	Keep     int          // releases of a process that are kept; 5
-	MaxBytes int64        // and how many bytes of them; 512 MiB
-	Platform Platform     // that they must be for; this machine
-	Log      *slog.Logger // what goes wrong after a release was added well; nowhere
+	Keep     int          // maximum number of releases of a process; 5
+	MaxBytes int64        // maximum size of them in bytes; 512 MiB
+	Platform Platform     // required platform; this machine
+	Log      *slog.Logger // for failures after a release was added; none
 
-	onStep func(name string) // tests stop here
+	onStep func(name string) // a hook of tests
 }
 
 const (
@@ -37,10 +37,10 @@ const (
 	defaultBytes = 512 << 20
 )
 
-// ErrUnknown is the error for a release that the store does not have.
+// ErrUnknown is returned for a release that the store does not have.
 var ErrUnknown = errors.New("no such release")
 
-// ErrChanged is the error for a release whose program is not what was stored: it must not be run.
+// ErrChanged is returned for a release whose program differs from what was stored. It must not run.
 var ErrChanged = errors.New("the stored program was changed or removed")
 
 var processName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
@@ -52,9 +52,9 @@ func (s *Store) processDir(name string) (string, error) {
 	return filepath.Join(s.Dir, name), nil
 }
 
-// Add copies a file into the store, if the copy can be proven as Verify does; so what becomes of the file meanwhile
-// does not matter. One that the store has already keeps its marks, and counts as the newest. Then it removes what is
-// too much. The error is a *Refusal where the file must not run.
+// Add copies a file into the store if Verify accepts the copy, so later changes of the file do not matter. A release that the
+// store has already keeps its state and counts as the newest. Then Add removes releases beyond the limits. It returns a
+// *Refusal if the file must not run.
 func (s *Store) Add(ctx context.Context, name, source string) (Release, error) {
 	dir, err := s.processDir(name)
 	if err != nil {
@@ -65,25 +65,25 @@ func (s *Store) Add(ctx context.Context, name, source string) (Release, error) {
 		return Release{}, wrapWithPath(source, err)
 	}
 	defer f.Close()
-	copied, err := s.createTemp(ctx, dir)
+	temp, err := s.createTemp(ctx, dir)
 	if err != nil {
 		return Release{}, err
 	}
-	defer copied.discard()
-	sum, err := copied.copyFrom(ctx, f)
+	defer temp.discard()
+	sum, err := temp.copyFrom(ctx, f)
 	if err != nil {
 		return Release{}, fmt.Errorf("copy %s: %w", source, err)
 	}
 	s.reachStep("copied")
-	c := verifyInput{content: content{copied.file, copied.size}, path: source, sum: sum, mode: info.Mode(), modTime: info.ModTime()}
-	return s.verifyAndPublish(ctx, name, dir, source, copied, c)
+	c := verifyInput{content: content{temp.file, temp.size}, path: source, sum: sum, mode: info.Mode(), modTime: info.ModTime()}
+	return s.verifyAndPublish(ctx, name, dir, source, temp, c)
 }
 
-// verifyAndPublish publishes the copy where it can be proven.
-func (s *Store) verifyAndPublish(ctx context.Context, name, dir, source string, copied *tempCopy, c verifyInput) (Release, error) {
-	// The disk takes its time while the copy is proven; one that is not proven is dropped all the same.
+// verifyAndPublish publishes the copy if it can be verified.
+func (s *Store) verifyAndPublish(ctx context.Context, name, dir, source string, temp *tempCopy, c verifyInput) (Release, error) {
+	// Syncing runs while the copy is verified; a copy that fails is discarded all the same.
 	finished := make(chan error, 1)
-	go func() { finished <- copied.syncToDisk() }()
+	go func() { finished <- temp.syncToDisk() }()
 	proof, err := c.verify(ctx, s.Platform.orHost())
 	finishing := <-finished
 	if err != nil {
@@ -93,41 +93,41 @@ func (s *Store) verifyAndPublish(ctx context.Context, name, dir, source string, 
 		return Release{}, fmt.Errorf("copy %s: %w", source, finishing)
 	}
 	s.reachStep("synced")
-	return s.publishCopy(ctx, name, dir, copied, Record{Verification: proof, Source: source})
+	return s.publishCopy(ctx, name, dir, temp, Record{Verification: proof, Source: source})
 }
 
-// Receive does as Add does with what r has, which has to have the SHA-256 that its sender has said. source is how
-// errors call it.
-func (s *Store) Receive(ctx context.Context, name, source, said string, r io.Reader) (Release, error) {
+// Receive adds the content of r, as Add does, if it has the given SHA-256, which its sender has computed. source names it in
+// errors.
+func (s *Store) Receive(ctx context.Context, name, source, wantSum string, r io.Reader) (Release, error) {
 	dir, err := s.processDir(name)
 	if err != nil {
 		return Release{}, err
 	}
-	copied, err := s.createTemp(ctx, dir)
+	temp, err := s.createTemp(ctx, dir)
 	if err != nil {
 		return Release{}, err
 	}
-	defer copied.discard()
-	sum, err := copied.copyFrom(ctx, r)
+	defer temp.discard()
+	sum, err := temp.copyFrom(ctx, r)
 	if err != nil {
 		return Release{}, fmt.Errorf("receive %s: %w", source, err)
 	}
-	if sum != said {
-		return Release{}, wrapWithPath(source, newRefusal(Mixed, "what arrived has SHA-256 %s, what was sent %s", sum, said))
+	if sum != wantSum {
+		return Release{}, wrapWithPath(source, newRefusal(Mixed, "what arrived has SHA-256 %s, what was sent %s", sum, wantSum))
 	}
-	c := verifyInput{content: content{copied.file, copied.size}, path: source, sum: sum, mode: 0o755, modTime: time.Now(), hasSenderSum: true}
-	return s.verifyAndPublish(ctx, name, dir, source, copied, c)
+	c := verifyInput{content: content{temp.file, temp.size}, path: source, sum: sum, mode: 0o755, modTime: time.Now(), hasSenderSum: true}
+	return s.verifyAndPublish(ctx, name, dir, source, temp, c)
 }
 
-// publishCopy gives the copy its name. The record comes first: one without a program is nothing, while a program without a
-// record could never be told from a file that someone else put there.
-func (s *Store) publishCopy(ctx context.Context, name, dir string, copied *tempCopy, record Record) (Release, error) {
+// publishCopy names the copy. The record comes first: a record without a program is ignored, while a program without a record
+// could not be told from another user's file.
+func (s *Store) publishCopy(ctx context.Context, name, dir string, temp *tempCopy, record Record) (Release, error) {
 	unlock, err := lockDir(ctx, dir)
 	if err != nil {
 		return Release{}, err
 	}
 	defer unlock()
-	copied.file.Close() // a program that is open for writing cannot be run; the folder's lock guards it from here
+	temp.file.Close() // a program that is open for writing cannot run; from here the directory's lock protects it
 	all, err := readReleases(dir, name)
 	if err != nil {
 		return Release{}, err
@@ -141,8 +141,8 @@ func (s *Store) publishCopy(ctx context.Context, name, dir string, copied *tempC
 		return Release{}, err
 	}
 	s.reachStep("recorded")
-	if checkUnchanged(ctx, r) != nil { // not there yet, or damaged since
-		if err := os.Rename(copied.path, r.Path); err != nil {
+	if checkUnchanged(ctx, r) != nil { // missing, or damaged since
+		if err := os.Rename(temp.path, r.Path); err != nil {
 			return Release{}, fmt.Errorf("name a release: %w", err)
 		}
 		if err := syncDir(dir); err != nil {
@@ -156,7 +156,7 @@ func (s *Store) publishCopy(ctx context.Context, name, dir string, copied *tempC
 	return findRelease(dir, name, r.Record.Verification.SHA256)
 }
 
-// findRelease returns a release as it now is.
+// findRelease reads the current state of a release.
 func findRelease(dir, name, sum string) (Release, error) {
 	all, err := readReleases(dir, name)
 	if err != nil {
@@ -186,7 +186,7 @@ func nextSeq(all []Release) int {
 	return turn + 1
 }
 
-// checkUnchanged reads the whole program and reports whether it still is what its name says; else the error is ErrChanged.
+// checkUnchanged reads the whole program. It returns ErrChanged if its content does not match its name.
 func checkUnchanged(ctx context.Context, r Release) error {
 	f, _, err := openRegular(r.Path)
 	if _, odd := errors.AsType[*Refusal](err); odd || errors.Is(err, fs.ErrNotExist) {
@@ -212,14 +212,14 @@ func (s *Store) reachStep(step string) {
 	}
 }
 
-// tempCopy is a copy that has no name of its own yet. Its lock tells that its writer lives.
+// tempCopy is a copy that is not published yet. Its file's lock shows that its writer lives.
 type tempCopy struct {
 	file *os.File
 	path string
 	size int64
 }
 
-// createTemp makes an empty one. Under the lock of the folder: who sweeps never sees one that is not locked yet.
+// createTemp creates an empty copy. It holds the directory's lock, so that removeSurplus never finds an unlocked one.
 func (s *Store) createTemp(ctx context.Context, dir string) (*tempCopy, error) {
 	unlock, err := lockDir(ctx, dir)
 	if err != nil {
@@ -239,8 +239,8 @@ func (s *Store) createTemp(ctx context.Context, dir string) (*tempCopy, error) {
 	return t, nil
 }
 
-// copyFrom copies, and returns the SHA-256 of the copy. It is a copy of the bytes, never a link: a linked file would change
-// with the one that is written over in place.
+// copyFrom copies r and returns the SHA-256 of the copy. It copies the bytes and never links: a linked file would change with
+// the original when that is overwritten in place.
 func (t *tempCopy) copyFrom(ctx context.Context, r io.Reader) (string, error) {
 	h := sha256.New()
 	var err error
@@ -248,7 +248,7 @@ func (t *tempCopy) copyFrom(ctx context.Context, r io.Reader) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), err
 }
 
-// eagerWriter writes to a file, and has the kernel begin to bring it to the disk at once: there is less to wait for then.
+// eagerWriter writes to a file and starts its writeback at once, which shortens the final sync.
 type eagerWriter struct {
 	file *os.File
 	size int64
@@ -256,12 +256,12 @@ type eagerWriter struct {
 
 func (e *eagerWriter) Write(p []byte) (int, error) {
 	n, err := e.file.Write(p)
-	_ = unix.SyncFileRange(int(e.file.Fd()), e.size, int64(n), unix.SYNC_FILE_RANGE_WRITE) // where it cannot, the sync at the end does it all
+	_ = unix.SyncFileRange(int(e.file.Fd()), e.size, int64(n), unix.SYNC_FILE_RANGE_WRITE) // where this fails, the final sync does it all
 	e.size += int64(n)
 	return n, err
 }
 
-// syncToDisk brings the copy to the disk, as a program that nobody writes to.
+// syncToDisk syncs the copy to disk, as a program without write permission.
 func (t *tempCopy) syncToDisk() error {
 	if err := t.file.Chmod(0o555); err != nil {
 		return err
@@ -269,7 +269,7 @@ func (t *tempCopy) syncToDisk() error {
 	return t.file.Sync()
 }
 
-// discard ends the copy's writing, and removes it unless it got a name.
+// discard closes the copy, and removes it unless it was published.
 func (t *tempCopy) discard() {
 	_ = os.Remove(t.path)
 	t.file.Close()

@@ -109,7 +109,7 @@ func (s *storeFixture) currentLetter() string {
 	return s.letterOf(r.Record.Verification.SHA256)
 }
 
-// listFiles returns the names of all that the process's folder has.
+// listFiles returns the names of all files in the process's directory.
 func (s *storeFixture) listFiles() []string {
 	s.t.Helper()
 	entries, err := os.ReadDir(filepath.Join(s.Store.Dir, "user"))
@@ -236,7 +236,7 @@ func TestRetention(t *testing.T) {
 		{"the live one stays though bad", 1, 0, "add a, live a, bad a, add b, add c", "c a"},
 		{"the last good one stays though another was live since", 1, 0, "add a, live a, good a, add b, live b, bad b, add c, live c, add d", "d c a"},
 		{"added again counts as new", 2, 0, "add a, add b, add a, add c", "c a"},
-		{"a torn record is nobody's to remove", 1, 0, "add a, tear a, add b, add c", "c a"},
+		{"a torn record is never removed", 1, 0, "add a, tear a, add b, add c", "c a"},
 		{"without a program", 5, 0, "add a, add b, remove a, add c", "c b"},
 	}
 	for _, test := range tests {
@@ -294,7 +294,7 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// What others put into the folder is neither shown, nor run, nor removed.
+// Files of others in the directory are neither listed, nor run, nor removed.
 func TestForeignFiles(t *testing.T) {
 	s := newStoreFixture(t)
 	s.Store.Keep = 1

@@ -12,17 +12,17 @@ import (
 	"time"
 )
 
-// SumFilePath names the file beside a program that may hold its SHA-256, as sha256sum and shasum write it, or the bare
-// digits.
+// SumFilePath returns the path of the file beside a program that may hold its SHA-256, in the format of sha256sum or shasum,
+// or as bare digits.
 func SumFilePath(program string) string { return program + ".sha256" }
 
-// expectedSum is what stands in a SumFilePath.
+// expectedSum is the content of a sum file.
 type expectedSum struct {
-	sum     string // in small hex digits
+	sum     string // lowercase hex
 	modTime time.Time
 }
 
-// readSumFile returns nil where the file does not exist, or holds nothing that speaks of the program.
+// readSumFile returns nil if the file does not exist or has no entry for the program.
 func readSumFile(program string) (*expectedSum, error) {
 	f, info, err := openRegular(SumFilePath(program))
 	if _, odd := errors.AsType[*Refusal](err); odd || errors.Is(err, os.ErrNotExist) {
@@ -42,8 +42,8 @@ func readSumFile(program string) (*expectedSum, error) {
 	return &expectedSum{sum, info.ModTime()}, nil
 }
 
-// parseSums returns the sum of the file with that name. Where there is one line only, it is meant whatever it names:
-// the file may have been renamed since.
+// parseSums returns the sum of the file with that name. A single line applies whatever name it has: the file may have been
+// renamed since.
 func parseSums(r io.Reader, name string) (string, error) {
 	var sums []string
 	lines := bufio.NewScanner(r)
@@ -66,7 +66,7 @@ func parseSums(r io.Reader, name string) (string, error) {
 	return "", nil
 }
 
-// parseSumLine reads `DIGITS`, `DIGITS  NAME`, `DIGITS *NAME` and `SHA256 (NAME) = DIGITS`.
+// parseSumLine parses `DIGITS`, `DIGITS  NAME`, `DIGITS *NAME` and `SHA256 (NAME) = DIGITS`.
 func parseSumLine(line string) (sum, name string) {
 	digits, rest, _ := strings.Cut(line, " ")
 	name = strings.TrimPrefix(strings.TrimLeft(rest, " "), "*")

@@ -17,25 +17,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What a Proof can rest on.
+// Methods of a Verification.
 const (
 	MethodBuildID = "build-id"
 	MethodSHA256  = "sha256"
 )
 
-// Verification says why a file counts as whole.
+// Verification records how a file was found to be whole.
 type Verification struct {
 	Method  string `json:"by"`
-	BuildID string `json:"build_id,omitempty"` // where it rests on it
-	SHA256  string `json:"sha256"`             // in small hex digits
+	BuildID string `json:"build_id,omitempty"` // set if Method is MethodBuildID
+	SHA256  string `json:"sha256"`             // lowercase hex
 	Size    int64  `json:"size"`
 }
 
-// Verify proves that the file is one whole program for the platform: by the hash in its Go build ID, or by a .sha256
-// beside it where it has no usable build ID (stripped after it was built, not Go). A .sha256 that names another content
-// overrules the build ID, unless it is older than the file: then it was left from the release before.
+// Verify checks that the file is one whole program for the platform: by the hash in its Go build ID, or by a .sha256 beside it
+// if it has no usable build ID (stripped after its build, not Go). A .sha256 with another sum overrules the build ID, unless
+// it is older than the file: then it belongs to the previous release.
 //
-// The error is a *Refusal where the file could be read and must not run.
+// Verify returns a *Refusal if the file could be read and must not run.
 func Verify(ctx context.Context, path string, on Platform) (Verification, error) {
 	f, info, err := openRegular(path)
 	if err != nil {
@@ -51,17 +51,17 @@ func Verify(ctx context.Context, path string, on Platform) (Verification, error)
 	return proof, wrapWithPath(path, err)
 }
 
-// verifyInput is what is to be proven. Where it is a copy, all but the content is the original's.
+// verifyInput is the content to verify. If it is a copy, the other fields describe the original.
 type verifyInput struct {
 	content      content
 	path         string
 	sum          string
 	mode         fs.FileMode
 	modTime      time.Time
-	hasSenderSum bool // its sender has said the sum; nothing beside it speaks of it
+	hasSenderSum bool // the sender has supplied the sum; there is no sum file
 }
 
-// readExpectedSum is what is known of its sum from elsewhere.
+// readExpectedSum returns the sum that the content should have; nil if none is known.
 func (c verifyInput) readExpectedSum() (*expectedSum, error) {
 	if c.hasSenderSum {
 		return &expectedSum{sum: c.sum, modTime: c.modTime}, nil
@@ -71,14 +71,14 @@ func (c verifyInput) readExpectedSum() (*expectedSum, error) {
 
 func (c verifyInput) verify(ctx context.Context, on Platform) (Verification, error) {
 	if c.mode.Perm()&0o111 == 0 {
-		return Verification{}, newRefusal(NotExecutable, "nobody may execute it: chmod +x")
+		return Verification{}, newRefusal(NotExecutable, "no one may execute it: chmod +x")
 	}
 	proof := Verification{Method: MethodSHA256, SHA256: c.sum, Size: c.content.size}
 	head, err := c.content.readPart(0, uint64(min(c.content.size, 4<<10)))
 	if err != nil {
 		return Verification{}, err
 	}
-	said, err := c.readExpectedSum()
+	expected, err := c.readExpectedSum()
 	if err != nil {
 		return Verification{}, err
 	}
@@ -86,7 +86,7 @@ func (c verifyInput) verify(ctx context.Context, on Platform) (Verification, err
 	case len(head) == 0:
 		return Verification{}, newRefusal(Incomplete, "it is empty")
 	case bytes.HasPrefix(head, []byte("#!")):
-		if err := said.confirmInsteadOf(c, newRefusal(Unverified, "a script needs its SHA-256 beside it, in a file named like it with .sha256 at the end")); err != nil {
+		if err := expected.confirmInsteadOf(c, newRefusal(Unverified, "a script needs its SHA-256 beside it, in a file named like it with .sha256 at the end")); err != nil {
 			return Verification{}, err
 		}
 		return proof, nil
@@ -95,7 +95,7 @@ func (c verifyInput) verify(ctx context.Context, on Platform) (Verification, err
 	case bytes.HasPrefix([]byte(elfMagic), head), len(bytes.Trim(head, "\x00")) == 0:
 		return Verification{}, newRefusal(Incomplete, "it has no beginning yet")
 	case !bytes.HasPrefix(head, []byte(elfMagic)):
-		return Verification{}, newRefusal(NotExecutable, "it is no program: neither ELF nor a script")
+		return Verification{}, newRefusal(NotExecutable, "it is not a program: neither ELF nor a script")
 	}
 	p, err := readProgram(c.content)
 	if err != nil {
@@ -106,10 +106,10 @@ func (c verifyInput) verify(ctx context.Context, on Platform) (Verification, err
 	}
 	id, err := p.verifyBuildID(ctx, c.content)
 	if refusal, ok := errors.AsType[*Refusal](err); ok {
-		err = said.confirmInsteadOf(c, refusal)
+		err = expected.confirmInsteadOf(c, refusal)
 	} else if err == nil {
 		proof.Method, proof.BuildID = MethodBuildID, id
-		err = said.checkMismatch(c)
+		err = expected.checkMismatch(c)
 	}
 	if err != nil {
 		return Verification{}, err
@@ -117,7 +117,7 @@ func (c verifyInput) verify(ctx context.Context, on Platform) (Verification, err
 	return proof, checkBuildInfo(c.content, on)
 }
 
-// checkPlatform reports whether the headers are those of a program for the platform.
+// checkPlatform returns a *Refusal if the headers are not those of a program for the platform.
 func (p *elfProgram) checkPlatform(on Platform) error {
 	is := Platform{OS: p.goOS(), Arch: p.machine.goArch()}
 	if is.OS == "" {
@@ -132,7 +132,7 @@ func (p *elfProgram) checkPlatform(on Platform) error {
 	return nil
 }
 
-// checkBuildInfo looks at what the go command wrote down: some systems have no mark of their own in the headers.
+// checkBuildInfo checks the GOOS in Go's build information: some systems have no mark of their own in the headers.
 func checkBuildInfo(c content, on Platform) error {
 	info, err := buildinfo.Read(c)
 	if err != nil {
@@ -146,8 +146,8 @@ func checkBuildInfo(c content, on Platform) error {
 	return nil
 }
 
-// CheckPlatform says why a file that the kernel would not execute is no program for this machine: a *Refusal; nil where its
-// headers do not tell. It looks at no more than those.
+// CheckPlatform explains why the kernel would not execute a file: it returns a *Refusal if the file's headers are those of
+// another platform, and nil if they do not tell. It reads no more than the headers.
 func CheckPlatform(path string) error {
 	f, info, err := openRegular(path)
 	if err != nil {
@@ -173,7 +173,7 @@ func CheckPlatform(path string) error {
 	return wrapWithPath(path, err)
 }
 
-// confirmInsteadOf returns nil where the checksum is the file's, and otherwise why it is refused.
+// confirmInsteadOf returns nil if the checksum matches, in place of the failed build ID; otherwise why the file is refused.
 func (s *expectedSum) confirmInsteadOf(c verifyInput, refusal *Refusal) error {
 	switch {
 	case s == nil:
@@ -183,10 +183,10 @@ func (s *expectedSum) confirmInsteadOf(c verifyInput, refusal *Refusal) error {
 	case refusal.Kind == Incomplete || s.isOlderThan(c):
 		return refusal
 	}
-	return newRefusal(Mixed, "its SHA-256 is %s, and %s says %s", c.sum, SumFilePath(c.path), s.sum)
+	return newRefusal(Mixed, "its SHA-256 is %s, and %s has %s", c.sum, SumFilePath(c.path), s.sum)
 }
 
-// checkMismatch returns an error where the checksum speaks of this file and is another.
+// checkMismatch returns a *Refusal if the checksum applies to this file and differs.
 func (s *expectedSum) checkMismatch(c verifyInput) error {
 	if s == nil || s.sum == c.sum || s.isOlderThan(c) {
 		return nil
@@ -196,8 +196,8 @@ func (s *expectedSum) checkMismatch(c verifyInput) error {
 
 func (s *expectedSum) isOlderThan(c verifyInput) bool { return s.modTime.Before(c.modTime) }
 
-// openRegular opens a regular file for reading. Anything else is refused without being touched: opening a FIFO would wait
-// for a writer.
+// openRegular opens a regular file for reading. It refuses other files without reading them: opening a FIFO would wait for a
+// writer.
 func openRegular(path string) (*os.File, fs.FileInfo, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -205,7 +205,7 @@ func openRegular(path string) (*os.File, fs.FileInfo, error) {
 	}
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
-		err = newRefusal(NotExecutable, "it is no regular file")
+		err = newRefusal(NotExecutable, "it is not a regular file")
 	}
 	if err != nil {
 		f.Close()
@@ -214,7 +214,7 @@ func openRegular(path string) (*os.File, fs.FileInfo, error) {
 	return f, info, nil
 }
 
-// HashFile returns the SHA-256 of a regular file, in small hex digits.
+// HashFile returns the SHA-256 of a regular file in lowercase hex.
 func HashFile(ctx context.Context, path string) (string, error) {
 	f, _, err := openRegular(path)
 	if err != nil {
@@ -225,7 +225,7 @@ func HashFile(ctx context.Context, path string) (string, error) {
 	return sum, wrapWithPath(path, err)
 }
 
-// hashReader returns the SHA-256 of what r still has.
+// hashReader returns the SHA-256 of the rest of r.
 func hashReader(ctx context.Context, r io.Reader) (string, error) {
 	h := sha256.New()
 	if _, err := io.CopyBuffer(h, contextReader{ctx, r}, make([]byte, 256<<10)); err != nil {
@@ -234,7 +234,7 @@ func hashReader(ctx context.Context, r io.Reader) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// contextReader ends a long read with its context.
+// contextReader makes reads fail once its context has ended.
 type contextReader struct {
 	ctx context.Context
 	r   io.Reader
@@ -247,7 +247,7 @@ func (r contextReader) Read(p []byte) (int, error) {
 	return r.r.Read(p)
 }
 
-// wrapWithPath says of which file an error speaks.
+// wrapWithPath adds the path to an error; nil stays nil.
 func wrapWithPath(path string, err error) error {
 	if refusal, ok := errors.AsType[*Refusal](err); ok {
 		return &Refusal{refusal.Kind, path, refusal.Why}

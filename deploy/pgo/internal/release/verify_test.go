@@ -147,7 +147,7 @@ func TestVerifyIrregularFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := Verify(t.Context(), path, amd64); err != nil {
-		t.Errorf("a folder in place of the checksum: %v", err)
+		t.Errorf("a directory in place of the checksum: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -206,8 +206,8 @@ func buildProgram(t *testing.T, source string, settings ...string) []byte {
 	}
 	cmd := exec.CommandContext(t.Context(), "go", args...)
 	cmd.Dir, cmd.Env = dir, env
-	if said, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("go build %v: %v\n%s", settings, err, said)
+	if output, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go build %v: %v\n%s", settings, err, output)
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "user"))
 	if err != nil {
@@ -264,15 +264,15 @@ func TestVerifyRealPrograms(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		said, err := exec.CommandContext(t.Context(), "go", "tool", "buildid", path).Output()
-		if err != nil || strings.TrimSpace(string(said)) != proof.BuildID {
-			t.Errorf("the go command says %q, %v; got %q", said, err, proof.BuildID)
+		output, err := exec.CommandContext(t.Context(), "go", "tool", "buildid", path).Output()
+		if err != nil || strings.TrimSpace(string(output)) != proof.BuildID {
+			t.Errorf("the go command prints %q, %v; got %q", output, err, proof.BuildID)
 		}
 	})
 	t.Run("stripped afterwards", func(t *testing.T) {
 		path := writeFile(t, filepath.Join(t.TempDir(), "user"), buildProgram(t, plainSource), 0o755, testTime)
-		if said, err := exec.CommandContext(t.Context(), "strip", path).CombinedOutput(); err != nil {
-			t.Fatalf("strip: %v\n%s", err, said)
+		if output, err := exec.CommandContext(t.Context(), "strip", path).CombinedOutput(); err != nil {
+			t.Fatalf("strip: %v\n%s", err, output)
 		}
 		_, err := Verify(t.Context(), path, here)
 		checkKind(t, err, Mixed)

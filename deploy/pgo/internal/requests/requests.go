@@ -1,5 +1,5 @@
-// Package requests reads how many requests a process has answered, and how many of them with an error, from the
-// metrics that it shows. Nothing that it is told is trusted to be of a size, or to come in time.
+// Package requests reads from a process's metrics how many requests it has answered, and how many of them with an error.
+// It bounds the size and the time of every answer.
 package requests
 
 import (
@@ -23,29 +23,29 @@ const (
 	timeout  = 2 * time.Second
 )
 
-// Counter is the metric to read: one series for each status, at least.
+// Counter names the metric to read, which has at least one series a status.
 type Counter struct {
 	Metric string
-	Label  string // its value is the status, as 200
+	Label  string // its value is the status, such as 200
 }
 
-// Totals is how many requests were answered.
+// Totals holds the number of answered requests.
 type Totals struct {
 	Requests float64 `json:"all"`
 	Failed   float64 `json:"failed"` // with a status of 5xx
 }
 
-// Add adds what another process has answered.
+// Add returns the sum of both, for the totals of two processes.
 func (c Totals) Add(other Totals) Totals {
 	return Totals{c.Requests + other.Requests, c.Failed + other.Failed}
 }
 
-// Sub is what was answered after an earlier count of the same process.
+// Sub returns the requests since an earlier reading of the same process, never below 0.
 func (c Totals) Sub(earlier Totals) Totals {
 	return Totals{max(0, c.Requests-earlier.Requests), max(0, c.Failed-earlier.Failed)}
 }
 
-// ErrorShare is the part that failed; 0 of none.
+// ErrorShare returns the share of failed requests, from 0 to 1; 0 if there were none.
 func (c Totals) ErrorShare() float64 {
 	if c.Requests <= 0 {
 		return 0
@@ -53,8 +53,8 @@ func (c Totals) ErrorShare() float64 {
 	return min(1, c.Failed/c.Requests)
 }
 
-// CheckErrorShare tells of what was answered on probation why it may not stay so: at least that many requests, and a share of them
-// failed that is more than above over the share before. It is nil where there is nothing to be said.
+// CheckErrorShare returns an error if a release on probation fails too many requests: at least least requests, and a share
+// of failures more than above over the share before it.
 func (c Totals) CheckErrorShare(before, above float64, least int) error {
 	if c.Requests < float64(least) || c.ErrorShare() <= before+above {
 		return nil
@@ -62,10 +62,10 @@ func (c Totals) CheckErrorShare(before, above float64, least int) error {
 	return fmt.Errorf("%.1f %% of %.0f requests ended with 5xx while it was on probation, %.1f %% before it", 100*c.ErrorShare(), c.Requests, 100*before)
 }
 
-// Reader asks processes. It may be used by several at the same time.
+// Reader reads metrics. It is safe for concurrent use.
 type Reader struct{ transport *http.Transport }
 
-// NewReader returns one that keeps no connections: one that is kept would keep a process from ending.
+// NewReader returns a reader that keeps no connections open: an open one would keep a process from ending.
 func NewReader() *Reader {
 	return &Reader{&http.Transport{
 		DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: 64 << 10,
@@ -73,23 +73,23 @@ func NewReader() *Reader {
 	}}
 }
 
-// Read asks at an address, IP:port. It takes two seconds at most.
+// Read reads the counter at an address, IP:port. It takes two seconds at most.
 func (r *Reader) Read(ctx context.Context, addr, path string, of Counter) (Totals, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	ask, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+path, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+path, nil)
 	if err != nil {
-		return Totals{}, fmt.Errorf("ask for metrics: %w", err)
+		return Totals{}, fmt.Errorf("req for metrics: %w", err)
 	}
-	ask.Header.Set("Accept", "text/plain;version=0.0.4")
-	// Not a client: it would follow where it is sent.
-	res, err := r.transport.RoundTrip(ask)
+	req.Header.Set("Accept", "text/plain;version=0.0.4")
+	// No http.Client: it would follow redirects.
+	res, err := r.transport.RoundTrip(req)
 	if err != nil {
-		return Totals{}, fmt.Errorf("ask for metrics: %w", err)
+		return Totals{}, fmt.Errorf("req for metrics: %w", err)
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return Totals{}, fmt.Errorf("ask for metrics: %s answers %d", path, res.StatusCode)
+		return Totals{}, fmt.Errorf("req for metrics: %s answers %d", path, res.StatusCode)
 	}
 	c, err := of.readTotals(res.Body)
 	if err != nil {
@@ -103,8 +103,8 @@ var (
 	errNoStatusLabel = errors.New("a series without the label of the status")
 )
 
-// readTotals adds up the series of the counter in Prometheus's text format. Lines that are none of it are skipped; a counter
-// that is not there has not counted yet.
+// readTotals adds up the series of the counter in Prometheus's text format. It skips other lines; a counter that is missing
+// has not counted yet.
 func (of Counter) readTotals(body io.Reader) (Totals, error) {
 	limited := &io.LimitedReader{R: body, N: maxBytes + 1}
 	in := bufio.NewReaderSize(limited, maxLine)
@@ -115,7 +115,7 @@ func (of Counter) readTotals(body io.Reader) (Totals, error) {
 		case limited.N <= 0:
 			return Totals{}, errTooLarge
 		case errors.Is(err, bufio.ErrBufferFull):
-			skip = true // too long to be one of ours
+			skip = true // too long for a series of the counter
 			continue
 		case err != nil && !errors.Is(err, io.EOF):
 			return Totals{}, err
@@ -139,7 +139,7 @@ func (of Counter) addLine(sum *Totals, line []byte) error {
 	status, known := "", false
 	if rest[0] == '{' {
 		if status, known, rest, ok = parseLabel(rest[1:], of.Label); !ok {
-			return fmt.Errorf("a line that is none: %.80q", line)
+			return fmt.Errorf("a malformed line: %.80q", line)
 		}
 	}
 	if !known {
@@ -160,7 +160,7 @@ func (of Counter) addLine(sum *Totals, line []byte) error {
 	return nil
 }
 
-// parseLabel finds a label's value in NAME="VALUE",...} and returns what follows the brace.
+// parseLabel finds a label's value in NAME="VALUE",...} and returns the text after the brace.
 func parseLabel(in []byte, wanted string) (value string, found bool, rest []byte, ok bool) {
 	for {
 		in = bytes.TrimLeft(in, " \t,")
@@ -182,7 +182,7 @@ func parseLabel(in []byte, wanted string) (value string, found bool, rest []byte
 			return "", false, nil, false
 		}
 		if string(bytes.TrimSpace(name)) == wanted {
-			value, found = string(after[1:end]), true // a status has nothing to be unescaped
+			value, found = string(after[1:end]), true // a status needs no unescaping
 		}
 		in = after[end+1:]
 	}

@@ -36,9 +36,9 @@ func TestRead(t *testing.T) {
 		{"not a number", `requests_total{code="500"} NaN`, Totals{}, "counts nothing"},
 		{"without end", `requests_total{code="500"} +Inf`, Totals{}, "counts nothing"},
 		{"below zero", `requests_total{code="500"} -1`, Totals{}, "counts nothing"},
-		{"no end of a value", `requests_total{code="500} 1`, Totals{}, "a line that is none"},
-		{"an escape at the end", `requests_total{code="500\`, Totals{}, "a line that is none"},
-		{"no labels in braces", `requests_total{nothing} 1`, Totals{}, "a line that is none"},
+		{"no end of a value", `requests_total{code="500} 1`, Totals{}, "a malformed line"},
+		{"an escape at the end", `requests_total{code="500\`, Totals{}, "a malformed line"},
+		{"no labels in braces", `requests_total{nothing} 1`, Totals{}, "a malformed line"},
 		{"too much", strings.Repeat("# nothing that anybody wants to know\n", maxBytes/30), Totals{}, "more than 4 MiB"},
 		{"too much in one line", strings.Repeat("x", maxBytes+1), Totals{}, "more than 4 MiB"},
 	}

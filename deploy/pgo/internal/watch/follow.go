@@ -8,32 +8,32 @@ import (
 	"time"
 )
 
-// file is what is known of a watched file. All but gone and with belongs to who follows it while it is busy, and to the
-// loop of Run while it is not.
+// file is the state of a watched file. All fields but removed and companions belong to followFile while the file is busy, and
+// to the loop of Run while it is not.
 type file struct {
 	path       string
-	removed    chan struct{} // closed when it is watched no more
+	removed    chan struct{} // closed when it is no longer watched
 	companions atomic.Pointer[[]string]
 	busy       atomic.Bool
 
-	handled        fileStat   // what was dealt with last
-	companionStats []fileStat // and the files that speak of it
-	acceptedSHA256 string     // the content that its user took last
-	refusedState   *fileState // what its user refused last, until it takes something
-	recheckAt      time.Time  // when its content must be read again, where a write could have been missed; zero: no need
+	handled        fileStat   // state that was handled last
+	companionStats []fileStat // and the state of its companions then
+	acceptedSHA256 string     // content that the handler accepted last
+	refusedState   *fileState // state that the handler refused last, until it accepts one
+	recheckAt      time.Time  // when to read the content again, since a write could have been missed; zero: never
 }
 
-// fileState is a file that has stopped changing.
+// fileState is the state of a file that has stopped changing.
 type fileState struct {
 	stat       fileStat
 	companions []fileStat
-	since      time.Time // when it was last seen to change
+	since      time.Time // last change that was seen
 	sum        string
 	size       int64
 	err        error // why it cannot be read; then there is no sum
 }
 
-// isSame reports whether a user would say the same of both. Only its time is of no interest.
+// isSame reports whether a handler would answer the same for both. It ignores the time.
 func (s *fileState) isSame(other *fileState) bool {
 	text := func(err error) string {
 		if err == nil {
@@ -54,7 +54,7 @@ func (f *file) statCompanions() []fileStat {
 	return looks
 }
 
-// hasChanged reports whether there is something to follow.
+// hasChanged reports whether the file should be followed.
 func (f *file) hasChanged(now time.Time) bool {
 	l := statFile(f.path)
 	switch {
@@ -67,7 +67,7 @@ func (f *file) hasChanged(now time.Time) bool {
 	return f.refusedState != nil && !slices.Equal(f.statCompanions(), f.companionStats)
 }
 
-// followFile stays with a file from a change until it has been dealt with.
+// followFile follows a file from a change until the handler has accepted or refused it.
 func (w *Watcher) followFile(ctx context.Context, f *file) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -87,7 +87,7 @@ func (w *Watcher) followFile(ctx context.Context, f *file) {
 		}
 		w.recordState(f, s)
 		if s.err == nil && s.sum == f.acceptedSHA256 && f.refusedState == nil {
-			return // after a refusal its user hears that what it took is back
+			return // after a refusal the handler must see the content it accepted before
 		}
 		if f.refusedState != nil && f.refusedState.isSame(s) {
 			return
@@ -117,8 +117,8 @@ func (s *fileState) newChange(path string) Change {
 	return Change{Path: path, SHA256: s.sum, Size: s.size}
 }
 
-// recordState keeps what is now dealt with. A file that was written just now may be written once more at what its file system
-// takes for the same time: no look would tell.
+// recordState stores the handled state. A file that was written just now may be written again within the resolution of its
+// file system's clock, which no stat would show.
 func (w *Watcher) recordState(f *file, s *fileState) {
 	now := time.Now()
 	f.recheckAt = time.Time{}
@@ -128,8 +128,7 @@ func (w *Watcher) recordState(f *file, s *fileState) {
 	f.handled, f.companionStats = s.stat, s.companions
 }
 
-// offerFile asks the user to take the file, again and again while it says that this is not the moment and the file stays
-// as it is.
+// offerFile calls the handler, and again while it returns ErrNotNow and the file stays the same.
 func (w *Watcher) offerFile(ctx context.Context, f *file, s *fileState) error {
 	if s.err != nil {
 		return s.err
@@ -142,7 +141,7 @@ func (w *Watcher) offerFile(ctx context.Context, f *file, s *fileState) error {
 	}
 }
 
-// changesWithin reports whether the file changes within that time, or is watched no more.
+// changesWithin reports whether the file changes within d, or ctx ends.
 func (w *Watcher) changesWithin(ctx context.Context, f *file, s *fileState, d time.Duration) bool {
 	for end := time.Now().Add(d); ; {
 		if statFile(f.path).stablePart() != s.stat.stablePart() || !slices.Equal(f.statCompanions(), s.companions) {
@@ -158,11 +157,11 @@ func (w *Watcher) changesWithin(ctx context.Context, f *file, s *fileState, d ti
 	}
 }
 
-// awaitStable waits until the file has stopped changing: until it has looked the same for a while, and had the same content
-// when that was half over and when it is over. It returns nil where there is no file any more, or no use in waiting.
+// awaitStable waits until the file has stopped changing: until its stat has been the same for a while, and its content was the
+// same halfway and at the end. It returns nil if the file is gone or ctx has ended.
 //
-// An upload that pauses looks finished. For each time that this happened, the wait is longer, up to three times: each
-// costs the reading of the whole file.
+// An upload that pauses looks finished. Each time this happens the wait grows, up to three times: every attempt reads the
+// whole file.
 func (w *Watcher) awaitStable(ctx context.Context, f *file, again int) *fileState {
 	quiet := w.options.StableFor * time.Duration(min(again+1, 3))
 	now := &fileState{stat: statFile(f.path), companions: f.statCompanions(), since: time.Now()}
@@ -195,7 +194,7 @@ func (w *Watcher) awaitStable(ctx context.Context, f *file, again int) *fileStat
 	return nil
 }
 
-// sleepUnlessDone returns false where ctx ends first.
+// sleepUnlessDone sleeps for d. It returns false if ctx ends first.
 func sleepUnlessDone(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():

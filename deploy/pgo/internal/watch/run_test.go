@@ -22,8 +22,8 @@ func TestFirstScan(t *testing.T) {
 	}{
 		{"nothing was taken yet", programContent("a"), "", []string{"took a"}},
 		{"as it was taken", programContent("a"), sumOf(programContent("a")), nil},
-		{"changed while nobody watched", programContent("b"), sumOf(programContent("a")), []string{"took b"}},
-		{"harmed while nobody watched", "garbage", sumOf(programContent("a")), []string{"refused: not whole"}},
+		{"changed while not watched", programContent("b"), sumOf(programContent("a")), []string{"took b"}},
+		{"harmed while not watched", "garbage", sumOf(programContent("a")), []string{"refused: not whole"}},
 		{"not there", "", sumOf(programContent("a")), nil},
 	}
 	for _, test := range tests {

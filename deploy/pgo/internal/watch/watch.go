@@ -1,12 +1,11 @@
-// Package watch notices that deployed files have changed, and says so when they have stopped changing.
+// Package watch detects changed deployed files and hands them to a handler once they have stopped changing.
 //
-// It looks at them again and again, with one stat for each file, since not every file system tells of changes (network
-// folders, those that another kernel writes to). Where it does it is believed, and the looks are seldom. Once a file has
-// changed it is looked at more often, until its size, its time and its content have been the same for a while. Then its
-// user is asked to take it.
+// It polls with one stat a file, since not every file system reports changes (network file systems, those that another kernel
+// writes to). Where inotify is reliable it is used, and polls are rare. A changed file is polled more often, until its size,
+// its time and its content have been the same for a while. Then the handler is called.
 //
-// That a file has stopped changing does not mean that it is whole: an upload may pause. So a user must prove the file,
-// and may refuse it. A refusal is reported only when the file has not changed for longer, and then once.
+// A file that has stopped changing need not be whole: an upload may pause. So a handler must verify the file, and may refuse
+// it. A refusal is reported once, after the file has not changed for longer.
 package watch
 
 import (
@@ -17,51 +16,51 @@ import (
 	"time"
 )
 
-// File is one file that is watched.
+// File is a file to watch.
 type File struct {
-	Path       string   // links are followed
-	LastSHA256 string   // SHA-256, in small hex digits, of the content that was taken or refused last; what differs is news
-	Companions []string // files that speak of it, as PATH.sha256 does: when they change, a refused file is offered again
+	Path       string   // symbolic links are followed
+	LastSHA256 string   // lowercase hex SHA-256 of the content handled last; a different content is a change
+	Companions []string // related files such as PATH.sha256: when they change, a refused file is offered again
 }
 
-// Change is a file that has another content than before.
+// Change is a file with new content.
 type Change struct {
 	Path   string
-	SHA256 string // in small hex digits
+	SHA256 string // lowercase hex
 	Size   int64
 }
 
-// ErrNotNow is wrapped by a user's error that has nothing to do with the file: it is offered again after Options.Retry.
+// ErrNotNow is wrapped by a handler's error that does not concern the file: it is offered again after RetryInterval.
 var ErrNotNow = errors.New("not now")
 
-// ErrChanged is wrapped by a user's error that says that the file has another content than the change: it is waited for
-// once more, and offered again.
+// ErrChanged is wrapped by a handler's error if the file's content differs from the change: the watcher waits until the file
+// is stable again and offers it again.
 var ErrChanged = errors.New("it has changed since")
 
-// Handler is who wants to know. Its methods are called for one change of a file at a time, and for several files at once.
-// Their context ends with Run, or when the file is watched no more.
+// Handler handles changes. Its methods are called for one change of a file at a time, and for several files concurrently.
+// Their context ends with Run, or when the file is no longer watched.
 type Handler interface {
-	// HandleChange is given a file that has stopped changing; nil says that this content is dealt with. It takes as long as
-	// it takes; what happens to the file meanwhile is noticed afterwards. Since an upload may go on at any moment, a
-	// user that finds another content than c's returns an error: the file has changed then, and is offered again.
-	// After a refusal it is also given the content that it took last, so that it knows that all is well again.
+	// HandleChange handles a file that has stopped changing; nil means that the content was accepted. It may take long;
+	// changes meanwhile are detected afterwards. Since an upload may go on at any moment, a handler that finds a content
+	// other than c's returns an error: the file is offered again then. After a refusal HandleChange is also called for the
+	// content that it accepted last, so that the handler knows that it is back.
 	HandleChange(ctx context.Context, c Change) error
-	// HandleRefusal reports the error with which Take did not take the file, or why it cannot be read; c has only a path
-	// then. It is not called again until the file, or one of those that speak of it, changes.
+	// HandleRefusal reports HandleChange's error, or why the file cannot be read; c has only a path then. It is not called
+	// again until the file, or one of its companions, changes.
 	HandleRefusal(ctx context.Context, c Change, why error)
 }
 
-// Options say how patient a watcher is. The zero value of each is its default.
+// Options sets the intervals of a watcher. The zero value of each field is its default.
 type Options struct {
-	PollInterval    time.Duration // how often a file is looked at while nothing happens; 200 ms
-	UseInotify      bool          // have the kernel tell of changes, where it can
-	IdleInterval    time.Duration // how often a file is looked at then; 5 s
-	RewatchInterval time.Duration // how often the kernel is asked anew to tell, where nothing was found that calls for it; 30 s
-	ChangeInterval  time.Duration // and while it changes; 50 ms
-	StableFor       time.Duration // for how long it must be the same; 150 ms
-	RefusalDelay    time.Duration // for how long a refused file must be the same before it is reported; 5 s
-	RetryInterval   time.Duration // when a user that said ErrNotNow is asked again; 1 s
-	ClockResolution time.Duration // the coarsest clock of a file system: two writes within it may bear one time; 2 s
+	PollInterval    time.Duration // between polls of an unchanged file; 200 ms
+	UseInotify      bool          // use inotify where it is available
+	IdleInterval    time.Duration // between polls while inotify is reliable; 5 s
+	RewatchInterval time.Duration // between attempts to renew the inotify watches of idle files; 30 s
+	ChangeInterval  time.Duration // between polls of a changing file; 50 ms
+	StableFor       time.Duration // how long a file must stay the same; 150 ms
+	RefusalDelay    time.Duration // how long a refused file must stay the same before it is reported; 5 s
+	RetryInterval   time.Duration // before a handler that returned ErrNotNow is called again; 1 s
+	ClockResolution time.Duration // coarsest clock of a file system: two writes within it may have the same time; 2 s
 }
 
 func (o Options) withDefaults() Options {
@@ -78,24 +77,24 @@ func (o Options) withDefaults() Options {
 	}
 }
 
-// Watcher watches files.
+// Watcher watches files. Its methods are safe for concurrent use.
 type Watcher struct {
 	handler Handler
 	options Options
 
-	scanNow chan struct{} // there is something to look at
+	scanNow chan struct{} // requests a scan
 
 	mu    sync.Mutex
 	files map[string]*file
 }
 
-// New makes a watcher of nothing yet.
+// New returns a watcher without files.
 func New(user Handler, o Options) *Watcher {
 	return &Watcher{handler: user, options: o.withDefaults(), scanNow: make(chan struct{}, 1), files: map[string]*file{}}
 }
 
-// SetFiles replaces the files that are watched, while it runs or before. One that was watched already goes on as it was:
-// its Seen counts for nothing. A path counts once, though several processes may run what it holds.
+// SetFiles replaces the watched files, before or while Run runs. A file that was watched already keeps its state: its
+// LastSHA256 is ignored. A path counts once, though several processes may run its program.
 func (w *Watcher) SetFiles(files ...File) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -119,26 +118,26 @@ func (w *Watcher) SetFiles(files ...File) {
 	w.requestScan()
 }
 
-// Run watches until ctx ends, and returns when its user has answered.
+// Run watches until ctx ends, and returns once the handler has returned.
 func (w *Watcher) Run(ctx context.Context) {
 	var following sync.WaitGroup
 	defer following.Wait()
-	tells := &notifier{}
+	notifier := &notifier{}
 	if w.options.UseInotify {
-		tells = newNotifier()
+		notifier = newNotifier()
 	}
-	following.Go(func() { tells.readEvents(w.options.ChangeInterval) })
-	defer tells.close()
-	var hears bool
-	var asked time.Time
-	for news := true; ; {
+	following.Go(func() { notifier.readEvents(w.options.ChangeInterval) })
+	defer notifier.close()
+	var reliable bool
+	var renewed time.Time
+	for changed := true; ; {
 		files, idle := w.listFiles()
-		// Before they are looked at: what happens from here on is heard.
-		if news || time.Since(asked) >= w.options.RewatchInterval {
-			hears, asked = tells.watchFiles(files), time.Now()
+		// Before the scan: all later changes cause an event.
+		if changed || time.Since(renewed) >= w.options.RewatchInterval {
+			reliable, renewed = notifier.watchFiles(files), time.Now()
 		}
 		next := w.options.PollInterval
-		if hears {
+		if reliable {
 			next = w.options.IdleInterval
 		}
 		for _, f := range idle {
@@ -149,25 +148,25 @@ func (w *Watcher) Run(ctx context.Context) {
 			following.Go(func() {
 				w.followFile(ctx, f)
 				f.busy.Store(false)
-				w.requestScan() // nobody has looked at it for a while
+				w.requestScan() // no one has polled it for a while
 			})
 		}
 		timer := time.NewTimer(next)
-		news = true
+		changed = true
 		select {
 		case <-ctx.Done():
 			timer.Stop()
 			return
 		case <-timer.C:
-			news = false
-		case <-tells.changes:
+			changed = false
+		case <-notifier.changes:
 		case <-w.scanNow:
 		}
 		timer.Stop()
 	}
 }
 
-// requestScan has Run look at its files now.
+// requestScan makes Run scan its files now.
 func (w *Watcher) requestScan() {
 	select {
 	case w.scanNow <- struct{}{}:
@@ -175,7 +174,7 @@ func (w *Watcher) requestScan() {
 	}
 }
 
-// listFiles returns the files, and those of them that nobody follows.
+// listFiles returns the files, and those of them that are not being followed.
 func (w *Watcher) listFiles() (all, idle []*file) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -24,7 +24,7 @@ const programLength = 300 << 10 // of a whole program, more than one block
 // programContent is the content of a program: a letter, as often as it takes.
 func programContent(letter string) string { return strings.Repeat(letter, programLength) }
 
-// watchFixture is a deployed file, somebody who uploads to it, and somebody who takes what is whole.
+// watchFixture is a deployed file with an uploader and a handler that accepts whole files.
 type watchFixture struct {
 	t     *testing.T
 	path  string
@@ -232,7 +232,7 @@ func TestWatch(t *testing.T) {
 		{"touched", func(s *watchFixture) { s.touchFile() }, nil, 0},
 		{"written with what it holds", func(s *watchFixture) { s.writeFile(programContent("a")) }, nil, 0},
 		{"deleted", func(s *watchFixture) { mustSucceed(s.t, os.Remove(s.path)); advance(20 * time.Minute) }, nil, 0},
-		{"deleted with its folder", func(s *watchFixture) { mustSucceed(s.t, os.RemoveAll(filepath.Dir(s.path))); advance(20 * time.Minute) }, nil, 0},
+		{"deleted with its directory", func(s *watchFixture) { mustSucceed(s.t, os.RemoveAll(filepath.Dir(s.path))); advance(20 * time.Minute) }, nil, 0},
 		{"deleted while it settles", func(s *watchFixture) {
 			s.writeFile("garbage")
 			advance(250 * time.Millisecond)
@@ -271,16 +271,16 @@ func TestWatch(t *testing.T) {
 			mustSucceed(s.t, os.Symlink(s.path, link+".new"))
 			mustSucceed(s.t, os.Rename(link+".new", link))
 		}, []string{"took b"}, 0},
-		{"a folder in its place", func(s *watchFixture) {
+		{"a directory in its place", func(s *watchFixture) {
 			mustSucceed(s.t, os.Remove(s.path))
 			mustSucceed(s.t, os.Mkdir(s.path, 0o755))
 			advance(20 * time.Minute)
-		}, []string{"refused: read a deployed file: PATH is no regular file"}, 0},
+		}, []string{"refused: read a deployed file: PATH is not a regular file"}, 0},
 		{"a FIFO in its place", func(s *watchFixture) {
 			mustSucceed(s.t, os.Remove(s.path))
 			mustSucceed(s.t, syscall.Mkfifo(s.path, 0o755))
 			advance(20 * time.Minute)
-		}, []string{"refused: read a deployed file: PATH is no regular file"}, 0},
+		}, []string{"refused: read a deployed file: PATH is not a regular file"}, 0},
 		{"a link to itself", func(s *watchFixture) {
 			mustSucceed(s.t, os.Remove(s.path))
 			mustSucceed(s.t, os.Symlink(s.path, s.path))

@@ -6,12 +6,12 @@ import (
 	"pgo/deploy/pgo/internal/control"
 )
 
-// processStates are those that a row of the list can be in.
+// processStates are the states that a row of the list can have.
 var processStates = []control.State{
 	control.Waiting, control.Starting, control.Ready, control.Reloading, control.Stopping, control.Stopped, control.BackingOff, control.Failed,
 }
 
-// fill fills the set anew.
+// fill replaces the content of the set.
 func (s *metricSet) fill(f Snapshot) {
 	s.used = 0
 	s.addProcesses(f.Processes)
@@ -31,7 +31,7 @@ func (s *metricSet) addProcesses(all []Process) {
 	failures := s.addGauge("pgo_process_failed_starts", "Starts in a row, none of which became ready.", of...)
 	cpu := s.addCounter("pgo_process_cpu_seconds_total", "CPU time of the running process and what it has started.", of...)
 	memory := s.addGauge("pgo_process_resident_memory_bytes", "Memory of the running process and what it has started.", of...)
-	limit := s.addGauge("pgo_process_memory_limit_bytes", "Memory of the main process above which it is made new.", of...)
+	limit := s.addGauge("pgo_process_memory_limit_bytes", "Memory of the main process above which it is restarted.", of...)
 	warning := s.addGauge("pgo_process_warning", "1 while the process has nearly all that it may of the resource.", "name", "instance", "resource")
 	release := s.addGauge("pgo_process_release_info", "The release that runs, of a watched process: always 1.", "name", "instance", "release", "version")
 	files := s.addGauge("pgo_process_open_fds", "Files that the running process has open.", of...)

@@ -10,7 +10,7 @@ import (
 	"pgo/deploy/pgo/internal/control"
 )
 
-// What pm2_app_status says.
+// Values of pm2_app_status.
 const (
 	pm2Running = 1
 	pm2Pending = 2
@@ -18,7 +18,7 @@ const (
 	pm2Errored = 4
 )
 
-// addPM2 adds the metrics of pm2-prom-module 2, by their names, labels and meaning, for boards that know those.
+// addPM2 adds the metrics of pm2-prom-module 2 with their names, labels and meaning, for dashboards that use those.
 func (s *metricSet) addPM2(all []Process) {
 	s.addGauge("pm2_free_memory", "Memory that is available on this machine, in bytes.").addSample(float64(availableMemory()))
 	s.addGauge("pm2_cpu_count", "Processors of this machine.").addSample(float64(runtime.NumCPU()))
@@ -72,7 +72,7 @@ func pm2Status(s control.State) int64 {
 	}
 }
 
-// availableMemory is how much memory the machine has left, as the kernel estimates; 0 where it does not.
+// availableMemory returns the memory that the kernel estimates as available, in bytes; 0 if it does not.
 func availableMemory() int64 {
 	text, err := os.ReadFile("/proc/meminfo")
 	if err != nil {

@@ -15,10 +15,10 @@ import (
 const (
 	maxMetrics           = 16 << 20 // bytes
 	defaultScrapeTimeout = 10 * time.Second
-	maxScrapeTimeout     = 20 * time.Second // where Prometheus says that it would wait longer
+	maxScrapeTimeout     = 20 * time.Second // even if Prometheus would wait longer
 )
 
-// adminListener is the listener that a process has for its metrics.
+// adminListener is the name of the listener that serves a process's metrics.
 const adminListener = "admin"
 
 type targetGroup struct {
@@ -26,8 +26,8 @@ type targetGroup struct {
 	Labels  map[string]string `json:"labels"`
 }
 
-// serveDiscovery answers as Prometheus's HTTP service discovery expects: every process that has an admin listener, also one
-// that does not run. Whoever asks is sent to where it has asked.
+// serveDiscovery implements Prometheus's HTTP service discovery. It lists every process with an admin listener, also a
+// stopped one, and sends the caller to the address it has asked.
 func (h *handler) serveDiscovery(w http.ResponseWriter, r *http.Request) {
 	groups := []targetGroup{}
 	for _, p := range h.Options.Source.Snapshot(false).Processes {
@@ -42,7 +42,7 @@ func (h *handler) serveDiscovery(w http.ResponseWriter, r *http.Request) {
 	h.writeJSON(w, groups)
 }
 
-// requestTarget is the address that the request was sent to.
+// requestTarget returns the address that the request was sent to.
 func requestTarget(r *http.Request) string {
 	if _, _, err := net.SplitHostPort(r.Host); err == nil {
 		return r.Host
@@ -50,7 +50,7 @@ func requestTarget(r *http.Request) string {
 	return r.Host + ":80"
 }
 
-// serveScrape answers with what a process's admin listener says at /metrics, and nothing else of it.
+// serveScrape answers with the metrics of a process's admin listener, and nothing else of it.
 func (h *handler) serveScrape(w http.ResponseWriter, r *http.Request) {
 	addr, status, why := h.findAdminListener(r.PathValue("name"), r.PathValue("instance"))
 	if why != "" {
@@ -59,16 +59,16 @@ func (h *handler) serveScrape(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), scrapeTimeoutOf(r))
 	defer cancel()
-	ask, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/metrics", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/metrics", nil)
 	if err != nil {
 		http.Error(w, "its admin listener cannot be asked", http.StatusBadGateway)
 		return
 	}
 	for _, key := range []string{"Accept", "Accept-Encoding", "X-Prometheus-Scrape-Timeout-Seconds"} {
-		ask.Header[key] = r.Header.Values(key)
+		req.Header[key] = r.Header.Values(key)
 	}
-	// Not a client: it would follow where it is sent.
-	res, err := h.transport.RoundTrip(ask)
+	// No http.Client: it would follow redirects.
+	res, err := h.transport.RoundTrip(req)
 	if err != nil {
 		if errors.Is(err, context.DeadlineExceeded) {
 			http.Error(w, "its admin listener does not answer in time", http.StatusGatewayTimeout)
@@ -91,16 +91,16 @@ func (h *handler) serveScrape(w http.ResponseWriter, r *http.Request) {
 	if err == nil && n == maxMetrics {
 		_, err = io.ReadFull(res.Body, make([]byte, 1))
 		if errors.Is(err, io.EOF) {
-			return // it was just that much
+			return // exactly the limit
 		}
 		err = errors.New("too much")
 	}
 	if err != nil {
-		panic(http.ErrAbortHandler) // what was said of it so far must not pass for all
+		panic(http.ErrAbortHandler) // a partial answer must not pass for the whole
 	}
 }
 
-// findAdminListener finds a process's admin listener, or says why there is none.
+// findAdminListener returns the address of a process's admin listener, or the HTTP status and the reason why there is none.
 func (h *handler) findAdminListener(name, number string) (addr string, status int, why string) {
 	for _, p := range h.Options.Source.Snapshot(false).Processes {
 		if p.Process.Name != name || strconv.Itoa(p.Process.Instance) != number {
@@ -118,7 +118,7 @@ func (h *handler) findAdminListener(name, number string) (addr string, status in
 	return "", http.StatusNotFound, "there is no such process"
 }
 
-// scrapeTimeoutOf is how long Prometheus waits, within bounds.
+// scrapeTimeoutOf returns how long Prometheus waits, within bounds.
 func scrapeTimeoutOf(r *http.Request) time.Duration {
 	s, err := strconv.ParseFloat(r.Header.Get("X-Prometheus-Scrape-Timeout-Seconds"), 64)
 	if err != nil || !(s > 0) {
@@ -129,7 +129,7 @@ func scrapeTimeoutOf(r *http.Request) time.Duration {
 
 func newTransport() *http.Transport {
 	return &http.Transport{
-		// A connection that is kept would keep a process from ending; one a scrape costs nothing here.
+		// An open connection would keep a process from ending; a new one for each scrape costs little.
 		DisableKeepAlives: true, DisableCompression: true,
 		DialContext:            (&net.Dialer{Timeout: 2 * time.Second}).DialContext,
 		MaxResponseHeaderBytes: 64 << 10,

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Bounds of what a client may take. All that is served is small, and asked for by a few programs.
+// Bounds of a client. All answers are small, and a few programs ask for them.
 const (
 	maxConns     = 64
 	maxHeader    = 8 << 10
@@ -19,16 +19,16 @@ const (
 	idleTimeout  = time.Minute
 )
 
-// Server serves on a listener that somebody else keeps.
+// Server serves on a listener that the keeper holds.
 type Server struct{ http http.Server }
 
-// StartServer begins to. The listener is closed with the server.
+// StartServer starts serving. The listener is closed with the server.
 func StartServer(l net.Listener, o Options) *Server {
 	s := &Server{http: http.Server{
 		Handler:           newHandler(o),
 		ReadHeaderTimeout: readTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeader, DisableGeneralOptionsHandler: true,
-		ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug), // what strangers send is not worth a line
+		ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug), // malformed requests are not worth a line
 		ConnState: func(_ net.Conn, now http.ConnState) {
 			if now == http.StateIdle || now == http.StateClosed {
 				o.OnAnswer()
@@ -43,7 +43,7 @@ func StartServer(l net.Listener, o Options) *Server {
 	return s
 }
 
-// Close ends it. Requests under way have a moment.
+// Close stops the server. Requests in flight get a second.
 func (s *Server) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -52,7 +52,7 @@ func (s *Server) Close() {
 	}
 }
 
-// limitedListener closes connections that are too many at once: whoever holds them all open costs no more than that.
+// limitedListener closes connections beyond a limit, so that a client that holds all of them open costs no more.
 type limitedListener struct {
 	net.Listener
 	slots chan struct{}

@@ -16,10 +16,10 @@ import (
 	"pgo/deploy/pgo/internal/control"
 )
 
-// Options are what is served, and to whom.
+// Options configures the server.
 type Options struct {
 	Source   Source
-	Hosts    []string // names it is reached by, beside localhost and addresses
+	Hosts    []string // names it is reached by, besides localhost and addresses
 	PM2Names bool     // metrics also with the names of pm2-prom-module
 	Log      *slog.Logger
 	OnAnswer func() // called after every answer, and at the end of a connection
@@ -30,7 +30,7 @@ type handler struct {
 	transport *http.Transport
 	mux       *http.ServeMux
 	metricsMu sync.Mutex // one answer with metrics at a time
-	set       metricSet  // guarded by measuring
+	set       metricSet  // guarded by metricsMu
 }
 
 const indexPage = `pgo
@@ -58,13 +58,13 @@ func newHandler(o Options) *handler {
 	return h
 }
 
-// ServeHTTP refuses what is no question before anything else looks at it.
+// ServeHTTP rejects invalid hosts, methods and paths before any handler runs.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Cache-Control", "no-store")
 	switch {
 	case !h.isKnownHost(r.Host):
-		// A page from elsewhere may have its name point here (DNS rebinding), and would then read the answer.
+		// A page from elsewhere may point its own name here (DNS rebinding) and would then read the answer.
 		http.Error(w, "this pgo is not reached by that name: its process file lists those that it is (http.hosts)", http.StatusMisdirectedRequest)
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		w.Header().Set("Allow", "GET, HEAD")
@@ -76,7 +76,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// isKnownHost tells whether a Host header is an address, localhost, or one of the names in the process file.
+// isKnownHost reports whether a Host header is an address, localhost, or one of the names in the process file.
 func (h *handler) isKnownHost(host string) bool {
 	if name, port, err := net.SplitHostPort(host); err == nil {
 		if _, err := strconv.ParseUint(port, 10, 16); err != nil {
@@ -102,10 +102,10 @@ func (h *handler) serveMetrics(w http.ResponseWriter, _ *http.Request) {
 	out := h.set.encode()
 	w.Header().Set("Content-Type", textContentType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(out)))
-	_, _ = w.Write(out) // who went away misses it
+	_, _ = w.Write(out) // a client that went away misses it
 }
 
-// serveList is what `pgo list --json` prints, without what processes last wrote: a log is not for everyone.
+// serveList answers as `pgo list --json` prints, without the processes' log tails: a log is not for everyone.
 func (h *handler) serveList(w http.ResponseWriter, _ *http.Request) {
 	rows := []control.Process{}
 	for _, p := range h.Options.Source.Snapshot(true).Processes {
@@ -120,7 +120,7 @@ func (h *handler) serveInfo(w http.ResponseWriter, _ *http.Request) {
 	h.writeJSON(w, h.Options.Source.Snapshot(false).Info)
 }
 
-// Bounds of a question for events.
+// Bounds of the number of events in an answer.
 const (
 	maxEvents     = 1000
 	defaultEvents = 100
@@ -146,7 +146,7 @@ func (h *handler) serveEvents(w http.ResponseWriter, r *http.Request) {
 	h.writeJSON(w, events)
 }
 
-// serveReady says whether every process of the file is ready, and names the first one that is not.
+// serveReady reports whether every process of the file is ready, and names the first one that is not.
 func (h *handler) serveReady(w http.ResponseWriter, _ *http.Request) {
 	f := h.Options.Source.Snapshot(false)
 	for _, p := range f.Processes {
@@ -169,7 +169,7 @@ func (h *handler) writeError(w http.ResponseWriter, what string, err error) {
 
 func (h *handler) writeJSON(w http.ResponseWriter, body any) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(body) // who went away misses it
+	_ = json.NewEncoder(w).Encode(body) // a client that went away misses it
 }
 
 func writeText(w http.ResponseWriter, s string) {

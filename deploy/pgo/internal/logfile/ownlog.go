@@ -11,19 +11,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// OwnLog is a log that processes write themselves: their stdout and stderr are it, open to append. Several may at the same
-// time; whoever finds it too large moves it away, and the others follow when they have something to say.
+// OwnLog is a log that processes write themselves: it is their stdout and stderr, open for appending. Several processes may
+// write it at the same time; any of them rotates it when it is too large, and the others switch at their next write.
 type OwnLog struct {
 	path   string
 	policy Policy
-	fds    []int // that lead to it
+	fds    []int // descriptors that refer to it
 
 	mu         sync.Mutex
 	background sync.WaitGroup
 }
 
-// NewOwnLog returns the log at path, to which these descriptors lead. It tells whether they do: where the first leads
-// somewhere else, as to a terminal, nothing may be moved.
+// NewOwnLog returns the log at path, to which the given descriptors refer. It returns false if the first one refers to another
+// file, such as a terminal: then nothing may be rotated.
 func NewOwnLog(path string, p Policy, fds ...int) (*OwnLog, bool) {
 	var here, there unix.Stat_t
 	if unix.Fstat(fds[0], &here) != nil || unix.Stat(path, &there) != nil || !isSameFile(here, there) {
@@ -34,7 +34,7 @@ func NewOwnLog(path string, p Policy, fds ...int) (*OwnLog, bool) {
 
 func isSameFile(a, b unix.Stat_t) bool { return a.Ino == b.Ino && a.Dev == b.Dev }
 
-// Write appends a line, to the file that is at the path now.
+// Write appends a line to the file that is at the path now.
 func (o *OwnLog) Write(line []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -53,23 +53,23 @@ func (o *OwnLog) Write(line []byte) (int, error) {
 	return written, nil
 }
 
-// Reopen has the descriptors lead to the file that is at the path now, as a write does: for who seldom has something to
-// say, but may end with words that do not come through Write.
+// Reopen makes the descriptors refer to the file that is at the path now, as Write does. It serves processes that rarely
+// write, but may end with output that does not go through Write.
 func (o *OwnLog) Reopen() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.attachCurrent()()
 }
 
-// Close waits for what goes on in the background.
+// Close waits for background work.
 func (o *OwnLog) Close() { o.background.Wait() }
 
-// attachCurrent has the descriptors lead to the file at the path, a new one where that is too large, and keeps others from
-// moving it away until it is released: what is written to a file that is being compressed is lost. Where it cannot, the
-// descriptors stay: the lines are somewhere then.
+// attachCurrent makes the descriptors refer to the file at the path, or to a new one if that is too large, and keeps others
+// from rotating it until release is called: output to a file that is being compressed is lost. If it fails, the descriptors
+// stay as they are, so that the lines are kept somewhere.
 func (o *OwnLog) attachCurrent() (release func()) {
 	for {
-		// Opened anew: processes that have inherited one open file would all have its lock.
+		// A new open file: processes that share one would all hold its lock.
 		f, err := os.OpenFile(o.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 		if err != nil {
 			return func() {}
@@ -79,7 +79,7 @@ func (o *OwnLog) attachCurrent() (release func()) {
 		if there && (here.Size < o.policy.MaxSize || !o.rotateAway(f)) {
 			o.redirectFDs(f, here)
 			return func() {
-				_ = unix.Flock(int(f.Fd()), unix.LOCK_UN) // the descriptors may be the same open file, which stays
+				_ = unix.Flock(int(f.Fd()), unix.LOCK_UN) // the descriptors may share the open file, which stays
 				f.Close()
 			}
 		}
@@ -87,39 +87,39 @@ func (o *OwnLog) attachCurrent() (release func()) {
 	}
 }
 
-// isCurrent tells whether the file is still the one at the path.
+// isCurrent reports whether the file is still the one at the path.
 func (o *OwnLog) isCurrent(f *os.File) (here unix.Stat_t, there bool) {
 	var at unix.Stat_t
 	there = unix.Fstat(int(f.Fd()), &here) == nil && unix.Stat(o.path, &at) == nil && isSameFile(here, at)
 	return here, there
 }
 
-// redirectFDs has all descriptors lead to f.
+// redirectFDs makes all descriptors refer to f.
 func (o *OwnLog) redirectFDs(f *os.File, here unix.Stat_t) {
 	var now unix.Stat_t
 	if unix.Fstat(o.fds[0], &now) != nil || isSameFile(here, now) {
 		return
 	}
 	for _, fd := range o.fds {
-		_ = unix.Dup3(int(f.Fd()), fd, 0) // of an open file onto an open file
+		_ = unix.Dup3(int(f.Fd()), fd, 0) // cannot fail: both are open
 	}
 }
 
-// rotateAway has the path be free, or another file that somebody else has made. Nobody writes to f any more then. While
-// another writes it is put off: the next line finds the file too large as well, and one that is stopped stops nobody.
+// rotateAway moves the file at the path away, unless another process has replaced it already. Afterwards no one writes to f.
+// While another process writes, the rotation is postponed: the next line triggers it again, and a stopped process blocks no one.
 func (o *OwnLog) rotateAway(f *os.File) bool {
 	if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
-		_ = unix.Flock(int(f.Fd()), unix.LOCK_SH) // which the attempt has given up
+		_ = unix.Flock(int(f.Fd()), unix.LOCK_SH) // which the attempt has released
 		_, there := o.isCurrent(f)
 		return !there
 	}
 	if _, there := o.isCurrent(f); !there {
-		return true // somebody was faster
+		return true // another process was faster
 	}
 	dir := filepath.Join(filepath.Dir(o.path), rotatedDir)
 	to := filepath.Join(dir, strings.TrimSuffix(filepath.Base(o.path), ".log")+"."+time.Now().UTC().Format(rotatedTimeFormat)+".log")
 	if os.MkdirAll(dir, 0o700) != nil || os.Rename(o.path, to) != nil {
-		return false // it goes on growing: better than to lose it
+		return false // better a growing file than a lost line
 	}
 	o.background.Go(func() { pruneRotated(o.path, o.policy) })
 	return true

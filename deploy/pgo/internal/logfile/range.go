@@ -10,21 +10,21 @@ import (
 	"time"
 )
 
-// Range is a span of time; a zero end is open.
+// Range is a range of time; a zero end is open.
 type Range struct{ Since, Until time.Time }
 
 func (r Range) contains(at time.Time) bool {
 	return !at.Before(r.Since) && (r.Until.IsZero() || !at.After(r.Until))
 }
 
-// maxDelay is how much later than it says a line may have come to its file.
+// maxDelay is the maximum time between a line's own time and its arrival in the file.
 const maxDelay = time.Minute
 
-// ReadRange calls line for every line of the log that was written in the range, rotated files included, oldest first. A line
-// with no time of its own has that of the line before, and where there is none that of its file's end. It returns how
-// far it has read in the current file.
+// ReadRange calls line for every line of the log that was written in the range, including rotated files, oldest first. A line
+// without a time has that of the line before; without one before it, that of its file's end. It returns the offset up to
+// which it has read the current file.
 func ReadRange(path string, r Range, line func(at time.Time, text []byte) error) (int64, error) {
-	// Opened before anything else: if it is rotated meanwhile it is found twice, and read once.
+	// Opened first: if it is rotated meanwhile it is found twice, and read once.
 	current, err := os.Open(path)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return 0, fmt.Errorf("read the log: %w", err)
@@ -36,15 +36,15 @@ func ReadRange(path string, r Range, line func(at time.Time, text []byte) error)
 			return 0, fmt.Errorf("read the log: %w", err)
 		}
 	}
-	var from, said time.Time
+	var from, last time.Time
 	timed := func(end time.Time) func([]byte) error {
 		return func(text []byte) error {
 			at, ok := ParseTime(text)
 			switch {
 			case ok:
-				said = at
-			case !said.IsZero():
-				at = said
+				last = at
+			case !last.IsZero():
+				at = last
 			default:
 				at = end
 			}
@@ -76,10 +76,11 @@ func ReadRange(path string, r Range, line func(at time.Time, text []byte) error)
 	return here.Size(), nil
 }
 
-// ReadTail returns the last n lines of the log, also out of rotated files, and how far it has read in the current file.
+// ReadTail returns the last n lines of the log, including rotated files, and the offset up to which it has read the current
+// file.
 func ReadTail(path string, n int) (lines []byte, read int64, err error) {
 	for {
-		before, _ := os.Stat(path) // one that is not there yet is nil, before and after
+		before, _ := os.Stat(path) // a missing one is nil, before and after
 		rotated := ListRotated(path)
 		if lines, read, err = ReadLast(path, n, 0); err != nil {
 			return nil, 0, err
@@ -104,7 +105,7 @@ func ReadTail(path string, n int) (lines []byte, read int64, err error) {
 	}
 }
 
-// countLines is how many lines text has, a last one without an end included.
+// countLines returns the number of lines in text, including a last one without a newline.
 func countLines(text []byte) int {
 	n := bytes.Count(text, []byte("\n"))
 	if len(text) > 0 && text[len(text)-1] != '\n' {
@@ -113,16 +114,16 @@ func countLines(text []byte) int {
 	return n
 }
 
-// LastLines are the last of those that are added.
+// LastLines keeps the last of the lines that are added.
 type LastLines struct {
 	max, next int
 	lines     [][]byte
 }
 
-// NewLastLines keeps as many as most.
+// NewLastLines keeps at most max lines.
 func NewLastLines(most int) *LastLines { return &LastLines{max: most} }
 
-// Add takes a copy of a line.
+// Add adds a copy of a line.
 func (l *LastLines) Add(line []byte) error {
 	switch {
 	case l.max <= 0:
@@ -135,7 +136,7 @@ func (l *LastLines) Add(line []byte) error {
 	return nil
 }
 
-// All returns them, oldest first.
+// All returns the kept lines, oldest first.
 func (l *LastLines) All() [][]byte {
 	return append(slices.Clone(l.lines[l.next:]), l.lines[:l.next]...)
 }

@@ -11,32 +11,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// notifier hears from the kernel that something has happened beside a watched file, so that an idle watcher need not look
-// so often. It only ever says when a look is worth it: what has happened is found by looking. Where the kernel may not
-// tell of all changes it says so, and the files are looked at more often.
+// notifier receives inotify events about watched files, so that an idle watcher can poll less often. An event only triggers a
+// scan; the scan finds what has changed. If the kernel may not report all changes, watchFiles says so, and files are polled
+// more often.
 type notifier struct {
-	inotify *os.File // nil where the kernel gives none
+	inotify *os.File // nil if the kernel provides none
 	changes chan struct{}
 
 	mu    sync.Mutex
-	dirs  map[int32]bool  // by the kernel's number
-	names map[string]bool // of files that count
+	dirs  map[int32]bool  // by watch descriptor
+	names map[string]bool // base names of relevant files
 }
 
-// What happens to a file that is deployed. Its single writes are of no interest: it is not finished before it is closed.
+// watchedEvents are the events of a deployed file. Single writes do not matter: a file is not finished before it is closed.
 const watchedEvents = unix.IN_CLOSE_WRITE | unix.IN_CREATE | unix.IN_MOVED_TO | unix.IN_MOVED_FROM | unix.IN_DELETE | unix.IN_ATTRIB | unix.IN_ONLYDIR
 
 func newNotifier() *notifier {
 	t := &notifier{changes: make(chan struct{}, 1)}
 	fd, err := unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC)
-	if err == nil { // else a user has too many: it goes without
+	if err == nil { // else a user has too many, and the watcher only polls
 		t.inotify = os.NewFile(uintptr(fd), "inotify")
 	}
 	return t
 }
 
-// watchFiles has the kernel tell of these files, wherever their folders are now, and reports whether it will tell of all that
-// happens to them.
+// watchFiles watches the current directories of these files, and reports whether the kernel will report all changes of them.
 func (t *notifier) watchFiles(files []*file) bool {
 	if t.inotify == nil {
 		return false
@@ -52,7 +51,7 @@ func (t *notifier) watchFiles(files []*file) bool {
 			}
 		}
 	}
-	all, folders := true, map[int32]bool{}
+	all, dirs := true, map[int32]bool{}
 	raw, err := t.inotify.SyscallConn()
 	if err != nil {
 		return false
@@ -66,23 +65,23 @@ func (t *notifier) watchFiles(files []*file) bool {
 				all = false
 			}
 			if err == nil {
-				folders[int32(n)] = true
+				dirs[int32(n)] = true
 			}
 		}
 		for n := range t.dirs {
-			if !folders[n] {
-				_, _ = unix.InotifyRmWatch(int(fd), uint32(n)) // gone with its folder is as good
+			if !dirs[n] {
+				_, _ = unix.InotifyRmWatch(int(fd), uint32(n)) // fails if the directory is gone, which is as good
 			}
 		}
 	})
-	t.dirs, t.names = folders, names
+	t.dirs, t.names = dirs, names
 	return all && err == nil
 }
 
-// isLocal reports whether everything that changes in a folder goes through this kernel, as far as is known.
-func isLocal(folder string) bool {
+// isLocal reports whether all changes in a directory go through this kernel, as far as is known.
+func isLocal(dir string) bool {
 	var s unix.Statfs_t
-	if retryEINTR(func() error { return unix.Statfs(folder, &s) }) != nil {
+	if retryEINTR(func() error { return unix.Statfs(dir, &s) }) != nil {
 		return false
 	}
 	switch uint32(s.Type) {
@@ -95,7 +94,7 @@ func isLocal(folder string) bool {
 
 const zfsMagic = 0x2fc12fc1
 
-// readEvents tells of what it hears until close, at most once in a while: a folder may be one in which much happens.
+// readEvents signals relevant events until close, at most once in a pause: the directory may be a busy one.
 func (t *notifier) readEvents(pause time.Duration) {
 	if t.inotify == nil {
 		return
@@ -118,7 +117,7 @@ func (t *notifier) readEvents(pause time.Duration) {
 	}
 }
 
-// isRelevant tells whether one of the events is of a file that counts, or of the telling itself.
+// isRelevant reports whether one of the events is about a watched file, or about the watch itself.
 func (t *notifier) isRelevant(block []byte) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

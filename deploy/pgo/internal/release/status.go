@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// SetCurrent writes down that the process now runs this release; the one before is live no longer.
+// SetCurrent records that the process now runs this release. The previous one is no longer current.
 func (s *Store) SetCurrent(ctx context.Context, name, sum string) error {
 	return s.updateRecord(ctx, name, sum, func(r *Release, turn int, now time.Time) error {
 		if r.Missing {
@@ -17,7 +17,7 @@ func (s *Store) SetCurrent(ctx context.Context, name, sum string) error {
 	})
 }
 
-// SetVersion keeps what the release says of itself.
+// SetVersion records the version that the release reports.
 func (s *Store) SetVersion(ctx context.Context, name, sum, version string) error {
 	return s.updateRecord(ctx, name, sum, func(r *Release, _ int, _ time.Time) error {
 		r.Record.Version = version
@@ -25,7 +25,7 @@ func (s *Store) SetVersion(ctx context.Context, name, sum, version string) error
 	})
 }
 
-// MarkPassed says that the release has proven itself: it can be gone back to.
+// MarkPassed records that the release has passed its probation: it can be rolled back to.
 func (s *Store) MarkPassed(ctx context.Context, name, sum string) error {
 	return s.updateRecord(ctx, name, sum, func(r *Release, _ int, now time.Time) error {
 		r.Record.PassedAt, r.Record.FailedAt, r.Record.Failure = &now, nil, ""
@@ -33,7 +33,7 @@ func (s *Store) MarkPassed(ctx context.Context, name, sum string) error {
 	})
 }
 
-// MarkFailed says that the release does not work, and why: it is never gone back to.
+// MarkFailed records that the release does not work, and why: it is never rolled back to.
 func (s *Store) MarkFailed(ctx context.Context, name, sum, why string) error {
 	return s.updateRecord(ctx, name, sum, func(r *Release, _ int, now time.Time) error {
 		r.Record.PassedAt, r.Record.FailedAt, r.Record.Failure = nil, &now, why
@@ -41,8 +41,8 @@ func (s *Store) MarkFailed(ctx context.Context, name, sum, why string) error {
 	})
 }
 
-// updateRecord rewrites one record. The error is ErrUnknown where there is none.
-func (s *Store) updateRecord(ctx context.Context, name, sum string, how func(r *Release, turn int, now time.Time) error) error {
+// updateRecord rewrites one record. It returns ErrUnknown if there is none.
+func (s *Store) updateRecord(ctx context.Context, name, sum string, update func(r *Release, turn int, now time.Time) error) error {
 	dir, err := s.processDir(name)
 	if err != nil {
 		return err
@@ -60,7 +60,7 @@ func (s *Store) updateRecord(ctx context.Context, name, sum string, how func(r *
 	if i < 0 {
 		return fmt.Errorf("%s of %s: %w", sum, name, ErrUnknown)
 	}
-	if err := how(&all[i], nextSeq(all), time.Now().UTC()); err != nil {
+	if err := update(&all[i], nextSeq(all), time.Now().UTC()); err != nil {
 		return err
 	}
 	return s.writeRecord(all[i])

@@ -42,10 +42,10 @@ func TestCollectorDropsWholeLines(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	said, rest, _ := strings.Cut(string(text), "\n")
-	_, said, _ = strings.Cut(said, "could not write this log: ")
+	notice, rest, _ := strings.Cut(string(text), "\n")
+	_, notice, _ = strings.Cut(notice, "could not write this log: ")
 	var dropped int
-	if _, err := fmt.Sscanf(said, "%d lines", &dropped); err != nil || dropped == 0 || dropped == lines {
+	if _, err := fmt.Sscanf(notice, "%d lines", &dropped); err != nil || dropped == 0 || dropped == lines {
 		t.Fatalf("%d dropped, %v: %.300s", dropped, err, text)
 	}
 	if first := fmt.Sprintf("line %05d ", dropped); !strings.HasPrefix(rest, first) || strings.Count(rest, "\n") != lines-dropped {

@@ -7,16 +7,16 @@ import (
 
 const textContentType = "text/plain; version=0.0.4; charset=utf-8"
 
-// metricSet is the metrics of one scrape, as text for Prometheus. They are made anew each time out of what is known: a
-// registry would only hold copies of it. The usual library would make an object of each number first, and with it the
-// manager needs a quarter more memory; that its reader takes what is written here is tested.
+// metricSet encodes the metrics of one scrape as Prometheus text. They are built for each scrape from the current state: a
+// registry would only hold copies of it. The usual library would allocate an object for each number, and the manager would
+// need a quarter more memory; a test verifies that the library's parser reads this output.
 type metricSet struct {
-	families []*family // those beyond used are of the scrape before, and lend their memory
+	families []*family // those beyond used belong to the previous scrape and lend their memory
 	used     int
 	buf      []byte
 }
 
-// family is all metrics of a name. Every add takes the values of its labels, in order.
+// family holds all samples of one metric name. Every sample takes the values of its labels, in order.
 type family struct {
 	name, help, kind string
 	labels           []string
@@ -55,7 +55,7 @@ func (f *family) addBool(value bool, labels ...string) {
 	f.addSample(0, labels...)
 }
 
-// addHistogram adds a histogram: how many fell into each bucket, the last of which has no bound, and the sum of all.
+// addHistogram adds a histogram: the count of each bucket, the last of which has no bound, and the sum of all values.
 func (f *family) addHistogram(bounds []float64, counts []int64, sum float64, labels ...string) {
 	count := int64(0)
 	for i, n := range counts {
@@ -70,7 +70,7 @@ func (f *family) addHistogram(bounds []float64, counts []int64, sum float64, lab
 	f.appendLine("_count", float64(count), "", labels)
 }
 
-// appendLine adds one line; with a bound it is of a bucket.
+// appendLine appends one line; with a bound it is a bucket's.
 func (f *family) appendLine(suffix string, value float64, bound string, labels []string) {
 	t := f.text
 	t = append(t, f.name...)
@@ -102,7 +102,7 @@ func appendLabel(t []byte, name, value string) []byte {
 	return append(appendEscaped(t, value, true), '"')
 }
 
-// appendEscaped adds a text in which the format's own signs stand for themselves.
+// appendEscaped appends a text, escaped for the format.
 func appendEscaped(t []byte, text string, quoted bool) []byte {
 	for i := range len(text) {
 		switch c := text[i]; {
@@ -119,7 +119,7 @@ func appendEscaped(t []byte, text string, quoted bool) []byte {
 	return t
 }
 
-// encode returns those that have a metric, until the set is used again.
+// encode returns the families that have samples. The result is valid until the set is used again.
 func (s *metricSet) encode() []byte {
 	t := s.buf[:0]
 	for _, f := range s.families[:s.used] {

@@ -95,7 +95,7 @@ func TestOwnLogOfOtherFile(t *testing.T) {
 	}
 }
 
-// What was moved or removed by somebody is made again; a folder that takes no new file loses no line.
+// A log that was moved or removed is re-created; a directory that takes no new file loses no line.
 func TestOwnLogRecovers(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "pgo.log")

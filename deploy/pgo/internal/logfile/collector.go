@@ -12,17 +12,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pipeSize is how much output waits while nobody takes it: what a process says in some seconds.
+// pipeSize is the output that waits in the pipe while no one reads it: some seconds of a process's output.
 const pipeSize = 1 << 20
 
-// collectInterval between two looks into a pipe: thousands of lines are taken at once, and a line is late by no more.
+// collectInterval is the time between two reads of a pipe: thousands of lines are moved at once, and no line is later than
+// this.
 const collectInterval = 25 * time.Millisecond
 
-// retryInterval is how often a log that cannot be written is tried again.
+// retryInterval is the time between attempts to write a log that cannot be written.
 const retryInterval = 250 * time.Millisecond
 
-// NewPipe makes the pipe that a process writes to. The one descriptor is open for reading as well: whoever has it
-// keeps the pipe whole, so that the process is never killed by SIGPIPE, whatever becomes of pgo.
+// NewPipe creates the pipe for a process's output. The descriptor is open for reading as well: its holder keeps the pipe
+// intact, so that the process is never killed by SIGPIPE, whatever happens to pgo.
 func NewPipe() (int, error) {
 	var ends [2]int
 	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
@@ -38,21 +39,21 @@ func NewPipe() (int, error) {
 	return fd, nil
 }
 
-// Collector empties a pipe into a log.
+// Collector moves a process's output from its pipe to a log.
 type Collector struct {
 	to   *Writer
 	tail io.Writer
 	done chan struct{}
 	size int
 
-	mu         sync.Mutex // guards what follows: Sync takes as well
-	pipe       int        // -1 when it is over
-	partialErr error      // why the beginning of the next line was dropped, so its rest is too
+	mu         sync.Mutex // guards the fields below: Sync reads too
+	pipe       int        // -1 after close
+	partialErr error      // why the start of the next line was dropped; its rest is dropped too
 }
 
-// NewCollector reads from the pipe behind fd, which stays the caller's. words is shown what went into the log.
-func NewCollector(fd int, to *Writer, words io.Writer) (*Collector, error) {
-	// Opened anew, since whether a read waits is a matter of the open file, and this one is not the process's.
+// NewCollector reads from the pipe behind fd, which stays the caller's. tail receives the end of what went into the log.
+func NewCollector(fd int, to *Writer, tail io.Writer) (*Collector, error) {
+	// A new open file: O_NONBLOCK belongs to the open file, and fd's is the process's.
 	pipe, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", fd), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("read a pipe for the log: %w", err)
@@ -61,10 +62,10 @@ func NewCollector(fd int, to *Writer, words io.Writer) (*Collector, error) {
 	if err != nil {
 		size = 64 << 10
 	}
-	return &Collector{pipe: pipe, to: to, tail: words, done: make(chan struct{}), size: size}, nil
+	return &Collector{pipe: pipe, to: to, tail: tail, done: make(chan struct{}), size: size}, nil
 }
 
-// Run moves what comes until ctx ends; then what is there, and closes the pump.
+// Run moves output until ctx ends, then moves the rest and closes the collector.
 func (p *Collector) Run(ctx context.Context) {
 	defer close(p.done)
 	defer p.close()
@@ -74,7 +75,7 @@ func (p *Collector) Run(ctx context.Context) {
 			sleepUnlessDone(ctx, retryInterval)
 		case waiting == 0:
 			p.awaitInput(ctx)
-		case waiting <= p.size/4: // else it is worth another look at once
+		case waiting <= p.size/4: // otherwise the next read is worth it at once
 			sleepUnlessDone(ctx, collectInterval)
 		}
 	}
@@ -85,10 +86,10 @@ func (p *Collector) Run(ctx context.Context) {
 	}
 }
 
-// awaitInput returns when there is something in the pipe, or ctx has ended. Only meanwhile the runtime watches over the pipe:
-// it would be woken by each line.
+// awaitInput returns when the pipe has input, or ctx has ended. Only meanwhile is the pipe registered with the runtime's
+// poller, which would wake up for each line.
 func (p *Collector) awaitInput(ctx context.Context) {
-	fd, err := unix.FcntlInt(uintptr(p.pipe), unix.F_DUPFD_CLOEXEC, 0) // Run is who closes it
+	fd, err := unix.FcntlInt(uintptr(p.pipe), unix.F_DUPFD_CLOEXEC, 0) // closed below; Run owns p.pipe
 	if err != nil {
 		sleepUnlessDone(ctx, retryInterval)
 		return
@@ -116,13 +117,13 @@ func (p *Collector) close() {
 	p.pipe = -1
 }
 
-// Sync moves what waits now, without waiting for the pump's next look.
+// Sync moves the waiting output now.
 func (p *Collector) Sync() { _, _ = p.movePending() }
 
-// Done is closed when the pump has ended.
+// Done is closed when the collector has ended.
 func (p *Collector) Done() <-chan struct{} { return p.done }
 
-// movePending moves what waits in the pipe now, whole writes of the process: it returns how much that was.
+// movePending moves the output that waits in the pipe now, whole writes of the process, and returns its size.
 func (p *Collector) movePending() (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -141,7 +142,7 @@ func (p *Collector) movePending() (int, error) {
 		moved, err := p.to.SpliceFrom(fd, left, p.tail)
 		if err != nil && !errors.Is(err, unix.EAGAIN) {
 			if left > p.size/2 {
-				// Soon the process would wait for a disk that is full.
+				// The process would soon block on a full disk.
 				if !p.to.Discard(fd, left, err) {
 					p.partialErr = err
 				}
@@ -160,7 +161,7 @@ func (p *Collector) movePending() (int, error) {
 	return n, nil
 }
 
-// sleepUnlessDone returns after that time, or when ctx has ended.
+// sleepUnlessDone sleeps for d, or until ctx ends.
 func sleepUnlessDone(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -170,7 +171,7 @@ func sleepUnlessDone(ctx context.Context, d time.Duration) {
 	}
 }
 
-// readLines calls line for every line, also a last one without an end.
+// readLines calls line for every line, including a last one without a newline.
 func readLines(in io.Reader, line func([]byte) error) error {
 	t := follower{}
 	block := make([]byte, 64<<10)

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// runUnprivileged runs f with a stranger's rights to files, also where the tests run as root: rights to files belong to a
+// runUnprivileged runs f with another user's rights to files, also where the tests run as root: rights to files belong to a
 // thread, and this one ends with its goroutine.
 func runUnprivileged(t *testing.T, f func()) {
 	if os.Geteuid() != 0 {
@@ -72,7 +72,7 @@ func TestUnwritableDir(t *testing.T) {
 	}
 	inTheWay := &Store{Dir: writeFile(t, filepath.Join(t.TempDir(), "releases"), nil, 0o644, testTime)}
 	if _, err := inTheWay.Add(t.Context(), "user", source); !errors.Is(err, syscall.ENOTDIR) {
-		t.Errorf("a file in place of the folder: %v", err)
+		t.Errorf("a file in place of the directory: %v", err)
 	}
 }
 

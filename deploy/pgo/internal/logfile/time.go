@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// maxHead is how far into a line its time is looked for.
+// maxHead is the number of bytes at a line's start in which its time is searched.
 const maxHead = 512
 
-// timeFormats are the ways in which programs say when they wrote a line. Those without a zone mean the machine's own.
+// timeFormats are the formats in which programs write a line's time. Those without a zone mean the machine's own.
 var timeFormats = []struct {
 	find    *regexp.Regexp
 	layouts []string
@@ -27,7 +27,7 @@ var timeFormats = []struct {
 
 var unixTimePattern = regexp.MustCompile(`^\{.*?"(?:ts|time|timestamp)":\s*(\d{9,10}(?:\.\d+)?)[,}]`)
 
-// ParseTime is the time that a line says it was written at.
+// ParseTime returns the time that a line carries, and whether it carries one.
 func ParseTime(line []byte) (time.Time, bool) {
 	head := line[:min(len(line), maxHead)]
 	for _, s := range timeFormats {
@@ -35,7 +35,7 @@ func ParseTime(line []byte) (time.Time, bool) {
 		if found == nil {
 			continue
 		}
-		text := string(bytes.ReplaceAll(found[1], []byte("  "), []byte(" 0"))) // MariaDB at night
+		text := string(bytes.ReplaceAll(found[1], []byte("  "), []byte(" 0"))) // MariaDB before 10:00
 		for _, layout := range s.layouts {
 			if at, err := time.ParseInLocation(layout, text, time.Local); err == nil {
 				return at, true

@@ -24,7 +24,7 @@ func TestInotify(t *testing.T) {
 			mustSucceed(t, os.Rename(path+".link", path))
 		}},
 		{"what the link leads to", func(t *testing.T, path string) { mustSucceed(t, os.WriteFile(path+".d", []byte("e"), 0o755)) }},
-		{"in a folder that was made anew", func(t *testing.T, path string) {
+		{"in a directory that was re-created", func(t *testing.T, path string) {
 			mustSucceed(t, os.RemoveAll(filepath.Dir(path)))
 			mustSucceed(t, os.Mkdir(filepath.Dir(path), 0o700))
 			mustSucceed(t, os.WriteFile(path, []byte("f"), 0o755))
@@ -37,7 +37,7 @@ func TestInotify(t *testing.T) {
 		t.Fatalf("%s is on a file system that this test cannot be run on", path)
 	}
 	taken := make(arrivalTimes)
-	// The folder that is gone for a moment is looked for again.
+	// RewatchInterval finds the directory that is gone for a moment.
 	w := New(taken, Options{UseInotify: true, IdleInterval: time.Hour})
 	w.SetFiles(File{Path: path})
 	startWatcher(t, w)

@@ -14,14 +14,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fileStat is what one stat tells. Two that are equal are of a file that has not changed, as far as a stat can tell.
+// fileStat is the result of one stat. Two equal ones belong to an unchanged file, as far as a stat can show.
 type fileStat struct {
 	exists     bool
-	err        string // why it cannot be looked at
+	err        string // why stat failed
 	size       int64
 	mode       uint32
 	modTime    time.Time
-	changeTime time.Time // the inode's own time: nobody can set it back
+	changeTime time.Time // the inode's own time, which cannot be set back
 }
 
 func statFile(path string) fileStat {
@@ -39,8 +39,8 @@ func statFile(path string) fileStat {
 	}
 }
 
-// stablePart is the part of a look that must stay the same for a file to be finished; its content is compared besides.
-// Not all file systems keep the inode's time: one that makes it up would never come to rest.
+// stablePart returns the fields that must stay the same for a file to be finished; its content is compared too. It omits the
+// inode's time: a file system that makes it up would never become stable.
 func (l fileStat) stablePart() fileStat {
 	l.changeTime = time.Time{}
 	return l
@@ -48,7 +48,7 @@ func (l fileStat) stablePart() fileStat {
 
 // hashFile returns the SHA-256 of a regular file's content, and its size.
 func hashFile(ctx context.Context, path string) (string, int64, error) {
-	// Opening a FIFO would wait for a writer.
+	// O_NONBLOCK: opening a FIFO would wait for a writer.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return "", 0, fmt.Errorf("read a deployed file: %w", err)
@@ -59,7 +59,7 @@ func hashFile(ctx context.Context, path string) (string, int64, error) {
 		return "", 0, fmt.Errorf("read a deployed file: %w", err)
 	}
 	if !info.Mode().IsRegular() {
-		return "", 0, fmt.Errorf("read a deployed file: %s is no regular file", path)
+		return "", 0, fmt.Errorf("read a deployed file: %s is not a regular file", path)
 	}
 	h, block := sha256.New(), make([]byte, 256<<10)
 	var size int64
