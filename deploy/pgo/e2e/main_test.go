@@ -69,16 +69,14 @@ func runTests(m *testing.M) int {
 	return m.Run()
 }
 
-// buildProgram builds pgo, with the race detector where the tests have it.
+// buildProgram builds pgo, with the race detector where the tests have it. All else is as for the tests, so that both
+// use the same compiled packages.
 func buildProgram(path string) error {
 	args := []string{"build", "-o", path}
-	env := append(os.Environ(), "CGO_ENABLED=0")
 	if raceEnabled {
-		args, env = append(args, "-race"), append(os.Environ(), "CGO_ENABLED=1")
+		args = append(args, "-race")
 	}
-	cmd := exec.Command("go", append(args, "pgo/deploy/pgo")...)
-	cmd.Env = env
-	if out, err := cmd.CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", append(args, "pgo/deploy/pgo")...).CombinedOutput(); err != nil {
 		return fmt.Errorf("%w\n%s", err, out)
 	}
 	return nil
