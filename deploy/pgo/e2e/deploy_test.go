@@ -247,7 +247,7 @@ func TestFirstDeploy(t *testing.T) {
 	s.must("stop", "web")
 	s.deploy(build(t, "v2"))
 	eventually(t, "it is stored", func() error {
-		if out := s.must("releases"); !strings.Contains(out, "v2") || !strings.Contains(out, "live") {
+		if out := s.must("releases"); !strings.Contains(out, "v2") || !strings.Contains(out, "current") {
 			return errors.New(out)
 		}
 		return nil

@@ -26,6 +26,21 @@ func TestExportSystemd(t *testing.T) {
 	}
 	s.fails(exitFailed, []string{`there is no process "nobody"`}, "export", "systemd", "nobody")
 	s.fails(exitFailed, []string{"no such file"}, "export", "systemd", "--dir", filepath.Join(dir, "none"))
-	// While services run their files are not put back behind their backs.
-	s.fails(exitUsage, []string{"pgo.settle.service"}, "host", "settle")
+	// While services run, only a deploy or a rollback may roll their files back.
+	s.fails(exitUsage, []string{"pgo.settle.service"}, "host", "recover")
+}
+
+// Units that hosts have exported before call pgo host settle, the name of pgo host recover for one more release.
+func TestHostSettleIsHostRecover(t *testing.T) {
+	s := newStack(t, "  p: {command: ACTOR}\n")
+	s.env = append(s.env, "INVOCATION_ID=0123") // as systemd sets it
+	if out := s.must("host", "recover"); out != "" {
+		t.Errorf("recover: %s", out)
+	}
+	if out := s.must("host", "settle"); !strings.Contains(out, `Command "settle" is deprecated, its name is pgo host recover`) {
+		t.Errorf("settle: %s", out)
+	}
+	if out := s.must("host", "--help"); strings.Contains(out, "settle") || !strings.Contains(out, "recover") {
+		t.Errorf("help: %s", out)
+	}
 }

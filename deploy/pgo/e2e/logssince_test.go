@@ -90,7 +90,7 @@ func TestLogsRefuse(t *testing.T) {
 		{"half days", []string{"--since", "1.5d"}, `--since: expected a time`},
 		{"no zone", []string{"--since", "2026-01-31T15:04:05"}, `--since: expected a time`},
 		{"the wrong way round", []string{"--since", "1m", "--until", "2m"}, "--until is before --since"},
-		{"to follow to an end", []string{"-f", "--until", "1m"}, "-f goes on, --until ends"},
+		{"to follow to an end", []string{"-f", "--until", "1m"}, "-f continues, --until ends"},
 		{"fewer than none", []string{"-n", "-1"}, "expected a number of lines"},
 	}
 	for _, test := range tests {

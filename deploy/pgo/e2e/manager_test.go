@@ -201,7 +201,7 @@ func TestUpgrade(t *testing.T) {
 	if err := os.WriteFile(next, []byte("#!/bin/sh\n[ \"$1\" = version ] && echo '{\"version\":\"9\"}' && exit\nexit 3\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	s.fails(exitFailed, []string{"the new manager did not start, the one from before goes on: exit code 3"}, "upgrade", "--program", next)
+	s.fails(exitFailed, []string{"the new manager did not start, the previous one continues: exit code 3"}, "upgrade", "--program", next)
 	if running() != upgraded || s.list()["web"].PID != before.PID {
 		t.Errorf("after an upgrade that failed the manager runs %s", running())
 	}

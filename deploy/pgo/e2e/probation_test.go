@@ -70,7 +70,7 @@ func TestProbationThatCannotGoBack(t *testing.T) {
 func (s *stack) proven(version string) {
 	s.Helper()
 	eventually(s.T, version+" is good", func() error {
-		if out := s.must("releases", "web"); !strings.Contains(out, version+" ") || !strings.Contains(out, "live, good") {
+		if out := s.must("releases", "web"); !strings.Contains(out, version+" ") || !strings.Contains(out, "current, good") {
 			return errors.New(out)
 		}
 		return nil

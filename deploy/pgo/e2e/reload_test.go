@@ -94,7 +94,7 @@ func TestReloadThatFails(t *testing.T) {
 		within      string // and the time that it has to last
 		says        []string
 	}{
-		{"ends at once", `"unless=DIR/bad", web, ready`, "30s", []string{"web was not replaced: exit code 1", "the process from before goes on", "| there is "}},
+		{"ends at once", `"unless=DIR/bad", web, ready`, "30s", []string{"web was not replaced: exit code 1", "the previous process continues", "| there is "}},
 		{"dies within the window", `"die=DIR/bad", web, ready`, "30s}, reload: {stable: 2s", []string{"web was not replaced: exit code 4", "| dying young"}},
 		{"never ready", `"hang=DIR/bad", web, ready`, "3s", []string{"web was not replaced: not ready within 3s: it never sent READY=1", "| hanging"}},
 		{"cannot be started", `web, ready`, "30s", []string{"web was not replaced: ", "no such file"}},

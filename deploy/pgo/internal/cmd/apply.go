@@ -10,22 +10,22 @@ import (
 	"pgo/deploy/pgo/internal/control"
 )
 
-func (a *app) apply() *cobra.Command {
+func newApplyCommand(e *env) *cobra.Command {
 	var dryRun bool
 	var timeout time.Duration
 	c := &cobra.Command{
 		Use:   "apply",
-		Short: "make the process file real in a pgo that runs, touching only what changed",
-		Args:  noArgs,
+		Short: "Apply the process file to a running pgo, touching only what has changed",
+		Args:  rejectArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			h, file, err := a.load()
+			h, file, err := e.loadProcessFile()
 			if err != nil {
 				return err
 			}
-			_, client, err := a.connect(c.Context())
+			_, client, err := e.connect(c.Context())
 			if dryRun && errors.Is(err, control.ErrNotRunning) {
 				for _, p := range file.Processes {
-					fmt.Fprintf(a.stdout, "%-12s %-8s %s\n", p.Name, "start", "nothing runs")
+					fmt.Fprintf(e.stdout, "%-12s %-8s %s\n", p.Name, "start", "nothing runs")
 				}
 				return nil
 			}
@@ -33,22 +33,22 @@ func (a *app) apply() *cobra.Command {
 				return err
 			}
 			if !dryRun {
-				return a.bringUp(c.Context(), h, file, timeout)
+				return applyAndWait(c.Context(), e, h, file, timeout)
 			}
 			plan, err := client.PlanApply(c.Context(), control.ApplyRequest{File: file})
 			if err != nil {
 				return err
 			}
 			for _, s := range plan.Steps {
-				fmt.Fprintf(a.stdout, "%-12s %-8s %s\n", s.Process, s.Action, s.Reason)
+				fmt.Fprintf(e.stdout, "%-12s %-8s %s\n", s.Process, s.Action, s.Reason)
 			}
 			if len(plan.Steps) == 0 {
-				fmt.Fprintln(a.stdout, "nothing to do")
+				fmt.Fprintln(e.stdout, "nothing to do")
 			}
 			return nil
 		},
 	}
-	c.Flags().BoolVar(&dryRun, "dry-run", false, "only say what would be done")
-	c.Flags().DurationVar(&timeout, "timeout", 15*time.Minute, "give up waiting after this long; what was started goes on")
+	c.Flags().BoolVar(&dryRun, "dry-run", false, "print what would be done and change nothing")
+	addTimeout(c.Flags(), &timeout)
 	return c
 }

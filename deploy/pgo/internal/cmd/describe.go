@@ -1,8 +1,8 @@
 package cmd
 
 import (
-	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -13,19 +13,14 @@ import (
 	"pgo/deploy/pgo/internal/control"
 )
 
-func (a *app) describe() *cobra.Command {
+func newDescribeCommand(e *env) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "describe NAME",
-		Short: "show all that is known of a process, its secrets masked",
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return usageError{errors.New("name one process, or a pattern")}
-			}
-			return nil
-		},
+		Short: "Show the details of a process, with its secrets masked",
+		Args:  requireCount(1, "name one process, or a pattern"),
 		RunE: func(c *cobra.Command, args []string) error {
-			_, client, err := a.connect(c.Context())
+			_, client, err := e.connect(c.Context())
 			if err != nil {
 				return err
 			}
@@ -34,20 +29,25 @@ func (a *app) describe() *cobra.Command {
 				return err
 			}
 			if asJSON {
-				return a.printJSON(all)
+				return e.printJSON(all)
 			}
 			for _, d := range all {
-				a.printDescription(d)
+				printDescription(e.stdout, d)
 			}
 			return nil
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "as a JSON array")
+	c.Flags().BoolVar(&asJSON, "json", false, "print a JSON array")
 	return c
 }
 
-func (a *app) printDescription(d control.Description) {
-	row := func(key string, value any) { fmt.Fprintf(a.stdout, "%-14s %v\n", key, value) }
+func printDescription(w io.Writer, d control.Description) {
+	row := func(key string, value any) { fmt.Fprintf(w, "%-14s %v\n", key, value) }
+	optional := func(key, value string) {
+		if value != "" {
+			row(key, value)
+		}
+	}
 	row("name", d.Spec.Name)
 	row("kind", d.Spec.Kind)
 	row("command", strings.TrimSpace(d.Spec.Command+" "+strings.Join(d.Spec.Args, " ")))
@@ -56,33 +56,23 @@ func (a *app) printDescription(d control.Description) {
 	row("stop", fmt.Sprintf("%s, then %s", d.Spec.Stop.Signal, d.Spec.Stop.Timeout))
 	row("reload", d.Spec.Reload.Mode)
 	for _, p := range d.Rows {
-		fmt.Fprintf(a.stdout, "\n")
+		fmt.Fprintln(w)
 		row("instance", p.Instance)
 		row("status", fmt.Sprintf("%s since %s", p.Status, p.Since.Local().Format(time.DateTime)))
-		if p.Reason != "" {
-			row("reason", p.Reason)
-		}
-		if p.Message != "" {
-			row("message", p.Message)
-		}
+		optional("reason", p.Reason)
+		optional("message", p.Message)
 		row("pid", p.PID)
 		row("version", p.Version)
 		row("restarts", p.Restarts)
-		if p.ReloadFailure != "" {
-			row("last reload", p.ReloadFailure)
-		}
-		if p.Release != "" {
-			row("release", p.Release)
-		}
-		if p.DeployFailure != "" {
-			row("last deploy", p.DeployFailure)
-		}
+		optional("last reload", p.ReloadFailure)
+		optional("release", p.Release)
+		optional("last deploy", p.DeployFailure)
 		for _, name := range slices.Sorted(maps.Keys(p.Listeners)) {
 			row("listener "+name, p.Listeners[name])
 		}
 	}
-	fmt.Fprintf(a.stdout, "\nenvironment of its own\n")
+	fmt.Fprintf(w, "\nenvironment of its own\n")
 	for _, key := range slices.Sorted(maps.Keys(d.Spec.Env)) {
-		fmt.Fprintf(a.stdout, "  %s=%s\n", key, d.Spec.Env[key])
+		fmt.Fprintf(w, "  %s=%s\n", key, d.Spec.Env[key])
 	}
 }

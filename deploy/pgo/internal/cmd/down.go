@@ -13,40 +13,41 @@ import (
 	"pgo/deploy/pgo/internal/manager"
 )
 
-func (a *app) down() *cobra.Command {
+func newDownCommand(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "down",
-		Short: "stop everything, pgo included",
-		Args:  noArgs,
+		Short: "Stop all processes and pgo itself",
+		Args:  rejectArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			h, client, err := a.connect(c.Context())
+			ctx := c.Context()
+			h, client, err := e.connect(ctx)
 			if errors.Is(err, control.ErrNotRunning) {
-				return a.stopLeftovers(h)
+				return stopLeftovers(e, h)
 			}
 			if err != nil {
 				return err
 			}
-			f, err := a.follow(c.Context(), h, client)
+			f, err := newFollower(ctx, e, h, client)
 			if err != nil {
 				return err
 			}
-			if _, err := f.do(c.Context(), "down", nil); err != nil {
-				if c.Context().Err() != nil {
-					return errors.New("interrupted: pgo goes on stopping everything")
+			if _, err := f.runCommand(ctx, "down", nil); err != nil {
+				if ctx.Err() != nil {
+					return errors.New("interrupted: pgo continues to stop everything")
 				}
 				return err
 			}
-			if err := awaitEnd(c.Context(), h); err != nil {
+			if err := awaitKeeperEnd(ctx, h); err != nil {
 				return err
 			}
-			fmt.Fprintln(a.stdout, "everything is stopped")
+			fmt.Fprintln(e.stdout, "everything is stopped")
 			return nil
 		},
 	}
 }
 
-// awaitEnd returns when the keeper of the home is gone.
-func awaitEnd(ctx context.Context, h home.Home) error {
+// awaitKeeperEnd waits until the keeper of the home is gone.
+func awaitKeeperEnd(ctx context.Context, h home.Home) error {
 	for {
 		lock, err := h.Lock()
 		if err == nil {
@@ -63,14 +64,14 @@ func awaitEnd(ctx context.Context, h home.Home) error {
 	}
 }
 
-// stopLeftovers does what a manager that was killed could not do.
-func (a *app) stopLeftovers(h home.Home) error {
+// stopLeftovers stops the processes that a killed pgo left behind. It returns home.ErrLocked while a keeper starts or ends.
+func stopLeftovers(e *env, h home.Home) error {
 	if err := h.CreateDirs(); err != nil {
 		return err
 	}
 	lock, err := h.Lock()
 	if err != nil {
-		return err // a manager that is just starting or ending
+		return err
 	}
 	defer lock.Close()
 	left, err := manager.Leftovers(h)
@@ -78,13 +79,13 @@ func (a *app) stopLeftovers(h home.Home) error {
 		return err
 	}
 	if len(left) == 0 {
-		fmt.Fprintln(a.stdout, "nothing runs")
+		fmt.Fprintln(e.stdout, "nothing runs")
 		return nil
 	}
 	manager.StopLeftovers(h, left, func(l manager.Leftover) {
-		fmt.Fprintf(a.stdout, "%-12s %-11s left behind by a pgo that was killed\n", l.Name, control.Stopped)
+		fmt.Fprintf(e.stdout, "%-12s %-11s left behind by a pgo that was killed\n", l.Name, control.Stopped)
 	})
 	h.RemoveManager()
-	fmt.Fprintln(a.stdout, "everything is stopped")
+	fmt.Fprintln(e.stdout, "everything is stopped")
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,18 +14,18 @@ import (
 	"pgo/deploy/pgo/internal/manager"
 )
 
-func (a *app) events() *cobra.Command {
+func newEventsCommand(e *env) *cobra.Command {
 	var follow, asJSON bool
 	var lines int
 	c := &cobra.Command{
 		Use:   "events",
-		Short: "show what happened to the processes: every change of state, with its time and reason",
-		Args:  noArgs,
+		Short: "Show every change of state of the processes, with its time and reason",
+		Args:  rejectArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if lines < 0 {
-				return usageError{fmt.Errorf("-n %d: expected a number of lines", lines)}
+				return usageErrorf("-n %d: expected a number of lines", lines)
 			}
-			h, err := a.home()
+			h, err := e.findHome()
 			if err != nil {
 				return err
 			}
@@ -32,7 +33,7 @@ func (a *app) events() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			write := func(line []byte) error { return a.printEvent(line, asJSON) }
+			write := func(line []byte) error { return printEvent(e.stdout, line, asJSON) }
 			for line := range bytes.Lines(last) {
 				if err := write(line); err != nil {
 					return err
@@ -44,22 +45,23 @@ func (a *app) events() *cobra.Command {
 			return logfile.FollowLines(c.Context(), h.EventsPath(), offset, write)
 		},
 	}
-	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what happens from now on")
-	c.Flags().BoolVar(&asJSON, "json", false, "as JSON lines")
+	c.Flags().BoolVarP(&follow, "follow", "f", false, "continue with new events")
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON lines")
 	c.Flags().IntVarP(&lines, "lines", "n", 50, "how many of the last events")
 	return c
 }
 
-func (a *app) printEvent(line []byte, asJSON bool) error {
+// printEvent prints a line of the event log. It skips a line that is not JSON, which a full disk leaves.
+func printEvent(w io.Writer, line []byte, asJSON bool) error {
 	if asJSON {
-		_, err := a.stdout.Write(line)
+		_, err := w.Write(line)
 		return err
 	}
-	var e control.Event
-	if err := json.Unmarshal(line, &e); err != nil {
+	var event control.Event
+	if err := json.Unmarshal(line, &event); err != nil {
 		return nil //nolint:nilerr // half a line, of a disk that was full
 	}
-	_, err := fmt.Fprintf(a.stdout, "%s  %-14s %-7d %-11s %s\n",
-		e.Time.Local().Format(time.DateTime+".000"), fmt.Sprintf("%s/%d", e.Process, e.Instance), e.PID, e.To, e.Reason)
+	_, err := fmt.Fprintf(w, "%s  %-14s %-7d %-11s %s\n",
+		event.Time.Local().Format(time.DateTime+".000"), fmt.Sprintf("%s/%d", event.Process, event.Instance), event.PID, event.To, event.Reason)
 	return err
 }

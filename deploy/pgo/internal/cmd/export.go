@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -10,24 +11,24 @@ import (
 	"pgo/deploy/pgo/internal/systemd"
 )
 
-func (a *app) export() *cobra.Command {
+func newExportCommand(e *env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "export",
-		Short: "write the processes down for another process manager",
-		Args:  noArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
+		Short: "Export the processes for another process manager",
+		Args:  rejectArgs,
+		RunE:  showHelp,
 	}
-	c.AddCommand(a.exportSystemd())
+	c.AddCommand(newExportSystemdCommand(e))
 	return c
 }
 
-func (a *app) exportSystemd() *cobra.Command {
+func newExportSystemdCommand(e *env) *cobra.Command {
 	var dir, user string
 	c := &cobra.Command{
 		Use:   "systemd [NAME...]",
-		Short: "print systemd units that run the processes, or write them into a folder",
-		RunE: func(_ *cobra.Command, args []string) error {
-			h, file, err := a.load()
+		Short: "Print systemd units that run the processes, or write them into a directory",
+		RunE: func(_ *cobra.Command, names []string) error {
+			h, file, err := e.loadProcessFile()
 			if err != nil {
 				return err
 			}
@@ -36,43 +37,37 @@ func (a *app) exportSystemd() *cobra.Command {
 				return fmt.Errorf("find this program: %w", err)
 			}
 			units, notes, err := systemd.Export(file, systemd.Options{
-				Home: string(h), User: user, Only: args, Program: self,
-				Lookup: func(name string) (string, bool) {
-					if name == "PGO_HOME" {
-						return string(h), true
-					}
-					value := a.getenv(name)
-					return value, value != ""
-				},
+				Home: string(h), User: user, Only: names, Program: self, Lookup: e.lookupWithHome(h),
 			})
 			if err != nil {
 				return err
 			}
 			for _, note := range notes {
-				fmt.Fprintln(a.stderr, "pgo:", note)
+				fmt.Fprintln(e.stderr, "pgo:", note)
 			}
-			return a.writeUnits(dir, units)
+			return writeUnits(e.stdout, dir, units)
 		},
 	}
-	c.Flags().StringVar(&dir, "dir", "", "the folder, as /etc/systemd/system; it has to exist (default: print)")
-	c.Flags().StringVar(&user, "user", "", "whom processes run as for which the process file names nobody (default root)")
+	c.Flags().StringVar(&dir, "dir", "", "the directory, such as /etc/systemd/system; it has to exist (default: print)")
+	c.Flags().StringVar(&user, "user", "", "the user of processes for which the process file names none (default root)")
 	return c
 }
 
-func (a *app) writeUnits(dir string, units []systemd.Unit) error {
+// writeUnits writes the units into dir and prints their paths; without dir it prints their content.
+func writeUnits(w io.Writer, dir string, units []systemd.Unit) error {
 	for i, u := range units {
 		if dir == "" {
 			if i > 0 {
-				fmt.Fprintln(a.stdout)
+				fmt.Fprintln(w)
 			}
-			fmt.Fprintf(a.stdout, "# %s\n%s", u.Name, u.Content)
+			fmt.Fprintf(w, "# %s\n%s", u.Name, u.Content)
 			continue
 		}
 		path := filepath.Join(dir, u.Name)
 		if err := os.WriteFile(path, []byte(u.Content), 0o644); err != nil {
 			return fmt.Errorf("export: %w", err)
 		}
-		fmt.Fprintln(a.stdout, path)
+		fmt.Fprintln(w, path)
 	}
 	return nil
 }

@@ -9,15 +9,15 @@ import (
 	"pgo/deploy/pgo/internal/control"
 )
 
-func (a *app) info() *cobra.Command {
+func newInfoCommand(e *env) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "info",
-		Short: "show what is known of pgo itself",
-		Args:  noArgs,
+		Short: "Show the version, processes, home and addresses of pgo itself",
+		Args:  rejectArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			h, client, err := a.connect(c.Context())
-			info := control.Info{Version: a.build.Version, Home: string(h)}
+			h, client, err := e.connect(c.Context())
+			info := control.Info{Version: e.build.Version, Home: string(h)}
 			if err == nil {
 				info, err = client.Info(c.Context())
 			}
@@ -25,17 +25,17 @@ func (a *app) info() *cobra.Command {
 				return err
 			}
 			if asJSON {
-				return a.printJSON(info)
+				return e.printJSON(info)
 			}
 			running := "no"
 			if info.ManagerPID != 0 {
 				running = fmt.Sprintf("yes, keeper pid %d, manager pid %d", info.KeeperPID, info.ManagerPID)
 			}
-			_, err = fmt.Fprintf(a.stdout, "version       %s\nrunning       %s\nhome          %s\nhttp          %s\nsocket        %s\nprocess file  %s\n",
+			_, err = fmt.Fprintf(e.stdout, "version       %s\nrunning       %s\nhome          %s\nhttp          %s\nsocket        %s\nprocess file  %s\n",
 				info.Version, running, info.Home, info.HTTP, info.Socket, info.File)
 			return err
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "as a JSON object")
+	c.Flags().BoolVar(&asJSON, "json", false, "print a JSON object")
 	return c
 }

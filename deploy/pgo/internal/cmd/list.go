@@ -1,38 +1,34 @@
 package cmd
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"pgo/deploy/pgo/internal/control"
 	"pgo/deploy/pgo/internal/manager"
 )
 
-func (a *app) list() *cobra.Command {
+func newListCommand(e *env) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:     "list [NAME...]",
 		Aliases: []string{"ls", "status"},
-		Short:   "show the processes named (names, patterns), or all",
+		Short:   "List processes, all or those that names or patterns match",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, names []string) error {
-			h, client, err := a.connect(c.Context())
+			h, client, err := e.connect(c.Context())
 			processes := []control.Process{}
 			if errors.Is(err, control.ErrNotRunning) {
-				// Nothing runs is an answer; that something was left behind is not to be passed over.
+				// That nothing runs is an answer. Processes of a killed pgo are an error.
 				if left, _ := manager.Leftovers(h); len(left) > 0 {
-					return fmt.Errorf("%w, but %s that it started, since it was killed: pgo up or pgo down", control.ErrNotRunning, count(len(left), "process does", "processes do"))
+					return fmt.Errorf("%w, but %s that it started, since it was killed: pgo up or pgo down", control.ErrNotRunning, formatCount(len(left), "process does", "processes do"))
 				}
 				if !asJSON {
-					fmt.Fprintln(a.stdout, err)
+					fmt.Fprintln(e.stdout, err)
 					return nil
 				}
 			} else if err != nil {
@@ -41,89 +37,65 @@ func (a *app) list() *cobra.Command {
 				return err
 			}
 			if len(names) > 0 && len(processes) > 0 {
-				if processes = named(processes, names); len(processes) == 0 {
+				if processes = selectNamed(processes, names); len(processes) == 0 {
 					return fmt.Errorf("there is no process %q", names[0])
 				}
 			}
 			if asJSON {
-				return a.printJSON(processes)
+				return e.printJSON(processes)
 			}
-			return a.printTable(processes)
+			return printProcesses(e, processes)
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "as a JSON array")
+	c.Flags().BoolVar(&asJSON, "json", false, "print a JSON array")
 	return c
 }
 
-func (a *app) printJSON(v any) error {
-	e := json.NewEncoder(a.stdout)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
-}
-
-func (a *app) printTable(processes []control.Process) error {
-	var table strings.Builder
-	t := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "NAME\tKIND\tSTATUS\tPID\tRESTARTS\tUPTIME\tCPU\tMEMORY\tVERSION\tNOTE")
+// printProcesses prints a table, on a terminal with colors.
+func printProcesses(e *env, processes []control.Process) error {
+	var t table
+	t.addRow("NAME", "KIND", "STATUS", "PID", "RESTARTS", "UPTIME", "CPU", "MEMORY", "VERSION", "NOTE")
 	for _, p := range processes {
 		pid, uptime, cpu, memory := "-", "-", "-", "-"
 		if p.PID != 0 {
 			pid, uptime = fmt.Sprint(p.PID), (time.Duration(p.Uptime) * time.Second).String()
-			cpu, memory = fmt.Sprintf("%.1f%%", p.CPU), fmt.Sprintf("%.1f MB", float64(p.Memory)/1e6)
-		}
-		version := p.Version
-		if version == "" {
-			version = "-"
+			cpu, memory = fmt.Sprintf("%.1f%%", p.CPU), formatMegabytes(p.Memory)
 		}
 		name := p.Name
 		if p.Instances > 1 {
 			name = fmt.Sprintf("%s/%d", p.Name, p.Instance)
 		}
-		note := p.Message
-		if !p.Ready && p.Reason != "" {
-			note = strings.TrimSuffix(p.Reason+"; "+p.Message, "; ")
-		}
-		if p.DeployFailure != "" {
-			note = p.DeployFailure
-		}
-		if p.ReloadFailure != "" {
-			note = "not replaced: " + p.ReloadFailure
-		}
-		if n := len(p.Draining); n > 0 {
-			note = strings.TrimSuffix(fmt.Sprintf("%d draining; %s", n, note), "; ")
-		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\n",
-			name, p.Kind, p.Status, pid, p.Restarts, uptime, cpu, memory, version, note)
+		t.addRow(name, p.Kind, string(p.Status), pid, fmt.Sprint(p.Restarts), uptime, cpu, memory, orDash(p.Version), describeProblem(p))
 	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	if !a.colours() {
-		_, err := fmt.Fprint(a.stdout, table.String())
-		return err
-	}
-	for i, line := range strings.Split(strings.TrimSuffix(table.String(), "\n"), "\n") {
-		colour := "1" // the heading
-		if i > 0 {
-			colour = colourOf(processes[i-1])
+	if e.hasColors() {
+		t.colors = []string{headingColor}
+		for _, p := range processes {
+			t.colors = append(t.colors, statusColor(p))
 		}
-		fmt.Fprintf(a.stdout, "\x1b[%sm%s\x1b[0m\n", colour, line)
 	}
-	return nil
+	return t.print(e.stdout)
 }
 
-// colours tells whether a person looks at a terminal and has nothing against colours.
-func (a *app) colours() bool {
-	f, ok := a.stdout.(*os.File)
-	if !ok || a.getenv("NO_COLOR") != "" || a.getenv("TERM") == "dumb" {
-		return false
+// describeProblem returns the note of a process in the table: what is wrong with it or under way, else its own message.
+func describeProblem(p control.Process) string {
+	note := p.Message
+	if !p.Ready && p.Reason != "" {
+		note = strings.TrimSuffix(p.Reason+"; "+p.Message, "; ")
 	}
-	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-	return err == nil
+	if p.DeployFailure != "" {
+		note = p.DeployFailure
+	}
+	if p.ReloadFailure != "" {
+		note = "not replaced: " + p.ReloadFailure
+	}
+	if n := len(p.Draining); n > 0 {
+		note = strings.TrimSuffix(fmt.Sprintf("%d draining; %s", n, note), "; ")
+	}
+	return note
 }
 
-// colourOf is green for what is well, red for what is not, yellow for what is under way.
-func colourOf(p control.Process) string {
+// statusColor returns green for a ready process, red for a failure, yellow for a process under way, and dim for a stopped one.
+func statusColor(p control.Process) string {
 	switch {
 	case p.Status == control.Failed, p.Status == control.BackingOff, p.ReloadFailure != "", p.DeployFailure != "":
 		return "31"

@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"errors"
 	"os"
 	"strings"
 
@@ -13,24 +12,24 @@ import (
 	"pgo/deploy/pgo/internal/systemd"
 )
 
-func (a *app) receive() *cobra.Command {
+func newReceiveCommand(e *env) *cobra.Command {
 	var as, systemctl string
 	var onSystemd bool
 	c := &cobra.Command{
 		Use:   "receive",
-		Short: "what pgo deploy starts on a host; made to be a key's forced command",
-		Long: "Takes what pgo deploy sends over its stdin and answers over its stdout. In ~/.ssh/authorized_keys\n\n" +
+		Short: "Receive a deploy on a host, as the forced command of a deploy key",
+		Long: "Reads what pgo deploy sends from stdin and answers on stdout. In ~/.ssh/authorized_keys\n\n" +
 			"    command=\"pgo receive --home /srv/pgo/.pgo --as ci\",restrict ssh-ed25519 AAAA... ci\n\n" +
-			"makes a key that can deploy, roll back and see releases here, and nothing else. The audit log knows it as ci.",
-		Args: noArgs,
+			"makes a key that can deploy, roll back and list releases here, and nothing else. The audit log names it ci.",
+		Args: rejectArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			h, err := a.home()
+			h, err := e.findHome()
 			if err != nil {
 				return err
 			}
-			o := receive.Options{Home: h, Version: a.build.Version, As: as, Getenv: a.getenv, Stdin: os.Stdin, Stdout: a.stdout}
+			o := receive.Options{Home: h, Version: e.build.Version, As: as, Getenv: e.getenv, Stdin: os.Stdin, Stdout: e.stdout}
 			if onSystemd {
-				if o.Units, err = a.units(h, systemctl); err != nil {
+				if o.Units, err = newSystemdHost(e, h, systemctl); err != nil {
 					return err
 				}
 			}
@@ -38,22 +37,22 @@ func (a *app) receive() *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&onSystemd, "systemd", false, "systemd runs the services, by the units of pgo export systemd; pgo does not run here")
-	c.Flags().StringVar(&systemctl, "systemctl", "systemctl", "with --systemd: the command that may start units anew, as \"sudo -n systemctl\"")
+	c.Flags().StringVar(&systemctl, "systemctl", "systemctl", "with --systemd: the command that may restart units, such as \"sudo -n systemctl\"")
 	c.Flags().StringVar(&as, "as", "", "who has the key, for the audit log (default the user that is logged in)")
 	return c
 }
 
-// units are what systemd runs here.
-func (a *app) units(h home.Home, systemctl string) (*units.Host, error) {
-	_, file, err := a.load()
+// newSystemdHost returns the host whose services systemd runs. systemctl is a command with its arguments separated by spaces.
+func newSystemdHost(e *env, h home.Home, systemctl string) (*units.Host, error) {
+	_, file, err := e.loadProcessFile()
 	if err != nil {
 		return nil, err
 	}
 	words := strings.Fields(systemctl)
 	if len(words) == 0 {
-		return nil, usageError{errors.New("--systemctl: expected a command")}
+		return nil, usageErrorf("--systemctl: expected a command")
 	}
-	// There is a lock of who deploys, and releases, where no pgo has ever run.
+	// The deploy lock and the releases are in the home, also where pgo has never run.
 	if err := h.CreateDirs(); err != nil {
 		return nil, err
 	}

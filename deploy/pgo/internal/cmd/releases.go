@@ -3,9 +3,9 @@ package cmd
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,115 +15,124 @@ import (
 	"pgo/deploy/pgo/internal/ship"
 )
 
-func (a *app) releases() *cobra.Command {
-	var asJSON bool
+func newReleasesCommand(e *env) *cobra.Command {
 	var r remote
 	c := &cobra.Command{
 		Use:   "releases [NAME...]",
-		Short: "show the releases of watched processes, the latest first; also when pgo does not run",
+		Short: "List the releases of watched processes, the latest first, also while pgo does not run",
 		RunE: func(c *cobra.Command, names []string) error {
-			if len(r.to) > 0 {
-				r.asJSON = asJSON
-				return a.releasesOf(c.Context(), &r, names)
+			if len(r.hosts) > 0 {
+				return printRemoteReleases(c.Context(), e, &r, names)
 			}
-			h, err := a.home()
+			h, err := e.findHome()
 			if err != nil {
 				return err
 			}
-			store := release.Store{Dir: h.ReleaseDir()}
-			known, err := store.ProcessNames()
+			all, err := listReleases(release.Store{Dir: h.ReleaseDir()}, names)
 			if err != nil {
 				return err
 			}
-			all := []release.Release{}
-			for _, name := range known {
-				if len(names) > 0 && !anyMatches(names, name) {
-					continue
-				}
-				of, err := store.List(name)
-				if err != nil {
-					return err
-				}
-				all = append(all, of...)
+			if r.asJSON {
+				return e.printJSON(all)
 			}
-			if len(all) == 0 && len(names) > 0 {
-				return fmt.Errorf("there are no releases of %s", names[0])
-			}
-			if asJSON {
-				return a.printJSON(all)
-			}
-			return a.printReleases(all)
+			return printReleases(e.stdout, all)
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "as a JSON array")
-	a.remoteFlags(c, &r)
+	c.Flags().BoolVar(&r.asJSON, "json", false, "print a JSON array, with --to an object for each host")
+	r.addFlags(c.Flags())
 	return c
 }
 
-// releasesOf shows those of other hosts, and what was deployed there last.
-func (a *app) releasesOf(ctx context.Context, r *remote, names []string) error {
-	return a.toEach(ctx, r, func(ctx context.Context, host string, o ship.Options) error {
+// listReleases returns the releases of the processes that names match; no names match all.
+func listReleases(store release.Store, names []string) ([]release.Release, error) {
+	processes, err := store.ProcessNames()
+	if err != nil {
+		return nil, err
+	}
+	all := []release.Release{}
+	for _, process := range processes {
+		if len(names) > 0 && !matchesAny(names, process) {
+			continue
+		}
+		releases, err := store.List(process)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, releases...)
+	}
+	if len(all) == 0 && len(names) > 0 {
+		return nil, fmt.Errorf("there are no releases of %s", names[0])
+	}
+	return all, nil
+}
+
+// printRemoteReleases prints the releases on other hosts, and the last deploys there.
+func printRemoteReleases(ctx context.Context, e *env, r *remote, names []string) error {
+	return r.runOnEachHost(ctx, e, func(ctx context.Context, host string, o ship.Options) error {
 		o.Report = func(ship.Event) {}
 		all, deploys, err := ship.ListReleases(ctx, host, o)
 		if err != nil {
 			return err
 		}
-		all = slices.DeleteFunc(all, func(r release.Release) bool { return len(names) > 0 && !anyMatches(names, r.Name) })
+		all = slices.DeleteFunc(all, func(r release.Release) bool { return len(names) > 0 && !matchesAny(names, r.Name) })
 		if r.asJSON {
-			return a.printJSON(struct {
+			return e.printJSON(struct {
 				Host     string            `json:"host"`
 				Releases []release.Release `json:"releases"`
 				Deploys  []audit.Entry     `json:"deploys"`
 			}{host, all, deploys})
 		}
-		fmt.Fprintf(a.stdout, "%s\n", host)
-		if err := a.printReleases(all); err != nil {
+		fmt.Fprintf(e.stdout, "%s\n", host)
+		if err := printReleases(e.stdout, all); err != nil {
 			return err
 		}
-		return a.printDeploys(deploys)
+		fmt.Fprintln(e.stdout)
+		return printDeploys(e.stdout, deploys)
 	})
 }
 
-// printDeploys shows who deployed what, the last first.
-func (a *app) printDeploys(all []audit.Entry) error {
-	t := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "\nENDED\tWHAT\tBY\tRESULT\tTOOK\tCHANGES\tWHY")
-	for _, e := range all {
+func printDeploys(w io.Writer, all []audit.Entry) error {
+	var t table
+	t.addRow("ENDED", "WHAT", "BY", "RESULT", "TOOK", "CHANGES", "WHY")
+	for _, entry := range all {
 		var changes []string
-		for _, c := range e.Changes {
+		for _, c := range entry.Changes {
 			changes = append(changes, fmt.Sprintf("%s %s → %s", c.Process, c.From, c.To))
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.1f s\t%s\t%s\n", e.Ended.Local().Format(time.DateTime), e.Kind, e.User, e.Result, e.Seconds,
-			strings.Join(changes, ", "), e.Reason)
+		t.addRow(entry.Ended.Local().Format(time.DateTime), fmt.Sprint(entry.Kind), entry.User, fmt.Sprint(entry.Result),
+			fmt.Sprintf("%.1f s", entry.Seconds), strings.Join(changes, ", "), entry.Reason)
 	}
-	return t.Flush()
+	return t.print(w)
 }
 
-func (a *app) printReleases(all []release.Release) error {
-	t := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "NAME\tRELEASE\tVERSION\tADDED\tSIZE\tSTATE\tNOTE")
+func printReleases(w io.Writer, all []release.Release) error {
+	var t table
+	t.addRow("NAME", "RELEASE", "VERSION", "ADDED", "SIZE", "STATE", "NOTE")
 	for _, r := range all {
-		state, note := "stored", r.Record.Failure
-		switch {
-		case r.Record.PassedAt != nil:
-			state = "good"
-		case r.Record.FailedAt != nil:
-			state = "bad"
-		case r.Current:
-			state = "on probation"
-		}
-		if r.Current {
-			state = "live, " + state
-		}
-		if r.Damaged != "" {
-			state, note = "damaged", r.Damaged
-		}
-		version := r.Record.Version
-		if version == "" {
-			version = "-"
-		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.1f MB\t%s\t%s\n", r.Name, r.Record.Verification.SHA256[:12], version,
-			r.Record.Added.Local().Format(time.DateTime), float64(r.Record.Verification.Size)/1e6, state, note)
+		state, note := describeRelease(r)
+		t.addRow(r.Name, r.Record.Verification.SHA256[:12], orDash(r.Record.Version), r.Record.Added.Local().Format(time.DateTime),
+			formatMegabytes(r.Record.Verification.Size), state, note)
 	}
-	return t.Flush()
+	return t.print(w)
+}
+
+// describeRelease returns the state and the note of a release in the table.
+func describeRelease(r release.Release) (state, note string) {
+	if r.Damaged != "" {
+		return "damaged", r.Damaged
+	}
+	switch {
+	case r.Record.PassedAt != nil:
+		state = "good"
+	case r.Record.FailedAt != nil:
+		state = "bad"
+	case r.Current:
+		state = "on probation"
+	default:
+		state = "stored"
+	}
+	if r.Current {
+		state = "current, " + state
+	}
+	return state, r.Record.Failure
 }

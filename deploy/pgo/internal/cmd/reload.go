@@ -4,23 +4,25 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"pgo/deploy/pgo/internal/control"
 )
 
-func (a *app) reload() *cobra.Command {
+func newReloadCommand(e *env) *cobra.Command {
 	var timeout time.Duration
 	c := &cobra.Command{
 		Use:   "reload NAME...",
-		Short: "replace running processes by new ones with no dropped request",
-		Long: "Starts a new process beside each old one, waits until it says by itself that it is ready and has run for a\n" +
-			"moment, and only then asks the old one to end. One that does not become ready is thrown away: the old one goes on\n" +
-			"serving, and this command ends with 1 and the last words of the new one.",
-		Args: needNames,
+		Short: "Reload processes without dropping requests",
+		Long: "Starts a new process beside each old one, waits until the new one reports that it is ready and has run for a moment,\n" +
+			"and only then asks the old one to end. A new process that does not become ready is stopped: the old one continues to\n" +
+			"serve, and this command ends with exit code 1 and the last log lines of the new one.",
+		Args: requireNames,
 		RunE: func(c *cobra.Command, names []string) error {
-			return a.act(c.Context(), "reload", names, func(f *follower) error {
-				return f.untilReady(c.Context(), named, names, timeout)
+			return runAndFollow(c.Context(), e, "reload", control.NamesRequest{Names: names}, func(f *follower) error {
+				return f.awaitReady(c.Context(), selectNamed, names, timeout)
 			})
 		},
 	}
-	c.Flags().DurationVar(&timeout, "timeout", 15*time.Minute, "give up waiting after this long; what was begun goes on")
+	addTimeout(c.Flags(), &timeout)
 	return c
 }

@@ -2,6 +2,6 @@ package cmd
 
 import "github.com/spf13/cobra"
 
-func (a *app) restart() *cobra.Command {
-	return a.startCommand("restart", "stop and start processes, and wait until they are ready")
+func newRestartCommand(e *env) *cobra.Command {
+	return newStartingCommand(e, "restart", "Stop and start processes, and wait until they are ready")
 }

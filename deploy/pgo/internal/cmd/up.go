@@ -15,63 +15,67 @@ import (
 	"pgo/deploy/pgo/internal/processfile"
 )
 
-func (a *app) up() *cobra.Command {
+// connectTimeout limits how long a manager that was just started may take to answer.
+const connectTimeout = 10 * time.Second
+
+func newUpCommand(e *env) *cobra.Command {
 	var foreground bool
 	var timeout time.Duration
 	c := &cobra.Command{
 		Use:   "up",
-		Short: "start everything and wait until it is ready",
-		Long: "Starts pgo in the background where it does not run, starts what does not run, starts anew what has changed in\n" +
-			"the process file, and waits until everything is ready. Doing it twice is harmless.",
-		Args: noArgs,
+		Short: "Start all processes and wait until they are ready",
+		Long: "Starts pgo in the background if it does not run, starts the processes that do not run, restarts those that have changed\n" +
+			"in the process file, and waits until all are ready. A second run changes nothing.",
+		Args: rejectArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			h, file, err := a.load()
+			h, file, err := e.loadProcessFile()
 			if err != nil {
 				return err
 			}
 			if foreground {
-				return a.runForeground(c.Context(), h, file)
+				return keepHome(c.Context(), e, h, &file, func(error) {})
 			}
-			return a.bringUp(c.Context(), h, file, timeout)
+			return applyAndWait(c.Context(), e, h, file, timeout)
 		},
 	}
-	c.Flags().BoolVar(&foreground, "foreground", false, "stay, as containers and systemd want it; SIGTERM is pgo down")
-	c.Flags().DurationVar(&timeout, "timeout", 15*time.Minute, "give up waiting after this long; what was started goes on")
+	c.Flags().BoolVar(&foreground, "foreground", false, "stay in the foreground, for containers and systemd; SIGTERM does what pgo down does")
+	addTimeout(c.Flags(), &timeout)
 	return c
 }
 
-func (a *app) bringUp(ctx context.Context, h home.Home, file processfile.File, timeout time.Duration) error {
-	client, started, err := a.connectOrStart(ctx, h)
+// applyAndWait has the manager apply the process file, starting a manager where none runs, and waits until all processes
+// are ready. Where the file cannot be applied, a manager that was started for it is stopped again.
+func applyAndWait(ctx context.Context, e *env, h home.Home, file processfile.File, timeout time.Duration) error {
+	client, started, err := connectOrStart(ctx, e, h)
 	if err != nil {
 		return err
 	}
-	f, err := a.follow(ctx, h, client)
+	f, err := newFollower(ctx, e, h, client)
 	if err != nil {
 		return err
 	}
-	if _, err := f.do(ctx, "apply", control.ApplyRequest{File: file}); err != nil {
+	if _, err := f.runCommand(ctx, "apply", control.ApplyRequest{File: file}); err != nil {
 		if started && ctx.Err() == nil {
-			// Nothing was started, so nothing stays.
-			if _, undone := f.do(ctx, "down", nil); undone != nil {
-				return errors.Join(err, undone)
+			if _, failed := f.runCommand(ctx, "down", nil); failed != nil {
+				return errors.Join(err, failed)
 			}
-			return errors.Join(err, awaitEnd(ctx, h))
+			return errors.Join(err, awaitKeeperEnd(ctx, h))
 		}
 		return err
 	}
-	if err := f.untilReady(ctx, named, []string{"all"}, timeout); err != nil {
+	if err := f.awaitReady(ctx, selectNamed, []string{"all"}, timeout); err != nil {
 		return err
 	}
 	if n := len(file.Processes); n == 1 {
-		fmt.Fprintln(a.stdout, "the process is ready")
+		fmt.Fprintln(e.stdout, "the process is ready")
 	} else {
-		fmt.Fprintf(a.stdout, "all %d processes are ready\n", n)
+		fmt.Fprintf(e.stdout, "all %d processes are ready\n", n)
 	}
 	return nil
 }
 
-// connectOrStart finds the manager or starts one; started tells which.
-func (a *app) connectOrStart(ctx context.Context, h home.Home) (c *control.Client, started bool, err error) {
+// connectOrStart connects to the manager, or starts one; started reports which.
+func connectOrStart(ctx context.Context, e *env, h home.Home) (c *control.Client, started bool, err error) {
 	if err := h.CreateDirs(); err != nil {
 		return nil, false, err
 	}
@@ -83,17 +87,17 @@ func (a *app) connectOrStart(ctx context.Context, h home.Home) (c *control.Clien
 		for _, l := range left {
 			names = append(names, fmt.Sprintf("%s (pid %d)", l.Name, l.PID))
 		}
-		fmt.Fprintf(a.stdout, "pgo was killed: stopping what it left behind: %s\n", strings.Join(names, ", "))
+		fmt.Fprintf(e.stdout, "pgo was killed: stopping what it left behind: %s\n", strings.Join(names, ", "))
 	}
 	switch err := spawnKeeper(h); {
 	case errors.Is(err, home.ErrLocked):
-		// Someone else's pgo up was faster; its manager answers soon.
+		// Another pgo up was faster; its manager answers soon.
 	case err != nil:
 		return nil, false, err
 	default:
 		started = true
 	}
-	for end := time.Now().Add(10 * time.Second); ; {
+	for end := time.Now().Add(connectTimeout); ; {
 		if c, err = control.Connect(ctx, h); !errors.Is(err, control.ErrNotRunning) || time.Now().After(end) {
 			return c, started, err
 		}
@@ -103,8 +107,4 @@ func (a *app) connectOrStart(ctx context.Context, h home.Home) (c *control.Clien
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
-}
-
-func (a *app) runForeground(ctx context.Context, h home.Home, file processfile.File) error {
-	return a.keep(ctx, h, &file, func(error) {})
 }

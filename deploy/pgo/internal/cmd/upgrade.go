@@ -12,12 +12,15 @@ import (
 	"pgo/deploy/pgo/internal/control"
 )
 
-func (a *app) upgrade() *cobra.Command {
+// upgradeTimeout limits how long the new manager may take to answer.
+const upgradeTimeout = 30 * time.Second
+
+func newUpgradeCommand(e *env) *cobra.Command {
 	var program string
 	c := &cobra.Command{
 		Use:   "upgrade",
-		Short: "start the manager anew from this program; processes and listeners stay",
-		Args:  noArgs,
+		Short: "Replace the manager by this program, keeping processes and listeners",
+		Args:  rejectArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if program == "" {
 				var err error
@@ -25,15 +28,17 @@ func (a *app) upgrade() *cobra.Command {
 					return fmt.Errorf("upgrade: %w", err)
 				}
 			}
-			return a.upgradeTo(c.Context(), program)
+			return upgradeManager(c.Context(), e, program)
 		},
 	}
 	c.Flags().StringVar(&program, "program", "", "another pgo (default this one)")
 	return c
 }
 
-func (a *app) upgradeTo(ctx context.Context, program string) error {
-	h, err := a.home()
+// upgradeManager replaces the running manager by program and waits until the new one answers. Where that does not start, the
+// previous manager continues and the error has the reason.
+func upgradeManager(ctx context.Context, e *env, program string) error {
+	h, err := e.findHome()
 	if err != nil {
 		return err
 	}
@@ -48,7 +53,7 @@ func (a *app) upgradeTo(ctx context.Context, program string) error {
 	if _, err := client.RunCommand(ctx, "upgrade", control.UpgradeRequest{Program: program}); err != nil {
 		return err
 	}
-	limited, cancel := context.WithTimeout(ctx, 30*time.Second)
+	limited, cancel := context.WithTimeout(ctx, upgradeTimeout)
 	defer cancel()
 	for {
 		now, err := client.Info(limited)
@@ -61,9 +66,9 @@ func (a *app) upgradeTo(ctx context.Context, program string) error {
 		case err != nil:
 			return fmt.Errorf("wait for the new manager: %w", err)
 		case now.UpgradeFailure != "":
-			return errors.New("upgrade: the new manager did not start, the one from before goes on: " + now.UpgradeFailure)
+			return errors.New("upgrade: the new manager did not start, the previous one continues: " + now.UpgradeFailure)
 		default:
-			_, err := fmt.Fprintf(a.stdout, "the manager is version %s now, pid %d (was %s, pid %d)\n",
+			_, err := fmt.Fprintf(e.stdout, "the manager is version %s now, pid %d (was %s, pid %d)\n",
 				now.Version, now.ManagerPID, before.Version, before.ManagerPID)
 			return err
 		}

@@ -7,23 +7,23 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func (a *app) version() *cobra.Command {
+func newVersionCommand(e *env) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "version",
-		Short: "show the version of this program",
-		Args:  noArgs,
+		Short: "Show the version of this program",
+		Args:  rejectArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if asJSON {
-				return a.printJSON(map[string]string{
-					"version": a.build.Version, "commit": a.build.Commit, "time": a.build.Time,
+				return e.printJSON(map[string]string{
+					"version": e.build.Version, "commit": e.build.Commit, "time": e.build.Time,
 					"go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH,
 				})
 			}
-			_, err := fmt.Fprintln(a.stdout, a.build.Version)
+			_, err := fmt.Fprintln(e.stdout, e.build.Version)
 			return err
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "as a JSON object")
+	c.Flags().BoolVar(&asJSON, "json", false, "print a JSON object")
 	return c
 }

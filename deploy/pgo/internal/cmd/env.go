@@ -1,0 +1,142 @@
+package cmd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"pgo/deploy/pgo/internal/control"
+	"pgo/deploy/pgo/internal/home"
+	"pgo/deploy/pgo/internal/processfile"
+)
+
+// env is the environment that all commands share.
+type env struct {
+	build          Build
+	getenv         func(string) string
+	stdout, stderr io.Writer
+	file, homeDir  string   // --file and --home
+	lock           *os.File // the keeper's, on its home, until this process ends
+}
+
+// findHome returns pgo's state directory: --home, else PGO_HOME, else .pgo beside the process file's configs/.
+func (e *env) findHome() (home.Home, error) {
+	dir := e.homeDir
+	if dir == "" {
+		dir = e.getenv("PGO_HOME")
+	}
+	if filepath.IsAbs(dir) {
+		return home.Home(filepath.Clean(dir)), nil
+	}
+	file, err := findProcessFile(e.file)
+	if err != nil {
+		return "", err
+	}
+	root, err := filepath.Abs(processfile.RootDir(file))
+	if err != nil {
+		return "", fmt.Errorf("find pgo's home: %w", err)
+	}
+	if dir == "" {
+		dir = ".pgo"
+	}
+	return home.Home(filepath.Join(root, dir)), nil
+}
+
+// loadProcessFile finds the home and reads the process file. ${PGO_HOME} is set in it whether or not the environment has it.
+func (e *env) loadProcessFile() (home.Home, processfile.File, error) {
+	h, err := e.findHome()
+	if err != nil {
+		return "", processfile.File{}, err
+	}
+	path, err := findProcessFile(e.file)
+	if err != nil {
+		return "", processfile.File{}, err
+	}
+	file, err := processfile.Load(path, e.lookupWithHome(h))
+	return h, file, err
+}
+
+// lookupWithHome returns a lookup of environment variables in which PGO_HOME is h. An empty variable counts as not set.
+func (e *env) lookupWithHome(h home.Home) func(string) (string, bool) {
+	return func(key string) (string, bool) {
+		if key == "PGO_HOME" {
+			return string(h), true
+		}
+		value := e.getenv(key)
+		return value, value != ""
+	}
+}
+
+// connect finds the home and its manager. It returns control.ErrNotRunning, with the home, where no manager runs.
+func (e *env) connect(ctx context.Context) (home.Home, *control.Client, error) {
+	h, err := e.findHome()
+	if err != nil {
+		return "", nil, err
+	}
+	c, err := control.Connect(ctx, h)
+	if errors.Is(err, control.ErrNotRunning) {
+		err = fmt.Errorf("%w for %s: start it with pgo up", err, h)
+	}
+	if err == nil && c.Version() != e.build.Version {
+		fmt.Fprintf(e.stderr, "pgo: this program is version %s, the running manager is version %s: pgo upgrade replaces the manager\n", e.build.Version, c.Version())
+	}
+	return h, c, err
+}
+
+// printJSON prints v, indented.
+func (e *env) printJSON(v any) error {
+	encoder := json.NewEncoder(e.stdout)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(v)
+}
+
+// hasColors reports whether stdout is a terminal that takes colors and the user has not turned them off.
+func (e *env) hasColors() bool {
+	f, ok := e.stdout.(*os.File)
+	if !ok || e.getenv("NO_COLOR") != "" || e.getenv("TERM") == "dumb" {
+		return false
+	}
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
+}
+
+// reportError prints the error of a command and returns the exit code.
+func (e *env) reportError(ctx context.Context, err error) int {
+	if exit, ok := errors.AsType[programExit](err); ok {
+		return exit.code
+	}
+	if err != nil {
+		fmt.Fprintln(e.stderr, "pgo:", err)
+	}
+	return exitCode(ctx, err)
+}
+
+// findProcessFile returns the path of the process file: flag where it is set, else configs/pgo.yaml in the working directory
+// or the closest directory above it that has one.
+func findProcessFile(flag string) (string, error) {
+	if flag != "" {
+		return flag, nil
+	}
+	start, err := os.Getwd()
+	if err != nil {
+		return "", fmt.Errorf("find the process file: %w", err)
+	}
+	for dir := start; ; dir = filepath.Dir(dir) {
+		path := filepath.Join(dir, "configs", "pgo.yaml")
+		if _, err := os.Stat(path); err == nil {
+			if rel, err := filepath.Rel(start, path); err == nil {
+				path = rel // shorter in errors
+			}
+			return path, nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", usageErrorf("no configs/pgo.yaml here or in a directory above: name one with --file")
+		}
+	}
+}
