@@ -11,31 +11,31 @@ import (
 	"pgo/deploy/pgo/internal/proc"
 )
 
-// ChildSpec is all that a child is started with.
+// ChildSpec describes a child to start.
 type ChildSpec struct {
-	ID       string   `json:"id"` // names the child; no two alike
+	ID       string   `json:"id"` // unique name of the child
 	Name     string   `json:"name"`
 	Instance int      `json:"instance"`
-	Program  string   `json:"program"` // what is executed
+	Program  string   `json:"program"` // path of the executable
 	Argv     []string `json:"argv"`
 	Env      []string `json:"env"`
 	Dir      string   `json:"dir"`
-	Files    []string `json:"files"` // what is held under these names becomes 0, 1, 2 ...; what comes with the request follows
-	Spec     []byte   `json:"spec"`  // the manager's own
+	Files    []string `json:"files"` // held descriptors that become 0, 1, 2 ...; those of the request follow
+	Spec     []byte   `json:"spec"`  // opaque, for the manager
 }
 
-// Child is a process that was started and not yet settled by a manager.
+// Child is a process that the keeper started and no manager has forgotten yet.
 type Child struct {
 	ChildSpec
 	PID        int       `json:"pid"`
-	StartTicks uint64    `json:"start"` // with PID, this process and no later one
+	StartTicks uint64    `json:"start"` // in clock ticks since boot: with PID it identifies the process
 	StartedAt  time.Time `json:"started"`
 	HasEnded   bool      `json:"ended"`
-	Status     int       `json:"status"` // wait(2)'s, once it has ended
-	State      []byte    `json:"state"`  // the manager's own
+	Status     int       `json:"status"` // as of wait(2), once it has ended
+	State      []byte    `json:"state"`  // opaque, for the manager
 }
 
-// startChild starts a child, the leader of its own session. The lock is held.
+// startChild starts a child as the leader of its own session. The caller holds the lock.
 func (k *Keeper) startChild(f *ChildSpec, more []int) (*Child, error) {
 	if f == nil || k.children[f.ID] != nil {
 		return nil, errors.New("start: no child, or one that is there already")
@@ -57,14 +57,14 @@ func (k *Keeper) startChild(f *ChildSpec, more []int) (*Child, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start: %w", err)
 	}
-	// Those who share a listener rely on it: one that blocks keeps them from ever closing it.
+	// Processes that share a listener rely on this: a blocking one could never be closed.
 	for _, fd := range files {
 		if isListener(int(fd)) {
 			_ = unix.SetNonblock(int(fd), true)
 		}
 	}
 	c := &Child{ChildSpec: *f, PID: pid, StartedAt: time.Now()}
-	if s, err := proc.ReadStat(pid); err == nil { // there, even if it has ended: it is not reaped yet
+	if s, err := proc.ReadStat(pid); err == nil { // readable even after its end: it is not reaped yet
 		c.StartTicks = s.Start
 	}
 	k.children[f.ID] = c
@@ -76,16 +76,17 @@ func isListener(fd int) bool {
 	return err == nil && listens == 1
 }
 
-// signalChild reaches the very child: its number names nobody else before it is reaped, which needs the lock as well.
+// signalChild sends a signal to exactly this child: its PID is not reused before it is reaped, which takes the lock as well.
+// The caller holds the lock. A child that has ended needs no signal, so that is no error.
 func (k *Keeper) signalChild(id string, s syscall.Signal) error {
 	c := k.children[id]
 	if c == nil || c.HasEnded {
-		return nil // gone is as good
+		return nil
 	}
 	return proc.Kill(c.PID, s)
 }
 
-// reapChildren takes the exit status of everything that has ended: children, the manager, and strangers, which the kernel
+// reapChildren takes the exit status of every process that has ended: children, the manager, and orphans, which the kernel
 // gives to the first process of a container.
 func (k *Keeper) reapChildren() {
 	k.mu.Lock()
@@ -103,6 +104,7 @@ func (k *Keeper) reapChildren() {
 	}
 }
 
+// recordExit stores the exit status of the manager or a child, and tells the manager of a child's. It ignores orphans.
 func (k *Keeper) recordExit(pid int, status syscall.WaitStatus) {
 	if k.manager != nil && k.manager.pid == pid && k.manager.status == nil {
 		k.recordManagerExit(status)

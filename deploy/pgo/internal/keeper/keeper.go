@@ -1,6 +1,7 @@
-// Package keeper is the half of pgo that is never restarted. It holds what must not be lost (listeners, the pipes that
-// processes log to, notify sockets), starts and reaps processes, and starts the manager, which has all the logic, again
-// whenever it ends. It knows nothing of process files: descriptors and bytes are kept under names that the manager gives.
+// Package keeper is the process of pgo that is never restarted. It holds descriptors that must not be lost (listeners, the
+// pipes that processes log to, notify sockets), starts and reaps children, and restarts the manager, the process with all the
+// logic, whenever it ends. It knows nothing of process files: it keeps descriptors and bytes under names that the manager
+// gives.
 package keeper
 
 import (
@@ -19,39 +20,39 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Options are what a keeper needs.
+// Options configures a keeper.
 type Options struct {
 	Program     string   // of the manager
 	Args        []string // of the manager; it finds its link at descriptor 3
 	Version     string
 	Log         *slog.Logger
-	Data        map[string][]byte // what the first manager finds under these names
-	Descriptors map[string]int    // the same for descriptors
-	OnStarted   func(error)       // called once: when a manager answers, or when none can start
-	MaxSilence  time.Duration     // after which a manager that has said that it lives is taken for hung; Silence where it is 0
+	Data        map[string][]byte // by name, for the first manager
+	Descriptors map[string]int    // by name, for the first manager
+	OnStarted   func(error)       // called once: with nil when a manager is ready, or with the reason why none can start
+	MaxSilence  time.Duration     // default the constant
 }
 
 // Keeper holds what has to outlive the manager.
 type Keeper struct {
 	Options Options
-	ended   chan error // the manager said that everything is stopped, or there will be none
+	ended   chan error // gets a value when everything is stopped, or no manager can start
 
-	mu              sync.Mutex // also held while a child is forked, so that it is known before it is reaped
+	mu              sync.Mutex // also held while a child is started, so that it is known before it is reaped
 	children        map[string]*Child
 	data            map[string][]byte
 	held            map[string]int
 	manager         *managerProcess
 	hadManager      bool // a manager was ready once
 	candidate       string
-	failureReason   string // why the manager that was to come did not
+	failureReason   string // why the candidate did not become the manager
 	failures        int    // managers in a row that ended soon
-	unreadyFailures int    // of these, that never answered
+	unreadyFailures int    // of these in a row, that were never ready
 	isTerminating   bool
 	isOver          bool
 }
 
-// Run is the keeper's whole life. It ends when the manager says that everything has been stopped; the end of ctx asks
-// the manager for that.
+// Run runs a keeper until its manager reports that everything is stopped. The end of ctx asks the manager for that. It
+// returns an error if no manager can start.
 func Run(ctx context.Context, o Options) error {
 	k := &Keeper{
 		Options: o, ended: make(chan error, 1),
@@ -63,19 +64,19 @@ func Run(ctx context.Context, o Options) error {
 	if k.held == nil {
 		k.held = map[string]int{}
 	}
-	reaps := make(chan os.Signal, 1)
-	signal.Notify(reaps, syscall.SIGCHLD)
-	defer signal.Stop(reaps)
+	exits := make(chan os.Signal, 1)
+	signal.Notify(exits, syscall.SIGCHLD)
+	defer signal.Stop(exits)
 	k.mu.Lock()
 	k.startManager()
 	k.mu.Unlock()
-	asked := ctx.Done()
+	cancelled := ctx.Done()
 	for {
 		select {
-		case <-reaps:
+		case <-exits:
 			k.reapChildren()
-		case <-asked:
-			asked = nil
+		case <-cancelled:
+			cancelled = nil
 			k.requestTermination()
 		case err := <-k.ended:
 			k.awaitManagerEnd()
@@ -84,17 +85,17 @@ func Run(ctx context.Context, o Options) error {
 	}
 }
 
-// requestTermination has the manager stop everything. One that is just being started again finds it in its hello.
+// requestTermination asks the manager to stop everything. A manager that is just being restarted finds it in its hello.
 func (k *Keeper) requestTermination() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.isTerminating = true
 	if k.manager != nil {
-		_ = k.manager.wire.send(message{Op: opTerminate}) // one that is gone is started again, and told then
+		_ = k.manager.wire.send(message{Op: opTerminate}) // where it is gone, the next one finds it in its hello
 	}
 }
 
-// awaitManagerEnd waits for the manager to end, so that nothing of pgo is left when the keeper is gone.
+// awaitManagerEnd waits for the manager to end, and kills it after peerTimeout, so that nothing of pgo outlives the keeper.
 func (k *Keeper) awaitManagerEnd() {
 	for end := time.Now().Add(peerTimeout); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
 		k.reapChildren()
@@ -112,7 +113,7 @@ func (k *Keeper) awaitManagerEnd() {
 	}
 }
 
-// reportEnd tells the keeper's end once.
+// reportEnd ends Run with an error or nil; only the first call counts. The lock is held.
 func (k *Keeper) reportEnd(err error) {
 	if !k.isOver {
 		k.isOver = true
@@ -120,7 +121,7 @@ func (k *Keeper) reportEnd(err error) {
 	}
 }
 
-// serveManager takes the requests of one manager until its link closes.
+// serveManager handles the messages of one manager until its link closes.
 func (k *Keeper) serveManager(r *managerProcess) {
 	for {
 		m, fds, err := r.wire.receive()
@@ -131,10 +132,10 @@ func (k *Keeper) serveManager(r *managerProcess) {
 			if r.status != nil {
 				k.replaceManager(r)
 			}
-			r.sendSignal(unix.SIGKILL) // one that broke the link without ending is of no use any more
+			r.sendSignal(unix.SIGKILL) // without its link it is of no use any more
 			k.mu.Unlock()
 			return
-		case r.status != nil && m.Number != 0: // nobody waits for the answer, so nobody would know what was done
+		case r.status != nil && m.Number != 0: // no one waits for the answer, so no one would know what was done
 			closeDescriptors(fds)
 		default:
 			k.handleMessage(r, m, fds)
@@ -143,6 +144,7 @@ func (k *Keeper) serveManager(r *managerProcess) {
 	}
 }
 
+// handleMessage does what a message asks for, and answers it where it has a number. It owns fds. The lock is held.
 func (k *Keeper) handleMessage(r *managerProcess, m message, fds []int) {
 	answer := message{Op: opAnswer, Number: m.Number}
 	fail := func(err error) {
@@ -151,7 +153,7 @@ func (k *Keeper) handleMessage(r *managerProcess, m message, fds []int) {
 		}
 	}
 	if m.Op == opHold {
-		if len(fds) != 1 { // the kernel drops what does not fit
+		if len(fds) != 1 { // the kernel drops descriptors over the limit
 			fail(errors.New("the keeper could not take a descriptor: too many files are open"))
 		} else {
 			k.dropDescriptor(m.Key)
@@ -200,7 +202,8 @@ func (k *Keeper) handleMessage(r *managerProcess, m message, fds []int) {
 	}
 }
 
-// notifyManager sends to the manager. One that does not read is hung: it is killed, and the next one finds everything here.
+// notifyManager sends a message to the manager. A manager that does not read it hangs: it is killed, and the next one finds
+// everything here. The lock is held.
 func (k *Keeper) notifyManager(m message, fds ...int) {
 	if k.manager == nil {
 		return
@@ -218,7 +221,7 @@ func (k *Keeper) dropDescriptor(key string) {
 	}
 }
 
-// greetManager tells a new manager all there is.
+// greetManager sends a new manager everything that the keeper holds.
 func (k *Keeper) greetManager() error {
 	h := &Hello{
 		Protocol: Protocol, Version: k.Options.Version, PID: os.Getpid(), IsFirst: !k.hadManager,

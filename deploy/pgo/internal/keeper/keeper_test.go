@@ -17,8 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pair are the two ends of a link.
-func pair(t *testing.T) (keeper, manager *wire) {
+// newWirePair returns the two ends of a link.
+func newWirePair(t *testing.T) (keeper, manager *wire) {
 	t.Helper()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -35,7 +35,7 @@ func pair(t *testing.T) (keeper, manager *wire) {
 }
 
 func TestWire(t *testing.T) {
-	from, to := pair(t)
+	from, to := newWirePair(t)
 	read, write, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -74,28 +74,28 @@ func TestWire(t *testing.T) {
 	}
 }
 
-func TestWireOfTheBad(t *testing.T) {
+func TestWireRejectsDamage(t *testing.T) {
 	frame := func(size int, body string) []byte {
 		return append(binary.BigEndian.AppendUint32(nil, uint32(size)), body...)
 	}
 	tests := []struct {
 		name  string
 		bytes []byte
-		wrong string
+		want  string
 	}{
 		{"nothing", nil, "EOF"},
-		{"half a head", []byte{0, 0}, "EOF"},
-		{"half a body", frame(100, `{"op":"hold"`), "unexpected EOF"},
+		{"a cut head", []byte{0, 0}, "EOF"},
+		{"a cut body", frame(100, `{"op":"hold"`), "unexpected EOF"},
 		{"no body", frame(100, ""), "EOF"},
 		{"too large", frame(maxMessage+1, ""), "a message of 67108865 bytes"},
 		{"larger than all", []byte{0xff, 0xff, 0xff, 0xff}, "a message of 4294967295 bytes"},
-		{"no JSON", frame(4, "what"), "invalid character"},
+		{"not JSON", frame(4, "what"), "invalid character"},
 		{"JSON of another form", frame(10, `{"op":[1]}`), "cannot unmarshal"},
 		{"empty", frame(0, ""), "unexpected end of JSON"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			from, to := pair(t)
+			from, to := newWirePair(t)
 			// With a descriptor, which must not stay open.
 			read, write, err := os.Pipe()
 			if err != nil {
@@ -109,8 +109,8 @@ func TestWireOfTheBad(t *testing.T) {
 			}
 			write.Close()
 			from.close()
-			if _, _, err := to.receive(); err == nil || !strings.Contains(err.Error(), test.wrong) {
-				t.Errorf("%v, want %q", err, test.wrong)
+			if _, _, err := to.receive(); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%v, want %q", err, test.want)
 			}
 			if err := read.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
 				t.Fatal(err)
@@ -122,10 +122,10 @@ func TestWireOfTheBad(t *testing.T) {
 	}
 }
 
-// manage makes this test the manager of a keeper. The process is what the keeper takes for the manager's: it kills it.
-func manage(t *testing.T, k *Keeper) (link *Link, process *os.Process, served <-chan struct{}) {
+// connectManager makes this test the manager of a keeper. The keeper takes the process for the manager, and kills it.
+func connectManager(t *testing.T, k *Keeper) (link *Link, process *os.Process, served <-chan struct{}) {
 	t.Helper()
-	process = stand(t)
+	process = startStandIn(t)
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -166,24 +166,24 @@ func newKeeper() *Keeper {
 	}
 }
 
-// stand is a process that only stands for the manager's, so that it may be killed.
-func stand(t *testing.T) *os.Process {
+// startStandIn starts a process in place of the manager's, so that it may be killed.
+func startStandIn(t *testing.T) *os.Process {
 	t.Helper()
 	p, err := os.StartProcess("/bin/sleep", []string{"sleep", "1000"}, &os.ProcAttr{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = p.Kill() // ended already is as good
+		_ = p.Kill() // it may have ended already
 		_, _ = p.Wait()
 	})
 	return p
 }
 
-// What one manager leaves the next one finds: bytes, descriptors, children and their end.
+// The next manager finds everything that the previous one left: bytes, descriptors, children and their exits.
 func TestNextManager(t *testing.T) {
 	k := newKeeper()
-	first, _, served := manage(t, k)
+	first, _, served := connectManager(t, k)
 	if !first.Hello.IsFirst || first.Hello.Protocol != Protocol || first.Hello.PID != os.Getpid() {
 		t.Errorf("hello %+v", first.Hello)
 	}
@@ -211,7 +211,7 @@ func TestNextManager(t *testing.T) {
 	}
 	first.wire.close()
 	<-served
-	// It ends while nobody manages. The test reaps for the keeper: it has children of its own.
+	// The child ends while there is no manager. The test reaps for the keeper: it has children of its own.
 	if err := unix.Kill(c.PID, unix.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +224,7 @@ func TestNextManager(t *testing.T) {
 	k.recordExit(c.PID, status)
 	k.isTerminating = true
 	k.mu.Unlock()
-	second, _, _ := manage(t, k)
+	second, _, _ := connectManager(t, k)
 	h := second.Hello
 	if h.IsFirst || string(h.Data["note"]) != "kept" || len(h.Data) != 1 || len(h.Held) != 1 || len(h.Children) != 1 || !h.Terminating {
 		t.Errorf("hello %+v", h)
@@ -235,7 +235,7 @@ func TestNextManager(t *testing.T) {
 	select {
 	case <-second.TerminateRequests():
 	default:
-		t.Error("it was not told to end")
+		t.Error("it got no request to terminate")
 	}
 	e := second.ChildExit("c")
 	<-e.Done
@@ -243,7 +243,7 @@ func TestNextManager(t *testing.T) {
 		t.Errorf("status %v", e.Status)
 	}
 	if err := second.SignalChild("c", unix.SIGTERM); err != nil {
-		t.Errorf("of one that has ended: %v", err)
+		t.Errorf("of a child that has ended: %v", err)
 	}
 	if _, err := unix.Write(second.FDs["pipe"], []byte("!")); err != nil {
 		t.Errorf("the pipe: %v", err)
@@ -264,10 +264,10 @@ func TestNextManager(t *testing.T) {
 	}
 }
 
-// Requests that cannot be are answered with what is wrong, and the link goes on.
+// Invalid requests are answered with an error, and the link goes on.
 func TestBadRequests(t *testing.T) {
 	k := newKeeper()
-	link, _, _ := manage(t, k)
+	link, _, _ := connectManager(t, k)
 	read, write, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -275,9 +275,9 @@ func TestBadRequests(t *testing.T) {
 	defer read.Close()
 	defer write.Close()
 	tests := []struct {
-		name  string
-		ask   func() error
-		wrong string
+		name string
+		ask  func() error
+		want string
 	}{
 		{"unknown", func() error { _, err := link.request(message{Op: "dance"}); return err }, `the keeper does not know "dance"`},
 		{"no operation", func() error { _, err := link.request(message{}); return err }, `the keeper does not know ""`},
@@ -287,31 +287,31 @@ func TestBadRequests(t *testing.T) {
 			_, err := link.request(message{Op: opHold, Key: "x"}, int(write.Fd()), int(write.Fd()))
 			return err
 		}, "could not take a descriptor"},
-		{"fork nothing", func() error { _, err := link.request(message{Op: opStartChild}); return err }, "start: no child"},
-		{"fork with what is not held", func() error {
+		{"start no child", func() error { _, err := link.request(message{Op: opStartChild}); return err }, "start: no child"},
+		{"start with a file that is not held", func() error {
 			_, err := link.StartChild(ChildSpec{ID: "c", Program: "/bin/true", Files: []string{"x"}})
 			return err
 		}, "start: nothing is held as x"},
-		{"fork what is not there", func() error {
+		{"start a missing program", func() error {
 			_, err := link.StartChild(ChildSpec{ID: "c", Program: "/bin/no such", Argv: []string{"x"}})
 			return err
 		}, "start: no such file or directory"},
-		{"fork in no folder", func() error {
+		{"start in a missing directory", func() error {
 			_, err := link.StartChild(ChildSpec{ID: "c", Program: "/bin/true", Argv: []string{"x"}, Dir: "/no such"})
 			return err
 		}, "start: no such file or directory"},
-		{"signal nobody", func() error { return link.SignalChild("nobody", unix.SIGTERM) }, ""},
+		{"signal no child", func() error { return link.SignalChild("none", unix.SIGTERM) }, ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			err := test.ask()
-			if test.wrong == "" && err != nil || test.wrong != "" && (err == nil || !strings.Contains(err.Error(), test.wrong)) {
-				t.Errorf("%v, want %q", err, test.wrong)
+			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+				t.Errorf("%v, want %q", err, test.want)
 			}
 		})
 	}
-	link.ForgetChild("nobody")
-	link.KeepChildData("nobody", []byte("x"))
+	link.ForgetChild("none")
+	link.KeepChildData("none", []byte("x"))
 	if err := link.HoldDescriptor("good", int(write.Fd())); err != nil {
 		t.Errorf("after all that: %v", err)
 	}
@@ -323,9 +323,9 @@ func TestBadRequests(t *testing.T) {
 	closeDescriptors([]int{k.held["good"]})
 }
 
-// Requests whose keeper goes end with ErrLost, however many there are.
-func TestKeeperThatGoes(t *testing.T) {
-	k, process := newKeeper(), stand(t)
+// Requests end with ErrLost when the keeper goes, however many there are.
+func TestKeeperGoes(t *testing.T) {
+	k, process := newKeeper(), startStandIn(t)
 	k.mu.Lock() // it never answers
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -348,7 +348,7 @@ func TestKeeperThatGoes(t *testing.T) {
 	for n := range 20 {
 		all.Go(func() {
 			if err := link.SignalChild(fmt.Sprint(n), unix.SIGTERM); err == nil {
-				t.Error("answered by nobody")
+				t.Error("answered without a keeper")
 			}
 		})
 	}
@@ -361,11 +361,11 @@ func TestKeeperThatGoes(t *testing.T) {
 	all.Wait()
 	<-link.Lost()
 	if _, err := link.StartChild(ChildSpec{ID: "c"}); err == nil {
-		t.Error("a child of nobody")
+		t.Error("a child without a keeper")
 	}
 }
 
-// A manager that another keeper has started is told why it cannot work with this one.
+// A manager that a keeper of another version has started gets the reason why it cannot run.
 func TestConnectRefuses(t *testing.T) {
 	hello := func(change func(*Hello)) func(*wire) error {
 		return func(w *wire) error {
@@ -377,13 +377,13 @@ func TestConnectRefuses(t *testing.T) {
 	tests := []struct {
 		name  string
 		greet func(*wire) error
-		wrong string
+		want  string
 	}{
 		{"another protocol", hello(func(h *Hello) { h.Protocol++ }), "the keeper (version 7) speaks protocol 2, this program 1: pgo down and pgo up make them one"},
-		{"no hello", func(w *wire) error { return w.send(message{Op: opExited}) }, "hear from the keeper"},
-		{"an empty hello", func(w *wire) error { return w.send(message{Op: opHello}) }, "hear from the keeper"},
+		{"no hello", func(w *wire) error { return w.send(message{Op: opExited}) }, "read the hello of the keeper"},
+		{"an empty hello", func(w *wire) error { return w.send(message{Op: opHello}) }, "read the hello of the keeper"},
 		{"nothing", func(*wire) error { return nil }, "EOF"},
-		{"no descriptors", hello(func(h *Hello) { h.Held = []string{"x"} }), "take what the keeper holds"},
+		{"no descriptors", hello(func(h *Hello) { h.Held = []string{"x"} }), "receive the descriptors of the keeper"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -399,14 +399,14 @@ func TestConnectRefuses(t *testing.T) {
 			if err := errors.Join(test.greet(w), w.conn.CloseWrite()); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := Connect(fds[1]); err == nil || !strings.Contains(err.Error(), test.wrong) {
-				t.Errorf("%v, want %q", err, test.wrong)
+			if _, err := Connect(fds[1]); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%v, want %q", err, test.want)
 			}
 		})
 	}
 }
 
-// Whatever comes over the link: reading it ends, with a message or with an error.
+// Reading ends with a message or an error, whatever comes over the link.
 func FuzzReceive(f *testing.F) {
 	body, err := json.Marshal(message{Op: opStartChild, ChildSpec: &ChildSpec{ID: "x"}})
 	if err != nil {
@@ -416,11 +416,11 @@ func FuzzReceive(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 2, '{', '}'})
 	f.Add([]byte{0xff})
 	f.Fuzz(func(t *testing.T, content []byte) {
-		from, to := pair(t)
+		from, to := newWirePair(t)
 		defer from.close()
 		defer to.close()
 		if len(content) > 64<<10 {
-			return // it would wait for who reads
+			return // writing would block until it is read
 		}
 		if _, err := from.conn.Write(content); err != nil {
 			t.Fatal(err)

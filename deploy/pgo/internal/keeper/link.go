@@ -7,23 +7,23 @@ import (
 	"syscall"
 )
 
-// Hello is what a manager is told when it starts.
+// Hello is the first message to a manager: everything that the keeper holds.
 type Hello struct {
 	Protocol      int               `json:"protocol"`
-	Version       string            `json:"version"` // of the keeper
-	PID           int               `json:"pid"`     // the keeper's
+	Version       string            `json:"version"` // of the keeper's program
+	PID           int               `json:"pid"`     // of the keeper
 	IsFirst       bool              `json:"first"`   // no manager was ready before
 	Terminating   bool              `json:"terminating"`
-	FailureReason string            `json:"excuse"` // why a manager that was to come before this one did not
+	FailureReason string            `json:"excuse"` // why the upgrade to another manager failed; else empty
 	Data          map[string][]byte `json:"kept"`
 	Held          []string          `json:"held"`
 	Children      []Child           `json:"children"`
 }
 
-// Link is the manager's end of the connection with its keeper. Its methods may be called at the same time.
+// Link is the manager's end of the connection to its keeper. Its methods may be called concurrently.
 type Link struct {
 	Hello Hello
-	FDs   map[string]int // copies of what is held; the caller's to close
+	FDs   map[string]int // copies of the held descriptors, which the caller closes
 
 	wire              *wire
 	lost              chan struct{}
@@ -35,16 +35,17 @@ type Link struct {
 	exits       map[string]*Exit
 }
 
-// Exit tells how a child ended.
+// Exit is the end of a child.
 type Exit struct {
-	Done   chan struct{} // closed when it has
-	Status syscall.WaitStatus
+	Done   chan struct{}      // closed when the child has ended
+	Status syscall.WaitStatus // valid once Done is closed
 }
 
 // ErrLost is returned when the keeper is gone.
 var ErrLost = errors.New("the keeper is gone")
 
-// Connect takes the link at a descriptor that the keeper has left open.
+// Connect opens the link at the descriptor that the keeper left open, and reads the hello. It returns an error that wraps
+// ErrLost where the keeper is gone, and one that names both versions where the keeper speaks another protocol.
 func Connect(fd int) (*Link, error) {
 	w, err := newWire(fd)
 	if err != nil {
@@ -52,7 +53,7 @@ func Connect(fd int) (*Link, error) {
 	}
 	m, _, err := w.receive()
 	if err != nil || m.Op != opHello || m.Hello == nil {
-		return nil, fmt.Errorf("hear from the keeper: %w", errors.Join(err, ErrLost))
+		return nil, fmt.Errorf("read the hello of the keeper: %w", errors.Join(err, ErrLost))
 	}
 	l := &Link{
 		Hello: *m.Hello, FDs: map[string]int{}, wire: w, lost: make(chan struct{}), terminateRequests: make(chan struct{}, 1),
@@ -66,7 +67,7 @@ func Connect(fd int) (*Link, error) {
 	for range l.Hello.Held {
 		m, fds, err := w.receive()
 		if err != nil || m.Op != opHeld || len(fds) != 1 {
-			return nil, fmt.Errorf("take what the keeper holds: %w", errors.Join(err, ErrLost))
+			return nil, fmt.Errorf("receive the descriptors of the keeper: %w", errors.Join(err, ErrLost))
 		}
 		l.FDs[m.Key] = fds[0]
 	}
@@ -87,9 +88,10 @@ func Connect(fd int) (*Link, error) {
 // Lost is closed when the keeper is gone.
 func (l *Link) Lost() <-chan struct{} { return l.lost }
 
-// TerminateRequests gets a value when the keeper was asked to end.
+// TerminateRequests gets a value when the keeper is asked to end.
 func (l *Link) TerminateRequests() <-chan struct{} { return l.terminateRequests }
 
+// receiveMessages dispatches answers, exits and requests to terminate until the link closes.
 func (l *Link) receiveMessages() {
 	defer close(l.lost)
 	for {
@@ -102,7 +104,7 @@ func (l *Link) receiveMessages() {
 		switch m.Op {
 		case opAnswer:
 			if m.Child != nil {
-				// Known before anything else arrives: the next message may be its end.
+				// Known before the next message arrives, which may be its exit.
 				l.exits[m.Child.ChildSpec.ID] = &Exit{Done: make(chan struct{})}
 			}
 			if to := l.answers[m.Number]; to != nil {
@@ -146,35 +148,35 @@ func (l *Link) request(m message, fds ...int) (message, error) {
 	}
 }
 
-// notify sends what needs no answer. A keeper that is gone shows at Lost.
+// notify sends a message that needs no answer. A keeper that is gone closes Lost.
 func (l *Link) notify(m message) { _ = l.wire.send(m) }
 
-// StartChild starts a child; fds follow the files that f names.
+// StartChild has the keeper start a child. fds become its descriptors after the files that f names.
 func (l *Link) StartChild(f ChildSpec, fds ...int) (Child, error) {
 	answer, err := l.request(message{Op: opStartChild, ChildSpec: &f}, fds...)
 	if err != nil {
 		return Child{}, err
 	}
 	if answer.Child == nil {
-		return Child{}, errors.New("start: the keeper did not say what it started")
+		return Child{}, errors.New("start: the keeper answered without a child")
 	}
 	return *answer.Child, nil
 }
 
-// ChildExit is how a child of this keeper ends.
+// ChildExit returns the end of a child, or nil where the keeper has no child of that ID.
 func (l *Link) ChildExit(id string) *Exit {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.exits[id]
 }
 
-// SignalChild sends a signal to a child; one that has ended needs none.
+// SignalChild sends a signal to a child. It is no error if the child has ended.
 func (l *Link) SignalChild(id string, s syscall.Signal) error {
 	_, err := l.request(message{Op: opSignalChild, Key: id, Signal: int(s)})
 	return err
 }
 
-// ForgetChild settles a child that has ended.
+// ForgetChild has the keeper forget a child that has ended.
 func (l *Link) ForgetChild(id string) {
 	l.mu.Lock()
 	delete(l.exits, id)
@@ -182,45 +184,45 @@ func (l *Link) ForgetChild(id string) {
 	l.notify(message{Op: opForgetChild, Key: id})
 }
 
-// HoldDescriptor has the keeper keep a copy of a descriptor.
+// HoldDescriptor has the keeper hold a copy of a descriptor for the next manager.
 func (l *Link) HoldDescriptor(key string, fd int) error {
 	_, err := l.request(message{Op: opHold, Key: key}, fd)
 	return err
 }
 
-// DropDescriptors closes the keeper's copies.
+// DropDescriptors has the keeper close its copies.
 func (l *Link) DropDescriptors(keys ...string) {
 	if len(keys) > 0 {
 		l.notify(message{Op: opDrop, Keys: keys})
 	}
 }
 
-// KeepData has the keeper remember data for the next manager; none forgets it.
+// KeepData has the keeper remember data for the next manager. Empty data forgets the key.
 func (l *Link) KeepData(key string, data []byte) {
 	l.notify(message{Op: opKeepData, Key: key, Data: data})
 }
 
-// KeepChildData remembers data with a child.
+// KeepChildData has the keeper remember data with a child.
 func (l *Link) KeepChildData(id string, data []byte) {
 	l.notify(message{Op: opKeepChildData, Key: id, Data: data})
 }
 
-// ReportReady says that this manager answers.
+// ReportReady tells the keeper that this manager answers commands.
 func (l *Link) ReportReady() { l.notify(message{Op: opReady}) }
 
-// ReportAlive says that this manager goes on. Who has said so once must say so again within Silence.
+// ReportAlive tells the keeper that this manager is alive. After the first report, each must follow within MaxSilence.
 func (l *Link) ReportAlive() { l.notify(message{Op: opAlive}) }
 
-// ReportFailure says why this manager cannot start.
+// ReportFailure tells the keeper why this manager cannot start.
 func (l *Link) ReportFailure(err error) { l.notify(message{Op: opFailed, Text: err.Error()}) }
 
-// UpgradeTo has the keeper start the next manager from another program, once this one has ended.
+// UpgradeTo has the keeper start the next manager from another program once this one has ended.
 func (l *Link) UpgradeTo(program string) error {
 	_, err := l.request(message{Op: opUpgrade, Text: program})
 	return err
 }
 
-// EndKeeper says that everything has been stopped, and ends the keeper.
+// EndKeeper tells the keeper that everything is stopped, which ends it.
 func (l *Link) EndKeeper() error {
 	_, err := l.request(message{Op: opEnd})
 	return err

@@ -14,20 +14,20 @@ import (
 	"pgo/deploy/pgo/internal/proc"
 )
 
-// How managers are started again. The first time is at once: services go on meanwhile, but nobody looks after them.
+// Bounds of restarting managers. The first restart is immediate: services go on meanwhile, but nothing supervises them.
 const (
 	firstPause    = 50 * time.Millisecond
-	maxPause      = 2 * time.Second        // where they never came to answer
-	maxReadyPause = 200 * time.Millisecond // where they did: somebody must look after the processes
-	stableAfter   = 5 * time.Second        // a manager that ran so long ended by chance
-	readyTimeout  = 10 * time.Second       // a manager that was to take over and is not ready by then does not
-	maxFailures   = 3                      // managers that ended before the first one answered
-	tailTimeout   = 5 * time.Second        // what a manager has told is heard for so long after its end
-	dumpTimeout   = 5 * time.Second        // it has, to write down where it hangs
+	maxPause      = 2 * time.Second        // between managers that never became ready
+	maxReadyPause = 200 * time.Millisecond // between managers that did: the processes must be supervised
+	stableAfter   = 5 * time.Second        // after that time an end is not counted as a failure
+	readyTimeout  = 10 * time.Second       // a manager that is not ready by then is killed
+	maxFailures   = 3                      // managers that may end before the first is ready
+	tailTimeout   = 5 * time.Second        // messages of a manager are read for so long after its end
+	dumpTimeout   = 5 * time.Second        // a hung manager may take that long to log its goroutines
 )
 
-// MaxSilence is how long a manager may be silent that has said that it lives. It is long, since a disk may hold it up; services
-// do not notice.
+// MaxSilence is the time between two reports of a manager that it is alive, after which it counts as hung. It is long, since
+// a disk may hold a manager up; services do not notice.
 const MaxSilence = 2 * time.Minute
 
 // managerProcess is a manager that was started.
@@ -35,35 +35,36 @@ type managerProcess struct {
 	pid          int
 	wire         *wire
 	startedAt    time.Time
-	isCandidate  bool   // from a program that has not proven itself
-	isReady      bool   //
-	endReason    string // why it cannot start, or was ended
+	isCandidate  bool // of an upgrade, whose program was never ready before
+	isReady      bool
+	endReason    string // why it cannot start, or was killed
 	program      string
-	aliveAt      time.Time           // when it said so last
-	silenceTimer *time.Timer         // runs out when it hangs; nil until it has said that it lives
-	status       *syscall.WaitStatus // how, once it was reaped
-	isDrained    bool                // all that it had to say: there will be no more
+	aliveAt      time.Time           // time of its last report
+	silenceTimer *time.Timer         // fires when it hangs; nil until its first report
+	status       *syscall.WaitStatus // set once it was reaped
+	isDrained    bool                // all its messages were read
 }
 
-// startManager starts one. The lock is held.
+// startManager starts the candidate of an upgrade, else the manager's program, and restarts it where that fails. The caller
+// holds the lock.
 func (k *Keeper) startManager() {
 	if k.isOver {
 		return
 	}
-	program, trial := k.Options.Program, k.candidate != ""
-	if trial {
+	program, isCandidate := k.Options.Program, k.candidate != ""
+	if isCandidate {
 		program, k.candidate = k.candidate, ""
 	}
 	r, err := k.spawnManager(program)
 	if err != nil {
 		k.Options.Log.Error("start the manager", "program", program, "error", err)
-		if trial {
+		if isCandidate {
 			k.failureReason = err.Error()
 		}
 		k.restartManager(err.Error(), false)
 		return
 	}
-	r.isCandidate = trial
+	r.isCandidate = isCandidate
 	k.manager = r
 	if err := k.greetManager(); err != nil {
 		k.Options.Log.Error("greet the manager", "error", err)
@@ -74,13 +75,14 @@ func (k *Keeper) startManager() {
 		k.mu.Lock()
 		defer k.mu.Unlock()
 		if k.manager == r && !r.isReady {
-			r.endReason = fmt.Sprintf("it did not answer within %s", readyTimeout)
+			r.endReason = fmt.Sprintf("it was not ready within %s", readyTimeout)
 			r.sendSignal(unix.SIGKILL)
 		}
 	})
 	go k.serveManager(r)
 }
 
+// spawnManager starts a program with one end of a new link as descriptor 3.
 func (k *Keeper) spawnManager(program string) (*managerProcess, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -100,7 +102,7 @@ func (k *Keeper) spawnManager(program string) (*managerProcess, error) {
 	pid, err := syscall.ForkExec(program, append([]string{"pgo"}, k.Options.Args...), &syscall.ProcAttr{
 		Dir: "/", Env: os.Environ(),
 		Files: []uintptr{null.Fd(), 1, 2, uintptr(pair[1])},
-		// Of its own session: what a terminal sends is for the keeper, which tells the manager.
+		// In its own session: signals of a terminal are for the keeper, which asks the manager to terminate.
 		Sys: &syscall.SysProcAttr{Setsid: true},
 	})
 	if err != nil {
@@ -110,10 +112,11 @@ func (k *Keeper) spawnManager(program string) (*managerProcess, error) {
 	return &managerProcess{pid: pid, wire: w, startedAt: time.Now(), program: program}, nil
 }
 
+// recordReady is called when a manager reports that it answers commands. The lock is held.
 func (k *Keeper) recordReady(r *managerProcess) {
 	r.isReady = true
 	if r.isCandidate {
-		k.Options.Program = r.program // from now on this one is started again
+		k.Options.Program = r.program // restarts use this program from now on
 	}
 	if !k.hadManager {
 		k.hadManager = true
@@ -122,8 +125,8 @@ func (k *Keeper) recordReady(r *managerProcess) {
 	}
 }
 
-// recordAlive is called when the manager says so. One that said so and falls silent hangs: it is killed, and tells first, in
-// pgo's log, what each of its goroutines waits for.
+// recordAlive is called when a manager reports that it is alive. Where the reports stop, it hangs: it gets SIGQUIT, logs what
+// each of its goroutines waits for, and is killed. The lock is held.
 func (k *Keeper) recordAlive(r *managerProcess) {
 	silence := cmp.Or(k.Options.MaxSilence, MaxSilence)
 	r.aliveAt = time.Now()
@@ -135,9 +138,9 @@ func (k *Keeper) recordAlive(r *managerProcess) {
 		k.mu.Lock()
 		defer k.mu.Unlock()
 		if time.Since(r.aliveAt) < silence {
-			return // it has just said so
+			return // it has just reported
 		}
-		r.endReason = fmt.Sprintf("it hung: it said nothing for %s", silence)
+		r.endReason = fmt.Sprintf("it hung: it reported nothing for %s", silence)
 		r.sendSignal(unix.SIGQUIT)
 		time.AfterFunc(dumpTimeout, func() {
 			k.mu.Lock()
@@ -147,15 +150,15 @@ func (k *Keeper) recordAlive(r *managerProcess) {
 	})
 }
 
-// sendSignal sends a signal to a manager that was not reaped yet: its pid is its own until then. The keeper's lock is held.
+// sendSignal sends a signal to a manager that was not reaped yet: its PID is not reused until then. The keeper's lock is held.
 func (r *managerProcess) sendSignal(s syscall.Signal) {
 	if r.status == nil {
-		_ = proc.Kill(r.pid, s) // it ends by itself, where it may not be
+		_ = proc.Kill(r.pid, s) // an error means that it has ended
 	}
 }
 
-// recordManagerExit is called when the manager has ended. What it has told before is still to be heard: the next one is to
-// find it.
+// recordManagerExit is called when the manager has ended. Messages that it sent before are read first: the next manager has
+// to find what they store. The lock is held.
 func (k *Keeper) recordManagerExit(status syscall.WaitStatus) {
 	r := k.manager
 	r.status = &status
@@ -163,10 +166,10 @@ func (k *Keeper) recordManagerExit(status syscall.WaitStatus) {
 		k.replaceManager(r)
 		return
 	}
-	_ = r.wire.conn.SetReadDeadline(time.Now().Add(tailTimeout)) // else it would be heard for as long as anybody has its end
+	_ = r.wire.conn.SetReadDeadline(time.Now().Add(tailTimeout)) // else reading would last as long as any process has its end open
 }
 
-// replaceManager is called when the manager was reaped and all was heard that it had to say.
+// replaceManager is called when the manager was reaped and all its messages were read. The lock is held.
 func (k *Keeper) replaceManager(r *managerProcess) {
 	k.manager = nil
 	r.wire.close()
@@ -194,8 +197,9 @@ func (k *Keeper) replaceManager(r *managerProcess) {
 	k.restartManager(why, r.isReady)
 }
 
-// restartManager starts the next manager, after a pause that grows while they end soon.
-func (k *Keeper) restartManager(why string, answered bool) {
+// restartManager starts the next manager, after a pause that grows while managers end soon. Where maxFailures ended before
+// the first was ready, it gives up and ends the keeper. The lock is held.
+func (k *Keeper) restartManager(why string, wasReady bool) {
 	k.failures++
 	if !k.hadManager && k.failures >= maxFailures {
 		err := errors.New(strings.TrimPrefix(why, "start the manager: "))
@@ -208,10 +212,10 @@ func (k *Keeper) restartManager(why string, answered bool) {
 		return
 	}
 	longest := maxPause
-	if k.unreadyFailures++; answered {
+	if k.unreadyFailures++; wasReady {
 		k.unreadyFailures = 0
 	}
-	if k.unreadyFailures < maxFailures { // by chance it was killed before it answered
+	if k.unreadyFailures < maxFailures { // it may have been killed by chance before it was ready
 		longest = maxReadyPause
 	}
 	pause := min(firstPause<<min(k.failures-2, 10), longest)

@@ -11,18 +11,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A manager that breaks off in the middle of a request is killed, and what it had done stays.
-func TestManagerThatBreaksOff(t *testing.T) {
+// A manager whose link breaks in the middle of a request is killed, and its earlier requests stay done.
+func TestManagerBreaksLink(t *testing.T) {
 	frames := map[string][]byte{
-		"half a head":     {0, 0},
-		"half a body":     append(binary.BigEndian.AppendUint32(nil, 1000), `{"op":"fork","fork":{"program":"/bin/tr`...),
+		"a cut head":      {0, 0},
+		"a cut body":      append(binary.BigEndian.AppendUint32(nil, 1000), `{"op":"fork","fork":{"program":"/bin/tr`...),
 		"a wrong message": append(binary.BigEndian.AppendUint32(nil, 5), "wrong"...),
 		"a huge message":  {0xff, 0xff, 0xff, 0xff},
 	}
 	for name, frame := range frames {
 		t.Run(name, func(t *testing.T) {
 			k := newKeeper()
-			link, process, served := manage(t, k)
+			link, process, served := connectManager(t, k)
 			link.KeepData("note", []byte("kept"))
 			if _, err := link.wire.conn.Write(frame); err != nil {
 				t.Fatal(err)
@@ -47,16 +47,16 @@ func TestManagerThatBreaksOff(t *testing.T) {
 	}
 }
 
-// What a manager has told before it ended is true, though nobody had read it; what it asked for is nothing to anybody.
-func TestLastWordsOfAManager(t *testing.T) {
+// Data that a manager sent before it ended is stored, though it was not read yet; a request without a reader is not done.
+func TestManagerTailIsRead(t *testing.T) {
 	k := newKeeper()
-	link, _, served := manage(t, k)
+	link, _, served := connectManager(t, k)
 	k.mu.Lock() // the keeper is busy
 	k.isOver = true
 	link.KeepData("note", []byte("kept"))
-	asked := make(chan error, 1)
-	go func() { _, err := link.StartChild(ChildSpec{ID: "late", Program: "/bin/true"}); asked <- err }()
-	for { // until it is on its way
+	requested := make(chan error, 1)
+	go func() { _, err := link.StartChild(ChildSpec{ID: "late", Program: "/bin/true"}); requested <- err }()
+	for { // until it is sent
 		link.mu.Lock()
 		waits := len(link.answers)
 		link.mu.Unlock()
@@ -72,8 +72,8 @@ func TestLastWordsOfAManager(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-served
-	if err := <-asked; err == nil {
-		t.Error("it was done for one that had ended")
+	if err := <-requested; err == nil {
+		t.Error("it was done for a manager that had ended")
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -82,11 +82,11 @@ func TestLastWordsOfAManager(t *testing.T) {
 	}
 }
 
-// A manager that says that it lives, and then no more, hangs.
-func TestManagerThatHangs(t *testing.T) {
+// A manager that reports that it is alive once, and never again, hangs.
+func TestManagerHangs(t *testing.T) {
 	k := newKeeper()
 	k.Options.MaxSilence = 100 * time.Millisecond
-	link, process, _ := manage(t, k)
+	link, process, _ := connectManager(t, k)
 	link.ReportAlive()
 	state, err := process.Wait()
 	if err != nil {
@@ -98,6 +98,6 @@ func TestManagerThatHangs(t *testing.T) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if !strings.Contains(k.manager.endReason, "it hung") {
-		t.Errorf("it is told that %q", k.manager.endReason)
+		t.Errorf("the reason is %q", k.manager.endReason)
 	}
 }

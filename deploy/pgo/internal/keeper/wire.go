@@ -15,35 +15,35 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Protocol is what keeper and manager speak. A manager of another protocol is refused, and the keeper goes back to the
-// one that ran before.
+// Protocol is the version of the messages between keeper and manager. A manager of another version refuses to start, and the
+// keeper goes back to the previous one.
 const Protocol = 1
 
-// What is asked for, and told.
+// Operations of a message, each with its sender.
 const (
-	opHello         = "hello"     // keeper: what it holds; descriptors follow
-	opHeld          = "held"      // keeper: one descriptor
-	opExited        = "exited"    // keeper: a child has ended
-	opTerminate     = "terminate" // keeper: it was asked to end
-	opAnswer        = "answer"    // keeper: to the request of the same number
+	opHello         = "hello"     // keeper: everything that it holds; the descriptors follow
+	opHeld          = "held"      // keeper: one descriptor of the hello
+	opExited        = "exited"    // keeper: a child ended
+	opTerminate     = "terminate" // keeper: stop everything, it was asked to end
+	opAnswer        = "answer"    // keeper: the answer to the request of the same number
 	opReady         = "ready"     // manager: it answers commands
-	opAlive         = "alive"     // manager: it goes on; from the first one on the keeper waits for the next
-	opFailed        = "failed"    // manager: it cannot start, and why
+	opAlive         = "alive"     // manager: it is alive; from the first one on the keeper waits for the next
+	opFailed        = "failed"    // manager: the reason why it cannot start
 	opHold          = "hold"      // manager: keep this descriptor
 	opDrop          = "drop"      // manager: close these descriptors
-	opKeepData      = "keep"      // manager: remember these bytes; none forgets them
+	opKeepData      = "keep"      // manager: remember these bytes; no bytes forget the key
 	opKeepChildData = "keepchild" // manager: remember these bytes with a child
 	opStartChild    = "fork"      // manager: start a child
 	opSignalChild   = "signal"    // manager: send a signal to a child that has not been reaped
-	opForgetChild   = "forget"    // manager: a child that has ended is settled
-	opUpgrade       = "upgrade"   // manager: the next manager is this program
-	opEnd           = "end"       // manager: everything is stopped
+	opForgetChild   = "forget"    // manager: forget a child that has ended
+	opUpgrade       = "upgrade"   // manager: start this program as the next manager
+	opEnd           = "end"       // manager: everything is stopped, the keeper may end
 )
 
-// message is a frame's content; which fields count depends on Op.
+// message is the content of a frame. Op decides which fields it uses.
 type message struct {
 	Op        string     `json:"op"`
-	Number    uint64     `json:"number,omitempty"` // of a request that wants an answer, and of the answer
+	Number    uint64     `json:"number,omitempty"` // pairs a request with its answer; 0 asks for none
 	Key       string     `json:"key,omitempty"`
 	Keys      []string   `json:"keys,omitempty"`
 	Data      []byte     `json:"data,omitempty"`
@@ -54,16 +54,16 @@ type message struct {
 	Hello     *Hello     `json:"hello,omitempty"`
 }
 
-// maxMessage bounds what is read at once: a process file with all its environment is far below.
+// maxMessage bounds a message in bytes. A process file with all its environment is far below.
 const maxMessage = 64 << 20
 
-// peerTimeout is how long the other side may leave a full socket unread before it is taken for hung.
+// peerTimeout is the time that the other side may leave a full socket unread before it counts as hung.
 const peerTimeout = 5 * time.Second
 
 // wire sends and receives messages with descriptors over a unix stream socket.
 type wire struct {
 	conn *net.UnixConn
-	mu   sync.Mutex // one sender at a time
+	mu   sync.Mutex // held while a message is written
 }
 
 func newWire(fd int) (*wire, error) {
@@ -83,7 +83,7 @@ func newWire(fd int) (*wire, error) {
 
 func (w *wire) close() { _ = w.conn.Close() }
 
-// send writes a message. The descriptors stay the caller's own.
+// send writes a message. The descriptors stay the caller's.
 func (w *wire) send(m message, fds ...int) error {
 	body, err := json.Marshal(m)
 	if err != nil {
@@ -98,7 +98,7 @@ func (w *wire) send(m message, fds ...int) error {
 	if err := w.conn.SetWriteDeadline(time.Now().Add(peerTimeout)); err != nil {
 		return err
 	}
-	// The head goes alone: descriptors belong to its bytes, and no read ever takes bytes of two frames.
+	// The head is written alone: descriptors belong to its bytes, and no read takes bytes of two frames.
 	head := binary.BigEndian.AppendUint32(nil, uint32(len(body)))
 	if _, _, err := w.conn.WriteMsgUnix(head, rights, nil); err != nil {
 		return err
@@ -107,7 +107,7 @@ func (w *wire) send(m message, fds ...int) error {
 	return err
 }
 
-// receive reads a message. The descriptors are the caller's, closed on exec.
+// receive reads a message. The caller owns the descriptors; they close on exec.
 func (w *wire) receive() (message, []int, error) {
 	var m message
 	head, rights := make([]byte, 4), make([]byte, unix.CmsgSpace(4*32))
