@@ -69,7 +69,12 @@ func record(ctx context.Context, root string) error {
 	if err := os.WriteFile(filepath.Join(root, "deploy", "monitor", "recorded.yaml"), append([]byte(header), text...), 0o644); err != nil {
 		return fmt.Errorf("write the recorded metrics: %w", err)
 	}
-	return os.WriteFile(filepath.Join(root, "docs", "metrics.md"), []byte(inventory.Page(seen)), 0o644)
+	for path, page := range inventory.Pages(seen) {
+		if err := os.WriteFile(filepath.Join(root, path), []byte(page), 0o644); err != nil {
+			return fmt.Errorf("write the metrics reference: %w", err)
+		}
+	}
+	return nil
 }
 
 // telemetry are the jobs of programs that no distribution has packages of, by the env file's keys of their addresses.

@@ -17,7 +17,7 @@ const usage = `usage: monitor VERB, in a checkout
 
   rules    makes deploy/prometheus/rules/slo.yml of deploy/prometheus/slo.yaml
   boards   makes deploy/grafana/boards
-  record   scrapes the native stack that runs here; makes deploy/monitor/recorded.yaml and docs/metrics.md
+  record   scrapes the native stack that runs here; makes deploy/monitor/recorded.yaml and docs/metrics*.md
   check    says what is wrong with rules, tests, runbooks and boards
 `
 

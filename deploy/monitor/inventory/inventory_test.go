@@ -2,6 +2,8 @@ package inventory_test
 
 import (
 	"maps"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -69,8 +71,12 @@ func TestReadsWhatItWrites(t *testing.T) {
 	if want := "a_total: {type: counter, help: Things., labels: [kind]}"; !strings.Contains(string(text), want) {
 		t.Errorf("no %s in\n%s", want, text)
 	}
-	if got := inventory.Page(i); !strings.Contains(got, "| `a_total` | counter | `kind` | Things. |") || !strings.Contains(got, "| node | 3 |") {
-		t.Errorf("the page is\n%s", got)
+	pages := inventory.Pages(i)
+	if got := pages["docs/metrics-pgo.md"]; !strings.Contains(got, "| `a_total` | counter | `kind` | Things. |") {
+		t.Errorf("the page of wecom is\n%s", got)
+	}
+	if got := pages["docs/metrics.md"]; !strings.Contains(got, "| node | 3 |") || strings.Contains(got, "| `a_total` |") {
+		t.Errorf("the page of the other programs is\n%s", got)
 	}
 }
 
@@ -92,5 +98,31 @@ func TestReadRefuses(t *testing.T) {
 				t.Errorf("error %v, want one with %q", tc.err, tc.want)
 			}
 		})
+	}
+}
+
+// TestPagesAreCurrent compares the pages of the checkout with the recording they are generated from.
+func TestPagesAreCurrent(t *testing.T) {
+	text, err := os.ReadFile("../recorded.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	recorded, err := inventory.Read(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range inventory.Pages(recorded) {
+		got, err := os.ReadFile(filepath.Join("../../..", path))
+		if err != nil && !os.IsNotExist(err) {
+			t.Fatal(err)
+		}
+		if string(got) != want {
+			t.Errorf("%s is not what deploy/monitor/recorded.yaml makes: make record-metrics, or PGO_WRITE_PAGES=1 go test ./inventory", path)
+			if os.Getenv("PGO_WRITE_PAGES") != "" {
+				if err := os.WriteFile(filepath.Join("../../..", path), []byte(want), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
 	}
 }
