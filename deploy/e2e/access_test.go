@@ -12,8 +12,11 @@ import (
 	"testing"
 )
 
-// accessTable is docs/access.md: what every operation answers to everybody.
-const accessTable = "docs/access.md"
+// accessPage returns the page with the table of a service: what every operation answers to every kind of person.
+func accessPage(service string) string { return "docs/access-" + service + ".md" }
+
+// accessPages names all of them in messages.
+const accessPages = "docs/access-*.md"
 
 // accessRow is one line of it.
 type accessRow struct {
@@ -37,14 +40,17 @@ func everyone() []string {
 
 // access runs the whole table.
 func access(t *testing.T, s *stack) {
-	rows := readAccess(t, filepath.Join(s.root, accessTable))
+	var rows []accessRow
+	for _, service := range services() {
+		rows = append(rows, readAccess(t, filepath.Join(s.root, accessPage(service)))...)
+	}
 	assertWhole(t, s, rows)
 	w := newWorld(t, s)
 	known := operations()
 	for _, row := range rows {
 		prepare, ok := known[row.service+": "+row.name()]
 		if !ok {
-			t.Errorf("%s: nothing here knows how to make this call: %s", accessTable, row.name())
+			t.Errorf("%s: nothing here knows how to make this call: %s", accessPages, row.name())
 			continue
 		}
 		delete(known, row.service+": "+row.name())
@@ -58,7 +64,7 @@ func access(t *testing.T, s *stack) {
 		})
 	}
 	for name := range known {
-		t.Errorf("%s does not have %s", accessTable, name)
+		t.Errorf("%s does not have %s", accessPages, name)
 	}
 }
 
@@ -113,12 +119,12 @@ func assertWhole(t *testing.T, s *stack, rows []accessRow) {
 	}
 	for operation := range inSpec {
 		if !inTable[operation] {
-			t.Errorf("%s does not have %s", accessTable, operation)
+			t.Errorf("%s does not have %s", accessPages, operation)
 		}
 	}
 	for operation := range inTable {
 		if !inSpec[operation] {
-			t.Errorf("%s has %s, which no specification has", accessTable, operation)
+			t.Errorf("%s has %s, which no specification has", accessPages, operation)
 		}
 	}
 }
@@ -198,4 +204,19 @@ func readRow(service string, cells []string) (accessRow, error) {
 		row.expectations[who] = expectation{n, code}
 	}
 	return row, nil
+}
+
+// TestAccessTables checks that each page's table can be read and is of its own service. The calls are made by the tests of the stack.
+func TestAccessTables(t *testing.T) {
+	for _, service := range services() {
+		rows := readAccess(t, filepath.Join("..", "..", accessPage(service)))
+		if len(rows) == 0 {
+			t.Errorf("%s has no table", accessPage(service))
+		}
+		for _, r := range rows {
+			if r.service != service {
+				t.Errorf("%s: %s is of %q", accessPage(service), r.name(), r.service)
+			}
+		}
+	}
 }
