@@ -15,28 +15,28 @@ import (
 	"pgo/pkg/serve"
 )
 
-// Config is everything that can be set. MySQL, Redis and RabbitMQ are reached as an administrator.
+// Config holds every setting. The accounts for MySQL, Redis and RabbitMQ are administrators.
 type Config struct {
 	Log        logging.Config     `config:"log"`
 	HTTP       serve.Config       `config:"http"`
 	MySQL      Access             `config:"mysql"`
 	Redis      Access             `config:"redis"`
 	RabbitMQ   RabbitMQ           `config:"rabbitmq"`
-	Services   map[string]Service `config:"services"`    // by name, which is also the name of their accounts
-	Monitor    Monitor            `config:"monitor"`     // the exporters' accounts; without a password there is none
-	Deadline   time.Duration      `config:"deadline"`    // for all three servers together to serve
-	GatewayURL string             `config:"gateway_url"` // where a browser finds the services' API
-	Wake       string             `config:"wake"`        // a command for the shell that starts the services, where nobody else does
+	Services   map[string]Service `config:"services"`    // by name; their accounts have the same names
+	Monitor    Monitor            `config:"monitor"`     // the exporters' accounts; an account without a password is not created
+	Deadline   time.Duration      `config:"deadline"`    // until all three servers serve
+	GatewayURL string             `config:"gateway_url"` // the services' API as a browser reaches it
+	Wake       string             `config:"wake"`        // a shell command that starts the services; "" where a supervisor starts them itself
 }
 
-// Access is how a server is reached.
+// Access is the address of a server and an account on it.
 type Access struct {
 	Addr     string        `config:"addr"`
 	Username string        `config:"username"`
 	Password config.Secret `config:"password"`
 }
 
-// RabbitMQ is reached over AMQP and over its management API.
+// RabbitMQ is the address of the broker, of its management API, and an account for both.
 type RabbitMQ struct {
 	Addr     string        `config:"addr"`
 	API      string        `config:"api"`
@@ -45,7 +45,7 @@ type RabbitMQ struct {
 	Vhost    string        `config:"vhost"`
 }
 
-// Service is a service's program and what its accounts are to have as passwords.
+// Service is the program of a service and the passwords for its accounts.
 type Service struct {
 	Binary           string        `config:"binary"`
 	MySQLPassword    config.Secret `config:"mysql_password"`
@@ -53,7 +53,7 @@ type Service struct {
 	RabbitMQPassword config.Secret `config:"rabbitmq_password"`
 }
 
-// Monitor is what the exporters' accounts are to have as passwords.
+// Monitor holds the passwords for the exporters' accounts.
 type Monitor struct {
 	MySQLPassword config.Secret `config:"mysql_password"`
 	RedisPassword config.Secret `config:"redis_password"`
@@ -90,10 +90,10 @@ func (cfg *Config) Validate(c *config.Check) {
 		c.Expect(a.Username != "", a.key+".username", "an administrator's account")
 		c.ExpectSecret(a.key+".password", a.Password)
 	}
-	c.Expect(isHTTP(cfg.RabbitMQ.API), "rabbitmq.api", "an address such as http://127.0.0.1:15672")
+	c.Expect(isHTTPURL(cfg.RabbitMQ.API), "rabbitmq.api", "an address such as http://127.0.0.1:15672")
 	c.Expect(cfg.RabbitMQ.Vhost != "", "rabbitmq.vhost", "a vhost's name")
 	c.Expect(cfg.Deadline > 0, "deadline", "a duration above 0")
-	c.Expect(isHTTP(cfg.GatewayURL), "gateway_url", "an address such as http://127.0.0.1:8080")
+	c.Expect(isHTTPURL(cfg.GatewayURL), "gateway_url", "an address such as http://127.0.0.1:8080")
 	for key, password := range map[string]config.Secret{"monitor.mysql_password": cfg.Monitor.MySQLPassword, "monitor.redis_password": cfg.Monitor.RedisPassword} {
 		if password.Reveal() != "" {
 			c.ExpectSecret(key, password)
@@ -103,7 +103,7 @@ func (cfg *Config) Validate(c *config.Check) {
 	for _, name := range slices.Sorted(maps.Keys(cfg.Services)) {
 		s, key := cfg.Services[name], "services."+name
 		if err := account.CheckName(name); err != nil {
-			c.Expect(false, key, "another name: "+err.Error())
+			c.Expect(false, key, "a valid name: "+err.Error())
 		}
 		c.Expect(name != cfg.MySQL.Username && name != cfg.Redis.Username && name != cfg.RabbitMQ.Username, key, "a name that is not the administrator's")
 		c.Expect(s.Binary != "", key+".binary", "the path of a program")
@@ -113,18 +113,18 @@ func (cfg *Config) Validate(c *config.Check) {
 	}
 }
 
-func isHTTP(address string) bool {
+func isHTTPURL(address string) bool {
 	u, err := url.Parse(address)
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
 }
 
-// load reads the configuration as the environment says.
-func load(environ []string) (Config, error) {
+// loadConfig reads the configuration files that the environment names, and the environment over them.
+func loadConfig(environ []string) (Config, error) {
 	return config.Load(NewConfig(), config.OptionsFromEnviron("bootcheck", environ))
 }
 
-// servers returns the three servers as the gate wants them.
-func (cfg Config) servers() server.Servers {
+// serverAccess returns the addresses and accounts of the three servers.
+func (cfg Config) serverAccess() server.Servers {
 	access := func(addr, username string, password config.Secret) server.Access {
 		return server.Access{Addr: addr, Username: username, Password: password.Reveal()}
 	}
@@ -138,12 +138,12 @@ func (cfg Config) servers() server.Servers {
 	}
 }
 
-func (cfg Config) monitor() gate.Monitor {
-	return gate.Monitor{MySQLPassword: cfg.Monitor.MySQLPassword.Reveal(), RedisPassword: cfg.Monitor.RedisPassword.Reveal()}
+func (cfg Config) monitorPasswords() gate.MonitorPasswords {
+	return gate.MonitorPasswords{MySQLPassword: cfg.Monitor.MySQLPassword.Reveal(), RedisPassword: cfg.Monitor.RedisPassword.Reveal()}
 }
 
-// services returns the services in the order of their names, so that every run does the same.
-func (cfg Config) services() ([]gate.Service, error) {
+// gateServices returns the services sorted by name, so that every run works in the same order.
+func (cfg Config) gateServices() ([]gate.Service, error) {
 	var out []gate.Service
 	for _, name := range slices.Sorted(maps.Keys(cfg.Services)) {
 		s := cfg.Services[name]

@@ -12,27 +12,27 @@ import (
 	"pgo/pkg/testing/testkit"
 )
 
-// runAsProgram makes this test binary behave as bootcheck, so that it can be killed.
-const runAsProgram = "BOOTCHECK_TEST_AS_PROGRAM"
+// asProgramVariable makes this test binary run as bootcheck, so that a test can kill it.
+const asProgramVariable = "BOOTCHECK_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(runAsProgram) != "" {
+	if os.Getenv(asProgramVariable) != "" {
 		main()
 	}
 	os.Exit(m.Run())
 }
 
-func TestKilledInTheMiddle(t *testing.T) {
-	w := newWorld(t)
-	w.binary.Migrations("00001_a.sql", "CREATE TABLE a (id INT);\nINSERT INTO a SELECT SLEEP(3);\nALTER TABLE a ADD COLUMN c INT;\nINSERT INTO a VALUES (1, 1);")
+func TestOnceContinuesAfterKill(t *testing.T) {
+	e := newTestEnv(t)
+	e.binary.SetMigrations("00001_a.sql", "CREATE TABLE a (id INT);\nINSERT INTO a SELECT SLEEP(3);\nALTER TABLE a ADD COLUMN c INT;\nINSERT INTO a VALUES (1, 1);")
 	cmd := exec.Command(os.Args[0], "once")
-	cmd.Env = append(append(os.Environ(), w.environ()...), runAsProgram+"=1")
+	cmd.Env = append(append(os.Environ(), e.environ()...), asProgramVariable+"=1")
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	db, err := server.OpenMySQL(w.servers.MySQL, account.Database(w.service.Name))
+	db, err := server.OpenMySQL(e.servers.MySQL, account.DatabaseName(e.service.Name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,11 +50,11 @@ func TestKilledInTheMiddle(t *testing.T) {
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	_ = cmd.Wait() // killed: its error says so
-	if log, code, err := w.run("once"); code != 0 {
+	_ = cmd.Wait() // the error reports the kill
+	if log, code, err := e.runCommand("once"); code != 0 {
 		t.Fatalf("exit %d: %v\n%s", code, err, log)
 	}
-	if got := w.query("SELECT GROUP_CONCAT(id ORDER BY id) FROM a"); got != "0,1" {
+	if got := e.queryValue("SELECT GROUP_CONCAT(id ORDER BY id) FROM a"); got != "0,1" {
 		t.Errorf("rows %s", got)
 	}
 }

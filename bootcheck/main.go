@@ -1,6 +1,6 @@
-// Command bootcheck is the gate that services wait for: it waits until MySQL, Redis and RabbitMQ really serve, makes
-// databases and accounts, brings the schemas to where the services' binaries expect them, declares the broker's
-// topology, and says that it is ready. Then it stays up and shows the state of things.
+// Command bootcheck is the gate that services wait for. It waits until MySQL, Redis and RabbitMQ serve, creates databases
+// and accounts, migrates the schemas to the versions that the services' binaries expect, declares the broker's topology and
+// reports that it is ready. Then it stays up and publishes the state of servers and schemas.
 package main
 
 import (
@@ -14,7 +14,7 @@ import (
 )
 
 func main() {
-	server.QuietRedis()
+	server.SilenceRedis()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	err := run(ctx, os.Args[1:], os.Environ(), os.Stdout)

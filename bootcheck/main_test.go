@@ -20,60 +20,60 @@ import (
 	"pgo/pkg/testing/testkit"
 )
 
-// world is a bootcheck with one service on real servers.
-type world struct {
-	t       *testing.T
-	servers server.Servers
-	service account.Service
-	binary  *fixture.Binary
-	addr    string // where it serves
-	extra   []string
+// testEnv is a bootcheck with one service, on real servers.
+type testEnv struct {
+	t            *testing.T
+	servers      server.Servers
+	service      account.Service
+	binary       *fixture.Binary
+	addr         string // bootcheck's own address
+	extraEnviron []string
 }
 
-func newWorld(t *testing.T) *world {
+func newTestEnv(t *testing.T) *testEnv {
 	t.Helper()
 	servers := fixture.Servers(t)
-	return &world{t: t, servers: servers, service: fixture.Service(t, servers), binary: fixture.NewBinary(t), addr: testkit.ReserveAddr(t)}
+	return &testEnv{t: t, servers: servers, service: fixture.NewService(t, servers), binary: fixture.NewBinary(t), addr: testkit.ReserveAddr(t)}
 }
 
-func (w *world) environ() []string {
-	dir := w.t.TempDir()
+func (e *testEnv) environ() []string {
+	dir := e.t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, "env"), 0o755); err != nil {
-		w.t.Fatal(err)
+		e.t.Fatal(err)
 	}
 	for name, text := range map[string]string{
 		"base.yaml": "", "env/test.yaml": "",
-		"bootcheck.yaml": fmt.Sprintf("services:\n  %s:\n    binary: %s\n", w.service.Name, w.binary.Path),
+		"bootcheck.yaml": fmt.Sprintf("services:\n  %s:\n    binary: %s\n", e.service.Name, e.binary.Path),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-			w.t.Fatal(err)
+			e.t.Fatal(err)
 		}
 	}
-	s, svc := w.servers, "PGO_CFG_SERVICES__"+strings.ToUpper(w.service.Name)+"__"
+	s, svc := e.servers, "PGO_CFG_SERVICES__"+strings.ToUpper(e.service.Name)+"__"
 	return append([]string{
-		"PGO_CONFIG_DIR=" + dir, "PGO_ENV=test", "PGO_CFG_HTTP__ADDR=" + w.addr, "PGO_CFG_GATEWAY_URL=http://gateway.test:8080",
+		"PGO_CONFIG_DIR=" + dir, "PGO_ENV=test", "PGO_CFG_HTTP__ADDR=" + e.addr, "PGO_CFG_GATEWAY_URL=http://gateway.test:8080",
 		"PGO_CFG_MYSQL__ADDR=" + s.MySQL.Addr, "PGO_CFG_MYSQL__USERNAME=" + s.MySQL.Username, "PGO_CFG_MYSQL__PASSWORD=" + s.MySQL.Password,
 		"PGO_CFG_REDIS__ADDR=" + s.Redis.Addr, "PGO_CFG_REDIS__USERNAME=" + s.Redis.Username, "PGO_CFG_REDIS__PASSWORD=" + s.Redis.Password,
 		"PGO_CFG_RABBITMQ__ADDR=" + s.RabbitMQ.Addr, "PGO_CFG_RABBITMQ__API=" + s.RabbitMQ.API, "PGO_CFG_RABBITMQ__VHOST=" + s.RabbitMQ.Vhost,
 		"PGO_CFG_RABBITMQ__USERNAME=" + s.RabbitMQ.Username, "PGO_CFG_RABBITMQ__PASSWORD=" + s.RabbitMQ.Password,
-		svc + "MYSQL_PASSWORD=" + w.service.MySQLPassword, svc + "REDIS_PASSWORD=" + w.service.RedisPassword, svc + "RABBITMQ_PASSWORD=" + w.service.RabbitMQPassword,
-	}, w.extra...)
+		svc + "MYSQL_PASSWORD=" + e.service.MySQLPassword, svc + "REDIS_PASSWORD=" + e.service.RedisPassword, svc + "RABBITMQ_PASSWORD=" + e.service.RabbitMQPassword,
+	}, e.extraEnviron...)
 }
 
-// run runs a command to its end.
-func (w *world) run(args ...string) (output string, code int, err error) {
+// runCommand runs a command until it ends.
+func (e *testEnv) runCommand(args ...string) (output string, code int, err error) {
 	var out bytes.Buffer
-	err = run(w.t.Context(), args, w.environ(), &out)
+	err = run(e.t.Context(), args, e.environ(), &out)
 	return out.String(), exitCode(err), err
 }
 
-// serve runs bootcheck until the test ends, or until stop is called, which returns what it ended with.
-func (w *world) serve() (stop func() error, log *syncBuffer) {
-	w.t.Helper()
+// startServing runs bootcheck until the test ends or stop is called. stop returns bootcheck's error.
+func (e *testEnv) startServing() (stop func() error, log *syncBuffer) {
+	e.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	log = &syncBuffer{}
 	ended := make(chan error, 1)
-	environ := w.environ()
+	environ := e.environ()
 	go func() { ended <- run(ctx, nil, environ, log) }()
 	var once sync.Once
 	var err error
@@ -81,10 +81,11 @@ func (w *world) serve() (stop func() error, log *syncBuffer) {
 		once.Do(func() { cancel(); err = <-ended })
 		return err
 	}
-	w.t.Cleanup(func() { _ = stop() })
+	e.t.Cleanup(func() { _ = stop() })
 	return stop, log
 }
 
+// syncBuffer is a bytes.Buffer that is safe for concurrent use.
 type syncBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -102,16 +103,16 @@ func (s *syncBuffer) String() string {
 	return s.b.String()
 }
 
-type answer struct {
+type response struct {
 	status int
 	header http.Header
 	body   string
 }
 
-func (w *world) get(path string, headers ...string) (answer, error) {
-	req, err := http.NewRequest(http.MethodGet, "http://"+w.addr+path, nil)
+func (e *testEnv) tryGet(path string, headers ...string) (response, error) {
+	req, err := http.NewRequest(http.MethodGet, "http://"+e.addr+path, nil)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	for i := 0; i < len(headers); i += 2 {
 		req.Header.Set(headers[i], headers[i+1])
@@ -122,26 +123,26 @@ func (w *world) get(path string, headers ...string) (answer, error) {
 	req.Close = true
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
-	return answer{res.StatusCode, res.Header, string(text)}, err
+	return response{res.StatusCode, res.Header, string(text)}, err
 }
 
-func (w *world) mustGet(path string, headers ...string) answer {
-	w.t.Helper()
-	a, err := w.get(path, headers...)
+func (e *testEnv) fetch(path string, headers ...string) response {
+	e.t.Helper()
+	a, err := e.tryGet(path, headers...)
 	if err != nil {
-		w.t.Fatal(err)
+		e.t.Fatal(err)
 	}
 	return a
 }
 
-func (w *world) awaitReady() {
-	w.t.Helper()
-	testkit.Eventually(w.t, "bootcheck is ready", func() error {
-		a, err := w.get("/readyz")
+func (e *testEnv) awaitReady() {
+	e.t.Helper()
+	testkit.Eventually(e.t, "bootcheck is ready", func() error {
+		a, err := e.tryGet("/readyz")
 		if err != nil {
 			return err
 		}
@@ -152,41 +153,41 @@ func (w *world) awaitReady() {
 	})
 }
 
-// query reads one value of the service's database with the service's own account.
-func (w *world) query(query string) string {
-	w.t.Helper()
-	db, err := server.OpenMySQL(server.Access{Addr: w.servers.MySQL.Addr, Username: w.service.Name, Password: w.service.MySQLPassword}, account.Database(w.service.Name))
+// queryValue reads one value from the service's database, with the service's account.
+func (e *testEnv) queryValue(query string) string {
+	e.t.Helper()
+	db, err := server.OpenMySQL(server.Access{Addr: e.servers.MySQL.Addr, Username: e.service.Name, Password: e.service.MySQLPassword}, account.DatabaseName(e.service.Name))
 	if err != nil {
-		w.t.Fatal(err)
+		e.t.Fatal(err)
 	}
 	defer db.Close()
 	var s string
-	if err := db.QueryRowContext(w.t.Context(), query).Scan(&s); err != nil {
-		w.t.Fatalf("%s: %v", query, err)
+	if err := db.QueryRowContext(e.t.Context(), query).Scan(&s); err != nil {
+		e.t.Fatalf("%s: %v", query, err)
 	}
 	return s
 }
 
 func TestOnce(t *testing.T) {
-	w := newWorld(t)
-	w.binary.Migrations("00001_a.sql", "CREATE TABLE a (id INT);\nINSERT INTO a VALUES (7);")
-	w.binary.Topology(mq.Topology{Queues: []mq.Queue{{Name: w.service.Name + ".events", Bindings: []string{"x.*.v1"}}}})
-	if out, _, err := w.run("plan"); err != nil || !strings.Contains(out, "00001_a.sql") {
+	e := newTestEnv(t)
+	e.binary.SetMigrations("00001_a.sql", "CREATE TABLE a (id INT);\nINSERT INTO a VALUES (7);")
+	e.binary.SetTopology(mq.Topology{Queues: []mq.Queue{{Name: e.service.Name + ".events", Bindings: []string{"x.*.v1"}}}})
+	if out, _, err := e.runCommand("plan"); err != nil || !strings.Contains(out, "00001_a.sql") {
 		t.Errorf("plan before: %s %v", out, err)
 	}
 	for range 2 {
-		if out, code, err := w.run("once"); code != 0 {
+		if out, code, err := e.runCommand("once"); code != 0 {
 			t.Fatalf("exit %d: %v\n%s", code, err, out)
 		}
 	}
-	if got := w.query("SELECT GROUP_CONCAT(id) FROM a"); got != "7" {
+	if got := e.queryValue("SELECT GROUP_CONCAT(id) FROM a"); got != "7" {
 		t.Errorf("rows %s", got)
 	}
-	r := w.servers.RabbitMQ
-	if err := server.NewManagement(r).Do(t.Context(), http.MethodGet, nil, nil, "queues", r.Vhost, w.service.Name+".events"); err != nil {
+	r := e.servers.RabbitMQ
+	if err := server.NewManagement(r).Do(t.Context(), http.MethodGet, nil, nil, "queues", r.Vhost, e.service.Name+".events"); err != nil {
 		t.Error(err)
 	}
-	if out, _, err := w.run("plan"); err != nil || strings.Contains(out, "00001_a.sql") {
+	if out, _, err := e.runCommand("plan"); err != nil || strings.Contains(out, "00001_a.sql") {
 		t.Errorf("plan after: %s %v", out, err)
 	}
 }
@@ -195,42 +196,42 @@ func TestFailures(t *testing.T) {
 	tests := []struct {
 		name string
 		args []string
-		do   func(*world)
+		do   func(*testEnv)
 		code int
 		want []string
 	}{
-		{"a statement that the server refuses", []string{"once"}, func(w *world) {
-			w.binary.Migrations("00001_a.sql", "CREATE TABLE a (id INT);\nALTER TABLE nowhere ADD COLUMN b INT;")
+		{"a statement that the server refuses", []string{"once"}, func(e *testEnv) {
+			e.binary.SetMigrations("00001_a.sql", "CREATE TABLE a (id INT);\nALTER TABLE nowhere ADD COLUMN b INT;")
 		}, 65, []string{"00001_a.sql:3: statement 2 (ALTER TABLE nowhere ADD COLUMN b INT;)", "nowhere' doesn't exist"}},
-		{"a migration that cannot be read", []string{"once"}, func(w *world) { w.binary.Migrations("00001_a.sql", "SELECT 1") }, 65, []string{"00001_a.sql:2: ", "does not end with ';'"}},
-		{"a missing binary", []string{"once"}, func(w *world) { w.binary.Path += "x" }, 69, []string{"servicex: ", "no such file"}},
-		{"a broken binary", []string{"once"}, func(w *world) { w.binary.Script("exit 1") }, 69, []string{"`version --json` of ", "exit status 1"}},
-		{"a hostile archive", []string{"once"}, func(w *world) { w.binary.Migrations("../00001_a.sql", "SELECT 1;") }, 69, []string{"not at the top level"}},
-		{"a queue of somebody else", []string{"once"}, func(w *world) {
-			w.binary.Topology(mq.Topology{Queues: []mq.Queue{{Name: "pgo.events", Bindings: []string{"x"}}}})
+		{"a migration that cannot be read", []string{"once"}, func(e *testEnv) { e.binary.SetMigrations("00001_a.sql", "SELECT 1") }, 65, []string{"00001_a.sql:2: ", "does not end with ';'"}},
+		{"a missing binary", []string{"once"}, func(e *testEnv) { e.binary.Path += "x" }, 69, []string{"servicex: ", "no such file"}},
+		{"a broken binary", []string{"once"}, func(e *testEnv) { e.binary.WriteScript("exit 1") }, 69, []string{"`version --json` of ", "exit status 1"}},
+		{"a hostile archive", []string{"once"}, func(e *testEnv) { e.binary.SetMigrations("../00001_a.sql", "SELECT 1;") }, 69, []string{"not at the top level"}},
+		{"another owner's queue", []string{"once"}, func(e *testEnv) {
+			e.binary.SetTopology(mq.Topology{Queues: []mq.Queue{{Name: "pgo.events", Bindings: []string{"x"}}}})
 		}, 69, []string{"pgo.events"}},
-		{"no MySQL in time", []string{"once"}, func(w *world) {
-			w.servers.MySQL.Addr = "127.0.0.1:1"
-			w.extra = []string{"PGO_CFG_DEADLINE=1s"}
-		}, 69, []string{"not there after 1s: MySQL at 127.0.0.1:1: connection refused"}},
-		{"a wrong password", []string{"once"}, func(w *world) {
-			w.servers.Redis.Password = "wrong"
-			w.extra = []string{"PGO_CFG_DEADLINE=1s"}
+		{"no MySQL in time", []string{"once"}, func(e *testEnv) {
+			e.servers.MySQL.Addr = "127.0.0.1:1"
+			e.extraEnviron = []string{"PGO_CFG_DEADLINE=1s"}
+		}, 69, []string{"not available after 1s: MySQL at 127.0.0.1:1: connection refused"}},
+		{"a wrong password", []string{"once"}, func(e *testEnv) {
+			e.servers.Redis.Password = "wrong"
+			e.extraEnviron = []string{"PGO_CFG_DEADLINE=1s"}
 		}, 69, []string{"Redis at ", "it refuses the account"}},
-		{"a bad service name", []string{"check"}, func(w *world) { w.service.Name = "root" }, 78, []string{"services.root", "taken by a server's own accounts"}},
-		{"a missing secret", []string{"check"}, func(w *world) { w.service.MySQLPassword = "" }, 78, []string{".mysql_password", "_FILE"}},
-		{"an unknown key", []string{"check"}, func(w *world) { w.extra = []string{"PGO_CFG_MYSQL__HOST=x"} }, 78, []string{"mysql.host"}},
-		{"a gateway that is no address", []string{"check"}, func(w *world) { w.extra = []string{"PGO_CFG_GATEWAY_URL=gateway"} }, 78, []string{"gateway_url"}},
-		{"an unknown command", []string{"migrate"}, func(*world) {}, 64, []string{"unknown command migrate", "usage:"}},
-		{"an unknown argument", []string{"once", "--now"}, func(*world) {}, 64, []string{"once takes no arguments"}},
-		{"resolve without a word", []string{"resolve", "--service", "x", "--version", "1", "--statement", "1"}, func(*world) {}, 64, []string{"--done and --redo"}},
-		{"resolve of an unknown service", []string{"resolve", "--service", "nobody", "--version", "1", "--statement", "1", "--redo"}, func(*world) {}, 64, []string{"nobody is not configured"}},
+		{"a bad service name", []string{"check"}, func(e *testEnv) { e.service.Name = "root" }, 78, []string{"services.root", "reserved for a server's own accounts"}},
+		{"a missing secret", []string{"check"}, func(e *testEnv) { e.service.MySQLPassword = "" }, 78, []string{".mysql_password", "_FILE"}},
+		{"an unknown key", []string{"check"}, func(e *testEnv) { e.extraEnviron = []string{"PGO_CFG_MYSQL__HOST=x"} }, 78, []string{"mysql.host"}},
+		{"a gateway URL that is not an address", []string{"check"}, func(e *testEnv) { e.extraEnviron = []string{"PGO_CFG_GATEWAY_URL=gateway"} }, 78, []string{"gateway_url"}},
+		{"an unknown command", []string{"migrate"}, func(*testEnv) {}, 64, []string{`unknown command "migrate"`, "bootcheck help"}},
+		{"an unknown argument", []string{"once", "--now"}, func(*testEnv) {}, 64, []string{"unknown flag: --now", "bootcheck help"}},
+		{"resolve without a decision", []string{"resolve", "--service", "x", "--version", "1", "--statement", "1"}, func(*testEnv) {}, 64, []string{"--done and --redo"}},
+		{"resolve of an unknown service", []string{"resolve", "--service", "unknown", "--version", "1", "--statement", "1", "--redo"}, func(*testEnv) {}, 64, []string{"unknown is not configured"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			w := newWorld(t)
-			tt.do(w)
-			_, code, err := w.run(tt.args...)
+			e := newTestEnv(t)
+			tt.do(e)
+			_, code, err := e.runCommand(tt.args...)
 			if code != tt.code {
 				t.Errorf("exit %d, want %d", code, tt.code)
 			}
@@ -243,28 +244,28 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-func TestFailedMigrationIsContinued(t *testing.T) {
-	w := newWorld(t)
-	w.binary.Migrations("00001_a.sql", "CREATE TABLE a (id INT);\nINSERT INTO a VALUES (1);\nINSERT INTO a VALUES ('x');")
-	if _, code, _ := w.run("once"); code != 65 {
+func TestOnceContinuesAfterFailedMigration(t *testing.T) {
+	e := newTestEnv(t)
+	e.binary.SetMigrations("00001_a.sql", "CREATE TABLE a (id INT);\nINSERT INTO a VALUES (1);\nINSERT INTO a VALUES ('x');")
+	if _, code, _ := e.runCommand("once"); code != 65 {
 		t.Fatalf("exit %d", code)
 	}
-	w.binary.Migrations("00001_a.sql", "CREATE TABLE a (id INT);\nINSERT INTO a VALUES (1);\nINSERT INTO a VALUES (2);")
-	if _, code, err := w.run("once"); code != 0 {
+	e.binary.SetMigrations("00001_a.sql", "CREATE TABLE a (id INT);\nINSERT INTO a VALUES (1);\nINSERT INTO a VALUES (2);")
+	if _, code, err := e.runCommand("once"); code != 0 {
 		t.Fatalf("exit %d: %v", code, err)
 	}
-	if got := w.query("SELECT GROUP_CONCAT(id ORDER BY id) FROM a"); got != "1,2" {
+	if got := e.queryValue("SELECT GROUP_CONCAT(id ORDER BY id) FROM a"); got != "1,2" {
 		t.Errorf("rows %s", got)
 	}
 }
 
-func TestTwoAtOnce(t *testing.T) {
-	w := newWorld(t)
-	w.binary.Migrations("00001_a.sql", "CREATE TABLE a (id INT);\nINSERT INTO a SELECT SLEEP(1);", "00002_b.sql", "INSERT INTO a VALUES (2);")
+func TestConcurrentRunsMigrateOnce(t *testing.T) {
+	e := newTestEnv(t)
+	e.binary.SetMigrations("00001_a.sql", "CREATE TABLE a (id INT);\nINSERT INTO a SELECT SLEEP(1);", "00002_b.sql", "INSERT INTO a VALUES (2);")
 	var wg sync.WaitGroup
 	outs := make([]string, 2)
 	for i := range outs {
-		environ := w.environ()
+		environ := e.environ()
 		wg.Go(func() {
 			var out bytes.Buffer
 			if err := run(t.Context(), []string{"once"}, environ, &out); err != nil {
@@ -274,7 +275,7 @@ func TestTwoAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if got := w.query("SELECT COUNT(*) FROM a"); got != "2" {
+	if got := e.queryValue("SELECT COUNT(*) FROM a"); got != "2" {
 		t.Errorf("%s rows", got)
 	}
 	if strings.Count(outs[0]+outs[1], "applied 00002_b.sql") != 1 {

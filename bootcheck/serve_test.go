@@ -17,26 +17,26 @@ import (
 	"pgo/pkg/testing/testkit"
 )
 
-func (w *world) status() gate.Snapshot {
-	w.t.Helper()
+func (e *testEnv) fetchStatus() gate.Snapshot {
+	e.t.Helper()
 	var s gate.Snapshot
-	if err := json.Unmarshal([]byte(w.mustGet("/status").body), &s); err != nil {
-		w.t.Fatal(err)
+	if err := json.Unmarshal([]byte(e.fetch("/status").body), &s); err != nil {
+		e.t.Fatal(err)
 	}
 	return s
 }
 
 func TestServe(t *testing.T) {
-	w := newWorld(t)
-	w.binary.Migrations("00001_a.sql", "CREATE TABLE a (id INT);")
-	notify := notifySocket(t)
-	stop, log := w.serve()
+	e := newTestEnv(t)
+	e.binary.SetMigrations("00001_a.sql", "CREATE TABLE a (id INT);")
+	notify := listenNotify(t)
+	stop, log := e.startServing()
 	if got := notify(); got != "READY=1" {
 		t.Errorf("notified %q\n%s", got, log)
 	}
-	w.awaitReady()
+	e.awaitReady()
 
-	s := w.status()
+	s := e.fetchStatus()
 	if !s.Ready || s.PassedAt == nil || len(s.Degraded) != 0 || len(s.Phases) != 5 || len(s.Servers) != 3 {
 		t.Errorf("status %+v", s)
 	}
@@ -45,24 +45,24 @@ func TestServe(t *testing.T) {
 			t.Errorf("phase %+v", p)
 		}
 	}
-	want := gate.ServiceState{Name: w.service.Name, Binary: w.binary.Path, Version: "1.2.3", Commit: "abc", SchemaVersion: 1, SchemaExpected: 1}
+	want := gate.ServiceState{Name: e.service.Name, Binary: e.binary.Path, Version: "1.2.3", Commit: "abc", SchemaVersion: 1, SchemaExpected: 1}
 	if len(s.Services) != 1 || s.Services[0] != want {
 		t.Errorf("services %+v", s.Services)
 	}
-	metrics := w.mustGet("/metrics").body
+	metrics := e.fetch("/metrics").body
 	for _, line := range []string{
 		"pgo_bootcheck_ready 1", `pgo_bootcheck_server_up{server="MySQL"} 1`, `pgo_bootcheck_phase{phase="schemas",state="done"} 1`,
-		fmt.Sprintf("pgo_bootcheck_schema_version{schema=%q} 1", w.service.Name), fmt.Sprintf("pgo_bootcheck_schema_dirty{schema=%q} 0", w.service.Name),
+		fmt.Sprintf("pgo_bootcheck_schema_version{schema=%q} 1", e.service.Name), fmt.Sprintf("pgo_bootcheck_schema_dirty{schema=%q} 0", e.service.Name),
 	} {
 		if !strings.Contains(metrics, line+"\n") {
 			t.Errorf("metrics lack %s", line)
 		}
 	}
-	if a := w.mustGet("/livez"); a.status != http.StatusOK {
+	if a := e.fetch("/livez"); a.status != http.StatusOK {
 		t.Errorf("livez %+v", a)
 	}
-	for _, path := range []string{"/nothing", "/swagger/nothing", "/swagger/specs/nobody.json", "/swagger/specs/../status", "/swagger/swagger-ui.js.map", "/openapi.json"} {
-		if a := w.mustGet(path); a.status != http.StatusNotFound || a.header.Get("Content-Type") != "application/problem+json" {
+	for _, path := range []string{"/nothing", "/swagger/nothing", "/swagger/specs/unknown.json", "/swagger/specs/../status", "/swagger/swagger-ui.js.map", "/openapi.json"} {
+		if a := e.fetch(path); a.status != http.StatusNotFound || a.header.Get("Content-Type") != "application/problem+json" {
 			t.Errorf("%s: %d %s", path, a.status, a.header.Get("Content-Type"))
 		}
 	}
@@ -74,8 +74,8 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// notifySocket makes a NOTIFY_SOCKET and returns what reads its next message.
-func notifySocket(t *testing.T) func() string {
+// listenNotify sets NOTIFY_SOCKET and returns a function that reads the next message.
+func listenNotify(t *testing.T) func() string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "notify")
 	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
@@ -96,11 +96,11 @@ func notifySocket(t *testing.T) func() string {
 }
 
 func TestSwagger(t *testing.T) {
-	w := newWorld(t)
-	w.serve()
-	w.awaitReady()
+	e := newTestEnv(t)
+	e.startServing()
+	e.awaitReady()
 
-	page := w.mustGet("/swagger/")
+	page := e.fetch("/swagger/")
 	if page.status != http.StatusOK || !strings.Contains(page.body, "swagger-ui") || strings.Contains(page.body, "<script>") {
 		t.Errorf("page %+v", page)
 	}
@@ -108,23 +108,23 @@ func TestSwagger(t *testing.T) {
 		t.Errorf("policy %s", policy)
 	}
 	for _, file := range []string{"swagger-ui.css", "swagger-ui-bundle.js", "swagger-ui-standalone-preset.js", "favicon-32x32.png"} {
-		if a := w.mustGet("/swagger/" + file); a.status != http.StatusOK || len(a.body) < 100 {
+		if a := e.fetch("/swagger/" + file); a.status != http.StatusOK || len(a.body) < 100 {
 			t.Errorf("%s: %d, %d bytes", file, a.status, len(a.body))
 		}
 	}
-	script := w.mustGet("/swagger/init.js").body
-	if want := fmt.Sprintf(`urls: [{"url":"specs/%[1]s.json","name":"%[1]s"}]`, w.service.Name); !strings.Contains(script, want) || !strings.Contains(script, "persistAuthorization: true") {
+	script := e.fetch("/swagger/init.js").body
+	if want := fmt.Sprintf(`urls: [{"url":"specs/%[1]s.json","name":"%[1]s"}]`, e.service.Name); !strings.Contains(script, want) || !strings.Contains(script, "persistAuthorization: true") {
 		t.Errorf("script lacks %s:\n%s", want, script)
 	}
 
-	spec := "/swagger/specs/" + w.service.Name + ".json"
+	spec := "/swagger/specs/" + e.service.Name + ".json"
 	tests := []struct {
 		name    string
 		headers []string
 		host    string
 	}{
 		{"opened directly", nil, "gateway.test:8080"},
-		{"as the gateway", []string{"Host", "gateway.test:8080"}, ""},
+		{"under the gateway's host", []string{"Host", "gateway.test:8080"}, ""},
 		{"through the gateway by another name", []string{"Host", "localhost:8080", "X-Forwarded-For", "127.0.0.1"}, ""},
 	}
 	for _, tt := range tests {
@@ -132,30 +132,30 @@ func TestSwagger(t *testing.T) {
 			var got struct {
 				Swagger, Host string
 			}
-			a := w.mustGet(spec, tt.headers...)
+			a := e.fetch(spec, tt.headers...)
 			if err := json.Unmarshal([]byte(a.body), &got); err != nil || got.Swagger != "2.0" || got.Host != tt.host {
 				t.Errorf("%s: %v", a.body, err)
 			}
 		})
 	}
 
-	w.binary.Script(`test "$1" = openapi && echo '{"swagger":"2.0","info":{"title":"a new binary"}}'`)
-	if a := w.mustGet(spec); !strings.Contains(a.body, "a new binary") {
+	e.binary.WriteScript(`test "$1" = openapi && echo '{"swagger":"2.0","info":{"title":"a new binary"}}'`)
+	if a := e.fetch(spec); !strings.Contains(a.body, "a new binary") {
 		t.Errorf("still the old one: %s", a.body)
 	}
-	w.binary.Script("exit 1 # broken")
-	if a := w.mustGet(spec); a.status != http.StatusServiceUnavailable || a.header.Get("Content-Type") != "application/problem+json" {
+	e.binary.WriteScript("exit 1 # broken")
+	if a := e.fetch(spec); a.status != http.StatusServiceUnavailable || a.header.Get("Content-Type") != "application/problem+json" {
 		t.Errorf("broken binary: %+v", a)
 	}
 }
 
-func TestShowsItsStateWhileItWaits(t *testing.T) {
-	w := newWorld(t)
-	link := testkit.NewLink(t, w.servers.MySQL.Addr)
+func TestServePublishesStateWhileWaiting(t *testing.T) {
+	e := newTestEnv(t)
+	link := testkit.NewLink(t, e.servers.MySQL.Addr)
 	link.Cut()
-	real := w.servers.MySQL.Addr
-	w.servers.MySQL.Addr = link.Addr()
-	_, log := w.serve()
+	real := e.servers.MySQL.Addr
+	e.servers.MySQL.Addr = link.Addr()
+	_, log := e.startServing()
 	waiting := regexp.MustCompile(`waiting for MySQL at ` + regexp.QuoteMeta(link.Addr()) + ` \([0-9ms]+\): connection refused; giving up in \dm\d+s`)
 	testkit.Eventually(t, "it waits", func() error {
 		if !waiting.MatchString(log.String()) {
@@ -163,57 +163,57 @@ func TestShowsItsStateWhileItWaits(t *testing.T) {
 		}
 		return nil
 	})
-	if a := w.mustGet("/readyz"); a.status != http.StatusServiceUnavailable {
+	if a := e.fetch("/readyz"); a.status != http.StatusServiceUnavailable {
 		t.Errorf("readyz %+v", a)
 	}
-	s := w.status()
+	s := e.fetchStatus()
 	if s.Ready || s.Phases[0].State != "running" || s.Phases[3].State != "pending" || s.Servers[0].Up || s.Servers[0].Error != "connection refused" {
 		t.Errorf("status %+v", s)
 	}
 	link.Restore()
-	w.awaitReady()
-	w.servers.MySQL.Addr = real
+	e.awaitReady()
+	e.servers.MySQL.Addr = real
 }
 
-func TestHealsWhatServersLost(t *testing.T) {
-	w := newWorld(t)
-	link := testkit.NewLink(t, w.servers.Redis.Addr)
-	direct := w.servers
-	w.servers.Redis.Addr = link.Addr()
-	w.serve()
-	w.awaitReady()
+func TestServeRepairsServers(t *testing.T) {
+	e := newTestEnv(t)
+	link := testkit.NewLink(t, e.servers.Redis.Addr)
+	direct := e.servers
+	e.servers.Redis.Addr = link.Addr()
+	e.startServing()
+	e.awaitReady()
 
 	link.Cut()
-	testkit.Eventually(t, "Redis is known to be away", func() error {
-		if a := w.mustGet("/readyz"); a.status != http.StatusOK || !strings.Contains(a.body, `"degraded":["Redis"]`) {
+	testkit.Eventually(t, "Redis is reported as unavailable", func() error {
+		if a := e.fetch("/readyz"); a.status != http.StatusOK || !strings.Contains(a.body, `"degraded":["Redis"]`) {
 			return fmt.Errorf("%d %s", a.status, a.body)
 		}
 		return nil
 	})
 	admin := server.OpenRedis(direct.Redis)
 	defer admin.Close()
-	if err := admin.Do(t.Context(), "ACL", "DELUSER", w.service.Name).Err(); err != nil {
+	if err := admin.Do(t.Context(), "ACL", "DELUSER", e.service.Name).Err(); err != nil {
 		t.Fatal(err)
 	}
 	m := server.NewManagement(direct.RabbitMQ)
-	if err := m.Do(t.Context(), http.MethodDelete, nil, nil, "users", w.service.Name); err != nil {
+	if err := m.Do(t.Context(), http.MethodDelete, nil, nil, "users", e.service.Name); err != nil {
 		t.Fatal(err)
 	}
 	if err := m.Do(t.Context(), http.MethodDelete, nil, nil, "vhosts", direct.RabbitMQ.Vhost); err != nil {
 		t.Fatal(err)
 	}
 	link.Restore()
-	testkit.Eventually(t, "the accounts and the topology are back", func() error {
-		if there, err := account.InRedis(t.Context(), admin, w.service.Name); err != nil || !there {
+	testkit.Eventually(t, "the accounts and the topology are restored", func() error {
+		if there, err := account.ExistsInRedis(t.Context(), admin, e.service.Name); err != nil || !there {
 			return fmt.Errorf("Redis: %v, %w", there, err)
 		}
-		if there, err := account.InRabbitMQ(t.Context(), m, direct.RabbitMQ.Vhost, []string{w.service.Name}); err != nil || !there {
+		if there, err := account.AllInRabbitMQ(t.Context(), m, direct.RabbitMQ.Vhost, []string{e.service.Name}); err != nil || !there {
 			return fmt.Errorf("RabbitMQ: %v, %w", there, err)
 		}
 		return m.Do(t.Context(), http.MethodGet, nil, nil, "exchanges", direct.RabbitMQ.Vhost, "pgo.events")
 	})
 	testkit.Eventually(t, "nothing is degraded", func() error {
-		if a := w.mustGet("/readyz"); strings.Contains(a.body, "degraded") {
+		if a := e.fetch("/readyz"); strings.Contains(a.body, "degraded") {
 			return fmt.Errorf("%s", a.body)
 		}
 		return nil

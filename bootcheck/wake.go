@@ -12,53 +12,53 @@ import (
 	"go.uber.org/zap"
 )
 
-// How a wake command that fails is tried again.
+// Pauses between the attempts of a wake command that fails.
 const (
-	firstWakePause   = time.Second
-	longestWakePause = time.Minute
-	wakeTimeout      = 5 * time.Minute // a command that hangs is ended, and counts as failed
+	minWakePause = time.Second
+	maxWakePause = time.Minute
+	wakeTimeout  = 5 * time.Minute // a command that hangs is killed and counts as failed
 )
 
-// wake runs the configured command once it may: that tells a supervisor which knows no order, as PM2, that the services
-// can start. It is tried until it has worked once; services that nobody wakes are no reason for the gate to end.
-func (a *app) wake(ctx context.Context) {
-	pause := firstWakePause
+// wakeServices runs the configured command, which starts the services under a supervisor without start order, such as PM2.
+// It tries again until the command has succeeded once or ctx ends; its failures do not end the gate.
+func (a *app) wakeServices(ctx context.Context) {
+	pause := minWakePause
 	for {
-		said, err := a.wakeOnce(ctx)
+		output, err := a.runWakeCommand(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		if err == nil {
-			a.log.Info("the services were woken", zap.String("command", a.cfg.Wake))
+			a.log.Info("the services were started", zap.String("command", a.cfg.Wake))
 			return
 		}
-		a.log.Warn("wake the services: "+err.Error(), zap.String("command", a.cfg.Wake), zap.String("said", said), zap.Duration("again_in", pause))
+		a.log.Warn("start the services: "+err.Error(), zap.String("command", a.cfg.Wake), zap.String("output", output), zap.Duration("retry_in", pause))
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(pause):
 		}
-		pause = min(2*pause, longestWakePause)
+		pause = min(2*pause, maxWakePause)
 	}
 }
 
-// wakeOnce returns the end of what the command said.
-func (a *app) wakeOnce(ctx context.Context) (said string, err error) {
+// runWakeCommand runs the command and returns the last 500 bytes of its output.
+func (a *app) runWakeCommand(ctx context.Context) (output string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, wakeTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", a.cfg.Wake)
-	cmd.Env = notOurs(os.Environ())
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // what the shell has started ends with it
+	cmd.Env = withoutOwnVariables(os.Environ())
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // its children are signalled with it
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
 	out, err := cmd.CombinedOutput()
-	said = strings.TrimSpace(string(out))
-	return said[max(0, len(said)-500):], err
+	output = strings.TrimSpace(string(out))
+	return output[max(0, len(output)-500):], err
 }
 
-// notOurs leaves out bootcheck's own settings, secrets among them, and what a supervisor has given to this very process:
-// PM2 hands on to a program all that `pm2 start` has in its environment.
-func notOurs(environ []string) []string {
+// withoutOwnVariables returns environ without bootcheck's settings, which hold secrets, and without the variables that a
+// supervisor set for this process alone. PM2 would pass the environment of `pm2 start` on to every program.
+func withoutOwnVariables(environ []string) []string {
 	own := []string{"NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID", "WATCHDOG_USEC", "WATCHDOG_PID", "NODE_CHANNEL_FD"}
 	return slices.DeleteFunc(slices.Clone(environ), func(kv string) bool {
 		key, _, _ := strings.Cut(kv, "=")

@@ -1,5 +1,5 @@
-// Package account makes the databases and accounts of services: each may do on MySQL, Redis and RabbitMQ what a
-// service has to, and nothing else. Everything can be done again at any time; passwords follow the configuration.
+// Package account creates databases and least-privilege accounts for services on MySQL, Redis and RabbitMQ. Every function
+// is idempotent: it corrects passwords and rights of an account that exists.
 package account
 
 import (
@@ -8,27 +8,27 @@ import (
 	"slices"
 )
 
-// Service is one service and the passwords of its accounts.
+// Service names a service and holds the passwords of its accounts.
 type Service struct {
 	Name                                           string
 	MySQLPassword, RedisPassword, RabbitMQPassword string
 }
 
-// Names go into SQL identifiers, ACL rules and regular expressions.
+// validName matches names that are safe in SQL identifiers, ACL rules and regular expressions.
 var validName = regexp.MustCompile(`^[a-z][a-z0-9]{0,23}$`)
 
-var reserved = []string{"root", "mysql", "mariadb", "sys", "pgo", "default", "guest", "admin", "amq", "public", "none", "null", Monitor}
+var reservedNames = []string{"root", "mysql", "mariadb", "sys", "pgo", "default", "guest", "admin", "amq", "public", "none", "null", Monitor}
 
-// CheckName says whether a service may have this name.
+// CheckName returns an error if a service may not have this name.
 func CheckName(name string) error {
 	if !validName.MatchString(name) {
-		return fmt.Errorf("service name %q: expected up to 24 small letters and digits, a letter first", name)
+		return fmt.Errorf("service name %q: expected up to 24 lowercase letters and digits, starting with a letter", name)
 	}
-	if slices.Contains(reserved, name) {
-		return fmt.Errorf("service name %q is taken by a server's own accounts", name)
+	if slices.Contains(reservedNames, name) {
+		return fmt.Errorf("service name %q is reserved for a server's own accounts", name)
 	}
 	return nil
 }
 
-// Database returns the name of a service's database.
-func Database(service string) string { return "pgo_" + service }
+// DatabaseName returns the name of a service's database.
+func DatabaseName(service string) string { return "pgo_" + service }

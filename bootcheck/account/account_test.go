@@ -33,7 +33,7 @@ func TestCheckName(t *testing.T) {
 	}
 }
 
-func open(t *testing.T, a server.Access, database string) *sql.DB {
+func openMySQL(t *testing.T, a server.Access, database string) *sql.DB {
 	t.Helper()
 	db, err := server.OpenMySQL(a, database)
 	if err != nil {
@@ -43,7 +43,7 @@ func open(t *testing.T, a server.Access, database string) *sql.DB {
 	return db
 }
 
-func mustExec(t *testing.T, db *sql.DB, query string) {
+func execSQL(t *testing.T, db *sql.DB, query string) {
 	t.Helper()
 	if _, err := db.Exec(query); err != nil {
 		t.Fatalf("%s: %v", query, err)
@@ -52,25 +52,25 @@ func mustExec(t *testing.T, db *sql.DB, query string) {
 
 func TestMySQL(t *testing.T) {
 	servers := fixture.Servers(t)
-	s, other := fixture.Service(t, servers), fixture.Service(t, servers)
-	admin := open(t, servers.MySQL, "")
-	for _, svc := range []account.Service{s, other, s} { // twice is harmless
-		if err := account.MySQL(t.Context(), admin, servers.MySQL.Addr, svc); err != nil {
+	s, other := fixture.NewService(t, servers), fixture.NewService(t, servers)
+	admin := openMySQL(t, servers.MySQL, "")
+	for _, svc := range []account.Service{s, other, s} { // idempotent
+		if err := account.CreateMySQL(t.Context(), admin, servers.MySQL.Addr, svc); err != nil {
 			t.Fatal(err)
 		}
 	}
-	own, others := account.Database(s.Name), account.Database(other.Name)
-	mustExec(t, admin, "CREATE TABLE `"+own+"`.a (id INT PRIMARY KEY)")
-	mustExec(t, admin, "CREATE TABLE `"+others+"`.a (id INT PRIMARY KEY)")
-	// A name that the underscore of the database's name would match as a pattern.
+	own, others := account.DatabaseName(s.Name), account.DatabaseName(other.Name)
+	execSQL(t, admin, "CREATE TABLE `"+own+"`.a (id INT PRIMARY KEY)")
+	execSQL(t, admin, "CREATE TABLE `"+others+"`.a (id INT PRIMARY KEY)")
+	// The underscore in the database's name would match this name as a pattern.
 	near := strings.Replace(own, "_", "x", 1)
-	mustExec(t, admin, "CREATE DATABASE `"+near+"`")
-	t.Cleanup(func() { mustExec(t, admin, "DROP DATABASE `"+near+"`") })
-	mustExec(t, admin, "CREATE TABLE `"+near+"`.a (id INT PRIMARY KEY)")
+	execSQL(t, admin, "CREATE DATABASE `"+near+"`")
+	t.Cleanup(func() { execSQL(t, admin, "DROP DATABASE `"+near+"`") })
+	execSQL(t, admin, "CREATE TABLE `"+near+"`.a (id INT PRIMARY KEY)")
 
-	db := open(t, server.Access{Addr: servers.MySQL.Addr, Username: s.Name, Password: s.MySQLPassword}, own)
+	db := openMySQL(t, server.Access{Addr: servers.MySQL.Addr, Username: s.Name, Password: s.MySQLPassword}, own)
 	for _, query := range []string{"INSERT INTO a VALUES (1)", "UPDATE a SET id = 2", "SELECT * FROM a", "DELETE FROM a", "SELECT GET_LOCK('x', 0)"} {
-		mustExec(t, db, query)
+		execSQL(t, db, query)
 	}
 	forbidden := []string{
 		"CREATE TABLE b (id INT)", "ALTER TABLE a ADD COLUMN b INT", "DROP TABLE a", "TRUNCATE a", "CREATE INDEX i ON a (id)",
@@ -86,24 +86,24 @@ func TestMySQL(t *testing.T) {
 	}
 }
 
-func TestMySQLFollowsPasswordsAndTakesRightsAway(t *testing.T) {
+func TestCreateMySQLCorrectsPasswordAndRights(t *testing.T) {
 	servers := fixture.Servers(t)
-	s := fixture.Service(t, servers)
-	admin := open(t, servers.MySQL, "")
-	if err := account.MySQL(t.Context(), admin, servers.MySQL.Addr, s); err != nil {
+	s := fixture.NewService(t, servers)
+	admin := openMySQL(t, servers.MySQL, "")
+	if err := account.CreateMySQL(t.Context(), admin, servers.MySQL.Addr, s); err != nil {
 		t.Fatal(err)
 	}
-	mustExec(t, admin, "GRANT DROP ON `"+account.Database(s.Name)+"`.* TO '"+s.Name+"'@'%'")
-	mustExec(t, admin, "GRANT PROCESS ON *.* TO '"+s.Name+"'@'%'")
+	execSQL(t, admin, "GRANT DROP ON `"+account.DatabaseName(s.Name)+"`.* TO '"+s.Name+"'@'%'")
+	execSQL(t, admin, "GRANT PROCESS ON *.* TO '"+s.Name+"'@'%'")
 	old := s.MySQLPassword
 	s.MySQLPassword = `new'"\ password`
-	if err := account.MySQL(t.Context(), admin, servers.MySQL.Addr, s); err != nil {
+	if err := account.CreateMySQL(t.Context(), admin, servers.MySQL.Addr, s); err != nil {
 		t.Fatal(err)
 	}
-	if err := open(t, server.Access{Addr: servers.MySQL.Addr, Username: s.Name, Password: old}, "").Ping(); err == nil {
+	if err := openMySQL(t, server.Access{Addr: servers.MySQL.Addr, Username: s.Name, Password: old}, "").Ping(); err == nil {
 		t.Error("the old password still works")
 	}
-	db := open(t, server.Access{Addr: servers.MySQL.Addr, Username: s.Name, Password: s.MySQLPassword}, account.Database(s.Name))
+	db := openMySQL(t, server.Access{Addr: servers.MySQL.Addr, Username: s.Name, Password: s.MySQLPassword}, account.DatabaseName(s.Name))
 	rows, err := db.Query("SHOW GRANTS")
 	if err != nil {
 		t.Fatal(err)
@@ -127,18 +127,18 @@ func TestMySQLFollowsPasswordsAndTakesRightsAway(t *testing.T) {
 
 func TestRedis(t *testing.T) {
 	servers := fixture.Servers(t)
-	s := fixture.Service(t, servers)
+	s := fixture.NewService(t, servers)
 	admin := server.OpenRedis(servers.Redis)
 	t.Cleanup(func() { admin.Close() })
-	if there, err := account.InRedis(t.Context(), admin, s.Name); there || err != nil {
+	if there, err := account.ExistsInRedis(t.Context(), admin, s.Name); there || err != nil {
 		t.Errorf("before: %v, %v", there, err)
 	}
 	for range 2 {
-		if _, err := account.Redis(t.Context(), admin, s); err != nil {
+		if _, err := account.CreateRedis(t.Context(), admin, s); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if there, err := account.InRedis(t.Context(), admin, s.Name); !there || err != nil {
+	if there, err := account.ExistsInRedis(t.Context(), admin, s.Name); !there || err != nil {
 		t.Errorf("after: %v, %v", there, err)
 	}
 	c := server.OpenRedis(server.Access{Addr: servers.Redis.Addr, Username: s.Name, Password: s.RedisPassword})
@@ -164,7 +164,7 @@ func TestRedis(t *testing.T) {
 		}
 	}
 	s.RedisPassword = "another password"
-	if _, err := account.Redis(t.Context(), admin, s); err != nil {
+	if _, err := account.CreateRedis(t.Context(), admin, s); err != nil {
 		t.Fatal(err)
 	}
 	fresh := server.OpenRedis(server.Access{Addr: servers.Redis.Addr, Username: s.Name, Password: s.RedisPassword})
@@ -176,21 +176,21 @@ func TestRedis(t *testing.T) {
 
 func TestRabbitMQ(t *testing.T) {
 	servers := fixture.Servers(t)
-	s := fixture.Service(t, servers)
+	s := fixture.NewService(t, servers)
 	r := servers.RabbitMQ
 	m := server.NewManagement(r)
-	if there, err := account.InRabbitMQ(t.Context(), m, r.Vhost, []string{s.Name}); there || err != nil {
+	if there, err := account.AllInRabbitMQ(t.Context(), m, r.Vhost, []string{s.Name}); there || err != nil {
 		t.Errorf("before: %v, %v", there, err)
 	}
 	for range 2 {
-		if err := account.Vhost(t.Context(), m, r.Vhost, r.Username); err != nil {
+		if err := account.CreateVhost(t.Context(), m, r.Vhost, r.Username); err != nil {
 			t.Fatal(err)
 		}
-		if err := account.RabbitMQ(t.Context(), m, r.Vhost, s); err != nil {
+		if err := account.CreateRabbitMQ(t.Context(), m, r.Vhost, s); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if there, err := account.InRabbitMQ(t.Context(), m, r.Vhost, []string{s.Name}); !there || err != nil {
+	if there, err := account.AllInRabbitMQ(t.Context(), m, r.Vhost, []string{s.Name}); !there || err != nil {
 		t.Errorf("after: %v, %v", there, err)
 	}
 	own := mq.Config{Addr: r.Addr, Vhost: r.Vhost, Username: s.Name, Password: s.RabbitMQPassword}
@@ -198,14 +198,14 @@ func TestRabbitMQ(t *testing.T) {
 	if err := mq.Declare(context.Background(), own, topology); err == nil || !strings.Contains(err.Error(), "ACCESS_REFUSED") {
 		t.Errorf("a service may declare: %v", err)
 	}
-	if err := mq.Declare(context.Background(), r.MQ(r.Vhost), topology); err != nil {
+	if err := mq.Declare(context.Background(), r.AMQPConfig(r.Vhost), topology); err != nil {
 		t.Fatal(err)
 	}
-	// Another vhost is closed to it.
+	// The account has no access to another vhost.
 	if err := mq.Declare(context.Background(), mq.Config{Addr: r.Addr, Vhost: "/", Username: s.Name, Password: s.RabbitMQPassword}); err == nil {
 		t.Error("a service may use another vhost")
 	}
-	// The management API too.
+	// It has no access to the management API.
 	as := r
 	as.Username, as.Password = s.Name, s.RabbitMQPassword
 	if err := server.NewManagement(as).Do(t.Context(), "GET", nil, nil, "overview"); err == nil {

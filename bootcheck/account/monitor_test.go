@@ -10,27 +10,27 @@ import (
 	"pgo/bootcheck/server"
 )
 
-// The account's name is always the same, so one test has both servers and puts their accounts away.
+// The account's name is a constant, so one test covers both servers and removes their accounts.
 func TestMonitorSeesNoData(t *testing.T) {
 	servers := fixture.Servers(t)
-	s := fixture.Service(t, servers)
-	admin := open(t, servers.MySQL, "")
-	if err := account.MySQL(t.Context(), admin, servers.MySQL.Addr, s); err != nil {
+	s := fixture.NewService(t, servers)
+	admin := openMySQL(t, servers.MySQL, "")
+	if err := account.CreateMySQL(t.Context(), admin, servers.MySQL.Addr, s); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { mustExec(t, admin, "DROP USER IF EXISTS '"+account.Monitor+"'@'%'") })
+	t.Cleanup(func() { execSQL(t, admin, "DROP USER IF EXISTS '"+account.Monitor+"'@'%'") })
 	for _, password := range []string{"the-first-password", "the-first-password", `new'"\ password`} {
-		if err := account.MonitorMySQL(t.Context(), admin, servers.MySQL.Addr, password); err != nil {
+		if err := account.CreateMonitorMySQL(t.Context(), admin, servers.MySQL.Addr, password); err != nil {
 			t.Fatal(err)
 		}
-		mustExec(t, admin, "GRANT SELECT ON `"+account.Database(s.Name)+"`.* TO '"+account.Monitor+"'@'%'") // the next time takes it away
+		execSQL(t, admin, "GRANT SELECT ON `"+account.DatabaseName(s.Name)+"`.* TO '"+account.Monitor+"'@'%'") // the next call revokes it
 	}
-	if err := account.MonitorMySQL(t.Context(), admin, servers.MySQL.Addr, `new'"\ password`); err != nil {
+	if err := account.CreateMonitorMySQL(t.Context(), admin, servers.MySQL.Addr, `new'"\ password`); err != nil {
 		t.Fatal(err)
 	}
-	own, table := account.Database(s.Name), "`"+account.Database(s.Name)+"`.a"
-	mustExec(t, admin, "CREATE TABLE "+table+" (id INT PRIMARY KEY)")
-	db := open(t, server.Access{Addr: servers.MySQL.Addr, Username: account.Monitor, Password: `new'"\ password`}, "")
+	own, table := account.DatabaseName(s.Name), "`"+account.DatabaseName(s.Name)+"`.a"
+	execSQL(t, admin, "CREATE TABLE "+table+" (id INT PRIMARY KEY)")
+	db := openMySQL(t, server.Access{Addr: servers.MySQL.Addr, Username: account.Monitor, Password: `new'"\ password`}, "")
 	for _, query := range []string{"SHOW GLOBAL STATUS", "SHOW GLOBAL VARIABLES", "SELECT * FROM information_schema.INNODB_CMP", "SHOW ENGINE INNODB STATUS"} {
 		rows, err := db.Query(query)
 		if err != nil {
@@ -51,7 +51,7 @@ func TestMonitorSeesNoData(t *testing.T) {
 		rdb.Close()
 	})
 	for _, password := range []string{"the-first-password", "another-password"} {
-		if _, err := account.MonitorRedis(t.Context(), rdb, password); err != nil {
+		if _, err := account.CreateMonitorRedis(t.Context(), rdb, password); err != nil {
 			t.Fatal(err)
 		}
 	}

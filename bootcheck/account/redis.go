@@ -9,16 +9,15 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// redisRules are what a service's account may do, keys and channels apart. Commands that look at keys without
-// naming them would show those of other services.
+// redisRules are the ACL rules for commands. Commands that list keys are denied: they would show those of other services.
 var redisRules = []string{
 	"+@all", "-@dangerous", "-@admin", "-scan", "-randomkey", "-dbsize", "-function",
 	"-script", "+script|load", "+script|exists", "-pubsub",
 }
 
-// Redis makes the service's account, which may use keys and channels that begin with the service's name and a
-// colon. saved is false when the server has no aclfile: the account is then gone after a restart of the server.
-func Redis(ctx context.Context, c *redis.Client, s Service) (saved bool, err error) {
+// CreateRedis creates the service's account, which may use keys and channels that begin with the service's name and a
+// colon. saved is false if the server has no aclfile: a restart of the server then loses the account.
+func CreateRedis(ctx context.Context, c *redis.Client, s Service) (saved bool, err error) {
 	if err := CheckName(s.Name); err != nil {
 		return false, err
 	}
@@ -29,11 +28,11 @@ func Redis(ctx context.Context, c *redis.Client, s Service) (saved bool, err err
 	if err := c.Do(ctx, args...).Err(); err != nil {
 		return false, fmt.Errorf("Redis account of %s: %w", s.Name, err)
 	}
-	return save(ctx, c)
+	return saveACL(ctx, c)
 }
 
-// save keeps the accounts over a restart, where the server has an aclfile for that.
-func save(ctx context.Context, c *redis.Client) (saved bool, err error) {
+// saveACL writes the accounts to the server's aclfile, so that they survive a restart. saved is false if it has none.
+func saveACL(ctx context.Context, c *redis.Client) (saved bool, err error) {
 	conf, err := c.ConfigGet(ctx, "aclfile").Result()
 	if err != nil {
 		return false, fmt.Errorf("ask Redis for its aclfile: %w", err)
@@ -47,8 +46,8 @@ func save(ctx context.Context, c *redis.Client) (saved bool, err error) {
 	return true, nil
 }
 
-// InRedis says whether the service has an account.
-func InRedis(ctx context.Context, c *redis.Client, service string) (bool, error) {
+// ExistsInRedis reports whether the service has an account.
+func ExistsInRedis(ctx context.Context, c *redis.Client, service string) (bool, error) {
 	err := c.Do(ctx, "ACL", "GETUSER", service).Err()
 	if errors.Is(err, redis.Nil) {
 		return false, nil

@@ -1,4 +1,4 @@
-// Package binary asks the services' binaries what they bring: the very files that are about to run.
+// Package binary runs the services' binaries to read their versions, migrations, topologies and specifications.
 package binary
 
 import (
@@ -18,74 +18,74 @@ import (
 	"pgo/pkg/mq"
 )
 
-// Binary is a service's program on disk.
+// Binary is the program of a service on disk.
 type Binary struct {
 	Service string
 	Path    string
 }
 
-// Error is a binary that is missing, does not run or says what cannot be read. Its text names both.
+// Error reports a binary that is missing, does not run or prints invalid output. Its text names the service and the path.
 type Error struct {
 	Binary Binary
-	Doing  string
+	Action string
 	Err    error
 }
 
 func (e *Error) Error() string {
-	return fmt.Sprintf("service %s: %s of %s: %v", e.Binary.Service, e.Doing, e.Binary.Path, e.Err)
+	return fmt.Sprintf("service %s: %s of %s: %v", e.Binary.Service, e.Action, e.Binary.Path, e.Err)
 }
 
 func (e *Error) Unwrap() error { return e.Err }
 
 const (
-	timeout   = 15 * time.Second
-	maxSmall  = 1 << 20  // bytes of version and topology
-	maxOutput = 64 << 20 // bytes of migrations and specification
+	timeout       = 15 * time.Second
+	maxJSONSize   = 1 << 20  // bytes, of version and topology
+	maxOutputSize = 64 << 20 // bytes, of migrations and specification
 )
 
-// Version reads `version --json`.
-func (b Binary) Version(ctx context.Context) (buildinfo.Info, error) {
+// ReadVersion reads `version --json`.
+func (b Binary) ReadVersion(ctx context.Context) (buildinfo.Info, error) {
 	var i buildinfo.Info
-	return i, b.json(ctx, &i, "version", "--json")
+	return i, b.readJSON(ctx, &i, "version", "--json")
 }
 
-// Topology reads `topology`: the queues that the service consumes.
-func (b Binary) Topology(ctx context.Context) (mq.Topology, error) {
+// ReadTopology reads `topology`, the queues that the service consumes.
+func (b Binary) ReadTopology(ctx context.Context) (mq.Topology, error) {
 	var t mq.Topology
-	return t, b.json(ctx, &t, "topology")
+	return t, b.readJSON(ctx, &t, "topology")
 }
 
-// Migrations reads `migrations`. A file in it that is no migration is a *migrate.SyntaxError inside the *Error.
-func (b Binary) Migrations(ctx context.Context) ([]migrate.Migration, error) {
-	out, err := b.output(ctx, maxOutput, "migrations")
+// ReadMigrations reads `migrations`. For an invalid migration file the *Error wraps a *migrate.SyntaxError.
+func (b Binary) ReadMigrations(ctx context.Context) ([]migrate.Migration, error) {
+	out, err := b.runCommand(ctx, maxOutputSize, "migrations")
 	if err != nil {
 		return nil, err
 	}
 	files, err := untar(bytes.NewReader(out))
 	if err != nil {
-		return nil, &Error{b, "the migrations", err}
+		return nil, &Error{b, "read the migrations", err}
 	}
 	ms, err := migrate.Read(files)
 	if err != nil {
-		return nil, &Error{b, "the migrations", err}
+		return nil, &Error{b, "read the migrations", err}
 	}
 	return ms, nil
 }
 
-// OpenAPI reads `openapi`: the service's specification.
-func (b Binary) OpenAPI(ctx context.Context) ([]byte, error) {
-	out, err := b.output(ctx, maxOutput, "openapi")
+// ReadOpenAPI reads `openapi`, the service's specification.
+func (b Binary) ReadOpenAPI(ctx context.Context) ([]byte, error) {
+	out, err := b.runCommand(ctx, maxOutputSize, "openapi")
 	if err != nil {
 		return nil, err
 	}
 	if !json.Valid(out) {
-		return nil, &Error{b, "the specification", errors.New("it is not JSON")}
+		return nil, &Error{b, "read the specification", errors.New("it is not JSON")}
 	}
 	return out, nil
 }
 
-func (b Binary) json(ctx context.Context, into any, args ...string) error {
-	out, err := b.output(ctx, maxSmall, args...)
+func (b Binary) readJSON(ctx context.Context, into any, args ...string) error {
+	out, err := b.runCommand(ctx, maxJSONSize, args...)
 	if err != nil {
 		return err
 	}
@@ -95,59 +95,59 @@ func (b Binary) json(ctx context.Context, into any, args ...string) error {
 	return nil
 }
 
-// output runs the binary without our environment, which has secrets, and returns what it prints.
-func (b Binary) output(ctx context.Context, limit int, args ...string) ([]byte, error) {
+// runCommand runs the binary and returns its standard output. It does not pass the environment on, which holds secrets.
+func (b Binary) runCommand(ctx context.Context, limit int, args ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	doing := "`" + strings.Join(args, " ") + "`"
+	action := "`" + strings.Join(args, " ") + "`"
 	for try := 0; ; try++ {
-		stdout, stderr := &bounded{limit: limit, full: cancel}, &bounded{limit: 4096}
+		stdout, stderr := &limitedBuffer{limit: limit, onOverflow: cancel}, &limitedBuffer{limit: 4096}
 		cmd := exec.CommandContext(ctx, b.Path, args...)
-		cmd.Env = []string{} // not nil, which would be ours
+		cmd.Env = []string{} // nil would inherit the environment
 		if path, ok := os.LookupEnv("PATH"); ok {
 			cmd.Env = append(cmd.Env, "PATH="+path)
 		}
 		cmd.Stdout, cmd.Stderr, cmd.WaitDelay = stdout, stderr, time.Second
 		err := cmd.Run()
 		switch {
-		case errors.Is(err, syscall.ETXTBSY) && try < 20: // being written at this moment
+		case errors.Is(err, syscall.ETXTBSY) && try < 20: // the file is being written
 			select {
 			case <-time.After(100 * time.Millisecond):
 				continue
 			case <-ctx.Done():
 			}
-		case stdout.over:
-			return nil, &Error{b, doing, fmt.Errorf("it prints more than %d bytes", limit)}
+		case stdout.overflowed:
+			return nil, &Error{b, action, fmt.Errorf("it prints more than %d bytes", limit)}
 		case ctx.Err() != nil && err != nil:
-			return nil, &Error{b, doing, fmt.Errorf("no answer within %s", timeout)}
+			return nil, &Error{b, action, fmt.Errorf("no answer within %s", timeout)}
 		case err == nil:
-			return stdout.kept.Bytes(), nil
+			return stdout.buffer.Bytes(), nil
 		}
-		if said := strings.TrimSpace(stderr.kept.String()); said != "" {
-			err = fmt.Errorf("%w: %s", err, said)
+		if message := strings.TrimSpace(stderr.buffer.String()); message != "" {
+			err = fmt.Errorf("%w: %s", err, message)
 		}
-		return nil, &Error{b, doing, err}
+		return nil, &Error{b, action, err}
 	}
 }
 
-// bounded keeps at most limit bytes and drops the rest. full, when set, is called once there is a rest.
-// The buffer is not embedded: its ReadFrom would go past the limit.
-type bounded struct {
-	kept  bytes.Buffer
-	limit int
-	full  func()
-	over  bool
+// limitedBuffer keeps at most limit bytes and drops the rest. It calls onOverflow, unless that is nil, when it drops bytes.
+// It does not embed the buffer, whose ReadFrom would ignore the limit.
+type limitedBuffer struct {
+	buffer     bytes.Buffer
+	limit      int
+	onOverflow func()
+	overflowed bool
 }
 
-func (w *bounded) Write(p []byte) (int, error) {
-	room := w.limit - w.kept.Len()
-	if len(p) <= room {
-		return w.kept.Write(p)
+func (w *limitedBuffer) Write(p []byte) (int, error) {
+	free := w.limit - w.buffer.Len()
+	if len(p) <= free {
+		return w.buffer.Write(p)
 	}
-	w.over = true
-	if w.full != nil {
-		w.full()
+	w.overflowed = true
+	if w.onOverflow != nil {
+		w.onOverflow()
 	}
-	w.kept.Write(p[:room])
+	w.buffer.Write(p[:free])
 	return len(p), nil
 }

@@ -12,17 +12,17 @@ import (
 )
 
 const (
-	maxFiles = 10_000
-	maxFile  = 4 << 20 // bytes
+	maxFiles    = 10_000
+	maxFileSize = 4 << 20 // bytes
 )
 
-// files is a folder in memory, as far as reading migrations needs one.
-type files map[string][]byte
+// memoryFiles implements the parts of a directory in memory that reading migrations needs.
+type memoryFiles map[string][]byte
 
-// untar reads an archive of plain files at the top level. Anything else in it is refused: what a binary prints is
-// not trusted further than that.
-func untar(r io.Reader) (files, error) {
-	out := files{}
+// untar reads an archive of plain files at the top level. It returns an error for any other entry, since the archive is not
+// trusted.
+func untar(r io.Reader) (memoryFiles, error) {
+	out := memoryFiles{}
 	for tr := tar.NewReader(r); ; {
 		h, err := tr.Next()
 		if errors.Is(err, io.EOF) {
@@ -31,19 +31,19 @@ func untar(r io.Reader) (files, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read the archive: %w", err)
 		}
-		switch _, twice := out[h.Name]; {
+		switch _, isDuplicate := out[h.Name]; {
 		case h.Typeflag != tar.TypeReg:
 			return nil, fmt.Errorf("archive entry %q is not a plain file", h.Name)
 		case !fs.ValidPath(h.Name) || h.Name == "." || path.Base(h.Name) != h.Name:
 			return nil, fmt.Errorf("archive entry %q is not at the top level", h.Name)
-		case twice:
+		case isDuplicate:
 			return nil, fmt.Errorf("archive entry %q is there twice", h.Name)
-		case h.Size > maxFile:
-			return nil, fmt.Errorf("archive entry %q has %d bytes, at most %d", h.Name, h.Size, maxFile)
+		case h.Size > maxFileSize:
+			return nil, fmt.Errorf("archive entry %q has %d bytes, at most %d", h.Name, h.Size, maxFileSize)
 		case len(out) >= maxFiles:
 			return nil, fmt.Errorf("the archive has more than %d files", maxFiles)
 		}
-		text, err := io.ReadAll(io.LimitReader(tr, maxFile))
+		text, err := io.ReadAll(io.LimitReader(tr, maxFileSize))
 		if err != nil {
 			return nil, fmt.Errorf("read archive entry %q: %w", h.Name, err)
 		}
@@ -51,13 +51,13 @@ func untar(r io.Reader) (files, error) {
 	}
 }
 
-// Open is only here because fs.FS asks for it: everybody reads whole files.
-func (f files) Open(name string) (fs.File, error) {
+// Open implements fs.FS. It always fails: callers read whole files with ReadFile.
+func (f memoryFiles) Open(name string) (fs.File, error) {
 	return nil, &fs.PathError{Op: "open", Path: name, Err: errors.ErrUnsupported}
 }
 
 // ReadFile implements fs.ReadFileFS.
-func (f files) ReadFile(name string) ([]byte, error) {
+func (f memoryFiles) ReadFile(name string) ([]byte, error) {
 	text, ok := f[name]
 	if !ok {
 		return nil, &fs.PathError{Op: "read", Path: name, Err: fs.ErrNotExist}
@@ -66,23 +66,23 @@ func (f files) ReadFile(name string) ([]byte, error) {
 }
 
 // ReadDir implements fs.ReadDirFS.
-func (f files) ReadDir(string) ([]fs.DirEntry, error) {
+func (f memoryFiles) ReadDir(string) ([]fs.DirEntry, error) {
 	var out []fs.DirEntry
 	for name, text := range f {
-		out = append(out, fs.FileInfoToDirEntry(info{name, int64(len(text))}))
+		out = append(out, fs.FileInfoToDirEntry(fileInfo{name, int64(len(text))}))
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].Name() < out[j].Name() })
 	return out, nil
 }
 
-type info struct {
+type fileInfo struct {
 	name string
 	size int64
 }
 
-func (i info) Name() string       { return i.name }
-func (i info) Size() int64        { return i.size }
-func (i info) Mode() fs.FileMode  { return 0o444 }
-func (i info) ModTime() time.Time { return time.Time{} }
-func (i info) IsDir() bool        { return false }
-func (i info) Sys() any           { return nil }
+func (i fileInfo) Name() string       { return i.name }
+func (i fileInfo) Size() int64        { return i.size }
+func (i fileInfo) Mode() fs.FileMode  { return 0o444 }
+func (i fileInfo) ModTime() time.Time { return time.Time{} }
+func (i fileInfo) IsDir() bool        { return false }
+func (i fileInfo) Sys() any           { return nil }

@@ -14,12 +14,12 @@ import (
 // Exit codes, as in sysexits.h.
 const (
 	ExitUsage       = 64
-	ExitData        = 65 // a migration or a topology that cannot work: starting again does not help
-	ExitUnavailable = 69 // something is missing that may still come
+	ExitData        = 65 // an invalid migration or topology: starting again does not help
+	ExitUnavailable = 69 // a server or a binary is missing and may still appear
 	ExitConfig      = 78
 )
 
-// Failure ends the chain. Code is what the program exits with.
+// Failure ends the gate. Code is the program's exit code.
 type Failure struct {
 	Code int
 	Err  error
@@ -28,47 +28,47 @@ type Failure struct {
 func (f *Failure) Error() string { return f.Err.Error() }
 func (f *Failure) Unwrap() error { return f.Err }
 
-func unavailable(err error) error { return &Failure{ExitUnavailable, err} }
+func newUnavailable(err error) error { return &Failure{ExitUnavailable, err} }
 
-// binaryFailure: files that cannot be read as migrations stay so; a binary that is missing or broken may be
-// replaced at any moment.
-func binaryFailure(err error) error {
+// classifyBinaryError returns a Failure for err. Invalid migration files need another binary; a missing or broken binary
+// may be replaced at any moment.
+func classifyBinaryError(err error) error {
 	var syntax *migrate.SyntaxError
 	if errors.As(err, &syntax) {
 		return &Failure{ExitData, err}
 	}
-	return unavailable(err)
+	return newUnavailable(err)
 }
 
-// declareFailure: what exists with other properties stays so.
-func declareFailure(err error) error {
+// classifyDeclareError returns a Failure for err. A queue that exists with other properties does not change by itself.
+func classifyDeclareError(err error) error {
 	var d *mq.DeclareError
 	if errors.As(err, &d) && d.IsConflict() {
 		return &Failure{ExitData, err}
 	}
-	return unavailable(err)
+	return newUnavailable(err)
 }
 
-// Errors of MySQL and MariaDB that pass by themselves: too many connections, the server stops, a lock was not had,
-// a deadlock, interrupted, read-only for now, the connection was killed.
-var passing = []uint16{1040, 1053, 1205, 1213, 1290, 1317, 1836, 1927}
+// transientErrors are numbers of MySQL's and MariaDB's errors that go away without intervention: too many connections, the
+// server stops, lock wait timeout, deadlock, interrupted, read-only, the connection was killed.
+var transientErrors = []uint16{1040, 1053, 1205, 1213, 1290, 1317, 1836, 1927}
 
-const erNoDatabase = 1049
+const errNoSuchDatabase = 1049
 
-func serverSaid(err error, numbers ...uint16) bool {
-	var said *mysql.MySQLError
-	return errors.As(err, &said) && slices.Contains(numbers, said.Number)
+func hasMySQLError(err error, numbers ...uint16) bool {
+	var serverErr *mysql.MySQLError
+	return errors.As(err, &serverErr) && slices.Contains(numbers, serverErr.Number)
 }
 
-// migrateFailure tells what a person has to look at from what the next try may find gone.
-func migrateFailure(err error) error {
-	var said *mysql.MySQLError
+// classifyMigrationError returns a Failure for err: with ExitData if a person has to act, else with ExitUnavailable.
+func classifyMigrationError(err error) error {
+	var serverErr *mysql.MySQLError
 	switch {
-	case errors.Is(err, context.Canceled), serverSaid(err, passing...):
-		return unavailable(err)
-	case errors.As(err, &said), errors.Is(err, migrate.ErrChanged), errors.Is(err, migrate.ErrMissing), errors.Is(err, migrate.ErrOutOfOrder),
+	case errors.Is(err, context.Canceled), hasMySQLError(err, transientErrors...):
+		return newUnavailable(err)
+	case errors.As(err, &serverErr), errors.Is(err, migrate.ErrChanged), errors.Is(err, migrate.ErrMissing), errors.Is(err, migrate.ErrOutOfOrder),
 		errors.Is(err, migrate.ErrUndecided), errors.Is(err, migrate.ErrCodeTooOld), errors.Is(err, migrate.ErrSchemaTooOld), errors.Is(err, migrate.ErrNothingToResolve):
 		return &Failure{ExitData, err}
 	}
-	return unavailable(err)
+	return newUnavailable(err)
 }

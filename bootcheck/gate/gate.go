@@ -1,6 +1,6 @@
-// Package gate is the chain that services wait for: servers serve, accounts exist, schemas are where the code
-// expects them, the broker has its topology. After it has passed, the gate keeps looking at the servers and makes
-// again what a server has lost.
+// Package gate implements the phases that services wait for: servers serve, accounts exist, schemas have the versions that
+// the code expects, the broker has its topology. After the gate has passed, it keeps checking the servers and re-creates
+// accounts and topology that a server has lost.
 package gate
 
 import (
@@ -27,43 +27,43 @@ type Service struct {
 	Binary string // the program that is about to run
 }
 
-// Monitor is the passwords of the exporters' accounts; "": there is no such account.
-type Monitor struct{ MySQLPassword, RedisPassword string }
+// MonitorPasswords holds the passwords of the exporters' accounts. An account with the password "" is not created.
+type MonitorPasswords struct{ MySQLPassword, RedisPassword string }
 
-// Options is what a gate is made of.
+// Options configures a gate.
 type Options struct {
 	Servers  server.Servers
 	Services []Service
-	Monitor  Monitor
-	Deadline time.Duration // for all servers together to serve
+	Monitor  MonitorPasswords
+	Deadline time.Duration // until all servers serve
 	Log      *zap.Logger
 }
 
-// Gate is one gate. Run Pass once, then Watch.
+// Gate runs the phases and watches the servers. Call Pass once, then Watch.
 type Gate struct {
-	o      Options
-	status *Status
+	options Options
+	status  *Status
 
 	mysql      *sql.DB
 	redis      *redis.Client
 	management *server.Management
 	schemas    map[string]*sql.DB // by service
 
-	brought    map[string]brought
+	targets    map[string]schemaTarget
 	topologies []mq.Topology
 }
 
-// brought is what a binary brings.
-type brought struct {
+// schemaTarget holds the migrations that a binary brings and the version that they lead to.
+type schemaTarget struct {
 	migrations []migrate.Migration
 	latest     int64
 }
 
-// New returns a gate. Nothing is dialled yet. Close it in the end. The error is about a service's name or an
-// address.
+// New returns a gate without dialling anything. The caller must Close it. It returns an error if a service's name or a
+// server's address is invalid.
 func New(o Options) (*Gate, error) {
-	g := &Gate{o: o, status: newStatus(o), management: server.NewManagement(o.Servers.RabbitMQ),
-		schemas: map[string]*sql.DB{}, brought: map[string]brought{}}
+	g := &Gate{options: o, status: newStatus(o), management: server.NewManagement(o.Servers.RabbitMQ),
+		schemas: map[string]*sql.DB{}, targets: map[string]schemaTarget{}}
 	var err error
 	if g.mysql, err = server.OpenMySQL(o.Servers.MySQL, ""); err != nil {
 		return nil, err
@@ -74,7 +74,7 @@ func New(o Options) (*Gate, error) {
 			g.Close()
 			return nil, err
 		}
-		if g.schemas[s.Name], err = server.OpenMySQL(o.Servers.MySQL, account.Database(s.Name)); err != nil {
+		if g.schemas[s.Name], err = server.OpenMySQL(o.Servers.MySQL, account.DatabaseName(s.Name)); err != nil {
 			g.Close()
 			return nil, err
 		}
@@ -82,7 +82,7 @@ func New(o Options) (*Gate, error) {
 	return g, nil
 }
 
-// Close ends the gate's connections.
+// Close closes the gate's connections.
 func (g *Gate) Close() {
 	for _, db := range g.schemas {
 		_ = db.Close()
@@ -91,24 +91,24 @@ func (g *Gate) Close() {
 	_ = g.mysql.Close()
 }
 
-// Status returns what the gate knows, for people and machines.
+// Status returns the gate's state, which is updated while the gate runs.
 func (g *Gate) Status() *Status { return g.status }
 
-// Pass runs the chain once. Every error is a *Failure, or ctx's.
+// Pass runs every phase once, in order. Its errors are *Failure, or ctx's.
 func (g *Gate) Pass(ctx context.Context) error {
 	for _, phase := range []struct {
 		name string
 		run  func(context.Context) error
 	}{
 		{phaseServers, g.awaitServers},
-		{phaseAccounts, g.makeAccounts},
+		{phaseAccounts, g.createAccounts},
 		{phaseBinaries, g.readBinaries},
-		{phaseSchemas, g.migrate},
-		{phaseTopology, g.declare},
+		{phaseSchemas, g.migrateSchemas},
+		{phaseTopology, g.declareTopology},
 	} {
-		g.status.begin(phase.name)
+		g.status.startPhase(phase.name)
 		err := phase.run(ctx)
-		g.status.end(phase.name, err)
+		g.status.finishPhase(phase.name, err)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -116,103 +116,103 @@ func (g *Gate) Pass(ctx context.Context) error {
 			return err
 		}
 	}
-	g.status.passed()
-	g.o.Log.Info("every server serves and every schema is in place: services may start")
+	g.status.markPassed()
+	g.options.Log.Info("every server serves and every schema is in place: services may start")
 	return nil
 }
 
 func (g *Gate) awaitServers(ctx context.Context) error {
-	err := probe.Wait(ctx, probe.Targets(g.o.Servers), probe.Options{
-		Deadline: g.o.Deadline,
-		Progress: func(text string) { g.o.Log.Info(text) },
-		Seen:     g.status.seen,
+	err := probe.AwaitAll(ctx, probe.NewTargets(g.options.Servers), probe.Options{
+		Deadline:   g.options.Deadline,
+		OnProgress: func(text string) { g.options.Log.Info(text) },
+		OnResult:   g.status.recordProbe,
 	})
 	if err != nil {
-		return unavailable(err)
+		return newUnavailable(err)
 	}
 	return nil
 }
 
-func (g *Gate) makeAccounts(ctx context.Context) error {
-	for _, s := range g.o.Services {
-		if err := account.MySQL(ctx, g.mysql, g.o.Servers.MySQL.Addr, s.Service); err != nil {
-			return unavailable(err)
+func (g *Gate) createAccounts(ctx context.Context) error {
+	for _, s := range g.options.Services {
+		if err := account.CreateMySQL(ctx, g.mysql, g.options.Servers.MySQL.Addr, s.Service); err != nil {
+			return newUnavailable(err)
 		}
 	}
-	if password := g.o.Monitor.MySQLPassword; password != "" {
-		if err := account.MonitorMySQL(ctx, g.mysql, g.o.Servers.MySQL.Addr, password); err != nil {
-			return unavailable(err)
+	if password := g.options.Monitor.MySQLPassword; password != "" {
+		if err := account.CreateMonitorMySQL(ctx, g.mysql, g.options.Servers.MySQL.Addr, password); err != nil {
+			return newUnavailable(err)
 		}
 	}
-	if err := g.redisAccounts(ctx); err != nil {
-		return unavailable(err)
+	if err := g.createRedisAccounts(ctx); err != nil {
+		return newUnavailable(err)
 	}
-	if err := g.rabbitAccounts(ctx); err != nil {
-		return unavailable(err)
+	if err := g.createRabbitMQAccounts(ctx); err != nil {
+		return newUnavailable(err)
 	}
 	return nil
 }
 
-func (g *Gate) redisAccounts(ctx context.Context) error {
-	if password := g.o.Monitor.RedisPassword; password != "" {
-		if _, err := account.MonitorRedis(ctx, g.redis, password); err != nil {
+func (g *Gate) createRedisAccounts(ctx context.Context) error {
+	if password := g.options.Monitor.RedisPassword; password != "" {
+		if _, err := account.CreateMonitorRedis(ctx, g.redis, password); err != nil {
 			return err
 		}
 	}
-	for _, s := range g.o.Services {
-		saved, err := account.Redis(ctx, g.redis, s.Service)
+	for _, s := range g.options.Services {
+		saved, err := account.CreateRedis(ctx, g.redis, s.Service)
 		if err != nil {
 			return err
 		}
 		if !saved {
-			g.o.Log.Warn("Redis has no aclfile: its accounts are gone when it restarts, and are made again then", zap.String("for", s.Name))
+			g.options.Log.Warn("Redis has no aclfile: its accounts are lost when it restarts and are then created again", zap.String("for", s.Name))
 		}
 	}
 	return nil
 }
 
-func (g *Gate) rabbitAccounts(ctx context.Context) error {
-	r := g.o.Servers.RabbitMQ
-	if err := account.Vhost(ctx, g.management, r.Vhost, r.Username); err != nil {
+func (g *Gate) createRabbitMQAccounts(ctx context.Context) error {
+	r := g.options.Servers.RabbitMQ
+	if err := account.CreateVhost(ctx, g.management, r.Vhost, r.Username); err != nil {
 		return err
 	}
-	for _, s := range g.o.Services {
-		if err := account.RabbitMQ(ctx, g.management, r.Vhost, s.Service); err != nil {
+	for _, s := range g.options.Services {
+		if err := account.CreateRabbitMQ(ctx, g.management, r.Vhost, s.Service); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (g *Gate) declare(ctx context.Context) error {
+func (g *Gate) declareTopology(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	r := g.o.Servers.RabbitMQ
+	r := g.options.Servers.RabbitMQ
 	if err := topology.Declare(ctx, r, g.topologies...); err != nil {
-		return declareFailure(fmt.Errorf("RabbitMQ at %s: %w", r.Addr, err))
+		return classifyDeclareError(fmt.Errorf("RabbitMQ at %s: %w", r.Addr, err))
 	}
 	return nil
 }
 
 func (g *Gate) readBinaries(ctx context.Context) error {
 	g.topologies = nil
-	for _, s := range g.o.Services {
+	for _, s := range g.options.Services {
 		b := binary.Binary{Service: s.Name, Path: s.Binary}
-		version, err := b.Version(ctx)
+		version, err := b.ReadVersion(ctx)
 		if err != nil {
-			return binaryFailure(err)
+			return classifyBinaryError(err)
 		}
-		ms, err := b.Migrations(ctx)
+		ms, err := b.ReadMigrations(ctx)
 		if err != nil {
-			return binaryFailure(err)
+			return classifyBinaryError(err)
 		}
-		topology, err := b.Topology(ctx)
+		topology, err := b.ReadTopology(ctx)
 		if err != nil {
-			return binaryFailure(err)
+			return classifyBinaryError(err)
 		}
-		g.brought[s.Name] = brought{ms, migrate.Latest(ms)}
+		g.targets[s.Name] = schemaTarget{ms, migrate.Latest(ms)}
 		g.topologies = append(g.topologies, topology)
-		g.status.service(s.Name, func(st *ServiceState) {
+		g.status.updateService(s.Name, func(st *ServiceState) {
 			st.Version, st.Commit, st.SchemaExpected = version.Version, version.Commit, migrate.Latest(ms)
 		})
 	}

@@ -9,87 +9,87 @@ import (
 	"pgo/pkg/migrate"
 )
 
-// migrate brings every service's schema to where its binary expects it.
-func (g *Gate) migrate(ctx context.Context) error {
-	for _, s := range g.o.Services {
-		if err := g.migrateOne(ctx, s); err != nil {
+// migrateSchemas migrates every service's schema to the version that its binary expects.
+func (g *Gate) migrateSchemas(ctx context.Context) error {
+	for _, s := range g.options.Services {
+		if err := g.migrateService(ctx, s); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (g *Gate) migrateOne(ctx context.Context, s Service) error {
-	b := g.brought[s.Name]
-	report, err := migrate.Up(ctx, g.schemas[s.Name], b.migrations, migrateOptions(s.Name, g.o.Log))
+func (g *Gate) migrateService(ctx context.Context, s Service) error {
+	b := g.targets[s.Name]
+	report, err := migrate.Up(ctx, g.schemas[s.Name], b.migrations, newMigrateOptions(s.Name, g.options.Log))
 	if err == nil {
-		g.noteSchema(s.Name, report.State)
+		g.recordSchema(s.Name, report.State)
 		err = migrate.CheckCompatible(report.State, b.latest)
 	}
 	if err != nil {
-		g.readSchema(ctx, s.Name) // for the status: it may be half applied
-		return migrateFailure(fmt.Errorf("service %s: %w", s.Name, err))
+		g.readSchema(ctx, s.Name) // for the status: the schema may be half migrated
+		return classifyMigrationError(fmt.Errorf("service %s: %w", s.Name, err))
 	}
-	g.o.Log.Info(fmt.Sprintf("schema of %s is at version %d (%d migrations applied now)", s.Name, report.State.Version, len(report.Applied)),
+	g.options.Log.Info(fmt.Sprintf("schema of %s is at version %d (%d migrations applied now)", s.Name, report.State.Version, len(report.Applied)),
 		zap.Strings("applied", report.Applied))
 	return nil
 }
 
-func migrateOptions(service string, log *zap.Logger) migrate.Options {
+func newMigrateOptions(service string, log *zap.Logger) migrate.Options {
 	return migrate.Options{
 		Progress: func(text string) { log.Info("service " + service + ": " + text) },
 		Repair:   "bootcheck resolve --service " + service,
 	}
 }
 
-// readSchema notes where a service's schema is, as far as that can be read.
+// readSchema records a service's schema version if the database answers.
 func (g *Gate) readSchema(ctx context.Context, service string) {
 	if state, err := migrate.ReadState(ctx, g.schemas[service]); err == nil {
-		g.noteSchema(service, state)
+		g.recordSchema(service, state)
 	}
 }
 
-func (g *Gate) noteSchema(service string, state migrate.State) {
-	g.status.service(service, func(st *ServiceState) {
+func (g *Gate) recordSchema(service string, state migrate.State) {
+	g.status.updateService(service, func(st *ServiceState) {
 		st.SchemaVersion, st.MinCodeSchema, st.SchemaDirty = state.Version, state.MinCodeSchema, state.Dirty
 	})
 }
 
-// Plan reads the binaries and returns, for each service, the files that Pass would apply. A database that is not
-// there yet has everything to come.
+// Plan reads the binaries and returns, for each service, the migration files that Pass would apply: all of them if the
+// service's database does not exist yet.
 func (g *Gate) Plan(ctx context.Context) (map[string][]string, error) {
 	if err := g.readBinaries(ctx); err != nil {
 		return nil, err
 	}
 	plan := map[string][]string{}
-	for _, s := range g.o.Services {
-		ms := g.brought[s.Name].migrations
-		left, err := migrate.Pending(ctx, g.schemas[s.Name], ms)
-		if serverSaid(err, erNoDatabase) {
-			left, err = ms, nil
+	for _, s := range g.options.Services {
+		ms := g.targets[s.Name].migrations
+		pending, err := migrate.Pending(ctx, g.schemas[s.Name], ms)
+		if hasMySQLError(err, errNoSuchDatabase) {
+			pending, err = ms, nil
 		}
 		if err != nil {
-			return nil, migrateFailure(fmt.Errorf("service %s: %w", s.Name, err))
+			return nil, classifyMigrationError(fmt.Errorf("service %s: %w", s.Name, err))
 		}
 		plan[s.Name] = []string{}
-		for _, m := range left {
+		for _, m := range pending {
 			plan[s.Name] = append(plan[s.Name], m.File)
 		}
 	}
 	return plan, nil
 }
 
-// Resolve writes a person's word about an interrupted statement of a service's migration into its journal.
+// Resolve records a person's decision about an interrupted statement in the journal of the service's schema.
 func (g *Gate) Resolve(ctx context.Context, service string, r migrate.Resolution) error {
 	if err := g.readBinaries(ctx); err != nil {
 		return err
 	}
-	b, ok := g.brought[service]
+	b, ok := g.targets[service]
 	if !ok {
 		return &Failure{Code: ExitUsage, Err: fmt.Errorf("service %s is not configured", service)}
 	}
-	if err := migrate.Resolve(ctx, g.schemas[service], b.migrations, r, migrateOptions(service, g.o.Log)); err != nil {
-		return migrateFailure(fmt.Errorf("service %s: %w", service, err))
+	if err := migrate.Resolve(ctx, g.schemas[service], b.migrations, r, newMigrateOptions(service, g.options.Log)); err != nil {
+		return classifyMigrationError(fmt.Errorf("service %s: %w", service, err))
 	}
 	return nil
 }

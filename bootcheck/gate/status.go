@@ -5,18 +5,18 @@ import (
 	"time"
 )
 
-// Phases of the chain, in order.
+// The phases of the gate, in order.
 const (
-	phaseServers  = "servers"  // log in to MySQL, Redis and RabbitMQ
-	phaseAccounts = "accounts" // databases, accounts, vhost
-	phaseBinaries = "binaries" // read what the services' binaries bring
-	phaseSchemas  = "schemas"  // migrate
-	phaseTopology = "topology" // exchanges and queues
+	phaseServers  = "servers"  // wait until MySQL, Redis and RabbitMQ serve
+	phaseAccounts = "accounts" // create databases, accounts and the vhost
+	phaseBinaries = "binaries" // read versions, migrations and topologies from the services' binaries
+	phaseSchemas  = "schemas"  // migrate every schema
+	phaseTopology = "topology" // declare exchanges and queues
 )
 
-// Snapshot is what /status shows.
+// Snapshot is a copy of the gate's state, as /status returns it.
 type Snapshot struct {
-	Ready     bool           `json:"ready"` // the chain has passed
+	Ready     bool           `json:"ready"` // the gate has passed
 	Degraded  []string       `json:"degraded"`
 	StartedAt time.Time      `json:"started_at"`
 	PassedAt  *time.Time     `json:"passed_at"`
@@ -25,7 +25,7 @@ type Snapshot struct {
 	Services  []ServiceState `json:"services"`
 }
 
-// Phase is one step of the chain.
+// Phase is the state of one phase.
 type Phase struct {
 	Name       string     `json:"name"`
 	State      string     `json:"state"` // pending, running, done or failed
@@ -35,17 +35,17 @@ type Phase struct {
 	Error      string     `json:"error,omitempty"`
 }
 
-// ServerState is what the last look at a server found.
+// ServerState is the result of the last check of a server.
 type ServerState struct {
 	Name      string     `json:"name"`
 	Addr      string     `json:"addr"`
 	Up        bool       `json:"up"`
-	Since     *time.Time `json:"since"`      // up or away without a break
-	CheckedAt *time.Time `json:"checked_at"` // null: not yet
+	Since     *time.Time `json:"since"`      // when it became up or down
+	CheckedAt *time.Time `json:"checked_at"` // null before the first check
 	Error     string     `json:"error,omitempty"`
 }
 
-// ServiceState is a service's binary and its schema.
+// ServiceState describes a service's binary and its schema.
 type ServiceState struct {
 	Name           string `json:"name"`
 	Binary         string `json:"binary"`
@@ -54,13 +54,13 @@ type ServiceState struct {
 	SchemaVersion  int64  `json:"schema_version"`
 	SchemaExpected int64  `json:"schema_expected"`
 	MinCodeSchema  int64  `json:"min_code_schema"`
-	SchemaDirty    int64  `json:"schema_dirty"` // the version that is half applied, 0 for none
+	SchemaDirty    int64  `json:"schema_dirty"` // the version that is half applied; 0 for none
 }
 
-// Status is the gate's state, safe for concurrent use.
+// Status holds the gate's state. It is safe for concurrent use.
 type Status struct {
-	mu sync.Mutex
-	s  Snapshot
+	mu       sync.Mutex
+	snapshot Snapshot
 }
 
 func newStatus(o Options) *Status {
@@ -74,17 +74,17 @@ func newStatus(o Options) *Status {
 	for _, svc := range o.Services {
 		s.Services = append(s.Services, ServiceState{Name: svc.Name, Binary: svc.Binary})
 	}
-	return &Status{s: s}
+	return &Status{snapshot: s}
 }
 
-// Snapshot returns a copy.
+// Snapshot returns a copy of the state.
 func (st *Status) Snapshot() Snapshot {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	out := st.s
-	out.Phases = append([]Phase(nil), st.s.Phases...)
-	out.Servers = append([]ServerState(nil), st.s.Servers...)
-	out.Services = append([]ServiceState{}, st.s.Services...)
+	out := st.snapshot
+	out.Phases = append([]Phase(nil), st.snapshot.Phases...)
+	out.Servers = append([]ServerState(nil), st.snapshot.Servers...)
+	out.Services = append([]ServiceState{}, st.snapshot.Services...)
 	out.Degraded = []string{}
 	for i, p := range out.Phases {
 		if p.State == "running" {
@@ -99,15 +99,15 @@ func (st *Status) Snapshot() Snapshot {
 	return out
 }
 
-func (st *Status) begin(phase string) {
-	st.phase(phase, func(p *Phase) {
+func (st *Status) startPhase(phase string) {
+	st.updatePhase(phase, func(p *Phase) {
 		now := time.Now().UTC()
 		p.State, p.StartedAt = "running", &now
 	})
 }
 
-func (st *Status) end(phase string, err error) {
-	st.phase(phase, func(p *Phase) {
+func (st *Status) finishPhase(phase string, err error) {
+	st.updatePhase(phase, func(p *Phase) {
 		now := time.Now().UTC()
 		p.State, p.FinishedAt, p.Seconds = "done", &now, now.Sub(*p.StartedAt).Seconds()
 		if err != nil {
@@ -116,43 +116,43 @@ func (st *Status) end(phase string, err error) {
 	})
 }
 
-func (st *Status) phase(name string, change func(*Phase)) {
+func (st *Status) updatePhase(name string, change func(*Phase)) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	for i := range st.s.Phases {
-		if st.s.Phases[i].Name == name {
-			change(&st.s.Phases[i])
+	for i := range st.snapshot.Phases {
+		if st.snapshot.Phases[i].Name == name {
+			change(&st.snapshot.Phases[i])
 		}
 	}
 }
 
-func (st *Status) passed() {
+func (st *Status) markPassed() {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	now := time.Now().UTC()
-	st.s.Ready, st.s.PassedAt = true, &now
+	st.snapshot.Ready, st.snapshot.PassedAt = true, &now
 }
 
-func (st *Status) service(name string, change func(*ServiceState)) {
+func (st *Status) updateService(name string, change func(*ServiceState)) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	for i := range st.s.Services {
-		if st.s.Services[i].Name == name {
-			change(&st.s.Services[i])
+	for i := range st.snapshot.Services {
+		if st.snapshot.Services[i].Name == name {
+			change(&st.snapshot.Services[i])
 		}
 	}
 }
 
-// seen notes what a look at a server found.
-func (st *Status) seen(name string, err error) { st.look(name, err) }
+// recordProbe records the result of a check while the gate waits for the servers.
+func (st *Status) recordProbe(name string, err error) { st.recordCheck(name, err) }
 
-// look notes what a look at a server found and says whether that is a change.
-func (st *Status) look(name string, err error) (changed bool) {
+// recordCheck records the result of a check and reports whether the server went up or down.
+func (st *Status) recordCheck(name string, err error) (changed bool) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	now := time.Now().UTC()
-	for i := range st.s.Servers {
-		s := &st.s.Servers[i]
+	for i := range st.snapshot.Servers {
+		s := &st.snapshot.Servers[i]
 		if s.Name != name {
 			continue
 		}

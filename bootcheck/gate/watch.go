@@ -15,24 +15,24 @@ import (
 )
 
 const (
-	lookEvery   = 5 * time.Second
-	lookTimeout = 4 * time.Second
-	healTimeout = time.Minute
+	checkInterval = 5 * time.Second
+	checkTimeout  = 4 * time.Second
+	repairTimeout = time.Minute
 )
 
-// Watch looks at the servers every few seconds until ctx ends, over connections that stay open. Accounts and
-// topology that a server has lost are made again.
+// Watch checks the servers every checkInterval until ctx ends, over connections that stay open. It re-creates accounts and
+// topology that a server has lost.
 func (g *Gate) Watch(ctx context.Context) {
-	r := g.o.Servers.RabbitMQ
-	broker := mq.Connect(r.MQ(r.Vhost), zap.NewNop()) // what goes wrong is told here, once
+	r := g.options.Servers.RabbitMQ
+	broker := mq.Connect(r.AMQPConfig(r.Vhost), zap.NewNop()) // errors are logged here, once
 	defer func() {
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
 		_ = broker.Close(closing)
 	}()
-	tick := time.NewTicker(lookEvery)
+	tick := time.NewTicker(checkInterval)
 	defer tick.Stop()
-	healed := true // RabbitMQ; Redis shows what it misses at every look
+	repaired := true // RabbitMQ; Redis shows missing accounts at every check
 	for {
 		select {
 		case <-ctx.Done():
@@ -40,97 +40,97 @@ func (g *Gate) Watch(ctx context.Context) {
 		case <-tick.C:
 		}
 		var wg sync.WaitGroup
-		wg.Go(func() { g.lookAtMySQL(ctx) })
-		wg.Go(func() { g.lookAtRedis(ctx) })
-		wg.Go(func() { healed = g.lookAtRabbitMQ(ctx, broker, healed) })
+		wg.Go(func() { g.checkMySQL(ctx) })
+		wg.Go(func() { g.checkRedis(ctx) })
+		wg.Go(func() { repaired = g.checkRabbitMQ(ctx, broker, repaired) })
 		wg.Wait()
 	}
 }
 
-// noted records what a look found and tells changes. It returns true when the server has come back.
-func (g *Gate) noted(ctx context.Context, name string, err error) (back bool) {
-	if ctx.Err() != nil || !g.status.look(name, err) {
+// recordCheck records the result of a check and logs a change. It reports whether the server has become available again.
+func (g *Gate) recordCheck(ctx context.Context, name string, err error) (isBack bool) {
+	if ctx.Err() != nil || !g.status.recordCheck(name, err) {
 		return false
 	}
 	if err != nil {
-		g.o.Log.Warn(name+" is away: "+err.Error(), zap.String("server", name))
+		g.options.Log.Warn(name+" is unavailable: "+err.Error(), zap.String("server", name))
 		return false
 	}
-	g.o.Log.Info(name+" is back", zap.String("server", name))
+	g.options.Log.Info(name+" is available again", zap.String("server", name))
 	return true
 }
 
-func (g *Gate) lookAtMySQL(ctx context.Context) {
-	looking, cancel := context.WithTimeout(ctx, lookTimeout)
+func (g *Gate) checkMySQL(ctx context.Context) {
+	checkCtx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	var one int
-	err := g.mysql.QueryRowContext(looking, "SELECT 1").Scan(&one)
-	g.noted(ctx, "MySQL", err)
+	err := g.mysql.QueryRowContext(checkCtx, "SELECT 1").Scan(&one)
+	g.recordCheck(ctx, "MySQL", err)
 	if err != nil {
 		return
 	}
-	for _, s := range g.o.Services {
-		g.readSchema(looking, s.Name)
+	for _, s := range g.options.Services {
+		g.readSchema(checkCtx, s.Name)
 	}
 }
 
-func (g *Gate) lookAtRedis(ctx context.Context) {
-	looking, cancel := context.WithTimeout(ctx, lookTimeout)
+func (g *Gate) checkRedis(ctx context.Context) {
+	checkCtx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	err := g.redis.Ping(looking).Err()
-	missing := g.noted(ctx, "Redis", err)
+	err := g.redis.Ping(checkCtx).Err()
+	missing := g.recordCheck(ctx, "Redis", err)
 	if err != nil {
 		return
 	}
 	var names []string
-	for _, s := range g.o.Services {
+	for _, s := range g.options.Services {
 		names = append(names, s.Name)
 	}
-	if g.o.Monitor.RedisPassword != "" {
+	if g.options.Monitor.RedisPassword != "" {
 		names = append(names, account.Monitor)
 	}
 	for _, name := range names {
-		there, err := account.InRedis(looking, g.redis, name)
-		missing = missing || err == nil && !there
+		exists, err := account.ExistsInRedis(checkCtx, g.redis, name)
+		missing = missing || err == nil && !exists
 	}
 	if missing {
-		g.heal(ctx, "Redis", g.redisAccounts)
+		g.repair(ctx, "Redis", g.createRedisAccounts)
 	}
 }
 
-// lookAtRabbitMQ says whether RabbitMQ has all that it should, as far as can be known. healed is what it said last time.
-func (g *Gate) lookAtRabbitMQ(ctx context.Context, broker *mq.Conn, healed bool) bool {
-	looking, cancel := context.WithTimeout(ctx, lookTimeout)
+// checkRabbitMQ reports whether RabbitMQ has every account and the topology, as far as it answers. repaired is the last result.
+func (g *Gate) checkRabbitMQ(ctx context.Context, broker *mq.Conn, repaired bool) bool {
+	checkCtx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	var names []string
-	for _, s := range g.o.Services {
+	for _, s := range g.options.Services {
 		names = append(names, s.Name)
 	}
-	back := g.noted(ctx, "RabbitMQ", broker.Check(looking))
-	vhost := g.o.Servers.RabbitMQ.Vhost
-	there, err := account.InRabbitMQ(looking, g.management, vhost, names)
+	isBack := g.recordCheck(ctx, "RabbitMQ", broker.Check(checkCtx))
+	vhost := g.options.Servers.RabbitMQ.Vhost
+	exist, err := account.AllInRabbitMQ(checkCtx, g.management, vhost, names)
 	if err != nil {
-		return healed && !back // away, or only its management API: nothing can be made now
+		return repaired && !isBack // the broker or its management API is down: nothing can be repaired now
 	}
-	if there && !back && healed {
-		// The exchange that everything is published to stands for the topology.
-		err = g.management.Do(looking, http.MethodGet, nil, nil, "exchanges", vhost, mq.EventsExchange)
+	if exist && !isBack && repaired {
+		// The exchange for events is declared with the topology: without it, all of it is missing.
+		err = g.management.Do(checkCtx, http.MethodGet, nil, nil, "exchanges", vhost, mq.EventsExchange)
 		if !server.IsNotFound(err) {
 			return true
 		}
 	}
-	return g.heal(ctx, "RabbitMQ", func(ctx context.Context) error {
-		return errors.Join(g.rabbitAccounts(ctx), g.declare(ctx))
+	return g.repair(ctx, "RabbitMQ", func(ctx context.Context) error {
+		return errors.Join(g.createRabbitMQAccounts(ctx), g.declareTopology(ctx))
 	})
 }
 
-func (g *Gate) heal(ctx context.Context, name string, again func(context.Context) error) (done bool) {
-	ctx, cancel := context.WithTimeout(ctx, healTimeout)
+func (g *Gate) repair(ctx context.Context, name string, create func(context.Context) error) (done bool) {
+	ctx, cancel := context.WithTimeout(ctx, repairTimeout)
 	defer cancel()
-	if err := again(ctx); err != nil {
-		g.o.Log.Warn("accounts and topology of "+name+" could not be made again, the next look tries again: "+err.Error(), zap.String("server", name))
+	if err := create(ctx); err != nil {
+		g.options.Log.Warn("accounts and topology of "+name+" could not be re-created, the next check tries again: "+err.Error(), zap.String("server", name))
 		return false
 	}
-	g.o.Log.Info("accounts and topology of "+name+" are in place again", zap.String("server", name))
+	g.options.Log.Info("accounts and topology of "+name+" are re-created", zap.String("server", name))
 	return true
 }

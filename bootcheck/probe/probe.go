@@ -1,4 +1,4 @@
-// Package probe finds out whether MySQL, Redis and RabbitMQ really serve: it logs in over TCP and asks something.
+// Package probe checks whether MySQL, Redis and RabbitMQ serve: it logs in over TCP and runs a command.
 package probe
 
 import (
@@ -19,26 +19,26 @@ import (
 	"pgo/pkg/mq"
 )
 
-// tryTimeout bounds one try.
+// tryTimeout bounds one check.
 const tryTimeout = 5 * time.Second
 
-// Target is one server to wait for. Check returns nil when it serves, else an error in words for people.
+// Target is a server to wait for. Check returns nil if the server serves, else an error that a person understands.
 type Target struct {
 	Name, Addr string
 	Check      func(ctx context.Context) error
 }
 
-// Targets returns the three servers.
-func Targets(s server.Servers) []Target {
+// NewTargets returns the three servers as targets.
+func NewTargets(s server.Servers) []Target {
 	return []Target{
-		{"MySQL", s.MySQL.Addr, func(ctx context.Context) error { return MySQL(ctx, s.MySQL) }},
-		{"Redis", s.Redis.Addr, func(ctx context.Context) error { return Redis(ctx, s.Redis) }},
-		{"RabbitMQ", s.RabbitMQ.Addr, func(ctx context.Context) error { return RabbitMQ(ctx, s.RabbitMQ) }},
+		{"MySQL", s.MySQL.Addr, func(ctx context.Context) error { return CheckMySQL(ctx, s.MySQL) }},
+		{"Redis", s.Redis.Addr, func(ctx context.Context) error { return CheckRedis(ctx, s.Redis) }},
+		{"RabbitMQ", s.RabbitMQ.Addr, func(ctx context.Context) error { return CheckRabbitMQ(ctx, s.RabbitMQ) }},
 	}
 }
 
-// MySQL logs in and runs a query. A server that takes no writes does not serve.
-func MySQL(ctx context.Context, a server.Access) error {
+// CheckMySQL logs in and runs a query. It returns an error for a read-only server, too.
+func CheckMySQL(ctx context.Context, a server.Access) error {
 	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
 	defer cancel()
 	db, err := server.OpenMySQL(a, "")
@@ -48,22 +48,22 @@ func MySQL(ctx context.Context, a server.Access) error {
 	defer db.Close()
 	var readOnly string // 0 or 1, or a word on newer MariaDB
 	err = db.QueryRowContext(ctx, "SELECT @@GLOBAL.read_only").Scan(&readOnly)
-	var said *mysql.MySQLError
+	var serverErr *mysql.MySQLError
 	switch {
-	case errors.As(err, &said) && (said.Number == 1045 || said.Number == 1698):
-		return refuses(a.Username, said.Message)
-	case errors.As(err, &said):
-		return fmt.Errorf("it answers error %d: %s", said.Number, said.Message)
+	case errors.As(err, &serverErr) && (serverErr.Number == 1045 || serverErr.Number == 1698):
+		return newRefusedError(a.Username, serverErr.Message)
+	case errors.As(err, &serverErr):
+		return fmt.Errorf("it answers error %d: %s", serverErr.Number, serverErr.Message)
 	case err != nil:
-		return plain(err)
+		return simplifyError(err)
 	case readOnly != "0" && readOnly != "OFF":
 		return errors.New("it is read-only")
 	}
 	return nil
 }
 
-// Redis authenticates and sends a PING. One that is still loading its data does not serve.
-func Redis(ctx context.Context, a server.Access) error {
+// CheckRedis authenticates and sends a PING. It returns an error while Redis loads its data.
+func CheckRedis(ctx context.Context, a server.Access) error {
 	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
 	defer cancel()
 	c := server.OpenRedis(a)
@@ -72,36 +72,36 @@ func Redis(ctx context.Context, a server.Access) error {
 	if err == nil {
 		return nil
 	}
-	said := err.Error()
+	reply := err.Error()
 	switch {
-	case strings.Contains(said, "LOADING"):
+	case strings.Contains(reply, "LOADING"):
 		return errors.New("it is still loading its data")
-	case strings.Contains(said, "WRONGPASS"), strings.Contains(said, "NOAUTH"), strings.Contains(said, "invalid username-password"):
-		return refuses(a.Username, said)
+	case strings.Contains(reply, "WRONGPASS"), strings.Contains(reply, "NOAUTH"), strings.Contains(reply, "invalid username-password"):
+		return newRefusedError(a.Username, reply)
 	}
-	return plain(err)
+	return simplifyError(err)
 }
 
-// RabbitMQ asks the management API and opens a real AMQP connection with a channel.
-func RabbitMQ(ctx context.Context, r server.RabbitMQ) error {
+// CheckRabbitMQ calls the management API and opens an AMQP connection with a channel.
+func CheckRabbitMQ(ctx context.Context, r server.RabbitMQ) error {
 	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
 	defer cancel()
 	vhost := r.Vhost
-	var said *server.StatusError
+	var status *server.StatusError
 	err := server.NewManagement(r).Do(ctx, http.MethodGet, nil, nil, "vhosts", r.Vhost)
 	switch {
-	case errors.As(err, &said) && said.Status == http.StatusNotFound:
-		vhost = "/" // ours is not made yet
-	case errors.As(err, &said) && (said.Status == http.StatusUnauthorized || said.Status == http.StatusForbidden):
-		return refuses(r.Username, "management API: "+said.Body)
+	case errors.As(err, &status) && status.Status == http.StatusNotFound:
+		vhost = "/" // the services' vhost does not exist yet
+	case errors.As(err, &status) && (status.Status == http.StatusUnauthorized || status.Status == http.StatusForbidden):
+		return newRefusedError(r.Username, "management API: "+status.Body)
 	case err != nil:
-		return fmt.Errorf("management API at %s: %w", r.API, plain(err))
+		return fmt.Errorf("management API at %s: %w", r.API, simplifyError(err))
 	}
 	return openAMQP(ctx, r, vhost)
 }
 
 func openAMQP(ctx context.Context, r server.RabbitMQ, vhost string) error {
-	conn := mq.Connect(r.MQ(vhost), zap.NewNop())
+	conn := mq.Connect(r.AMQPConfig(vhost), zap.NewNop())
 	defer func() { _ = conn.Close(ctx) }()
 	for tick := time.NewTicker(20 * time.Millisecond); ; {
 		err := conn.Check(ctx)
@@ -109,26 +109,26 @@ func openAMQP(ctx context.Context, r server.RabbitMQ, vhost string) error {
 			return nil
 		}
 		if strings.Contains(err.Error(), "ACCESS_REFUSED") || strings.Contains(err.Error(), "username or password") {
-			return refuses(r.Username, err.Error())
+			return newRefusedError(r.Username, err.Error())
 		}
 		select {
 		case <-ctx.Done():
 			tick.Stop()
-			return plain(err)
+			return simplifyError(err)
 		case <-tick.C:
 		}
 	}
 }
 
-func refuses(username, said string) error {
+func newRefusedError(username, reply string) error {
 	if username == "" {
-		return fmt.Errorf("it refuses our password (%s)", said)
+		return fmt.Errorf("it refuses our password (%s)", reply)
 	}
-	return fmt.Errorf("it refuses the account %s or its password (%s)", username, said)
+	return fmt.Errorf("it refuses the account %s or its password (%s)", username, reply)
 }
 
-// plain says the commonest failures in words that need no knowledge of Go or of system calls.
-func plain(err error) error {
+// simplifyError words the most frequent failures without terms of Go or of system calls.
+func simplifyError(err error) error {
 	var dns *net.DNSError
 	var timeout net.Error
 	switch {

@@ -17,17 +17,17 @@ import (
 	"pgo/pkg/testing/testkit"
 )
 
-// checks returns a probe of each server, given how to reach it.
-func checks(s server.Servers) map[string]func(context.Context) error {
+// targetChecks returns the check of each server by its name.
+func targetChecks(s server.Servers) map[string]func(context.Context) error {
 	out := map[string]func(context.Context) error{}
-	for _, t := range probe.Targets(s) {
+	for _, t := range probe.NewTargets(s) {
 		out[t.Name] = t.Check
 	}
 	return out
 }
 
-// listen answers every connection with handle until the test ends.
-func listen(t *testing.T, handle func(net.Conn)) string {
+// serveConnections calls handle for every connection until the test ends.
+func serveConnections(t *testing.T, handle func(net.Conn)) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -52,7 +52,7 @@ func listen(t *testing.T, handle func(net.Conn)) string {
 	return l.Addr().String()
 }
 
-func at(s server.Servers, addr string) server.Servers {
+func withAddr(s server.Servers, addr string) server.Servers {
 	s.MySQL.Addr, s.Redis.Addr, s.RabbitMQ.Addr, s.RabbitMQ.API = addr, addr, addr, "http://"+addr
 	return s
 }
@@ -60,7 +60,7 @@ func at(s server.Servers, addr string) server.Servers {
 func TestProbe(t *testing.T) {
 	real := fixture.Servers(t)
 	closed := testkit.ReserveAddr(t)
-	silent := listen(t, func(c net.Conn) { _, _ = bufio.NewReader(c).ReadString(0) })
+	silent := serveConnections(t, func(c net.Conn) { _, _ = bufio.NewReader(c).ReadString(0) })
 	wrong := real
 	wrong.MySQL.Password, wrong.Redis.Password, wrong.RabbitMQ.Password = "wrong", "wrong", "wrong"
 	noAPI := real
@@ -69,7 +69,7 @@ func TestProbe(t *testing.T) {
 	noVhost.RabbitMQ.Vhost = "not-made-yet"
 	noAMQP := real
 	noAMQP.RabbitMQ.Addr = closed
-	loading := listen(t, func(c net.Conn) {
+	loading := serveConnections(t, func(c net.Conn) {
 		for r := bufio.NewReader(c); ; {
 			if line, err := r.ReadString('\n'); err != nil {
 				return
@@ -82,30 +82,30 @@ func TestProbe(t *testing.T) {
 	tests := []struct {
 		name    string
 		servers server.Servers
-		of      string
-		want    string // "" for: it serves
+		target  string
+		want    string // of the error; "" for none
 	}{
 		{"serves", real, "MySQL", ""},
 		{"serves", real, "Redis", ""},
 		{"serves", real, "RabbitMQ", ""},
-		{"nobody listens", at(real, closed), "MySQL", "connection refused"},
-		{"nobody listens", at(real, closed), "Redis", "connection refused"},
-		{"nobody listens", at(real, closed), "RabbitMQ", "connection refused"},
-		{"silent", at(real, silent), "MySQL", "no answer within 5s"},
-		{"silent", at(real, silent), "Redis", "no answer within 5s"},
-		{"silent", at(real, silent), "RabbitMQ", "no answer within 5s"},
+		{"no listener", withAddr(real, closed), "MySQL", "connection refused"},
+		{"no listener", withAddr(real, closed), "Redis", "connection refused"},
+		{"no listener", withAddr(real, closed), "RabbitMQ", "connection refused"},
+		{"silent", withAddr(real, silent), "MySQL", "no answer within 5s"},
+		{"silent", withAddr(real, silent), "Redis", "no answer within 5s"},
+		{"silent", withAddr(real, silent), "RabbitMQ", "no answer within 5s"},
 		{"wrong password", wrong, "MySQL", "it refuses the account " + real.MySQL.Username},
 		{"wrong password", wrong, "Redis", "it refuses the account " + real.Redis.Username},
 		{"wrong password", wrong, "RabbitMQ", "it refuses the account " + real.RabbitMQ.Username},
-		{"loading", at(real, loading), "Redis", "still loading its data"},
+		{"loading", withAddr(real, loading), "Redis", "still loading its data"},
 		{"only AMQP", noAPI, "RabbitMQ", "management API at http://"},
 		{"only the management API", noAMQP, "RabbitMQ", "connection refused"},
 		{"vhost not made yet", noVhost, "RabbitMQ", ""},
 	}
 	for _, tt := range tests {
-		t.Run(tt.of+" "+tt.name, func(t *testing.T) {
+		t.Run(tt.target+" "+tt.name, func(t *testing.T) {
 			t.Parallel()
-			err := checks(tt.servers)[tt.of](t.Context())
+			err := targetChecks(tt.servers)[tt.target](t.Context())
 			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 				t.Errorf("got %v, want %q", err, tt.want)
 			}
@@ -113,20 +113,20 @@ func TestProbe(t *testing.T) {
 	}
 }
 
-func TestWaitGivesUp(t *testing.T) {
+func TestAwaitAllReturnsAtDeadline(t *testing.T) {
 	real := fixture.Servers(t)
 	link := testkit.NewLink(t, real.MySQL.Addr)
 	link.Cut()
 	real.MySQL.Addr = link.Addr()
-	told := make(chan string, 100)
-	err := probe.Wait(t.Context(), probe.Targets(real), probe.Options{Deadline: 5 * time.Second, Progress: func(s string) { told <- s }})
+	progress := make(chan string, 100)
+	err := probe.AwaitAll(t.Context(), probe.NewTargets(real), probe.Options{Deadline: 5 * time.Second, OnProgress: func(s string) { progress <- s }})
 	var missing *probe.MissingError
-	if !errors.As(err, &missing) || err.Error() != "not there after 5s: MySQL at "+link.Addr()+": connection refused" {
+	if !errors.As(err, &missing) || err.Error() != "not available after 5s: MySQL at "+link.Addr()+": connection refused" {
 		t.Errorf("got %v", err)
 	}
-	close(told)
+	close(progress)
 	all := ""
-	for s := range told {
+	for s := range progress {
 		all += s + "\n"
 	}
 	waiting := regexp.MustCompile(`(?m)^waiting for MySQL at ` + regexp.QuoteMeta(link.Addr()) + ` \(\ds\): connection refused; giving up in \ds$`)
@@ -138,12 +138,12 @@ func TestWaitGivesUp(t *testing.T) {
 	}
 }
 
-func TestWaitForALateServer(t *testing.T) {
+func TestAwaitAllWaitsForLateServer(t *testing.T) {
 	real := fixture.Servers(t)
 	link := testkit.NewLink(t, real.Redis.Addr)
 	link.Cut()
 	real.Redis.Addr = link.Addr()
-	err := probe.Wait(t.Context(), probe.Targets(real), probe.Options{Deadline: 30 * time.Second, Progress: func(s string) {
+	err := probe.AwaitAll(t.Context(), probe.NewTargets(real), probe.Options{Deadline: 30 * time.Second, OnProgress: func(s string) {
 		if strings.HasPrefix(s, "waiting for Redis") {
 			link.Restore()
 		}
@@ -153,11 +153,11 @@ func TestWaitForALateServer(t *testing.T) {
 	}
 }
 
-func TestWaitEndsWithItsContext(t *testing.T) {
+func TestAwaitAllReturnsWithContext(t *testing.T) {
 	real := fixture.Servers(t)
 	real.MySQL.Addr = "127.0.0.1:1"
 	ctx, cancel := context.WithCancel(t.Context())
-	err := probe.Wait(ctx, probe.Targets(real), probe.Options{Deadline: time.Minute, Progress: func(string) { cancel() }})
+	err := probe.AwaitAll(ctx, probe.NewTargets(real), probe.Options{Deadline: time.Minute, OnProgress: func(string) { cancel() }})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}

@@ -11,34 +11,34 @@ import (
 	"github.com/cenkalti/backoff/v5"
 )
 
-// Options is how to wait.
+// Options configures AwaitAll.
 type Options struct {
-	Deadline time.Duration // for all targets together
-	Progress func(text string)
-	// Seen is told what each try found, nil when the target serves. It is called from several goroutines.
-	Seen func(target string, err error)
+	Deadline   time.Duration // until all targets serve
+	OnProgress func(text string)
+	// OnResult receives the result of each check, nil when the target serves. It is called from several goroutines.
+	OnResult func(target string, err error)
 }
 
-// MissingError says which servers did not serve in time, and why.
+// MissingError names the servers that did not serve in time, with the reasons.
 type MissingError struct {
 	After   time.Duration
 	Missing []string // "MySQL at 127.0.0.1:3306: connection refused"
 }
 
 func (e *MissingError) Error() string {
-	return fmt.Sprintf("not there after %s: %s", e.After, strings.Join(e.Missing, "; "))
+	return fmt.Sprintf("not available after %s: %s", e.After, strings.Join(e.Missing, "; "))
 }
 
-// Wait tries all targets side by side until each serves. It returns a *MissingError when the deadline passes, and
-// ctx's error when that ends.
-func Wait(ctx context.Context, targets []Target, o Options) error {
+// AwaitAll checks all targets concurrently until each serves. It returns a *MissingError when the deadline passes, and
+// ctx's error when ctx ends.
+func AwaitAll(ctx context.Context, targets []Target, o Options) error {
 	start := time.Now()
 	waiting, cancel := context.WithTimeout(ctx, o.Deadline)
 	defer cancel()
 	reasons := make([]error, len(targets))
 	var wg sync.WaitGroup
 	for i, t := range targets {
-		wg.Go(func() { reasons[i] = waitOne(waiting, t, start, o) })
+		wg.Go(func() { reasons[i] = awaitTarget(waiting, t, start, o) })
 	}
 	wg.Wait()
 	if ctx.Err() != nil {
@@ -56,31 +56,31 @@ func Wait(ctx context.Context, targets []Target, o Options) error {
 	return nil
 }
 
-// waitOne returns nil once t serves, or the last reason why it did not.
-func waitOne(ctx context.Context, t Target, start time.Time, o Options) error {
+// awaitTarget returns nil once t serves, or the last reason why it did not when ctx ends.
+func awaitTarget(ctx context.Context, t Target, start time.Time, o Options) error {
 	pause := &backoff.ExponentialBackOff{InitialInterval: 100 * time.Millisecond, MaxInterval: 3 * time.Second, Multiplier: 1.6, RandomizationFactor: 0.3}
 	pause.Reset()
-	var told string
-	var nextWord time.Time
+	var logged string
+	var nextLog time.Time
 	for {
 		err := t.Check(ctx)
-		if o.Seen != nil {
-			o.Seen(t.Name, err)
+		if o.OnResult != nil {
+			o.OnResult(t.Name, err)
 		}
 		now := time.Now()
 		waited := now.Sub(start).Round(time.Second)
 		if err == nil {
-			o.Progress(fmt.Sprintf("%s at %s serves (after %s)", t.Name, t.Addr, now.Sub(start).Round(time.Millisecond)))
+			o.OnProgress(fmt.Sprintf("%s at %s serves (after %s)", t.Name, t.Addr, now.Sub(start).Round(time.Millisecond)))
 			return nil
 		}
-		if ctx.Err() != nil && told != "" {
-			return errors.New(told) // this try was cut short, the one before says more
+		if ctx.Err() != nil && logged != "" {
+			return errors.New(logged) // this check was cut short, the one before has the reason
 		}
-		// At once, whenever the reason changes, and then less and less often.
-		if err.Error() != told || now.After(nextWord) {
-			o.Progress(fmt.Sprintf("waiting for %s at %s (%s): %v; giving up in %s", t.Name, t.Addr, waited, err, max(o.Deadline-waited, 0)))
-			told = err.Error()
-			nextWord = now.Add(min(max(5*time.Second, waited), 30*time.Second))
+		// Log a new reason at once, and the same one at growing intervals.
+		if err.Error() != logged || now.After(nextLog) {
+			o.OnProgress(fmt.Sprintf("waiting for %s at %s (%s): %v; giving up in %s", t.Name, t.Addr, waited, err, max(o.Deadline-waited, 0)))
+			logged = err.Error()
+			nextLog = now.Add(min(max(5*time.Second, waited), 30*time.Second))
 		}
 		select {
 		case <-ctx.Done():

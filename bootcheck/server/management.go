@@ -13,13 +13,13 @@ import (
 	"time"
 )
 
-// Management speaks to RabbitMQ's management API.
+// Management is a client for RabbitMQ's management API.
 type Management struct {
 	base, username, password string
 	client                   *http.Client
 }
 
-// NewManagement returns a client for r's API. Nothing is dialled yet.
+// NewManagement returns a client for r's API without dialling it.
 func NewManagement(r RabbitMQ) *Management {
 	return &Management{
 		base: strings.TrimRight(r.API, "/"), username: r.Username, password: r.Password,
@@ -27,28 +27,28 @@ func NewManagement(r RabbitMQ) *Management {
 	}
 }
 
-// StatusError is an answer that is not 2xx.
+// StatusError is a response with another status than 2xx.
 type StatusError struct {
 	Method, Path string
 	Status       int
-	Body         string // its beginning
+	Body         string // the first 200 bytes
 }
 
 func (e *StatusError) Error() string {
 	return fmt.Sprintf("RabbitMQ's management API answers %s %s with %d %s: %s", e.Method, e.Path, e.Status, http.StatusText(e.Status), e.Body)
 }
 
-// IsNotFound says whether err is an answer 404.
+// IsNotFound reports whether err is a response with status 404.
 func IsNotFound(err error) bool {
-	var said *StatusError
-	return errors.As(err, &said) && said.Status == http.StatusNotFound
+	var status *StatusError
+	return errors.As(err, &status) && status.Status == http.StatusNotFound
 }
 
-// maxAnswer bounds what is read of an answer, in bytes.
-const maxAnswer = 4 << 20
+// maxResponseSize bounds the part of a response that is read, in bytes.
+const maxResponseSize = 4 << 20
 
-// Do sends body as JSON when it is not nil and reads the answer into out when that is not nil. An answer that is
-// not 2xx is a *StatusError. path elements are escaped. It takes ten seconds at most when ctx has no deadline.
+// Do sends body as JSON unless it is nil and decodes the response into out unless that is nil. It returns a *StatusError for
+// another status than 2xx. It escapes the elements of path and waits at most ten seconds if ctx has no deadline.
 func (m *Management) Do(ctx context.Context, method string, body, out any, path ...string) error {
 	if _, bounded := ctx.Deadline(); !bounded {
 		var cancel context.CancelFunc
@@ -70,7 +70,7 @@ func (m *Management) Do(ctx context.Context, method string, body, out any, path 
 	}
 	req, err := http.NewRequestWithContext(ctx, method, m.base+at, content)
 	if err != nil {
-		return fmt.Errorf("ask RabbitMQ's management API: %w", err)
+		return fmt.Errorf("call RabbitMQ's management API: %w", err)
 	}
 	req.SetBasicAuth(m.username, m.password)
 	if body != nil {
@@ -78,10 +78,10 @@ func (m *Management) Do(ctx context.Context, method string, body, out any, path 
 	}
 	res, err := m.client.Do(req)
 	if err != nil {
-		return fmt.Errorf("ask RabbitMQ's management API: %w", err)
+		return fmt.Errorf("call RabbitMQ's management API: %w", err)
 	}
 	defer res.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	text, err := io.ReadAll(io.LimitReader(res.Body, maxResponseSize))
 	if err != nil {
 		return fmt.Errorf("read RabbitMQ's management API: %w", err)
 	}

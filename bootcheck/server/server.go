@@ -1,4 +1,4 @@
-// Package server opens MySQL, Redis and RabbitMQ as the administrator that bootcheck is.
+// Package server opens MySQL, Redis and RabbitMQ with an administrator's account.
 package server
 
 import (
@@ -13,19 +13,19 @@ import (
 	"pgo/pkg/mq"
 )
 
-// Access is how one server is reached.
+// Access is the address of a server and an account on it.
 type Access struct {
 	Addr, Username, Password string
 }
 
-// RabbitMQ is reached in two ways: AMQP, and its management API for accounts.
+// RabbitMQ is the access to a broker over AMQP and over its management API.
 type RabbitMQ struct {
 	Access
 	API   string // base URL of the management API
-	Vhost string // the one that the services share
+	Vhost string // shared by the services
 }
 
-// Servers are all three.
+// Servers holds the access to the three servers.
 type Servers struct {
 	MySQL    Access
 	Redis    Access
@@ -34,9 +34,9 @@ type Servers struct {
 
 const dialTimeout = 3 * time.Second
 
-// OpenMySQL returns a pool of connections to database (none when empty), always over TCP: the socket of a server
-// that is initialising answers too early. Nothing is dialled yet. There is no read timeout, since a migration may
-// take long: callers bound what should not.
+// OpenMySQL returns a pool of connections to database, or to none if it is "". It does not dial. Connections use TCP: a
+// server that is still initialising already answers on its socket. They have no read timeout, since a migration may take
+// long: callers bound other calls by their contexts.
 func OpenMySQL(a Access, database string) (*sql.DB, error) {
 	c := mysql.NewConfig()
 	c.Net, c.Addr, c.User, c.Passwd, c.DBName = "tcp", a.Addr, a.Username, a.Password, database
@@ -44,7 +44,7 @@ func OpenMySQL(a Access, database string) (*sql.DB, error) {
 	c.ParseTime, c.Loc = true, time.UTC
 	c.Timeout = dialTimeout
 	c.InterpolateParams = true // CREATE USER cannot be prepared
-	c.Logger = silent{}        // what it says also comes back as an error
+	c.Logger = silentLogger{}  // its messages are also returned as errors
 	connector, err := mysql.NewConnector(c)
 	if err != nil {
 		return nil, fmt.Errorf("configure MySQL at %s: %w", a.Addr, err)
@@ -56,10 +56,10 @@ func OpenMySQL(a Access, database string) (*sql.DB, error) {
 	return db, nil
 }
 
-type silent struct{}
+type silentLogger struct{}
 
-func (silent) Print(...any)                           {}
-func (silent) Printf(context.Context, string, ...any) {}
+func (silentLogger) Print(...any)                           {}
+func (silentLogger) Printf(context.Context, string, ...any) {}
 
 // OpenRedis returns a client that dials when it is used and never retries by itself.
 func OpenRedis(a Access) *redis.Client {
@@ -70,11 +70,11 @@ func OpenRedis(a Access) *redis.Client {
 	})
 }
 
-// MQ returns how pkg/mq reaches the broker's vhost.
-func (r RabbitMQ) MQ(vhost string) mq.Config {
+// AMQPConfig returns pkg/mq's configuration for a vhost of the broker.
+func (r RabbitMQ) AMQPConfig(vhost string) mq.Config {
 	return mq.Config{Addr: r.Addr, Vhost: vhost, Username: r.Username, Password: r.Password, Name: "bootcheck", DialTimeout: dialTimeout}
 }
 
-// QuietRedis silences what the Redis library prints beside the errors that it returns. It is the process's: call
-// it first of all.
-func QuietRedis() { redis.SetLogger(silent{}) }
+// SilenceRedis turns off the Redis library's own log, which repeats returned errors. It applies to the whole process: call
+// it before the library is used.
+func SilenceRedis() { redis.SetLogger(silentLogger{}) }

@@ -1,10 +1,10 @@
-// Package topology declares what the services consume, so that it is still there when the broker dies over it.
+// Package topology declares the queues that services consume, and repairs queues that a crash of the broker has broken.
 //
-// RabbitMQ keeps which quorum queue has which log in a file that it saves every half second. Killed before that, it comes
-// back with a queue that has no log and never finds a leader: nobody can publish to it or consume from it (seen with 3.10;
-// always the queue that was declared last). So names of new queues are noted in the broker before they are declared and the
-// note is removed once they are safe. A note that is found means that a queue may be one of those; it is asked, and one that
-// does not answer is made anew. This loses nothing: what the queue held, if anything, went with its log.
+// RabbitMQ saves the assignment of quorum queues to their logs every half second. If it is killed before that, a new queue
+// has no log after the restart and never elects a leader: publishing to it and consuming from it fail (seen with 3.10, always
+// for the queue that was declared last). Declare therefore writes the names of new queues to a note in the broker before it
+// declares them, and removes the note once they are safe. If it finds a note, it checks the queues in it and re-creates those
+// without a leader. This loses nothing: messages of such a queue were lost with its log.
 package topology
 
 import (
@@ -22,100 +22,100 @@ import (
 )
 
 const (
-	settleTime   = 2 * time.Second  // four times what RabbitMQ takes
-	answerWithin = 10 * time.Second // a leader is elected in less, right after a start too
-	askEvery     = 500 * time.Millisecond
+	persistTime   = 2 * time.Second  // four times RabbitMQ's interval
+	leaderTimeout = 10 * time.Second // an election takes less, also right after a start
+	pollInterval  = 500 * time.Millisecond
 )
 
-// Declare makes the topologies in r's vhost. It takes settleTime longer when a queue is new.
-// Errors: those of mq.Declare; *LostError; an error of the management API.
+// Declare declares the topologies in r's vhost. It waits persistTime if a queue is new. It returns mq.Declare's errors, a
+// *LostError, or an error of the management API.
 func Declare(ctx context.Context, r server.RabbitMQ, topologies ...mq.Topology) error {
-	d := declarer{m: server.NewManagement(r), vhost: r.Vhost}
-	noted, err := d.noted(ctx)
+	d := declarer{management: server.NewManagement(r), vhost: r.Vhost}
+	suspects, err := d.readNote(ctx)
 	if err != nil {
 		return err
 	}
-	if err := d.removeLost(ctx, noted); err != nil {
+	if err := d.removeLost(ctx, suspects); err != nil {
 		return err
 	}
-	names, err := mq.QueueNames(r.MQ(r.Vhost), topologies...)
+	names, err := mq.QueueNames(r.AMQPConfig(r.Vhost), topologies...)
 	if err != nil {
 		return err
 	}
-	there, err := d.queues(ctx)
+	existing, err := d.listQueues(ctx)
 	if err != nil {
 		return err
 	}
-	unsafe := slices.DeleteFunc(names, func(name string) bool { return slices.Contains(there, name) && !slices.Contains(noted, name) })
+	unsafe := slices.DeleteFunc(names, func(name string) bool { return slices.Contains(existing, name) && !slices.Contains(suspects, name) })
 	if len(unsafe) > 0 {
-		if err := d.note(ctx, unsafe); err != nil {
+		if err := d.writeNote(ctx, unsafe); err != nil {
 			return err
 		}
 	}
-	if err := mq.Declare(ctx, r.MQ(r.Vhost), topologies...); err != nil {
+	if err := mq.Declare(ctx, r.AMQPConfig(r.Vhost), topologies...); err != nil {
 		return err
 	}
-	if len(unsafe) == 0 && len(noted) == 0 {
+	if len(unsafe) == 0 && len(suspects) == 0 {
 		return nil
 	}
 	if len(unsafe) > 0 {
-		if err := pause(ctx, settleTime); err != nil {
+		if err := sleepContext(ctx, persistTime); err != nil {
 			return fmt.Errorf("wait until new queues are written: %w", err)
 		}
 	}
-	if err := d.haveLeaders(ctx, unsafe); err != nil {
+	if err := d.verifyLeaders(ctx, unsafe); err != nil {
 		return err
 	}
-	return d.forget(ctx)
+	return d.removeNote(ctx)
 }
 
-// LostError says that the broker was killed over a queue that was new. The next Declare makes it anew.
+// LostError reports a new queue that has no leader because the broker was killed. The next Declare re-creates it.
 type LostError struct{ Queue string }
 
 func (e *LostError) Error() string {
-	return fmt.Sprintf("queue %s has no leader: RabbitMQ was killed before it had written the new queue down", e.Queue)
+	return fmt.Sprintf("queue %s has no leader: RabbitMQ was killed before it had saved the new queue", e.Queue)
 }
 
 type declarer struct {
-	m     *server.Management
-	vhost string
+	management *server.Management
+	vhost      string
 }
 
-// parameter is where the note is kept: a global parameter, which RabbitMQ stores with the queues' definitions.
-func (d *declarer) parameter() []string {
+// notePath returns the API path of the note, a global parameter, which RabbitMQ stores with the queues' definitions.
+func (d *declarer) notePath() []string {
 	return []string{"global-parameters", "pgo_new_queues_" + d.vhost}
 }
 
-func (d *declarer) note(ctx context.Context, queues []string) error {
-	body := map[string]any{"name": d.parameter()[1], "value": queues}
-	if err := d.m.Do(ctx, http.MethodPut, body, nil, d.parameter()...); err != nil {
-		return fmt.Errorf("note new queues: %w", err)
+func (d *declarer) writeNote(ctx context.Context, queues []string) error {
+	body := map[string]any{"name": d.notePath()[1], "value": queues}
+	if err := d.management.Do(ctx, http.MethodPut, body, nil, d.notePath()...); err != nil {
+		return fmt.Errorf("write the note of new queues: %w", err)
 	}
 	return nil
 }
 
-func (d *declarer) noted(ctx context.Context) ([]string, error) {
+func (d *declarer) readNote(ctx context.Context) ([]string, error) {
 	var p struct {
 		Value []string `json:"value"`
 	}
-	if err := d.m.Do(ctx, http.MethodGet, nil, &p, d.parameter()...); err != nil && !server.IsNotFound(err) {
+	if err := d.management.Do(ctx, http.MethodGet, nil, &p, d.notePath()...); err != nil && !server.IsNotFound(err) {
 		return nil, fmt.Errorf("read the note of new queues: %w", err)
 	}
 	return p.Value, nil
 }
 
-func (d *declarer) forget(ctx context.Context) error {
-	if err := d.m.Do(ctx, http.MethodDelete, nil, nil, d.parameter()...); err != nil && !server.IsNotFound(err) {
+func (d *declarer) removeNote(ctx context.Context) error {
+	if err := d.management.Do(ctx, http.MethodDelete, nil, nil, d.notePath()...); err != nil && !server.IsNotFound(err) {
 		return fmt.Errorf("remove the note of new queues: %w", err)
 	}
 	return nil
 }
 
-func (d *declarer) queues(ctx context.Context) ([]string, error) {
+func (d *declarer) listQueues(ctx context.Context) ([]string, error) {
 	var all []struct {
 		Name string `json:"name"`
 	}
-	if err := d.m.Do(ctx, http.MethodGet, nil, &all, "queues", d.vhost); err != nil {
+	if err := d.management.Do(ctx, http.MethodGet, nil, &all, "queues", d.vhost); err != nil {
 		return nil, fmt.Errorf("list queues: %w", err)
 	}
 	names := make([]string, len(all))
@@ -125,32 +125,32 @@ func (d *declarer) queues(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-// removeLost removes those of the queues that have no leader.
+// removeLost deletes the queues that have no leader.
 func (d *declarer) removeLost(ctx context.Context, queues []string) error {
-	return each(queues, func(name string) error {
-		led, err := d.answers(ctx, name)
-		if err != nil || led {
+	return forEachQueue(queues, func(name string) error {
+		hasLeader, err := d.awaitLeader(ctx, name)
+		if err != nil || hasLeader {
 			return err
 		}
-		if err := d.m.Do(ctx, http.MethodDelete, nil, nil, "queues", d.vhost, name); err != nil && !server.IsNotFound(err) {
+		if err := d.management.Do(ctx, http.MethodDelete, nil, nil, "queues", d.vhost, name); err != nil && !server.IsNotFound(err) {
 			return fmt.Errorf("remove queue %s, which has no leader: %w", name, err)
 		}
 		return nil
 	})
 }
 
-func (d *declarer) haveLeaders(ctx context.Context, queues []string) error {
-	return each(queues, func(name string) error {
-		led, err := d.answers(ctx, name)
-		if err == nil && !led {
+func (d *declarer) verifyLeaders(ctx context.Context, queues []string) error {
+	return forEachQueue(queues, func(name string) error {
+		hasLeader, err := d.awaitLeader(ctx, name)
+		if err == nil && !hasLeader {
 			return &LostError{name}
 		}
 		return err
 	})
 }
 
-// each calls f for all names at once, since a queue without a leader takes as long as one is ready to wait.
-func each(names []string, f func(name string) error) error {
+// forEachQueue calls f for all names concurrently, since a queue without a leader takes the whole leaderTimeout.
+func forEachQueue(names []string, f func(name string) error) error {
 	var g errgroup.Group
 	for _, name := range names {
 		g.Go(func() error { return f(name) })
@@ -158,30 +158,30 @@ func each(names []string, f func(name string) error) error {
 	return g.Wait()
 }
 
-// answers says whether the queue can be used: it is asked for a message until it answers or answerWithin has passed. One
-// without a leader says nothing, one without a process is an error. A queue that is not there counts as one that answers.
-// Should there be a message, it goes back where it was.
-func (d *declarer) answers(ctx context.Context, name string) (bool, error) {
-	asking, cancel := context.WithTimeout(ctx, answerWithin)
+// awaitLeader reports whether the queue has a leader. It requests a message, which is requeued, until the queue answers or
+// leaderTimeout has passed. A queue without a leader does not answer; a queue without a process returns an error. A queue that
+// does not exist counts as one with a leader.
+func (d *declarer) awaitLeader(ctx context.Context, name string) (bool, error) {
+	pollCtx, cancel := context.WithTimeout(ctx, leaderTimeout)
 	defer cancel()
 	body := map[string]any{"count": 1, "ackmode": "ack_requeue_true", "encoding": "auto", "truncate": 1}
 	for {
-		err := d.m.Do(asking, http.MethodPost, body, nil, "queues", d.vhost, name, "get")
+		err := d.management.Do(pollCtx, http.MethodPost, body, nil, "queues", d.vhost, name, "get")
 		if err == nil || server.IsNotFound(err) {
 			return true, nil
 		}
-		var said *server.StatusError
-		refused := errors.As(err, &said) && said.Status == http.StatusBadRequest
-		if ctx.Err() != nil || !refused && asking.Err() == nil {
-			return false, fmt.Errorf("ask queue %s: %w", name, err)
+		var status *server.StatusError
+		isRefused := errors.As(err, &status) && status.Status == http.StatusBadRequest
+		if ctx.Err() != nil || !isRefused && pollCtx.Err() == nil {
+			return false, fmt.Errorf("check queue %s: %w", name, err)
 		}
-		if pause(asking, askEvery) != nil {
+		if sleepContext(pollCtx, pollInterval) != nil {
 			return false, ctx.Err()
 		}
 	}
 }
 
-func pause(ctx context.Context, d time.Duration) error {
+func sleepContext(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

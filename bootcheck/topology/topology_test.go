@@ -17,21 +17,21 @@ import (
 	"pgo/pkg/testing/testkit"
 )
 
-// broker is a RabbitMQ that the test may kill.
-type broker struct {
+// testBroker runs a RabbitMQ that the test may kill.
+type testBroker struct {
 	t        *testing.T
 	instance localserver.RabbitMQ
 	process  *localserver.Process
 }
 
-func newBroker(t *testing.T) *broker {
+func newBroker(t *testing.T) *testBroker {
 	t.Helper()
 	ports, err := localserver.FindFreePorts(4)
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	b := &broker{t: t, instance: localserver.RabbitMQ{
+	b := &testBroker{t: t, instance: localserver.RabbitMQ{
 		Programs: localserver.HostPrograms(), Data: filepath.Join(dir, "data"), Etc: filepath.Join(dir, "etc"),
 		Port: ports[0], ManagementPort: ports[1], DistPort: ports[2], EpmdPort: ports[3], AdminPassword: "admin-password", Cookie: "a-cookie",
 	}}
@@ -40,9 +40,9 @@ func newBroker(t *testing.T) *broker {
 	return b
 }
 
-func (b *broker) start() { b.process = b.launch(b.instance) }
+func (b *testBroker) start() { b.process = b.launch(b.instance) }
 
-func (b *broker) launch(i localserver.Instance) *localserver.Process {
+func (b *testBroker) launch(i localserver.Instance) *localserver.Process {
 	b.t.Helper()
 	command, err := i.Prepare(b.t.Context())
 	if err != nil {
@@ -61,7 +61,7 @@ func (b *broker) launch(i localserver.Instance) *localserver.Process {
 	return p
 }
 
-func (b *broker) access() server.RabbitMQ {
+func (b *testBroker) access() server.RabbitMQ {
 	return server.RabbitMQ{
 		Access: server.Access{Addr: fmt.Sprintf("127.0.0.1:%d", b.instance.Port), Username: localserver.AdminUser, Password: "admin-password"},
 		API:    fmt.Sprintf("http://127.0.0.1:%d", b.instance.ManagementPort), Vhost: "/",
@@ -70,19 +70,19 @@ func (b *broker) access() server.RabbitMQ {
 
 var tasks = mq.Topology{Queues: []mq.Queue{{Name: "task.events", Bindings: []string{"school.*.v1"}}}}
 
-func TestDeclareSurvivesTheBrokersDeath(t *testing.T) {
+func TestDeclareSurvivesBrokerCrash(t *testing.T) {
 	tests := []struct {
 		name       string
-		killAt     string // the queue over which the broker dies
+		killAt     string // the queue whose declaration the broker dies in
 		callerDies bool
 	}{
-		{"over the last queue", "task.events", false},
-		{"over a queue in the middle, and its caller with it", "pgo.retry.10s", true},
+		{"in the last queue's declaration", "task.events", false},
+		{"in the declaration of a queue in the middle, and the caller dies too", "pgo.retry.10s", true},
 	}
 	b := newBroker(t)
 	r := b.access()
 	m := server.NewManagement(r)
-	names, err := mq.QueueNames(r.MQ(r.Vhost), tasks)
+	names, err := mq.QueueNames(r.AMQPConfig(r.Vhost), tasks)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,12 +126,12 @@ func TestDeclareSurvivesTheBrokersDeath(t *testing.T) {
 			testkit.Eventually(t, "the topology is in place", func() error {
 				err := topology.Declare(t.Context(), r, tasks)
 				if errors.As(err, &lost) {
-					t.Errorf("a queue that was made anew has no leader: %v", err)
+					t.Errorf("a re-created queue has no leader: %v", err)
 				}
 				return err
 			})
 			for _, name := range names {
-				if err := putAndGet(t, m, r.Vhost, name); err != nil {
+				if err := sendThrough(t, m, r.Vhost, name); err != nil {
 					t.Errorf("%s: %v", name, err)
 				}
 			}
@@ -139,10 +139,10 @@ func TestDeclareSurvivesTheBrokersDeath(t *testing.T) {
 	}
 }
 
-// putAndGet sends a message through the queue.
-func putAndGet(t *testing.T, m *server.Management, vhost, queue string) error {
+// sendThrough publishes a message to the queue and reads it back.
+func sendThrough(t *testing.T, m *server.Management, vhost, queue string) error {
 	t.Helper()
-	if err := put(t, m, vhost, queue); err != nil {
+	if err := publish(t, m, vhost, queue); err != nil {
 		return err
 	}
 	var got []struct {
@@ -158,8 +158,8 @@ func putAndGet(t *testing.T, m *server.Management, vhost, queue string) error {
 	return nil
 }
 
-// put publishes to the queue. RabbitMQ answers once the queue has the message.
-func put(t *testing.T, m *server.Management, vhost, queue string) error {
+// publish publishes to the queue and returns once the queue has the message.
+func publish(t *testing.T, m *server.Management, vhost, queue string) error {
 	t.Helper()
 	var answer struct {
 		Routed bool `json:"routed"`
@@ -174,7 +174,7 @@ func put(t *testing.T, m *server.Management, vhost, queue string) error {
 	return nil
 }
 
-func TestDeclareKeepsWhatQueuesHold(t *testing.T) {
+func TestDeclareKeepsMessages(t *testing.T) {
 	r := fixture.Servers(t).RabbitMQ
 	m := server.NewManagement(r)
 	note := "pgo_new_queues_" + r.Vhost
@@ -184,14 +184,14 @@ func TestDeclareKeepsWhatQueuesHold(t *testing.T) {
 	}
 	for _, tc := range []struct {
 		name  string
-		noted []string // what a Declare that did not end has left
+		noted []string // the note of an interrupted Declare
 	}{
 		{"nothing is new", nil},
-		{"noted, and there", []string{"task.events", "task.events.dead"}},
-		{"noted, and never declared", []string{"gone.events"}},
+		{"noted and declared", []string{"task.events", "task.events.dead"}},
+		{"noted and never declared", []string{"gone.events"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if err := put(t, m, r.Vhost, "task.events"); err != nil {
+			if err := publish(t, m, r.Vhost, "task.events"); err != nil {
 				t.Fatal(err)
 			}
 			if tc.noted != nil {

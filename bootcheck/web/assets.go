@@ -13,27 +13,27 @@ import (
 	"golang.org/x/net/webdav"
 )
 
-// assets are the files of Swagger UI that our page uses.
+// assets lists the files of Swagger UI that the page uses.
 var assets = []string{"swagger-ui.css", "swagger-ui-bundle.js", "swagger-ui-standalone-preset.js", "favicon-16x16.png", "favicon-32x32.png"}
 
-// newAssets serves Swagger UI's own files by gin-swagger, from the current embedded ones: those that
-// gin-swagger comes with are older and are kept on the heap.
+// newAssets returns gin-swagger's handler for the embedded files of swaggo/files. The files that gin-swagger brings are
+// older and stay on the heap.
 func newAssets() gin.HandlerFunc {
-	return ginswagger.WrapHandler(&webdav.Handler{FileSystem: embedded{swaggerfiles.FS}, LockSystem: webdav.NewMemLS()})
+	return ginswagger.WrapHandler(&webdav.Handler{FileSystem: embeddedFiles{swaggerfiles.FS}, LockSystem: webdav.NewMemLS()})
 }
 
-// embedded is a read-only webdav.FileSystem.
-type embedded struct{ files fs.FS }
+// embeddedFiles implements a read-only webdav.FileSystem.
+type embeddedFiles struct{ files fs.FS }
 
-func (e embedded) OpenFile(_ context.Context, name string, flag int, _ os.FileMode) (webdav.File, error) {
+func (e embeddedFiles) OpenFile(_ context.Context, name string, flag int, _ os.FileMode) (webdav.File, error) {
 	if flag != os.O_RDONLY {
 		return nil, fs.ErrPermission
 	}
 	f, err := http.FS(e.files).Open(name)
-	return readOnly{f}, err
+	return readOnlyFile{f}, err
 }
 
-func (e embedded) Stat(_ context.Context, name string) (fs.FileInfo, error) {
+func (e embeddedFiles) Stat(_ context.Context, name string) (fs.FileInfo, error) {
 	f, err := http.FS(e.files).Open(name)
 	if err != nil {
 		return nil, err
@@ -42,10 +42,10 @@ func (e embedded) Stat(_ context.Context, name string) (fs.FileInfo, error) {
 	return info, errors.Join(err, f.Close())
 }
 
-func (embedded) Mkdir(context.Context, string, os.FileMode) error { return fs.ErrPermission }
-func (embedded) RemoveAll(context.Context, string) error          { return fs.ErrPermission }
-func (embedded) Rename(context.Context, string, string) error     { return fs.ErrPermission }
+func (embeddedFiles) Mkdir(context.Context, string, os.FileMode) error { return fs.ErrPermission }
+func (embeddedFiles) RemoveAll(context.Context, string) error          { return fs.ErrPermission }
+func (embeddedFiles) Rename(context.Context, string, string) error     { return fs.ErrPermission }
 
-type readOnly struct{ http.File }
+type readOnlyFile struct{ http.File }
 
-func (readOnly) Write([]byte) (int, error) { return 0, fs.ErrPermission }
+func (readOnlyFile) Write([]byte) (int, error) { return 0, fs.ErrPermission }

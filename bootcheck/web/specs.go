@@ -10,13 +10,13 @@ import (
 	"pgo/bootcheck/binary"
 )
 
-// specs reads specifications from binaries, again when a binary has changed.
+// specs caches specifications and reads them again when a binary has changed.
 type specs struct {
-	mu        sync.Mutex // also keeps many readers of a new binary from starting it many times
-	byService map[string]*cached
+	mu        sync.Mutex // held while a binary runs, so that concurrent readers run it once
+	byService map[string]*cachedSpec
 }
 
-type cached struct {
+type cachedSpec struct {
 	binary  binary.Binary
 	size    int64
 	modTime time.Time
@@ -24,9 +24,9 @@ type cached struct {
 }
 
 func newSpecs(bs []binary.Binary) *specs {
-	s := &specs{byService: map[string]*cached{}}
+	s := &specs{byService: map[string]*cachedSpec{}}
 	for _, b := range bs {
-		s.byService[b.Service] = &cached{binary: b}
+		s.byService[b.Service] = &cachedSpec{binary: b}
 	}
 	return s
 }
@@ -43,7 +43,7 @@ func (s *specs) read(ctx context.Context, service string) ([]byte, error) {
 	if c.text != nil && info.Size() == c.size && info.ModTime().Equal(c.modTime) {
 		return c.text, nil
 	}
-	text, err := c.binary.OpenAPI(ctx)
+	text, err := c.binary.ReadOpenAPI(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -31,15 +31,15 @@ func (s *swagger) serve(c *gin.Context) error {
 	file := strings.TrimPrefix(c.Param("file"), "/")
 	switch service, isSpec := strings.CutPrefix(file, "specs/"); {
 	case file == "" || file == "index.html":
-		s.page(c, "text/html; charset=utf-8", indexPage)
+		s.writePage(c, "text/html; charset=utf-8", indexPage)
 	case file == "init.js":
-		script, err := s.script()
+		script, err := s.renderScript()
 		if err != nil {
 			return err
 		}
-		s.page(c, "text/javascript; charset=utf-8", script)
+		s.writePage(c, "text/javascript; charset=utf-8", script)
 	case isSpec:
-		return s.spec(c, service)
+		return s.writeSpec(c, service)
 	case slices.Contains(assets, file):
 		c.Header("Cache-Control", "public, max-age=3600")
 		s.assets(c)
@@ -49,8 +49,8 @@ func (s *swagger) serve(c *gin.Context) error {
 	return nil
 }
 
-// page answers with something that a browser runs or shows: only our own files, and calls to the gateway.
-func (s *swagger) page(c *gin.Context, contentType string, text []byte) {
+// writePage writes content with a policy that allows a browser only files of this origin and calls to the gateway.
+func (s *swagger) writePage(c *gin.Context, contentType string, text []byte) {
 	c.Header("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "+
 		"img-src 'self' data:; font-src 'self' data:; connect-src 'self' "+s.gateway.Scheme+"://"+s.gateway.Host+
 		"; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
@@ -64,8 +64,8 @@ type namedURL struct {
 	Name string `json:"name"`
 }
 
-// script puts the list of specifications into init.js. Their addresses are relative to the page.
-func (s *swagger) script() ([]byte, error) {
+// renderScript fills the list of specifications into init.js. Their addresses are relative to the page.
+func (s *swagger) renderScript() ([]byte, error) {
 	urls := []namedURL{}
 	for _, name := range s.names {
 		urls = append(urls, namedURL{URL: "specs/" + name + ".json", Name: name})
@@ -77,16 +77,16 @@ func (s *swagger) script() ([]byte, error) {
 	return []byte(strings.Replace(initScript, "[/* specifications */]", string(list), 1)), nil
 }
 
-func (s *swagger) spec(c *gin.Context, file string) error {
+func (s *swagger) writeSpec(c *gin.Context, file string) error {
 	service, ok := strings.CutSuffix(file, ".json")
 	if !ok || !slices.Contains(s.names, service) {
 		return problem.NotFound()
 	}
 	text, err := s.specs.read(c, service)
 	if err != nil {
-		return problem.New(problem.KindUnavailable, problem.CodeUnavailable, "The service's binary does not give its specification now.").WithCause(err)
+		return problem.New(problem.KindUnavailable, problem.CodeUnavailable, "The service's binary cannot be read now.").WithCause(err)
 	}
-	text, err = s.pointAtGateway(text, s.throughGateway(c.Request))
+	text, err = s.pointAtGateway(text, s.isThroughGateway(c.Request))
 	if err != nil {
 		return err
 	}
@@ -94,14 +94,14 @@ func (s *swagger) spec(c *gin.Context, file string) error {
 	return nil
 }
 
-// throughGateway says whether the page was loaded by way of the gateway, under whatever name the browser knows it:
-// a proxy puts X-Forwarded-For on what it passes on.
-func (s *swagger) throughGateway(r *http.Request) bool {
+// isThroughGateway reports whether the request came through the gateway, under whatever host name: a proxy adds
+// X-Forwarded-For.
+func (s *swagger) isThroughGateway(r *http.Request) bool {
 	return r.Host == s.gateway.Host || r.Header.Get("X-Forwarded-For") != ""
 }
 
-// pointAtGateway makes calls from the page go to the gateway: by leaving the host out where the page came from
-// there, so that calls go to where the page is from, and by naming the gateway where it did not.
+// pointAtGateway rewrites a specification so that calls from the page go to the gateway. It removes the host if the page
+// came through the gateway, since calls then go to the page's origin, and else sets the gateway's.
 func (s *swagger) pointAtGateway(text []byte, through bool) ([]byte, error) {
 	var spec map[string]json.RawMessage
 	if err := json.Unmarshal(text, &spec); err != nil {

@@ -198,7 +198,7 @@ func (s *suite) woken(times int) {
 		if err != nil {
 			return err
 		}
-		if n := strings.Count(string(log), "the services were woken"); n != times {
+		if n := strings.Count(string(log), "the services were started"); n != times {
 			return fmt.Errorf("%d times\n%s", n, log[max(0, len(log)-2000):])
 		}
 		return nil

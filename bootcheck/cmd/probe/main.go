@@ -1,5 +1,5 @@
-// Command probe is the health check of containers whose images have no tool for it: one static file, mounted where it
-// is needed. It asks the thing itself, over TCP, and says in one line what is wrong.
+// Command probe is the health check for containers whose images have no tool for it: one static file that is mounted into
+// them. It connects to the server over TCP and prints in one line what is wrong.
 package main
 
 import (
@@ -11,16 +11,17 @@ import (
 	"pgo/bootcheck/server"
 )
 
-// limit bounds a whole check; the compose file's timeout is longer, so that the reason is still told.
-const limit = 5 * time.Second
-
-const scanLimit = time.Minute
+const (
+	// checkTimeout bounds a whole check. The compose file's timeout is longer, so that the reason is still printed.
+	checkTimeout = 5 * time.Second
+	scanTimeout  = time.Minute
+)
 
 func main() {
-	server.QuietRedis()
-	timeout := limit
+	server.SilenceRedis()
+	timeout := checkTimeout
 	if len(os.Args) > 1 && os.Args[1] == "scan" {
-		timeout = scanLimit
+		timeout = scanTimeout
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	err := run(ctx, os.Args[1:], os.Stdout)

@@ -12,16 +12,16 @@ import (
 )
 
 const (
-	scanners = 200
-	lastPort = 65535
-	onePort  = time.Second // on a container network an answer takes microseconds; a dropped packet never comes
+	maxScanners = 200
+	lastPort    = 65535
+	portTimeout = time.Second // an answer takes microseconds on a container network; a dropped packet gets none
 )
 
-// scan prints the ports of host that take a connection, in order, one a line.
-func scan(ctx context.Context, host string, stdout io.Writer) error {
+// printOpenPorts prints the ports of host that accept a connection, in ascending order, one per line.
+func printOpenPorts(ctx context.Context, host string, stdout io.Writer) error {
 	addrs, err := net.DefaultResolver.LookupHost(ctx, host)
 	if err != nil {
-		return reason(err)
+		return trimError(err)
 	}
 	ports := make(chan int)
 	var (
@@ -29,11 +29,11 @@ func scan(ctx context.Context, host string, stdout io.Writer) error {
 		mu      sync.Mutex
 		open    []int
 	)
-	for range scanners {
+	for range maxScanners {
 		workers.Go(func() {
 			for port := range ports {
-				one, cancel := context.WithTimeout(ctx, onePort)
-				err := dial(one, net.JoinHostPort(addrs[0], strconv.Itoa(port)))
+				one, cancel := context.WithTimeout(ctx, portTimeout)
+				err := checkTCP(one, net.JoinHostPort(addrs[0], strconv.Itoa(port)))
 				cancel()
 				if err == nil {
 					mu.Lock()
@@ -49,7 +49,7 @@ func scan(ctx context.Context, host string, stdout io.Writer) error {
 	close(ports)
 	workers.Wait()
 	if ctx.Err() != nil {
-		return fmt.Errorf("not every port was looked at: %w", ctx.Err())
+		return fmt.Errorf("scan the ports of %s: %w", host, ctx.Err())
 	}
 	slices.Sort(open)
 	for _, port := range open {

@@ -25,13 +25,13 @@ func boot() Board {
 		UID: "pgo-boot", Title: "Boot and deploys", Folder: "Services", About: "The gate: what it waits for, schemas, and what was deployed.",
 		Rows: []Row{
 			{6, []Panel{
-				{Title: "Gate", About: "1 once the chain has passed: services may start.", Kind: Number, Unit: "short", Width: 4, Thresholds: below(1, 1), Queries: []Query{q(`max(pgo_bootcheck_ready)`, "ready")}},
+				{Title: "Gate", About: "1 once the gate has passed: services may start.", Kind: Number, Unit: "short", Width: 4, Thresholds: below(1, 1), Queries: []Query{q(`max(pgo_bootcheck_ready)`, "ready")}},
 				{Title: "Phases of the last boot", About: "How long each phase took, or takes so far.", Kind: Table, Unit: "short", Width: 8, Columns: []string{"phase", "took"},
 					Queries: []Query{q(`max by (phase) (pgo_bootcheck_phase_duration_seconds)`, "took")}},
 				{Title: "Servers", About: "What bootcheck sees every five seconds.", Kind: States, Unit: "short", Thresholds: below(1, 1), Queries: []Query{q(`pgo_bootcheck_server_up`, "{{server}}")}},
 			}},
 			{7, []Panel{
-				{Title: "Schemas", About: "Applied, what the binary brings, the oldest code that bears it, and whether a migration is half applied.", Kind: Table, Unit: "short",
+				{Title: "Schemas", About: "Applied, what the binary brings, the oldest code that supports it, and whether a migration is half applied.", Kind: Table, Unit: "short",
 					Columns: []string{"schema", "version", "expected", "oldest code", "half applied"},
 					Queries: []Query{
 						q(`max by (schema) (pgo_bootcheck_schema_version)`, "version"), q(`max by (schema) (pgo_bootcheck_schema_expected)`, "expected"),
