@@ -10,7 +10,7 @@ import (
 
 	"pgo/deploy/pgo/internal/control"
 	"pgo/deploy/pgo/internal/home"
-	"pgo/deploy/pgo/internal/manager"
+	"pgo/deploy/pgo/internal/supervise"
 )
 
 func newDownCommand(e *env) *cobra.Command {
@@ -74,7 +74,7 @@ func stopLeftovers(e *env, h home.Home) error {
 		return err
 	}
 	defer lock.Close()
-	left, err := manager.Leftovers(h)
+	left, err := supervise.Leftovers(h)
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func stopLeftovers(e *env, h home.Home) error {
 		fmt.Fprintln(e.stdout, "nothing runs")
 		return nil
 	}
-	manager.StopLeftovers(h, left, func(l manager.Leftover) {
+	supervise.StopLeftovers(h, left, func(l supervise.Leftover) {
 		fmt.Fprintf(e.stdout, "%-12s %-11s left behind by a pgo that was killed\n", l.Name, control.Stopped)
 	})
 	h.RemoveManager()

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pgo/deploy/pgo/internal/control"
-	"pgo/deploy/pgo/internal/manager"
+	"pgo/deploy/pgo/internal/supervise"
 )
 
 func newListCommand(e *env) *cobra.Command {
@@ -24,7 +24,7 @@ func newListCommand(e *env) *cobra.Command {
 			processes := []control.Process{}
 			if errors.Is(err, control.ErrNotRunning) {
 				// That nothing runs is an answer. Processes of a killed pgo are an error.
-				if left, _ := manager.Leftovers(h); len(left) > 0 {
+				if left, _ := supervise.Leftovers(h); len(left) > 0 {
 					return fmt.Errorf("%w, but %s that it started, since it was killed: pgo up or pgo down", control.ErrNotRunning, formatCount(len(left), "process does", "processes do"))
 				}
 				if !asJSON {

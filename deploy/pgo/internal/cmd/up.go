@@ -11,8 +11,8 @@ import (
 
 	"pgo/deploy/pgo/internal/control"
 	"pgo/deploy/pgo/internal/home"
-	"pgo/deploy/pgo/internal/manager"
 	"pgo/deploy/pgo/internal/processfile"
+	"pgo/deploy/pgo/internal/supervise"
 )
 
 // connectTimeout limits how long a manager that was just started may take to answer.
@@ -82,7 +82,7 @@ func connectOrStart(ctx context.Context, e *env, h home.Home) (c *control.Client
 	if c, err = control.Connect(ctx, h); !errors.Is(err, control.ErrNotRunning) {
 		return c, false, err
 	}
-	if left, err := manager.Leftovers(h); err == nil && len(left) > 0 {
+	if left, err := supervise.Leftovers(h); err == nil && len(left) > 0 {
 		var names []string
 		for _, l := range left {
 			names = append(names, fmt.Sprintf("%s (pid %d)", l.Name, l.PID))

@@ -10,16 +10,15 @@ import (
 
 	"pgo/deploy/pgo/internal/control"
 	"pgo/deploy/pgo/internal/proc"
+	"pgo/deploy/pgo/internal/supervise"
 )
 
 // levels are the parts in the order of dependency; those of one level do not wait for each other.
 func (r *rollout) levels() [][]*part {
-	r.Manager.mu.Lock()
-	processes := maps.Clone(r.Manager.processes)
-	r.Manager.mu.Unlock()
+	processes := r.Manager.set.ByName()
 	wanted := map[string]bool{}
 	for _, p := range r.parts {
-		wanted[p.process.name] = true
+		wanted[p.process.Name] = true
 	}
 	known := map[string]int{}
 	var depth func(name string) int
@@ -28,7 +27,7 @@ func (r *rollout) levels() [][]*part {
 		if ok || processes[name] == nil {
 			return d
 		}
-		for _, before := range processes[name].current().After {
+		for _, before := range processes[name].Spec().After {
 			d = max(d, depth(before))
 		}
 		if wanted[name] {
@@ -39,7 +38,7 @@ func (r *rollout) levels() [][]*part {
 	}
 	byDepth := map[int][]*part{}
 	for _, p := range r.parts {
-		byDepth[depth(p.process.name)] = append(byDepth[depth(p.process.name)], p)
+		byDepth[depth(p.process.Name)] = append(byDepth[depth(p.process.Name)], p)
 	}
 	var levels [][]*part
 	for _, d := range slices.Sorted(maps.Keys(byDepth)) {
@@ -56,12 +55,12 @@ func (r *rollout) advance(ctx context.Context) error {
 		}
 		err := each(level, func(p *part) error {
 			began := time.Now()
-			p.process.hold()
-			defer p.process.letGo()
+			p.process.BeginDeploy()
+			defer p.process.EndDeploy()
 			asking, enough := context.WithCancel(ctx)
 			defer enough()
-			failing := p.process.failing(asking)
-			p.process.choose(p.to)
+			failing := p.target.failing(asking)
+			p.process.Choose(p.to)
 			if err := p.runs(ctx); err != nil {
 				if ctx.Err() != nil {
 					return lost(ctx)
@@ -69,11 +68,11 @@ func (r *rollout) advance(ctx context.Context) error {
 				r.tellWords(p)
 				return &blame{p.process, p.to, err}
 			}
-			was := forerunner{Release: p.to.sum, Share: <-failing}
-			p.process.rememberBefore(was)
-			p.process.proveTo(p.to, was.Share, p.on)
-			r.Manager.host.board.Announce(p.process.name, fmt.Sprintf("release %s runs, on probation with all of this deploy", p.to), nil)
-			r.tell(p.process.name, "runs", "release "+p.to.String()+" answers", began)
+			was := forerunner{Release: p.to.SHA256, Share: <-failing}
+			p.target.rememberBefore(was)
+			p.target.proveTo(p.to, was.Share, p.on)
+			r.Manager.host.Store.Announce(p.process.Name, fmt.Sprintf("release %s runs, on probation with all of this deploy", p.to), nil)
+			r.tell(p.process.Name, "runs", "release "+p.to.String()+" answers", began)
 			return nil
 		})
 		if err != nil {
@@ -85,25 +84,25 @@ func (r *rollout) advance(ctx context.Context) error {
 
 // tellWords tells what the process said last that was to take over.
 func (r *rollout) tellWords(p *part) {
-	for _, i := range p.process.all() {
-		for _, line := range i.process.host.board.Get(i.slot).Process.LastLines {
-			r.tell(p.process.name, "log", line, time.Time{})
+	for _, i := range p.process.Instances() {
+		for _, line := range i.Process.Deps.Store.Get(i.ID).Process.LastLines {
+			r.tell(p.process.Name, "log", line, time.Time{})
 		}
 	}
 }
 
 // runs returns when all instances run what is chosen, and are ready. One that a person has stopped stays so.
 func (p *part) runs(ctx context.Context) error {
-	if err := p.process.replaced(); err != nil {
+	if err := p.process.ReplaceInstances(); err != nil {
 		return err
 	}
-	for _, i := range p.process.all() {
-		if i.process.host.board.Get(i.slot).Process.Status == control.Failed {
-			i.start()
+	for _, i := range p.process.Instances() {
+		if i.Process.Deps.Store.Get(i.ID).Process.Status == control.Failed {
+			i.Start()
 		}
 	}
 	for {
-		late, changed := p.process.host.board.FirstUnready([]string{p.process.name})
+		late, changed := p.process.Deps.Store.FirstUnready([]string{p.process.Name})
 		switch late.Status {
 		case control.Ready, control.Stopped:
 			return nil
@@ -135,12 +134,12 @@ func (r *rollout) endure(ctx context.Context) error {
 }
 
 func (r *rollout) proves(ctx context.Context, p *part) error {
-	if !slices.ContainsFunc(p.process.all(), func(i *instance) bool { return i.process.host.board.Get(i.slot).Wanted }) {
-		r.tell(p.process.name, "probation", "is stopped: the release is that of its next start", time.Time{})
+	if !slices.ContainsFunc(p.process.Instances(), func(i *supervise.Instance) bool { return i.Process.Deps.Store.Get(i.ID).Wanted }) {
+		r.tell(p.process.Name, "probation", "is stopped: the release is that of its next start", time.Time{})
 		return nil
 	}
 	began := time.Now()
-	r.tell(p.process.name, "probation", "on probation for "+p.process.current().Watch.Probation.String(), time.Time{})
+	r.tell(p.process.Name, "probation", "on probation for "+p.process.Spec().Watch.Probation.String(), time.Time{})
 	select {
 	case err := <-p.on:
 		if err != nil {
@@ -152,21 +151,21 @@ func (r *rollout) proves(ctx context.Context, p *part) error {
 	if err := p.overLimit(); err != nil {
 		return &blame{p.process, p.to, err}
 	}
-	r.tell(p.process.name, "good", "release "+p.to.String()+" has proven itself", began)
+	r.tell(p.process.Name, "good", "release "+p.to.String()+" has proven itself", began)
 	return nil
 }
 
 // overLimit is why a release that has served its probation is not good all the same: it has just outgrown its limit,
 // and nobody has looked since.
 func (p *part) overLimit() error {
-	limit := p.process.current().Limits.Memory
-	for _, i := range p.process.all() {
-		k := i.runs()
+	limit := p.process.Spec().Limits.Memory
+	for _, i := range p.process.Instances() {
+		k := i.Child()
 		if k == nil || limit == 0 {
 			continue
 		}
-		if s, err := proc.ReadStat(k.Child.PID); err == nil && s.Start == k.Child.StartTicks && s.Memory > limit {
-			return errors.New(outgrown(s.Memory, limit))
+		if s, err := proc.ReadStat(k.Handle.PID); err == nil && s.Start == k.Handle.StartTicks && s.Memory > limit {
+			return errors.New(supervise.MemoryLimitReason(s.Memory, limit))
 		}
 	}
 	return nil

@@ -17,11 +17,11 @@ func (m *Manager) tellAlive(ctx context.Context) {
 	tick := time.NewTicker(aliveEvery)
 	defer tick.Stop()
 	for {
-		for _, p := range m.everyone() {
-			p.current()
+		for _, p := range m.set.ByName() {
+			p.Spec()
 		}
-		m.host.board.Get(state.InstanceID{})
-		m.host.link.ReportAlive()
+		m.host.Store.Get(state.InstanceID{})
+		m.host.Link.ReportAlive()
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"pgo/deploy/pgo/internal/control"
+	"pgo/deploy/pgo/internal/supervise"
 )
 
 const (
@@ -25,8 +26,8 @@ func (m *Manager) handler(down, leave func()) http.Handler {
 		answer(w, m.info())
 	})
 	mux.HandleFunc("GET /v1/processes", func(w http.ResponseWriter, _ *http.Request) {
-		c, _ := m.host.board.Changes(0)
-		m.meter.fill(c.Processes)
+		c, _ := m.host.Store.Changes(0)
+		m.meter.Fill(c.Processes)
 		answer(w, c.Processes)
 	})
 	mux.HandleFunc("GET /v1/changes", m.changes)
@@ -49,7 +50,7 @@ func (m *Manager) handler(down, leave func()) http.Handler {
 		mux.HandleFunc("POST /v1/"+verb, func(w http.ResponseWriter, r *http.Request) {
 			var ask control.NamesRequest
 			if take(w, r, &ask) {
-				m.host.log.Info("command", "command", verb, "names", ask.Names)
+				m.host.Log.Info("command", "command", verb, "names", ask.Names)
 				m.did(w, do(ask.Names))
 			}
 		})
@@ -57,14 +58,14 @@ func (m *Manager) handler(down, leave func()) http.Handler {
 	mux.HandleFunc("POST /v1/scale", func(w http.ResponseWriter, r *http.Request) {
 		var ask control.ScaleRequest
 		if take(w, r, &ask) {
-			m.host.log.Info("command", "command", "scale", "name", ask.Name, "instances", ask.Instances)
+			m.host.Log.Info("command", "command", "scale", "name", ask.Name, "instances", ask.Instances)
 			m.did(w, m.Scale(ask.Name, ask.Instances))
 		}
 	})
 	mux.HandleFunc("POST /v1/rollback", func(w http.ResponseWriter, r *http.Request) {
 		var ask control.RollbackRequest
 		if take(w, r, &ask) {
-			m.host.log.Info("command", "command", "rollback", "name", ask.Name, "release", ask.Release)
+			m.host.Log.Info("command", "command", "rollback", "name", ask.Name, "release", ask.Release)
 			m.did(w, m.Rollback(ask))
 		}
 	})
@@ -79,14 +80,14 @@ func (m *Manager) handler(down, leave func()) http.Handler {
 	mux.HandleFunc("POST /v1/rollout", func(w http.ResponseWriter, r *http.Request) {
 		var ask control.RolloutRequest
 		if take(w, r, &ask) {
-			m.host.log.Info("command", "command", ask.Entry.Kind, "id", ask.Entry.ID, "by", ask.Entry.User, "processes", len(ask.Entry.Changes))
+			m.host.Log.Info("command", "command", ask.Entry.Kind, "id", ask.Entry.ID, "by", ask.Entry.User, "processes", len(ask.Entry.Changes))
 			m.rollOut(w, r, ask)
 		}
 	})
 	mux.HandleFunc("POST /v1/signal", func(w http.ResponseWriter, r *http.Request) {
 		var ask control.SignalRequest
 		if take(w, r, &ask) {
-			m.host.log.Info("command", "command", "signal", "names", ask.Names, "signal", ask.Signal)
+			m.host.Log.Info("command", "command", "signal", "names", ask.Names, "signal", ask.Signal)
 			m.did(w, m.Signal(ask.Names, ask.Signal))
 		}
 	})
@@ -95,7 +96,7 @@ func (m *Manager) handler(down, leave func()) http.Handler {
 		if !take(w, r, &ask) {
 			return
 		}
-		m.host.log.Info("command", "command", "upgrade", "program", ask.Program)
+		m.host.Log.Info("command", "command", "upgrade", "program", ask.Program)
 		err := m.Upgrade(ask.Program)
 		m.did(w, err)
 		if err == nil {
@@ -103,7 +104,7 @@ func (m *Manager) handler(down, leave func()) http.Handler {
 		}
 	})
 	mux.HandleFunc("POST /v1/down", func(w http.ResponseWriter, _ *http.Request) {
-		m.host.log.Info("command", "command", "down")
+		m.host.Log.Info("command", "command", "down")
 		m.Down()
 		m.did(w, nil)
 		down()
@@ -124,16 +125,16 @@ func (m *Manager) rollOut(w http.ResponseWriter, r *http.Request, ask control.Ro
 
 // describe answers with all that is known of processes, and none of their secrets.
 func (m *Manager) describe(w http.ResponseWriter, r *http.Request) {
-	chosen, err := m.choose([]string{r.FormValue("name")})
+	chosen, err := m.set.Choose([]string{r.FormValue("name")})
 	if err != nil {
 		refuse(w, http.StatusConflict, err)
 		return
 	}
-	c, _ := m.host.board.Changes(0)
-	m.meter.fill(c.Processes)
+	c, _ := m.host.Store.Changes(0)
+	m.meter.Fill(c.Processes)
 	all := []control.Description{}
-	for _, name := range sortedNames(chosen) {
-		d := control.Description{Spec: chosen[name].current(), Rows: []control.Process{}}
+	for _, name := range supervise.SortedNames(chosen) {
+		d := control.Description{Spec: chosen[name].Spec(), Rows: []control.Process{}}
 		d.Spec.Env = masked(d.Spec.Env)
 		for _, p := range c.Processes {
 			if p.Name == name {
@@ -176,7 +177,7 @@ func (m *Manager) changes(w http.ResponseWriter, r *http.Request) {
 	timeout := time.NewTimer(longPoll)
 	defer timeout.Stop()
 	for {
-		c, changed := m.host.board.Changes(after)
+		c, changed := m.host.Store.Changes(after)
 		if c.Seq > after {
 			answer(w, c)
 			return
@@ -186,7 +187,7 @@ func (m *Manager) changes(w http.ResponseWriter, r *http.Request) {
 		case <-timeout.C:
 			answer(w, c)
 			return
-		case <-m.ended:
+		case <-m.set.Ended():
 			answer(w, c)
 			return
 		case <-r.Context().Done():
@@ -201,7 +202,7 @@ func (m *Manager) did(w http.ResponseWriter, err error) {
 		refuse(w, http.StatusConflict, err)
 		return
 	}
-	c, _ := m.host.board.Changes(0)
+	c, _ := m.host.Store.Changes(0)
 	answer(w, c)
 }
 

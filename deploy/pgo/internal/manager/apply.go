@@ -2,10 +2,10 @@ package manager
 
 import (
 	"fmt"
-	"maps"
 
 	"pgo/deploy/pgo/internal/control"
 	"pgo/deploy/pgo/internal/processfile"
+	"pgo/deploy/pgo/internal/supervise"
 )
 
 // What applying a file does with a process.
@@ -20,9 +20,8 @@ const (
 
 // Plan says what Apply would do.
 func (m *Manager) Plan(f processfile.File) control.Plan {
-	m.mu.Lock()
-	processes, root, http := maps.Clone(m.processes), m.file.Root, m.file.HTTP
-	m.mu.Unlock()
+	processes, file := m.set.ByName(), m.set.File()
+	root, http := file.Root, file.HTTP
 	plan := control.Plan{Steps: []control.Step{}}
 	steps := map[string]control.Step{}
 	add := func(name, do, why string) {
@@ -34,7 +33,7 @@ func (m *Manager) Plan(f processfile.File) control.Plan {
 	for _, spec := range f.Processes {
 		wanted[spec.Name] = spec
 	}
-	for _, name := range sortedNames(processes) {
+	for _, name := range supervise.SortedNames(processes) {
 		if _, ok := wanted[name]; !ok {
 			add(name, doStop, "the file has it no more")
 		}
@@ -46,24 +45,24 @@ func (m *Manager) Plan(f processfile.File) control.Plan {
 			add(spec.Name, doStart, "new")
 		case root != f.Root:
 			add(spec.Name, doRestart, "the root is another")
-		case p.differs(spec):
-			add(spec.Name, p.howTo(spec), "the file has it otherwise")
-		case spec.Watch.Enabled && p.redeployed():
-			add(spec.Name, p.howTo(spec), "its program was built anew: the gates before it are asked")
-		case !spec.Watch.Enabled && p.rebuilt():
-			add(spec.Name, p.howTo(spec), "its program was built anew")
+		case p.DiffersFrom(spec):
+			add(spec.Name, howTo(p, spec), "the file has it otherwise")
+		case spec.Watch.Enabled && redeployed(p):
+			add(spec.Name, howTo(p, spec), "its program was built anew: the gates before it are asked")
+		case !spec.Watch.Enabled && rebuilt(p):
+			add(spec.Name, howTo(p, spec), "its program was built anew")
 			for _, before := range spec.After {
 				if gate := processes[before]; gate != nil && wanted[before].Kind == processfile.KindGate {
 					steps[before] = control.Step{Process: before, Action: doRestart, Reason: "looks at the new program of " + spec.Name}
 				}
 			}
-		case p.current().Instances != spec.Instances:
-			add(spec.Name, doScale, fmt.Sprintf("%d instances, was %d", spec.Instances, p.current().Instances))
-		case p.idle():
+		case p.Spec().Instances != spec.Instances:
+			add(spec.Name, doScale, fmt.Sprintf("%d instances, was %d", spec.Instances, p.Spec().Instances))
+		case idle(p):
 			add(spec.Name, doStart, "does not run")
 		}
 	}
-	for _, name := range sortedNames(processes) {
+	for _, name := range supervise.SortedNames(processes) {
 		if s, ok := steps[name]; ok && s.Action == doStop {
 			plan.Steps = append(plan.Steps, s)
 		}
@@ -80,20 +79,20 @@ func (m *Manager) Plan(f processfile.File) control.Plan {
 }
 
 // howTo is how a running process is made to be as the spec says.
-func (p *process) howTo(spec processfile.Process) string {
-	if p.idle() {
+func howTo(p *supervise.Process, spec processfile.Process) string {
+	if idle(p) {
 		return doRestart
 	}
-	if spec.Reload.Mode == processfile.ReloadBeside && p.current().Reload.Mode == processfile.ReloadBeside {
+	if spec.Reload.Mode == processfile.ReloadBeside && p.Spec().Reload.Mode == processfile.ReloadBeside {
 		return doReload
 	}
 	return doRestart
 }
 
 // idle tells whether nothing runs and nothing is about to, though it has not run to its end.
-func (p *process) idle() bool {
-	for _, i := range p.all() {
-		if r := i.process.host.board.Get(i.slot); !r.Wanted && !r.Done {
+func idle(p *supervise.Process) bool {
+	for _, i := range p.Instances() {
+		if r := i.Process.Deps.Store.Get(i.ID); !r.Wanted && !r.Done {
 			return true
 		}
 	}
@@ -108,10 +107,10 @@ func (m *Manager) Apply(f processfile.File) error {
 	<-m.cleaned
 	m.applying.Lock()
 	defer m.applying.Unlock()
-	if m.isDown() {
-		return errDown
+	if m.set.IsDown() {
+		return supervise.ErrDown
 	}
-	opened, err := m.listeners.with(f, m.host.link)
+	opened, err := m.listeners.Open(f, m.host.Link)
 	if err != nil {
 		return err
 	}
@@ -119,30 +118,26 @@ func (m *Manager) Apply(f processfile.File) error {
 	steps := map[string]string{}
 	for _, s := range plan.Steps {
 		steps[s.Process] = s.Action
-		m.host.log.Info("apply", "process", s.Process, "do", s.Action, "why", s.Reason)
+		m.host.Log.Info("apply", "process", s.Process, "do", s.Action, "why", s.Reason)
 	}
-	m.mu.Lock()
-	outdated := map[string]*process{}
-	for name, p := range m.processes {
+	outdated := map[string]*supervise.Process{}
+	for name, p := range m.set.ByName() {
 		if steps[name] == doStop || steps[name] == doRestart {
 			outdated[name] = p
 		}
 	}
-	m.mu.Unlock()
-	m.closeAll(outdated)
-	m.mu.Lock()
-	m.file = f
-	m.mu.Unlock()
+	m.closeProcesses(outdated)
+	m.set.SetFile(f)
 	m.keepFile(f)
 	before := m.listeners
 	m.listeners = opened
-	m.lay(f, steps)
+	m.updateProcesses(f, steps)
 	m.serveHTTP(f.HTTP)
-	before.drop(opened, m.host.link)
+	before.CloseExcept(opened, m.host.Link)
 	m.outfit(f)
 	for _, spec := range f.Processes {
-		p := m.process(spec.Name)
-		p.startUndone()
+		p := m.set.Lookup(spec.Name)
+		p.StartUnfinished()
 		if steps[spec.Name] == doReload {
 			m.redeploy(p)
 		}
@@ -151,36 +146,17 @@ func (m *Manager) Apply(f processfile.File) error {
 	return nil
 }
 
-func (m *Manager) process(name string) *process {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.processes[name]
-}
-
-// lay sets up the processes of the file: new ones are made, those that stay know how they are to be.
-func (m *Manager) lay(f processfile.File, steps map[string]string) {
-	var extra []*instance
-	m.mu.Lock()
+// updateProcesses makes the set hold the processes of the file: new ones are created, the others are configured for their
+// next start. The log policy of a process that goes on unchanged applies at once.
+func (m *Manager) updateProcesses(f processfile.File, steps map[string]string) {
+	extra := m.set.Update(m.host, f, m.listeners)
 	for _, spec := range f.Processes {
-		shared := m.listeners.inherited(spec)
-		p := m.processes[spec.Name]
-		if p == nil {
-			m.processes[spec.Name] = newProcess(m.host, spec, shared)
-			continue
-		}
-		p.update(spec, shared)
-		extra = append(extra, p.resize(spec.Instances)...)
-		if steps[spec.Name] == "" || steps[spec.Name] == doScale {
-			for _, i := range p.all() {
-				if k := i.runs(); k != nil {
-					k.host.logs.of(k.host.home.LogPath(spec.Name), spec.Logs) // takes the policy
-				}
-			}
+		if do := steps[spec.Name]; do == "" || do == doScale {
+			m.set.Lookup(spec.Name).ApplyLogPolicy()
 		}
 	}
-	m.mu.Unlock()
-	m.layBoard()
+	m.host.Store.Reset(m.set.Rows())
 	for _, i := range extra {
-		i.close()
+		i.Close()
 	}
 }

@@ -7,9 +7,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"pgo/deploy/pgo/internal/control"
 	"pgo/deploy/pgo/internal/processfile"
 	"pgo/deploy/pgo/internal/state"
+	"pgo/deploy/pgo/internal/supervise"
 )
 
 // Scale changes how many instances there are, until a process file is applied.
@@ -19,80 +19,64 @@ func (m *Manager) Scale(name string, n int) error {
 	if n < 1 || n > 64 {
 		return fmt.Errorf("%d instances: expected 1 to 64", n)
 	}
-	return m.with([]string{name}, func(chosen map[string]*process) error {
+	return m.with([]string{name}, func(chosen map[string]*supervise.Process) error {
 		for name, p := range chosen {
-			if kind := p.current().Kind; kind == processfile.KindOneShot {
+			if kind := p.Spec().Kind; kind == processfile.KindOneShot {
 				return fmt.Errorf("%s is a one-shot: it has one instance", name)
 			}
 			m.resize(p, n)
-			p.start()
+			p.Start()
 		}
 		return nil
 	})
 }
 
 // resize changes the number of instances; those that are too many are stopped.
-func (m *Manager) resize(p *process, n int) {
-	extra := p.resize(n)
-	m.mu.Lock()
-	f := m.file
+func (m *Manager) resize(p *supervise.Process, n int) {
+	extra := p.Resize(n)
+	f := m.set.File()
 	f.Processes = append([]processfile.Process(nil), f.Processes...)
 	for i := range f.Processes {
-		if f.Processes[i].Name == p.name {
+		if f.Processes[i].Name == p.Name {
 			f.Processes[i].Instances = n
 		}
 	}
-	m.file = f
-	m.mu.Unlock()
+	m.set.SetFile(f)
 	m.keepFile(f)
 	var all sync.WaitGroup
 	for _, i := range extra {
-		all.Go(i.close)
+		all.Go(i.Close)
 	}
 	all.Wait()
-	m.layBoard()
-}
-
-// layBoard has the board show what there is, in the order of the file.
-func (m *Manager) layBoard() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	var rows []control.Process
-	for _, spec := range m.file.Processes {
-		if p := m.processes[spec.Name]; p != nil {
-			rows = append(rows, p.rows()...)
-		}
-	}
-	m.host.board.Reset(rows)
+	m.host.Store.Reset(m.set.Rows())
 }
 
 // Delete stops processes and forgets them, until a process file is applied.
 func (m *Manager) Delete(names []string) error {
 	m.applying.Lock()
 	defer m.applying.Unlock()
-	chosen, err := m.choose(names)
+	chosen, err := m.set.Choose(names)
 	if err != nil {
 		return err
 	}
-	m.closeAll(chosen)
-	m.mu.Lock()
-	f := m.file
+	m.closeProcesses(chosen)
+	was := m.set.File()
+	f := was
 	f.Processes = nil
-	for _, spec := range m.file.Processes {
+	for _, spec := range was.Processes {
 		if chosen[spec.Name] == nil {
 			f.Processes = append(f.Processes, spec)
 		}
 	}
-	m.file = f
-	m.mu.Unlock()
+	m.set.SetFile(f)
 	m.keepFile(f)
-	keep, err := m.listeners.with(f, m.host.link)
+	keep, err := m.listeners.Open(f, m.host.Link)
 	if err != nil {
 		return err
 	}
-	m.listeners.drop(keep, m.host.link)
+	m.listeners.CloseExcept(keep, m.host.Link)
 	m.listeners = keep
-	m.layBoard()
+	m.host.Store.Reset(m.set.Rows())
 	m.rewatch()
 	return nil
 }
@@ -103,16 +87,16 @@ func (m *Manager) Signal(names []string, signal string) error {
 	if number == 0 {
 		return fmt.Errorf("expected a signal such as SIGHUP, found %q", signal)
 	}
-	return m.with(names, func(chosen map[string]*process) error {
+	return m.with(names, func(chosen map[string]*supervise.Process) error {
 		var failed []error
-		for _, name := range sortedNames(chosen) {
-			for _, i := range chosen[name].all() {
-				k := i.runs()
+		for _, name := range supervise.SortedNames(chosen) {
+			for _, i := range chosen[name].Instances() {
+				k := i.Child()
 				if k == nil {
 					failed = append(failed, fmt.Errorf("%s does not run", name))
 					continue
 				}
-				failed = append(failed, m.host.link.SignalChild(k.Child.ChildSpec.ID, number))
+				failed = append(failed, m.host.Link.SignalChild(k.Handle.ChildSpec.ID, number))
 			}
 		}
 		return errors.Join(failed...)
@@ -121,22 +105,30 @@ func (m *Manager) Signal(names []string, signal string) error {
 
 // Flush empties logs, rotated files included.
 func (m *Manager) Flush(names []string) error {
-	return m.with(names, func(chosen map[string]*process) error {
-		for _, name := range sortedNames(chosen) {
-			spec := chosen[name].current()
-			files := []string{m.host.home.LogPath(name)}
+	return m.with(names, func(chosen map[string]*supervise.Process) error {
+		for _, name := range supervise.SortedNames(chosen) {
+			spec := chosen[name].Spec()
+			files := []string{m.host.Home.LogPath(name)}
 			if spec.Logs.Split {
-				files = append(files, m.host.home.ErrLogPath(name))
+				files = append(files, m.host.Home.ErrLogPath(name))
 			}
 			for _, file := range files {
-				if err := m.host.logs.of(file, spec.Logs).Clear(); err != nil {
+				if err := m.host.LogFiles.Writer(file, spec.Logs).Clear(); err != nil {
 					return err
 				}
 			}
-			for _, i := range chosen[name].all() {
-				i.process.host.board.Update(i.slot, func(r *state.Record) { r.Process.LogOffset = 0 })
+			for _, i := range chosen[name].Instances() {
+				i.Process.Deps.Store.Update(i.ID, func(r *state.Record) { r.Process.LogOffset = 0 })
 			}
 		}
 		return nil
 	})
+}
+
+// closeProcesses stops processes for good, and forgets them.
+func (m *Manager) closeProcesses(chosen map[string]*supervise.Process) {
+	m.set.Close(chosen)
+	for _, p := range chosen {
+		m.forgetTarget(p)
+	}
 }

@@ -14,23 +14,21 @@ func (m *Manager) Deployables(ctx context.Context) ([]control.Deployable, error)
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	m.mu.Lock()
-	file := m.file
-	m.mu.Unlock()
+	file := m.set.File()
 	found := []control.Deployable{}
 	for _, spec := range file.Processes {
-		p := m.process(spec.Name)
+		p := m.set.Lookup(spec.Name)
 		if !spec.Watch.Enabled || p == nil {
 			continue
 		}
 		d := control.Deployable{Name: spec.Name, File: spec.Command, Releases: []string{}, After: spec.After}
-		all, err := m.host.store(spec).List(spec.Name)
+		all, err := m.host.Releases(spec).List(spec.Name)
 		if err != nil {
 			return nil, err
 		}
-		if now, err := p.program(); err == nil {
-			d.Current = now.release()
-			d.Releases = append(d.Releases, now.sum)
+		if now, err := p.Program(); err == nil {
+			d.Current = now.Release()
+			d.Releases = append(d.Releases, now.SHA256)
 		}
 		for _, r := range all {
 			if r.Record.Verification.SHA256 != d.Current.SHA256 && !r.Missing && r.Damaged == "" {

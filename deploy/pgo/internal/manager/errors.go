@@ -9,6 +9,7 @@ import (
 	"pgo/deploy/pgo/internal/control"
 	"pgo/deploy/pgo/internal/processfile"
 	"pgo/deploy/pgo/internal/requests"
+	"pgo/deploy/pgo/internal/supervise"
 )
 
 // How often processes are asked how many of their requests failed.
@@ -18,9 +19,6 @@ const (
 	errorsFew    = 5                // requests: a share of fewer says nothing
 	errorsUnread = 3                // times in a row that a process did not say
 )
-
-// answered is what a process has answered when it was asked the last two times.
-type answered struct{ earlier, last requests.Totals }
 
 // forerunner is how a process did before its release was replaced; the next manager has to know it as well.
 type forerunner struct {
@@ -40,69 +38,43 @@ func (m *Manager) observe(ctx context.Context) {
 			return
 		case <-every.C:
 		}
-		for _, p := range m.everyone() {
-			watch := p.current().Watch
+		for _, p := range m.set.ByName() {
+			watch := p.Spec().Watch
 			if !watch.Enabled || !watch.ErrorRate.Enabled {
 				continue
 			}
-			for _, i := range p.all() {
-				if k := i.runs(); k != nil {
-					k.observe(ctx, watch.ErrorRate)
+			for _, i := range p.Instances() {
+				if k := i.Child(); k != nil {
+					k.ObserveRequests(ctx, watch.ErrorRate)
 				}
 			}
 		}
 	}
 }
 
-func (k *child) observe(ctx context.Context, from processfile.ErrorRate) {
-	now, err := k.requests(ctx, from)
-	if err != nil {
-		return // it is said while a release is on probation
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.answered = answered{earlier: k.answered.last, last: now}
-}
-
-// requests is what the child has answered since it was started.
-func (k *child) requests(ctx context.Context, from processfile.ErrorRate) (requests.Totals, error) {
-	addr := k.addrs()[from.Listener]
-	if addr == "" {
-		return requests.Totals{}, fmt.Errorf("pid %d has no listener %s", k.Child.PID, from.Listener)
-	}
-	c, err := k.host.counts.Read(ctx, addr, from.Path, requests.Counter{Metric: from.Metric, Label: from.Label})
-	if err != nil {
-		return c, fmt.Errorf("pid %d: %w", k.Child.PID, err)
-	}
-	return c, nil
-}
-
 // failing is the share of requests that fail now: of the last minute, or where that had few, since the processes were
 // started. The answer comes when they have said it, 0 where they do not.
-func (p *process) failing(ctx context.Context) <-chan float64 {
+func (p *target) failing(ctx context.Context) <-chan float64 {
 	share := make(chan float64, 1)
-	from := p.current().Watch.ErrorRate
+	from := p.Spec().Watch.ErrorRate
 	if !from.Enabled {
 		share <- 0
 		return share
 	}
-	var running []*child
-	for _, i := range p.all() {
-		if k := i.runs(); k != nil {
+	var running []*supervise.Child
+	for _, i := range p.Instances() {
+		if k := i.Child(); k != nil {
 			running = append(running, k)
 		}
 	}
 	go func() {
 		var ever, lately requests.Totals
 		for _, k := range running {
-			now, err := k.requests(ctx, from)
+			now, err := k.CountRequests(ctx, from)
 			if err != nil {
 				continue
 			}
-			k.mu.Lock()
-			earlier := k.answered.earlier
-			k.mu.Unlock()
-			ever, lately = ever.Add(now), lately.Add(now.Sub(earlier))
+			ever, lately = ever.Add(now), lately.Add(now.Sub(k.EarlierRequests()))
 		}
 		if lately.Requests >= errorsFew {
 			ever = lately
@@ -113,23 +85,23 @@ func (p *process) failing(ctx context.Context) <-chan float64 {
 }
 
 // rememberBefore has the next manager know.
-func (p *process) rememberBefore(b forerunner) {
+func (p *target) rememberBefore(b forerunner) {
 	if data, err := json.Marshal(b); err == nil {
-		p.host.link.KeepData(beforeKey+p.name, data)
+		p.Deps.Link.KeepData(beforeKey+p.Name, data)
 	}
 }
 
 // before is what an earlier manager has left of how it was before this release.
-func (p *process) before(release string) float64 {
+func (p *target) before(release string) float64 {
 	var b forerunner
-	if json.Unmarshal(p.host.link.Hello.Data[beforeKey+p.name], &b) != nil || b.Release != release {
+	if json.Unmarshal(p.Deps.Link.Hello.Data[beforeKey+p.Name], &b) != nil || b.Release != release {
 		return 0
 	}
 	return b.Share
 }
 
 // count watches over the errors of a release until its probation ends.
-func (p *process) count(ctx context.Context, t *trial) {
+func (p *target) count(ctx context.Context, t *trial) {
 	every := time.NewTicker(errorsOften)
 	defer every.Stop()
 	for {
@@ -144,8 +116,8 @@ func (p *process) count(ctx context.Context, t *trial) {
 
 // tooMany tells whether a release answers too many requests with errors. It is left then, and its probation begins
 // anew where that cannot be.
-func (p *process) tooMany(ctx context.Context, t *trial) bool {
-	watch := p.current().Watch
+func (p *target) tooMany(ctx context.Context, t *trial) bool {
+	watch := p.Spec().Watch
 	total := p.answeredBy(ctx, t, watch.ErrorRate)
 	p.mu.Lock()
 	why := total.Sub(t.base).CheckErrorShare(t.before, watch.ErrorRate.MaxIncrease, watch.ErrorRate.MinRequests)
@@ -171,13 +143,13 @@ func (p *process) tooMany(ctx context.Context, t *trial) bool {
 }
 
 // answeredBy is what the processes of a release have answered since they were started.
-func (p *process) answeredBy(ctx context.Context, t *trial, from processfile.ErrorRate) (sum requests.Totals) {
-	for _, i := range p.all() {
-		k := i.runs()
-		if k == nil || k.prog.sum != t.release.sum || i.process.host.board.Get(i.slot).Process.Status != control.Ready {
+func (p *target) answeredBy(ctx context.Context, t *trial, from processfile.ErrorRate) (sum requests.Totals) {
+	for _, i := range p.Instances() {
+		k := i.Child()
+		if k == nil || k.Program.SHA256 != t.release.SHA256 || i.Process.Deps.Store.Get(i.ID).Process.Status != control.Ready {
 			continue
 		}
-		c, err := k.requests(ctx, from)
+		c, err := k.CountRequests(ctx, from)
 		if ctx.Err() == nil {
 			p.unread(t, err)
 		}
@@ -187,7 +159,7 @@ func (p *process) answeredBy(ctx context.Context, t *trial, from processfile.Err
 }
 
 // unread says once that a release's errors cannot be told.
-func (p *process) unread(t *trial, err error) {
+func (p *target) unread(t *trial, err error) {
 	p.mu.Lock()
 	if t.unread < errorsUnread {
 		if t.unread++; err == nil {
@@ -199,6 +171,6 @@ func (p *process) unread(t *trial, err error) {
 	say := err != nil && t.unread == errorsUnread
 	p.mu.Unlock()
 	if say {
-		p.host.board.Announce(p.name, fmt.Sprintf("release %s: how many requests fail is not known: %v", t.release, err), nil)
+		p.Deps.Store.Announce(p.Name, fmt.Sprintf("release %s: how many requests fail is not known: %v", t.release, err), nil)
 	}
 }

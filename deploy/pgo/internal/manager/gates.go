@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -16,39 +15,30 @@ import (
 	"pgo/deploy/pgo/internal/proc"
 	"pgo/deploy/pgo/internal/processfile"
 	"pgo/deploy/pgo/internal/state"
+	"pgo/deploy/pgo/internal/supervise"
 	files "pgo/deploy/pgo/internal/watch"
 )
-
-// gates look at programs before they run.
-type gates interface {
-	// deployed is what is run for each file that is watched.
-	deployed() map[string]string
-	// pass asks the gates that the process comes after whether it may run the program. The error is files.ErrNotNow
-	// where they cannot tell now.
-	pass(p *process, c copied) error
-}
 
 // tryLater is the exit code of a gate that cannot tell now: EX_UNAVAILABLE.
 const tryLater = 69
 
-func (m *Manager) deployed() map[string]string {
-	m.mu.Lock()
-	processes := maps.Clone(m.processes)
-	m.mu.Unlock()
+// DeployedPrograms returns the program that runs for each deployed file that is watched.
+func (m *Manager) DeployedPrograms() map[string]string {
+	processes := m.set.ByName()
 	copies := map[string]string{}
 	for _, p := range processes {
-		if c, err := p.program(); err == nil && c.path != "" {
-			copies[p.current().Command] = p.shown(c)
+		if c, err := p.Program(); err == nil && c.Path != "" {
+			copies[p.Spec().Command] = p.VisiblePath(c)
 		}
 	}
 	return copies
 }
 
 // gatesOf are the gates that a process comes after.
-func (m *Manager) gatesOf(p *process) []*process {
-	var found []*process
-	for _, name := range p.current().After {
-		if gate := m.process(name); gate != nil && gate.current().Kind == processfile.KindGate {
+func (m *Manager) gatesOf(p *supervise.Process) []*supervise.Process {
+	var found []*supervise.Process
+	for _, name := range p.Spec().After {
+		if gate := m.set.Lookup(name); gate != nil && gate.Spec().Kind == processfile.KindGate {
 			found = append(found, gate)
 		}
 	}
@@ -56,13 +46,13 @@ func (m *Manager) gatesOf(p *process) []*process {
 }
 
 // awaitGates returns when the gates that a process comes after are ready. One that is not patient gets files.ErrNotNow.
-func (m *Manager) awaitGates(ctx context.Context, p *process, patient bool) error {
+func (m *Manager) awaitGates(ctx context.Context, p *supervise.Process, patient bool) error {
 	var names []string
 	for _, gate := range m.gatesOf(p) {
-		names = append(names, gate.name)
+		names = append(names, gate.Name)
 	}
 	for {
-		late, changed := m.host.board.FirstUnready(names)
+		late, changed := m.host.Store.FirstUnready(names)
 		switch {
 		case late.Name == "":
 			return nil
@@ -73,39 +63,41 @@ func (m *Manager) awaitGates(ctx context.Context, p *process, patient bool) erro
 		case <-changed:
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-m.ended:
-			return errDown
+		case <-m.set.Ended():
+			return supervise.ErrDown
 		}
 	}
 }
 
-func (m *Manager) pass(p *process, c copied) error { return m.passAll(map[*process]copied{p: c}) }
+func (m *Manager) pass(p *supervise.Process, c supervise.Program) error {
+	return m.passAll(map[*supervise.Process]supervise.Program{p: c})
+}
 
 // passAll asks each gate that one of the processes comes after once, whether they may run these programs.
-func (m *Manager) passAll(programs map[*process]copied) error {
+func (m *Manager) passAll(programs map[*supervise.Process]supervise.Program) error {
 	for _, gate := range m.gatesOfAll(programs) {
 		var err error
-		if args := gate.current().CheckArgs; len(args) > 0 {
+		if args := gate.Spec().CheckArgs; len(args) > 0 {
 			_, err = m.askGate(gate, args, programs)
 		} else {
 			err = m.restartGate(gate, programs)
 		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", gate.name, err)
+			return fmt.Errorf("%s: %w", gate.Name, err)
 		}
 	}
 	return nil
 }
 
-func (m *Manager) gatesOfAll(programs map[*process]copied) []*process {
-	byName := map[string]*process{}
+func (m *Manager) gatesOfAll(programs map[*supervise.Process]supervise.Program) []*supervise.Process {
+	byName := map[string]*supervise.Process{}
 	for p := range programs {
 		for _, gate := range m.gatesOf(p) {
-			byName[gate.name] = gate
+			byName[gate.Name] = gate
 		}
 	}
-	var all []*process
-	for _, name := range sortedNames(byName) {
+	var all []*supervise.Process
+	for _, name := range supervise.SortedNames(byName) {
 		all = append(all, byName[name])
 	}
 	return all
@@ -113,25 +105,25 @@ func (m *Manager) gatesOfAll(programs map[*process]copied) []*process {
 
 // askGate runs the program of the gate beside it, as the gate runs but for its arguments and the programs to look at.
 // It returns what was said.
-func (m *Manager) askGate(gate *process, args []string, programs map[*process]copied) ([]string, error) {
-	spec := gate.current()
-	var k *child
-	for _, i := range gate.all() {
-		k = i.runs()
+func (m *Manager) askGate(gate *supervise.Process, args []string, programs map[*supervise.Process]supervise.Program) ([]string, error) {
+	spec := gate.Spec()
+	var k *supervise.Child
+	for _, i := range gate.Instances() {
+		k = i.Child()
 	}
 	if k == nil {
 		return nil, fmt.Errorf("does not run: %w", files.ErrNotNow)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), spec.Readiness.Timeout)
 	defer cancel()
-	deployed := m.deployed()
+	deployed := m.DeployedPrograms()
 	for p, c := range programs {
-		deployed[p.current().Command] = c.path
+		deployed[p.Spec().Command] = c.Path
 	}
 	// The very program that runs: its file may be half an upload too.
-	cmd := exec.CommandContext(ctx, fmt.Sprintf("/proc/%d/exe", k.Child.PID), args...)
+	cmd := exec.CommandContext(ctx, fmt.Sprintf("/proc/%d/exe", k.Handle.PID), args...)
 	cmd.Args[0] = spec.Command
-	cmd.Dir, cmd.Env = k.dir(), list(looksAt(surroundings(m.host.env, spec), k.dir(), deployed))
+	cmd.Dir, cmd.Env = k.Dir(), supervise.ListEnv(supervise.SubstituteDeployed(supervise.MergeEnv(m.host.Env, spec), k.Dir(), deployed))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return proc.KillGroup(cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
@@ -166,33 +158,33 @@ func lastWord(w *state.Tail) string {
 
 // restartGate starts a gate anew that cannot be asked otherwise, with the new programs to look at. Where it does not
 // become ready it is started anew once more, with those from before.
-func (m *Manager) restartGate(gate *process, programs map[*process]copied) error {
-	before := map[*process]copied{}
+func (m *Manager) restartGate(gate *supervise.Process, programs map[*supervise.Process]supervise.Program) error {
+	before := map[*supervise.Process]supervise.Program{}
 	for p, c := range programs {
-		if was, unfit := p.program(); unfit == nil {
+		if was, unfit := p.Program(); unfit == nil {
 			before[p] = was
 		}
-		p.choose(c)
+		p.Choose(c)
 	}
-	gate.stop()
-	gate.start()
+	gate.Stop()
+	gate.Start()
 	for {
-		late, changed := m.host.board.FirstUnready([]string{gate.name})
+		late, changed := m.host.Store.FirstUnready([]string{gate.Name})
 		switch late.Status {
 		case control.Ready:
 			return nil
 		case control.Failed, control.BackingOff, control.Stopped:
 			for p, was := range before {
-				p.choose(was)
+				p.Choose(was)
 			}
-			gate.stop()
-			gate.start()
+			gate.Stop()
+			gate.Start()
 			return fmt.Errorf("does not let it run: it is %s with it: %s", late.Status, late.Reason)
 		}
 		select {
 		case <-changed:
-		case <-m.ended:
-			return errDown
+		case <-m.set.Ended():
+			return supervise.ErrDown
 		}
 	}
 }

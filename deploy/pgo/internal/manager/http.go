@@ -2,7 +2,6 @@ package manager
 
 import (
 	"fmt"
-	"maps"
 	"net"
 	"os"
 	"reflect"
@@ -15,6 +14,7 @@ import (
 	"pgo/deploy/pgo/internal/proc"
 	"pgo/deploy/pgo/internal/processfile"
 	"pgo/deploy/pgo/internal/state"
+	"pgo/deploy/pgo/internal/supervise"
 	"pgo/deploy/pgo/internal/web"
 )
 
@@ -36,17 +36,17 @@ type about struct {
 
 // countManager notes that one more manager has started.
 func (m *Manager) countManager(info control.Info) about {
-	n, _ := strconv.ParseInt(string(m.host.link.Hello.Data[managersKey]), 10, 64) // the first one finds nothing
-	m.host.link.KeepData(managersKey, []byte(strconv.FormatInt(n+1, 10)))
+	n, _ := strconv.ParseInt(string(m.host.Link.Hello.Data[managersKey]), 10, 64) // the first one finds nothing
+	m.host.Link.KeepData(managersKey, []byte(strconv.FormatInt(n+1, 10)))
 	return about{info: info, started: time.Now(), number: n + 1}
 }
 
 // info is about pgo as it is now.
 func (m *Manager) info() control.Info {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+	m.httpMu.Lock()
+	defer m.httpMu.Unlock()
 	info := m.about.info
-	info.File = m.file.Path
+	info.File = m.set.File().Path
 	if m.http != nil {
 		info.HTTP = m.http.addr
 	}
@@ -56,9 +56,9 @@ func (m *Manager) info() control.Info {
 // serveHTTP has pgo's own HTTP be as the file says, on the listener that the keeper holds for it. The caller changes
 // the set of processes.
 func (m *Manager) serveHTTP(to processfile.HTTP) {
-	m.mu.Lock()
+	m.httpMu.Lock()
 	was := m.http
-	m.mu.Unlock()
+	m.httpMu.Unlock()
 	if was != nil && reflect.DeepEqual(was.settings, to) {
 		return
 	}
@@ -69,36 +69,36 @@ func (m *Manager) serveHTTP(to processfile.HTTP) {
 	if to.Addr != "" {
 		var err error
 		if is, err = m.openHTTP(to); err != nil {
-			m.host.log.Error("serve http", "error", err)
+			m.host.Log.Error("serve http", "error", err)
 		}
 	}
-	m.mu.Lock()
+	m.httpMu.Lock()
 	m.http = is
-	m.mu.Unlock()
+	m.httpMu.Unlock()
 }
 
 func (m *Manager) openHTTP(to processfile.HTTP) (*ownHTTP, error) {
-	open := m.listeners[shareable(processfile.OwnerPgo, to.Listener())]
+	open := m.listeners[supervise.SharedKey(processfile.OwnerPgo, to.Listener())]
 	// A copy: the server closes its own, the listener stays.
-	fd, err := unix.FcntlInt(uintptr(open.fd), unix.F_DUPFD_CLOEXEC, 0)
+	fd, err := unix.FcntlInt(uintptr(open.FD), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
-	f := os.NewFile(uintptr(fd), open.key)
+	f := os.NewFile(uintptr(fd), open.Key)
 	defer f.Close()
 	l, err := net.FileListener(f)
 	if err != nil {
 		return nil, err
 	}
-	o := web.Options{Source: m, Hosts: to.Hosts, PM2Names: to.PM2Names, Log: m.host.log, OnAnswer: m.shrinker.answered}
-	return &ownHTTP{settings: to, addr: open.addr, server: web.StartServer(l, o)}, nil
+	o := web.Options{Source: m, Hosts: to.Hosts, PM2Names: to.PM2Names, Log: m.host.Log, OnAnswer: m.shrinker.answered}
+	return &ownHTTP{settings: to, addr: open.Addr, server: web.StartServer(l, o)}, nil
 }
 
 // closeHTTP leaves it to the next manager: connections wait meanwhile.
 func (m *Manager) closeHTTP() {
-	m.mu.Lock()
+	m.httpMu.Lock()
 	is := m.http
-	m.mu.Unlock()
+	m.httpMu.Unlock()
 	if is != nil {
 		is.server.Close()
 	}
@@ -108,29 +108,28 @@ func (m *Manager) closeHTTP() {
 func (m *Manager) Snapshot(measured bool) web.Snapshot {
 	f := web.Snapshot{Info: m.info(), Started: m.about.started, Managers: m.about.number}
 	var records []state.Record
-	records, f.Events = m.host.board.Records()
+	records, f.Events = m.host.Store.Records()
 	for _, r := range records {
 		f.Processes = append(f.Processes, web.Process{Process: r.Process, Started: r.Started, Restarts: r.TotalRestarts, Files: -1})
 	}
-	m.mu.Lock()
-	processes := maps.Clone(m.processes)
-	m.mu.Unlock()
+	processes := m.set.ByName()
 	for i := range f.Processes {
 		if p := processes[f.Processes[i].Process.Name]; p != nil {
-			f.Processes[i].Limit = p.current().Limits.Memory
-			if all, n := p.all(), f.Processes[i].Process.Instance; n < len(all) {
-				f.Processes[i].CPUWarning, f.Processes[i].MemoryWarning = all[n].hot.Load(), all[n].large.Load()
+			f.Processes[i].Limit = p.Spec().Limits.Memory
+			if all, n := p.Instances(), f.Processes[i].Process.Instance; n < len(all) {
+				f.Processes[i].CPUWarning, f.Processes[i].MemoryWarning = all[n].Hot.Load(), all[n].Large.Load()
 			}
 		}
 	}
-	for _, name := range sortedNames(processes) {
-		n := web.Group{Name: name, Dropped: m.host.logs.dropped(m.host.home.LogPath(name), m.host.home.ErrLogPath(name))}
-		spec := processes[name].current()
+	for _, name := range supervise.SortedNames(processes) {
+		n := web.Group{Name: name}
+		n.Dropped.Lines, n.Dropped.Bytes = m.host.LogFiles.Dropped(m.host.Home.LogPath(name), m.host.Home.ErrLogPath(name))
+		spec := processes[name].Spec()
 		if spec.Reload.Mode == processfile.ReloadBeside {
-			n.Reloads = m.host.tally.of(name)
+			n.Reloads = m.host.Reloads.Get(name)
 		}
 		if spec.Watch.Enabled {
-			n.Deploys = m.host.deploys.of(name)
+			n.Deploys = m.deploys.of(name)
 		}
 		f.Groups = append(f.Groups, n)
 	}
@@ -146,7 +145,7 @@ func (m *Manager) measure(f *web.Snapshot) {
 	for i, p := range f.Processes {
 		rows[i] = p.Process
 	}
-	used := m.meter.fill(rows)
+	used := m.meter.Fill(rows)
 	for i := range f.Processes {
 		p := &f.Processes[i]
 		p.Process, p.CPU, p.Files = rows[i], used[p.Process.PID], proc.CountOpenFiles(p.Process.PID)
@@ -159,19 +158,6 @@ func (m *Manager) measure(f *web.Snapshot) {
 			f.Roles = append(f.Roles, web.RoleUsage{Name: half.name, CPU: s.CPU, Memory: s.Memory})
 		}
 	}
-}
-
-// dropped is what could not be written to these logs.
-func (l *logs) dropped(paths ...string) (d web.Dropped) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, path := range paths {
-		if w := l.all[path]; w != nil {
-			lines, bytes := w.Dropped()
-			d.Lines, d.Bytes = d.Lines+lines, d.Bytes+bytes
-		}
-	}
-	return d
 }
 
 // moved says what applying would do with pgo's own HTTP; empty where nothing.

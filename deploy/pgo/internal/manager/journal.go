@@ -17,6 +17,7 @@ import (
 	"pgo/deploy/pgo/internal/home"
 	"pgo/deploy/pgo/internal/release"
 	"pgo/deploy/pgo/internal/state"
+	"pgo/deploy/pgo/internal/supervise"
 )
 
 // phase is how far a rollout is.
@@ -39,16 +40,16 @@ type journal struct {
 func (r *rollout) note(p phase) error {
 	j := journal{Phase: p, Entry: r.entry, Since: r.ask.Since, Files: map[string]staged{}}
 	for _, p := range r.parts {
-		j.Files[p.process.name] = p.file
+		j.Files[p.process.Name] = p.file
 	}
 	text, err := json.Marshal(j)
 	if err == nil {
-		err = home.ReplaceFile(r.Manager.host.home.RolloutPath(), text)
+		err = home.ReplaceFile(r.Manager.host.Home.RolloutPath(), text)
 	}
 	if err != nil {
 		err = fmt.Errorf("write down how far the deploy is: %w", err)
 		if r.entry.Kind == audit.KindRollback {
-			r.Manager.host.log.Warn("a rollback goes on without room", "error", err)
+			r.Manager.host.Log.Warn("a rollback goes on without room", "error", err)
 			return nil
 		}
 	}
@@ -56,7 +57,7 @@ func (r *rollout) note(p phase) error {
 }
 
 // forget ends the journal.
-func (r *rollout) forget() { forgetRollout(r.Manager.host.home) }
+func (r *rollout) forget() { forgetRollout(r.Manager.host.Home) }
 
 func forgetRollout(h home.Home) { _ = os.Remove(h.RolloutPath()) }
 
@@ -66,22 +67,20 @@ func (r *rollout) commit() error {
 		return err
 	}
 	for _, p := range r.parts {
-		p.process.mu.Lock()
-		p.process.stopTrial()
-		p.process.mu.Unlock()
-		r.Manager.host.log.Info("release is live", "process", p.process.name, "release", p.to.String())
-		live(r.Manager.host, r.entry.Kind, r.Manager.host.store(p.process.current()), p.process.name, p.from.sum, p.to.sum, p.file)
+		p.target.cancelProbation()
+		r.Manager.host.Log.Info("release is live", "process", p.process.Name, "release", p.to.String())
+		live(r.Manager.host, r.entry.Kind, r.Manager.host.Releases(p.process.Spec()), p.process.Name, p.from.SHA256, p.to.SHA256, p.file)
 		if r.entry.Kind == audit.KindDeploy {
-			r.Manager.host.deploys.taken(p.process.name, time.Since(r.ask.Since))
+			r.Manager.deploys.taken(p.process.Name, time.Since(r.ask.Since))
 		}
-		r.Manager.host.board.Announce(p.process.name, fmt.Sprintf("release %s is live", p.to), func(r *state.Record) { r.Process.DeployFailure = "" })
+		r.Manager.host.Store.Announce(p.process.Name, fmt.Sprintf("release %s is live", p.to), func(r *state.Record) { r.Process.DeployFailure = "" })
 	}
 	r.forget()
 	return nil
 }
 
 // live has a release be the live one. What does not work, as on a full disk, is only told: the release runs.
-func live(h *host, kind string, store *release.Store, name, from, to string, file staged) {
+func live(h *supervise.Deps, kind string, store *release.Store, name, from, to string, file staged) {
 	ctx := context.Background()
 	err := store.SetCurrent(ctx, name, to)
 	if kind == audit.KindDeploy {
@@ -90,21 +89,21 @@ func live(h *host, kind string, store *release.Store, name, from, to string, fil
 		err = errors.Join(err, store.MarkFailed(ctx, name, from, byCommand))
 	}
 	if err = errors.Join(err, file.place()); err != nil {
-		h.log.Error("have a release be the live one", "process", name, "error", err)
+		h.Log.Error("have a release be the live one", "process", name, "error", err)
 	}
 }
 
 // unfinished is the rollout that the manager before has not ended. One that was through is made live here, before
 // anything else is done.
 func (m *Manager) unfinished() *journal {
-	text, err := os.ReadFile(m.host.home.RolloutPath())
+	text, err := os.ReadFile(m.host.Home.RolloutPath())
 	if err != nil {
 		return nil // there is none
 	}
 	j := &journal{}
 	if err := json.Unmarshal(text, j); err != nil {
-		m.host.log.Error("read how far a deploy was", "error", err)
-		forgetRollout(m.host.home)
+		m.host.Log.Error("read how far a deploy was", "error", err)
+		forgetRollout(m.host.Home)
 		return nil
 	}
 	if j.Phase != committing {
@@ -112,12 +111,12 @@ func (m *Manager) unfinished() *journal {
 	}
 	for _, c := range j.Entry.Changes {
 		if file, changed := j.Files[c.Process]; changed {
-			live(m.host, j.Entry.Kind, &release.Store{Dir: m.host.home.ReleaseDir(), Log: m.host.log}, c.Process, c.From.SHA256, c.To.SHA256, file)
+			live(m.host, j.Entry.Kind, &release.Store{Dir: m.host.Home.ReleaseDir(), Log: m.host.Log}, c.Process, c.From.SHA256, c.To.SHA256, file)
 		}
 	}
 	r := &rollout{Manager: m, ask: control.RolloutRequest{Since: j.Since}, entry: j.Entry}
 	r.ended(audit.Done, nil)
-	forgetRollout(m.host.home)
+	forgetRollout(m.host.Home)
 	return nil
 }
 
@@ -136,18 +135,18 @@ func (m *Manager) recoverRollout(j *journal, resumed bool) {
 		return
 	}
 	for _, c := range j.Entry.Changes {
-		p := m.process(c.Process)
+		p := m.set.Lookup(c.Process)
 		if _, changed := j.Files[c.Process]; !changed || p == nil {
 			continue
 		}
-		p.deploying.Lock()
-		part := &part{process: p, file: j.Files[c.Process]}
-		part.from, part.unfit = p.program() // the store says that it is live
+		m.target(p).deploying.Lock()
+		part := &part{process: p, target: m.target(p), file: j.Files[c.Process]}
+		part.from, part.unfit = p.Program() // the store says that it is live
 		if part.unfit != nil {
-			part.from = copied{}
+			part.from = supervise.Program{}
 		}
-		if to, err := m.host.store(p.current()).Find(p.name, c.To.SHA256); err == nil {
-			part.to = copyOf(to)
+		if to, err := m.host.Releases(p.Spec()).Find(p.Name, c.To.SHA256); err == nil {
+			part.to = supervise.ProgramOf(to)
 		}
 		r.parts = append(r.parts, part)
 	}

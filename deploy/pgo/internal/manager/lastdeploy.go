@@ -11,7 +11,7 @@ import (
 // process that was deployed last.
 func (m *Manager) lastDeploy(ctx context.Context, name, wanted string) ([]audit.Change, error) {
 	if name == "" {
-		if set, err := m.host.home.AuditLog().PlanUndo(m.runsNow); set != nil || err != nil {
+		if set, err := m.host.Home.AuditLog().PlanUndo(m.runsNow); set != nil || err != nil {
 			return set, err
 		}
 	}
@@ -19,19 +19,19 @@ func (m *Manager) lastDeploy(ctx context.Context, name, wanted string) ([]audit.
 	if err != nil {
 		return nil, err
 	}
-	to, err := m.host.store(p.current()).ResolveRollback(ctx, p.name, wanted)
+	to, err := m.host.Releases(p.Spec()).ResolveRollback(ctx, p.Name, wanted)
 	if err != nil {
 		return nil, fmt.Errorf("%w: pgo releases shows what there is", err)
 	}
-	return []audit.Change{{Process: p.name, To: audit.Release{SHA256: to.Record.Verification.SHA256}}}, nil
+	return []audit.Change{{Process: p.Name, To: audit.Release{SHA256: to.Record.Verification.SHA256}}}, nil
 }
 
 // runsNow reports whether what a change has led to is what runs.
 func (m *Manager) runsNow(c audit.Change) bool {
-	p := m.process(c.Process)
+	p := m.set.Lookup(c.Process)
 	if p == nil {
 		return false
 	}
-	now, err := p.program()
-	return err == nil && now.sum == c.To.SHA256
+	now, err := p.Program()
+	return err == nil && now.SHA256 == c.To.SHA256
 }

@@ -8,12 +8,13 @@ import (
 
 	"pgo/deploy/pgo/internal/audit"
 	"pgo/deploy/pgo/internal/release"
+	"pgo/deploy/pgo/internal/supervise"
 )
 
 // prepare finds out whether the set can run here, and has the gates let it. Nothing that runs is touched.
 func (r *rollout) prepare(ctx context.Context) error {
-	if r.Manager.isDown() {
-		return errDown
+	if r.Manager.set.IsDown() {
+		return supervise.ErrDown
 	}
 	if r.entry.Kind == audit.KindRollback && len(r.entry.Changes) == 0 {
 		var err error
@@ -27,7 +28,7 @@ func (r *rollout) prepare(ctx context.Context) error {
 	if err := r.question(ctx); err != nil {
 		return err
 	}
-	programs := map[*process]copied{}
+	programs := map[*supervise.Process]supervise.Program{}
 	for _, p := range r.parts {
 		programs[p.process] = p.to
 		if err := r.Manager.awaitGates(ctx, p.process, true); err != nil {
@@ -42,7 +43,7 @@ func (r *rollout) prepare(ctx context.Context) error {
 		return err
 	}
 	for _, gate := range r.Manager.gatesOfAll(programs) {
-		r.tell(gate.name, "gate", "lets them run", began)
+		r.tell(gate.Name, "gate", "lets them run", began)
 	}
 	if err := ctx.Err(); err != nil {
 		return lost(ctx)
@@ -59,51 +60,49 @@ func lost(ctx context.Context) error {
 func (r *rollout) gather(ctx context.Context) error {
 	for n := range r.entry.Changes {
 		change := &r.entry.Changes[n]
-		p := r.Manager.process(change.Process)
+		p := r.Manager.set.Lookup(change.Process)
 		switch {
 		case p == nil:
 			return fmt.Errorf("there is no process %q here", change.Process)
-		case !p.current().Watch.Enabled:
-			return fmt.Errorf("%s cannot be deployed: it is not watched (watch: true in the process file)", p.name)
+		case !p.Spec().Watch.Enabled:
+			return fmt.Errorf("%s cannot be deployed: it is not watched (watch: true in the process file)", p.Name)
 		case slices.ContainsFunc(r.parts, func(other *part) bool { return other.process == p }):
-			return fmt.Errorf("%s is named twice", p.name)
+			return fmt.Errorf("%s is named twice", p.Name)
 		}
-		if err := p.take(ctx); err != nil {
+		if err := r.Manager.target(p).take(ctx); err != nil {
 			return err
 		}
-		part := &part{process: p, on: make(chan error, 1)}
+		part := &part{process: p, target: r.Manager.target(p), on: make(chan error, 1)}
 		r.parts = append(r.parts, part)
-		part.from, part.unfit = p.program()
-		store := r.Manager.host.store(p.current())
-		to, err := store.Find(p.name, change.To.SHA256)
+		part.from, part.unfit = p.Program()
+		store := r.Manager.host.Releases(p.Spec())
+		to, err := store.Find(p.Name, change.To.SHA256)
 		if err != nil {
 			return err
 		}
 		if to.Record.FailedAt != nil && to.Record.Failure != byCommand && !r.ask.AllowFailed && r.entry.Kind == audit.KindDeploy {
-			return fmt.Errorf("%s: release %s was found bad before: %s: --again tries it all the same", p.name, copyOf(to), to.Record.Failure)
+			return fmt.Errorf("%s: release %s was found bad before: %s: --again tries it all the same", p.Name, supervise.ProgramOf(to), to.Record.Failure)
 		}
-		part.to = copyOf(to)
-		change.From, change.To = part.from.release(), part.to.release()
+		part.to = supervise.ProgramOf(to)
+		change.From, change.To = part.from.Release(), part.to.Release()
 	}
 	if err := each(r.parts, func(p *part) error {
-		return r.Manager.host.store(p.process.current()).VerifyContent(ctx, p.process.name, p.to.sum)
+		return r.Manager.host.Releases(p.process.Spec()).VerifyContent(ctx, p.process.Name, p.to.SHA256)
 	}); err != nil {
 		return err
 	}
 	r.parts = slices.DeleteFunc(r.parts, func(p *part) bool {
-		same := p.from.sum == p.to.sum && !p.process.runsOther(p.to)
+		same := p.from.SHA256 == p.to.SHA256 && !p.process.RunsOtherThan(p.to)
 		if same {
-			p.process.deploying.Unlock()
+			p.target.deploying.Unlock()
 		}
 		return same
 	})
 	return nil
 }
 
-func (c copied) release() audit.Release { return audit.Release{SHA256: c.sum, Version: c.version} }
-
 // take waits until nobody else changes what a process runs: the watch may just do so.
-func (p *process) take(ctx context.Context) error {
+func (p *target) take(ctx context.Context) error {
 	const patience = 10 * time.Second
 	for end := time.Now().Add(patience); !p.deploying.TryLock(); {
 		select {
@@ -112,7 +111,7 @@ func (p *process) take(ctx context.Context) error {
 		case <-time.After(20 * time.Millisecond):
 		}
 		if time.Now().After(end) {
-			return fmt.Errorf("%s is just being deployed otherwise", p.name)
+			return fmt.Errorf("%s is just being deployed otherwise", p.Name)
 		}
 	}
 	return nil
@@ -121,7 +120,7 @@ func (p *process) take(ctx context.Context) error {
 // free lets others change the processes again.
 func (r *rollout) free() {
 	for _, p := range r.parts {
-		p.process.deploying.Unlock()
+		p.target.deploying.Unlock()
 	}
 }
 
@@ -135,53 +134,53 @@ func (r *rollout) question(ctx context.Context) error {
 		go func() { // the disk takes its time while the program is asked
 			var err error
 			if !r.ask.CheckOnly {
-				p.file, err = stage(p.process.current().Command, p.to.path, r.entry.ID)
+				p.file, err = stage(p.process.Spec().Command, p.to.Path, r.entry.ID)
 			}
 			copied <- err
 		}()
 		if r.entry.Kind == audit.KindRollback {
 			if err := <-copied; err != nil {
-				r.Manager.host.log.Warn("copy a release to where it is deployed", "process", p.process.name, "error", err)
+				r.Manager.host.Log.Warn("copy a release to where it is deployed", "process", p.process.Name, "error", err)
 			}
 			return nil
 		}
-		answer, err := r.Manager.question(ctx, p.process, release.Release{Record: release.Record{Verification: release.Verification{SHA256: p.to.sum}, Version: p.to.version}, Name: p.process.name, Path: p.to.path})
+		answer, err := r.Manager.question(ctx, p.process, release.Release{Record: release.Record{Verification: release.Verification{SHA256: p.to.SHA256}, Version: p.to.Version}, Name: p.process.Name, Path: p.to.Path})
 		if failed := <-copied; failed != nil {
 			return failed
 		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", p.process.name, err)
+			return fmt.Errorf("%s: %w", p.process.Name, err)
 		}
-		p.to.version = answer.Record.Version
+		p.to.Version = answer.Record.Version
 		for n := range r.entry.Changes {
-			if r.entry.Changes[n].Process == p.process.name {
-				r.entry.Changes[n].To = p.to.release()
+			if r.entry.Changes[n].Process == p.process.Name {
+				r.entry.Changes[n].To = p.to.Release()
 			}
 		}
-		r.tell(p.process.name, "checked", "release "+p.to.String()+" is whole, is for this machine, and takes its configuration", began)
+		r.tell(p.process.Name, "checked", "release "+p.to.String()+" is whole, is for this machine, and takes its configuration", began)
 		return nil
 	})
 }
 
 // plan has the gates say what they would do.
-func (r *rollout) plan(programs map[*process]copied) error {
+func (r *rollout) plan(programs map[*supervise.Process]supervise.Program) error {
 	for _, gate := range r.Manager.gatesOfAll(programs) {
-		args := gate.current().PlanArgs
+		args := gate.Spec().PlanArgs
 		if len(args) == 0 {
-			r.tell(gate.name, "plan", "cannot say what it would do: the process file has no plan for it", time.Time{})
+			r.tell(gate.Name, "plan", "cannot say what it would do: the process file has no plan for it", time.Time{})
 			continue
 		}
 		said, err := r.Manager.askGate(gate, args, programs)
 		if err != nil {
-			return fmt.Errorf("%s: %w", gate.name, err)
+			return fmt.Errorf("%s: %w", gate.Name, err)
 		}
 		for _, line := range said {
-			r.tell(gate.name, "plan", line, time.Time{})
+			r.tell(gate.Name, "plan", line, time.Time{})
 		}
 	}
 	for _, level := range r.levels() {
 		for _, p := range level {
-			r.tell(p.process.name, "plan", fmt.Sprintf("would run %s in place of %s, %d instances", p.to.release(), p.from.release(), p.process.current().Instances), time.Time{})
+			r.tell(p.process.Name, "plan", fmt.Sprintf("would run %s in place of %s, %d instances", p.to.Release(), p.from.Release(), p.process.Spec().Instances), time.Time{})
 		}
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	"pgo/deploy/pgo/internal/release"
 	"pgo/deploy/pgo/internal/requests"
 	"pgo/deploy/pgo/internal/state"
+	"pgo/deploy/pgo/internal/supervise"
 	files "pgo/deploy/pgo/internal/watch"
 	"pgo/deploy/pgo/internal/web"
 )
@@ -20,7 +21,7 @@ const strikes = 2
 // trial is the probation of a release: it has to run for a time with no process of it ending by itself, and without
 // answering more requests with errors than the one before.
 type trial struct {
-	release copied
+	release supervise.Program
 	before  float64         // the share of requests that failed before it
 	ends    int             // processes that have ended
 	stuck   bool            // there is nothing to go back to
@@ -44,31 +45,31 @@ func (t *trial) tell(outcome error) bool {
 }
 
 // prove begins a release's probation. before is the share of requests that failed before it.
-func (p *process) prove(c copied, before float64) { p.proveTo(c, before, nil) }
+func (p *target) prove(c supervise.Program, before float64) { p.proveTo(c, before, nil) }
 
 // proveTo begins it for somebody who decides what follows.
-func (p *process) proveTo(c copied, before float64, answer chan<- error) {
+func (p *target) proveTo(c supervise.Program, before float64, answer chan<- error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.stopTrial()
 	ctx, cancel := context.WithCancel(context.Background())
 	t := &trial{release: c, before: before, cancel: cancel, answer: answer}
-	t.timer = time.AfterFunc(p.spec.Watch.Probation, func() { p.proven(ctx, t) })
+	t.timer = time.AfterFunc(p.Spec().Watch.Probation, func() { p.proven(ctx, t) })
 	p.trial = t
-	if p.spec.Watch.ErrorRate.Enabled {
+	if p.Spec().Watch.ErrorRate.Enabled {
 		go p.count(ctx, t)
 	}
 }
 
 // proveLive begins it for the release that is live, unless that has proven itself already.
-func (p *process) proveLive() {
-	if r, err := p.host.store(p.current()).Current(p.name); err == nil && r.Record.PassedAt == nil {
-		p.prove(copyOf(r), p.before(r.Record.Verification.SHA256))
+func (p *target) proveLive() {
+	if r, err := p.Deps.Releases(p.Spec()).Current(p.Name); err == nil && r.Record.PassedAt == nil {
+		p.prove(supervise.ProgramOf(r), p.before(r.Record.Verification.SHA256))
 	}
 }
 
 // stopTrial ends a probation. Its caller has the lock.
-func (p *process) stopTrial() {
+func (p *target) stopTrial() {
 	if p.trial != nil {
 		p.trial.timer.Stop()
 		p.trial.cancel()
@@ -76,19 +77,25 @@ func (p *process) stopTrial() {
 	}
 }
 
+func (p *target) cancelProbation() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stopTrial()
+}
+
 // proven ends it well, if the release serves.
-func (p *process) proven(ctx context.Context, t *trial) {
-	probation := p.current().Watch.Probation
+func (p *target) proven(ctx context.Context, t *trial) {
+	probation := p.Spec().Watch.Probation
 	left := time.Duration(0)
-	for _, i := range p.all() {
-		k := i.runs()
-		if k == nil || k.prog.sum != t.release.sum || i.process.host.board.Get(i.slot).Process.Status != control.Ready {
+	for _, i := range p.Instances() {
+		k := i.Child()
+		if k == nil || k.Program.SHA256 != t.release.SHA256 || i.Process.Deps.Store.Get(i.ID).Process.Status != control.Ready {
 			left = probation
 			break
 		}
-		left = max(left, probation-k.up())
+		left = max(left, probation-k.Uptime())
 	}
-	if left <= 0 && p.current().Watch.ErrorRate.Enabled && p.tooMany(ctx, t) {
+	if left <= 0 && p.Spec().Watch.ErrorRate.Enabled && p.tooMany(ctx, t) {
 		return
 	}
 	p.mu.Lock()
@@ -104,33 +111,30 @@ func (p *process) proven(ctx context.Context, t *trial) {
 	if t.tell(nil) {
 		return
 	}
-	if err := p.host.store(p.spec).MarkPassed(context.Background(), p.name, t.release.sum); err != nil {
-		p.host.log.Error("mark a good release", "process", p.name, "error", err)
+	if err := p.Deps.Releases(p.Spec()).MarkPassed(context.Background(), p.Name, t.release.SHA256); err != nil {
+		p.Deps.Log.Error("mark a good release", "process", p.Name, "error", err)
 		return
 	}
-	p.host.board.Announce(p.name, fmt.Sprintf("release %s has proven itself", t.release), nil)
+	p.Deps.Store.Announce(p.Name, fmt.Sprintf("release %s has proven itself", t.release), nil)
 }
 
 // strike counts the end of a process against its release, where that is on probation, and goes back to the release
 // before when it is enough. It tells whether it did.
-func (i *instance) strike(k *child, how string, v verdict) bool {
-	p := i.process
-	c, _ := p.program()
-	if k != nil {
-		c = k.prog
-	}
+// HandleExit implements ReleasePolicy.
+func (m *Manager) HandleExit(of *supervise.Process, c supervise.Program, how string, isFinal bool) bool {
+	p := m.target(of)
 	p.mu.Lock()
 	t := p.trial
-	if t == nil || t.release.sum != c.sum || t.stuck {
+	if t == nil || t.release.SHA256 != c.SHA256 || t.stuck {
 		p.mu.Unlock()
 		return false
 	}
 	t.ends++
-	t.timer.Reset(p.spec.Watch.Probation)
-	enough := v == failed || t.ends >= strikes
+	t.timer.Reset(p.Spec().Watch.Probation)
+	enough := isFinal || t.ends >= strikes
 	p.mu.Unlock()
 	why := fmt.Sprintf("%s, %d times while it was on probation", how, t.ends)
-	if v == failed {
+	if isFinal {
 		why = how + " while it was on probation"
 	}
 	if !enough || t.tell(errors.New(why)) {
@@ -144,42 +148,42 @@ func (i *instance) strike(k *child, how string, v verdict) bool {
 	return p.goBack(t, why)
 }
 
-// blame tells who decides about the release that a child runs, where that is on probation, what is wrong with it. It
-// tells whether there is somebody.
-func (i *instance) blame(k *child, why error) bool {
-	i.process.mu.Lock()
-	defer i.process.mu.Unlock()
-	t := i.process.trial
-	return t != nil && t.release.sum == k.prog.sum && t.tell(why)
+// HandleFault implements ReleasePolicy.
+func (m *Manager) HandleFault(of *supervise.Process, runs supervise.Program, why error) bool {
+	p := m.target(of)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t := p.trial
+	return t != nil && t.release.SHA256 == runs.SHA256 && t.tell(why)
 }
 
 // goBack changes to the good release before, if there is one and the gates let it run: from the next start on. Its
 // caller has p.deploying.
-func (p *process) goBack(t *trial, why string) bool {
+func (p *target) goBack(t *trial, why string) bool {
 	c, ok := p.retreat(t, why)
 	if !ok {
 		return false
 	}
-	p.choose(c)
+	p.Choose(c)
 	p.wentBack(t, c, why, web.ReasonExited)
-	if p.runsOther(c) {
-		p.reload() // the other instances
+	if p.RunsOtherThan(c) {
+		p.StartReload() // the other instances
 	}
 	return true
 }
 
 // leave does the same for a release that serves: by a reload. Its caller has p.deploying.
-func (p *process) leave(t *trial, why string) {
+func (p *target) leave(t *trial, why string) {
 	c, ok := p.retreat(t, why)
 	if !ok {
 		return
 	}
-	p.choose(c)
-	if err := p.replaced(); err != nil {
+	p.Choose(c)
+	if err := p.ReplaceInstances(); err != nil {
 		// One that fails now and then is better than one that does not start.
-		p.choose(t.release)
-		if p.runsOther(t.release) {
-			err = errors.Join(err, p.replaced())
+		p.Choose(t.release)
+		if p.RunsOtherThan(t.release) {
+			err = errors.Join(err, p.ReplaceInstances())
 		}
 		p.stay(t, why, fmt.Errorf("release %s: %w", c, err))
 		return
@@ -188,28 +192,28 @@ func (p *process) leave(t *trial, why string) {
 }
 
 // retreat is the good release to go back to. It says where there is none.
-func (p *process) retreat(t *trial, why string) (copied, bool) {
-	to, err := p.host.store(p.current()).RollbackTarget(context.Background(), p.name)
+func (p *target) retreat(t *trial, why string) (supervise.Program, bool) {
+	to, err := p.Deps.Releases(p.Spec()).RollbackTarget(context.Background(), p.Name)
 	if err == nil {
-		err = p.host.gates.pass(p, copyOf(to))
+		err = p.manager.pass(p.Process, supervise.ProgramOf(to))
 	}
 	switch {
 	case errors.Is(err, files.ErrNotNow):
-		p.host.log.Warn("not gone back yet", "process", p.name, "error", err)
-		return copied{}, false
+		p.Deps.Log.Warn("not gone back yet", "process", p.Name, "error", err)
+		return supervise.Program{}, false
 	case err != nil:
 		p.stay(t, why, err)
-		return copied{}, false
+		return supervise.Program{}, false
 	}
-	return copyOf(to), true
+	return supervise.ProgramOf(to), true
 }
 
 // stay says why a release is not gone back from, once.
-func (p *process) stay(t *trial, why string, err error) {
+func (p *target) stay(t *trial, why string, err error) {
 	p.mu.Lock()
 	t.stuck = true
 	p.mu.Unlock()
-	p.host.board.Announce(p.name, fmt.Sprintf("release %s: %s; not gone back: %v", t.release, why, err), func(r *state.Record) {
+	p.Deps.Store.Announce(p.Name, fmt.Sprintf("release %s: %s; not gone back: %v", t.release, why, err), func(r *state.Record) {
 		if !errors.Is(err, release.ErrNoRollbackTarget) {
 			r.Process.DeployFailure = fmt.Sprintf("release %s: %s; not gone back: %v", t.release, why, err)
 		}
@@ -217,17 +221,15 @@ func (p *process) stay(t *trial, why string, err error) {
 }
 
 // wentBack writes down that a release was gone back from.
-func (p *process) wentBack(t *trial, c copied, why, reason string) {
-	ctx, store := context.Background(), p.host.store(p.current())
+func (p *target) wentBack(t *trial, c supervise.Program, why, reason string) {
+	ctx, store := context.Background(), p.Deps.Releases(p.Spec())
 	// On a full disk the marks stay as they were: what runs is more important.
-	if err := errors.Join(store.SetCurrent(ctx, p.name, c.sum), store.MarkFailed(ctx, p.name, t.release.sum, why)); err != nil {
-		p.host.log.Error("mark a release", "process", p.name, "error", err)
+	if err := errors.Join(store.SetCurrent(ctx, p.Name, c.SHA256), store.MarkFailed(ctx, p.Name, t.release.SHA256, why)); err != nil {
+		p.Deps.Log.Error("mark a release", "process", p.Name, "error", err)
 	}
-	p.mu.Lock()
-	p.stopTrial()
-	p.mu.Unlock()
+	p.cancelProbation()
 	text := fmt.Sprintf("release %s: %s; went back to release %s", t.release, why, c)
-	p.host.tally.rolledBack(p.name)
-	p.host.deploys.count(p.name, web.ResultRolledBack, reason)
-	p.host.board.Announce(p.name, text, func(r *state.Record) { r.Process.DeployFailure = text })
+	p.Deps.Reloads.CountRollback(p.Name)
+	p.manager.deploys.count(p.Name, web.ResultRolledBack, reason)
+	p.Deps.Store.Announce(p.Name, text, func(r *state.Record) { r.Process.DeployFailure = text })
 }

@@ -9,6 +9,7 @@ import (
 
 	"pgo/deploy/pgo/internal/audit"
 	"pgo/deploy/pgo/internal/state"
+	"pgo/deploy/pgo/internal/supervise"
 	files "pgo/deploy/pgo/internal/watch"
 	"pgo/deploy/pgo/internal/web"
 )
@@ -18,11 +19,9 @@ const gatesPatience = time.Minute
 
 // putBack has all run again what ran before, unless a gate forbids it: then what was changed stays.
 func (r *rollout) putBack(why error) audit.Entry {
-	r.Manager.host.log.Warn("putting a deploy back", "id", r.entry.ID, "why", why)
+	r.Manager.host.Log.Warn("putting a deploy back", "id", r.entry.ID, "why", why)
 	for _, p := range r.parts {
-		p.process.mu.Lock()
-		p.process.stopTrial()
-		p.process.mu.Unlock()
+		p.target.cancelProbation()
 	}
 	r.tell("", "back", "failed, and is put back: "+why.Error(), time.Time{})
 	var failed error
@@ -45,7 +44,7 @@ func (r *rollout) putBack(why error) audit.Entry {
 func (r *rollout) changed() []*part {
 	var found []*part
 	for _, p := range r.parts {
-		if now, err := p.process.program(); err != nil || now.sum != p.from.sum || p.process.runsOther(p.from) {
+		if now, err := p.process.Program(); err != nil || now.SHA256 != p.from.SHA256 || p.process.RunsOtherThan(p.from) {
 			found = append(found, p)
 		}
 	}
@@ -54,9 +53,9 @@ func (r *rollout) changed() []*part {
 
 // mayGoBack asks the gates whether what ran before may run again: a migration may forbid it.
 func (r *rollout) mayGoBack() error {
-	programs := map[*process]copied{}
+	programs := map[*supervise.Process]supervise.Program{}
 	for _, p := range r.changed() {
-		if p.from.sum != "" {
+		if p.from.SHA256 != "" {
 			programs[p.process] = p.from
 		}
 	}
@@ -66,8 +65,8 @@ func (r *rollout) mayGoBack() error {
 			return err
 		}
 		select {
-		case <-r.Manager.ended:
-			return errDown
+		case <-r.Manager.set.Ended():
+			return supervise.ErrDown
 		case <-time.After(time.Second):
 		}
 	}
@@ -86,15 +85,15 @@ func (r *rollout) goBack() error {
 				return nil
 			}
 			began := time.Now()
-			p.process.hold()
-			defer p.process.letGo()
+			p.process.BeginDeploy()
+			defer p.process.EndDeploy()
 			if err := p.returns(); err != nil {
-				return fmt.Errorf("%s: release %s: %w", p.process.name, p.from, err)
+				return fmt.Errorf("%s: release %s: %w", p.process.Name, p.from, err)
 			}
-			r.Manager.host.tally.rolledBack(p.process.name)
-			r.Manager.host.deploys.count(p.process.name, web.ResultRolledBack, web.ReasonOther)
-			r.Manager.host.board.Announce(p.process.name, fmt.Sprintf("release %s was put back, with all of its deploy: release %s runs", p.to, p.from), nil)
-			r.tell(p.process.name, "back", "release "+p.from.release().String()+" runs again", began)
+			r.Manager.host.Reloads.CountRollback(p.process.Name)
+			r.Manager.deploys.count(p.process.Name, web.ResultRolledBack, web.ReasonOther)
+			r.Manager.host.Store.Announce(p.process.Name, fmt.Sprintf("release %s was put back, with all of its deploy: release %s runs", p.to, p.from), nil)
+			r.tell(p.process.Name, "back", "release "+p.from.Release().String()+" runs again", began)
 			return nil
 		}))
 	}
@@ -103,26 +102,24 @@ func (r *rollout) goBack() error {
 
 // returns has the process run what it ran before.
 func (p *part) returns() error {
-	if p.from.sum == "" {
-		p.process.stop()
-		p.process.mu.Lock()
-		p.process.chosen, p.process.unfit = copied{}, p.unfit
-		p.process.mu.Unlock()
-		p.process.start() // which fails, as it did before, and says why
+	if p.from.SHA256 == "" {
+		p.process.Stop()
+		p.process.ClearProgram(p.unfit)
+		p.process.Start() // which fails, as it did before, and says why
 		return nil
 	}
-	p.process.choose(p.from)
-	for _, i := range p.process.all() { // that the new one did not start is not news any more
-		i.process.host.board.Update(i.slot, func(r *state.Record) { r.Process.ReloadFailure, r.Process.LastLines = "", nil })
+	p.process.Choose(p.from)
+	for _, i := range p.process.Instances() { // that the new one did not start is not news any more
+		i.Process.Deps.Store.Update(i.ID, func(r *state.Record) { r.Process.ReloadFailure, r.Process.LastLines = "", nil })
 	}
-	if !p.process.runsOther(p.from) {
+	if !p.process.RunsOtherThan(p.from) {
 		return nil
 	}
-	err := p.process.replaced()
-	if err != nil && p.process.runsOther(p.to) {
+	err := p.process.ReplaceInstances()
+	if err != nil && p.process.RunsOtherThan(p.to) {
 		// Some run the one, some the other: better all the one that does start.
-		p.process.choose(p.to)
-		err = errors.Join(err, p.process.replaced())
+		p.process.Choose(p.to)
+		err = errors.Join(err, p.process.ReplaceInstances())
 	}
 	return err
 }
@@ -130,13 +127,13 @@ func (p *part) returns() error {
 // stay has what was changed be what is live, though it has not proven itself.
 func (r *rollout) stay() {
 	for _, p := range r.changed() {
-		if err := r.Manager.host.store(p.process.current()).SetCurrent(context.Background(), p.process.name, p.to.sum); err != nil {
-			r.Manager.host.log.Error("mark a release", "process", p.process.name, "error", err)
+		if err := r.Manager.host.Releases(p.process.Spec()).SetCurrent(context.Background(), p.process.Name, p.to.SHA256); err != nil {
+			r.Manager.host.Log.Error("mark a release", "process", p.process.Name, "error", err)
 		}
 		if err := p.file.place(); err != nil {
-			r.Manager.host.log.Error("put a program to where it is deployed", "process", p.process.name, "error", err)
+			r.Manager.host.Log.Error("put a program to where it is deployed", "process", p.process.Name, "error", err)
 		}
-		p.process.prove(p.to, p.process.before(p.to.sum))
+		p.target.prove(p.to, p.target.before(p.to.SHA256))
 	}
 }
 
@@ -148,8 +145,8 @@ func (r *rollout) markBad(why error) {
 	}
 	for _, p := range r.parts {
 		if p.process == blamed.process {
-			if err := r.Manager.host.store(p.process.current()).MarkFailed(context.Background(), p.process.name, p.to.sum, blamed.err.Error()); err != nil {
-				r.Manager.host.log.Error("mark a bad release", "process", p.process.name, "error", err)
+			if err := r.Manager.host.Releases(p.process.Spec()).MarkFailed(context.Background(), p.process.Name, p.to.SHA256, blamed.err.Error()); err != nil {
+				r.Manager.host.Log.Error("mark a bad release", "process", p.process.Name, "error", err)
 			}
 		}
 	}
@@ -157,12 +154,12 @@ func (r *rollout) markBad(why error) {
 
 // blame is an error that is a release's fault.
 type blame struct {
-	process *process
-	release copied
+	process *supervise.Process
+	release supervise.Program
 	err     error
 }
 
 func (b *blame) Error() string {
-	return fmt.Sprintf("%s: release %s: %v", b.process.name, b.release, b.err)
+	return fmt.Sprintf("%s: release %s: %v", b.process.Name, b.release, b.err)
 }
 func (b *blame) Unwrap() error { return b.err }

@@ -10,22 +10,23 @@ import (
 
 	"pgo/deploy/pgo/internal/processfile"
 	"pgo/deploy/pgo/internal/release"
+	"pgo/deploy/pgo/internal/supervise"
 )
 
 // rebuilt reports whether a service or a gate runs another program than its file now holds: by content, so that
 // building the same thing again changes nothing. Infra is left alone; what it runs is not ours.
-func (p *process) rebuilt() bool {
-	spec := p.current()
+func rebuilt(p *supervise.Process) bool {
+	spec := p.Spec()
 	if spec.Kind == processfile.KindInfra {
 		return false
 	}
-	program, err := find(spec.Command, surroundings(p.host.env, spec))
+	program, err := supervise.FindCommand(spec.Command, supervise.MergeEnv(p.Deps.Env, spec))
 	if err != nil {
 		return false // better the old one than none
 	}
-	for _, i := range p.all() {
-		if k := i.runs(); k != nil {
-			if same, err := sameContent(fmt.Sprintf("/proc/%d/exe", k.Child.PID), program); err == nil && !same {
+	for _, i := range p.Instances() {
+		if k := i.Child(); k != nil {
+			if same, err := sameContent(fmt.Sprintf("/proc/%d/exe", k.Handle.PID), program); err == nil && !same {
 				return true
 			}
 		}
@@ -35,20 +36,20 @@ func (p *process) rebuilt() bool {
 
 // redeployed reports whether the file of a watched process holds another program than what is to run, and not one that
 // was found bad.
-func (p *process) redeployed() bool {
-	c, err := p.program()
-	spec := p.current()
-	if err != nil || c.path == "" || executable(spec.Command) != nil {
+func redeployed(p *supervise.Process) bool {
+	c, err := p.Program()
+	spec := p.Spec()
+	if err != nil || c.Path == "" || supervise.CheckExecutable(spec.Command) != nil {
 		return false
 	}
-	if same, err := sameContent(c.path, spec.Command); err != nil || same {
+	if same, err := sameContent(c.Path, spec.Command); err != nil || same {
 		return false
 	}
 	sum, err := release.HashFile(context.Background(), spec.Command)
 	if err != nil {
 		return false
 	}
-	r, err := p.host.store(spec).Find(p.name, sum)
+	r, err := p.Deps.Releases(spec).Find(p.Name, sum)
 	return err != nil || r.Record.FailedAt == nil
 }
 

@@ -4,64 +4,62 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 
 	"pgo/deploy/pgo/internal/control"
 	"pgo/deploy/pgo/internal/release"
+	"pgo/deploy/pgo/internal/supervise"
 )
 
 // Rollback has a process run another release: the one named, else the good one that was live before. Where no process
 // is named it is the one that was deployed last. It returns when the release is live.
 func (m *Manager) Rollback(ask control.RollbackRequest) error {
-	if m.isDown() {
-		return errDown
+	if m.set.IsDown() {
+		return supervise.ErrDown
 	}
 	p, err := m.rolledBack(ask.Name)
 	if err != nil {
 		return err
 	}
-	if !p.deploying.TryLock() {
-		return fmt.Errorf("%s is just being deployed: try again when pgo list shows it ready", p.name)
+	if !m.target(p).deploying.TryLock() {
+		return fmt.Errorf("%s is just being deployed: try again when pgo list shows it ready", p.Name)
 	}
-	defer p.deploying.Unlock()
-	ctx, store := context.Background(), m.host.store(p.current())
-	now, _ := p.program() // where there is none, any is better
-	to, err := store.ResolveRollback(ctx, p.name, ask.Release)
+	defer m.target(p).deploying.Unlock()
+	ctx, store := context.Background(), m.host.Releases(p.Spec())
+	now, _ := p.Program() // where there is none, any is better
+	to, err := store.ResolveRollback(ctx, p.Name, ask.Release)
 	if err == nil && ask.Release != "" { // without a name it was looked at
-		err = store.VerifyContent(ctx, p.name, to.Record.Verification.SHA256)
+		err = store.VerifyContent(ctx, p.Name, to.Record.Verification.SHA256)
 	}
 	if err != nil {
-		return fmt.Errorf("%w: pgo releases %s shows what there is", err, p.name)
+		return fmt.Errorf("%w: pgo releases %s shows what there is", err, p.Name)
 	}
-	c := copyOf(to)
-	if c.sum == now.sum {
-		return fmt.Errorf("%s runs release %s already", p.name, c)
+	c := supervise.ProgramOf(to)
+	if c.SHA256 == now.SHA256 {
+		return fmt.Errorf("%s runs release %s already", p.Name, c)
 	}
 	if err := m.awaitGates(ctx, p, false); err != nil {
 		return err
 	}
 	if err := m.pass(p, c); err != nil {
-		return fmt.Errorf("%s stays at release %s: %w", p.name, now, err)
+		return fmt.Errorf("%s stays at release %s: %w", p.Name, now, err)
 	}
 	if err := m.goLive(ctx, p, c, "runs, by command"); err != nil {
-		return fmt.Errorf("%s stays at release %s: %w", p.name, now, err)
+		return fmt.Errorf("%s stays at release %s: %w", p.Name, now, err)
 	}
 	// So the next rollback goes further back, and the file that is still deployed is not taken again.
-	if left, err := store.Find(p.name, now.sum); err == nil && left.Record.FailedAt == nil {
-		if err := store.MarkFailed(ctx, p.name, now.sum, byCommand); err != nil {
+	if left, err := store.Find(p.Name, now.SHA256); err == nil && left.Record.FailedAt == nil {
+		if err := store.MarkFailed(ctx, p.Name, now.SHA256, byCommand); err != nil {
 			return fmt.Errorf("release %s runs, but the one that it replaced could not be marked: %w", c, err)
 		}
 	}
 	return nil
 }
 
-// rolledBack is the process that is meant.
-func (m *Manager) rolledBack(name string) (*process, error) {
-	m.mu.Lock()
-	processes := maps.Clone(m.processes)
-	m.mu.Unlock()
+// CountRollback is the process that is meant.
+func (m *Manager) rolledBack(name string) (*supervise.Process, error) {
+	processes := m.set.ByName()
 	if name != "" {
-		chosen, err := m.choose([]string{name})
+		chosen, err := m.set.Choose([]string{name})
 		if err != nil {
 			return nil, err
 		}
@@ -70,17 +68,17 @@ func (m *Manager) rolledBack(name string) (*process, error) {
 		}
 		processes = chosen
 	}
-	var found *process
+	var found *supervise.Process
 	var last release.Release
-	for _, known := range sortedNames(processes) {
+	for _, known := range supervise.SortedNames(processes) {
 		p := processes[known]
-		if !p.current().Watch.Enabled {
+		if !p.Spec().Watch.Enabled {
 			if name != "" {
 				return nil, fmt.Errorf("%s has no releases: it is not watched", known)
 			}
 			continue
 		}
-		r, err := m.host.store(p.current()).Current(known)
+		r, err := m.host.Releases(p.Spec()).Current(known)
 		if err != nil && !errors.Is(err, release.ErrNoCurrent) {
 			return nil, err
 		}

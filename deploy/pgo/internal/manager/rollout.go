@@ -8,6 +8,7 @@ import (
 
 	"pgo/deploy/pgo/internal/audit"
 	"pgo/deploy/pgo/internal/control"
+	"pgo/deploy/pgo/internal/supervise"
 	"pgo/deploy/pgo/internal/web"
 )
 
@@ -31,9 +32,10 @@ type rollout struct {
 
 // part is one process of a rollout.
 type part struct {
-	process  *process
-	from, to copied // from is nothing where nothing ran
-	unfit    error  // why nothing ran
+	process  *supervise.Process
+	target   *target
+	from, to supervise.Program // from is nothing where nothing ran
+	unfit    error             // why nothing ran
 	file     staged
 	on       chan error // how its probation ends
 }
@@ -57,7 +59,7 @@ func (m *Manager) Rollout(ctx context.Context, ask control.RolloutRequest, tell 
 	defer cancel()
 	go func() {
 		select {
-		case <-m.ended: // everything was stopped
+		case <-m.set.Ended(): // everything was stopped
 			cancel()
 		case <-ctx.Done():
 		}
@@ -88,7 +90,7 @@ func (m *Manager) Rollout(ctx context.Context, ask control.RolloutRequest, tell 
 func (r *rollout) countRefused(why error) {
 	for _, p := range r.parts {
 		if r.entry.Kind == audit.KindDeploy && !r.ask.CheckOnly {
-			r.Manager.host.deploys.count(p.process.name, web.ResultRefused, reasonOf(why))
+			r.Manager.deploys.count(p.process.Name, web.ResultRefused, reasonOf(why))
 		}
 	}
 }
@@ -126,10 +128,10 @@ func (r *rollout) ended(result audit.Result, why error) audit.Entry {
 	if why != nil {
 		r.entry.Reason = why.Error()
 	}
-	r.Manager.host.log.Info("deploy ended", "id", r.entry.ID, "kind", r.entry.Kind, "by", r.entry.User, "result", result, "why", r.entry.Reason)
+	r.Manager.host.Log.Info("deploy ended", "id", r.entry.ID, "kind", r.entry.Kind, "by", r.entry.User, "result", result, "why", r.entry.Reason)
 	if !r.ask.CheckOnly {
-		if err := r.Manager.host.home.AuditLog().Append(r.entry); err != nil {
-			r.Manager.host.log.Error("write the audit log", "error", err)
+		if err := r.Manager.host.Home.AuditLog().Append(r.entry); err != nil {
+			r.Manager.host.Log.Error("write the audit log", "error", err)
 		}
 	}
 	return r.entry

@@ -14,13 +14,14 @@ import (
 	"pgo/deploy/pgo/internal/home"
 	"pgo/deploy/pgo/internal/keeper"
 	"pgo/deploy/pgo/internal/processfile"
+	"pgo/deploy/pgo/internal/supervise"
 )
 
 // What a keeper is started with, for the first manager.
 const (
-	ControlKey = "control" // held: the control socket
-	ApplyKey   = "apply"   // kept: a process file to be applied at once
-	NullKey    = nullKey   // held: /dev/null
+	ControlKey = "control"             // held: the control socket
+	ApplyKey   = "apply"               // kept: a process file to be applied at once
+	NullKey    = supervise.NullFileKey // held: /dev/null
 )
 
 // Options are what a manager needs.
@@ -59,7 +60,7 @@ func Run(ctx context.Context, o Options) error {
 	leaving, leave := context.WithCancel(ctx)
 	defer leave()
 	downed := make(chan struct{}, 1)
-	api := m.handler(func() { poke(downed) }, leave)
+	api := m.handler(func() { supervise.Notify(downed) }, leave)
 	server := &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		m.shrinker.worked()
 		api.ServeHTTP(w, r)
@@ -71,7 +72,7 @@ func Run(ctx context.Context, o Options) error {
 	o.Link.ReportReady()
 	go m.begin(downed)
 	go m.watcher.Run(leaving)
-	go m.guard(leaving)
+	go supervise.WatchLimits(leaving, m.set, m.changed)
 	go m.observe(leaving)
 	go m.tellAlive(leaving)
 	defer func() {
@@ -90,7 +91,7 @@ func Run(ctx context.Context, o Options) error {
 		case <-o.Link.TerminateRequests():
 			go func() {
 				m.Down()
-				poke(downed)
+				supervise.Notify(downed)
 			}()
 		case <-leaving.Done():
 			o.Log.Info("manager ended: everything goes on")
@@ -105,12 +106,12 @@ func Run(ctx context.Context, o Options) error {
 
 // begin does what was left to do: a file to be applied, or stopping everything.
 func (m *Manager) begin(downed chan struct{}) {
-	if m.isDown() {
+	if m.set.IsDown() {
 		m.Down()
-		poke(downed)
+		supervise.Notify(downed)
 		return
 	}
-	data := m.host.link.Hello.Data[ApplyKey]
+	data := m.host.Link.Hello.Data[ApplyKey]
 	if data == nil {
 		return
 	}
@@ -119,11 +120,11 @@ func (m *Manager) begin(downed chan struct{}) {
 	if err == nil {
 		err = m.Apply(f)
 	}
-	m.host.link.KeepData(ApplyKey, nil)
+	m.host.Link.KeepData(ApplyKey, nil)
 	if err != nil {
-		m.host.log.Error("apply the process file", "error", err)
+		m.host.Log.Error("apply the process file", "error", err)
 		m.Down()
-		poke(downed)
+		supervise.Notify(downed)
 	}
 }
 

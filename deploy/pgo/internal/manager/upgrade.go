@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"pgo/deploy/pgo/internal/home"
+	"pgo/deploy/pgo/internal/supervise"
 )
 
 // copyProgram copies a pgo into the home, under a name made from its content, and sees that it runs here.
@@ -32,7 +33,7 @@ func copyProgram(h home.Home, program string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("upgrade: copy %s: %w", program, err)
 	}
-	if ask(context.Background(), half, "/", os.Environ()) == "" {
+	if supervise.QueryVersion(context.Background(), half, "/", os.Environ()) == "" {
 		return "", fmt.Errorf("upgrade: %s does not answer `version --json`: it is no pgo, or not for this machine", program)
 	}
 	copied := h.ProgramPath(hex.EncodeToString(sum.Sum(nil)[:6]))
@@ -58,9 +59,9 @@ func (m *Manager) Upgrade(program string) error {
 	default:
 		return fmt.Errorf("upgrade: %w", errBusy)
 	}
-	copied, err := copyProgram(m.host.home, program)
+	copied, err := copyProgram(m.host.Home, program)
 	if err != nil {
 		return err
 	}
-	return m.host.link.UpgradeTo(copied)
+	return m.host.Link.UpgradeTo(copied)
 }

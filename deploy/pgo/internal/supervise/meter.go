@@ -1,4 +1,4 @@
-package manager
+package supervise
 
 import (
 	"sync"
@@ -8,24 +8,24 @@ import (
 	"pgo/deploy/pgo/internal/proc"
 )
 
-// meter fills in what processes use. It looks only when asked, so an idle pgo costs nothing.
-type meter struct {
+// Meter fills in what processes use. It looks only when asked, so an idle pgo costs nothing.
+type Meter struct {
 	mu   sync.Mutex
-	last map[int]sample // by pid of the main process
+	last map[int]cpuUsage // by pid of the main process
 }
 
-type sample struct {
+type cpuUsage struct {
 	at      time.Time
 	cpu     time.Duration
 	percent float64
 	most    time.Duration // used so far: never less than was said before
 }
 
-// fresh is how long a figure of CPU use is repeated: over less time it would be noise.
-const fresh = 500 * time.Millisecond
+// cpuUsageMinAge is how long a figure of CPU use is repeated: over less time it would be noise.
+const cpuUsageMinAge = 500 * time.Millisecond
 
-// fill sets CPU and memory of each process with all that runs in its session. It returns the CPU time of each, by pid.
-func (m *meter) fill(processes []control.Process) map[int]time.Duration {
+// Fill sets CPU and memory of each process with all that runs in its session. It returns the CPU time of each, by pid.
+func (m *Meter) Fill(processes []control.Process) map[int]time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var pids []int
@@ -34,7 +34,7 @@ func (m *meter) fill(processes []control.Process) map[int]time.Duration {
 			pids = append(pids, p.PID)
 		}
 	}
-	sessions, now, next := proc.SessionMembers(pids...), time.Now(), map[int]sample{}
+	sessions, now, next := proc.SessionMembers(pids...), time.Now(), map[int]cpuUsage{}
 	used := map[int]time.Duration{}
 	for i := range processes {
 		p := &processes[i]
@@ -48,12 +48,12 @@ func (m *meter) fill(processes []control.Process) map[int]time.Duration {
 		}
 		before, known := m.last[p.PID]
 		if !known {
-			before = sample{at: now.Add(-time.Duration(p.Uptime) * time.Second)}
+			before = cpuUsage{at: now.Add(-time.Duration(p.Uptime) * time.Second)}
 		}
 		s := before
-		if over := now.Sub(before.at); over >= fresh {
+		if over := now.Sub(before.at); over >= cpuUsageMinAge {
 			// A child that ended, and that nobody waited for, took its time with it: never below zero.
-			s = sample{at: now, cpu: cpu, most: before.most, percent: max(0, 100*float64(cpu-before.cpu)/float64(over))}
+			s = cpuUsage{at: now, cpu: cpu, most: before.most, percent: max(0, 100*float64(cpu-before.cpu)/float64(over))}
 		}
 		s.most = max(s.most, cpu)
 		next[p.PID], used[p.PID] = s, s.most

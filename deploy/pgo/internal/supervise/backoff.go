@@ -1,4 +1,4 @@
-package manager
+package supervise
 
 import (
 	"math/rand/v2"
@@ -11,9 +11,9 @@ import (
 // that a crash is healed before anyone waits for long; only one that falls again soon is held back.
 type backoff struct{ next time.Duration }
 
-// after returns the wait after a process that was up so long: none, then doubling, with jitter so that processes which
+// nextWait returns the wait after a process that was up so long: none, then doubling, with jitter so that processes which
 // fall together do not start together.
-func (b *backoff) after(up time.Duration, r processfile.Restart) time.Duration {
+func (b *backoff) nextWait(up time.Duration, r processfile.Restart) time.Duration {
 	if b.next == 0 || up >= r.ResetAfter {
 		b.next = r.FirstWait
 		return 0

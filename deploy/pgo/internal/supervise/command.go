@@ -1,4 +1,4 @@
-package manager
+package supervise
 
 import (
 	"errors"
@@ -15,21 +15,21 @@ import (
 	"pgo/deploy/pgo/internal/shim"
 )
 
-// find returns the path of a command: a bare name is looked up in the PATH that the process will have. The error is
+// FindCommand returns the path of a command: a bare name is looked up in the PATH that the process will have. The error is
 // one that does not pass by itself.
-func find(name string, env map[string]string) (string, error) {
+func FindCommand(name string, env map[string]string) (string, error) {
 	if strings.Contains(name, "/") {
-		return name, executable(name)
+		return name, CheckExecutable(name)
 	}
 	for _, dir := range filepath.SplitList(env["PATH"]) {
-		if path := filepath.Join(dir, name); filepath.IsAbs(path) && executable(path) == nil {
+		if path := filepath.Join(dir, name); filepath.IsAbs(path) && CheckExecutable(path) == nil {
 			return path, nil
 		}
 	}
 	return "", fmt.Errorf("command %s: not found in PATH", name)
 }
 
-func executable(path string) error {
+func CheckExecutable(path string) error {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
@@ -42,8 +42,8 @@ func executable(path string) error {
 	return nil
 }
 
-// whois looks up who a process runs as; nil is pgo's own user.
-func whois(name, group string) (*shim.User, error) {
+// LookupUser looks up who a process runs as; nil is pgo's own user.
+func LookupUser(name, group string) (*shim.User, error) {
 	if name == "" {
 		return nil, nil
 	}
@@ -82,8 +82,8 @@ func whois(name, group string) (*shim.User, error) {
 	return as, nil
 }
 
-// setting is what the shim sets.
-func setting(l processfile.Limits, as *shim.User) shim.Settings {
+// shimSetting is what the shim sets.
+func shimSetting(l processfile.Limits, as *shim.User) shim.Settings {
 	s := shim.Settings{Limits: map[int]uint64{}, Nice: l.Nice, OOMScoreAdj: l.OOMScoreAdj, NoNewPrivileges: l.NoNewPrivileges, User: as}
 	for resource, limit := range map[int]*int{unix.RLIMIT_NOFILE: l.Files, unix.RLIMIT_NPROC: l.Processes, unix.RLIMIT_CORE: l.Core} {
 		if limit != nil {

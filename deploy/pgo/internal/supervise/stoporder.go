@@ -1,4 +1,4 @@
-package manager
+package supervise
 
 import (
 	"slices"
@@ -7,22 +7,22 @@ import (
 	"pgo/deploy/pgo/internal/processfile"
 )
 
-// rank is what the order of stopping comes from.
-type rank struct {
+// stopRank is what the order of stopping comes from.
+type stopRank struct {
 	kind  string
 	after []string
 }
 
-// dependents returns who has to be stopped before whom, for inReverse: who says so in after, and before infra that does
+// stopDependents returns who has to be stopped before whom, for stopInReverse: who says so in after, and before infra that does
 // not itself come after a program of ours all programs of ours, though they do not name it. They come after the gate,
 // which has waited for it, and still use it while they drain.
-func dependents(ranks map[string]rank) map[string][]string {
+func stopDependents(ranks map[string]stopRank) map[string][]string {
 	after := map[string][]string{}
 	for name, r := range ranks {
 		after[name] = slices.Clone(r.after)
 	}
 	for name, r := range ranks {
-		if r.kind != processfile.KindInfra || inFront(name, ranks) {
+		if r.kind != processfile.KindInfra || isFrontend(name, ranks) {
 			continue
 		}
 		for other, r := range ranks {
@@ -34,17 +34,17 @@ func dependents(ranks map[string]rank) map[string][]string {
 	return after
 }
 
-// inFront tells whether a process comes after one that is no infra, as a gateway does.
-func inFront(name string, ranks map[string]rank) bool {
+// isFrontend tells whether a process comes after one that is no infra, as a gateway does.
+func isFrontend(name string, ranks map[string]stopRank) bool {
 	return slices.ContainsFunc(ranks[name].after, func(before string) bool {
 		r, known := ranks[before]
-		return known && (r.kind != processfile.KindInfra || inFront(before, ranks))
+		return known && (r.kind != processfile.KindInfra || isFrontend(before, ranks))
 	})
 }
 
-// inReverse calls stop for every name of after, each when all that come after it have been stopped; those that do not
+// stopInReverse calls stop for every name of after, each when all that come after it have been stopped; those that do not
 // depend on each other at the same time. It returns when all are.
-func inReverse(after map[string][]string, stop func(name string)) {
+func stopInReverse(after map[string][]string, stop func(name string)) {
 	done := map[string]chan struct{}{}
 	for name := range after {
 		done[name] = make(chan struct{})

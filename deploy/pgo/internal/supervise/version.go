@@ -1,4 +1,4 @@
-package manager
+package supervise
 
 import (
 	"context"
@@ -18,25 +18,25 @@ const versionTimeout = 5 * time.Second
 // versionCache remembers the answer of a program as long as its file is the same.
 type versionCache struct {
 	mu      sync.Mutex
-	asked   os.FileInfo
+	file    os.FileInfo
 	version string
 }
 
 // learnVersion asks the program for its version, as every service and gate of pgo answers `version --json`. One that
 // does not is left without.
-func (i *instance) learnVersion(k *child) {
-	if k.spec.Kind == processfile.KindInfra || k.spec.Kind == processfile.KindOneShot {
+func (i *Instance) learnVersion(k *Child) {
+	if k.Spec.Kind == processfile.KindInfra || k.Spec.Kind == processfile.KindOneShot {
 		return
 	}
-	if k.prog.version != "" {
-		k.version.Store(&k.prog.version) // it was asked before it ran
-		if k.is().Role == current {
-			i.showVersion(k)
+	if k.Program.Version != "" {
+		k.version.Store(&k.Program.Version) // it was asked before it ran
+		if k.currentState().Role == roleCurrent {
+			i.publishVersion(k)
 		}
 		return
 	}
-	env := surroundings(i.process.host.env, k.spec)
-	program, err := k.program(env)
+	env := MergeEnv(i.Process.Deps.Env, k.Spec)
+	program, err := k.programPath(env)
 	if err != nil {
 		return
 	}
@@ -44,31 +44,31 @@ func (i *instance) learnVersion(k *child) {
 	if err != nil {
 		return
 	}
-	i.process.versions.mu.Lock()
-	defer i.process.versions.mu.Unlock()
-	if i.process.versions.asked == nil || !os.SameFile(info, i.process.versions.asked) || info.ModTime() != i.process.versions.asked.ModTime() {
-		i.process.versions.asked, i.process.versions.version = info, ask(context.Background(), program, k.dir(), list(env))
+	i.Process.versions.mu.Lock()
+	defer i.Process.versions.mu.Unlock()
+	if i.Process.versions.file == nil || !os.SameFile(info, i.Process.versions.file) || info.ModTime() != i.Process.versions.file.ModTime() {
+		i.Process.versions.file, i.Process.versions.version = info, QueryVersion(context.Background(), program, k.Dir(), ListEnv(env))
 	}
-	k.version.Store(&i.process.versions.version)
-	if k.is().Role == current {
-		i.showVersion(k)
+	k.version.Store(&i.Process.versions.version)
+	if k.currentState().Role == roleCurrent {
+		i.publishVersion(k)
 	}
 }
 
-// showVersion puts what is known of a child's version on the board.
-func (i *instance) showVersion(k *child) {
+// publishVersion puts what is known of a child's version on the board.
+func (i *Instance) publishVersion(k *Child) {
 	version := k.version.Load()
 	if version == nil {
 		return // known soon
 	}
-	i.process.host.board.Update(i.slot, func(r *state.Record) {
-		if r.Process.PID == k.Child.PID {
+	i.Process.Deps.Store.Update(i.ID, func(r *state.Record) {
+		if r.Process.PID == k.Handle.PID {
 			r.Process.Version = *version
 		}
 	})
 }
 
-func ask(ctx context.Context, program, dir string, env []string) string {
+func QueryVersion(ctx context.Context, program, dir string, env []string) string {
 	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, "version", "--json")

@@ -1,4 +1,4 @@
-package manager
+package supervise
 
 import (
 	"errors"
@@ -17,51 +17,51 @@ import (
 	"pgo/deploy/pgo/internal/processfile"
 )
 
-// listeners are the sockets that processes of a name share, by the key under which the keeper holds them. They stay
+// Listeners are the sockets that processes of a name share, by the key under which the keeper holds them. They stay
 // open as long as the process file has them, so connections wait in the backlog while a process is away.
-type listeners map[string]listener
+type Listeners map[string]Listener
 
-// listener is kept as a bare descriptor: os.File would clear O_NONBLOCK, which the processes that share it rely on.
-type listener struct {
-	key  string
-	fd   int
-	addr string // with the port that was chosen
+// Listener is kept as a bare descriptor: os.File would clear O_NONBLOCK, which the processes that share it rely on.
+type Listener struct {
+	Key  string
+	FD   int
+	Addr string // with the port that was chosen
 }
 
-// shareable is the key of a shared listener. Those with a port of their own are known by address, so that they may
+// SharedKey is the key of a shared listener. Those with a port of their own are known by address, so that they may
 // move from one process to another; those on a free port belong to their process.
-func shareable(process string, l processfile.Listener) string {
+func SharedKey(process string, l processfile.Listener) string {
 	if strings.HasSuffix(l.Addr, ":0") {
 		return listenKey + process + "/" + l.Name
 	}
 	return listenKey + l.Addr
 }
 
-// takeOver has the listeners that the keeper holds.
-func takeOver(fds map[string]int) listeners {
-	ls := listeners{}
+// AdoptListeners has the listeners that the keeper holds.
+func AdoptListeners(fds map[string]int) Listeners {
+	ls := Listeners{}
 	for key, fd := range fds {
 		if strings.HasPrefix(key, listenKey) {
-			ls[key] = listener{key: key, fd: fd, addr: localAddr(fd)}
+			ls[key] = Listener{Key: key, FD: fd, Addr: localAddress(fd)}
 		}
 	}
 	return ls
 }
 
-// with returns the listeners that the file asks for: those that are open, and new ones. On an error nothing has
+// Open returns the listeners that the file asks for: those that are open, and new ones. On an error nothing has
 // changed. Those that are no more asked for stay open until the caller drops them.
-func (ls listeners) with(f processfile.File, link *keeper.Link) (listeners, error) {
-	next := listeners{}
+func (ls Listeners) Open(f processfile.File, link *keeper.Link) (Listeners, error) {
+	next := Listeners{}
 	err := f.EachListener(func(owner string, l processfile.Listener) error {
 		if l.PerInstance {
 			return nil
 		}
-		key := shareable(owner, l)
+		key := SharedKey(owner, l)
 		open, ok := ls[key]
 		if !ok {
 			var err error
-			if open, err = listen(l.Addr, key, link); err != nil {
-				next.drop(ls, link)
+			if open, err = openListener(l.Addr, key, link); err != nil {
+				next.CloseExcept(ls, link)
 				if owner == processfile.OwnerPgo {
 					return fmt.Errorf(`pgo's own http: %w, or have http in the process file say another address, or "" for none`, err)
 				}
@@ -77,42 +77,42 @@ func (ls listeners) with(f processfile.File, link *keeper.Link) (listeners, erro
 	return next, nil
 }
 
-// drop closes those that are not in keep.
-func (ls listeners) drop(keep listeners, link *keeper.Link) {
+// CloseExcept closes those that are not in keep.
+func (ls Listeners) CloseExcept(keep Listeners, link *keeper.Link) {
 	var keys []string
 	for key, l := range ls {
 		if _, kept := keep[key]; !kept {
-			_ = unix.Close(l.fd)
+			_ = unix.Close(l.FD)
 			keys = append(keys, key)
 		}
 	}
 	link.DropDescriptors(keys...)
 }
 
-// inherited are the shared listeners that a process gets, by name.
-func (ls listeners) inherited(spec processfile.Process) map[string]listener {
-	mine := map[string]listener{}
+// ForProcess are the shared listeners that a process gets, by name.
+func (ls Listeners) ForProcess(spec processfile.Process) map[string]Listener {
+	mine := map[string]Listener{}
 	for _, l := range spec.Listeners {
 		if !l.PerInstance {
-			mine[l.Name] = ls[shareable(spec.Name, l)]
+			mine[l.Name] = ls[SharedKey(spec.Name, l)]
 		}
 	}
 	return mine
 }
 
-// listen opens a listener and has the keeper hold it.
-func listen(addr, key string, link *keeper.Link) (listener, error) {
+// openListener opens a listener and has the keeper hold it.
+func openListener(addr, key string, link *keeper.Link) (Listener, error) {
 	l, err := net.Listen("tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return listener{}, inUse(addr)
+		return Listener{}, addressInUse(addr)
 	}
 	if err != nil {
-		return listener{}, err
+		return Listener{}, err
 	}
 	defer l.Close() // the copy listens on
 	raw, err := l.(*net.TCPListener).SyscallConn()
 	if err != nil {
-		return listener{}, fmt.Errorf("keep the listener: %w", err)
+		return Listener{}, fmt.Errorf("keep the listener: %w", err)
 	}
 	fd := -1
 	var failed error
@@ -125,20 +125,20 @@ func listen(addr, key string, link *keeper.Link) (listener, error) {
 		failed = link.HoldDescriptor(key, fd)
 	}
 	if failed != nil {
-		return listener{}, fmt.Errorf("keep the listener: %w", failed)
+		return Listener{}, fmt.Errorf("keep the listener: %w", failed)
 	}
-	return listener{key: key, fd: fd, addr: l.Addr().String()}, nil
+	return Listener{Key: key, FD: fd, Addr: l.Addr().String()}, nil
 }
 
-// unblock makes sure that an Accept on a shared listener waits in its process, not in the kernel: a process that takes
+// setNonblocking makes sure that an Accept on a shared listener waits in its process, not in the kernel: a process that takes
 // an inherited listener may have changed that for all (golang/go#43894).
-func unblock(ls map[string]listener) {
+func setNonblocking(ls map[string]Listener) {
 	for l := range maps.Values(ls) {
-		_ = unix.SetNonblock(l.fd, true)
+		_ = unix.SetNonblock(l.FD, true)
 	}
 }
 
-func localAddr(fd int) string {
+func localAddress(fd int) string {
 	sa, err := unix.Getsockname(fd)
 	if err != nil {
 		return ""
@@ -153,7 +153,7 @@ func localAddr(fd int) string {
 	}
 }
 
-func inUse(addr string) error {
+func addressInUse(addr string) error {
 	holder := ""
 	if ap, err := netip.ParseAddrPort(addr); err == nil {
 		if who := proc.FindListener(ap); who != "" {
@@ -163,5 +163,5 @@ func inUse(addr string) error {
 	return fmt.Errorf("%s is in use%s: stop that program, or move all ports with PORT_OFFSET=1000", addr, holder)
 }
 
-// sortedNames is for what depends on an order.
-func sortedNames[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+// SortedNames is for what depends on an order.
+func SortedNames[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,4 +1,4 @@
-package manager
+package supervise
 
 import (
 	"io"
@@ -68,17 +68,17 @@ func TestWarnings(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			log := slog.New(slog.NewJSONHandler(io.Discard, nil))
-			h := &host{board: state.NewStore(log, state.NewHistory(t.TempDir()+"/events", t.TempDir()+"/earlier", log), func(string, []byte) {})}
+			h := &Deps{Policy: nil, Store: state.NewStore(log, state.NewHistory(t.TempDir()+"/events", t.TempDir()+"/earlier", log), func(string, []byte) {})}
 			p := newProcess(h, processfile.Process{Name: "p", Instances: 1, Limits: processfile.Limits{Memory: test.memory}}, nil)
-			h.board.Reset(p.rows())
-			i, k, u, used := p.all()[0], &child{Child: keeper.Child{PID: 7}}, &usage{pid: 7}, time.Duration(0)
+			h.Store.Reset(p.initialRows())
+			i, k, u, used := p.Instances()[0], &Child{Handle: keeper.Child{PID: 7}}, &instanceUsage{pid: 7}, time.Duration(0)
 			now := time.Now()
 			test.looks(func(cpu time.Duration, memory int64) {
 				used += cpu
 				now = now.Add(guardEvery)
-				u.judge(i, proc.Stat{CPU: used, Memory: memory}, k, now)
+				u.check(i, proc.Stat{CPU: used, Memory: memory}, k, now)
 			})
-			changes, _ := h.board.Changes(0)
+			changes, _ := h.Store.Changes(0)
 			if len(changes.Events) != len(test.said) {
 				t.Fatalf("events: %+v", changes.Events)
 			}
@@ -87,10 +87,10 @@ func TestWarnings(t *testing.T) {
 					t.Errorf("event %+v, want %q", e, test.said[n])
 				}
 			}
-			if i.hot.Load() != test.hot || i.large.Load() != test.large {
-				t.Errorf("shown: hot %v, large %v", i.hot.Load(), i.large.Load())
+			if i.Hot.Load() != test.hot || i.Large.Load() != test.large {
+				t.Errorf("shown: hot %v, large %v", i.Hot.Load(), i.Large.Load())
 			}
-			if i.calm(); i.hot.Load() || i.large.Load() {
+			if i.clearWarnings(); i.Hot.Load() || i.Large.Load() {
 				t.Error("the warning outlives the process")
 			}
 		})

@@ -1,4 +1,4 @@
-package manager
+package supervise
 
 import (
 	"testing"
@@ -16,13 +16,13 @@ func TestBackoff(t *testing.T) {
 			t.Errorf("%s: %s, want about %s", what, got, want)
 		}
 	}
-	around("the first", b.after(time.Second, r), 0)
+	around("the first", b.nextWait(time.Second, r), 0)
 	for want := r.FirstWait; want < r.LongestWait; want *= 2 {
-		around("doubling", b.after(time.Second, r), want)
+		around("doubling", b.nextWait(time.Second, r), want)
 	}
 	for range 3 {
-		around("at the cap", b.after(time.Second, r), r.LongestWait)
+		around("at the cap", b.nextWait(time.Second, r), r.LongestWait)
 	}
-	around("after it was up for long", b.after(r.ResetAfter, r), 0)
-	around("and again", b.after(time.Second, r), r.FirstWait)
+	around("after it was up for long", b.nextWait(r.ResetAfter, r), 0)
+	around("and again", b.nextWait(time.Second, r), r.FirstWait)
 }

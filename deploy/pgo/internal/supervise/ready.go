@@ -1,4 +1,4 @@
-package manager
+package supervise
 
 import (
 	"context"
@@ -18,15 +18,15 @@ const (
 	probeTimeout = 2 * time.Second
 )
 
-// settled is how long a process has to run to count as ready where nothing else tells: one that cannot work at all has
+// minUptime is how long a process has to run to count as ready where nothing else tells: one that cannot work at all has
 // mostly ended by then.
-const settled = 250 * time.Millisecond
+const minUptime = 250 * time.Millisecond
 
 // awaitReady gives nil when the child is ready, an error when the time for it is over; nothing when ctx ends.
-func (h *host) awaitReady(ctx context.Context, k *child) <-chan error {
+func (h *Deps) awaitReady(ctx context.Context, k *Child) <-chan error {
 	answer := make(chan error, 1)
 	go func() {
-		err := h.isReady(ctx, k)
+		err := h.waitReady(ctx, k)
 		if ctx.Err() == nil {
 			answer <- err
 		}
@@ -34,26 +34,26 @@ func (h *host) awaitReady(ctx context.Context, k *child) <-chan error {
 	return answer
 }
 
-func (h *host) isReady(ctx context.Context, k *child) error {
-	r := k.spec.Readiness
-	if k.spec.Kind == processfile.KindOneShot {
+func (h *Deps) waitReady(ctx context.Context, k *Child) error {
+	r := k.Spec.Readiness
+	if k.Spec.Kind == processfile.KindOneShot {
 		<-ctx.Done() // its end tells
 		return ctx.Err()
 	}
-	limited, cancel := context.WithTimeoutCause(ctx, r.Timeout-k.up(), fmt.Errorf("not ready within %s", r.Timeout))
+	limited, cancel := context.WithTimeoutCause(ctx, r.Timeout-k.Uptime(), fmt.Errorf("not ready within %s", r.Timeout))
 	defer cancel()
 	if r.Notify {
 		select {
-		case <-k.told:
+		case <-k.readySignal:
 			return nil
 		case <-limited.Done():
 			return fmt.Errorf("%w: it never sent READY=1", context.Cause(limited))
 		}
 	}
-	probe := probes(r.TCP, r.HTTP, r.Exec, k)
+	probe := newProbe(r.TCP, r.HTTP, r.Exec, k)
 	if probe == nil {
 		select {
-		case <-time.After(settled - k.up()):
+		case <-time.After(minUptime - k.Uptime()):
 			return nil
 		case <-limited.Done():
 			return context.Cause(limited)
@@ -76,19 +76,19 @@ func (h *host) isReady(ctx context.Context, k *child) error {
 	}
 }
 
-// attend gives an error when a ready child does not serve any more, by its own sign of life or by being asked.
-func (h *host) attend(ctx context.Context, k *child) <-chan error {
+// watchLiveness gives an error when a ready child does not serve any more, by its own sign of life or by being asked.
+func (h *Deps) watchLiveness(ctx context.Context, k *Child) <-chan error {
 	answer := make(chan error, 2)
-	if k.spec.Watchdog > 0 {
+	if k.Spec.Watchdog > 0 {
 		go func() {
-			timer := time.NewTimer(k.spec.Watchdog)
+			timer := time.NewTimer(k.Spec.Watchdog)
 			defer timer.Stop()
 			for {
 				select {
-				case <-k.pings:
-					timer.Reset(k.spec.Watchdog)
+				case <-k.watchdogSignal:
+					timer.Reset(k.Spec.Watchdog)
 				case <-timer.C:
-					answer <- fmt.Errorf("no WATCHDOG=1 within %s", k.spec.Watchdog)
+					answer <- fmt.Errorf("no WATCHDOG=1 within %s", k.Spec.Watchdog)
 					return
 				case <-ctx.Done():
 					return
@@ -98,9 +98,9 @@ func (h *host) attend(ctx context.Context, k *child) <-chan error {
 			}
 		}()
 	}
-	if probe := probes(k.spec.Liveness.TCP, k.spec.Liveness.HTTP, k.spec.Liveness.Exec, k); probe != nil {
+	if probe := newProbe(k.Spec.Liveness.TCP, k.Spec.Liveness.HTTP, k.Spec.Liveness.Exec, k); probe != nil {
 		go func() {
-			if err := h.stays(ctx, k, probe); err != nil && ctx.Err() == nil {
+			if err := h.probeLiveness(ctx, k, probe); err != nil && ctx.Err() == nil {
 				answer <- err
 			}
 		}()
@@ -108,9 +108,9 @@ func (h *host) attend(ctx context.Context, k *child) <-chan error {
 	return answer
 }
 
-// stays asks again and again; the error is that of the last of too many in a row.
-func (h *host) stays(ctx context.Context, k *child, probe func(context.Context) error) error {
-	live := k.spec.Liveness
+// probeLiveness asks again and again; the error is that of the last of too many in a row.
+func (h *Deps) probeLiveness(ctx context.Context, k *Child, probe func(context.Context) error) error {
+	live := k.Spec.Liveness
 	every := time.NewTicker(live.Interval)
 	defer every.Stop()
 	for failures := 0; ; {
@@ -134,8 +134,8 @@ func (h *host) stays(ctx context.Context, k *child, probe func(context.Context) 
 	}
 }
 
-// probes is the question that a file asks for; nil where it asks for none.
-func probes(tcp, url string, command []string, k *child) func(context.Context) error {
+// newProbe is the question that a file asks for; nil where it asks for none.
+func newProbe(tcp, url string, command []string, k *Child) func(context.Context) error {
 	switch {
 	case tcp != "":
 		return func(ctx context.Context) error {
@@ -168,21 +168,21 @@ func probes(tcp, url string, command []string, k *child) func(context.Context) e
 			return nil
 		}
 	case len(command) > 0:
-		return func(ctx context.Context) error { return k.run(ctx, command) }
+		return func(ctx context.Context) error { return k.runCommand(ctx, command) }
 	default:
 		return nil
 	}
 }
 
-// run runs a command like the process itself, but without its sockets.
-func (k *child) run(ctx context.Context, command []string) error {
-	env := surroundings(k.host.env, k.spec)
-	program, err := find(command[0], env)
+// runCommand runs a command like the process itself, but without its sockets.
+func (k *Child) runCommand(ctx context.Context, command []string) error {
+	env := MergeEnv(k.deps.Env, k.Spec)
+	program, err := FindCommand(command[0], env)
 	if err != nil {
 		return err
 	}
 	cmd := exec.CommandContext(ctx, program, command[1:]...)
-	cmd.Dir, cmd.Env, cmd.WaitDelay = k.dir(), list(env), time.Second
+	cmd.Dir, cmd.Env, cmd.WaitDelay = k.Dir(), ListEnv(env), time.Second
 	out, err := cmd.CombinedOutput()
 	if err == nil {
 		return nil

@@ -1,4 +1,4 @@
-package manager
+package supervise
 
 import (
 	"encoding/json"
@@ -61,7 +61,7 @@ func TestLeftoversAreTheVeryProcesses(t *testing.T) {
 			if err != nil || len(left) != test.found {
 				t.Fatalf("found %v, %v", left, err)
 			}
-			l.stop(h)
+			l.terminate(h)
 			if test.found > 0 {
 				<-ended
 				return

@@ -1,4 +1,4 @@
-package manager
+package supervise
 
 import (
 	"net"
@@ -16,13 +16,13 @@ func TestNotify(t *testing.T) {
 	if err := os.WriteFile(path, nil, 0o600); err != nil { // as a killed manager leaves it
 		t.Fatal(err)
 	}
-	n, err := listenNotify(path)
+	n, err := openNotifySocket(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	heard := make(chan notice)
+	heard := make(chan notification)
 	served := make(chan struct{})
-	go func() { defer close(served); n.serve(func(x notice) { heard <- x }) }()
+	go func() { defer close(served); n.receive(func(x notification) { heard <- x }) }()
 	conn, err := net.Dial("unixgram", path)
 	if err != nil {
 		t.Fatal(err)
@@ -39,7 +39,7 @@ func TestNotify(t *testing.T) {
 		if diff := cmp.Diff(want, got.fields); diff != "" {
 			t.Error(diff)
 		}
-		if got.pid != os.Getpid() || !got.from(os.Getpid()) {
+		if got.pid != os.Getpid() || !got.isFrom(os.Getpid()) {
 			t.Errorf("from %d, want %d", got.pid, os.Getpid())
 		}
 	}
@@ -55,7 +55,7 @@ func TestNoticeOfAStranger(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { cmd.Process.Kill(); cmd.Wait() }()
-	if (notice{pid: cmd.Process.Pid}).from(os.Getpid()) {
+	if (notification{pid: cmd.Process.Pid}).isFrom(os.Getpid()) {
 		t.Error("a process of another session is believed")
 	}
 	// Someone else of the same session, as a shell's helper would be.
@@ -68,7 +68,7 @@ func TestNoticeOfAStranger(t *testing.T) {
 	if errno != 0 {
 		t.Fatal(errno)
 	}
-	if !(notice{pid: child.Process.Pid}).from(int(session)) {
+	if !(notification{pid: child.Process.Pid}).isFrom(int(session)) {
 		t.Error("a process of the same session is not believed")
 	}
 }

@@ -1,4 +1,4 @@
-package manager
+package supervise
 
 import (
 	"context"
@@ -16,9 +16,9 @@ import (
 func TestEndsWhileAReloadEnds(t *testing.T) {
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	h := home.Home(t.TempDir())
-	host := &host{home: h, log: log, board: state.NewStore(log, state.NewHistory(h.EventsPath(), h.PreviousEventsPath(), log), func(string, []byte) {})}
+	host := &Deps{Home: h, Log: log, Store: state.NewStore(log, state.NewHistory(h.EventsPath(), h.PreviousEventsPath(), log), func(string, []byte) {})}
 	p := newProcess(host, processfile.Process{Name: "p", Instances: 1}, nil)
-	host.board.Reset(p.rows())
+	host.Store.Reset(p.initialRows())
 	i := p.instances[0]
 	over, cancel := context.WithCancel(t.Context())
 	cancel() // nobody waits for the next start
@@ -27,15 +27,15 @@ func TestEndsWhileAReloadEnds(t *testing.T) {
 	go func() {
 		defer close(rested)
 		for range times {
-			i.rest(over, "exit code 1", time.Second)
+			i.backOff(over, "exit code 1", time.Second)
 		}
 	}()
 	go func() {
 		defer close(reloaded)
 		for range times {
-			host.board.Update(i.slot, func(r *state.Record) { r.Process.ReloadPending = true })
-			p.hold()
-			p.letGo()
+			host.Store.Update(i.ID, func(r *state.Record) { r.Process.ReloadPending = true })
+			p.BeginDeploy()
+			p.EndDeploy()
 		}
 	}()
 	for _, done := range []chan struct{}{rested, reloaded} {

@@ -1,4 +1,4 @@
-package manager
+package supervise
 
 import (
 	"context"
@@ -19,9 +19,9 @@ import (
 	"pgo/deploy/pgo/internal/processfile"
 )
 
-// running is the file that says what runs. A keeper that is killed cannot hand its children on, so the next one has to
+// runningFile is the file that says what runs. A keeper that is killed cannot hand its children on, so the next one has to
 // find them.
-type running struct {
+type runningFile struct {
 	path string
 	log  *slog.Logger
 
@@ -40,18 +40,18 @@ type Leftover struct {
 	Stop  processfile.Stop `json:"stop"`
 }
 
-func (r *running) add(k *child) {
-	r.change(func() {
-		r.entries[k.Child.ChildSpec.ID] = Leftover{
-			Name: k.slot.Name, PID: k.Child.PID, Start: k.Child.StartTicks, Boot: proc.ReadBootID(),
-			Kind: k.spec.Kind, After: k.spec.After, Stop: k.spec.Stop,
+func (r *runningFile) add(k *Child) {
+	r.update(func() {
+		r.entries[k.Handle.ChildSpec.ID] = Leftover{
+			Name: k.ID.Name, PID: k.Handle.PID, Start: k.Handle.StartTicks, Boot: proc.ReadBootID(),
+			Kind: k.Spec.Kind, After: k.Spec.After, Stop: k.Spec.Stop,
 		}
 	})
 }
 
-func (r *running) forget(id string) { r.change(func() { delete(r.entries, id) }) }
+func (r *runningFile) remove(id string) { r.update(func() { delete(r.entries, id) }) }
 
-func (r *running) change(f func()) {
+func (r *runningFile) update(f func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	f()
@@ -81,7 +81,7 @@ func Leftovers(h home.Home) ([]Leftover, error) {
 	}
 	var alive []Leftover
 	for _, l := range entries {
-		if len(l.members()) > 0 {
+		if len(l.sessionMembers()) > 0 {
 			alive = append(alive, l)
 		}
 	}
@@ -90,15 +90,15 @@ func Leftovers(h home.Home) ([]Leftover, error) {
 
 // StopLeftovers stops them, dependents first, and tells each as it is done.
 func StopLeftovers(h home.Home, leftovers []Leftover, each func(Leftover)) {
-	byName, ranks := map[string][]Leftover{}, map[string]rank{}
+	byName, ranks := map[string][]Leftover{}, map[string]stopRank{}
 	for _, l := range leftovers {
-		byName[l.Name], ranks[l.Name] = append(byName[l.Name], l), rank{l.Kind, l.After}
+		byName[l.Name], ranks[l.Name] = append(byName[l.Name], l), stopRank{l.Kind, l.After}
 	}
-	inReverse(dependents(ranks), func(name string) {
+	stopInReverse(stopDependents(ranks), func(name string) {
 		var all sync.WaitGroup
 		for _, l := range byName[name] {
 			all.Go(func() {
-				l.stop(h)
+				l.terminate(h)
 				each(l)
 			})
 		}
@@ -106,18 +106,18 @@ func StopLeftovers(h home.Home, leftovers []Leftover, each func(Leftover)) {
 	})
 }
 
-// members are the living processes of the leftover's session.
-func (l Leftover) members() []proc.Stat {
+// sessionMembers are the living processes of the leftover's session.
+func (l Leftover) sessionMembers() []proc.Stat {
 	if l.Boot != proc.ReadBootID() {
 		return nil
 	}
-	return members(l.PID, l.Start)
+	return sessionMembers(l.PID, l.Start)
 }
 
-func (l Leftover) stop(h home.Home) {
-	stop := l.listen(h)
+func (l Leftover) terminate(h home.Home) {
+	stop := l.drainOutput(h)
 	defer stop()
-	for _, s := range l.members() {
+	for _, s := range l.sessionMembers() {
 		if s.PID == l.PID {
 			_ = s.Signal(unix.SignalNum(l.Stop.Signal)) // one that has gone is as good
 		}
@@ -125,7 +125,7 @@ func (l Leftover) stop(h home.Home) {
 	poll := time.NewTicker(20 * time.Millisecond)
 	defer poll.Stop()
 	deadline := time.After(l.Stop.Timeout)
-	for len(l.members()) > 0 {
+	for len(l.sessionMembers()) > 0 {
 		select {
 		case <-poll.C:
 			continue
@@ -136,9 +136,9 @@ func (l Leftover) stop(h home.Home) {
 	}
 }
 
-// listen writes down what the leftover says: nobody has taken its output since its keeper was killed, and one that waits
+// drainOutput writes down what the leftover says: nobody has taken its output since its keeper was killed, and one that waits
 // for its pipe to be emptied could not end by itself.
-func (l Leftover) listen(h home.Home) (stop func()) {
+func (l Leftover) drainOutput(h home.Home) (stop func()) {
 	var pumps []*logfile.Collector
 	ctx, cancel := context.WithCancel(context.Background())
 	seen := map[string]bool{}

@@ -1,4 +1,4 @@
-package manager
+package supervise
 
 import (
 	"errors"
@@ -19,13 +19,13 @@ type notifySocket struct {
 	conn *net.UnixConn
 }
 
-// notice is one message of a process.
-type notice struct {
+// notification is one message of a process.
+type notification struct {
 	pid    int
 	fields map[string]string
 }
 
-func listenNotify(path string) (*notifySocket, error) {
+func openNotifySocket(path string) (*notifySocket, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("open the notify socket: %w", err)
 	}
@@ -34,7 +34,7 @@ func listenNotify(path string) (*notifySocket, error) {
 		return nil, fmt.Errorf("open the notify socket: %w", err)
 	}
 	n := &notifySocket{path: path, conn: conn}
-	err = n.control(func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSCRED, 1) })
+	err = n.withFD(func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSCRED, 1) })
 	if err != nil {
 		_ = conn.Close()
 		return nil, fmt.Errorf("open the notify socket: %w", err)
@@ -42,8 +42,8 @@ func listenNotify(path string) (*notifySocket, error) {
 	return n, nil
 }
 
-// notifyFrom is a notify socket that the keeper has held. The descriptor is taken over.
-func notifyFrom(fd int, path string) (*notifySocket, error) {
+// adoptNotifySocket is a notify socket that the keeper has held. The descriptor is taken over.
+func adoptNotifySocket(fd int, path string) (*notifySocket, error) {
 	f := os.NewFile(uintptr(fd), path)
 	defer f.Close()
 	c, err := net.FilePacketConn(f)
@@ -58,8 +58,8 @@ func notifyFrom(fd int, path string) (*notifySocket, error) {
 	return &notifySocket{path: path, conn: conn}, nil
 }
 
-// control calls f with the socket's descriptor.
-func (n *notifySocket) control(f func(fd int) error) error {
+// withFD calls f with the socket's descriptor.
+func (n *notifySocket) withFD(f func(fd int) error) error {
 	raw, err := n.conn.SyscallConn()
 	if err != nil {
 		return err
@@ -69,8 +69,8 @@ func (n *notifySocket) control(f func(fd int) error) error {
 	return errors.Join(err, failed)
 }
 
-// serve calls each for every message until the socket is closed.
-func (n *notifySocket) serve(each func(notice)) {
+// receive calls each for every message until the socket is closed.
+func (n *notifySocket) receive(each func(notification)) {
 	text, ancillary := make([]byte, 4096), make([]byte, 256)
 	for {
 		size, more, _, _, err := n.conn.ReadMsgUnix(text, ancillary)
@@ -80,8 +80,8 @@ func (n *notifySocket) serve(each func(notice)) {
 		if err != nil {
 			continue
 		}
-		if pid := sender(ancillary[:more]); pid != 0 {
-			each(notice{pid: pid, fields: assignments(string(text[:size]))})
+		if pid := senderPID(ancillary[:more]); pid != 0 {
+			each(notification{pid: pid, fields: parseAssignments(string(text[:size]))})
 		}
 	}
 }
@@ -91,8 +91,8 @@ func (n *notifySocket) close() {
 	_ = os.Remove(n.path)
 }
 
-// sender takes the writer's pid from the ancillary data, and closes descriptors that a writer may have attached.
-func sender(ancillary []byte) int {
+// senderPID takes the writer's pid from the ancillary data, and closes descriptors that a writer may have attached.
+func senderPID(ancillary []byte) int {
 	messages, err := unix.ParseSocketControlMessage(ancillary)
 	if err != nil {
 		return 0
@@ -111,7 +111,7 @@ func sender(ancillary []byte) int {
 	return pid
 }
 
-func assignments(text string) map[string]string {
+func parseAssignments(text string) map[string]string {
 	fields := map[string]string{}
 	for line := range strings.SplitSeq(text, "\n") {
 		if key, value, ok := strings.Cut(line, "="); ok {
@@ -121,8 +121,8 @@ func assignments(text string) map[string]string {
 	return fields
 }
 
-// from tells whether a message came from the process or from something that it started.
-func (n notice) from(main int) bool {
+// isFrom tells whether a message came from the process or from something that it started.
+func (n notification) isFrom(main int) bool {
 	if n.pid == main {
 		return true
 	}

@@ -1,0 +1,229 @@
+package supervise
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"pgo/deploy/pgo/internal/control"
+	"pgo/deploy/pgo/internal/processfile"
+	"pgo/deploy/pgo/internal/state"
+)
+
+// childWatcher sees one process from its start to its end, and its replacement where one is asked for. The old process serves
+// until the new one has said by itself that it is ready, and has run for a moment since.
+type childWatcher struct {
+	instance         *Instance
+	current          *Child
+	ready            <-chan error // whether cur is ready; nil once it is
+	unhealthy        <-chan error // why cur does not serve any more
+	ctx              context.Context
+	requester        chan<- error // who asked for the reload under way
+	requestedAt      time.Time    // and when
+	dependencyChange <-chan struct{}
+	successor        *Child
+	successorReady   <-chan error
+	successorStable  <-chan time.Time
+}
+
+func (w *childWatcher) run(ctx context.Context) (how string, up time.Duration, v outcome) {
+	life, stop := context.WithCancel(ctx)
+	defer stop()
+	w.ctx = life
+	if w.current.currentState().Ready {
+		w.unhealthy = w.instance.Process.Deps.watchLiveness(life, w.current)
+	} else {
+		w.ready = w.instance.Process.Deps.awaitReady(life, w.current)
+	}
+	for {
+		var nextEnded <-chan struct{}
+		if w.successor != nil {
+			nextEnded = w.successor.exit.Done
+		}
+		reloads := w.instance.replaceRequests
+		if w.requester != nil {
+			reloads = nil // one at a time: who asked for the one under way is to hear of it
+		}
+		select {
+		case <-ctx.Done():
+			w.abandonSuccessor(errStopped)
+			w.instance.transition(control.Stopping, "asked to stop")
+			return w.current.Terminate().String(), w.current.Uptime(), outcomeStop
+		case <-w.instance.Process.Deps.Link.Lost():
+			return "the keeper is gone", w.current.Uptime(), outcomeStop
+		case <-w.current.exit.Done:
+			up := w.current.Uptime()
+			e := w.current.reap()
+			if w.successor != nil {
+				w.promoteAfterExit(e)
+				continue
+			}
+			w.answerRequest(fmt.Errorf("the process ended meanwhile: %s", e))
+			return w.handleExit(e, up)
+		case err := <-w.ready:
+			if ctx.Err() != nil {
+				continue
+			}
+			if err != nil {
+				return w.killUnhealthy(err)
+			}
+			w.markReady()
+		case err := <-w.unhealthy:
+			if ctx.Err() != nil {
+				continue
+			}
+			return w.killUnhealthy(err)
+		case answer := <-reloads:
+			w.requester, w.requestedAt = answer, time.Now()
+			w.startSuccessor()
+		case <-w.dependencyChange:
+			w.startSuccessor()
+		case <-nextEnded:
+			e := w.successor.reap()
+			w.rejectSuccessor(e.String())
+		case err := <-w.successorReady:
+			if err != nil {
+				k := w.successor
+				w.rejectSuccessor(err.Error())
+				w.instance.drain(k, roleRejected, err.Error())
+				continue
+			}
+			w.successorReady = nil
+			w.successor.updateState(func(s *childState) { s.Ready = true })
+			w.successorStable = time.After(w.successor.Spec.Reload.Stable)
+		case <-w.successorStable:
+			w.promoteSuccessor()
+		}
+	}
+}
+
+// handleExit is what follows when the process has ended by itself.
+func (w *childWatcher) handleExit(e exitResult, up time.Duration) (string, time.Duration, outcome) {
+	return e.String(), up, judgeExit(e, w.current.Spec.Restart)
+}
+
+// killUnhealthy ends a process that does not serve, or not in time; it counts as one that ended by itself.
+func (w *childWatcher) killUnhealthy(why error) (string, time.Duration, outcome) {
+	w.abandonSuccessor(why)
+	up := w.current.Uptime()
+	w.instance.transition(control.Stopping, why.Error())
+	w.current.Terminate()
+	v := outcomeRestart
+	if w.current.Spec.Restart.Policy == processfile.PolicyNever {
+		v = outcomeFail
+	}
+	return why.Error(), up, v
+}
+
+// markReady is called when the process in the slot is ready.
+func (w *childWatcher) markReady() {
+	w.ready = nil
+	setNonblocking(w.current.resources.inherited)
+	w.current.flushOutput() // who is told that it is ready finds what it said before
+	w.current.updateState(func(s *childState) { s.Ready = true })
+	w.instance.transition(control.Ready, "", func(r *state.Record) { r.Process.Failures = 0 })
+	w.unhealthy = w.instance.Process.Deps.watchLiveness(w.ctx, w.current)
+	if w.successor != nil || w.dependencyChange != nil {
+		w.instance.transition(control.Reloading, "its successor starts")
+		return
+	}
+	w.answerRequest(nil) // one that took over before it was ready
+}
+
+// answerRequest answers who asked for the reload.
+func (w *childWatcher) answerRequest(err error) {
+	if w.requester != nil {
+		w.requester <- err
+		w.requester = nil
+		w.instance.Process.Deps.Reloads.countReload(w.instance.Process.Name, err, time.Since(w.requestedAt))
+	}
+	w.dependencyChange = nil
+}
+
+// startSuccessor starts the successor, once all that the process comes after are ready: a gate looks at a new program before
+// it runs.
+func (w *childWatcher) startSuccessor() {
+	spec, _ := w.instance.Process.StartSpec()
+	if late, changed := w.instance.Process.Deps.Store.FirstUnready(spec.After); late.Name != "" {
+		if reason := "its successor waits for " + late.Name; w.ready == nil && w.instance.Process.Deps.Store.Get(w.instance.ID).Process.Reason != reason {
+			w.instance.transition(control.Reloading, reason)
+			_, changed = w.instance.Process.Deps.Store.FirstUnready(spec.After) // setting it was a change as well
+		}
+		w.dependencyChange = changed
+		return
+	}
+	w.dependencyChange = nil
+	if w.ready == nil {
+		w.instance.transition(control.Reloading, "its successor starts")
+	}
+	k, err := w.instance.startChild(roleNext)
+	if err != nil {
+		w.rejectSuccessor(err.Error())
+		return
+	}
+	w.successor, w.successorReady = k, w.instance.Process.Deps.awaitReady(w.ctx, k)
+}
+
+// rejectSuccessor ends a reload that did not work out. The process from before goes on, and is what is started again.
+func (w *childWatcher) rejectSuccessor(why string) {
+	lines := []string{}
+	if w.successor != nil {
+		w.successor.flushOutput()
+		lines = w.successor.tail.Lines()
+	}
+	w.successor, w.successorReady, w.successorStable = nil, nil, nil
+	w.instance.Process.revertTo(w.current.Spec, w.current.Program)
+	note := func(r *state.Record) { r.Process.ReloadFailure, r.Process.LastLines = why, lines }
+	if w.ready == nil {
+		w.instance.transition(control.Ready, "reload failed: "+why, note)
+	} else {
+		w.instance.Process.Deps.Store.Update(w.instance.ID, note)
+	}
+	w.answerRequest(fmt.Errorf("%s", why))
+}
+
+// abandonSuccessor ends a reload since the process itself ends.
+func (w *childWatcher) abandonSuccessor(why error) {
+	if w.successor != nil {
+		k := w.successor
+		w.successor, w.successorReady, w.successorStable = nil, nil, nil
+		w.instance.drain(k, roleRejected, why.Error())
+	}
+	w.answerRequest(why)
+}
+
+// promoteSuccessor makes the successor the one that counts, and lets the old one finish what it holds.
+func (w *childWatcher) promoteSuccessor() {
+	old := w.current
+	w.promote()
+	w.instance.transition(control.Ready, fmt.Sprintf("took over from pid %d", old.Handle.PID), func(r *state.Record) { r.Process.Failures = 0 })
+	w.unhealthy = w.instance.Process.Deps.watchLiveness(w.ctx, w.current)
+	w.instance.drain(old, roleDraining, fmt.Sprintf("pid %d took over", w.current.Handle.PID))
+	w.answerRequest(nil)
+}
+
+// promoteAfterExit makes the successor the one that counts since the old one has ended by itself.
+func (w *childWatcher) promoteAfterExit(e exitResult) {
+	isReady := w.successorReady == nil
+	w.ready, w.unhealthy = w.successorReady, nil
+	w.promote()
+	reason := strings.TrimSpace(e.String() + "; its successor takes over")
+	if isReady {
+		w.instance.transition(control.Ready, reason, func(r *state.Record) { r.Process.Failures = 0 })
+		w.unhealthy = w.instance.Process.Deps.watchLiveness(w.ctx, w.current)
+		w.answerRequest(nil)
+		return
+	}
+	w.instance.transition(control.Starting, reason)
+}
+
+func (w *childWatcher) promote() {
+	w.current = w.successor
+	w.successor, w.successorReady, w.successorStable, w.dependencyChange = nil, nil, nil, nil
+	setNonblocking(w.current.resources.inherited)
+	w.current.updateState(func(s *childState) { s.Role = roleCurrent })
+	w.instance.setChild(w.current)
+	w.instance.publishChild(w.current)
+	w.instance.Process.Deps.Store.Update(w.instance.ID, func(r *state.Record) { r.Process.ReloadFailure, r.Process.LastLines = "", nil })
+}

@@ -1,0 +1,360 @@
+package supervise
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"pgo/deploy/pgo/internal/control"
+	"pgo/deploy/pgo/internal/processfile"
+	"pgo/deploy/pgo/internal/state"
+)
+
+// Instance supervises one slot: starts a process in it when its turn has come, sees it become ready, starts it again
+// when it ends, replaces it, and stops it.
+type Instance struct {
+	Process         *Process
+	ID              state.InstanceID
+	wake            chan struct{}     // ends a wait for the next start
+	replaceRequests chan chan<- error // asks for the running process to be replaced
+
+	startStopMu sync.Mutex // one start or stop at a time
+	isClosed    bool
+	cancel      context.CancelFunc
+	done        chan struct{}  // closed when supervise has ended; nil before the first start
+	draining    sync.WaitGroup // processes that were replaced and still finish what they hold
+
+	Hot, Large atomic.Bool // it was warned: for metrics
+
+	childMu sync.Mutex
+	child   *Child // the one in the slot, for those who ask what runs
+}
+
+func newInstance(p *Process, number int) *Instance {
+	return &Instance{
+		Process: p, ID: state.InstanceID{Name: p.Name, Number: number}, wake: make(chan struct{}, 1), replaceRequests: make(chan chan<- error),
+	}
+}
+
+// Start makes the process wanted; it returns at once and the board shows what comes of it. One that is wanted already
+// goes on, without waiting longer for its next start.
+func (i *Instance) Start() {
+	i.startStopMu.Lock()
+	defer i.startStopMu.Unlock()
+	if i.isClosed {
+		return
+	}
+	i.Process.Deps.Store.Update(i.ID, func(r *state.Record) {
+		r.Process.Failures, r.RestartTimes = 0, nil
+		if !r.Process.ReloadPending {
+			r.Process.ReloadFailure, r.Process.LastLines = "", nil
+		}
+	})
+	if i.isSupervised() {
+		Notify(i.wake)
+		return
+	}
+	select {
+	case <-i.wake: // meant for the life before
+	default:
+	}
+	i.transition(control.Waiting, control.ReasonAskedToStart, func(r *state.Record) {
+		r.Process.Restarts, r.Process.Message, r.Wanted, r.Done, r.NextWait, r.Process.ReloadFailure, r.Process.LastLines = 0, "", true, false, 0, "", nil
+	})
+	i.startSupervising(nil)
+}
+
+// startSupervising begins to, from a child that runs already or from none. The caller has the lock, or is the only one.
+func (i *Instance) startSupervising(from *Child) {
+	ctx, cancel := context.WithCancel(context.Background())
+	i.cancel, i.done = cancel, make(chan struct{})
+	go i.runLoop(ctx, i.done, from)
+}
+
+func (i *Instance) isSupervised() bool {
+	if i.done == nil {
+		return false
+	}
+	select {
+	case <-i.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// Stop makes the process unwanted, and returns when it has ended with all that it had started, and those that were
+// replaced as well.
+func (i *Instance) Stop() {
+	i.startStopMu.Lock()
+	defer i.startStopMu.Unlock()
+	defer i.draining.Wait()
+	if i.done == nil {
+		return
+	}
+	i.Process.Deps.Store.Update(i.ID, func(r *state.Record) { r.Wanted = false })
+	i.cancel()
+	<-i.done
+	// One that had failed before is now stopped: that is what was asked for.
+	if i.Process.Deps.Store.Get(i.ID).Process.Status == control.Failed {
+		i.transition(control.Stopped, "asked to stop")
+	}
+}
+
+// Close stops the process for good.
+func (i *Instance) Close() {
+	i.startStopMu.Lock()
+	i.isClosed = true
+	i.startStopMu.Unlock()
+	i.Stop()
+}
+
+func (i *Instance) transition(to control.State, reason string, with ...func(*state.Record)) {
+	i.Process.Deps.Store.Transition(i.ID, to, reason, with...)
+}
+
+func (i *Instance) Child() *Child {
+	i.childMu.Lock()
+	defer i.childMu.Unlock()
+	return i.child
+}
+
+func (i *Instance) setChild(k *Child) {
+	i.childMu.Lock()
+	defer i.childMu.Unlock()
+	i.child = k
+}
+
+func clearPID(r *state.Record) { r.Process.PID = 0 }
+
+func markUnwanted(r *state.Record) {
+	r.Process.PID, r.Wanted, r.Process.ReloadPending = 0, false, false
+}
+
+// outcome is what follows from the end of a process.
+type outcome int
+
+const (
+	outcomeRestart outcome = iota // it is started again
+	outcomeFail                   // it is not: something is wrong
+	outcomeStop                   // it is not: it has done what it was to do, or was asked to end
+)
+
+// runLoop is the process's life from one start by command to the next stop.
+func (i *Instance) runLoop(ctx context.Context, done chan<- struct{}, cur *Child) {
+	defer close(done)
+	for {
+		if cur == nil {
+			if !i.awaitDependencies(ctx) {
+				i.transition(control.Stopped, "asked to stop", markUnwanted)
+				return
+			}
+		}
+		how, up, v := i.runOnce(ctx, cur)
+		ran := i.Child()
+		cur = nil
+		i.setChild(nil)
+		switch {
+		case ctx.Err() != nil:
+			i.transition(control.Stopped, how, markUnwanted)
+			return
+		case v != outcomeStop && i.Process.Deps.Policy.HandleExit(i.Process, i.programOf(ran), how, v == outcomeFail):
+			i.transition(control.BackingOff, how+"; the release before it is started", clearPID, func(r *state.Record) { r.Process.Restarts++; r.TotalRestarts++ })
+			continue
+		case v == outcomeFail:
+			i.transition(control.Failed, how, markUnwanted)
+			return
+		case v == outcomeStop:
+			done := i.Process.Spec().Kind == processfile.KindOneShot
+			i.transition(control.Stopped, how, markUnwanted, func(r *state.Record) { r.Done = done })
+			return
+		}
+		if why := i.checkRestartLimit(); why != "" {
+			i.transition(control.Failed, how+"; "+why, markUnwanted)
+			return
+		}
+		i.backOff(ctx, how, up)
+	}
+}
+
+// programOf returns what a child runs, or would have run where there is none.
+func (i *Instance) programOf(k *Child) Program {
+	if k != nil {
+		return k.Program
+	}
+	c, _ := i.Process.Program()
+	return c
+}
+
+// checkRestartLimit tells whether it was started again as often as is allowed.
+func (i *Instance) checkRestartLimit() string {
+	r := i.Process.Spec().Restart
+	if r.Limit == 0 {
+		return ""
+	}
+	why := ""
+	i.Process.Deps.Store.Update(i.ID, func(rec *state.Record) {
+		rec.RestartTimes = slices.DeleteFunc(rec.RestartTimes, func(t time.Time) bool { return time.Since(t) > r.Window })
+		if len(rec.RestartTimes) >= r.Limit {
+			why = fmt.Sprintf("started again %d times within %s", r.Limit, r.Window)
+		}
+		rec.RestartTimes = append(rec.RestartTimes, time.Now())
+	})
+	return why
+}
+
+// backOff waits until it is time for the next start.
+func (i *Instance) backOff(ctx context.Context, how string, up time.Duration) {
+	var next time.Duration
+	policy := i.Process.Spec().Restart
+	i.Process.Deps.Store.Update(i.ID, func(r *state.Record) {
+		wait := backoff{r.NextWait}
+		next = wait.nextWait(up, policy)
+		r.NextWait = wait.next
+	})
+	i.transition(control.BackingOff, fmt.Sprintf("%s; next start in %s", how, next.Round(time.Millisecond)), clearPID)
+	timer := time.NewTimer(next)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-i.wake:
+	case answer := <-i.replaceRequests:
+		answer <- nil // the next start is of the new one
+	case <-ctx.Done():
+		return
+	}
+	i.Process.Deps.Store.Update(i.ID, func(r *state.Record) { r.Process.Restarts++; r.TotalRestarts++ })
+}
+
+// awaitDependencies waits until all that the process comes after are ready; false when it is no more wanted.
+func (i *Instance) awaitDependencies(ctx context.Context) bool {
+	shown := ""
+	for ctx.Err() == nil {
+		late, changed := i.Process.Deps.Store.FirstUnready(i.Process.Spec().After)
+		if late.Name == "" {
+			return true
+		}
+		reason := "for " + late.Name
+		if late.Status == control.Failed || late.Status == control.Stopped {
+			reason += fmt.Sprintf(", which is %s", late.Status)
+		}
+		if reason != shown {
+			i.transition(control.Waiting, reason)
+			shown = reason
+			continue // setting it was a change as well
+		}
+		select {
+		case <-changed:
+		case answer := <-i.replaceRequests:
+			answer <- nil
+		case <-ctx.Done():
+		}
+	}
+	return false
+}
+
+// runOnce runs the process one time, from its start or from where an earlier manager has left it.
+func (i *Instance) runOnce(ctx context.Context, cur *Child) (how string, up time.Duration, v outcome) {
+	if cur == nil {
+		i.transition(control.Starting, "", func(r *state.Record) { r.Process.Failures++ })
+		began := time.Now()
+		var err error
+		if cur, err = i.startChild(roleCurrent); err != nil {
+			if isNotRetryable(err) {
+				v = outcomeFail
+			}
+			return err.Error(), time.Since(began), v
+		}
+		i.publishChild(cur)
+	}
+	i.setChild(cur)
+	if asked := cur.currentState().StopAskedAt; !asked.IsZero() {
+		return cur.Terminate().String(), cur.Uptime(), outcomeRestart // the manager before was ending it
+	}
+	w := childWatcher{instance: i, current: cur}
+	return w.run(ctx)
+}
+
+// startChild starts a process in the slot.
+func (i *Instance) startChild(as role) (*Child, error) {
+	spec, shared := i.Process.StartSpec()
+	c, err := i.Process.Program()
+	if err != nil {
+		return nil, errors.Join(errNotRetryable, err)
+	}
+	k, err := i.Process.Deps.spawn(i.ID, spec, shared, c, as)
+	if err != nil {
+		return nil, err
+	}
+	go i.learnVersion(k)
+	return k, nil
+}
+
+// publishChild puts a child's facts on the board.
+func (i *Instance) publishChild(k *Child) {
+	i.Process.Deps.Store.Update(i.ID, func(r *state.Record) {
+		r.Process.PID, r.Started, r.Process.LogOffset, r.Process.Message, r.Process.Release = k.Handle.PID, k.Handle.StartedAt, k.logOffset, "", k.Program.SHA256
+		r.Process.Listeners = k.addresses()
+	})
+	i.publishVersion(k)
+}
+
+// judgeExit says what follows from the way a process ended by itself.
+func judgeExit(e exitResult, r processfile.Restart) outcome {
+	code := e.status.ExitStatus()
+	well := e.status.Exited() && code == 0
+	switch {
+	case e.status.Exited() && slices.Contains(r.FinalExitCodes, code):
+		return outcomeFail
+	case well && r.Policy != processfile.PolicyAlways:
+		return outcomeStop
+	case r.Policy == processfile.PolicyNever:
+		return outcomeFail
+	default:
+		return outcomeRestart
+	}
+}
+
+// drain lets a process that was replaced finish what it holds.
+func (i *Instance) drain(k *Child, as role, why string) {
+	k.updateState(func(s *childState) { s.Role = as })
+	i.Process.Deps.Store.Update(i.ID, func(r *state.Record) { r.Process.Draining = append(slices.Clone(r.Process.Draining), k.Handle.PID) })
+	i.Process.Deps.Store.PublishEvent(i.ID, k.Handle.PID, control.Ready, control.Draining, why)
+	i.draining.Go(func() {
+		e := k.Terminate()
+		i.Process.Deps.Store.Update(i.ID, func(r *state.Record) {
+			r.Process.Draining = slices.DeleteFunc(slices.Clone(r.Process.Draining), func(pid int) bool { return pid == k.Handle.PID })
+		})
+		i.Process.Deps.Store.PublishEvent(i.ID, k.Handle.PID, control.Draining, control.Stopped, e.String())
+	})
+}
+
+// errStopped answers a reload that a stop has ended.
+var errStopped = errors.New("it was stopped meanwhile")
+
+// Replace asks for the running process to be replaced and waits for how that went. A process that does not run is
+// started as it is to be now anyway.
+func (i *Instance) Replace() error {
+	i.startStopMu.Lock()
+	wanted, done := i.isSupervised(), i.done
+	i.startStopMu.Unlock()
+	if !wanted {
+		return nil
+	}
+	answer := make(chan error, 1)
+	select {
+	case i.replaceRequests <- answer:
+	case <-done:
+		return nil
+	}
+	select {
+	case err := <-answer:
+		return err
+	case <-done:
+		return errStopped
+	}
+}

@@ -1,0 +1,290 @@
+package supervise
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"pgo/deploy/pgo/internal/keeper"
+	"pgo/deploy/pgo/internal/logfile"
+	"pgo/deploy/pgo/internal/processfile"
+	"pgo/deploy/pgo/internal/release"
+	"pgo/deploy/pgo/internal/shim"
+	"pgo/deploy/pgo/internal/state"
+)
+
+// childResources is what a child is given: held by the keeper, and copies here.
+type childResources struct {
+	pipes     map[string]int
+	own       map[string]Listener
+	inherited map[string]Listener
+	notify    *notifySocket
+}
+
+// spawn starts a child in a slot. It returns when the child has become its program.
+func (h *Deps) spawn(s state.InstanceID, spec processfile.Process, shared map[string]Listener, c Program, as role) (*Child, error) {
+	h.Link.KeepData(childCountKey, []byte(strconv.FormatInt(h.childCount.Add(1), 10)))
+	id := fmt.Sprintf("%s.%d.%d", s.Name, s.Number, h.childCount.Load())
+	k := &Child{
+		deps: h, ID: s, Spec: spec, Program: c, readySignal: make(chan struct{}, 1), watchdogSignal: make(chan struct{}, 1), tail: &state.Tail{},
+		state: childState{Role: as, Release: c.SHA256},
+	}
+	k.Handle.ChildSpec.ID = id
+	k.resources.pipes, k.resources.own, k.resources.inherited = map[string]int{}, map[string]Listener{}, shared
+	if err := h.prepareChild(k); err != nil {
+		k.closeResources()
+		if k.resources.notify != nil {
+			k.resources.notify.close()
+		}
+		return nil, err
+	}
+	return k, nil
+}
+
+// prepareChild opens what the child needs and has the keeper start it.
+func (h *Deps) prepareChild(k *Child) error {
+	from, err := h.LogFiles.Writer(h.Home.LogPath(k.ID.Name), k.Spec.Logs).Create()
+	if err != nil {
+		return err
+	}
+	k.logOffset = from
+	as, err := LookupUser(k.Spec.User, k.Spec.Group)
+	if err != nil {
+		return errors.Join(errNotRetryable, err)
+	}
+	f := keeper.ChildSpec{ID: k.Handle.ChildSpec.ID, Name: k.ID.Name, Instance: k.ID.Number, Dir: k.Dir(), Files: []string{NullFileKey}}
+	if err := k.openPipes(&f, as); err != nil {
+		return err
+	}
+	if err := k.openListeners(&f); err != nil {
+		return err
+	}
+	if k.Spec.Readiness.Notify || k.Spec.Watchdog > 0 {
+		if err := k.openNotify(as); err != nil {
+			return err
+		}
+	}
+	env := k.environment()
+	program, err := k.programPath(env)
+	if err != nil {
+		return errors.Join(errNotRetryable, err)
+	}
+	f.Env = ListEnv(env)
+	if f.Spec, err = json.Marshal(k.Spec); err != nil {
+		return fmt.Errorf("start: %w", err)
+	}
+	return h.runShim(k, f, program, shimSetting(k.Spec.Limits, as))
+}
+
+// runShim has the keeper run the shim, which becomes the program or says why not.
+func (h *Deps) runShim(k *Child, f keeper.ChildSpec, program string, s shim.Settings) error {
+	report, reporter, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("start: %w", err)
+	}
+	defer report.Close()
+	argv, err := shim.BuildArgs(len(f.Files), s, program, append([]string{k.argv0(program)}, k.Spec.Args...))
+	if err != nil {
+		return err
+	}
+	// This very program, also when its file was replaced.
+	f.Program, f.Argv = fmt.Sprintf("/proc/%d/exe", os.Getpid()), append([]string{"pgo"}, argv...)
+	k.Handle, err = h.Link.StartChild(f, int(reporter.Fd()))
+	reporter.Close()
+	if err != nil {
+		k.Handle.ChildSpec.ID = f.ID
+		return err
+	}
+	k.exit = h.Link.ChildExit(k.Handle.ChildSpec.ID)
+	k.updateState(func(*childState) {})
+	h.leftovers.add(k)
+	if err := k.attachOutput(); err != nil {
+		k.reap()
+		return err
+	}
+	text, err := io.ReadAll(report)
+	if err != nil || len(text) == 0 {
+		return nil // what became of it shows in how it ends
+	}
+	var failure shim.Failure
+	if err := json.Unmarshal(text, &failure); err != nil {
+		return nil //nolint:nilerr // half a word: how it ends has to do
+	}
+	k.reap()
+	if why := release.CheckPlatform(program); failure.Step == "" && errors.Is(&failure, unix.ENOEXEC) && why != nil {
+		return fmt.Errorf("start: %w (%w)", why, &failure)
+	}
+	return fmt.Errorf("start %s: %w", k.Spec.Command, &failure)
+}
+
+func (k *Child) Dir() string {
+	if k.Spec.Dir != "" {
+		return k.Spec.Dir
+	}
+	return k.deps.root()
+}
+
+// openPipes makes stdout and stderr. A process of another user may want to open them by name.
+func (k *Child) openPipes(f *keeper.ChildSpec, as *shim.User) error {
+	keys := []string{logKey + k.Handle.ChildSpec.ID, logKey + k.Handle.ChildSpec.ID}
+	if k.Spec.Logs.Split {
+		keys[1] = errKey + k.Handle.ChildSpec.ID
+	}
+	for _, key := range slices.Compact(slices.Clone(keys)) {
+		fd, err := logfile.NewPipe()
+		if err != nil {
+			return err
+		}
+		k.resources.pipes[key] = fd
+		if as != nil {
+			if err := unix.Fchown(fd, as.UID, as.GID); err != nil {
+				return fmt.Errorf("give the log's pipe to its user: %w", err)
+			}
+		}
+		if err := k.deps.Link.HoldDescriptor(key, fd); err != nil {
+			return err
+		}
+	}
+	f.Files = append(f.Files, keys...)
+	return nil
+}
+
+func (k *Child) openListeners(f *keeper.ChildSpec) error {
+	for _, l := range k.Spec.Listeners {
+		if !l.PerInstance {
+			f.Files = append(f.Files, k.resources.inherited[l.Name].Key)
+			continue
+		}
+		open, err := openListener(l.Addr, ownListenerKey+k.Handle.ChildSpec.ID+"/"+l.Name, k.deps.Link)
+		if err != nil {
+			return fmt.Errorf("listener %s: %w", l.Name, err)
+		}
+		k.resources.own[l.Name] = open
+		f.Files = append(f.Files, open.Key)
+	}
+	return nil
+}
+
+func (k *Child) openNotify(as *shim.User) error {
+	n, err := openNotifySocket(filepath.Join(k.deps.socketDir, k.Handle.ChildSpec.ID+".notify"))
+	if err != nil {
+		return err
+	}
+	k.resources.notify = n
+	if as != nil {
+		// The folder can be passed through then, not read; the control socket is closed to others by its own mode.
+		err := errors.Join(os.Chmod(k.deps.socketDir, 0o711), os.Chown(n.path, as.UID, as.GID))
+		if err != nil {
+			return fmt.Errorf("give the notify socket to its user: %w", err)
+		}
+	}
+	return n.withFD(func(fd int) error { return k.deps.Link.HoldDescriptor(notifyKey+k.Handle.ChildSpec.ID, fd) })
+}
+
+// environment is what the child gets: pgo's own, the file's, and systemd's conventions.
+func (k *Child) environment() map[string]string {
+	env := MergeEnv(k.deps.Env, k.Spec)
+	if k.Spec.Kind == processfile.KindGate {
+		env = SubstituteDeployed(env, k.Dir(), k.deps.Policy.DeployedPrograms())
+	}
+	env["PGO_INSTANCE"] = strconv.Itoa(k.ID.Number)
+	if k.resources.notify != nil {
+		// Only where it was agreed on: MariaDB for one says through it what is not meant for us.
+		env["NOTIFY_SOCKET"] = k.resources.notify.path
+	}
+	if k.Spec.Watchdog > 0 {
+		env["WATCHDOG_USEC"] = strconv.FormatInt(k.Spec.Watchdog.Microseconds(), 10)
+	}
+	if len(k.Spec.Listeners) > 0 {
+		var names []string
+		for _, l := range k.Spec.Listeners {
+			names = append(names, l.Name)
+		}
+		env["LISTEN_FDS"] = strconv.Itoa(len(names))
+		env["LISTEN_FDNAMES"] = strings.Join(names, ":")
+	}
+	return env
+}
+
+// MergeEnv are a process's variables without what belongs to one start of it.
+func MergeEnv(base map[string]string, spec processfile.Process) map[string]string {
+	env := maps.Clone(base)
+	maps.Copy(env, spec.Env)
+	return env
+}
+
+func ListEnv(env map[string]string) []string {
+	out := make([]string, 0, len(env))
+	for key, value := range env {
+		out = append(out, key+"="+value)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// Adopt takes a child over that an earlier manager has started.
+func (h *Deps) Adopt(c keeper.Child, shared map[string]Listener) (*Child, error) {
+	k := &Child{
+		deps: h, Handle: c, ID: state.InstanceID{Name: c.ChildSpec.Name, Number: c.ChildSpec.Instance}, exit: h.Link.ChildExit(c.ChildSpec.ID),
+		readySignal: make(chan struct{}, 1), watchdogSignal: make(chan struct{}, 1), tail: &state.Tail{},
+	}
+	k.resources.pipes, k.resources.own, k.resources.inherited = map[string]int{}, map[string]Listener{}, shared
+	if err := json.Unmarshal(c.ChildSpec.Spec, &k.Spec); err != nil {
+		return nil, fmt.Errorf("take over %s: %w", c.ChildSpec.ID, err)
+	}
+	if len(c.State) > 0 {
+		if err := json.Unmarshal(c.State, &k.state); err != nil {
+			return nil, fmt.Errorf("take over %s: %w", c.ChildSpec.ID, err)
+		}
+	} else {
+		k.state.Role = roleNext // it was just being started
+	}
+	if sum := k.state.Release; sum != "" {
+		k.Program = Program{SHA256: sum, Path: filepath.Join(h.Home.ReleaseDir(), c.ChildSpec.Name, sum)}
+	}
+	for _, key := range []string{logKey + c.ChildSpec.ID, errKey + c.ChildSpec.ID} {
+		if fd, ok := h.Link.FDs[key]; ok {
+			k.resources.pipes[key] = fd
+		}
+	}
+	for _, l := range k.Spec.Listeners {
+		key := ownListenerKey + c.ChildSpec.ID + "/" + l.Name
+		if fd, ok := h.Link.FDs[key]; ok {
+			k.resources.own[l.Name] = Listener{Key: key, FD: fd, Addr: localAddress(fd)}
+		}
+	}
+	if fd, ok := h.Link.FDs[notifyKey+c.ChildSpec.ID]; ok {
+		n, err := adoptNotifySocket(fd, filepath.Join(h.socketDir, c.ChildSpec.ID+".notify"))
+		if err != nil {
+			return nil, err
+		}
+		k.resources.notify = n
+	}
+	h.leftovers.add(k)
+	return k, k.attachOutput()
+}
+
+// addresses are the listeners that the child has, by name.
+func (k *Child) addresses() map[string]string {
+	addrs := map[string]string{}
+	for name, l := range k.resources.inherited {
+		addrs[name] = l.Addr
+	}
+	for name, l := range k.resources.own {
+		addrs[name] = l.Addr
+	}
+	return addrs
+}
+
+// Uptime is how long the child has been running.
+func (k *Child) Uptime() time.Duration { return time.Since(k.Handle.StartedAt) }
