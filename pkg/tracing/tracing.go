@@ -14,15 +14,22 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
+
+	"pgo/pkg/config"
 )
 
-// Config is where spans go. Without an endpoint no span is made, and trace ids are still passed on.
+// Config sets where spans go. Without an endpoint no span is made, and trace ids are still passed on.
 type Config struct {
 	Endpoint string  `config:"endpoint"` // the base URL of OTLP over HTTP, for example http://127.0.0.1:4318
-	Ratio    float64 `config:"ratio"`    // of the traces that begin here, how many are kept: 0..1
+	Ratio    float64 `config:"ratio"`    // share of the traces that begin here which are kept: 0..1
 }
 
-// New returns the provider and what stops it: it sends what is left until its context ends.
+// Validate checks the section at key.
+func (cfg Config) Validate(c *config.Check, key string) {
+	c.Expect(cfg.Ratio >= 0 && cfg.Ratio <= 1, key+".ratio", "a number from 0 to 1")
+}
+
+// New returns the provider and the function that stops it, which sends the remaining spans until its context ends.
 func New(ctx context.Context, cfg Config, service, version string) (trace.TracerProvider, func(context.Context) error, error) {
 	if cfg.Endpoint == "" {
 		return noop.NewTracerProvider(), func(context.Context) error { return nil }, nil
@@ -63,7 +70,7 @@ func EnsureTraceID(ctx context.Context) context.Context {
 
 func fill(b []byte) {
 	for i := range b {
-		b[i] = byte(rand.Uint32()) // unique is enough: an id is no secret
+		b[i] = byte(rand.Uint32()) // unique is enough: an id is not a secret
 	}
 	b[0] |= 1 // never all zero, which is invalid
 }

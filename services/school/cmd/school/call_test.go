@@ -7,7 +7,7 @@ import (
 
 // campus is a school with everybody who can call: fresh, so that calls do not disturb each other.
 type campus struct {
-	s                          *service
+	s                          *testClient
 	school, class, code        string
 	owner, admin               person
 	teacher, student           person // of the school, not in the class
@@ -16,7 +16,7 @@ type campus struct {
 	outsider, stranger, root   person // of no school, the owner of another one, a platform admin
 }
 
-func (w *world) campus(t testing.TB, s *service) campus {
+func (w *world) campus(t testing.TB, s *testClient) campus {
 	t.Helper()
 	s = s.in(t)
 	c := campus{

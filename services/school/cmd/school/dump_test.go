@@ -20,7 +20,7 @@ func dump(t testing.TB, db *sql.DB) string {
 }
 
 // awaitRow waits until the query finds a row.
-func (s *service) awaitRow(query string, args ...any) {
+func (s *testClient) awaitRow(query string, args ...any) {
 	s.t.Helper()
 	testkit.Eventually(s.t, query, func() error {
 		var found any
@@ -29,7 +29,7 @@ func (s *service) awaitRow(query string, args ...any) {
 }
 
 // count returns the number that the query gives.
-func (s *service) count(query string, args ...any) int {
+func (s *testClient) count(query string, args ...any) int {
 	s.t.Helper()
 	var n int
 	if err := s.DB.QueryRow(query, args...).Scan(&n); err != nil {

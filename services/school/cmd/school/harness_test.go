@@ -38,39 +38,39 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// service is a running instance for one test: what goes wrong is that test's failure.
-type service struct {
+// testClient is a running instance for one test: what goes wrong is that test's failure.
+type testClient struct {
 	t testing.TB
 	*servicetest.Instance
 }
 
-func (w *world) start(t *testing.T, environ ...string) *service {
+func (w *world) start(t *testing.T, environ ...string) *testClient {
 	t.Helper()
-	return &service{t, w.Start(t, environ...)}
+	return &testClient{t, w.Start(t, environ...)}
 }
 
 // in returns the service for a subtest.
-func (s *service) in(t testing.TB) *service { return &service{t, s.Instance} }
+func (s *testClient) in(t testing.TB) *testClient { return &testClient{t, s.Instance} }
 
-func (s *service) do(r request) response {
+func (s *testClient) do(r request) response {
 	s.t.Helper()
 	return s.Do(s.t, r)
 }
 
 // want fails the test unless the answer has the status and, for an error, the code.
-func (s *service) want(r request, status int, code string) response {
+func (s *testClient) want(r request, status int, code string) response {
 	s.t.Helper()
 	return s.Expect(s.t, r, status, code)
 }
 
 // together makes the requests at the same time and returns the answers in their order.
-func (s *service) together(requests ...request) []response {
+func (s *testClient) together(requests ...request) []response {
 	s.t.Helper()
 	return s.Parallel(s.t, requests...)
 }
 
 // becomes waits until the instance says that it is ready or not, with the dependency among what is missing.
-func (s *service) becomes(status int, missing string) {
+func (s *testClient) becomes(status int, missing string) {
 	s.t.Helper()
 	s.AwaitReadiness(s.t, status, missing)
 }
@@ -92,7 +92,7 @@ func (w *world) withRole(t testing.TB, role string) person {
 }
 
 // named is a person whose name the service has heard.
-func (w *world) named(t testing.TB, s *service, name string) person {
+func (w *world) named(t testing.TB, s *testClient, name string) person {
 	t.Helper()
 	p := w.person(t)
 	w.Publish(t, "user", "user.created.v1", p.ID, 1, map[string]string{"id": p.ID, "name": name, "email": "x@example.org", "role": "user", "status": "active"})
@@ -107,13 +107,13 @@ const (
 )
 
 // makeSchool makes a school and returns its id.
-func (s *service) makeSchool(owner person) string {
+func (s *testClient) makeSchool(owner person) string {
 	s.t.Helper()
 	return s.want(request{Method: "POST", Path: schools, Token: owner.Token, Body: map[string]string{"name": "Lakeside", "timezone": "Europe/Berlin"}}, 201, "").Text("id")
 }
 
 // invite makes an invite and returns its code.
-func (s *service) invite(by person, schoolID, role string, uses int) string {
+func (s *testClient) invite(by person, schoolID, role string, uses int) string {
 	s.t.Helper()
 	return s.want(request{Method: "POST", Path: schools + "/" + schoolID + "/invites", Token: by.Token, Body: newInvite(role, uses)}, 201, "").Text("code")
 }
@@ -122,7 +122,7 @@ func newInvite(role string, uses int) map[string]any {
 	return map[string]any{"role": role, "max_uses": uses, "expires_at": time.Now().Add(time.Hour).UTC()}
 }
 
-func (s *service) accept(p person, code string) response {
+func (s *testClient) accept(p person, code string) response {
 	s.t.Helper()
 	return s.want(accept(p, code), 201, "")
 }
@@ -132,7 +132,7 @@ func accept(p person, code string) request {
 }
 
 // join makes people members.
-func (s *service) join(owner person, schoolID, role string, people ...person) {
+func (s *testClient) join(owner person, schoolID, role string, people ...person) {
 	s.t.Helper()
 	as := role
 	if role == "owner" { // which nobody can be invited as
@@ -156,7 +156,7 @@ func removeMember(by person, schoolID string, who person) request {
 }
 
 // makeClass makes a class and returns its id.
-func (s *service) makeClass(by person, schoolID, name string) string {
+func (s *testClient) makeClass(by person, schoolID, name string) string {
 	s.t.Helper()
 	return s.want(request{Method: "POST", Path: schools + "/" + schoolID + "/classes", Token: by.Token, Body: map[string]string{"name": name, "grade": "7"}}, 201, "").Text("id")
 }
@@ -170,7 +170,7 @@ func removeFromClass(by person, classID string, who person) request {
 }
 
 // roles returns the roles of a list's items by user id.
-func (s *service) roles(path string, as person) map[string]string {
+func (s *testClient) roles(path string, as person) map[string]string {
 	s.t.Helper()
 	all := map[string]string{}
 	for _, item := range s.want(request{Method: "GET", Path: path + "?limit=100", Token: as.Token}, 200, "").Items() {

@@ -15,6 +15,9 @@ import (
 	"pgo/services/school/openapi"
 )
 
+// name is the service's, and begins the names of its accounts, queues and keys.
+const name = "school"
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
@@ -23,14 +26,14 @@ func main() {
 
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
 	root := command.New(command.Service{
-		Name: "school", Short: "The School service: schools, who is in them as what, and their classes",
+		Name: name, Short: "The School service: schools, who is in them as what, and their classes",
 		Migrations: migrations.FS, Topology: events.Topology(), OpenAPI: openapi.JSON,
 		Check: func() error { _, err := load(environ); return err },
 		Serve: func(ctx context.Context) error { return runService(ctx, environ, stdout) },
 	})
 	root.AddCommand(exportCommand(environ), command.NewEventsCommand(events.Topology(), func() (mq.Config, error) {
 		cfg, err := load(environ)
-		return cfg.RabbitMQ.Config("school"), err
+		return cfg.RabbitMQ.Config(name), err
 	}))
 	return command.Run(ctx, root, args, stdout, stderr)
 }

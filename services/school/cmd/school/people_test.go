@@ -20,7 +20,7 @@ func (w *world) user(t testing.TB, typ string, p person, sequence int64, name st
 }
 
 // handled waits until the service has had the events.
-func (s *service) handled(events ...event.Event) {
+func (s *testClient) handled(events ...event.Event) {
 	s.t.Helper()
 	for _, e := range events {
 		s.awaitRow("SELECT TRUE FROM pgo_inbox WHERE event_id = ?", e.ID)
@@ -28,7 +28,7 @@ func (s *service) handled(events ...event.Event) {
 }
 
 // names returns the names on a list of people, "-" for one that is null.
-func (s *service) names(path string, as person) (names []string) {
+func (s *testClient) names(path string, as person) (names []string) {
 	s.t.Helper()
 	for _, item := range s.want(request{Method: "GET", Path: path, Token: as.Token}, 200, "").Items() {
 		name, known := item["name"].(string)
@@ -253,7 +253,7 @@ func TestSuccession(t *testing.T) {
 	s.join(owner, id, "teacher", teacher)
 	second := w.person(t)
 	s.join(owner, id, "owner", second)
-	end := func(s *service, p person) {
+	end := func(s *testClient, p person) {
 		s.t.Helper()
 		e := w.user(s.t, "user.deleted.v1", p, 9, "")
 		w.Deliver(s.t, e)

@@ -15,6 +15,9 @@ import (
 	"pgo/services/task/openapi"
 )
 
+// name is the service's, and begins the names of its accounts, queues and keys.
+const name = "task"
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
@@ -23,7 +26,7 @@ func main() {
 
 func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := command.New(command.Service{
-		Name: "task", Short: "The Task service: what teachers set, what students hand in, and how it is graded",
+		Name: name, Short: "The Task service: what teachers set, what students hand in, and how it is graded",
 		Migrations: migrations.FS, Topology: events.Topology(), OpenAPI: openapi.JSON,
 		Check: func() error { _, err := load(environ); return err },
 		Serve: func(ctx context.Context) error { return runService(ctx, environ, stdout) },
@@ -31,7 +34,7 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 	root.SetIn(stdin)
 	root.AddCommand(viewCommand(environ), command.NewEventsCommand(events.Topology(), func() (mq.Config, error) {
 		cfg, err := load(environ)
-		return cfg.RabbitMQ.Config("task"), err
+		return cfg.RabbitMQ.Config(name), err
 	}))
 	return command.Run(ctx, root, args, stdout, stderr)
 }

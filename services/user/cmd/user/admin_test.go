@@ -157,7 +157,7 @@ func TestListUsers(t *testing.T) {
 }
 
 // list reads every page.
-func (s *service) list(token string, query url.Values) []any {
+func (s *testClient) list(token string, query url.Values) []any {
 	s.t.Helper()
 	var all []any
 	for {

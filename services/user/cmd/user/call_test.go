@@ -16,7 +16,7 @@ const (
 // cast is who takes part in a call: fresh people, so that calls do not disturb each other.
 type cast struct {
 	w     *world
-	s     *service
+	s     *testClient
 	admin person
 	p     person // who calls, unless it is the admin
 	other person // somebody else
@@ -90,7 +90,7 @@ func calls() []call {
 }
 
 // castFor signs up those who take part in the call; each costs two password hashes.
-func (w *world) castFor(k call, s *service, admin person) cast {
+func (w *world) castFor(k call, s *testClient, admin person) cast {
 	s.t.Helper()
 	c := cast{w: w, s: s, admin: admin}
 	if k.who != adminOnly {
@@ -113,7 +113,7 @@ func (c cast) token(k call) string {
 }
 
 // session returns the id of the person's current session.
-func (s *service) session(p person) string {
+func (s *testClient) session(p person) string {
 	s.t.Helper()
 	res := s.want(request{Method: "GET", Path: "/api/v1/auth/sessions", Token: p.Access}, 200, "")
 	for _, item := range res.JSON["items"].([]any) {

@@ -19,39 +19,39 @@ type (
 	response = servicetest.Response
 )
 
-// service is a running instance for one test: what goes wrong is that test's failure.
-type service struct {
+// testClient is a running instance for one test: what goes wrong is that test's failure.
+type testClient struct {
 	t testing.TB
 	*servicetest.Instance
 }
 
-func (w *world) start(t *testing.T, environ ...string) *service {
+func (w *world) start(t *testing.T, environ ...string) *testClient {
 	t.Helper()
-	return &service{t, w.Start(t, environ...)}
+	return &testClient{t, w.Start(t, environ...)}
 }
 
 // in returns the service for a subtest.
-func (s *service) in(t testing.TB) *service { return &service{t, s.Instance} }
+func (s *testClient) in(t testing.TB) *testClient { return &testClient{t, s.Instance} }
 
-func (s *service) do(r request) response {
+func (s *testClient) do(r request) response {
 	s.t.Helper()
 	return s.Do(s.t, r)
 }
 
 // want fails the test unless the answer has the status and, for an error, the code.
-func (s *service) want(r request, status int, code string) response {
+func (s *testClient) want(r request, status int, code string) response {
 	s.t.Helper()
 	return s.Expect(s.t, r, status, code)
 }
 
 // together makes the requests at the same time and returns the answers in their order.
-func (s *service) together(requests ...request) []response {
+func (s *testClient) together(requests ...request) []response {
 	s.t.Helper()
 	return s.Parallel(s.t, requests...)
 }
 
 // becomes waits until the instance says that it is ready or not, with the dependency among what is missing.
-func (s *service) becomes(status int, missing string) {
+func (s *testClient) becomes(status int, missing string) {
 	s.t.Helper()
 	s.AwaitReadiness(s.t, status, missing)
 }
@@ -68,7 +68,7 @@ type person struct {
 }
 
 // signUp registers somebody and signs them in, with a hash that costs little from then on.
-func (s *service) signUp(name string) person {
+func (s *testClient) signUp(name string) person {
 	s.t.Helper()
 	p := person{Email: fmt.Sprintf("%s-%s@example.org", strings.ToLower(name), strings.ToLower(rand.Text()[:8]))}
 	p.ID = s.want(request{Method: "POST", Path: "/api/v1/auth/register", Body: map[string]string{"email": p.Email, "password": password, "name": name}}, 201, "").Text("id")
@@ -78,7 +78,7 @@ func (s *service) signUp(name string) person {
 	return s.signIn(p, password)
 }
 
-func (s *service) signIn(p person, pw string) person {
+func (s *testClient) signIn(p person, pw string) person {
 	s.t.Helper()
 	res := s.want(request{Method: "POST", Path: "/api/v1/auth/login", Body: map[string]string{"email": p.Email, "password": pw}}, 200, "")
 	p.Access, p.Refresh = res.Text("access_token"), res.Text("refresh_token")
@@ -86,7 +86,7 @@ func (s *service) signIn(p person, pw string) person {
 }
 
 // admin makes the world's admin by the command line and signs in.
-func (w *world) admin(t testing.TB, s *service, email string) person {
+func (w *world) admin(t testing.TB, s *testClient, email string) person {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "password")
 	if err := os.WriteFile(file, []byte(password+"\n"), 0o600); err != nil {
@@ -102,7 +102,7 @@ func (w *world) admin(t testing.TB, s *service, email string) person {
 }
 
 // dies waits until the token is refused, which is long before it expires.
-func (s *service) dies(what, token string) {
+func (s *testClient) dies(what, token string) {
 	s.t.Helper()
 	testkit.Eventually(s.t, what, func() error {
 		res := s.do(request{Method: "GET", Path: "/api/v1/users/me", Token: token})

@@ -37,7 +37,7 @@ func (w *world) forge(t testing.TB, token string, method jwt.SigningMethod, key 
 
 // forgeries returns tokens that must not be taken, by what is wrong with them. They are made from an admin's
 // good one, so that nothing but the token is wrong.
-func (w *world) forgeries(t testing.TB, s *service) map[string]string {
+func (w *world) forgeries(t testing.TB, s *testClient) map[string]string {
 	t.Helper()
 	admin := s.signUp("Eve")
 	s.want(request{Method: "PATCH", Path: "/api/v1/users/" + admin.ID, Token: w.admin(t, s, "maker@example.org").Access, Body: map[string]string{"role": "admin"}}, 200, "")

@@ -83,7 +83,7 @@ func TestTwoAdminsCannotRemoveEachOther(t *testing.T) {
 }
 
 // remaining signs in the one of two people who is still an admin.
-func (w *world) remaining(t *testing.T, s *service, all ...person) person {
+func (w *world) remaining(t *testing.T, s *testClient, all ...person) person {
 	t.Helper()
 	for _, p := range all {
 		res := s.do(request{Method: "POST", Path: "/api/v1/auth/login", Body: map[string]string{"email": p.Email, "password": password}})

@@ -15,6 +15,9 @@ import (
 	"pgo/services/user/openapi"
 )
 
+// name is the service's, and begins the names of its accounts, queues and keys.
+const name = "user"
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
@@ -23,14 +26,14 @@ func main() {
 
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
 	root := command.New(command.Service{
-		Name: "user", Short: "The User service: people, their sessions, and who may do what with them",
+		Name: name, Short: "The User service: people, their sessions, and who may do what with them",
 		Migrations: migrations.FS, Topology: events.Topology(), OpenAPI: openapi.JSON,
 		Check: func() error { _, err := load(environ); return err },
 		Serve: func(ctx context.Context) error { return runService(ctx, environ, stdout) },
 	})
 	root.AddCommand(adminCommand(environ), command.NewEventsCommand(events.Topology(), func() (mq.Config, error) {
 		cfg, err := load(environ)
-		return cfg.RabbitMQ.Config("user"), err
+		return cfg.RabbitMQ.Config(name), err
 	}))
 	return command.Run(ctx, root, args, stdout, stderr)
 }

@@ -30,10 +30,10 @@ func TestVerification(t *testing.T) {
 	w := newWorld(t)
 	s := w.start(t)
 	db := w.DB.Open(t)
-	resend := func(s *service, p person) {
+	resend := func(s *testClient, p person) {
 		s.want(request{Method: "POST", Path: "/api/v1/auth/email/resend", Token: p.Access}, 202, "")
 	}
-	verified := func(s *service, p person) bool {
+	verified := func(s *testClient, p person) bool {
 		return s.want(request{Method: "GET", Path: "/api/v1/users/me", Token: p.Access}, 200, "").JSON["email_verified"] == true
 	}
 

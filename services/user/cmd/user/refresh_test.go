@@ -15,7 +15,7 @@ func TestRefresh(t *testing.T) {
 	w := newWorld(t)
 	s := w.start(t)
 	db := w.DB.Open(t)
-	next := func(s *service, p person) person {
+	next := func(s *testClient, p person) person {
 		res := s.want(refresh(p.Refresh), 200, "")
 		p.Access, p.Refresh = res.Text("access_token"), res.Text("refresh_token")
 		return p

@@ -43,7 +43,7 @@ func newPlace(t *testing.T) *place {
 	return p
 }
 
-func (p *place) take(t *testing.T, s *service) {
+func (p *place) take(t *testing.T, s *testClient) {
 	t.Helper()
 	to, err := url.Parse(s.Base)
 	if err != nil {
@@ -160,7 +160,7 @@ func TestOtherServicesTakeWhatUserSigns(t *testing.T) {
 	if o.takes(q.Access) == nil || o.ended.HasSynced(t.Context()) != nil {
 		t.Error("what was known is forgotten while User is away")
 	}
-	for _, s := range []*service{first, second} {
+	for _, s := range []*testClient{first, second} {
 		if lines := s.Logs.LinesWith(auth.EndedSessionsPath); len(lines) > 0 {
 			t.Errorf("the log has %d lines about what is asked four times a second", len(lines))
 		}

@@ -14,36 +14,36 @@ func TestTokensDieEverywhere(t *testing.T) {
 	const lives, dies = false, true
 	for _, tc := range []struct {
 		name           string
-		act            func(s *service, mine, other person) // by the first of two sessions of one person
-		mine, theOther bool                                 // which of the two dies
+		act            func(s *testClient, mine, other person) // by the first of two sessions of one person
+		mine, theOther bool                                    // which of the two dies
 	}{
-		{"logout", func(s *service, mine, _ person) {
+		{"logout", func(s *testClient, mine, _ person) {
 			s.want(request{Method: "POST", Path: "/api/v1/auth/logout", Token: mine.Access}, 204, "")
 		}, dies, lives},
-		{"ending the other session", func(s *service, mine, other person) {
+		{"ending the other session", func(s *testClient, mine, other person) {
 			s.want(request{Method: "DELETE", Path: "/api/v1/auth/sessions/" + s.session(other), Token: mine.Access}, 204, "")
 		}, lives, dies},
-		{"ending one's own session", func(s *service, mine, _ person) {
+		{"ending one's own session", func(s *testClient, mine, _ person) {
 			s.want(request{Method: "DELETE", Path: "/api/v1/auth/sessions/" + s.session(mine), Token: mine.Access}, 204, "")
 		}, dies, lives},
-		{"change of password", func(s *service, mine, _ person) {
+		{"change of password", func(s *testClient, mine, _ person) {
 			s.want(request{Method: "PUT", Path: "/api/v1/users/me/password", Token: mine.Access, Body: map[string]string{"current_password": password, "new_password": "another good password"}}, 204, "")
 		}, lives, dies},
-		{"reset of the password", func(s *service, mine, _ person) {
+		{"reset of the password", func(s *testClient, mine, _ person) {
 			s.want(request{Method: "POST", Path: "/api/v1/auth/password/forgot", Body: map[string]string{"email": mine.Email}}, 202, "")
 			token := w.mailToken(s.t, mine.Email, "Reset", 1)
 			s.want(request{Method: "POST", Path: "/api/v1/auth/password/reset", Body: map[string]string{"token": token, "password": "another good password"}}, 204, "")
 		}, dies, dies},
-		{"being disabled", func(s *service, mine, _ person) {
+		{"being disabled", func(s *testClient, mine, _ person) {
 			s.want(request{Method: "PATCH", Path: "/api/v1/users/" + mine.ID, Token: admin.Access, Body: map[string]string{"status": "disabled"}}, 200, "")
 		}, dies, dies},
-		{"change of role", func(s *service, mine, _ person) {
+		{"change of role", func(s *testClient, mine, _ person) {
 			s.want(request{Method: "PATCH", Path: "/api/v1/users/" + mine.ID, Token: admin.Access, Body: map[string]string{"role": "admin"}}, 200, "")
 		}, dies, dies},
-		{"deletion by oneself", func(s *service, mine, _ person) {
+		{"deletion by oneself", func(s *testClient, mine, _ person) {
 			s.want(request{Method: "DELETE", Path: "/api/v1/users/me", Token: mine.Access, Body: map[string]string{"password": password}}, 204, "")
 		}, dies, dies},
-		{"deletion by an admin", func(s *service, mine, _ person) {
+		{"deletion by an admin", func(s *testClient, mine, _ person) {
 			s.want(request{Method: "DELETE", Path: "/api/v1/users/" + mine.ID, Token: admin.Access}, 204, "")
 		}, dies, dies},
 	} {
@@ -56,14 +56,14 @@ func TestTokensDieEverywhere(t *testing.T) {
 				}
 				mine := a.signUp("Ada")
 				other := b.signIn(mine, password)
-				for _, s := range []*service{a, b} {
+				for _, s := range []*testClient{a, b} {
 					for _, p := range []person{mine, other} {
 						s.want(request{Method: "GET", Path: "/api/v1/users/me", Token: p.Access}, 200, "")
 					}
 				}
 				tc.act(a, mine, other)
 				for who, dead := range map[person]bool{mine: tc.mine, other: tc.theOther} {
-					for _, s := range []*service{a, b} {
+					for _, s := range []*testClient{a, b} {
 						if dead {
 							s.dies(tc.name, who.Access)
 						}
@@ -75,7 +75,7 @@ func TestTokensDieEverywhere(t *testing.T) {
 						b.want(refresh, 401, "invalid_refresh_token")
 						continue
 					}
-					for _, s := range []*service{a, b} {
+					for _, s := range []*testClient{a, b} {
 						s.want(request{Method: "GET", Path: "/api/v1/users/me", Token: who.Access}, 200, "")
 					}
 					b.want(refresh, 200, "")

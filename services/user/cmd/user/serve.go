@@ -2,25 +2,14 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"io"
 	"time"
 
 	"pgo/pkg/auth"
-	"pgo/pkg/buildinfo"
-	"pgo/pkg/cache"
-	"pgo/pkg/command"
-	"pgo/pkg/config"
-	"pgo/pkg/health"
 	"pgo/pkg/httpx"
-	"pgo/pkg/logging"
-	"pgo/pkg/metrics"
-	"pgo/pkg/migrate"
-	"pgo/pkg/mq"
-	"pgo/pkg/mysql"
-	"pgo/pkg/outbox"
 	"pgo/pkg/serve"
-	"pgo/pkg/tracing"
+	"pgo/pkg/service"
 	"pgo/services/user"
 	"pgo/services/user/events"
 	"pgo/services/user/httpapi"
@@ -32,66 +21,33 @@ import (
 	"pgo/services/user/token"
 )
 
-const pruneEvery = 10 * time.Minute
+const pruneInterval = 10 * time.Minute
 
-// runService puts the service together and runs it until ctx ends.
+// runService opens the service's parts, builds its domain on them, and serves until ctx ends.
 func runService(ctx context.Context, environ []string, stdout io.Writer) (err error) {
 	cfg, err := load(environ)
 	if err != nil {
 		return err
 	}
-	ms, err := migrate.Read(migrations.FS)
-	if err != nil {
-		return fmt.Errorf("read migrations: %w", err)
-	}
-	schema := migrate.Latest(ms)
-	build := buildinfo.Read(schema)
-	log, err := logging.New(stdout, cfg.Log, logging.Identity{Service: "user", Instance: logging.InstanceName(environ), Version: build.Version})
+	rt, err := service.Open(ctx, service.Options{Name: name, Config: cfg.Config, Migrations: migrations.FS, Environ: environ, Stdout: stdout})
 	if err != nil {
 		return err
 	}
-	reg := metrics.NewRegistry(build)
-	live := config.NewReloadable(cfg, func() (Config, error) {
-		defer serve.NotifyReloading()()
-		return load(environ)
-	}, reg)
-	live.OnChange(func(c Config) { log.ApplyConfig(c.Log) })
+	defer func() { err = errors.Join(err, rt.Close()) }()
+	current := service.NewReloadable(rt, cfg, func() (Config, error) { return load(environ) })
 
-	tracer, stopTracing, err := tracing.New(ctx, cfg.Tracing, "user", build.Version)
-	if err != nil {
-		return err
-	}
-	defer command.CloseAndJoin(&err, stopTracing)
-	db, err := mysql.Open(cfg.MySQL, tracer, reg)
-	if err != nil {
-		return err
-	}
-	pool, err := db.DB()
-	if err != nil {
-		return fmt.Errorf("take the pool: %w", err)
-	}
-	defer command.CloseAndJoin(&err, func(context.Context) error { return pool.Close() })
-	cache.SetLibraryLogger(log.Logger)
-	redis := cache.Open(cfg.Redis)
-	cache.AddTracing(redis, tracer)
-	defer command.CloseAndJoin(&err, func(context.Context) error { return redis.Close() })
-	brokerConfig := cfg.RabbitMQ.Config("user")
-	brokerConfig.Tracer = tracer
-	broker := mq.Connect(brokerConfig, log.Logger)
-	defer command.CloseAndJoin(&err, broker.Close)
-
-	relay, err := outbox.NewRelay(pool, broker, log.Logger, reg, outbox.Options{})
-	if err != nil {
-		return err
-	}
+	now := func() time.Time { return time.Now().UTC() }
+	users := store.New(rt.DB, rt.Cache, name, rt.Relay.Notify)
 	keys, err := token.ParseKeys([]byte(cfg.Auth.SigningKey.Reveal()))
 	if err != nil {
 		return err
 	}
-	now := func() time.Time { return time.Now().UTC() }
-	issuer := &token.Issuer{Keys: keys, Issuer: cfg.Auth.Issuer, Audience: cfg.Auth.Audience, Lifetime: func() time.Duration { return live.Current().Auth.AccessTTL }, Now: now}
-	users := store.New(db, cache.New(redis, cfg.Redis, reg, log.Logger), "user", relay.Notify)
-	ended := auth.NewRevocationList(users, auth.MaxLifetime, reg, log.Logger)
+	issuer := &token.Issuer{
+		Keys: keys, Issuer: cfg.Auth.Issuer, Audience: cfg.Auth.Audience, Now: now,
+		Lifetime: func() time.Duration { return current.Current().Auth.AccessTTL },
+	}
+	ended := auth.NewRevocationList(users, auth.MaxLifetime, rt.Registry, rt.Log.Logger)
+	rt.FollowRevocations(ended)
 	verifier, err := auth.NewVerifier(cfg.Auth.Issuer, cfg.Auth.Audience, auth.NewStaticKeys(keys.PublicKeys()), ended, now)
 	if err != nil {
 		return err
@@ -100,40 +56,22 @@ func runService(ctx context.Context, environ []string, stdout io.Writer) (err er
 	if err != nil {
 		return err
 	}
-	limits := throttle.New(redis, cfg.Redis.Prefix, func() throttle.Limits { return live.Current().Login }, log.Logger)
-	reg.MustRegister(broker, limits)
-	service := &user.Service{
-		Reader: users, Writer: users, Sessions: users, Lister: users,
-		Throttle: limits,
-		Signer:   issuer, EndedSessions: ended, Hasher: hasher, Now: now,
-		RefreshTTL: func() time.Duration { return live.Current().Auth.RefreshTTL },
+	limits := throttle.New(rt.Redis, cfg.Redis.Prefix, func() throttle.Limits { return current.Current().Login }, rt.Log.Logger)
+	rt.Registry.MustRegister(limits)
+	domain := &user.Service{
+		Reader: users, Writer: users, Sessions: users, Lister: users, Throttle: limits,
+		Signer: issuer, EndedSessions: ended, Hasher: hasher, Now: now,
+		RefreshTTL: func() time.Duration { return current.Current().Auth.RefreshTTL },
 	}
 	mailer := &user.Mailer{Store: users, Sender: mail.Directory{Path: cfg.Mail.Dir, From: cfg.Mail.From}, BaseURL: cfg.Mail.BaseURL, Now: now}
 
-	h := health.New(log.Logger)
-	h.Require("mysql", migrate.SchemaCompatible(pool, schema))
-	h.Require("ended_sessions", ended.HasSynced)
-	h.Optional("ended_sessions", ended.IsFresh)
-	h.Optional("redis", cache.NewPingCheck(redis))
-	h.Optional("rabbitmq", broker.Check)
-	engine, err := httpx.NewEngine(httpx.Options{Config: cfg.HTTP.Config, Log: log.Logger, Tracer: tracer, Registry: reg, Health: h, OpenAPI: openapi.JSON})
+	engine, err := rt.NewEngine(openapi.JSON)
 	if err != nil {
 		return err
 	}
-	httpapi.New(service, keys.JWKS()).Register(engine, verifier)
+	httpapi.New(domain, keys.JWKS()).Register(engine, verifier)
 	engine.GET(auth.EndedSessionsPath, httpx.Handle(auth.ServeEndedSessions(users)))
-
-	reconfigure, stop := serve.NewReloadWorker(live, config.OptionsFromEnviron("user", environ).Dir, log.Logger)
-	defer stop()
-	return serve.Program{
-		Config: cfg.HTTP, Log: log.Logger, Health: h, Public: engine,
-		Admin: serve.NewAdminHandler(reg, log, func() any { return live.Current() }),
-		Workers: []serve.Worker{
-			reconfigure,
-			{Name: "outbox", Run: func(ctx context.Context) error { relay.Run(ctx); return nil }},
-			{Name: "ended sessions", Run: ended.Run},
-			{Name: "mailer", Run: func(ctx context.Context) error { return broker.Consume(ctx, events.NewMailConsumer(mailer)) }},
-			serve.Periodic("prune", pruneEvery, users.Prune, log.Logger),
-		},
-	}.Run(ctx)
+	return service.Run(ctx, rt, current, engine,
+		rt.NewConsumer("mailer", events.NewMailConsumer(mailer)),
+		serve.Periodic("prune", pruneInterval, users.Prune, rt.Log.Logger))
 }

@@ -32,8 +32,8 @@ func TestThrottle(t *testing.T) {
 			s.becomes(200, "redis")
 		}
 		// Each has a person and a network of its own; %d is for hosts in it.
-		for name, test := range map[string]func(t *testing.T, s *service, p person, network string){
-			"three failures": func(t *testing.T, s *service, p person, network string) {
+		for name, test := range map[string]func(t *testing.T, s *testClient, p person, network string){
+			"three failures": func(t *testing.T, s *testClient, p person, network string) {
 				here, there := fmt.Sprintf(network, 1), fmt.Sprintf(network, 2)
 				for range 3 {
 					s.want(from(here, p.Email, wrong), 401, "invalid_credentials")
@@ -48,7 +48,7 @@ func TestThrottle(t *testing.T) {
 				s.want(from(here, p.Email, password), 429, "too_many_attempts") // which did not reset it here
 				s.want(from(here, s.signUp("Bob").Email, password), 200, "")
 			},
-			"success resets": func(_ *testing.T, s *service, p person, network string) {
+			"success resets": func(_ *testing.T, s *testClient, p person, network string) {
 				here := fmt.Sprintf(network, 1)
 				for range 4 {
 					s.want(from(here, p.Email, wrong), 401, "invalid_credentials")
@@ -57,30 +57,30 @@ func TestThrottle(t *testing.T) {
 					p.Email = s.signUp("Next").Email // else the account's own limit is reached
 				}
 			},
-			"success costs nothing": func(_ *testing.T, s *service, p person, network string) {
+			"success costs nothing": func(_ *testing.T, s *testClient, p person, network string) {
 				for range 15 {
 					s.want(from(fmt.Sprintf(network, 1), p.Email, password), 200, "")
 				}
 			},
-			"insisting does not lock the account for others": func(_ *testing.T, s *service, p person, network string) {
+			"insisting does not lock the account for others": func(_ *testing.T, s *testClient, p person, network string) {
 				for range 30 {
 					s.do(from(fmt.Sprintf(network, 1), p.Email, wrong))
 				}
 				s.want(from(fmt.Sprintf(network, 2), p.Email, password), 200, "")
 			},
-			"many addresses on one account": func(_ *testing.T, s *service, p person, network string) {
+			"many addresses on one account": func(_ *testing.T, s *testClient, p person, network string) {
 				for i := range 8 {
 					s.want(from(fmt.Sprintf(network, i), p.Email, wrong), 401, "invalid_credentials")
 				}
 				s.want(from(fmt.Sprintf(network, 99), p.Email, password), 429, "too_many_attempts")
 			},
-			"one address on many accounts": func(_ *testing.T, s *service, _ person, network string) {
+			"one address on many accounts": func(_ *testing.T, s *testClient, _ person, network string) {
 				for i := range 12 {
 					s.want(from(fmt.Sprintf(network, 1), fmt.Sprintf("nobody%d@example.org", i), wrong), 401, "invalid_credentials")
 				}
 				s.want(from(fmt.Sprintf(network, 1), "nobody@example.org", wrong), 429, "too_many_attempts")
 			},
-			"parallel guesses do not slip through": func(t *testing.T, s *service, p person, network string) {
+			"parallel guesses do not slip through": func(t *testing.T, s *testClient, p person, network string) {
 				var all []request
 				for range 20 {
 					all = append(all, from(fmt.Sprintf(network, 1), p.Email, wrong))
@@ -89,7 +89,7 @@ func TestThrottle(t *testing.T) {
 					t.Errorf("statuses are %v, want three 401 and seventeen 429", got)
 				}
 			},
-			"confirming the password counts as well": func(_ *testing.T, s *service, p person, _ string) {
+			"confirming the password counts as well": func(_ *testing.T, s *testClient, p person, _ string) {
 				deletion := request{Method: "DELETE", Path: "/api/v1/users/me", Token: p.Access, Body: map[string]string{"password": wrong}}
 				change := request{Method: "PUT", Path: "/api/v1/users/me/password", Token: p.Access, Body: map[string]string{"current_password": wrong, "new_password": "another good password"}}
 				s.want(deletion, 401, "invalid_credentials")
@@ -129,10 +129,10 @@ func TestThrottleIsSharedByInstancesAndEnds(t *testing.T) {
 	environ := []string{"PGO_CFG_LOGIN__PAIR=4", "PGO_CFG_LOGIN__WINDOW=10s"}
 	a, b := w.start(t, environ...), w.start(t, environ...)
 	p := a.signUp("Ada")
-	for _, s := range []*service{a, b, a, b} {
+	for _, s := range []*testClient{a, b, a, b} {
 		s.want(from("10.1.1.1", p.Email, wrong), 401, "invalid_credentials")
 	}
-	for _, s := range []*service{a, b} {
+	for _, s := range []*testClient{a, b} {
 		res := s.want(from("10.1.1.1", p.Email, password), 429, "too_many_attempts")
 		if after, err := strconv.Atoi(res.Header.Get("Retry-After")); err != nil || after < 1 || after > 10 {
 			t.Errorf("Retry-After is %q in a window of 10 s", res.Header.Get("Retry-After"))
