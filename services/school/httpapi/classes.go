@@ -26,7 +26,7 @@ type patchClassRequest struct {
 
 // createClass godoc
 //
-//	@Summary		Make a class
+//	@Summary		Create a class
 //	@Description	For owners and admins. The grade may be left out.
 //	@Tags			classes
 //	@Security		BearerAuth
@@ -61,7 +61,7 @@ func (a *API) createClass(c *gin.Context) error {
 // listClasses godoc
 //
 //	@Summary		List a school's classes
-//	@Description	For its members; those of an ownerless school for platform admins too.
+//	@Description	For the school's members, and for platform admins while it is ownerless.
 //	@Tags			classes
 //	@Security		BearerAuth
 //	@Produce		json
@@ -82,7 +82,7 @@ func (a *API) listClasses(c *gin.Context) error {
 // getClass godoc
 //
 //	@Summary		Get a class
-//	@Description	For the school's members; one of an ownerless school for platform admins too.
+//	@Description	For the school's members, and for platform admins while it is ownerless.
 //	@Tags			classes
 //	@Security		BearerAuth
 //	@Produce		json

@@ -19,8 +19,8 @@ type classRoleRequest struct {
 
 // listClassMembers godoc
 //
-//	@Summary		List who is in a class, by name
-//	@Description	For who is in it and for the school's owners and admins. Who has no known name yet comes first.
+//	@Summary		List a class's members, by name
+//	@Description	For its members and for the school's owners and admins. People whose name is not known yet come first.
 //	@Tags			classes
 //	@Security		BearerAuth
 //	@Produce		json
@@ -104,7 +104,7 @@ func (a *API) putClassMember(c *gin.Context) error {
 
 // deleteClassMember godoc
 //
-//	@Summary		Take somebody out of a class
+//	@Summary		Remove a person from a class
 //	@Description	For the school's owners and admins and the class's teachers.
 //	@Tags			classes
 //	@Security		BearerAuth

@@ -22,14 +22,14 @@ type inviteRequest struct {
 
 // createInvite godoc
 //
-//	@Summary		Make an invite
-//	@Description	For owners and admins; for teachers where it invites students.
+//	@Summary		Create an invite
+//	@Description	For owners and admins. Teachers may invite students.
 //	@Tags			invites
 //	@Security		BearerAuth
 //	@Accept			json
 //	@Produce		json
 //	@Param			id		path		string			true	"school id"
-//	@Param			body	body		inviteRequest	true	"whom it lets in, how often and until when"
+//	@Param			body	body		inviteRequest	true	"its role, number of uses and expiry"
 //	@Success		201		{object}	school.Invite
 //	@Failure		401		{object}	problem.Body	"unauthenticated"
 //	@Failure		403		{object}	problem.Body	"forbidden"
@@ -55,7 +55,7 @@ func (a *API) createInvite(c *gin.Context) error {
 
 // listInvites godoc
 //
-//	@Summary		List a school's invites, also those that are over
+//	@Summary		List a school's invites, including expired and used-up ones
 //	@Description	For owners and admins.
 //	@Tags			invites
 //	@Security		BearerAuth
@@ -77,8 +77,8 @@ func (a *API) listInvites(c *gin.Context) error {
 
 // deleteInvite godoc
 //
-//	@Summary		Take an invite back
-//	@Description	For owners and admins. Who used it stays.
+//	@Summary		Revoke an invite
+//	@Description	For owners and admins. People who used it stay members.
 //	@Tags			invites
 //	@Security		BearerAuth
 //	@Param			code	path	string	true	"the invite's code"

@@ -21,7 +21,7 @@ type roleRequest struct {
 // listMembers godoc
 //
 //	@Summary		List a school's members, by name
-//	@Description	For its members; those of an ownerless school for platform admins too. Who has no known name yet comes first.
+//	@Description	For the school's members, and for platform admins while it is ownerless. People whose name is not known yet come first.
 //	@Tags			members
 //	@Security		BearerAuth
 //	@Produce		json
@@ -66,7 +66,7 @@ func (a *API) listMembers(c *gin.Context) error {
 // patchMember godoc
 //
 //	@Summary		Change a member's role
-//	@Description	Owners may make anybody anything. Admins may make admins, teachers and students of those who are no owners. Platform admins may do what owners may while the school is ownerless. One who becomes a student no longer teaches classes.
+//	@Description	Owners may give any member any role. Admins may give members who are not owners any role but owner. Platform admins may do what owners may while the school is ownerless. A member who becomes a student no longer teaches classes.
 //	@Tags			members
 //	@Security		BearerAuth
 //	@Accept			json
@@ -104,7 +104,7 @@ func (a *API) patchMember(c *gin.Context) error {
 // deleteMember godoc
 //
 //	@Summary		Remove a member from a school and its classes, or leave it
-//	@Description	Owners may remove anybody, admins those who are no owners; everybody may leave.
+//	@Description	Owners may remove any member, admins those who are not owners. Every member may leave.
 //	@Tags			members
 //	@Security		BearerAuth
 //	@Param			id			path	string	true	"school id"

@@ -26,7 +26,7 @@ type patchSchoolRequest struct {
 
 // createSchool godoc
 //
-//	@Summary		Make a school
+//	@Summary		Create a school
 //	@Description	The caller becomes its owner.
 //	@Tags			schools
 //	@Security		BearerAuth
@@ -53,13 +53,13 @@ func (a *API) createSchool(c *gin.Context) error {
 
 // listSchools godoc
 //
-//	@Summary	List one's schools, with one's role in each
+//	@Summary	List my schools, with my role in each
 //	@Tags		schools
 //	@Security	BearerAuth
 //	@Produce	json
 //	@Param		limit	query		int		false	"1 to 100, default 20"
 //	@Param		cursor	query		string	false	"next_cursor of the page before"
-//	@Success	200		{object}	page.Page[school.Mine]
+//	@Success	200		{object}	page.Page[school.SchoolWithRole]
 //	@Failure	401		{object}	problem.Body	"unauthenticated"
 //	@Failure	422		{object}	problem.Body	"validation_failed"
 //	@Router		/schools [get]
@@ -83,7 +83,7 @@ func (a *API) listSchools(c *gin.Context) error {
 // getSchool godoc
 //
 //	@Summary		Get a school
-//	@Description	For its members; an ownerless one for platform admins too.
+//	@Description	For its members. Platform admins may see an ownerless school.
 //	@Tags			schools
 //	@Security		BearerAuth
 //	@Produce		json
@@ -148,7 +148,7 @@ func (a *API) patchSchool(c *gin.Context) error {
 // deleteSchool godoc
 //
 //	@Summary		Delete a school with its classes
-//	@Description	For owners; an ownerless one for platform admins too.
+//	@Description	For owners. Platform admins may delete an ownerless school.
 //	@Tags			schools
 //	@Security		BearerAuth
 //	@Param			id			path	string	true	"school id"

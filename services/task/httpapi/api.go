@@ -17,7 +17,7 @@ import (
 //
 //	@title						Task
 //	@version					1
-//	@description				What teachers set, what students hand in, and how it is graded. Who is in which class is known from the School service's events, so it may be a moment behind. Errors are problems (RFC 9457) with a stable code. Beside the codes that a call lists, every call may answer 400 malformed_json or malformed_query, 405 method_not_allowed, 413 body_too_large, 415 unsupported_media_type, 422 validation_failed and 503 unavailable.
+//	@description				The tasks that teachers set, the submissions of students, and grades. The members of classes are known from the School service's events, so they may be a moment behind. Errors are problems (RFC 9457) with a stable code. Besides the codes that a call lists, every call may answer 400 malformed_json or malformed_query, 405 method_not_allowed, 413 body_too_large, 415 unsupported_media_type, 422 validation_failed and 503 unavailable.
 //	@BasePath					/api/v1
 //	@securityDefinitions.apikey	BearerAuth
 //	@in							header

@@ -18,7 +18,7 @@ import (
 // getGrades godoc
 //
 //	@Summary		Get a task's table of grades
-//	@Description	One line for each assignment, in the order of user ids. A text that a spreadsheet would take for a formula has an apostrophe before it.
+//	@Description	One line for each assignment, in the order of user ids. A text that a spreadsheet could take for a formula has an apostrophe before it.
 //	@Tags			grading
 //	@Security		BearerAuth
 //	@Produce		text/csv

@@ -63,7 +63,7 @@ func (a *API) putSubmission(c *gin.Context) error {
 
 // getMySubmission godoc
 //
-//	@Summary	Get what I have saved or handed in
+//	@Summary	Get my submission
 //	@Tags		work
 //	@Security	BearerAuth
 //	@Produce	json
@@ -91,7 +91,7 @@ func (a *API) getMySubmission(c *gin.Context) error {
 
 // listAssignments godoc
 //
-//	@Summary	List who has a task, and how far they are
+//	@Summary	List a task's assignments
 //	@Tags		grading
 //	@Security	BearerAuth
 //	@Produce	json
@@ -132,7 +132,7 @@ func (a *API) listAssignments(c *gin.Context) error {
 
 // listSubmissions godoc
 //
-//	@Summary	List what was handed in
+//	@Summary	List what was handed in for a task
 //	@Tags		grading
 //	@Security	BearerAuth
 //	@Produce	json
@@ -168,7 +168,7 @@ func (a *API) listSubmissions(c *gin.Context) error {
 
 // getSubmission godoc
 //
-//	@Summary	Get what a student has handed in
+//	@Summary	Get a student's submission
 //	@Tags		grading
 //	@Security	BearerAuth
 //	@Produce	json
@@ -197,7 +197,7 @@ func (a *API) getSubmission(c *gin.Context) error {
 
 // putGrade godoc
 //
-//	@Summary		Grade what a student has handed in
+//	@Summary		Grade a student's submission
 //	@Description	A grade can be given again. The score is at most the task's max_score.
 //	@Tags			grading
 //	@Security		BearerAuth
@@ -236,7 +236,7 @@ func (a *API) putGrade(c *gin.Context) error {
 
 // getStats godoc
 //
-//	@Summary	Get a task's figures
+//	@Summary	Get a task's statistics
 //	@Tags		grading
 //	@Security	BearerAuth
 //	@Produce	json

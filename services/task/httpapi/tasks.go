@@ -34,7 +34,7 @@ type patchTaskRequest struct {
 
 // createTask godoc
 //
-//	@Summary	Set a task
+//	@Summary	Create a task
 //	@Tags		tasks
 //	@Security	BearerAuth
 //	@Accept		json
@@ -155,7 +155,7 @@ func (a *API) getTask(c *gin.Context) error {
 // patchTask godoc
 //
 //	@Summary		Change a task
-//	@Description	Once it is published, max_score stays: task_not_draft. A new due_at counts for what is handed in from then on.
+//	@Description	The max_score of a published task cannot change: task_not_draft. A new due_at counts for what is handed in from then on.
 //	@Tags			tasks
 //	@Security		BearerAuth
 //	@Accept			json
@@ -249,7 +249,7 @@ func (a *API) publishTask(c *gin.Context) error {
 // closeTask godoc
 //
 //	@Summary		Close a task
-//	@Description	It takes no more submissions; what was handed in can be graded. Closing it again changes nothing.
+//	@Description	A closed task takes no more submissions. What was handed in can be graded. Closing it again changes nothing.
 //	@Tags			tasks
 //	@Security		BearerAuth
 //	@Produce		json

@@ -15,7 +15,7 @@ import (
 //
 //	@title						User
 //	@version					1
-//	@description				People, their sessions, and who may do what with them. Errors are problems (RFC 9457) with a stable code. Beside the codes that a call lists, every call may answer 400 malformed_json or malformed_query, 405 method_not_allowed, 413 body_too_large, 415 unsupported_media_type, 422 validation_failed and 503 unavailable.
+//	@description				People, their accounts and their sessions. Errors are problems (RFC 9457) with a stable code. Besides the codes that a call lists, every call may answer 400 malformed_json or malformed_query, 405 method_not_allowed, 413 body_too_large, 415 unsupported_media_type, 422 validation_failed and 503 unavailable.
 //	@BasePath					/api/v1
 //	@securityDefinitions.apikey	BearerAuth
 //	@in							header
@@ -60,7 +60,7 @@ func (a *API) Register(e *gin.Engine, v *auth.Verifier) {
 
 // getKeys godoc
 //
-//	@Summary	The keys that verify access tokens
+//	@Summary	Get the keys that verify access tokens
 //	@Tags		keys
 //	@Produce	json
 //	@Success	200	{object}	object	"a JSON Web Key Set (RFC 7517)"

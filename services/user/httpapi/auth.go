@@ -80,7 +80,7 @@ func (a *API) logIn(c *gin.Context) error {
 // refreshTokens godoc
 //
 //	@Summary		Get a new pair of tokens
-//	@Description	The old refresh token is spent. One that is used again ends its session.
+//	@Description	The old refresh token is spent. A token that is used again ends its session.
 //	@Tags			auth
 //	@Accept			json
 //	@Produce		json
@@ -123,7 +123,7 @@ func (a *API) logOut(c *gin.Context) error {
 
 // listSessions godoc
 //
-//	@Summary	List one's open sessions
+//	@Summary	List my open sessions
 //	@Tags		auth
 //	@Security	BearerAuth
 //	@Produce	json
@@ -153,7 +153,7 @@ func (a *API) listSessions(c *gin.Context) error {
 
 // endSession godoc
 //
-//	@Summary	End one of one's sessions
+//	@Summary	End one of my sessions
 //	@Tags		auth
 //	@Security	BearerAuth
 //	@Param		id	path	string	true	"session id"

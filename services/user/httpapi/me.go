@@ -29,7 +29,7 @@ type changePasswordRequest struct {
 
 // getMe godoc
 //
-//	@Summary	Who am I
+//	@Summary	Get my account
 //	@Tags		me
 //	@Security	BearerAuth
 //	@Produce	json

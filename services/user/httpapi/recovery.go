@@ -68,7 +68,7 @@ func (a *API) resendVerification(c *gin.Context) error {
 
 // forgotPassword godoc
 //
-//	@Summary		Ask for a mail that resets the password
+//	@Summary		Request a mail that resets the password
 //	@Description	The answer is the same whether there is such an account or not.
 //	@Tags			auth
 //	@Accept			json

@@ -96,7 +96,7 @@ func (a *API) getUser(c *gin.Context) error {
 // patchUser godoc
 //
 //	@Summary		Change a user
-//	@Description	A new role and being disabled end all of the user's sessions.
+//	@Description	A new role and disabling the account end all of the user's sessions.
 //	@Tags			users
 //	@Security		BearerAuth
 //	@Accept			json
