@@ -16,8 +16,8 @@ import (
 	"net"
 )
 
-// act is a program for pgo to run. Each argument is something it does, in order; then it waits for SIGTERM.
-func act(deeds []string) {
+// runActor is a program for pgo to run. Each argument is something it does, in order; then it waits for SIGTERM.
+func runActor(deeds []string) {
 	term := make(chan os.Signal, 1)
 	signal.Notify(term, syscall.SIGTERM)
 	leave := func() {}
@@ -26,20 +26,20 @@ func act(deeds []string) {
 		verb, arg, _ := strings.Cut(deed, "=")
 		switch verb {
 		case "ready":
-			notify("READY=1")
+			sendNotify("READY=1")
 		case "status":
-			notify("STATUS=" + arg)
+			sendNotify("STATUS=" + arg)
 		case "say":
 			fmt.Println(arg)
 		case "exit":
 			code, err := strconv.Atoi(arg)
-			check(err)
+			exitOnError(err)
 			os.Exit(code)
 		case "once": // the first time only: leaves the file behind
 			if _, err := os.Stat(arg); err == nil {
 				continue
 			}
-			check(os.WriteFile(arg, nil, 0o600))
+			exitOnError(os.WriteFile(arg, nil, 0o600))
 			os.Exit(1)
 		case "need": // fails like bad configuration while the file is not there
 			if _, err := os.Stat(arg); err != nil {
@@ -54,26 +54,26 @@ func act(deeds []string) {
 			signal.Ignore(syscall.SIGTERM)
 		case "record": // when it starts and ends: FILE:NAME
 			file, name, _ := strings.Cut(arg, ":")
-			record(file, "start "+name)
-			leave = func() { record(file, "stop "+name) }
+			appendLine(file, "start "+name)
+			leave = func() { appendLine(file, "stop "+name) }
 		case "linger": // after SIGTERM
 			var err error
 			linger, err = time.ParseDuration(arg)
-			check(err)
+			exitOnError(err)
 		case "child": // leaves a grandchild in its group that ignores SIGTERM, with its pid in the file
 			cmd := exec.Command(os.Args[0], "actor", "ignore", "touch="+arg)
-			check(cmd.Start())
+			exitOnError(cmd.Start())
 		case "orphan": // leaves a process behind that ends at once, in a session of its own
 			cmd := exec.Command("sh", "-c", "sleep 0.1 & echo $! >"+arg)
 			cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-			check(cmd.Run())
+			exitOnError(cmd.Run())
 		case "touch":
-			check(os.WriteFile(arg+".new", []byte(strconv.Itoa(os.Getpid())), 0o600))
-			check(os.Rename(arg+".new", arg))
+			exitOnError(os.WriteFile(arg+".new", []byte(strconv.Itoa(os.Getpid())), 0o600))
+			exitOnError(os.Rename(arg+".new", arg))
 		case "serve": // HTTP on the listener inherited as http: the pid, and /crash
-			go serve()
+			go servePID()
 		case "web": // HTTP as pgo's services do it
-			leave = web()
+			leave = serveWeb()
 		case "unless": // ends with 1 while the file is there
 			if _, err := os.Stat(arg); err == nil {
 				fmt.Println("there is", arg)
@@ -81,11 +81,11 @@ func act(deeds []string) {
 			}
 		case "later": // cannot tell now, while the file is there
 			if _, err := os.Stat(arg); err == nil {
-				check(os.WriteFile(filepath.Join(filepath.Dir(arg), "asked"), []byte("yes"), 0o600))
+				exitOnError(os.WriteFile(filepath.Join(filepath.Dir(arg), "asked"), []byte("yes"), 0o600))
 				os.Exit(69)
 			}
 		case "saw": // what it is to look at
-			check(os.WriteFile(arg, []byte(os.Getenv("LOOKS")), 0o600))
+			exitOnError(os.WriteFile(arg, []byte(os.Getenv("LOOKS")), 0o600))
 		case "hang": // while the file is there
 			if _, err := os.Stat(arg); err == nil {
 				fmt.Println("hanging")
@@ -98,14 +98,14 @@ func act(deeds []string) {
 				time.AfterFunc(100*time.Millisecond, func() { os.Exit(4) })
 			}
 		case "admin": // metrics on the listener inherited as admin
-			go admin(arg)
+			go serveAdmin(arg)
 		case "flood":
-			flood(arg)
+			writeLines(arg)
 		case "pings": // says that it lives, while the file is not there
 			go func() {
 				for {
 					if _, err := os.Stat(arg); err != nil {
-						notify("WATCHDOG=1")
+						sendNotify("WATCHDOG=1")
 					}
 					time.Sleep(20 * time.Millisecond)
 				}
@@ -113,26 +113,26 @@ func act(deeds []string) {
 		case "ends": // when the file is there: FILE:CODE
 			file, number, _ := strings.Cut(arg, ":")
 			code, err := strconv.Atoi(number)
-			check(err)
+			exitOnError(err)
 			go func() {
-				told(file)
+				awaitSignalFile(file)
 				os.Exit(code)
 			}()
 		case "leaves": // says that it is stopping, when the file is there, and stays
 			go func() {
-				told(arg)
-				notify("STOPPING=1")
+				awaitSignalFile(arg)
+				sendNotify("STOPPING=1")
 			}()
 		case "escape": // leaves a process behind that ignores SIGTERM, in a session of its own, with its pid in the file
 			cmd := exec.Command(os.Args[0], "actor", "ignore", "touch="+arg)
 			cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 			cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-			check(cmd.Start())
+			exitOnError(cmd.Start())
 		case "err":
 			fmt.Fprintln(os.Stderr, arg)
 		case "bind":
 			_, err := net.Listen("tcp", arg)
-			check(err)
+			exitOnError(err)
 		default:
 			panic("actor: " + deed)
 		}
@@ -142,58 +142,58 @@ func act(deeds []string) {
 	leave()
 }
 
-// told waits until the file is there, and takes it away: it is told once.
-func told(file string) {
+// awaitSignalFile waits until the file is there, and takes it away: it is told once.
+func awaitSignalFile(file string) {
 	for os.Remove(file) != nil {
 		time.Sleep(5 * time.Millisecond)
 	}
 }
 
-func check(err error) {
+func exitOnError(err error) {
 	if err != nil {
 		fmt.Println("actor:", err)
 		os.Exit(1)
 	}
 }
 
-func notify(message string) {
+func sendNotify(message string) {
 	conn, err := net.Dial("unixgram", os.Getenv("NOTIFY_SOCKET"))
-	check(err)
+	exitOnError(err)
 	_, err = conn.Write([]byte(message))
-	check(err)
+	exitOnError(err)
 }
 
-func record(file, line string) {
+func appendLine(file, line string) {
 	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
-	check(err)
+	exitOnError(err)
 	_, err = fmt.Fprintln(f, line)
-	check(err)
-	check(f.Close())
+	exitOnError(err)
+	exitOnError(f.Close())
 }
 
-func serve() {
-	l := inherited("http")
+func servePID() {
+	l := inheritedListener("http")
 	http.HandleFunc("/crash", func(http.ResponseWriter, *http.Request) { os.Exit(1) })
 	http.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, os.Getpid()) })
-	check(http.Serve(l, nil))
+	exitOnError(http.Serve(l, nil))
 }
 
-// flood says lines as fast as they are asked for, numbered from 0: COUNT:PER_SECOND.
-func flood(arg string) {
+// writeLines says lines as fast as they are asked for, numbered from 0: COUNT:PER_SECOND.
+func writeLines(arg string) {
 	var count, rate int
 	_, err := fmt.Sscanf(arg, "%d:%d", &count, &rate)
-	check(err)
+	exitOnError(err)
 	out := bufio.NewWriter(os.Stdout)
 	began := time.Now()
 	for n := range count {
 		if wait := time.Duration(n)*time.Second/time.Duration(rate) - time.Since(began); wait > time.Millisecond {
-			check(out.Flush())
+			exitOnError(out.Flush())
 			time.Sleep(wait)
 		}
 		fmt.Fprintf(out, "line %08d of what a service says in a day, about as long as such lines are\n", n)
 		if out.Buffered() > 3000 { // whole lines, each write small enough to stay in one piece
-			check(out.Flush())
+			exitOnError(out.Flush())
 		}
 	}
-	check(out.Flush())
+	exitOnError(out.Flush())
 }

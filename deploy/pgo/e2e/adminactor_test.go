@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// admin serves metrics as pgo's services do, on the listener inherited as admin; or in the way that the argument says.
-func admin(how string) {
+// serveAdmin serves metrics as pgo's services do, on the listener inherited as admin; or in the way that the argument says.
+func serveAdmin(how string) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/metrics", func(w http.ResponseWriter, r *http.Request) {
 		switch how {
@@ -35,5 +35,5 @@ func admin(how string) {
 	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "secret") })
 	server := http.Server{Handler: mux, ReadHeaderTimeout: time.Second}
-	check(server.Serve(inherited("admin")))
+	exitOnError(server.Serve(inheritedListener("admin")))
 }

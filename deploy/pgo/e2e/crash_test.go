@@ -18,8 +18,8 @@ import (
 	"pgo/deploy/pgo/internal/proc"
 )
 
-// get makes a request on a connection of its own.
-func get(url string) (string, error) {
+// getURL makes a request on a connection of its own.
+func getURL(url string) (string, error) {
 	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	res, err := client.Get(url)
 	if err != nil {
@@ -31,39 +31,39 @@ func get(url string) (string, error) {
 }
 
 func TestCrashHealsOnTheSameListener(t *testing.T) {
-	s := newStack(t, `
+	s := newSandbox(t, `
   web: {command: ACTOR, args: [actor, serve, ready], listeners: {http: "127.0.0.1:0"}, ready: {notify: true}}
 `)
-	s.must("up")
-	before := s.list()["web"]
+	s.mustRun("up")
+	before := s.listByName()["web"]
 	url := "http://" + before.Listeners["http"]
 	for round := range 3 {
-		if _, err := get(url + "/crash"); err == nil {
+		if _, err := getURL(url + "/crash"); err == nil {
 			t.Fatal("the actor did not crash")
 		}
 		// The process is dead now: all of these wait in the backlog, none is refused.
 		var all sync.WaitGroup
 		for range 20 {
 			all.Go(func() {
-				if body, err := get(url); err != nil || body == strconv.Itoa(before.PID) {
+				if body, err := getURL(url); err != nil || body == strconv.Itoa(before.PID) {
 					t.Errorf("round %d: %q, %v", round, body, err)
 				}
 			})
 		}
 		all.Wait()
 	}
-	after := s.becomes("web", control.Ready)
+	after := s.awaitState("web", control.Ready)
 	if after.Restarts != 3 || after.PID == before.PID || after.Listeners["http"] != before.Listeners["http"] {
 		t.Errorf("before %+v, after %+v", before, after)
 	}
-	if !strings.Contains(s.read(".pgo/logs/pgo.log"), `"to":"backing-off","reason":"exit code 1; next start in`) {
+	if !strings.Contains(s.readFile(".pgo/logs/pgo.log"), `"to":"backing-off","reason":"exit code 1; next start in`) {
 		t.Error("pgo.log does not say why it was started again")
 	}
 }
 
 // A gate that crashes does not disturb what runs; what starts anew waits for it.
 func TestGateCrashes(t *testing.T) {
-	s := newStack(t, `
+	s := newSandbox(t, `
   gate: {kind: gate, command: ACTOR, args: [actor, "await=DIR/open", ready], ready: {notify: true}}
   web: {command: ACTOR, args: [actor], after: [gate]}
   late: {command: ACTOR, args: [actor], after: [gate]}
@@ -72,55 +72,55 @@ func TestGateCrashes(t *testing.T) {
 	if err := os.WriteFile(door, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.must("up")
-	before := s.list()
+	s.mustRun("up")
+	before := s.listByName()
 	if err := os.Remove(door); err != nil {
 		t.Fatal(err)
 	}
 	proc.Kill(before["gate"].PID, syscall.SIGKILL)
 	eventually(t, "the gate runs again", func() error {
-		if p := s.list()["gate"]; p.Status != control.Starting || p.Restarts != 1 {
+		if p := s.listByName()["gate"]; p.Status != control.Starting || p.Restarts != 1 {
 			return fmt.Errorf("%+v", p)
 		}
 		return nil
 	})
 	proc.Kill(before["late"].PID, syscall.SIGKILL)
-	s.becomes("late", control.Waiting)
-	if now := s.list()["web"]; now.PID != before["web"].PID || !now.Ready {
+	s.awaitState("late", control.Waiting)
+	if now := s.listByName()["web"]; now.PID != before["web"].PID || !now.Ready {
 		t.Errorf("web was disturbed: %+v", now)
 	}
 	if err := os.WriteFile(door, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.becomes("late", control.Ready)
+	s.awaitState("late", control.Ready)
 }
 
-func TestCrashTakesItsGroupAlong(t *testing.T) {
-	s := newStack(t, `  p: {command: ACTOR, args: [actor, "child=DIR/child", ready], ready: {notify: true}, stop: {timeout: 100ms}}`+"\n")
-	s.must("up")
-	child := s.pidIn("child")
+func TestCrashKillsItsGroup(t *testing.T) {
+	s := newSandbox(t, `  p: {command: ACTOR, args: [actor, "child=DIR/child", ready], ready: {notify: true}, stop: {timeout: 100ms}}`+"\n")
+	s.mustRun("up")
+	child := s.awaitPID("child")
 	if err := os.Remove(filepath.Join(s.dir, "child")); err != nil {
 		t.Fatal(err)
 	}
-	proc.Kill(s.list()["p"].PID, syscall.SIGKILL)
-	if next := s.pidIn("child"); next == child || alive(child) {
+	proc.Kill(s.listByName()["p"].PID, syscall.SIGKILL)
+	if next := s.awaitPID("child"); next == child || isAlive(child) {
 		t.Errorf("what the crashed process had started lives on: %d, then %d", child, next)
 	}
 }
 
-func TestStopKillsWhatDoesNotEnd(t *testing.T) {
-	s := newStack(t, `
+func TestStopKillsAfterTimeout(t *testing.T) {
+	s := newSandbox(t, `
   deaf: {command: ACTOR, args: [actor, ignore, ready], ready: {notify: true}, stop: {timeout: 100ms}}
   parent: {command: ACTOR, args: [actor, "child=DIR/child", ready], ready: {notify: true}, stop: {timeout: 3s}}
   quits: {command: ACTOR, args: [actor, ready], ready: {notify: true}, stop: {signal: SIGKILL}}
 `)
-	s.must("up")
-	child := s.pidIn("child")
-	if !alive(child) {
+	s.mustRun("up")
+	child := s.awaitPID("child")
+	if !isAlive(child) {
 		t.Fatal("no child to be killed")
 	}
-	out := s.must("stop", "all")
-	list := s.list()
+	out := s.mustRun("stop", "all")
+	list := s.listByName()
 	for name, reason := range map[string]string{
 		"deaf":   "did not end in time and was killed",
 		"parent": "exit code 0",
@@ -130,17 +130,17 @@ func TestStopKillsWhatDoesNotEnd(t *testing.T) {
 			t.Errorf("%s: %+v\n%s", name, p, out)
 		}
 	}
-	if alive(child) {
+	if isAlive(child) {
 		t.Error("the grandchild lives on")
 	}
 }
 
-// pidIn waits for a file that holds a pid.
-func (s *stack) pidIn(name string) int {
-	s.Helper()
+// awaitPID waits for a file that holds a pid.
+func (s *sandbox) awaitPID(name string) int {
+	s.t.Helper()
 	pid := 0
-	eventually(s.T, name+" is written", func() error {
-		text := s.read(name)
+	eventually(s.t, name+" is written", func() error {
+		text := s.readFile(name)
 		if text == "" {
 			return errors.New("not there")
 		}
@@ -151,80 +151,80 @@ func (s *stack) pidIn(name string) int {
 	return pid
 }
 
-// survivors has listeners on WEB, which stands for an address.
-const survivors = `
+// survivingProcesses has listeners on WEB, which stands for an address.
+const survivingProcesses = `
   db: {command: ACTOR, args: [actor, "record=DIR/order:db", "child=DIR/child", ready], ready: {notify: true}, stop: {timeout: 1s}}
   web: {command: ACTOR, args: [actor, "record=DIR/order:web", serve, ready], after: [db], listeners: {http: "WEB"}, ready: {notify: true}}
 `
 
 // killKeeper leaves the processes without pgo.
-func (s *stack) killKeeper() map[string]control.Process {
-	s.Helper()
-	s.must("up")
-	list, keeper := s.list(), s.info().KeeperPID
+func (s *sandbox) killKeeper() map[string]control.Process {
+	s.t.Helper()
+	s.mustRun("up")
+	list, keeper := s.listByName(), s.readInfo().KeeperPID
 	if err := proc.Kill(keeper, syscall.SIGKILL); err != nil {
-		s.Fatal(err)
+		s.t.Fatal(err)
 	}
-	eventually(s.T, "pgo is gone", func() error {
-		if code, out := s.pgo("list"); code != exitUnavailable || !strings.Contains(out, "2 processes do that it started") {
+	eventually(s.t, "pgo is gone", func() error {
+		if code, out := s.runPgo("list"); code != exitUnavailable || !strings.Contains(out, "2 processes do that it started") {
 			return errors.New(out)
 		}
 		return nil
 	})
-	if body, err := get("http://" + list["web"].Listeners["http"]); err != nil || body != strconv.Itoa(list["web"].PID) {
-		s.Errorf("web does not serve without pgo: %q, %v", body, err)
+	if body, err := getURL("http://" + list["web"].Listeners["http"]); err != nil || body != strconv.Itoa(list["web"].PID) {
+		s.t.Errorf("web does not serve without pgo: %q, %v", body, err)
 	}
 	return list
 }
 
 func TestKeeperKilledThenUp(t *testing.T) {
-	s := newStack(t, strings.ReplaceAll(survivors, "WEB", freeAddr(t)))
+	s := newSandbox(t, strings.ReplaceAll(survivingProcesses, "WEB", reserveAddr(t)))
 	before := s.killKeeper()
-	child := s.pidIn("child")
-	out := s.must("up")
+	child := s.awaitPID("child")
+	out := s.mustRun("up")
 	if !strings.Contains(out, "pgo was killed: stopping what it left behind") {
 		t.Errorf("up printed\n%s", out)
 	}
-	for name, p := range s.list() {
-		if !p.Ready || p.PID == before[name].PID || alive(before[name].PID) {
+	for name, p := range s.listByName() {
+		if !p.Ready || p.PID == before[name].PID || isAlive(before[name].PID) {
 			t.Errorf("%s: before %+v, now %+v", name, before[name], p)
 		}
 	}
-	if alive(child) {
+	if isAlive(child) {
 		t.Error("the grandchild of the killed manager's process lives on")
 	}
-	if !strings.Contains(s.read("order"), "stop web\nstop db\n") {
-		t.Errorf("not stopped in order:\n%s", s.read("order"))
+	if !strings.Contains(s.readFile("order"), "stop web\nstop db\n") {
+		t.Errorf("not stopped in order:\n%s", s.readFile("order"))
 	}
-	if body, err := get("http://" + s.list()["web"].Listeners["http"]); err != nil || body != strconv.Itoa(s.list()["web"].PID) {
+	if body, err := getURL("http://" + s.listByName()["web"].Listeners["http"]); err != nil || body != strconv.Itoa(s.listByName()["web"].PID) {
 		t.Errorf("web: %q, %v", body, err)
 	}
 }
 
 func TestKeeperKilledThenDown(t *testing.T) {
-	s := newStack(t, strings.ReplaceAll(survivors, "WEB", freeAddr(t)))
+	s := newSandbox(t, strings.ReplaceAll(survivingProcesses, "WEB", reserveAddr(t)))
 	s.killKeeper()
-	if out := s.must("down"); !strings.Contains(out, "everything is stopped") {
+	if out := s.mustRun("down"); !strings.Contains(out, "everything is stopped") {
 		t.Errorf("down printed\n%s", out)
 	}
-	if left := s.processes(); len(left) != 0 {
+	if left := s.findProcesses(); len(left) != 0 {
 		t.Errorf("left behind: %v", left)
 	}
-	if !strings.HasSuffix(s.read("order"), "stop web\nstop db\n") {
-		t.Errorf("not stopped in order:\n%s", s.read("order"))
+	if !strings.HasSuffix(s.readFile("order"), "stop web\nstop db\n") {
+		t.Errorf("not stopped in order:\n%s", s.readFile("order"))
 	}
-	if out := s.must("down"); !strings.Contains(out, "nothing runs") {
+	if out := s.mustRun("down"); !strings.Contains(out, "nothing runs") {
 		t.Errorf("down twice: %s", out)
 	}
 }
 
 // What was blocked in the middle of a line by a pgo that was killed can say it, and end by itself.
-func TestKeeperKilledWhileMuchIsSaid(t *testing.T) {
-	s := newStack(t, `  p: {command: ACTOR, args: [actor, "await=DIR/go", "flood=30000:1000000", "touch=DIR/said"], stop: {timeout: 20s}}`+"\n")
-	s.must("up")
-	proc.Kill(s.info().KeeperPID, syscall.SIGKILL)
+func TestKeeperKilledDuringOutput(t *testing.T) {
+	s := newSandbox(t, `  p: {command: ACTOR, args: [actor, "await=DIR/go", "flood=30000:1000000", "touch=DIR/said"], stop: {timeout: 20s}}`+"\n")
+	s.mustRun("up")
+	proc.Kill(s.readInfo().KeeperPID, syscall.SIGKILL)
 	eventually(t, "pgo is gone", func() error {
-		if code, out := s.pgo("list"); code != exitUnavailable {
+		if code, out := s.runPgo("list"); code != exitUnavailable {
 			return errors.New(out)
 		}
 		return nil
@@ -232,29 +232,29 @@ func TestKeeperKilledWhileMuchIsSaid(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(s.dir, "go"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.must("down")
-	lines := strings.Split(strings.TrimSuffix(s.read(".pgo/logs/p.log"), "\n"), "\n")
-	inOrder(t, "the log", lines, 30000)
+	s.mustRun("down")
+	lines := strings.Split(strings.TrimSuffix(s.readFile(".pgo/logs/p.log"), "\n"), "\n")
+	assertNumbered(t, "the log", lines, 30000)
 }
 
 func TestLogs(t *testing.T) {
-	s := newStack(t, `
+	s := newSandbox(t, `
   a: {command: ACTOR, args: [actor, say=one, say=two, say=three, ready], ready: {notify: true}}
   b: {command: ACTOR, args: [actor, say=other, ready], ready: {notify: true}}
 `)
-	s.must("up")
-	if got := s.must("logs", "-n", "2", "a"); got != "two\nthree\n" {
+	s.mustRun("up")
+	if got := s.mustRun("logs", "-n", "2", "a"); got != "two\nthree\n" {
 		t.Errorf("logs -n 2 a: %q", got)
 	}
-	if got := s.must("logs", "all"); got != "a            | one\na            | two\na            | three\nb            | other\n" {
+	if got := s.mustRun("logs", "all"); got != "a            | one\na            | two\na            | three\nb            | other\n" {
 		t.Errorf("logs all: %q", got)
 	}
-	if got := s.must("logs", "pgo"); !strings.Contains(got, `"process":"a"`) {
+	if got := s.mustRun("logs", "pgo"); !strings.Contains(got, `"process":"a"`) {
 		t.Errorf("logs pgo: %q", got)
 	}
-	s.fails(exitFailed, []string{`no log of "c"`, "a, b, pgo"}, "logs", "c")
+	s.assertFails(exitFailed, []string{`no log of "c"`, "a, b, pgo"}, "logs", "c")
 
-	follow := s.command("logs", "-f", "-n", "1", "a", "b")
+	follow := s.newCommand("logs", "-f", "-n", "1", "a", "b")
 	var out strings.Builder
 	reader, err := follow.StdoutPipe()
 	if err != nil {
@@ -267,7 +267,7 @@ func TestLogs(t *testing.T) {
 	if _, err := io.CopyN(&out, reader, int64(len(last))); err != nil { // from here on it follows
 		t.Errorf("follow: %v", err)
 	}
-	s.must("restart", "a")
+	s.mustRun("restart", "a")
 	if _, err := io.CopyN(&out, reader, int64(len(anew))); err != nil {
 		t.Errorf("follow: %v", err)
 	}

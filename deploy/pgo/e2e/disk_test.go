@@ -15,9 +15,9 @@ import (
 	"pgo/deploy/pgo/internal/control"
 )
 
-// apart runs the test in a mount namespace of its own, as root of one where it is not root: what is mounted there is
+// runInMountNamespace runs the test in a mount namespace of its own, as root of one where it is not root: what is mounted there is
 // nobody else's and goes with it. It tells whether this is where the test runs.
-func apart(t *testing.T) bool {
+func runInMountNamespace(t *testing.T) bool {
 	t.Helper()
 	const mark = "PGO_TEST_APART"
 	if os.Getenv(mark) == t.Name() {
@@ -45,30 +45,30 @@ func apart(t *testing.T) bool {
 // A disk that is full, for logs, events, state and store: what runs goes on and answers commands, what cannot be kept
 // is counted or refused, and all is well when there is room again.
 func TestFullDisk(t *testing.T) {
-	if !apart(t) {
+	if !runInMountNamespace(t) {
 		return
 	}
-	s := newWatched(t, "v1")
-	_, web, _ := strings.Cut(watched, "  web:")
-	s.write(`
+	s := newWatchedSandbox(t, "v1")
+	_, web, _ := strings.Cut(watchedProcessFile, "  web:")
+	s.writeProcessFile(`
   gate: {kind: gate, command: ACTOR, args: [actor, ready], ready: {notify: true}}
   flood: {kind: infra, command: ACTOR, args: [actor, "await=DIR/go", "flood=60000:30000", "touch=DIR/said", "await=DIR/more", say=after]}
   web:` + web)
-	if err := os.MkdirAll(s.home(), 0o700); err != nil {
+	if err := os.MkdirAll(s.homeDir(), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Mount("tmpfs", s.home(), "tmpfs", 0, "size=32m,mode=700"); err != nil {
+	if err := syscall.Mount("tmpfs", s.homeDir(), "tmpfs", 0, "size=32m,mode=700"); err != nil {
 		t.Fatalf("mount a small disk: %v", err)
 	}
 	t.Cleanup(func() { // before pgo down: its log is read after
-		s.must("down")
-		if err := syscall.Unmount(s.home(), syscall.MNT_DETACH); err != nil {
+		s.mustRun("down")
+		if err := syscall.Unmount(s.homeDir(), syscall.MNT_DETACH); err != nil {
 			t.Error(err)
 		}
 	})
-	s.must("up")
-	before := s.answers("v1")
-	ballast := filepath.Join(s.home(), "ballast")
+	s.mustRun("up")
+	before := s.awaitBuild("v1")
+	ballast := filepath.Join(s.homeDir(), "ballast")
 	fill := func() {
 		t.Helper()
 		f, err := os.Create(ballast)
@@ -84,35 +84,35 @@ func TestFullDisk(t *testing.T) {
 		}
 	}
 	fill()
-	l := startLoad(t, s.url())
-	touch(t, filepath.Join(s.dir, "go"))
-	s.pidIn("said") // what says much does not wait for the disk
-	s.deploy(build(t, "v2"))
-	s.refusal("no space left on device")
-	s.must("restart", "gate") // events and state cannot be written; the keeper has them
-	if list := s.list(); !list["gate"].Ready || list["web"].PID != before.PID || !list["web"].Ready {
+	l := startLoad(t, s.webURL())
+	touchFile(t, filepath.Join(s.dir, "go"))
+	s.awaitPID("said") // what says much does not wait for the disk
+	s.deployProgram(buildRelease(t, "v2"))
+	s.awaitDeployFailure("no space left on device")
+	s.mustRun("restart", "gate") // events and state cannot be written; the keeper has them
+	if list := s.listByName(); !list["gate"].Ready || list["web"].PID != before.PID || !list["web"].Ready {
 		t.Errorf("%+v", list)
 	}
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
-	s.answers("v2") // nobody has asked again
-	if n := strings.Count(s.must("events", "-n", "1000"), "there is no room for it"); n > 1 {
+	s.awaitBuild("v2") // nobody has asked again
+	if n := strings.Count(s.mustRun("events", "-n", "1000"), "there is no room for it"); n > 1 {
 		t.Errorf("it was reported %d times", n)
 	}
-	if answered := l.none(t); answered != 2 {
+	if answered := l.assertNoFailures(t); answered != 2 {
 		t.Errorf("%d builds answered: %v", answered, l.pids)
 	}
-	touch(t, filepath.Join(s.dir, "more"))
+	touchFile(t, filepath.Join(s.dir, "more"))
 	eventually(t, "the log goes on", func() error {
-		if text := s.read(".pgo/logs/flood.log"); !strings.Contains(text, "pgo could not write this log: ") || !strings.HasSuffix(text, "after\n") {
+		if text := s.readFile(".pgo/logs/flood.log"); !strings.Contains(text, "pgo could not write this log: ") || !strings.HasSuffix(text, "after\n") {
 			return fmt.Errorf("%d bytes that end with %q", len(text), text[max(0, len(text)-300):])
 		}
 		return nil
 	})
 	s.killManager()
-	if out := s.must("events"); !strings.Contains(out, "(v2) was deployed") {
+	if out := s.mustRun("events"); !strings.Contains(out, "(v2) was deployed") {
 		t.Errorf("events:\n%s", out)
 	}
-	s.becomes("web", control.Ready)
+	s.awaitState("web", control.Ready)
 }

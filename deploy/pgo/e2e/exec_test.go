@@ -6,7 +6,7 @@ import (
 )
 
 func TestExec(t *testing.T) {
-	s := newStack(t, `
+	s := newSandbox(t, `
   shell: {command: /bin/sh, args: [-c, exit 3], env: {SECRET: "of the process"}}
 `)
 	for _, tc := range []struct {
@@ -16,13 +16,13 @@ func TestExec(t *testing.T) {
 		out  string
 	}{
 		{"its environment and other arguments", []string{"shell", "-c", `echo "$SECRET $PWD"`}, exitOK, "of the process " + s.dir},
-		{"its home", []string{"shell", "-c", `echo "$PGO_HOME"`}, exitOK, s.home()},
+		{"its home", []string{"shell", "-c", `echo "$PGO_HOME"`}, exitOK, s.homeDir()},
 		{"its exit code", []string{"shell", "-c", "exit 7"}, 7, ""},
 		{"unknown process", []string{"nope"}, exitUsage, "nope: no such process"},
 		{"no process", nil, exitUsage, "name a process"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			code, out := s.pgo(append([]string{"exec"}, tc.args...)...)
+			code, out := s.runPgo(append([]string{"exec"}, tc.args...)...)
 			if code != tc.code || !strings.Contains(out, tc.out) || tc.out == "" && out != "" {
 				t.Errorf("got %d %q, want %d %q", code, out, tc.code, tc.out)
 			}

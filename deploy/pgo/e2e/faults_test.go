@@ -21,9 +21,9 @@ func TestProgramsThatCannotRun(t *testing.T) {
 		spoil func(path string) error
 		says  []string
 	}{
-		{"for another machine", func(path string) error { return os.WriteFile(path, build(t, "foreign"), 0o755) },
+		{"for another machine", func(path string) error { return os.WriteFile(path, buildRelease(t, "foreign"), 0o755) },
 			[]string{"wrong architecture: it is built for linux/", "exec format error"}},
-		{"cut off in its head", func(path string) error { return os.WriteFile(path, build(t, "foreign")[:20], 0o755) },
+		{"cut off in its head", func(path string) error { return os.WriteFile(path, buildRelease(t, "foreign")[:20], 0o755) },
 			[]string{"exec format error"}},
 		{"missing", os.Remove, []string{"bin/p: no such file", "try: build or install the program"}},
 		{"a folder", func(path string) error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o755)) },
@@ -31,22 +31,22 @@ func TestProgramsThatCannotRun(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			s := newStack(t, "  p: {command: DIR/bin/p}\n  q: {command: ACTOR, args: [actor]}\n")
+			s := newSandbox(t, "  p: {command: DIR/bin/p}\n  q: {command: ACTOR, args: [actor]}\n")
 			path := filepath.Join(s.dir, "bin", "p")
 			if err := errors.Join(os.Mkdir(filepath.Dir(path), 0o755), os.WriteFile(path, nil, 0o755), test.spoil(path)); err != nil {
 				t.Fatal(err)
 			}
-			s.fails(exitFailed, append([]string{"p is not ready: failed: "}, test.says...), "up")
-			list := s.list()
+			s.assertFails(exitFailed, append([]string{"p is not ready: failed: "}, test.says...), "up")
+			list := s.listByName()
 			if p := list["p"]; p.Status != control.Failed || p.Restarts != 0 || p.PID != 0 || !strings.Contains(p.Reason, test.says[0]) {
 				t.Errorf("p: %+v", p)
 			}
-			if !strings.Contains(s.must("list"), "failed") {
+			if !strings.Contains(s.mustRun("list"), "failed") {
 				t.Error("list does not say that it has failed")
 			}
-			s.becomes("q", control.Ready)
+			s.awaitState("q", control.Ready)
 			starts := 0
-			for _, e := range s.history() {
+			for _, e := range s.readEvents() {
 				if e.Process == "p" && e.To == control.Starting {
 					starts++
 				}
@@ -61,14 +61,14 @@ func TestProgramsThatCannotRun(t *testing.T) {
 // A pgo that was killed leaves its control socket, or somebody a file of that name: commands say that nobody answers,
 // and the next pgo takes the place.
 func TestStaleControlSocket(t *testing.T) {
-	s := newStack(t, "  p: {command: ACTOR, args: [actor, ready], ready: {notify: true}}\n")
-	s.must("up")
-	info := s.info()
+	s := newSandbox(t, "  p: {command: ACTOR, args: [actor, ready], ready: {notify: true}}\n")
+	s.mustRun("up")
+	info := s.readInfo()
 	if err := proc.Kill(info.KeeperPID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "nobody answers", func() error {
-		if code, out := s.pgo("list"); code != exitUnavailable || !strings.Contains(out, "1 process does that it started") {
+		if code, out := s.runPgo("list"); code != exitUnavailable || !strings.Contains(out, "1 process does that it started") {
 			return errors.New(out)
 		}
 		return nil
@@ -81,50 +81,50 @@ func TestStaleControlSocket(t *testing.T) {
 		t.Fatal("somebody listens")
 	}
 	for _, verb := range []string{"stop", "reload"} {
-		s.fails(exitUnavailable, []string{"pgo is not running"}, verb, "p")
+		s.assertFails(exitUnavailable, []string{"pgo is not running"}, verb, "p")
 	}
-	s.must("up")
-	if now := s.info(); now.KeeperPID == info.KeeperPID || now.Socket != info.Socket || !s.list()["p"].Ready {
+	s.mustRun("up")
+	if now := s.readInfo(); now.KeeperPID == info.KeeperPID || now.Socket != info.Socket || !s.listByName()["p"].Ready {
 		t.Errorf("before %+v, after %+v", info, now)
 	}
-	s.must("down")
+	s.mustRun("down")
 	if err := errors.Join(os.MkdirAll(filepath.Dir(info.Socket), 0o700), os.WriteFile(info.Socket, []byte("what was here before"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	s.must("up")
-	s.becomes("p", control.Ready)
+	s.mustRun("up")
+	s.awaitState("p", control.Ready)
 }
 
 // What makes itself a session of its own escapes: it is not stopped, and keeps nobody from stopping or starting what it
 // came from, though it has its log open.
 func TestChildThatLeavesItsSession(t *testing.T) {
-	s := newStack(t, `  p: {command: ACTOR, args: [actor, "escape=DIR/escaped", ready], ready: {notify: true}}`+"\n")
-	s.must("up")
-	before, escaped := s.list()["p"], s.pidIn("escaped")
+	s := newSandbox(t, `  p: {command: ACTOR, args: [actor, "escape=DIR/escaped", ready], ready: {notify: true}}`+"\n")
+	s.mustRun("up")
+	before, escaped := s.listByName()["p"], s.awaitPID("escaped")
 	t.Cleanup(func() {
-		for _, pid := range []int{escaped, s.pidIn("escaped")} { // or pgo down is told to have left them
+		for _, pid := range []int{escaped, s.awaitPID("escaped")} { // or pgo down is told to have left them
 			_ = proc.Kill(pid, syscall.SIGKILL) // gone is as good
 		}
 		eventually(t, "they are gone", func() error {
-			if n := len(s.processes()); n > 2 {
+			if n := len(s.findProcesses()); n > 2 {
 				return fmt.Errorf("%d processes", n)
 			}
 			return nil
 		})
 	})
-	s.must("stop", "p")
-	if p := s.list()["p"]; p.Status != control.Stopped || p.Reason != "exit code 0" || alive(before.PID) {
+	s.mustRun("stop", "p")
+	if p := s.listByName()["p"]; p.Status != control.Stopped || p.Reason != "exit code 0" || isAlive(before.PID) {
 		t.Errorf("p: %+v", p)
 	}
-	if !alive(escaped) {
+	if !isAlive(escaped) {
 		t.Error("it did not escape: docs/pgo.md says that it does")
 	}
 	if err := os.Remove(filepath.Join(s.dir, "escaped")); err != nil {
 		t.Fatal(err)
 	}
-	s.must("start", "p")
-	if now := s.pidIn("escaped"); now == escaped || !alive(escaped) {
+	s.mustRun("start", "p")
+	if now := s.awaitPID("escaped"); now == escaped || !isAlive(escaped) {
 		t.Errorf("the first is %d, the second %d", escaped, now)
 	}
-	s.must("stop", "p")
+	s.mustRun("stop", "p")
 }

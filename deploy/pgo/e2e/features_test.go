@@ -31,9 +31,9 @@ func TestRestartPolicies(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			s := newStack(t, "  p: "+test.process+"\n")
-			s.pgo("up")
-			p := s.becomes("p", test.status)
+			s := newSandbox(t, "  p: "+test.process+"\n")
+			s.runPgo("up")
+			p := s.awaitState("p", test.status)
 			if p.Reason != test.reason || p.Restarts != test.restarts {
 				t.Errorf("got %q, %d restarts: %+v", p.Reason, p.Restarts, p)
 			}
@@ -46,33 +46,33 @@ func TestRestartPolicies(t *testing.T) {
 
 // What comes after a one-shot waits for its end, and a second up does not run it again.
 func TestOneShot(t *testing.T) {
-	s := newStack(t, `
+	s := newSandbox(t, `
   init: {kind: one-shot, command: ACTOR, args: [actor, "record=DIR/order:init", "await=DIR/go", exit=0]}
   web: {command: ACTOR, args: [actor, "record=DIR/order:web"], after: [init]}
 `)
-	up := s.command("up")
+	up := s.newCommand("up")
 	if err := up.Start(); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "init runs", func() error {
-		if s.read("order") == "" {
+		if s.readFile("order") == "" {
 			return fmt.Errorf("not yet")
 		}
 		return nil
 	})
-	s.becomes("web", control.Waiting)
-	touch(t, filepath.Join(s.dir, "go"))
+	s.awaitState("web", control.Waiting)
+	touchFile(t, filepath.Join(s.dir, "go"))
 	if err := up.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	s.must("up")
+	s.mustRun("up")
 	s.killManager()
-	s.must("up")
-	if got := s.read("order"); got != "start init\nstart web\n" {
+	s.mustRun("up")
+	if got := s.readFile("order"); got != "start init\nstart web\n" {
 		t.Errorf("order:\n%s", got)
 	}
-	s.must("start", "init")
-	if got := strings.Count(s.read("order"), "start init"); got != 2 {
+	s.mustRun("start", "init")
+	if got := strings.Count(s.readFile("order"), "start init"); got != 2 {
 		t.Errorf("init ran %d times after pgo start", got)
 	}
 }
@@ -85,12 +85,12 @@ func TestLiveness(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			s := newStack(t, "  p: "+test.process+"\n")
-			s.must("up")
-			before := s.list()["p"]
-			touch(t, filepath.Join(s.dir, "hung"))
+			s := newSandbox(t, "  p: "+test.process+"\n")
+			s.mustRun("up")
+			before := s.listByName()["p"]
+			touchFile(t, filepath.Join(s.dir, "hung"))
 			eventually(t, "it is started anew", func() error {
-				if p := s.list()["p"]; p.PID == before.PID || p.PID == 0 {
+				if p := s.listByName()["p"]; p.PID == before.PID || p.PID == 0 {
 					return fmt.Errorf("%+v", p)
 				}
 				return nil
@@ -98,8 +98,8 @@ func TestLiveness(t *testing.T) {
 			if err := os.Remove(filepath.Join(s.dir, "hung")); err != nil {
 				t.Fatal(err)
 			}
-			s.becomes("p", control.Ready)
-			if events := s.must("events"); !strings.Contains(events, test.says) {
+			s.awaitState("p", control.Ready)
+			if events := s.mustRun("events"); !strings.Contains(events, test.says) {
 				t.Errorf("events:\n%s", events)
 			}
 		})
@@ -107,20 +107,20 @@ func TestLiveness(t *testing.T) {
 }
 
 func TestReadyByACommand(t *testing.T) {
-	s := newStack(t, `
+	s := newSandbox(t, `
   p: {command: ACTOR, args: [actor], ready: {exec: [cat, "DIR/file"], within: 2m}}
   q: {command: ACTOR, args: [actor], ready: {exec: [sh, -c, "echo not today; exit 3"], within: 2s}}
 `)
-	s.fails(exitFailed, []string{"q is not ready", "not ready within 2s: sh: exit status 3: not today"}, "up")
-	if p := s.list()["p"]; p.Ready {
+	s.assertFails(exitFailed, []string{"q is not ready", "not ready within 2s: sh: exit status 3: not today"}, "up")
+	if p := s.listByName()["p"]; p.Ready {
 		t.Errorf("p: %+v", p)
 	}
-	touch(t, filepath.Join(s.dir, "file"))
-	s.becomes("p", control.Ready)
+	touchFile(t, filepath.Join(s.dir, "file"))
+	s.awaitState("p", control.Ready)
 }
 
-func TestSurroundings(t *testing.T) {
-	s := newStack(t, `
+func TestEnvironment(t *testing.T) {
+	s := newSandbox(t, `
   p:
     command: sh
     args: [-c, "pwd; echo $A $B $C $PGO_INSTANCE; ulimit -n; nice; cat /proc/self/oom_score_adj; grep NoNewPrivs /proc/self/status; exec sleep 1000"]
@@ -137,15 +137,15 @@ func TestSurroundings(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s.must("up")
+	s.mustRun("up")
 	want := filepath.Join(s.dir, "sub") + "\none two own 0\n123\n5\n300\nNoNewPrivs:\t1\n"
 	eventually(t, "its log", func() error {
-		if got := s.read(".pgo/logs/p.log"); got != want {
+		if got := s.readFile(".pgo/logs/p.log"); got != want {
 			return fmt.Errorf("got %q, want %q", got, want)
 		}
 		return nil
 	})
-	if out := s.must("describe", "p"); strings.Contains(out, "two") || strings.Contains(out, "C=own") || !strings.Contains(out, "C=***") {
+	if out := s.mustRun("describe", "p"); strings.Contains(out, "two") || strings.Contains(out, "C=own") || !strings.Contains(out, "C=***") {
 		t.Errorf("describe shows what may be a secret:\n%s", out)
 	}
 }
@@ -153,12 +153,12 @@ func TestSurroundings(t *testing.T) {
 // Only root can set that up.
 func TestUser(t *testing.T) {
 	process := `  p: {command: ACTOR, args: [actor, say=hello, ready], ready: {notify: true}, user: nobody}` + "\n"
-	s := newStack(t, process)
+	s := newSandbox(t, process)
 	if os.Geteuid() != 0 {
-		s.fails(exitFailed, []string{"operation not permitted"}, "up")
+		s.assertFails(exitFailed, []string{"operation not permitted"}, "up")
 		return
 	}
-	if err := os.Chmod(s.sockets, 0o755); err != nil {
+	if err := os.Chmod(s.socketsDir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	for dir := s.self; dir != "/"; dir = filepath.Dir(dir) { // the test's own program is in a closed folder
@@ -175,38 +175,38 @@ func TestUser(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s.must("up")
-	p := s.list()["p"]
+	s.mustRun("up")
+	p := s.listByName()["p"]
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID))
-	if err != nil || !strings.Contains(string(status), "Uid:\t65534\t65534\t65534") || s.read(".pgo/logs/p.log") != "hello\n" {
+	if err != nil || !strings.Contains(string(status), "Uid:\t65534\t65534\t65534") || s.readFile(".pgo/logs/p.log") != "hello\n" {
 		t.Errorf("%v\n%s", err, status)
 	}
-	s.write(strings.ReplaceAll(process, "nobody", "no-such-user"))
-	s.fails(exitFailed, []string{"user no-such-user: there is none of this name or number"}, "up")
+	s.writeProcessFile(strings.ReplaceAll(process, "nobody", "no-such-user"))
+	s.assertFails(exitFailed, []string{"user no-such-user: there is none of this name or number"}, "up")
 }
 
 func TestScale(t *testing.T) {
-	s := newStack(t, strings.ReplaceAll(webs, "N}", "2}"))
-	s.must("up")
-	before := s.rows()
+	s := newSandbox(t, strings.ReplaceAll(webProcess, "N}", "2}"))
+	s.mustRun("up")
+	before := s.listInstances()
 	l := startLoad(t, "http://"+before[0].Listeners["http"])
-	s.must("scale", "web", "4")
-	if rows := s.rows(); len(rows) != 4 || rows[0].PID != before[0].PID || !rows[3].Ready || rows[3].Instance != 3 {
+	s.mustRun("scale", "web", "4")
+	if rows := s.listInstances(); len(rows) != 4 || rows[0].PID != before[0].PID || !rows[3].Ready || rows[3].Instance != 3 {
 		t.Errorf("scaled to 4: %+v", rows)
 	}
 	s.killManager()
-	s.must("scale", "web", "1")
-	if rows := s.rows(); len(rows) != 1 || rows[0].PID != before[0].PID || alive(before[1].PID) {
+	s.mustRun("scale", "web", "1")
+	if rows := s.listInstances(); len(rows) != 1 || rows[0].PID != before[0].PID || isAlive(before[1].PID) {
 		t.Errorf("scaled to 1: %+v", rows)
 	}
-	s.must("up") // as the file has it
-	if rows := s.rows(); len(rows) != 2 || rows[0].PID != before[0].PID {
+	s.mustRun("up") // as the file has it
+	if rows := s.listInstances(); len(rows) != 2 || rows[0].PID != before[0].PID {
 		t.Errorf("after up: %+v", rows)
 	}
-	l.none(t)
-	s.fails(exitFailed, []string{"expected 1 to 64"}, "scale", "web", "0")
-	s.fails(exitUsage, []string{"expected a number of instances"}, "scale", "web", "many")
-	s.fails(exitFailed, []string{"there is no process"}, "scale", "wbe", "2")
+	l.assertNoFailures(t)
+	s.assertFails(exitFailed, []string{"expected 1 to 64"}, "scale", "web", "0")
+	s.assertFails(exitUsage, []string{"expected a number of instances"}, "scale", "web", "many")
+	s.assertFails(exitFailed, []string{"there is no process"}, "scale", "wbe", "2")
 }
 
 func TestApply(t *testing.T) {
@@ -215,34 +215,34 @@ func TestApply(t *testing.T) {
   web: {command: ACTOR, args: [actor, web, ready], after: [db], listeners: {http: "127.0.0.1:0"}, ready: {notify: true}}
   gone: {command: ACTOR, args: [actor]}
 `
-	s := newStack(t, file)
-	if out := s.must("apply", "--dry-run"); !strings.Contains(out, "start    nothing runs") {
+	s := newSandbox(t, file)
+	if out := s.mustRun("apply", "--dry-run"); !strings.Contains(out, "start    nothing runs") {
 		t.Error(out)
 	}
-	s.fails(exitUnavailable, []string{"pgo is not running"}, "apply")
-	s.must("up")
-	before := s.list()
-	if out := s.must("apply", "--dry-run"); out != "nothing to do\n" {
+	s.assertFails(exitUnavailable, []string{"pgo is not running"}, "apply")
+	s.mustRun("up")
+	before := s.listByName()
+	if out := s.mustRun("apply", "--dry-run"); out != "nothing to do\n" {
 		t.Error(out)
 	}
-	s.write(`
+	s.writeProcessFile(`
   db: {kind: infra, command: ACTOR, args: [actor, say=changed]}
   web: {command: ACTOR, args: [actor, web, ready], after: [db], listeners: {http: "127.0.0.1:0"}, ready: {notify: true}, env: {A: b}}
   new: {command: ACTOR, args: [actor], instances: 2}
 `)
 	want := "gone         stop     the file has it no more\ndb           restart  the file has it otherwise\nweb          reload   the file has it otherwise\nnew          start    new\n"
-	if out := s.must("apply", "--dry-run"); out != want {
+	if out := s.mustRun("apply", "--dry-run"); out != want {
 		t.Errorf("got\n%swant\n%s", out, want)
 	}
-	if now := s.list(); now["db"].PID != before["db"].PID {
+	if now := s.listByName(); now["db"].PID != before["db"].PID {
 		t.Error("a dry run did something")
 	}
 	l := startLoad(t, "http://"+before["web"].Listeners["http"])
-	s.must("apply")
-	l.none(t)
-	now := s.list()
-	if now["db"].PID == before["db"].PID || now["web"].PID == before["web"].PID || len(s.rows()) != 4 || alive(before["gone"].PID) {
-		t.Errorf("after apply: %+v", s.rows())
+	s.mustRun("apply")
+	l.assertNoFailures(t)
+	now := s.listByName()
+	if now["db"].PID == before["db"].PID || now["web"].PID == before["web"].PID || len(s.listInstances()) != 4 || isAlive(before["gone"].PID) {
+		t.Errorf("after apply: %+v", s.listInstances())
 	}
 }
 
@@ -251,72 +251,72 @@ func TestApplyThatFails(t *testing.T) {
 	file := `
   web: {command: ACTOR, args: [actor, DEED, web, ready], listeners: {http: "127.0.0.1:0"}, ready: {notify: true}}
 `
-	s := newStack(t, strings.ReplaceAll(file, "DEED", "say=good"))
-	s.must("up")
-	before := s.list()["web"]
-	s.write(strings.ReplaceAll(file, "DEED", "say=bad, exit=78"))
+	s := newSandbox(t, strings.ReplaceAll(file, "DEED", "say=good"))
+	s.mustRun("up")
+	before := s.listByName()["web"]
+	s.writeProcessFile(strings.ReplaceAll(file, "DEED", "say=bad, exit=78"))
 	for range 2 { // it is not taken for done
-		s.fails(exitFailed, []string{"web was not replaced: exit code 78", "| bad"}, "up")
+		s.assertFails(exitFailed, []string{"web was not replaced: exit code 78", "| bad"}, "up")
 	}
 	proc.Kill(before.PID, syscall.SIGKILL)
 	eventually(t, "it is started again as it was", func() error {
-		if p := s.list()["web"]; !p.Ready || p.PID == before.PID {
+		if p := s.listByName()["web"]; !p.Ready || p.PID == before.PID {
 			return fmt.Errorf("%+v", p)
 		}
 		return nil
 	})
-	s.write(strings.ReplaceAll(file, "DEED", "say=good"))
-	s.must("up")
+	s.writeProcessFile(strings.ReplaceAll(file, "DEED", "say=good"))
+	s.mustRun("up")
 }
 
 func TestCommandsOnPatterns(t *testing.T) {
-	s := newStack(t, `
+	s := newSandbox(t, `
   web-a: {command: ACTOR, args: [actor, say=a]}
   web-b: {command: ACTOR, args: [actor, say=b]}
   db: {command: ACTOR, args: [actor, "record=DIR/order:db"], instances: 2}
 `)
-	s.must("up")
-	s.must("stop", "web-*")
-	for name, p := range s.list() {
+	s.mustRun("up")
+	s.mustRun("stop", "web-*")
+	for name, p := range s.listByName() {
 		if (p.Status == control.Stopped) != strings.HasPrefix(name, "web") {
 			t.Errorf("%s is %s", name, p.Status)
 		}
 	}
-	s.must("start", "web-?")
-	s.fails(exitFailed, []string{`there is no process "x*"`}, "stop", "x*")
-	s.fails(exitFailed, []string{`there is no process "x*"`}, "list", "x*")
-	if out := s.must("list", "web-*"); !strings.Contains(out, "web-a") || !strings.Contains(out, "web-b") || strings.Contains(out, "db") {
+	s.mustRun("start", "web-?")
+	s.assertFails(exitFailed, []string{`there is no process "x*"`}, "stop", "x*")
+	s.assertFails(exitFailed, []string{`there is no process "x*"`}, "list", "x*")
+	if out := s.mustRun("list", "web-*"); !strings.Contains(out, "web-a") || !strings.Contains(out, "web-b") || strings.Contains(out, "db") {
 		t.Errorf("list web-*:\n%s", out)
 	}
-	s.must("signal", "SIGTERM", "db")
+	s.mustRun("signal", "SIGTERM", "db")
 	eventually(t, "both instances were asked to end", func() error {
-		if n := strings.Count(s.read("order"), "stop db"); n != 2 {
+		if n := strings.Count(s.readFile("order"), "stop db"); n != 2 {
 			return fmt.Errorf("%d", n)
 		}
 		return nil
 	})
-	s.fails(exitFailed, []string{"expected a signal such as SIGHUP"}, "signal", "HUP", "db")
-	s.must("delete", "web-a")
-	if _, there := s.list()["web-a"]; there {
+	s.assertFails(exitFailed, []string{"expected a signal such as SIGHUP"}, "signal", "HUP", "db")
+	s.mustRun("delete", "web-a")
+	if _, there := s.listByName()["web-a"]; there {
 		t.Error("web-a is still there")
 	}
-	s.must("up")
-	if !s.list()["web-a"].Ready {
+	s.mustRun("up")
+	if !s.listByName()["web-a"].Ready {
 		t.Error("up did not bring web-a back")
 	}
-	if out := s.must("__complete", "stop", ""); !strings.Contains(out, "web-a\n") || !strings.Contains(out, "all\n") {
+	if out := s.mustRun("__complete", "stop", ""); !strings.Contains(out, "web-a\n") || !strings.Contains(out, "all\n") {
 		t.Errorf("completion: %s", out)
 	}
 	var described []control.Description
-	if err := json.Unmarshal([]byte(s.must("describe", "--json", "db")), &described); err != nil || len(described) != 1 || len(described[0].Rows) != 2 {
+	if err := json.Unmarshal([]byte(s.mustRun("describe", "--json", "db")), &described); err != nil || len(described) != 1 || len(described[0].Rows) != 2 {
 		t.Errorf("describe: %v, %+v", err, described)
 	}
 }
 
 func TestSchema(t *testing.T) {
-	s := newStack(t, "  p: {command: ACTOR}\n")
+	s := newSandbox(t, "  p: {command: ACTOR}\n")
 	var schema map[string]any
-	if err := json.Unmarshal([]byte(s.must("schema")), &schema); err != nil || schema["title"] != "pgo process file" {
+	if err := json.Unmarshal([]byte(s.mustRun("schema")), &schema); err != nil || schema["title"] != "pgo process file" {
 		t.Errorf("%v: %v", err, schema)
 	}
 }

@@ -7,8 +7,8 @@ import (
 )
 
 // What pgo host setup refuses before it looks at anything.
-func TestHostSetupWrong(t *testing.T) {
-	s := newStack(t, "  one: {kind: infra, command: sleep, args: [\"1000\"]}")
+func TestHostSetupRejectsArguments(t *testing.T) {
+	s := newSandbox(t, "  one: {kind: infra, command: sleep, args: [\"1000\"]}")
 	key := filepath.Join(s.dir, "id")
 	if err := os.WriteFile(key, []byte("-----BEGIN OPENSSH PRIVATE KEY-----\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -36,7 +36,7 @@ func TestHostSetupWrong(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(*testing.T) {
-			s.fails(test.code, []string{test.says}, append([]string{"host", "setup"}, test.args...)...)
+			s.assertFails(test.code, []string{test.says}, append([]string{"host", "setup"}, test.args...)...)
 		})
 	}
 }

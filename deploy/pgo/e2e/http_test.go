@@ -18,26 +18,26 @@ import (
 )
 
 // newHTTPStack is a stack with pgo's own HTTP on a free port.
-func newHTTPStack(t *testing.T, processes string) *stack {
+func newHTTPStack(t *testing.T, processes string) *sandbox {
 	t.Helper()
-	s := newStack(t, processes)
-	s.serveHTTP(`{addr: "127.0.0.1:0", hosts: [runtime, pgo.example]}`, processes)
+	s := newSandbox(t, processes)
+	s.setHTTP(`{addr: "127.0.0.1:0", hosts: [runtime, pgo.example]}`, processes)
 	return s
 }
 
-// serveHTTP writes the process file anew, with HTTP as said.
-func (s *stack) serveHTTP(http, processes string) {
-	s.Helper()
+// setHTTP writes the process file anew, with HTTP as said.
+func (s *sandbox) setHTTP(http, processes string) {
+	s.t.Helper()
 	s.http = "http: " + http + "\n"
-	s.write(processes)
+	s.writeProcessFile(processes)
 }
 
-// get asks pgo's own HTTP. Headers are pairs; Host is one. Where there is no answer the body is the error.
-func (s *stack) get(path string, headers ...string) (status int, body string, header http.Header) {
-	s.Helper()
-	r, err := http.NewRequest(http.MethodGet, "http://"+s.info().HTTP+path, nil)
+// getHTTP asks pgo's own HTTP. Headers are pairs; Host is one. Where there is no answer the body is the error.
+func (s *sandbox) getHTTP(path string, headers ...string) (status int, body string, header http.Header) {
+	s.t.Helper()
+	r, err := http.NewRequest(http.MethodGet, "http://"+s.readInfo().HTTP+path, nil)
 	if err != nil {
-		s.Fatal(err)
+		s.t.Fatal(err)
 	}
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
@@ -58,12 +58,12 @@ func (s *stack) get(path string, headers ...string) (status int, body string, he
 	return res.StatusCode, string(text), res.Header
 }
 
-// page is what is answered with 200.
-func (s *stack) page(path string) string {
-	s.Helper()
-	status, body, _ := s.get(path)
+// mustGetPage is what is answered with 200.
+func (s *sandbox) mustGetPage(path string) string {
+	s.t.Helper()
+	status, body, _ := s.getHTTP(path)
 	if status != http.StatusOK {
-		s.Fatalf("%s: %d %s", path, status, body)
+		s.t.Fatalf("%s: %d %s", path, status, body)
 	}
 	return body
 }
@@ -79,14 +79,14 @@ func TestDiscoveryAndScrape(t *testing.T) {
   away: {command: ACTOR, args: [actor, admin, ready], ready: {notify: true}, listeners: {admin: {addr: "127.0.0.1:0", shared: false}}}
   none: {command: ACTOR, args: [actor]}
 `)
-	s.must("up")
-	s.must("stop", "away")
-	addr := s.info().HTTP
+	s.mustRun("up")
+	s.mustRun("stop", "away")
+	addr := s.readInfo().HTTP
 	var groups []struct {
 		Targets []string
 		Labels  map[string]string
 	}
-	_, body, header := s.get("/sd")
+	_, body, header := s.getHTTP("/sd")
 	if err := json.Unmarshal([]byte(body), &groups); err != nil || header.Get("Content-Type") != "application/json" {
 		t.Fatalf("%v: %v\n%s", err, header, body)
 	}
@@ -100,7 +100,7 @@ func TestDiscoveryAndScrape(t *testing.T) {
 	if len(groups) != 8 || !found["good/0"] || !found["good/1"] || !found["away/0"] || found["none/0"] {
 		t.Errorf("found %v", found)
 	}
-	if _, body, _ := s.get("/sd", "Host", "runtime:9900"); !strings.Contains(body, `"runtime:9900"`) {
+	if _, body, _ := s.getHTTP("/sd", "Host", "runtime:9900"); !strings.Contains(body, `"runtime:9900"`) {
 		t.Errorf("asked by another name: %s", body)
 	}
 
@@ -109,7 +109,7 @@ func TestDiscoveryAndScrape(t *testing.T) {
 		status     int
 		says       string
 	}{
-		{"an instance", "/scrape/good/1", 200, fmt.Sprintf("pid %d\nquery \"\"\nheaders 0\n", s.list()["good"].PID)},
+		{"an instance", "/scrape/good/1", 200, fmt.Sprintf("pid %d\nquery \"\"\nheaders 0\n", s.listByName()["good"].PID)},
 		{"a query is not passed on", "/scrape/good/1?a=b", 200, "query \"\"\n"},
 		{"slow", "/scrape/slow/0", 504, "in time"},
 		{"broken", "/scrape/broken/0", 502, "answers 500"},
@@ -131,7 +131,7 @@ func TestDiscoveryAndScrape(t *testing.T) {
 			if test.name == "slow" {
 				patience = "0.5"
 			}
-			status, body, header := s.get(test.path, "X-Prometheus-Scrape-Timeout-Seconds", patience, "Authorization", "Bearer x")
+			status, body, header := s.getHTTP(test.path, "X-Prometheus-Scrape-Timeout-Seconds", patience, "Authorization", "Bearer x")
 			if status != test.status || !strings.Contains(body, test.says) || header.Get("Set-Cookie") != "" {
 				t.Errorf("%d %.200s %v", status, body, header)
 			}
@@ -146,41 +146,41 @@ func TestAPI(t *testing.T) {
 	s := newHTTPStack(t, `
   web: {command: ACTOR, args: [actor, say=hush, "unless=DIR/bad", web, ready], ready: {notify: true}, listeners: {http: "127.0.0.1:0"}, env: {TOKEN: much-too-secret}}
 `)
-	s.must("up")
-	touch(t, filepath.Join(s.dir, "bad"))
-	s.fails(1, []string{"hush"}, "reload", "web")
+	s.mustRun("up")
+	touchFile(t, filepath.Join(s.dir, "bad"))
+	s.assertFails(1, []string{"hush"}, "reload", "web")
 	var rows []control.Process
-	list := s.page("/api/list")
-	if err := json.Unmarshal([]byte(list), &rows); err != nil || len(rows) != 1 || rows[0].PID != s.list()["web"].PID || !rows[0].Ready || rows[0].Memory == 0 {
+	list := s.mustGetPage("/api/list")
+	if err := json.Unmarshal([]byte(list), &rows); err != nil || len(rows) != 1 || rows[0].PID != s.listByName()["web"].PID || !rows[0].Ready || rows[0].Memory == 0 {
 		t.Errorf("%v: %s", err, list)
 	}
 	var info control.Info
-	if err := json.Unmarshal([]byte(s.page("/api/info")), &info); err != nil || info != s.info() {
-		t.Errorf("%v: %+v, not %+v", err, info, s.info())
+	if err := json.Unmarshal([]byte(s.mustGetPage("/api/info")), &info); err != nil || info != s.readInfo() {
+		t.Errorf("%v: %+v, not %+v", err, info, s.readInfo())
 	}
 	var all, last []control.Event
-	if err := json.Unmarshal([]byte(s.page("/api/events")), &all); err != nil || len(all) < 5 || all[0].Reason != control.ReasonAskedToStart {
+	if err := json.Unmarshal([]byte(s.mustGetPage("/api/events")), &all); err != nil || len(all) < 5 || all[0].Reason != control.ReasonAskedToStart {
 		t.Errorf("%v: %+v", err, all)
 	}
-	if err := json.Unmarshal([]byte(s.page("/api/events?limit=2")), &last); err != nil || len(last) != 2 || last[1] != all[len(all)-1] {
+	if err := json.Unmarshal([]byte(s.mustGetPage("/api/events?limit=2")), &last); err != nil || len(last) != 2 || last[1] != all[len(all)-1] {
 		t.Errorf("%v: %+v", err, last)
 	}
 	for _, path := range []string{"/", "/metrics", "/sd", "/api/list", "/api/info", "/api/events?limit=1000", "/livez", "/readyz"} {
-		if body := s.page(path); strings.Contains(body, "much-too-secret") || strings.Contains(body, "hush") {
+		if body := s.mustGetPage(path); strings.Contains(body, "much-too-secret") || strings.Contains(body, "hush") {
 			t.Errorf("%s tells secrets: %s", path, body)
 		}
 	}
-	s.must("stop", "web")
-	if status, body, _ := s.get("/readyz"); status != http.StatusServiceUnavailable || body != "web/0 is stopped\n" {
+	s.mustRun("stop", "web")
+	if status, body, _ := s.getHTTP("/readyz"); status != http.StatusServiceUnavailable || body != "web/0 is stopped\n" {
 		t.Errorf("readyz: %d %s", status, body)
 	}
-	s.page("/livez")
+	s.mustGetPage("/livez")
 }
 
 func TestHostileRequests(t *testing.T) {
 	s := newHTTPStack(t, "  p: {command: ACTOR, args: [actor]}\n")
-	s.must("up")
-	addr, pid := s.info().HTTP, s.list()["p"].PID
+	s.mustRun("up")
+	addr, pid := s.readInfo().HTTP, s.listByName()["p"].PID
 	tests := []struct {
 		name, request string
 		status        string // empty: closed without a word
@@ -235,7 +235,7 @@ func TestHostileRequests(t *testing.T) {
 			}
 		})
 	}
-	if after := s.list()["p"]; after.PID != pid || after.Status != control.Ready {
+	if after := s.listByName()["p"]; after.PID != pid || after.Status != control.Ready {
 		t.Errorf("p is now %+v", after)
 	}
 }
@@ -243,8 +243,8 @@ func TestHostileRequests(t *testing.T) {
 // Clients that say nothing, or only little at a time, are sent away, and more of them than a few are not let in.
 func TestSlowClients(t *testing.T) {
 	s := newHTTPStack(t, "  p: {command: ACTOR, args: [actor]}\n")
-	s.must("up")
-	addr := s.info().HTTP
+	s.mustRun("up")
+	addr := s.readInfo().HTTP
 	for n := range 200 {
 		conn, err := net.Dial("tcp", addr)
 		if err != nil {
@@ -262,7 +262,7 @@ func TestSlowClients(t *testing.T) {
 		}
 		return err
 	})
-	if n := value(t, s.page("/metrics"), `pgo_manager_resident_memory_bytes{half="manager"}`); n > 100<<20 {
+	if n := metricValue(t, s.mustGetPage("/metrics"), `pgo_manager_resident_memory_bytes{half="manager"}`); n > 100<<20 {
 		t.Errorf("the manager has %f bytes", n)
 	}
 }
@@ -274,12 +274,12 @@ func TestHTTPOutlivesTheManager(t *testing.T) {
     listeners: {http: "127.0.0.1:0", admin: {addr: "127.0.0.1:0", shared: false}}}
   crash: {command: ACTOR, args: [actor, "once=DIR/crashed", ready], ready: {notify: true}}
 `)
-	s.must("up")
-	s.must("reload", "web")
-	addr, path := s.info().HTTP, "/scrape/web/0"
-	before := s.page(path)
+	s.mustRun("up")
+	s.mustRun("reload", "web")
+	addr, path := s.readInfo().HTTP, "/scrape/web/0"
+	before := s.mustGetPage(path)
 	for n := range 3 {
-		manager := s.info().ManagerPID
+		manager := s.readInfo().ManagerPID
 		if err := proc.Kill(manager, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
@@ -290,40 +290,40 @@ func TestHTTPOutlivesTheManager(t *testing.T) {
 			res.Body.Close()
 		}
 		eventually(t, "there is another manager", func() error {
-			if now := s.info().ManagerPID; now == manager || now == 0 {
+			if now := s.readInfo().ManagerPID; now == manager || now == 0 {
 				return fmt.Errorf("it is %d", now)
 			}
 			return nil
 		})
 	}
-	if now := s.info().HTTP; now != addr {
+	if now := s.readInfo().HTTP; now != addr {
 		t.Errorf("it moved from %s to %s", addr, now)
 	}
-	if after := s.page(path); after != before {
+	if after := s.mustGetPage(path); after != before {
 		t.Errorf("the process was asked %q before and %q after", before, after)
 	}
-	s.has("metrics", s.page("/metrics"), `pgo_manager_restarts_total 3`, `pgo_reload_total{name="web",result="done"} 1`,
+	s.assertLines("metrics", s.mustGetPage("/metrics"), `pgo_manager_restarts_total 3`, `pgo_reload_total{name="web",result="done"} 1`,
 		`pgo_reload_duration_seconds_count{name="web"} 1`, `pgo_process_restarts_total{name="crash",instance="0"} 1`)
-	s.must("upgrade")
-	if s.page("/livez"); s.info().HTTP != addr {
-		t.Errorf("an upgrade moved it to %s", s.info().HTTP)
+	s.mustRun("upgrade")
+	if s.mustGetPage("/livez"); s.readInfo().HTTP != addr {
+		t.Errorf("an upgrade moved it to %s", s.readInfo().HTTP)
 	}
 }
 
-func TestHTTPIsAsTheFileSays(t *testing.T) {
+func TestHTTPFollowsTheProcessFile(t *testing.T) {
 	const process = "  p: {command: ACTOR, args: [actor]}\n"
-	s := newStack(t, process)
-	first, second := freeAddr(t), freeAddr(t)
+	s := newSandbox(t, process)
+	first, second := reserveAddr(t), reserveAddr(t)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	s.must("up")
-	if now := s.info().HTTP; now != "" {
+	s.mustRun("up")
+	if now := s.readInfo().HTTP; now != "" {
 		t.Errorf("off, and yet at %s", now)
 	}
-	pid := s.list()["p"].PID
+	pid := s.listByName()["p"].PID
 	tests := []struct {
 		name, http, at, plan string
 	}{
@@ -336,16 +336,16 @@ func TestHTTPIsAsTheFileSays(t *testing.T) {
 	was := ""
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			s.serveHTTP(test.http, process)
-			if out := s.must("apply", "--dry-run"); !strings.Contains(out, test.plan) {
+			s.setHTTP(test.http, process)
+			if out := s.mustRun("apply", "--dry-run"); !strings.Contains(out, test.plan) {
 				t.Errorf("dry run: %s", out)
 			}
-			s.must("apply")
-			if now := s.info().HTTP; now != test.at {
+			s.mustRun("apply")
+			if now := s.readInfo().HTTP; now != test.at {
 				t.Fatalf("it is at %q", now)
 			}
 			if test.at != "" {
-				s.page("/livez")
+				s.mustGetPage("/livez")
 			}
 			if conn, err := net.Dial("tcp", was); was != "" && was != test.at && err == nil {
 				conn.Close()
@@ -354,12 +354,12 @@ func TestHTTPIsAsTheFileSays(t *testing.T) {
 			was = test.at
 		})
 	}
-	s.serveHTTP(first, process)
-	s.must("apply")
-	s.serveHTTP(taken.Addr().String(), process)
-	s.fails(1, []string{"pgo's own http: " + taken.Addr().String() + " is in use by "}, "apply")
-	s.page("/livez")
-	if now := s.list()["p"].PID; now != pid {
+	s.setHTTP(first, process)
+	s.mustRun("apply")
+	s.setHTTP(taken.Addr().String(), process)
+	s.assertFails(1, []string{"pgo's own http: " + taken.Addr().String() + " is in use by "}, "apply")
+	s.mustGetPage("/livez")
+	if now := s.listByName()["p"].PID; now != pid {
 		t.Errorf("p was started anew: %d, was %d", now, pid)
 	}
 }

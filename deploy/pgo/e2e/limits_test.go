@@ -15,8 +15,8 @@ import (
 	"pgo/deploy/pgo/internal/proc"
 )
 
-// descriptors limits how many files a process may have open, and returns how it was.
-func descriptors(t *testing.T, pid int, n uint64) (was uint64) {
+// setFileLimit limits how many files a process may have open, and returns how it was.
+func setFileLimit(t *testing.T, pid int, n uint64) (was uint64) {
 	t.Helper()
 	var limit unix.Rlimit
 	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &limit); err != nil {
@@ -28,9 +28,9 @@ func descriptors(t *testing.T, pid int, n uint64) (was uint64) {
 	return limit.Cur
 }
 
-// leaving is the limit under which a process can open so many files more: a limit is one on numbers, and some below it
+// findFileLimit is the limit under which a process can open so many files more: a limit is one on numbers, and some below it
 // may be free.
-func leaving(t *testing.T, pid, more int) uint64 {
+func findFileLimit(t *testing.T, pid, more int) uint64 {
 	t.Helper()
 	for n := uint64(0); ; n++ {
 		_, err := os.Lstat(fmt.Sprintf("/proc/%d/fd/%d", pid, n))
@@ -62,21 +62,21 @@ func TestNoDescriptorsLeft(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			s := newStack(t, old)
-			s.must("up")
-			before, pid := s.list(), test.half(s.info())
-			was := descriptors(t, pid, leaving(t, pid, test.room))
-			s.write(more)
-			s.fails(exitFailed, []string{"q is not ready: backing-off: ", test.says}, "up")
+			s := newSandbox(t, old)
+			s.mustRun("up")
+			before, pid := s.listByName(), test.half(s.readInfo())
+			was := setFileLimit(t, pid, findFileLimit(t, pid, test.room))
+			s.writeProcessFile(more)
+			s.assertFails(exitFailed, []string{"q is not ready: backing-off: ", test.says}, "up")
 			for _, name := range []string{"a", "b"} {
-				if p := s.list()[name]; p.PID != before[name].PID || !p.Ready {
+				if p := s.listByName()[name]; p.PID != before[name].PID || !p.Ready {
 					t.Errorf("%s: %+v", name, p)
 				}
 			}
-			s.must("stop", "a", "b")
-			s.becomes("q", control.Ready)
-			descriptors(t, pid, was)
-			s.must("up")
+			s.mustRun("stop", "a", "b")
+			s.awaitState("q", control.Ready)
+			setFileLimit(t, pid, was)
+			s.mustRun("up")
 		})
 	}
 }
@@ -85,10 +85,10 @@ func TestNoDescriptorsLeft(t *testing.T) {
 func TestManyProcesses(t *testing.T) {
 	const many = 200
 	const one = "  one: {command: sleep, args: [\"1000\"]}\n"
-	s := newStack(t, one)
-	s.must("up")
+	s := newSandbox(t, one)
+	s.mustRun("up")
 	open := func() (files [2]int) {
-		info := s.info()
+		info := s.readInfo()
 		return [2]int{proc.CountOpenFiles(info.KeeperPID), proc.CountOpenFiles(info.ManagerPID)}
 	}
 	few := open()
@@ -97,15 +97,15 @@ func TestManyProcesses(t *testing.T) {
 	for n := range many {
 		fmt.Fprintf(&file, "  p%d: {command: sleep, args: [\"1000\"]}\n", n)
 	}
-	s.write(file.String())
-	s.must("up")
-	before := s.list()
+	s.writeProcessFile(file.String())
+	s.mustRun("up")
+	before := s.listByName()
 	if len(before) != many+1 {
 		t.Errorf("%d processes", len(before))
 	}
 	t.Logf("files that keeper and manager have open: %v with one process, %v with %d", few, open(), many+1)
 	s.killManager()
-	for name, p := range s.list() {
+	for name, p := range s.listByName() {
 		if p.PID != before[name].PID || !p.Ready {
 			t.Errorf("%s: %+v", name, p)
 		}
@@ -114,13 +114,13 @@ func TestManyProcesses(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "one that is killed runs again", func() error {
-		if p := s.list()["p7"]; p.PID == before["p7"].PID || !p.Ready {
+		if p := s.listByName()["p7"]; p.PID == before["p7"].PID || !p.Ready {
 			return fmt.Errorf("%+v", p)
 		}
 		return nil
 	})
-	s.write(one)
-	s.must("up")
+	s.writeProcessFile(one)
+	s.mustRun("up")
 	eventually(t, "the files of those that are gone are closed", func() error {
 		now := open()
 		if slices.Max([]int{now[0] - few[0], now[1] - few[1]}) > 3 { // a connection, a log that is looked at

@@ -12,20 +12,20 @@ import (
 	"time"
 )
 
-// load sends POST requests, which no client repeats by itself, until it is stopped: some on connections that are kept,
+// loadGenerator sends POST requests, which no client repeats by itself, until it is stopped: some on connections that are kept,
 // some on new ones.
-type load struct {
-	asked, failed atomic.Int64
-	mu            sync.Mutex
-	pids          map[string]int
-	errors        []string
-	cancel        context.CancelFunc
-	all           sync.WaitGroup
+type loadGenerator struct {
+	sent, failed atomic.Int64
+	mu           sync.Mutex
+	pids         map[string]int
+	errors       []string
+	cancel       context.CancelFunc
+	all          sync.WaitGroup
 }
 
-func startLoad(t *testing.T, url string) *load {
+func startLoad(t *testing.T, url string) *loadGenerator {
 	ctx, cancel := context.WithCancel(context.Background())
-	l := &load{pids: map[string]int{}, cancel: cancel}
+	l := &loadGenerator{pids: map[string]int{}, cancel: cancel}
 	for n := range 8 {
 		transport := &http.Transport{DisableKeepAlives: n%2 == 0}
 		client := &http.Client{Transport: transport, Timeout: 15 * time.Second}
@@ -35,7 +35,7 @@ func startLoad(t *testing.T, url string) *load {
 			defer every.Stop()
 			for ctx.Err() == nil {
 				<-every.C
-				l.ask(client, url)
+				l.sendRequest(client, url)
 			}
 		})
 	}
@@ -43,9 +43,9 @@ func startLoad(t *testing.T, url string) *load {
 	return l
 }
 
-func (l *load) ask(client *http.Client, url string) {
-	l.asked.Add(1)
-	body, err := post(client, url)
+func (l *loadGenerator) sendRequest(client *http.Client, url string) {
+	l.sent.Add(1)
+	body, err := postURL(client, url)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err != nil {
@@ -56,7 +56,7 @@ func (l *load) ask(client *http.Client, url string) {
 	l.pids[body]++
 }
 
-func post(client *http.Client, url string) (string, error) {
+func postURL(client *http.Client, url string) (string, error) {
 	res, err := client.Post(url, "text/plain", strings.NewReader(strings.Repeat("x", 500)))
 	if err != nil {
 		return "", err
@@ -69,18 +69,18 @@ func post(client *http.Client, url string) (string, error) {
 	return string(body), err
 }
 
-func (l *load) stop() {
+func (l *loadGenerator) stop() {
 	l.cancel()
 	l.all.Wait()
 }
 
-// none ends the load and fails the test where a request has failed. It returns how many different processes answered.
-func (l *load) none(t *testing.T) int {
+// assertNoFailures ends the load and fails the test where a request has failed. It returns how many different processes answered.
+func (l *loadGenerator) assertNoFailures(t *testing.T) int {
 	t.Helper()
 	l.stop()
-	t.Logf("%d requests, %d failed, %d processes answered", l.asked.Load(), l.failed.Load(), len(l.pids))
-	if l.failed.Load() > 0 || l.asked.Load() == 0 {
-		t.Errorf("%d of %d requests failed: %v", l.failed.Load(), l.asked.Load(), l.errors[:min(5, len(l.errors))])
+	t.Logf("%d requests, %d failed, %d processes answered", l.sent.Load(), l.failed.Load(), len(l.pids))
+	if l.failed.Load() > 0 || l.sent.Load() == 0 {
+		t.Errorf("%d of %d requests failed: %v", l.failed.Load(), l.sent.Load(), l.errors[:min(5, len(l.errors))])
 	}
 	return len(l.pids)
 }

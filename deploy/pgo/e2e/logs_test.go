@@ -15,12 +15,12 @@ import (
 
 func TestNoLineIsLost(t *testing.T) {
 	const lines = 20000
-	s := newStack(t, fmt.Sprintf(`
+	s := newSandbox(t, fmt.Sprintf(`
   flood: {command: ACTOR, args: [actor, say=begin, "await=DIR/go", "flood=%d:5000", "touch=DIR/said"],
     logs: {max_size: 256KB, keep: 100}}
 `, lines))
-	s.must("up")
-	follow := s.command("logs", "-f", "flood")
+	s.mustRun("up")
+	follow := s.newCommand("logs", "-f", "flood")
 	out, err := follow.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -42,8 +42,8 @@ func TestNoLineIsLost(t *testing.T) {
 		_, _ = io.Copy(io.Discard, out)
 	}()
 	began := time.Now()
-	touch(t, filepath.Join(s.dir, "go"))
-	for s.read("said") == "" && time.Since(began) < 30*time.Second {
+	touchFile(t, filepath.Join(s.dir, "go"))
+	for s.readFile("said") == "" && time.Since(began) < 30*time.Second {
 		s.killManager()
 	}
 	if info, err := os.Stat(filepath.Join(s.dir, "said")); err != nil {
@@ -54,12 +54,12 @@ func TestNoLineIsLost(t *testing.T) {
 	var all []string
 	eventually(t, "all lines are there", func() error {
 		all = all[:0]
-		for _, old := range logfile.ListRotated(filepath.Join(s.home(), "logs", "flood.log")) {
+		for _, old := range logfile.ListRotated(filepath.Join(s.homeDir(), "logs", "flood.log")) {
 			if err := old.ReadLines(func(line []byte) error { all = append(all, string(line)); return nil }); err != nil {
 				return err
 			}
 		}
-		for line := range strings.Lines(s.read(".pgo/logs/flood.log")) {
+		for line := range strings.Lines(s.readFile(".pgo/logs/flood.log")) {
 			all = append(all, line)
 		}
 		if len(all) <= lines {
@@ -67,26 +67,26 @@ func TestNoLineIsLost(t *testing.T) {
 		}
 		return nil
 	})
-	inOrder(t, "the log", all[1:], lines)
+	assertNumbered(t, "the log", all[1:], lines)
 	select {
 	case got := <-followed:
-		inOrder(t, "logs -f", got, lines)
+		assertNumbered(t, "logs -f", got, lines)
 	case <-time.After(20 * time.Second):
 		t.Error("logs -f did not show all lines")
 	}
 	follow.Process.Signal(os.Interrupt)
 	follow.Wait()
-	if rotated := logfile.ListRotated(filepath.Join(s.home(), "logs", "flood.log")); len(rotated) < 3 {
+	if rotated := logfile.ListRotated(filepath.Join(s.homeDir(), "logs", "flood.log")); len(rotated) < 3 {
 		t.Errorf("rotated: %v", rotated)
 	}
-	s.must("flush", "flood")
-	if s.read(".pgo/logs/flood.log") != "" || len(logfile.ListRotated(filepath.Join(s.home(), "logs", "flood.log"))) > 0 {
+	s.mustRun("flush", "flood")
+	if s.readFile(".pgo/logs/flood.log") != "" || len(logfile.ListRotated(filepath.Join(s.homeDir(), "logs", "flood.log"))) > 0 {
 		t.Error("flush left something")
 	}
 }
 
-// inOrder checks that lines are numbered without a gap and without a repetition.
-func inOrder(t *testing.T, what string, lines []string, want int) {
+// assertNumbered checks that lines are numbered without a gap and without a repetition.
+func assertNumbered(t *testing.T, what string, lines []string, want int) {
 	t.Helper()
 	if len(lines) != want {
 		t.Errorf("%s has %d lines, want %d", what, len(lines), want)
@@ -101,26 +101,26 @@ func inOrder(t *testing.T, what string, lines []string, want int) {
 
 // A log that cannot be written does not stop a process, and says afterwards what is missing.
 func TestLogOnAFullDisk(t *testing.T) {
-	s := newStack(t, `
+	s := newSandbox(t, `
   flood: {command: ACTOR, args: [actor, "await=DIR/go", "flood=60000:30000", "touch=DIR/said", "await=DIR/more", say=after, "touch=DIR/all"]}
 `)
-	s.must("up")
-	log := filepath.Join(s.home(), "logs", "flood.log")
-	moveToFull(t, log)
-	touch(t, filepath.Join(s.dir, "go"))
-	s.pidIn("said")
+	s.mustRun("up")
+	log := filepath.Join(s.homeDir(), "logs", "flood.log")
+	redirectToFullDisk(t, log)
+	touchFile(t, filepath.Join(s.dir, "go"))
+	s.awaitPID("said")
 	if err := os.Remove(log); err != nil {
 		t.Fatal(err)
 	}
-	touch(t, filepath.Join(s.dir, "more"))
-	s.pidIn("all")
+	touchFile(t, filepath.Join(s.dir, "more"))
+	s.awaitPID("all")
 	eventually(t, "the log goes on", func() error {
-		if text := s.read(".pgo/logs/flood.log"); !strings.Contains(text, "pgo could not write this log: ") || !strings.HasSuffix(text, "after\n") {
+		if text := s.readFile(".pgo/logs/flood.log"); !strings.Contains(text, "pgo could not write this log: ") || !strings.HasSuffix(text, "after\n") {
 			return fmt.Errorf("%d bytes", len(text))
 		}
 		return nil
 	})
-	text := s.read(".pgo/logs/flood.log")
+	text := s.readFile(".pgo/logs/flood.log")
 	var dropped int
 	_, rest, _ := strings.Cut(text, "could not write this log: ")
 	if _, err := fmt.Sscanf(rest, "%d lines", &dropped); err != nil {
@@ -131,8 +131,8 @@ func TestLogOnAFullDisk(t *testing.T) {
 	}
 }
 
-// moveToFull has a log be on a disk that is full.
-func moveToFull(t *testing.T, log string) {
+// redirectToFullDisk has a log be on a disk that is full.
+func redirectToFullDisk(t *testing.T, log string) {
 	t.Helper()
 	if err := os.Remove(log); err != nil {
 		t.Fatal(err)
@@ -143,17 +143,17 @@ func moveToFull(t *testing.T, log string) {
 }
 
 func TestSplitLogs(t *testing.T) {
-	s := newStack(t, `
+	s := newSandbox(t, `
   p: {command: ACTOR, args: [actor, say=out, err=wrong, ready], ready: {notify: true}, logs: {split: true}}
   q: {command: ACTOR, args: [actor, say=out, err=wrong, ready], ready: {notify: true}}
 `)
-	s.must("up")
+	s.mustRun("up")
 	for file, want := range map[string]string{"p.log": "out\n", "p.err.log": "wrong\n", "q.log": "out\nwrong\n"} {
-		if got := s.read(".pgo/logs/" + file); got != want {
+		if got := s.readFile(".pgo/logs/" + file); got != want {
 			t.Errorf("%s: %q, want %q", file, got, want)
 		}
 	}
-	if out := s.must("logs", "p"); !strings.Contains(out, "out\n") || !strings.Contains(out, "wrong\n") {
+	if out := s.mustRun("logs", "p"); !strings.Contains(out, "out\n") || !strings.Contains(out, "wrong\n") {
 		t.Errorf("logs p: %q", out)
 	}
 }

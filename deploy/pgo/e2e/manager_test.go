@@ -16,7 +16,7 @@ import (
 )
 
 func TestManagerKilled(t *testing.T) {
-	s := newStack(t, `
+	s := newSandbox(t, `
   db: {kind: infra, command: ACTOR, args: [actor, "status=warm", ready], ready: {notify: true}}
   web: {command: ACTOR, args: [actor, web, ready], after: [db], listeners: {http: "127.0.0.1:0"}, ready: {notify: true}}
   late: {command: ACTOR, args: [actor, "await=DIR/go", ready], ready: {notify: true, within: 10m}}
@@ -24,71 +24,71 @@ func TestManagerKilled(t *testing.T) {
   bad: {command: ACTOR, args: [actor, exit=78], restart: {final_exit_codes: [78]}}
   once: {kind: one-shot, command: ACTOR, args: [actor, say=done, exit=0]}
 `)
-	s.fails(exitFailed, []string{"bad is not ready"}, "up")
-	s.must("stop", "stopped")
-	s.becomes("web", control.Ready)
+	s.assertFails(exitFailed, []string{"bad is not ready"}, "up")
+	s.mustRun("stop", "stopped")
+	s.awaitState("web", control.Ready)
 	eventually(t, "web's version is known", func() error {
-		if p := s.list()["web"]; p.Version == "" {
+		if p := s.listByName()["web"]; p.Version == "" {
 			return fmt.Errorf("%+v", p)
 		}
 		return nil
 	})
-	before, keeper := s.list(), s.info().KeeperPID
-	if keeper == 0 || keeper == s.info().ManagerPID {
-		t.Fatalf("info: %+v", s.info())
+	before, keeper := s.listByName(), s.readInfo().KeeperPID
+	if keeper == 0 || keeper == s.readInfo().ManagerPID {
+		t.Fatalf("info: %+v", s.readInfo())
 	}
 	l := startLoad(t, "http://"+before["web"].Listeners["http"])
 	for range 20 {
 		s.killManager()
 	}
-	for name, p := range s.list() {
+	for name, p := range s.listByName() {
 		was := before[name]
 		if p.PID != was.PID || p.Status != was.Status || p.Ready != was.Ready || p.Restarts != was.Restarts || p.Message != was.Message || p.Version != was.Version || !p.Since.Equal(was.Since) {
 			t.Errorf("%s: before %+v, after %+v", name, was, p)
 		}
 	}
-	if s.info().KeeperPID != keeper {
+	if s.readInfo().KeeperPID != keeper {
 		t.Error("the keeper is another one")
 	}
 	// What is said while nobody listens is heard later.
-	touch(t, filepath.Join(s.dir, "go"))
-	s.becomes("late", control.Ready)
-	l.none(t)
+	touchFile(t, filepath.Join(s.dir, "go"))
+	s.awaitState("late", control.Ready)
+	l.assertNoFailures(t)
 
 	// Asked to end, it makes room for the next one.
-	asked := s.info().ManagerPID
+	asked := s.readInfo().ManagerPID
 	proc.Kill(asked, syscall.SIGTERM)
 	eventually(t, "there is another manager", func() error {
-		if s.info().ManagerPID == asked {
+		if s.readInfo().ManagerPID == asked {
 			return fmt.Errorf("not yet")
 		}
 		return nil
 	})
-	if p := s.list()["web"]; p.PID != before["web"].PID || !p.Ready {
+	if p := s.listByName()["web"]; p.PID != before["web"].PID || !p.Ready {
 		t.Errorf("web: %+v", p)
 	}
 
 	// A crash in the gap is noticed, and the same again.
-	old := s.info().ManagerPID
+	old := s.readInfo().ManagerPID
 	proc.Kill(old, syscall.SIGKILL)
 	proc.Kill(before["web"].PID, syscall.SIGKILL)
 	eventually(t, "web runs again", func() error {
-		if p := s.list()["web"]; p.PID == before["web"].PID || !p.Ready || p.Restarts != 1 {
+		if p := s.listByName()["web"]; p.PID == before["web"].PID || !p.Ready || p.Restarts != 1 {
 			return fmt.Errorf("%+v", p)
 		}
 		return nil
 	})
-	s.must("stop", "late")
-	s.must("down")
-	s.gaps()
+	s.mustRun("stop", "late")
+	s.mustRun("down")
+	s.assertManagerGaps()
 }
 
-// gaps checks how long there was no manager after one was killed, as pgo itself has written it down.
-func (s *stack) gaps() {
-	s.Helper()
+// assertManagerGaps checks how long there was no manager after one was killed, as pgo itself has written it down.
+func (s *sandbox) assertManagerGaps() {
+	s.t.Helper()
 	var ended time.Time
 	var gaps []time.Duration
-	for line := range strings.Lines(s.read(".pgo/logs/pgo.log")) {
+	for line := range strings.Lines(s.readFile(".pgo/logs/pgo.log")) {
 		var entry struct {
 			TS       time.Time `json:"ts"`
 			Msg, How string
@@ -106,16 +106,16 @@ func (s *stack) gaps() {
 	}
 	slices.Sort(gaps)
 	if len(gaps) == 0 {
-		s.Fatal("no manager was killed")
+		s.t.Fatal("no manager was killed")
 	}
 	median := gaps[len(gaps)/2]
-	s.Logf("%d managers killed; managed again after %s (median), %s at most", len(gaps), median, gaps[len(gaps)-1])
+	s.t.Logf("%d managers killed; managed again after %s (median), %s at most", len(gaps), median, gaps[len(gaps)-1])
 	if median > time.Second {
-		s.Errorf("managed again after %s", median)
+		s.t.Errorf("managed again after %s", median)
 	}
 }
 
-func touch(t *testing.T, path string) {
+func touchFile(t *testing.T, path string) {
 	t.Helper()
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -124,32 +124,32 @@ func touch(t *testing.T, path string) {
 
 // A manager that is killed while it stops or starts things leaves that to the next one.
 func TestManagerKilledAtWork(t *testing.T) {
-	s := newStack(t, `
+	s := newSandbox(t, `
   db: {command: ACTOR, args: [actor, "record=DIR/order:db", ready], ready: {notify: true}}
   slow: {command: ACTOR, args: [actor, "record=DIR/order:slow", ignore, ready], after: [db], ready: {notify: true}, stop: {timeout: 5s}}
 `)
-	s.must("up")
-	pid := s.list()["slow"].PID
-	stop := s.command("stop", "slow")
+	s.mustRun("up")
+	pid := s.listByName()["slow"].PID
+	stop := s.newCommand("stop", "slow")
 	if err := stop.Start(); err != nil {
 		t.Fatal(err)
 	}
-	s.becomes("slow", control.Stopping)
+	s.awaitState("slow", control.Stopping)
 	s.killManager()
 	_ = stop.Wait() // the manager that it spoke to is gone
-	if p := s.becomes("slow", control.Stopped); alive(pid) || p.Reason != "did not end in time and was killed" {
+	if p := s.awaitState("slow", control.Stopped); isAlive(pid) || p.Reason != "did not end in time and was killed" {
 		t.Errorf("%+v", p)
 	}
-	s.must("start", "slow")
-	down := s.command("down")
+	s.mustRun("start", "slow")
+	down := s.newCommand("down")
 	if err := down.Start(); err != nil {
 		t.Fatal(err)
 	}
-	s.becomes("slow", control.Stopping)
-	proc.Kill(s.info().ManagerPID, syscall.SIGKILL)
+	s.awaitState("slow", control.Stopping)
+	proc.Kill(s.readInfo().ManagerPID, syscall.SIGKILL)
 	_ = down.Wait()
 	eventually(t, "everything has ended", func() error {
-		if left := s.processes(); len(left) > 0 {
+		if left := s.findProcesses(); len(left) > 0 {
 			return fmt.Errorf("%v", left)
 		}
 		return nil
@@ -157,12 +157,12 @@ func TestManagerKilledAtWork(t *testing.T) {
 }
 
 func TestUpgrade(t *testing.T) {
-	s := newStack(t, `  web: {command: ACTOR, args: [actor, web, ready], listeners: {http: "127.0.0.1:0"}, ready: {notify: true}}`+"\n")
-	s.fails(exitUnavailable, []string{"pgo is not running"}, "upgrade")
-	s.must("up")
-	before, info := s.list()["web"], s.info()
+	s := newSandbox(t, `  web: {command: ACTOR, args: [actor, web, ready], listeners: {http: "127.0.0.1:0"}, ready: {notify: true}}`+"\n")
+	s.assertFails(exitUnavailable, []string{"pgo is not running"}, "upgrade")
+	s.mustRun("up")
+	before, info := s.listByName()["web"], s.readInfo()
 	next := filepath.Join(s.dir, "pgo")
-	binary, err := os.ReadFile(program)
+	binary, err := os.ReadFile(pgoPath)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,22 +170,22 @@ func TestUpgrade(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := startLoad(t, "http://"+before.Listeners["http"])
-	if out := s.must("upgrade", "--program", next); !strings.Contains(out, "the manager is version dev now") {
+	if out := s.mustRun("upgrade", "--program", next); !strings.Contains(out, "the manager is version dev now") {
 		t.Error(out)
 	}
-	now := s.info()
-	if now.KeeperPID != info.KeeperPID || now.ManagerPID == info.ManagerPID || s.list()["web"].PID != before.PID {
+	now := s.readInfo()
+	if now.KeeperPID != info.KeeperPID || now.ManagerPID == info.ManagerPID || s.listByName()["web"].PID != before.PID {
 		t.Errorf("before %+v, after %+v", info, now)
 	}
 	running := func() string {
-		exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", s.info().ManagerPID))
+		exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", s.readInfo().ManagerPID))
 		if err != nil {
 			t.Fatal(err)
 		}
 		return exe
 	}
 	upgraded := running()
-	if !strings.HasPrefix(upgraded, filepath.Join(s.home(), "state", "pgo-")) {
+	if !strings.HasPrefix(upgraded, filepath.Join(s.homeDir(), "state", "pgo-")) {
 		t.Errorf("the manager runs %s", upgraded)
 	}
 	// What was installed may be written over: a copy of it runs.
@@ -196,22 +196,22 @@ func TestUpgrade(t *testing.T) {
 	if running() != upgraded {
 		t.Errorf("after it was killed the manager runs %s", running())
 	}
-	s.fails(exitFailed, []string{"does not answer `version --json`"}, "upgrade", "--program", next)
+	s.assertFails(exitFailed, []string{"does not answer `version --json`"}, "upgrade", "--program", next)
 	// One that says it is a pgo and cannot manage.
 	if err := os.WriteFile(next, []byte("#!/bin/sh\n[ \"$1\" = version ] && echo '{\"version\":\"9\"}' && exit\nexit 3\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	s.fails(exitFailed, []string{"the new manager did not start, the previous one continues: exit code 3"}, "upgrade", "--program", next)
-	if running() != upgraded || s.list()["web"].PID != before.PID {
+	s.assertFails(exitFailed, []string{"the new manager did not start, the previous one continues: exit code 3"}, "upgrade", "--program", next)
+	if running() != upgraded || s.listByName()["web"].PID != before.PID {
 		t.Errorf("after an upgrade that failed the manager runs %s", running())
 	}
-	l.none(t)
+	l.assertNoFailures(t)
 }
 
 // As the first process of a container: strangers are reaped, and the keeper is what SIGTERM is for.
 func TestFirstProcess(t *testing.T) {
-	s := newStack(t, `  p: {command: ACTOR, args: [actor, "orphan=DIR/orphan", ready], ready: {notify: true}}`+"\n")
-	cmd := s.command("up", "--foreground")
+	s := newSandbox(t, `  p: {command: ACTOR, args: [actor, "orphan=DIR/orphan", ready], ready: {notify: true}}`+"\n")
+	cmd := s.newCommand("up", "--foreground")
 	cmd.Path, cmd.Args = s.self, append([]string{s.self, "init"}, cmd.Args[1:]...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS}
 	if os.Geteuid() != 0 {
@@ -223,7 +223,7 @@ func TestFirstProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the orphan has ended", func() error {
-		if s.read("orphan") == "" {
+		if s.readFile("orphan") == "" {
 			return fmt.Errorf("it has not begun")
 		}
 		return nil
@@ -249,20 +249,20 @@ func TestFirstProcess(t *testing.T) {
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("SIGTERM: %v", err)
 	}
-	if left := s.processes(); len(left) != 0 {
+	if left := s.findProcesses(); len(left) != 0 {
 		t.Errorf("left behind: %v", left)
 	}
 }
 
 func TestEvents(t *testing.T) {
-	s := newStack(t, `  p: {command: ACTOR, args: [actor, ready], ready: {notify: true}}`+"\n")
-	s.must("up")
+	s := newSandbox(t, `  p: {command: ACTOR, args: [actor, ready], ready: {notify: true}}`+"\n")
+	s.mustRun("up")
 	s.killManager()
-	s.must("restart", "p")
-	s.must("down")
+	s.mustRun("restart", "p")
+	s.mustRun("down")
 	var states []string
 	last := int64(0)
-	for line := range strings.Lines(s.must("events", "--json")) {
+	for line := range strings.Lines(s.mustRun("events", "--json")) {
 		var e control.Event
 		if err := json.Unmarshal([]byte(line), &e); err != nil {
 			t.Fatal(err)
@@ -277,7 +277,7 @@ func TestEvents(t *testing.T) {
 	if got := strings.Join(states, " "); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if out := s.must("events", "-n", "1"); !strings.Contains(out, "p/0") || !strings.HasSuffix(out, "exit code 0\n") {
+	if out := s.mustRun("events", "-n", "1"); !strings.Contains(out, "p/0") || !strings.HasSuffix(out, "exit code 0\n") {
 		t.Errorf("events -n 1: %q", out)
 	}
 }

@@ -17,33 +17,33 @@ import (
 // TestPipeline runs what CI runs, with a deploy key that is only in CI's environment: the Makefile's and .ci's own lines.
 func TestPipeline(t *testing.T) {
 	t.Parallel()
-	host := newTarget(t)
+	host := newDeployHost(t)
 	ci := newPipeline(t, host)
 
 	t.Run("nothing to log in with", func(t *testing.T) {
 		for _, missing := range []string{"DEPLOY_KEY", "DEPLOY_KNOWN_HOSTS"} {
-			ci.fails(t, missing+" is not set", slices.Concat(ci.env, []string{missing + "="}), "make", "deploy", "TO=ci")
+			ci.assertFails(t, missing+" is not set", slices.Concat(ci.env, []string{missing + "="}), "make", "deploy", "TO=ci")
 		}
 	})
 	t.Run("an unknown host", func(t *testing.T) {
 		env := slices.Concat(ci.env, []string{"HOME=" + t.TempDir(), "DEPLOY_KNOWN_HOSTS=[other.example]:22 ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ"})
-		ci.fails(t, "Host key verification failed", env, "make", "deploy", "TO=ci")
+		ci.assertFails(t, "Host key verification failed", env, "make", "deploy", "TO=ci")
 	})
 	t.Run("a file that is not what was built", func(t *testing.T) {
 		beta := filepath.Join(ci.dist, "beta")
-		if err := os.WriteFile(beta, build(t, "crashes"), 0o755); err != nil {
+		if err := os.WriteFile(beta, buildRelease(t, "crashes"), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		ci.fails(t, "beta: FAILED", ci.env, "make", "deploy", "TO=ci")
-		if err := os.WriteFile(beta, build(t, "v2"), 0o644); err != nil { // CI's artifacts lose their mode
+		ci.assertFails(t, "beta: FAILED", ci.env, "make", "deploy", "TO=ci")
+		if err := os.WriteFile(beta, buildRelease(t, "v2"), 0o644); err != nil { // CI's artifacts lose their mode
 			t.Fatal(err)
 		}
 	})
-	host.runs("v1", services...)
+	host.awaitRelease("v1", deployedServices...)
 
-	none := host.load()
-	ci.must("make", "deploy", "TO=ci")
-	host.runs("v2", services...)
+	none := host.startLoad()
+	ci.mustRun("make", "deploy", "TO=ci")
+	host.awaitRelease("v2", deployedServices...)
 
 	// gateway is one through which all services but one can be reached.
 	gateway := func(but string) string {
@@ -55,27 +55,27 @@ func TestPipeline(t *testing.T) {
 		t.Cleanup(server.Close)
 		return server.URL
 	}
-	if said := ci.must("make", "verify", "TO=ci", "URL="+gateway("none")); !strings.Contains(said, "gamma is ready") {
+	if said := ci.mustRun("make", "verify", "TO=ci", "URL="+gateway("none")); !strings.Contains(said, "gamma is ready") {
 		t.Errorf("verified: %s", said)
 	}
-	ci.fails(t, "beta is not ready", ci.env, "make", "verify", "TO=ci", "URL="+gateway("beta"))
-	ci.must("make", "roll-back", "TO=ci")
-	host.runs("v1", services...)
+	ci.assertFails(t, "beta is not ready", ci.env, "make", "verify", "TO=ci", "URL="+gateway("beta"))
+	ci.mustRun("make", "roll-back", "TO=ci")
+	host.awaitRelease("v1", deployedServices...)
 	none()
-	ci.keptNothing()
+	ci.assertKeyNotStored()
 }
 
 // pipeline is a job of CI: a checkout with what was built before, a home, and a key in its environment.
 type pipeline struct {
-	*testing.T
+	t               *testing.T
 	dir, dist, home string
 	env             []string
 	key             []byte
 }
 
-func newPipeline(t *testing.T, host *target) *pipeline {
+func newPipeline(t *testing.T, host *deployHost) *pipeline {
 	t.Helper()
-	p := &pipeline{T: t, dir: t.TempDir(), home: t.TempDir()}
+	p := &pipeline{t: t, dir: t.TempDir(), home: t.TempDir()}
 	p.dist = filepath.Join(p.dir, "dist", "linux-"+runtime.GOARCH)
 	tools, ssh := t.TempDir(), filepath.Dir(host.sshd.Config)
 	write := func(path string, text []byte, mode os.FileMode) {
@@ -97,11 +97,11 @@ func newPipeline(t *testing.T, host *target) *pipeline {
 	}
 	write(filepath.Join(p.dir, "Makefile"), read("../../../Makefile"), 0o644)
 	write(filepath.Join(p.dir, ".ci", "with-deploy-key"), read("../../../.ci/with-deploy-key"), 0o755)
-	for _, name := range services {
+	for _, name := range deployedServices {
 		write(filepath.Join(p.dir, "services", name, "go.mod"), nil, 0o644)
-		write(filepath.Join(p.dist, name), build(t, "v2"), 0o755)
+		write(filepath.Join(p.dist, name), buildRelease(t, "v2"), 0o755)
 	}
-	if err := os.Symlink(program, filepath.Join(p.dist, "pgo")); err != nil {
+	if err := os.Symlink(pgoPath, filepath.Join(p.dist, "pgo")); err != nil {
 		t.Fatal(err)
 	}
 	sums := exec.Command("sh", "-c", "sha256sum linux-*/* >SHA256SUMS")
@@ -119,44 +119,44 @@ func newPipeline(t *testing.T, host *target) *pipeline {
 	return p
 }
 
-func (p *pipeline) run(env []string, args ...string) (string, error) {
-	cmd := exec.CommandContext(p.Context(), ".ci/with-deploy-key", args...)
+func (p *pipeline) runWithKey(env []string, args ...string) (string, error) {
+	cmd := exec.CommandContext(p.t.Context(), ".ci/with-deploy-key", args...)
 	cmd.Dir, cmd.Env = p.dir, env
 	said, err := cmd.CombinedOutput()
 	return string(said), err
 }
 
-func (p *pipeline) must(args ...string) string {
-	p.Helper()
-	said, err := p.run(p.env, args...)
+func (p *pipeline) mustRun(args ...string) string {
+	p.t.Helper()
+	said, err := p.runWithKey(p.env, args...)
 	if err != nil {
-		p.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, said)
+		p.t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, said)
 	}
 	return said
 }
 
-func (p *pipeline) fails(t *testing.T, says string, env []string, args ...string) {
+func (p *pipeline) assertFails(t *testing.T, says string, env []string, args ...string) {
 	t.Helper()
-	said, err := p.run(env, args...)
+	said, err := p.runWithKey(env, args...)
 	if err == nil || !strings.Contains(said, says) {
 		t.Errorf("%s: %v, and not %q:\n%s", strings.Join(args, " "), err, says, said)
 	}
 }
 
-// keptNothing checks that the key is in no file that CI has left.
-func (p *pipeline) keptNothing() {
-	p.Helper()
+// assertKeyNotStored checks that the key is in no file that CI has left.
+func (p *pipeline) assertKeyNotStored() {
+	p.t.Helper()
 	err := filepath.WalkDir(p.home, func(path string, d os.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
 			return err
 		}
 		text, err := os.ReadFile(path)
 		if bytes.Contains(text, bytes.Split(p.key, []byte("\n"))[1]) {
-			p.Errorf("%s has the key", path)
+			p.t.Errorf("%s has the key", path)
 		}
 		return err
 	})
 	if err != nil {
-		p.Error(err)
+		p.t.Error(err)
 	}
 }

@@ -12,65 +12,65 @@ import (
 
 // A release that does not last goes, by itself, and the one before comes back.
 func TestProbation(t *testing.T) {
-	s := newWatched(t, "v1")
-	s.must("up")
-	s.answers("v1")
-	s.proven("v1")
-	s.deploy(build(t, "crashes"))
-	s.refusal("exit code 4, 2 times while it was on probation; went back to release ")
-	s.answers("v1")
-	s.fails(exitFailed, []string{"web does not run what was deployed", "went back to release"}, "up")
-	if out := s.must("list"); !strings.Contains(out, "went back to release") {
+	s := newWatchedSandbox(t, "v1")
+	s.mustRun("up")
+	s.awaitBuild("v1")
+	s.awaitGood("v1")
+	s.deployProgram(buildRelease(t, "crashes"))
+	s.awaitDeployFailure("exit code 4, 2 times while it was on probation; went back to release ")
+	s.awaitBuild("v1")
+	s.assertFails(exitFailed, []string{"web does not run what was deployed", "went back to release"}, "up")
+	if out := s.mustRun("list"); !strings.Contains(out, "went back to release") {
 		t.Errorf("list:\n%s", out)
 	}
-	if out := s.must("events"); strings.Count(out, "went back to release") != 1 {
+	if out := s.mustRun("events"); strings.Count(out, "went back to release") != 1 {
 		t.Errorf("events:\n%s", out)
 	}
 	// It is not tried again, whoever starts anew.
 	s.killManager()
-	s.must("down")
-	s.fails(exitFailed, []string{"was found bad before"}, "up")
-	s.answers("v1")
-	s.deploy(build(t, "v2"))
-	s.answers("v2")
-	s.must("up")
-	if got := strings.Count(s.read(".pgo/logs/web.log"), "build crashes runs"); got != 2 {
+	s.mustRun("down")
+	s.assertFails(exitFailed, []string{"was found bad before"}, "up")
+	s.awaitBuild("v1")
+	s.deployProgram(buildRelease(t, "v2"))
+	s.awaitBuild("v2")
+	s.mustRun("up")
+	if got := strings.Count(s.readFile(".pgo/logs/web.log"), "build crashes runs"); got != 2 {
 		t.Errorf("the bad one ran %d times", got)
 	}
 }
 
 // What a gate does not let run is not gone back to.
-func TestProbationThatCannotGoBack(t *testing.T) {
-	s := newWatched(t, "v1")
-	s.must("up")
-	s.proven("v1")
-	s.write(strings.Replace(watched, "probation: 3s", "probation: 1m", 1)) // time enough to crash twice
-	s.must("up")
-	s.deploy(build(t, "v2"))
-	s.answers("v2")
-	touch(t, filepath.Join(s.dir, "forbidden"))
-	url := s.url()
+func TestProbationThatCannotRollBack(t *testing.T) {
+	s := newWatchedSandbox(t, "v1")
+	s.mustRun("up")
+	s.awaitGood("v1")
+	s.writeProcessFile(strings.Replace(watchedProcessFile, "probation: 3s", "probation: 1m", 1)) // time enough to crash twice
+	s.mustRun("up")
+	s.deployProgram(buildRelease(t, "v2"))
+	s.awaitBuild("v2")
+	touchFile(t, filepath.Join(s.dir, "forbidden"))
+	url := s.webURL()
 	for range 2 {
-		before := s.becomes("web", control.Ready).PID
-		_, _ = get(url + "/crash")
+		before := s.awaitState("web", control.Ready).PID
+		_, _ = getURL(url + "/crash")
 		eventually(t, "it is started again", func() error {
-			if p := s.list()["web"]; p.PID == before || !p.Ready {
+			if p := s.listByName()["web"]; p.PID == before || !p.Ready {
 				return fmt.Errorf("%+v", p)
 			}
 			return nil
 		})
 	}
-	s.refusal("not gone back: gate: does not let it run: exit status 1: there is ")
-	s.answers("v2")
-	s.fails(exitFailed, []string{"web stays at release", "does not let it run"}, "rollback")
-	s.answers("v2")
+	s.awaitDeployFailure("not gone back: gate: does not let it run: exit status 1: there is ")
+	s.awaitBuild("v2")
+	s.assertFails(exitFailed, []string{"web stays at release", "does not let it run"}, "rollback")
+	s.awaitBuild("v2")
 }
 
-// proven waits until the release that is live has proven itself.
-func (s *stack) proven(version string) {
-	s.Helper()
-	eventually(s.T, version+" is good", func() error {
-		if out := s.must("releases", "web"); !strings.Contains(out, version+" ") || !strings.Contains(out, "current, good") {
+// awaitGood waits until the release that is live has proven itself.
+func (s *sandbox) awaitGood(version string) {
+	s.t.Helper()
+	eventually(s.t, version+" is good", func() error {
+		if out := s.mustRun("releases", "web"); !strings.Contains(out, version+" ") || !strings.Contains(out, "current, good") {
 			return errors.New(out)
 		}
 		return nil
@@ -79,55 +79,55 @@ func (s *stack) proven(version string) {
 
 // After a failed reload it is the old program that is started again, also after a crash.
 func TestCrashAfterAFailedDeploy(t *testing.T) {
-	s := newWatched(t, "v1")
-	s.must("up")
-	s.answers("v1")
-	s.deploy(build(t, "exits"))
-	s.refusal("exit code 3")
-	before := s.list()["web"].PID
-	_, _ = get(s.url() + "/crash")
+	s := newWatchedSandbox(t, "v1")
+	s.mustRun("up")
+	s.awaitBuild("v1")
+	s.deployProgram(buildRelease(t, "exits"))
+	s.awaitDeployFailure("exit code 3")
+	before := s.listByName()["web"].PID
+	_, _ = getURL(s.webURL() + "/crash")
 	eventually(t, "it is started again", func() error {
-		if p := s.list()["web"]; p.PID == before || !p.Ready {
+		if p := s.listByName()["web"]; p.PID == before || !p.Ready {
 			return fmt.Errorf("%+v", p)
 		}
 		return nil
 	})
-	s.answers("v1")
+	s.awaitBuild("v1")
 }
 
 // What grows over its limit is replaced, with no dropped request; a warning comes before.
 func TestMemoryLimit(t *testing.T) {
-	s := newWatched(t, "v1")
-	s.write(strings.Replace(watched, "restart: {", "limits: {memory: 100MB}, restart: {", 1))
-	s.must("up")
-	before := s.answers("v1")
-	l := startLoad(t, s.url())
-	if _, err := get(s.url() + "/grow?85"); err != nil {
+	s := newWatchedSandbox(t, "v1")
+	s.writeProcessFile(strings.Replace(watchedProcessFile, "restart: {", "limits: {memory: 100MB}, restart: {", 1))
+	s.mustRun("up")
+	before := s.awaitBuild("v1")
+	l := startLoad(t, s.webURL())
+	if _, err := getURL(s.webURL() + "/grow?85"); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "it warns", func() error {
-		if out := s.must("events"); !strings.Contains(out, "% of its memory limit") {
+		if out := s.mustRun("events"); !strings.Contains(out, "% of its memory limit") {
 			return errors.New(out)
 		}
 		return nil
 	})
-	if p := s.list()["web"]; p.PID != before.PID {
+	if p := s.listByName()["web"]; p.PID != before.PID {
 		t.Errorf("it was replaced below its limit: %+v", p)
 	}
-	if _, err := get(s.url() + "/grow?30"); err != nil {
+	if _, err := getURL(s.webURL() + "/grow?30"); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "it is replaced", func() error {
-		if p := s.list()["web"]; p.PID == before.PID || !p.Ready {
+		if p := s.listByName()["web"]; p.PID == before.PID || !p.Ready {
 			return fmt.Errorf("%+v", p)
 		}
 		return nil
 	})
-	l.none(t)
-	if p := s.list()["web"]; p.Restarts != 0 {
+	l.assertNoFailures(t)
+	if p := s.listByName()["web"]; p.Restarts != 0 {
 		t.Errorf("%+v", p)
 	}
-	if out := s.must("events"); strings.Count(out, ": it is made new") != 1 {
+	if out := s.mustRun("events"); strings.Count(out, ": it is made new") != 1 {
 		t.Errorf("events:\n%s", out)
 	}
 }

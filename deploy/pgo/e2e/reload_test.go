@@ -13,23 +13,23 @@ import (
 	"pgo/deploy/pgo/internal/proc"
 )
 
-const webs = `
+const webProcess = `
   web: {command: ACTOR, args: [actor, web, ready], listeners: {http: "127.0.0.1:0"}, ready: {notify: true}, instances: N}
 `
 
 func TestReloadDropsNothing(t *testing.T) {
 	for _, instances := range []string{"1", "2"} {
 		t.Run(instances, func(t *testing.T) {
-			s := newStack(t, strings.ReplaceAll(webs, "N}", instances+"}"))
-			s.must("up")
-			l := startLoad(t, "http://"+s.list()["web"].Listeners["http"])
+			s := newSandbox(t, strings.ReplaceAll(webProcess, "N}", instances+"}"))
+			s.mustRun("up")
+			l := startLoad(t, "http://"+s.listByName()["web"].Listeners["http"])
 			for range 10 {
-				s.must("reload", "web")
+				s.mustRun("reload", "web")
 			}
-			if answered := l.none(t); answered < 11 {
+			if answered := l.assertNoFailures(t); answered < 11 {
 				t.Errorf("only %d processes answered", answered)
 			}
-			for _, p := range s.rows() {
+			for _, p := range s.listInstances() {
 				if !p.Ready || p.Status != control.Ready || p.Restarts != 0 || p.ReloadPending {
 					t.Errorf("after the reloads: %+v", p)
 				}
@@ -39,18 +39,18 @@ func TestReloadDropsNothing(t *testing.T) {
 }
 
 func TestReloadWhileTheManagerIsKilled(t *testing.T) {
-	s := newStack(t, strings.ReplaceAll(webs, "N}", "2}"))
-	s.must("up")
-	before := s.rows()
+	s := newSandbox(t, strings.ReplaceAll(webProcess, "N}", "2}"))
+	s.mustRun("up")
+	before := s.listInstances()
 	l := startLoad(t, "http://"+before[0].Listeners["http"])
 	for round := range 10 {
-		reload := s.command("reload", "web")
+		reload := s.newCommand("reload", "web")
 		if err := reload.Start(); err != nil {
 			t.Fatal(err)
 		}
 		// At another point of the reload each time.
 		eventually(t, "the reload is under way", func() error {
-			if !strings.Contains(s.must("list", "--json"), `"reload_asked": true`) {
+			if !strings.Contains(s.mustRun("list", "--json"), `"reload_asked": true`) {
 				return fmt.Errorf("nothing is reloaded")
 			}
 			return nil
@@ -59,7 +59,7 @@ func TestReloadWhileTheManagerIsKilled(t *testing.T) {
 		s.killManager()
 		_ = reload.Wait() // it may have been told of the manager's end
 		eventually(t, "the reload has gone on", func() error {
-			for _, p := range s.rows() {
+			for _, p := range s.listInstances() {
 				if p.ReloadPending || !p.Ready || p.Status != control.Ready {
 					return fmt.Errorf("%+v", p)
 				}
@@ -67,21 +67,21 @@ func TestReloadWhileTheManagerIsKilled(t *testing.T) {
 			return nil
 		})
 	}
-	l.none(t)
-	for n, p := range s.rows() {
+	l.assertNoFailures(t)
+	for n, p := range s.listInstances() {
 		if p.PID == before[n].PID || p.ReloadFailure != "" || p.Restarts != 0 {
 			t.Errorf("instance %d: %+v", n, p)
 		}
 	}
 	eventually(t, "nothing but the two is left", func() error {
 		actors := 0
-		for _, cmdline := range s.processes() {
+		for _, cmdline := range s.findProcesses() {
 			if strings.Contains(cmdline, "actor") {
 				actors++
 			}
 		}
 		if actors != 2 {
-			return fmt.Errorf("%d: %v", actors, s.processes())
+			return fmt.Errorf("%d: %v", actors, s.findProcesses())
 		}
 		return nil
 	})
@@ -101,18 +101,18 @@ func TestReloadThatFails(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			s := newStack(t, fmt.Sprintf(`
+			s := newSandbox(t, fmt.Sprintf(`
   web: {command: DIR/program, args: [actor, %s], listeners: {http: "127.0.0.1:0"}, ready: {notify: true, within: %s}}
 `, test.deeds, test.within))
 			program := filepath.Join(s.dir, "program")
 			if err := os.Symlink(s.self, program); err != nil {
 				t.Fatal(err)
 			}
-			s.must("up")
-			before := s.list()["web"]
+			s.mustRun("up")
+			before := s.listByName()["web"]
 			// What dies in the window has taken connections with it; in all other cases nobody notices.
 			harmless := test.name != "dies within the window"
-			var l *load
+			var l *loadGenerator
 			if harmless {
 				l = startLoad(t, "http://"+before.Listeners["http"])
 			}
@@ -124,12 +124,12 @@ func TestReloadThatFails(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			s.fails(exitFailed, test.says, "reload", "web")
-			if now := s.list()["web"]; now.PID != before.PID || !now.Ready || now.Status != control.Ready || now.ReloadFailure == "" {
+			s.assertFails(exitFailed, test.says, "reload", "web")
+			if now := s.listByName()["web"]; now.PID != before.PID || !now.Ready || now.Status != control.Ready || now.ReloadFailure == "" {
 				t.Errorf("the old process: %+v", now)
 			}
 			if harmless {
-				if answered := l.none(t); answered != 1 {
+				if answered := l.assertNoFailures(t); answered != 1 {
 					t.Errorf("%d processes answered", answered)
 				}
 			}
@@ -142,8 +142,8 @@ func TestReloadThatFails(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			s.must("reload", "web")
-			if now := s.list()["web"]; now.PID == before.PID || !now.Ready || now.ReloadFailure != "" {
+			s.mustRun("reload", "web")
+			if now := s.listByName()["web"]; now.PID == before.PID || !now.Ready || now.ReloadFailure != "" {
 				t.Errorf("after it was corrected: %+v", now)
 			}
 		})
@@ -151,47 +151,47 @@ func TestReloadThatFails(t *testing.T) {
 }
 
 func TestReloadReturnsWhileTheOldDrains(t *testing.T) {
-	s := newStack(t, strings.ReplaceAll(webs, "N}", "1}"))
-	s.must("up")
-	before := s.list()["web"]
+	s := newSandbox(t, strings.ReplaceAll(webProcess, "N}", "1}"))
+	s.mustRun("up")
+	before := s.listByName()["web"]
 	slow := make(chan string, 1)
 	go func() {
-		body, err := get("http://" + before.Listeners["http"] + "/slow")
+		body, err := getURL("http://" + before.Listeners["http"] + "/slow")
 		slow <- fmt.Sprint(body, err)
 	}()
 	began := time.Now()
-	s.must("reload", "web")
+	s.mustRun("reload", "web")
 	t.Logf("reload took %s", time.Since(began))
 	if got := <-slow; got != fmt.Sprint(before.PID, nil) && !strings.Contains(got, "<nil>") {
 		t.Errorf("the request in flight: %s, want %d", got, before.PID)
 	}
 	eventually(t, "the old one has ended", func() error {
-		if p := s.list()["web"]; len(p.Draining) > 0 || alive(before.PID) {
+		if p := s.listByName()["web"]; len(p.Draining) > 0 || isAlive(before.PID) {
 			return fmt.Errorf("%+v", p)
 		}
 		return nil
 	})
-	if events := s.must("events"); !strings.Contains(events, "draining") || !strings.Contains(events, "took over from pid") {
+	if events := s.mustRun("events"); !strings.Contains(events, "draining") || !strings.Contains(events, "took over from pid") {
 		t.Errorf("events:\n%s", events)
 	}
 }
 
 func TestReloadIsRefused(t *testing.T) {
-	s := newStack(t, `
+	s := newSandbox(t, `
   db: {kind: infra, command: ACTOR, args: [actor]}
   worker: {command: ACTOR, args: [actor], reload: {mode: restart}}
   pair: {command: ACTOR, args: [actor], reload: {mode: beside}}
 `)
-	s.must("up")
-	before := s.list()
-	s.fails(exitFailed, []string{"db is not reloaded", "there would be a gap", "pgo restart db"}, "reload", "all")
-	for name, p := range s.list() {
+	s.mustRun("up")
+	before := s.listByName()
+	s.assertFails(exitFailed, []string{"db is not reloaded", "there would be a gap", "pgo restart db"}, "reload", "all")
+	for name, p := range s.listByName() {
 		if p.PID != before[name].PID {
 			t.Errorf("%s was touched", name)
 		}
 	}
-	s.must("reload", "worker", "pair")
-	for name, p := range s.list() {
+	s.mustRun("reload", "worker", "pair")
+	for name, p := range s.listByName() {
 		if (p.PID == before[name].PID) != (name == "db") || !p.Ready {
 			t.Errorf("%s: %+v", name, p)
 		}
@@ -199,36 +199,36 @@ func TestReloadIsRefused(t *testing.T) {
 }
 
 // What has a port of its own gets another one beside the old process.
-func TestListenerOfItsOwn(t *testing.T) {
-	s := newStack(t, `
+func TestUnsharedListener(t *testing.T) {
+	s := newSandbox(t, `
   web: {command: ACTOR, args: [actor, web, ready], instances: 2, ready: {notify: true},
     listeners: {admin: {addr: "127.0.0.1:0", shared: false}, http: "127.0.0.1:0"}}
 `)
-	s.must("up")
-	before := s.rows()
+	s.mustRun("up")
+	before := s.listInstances()
 	if before[0].Listeners["http"] != before[1].Listeners["http"] || before[0].Listeners["admin"] == before[1].Listeners["admin"] {
 		t.Errorf("listeners: %v, %v", before[0].Listeners, before[1].Listeners)
 	}
-	s.must("reload", "web")
+	s.mustRun("reload", "web")
 	s.killManager()
-	after := s.rows()
+	after := s.listInstances()
 	if after[0].Listeners["http"] != before[0].Listeners["http"] || after[0].Listeners["admin"] == before[0].Listeners["admin"] {
 		t.Errorf("before %v, after %v", before[0].Listeners, after[0].Listeners)
 	}
-	if _, err := get("http://" + before[0].Listeners["http"]); err != nil {
+	if _, err := getURL("http://" + before[0].Listeners["http"]); err != nil {
 		t.Error(err)
 	}
 }
 
 // killManager kills the manager, and waits for the next one; gaps tells how long that took.
-func (s *stack) killManager() {
-	s.Helper()
-	old := s.info().ManagerPID
+func (s *sandbox) killManager() {
+	s.t.Helper()
+	old := s.readInfo().ManagerPID
 	if err := proc.Kill(old, syscall.SIGKILL); err != nil {
-		s.Fatal(err)
+		s.t.Fatal(err)
 	}
-	eventually(s.T, "there is another manager", func() error {
-		if now := s.info().ManagerPID; now == old {
+	eventually(s.t, "there is another manager", func() error {
+		if now := s.readInfo().ManagerPID; now == old {
 			return fmt.Errorf("it is still pid %d", now)
 		}
 		return nil

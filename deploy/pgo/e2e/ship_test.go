@@ -18,29 +18,29 @@ import (
 
 func TestShip(t *testing.T) {
 	t.Parallel()
-	h := newTarget(t)
-	none := h.load()
-	if out := h.stack.must(h.deploys()...); !strings.Contains(out, "nothing to do") || strings.Count(out, "unchanged") != 3 {
+	h := newDeployHost(t)
+	none := h.startLoad()
+	if out := h.sandbox.mustRun(h.deployArgs()...); !strings.Contains(out, "nothing to do") || strings.Count(out, "unchanged") != 3 {
 		t.Errorf("of what runs already:\n%s", out)
 	}
 	before, _ := h.sshd.Bytes()
-	for _, service := range services {
-		h.build(service, "v2")
+	for _, service := range deployedServices {
+		h.putBuild(service, "v2")
 	}
-	out := h.stack.must(h.deploys("--json")...)
-	h.runs("v2", services...)
-	h.inPlace("v2")
+	out := h.sandbox.mustRun(h.deployArgs("--json")...)
+	h.awaitRelease("v2", deployedServices...)
+	h.assertDeployed("v2")
 	sent, _ := h.sshd.Bytes()
-	size := int64(len(build(t, "v2")))
+	size := int64(len(buildRelease(t, "v2")))
 	if sent -= before; sent > 3*size/10 {
 		t.Errorf("%d bytes were sent for three programs of %d", sent, size)
 	}
-	last := events(t, out)
+	last := parseEvents(t, out)
 	if result := last[len(last)-1].Result; result == nil || result.Result != audit.Done || len(result.Changes) != 3 || result.User != "ci" ||
 		result.Changes[0].From.Version != "v1" || result.Changes[0].To.Version != "v2" {
 		t.Errorf("the result is %+v", result)
 	}
-	if e := h.audited()[0]; e.Result != audit.Done || e.Kind != audit.KindDeploy || e.User != "ci" || e.Addr != "127.0.0.1" || e.Seconds <= 0 {
+	if e := h.readAuditLog()[0]; e.Result != audit.Done || e.Kind != audit.KindDeploy || e.User != "ci" || e.Addr != "127.0.0.1" || e.Seconds <= 0 {
 		t.Errorf("the audit log has %+v", e)
 	}
 	runs := map[string]int{}
@@ -53,39 +53,39 @@ func TestShip(t *testing.T) {
 		t.Errorf("the order was %v", runs)
 	}
 	// One alone; the others stay as they are.
-	h.build("beta", "v3")
-	if out := h.stack.must(h.deploys("beta")...); !strings.Contains(out, "beta v2") {
+	h.putBuild("beta", "v3")
+	if out := h.sandbox.mustRun(h.deployArgs("beta")...); !strings.Contains(out, "beta v2") {
 		t.Errorf("deploy beta:\n%s", out)
 	}
-	h.runs("v3", "beta")
-	h.stack.must(h.on("rollback", "beta")...)
-	h.runs("v2", services...)
+	h.awaitRelease("v3", "beta")
+	h.sandbox.mustRun(h.remoteArgs("rollback", "beta")...)
+	h.awaitRelease("v2", deployedServices...)
 	// All three of the deploy before.
-	h.stack.must(h.on("rollback")...)
-	h.runs("v1", services...)
-	h.inPlace("v1")
-	h.stack.fails(exitRefused, []string{"no good release to roll back to"}, h.on("rollback", "alpha")...)
-	if out := h.stack.must(h.on("releases")...); strings.Count(out, "rollback") < 2 || !strings.Contains(out, "v1 (") {
+	h.sandbox.mustRun(h.remoteArgs("rollback")...)
+	h.awaitRelease("v1", deployedServices...)
+	h.assertDeployed("v1")
+	h.sandbox.assertFails(exitRefused, []string{"no good release to roll back to"}, h.remoteArgs("rollback", "alpha")...)
+	if out := h.sandbox.mustRun(h.remoteArgs("releases")...); strings.Count(out, "rollback") < 2 || !strings.Contains(out, "v1 (") {
 		t.Errorf("releases:\n%s", out)
 	}
 	// What was rolled back can be deployed again, and is not sent again.
-	h.build("beta", "v2")
-	if out := h.stack.must(h.deploys()...); !strings.Contains(out, "the host has") {
+	h.putBuild("beta", "v2")
+	if out := h.sandbox.mustRun(h.deployArgs()...); !strings.Contains(out, "the host has") {
 		t.Errorf("deploy again:\n%s", out)
 	}
-	h.runs("v2", services...)
+	h.awaitRelease("v2", deployedServices...)
 	none()
-	if out := h.stack.must("events", "-n", "1000"); strings.Contains(out, "was deployed") {
+	if out := h.sandbox.mustRun("events", "-n", "1000"); strings.Contains(out, "was deployed") {
 		t.Errorf("the watch deployed it once more:\n%s", out)
 	}
-	h.stack.must("up")
+	h.sandbox.mustRun("up")
 }
 
 // What does not work is refused, or put back with all of its deploy; nobody notices, and the next deploy works.
 func TestShipBad(t *testing.T) {
 	t.Parallel()
-	h := newTarget(t)
-	v2 := build(t, "v2")
+	h := newDeployHost(t)
+	v2 := buildRelease(t, "v2")
 	tests := []struct {
 		name   string
 		text   []byte
@@ -93,58 +93,58 @@ func TestShipBad(t *testing.T) {
 		code   int
 		says   string
 	}{
-		{name: "for another machine", text: build(t, "foreign"), code: exitRefused, says: "wrong architecture"},
+		{name: "for another machine", text: buildRelease(t, "foreign"), code: exitRefused, says: "wrong architecture"},
 		{name: "cut off", text: v2[:len(v2)/2], code: exitRefused, says: "incomplete"},
 		{name: "no program", text: []byte("hello\n"), code: exitRefused, says: "not executable"},
-		{name: "its check fails", text: build(t, "unconfigured"), code: exitRefused, says: "key auth.secret: is missing"},
-		{name: "ends at once", text: build(t, "exits"), code: exitRolledBack, says: "exit code 3"},
-		{name: "never ready", text: build(t, "hangs"), code: exitRolledBack, says: "not ready within 10s"},
-		{name: "ends while on probation", text: build(t, "crashes"), code: exitRolledBack, says: "exit code 4, 2 times while it was on probation"},
-		{name: "grows to its memory limit", text: build(t, "grows"), code: exitRolledBack, says: ", its memory limit is "},
-		{name: "answers with 500", text: build(t, "fails"), code: exitRolledBack, says: "requests ended with 5xx while it was on probation"},
-		{name: "found bad before", text: build(t, "fails"), code: exitRefused, says: "was found bad before"},
-		{name: "a migration fails", text: build(t, "v3"), before: func() { touch(t, filepath.Join(h.stack.dir, "forbidden")) }, code: exitRefused, says: "gate: does not let it run: exit status 1: there is "},
+		{name: "its check fails", text: buildRelease(t, "unconfigured"), code: exitRefused, says: "key auth.secret: is missing"},
+		{name: "ends at once", text: buildRelease(t, "exits"), code: exitRolledBack, says: "exit code 3"},
+		{name: "never ready", text: buildRelease(t, "hangs"), code: exitRolledBack, says: "not ready within 10s"},
+		{name: "ends while on probation", text: buildRelease(t, "crashes"), code: exitRolledBack, says: "exit code 4, 2 times while it was on probation"},
+		{name: "grows to its memory limit", text: buildRelease(t, "grows"), code: exitRolledBack, says: ", its memory limit is "},
+		{name: "answers with 500", text: buildRelease(t, "fails"), code: exitRolledBack, says: "requests ended with 5xx while it was on probation"},
+		{name: "found bad before", text: buildRelease(t, "fails"), code: exitRefused, says: "was found bad before"},
+		{name: "a migration fails", text: buildRelease(t, "v3"), before: func() { touchFile(t, filepath.Join(h.sandbox.dir, "forbidden")) }, code: exitRefused, says: "gate: does not let it run: exit status 1: there is "},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			h := &target{stack: h.stack.with(t), sshd: h.sshd, from: h.from}
+			h := &deployHost{sandbox: h.sandbox.forSubtest(t), sshd: h.sshd, from: h.from}
 			if test.before != nil {
 				test.before()
 			}
-			h.build("alpha", "v2")
-			h.put("beta", test.text)
-			h.build("gamma", "v2")
-			entries := len(h.audited())
-			none := h.load()
+			h.putBuild("alpha", "v2")
+			h.putProgram("beta", test.text)
+			h.putBuild("gamma", "v2")
+			entries := len(h.readAuditLog())
+			none := h.startLoad()
 			// What dies takes its requests with it, and a 500 is a 500: these two are known by it.
 			if test.name == "ends while on probation" || test.name == "answers with 500" {
 				none = func() {}
 			}
-			h.stack.fails(test.code, []string{test.says}, h.deploys()...)
-			h.runs("v1", services...)
+			h.sandbox.assertFails(test.code, []string{test.says}, h.deployArgs()...)
+			h.awaitRelease("v1", deployedServices...)
 			none()
-			h.inPlace("v1")
-			all := h.audited()
+			h.assertDeployed("v1")
+			all := h.readAuditLog()
 			if len(all) != entries+1 || !strings.Contains(all[0].Reason, test.says) {
 				t.Errorf("the audit log has %d more: %+v", len(all)-entries, all[0])
 			}
 		})
 	}
-	if err := os.Remove(filepath.Join(h.stack.dir, "forbidden")); err != nil {
+	if err := os.Remove(filepath.Join(h.sandbox.dir, "forbidden")); err != nil {
 		t.Fatal(err)
 	}
-	for _, service := range services {
-		h.build(service, "v2")
+	for _, service := range deployedServices {
+		h.putBuild(service, "v2")
 	}
-	h.stack.must(h.deploys()...)
-	h.runs("v2", services...)
+	h.sandbox.mustRun(h.deployArgs()...)
+	h.awaitRelease("v2", deployedServices...)
 }
 
 // What arrives is not what was said: another content, or what nobody can make a program of.
-func TestReceiveOther(t *testing.T) {
+func TestReceiveRejectsOtherContent(t *testing.T) {
 	t.Parallel()
-	h := newTarget(t)
-	v2 := build(t, "v2")
+	h := newDeployHost(t)
+	v2 := buildRelease(t, "v2")
 	var whole bytes.Buffer
 	if err := delta.Encode(&whole, nil, v2); err != nil {
 		t.Fatal(err)
@@ -193,27 +193,27 @@ func TestReceiveOther(t *testing.T) {
 			}
 		})
 	}
-	h.runs("v1", services...)
+	h.awaitRelease("v1", deployedServices...)
 }
 
 // Two at once: the second is refused and told who it is, or waits.
-func TestShipTwo(t *testing.T) {
+func TestShipConcurrently(t *testing.T) {
 	t.Parallel()
-	h := newTarget(t)
-	for _, service := range services {
-		h.build(service, "v2")
+	h := newDeployHost(t)
+	for _, service := range deployedServices {
+		h.putBuild(service, "v2")
 	}
-	h.probation("20s")
-	h.during("probation", func() {
-		h.stack.fails(exitLocked, []string{"deploy by ci since ", "from 127.0.0.1"}, h.deploys()...)
+	h.setProbation("20s")
+	h.deployDuring("probation", func() {
+		h.sandbox.assertFails(exitLocked, []string{"deploy by ci since ", "from 127.0.0.1"}, h.deployArgs()...)
 	}, exitOK)
-	h.runs("v2", services...)
-	for _, service := range services {
-		h.build(service, "v1")
+	h.awaitRelease("v2", deployedServices...)
+	for _, service := range deployedServices {
+		h.putBuild(service, "v1")
 	}
 	waited := make(chan string, 1)
-	h.during("probation", func() {
-		go func() { waited <- h.stack.must(h.deploys("--wait")...) }()
+	h.deployDuring("probation", func() {
+		go func() { waited <- h.sandbox.mustRun(h.deployArgs("--wait")...) }()
 	}, exitOK)
 	if out := <-waited; !strings.Contains(out, "nothing to do") {
 		t.Errorf("the second:\n%s", out)
@@ -222,49 +222,49 @@ func TestShipTwo(t *testing.T) {
 
 func TestShipDryRun(t *testing.T) {
 	t.Parallel()
-	h := newTarget(t)
-	h.build("beta", "v2")
-	out := h.stack.must(h.deploys("--dry-run")...)
+	h := newDeployHost(t)
+	h.putBuild("beta", "v2")
+	out := h.sandbox.mustRun(h.deployArgs("--dry-run")...)
 	for _, text := range []string{" sent ", "gate         plan       would migrate one thing", "would run v2 ("} {
 		if !strings.Contains(out, text) {
 			t.Errorf("no %q in\n%s", text, out)
 		}
 	}
-	h.runs("v1", services...)
-	h.inPlace("v1")
-	if all := h.audited(); len(all) != 0 {
+	h.awaitRelease("v1", deployedServices...)
+	h.assertDeployed("v1")
+	if all := h.readAuditLog(); len(all) != 0 {
 		t.Errorf("the audit log has %+v", all)
 	}
-	h.put("beta", build(t, "foreign"))
-	h.stack.fails(exitRefused, []string{"wrong architecture"}, h.deploys("--dry-run")...)
+	h.putProgram("beta", buildRelease(t, "foreign"))
+	h.sandbox.assertFails(exitRefused, []string{"wrong architecture"}, h.deployArgs("--dry-run")...)
 }
 
 // A disk that is full: nothing is touched, and the log says so.
 func TestShipFullDisk(t *testing.T) {
 	t.Parallel()
-	h := &target{stack: newStack(t, shipped), from: t.TempDir()}
-	if err := os.Mkdir(h.stack.home(), 0o700); err != nil {
+	h := &deployHost{sandbox: newSandbox(t, deployedProcessFile), from: t.TempDir()}
+	if err := os.Mkdir(h.sandbox.homeDir(), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	size := 3*len(build(t, "v1")) + 4<<20
-	if err := syscall.Mount("tmpfs", h.stack.home(), "tmpfs", 0, fmt.Sprintf("size=%d", size)); err != nil {
+	size := 3*len(buildRelease(t, "v1")) + 4<<20
+	if err := syscall.Mount("tmpfs", h.sandbox.homeDir(), "tmpfs", 0, fmt.Sprintf("size=%d", size)); err != nil {
 		t.Fatalf("mount a small disk, which takes root: %v", err)
 	}
 	t.Cleanup(func() {
-		h.stack.pgo("down")
-		if err := syscall.Unmount(h.stack.home(), syscall.MNT_DETACH); err != nil {
+		h.sandbox.runPgo("down")
+		if err := syscall.Unmount(h.sandbox.homeDir(), syscall.MNT_DETACH); err != nil {
 			t.Error(err)
 		}
 	})
-	h.begin()
-	none := h.load()
-	for _, service := range services {
-		h.build(service, "v2")
+	h.startServices()
+	none := h.startLoad()
+	for _, service := range deployedServices {
+		h.putBuild(service, "v2")
 	}
-	h.stack.fails(exitRefused, []string{"no space left on device"}, h.deploys()...)
-	h.runs("v1", services...)
+	h.sandbox.assertFails(exitRefused, []string{"no space left on device"}, h.deployArgs()...)
+	h.awaitRelease("v1", deployedServices...)
 	none()
-	if all := h.audited(); len(all) != 1 || all[0].Result != audit.Refused {
+	if all := h.readAuditLog(); len(all) != 1 || all[0].Result != audit.Refused {
 		t.Errorf("the audit log has %+v", all)
 	}
 }
@@ -272,31 +272,31 @@ func TestShipFullDisk(t *testing.T) {
 // The first release of all has nothing before it.
 func TestShipFirst(t *testing.T) {
 	t.Parallel()
-	h := &target{stack: newStack(t, shipped), from: t.TempDir()}
-	h.begin()
-	h.stack.must("down")
-	if err := errors.Join(os.RemoveAll(h.stack.home()), os.RemoveAll(filepath.Join(h.stack.dir, "bin")), os.Mkdir(filepath.Join(h.stack.dir, "bin"), 0o755)); err != nil {
+	h := &deployHost{sandbox: newSandbox(t, deployedProcessFile), from: t.TempDir()}
+	h.startServices()
+	h.sandbox.mustRun("down")
+	if err := errors.Join(os.RemoveAll(h.sandbox.homeDir()), os.RemoveAll(filepath.Join(h.sandbox.dir, "bin")), os.Mkdir(filepath.Join(h.sandbox.dir, "bin"), 0o755)); err != nil {
 		t.Fatal(err)
 	}
-	h.stack.fails(exitUnavailable, []string{"pgo is not running"}, h.deploys()...)
-	h.stack.fails(exitFailed, []string{"no such file"}, "up")
-	h.build("beta", "exits")
-	h.stack.fails(exitRolledBack, []string{"exit code 3"}, h.deploys()...)
-	for _, name := range services {
-		if p := h.stack.list()[name]; p.PID != 0 {
+	h.sandbox.assertFails(exitUnavailable, []string{"pgo is not running"}, h.deployArgs()...)
+	h.sandbox.assertFails(exitFailed, []string{"no such file"}, "up")
+	h.putBuild("beta", "exits")
+	h.sandbox.assertFails(exitRolledBack, []string{"exit code 3"}, h.deployArgs()...)
+	for _, name := range deployedServices {
+		if p := h.sandbox.listByName()[name]; p.PID != 0 {
 			t.Errorf("%s runs: %+v", name, p)
 		}
 	}
-	h.build("beta", "v1")
-	h.stack.must(h.deploys()...)
-	h.runs("v1", services...)
-	h.inPlace("v1")
-	h.stack.must("up")
+	h.putBuild("beta", "v1")
+	h.sandbox.mustRun(h.deployArgs()...)
+	h.awaitRelease("v1", deployedServices...)
+	h.assertDeployed("v1")
+	h.sandbox.mustRun("up")
 }
 
 // The key can do nothing else.
 func TestForcedCommand(t *testing.T) {
-	h := newTarget(t)
+	h := newDeployHost(t)
 	for _, command := range []string{"cat /etc/passwd", "sh", "pgo down", "pgo receive; id", "pgo receive --as root"} {
 		cmd := exec.Command("ssh", "-T", "-F", h.sshd.Config, "ci", command)
 		out, err := cmd.CombinedOutput()
@@ -304,12 +304,12 @@ func TestForcedCommand(t *testing.T) {
 			t.Errorf("%s: %v\n%s", command, err, out)
 		}
 	}
-	h.stack.fails(exitUnavailable, []string{"cannot be reached"}, append(h.deploys(), "--to", "nowhere.invalid")...)
-	h.stack.fails(exitUsage, []string{"name a host"}, "deploy")
-	h.stack.fails(exitFailed, []string{`no process "delta"`, "alpha, beta, gamma"}, h.deploys("delta")...)
-	h.build("beta", "v2")
-	h.stack.must(h.deploys("--remote", "/opt/pgo receive --home /elsewhere", "--as", "somebody")...)
-	if e := h.audited()[0]; e.User != "ci" || e.ClaimedUser != "somebody" {
+	h.sandbox.assertFails(exitUnavailable, []string{"cannot be reached"}, append(h.deployArgs(), "--to", "nowhere.invalid")...)
+	h.sandbox.assertFails(exitUsage, []string{"name a host"}, "deploy")
+	h.sandbox.assertFails(exitFailed, []string{`no process "delta"`, "alpha, beta, gamma"}, h.deployArgs("delta")...)
+	h.putBuild("beta", "v2")
+	h.sandbox.mustRun(h.deployArgs("--remote", "/opt/pgo receive --home /elsewhere", "--as", "somebody")...)
+	if e := h.readAuditLog()[0]; e.User != "ci" || e.ClaimedUser != "somebody" {
 		t.Errorf("the audit log has %+v", e)
 	}
 

@@ -29,12 +29,12 @@ func TestBenchDeploy(t *testing.T) {
 	b := newBench(t)
 	// Printed as they come: what was measured stays, also when the rest takes too long.
 	fmt.Println("| figure | target | pgo deploy | peers in the same run |\n| --- | --- | --- | --- |")
-	b.oneLine(number(t, "PGO_BENCH_CHANGES", 3))
-	b.underLoad(number(t, "PGO_BENCH_DEPLOYS", 5), 1000)
-	b.rollback(number(t, "PGO_BENCH_ROLLBACKS", 3))
+	b.measureOneLineChange(readCount(t, "PGO_BENCH_CHANGES", 3))
+	b.measureUnderLoad(readCount(t, "PGO_BENCH_DEPLOYS", 5), 1000)
+	b.measureRollback(readCount(t, "PGO_BENCH_ROLLBACKS", 3))
 }
 
-func number(t *testing.T, name string, otherwise int) int {
+func readCount(t *testing.T, name string, otherwise int) int {
 	if os.Getenv(name) == "" {
 		return otherwise
 	}
@@ -46,7 +46,7 @@ func number(t *testing.T, name string, otherwise int) int {
 }
 
 type bench struct {
-	*testing.T
+	t                        *testing.T
 	root, home, pgo, gateway string
 	sshd                     *sshdtest.Server
 	env                      []string
@@ -59,7 +59,7 @@ func newBench(t *testing.T) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{T: t, root: root, home: filepath.Join(root, ".pgo"), pgo: filepath.Join(root, "bin", "pgo"), copies: map[string]string{}}
+	b := &bench{t: t, root: root, home: filepath.Join(root, ".pgo"), pgo: filepath.Join(root, "bin", "pgo"), copies: map[string]string{}}
 	text, err := os.ReadFile(filepath.Join(b.home, "env"))
 	if err != nil {
 		t.Fatalf("make up MODE=native first: %v", err)
@@ -76,34 +76,34 @@ func newBench(t *testing.T) *bench {
 	return b
 }
 
-func (b *bench) run(name string, args ...string) string {
-	b.Helper()
+func (b *bench) mustRun(name string, args ...string) string {
+	b.t.Helper()
 	cmd := exec.Command(name, args...)
 	cmd.Dir, cmd.Env = b.root, b.env
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		b.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+		b.t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
 	}
 	return string(out)
 }
 
-// build makes a service with one line that is new, and returns the folder it is in. Its command is built from a copy
+// buildService makes a service with one line that is new, and returns the folder it is in. Its command is built from a copy
 // beside it, so all other packages come from the cache.
-func (b *bench) build(service string) string {
-	b.Helper()
+func (b *bench) buildService(service string) string {
+	b.t.Helper()
 	b.builds++
 	copied, known := b.copies[service]
 	if !known {
 		var err error
 		if copied, err = os.MkdirTemp(filepath.Join(b.root, "services", service, "cmd"), "bench"); err != nil {
-			b.Fatal(err)
+			b.t.Fatal(err)
 		}
-		b.Cleanup(func() { os.RemoveAll(copied) })
+		b.t.Cleanup(func() { os.RemoveAll(copied) })
 		b.copies[service] = copied
 	}
 	files, err := filepath.Glob(filepath.Join(b.root, "services", service, "cmd", service, "*.go"))
 	if err != nil {
-		b.Fatal(err)
+		b.t.Fatal(err)
 	}
 	changed := false
 	for _, file := range files {
@@ -112,27 +112,27 @@ func (b *bench) build(service string) string {
 		}
 		text, err := os.ReadFile(file)
 		if err != nil {
-			b.Fatal(err)
+			b.t.Fatal(err)
 		}
 		line := fmt.Sprintf("func main() {\n\tprintln(\"change %d of %d\")\n", b.builds, time.Now().UnixNano())
 		after := strings.Replace(string(text), "func main() {\n", line, 1)
 		changed = changed || after != string(text)
 		if err := os.WriteFile(filepath.Join(copied, filepath.Base(file)), []byte(after), 0o600); err != nil {
-			b.Fatal(err)
+			b.t.Fatal(err)
 		}
 	}
 	if !changed {
-		b.Fatalf("%s has no main to change a line of", service)
+		b.t.Fatalf("%s has no main to change a line of", service)
 	}
-	dir := b.TempDir()
-	b.run("go", "build", "-trimpath", "-ldflags",
+	dir := b.t.TempDir()
+	b.mustRun("go", "build", "-trimpath", "-ldflags",
 		fmt.Sprintf("-s -w -X pgo/pkg/buildinfo.version=bench-%d-%d", os.Getpid(), b.builds), "-o", filepath.Join(dir, service), copied)
 	return dir
 }
 
-// deploy deploys, and returns when the new version of the last service served alone, and when all was through.
-func (b *bench) deploy(from string, services ...string) (alone, through time.Duration) {
-	b.Helper()
+// deployServices deploys, and returns when the new version of the last service served alone, and when all was through.
+func (b *bench) deployServices(from string, services ...string) (alone, through time.Duration) {
+	b.t.Helper()
 	began := time.Now()
 	cmd := exec.Command(b.pgo, append([]string{"deploy", "--json", "--to", "ci", "--ssh", "ssh -T -F " + b.sshd.Config, "--from", from}, services...)...)
 	cmd.Env = b.env
@@ -140,15 +140,15 @@ func (b *bench) deploy(from string, services ...string) (alone, through time.Dur
 	cmd.Stderr = &said
 	out, err := cmd.Output()
 	if err != nil {
-		b.Fatalf("deploy: %v\n%s%s", err, out, said.String())
+		b.t.Fatalf("deploy: %v\n%s%s", err, out, said.String())
 	}
-	return b.steps(began, string(out)), time.Since(began)
+	return b.logSteps(began, string(out)), time.Since(began)
 }
 
-// answers is how long after that a process which has been started since began to answer: its log says it, a moment later.
-func (b *bench) answers(service string, began time.Time) (after float64) {
-	b.Helper()
-	eventually(b.T, service+" says that it is ready", func() error {
+// awaitAnswer is how long after that a process which has been started since began to answer: its log says it, a moment later.
+func (b *bench) awaitAnswer(service string, began time.Time) (after float64) {
+	b.t.Helper()
+	eventually(b.t, service+" says that it is ready", func() error {
 		text, err := os.ReadFile(filepath.Join(b.home, "logs", service+".log"))
 		if err != nil {
 			return err
@@ -168,34 +168,34 @@ func (b *bench) answers(service string, began time.Time) (after float64) {
 	return after
 }
 
-// steps prints when each step was told, and returns when the last process had taken over.
-func (b *bench) steps(began time.Time, said string) (alone time.Duration) {
-	b.Helper()
+// logSteps prints when each step was told, and returns when the last process had taken over.
+func (b *bench) logSteps(began time.Time, said string) (alone time.Duration) {
+	b.t.Helper()
 	var steps []string
-	for _, e := range events(b.T, said) {
+	for _, e := range parseEvents(b.t, said) {
 		if e.Event == "runs" {
 			alone = e.Time.Sub(began)
 		}
 		steps = append(steps, fmt.Sprintf("%.2f %s %s", e.Time.Sub(began).Seconds(), e.Event, e.Process))
 	}
-	b.Logf("s after the start: %s", strings.Join(steps, ", "))
+	b.t.Logf("s after the start: %s", strings.Join(steps, ", "))
 	return alone
 }
 
-// oneLine is a one-line change in one service.
-func (b *bench) oneLine(n int) {
+// measureOneLineChange is a one-line change in one service.
+func (b *bench) measureOneLineChange(n int) {
 	service := "user"
-	_, _ = b.deploy(b.build(service), service) // what the next ones are the difference to
+	_, _ = b.deployServices(b.buildService(service), service) // what the next ones are the difference to
 	var answers, alone, through, ours, scp, rsyncz, peer, restarted []float64
 	var size int64
 	path := filepath.Join(b.home, "bench-rsync")
-	b.run("rsync", "-e", "ssh -F "+b.sshd.Config, filepath.Join(b.root, "bin", service), sshdtest.Host+":"+path)
+	b.mustRun("rsync", "-e", "ssh -F "+b.sshd.Config, filepath.Join(b.root, "bin", service), sshdtest.Host+":"+path)
 	for range n {
-		from := b.build(service)
+		from := b.buildService(service)
 		file := filepath.Join(from, service)
 		info, err := os.Stat(file)
 		if err != nil {
-			b.Fatal(err)
+			b.t.Fatal(err)
 		}
 		size = info.Size()
 		sent := func(do func()) float64 {
@@ -206,30 +206,30 @@ func (b *bench) oneLine(n int) {
 		}
 		ours = append(ours, sent(func() {
 			began := time.Now()
-			a, t := b.deploy(from, service)
-			answers = append(answers, b.answers(service, began))
+			a, t := b.deployServices(from, service)
+			answers = append(answers, b.awaitAnswer(service, began))
 			alone, through = append(alone, a.Seconds()), append(through, t.Seconds())
 		}))
-		scp = append(scp, sent(func() { b.run("scp", "-q", "-F", b.sshd.Config, file, sshdtest.Host+":"+path+".scp") }))
+		scp = append(scp, sent(func() { b.mustRun("scp", "-q", "-F", b.sshd.Config, file, sshdtest.Host+":"+path+".scp") }))
 		rsyncz = append(rsyncz, sent(func() {
 			began := time.Now()
-			b.run("rsync", "-z", "-e", "ssh -F "+b.sshd.Config, file, sshdtest.Host+":"+path)
-			b.run("ssh", "-F", b.sshd.Config, sshdtest.Host, "cd "+b.root+" && bin/pgo restart "+service)
+			b.mustRun("rsync", "-z", "-e", "ssh -F "+b.sshd.Config, file, sshdtest.Host+":"+path)
+			b.mustRun("ssh", "-F", b.sshd.Config, sshdtest.Host, "cd "+b.root+" && bin/pgo restart "+service)
 			restarted = append(restarted, time.Since(began).Seconds())
-			peer = append(peer, b.answers(service, began))
+			peer = append(peer, b.awaitAnswer(service, began))
 		}))
 	}
-	b.figure("one-line change in `user` (%s): start → new version answers, s", []any{megabytes(size)}, "≤ 3", answers, "rsync -z + restart: "+span(peer))
-	b.figure("the same, until the new version serves alone, s", nil, "", alone, "until the restart is over: "+span(restarted))
-	b.figure("the same, until its probation is over, s", nil, "", through, "")
-	b.figure("bytes on the wire for it, %% of the binary", nil, "≤ 10", ours, "scp: "+span(scp)+"; rsync -z: "+span(rsyncz))
+	b.printFigure("one-line change in `user` (%s): start → new version answers, s", []any{formatMegabytes(size)}, "≤ 3", answers, "rsync -z + restart: "+formatSpan(peer))
+	b.printFigure("the same, until the new version serves alone, s", nil, "", alone, "until the restart is over: "+formatSpan(restarted))
+	b.printFigure("the same, until its probation is over, s", nil, "", through, "")
+	b.printFigure("bytes on the wire for it, %% of the binary", nil, "≤ 10", ours, "scp: "+formatSpan(scp)+"; rsync -z: "+formatSpan(rsyncz))
 }
 
-func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
+func formatMegabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
 
-// underLoad deploys while POST requests go through the gateway.
-func (b *bench) underLoad(n, rate int) {
-	dirs := []string{b.build("user"), b.build("user")}
+// measureUnderLoad deploys while POST requests go through the gateway.
+func (b *bench) measureUnderLoad(n, rate int) {
+	dirs := []string{b.buildService("user"), b.buildService("user")}
 	ctx, stop := context.WithCancel(context.Background())
 	var all sync.WaitGroup
 	var asked, failed atomic.Int64
@@ -262,39 +262,39 @@ func (b *bench) underLoad(n, rate int) {
 		})
 	}
 	for i := range n {
-		b.deploy(dirs[i%2], "user")
+		b.deployServices(dirs[i%2], "user")
 	}
 	took := time.Since(began)
 	stop()
 	all.Wait()
-	kinds.Range(func(kind, _ any) bool { b.Logf("failed: %v", kind); return true })
+	kinds.Range(func(kind, _ any) bool { b.t.Logf("failed: %v", kind); return true })
 	fmt.Printf("| requests failed in %d deploys under POST through the gateway | 0 | %d of %d (%.0f a second, asked for %d) | |\n",
 		n, failed.Load(), asked.Load(), float64(asked.Load())/took.Seconds(), rate)
 }
 
-// rollback goes back with three services at once.
-func (b *bench) rollback(n int) {
-	dir := b.TempDir()
+// measureRollback goes back with three services at once.
+func (b *bench) measureRollback(n int) {
+	dir := b.t.TempDir()
 	var took []float64
 	for range n {
 		for _, service := range []string{"user", "school", "task"} {
-			b.run("cp", filepath.Join(b.build(service), service), dir)
+			b.mustRun("cp", filepath.Join(b.buildService(service), service), dir)
 		}
-		b.deploy(dir, "user", "school", "task")
+		b.deployServices(dir, "user", "school", "task")
 		began := time.Now()
-		out := b.run(b.pgo, "rollback", "--json", "--to", "ci", "--ssh", "ssh -T -F "+b.sshd.Config)
+		out := b.mustRun(b.pgo, "rollback", "--json", "--to", "ci", "--ssh", "ssh -T -F "+b.sshd.Config)
 		took = append(took, time.Since(began).Seconds())
-		b.steps(began, out)
+		b.logSteps(began, out)
 	}
-	b.figure("roll-back of a deploy of three services, s", nil, "≤ 2", took, "")
+	b.printFigure("roll-back of a deploy of three services, s", nil, "≤ 2", took, "")
 }
 
-func (b *bench) figure(what string, args []any, target string, samples []float64, peers string) {
-	fmt.Printf("| %s | %s | %s | %s |\n", fmt.Sprintf(what, args...), target, span(samples), peers)
+func (b *bench) printFigure(what string, args []any, target string, samples []float64, peers string) {
+	fmt.Printf("| %s | %s | %s | %s |\n", fmt.Sprintf(what, args...), target, formatSpan(samples), peers)
 }
 
-// span is the median, and the least and the most.
-func span(samples []float64) string {
+// formatSpan is the median, and the least and the most.
+func formatSpan(samples []float64) string {
 	if len(samples) == 0 {
 		return "not measured"
 	}

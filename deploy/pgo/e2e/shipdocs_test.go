@@ -23,17 +23,17 @@ func TestDeployDocs(t *testing.T) {
 	if !ok {
 		t.Fatal("docs/deploy.md has no lines to run")
 	}
-	host := &target{stack: newStack(t, shipped)}
-	process, err := os.ReadFile(filepath.Join(host.stack.dir, "configs", "pgo.yaml"))
+	host := &deployHost{sandbox: newSandbox(t, deployedProcessFile)}
+	process, err := os.ReadFile(filepath.Join(host.sandbox.dir, "configs", "pgo.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.RemoveAll(filepath.Join(host.stack.dir, "configs")); err != nil { // the host is bare
+	if err := os.RemoveAll(filepath.Join(host.sandbox.dir, "configs")); err != nil { // the host is bare
 		t.Fatal(err)
 	}
 	tools := t.TempDir()
-	root := bareHost(t, host, tools)
-	host.sshd = sshdtest.Start(t, "XDG_RUNTIME_DIR="+host.stack.sockets, "PATH="+tools+":/usr/local/bin:/usr/bin:/bin")
+	root := writeBareHost(t, host, tools)
+	host.sshd = sshdtest.Start(t, "XDG_RUNTIME_DIR="+host.sandbox.socketsDir, "PATH="+tools+":/usr/local/bin:/usr/bin:/bin")
 
 	// The checkout: what `make dist` builds are stand-ins.
 	checkout := t.TempDir()
@@ -47,11 +47,11 @@ func TestDeployDocs(t *testing.T) {
 		}
 	}
 	write(filepath.Join(checkout, "configs", "pgo.yaml"), string(process), 0o600)
-	write(filepath.Join(checkout, "built", "service"), string(build(t, "v1")), 0o755)
+	write(filepath.Join(checkout, "built", "service"), string(buildRelease(t, "v1")), 0o755)
 	// A pgo that sets up the bare host's file system rather than this machine's.
-	write(filepath.Join(checkout, "built", "pgo"), fmt.Sprintf("#!/bin/sh\n[ \"$1 $2\" != 'host setup' ] || set -- \"$@\" --root %s\nexec %s \"$@\"\n", root, program), 0o755)
+	write(filepath.Join(checkout, "built", "pgo"), fmt.Sprintf("#!/bin/sh\n[ \"$1 $2\" != 'host setup' ] || set -- \"$@\" --root %s\nexec %s \"$@\"\n", root, pgoPath), 0o755)
 	recipe := "dist:\n\tmkdir -p dist/linux-amd64 dist/linux-" + runtime.GOARCH + "\n\tcp built/pgo dist/linux-amd64/pgo\n"
-	for _, name := range services {
+	for _, name := range deployedServices {
 		recipe += "\tcp built/service dist/linux-" + runtime.GOARCH + "/" + name + "\n"
 	}
 	write(filepath.Join(checkout, "Makefile"), recipe, 0o644)
@@ -59,7 +59,7 @@ func TestDeployDocs(t *testing.T) {
 
 	write(filepath.Join(checkout, "id.pub"), "ssh-ed25519 AAAA ci\n", 0o600)
 	env := []string{
-		"HOST=" + sshdtest.Host, "DIR=" + host.stack.dir, "KEY=id.pub", "DEPLOY=ci", "HOME=" + t.TempDir(), "XDG_CACHE_HOME=" + t.TempDir(),
+		"HOST=" + sshdtest.Host, "DIR=" + host.sandbox.dir, "KEY=id.pub", "DEPLOY=ci", "HOME=" + t.TempDir(), "XDG_CACHE_HOME=" + t.TempDir(),
 		"PATH=" + tools + ":" + host.sshd.Bin + ":" + os.Getenv("PATH"),
 	}
 	run := func(line string) string {
@@ -77,14 +77,14 @@ func TestDeployDocs(t *testing.T) {
 	for line := range strings.Lines(block) {
 		run(line)
 		lines++
-		if strings.Contains(line, " --dry-run") && len(host.stack.processes()) == 0 {
-			if left, err := os.ReadDir(host.stack.dir); err != nil || len(left) > 0 {
+		if strings.Contains(line, " --dry-run") && len(host.sandbox.findProcesses()) == 0 {
+			if left, err := os.ReadDir(host.sandbox.dir); err != nil || len(left) > 0 {
 				t.Errorf("looking has left %v, %v", left, err)
 			}
 		}
 		if strings.Contains(line, "host setup") && strings.Contains(line, " --yes") {
 			// sshd looks for keys elsewhere in this test; what the key may do is as it was written.
-			key := host.stack.read(".ssh/authorized_keys")
+			key := host.sandbox.readFile(".ssh/authorized_keys")
 			options, _, ok := strings.Cut(key, " ssh-ed25519 AAAA ci")
 			if !ok || !strings.HasSuffix(options, ",restrict") {
 				t.Fatalf("the keys are %s", key)
@@ -98,11 +98,11 @@ func TestDeployDocs(t *testing.T) {
 	if lines > 10 {
 		t.Errorf("it takes %d lines, more than ten", lines)
 	}
-	host.runs("v1", services...)
+	host.awaitRelease("v1", deployedServices...)
 }
 
-// bareHost is the root of a host's file system, and in tools a systemctl that starts what the unit says.
-func bareHost(t *testing.T, host *target, tools string) (root string) {
+// writeBareHost is the root of a host's file system, and in tools a systemctl that starts what the unit says.
+func writeBareHost(t *testing.T, host *deployHost, tools string) (root string) {
 	t.Helper()
 	root = t.TempDir()
 	write := func(path, text string) {
@@ -118,11 +118,11 @@ func bareHost(t *testing.T, host *target, tools string) (root string) {
 	if uid == 0 {
 		uid, gid = 12345, 12345
 	}
-	write(filepath.Join(root, "etc/passwd"), fmt.Sprintf("root:x:0:0::/root:/bin/sh\npgo:x:%d:%d::%s:/bin/sh\n", uid, gid, host.stack.dir))
+	write(filepath.Join(root, "etc/passwd"), fmt.Sprintf("root:x:0:0::/root:/bin/sh\npgo:x:%d:%d::%s:/bin/sh\n", uid, gid, host.sandbox.dir))
 	write(filepath.Join(root, "lib/systemd/systemd"), "")
 	write(filepath.Join(root, "usr/sbin/nft"), "")
 	// The host's folder is at the same place for all that runs there.
-	parent := filepath.Dir(host.stack.dir)
+	parent := filepath.Dir(host.sandbox.dir)
 	if err := os.MkdirAll(filepath.Join(root, filepath.Dir(parent)), 0o755); err != nil {
 		t.Fatal(err)
 	}

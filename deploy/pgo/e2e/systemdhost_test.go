@@ -24,7 +24,7 @@ import (
 // systemdHost is a machine where systemd runs two services and a gate, by the units that pgo exports, and one that deploys
 // to it over a real sshd.
 type systemdHost struct {
-	*testing.T
+	t       *testing.T
 	Machine *systemdtest.Machine
 	sshd    *sshdtest.Server
 	from    string
@@ -33,8 +33,8 @@ type systemdHost struct {
 }
 
 func newSystemdHost(t *testing.T) *systemdHost {
-	h := &systemdHost{T: t, Machine: systemdtest.Start(t, false), from: t.TempDir(), cache: t.TempDir(), addrs: map[string]string{"alpha": freeAddr(t), "beta": freeAddr(t)}}
-	binary, err := os.ReadFile(program)
+	h := &systemdHost{t: t, Machine: systemdtest.Start(t, false), from: t.TempDir(), cache: t.TempDir(), addrs: map[string]string{"alpha": reserveAddr(t), "beta": reserveAddr(t)}}
+	binary, err := os.ReadFile(pgoPath)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,24 +49,24 @@ processes:
     ready: {notify: true, within: 10s}, watch: {probation: 2s, errors: true}}
 `, h.addrs["alpha"], h.addrs["beta"])), 0o644)
 	for _, name := range []string{"alpha", "beta"} {
-		h.Machine.WriteFile("/srv/pgo/bin/"+name, build(t, "v1"), 0o755)
+		h.Machine.WriteFile("/srv/pgo/bin/"+name, buildRelease(t, "v1"), 0o755)
 	}
 	h.Machine.Run("useradd --system pgo; mkdir /srv/pgo/.pgo; chown pgo /srv/pgo/.pgo\n" +
 		"cd /srv/pgo; bin/pgo export systemd --user pgo --dir /etc/systemd/system; systemctl daemon-reload; systemctl start pgo.target")
-	h.answers("v1", "alpha", "beta")
+	h.awaitBuild("v1", "alpha", "beta")
 	h.sshd = sshdtest.Start(t)
 	h.sshd.Authorize("ci", fmt.Sprintf(`restrict,command="%s /srv/pgo/bin/pgo receive --systemd --file /srv/pgo/configs/pgo.yaml --home /srv/pgo/.pgo --as ci"`,
 		strings.Join(h.Machine.Command(t.Context(), "env").Args, " ")))
 	return h
 }
 
-// answers waits until services answer with a build, of all instances.
-func (h *systemdHost) answers(build string, services ...string) {
-	h.Helper()
+// awaitBuild waits until services answer with a build, of all instances.
+func (h *systemdHost) awaitBuild(build string, services ...string) {
+	h.t.Helper()
 	for _, name := range services {
-		eventually(h.T, name+" answers as "+build, func() error {
+		eventually(h.t, name+" answers as "+build, func() error {
 			for range 20 {
-				body, err := get("http://" + h.addrs[name])
+				body, err := getURL("http://" + h.addrs[name])
 				if err != nil || body != build {
 					said, _ := h.Machine.TryRun("systemctl status --no-pager -n 20 'pgo-" + name + "*' | tail -n 40")
 					return fmt.Errorf("%q %w\n%s", body, err, said)
@@ -77,46 +77,46 @@ func (h *systemdHost) answers(build string, services ...string) {
 	}
 }
 
-// run is pgo with the arguments, from the machine that deploys.
-func (h *systemdHost) run(args ...string) *exec.Cmd {
-	cmd := exec.Command(program, append(args, "--to", "ci", "--ssh", "ssh -T -F "+h.sshd.Config)...)
+// newCommand is pgo with the arguments, from the machine that deploys.
+func (h *systemdHost) newCommand(args ...string) *exec.Cmd {
+	cmd := exec.Command(pgoPath, append(args, "--to", "ci", "--ssh", "ssh -T -F "+h.sshd.Config)...)
 	cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+h.cache)
 	return cmd
 }
 
-func (h *systemdHost) ends(code int, says string, args ...string) string {
-	h.Helper()
-	cmd := h.run(args...)
+func (h *systemdHost) assertResult(code int, says string, args ...string) string {
+	h.t.Helper()
+	cmd := h.newCommand(args...)
 	out, _ := cmd.CombinedOutput()
 	if got := cmd.ProcessState.ExitCode(); got != code || !strings.Contains(string(out), says) {
-		h.Errorf("pgo %s: exit code %d, want %d and %q\n%s", strings.Join(args, " "), got, code, says, out)
+		h.t.Errorf("pgo %s: exit code %d, want %d and %q\n%s", strings.Join(args, " "), got, code, says, out)
 	}
 	return string(out)
 }
 
-func (h *systemdHost) deploys(code int, says string, more ...string) string {
-	h.Helper()
-	return h.ends(code, says, append([]string{"deploy", "--from", h.from}, more...)...)
+func (h *systemdHost) assertDeploy(code int, says string, more ...string) string {
+	h.t.Helper()
+	return h.assertResult(code, says, append([]string{"deploy", "--from", h.from}, more...)...)
 }
 
-func (h *systemdHost) put(service, name string) {
-	h.Helper()
-	if err := os.WriteFile(filepath.Join(h.from, service), build(h.T, name), 0o755); err != nil {
-		h.Fatal(err)
+func (h *systemdHost) putBuild(service, name string) {
+	h.t.Helper()
+	if err := os.WriteFile(filepath.Join(h.from, service), buildRelease(h.t, name), 0o755); err != nil {
+		h.t.Fatal(err)
 	}
 }
 
-// waits are how long requests took, each on a connection of its own or on ones that are kept.
-type waits struct {
-	mu     sync.Mutex
-	all    []time.Duration
-	failed []string
-	stop   chan struct{}
-	ended  sync.WaitGroup
+// timedLoad are how long requests took, each on a connection of its own or on ones that are kept.
+type timedLoad struct {
+	mu        sync.Mutex
+	durations []time.Duration
+	failed    []string
+	stop      chan struct{}
+	ended     sync.WaitGroup
 }
 
-func (h *systemdHost) load(service string) *waits {
-	w := &waits{stop: make(chan struct{})}
+func (h *systemdHost) startLoad(service string) *timedLoad {
+	w := &timedLoad{stop: make(chan struct{})}
 	for n := range 8 {
 		client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: n%2 == 0}}
 		w.ended.Go(func() {
@@ -130,9 +130,9 @@ func (h *systemdHost) load(service string) *waits {
 				case <-every.C:
 				}
 				began := time.Now()
-				_, err := post(client, "http://"+h.addrs[service])
+				_, err := postURL(client, "http://"+h.addrs[service])
 				w.mu.Lock()
-				w.all = append(w.all, time.Since(began))
+				w.durations = append(w.durations, time.Since(began))
 				if err != nil {
 					w.failed = append(w.failed, err.Error())
 				}
@@ -143,89 +143,89 @@ func (h *systemdHost) load(service string) *waits {
 	return w
 }
 
-func (w *waits) end() {
+func (w *timedLoad) stopAndWait() {
 	close(w.stop)
 	w.ended.Wait()
 }
 
-// none ends the load, and fails where a request has.
-func (w *waits) none(t *testing.T, what string) {
+// assertNoFailures ends the load, and fails where a request has.
+func (w *timedLoad) assertNoFailures(t *testing.T, what string) {
 	t.Helper()
-	w.end()
-	slices.Sort(w.all)
-	t.Logf("%s: %d requests, %d failed, median %s, longest %s", what, len(w.all), len(w.failed), w.all[len(w.all)/2], w.all[len(w.all)-1])
+	w.stopAndWait()
+	slices.Sort(w.durations)
+	t.Logf("%s: %d requests, %d failed, median %s, longest %s", what, len(w.durations), len(w.failed), w.durations[len(w.durations)/2], w.durations[len(w.durations)-1])
 	if len(w.failed) > 0 {
 		t.Errorf("%s: %v", what, w.failed[:min(5, len(w.failed))])
 	}
 }
 
-// crashes has everything end in the middle of a deploy, as with the machine, and start again as with it.
-func (h *systemdHost) crashes() {
-	h.Helper()
-	cmd := h.run("deploy", "--from", h.from)
+// crashDuringDeploy has everything end in the middle of a deploy, as with the machine, and start again as with it.
+func (h *systemdHost) crashDuringDeploy() {
+	h.t.Helper()
+	cmd := h.newCommand("deploy", "--from", h.from)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
-		h.Fatal(err)
+		h.t.Fatal(err)
 	}
-	h.answers("v3", "alpha", "beta")
+	h.awaitBuild("v3", "alpha", "beta")
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGSTOP) // else it would ask what became of it
 	h.Machine.Run("pkill -KILL -f '[p]go receive --systemd'; systemctl stop pgo.target 'pgo-*'")
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 	_ = cmd.Wait()
 	// It was user pgo who had deployed, who has no right to start or stop anything.
 	h.Machine.Run("chown -R pgo /srv/pgo; systemctl start pgo.target")
-	h.answers("v2", "alpha", "beta")
-	if e := h.audited(); e.Result != audit.RolledBack {
-		h.Errorf("after a crash the audit log has %+v", e)
+	h.awaitBuild("v2", "alpha", "beta")
+	if e := h.readLastAuditEntry(); e.Result != audit.RolledBack {
+		h.t.Errorf("after a crash the audit log has %+v", e)
 	}
 	if owner := h.Machine.Run("stat -c %U /srv/pgo/bin/alpha"); owner != "pgo\n" {
-		h.Errorf("what was put back belongs to %s", owner)
+		h.t.Errorf("what was put back belongs to %s", owner)
 	}
 	// Before, not instead of: nothing of the new version was started.
 	said := h.Machine.Run("systemctl show -p ExecMainExitTimestampMonotonic --value pgo.settle.service; systemctl show -p ExecMainStartTimestampMonotonic --value pgo-alpha.service")
 	var settled, started int64
 	if _, err := fmt.Sscan(said, &settled, &started); err != nil || settled == 0 || settled > started {
-		h.Errorf("what was cut off was put back at %d, and alpha started at %d: %v", settled, started, err)
+		h.t.Errorf("what was cut off was put back at %d, and alpha started at %d: %v", settled, started, err)
 	}
 }
 
-func (h *systemdHost) audited() audit.Entry {
-	h.Helper()
-	all := filepath.Join(h.TempDir(), "audit")
+func (h *systemdHost) readLastAuditEntry() audit.Entry {
+	h.t.Helper()
+	all := filepath.Join(h.t.TempDir(), "audit")
 	if err := os.WriteFile(all, []byte(h.Machine.Run("cat /srv/pgo/.pgo/audit.jsonl")), 0o600); err != nil {
-		h.Fatal(err)
+		h.t.Fatal(err)
 	}
 	entries, err := audit.Log(all).List()
 	if err != nil || len(entries) == 0 {
-		h.Fatal(err)
+		h.t.Fatal(err)
 	}
 	return entries[0]
 }
 
 func TestSystemdHost(t *testing.T) {
 	h := newSystemdHost(t)
-	h.put("alpha", "v1")
-	h.put("beta", "v1")
-	h.deploys(0, "nothing to do")
-	h.put("alpha", "v2")
-	h.put("beta", "v2")
+	h.putBuild("alpha", "v1")
+	h.putBuild("beta", "v1")
+	h.assertDeploy(0, "nothing to do")
+	h.putBuild("alpha", "v2")
+	h.putBuild("beta", "v2")
 	pids := h.Machine.Run("systemctl show -p MainPID --value pgo-alpha pgo-beta-0 pgo-beta-1")
-	if out := h.deploys(0, "would migrate /srv/pgo/.pgo/releases/alpha/", "--dry-run"); !strings.Contains(out, "systemctl restart pgo-beta-0.service pgo-beta-1.service") {
+	if out := h.assertDeploy(0, "would migrate /srv/pgo/.pgo/releases/alpha/", "--dry-run"); !strings.Contains(out, "systemctl restart pgo-beta-0.service pgo-beta-1.service") {
 		t.Errorf("the plan is\n%s", out)
 	}
 	if now := h.Machine.Run("systemctl show -p MainPID --value pgo-alpha pgo-beta-0 pgo-beta-1"); now != pids {
 		t.Errorf("a dry run has changed %q into %q", pids, now)
 	}
-	alpha, beta := h.load("alpha"), h.load("beta")
-	h.deploys(0, "done in")
-	h.answers("v2", "alpha", "beta")
-	alpha.none(t, "one instance, deploy")
-	beta.none(t, "two instances, deploy")
-	if e := h.audited(); e.Result != audit.Done || e.User != "ci" || len(e.Changes) != 2 || e.Changes[0].From.SHA256 == "" || e.Changes[0].To.Version != "v2" {
+	alpha, beta := h.startLoad("alpha"), h.startLoad("beta")
+	h.assertDeploy(0, "done in")
+	h.awaitBuild("v2", "alpha", "beta")
+	alpha.assertNoFailures(t, "one instance, deploy")
+	beta.assertNoFailures(t, "two instances, deploy")
+	if e := h.readLastAuditEntry(); e.Result != audit.Done || e.User != "ci" || len(e.Changes) != 2 || e.Changes[0].From.SHA256 == "" || e.Changes[0].To.Version != "v2" {
 		t.Errorf("the audit log has %+v", e)
 	}
 
-	alpha = h.load("alpha")
+	alpha = h.startLoad("alpha")
 	for name, bad := range map[string]struct {
 		code int
 		says string
@@ -233,34 +233,34 @@ func TestSystemdHost(t *testing.T) {
 		"unconfigured": {exitRefused, "auth.secret"}, "foreign": {exitRefused, "is built for"},
 		"exits": {exitRolledBack, "systemctl restart pgo-alpha.service"}, "hangs": {exitRolledBack, "systemctl restart pgo-alpha.service"},
 	} {
-		h.put("alpha", name)
-		h.deploys(bad.code, bad.says, "alpha")
-		h.answers("v2", "alpha", "beta")
+		h.putBuild("alpha", name)
+		h.assertDeploy(bad.code, bad.says, "alpha")
+		h.awaitBuild("v2", "alpha", "beta")
 	}
-	h.put("alpha", "exits")
-	h.deploys(exitRefused, "was found bad before", "alpha")
-	alpha.none(t, "deploys that fail, and are put back")
-	h.put("alpha", "crashes")
-	h.deploys(exitRolledBack, "while it was on probation", "alpha")
-	h.answers("v2", "alpha")
+	h.putBuild("alpha", "exits")
+	h.assertDeploy(exitRefused, "was found bad before", "alpha")
+	alpha.assertNoFailures(t, "deploys that fail, and are put back")
+	h.putBuild("alpha", "crashes")
+	h.assertDeploy(exitRolledBack, "while it was on probation", "alpha")
+	h.awaitBuild("v2", "alpha")
 
 	// Every second answer of it is a 500.
-	h.put("beta", "fails")
-	beta = h.load("beta")
-	h.deploys(exitRolledBack, "ended with 5xx while it was on probation", "beta")
-	h.answers("v2", "beta")
-	beta.end()
+	h.putBuild("beta", "fails")
+	beta = h.startLoad("beta")
+	h.assertDeploy(exitRolledBack, "ended with 5xx while it was on probation", "beta")
+	h.awaitBuild("v2", "beta")
+	beta.stopAndWait()
 
 	// beta fails after alpha has taken over: both go back. The gate forbids it: nothing is touched.
-	h.put("alpha", "v3")
-	h.put("beta", "exits")
-	h.deploys(exitRolledBack, "beta: release")
-	h.answers("v2", "alpha", "beta")
-	h.put("beta", "v3")
+	h.putBuild("alpha", "v3")
+	h.putBuild("beta", "exits")
+	h.assertDeploy(exitRolledBack, "beta: release")
+	h.awaitBuild("v2", "alpha", "beta")
+	h.putBuild("beta", "v3")
 	h.Machine.Run("touch /srv/pgo/forbidden")
-	h.deploys(exitRefused, "too old")
+	h.assertDeploy(exitRefused, "too old")
 	h.Machine.Run("rm /srv/pgo/forbidden")
-	h.answers("v2", "alpha", "beta")
+	h.awaitBuild("v2", "alpha", "beta")
 
 	// The connection is lost, or the process is killed, while all are on probation.
 	for what, lose := range map[string]func(){
@@ -268,31 +268,31 @@ func TestSystemdHost(t *testing.T) {
 		"its process there is killed":   func() { h.Machine.Run("pkill -KILL -f '[p]go receive --systemd'") },
 		"who deploys is killed, nobody": func() { h.Machine.Run("pkill -KILL -f '[p]go receive --systemd'"); h.sshd.Cut() },
 	} {
-		cmd := h.run("deploy", "--from", h.from)
+		cmd := h.newCommand("deploy", "--from", h.from)
 		var out bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &out, &out
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		h.answers("v3", "alpha", "beta")
+		h.awaitBuild("v3", "alpha", "beta")
 		lose()
 		_ = cmd.Wait()
 		if code := cmd.ProcessState.ExitCode(); code != exitRolledBack {
 			t.Errorf("%s: exit code %d\n%s", what, code, out.String())
 		}
-		h.answers("v2", "alpha", "beta")
-		if e := h.audited(); e.Result != audit.RolledBack {
+		h.awaitBuild("v2", "alpha", "beta")
+		if e := h.readLastAuditEntry(); e.Result != audit.RolledBack {
 			t.Errorf("%s: the audit log has %+v", what, e)
 		}
 	}
-	h.crashes()
+	h.crashDuringDeploy()
 
-	alpha = h.load("alpha")
-	h.ends(0, "done in", "rollback")
-	alpha.none(t, "rollback")
-	h.answers("v1", "alpha", "beta")
-	if out := h.ends(0, "v2", "releases"); !strings.Contains(out, "rollback") {
+	alpha = h.startLoad("alpha")
+	h.assertResult(0, "done in", "rollback")
+	alpha.assertNoFailures(t, "rollback")
+	h.awaitBuild("v1", "alpha", "beta")
+	if out := h.assertResult(0, "v2", "releases"); !strings.Contains(out, "rollback") {
 		t.Errorf("releases:\n%s", out)
 	}
-	h.ends(exitRefused, "no good release", "rollback", "alpha")
+	h.assertResult(exitRefused, "no good release", "rollback", "alpha")
 }

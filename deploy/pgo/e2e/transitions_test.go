@@ -19,8 +19,8 @@ type transition struct{ from, to control.State }
 
 func (t transition) String() string { return fmt.Sprintf("%s -> %s", t.from, t.to) }
 
-// documented reads the table of states in docs/pgo.md. What stands in parentheses there is for people.
-func documented(t *testing.T) map[transition]bool {
+// documentedTransitions reads the table of states in docs/pgo.md. What stands in parentheses there is for people.
+func documentedTransitions(t *testing.T) map[transition]bool {
 	t.Helper()
 	text, err := os.ReadFile("../../../docs/pgo.md")
 	if err != nil {
@@ -45,14 +45,14 @@ func documented(t *testing.T) map[transition]bool {
 		if len(cells) != 5 || strings.Contains(line, "---") || strings.TrimSpace(cells[1]) == "state" {
 			continue
 		}
-		for to := range strings.SplitSeq(withoutParentheses(cells[3]), ",") {
+		for to := range strings.SplitSeq(removeParentheses(cells[3]), ",") {
 			table[transition{known(cells[1]), known(to)}] = true
 		}
 	}
 	return table
 }
 
-func withoutParentheses(text string) string {
+func removeParentheses(text string) string {
 	var kept strings.Builder
 	depth := 0
 	for _, c := range text {
@@ -73,13 +73,13 @@ func withoutParentheses(text string) string {
 func TestTransitions(t *testing.T) {
 	const web = `{command: ACTOR, args: [actor, "ends=DIR/web.final:78", "ends=DIR/web.done:0", "await=DIR/web.open", ready, "leaves=DIR/web.leave"],
     after: [gate], ready: {notify: true}, reload: {mode: beside, stable: 10ms}, stop: {timeout: 5s}, restart: {policy: on-failure, final_exit_codes: [78], first_wait: 10ms}}`
-	s := newStack(t, `  gate: {kind: gate, command: ACTOR, args: [actor, ready], ready: {notify: true}}
+	s := newSandbox(t, `  gate: {kind: gate, command: ACTOR, args: [actor, ready], ready: {notify: true}}
   web: `+web+`
   late: {command: ACTOR, args: [actor], ready: {notify: true, within: 50ms}, restart: {first_wait: 1h, longest_wait: 1h}}
   never: {command: ACTOR, args: [actor], ready: {notify: true, within: 50ms}, restart: {policy: never}}
 `)
 	at := func(name string) string { return filepath.Join(s.dir, name) }
-	tell := func(name string) { t.Helper(); touch(t, at(name)) }
+	tell := func(name string) { t.Helper(); touchFile(t, at(name)) }
 	open := func() { t.Helper(); tell("web.open") }
 	shut := func() {
 		t.Helper()
@@ -87,15 +87,15 @@ func TestTransitions(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	is := func(name string, state control.State) control.Process { t.Helper(); return s.becomes(name, state) }
+	is := func(name string, state control.State) control.Process { t.Helper(); return s.awaitState(name, state) }
 	kill := func(name string) {
 		t.Helper()
-		eventually(t, name+" is killed", func() error { return proc.Kill(s.list()[name].PID, syscall.SIGKILL) }) // 0 until it runs
+		eventually(t, name+" is killed", func() error { return proc.Kill(s.listByName()[name].PID, syscall.SIGKILL) }) // 0 until it runs
 	}
 	// begin gives a command that does not end before something else happens.
 	begin := func(args ...string) {
 		t.Helper()
-		cmd := s.command(args...)
+		cmd := s.newCommand(args...)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -129,11 +129,11 @@ func TestTransitions(t *testing.T) {
 		shows string // for those who read: what it is there for
 		play  func()
 	}{
-		{"a start and a stop", "waiting starting ready stopping stopped", func() { ready(); s.must("stop", "web"); ready() }},
+		{"a start and a stop", "waiting starting ready stopping stopped", func() { ready(); s.mustRun("stop", "web"); ready() }},
 		{"a crash", "ready backing-off waiting starting ready", func() {
 			kill("web")
 			eventually(t, "it runs again", func() error {
-				if p := s.list()["web"]; p.Status != control.Ready || p.Restarts == 0 {
+				if p := s.listByName()["web"]; p.Status != control.Ready || p.Restarts == 0 {
 					return fmt.Errorf("%+v", p)
 				}
 				return nil
@@ -147,7 +147,7 @@ func TestTransitions(t *testing.T) {
 		}},
 		{"an end before it is ready", "starting failed, stopped, backing-off, stopping", func() {
 			for file, state := range map[string]control.State{"web.final": control.Failed, "web.done": control.Stopped} {
-				s.must("stop", "web")
+				s.mustRun("stop", "web")
 				shut()
 				begin("start", "web")
 				is("web", control.Starting)
@@ -160,34 +160,34 @@ func TestTransitions(t *testing.T) {
 			was := is("web", control.Starting)
 			kill("web")
 			eventually(t, "it starts again", func() error {
-				if p := s.list()["web"]; p.Status != control.Starting || p.PID == was.PID || p.PID == 0 {
+				if p := s.listByName()["web"]; p.Status != control.Starting || p.PID == was.PID || p.PID == 0 {
 					return fmt.Errorf("%+v", p)
 				}
 				return nil
 			})
-			s.must("stop", "web")
+			s.mustRun("stop", "web")
 			open()
 			ready()
 		}},
 		{"not ready in time", "starting stopping backing-off stopped, and failed", func() {
 			eventually(t, "late waits: the first start again is at once", func() error {
-				if p := s.list()["late"]; p.Status != control.BackingOff || p.Restarts == 0 {
+				if p := s.listByName()["late"]; p.Status != control.BackingOff || p.Restarts == 0 {
 					return fmt.Errorf("%+v", p)
 				}
 				return nil
 			})
-			s.must("stop", "late")
+			s.mustRun("stop", "late")
 			is("late", control.Stopped)
 			is("never", control.Failed) // since up
-			s.must("stop", "never")
+			s.mustRun("stop", "never")
 			is("never", control.Stopped) // failed stopped
 			begin("start", "never")
 			is("never", control.Failed)
 			begin("start", "never") // failed waiting
 			is("never", control.Failed)
 		}},
-		{"a reload", "ready reloading ready, ready draining stopped", func() { s.must("reload", "web"); is("web", control.Ready) }},
-		{"a stop in a reload", "reloading stopping", func() { reloading(); s.must("stop", "web"); ready() }},
+		{"a reload", "ready reloading ready, ready draining stopped", func() { s.mustRun("reload", "web"); is("web", control.Ready) }},
+		{"a stop in a reload", "reloading stopping", func() { reloading(); s.mustRun("stop", "web"); ready() }},
 		{"the old one crashes in a reload", "reloading starting", func() {
 			reloading()
 			kill("web")
@@ -214,7 +214,7 @@ func TestTransitions(t *testing.T) {
 		{"a reload of one that is leaving", "stopping reloading", func() {
 			tell("web.leave")
 			is("web", control.Stopping)
-			s.must("reload", "web")
+			s.mustRun("reload", "web")
 			is("web", control.Ready)
 		}},
 		{"it ends while its successor waits", "reloading failed, stopped, backing-off; backing-off waiting, waiting stopped", func() {
@@ -226,29 +226,29 @@ func TestTransitions(t *testing.T) {
 				{func() { tell("web.done") }, control.Stopped},
 				{func() { kill("web") }, control.Waiting}, // by backing-off
 			} {
-				s.must("stop", "gate")
+				s.mustRun("stop", "gate")
 				begin("reload", "web")
 				is("web", control.Reloading)
 				how.end()
 				is("web", how.state)
 				if how.state == control.Waiting {
-					s.must("stop", "web")
+					s.mustRun("stop", "web")
 				}
-				s.must("start", "gate")
+				s.mustRun("start", "gate")
 				ready()
 			}
 		}},
 	}
 	open()
-	s.pgo("up") // late and never do not become ready
+	s.runPgo("up") // late and never do not become ready
 	for _, scenario := range scenarios {
 		t.Logf("%s: %s", scenario.name, scenario.shows)
 		scenario.play()
 	}
-	s.must("down")
+	s.mustRun("down")
 
-	table, seen := documented(t), map[transition]control.Event{}
-	for _, e := range s.history() {
+	table, seen := documentedTransitions(t), map[transition]control.Event{}
+	for _, e := range s.readEvents() {
 		if e.From != e.To {
 			seen[transition{e.From, e.To}] = e
 		}
@@ -265,13 +265,13 @@ func TestTransitions(t *testing.T) {
 	}
 }
 
-// history is every event there was.
-func (s *stack) history() (all []control.Event) {
-	s.Helper()
-	for line := range strings.Lines(s.must("events", "--json", "-n", "100000")) {
+// readEvents is every event there was.
+func (s *sandbox) readEvents() (all []control.Event) {
+	s.t.Helper()
+	for line := range strings.Lines(s.mustRun("events", "--json", "-n", "100000")) {
 		var e control.Event
 		if err := json.Unmarshal([]byte(line), &e); err != nil {
-			s.Fatal(err)
+			s.t.Fatal(err)
 		}
 		all = append(all, e)
 	}

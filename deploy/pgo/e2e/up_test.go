@@ -17,17 +17,17 @@ import (
 )
 
 func TestUpAndDownInOrder(t *testing.T) {
-	s := newStack(t, `
+	s := newSandbox(t, `
   db: {kind: infra, command: ACTOR, args: [actor, "record=DIR/order:db", ready], ready: {notify: true}}
   cache: {kind: infra, command: ACTOR, args: [actor, "record=DIR/order:cache", ready], after: [db], ready: {notify: true}}
   gate: {kind: gate, command: ACTOR, args: [actor, "record=DIR/order:gate", ready], after: [cache], ready: {notify: true}}
   web: {command: ACTOR, args: [actor, "record=DIR/order:web", "status=warm", ready], after: [gate, db], ready: {notify: true}}
 `)
-	out := s.must("up")
+	out := s.mustRun("up")
 	if !strings.Contains(out, "all 4 processes are ready") {
 		t.Errorf("up printed\n%s", out)
 	}
-	list := s.list()
+	list := s.listByName()
 	for name, p := range list {
 		if !p.Ready || p.Status != control.Ready || p.PID == 0 || p.Restarts != 0 || p.Memory == 0 {
 			t.Errorf("%s: %+v", name, p)
@@ -37,7 +37,7 @@ func TestUpAndDownInOrder(t *testing.T) {
 		t.Errorf("STATUS: %q", got)
 	}
 	eventually(t, "the version is known", func() error {
-		if got := s.list()["web"].Version; got != version {
+		if got := s.listByName()["web"].Version; got != version {
 			return fmt.Errorf("%q, want %q", got, version)
 		}
 		return nil
@@ -45,62 +45,62 @@ func TestUpAndDownInOrder(t *testing.T) {
 	if got := list["db"].Version; got != "" {
 		t.Errorf("infra was asked for its version: %q", got)
 	}
-	if info := s.info(); info.ManagerPID == 0 || info.Home != s.home() || info.Version != version {
+	if info := s.readInfo(); info.ManagerPID == 0 || info.Home != s.homeDir() || info.Version != version {
 		t.Errorf("info: %+v", info)
 	}
-	for _, table := range []string{s.must("list"), s.must("info")} {
+	for _, table := range []string{s.mustRun("list"), s.mustRun("info")} {
 		if !strings.Contains(table, "dev") {
 			t.Errorf("table:\n%s", table)
 		}
 	}
 
-	s.must("down")
+	s.mustRun("down")
 	want := []string{"start db", "start cache", "start gate", "start web", "stop web", "stop gate", "stop cache", "stop db"}
-	if diff := cmp.Diff(want, strings.Split(strings.TrimSpace(s.read("order")), "\n")); diff != "" {
+	if diff := cmp.Diff(want, strings.Split(strings.TrimSpace(s.readFile("order")), "\n")); diff != "" {
 		t.Error(diff)
 	}
-	if out := s.must("list", "--json"); strings.TrimSpace(out) != "[]" {
+	if out := s.mustRun("list", "--json"); strings.TrimSpace(out) != "[]" {
 		t.Errorf("list after down: %s", out)
 	}
-	if out := s.must("down"); !strings.Contains(out, "nothing runs") {
+	if out := s.mustRun("down"); !strings.Contains(out, "nothing runs") {
 		t.Errorf("down twice: %s", out)
 	}
 }
 
 func TestUpAgain(t *testing.T) {
-	s := newStack(t, `
+	s := newSandbox(t, `
   same: {command: ACTOR, args: [actor]}
   changed: {command: ACTOR, args: [actor, say=old, ready], ready: {notify: true}, after: [same]}
   stopped: {command: ACTOR, args: [actor]}
   gone: {command: ACTOR, args: [actor], after: [changed]}
 `)
-	s.must("up")
-	before := s.list()
-	s.must("up")
-	for name, p := range s.list() {
+	s.mustRun("up")
+	before := s.listByName()
+	s.mustRun("up")
+	for name, p := range s.listByName() {
 		if p.PID != before[name].PID {
 			t.Errorf("a second up started %s anew", name)
 		}
 	}
-	s.must("stop", "stopped")
-	if p := s.list()["stopped"]; p.Status != control.Stopped || p.PID != 0 {
+	s.mustRun("stop", "stopped")
+	if p := s.listByName()["stopped"]; p.Status != control.Stopped || p.PID != 0 {
 		t.Fatalf("stopped: %+v", p)
 	}
-	s.write(`
+	s.writeProcessFile(`
   same: {command: ACTOR, args: [actor]}
   changed: {command: ACTOR, args: [actor, say=new, ready], ready: {notify: true}, after: [same]}
   stopped: {command: ACTOR, args: [actor]}
   added: {command: ACTOR, args: [actor]}
 `)
-	s.must("up")
-	after := s.list()
+	s.mustRun("up")
+	after := s.listByName()
 	if after["same"].PID != before["same"].PID {
 		t.Error("what did not change was started anew")
 	}
-	if after["changed"].PID == before["changed"].PID || s.read(".pgo/logs/changed.log") != "old\nnew\n" {
-		t.Errorf("what changed was not started anew: %s", s.read(".pgo/logs/changed.log"))
+	if after["changed"].PID == before["changed"].PID || s.readFile(".pgo/logs/changed.log") != "old\nnew\n" {
+		t.Errorf("what changed was not started anew: %s", s.readFile(".pgo/logs/changed.log"))
 	}
-	if _, there := after["gone"]; there || alive(before["gone"].PID) {
+	if _, there := after["gone"]; there || isAlive(before["gone"].PID) {
 		t.Error("what the file has no more still runs")
 	}
 	if !after["stopped"].Ready || !after["added"].Ready {
@@ -109,7 +109,7 @@ func TestUpAgain(t *testing.T) {
 }
 
 func TestUpAfterABuild(t *testing.T) {
-	s := newStack(t, `
+	s := newSandbox(t, `
   db: {kind: infra, command: ACTOR, args: [actor]}
   gate: {kind: gate, command: ACTOR, args: [actor], after: [db]}
   other: {kind: service, command: ACTOR, args: [actor], after: [gate]}
@@ -127,18 +127,18 @@ func TestUpAfterABuild(t *testing.T) {
 		}
 	}
 	build(text)
-	s.must("up")
-	before := s.list()
+	s.mustRun("up")
+	before := s.listByName()
 	build(text)
-	s.must("up")
-	for name, p := range s.list() {
+	s.mustRun("up")
+	for name, p := range s.listByName() {
 		if p.PID != before[name].PID {
 			t.Errorf("%s was started anew for the same program", name)
 		}
 	}
 	build(append(text, 0))
-	s.must("up")
-	after := s.list()
+	s.mustRun("up")
+	after := s.listByName()
 	for name, again := range map[string]bool{"db": false, "gate": true, "other": false, "built": true} {
 		if (after[name].PID != before[name].PID) != again || !after[name].Ready {
 			t.Errorf("%s: started anew: %v, want %v", name, after[name].PID != before[name].PID, again)
@@ -147,43 +147,43 @@ func TestUpAfterABuild(t *testing.T) {
 }
 
 func TestStartStopRestart(t *testing.T) {
-	s := newStack(t, `
+	s := newSandbox(t, `
   db: {command: ACTOR, args: [actor]}
   web: {command: ACTOR, args: [actor], after: [db]}
 `)
-	s.fails(exitUnavailable, []string{"pgo is not running", "pgo up"}, "start", "web")
-	s.must("up")
-	before := s.list()
-	s.must("restart", "web")
-	if now := s.list(); now["web"].PID == before["web"].PID || now["db"].PID != before["db"].PID {
+	s.assertFails(exitUnavailable, []string{"pgo is not running", "pgo up"}, "start", "web")
+	s.mustRun("up")
+	before := s.listByName()
+	s.mustRun("restart", "web")
+	if now := s.listByName(); now["web"].PID == before["web"].PID || now["db"].PID != before["db"].PID {
 		t.Errorf("restart web: before %+v, now %+v", before, now)
 	}
-	s.must("stop", "db")
-	if !s.list()["web"].Ready {
+	s.mustRun("stop", "db")
+	if !s.listByName()["web"].Ready {
 		t.Error("stopping db stopped what depends on it")
 	}
-	s.must("stop", "all")
+	s.mustRun("stop", "all")
 	// What it depends on is stopped on purpose: waiting would be in vain.
-	s.fails(exitFailed, []string{"db is not ready: stopped", "try: pgo start db"}, "start", "web")
-	if p := s.becomes("web", control.Waiting); p.Reason != "for db, which is stopped" {
+	s.assertFails(exitFailed, []string{"db is not ready: stopped", "try: pgo start db"}, "start", "web")
+	if p := s.awaitState("web", control.Waiting); p.Reason != "for db, which is stopped" {
 		t.Errorf("reason: %s", p.Reason)
 	}
-	s.must("start", "db", "web")
-	s.must("restart", "all")
-	s.fails(exitFailed, []string{`no process "wbe"`, "db, web"}, "stop", "wbe")
-	s.fails(exitUsage, []string{"name at least one"}, "stop")
-	s.fails(exitUsage, []string{"unknown flag"}, "list", "--jsn")
+	s.mustRun("start", "db", "web")
+	s.mustRun("restart", "all")
+	s.assertFails(exitFailed, []string{`no process "wbe"`, "db, web"}, "stop", "wbe")
+	s.assertFails(exitUsage, []string{"name at least one"}, "stop")
+	s.assertFails(exitUsage, []string{"unknown flag"}, "list", "--jsn")
 }
 
 // What cannot become ready ends up with a reason, its own last words and an advice.
 func TestProbes(t *testing.T) {
-	web, other := freeAddr(t), freeAddr(t)
-	s := newStack(t, `
+	web, other := reserveAddr(t), reserveAddr(t)
+	s := newSandbox(t, `
   http: {command: ACTOR, args: [actor, serve], listeners: {admin: "127.0.0.1:0", http: "`+web+`"}, ready: {http: "http://`+web+`/"}}
   tcp: {command: ACTOR, args: [actor, "bind=`+other+`"], ready: {tcp: "`+other+`"}}
 `)
-	s.must("up")
-	listeners := s.list()["http"].Listeners
+	s.mustRun("up")
+	listeners := s.listByName()["http"].Listeners
 	if listeners["http"] != web || strings.HasSuffix(listeners["admin"], ":0") {
 		t.Errorf("listeners: %v", listeners)
 	}
@@ -191,28 +191,28 @@ func TestProbes(t *testing.T) {
 
 // Of several instances each is named with its number, one alone by its name.
 func TestUpNamesInstances(t *testing.T) {
-	s := newStack(t, "  web: {command: ACTOR, args: [actor], instances: 2}\n")
-	out := s.must("up")
+	s := newSandbox(t, "  web: {command: ACTOR, args: [actor], instances: 2}\n")
+	out := s.mustRun("up")
 	for _, says := range []string{"web/0        ready", "web/1        ready", "the process is ready"} {
 		if !strings.Contains(out, says) {
 			t.Errorf("no %q in\n%s", says, out)
 		}
 	}
-	s.must("scale", "web", "1")
-	if out := s.must("restart", "web"); !strings.Contains(out, "web          ready") || strings.Contains(out, "web/0") {
+	s.mustRun("scale", "web", "1")
+	if out := s.mustRun("restart", "web"); !strings.Contains(out, "web          ready") || strings.Contains(out, "web/0") {
 		t.Errorf("of one alone:\n%s", out)
 	}
 }
 
 // Who reads what `pgo up` prints to its end does not wait for pgo's own end; also not on a descriptor nobody speaks of.
-func TestUpLetsGo(t *testing.T) {
-	s := newStack(t, "  p: {command: ACTOR, args: [actor]}\n")
+func TestUpClosesItsOutput(t *testing.T) {
+	s := newSandbox(t, "  p: {command: ACTOR, args: [actor]}\n")
 	read, write, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer read.Close()
-	cmd := s.command("up")
+	cmd := s.newCommand("up")
 	cmd.Stdout, cmd.ExtraFiles = write, []*os.File{write}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -227,37 +227,37 @@ func TestUpLetsGo(t *testing.T) {
 }
 
 func TestForeground(t *testing.T) {
-	s := newStack(t, "  p: {command: ACTOR, args: [actor]}\n")
-	cmd := s.command("up", "--foreground")
+	s := newSandbox(t, "  p: {command: ACTOR, args: [actor]}\n")
+	cmd := s.newCommand("up", "--foreground")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the manager answers", func() error {
-		if code, out := s.pgo("info", "--json"); code != 0 || strings.Contains(out, `"manager_pid": 0`) {
+		if code, out := s.runPgo("info", "--json"); code != 0 || strings.Contains(out, `"manager_pid": 0`) {
 			return fmt.Errorf("%s", out)
 		}
 		return nil
 	})
-	s.becomes("p", control.Ready)
+	s.awaitState("p", control.Ready)
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("SIGTERM: %v", err)
 	}
-	if left := s.processes(); len(left) != 0 {
+	if left := s.findProcesses(); len(left) != 0 {
 		t.Errorf("left behind: %v", left)
 	}
 }
 
 func TestInterruptedUp(t *testing.T) {
-	s := newStack(t, `  p: {command: ACTOR, args: [actor, "await=DIR/go", ready], ready: {notify: true}}`+"\n")
-	cmd := s.command("up")
+	s := newSandbox(t, `  p: {command: ACTOR, args: [actor, "await=DIR/go", ready], ready: {notify: true}}`+"\n")
+	cmd := s.newCommand("up")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "p starts", func() error {
-		if code, out := s.pgo("list"); code != 0 || !strings.Contains(out, "starting") {
+		if code, out := s.runPgo("list"); code != 0 || !strings.Contains(out, "starting") {
 			return fmt.Errorf("%s", out)
 		}
 		return nil
@@ -272,40 +272,40 @@ func TestInterruptedUp(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(s.dir, "go"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.must("up")
+	s.mustRun("up")
 }
 
 // Infra that nobody names in after is there until those that use it have finished what they hold.
 func TestDownStopsInfraLast(t *testing.T) {
 	tests := []struct {
 		name string
-		end  func(s *stack)
+		end  func(s *sandbox)
 	}{
-		{"down", func(s *stack) { s.must("down") }},
-		{"down after pgo was killed", func(s *stack) {
-			if err := proc.Kill(s.info().KeeperPID, syscall.SIGKILL); err != nil {
-				s.Fatal(err)
+		{"down", func(s *sandbox) { s.mustRun("down") }},
+		{"down after pgo was killed", func(s *sandbox) {
+			if err := proc.Kill(s.readInfo().KeeperPID, syscall.SIGKILL); err != nil {
+				s.t.Fatal(err)
 			}
-			eventually(s.T, "nobody manages them", func() error {
-				if code, _ := s.pgo("list"); code == exitOK {
+			eventually(s.t, "nobody manages them", func() error {
+				if code, _ := s.runPgo("list"); code == exitOK {
 					return errors.New("pgo still answers")
 				}
 				return nil
 			})
-			s.must("down")
+			s.mustRun("down")
 		}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			s := newStack(t, `
+			s := newSandbox(t, `
   db: {kind: infra, command: ACTOR, args: [actor, "record=DIR/order:db", ready], ready: {notify: true}}
   gate: {kind: gate, command: ACTOR, args: [actor, "record=DIR/order:gate", ready], ready: {notify: true}}
   web: {command: ACTOR, args: [actor, linger=300ms, "record=DIR/order:web", ready], after: [gate], ready: {notify: true}}
   front: {kind: infra, command: ACTOR, args: [actor, linger=100ms, "record=DIR/order:front", ready], after: [web], ready: {notify: true}}
 `)
-			s.must("up")
+			s.mustRun("up")
 			test.end(s)
-			_, stops, _ := strings.Cut(s.read("order"), "stop")
+			_, stops, _ := strings.Cut(s.readFile("order"), "stop")
 			want := []string{"front", "stop web", "stop gate", "stop db"}
 			if diff := cmp.Diff(want, strings.Split(strings.TrimSpace(stops), "\n")); diff != "" {
 				t.Error(diff)

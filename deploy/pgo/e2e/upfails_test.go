@@ -43,12 +43,12 @@ func TestUpFails(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			s := newStack(t, "  p: "+test.processes+"\n  q: {command: ACTOR, args: [actor], after: [p]}\n")
+			s := newSandbox(t, "  p: "+test.processes+"\n  q: {command: ACTOR, args: [actor], after: [p]}\n")
 			if err := os.WriteFile(filepath.Join(s.dir, "garbage"), []byte("\x7fELF nonsense"), 0o700); err != nil {
 				t.Fatal(err)
 			}
-			s.fails(exitFailed, test.says, "up")
-			list := s.list()
+			s.assertFails(exitFailed, test.says, "up")
+			list := s.listByName()
 			if p := list["p"]; p.Ready || test.status == control.Failed && p.Status != control.Failed {
 				t.Errorf("p: %+v", p)
 			}
@@ -60,18 +60,18 @@ func TestUpFails(t *testing.T) {
 }
 
 func TestGateThatFailedIsTriedAgain(t *testing.T) {
-	s := newStack(t, `
+	s := newSandbox(t, `
   gate: {kind: gate, command: ACTOR, args: [actor, "need=DIR/fixed", ready], ready: {notify: true}, restart: {final_exit_codes: [78]}}
   web: {command: ACTOR, args: [actor], after: [gate]}
 `)
-	s.fails(exitFailed, []string{"gate is not ready: failed"}, "up")
-	if p := s.becomes("web", control.Waiting); p.Reason != "for gate, which is failed" {
+	s.assertFails(exitFailed, []string{"gate is not ready: failed"}, "up")
+	if p := s.awaitState("web", control.Waiting); p.Reason != "for gate, which is failed" {
 		t.Errorf("reason: %s", p.Reason)
 	}
 	if err := os.WriteFile(filepath.Join(s.dir, "fixed"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.must("up")
+	s.mustRun("up")
 }
 
 func TestPortInUse(t *testing.T) {
@@ -80,70 +80,70 @@ func TestPortInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	s := newStack(t, `
+	s := newSandbox(t, `
   other: {command: ACTOR, args: [actor]}
   web: {command: ACTOR, args: [actor], listeners: {http: "`+l.Addr().String()+`"}}
 `)
 	says := []string{"web: listener http: " + l.Addr().String() + " is in use by ", fmt.Sprintf("(pid %d)", os.Getpid()), "PORT_OFFSET"}
-	s.fails(exitFailed, says, "up")
-	if left := s.processes(); len(left) != 0 {
+	s.assertFails(exitFailed, says, "up")
+	if left := s.findProcesses(); len(left) != 0 {
 		t.Errorf("something was started all the same: %v", left)
 	}
-	s.write("  other: {command: ACTOR, args: [actor]}\n")
-	s.must("up")
-	before := s.list()["other"].PID
-	s.write("  web: {command: ACTOR, args: [actor], listeners: {http: \"" + l.Addr().String() + "\"}}\n")
-	s.fails(exitFailed, says, "up")
-	if p := s.list()["other"]; p.PID != before || !p.Ready {
+	s.writeProcessFile("  other: {command: ACTOR, args: [actor]}\n")
+	s.mustRun("up")
+	before := s.listByName()["other"].PID
+	s.writeProcessFile("  web: {command: ACTOR, args: [actor], listeners: {http: \"" + l.Addr().String() + "\"}}\n")
+	s.assertFails(exitFailed, says, "up")
+	if p := s.listByName()["other"]; p.PID != before || !p.Ready {
 		t.Errorf("a file that could not be applied changed something: %+v", p)
 	}
 }
 
 func TestUnwritableHome(t *testing.T) {
-	s := newStack(t, "  p: {command: ACTOR}\n")
+	s := newSandbox(t, "  p: {command: ACTOR}\n")
 	file := filepath.Join(s.dir, "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.fails(exitFailed, []string{file, "set PGO_HOME"}, "up", "--home", filepath.Join(file, "home"))
+	s.assertFails(exitFailed, []string{file, "set PGO_HOME"}, "up", "--home", filepath.Join(file, "home"))
 	// Not even root may write there.
-	s.fails(exitFailed, []string{"/proc/pgo", "set PGO_HOME"}, "up", "--home", "/proc/pgo")
+	s.assertFails(exitFailed, []string{"/proc/pgo", "set PGO_HOME"}, "up", "--home", "/proc/pgo")
 }
 
 func TestBadProcessFile(t *testing.T) {
-	s := newStack(t, "  p: {command: ACTOR, reddy: true}\n")
+	s := newSandbox(t, "  p: {command: ACTOR, reddy: true}\n")
 	for _, verb := range []string{"up", "check"} {
-		s.fails(exitConfig, []string{"configs/pgo.yaml:3: processes.p.reddy: unknown key; known keys are after, args, "}, verb)
+		s.assertFails(exitConfig, []string{"configs/pgo.yaml:3: processes.p.reddy: unknown key; known keys are after, args, "}, verb)
 	}
-	if s.read(".pgo/logs/pgo.log") != "" {
+	if s.readFile(".pgo/logs/pgo.log") != "" {
 		t.Error("a manager was started")
 	}
-	s.fails(exitConfig, []string{"nothing.yaml: no such file"}, "check", "--file", "nothing.yaml")
-	s.write("  p: {command: ACTOR}\n")
-	if out := s.must("check"); !strings.HasSuffix(out, "is valid: 1 process\n") {
+	s.assertFails(exitConfig, []string{"nothing.yaml: no such file"}, "check", "--file", "nothing.yaml")
+	s.writeProcessFile("  p: {command: ACTOR}\n")
+	if out := s.mustRun("check"); !strings.HasSuffix(out, "is valid: 1 process\n") {
 		t.Error(out)
 	}
 }
 
 func TestTwoKeepersOnOneHome(t *testing.T) {
-	s := newStack(t, "  p: {command: ACTOR, args: [actor]}\n")
+	s := newSandbox(t, "  p: {command: ACTOR, args: [actor]}\n")
 	// Both see that none runs; one of them starts it.
 	var both sync.WaitGroup
 	for range 2 {
-		both.Go(func() { s.must("up") })
+		both.Go(func() { s.mustRun("up") })
 	}
 	both.Wait()
 	keepers := 0
-	for _, cmdline := range s.processes() {
+	for _, cmdline := range s.findProcesses() {
 		if strings.Contains(cmdline, " keeper ") {
 			keepers++
 		}
 	}
 	if keepers != 1 {
-		t.Errorf("%d keepers: %v", keepers, s.processes())
+		t.Errorf("%d keepers: %v", keepers, s.findProcesses())
 	}
-	s.fails(exitUnavailable, []string{"a manager already runs on this home"}, "up", "--foreground")
-	if !s.list()["p"].Ready {
+	s.assertFails(exitUnavailable, []string{"a manager already runs on this home"}, "up", "--foreground")
+	if !s.listByName()["p"].Ready {
 		t.Error("the second manager disturbed the first")
 	}
 }

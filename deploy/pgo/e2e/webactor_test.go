@@ -14,12 +14,12 @@ import (
 	"time"
 )
 
-// web serves HTTP as pgo's services do: on the listener inherited as http, ready when it says so, and with a soft drain
+// serveWeb serves HTTP as pgo's services do: on the listener inherited as http, ready when it says so, and with a soft drain
 // when it is asked to end. It returns the drain.
-func web() (drain func()) {
+func serveWeb() (drain func()) {
 	var draining atomic.Bool
 	var open atomic.Int64
-	l := inherited("http")
+	l := inheritedListener("http")
 	server := &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/crash" {
@@ -47,7 +47,7 @@ func web() (drain func()) {
 	go func() {
 		defer close(served)
 		if err := server.Serve(l); err != nil && !draining.Load() {
-			check(err)
+			exitOnError(err)
 		}
 	}()
 	return func() {
@@ -63,10 +63,10 @@ func web() (drain func()) {
 	}
 }
 
-// inherited takes the listener of this name.
-func inherited(wanted string) net.Listener {
+// inheritedListener takes the listener of this name.
+func inheritedListener(wanted string) net.Listener {
 	if os.Getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
-		check(fmt.Errorf("LISTEN_PID is %q, want %d", os.Getenv("LISTEN_PID"), os.Getpid()))
+		exitOnError(fmt.Errorf("LISTEN_PID is %q, want %d", os.Getenv("LISTEN_PID"), os.Getpid()))
 	}
 	names := strings.Split(os.Getenv("LISTEN_FDNAMES"), ":")
 	for i, name := range names {
@@ -75,12 +75,12 @@ func inherited(wanted string) net.Listener {
 		}
 		flags, _, errno := syscall.Syscall(syscall.SYS_FCNTL, uintptr(3+i), syscall.F_GETFL, 0)
 		if errno != 0 || flags&syscall.O_NONBLOCK == 0 {
-			check(fmt.Errorf("the listener has lost O_NONBLOCK: %o %w", flags, errno))
+			exitOnError(fmt.Errorf("the listener has lost O_NONBLOCK: %o %w", flags, errno))
 		}
 		l, err := net.FileListener(os.NewFile(uintptr(3+i), name))
-		check(err)
+		exitOnError(err)
 		return l
 	}
-	check(fmt.Errorf("no listener %s in %v", wanted, names))
+	exitOnError(fmt.Errorf("no listener %s in %v", wanted, names))
 	return nil
 }

@@ -31,21 +31,21 @@ var copiers = []copier{
 	{"sftp", func(host *sshdtest.Server, from, to string) []string {
 		return []string{"sh", "-c", `echo put "$1" "$2" | sftp -b - -F "$3" "$4"`, "sftp", from, to, host.Config, sshdtest.Host}
 	}},
-	rsync("rsync", "-az"),
-	rsync("rsync --inplace", "-az", "--inplace"),
+	newRsync("rsync", "-az"),
+	newRsync("rsync --inplace", "-az", "--inplace"),
 	{"cat", func(host *sshdtest.Server, from, to string) []string {
 		return []string{"sh", "-c", `ssh -F "$1" "$2" "cat > $3" < "$4"`, "cat", host.Config, sshdtest.Host, to, from}
 	}},
 }
 
-func rsync(name string, options ...string) copier {
+func newRsync(name string, options ...string) copier {
 	return copier{name, func(host *sshdtest.Server, from, to string) []string {
 		return append(append([]string{"rsync"}, options...), "-e", "ssh -F "+host.Config, from, sshdtest.Host+":"+to)
 	}}
 }
 
-// copy copies the file, as a person or CI would.
-func (c copier) copy(ctx context.Context, host *sshdtest.Server, from, to string) error {
+// copyFile copies the file, as a person or CI would.
+func (c copier) copyFile(ctx context.Context, host *sshdtest.Server, from, to string) error {
 	args := c.command(host, from, to)
 	if out, err := exec.CommandContext(ctx, args[0], args[1:]...).CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w: %s", c.name, err, bytes.TrimSpace(out))
@@ -53,12 +53,12 @@ func (c copier) copy(ctx context.Context, host *sshdtest.Server, from, to string
 	return nil
 }
 
-// upload writes a program to where CI would have built it. Each is younger than the one before: rsync takes two of one
+// writeUpload writes a program to where CI would have built it. Each is younger than the one before: rsync takes two of one
 // size and second for the same.
-func upload(t *testing.T, name string, age time.Duration) string {
+func writeUpload(t *testing.T, name string, age time.Duration) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "web")
-	if err := os.WriteFile(path, build(t, name), 0o755); err != nil {
+	if err := os.WriteFile(path, buildRelease(t, name), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	built := time.Now().Add(-age)
@@ -72,22 +72,22 @@ func upload(t *testing.T, name string, age time.Duration) string {
 func TestCopied(t *testing.T) {
 	t.Parallel()
 	host := sshdtest.Start(t)
-	s := newWatched(t, "v1")
-	s.must("up")
-	s.answers("v1")
+	s := newWatchedSandbox(t, "v1")
+	s.mustRun("up")
+	s.awaitBuild("v1")
 	builds := []string{"v2", "v3"}
 	for n, c := range copiers {
 		t.Run(c.name, func(t *testing.T) {
 			name := builds[n%2]
-			from := upload(t, name, time.Hour-time.Duration(n)*time.Minute)
-			l := startLoad(t, s.url())
-			if err := c.copy(t.Context(), host, from, s.deployed()); err != nil {
+			from := writeUpload(t, name, time.Hour-time.Duration(n)*time.Minute)
+			l := startLoad(t, s.webURL())
+			if err := c.copyFile(t.Context(), host, from, s.deployedPath()); err != nil {
 				t.Fatal(err)
 			}
 			copied := time.Now()
-			s.answers(name)
+			s.awaitBuild(name)
 			t.Logf("answered by the new one %s after it was copied", time.Since(copied))
-			if answered := l.none(t); answered != 2 {
+			if answered := l.assertNoFailures(t); answered != 2 {
 				t.Errorf("%d builds answered: %v", answered, l.pids)
 			}
 		})
@@ -99,11 +99,11 @@ func TestCopied(t *testing.T) {
 func TestCopyLost(t *testing.T) {
 	t.Parallel()
 	host := sshdtest.Start(t)
-	s := newWatched(t, "v1")
-	s.must("up")
-	before := s.answers("v1")
-	v1, from := build(t, "v1"), upload(t, "v2", time.Hour)
-	l := startLoad(t, s.url())
+	s := newWatchedSandbox(t, "v1")
+	s.mustRun("up")
+	before := s.awaitBuild("v1")
+	v1, from := buildRelease(t, "v1"), writeUpload(t, "v2", time.Hour)
+	l := startLoad(t, s.webURL())
 	// What rsync sends of a difference is too little to be cut, so here it sends all.
 	tests := []struct {
 		copier copier
@@ -112,44 +112,44 @@ func TestCopyLost(t *testing.T) {
 		{copiers[0], true},
 		{copiers[1], true},
 		{copiers[2], true},
-		{rsync("rsync", "-aW"), false},
-		{rsync("rsync --inplace", "-aW", "--inplace"), true},
+		{newRsync("rsync", "-aW"), false},
+		{newRsync("rsync --inplace", "-aW", "--inplace"), true},
 		{copiers[len(copiers)-1], true},
 	}
 	for _, test := range tests {
 		t.Run(test.copier.name, func(t *testing.T) {
-			s.deploy(v1) // what the copier finds there
+			s.deployProgram(v1) // what the copier finds there
 			eventually(t, "nothing is amiss", func() error {
-				if p := s.list()["web"]; p.DeployFailure != "" {
+				if p := s.listByName()["web"]; p.DeployFailure != "" {
 					return errors.New(p.DeployFailure)
 				}
 				return nil
 			})
 			host.CutAfter(1_000_000)
-			if err := test.copier.copy(t.Context(), host, from, s.deployed()); err == nil {
+			if err := test.copier.copyFile(t.Context(), host, from, s.deployedPath()); err == nil {
 				t.Fatal("the connection was not lost")
 			}
 			if test.over {
 				eventually(t, "it is reported that the file is not whole", func() error {
 					// By whether what is there is truncated first, which is different from tool to tool and from version to version.
-					if p := s.list()["web"]; !strings.Contains(p.DeployFailure, "incomplete") && !strings.Contains(p.DeployFailure, "mixed") {
+					if p := s.listByName()["web"]; !strings.Contains(p.DeployFailure, "incomplete") && !strings.Contains(p.DeployFailure, "mixed") {
 						return fmt.Errorf("%q", p.DeployFailure)
 					}
 					return nil
 				})
-			} else if is, err := os.ReadFile(s.deployed()); err != nil || !bytes.Equal(is, v1) {
+			} else if is, err := os.ReadFile(s.deployedPath()); err != nil || !bytes.Equal(is, v1) {
 				t.Errorf("the file is another one: %v", err)
 			}
-			if p := s.list()["web"]; p.PID != before.PID || !p.Ready {
+			if p := s.listByName()["web"]; p.PID != before.PID || !p.Ready {
 				t.Errorf("web: %+v", p)
 			}
 		})
 	}
-	if err := copiers[0].copy(t.Context(), host, from, s.deployed()); err != nil {
+	if err := copiers[0].copyFile(t.Context(), host, from, s.deployedPath()); err != nil {
 		t.Fatal(err)
 	}
-	s.answers("v2")
-	if answered := l.none(t); answered != 2 {
+	s.awaitBuild("v2")
+	if answered := l.assertNoFailures(t); answered != 2 {
 		t.Errorf("%d builds answered: %v", answered, l.pids)
 	}
 }

@@ -12,8 +12,8 @@ import (
 )
 
 // writeLogs writes lines of two processes, a quarter of an hour apart each and taking turns, the last one now.
-func writeLogs(s *stack) (start time.Time) {
-	s.Helper()
+func writeLogs(s *sandbox) (start time.Time) {
+	s.t.Helper()
 	start = time.Now().UTC().Truncate(time.Second).Add(-2 * time.Hour)
 	logs := map[string]string{}
 	for n := range 9 {
@@ -25,19 +25,19 @@ func writeLogs(s *stack) (start time.Time) {
 		logs["odd"] += fmt.Sprintf("%s [info] n %d\n  and more\n", at.Format("2006-01-02 15:04:05Z07:00"), n)
 	}
 	for name, text := range logs {
-		path := filepath.Join(s.home(), "logs", name+".log")
+		path := filepath.Join(s.homeDir(), "logs", name+".log")
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			s.Fatal(err)
+			s.t.Fatal(err)
 		}
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			s.Fatal(err)
+			s.t.Fatal(err)
 		}
 	}
 	return start
 }
 
 func TestLogsOfATime(t *testing.T) {
-	s := newStack(t, "  p: {command: ACTOR}\n")
+	s := newSandbox(t, "  p: {command: ACTOR}\n")
 	start := writeLogs(s)
 	at := func(minutes int) string { return start.Add(time.Duration(minutes) * time.Minute).Format(time.RFC3339) }
 	tests := []struct {
@@ -58,7 +58,7 @@ func TestLogsOfATime(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			var got []string
-			for line := range strings.Lines(s.must(append([]string{"logs"}, test.args...)...)) {
+			for line := range strings.Lines(s.mustRun(append([]string{"logs"}, test.args...)...)) {
 				_, number, found := strings.Cut(strings.TrimRight(line, "}\n"), "n\":")
 				if !found {
 					_, number, found = strings.Cut(strings.TrimSpace(line), " n ")
@@ -75,8 +75,8 @@ func TestLogsOfATime(t *testing.T) {
 	}
 }
 
-func TestLogsRefuse(t *testing.T) {
-	s := newStack(t, "  p: {command: ACTOR}\n")
+func TestLogsRejectsArguments(t *testing.T) {
+	s := newSandbox(t, "  p: {command: ACTOR}\n")
 	writeLogs(s)
 	tests := []struct {
 		name string
@@ -95,16 +95,16 @@ func TestLogsRefuse(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			s.T = t
-			s.fails(exitUsage, []string{test.says}, append([]string{"logs", "all"}, test.args...)...)
+			s.t = t
+			s.assertFails(exitUsage, []string{test.says}, append([]string{"logs", "all"}, test.args...)...)
 		})
 	}
 }
 
 func TestLogsFollowSince(t *testing.T) {
-	s := newStack(t, "  p: {command: ACTOR, args: [actor, say=one, \"await=DIR/go\", say=two]}\n")
-	s.must("up")
-	follow := s.command("logs", "-f", "--since", "1h", "p")
+	s := newSandbox(t, "  p: {command: ACTOR, args: [actor, say=one, \"await=DIR/go\", say=two]}\n")
+	s.mustRun("up")
+	follow := s.newCommand("logs", "-f", "--since", "1h", "p")
 	out, err := follow.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -115,7 +115,7 @@ func TestLogsFollowSince(t *testing.T) {
 	text := make([]byte, len("one\ntwo\n"))
 	for n := 0; n < len(text); {
 		if n == len("one\n") {
-			touch(t, filepath.Join(s.dir, "go"))
+			touchFile(t, filepath.Join(s.dir, "go"))
 		}
 		k, err := out.Read(text[n:])
 		if n += k; err != nil {
@@ -131,8 +131,8 @@ func TestLogsFollowSince(t *testing.T) {
 	}
 }
 
-func TestLogsColours(t *testing.T) {
-	s := newStack(t, "  p: {command: ACTOR}\n")
+func TestLogsColors(t *testing.T) {
+	s := newSandbox(t, "  p: {command: ACTOR}\n")
 	writeLogs(s)
 	tests := []struct {
 		name, env string
@@ -148,7 +148,7 @@ func TestLogsColours(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			out := onTerminal(t, s, test.env, append([]string{"logs", "-n", "1"}, test.args...)...)
+			out := runOnTerminal(t, s, test.env, append([]string{"logs", "-n", "1"}, test.args...)...)
 			for _, want := range test.want {
 				if !strings.Contains(out, want) {
 					t.Errorf("no %q in %q", want, out)
@@ -161,8 +161,8 @@ func TestLogsColours(t *testing.T) {
 	}
 }
 
-// onTerminal runs a command as a person does, and returns what that person sees.
-func onTerminal(t *testing.T, s *stack, env string, args ...string) string {
+// runOnTerminal runs a command as a person does, and returns what that person sees.
+func runOnTerminal(t *testing.T, s *sandbox, env string, args ...string) string {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
 	if err != nil {
@@ -180,7 +180,7 @@ func onTerminal(t *testing.T, s *stack, env string, args ...string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := s.command(args...)
+	cmd := s.newCommand(args...)
 	cmd.Env = append(cmd.Env, "TERM=xterm", env)
 	cmd.Stdout = terminal
 	defer terminal.Close()

@@ -14,7 +14,7 @@ import (
 // pgo host setup on a machine with a systemd and a network of its own: what it makes is in force.
 func TestHostSetup(t *testing.T) {
 	m := systemdtest.Start(t, true)
-	binary, err := os.ReadFile(program)
+	binary, err := os.ReadFile(pgoPath)
 	if err != nil {
 		t.Fatal(err)
 	}

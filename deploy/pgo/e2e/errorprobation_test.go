@@ -1,0 +1,164 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// errorProbationFile is a watched process whose errors are looked at.
+var errorProbationFile = strings.NewReplacer(
+	`{http: "127.0.0.1:0"}`, `{http: "127.0.0.1:0", admin: {addr: "127.0.0.1:0", shared: false}}`,
+	"probation: 3s", "probation: 8s, errors: true",
+).Replace(watchedProcessFile)
+
+// newErrorSandbox is a stack of which v1 has proven itself.
+func newErrorSandbox(t *testing.T) *sandbox {
+	t.Helper()
+	s := newWatchedSandbox(t, "v1")
+	s.setHTTP(`"127.0.0.1:0"`, errorProbationFile)
+	s.mustRun("up")
+	s.awaitGood("v1")
+	return s
+}
+
+// awaitEvent waits for one that says so.
+func (s *sandbox) awaitEvent(says string) {
+	s.t.Helper()
+	eventually(s.t, "it is told: "+says, func() error {
+		if out := s.mustRun("events", "-n", "1000"); !strings.Contains(out, says) {
+			return errors.New(out)
+		}
+		return nil
+	})
+}
+
+// A release that serves, but not well, goes by itself.
+func TestProbationOfErrors(t *testing.T) {
+	t.Parallel()
+	s := newErrorSandbox(t)
+	l := startLoad(t, s.webURL())
+	s.deployProgram(buildRelease(t, "fails"))
+	s.awaitDeployFailure(" requests ended with 5xx while it was on probation, 0.0 % before it; went back to release ")
+	s.awaitBuild("v1")
+	s.awaitGood("v1")
+	s.assertLines("metrics", s.mustGetPage("/metrics"), `pgo_reload_total{name="web",result="rolled_back"} 1`)
+	l.stop()
+	for _, err := range l.errors {
+		if err != "answer 500 Internal Server Error" {
+			t.Errorf("a request was dropped: %s", err)
+		}
+	}
+	s.assertFails(exitFailed, []string{"web does not run what was deployed", "went back to release"}, "up")
+	s.killManager()
+	s.assertFails(exitFailed, []string{"was found bad before: "}, "reload", "web")
+	if got := strings.Count(s.readFile(".pgo/logs/web.log"), "build fails runs"); got != 1 {
+		t.Errorf("the bad one ran %d times", got)
+	}
+	s.deployProgram(buildRelease(t, "v2"))
+	s.awaitBuild("v2")
+	s.mustRun("up")
+}
+
+// One that fails no more than the one before may be what heals it. It stays, also when its manager was killed.
+func TestProbationOfErrorsAsBefore(t *testing.T) {
+	t.Parallel()
+	s := newErrorSandbox(t)
+	l := startLoad(t, s.webURL()+"/fail")
+	eventually(t, "some have failed", func() error {
+		if n := l.failed.Load(); n < 100 {
+			return fmt.Errorf("%d", n)
+		}
+		return nil
+	})
+	s.deployProgram(buildRelease(t, "v2"))
+	s.awaitEvent(" (v2) was deployed")
+	s.killManager()
+	s.awaitEvent(" (v2) has proven itself")
+	if p := s.listByName()["web"]; p.Version != "v2" || p.DeployFailure != "" {
+		t.Errorf("%+v", p)
+	}
+	if l.stop(); l.failed.Load() != l.sent.Load() {
+		t.Errorf("%d of %d failed", l.failed.Load(), l.sent.Load())
+	}
+}
+
+// What may not be gone back from stays, says so once, and proves itself when it fails no more.
+func TestProbationOfErrorsThatCannotRollBack(t *testing.T) {
+	t.Parallel()
+	s := newErrorSandbox(t)
+	s.setHTTP(`"127.0.0.1:0"`, strings.Replace(errorProbationFile, "probation: 8s", "probation: 15s", 1)) // time enough to forbid it
+	s.mustRun("up")
+	s.deployProgram(buildRelease(t, "v2"))
+	s.awaitBuild("v2")
+	touchFile(t, filepath.Join(s.dir, "forbidden"))
+	l := startLoad(t, s.webURL()+"/fail")
+	s.awaitDeployFailure("not gone back: gate: does not let it run: exit status 1: there is ")
+	l.stop()
+	s.awaitEvent(" (v2) has proven itself")
+	if out := s.mustRun("events", "-n", "1000"); strings.Count(out, "; not gone back: ") != 1 {
+		t.Errorf("it is told more than once:\n%s", out)
+	}
+}
+
+// Metrics that tell nothing are no reason to go back.
+func TestProbationOfErrorsNotKnown(t *testing.T) {
+	t.Parallel()
+	s := newErrorSandbox(t)
+	l := startLoad(t, s.webURL())
+	s.deployProgram(buildRelease(t, "secretive"))
+	s.awaitEvent("how many requests fail is not known: pid ")
+	s.awaitEvent(" (secretive) has proven itself")
+	l.assertNoFailures(t)
+	if out := s.mustRun("events", "-n", "1000"); strings.Count(out, "is not known") != 1 {
+		t.Errorf("it is told more than once:\n%s", out)
+	}
+}
+
+// What becomes of each program that is deployed is counted, and the counters go on with the next manager.
+func TestDeploysAreCounted(t *testing.T) {
+	t.Parallel()
+	s := newErrorSandbox(t)
+	v2 := buildRelease(t, "v2")
+	for _, bad := range []struct {
+		text []byte
+		says string
+	}{{v2[:len(v2)/2], "incomplete"}, {buildRelease(t, "unconfigured"), "`check` failed"}, {buildRelease(t, "exits"), "exit code 3"}} {
+		s.deployProgram(bad.text)
+		s.awaitDeployFailure(bad.says)
+	}
+	touchFile(t, filepath.Join(s.dir, "forbidden"))
+	s.deployProgram(v2)
+	s.awaitDeployFailure("does not let it run")
+	if err := os.Remove(filepath.Join(s.dir, "forbidden")); err != nil {
+		t.Fatal(err)
+	}
+	s.mustRun("reload", "web")
+	live := s.awaitBuild("v2")
+	s.killManager()
+	text := s.mustGetPage("/metrics")
+	lintMetrics(t, text)
+	s.assertLines("metrics", text,
+		`pgo_deploy_total{name="web",result="taken",reason=""} 1`,
+		`pgo_deploy_total{name="web",result="refused",reason="incomplete"} 1`,
+		`pgo_deploy_total{name="web",result="refused",reason="check"} 1`,
+		`pgo_deploy_total{name="web",result="refused",reason="not_ready"} 1`,
+		`pgo_deploy_total{name="web",result="refused",reason="gate"} 1`,
+		`pgo_deploy_total{name="web",result="refused",reason="wrong_architecture"} 0`,
+		`pgo_deploy_total{name="web",result="rolled_back",reason="errors"} 0`,
+		`pgo_reload_total{name="web",result="refused"} 3`,
+		`pgo_reload_total{name="web",result="failed"} 1`,
+		`pgo_reload_total{name="web",result="done"} 1`,
+		`pgo_process_release_info{name="web",instance="0",release="`+live.Release[:12]+`",version="v2"} 1`,
+		`pgo_process_warning{name="web",instance="0",resource="cpu"} 0`,
+	)
+	if took := metricValue(t, text, `pgo_deploy_last_duration_seconds{name="web"}`); took <= 0 {
+		t.Errorf("the last deploy took %f s", took)
+	}
+	if strings.Contains(text, `pgo_deploy_total{name="gate"`) {
+		t.Errorf("what is not watched counts deploys:\n%s", text)
+	}
+}
