@@ -11,16 +11,16 @@ import (
 )
 
 // Cache keeps programs that were sent, by the SHA-256 of their content, so that the next one can be sent as the
-// difference to one of them. It is a help, never needed: what goes wrong with it is not told.
+// difference to one of them. A deploy never needs it: its errors are ignored.
 type Cache struct {
 	Dir      string
-	MaxBytes int64 // bytes; what was used least lately goes first
+	MaxBytes int64 // the least recently used programs go first
 }
 
-// DefaultCacheSize is a few releases of a few services.
+// DefaultCacheSize holds a few releases of a few services, in bytes.
 const DefaultCacheSize = 1 << 30
 
-// DefaultCache is where XDG wants it.
+// DefaultCache returns the cache of the XDG base directory specification, or one that keeps nothing where there is no HOME.
 func DefaultCache(getenv func(string) string) Cache {
 	base := getenv("XDG_CACHE_HOME")
 	if !filepath.IsAbs(base) {
@@ -32,7 +32,8 @@ func DefaultCache(getenv func(string) string) Cache {
 	return Cache{Dir: filepath.Join(base, "pgo", "releases"), MaxBytes: DefaultCacheSize}
 }
 
-// findFirst returns the first of the releases that the cache has, with its content; nothing where it has none.
+// findFirst returns the first of the releases that the cache has, with its content, or "" where it has none. It removes
+// damaged programs.
 func (c Cache) findFirst(sums []string) (sum string, content []byte) {
 	for _, sum := range sums {
 		if c.Dir == "" {
@@ -43,7 +44,7 @@ func (c Cache) findFirst(sums []string) (sum string, content []byte) {
 		if err != nil {
 			continue
 		}
-		if hashContent(content) != sum { // damaged: it would spoil what is made of it
+		if hashContent(content) != sum { // damaged: a difference to it would be useless
 			_ = os.Remove(path)
 			continue
 		}
@@ -54,7 +55,7 @@ func (c Cache) findFirst(sums []string) (sum string, content []byte) {
 	return "", nil
 }
 
-// add adds a program, and removes what is too much.
+// add stores a program, and removes others over MaxBytes.
 func (c Cache) add(sum string, content []byte) error {
 	if c.Dir == "" {
 		return nil
@@ -64,42 +65,43 @@ func (c Cache) add(sum string, content []byte) error {
 		return nil
 	}
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
-		return fmt.Errorf("keep what was sent: %w", err)
+		return fmt.Errorf("cache a sent program: %w", err)
 	}
 	f, err := os.CreateTemp(c.Dir, ".new-*")
 	if err != nil {
-		return fmt.Errorf("keep what was sent: %w", err)
+		return fmt.Errorf("cache a sent program: %w", err)
 	}
-	defer func() { _ = os.Remove(f.Name()) }() // it has its name by then, unless something failed
+	defer func() { _ = os.Remove(f.Name()) }() // after an error; else it has its final name
 	_, err = f.Write(content)
 	if err = errors.Join(err, f.Close()); err == nil {
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
-		return fmt.Errorf("keep what was sent: %w", err)
+		return fmt.Errorf("cache a sent program: %w", err)
 	}
 	return c.evict(sum)
 }
 
+// evict removes the least recently used programs over MaxBytes, but never the added one.
 func (c Cache) evict(added string) error {
 	entries, err := os.ReadDir(c.Dir)
 	if err != nil {
-		return fmt.Errorf("keep what was sent: %w", err)
+		return fmt.Errorf("cache a sent program: %w", err)
 	}
-	var all []os.FileInfo
+	var files []os.FileInfo
 	for _, e := range entries {
 		if info, err := e.Info(); err == nil && e.Name() != added {
-			all = append(all, info)
+			files = append(files, info)
 		}
 	}
-	slices.SortFunc(all, func(a, b os.FileInfo) int { return cmp.Compare(b.ModTime().UnixNano(), a.ModTime().UnixNano()) })
-	held := int64(0)
+	slices.SortFunc(files, func(a, b os.FileInfo) int { return cmp.Compare(b.ModTime().UnixNano(), a.ModTime().UnixNano()) })
+	total := int64(0)
 	if info, err := os.Stat(filepath.Join(c.Dir, added)); err == nil {
-		held = info.Size()
+		total = info.Size()
 	}
-	for _, info := range all {
-		if held += info.Size(); held > c.MaxBytes {
-			_ = os.Remove(filepath.Join(c.Dir, info.Name())) // the next one tries again
+	for _, info := range files {
+		if total += info.Size(); total > c.MaxBytes {
+			_ = os.Remove(filepath.Join(c.Dir, info.Name())) // the next eviction tries again
 		}
 	}
 	return nil

@@ -9,7 +9,7 @@ import (
 )
 
 func TestCache(t *testing.T) {
-	c := Cache{Dir: filepath.Join(t.TempDir(), "new", "folder"), MaxBytes: 2500}
+	c := Cache{Dir: filepath.Join(t.TempDir(), "new", "directory"), MaxBytes: 2500}
 	texts := map[string][]byte{}
 	var sums []string
 	for n := range 3 {
@@ -25,7 +25,7 @@ func TestCache(t *testing.T) {
 		}
 	}
 	if sum, _ := c.findFirst(sums[:1]); sum != "" {
-		t.Error("what is too much was kept")
+		t.Error("a program over the limit was kept")
 	}
 	if sum, text := c.findFirst([]string{"unknown", sums[1], sums[2]}); sum != sums[1] || !bytes.Equal(text, texts[sum]) {
 		t.Errorf("first is %s", sum)
@@ -38,12 +38,12 @@ func TestCache(t *testing.T) {
 		t.Fatal(err)
 	}
 	if sum, _ := c.findFirst([]string{sums[1]}); sum != "" {
-		t.Error("what is damaged is used")
+		t.Error("a damaged program is used")
 	}
 	if _, err := os.Stat(filepath.Join(c.Dir, sums[1])); err == nil {
-		t.Error("what is damaged is kept")
+		t.Error("a damaged program is kept")
 	}
 	if err := (Cache{}).add("sum", nil); err != nil {
-		t.Errorf("without a folder: %v", err)
+		t.Errorf("without a directory: %v", err)
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"pgo/deploy/pgo/internal/ship/wire"
 )
 
-// connection is a conversation with a host, over an ssh of the user's own.
+// connection is an ssh process of the user's own whose stdin and stdout reach pgo receive on a host.
 type connection struct {
 	Conn   *wire.Conn
 	cmd    *exec.Cmd
@@ -22,10 +22,10 @@ type connection struct {
 	end    context.CancelFunc
 	sent   *byteCounter
 	once   sync.Once
-	exit   error // ssh ended
+	exit   error // of ssh, once closed
 }
 
-// byteCounter counts what is written through it.
+// byteCounter counts the bytes that are written through it.
 type byteCounter struct {
 	io.Writer
 	mu sync.Mutex
@@ -46,7 +46,7 @@ func (c *byteCounter) total() int64 {
 	return c.n
 }
 
-// dial starts ssh, and says the first word. What ssh itself says goes to stderr.
+// dial starts ssh and sends the hello. Messages of ssh itself go to Stderr.
 func (o Options) dial(ctx context.Context, host string, hello wire.Hello) (*connection, error) {
 	words := strings.Fields(o.SSH)
 	if len(words) == 0 || host == "" || strings.HasPrefix(host, "-") {
@@ -55,8 +55,8 @@ func (o Options) dial(ctx context.Context, host string, hello wire.Hello) (*conn
 	ctx, end := context.WithCancel(ctx)
 	cmd := exec.CommandContext(ctx, words[0], append(words[1:], host, o.Remote)...)
 	cmd.WaitDelay = time.Second
-	said := &stderrTail{to: o.Stderr}
-	cmd.Stderr = said
+	report := &stderrTail{to: o.Stderr}
+	cmd.Stderr = report
 	in, err1 := cmd.StdinPipe()
 	out, err2 := cmd.StdoutPipe()
 	if err := errors.Join(err1, err2); err != nil {
@@ -65,21 +65,22 @@ func (o Options) dial(ctx context.Context, host string, hello wire.Hello) (*conn
 	}
 	if err := cmd.Start(); err != nil {
 		end()
-		return nil, fmt.Errorf("start %s: %w: it reaches the host, and has to be installed here", words[0], err)
+		return nil, fmt.Errorf("start %s: %w: this command reaches the host and has to be installed here", words[0], err)
 	}
 	sent := &byteCounter{Writer: in}
 	conn, _ := wire.Open(ctx, out, sent)
-	s := &connection{Conn: conn, cmd: cmd, in: in, stderr: said, end: end, sent: sent}
+	s := &connection{Conn: conn, cmd: cmd, in: in, stderr: report, end: end, sent: sent}
 	if err := conn.Send(hello); err != nil {
 		return nil, s.wrapError(err)
 	}
 	return s, nil
 }
 
-// ErrUnreachable is the error for a host on which nothing was begun.
+// ErrUnreachable is returned where ssh does not reach pgo on the host: nothing was begun there.
 var ErrUnreachable = errors.New("the host cannot be reached")
 
-// wrapError ends the session and says why it failed: what ssh or the host said last tells most.
+// wrapError closes the connection and adds the most telling reason: a missing pgo, or the last line that ssh or the host
+// printed.
 func (s *connection) wrapError(err error) error {
 	waited := s.close()
 	if exit, ok := errors.AsType[*exec.ExitError](waited); ok && exit.ExitCode() == 127 {
@@ -91,11 +92,11 @@ func (s *connection) wrapError(err error) error {
 	return err
 }
 
-// close ends the conversation, and returns how ssh ended.
+// close ends the connection and returns the exit error of ssh. A second call returns the same.
 func (s *connection) close() error {
 	s.once.Do(func() {
 		_ = s.in.Close()
-		// ssh ends when the host does; one that does not is not waited for.
+		// ssh ends when the host does. Where it does not, it is killed.
 		timer := time.AfterFunc(2*time.Second, s.end)
 		defer timer.Stop()
 		s.exit = s.cmd.Wait()
@@ -104,7 +105,7 @@ func (s *connection) close() error {
 	return s.exit
 }
 
-// stderrTail passes on what ssh says, and keeps the end of it.
+// stderrTail passes on what ssh prints, and keeps its last 1000 bytes.
 type stderrTail struct {
 	to   io.Writer
 	mu   sync.Mutex

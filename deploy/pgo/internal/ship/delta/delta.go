@@ -1,11 +1,11 @@
-// Package delta writes a file as what makes it out of another one that the reader has, and makes it again.
+// Package delta encodes a file as its difference to another file that the reader has, and decodes it.
 //
-// A program that was built again after a small change is the old one with most addresses a little off: long stretches
-// that are the same but for a byte here and there. So a stretch is written as where it comes from and what to add to
-// each byte, which is mostly zero, and all of that is compressed with zstd. A dictionary for zstd would do as well, and
-// need both files in memory on both sides; here the reader needs one block.
+// A program that is rebuilt after a small change is the old one with most addresses a little off: long stretches are the same
+// but for a byte here and there. So a stretch is encoded as its offset in the old file and the difference of each byte, which
+// is mostly zero, and all of that is compressed with zstd. A zstd dictionary would do as well, but would need both files in
+// memory on both sides; here the reader needs one block.
 //
-// Nothing is proven: who reads compares the SHA-256 of what came out.
+// Decode does not verify the result: the caller compares its SHA-256.
 package delta
 
 import (
@@ -18,16 +18,16 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// What both sides need at most besides the files: zstd's window, and one block.
+// Bounds of the memory that both sides need besides the files, in bytes: the window of zstd, and one block.
 const (
 	windowSize = 4 << 20
 	blockSize  = 64 << 10
 )
 
-// ErrDamaged is the error for a text that Encode did not write, or not with this old file.
+// ErrDamaged is returned for input that Encode did not write, or not with this old file.
 var ErrDamaged = errors.New("the difference is damaged")
 
-// Encode writes what makes new out of old, which may be empty. It takes both in memory, and a fifth of old's size.
+// Encode writes the difference of new to old, which may be empty. Beside both it needs memory for a fifth of old's size.
 func Encode(w io.Writer, old, new []byte) error {
 	z, err := zstd.NewWriter(w, zstd.WithWindowSize(windowSize), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(2))
 	if err != nil {
@@ -47,14 +47,14 @@ func Encode(w io.Writer, old, new []byte) error {
 	return nil
 }
 
-// stretch is a part of the new file: some bytes that are new, and then some like those of the old file at from.
+// stretch is a part of the new file: fresh bytes, and then bytes like those of the old file at from.
 type stretch struct {
-	fresh      int // its first byte in the new file
-	start, end int // of the bytes that are like old ones, in the new file
-	from       int // and where these are in the old file
+	fresh      int // offset of its fresh bytes in the new file
+	start, end int // offsets of the bytes that are like old ones, in the new file
+	from       int // offset of these in the old file
 }
 
-// writer writes stretches.
+// writer encodes stretches in blocks. It keeps the first error.
 type writer struct {
 	z   io.Writer
 	buf []byte
@@ -99,8 +99,8 @@ func (t *writer) flush() {
 	t.buf = t.buf[:0]
 }
 
-// Decode makes the new file, which has to have that size, out of the old one and what Encode wrote. The error is
-// ErrDamaged where that cannot be.
+// Decode writes the new file, of the given size in bytes, out of the old one and the difference that Encode wrote. It never
+// writes more than size bytes. It returns ErrDamaged if the input does not lead to a file of that size.
 func Decode(w io.Writer, r io.Reader, old io.ReaderAt, oldSize, size int64) error {
 	z, err := zstd.NewReader(r, zstd.WithDecoderMaxWindow(windowSize), zstd.WithDecoderMaxMemory(2*windowSize+uint64(size)), zstd.WithDecoderLowmem(true), zstd.WithDecoderConcurrency(1))
 	if err != nil {
@@ -114,18 +114,18 @@ func Decode(w io.Writer, r io.Reader, old io.ReaderAt, oldSize, size int64) erro
 		}
 	}
 	if _, err := from.in.ReadByte(); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("%w: it goes on after its end", ErrDamaged)
+		return fmt.Errorf("%w: it continues after its end", ErrDamaged)
 	}
 	return nil
 }
 
-// reader reads stretches.
+// reader decodes stretches.
 type reader struct {
 	in         *bufio.Reader
 	old        io.ReaderAt
 	oldSize    uint64
 	out        io.Writer
-	left       uint64 // bytes that are still to come
+	left       uint64 // bytes of the new file that are still to come
 	part, like [blockSize]byte
 }
 
@@ -138,9 +138,9 @@ func (f *reader) readStretch() error {
 	}
 	switch {
 	case fresh > f.left, like > f.left-fresh, fresh+like == 0:
-		return fmt.Errorf("%w: it is longer than said", ErrDamaged)
+		return fmt.Errorf("%w: it is longer than announced", ErrDamaged)
 	case from > f.oldSize, like > f.oldSize-from:
-		return fmt.Errorf("%w: it wants more of the old file than there is", ErrDamaged)
+		return fmt.Errorf("%w: it refers to more of the old file than there is", ErrDamaged)
 	}
 	f.left -= fresh + like
 	for fresh > 0 {
@@ -163,7 +163,7 @@ func (f *reader) readStretch() error {
 	return nil
 }
 
-// copyPart passes a part on, with what is to be added to it.
+// copyPart reads a part, adds the bytes of add, and writes it.
 func (f *reader) copyPart(part, add []byte) error {
 	if _, err := io.ReadFull(f.in, part); err != nil {
 		return wrapReadError(err)
@@ -175,7 +175,7 @@ func (f *reader) copyPart(part, add []byte) error {
 	return err
 }
 
-// wrapReadError tells a connection that ended from a text that is wrong.
+// wrapReadError returns ErrDamaged for wrong or incomplete input, and other errors of reading as they are.
 func wrapReadError(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("%w: it ends too early", ErrDamaged)

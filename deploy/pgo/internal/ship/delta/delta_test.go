@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func noise(n int) []byte {
+func randomBytes(n int) []byte {
 	r := rand.New(rand.NewPCG(1, uint64(n)))
 	text := make([]byte, n)
 	for i := range text {
@@ -16,10 +16,10 @@ func noise(n int) []byte {
 	return text
 }
 
-func join(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
+func joinBytes(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
 
-// shifted is a text in which every 50th byte is one more, as addresses are in a program that has become longer.
-func shifted(text []byte) []byte {
+// shiftBytes returns a copy in which every 50th byte is one more, as addresses are in a program that has become longer.
+func shiftBytes(text []byte) []byte {
 	out := bytes.Clone(text)
 	for i := 0; i < len(out); i += 50 {
 		out[i]++
@@ -27,7 +27,7 @@ func shifted(text []byte) []byte {
 	return out
 }
 
-func encoded(t *testing.T, old, new []byte) []byte {
+func encode(t *testing.T, old, new []byte) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	if err := Encode(&out, old, new); err != nil {
@@ -37,7 +37,7 @@ func encoded(t *testing.T, old, new []byte) []byte {
 }
 
 func TestDelta(t *testing.T) {
-	text := noise(1 << 20)
+	text := randomBytes(1 << 20)
 	tests := []struct {
 		name     string
 		old, new []byte
@@ -48,16 +48,16 @@ func TestDelta(t *testing.T) {
 		{"nothing of something", text, nil, 50},
 		{"something of nothing", nil, text, len(text) + 500},
 		{"shorter than a run", []byte("abc"), []byte("abcd"), 50},
-		{"one byte", text, join(text[:5000], []byte("x"), text[5001:]), 500},
-		{"a part is put in", text, join(text[:5001], noise(333), text[5001:]), 1000},
-		{"a part is taken out", text, join(text[:5001], text[9001:]), 500},
-		{"parts change places", text, join(text[700000:], text[:700000]), 500},
-		{"addresses are off", text, shifted(text), len(text) / 20},
-		{"another file", noise(1 << 20), noise(1<<20 + 7), 1<<20 + 1000},
+		{"one byte", text, joinBytes(text[:5000], []byte("x"), text[5001:]), 500},
+		{"a part is inserted", text, joinBytes(text[:5001], randomBytes(333), text[5001:]), 1000},
+		{"a part is removed", text, joinBytes(text[:5001], text[9001:]), 500},
+		{"parts change places", text, joinBytes(text[700000:], text[:700000]), 500},
+		{"addresses are off", text, shiftBytes(text), len(text) / 20},
+		{"another file", randomBytes(1 << 20), randomBytes(1<<20 + 7), 1<<20 + 1000},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			text := encoded(t, test.old, test.new)
+			text := encode(t, test.old, test.new)
 			if len(text) > test.most {
 				t.Errorf("it takes %d bytes, want at most %d", len(text), test.most)
 			}
@@ -72,10 +72,10 @@ func TestDelta(t *testing.T) {
 	}
 }
 
-// What is wrong is told, and nothing is made that is longer than said.
+// Damaged input is an error, and never makes a longer file than announced.
 func TestDamaged(t *testing.T) {
-	old := noise(100_000)
-	text := encoded(t, old, shifted(old))
+	old := randomBytes(100_000)
+	text := encode(t, old, shiftBytes(old))
 	for name, test := range map[string]struct {
 		text []byte
 		old  []byte
@@ -102,9 +102,9 @@ func TestDamaged(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	old := noise(1000)
+	old := randomBytes(1000)
 	var out bytes.Buffer
-	if err := Encode(&out, old, shifted(old)); err != nil {
+	if err := Encode(&out, old, shiftBytes(old)); err != nil {
 		f.Fatal(err)
 	}
 	f.Add(out.Bytes(), 1000)
@@ -115,7 +115,7 @@ func FuzzDecode(f *testing.F) {
 		var out bytes.Buffer
 		_ = Decode(&out, bytes.NewReader(text), bytes.NewReader(old), int64(len(old)), int64(size))
 		if out.Len() > size {
-			t.Errorf("%d bytes came out, %d were said", out.Len(), size)
+			t.Errorf("%d bytes were written, of %d", out.Len(), size)
 		}
 	})
 }
@@ -123,7 +123,7 @@ func FuzzDecode(f *testing.F) {
 func FuzzDelta(f *testing.F) {
 	f.Add([]byte("old"), []byte("new"))
 	f.Fuzz(func(t *testing.T, old, new []byte) {
-		text := encoded(t, old, new)
+		text := encode(t, old, new)
 		var out bytes.Buffer
 		if err := Decode(&out, bytes.NewReader(text), bytes.NewReader(old), int64(len(old)), int64(len(new))); err != nil || !bytes.Equal(out.Bytes(), new) {
 			t.Errorf("another file, %v", err)

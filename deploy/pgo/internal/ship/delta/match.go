@@ -6,19 +6,19 @@ import (
 	"math/bits"
 )
 
-// How alike is found. The old file is known by a mark for each run of bytes at a multiple of their length; the new one
-// is looked through byte by byte.
+// Lengths in bytes of the search. The old file is indexed by each run of bytes at a multiple of its length; the new one is
+// searched byte by byte.
 const (
-	runLength  = 32 // bytes that have to be the same for a stretch to begin
-	nearLength = 64 // a stretch goes on while of so many bytes half are the same
+	runLength  = 32 // a stretch begins with a run of so many equal bytes
+	nearLength = 64 // a stretch goes on while half of so many bytes are equal
 )
 
-// findStretches are the whole new file, in order.
+// findStretches returns the stretches that make up the whole new file, in order.
 func findStretches(old, new []byte) iter.Seq[stretch] {
 	return func(yield func(stretch) bool) {
 		known := indexRuns(old)
-		fresh := 0  // what comes from here is not written yet
-		offset := 0 // of the stretch before: from the new file to the old
+		fresh := 0  // offset of the bytes that belong to no stretch yet
+		offset := 0 // of the previous stretch, from the new file to the old
 		for at := 0; at+runLength <= len(new); {
 			from, ok := known.findRun(old, new, at, offset)
 			if !ok {
@@ -41,7 +41,7 @@ func findStretches(old, new []byte) iter.Seq[stretch] {
 	}
 }
 
-// countAlike returns for how many bytes two texts are alike, up to the last one that is the same. The first ones are.
+// countAlike returns for how many bytes a and b are alike, up to the last equal byte. Their first bytes have to be equal.
 func countAlike(a, b []byte) int {
 	n := min(len(a), len(b))
 	i := 0
@@ -64,7 +64,7 @@ func countAlike(a, b []byte) int {
 	return i
 }
 
-// equalBytes counts the bytes that are the same in two words.
+// equalBytes counts the equal bytes of two words.
 func equalBytes(a, b uint64) int {
 	x := a ^ b
 	x |= x >> 4
@@ -73,9 +73,9 @@ func equalBytes(a, b uint64) int {
 	return 8 - bits.OnesCount64(x&0x0101010101010101)
 }
 
-// runIndex says where in the old file a run was last seen, by the upper bits of its hash.
+// runIndex holds where in the old file a run was last seen, by the upper bits of its hash.
 type runIndex struct {
-	at    []uint32 // 1 + its number
+	at    []uint32 // 1 + number of the run; 0 is none
 	shift int
 }
 
@@ -88,7 +88,8 @@ func indexRuns(old []byte) runIndex {
 	return m
 }
 
-// findRun returns where the old file has the run at the place in the new one: first where the stretch before went on.
+// findRun returns the offset in the old file of the run at an offset of the new one. It tries the continuation of the previous
+// stretch first.
 func (m runIndex) findRun(old, new []byte, at, offset int) (from int, ok bool) {
 	if from = at + offset; from >= 0 && from+runLength <= len(old) && isSameRun(new[at:], old[from:]) {
 		return from, true
@@ -103,7 +104,7 @@ func (m runIndex) findRun(old, new []byte, at, offset int) (from int, ok bool) {
 
 func isSameRun(a, b []byte) bool { return [runLength]byte(a) == [runLength]byte(b) }
 
-// hashRun is of one run.
+// hashRun returns the hash of the first run of b.
 func hashRun(b []byte) uint64 {
 	h := uint64(0)
 	for i := 0; i < runLength; i += 8 {

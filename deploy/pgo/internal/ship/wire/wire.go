@@ -1,8 +1,8 @@
-// Package wire is how `pgo deploy` and `pgo receive` speak: frames over one stream each way, as an SSH session has.
+// Package wire holds the protocol of `pgo deploy` and `pgo receive`: frames over one stream each way, as an SSH session has.
 //
-// A frame is its kind (one byte), the length of its content (four bytes, the highest first) and its content. Both
-// sides bound what they take, and both say every few seconds that they are there: a connection that is lost without a
-// word is noticed as well.
+// A frame is its kind (one byte), the length of its content (four bytes, big-endian) and its content. Both sides
+// bound the frames that they read, and both send a frame every few seconds: so a connection that is lost without an error is
+// noticed as well.
 package wire
 
 import (
@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// Protocol is the version of what is said. It changes when one side would misunderstand another.
+// Protocol is the version of the messages. It changes when one side would misunderstand the other.
 const Protocol = 1
 
 // Kinds of frames.
@@ -25,22 +25,22 @@ const (
 	kindMessage = 'm' // one JSON object
 	kindData    = 'd' // a part of a file
 	kindEnd     = 'e' // of a file
-	kindAlive   = 'a' // nothing: the other side is there
+	kindAlive   = 'a' // empty: this side is alive
 )
 
-// Bounds of what is taken.
+// Bounds of a frame's content, in bytes.
 const (
 	maxMessage = 1 << 20
 	maxData    = 128 << 10
 )
 
-// How long silence is borne.
+// Interval of the frames that show that a side is alive, and the silence after which the connection counts as lost.
 const (
 	aliveInterval = 3 * time.Second
 	maxSilence    = 20 * time.Second
 )
 
-// Errors that a connection ends with.
+// Errors that end a connection.
 var (
 	ErrLost     = errors.New("the connection was lost")
 	ErrProtocol = errors.New("the other side does not speak this protocol")
@@ -51,18 +51,18 @@ type frame struct {
 	content []byte
 }
 
-// Conn is one side of a conversation. One goroutine receives; any may send.
+// Conn is one side of a session. One goroutine may receive, any may send.
 type Conn struct {
 	w            io.Writer
 	writeMu      sync.Mutex
 	frames       chan frame
 	done         <-chan struct{}
 	cause        func() error
-	readingSince atomic.Int64 // when the reading of a frame began; 0 while nothing is read
+	readingSince atomic.Int64 // Unix time in ns when reading of a frame began; 0 while none is read
 }
 
-// Open begins a conversation. The context it returns ends with it, and its cause says why; where the other side went
-// away that is ErrLost. The caller closes what r reads from when the conversation is over: only that ends the reading.
+// Open starts a session. The returned context ends with the session, and its cause is the reason: ErrLost where the other
+// side is gone. The caller closes the source of r when the session is over: only that ends the reading.
 func Open(ctx context.Context, r io.Reader, w io.Writer) (*Conn, context.Context) {
 	return open(ctx, r, w, aliveInterval, maxSilence)
 }
@@ -75,7 +75,7 @@ func open(ctx context.Context, r io.Reader, w io.Writer, say, most time.Duration
 	return c, ctx
 }
 
-// readFrames takes frames until the stream ends.
+// readFrames reads frames until the stream ends.
 func (c *Conn) readFrames(r io.Reader, end context.CancelCauseFunc) {
 	defer close(c.frames)
 	for {
@@ -97,7 +97,7 @@ func (c *Conn) readFrames(r io.Reader, end context.CancelCauseFunc) {
 	}
 }
 
-// readFrame takes one off the stream.
+// readFrame reads one frame. It returns ErrProtocol for an unknown kind or a content over its bound, and ErrLost at the end.
 func readFrame(r io.Reader) (frame, error) {
 	var head [5]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
@@ -106,7 +106,7 @@ func readFrame(r io.Reader) (frame, error) {
 	most := map[byte]uint32{kindMessage: maxMessage, kindData: maxData, kindEnd: 0, kindAlive: 0}
 	length := binary.BigEndian.Uint32(head[1:])
 	if limit, known := most[head[0]]; !known || length > limit {
-		return frame{}, fmt.Errorf("%w: it says %q", ErrProtocol, head[:])
+		return frame{}, fmt.Errorf("%w: it sent %q", ErrProtocol, head[:])
 	}
 	f := frame{head[0], make([]byte, length)}
 	if _, err := io.ReadFull(r, f.content); err != nil {
@@ -115,11 +115,11 @@ func readFrame(r io.Reader) (frame, error) {
 	return f, nil
 }
 
-// watchSilence says that this side is there, and ends a conversation in which the other says nothing.
+// watchSilence sends a frame at each interval, and ends a session in which nothing is received for longer than maxSilence.
 func (c *Conn) watchSilence(ctx context.Context, end context.CancelCauseFunc, say, most time.Duration) {
 	every := time.NewTicker(say)
 	defer every.Stop()
-	// Writing may block for as long as the other side does not read: the silence is seen meanwhile.
+	// Writing may block for as long as the other side does not read: the silence is watched meanwhile.
 	go func() {
 		for {
 			select {
@@ -127,7 +127,7 @@ func (c *Conn) watchSilence(ctx context.Context, end context.CancelCauseFunc, sa
 				return
 			case <-every.C:
 				if err := c.sendFrame(kindAlive, nil); err != nil {
-					return // reading ends as well, and says more
+					return // reading ends as well, with a better reason
 				}
 			}
 		}
@@ -141,7 +141,7 @@ func (c *Conn) watchSilence(ctx context.Context, end context.CancelCauseFunc, sa
 		case <-look.C:
 		}
 		if since := c.readingSince.Load(); since != 0 && time.Since(time.Unix(0, since)) > most {
-			end(fmt.Errorf("%w: nothing was heard for %s", ErrLost, most))
+			end(fmt.Errorf("%w: nothing was received for %s", ErrLost, most))
 			return
 		}
 	}
@@ -159,26 +159,26 @@ func (c *Conn) sendFrame(kind byte, content []byte) error {
 	return nil
 }
 
-// Send sends a message.
+// Send sends a message, up to 1 MiB of JSON.
 func (c *Conn) Send(message any) error {
 	content, err := json.Marshal(message)
 	if err != nil {
-		return fmt.Errorf("say: %w", err)
+		return fmt.Errorf("send a message: %w", err)
 	}
 	if len(content) > maxMessage {
-		return fmt.Errorf("say: %d bytes are too much", len(content))
+		return fmt.Errorf("send a message: %d bytes are too many", len(content))
 	}
 	return c.sendFrame(kindMessage, content)
 }
 
-// Receive waits for the next message. What was sent before the other side went away is received still.
+// Receive waits for the next message. It still returns the messages that were sent before the other side was gone.
 func (c *Conn) Receive(into any) error {
 	f, err := c.nextFrame()
 	if err != nil {
 		return err
 	}
 	if f.kind != kindMessage {
-		return fmt.Errorf("%w: a part of a file comes where none was said", ErrProtocol)
+		return fmt.Errorf("%w: a part of a file where a message was expected", ErrProtocol)
 	}
 	if err := json.Unmarshal(f.content, into); err != nil {
 		return fmt.Errorf("%w: %w", ErrProtocol, err)
@@ -186,7 +186,7 @@ func (c *Conn) Receive(into any) error {
 	return nil
 }
 
-// nextFrame waits for a frame, and takes those that were read before the conversation ended.
+// nextFrame waits for a frame. It still returns the frames that were read before the session ended.
 func (c *Conn) nextFrame() (frame, error) {
 	select {
 	case f, ok := <-c.frames:
@@ -205,7 +205,7 @@ func (c *Conn) nextFrame() (frame, error) {
 	return frame{}, c.cause()
 }
 
-// FileWriter is what a file is sent with: writing sends parts, Close says that it is whole.
+// FileWriter sends a file: Write sends a part of it, Close its end.
 func (c *Conn) FileWriter() io.WriteCloser { return fileWriter{c} }
 
 type fileWriter struct{ Conn *Conn }
@@ -221,12 +221,12 @@ func (s fileWriter) Write(p []byte) (int, error) {
 
 func (s fileWriter) Close() error { return s.Conn.sendFrame(kindEnd, nil) }
 
-// FileReader is what the other side sends with Data, to its end.
+// FileReader reads the file that the other side sends with its FileWriter, to its end.
 func (c *Conn) FileReader() io.Reader { return &fileReader{Conn: c} }
 
 type fileReader struct {
 	Conn *Conn
-	rest frame // of which not all was read yet
+	rest frame // was not read to its end yet
 }
 
 func (r *fileReader) Read(p []byte) (int, error) {
@@ -239,7 +239,7 @@ func (r *fileReader) Read(p []byte) (int, error) {
 			return 0, err
 		}
 		if f.kind == kindMessage {
-			return 0, fmt.Errorf("%w: a file ends without its end", ErrProtocol)
+			return 0, fmt.Errorf("%w: a message within a file", ErrProtocol)
 		}
 		r.rest = f
 	}

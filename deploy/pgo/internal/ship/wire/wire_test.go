@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// pair is two sides of one conversation.
-func pair(t *testing.T) (a, b *Conn, close func()) {
+// openPair opens both sides of one session.
+func openPair(t *testing.T) (a, b *Conn, close func()) {
 	t.Helper()
 	x, y := net.Pipe()
 	a, _ = Open(t.Context(), x, x)
@@ -21,8 +21,8 @@ func pair(t *testing.T) (a, b *Conn, close func()) {
 	return a, b, func() { x.Close() }
 }
 
-func TestConversation(t *testing.T) {
-	a, b, hangUp := pair(t)
+func TestSession(t *testing.T) {
+	a, b, hangUp := openPair(t)
 	file := bytes.Repeat([]byte("0123456789abcdef"), 100_000)
 	sent := make(chan error, 1)
 	go func() {
@@ -40,26 +40,26 @@ func TestConversation(t *testing.T) {
 	if err != nil || !bytes.Equal(got, file) {
 		t.Fatalf("%d bytes, %v", len(got), err)
 	}
-	var said Report
-	if err := b.Receive(&said); err != nil || said.Text != "last" {
-		t.Fatalf("%+v %v", said, err)
+	var report Report
+	if err := b.Receive(&report); err != nil || report.Text != "last" {
+		t.Fatalf("%+v %v", report, err)
 	}
 	if err := <-sent; err != nil {
 		t.Error(err)
 	}
-	if err := b.Receive(&said); !errors.Is(err, ErrLost) {
+	if err := b.Receive(&report); !errors.Is(err, ErrLost) {
 		t.Errorf("after the end: %v", err)
 	}
 }
 
-// What comes from a stranger, or is too large, ends the conversation.
-func TestNoFrames(t *testing.T) {
+// Bytes that are no frame, and frames over their bound, end the session.
+func TestInvalidFrames(t *testing.T) {
 	for name, text := range map[string]string{
 		"a shell's greeting":      "Last login: yesterday\n",
 		"a message is too large":  "m\x00\x20\x00\x00",
 		"a part is too large":     "d\x00\x10\x00\x00",
 		"the end has a content":   "e\x00\x00\x00\x01x",
-		"a message is no JSON":    "m\x00\x00\x00\x03abc",
+		"a message is not JSON":   "m\x00\x00\x00\x03abc",
 		"a file without its name": "d\x00\x00\x00\x03abc",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -78,7 +78,7 @@ func (n neverEnds) Read([]byte) (int, error) {
 	return 0, io.EOF
 }
 
-// A side that says nothing is given up; one that is only slow to take what it gets is not.
+// A silent side is given up; a side that is only slow to read is not.
 func TestSilence(t *testing.T) {
 	x, y := net.Pipe()
 	defer x.Close()
@@ -86,7 +86,7 @@ func TestSilence(t *testing.T) {
 	a, ctx := open(t.Context(), x, x, time.Hour, 50*time.Millisecond)
 	go func() { _, _ = io.Copy(io.Discard, y) }()
 	<-ctx.Done()
-	if err := a.Receive(&Report{}); !errors.Is(err, ErrLost) || !strings.Contains(err.Error(), "nothing was heard") {
+	if err := a.Receive(&Report{}); !errors.Is(err, ErrLost) || !strings.Contains(err.Error(), "nothing was received") {
 		t.Errorf("the error is %v", err)
 	}
 }
