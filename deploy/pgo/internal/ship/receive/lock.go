@@ -16,16 +16,16 @@ import (
 	"pgo/deploy/pgo/internal/home"
 )
 
-// ErrLocked is the error while another deploys to the same home.
+// ErrLocked is returned while another deploy to the same home is under way.
 var ErrLocked = errors.New("another deploy is under way")
 
-// lockHolder is who has the lock, as the lock's file says.
+// lockHolder describes the session that holds the lock. It is the content of the lock file.
 type lockHolder struct {
 	Entry audit.Entry `json:"entry"`
 	Since time.Time   `json:"since"`
 	PID   int         `json:"pid"`
-	// Before is who had it before and was killed: what became of that is not in the audit log yet.
-	Before *lockHolder `json:"before,omitempty"`
+	// Killed is the previous holder, if it was killed and the result of its deploy is not in the audit log yet.
+	Killed *lockHolder `json:"before,omitempty"`
 }
 
 func (h lockHolder) String() string {
@@ -39,24 +39,24 @@ func (h lockHolder) String() string {
 	return text
 }
 
-// deployLock is the right to deploy to a home. The kernel takes it back when its process dies.
+// deployLock is the right to deploy to a home. The kernel releases it when its process dies.
 type deployLock struct {
 	file   *os.File
 	home   home.Home
 	holder lockHolder
 }
 
-// acquireLock takes the lock. Where another has it, and there is no patience, the error is ErrLocked and says who; else
-// told is called with that, once.
-func acquireLock(ctx context.Context, h home.Home, me lockHolder, patient bool, told func(string) error) (*deployLock, error) {
+// acquireLock takes the lock of a home. While another session holds it, acquireLock returns ErrLocked with its description,
+// or, with wait, reports the description once and waits. It returns control.ErrNotRunning if there is no home.
+func acquireLock(ctx context.Context, h home.Home, holder lockHolder, wait bool, report func(text string) error) (*deployLock, error) {
 	f, err := os.OpenFile(h.DeployLockPath(), os.O_RDWR|os.O_CREATE, 0o600)
-	if errors.Is(err, os.ErrNotExist) { // there is no home yet
+	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("%w for %s: start it there with pgo up", control.ErrNotRunning, h)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("lock the home for a deploy: %w", err)
 	}
-	for first := true; ; first = false {
+	for isFirst := true; ; isFirst = false {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
 			break
@@ -66,12 +66,12 @@ func acquireLock(ctx context.Context, h home.Home, me lockHolder, patient bool, 
 			return nil, fmt.Errorf("lock the home for a deploy: %w", err)
 		}
 		other, _ := readHolder(f)
-		if !patient {
+		if !wait {
 			f.Close()
 			return nil, fmt.Errorf("%w: %s", ErrLocked, other)
 		}
-		if first {
-			if err := told(fmt.Sprintf("waits for another deploy: %s", other)); err != nil {
+		if isFirst {
+			if err := report(fmt.Sprintf("waits for another deploy: %s", other)); err != nil {
 				f.Close()
 				return nil, err
 			}
@@ -83,11 +83,11 @@ func acquireLock(ctx context.Context, h home.Home, me lockHolder, patient bool, 
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
-	l := &deployLock{f, h, me}
-	if dead, there := readHolder(f); there {
-		l.holder.Before = &dead
-		if dead.Entry.ID == "" { // it only looked
-			l.holder.Before = dead.Before
+	l := &deployLock{f, h, holder}
+	if previous, ok := readHolder(f); ok { // a holder that ends by itself empties the file
+		l.holder.Killed = &previous
+		if previous.Entry.ID == "" { // it did not deploy
+			l.holder.Killed = previous.Killed
 		}
 	}
 	if err := l.writeHolder(&l.holder); err != nil {
@@ -97,12 +97,14 @@ func acquireLock(ctx context.Context, h home.Home, me lockHolder, patient bool, 
 	return l, nil
 }
 
+// readHolder returns the holder that the lock file describes, and false where it describes none.
 func readHolder(f *os.File) (lockHolder, bool) {
 	var h lockHolder
 	text, err := io.ReadAll(io.NewSectionReader(f, 0, 1<<20))
 	return h, err == nil && len(text) > 0 && json.Unmarshal(text, &h) == nil
 }
 
+// writeHolder replaces the content of the lock file; nil empties it.
 func (l *deployLock) writeHolder(h *lockHolder) error {
 	var text []byte
 	if h != nil {
@@ -118,69 +120,27 @@ func (l *deployLock) writeHolder(h *lockHolder) error {
 	return err
 }
 
-// clearStale writes into the audit log what became of deploys whose processes were killed before the manager had them:
-// nothing. What the manager had, it has written itself: it is settled by now.
+// clearStale adds the deploys of killed holders to the audit log as refused, unless they are in it. Its caller has waited for
+// the recovery of interrupted deploys: a deploy that is not in the log by then changed nothing.
 func (l *deployLock) clearStale() error {
-	for dead := l.holder.Before; dead != nil; dead = dead.Before {
-		_, known, err := l.home.AuditLog().Find(dead.Entry.ID)
+	for stale := l.holder.Killed; stale != nil; stale = stale.Killed {
+		_, known, err := l.home.AuditLog().Find(stale.Entry.ID)
 		if err == nil && !known {
-			dead.Entry.Result, dead.Entry.Ended = audit.Refused, time.Now().UTC()
-			dead.Entry.Reason = "its process on the host was killed before anything was changed"
-			dead.Entry.Seconds = time.Since(dead.Since).Seconds()
-			err = l.home.AuditLog().Append(dead.Entry)
+			stale.Entry.Result, stale.Entry.Ended = audit.Refused, time.Now().UTC()
+			stale.Entry.Reason = "its process on the host was killed before anything was changed"
+			stale.Entry.Seconds = time.Since(stale.Since).Seconds()
+			err = l.home.AuditLog().Append(stale.Entry)
 		}
 		if err != nil {
-			return err // the next one tries again
+			return err // the next holder tries again
 		}
 	}
-	l.holder.Before = nil
+	l.holder.Killed = nil
 	return l.writeHolder(&l.holder)
 }
 
-// unlock gives the lock back. What it was for is in the audit log; what is not buried yet is left to the next one.
+// unlock releases the lock. It leaves killed holders that are not cleared yet to the next holder.
 func (l *deployLock) unlock() {
-	_ = l.writeHolder(l.holder.Before)
+	_ = l.writeHolder(l.holder.Killed)
 	l.file.Close()
-}
-
-// awaitRunner returns who runs the services once it has ended what another deploy has left, and what can be deployed then.
-func (s *session) awaitRunner(ctx context.Context) (runner, []control.Deployable, error) {
-	if s.Options.Units == nil {
-		return awaitManager(ctx, s.Options.Home)
-	}
-	if err := s.Options.Units.Settle(ctx); err != nil {
-		return nil, nil, err
-	}
-	all, err := s.Options.Units.ListDeployables(ctx)
-	return s.Options.Units, all, err
-}
-
-// awaitManager returns the manager once it has ended what another has left, and what can be deployed then.
-func awaitManager(ctx context.Context, h home.Home) (runner, []control.Deployable, error) {
-	const patience = 15 * time.Second // for a manager that is just started anew
-	for end := time.Now().Add(patience); ; {
-		c, err := control.Connect(ctx, h)
-		if err == nil {
-			all, err := c.ListDeployables(ctx)
-			return c, all, err
-		}
-		if !errors.Is(err, control.ErrNotRunning) || time.Now().After(end) || !isKeeperRunning(h) {
-			return nil, nil, err
-		}
-		select {
-		case <-ctx.Done():
-			return nil, nil, context.Cause(ctx)
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
-}
-
-// isKeeperRunning tells whether a keeper has the home.
-func isKeeperRunning(h home.Home) bool {
-	f, err := h.Lock()
-	if err != nil {
-		return errors.Is(err, home.ErrLocked)
-	}
-	f.Close()
-	return false
 }

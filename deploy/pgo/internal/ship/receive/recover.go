@@ -10,11 +10,11 @@ import (
 	"pgo/deploy/pgo/internal/ship/units"
 )
 
-// Recover puts back what a deploy has begun whose process was killed, where systemd runs the services. While another
-// deploy is under way there is nothing to do: that one does it.
+// Recover rolls back a deploy whose process was killed, where systemd runs the services. While another deploy is under way it
+// does nothing: that one has recovered it.
 func Recover(ctx context.Context, u *units.Host) error {
-	me := lockHolder{Entry: audit.Entry{Kind: "settling", User: "pgo host settle"}, Since: time.Now(), PID: os.Getpid()}
-	l, err := acquireLock(ctx, u.Machine.Home, me, false, nil)
+	holder := lockHolder{Entry: audit.Entry{Kind: "settling", User: "pgo host settle"}, Since: time.Now(), PID: os.Getpid()}
+	l, err := acquireLock(ctx, u.Machine.Home, holder, false, nil)
 	if errors.Is(err, ErrLocked) {
 		return nil
 	}
