@@ -41,8 +41,8 @@ const usage = `usage: stack VERB
 environment: PGO_HOME (default .pgo), PORT_OFFSET (default 0), MODE (native or docker)
 `
 
-// surroundings is what the program has of the outside.
-type surroundings struct {
+// environment is what the program has of the outside.
+type environment struct {
 	getenv   func(string) string
 	dir      string
 	stdin    *os.File
@@ -51,12 +51,12 @@ type surroundings struct {
 	terminal bool
 }
 
-func system() surroundings {
+func newEnvironment() environment {
 	dir, err := os.Getwd()
 	if err != nil {
 		dir = "."
 	}
-	return surroundings{
+	return environment{
 		getenv: os.Getenv, dir: dir,
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
 		terminal: isTerminal(os.Stdin) && isTerminal(os.Stderr),
@@ -74,7 +74,7 @@ type exitError struct{ code int }
 func (e exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
 
 // run does what args say and returns the exit code.
-func run(ctx context.Context, args []string, sys surroundings) int {
+func run(ctx context.Context, args []string, sys environment) int {
 	err := dispatch(ctx, args, sys)
 	var (
 		misuse  usageError
@@ -99,7 +99,7 @@ func run(ctx context.Context, args []string, sys surroundings) int {
 	return exitFailed
 }
 
-func dispatch(ctx context.Context, args []string, sys surroundings) error {
+func dispatch(ctx context.Context, args []string, sys environment) error {
 	if len(args) == 0 {
 		return usageError{"no verb\n" + usage}
 	}
@@ -108,7 +108,7 @@ func dispatch(ctx context.Context, args []string, sys surroundings) error {
 	case "install":
 		return runInstall(ctx, rest, sys)
 	case "with-servers":
-		return withServers(ctx, rest, sys)
+		return runWithServers(ctx, rest, sys)
 	case "help", "-h", "--help":
 		_, err := io.WriteString(sys.stdout, usage)
 		return err
@@ -121,29 +121,29 @@ func dispatch(ctx context.Context, args []string, sys surroundings) error {
 	case "run":
 		return runServer(ctx, rest, co)
 	case "compose":
-		return composeByHand(ctx, rest, co, sys)
+		return runCompose(ctx, rest, co, sys)
 	case "certs":
-		return makeCerts(ctx, rest, co, sys)
+		return runCerts(ctx, rest, co, sys)
 	}
 	if len(rest) > 0 {
 		return usageError{fmt.Sprintf("%s takes no arguments", verb)}
 	}
 	switch verb {
 	case "up":
-		return up(ctx, co, sys)
+		return runUp(ctx, co, sys)
 	case "dev":
-		return dev(ctx, co, sys)
+		return runDev(ctx, co, sys)
 	case "down":
-		return down(ctx, co, sys)
+		return runDown(ctx, co, sys)
 	case "clean":
-		return clean(ctx, co, sys)
+		return runClean(ctx, co, sys)
 	case "status":
-		return status(ctx, co, sys)
+		return printStatus(ctx, co, sys)
 	case "secrets":
-		_, err := secrets(co, sys)
+		_, err := createSecrets(co, sys)
 		return err
 	case "prepare":
-		return prepare(co, sys)
+		return prepareConfig(co, sys)
 	}
 	return usageError{fmt.Sprintf("unknown verb %q\n%s", verb, usage)}
 }

@@ -13,11 +13,11 @@ import (
 	"time"
 )
 
-const asProgram = "PGO_TEST_AS_NATIVE"
+const asProgramVariable = "PGO_TEST_AS_NATIVE"
 
 // The test binary is also the program, for tests that need a process to signal.
 func TestMain(m *testing.M) {
-	if os.Getenv(asProgram) != "" {
+	if os.Getenv(asProgramVariable) != "" {
 		main()
 	}
 	os.Exit(m.Run())
@@ -50,7 +50,7 @@ func TestUsage(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			home := filepath.Join(t.TempDir(), "home")
 			var out bytes.Buffer
-			sys := surroundings{dir: ".", stdin: os.Stdin, stdout: &out, stderr: &out, getenv: func(key string) string {
+			sys := environment{dir: ".", stdin: os.Stdin, stdout: &out, stderr: &out, getenv: func(key string) string {
 				if key == "PGO_HOME" {
 					return home
 				}
@@ -77,8 +77,8 @@ func TestWithServersPassesTheExitCodeAndSignals(t *testing.T) {
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
 			cmd := exec.Command(os.Args[0], "with-servers", "--", "sh", "-c", tc.script)
-			temp := shortTemp(t)
-			cmd.Env = append(os.Environ(), asProgram+"=1", "TMPDIR="+temp)
+			temp := shortTempDir(t)
+			cmd.Env = append(os.Environ(), asProgramVariable+"=1", "TMPDIR="+temp)
 			cmd.Stderr = os.Stderr
 			out, err := cmd.StdoutPipe()
 			if err != nil {
@@ -107,14 +107,14 @@ func TestWithServersPassesTheExitCodeAndSignals(t *testing.T) {
 }
 
 func TestWithServersInterruptedWhileTheyStart(t *testing.T) {
-	temp := shortTemp(t)
+	temp := shortTempDir(t)
 	cmd := exec.Command(os.Args[0], "with-servers", "--", "false")
-	cmd.Env = append(os.Environ(), asProgram+"=1", "TMPDIR="+temp)
+	cmd.Env = append(os.Environ(), asProgramVariable+"=1", "TMPDIR="+temp)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
-	for deadline := time.Now().Add(20 * time.Second); len(runningIn(temp)) < 4; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); len(findProcessesIn(temp)) < 4; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("no servers")
 		}
@@ -136,15 +136,15 @@ func assertNothingLeft(t *testing.T, dir string) {
 		t.Errorf("left in the folder: %v, %v", files, err)
 	}
 	// RabbitMQ's helpers have sessions of their own, and end when they see that it is gone.
-	for deadline := time.Now().Add(20 * time.Second); len(runningIn(dir)) > 0; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); len(findProcessesIn(dir)) > 0; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("still running: %v", runningIn(dir))
+			t.Fatalf("still running: %v", findProcessesIn(dir))
 		}
 	}
 }
 
-// runningIn lists the live processes that name dir in their arguments or environment, as every server does.
-func runningIn(dir string) []string {
+// findProcessesIn lists the live processes that name dir in their arguments or environment, as every server does.
+func findProcessesIn(dir string) []string {
 	var out []string
 	procs, _ := filepath.Glob("/proc/[0-9]*")
 	for _, proc := range procs {
@@ -157,8 +157,8 @@ func runningIn(dir string) []string {
 	return out
 }
 
-// shortTemp leaves room for the path of a socket.
-func shortTemp(t *testing.T) string {
+// shortTempDir leaves room for the path of a socket.
+func shortTempDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/tmp", "pgo-n-")
 	if err != nil {

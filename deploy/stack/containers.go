@@ -22,12 +22,12 @@ const (
 
 // chooseMode says which way up takes: as MODE says, else as what runs already does, else containers where an engine
 // answers.
-func chooseMode(ctx context.Context, co checkout.Checkout, sys surroundings) (string, error) {
+func chooseMode(ctx context.Context, co checkout.Checkout, sys environment) (string, error) {
 	switch mode := sys.getenv("MODE"); mode {
 	case nativeMode:
 		return mode, nil
 	case dockerMode:
-		return mode, compose.Answers(ctx)
+		return mode, compose.CheckEngine(ctx)
 	case "":
 	default:
 		return "", usageError{fmt.Sprintf("MODE=%q: native or docker", mode)}
@@ -35,19 +35,19 @@ func chooseMode(ctx context.Context, co checkout.Checkout, sys surroundings) (st
 	if len(co.FindProcesses()) > 0 {
 		return nativeMode, nil
 	}
-	if err := compose.Answers(ctx); err != nil {
+	if err := compose.CheckEngine(ctx); err != nil {
 		return nativeMode, nil //nolint:nilerr // that no engine answers is the reason
 	}
 	fmt.Fprintln(sys.stderr, "a Docker engine answers: using containers (MODE=native runs without)")
 	return dockerMode, nil
 }
 
-// onlyMode refuses to run the stack in two ways at once, and notes the one it runs in.
-func onlyMode(ctx context.Context, mode string, co checkout.Checkout, sys surroundings) error {
+// claimMode refuses to run the stack in two ways at once, and notes the one it runs in.
+func claimMode(ctx context.Context, mode string, co checkout.Checkout, sys environment) error {
 	if mode == dockerMode && len(co.FindProcesses()) > 0 {
 		return fmt.Errorf("%w (it runs with MODE=native)", checkout.ErrRunning)
 	}
-	if mode == nativeMode && lastMode(co) == dockerMode && containers(co, sys).Running(ctx) {
+	if mode == nativeMode && readMode(co) == dockerMode && newContainerStack(co, sys).IsRunning(ctx) {
 		return fmt.Errorf("%w (it runs with MODE=docker)", checkout.ErrRunning)
 	}
 	if err := os.WriteFile(co.Path("mode"), []byte(mode+"\n"), 0o600); err != nil {
@@ -56,8 +56,8 @@ func onlyMode(ctx context.Context, mode string, co checkout.Checkout, sys surrou
 	return nil
 }
 
-// lastMode is the way that the last up took.
-func lastMode(co checkout.Checkout) string {
+// readMode is the way that the last up took.
+func readMode(co checkout.Checkout) string {
 	text, err := os.ReadFile(co.Path("mode"))
 	if err != nil {
 		return nativeMode
@@ -65,33 +65,33 @@ func lastMode(co checkout.Checkout) string {
 	return strings.TrimSpace(string(text))
 }
 
-func containers(co checkout.Checkout, sys surroundings) compose.Stack {
+func newContainerStack(co checkout.Checkout, sys environment) compose.Stack {
 	return compose.Stack{Checkout: co, Getenv: sys.getenv, Out: sys.stdout, Err: sys.stderr}
 }
 
-// upContainers brings the stack up as containers.
-func upContainers(ctx context.Context, co checkout.Checkout, sys surroundings) error {
-	made, err := secrets(co, sys)
+// startContainers brings the stack up as containers.
+func startContainers(ctx context.Context, co checkout.Checkout, sys environment) error {
+	made, err := createSecrets(co, sys)
 	if err != nil {
 		return err
 	}
-	if err := defaultCerts(co, sys); err != nil {
+	if err := ensureDefaultCerts(co, sys); err != nil {
 		return err
 	}
-	stack := containers(co, sys)
+	stack := newContainerStack(co, sys)
 	if err := stack.Up(ctx); err != nil {
 		return err
 	}
 	if stack.Environment() == "dev" {
-		if err := adminInContainer(ctx, stack, slices.Contains(made, checkout.AdminPassword)); err != nil {
+		if err := createAdminInContainer(ctx, stack, slices.Contains(made, checkout.AdminPassword)); err != nil {
 			return err
 		}
 	}
-	return containerStatus(ctx, co, sys)
+	return printContainerStatus(ctx, co, sys)
 }
 
-// adminInContainer is firstAdmin inside the runtime container.
-func adminInContainer(ctx context.Context, stack compose.Stack, newPassword bool) error {
+// createAdminInContainer is createFirstAdmin inside the runtime container.
+func createAdminInContainer(ctx context.Context, stack compose.Stack, newPassword bool) error {
 	const file = "/run/secrets/" + checkout.AdminPassword
 	if err := stack.Exec(ctx, "pgo", "exec", "user", "admin", "create", "--if-missing", "--email", adminEmail, "--name", "Admin", "--password-file", file); err != nil {
 		return fmt.Errorf("make the first admin: %w", err)
@@ -105,32 +105,32 @@ func adminInContainer(ctx context.Context, stack compose.Stack, newPassword bool
 	return nil
 }
 
-func containerStatus(ctx context.Context, co checkout.Checkout, sys surroundings) error {
-	stack := containers(co, sys)
-	if err := compose.Answers(ctx); err != nil {
+func printContainerStatus(ctx context.Context, co checkout.Checkout, sys environment) error {
+	stack := newContainerStack(co, sys)
+	if err := compose.CheckEngine(ctx); err != nil {
 		return err
 	}
-	table, err := stack.Rows(ctx, func(path string) string { return nearPath(co, path) })
+	table, err := stack.ListRows(ctx, func(path string) string { return relativePath(co, path) })
 	if err != nil {
 		return err
 	}
 	if stack.Environment() == "dev" {
-		table = append(table, compose.Row{What: "sign in", Where: signIn(co)})
+		table = append(table, compose.Row{Part: "sign in", Address: describeSignIn(co)})
 	}
 	return printTable(table, sys)
 }
 
-func composeByHand(ctx context.Context, args []string, co checkout.Checkout, sys surroundings) error {
-	code, err := containers(co, sys).Compose(ctx, sys.stdin, args)
+func runCompose(ctx context.Context, args []string, co checkout.Checkout, sys environment) error {
+	code, err := newContainerStack(co, sys).RunCommand(ctx, sys.stdin, args)
 	if err == nil && code != exitOK {
 		return exitError{code}
 	}
 	return err
 }
 
-// defaultCerts makes a certificate for development where there is none. Elsewhere somebody has to bring one; certbot begins
+// ensureDefaultCerts makes a certificate for development where there is none. Elsewhere somebody has to bring one; certbot begins
 // with ours, so that the gateway serves HTTPS from its first start.
-func defaultCerts(co checkout.Checkout, sys surroundings) error {
+func ensureDefaultCerts(co checkout.Checkout, sys environment) error {
 	environment, profiles := sys.getenv("PGO_ENV"), strings.Split(sys.getenv("COMPOSE_PROFILES"), ",")
 	if environment != "" && environment != "dev" && !slices.Contains(profiles, compose.CertbotProfile) {
 		return nil
@@ -144,9 +144,9 @@ func defaultCerts(co checkout.Checkout, sys surroundings) error {
 
 const certsFrom = "--from="
 
-// makeCerts makes the certificate for these hosts beside those that a developer's gateway has, or takes the one in the folder
+// runCerts makes the certificate for these hosts beside those that a developer's gateway has, or takes the one in the folder
 // that certbot names, and has a gateway that runs use it.
-func makeCerts(ctx context.Context, args []string, co checkout.Checkout, sys surroundings) error {
+func runCerts(ctx context.Context, args []string, co checkout.Checkout, sys environment) error {
 	if err := co.MakeHome(); err != nil {
 		return err
 	}
@@ -154,23 +154,23 @@ func makeCerts(ctx context.Context, args []string, co checkout.Checkout, sys sur
 		if err := certs.Install(co.Path("certs"), strings.TrimPrefix(args[0], certsFrom), time.Now()); err != nil {
 			return err
 		}
-		return renewed(ctx, co, sys)
+		return reloadGateway(ctx, co, sys)
 	}
 	made, err := certs.Ensure(co.Path("certs"), append(certs.DefaultHosts(), args...), time.Now())
 	if err != nil {
 		return err
 	}
 	if made {
-		fmt.Fprintln(sys.stdout, "made", nearPath(co, co.Path("certs", certs.Certificate)))
+		fmt.Fprintln(sys.stdout, "made", relativePath(co, co.Path("certs", certs.Certificate)))
 	}
-	fmt.Fprintf(sys.stdout, "trust %s in your browser, or: curl --cacert %[1]s\n", nearPath(co, co.Path("certs", certs.Authority)))
-	return renewed(ctx, co, sys)
+	fmt.Fprintf(sys.stdout, "trust %s in your browser, or: curl --cacert %[1]s\n", relativePath(co, co.Path("certs", certs.Authority)))
+	return reloadGateway(ctx, co, sys)
 }
 
-// renewed has the gateway, where one runs, read its certificate. No connection is dropped.
-func renewed(ctx context.Context, co checkout.Checkout, sys surroundings) error {
-	if lastMode(co) == dockerMode {
-		return containers(co, sys).RefreshGateway(ctx)
+// reloadGateway has the gateway, where one runs, read its certificate. No connection is dropped.
+func reloadGateway(ctx context.Context, co checkout.Checkout, sys environment) error {
+	if readMode(co) == dockerMode {
+		return newContainerStack(co, sys).RefreshGateway(ctx)
 	}
 	if len(co.FindProcesses()) == 0 {
 		return nil
@@ -179,8 +179,8 @@ func renewed(ctx context.Context, co checkout.Checkout, sys surroundings) error 
 	if err != nil {
 		return err
 	}
-	if err := gateway.Render(co, env); err != nil {
+	if err := gateway.WriteNativeConfig(co, env); err != nil {
 		return err
 	}
-	return pass(ctx, co, sys, co.ProgramPath("pgo"), "signal", "SIGHUP", "gateway")
+	return runProgram(ctx, co, sys, co.ProgramPath("pgo"), "signal", "SIGHUP", "gateway")
 }

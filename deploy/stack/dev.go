@@ -14,35 +14,35 @@ import (
 )
 
 const (
-	lookEvery = 500 * time.Millisecond
+	pollInterval = 500 * time.Millisecond
 	// An editor writes several files in one go; what is being written is not built.
-	quietFor = 300 * time.Millisecond
+	quietPeriod = 300 * time.Millisecond
 )
 
-// dev brings the stack up, and builds and switches again whenever a source file was saved, until it is interrupted. What
+// runDev brings the stack up, and builds and switches again whenever a source file was saved, until it is interrupted. What
 // does not build changes nothing that runs.
-func dev(ctx context.Context, co checkout.Checkout, sys surroundings) error {
-	if err := up(ctx, co, sys); err != nil {
+func runDev(ctx context.Context, co checkout.Checkout, sys environment) error {
+	if err := runUp(ctx, co, sys); err != nil {
 		return err
 	}
 	fmt.Fprintln(sys.stderr, "watching the source: save a file and it is built and switched; Ctrl-C ends the watching, make down the stack")
-	seen, err := sources(co.Root)
+	seen, err := digestSources(co.Root)
 	if err != nil {
 		return err
 	}
 	for {
-		if seen, err = nextSave(ctx, co.Root, seen); err != nil {
+		if seen, err = awaitSave(ctx, co.Root, seen); err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
 			return err
 		}
 		began := time.Now()
-		if err := pass(ctx, co, sys, "make", "--no-print-directory", "build"); err != nil {
+		if err := runProgram(ctx, co, sys, "make", "--no-print-directory", "build"); err != nil {
 			fmt.Fprintln(sys.stderr, "not built, what runs stays:", err)
 			continue
 		}
-		if err := switchOver(ctx, co, sys); err != nil {
+		if err := switchPrograms(ctx, co, sys); err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
@@ -53,17 +53,17 @@ func dev(ctx context.Context, co checkout.Checkout, sys surroundings) error {
 	}
 }
 
-// switchOver has pgo look at its programs again, wherever it runs.
-func switchOver(ctx context.Context, co checkout.Checkout, sys surroundings) error {
-	if lastMode(co) == dockerMode {
-		return containers(co, sys).Exec(ctx, "pgo", "up")
+// switchPrograms has pgo look at its programs again, wherever it runs.
+func switchPrograms(ctx context.Context, co checkout.Checkout, sys environment) error {
+	if readMode(co) == dockerMode {
+		return newContainerStack(co, sys).Exec(ctx, "pgo", "up")
 	}
-	return pass(ctx, co, sys, co.ProgramPath("pgo"), "up")
+	return runProgram(ctx, co, sys, co.ProgramPath("pgo"), "up")
 }
 
-// nextSave waits until the sources are others than seen and have been quiet for a moment.
-func nextSave(ctx context.Context, root string, seen uint64) (uint64, error) {
-	wait := lookEvery
+// awaitSave waits until the sources are others than seen and have been quiet for a moment.
+func awaitSave(ctx context.Context, root string, seen uint64) (uint64, error) {
+	wait := pollInterval
 	last := seen
 	for {
 		select {
@@ -71,21 +71,21 @@ func nextSave(ctx context.Context, root string, seen uint64) (uint64, error) {
 			return seen, ctx.Err()
 		case <-time.After(wait):
 		}
-		now, err := sources(root)
+		now, err := digestSources(root)
 		if err != nil {
 			return seen, err
 		}
 		if now != seen && now == last {
 			return now, nil
 		}
-		if last, wait = now, lookEvery; now != seen {
-			wait = quietFor
+		if last, wait = now, pollInterval; now != seen {
+			wait = quietPeriod
 		}
 	}
 }
 
-// sources is one number for names, sizes and times of all that a build reads.
-func sources(root string) (uint64, error) {
+// digestSources is one number for names, sizes and times of all that a build reads.
+func digestSources(root string) (uint64, error) {
 	sum := fnv.New64a()
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {

@@ -25,7 +25,7 @@ func TestNextSave(t *testing.T) {
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
 			root := t.TempDir()
-			seen, err := sources(root)
+			seen, err := digestSources(root)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -36,7 +36,7 @@ func TestNextSave(t *testing.T) {
 			if err := os.WriteFile(path, []byte("package x\n"), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			now, err := sources(root)
+			now, err := digestSources(root)
 			if err != nil || (now != seen) != tc.counts {
 				t.Errorf("it counts: %v, %v, want %v", now != seen, err, tc.counts)
 			}
@@ -45,14 +45,14 @@ func TestNextSave(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 			defer cancel()
-			if got, err := nextSave(ctx, root, seen); err != nil || got != now {
+			if got, err := awaitSave(ctx, root, seen); err != nil || got != now {
 				t.Errorf("nextSave: %v, %v", got, err)
 			}
 		})
 	}
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := nextSave(ended, t.TempDir(), 0); !errors.Is(err, context.Canceled) {
+	if _, err := awaitSave(ended, t.TempDir(), 0); !errors.Is(err, context.Canceled) {
 		t.Errorf("after an interrupt: %v", err)
 	}
 }

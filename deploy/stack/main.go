@@ -15,7 +15,7 @@ func main() {
 		signals = append(signals, syscall.SIGHUP)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), signals...)
-	code := run(ctx, os.Args[1:], system())
+	code := run(ctx, os.Args[1:], newEnvironment())
 	stop()
 	os.Exit(code)
 }

@@ -13,8 +13,8 @@ import (
 	"pgo/pkg/testing/localserver"
 )
 
-func runInstall(ctx context.Context, args []string, sys surroundings) error {
-	i, err := installer(sys)
+func runInstall(ctx context.Context, args []string, sys environment) error {
+	i, err := newInstaller(sys)
 	if err != nil {
 		return err
 	}
@@ -31,7 +31,7 @@ func runInstall(ctx context.Context, args []string, sys surroundings) error {
 	return i.Run(ctx)
 }
 
-func installer(sys surroundings) (install.Installer, error) {
+func newInstaller(sys environment) (install.Installer, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return install.Installer{}, fmt.Errorf("find this program's file: %w", err)
@@ -42,8 +42,8 @@ func installer(sys surroundings) (install.Installer, error) {
 	}, nil
 }
 
-// secrets makes those that are missing and returns their names.
-func secrets(co checkout.Checkout, sys surroundings) ([]string, error) {
+// createSecrets makes those that are missing and returns their names.
+func createSecrets(co checkout.Checkout, sys environment) ([]string, error) {
 	made, err := co.MakeSecrets()
 	if err != nil {
 		return nil, err
@@ -54,15 +54,15 @@ func secrets(co checkout.Checkout, sys surroundings) ([]string, error) {
 	return made, nil
 }
 
-func prepare(co checkout.Checkout, sys surroundings) error {
+func prepareConfig(co checkout.Checkout, sys environment) error {
 	if err := co.MakeHome(); err != nil {
 		return err
 	}
 	env, err := co.ChooseAddresses(sys.getenv("PORT_OFFSET"), sys.getenv("PGO_ENV"), func(env map[string]string) {
-		env["PGO_TRACING_ENDPOINT"] = monitoring.Tracing(sys.getenv("PGO_TRACING_ENDPOINT"), co, env, localserver.HostPrograms())
+		env["PGO_TRACING_ENDPOINT"] = monitoring.TracingEndpoint(sys.getenv("PGO_TRACING_ENDPOINT"), co, env, localserver.HostPrograms())
 	})
 	if err != nil {
 		return err
 	}
-	return gateway.Render(co, env)
+	return gateway.WriteNativeConfig(co, env)
 }

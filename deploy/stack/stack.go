@@ -17,8 +17,8 @@ import (
 
 const adminEmail = "admin@pgo.local"
 
-// up brings the whole stack up and returns when every part is ready. On a stack that runs it changes nothing.
-func up(ctx context.Context, co checkout.Checkout, sys surroundings) error {
+// runUp brings the whole stack up and returns when every part is ready. On a stack that runs it changes nothing.
+func runUp(ctx context.Context, co checkout.Checkout, sys environment) error {
 	mode, err := chooseMode(ctx, co, sys)
 	if err != nil {
 		return err
@@ -31,58 +31,58 @@ func up(ctx context.Context, co checkout.Checkout, sys surroundings) error {
 		return err
 	}
 	defer unlock()
-	if err := onlyMode(ctx, mode, co, sys); err != nil {
+	if err := claimMode(ctx, mode, co, sys); err != nil {
 		return err
 	}
 	if mode == dockerMode {
-		return upContainers(ctx, co, sys)
+		return startContainers(ctx, co, sys)
 	}
-	i, err := installer(sys)
+	i, err := newInstaller(sys)
 	if err != nil {
 		return err
 	}
 	if err := i.Run(ctx); err != nil {
 		return err
 	}
-	made, err := secrets(co, sys)
+	made, err := createSecrets(co, sys)
 	if err != nil {
 		return err
 	}
 	if len(made) > 0 && len(co.FindProcesses()) > 0 {
 		fmt.Fprintln(sys.stderr, "what runs has the old secrets: stopping everything first")
-		if err := pass(ctx, co, sys, co.ProgramPath("pgo"), "down"); err != nil {
+		if err := runProgram(ctx, co, sys, co.ProgramPath("pgo"), "down"); err != nil {
 			return err
 		}
 	}
-	if err := defaultCerts(co, sys); err != nil {
+	if err := ensureDefaultCerts(co, sys); err != nil {
 		return err
 	}
-	before, err := gateway.Digest(co)
+	before, err := gateway.DigestConfig(co)
 	if err != nil {
 		return err
 	}
-	if err := prepare(co, sys); err != nil {
+	if err := prepareConfig(co, sys); err != nil {
 		return err
 	}
-	if err := pass(ctx, co, sys, co.ProgramPath("pgo"), "up"); err != nil {
+	if err := runProgram(ctx, co, sys, co.ProgramPath("pgo"), "up"); err != nil {
 		return err
 	}
-	if after, err := gateway.Digest(co); err != nil {
+	if after, err := gateway.DigestConfig(co); err != nil {
 		return err
 	} else if before != after && before != "" {
 		// A gateway that ran already reads it; no connection is dropped.
-		if err := pass(ctx, co, sys, co.ProgramPath("pgo"), "signal", "SIGHUP", "gateway"); err != nil {
+		if err := runProgram(ctx, co, sys, co.ProgramPath("pgo"), "signal", "SIGHUP", "gateway"); err != nil {
 			return err
 		}
 	}
-	if err := firstAdmin(ctx, co, sys, slices.Contains(made, checkout.AdminPassword)); err != nil {
+	if err := createFirstAdmin(ctx, co, sys, slices.Contains(made, checkout.AdminPassword)); err != nil {
 		return err
 	}
-	return status(ctx, co, sys)
+	return printStatus(ctx, co, sys)
 }
 
-// down ends all that up started, and what a killed pgo may have left.
-func down(ctx context.Context, co checkout.Checkout, sys surroundings) error {
+// runDown ends all that up started, and what a killed pgo may have left.
+func runDown(ctx context.Context, co checkout.Checkout, sys environment) error {
 	if !co.OwnsHome() {
 		return nil // nothing was ever started from here
 	}
@@ -91,7 +91,7 @@ func down(ctx context.Context, co checkout.Checkout, sys surroundings) error {
 		return err
 	}
 	defer unlock()
-	if err := containers(co, sys).Down(ctx, false); err != nil {
+	if err := newContainerStack(co, sys).Down(ctx, false); err != nil {
 		return err
 	}
 	running := co.FindProcesses()
@@ -99,27 +99,27 @@ func down(ctx context.Context, co checkout.Checkout, sys surroundings) error {
 		return nil
 	}
 	if _, statErr := os.Stat(co.ProgramPath("pgo")); statErr == nil {
-		err = pass(ctx, co, sys, co.ProgramPath("pgo"), "down")
+		err = runProgram(ctx, co, sys, co.ProgramPath("pgo"), "down")
 	}
-	err = errors.Join(err, endLeftovers(ctx, co, sys))
+	err = errors.Join(err, stopLeftovers(ctx, co, sys))
 	checkout.AwaitExit(running)
 	return err
 }
 
-func clean(ctx context.Context, co checkout.Checkout, sys surroundings) error {
-	if err := down(ctx, co, sys); err != nil {
+func runClean(ctx context.Context, co checkout.Checkout, sys environment) error {
+	if err := runDown(ctx, co, sys); err != nil {
 		return err
 	}
 	if co.OwnsHome() {
-		if err := containers(co, sys).Down(ctx, true); err != nil {
+		if err := newContainerStack(co, sys).Down(ctx, true); err != nil {
 			return err
 		}
 	}
 	return errors.Join(co.RemoveHome(), os.RemoveAll(localserver.SocketDir(co.Home)))
 }
 
-// endLeftovers stops processes of this state folder that pgo no longer knew.
-func endLeftovers(ctx context.Context, co checkout.Checkout, sys surroundings) error {
+// stopLeftovers stops processes of this state folder that pgo no longer knew.
+func stopLeftovers(ctx context.Context, co checkout.Checkout, sys environment) error {
 	const patience = 20 * time.Second
 	deadline := time.Now().Add(patience)
 	signalled := map[int]bool{}
@@ -151,9 +151,9 @@ func endLeftovers(ctx context.Context, co checkout.Checkout, sys surroundings) e
 	}
 }
 
-// firstAdmin makes the account a developer signs in with. One that exists stays as it is, but for its password when
+// createFirstAdmin makes the account a developer signs in with. One that exists stays as it is, but for its password when
 // that was made anew.
-func firstAdmin(ctx context.Context, co checkout.Checkout, sys surroundings, newPassword bool) error {
+func createFirstAdmin(ctx context.Context, co checkout.Checkout, sys environment, newPassword bool) error {
 	env, err := co.ReadEnv()
 	if err != nil {
 		return err
@@ -161,7 +161,7 @@ func firstAdmin(ctx context.Context, co checkout.Checkout, sys surroundings, new
 	if env["PGO_ENV"] != "dev" {
 		return nil
 	}
-	err = pass(ctx, co, sys, co.ProgramPath("pgo"), "exec", "user",
+	err = runProgram(ctx, co, sys, co.ProgramPath("pgo"), "exec", "user",
 		"admin", "create", "--if-missing", "--email", adminEmail, "--name", "Admin", "--password-file", co.Path("secrets", checkout.AdminPassword))
 	if err != nil {
 		return fmt.Errorf("make the first admin: %w", err)
@@ -169,16 +169,16 @@ func firstAdmin(ctx context.Context, co checkout.Checkout, sys surroundings, new
 	if !newPassword {
 		return nil
 	}
-	if err := pass(ctx, co, sys, co.ProgramPath("pgo"), "exec", "user",
+	if err := runProgram(ctx, co, sys, co.ProgramPath("pgo"), "exec", "user",
 		"admin", "password", "--email", adminEmail, "--password-file", co.Path("secrets", checkout.AdminPassword)); err != nil {
 		return fmt.Errorf("set the first admin's password: %w", err)
 	}
 	return nil
 }
 
-// pass runs a program of ours in the checkout with its output to the person, and passes its exit code on. A signal to
+// runProgram runs a program of ours in the checkout with its output to the person, and passes its exit code on. A signal to
 // us becomes SIGTERM to it.
-func pass(ctx context.Context, co checkout.Checkout, sys surroundings, program string, args ...string) error {
+func runProgram(ctx context.Context, co checkout.Checkout, sys environment, program string, args ...string) error {
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir = co.Root
 	cmd.Env = append(os.Environ(), "PGO_HOME="+co.Home)
@@ -187,7 +187,7 @@ func pass(ctx context.Context, co checkout.Checkout, sys surroundings, program s
 	cmd.WaitDelay = time.Minute
 	err := cmd.Run()
 	if _, ok := errors.AsType[*exec.ExitError](err); ok {
-		return exitError{exitCodeOf(err)}
+		return exitError{shellExitCode(err)}
 	}
 	if err != nil {
 		return fmt.Errorf("%w (make build makes it)", err)

@@ -25,10 +25,10 @@ type processState struct {
 	Ready  bool   `json:"ready"`
 }
 
-// status prints one table of what there is, how it is and where.
-func status(ctx context.Context, co checkout.Checkout, sys surroundings) error {
-	if lastMode(co) == dockerMode {
-		return containerStatus(ctx, co, sys)
+// printStatus prints one table of what there is, how it is and where.
+func printStatus(ctx context.Context, co checkout.Checkout, sys environment) error {
+	if readMode(co) == dockerMode {
+		return printContainerStatus(ctx, co, sys)
 	}
 	env, err := co.ReadEnv()
 	if err != nil {
@@ -38,88 +38,88 @@ func status(ctx context.Context, co checkout.Checkout, sys surroundings) error {
 		fmt.Fprintln(sys.stdout, "nothing is set up here: make up")
 		return nil
 	}
-	states, err := processStates(ctx, co)
+	states, err := readProcessStates(ctx, co)
 	if err != nil {
 		return err
 	}
 	var table []compose.Row
-	for _, r := range rows(co, env) {
+	for _, r := range listRows(co, env) {
 		state := ""
 		if r.process != "" {
 			if state = states[r.process]; state == "" {
 				state = "stopped"
 			}
 		}
-		table = append(table, compose.Row{What: r.what, State: state, Where: r.where})
+		table = append(table, compose.Row{Part: r.part, State: state, Address: r.address})
 	}
 	return printTable(table, sys)
 }
 
-func printTable(table []compose.Row, sys surroundings) error {
+func printTable(table []compose.Row, sys environment) error {
 	w := tabwriter.NewWriter(sys.stdout, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(w, "PART\tSTATE\tWHERE")
 	for _, r := range table {
-		fmt.Fprintf(w, "%s\t%s\t%s\n", r.What, r.State, r.Where)
+		fmt.Fprintf(w, "%s\t%s\t%s\n", r.Part, r.State, r.Address)
 	}
 	return w.Flush()
 }
 
-type row struct{ what, process, where string }
+type statusRow struct{ part, process, address string }
 
-func rows(co checkout.Checkout, env map[string]string) []row {
+func listRows(co checkout.Checkout, env map[string]string) []statusRow {
 	gateway := "http://" + env["GATEWAY_HTTP"]
-	secret := func(name string) string { return nearPath(co, co.Path("secrets", name)) }
-	out := []row{
+	secret := func(name string) string { return relativePath(co, co.Path("secrets", name)) }
+	out := []statusRow{
 		{"start page", "gateway", gateway + "/"},
-		{"over HTTPS", "gateway", "https://" + env["GATEWAY_HTTPS"] + "/  authority: " + nearPath(co, co.Path("certs", certs.Authority))},
+		{"over HTTPS", "gateway", "https://" + env["GATEWAY_HTTPS"] + "/  authority: " + relativePath(co, co.Path("certs", certs.Authority))},
 		{"Swagger UI", "gateway", gateway + "/swagger/"},
 	}
 	for _, s := range checkout.Services() {
-		out = append(out, row{s.Name, s.Name, "http://" + env[s.AddressKey()]})
+		out = append(out, statusRow{s.Name, s.Name, "http://" + env[s.AddressKey()]})
 	}
-	out = append(out, []row{
+	out = append(out, []statusRow{
 		{"bootcheck", "bootcheck", "http://" + env["BOOTCHECK_HTTP"] + "/status"},
 		{"MySQL", "mysql", env["MYSQL_ADDR"] + "  pgo_admin, " + secret("mysql_admin_password")},
 		{"Redis", "redis", env["REDIS_ADDR"] + "  pgo_admin, " + secret("redis_admin_password")},
 		{"RabbitMQ", "rabbitmq", env["RABBITMQ_ADDR"] + "  management: " + env["RABBITMQ_API"] + "  pgo_admin, " + secret("rabbitmq_admin_password")},
 		{"epmd", "epmd", "127.0.0.1:" + env["EPMD_PORT"]},
-		{"logs", "", nearPath(co, co.Path("logs")) + "/NAME.log, make logs s=user"},
+		{"logs", "", relativePath(co, co.Path("logs")) + "/NAME.log, make logs s=user"},
 	}...)
 	if env["PGO_HTTP"] != "" { // an env file that was written before there was one has none
-		out = append(out, row{"pgo", "pgo", "http://" + env["PGO_HTTP"] + "/  metrics, API"})
+		out = append(out, statusRow{"pgo", "pgo", "http://" + env["PGO_HTTP"] + "/  metrics, API"})
 	}
-	for _, shown := range []row{
+	for _, shown := range []statusRow{
 		{"Prometheus", "prometheus", "http://" + env["PROMETHEUS_HTTP"] + "/"}, {"Alertmanager", "alertmanager", "http://" + env["ALERTMANAGER_HTTP"] + "/"},
 		{"Grafana", "grafana", "http://" + env["GRAFANA_HTTP"] + "/  admin, " + secret("grafana_password")},
 		{"Jaeger", "jaeger", "http://" + env["JAEGER_HTTP"] + "/"}, {"Loki", "loki", "http://" + env["LOKI_HTTP"] + "/"},
 	} {
-		if part, ok := monitoring.Find(shown.process); ok && part.Program(co, localserver.HostPrograms()) != "" {
+		if part, ok := monitoring.Find(shown.process); ok && part.FindProgram(co, localserver.HostPrograms()) != "" {
 			out = append(out, shown)
 		}
 	}
-	if absent := monitoring.Absent(co, localserver.HostPrograms()); len(absent) > 0 {
-		out = append(out, row{"not installed", "", strings.Join(absent, ", ") + ": docs/monitoring.md"})
+	if absent := monitoring.ListAbsent(co, localserver.HostPrograms()); len(absent) > 0 {
+		out = append(out, statusRow{"not installed", "", strings.Join(absent, ", ") + ": docs/monitoring.md"})
 	}
 	if env["PGO_ENV"] == "dev" {
-		out = append(out, row{"sign in", "", signIn(co)})
+		out = append(out, statusRow{"sign in", "", describeSignIn(co)})
 	}
 	return out
 }
 
-func signIn(co checkout.Checkout) string {
-	return "POST /api/v1/auth/login as " + adminEmail + ", password: cat " + nearPath(co, co.Path("secrets", checkout.AdminPassword))
+func describeSignIn(co checkout.Checkout) string {
+	return "POST /api/v1/auth/login as " + adminEmail + ", password: cat " + relativePath(co, co.Path("secrets", checkout.AdminPassword))
 }
 
-// nearPath is path as seen from the checkout, where it is inside.
-func nearPath(co checkout.Checkout, path string) string {
+// relativePath is path as seen from the checkout, where it is inside.
+func relativePath(co checkout.Checkout, path string) string {
 	if rel, err := filepath.Rel(co.Root, path); err == nil && filepath.IsLocal(rel) {
 		return rel
 	}
 	return path
 }
 
-// processStates asks pgo. A pgo that was killed is an error: what it started may run.
-func processStates(ctx context.Context, co checkout.Checkout) (map[string]string, error) {
+// readProcessStates asks pgo. A pgo that was killed is an error: what it started may run.
+func readProcessStates(ctx context.Context, co checkout.Checkout) (map[string]string, error) {
 	states := map[string]string{}
 	var out bytes.Buffer
 	cmd := exec.CommandContext(ctx, co.ProgramPath("pgo"), "list", "--json")

@@ -18,11 +18,11 @@ func TestRowsOfWhatMayBeMissing(t *testing.T) {
 	t.Setenv("PATH", bin)
 	co := checkout.Checkout{Root: t.TempDir(), Home: t.TempDir()}
 	shown := map[string]string{}
-	for _, r := range rows(co, map[string]string{"LOKI_HTTP": "127.0.0.1:3100", "PGO_ENV": "dev"}) {
-		if _, twice := shown[r.what]; twice {
-			t.Errorf("%s is shown twice", r.what)
+	for _, r := range listRows(co, map[string]string{"LOKI_HTTP": "127.0.0.1:3100", "PGO_ENV": "dev"}) {
+		if _, twice := shown[r.part]; twice {
+			t.Errorf("%s is shown twice", r.part)
 		}
-		shown[r.what] = r.where
+		shown[r.part] = r.address
 	}
 	if shown["Loki"] != "http://127.0.0.1:3100/" {
 		t.Errorf("Loki is there and shown at %q", shown["Loki"])

@@ -17,9 +17,9 @@ import (
 
 const mysqlImage = "--mysql-image="
 
-// withServers runs a command with private servers around it: MySQL from an image where one is named. The command's exit
+// runWithServers runs a command with private servers around it: MySQL from an image where one is named. The command's exit
 // code becomes ours, and signals that come to us reach it.
-func withServers(ctx context.Context, args []string, sys surroundings) (err error) {
+func runWithServers(ctx context.Context, args []string, sys environment) (err error) {
 	image := ""
 	if len(args) > 0 && strings.HasPrefix(args[0], mysqlImage) {
 		image, args = strings.TrimPrefix(args[0], mysqlImage), args[1:]
@@ -47,7 +47,7 @@ func withServers(ctx context.Context, args []string, sys surroundings) (err erro
 	fmt.Fprintln(sys.stderr, "starting private servers")
 	mysql := ""
 	if image != "" {
-		container, err := startMySQL(ctx, image, sys)
+		container, err := startMySQLContainer(ctx, image, sys)
 		if err != nil {
 			return err
 		}
@@ -60,7 +60,7 @@ func withServers(ctx context.Context, args []string, sys surroundings) (err erro
 	}
 	env, err := scratch.Environ(ctx, mysql)
 	if err != nil {
-		if s, ok := pending(signals); ok {
+		if s, ok := pendingSignal(signals); ok {
 			return exitError{128 + int(s)}
 		}
 		return err
@@ -81,12 +81,12 @@ func withServers(ctx context.Context, args []string, sys surroundings) (err erro
 			if err == nil {
 				return nil
 			}
-			return exitError{exitCodeOf(err)}
+			return exitError{shellExitCode(err)}
 		}
 	}
 }
 
-func startMySQL(ctx context.Context, image string, sys surroundings) (*compose.Scratch, error) {
+func startMySQLContainer(ctx context.Context, image string, sys environment) (*compose.MySQLContainer, error) {
 	co, err := checkout.Find(sys.dir, sys.getenv)
 	if err != nil {
 		return nil, err
@@ -94,7 +94,7 @@ func startMySQL(ctx context.Context, image string, sys surroundings) (*compose.S
 	return compose.StartMySQL(ctx, co.Root, image)
 }
 
-func pending(signals <-chan os.Signal) (syscall.Signal, bool) {
+func pendingSignal(signals <-chan os.Signal) (syscall.Signal, bool) {
 	select {
 	case s := <-signals:
 		sig, ok := s.(syscall.Signal)
@@ -104,8 +104,8 @@ func pending(signals <-chan os.Signal) (syscall.Signal, bool) {
 	}
 }
 
-// exitCodeOf is the code a shell would tell: 128 and the signal's number for a command that a signal ended.
-func exitCodeOf(err error) int {
+// shellExitCode is the code a shell would tell: 128 and the signal's number for a command that a signal ended.
+func shellExitCode(err error) int {
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) {
 		return exitFailed

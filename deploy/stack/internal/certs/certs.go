@@ -45,14 +45,14 @@ func Ensure(dir string, hosts []string, now time.Time) (made bool, err error) {
 	if err := os.MkdirAll(filepath.Join(dir, "acme"), 0o755); err != nil {
 		return false, fmt.Errorf("make the folder of certificates: %w", err)
 	}
-	ca, caKey, err := authority(dir, now)
+	ca, caKey, err := ensureAuthority(dir, now)
 	if err != nil {
 		return false, err
 	}
 	switch old, err := readCertificate(filepath.Join(dir, Certificate)); {
 	case err == nil && old.CheckSignatureFrom(ca) != nil && old.Issuer.String() != ca.Subject.String():
 		return false, nil // not ours: certbot's, or the company's
-	case err == nil && good(old, ca, hosts, now):
+	case err == nil && isValid(old, ca, hosts, now):
 		return false, nil
 	case err != nil && !errors.Is(err, os.ErrNotExist):
 		return false, err
@@ -75,17 +75,17 @@ func Ensure(dir string, hosts []string, now time.Time) (made bool, err error) {
 			template.DNSNames = append(template.DNSNames, host)
 		}
 	}
-	return true, sign(dir, Certificate, Key, template, ca, caKey, key)
+	return true, signCertificate(dir, Certificate, Key, template, ca, caKey, key)
 }
 
-func good(c, ca *x509.Certificate, hosts []string, now time.Time) bool {
+func isValid(c, ca *x509.Certificate, hosts []string, now time.Time) bool {
 	if c.CheckSignatureFrom(ca) != nil || now.After(c.NotAfter.Add(-renewBefore)) {
 		return false
 	}
 	return !slices.ContainsFunc(hosts, func(host string) bool { return c.VerifyHostname(host) != nil })
 }
 
-func authority(dir string, now time.Time) (*x509.Certificate, *ecdsa.PrivateKey, error) {
+func ensureAuthority(dir string, now time.Time) (*x509.Certificate, *ecdsa.PrivateKey, error) {
 	cert, err := readCertificate(filepath.Join(dir, Authority))
 	if err == nil && now.Before(cert.NotAfter.Add(-certificateLife)) {
 		key, err := readKey(filepath.Join(dir, authorityKey))
@@ -110,15 +110,15 @@ func authority(dir string, now time.Time) (*x509.Certificate, *ecdsa.PrivateKey,
 		IsCA:                  true,
 		MaxPathLenZero:        true,
 	}
-	if err := sign(dir, Authority, authorityKey, template, template, key, key); err != nil {
+	if err := signCertificate(dir, Authority, authorityKey, template, template, key, key); err != nil {
 		return nil, nil, err
 	}
 	cert, err = readCertificate(filepath.Join(dir, Authority))
 	return cert, key, err
 }
 
-// sign writes the key first: a certificate that is there has its key beside it.
-func sign(dir, name, keyName string, template, parent *x509.Certificate, signer, key *ecdsa.PrivateKey) error {
+// signCertificate writes the key first: a certificate that is there has its key beside it.
+func signCertificate(dir, name, keyName string, template, parent *x509.Certificate, signer, key *ecdsa.PrivateKey) error {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 	if err != nil {
 		return fmt.Errorf("make a serial number: %w", err)

@@ -64,7 +64,7 @@ func TestEnsureLeavesSomebodyElsesCertificate(t *testing.T) {
 		}
 	}
 	// Signed by somebody with another name.
-	ca, key, err := authority(theirs, now)
+	ca, key, err := ensureAuthority(theirs, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func TestEnsureLeavesSomebodyElsesCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	leaf.RawIssuer = nil
-	if err := sign(ours, Certificate, Key, leaf, ca, key, key); err != nil {
+	if err := signCertificate(ours, Certificate, Key, leaf, ca, key, key); err != nil {
 		t.Fatal(err)
 	}
 	before, _ := os.ReadFile(filepath.Join(ours, Certificate))

@@ -37,7 +37,7 @@ func Install(dir, from string, now time.Time) error {
 		if err := renameio.WriteFile(path, file.content, file.mode, renameio.IgnoreUmask()); err != nil {
 			return fmt.Errorf("write %s: %w", path, err)
 		}
-		if err := likeFolder(path); err != nil {
+		if err := chownLikeDir(path); err != nil {
 			return err
 		}
 	}

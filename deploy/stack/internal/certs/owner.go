@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// likeFolder gives a file to whom its folder belongs to. Only root can, and only root has to.
-func likeFolder(path string) error {
+// chownLikeDir gives a file to whom its folder belongs to. Only root can, and only root has to.
+func chownLikeDir(path string) error {
 	if os.Geteuid() != 0 {
 		return nil
 	}

@@ -26,7 +26,7 @@ func TestAnswersSaysWhatIsWrongAndWhatToType(t *testing.T) {
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
 			fakeDocker(t, tc.script)
-			err := Answers(context.Background())
+			err := CheckEngine(context.Background())
 			assertSays(t, err, tc.says)
 		})
 	}
@@ -48,7 +48,7 @@ func TestImagesThatCannotBeHad(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			fakeDocker(t, tc.script)
 			s := Stack{Checkout: checkout.Checkout{Root: t.TempDir(), Home: t.TempDir()}, Getenv: os.Getenv, Out: t.Output(), Err: t.Output()}
-			assertSays(t, s.images(context.Background()), tc.says)
+			assertSays(t, s.ensureImages(context.Background()), tc.says)
 		})
 	}
 }

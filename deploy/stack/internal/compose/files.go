@@ -35,14 +35,14 @@ const (
 // owner is whom the runtime and Redis run as: the deploy folder's owner, and where that is root an ordinary number.
 type owner struct{ uid, gid int }
 
-const ordinary = 10001
+const defaultUID = 10001
 
-func (s Stack) path(parts ...string) string {
+func (s Stack) dockerPath(parts ...string) string {
 	return s.Checkout.Path(append([]string{"docker"}, parts...)...)
 }
 
-// write writes all that the containers mount. Nothing that runs notices before it is started anew, except the gateway.
-func (s Stack) write(v settings) error {
+// writeFiles writes all that the containers mount. Nothing that runs notices before it is started anew, except the gateway.
+func (s Stack) writeFiles(v settings) error {
 	for _, step := range []func(settings) error{s.writeProbe, s.writeInfra, s.writeRuntime, s.writeGateway, s.writeMonitoring} {
 		if err := step(v); err != nil {
 			return fmt.Errorf("prepare for containers: %w", err)
@@ -57,7 +57,7 @@ func (s Stack) writeProbe(settings) error {
 	if err != nil {
 		return fmt.Errorf("%w (make build makes it)", err)
 	}
-	path := s.path("probe", "probe")
+	path := s.dockerPath("probe", "probe")
 	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, program) {
 		return nil
 	}
@@ -69,13 +69,13 @@ func (s Stack) writeProbe(settings) error {
 
 func (s Stack) writeInfra(v settings) error {
 	password := map[string]string{}
-	for _, part := range infraParts() {
+	for _, part := range infraPartNames() {
 		secret, err := s.Checkout.ReadSecret(part + "_admin_password")
 		if err != nil {
 			return err
 		}
 		password[part] = secret
-		if err := put(s.path("secrets", part), "admin_password", secret); err != nil {
+		if err := writePublic(s.dockerPath("secrets", part), "admin_password", secret); err != nil {
 			return err
 		}
 	}
@@ -87,15 +87,15 @@ func (s Stack) writeInfra(v settings) error {
 	if err != nil {
 		return err
 	}
-	if err := put(s.path("secrets", "mysql"), "accounts.sql", accounts); err != nil {
+	if err := writePublic(s.dockerPath("secrets", "mysql"), "accounts.sql", accounts); err != nil {
 		return err
 	}
-	if err := put(s.path("secrets", "rabbitmq"), "definitions.json", definitions); err != nil {
+	if err := writePublic(s.dockerPath("secrets", "rabbitmq"), "definitions.json", definitions); err != nil {
 		return err
 	}
 	// Only MySQL's first start looks at it; then root can come over the container's own socket alone.
-	if _, err := os.Stat(s.path("secrets", "mysql", "root_password")); os.IsNotExist(err) {
-		if err := put(s.path("secrets", "mysql"), "root_password", rand.Text()); err != nil {
+	if _, err := os.Stat(s.dockerPath("secrets", "mysql", "root_password")); os.IsNotExist(err) {
+		if err := writePublic(s.dockerPath("secrets", "mysql"), "root_password", rand.Text()); err != nil {
 			return err
 		}
 	}
@@ -104,8 +104,8 @@ func (s Stack) writeInfra(v settings) error {
 
 // writeRedisAccounts leaves a file alone that has the administrator as it must be: the server that runs owns it.
 func (s Stack) writeRedisAccounts(v settings, password string) error {
-	dir := s.path("data", "redis")
-	if err := makeOwned(dir, v.owner); err != nil {
+	dir := s.dockerPath("data", "redis")
+	if err := makeOwnedDir(dir, v.owner); err != nil {
 		return err
 	}
 	path := filepath.Join(dir, "users.acl")
@@ -119,13 +119,13 @@ func (s Stack) writeRedisAccounts(v settings, password string) error {
 			return nil
 		}
 	}
-	return putOwned(path, localserver.RedisAccounts(password, string(old)), 0o600, v.owner)
+	return writeOwned(path, localserver.RedisAccounts(password, string(old)), 0o600, v.owner)
 }
 
 // writeRuntime copies every secret that bootcheck and the services have.
 func (s Stack) writeRuntime(v settings) error {
-	for _, dir := range []string{s.path("runtime"), s.Checkout.Path("mail"), s.path("secrets", runtimePart)} {
-		if err := makeOwned(dir, v.owner); err != nil {
+	for _, dir := range []string{s.dockerPath("runtime"), s.Checkout.Path("mail"), s.dockerPath("secrets", runtimePart)} {
+		if err := makeOwnedDir(dir, v.owner); err != nil {
 			return err
 		}
 	}
@@ -138,7 +138,7 @@ func (s Stack) writeRuntime(v settings) error {
 		if err != nil {
 			return err
 		}
-		if err := putOwned(s.path("secrets", runtimePart, entry.Name()), string(content), privateFile, v.owner); err != nil {
+		if err := writeOwned(s.dockerPath("secrets", runtimePart, entry.Name()), string(content), privateFile, v.owner); err != nil {
 			return err
 		}
 	}
@@ -147,38 +147,38 @@ func (s Stack) writeRuntime(v settings) error {
 
 // writeGateway writes nginx' configuration as it is seen inside the container.
 func (s Stack) writeGateway(v settings) error {
-	dir := s.path("gateway")
+	dir := s.dockerPath("gateway")
 	if err := os.MkdirAll(filepath.Join(dir, "certs"), openDir); err != nil {
 		return err
 	}
-	if slices.Contains(v.profiles(), CertbotProfile) {
+	if slices.Contains(v.listProfiles(), CertbotProfile) {
 		// It runs as the runtime's user, and puts what it gets into the gateway's folder.
-		for _, path := range []string{s.path(CertbotProfile), s.Checkout.Path("certs", "acme")} {
+		for _, path := range []string{s.dockerPath(CertbotProfile), s.Checkout.Path("certs", "acme")} {
 			if err := os.MkdirAll(path, openDir); err != nil {
 				return err
 			}
-			if err := give(path, v.owner); err != nil {
+			if err := changeOwner(path, v.owner); err != nil {
 				return err
 			}
 		}
-		if err := give(filepath.Join(dir, "certs"), v.owner); err != nil {
+		if err := changeOwner(filepath.Join(dir, "certs"), v.owner); err != nil {
 			return err
 		}
 	}
 	o := gateway.Options{
 		Root: s.Checkout.Root, Out: dir, Etc: "/etc/gateway", Data: "/tmp", HTML: "/usr/share/gateway", ACME: "/var/acme",
-		HTTP: fmt.Sprintf("0.0.0.0:%d", gatewayHTTP), Status: fmt.Sprintf("127.0.0.1:%d", gatewayStatus), Resolver: "127.0.0.11", Version: gateway.Newest,
+		HTTP: fmt.Sprintf("0.0.0.0:%d", gatewayHTTP), Status: fmt.Sprintf("127.0.0.1:%d", gatewayStatus), Resolver: "127.0.0.11", Version: gateway.NewestVersion,
 		Upstreams: map[string]gateway.Upstream{
 			"bootcheck": {Servers: []string{fmt.Sprintf("%s:%d", runtimePart, bootcheckPort)}, Resolve: true},
 		},
 	}
-	if slices.Contains(v.profiles(), "swagger") {
+	if slices.Contains(v.listProfiles(), "swagger") {
 		o.Extra = swaggerLocation
 	}
 	for _, sv := range checkout.Services() {
 		o.Upstreams[sv.Name] = gateway.Upstream{Servers: []string{fmt.Sprintf("%s:%d", runtimePart, sv.Port)}, Resolve: true}
 	}
-	if err := gateway.Apply(s.Checkout, &o); err != nil {
+	if err := gateway.ApplySettings(s.Checkout, &o); err != nil {
 		return err
 	}
 	// Whoever signs our certificate asks for what certbot puts there.
@@ -186,7 +186,7 @@ func (s Stack) writeGateway(v settings) error {
 		return err
 	}
 	certificateFile, keyFile := s.Checkout.Path("certs", certs.Certificate), s.Checkout.Path("certs", certs.Key)
-	if live := s.path(CertbotProfile, "live", "pgo"); isFile(filepath.Join(live, "fullchain.pem")) {
+	if live := s.dockerPath(CertbotProfile, "live", "pgo"); isFile(filepath.Join(live, "fullchain.pem")) {
 		certificateFile, keyFile = filepath.Join(live, "fullchain.pem"), filepath.Join(live, "privkey.pem")
 	}
 	if certificate, err := os.ReadFile(certificateFile); err == nil {
@@ -194,10 +194,10 @@ func (s Stack) writeGateway(v settings) error {
 		if err != nil {
 			return err
 		}
-		if err := put(filepath.Join(dir, "certs"), certs.Certificate, string(certificate)); err != nil {
+		if err := writePublic(filepath.Join(dir, "certs"), certs.Certificate, string(certificate)); err != nil {
 			return err
 		}
-		if err := put(filepath.Join(dir, "certs"), certs.Key, string(key)); err != nil {
+		if err := writePublic(filepath.Join(dir, "certs"), certs.Key, string(key)); err != nil {
 			return err
 		}
 		o.TLS = gateway.TLS{
@@ -205,7 +205,7 @@ func (s Stack) writeGateway(v settings) error {
 			Certificate: "/etc/gateway/certs/" + certs.Certificate, Key: "/etc/gateway/certs/" + certs.Key,
 		}
 	}
-	if err := gateway.Write(o); err != nil {
+	if err := gateway.WriteConfig(o); err != nil {
 		return err
 	}
 	// nginx runs as a user of its own image there.
@@ -232,30 +232,30 @@ func isFile(path string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// put writes a file that a container of another user may read.
-func put(dir, name, content string) error {
+// writePublic writes a file that a container of another user may read.
+func writePublic(dir, name, content string) error {
 	if err := os.MkdirAll(dir, openDir); err != nil {
 		return err
 	}
 	return renameio.WriteFile(filepath.Join(dir, name), []byte(content), openFile, renameio.IgnoreUmask())
 }
 
-func makeOwned(dir string, o owner) error {
+func makeOwnedDir(dir string, o owner) error {
 	if err := os.MkdirAll(dir, privateDir); err != nil {
 		return err
 	}
-	return give(dir, o)
+	return changeOwner(dir, o)
 }
 
-func putOwned(path, content string, mode fs.FileMode, o owner) error {
+func writeOwned(path, content string, mode fs.FileMode, o owner) error {
 	if err := renameio.WriteFile(path, []byte(content), mode, renameio.IgnoreUmask()); err != nil {
 		return err
 	}
-	return give(path, o)
+	return changeOwner(path, o)
 }
 
-// give makes path the owner's. Only root can, and only root has to.
-func give(path string, o owner) error {
+// changeOwner makes path the owner's. Only root can, and only root has to.
+func changeOwner(path string, o owner) error {
 	if os.Geteuid() != 0 {
 		return nil
 	}
@@ -264,7 +264,7 @@ func give(path string, o owner) error {
 
 // writeEnv writes the values that docker-compose.yml asks for.
 func (s Stack) writeEnv(values map[string]string) error {
-	if err := os.MkdirAll(s.path(), privateDir); err != nil {
+	if err := os.MkdirAll(s.dockerPath(), privateDir); err != nil {
 		return err
 	}
 	text := "# Written by `make up`.\n"

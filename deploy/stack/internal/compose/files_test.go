@@ -16,11 +16,11 @@ import (
 // What is written is complete for docker-compose.yml, and closed to others from the state folder on.
 func TestSettleAndWrite(t *testing.T) {
 	s := prepareHome(t)
-	v, err := s.settle(context.Background())
+	v, err := s.resolveSettings(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.write(v); err != nil {
+	if err := s.writeFiles(v); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.writeEnv(v.values); err != nil {
@@ -42,7 +42,7 @@ func TestSettleAndWrite(t *testing.T) {
 		}
 	}
 	for _, file := range []string{"prometheus/prometheus.yml", "alertmanager/alertmanager.yml", "exporters/redis-exporter.json"} {
-		if _, err := os.Stat(s.path("monitoring", file)); err != nil {
+		if _, err := os.Stat(s.dockerPath("monitoring", file)); err != nil {
 			t.Errorf("the monitoring's containers lack a file: %v", err)
 		}
 	}
@@ -50,7 +50,7 @@ func TestSettleAndWrite(t *testing.T) {
 		t.Errorf("the services' spans go to, and Grafana is at: %s, want %s", got, want)
 	}
 	for _, secret := range []string{"user_signing_key.pem", "mysql_admin_password"} {
-		info, err := os.Stat(s.path("secrets", runtimePart, secret))
+		info, err := os.Stat(s.dockerPath("secrets", runtimePart, secret))
 		if err != nil || info.Mode().Perm() != privateFile {
 			t.Errorf("%s: %v, %v", secret, info, err)
 		}
@@ -79,7 +79,7 @@ func TestSettleAndWrite(t *testing.T) {
 
 func TestRedisAccountsAreKeptAndThePasswordFollows(t *testing.T) {
 	s := prepareHome(t)
-	v, err := s.settle(context.Background())
+	v, err := s.resolveSettings(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,14 +87,14 @@ func TestRedisAccountsAreKeptAndThePasswordFollows(t *testing.T) {
 		if err := s.writeRedisAccounts(v, "first"); err != nil {
 			t.Fatal(err)
 		}
-		text, err := os.ReadFile(s.path("data", "redis", "users.acl"))
+		text, err := os.ReadFile(s.dockerPath("data", "redis", "users.acl"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		return string(text)
 	}
 	saved := acl() + "user user on #abc ~user:* +get\n"
-	if err := os.WriteFile(s.path("data", "redis", "users.acl"), []byte(saved), 0o600); err != nil {
+	if err := os.WriteFile(s.dockerPath("data", "redis", "users.acl"), []byte(saved), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if got := acl(); got != saved {
@@ -103,7 +103,7 @@ func TestRedisAccountsAreKeptAndThePasswordFollows(t *testing.T) {
 	if err := s.writeRedisAccounts(v, "second"); err != nil {
 		t.Fatal(err)
 	}
-	text, _ := os.ReadFile(s.path("data", "redis", "users.acl"))
+	text, _ := os.ReadFile(s.dockerPath("data", "redis", "users.acl"))
 	if !strings.Contains(string(text), "user user on #abc") || string(text) == saved {
 		t.Errorf("after another password: %s", text)
 	}
@@ -122,7 +122,7 @@ func TestSettleRefuses(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			s := prepareHome(t)
 			s.Getenv = func(key string) string { return tc.env[key] }
-			if _, err := s.settle(context.Background()); err == nil || !strings.Contains(err.Error(), tc.says) {
+			if _, err := s.resolveSettings(context.Background()); err == nil || !strings.Contains(err.Error(), tc.says) {
 				t.Errorf("error %v", err)
 			}
 		})

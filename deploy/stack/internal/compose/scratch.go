@@ -15,62 +15,62 @@ import (
 	"pgo/pkg/testing/localserver"
 )
 
-// Scratch is a MySQL for tests, from an image, with the settings that docker-compose.yml gives its own.
-type Scratch struct {
-	id, dir string
-	addr    string
-	pass    string
+// MySQLContainer is a MySQL for tests, from an image, with the settings that docker-compose.yml gives its own.
+type MySQLContainer struct {
+	id, dir  string
+	addr     string
+	password string
 }
 
-const scratchWait = 3 * time.Minute // its first start, on a slow disk
+const startTimeout = 3 * time.Minute // its first start, on a slow disk
 
 // StartMySQL starts an image on a free port of loopback and returns when it serves. Close removes it with its data. root
 // is the checkout, with the programs of `make build`.
-func StartMySQL(ctx context.Context, root, image string) (*Scratch, error) {
-	if err := Answers(ctx); err != nil {
+func StartMySQL(ctx context.Context, root, image string) (*MySQLContainer, error) {
+	if err := CheckEngine(ctx); err != nil {
 		return nil, err
 	}
 	dir, err := os.MkdirTemp("", "pgo-mysql-") // closed to others; what is inside has to be open to the image's user
 	if err != nil {
 		return nil, fmt.Errorf("make a folder for MySQL's accounts: %w", err)
 	}
-	s := &Scratch{dir: dir, pass: rand.Text()}
+	s := &MySQLContainer{dir: dir, password: rand.Text()}
 	if err := s.start(ctx, root, image); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
-func (s *Scratch) start(ctx context.Context, root, image string) error {
-	accounts, err := localserver.MySQLAccounts(s.pass)
+func (s *MySQLContainer) start(ctx context.Context, root, image string) error {
+	accounts, err := localserver.MySQLAccounts(s.password)
 	if err != nil {
 		return err
 	}
 	secrets := filepath.Join(s.dir, "secrets")
-	for name, content := range map[string]string{"accounts.sql": accounts, "root_password": rand.Text(), "admin_password": s.pass} {
-		if err := put(secrets, name, content); err != nil {
+	for name, content := range map[string]string{"accounts.sql": accounts, "root_password": rand.Text(), "admin_password": s.password} {
+		if err := writePublic(secrets, name, content); err != nil {
 			return fmt.Errorf("write MySQL's accounts: %w", err)
 		}
 	}
-	said, err := output(ctx, "run", "--detach", "--rm", "--publish", "127.0.0.1::3306", "--label", "pgo.scratch=mysql",
+	said, err := runDocker(ctx, "run", "--detach", "--rm", "--publish", "127.0.0.1::3306", "--label", "pgo.scratch=mysql",
 		"--env", "MYSQL_ROOT_PASSWORD_FILE=/run/secrets/root_password", "--env", "MYSQL_ROOT_HOST=localhost",
 		"--volume", filepath.Join(root, "deploy", "compose", "mysql")+":/etc/mysql/conf.d:ro", "--volume", secrets+":/run/secrets:ro", image)
 	if err != nil {
-		return fmt.Errorf("start %s: %s", image, last(said))
+		return fmt.Errorf("start %s: %s", image, lastLine(said))
 	}
-	s.id = last(said)
-	if said, err = output(ctx, "port", s.id, "3306/tcp"); err != nil {
-		return fmt.Errorf("find the port of %s: %s", image, last(said))
+	s.id = lastLine(said)
+	if said, err = runDocker(ctx, "port", s.id, "3306/tcp"); err != nil {
+		return fmt.Errorf("find the port of %s: %s", image, lastLine(said))
 	}
-	s.addr = last(said)
+	s.addr = lastLine(said)
 	if _, _, err := net.SplitHostPort(s.addr); err != nil {
 		return fmt.Errorf("find the port of %s: %w", image, err)
 	}
-	return s.serves(ctx, root, image)
+	return s.awaitServing(ctx, root, image)
 }
 
-func (s *Scratch) serves(ctx context.Context, root, image string) error {
-	ctx, cancel := context.WithTimeout(ctx, scratchWait)
+func (s *MySQLContainer) awaitServing(ctx context.Context, root, image string) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	for {
 		probe := exec.CommandContext(ctx, filepath.Join(root, "bin", "probe"), "mysql", "--addr="+s.addr, "--password-file="+filepath.Join(s.dir, "secrets", "admin_password"))
@@ -80,7 +80,7 @@ func (s *Scratch) serves(ctx context.Context, root, image string) error {
 		}
 		select {
 		case <-ctx.Done():
-			log, _ := output(context.WithoutCancel(ctx), "logs", "--tail", "15", s.id)
+			log, _ := runDocker(context.WithoutCancel(ctx), "logs", "--tail", "15", s.id)
 			return fmt.Errorf("%s does not serve: %w: %s\n%s", image, err, strings.TrimSpace(string(said)), indent([]byte(log)))
 		case <-time.After(200 * time.Millisecond):
 		}
@@ -88,14 +88,16 @@ func (s *Scratch) serves(ctx context.Context, root, image string) error {
 }
 
 // TestURL is the value of PGO_TEST_MYSQL for it.
-func (s *Scratch) TestURL() string { return localserver.AdminUser + ":" + s.pass + "@" + s.addr }
+func (s *MySQLContainer) TestURL() string {
+	return localserver.AdminUser + ":" + s.password + "@" + s.addr
+}
 
 // Close removes the container and all that was in it.
-func (s *Scratch) Close() error {
+func (s *MySQLContainer) Close() error {
 	var err error
 	if s.id != "" {
-		if said, failed := output(context.Background(), "rm", "--force", "--volumes", s.id); failed != nil {
-			err = fmt.Errorf("remove the container of MySQL: %s", last(said))
+		if said, failed := runDocker(context.Background(), "rm", "--force", "--volumes", s.id); failed != nil {
+			err = fmt.Errorf("remove the container of MySQL: %s", lastLine(said))
 		}
 	}
 	return errors.Join(err, os.RemoveAll(s.dir))

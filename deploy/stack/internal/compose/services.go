@@ -13,7 +13,7 @@ const (
 // CertbotProfile gets the gateway's certificate from an authority and renews it.
 const CertbotProfile = "certbot"
 
-func infraParts() []string { return []string{"mysql", "redis", "rabbitmq"} }
+func infraPartNames() []string { return []string{"mysql", "redis", "rabbitmq"} }
 
 // Ports inside the gateway's container, and those they are published on before PORT_OFFSET.
 const (

@@ -21,7 +21,7 @@ type Stack struct {
 	Out, Err io.Writer // what was asked for, and what is told meanwhile
 }
 
-func (s Stack) envFile() string { return s.path("compose.env") }
+func (s Stack) envFile() string { return s.dockerPath("compose.env") }
 
 // settings are what docker-compose.yml is filled in with.
 type settings struct {
@@ -29,8 +29,8 @@ type settings struct {
 	values map[string]string
 }
 
-// kept are values that are asked for once and stay until they are asked for anew.
-func kept() map[string]string {
+// persistentValues are values that are asked for once and stay until they are asked for anew.
+func persistentValues() map[string]string {
 	return map[string]string{
 		"PGO_BACKEND": "", "PGO_BIND": "127.0.0.1", "PGO_ENV": "dev", "PGO_PUBLIC_URL": "", "PORT_OFFSET": "0", "COMPOSE_PROFILES": "",
 		"PGO_TRACING_ENDPOINT": "", "PGO_PORT_HTTP": "", "PGO_PORT_HTTPS": "",
@@ -38,7 +38,7 @@ func kept() map[string]string {
 	}
 }
 
-func (s Stack) environmentKeys() map[string]string {
+func (s Stack) readValues() map[string]string {
 	values, err := checkout.ReadEnvFile(s.envFile())
 	if err != nil {
 		return nil
@@ -46,14 +46,14 @@ func (s Stack) environmentKeys() map[string]string {
 	return values
 }
 
-// settle decides every value. While containers of this stack run its addresses stay.
-func (s Stack) settle(ctx context.Context) (settings, error) {
+// resolveSettings decides every value. While containers of this stack run its addresses stay.
+func (s Stack) resolveSettings(ctx context.Context) (settings, error) {
 	old, err := checkout.ReadEnvFile(s.envFile())
 	if err != nil {
 		return settings{}, err
 	}
 	values := map[string]string{}
-	for key, fallback := range kept() {
+	for key, fallback := range persistentValues() {
 		values[key] = fallback
 		if old[key] != "" {
 			values[key] = old[key]
@@ -67,21 +67,21 @@ func (s Stack) settle(ctx context.Context) (settings, error) {
 	}
 	values["PGO_PROJECT"] = "pgo-" + localserver.Fingerprint(s.Checkout.Home)
 	values["PGO_HOME"] = s.Checkout.Home
-	who, err := ownerOf(values["PGO_BACKEND"])
+	who, err := findOwner(values["PGO_BACKEND"])
 	if err != nil {
 		return settings{}, fmt.Errorf("look at the deploy folder (PGO_BACKEND): %w", err)
 	}
 	values["PGO_UID"], values["PGO_GID"] = strconv.Itoa(who.uid), strconv.Itoa(who.gid)
-	if err := s.settlePorts(ctx, values, old); err != nil {
+	if err := s.resolvePorts(ctx, values, old); err != nil {
 		return settings{}, err
 	}
 	// For programs on this machine, under the name that native mode's env file has for it.
-	values["GATEWAY_HTTP"] = strings.TrimPrefix(settings{values: values}.url("http"), "http://")
+	values["GATEWAY_HTTP"] = strings.TrimPrefix(settings{values: values}.publishedURL("http"), "http://")
 	values["PGO_GATEWAY_URL"] = values["PGO_PUBLIC_URL"]
 	if values["PGO_GATEWAY_URL"] == "" {
 		values["PGO_GATEWAY_URL"] = "http://127.0.0.1:" + values["PGO_GATEWAY_HTTP"]
 	}
-	settleMonitoring(values)
+	resolveMonitoring(values)
 	for part, paths := range map[string][]string{
 		"INFRA":   {s.Checkout.Path("secrets"), filepath.Join(s.Checkout.Root, "deploy", "compose")},
 		"RUNTIME": {s.Checkout.Path("secrets")},
@@ -93,18 +93,18 @@ func (s Stack) settle(ctx context.Context) (settings, error) {
 	return settings{owner: who, values: values}, nil
 }
 
-func (s Stack) settlePorts(ctx context.Context, values, old map[string]string) error {
+func (s Stack) resolvePorts(ctx context.Context, values, old map[string]string) error {
 	offset, err := strconv.Atoi(values["PORT_OFFSET"])
 	if err != nil {
 		return fmt.Errorf("PORT_OFFSET=%q is not a whole number", values["PORT_OFFSET"])
 	}
 	running := false
 	if len(old) > 0 {
-		parts, err := s.parts(ctx)
+		parts, err := s.listParts(ctx)
 		if err != nil {
 			return err
 		}
-		running = parts[gatewayPart].running()
+		running = parts[gatewayPart].isRunning()
 	}
 	if running && old["PORT_OFFSET"] != values["PORT_OFFSET"] {
 		return fmt.Errorf("PORT_OFFSET=%s is asked for, but %w (it runs with PORT_OFFSET=%s)", values["PORT_OFFSET"], checkout.ErrRunning, old["PORT_OFFSET"])
@@ -124,10 +124,10 @@ func (s Stack) settlePorts(ctx context.Context, values, old map[string]string) e
 	return nil
 }
 
-// profiles are the optional parts that are wanted.
-func (v settings) profiles() []string { return strings.Split(v.values["COMPOSE_PROFILES"], ",") }
+// listProfiles are the optional parts that are wanted.
+func (v settings) listProfiles() []string { return strings.Split(v.values["COMPOSE_PROFILES"], ",") }
 
-func ownerOf(dir string) (owner, error) {
+func findOwner(dir string) (owner, error) {
 	info, err := os.Stat(dir)
 	if err != nil {
 		return owner{}, err
@@ -137,7 +137,7 @@ func ownerOf(dir string) (owner, error) {
 		return owner{}, fmt.Errorf("%s is no folder", dir)
 	}
 	if stat.Uid == 0 {
-		return owner{ordinary, ordinary}, nil
+		return owner{defaultUID, defaultUID}, nil
 	}
 	if euid := os.Geteuid(); euid != 0 && int(stat.Uid) != euid {
 		return owner{}, fmt.Errorf("%s belongs to user %d: run this as that user or as root, who can hand the secrets over", dir, stat.Uid)
@@ -145,8 +145,8 @@ func ownerOf(dir string) (owner, error) {
 	return owner{int(stat.Uid), int(stat.Gid)}, nil
 }
 
-// url is where the gateway is published.
-func (v settings) url(scheme string) string {
+// publishedURL is where the gateway is published.
+func (v settings) publishedURL(scheme string) string {
 	port := v.values["PGO_GATEWAY_HTTP"]
 	if scheme == "https" {
 		port = v.values["PGO_GATEWAY_HTTPS"]

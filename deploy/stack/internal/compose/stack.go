@@ -15,46 +15,46 @@ import (
 )
 
 const (
-	managerWait = 60 * time.Second // for pgo in the container to answer
-	healthWait  = 2 * time.Minute  // for every health check to pass once everything serves
+	managerTimeout = 60 * time.Second // for pgo in the container to answer
+	healthTimeout  = 2 * time.Minute  // for every health check to pass once everything serves
 )
 
 // Up brings everything up and returns when every part is ready. On a stack that runs it changes nothing.
 func (s Stack) Up(ctx context.Context) error {
-	v, err := s.settle(ctx)
+	v, err := s.resolveSettings(ctx)
 	if err != nil {
 		return err
 	}
-	before, err := s.parts(ctx)
+	before, err := s.listParts(ctx)
 	if err != nil {
 		return err
 	}
-	old, _ := checkout.DigestFiles(s.path("gateway")) // none the first time
-	if err := s.write(v); err != nil {
+	old, _ := checkout.DigestFiles(s.dockerPath("gateway")) // none the first time
+	if err := s.writeFiles(v); err != nil {
 		return err
 	}
 	if err := s.writeEnv(v.values); err != nil {
 		return fmt.Errorf("write the values for docker-compose.yml: %w", err)
 	}
-	if err := s.images(ctx); err != nil {
+	if err := s.ensureImages(ctx); err != nil {
 		return err
 	}
-	fresh, err := checkout.DigestFiles(s.path("gateway"))
+	fresh, err := checkout.DigestFiles(s.dockerPath("gateway"))
 	if err != nil {
 		return err
 	}
 	// The gateway comes last: compose would wait for the runtime's health without saying what it waits for.
-	if err := s.start(ctx, append(infraParts(), runtimePart)...); err != nil {
+	if err := s.startParts(ctx, append(infraPartNames(), runtimePart)...); err != nil {
 		return err
 	}
-	if err := s.runtimeReady(ctx); err != nil {
+	if err := s.awaitRuntime(ctx); err != nil {
 		return err
 	}
-	if err := s.start(ctx, "--wait", fmt.Sprintf("--wait-timeout=%d", int(healthWait.Seconds()))); err != nil {
+	if err := s.startParts(ctx, "--wait", fmt.Sprintf("--wait-timeout=%d", int(healthTimeout.Seconds()))); err != nil {
 		return err
 	}
-	if before[gatewayPart].running() && fresh != old {
-		return s.pass(ctx, "kill", "--signal", "HUP", gatewayPart)
+	if before[gatewayPart].isRunning() && fresh != old {
+		return s.runCompose(ctx, "kill", "--signal", "HUP", gatewayPart)
 	}
 	return nil
 }
@@ -62,35 +62,35 @@ func (s Stack) Up(ctx context.Context) error {
 // RefreshGateway has the gateway use what PGO_HOME/certs and its settings hold now. It does nothing where nothing was ever
 // set up; what does not run reads it when it starts.
 func (s Stack) RefreshGateway(ctx context.Context) error {
-	if s.prepared() != nil {
+	if s.checkPrepared() != nil {
 		return nil
 	}
 	values, err := checkout.ReadEnvFile(s.envFile())
 	if err != nil {
 		return err
 	}
-	who, err := ownerOf(values["PGO_BACKEND"])
+	who, err := findOwner(values["PGO_BACKEND"])
 	if err != nil {
 		return fmt.Errorf("look at the deploy folder (PGO_BACKEND): %w", err)
 	}
 	if err := s.writeGateway(settings{owner: who, values: values}); err != nil {
 		return fmt.Errorf("prepare the gateway: %w", err)
 	}
-	parts, err := s.parts(ctx)
-	if err != nil || !parts[gatewayPart].running() {
+	parts, err := s.listParts(ctx)
+	if err != nil || !parts[gatewayPart].isRunning() {
 		return err
 	}
-	return s.pass(ctx, "kill", "--signal", "HUP", gatewayPart)
+	return s.runCompose(ctx, "kill", "--signal", "HUP", gatewayPart)
 }
 
-// Running tells whether any container of this stack runs.
-func (s Stack) Running(ctx context.Context) bool {
-	parts, err := s.parts(ctx)
+// IsRunning tells whether any container of this stack runs.
+func (s Stack) IsRunning(ctx context.Context) bool {
+	parts, err := s.listParts(ctx)
 	if err != nil {
 		return false // without an engine none runs
 	}
 	for _, p := range parts {
-		if p.running() {
+		if p.isRunning() {
 			return true
 		}
 	}
@@ -106,24 +106,24 @@ func (s Stack) Environment() string {
 	return values["PGO_ENV"]
 }
 
-// start is docker compose up. Where that fails it names the part that stands in the way.
-func (s Stack) start(ctx context.Context, args ...string) error {
-	err := s.pass(ctx, append([]string{"--progress", "quiet", "up", "--detach", "--no-build", "--remove-orphans"}, args...)...)
+// startParts is docker compose up. Where that fails it names the part that stands in the way.
+func (s Stack) startParts(ctx context.Context, args ...string) error {
+	err := s.runCompose(ctx, append([]string{"--progress", "quiet", "up", "--detach", "--no-build", "--remove-orphans"}, args...)...)
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	return errors.Join(err, s.explain(context.WithoutCancel(ctx)))
+	return errors.Join(err, s.explainFailure(context.WithoutCancel(ctx)))
 }
 
-// explain says which part is not well, with the end of its log and what to try.
-func (s Stack) explain(ctx context.Context) error {
-	parts, err := s.parts(ctx)
+// explainFailure says which part is not well, with the end of its log and what to try.
+func (s Stack) explainFailure(ctx context.Context) error {
+	parts, err := s.listParts(ctx)
 	if err != nil {
 		return err
 	}
-	bad := func(p part) bool { return !p.ready() && p.state() != "starting" }
+	bad := func(p part) bool { return !p.isReady() && p.describeState() != "starting" }
 	if !slices.ContainsFunc(slices.Collect(maps.Values(parts)), bad) {
-		bad = func(p part) bool { return !p.ready() } // then those that start for too long
+		bad = func(p part) bool { return !p.isReady() } // then those that start for too long
 	}
 	var said []error
 	for _, name := range slices.Sorted(maps.Keys(parts)) {
@@ -131,11 +131,11 @@ func (s Stack) explain(ctx context.Context) error {
 		if !bad(p) {
 			continue
 		}
-		log, err := s.read(ctx, "logs", "--no-color", "--no-log-prefix", "--tail", "15", name)
+		log, err := s.readCompose(ctx, "logs", "--no-color", "--no-log-prefix", "--tail", "15", name)
 		if err != nil {
 			log = []byte(err.Error())
 		}
-		said = append(said, fmt.Errorf("%s is %s; the end of its log:\n%s\n  try: make compose a=\"restart %s\", make logs s=%s", name, p.state(), indent(log), name, name))
+		said = append(said, fmt.Errorf("%s is %s; the end of its log:\n%s\n  try: make compose a=\"restart %s\", make logs s=%s", name, p.describeState(), indent(log), name, name))
 	}
 	return errors.Join(said...)
 }
@@ -144,16 +144,16 @@ func indent(text []byte) string {
 	return "    " + strings.ReplaceAll(strings.TrimSpace(string(text)), "\n", "\n    ")
 }
 
-// runtimeReady waits until bootcheck and every service are ready. pgo itself says what is waited for, and gives up with
+// awaitRuntime waits until bootcheck and every service are ready. pgo itself says what is waited for, and gives up with
 // the reason where waiting is of no use.
-func (s Stack) runtimeReady(ctx context.Context) error {
-	for deadline := time.Now().Add(managerWait); ; {
-		_, err := s.read(ctx, "exec", "-T", runtimePart, "pgo", "info")
+func (s Stack) awaitRuntime(ctx context.Context) error {
+	for deadline := time.Now().Add(managerTimeout); ; {
+		_, err := s.readCompose(ctx, "exec", "-T", runtimePart, "pgo", "info")
 		if err == nil {
 			break
 		}
 		if time.Now().After(deadline) || ctx.Err() != nil {
-			return errors.Join(fmt.Errorf("pgo does not answer in the runtime container: %w", err), s.explain(ctx))
+			return errors.Join(fmt.Errorf("pgo does not answer in the runtime container: %w", err), s.explainFailure(ctx))
 		}
 		select {
 		case <-ctx.Done():
@@ -165,9 +165,9 @@ func (s Stack) runtimeReady(ctx context.Context) error {
 	defer stop(nil)
 	go s.watchInfra(watched, stop)
 	// It also applies what has changed in the process file and in the deploy folder.
-	err := s.pass(watched, "exec", "-T", runtimePart, "pgo", "up")
+	err := s.runCompose(watched, "exec", "-T", runtimePart, "pgo", "up")
 	if cause := context.Cause(watched); err != nil && cause != nil && ctx.Err() == nil {
-		return errors.Join(cause, s.explain(ctx))
+		return errors.Join(cause, s.explainFailure(ctx))
 	}
 	return err
 }
@@ -183,11 +183,11 @@ func (s Stack) watchInfra(ctx context.Context, stop context.CancelCauseFunc) {
 			return
 		case <-tick.C:
 		}
-		parts, err := s.parts(ctx)
+		parts, err := s.listParts(ctx)
 		if err != nil {
 			continue // the engine is busy; pgo's own limit ends the wait
 		}
-		for _, name := range infraParts() {
+		for _, name := range infraPartNames() {
 			if parts[name].State == "running" && parts[name].Health != "unhealthy" {
 				down[name] = 0
 			} else if down[name]++; down[name] >= looks {
@@ -199,15 +199,15 @@ func (s Stack) watchInfra(ctx context.Context, stop context.CancelCauseFunc) {
 
 // Exec runs a program in the runtime container.
 func (s Stack) Exec(ctx context.Context, args ...string) error {
-	return s.pass(ctx, append([]string{"exec", "-T", runtimePart}, args...)...)
+	return s.runCompose(ctx, append([]string{"exec", "-T", runtimePart}, args...)...)
 }
 
 // Down stops all that Up started; data stays, unless it is to go as well.
 func (s Stack) Down(ctx context.Context, data bool) error {
-	if s.prepared() != nil {
+	if s.checkPrepared() != nil {
 		return nil
 	}
-	if err := Answers(ctx); err != nil {
+	if err := CheckEngine(ctx); err != nil {
 		// No engine runs any of it. What is left starts again with the engine, and so does the way to stop it.
 		if data {
 			return fmt.Errorf("the containers' data cannot be removed: %w", err)
@@ -219,7 +219,7 @@ func (s Stack) Down(ctx context.Context, data bool) error {
 	if data {
 		args = append(args, "--volumes")
 	}
-	return s.pass(ctx, args...)
+	return s.runCompose(ctx, args...)
 }
 
 // part is a container as `docker compose ps` tells.
@@ -230,12 +230,14 @@ type part struct {
 	Exit    int    `json:"ExitCode"`
 }
 
-func (p part) running() bool { return p.State == "running" || p.State == "paused" }
-func (p part) ready() bool   { return p.State == "running" && (p.Health == "healthy" || p.Health == "") }
+func (p part) isRunning() bool { return p.State == "running" || p.State == "paused" }
+func (p part) isReady() bool {
+	return p.State == "running" && (p.Health == "healthy" || p.Health == "")
+}
 
-func (p part) state() string {
+func (p part) describeState() string {
 	switch {
-	case p.ready():
+	case p.isReady():
 		return "ready"
 	case p.State == "running":
 		return p.Health
@@ -247,13 +249,13 @@ func (p part) state() string {
 	return p.State
 }
 
-// parts are the containers that there are, by their names in docker-compose.yml.
-func (s Stack) parts(ctx context.Context) (map[string]part, error) {
+// listParts are the containers that there are, by their names in docker-compose.yml.
+func (s Stack) listParts(ctx context.Context) (map[string]part, error) {
 	parts := map[string]part{}
-	if s.prepared() != nil {
+	if s.checkPrepared() != nil {
 		return parts, nil
 	}
-	out, err := s.read(ctx, "ps", "--all", "--format", "json")
+	out, err := s.readCompose(ctx, "ps", "--all", "--format", "json")
 	if err != nil {
 		return nil, err
 	}
@@ -280,48 +282,48 @@ func (s Stack) parts(ctx context.Context) (map[string]part, error) {
 }
 
 // Row is a line of the table of what there is.
-type Row struct{ What, State, Where string }
+type Row struct{ Part, State, Address string }
 
-// Rows are every part, its state and where it is.
-func (s Stack) Rows(ctx context.Context, near func(path string) string) ([]Row, error) {
+// ListRows are every part, its state and where it is.
+func (s Stack) ListRows(ctx context.Context, near func(path string) string) ([]Row, error) {
 	values, err := checkout.ReadEnvFile(s.envFile())
 	if err != nil {
 		return nil, err
 	}
-	parts, err := s.parts(ctx)
+	parts, err := s.listParts(ctx)
 	if err != nil {
 		return nil, err
 	}
 	v := settings{values: values}
-	gateway := parts[gatewayPart].state()
-	processes := s.processes(ctx, parts)
+	gateway := parts[gatewayPart].describeState()
+	processes := s.readProcessStates(ctx, parts)
 	rows := []Row{
-		{"start page", gateway, v.url("http") + "/"},
-		{"over HTTPS", gateway, v.url("https") + "/  authority: " + near(s.Checkout.Path("certs", "ca.crt"))},
-		{"Swagger UI", gateway, v.url("http") + "/swagger/"},
+		{"start page", gateway, v.publishedURL("http") + "/"},
+		{"over HTTPS", gateway, v.publishedURL("https") + "/  authority: " + near(s.Checkout.Path("certs", "ca.crt"))},
+		{"Swagger UI", gateway, v.publishedURL("http") + "/swagger/"},
 	}
 	for _, sv := range checkout.Services() {
-		rows = append(rows, Row{sv.Name, processes[sv.Name], v.url("http") + "/services/" + sv.Name + "/readyz"})
+		rows = append(rows, Row{sv.Name, processes[sv.Name], v.publishedURL("http") + "/services/" + sv.Name + "/readyz"})
 	}
-	rows = append(rows, Row{"bootcheck", processes["bootcheck"], v.url("http") + "/services/bootcheck/status"})
+	rows = append(rows, Row{"bootcheck", processes["bootcheck"], v.publishedURL("http") + "/services/bootcheck/status"})
 	for _, infra := range []struct{ what, part, port string }{{"MySQL", "mysql", "3306"}, {"Redis", "redis", "6379"}, {"RabbitMQ", "rabbitmq", "5672"}} {
-		rows = append(rows, Row{infra.what, parts[infra.part].state(), fmt.Sprintf("%s:%s inside  pgo_admin, %s", infra.part, infra.port, near(s.Checkout.Path("secrets", infra.part+"_admin_password")))})
+		rows = append(rows, Row{infra.what, parts[infra.part].describeState(), fmt.Sprintf("%s:%s inside  pgo_admin, %s", infra.part, infra.port, near(s.Checkout.Path("secrets", infra.part+"_admin_password")))})
 	}
 	for _, name := range slices.Sorted(maps.Keys(parts)) {
-		if !slices.Contains(append(infraParts(), runtimePart, gatewayPart), name) {
-			rows = append(rows, Row{name, parts[name].state(), ""})
+		if !slices.Contains(append(infraPartNames(), runtimePart, gatewayPart), name) {
+			rows = append(rows, Row{name, parts[name].describeState(), ""})
 		}
 	}
 	return append(rows, Row{"logs", "", `make logs s=user, make compose a="logs mysql"`}), nil
 }
 
-// processes are the states inside the runtime container, which has none of them while it is down.
-func (s Stack) processes(ctx context.Context, parts map[string]part) map[string]string {
-	states := map[string]string{"bootcheck": parts[runtimePart].state()}
+// readProcessStates are the states inside the runtime container, which has none of them while it is down.
+func (s Stack) readProcessStates(ctx context.Context, parts map[string]part) map[string]string {
+	states := map[string]string{"bootcheck": parts[runtimePart].describeState()}
 	for _, sv := range checkout.Services() {
-		states[sv.Name] = parts[runtimePart].state()
+		states[sv.Name] = parts[runtimePart].describeState()
 	}
-	out, err := s.read(ctx, "exec", "-T", runtimePart, "pgo", "list", "--json")
+	out, err := s.readCompose(ctx, "exec", "-T", runtimePart, "pgo", "list", "--json")
 	if err != nil {
 		return states
 	}

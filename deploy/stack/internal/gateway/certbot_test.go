@@ -50,19 +50,19 @@ func TestCertbotGetsAndRenewsTheCertificate(t *testing.T) {
 	}
 	o := Options{
 		Root: repositoryRoot(t), Out: etc, Etc: etc, Data: etc, HTML: filepath.Join(repositoryRoot(t), "deploy", "nginx", "html"), ACME: webroot,
-		HTTP: gatewayHTTP, Status: addr(6), Limits: DefaultLimits(), Upstreams: map[string]Upstream{"bootcheck": {Servers: []string{backend(t, "bootcheck")}}},
+		HTTP: gatewayHTTP, Status: addr(6), Limits: DefaultLimits(), Upstreams: map[string]Upstream{"bootcheck": {Servers: []string{startBackend(t, "bootcheck")}}},
 		TLS: TLS{
 			Addr: gatewayHTTPS, Certificate: filepath.Join(etc, "certs", certs.Certificate), Key: filepath.Join(etc, "certs", certs.Key),
 		},
-		Version: version(context.Background(), program),
+		Version: nginxVersion(context.Background(), program),
 	}
 	for _, s := range checkout.Services() {
-		o.Upstreams[s.Name] = Upstream{Servers: []string{backend(t, s.Name)}}
+		o.Upstreams[s.Name] = Upstream{Servers: []string{startBackend(t, s.Name)}}
 	}
 	if os.Geteuid() == 0 {
 		o.User = "root"
 	}
-	if err := Write(o); err != nil {
+	if err := WriteConfig(o); err != nil {
 		t.Fatal(err)
 	}
 	script := func(name string) string { return filepath.Join(o.Root, "deploy", "compose", name, "run.sh") }
@@ -92,7 +92,7 @@ func TestCertbotGetsAndRenewsTheCertificate(t *testing.T) {
 	// A connection from before, which every renewal has to leave alone.
 	kept := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxConnsPerHost: 1, IdleConnTimeout: time.Minute}}
 	// One that is not to be sent twice has a connection of its own where an old nginx may close what is kept as it comes.
-	posts := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: o.Version < keepsIdle}}
+	posts := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: o.Version < versionKeepaliveMin}}
 	background(t, dir, "certbot", []string{
 		"PGO_CERTBOT_HOSTS=api.example.org,www.example.org", "PGO_CERTBOT_EMAIL=ops@example.org", "CERTBOT_STATE=" + filepath.Join(dir, "letsencrypt"),
 		"CERTBOT_WEBROOT=" + webroot, "CERTBOT_TARGET=" + filepath.Join(etc, "certs"), "CERTBOT_EVERY=1", "CERTBOT_AGAIN=1",
@@ -102,10 +102,10 @@ func TestCertbotGetsAndRenewsTheCertificate(t *testing.T) {
 	for n := range 3 {
 		serial := served(t, gatewayHTTPS, func(c *tls.ConnectionState) bool {
 			leaf := c.PeerCertificates[0]
-			if err := answered(posts.Post("http://"+gatewayHTTP+"/api/v1/auth/login", "application/json", strings.NewReader("{}"))); err != nil {
+			if err := checkOK(posts.Post("http://"+gatewayHTTP+"/api/v1/auth/login", "application/json", strings.NewReader("{}"))); err != nil {
 				t.Errorf("a POST while the certificate is renewed: %v", err)
 			}
-			if err := answered(kept.Get("http://" + gatewayHTTP + "/api/v1/users/me")); err != nil {
+			if err := checkOK(kept.Get("http://" + gatewayHTTP + "/api/v1/users/me")); err != nil {
 				t.Errorf("on a connection that is kept: %v", err)
 			}
 			return strings.Contains(leaf.Issuer.CommonName, "Pebble") && !serials[leaf.SerialNumber.String()] &&
@@ -116,8 +116,8 @@ func TestCertbotGetsAndRenewsTheCertificate(t *testing.T) {
 	}
 }
 
-// answered is the error of what was not answered well.
-func answered(res *http.Response, err error) error {
+// checkOK is the error of what was not answered well.
+func checkOK(res *http.Response, err error) error {
 	if err != nil {
 		return err
 	}

@@ -40,9 +40,9 @@ func TestBalance(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			u := Upstream{Balance: tc.balance}
 			for i, name := range []string{"a", "b", "c"} {
-				u.Servers = append(u.Servers, backend(t, name)+tc.words[i])
+				u.Servers = append(u.Servers, startBackend(t, name)+tc.words[i])
 			}
-			g := start(t, Options{Upstreams: map[string]Upstream{"user": u}})
+			g := startOptions(t, Options{Upstreams: map[string]Upstream{"user": u}})
 			counts := map[string]int{}
 			for range 60 {
 				counts[call(t, "GET", g.http+"/api/v1/users/me", "", nil).header.Get("X-From")]++
@@ -55,7 +55,7 @@ func TestBalance(t *testing.T) {
 }
 
 func TestAServerThatIsAwayCostsNobodyAnything(t *testing.T) {
-	g := start(t, Options{Upstreams: map[string]Upstream{"user": {Servers: []string{backend(t, "a"), "127.0.0.1:1"}}}})
+	g := startOptions(t, Options{Upstreams: map[string]Upstream{"user": {Servers: []string{startBackend(t, "a"), "127.0.0.1:1"}}}})
 	for i := range 20 {
 		if a := call(t, "POST", g.http+"/api/v1/auth/login", "{}", nil); a.status != 200 {
 			t.Fatalf("call %d: %d", i, a.status)
@@ -77,7 +77,7 @@ func TestRetry(t *testing.T) {
 				panic(http.ErrAbortHandler) // the connection ends without an answer
 			}))
 			t.Cleanup(dies.Close)
-			g := start(t, Options{Upstreams: map[string]Upstream{"user": {Servers: []string{strings.TrimPrefix(dies.URL, "http://")}}}})
+			g := startOptions(t, Options{Upstreams: map[string]Upstream{"user": {Servers: []string{strings.TrimPrefix(dies.URL, "http://")}}}})
 			a := call(t, tc.method, g.http+"/api/v1/users/me", "", nil)
 			assertProblem(t, a, 502, "bad_gateway")
 			if calls.Load() != tc.calls {
@@ -95,7 +95,7 @@ func TestBadUpstreams(t *testing.T) {
 		"a directive":       {Servers: []string{"a:1; return 200"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if text, err := u.servers(); err == nil {
+			if text, err := u.serverLines(); err == nil {
 				t.Errorf("it was taken: %s", text)
 			}
 		})
@@ -103,7 +103,7 @@ func TestBadUpstreams(t *testing.T) {
 }
 
 func TestRateLimit(t *testing.T) {
-	g := start(t, Options{Limits: Limits{Rate: "1r/m", Burst: 4, Connections: 100, Body: "2m"}})
+	g := startOptions(t, Options{Limits: Limits{Rate: "1r/m", Burst: 4, Connections: 100, Body: "2m"}})
 	counts := map[int]int{}
 	for range 20 {
 		a := call(t, "GET", g.http+"/api/v1/users/me", "", nil)
@@ -128,7 +128,7 @@ func TestConnectionLimit(t *testing.T) {
 	t.Cleanup(slow.Close)
 	var once sync.Once
 	t.Cleanup(func() { once.Do(func() { close(release) }) })
-	g := start(t, Options{
+	g := startOptions(t, Options{
 		Limits:    Limits{Rate: "1000r/s", Burst: 100, Connections: 3, Body: "2m"},
 		Upstreams: map[string]Upstream{"user": {Servers: []string{strings.TrimPrefix(slow.URL, "http://")}}},
 	})
@@ -169,7 +169,7 @@ func TestRealIP(t *testing.T) {
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			g := start(t, Options{RealIP: tc.trusted})
+			g := startOptions(t, Options{RealIP: tc.trusted})
 			a := call(t, "GET", g.http+"/api/v1/users/me", "", http.Header{"X-Forwarded-For": {"6.6.6.6, 203.0.113.9"}})
 			if !strings.Contains(string(a.body), `"X-Forwarded-For":["`+tc.want+`"]`) {
 				t.Errorf("the service saw %s, want %s", a.body, tc.want)
@@ -183,7 +183,7 @@ func TestHTTPS(t *testing.T) {
 	if _, err := certs.Ensure(dir, append(certs.DefaultHosts(), "api.example.org"), time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	g := start(t, Options{TLS: TLS{Certificate: filepath.Join(dir, certs.Certificate), Key: filepath.Join(dir, certs.Key)}})
+	g := startOptions(t, Options{TLS: TLS{Certificate: filepath.Join(dir, certs.Certificate), Key: filepath.Join(dir, certs.Key)}})
 	ca, err := os.ReadFile(filepath.Join(dir, certs.Authority))
 	if err != nil {
 		t.Fatal(err)
@@ -247,7 +247,7 @@ func TestACMEChallengesAreServedOverHTTP(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(acme, ".well-known", "acme-challenge", "token"), []byte("token.key"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	g := start(t, Options{ACME: acme})
+	g := startOptions(t, Options{ACME: acme})
 	if a := call(t, "GET", g.http+"/.well-known/acme-challenge/token", "", nil); a.status != 200 || string(a.body) != "token.key" {
 		t.Errorf("%d %s", a.status, a.body)
 	}
@@ -259,16 +259,16 @@ type running struct {
 	pid, version int
 }
 
-// backend is a service that tells its name and what it saw.
-func backend(t *testing.T, name string) string {
+// startBackend is a service that tells its name and what it saw.
+func startBackend(t *testing.T, name string) string {
 	t.Helper()
-	s := httptest.NewServer(seen(name))
+	s := httptest.NewServer(echoRequest(name))
 	t.Cleanup(s.Close)
 	return strings.TrimPrefix(s.URL, "http://")
 }
 
-// start runs nginx with o, completed by what a test does not care about.
-func start(t *testing.T, o Options) running {
+// startOptions runs nginx with o, completed by what a test does not care about.
+func startOptions(t *testing.T, o Options) running {
 	t.Helper()
 	ports, err := localserver.FindFreePorts(3)
 	if err != nil {
@@ -292,14 +292,14 @@ func start(t *testing.T, o Options) running {
 	}
 	o.HTTP, o.TLS.Addr = fmt.Sprintf("127.0.0.1:%d", ports[0]), fmt.Sprintf("127.0.0.1:%d", ports[1])
 	o.Status = fmt.Sprintf("127.0.0.1:%d", ports[2])
-	o.Version = version(context.Background(), program)
-	upstreams := map[string]Upstream{"bootcheck": {Servers: []string{backend(t, "bootcheck")}}}
+	o.Version = nginxVersion(context.Background(), program)
+	upstreams := map[string]Upstream{"bootcheck": {Servers: []string{startBackend(t, "bootcheck")}}}
 	for _, s := range checkout.Services() {
-		upstreams[s.Name] = Upstream{Servers: []string{backend(t, s.Name)}}
+		upstreams[s.Name] = Upstream{Servers: []string{startBackend(t, s.Name)}}
 	}
 	maps.Copy(upstreams, o.Upstreams)
 	o.Upstreams = upstreams
-	if err := Write(o); err != nil {
+	if err := WriteConfig(o); err != nil {
 		t.Fatal(err)
 	}
 	log := filepath.Join(dir, "log")

@@ -62,23 +62,25 @@ func DefaultLimits() Limits {
 
 // Since which version nginx knows of what.
 const (
-	ownHTTP2  = 1_025_001 // http2 as a directive, before it was a word of listen
-	keepsIdle = 1_027_004 // keepalive_min_timeout
-	Newest    = math.MaxInt
+	versionHTTP2Directive = 1_025_001 // http2 as a directive, before it was a word of listen
+	versionKeepaliveMin   = 1_027_004 // keepalive_min_timeout
+	NewestVersion         = math.MaxInt
 )
 
-func templates() []string { return []string{"nginx.conf", "gateway.conf", "problem.conf", "tls.conf"} }
+func templateNames() []string {
+	return []string{"nginx.conf", "gateway.conf", "problem.conf", "tls.conf"}
+}
 
-// Write writes nginx's files.
-func Write(o Options) error {
-	values, err := o.values()
+// WriteConfig writes nginx's files.
+func WriteConfig(o Options) error {
+	values, err := o.templateValues()
 	if err != nil {
 		return err
 	}
 	if err := os.MkdirAll(o.Out, 0o700); err != nil {
 		return fmt.Errorf("make the folder of nginx's configuration: %w", err)
 	}
-	for _, name := range templates() {
+	for _, name := range templateNames() {
 		path := filepath.Join(o.Out, name)
 		if name == "tls.conf" && o.TLS.Certificate == "" {
 			if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
@@ -90,7 +92,7 @@ func Write(o Options) error {
 		if err != nil {
 			return fmt.Errorf("read nginx's template: %w", err)
 		}
-		filled, err := fill(string(text), values)
+		filled, err := fillTemplate(string(text), values)
 		if err != nil {
 			return fmt.Errorf("%s.template: %w", name, err)
 		}
@@ -101,7 +103,7 @@ func Write(o Options) error {
 	return nil
 }
 
-func (o Options) values() (map[string]string, error) {
+func (o Options) templateValues() (map[string]string, error) {
 	values := map[string]string{
 		"NGINX_DATA": o.Data, "NGINX_ETC": o.Etc, "NGINX_HTML": o.HTML, "NGINX_ACME": o.ACME,
 		"TLS_CERTIFICATE": o.TLS.Certificate, "TLS_KEY": o.TLS.Key,
@@ -111,18 +113,18 @@ func (o Options) values() (map[string]string, error) {
 			return nil, fmt.Errorf("%s: nginx cannot have this path: %q", key, path)
 		}
 	}
-	values["NGINX_USER"] = line(o.User != "", "user "+o.User)
+	values["NGINX_USER"] = directiveIf(o.User != "", "user "+o.User)
 	values["GATEWAY_HTTP"], values["GATEWAY_STATUS"], values["GATEWAY_HTTPS"] = o.HTTP, o.Status, o.TLS.Addr
-	values["RESOLVER"] = line(o.Resolver != "", "resolver "+o.Resolver+" valid=2s ipv6=off")
+	values["RESOLVER"] = directiveIf(o.Resolver != "", "resolver "+o.Resolver+" valid=2s ipv6=off")
 	values["RATE"], values["BURST"], values["CONNECTIONS"] = o.Limits.Rate, strconv.Itoa(o.Limits.Burst), strconv.Itoa(o.Limits.Connections)
 	values["BODY"] = o.Limits.Body
-	values["TLS"] = line(o.TLS.Certificate != "", `include "`+o.Etc+`/tls.conf"`)
-	values["HTTP2"] = line(o.Version >= ownHTTP2, "http2 on")
+	values["TLS"] = directiveIf(o.TLS.Certificate != "", `include "`+o.Etc+`/tls.conf"`)
+	values["HTTP2"] = directiveIf(o.Version >= versionHTTP2Directive, "http2 on")
 	values["HTTP2_LISTEN"] = ""
-	if o.Version < ownHTTP2 {
+	if o.Version < versionHTTP2Directive {
 		values["HTTP2_LISTEN"] = " http2"
 	}
-	values["KEEPALIVE_MIN"] = line(o.Version >= keepsIdle, "keepalive_min_timeout 5s")
+	values["KEEPALIVE_MIN"] = directiveIf(o.Version >= versionKeepaliveMin, "keepalive_min_timeout 5s")
 	values["EXTRA"] = o.Extra
 	values["REAL_IP"] = ""
 	if len(o.RealIP) > 0 {
@@ -137,7 +139,7 @@ func (o Options) values() (map[string]string, error) {
 		}
 	}
 	for name, upstream := range o.Upstreams {
-		servers, err := upstream.servers()
+		servers, err := upstream.serverLines()
 		if err != nil {
 			return nil, fmt.Errorf("upstream %s: %w", name, err)
 		}
@@ -146,15 +148,15 @@ func (o Options) values() (map[string]string, error) {
 	return values, nil
 }
 
-func line(there bool, directive string) string {
+func directiveIf(there bool, directive string) string {
 	if !there {
 		return ""
 	}
 	return directive + ";"
 }
 
-// Render writes the configuration of native mode.
-func Render(co checkout.Checkout, env map[string]string) error {
+// WriteNativeConfig writes the configuration of native mode.
+func WriteNativeConfig(co checkout.Checkout, env map[string]string) error {
 	o := Options{
 		Root: co.Root, Out: co.Path("etc"), Etc: co.Path("etc"), Data: co.Path("data", "nginx"),
 		HTML: filepath.Join(co.Root, "deploy", "nginx", "html"), ACME: co.Path("certs", "acme"),
@@ -174,25 +176,25 @@ func Render(co checkout.Checkout, env map[string]string) error {
 		}
 		o.Upstreams[name] = Upstream{Servers: []string{env[key]}}
 	}
-	if err := Apply(co, &o); err != nil {
+	if err := ApplySettings(co, &o); err != nil {
 		return err
 	}
 	if certificate := co.Path("certs", "gateway.crt"); isFile(certificate) && env["GATEWAY_HTTPS"] != "" {
 		o.TLS = TLS{Addr: env["GATEWAY_HTTPS"], Certificate: certificate, Key: co.Path("certs", "gateway.key")}
 	}
 	if program, err := localserver.HostPrograms().Nginx(); err == nil {
-		o.Version = version(context.Background(), program)
+		o.Version = nginxVersion(context.Background(), program)
 	}
 	if err := os.MkdirAll(o.Data, 0o700); err != nil {
 		return fmt.Errorf("make nginx's folder: %w", err)
 	}
-	return Write(o)
+	return WriteConfig(o)
 }
 
-// Digest is one word for all that native mode's gateway has read; "" where there is nothing yet.
-func Digest(co checkout.Checkout) (string, error) {
+// DigestConfig is one word for all that native mode's gateway has read; "" where there is nothing yet.
+func DigestConfig(co checkout.Checkout) (string, error) {
 	var there []string
-	for _, name := range templates() {
+	for _, name := range templateNames() {
 		if path := co.Path("etc", name); isFile(path) {
 			there = append(there, path)
 		}
@@ -217,8 +219,8 @@ func isFile(path string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// fill replaces ${NAME} for names in capitals; nginx's own variables are in small letters.
-func fill(text string, values map[string]string) (string, error) {
+// fillTemplate replaces ${NAME} for names in capitals; nginx's own variables are in small letters.
+func fillTemplate(text string, values map[string]string) (string, error) {
 	var unknown []string
 	out := regexp.MustCompile(`\$\{[A-Z0-9_]+\}`).ReplaceAllStringFunc(text, func(ref string) string {
 		value, ok := values[strings.Trim(ref, "${}")]
@@ -233,14 +235,14 @@ func fill(text string, values map[string]string) (string, error) {
 	return out, nil
 }
 
-// Command is nginx in the foreground with the rendered configuration.
-func Command(ctx context.Context, co checkout.Checkout, programs localserver.Programs) (localserver.Command, error) {
+// NewCommand is nginx in the foreground with the rendered configuration.
+func NewCommand(ctx context.Context, co checkout.Checkout, programs localserver.Programs) (localserver.Command, error) {
 	program, err := programs.Nginx()
 	if err != nil {
 		return localserver.Command{}, err
 	}
 	args := []string{"-c", co.Path("etc", "nginx.conf"), "-p", co.Path("data", "nginx")}
-	if version(ctx, program) >= 1_019_005 {
+	if nginxVersion(ctx, program) >= 1_019_005 {
 		// Until it has read its configuration nginx would write to the distribution's log, which is root's.
 		args = append(args, "-e", "stderr")
 	}
@@ -252,8 +254,8 @@ func Command(ctx context.Context, co checkout.Checkout, programs localserver.Pro
 	}, nil
 }
 
-// version is nginx's as one number, 1_022_001 for 1.22.1; 0 where it does not tell.
-func version(ctx context.Context, program string) int {
+// nginxVersion is nginx's as one number, 1_022_001 for 1.22.1; 0 where it does not tell.
+func nginxVersion(ctx context.Context, program string) int {
 	out, err := exec.CommandContext(ctx, program, "-v").CombinedOutput()
 	if err != nil {
 		return 0

@@ -156,14 +156,14 @@ func TestRenderNamesWhatIsMissing(t *testing.T) {
 	if err := co.MakeHome(); err != nil {
 		t.Fatal(err)
 	}
-	if err := Render(co, map[string]string{"GATEWAY_HTTP": "127.0.0.1:1", "GATEWAY_STATUS": "127.0.0.1:1", "BOOTCHECK_HTTP": "127.0.0.1:1", "USER_HTTP": "127.0.0.1:1"}); err == nil || !strings.Contains(err.Error(), "SCHOOL_HTTP") {
+	if err := WriteNativeConfig(co, map[string]string{"GATEWAY_HTTP": "127.0.0.1:1", "GATEWAY_STATUS": "127.0.0.1:1", "BOOTCHECK_HTTP": "127.0.0.1:1", "USER_HTTP": "127.0.0.1:1"}); err == nil || !strings.Contains(err.Error(), "SCHOOL_HTTP") {
 		t.Errorf("error %v", err)
 	}
 	co.Home = filepath.Join(t.TempDir(), `a"b`)
-	if err := Render(co, nil); err == nil {
+	if err := WriteNativeConfig(co, nil); err == nil {
 		t.Error("a path that breaks out of its quotes was taken")
 	}
-	if _, err := fill("${NGINX_DATA} $host ${NEW_ONE}", map[string]string{"NGINX_DATA": "x"}); err == nil || !strings.Contains(err.Error(), "${NEW_ONE}") {
+	if _, err := fillTemplate("${NGINX_DATA} $host ${NEW_ONE}", map[string]string{"NGINX_DATA": "x"}); err == nil || !strings.Contains(err.Error(), "${NEW_ONE}") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -172,15 +172,15 @@ func TestRenderNamesWhatIsMissing(t *testing.T) {
 func startGateway(t *testing.T) string {
 	t.Helper()
 	service := func(name string) string {
-		s := httptest.NewServer(seen(name))
+		s := httptest.NewServer(echoRequest(name))
 		t.Cleanup(s.Close)
 		return strings.TrimPrefix(s.URL, "http://")
 	}
 	return startNginx(t, service)
 }
 
-// seen answers with what it saw.
-func seen(name string) http.Handler {
+// echoRequest answers with what it saw.
+func echoRequest(name string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		w.Header().Set("X-From", name)
@@ -205,10 +205,10 @@ func startNginx(t *testing.T, addr func(service string) string) string {
 	if err := co.MakeHome(); err != nil {
 		t.Fatal(err)
 	}
-	if err := Render(co, env); err != nil {
+	if err := WriteNativeConfig(co, env); err != nil {
 		t.Fatal(err)
 	}
-	command, err := Command(context.Background(), co, localserver.HostPrograms())
+	command, err := NewCommand(context.Background(), co, localserver.HostPrograms())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -252,7 +252,7 @@ func assertLog(t *testing.T, log string) {
 	}
 }
 
-func assertProblem(t *testing.T, a answer, status int, code string) map[string]any {
+func assertProblem(t *testing.T, a response, status int, code string) map[string]any {
 	t.Helper()
 	var p map[string]any
 	if err := json.Unmarshal(a.body, &p); err != nil {
@@ -266,13 +266,13 @@ func assertProblem(t *testing.T, a answer, status int, code string) map[string]a
 }
 
 // An answer is a response that was read to its end.
-type answer struct {
+type response struct {
 	status int
 	header http.Header
 	body   []byte
 }
 
-func call(t *testing.T, method, url, body string, header http.Header) answer {
+func call(t *testing.T, method, url, body string, header http.Header) response {
 	t.Helper()
 	req, err := http.NewRequest(method, url, strings.NewReader(body))
 	if err != nil {
@@ -291,7 +291,7 @@ func call(t *testing.T, method, url, body string, header http.Header) answer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return answer{res.StatusCode, res.Header, out}
+	return response{res.StatusCode, res.Header, out}
 }
 
 func repositoryRoot(t *testing.T) string {

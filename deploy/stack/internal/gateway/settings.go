@@ -40,7 +40,7 @@ func LoadSettings(co checkout.Checkout) (Settings, error) {
 		if err := decoder.Decode(&s); err != nil && !errors.Is(err, io.EOF) {
 			return s, fmt.Errorf("%s: %w", path, err)
 		}
-		if err := s.check(); err != nil {
+		if err := s.validate(); err != nil {
 			return s, fmt.Errorf("%s: %w", path, err)
 		}
 	}
@@ -48,20 +48,20 @@ func LoadSettings(co checkout.Checkout) (Settings, error) {
 }
 
 var (
-	rate = regexp.MustCompile(`^[1-9][0-9]{0,6}r/[sm]$`)
-	size = regexp.MustCompile(`^[1-9][0-9]{0,8}[kKmM]?$`)
+	ratePattern = regexp.MustCompile(`^[1-9][0-9]{0,6}r/[sm]$`)
+	sizePattern = regexp.MustCompile(`^[1-9][0-9]{0,8}[kKmM]?$`)
 )
 
-func (s Settings) check() error {
+func (s Settings) validate() error {
 	l := s.Limits
 	switch {
-	case !rate.MatchString(l.Rate):
+	case !ratePattern.MatchString(l.Rate):
 		return fmt.Errorf("limits.rate: %q: expected requests a second or a minute, such as 1000r/s or 30r/m", l.Rate)
 	case l.Burst < 1:
 		return fmt.Errorf("limits.burst: %d: expected 1 or more", l.Burst)
 	case l.Connections < 1:
 		return fmt.Errorf("limits.connections: %d: expected 1 or more", l.Connections)
-	case !size.MatchString(l.Body):
+	case !sizePattern.MatchString(l.Body):
 		return fmt.Errorf("limits.body: %q: expected a size such as 2m or 512k", l.Body)
 	}
 	for _, network := range s.LoadBalancers {
@@ -77,15 +77,15 @@ func (s Settings) check() error {
 		if len(u.Servers) == 0 {
 			u.Servers = []string{"here"} // those of this machine
 		}
-		if _, err := u.servers(); err != nil {
+		if _, err := u.serverLines(); err != nil {
 			return fmt.Errorf("upstreams.%s: %w", name, err)
 		}
 	}
 	return nil
 }
 
-// apply puts the settings into o, whose upstreams are those of this machine.
-func (s Settings) apply(o *Options) {
+// applyTo puts the settings into o, whose upstreams are those of this machine.
+func (s Settings) applyTo(o *Options) {
 	o.Limits, o.RealIP = s.Limits, s.LoadBalancers
 	for name, u := range s.Upstreams {
 		here := o.Upstreams[name]
@@ -96,12 +96,12 @@ func (s Settings) apply(o *Options) {
 	}
 }
 
-// Apply puts what people have decided for the gateway of h into o, whose upstreams are those of this machine.
-func Apply(co checkout.Checkout, o *Options) error {
+// ApplySettings puts what people have decided for the gateway of h into o, whose upstreams are those of this machine.
+func ApplySettings(co checkout.Checkout, o *Options) error {
 	s, err := LoadSettings(co)
 	if err != nil {
 		return err
 	}
-	s.apply(o)
+	s.applyTo(o)
 	return nil
 }

@@ -29,9 +29,9 @@ func TestSettingsOfTheCheckoutAreTheDefaults(t *testing.T) {
 }
 
 func TestSettingsOfThisMachineWin(t *testing.T) {
-	co := settingsIn(t, "limits: {rate: 50r/s, burst: 7}\nload_balancers: [10.0.0.0/8]\n", "limits: {rate: 9r/m}\nupstreams: {user: {balance: ip_hash, servers: ['10.0.0.7:8081 weight=3', '10.0.0.8:8081']}}\n")
+	co := writeSettings(t, "limits: {rate: 50r/s, burst: 7}\nload_balancers: [10.0.0.0/8]\n", "limits: {rate: 9r/m}\nupstreams: {user: {balance: ip_hash, servers: ['10.0.0.7:8081 weight=3', '10.0.0.8:8081']}}\n")
 	o := Options{Upstreams: map[string]Upstream{"user": {Servers: []string{"a:1"}, Resolve: true}, "school": {Servers: []string{"b:1"}}}}
-	if err := Apply(co, &o); err != nil {
+	if err := ApplySettings(co, &o); err != nil {
 		t.Fatal(err)
 	}
 	want := Options{
@@ -63,15 +63,15 @@ func TestBadSettings(t *testing.T) {
 		{"a strange balance alone", "upstreams: {user: {balance: random}}\n", "ip_hash or least_conn"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			co := settingsIn(t, "", tc.text)
-			if err := Apply(co, &Options{}); err == nil || !strings.Contains(err.Error(), tc.says) || !strings.Contains(err.Error(), co.Path("gateway.yaml")) {
+			co := writeSettings(t, "", tc.text)
+			if err := ApplySettings(co, &Options{}); err == nil || !strings.Contains(err.Error(), tc.says) || !strings.Contains(err.Error(), co.Path("gateway.yaml")) {
 				t.Errorf("error %v, want one with %q", err, tc.says)
 			}
 		})
 	}
 }
 
-func settingsIn(t *testing.T, shared, machine string) checkout.Checkout {
+func writeSettings(t *testing.T, shared, machine string) checkout.Checkout {
 	t.Helper()
 	co := checkout.Checkout{Root: t.TempDir(), Home: t.TempDir()}
 	if err := os.Mkdir(filepath.Join(co.Root, "configs"), 0o755); err != nil {
@@ -116,17 +116,17 @@ func TestNginxTakesEveryVariant(t *testing.T) {
 		{"other limits", "limits: {rate: 5r/m, burst: 1, connections: 1, body: 512k}\n", tls},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			co := settingsIn(t, "", tc.settings)
+			co := writeSettings(t, "", tc.settings)
 			out := t.TempDir()
 			o := Options{Root: repositoryRoot(t), Out: out, Etc: out, Data: out, HTML: out, ACME: out, HTTP: fmt.Sprintf("127.0.0.1:%d", ports[0]), Status: fmt.Sprintf("127.0.0.1:%d", ports[2]), TLS: tc.tls, Upstreams: map[string]Upstream{}}
-			o.Version = version(context.Background(), program)
+			o.Version = nginxVersion(context.Background(), program)
 			for _, name := range append([]string{"bootcheck"}, serviceNames()...) {
 				o.Upstreams[name] = Upstream{Servers: []string{"127.0.0.1:1"}}
 			}
-			if err := Apply(co, &o); err != nil {
+			if err := ApplySettings(co, &o); err != nil {
 				t.Fatal(err)
 			}
-			if err := Write(o); err != nil {
+			if err := WriteConfig(o); err != nil {
 				t.Fatal(err)
 			}
 			if said, err := exec.Command(program, "-t", "-c", filepath.Join(out, "nginx.conf"), "-p", out, "-e", "stderr").CombinedOutput(); err != nil {
@@ -155,7 +155,7 @@ func upstreamSettings(balance string, servers []string) string {
 func TestBodyLimit(t *testing.T) {
 	limits := DefaultLimits()
 	limits.Body = "1k"
-	g := start(t, Options{Limits: limits})
+	g := startOptions(t, Options{Limits: limits})
 	if a := call(t, "POST", g.http+"/api/v1/auth/login", strings.Repeat("x", 1000), nil); a.status != 200 {
 		t.Errorf("a body within the limit: %d", a.status)
 	}
@@ -172,7 +172,7 @@ func TestProtocolsAndCiphersByOpenSSL(t *testing.T) {
 	if _, err := certs.Ensure(dir, certs.DefaultHosts(), time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	g := start(t, Options{TLS: TLS{Certificate: filepath.Join(dir, certs.Certificate), Key: filepath.Join(dir, certs.Key)}})
+	g := startOptions(t, Options{TLS: TLS{Certificate: filepath.Join(dir, certs.Certificate), Key: filepath.Join(dir, certs.Key)}})
 	taken := map[string]bool{
 		"-tls1_2 ECDHE-ECDSA-AES128-GCM-SHA256": true, "-tls1_2 ECDHE-ECDSA-AES256-GCM-SHA384": true, "-tls1_2 ECDHE-ECDSA-CHACHA20-POLY1305": true,
 		"-tls1_3 TLS_AES_128_GCM_SHA256": true, "-tls1_3 TLS_AES_256_GCM_SHA384": true, "-tls1_3 TLS_CHACHA20_POLY1305_SHA256": true,

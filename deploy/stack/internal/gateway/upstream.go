@@ -12,8 +12,8 @@ type Upstream struct {
 	Resolve bool     `yaml:"-"`       // the names are looked up while it runs, since addresses move
 }
 
-// servers is the inside of an upstream block.
-func (u Upstream) servers() (string, error) {
+// serverLines is the inside of an upstream block.
+func (u Upstream) serverLines() (string, error) {
 	if len(u.Servers) == 0 {
 		return "", fmt.Errorf("no server")
 	}

@@ -41,8 +41,8 @@ func (e *RefusedError) Error() string {
 		e.Reason, strings.Join(e.Packages, " "), e.Self)
 }
 
-// Missing returns the packages whose programs are not there.
-func (i Installer) Missing() []string {
+// ListMissing returns the packages whose programs are not there.
+func (i Installer) ListMissing() []string {
 	p := i.Programs
 	looks := []func() (string, error){p.MySQL, p.Redis, p.RabbitMQ, p.Epmd, p.Nginx}
 	if i.Tests {
@@ -61,24 +61,24 @@ func (i Installer) Missing() []string {
 // Run installs what is missing; with nothing missing it does nothing. It returns *RefusedError where it may not
 // install.
 func (i Installer) Run(ctx context.Context) error {
-	missing := i.Missing()
+	missing := i.ListMissing()
 	if len(missing) == 0 {
 		return nil
 	}
 	refuse := func(reason string) error { return &RefusedError{Reason: reason, Packages: missing, Self: i.Self} }
-	if i.program("apt-get") == "" {
+	if i.findProgram("apt-get") == "" {
 		return refuse("missing: " + strings.Join(missing, ", ") + ", and this machine has no apt-get")
 	}
 	sudo := ""
 	if i.Euid != 0 {
-		if sudo = i.program("sudo"); sudo == "" {
+		if sudo = i.findProgram("sudo"); sudo == "" {
 			return refuse("missing: " + strings.Join(missing, ", ") + ", and only root may install (there is no sudo)")
 		}
-		if !i.Terminal && i.command(ctx, sudo, "-n", "true").Run() != nil {
+		if !i.Terminal && i.newCommand(ctx, sudo, "-n", "true").Run() != nil {
 			return refuse("missing: " + strings.Join(missing, ", ") + ", and sudo wants a password")
 		}
 	}
-	if i.Terminal && !i.ask(missing) {
+	if i.Terminal && !i.confirmInstall(missing) {
 		return refuse("not installed")
 	}
 	if sudo != "" {
@@ -86,54 +86,54 @@ func (i Installer) Run(ctx context.Context) error {
 		if i.Tests {
 			args = append(args, "--tests")
 		}
-		cmd := i.command(ctx, sudo, args...)
+		cmd := i.newCommand(ctx, sudo, args...)
 		cmd.Stdin = os.Stdin
 		if err := cmd.Run(); err != nil {
 			return fmt.Errorf("install as root: %w", err)
 		}
-		return i.check()
+		return i.verifyInstalled()
 	}
 	fmt.Fprintf(i.Err, "installing %s\n", strings.Join(missing, " "))
-	if err := i.install(ctx, missing); err != nil {
+	if err := i.installPackages(ctx, missing); err != nil {
 		return err
 	}
-	return i.check()
+	return i.verifyInstalled()
 }
 
-func (i Installer) check() error {
-	if left := i.Missing(); len(left) > 0 {
+func (i Installer) verifyInstalled() error {
+	if left := i.ListMissing(); len(left) > 0 {
 		return fmt.Errorf("still missing after the installation: %s", strings.Join(left, ", "))
 	}
 	return nil
 }
 
-func (i Installer) install(ctx context.Context, packages []string) (err error) {
-	restore, err := denyStarts(i.root("/usr/sbin/policy-rc.d"))
+func (i Installer) installPackages(ctx context.Context, packages []string) (err error) {
+	restore, err := denyStarts(i.rootPath("/usr/sbin/policy-rc.d"))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, restore()) }()
 
-	if !i.hasLists() {
-		if err := i.apt(ctx, "update"); err != nil {
+	if !i.hasPackageLists() {
+		if err := i.runApt(ctx, "update"); err != nil {
 			return err
 		}
-		return i.apt(ctx, append([]string{"install", "-y", "--no-install-recommends"}, packages...)...)
+		return i.runApt(ctx, append([]string{"install", "-y", "--no-install-recommends"}, packages...)...)
 	}
-	if err := i.apt(ctx, append([]string{"install", "-y", "--no-install-recommends"}, packages...)...); err == nil || ctx.Err() != nil {
+	if err := i.runApt(ctx, append([]string{"install", "-y", "--no-install-recommends"}, packages...)...); err == nil || ctx.Err() != nil {
 		return err
 	}
 	// The lists may be too old to know where the packages are.
-	if err := i.apt(ctx, "update"); err != nil {
+	if err := i.runApt(ctx, "update"); err != nil {
 		return err
 	}
-	return i.apt(ctx, append([]string{"install", "-y", "--no-install-recommends"}, packages...)...)
+	return i.runApt(ctx, append([]string{"install", "-y", "--no-install-recommends"}, packages...)...)
 }
 
-func (i Installer) apt(ctx context.Context, args ...string) error {
+func (i Installer) runApt(ctx context.Context, args ...string) error {
 	// Somebody else's apt is waited for, not failed on.
 	args = append([]string{"-o", "DPkg::Lock::Timeout=300", "-q"}, args...)
-	cmd := i.command(ctx, i.program("apt-get"), args...)
+	cmd := i.newCommand(ctx, i.findProgram("apt-get"), args...)
 	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "DEBIAN_PRIORITY=critical", "NEEDRESTART_SUSPEND=1")
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
@@ -144,12 +144,12 @@ func (i Installer) apt(ctx context.Context, args ...string) error {
 	return nil
 }
 
-func (i Installer) hasLists() bool {
-	lists, err := filepath.Glob(i.root("/var/lib/apt/lists/*_Packages*"))
+func (i Installer) hasPackageLists() bool {
+	lists, err := filepath.Glob(i.rootPath("/var/lib/apt/lists/*_Packages*"))
 	return err == nil && len(lists) > 0
 }
 
-func (i Installer) ask(packages []string) bool {
+func (i Installer) confirmInstall(packages []string) bool {
 	fmt.Fprintf(i.Err, "These packages are missing: %s\nInstall them now? [Y/n] ", strings.Join(packages, " "))
 	line, err := bufio.NewReader(i.In).ReadString('\n')
 	if err != nil && line == "" {
@@ -159,8 +159,8 @@ func (i Installer) ask(packages []string) bool {
 	return answer == "" || answer == "y" || answer == "yes"
 }
 
-// command is ended by SIGTERM when ctx is: apt then finishes what it must not leave half done.
-func (i Installer) command(ctx context.Context, path string, args ...string) *exec.Cmd {
+// newCommand is ended by SIGTERM when ctx is: apt then finishes what it must not leave half done.
+func (i Installer) newCommand(ctx context.Context, path string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Stdout, cmd.Stderr = i.Err, i.Err
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
@@ -168,11 +168,11 @@ func (i Installer) command(ctx context.Context, path string, args ...string) *ex
 	return cmd
 }
 
-func (i Installer) root(path string) string { return filepath.Join("/", i.Programs.Root, path) }
+func (i Installer) rootPath(path string) string { return filepath.Join("/", i.Programs.Root, path) }
 
-func (i Installer) program(name string) string {
+func (i Installer) findProgram(name string) string {
 	for _, dir := range []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"} {
-		path := i.root(filepath.Join(dir, name))
+		path := i.rootPath(filepath.Join(dir, name))
 		if info, err := os.Stat(path); err == nil && !info.IsDir() && info.Mode()&0o111 != 0 {
 			return path
 		}

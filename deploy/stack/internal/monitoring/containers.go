@@ -11,10 +11,10 @@ import (
 	"pgo/deploy/stack/internal/checkout"
 )
 
-// Containers writes what the monitoring's containers mount into folders of dir: prometheus, alertmanager and exporters. Those of
+// WriteContainerFiles writes what the monitoring's containers mount into folders of dir: prometheus, alertmanager and exporters. Those of
 // other users have to read it, so it relies on a closed folder above.
-func Containers(co checkout.Checkout, dir string) error {
-	for _, step := range []func(co checkout.Checkout, dir string) error{containedPrometheus, containedAlertmanager, containedExporters} {
+func WriteContainerFiles(co checkout.Checkout, dir string) error {
+	for _, step := range []func(co checkout.Checkout, dir string) error{writeContainerPrometheus, writeContainerAlertmanager, writeContainerExporters} {
 		if err := step(co, dir); err != nil {
 			return fmt.Errorf("write the monitoring's files: %w", err)
 		}
@@ -22,8 +22,8 @@ func Containers(co checkout.Checkout, dir string) error {
 	return nil
 }
 
-// jobs are the containers that Prometheus asks, beside those that its configuration names.
-func jobs() map[string]string {
+// containerTargets are the containers that Prometheus asks, beside those that its configuration names.
+func containerTargets() map[string]string {
 	return map[string]string{
 		"prometheus": "prometheus:9090", "alertmanager": "alertmanager:9093", "wecom": "wecom:9096", "node": "node-exporter:9100",
 		"mysql": "mysqld-exporter:9104", "redis": "redis-exporter:9121", "gateway": "gateway:9113", "cadvisor": "cadvisor:8080",
@@ -31,9 +31,9 @@ func jobs() map[string]string {
 	}
 }
 
-func containedPrometheus(co checkout.Checkout, dir string) error {
+func writeContainerPrometheus(co checkout.Checkout, dir string) error {
 	targets := []target{}
-	for job, addr := range jobs() {
+	for job, addr := range containerTargets() {
 		targets = append(targets, target{[]string{addr}, map[string]string{"job": job}})
 	}
 	text, err := json.Marshal(targets)
@@ -43,13 +43,13 @@ func containedPrometheus(co checkout.Checkout, dir string) error {
 	if err := open(filepath.Join(dir, "prometheus"), "targets.json", string(text)); err != nil {
 		return err
 	}
-	text, err = template(co, "prometheus", "prometheus.yml")
+	text, err = readTemplate(co, "prometheus", "prometheus.yml")
 	if err != nil {
 		return err
 	}
-	filled, err := fill("prometheus.yml", string(text), map[string]string{
-		"SCRAPE_INTERVAL": setting("SCRAPE_INTERVAL", "15s"), "PROMETHEUS_RULES": `"/etc/rules/*.yml", "/etc/rules/compose/*.yml"`,
-		"PROMETHEUS_TARGETS": "/etc/monitoring/targets.json", "RUNBOOKS_URL": setting("RUNBOOKS_URL", "file://"+filepath.Join(co.Root, "docs", "runbooks")),
+	filled, err := fillTemplate("prometheus.yml", string(text), map[string]string{
+		"SCRAPE_INTERVAL": readSetting("SCRAPE_INTERVAL", "15s"), "PROMETHEUS_RULES": `"/etc/rules/*.yml", "/etc/rules/compose/*.yml"`,
+		"PROMETHEUS_TARGETS": "/etc/monitoring/targets.json", "RUNBOOKS_URL": readSetting("RUNBOOKS_URL", "file://"+filepath.Join(co.Root, "docs", "runbooks")),
 		"ALERTMANAGER_HTTP": "alertmanager:9093", "PGO_HTTP": "runtime:9900", "BOOTCHECK_HTTP": "runtime:8090", "RABBITMQ_METRICS": "rabbitmq:15692",
 	})
 	if err != nil {
@@ -58,7 +58,7 @@ func containedPrometheus(co checkout.Checkout, dir string) error {
 	return open(filepath.Join(dir, "prometheus"), "prometheus.yml", filled)
 }
 
-func containedAlertmanager(co checkout.Checkout, dir string) error {
+func writeContainerAlertmanager(co checkout.Checkout, dir string) error {
 	password, err := co.ReadSecret("smtp_password")
 	if err != nil {
 		password = "" // there is one only where somebody has put it there
@@ -77,7 +77,7 @@ func containedAlertmanager(co checkout.Checkout, dir string) error {
 	return nil
 }
 
-func containedExporters(co checkout.Checkout, dir string) error {
+func writeContainerExporters(co checkout.Checkout, dir string) error {
 	client, err := mysqlClient(co, "mysql", 3306)
 	if err != nil {
 		return err

@@ -19,43 +19,43 @@ import (
 	"pgo/pkg/testing/localserver"
 )
 
-// account is the exporters', which bootcheck makes.
-const account = "monitor"
+// accountName is the exporters', which bootcheck makes.
+const accountName = "monitor"
 
 // Part is one program of the monitoring.
 type Part struct {
-	Name     string   // of its process
-	Programs []string // any of these, as distributions name it
-	Package  string   // that has it, of Debian or of its maker; "" for ours
-	Addr     string   // the env file's key of its address
-	Job      string   // under which Prometheus scrapes it
-	args     func(co checkout.Checkout, env map[string]string) []string
-	env      func(co checkout.Checkout, env map[string]string) []string
-	files    func(co checkout.Checkout, env map[string]string) error
-	at       func(co checkout.Checkout, program string) ([]string, error) // arguments that depend on where the program is
-	needs    []string                                                     // addresses, by their keys of the env file
+	Name        string   // of its process
+	Programs    []string // any of these, as distributions name it
+	Package     string   // that has it, of Debian or of its maker; "" for ours
+	Addr        string   // the env file's key of its address
+	Job         string   // under which Prometheus scrapes it
+	args        func(co checkout.Checkout, env map[string]string) []string
+	env         func(co checkout.Checkout, env map[string]string) []string
+	files       func(co checkout.Checkout, env map[string]string) error
+	programArgs func(co checkout.Checkout, program string) ([]string, error) // arguments that depend on where the program is
+	needs       []string                                                     // addresses, by their keys of the env file
 }
 
-func none(checkout.Checkout, map[string]string) []string { return nil }
+func noValues(checkout.Checkout, map[string]string) []string { return nil }
 
 // Parts are all of them.
 func Parts() []Part {
 	return append([]Part{
-		{Name: "prometheus", Programs: []string{"prometheus"}, Package: "prometheus", Addr: "PROMETHEUS_HTTP", Job: "prometheus", args: prometheusArgs, env: none, files: prometheusFiles},
-		{Name: "alertmanager", Programs: []string{"prometheus-alertmanager", "alertmanager"}, Package: "prometheus-alertmanager", Addr: "ALERTMANAGER_HTTP", Job: "alertmanager", args: alertmanagerArgs, env: none, files: alertmanagerFiles},
-		{Name: "wecom", Programs: []string{"wecom"}, Addr: "WECOM_HTTP", Job: "wecom", args: none, env: wecomEnv},
-		{Name: "node-exporter", Programs: []string{"prometheus-node-exporter", "node_exporter"}, Package: "prometheus-node-exporter", Addr: "NODE_EXPORTER", Job: "node", args: nodeArgs, env: none},
-		{Name: "mysqld-exporter", Programs: []string{"prometheus-mysqld-exporter", "mysqld_exporter"}, Package: "prometheus-mysqld-exporter", Addr: "MYSQLD_EXPORTER", Job: "mysql", args: mysqldArgs, env: none, files: mysqldFiles},
-		{Name: "redis-exporter", Programs: []string{"prometheus-redis-exporter", "redis_exporter"}, Package: "prometheus-redis-exporter", Addr: "REDIS_EXPORTER", Job: "redis", args: redisArgs, env: none, files: redisFiles},
-		{Name: "nginx-exporter", Programs: []string{"prometheus-nginx-exporter", "nginx-prometheus-exporter"}, Package: "prometheus-nginx-exporter", Addr: "NGINX_EXPORTER", Job: "gateway", args: nginxArgs, env: none},
-	}, telemetry()...)
+		{Name: "prometheus", Programs: []string{"prometheus"}, Package: "prometheus", Addr: "PROMETHEUS_HTTP", Job: "prometheus", args: prometheusArgs, env: noValues, files: prometheusFiles},
+		{Name: "alertmanager", Programs: []string{"prometheus-alertmanager", "alertmanager"}, Package: "prometheus-alertmanager", Addr: "ALERTMANAGER_HTTP", Job: "alertmanager", args: alertmanagerArgs, env: noValues, files: alertmanagerFiles},
+		{Name: "wecom", Programs: []string{"wecom"}, Addr: "WECOM_HTTP", Job: "wecom", args: noValues, env: wecomEnv},
+		{Name: "node-exporter", Programs: []string{"prometheus-node-exporter", "node_exporter"}, Package: "prometheus-node-exporter", Addr: "NODE_EXPORTER", Job: "node", args: nodeArgs, env: noValues},
+		{Name: "mysqld-exporter", Programs: []string{"prometheus-mysqld-exporter", "mysqld_exporter"}, Package: "prometheus-mysqld-exporter", Addr: "MYSQLD_EXPORTER", Job: "mysql", args: mysqldArgs, env: noValues, files: mysqldFiles},
+		{Name: "redis-exporter", Programs: []string{"prometheus-redis-exporter", "redis_exporter"}, Package: "prometheus-redis-exporter", Addr: "REDIS_EXPORTER", Job: "redis", args: redisArgs, env: noValues, files: redisFiles},
+		{Name: "nginx-exporter", Programs: []string{"prometheus-nginx-exporter", "nginx-prometheus-exporter"}, Package: "prometheus-nginx-exporter", Addr: "NGINX_EXPORTER", Job: "gateway", args: nginxArgs, env: noValues},
+	}, telemetryParts()...)
 }
 
-// Absent are the names of those that are not installed, as their programs are called.
-func Absent(co checkout.Checkout, programs localserver.Programs) []string {
+// ListAbsent are the names of those that are not installed, as their programs are called.
+func ListAbsent(co checkout.Checkout, programs localserver.Programs) []string {
 	var out []string
 	for _, p := range Parts() {
-		if p.Package != "" && p.Program(co, programs) == "" {
+		if p.Package != "" && p.FindProgram(co, programs) == "" {
 			out = append(out, p.Programs[0])
 		}
 	}
@@ -72,8 +72,8 @@ func Find(name string) (Part, bool) {
 	return Part{}, false
 }
 
-// Program is the file of the part's program, "" where it is not installed.
-func (p Part) Program(co checkout.Checkout, programs localserver.Programs) string {
+// FindProgram is the file of the part's program, "" where it is not installed.
+func (p Part) FindProgram(co checkout.Checkout, programs localserver.Programs) string {
 	if p.Package == "" {
 		if _, err := os.Stat(co.ProgramPath(p.Name)); err != nil {
 			return ""
@@ -83,9 +83,9 @@ func (p Part) Program(co checkout.Checkout, programs localserver.Programs) strin
 	return programs.Optional(p.Programs...)
 }
 
-// Command writes the part's files and is what runs it. A path of "" means that it is not installed.
-func (p Part) Command(co checkout.Checkout, env map[string]string, programs localserver.Programs) (localserver.Command, error) {
-	path := p.Program(co, programs)
+// PrepareCommand writes the part's files and is what runs it. A path of "" means that it is not installed.
+func (p Part) PrepareCommand(co checkout.Checkout, env map[string]string, programs localserver.Programs) (localserver.Command, error) {
+	path := p.FindProgram(co, programs)
 	if path == "" {
 		return localserver.Command{}, nil
 	}
@@ -95,8 +95,8 @@ func (p Part) Command(co checkout.Checkout, env map[string]string, programs loca
 		}
 	}
 	args := p.args(co, env)
-	if p.at != nil {
-		more, err := p.at(co, path)
+	if p.programArgs != nil {
+		more, err := p.programArgs(co, path)
 		if err != nil {
 			return localserver.Command{}, err
 		}
@@ -135,7 +135,7 @@ type target struct {
 func prometheusFiles(co checkout.Checkout, env map[string]string) error {
 	targets := []target{}
 	for _, p := range Parts() {
-		if p.Program(co, localserver.HostPrograms()) != "" {
+		if p.FindProgram(co, localserver.HostPrograms()) != "" {
 			targets = append(targets, target{[]string{env[p.Addr]}, map[string]string{"job": p.Job}})
 		}
 	}
@@ -147,20 +147,20 @@ func prometheusFiles(co checkout.Checkout, env map[string]string) error {
 	if err := renameio.WriteFile(file, append(text, '\n'), 0o600, renameio.IgnoreUmask()); err != nil {
 		return err
 	}
-	text, err = template(co, "prometheus", "prometheus.yml")
+	text, err = readTemplate(co, "prometheus", "prometheus.yml")
 	if err != nil {
 		return err
 	}
-	return render(co, env, "prometheus.yml", text, map[string]string{
+	return writeConfig(co, env, "prometheus.yml", text, map[string]string{
 		"PROMETHEUS_TARGETS": file,
-		"PROMETHEUS_RULES":   strconv.Quote(setting("PROMETHEUS_RULES", filepath.Join(co.Root, "deploy", "prometheus", "rules", "*.yml"))),
-		"SCRAPE_INTERVAL":    setting("SCRAPE_INTERVAL", "15s"),
+		"PROMETHEUS_RULES":   strconv.Quote(readSetting("PROMETHEUS_RULES", filepath.Join(co.Root, "deploy", "prometheus", "rules", "*.yml"))),
+		"SCRAPE_INTERVAL":    readSetting("SCRAPE_INTERVAL", "15s"),
 		"RUNBOOKS_URL":       "file://" + filepath.Join(co.Root, "docs", "runbooks"),
 	})
 }
 
-// setting is what the environment of `make up` says, or else what is usual.
-func setting(name, usual string) string {
+// readSetting is what the environment of `make up` says, or else what is usual.
+func readSetting(name, usual string) string {
 	if v := os.Getenv(name); v != "" {
 		return v
 	}
@@ -194,7 +194,7 @@ func mailSettings(passwordFile, etc string) map[string]string {
 		"SMTP_REQUIRE_TLS": "true", "GROUP_WAIT": "30s", "GROUP_WAIT_CRITICAL": "10s", "GROUP_INTERVAL": "5m", "WATCHDOG_INTERVAL": "1m",
 	}
 	for name, value := range values {
-		values[name] = setting(name, value)
+		values[name] = readSetting(name, value)
 	}
 	values["SMTP_PASSWORD_FILE"], values["ALERTMANAGER_ETC"] = passwordFile, etc
 	return values
@@ -206,14 +206,14 @@ func alertmanagerConfig(co checkout.Checkout, values map[string]string) (config,
 	if err != nil {
 		return "", "", err
 	}
-	text, err := template(co, "alertmanager", "alertmanager.yml")
+	text, err := readTemplate(co, "alertmanager", "alertmanager.yml")
 	if err != nil {
 		return "", "", err
 	}
 	if values["SMTP_SMARTHOST"] == "" {
 		text = regexp.MustCompile(`(?ms)^ +# mail$.*?^ +# end$\n`).ReplaceAll(text, nil)
 	}
-	config, err = fill("alertmanager.yml", string(text), values)
+	config, err = fillTemplate("alertmanager.yml", string(text), values)
 	return config, string(letter), err
 }
 
@@ -250,12 +250,12 @@ func mysqldFiles(co checkout.Checkout, env map[string]string) error {
 // mysqlClient is a client's file of options.
 func mysqlClient(co checkout.Checkout, host string, port int) (string, error) {
 	password, err := co.ReadSecret("monitor_mysql_password")
-	return fmt.Sprintf("[client]\nhost=%s\nport=%d\nuser=%s\npassword=%s\n", host, port, account, password), err
+	return fmt.Sprintf("[client]\nhost=%s\nport=%d\nuser=%s\npassword=%s\n", host, port, accountName, password), err
 }
 
 func redisArgs(co checkout.Checkout, env map[string]string) []string {
 	return []string{
-		"-web.listen-address=" + env["REDIS_EXPORTER"], "-redis.addr=redis://" + env["REDIS_ADDR"], "-redis.user=" + account,
+		"-web.listen-address=" + env["REDIS_EXPORTER"], "-redis.addr=redis://" + env["REDIS_ADDR"], "-redis.user=" + accountName,
 		"-redis.password-file=" + co.Path("etc", "redis-exporter.json"), "-config-command=-", // settings hold passwords
 	}
 }
@@ -274,7 +274,7 @@ func redisPasswords(co checkout.Checkout, addr string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	text, err := json.Marshal(map[string]string{"redis://" + addr: password, "redis://" + account + "@" + addr: password})
+	text, err := json.Marshal(map[string]string{"redis://" + addr: password, "redis://" + accountName + "@" + addr: password})
 	return string(text), err
 }
 
@@ -282,23 +282,23 @@ func nginxArgs(_ checkout.Checkout, env map[string]string) []string {
 	return []string{"-web.listen-address=" + env["NGINX_EXPORTER"], "-nginx.scrape-uri=http://" + env["GATEWAY_STATUS"] + "/stub_status"}
 }
 
-func template(co checkout.Checkout, dir, name string) ([]byte, error) {
+func readTemplate(co checkout.Checkout, dir, name string) ([]byte, error) {
 	return os.ReadFile(filepath.Join(co.Root, "deploy", dir, name+".template"))
 }
 
-// render fills in a template from the env file's values and more, and writes it to the state folder's etc.
-func render(co checkout.Checkout, env map[string]string, name string, text []byte, more map[string]string) error {
+// writeConfig fills in a template from the env file's values and more, and writes it to the state folder's etc.
+func writeConfig(co checkout.Checkout, env map[string]string, name string, text []byte, more map[string]string) error {
 	values := maps.Clone(env)
 	maps.Copy(values, more)
-	filled, err := fill(name, string(text), values)
+	filled, err := fillTemplate(name, string(text), values)
 	if err != nil {
 		return err
 	}
 	return renameio.WriteFile(co.Path("etc", name), []byte(filled), 0o600, renameio.IgnoreUmask())
 }
 
-// fill puts values in the place of ${NAME}; one without a value is an error.
-func fill(name, text string, values map[string]string) (string, error) {
+// fillTemplate puts values in the place of ${NAME}; one without a value is an error.
+func fillTemplate(name, text string, values map[string]string) (string, error) {
 	var unknown []string
 	filled := regexp.MustCompile(`\$\{[A-Z_]+\}`).ReplaceAllStringFunc(text, func(ref string) string {
 		value, ok := values[strings.Trim(ref, "${}")]

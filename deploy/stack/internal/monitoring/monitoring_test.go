@@ -68,7 +68,7 @@ func TestWhatIsNotInstalledHasNoCommand(t *testing.T) {
 			if installed {
 				programs = p.Programs[:1]
 			}
-			command, err := p.Command(co, env, machine(t, programs...))
+			command, err := p.PrepareCommand(co, env, machine(t, programs...))
 			if err != nil || (command.Path != "") != installed {
 				t.Errorf("%s, installed: %v: command %q, %v", p.Name, installed, command.Path, err)
 			}
@@ -116,7 +116,7 @@ func TestContainers(t *testing.T) {
 	co, _ := state(t)
 	t.Setenv("SMTP_SMARTHOST", "mail.test:587")
 	dir := t.TempDir()
-	if err := Containers(co, dir); err != nil {
+	if err := WriteContainerFiles(co, dir); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{

@@ -11,29 +11,29 @@ import (
 	"pgo/pkg/testing/localserver"
 )
 
-// telemetry are the parts that no distribution has packages of. They run where somebody has put their programs on the PATH, with
+// telemetryParts are the parts that no distribution has packages of. They run where somebody has put their programs on the PATH, with
 // the files that the containers mount; what differs comes as variables.
-func telemetry() []Part {
+func telemetryParts() []Part {
 	return []Part{
 		{Name: "loki", Programs: []string{"loki"}, Package: "loki", Addr: "LOKI_HTTP", Job: "loki", args: lokiArgs, env: lokiEnv, needs: []string{"LOKI_HTTP", "LOKI_GRPC"}},
 		{Name: "jaeger", Programs: []string{"jaeger"}, Package: "jaeger", Addr: "JAEGER_METRICS", Job: "jaeger", args: jaegerArgs, env: jaegerEnv,
 			needs: []string{"JAEGER_HTTP", "JAEGER_OTLP", "JAEGER_GRPC", "JAEGER_HEALTH", "JAEGER_METRICS"}},
 		{Name: collector, Programs: []string{"otelcol-contrib", "otelcol"}, Package: "otelcol-contrib", Addr: "OTELCOL_METRICS", Job: "otelcol", args: otelcolArgs, env: otelcolEnv,
 			needs: []string{"OTELCOL_HTTP", "OTELCOL_HEALTH", "OTELCOL_METRICS", "LOKI_HTTP", "JAEGER_OTLP"}},
-		{Name: "grafana", Programs: []string{"grafana", "grafana-server"}, Package: "grafana", Addr: "GRAFANA_HTTP", Job: "grafana", args: none, env: grafanaEnv, at: grafanaAt,
+		{Name: "grafana", Programs: []string{"grafana", "grafana-server"}, Package: "grafana", Addr: "GRAFANA_HTTP", Job: "grafana", args: noValues, env: grafanaEnv, programArgs: grafanaAt,
 			needs: []string{"GRAFANA_HTTP", "PROMETHEUS_HTTP", "ALERTMANAGER_HTTP", "LOKI_HTTP", "JAEGER_HTTP"}},
 	}
 }
 
 const collector = "otelcol"
 
-// Tracing is where services send their spans: where asked says, or else to the collector if there is one. "off" is nowhere.
-func Tracing(asked string, co checkout.Checkout, env map[string]string, programs localserver.Programs) string {
+// TracingEndpoint is where services send their spans: where asked says, or else to the collector if there is one. "off" is nowhere.
+func TracingEndpoint(asked string, co checkout.Checkout, env map[string]string, programs localserver.Programs) string {
 	switch asked {
 	case "off":
 		return ""
 	case "":
-		if part, ok := Find(collector); ok && part.Program(co, programs) != "" {
+		if part, ok := Find(collector); ok && part.FindProgram(co, programs) != "" {
 			return "http://" + env["OTELCOL_HTTP"]
 		}
 	}

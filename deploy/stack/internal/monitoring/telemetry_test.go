@@ -49,7 +49,7 @@ func TestTelemetryIsToldAllThatItsFileAsksFor(t *testing.T) {
 
 func TestAnEnvFileOfBeforeIsRefused(t *testing.T) {
 	co, env := state(t)
-	for _, p := range telemetry() {
+	for _, p := range telemetryParts() {
 		for _, key := range p.needs {
 			old := map[string]string{}
 			for k, v := range env {
@@ -57,7 +57,7 @@ func TestAnEnvFileOfBeforeIsRefused(t *testing.T) {
 					old[k] = v
 				}
 			}
-			if _, err := p.Command(co, old, machine(t, p.Programs[0])); err == nil || !strings.Contains(err.Error(), key) || !strings.Contains(err.Error(), "make down first") {
+			if _, err := p.PrepareCommand(co, old, machine(t, p.Programs[0])); err == nil || !strings.Contains(err.Error(), key) || !strings.Contains(err.Error(), "make down first") {
 				t.Errorf("%s without %s: %v", p.Name, key, err)
 			}
 		}
@@ -69,7 +69,7 @@ func TestGrafana(t *testing.T) {
 	part, _ := Find("grafana")
 	for _, program := range part.Programs {
 		m := machine(t, program)
-		command, err := part.Command(co, env, m)
+		command, err := part.PrepareCommand(co, env, m)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -90,7 +90,7 @@ func TestGrafana(t *testing.T) {
 		if _, err := os.Stat("/usr/share/grafana/conf/defaults.ini"); err == nil {
 			continue // this machine has Grafana
 		}
-		if _, err := part.Command(co, env, m); err == nil || !strings.Contains(err.Error(), "conf/defaults.ini") {
+		if _, err := part.PrepareCommand(co, env, m); err == nil || !strings.Contains(err.Error(), "conf/defaults.ini") {
 			t.Errorf("without its files: %v", err)
 		}
 	}
@@ -111,7 +111,7 @@ func TestTracing(t *testing.T) {
 		{"off", "off", []string{"otelcol-contrib"}, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if got := Tracing(tc.asked, co, env, machine(t, tc.installed...)); got != tc.want {
+			if got := TracingEndpoint(tc.asked, co, env, machine(t, tc.installed...)); got != tc.want {
 				t.Errorf("got %q, want %q", got, tc.want)
 			}
 		})
@@ -120,13 +120,13 @@ func TestTracing(t *testing.T) {
 
 func TestAbsent(t *testing.T) {
 	co, _ := state(t)
-	all := Absent(co, machine(t))
+	all := ListAbsent(co, machine(t))
 	for _, name := range []string{"prometheus", "loki", "jaeger", "otelcol-contrib", "grafana"} {
 		if !slices.Contains(all, name) {
 			t.Errorf("on an empty machine %s is not among %v", name, all)
 		}
 	}
-	if some := Absent(co, machine(t, "loki", "otelcol")); slices.Contains(some, "loki") || slices.Contains(some, "otelcol-contrib") || len(some) != len(all)-2 {
+	if some := ListAbsent(co, machine(t, "loki", "otelcol")); slices.Contains(some, "loki") || slices.Contains(some, "otelcol-contrib") || len(some) != len(all)-2 {
 		t.Errorf("with Loki and a collector: %v, without: %v", some, all)
 	}
 }
