@@ -1,6 +1,7 @@
 // Command words checks the language of this repository: the comments and messages of Go files, Markdown pages, YAML files and
-// Makefiles. It prints each word of its list with the word to write instead, each link of a page that leads nowhere, and each path
-// that an overview page names and that does not exist. It exits with 1 where it found one, and with 69 where it could not look.
+// Makefiles. It prints each word of its list with the word to write instead, each link of a page that leads nowhere, each path that an
+// overview page names and each test that a page names and that does not exist. It exits with 1 after a finding, and with 69 where it
+// could not read the checkout.
 package main
 
 import (
@@ -10,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -63,7 +65,7 @@ func checkTree(root string) ([]finding, error) {
 		return nil, err
 	}
 	var findings []finding
-	pages := map[string]string{}
+	pages, tests := map[string]string{}, map[string]bool{}
 	for _, path := range paths {
 		if extractor(path) == nil {
 			continue
@@ -78,6 +80,9 @@ func checkTree(root string) ([]finding, error) {
 		if strings.HasSuffix(path, ".md") {
 			pages[path] = string(content)
 		}
+		if strings.HasSuffix(path, "_test.go") {
+			collectTests(string(content), tests)
+		}
 		found, err := checkFile(path, string(content))
 		if err != nil {
 			return nil, err
@@ -85,7 +90,7 @@ func checkTree(root string) ([]finding, error) {
 		findings = append(findings, allowed.filter(found, string(content))...)
 	}
 	findings = append(findings, allowed.unused()...)
-	return append(findings, checkReferences(pages, paths)...), nil
+	return slices.Concat(findings, checkReferences(pages, paths), checkTestNames(pages, tests)), nil
 }
 
 // listFiles returns the paths of all files that Git does not ignore, relative to the root and separated by slashes.

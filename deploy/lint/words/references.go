@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"path"
 	"regexp"
 	"slices"
@@ -8,11 +9,13 @@ import (
 )
 
 var (
-	link       = regexp.MustCompile(`\]\(([^)\s]+)\)`)
-	code       = regexp.MustCompile("`([^`\\s]+)`")
-	heading    = regexp.MustCompile(`^#+ (.*)$`)
-	notInSlugs = regexp.MustCompile(`[^\p{L}\p{N}_ -]`)
-	braces     = regexp.MustCompile(`^(.*)\{([^{}]*)\}(.*)$`)
+	link         = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	code         = regexp.MustCompile("`([^`\\s]+)`")
+	heading      = regexp.MustCompile(`^#+ (.*)$`)
+	declaredTest = regexp.MustCompile(`(?m)^func (Test\w+|Benchmark\w+|Fuzz\w+)\(`)
+	notInSlugs   = regexp.MustCompile(`[^\p{L}\p{N}_ -]`)
+	quotedTest   = regexp.MustCompile("`(Test[A-Z]\\w*)`")
+	braces       = regexp.MustCompile(`^(.*)\{([^{}]*)\}(.*)$`)
 )
 
 // overviews returns the pages whose paths in code quotes have to exist.
@@ -56,13 +59,37 @@ func checkReferences(pages map[string]string, paths []string) []finding {
 			}
 		}
 	}
-	slices.SortFunc(findings, func(a, b finding) int {
-		if a.path != b.path {
-			return strings.Compare(a.path, b.path)
-		}
-		return a.line - b.line
+	return sortFindings(findings)
+}
+
+// sortFindings sorts by path and line.
+func sortFindings(findings []finding) []finding {
+	slices.SortStableFunc(findings, func(a, b finding) int {
+		return cmp.Or(strings.Compare(a.path, b.path), cmp.Compare(a.line, b.line))
 	})
 	return findings
+}
+
+// collectTests adds the names of the tests, benchmarks and fuzz targets that a file declares.
+func collectTests(content string, names map[string]bool) {
+	for _, m := range declaredTest.FindAllStringSubmatch(content, -1) {
+		names[m[1]] = true
+	}
+}
+
+// checkTestNames checks that each test that a page names in code quotes is declared.
+func checkTestNames(pages map[string]string, declared map[string]bool) []finding {
+	var findings []finding
+	for name, content := range pages {
+		for i, line := range strings.Split(content, "\n") {
+			for _, m := range quotedTest.FindAllStringSubmatch(line, -1) {
+				if !declared[m[1]] {
+					findings = append(findings, finding{name, i + 1, m[1], "no test has this name"})
+				}
+			}
+		}
+	}
+	return sortFindings(findings)
 }
 
 // checkLink returns what is wrong with a link of a page, or "".

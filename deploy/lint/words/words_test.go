@@ -156,6 +156,16 @@ func TestCheckReferences(t *testing.T) {
 	}
 }
 
+func TestCheckTestNames(t *testing.T) {
+	declared := map[string]bool{}
+	collectTests("package a\n\nfunc TestA(t *testing.T) {}\n\nfunc FuzzB(f *testing.F) {\n}\n\nfunc (x) TestC() {}\n", declared)
+	pages := map[string]string{"a.md": "`TestA`, `TestC`\nTestMissing, `TestMissing`, `make test`"}
+	want := []string{"a.md:1: TestC → no test has this name", "a.md:2: TestMissing → no test has this name"}
+	if diff := cmp.Diff(want, printed(checkTestNames(pages, declared))); diff != "" {
+		t.Errorf("findings (- want, + got):\n%s", diff)
+	}
+}
+
 // TestRun checks a checkout with one bad file, one that is ignored, and one that is deleted.
 func TestRun(t *testing.T) {
 	root := t.TempDir()
