@@ -16,7 +16,7 @@ import (
 	"net"
 )
 
-// runActor is a program for pgo to run. Each argument is something it does, in order; then it waits for SIGTERM.
+// runActor is a program for pgo to run. Each argument is an action, run in order; then it waits for SIGTERM.
 func runActor(deeds []string) {
 	term := make(chan os.Signal, 1)
 	signal.Notify(term, syscall.SIGTERM)
@@ -142,7 +142,7 @@ func runActor(deeds []string) {
 	leave()
 }
 
-// awaitSignalFile waits until the file is there, and takes it away: it is told once.
+// awaitSignalFile waits until the file exists, and removes it: it is a signal to one process.
 func awaitSignalFile(file string) {
 	for os.Remove(file) != nil {
 		time.Sleep(5 * time.Millisecond)
@@ -178,7 +178,7 @@ func servePID() {
 	exitOnError(http.Serve(l, nil))
 }
 
-// writeLines says lines as fast as they are asked for, numbered from 0: COUNT:PER_SECOND.
+// writeLines prints numbered lines, from 0, at a rate: COUNT:PER_SECOND.
 func writeLines(arg string) {
 	var count, rate int
 	_, err := fmt.Sscanf(arg, "%d:%d", &count, &rate)

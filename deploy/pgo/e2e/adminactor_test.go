@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// serveAdmin serves metrics as pgo's services do, on the listener inherited as admin; or in the way that the argument says.
+// serveAdmin serves metrics as pgo's services do, on the listener inherited as admin; or misbehaves in the way that mode names.
 func serveAdmin(how string) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/metrics", func(w http.ResponseWriter, r *http.Request) {

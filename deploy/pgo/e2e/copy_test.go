@@ -15,7 +15,7 @@ import (
 	"pgo/deploy/pgo/internal/sshdtest"
 )
 
-// A copier brings a file to the deploy folder over SSH.
+// A copier copies a file to the deploy directory over SSH.
 type copier struct {
 	name    string
 	command func(host *sshdtest.Server, from, to string) []string
@@ -53,8 +53,8 @@ func (c copier) copyFile(ctx context.Context, host *sshdtest.Server, from, to st
 	return nil
 }
 
-// writeUpload writes a program to where CI would have built it. Each is younger than the one before: rsync takes two of one
-// size and second for the same.
+// writeUpload writes a program to where CI would have built it, age old. Ages must differ: rsync takes two files of the same
+// size and second for the same file.
 func writeUpload(t *testing.T, name string, age time.Duration) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "web")
@@ -68,7 +68,7 @@ func writeUpload(t *testing.T, name string, age time.Duration) string {
 	return path
 }
 
-// A program copied over the one that runs is taken, whatever copies it: it answers, and no request fails.
+// A program copied over the running one is deployed, whatever copies it: it answers, and no request fails.
 func TestCopied(t *testing.T) {
 	t.Parallel()
 	host := sshdtest.Start(t)
@@ -94,8 +94,8 @@ func TestCopied(t *testing.T) {
 	}
 }
 
-// A connection that is lost in the middle changes nothing but the file: it is reported that this is not taken, until the file is
-// well again, and the next copy is taken.
+// A connection that is lost in the middle of a copy changes nothing but the file: the process reports that the file is not
+// deployed until it is whole again, and the next copy is deployed.
 func TestCopyLost(t *testing.T) {
 	t.Parallel()
 	host := sshdtest.Start(t)
@@ -104,7 +104,7 @@ func TestCopyLost(t *testing.T) {
 	before := s.awaitBuild("v1")
 	v1, from := buildRelease(t, "v1"), writeUpload(t, "v2", time.Hour)
 	l := startLoad(t, s.webURL())
-	// What rsync sends of a difference is too little to be cut, so here it sends all.
+	// rsync's delta is too short to be interrupted, so here it sends the whole file.
 	tests := []struct {
 		copier copier
 		over   bool // the file that is there is written over, not replaced at the end
@@ -131,7 +131,7 @@ func TestCopyLost(t *testing.T) {
 			}
 			if test.over {
 				eventually(t, "it is reported that the file is not whole", func() error {
-					// By whether what is there is truncated first, which is different from tool to tool and from version to version.
+					// Which of the two depends on whether the tool truncates the file first; it differs from version to version.
 					if p := s.listByName()["web"]; !strings.Contains(p.DeployFailure, "incomplete") && !strings.Contains(p.DeployFailure, "mixed") {
 						return fmt.Errorf("%q", p.DeployFailure)
 					}

@@ -18,7 +18,7 @@ import (
 	"pgo/deploy/pgo/internal/proc"
 )
 
-// getURL makes a request on a connection of its own.
+// getURL sends a request on a new connection.
 func getURL(url string) (string, error) {
 	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	res, err := client.Get(url)
@@ -61,7 +61,7 @@ func TestCrashHealsOnTheSameListener(t *testing.T) {
 	}
 }
 
-// A gate that crashes does not disturb what runs; what starts anew waits for it.
+// A gate that crashes does not disturb running processes; processes that start wait for it.
 func TestGateCrashes(t *testing.T) {
 	s := newSandbox(t, `
   gate: {kind: gate, command: ACTOR, args: [actor, "await=DIR/open", ready], ready: {notify: true}}
@@ -135,7 +135,7 @@ func TestStopKillsAfterTimeout(t *testing.T) {
 	}
 }
 
-// awaitPID waits for a file that holds a pid.
+// awaitPID waits for a file that has a pid.
 func (s *sandbox) awaitPID(name string) int {
 	s.t.Helper()
 	pid := 0
@@ -157,7 +157,7 @@ const survivingProcesses = `
   web: {command: ACTOR, args: [actor, "record=DIR/order:web", serve, ready], after: [db], listeners: {http: "WEB"}, ready: {notify: true}}
 `
 
-// killKeeper leaves the processes without pgo.
+// killKeeper kills pgo, checks that its processes continue to serve, and returns them.
 func (s *sandbox) killKeeper() map[string]control.Process {
 	s.t.Helper()
 	s.mustRun("up")
@@ -218,7 +218,7 @@ func TestKeeperKilledThenDown(t *testing.T) {
 	}
 }
 
-// What was blocked in the middle of a line by a pgo that was killed can say it, and end by itself.
+// A process that was blocked in the middle of a line when pgo was killed can write it, and ends by itself.
 func TestKeeperKilledDuringOutput(t *testing.T) {
 	s := newSandbox(t, `  p: {command: ACTOR, args: [actor, "await=DIR/go", "flood=30000:1000000", "touch=DIR/said"], stop: {timeout: 20s}}`+"\n")
 	s.mustRun("up")

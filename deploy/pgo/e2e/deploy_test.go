@@ -12,7 +12,7 @@ import (
 	"pgo/deploy/pgo/internal/control"
 )
 
-// Every way to bring a new program: it answers, and no request fails.
+// A new program answers whatever way it comes, and no request fails.
 func TestDeploy(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -63,7 +63,7 @@ func TestDeploy(t *testing.T) {
 	}
 }
 
-// What must not run does not, is reported once, and nobody notices.
+// An invalid program is not started, its failure is reported once, and no request fails.
 func TestDeployBad(t *testing.T) {
 	t.Parallel()
 	s := newWatchedSandbox(t, "v1")
@@ -115,7 +115,7 @@ func TestDeployBad(t *testing.T) {
 			t.Errorf("%q was reported %d times:\n%s", text, n, events)
 		}
 	}
-	// What was in the store already may run; what only looked like a program never did.
+	// A release that was stored may run. A file that only looks like a program never does.
 	for _, line := range strings.Split(strings.TrimSpace(s.readFile(".pgo/logs/web.log")), "\n") {
 		if line != "build v1 runs" && line != "build exits runs" && line != "build hangs runs" {
 			t.Errorf("the log has %q", line)
@@ -123,7 +123,7 @@ func TestDeployBad(t *testing.T) {
 	}
 }
 
-// The gate looks at a program before it runs, and one that cannot tell now is asked again.
+// The gate checks a program before it runs. A gate that cannot answer now is asked again.
 func TestDeployAsksTheGate(t *testing.T) {
 	t.Parallel()
 	s := newWatchedSandbox(t, "v1")
@@ -159,7 +159,7 @@ func TestDeployAsksTheGate(t *testing.T) {
 	s.awaitBuild("v2")
 }
 
-// A gate that cannot be asked is started anew, and once more where it does not become ready.
+// A gate that has no ask command is restarted, and again where it does not become ready.
 func TestDeployRestartsTheGate(t *testing.T) {
 	t.Parallel()
 	s := newWatchedSandbox(t, "v1")
@@ -220,7 +220,7 @@ func TestRollback(t *testing.T) {
 	if answered := l.assertNoFailures(t); answered != 3 {
 		t.Errorf("%d builds answered: %v", answered, l.pids)
 	}
-	// What was left stays left, though its file is there still.
+	// A release that was rolled back is not deployed again, though its file is still there.
 	s.mustRun("up")
 	s.mustRun("reload", "web")
 	s.mustRun("down")
@@ -233,7 +233,7 @@ func TestRollback(t *testing.T) {
 	s.mustRun("releases", "--json")
 }
 
-// What cannot run is not started at first either; it is when a good one comes.
+// An invalid program is not started by the first up either. A valid one that comes later is.
 func TestFirstDeploy(t *testing.T) {
 	s := newWatchedSandbox(t, "v1")
 	v1 := buildRelease(t, "v1")
@@ -259,7 +259,7 @@ func TestFirstDeploy(t *testing.T) {
 	s.awaitBuild("v2")
 }
 
-// A store that cannot take a copy leaves all as it is, and is tried again by a reload.
+// A store that cannot take a copy leaves everything as it is. A reload tries again.
 func TestDeployWithoutRoom(t *testing.T) {
 	t.Parallel()
 	s := newWatchedSandbox(t, "v1")
@@ -282,7 +282,7 @@ func TestDeployWithoutRoom(t *testing.T) {
 	s.awaitBuild("v2")
 }
 
-// The releases that are too many go; never one that is needed.
+// Releases over the limit are deleted, but never one that is needed.
 func TestDeployKeepsThree(t *testing.T) {
 	t.Parallel()
 	s := newWatchedSandbox(t, "v1")

@@ -19,7 +19,7 @@ import (
 	"pgo/deploy/pgo/internal/sshdtest"
 )
 
-// deployedProcessFile are three services, of which two come after the first, and a gate before all.
+// deployedProcessFile has a gate and three services after it, two of which come after the first.
 const deployedProcessFile = `
   gate: {kind: gate, command: ACTOR, args: [actor, ready], ask: [actor, "unless=DIR/forbidden", exit=0], plan: [actor, "say=would migrate one thing", exit=0], ready: {notify: true}}
   alpha: {command: bin/alpha, after: [gate], listeners: {http: "127.0.0.1:0"}, ready: {notify: true, within: 10s}, restart: {first_wait: 10ms}, watch: {probation: 2s}, limits: {memory: 200MB}}
@@ -43,7 +43,7 @@ func newDeployHost(t *testing.T) *deployHost {
 	return h
 }
 
-// startServices brings the first release up, and waits until it is good.
+// startServices starts the first release and waits until it is good.
 func (h *deployHost) startServices() {
 	h.sandbox.t.Helper()
 	if err := os.Mkdir(filepath.Join(h.sandbox.dir, "bin"), 0o755); err != nil {
@@ -62,7 +62,7 @@ func (h *deployHost) startServices() {
 	h.sandbox.env = append(h.sandbox.env, "XDG_CACHE_HOME="+h.sandbox.t.TempDir())
 }
 
-// putBuild puts a build to where it is deployed from.
+// putBuild puts a build into the directory that is deployed.
 func (h *deployHost) putBuild(service, name string) {
 	h.putProgram(service, buildRelease(h.sandbox.t, name))
 }
@@ -74,7 +74,7 @@ func (h *deployHost) putProgram(service string, text []byte) {
 	}
 }
 
-// deployArgs are the arguments of a deploy.
+// deployArgs returns the arguments of a deploy to the host.
 func (h *deployHost) deployArgs(args ...string) []string {
 	return append([]string{"deploy", "--to", "ci", "--ssh", "ssh -T -F " + h.sshd.Config, "--from", h.from}, args...)
 }
@@ -117,7 +117,7 @@ func (h *deployHost) readAuditLog() []audit.Entry {
 	return all
 }
 
-// startLoad is on all services.
+// startLoad sends requests to all services. It returns a function that stops them and asserts that none failed.
 func (h *deployHost) startLoad() (none func()) {
 	h.sandbox.t.Helper()
 	var all []*loadGenerator
@@ -133,7 +133,7 @@ func (h *deployHost) startLoad() (none func()) {
 	}
 }
 
-// assertDeployed checks that the deploy folder has this build, and nothing else.
+// assertDeployed checks that the deploy directory has this build, and nothing else.
 func (h *deployHost) assertDeployed(name string) {
 	h.sandbox.t.Helper()
 	entries, err := os.ReadDir(filepath.Join(h.sandbox.dir, "bin"))
@@ -161,7 +161,7 @@ func parseEvents(t *testing.T, out string) []ship.Event {
 	return all
 }
 
-// forSubtest is the same stack for a part of a test.
+// forSubtest returns the same sandbox for a subtest.
 func (s *sandbox) forSubtest(t *testing.T) *sandbox {
 	part := *s
 	part.t = t
@@ -175,7 +175,7 @@ func (h *deployHost) setProbation(d string) {
 	h.sandbox.mustRun("apply")
 }
 
-// deployDuring does something when an event is told for the first time.
+// deployDuring deploys, calls do at the first event of this name, and asserts the exit code. It returns the output.
 func (h *deployHost) deployDuring(event string, do func(), code int) string {
 	h.sandbox.t.Helper()
 	done := false
@@ -191,7 +191,7 @@ func (h *deployHost) deployDuring(event string, do func(), code int) string {
 	return out
 }
 
-// deployWithHook deploys, and does something each time that an event is told.
+// deployWithHook deploys, and calls do at each event of this name.
 func (h *deployHost) deployWithHook(event string, do func()) (code int, out string) {
 	h.sandbox.t.Helper()
 	cmd := h.sandbox.newCommand(h.deployArgs("--json")...)

@@ -15,8 +15,8 @@ import (
 	"pgo/deploy/pgo/internal/control"
 )
 
-// runInMountNamespace runs the test in a mount namespace of its own, as root of one where it is not root: what is mounted there is
-// nobody else's and goes with it. It tells whether this is where the test runs.
+// runInMountNamespace runs the test again in a mount namespace of its own, as root of a user namespace where it is not root:
+// no one else sees its mounts, and they end with it. It returns true in the test that runs there.
 func runInMountNamespace(t *testing.T) bool {
 	t.Helper()
 	const mark = "PGO_TEST_APART"
@@ -42,8 +42,8 @@ func runInMountNamespace(t *testing.T) bool {
 	return false
 }
 
-// A disk that is full, for logs, events, state and store: what runs goes on and answers commands, what cannot be kept
-// is counted or refused, and all is well when there is room again.
+// While the disk of logs, events, state and store is full, running processes continue and answer commands, and data that cannot
+// be kept is counted or refused. With room again, everything recovers.
 func TestFullDisk(t *testing.T) {
 	if !runInMountNamespace(t) {
 		return

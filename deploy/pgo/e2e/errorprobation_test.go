@@ -9,13 +9,13 @@ import (
 	"testing"
 )
 
-// errorProbationFile is a watched process whose errors are looked at.
+// errorProbationFile has a watched process whose 5xx responses are counted during probation.
 var errorProbationFile = strings.NewReplacer(
 	`{http: "127.0.0.1:0"}`, `{http: "127.0.0.1:0", admin: {addr: "127.0.0.1:0", shared: false}}`,
 	"probation: 3s", "probation: 8s, errors: true",
 ).Replace(watchedProcessFile)
 
-// newErrorSandbox is a stack of which v1 has proven itself.
+// newErrorSandbox returns a sandbox in which v1 has passed its probation.
 func newErrorSandbox(t *testing.T) *sandbox {
 	t.Helper()
 	s := newWatchedSandbox(t, "v1")
@@ -25,7 +25,7 @@ func newErrorSandbox(t *testing.T) *sandbox {
 	return s
 }
 
-// awaitEvent waits for one that says so.
+// awaitEvent waits for an event with this text.
 func (s *sandbox) awaitEvent(says string) {
 	s.t.Helper()
 	eventually(s.t, "it is told: "+says, func() error {
@@ -36,7 +36,7 @@ func (s *sandbox) awaitEvent(says string) {
 	})
 }
 
-// A release that serves, but not well, goes by itself.
+// A release that serves with errors is rolled back by itself.
 func TestProbationOfErrors(t *testing.T) {
 	t.Parallel()
 	s := newErrorSandbox(t)
@@ -63,7 +63,7 @@ func TestProbationOfErrors(t *testing.T) {
 	s.mustRun("up")
 }
 
-// One that fails no more than the one before may be what heals it. It stays, also when its manager was killed.
+// A release with no more errors than the previous one may be the cure. It stays, also when its manager was killed.
 func TestProbationOfErrorsAsBefore(t *testing.T) {
 	t.Parallel()
 	s := newErrorSandbox(t)
@@ -86,7 +86,7 @@ func TestProbationOfErrorsAsBefore(t *testing.T) {
 	}
 }
 
-// What may not be gone back from stays, says so once, and proves itself when it fails no more.
+// A release that cannot be rolled back stays, is reported once, and passes its probation when its errors end.
 func TestProbationOfErrorsThatCannotRollBack(t *testing.T) {
 	t.Parallel()
 	s := newErrorSandbox(t)
@@ -104,7 +104,7 @@ func TestProbationOfErrorsThatCannotRollBack(t *testing.T) {
 	}
 }
 
-// Metrics that tell nothing are no reason to go back.
+// Metrics without status codes are no reason to roll back.
 func TestProbationOfErrorsNotKnown(t *testing.T) {
 	t.Parallel()
 	s := newErrorSandbox(t)
@@ -118,7 +118,7 @@ func TestProbationOfErrorsNotKnown(t *testing.T) {
 	}
 }
 
-// What becomes of each program that is deployed is counted, and the counters go on with the next manager.
+// The result of each deploy is counted, and the counters continue with the next manager.
 func TestDeploysAreCounted(t *testing.T) {
 	t.Parallel()
 	s := newErrorSandbox(t)

@@ -14,7 +14,7 @@ import (
 	"pgo/deploy/pgo/internal/proc"
 )
 
-// A program that cannot run here, and one that is gone: failed at the first start, with a reason that says it.
+// A program that cannot run here, and a missing one, fail at the first start with the reason.
 func TestProgramsThatCannotRun(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -58,8 +58,8 @@ func TestProgramsThatCannotRun(t *testing.T) {
 	}
 }
 
-// A pgo that was killed leaves its control socket, or somebody a file of that name: commands say that nobody answers,
-// and the next pgo takes the place.
+// With the control socket of a killed pgo, or another file of that name, commands report that pgo does not run, and the next pgo
+// replaces it.
 func TestStaleControlSocket(t *testing.T) {
 	s := newSandbox(t, "  p: {command: ACTOR, args: [actor, ready], ready: {notify: true}}\n")
 	s.mustRun("up")
@@ -95,8 +95,8 @@ func TestStaleControlSocket(t *testing.T) {
 	s.awaitState("p", control.Ready)
 }
 
-// What makes itself a session of its own escapes: it is not stopped, and keeps nobody from stopping or starting what it
-// came from, though it has its log open.
+// A child in a session of its own escapes: it is not stopped, and keeps no one from stopping or starting its parent, though it
+// has the parent's log open.
 func TestChildThatLeavesItsSession(t *testing.T) {
 	s := newSandbox(t, `  p: {command: ACTOR, args: [actor, "escape=DIR/escaped", ready], ready: {notify: true}}`+"\n")
 	s.mustRun("up")

@@ -44,7 +44,7 @@ func TestRestartPolicies(t *testing.T) {
 	}
 }
 
-// What comes after a one-shot waits for its end, and a second up does not run it again.
+// A process after a one-shot waits for the one-shot's end, and a second up does not run that again.
 func TestOneShot(t *testing.T) {
 	s := newSandbox(t, `
   init: {kind: one-shot, command: ACTOR, args: [actor, "record=DIR/order:init", "await=DIR/go", exit=0]}
@@ -77,7 +77,7 @@ func TestOneShot(t *testing.T) {
 	}
 }
 
-// A process that hangs is found out and started anew.
+// A process that hangs is detected and restarted.
 func TestLiveness(t *testing.T) {
 	tests := []struct{ name, process, says string }{
 		{"watchdog", `{command: ACTOR, args: [actor, "pings=DIR/hung", ready], ready: {notify: true}, watchdog: 200ms}`, "no WATCHDOG=1 within 200ms"},
@@ -150,7 +150,7 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
-// Only root can set that up.
+// It takes root to set a user.
 func TestUser(t *testing.T) {
 	process := `  p: {command: ACTOR, args: [actor, say=hello, ready], ready: {notify: true}, user: nobody}` + "\n"
 	s := newSandbox(t, process)
@@ -246,7 +246,7 @@ func TestApply(t *testing.T) {
 	}
 }
 
-// A change of a service that does not work out leaves the service as it was.
+// A change of a service that fails leaves the service as it was.
 func TestApplyThatFails(t *testing.T) {
 	file := `
   web: {command: ACTOR, args: [actor, DEED, web, ready], listeners: {http: "127.0.0.1:0"}, ready: {notify: true}}

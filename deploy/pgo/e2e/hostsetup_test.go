@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// What pgo host setup refuses before it looks at anything.
+// pgo host setup rejects these arguments before it inspects the machine.
 func TestHostSetupRejectsArguments(t *testing.T) {
 	s := newSandbox(t, "  one: {kind: infra, command: sleep, args: [\"1000\"]}")
 	key := filepath.Join(s.dir, "id")

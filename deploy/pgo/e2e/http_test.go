@@ -17,7 +17,7 @@ import (
 	"pgo/deploy/pgo/internal/proc"
 )
 
-// newHTTPStack is a stack with pgo's own HTTP on a free port.
+// newHTTPStack returns a sandbox with pgo's own HTTP on a free port.
 func newHTTPStack(t *testing.T, processes string) *sandbox {
 	t.Helper()
 	s := newSandbox(t, processes)
@@ -25,14 +25,14 @@ func newHTTPStack(t *testing.T, processes string) *sandbox {
 	return s
 }
 
-// setHTTP writes the process file anew, with HTTP as said.
+// setHTTP writes the process file with this value of http.
 func (s *sandbox) setHTTP(http, processes string) {
 	s.t.Helper()
 	s.http = "http: " + http + "\n"
 	s.writeProcessFile(processes)
 }
 
-// getHTTP asks pgo's own HTTP. Headers are pairs; Host is one. Where there is no answer the body is the error.
+// getHTTP sends a request to pgo's own HTTP. Headers are pairs; Host is one. Without a response the body is the error.
 func (s *sandbox) getHTTP(path string, headers ...string) (status int, body string, header http.Header) {
 	s.t.Helper()
 	r, err := http.NewRequest(http.MethodGet, "http://"+s.readInfo().HTTP+path, nil)
@@ -58,7 +58,7 @@ func (s *sandbox) getHTTP(path string, headers ...string) (status int, body stri
 	return res.StatusCode, string(text), res.Header
 }
 
-// mustGetPage is what is answered with 200.
+// mustGetPage returns the body of a 200 response.
 func (s *sandbox) mustGetPage(path string) string {
 	s.t.Helper()
 	status, body, _ := s.getHTTP(path)
@@ -240,7 +240,7 @@ func TestHostileRequests(t *testing.T) {
 	}
 }
 
-// Clients that say nothing, or only little at a time, are sent away, and more of them than a few are not let in.
+// Clients that send nothing, or little at a time, are disconnected, and the number of connections is limited.
 func TestSlowClients(t *testing.T) {
 	s := newHTTPStack(t, "  p: {command: ACTOR, args: [actor]}\n")
 	s.mustRun("up")
@@ -267,7 +267,7 @@ func TestSlowClients(t *testing.T) {
 	}
 }
 
-// The listener is the keeper's: whoever asks while there is no manager waits for the next one, and counters go on.
+// The listener is the keeper's: a client that connects while there is no manager waits for the next one, and counters continue.
 func TestHTTPOutlivesTheManager(t *testing.T) {
 	s := newHTTPStack(t, `
   web: {command: ACTOR, args: [actor, admin, web, ready], ready: {notify: true}, reload: {stable: 10ms},

@@ -15,7 +15,7 @@ import (
 	"pgo/deploy/pgo/internal/proc"
 )
 
-// setFileLimit limits how many files a process may have open, and returns how it was.
+// setFileLimit sets how many files a process may have open, and returns the previous limit.
 func setFileLimit(t *testing.T, pid int, n uint64) (was uint64) {
 	t.Helper()
 	var limit unix.Rlimit
@@ -28,8 +28,8 @@ func setFileLimit(t *testing.T, pid int, n uint64) (was uint64) {
 	return limit.Cur
 }
 
-// findFileLimit is the limit under which a process can open so many files more: a limit is one on numbers, and some below it
-// may be free.
+// findFileLimit returns the limit under which a process can open this many more files. A limit is on the numbers of descriptors,
+// and some below it may be free.
 func findFileLimit(t *testing.T, pid, more int) uint64 {
 	t.Helper()
 	for n := uint64(0); ; n++ {
@@ -46,8 +46,8 @@ func findFileLimit(t *testing.T, pid, more int) uint64 {
 	}
 }
 
-// When pgo has no descriptors left, what runs goes on, what cannot be started says why and is tried again: it runs when
-// others have been stopped, or when there are more.
+// When pgo has no descriptors left, running processes continue. A process that cannot be started reports why and is retried: it
+// runs when others were stopped, or when there are more descriptors.
 func TestNoDescriptorsLeft(t *testing.T) {
 	const old = "  a: {command: ACTOR, args: [actor, ready], ready: {notify: true}}\n  b: {command: ACTOR, args: [actor, ready], ready: {notify: true}}\n"
 	const more = old + "  q: {command: ACTOR, args: [actor, ready], ready: {notify: true}, restart: {longest_wait: 200ms}}\n"
@@ -81,7 +81,7 @@ func TestNoDescriptorsLeft(t *testing.T) {
 	}
 }
 
-// Many processes are no more than few, also for the manager that finds them, and none leaves a descriptor behind.
+// Many processes work like few, also for the manager that adopts them, and none leaves a descriptor behind.
 func TestManyProcesses(t *testing.T) {
 	const many = 200
 	const one = "  one: {command: sleep, args: [\"1000\"]}\n"

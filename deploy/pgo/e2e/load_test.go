@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// loadGenerator sends POST requests, which no client repeats by itself, until it is stopped: some on connections that are kept,
-// some on new ones.
+// loadGenerator sends POST requests, which no client repeats by itself, until it is stopped: half of its clients keep their
+// connections, half open new ones.
 type loadGenerator struct {
 	sent, failed atomic.Int64
 	mu           sync.Mutex
@@ -74,7 +74,7 @@ func (l *loadGenerator) stop() {
 	l.all.Wait()
 }
 
-// assertNoFailures ends the load and fails the test where a request has failed. It returns how many different processes answered.
+// assertNoFailures stops the load and fails the test where a request has failed. It returns how many different bodies answered.
 func (l *loadGenerator) assertNoFailures(t *testing.T) int {
 	t.Helper()
 	l.stop()

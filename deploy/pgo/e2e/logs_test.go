@@ -99,7 +99,7 @@ func assertNumbered(t *testing.T, what string, lines []string, want int) {
 	}
 }
 
-// A log that cannot be written does not stop a process, and says afterwards what is missing.
+// A log that cannot be written does not block a process, and reports afterwards what is missing.
 func TestLogOnAFullDisk(t *testing.T) {
 	s := newSandbox(t, `
   flood: {command: ACTOR, args: [actor, "await=DIR/go", "flood=60000:30000", "touch=DIR/said", "await=DIR/more", say=after, "touch=DIR/all"]}
@@ -131,7 +131,7 @@ func TestLogOnAFullDisk(t *testing.T) {
 	}
 }
 
-// redirectToFullDisk has a log be on a disk that is full.
+// redirectToFullDisk makes a log a link to a disk that is full.
 func redirectToFullDisk(t *testing.T, log string) {
 	t.Helper()
 	if err := os.Remove(log); err != nil {

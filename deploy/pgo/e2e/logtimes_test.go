@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// writeLogs writes lines of two processes, a quarter of an hour apart each and taking turns, the last one now.
+// writeLogs writes alternating lines of two processes, a quarter of an hour apart, the last one now.
 func writeLogs(s *sandbox) (start time.Time) {
 	s.t.Helper()
 	start = time.Now().UTC().Truncate(time.Second).Add(-2 * time.Hour)
@@ -161,7 +161,7 @@ func TestLogsColors(t *testing.T) {
 	}
 }
 
-// runOnTerminal runs a command as a person does, and returns what that person sees.
+// runOnTerminal runs a command on a terminal and returns what the terminal shows.
 func runOnTerminal(t *testing.T, s *sandbox, env string, args ...string) string {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
@@ -187,7 +187,7 @@ func runOnTerminal(t *testing.T, s *sandbox, env string, args ...string) string 
 	if err := cmd.Run(); err != nil {
 		t.Fatal(err)
 	}
-	// It comes in pieces, whenever the kernel gets to it; this is the last.
+	// It comes in pieces, when the kernel delivers it; this is the last.
 	const end = "that was all"
 	if _, err := terminal.WriteString(end); err != nil {
 		t.Fatal(err)

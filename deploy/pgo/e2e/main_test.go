@@ -18,7 +18,7 @@ const pgoPathEnv = "PGO_TEST_PROGRAM"
 // version is the version of a pgo that is built without the Makefile's linker flags.
 const version = "dev"
 
-// The test program is also the programs that pgo runs, so that tests use real processes.
+// The test program is also the programs that pgo runs, so that the tests have real processes.
 func TestMain(m *testing.M) {
 	pgoPath = os.Getenv(pgoPathEnv)
 	if len(os.Args) > 1 {

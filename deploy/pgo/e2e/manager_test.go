@@ -50,12 +50,12 @@ func TestManagerKilled(t *testing.T) {
 	if s.readInfo().KeeperPID != keeper {
 		t.Error("the keeper is another one")
 	}
-	// What is said while nobody listens is heard later.
+	// Notifications that are sent while there is no manager arrive later.
 	touchFile(t, filepath.Join(s.dir, "go"))
 	s.awaitState("late", control.Ready)
 	l.assertNoFailures(t)
 
-	// Asked to end, it makes room for the next one.
+	// On SIGTERM it leaves for the next one.
 	asked := s.readInfo().ManagerPID
 	proc.Kill(asked, syscall.SIGTERM)
 	eventually(t, "there is another manager", func() error {
@@ -68,7 +68,7 @@ func TestManagerKilled(t *testing.T) {
 		t.Errorf("web: %+v", p)
 	}
 
-	// A crash in the gap is noticed, and the same again.
+	// A crash while there is no manager is noticed.
 	old := s.readInfo().ManagerPID
 	proc.Kill(old, syscall.SIGKILL)
 	proc.Kill(before["web"].PID, syscall.SIGKILL)
@@ -83,7 +83,7 @@ func TestManagerKilled(t *testing.T) {
 	s.assertManagerGaps()
 }
 
-// assertManagerGaps checks how long there was no manager after one was killed, as pgo itself has written it down.
+// assertManagerGaps checks in pgo's own log how long there was no manager after one was killed.
 func (s *sandbox) assertManagerGaps() {
 	s.t.Helper()
 	var ended time.Time
@@ -122,7 +122,7 @@ func touchFile(t *testing.T, path string) {
 	}
 }
 
-// A manager that is killed while it stops or starts things leaves that to the next one.
+// A manager that is killed while it stops or starts processes leaves that to the next one.
 func TestManagerKilledAtWork(t *testing.T) {
 	s := newSandbox(t, `
   db: {command: ACTOR, args: [actor, "record=DIR/order:db", ready], ready: {notify: true}}
@@ -188,7 +188,7 @@ func TestUpgrade(t *testing.T) {
 	if !strings.HasPrefix(upgraded, filepath.Join(s.homeDir(), "state", "pgo-")) {
 		t.Errorf("the manager runs %s", upgraded)
 	}
-	// What was installed may be written over: a copy of it runs.
+	// The installed file may be overwritten: a copy of it runs.
 	if err := os.WriteFile(next, []byte("#!/bin/sh\nexit 3\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -197,7 +197,7 @@ func TestUpgrade(t *testing.T) {
 		t.Errorf("after it was killed the manager runs %s", running())
 	}
 	s.assertFails(exitFailed, []string{"does not answer `version --json`"}, "upgrade", "--program", next)
-	// One that says it is a pgo and cannot manage.
+	// A program with a version that cannot manage.
 	if err := os.WriteFile(next, []byte("#!/bin/sh\n[ \"$1\" = version ] && echo '{\"version\":\"9\"}' && exit\nexit 3\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -208,7 +208,7 @@ func TestUpgrade(t *testing.T) {
 	l.assertNoFailures(t)
 }
 
-// As the first process of a container: strangers are reaped, and the keeper is what SIGTERM is for.
+// As the first process of a container the keeper reaps orphans and ends on SIGTERM.
 func TestFirstProcess(t *testing.T) {
 	s := newSandbox(t, `  p: {command: ACTOR, args: [actor, "orphan=DIR/orphan", ready], ready: {notify: true}}`+"\n")
 	cmd := s.newCommand("up", "--foreground")

@@ -88,7 +88,7 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// awaitStable waits until nothing is on its way any more.
+// awaitStable waits until no process changes its state.
 func (s *sandbox) awaitStable() {
 	s.t.Helper()
 	eventually(s.t, "nothing is on its way", func() error {
@@ -115,7 +115,7 @@ func metricValue(t *testing.T, metrics, series string) (n float64) {
 	return 0
 }
 
-// A counter never goes back while the process lives, also where its children come and go.
+// A counter never decreases while the process lives, also where its children come and go.
 func TestCPUTimeGrows(t *testing.T) {
 	s := newHTTPStack(t, `
   busy: {kind: infra, command: sh, args: [-c, "while :; do sh -c 'i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done'; done"]}

@@ -9,7 +9,7 @@ import (
 	"pgo/deploy/pgo/internal/logfile"
 )
 
-// pgo's own log is rotated while both halves have it open.
+// pgo's own log is rotated while keeper and manager have it open.
 func TestOwnLogIsRotated(t *testing.T) {
 	s := newSandbox(t, "  p: {command: ACTOR, args: [actor, ready], ready: {notify: true}}\n")
 	log := filepath.Join(s.homeDir(), "logs", "pgo.log")

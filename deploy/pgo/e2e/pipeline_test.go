@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// TestPipeline runs what CI runs, with a deploy key that is only in CI's environment: the Makefile's and .ci's own lines.
+// TestPipeline runs CI's commands, the Makefile's and .ci's own lines, with a deploy key that is only in CI's environment.
 func TestPipeline(t *testing.T) {
 	t.Parallel()
 	host := newDeployHost(t)
@@ -45,7 +45,7 @@ func TestPipeline(t *testing.T) {
 	ci.mustRun("make", "deploy", "TO=ci")
 	host.awaitRelease("v2", deployedServices...)
 
-	// gateway is one through which all services but one can be reached.
+	// gateway returns the URL of a gateway through which all services but one are ready.
 	gateway := func(but string) string {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/services/"+but+"/readyz" {
@@ -65,7 +65,7 @@ func TestPipeline(t *testing.T) {
 	ci.assertKeyNotStored()
 }
 
-// pipeline is a job of CI: a checkout with what was built before, a home, and a key in its environment.
+// pipeline is a job of CI: a checkout with the files built before, a home, and a key in its environment.
 type pipeline struct {
 	t               *testing.T
 	dir, dist, home string
@@ -109,7 +109,7 @@ func newPipeline(t *testing.T, host *deployHost) *pipeline {
 	if said, err := sums.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, said)
 	}
-	// ssh takes its folder from the user's account, not from HOME. The key comes from the agent alone.
+	// ssh takes its directory from the user's account, not from HOME. The key comes from the agent alone.
 	write(filepath.Join(tools, "config"), fmt.Appendf(nil, "Host ci\n\tHostName 127.0.0.1\n\tPort %d\n\tUser %s\n\tIdentityFile none\n\tStrictHostKeyChecking yes\n\tBatchMode yes\n",
 		host.sshd.Port, host.sshd.User), 0o600)
 	write(filepath.Join(tools, "ssh"), fmt.Appendf(nil, "#!/bin/sh\nexec /usr/bin/ssh -F %s/config -o UserKnownHostsFile=$HOME/.ssh/known_hosts -o GlobalKnownHostsFile=none \"$@\"\n", tools), 0o755)
@@ -143,7 +143,7 @@ func (p *pipeline) assertFails(t *testing.T, says string, env []string, args ...
 	}
 }
 
-// assertKeyNotStored checks that the key is in no file that CI has left.
+// assertKeyNotStored checks that CI has left the key in no file.
 func (p *pipeline) assertKeyNotStored() {
 	p.t.Helper()
 	err := filepath.WalkDir(p.home, func(path string, d os.DirEntry, err error) error {

@@ -10,7 +10,7 @@ import (
 	"pgo/deploy/pgo/internal/control"
 )
 
-// A release that does not last goes, by itself, and the one before comes back.
+// A release that does not pass its probation is rolled back by itself.
 func TestProbation(t *testing.T) {
 	s := newWatchedSandbox(t, "v1")
 	s.mustRun("up")
@@ -26,7 +26,7 @@ func TestProbation(t *testing.T) {
 	if out := s.mustRun("events"); strings.Count(out, "went back to release") != 1 {
 		t.Errorf("events:\n%s", out)
 	}
-	// It is not tried again, whoever starts anew.
+	// It is not tried again, whatever restarts.
 	s.killManager()
 	s.mustRun("down")
 	s.assertFails(exitFailed, []string{"was found bad before"}, "up")
@@ -39,7 +39,7 @@ func TestProbation(t *testing.T) {
 	}
 }
 
-// What a gate does not let run is not gone back to.
+// A release that the gate forbids is not rolled back to.
 func TestProbationThatCannotRollBack(t *testing.T) {
 	s := newWatchedSandbox(t, "v1")
 	s.mustRun("up")
@@ -66,7 +66,7 @@ func TestProbationThatCannotRollBack(t *testing.T) {
 	s.awaitBuild("v2")
 }
 
-// awaitGood waits until the release that is live has proven itself.
+// awaitGood waits until the current release, with this version, has passed its probation.
 func (s *sandbox) awaitGood(version string) {
 	s.t.Helper()
 	eventually(s.t, version+" is good", func() error {
@@ -95,7 +95,7 @@ func TestCrashAfterAFailedDeploy(t *testing.T) {
 	s.awaitBuild("v1")
 }
 
-// What grows over its limit is replaced, with no dropped request; a warning comes before.
+// A process over its memory limit is replaced without a dropped request; a warning comes before.
 func TestMemoryLimit(t *testing.T) {
 	s := newWatchedSandbox(t, "v1")
 	s.writeProcessFile(strings.Replace(watchedProcessFile, "restart: {", "limits: {memory: 100MB}, restart: {", 1))

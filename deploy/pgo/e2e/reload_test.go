@@ -87,7 +87,7 @@ func TestReloadWhileTheManagerIsKilled(t *testing.T) {
 	})
 }
 
-// The old process goes on whatever becomes of the new one.
+// The old process continues whatever happens to the new one.
 func TestReloadThatFails(t *testing.T) {
 	tests := []struct {
 		name, deeds string
@@ -110,7 +110,7 @@ func TestReloadThatFails(t *testing.T) {
 			}
 			s.mustRun("up")
 			before := s.listByName()["web"]
-			// What dies in the window has taken connections with it; in all other cases nobody notices.
+			// A process that dies in the window has accepted connections; in all other cases no request fails.
 			harmless := test.name != "dies within the window"
 			var l *loadGenerator
 			if harmless {
@@ -133,7 +133,7 @@ func TestReloadThatFails(t *testing.T) {
 					t.Errorf("%d processes answered", answered)
 				}
 			}
-			// Once it is right again, it is replaced.
+			// Once the cause is gone, it is replaced.
 			if err := os.Remove(filepath.Join(s.dir, "bad")); err != nil {
 				t.Fatal(err)
 			}
@@ -198,7 +198,7 @@ func TestReloadIsRefused(t *testing.T) {
 	}
 }
 
-// What has a port of its own gets another one beside the old process.
+// A listener that is not shared has another port beside the old process.
 func TestUnsharedListener(t *testing.T) {
 	s := newSandbox(t, `
   web: {command: ACTOR, args: [actor, web, ready], instances: 2, ready: {notify: true},
@@ -220,7 +220,7 @@ func TestUnsharedListener(t *testing.T) {
 	}
 }
 
-// killManager kills the manager, and waits for the next one; gaps tells how long that took.
+// killManager kills the manager and waits for the next one.
 func (s *sandbox) killManager() {
 	s.t.Helper()
 	old := s.readInfo().ManagerPID

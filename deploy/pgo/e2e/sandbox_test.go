@@ -19,7 +19,7 @@ import (
 	"pgo/deploy/pgo/internal/proc"
 )
 
-// sandbox is a checkout with a process file, and pgo's commands on it.
+// sandbox is a checkout with a process file and a home of its own, and pgo's commands on it.
 type sandbox struct {
 	t    *testing.T
 	dir  string
@@ -37,7 +37,7 @@ func newSandbox(t *testing.T, processes string) *sandbox {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Short, since sockets live there.
+	// Short, since the paths of sockets are limited.
 	sockets, err := os.MkdirTemp("", "pgo")
 	if err != nil {
 		t.Fatal(err)
@@ -64,8 +64,8 @@ func newSandbox(t *testing.T, processes string) *sandbox {
 	return s
 }
 
-// reserveAddr returns a loopback address that nobody listens at, and that is the test's until its end: its port is bound, so the
-// kernel gives it to nobody who asks for any port. A server that sets SO_REUSEADDR, as Go's do, may listen at it.
+// reserveAddr returns a free loopback address and reserves it until the end of the test: its port is bound, so the kernel assigns
+// it to no one who asks for any port. A server that sets SO_REUSEADDR, as Go's do, may listen at it.
 func reserveAddr(t *testing.T) string {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
@@ -99,7 +99,7 @@ func (s *sandbox) writeProcessFile(processes string) {
 	}
 }
 
-// readFile returns a file's content, nothing where it does not exist.
+// readFile returns a file's content, an empty one where the file does not exist.
 func (s *sandbox) readFile(name string) string {
 	content, err := os.ReadFile(filepath.Join(s.dir, name))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -114,7 +114,7 @@ func (s *sandbox) newCommand(args ...string) *exec.Cmd {
 	return cmd
 }
 
-// runPgo runs a command and returns its exit code and all that it printed.
+// runPgo runs a command and returns its exit code and its output.
 func (s *sandbox) runPgo(args ...string) (code int, out string) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
@@ -129,7 +129,7 @@ func (s *sandbox) runPgo(args ...string) (code int, out string) {
 	return cmd.ProcessState.ExitCode(), string(text)
 }
 
-// mustRun runs a command that has to succeed.
+// mustRun runs a command that has to succeed, and returns its output.
 func (s *sandbox) mustRun(args ...string) string {
 	s.t.Helper()
 	code, out := s.runPgo(args...)
@@ -183,7 +183,7 @@ func (s *sandbox) readInfo() control.Info {
 	return info
 }
 
-// findProcesses finds what runs for this home, whoever started it: all of it has PGO_HOME in its environment.
+// findProcesses finds the processes of this home by PGO_HOME in their environment, and returns their command lines by pid.
 func (s *sandbox) findProcesses() map[int]string {
 	files, err := filepath.Glob("/proc/[0-9]*/environ")
 	if err != nil {
@@ -205,7 +205,7 @@ func (s *sandbox) findProcesses() map[int]string {
 	return found
 }
 
-// eventually waits until cond is nil.
+// eventually waits until cond returns nil.
 func eventually(t *testing.T, what string, cond func() error) {
 	t.Helper()
 	end := time.Now().Add(time.Minute)

@@ -60,7 +60,7 @@ func TestShip(t *testing.T) {
 	h.awaitRelease("v3", "beta")
 	h.sandbox.mustRun(h.remoteArgs("rollback", "beta")...)
 	h.awaitRelease("v2", deployedServices...)
-	// All three of the deploy before.
+	// All three of the previous deploy.
 	h.sandbox.mustRun(h.remoteArgs("rollback")...)
 	h.awaitRelease("v1", deployedServices...)
 	h.assertDeployed("v1")
@@ -68,7 +68,7 @@ func TestShip(t *testing.T) {
 	if out := h.sandbox.mustRun(h.remoteArgs("releases")...); strings.Count(out, "rollback") < 2 || !strings.Contains(out, "v1 (") {
 		t.Errorf("releases:\n%s", out)
 	}
-	// What was rolled back can be deployed again, and is not sent again.
+	// A release that was rolled back can be deployed again, and is not sent again.
 	h.putBuild("beta", "v2")
 	if out := h.sandbox.mustRun(h.deployArgs()...); !strings.Contains(out, "the host has") {
 		t.Errorf("deploy again:\n%s", out)
@@ -81,7 +81,7 @@ func TestShip(t *testing.T) {
 	h.sandbox.mustRun("up")
 }
 
-// What does not work is refused, or put back with all of its deploy; nobody notices, and the next deploy works.
+// A bad program is refused, or rolled back with its whole deploy; no request fails, and the next deploy works.
 func TestShipBad(t *testing.T) {
 	t.Parallel()
 	h := newDeployHost(t)
@@ -116,7 +116,7 @@ func TestShipBad(t *testing.T) {
 			h.putBuild("gamma", "v2")
 			entries := len(h.readAuditLog())
 			none := h.startLoad()
-			// What dies takes its requests with it, and a 500 is a 500: these two are known by it.
+			// A process that dies takes its requests with it, and a 500 is a 500: these two are detected by failed requests.
 			if test.name == "ends while on probation" || test.name == "answers with 500" {
 				none = func() {}
 			}
@@ -140,7 +140,7 @@ func TestShipBad(t *testing.T) {
 	h.awaitRelease("v2", deployedServices...)
 }
 
-// What arrives is not what was said: another content, or what nobody can make a program of.
+// The host refuses content other than announced, and a delta from which no program can be made.
 func TestReceiveRejectsOtherContent(t *testing.T) {
 	t.Parallel()
 	h := newDeployHost(t)
@@ -196,7 +196,7 @@ func TestReceiveRejectsOtherContent(t *testing.T) {
 	h.awaitRelease("v1", deployedServices...)
 }
 
-// Two at once: the second is refused and told who it is, or waits.
+// Of two deploys at once the second is refused with the name of the first, or waits.
 func TestShipConcurrently(t *testing.T) {
 	t.Parallel()
 	h := newDeployHost(t)
@@ -239,7 +239,7 @@ func TestShipDryRun(t *testing.T) {
 	h.sandbox.assertFails(exitRefused, []string{"wrong architecture"}, h.deployArgs("--dry-run")...)
 }
 
-// A disk that is full: nothing is touched, and the log says so.
+// On a full disk nothing is changed, and the audit log has the refusal.
 func TestShipFullDisk(t *testing.T) {
 	t.Parallel()
 	h := &deployHost{sandbox: newSandbox(t, deployedProcessFile), from: t.TempDir()}
@@ -269,7 +269,7 @@ func TestShipFullDisk(t *testing.T) {
 	}
 }
 
-// The first release of all has nothing before it.
+// The first deploy of all has no previous release.
 func TestShipFirst(t *testing.T) {
 	t.Parallel()
 	h := &deployHost{sandbox: newSandbox(t, deployedProcessFile), from: t.TempDir()}
@@ -294,7 +294,7 @@ func TestShipFirst(t *testing.T) {
 	h.sandbox.mustRun("up")
 }
 
-// The key can do nothing else.
+// The deploy key can do nothing else.
 func TestForcedCommand(t *testing.T) {
 	h := newDeployHost(t)
 	for _, command := range []string{"cat /etc/passwd", "sh", "pgo down", "pgo receive; id", "pgo receive --as root"} {

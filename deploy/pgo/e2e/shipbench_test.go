@@ -23,11 +23,11 @@ import (
 	"pgo/deploy/pgo/internal/sshdtest"
 )
 
-// TestBenchDeploy measures deploys to the stack that `make up MODE=native` has brought up here, of the real services and
-// through its gateway, over a real sshd on loopback. make bench-deploy runs it.
+// TestBenchDeploy measures deploys of the real services, through their gateway and over a real sshd on loopback, to the stack
+// that `make up MODE=native` has started here. make bench-deploy runs it.
 func TestBenchDeploy(t *testing.T) {
 	b := newBench(t)
-	// Printed as they come: what was measured stays, also when the rest takes too long.
+	// Printed at once: the figures stay, also when the rest takes too long.
 	fmt.Println("| figure | target | pgo deploy | peers in the same run |\n| --- | --- | --- | --- |")
 	b.measureOneLineChange(readCount(t, "PGO_BENCH_CHANGES", 3))
 	b.measureUnderLoad(readCount(t, "PGO_BENCH_DEPLOYS", 5), 1000)
@@ -71,7 +71,7 @@ func newBench(t *testing.T) *bench {
 	}
 	b.sshd = sshdtest.Start(t, "PGO_HOME="+b.home, "XDG_RUNTIME_DIR="+os.Getenv("XDG_RUNTIME_DIR"))
 	b.sshd.Authorize("ci", `restrict,command="`+b.pgo+` receive --as bench"`)
-	// As make build has it: so only what has changed is compiled.
+	// As in make build, so that only what has changed is compiled.
 	b.env = append(os.Environ(), "XDG_CACHE_HOME="+t.TempDir(), "CGO_ENABLED=0")
 	return b
 }
@@ -87,8 +87,8 @@ func (b *bench) mustRun(name string, args ...string) string {
 	return string(out)
 }
 
-// buildService makes a service with one line that is new, and returns the folder it is in. Its command is built from a copy
-// beside it, so all other packages come from the cache.
+// buildService builds a service with one changed line and returns the directory of the program. It builds the command from a
+// copy beside it, so that all other packages come from the cache.
 func (b *bench) buildService(service string) string {
 	b.t.Helper()
 	b.builds++
@@ -130,7 +130,7 @@ func (b *bench) buildService(service string) string {
 	return dir
 }
 
-// deployServices deploys, and returns when the new version of the last service served alone, and when all was through.
+// deployServices deploys, and returns when the new version of the last service served alone, and when the deploy was complete.
 func (b *bench) deployServices(from string, services ...string) (alone, through time.Duration) {
 	b.t.Helper()
 	began := time.Now()
@@ -145,7 +145,7 @@ func (b *bench) deployServices(from string, services ...string) (alone, through 
 	return b.logSteps(began, string(out)), time.Since(began)
 }
 
-// awaitAnswer is how long after that a process which has been started since began to answer: its log says it, a moment later.
+// awaitAnswer returns how many seconds after began a process that was started since then logged that it is ready.
 func (b *bench) awaitAnswer(service string, began time.Time) (after float64) {
 	b.t.Helper()
 	eventually(b.t, service+" says that it is ready", func() error {
@@ -168,7 +168,7 @@ func (b *bench) awaitAnswer(service string, began time.Time) (after float64) {
 	return after
 }
 
-// logSteps prints when each step was told, and returns when the last process had taken over.
+// logSteps logs the time of each step, and returns when the last process had taken over.
 func (b *bench) logSteps(began time.Time, said string) (alone time.Duration) {
 	b.t.Helper()
 	var steps []string
@@ -182,7 +182,7 @@ func (b *bench) logSteps(began time.Time, said string) (alone time.Duration) {
 	return alone
 }
 
-// measureOneLineChange is a one-line change in one service.
+// measureOneLineChange measures deploys of a one-line change in one service.
 func (b *bench) measureOneLineChange(n int) {
 	service := "user"
 	_, _ = b.deployServices(b.buildService(service), service) // what the next ones are the difference to
@@ -272,7 +272,7 @@ func (b *bench) measureUnderLoad(n, rate int) {
 		n, failed.Load(), asked.Load(), float64(asked.Load())/took.Seconds(), rate)
 }
 
-// measureRollback goes back with three services at once.
+// measureRollback measures rollbacks of three services at once.
 func (b *bench) measureRollback(n int) {
 	dir := b.t.TempDir()
 	var took []float64
@@ -293,7 +293,7 @@ func (b *bench) printFigure(what string, args []any, target string, samples []fl
 	fmt.Printf("| %s | %s | %s | %s |\n", fmt.Sprintf(what, args...), target, formatSpan(samples), peers)
 }
 
-// formatSpan is the median, and the least and the most.
+// formatSpan returns the median, the minimum and the maximum.
 func formatSpan(samples []float64) string {
 	if len(samples) == 0 {
 		return "not measured"

@@ -12,7 +12,7 @@ import (
 	"pgo/deploy/pgo/internal/sshdtest"
 )
 
-// The lines of docs/deploy.md that lead from a bare host to the first deploy.
+// The lines of docs/deploy.md lead from a bare host to the first deploy.
 func TestDeployDocs(t *testing.T) {
 	page, err := os.ReadFile("../../../docs/deploy.md")
 	if err != nil {
@@ -35,7 +35,7 @@ func TestDeployDocs(t *testing.T) {
 	root := writeBareHost(t, host, tools)
 	host.sshd = sshdtest.Start(t, "XDG_RUNTIME_DIR="+host.sandbox.socketsDir, "PATH="+tools+":/usr/local/bin:/usr/bin:/bin")
 
-	// The checkout: what `make dist` builds are stand-ins.
+	// The checkout, with stand-ins for the programs that `make dist` builds.
 	checkout := t.TempDir()
 	write := func(path, text string, mode os.FileMode) {
 		t.Helper()
@@ -48,7 +48,7 @@ func TestDeployDocs(t *testing.T) {
 	}
 	write(filepath.Join(checkout, "configs", "pgo.yaml"), string(process), 0o600)
 	write(filepath.Join(checkout, "built", "service"), string(buildRelease(t, "v1")), 0o755)
-	// A pgo that sets up the bare host's file system rather than this machine's.
+	// A pgo that sets up the bare host's file system instead of this machine's.
 	write(filepath.Join(checkout, "built", "pgo"), fmt.Sprintf("#!/bin/sh\n[ \"$1 $2\" != 'host setup' ] || set -- \"$@\" --root %s\nexec %s \"$@\"\n", root, pgoPath), 0o755)
 	recipe := "dist:\n\tmkdir -p dist/linux-amd64 dist/linux-" + runtime.GOARCH + "\n\tcp built/pgo dist/linux-amd64/pgo\n"
 	for _, name := range deployedServices {
@@ -83,7 +83,7 @@ func TestDeployDocs(t *testing.T) {
 			}
 		}
 		if strings.Contains(line, "host setup") && strings.Contains(line, " --yes") {
-			// sshd looks for keys elsewhere in this test; what the key may do is as it was written.
+			// In this test sshd reads keys elsewhere; the options of the key are those that were written.
 			key := host.sandbox.readFile(".ssh/authorized_keys")
 			options, _, ok := strings.Cut(key, " ssh-ed25519 AAAA ci")
 			if !ok || !strings.HasSuffix(options, ",restrict") {
@@ -101,7 +101,7 @@ func TestDeployDocs(t *testing.T) {
 	host.awaitRelease("v1", deployedServices...)
 }
 
-// writeBareHost is the root of a host's file system, and in tools a systemctl that starts what the unit says.
+// writeBareHost returns the root of a host's file system, and writes into tools a systemctl that runs the unit's command.
 func writeBareHost(t *testing.T, host *deployHost, tools string) (root string) {
 	t.Helper()
 	root = t.TempDir()
@@ -121,7 +121,7 @@ func writeBareHost(t *testing.T, host *deployHost, tools string) (root string) {
 	write(filepath.Join(root, "etc/passwd"), fmt.Sprintf("root:x:0:0::/root:/bin/sh\npgo:x:%d:%d::%s:/bin/sh\n", uid, gid, host.sandbox.dir))
 	write(filepath.Join(root, "lib/systemd/systemd"), "")
 	write(filepath.Join(root, "usr/sbin/nft"), "")
-	// The host's folder is at the same place for all that runs there.
+	// The host's directory has the same path for all that runs there.
 	parent := filepath.Dir(host.sandbox.dir)
 	if err := os.MkdirAll(filepath.Join(root, filepath.Dir(parent)), 0o755); err != nil {
 		t.Fatal(err)

@@ -13,7 +13,7 @@ import (
 	"pgo/deploy/pgo/internal/ship"
 )
 
-// The connection lost at any point: all is as it was, or all is new; the lock is free, and the log says which.
+// When the connection is lost, at any point, all is as it was, or all is new; the lock is free, and the audit log has the result.
 func TestShipLost(t *testing.T) {
 	t.Parallel()
 	h := newDeployHost(t)
@@ -21,7 +21,7 @@ func TestShipLost(t *testing.T) {
 	for _, service := range deployedServices {
 		h.putBuild(service, "v2")
 	}
-	// So that bytes are counted of whole files, the cache has nothing.
+	// Without a cache whole files are sent, so that the bytes can be counted.
 	h.sandbox.env = append(h.sandbox.env, "XDG_CACHE_HOME=/dev/null")
 	size := int64(len(buildRelease(t, "v2"))) // about a third of it is sent for each of three
 	for n := range 10 {
@@ -36,7 +36,7 @@ func TestShipLost(t *testing.T) {
 	none()
 }
 
-// assertConsistent checks what is after a connection was lost.
+// assertConsistent checks the host after a connection was lost, and leaves it at v1.
 func (h *deployHost) assertConsistent(code int, out string) {
 	h.sandbox.t.Helper()
 	switch code {
@@ -63,7 +63,7 @@ func (h *deployHost) assertConsistent(code int, out string) {
 	h.sandbox.t.Logf("exit code %d: %s", code, strings.TrimSpace(out[strings.LastIndex(strings.TrimSpace(out), "\n")+1:]))
 }
 
-// A manager that is killed while a deploy is on probation is followed by one that puts it back.
+// A manager that is killed while a deploy is on probation is followed by one that rolls it back.
 func TestShipManagerKilled(t *testing.T) {
 	t.Parallel()
 	h := newDeployHost(t)
@@ -84,7 +84,7 @@ func TestShipManagerKilled(t *testing.T) {
 	none()
 }
 
-// What a gate does not let run any more is not put back, and the reason is told.
+// A release that the gate forbids now is not rolled back to, and the reason is reported.
 func TestShipThatCannotRollBack(t *testing.T) {
 	t.Parallel()
 	h := newDeployHost(t)
@@ -102,7 +102,7 @@ func TestShipThatCannotRollBack(t *testing.T) {
 	}
 }
 
-// A process on the host that is killed leaves no lock, and a line in the log.
+// A process on the host that is killed leaves no lock, and a line in the audit log.
 func TestReceiveKilled(t *testing.T) {
 	t.Parallel()
 	h := newDeployHost(t)
@@ -113,7 +113,7 @@ func TestReceiveKilled(t *testing.T) {
 	h.deployDuring("probation", func() { h.killReceive() }, exitRolledBack)
 	h.setProbation("2s")
 	h.awaitRelease("v1", deployedServices...)
-	// Programs that the host does not have yet: all of them are still to be sent when it is killed.
+	// The host does not have these programs yet: all of them are still to be sent when it is killed.
 	for _, service := range deployedServices {
 		h.putBuild(service, "v3")
 	}
@@ -130,7 +130,7 @@ func (h *deployHost) killReceive() {
 	h.sandbox.t.Helper()
 	for pid, command := range h.sandbox.findProcesses() {
 		if strings.Contains(command, " receive ") {
-			// The end of one may have ended the next, which only handed on what it was told.
+			// The end of one may have ended the next, which only forwarded its output.
 			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 				h.sandbox.t.Fatal(err)
 			}

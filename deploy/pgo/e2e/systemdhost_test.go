@@ -21,7 +21,7 @@ import (
 	"pgo/deploy/pgo/internal/systemdtest"
 )
 
-// systemdHost is a machine where systemd runs two services and a gate, by the units that pgo exports, and one that deploys
+// systemdHost is a machine where systemd runs two services and a gate, by the units that pgo exports, and a machine that deploys
 // to it over a real sshd.
 type systemdHost struct {
 	t       *testing.T
@@ -60,7 +60,7 @@ processes:
 	return h
 }
 
-// awaitBuild waits until services answer with a build, of all instances.
+// awaitBuild waits until all instances of the services answer with a build.
 func (h *systemdHost) awaitBuild(build string, services ...string) {
 	h.t.Helper()
 	for _, name := range services {
@@ -77,7 +77,7 @@ func (h *systemdHost) awaitBuild(build string, services ...string) {
 	}
 }
 
-// newCommand is pgo with the arguments, from the machine that deploys.
+// newCommand returns pgo with the arguments, on the machine that deploys.
 func (h *systemdHost) newCommand(args ...string) *exec.Cmd {
 	cmd := exec.Command(pgoPath, append(args, "--to", "ci", "--ssh", "ssh -T -F "+h.sshd.Config)...)
 	cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+h.cache)
@@ -106,7 +106,7 @@ func (h *systemdHost) putBuild(service, name string) {
 	}
 }
 
-// timedLoad are how long requests took, each on a connection of its own or on ones that are kept.
+// timedLoad has the durations of requests, each on a new connection or on a kept one.
 type timedLoad struct {
 	mu        sync.Mutex
 	durations []time.Duration
@@ -148,7 +148,7 @@ func (w *timedLoad) stopAndWait() {
 	w.ended.Wait()
 }
 
-// assertNoFailures ends the load, and fails where a request has.
+// assertNoFailures stops the load, and fails the test where a request has failed.
 func (w *timedLoad) assertNoFailures(t *testing.T, what string) {
 	t.Helper()
 	w.stopAndWait()
@@ -159,7 +159,7 @@ func (w *timedLoad) assertNoFailures(t *testing.T, what string) {
 	}
 }
 
-// crashDuringDeploy has everything end in the middle of a deploy, as with the machine, and start again as with it.
+// crashDuringDeploy ends everything in the middle of a deploy, as a crash of the machine does, and starts it again as a boot does.
 func (h *systemdHost) crashDuringDeploy() {
 	h.t.Helper()
 	cmd := h.newCommand("deploy", "--from", h.from)
@@ -172,7 +172,7 @@ func (h *systemdHost) crashDuringDeploy() {
 	h.Machine.Run("pkill -KILL -f '[p]go receive --systemd'; systemctl stop pgo.target 'pgo-*'")
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 	_ = cmd.Wait()
-	// It was user pgo who had deployed, who has no right to start or stop anything.
+	// User pgo had deployed, who has no right to start or stop units.
 	h.Machine.Run("chown -R pgo /srv/pgo; systemctl start pgo.target")
 	h.awaitBuild("v2", "alpha", "beta")
 	if e := h.readLastAuditEntry(); e.Result != audit.RolledBack {
@@ -244,14 +244,14 @@ func TestSystemdHost(t *testing.T) {
 	h.assertDeploy(exitRolledBack, "while it was on probation", "alpha")
 	h.awaitBuild("v2", "alpha")
 
-	// Every second answer of it is a 500.
+	// Every second response of it is a 500.
 	h.putBuild("beta", "fails")
 	beta = h.startLoad("beta")
 	h.assertDeploy(exitRolledBack, "ended with 5xx while it was on probation", "beta")
 	h.awaitBuild("v2", "beta")
 	beta.stopAndWait()
 
-	// beta fails after alpha has taken over: both go back. The gate forbids it: nothing is touched.
+	// beta fails after alpha has taken over: both are rolled back. The gate forbids it: nothing is changed.
 	h.putBuild("alpha", "v3")
 	h.putBuild("beta", "exits")
 	h.assertDeploy(exitRolledBack, "beta: release")

@@ -11,7 +11,7 @@ import (
 	"pgo/deploy/pgo/internal/systemdtest"
 )
 
-// pgo host setup on a machine with a systemd and a network of its own: what it makes is in force.
+// pgo host setup on a machine with a systemd and a network of its own: user, unit and firewall take effect.
 func TestHostSetup(t *testing.T) {
 	m := systemdtest.Start(t, true)
 	binary, err := os.ReadFile(pgoPath)
@@ -33,7 +33,7 @@ func TestHostSetup(t *testing.T) {
 	if said := m.Run(setup + "--yes"); said != "there is nothing to do\n" {
 		t.Errorf("a second time:\n%s", said)
 	}
-	// With a process file it is started.
+	// With a process file pgo is started.
 	m.WriteFile("/srv/pgo/configs/pgo.yaml", []byte("version: 1\nprocesses:\n  one: {kind: infra, command: sleep, args: [\"1000\"]}\n"), 0o644)
 	t.Log(m.Run(setup + "--yes"))
 	if said := m.Run(setup + "--yes"); said != "there is nothing to do\n" {
@@ -50,11 +50,11 @@ func TestHostSetup(t *testing.T) {
 		})
 	}
 	runs()
-	// What is killed comes back; what is stopped stays so.
+	// A killed pgo is restarted; a stopped one is not.
 	m.Run("systemctl kill -s KILL --kill-whom=main pgo")
 	runs()
 	m.Run("systemctl stop pgo; ! pgrep -u pgo")
-	// From another machine SSH and the gateway are reached, and nothing else.
+	// From another machine SSH and the gateway are reachable, and nothing else.
 	said := m.Run(`ip netns add outside
 ip link add inner type veth peer name outer netns outside
 ip addr add 10.99.0.1/24 dev inner; ip link set inner up
@@ -68,7 +68,7 @@ done; true`)
 	if said != "22 8080 8443 " {
 		t.Errorf("from another machine are open: %s", said)
 	}
-	// The distribution's rules flush everything: ours come back after them.
+	// The distribution's rules flush everything: pgo's are set again after them.
 	m.Run("printf '#!/usr/sbin/nft -f\\nflush ruleset\\n' >/etc/nftables.conf; systemctl start nftables; systemctl restart pgo-firewall; nft list table inet pgo")
 	for _, verb := range []string{"reload", "restart"} {
 		m.Run("systemctl " + verb + " nftables")
@@ -80,7 +80,7 @@ done; true`)
 	if said := m.Run(setup + "--yes"); !strings.Contains(said, "done: a unit that runs pgo") || strings.Contains(said, "firewall") {
 		t.Errorf("after pgo was stopped:\n%s", said)
 	}
-	// In a container, where an engine is wanted: a stand-in for it runs what it is told to, as the user it is told.
+	// In a container, where an engine is wanted: a stand-in runs the command that it is given, as the user that it is given.
 	m.WriteFile("/usr/local/bin/docker", []byte(`#!/bin/sh
 echo "$@" >>/root/docker.log
 case $1 in
@@ -107,7 +107,7 @@ esac
 		return nil
 	})
 	m.Run("su pgo -c '/srv/pgo/bin/pgo down --home /srv/pgo/.pgo'; systemctl enable pgo")
-	// Another firewall is not meddled with.
+	// Another firewall is not changed.
 	m.Run("nft add table ip other; nft 'add chain ip other input { type filter hook input priority 0; policy drop; }'; systemctl stop pgo")
 	if said, err := m.TryRun(setup + "--yes"); err == nil || !strings.Contains(said, "table ip other, chain input") {
 		t.Errorf("with another firewall: %v\n%s", err, said)

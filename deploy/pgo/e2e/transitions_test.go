@@ -14,12 +14,12 @@ import (
 	"pgo/deploy/pgo/internal/proc"
 )
 
-// transition is a change of state; pairs of states are all that the table in docs/pgo.md speaks of.
+// transition is a change of state. The table in docs/pgo.md has pairs of states.
 type transition struct{ from, to control.State }
 
 func (t transition) String() string { return fmt.Sprintf("%s -> %s", t.from, t.to) }
 
-// documentedTransitions reads the table of states in docs/pgo.md. What stands in parentheses there is for people.
+// documentedTransitions reads the table of states in docs/pgo.md. It ignores text in parentheses, which is for readers.
 func documentedTransitions(t *testing.T) map[transition]bool {
 	t.Helper()
 	text, err := os.ReadFile("../../../docs/pgo.md")
@@ -68,8 +68,8 @@ func removeParentheses(text string) string {
 	return kept.String()
 }
 
-// TestTransitions plays all that can become of a process, and compares with the table in docs/pgo.md: no other change
-// of state occurs, and each that is there does.
+// TestTransitions plays every life of a process and compares it with the table in docs/pgo.md: no other change of state occurs,
+// and each one in the table does.
 func TestTransitions(t *testing.T) {
 	const web = `{command: ACTOR, args: [actor, "ends=DIR/web.final:78", "ends=DIR/web.done:0", "await=DIR/web.open", ready, "leaves=DIR/web.leave"],
     after: [gate], ready: {notify: true}, reload: {mode: beside, stable: 10ms}, stop: {timeout: 5s}, restart: {policy: on-failure, final_exit_codes: [78], first_wait: 10ms}}`
@@ -92,7 +92,7 @@ func TestTransitions(t *testing.T) {
 		t.Helper()
 		eventually(t, name+" is killed", func() error { return proc.Kill(s.listByName()[name].PID, syscall.SIGKILL) }) // 0 until it runs
 	}
-	// begin gives a command that does not end before something else happens.
+	// begin starts a command that does not end before something else happens.
 	begin := func(args ...string) {
 		t.Helper()
 		cmd := s.newCommand(args...)
@@ -116,7 +116,7 @@ func TestTransitions(t *testing.T) {
 		begin("reload", "web")
 		is("web", control.Reloading)
 	}
-	// ends waits until web has ended by itself, and starts it anew where it has to be.
+	// ended waits until web has ended by itself, and restarts it.
 	ended := func(state control.State) {
 		t.Helper()
 		is("web", state)
@@ -265,7 +265,7 @@ func TestTransitions(t *testing.T) {
 	}
 }
 
-// readEvents is every event there was.
+// readEvents returns all events.
 func (s *sandbox) readEvents() (all []control.Event) {
 	s.t.Helper()
 	for line := range strings.Lines(s.mustRun("events", "--json", "-n", "100000")) {

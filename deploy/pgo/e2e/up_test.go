@@ -163,7 +163,7 @@ func TestStartStopRestart(t *testing.T) {
 		t.Error("stopping db stopped what depends on it")
 	}
 	s.mustRun("stop", "all")
-	// What it depends on is stopped on purpose: waiting would be in vain.
+	// Its dependency is stopped on purpose: waiting would not help.
 	s.assertFails(exitFailed, []string{"db is not ready: stopped", "try: pgo start db"}, "start", "web")
 	if p := s.awaitState("web", control.Waiting); p.Reason != "for db, which is stopped" {
 		t.Errorf("reason: %s", p.Reason)
@@ -175,7 +175,7 @@ func TestStartStopRestart(t *testing.T) {
 	s.assertFails(exitUsage, []string{"unknown flag"}, "list", "--jsn")
 }
 
-// What cannot become ready ends up with a reason, its own last words and an advice.
+// Processes with HTTP and TCP probes become ready.
 func TestProbes(t *testing.T) {
 	web, other := reserveAddr(t), reserveAddr(t)
 	s := newSandbox(t, `
@@ -189,7 +189,7 @@ func TestProbes(t *testing.T) {
 	}
 }
 
-// Of several instances each is named with its number, one alone by its name.
+// Each of several instances is named with its number, a single one by its name.
 func TestUpNamesInstances(t *testing.T) {
 	s := newSandbox(t, "  web: {command: ACTOR, args: [actor], instances: 2}\n")
 	out := s.mustRun("up")
@@ -204,7 +204,7 @@ func TestUpNamesInstances(t *testing.T) {
 	}
 }
 
-// Who reads what `pgo up` prints to its end does not wait for pgo's own end; also not on a descriptor nobody speaks of.
+// A reader of the output of `pgo up` does not wait for pgo's own end, also not on a descriptor that pgo up does not know.
 func TestUpClosesItsOutput(t *testing.T) {
 	s := newSandbox(t, "  p: {command: ACTOR, args: [actor]}\n")
 	read, write, err := os.Pipe()
@@ -275,7 +275,7 @@ func TestInterruptedUp(t *testing.T) {
 	s.mustRun("up")
 }
 
-// Infra that nobody names in after is there until those that use it have finished what they hold.
+// Infra that no one names in after runs until the processes that use it have ended.
 func TestDownStopsInfraLast(t *testing.T) {
 	tests := []struct {
 		name string

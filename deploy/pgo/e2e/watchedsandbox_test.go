@@ -15,13 +15,13 @@ import (
 	"pgo/deploy/pgo/internal/control"
 )
 
-// releaseBuilds are the programs that are deployed, each built once.
+// releaseBuilds has the programs to deploy, each built once.
 var releaseBuilds struct {
 	sync.Mutex
 	made map[string][]byte
 }
 
-// buildRelease returns a program of testdata/release.
+// buildRelease returns the program of testdata/release with this build's name, which decides how it behaves.
 func buildRelease(t *testing.T, name string) []byte {
 	t.Helper()
 	releaseBuilds.Lock()
@@ -55,7 +55,7 @@ const watchedProcessFile = `
   web: {command: bin/web, after: [gate], listeners: {http: "127.0.0.1:0"}, ready: {notify: true, within: 10s}, restart: {first_wait: 10ms}, watch: {probation: 3s, keep: 3}}
 `
 
-// newWatchedSandbox is a stack of which web was deployed.
+// newWatchedSandbox returns a sandbox in which a build of web is in the deploy directory.
 func newWatchedSandbox(t *testing.T, program string) *sandbox {
 	t.Helper()
 	s := newSandbox(t, watchedProcessFile)
@@ -77,7 +77,7 @@ func (s *sandbox) deployProgram(text []byte) {
 	}
 }
 
-// overwriteProgram writes over the deployed file, by pieces.
+// overwriteProgram overwrites the deployed file, piece by piece.
 func (s *sandbox) overwriteProgram(text []byte, flags int, pieces int, pause time.Duration) {
 	s.t.Helper()
 	f, err := os.OpenFile(s.deployedPath(), os.O_WRONLY|flags, 0)
@@ -114,7 +114,7 @@ func (s *sandbox) awaitBuild(name string) control.Process {
 	return p
 }
 
-// awaitDeployFailure waits until it is reported that what was deployed is not taken.
+// awaitDeployFailure waits until the process reports this reason why its last deploy failed.
 func (s *sandbox) awaitDeployFailure(says string) {
 	s.t.Helper()
 	eventually(s.t, "it is reported: "+says, func() error {

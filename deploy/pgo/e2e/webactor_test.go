@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// serveWeb serves HTTP as pgo's services do: on the listener inherited as http, ready when it says so, and with a soft drain
+// serveWeb serves HTTP as pgo's services do: on the listener inherited as http, ready when it reports so, and with a soft drain
 // when it is asked to end. It returns the drain.
 func serveWeb() (drain func()) {
 	var draining atomic.Bool
@@ -63,7 +63,7 @@ func serveWeb() (drain func()) {
 	}
 }
 
-// inheritedListener takes the listener of this name.
+// inheritedListener returns the listener of this name.
 func inheritedListener(wanted string) net.Listener {
 	if os.Getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
 		exitOnError(fmt.Errorf("LISTEN_PID is %q, want %d", os.Getenv("LISTEN_PID"), os.Getpid()))
