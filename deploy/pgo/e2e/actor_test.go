@@ -17,42 +17,42 @@ import (
 )
 
 // runActor is a program for pgo to run. Each argument is an action, run in order; then it waits for SIGTERM.
-func runActor(deeds []string) {
+func runActor(actions []string) {
 	term := make(chan os.Signal, 1)
 	signal.Notify(term, syscall.SIGTERM)
 	leave := func() {}
 	linger := time.Duration(0)
-	for _, deed := range deeds {
-		verb, arg, _ := strings.Cut(deed, "=")
+	for _, action := range actions {
+		verb, arg, _ := strings.Cut(action, "=")
 		switch verb {
 		case "ready":
 			sendNotify("READY=1")
 		case "status":
 			sendNotify("STATUS=" + arg)
-		case "say":
+		case "print":
 			fmt.Println(arg)
 		case "exit":
 			code, err := strconv.Atoi(arg)
 			exitOnError(err)
 			os.Exit(code)
-		case "once": // the first time only: leaves the file behind
+		case "once": // exits with 1 the first time, leaving the file
 			if _, err := os.Stat(arg); err == nil {
 				continue
 			}
 			exitOnError(os.WriteFile(arg, nil, 0o600))
 			os.Exit(1)
-		case "need": // fails like bad configuration while the file is not there
+		case "need": // exits as for bad configuration while the file does not exist
 			if _, err := os.Stat(arg); err != nil {
 				fmt.Println("there is no", arg)
 				os.Exit(78)
 			}
-		case "await": // blocks until the file is there
+		case "await": // blocks until the file exists
 			for _, err := os.Stat(arg); err != nil; _, err = os.Stat(arg) {
 				time.Sleep(5 * time.Millisecond)
 			}
 		case "ignore": // SIGTERM
 			signal.Ignore(syscall.SIGTERM)
-		case "record": // when it starts and ends: FILE:NAME
+		case "record": // appends its start and end: FILE:NAME
 			file, name, _ := strings.Cut(arg, ":")
 			appendLine(file, "start "+name)
 			leave = func() { appendLine(file, "stop "+name) }
@@ -60,10 +60,10 @@ func runActor(deeds []string) {
 			var err error
 			linger, err = time.ParseDuration(arg)
 			exitOnError(err)
-		case "child": // leaves a grandchild in its group that ignores SIGTERM, with its pid in the file
+		case "child": // starts a process in its group that ignores SIGTERM, with its pid in the file
 			cmd := exec.Command(os.Args[0], "actor", "ignore", "touch="+arg)
 			exitOnError(cmd.Start())
-		case "orphan": // leaves a process behind that ends at once, in a session of its own
+		case "orphan": // leaves a process that ends soon, in a session of its own
 			cmd := exec.Command("sh", "-c", "sleep 0.1 & echo $! >"+arg)
 			cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 			exitOnError(cmd.Run())
@@ -74,25 +74,25 @@ func runActor(deeds []string) {
 			go servePID()
 		case "web": // HTTP as pgo's services do it
 			leave = serveWeb()
-		case "unless": // ends with 1 while the file is there
+		case "unless": // exits with 1 while the file exists
 			if _, err := os.Stat(arg); err == nil {
 				fmt.Println("there is", arg)
 				os.Exit(1)
 			}
-		case "later": // cannot tell now, while the file is there
+		case "later": // exits as temporarily unavailable while the file exists
 			if _, err := os.Stat(arg); err == nil {
 				exitOnError(os.WriteFile(filepath.Join(filepath.Dir(arg), "asked"), []byte("yes"), 0o600))
 				os.Exit(69)
 			}
-		case "saw": // what it is to look at
+		case "saw": // writes LOOKS, the path that a gate checks, into the file
 			exitOnError(os.WriteFile(arg, []byte(os.Getenv("LOOKS")), 0o600))
-		case "hang": // while the file is there
+		case "hang": // while the file exists
 			if _, err := os.Stat(arg); err == nil {
 				fmt.Println("hanging")
 				<-term
 				os.Exit(0)
 			}
-		case "die": // soon, while the file is there
+		case "die": // soon, while the file exists
 			if _, err := os.Stat(arg); err == nil {
 				fmt.Println("dying young")
 				time.AfterFunc(100*time.Millisecond, func() { os.Exit(4) })
@@ -101,7 +101,7 @@ func runActor(deeds []string) {
 			go serveAdmin(arg)
 		case "flood":
 			writeLines(arg)
-		case "pings": // says that it lives, while the file is not there
+		case "pings": // sends WATCHDOG=1 while the file does not exist
 			go func() {
 				for {
 					if _, err := os.Stat(arg); err != nil {
@@ -110,7 +110,7 @@ func runActor(deeds []string) {
 					time.Sleep(20 * time.Millisecond)
 				}
 			}()
-		case "ends": // when the file is there: FILE:CODE
+		case "ends": // exits when the file appears: FILE:CODE
 			file, number, _ := strings.Cut(arg, ":")
 			code, err := strconv.Atoi(number)
 			exitOnError(err)
@@ -118,12 +118,12 @@ func runActor(deeds []string) {
 				awaitSignalFile(file)
 				os.Exit(code)
 			}()
-		case "leaves": // says that it is stopping, when the file is there, and stays
+		case "leaves": // sends STOPPING=1 when the file appears, and stays
 			go func() {
 				awaitSignalFile(arg)
 				sendNotify("STOPPING=1")
 			}()
-		case "escape": // leaves a process behind that ignores SIGTERM, in a session of its own, with its pid in the file
+		case "escape": // starts a process that ignores SIGTERM, in a session of its own, with its pid in the file
 			cmd := exec.Command(os.Args[0], "actor", "ignore", "touch="+arg)
 			cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 			cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -134,7 +134,7 @@ func runActor(deeds []string) {
 			_, err := net.Listen("tcp", arg)
 			exitOnError(err)
 		default:
-			panic("actor: " + deed)
+			panic("actor: " + action)
 		}
 	}
 	<-term
@@ -190,8 +190,8 @@ func writeLines(arg string) {
 			exitOnError(out.Flush())
 			time.Sleep(wait)
 		}
-		fmt.Fprintf(out, "line %08d of what a service says in a day, about as long as such lines are\n", n)
-		if out.Buffered() > 3000 { // whole lines, each write small enough to stay in one piece
+		fmt.Fprintf(out, "line %08d of what a service logs in a day, about as long as such lines are\n", n)
+		if out.Buffered() > 3000 { // whole lines, in writes small enough to be atomic
 			exitOnError(out.Flush())
 		}
 	}

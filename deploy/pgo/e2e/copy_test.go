@@ -107,7 +107,7 @@ func TestCopyLost(t *testing.T) {
 	// rsync's delta is too short to be interrupted, so here it sends the whole file.
 	tests := []struct {
 		copier copier
-		over   bool // the file that is there is written over, not replaced at the end
+		over   bool // the tool overwrites the file instead of replacing it
 	}{
 		{copiers[0], true},
 		{copiers[1], true},
@@ -118,7 +118,7 @@ func TestCopyLost(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.copier.name, func(t *testing.T) {
-			s.deployProgram(v1) // what the copier finds there
+			s.deployProgram(v1) // the file that is there before the copy
 			eventually(t, "nothing is amiss", func() error {
 				if p := s.listByName()["web"]; p.DeployFailure != "" {
 					return errors.New(p.DeployFailure)

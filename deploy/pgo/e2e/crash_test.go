@@ -220,7 +220,7 @@ func TestKeeperKilledThenDown(t *testing.T) {
 
 // A process that was blocked in the middle of a line when pgo was killed can write it, and ends by itself.
 func TestKeeperKilledDuringOutput(t *testing.T) {
-	s := newSandbox(t, `  p: {command: ACTOR, args: [actor, "await=DIR/go", "flood=30000:1000000", "touch=DIR/said"], stop: {timeout: 20s}}`+"\n")
+	s := newSandbox(t, `  p: {command: ACTOR, args: [actor, "await=DIR/go", "flood=30000:1000000", "touch=DIR/written"], stop: {timeout: 20s}}`+"\n")
 	s.mustRun("up")
 	proc.Kill(s.readInfo().KeeperPID, syscall.SIGKILL)
 	eventually(t, "pgo is gone", func() error {
@@ -239,8 +239,8 @@ func TestKeeperKilledDuringOutput(t *testing.T) {
 
 func TestLogs(t *testing.T) {
 	s := newSandbox(t, `
-  a: {command: ACTOR, args: [actor, say=one, say=two, say=three, ready], ready: {notify: true}}
-  b: {command: ACTOR, args: [actor, say=other, ready], ready: {notify: true}}
+  a: {command: ACTOR, args: [actor, print=one, print=two, print=three, ready], ready: {notify: true}}
+  b: {command: ACTOR, args: [actor, print=other, ready], ready: {notify: true}}
 `)
 	s.mustRun("up")
 	if got := s.mustRun("logs", "-n", "2", "a"); got != "two\nthree\n" {
@@ -263,15 +263,15 @@ func TestLogs(t *testing.T) {
 	if err := follow.Start(); err != nil {
 		t.Fatal(err)
 	}
-	last, anew := "a            | three\nb            | other\n", "a            | one\na            | two\na            | three\n"
-	if _, err := io.CopyN(&out, reader, int64(len(last))); err != nil { // from here on it follows
+	last, restarted := "a            | three\nb            | other\n", "a            | one\na            | two\na            | three\n"
+	if _, err := io.CopyN(&out, reader, int64(len(last))); err != nil { // from now on it follows
 		t.Errorf("follow: %v", err)
 	}
 	s.mustRun("restart", "a")
-	if _, err := io.CopyN(&out, reader, int64(len(anew))); err != nil {
+	if _, err := io.CopyN(&out, reader, int64(len(restarted))); err != nil {
 		t.Errorf("follow: %v", err)
 	}
-	want := last + anew
+	want := last + restarted
 	if out.String() != want {
 		t.Errorf("logs -f: %q", out.String())
 	}

@@ -73,7 +73,7 @@ func TestDeployBad(t *testing.T) {
 	tests := []struct {
 		name string
 		text []byte
-		says string
+		want string
 	}{
 		{"cut off", v2[:len(v2)/2], "incomplete"},
 		{"mixed", append(append([]byte(nil), v2[:len(v2)/2]...), v1[min(len(v1), len(v2)/2):]...), "mixed"},
@@ -87,11 +87,11 @@ func TestDeployBad(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			s.deployProgram(test.text)
-			s.awaitDeployFailure(test.says)
+			s.awaitDeployFailure(test.want)
 			if p := s.listByName()["web"]; p.PID != before.PID || p.Status != control.Ready {
 				t.Errorf("web: %+v", p)
 			}
-			s.assertFails(exitFailed, []string{test.says}, "reload", "web")
+			s.assertFails(exitFailed, []string{test.want}, "reload", "web")
 		})
 	}
 	s.killManager()
@@ -111,7 +111,7 @@ func TestDeployBad(t *testing.T) {
 	}
 	events := s.mustRun("events", "-n", "1000")
 	for _, text := range []string{"incomplete", "mixed", "wrong architecture", "not executable", "key auth.secret"} {
-		if n := strings.Count(events, text); n < 1 || n > 2 { // by the watch, or by the reload that was quicker, or both
+		if n := strings.Count(events, text); n < 1 || n > 2 { // by the watch, by the reload if it was first, or by both
 			t.Errorf("%q was reported %d times:\n%s", text, n, events)
 		}
 	}
@@ -288,7 +288,7 @@ func TestDeployKeepsThree(t *testing.T) {
 	s := newWatchedSandbox(t, "v1")
 	s.mustRun("up")
 	s.awaitGood("v1")
-	s.writeProcessFile(strings.Replace(watchedProcessFile, "probation: 3s", "probation: 1h", 1)) // none of the others proves itself
+	s.writeProcessFile(strings.Replace(watchedProcessFile, "probation: 3s", "probation: 1h", 1)) // no other passes its probation
 	s.mustRun("up")
 	for _, name := range []string{"v2", "v3", "v4", "v5"} {
 		s.deployProgram(buildRelease(t, name))

@@ -21,7 +21,7 @@ import (
 
 // deployedProcessFile has a gate and three services after it, two of which come after the first.
 const deployedProcessFile = `
-  gate: {kind: gate, command: ACTOR, args: [actor, ready], ask: [actor, "unless=DIR/forbidden", exit=0], plan: [actor, "say=would migrate one thing", exit=0], ready: {notify: true}}
+  gate: {kind: gate, command: ACTOR, args: [actor, ready], ask: [actor, "unless=DIR/forbidden", exit=0], plan: [actor, "print=would migrate one thing", exit=0], ready: {notify: true}}
   alpha: {command: bin/alpha, after: [gate], listeners: {http: "127.0.0.1:0"}, ready: {notify: true, within: 10s}, restart: {first_wait: 10ms}, watch: {probation: 2s}, limits: {memory: 200MB}}
   beta: {command: bin/beta, after: [gate, alpha], instances: 2, listeners: {http: "127.0.0.1:0", admin: {addr: "127.0.0.1:0", shared: false}}, ready: {notify: true, within: 10s}, restart: {first_wait: 10ms}, watch: {probation: 2s, errors: true}, limits: {memory: 200MB}}
   gamma: {command: bin/gamma, after: [gate, alpha], listeners: {http: "127.0.0.1:0"}, ready: {notify: true, within: 10s}, restart: {first_wait: 10ms}, watch: {probation: 2s}, limits: {memory: 200MB}}
@@ -33,7 +33,7 @@ var deployedServices = []string{"alpha", "beta", "gamma"}
 type deployHost struct {
 	sandbox *sandbox
 	sshd    *sshdtest.Server
-	from    string // the folder that is deployed
+	from    string // the directory that is deployed
 }
 
 func newDeployHost(t *testing.T) *deployHost {
@@ -138,7 +138,7 @@ func (h *deployHost) assertDeployed(name string) {
 	h.sandbox.t.Helper()
 	entries, err := os.ReadDir(filepath.Join(h.sandbox.dir, "bin"))
 	if err != nil || len(entries) != len(deployedServices) {
-		h.sandbox.t.Errorf("the deploy folder has %v, %v", entries, err)
+		h.sandbox.t.Errorf("the deploy directory has %v, %v", entries, err)
 	}
 	for _, service := range deployedServices {
 		text, err := os.ReadFile(filepath.Join(h.sandbox.dir, "bin", service))
@@ -195,8 +195,8 @@ func (h *deployHost) deployDuring(event string, do func(), code int) string {
 func (h *deployHost) deployWithHook(event string, do func()) (code int, out string) {
 	h.sandbox.t.Helper()
 	cmd := h.sandbox.newCommand(h.deployArgs("--json")...)
-	var said bytes.Buffer
-	cmd.Stderr = &said
+	var output bytes.Buffer
+	cmd.Stderr = &output
 	stdout, err := cmd.StdoutPipe()
 	if err := errors.Join(err, cmd.Start()); err != nil {
 		h.sandbox.t.Fatal(err)
@@ -215,5 +215,5 @@ func (h *deployHost) deployWithHook(event string, do func()) (code int, out stri
 	if err := cmd.Wait(); err != nil && !errors.As(err, &exit) {
 		h.sandbox.t.Fatal(err)
 	}
-	return cmd.ProcessState.ExitCode(), out + said.String()
+	return cmd.ProcessState.ExitCode(), out + output.String()
 }

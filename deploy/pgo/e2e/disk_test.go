@@ -34,8 +34,8 @@ func runInMountNamespace(t *testing.T) bool {
 		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Geteuid(), Size: 1}}
 		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getegid(), Size: 1}}
 	}
-	said, err := cmd.CombinedOutput()
-	t.Logf("%s", said)
+	output, err := cmd.CombinedOutput()
+	t.Logf("%s", output)
 	if err != nil {
 		t.Errorf("in a namespace of its own: %v", err)
 	}
@@ -52,7 +52,7 @@ func TestFullDisk(t *testing.T) {
 	_, web, _ := strings.Cut(watchedProcessFile, "  web:")
 	s.writeProcessFile(`
   gate: {kind: gate, command: ACTOR, args: [actor, ready], ready: {notify: true}}
-  flood: {kind: infra, command: ACTOR, args: [actor, "await=DIR/go", "flood=60000:30000", "touch=DIR/said", "await=DIR/more", say=after]}
+  flood: {kind: infra, command: ACTOR, args: [actor, "await=DIR/go", "flood=60000:30000", "touch=DIR/written", "await=DIR/more", print=after]}
   web:` + web)
 	if err := os.MkdirAll(s.homeDir(), 0o700); err != nil {
 		t.Fatal(err)
@@ -60,7 +60,7 @@ func TestFullDisk(t *testing.T) {
 	if err := syscall.Mount("tmpfs", s.homeDir(), "tmpfs", 0, "size=32m,mode=700"); err != nil {
 		t.Fatalf("mount a small disk: %v", err)
 	}
-	t.Cleanup(func() { // before pgo down: its log is read after
+	t.Cleanup(func() { // pgo down of the sandbox reads its log after it
 		s.mustRun("down")
 		if err := syscall.Unmount(s.homeDir(), syscall.MNT_DETACH); err != nil {
 			t.Error(err)
@@ -86,17 +86,17 @@ func TestFullDisk(t *testing.T) {
 	fill()
 	l := startLoad(t, s.webURL())
 	touchFile(t, filepath.Join(s.dir, "go"))
-	s.awaitPID("said") // what says much does not wait for the disk
+	s.awaitPID("written") // a process that writes much does not wait for the disk
 	s.deployProgram(buildRelease(t, "v2"))
 	s.awaitDeployFailure("no space left on device")
-	s.mustRun("restart", "gate") // events and state cannot be written; the keeper has them
+	s.mustRun("restart", "gate") // events and state cannot be written; the keeper keeps them
 	if list := s.listByName(); !list["gate"].Ready || list["web"].PID != before.PID || !list["web"].Ready {
 		t.Errorf("%+v", list)
 	}
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
-	s.awaitBuild("v2") // nobody has asked again
+	s.awaitBuild("v2") // without another command
 	if n := strings.Count(s.mustRun("events", "-n", "1000"), "there is no room for it"); n > 1 {
 		t.Errorf("it was reported %d times", n)
 	}

@@ -26,10 +26,10 @@ func newErrorSandbox(t *testing.T) *sandbox {
 }
 
 // awaitEvent waits for an event with this text.
-func (s *sandbox) awaitEvent(says string) {
+func (s *sandbox) awaitEvent(want string) {
 	s.t.Helper()
-	eventually(s.t, "it is told: "+says, func() error {
-		if out := s.mustRun("events", "-n", "1000"); !strings.Contains(out, says) {
+	eventually(s.t, "there is the event: "+want, func() error {
+		if out := s.mustRun("events", "-n", "1000"); !strings.Contains(out, want) {
 			return errors.New(out)
 		}
 		return nil
@@ -90,7 +90,7 @@ func TestProbationOfErrorsAsBefore(t *testing.T) {
 func TestProbationOfErrorsThatCannotRollBack(t *testing.T) {
 	t.Parallel()
 	s := newErrorSandbox(t)
-	s.setHTTP(`"127.0.0.1:0"`, strings.Replace(errorProbationFile, "probation: 8s", "probation: 15s", 1)) // time enough to forbid it
+	s.setHTTP(`"127.0.0.1:0"`, strings.Replace(errorProbationFile, "probation: 8s", "probation: 15s", 1)) // long enough to forbid it
 	s.mustRun("up")
 	s.deployProgram(buildRelease(t, "v2"))
 	s.awaitBuild("v2")
@@ -100,7 +100,7 @@ func TestProbationOfErrorsThatCannotRollBack(t *testing.T) {
 	l.stop()
 	s.awaitEvent(" (v2) has proven itself")
 	if out := s.mustRun("events", "-n", "1000"); strings.Count(out, "; not gone back: ") != 1 {
-		t.Errorf("it is told more than once:\n%s", out)
+		t.Errorf("there is more than one event:\n%s", out)
 	}
 }
 
@@ -114,7 +114,7 @@ func TestProbationOfErrorsNotKnown(t *testing.T) {
 	s.awaitEvent(" (secretive) has proven itself")
 	l.assertNoFailures(t)
 	if out := s.mustRun("events", "-n", "1000"); strings.Count(out, "is not known") != 1 {
-		t.Errorf("it is told more than once:\n%s", out)
+		t.Errorf("there is more than one event:\n%s", out)
 	}
 }
 
@@ -125,10 +125,10 @@ func TestDeploysAreCounted(t *testing.T) {
 	v2 := buildRelease(t, "v2")
 	for _, bad := range []struct {
 		text []byte
-		says string
+		want string
 	}{{v2[:len(v2)/2], "incomplete"}, {buildRelease(t, "unconfigured"), "`check` failed"}, {buildRelease(t, "exits"), "exit code 3"}} {
 		s.deployProgram(bad.text)
-		s.awaitDeployFailure(bad.says)
+		s.awaitDeployFailure(bad.want)
 	}
 	touchFile(t, filepath.Join(s.dir, "forbidden"))
 	s.deployProgram(v2)

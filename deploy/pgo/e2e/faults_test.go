@@ -19,14 +19,14 @@ func TestProgramsThatCannotRun(t *testing.T) {
 	tests := []struct {
 		name  string
 		spoil func(path string) error
-		says  []string
+		want  []string
 	}{
 		{"for another machine", func(path string) error { return os.WriteFile(path, buildRelease(t, "foreign"), 0o755) },
 			[]string{"wrong architecture: it is built for linux/", "exec format error"}},
 		{"cut off in its head", func(path string) error { return os.WriteFile(path, buildRelease(t, "foreign")[:20], 0o755) },
 			[]string{"exec format error"}},
 		{"missing", os.Remove, []string{"bin/p: no such file", "try: build or install the program"}},
-		{"a folder", func(path string) error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o755)) },
+		{"a directory", func(path string) error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o755)) },
 			[]string{"bin/p: not an executable file"}},
 	}
 	for _, test := range tests {
@@ -36,9 +36,9 @@ func TestProgramsThatCannotRun(t *testing.T) {
 			if err := errors.Join(os.Mkdir(filepath.Dir(path), 0o755), os.WriteFile(path, nil, 0o755), test.spoil(path)); err != nil {
 				t.Fatal(err)
 			}
-			s.assertFails(exitFailed, append([]string{"p is not ready: failed: "}, test.says...), "up")
+			s.assertFails(exitFailed, append([]string{"p is not ready: failed: "}, test.want...), "up")
 			list := s.listByName()
-			if p := list["p"]; p.Status != control.Failed || p.Restarts != 0 || p.PID != 0 || !strings.Contains(p.Reason, test.says[0]) {
+			if p := list["p"]; p.Status != control.Failed || p.Restarts != 0 || p.PID != 0 || !strings.Contains(p.Reason, test.want[0]) {
 				t.Errorf("p: %+v", p)
 			}
 			if !strings.Contains(s.mustRun("list"), "failed") {
@@ -67,7 +67,7 @@ func TestStaleControlSocket(t *testing.T) {
 	if err := proc.Kill(info.KeeperPID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "nobody answers", func() error {
+	eventually(t, "no manager answers", func() error {
 		if code, out := s.runPgo("list"); code != exitUnavailable || !strings.Contains(out, "1 process does that it started") {
 			return errors.New(out)
 		}
@@ -78,7 +78,7 @@ func TestStaleControlSocket(t *testing.T) {
 	}
 	if conn, err := net.Dial("unix", info.Socket); err == nil {
 		conn.Close()
-		t.Fatal("somebody listens")
+		t.Fatal("the socket still listens")
 	}
 	for _, verb := range []string{"stop", "reload"} {
 		s.assertFails(exitUnavailable, []string{"pgo is not running"}, verb, "p")
@@ -102,8 +102,8 @@ func TestChildThatLeavesItsSession(t *testing.T) {
 	s.mustRun("up")
 	before, escaped := s.listByName()["p"], s.awaitPID("escaped")
 	t.Cleanup(func() {
-		for _, pid := range []int{escaped, s.awaitPID("escaped")} { // or pgo down is told to have left them
-			_ = proc.Kill(pid, syscall.SIGKILL) // gone is as good
+		for _, pid := range []int{escaped, s.awaitPID("escaped")} { // or the test fails for processes that pgo down has left
+			_ = proc.Kill(pid, syscall.SIGKILL) // it may be gone
 		}
 		eventually(t, "they are gone", func() error {
 			if n := len(s.findProcesses()); n > 2 {
@@ -117,7 +117,7 @@ func TestChildThatLeavesItsSession(t *testing.T) {
 		t.Errorf("p: %+v", p)
 	}
 	if !isAlive(escaped) {
-		t.Error("it did not escape: docs/pgo.md says that it does")
+		t.Error("it did not escape: docs/pgo.md promises it")
 	}
 	if err := os.Remove(filepath.Join(s.dir, "escaped")); err != nil {
 		t.Fatal(err)

@@ -79,7 +79,7 @@ func TestOneShot(t *testing.T) {
 
 // A process that hangs is detected and restarted.
 func TestLiveness(t *testing.T) {
-	tests := []struct{ name, process, says string }{
+	tests := []struct{ name, process, want string }{
 		{"watchdog", `{command: ACTOR, args: [actor, "pings=DIR/hung", ready], ready: {notify: true}, watchdog: 200ms}`, "no WATCHDOG=1 within 200ms"},
 		{"a command", `{command: ACTOR, args: [actor], live: {exec: [test, "!", -e, "DIR/hung"], every: 50ms, failures: 2}}`, "not alive, asked 2 times: test: exit status 1"},
 	}
@@ -89,7 +89,7 @@ func TestLiveness(t *testing.T) {
 			s.mustRun("up")
 			before := s.listByName()["p"]
 			touchFile(t, filepath.Join(s.dir, "hung"))
-			eventually(t, "it is started anew", func() error {
+			eventually(t, "it is restarted", func() error {
 				if p := s.listByName()["p"]; p.PID == before.PID || p.PID == 0 {
 					return fmt.Errorf("%+v", p)
 				}
@@ -99,7 +99,7 @@ func TestLiveness(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.awaitState("p", control.Ready)
-			if events := s.mustRun("events"); !strings.Contains(events, test.says) {
+			if events := s.mustRun("events"); !strings.Contains(events, test.want) {
 				t.Errorf("events:\n%s", events)
 			}
 		})
@@ -152,7 +152,7 @@ func TestEnvironment(t *testing.T) {
 
 // It takes root to set a user.
 func TestUser(t *testing.T) {
-	process := `  p: {command: ACTOR, args: [actor, say=hello, ready], ready: {notify: true}, user: nobody}` + "\n"
+	process := `  p: {command: ACTOR, args: [actor, print=hello, ready], ready: {notify: true}, user: nobody}` + "\n"
 	s := newSandbox(t, process)
 	if os.Geteuid() != 0 {
 		s.assertFails(exitFailed, []string{"operation not permitted"}, "up")
@@ -161,7 +161,7 @@ func TestUser(t *testing.T) {
 	if err := os.Chmod(s.socketsDir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for dir := s.self; dir != "/"; dir = filepath.Dir(dir) { // the test's own program is in a closed folder
+	for dir := s.self; dir != "/"; dir = filepath.Dir(dir) { // the test program is in a closed directory
 		info, err := os.Stat(dir)
 		if err == nil {
 			err = os.Chmod(dir, info.Mode().Perm()|0o055)
@@ -199,7 +199,7 @@ func TestScale(t *testing.T) {
 	if rows := s.listInstances(); len(rows) != 1 || rows[0].PID != before[0].PID || isAlive(before[1].PID) {
 		t.Errorf("scaled to 1: %+v", rows)
 	}
-	s.mustRun("up") // as the file has it
+	s.mustRun("up") // as in the process file
 	if rows := s.listInstances(); len(rows) != 2 || rows[0].PID != before[0].PID {
 		t.Errorf("after up: %+v", rows)
 	}
@@ -226,7 +226,7 @@ func TestApply(t *testing.T) {
 		t.Error(out)
 	}
 	s.writeProcessFile(`
-  db: {kind: infra, command: ACTOR, args: [actor, say=changed]}
+  db: {kind: infra, command: ACTOR, args: [actor, print=changed]}
   web: {command: ACTOR, args: [actor, web, ready], after: [db], listeners: {http: "127.0.0.1:0"}, ready: {notify: true}, env: {A: b}}
   new: {command: ACTOR, args: [actor], instances: 2}
 `)
@@ -249,13 +249,13 @@ func TestApply(t *testing.T) {
 // A change of a service that fails leaves the service as it was.
 func TestApplyThatFails(t *testing.T) {
 	file := `
-  web: {command: ACTOR, args: [actor, DEED, web, ready], listeners: {http: "127.0.0.1:0"}, ready: {notify: true}}
+  web: {command: ACTOR, args: [actor, ACTION, web, ready], listeners: {http: "127.0.0.1:0"}, ready: {notify: true}}
 `
-	s := newSandbox(t, strings.ReplaceAll(file, "DEED", "say=good"))
+	s := newSandbox(t, strings.ReplaceAll(file, "ACTION", "print=good"))
 	s.mustRun("up")
 	before := s.listByName()["web"]
-	s.writeProcessFile(strings.ReplaceAll(file, "DEED", "say=bad, exit=78"))
-	for range 2 { // it is not taken for done
+	s.writeProcessFile(strings.ReplaceAll(file, "ACTION", "print=bad, exit=78"))
+	for range 2 { // the second time it is not taken for applied
 		s.assertFails(exitFailed, []string{"web was not replaced: exit code 78", "| bad"}, "up")
 	}
 	proc.Kill(before.PID, syscall.SIGKILL)
@@ -265,14 +265,14 @@ func TestApplyThatFails(t *testing.T) {
 		}
 		return nil
 	})
-	s.writeProcessFile(strings.ReplaceAll(file, "DEED", "say=good"))
+	s.writeProcessFile(strings.ReplaceAll(file, "ACTION", "print=good"))
 	s.mustRun("up")
 }
 
 func TestCommandsOnPatterns(t *testing.T) {
 	s := newSandbox(t, `
-  web-a: {command: ACTOR, args: [actor, say=a]}
-  web-b: {command: ACTOR, args: [actor, say=b]}
+  web-a: {command: ACTOR, args: [actor, print=a]}
+  web-b: {command: ACTOR, args: [actor, print=b]}
   db: {command: ACTOR, args: [actor, "record=DIR/order:db"], instances: 2}
 `)
 	s.mustRun("up")

@@ -20,13 +20,13 @@ func TestHostSetupRejectsArguments(t *testing.T) {
 	tests := []struct {
 		name string
 		code int
-		says string
+		want string
 		args []string
 	}{
 		{"both", exitUsage, "exclude each other", []string{"--yes", "--dry-run"}},
 		{"no key", exitUsage, "read the key", []string{"--key", key + ".pub"}},
 		{"the private key", exitUsage, "is the private key", []string{"--key", key}},
-		{"a wrong folder", exitUsage, "--dir", []string{"--dir", "/"}},
+		{"a wrong directory", exitUsage, "--dir", []string{"--dir", "/"}},
 		{"a wrong firewall", exitUsage, "--firewall", []string{"--firewall", "pf"}},
 		{"an argument", exitUsage, "unknown command", []string{"host"}},
 		{"no host", exitUnavailable, "cannot be reached", []string{"--to", "nowhere", "--ssh", nossh}},
@@ -36,7 +36,7 @@ func TestHostSetupRejectsArguments(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(*testing.T) {
-			s.assertFails(test.code, []string{test.says}, append([]string{"host", "setup"}, test.args...)...)
+			s.assertFails(test.code, []string{test.want}, append([]string{"host", "setup"}, test.args...)...)
 		})
 	}
 }

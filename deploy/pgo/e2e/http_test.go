@@ -107,7 +107,7 @@ func TestDiscoveryAndScrape(t *testing.T) {
 	tests := []struct {
 		name, path string
 		status     int
-		says       string
+		want       string
 	}{
 		{"an instance", "/scrape/good/1", 200, fmt.Sprintf("pid %d\nquery \"\"\nheaders 0\n", s.listByName()["good"].PID)},
 		{"a query is not passed on", "/scrape/good/1?a=b", 200, "query \"\"\n"},
@@ -127,12 +127,12 @@ func TestDiscoveryAndScrape(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			patience := "20"
+			timeout := "20"
 			if test.name == "slow" {
-				patience = "0.5"
+				timeout = "0.5"
 			}
-			status, body, header := s.getHTTP(test.path, "X-Prometheus-Scrape-Timeout-Seconds", patience, "Authorization", "Bearer x")
-			if status != test.status || !strings.Contains(body, test.says) || header.Get("Set-Cookie") != "" {
+			status, body, header := s.getHTTP(test.path, "X-Prometheus-Scrape-Timeout-Seconds", timeout, "Authorization", "Bearer x")
+			if status != test.status || !strings.Contains(body, test.want) || header.Get("Set-Cookie") != "" {
 				t.Errorf("%d %.200s %v", status, body, header)
 			}
 			if strings.Contains(body, "secret") {
@@ -144,7 +144,7 @@ func TestDiscoveryAndScrape(t *testing.T) {
 
 func TestAPI(t *testing.T) {
 	s := newHTTPStack(t, `
-  web: {command: ACTOR, args: [actor, say=hush, "unless=DIR/bad", web, ready], ready: {notify: true}, listeners: {http: "127.0.0.1:0"}, env: {TOKEN: much-too-secret}}
+  web: {command: ACTOR, args: [actor, print=hush, "unless=DIR/bad", web, ready], ready: {notify: true}, listeners: {http: "127.0.0.1:0"}, env: {TOKEN: much-too-secret}}
 `)
 	s.mustRun("up")
 	touchFile(t, filepath.Join(s.dir, "bad"))
@@ -167,7 +167,7 @@ func TestAPI(t *testing.T) {
 	}
 	for _, path := range []string{"/", "/metrics", "/sd", "/api/list", "/api/info", "/api/events?limit=1000", "/livez", "/readyz"} {
 		if body := s.mustGetPage(path); strings.Contains(body, "much-too-secret") || strings.Contains(body, "hush") {
-			t.Errorf("%s tells secrets: %s", path, body)
+			t.Errorf("%s has secrets: %s", path, body)
 		}
 	}
 	s.mustRun("stop", "web")
@@ -183,7 +183,7 @@ func TestHostileRequests(t *testing.T) {
 	addr, pid := s.readInfo().HTTP, s.listByName()["p"].PID
 	tests := []struct {
 		name, request string
-		status        string // empty: closed without a word
+		status        string // empty: closed without a response
 	}{
 		{"as it should be", "GET /livez HTTP/1.1\r\nHost: ADDR\r\n\r\n", "200"},
 		{"localhost", "GET /livez HTTP/1.1\r\nHost: LocalHost:9900\r\n\r\n", "200"},
@@ -207,7 +207,7 @@ func TestHostileRequests(t *testing.T) {
 		{"a method of its own", "STEAL /metrics HTTP/1.1\r\nHost: ADDR\r\n\r\n", "405"},
 		{"up and out", "GET /../../etc/passwd HTTP/1.1\r\nHost: ADDR\r\n\r\n", "404"},
 		{"slashes", "GET //metrics HTTP/1.1\r\nHost: ADDR\r\n\r\n", "404"},
-		{"a folder", "GET /metrics/ HTTP/1.1\r\nHost: ADDR\r\n\r\n", "404"},
+		{"a directory", "GET /metrics/ HTTP/1.1\r\nHost: ADDR\r\n\r\n", "404"},
 		{"no path", "GET metrics HTTP/1.1\r\nHost: ADDR\r\n\r\n", "400"},
 		{"a long path", "GET /" + strings.Repeat("x", 64<<10) + " HTTP/1.1\r\nHost: ADDR\r\n\r\n", "431"},
 		{"large headers", "GET /livez HTTP/1.1\r\nHost: ADDR\r\nX: " + strings.Repeat("x", 64<<10) + "\r\n\r\n", "431"},
@@ -284,7 +284,7 @@ func TestHTTPOutlivesTheManager(t *testing.T) {
 			t.Fatal(err)
 		}
 		res, err := http.Get("http://" + addr + "/livez")
-		if err != nil { // it may have been taken by the one that was killed, not by nobody
+		if err != nil { // the killed manager may have accepted it
 			t.Logf("%d: %v", n, err)
 		} else {
 			res.Body.Close()
@@ -360,6 +360,6 @@ func TestHTTPFollowsTheProcessFile(t *testing.T) {
 	s.assertFails(1, []string{"pgo's own http: " + taken.Addr().String() + " is in use by "}, "apply")
 	s.mustGetPage("/livez")
 	if now := s.listByName()["p"].PID; now != pid {
-		t.Errorf("p was started anew: %d, was %d", now, pid)
+		t.Errorf("p was restarted: %d, was %d", now, pid)
 	}
 }

@@ -53,9 +53,9 @@ func TestNoDescriptorsLeft(t *testing.T) {
 	const more = old + "  q: {command: ACTOR, args: [actor, ready], ready: {notify: true}, restart: {longest_wait: 200ms}}\n"
 	tests := []struct {
 		name string
-		half func(control.Info) int // whose limit it is
-		room int                    // what is left: the manager needs some to hear commands at all
-		says string
+		role func(control.Info) int // the process whose limit is set
+		room int                    // descriptors left: the manager needs some to accept commands
+		want string
 	}{
 		{"the keeper", func(i control.Info) int { return i.KeeperPID }, 1, "too many"},
 		{"the manager", func(i control.Info) int { return i.ManagerPID }, 3, "too many open files"},
@@ -64,10 +64,10 @@ func TestNoDescriptorsLeft(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s := newSandbox(t, old)
 			s.mustRun("up")
-			before, pid := s.listByName(), test.half(s.readInfo())
+			before, pid := s.listByName(), test.role(s.readInfo())
 			was := setFileLimit(t, pid, findFileLimit(t, pid, test.room))
 			s.writeProcessFile(more)
-			s.assertFails(exitFailed, []string{"q is not ready: backing-off: ", test.says}, "up")
+			s.assertFails(exitFailed, []string{"q is not ready: backing-off: ", test.want}, "up")
 			for _, name := range []string{"a", "b"} {
 				if p := s.listByName()[name]; p.PID != before[name].PID || !p.Ready {
 					t.Errorf("%s: %+v", name, p)
@@ -123,7 +123,7 @@ func TestManyProcesses(t *testing.T) {
 	s.mustRun("up")
 	eventually(t, "the files of those that are gone are closed", func() error {
 		now := open()
-		if slices.Max([]int{now[0] - few[0], now[1] - few[1]}) > 3 { // a connection, a log that is looked at
+		if slices.Max([]int{now[0] - few[0], now[1] - few[1]}) > 3 { // a connection, an open log
 			return fmt.Errorf("%v are open, %v were", now, few)
 		}
 		return nil

@@ -16,7 +16,7 @@ import (
 func TestNoLineIsLost(t *testing.T) {
 	const lines = 20000
 	s := newSandbox(t, fmt.Sprintf(`
-  flood: {command: ACTOR, args: [actor, say=begin, "await=DIR/go", "flood=%d:5000", "touch=DIR/said"],
+  flood: {command: ACTOR, args: [actor, print=begin, "await=DIR/go", "flood=%d:5000", "touch=DIR/written"],
     logs: {max_size: 256KB, keep: 100}}
 `, lines))
 	s.mustRun("up")
@@ -30,7 +30,7 @@ func TestNoLineIsLost(t *testing.T) {
 	}
 	followed := make(chan []string, 1)
 	scan := bufio.NewScanner(out)
-	if !scan.Scan() || scan.Text() != "begin" { // from here on it follows
+	if !scan.Scan() || scan.Text() != "begin" { // from now on it follows
 		t.Fatalf("logs -f begins with %q", scan.Text())
 	}
 	go func() {
@@ -43,12 +43,12 @@ func TestNoLineIsLost(t *testing.T) {
 	}()
 	began := time.Now()
 	touchFile(t, filepath.Join(s.dir, "go"))
-	for s.readFile("said") == "" && time.Since(began) < 30*time.Second {
+	for s.readFile("written") == "" && time.Since(began) < 30*time.Second {
 		s.killManager()
 	}
-	if info, err := os.Stat(filepath.Join(s.dir, "said")); err != nil {
+	if info, err := os.Stat(filepath.Join(s.dir, "written")); err != nil {
 		t.Error(err)
-	} else if took := info.ModTime().Sub(began); took > 6*time.Second { // by the program's own end, and not the last manager's
+	} else if took := info.ModTime().Sub(began); took > 6*time.Second { // the program's own end, not the last manager's
 		t.Errorf("4 s of lines took %s", took)
 	}
 	var all []string
@@ -102,13 +102,13 @@ func assertNumbered(t *testing.T, what string, lines []string, want int) {
 // A log that cannot be written does not block a process, and reports afterwards what is missing.
 func TestLogOnAFullDisk(t *testing.T) {
 	s := newSandbox(t, `
-  flood: {command: ACTOR, args: [actor, "await=DIR/go", "flood=60000:30000", "touch=DIR/said", "await=DIR/more", say=after, "touch=DIR/all"]}
+  flood: {command: ACTOR, args: [actor, "await=DIR/go", "flood=60000:30000", "touch=DIR/written", "await=DIR/more", print=after, "touch=DIR/all"]}
 `)
 	s.mustRun("up")
 	log := filepath.Join(s.homeDir(), "logs", "flood.log")
 	redirectToFullDisk(t, log)
 	touchFile(t, filepath.Join(s.dir, "go"))
-	s.awaitPID("said")
+	s.awaitPID("written")
 	if err := os.Remove(log); err != nil {
 		t.Fatal(err)
 	}
@@ -144,8 +144,8 @@ func redirectToFullDisk(t *testing.T, log string) {
 
 func TestSplitLogs(t *testing.T) {
 	s := newSandbox(t, `
-  p: {command: ACTOR, args: [actor, say=out, err=wrong, ready], ready: {notify: true}, logs: {split: true}}
-  q: {command: ACTOR, args: [actor, say=out, err=wrong, ready], ready: {notify: true}}
+  p: {command: ACTOR, args: [actor, print=out, err=wrong, ready], ready: {notify: true}, logs: {split: true}}
+  q: {command: ACTOR, args: [actor, print=out, err=wrong, ready], ready: {notify: true}}
 `)
 	s.mustRun("up")
 	for file, want := range map[string]string{"p.log": "out\n", "p.err.log": "wrong\n", "q.log": "out\nwrong\n"} {

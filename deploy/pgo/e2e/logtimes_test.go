@@ -43,7 +43,7 @@ func TestLogsOfATime(t *testing.T) {
 	tests := []struct {
 		name string
 		args []string
-		want string // the numbers in the order shown, + for a line that goes on
+		want string // the numbers in the order shown, + for a continuation line
 	}{
 		{"the last hour", []string{"--since", "61m", "all"}, "4 5 + 6 7 + 8"},
 		{"long ago", []string{"--since", "1d", "all"}, "0 1 + 2 3 + 4 5 + 6 7 + 8"},
@@ -81,7 +81,7 @@ func TestLogsRejectsArguments(t *testing.T) {
 	tests := []struct {
 		name string
 		args []string
-		says string
+		want string
 	}{
 		{"a word", []string{"--since", "yesterday"}, `--since: expected a time such as 10m, 36h, 7d or 2026-01-31T15:04:05Z, found "yesterday"`},
 		{"a number", []string{"--until", "10"}, `--until: expected a time`},
@@ -96,13 +96,13 @@ func TestLogsRejectsArguments(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			s.t = t
-			s.assertFails(exitUsage, []string{test.says}, append([]string{"logs", "all"}, test.args...)...)
+			s.assertFails(exitUsage, []string{test.want}, append([]string{"logs", "all"}, test.args...)...)
 		})
 	}
 }
 
 func TestLogsFollowSince(t *testing.T) {
-	s := newSandbox(t, "  p: {command: ACTOR, args: [actor, say=one, \"await=DIR/go\", say=two]}\n")
+	s := newSandbox(t, "  p: {command: ACTOR, args: [actor, print=one, \"await=DIR/go\", print=two]}\n")
 	s.mustRun("up")
 	follow := s.newCommand("logs", "-f", "--since", "1h", "p")
 	out, err := follow.StdoutPipe()

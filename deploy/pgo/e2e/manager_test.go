@@ -22,7 +22,7 @@ func TestManagerKilled(t *testing.T) {
   late: {command: ACTOR, args: [actor, "await=DIR/go", ready], ready: {notify: true, within: 10m}}
   stopped: {command: ACTOR, args: [actor]}
   bad: {command: ACTOR, args: [actor, exit=78], restart: {final_exit_codes: [78]}}
-  once: {kind: one-shot, command: ACTOR, args: [actor, say=done, exit=0]}
+  once: {kind: one-shot, command: ACTOR, args: [actor, print=done, exit=0]}
 `)
 	s.assertFails(exitFailed, []string{"bad is not ready"}, "up")
 	s.mustRun("stop", "stopped")
@@ -136,7 +136,7 @@ func TestManagerKilledAtWork(t *testing.T) {
 	}
 	s.awaitState("slow", control.Stopping)
 	s.killManager()
-	_ = stop.Wait() // the manager that it spoke to is gone
+	_ = stop.Wait() // its manager is gone
 	if p := s.awaitState("slow", control.Stopped); isAlive(pid) || p.Reason != "did not end in time and was killed" {
 		t.Errorf("%+v", p)
 	}
@@ -224,7 +224,7 @@ func TestFirstProcess(t *testing.T) {
 	}
 	eventually(t, "the orphan has ended", func() error {
 		if s.readFile("orphan") == "" {
-			return fmt.Errorf("it has not begun")
+			return fmt.Errorf("it has not started")
 		}
 		return nil
 	})
@@ -235,7 +235,7 @@ func TestFirstProcess(t *testing.T) {
 		}
 		var children []string
 		for _, file := range threads {
-			pids, _ := os.ReadFile(file) // a thread that has ended has none
+			pids, _ := os.ReadFile(file) // a thread that has ended has no file
 			children = append(children, strings.Fields(string(pids))...)
 		}
 		if len(children) != 2 { // the manager and p

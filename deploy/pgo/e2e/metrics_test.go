@@ -76,7 +76,7 @@ func TestMetrics(t *testing.T) {
 		t.Errorf("web was started %f s ago", age)
 	}
 	if memory < 1<<20 || memory > 10*float64(web.Memory) {
-		t.Errorf("web has %f bytes, the list says %d", memory, web.Memory)
+		t.Errorf("web has %f bytes, the list has %d", memory, web.Memory)
 	}
 	if files := metricValue(t, text, `pgo_process_open_fds{name="web",instance="0"}`); files < 4 {
 		t.Errorf("web has %f files open", files)
@@ -148,13 +148,13 @@ func TestFailedReloadIsCounted(t *testing.T) {
 
 func TestDroppedLogIsCounted(t *testing.T) {
 	s := newHTTPStack(t, `
-  flood: {command: ACTOR, args: [actor, "await=DIR/go", "flood=60000:30000", "touch=DIR/said"], kind: infra}
+  flood: {command: ACTOR, args: [actor, "await=DIR/go", "flood=60000:30000", "touch=DIR/written"], kind: infra}
 `)
 	s.mustRun("up")
 	log := filepath.Join(s.homeDir(), "logs", "flood.log")
 	redirectToFullDisk(t, log)
 	touchFile(t, filepath.Join(s.dir, "go"))
-	s.awaitPID("said")
+	s.awaitPID("written")
 	text := s.mustGetPage("/metrics")
 	lines := metricValue(t, text, `pgo_process_log_dropped_lines_total{name="flood"}`)
 	if bytes := metricValue(t, text, `pgo_process_log_dropped_bytes_total{name="flood"}`); lines < 1000 || bytes < lines {

@@ -20,16 +20,16 @@ func TestOwnLogIsRotated(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.mustRun("up")
-	s.killManager() // the keeper says so
+	s.killManager() // the keeper logs it
 	s.mustRun("restart", "p")
 	old := logfile.ListRotated(log)
 	if len(old) != 1 {
 		t.Fatalf("rotated: %v", old)
 	}
 	text := s.readFile(".pgo/logs/pgo.log")
-	for _, says := range []string{"manager started", "the manager ended", `"process":"p"`} {
-		if !strings.Contains(text, says) {
-			t.Errorf("no %q in\n%.2000s", says, text)
+	for _, want := range []string{"manager started", "the manager ended", `"process":"p"`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%.2000s", want, text)
 		}
 	}
 	if strings.Contains(text, "of another day") || !strings.Contains(s.mustRun("logs", "-n", "5", "pgo"), `"process":"p"`) {

@@ -55,8 +55,8 @@ func TestPipeline(t *testing.T) {
 		t.Cleanup(server.Close)
 		return server.URL
 	}
-	if said := ci.mustRun("make", "verify", "TO=ci", "URL="+gateway("none")); !strings.Contains(said, "gamma is ready") {
-		t.Errorf("verified: %s", said)
+	if output := ci.mustRun("make", "verify", "TO=ci", "URL="+gateway("none")); !strings.Contains(output, "gamma is ready") {
+		t.Errorf("verified: %s", output)
 	}
 	ci.assertFails(t, "beta is not ready", ci.env, "make", "verify", "TO=ci", "URL="+gateway("beta"))
 	ci.mustRun("make", "roll-back", "TO=ci")
@@ -106,8 +106,8 @@ func newPipeline(t *testing.T, host *deployHost) *pipeline {
 	}
 	sums := exec.Command("sh", "-c", "sha256sum linux-*/* >SHA256SUMS")
 	sums.Dir = filepath.Dir(p.dist)
-	if said, err := sums.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, said)
+	if output, err := sums.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, output)
 	}
 	// ssh takes its directory from the user's account, not from HOME. The key comes from the agent alone.
 	write(filepath.Join(tools, "config"), fmt.Appendf(nil, "Host ci\n\tHostName 127.0.0.1\n\tPort %d\n\tUser %s\n\tIdentityFile none\n\tStrictHostKeyChecking yes\n\tBatchMode yes\n",
@@ -122,24 +122,24 @@ func newPipeline(t *testing.T, host *deployHost) *pipeline {
 func (p *pipeline) runWithKey(env []string, args ...string) (string, error) {
 	cmd := exec.CommandContext(p.t.Context(), ".ci/with-deploy-key", args...)
 	cmd.Dir, cmd.Env = p.dir, env
-	said, err := cmd.CombinedOutput()
-	return string(said), err
+	output, err := cmd.CombinedOutput()
+	return string(output), err
 }
 
 func (p *pipeline) mustRun(args ...string) string {
 	p.t.Helper()
-	said, err := p.runWithKey(p.env, args...)
+	output, err := p.runWithKey(p.env, args...)
 	if err != nil {
-		p.t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, said)
+		p.t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, output)
 	}
-	return said
+	return output
 }
 
-func (p *pipeline) assertFails(t *testing.T, says string, env []string, args ...string) {
+func (p *pipeline) assertFails(t *testing.T, want string, env []string, args ...string) {
 	t.Helper()
-	said, err := p.runWithKey(env, args...)
-	if err == nil || !strings.Contains(said, says) {
-		t.Errorf("%s: %v, and not %q:\n%s", strings.Join(args, " "), err, says, said)
+	output, err := p.runWithKey(env, args...)
+	if err == nil || !strings.Contains(output, want) {
+		t.Errorf("%s: %v, and not %q:\n%s", strings.Join(args, " "), err, want, output)
 	}
 }
 

@@ -44,7 +44,7 @@ func TestProbationThatCannotRollBack(t *testing.T) {
 	s := newWatchedSandbox(t, "v1")
 	s.mustRun("up")
 	s.awaitGood("v1")
-	s.writeProcessFile(strings.Replace(watchedProcessFile, "probation: 3s", "probation: 1m", 1)) // time enough to crash twice
+	s.writeProcessFile(strings.Replace(watchedProcessFile, "probation: 3s", "probation: 1m", 1)) // long enough to crash twice
 	s.mustRun("up")
 	s.deployProgram(buildRelease(t, "v2"))
 	s.awaitBuild("v2")

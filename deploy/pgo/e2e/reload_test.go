@@ -57,7 +57,7 @@ func TestReloadWhileTheManagerIsKilled(t *testing.T) {
 		})
 		time.Sleep(time.Duration(round*50) * time.Millisecond)
 		s.killManager()
-		_ = reload.Wait() // it may have been told of the manager's end
+		_ = reload.Wait() // it may have failed with the manager
 		eventually(t, "the reload has gone on", func() error {
 			for _, p := range s.listInstances() {
 				if p.ReloadPending || !p.Ready || p.Status != control.Ready {
@@ -90,9 +90,9 @@ func TestReloadWhileTheManagerIsKilled(t *testing.T) {
 // The old process continues whatever happens to the new one.
 func TestReloadThatFails(t *testing.T) {
 	tests := []struct {
-		name, deeds string
-		within      string // and the time that it has to last
-		says        []string
+		name, actions string
+		within        string // ready.within, and the rest of the entry
+		want          []string
 	}{
 		{"ends at once", `"unless=DIR/bad", web, ready`, "30s", []string{"web was not replaced: exit code 1", "the previous process continues", "| there is "}},
 		{"dies within the window", `"die=DIR/bad", web, ready`, "30s}, reload: {stable: 2s", []string{"web was not replaced: exit code 4", "| dying young"}},
@@ -103,7 +103,7 @@ func TestReloadThatFails(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s := newSandbox(t, fmt.Sprintf(`
   web: {command: DIR/program, args: [actor, %s], listeners: {http: "127.0.0.1:0"}, ready: {notify: true, within: %s}}
-`, test.deeds, test.within))
+`, test.actions, test.within))
 			program := filepath.Join(s.dir, "program")
 			if err := os.Symlink(s.self, program); err != nil {
 				t.Fatal(err)
@@ -124,7 +124,7 @@ func TestReloadThatFails(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			s.assertFails(exitFailed, test.says, "reload", "web")
+			s.assertFails(exitFailed, test.want, "reload", "web")
 			if now := s.listByName()["web"]; now.PID != before.PID || !now.Ready || now.Status != control.Ready || now.ReloadFailure == "" {
 				t.Errorf("the old process: %+v", now)
 			}

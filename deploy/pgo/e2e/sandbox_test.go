@@ -25,9 +25,9 @@ type sandbox struct {
 	dir  string
 	env  []string
 	self string
-	http string // the process file's last line: where pgo's own HTTP is
+	http string // the last line of the process file: pgo's own HTTP
 
-	socketsDir string // the folder where pgo makes that of its sockets
+	socketsDir string // the parent of the directory of pgo's sockets
 }
 
 // newSandbox writes the process file. In it ACTOR stands for the program of actor_test.go and DIR for the checkout.

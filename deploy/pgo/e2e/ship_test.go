@@ -91,19 +91,19 @@ func TestShipBad(t *testing.T) {
 		text   []byte
 		before func() // of the deploy
 		code   int
-		says   string
+		want   string
 	}{
-		{name: "for another machine", text: buildRelease(t, "foreign"), code: exitRefused, says: "wrong architecture"},
-		{name: "cut off", text: v2[:len(v2)/2], code: exitRefused, says: "incomplete"},
-		{name: "no program", text: []byte("hello\n"), code: exitRefused, says: "not executable"},
-		{name: "its check fails", text: buildRelease(t, "unconfigured"), code: exitRefused, says: "key auth.secret: is missing"},
-		{name: "ends at once", text: buildRelease(t, "exits"), code: exitRolledBack, says: "exit code 3"},
-		{name: "never ready", text: buildRelease(t, "hangs"), code: exitRolledBack, says: "not ready within 10s"},
-		{name: "ends while on probation", text: buildRelease(t, "crashes"), code: exitRolledBack, says: "exit code 4, 2 times while it was on probation"},
-		{name: "grows to its memory limit", text: buildRelease(t, "grows"), code: exitRolledBack, says: ", its memory limit is "},
-		{name: "answers with 500", text: buildRelease(t, "fails"), code: exitRolledBack, says: "requests ended with 5xx while it was on probation"},
-		{name: "found bad before", text: buildRelease(t, "fails"), code: exitRefused, says: "was found bad before"},
-		{name: "a migration fails", text: buildRelease(t, "v3"), before: func() { touchFile(t, filepath.Join(h.sandbox.dir, "forbidden")) }, code: exitRefused, says: "gate: does not let it run: exit status 1: there is "},
+		{name: "for another machine", text: buildRelease(t, "foreign"), code: exitRefused, want: "wrong architecture"},
+		{name: "cut off", text: v2[:len(v2)/2], code: exitRefused, want: "incomplete"},
+		{name: "no program", text: []byte("hello\n"), code: exitRefused, want: "not executable"},
+		{name: "its check fails", text: buildRelease(t, "unconfigured"), code: exitRefused, want: "key auth.secret: is missing"},
+		{name: "ends at once", text: buildRelease(t, "exits"), code: exitRolledBack, want: "exit code 3"},
+		{name: "never ready", text: buildRelease(t, "hangs"), code: exitRolledBack, want: "not ready within 10s"},
+		{name: "ends while on probation", text: buildRelease(t, "crashes"), code: exitRolledBack, want: "exit code 4, 2 times while it was on probation"},
+		{name: "grows to its memory limit", text: buildRelease(t, "grows"), code: exitRolledBack, want: ", its memory limit is "},
+		{name: "answers with 500", text: buildRelease(t, "fails"), code: exitRolledBack, want: "requests ended with 5xx while it was on probation"},
+		{name: "found bad before", text: buildRelease(t, "fails"), code: exitRefused, want: "was found bad before"},
+		{name: "a migration fails", text: buildRelease(t, "v3"), before: func() { touchFile(t, filepath.Join(h.sandbox.dir, "forbidden")) }, code: exitRefused, want: "gate: does not let it run: exit status 1: there is "},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -120,12 +120,12 @@ func TestShipBad(t *testing.T) {
 			if test.name == "ends while on probation" || test.name == "answers with 500" {
 				none = func() {}
 			}
-			h.sandbox.assertFails(test.code, []string{test.says}, h.deployArgs()...)
+			h.sandbox.assertFails(test.code, []string{test.want}, h.deployArgs()...)
 			h.awaitRelease("v1", deployedServices...)
 			none()
 			h.assertDeployed("v1")
 			all := h.readAuditLog()
-			if len(all) != entries+1 || !strings.Contains(all[0].Reason, test.says) {
+			if len(all) != entries+1 || !strings.Contains(all[0].Reason, test.want) {
 				t.Errorf("the audit log has %d more: %+v", len(all)-entries, all[0])
 			}
 		})
@@ -152,7 +152,7 @@ func TestReceiveRejectsOtherContent(t *testing.T) {
 	for name, test := range map[string]struct {
 		text []byte
 		base string
-		says string
+		want string
 	}{
 		"a bad checksum":       {whole.Bytes(), "", "mixed: what arrived has SHA-256 "},
 		"no program":           {[]byte("hello"), "", "the difference is damaged"},
@@ -167,10 +167,10 @@ func TestReceiveRejectsOtherContent(t *testing.T) {
 				t.Fatal(err)
 			}
 			conn, _ := wire.Open(t.Context(), out, in)
-			said := wire.Report{}
-			err := errors.Join(conn.Send(wire.Hello{Protocol: wire.Protocol, Operation: wire.OpDeploy, ID: "00000000-11"}), conn.Receive(&said))
-			if err != nil || said.Welcome == nil {
-				t.Fatalf("%+v %v", said, err)
+			report := wire.Report{}
+			err := errors.Join(conn.Send(wire.Hello{Protocol: wire.Protocol, Operation: wire.OpDeploy, ID: "00000000-11"}), conn.Receive(&report))
+			if err != nil || report.Welcome == nil {
+				t.Fatalf("%+v %v", report, err)
 			}
 			plan := wire.Plan{Set: []wire.Program{{Process: "beta", SHA256: strings.Repeat("1", 64), Size: int64(len(v2)), Sent: true, Base: test.base}}}
 			data := conn.FileWriter()
@@ -179,13 +179,13 @@ func TestReceiveRejectsOtherContent(t *testing.T) {
 			if err := errors.Join(err, sent, data.Close()); err != nil {
 				t.Fatal(err)
 			}
-			for said.Result == nil {
-				if err := conn.Receive(&said); err != nil {
+			for report.Result == nil {
+				if err := conn.Receive(&report); err != nil {
 					t.Fatal(err)
 				}
 			}
-			if said.Result.Result != audit.Refused || !strings.Contains(said.Result.Reason, test.says) {
-				t.Errorf("it says %+v", said.Result)
+			if report.Result.Result != audit.Refused || !strings.Contains(report.Result.Reason, test.want) {
+				t.Errorf("the result is %+v", report.Result)
 			}
 			_ = in.Close()
 			if err := cmd.Wait(); err != nil {

@@ -51,7 +51,7 @@ type bench struct {
 	sshd                     *sshdtest.Server
 	env                      []string
 	builds                   int
-	copies                   map[string]string // of services' commands, by name
+	copies                   map[string]string // directories of the services' commands, by service
 }
 
 func newBench(t *testing.T) *bench {
@@ -136,11 +136,11 @@ func (b *bench) deployServices(from string, services ...string) (alone, through 
 	began := time.Now()
 	cmd := exec.Command(b.pgo, append([]string{"deploy", "--json", "--to", "ci", "--ssh", "ssh -T -F " + b.sshd.Config, "--from", from}, services...)...)
 	cmd.Env = b.env
-	var said bytes.Buffer
-	cmd.Stderr = &said
+	var output bytes.Buffer
+	cmd.Stderr = &output
 	out, err := cmd.Output()
 	if err != nil {
-		b.t.Fatalf("deploy: %v\n%s%s", err, out, said.String())
+		b.t.Fatalf("deploy: %v\n%s%s", err, out, output.String())
 	}
 	return b.logSteps(began, string(out)), time.Since(began)
 }
@@ -148,18 +148,18 @@ func (b *bench) deployServices(from string, services ...string) (alone, through 
 // awaitAnswer returns how many seconds after began a process that was started since then logged that it is ready.
 func (b *bench) awaitAnswer(service string, began time.Time) (after float64) {
 	b.t.Helper()
-	eventually(b.t, service+" says that it is ready", func() error {
+	eventually(b.t, service+" logs that it is ready", func() error {
 		text, err := os.ReadFile(filepath.Join(b.home, "logs", service+".log"))
 		if err != nil {
 			return err
 		}
 		for line := range strings.Lines(string(text)) {
-			var said struct {
+			var output struct {
 				Msg string
 				TS  time.Time
 			}
-			if json.Unmarshal([]byte(line), &said) == nil && said.Msg == "ready" && said.TS.After(began) {
-				after = said.TS.Sub(began).Seconds()
+			if json.Unmarshal([]byte(line), &output) == nil && output.Msg == "ready" && output.TS.After(began) {
+				after = output.TS.Sub(began).Seconds()
 				return nil
 			}
 		}
@@ -169,10 +169,10 @@ func (b *bench) awaitAnswer(service string, began time.Time) (after float64) {
 }
 
 // logSteps logs the time of each step, and returns when the last process had taken over.
-func (b *bench) logSteps(began time.Time, said string) (alone time.Duration) {
+func (b *bench) logSteps(began time.Time, output string) (alone time.Duration) {
 	b.t.Helper()
 	var steps []string
-	for _, e := range parseEvents(b.t, said) {
+	for _, e := range parseEvents(b.t, output) {
 		if e.Event == "runs" {
 			alone = e.Time.Sub(began)
 		}
@@ -185,7 +185,7 @@ func (b *bench) logSteps(began time.Time, said string) (alone time.Duration) {
 // measureOneLineChange measures deploys of a one-line change in one service.
 func (b *bench) measureOneLineChange(n int) {
 	service := "user"
-	_, _ = b.deployServices(b.buildService(service), service) // what the next ones are the difference to
+	_, _ = b.deployServices(b.buildService(service), service) // the base of the next deltas
 	var answers, alone, through, ours, scp, rsyncz, peer, restarted []float64
 	var size int64
 	path := filepath.Join(b.home, "bench-rsync")

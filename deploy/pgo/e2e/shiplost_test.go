@@ -23,7 +23,7 @@ func TestShipLost(t *testing.T) {
 	}
 	// Without a cache whole files are sent, so that the bytes can be counted.
 	h.sandbox.env = append(h.sandbox.env, "XDG_CACHE_HOME=/dev/null")
-	size := int64(len(buildRelease(t, "v2"))) // about a third of it is sent for each of three
+	size := int64(len(buildRelease(t, "v2"))) // about a third of it is sent for each of the three programs
 	for n := range 10 {
 		h.sshd.CutAfter(1 + int64(n)*size/10)
 		h.assertConsistent(h.sandbox.runPgo(h.deployArgs()...))
@@ -43,7 +43,7 @@ func (h *deployHost) assertConsistent(code int, out string) {
 	case exitRolledBack, exitRefused, exitUnavailable:
 		h.awaitRelease("v1", deployedServices...)
 		h.assertDeployed("v1")
-	case exitOK: // it was through
+	case exitOK: // the deploy was complete
 		h.awaitRelease("v2", deployedServices...)
 		h.sandbox.mustRun(h.remoteArgs("rollback")...)
 		h.awaitRelease("v1", deployedServices...)
@@ -75,7 +75,7 @@ func TestShipManagerKilled(t *testing.T) {
 	out := h.deployDuring("probation", func() { h.sandbox.killManager() }, exitRolledBack)
 	h.setProbation("2s")
 	if !strings.Contains(out, "manager ended in the middle of it") {
-		t.Errorf("it says:\n%s", out)
+		t.Errorf("it printed\n%s", out)
 	}
 	h.awaitRelease("v1", deployedServices...)
 	h.assertDeployed("v1")
@@ -92,7 +92,7 @@ func TestShipThatCannotRollBack(t *testing.T) {
 	h.putBuild("gamma", "crashes")
 	out := h.deployDuring("gate", func() { touchFile(t, filepath.Join(h.sandbox.dir, "forbidden")) }, exitNotRolledBack)
 	if !strings.Contains(out, "not put back, since gate: does not let it run") {
-		t.Errorf("it says:\n%s", out)
+		t.Errorf("it printed\n%s", out)
 	}
 	if p := h.sandbox.listByName()["beta"]; p.Version != "v2" {
 		t.Errorf("beta: %+v", p)

@@ -68,8 +68,8 @@ func (h *systemdHost) awaitBuild(build string, services ...string) {
 			for range 20 {
 				body, err := getURL("http://" + h.addrs[name])
 				if err != nil || body != build {
-					said, _ := h.Machine.TryRun("systemctl status --no-pager -n 20 'pgo-" + name + "*' | tail -n 40")
-					return fmt.Errorf("%q %w\n%s", body, err, said)
+					output, _ := h.Machine.TryRun("systemctl status --no-pager -n 20 'pgo-" + name + "*' | tail -n 40")
+					return fmt.Errorf("%q %w\n%s", body, err, output)
 				}
 			}
 			return nil
@@ -84,19 +84,19 @@ func (h *systemdHost) newCommand(args ...string) *exec.Cmd {
 	return cmd
 }
 
-func (h *systemdHost) assertResult(code int, says string, args ...string) string {
+func (h *systemdHost) assertResult(code int, want string, args ...string) string {
 	h.t.Helper()
 	cmd := h.newCommand(args...)
 	out, _ := cmd.CombinedOutput()
-	if got := cmd.ProcessState.ExitCode(); got != code || !strings.Contains(string(out), says) {
-		h.t.Errorf("pgo %s: exit code %d, want %d and %q\n%s", strings.Join(args, " "), got, code, says, out)
+	if got := cmd.ProcessState.ExitCode(); got != code || !strings.Contains(string(out), want) {
+		h.t.Errorf("pgo %s: exit code %d, want %d and %q\n%s", strings.Join(args, " "), got, code, want, out)
 	}
 	return string(out)
 }
 
-func (h *systemdHost) assertDeploy(code int, says string, more ...string) string {
+func (h *systemdHost) assertDeploy(code int, want string, more ...string) string {
 	h.t.Helper()
-	return h.assertResult(code, says, append([]string{"deploy", "--from", h.from}, more...)...)
+	return h.assertResult(code, want, append([]string{"deploy", "--from", h.from}, more...)...)
 }
 
 func (h *systemdHost) putBuild(service, name string) {
@@ -168,7 +168,7 @@ func (h *systemdHost) crashDuringDeploy() {
 		h.t.Fatal(err)
 	}
 	h.awaitBuild("v3", "alpha", "beta")
-	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGSTOP) // else it would ask what became of it
+	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGSTOP) // otherwise it asks for the result
 	h.Machine.Run("pkill -KILL -f '[p]go receive --systemd'; systemctl stop pgo.target 'pgo-*'")
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 	_ = cmd.Wait()
@@ -179,13 +179,13 @@ func (h *systemdHost) crashDuringDeploy() {
 		h.t.Errorf("after a crash the audit log has %+v", e)
 	}
 	if owner := h.Machine.Run("stat -c %U /srv/pgo/bin/alpha"); owner != "pgo\n" {
-		h.t.Errorf("what was put back belongs to %s", owner)
+		h.t.Errorf("the file that was rolled back belongs to %s", owner)
 	}
 	// Before, not instead of: nothing of the new version was started.
-	said := h.Machine.Run("systemctl show -p ExecMainExitTimestampMonotonic --value pgo.settle.service; systemctl show -p ExecMainStartTimestampMonotonic --value pgo-alpha.service")
+	output := h.Machine.Run("systemctl show -p ExecMainExitTimestampMonotonic --value pgo.settle.service; systemctl show -p ExecMainStartTimestampMonotonic --value pgo-alpha.service")
 	var settled, started int64
-	if _, err := fmt.Sscan(said, &settled, &started); err != nil || settled == 0 || settled > started {
-		h.t.Errorf("what was cut off was put back at %d, and alpha started at %d: %v", settled, started, err)
+	if _, err := fmt.Sscan(output, &settled, &started); err != nil || settled == 0 || settled > started {
+		h.t.Errorf("the interrupted deploy was rolled back at %d, and alpha started at %d: %v", settled, started, err)
 	}
 }
 
@@ -228,18 +228,18 @@ func TestSystemdHost(t *testing.T) {
 	alpha = h.startLoad("alpha")
 	for name, bad := range map[string]struct {
 		code int
-		says string
+		want string
 	}{
 		"unconfigured": {exitRefused, "auth.secret"}, "foreign": {exitRefused, "is built for"},
 		"exits": {exitRolledBack, "systemctl restart pgo-alpha.service"}, "hangs": {exitRolledBack, "systemctl restart pgo-alpha.service"},
 	} {
 		h.putBuild("alpha", name)
-		h.assertDeploy(bad.code, bad.says, "alpha")
+		h.assertDeploy(bad.code, bad.want, "alpha")
 		h.awaitBuild("v2", "alpha", "beta")
 	}
 	h.putBuild("alpha", "exits")
 	h.assertDeploy(exitRefused, "was found bad before", "alpha")
-	alpha.assertNoFailures(t, "deploys that fail, and are put back")
+	alpha.assertNoFailures(t, "deploys that fail and are rolled back")
 	h.putBuild("alpha", "crashes")
 	h.assertDeploy(exitRolledBack, "while it was on probation", "alpha")
 	h.awaitBuild("v2", "alpha")
@@ -264,9 +264,9 @@ func TestSystemdHost(t *testing.T) {
 
 	// The connection is lost, or the process is killed, while all are on probation.
 	for what, lose := range map[string]func(){
-		"the connection is lost":        h.sshd.Cut,
-		"its process there is killed":   func() { h.Machine.Run("pkill -KILL -f '[p]go receive --systemd'") },
-		"who deploys is killed, nobody": func() { h.Machine.Run("pkill -KILL -f '[p]go receive --systemd'"); h.sshd.Cut() },
+		"the connection is lost":      h.sshd.Cut,
+		"its process there is killed": func() { h.Machine.Run("pkill -KILL -f '[p]go receive --systemd'") },
+		"both at once":                func() { h.Machine.Run("pkill -KILL -f '[p]go receive --systemd'"); h.sshd.Cut() },
 	} {
 		cmd := h.newCommand("deploy", "--from", h.from)
 		var out bytes.Buffer

@@ -20,31 +20,31 @@ func TestHostSetup(t *testing.T) {
 	}
 	m.WriteFile("/root/pgo", binary, 0o755)
 	const setup = "/root/pgo host setup --ssh-port 22 --key 'ssh-ed25519 AAAA ci' "
-	if said, err := m.TryRun(setup); err == nil || !strings.Contains(said, "useradd") || !strings.Contains(said, "no terminal") {
-		t.Errorf("without a yes: %v\n%s", err, said)
+	if output, err := m.TryRun(setup); err == nil || !strings.Contains(output, "useradd") || !strings.Contains(output, "no terminal") {
+		t.Errorf("without a yes: %v\n%s", err, output)
 	}
-	if said := m.Run(setup + "--dry-run"); !strings.Contains(said, "nothing was changed") {
-		t.Error(said)
+	if output := m.Run(setup + "--dry-run"); !strings.Contains(output, "nothing was changed") {
+		t.Error(output)
 	}
-	if said, err := m.TryRun("id pgo || nft list table inet pgo || ls /srv/pgo"); err == nil {
-		t.Errorf("it has changed something: %s", said)
+	if output, err := m.TryRun("id pgo || nft list table inet pgo || ls /srv/pgo"); err == nil {
+		t.Errorf("it has changed something: %s", output)
 	}
 	t.Log(m.Run(setup + "--yes"))
-	if said := m.Run(setup + "--yes"); said != "there is nothing to do\n" {
-		t.Errorf("a second time:\n%s", said)
+	if output := m.Run(setup + "--yes"); output != "there is nothing to do\n" {
+		t.Errorf("a second time:\n%s", output)
 	}
 	// With a process file pgo is started.
 	m.WriteFile("/srv/pgo/configs/pgo.yaml", []byte("version: 1\nprocesses:\n  one: {kind: infra, command: sleep, args: [\"1000\"]}\n"), 0o644)
 	t.Log(m.Run(setup + "--yes"))
-	if said := m.Run(setup + "--yes"); said != "there is nothing to do\n" {
-		t.Errorf("after the start:\n%s", said)
+	if output := m.Run(setup + "--yes"); output != "there is nothing to do\n" {
+		t.Errorf("after the start:\n%s", output)
 	}
 	runs := func() {
 		t.Helper()
 		eventually(t, "one runs", func() error {
-			said, err := m.TryRun("su pgo -c '/srv/pgo/bin/pgo list --home /srv/pgo/.pgo' | grep -E 'one .*(ready|running)'; systemctl is-active pgo && systemctl is-active pgo-firewall && ps -o user= -C sleep | grep pgo")
+			output, err := m.TryRun("su pgo -c '/srv/pgo/bin/pgo list --home /srv/pgo/.pgo' | grep -E 'one .*(ready|running)'; systemctl is-active pgo && systemctl is-active pgo-firewall && ps -o user= -C sleep | grep pgo")
 			if err != nil {
-				return fmt.Errorf("%w: %s%s", err, said, m.Run("systemctl status --no-pager pgo || true"))
+				return fmt.Errorf("%w: %s%s", err, output, m.Run("systemctl status --no-pager pgo || true"))
 			}
 			return nil
 		})
@@ -55,7 +55,7 @@ func TestHostSetup(t *testing.T) {
 	runs()
 	m.Run("systemctl stop pgo; ! pgrep -u pgo")
 	// From another machine SSH and the gateway are reachable, and nothing else.
-	said := m.Run(`ip netns add outside
+	output := m.Run(`ip netns add outside
 ip link add inner type veth peer name outer netns outside
 ip addr add 10.99.0.1/24 dev inner; ip link set inner up
 ip -n outside addr add 10.99.0.2/24 dev outer; ip -n outside link set outer up
@@ -65,8 +65,8 @@ systemctl daemon-reload; systemctl start open.socket
 for port in 22 8080 8443 3306 9900; do
 	timeout 2 ip netns exec outside bash -c "</dev/tcp/10.99.0.1/$port" 2>/dev/null && echo -n "$port "
 done; true`)
-	if said != "22 8080 8443 " {
-		t.Errorf("from another machine are open: %s", said)
+	if output != "22 8080 8443 " {
+		t.Errorf("from another machine are open: %s", output)
 	}
 	// The distribution's rules flush everything: pgo's are set again after them.
 	m.Run("printf '#!/usr/sbin/nft -f\\nflush ruleset\\n' >/etc/nftables.conf; systemctl start nftables; systemctl restart pgo-firewall; nft list table inet pgo")
@@ -77,8 +77,8 @@ done; true`)
 			return err
 		})
 	}
-	if said := m.Run(setup + "--yes"); !strings.Contains(said, "done: a unit that runs pgo") || strings.Contains(said, "firewall") {
-		t.Errorf("after pgo was stopped:\n%s", said)
+	if output := m.Run(setup + "--yes"); !strings.Contains(output, "done: a unit that runs pgo") || strings.Contains(output, "firewall") {
+		t.Errorf("after pgo was stopped:\n%s", output)
 	}
 	// In a container, where an engine is wanted: a stand-in runs the command that it is given, as the user that it is given.
 	m.WriteFile("/usr/local/bin/docker", []byte(`#!/bin/sh
@@ -93,26 +93,26 @@ esac
 `), 0o755)
 	m.Run("systemctl stop open.socket; systemctl disable --now pgo; cp /usr/local/bin/docker /usr/bin/")
 	t.Log(m.Run(setup + "--run container --image rocky:9 --yes"))
-	if said := m.Run(setup + "--run container --image rocky:9 --yes"); said != "there is nothing to do\n" {
-		t.Errorf("a second container:\n%s", said)
+	if output := m.Run(setup + "--run container --image rocky:9 --yes"); output != "there is nothing to do\n" {
+		t.Errorf("a second container:\n%s", output)
 	}
-	if said, err := m.TryRun(setup + "--run container --image other:9 --yes"); err == nil || !strings.Contains(said, "another one (rocky:9 /srv/pgo)") {
-		t.Errorf("with another container: %v\n%s", err, said)
+	if output, err := m.TryRun(setup + "--run container --image other:9 --yes"); err == nil || !strings.Contains(output, "another one (rocky:9 /srv/pgo)") {
+		t.Errorf("with another container: %v\n%s", err, output)
 	}
 	eventually(t, "one runs in the container", func() error {
-		said, err := m.TryRun("su pgo -c '/srv/pgo/bin/pgo list --home /srv/pgo/.pgo' | grep -E 'one .*(ready|running)' || { cat /tmp/container.log; false; }")
+		output, err := m.TryRun("su pgo -c '/srv/pgo/bin/pgo list --home /srv/pgo/.pgo' | grep -E 'one .*(ready|running)' || { cat /tmp/container.log; false; }")
 		if err != nil {
-			return fmt.Errorf("%w: %s", err, said)
+			return fmt.Errorf("%w: %s", err, output)
 		}
 		return nil
 	})
 	m.Run("su pgo -c '/srv/pgo/bin/pgo down --home /srv/pgo/.pgo'; systemctl enable pgo")
 	// Another firewall is not changed.
 	m.Run("nft add table ip other; nft 'add chain ip other input { type filter hook input priority 0; policy drop; }'; systemctl stop pgo")
-	if said, err := m.TryRun(setup + "--yes"); err == nil || !strings.Contains(said, "table ip other, chain input") {
-		t.Errorf("with another firewall: %v\n%s", err, said)
+	if output, err := m.TryRun(setup + "--yes"); err == nil || !strings.Contains(output, "table ip other, chain input") {
+		t.Errorf("with another firewall: %v\n%s", err, output)
 	}
-	if said, err := m.TryRun("systemctl is-active pgo"); err == nil {
-		t.Errorf("it was refused, and pgo is %s", said)
+	if output, err := m.TryRun("systemctl is-active pgo"); err == nil {
+		t.Errorf("it was refused, and pgo is %s", output)
 	}
 }

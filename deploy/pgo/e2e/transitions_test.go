@@ -90,7 +90,7 @@ func TestTransitions(t *testing.T) {
 	is := func(name string, state control.State) control.Process { t.Helper(); return s.awaitState(name, state) }
 	kill := func(name string) {
 		t.Helper()
-		eventually(t, name+" is killed", func() error { return proc.Kill(s.listByName()[name].PID, syscall.SIGKILL) }) // 0 until it runs
+		eventually(t, name+" is killed", func() error { return proc.Kill(s.listByName()[name].PID, syscall.SIGKILL) }) // pid 0 until it runs
 	}
 	// begin starts a command that does not end before something else happens.
 	begin := func(args ...string) {
@@ -100,7 +100,7 @@ func TestTransitions(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() {
-			_ = cmd.Process.Kill() // mostly it has ended
+			_ = cmd.Process.Kill() // it has ended in most cases
 			_ = cmd.Wait()
 		})
 	}
@@ -126,7 +126,7 @@ func TestTransitions(t *testing.T) {
 
 	scenarios := []struct {
 		name  string
-		shows string // for those who read: what it is there for
+		shows string // the transitions that it shows
 		play  func()
 	}{
 		{"a start and a stop", "waiting starting ready stopping stopped", func() { ready(); s.mustRun("stop", "web"); ready() }},

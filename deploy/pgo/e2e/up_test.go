@@ -70,7 +70,7 @@ func TestUpAndDownInOrder(t *testing.T) {
 func TestUpAgain(t *testing.T) {
 	s := newSandbox(t, `
   same: {command: ACTOR, args: [actor]}
-  changed: {command: ACTOR, args: [actor, say=old, ready], ready: {notify: true}, after: [same]}
+  changed: {command: ACTOR, args: [actor, print=old, ready], ready: {notify: true}, after: [same]}
   stopped: {command: ACTOR, args: [actor]}
   gone: {command: ACTOR, args: [actor], after: [changed]}
 `)
@@ -79,7 +79,7 @@ func TestUpAgain(t *testing.T) {
 	s.mustRun("up")
 	for name, p := range s.listByName() {
 		if p.PID != before[name].PID {
-			t.Errorf("a second up started %s anew", name)
+			t.Errorf("a second up restarted %s", name)
 		}
 	}
 	s.mustRun("stop", "stopped")
@@ -88,17 +88,17 @@ func TestUpAgain(t *testing.T) {
 	}
 	s.writeProcessFile(`
   same: {command: ACTOR, args: [actor]}
-  changed: {command: ACTOR, args: [actor, say=new, ready], ready: {notify: true}, after: [same]}
+  changed: {command: ACTOR, args: [actor, print=new, ready], ready: {notify: true}, after: [same]}
   stopped: {command: ACTOR, args: [actor]}
   added: {command: ACTOR, args: [actor]}
 `)
 	s.mustRun("up")
 	after := s.listByName()
 	if after["same"].PID != before["same"].PID {
-		t.Error("what did not change was started anew")
+		t.Error("an unchanged process was restarted")
 	}
 	if after["changed"].PID == before["changed"].PID || s.readFile(".pgo/logs/changed.log") != "old\nnew\n" {
-		t.Errorf("what changed was not started anew: %s", s.readFile(".pgo/logs/changed.log"))
+		t.Errorf("a changed process was not restarted: %s", s.readFile(".pgo/logs/changed.log"))
 	}
 	if _, there := after["gone"]; there || isAlive(before["gone"].PID) {
 		t.Error("what the file has no more still runs")
@@ -133,7 +133,7 @@ func TestUpAfterABuild(t *testing.T) {
 	s.mustRun("up")
 	for name, p := range s.listByName() {
 		if p.PID != before[name].PID {
-			t.Errorf("%s was started anew for the same program", name)
+			t.Errorf("%s was restarted for the same program", name)
 		}
 	}
 	build(append(text, 0))
@@ -141,7 +141,7 @@ func TestUpAfterABuild(t *testing.T) {
 	after := s.listByName()
 	for name, again := range map[string]bool{"db": false, "gate": true, "other": false, "built": true} {
 		if (after[name].PID != before[name].PID) != again || !after[name].Ready {
-			t.Errorf("%s: started anew: %v, want %v", name, after[name].PID != before[name].PID, again)
+			t.Errorf("%s: restarted: %v, want %v", name, after[name].PID != before[name].PID, again)
 		}
 	}
 }
@@ -193,9 +193,9 @@ func TestProbes(t *testing.T) {
 func TestUpNamesInstances(t *testing.T) {
 	s := newSandbox(t, "  web: {command: ACTOR, args: [actor], instances: 2}\n")
 	out := s.mustRun("up")
-	for _, says := range []string{"web/0        ready", "web/1        ready", "the process is ready"} {
-		if !strings.Contains(out, says) {
-			t.Errorf("no %q in\n%s", says, out)
+	for _, want := range []string{"web/0        ready", "web/1        ready", "the process is ready"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s", want, out)
 		}
 	}
 	s.mustRun("scale", "web", "1")
@@ -286,7 +286,7 @@ func TestDownStopsInfraLast(t *testing.T) {
 			if err := proc.Kill(s.readInfo().KeeperPID, syscall.SIGKILL); err != nil {
 				s.t.Fatal(err)
 			}
-			eventually(s.t, "nobody manages them", func() error {
+			eventually(s.t, "no manager answers", func() error {
 				if code, _ := s.runPgo("list"); code == exitOK {
 					return errors.New("pgo still answers")
 				}

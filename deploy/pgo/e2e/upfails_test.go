@@ -15,12 +15,12 @@ import (
 func TestUpFails(t *testing.T) {
 	noise := ""
 	for i := range 20 {
-		noise += fmt.Sprintf("say=line-%d, ", i)
+		noise += fmt.Sprintf("print=line-%d, ", i)
 	}
 	tests := []struct {
 		name, processes string
 		status          control.State
-		says            []string
+		want            []string
 	}{
 		{"a final exit code", `{command: ACTOR, args: [actor, ` + noise + `exit=65], restart: {final_exit_codes: [65]}}`,
 			control.Failed, []string{"p is not ready: failed: exit code 65", "| line-5\n", "| line-19\n", "try: "}},
@@ -38,7 +38,7 @@ func TestUpFails(t *testing.T) {
 			control.BackingOff, []string{"backing-off: not ready within 50ms: it never sent READY=1"}},
 		{"nothing listens", `{command: ACTOR, args: [actor], ready: {tcp: "127.0.0.1:1", within: 1s}}`,
 			control.BackingOff, []string{"not ready within 1s", "connection refused"}},
-		{"crashes at once", `{command: ACTOR, args: [actor, say=oops, exit=3], ready: {notify: true}}`,
+		{"crashes at once", `{command: ACTOR, args: [actor, print=oops, exit=3], ready: {notify: true}}`,
 			control.BackingOff, []string{"exit code 3; next start in", "| oops"}},
 	}
 	for _, test := range tests {
@@ -47,7 +47,7 @@ func TestUpFails(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(s.dir, "garbage"), []byte("\x7fELF nonsense"), 0o700); err != nil {
 				t.Fatal(err)
 			}
-			s.assertFails(exitFailed, test.says, "up")
+			s.assertFails(exitFailed, test.want, "up")
 			list := s.listByName()
 			if p := list["p"]; p.Ready || test.status == control.Failed && p.Status != control.Failed {
 				t.Errorf("p: %+v", p)
@@ -84,8 +84,8 @@ func TestPortInUse(t *testing.T) {
   other: {command: ACTOR, args: [actor]}
   web: {command: ACTOR, args: [actor], listeners: {http: "`+l.Addr().String()+`"}}
 `)
-	says := []string{"web: listener http: " + l.Addr().String() + " is in use by ", fmt.Sprintf("(pid %d)", os.Getpid()), "PORT_OFFSET"}
-	s.assertFails(exitFailed, says, "up")
+	want := []string{"web: listener http: " + l.Addr().String() + " is in use by ", fmt.Sprintf("(pid %d)", os.Getpid()), "PORT_OFFSET"}
+	s.assertFails(exitFailed, want, "up")
 	if left := s.findProcesses(); len(left) != 0 {
 		t.Errorf("something was started all the same: %v", left)
 	}
@@ -93,7 +93,7 @@ func TestPortInUse(t *testing.T) {
 	s.mustRun("up")
 	before := s.listByName()["other"].PID
 	s.writeProcessFile("  web: {command: ACTOR, args: [actor], listeners: {http: \"" + l.Addr().String() + "\"}}\n")
-	s.assertFails(exitFailed, says, "up")
+	s.assertFails(exitFailed, want, "up")
 	if p := s.listByName()["other"]; p.PID != before || !p.Ready {
 		t.Errorf("a file that could not be applied changed something: %+v", p)
 	}

@@ -36,8 +36,8 @@ func buildRelease(t *testing.T, name string) []byte {
 	out := filepath.Join(t.TempDir(), "release")
 	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w -X main.build="+name, "-o", out, "./testdata/release")
 	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0", "GOFLAGS=", "GOARCH="+goarch)
-	if said, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build %s: %v\n%s", name, err, said)
+	if output, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build %s: %v\n%s", name, err, output)
 	}
 	text, err := os.ReadFile(out)
 	if err != nil {
@@ -82,7 +82,7 @@ func (s *sandbox) overwriteProgram(text []byte, flags int, pieces int, pause tim
 	s.t.Helper()
 	f, err := os.OpenFile(s.deployedPath(), os.O_WRONLY|flags, 0)
 	if err != nil {
-		s.t.Fatal(err) // ETXTBSY, where it were run
+		s.t.Fatal(err) // ETXTBSY if it were running
 	}
 	defer f.Close()
 	for i := range pieces {
@@ -115,10 +115,10 @@ func (s *sandbox) awaitBuild(name string) control.Process {
 }
 
 // awaitDeployFailure waits until the process reports this reason why its last deploy failed.
-func (s *sandbox) awaitDeployFailure(says string) {
+func (s *sandbox) awaitDeployFailure(want string) {
 	s.t.Helper()
-	eventually(s.t, "it is reported: "+says, func() error {
-		if p := s.listByName()["web"]; !strings.Contains(p.DeployFailure, says) {
+	eventually(s.t, "it is reported: "+want, func() error {
+		if p := s.listByName()["web"]; !strings.Contains(p.DeployFailure, want) {
 			return fmt.Errorf("%q", p.DeployFailure)
 		}
 		return nil

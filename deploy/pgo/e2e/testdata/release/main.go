@@ -1,4 +1,4 @@
-// Command release is what tests deploy: a service that answers with its build. Some builds do not work.
+// Command release is the service that tests deploy: it answers with its build. Some builds misbehave, by their names.
 package main
 
 import (
@@ -95,7 +95,7 @@ func main() {
 	<-term
 	draining.Store(true)
 	l.Close()
-	<-served // then every connection that was taken is counted
+	<-served // then every accepted connection is counted
 	for end := time.Now().Add(5 * time.Second); open.Load() > 0 && time.Now().Before(end); {
 		time.Sleep(2 * time.Millisecond)
 	}
@@ -104,7 +104,7 @@ func main() {
 
 var answered, failed atomic.Int64
 
-// inherited is the listener of this name, nil where there is none.
+// inherited returns the listener of this name, nil where there is none.
 func inherited(name string) net.Listener {
 	i := slices.Index(strings.Split(os.Getenv("LISTEN_FDNAMES"), ":"), name)
 	if i < 0 {
@@ -115,7 +115,7 @@ func inherited(name string) net.Listener {
 	return l
 }
 
-// serveMetrics tells how many requests were answered, where there is a listener for it, or ADMIN says where.
+// serveMetrics serves the number of requests by status code, on the listener admin or at $ADMIN where there is one.
 func serveMetrics() {
 	l := inherited("admin")
 	if addr := os.Getenv("ADMIN"); l == nil && addr != "" {
@@ -139,7 +139,7 @@ func serveMetrics() {
 	go func() { _ = server.Serve(l) }()
 }
 
-// grow takes so many MB for good, of which the garbage collector does not know: it would let as much garbage lie.
+// grow allocates MB for good, outside of the Go heap: the garbage collector would let as much garbage accumulate.
 func grow(mb int) {
 	block, err := syscall.Mmap(-1, 0, mb<<20, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
 	check(err)
