@@ -31,6 +31,7 @@ func getURL(url string) (string, error) {
 }
 
 func TestCrashHealsOnTheSameListener(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, `
   web: {command: ACTOR, args: [actor, serve, ready], listeners: {http: "127.0.0.1:0"}, ready: {notify: true}}
 `)
@@ -63,6 +64,7 @@ func TestCrashHealsOnTheSameListener(t *testing.T) {
 
 // A gate that crashes does not disturb running processes; processes that start wait for it.
 func TestGateCrashes(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, `
   gate: {kind: gate, command: ACTOR, args: [actor, "await=DIR/open", ready], ready: {notify: true}}
   web: {command: ACTOR, args: [actor], after: [gate]}
@@ -96,6 +98,7 @@ func TestGateCrashes(t *testing.T) {
 }
 
 func TestCrashKillsItsGroup(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, `  p: {command: ACTOR, args: [actor, "child=DIR/child", ready], ready: {notify: true}, stop: {timeout: 100ms}}`+"\n")
 	s.mustRun("up")
 	child := s.awaitPID("child")
@@ -109,6 +112,7 @@ func TestCrashKillsItsGroup(t *testing.T) {
 }
 
 func TestStopKillsAfterTimeout(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, `
   deaf: {command: ACTOR, args: [actor, ignore, ready], ready: {notify: true}, stop: {timeout: 100ms}}
   parent: {command: ACTOR, args: [actor, "child=DIR/child", ready], ready: {notify: true}, stop: {timeout: 3s}}
@@ -178,6 +182,7 @@ func (s *sandbox) killKeeper() map[string]control.Process {
 }
 
 func TestKeeperKilledThenUp(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, strings.ReplaceAll(survivingProcesses, "WEB", reserveAddr(t)))
 	before := s.killKeeper()
 	child := s.awaitPID("child")
@@ -202,6 +207,7 @@ func TestKeeperKilledThenUp(t *testing.T) {
 }
 
 func TestKeeperKilledThenDown(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, strings.ReplaceAll(survivingProcesses, "WEB", reserveAddr(t)))
 	s.killKeeper()
 	if out := s.mustRun("down"); !strings.Contains(out, "everything is stopped") {
@@ -220,6 +226,7 @@ func TestKeeperKilledThenDown(t *testing.T) {
 
 // A process that was blocked in the middle of a line when pgo was killed can write it, and ends by itself.
 func TestKeeperKilledDuringOutput(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, `  p: {command: ACTOR, args: [actor, "await=DIR/go", "flood=30000:1000000", "touch=DIR/written"], stop: {timeout: 20s}}`+"\n")
 	s.mustRun("up")
 	proc.Kill(s.readInfo().KeeperPID, syscall.SIGKILL)
@@ -238,6 +245,7 @@ func TestKeeperKilledDuringOutput(t *testing.T) {
 }
 
 func TestLogs(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, `
   a: {command: ACTOR, args: [actor, print=one, print=two, print=three, ready], ready: {notify: true}}
   b: {command: ACTOR, args: [actor, print=other, ready], ready: {notify: true}}

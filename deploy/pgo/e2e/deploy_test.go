@@ -14,6 +14,7 @@ import (
 
 // A new program answers whatever way it comes, and no request fails.
 func TestDeploy(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name  string
 		bring func(s *sandbox, text []byte)
@@ -235,6 +236,7 @@ func TestRollback(t *testing.T) {
 
 // An invalid program is not started by the first up either. A valid one that comes later is.
 func TestFirstDeploy(t *testing.T) {
+	t.Parallel()
 	s := newWatchedSandbox(t, "v1")
 	v1 := buildRelease(t, "v1")
 	s.deployProgram(v1[:len(v1)/2])
@@ -305,6 +307,7 @@ func TestDeployKeepsThree(t *testing.T) {
 
 // A process of another user runs from the store too.
 func TestDeployForAnotherUser(t *testing.T) {
+	t.Parallel()
 	s := newWatchedSandbox(t, "v1")
 	s.writeProcessFile(strings.Replace(watchedProcessFile, "watch: {", "user: nobody, watch: {", 1))
 	if err := os.Chmod(s.socketsDir, 0o711); err != nil {

@@ -45,6 +45,7 @@ func runInMountNamespace(t *testing.T) bool {
 // While the disk of logs, events, state and store is full, running processes continue and answer commands, and data that cannot
 // be kept is counted or refused. With room again, everything recovers.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	if !runInMountNamespace(t) {
 		return
 	}

@@ -6,6 +6,7 @@ import (
 )
 
 func TestExec(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, `
   shell: {command: /bin/sh, args: [-c, exit 3], env: {SECRET: "of the process"}}
 `)

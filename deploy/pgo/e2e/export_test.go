@@ -8,6 +8,7 @@ import (
 )
 
 func TestExportSystemd(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, `
   web: {command: ACTOR, args: [actor, web, ready], listeners: {http: "127.0.0.1:18081"}, ready: {notify: true}}
   db: {kind: infra, command: sleep, args: ["1000"]}
@@ -32,6 +33,7 @@ func TestExportSystemd(t *testing.T) {
 
 // Units that hosts have exported before call pgo host settle, the name of pgo host recover for one more release.
 func TestHostSettleIsHostRecover(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, "  p: {command: ACTOR}\n")
 	s.env = append(s.env, "INVOCATION_ID=0123") // as systemd sets it
 	if out := s.mustRun("host", "recover"); out != "" {

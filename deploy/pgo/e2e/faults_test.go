@@ -16,6 +16,7 @@ import (
 
 // A program that cannot run here, and a missing one, fail at the first start with the reason.
 func TestProgramsThatCannotRun(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name  string
 		spoil func(path string) error
@@ -31,6 +32,7 @@ func TestProgramsThatCannotRun(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			s := newSandbox(t, "  p: {command: DIR/bin/p}\n  q: {command: ACTOR, args: [actor]}\n")
 			path := filepath.Join(s.dir, "bin", "p")
 			if err := errors.Join(os.Mkdir(filepath.Dir(path), 0o755), os.WriteFile(path, nil, 0o755), test.spoil(path)); err != nil {
@@ -61,6 +63,7 @@ func TestProgramsThatCannotRun(t *testing.T) {
 // With the control socket of a killed pgo, or another file of that name, commands report that pgo does not run, and the next pgo
 // replaces it.
 func TestStaleControlSocket(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, "  p: {command: ACTOR, args: [actor, ready], ready: {notify: true}}\n")
 	s.mustRun("up")
 	info := s.readInfo()
@@ -98,6 +101,7 @@ func TestStaleControlSocket(t *testing.T) {
 // A child in a session of its own escapes: it is not stopped, and keeps no one from stopping or starting its parent, though it
 // has the parent's log open.
 func TestChildThatLeavesItsSession(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, `  p: {command: ACTOR, args: [actor, "escape=DIR/escaped", ready], ready: {notify: true}}`+"\n")
 	s.mustRun("up")
 	before, escaped := s.listByName()["p"], s.awaitPID("escaped")

@@ -14,6 +14,7 @@ import (
 )
 
 func TestRestartPolicies(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name, process string
 		status        control.State
@@ -31,6 +32,7 @@ func TestRestartPolicies(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			s := newSandbox(t, "  p: "+test.process+"\n")
 			s.runPgo("up")
 			p := s.awaitState("p", test.status)
@@ -46,6 +48,7 @@ func TestRestartPolicies(t *testing.T) {
 
 // A process after a one-shot waits for the one-shot's end, and a second up does not run that again.
 func TestOneShot(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, `
   init: {kind: one-shot, command: ACTOR, args: [actor, "record=DIR/order:init", "await=DIR/go", exit=0]}
   web: {command: ACTOR, args: [actor, "record=DIR/order:web"], after: [init]}
@@ -79,12 +82,14 @@ func TestOneShot(t *testing.T) {
 
 // A process that hangs is detected and restarted.
 func TestLiveness(t *testing.T) {
+	t.Parallel()
 	tests := []struct{ name, process, want string }{
 		{"watchdog", `{command: ACTOR, args: [actor, "pings=DIR/hung", ready], ready: {notify: true}, watchdog: 200ms}`, "no WATCHDOG=1 within 200ms"},
 		{"a command", `{command: ACTOR, args: [actor], live: {exec: [test, "!", -e, "DIR/hung"], every: 50ms, failures: 2}}`, "not alive, asked 2 times: test: exit status 1"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			s := newSandbox(t, "  p: "+test.process+"\n")
 			s.mustRun("up")
 			before := s.listByName()["p"]
@@ -107,6 +112,7 @@ func TestLiveness(t *testing.T) {
 }
 
 func TestReadyByACommand(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, `
   p: {command: ACTOR, args: [actor], ready: {exec: [cat, "DIR/file"], within: 2m}}
   q: {command: ACTOR, args: [actor], ready: {exec: [sh, -c, "echo not today; exit 3"], within: 2s}}
@@ -120,6 +126,7 @@ func TestReadyByACommand(t *testing.T) {
 }
 
 func TestEnvironment(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, `
   p:
     command: sh
@@ -152,6 +159,7 @@ func TestEnvironment(t *testing.T) {
 
 // It takes root to set a user.
 func TestUser(t *testing.T) {
+	t.Parallel()
 	process := `  p: {command: ACTOR, args: [actor, print=hello, ready], ready: {notify: true}, user: nobody}` + "\n"
 	s := newSandbox(t, process)
 	if os.Geteuid() != 0 {
@@ -186,6 +194,7 @@ func TestUser(t *testing.T) {
 }
 
 func TestScale(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, strings.ReplaceAll(webProcess, "N}", "2}"))
 	s.mustRun("up")
 	before := s.listInstances()
@@ -210,6 +219,7 @@ func TestScale(t *testing.T) {
 }
 
 func TestApply(t *testing.T) {
+	t.Parallel()
 	file := `
   db: {kind: infra, command: ACTOR, args: [actor]}
   web: {command: ACTOR, args: [actor, web, ready], after: [db], listeners: {http: "127.0.0.1:0"}, ready: {notify: true}}
@@ -248,6 +258,7 @@ func TestApply(t *testing.T) {
 
 // A change of a service that fails leaves the service as it was.
 func TestApplyThatFails(t *testing.T) {
+	t.Parallel()
 	file := `
   web: {command: ACTOR, args: [actor, ACTION, web, ready], listeners: {http: "127.0.0.1:0"}, ready: {notify: true}}
 `
@@ -270,6 +281,7 @@ func TestApplyThatFails(t *testing.T) {
 }
 
 func TestCommandsOnPatterns(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, `
   web-a: {command: ACTOR, args: [actor, print=a]}
   web-b: {command: ACTOR, args: [actor, print=b]}
@@ -314,6 +326,7 @@ func TestCommandsOnPatterns(t *testing.T) {
 }
 
 func TestSchema(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, "  p: {command: ACTOR}\n")
 	var schema map[string]any
 	if err := json.Unmarshal([]byte(s.mustRun("schema")), &schema); err != nil || schema["title"] != "pgo process file" {

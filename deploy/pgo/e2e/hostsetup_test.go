@@ -8,6 +8,7 @@ import (
 
 // pgo host setup rejects these arguments before it inspects the machine.
 func TestHostSetupRejectsArguments(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, "  one: {kind: infra, command: sleep, args: [\"1000\"]}")
 	key := filepath.Join(s.dir, "id")
 	if err := os.WriteFile(key, []byte("-----BEGIN OPENSSH PRIVATE KEY-----\n"), 0o600); err != nil {

@@ -69,6 +69,7 @@ func (s *sandbox) mustGetPage(path string) string {
 }
 
 func TestDiscoveryAndScrape(t *testing.T) {
+	t.Parallel()
 	s := newHTTPStack(t, `
   good: {command: ACTOR, args: [actor, admin, ready], ready: {notify: true}, instances: 2, listeners: {admin: {addr: "127.0.0.1:0", shared: false}}}
   slow: {command: ACTOR, args: [actor, admin=slow, ready], ready: {notify: true}, listeners: {admin: {addr: "127.0.0.1:0", shared: false}}}
@@ -143,6 +144,7 @@ func TestDiscoveryAndScrape(t *testing.T) {
 }
 
 func TestAPI(t *testing.T) {
+	t.Parallel()
 	s := newHTTPStack(t, `
   web: {command: ACTOR, args: [actor, print=hush, "unless=DIR/bad", web, ready], ready: {notify: true}, listeners: {http: "127.0.0.1:0"}, env: {TOKEN: much-too-secret}}
 `)
@@ -178,6 +180,7 @@ func TestAPI(t *testing.T) {
 }
 
 func TestHostileRequests(t *testing.T) {
+	t.Parallel()
 	s := newHTTPStack(t, "  p: {command: ACTOR, args: [actor]}\n")
 	s.mustRun("up")
 	addr, pid := s.readInfo().HTTP, s.listByName()["p"].PID
@@ -242,6 +245,7 @@ func TestHostileRequests(t *testing.T) {
 
 // Clients that send nothing, or little at a time, are disconnected, and the number of connections is limited.
 func TestSlowClients(t *testing.T) {
+	t.Parallel()
 	s := newHTTPStack(t, "  p: {command: ACTOR, args: [actor]}\n")
 	s.mustRun("up")
 	addr := s.readInfo().HTTP
@@ -269,6 +273,7 @@ func TestSlowClients(t *testing.T) {
 
 // The listener is the keeper's: a client that connects while there is no manager waits for the next one, and counters continue.
 func TestHTTPOutlivesTheManager(t *testing.T) {
+	t.Parallel()
 	s := newHTTPStack(t, `
   web: {command: ACTOR, args: [actor, admin, web, ready], ready: {notify: true}, reload: {stable: 10ms},
     listeners: {http: "127.0.0.1:0", admin: {addr: "127.0.0.1:0", shared: false}}}
@@ -311,6 +316,7 @@ func TestHTTPOutlivesTheManager(t *testing.T) {
 }
 
 func TestHTTPFollowsTheProcessFile(t *testing.T) {
+	t.Parallel()
 	const process = "  p: {command: ACTOR, args: [actor]}\n"
 	s := newSandbox(t, process)
 	first, second := reserveAddr(t), reserveAddr(t)

@@ -49,6 +49,7 @@ func findFileLimit(t *testing.T, pid, more int) uint64 {
 // When pgo has no descriptors left, running processes continue. A process that cannot be started reports why and is retried: it
 // runs when others were stopped, or when there are more descriptors.
 func TestNoDescriptorsLeft(t *testing.T) {
+	t.Parallel()
 	const old = "  a: {command: ACTOR, args: [actor, ready], ready: {notify: true}}\n  b: {command: ACTOR, args: [actor, ready], ready: {notify: true}}\n"
 	const more = old + "  q: {command: ACTOR, args: [actor, ready], ready: {notify: true}, restart: {longest_wait: 200ms}}\n"
 	tests := []struct {
@@ -62,6 +63,7 @@ func TestNoDescriptorsLeft(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			s := newSandbox(t, old)
 			s.mustRun("up")
 			before, pid := s.listByName(), test.role(s.readInfo())

@@ -101,6 +101,7 @@ func assertNumbered(t *testing.T, what string, lines []string, want int) {
 
 // A log that cannot be written does not block a process, and reports afterwards what is missing.
 func TestLogOnAFullDisk(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, `
   flood: {command: ACTOR, args: [actor, "await=DIR/go", "flood=60000:30000", "touch=DIR/written", "await=DIR/more", print=after, "touch=DIR/all"]}
 `)
@@ -143,6 +144,7 @@ func redirectToFullDisk(t *testing.T, log string) {
 }
 
 func TestSplitLogs(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, `
   p: {command: ACTOR, args: [actor, print=out, err=wrong, ready], ready: {notify: true}, logs: {split: true}}
   q: {command: ACTOR, args: [actor, print=out, err=wrong, ready], ready: {notify: true}}

@@ -37,6 +37,7 @@ func writeLogs(s *sandbox) (start time.Time) {
 }
 
 func TestLogsOfATime(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, "  p: {command: ACTOR}\n")
 	start := writeLogs(s)
 	at := func(minutes int) string { return start.Add(time.Duration(minutes) * time.Minute).Format(time.RFC3339) }
@@ -76,6 +77,7 @@ func TestLogsOfATime(t *testing.T) {
 }
 
 func TestLogsRejectsArguments(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, "  p: {command: ACTOR}\n")
 	writeLogs(s)
 	tests := []struct {
@@ -102,6 +104,7 @@ func TestLogsRejectsArguments(t *testing.T) {
 }
 
 func TestLogsFollowSince(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, "  p: {command: ACTOR, args: [actor, print=one, \"await=DIR/go\", print=two]}\n")
 	s.mustRun("up")
 	follow := s.newCommand("logs", "-f", "--since", "1h", "p")
@@ -132,6 +135,7 @@ func TestLogsFollowSince(t *testing.T) {
 }
 
 func TestLogsColors(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, "  p: {command: ACTOR}\n")
 	writeLogs(s)
 	tests := []struct {

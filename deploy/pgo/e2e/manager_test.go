@@ -124,6 +124,7 @@ func touchFile(t *testing.T, path string) {
 
 // A manager that is killed while it stops or starts processes leaves that to the next one.
 func TestManagerKilledAtWork(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, `
   db: {command: ACTOR, args: [actor, "record=DIR/order:db", ready], ready: {notify: true}}
   slow: {command: ACTOR, args: [actor, "record=DIR/order:slow", ignore, ready], after: [db], ready: {notify: true}, stop: {timeout: 5s}}
@@ -157,6 +158,7 @@ func TestManagerKilledAtWork(t *testing.T) {
 }
 
 func TestUpgrade(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, `  web: {command: ACTOR, args: [actor, web, ready], listeners: {http: "127.0.0.1:0"}, ready: {notify: true}}`+"\n")
 	s.assertFails(exitUnavailable, []string{"pgo is not running"}, "upgrade")
 	s.mustRun("up")
@@ -210,6 +212,7 @@ func TestUpgrade(t *testing.T) {
 
 // As the first process of a container the keeper reaps orphans and ends on SIGTERM.
 func TestFirstProcess(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, `  p: {command: ACTOR, args: [actor, "orphan=DIR/orphan", ready], ready: {notify: true}}`+"\n")
 	cmd := s.newCommand("up", "--foreground")
 	cmd.Path, cmd.Args = s.self, append([]string{s.self, "init"}, cmd.Args[1:]...)
@@ -255,6 +258,7 @@ func TestFirstProcess(t *testing.T) {
 }
 
 func TestEvents(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, `  p: {command: ACTOR, args: [actor, ready], ready: {notify: true}}`+"\n")
 	s.mustRun("up")
 	s.killManager()

@@ -31,6 +31,7 @@ func lintMetrics(t *testing.T, metrics string) {
 }
 
 func TestMetrics(t *testing.T) {
+	t.Parallel()
 	s := newHTTPStack(t, `
   web: {command: ACTOR, args: [actor, web, ready], ready: {notify: true}, instances: 2, listeners: {http: "127.0.0.1:0"}, reload: {stable: 10ms}, limits: {memory: 1GB}}
   once: {kind: one-shot, command: ACTOR, args: [actor, exit=0]}
@@ -117,6 +118,7 @@ func metricValue(t *testing.T, metrics, series string) (n float64) {
 
 // A counter never decreases while the process lives, also where its children come and go.
 func TestCPUTimeGrows(t *testing.T) {
+	t.Parallel()
 	s := newHTTPStack(t, `
   busy: {kind: infra, command: sh, args: [-c, "while :; do sh -c 'i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done'; done"]}
 `)
@@ -135,6 +137,7 @@ func TestCPUTimeGrows(t *testing.T) {
 }
 
 func TestFailedReloadIsCounted(t *testing.T) {
+	t.Parallel()
 	const process = `
   web: {command: ACTOR, args: [actor, "unless=DIR/bad", web, ready], ready: {notify: true}, listeners: {http: "127.0.0.1:0"}, reload: {stable: 10ms}}
 `
@@ -147,6 +150,7 @@ func TestFailedReloadIsCounted(t *testing.T) {
 }
 
 func TestDroppedLogIsCounted(t *testing.T) {
+	t.Parallel()
 	s := newHTTPStack(t, `
   flood: {command: ACTOR, args: [actor, "await=DIR/go", "flood=60000:30000", "touch=DIR/written"], kind: infra}
 `)
@@ -163,6 +167,7 @@ func TestDroppedLogIsCounted(t *testing.T) {
 }
 
 func TestPM2Names(t *testing.T) {
+	t.Parallel()
 	const processes = `
   web: {command: ACTOR, args: [actor], instances: 2}
   bad: {command: ACTOR, args: [actor, exit=7], restart: {final_exit_codes: [7]}}

@@ -11,6 +11,7 @@ import (
 
 // pgo's own log is rotated while keeper and manager have it open.
 func TestOwnLogIsRotated(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, "  p: {command: ACTOR, args: [actor, ready], ready: {notify: true}}\n")
 	log := filepath.Join(s.homeDir(), "logs", "pgo.log")
 	if err := os.MkdirAll(filepath.Dir(log), 0o700); err != nil {

@@ -12,6 +12,7 @@ import (
 
 // A release that does not pass its probation is rolled back by itself.
 func TestProbation(t *testing.T) {
+	t.Parallel()
 	s := newWatchedSandbox(t, "v1")
 	s.mustRun("up")
 	s.awaitBuild("v1")
@@ -41,6 +42,7 @@ func TestProbation(t *testing.T) {
 
 // A release that the gate forbids is not rolled back to.
 func TestProbationThatCannotRollBack(t *testing.T) {
+	t.Parallel()
 	s := newWatchedSandbox(t, "v1")
 	s.mustRun("up")
 	s.awaitGood("v1")
@@ -79,6 +81,7 @@ func (s *sandbox) awaitGood(version string) {
 
 // After a failed reload it is the old program that is started again, also after a crash.
 func TestCrashAfterAFailedDeploy(t *testing.T) {
+	t.Parallel()
 	s := newWatchedSandbox(t, "v1")
 	s.mustRun("up")
 	s.awaitBuild("v1")
@@ -97,6 +100,7 @@ func TestCrashAfterAFailedDeploy(t *testing.T) {
 
 // A process over its memory limit is replaced without a dropped request; a warning comes before.
 func TestMemoryLimit(t *testing.T) {
+	t.Parallel()
 	s := newWatchedSandbox(t, "v1")
 	s.writeProcessFile(strings.Replace(watchedProcessFile, "restart: {", "limits: {memory: 100MB}, restart: {", 1))
 	s.mustRun("up")

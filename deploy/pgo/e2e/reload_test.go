@@ -18,8 +18,10 @@ const webProcess = `
 `
 
 func TestReloadDropsNothing(t *testing.T) {
+	t.Parallel()
 	for _, instances := range []string{"1", "2"} {
 		t.Run(instances, func(t *testing.T) {
+			t.Parallel()
 			s := newSandbox(t, strings.ReplaceAll(webProcess, "N}", instances+"}"))
 			s.mustRun("up")
 			l := startLoad(t, "http://"+s.listByName()["web"].Listeners["http"])
@@ -39,6 +41,7 @@ func TestReloadDropsNothing(t *testing.T) {
 }
 
 func TestReloadWhileTheManagerIsKilled(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, strings.ReplaceAll(webProcess, "N}", "2}"))
 	s.mustRun("up")
 	before := s.listInstances()
@@ -89,6 +92,7 @@ func TestReloadWhileTheManagerIsKilled(t *testing.T) {
 
 // The old process continues whatever happens to the new one.
 func TestReloadThatFails(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name, actions string
 		within        string // ready.within, and the rest of the entry
@@ -101,6 +105,7 @@ func TestReloadThatFails(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			s := newSandbox(t, fmt.Sprintf(`
   web: {command: DIR/program, args: [actor, %s], listeners: {http: "127.0.0.1:0"}, ready: {notify: true, within: %s}}
 `, test.actions, test.within))
@@ -151,6 +156,7 @@ func TestReloadThatFails(t *testing.T) {
 }
 
 func TestReloadReturnsWhileTheOldDrains(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, strings.ReplaceAll(webProcess, "N}", "1}"))
 	s.mustRun("up")
 	before := s.listByName()["web"]
@@ -177,6 +183,7 @@ func TestReloadReturnsWhileTheOldDrains(t *testing.T) {
 }
 
 func TestReloadIsRefused(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, `
   db: {kind: infra, command: ACTOR, args: [actor]}
   worker: {command: ACTOR, args: [actor], reload: {mode: restart}}
@@ -200,6 +207,7 @@ func TestReloadIsRefused(t *testing.T) {
 
 // A listener that is not shared has another port beside the old process.
 func TestUnsharedListener(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, `
   web: {command: ACTOR, args: [actor, web, ready], instances: 2, ready: {notify: true},
     listeners: {admin: {addr: "127.0.0.1:0", shared: false}, http: "127.0.0.1:0"}}

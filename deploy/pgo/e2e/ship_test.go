@@ -296,6 +296,7 @@ func TestShipFirst(t *testing.T) {
 
 // The deploy key can do nothing else.
 func TestForcedCommand(t *testing.T) {
+	t.Parallel()
 	h := newDeployHost(t)
 	for _, command := range []string{"cat /etc/passwd", "sh", "pgo down", "pgo receive; id", "pgo receive --as root"} {
 		cmd := exec.Command("ssh", "-T", "-F", h.sshd.Config, "ci", command)

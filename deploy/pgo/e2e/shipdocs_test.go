@@ -14,6 +14,7 @@ import (
 
 // The lines of docs/deploy.md lead from a bare host to the first deploy.
 func TestDeployDocs(t *testing.T) {
+	t.Parallel()
 	page, err := os.ReadFile("../../../docs/deploy.md")
 	if err != nil {
 		t.Fatal(err)

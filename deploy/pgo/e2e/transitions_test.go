@@ -71,6 +71,7 @@ func removeParentheses(text string) string {
 // TestTransitions plays every life of a process and compares it with the table in docs/pgo.md: no other change of state occurs,
 // and each one in the table does.
 func TestTransitions(t *testing.T) {
+	t.Parallel()
 	const web = `{command: ACTOR, args: [actor, "ends=DIR/web.final:78", "ends=DIR/web.done:0", "await=DIR/web.open", ready, "leaves=DIR/web.leave"],
     after: [gate], ready: {notify: true}, reload: {mode: beside, stable: 10ms}, stop: {timeout: 5s}, restart: {policy: on-failure, final_exit_codes: [78], first_wait: 10ms}}`
 	s := newSandbox(t, `  gate: {kind: gate, command: ACTOR, args: [actor, ready], ready: {notify: true}}

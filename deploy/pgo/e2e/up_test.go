@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +18,7 @@ import (
 )
 
 func TestUpAndDownInOrder(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, `
   db: {kind: infra, command: ACTOR, args: [actor, "record=DIR/order:db", ready], ready: {notify: true}}
   cache: {kind: infra, command: ACTOR, args: [actor, "record=DIR/order:cache", ready], after: [db], ready: {notify: true}}
@@ -48,6 +50,19 @@ func TestUpAndDownInOrder(t *testing.T) {
 	if info := s.readInfo(); info.ManagerPID == 0 || info.Home != s.homeDir() || info.Version != version {
 		t.Errorf("info: %+v", info)
 	}
+	var printed []control.Process
+	if err := json.Unmarshal([]byte(s.mustRun("list", "--json")), &printed); err != nil || len(printed) != len(list) {
+		t.Errorf("list --json: %v, %+v", err, printed)
+	}
+	for _, p := range printed {
+		if was := list[p.Name]; p.PID != was.PID || p.Status != was.Status || !p.Ready || p.Memory == 0 || !p.Since.Equal(was.Since) {
+			t.Errorf("list --json has %+v, want %+v", p, was)
+		}
+	}
+	var info control.Info
+	if err := json.Unmarshal([]byte(s.mustRun("info", "--json")), &info); err != nil || info != s.readInfo() {
+		t.Errorf("info --json: %v, %+v, want %+v", err, info, s.readInfo())
+	}
 	for _, table := range []string{s.mustRun("list"), s.mustRun("info")} {
 		if !strings.Contains(table, "dev") {
 			t.Errorf("table:\n%s", table)
@@ -68,6 +83,7 @@ func TestUpAndDownInOrder(t *testing.T) {
 }
 
 func TestUpAgain(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, `
   same: {command: ACTOR, args: [actor]}
   changed: {command: ACTOR, args: [actor, print=old, ready], ready: {notify: true}, after: [same]}
@@ -109,6 +125,7 @@ func TestUpAgain(t *testing.T) {
 }
 
 func TestUpAfterABuild(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, `
   db: {kind: infra, command: ACTOR, args: [actor]}
   gate: {kind: gate, command: ACTOR, args: [actor], after: [db]}
@@ -147,6 +164,7 @@ func TestUpAfterABuild(t *testing.T) {
 }
 
 func TestStartStopRestart(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, `
   db: {command: ACTOR, args: [actor]}
   web: {command: ACTOR, args: [actor], after: [db]}
@@ -177,6 +195,7 @@ func TestStartStopRestart(t *testing.T) {
 
 // Processes with HTTP and TCP probes become ready.
 func TestProbes(t *testing.T) {
+	t.Parallel()
 	web, other := reserveAddr(t), reserveAddr(t)
 	s := newSandbox(t, `
   http: {command: ACTOR, args: [actor, serve], listeners: {admin: "127.0.0.1:0", http: "`+web+`"}, ready: {http: "http://`+web+`/"}}
@@ -191,6 +210,7 @@ func TestProbes(t *testing.T) {
 
 // Each of several instances is named with its number, a single one by its name.
 func TestUpNamesInstances(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, "  web: {command: ACTOR, args: [actor], instances: 2}\n")
 	out := s.mustRun("up")
 	for _, want := range []string{"web/0        ready", "web/1        ready", "the process is ready"} {
@@ -206,6 +226,7 @@ func TestUpNamesInstances(t *testing.T) {
 
 // A reader of the output of `pgo up` does not wait for pgo's own end, also not on a descriptor that pgo up does not know.
 func TestUpClosesItsOutput(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, "  p: {command: ACTOR, args: [actor]}\n")
 	read, write, err := os.Pipe()
 	if err != nil {
@@ -227,6 +248,7 @@ func TestUpClosesItsOutput(t *testing.T) {
 }
 
 func TestForeground(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, "  p: {command: ACTOR, args: [actor]}\n")
 	cmd := s.newCommand("up", "--foreground")
 	if err := cmd.Start(); err != nil {
@@ -251,6 +273,7 @@ func TestForeground(t *testing.T) {
 }
 
 func TestInterruptedUp(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, `  p: {command: ACTOR, args: [actor, "await=DIR/go", ready], ready: {notify: true}}`+"\n")
 	cmd := s.newCommand("up")
 	if err := cmd.Start(); err != nil {
@@ -277,6 +300,7 @@ func TestInterruptedUp(t *testing.T) {
 
 // Infra that no one names in after runs until the processes that use it have ended.
 func TestDownStopsInfraLast(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name string
 		end  func(s *sandbox)
@@ -297,6 +321,7 @@ func TestDownStopsInfraLast(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			s := newSandbox(t, `
   db: {kind: infra, command: ACTOR, args: [actor, "record=DIR/order:db", ready], ready: {notify: true}}
   gate: {kind: gate, command: ACTOR, args: [actor, "record=DIR/order:gate", ready], ready: {notify: true}}

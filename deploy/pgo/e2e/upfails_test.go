@@ -13,6 +13,7 @@ import (
 )
 
 func TestUpFails(t *testing.T) {
+	t.Parallel()
 	noise := ""
 	for i := range 20 {
 		noise += fmt.Sprintf("print=line-%d, ", i)
@@ -36,13 +37,14 @@ func TestUpFails(t *testing.T) {
 			control.Failed, []string{"exec format error"}},
 		{"never ready", `{command: ACTOR, args: [actor], ready: {notify: true, within: 50ms}}`,
 			control.BackingOff, []string{"backing-off: not ready within 50ms: it never sent READY=1"}},
-		{"nothing listens", `{command: ACTOR, args: [actor], ready: {tcp: "127.0.0.1:1", within: 1s}}`,
-			control.BackingOff, []string{"not ready within 1s", "connection refused"}},
+		{"nothing listens", `{command: ACTOR, args: [actor], ready: {tcp: "127.0.0.1:1", within: 300ms}}`,
+			control.BackingOff, []string{"not ready within 300ms", "connection refused"}},
 		{"crashes at once", `{command: ACTOR, args: [actor, print=oops, exit=3], ready: {notify: true}}`,
 			control.BackingOff, []string{"exit code 3; next start in", "| oops"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			s := newSandbox(t, "  p: "+test.processes+"\n  q: {command: ACTOR, args: [actor], after: [p]}\n")
 			if err := os.WriteFile(filepath.Join(s.dir, "garbage"), []byte("\x7fELF nonsense"), 0o700); err != nil {
 				t.Fatal(err)
@@ -60,6 +62,7 @@ func TestUpFails(t *testing.T) {
 }
 
 func TestGateThatFailedIsTriedAgain(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, `
   gate: {kind: gate, command: ACTOR, args: [actor, "need=DIR/fixed", ready], ready: {notify: true}, restart: {final_exit_codes: [78]}}
   web: {command: ACTOR, args: [actor], after: [gate]}
@@ -75,6 +78,7 @@ func TestGateThatFailedIsTriedAgain(t *testing.T) {
 }
 
 func TestPortInUse(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -100,6 +104,7 @@ func TestPortInUse(t *testing.T) {
 }
 
 func TestUnwritableHome(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, "  p: {command: ACTOR}\n")
 	file := filepath.Join(s.dir, "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
@@ -111,6 +116,7 @@ func TestUnwritableHome(t *testing.T) {
 }
 
 func TestBadProcessFile(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, "  p: {command: ACTOR, reddy: true}\n")
 	for _, verb := range []string{"up", "check"} {
 		s.assertFails(exitConfig, []string{"configs/pgo.yaml:3: processes.p.reddy: unknown key; known keys are after, args, "}, verb)
@@ -126,6 +132,7 @@ func TestBadProcessFile(t *testing.T) {
 }
 
 func TestTwoKeepersOnOneHome(t *testing.T) {
+	t.Parallel()
 	s := newSandbox(t, "  p: {command: ACTOR, args: [actor]}\n")
 	// Both see that none runs; one of them starts it.
 	var both sync.WaitGroup
