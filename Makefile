@@ -1,8 +1,8 @@
-# pgo: make help shows what there is.
+# pgo: make help lists the targets.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-# A service is a folder in services/ with a program of its own name in cmd/.
+# A service is a directory in services/ with a program of its own name in cmd/.
 SERVICES := $(patsubst services/%/go.mod,%,$(wildcard services/*/go.mod))
 MODULES := pkg bootcheck $(SERVICES:%=services/%) deploy/pgo deploy
 BINARIES := pgo stack bootcheck probe wecom demo $(SERVICES)
@@ -29,80 +29,80 @@ $(foreach s,$(SERVICES),$(eval main_$(s) := ./services/$(s)/cmd/$(s)))
 export MODE PORT_OFFSET PGO_HOME
 
 .PHONY: help
-help: ## shows this
+help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo "  MODE=native|docker   PORT_OFFSET=1000 moves every port   PGO_HOME=.pgo is where state lives"
 
 .PHONY: up
-up: build ## brings everything up and prints where it is; installs what is missing
+up: build ## Bring everything up and print the addresses; installs missing packages
 	@bin/stack up
 
 .PHONY: dev
-dev: build ## make up, then builds and switches again at every save
+dev: build ## Run make up, then rebuild and reload at every save
 	@bin/stack dev
 
 .PHONY: down
-down: bin/stack ## stops everything; data stays
+down: bin/stack ## Stop everything; data stays
 	@bin/stack down
 
 .PHONY: clean
-clean: bin/stack ## stops everything and removes all data, secrets and logs
+clean: bin/stack ## Stop everything and remove all data, secrets and logs
 	@bin/stack clean
 
 .PHONY: status
-status: bin/stack ## prints every part's state and address
+status: bin/stack ## Print the state and address of every part
 	@bin/stack status
 
 .PHONY: logs
-logs: ## prints a process's log, and with f=1 follows it: make logs s=user
+logs: ## Print the log of a process, and follow it with f=1: make logs s=user
 	@if [ -z "$(s)" ]; then echo 'which process? make logs s=user' >&2; exit 64; fi
 	@if [ "$$(cat $${PGO_HOME:-.pgo}/mode 2>/dev/null)" = docker ]; then bin/stack compose exec -T runtime pgo logs $(if $(f),-f) $(s); \
 		else bin/pgo logs $(if $(f),-f) $(s); fi
 
 .PHONY: compose
-compose: bin/stack ## docker compose for this stack: make compose a="restart mysql"
+compose: bin/stack ## Run docker compose for this stack: make compose a="restart mysql"
 	@bin/stack compose $(a)
 
 .PHONY: certs
-certs: bin/stack ## makes the gateway's certificate for development, or takes certbot's: make certs hosts="api.test"
+certs: bin/stack ## Create the gateway's development certificate, or install certbot's: make certs hosts="api.test"
 	@bin/stack certs $(if $(from),--from=$(from),$(hosts))
 
 .PHONY: demo
-demo: build ## fills a school through the API of the running stack and prints how to sign in
+demo: build ## Fill a school through the API of the running stack and print how to sign in
 	@bin/demo
 
 .PHONY: secrets
-secrets: bin/stack ## makes the secret files that are missing
+secrets: bin/stack ## Create the missing secret files
 	@bin/stack secrets
 
 .PHONY: build
-build: ## builds static programs into bin/
+build: ## Build static programs into bin/
 	@mkdir -p bin
 	@$(foreach b,$(BINARIES),$(GOBUILD) -o bin/$(b) $(main_$(b)) &&) true
 
 .PHONY: dist
-dist: ## builds static programs for linux/amd64 and linux/arm64 into dist/, the same bytes from the same commit
+dist: ## Build static programs for linux/amd64 and linux/arm64 into dist/, reproducibly
 	@$(DIST) $(if $(ARCH),-arch $(ARCH)) $(DIST_PROGRAMS)
 
 .PHONY: dist-check
-dist-check: ## builds the last commit twice in other folders and compares; FRESH=1 compiles all of it twice
+dist-check: ## Build the last commit twice in other directories and compare; FRESH=1 compiles all of it twice
 	@$(DIST) -check $(if $(FRESH),-fresh) $(DIST_PROGRAMS)
 
-# The parsers of PromQL and LogQL bring hundreds of modules: deploy/monitor stays outside of the workspace, so that they decide
-# about no service's versions.
+# The parsers of PromQL and LogQL bring hundreds of modules: deploy/monitor stays outside of the workspace, so that they do not
+# decide the versions of services.
 MONITOR := cd deploy/monitor && GOWORK=off go
 
 .PHONY: rules
-rules: ## makes the SLO rules and the boards of what describes them
+rules: ## Generate the SLO rules and the boards
 	@$(MONITOR) run . rules && GOWORK=off go run . boards
 
 .PHONY: record-metrics
-record-metrics: ## writes down what the running stack exports (native mode, all exporters installed)
+record-metrics: ## Record the metrics of the running stack (native mode, all exporters installed)
 	@$(MONITOR) run . record
 
 .PHONY: check-monitoring
-check-monitoring: bin/stack ## checks rules, tests, runbooks and boards, with the distribution's promtool and a 3.x one
+check-monitoring: bin/stack ## Check rules, tests, runbooks and boards, with the distribution's promtool and a 3.x one
 	@bin/stack install --tests
 	@$(MONITOR) run . check
 	@promtool check rules deploy/prometheus/rules/*.yml deploy/prometheus/rules/compose/*.yml >/dev/null
@@ -111,105 +111,116 @@ check-monitoring: bin/stack ## checks rules, tests, runbooks and boards, with th
 		$$tool test rules deploy/prometheus/tests/*.yml deploy/prometheus/tests/compose/*.yml >/dev/null
 
 .PHONY: alert-test
-alert-test: bin/stack ## sends an alert the whole way, to stubs of mail and WeCom
+alert-test: bin/stack ## Send an alert to stubs of mail and WeCom
 	@bin/stack install --tests
 	@$(MONITOR) test -count=1 -v -run TestAlertsArriveAndResolve ./delivery
 
-# A container each, for those who do not run the runtime: pgo/user:VERSION-amd64 and -arm64, and the services' gate.
-# Docker's old builder cannot make those of another architecture: it wants BuildKit (the plugin buildx).
+# One image a service, for deployments without the runtime container: pgo/user:VERSION-amd64 and -arm64, and the services' gate.
+# Docker's old builder cannot build for another architecture: this needs BuildKit (the plugin buildx).
 IMAGES := bootcheck $(SERVICES)
 IMAGE_PREFIX ?= pgo/
 .PHONY: images
-images: dist ## builds one image a service for linux/amd64 and linux/arm64
+images: dist ## Build one image a service for linux/amd64 and linux/arm64
 	@for arch in amd64 arm64; do $(foreach i,$(IMAGES),tar --create dist/linux-$$arch/$(i) configs deploy/images/Dockerfile | \
 		docker build --quiet --platform linux/$$arch --build-arg SERVICE=$(i) --build-arg ARCH=$$arch -f deploy/images/Dockerfile \
 		-t $(IMAGE_PREFIX)$(i):$(VERSION)-$$arch - >/dev/null && echo $(IMAGE_PREFIX)$(i):$(VERSION)-$$arch &&) true || exit 1; done
 
 .PHONY: test-alerts
-test-alerts: build ## breaks a running stack in many ways and waits for each alert to arrive and to end
+test-alerts: build ## Break a running stack in many ways and wait for each alert to arrive and to end
 	@bin/stack install --tests
 	@cd deploy/e2e && go test -tags alerts -run '^TestAlerts$$' -count=1 -timeout 40m -v .
 
-# Needs loki, jaeger and otelcol-contrib on the PATH; root, to fill a disk of its own.
+# It needs loki, jaeger and otelcol-contrib on the PATH, and root to fill a disk of its own.
 .PHONY: test-telemetry
-test-telemetry: build ## runs logs and traces through real Loki, Jaeger and collector, and fills their disks
+test-telemetry: build ## Test logs and traces with real Loki, Jaeger and collector, and with full disks
 	@bin/stack install --tests
 	@cd deploy/e2e && go test -tags collected -run '^TestCollected|^TestFullDisk$$' -count=1 -timeout 40m -v .
 
 .PHONY: test
-test: build ## tests everything on real servers; installs what is missing
+test: build ## Test everything on real servers; installs missing packages
 	@bin/stack install --tests
 	@bin/stack with-servers -- $(MAKE) --no-print-directory test-modules
 
-# Needs servers named in PGO_TEST_*, else each test program starts its own.
+# Without servers named in PGO_TEST_* each test program starts its own.
 .PHONY: test-modules
 test-modules:
 	@failed=; for m in $(MODULES); do (cd $$m && go test -race -count=1 -parallel 4 -timeout 40m ./...) || failed="$$failed $$m"; done; \
 		($(MONITOR) test -count=1 ./...) || failed="$$failed deploy/monitor"; \
 		if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 
-# The image that docker-compose.yml names; another one: MYSQL_IMAGE=mysql:9.7 make test-mysql
+# All packages but the end-to-end tests, without the race detector. Results are cached.
+.PHONY: test-quick
+test-quick: build ## Test without the end-to-end tests and without the race detector
+	@bin/stack install --tests
+	@bin/stack with-servers -- $(MAKE) --no-print-directory test-quick-modules
+
+.PHONY: test-quick-modules
+test-quick-modules:
+	@failed=; for m in $(MODULES); do (cd $$m && go test -timeout 20m $$(go list ./... | grep -v '/e2e$$')) || failed="$$failed $$m"; done; \
+		if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
+
+# The image of docker-compose.yml; another one: MYSQL_IMAGE=mysql:9.7 make test-mysql
 MYSQL_IMAGE ?= $(shell sed -n 's/^    image: \(mysql:.*\)/\1/p' docker-compose.yml)
 .PHONY: test-mysql
-test-mysql: build ## tests all that speaks SQL on the MySQL of docker-compose.yml; needs a Docker engine
+test-mysql: build ## Test all SQL on the MySQL image of docker-compose.yml; needs a Docker engine
 	@bin/stack install --tests
 	@bin/stack with-servers --mysql-image=$(MYSQL_IMAGE) -- \
 		$(MAKE) --no-print-directory test-modules MODULES="pkg bootcheck $(SERVICES:%=services/%)"
 
 .PHONY: test-compose
-test-compose: build ## tests the containers; needs a Docker engine, and root to kill what is in them
+test-compose: build ## Test the containers; needs a Docker engine, and root to kill processes in them
 	@cd deploy/e2e && go test -tags compose -run '^TestCompose' -count=1 -timeout 120m .
 
 .PHONY: test-certbot
-test-certbot: build ## tests certbot's container against Pebble; needs a Docker engine
+test-certbot: build ## Test certbot's container against Pebble; needs a Docker engine
 	@cd deploy/e2e && go test -tags compose -run '^TestCertbotContainer$$' -v -count=1 -timeout 20m .
 
 .PHONY: compose-figures
-compose-figures: build ## prints the time that make up takes in containers, and the memory of each
+compose-figures: build ## Print the time of make up in containers, and the memory of each container
 	@cd deploy/e2e && go test -tags compose -run '^TestComposeFigures$$' -v -count=1 -timeout 20m .
 
 .PHONY: lint
-lint: ## checks format, vet and golangci-lint
+lint: ## Check format, vet and golangci-lint
 	@unformatted=$$(gofmt -l $(MODULES) deploy/monitor); if [ -n "$$unformatted" ]; then echo "not gofmt'ed:" $$unformatted >&2; exit 1; fi
 	@for m in $(MODULES); do echo "lint $$m"; (cd $$m && go vet ./... && GOWORK=off $(TOOL) golangci-lint run --allow-parallel-runners --build-tags compose,alerts,telemetry,collected ./...) || exit 1; done
 	@echo lint deploy/monitor; $(MONITOR) vet ./... && GOWORK=off $(TOOL) golangci-lint run --allow-parallel-runners ./...
 
 .PHONY: words
-words: ## checks the words of comments, messages and pages, and the links of pages
+words: ## Check the words of comments, messages and pages, and the links of pages
 	@cd deploy && go run ./lint/words -root $(CURDIR)
 
 .PHONY: check
-check: lint pipelines check-monitoring ## checks that modules build alone and together and that generated files are current
+check: lint pipelines check-monitoring ## Check that modules build alone and together and that generated files are current
 	@for m in $(MODULES); do echo "build $$m"; (cd $$m && go build -o /dev/null ./... && GOWORK=off go build -o /dev/null ./... && GOWORK=off go mod tidy -diff) || exit 1; done
 	@before=$$(mktemp -d) && trap 'rm -rf "$$before"' EXIT && \
 		for s in $(SERVICES); do cp services/$$s/openapi/swagger.json $$before/$$s || exit 1; done && \
 		$(MAKE) --no-print-directory openapi && \
 		for s in $(SERVICES); do diff $$before/$$s services/$$s/openapi/swagger.json || \
-			{ echo "$$s: the specification is not what the handlers say: make openapi" >&2; exit 1; }; done
+			{ echo "$$s: the specification differs from the handlers: make openapi" >&2; exit 1; }; done
 
-# What golangci-lint and swag are built with is theirs alone, so the tools of CI have their own go.mod.
+# The tools of CI have their own go.mod, so that they do not change the versions that golangci-lint and swag are built with.
 CI_TOOL := cd deploy/tools/ci && GOWORK=off go tool
 
 .PHONY: pipelines
-pipelines: ## checks the files of GitHub's and GitLab's pipelines
+pipelines: ## Check the files of GitHub's and GitLab's pipelines
 	@$(CI_TOOL) actionlint -shellcheck= -pyflakes=
 	@cd deploy/pipelines && go test -count=1 ./...
 
-# govulncheck ends with 3 where it found something. That it could not look is no success.
+# govulncheck ends with 3 after a finding. A scan that could not run is not a success.
 .PHONY: scan
-scan: ## looks for secrets in the history (gitleaks) and for known holes in what is linked (govulncheck)
+scan: ## Search the history for secrets (gitleaks) and the linked modules for known vulnerabilities (govulncheck)
 	@$(CI_TOOL) gitleaks git --no-banner --redact --log-level warn --verbose --log-opts='--full-history HEAD' $(CURDIR) && echo "gitleaks: no secrets in the history"
 	@look=$$(cd deploy/tools && GOWORK=off go tool -n govulncheck) || exit 1; found=; \
 		for m in $(MODULES) deploy/monitor; do echo "govulncheck $$m"; (cd $$m && GOWORK=off $$look $(if $(GOVULNDB),-db '$(GOVULNDB)') ./...); \
-			case $$? in 0) ;; 3) found="$$found $$m";; *) echo "govulncheck could not look: it needs https://vuln.go.dev, or the copy that GOVULNDB names: docs/ci.md" >&2; exit 69;; esac; done; \
-		if [ -n "$$found" ]; then echo "known holes in:$$found" >&2; exit 1; fi
+			case $$? in 0) ;; 3) found="$$found $$m";; *) echo "govulncheck could not run: it needs https://vuln.go.dev, or the copy that GOVULNDB names: docs/ci.md" >&2; exit 69;; esac; done; \
+		if [ -n "$$found" ]; then echo "known vulnerabilities in:$$found" >&2; exit 1; fi
 
 .PHONY: ci
-ci: check test dist dist-check scan ## runs what CI runs before a deploy
+ci: check test dist dist-check scan ## Run what CI runs before a deploy
 
-# pgo of dist/, where CI has put it, for the machine that deploys.
+# The pgo of dist/ for the architecture of the machine that deploys.
 PGO := dist/linux-$(if $(filter aarch64 arm64,$(shell uname -m)),arm64,amd64)/pgo
-# Artifacts of CI lose their mode.
+# Artifacts of CI lose their file mode.
 .PHONY: may-run
 may-run:
 	@if [ -z "$(TO)" ]; then echo 'where to? TO=user@host' >&2; exit 64; fi
@@ -217,43 +228,43 @@ may-run:
 	@chmod +x dist/linux-*/*
 
 .PHONY: deploy
-deploy: may-run ## brings dist/ to a host: make deploy TO=host
+deploy: may-run ## Deploy dist/ to a host: make deploy TO=host
 	@cd dist && sha256sum --quiet --strict -c SHA256SUMS
 	@$(PGO) deploy --to '$(TO)' --json
 
 .PHONY: verify
-verify: may-run ## checks that a host's services are ready, from outside: make verify TO=host URL=https://example.org
+verify: may-run ## Check from outside that a host's services are ready: make verify TO=host URL=https://example.org
 	@if [ -z "$(URL)" ]; then echo 'where is its gateway? URL=https://example.org' >&2; exit 64; fi
 	@$(PGO) releases --to '$(TO)'
 	@for s in $(SERVICES); do curl --silent --show-error --fail --max-time 10 --retry 3 --retry-connrefused --output /dev/null '$(URL)'/services/$$s/readyz && \
 		echo "$$s is ready" || { echo "$$s is not ready at $(URL)" >&2; exit 1; }; done
 
 .PHONY: roll-back
-roll-back: may-run ## takes a host back to what ran before its last deploy: make roll-back TO=host
+roll-back: may-run ## Roll back the last deploy of a host: make roll-back TO=host
 	@$(PGO) rollback --to '$(TO)'
 
 .PHONY: openapi
-openapi: ## generates the services' specifications from their handlers
+openapi: ## Generate the services' specifications from their handlers
 	@for s in $(SERVICES); do (cd services/$$s && GOWORK=off $(TOOL) swag init -q -g api.go \
 		-d httpapi,.,../../pkg/problem,../../pkg/page -o openapi --outputTypes json) || exit 1; done
 
 .PHONY: bench-pgo
-bench-pgo: build ## measures pgo beside PM2 into docs/benchmarks.md; ARGS=-full does all of it
+bench-pgo: build ## Measure pgo beside PM2 into docs/benchmarks.md; ARGS=-full runs all of it
 	@$(GOBUILD) -o bin/bench ./deploy/bench
 	@bin/bench -pgo bin/pgo -out docs/benchmarks.md $(ARGS)
 
 .PHONY: bench-telemetry
-bench-telemetry: build ## prints what telemetry costs under load; ARGS="-load.for=1h" for longer
+bench-telemetry: build ## Print the cost of telemetry under load; ARGS="-load.for=1h" for longer
 	@bin/stack install --tests
 	@cd deploy/e2e && go test -tags telemetry -run '^TestTelemetry$$' -count=1 -timeout 3h -v . $(if $(ARGS),-args $(ARGS))
 
 .PHONY: test-systemd
-test-systemd: ## tests what systemd does, under a real one in namespaces of its own; takes root, nftables and iproute2
+test-systemd: ## Test host setup and deploys under a real systemd in namespaces; needs root, nftables and iproute2
 	@cd deploy/pgo && go test -tags systemd -run '^TestHostSetup$$|^TestSystemdHost' -count=1 -timeout 20m -v ./e2e
 
-# Of the stack that runs here. ARGS=-full is 50 deploys under load.
+# It uses the stack that runs here. ARGS=-full is 50 deploys under load.
 .PHONY: bench-deploy
-bench-deploy: ## measures pgo deploy beside scp and rsync, to the stack that make up MODE=native has brought up
+bench-deploy: ## Measure pgo deploy beside scp and rsync, on the stack that make up MODE=native has brought up
 	@cd deploy/pgo && $(if $(findstring -full,$(ARGS)),PGO_BENCH_DEPLOYS=50 PGO_BENCH_CHANGES=10 PGO_BENCH_ROLLBACKS=10) \
 		go test -tags bench -run '^TestBenchDeploy$$' -count=1 -timeout 120m -v ./e2e
 
