@@ -32,7 +32,7 @@ const program = (name, own) => ({
   cwd: root,
   script: path.join(bin, name),
   interpreter: 'none',
-  exec_mode: 'fork', // cluster is for Node's own programs, and says online while they crash
+  exec_mode: 'fork', // cluster is for Node's own programs, and reports online while they crash
   instances: 1, // a second one could not bind the same port
   wait_ready: true, // it writes "ready" to NODE_CHANNEL_FD
   listen_timeout: 60000,

@@ -15,7 +15,7 @@ again=${CERTBOT_AGAIN:-1200}
 put() {
 	cmp -s "$1" "$2" && return
 	cp "$1" "$2.new"
-	chmod 0444 "$2.new" # nginx is another user; the folder is closed to others
+	chmod 0444 "$2.new" # nginx is another user; the directory is closed to others
 	mv "$2.new" "$2"
 }
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # nginx, and a look from time to time at whether its certificate has been renewed: then nginx reads it, and drops no connection.
-# Nobody has to be able to signal this container for that.
+# So no other container needs to signal this one.
 etc=${GATEWAY_ETC:-/etc/gateway}
 every=${GATEWAY_LOOK_EVERY:-30}
 
