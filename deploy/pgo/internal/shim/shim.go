@@ -1,6 +1,6 @@
-// Package shim is the last step of starting a process. LISTEN_PID must be the process's own number, which nobody can
-// put in its environment before it exists: so pgo starts itself, which sets it and then becomes the program. It also
-// sets what only a process can set for itself.
+// Package shim is the last step of starting a process. LISTEN_PID must be the PID of the process itself, which no one can put
+// into its environment before it exists: so pgo starts itself, sets it, and executes the program in its own place. It also
+// applies the settings that only a process can apply to itself.
 package shim
 
 import (
@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -21,28 +20,28 @@ import (
 // Command is the argument that makes pgo the shim.
 const Command = "shim"
 
-// busyTimeout is how long a program that is being written is waited for; a copy into place by scp or a compiler ends soon.
+// busyTimeout bounds the wait for a program that is being written. A copy into place by scp or a compiler ends soon.
 const busyTimeout = 2 * time.Second
 
-// Settings is what is set before the program begins; what is nil stays as pgo has it.
+// Settings are applied before the program is executed. Those that are nil stay as pgo has them.
 type Settings struct {
-	Limits          map[int]uint64 `json:"limits,omitempty"` // by RLIMIT number, soft and hard
+	Limits          map[int]uint64 `json:"limits,omitempty"` // by RLIMIT number; both the soft and the hard limit
 	Nice            *int           `json:"nice,omitempty"`
 	OOMScoreAdj     *int           `json:"oom_score_adj,omitempty"`
 	NoNewPrivileges bool           `json:"no_new_privileges,omitempty"`
 	User            *User          `json:"as,omitempty"`
 }
 
-// User is who the program runs as.
+// User holds the IDs that the program runs with.
 type User struct {
 	UID    int   `json:"uid"`
 	GID    int   `json:"gid"`
 	Groups []int `json:"groups"`
 }
 
-// Failure is why the program could not be become.
+// Failure is the reason why the program could not be executed.
 type Failure struct {
-	Step  string        `json:"step"` // what was being done; empty for the execution itself
+	Step  string        `json:"step"` // failed step; empty for the execution itself
 	Errno syscall.Errno `json:"errno"`
 }
 
@@ -53,11 +52,11 @@ func (f *Failure) Error() string {
 	return f.Step + ": " + f.Errno.Error()
 }
 
-// Unwrap is for errors.Is with an errno.
+// Unwrap lets errors.Is compare with an errno.
 func (f *Failure) Unwrap() error { return f.Errno }
 
-// BuildArgs are those of the shim: what it becomes is program with argv. Where that fails a Failure is written to the file
-// descriptor report, which is closed without a word when all went well.
+// BuildArgs returns the arguments of a shim that executes program with argv. The shim writes a Failure to the file descriptor
+// report, or closes it without a byte when the program is executed.
 func BuildArgs(report int, s Settings, program string, argv []string) ([]string, error) {
 	setting, err := json.Marshal(s)
 	if err != nil {
@@ -66,93 +65,119 @@ func BuildArgs(report int, s Settings, program string, argv []string) ([]string,
 	return append([]string{Command, strconv.Itoa(report), string(setting), program}, argv...), nil
 }
 
-// Exec becomes the program; it returns only an error. args are those of Args without the first.
+// Exec executes the program in place of this process, so it returns only an error. args are those of BuildArgs without the
+// first.
 func Exec(args []string) error {
-	if len(args) < 4 {
-		return errors.New("the shim is pgo's own helper: it is not for people")
-	}
-	report, err := strconv.Atoi(args[0])
+	report, s, err := parseArgs(args)
 	if err != nil {
-		return fmt.Errorf("the shim's report: %w", err)
+		return err
 	}
-	var s Settings
-	if err := json.Unmarshal([]byte(args[1]), &s); err != nil {
-		return fmt.Errorf("the shim's setting: %w", err)
-	}
+	program, argv := args[2], args[3:]
 	syscall.CloseOnExec(report)
-	env := slices.DeleteFunc(os.Environ(), func(kv string) bool {
-		return strings.HasPrefix(kv, "LISTEN_PID=") || strings.HasPrefix(kv, "WATCHDOG_PID=")
-	})
-	if os.Getenv("LISTEN_FDS") != "" {
-		env = append(env, "LISTEN_PID="+strconv.Itoa(os.Getpid()))
+	env := setPIDs(os.Environ(), os.Getpid())
+	runtime.LockOSThread() // some settings hold for this thread alone, which executes the program
+	failure := s.apply()
+	if failure == nil {
+		failure = execProgram(program, argv, env)
 	}
-	if os.Getenv("WATCHDOG_USEC") != "" {
-		env = append(env, "WATCHDOG_PID="+strconv.Itoa(os.Getpid()))
-	}
-	runtime.LockOSThread() // some of it holds for this thread alone, which becomes the program
-	failed := s.apply()
-	if failed == nil {
-		failed = execProgram(args[2], args[3:], env)
-	}
-	_ = json.NewEncoder(os.NewFile(uintptr(report), "report")).Encode(failed) // nobody reads: how it ends has to do
-	return fmt.Errorf("run %s: %w", args[2], failed)
+	_ = json.NewEncoder(os.NewFile(uintptr(report), "report")).Encode(failure) // where no one reads, the exit code has to do
+	return fmt.Errorf("run %s: %w", program, failure)
 }
 
-// apply sets everything. The user comes last: only root may do some of the rest.
-func (s Settings) apply() *Failure {
-	fail := func(step string, err error) *Failure {
-		var number syscall.Errno
-		if err == nil {
-			return nil
-		}
-		if !errors.As(err, &number) {
-			number = syscall.EINVAL
-		}
-		return &Failure{Step: step, Errno: number}
+// parseArgs reads the descriptor of the report and the settings. Program and argv follow in args.
+func parseArgs(args []string) (report int, s Settings, err error) {
+	if len(args) < 4 {
+		return 0, s, errors.New("the shim is an internal helper of pgo: do not run it manually")
 	}
+	if report, err = strconv.Atoi(args[0]); err != nil {
+		return 0, s, fmt.Errorf("read the shim's report: %w", err)
+	}
+	if err := json.Unmarshal([]byte(args[1]), &s); err != nil {
+		return 0, s, fmt.Errorf("read the shim's settings: %w", err)
+	}
+	return report, s, nil
+}
+
+// setPIDs returns an environment in which LISTEN_PID and WATCHDOG_PID are pid, each only where the variable that it belongs to
+// is set.
+func setPIDs(environ []string, pid int) []string {
+	var env []string
+	hasListeners, hasWatchdog := false, false
+	for _, variable := range environ {
+		key, value, _ := strings.Cut(variable, "=")
+		switch key {
+		case "LISTEN_PID", "WATCHDOG_PID":
+			continue
+		case "LISTEN_FDS":
+			hasListeners = value != ""
+		case "WATCHDOG_USEC":
+			hasWatchdog = value != ""
+		}
+		env = append(env, variable)
+	}
+	if hasListeners {
+		env = append(env, "LISTEN_PID="+strconv.Itoa(pid))
+	}
+	if hasWatchdog {
+		env = append(env, "WATCHDOG_PID="+strconv.Itoa(pid))
+	}
+	return env
+}
+
+// apply applies the settings to this process. The user comes last: only root may apply some of the rest.
+func (s Settings) apply() *Failure {
 	for resource, limit := range s.Limits {
-		if err := fail("set its limits", syscall.Setrlimit(resource, &syscall.Rlimit{Cur: limit, Max: limit})); err != nil {
+		if err := newFailure("set its limits", syscall.Setrlimit(resource, &syscall.Rlimit{Cur: limit, Max: limit})); err != nil {
 			return err
 		}
 	}
 	if s.Nice != nil {
-		if err := fail("set its nice value", unix.Setpriority(unix.PRIO_PROCESS, 0, *s.Nice)); err != nil {
+		if err := newFailure("set its nice value", unix.Setpriority(unix.PRIO_PROCESS, 0, *s.Nice)); err != nil {
 			return err
 		}
 	}
 	if s.OOMScoreAdj != nil {
 		err := os.WriteFile("/proc/self/oom_score_adj", []byte(strconv.Itoa(*s.OOMScoreAdj)), 0)
-		if err := fail("set its oom_score_adj", err); err != nil {
+		if err := newFailure("set its oom_score_adj", err); err != nil {
 			return err
 		}
 	}
 	if s.NoNewPrivileges {
-		if err := fail("give up new privileges", unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)); err != nil {
+		if err := newFailure("give up new privileges", unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)); err != nil {
 			return err
 		}
 	}
 	if s.User == nil {
 		return nil
 	}
-	if err := fail("take its groups", syscall.Setgroups(s.User.Groups)); err != nil {
+	if err := newFailure("take its groups", syscall.Setgroups(s.User.Groups)); err != nil {
 		return err
 	}
-	if err := fail("become its group", syscall.Setgid(s.User.GID)); err != nil {
+	if err := newFailure("become its group", syscall.Setgid(s.User.GID)); err != nil {
 		return err
 	}
-	return fail("become its user", syscall.Setuid(s.User.UID))
+	return newFailure("become its user", syscall.Setuid(s.User.UID))
 }
 
+// newFailure returns the Failure of a step, or nil where err is nil. An error without an errno counts as EINVAL.
+func newFailure(step string, err error) *Failure {
+	if err == nil {
+		return nil
+	}
+	var errno syscall.Errno
+	if !errors.As(err, &errno) {
+		errno = syscall.EINVAL
+	}
+	return &Failure{Step: step, Errno: errno}
+}
+
+// execProgram executes the program in place of this process. It waits up to busyTimeout for a program that is being written.
 func execProgram(program string, argv, env []string) *Failure {
 	for end := time.Now().Add(busyTimeout); ; time.Sleep(20 * time.Millisecond) {
 		err := syscall.Exec(program, argv, env)
 		if errors.Is(err, syscall.ETXTBSY) && time.Now().Before(end) {
 			continue
 		}
-		var number syscall.Errno
-		if !errors.As(err, &number) {
-			number = syscall.EINVAL
-		}
-		return &Failure{Errno: number}
+		return newFailure("", err)
 	}
 }
