@@ -98,19 +98,3 @@ func TestWhatItTells(t *testing.T) {
 		})
 	}
 }
-
-func TestCloseJoinsItsErrorToTheCommands(t *testing.T) {
-	first, second := errors.New("first"), errors.New("second")
-	do := func() (err error) {
-		defer command.CloseAndJoin(&err, func(ctx context.Context) error {
-			if _, bounded := ctx.Deadline(); !bounded {
-				t.Error("closing may take for ever")
-			}
-			return second
-		})
-		return first
-	}
-	if err := do(); !errors.Is(err, first) || !errors.Is(err, second) {
-		t.Errorf("got %v", err)
-	}
-}

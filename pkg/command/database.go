@@ -13,8 +13,8 @@ import (
 	"pgo/pkg/mysql"
 )
 
-// WithDatabase has fn work on a service's database and its cache, for a command that runs beside the service or without it,
-// and closes both. Neither server is asked for anything before fn does; nothing is measured, traced or logged.
+// WithDatabase calls fn with a service's database and its cache, for a command that runs beside the service or without it, and
+// closes both. It reaches neither server before fn does, and it measures, traces and logs nothing.
 func WithDatabase(database mysql.Config, redis cache.Config, fn func(*gorm.DB, *cache.Cache) error) (err error) {
 	reg := prometheus.NewRegistry()
 	db, err := mysql.Open(database, noop.NewTracerProvider(), reg)

@@ -12,37 +12,38 @@ import (
 	"pgo/pkg/mq"
 )
 
-// NewEventsCommand returns the command with which an operator looks after the dead letters of the queues that the service consumes.
-// broker says where they are; it is asked when a command needs it.
+// NewEventsCommand returns the commands with which an operator manages the dead letters of the queues that the service
+// consumes. broker is called when a command needs the broker.
 func NewEventsCommand(t mq.Topology, broker func() (mq.Config, error)) *cobra.Command {
-	e := &events{broker: broker}
+	e := &eventsCommand{broker: broker}
 	for _, q := range t.Queues {
 		if !slices.Contains(e.queues, q.Name) {
 			e.queues = append(e.queues, q.Name)
 		}
 	}
-	group := NewGroup("events", "Look after events")
-	dead := NewGroup("dead", "Look after events that could not be handled")
-	dead.AddCommand(e.list(), e.show(), e.settle("replay", "Have dead letters handled again", "replayed", mq.ReplayDeadLetters),
-		e.settle("drop", "Remove dead letters for good", "dropped", mq.DropDeadLetters))
+	group := NewGroup("events", "Manage events")
+	dead := NewGroup("dead", "Manage events that could not be handled")
+	dead.AddCommand(e.newListCommand(), e.newShowCommand(),
+		e.newRemovalCommand("replay", "Handle dead letters again", "replayed", mq.ReplayDeadLetters),
+		e.newRemovalCommand("drop", "Delete dead letters", "dropped", mq.DropDeadLetters))
 	group.AddCommand(dead)
 	return group
 }
 
-type events struct {
+type eventsCommand struct {
 	queues []string
 	broker func() (mq.Config, error)
 }
 
-// each calls f for the queue that is named, or for all when none is.
-func (e *events) each(queue string, f func(mq.Config, string) error) error {
+// forEachQueue calls f for the named queue, and for all of the service's queues when the name is empty.
+func (e *eventsCommand) forEachQueue(name string, f func(mq.Config, string) error) error {
 	queues := e.queues
-	if queue != "" {
-		queue = strings.TrimSuffix(queue, ".dead") // as the broker's own tools show it
-		if !slices.Contains(e.queues, queue) {
-			return MarkUsage(fmt.Errorf("unknown queue %q: want one of %s", queue, strings.Join(e.queues, ", ")))
+	if name != "" {
+		name = strings.TrimSuffix(name, ".dead") // as the broker's own tools show it
+		if !slices.Contains(e.queues, name) {
+			return MarkUsage(fmt.Errorf("unknown queue %q: want one of %s", name, strings.Join(e.queues, ", ")))
 		}
-		queues = []string{queue}
+		queues = []string{name}
 	}
 	cfg, err := e.broker()
 	if err != nil {
@@ -56,19 +57,19 @@ func (e *events) each(queue string, f func(mq.Config, string) error) error {
 	return nil
 }
 
-func queueFlag(c *cobra.Command, queue *string) {
-	c.Flags().StringVar(queue, "queue", "", "only those of this queue")
+func addQueueFlag(c *cobra.Command, queue *string) {
+	c.Flags().StringVar(queue, "queue", "", "use only the dead letters of this queue")
 }
 
-func (e *events) list() *cobra.Command {
+func (e *eventsCommand) newListCommand() *cobra.Command {
 	var queue string
 	var asJSON bool
 	c := &cobra.Command{Use: "list", Short: "List dead letters", Args: NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
-		all := []deadView{}
-		err := e.each(queue, func(cfg mq.Config, q string) error {
+		all := []deadLetterSummary{}
+		err := e.forEachQueue(queue, func(cfg mq.Config, q string) error {
 			letters, err := mq.ListDeadLetters(cmd.Context(), cfg, q)
 			for _, l := range letters {
-				all = append(all, viewOf(l))
+				all = append(all, summarize(l))
 			}
 			return err
 		})
@@ -80,47 +81,43 @@ func (e *events) list() *cobra.Command {
 		}
 		return writeTable(cmd.OutOrStdout(), all)
 	}}
-	c.Flags().BoolVar(&asJSON, "json", false, "as one JSON array")
-	queueFlag(c, &queue)
+	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON array")
+	addQueueFlag(c, &queue)
 	return c
 }
 
-func (e *events) show() *cobra.Command {
+func (e *eventsCommand) newShowCommand() *cobra.Command {
 	var queue string
 	c := &cobra.Command{
-		Use: "show ID", Short: "Show a dead letter as JSON, with the personal data that it may hold",
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return MarkUsage(errors.New("show needs one id"))
-			}
-			return nil
-		},
+		Use: "show ID", Short: "Show a dead letter as JSON, with the personal data that it may hold", Args: ExactArgs("id"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			found := false
-			err := e.each(queue, func(cfg mq.Config, q string) error {
+			err := e.forEachQueue(queue, func(cfg mq.Config, q string) error {
 				letters, err := mq.ReadDeadLetters(cmd.Context(), cfg, q, func(l mq.DeadLetter) bool { return l.ID == args[0] })
 				for _, l := range letters {
 					found = true
-					if err := writeJSON(cmd.OutOrStdout(), wholeOf(l)); err != nil {
+					if err := writeJSON(cmd.OutOrStdout(), newDeadLetterDetail(l)); err != nil {
 						return err
 					}
 				}
 				return err
 			})
 			if err == nil && !found {
-				return missing(args)
+				return notFoundError(args)
 			}
 			return err
 		},
 	}
-	queueFlag(c, &queue)
+	addQueueFlag(c, &queue)
 	return c
 }
 
-// settle is replay and drop.
-func (e *events) settle(
-	name, short, done string, do func(context.Context, mq.Config, string, func(mq.DeadLetter) bool) ([]mq.DeadLetter, error),
-) *cobra.Command {
+// removalFunc takes the chosen dead letters of a queue away and returns them.
+type removalFunc func(ctx context.Context, cfg mq.Config, queue string, chosen func(mq.DeadLetter) bool) ([]mq.DeadLetter, error)
+
+// newRemovalCommand returns replay or drop: a command that takes the named dead letters, or all, out of the dead letters.
+// done is the word that it prints for each.
+func (e *eventsCommand) newRemovalCommand(name, short, done string, remove removalFunc) *cobra.Command {
 	var queue string
 	var all bool
 	c := &cobra.Command{
@@ -133,30 +130,31 @@ func (e *events) settle(
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			left := slices.Clone(args)
-			err := e.each(queue, func(cfg mq.Config, q string) error {
-				letters, err := do(cmd.Context(), cfg, q, func(l mq.DeadLetter) bool { return all || slices.Contains(args, l.ID) })
+			err := e.forEachQueue(queue, func(cfg mq.Config, q string) error {
+				letters, err := remove(cmd.Context(), cfg, q, func(l mq.DeadLetter) bool { return all || slices.Contains(args, l.ID) })
 				for _, l := range letters {
 					left = slices.DeleteFunc(left, func(id string) bool { return id == l.ID })
-					if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %s %s of %s\n", done, l.ID, typeName(l.Event.Type), q); err != nil {
+					if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %s %s of %s\n", done, l.ID, describeType(l.Event.Type), q); err != nil {
 						return err
 					}
 				}
 				return err
 			})
 			if err == nil && len(left) > 0 {
-				return missing(left)
+				return notFoundError(left)
 			}
 			return err
 		},
 	}
-	c.Flags().BoolVar(&all, "all", false, "all that are there now")
-	queueFlag(c, &queue)
+	c.Flags().BoolVar(&all, "all", false, "use every dead letter that is there now")
+	addQueueFlag(c, &queue)
 	return c
 }
 
-func missing(ids []string) error {
-	for i := range ids {
-		ids[i] = printable(ids[i], 80)
+func notFoundError(ids []string) error {
+	shown := make([]string, len(ids))
+	for i, id := range ids {
+		shown[i] = toPrintable(id, 80)
 	}
-	return fmt.Errorf("no such dead letter: %s", strings.Join(ids, ", "))
+	return errors.New("no such dead letter: " + strings.Join(shown, ", "))
 }

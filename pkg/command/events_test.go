@@ -22,16 +22,16 @@ import (
 
 var topology = mq.Topology{Queues: []mq.Queue{{Name: "demo.a", Bindings: []string{"a.#"}}, {Name: "demo.b", Bindings: []string{"b.#"}}}}
 
-// office is a broker with an operator's command line.
-type office struct {
+// operator runs the command line on a broker.
+type operator struct {
 	cfg mq.Config
 	err error
 }
 
-func newOffice(t *testing.T) *office {
+func newOperator(t *testing.T) *operator {
 	t.Helper()
 	b := testkit.NewBroker(t)
-	o := &office{cfg: mq.Config{
+	o := &operator{cfg: mq.Config{
 		Addr: b.Addr, Vhost: b.Vhost, Username: b.Username, Password: b.Password, RetryDelays: []time.Duration{50 * time.Millisecond},
 		PublishTimeout: 30 * time.Second, // a busy machine must not look like a broker that is away
 	}}
@@ -41,19 +41,19 @@ func newOffice(t *testing.T) *office {
 	return o
 }
 
-func (o *office) do(t *testing.T, args ...string) (code int, stdout, stderr string) {
+func (o *operator) runCommand(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	root := command.New(service(nil))
-	root.AddCommand(command.NewEventsCommand(topology, func() (mq.Config, error) { return o.cfg, o.err }))
+	s := service(nil)
+	s.Topology, s.Broker = topology, func() (mq.Config, error) { return o.cfg, o.err }
 	var out, errs bytes.Buffer
-	code = command.Run(t.Context(), root, append([]string{"events", "dead"}, args...), &out, &errs)
+	code = command.Run(t.Context(), command.New(s), append([]string{"events", "dead"}, args...), &out, &errs)
 	return code, out.String(), errs.String()
 }
 
-// ok returns what a command writes that must succeed.
-func (o *office) ok(t *testing.T, args ...string) string {
+// mustRun returns what a command writes that must succeed.
+func (o *operator) mustRun(t *testing.T, args ...string) string {
 	t.Helper()
-	code, stdout, stderr := o.do(t, args...)
+	code, stdout, stderr := o.runCommand(t, args...)
 	if code != 0 || stderr != "" {
 		t.Fatalf("%v ends with %d: %s", args, code, stderr)
 	}
@@ -61,16 +61,16 @@ func (o *office) ok(t *testing.T, args ...string) string {
 }
 
 // list returns what list --json says.
-func (o *office) list(t *testing.T, args ...string) (letters []map[string]any) {
+func (o *operator) list(t *testing.T, args ...string) (letters []map[string]any) {
 	t.Helper()
-	if err := json.Unmarshal([]byte(o.ok(t, append([]string{"list", "--json"}, args...)...)), &letters); err != nil || letters == nil {
+	if err := json.Unmarshal([]byte(o.mustRun(t, append([]string{"list", "--json"}, args...)...)), &letters); err != nil || letters == nil {
 		t.Fatalf("%v, %v", letters, err)
 	}
 	return letters
 }
 
 // conn publishes and consumes until the test ends.
-func (o *office) conn(t *testing.T) *mq.Conn {
+func (o *operator) conn(t *testing.T) *mq.Conn {
 	t.Helper()
 	c := mq.Connect(o.cfg, zap.NewNop())
 	t.Cleanup(func() { _ = c.Close(context.Background()) })
@@ -79,7 +79,7 @@ func (o *office) conn(t *testing.T) *mq.Conn {
 }
 
 // kill puts an event, or a content that is none, among the dead letters of a queue.
-func (o *office) kill(t *testing.T, c *mq.Conn, queue, subject, content string) string {
+func (o *operator) kill(t *testing.T, c *mq.Conn, queue, subject, content string) string {
 	t.Helper()
 	e, err := event.New(t.Context(), "demo", "a.happened.v1", subject, 3, map[string]string{"email": "ada@example.org"})
 	if err != nil {
@@ -104,8 +104,8 @@ func (o *office) kill(t *testing.T, c *mq.Conn, queue, subject, content string) 
 }
 
 func TestDeadLetters(t *testing.T) {
-	o := newOffice(t)
-	if got := o.ok(t, "list"); got != "no dead letters\n" {
+	o := newOperator(t)
+	if got := o.mustRun(t, "list"); got != "no dead letters\n" {
 		t.Errorf("with none it lists %q", got)
 	}
 	if got := o.list(t); len(got) != 0 {
@@ -129,7 +129,7 @@ func TestDeadLetters(t *testing.T) {
 			t.Errorf("%s is %v, want %v", key, l[key], want)
 		}
 	}
-	table := o.ok(t, "list")
+	table := o.mustRun(t, "list")
 	for _, want := range []string{"ID ", "REASON", first + "  a.happened.v1  demo.a  5         2026-01-02 04:04:05Z  no such class  [31mred", "(no event)", "…"} {
 		if !strings.Contains(table, want) {
 			t.Errorf("the table lacks %q:\n%s", want, table)
@@ -140,7 +140,7 @@ func TestDeadLetters(t *testing.T) {
 	}
 
 	var whole map[string]any
-	if err := json.Unmarshal([]byte(o.ok(t, "show", first)), &whole); err != nil || whole["content"].(map[string]any)["subject"] != "s1" {
+	if err := json.Unmarshal([]byte(o.mustRun(t, "show", first)), &whole); err != nil || whole["content"].(map[string]any)["subject"] != "s1" {
 		t.Errorf("shown as %v, %v", whole, err)
 	}
 	for _, l := range letters {
@@ -148,15 +148,15 @@ func TestDeadLetters(t *testing.T) {
 			continue
 		}
 		shown := map[string]any{}
-		if err := json.Unmarshal([]byte(o.ok(t, "show", l["id"].(string))), &shown); err != nil || shown["content_text"] != "not an event \x00" && shown["content_base64"] != "//4=" {
+		if err := json.Unmarshal([]byte(o.mustRun(t, "show", l["id"].(string))), &shown); err != nil || shown["content_text"] != "not an event \x00" && shown["content_base64"] != "//4=" {
 			t.Errorf("shown as %v, %v", shown, err)
 		}
-		if got := o.ok(t, "drop", l["id"].(string)); !strings.HasPrefix(got, "dropped "+l["id"].(string)+" (no event) of demo.b") {
+		if got := o.mustRun(t, "drop", l["id"].(string)); !strings.HasPrefix(got, "dropped "+l["id"].(string)+" (no event) of demo.b") {
 			t.Errorf("says %q", got)
 		}
 	}
 
-	code, stdout, stderr := o.do(t, "replay", first, "nothing\x1b")
+	code, stdout, stderr := o.runCommand(t, "replay", first, "nothing\x1b")
 	if code != 1 || stdout != "replayed "+first+" a.happened.v1 of demo.a\n" || stderr != "demo: no such dead letter: nothing \n" {
 		t.Errorf("ends with %d: %q %q", code, stdout, stderr)
 	}
@@ -172,7 +172,7 @@ func TestDeadLetters(t *testing.T) {
 	if got := <-handled; got != first+"1" {
 		t.Errorf("handled %s", got)
 	}
-	if got := o.ok(t, "replay", "--all", "--queue", "demo.a"); got != "replayed "+third+" a.happened.v1 of demo.a\n" {
+	if got := o.mustRun(t, "replay", "--all", "--queue", "demo.a"); got != "replayed "+third+" a.happened.v1 of demo.a\n" {
 		t.Errorf("says %q", got)
 	}
 	if got := <-handled; got != third+"1" {
@@ -182,21 +182,21 @@ func TestDeadLetters(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	if got := o.ok(t, "drop", "--all"); got != "dropped "+second+" a.happened.v1 of demo.b\n" {
+	if got := o.mustRun(t, "drop", "--all"); got != "dropped "+second+" a.happened.v1 of demo.b\n" {
 		t.Errorf("says %q", got)
 	}
-	if got := o.ok(t, "drop", "--all") + o.ok(t, "replay", "--all"); got != "" || len(o.list(t)) != 0 {
+	if got := o.mustRun(t, "drop", "--all") + o.mustRun(t, "replay", "--all"); got != "" || len(o.list(t)) != 0 {
 		t.Errorf("with none it says %q", got)
 	}
 }
 
 func TestDeadLettersOutOfReach(t *testing.T) {
-	away := &office{cfg: mq.Config{Addr: "127.0.0.1:1", Username: "demo", Password: "hunter2"}}
-	broken := &office{err: &config.Error{File: "a.yaml", Expected: "expected x"}}
-	odd := &office{err: errors.New("odd")}
+	away := &operator{cfg: mq.Config{Addr: "127.0.0.1:1", Username: "demo", Password: "hunter2"}}
+	broken := &operator{err: &config.Error{File: "a.yaml", Expected: "expected x"}}
+	odd := &operator{err: errors.New("odd")}
 	for _, tc := range []struct {
 		name string
-		o    *office
+		o    *operator
 		args []string
 		code int
 		says string
@@ -219,7 +219,7 @@ func TestDeadLettersOutOfReach(t *testing.T) {
 		{"failure", odd, []string{"list"}, 1, "odd"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			code, stdout, stderr := tc.o.do(t, tc.args...)
+			code, stdout, stderr := tc.o.runCommand(t, tc.args...)
 			if code != tc.code || stdout != "" || !strings.HasPrefix(stderr, "demo: "+tc.says) || strings.Count(stderr, "\n") != 1 || strings.Contains(stderr, "hunter2") {
 				t.Errorf("ends with %d and says %q, %q; want %d and %q", code, stdout, stderr, tc.code, tc.says)
 			}
@@ -227,8 +227,8 @@ func TestDeadLettersOutOfReach(t *testing.T) {
 	}
 	t.Run("not declared", func(t *testing.T) {
 		b := testkit.NewBroker(t)
-		o := &office{cfg: mq.Config{Addr: b.Addr, Vhost: b.Vhost, Username: b.Username, Password: b.Password}}
-		if code, _, stderr := o.do(t, "list"); code != 1 || !strings.Contains(stderr, "was its topology declared?") {
+		o := &operator{cfg: mq.Config{Addr: b.Addr, Vhost: b.Vhost, Username: b.Username, Password: b.Password}}
+		if code, _, stderr := o.runCommand(t, "list"); code != 1 || !strings.Contains(stderr, "was its topology declared?") {
 			t.Errorf("ends with %d and says %q", code, stderr)
 		}
 	})

@@ -9,17 +9,18 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
-	"sort"
+	"slices"
 	"strings"
 
 	"github.com/go-viper/mapstructure/v2"
 	"github.com/spf13/viper"
 )
 
-// ExitCode is what a program ends with when its configuration is bad (EX_CONFIG of sysexits.h).
+// ExitCode is the exit code of a program whose configuration is bad (EX_CONFIG of sysexits.h).
 const ExitCode = 78
 
 // EnvPrefix starts every environment variable that sets a configuration key.
@@ -32,21 +33,21 @@ const (
 	squashTag = ",squash"
 )
 
-// Environments are the values that Options.Env may have.
+// environments lists the values of Options.Env.
 var environments = []string{"dev", "test", "staging", "prod"}
 
-// Options says where the layers are.
+// Options locate the layers.
 type Options struct {
-	Dir       string            // the folder that holds base.yaml, NAME.yaml and env/
+	Dir       string            // the directory that holds base.yaml, NAME.yaml and env/
 	Name      string            // the program: user, bootcheck ...
 	Env       string            // dev, test, staging or prod
 	Environ   []string          // the environment as KEY=value, for example os.Environ()
 	Overrides map[string]string // values from flags, by dotted key
 }
 
-// Error is a bad configuration. Its text is one line.
+// Error describes a bad configuration. Its text is one line.
 type Error struct {
-	File     string // the file, or "environment NAME", or "flag"; the folder when a value is nowhere
+	File     string // the file, or "environment NAME", or "flag"; the directory if no layer has the value
 	Line     int    // 0 where there is no line
 	Key      string // dotted, empty when the file cannot be read as a whole
 	Expected string // what was expected, and what was found
@@ -63,7 +64,7 @@ func (e *Error) Error() string {
 	return s + ": " + strings.ReplaceAll(e.Expected, "\n", " ")
 }
 
-// Validator is a configuration that checks itself after all layers are merged.
+// Validator checks a configuration after all layers are merged.
 type Validator interface {
 	Validate(c *Check)
 }
@@ -73,12 +74,13 @@ type Validator interface {
 func Load[T any](defaults T, o Options) (T, error) {
 	var zero T
 	shape := reflect.TypeFor[T]()
-	if !contains(environments, o.Env) {
+	if !slices.Contains(environments, o.Env) {
 		return zero, &Error{File: "environment PGO_ENV", Expected: fmt.Sprintf("expected one of %s, got %q", strings.Join(environments, ", "), o.Env)}
 	}
-	v := viper.New()
+	v := viper.New() // not shared: viper is not safe for concurrent use
+	v.SetConfigType("yaml")
 	seed := map[string]any{}
-	if err := encode(defaults, &seed); err != nil {
+	if err := encodeDefaults(defaults, &seed); err != nil {
 		return zero, fmt.Errorf("read defaults: %w", err)
 	}
 	if err := v.MergeConfigMap(seed); err != nil {
@@ -88,25 +90,21 @@ func Load[T any](defaults T, o Options) (T, error) {
 	where := origins{}
 	for _, name := range []string{"base.yaml", o.Name + ".yaml", filepath.Join("env", o.Env+".yaml")} {
 		path := filepath.Join(o.Dir, name)
-		values, err := readFile(path, shape, where)
-		if err != nil {
+		if err := mergeFile(v, path, shape, where); err != nil {
 			return zero, err
 		}
-		if err := v.MergeConfigMap(values); err != nil {
-			return zero, fmt.Errorf("merge %s: %w", path, err)
-		}
 	}
-	if err := readEnviron(v, o.Environ, shape, where); err != nil {
+	if err := mergeEnviron(v, o.Environ, shape, where); err != nil {
 		return zero, err
 	}
-	for _, key := range sortedKeys(o.Overrides) {
+	for _, key := range slices.Sorted(maps.Keys(o.Overrides)) {
 		if err := setText(v, shape, key, o.Overrides[key], origin{file: "flag"}, where); err != nil {
 			return zero, err
 		}
 	}
 
 	var out T
-	if err := v.UnmarshalExact(&out, decoding); err != nil {
+	if err := v.UnmarshalExact(&out, configureDecoder); err != nil {
 		return zero, &Error{File: o.Dir, Expected: err.Error()}
 	}
 	if val, ok := any(&out).(Validator); ok {
@@ -119,14 +117,14 @@ func Load[T any](defaults T, o Options) (T, error) {
 	return out, nil
 }
 
-// decoding makes viper use the config tag and nothing lenient: the values already have their types.
-func decoding(d *mapstructure.DecoderConfig) {
+// configureDecoder makes viper use the config tag and accept no other type: the values already have theirs.
+func configureDecoder(d *mapstructure.DecoderConfig) {
 	d.TagName = tag
 	d.WeaklyTypedInput = false
 	d.DecodeHook = mapstructure.ComposeDecodeHookFunc(mapstructure.StringToTimeDurationHookFunc())
 }
 
-func encode(from any, into *map[string]any) error {
+func encodeDefaults(from any, into *map[string]any) error {
 	d, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{TagName: tag, Result: into, Deep: true})
 	if err != nil {
 		return err
@@ -134,8 +132,8 @@ func encode(from any, into *map[string]any) error {
 	return d.Decode(from)
 }
 
-// readEnviron sets the keys that PGO_CFG_ variables name. Two underscores separate levels.
-func readEnviron(v *viper.Viper, environ []string, shape reflect.Type, where origins) error {
+// mergeEnviron sets the keys that PGO_CFG_ variables name. Two underscores separate levels.
+func mergeEnviron(v *viper.Viper, environ []string, shape reflect.Type, where origins) error {
 	for _, kv := range environ {
 		name, value, _ := strings.Cut(kv, "=")
 		rest, ok := strings.CutPrefix(name, EnvPrefix)
@@ -173,26 +171,8 @@ func setText(v *viper.Viper, shape reflect.Type, key, text string, from origin, 
 	return nil
 }
 
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	sort.Strings(keys)
-	return keys
-}
-
-// OptionsFromEnviron returns the options of the program name as its environment says: PGO_CONFIG_DIR (configs) and
-// PGO_ENV (dev).
+// OptionsFromEnviron returns the options of the program name. Its environment may set PGO_CONFIG_DIR (default configs) and
+// PGO_ENV (default dev).
 func OptionsFromEnviron(name string, environ []string) Options {
 	o := Options{Dir: "configs", Name: name, Env: "dev", Environ: environ}
 	for _, kv := range environ {

@@ -51,8 +51,8 @@ func defaults() sample {
 	return sample{Name: "sample", MySQL: database{Addr: "127.0.0.1:3306", MaxOpen: 10, Timeout: time.Second}, Ratio: 0.5}
 }
 
-// folder writes a configuration folder; files that are not given are empty.
-func folder(t testing.TB, files map[string]string) string {
+// writeDir writes a configuration directory; files that are not given are empty.
+func writeDir(t testing.TB, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, "env"), 0o700); err != nil {
@@ -73,7 +73,7 @@ func TestLayersWinInOrder(t *testing.T) {
 	if err := os.WriteFile(secret, []byte("from-a-file\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	dir := folder(t, map[string]string{
+	dir := writeDir(t, map[string]string{
 		"base.yaml":    "name: base\nratio: 1\nmysql: {addr: 'base:1', max_open: 1, timeout: 1s}\n",
 		"sample.yaml":  "mysql:\n  addr: sample:2\n  max_open: 2\n  timeout: 2s\nproxies: [a, b]\nparts:\n  user: {binary: bin/user}\ntags: {x: y}\n",
 		"env/dev.yaml": "mysql: {max_open: 3, timeout: 3s}\non: true\n",
@@ -97,14 +97,14 @@ func TestLayersWinInOrder(t *testing.T) {
 	}
 }
 
-func TestBadConfigurationSaysWhere(t *testing.T) {
+func TestErrorsNameFileLineAndKey(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
 		files   map[string]string
 		env     string
 		environ []string
 		flags   map[string]string
-		want    string // DIR stands for the folder
+		want    string // DIR stands for the directory
 	}{
 		{name: "unknown key", files: map[string]string{"sample.yaml": "mysql:\n  adr: x\n"}, want: "DIR/sample.yaml:2: mysql.adr: expected a known key, one of addr, max_open, timeout, password"},
 		{name: "unknown top key", files: map[string]string{"base.yaml": "\nnmae: x\n"}, want: "DIR/base.yaml:2: nmae: expected a known key, one of name, mysql, ratio, on, proxies, parts, tags"},
@@ -122,6 +122,7 @@ func TestBadConfigurationSaysWhere(t *testing.T) {
 		{name: "key twice", files: map[string]string{"sample.yaml": "name: a\nName: b"}, want: `DIR/sample.yaml:2: name: expected each key once`},
 		{name: "secret in a file", files: map[string]string{"sample.yaml": "mysql: {password: x}"}, want: `DIR/sample.yaml:1: mysql.password: expected no secret in a file: set it in the environment`},
 		{name: "alias", files: map[string]string{"sample.yaml": "name: &a x\nproxies: *a"}, want: `DIR/sample.yaml:2: proxies: expected no YAML alias`},
+		{name: "merge", files: map[string]string{"sample.yaml": "parts:\n  <<: {binary: x}"}, want: `DIR/sample.yaml:2: parts: expected no YAML merge`},
 		{name: "two documents", files: map[string]string{"sample.yaml": "name: a\n---\nname: b"}, want: `DIR/sample.yaml: expected one YAML document`},
 		{name: "not YAML", files: map[string]string{"sample.yaml": "a: b: c\n"}, want: `DIR/sample.yaml:1: expected YAML: mapping values are not allowed in this context`},
 		{name: "a list at the top", files: map[string]string{"sample.yaml": "- a"}, want: `DIR/sample.yaml:1: expected a group of keys, got "a list"`},
@@ -138,7 +139,7 @@ func TestBadConfigurationSaysWhere(t *testing.T) {
 		{name: "bad flag", flags: map[string]string{"mysql.nope": "1"}, want: `flag: mysql.nope: expected a known key, one of addr, max_open, timeout, password`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			dir := folder(t, tc.files)
+			dir := writeDir(t, tc.files)
 			env := tc.env
 			if env == "" {
 				env = "dev"
@@ -155,7 +156,7 @@ func TestBadConfigurationSaysWhere(t *testing.T) {
 	}
 }
 
-func TestSecretsAreNeverShown(t *testing.T) {
+func TestSecretIsMasked(t *testing.T) {
 	s := database{Password: "hunter2hunter2"}
 	asJSON, err := json.Marshal(s)
 	if err != nil {
@@ -171,8 +172,8 @@ func TestSecretsAreNeverShown(t *testing.T) {
 	}
 }
 
-func TestLiveKeepsTheOldConfigurationWhenTheNewOneIsBad(t *testing.T) {
-	dir := folder(t, map[string]string{"sample.yaml": "name: one"})
+func TestReloadKeepsTheOldConfigurationIfTheNewOneIsBad(t *testing.T) {
+	dir := writeDir(t, map[string]string{"sample.yaml": "name: one"})
 	load := func() (sample, error) {
 		return config.Load(defaults(), config.Options{Dir: dir, Name: "sample", Env: "dev", Environ: []string{goodSecret}})
 	}
@@ -180,15 +181,15 @@ func TestLiveKeepsTheOldConfigurationWhenTheNewOneIsBad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	live := config.NewReloadable(first, load, prometheus.NewRegistry())
+	current := config.NewReloadable(first, load, prometheus.NewRegistry())
 	changed := make(chan string, 10)
-	live.OnChange(func(s sample) { changed <- s.Name })
+	current.OnChange(func(s sample) { changed <- s.Name })
 
 	ctx, cancel := context.WithCancel(context.Background())
 	hup := make(chan os.Signal)
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if err := live.Run(ctx, dir, hup, zap.NewNop()); err != nil {
+		if err := current.Run(ctx, dir, hup, zap.NewNop()); err != nil {
 			t.Error(err)
 		}
 	})
@@ -202,13 +203,13 @@ func TestLiveKeepsTheOldConfigurationWhenTheNewOneIsBad(t *testing.T) {
 		}
 	}
 	write("nmae: two")
-	if err := live.Reload(); err == nil {
-		t.Fatal("a bad file was taken")
+	if err := current.Reload(); err == nil {
+		t.Fatal("a bad file was accepted")
 	}
-	if got := live.Current().Name; got != "one" {
+	if got := current.Current().Name; got != "one" {
 		t.Fatalf("after a bad file the name is %q", got)
 	}
-	hup <- os.Interrupt // taken, so the loop runs and watches
+	hup <- os.Interrupt // received, so the loop runs and watches
 	write("name: three")
 	if got := <-changed; got != "three" {
 		t.Errorf("got %q by the file's change, want three", got)
@@ -225,11 +226,43 @@ func FuzzParse(f *testing.F) {
 	f.Add("parts: {a: {binary: b}}\nproxies: [a]")
 	f.Add("a: &x [*x]")
 	f.Fuzz(func(t *testing.T, text string) {
-		dir := folder(t, map[string]string{"sample.yaml": text})
+		dir := writeDir(t, map[string]string{"sample.yaml": text})
 		_, err := config.Load(defaults(), config.Options{Dir: dir, Name: "sample", Env: "dev", Environ: []string{goodSecret}})
 		var ce *config.Error
 		if err != nil && (!errors.As(err, &ce) || strings.Contains(err.Error(), "\n")) {
 			t.Errorf("got %q, want a *config.Error of one line", err)
 		}
 	})
+}
+
+// Gateway has a squashed struct, whose keys stand beside its own.
+type Gateway struct {
+	Addr   string `config:"addr"`
+	Limits `config:",squash"`
+}
+
+type Limits struct {
+	MaxBody int           `config:"max_body"`
+	Timeout time.Duration `config:"timeout"`
+}
+
+func TestSquashedKeysStandBesideTheOthers(t *testing.T) {
+	type program struct {
+		HTTP Gateway `config:"http"`
+	}
+	defaults := program{HTTP: Gateway{Addr: "a:1", Limits: Limits{MaxBody: 1, Timeout: time.Second}}}
+	options := func(yaml string, environ ...string) config.Options {
+		return config.Options{Dir: writeDir(t, map[string]string{"sample.yaml": yaml}), Name: "sample", Env: "dev", Environ: environ}
+	}
+	got, err := config.Load(defaults, options("http: {addr: 'b:2', max_body: 2}", "PGO_CFG_HTTP__TIMEOUT=3s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := program{HTTP: Gateway{Addr: "b:2", Limits: Limits{MaxBody: 2, Timeout: 3 * time.Second}}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if _, err := config.Load(defaults, options("http:\n  max_bdy: 2")); err == nil || !strings.HasSuffix(err.Error(), ":2: http.max_bdy: expected a known key, one of addr, max_body, timeout") {
+		t.Errorf("got %v", err)
+	}
 }

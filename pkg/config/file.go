@@ -11,99 +11,109 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/spf13/viper"
 	"go.yaml.in/yaml/v3"
 )
 
-// origin is where a value came from.
+// origin locates a value.
 type origin struct {
 	file string
 	line int
 }
 
-// origins maps dotted keys to where their last value came from.
+// origins maps dotted keys to the origin of their last value.
 type origins map[string]origin
 
-// readFile reads one layer and checks each key and type against shape.
-func readFile(path string, shape reflect.Type, where origins) (map[string]any, error) {
+// mergeFile checks one layer and merges it into v. Both work on the same bytes: a file that is replaced meanwhile does not come
+// between.
+func mergeFile(v *viper.Viper, path string, shape reflect.Type, where origins) error {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, &Error{File: path, Expected: fmt.Sprintf("expected a readable file: %v", errors.Unwrap(err))}
+		return &Error{File: path, Expected: fmt.Sprintf("expected a readable file: %v", errors.Unwrap(err))}
 	}
-	return parseYAML(path, text, shape, where)
+	if err := checkYAML(path, text, shape, where); err != nil {
+		return err
+	}
+	if err := v.MergeConfig(bytes.NewReader(text)); err != nil {
+		return &Error{File: path, Expected: "expected YAML: " + err.Error()}
+	}
+	return nil
 }
 
 var yamlLine = regexp.MustCompile(`line (\d+): `)
 
-func parseYAML(path string, text []byte, shape reflect.Type, where origins) (map[string]any, error) {
+// checkYAML checks each key and each value's type against shape, and records where the values are.
+func checkYAML(path string, text []byte, shape reflect.Type, where origins) error {
 	var doc yaml.Node
 	dec := yaml.NewDecoder(bytes.NewReader(text))
 	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
-		return map[string]any{}, nil // an empty layer
+		return nil // an empty layer
 	} else if err != nil {
-		e := &Error{File: path, Line: 1, Expected: "expected YAML: " + strings.TrimPrefix(err.Error(), "yaml: ")}
-		if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
-			e.Line, _ = strconv.Atoi(m[1])
-			e.Expected = strings.Replace(e.Expected, m[0], "", 1)
-		}
-		return nil, e
+		return newSyntaxError(path, err)
 	}
 	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return nil, &Error{File: path, Expected: "expected one YAML document"}
+		return &Error{File: path, Expected: "expected one YAML document"}
 	}
-	r := reader{path: path, where: where}
 	root := doc.Content[0]
 	if isNull(root) {
-		return map[string]any{}, nil
+		return nil
 	}
-	value, err := r.value(root, shape, "")
-	if err != nil {
-		return nil, err
-	}
-	return value.(map[string]any), nil
+	return checker{path: path, where: where}.checkValue(root, shape, "")
 }
 
-// reader turns YAML nodes into values of the types that the program declared.
-type reader struct {
+// newSyntaxError moves the line from the library's text into the Error.
+func newSyntaxError(path string, err error) *Error {
+	e := &Error{File: path, Line: 1, Expected: "expected YAML: " + strings.TrimPrefix(err.Error(), "yaml: ")}
+	if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
+		e.Line, _ = strconv.Atoi(m[1])
+		e.Expected = strings.Replace(e.Expected, m[0], "", 1)
+	}
+	return e
+}
+
+// checker compares YAML nodes with the types that the program declared. Viper cannot: it decodes maps, which have no lines.
+type checker struct {
 	path  string
 	where origins
 }
 
-func (r reader) fail(n *yaml.Node, key, expected string) error {
+func (r checker) fail(n *yaml.Node, key, expected string) error {
 	return &Error{File: r.path, Line: n.Line, Key: key, Expected: expected}
 }
 
-func (r reader) value(n *yaml.Node, t reflect.Type, key string) (any, error) {
-	if n.Kind == yaml.AliasNode {
-		return nil, r.fail(n, key, "expected no YAML alias")
+func (r checker) failType(n *yaml.Node, t reflect.Type, key string) error {
+	got := n.Value
+	if n.Kind != yaml.ScalarNode {
+		got = map[yaml.Kind]string{yaml.MappingNode: "a group of keys", yaml.SequenceNode: "a list"}[n.Kind]
 	}
-	wrong := func() error {
-		got := n.Value
-		if n.Kind != yaml.ScalarNode {
-			got = map[yaml.Kind]string{yaml.MappingNode: "a group of keys", yaml.SequenceNode: "a list"}[n.Kind]
-		}
-		return r.fail(n, key, fmt.Sprintf("expected %s, got %q", describe(t), got))
+	return r.fail(n, key, fmt.Sprintf("expected %s, got %q", describeType(t), got))
+}
+
+func (r checker) checkValue(n *yaml.Node, t reflect.Type, key string) error {
+	if n.Kind == yaml.AliasNode {
+		return r.fail(n, key, "expected no YAML alias")
 	}
 	switch {
 	case t == secretType:
-		return nil, r.fail(n, key, "expected no secret in a file: set it in the environment")
+		return r.fail(n, key, "expected no secret in a file: set it in the environment")
 	case t.Kind() == reflect.Struct || t.Kind() == reflect.Map:
 		if n.Kind != yaml.MappingNode {
-			return nil, wrong()
+			return r.failType(n, t, key)
 		}
-		return r.mapping(n, t, key)
+		return r.checkMapping(n, t, key)
 	}
 	r.where[key] = origin{file: r.path, line: n.Line}
 	if t.Kind() == reflect.Slice {
-		return r.list(n, key, wrong)
+		return r.checkList(n, t, key)
 	}
-	if n.Kind != yaml.ScalarNode || isNull(n) {
-		return nil, wrong()
+	if n.Kind != yaml.ScalarNode || isNull(n) || !isScalarOf(n, t) {
+		return r.failType(n, t, key)
 	}
-	return r.scalar(n, t, wrong)
+	return nil
 }
 
-func (r reader) mapping(n *yaml.Node, t reflect.Type, key string) (any, error) {
-	out := map[string]any{}
+func (r checker) checkMapping(n *yaml.Node, t reflect.Type, key string) error {
+	seen := map[string]bool{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k, v := n.Content[i], n.Content[i+1]
 		name := strings.ToLower(k.Value) // as viper does
@@ -111,58 +121,53 @@ func (r reader) mapping(n *yaml.Node, t reflect.Type, key string) (any, error) {
 		if key != "" {
 			full = key + "." + name
 		}
+		if k.ShortTag() == "!!merge" {
+			return r.fail(k, key, "expected no YAML merge")
+		}
 		ct := child(t, name)
 		if ct == nil || k.Kind != yaml.ScalarNode || strings.Contains(name, ".") {
-			return nil, r.fail(k, full, unknownKey(t, name))
+			return r.fail(k, full, unknownKey(t, name))
 		}
-		if _, twice := out[name]; twice {
-			return nil, r.fail(k, full, "expected each key once")
+		if seen[name] {
+			return r.fail(k, full, "expected each key once")
 		}
-		value, err := r.value(v, ct, full)
-		if err != nil {
-			return nil, err
+		seen[name] = true
+		if err := r.checkValue(v, ct, full); err != nil {
+			return err
 		}
-		out[name] = value
 	}
-	return out, nil
+	return nil
 }
 
-func (r reader) list(n *yaml.Node, key string, wrong func() error) (any, error) {
+func (r checker) checkList(n *yaml.Node, t reflect.Type, key string) error {
 	if n.Kind != yaml.SequenceNode {
-		return nil, wrong()
+		return r.failType(n, t, key)
 	}
-	out := []string{}
 	for _, item := range n.Content {
 		if item.Kind != yaml.ScalarNode || item.ShortTag() != "!!str" {
-			return nil, r.fail(item, key, "expected a list of texts")
+			return r.fail(item, key, "expected a list of texts")
 		}
-		out = append(out, item.Value)
 	}
-	return out, nil
+	return nil
 }
 
-func (r reader) scalar(n *yaml.Node, t reflect.Type, wrong func() error) (any, error) {
-	kinds := map[reflect.Kind]string{reflect.String: "!!str", reflect.Bool: "!!bool", reflect.Int: "!!int", reflect.Int64: "!!int", reflect.Float64: "!!float"}
-	want := kinds[t.Kind()]
+// isScalarOf reports whether the node is written as a value of type t: no quoted numbers, no numbers for a text.
+func isScalarOf(n *yaml.Node, t reflect.Type) bool {
+	tags := map[reflect.Kind]string{reflect.String: "!!str", reflect.Bool: "!!bool", reflect.Int: "!!int", reflect.Int64: "!!int", reflect.Float64: "!!float"}
+	want := tags[t.Kind()]
 	if t == durationType {
 		want = "!!str"
 	}
 	got := n.ShortTag()
 	if got != want && !(want == "!!float" && got == "!!int") {
-		return nil, wrong()
+		return false
 	}
 	if want == "!!int" {
 		var i int64
-		if n.Decode(&i) != nil {
-			return nil, wrong()
-		}
-		return i, nil
+		return n.Decode(&i) == nil
 	}
-	value, err := parseText(t, n.Value)
-	if err != nil {
-		return nil, wrong()
-	}
-	return value, nil
+	_, err := parseText(t, n.Value)
+	return err == nil
 }
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }

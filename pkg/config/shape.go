@@ -58,7 +58,7 @@ func childNames(t reflect.Type) []string {
 	return names
 }
 
-// unknownKey says what a key could have been: the names at the level where it goes wrong.
+// unknownKey lists the known keys at the level of the first unknown part of key.
 func unknownKey(shape reflect.Type, key string) string {
 	t := shape
 	for _, part := range strings.Split(key, ".") {
@@ -81,7 +81,7 @@ var (
 
 // parseText reads text from the environment or a flag as a value of type t.
 func parseText(t reflect.Type, text string) (any, error) {
-	bad := func() error { return fmt.Errorf("expected %s, got %q", describe(t), text) }
+	bad := func() error { return fmt.Errorf("expected %s, got %q", describeType(t), text) }
 	switch {
 	case t == secretType:
 		return Secret(text), nil
@@ -122,8 +122,8 @@ func parseText(t reflect.Type, text string) (any, error) {
 	return nil, bad()
 }
 
-// describe names a type in the words of somebody who writes YAML.
-func describe(t reflect.Type) string {
+// describeType names a type in the words of a person who writes YAML.
+func describeType(t reflect.Type) string {
 	switch {
 	case t == secretType:
 		return "a secret from the environment or a file"

@@ -12,7 +12,13 @@ func TestFailedOpenClosesWhatItOpened(t *testing.T) {
 	var closed []string
 	part := func(name string, err error) step {
 		return step{name, func(context.Context) error {
-			r.onClose(func(context.Context) error { closed = append(closed, name); return err })
+			r.onClose(func(ctx context.Context) error {
+				if _, bounded := ctx.Deadline(); !bounded {
+					t.Errorf("closing the %s is not bounded", name)
+				}
+				closed = append(closed, name)
+				return err
+			})
 			return nil
 		}}
 	}

@@ -4,9 +4,6 @@ package main
 import (
 	"context"
 	"io"
-	"os"
-	"os/signal"
-	"syscall"
 
 	"pgo/pkg/command"
 	"pgo/pkg/mq"
@@ -19,22 +16,18 @@ import (
 const name = "task"
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	os.Exit(run(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr))
+	command.Main(run)
 }
 
 func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := command.New(command.Service{
 		Name: name, Short: "The Task service: what teachers set, what students hand in, and how it is graded",
 		Migrations: migrations.FS, Topology: events.Topology(), OpenAPI: openapi.JSON,
-		Check: func() error { _, err := load(environ); return err },
-		Serve: func(ctx context.Context) error { return runService(ctx, environ, stdout) },
+		Check:  func() error { _, err := load(environ); return err },
+		Serve:  func(ctx context.Context) error { return runService(ctx, environ, stdout) },
+		Broker: func() (mq.Config, error) { cfg, err := load(environ); return cfg.RabbitMQ.Config(name), err },
 	})
 	root.SetIn(stdin)
-	root.AddCommand(viewCommand(environ), command.NewEventsCommand(events.Topology(), func() (mq.Config, error) {
-		cfg, err := load(environ)
-		return cfg.RabbitMQ.Config(name), err
-	}))
+	root.AddCommand(viewCommand(environ))
 	return command.Run(ctx, root, args, stdout, stderr)
 }

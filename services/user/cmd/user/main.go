@@ -4,9 +4,6 @@ package main
 import (
 	"context"
 	"io"
-	"os"
-	"os/signal"
-	"syscall"
 
 	"pgo/pkg/command"
 	"pgo/pkg/mq"
@@ -19,21 +16,19 @@ import (
 const name = "user"
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	os.Exit(run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
+	command.Main(func(ctx context.Context, args, environ []string, _ io.Reader, stdout, stderr io.Writer) int {
+		return run(ctx, args, environ, stdout, stderr)
+	})
 }
 
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
 	root := command.New(command.Service{
 		Name: name, Short: "The User service: people, their sessions, and who may do what with them",
 		Migrations: migrations.FS, Topology: events.Topology(), OpenAPI: openapi.JSON,
-		Check: func() error { _, err := load(environ); return err },
-		Serve: func(ctx context.Context) error { return runService(ctx, environ, stdout) },
+		Check:  func() error { _, err := load(environ); return err },
+		Serve:  func(ctx context.Context) error { return runService(ctx, environ, stdout) },
+		Broker: func() (mq.Config, error) { cfg, err := load(environ); return cfg.RabbitMQ.Config(name), err },
 	})
-	root.AddCommand(adminCommand(environ), command.NewEventsCommand(events.Topology(), func() (mq.Config, error) {
-		cfg, err := load(environ)
-		return cfg.RabbitMQ.Config(name), err
-	}))
+	root.AddCommand(adminCommand(environ))
 	return command.Run(ctx, root, args, stdout, stderr)
 }

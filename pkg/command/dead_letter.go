@@ -14,11 +14,11 @@ import (
 	"pgo/pkg/mq"
 )
 
-// deadView is a dead letter as list --json shows it: nothing of what the event says about anybody.
-type deadView struct {
+// deadLetterSummary is a dead letter as list --json shows it. It holds none of the event's data, which may be personal.
+type deadLetterSummary struct {
 	ID          string     `json:"id"`
 	Queue       string     `json:"queue"`
-	Type        string     `json:"type"` // "" for what is no event
+	Type        string     `json:"type"` // empty if the content is not an event
 	Source      string     `json:"source,omitempty"`
 	Subject     string     `json:"subject,omitempty"`
 	Sequence    int64      `json:"sequence,omitempty"`
@@ -32,32 +32,33 @@ type deadView struct {
 	Bytes       int        `json:"bytes"`
 }
 
-func viewOf(l mq.DeadLetter) deadView {
-	return deadView{
-		ID: l.ID, Queue: l.Queue, Type: l.Event.Type, Source: l.Event.Source, Subject: l.Event.Subject, Sequence: l.Event.Sequence, Time: known(l.Event.Time),
-		Attempts: l.Attempts, Reason: l.Reason, FirstFailed: known(l.FirstFailed), LastFailed: known(l.LastFailed),
+func summarize(l mq.DeadLetter) deadLetterSummary {
+	return deadLetterSummary{
+		ID: l.ID, Queue: l.Queue, Type: l.Event.Type, Source: l.Event.Source, Subject: l.Event.Subject, Sequence: l.Event.Sequence, Time: optionalTime(l.Event.Time),
+		Attempts: l.Attempts, Reason: l.Reason, FirstFailed: optionalTime(l.FirstFailed), LastFailed: optionalTime(l.LastFailed),
 		Exchange: l.Exchange, RoutingKey: l.RoutingKey, Bytes: l.Size,
 	}
 }
 
-func known(t time.Time) *time.Time {
+// optionalTime returns nil for an unknown time.
+func optionalTime(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
 	}
 	return &t
 }
 
-// deadWhole is a dead letter as show shows it, with one of three forms of its content.
-type deadWhole struct {
-	deadView
+// deadLetterDetail is a dead letter as show shows it. Its content takes one of three forms.
+type deadLetterDetail struct {
+	deadLetterSummary
 	ContentType string          `json:"content_type"`
 	JSON        json.RawMessage `json:"content,omitempty"`
 	Text        string          `json:"content_text,omitempty"`
 	Binary      []byte          `json:"content_base64,omitempty"`
 }
 
-func wholeOf(l mq.DeadLetter) deadWhole {
-	w := deadWhole{deadView: viewOf(l), ContentType: l.ContentType}
+func newDeadLetterDetail(l mq.DeadLetter) deadLetterDetail {
+	w := deadLetterDetail{deadLetterSummary: summarize(l), ContentType: l.ContentType}
 	switch {
 	case json.Valid(l.Body) && utf8.Valid(l.Body):
 		w.JSON = l.Body
@@ -76,7 +77,7 @@ func writeJSON(w io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
-func writeTable(w io.Writer, all []deadView) error {
+func writeTable(w io.Writer, all []deadLetterSummary) error {
 	if len(all) == 0 {
 		_, err := fmt.Fprintln(w, "no dead letters")
 		return err
@@ -89,7 +90,7 @@ func writeTable(w io.Writer, all []deadView) error {
 		if l.LastFailed != nil {
 			failed = l.LastFailed.UTC().Format(time.DateTime + "Z")
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\n", l.ID, typeName(l.Type), l.Queue, l.Attempts, failed, printable(l.Reason, 120))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\n", l.ID, describeType(l.Type), l.Queue, l.Attempts, failed, toPrintable(l.Reason, 120))
 	}
 	if err := table.Flush(); err != nil {
 		return err
@@ -98,15 +99,15 @@ func writeTable(w io.Writer, all []deadView) error {
 	return err
 }
 
-func typeName(typ string) string {
+func describeType(typ string) string {
 	if typ == "" {
 		return "(no event)"
 	}
-	return printable(typ, 60)
+	return toPrintable(typ, 60)
 }
 
-// printable is s on one line of at most n characters and without what a terminal would obey: anybody may have written it.
-func printable(s string, n int) string {
+// toPrintable returns s on one line of at most n characters, without what a terminal would obey: any client may have written it.
+func toPrintable(s string, n int) string {
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r
