@@ -128,7 +128,7 @@ func (e *exporter) recoverUnit(chosen []processfile.Process) (Unit, bool) {
 	u.set("Before", strings.Join(before, " "))
 	u.addSection("Service")
 	u.set("Type", "oneshot")
-	command := []string{e.Options.Program, "host", "settle", "--file", e.file.Path, "--home", e.Options.Home}
+	command := []string{e.Options.Program, "host", "recover", "--file", e.file.Path, "--home", e.Options.Home}
 	for i := range command {
 		command[i] = quoteArgument(command[i])
 	}

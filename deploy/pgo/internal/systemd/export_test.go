@@ -244,7 +244,7 @@ func TestExportSuite(t *testing.T) {
 			before = services + " "
 		}
 	}
-	for _, line := range []string{"ConditionPathExists=" + o.Home + "/state/rollout.json.systemd", "ExecStart=" + o.Program + " host settle --file " + f.Path + " --home " + o.Home} {
+	for _, line := range []string{"ConditionPathExists=" + o.Home + "/state/rollout.json.systemd", "ExecStart=" + o.Program + " host recover --file " + f.Path + " --home " + o.Home} {
 		if !strings.Contains(recoverUnit, line+"\n") {
 			t.Errorf("no %q in\n%s", line, recoverUnit)
 		}
