@@ -248,6 +248,10 @@ openapi: ## Generate the services' specifications from their handlers
 	@for s in $(SERVICES); do (cd services/$$s && GOWORK=off $(TOOL) swag init -q -g api.go \
 		-d httpapi,.,../../pkg/problem,../../pkg/page -o openapi --outputTypes json) || exit 1; done
 
+.PHONY: schema
+schema: ## generates the JSON Schema of the process file from its structs
+	@cd deploy/pgo && go test ./internal/processfile -run TestSchema -count=1 -update
+
 .PHONY: bench-pgo
 bench-pgo: build ## Measure pgo beside PM2 into docs/benchmarks.md; ARGS=-full runs all of it
 	@$(GOBUILD) -o bin/bench ./deploy/bench

@@ -119,7 +119,7 @@ func TestBadProcessFile(t *testing.T) {
 	t.Parallel()
 	s := newSandbox(t, "  p: {command: ACTOR, reddy: true}\n")
 	for _, verb := range []string{"up", "check"} {
-		s.assertFails(exitConfig, []string{"configs/pgo.yaml:3: processes.p.reddy: unknown key; known keys are after, args, "}, verb)
+		s.assertFails(exitConfig, []string{"configs/pgo.yaml:3:", ": processes.p.reddy: unknown key; known keys are after, args, "}, verb)
 	}
 	if s.readFile(".pgo/logs/pgo.log") != "" {
 		t.Error("a manager was started")

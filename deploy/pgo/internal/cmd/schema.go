@@ -12,11 +12,7 @@ func newSchemaCommand(e *env) *cobra.Command {
 		Short: "Print the JSON Schema of process files, for editors",
 		Args:  rejectArgs,
 		RunE: func(*cobra.Command, []string) error {
-			content, err := processfile.Schema()
-			if err != nil {
-				return err
-			}
-			_, err = e.stdout.Write(content)
+			_, err := e.stdout.Write(processfile.Schema())
 			return err
 		},
 	}

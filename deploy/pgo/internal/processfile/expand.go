@@ -3,15 +3,12 @@ package processfile
 import (
 	"fmt"
 	"os"
-	"regexp"
 	"strings"
 )
 
-var key = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-
-// expand replaces ${KEY} and ${KEY:-default}; the default counts where KEY is unset or empty. $$ is a dollar sign, and
-// a dollar sign before anything else is itself.
-func expand(s string, vars func(string) (string, bool)) (string, error) {
+// expandVariables replaces ${KEY} and ${KEY:-default}; the default applies if KEY is unset or empty. $$ is a dollar sign,
+// and a dollar sign before anything else stays.
+func expandVariables(s string, vars func(string) (string, bool)) (string, error) {
 	var out strings.Builder
 	for {
 		before, rest, found := strings.Cut(s, "$")
@@ -27,7 +24,7 @@ func expand(s string, vars func(string) (string, bool)) (string, error) {
 			if !closed {
 				return "", fmt.Errorf("${%s has no closing brace", rest[1:])
 			}
-			value, err := variable(inner, vars)
+			value, err := expandVariable(inner, vars)
 			if err != nil {
 				return "", err
 			}
@@ -40,9 +37,10 @@ func expand(s string, vars func(string) (string, bool)) (string, error) {
 	}
 }
 
-func variable(inner string, vars func(string) (string, bool)) (string, error) {
+// expandVariable returns the value of KEY or KEY:-default.
+func expandVariable(inner string, vars func(string) (string, bool)) (string, error) {
 	name, fallback, optional := strings.Cut(inner, ":-")
-	if !key.MatchString(name) {
+	if !variablePattern.MatchString(name) {
 		return "", fmt.Errorf("${%s}: expected ${KEY} or ${KEY:-default}", inner)
 	}
 	value, set := vars(name)
@@ -56,8 +54,8 @@ func variable(inner string, vars func(string) (string, bool)) (string, error) {
 	}
 }
 
-// readEnv reads KEY=value lines. Values are taken as they are; empty lines and lines that begin with # are skipped.
-func readEnv(path string) (map[string]string, error) {
+// readEnvFile reads KEY=value lines. Values are not unquoted; empty lines and lines that start with # are skipped.
+func readEnvFile(path string) (map[string]string, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
@@ -70,7 +68,7 @@ func readEnv(path string) (map[string]string, error) {
 		}
 		name, value, ok := strings.Cut(line, "=")
 		name = strings.TrimSpace(name)
-		if !ok || !key.MatchString(name) || strings.ContainsRune(value, 0) {
+		if !ok || !variablePattern.MatchString(name) || strings.ContainsRune(value, 0) {
 			// The line itself is not shown: it may be half of a secret.
 			return nil, &Error{File: path, Line: i + 1, Text: "expected KEY=value"}
 		}

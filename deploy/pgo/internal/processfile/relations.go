@@ -1,0 +1,98 @@
+package processfile
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// checkProcesses checks the processes against each other. nodes is the mapping of all processes in the file.
+func (d decoder) checkProcesses(f File, nodes *yaml.Node) error {
+	addrs := map[string]string{} // address to the name of its process
+	for _, p := range f.Processes {
+		if err := d.checkAfter(p, nodes); err != nil {
+			return err
+		}
+		for _, l := range p.Listeners {
+			if other, taken := addrs[l.Addr]; taken && !strings.HasSuffix(l.Addr, ":0") {
+				return d.newError(placeOf(nodes, p.Name, "listeners", l.Name), "%s is already a listener of %s", l.Addr, other)
+			}
+			addrs[l.Addr] = p.Name
+		}
+	}
+	for _, p := range f.Processes {
+		for _, l := range p.Listeners {
+			if l.Addr == f.HTTP.Addr && !strings.HasSuffix(l.Addr, ":0") {
+				return d.newError(placeOf(nodes, p.Name, "listeners", l.Name), "%s is pgo's own http already", f.HTTP.Addr)
+			}
+		}
+	}
+	if cycle := findCycle(f.Processes); cycle != nil {
+		return d.newError(placeOf(nodes, cycle[0], "after"), "waits in a circle: %s", strings.Join(cycle, " → "))
+	}
+	return nil
+}
+
+// checkAfter checks that a process waits for other processes of the file, once for each.
+func (d decoder) checkAfter(p Process, nodes *yaml.Node) error {
+	at := placeOf(nodes, p.Name, "after")
+	for i, name := range p.After {
+		item := place{node: at.node.Content[i], key: at.key}
+		other, _ := findKey(nodes, name)
+		switch {
+		case name == p.Name:
+			return d.newError(item, "a process cannot wait for itself")
+		case slices.Contains(p.After[:i], name):
+			return d.newError(item, "%s is there twice", name)
+		case other == nil:
+			return d.newError(item, "there is no process %q", name)
+		}
+	}
+	return nil
+}
+
+// placeOf returns the place that a path of keys below processes leads to.
+func placeOf(nodes *yaml.Node, path ...string) place {
+	at := place{node: nodes, key: "processes"}
+	for _, key := range path {
+		name, value := findKey(at.node, key)
+		at = place{node: value, key: fmt.Sprintf("%s.%s", at.key, key), name: name}
+	}
+	return at
+}
+
+// findCycle returns the names of processes that wait for each other, the first one again at the end; nil if none do.
+func findCycle(processes []Process) []string {
+	after := map[string][]string{}
+	for _, p := range processes {
+		after[p.Name] = p.After
+	}
+	acyclic := map[string]bool{}
+	var path []string
+	var visit func(name string) []string
+	visit = func(name string) []string {
+		if acyclic[name] {
+			return nil
+		}
+		if i := slices.Index(path, name); i >= 0 {
+			return append(slices.Clone(path[i:]), name)
+		}
+		path = append(path, name)
+		for _, next := range after[name] {
+			if found := visit(next); found != nil {
+				return found
+			}
+		}
+		path = path[:len(path)-1]
+		acyclic[name] = true
+		return nil
+	}
+	for _, p := range processes {
+		if found := visit(p.Name); found != nil {
+			return found
+		}
+	}
+	return nil
+}
