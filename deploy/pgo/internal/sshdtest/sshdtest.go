@@ -1,7 +1,7 @@
 // Package sshdtest gives tests a real SSH server on loopback, Debian's sshd, with keys of its own.
 //
-// The test program owns the listening port, so nobody can take it in between, and passes each connection's bytes on to an sshd
-// of its own (sshd -i, as inetd starts it). So it can count them, and lose a connection where a test wants it lost.
+// The test program owns the listening port, so no one can take it in between, and forwards the bytes of each connection to an
+// sshd of its own (sshd -i, as inetd starts it). So it can count them, and cut a connection where a test asks for that.
 package sshdtest
 
 import (
@@ -23,9 +23,9 @@ const Host = "target"
 // Server is a running SSH server into which the user of the test can log in.
 type Server struct {
 	Port   int
-	User   string // who logs in: whoever runs the test
+	User   string // user who logs in: the one who runs the test
 	Config string // the client's configuration: ssh -F Config target
-	Bin    string // a folder for the front of a PATH, whose ssh uses Config by itself
+	Bin    string // directory for the front of a PATH, whose ssh uses Config by itself
 
 	t       testing.TB
 	dir     string
@@ -34,8 +34,8 @@ type Server struct {
 	traffic traffic
 }
 
-// Start runs a server until the test ends. What it logged is shown where the test has failed. Each of env (NAME=value) is
-// set in every session, as it would be by a profile on a real host.
+// Start runs a server until the test ends. Its log is shown if the test fails. Each of env (NAME=value) is set in every session,
+// as by a profile on a real host.
 func Start(t testing.TB, env ...string) *Server {
 	t.Helper()
 	me, err := user.Current()
@@ -65,7 +65,7 @@ func Start(t testing.TB, env ...string) *Server {
 	}
 	s.writeFile("bin/ssh", fmt.Sprintf("#!/bin/sh\nexec %s -F %s \"$@\"\n", findProgram(t, "ssh"), s.Config), 0o755)
 	s.Authorize(Host, "")
-	if os.Geteuid() == 0 { // where an sshd of root confines itself before anybody has logged in
+	if os.Geteuid() == 0 { // sshd of root confines itself there before a login
 		if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -102,7 +102,7 @@ func (s *Server) Authorize(host, options string) {
 `, host, s.Port, s.User, filepath.Join(s.dir, key), filepath.Join(s.dir, "known_hosts")))
 }
 
-// serverConfig leaves PAM out: it has nothing to say about a key on loopback, and wants a root.
+// serverConfig returns the configuration of sshd. It leaves out PAM, which takes root and is of no use for a key on loopback.
 func (s *Server) serverConfig() string {
 	var c strings.Builder
 	fmt.Fprintf(&c, "HostKey %s\nAuthorizedKeysFile %s\n", filepath.Join(s.dir, "hostkey"), filepath.Join(s.dir, "authorized_keys"))
@@ -128,11 +128,12 @@ Subsystem sftp internal-sftp
 	return c.String()
 }
 
+// generateKey makes an SSH key of that name in the directory of the server.
 func (s *Server) generateKey(name string) {
 	s.t.Helper()
 	cmd := exec.Command(findProgram(s.t, "ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", filepath.Join(s.dir, name))
-	if said, err := cmd.CombinedOutput(); err != nil {
-		s.t.Fatalf("make the key %s: %v\n%s", name, err, bytes.TrimSpace(said))
+	if output, err := cmd.CombinedOutput(); err != nil {
+		s.t.Fatalf("make the key %s: %v\n%s", name, err, bytes.TrimSpace(output))
 	}
 }
 
@@ -157,7 +158,7 @@ func (s *Server) readFile(name string) string {
 	return string(content)
 }
 
-// findProgram looks also where Debian keeps the programs of administrators.
+// findProgram returns the path of a program, also of one in /usr/sbin.
 func findProgram(t testing.TB, program string) string {
 	t.Helper()
 	if path, err := exec.LookPath(program); err == nil {

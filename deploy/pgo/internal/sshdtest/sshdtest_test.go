@@ -51,7 +51,7 @@ func TestCut(t *testing.T) {
 	s := sshdtest.Start(t)
 	s.CutAfter(100_000)
 	if out, err := ssh(t, s, bytes.NewReader(make([]byte, 1<<20)), sshdtest.Host, "wc -c"); err == nil {
-		t.Errorf("it was not cut: %q", out)
+		t.Errorf("the session was not cut: %q", out)
 	}
 	if out, err := ssh(t, s, nil, sshdtest.Host, "echo again"); err != nil || out != "again" {
 		t.Errorf("%q, %v", out, err)

@@ -11,24 +11,23 @@ import (
 	"sync/atomic"
 )
 
-// traffic is what goes through the server's connections.
+// traffic forwards and counts the bytes of the server's connections.
 type traffic struct {
 	in, out    atomic.Int64 // bytes from and to clients
 	all        sync.WaitGroup
 	mu         sync.Mutex
 	open       map[net.Conn]bool
-	cutAfter   int64 // of the bytes from clients, counted on; 0 is never
+	cutAfter   int64 // value of in at which connections are cut; 0 is never
 	isShutDown bool
 }
 
-// Bytes returns how many bytes came from clients, and went to them, since the start. It counts what is on the wire, as SSH
-// has encrypted it.
+// Bytes returns the number of bytes that came from clients and went to them since the start, as encrypted by SSH.
 func (s *Server) Bytes() (in, out int64) { return s.traffic.in.Load(), s.traffic.out.Load() }
 
-// Cut loses all connections there are, in the middle of whatever they do.
+// Cut closes all connections, in the middle of whatever they do.
 func (s *Server) Cut() { s.traffic.closeOpen() }
 
-// CutAfter loses all connections, once, as soon as n more bytes came from clients.
+// CutAfter closes all connections, once, as soon as n more bytes came from clients.
 func (s *Server) CutAfter(n int64) {
 	s.traffic.mu.Lock()
 	defer s.traffic.mu.Unlock()
@@ -52,7 +51,7 @@ func (tr *traffic) serve(s *Server, l net.Listener) {
 	})
 }
 
-// shutDown ends the server and everything that it runs.
+// shutDown ends the server and all its sshd processes.
 func (tr *traffic) shutDown(l net.Listener) {
 	tr.mu.Lock()
 	tr.isShutDown = true
@@ -62,7 +61,7 @@ func (tr *traffic) shutDown(l net.Listener) {
 	tr.all.Wait()
 }
 
-// serveClient runs an sshd for the client until one of both ends the connection.
+// serveClient runs an sshd for a client until either of them ends the connection.
 func (tr *traffic) serveClient(s *Server, client net.Conn) error {
 	near, far, err := dialPair()
 	if err != nil {
@@ -82,22 +81,22 @@ func (tr *traffic) serveClient(s *Server, client net.Conn) error {
 	both.Go(func() { tr.forward(near, client, &tr.in) })
 	both.Go(func() { tr.forward(client, near, &tr.out) })
 	both.Wait()
-	_ = cmd.Wait() // its exit code says how the client has left
+	_ = cmd.Wait() // its exit code depends on how the client ended
 	return nil
 }
 
-// forward copies and counts, and tells the receiver of the sender's end.
+// forward copies and counts bytes until the sender ends, and then closes the receiver's side.
 func (tr *traffic) forward(to, from net.Conn, count *atomic.Int64) {
-	piece := make([]byte, 4096)
+	buf := make([]byte, 4096)
 	for {
-		n, err := from.Read(piece)
+		n, err := from.Read(buf)
 		if n > 0 {
 			count.Add(int64(n))
 			if tr.isCutDue() {
 				tr.closeOpen()
 				return
 			}
-			if _, err := to.Write(piece[:n]); err != nil {
+			if _, err := to.Write(buf[:n]); err != nil {
 				from.Close()
 				return
 			}
@@ -112,6 +111,7 @@ func (tr *traffic) forward(to, from net.Conn, count *atomic.Int64) {
 	}
 }
 
+// isCutDue reports once that the bytes of CutAfter came.
 func (tr *traffic) isCutDue() bool {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
@@ -130,7 +130,7 @@ func (tr *traffic) closeOpen() {
 	}
 }
 
-// trackConns notes what has to be closed by a cut, or closes it where the server has ended.
+// trackConns adds connections to those that a cut closes. Where the server has shut down it closes them and returns false.
 func (tr *traffic) trackConns(conns ...net.Conn) bool {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
@@ -153,7 +153,7 @@ func (tr *traffic) closeConns(conns ...net.Conn) {
 	}
 }
 
-// dialPair returns the two ends of a TCP connection, the far one as a file for another program: sshd looks at its peer's address.
+// dialPair returns the two ends of a TCP connection, the far one as a file for sshd, which looks at its peer's address.
 func dialPair() (near net.Conn, far *os.File, err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package systemdtest gives tests a real systemd, as the first process of namespaces of its own: what it runs, mounts
-// and writes is nobody else's, and goes with it. It takes root and cgroups of version 2.
+// Package systemdtest gives tests a real systemd, as the first process of namespaces of its own: its processes, mounts and
+// files are separate from the machine's, and end with it. It takes root and cgroups of version 2.
 package systemdtest
 
 import (
@@ -16,14 +16,14 @@ import (
 	"time"
 )
 
-// Machine is a running systemd. Its files are those of this machine, but what is written stays in memory.
+// Machine is a running systemd. It sees the files of this machine, but its writes stay in memory.
 type Machine struct {
 	t   testing.TB
-	pid int // of systemd, as seen from here
+	pid int // of systemd, in the namespace of the test
 }
 
-// enterScript makes the cgroup that is the root of all in it. $1 is its name, $2 the script of the machine; the rest are the
-// options of unshare.
+// enterScript makes the cgroup that is the root of the machine's, and runs a script in new namespaces. $1 is the name of the
+// cgroup, $2 the script; the rest are options of unshare.
 const enterScript = `
 over=$(findmnt -n -o TARGET -t cgroup2 | head -n 1)
 [ -n "$over" ] || { echo "no cgroups of version 2 are mounted here" >&2; exit 1; }
@@ -33,7 +33,7 @@ script=$2; shift 2
 exec unshare "$@" --pid --mount --cgroup --uts --ipc --fork --kill-child sh -euc "$script"
 `
 
-// bootScript is what is done before systemd starts.
+// bootScript builds the file system of the machine and executes systemd.
 const bootScript = `
 mount --make-rprivate /
 mount -t tmpfs tmpfs /mnt
@@ -50,12 +50,12 @@ mount -t tmpfs -o mode=1777 tmpfs tmp
 mkdir -p run/lock
 rm -rf etc/systemd/system etc/fstab
 mkdir -p etc/systemd/system
-# Nothing of this starts what is of a whole machine, or changes the kernel's settings.
+# Units of a whole machine are masked, and units that change the kernel's settings.
 for unit in systemd-udevd.service systemd-udev-trigger.service systemd-sysctl.service systemd-modules-load.service systemd-remount-fs.service \
 	systemd-timesyncd.service systemd-random-seed.service systemd-logind.service getty.target systemd-binfmt.service; do
 	ln -s /dev/null etc/systemd/system/$unit
 done
-printf '[Unit]\nDescription=nothing but what is asked for\nDefaultDependencies=no\n' >etc/systemd/system/bare.target
+printf '[Unit]\nDescription=only the units that a test starts\nDefaultDependencies=no\n' >etc/systemd/system/bare.target
 mkdir -p .before
 pivot_root . .before
 umount -l /.before
@@ -63,12 +63,11 @@ ip link set lo up 2>/dev/null || true
 exec env container=test /lib/systemd/systemd --system --unit=bare.target </dev/null >/dev/null 2>&1
 `
 
-// Start runs a systemd until the test ends. With a network of its own, nothing else is in that; else it is the network
-// of the test.
+// Start runs a systemd until the test ends, with an empty network of its own or in the network of the test.
 func Start(t testing.TB, ownNetwork bool) *Machine {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Fatal("a systemd of its own takes root")
+		t.Fatal("a systemd for tests takes root")
 	}
 	name := fmt.Sprintf("pgo-test-%d-%d", os.Getpid(), time.Now().UnixNano())
 	args := []string{"-euc", enterScript, "sh", name, bootScript}
@@ -76,8 +75,8 @@ func Start(t testing.TB, ownNetwork bool) *Machine {
 		args = append(args, "--net")
 	}
 	cmd := exec.Command("sh", args...)
-	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &said, &said
+	var output bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &output, &output
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -86,12 +85,12 @@ func Start(t testing.TB, ownNetwork bool) *Machine {
 	go func() { ended <- cmd.Wait() }()
 	m := &Machine{t: t}
 	t.Cleanup(func() {
-		if m.pid != 0 { // the kernel ends all others of its namespace with it
+		if m.pid != 0 { // the kernel ends all processes of its namespace with it
 			_ = syscall.Kill(m.pid, syscall.SIGKILL)
 		}
 		_ = cmd.Process.Kill()
 		if err := <-ended; err != nil {
-			t.Logf("systemd ended: %v", err) // it was killed
+			t.Logf("systemd ended: %v", err) // expected: it was killed
 		}
 		removeCgroups(name)
 	})
@@ -100,10 +99,10 @@ func Start(t testing.TB, ownNetwork bool) *Machine {
 		select {
 		case err := <-ended:
 			ended <- err
-			t.Fatalf("start systemd: %v\n%s", err, said.String())
+			t.Fatalf("start systemd: %v\n%s", err, output.String())
 		case <-time.After(20 * time.Millisecond):
 		}
-		text, _ := os.ReadFile(children) // it has one soon
+		text, _ := os.ReadFile(children) // it has a child soon
 		if pid, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil {
 			m.pid = pid
 			if comm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)); string(comm) == "systemd\n" {
@@ -113,31 +112,32 @@ func Start(t testing.TB, ownNetwork bool) *Machine {
 			}
 		}
 		if time.Now().After(end) {
-			t.Fatalf("systemd does not answer\n%s", said.String())
+			t.Fatalf("systemd does not answer\n%s", output.String())
 		}
 	}
 }
 
+// removeCgroups removes the cgroups of a machine once their processes have ended, or gives up after 5 s.
 func removeCgroups(name string) {
 	text, _ := exec.Command("findmnt", "-n", "-o", "TARGET", "-t", "cgroup2").Output()
 	over, _, _ := strings.Cut(string(text), "\n")
-	var all []string
+	var groups []string
 	_ = filepath.WalkDir(filepath.Join(over, name), func(path string, d os.DirEntry, err error) error {
 		if err == nil && d.IsDir() {
-			all = append(all, path)
+			groups = append(groups, path)
 		}
 		return nil
 	})
-	for end := time.Now().Add(5 * time.Second); len(all) > 0 && time.Now().Before(end); { // its processes are just ending
-		if os.Remove(all[len(all)-1]) != nil {
+	for end := time.Now().Add(5 * time.Second); len(groups) > 0 && time.Now().Before(end); { // a cgroup stays busy while its processes end
+		if os.Remove(groups[len(groups)-1]) != nil {
 			time.Sleep(10 * time.Millisecond)
 			continue
 		}
-		all = all[:len(all)-1]
+		groups = groups[:len(groups)-1]
 	}
 }
 
-// Command is one in it.
+// Command returns a command that runs on the machine.
 func (m *Machine) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	target := strconv.Itoa(m.pid)
 	cmd := exec.CommandContext(ctx, "nsenter", append([]string{"-t", target, "-m", "-p", "-C", "-n", "-u", "-i", "-r", "-w", name}, args...)...)
@@ -145,30 +145,30 @@ func (m *Machine) Command(ctx context.Context, name string, args ...string) *exe
 	return cmd
 }
 
-// TryRun runs a script in it and returns what it printed.
+// TryRun runs a shell script on the machine for up to a minute and returns its output.
 func (m *Machine) TryRun(script string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	said, err := m.Command(ctx, "sh", "-euc", script).CombinedOutput()
-	return string(said), err
+	output, err := m.Command(ctx, "sh", "-euc", script).CombinedOutput()
+	return string(output), err
 }
 
-// Run runs a script that has to succeed.
+// Run runs a shell script that has to succeed, and returns its output.
 func (m *Machine) Run(script string) string {
 	m.t.Helper()
-	said, err := m.TryRun(script)
+	output, err := m.TryRun(script)
 	if err != nil {
-		m.t.Fatalf("%s: %v\n%s", script, err, said)
+		m.t.Fatalf("%s: %v\n%s", script, err, output)
 	}
-	return said
+	return output
 }
 
-// WriteFile makes a file in it.
+// WriteFile writes a file on the machine, and makes its directory.
 func (m *Machine) WriteFile(path string, content []byte, mode os.FileMode) {
 	m.t.Helper()
 	cmd := m.Command(context.Background(), "sh", "-euc", `mkdir -p "$(dirname "$1")"; cat >"$1.new"; chmod "$2" "$1.new"; mv "$1.new" "$1"`, "sh", path, fmt.Sprintf("%04o", mode))
 	cmd.Stdin = bytes.NewReader(content)
-	if said, err := cmd.CombinedOutput(); err != nil {
-		m.t.Fatalf("write %s: %v\n%s", path, err, said)
+	if output, err := cmd.CombinedOutput(); err != nil {
+		m.t.Fatalf("write %s: %v\n%s", path, err, output)
 	}
 }
