@@ -76,7 +76,7 @@ func (o Options) dial(ctx context.Context, host string, hello wire.Hello) (*conn
 	return s, nil
 }
 
-// ErrUnreachable is returned where ssh does not reach pgo on the host: nothing was begun there.
+// ErrUnreachable is returned where ssh does not reach pgo on the host: nothing was started there.
 var ErrUnreachable = errors.New("the host cannot be reached")
 
 // wrapError closes the connection and adds the most telling reason: a missing pgo, or the last line that ssh or the host

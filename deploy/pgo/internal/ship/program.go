@@ -101,18 +101,18 @@ func (s *session) loadProgram(p wire.Process, platform string) (program, error) 
 
 // sendProgram sends the content of a program.
 func (s *session) sendProgram(f program) error {
-	began, before := time.Now(), s.conn.sent.total()
+	startedAt, sentBefore := time.Now(), s.conn.sent.total()
 	data := s.conn.Conn.FileWriter()
 	if err := errors.Join(delta.Encode(data, f.base, f.content), data.Close()); err != nil {
 		return fmt.Errorf("send %s: %w", f.Program.Process, err)
 	}
-	sent := s.conn.sent.total() - before
+	sent := s.conn.sent.total() - sentBefore
 	how := "whole"
 	if f.Program.Base != "" {
 		how = "as the difference to " + f.Program.Base[:12]
 	}
 	s.report(Event{
-		Event: "sent", Process: f.Program.Process, Bytes: sent, Size: f.Program.Size, Seconds: time.Since(began).Seconds(),
+		Event: "sent", Process: f.Program.Process, Bytes: sent, Size: f.Program.Size, Seconds: time.Since(startedAt).Seconds(),
 		Text: fmt.Sprintf("%s sent %s: %s of %s", f.Program.SHA256[:12], how, formatSize(sent), formatSize(f.Program.Size)),
 	})
 	return nil
@@ -163,7 +163,7 @@ func (s *session) findProgram(name, platform string) (string, error) {
 			}
 		}
 	}
-	return "", fmt.Errorf("there is no program %s in %s (nor in %s there): build it, or name the services to deploy", name, strings.Join(dirs, " or "), platform)
+	return "", fmt.Errorf("no program %s was found in %s, nor in %s there: build it, or name the services to deploy", name, strings.Join(dirs, " or "), platform)
 }
 
 func hashContent(content []byte) string {

@@ -74,7 +74,7 @@ func (m *Machine) Deployables(context.Context) ([]control.Deployable, error) {
 }
 
 // CurrentRelease returns the release that the process's file holds, which its unit starts. Its version comes from
-// releases. It is the zero Release where there is no file.
+// releases. It is the zero Release where the file is missing.
 func (m *Machine) CurrentRelease(p processfile.Process, releases []release.Release) (audit.Release, error) {
 	sum, err := HashFile(p.Command)
 	if errors.Is(err, os.ErrNotExist) {

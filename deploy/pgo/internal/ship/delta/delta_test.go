@@ -41,7 +41,7 @@ func TestDelta(t *testing.T) {
 	tests := []struct {
 		name     string
 		old, new []byte
-		most     int // bytes that it may take
+		maxBytes int // bytes that it may take
 	}{
 		{"the same", text, text, 500},
 		{"nothing of nothing", nil, nil, 50},
@@ -58,8 +58,8 @@ func TestDelta(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			text := encode(t, test.old, test.new)
-			if len(text) > test.most {
-				t.Errorf("it takes %d bytes, want at most %d", len(text), test.most)
+			if len(text) > test.maxBytes {
+				t.Errorf("it takes %d bytes, want at most %d", len(text), test.maxBytes)
 			}
 			var out bytes.Buffer
 			if err := Decode(&out, bytes.NewReader(text), bytes.NewReader(test.old), int64(len(test.old)), int64(len(test.new))); err != nil {

@@ -67,11 +67,11 @@ func Open(ctx context.Context, r io.Reader, w io.Writer) (*Conn, context.Context
 	return open(ctx, r, w, aliveInterval, maxSilence)
 }
 
-func open(ctx context.Context, r io.Reader, w io.Writer, say, most time.Duration) (*Conn, context.Context) {
+func open(ctx context.Context, r io.Reader, w io.Writer, interval, maxSilence time.Duration) (*Conn, context.Context) {
 	ctx, end := context.WithCancelCause(ctx)
 	c := &Conn{w: w, frames: make(chan frame, 4), done: ctx.Done(), cause: func() error { return context.Cause(ctx) }}
 	go c.readFrames(r, end)
-	go c.watchSilence(ctx, end, say, most)
+	go c.watchSilence(ctx, end, interval, maxSilence)
 	return c, ctx
 }
 
@@ -103,9 +103,9 @@ func readFrame(r io.Reader) (frame, error) {
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return frame{}, fmt.Errorf("%w: %w", ErrLost, err)
 	}
-	most := map[byte]uint32{kindMessage: maxMessage, kindData: maxData, kindEnd: 0, kindAlive: 0}
+	limits := map[byte]uint32{kindMessage: maxMessage, kindData: maxData, kindEnd: 0, kindAlive: 0}
 	length := binary.BigEndian.Uint32(head[1:])
-	if limit, known := most[head[0]]; !known || length > limit {
+	if limit, isKnown := limits[head[0]]; !isKnown || length > limit {
 		return frame{}, fmt.Errorf("%w: it sent %q", ErrProtocol, head[:])
 	}
 	f := frame{head[0], make([]byte, length)}
@@ -116,8 +116,8 @@ func readFrame(r io.Reader) (frame, error) {
 }
 
 // watchSilence sends a frame at each interval, and ends a session in which nothing is received for longer than maxSilence.
-func (c *Conn) watchSilence(ctx context.Context, end context.CancelCauseFunc, say, most time.Duration) {
-	every := time.NewTicker(say)
+func (c *Conn) watchSilence(ctx context.Context, end context.CancelCauseFunc, interval, maxSilence time.Duration) {
+	every := time.NewTicker(interval)
 	defer every.Stop()
 	// Writing may block for as long as the other side does not read: the silence is watched meanwhile.
 	go func() {
@@ -132,7 +132,7 @@ func (c *Conn) watchSilence(ctx context.Context, end context.CancelCauseFunc, sa
 			}
 		}
 	}()
-	look := time.NewTicker(most / 4)
+	look := time.NewTicker(maxSilence / 4)
 	defer look.Stop()
 	for {
 		select {
@@ -140,8 +140,8 @@ func (c *Conn) watchSilence(ctx context.Context, end context.CancelCauseFunc, sa
 			return
 		case <-look.C:
 		}
-		if since := c.readingSince.Load(); since != 0 && time.Since(time.Unix(0, since)) > most {
-			end(fmt.Errorf("%w: nothing was received for %s", ErrLost, most))
+		if since := c.readingSince.Load(); since != 0 && time.Since(time.Unix(0, since)) > maxSilence {
+			end(fmt.Errorf("%w: nothing was received for %s", ErrLost, maxSilence))
 			return
 		}
 	}
