@@ -9,8 +9,8 @@ import (
 	"pgo/services/task"
 )
 
-// naive counts as one would by hand.
-func naive(tallies []task.AssignmentGroup) task.Stats {
+// computeNaiveStats computes the statistics from a list of all scores.
+func computeNaiveStats(tallies []task.AssignmentGroup) task.Stats {
 	var s task.Stats
 	var scores []int
 	for _, t := range tallies {
@@ -45,7 +45,7 @@ func naive(tallies []task.AssignmentGroup) task.Stats {
 	return s
 }
 
-func text(s task.Stats) string {
+func formatStats(s task.Stats) string {
 	show := func(v *float64) string {
 		if v == nil {
 			return "-"
@@ -74,7 +74,7 @@ func TestStats(t *testing.T) {
 		"an even number around a gap": {graded(2, 1), graded(2, 10)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got, want := text(task.ComputeStats(tallies)), text(naive(tallies)); got != want {
+			if got, want := formatStats(task.ComputeStats(tallies)), formatStats(computeNaiveStats(tallies)); got != want {
 				t.Errorf("got %s, want %s", got, want)
 			}
 		})
@@ -88,7 +88,7 @@ func TestStats(t *testing.T) {
 				tallies = append(tallies, task.AssignmentGroup{Status: "graded", Late: random.IntN(2) == 0, Score: &score, Count: 1 + random.IntN(4)})
 			}
 		}
-		if got, want := text(task.ComputeStats(tallies)), text(naive(tallies)); got != want {
+		if got, want := formatStats(task.ComputeStats(tallies)), formatStats(computeNaiveStats(tallies)); got != want {
 			t.Fatalf("seed %d: got %s, want %s", seed, got, want)
 		}
 	}

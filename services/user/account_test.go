@@ -58,7 +58,7 @@ func TestAccountChanges(t *testing.T) {
 	}
 }
 
-func TestANewAccountAnnouncesItselfFirst(t *testing.T) {
+func TestNewAccountEmitsCreatedFirst(t *testing.T) {
 	a := NewAccount(User{ID: "u1"}, "hash")
 	a.requestMail(PurposeVerify)
 	if e := a.Events(); len(e) != 2 || e[0].Type != EventCreated || e[0].Data != any(a.User) || e[1].Data != any(MailRequestedData{UserID: "u1", Purpose: PurposeVerify}) {

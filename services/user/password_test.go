@@ -103,8 +103,8 @@ func TestHasher(t *testing.T) {
 	}
 }
 
-// TestHashingWaitsItsTurn fills every slot; one more ends with its caller's patience.
-func TestHashingWaitsItsTurn(t *testing.T) {
+// TestHasherLimitsConcurrency fills every slot; one more ends with its caller's patience.
+func TestHasherLimitsConcurrency(t *testing.T) {
 	h, err := user.NewHasher()
 	if err != nil {
 		t.Fatal(err)

@@ -11,24 +11,24 @@ import (
 	"pgo/services/school/store"
 )
 
-// TestNeighboursDoNotMeet has two transactions on different schools look for what is not there, in the same gap of an index,
+// TestConcurrentCreationDoesNotDeadlock has two transactions on different schools look for missing rows in the same gap of an index,
 // and then both insert it. Neither waits for the other, which would be a deadlock.
-func TestNeighboursDoNotMeet(t *testing.T) {
+func TestConcurrentCreationDoesNotDeadlock(t *testing.T) {
 	t.Parallel()
-	s, _, _ := open(t)
+	s, _, _ := openStore(t)
 	now := time.Now().UTC().Truncate(time.Microsecond)
-	owner := key(aPerson, 5)
+	owner := newTestID(aPerson, 5)
 	for n := 1; n <= 2; n++ {
-		made := school.School{ID: key(aSchool, n), Name: "School", Timezone: "UTC", Version: 1, CreatedAt: now, UpdatedAt: now}
+		made := school.School{ID: newTestID(aSchool, n), Name: "School", Timezone: "UTC", Version: 1, CreatedAt: now, UpdatedAt: now}
 		if err := s.CreateSchool(t.Context(), made, owner); err != nil {
 			t.Fatal(err)
 		}
-		class := school.Class{ID: key(aClass, n), SchoolID: made.ID, Name: "7A", Version: 1, CreatedAt: now, UpdatedAt: now}
+		class := school.Class{ID: newTestID(aClass, n), SchoolID: made.ID, Name: "7A", Version: 1, CreatedAt: now, UpdatedAt: now}
 		if err := s.ChangeSchool(t.Context(), made.ID, func(tx school.Tx) error { return tx.AddClass(class) }); err != nil {
 			t.Fatal(err)
 		}
 	}
-	newcomers := map[int]string{1: key(aPerson, 6), 2: key(aPerson, 4)} // after the first school's owner, and before the second's
+	newcomers := map[int]string{1: newTestID(aPerson, 6), 2: newTestID(aPerson, 4)} // after the first school's owner, and before the second's
 
 	for _, tc := range []struct {
 		name string
@@ -39,15 +39,15 @@ func TestNeighboursDoNotMeet(t *testing.T) {
 			"members",
 			func(tx school.Tx, n int) error { _, err := tx.FindMember(newcomers[n]); return err },
 			func(tx school.Tx, n int) error {
-				_, err := tx.SetMember(school.Member{SchoolID: key(aSchool, n), UserID: newcomers[n], Role: school.RoleStudent, CreatedAt: now, UpdatedAt: now})
+				_, err := tx.SetMember(school.Member{SchoolID: newTestID(aSchool, n), UserID: newcomers[n], Role: school.RoleStudent, CreatedAt: now, UpdatedAt: now})
 				return err
 			},
 		},
 		{
 			"places in classes",
-			func(tx school.Tx, n int) error { _, err := tx.FindClassMember(key(aClass, n), owner); return err },
+			func(tx school.Tx, n int) error { _, err := tx.FindClassMember(newTestID(aClass, n), owner); return err },
 			func(tx school.Tx, n int) error {
-				_, err := tx.SetClassMember(school.ClassMember{ClassID: key(aClass, n), SchoolID: key(aSchool, n), UserID: owner, Role: school.RoleTeacher, CreatedAt: now, UpdatedAt: now})
+				_, err := tx.SetClassMember(school.ClassMember{ClassID: newTestID(aClass, n), SchoolID: newTestID(aSchool, n), UserID: owner, Role: school.RoleTeacher, CreatedAt: now, UpdatedAt: now})
 				return err
 			},
 		},
@@ -57,7 +57,7 @@ func TestNeighboursDoNotMeet(t *testing.T) {
 			looked.Add(2)
 			tries := make(chan int, 2)
 			for n := 1; n <= 2; n++ {
-				go func() { tries <- triesOf(t, s, n, newcomers[n], &looked, tc.look, tc.add) }()
+				go func() { tries <- countAttempts(t, s, n, newcomers[n], &looked, tc.look, tc.add) }()
 			}
 			for range 2 {
 				if n := <-tries; n != 1 {
@@ -68,11 +68,11 @@ func TestNeighboursDoNotMeet(t *testing.T) {
 	}
 }
 
-// triesOf looks for something in school n, adds it when the other has looked too, and returns how often that was begun.
-func triesOf(t *testing.T, s *store.Store, n int, person string, looked *sync.WaitGroup, look, add func(school.Tx, int) error) int {
+// countAttempts looks for something in school n, adds it when the other has looked too, and returns how often that was begun.
+func countAttempts(t *testing.T, s *store.Store, n int, person string, looked *sync.WaitGroup, look, add func(school.Tx, int) error) int {
 	t.Helper()
 	tries := 0
-	err := s.JoinSchool(t.Context(), key(aSchool, n), person, func(tx school.Tx) error {
+	err := s.JoinSchool(t.Context(), newTestID(aSchool, n), person, func(tx school.Tx) error {
 		tries++
 		err := look(tx, n)
 		if tries == 1 {

@@ -12,20 +12,20 @@ import (
 	"pgo/services/school/store"
 )
 
-// open returns a store on an empty database and the queries that it sends from then on.
-func open(t *testing.T) (*store.Store, *sql.DB, *[]string) {
+// openStore returns a store on an empty database and the queries that it sends from then on.
+func openStore(t *testing.T) (*store.Store, *sql.DB, *[]string) {
 	t.Helper()
 	d := servicetest.NewDatabase(t, migrations.FS)
 	db, c := d.Connect(t, "")
 	return store.New(db, c, "school", func() {}), d.DB, servicetest.RecordQueries(t, db)
 }
 
-// keyOf is an id of a kind, as SQL and as a value.
-func keyOf(kind int, n string) string {
+// sqlID is an id of a kind, as SQL and as a value.
+func sqlID(kind int, n string) string {
 	return fmt.Sprintf("CONCAT('0190000%d-0000-7000-8000-', LPAD(HEX(%s), 12, '0'))", kind, n)
 }
 
-func key(kind, n int) string { return fmt.Sprintf("0190000%d-0000-7000-8000-%012X", kind, n) }
+func newTestID(kind, n int) string { return fmt.Sprintf("0190000%d-0000-7000-8000-%012X", kind, n) }
 
 // Kinds of ids. School 0 and class 0 are large; person 7 is in every school.
 const (
@@ -35,20 +35,20 @@ const (
 	anInvite
 )
 
-// fill makes 100,000 rows of everything, enough for the server to choose its plans as it would in earnest: half of
+// fillTables makes 100,000 rows of everything, enough for the server to choose its plans as it would in production: half of
 // the members, classes, places and invites belong to school 0 and class 0, the rest to others, a few each. Person n is
 // called N and n's digits the other way round; every hundredth, from the eleventh, has no known name.
-func fill(t *testing.T, db *sql.DB) {
+func fillTables(t *testing.T, db *sql.DB) {
 	t.Helper()
 	const name = "IF(n % 100 = 11, '', CONCAT('N', REVERSE(LPAD(n, 5, '0'))))"
 	const role = "ELT(1 + (n % 50 = 1) + 2 * (n % 50 = 2) + 3 * (n % 10 = 3), 'student', 'admin', 'owner', 'teacher')"
 	for _, statement := range []string{
-		`INSERT INTO schools SELECT ` + keyOf(aSchool, "n") + `, 'School', 'UTC', FALSE, 1, 1, NOW(6), NOW(6) FROM ` + servicetest.Numbers,
-		`INSERT INTO school_members SELECT ` + keyOf(aSchool, "IF(n % 2, 0, n)") + `, ` + keyOf(aPerson, "n") + `, ` + role + `, NOW(6), ` + name + `, 1, NOW(6), NOW(6) FROM ` + servicetest.Numbers,
-		`INSERT IGNORE INTO school_members SELECT ` + keyOf(aSchool, "n") + `, ` + keyOf(aPerson, "7") + `, 'admin', NOW(6), 'N70000', 1, NOW(6), NOW(6) FROM ` + servicetest.Numbers + ` WHERE n % 4 = 0`,
-		`INSERT INTO classes SELECT ` + keyOf(aClass, "n") + `, ` + keyOf(aSchool, "IF(n % 2, 0, n)") + `, 'Class', '7', 1, 1, NOW(6), NOW(6) FROM ` + servicetest.Numbers,
-		`INSERT INTO class_members SELECT ` + keyOf(aClass, "IF(n % 2, 0, n)") + `, ` + keyOf(aPerson, "n") + `, ` + keyOf(aSchool, "0") + `, IF(n % 50 = 1, 'teacher', 'student'), ` + name + `, 1, NOW(6), NOW(6) FROM ` + servicetest.Numbers,
-		`INSERT INTO invites SELECT ` + keyOf(anInvite, "n") + `, CONCAT('code', n), ` + keyOf(aSchool, "IF(n % 2, 0, n)") + `, 'student', 10, 0, NOW(6), ` + keyOf(aPerson, "n") + `, NOW(6) FROM ` + servicetest.Numbers,
+		`INSERT INTO schools SELECT ` + sqlID(aSchool, "n") + `, 'School', 'UTC', FALSE, 1, 1, NOW(6), NOW(6) FROM ` + servicetest.Numbers,
+		`INSERT INTO school_members SELECT ` + sqlID(aSchool, "IF(n % 2, 0, n)") + `, ` + sqlID(aPerson, "n") + `, ` + role + `, NOW(6), ` + name + `, 1, NOW(6), NOW(6) FROM ` + servicetest.Numbers,
+		`INSERT IGNORE INTO school_members SELECT ` + sqlID(aSchool, "n") + `, ` + sqlID(aPerson, "7") + `, 'admin', NOW(6), 'N70000', 1, NOW(6), NOW(6) FROM ` + servicetest.Numbers + ` WHERE n % 4 = 0`,
+		`INSERT INTO classes SELECT ` + sqlID(aClass, "n") + `, ` + sqlID(aSchool, "IF(n % 2, 0, n)") + `, 'Class', '7', 1, 1, NOW(6), NOW(6) FROM ` + servicetest.Numbers,
+		`INSERT INTO class_members SELECT ` + sqlID(aClass, "IF(n % 2, 0, n)") + `, ` + sqlID(aPerson, "n") + `, ` + sqlID(aSchool, "0") + `, IF(n % 50 = 1, 'teacher', 'student'), ` + name + `, 1, NOW(6), NOW(6) FROM ` + servicetest.Numbers,
+		`INSERT INTO invites SELECT ` + sqlID(anInvite, "n") + `, CONCAT('code', n), ` + sqlID(aSchool, "IF(n % 2, 0, n)") + `, 'student', 10, 0, NOW(6), ` + sqlID(aPerson, "n") + `, NOW(6) FROM ` + servicetest.Numbers,
 		`ANALYZE TABLE schools, school_members, classes, class_members, invites`,
 	} {
 		if _, err := db.Exec(statement); err != nil {
@@ -57,29 +57,29 @@ func fill(t *testing.T, db *sql.DB) {
 	}
 }
 
-// TestListsReadWhatTheyShow runs every list on 100,000 rows: its plan has no full scan and no sorting, and the server
+// TestListsReadOnlyTheirPage runs every list on 100,000 rows: its plan has no full scan and no sorting, and the server
 // reads rows in proportion to the page, never to the table.
-func TestListsReadWhatTheyShow(t *testing.T) {
+func TestListsReadOnlyTheirPage(t *testing.T) {
 	t.Parallel()
-	s, db, sent := open(t)
-	fill(t, db)
+	s, db, sent := openStore(t)
+	fillTables(t, db)
 	const limit = 20
 	byID := func(kind, n int) page.Request[school.IDKey] {
-		return page.Request[school.IDKey]{Limit: limit, After: &school.IDKey{ID: key(kind, n)}}
+		return page.Request[school.IDKey]{Limit: limit, After: &school.IDKey{ID: newTestID(kind, n)}}
 	}
 	byName := func(name string, n int) page.Request[school.NameKey] {
-		return page.Request[school.NameKey]{Limit: limit, After: &school.NameKey{Name: name, UserID: key(aPerson, n)}}
+		return page.Request[school.NameKey]{Limit: limit, After: &school.NameKey{Name: name, UserID: newTestID(aPerson, n)}}
 	}
 	firstID, firstName := page.Request[school.IDKey]{Limit: limit}, page.Request[school.NameKey]{Limit: limit}
 	members := func(f school.MemberFilter, p page.Request[school.NameKey]) func() (int, error) {
 		return func() (int, error) {
-			list, err := s.ListMembers(t.Context(), key(aSchool, 0), f, p)
+			list, err := s.ListMembers(t.Context(), newTestID(aSchool, 0), f, p)
 			return len(list.Items), err
 		}
 	}
 	inClass := func(role string, p page.Request[school.NameKey]) func() (int, error) {
 		return func() (int, error) {
-			list, err := s.ListClassMembers(t.Context(), key(aClass, 0), role, p)
+			list, err := s.ListClassMembers(t.Context(), newTestID(aClass, 0), role, p)
 			return len(list.Items), err
 		}
 	}
@@ -89,15 +89,15 @@ func TestListsReadWhatTheyShow(t *testing.T) {
 		items int
 	}{
 		{"schools", func() (int, error) {
-			list, err := s.ListSchools(t.Context(), key(aPerson, 7), firstID)
+			list, err := s.ListSchools(t.Context(), newTestID(aPerson, 7), firstID)
 			return len(list.Items), err
 		}, limit},
 		{"schools, far behind", func() (int, error) {
-			list, err := s.ListSchools(t.Context(), key(aPerson, 7), byID(aSchool, 90_000))
+			list, err := s.ListSchools(t.Context(), newTestID(aPerson, 7), byID(aSchool, 90_000))
 			return len(list.Items), err
 		}, limit},
 		{"schools of somebody with one", func() (int, error) {
-			list, err := s.ListSchools(t.Context(), key(aPerson, 9), firstID)
+			list, err := s.ListSchools(t.Context(), newTestID(aPerson, 9), firstID)
 			return len(list.Items), err
 		}, 1},
 		{"members", members(school.MemberFilter{}, firstName), limit},
@@ -119,19 +119,19 @@ func TestListsReadWhatTheyShow(t *testing.T) {
 		{"search in a role, second page", members(school.MemberFilter{Query: "n9", Role: "student"}, byName("N95", 0)), limit},
 		{"search in a rare role", members(school.MemberFilter{Query: "n1", Role: "admin"}, firstName), limit},
 		{"invites", func() (int, error) {
-			list, err := s.ListInvites(t.Context(), key(aSchool, 0), firstID)
+			list, err := s.ListInvites(t.Context(), newTestID(aSchool, 0), firstID)
 			return len(list.Items), err
 		}, limit},
 		{"invites, far behind", func() (int, error) {
-			list, err := s.ListInvites(t.Context(), key(aSchool, 0), byID(anInvite, 90_000))
+			list, err := s.ListInvites(t.Context(), newTestID(aSchool, 0), byID(anInvite, 90_000))
 			return len(list.Items), err
 		}, limit},
 		{"classes", func() (int, error) {
-			list, err := s.ListClasses(t.Context(), key(aSchool, 0), firstID)
+			list, err := s.ListClasses(t.Context(), newTestID(aSchool, 0), firstID)
 			return len(list.Items), err
 		}, limit},
 		{"classes, far behind", func() (int, error) {
-			list, err := s.ListClasses(t.Context(), key(aSchool, 0), byID(aClass, 90_000))
+			list, err := s.ListClasses(t.Context(), newTestID(aSchool, 0), byID(aClass, 90_000))
 			return len(list.Items), err
 		}, limit},
 		{"class members", inClass("", firstName), limit},

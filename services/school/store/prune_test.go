@@ -6,17 +6,17 @@ import (
 	"pgo/pkg/testing/servicetest"
 )
 
-// TestPruneRemovesWhatIsOver leaves what is still needed, and more than one batch goes.
-func TestPruneRemovesWhatIsOver(t *testing.T) {
+// TestPrune leaves what is still needed, and more than one batch goes.
+func TestPrune(t *testing.T) {
 	t.Parallel()
-	s, db, _ := open(t)
+	s, db, _ := openStore(t)
 	for _, statement := range []string{
 		`INSERT INTO schools VALUES ('kept', 'Kept', 'UTC', FALSE, 1, 1, NOW(6), NOW(6))`,
 		`INSERT INTO deleted_schools VALUES ('gone'), ('gone before')`,
-		`INSERT INTO school_members SELECT IF(n < 2500, 'gone', 'kept'), ` + keyOf(aPerson, "n") + `, 'student', NOW(6), '', 1, NOW(6), NOW(6) FROM ` + servicetest.Numbers + ` WHERE n < 2600`,
-		`INSERT INTO classes SELECT ` + keyOf(aClass, "n") + `, IF(n < 1100, 'gone', 'kept'), 'Class', '', 1, 1, NOW(6), NOW(6) FROM ` + servicetest.Numbers + ` WHERE n < 1200`,
-		`INSERT INTO class_members SELECT ` + keyOf(aClass, "n DIV 3000 * 1150") + `, ` + keyOf(aPerson, "n") + `, 's', 'student', '', 1, NOW(6), NOW(6) FROM ` + servicetest.Numbers + ` WHERE n < 3100`,
-		`INSERT INTO invites SELECT ` + keyOf(anInvite, "n") + `, CONCAT('code', n), ELT(1 + n % 3, 'gone', 'kept', 'kept'), 'student', 1, 0,
+		`INSERT INTO school_members SELECT IF(n < 2500, 'gone', 'kept'), ` + sqlID(aPerson, "n") + `, 'student', NOW(6), '', 1, NOW(6), NOW(6) FROM ` + servicetest.Numbers + ` WHERE n < 2600`,
+		`INSERT INTO classes SELECT ` + sqlID(aClass, "n") + `, IF(n < 1100, 'gone', 'kept'), 'Class', '', 1, 1, NOW(6), NOW(6) FROM ` + servicetest.Numbers + ` WHERE n < 1200`,
+		`INSERT INTO class_members SELECT ` + sqlID(aClass, "n DIV 3000 * 1150") + `, ` + sqlID(aPerson, "n") + `, 's', 'student', '', 1, NOW(6), NOW(6) FROM ` + servicetest.Numbers + ` WHERE n < 3100`,
+		`INSERT INTO invites SELECT ` + sqlID(anInvite, "n") + `, CONCAT('code', n), ELT(1 + n % 3, 'gone', 'kept', 'kept'), 'student', 1, 0,
 			UTC_TIMESTAMP(6) - INTERVAL IF(n % 3 = 2, 31, 29) DAY, 'p', NOW(6) FROM ` + servicetest.Numbers + ` WHERE n < 3300`,
 		`INSERT INTO pgo_inbox VALUES ('school.events', 'new', UTC_TIMESTAMP(6), 0), ('school.events', 'old', UTC_TIMESTAMP(6) - INTERVAL 60 DAY, 0), ('other', 'old', UTC_TIMESTAMP(6) - INTERVAL 60 DAY, 0)`,
 	} {

@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-func TestCell(t *testing.T) {
+func TestEscapeFormula(t *testing.T) {
 	for in, want := range map[string]string{
 		"": "", "Ada": "Ada", "17": "17", "a=1": "a=1", "Ada-Lovelace": "Ada-Lovelace", " Ada": " Ada", "'quoted": "'quoted", "🎈": "🎈", "~1": "~1",
 		"=1+1": "'=1+1", "+1": "'+1", "-1": "'-1", "@SUM(A1)": "'@SUM(A1)", "\t=1": "'\t=1", "\tx": "'\tx", "\r=1": "'\r=1", "\rx": "'\rx", "\n=1": "'\n=1",
@@ -19,8 +19,8 @@ func TestCell(t *testing.T) {
 	}
 }
 
-// FuzzCell looks for a text that still begins as a formula.
-func FuzzCell(f *testing.F) {
+// FuzzEscapeFormula looks for a text that still begins as a formula.
+func FuzzEscapeFormula(f *testing.F) {
 	for _, s := range []string{"", "=1", " =1", "\t", "＝", "\ufeff+", "a", "\xff=", "\x00=1"} {
 		f.Add(s)
 	}

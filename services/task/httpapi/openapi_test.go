@@ -10,7 +10,7 @@ import (
 	"pgo/services/task/openapi"
 )
 
-func TestTheSpecificationHasTheRoutesOfTheRouter(t *testing.T) {
+func TestSpecificationMatchesRoutes(t *testing.T) {
 	gin.SetMode(gin.ReleaseMode)
 	e := gin.New()
 	httpapi.New(nil).Register(e, nil)

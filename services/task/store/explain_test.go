@@ -22,9 +22,9 @@ const (
 	teaches                       = 12 // classes of the teacher
 )
 
-// fill makes 1000 classes of 100 members and 100 tasks each, of which most are published. Of the assignments, half are of
+// fillTables makes 1000 classes of 100 members and 100 tasks each, of which most are published. Of the assignments, half are of
 // the first task, and half are of user 1, who studies in all classes but those that user 0 teaches.
-func (d database) fill(t testing.TB) {
+func (d database) fillTables(t testing.TB) {
 	t.Helper()
 	id := func(kind, n string) string {
 		return "CONCAT('01900000-0000-7000-" + kind + "-', LPAD(HEX(" + n + "), 12, '0'))"
@@ -53,12 +53,12 @@ func (d database) fill(t testing.TB) {
 	}
 }
 
-// TestListsReadNoWholeTable explains every statement that every list sends, on full tables: none reads a table or an
+// TestListsUseIndexes explains every statement that every list sends, on full tables: none reads a table or an
 // index from end to end, and none sorts.
-func TestListsReadNoWholeTable(t *testing.T) {
+func TestListsUseIndexes(t *testing.T) {
 	t.Parallel()
 	d := newDatabase(t)
-	d.fill(t)
+	d.fillTables(t)
 	s, db := d.open(t, "")
 	sent := servicetest.RecordQueries(t, db)
 	ctx := t.Context()

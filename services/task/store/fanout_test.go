@@ -19,50 +19,50 @@ import (
 
 var noCondition entity.Condition
 
-const bigClass = 3210 // six full batches and a bit
+const bigClass = 3210 // six full batches and a part of one
 
-// TestFanOutGoesOnAfterAKill cuts the process that makes assignments off at every point where it talks to the
-// database: what it was at is rolled back, and another one makes the rest.
-func TestFanOutGoesOnAfterAKill(t *testing.T) {
+// TestFanOutResumesAfterCrash interrupts the process that creates assignments after each of its statements: the
+// current transaction is rolled back, and another process creates the rest.
+func TestFanOutResumesAfterCrash(t *testing.T) {
 	t.Parallel()
-	for _, how := range []string{"cancelled", "cut off"} {
+	for _, how := range []string{"cancelled", "disconnected"} {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
 			d := newDatabase(t)
-			sound, _ := d.open(t, "")
-			r := d.makeRoom(t, sound, bigClass)
-			id := r.publish(t, sound)
+			healthy, _ := d.open(t, "")
+			r := d.createClass(t, healthy, bigClass)
+			id := r.publish(t, healthy)
 			killed := 0
 			for statement := 1; ; statement++ {
 				link := testkit.NewLink(t, d.Addr)
 				doomed, db := d.open(t, link.Addr())
 				ctx, cancel := context.WithCancel(t.Context())
 				die := cancel
-				if how == "cut off" {
+				if how == "disconnected" {
 					die = link.Cut
 				}
-				after(t, db, statement%23+1, die)
-				err := fanOut(ctx, doomed)
+				callAfterStatements(t, db, statement%23+1, die)
+				err := fanOutAll(ctx, doomed)
 				cancel()
 				if err == nil {
 					break
 				}
 				killed++
 				d.exec(t, "UPDATE fanouts SET next_at = UTC_TIMESTAMP(6)") // a task that failed waits for a while
-				d.exact2(t, id)
+				d.assertAssignedCount(t, id)
 				if killed > 100 {
-					t.Fatalf("it is not done after %d tries: %v", killed, err)
+					t.Fatalf("not finished after %d attempts: %v", killed, err)
 				}
 				if killed%10 == 0 { // and one that gets a batch done
-					if _, err := sound.FanOutBatch(t.Context()); err != nil {
+					if _, err := healthy.FanOutBatch(t.Context()); err != nil {
 						t.Fatal(err)
 					}
 				}
 			}
 			if killed < 5 {
-				t.Errorf("it was killed only %d times", killed)
+				t.Errorf("interrupted only %d times", killed)
 			}
-			d.exact(t, id, bigClass)
+			d.assertCounts(t, id, bigClass)
 			if left := d.count(t, "SELECT COUNT(*) FROM fanouts"); left != 0 {
 				t.Errorf("%d fan-outs are left", left)
 			}
@@ -70,16 +70,16 @@ func TestFanOutGoesOnAfterAKill(t *testing.T) {
 	}
 }
 
-// exact2 fails the test unless a task's count is that of its assignments, however many there are.
-func (d database) exact2(t testing.TB, id string) {
+// assertAssignedCount fails the test unless a task's count of assignments is right.
+func (d database) assertAssignedCount(t testing.TB, id string) {
 	t.Helper()
-	if said, are := d.count(t, "SELECT assigned_count FROM tasks WHERE id = ?", id), d.count(t, "SELECT COUNT(*) FROM assignments WHERE task_id = ?", id); said != are {
-		t.Errorf("the task says %d, and %d are assigned", said, are)
+	if counted, actual := d.count(t, "SELECT assigned_count FROM tasks WHERE id = ?", id), d.count(t, "SELECT COUNT(*) FROM assignments WHERE task_id = ?", id); counted != actual {
+		t.Errorf("the task counts %d assignments, there are %d", counted, actual)
 	}
 }
 
-// after calls f after the n-th statement that the store sends.
-func after(t testing.TB, db *gorm.DB, n int, f func()) {
+// callAfterStatements calls f after the n-th statement that the store sends.
+func callAfterStatements(t testing.TB, db *gorm.DB, n int, f func()) {
 	t.Helper()
 	var sent atomic.Int64
 	note := func(*gorm.DB) {
@@ -94,50 +94,50 @@ func after(t testing.TB, db *gorm.DB, n int, f func()) {
 	}
 }
 
-// TestFanOutByManyAtOnce has several processes make the assignments of several tasks while people join and leave.
-func TestFanOutByManyAtOnce(t *testing.T) {
+// TestConcurrentFanOuts runs several fan-outs of several tasks while students join and leave.
+func TestConcurrentFanOuts(t *testing.T) {
 	t.Parallel()
 	d := newDatabase(t)
 	s, _ := d.open(t, "")
-	r := d.makeRoom(t, s, bigClass)
-	small := d.makeRoom(t, s, 3)
+	r := d.createClass(t, s, bigClass)
+	small := d.createClass(t, s, 3)
 	ids := []string{r.publish(t, s), r.publish(t, s)}
 	smallID := small.publish(t, s)
 	var workers sync.WaitGroup
 	for range 3 {
 		mine, _ := d.open(t, "")
 		workers.Go(func() {
-			if err := fanOut(t.Context(), mine); err != nil {
+			if err := fanOutAll(t.Context(), mine); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	const leave, join = 60, 60
 	for i := range leave {
-		r.remove(t, s, r.students[i*bigClass/leave]) // from all over the order in which assignments are made
+		r.remove(t, s, r.students[i*bigClass/leave]) // spread over the order in which assignments are created
 	}
 	for range join {
-		r.add(t, s, newID(), task.RoleStudent) // behind everybody
+		r.add(t, s, newID(), task.RoleStudent) // after all others in that order
 	}
 	for i := range leave / 2 {
 		r.add(t, s, r.students[i*bigClass/leave], task.RoleStudent) // back again
 	}
 	workers.Wait()
-	if err := fanOut(t.Context(), s); err != nil { // in case all were busy with the same
+	if err := fanOutAll(t.Context(), s); err != nil { // in case all workers were busy with the same task
 		t.Fatal(err)
 	}
 	for _, id := range ids {
-		d.exact(t, id, bigClass-leave/2+join)
+		d.assertCounts(t, id, bigClass-leave/2+join)
 	}
-	d.exact(t, smallID, 3)
+	d.assertCounts(t, smallID, 3)
 }
 
-// TestASmallClassDoesNotWaitForALargeOne publishes to a large class first.
-func TestASmallClassDoesNotWaitForALargeOne(t *testing.T) {
+// TestFanOutServesSmallClassBesideLargeOne publishes to a large class first: the small class gets its turn after one batch.
+func TestFanOutServesSmallClassBesideLargeOne(t *testing.T) {
 	t.Parallel()
 	d := newDatabase(t)
 	s, _ := d.open(t, "")
-	large, small := d.makeRoom(t, s, bigClass), d.makeRoom(t, s, 3)
+	large, small := d.createClass(t, s, bigClass), d.createClass(t, s, 3)
 	large.publish(t, s)
 	id := small.publish(t, s)
 	for range 2 {
@@ -145,17 +145,17 @@ func TestASmallClassDoesNotWaitForALargeOne(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	d.exact(t, id, 3)
+	d.assertCounts(t, id, 3)
 }
 
-// TestFanOutBlocksNobody stops a batch right before its last statement, with everything locked that it ever locks but
+// TestFanOutDoesNotBlockRequests stops a batch right before its last statement, with everything locked that it ever locks but
 // the row of the task itself, and makes every call that a teacher or a student makes meanwhile: none waits. The lock
 // wait is a second, and one that waited would fail.
-func TestFanOutBlocksNobody(t *testing.T) {
+func TestFanOutDoesNotBlockRequests(t *testing.T) {
 	t.Parallel()
 	d := newDatabase(t)
 	s, db := d.open(t, "")
-	r := d.makeRoom(t, s, 1200)
+	r := d.createClass(t, s, 1200)
 	id := r.publish(t, s)
 	if _, err := s.FanOutBatch(t.Context()); err != nil { // the first 500 have it
 		t.Fatal(err)
@@ -184,7 +184,7 @@ func TestFanOutBlocksNobody(t *testing.T) {
 	if err := odb.Exec("SET innodb_lock_wait_timeout = 1").Error; err != nil {
 		t.Fatal(err)
 	}
-	svc := service(others)
+	svc := newService(others)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	student := r.students[7]
@@ -235,38 +235,38 @@ func TestFanOutBlocksNobody(t *testing.T) {
 	}
 	select {
 	case err := <-done:
-		t.Errorf("the batch was not under way all the time: %v", err)
+		t.Errorf("the batch ended during the calls: %v", err)
 	default:
 	}
 	close(release)
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	if err := fanOut(t.Context(), s); err != nil {
+	if err := fanOutAll(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}
-	d.exact(t, id, 1200)
-	d.exact(t, draft.ID, 1200)
+	d.assertCounts(t, id, 1200)
+	d.assertCounts(t, draft.ID, 1200)
 }
 
-// TestCountsAreExact has students hand in, teachers grade and people come and go all at once.
-func TestCountsAreExact(t *testing.T) {
+// TestCountsUnderConcurrentChanges has students hand in, teachers grade, and students join and leave concurrently.
+func TestCountsUnderConcurrentChanges(t *testing.T) {
 	t.Parallel()
 	d := newDatabase(t)
 	s, _ := d.open(t, "")
 	const n = 40
-	r := d.makeRoom(t, s, n)
+	r := d.createClass(t, s, n)
 	id := r.publish(t, s)
-	if err := fanOut(t.Context(), s); err != nil {
+	if err := fanOutAll(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}
-	svc := service(s)
+	svc := newService(s)
 	var all sync.WaitGroup
 	for i, student := range r.students {
 		score := i % 20
 		all.Go(func() {
 			for range 3 {
-				if _, err := svc.HandIn(t.Context(), student, id, task.SubmissionInput{Content: "x"}, noCondition); err != nil && !expected(err, task.ErrAlreadyGraded) {
+				if _, err := svc.HandIn(t.Context(), student, id, task.SubmissionInput{Content: "x"}, noCondition); err != nil && !isOneOf(err, task.ErrAlreadyGraded) {
 					t.Errorf("hand in: %v", err)
 				}
 			}
@@ -282,7 +282,7 @@ func TestCountsAreExact(t *testing.T) {
 			}
 		}
 	}
-	all.Go(func() { // while others come and go
+	all.Go(func() { // while others join and leave
 		for range 20 {
 			user := newID()
 			r.add(t, s, user, task.RoleStudent)
@@ -290,10 +290,10 @@ func TestCountsAreExact(t *testing.T) {
 		}
 	})
 	all.Wait()
-	d.exact(t, id, n)
+	d.assertCounts(t, id, n)
 	stats, _, err := svc.GetStats(t.Context(), r.teacher, id)
 	if err != nil || stats.Assigned != n || stats.Submitted != n || stats.Graded != n/2 {
-		t.Errorf("stats are %s, %v", format(stats), err)
+		t.Errorf("stats are %s, %v", formatValue(stats), err)
 	}
 	var events, last int
 	if err := d.QueryRow("SELECT COUNT(*), (SELECT sequence FROM tasks WHERE id = ?) FROM pgo_outbox WHERE subject = ?", id, id).Scan(&events, &last); err != nil || events != last {
@@ -301,7 +301,7 @@ func TestCountsAreExact(t *testing.T) {
 	}
 }
 
-func expected(err error, others ...error) bool {
+func isOneOf(err error, others ...error) bool {
 	for _, e := range others {
 		if errors.Is(err, e) {
 			return true

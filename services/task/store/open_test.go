@@ -18,7 +18,7 @@ import (
 
 const consumer = "task.events"
 
-// database is an empty one with the service's tables.
+// database is an empty database with the service's tables.
 type database struct{ servicetest.Database }
 
 func newDatabase(t testing.TB) database {
@@ -26,16 +26,16 @@ func newDatabase(t testing.TB) database {
 	return database{servicetest.NewDatabase(t, migrations.FS)}
 }
 
-// open returns a store on the database, as another process has one, and its GORM. addr is a way to the server, "" for
-// the straight one.
+// open returns a store on the database, as in another process, and its GORM. addr is the address of a proxy to the server,
+// "" for the server itself.
 func (d database) open(t testing.TB, addr string) (*store.Store, *gorm.DB) {
 	t.Helper()
 	db, c := d.Connect(t, addr)
 	return store.New(db, c, "task", func() {}), db
 }
 
-// service returns the domain on a store.
-func service(s *store.Store) *task.Service {
+// newService returns the service of the domain on a store.
+func newService(s *store.Store) *task.Service {
 	return &task.Service{Reader: s, Submissions: s, Writer: s, Wake: func() {}, Now: func() time.Time { return time.Now().UTC() }}
 }
 
@@ -57,8 +57,8 @@ func (d database) count(t testing.TB, query string, args ...any) int {
 	return n
 }
 
-// apply brings changes into the view, each as an event of its own.
-func apply(t testing.TB, s *store.Store, changes ...view.Change) {
+// applyChanges applies changes to the view, each as an event of its own.
+func applyChanges(t testing.TB, s *store.Store, changes ...view.Change) {
 	t.Helper()
 	for _, c := range changes {
 		if err := s.Apply(t.Context(), consumer, newID(), c); err != nil {
@@ -67,18 +67,18 @@ func apply(t testing.TB, s *store.Store, changes ...view.Change) {
 	}
 }
 
-// room is a class with a teacher, and students whose ids are in order.
-type room struct {
+// testClass is a class with a teacher and students, whose ids are in order.
+type testClass struct {
 	school, class, teacher string
 	students               []string
 	sequence               int64
 }
 
-// makeRoom makes a class of n students, in few statements: the view's own way is tested elsewhere.
-func (d database) makeRoom(t testing.TB, s *store.Store, n int) *room {
+// createClass inserts a class of n students directly: other tests cover the view's own statements.
+func (d database) createClass(t testing.TB, s *store.Store, n int) *testClass {
 	t.Helper()
-	r := &room{school: newID(), class: newID(), teacher: newID(), sequence: 1}
-	apply(t, s, view.Class{ID: r.class, SchoolID: r.school, Name: "1a", Sequence: 1})
+	r := &testClass{school: newID(), class: newID(), teacher: newID(), sequence: 1}
+	applyChanges(t, s, view.Class{ID: r.class, SchoolID: r.school, Name: "1a", Sequence: 1})
 	r.add(t, s, r.teacher, task.RoleTeacher)
 	tx, err := d.Begin()
 	if err != nil {
@@ -98,22 +98,22 @@ func (d database) makeRoom(t testing.TB, s *store.Store, n int) *room {
 	return r
 }
 
-func (r *room) add(t testing.TB, s *store.Store, user, role string) {
+func (r *testClass) add(t testing.TB, s *store.Store, user, role string) {
 	t.Helper()
 	r.sequence++
-	apply(t, s, view.ClassMember{ClassID: r.class, SchoolID: r.school, UserID: user, Role: role, Sequence: r.sequence})
+	applyChanges(t, s, view.ClassMember{ClassID: r.class, SchoolID: r.school, UserID: user, Role: role, Sequence: r.sequence})
 }
 
-func (r *room) remove(t testing.TB, s *store.Store, user string) {
+func (r *testClass) remove(t testing.TB, s *store.Store, user string) {
 	t.Helper()
 	r.sequence++
-	apply(t, s, view.ClassMember{ClassID: r.class, SchoolID: r.school, UserID: user, Role: task.RoleStudent, Removed: true, Sequence: r.sequence})
+	applyChanges(t, s, view.ClassMember{ClassID: r.class, SchoolID: r.school, UserID: user, Role: task.RoleStudent, Removed: true, Sequence: r.sequence})
 }
 
-// publish makes and publishes a task of the class.
-func (r *room) publish(t testing.TB, s *store.Store) string {
+// publish creates and publishes a task of the class.
+func (r *testClass) publish(t testing.TB, s *store.Store) string {
 	t.Helper()
-	svc := service(s)
+	svc := newService(s)
 	made, err := svc.CreateTask(t.Context(), r.teacher, task.NewTask{ClassID: r.class, Title: "Chapter 3", MaxScore: 20, DueAt: time.Now().Add(time.Hour)})
 	if err != nil {
 		t.Fatal(err)
@@ -124,8 +124,8 @@ func (r *room) publish(t testing.TB, s *store.Store) string {
 	return made.ID
 }
 
-// fanOut makes all assignments that are still to be made.
-func fanOut(ctx context.Context, s *store.Store) error {
+// fanOutAll creates all pending assignments.
+func fanOutAll(ctx context.Context, s *store.Store) error {
 	for {
 		more, err := s.FanOutBatch(ctx)
 		if err != nil || !more {
@@ -134,18 +134,18 @@ func fanOut(ctx context.Context, s *store.Store) error {
 	}
 }
 
-// exact fails the test unless a task's counts are those of its assignments, and its assignments those of want students.
-func (d database) exact(t testing.TB, taskID string, want int) {
+// assertCounts fails the test unless a task's counts match its assignments, and it is assigned to want students.
+func (d database) assertCounts(t testing.TB, taskID string, want int) {
 	t.Helper()
-	var said, are [3]int
+	var counts, actual [3]int
 	err := d.QueryRow(`SELECT t.assigned_count, t.submitted_count, t.graded_count, COUNT(a.user_id), COALESCE(SUM(a.status IN ('submitted', 'graded')), 0), COALESCE(SUM(a.status = 'graded'), 0)
 		FROM tasks t LEFT JOIN assignments a ON a.task_id = t.id WHERE t.id = ? GROUP BY t.id, t.assigned_count, t.submitted_count, t.graded_count`, taskID).
-		Scan(&said[0], &said[1], &said[2], &are[0], &are[1], &are[2])
+		Scan(&counts[0], &counts[1], &counts[2], &actual[0], &actual[1], &actual[2])
 	if err != nil {
 		t.Fatal(err)
 	}
-	if said != are || are[0] != want {
-		t.Errorf("task %s says it has %v assigned, submitted and graded; there are %v, and should be %d assigned", taskID, said, are, want)
+	if counts != actual || actual[0] != want {
+		t.Errorf("task %s counts %v assigned, submitted and graded; there are %v, want %d assigned", taskID, counts, actual, want)
 	}
 	missing := d.count(t, `SELECT COUNT(*) FROM view_class_members m JOIN tasks t ON t.class_id = m.class_id LEFT JOIN assignments a ON a.task_id = t.id AND a.user_id = m.user_id
 		WHERE t.id = ? AND m.removed = FALSE AND m.role = 'student' AND a.user_id IS NULL`, taskID)
@@ -154,4 +154,4 @@ func (d database) exact(t testing.TB, taskID string, want int) {
 	}
 }
 
-func format(v any) string { return fmt.Sprintf("%+v", v) }
+func formatValue(v any) string { return fmt.Sprintf("%+v", v) }

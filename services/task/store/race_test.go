@@ -12,24 +12,24 @@ import (
 	"pgo/services/task/view"
 )
 
-// waiting returns nil once a transaction of this database waits for a lock. The server renews what it tells of them only
-// when nobody has asked for a tenth of a second, so the tests that ask do not run at the same time.
-func (d database) waiting() error {
+// checkLockWait returns nil if a transaction of this database waits for a lock. The server refreshes its list of lock waits only
+// after a tenth of a second without queries, so the tests that query it do not run in parallel.
+func (d database) checkLockWait() error {
 	var n, slept int
 	err := d.QueryRow(`SELECT SLEEP(0.2), (SELECT COUNT(*) FROM information_schema.innodb_trx t JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id
 		WHERE p.db = ? AND t.trx_state = 'LOCK WAIT')`, d.Name).Scan(&slept, &n)
 	if err == nil && n == 0 {
-		err = errors.New("nobody waits")
+		err = errors.New("no transaction waits for a lock")
 	}
 	return err
 }
 
-// TestAStudentWhoJoinsWhileATaskIsPublished stops the handler of a new member right after it has looked for open tasks,
+// TestPublishWhileStudentJoins stops the handler of a new member right after it has looked for open tasks,
 // and publishes one: the handler has not seen it and the member is not committed, so the fan-out must wait for it.
-func TestAStudentWhoJoinsWhileATaskIsPublished(t *testing.T) {
+func TestPublishWhileStudentJoins(t *testing.T) {
 	d := newDatabase(t)
 	s, _ := d.open(t, "")
-	r := d.makeRoom(t, s, 3)
+	r := d.createClass(t, s, 3)
 	handler, db := d.open(t, "")
 	stopped, release := make(chan struct{}), make(chan struct{})
 	var once sync.Once
@@ -49,28 +49,28 @@ func TestAStudentWhoJoinsWhileATaskIsPublished(t *testing.T) {
 	<-stopped
 	id := r.publish(t, s)
 	made := make(chan error, 1)
-	go func() { made <- fanOut(t.Context(), s) }()
+	go func() { made <- fanOutAll(t.Context(), s) }()
 	testkit.Eventually(t, "the fan-out waits, or is done", func() error {
 		if len(made) > 0 {
 			return nil
 		}
-		return d.waiting()
+		return d.checkLockWait()
 	})
 	close(release)
 	if err := errors.Join(<-joined, <-made); err != nil {
 		t.Fatal(err)
 	}
-	d.exact(t, id, 4)
+	d.assertCounts(t, id, 4)
 }
 
-// TestAStudentWhoHandsInWhileLeaving stops a hand-in right before its end: the student's assignment is kept, since the
+// TestHandInWhileStudentLeaves stops a hand-in right before its end: the student's assignment is kept, since the
 // handler waits and then sees it.
-func TestAStudentWhoHandsInWhileLeaving(t *testing.T) {
+func TestHandInWhileStudentLeaves(t *testing.T) {
 	d := newDatabase(t)
 	s, _ := d.open(t, "")
-	r := d.makeRoom(t, s, 3)
+	r := d.createClass(t, s, 3)
 	id := r.publish(t, s)
-	if err := fanOut(t.Context(), s); err != nil {
+	if err := fanOutAll(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}
 	student := r.students[1]
@@ -87,7 +87,7 @@ func TestAStudentWhoHandsInWhileLeaving(t *testing.T) {
 	}
 	handed := make(chan error, 1)
 	go func() {
-		_, err := service(slow).HandIn(t.Context(), student, id, task.SubmissionInput{Content: "x"}, noCondition)
+		_, err := newService(slow).HandIn(t.Context(), student, id, task.SubmissionInput{Content: "x"}, noCondition)
 		handed <- err
 	}()
 	<-stopped
@@ -100,24 +100,24 @@ func TestAStudentWhoHandsInWhileLeaving(t *testing.T) {
 		if len(left) > 0 {
 			return nil
 		}
-		return d.waiting()
+		return d.checkLockWait()
 	})
 	close(release)
 	if err := errors.Join(<-handed, <-left); err != nil {
 		t.Fatal(err)
 	}
-	d.exact(t, id, 3)
+	d.assertCounts(t, id, 3)
 	if n := d.count(t, "SELECT COUNT(*) FROM assignments WHERE status = 'submitted'"); n != 1 {
 		t.Errorf("%d have handed in", n)
 	}
 }
 
-// TestFanOutLeavesWhatAnotherIsAt holds the row of one fan-out, as another process does: the other one is made.
-func TestFanOutLeavesWhatAnotherIsAt(t *testing.T) {
+// TestFanOutSkipsClaimedTask locks the row of one fan-out, as another process does: the other fan-out proceeds.
+func TestFanOutSkipsClaimedTask(t *testing.T) {
 	t.Parallel()
 	d := newDatabase(t)
 	s, _ := d.open(t, "")
-	r := d.makeRoom(t, s, 3)
+	r := d.createClass(t, s, 3)
 	held, free := r.publish(t, s), r.publish(t, s)
 	tx, err := d.Begin()
 	if err != nil {
@@ -132,13 +132,13 @@ func TestFanOutLeavesWhatAnotherIsAt(t *testing.T) {
 			t.Errorf("made a batch: %v, %v; want %v", more, err, want)
 		}
 	}
-	d.exact(t, free, 3)
-	d.exact2(t, held)
+	d.assertCounts(t, free, 3)
+	d.assertAssignedCount(t, held)
 	if err := tx.Rollback(); err != nil {
 		t.Fatal(err)
 	}
-	if err := fanOut(t.Context(), s); err != nil {
+	if err := fanOutAll(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}
-	d.exact(t, held, 3)
+	d.assertCounts(t, held, 3)
 }

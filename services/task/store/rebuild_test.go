@@ -14,8 +14,8 @@ import (
 	"pgo/services/task/view/viewtest"
 )
 
-// rebuild runs a rebuild from an export and returns what it reported.
-func rebuild(t testing.TB, s *store.Store, export string, dryRun bool) []view.Difference {
+// runRebuild runs a rebuild from an export and returns what it reported.
+func runRebuild(t testing.TB, s *store.Store, export string, dryRun bool) []view.Difference {
 	t.Helper()
 	e, err := view.ReadExport(strings.NewReader(export))
 	if err != nil {
@@ -47,9 +47,9 @@ var everything = []string{
 	"SELECT * FROM view_class_members ORDER BY class_id, user_id", "SELECT id, assigned_count, version FROM tasks ORDER BY id", "SELECT * FROM assignments ORDER BY task_id, user_id", "SELECT * FROM fanouts ORDER BY task_id",
 }
 
-// TestRebuildRepairsAnyDamage loses events and damages the tables at random, and has School go on after its export: the
-// rebuild reports and repairs what is wrong, and leaves what is newer.
-func TestRebuildRepairsAnyDamage(t *testing.T) {
+// TestRebuildRepairsRandomDamage loses events and damages the tables at random, and changes School after its export: the
+// rebuild reports and repairs the differences, and keeps newer changes.
+func TestRebuildRepairsRandomDamage(t *testing.T) {
 	t.Parallel()
 	const runs = 8
 	first := rand.Uint64()
@@ -67,53 +67,53 @@ func TestRebuildRepairsAnyDamage(t *testing.T) {
 				}
 				for _, e := range school.TakeEvents() {
 					if e.Source != "user" && random.IntN(6) == 0 {
-						continue // lost for ever
+						continue // the event is lost
 					}
-					apply(t, s, decodeAll(t, []event.Event{e})...)
+					applyChanges(t, s, decodeAll(t, []event.Event{e})...)
 				}
-				tasks = append(tasks, d.openTask(t)...)
-				if err := fanOut(t.Context(), s); err != nil {
+				tasks = append(tasks, d.openTasks(t)...)
+				if err := fanOutAll(t.Context(), s); err != nil {
 					t.Fatal(err)
 				}
 			}
-			d.damage(t)
+			d.damageTables(t)
 			export := school.WriteExport()
 			for range 60 {
 				school.MakeRandomChange()
 			}
 			late := school.TakeEvents()
 			random.Shuffle(len(late), func(i, j int) { late[i], late[j] = late[j], late[i] })
-			apply(t, s, decodeAll(t, late[:len(late)/2])...)
+			applyChanges(t, s, decodeAll(t, late[:len(late)/2])...)
 
 			before := servicetest.DumpRows(t, d.DB, everything...)
-			found := rebuild(t, s, export, true)
+			found := runRebuild(t, s, export, true)
 			if after := servicetest.DumpRows(t, d.DB, everything...); after != before {
 				t.Errorf("a dry run has changed something:\n%s", servicetest.DiffLines(before, after))
 			}
 			if len(found) == 0 {
 				t.Error("a dry run has found nothing")
 			}
-			if repaired := rebuild(t, s, export, false); len(repaired) < len(found) {
+			if repaired := runRebuild(t, s, export, false); len(repaired) < len(found) {
 				t.Errorf("the dry run has found %v\nand what was repaired is %v", found, repaired)
 			}
-			if left := rebuild(t, s, export, true); len(left) > 0 {
+			if left := runRebuild(t, s, export, true); len(left) > 0 {
 				t.Errorf("after the rebuild differ still %v", left)
 			}
-			apply(t, s, decodeAll(t, late[len(late)/2:])...)
-			if err := fanOut(t.Context(), s); err != nil {
+			applyChanges(t, s, decodeAll(t, late[len(late)/2:])...)
+			if err := fanOutAll(t.Context(), s); err != nil {
 				t.Fatal(err)
 			}
 			diff, err := school.FindDifferences(d.DB)
 			if err != nil || diff != "" {
 				t.Errorf("%v, the view differs:\n%s", err, diff)
 			}
-			d.sameStudents(t, school, tasks)
+			d.assertSameStudents(t, school, tasks)
 		})
 	}
 }
 
-// damage does to the tables what no code does.
-func (d database) damage(t testing.TB) {
+// damageTables makes changes to the tables that the service never makes.
+func (d database) damageTables(t testing.TB) {
 	t.Helper()
 	ghost, ghostClass, user := "01500000-0000-7000-8000-00000000000a", "01500000-0000-7000-8000-00000000000b", "01500000-0000-7000-8000-00000000000c"
 	for _, statement := range []string{
@@ -134,8 +134,8 @@ func (d database) damage(t testing.TB) {
 	}
 }
 
-// sameStudents fails the test unless each task of a class that is there is assigned to the class's students.
-func (d database) sameStudents(t testing.TB, school *viewtest.FakeSchool, tasks []string) {
+// assertSameStudents fails the test unless each task of an existing class is assigned to all students of the class.
+func (d database) assertSameStudents(t testing.TB, school *viewtest.FakeSchool, tasks []string) {
 	t.Helper()
 	for _, id := range tasks {
 		var class string
@@ -144,14 +144,15 @@ func (d database) sameStudents(t testing.TB, school *viewtest.FakeSchool, tasks 
 		}
 		for _, c := range school.ClassIDs() {
 			if c == class {
-				d.exact(t, id, len(school.StudentIDs(class)))
+				d.assertCounts(t, id, len(school.StudentIDs(class)))
 			}
 		}
 	}
 }
 
-// TestRebuildGivesTasksToWhoLacksThem where somebody was taken for a student before they became one, and so got nothing.
-func TestRebuildGivesTasksToWhoLacksThem(t *testing.T) {
+// TestRebuildAssignsMissingTasks rebuilds a view that held a person for a student before they became one, so that they got no
+// tasks.
+func TestRebuildAssignsMissingTasks(t *testing.T) {
 	t.Parallel()
 	d := newDatabase(t)
 	s, _ := d.open(t, "")
@@ -162,31 +163,31 @@ func TestRebuildGivesTasksToWhoLacksThem(t *testing.T) {
 {"kind":"class_member","class_id":"` + class + `","school_id":"` + school + `","user_id":"` + user + `","role":"teacher","sequence":5}
 {"kind":"end","lines":4}
 `
-	apply(t, s, view.School{ID: school, Name: "School", Sequence: 5}, view.Class{ID: class, SchoolID: school, Name: "7A", Sequence: 5},
+	applyChanges(t, s, view.School{ID: school, Name: "School", Sequence: 5}, view.Class{ID: class, SchoolID: school, Name: "7A", Sequence: 5},
 		view.ClassMember{ClassID: class, SchoolID: school, UserID: user, Role: "teacher", Sequence: 5})
-	tasks := d.openTask(t)
-	if err := fanOut(t.Context(), s); err != nil {
+	tasks := d.openTasks(t)
+	if err := fanOutAll(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}
 	d.exec(t, "UPDATE view_class_members SET role = 'student'")
-	apply(t, s, view.ClassMember{ClassID: class, SchoolID: school, UserID: user, Role: "student", Sequence: 6})
+	applyChanges(t, s, view.ClassMember{ClassID: class, SchoolID: school, UserID: user, Role: "student", Sequence: 6})
 	for _, dryRun := range []bool{true, false} {
-		found := rebuild(t, s, export, dryRun)
+		found := runRebuild(t, s, export, dryRun)
 		if len(found) != 1 || found[0].Kind != "assignments" || found[0].ID != class+"/"+user {
 			t.Errorf("found %v", found)
 		}
 	}
-	if left := rebuild(t, s, export, true); len(left) > 0 {
+	if left := runRebuild(t, s, export, true); len(left) > 0 {
 		t.Errorf("after the rebuild differ still %v", left)
 	}
-	if err := fanOut(t.Context(), s); err != nil {
+	if err := fanOutAll(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}
-	d.exact(t, tasks[0], 1)
+	d.assertCounts(t, tasks[0], 1)
 }
 
-// TestRebuildFromNothing makes the whole view of a service that has never had an event.
-func TestRebuildFromNothing(t *testing.T) {
+// TestRebuildEmptyView rebuilds the view of a service that has received no events.
+func TestRebuildEmptyView(t *testing.T) {
 	t.Parallel()
 	d := newDatabase(t)
 	s, _ := d.open(t, "")
@@ -196,12 +197,12 @@ func TestRebuildFromNothing(t *testing.T) {
 	}
 	for _, c := range decodeAll(t, school.TakeEvents()) {
 		if p, is := c.(view.Person); is {
-			apply(t, s, p)
+			applyChanges(t, s, p)
 		}
 	}
 	export := school.WriteExport()
-	found, repaired := rebuild(t, s, export, true), rebuild(t, s, export, false)
-	if len(found) == 0 || format(found) != format(repaired) {
+	found, repaired := runRebuild(t, s, export, true), runRebuild(t, s, export, false)
+	if len(found) == 0 || formatValue(found) != formatValue(repaired) {
 		t.Errorf("found %v\nrepaired %v", found, repaired)
 	}
 	if diff, err := school.FindDifferences(d.DB); err != nil || diff != "" {
@@ -209,8 +210,8 @@ func TestRebuildFromNothing(t *testing.T) {
 	}
 }
 
-// TestRebuildLeavesWhatIsNewer one by one.
-func TestRebuildLeavesWhatIsNewer(t *testing.T) {
+// TestRebuildKeepsNewerChanges applies changes that are newer than the export, one by one, and rebuilds the view.
+func TestRebuildKeepsNewerChanges(t *testing.T) {
 	t.Parallel()
 	d := newDatabase(t)
 	s, _ := d.open(t, "")
@@ -221,25 +222,25 @@ func TestRebuildLeavesWhatIsNewer(t *testing.T) {
 {"kind":"class_member","class_id":"` + oldClass + `","school_id":"` + old + `","user_id":"` + user + `","role":"student","sequence":5}
 {"kind":"end","lines":4}
 `
-	school, class := newID(), newID() // made after the export
+	school, class := newID(), newID() // created after the export
 	for _, tc := range []struct {
 		name    string
 		changes []view.Change
 		query   string
 		want    string
 	}{
-		{"a school made later", []view.Change{view.School{ID: school, Name: "Later", Sequence: 1}}, "SELECT name FROM view_schools WHERE deleted = FALSE AND id = '" + school + "'", "Later"},
-		{"a class made later", []view.Change{view.Class{ID: class, SchoolID: school, Name: "Later", Sequence: 1}}, "SELECT name FROM view_classes WHERE deleted = FALSE AND id = '" + class + "'", "Later"},
+		{"a school created later", []view.Change{view.School{ID: school, Name: "Later", Sequence: 1}}, "SELECT name FROM view_schools WHERE deleted = FALSE AND id = '" + school + "'", "Later"},
+		{"a class created later", []view.Change{view.Class{ID: class, SchoolID: school, Name: "Later", Sequence: 1}}, "SELECT name FROM view_classes WHERE deleted = FALSE AND id = '" + class + "'", "Later"},
 		{"a new name", []view.Change{view.School{ID: old, Name: "New", Sequence: 6}}, "SELECT name FROM view_schools WHERE id = '" + old + "'", "New"},
-		{"a new part", []view.Change{view.ClassMember{ClassID: oldClass, SchoolID: old, UserID: user, Role: "teacher", Sequence: 6}}, "SELECT role FROM view_class_members WHERE class_id = '" + oldClass + "'", "teacher"},
-		{"somebody who left", []view.Change{view.ClassMember{ClassID: oldClass, SchoolID: old, UserID: user, Role: "teacher", Removed: true, Sequence: 7}}, "SELECT removed FROM view_class_members WHERE class_id = '" + oldClass + "'", "1"},
+		{"a new role", []view.Change{view.ClassMember{ClassID: oldClass, SchoolID: old, UserID: user, Role: "teacher", Sequence: 6}}, "SELECT role FROM view_class_members WHERE class_id = '" + oldClass + "'", "teacher"},
+		{"a removed member", []view.Change{view.ClassMember{ClassID: oldClass, SchoolID: old, UserID: user, Role: "teacher", Removed: true, Sequence: 7}}, "SELECT removed FROM view_class_members WHERE class_id = '" + oldClass + "'", "1"},
 		{"a deleted class", []view.Change{view.Class{ID: oldClass, SchoolID: old, Deleted: true, Sequence: 8}}, "SELECT deleted FROM view_classes WHERE id = '" + oldClass + "'", "1"},
 		{"a deleted school", []view.Change{view.School{ID: old, Deleted: true, Sequence: 8}}, "SELECT deleted FROM view_schools WHERE id = '" + old + "'", "1"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			apply(t, s, tc.changes...)
+			applyChanges(t, s, tc.changes...)
 			for range 2 {
-				rebuild(t, s, export, false)
+				runRebuild(t, s, export, false)
 				var got sql.NullString
 				if err := d.QueryRow(tc.query).Scan(&got); err != nil || got.String != tc.want {
 					t.Errorf("got %q, %v, want %q", got.String, err, tc.want)

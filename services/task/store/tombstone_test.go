@@ -7,8 +7,8 @@ import (
 	"pgo/services/task/view"
 )
 
-// TestAnEventHappensOnce delivers two events with the same id: the first is what happened.
-func TestAnEventHappensOnce(t *testing.T) {
+// TestEventIsAppliedOnce delivers two events with the same id: the first is what happened.
+func TestEventIsAppliedOnce(t *testing.T) {
 	t.Parallel()
 	d := newDatabase(t)
 	s, _ := d.open(t, "")
@@ -19,32 +19,32 @@ func TestAnEventHappensOnce(t *testing.T) {
 		}
 	}
 	if n := d.count(t, "SELECT COUNT(*) FROM view_schools WHERE name = 'First' AND sequence = 1"); n != 1 {
-		t.Error("an event that came again had an effect")
+		t.Error("a repeated event had an effect")
 	}
 }
 
-// TestNothingJoinsWhatIsDeleted has members of a deleted class and of a deleted school come late.
-func TestNothingJoinsWhatIsDeleted(t *testing.T) {
+// TestLateEventsDoNotReviveDeletedObjects delivers late events about members of a deleted class and a deleted school.
+func TestLateEventsDoNotReviveDeletedObjects(t *testing.T) {
 	t.Parallel()
 	d := newDatabase(t)
 	s, _ := d.open(t, "")
-	for name, deletion := range map[string]func(r *room) view.Change{
-		"class": func(r *room) view.Change {
+	for name, deletion := range map[string]func(r *testClass) view.Change{
+		"class": func(r *testClass) view.Change {
 			return view.Class{ID: r.class, SchoolID: r.school, Deleted: true, Sequence: 99}
 		},
-		"school": func(r *room) view.Change { return view.School{ID: r.school, Deleted: true, Sequence: 99} },
+		"school": func(r *testClass) view.Change { return view.School{ID: r.school, Deleted: true, Sequence: 99} },
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := d.makeRoom(t, s, 2)
-			apply(t, s, view.School{ID: r.school, Name: "School", Sequence: 1})
+			r := d.createClass(t, s, 2)
+			applyChanges(t, s, view.School{ID: r.school, Name: "School", Sequence: 1})
 			id := r.publish(t, s)
-			apply(t, s, deletion(r))
+			applyChanges(t, s, deletion(r))
 			members := d.count(t, "SELECT COUNT(*) FROM view_class_members WHERE class_id = ?", r.class)
 			late := newID()
-			apply(t, s, view.ClassMember{ClassID: r.class, SchoolID: r.school, UserID: late, Role: task.RoleStudent, Sequence: 98})
-			apply(t, s, view.Class{ID: newID(), SchoolID: r.school, Name: "late", Sequence: 1})
+			applyChanges(t, s, view.ClassMember{ClassID: r.class, SchoolID: r.school, UserID: late, Role: task.RoleStudent, Sequence: 98})
+			applyChanges(t, s, view.Class{ID: newID(), SchoolID: r.school, Name: "late", Sequence: 1})
 			if name == "school" {
-				apply(t, s, view.Member{SchoolID: r.school, UserID: late, Role: "owner", Sequence: 98}, view.School{ID: r.school, Name: "late", Sequence: 98})
+				applyChanges(t, s, view.Member{SchoolID: r.school, UserID: late, Role: "owner", Sequence: 98}, view.School{ID: r.school, Name: "late", Sequence: 98})
 				if n := d.count(t, "SELECT (SELECT COUNT(*) FROM view_school_members WHERE school_id = ?) + (SELECT COUNT(*) FROM view_schools WHERE id = ? AND NOT deleted) + (SELECT COUNT(*) FROM view_classes WHERE school_id = ? AND NOT deleted)", r.school, r.school, r.school); n != 0 {
 					t.Errorf("%d rows belong to a deleted school", n)
 				}
@@ -52,7 +52,7 @@ func TestNothingJoinsWhatIsDeleted(t *testing.T) {
 			if n := d.count(t, "SELECT COUNT(*) FROM view_class_members WHERE class_id = ?", r.class); n != members {
 				t.Errorf("%d members, and there were %d", n, members)
 			}
-			if err := fanOut(t.Context(), s); err != nil {
+			if err := fanOutAll(t.Context(), s); err != nil {
 				t.Fatal(err)
 			}
 			if n := d.count(t, "SELECT (SELECT COUNT(*) FROM assignments WHERE task_id = ?) + (SELECT COUNT(*) FROM fanouts)", id); n != 0 {
@@ -78,13 +78,13 @@ func TestNothingJoinsWhatIsDeleted(t *testing.T) {
 	}
 }
 
-// TestRebuildLeavesTheClassesOfASchoolThatWasDeletedLater also where they are only known to be gone by that.
-func TestRebuildLeavesTheClassesOfASchoolThatWasDeletedLater(t *testing.T) {
+// TestRebuildKeepsLaterDeletionOfSchool also where they are only known to be gone by that.
+func TestRebuildKeepsLaterDeletionOfSchool(t *testing.T) {
 	t.Parallel()
 	d := newDatabase(t)
 	s, _ := d.open(t, "")
 	const school, class, unknown = "01500000-0000-7000-8000-000000000001", "01500000-0000-7000-8000-000000000002", "01500000-0000-7000-8000-000000000003"
-	apply(t, s, view.School{ID: school, Name: "Old", Sequence: 5}, view.Class{ID: class, SchoolID: school, Name: "Old", Sequence: 5}, view.School{ID: school, Deleted: true, Sequence: 6})
+	applyChanges(t, s, view.School{ID: school, Name: "Old", Sequence: 5}, view.Class{ID: class, SchoolID: school, Name: "Old", Sequence: 5}, view.School{ID: school, Deleted: true, Sequence: 6})
 	export := `{"kind":"header","taken_at":"2026-01-01T00:00:00Z"}
 {"kind":"school","id":"` + school + `","name":"Old","sequence":5}
 {"kind":"class","id":"` + class + `","school_id":"` + school + `","name":"Old","sequence":5}
@@ -92,7 +92,7 @@ func TestRebuildLeavesTheClassesOfASchoolThatWasDeletedLater(t *testing.T) {
 {"kind":"end","lines":4}
 `
 	for _, dryRun := range []bool{true, false, true} {
-		if diffs := rebuild(t, s, export, dryRun); len(diffs) > 0 {
+		if diffs := runRebuild(t, s, export, dryRun); len(diffs) > 0 {
 			t.Errorf("reports %v", diffs)
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"pgo/services/task/view"
 )
 
-func lines(all ...string) string { return strings.Join(all, "\n") + "\n" }
+func joinLines(all ...string) string { return strings.Join(all, "\n") + "\n" }
 
 const (
 	header  = `{"kind":"header","taken_at":"2026-01-02T03:04:05Z"}`
@@ -20,9 +20,9 @@ const (
 
 func TestReadExport(t *testing.T) {
 	for name, text := range map[string]string{
-		"in order":     lines(header, school, member, class, student, `{"kind":"end","lines":5}`),
-		"out of order": lines(header, student, class, member, school, `{"kind":"end","lines":5}`),
-		"CRLF":         strings.ReplaceAll(lines(header, school, member, class, student, `{"kind":"end","lines":5}`), "\n", "\r\n"),
+		"in order":     joinLines(header, school, member, class, student, `{"kind":"end","lines":5}`),
+		"out of order": joinLines(header, student, class, member, school, `{"kind":"end","lines":5}`),
+		"CRLF":         strings.ReplaceAll(joinLines(header, school, member, class, student, `{"kind":"end","lines":5}`), "\n", "\r\n"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			e, err := view.ReadExport(strings.NewReader(text))
@@ -37,7 +37,7 @@ func TestReadExport(t *testing.T) {
 			}
 		})
 	}
-	e, err := view.ReadExport(strings.NewReader(lines(header, `{"kind":"end","lines":1}`)))
+	e, err := view.ReadExport(strings.NewReader(joinLines(header, `{"kind":"end","lines":1}`)))
 	if err != nil || len(e.Schools)+len(e.Classes) > 0 {
 		t.Errorf("an empty export is read as %+v, %v", e, err)
 	}
@@ -47,28 +47,28 @@ func TestReadExportErrors(t *testing.T) {
 	end := `{"kind":"end","lines":2}`
 	for _, tc := range []struct{ name, text, want string }{
 		{"empty", "", "line 1: the export is truncated"},
-		{"truncated", lines(header, school, member), "line 4: the export is truncated"},
+		{"truncated", joinLines(header, school, member), "line 4: the export is truncated"},
 		{"truncated in a line", header + "\n" + school[:40], "line 2: decode object"},
-		{"a missing line", lines(header, school, `{"kind":"end","lines":3}`), "line 3: the last line must count the 2 lines"},
-		{"end without a number", lines(header, school, `{"kind":"end"}`), "line 3: the last line must count"},
-		{"more after the end", lines(header, school, end, school), "line 4: unexpected line after"},
-		{"no header", lines(school, end), "line 1: the first line, and no other, must be the header"},
-		{"two headers", lines(header, header, end), "line 2: the first line, and no other, must be the header"},
-		{"header without time", lines(`{"kind":"header"}`, end), "line 1: taken_at is missing"},
-		{"not JSON", lines(header, "school"), "line 2: decode object"},
-		{"empty line", lines(header, ""), "line 2: decode object"},
-		{"two objects in a line", lines(header, school+school), "line 2: more than one object"},
-		{"unknown kind", lines(header, `{"kind":"planet","sequence":1}`, end), `line 2: unknown kind "planet"`},
-		{"no kind", lines(header, `{"sequence":1}`, end), `line 2: unknown kind ""`},
-		{"no sequence", lines(header, `{"kind":"school","id":"`+a+`","name":"S"}`, end), "line 2: sequence is missing"},
-		{"bad id", lines(header, `{"kind":"school","id":"x","name":"S","sequence":1}`, end), "line 2: id is not an id"},
-		{"bad role", lines(header, school, strings.Replace(member, "owner", "king", 1)), "line 3: role is not one of"},
-		{"bad role in a class", lines(header, school, class, strings.Replace(student, "student", "king", 1), `{"kind":"end","lines":4}`), "role is not one of"},
-		{"school twice", lines(header, school, school), "line 3: duplicate school"},
-		{"class twice", lines(header, school, class, class), "line 4: duplicate class"},
-		{"class without school", lines(header, class, end), "belongs to a school that is not in the export"},
-		{"member without school", lines(header, member, end), "belongs to school " + a + ", which is not in the export"},
-		{"class member without class", lines(header, student, end), "belongs to class " + b + ", which is not in the export"},
+		{"a missing line", joinLines(header, school, `{"kind":"end","lines":3}`), "line 3: the last line must count the 2 lines"},
+		{"end without a number", joinLines(header, school, `{"kind":"end"}`), "line 3: the last line must count"},
+		{"more after the end", joinLines(header, school, end, school), "line 4: unexpected line after"},
+		{"no header", joinLines(school, end), "line 1: the first line, and no other, must be the header"},
+		{"two headers", joinLines(header, header, end), "line 2: the first line, and no other, must be the header"},
+		{"header without time", joinLines(`{"kind":"header"}`, end), "line 1: taken_at is missing"},
+		{"not JSON", joinLines(header, "school"), "line 2: decode object"},
+		{"empty line", joinLines(header, ""), "line 2: decode object"},
+		{"two objects in a line", joinLines(header, school+school), "line 2: more than one object"},
+		{"unknown kind", joinLines(header, `{"kind":"planet","sequence":1}`, end), `line 2: unknown kind "planet"`},
+		{"no kind", joinLines(header, `{"sequence":1}`, end), `line 2: unknown kind ""`},
+		{"no sequence", joinLines(header, `{"kind":"school","id":"`+a+`","name":"S"}`, end), "line 2: sequence is missing"},
+		{"bad id", joinLines(header, `{"kind":"school","id":"x","name":"S","sequence":1}`, end), "line 2: id is not an id"},
+		{"bad role", joinLines(header, school, strings.Replace(member, "owner", "king", 1)), "line 3: role is not one of"},
+		{"bad role in a class", joinLines(header, school, class, strings.Replace(student, "student", "king", 1), `{"kind":"end","lines":4}`), "role is not one of"},
+		{"school twice", joinLines(header, school, school), "line 3: duplicate school"},
+		{"class twice", joinLines(header, school, class, class), "line 4: duplicate class"},
+		{"class without school", joinLines(header, class, end), "belongs to a school that is not in the export"},
+		{"member without school", joinLines(header, member, end), "belongs to school " + a + ", which is not in the export"},
+		{"class member without class", joinLines(header, student, end), "belongs to class " + b + ", which is not in the export"},
 		{"a line without end", header + "\n" + strings.Repeat("x", 2<<20), "line 2: "},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -100,9 +100,9 @@ func TestCreatedAfter(t *testing.T) {
 
 // FuzzReadExport looks for text that makes ReadExport panic, or that it accepts although a class has no school.
 func FuzzReadExport(f *testing.F) {
-	f.Add(lines(header, school, member, class, student, `{"kind":"end","lines":5}`))
-	f.Add(lines(header, `{"kind":"end","lines":1}`))
-	f.Add(lines(header, student, `{"kind":"end","lines":2}`))
+	f.Add(joinLines(header, school, member, class, student, `{"kind":"end","lines":5}`))
+	f.Add(joinLines(header, `{"kind":"end","lines":1}`))
+	f.Add(joinLines(header, student, `{"kind":"end","lines":2}`))
 	f.Add(`{"kind":null}`)
 	f.Fuzz(func(t *testing.T, text string) {
 		e, err := view.ReadExport(strings.NewReader(text))

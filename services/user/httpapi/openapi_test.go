@@ -11,7 +11,7 @@ import (
 	"pgo/services/user/openapi"
 )
 
-func TestTheSpecificationHasTheRoutesOfTheRouter(t *testing.T) {
+func TestSpecificationMatchesRoutes(t *testing.T) {
 	gin.SetMode(gin.ReleaseMode)
 	e := gin.New()
 	httpapi.New(nil, nil).Register(e, nil)

@@ -6,15 +6,15 @@ import (
 	"testing"
 )
 
-// TestPruneRemovesWhatIsOver leaves what a token may still name, and more than one batch goes.
-func TestPruneRemovesWhatIsOver(t *testing.T) {
+// TestPrune leaves what a token may still name, and more than one batch goes.
+func TestPrune(t *testing.T) {
 	t.Parallel()
-	s, db, _ := open(t)
+	s, db, _ := openStore(t)
 	const digits = "(SELECT 0 n UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4 UNION ALL SELECT 5 UNION ALL SELECT 6 UNION ALL SELECT 7 UNION ALL SELECT 8 UNION ALL SELECT 9)"
 	const hundred = digits + " a, " + digits + " b"
 	for _, statement := range []string{
-		session("open", "+ INTERVAL 1 DAY", "NULL"), session("just expired", "- INTERVAL 23 HOUR", "NULL"), session("just ended", "+ INTERVAL 1 DAY", "UTC_TIMESTAMP(6) - INTERVAL 23 HOUR"),
-		session("long expired", "- INTERVAL 25 HOUR", "NULL"), session("long ended", "+ INTERVAL 1 DAY", "UTC_TIMESTAMP(6) - INTERVAL 25 HOUR"),
+		insertSessionSQL("open", "+ INTERVAL 1 DAY", "NULL"), insertSessionSQL("just expired", "- INTERVAL 23 HOUR", "NULL"), insertSessionSQL("just ended", "+ INTERVAL 1 DAY", "UTC_TIMESTAMP(6) - INTERVAL 23 HOUR"),
+		insertSessionSQL("long expired", "- INTERVAL 25 HOUR", "NULL"), insertSessionSQL("long ended", "+ INTERVAL 1 DAY", "UTC_TIMESTAMP(6) - INTERVAL 25 HOUR"),
 		"INSERT INTO refresh_tokens SELECT UNHEX(SHA2(id, 256)), id, UTC_TIMESTAMP(6), NULL FROM sessions",
 		"INSERT INTO mail_tokens VALUES (UNHEX(SHA2('good', 256)), 'u', 'reset', UTC_TIMESTAMP(6) - INTERVAL 23 HOUR)",
 		"INSERT INTO mail_tokens SELECT UNHEX(SHA2(CONCAT(a.n, b.n, c.n, d.n), 256)), 'u', 'reset', UTC_TIMESTAMP(6) - INTERVAL 25 HOUR FROM " + hundred + ", " + digits + " c, (SELECT 0 n UNION ALL SELECT 1 UNION ALL SELECT 2) d",
@@ -35,17 +35,17 @@ func TestPruneRemovesWhatIsOver(t *testing.T) {
 		"SELECT LOWER(HEX(hash)) = SHA2('good', 256) FROM mail_tokens":     {"1"},
 		"SELECT CONCAT(consumer, ' ', event_id) FROM pgo_inbox ORDER BY 1": {"other old", "user.mailer new"},
 	} {
-		if got := column(t, db, query); !slices.Equal(got, want) {
+		if got := queryStrings(t, db, query); !slices.Equal(got, want) {
 			t.Errorf("%s: got %v, want %v", query, got, want)
 		}
 	}
 }
 
-func session(id, expires, ended string) string {
+func insertSessionSQL(id, expires, ended string) string {
 	return "INSERT INTO sessions VALUES ('" + id + "', 'u', UTC_TIMESTAMP(6), UTC_TIMESTAMP(6), UTC_TIMESTAMP(6) " + expires + ", " + ended + ", '127.0.0.1', 'test')"
 }
 
-func column(t *testing.T, db *sql.DB, query string) (all []string) {
+func queryStrings(t *testing.T, db *sql.DB, query string) (all []string) {
 	t.Helper()
 	rs, err := db.Query(query)
 	if err != nil {

@@ -14,19 +14,19 @@ import (
 	"pgo/services/user/store"
 )
 
-// open returns a store on an empty database and the queries that it sends from then on.
-func open(t *testing.T) (*store.Store, *sql.DB, *[]string) {
+// openStore returns a store on an empty database and the queries that it sends from then on.
+func openStore(t *testing.T) (*store.Store, *sql.DB, *[]string) {
 	t.Helper()
 	d := servicetest.NewDatabase(t, migrations.FS)
 	db, c := d.Connect(t, "")
 	return store.New(db, c, "user", func() {}), d.DB, servicetest.RecordQueries(t, db)
 }
 
-// people is how many rows the table has: enough for the server to choose its plans as it would in earnest.
+// people is how many rows the table has: enough for the server to choose its plans as it would in production.
 const people = 100_000
 
-// fill makes people: p00000 ..., of whom every thousandth is an admin and every hundredth is disabled, each with a session.
-func fill(t *testing.T, db *sql.DB) {
+// fillTables makes people: p00000 ..., of whom every thousandth is an admin and every hundredth is disabled, each with a session.
+func fillTables(t *testing.T, db *sql.DB) {
 	t.Helper()
 	for _, statement := range []string{
 		`INSERT INTO users SELECT CONCAT('01900000-0000-7000-8000-', LPAD(HEX(n), 12, '0')), CONCAT('p', LPAD(n, 5, '0'), '@example.org'), CONCAT('N', LPAD(REVERSE(LPAD(n, 5, '0')), 5, '0')),
@@ -41,17 +41,17 @@ func fill(t *testing.T, db *sql.DB) {
 	}
 }
 
-func id(n int) string { return fmt.Sprintf("01900000-0000-7000-8000-%012X", n) }
+func newTestID(n int) string { return fmt.Sprintf("01900000-0000-7000-8000-%012X", n) }
 
-// TestListsReadWhatTheyShow counts the rows that the server reads for a page: in proportion to the page or to
+// TestListsReadOnlyTheirPage counts the rows that the server reads for a page: in proportion to the page or to
 // what the search finds, never to the table, and so nothing is sorted that is not found either.
-func TestListsReadWhatTheyShow(t *testing.T) {
+func TestListsReadOnlyTheirPage(t *testing.T) {
 	t.Parallel()
-	s, db, sent := open(t)
-	fill(t, db)
+	s, db, sent := openStore(t)
+	fillTables(t, db)
 	const limit = 20
 	after := func(n int) page.Request[user.ListKey] {
-		return page.Request[user.ListKey]{Limit: limit, After: &user.ListKey{ID: id(n)}}
+		return page.Request[user.ListKey]{Limit: limit, After: &user.ListKey{ID: newTestID(n)}}
 	}
 	first := page.Request[user.ListKey]{Limit: limit}
 	for _, tc := range []struct {
@@ -91,7 +91,7 @@ func TestListsReadWhatTheyShow(t *testing.T) {
 	t.Run("sessions", func(t *testing.T) {
 		for _, p := range []page.Request[user.ListKey]{first, {Limit: limit, After: &user.ListKey{ID: "01900000-0000-7000-9000-00000000C370"}}} {
 			*sent = nil
-			list, err := s.ListSessions(t.Context(), id(50_000), p)
+			list, err := s.ListSessions(t.Context(), newTestID(50_000), p)
 			if err != nil || len(list.Items) == 0 || len(*sent) != 1 {
 				t.Fatalf("%d items, %d statements, %v", len(list.Items), len(*sent), err)
 			}

@@ -16,7 +16,7 @@ import (
 	"pgo/services/user/throttle"
 )
 
-func TestAttemptsAreCounted(t *testing.T) {
+func TestAttemptsMetric(t *testing.T) {
 	server := testkit.NewRedis(t)
 	link := testkit.NewLink(t, server.Addr)
 	cfg := cache.Defaults()

@@ -19,7 +19,7 @@ import (
 	"pgo/services/user/token"
 )
 
-func pemOf(t testing.TB, key any) string {
+func encodePEM(t testing.TB, key any) string {
 	t.Helper()
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
@@ -34,7 +34,7 @@ func newKey(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return pemOf(t, key)
+	return encodePEM(t, key)
 }
 
 type nothingRevoked struct{}
@@ -44,7 +44,7 @@ func (nothingRevoked) IsRevoked(string) bool { return false }
 // TestRotation signs with a key, puts a new one before it, and takes it away.
 func TestRotation(t *testing.T) {
 	old, next := newKey(t), newKey(t)
-	before, during, after := parse(t, old), parse(t, next+old), parse(t, next)
+	before, during, after := parseKeys(t, old), parseKeys(t, next+old), parseKeys(t, next)
 	sign := func(k *token.Keys) string {
 		i := &token.Issuer{Keys: k, Issuer: "pgo", Audience: "pgo", Lifetime: func() time.Duration { return time.Minute }, Now: time.Now}
 		s, lifetime, err := i.Sign(user.User{ID: "u1", Role: user.RoleAdmin}, "s1")
@@ -77,7 +77,7 @@ func TestRotation(t *testing.T) {
 	}
 }
 
-func parse(t testing.TB, text string) *token.Keys {
+func parseKeys(t testing.TB, text string) *token.Keys {
 	t.Helper()
 	k, err := token.ParseKeys([]byte(text))
 	if err != nil {
@@ -86,7 +86,7 @@ func parse(t testing.TB, text string) *token.Keys {
 	return k
 }
 
-func TestParseKeysRefuses(t *testing.T) {
+func TestParseKeysErrors(t *testing.T) {
 	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -95,8 +95,8 @@ func TestParseKeysRefuses(t *testing.T) {
 	for _, tc := range []struct{ name, text, want string }{
 		{"empty", "", "no signing key"},
 		{"no PEM", "secret secret secret", "no signing key"},
-		{"another kind", pemOf(t, ec), "signing key 1 is not an Ed25519 key"},
-		{"a good one and another kind", good + pemOf(t, ec), "signing key 2 is not an Ed25519 key"},
+		{"another kind", encodePEM(t, ec), "signing key 1 is not an Ed25519 key"},
+		{"a good one and another kind", good + encodePEM(t, ec), "signing key 2 is not an Ed25519 key"},
 		{"a damaged one", strings.Replace(good, "MC4CAQ", "AAAAAA", 1), "read signing key 1"},
 		{"the same twice", good + good, "signing key 2 is a duplicate"},
 		{"text between", good + "secret", "after signing key 1"},
@@ -110,8 +110,8 @@ func TestParseKeysRefuses(t *testing.T) {
 	}
 }
 
-func TestJWKSHasPublicKeysAndNothingElse(t *testing.T) {
-	k := parse(t, newKey(t)+newKey(t))
+func TestJWKSContainsOnlyPublicKeys(t *testing.T) {
+	k := parseKeys(t, newKey(t)+newKey(t))
 	var set struct{ Keys []map[string]string }
 	if err := json.Unmarshal(k.JWKS(), &set); err != nil {
 		t.Fatal(err)

@@ -13,12 +13,12 @@ import (
 // when it is replayed, and is gone when it is dropped.
 func TestDeadLetters(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	s := w.start(t)
+	env := newTestEnv(t)
+	s := env.start(t)
 	dead := func(want int) (ids []string) {
 		t.Helper()
 		testkit.Eventually(t, "dead letters", func() error {
-			code, stdout, stderr := w.RunCommand(t, "events", "dead", "list", "--json")
+			code, stdout, stderr := env.RunCommand(t, "events", "dead", "list", "--json")
 			var letters []struct{ ID, Queue, Type string }
 			if err := json.Unmarshal([]byte(stdout), &letters); code != 0 || err != nil {
 				return fmt.Errorf("ends with %d, %s%s, %w", code, stdout, stderr, err)
@@ -34,24 +34,24 @@ func TestDeadLetters(t *testing.T) {
 		})
 		return ids
 	}
-	owner, p := w.person(t), w.person(t)
-	id := s.makeSchool(owner)
-	s.join(owner, id, "student", p)
-	poison := w.Publish(t, "user", "user.updated.v1", p.ID, 1, map[string]any{"id": 5})
-	good := w.user(t, "user.updated.v1", p, 2, "Pia")
-	w.Deliver(t, good)
-	s.handled(good)
-	if got := s.names(schools+"/"+id+"/members", owner); !slices.Contains(got, "Pia") {
+	owner, p := env.person(t), env.person(t)
+	id := s.createSchool(owner)
+	s.addMembers(owner, id, "student", p)
+	poison := env.Publish(t, "user", "user.updated.v1", p.ID, 1, map[string]any{"id": 5})
+	good := env.userEvent(t, "user.updated.v1", p, 2, "Pia")
+	env.Deliver(t, good)
+	s.awaitHandled(good)
+	if got := s.listNames(schools+"/"+id+"/members", owner); !slices.Contains(got, "Pia") {
 		t.Errorf("got %v", got)
 	}
 	if ids := dead(1); ids[0] != poison.ID {
 		t.Fatalf("got %v, want %s", ids, poison.ID)
 	}
-	if code, _, stderr := w.RunCommand(t, "events", "dead", "replay", poison.ID); code != 0 {
+	if code, _, stderr := env.RunCommand(t, "events", "dead", "replay", poison.ID); code != 0 {
 		t.Fatalf("replay ends with %d: %s", code, stderr)
 	}
 	dead(1) // it cannot be read this time either
-	if code, _, stderr := w.RunCommand(t, "events", "dead", "drop", "--all"); code != 0 {
+	if code, _, stderr := env.RunCommand(t, "events", "dead", "drop", "--all"); code != 0 {
 		t.Fatalf("drop ends with %d: %s", code, stderr)
 	}
 	dead(0)

@@ -9,8 +9,8 @@ import (
 	"pgo/pkg/testing/testkit"
 )
 
-// dump returns what is in the tables. When the relay has published an event is not among it.
-func dump(t testing.TB, db *sql.DB) string {
+// dumpTables returns the rows of the tables, without the times at which the relay published events.
+func dumpTables(t testing.TB, db *sql.DB) string {
 	t.Helper()
 	return servicetest.DumpRows(t, db,
 		"SELECT * FROM schools ORDER BY id", "SELECT * FROM school_members ORDER BY school_id, user_id", "SELECT * FROM invites ORDER BY id",
@@ -28,8 +28,8 @@ func (s *testClient) awaitRow(query string, args ...any) {
 	})
 }
 
-// count returns the number that the query gives.
-func (s *testClient) count(query string, args ...any) int {
+// queryInt returns the number that the query selects.
+func (s *testClient) queryInt(query string, args ...any) int {
 	s.t.Helper()
 	var n int
 	if err := s.DB.QueryRow(query, args...).Scan(&n); err != nil {

@@ -10,8 +10,8 @@ import (
 	"pgo/pkg/testing/testkit"
 )
 
-// without returns an object without some fields, as events carry it.
-func without(object map[string]any, fields ...string) map[string]any {
+// withoutFields returns an object without some fields, as events carry it.
+func withoutFields(object map[string]any, fields ...string) map[string]any {
 	rest := map[string]any{}
 	for k, v := range object {
 		rest[k] = v
@@ -26,10 +26,10 @@ func without(object map[string]any, fields ...string) map[string]any {
 // numbers of each have no gap.
 func TestEvents(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	watcher := w.RecordEvents(t, "#")
-	s := w.start(t)
-	owner, teacher, student := w.named(t, s, "Secret Name"), w.person(t), w.person(t)
+	env := newTestEnv(t)
+	watcher := env.RecordEvents(t, "#")
+	s := env.start(t)
+	owner, teacher, student := env.personWithName(t, s, "Secret Name"), env.person(t), env.person(t)
 	var ofSchool, ofClass []servicetest.ExpectedEvent
 	school := func(typ string, data map[string]any) {
 		ofSchool = append(ofSchool, servicetest.ExpectedEvent{Type: "school." + typ + ".v1", Data: data})
@@ -37,45 +37,45 @@ func TestEvents(t *testing.T) {
 	class := func(typ string, data map[string]any) {
 		ofClass = append(ofClass, servicetest.ExpectedEvent{Type: "class." + typ + ".v1", Data: data})
 	}
-	member := func(res response) map[string]any { return without(res.JSON, "name", "version") }
+	member := func(res response) map[string]any { return withoutFields(res.JSON, "name", "version") }
 
-	made := s.want(request{Method: "POST", Path: schools, Token: owner.Token, Body: map[string]string{"name": " Lakeside ", "timezone": "Europe/Berlin"}}, 201, "")
+	made := s.expect(request{Method: "POST", Path: schools, Token: owner.Token, Body: map[string]string{"name": " Lakeside ", "timezone": "Europe/Berlin"}}, 201, "")
 	id := made.Text("id")
 	path := schools + "/" + id
 	school("created", made.JSON)
 	school("member_added", map[string]any{"school_id": id, "user_id": owner.ID, "role": "owner", "created_at": made.JSON["created_at"], "updated_at": made.JSON["created_at"]})
-	school("updated", s.want(request{Method: "PATCH", Path: path, Token: owner.Token, Body: map[string]string{"name": "Lakeside School"}}, 200, "").JSON)
-	school("member_added", member(s.accept(teacher, s.invite(owner, id, "teacher", 1))))
-	joined := s.accept(student, s.invite(owner, id, "student", 1))
+	school("updated", s.expect(request{Method: "PATCH", Path: path, Token: owner.Token, Body: map[string]string{"name": "Lakeside School"}}, 200, "").JSON)
+	school("member_added", member(s.acceptInvite(teacher, s.createInvite(owner, id, "teacher", 1))))
+	joined := s.acceptInvite(student, s.createInvite(owner, id, "student", 1))
 	school("member_added", member(joined))
 
-	newClass := s.want(request{Method: "POST", Path: path + "/classes", Token: owner.Token, Body: map[string]string{"name": "7b", "grade": "7"}}, 201, "")
+	newClass := s.expect(request{Method: "POST", Path: path + "/classes", Token: owner.Token, Body: map[string]string{"name": "7b", "grade": "7"}}, 201, "")
 	classID := newClass.Text("id")
 	class("created", newClass.JSON)
-	class("member_added", member(s.want(putInClass(owner, classID, teacher, "student"), 201, "")))
-	teaching := s.want(putInClass(owner, classID, teacher, "teacher"), 200, "")
+	class("member_added", member(s.expect(putClassMemberRequest(owner, classID, teacher, "student"), 201, "")))
+	teaching := s.expect(putClassMemberRequest(owner, classID, teacher, "teacher"), 200, "")
 	class("member_added", member(teaching))
-	inClass := s.want(putInClass(teacher, classID, student, "student"), 201, "")
+	inClass := s.expect(putClassMemberRequest(teacher, classID, student, "student"), 201, "")
 	class("member_added", member(inClass))
-	class("updated", s.want(request{Method: "PATCH", Path: classes + classID, Token: teacher.Token, Body: map[string]string{"grade": ""}}, 200, "").JSON)
+	class("updated", s.expect(request{Method: "PATCH", Path: classes + classID, Token: teacher.Token, Body: map[string]string{"grade": ""}}, 200, "").JSON)
 
 	// What is refused, what changes nothing and what nobody else is to know makes no event.
-	s.want(request{Method: "PATCH", Path: path, Token: owner.Token, Body: map[string]string{"name": "Lakeside School"}}, 200, "")
-	s.want(request{Method: "PATCH", Path: path, Token: owner.Token, Body: map[string]string{"name": "x"}, Header: ifMatch(`"0"`)}, 412, "precondition_failed")
-	s.want(putInClass(owner, classID, student, "student"), 200, "")
-	s.want(setRole(owner, id, student, "student"), 200, "")
-	s.want(removeMember(owner, id, owner), 409, "last_owner")
+	s.expect(request{Method: "PATCH", Path: path, Token: owner.Token, Body: map[string]string{"name": "Lakeside School"}}, 200, "")
+	s.expect(request{Method: "PATCH", Path: path, Token: owner.Token, Body: map[string]string{"name": "x"}, Header: ifMatch(`"0"`)}, 412, "precondition_failed")
+	s.expect(putClassMemberRequest(owner, classID, student, "student"), 200, "")
+	s.expect(setRoleRequest(owner, id, student, "student"), 200, "")
+	s.expect(removeMemberRequest(owner, id, owner), 409, "last_owner")
 
-	school("member_changed", member(s.want(setRole(owner, id, teacher, "student"), 200, "")))
+	school("member_changed", member(s.expect(setRoleRequest(owner, id, teacher, "student"), 200, "")))
 	class("member_removed", member(teaching)) // what they were
-	s.want(removeMember(student, id, student), 204, "")
+	s.expect(removeMemberRequest(student, id, student), 204, "")
 	class("member_removed", member(inClass))
 	school("member_removed", member(joined))
-	s.want(putInClass(owner, classID, teacher, "student"), 201, "")
+	s.expect(putClassMemberRequest(owner, classID, teacher, "student"), 201, "")
 	ofClass = append(ofClass, servicetest.ExpectedEvent{Type: "class.member_added.v1"})
-	s.want(request{Method: "DELETE", Path: classes + classID, Token: owner.Token}, 204, "")
+	s.expect(request{Method: "DELETE", Path: classes + classID, Token: owner.Token}, 204, "")
 	class("deleted", map[string]any{"id": classID, "school_id": id})
-	s.want(request{Method: "DELETE", Path: path, Token: owner.Token}, 204, "")
+	s.expect(request{Method: "DELETE", Path: path, Token: owner.Token}, 204, "")
 	school("deleted", map[string]any{"id": id})
 
 	for subject, want := range map[string][]servicetest.ExpectedEvent{id: ofSchool, classID: ofClass} {
@@ -90,30 +90,30 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-// TestSequencesHaveNoGapUnderLoad changes one school and one class from many sides at once, on two instances.
-func TestSequencesHaveNoGapUnderLoad(t *testing.T) {
+// TestSequencesHaveNoGapsUnderLoad changes one school and one class from many sides at once, on two instances.
+func TestSequencesHaveNoGapsUnderLoad(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	watcher := w.RecordEvents(t, "school.#", "class.#")
-	a, b := w.start(t), w.start(t)
-	c := w.campus(t, a)
-	code := a.invite(c.owner, c.school, "student", 100)
+	env := newTestEnv(t)
+	watcher := env.RecordEvents(t, "school.#", "class.#")
+	a, b := env.start(t), env.start(t)
+	c := env.createCampus(t, a)
+	code := a.createInvite(c.owner, c.school, "student", 100)
 	var requests [2][]request
 	for i := range 10 {
-		p := w.person(t)
-		requests[i%2] = append(requests[i%2], accept(p, code), request{Method: "PATCH", Path: schools + "/" + c.school, Token: c.owner.Token, Body: map[string]string{"name": fmt.Sprint(i)}})
-		requests[i/5] = append(requests[i/5], putInClass(c.owner, c.class, c.target, []string{"student", "student"}[i%2]), removeFromClass(c.admin, c.class, c.target),
-			setRole(c.owner, c.school, c.teacher, []string{"admin", "student", "teacher"}[i%3]), request{Method: "PATCH", Path: classes + c.class, Token: c.classTeacher.Token, Body: map[string]string{"name": fmt.Sprint(i)}})
+		p := env.person(t)
+		requests[i%2] = append(requests[i%2], acceptRequest(p, code), request{Method: "PATCH", Path: schools + "/" + c.school, Token: c.owner.Token, Body: map[string]string{"name": fmt.Sprint(i)}})
+		requests[i/5] = append(requests[i/5], putClassMemberRequest(c.owner, c.class, c.target, []string{"student", "student"}[i%2]), removeClassMemberRequest(c.admin, c.class, c.target),
+			setRoleRequest(c.owner, c.school, c.teacher, []string{"admin", "student", "teacher"}[i%3]), request{Method: "PATCH", Path: classes + c.class, Token: c.classTeacher.Token, Body: map[string]string{"name": fmt.Sprint(i)}})
 	}
 	other := make(chan []response, 1)
-	go func() { other <- b.together(requests[1]...) }()
-	for _, res := range append(a.together(requests[0]...), <-other...) {
+	go func() { other <- b.sendParallel(requests[1]...) }()
+	for _, res := range append(a.sendParallel(requests[0]...), <-other...) {
 		if res.Status >= 500 {
 			t.Errorf("got %d %s", res.Status, res.Body)
 		}
 	}
 	for subject, table := range map[string]string{c.school: "schools", c.class: "classes"} {
-		want := a.count("SELECT sequence FROM "+table+" WHERE id = ?", subject)
+		want := a.queryInt("SELECT sequence FROM "+table+" WHERE id = ?", subject)
 		var events []event.Event
 		testkit.Eventually(t, "the events", func() error {
 			if events, _ = watcher.EventsAbout(subject); len(events) < want {

@@ -15,9 +15,9 @@ import (
 type line map[string]any
 
 // export runs the command and returns the lines.
-func (w *world) export(t testing.TB) []line {
+func (env *testEnv) export(t testing.TB) []line {
 	t.Helper()
-	code, stdout, stderr := w.RunCommand(t, "export")
+	code, stdout, stderr := env.RunCommand(t, "export")
 	if code != 0 || stderr != "" {
 		t.Fatalf("ends with %d: %s", code, stderr)
 	}
@@ -37,17 +37,17 @@ func (w *world) export(t testing.TB) []line {
 
 func TestExport(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	s := w.start(t)
+	env := newTestEnv(t)
+	s := env.start(t)
 	began := time.Now()
-	if empty := w.export(t); len(empty) != 2 {
+	if empty := env.export(t); len(empty) != 2 {
 		t.Errorf("of nothing: %v", empty)
 	}
-	c := w.campus(t, s)
-	gone := s.makeSchool(c.owner)
-	s.makeClass(c.owner, gone, "gone")
-	s.want(request{Method: "DELETE", Path: schools + "/" + gone, Token: c.owner.Token}, 204, "") // of which rows are still there
-	lines := w.export(t)
+	c := env.createCampus(t, s)
+	gone := s.createSchool(c.owner)
+	s.createClass(c.owner, gone, "gone")
+	s.expect(request{Method: "DELETE", Path: schools + "/" + gone, Token: c.owner.Token}, 204, "") // of which rows are still there
+	lines := env.export(t)
 	taken, err := time.Parse(time.RFC3339Nano, lines[0]["taken_at"].(string))
 	if err != nil || taken.Before(began.Add(-time.Minute)) || taken.After(time.Now().Add(time.Minute)) {
 		t.Errorf("taken at %v, %v", taken, err)
@@ -66,37 +66,37 @@ func TestExport(t *testing.T) {
 		}
 		return of[kind][i]
 	}
-	sequence := float64(s.count("SELECT sequence FROM schools WHERE id = ?", c.school))
-	ofClass := float64(s.count("SELECT sequence FROM classes WHERE id = ?", c.class))
+	sequence := float64(s.queryInt("SELECT sequence FROM schools WHERE id = ?", c.school))
+	ofClass := float64(s.queryInt("SELECT sequence FROM classes WHERE id = ?", c.class))
 	for _, tc := range []struct {
 		line     line
 		like     map[string]any
 		sequence float64
 	}{
-		{find("school", "id", c.school), s.want(request{Method: "GET", Path: schools + "/" + c.school, Token: c.owner.Token}, 200, "").JSON, sequence},
-		{find("class", "id", c.class), s.want(request{Method: "GET", Path: classes + c.class, Token: c.owner.Token}, 200, "").JSON, ofClass},
-		{find("member", "user_id", c.classTeacher.ID), without(s.want(setRole(c.owner, c.school, c.classTeacher, "teacher"), 200, "").JSON, "name", "version"), sequence},
-		{find("class_member", "user_id", c.inClass.ID), without(s.want(putInClass(c.owner, c.class, c.inClass, "student"), 200, "").JSON, "name", "version"), ofClass},
+		{find("school", "id", c.school), s.expect(request{Method: "GET", Path: schools + "/" + c.school, Token: c.owner.Token}, 200, "").JSON, sequence},
+		{find("class", "id", c.class), s.expect(request{Method: "GET", Path: classes + c.class, Token: c.owner.Token}, 200, "").JSON, ofClass},
+		{find("member", "user_id", c.classTeacher.ID), withoutFields(s.expect(setRoleRequest(c.owner, c.school, c.classTeacher, "teacher"), 200, "").JSON, "name", "version"), sequence},
+		{find("class_member", "user_id", c.inClass.ID), withoutFields(s.expect(putClassMemberRequest(c.owner, c.class, c.inClass, "student"), 200, "").JSON, "name", "version"), ofClass},
 	} {
-		if got, want := servicetest.Canonical(t, without(tc.line, "kind", "sequence")), servicetest.Canonical(t, tc.like); got != want || tc.line["sequence"] != tc.sequence {
+		if got, want := servicetest.Canonical(t, withoutFields(tc.line, "kind", "sequence")), servicetest.Canonical(t, tc.like); got != want || tc.line["sequence"] != tc.sequence {
 			t.Errorf("line %v\nwant %s with sequence %v", tc.line, want, tc.sequence)
 		}
 	}
 }
 
-// TestAnExportIsOfOneMoment exports while a school changes: members and sequence always fit together.
-func TestAnExportIsOfOneMoment(t *testing.T) {
+// TestExportIsConsistentSnapshot exports while a school changes: members and sequence always fit together.
+func TestExportIsConsistentSnapshot(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	s := w.start(t)
-	owner, p := w.person(t), w.person(t)
-	id := s.makeSchool(owner) // 2 events
-	code := s.invite(owner, id, "student", 10_000)
+	env := newTestEnv(t)
+	s := env.start(t)
+	owner, p := env.person(t), env.person(t)
+	id := s.createSchool(owner) // 2 events
+	code := s.createInvite(owner, id, "student", 10_000)
 	stop := make(chan struct{})
 	var changing sync.WaitGroup
 	changing.Go(func() {
 		for {
-			for _, r := range []request{accept(p, code), removeMember(p, id, p)} { // an event each
+			for _, r := range []request{acceptRequest(p, code), removeMemberRequest(p, id, p)} { // an event each
 				select {
 				case <-stop:
 					return
@@ -110,7 +110,7 @@ func TestAnExportIsOfOneMoment(t *testing.T) {
 		}
 	})
 	for range 3 {
-		lines := w.export(t)
+		lines := env.export(t)
 		school, members := lines[1], 0
 		for _, l := range lines {
 			if l["kind"] == "member" {
@@ -130,13 +130,13 @@ func TestAnExportIsOfOneMoment(t *testing.T) {
 
 func TestExportWithoutServers(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.RedisLink.Cut()
-	w.BrokerLink.Cut()
-	w.issuer.Link.Cut()
-	w.export(t)
-	w.MySQLLink.Cut()
-	if code, stdout, stderr := w.RunCommand(t, "export"); code != 69 || stdout != "" || strings.Count(stderr, "\n") != 1 {
+	env := newTestEnv(t)
+	env.RedisLink.Cut()
+	env.BrokerLink.Cut()
+	env.issuer.Link.Cut()
+	env.export(t)
+	env.MySQLLink.Cut()
+	if code, stdout, stderr := env.RunCommand(t, "export"); code != 69 || stdout != "" || strings.Count(stderr, "\n") != 1 {
 		t.Errorf("ends with %d, %q, %q; want 69 and one line", code, stdout, stderr)
 	}
 }

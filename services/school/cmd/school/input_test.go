@@ -18,21 +18,21 @@ import (
 // changes. Then it makes the call in the right way, which shows that it was the wrong part that was refused.
 func TestBadInput(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	s := w.start(t)
+	env := newTestEnv(t)
+	s := env.start(t)
 	for _, k := range calls() {
 		t.Run(k.name, func(t *testing.T) {
-			c := w.campus(t, s)
-			caller := k.caller(c)
-			good := k.request(c, caller)
-			cases := append(badQueries(k, good), servicetest.RejectedTokens(good, forgeries(w, good, caller))...)
+			c := env.createCampus(t, s)
+			caller := k.permittedCaller(c)
+			good := k.newRequest(c, caller)
+			cases := append(badQueries(k, good), servicetest.RejectedTokens(good, forgeries(env, good, caller))...)
 			if k.body != nil {
 				cases = append(cases, servicetest.RejectedBodies(good)...)
 				cases = append(cases, badFields(k, good)...)
 			}
 			cases = append(cases, badPaths(c, good)...)
-			s.AssertRejected(t, cases, func() string { return dump(t, s.DB) })
-			c.s.want(good, k.ok(), "")
+			s.AssertRejected(t, cases, func() string { return dumpTables(t, s.DB) })
+			c.s.expect(good, k.successStatus(), "")
 		})
 	}
 }
@@ -105,15 +105,15 @@ func badFields(k call, good request) []servicetest.Rejection {
 }
 
 // forgeries returns tokens of the caller that must not be taken, by what is wrong with them.
-func forgeries(w *world, good request, caller person) map[string]string {
+func forgeries(env *testEnv, good request, caller person) map[string]string {
 	return map[string]string{
-		"without a subject":    w.issuer.SignToken(func(c *auth.Claims) { c.Subject = "" }),
-		"without a role":       w.issuer.SignToken(func(c *auth.Claims) { c.Subject, c.Role = caller.ID, "" }),
-		"without a session":    w.issuer.SignToken(func(c *auth.Claims) { c.Subject, c.SessionID = caller.ID, "" }),
-		"for another audience": w.issuer.SignToken(func(c *auth.Claims) { c.Subject, c.Audience = caller.ID, []string{"other"} }),
-		"of another issuer":    w.issuer.SignToken(func(c *auth.Claims) { c.Subject, c.Issuer = caller.ID, "other" }),
-		"without an end":       w.issuer.SignToken(func(c *auth.Claims) { c.Subject, c.ExpiresAt = caller.ID, nil }),
-		"that has expired": w.issuer.SignToken(func(c *auth.Claims) {
+		"without a subject":    env.issuer.SignToken(func(c *auth.Claims) { c.Subject = "" }),
+		"without a role":       env.issuer.SignToken(func(c *auth.Claims) { c.Subject, c.Role = caller.ID, "" }),
+		"without a session":    env.issuer.SignToken(func(c *auth.Claims) { c.Subject, c.SessionID = caller.ID, "" }),
+		"for another audience": env.issuer.SignToken(func(c *auth.Claims) { c.Subject, c.Audience = caller.ID, []string{"other"} }),
+		"of another issuer":    env.issuer.SignToken(func(c *auth.Claims) { c.Subject, c.Issuer = caller.ID, "other" }),
+		"without an end":       env.issuer.SignToken(func(c *auth.Claims) { c.Subject, c.ExpiresAt = caller.ID, nil }),
+		"that has expired": env.issuer.SignToken(func(c *auth.Claims) {
 			c.Subject, c.ExpiresAt = caller.ID, c.IssuedAt
 			c.ExpiresAt.Time = c.ExpiresAt.AddDate(0, 0, -1)
 		}),

@@ -10,8 +10,8 @@ import (
 	"pgo/services/school/openapi"
 )
 
-// TestTheSpecificationSaysWhatCallsAnswer looks for the statuses that the other tests get.
-func TestTheSpecificationSaysWhatCallsAnswer(t *testing.T) {
+// TestSpecificationListsStatuses looks for the statuses that the other tests get.
+func TestSpecificationListsStatuses(t *testing.T) {
 	spec := servicetest.ReadSpecification(t, openapi.JSON)
 	of := campus{school: "{id}", class: "{id}", code: "{code}", target: person{ID: "{user_id}"}, inClass: person{ID: "{user_id}"}}
 	for _, k := range calls() {

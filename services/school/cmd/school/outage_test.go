@@ -10,102 +10,102 @@ import (
 	"pgo/pkg/testing/testkit"
 )
 
-// TestWithoutRedis makes every call while Redis is away, and then while it is very slow.
+// TestWithoutRedis makes every call while Redis is unavailable, and then while it is very slow.
 func TestWithoutRedis(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	s := w.start(t, "PGO_CFG_REDIS__TIMEOUT=250ms") // what it is in earnest
+	env := newTestEnv(t)
+	s := env.start(t, "PGO_CFG_REDIS__TIMEOUT=250ms") // the default in production
 	every := func(t *testing.T, names ...string) (took time.Duration, made int) {
 		for _, k := range calls() {
 			if len(names) > 0 && !slices.Contains(names, k.name) {
 				continue
 			}
-			c := w.campus(t, s)
-			r := k.request(c, k.caller(c))
+			c := env.createCampus(t, s)
+			r := k.newRequest(c, k.permittedCaller(c))
 			began := time.Now()
-			c.s.want(r, k.ok(), "")
+			c.s.expect(r, k.successStatus(), "")
 			took += time.Since(began)
 			made++
 		}
 		return took, made
 	}
-	t.Run("away", func(t *testing.T) {
-		w.RedisLink.Cut()
-		defer w.RedisLink.Restore()
+	t.Run("unavailable", func(t *testing.T) {
+		env.RedisLink.Cut()
+		defer env.RedisLink.Restore()
 		every(t)
-		s.in(t).becomes(200, "redis")
+		s.withT(t).awaitReadiness(200, "redis")
 	})
-	s.becomes(200, "")
+	s.awaitReadiness(200, "")
 	t.Run("slow", func(t *testing.T) {
 		const delay = 2 * time.Second
-		w.RedisLink.SetLatency(delay)
-		defer w.RedisLink.SetLatency(0)
+		env.RedisLink.SetLatency(delay)
+		defer env.RedisLink.SetLatency(0)
 		if took, made := every(t, "get school", "patch member"); took > time.Duration(made)*delay/2 {
 			t.Errorf("%d calls took %v: they wait for Redis, of which each answer takes %v", made, took, delay)
 		}
 	})
-	s.becomes(200, "")
-	t.Run("what it says is not stale afterwards", func(t *testing.T) {
-		c := w.campus(t, s)
+	s.awaitReadiness(200, "")
+	t.Run("cache is not stale afterwards", func(t *testing.T) {
+		c := env.createCampus(t, s)
 		get := request{Method: "GET", Path: schools + "/" + c.school, Token: c.student.Token}
 		class := request{Method: "GET", Path: classes + c.class, Token: c.student.Token}
-		c.s.want(get, 200, "") // now they are in the cache
-		c.s.want(class, 200, "")
-		w.RedisLink.Cut()
-		c.s.want(request{Method: "PATCH", Path: get.Path, Token: c.owner.Token, Body: map[string]string{"name": "New"}}, 200, "")
-		c.s.want(request{Method: "PATCH", Path: class.Path, Token: c.owner.Token, Body: map[string]string{"name": "New"}}, 200, "")
-		w.RedisLink.Restore()
+		c.s.expect(get, 200, "") // now they are in the cache
+		c.s.expect(class, 200, "")
+		env.RedisLink.Cut()
+		c.s.expect(request{Method: "PATCH", Path: get.Path, Token: c.owner.Token, Body: map[string]string{"name": "New"}}, 200, "")
+		c.s.expect(request{Method: "PATCH", Path: class.Path, Token: c.owner.Token, Body: map[string]string{"name": "New"}}, 200, "")
+		env.RedisLink.Restore()
 		for _, r := range []request{get, class} {
-			if got := c.s.want(r, 200, "").Text("name"); got != "New" {
+			if got := c.s.expect(r, 200, "").Text("name"); got != "New" {
 				t.Errorf("%s: read %q after a change to New", r.Path, got)
 			}
 		}
-		w.RedisLink.Cut()
-		c.s.want(removeMember(c.owner, c.school, c.student), 204, "")
-		w.RedisLink.Restore()
+		env.RedisLink.Cut()
+		c.s.expect(removeMemberRequest(c.owner, c.school, c.student), 204, "")
+		env.RedisLink.Restore()
 		for _, r := range []request{get, class} {
-			c.s.want(r, 404, "not_found")
+			c.s.expect(r, 404, "not_found")
 		}
 	})
 }
 
-// TestAnotherInstanceIsNotStale changes on one instance what another has just read through the cache.
-func TestAnotherInstanceIsNotStale(t *testing.T) {
+// TestOtherInstanceReadsCurrentData changes on one instance what another has just read through the cache.
+func TestOtherInstanceReadsCurrentData(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	a, b := w.start(t), w.start(t)
-	c := w.campus(t, a)
+	env := newTestEnv(t)
+	a, b := env.start(t), env.start(t)
+	c := env.createCampus(t, a)
 	get := request{Method: "GET", Path: schools + "/" + c.school, Token: c.outsider.Token}
 	for range 3 {
-		b.want(get, 404, "not_found")
-		a.accept(c.outsider, c.code)
-		b.want(get, 200, "")
-		a.want(removeMember(c.outsider, c.school, c.outsider), 204, "")
+		b.expect(get, 404, "not_found")
+		a.acceptInvite(c.outsider, c.code)
+		b.expect(get, 200, "")
+		a.expect(removeMemberRequest(c.outsider, c.school, c.outsider), 204, "")
 	}
-	a.accept(c.outsider, c.code)
-	b.want(get, 200, "")
-	a.want(request{Method: "DELETE", Path: get.Path, Token: c.owner.Token}, 204, "")
-	b.want(get, 404, "not_found")
+	a.acceptInvite(c.outsider, c.code)
+	b.expect(get, 200, "")
+	a.expect(request{Method: "DELETE", Path: get.Path, Token: c.owner.Token}, 204, "")
+	b.expect(get, 404, "not_found")
 }
 
 // TestWithoutRabbitMQ changes a school while the broker is away: the events go out when it is back, in order.
 func TestWithoutRabbitMQ(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	watcher := w.RecordEvents(t, "school.#")
-	s := w.start(t)
-	second := w.start(t) // two relays
-	w.BrokerLink.Cut()
-	s.becomes(200, "rabbitmq")
-	owner, member := w.person(t), w.person(t)
-	id := s.makeSchool(owner)
-	s.join(owner, id, "student", member)
+	env := newTestEnv(t)
+	watcher := env.RecordEvents(t, "school.#")
+	s := env.start(t)
+	second := env.start(t) // two relays
+	env.BrokerLink.Cut()
+	s.awaitReadiness(200, "rabbitmq")
+	owner, member := env.person(t), env.person(t)
+	id := s.createSchool(owner)
+	s.addMembers(owner, id, "student", member)
 	if events, _ := watcher.EventsAbout(id); len(events) != 0 {
 		t.Fatalf("events %v went out without a broker", servicetest.EventTypes(events))
 	}
-	w.BrokerLink.Restore()
-	s.becomes(200, "")
-	second.becomes(200, "")
+	env.BrokerLink.Restore()
+	s.awaitReadiness(200, "")
+	second.awaitReadiness(200, "")
 	want := []string{"school.created.v1", "school.member_added.v1", "school.member_added.v1"}
 	inOrder := func() {
 		t.Helper()
@@ -118,10 +118,10 @@ func TestWithoutRabbitMQ(t *testing.T) {
 	}
 	inOrder()
 	for i := range 4 { // while it comes and goes
-		s.want(setRole(owner, id, member, []string{"teacher", "student"}[i%2]), 200, "")
-		w.BrokerLink.Cut()
-		s.want(request{Method: "PATCH", Path: schools + "/" + id, Token: owner.Token, Body: map[string]string{"name": fmt.Sprint(i)}}, 200, "")
-		w.BrokerLink.Restore()
+		s.expect(setRoleRequest(owner, id, member, []string{"teacher", "student"}[i%2]), 200, "")
+		env.BrokerLink.Cut()
+		s.expect(request{Method: "PATCH", Path: schools + "/" + id, Token: owner.Token, Body: map[string]string{"name": fmt.Sprint(i)}}, 200, "")
+		env.BrokerLink.Restore()
 		want = append(want, "school.member_changed.v1", "school.updated.v1")
 	}
 	inOrder()
@@ -132,13 +132,13 @@ func TestWithoutRabbitMQ(t *testing.T) {
 		}
 	}
 	t.Run("names arrive afterwards", func(t *testing.T) {
-		s := s.in(t)
-		w.BrokerLink.Cut()
-		e := w.user(t, "user.created.v1", member, 1, "Mia")
-		w.Deliver(t, e) // past the link
-		w.BrokerLink.Restore()
-		s.handled(e)
-		if got := s.names(schools+"/"+id+"/members", owner); !slices.Equal(got, []string{"-", "Mia"}) {
+		s := s.withT(t)
+		env.BrokerLink.Cut()
+		e := env.userEvent(t, "user.created.v1", member, 1, "Mia")
+		env.Deliver(t, e) // past the link
+		env.BrokerLink.Restore()
+		s.awaitHandled(e)
+		if got := s.listNames(schools+"/"+id+"/members", owner); !slices.Equal(got, []string{"-", "Mia"}) {
 			t.Errorf("got %v", got)
 		}
 	})
@@ -146,34 +146,34 @@ func TestWithoutRabbitMQ(t *testing.T) {
 
 func TestWithoutMySQL(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	s := w.start(t)
-	c := w.campus(t, s)
-	w.MySQLLink.Cut()
+	env := newTestEnv(t)
+	s := env.start(t)
+	c := env.createCampus(t, s)
+	env.MySQLLink.Cut()
 	for _, k := range calls() {
 		t.Run(k.name, func(t *testing.T) {
-			s.ExpectUnavailable(t, k.request(c, k.caller(c)))
+			s.ExpectUnavailable(t, k.newRequest(c, k.permittedCaller(c)))
 		})
 	}
-	s.becomes(503, "mysql")
-	s.want(request{Method: "GET", Path: "/livez"}, 200, "")
-	deleted := w.user(t, "user.deleted.v1", c.student, 2, "")
-	w.Deliver(t, deleted) // tried again until it is back
-	w.MySQLLink.Restore()
-	s.becomes(200, "")
-	w.campus(t, s)
-	s.handled(deleted)
-	s.want(request{Method: "GET", Path: schools + "/" + c.school, Token: c.student.Token}, 404, "not_found")
+	s.awaitReadiness(503, "mysql")
+	s.expect(request{Method: "GET", Path: "/livez"}, 200, "")
+	deleted := env.userEvent(t, "user.deleted.v1", c.student, 2, "")
+	env.Deliver(t, deleted) // tried again until it is back
+	env.MySQLLink.Restore()
+	s.awaitReadiness(200, "")
+	env.createCampus(t, s)
+	s.awaitHandled(deleted)
+	s.expect(request{Method: "GET", Path: schools + "/" + c.school, Token: c.student.Token}, 404, "not_found")
 }
 
 // TestKilledConnections ends all of the service's connections, as a restart of the server or its idle timeout does: a
 // call that was about to use one is told to try again, and the next one passes.
 func TestKilledConnections(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	s := w.start(t)
-	c := w.campus(t, s)
-	w.AssertReconnects(t, s.Instance,
+	env := newTestEnv(t)
+	s := env.start(t)
+	c := env.createCampus(t, s)
+	env.AssertReconnects(t, s.Instance,
 		request{Method: "GET", Path: schools + "/" + c.school + "/members", Token: c.owner.Token},
 		request{Method: "PATCH", Path: schools + "/" + c.school, Token: c.owner.Token, Body: map[string]string{"name": "New"}},
 	)
@@ -182,24 +182,24 @@ func TestKilledConnections(t *testing.T) {
 // TestWithoutUser ends a session, which dies here long before its token expires, and goes on while the User service is away.
 func TestWithoutUser(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	s := w.start(t)
-	p := w.person(t)
+	env := newTestEnv(t)
+	s := env.start(t)
+	p := env.person(t)
 	list := request{Method: "GET", Path: schools, Token: p.Token}
-	s.want(list, 200, "")
-	w.issuer.EndSession(p.Token)
+	s.expect(list, 200, "")
+	env.issuer.EndSession(p.Token)
 	testkit.Eventually(t, "the session's end", func() error {
-		if res := s.do(list); res.Status != 401 {
-			return fmt.Errorf("the token still works: %d", res.Status)
+		if res := s.send(list); res.Status != 401 {
+			return fmt.Errorf("the token is still accepted: %d", res.Status)
 		}
 		return nil
 	})
-	list.Token = w.issuer.NewToken(p.ID, "user")
-	w.issuer.Link.Cut()
-	s.becomes(200, "ended_sessions")
-	s.want(list, 200, "")
-	list.Token = w.issuer.NewToken(p.ID, "user") // of a key that is known
-	s.want(list, 200, "")
-	w.issuer.Link.Restore()
-	s.becomes(200, "")
+	list.Token = env.issuer.NewToken(p.ID, "user")
+	env.issuer.Link.Cut()
+	s.awaitReadiness(200, "ended_sessions")
+	s.expect(list, 200, "")
+	list.Token = env.issuer.NewToken(p.ID, "user") // of a key that is known
+	s.expect(list, 200, "")
+	env.issuer.Link.Restore()
+	s.awaitReadiness(200, "")
 }

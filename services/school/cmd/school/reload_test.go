@@ -2,8 +2,8 @@ package main
 
 import "testing"
 
-func TestTheLogLevelChangesWhileRunning(t *testing.T) {
+func TestReloadChangesLogLevel(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.AssertLogLevelReload(t, request{Method: "GET", Path: schools, Token: w.person(t).Token})
+	env := newTestEnv(t)
+	env.AssertLogLevelReload(t, request{Method: "GET", Path: schools, Token: env.person(t).Token})
 }

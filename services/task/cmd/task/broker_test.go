@@ -12,11 +12,11 @@ import (
 )
 
 // awaitEvents waits until so many different events are known.
-func (w *world) awaitEvents(t testing.TB, n int) {
+func (env *testEnv) awaitEvents(t testing.TB, n int) {
 	t.Helper()
 	testkit.Eventually(t, "all events", func() error {
 		var known int
-		if err := w.db.QueryRow("SELECT COUNT(*) FROM pgo_inbox").Scan(&known); err != nil {
+		if err := env.db.QueryRow("SELECT COUNT(*) FROM pgo_inbox").Scan(&known); err != nil {
 			return err
 		}
 		if known < n {
@@ -26,19 +26,19 @@ func (w *world) awaitEvents(t testing.TB, n int) {
 	})
 }
 
-// TestTheViewBecomesWhatSchoolHas delivers the doings of a School through a real broker, out of order and more than once,
+// TestViewConvergesToSchool delivers the events of a fake School through a real broker, out of order and more than once,
 // to instances that are ended and started anew, and whose connections are cut.
-func TestTheViewBecomesWhatSchoolHas(t *testing.T) {
+func TestViewConvergesToSchool(t *testing.T) {
 	t.Parallel()
 	for range 2 {
 		seed := rand.Uint64()
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
+			env := newTestEnv(t)
 			school, random := viewtest.New(t, seed), rand.New(rand.NewPCG(seed, 3))
 			var late []event.Event
 			told := 0
-			s, other := w.Start(t), w.Start(t)
+			s, other := env.Start(t), env.Start(t)
 			for round := range 8 {
 				for range 40 {
 					school.MakeRandomChange()
@@ -53,37 +53,37 @@ func TestTheViewBecomesWhatSchoolHas(t *testing.T) {
 				events = append(events, late...)
 				random.Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })
 				late = events[:len(events)/4]
-				w.Deliver(t, events[len(events)/4:]...)
+				env.Deliver(t, events[len(events)/4:]...)
 				switch round % 4 {
 				case 0:
 					s.Stop()
-					s = w.Start(t)
+					s = env.Start(t)
 				case 1:
-					w.BrokerLink.Cut()
-					w.BrokerLink.Restore()
+					env.BrokerLink.Cut()
+					env.BrokerLink.Restore()
 				case 2:
-					w.KillConnections(t)
+					env.KillConnections(t)
 				case 3:
 					other.Stop()
-					other = w.Start(t)
+					other = env.Start(t)
 				}
 			}
-			w.Deliver(t, late...)
-			w.awaitEvents(t, told)
-			if diff, err := school.FindDifferences(w.db); err != nil || diff != "" {
+			env.Deliver(t, late...)
+			env.awaitEvents(t, told)
+			if diff, err := school.FindDifferences(env.db); err != nil || diff != "" {
 				t.Errorf("seed %d: %v, the view differs:\n%s", seed, err, diff)
 			}
-			if dead := w.dead(t); len(dead) > 0 {
+			if dead := env.deadLetters(t); len(dead) > 0 {
 				t.Errorf("dead letters: %v", dead)
 			}
 		})
 	}
 }
 
-// dead returns the lines that the command lists of dead letters.
-func (w *world) dead(t testing.TB) []string {
+// deadLetters returns the lines that the command lists of dead letters.
+func (env *testEnv) deadLetters(t testing.TB) []string {
 	t.Helper()
-	code, stdout, stderr := w.RunCommand(t, "events", "dead", "list")
+	code, stdout, stderr := env.RunCommand(t, "events", "dead", "list")
 	if code != 0 {
 		t.Fatalf("ends with %d: %s", code, stderr)
 	}

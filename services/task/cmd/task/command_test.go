@@ -25,8 +25,8 @@ func TestCommands(t *testing.T) {
 	})
 }
 
-func TestTheLogLevelChangesWhileRunning(t *testing.T) {
+func TestReloadChangesLogLevel(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.AssertLogLevelReload(t, request{Method: "GET", Path: "/api/v1/tasks", Token: w.iss.NewToken(newID(), "user")})
+	env := newTestEnv(t)
+	env.AssertLogLevelReload(t, request{Method: "GET", Path: "/api/v1/tasks", Token: env.issuer.NewToken(newID(), "user")})
 }

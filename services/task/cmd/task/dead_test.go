@@ -18,8 +18,8 @@ import (
 // others, replaying the second has its effect, and the first is dropped.
 func TestDeadLetters(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	s := w.Start(t)
+	env := newTestEnv(t)
+	s := env.Start(t)
 	created := func(name string) event.Event {
 		id := uuid.Must(uuid.NewV7()).String()
 		data := map[string]string{"id": id, "name": name, "email": "x@example.org", "role": "user", "status": "active"}
@@ -44,7 +44,7 @@ func TestDeadLetters(t *testing.T) {
 	}
 	dead := func(args ...string) string {
 		t.Helper()
-		code, stdout, stderr := w.RunCommand(t, append([]string{"events", "dead"}, args...)...)
+		code, stdout, stderr := env.RunCommand(t, append([]string{"events", "dead"}, args...)...)
 		if code != 0 {
 			t.Fatalf("%v ends with %d: %s", args, code, stderr)
 		}
@@ -71,10 +71,10 @@ func TestDeadLetters(t *testing.T) {
 			return nil
 		})
 	}
-	bad := w.Publish(t, "user", "user.created.v1", uuid.NewString(), 1, "no person")
+	bad := env.Publish(t, "user", "user.created.v1", uuid.NewString(), 1, "no person")
 	lost, next := created("Ada"), created("Bob")
-	w.DeadLetter(t, events.Queue, "the database was away", lost)
-	w.Deliver(t, next)
+	env.DeadLetter(t, events.Queue, "the database was away", lost)
+	env.Deliver(t, next)
 	known(next, "Bob")
 	listed(bad.ID, lost.ID)
 	if table := dead("list"); !strings.Contains(table, "the database was away") || strings.Contains(table, "example.org") {

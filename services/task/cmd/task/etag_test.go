@@ -11,15 +11,15 @@ func ifMatch(tag string) http.Header { return http.Header{"If-Match": {tag}} }
 
 func TestConditionalReads(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	s := w.Start(t)
-	c := w.cast(t, s)
+	env := newTestEnv(t)
+	s := env.Start(t)
+	c := env.createClassroom(t, s)
 	for _, k := range calls() {
 		if !k.seen {
 			continue
 		}
 		t.Run(k.name, func(t *testing.T) {
-			read := k.good(t, c, s)
+			read := k.validRequest(t, c, s)
 			tag := s.Expect(t, read, 200, "").Header.Get("ETag")
 			for value, status := range map[string]int{tag: 304, "W/" + tag: 304, "*": 304, `"0", ` + tag: 304, `"0"`: 200, "nonsense": 200, "": 200} {
 				res := s.Expect(t, read.With(func(r *request) { r.Header = http.Header{"If-None-Match": {value}} }), status, "")
@@ -30,7 +30,7 @@ func TestConditionalReads(t *testing.T) {
 		})
 	}
 	t.Run("whatever changes an answer changes its tag", func(t *testing.T) {
-		id := c.published(t, s)
+		id := c.createPublished(t, s)
 		path := "/api/v1/tasks/" + id
 		reads := map[string]request{
 			"task": {Method: "GET", Path: path, Token: c.teacher.Token}, "stats": {Method: "GET", Path: path + "/stats", Token: c.teacher.Token},
@@ -73,15 +73,15 @@ func TestConditionalReads(t *testing.T) {
 
 func TestConditionalWrites(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	s := w.Start(t)
-	c := w.cast(t, s)
+	env := newTestEnv(t)
+	s := env.Start(t)
+	c := env.createClassroom(t, s)
 	for _, k := range calls() {
-		if !k.writes() {
+		if !k.isWrite() {
 			continue
 		}
 		t.Run(k.name, func(t *testing.T) {
-			r := k.good(t, c, s)
+			r := k.validRequest(t, c, s)
 			read := request{Method: "GET", Path: r.Path, Token: r.Token}
 			switch k.name {
 			case "publish", "close":
@@ -90,18 +90,18 @@ func TestConditionalWrites(t *testing.T) {
 				read.Path = r.Path[:len(r.Path)-len("/grade")]
 			}
 			tag := s.Expect(t, read, 200, "").Header.Get("ETag")
-			before := w.dump(t)
+			before := env.dumpTables(t)
 			for _, old := range []string{`"0"`, `"99"`, "W/" + tag, "1", "", "nonsense", `"x", "y"`} {
 				s.Expect(t, r.With(func(r *request) { r.Header = ifMatch(old) }), 412, "precondition_failed")
 			}
-			if after := w.dump(t); after != before {
+			if after := env.dumpTables(t); after != before {
 				t.Errorf("a refused change has changed something:\n%s", servicetest.DiffLines(before, after))
 			}
 			s.Expect(t, r.With(func(r *request) { r.Header = ifMatch(`"0", ` + tag) }), k.ok, "")
 		})
 	}
 	t.Run("work that is not there yet", func(t *testing.T) {
-		id := c.published(t, s)
+		id := c.createPublished(t, s)
 		r := request{Method: "PUT", Path: "/api/v1/tasks/" + id + "/submission", Token: c.student.Token, Body: map[string]any{"content": "x"}}
 		for _, tag := range []string{"*", `"0"`, `"1"`} {
 			s.Expect(t, r.With(func(r *request) { r.Header = ifMatch(tag) }), 412, "precondition_failed")
@@ -110,7 +110,7 @@ func TestConditionalWrites(t *testing.T) {
 		s.Expect(t, r.With(func(r *request) { r.Header = ifMatch("*") }), 200, "")
 	})
 	t.Run("of many with the same version one wins", func(t *testing.T) {
-		id := c.draft(t, s)
+		id := c.createDraft(t, s)
 		var all []request
 		for _, title := range []string{"A", "B", "C", "D", "E", "F"} {
 			all = append(all, request{Method: "PATCH", Path: "/api/v1/tasks/" + id, Token: c.teacher.Token, Body: map[string]any{"title": title}, Header: ifMatch(`"1"`)})
@@ -120,8 +120,8 @@ func TestConditionalWrites(t *testing.T) {
 			t.Errorf("statuses are %v, want one 200 and five 412", got)
 		}
 	})
-	t.Run("of many who publish one does", func(t *testing.T) {
-		id := c.draft(t, s)
+	t.Run("one of many concurrent publications succeeds", func(t *testing.T) {
+		id := c.createDraft(t, s)
 		var all []request
 		for range 8 {
 			all = append(all, request{Method: "POST", Path: "/api/v1/tasks/" + id + "/publish", Token: c.teacher.Token})
@@ -133,15 +133,15 @@ func TestConditionalWrites(t *testing.T) {
 	})
 }
 
-// TestAtOnce has students hand in and a teacher close at the same time: nothing is taken after the end, and the counts
+// TestConcurrentCalls has students hand in and a teacher close at the same time: nothing is taken after the end, and the counts
 // are exact.
-func TestAtOnce(t *testing.T) {
+func TestConcurrentCalls(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	s := w.Start(t)
-	c := w.cast(t, s)
+	env := newTestEnv(t)
+	s := env.Start(t)
+	c := env.createClassroom(t, s)
 	for range 5 {
-		id := c.published(t, s)
+		id := c.createPublished(t, s)
 		var all []request
 		for _, p := range []person{c.student, c.submitted, c.student, c.submitted} {
 			all = append(all, request{Method: "PUT", Path: "/api/v1/tasks/" + id + "/submission", Token: p.Token, Body: map[string]any{"content": "x"}})
@@ -153,6 +153,6 @@ func TestAtOnce(t *testing.T) {
 			}
 		}
 		s.Expect(t, all[0], 409, "task_closed")
-		exact(t, w.db)
+		assertCounts(t, env.db)
 	}
 }

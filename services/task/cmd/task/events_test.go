@@ -9,11 +9,11 @@ import (
 
 func TestEvents(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	recorder := w.RecordEvents(t, "task.#")
-	s := w.Start(t)
-	c := w.cast(t, s)
-	id := c.draft(t, s)
+	env := newTestEnv(t)
+	recorder := env.RecordEvents(t, "task.#")
+	s := env.Start(t)
+	c := env.createClassroom(t, s)
+	id := c.createDraft(t, s)
 	path := "/api/v1/tasks/" + id
 	var want []servicetest.ExpectedEvent
 	expect := func(typ string, data map[string]any) {
@@ -28,7 +28,7 @@ func TestEvents(t *testing.T) {
 	}
 	s.Expect(t, request{Method: "PATCH", Path: path, Token: c.teacher.Token, Body: map[string]any{"title": "Chapter 4"}}, 200, "") // a draft is nobody's business
 	expect("task.published.v1", state(s.Expect(t, request{Method: "POST", Path: path + "/publish", Token: c.teacher.Token}, 202, "").JSON))
-	w.fannedOut(t)
+	env.awaitFanOut(t)
 	handIn := request{Method: "PUT", Path: path + "/submission", Token: c.student.Token, Body: map[string]any{"content": "a secret answer", "draft": true}}
 	s.Expect(t, handIn, 200, "")
 	handIn.Body = map[string]any{"content": "a secret answer"}

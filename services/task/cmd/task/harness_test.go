@@ -24,17 +24,17 @@ type (
 	response = servicetest.Response
 )
 
-// world is a servicetest.World with somebody who signs tokens and a School that tells of its classes.
-type world struct {
+// testEnv holds the servers of the instances, an issuer of tokens, and the sequence numbers of the events of a fake School.
+type testEnv struct {
 	*servicetest.Env
-	iss *servicetest.Issuer
-	db  *sql.DB // past the service
+	issuer *servicetest.Issuer
+	db     *sql.DB // past the service
 
 	mu       sync.Mutex
 	sequence map[string]int64 // of the last event about each aggregate
 }
 
-// program is the program under test.
+// program returns the program under test.
 func program() servicetest.Service {
 	return servicetest.Service{
 		Name: "task", Migrations: migrations.FS, Topology: events.Topology(), ConfigDir: "../../../../configs", Run: withStdin(""),
@@ -42,16 +42,16 @@ func program() servicetest.Service {
 	}
 }
 
-func newWorld(t *testing.T) *world {
+func newTestEnv(t *testing.T) *testEnv {
 	t.Helper()
-	w := &world{iss: servicetest.NewIssuer(t), sequence: map[string]int64{}}
-	w.Env = servicetest.NewEnv(t, program())
-	w.Environ = append(w.Environ, w.iss.Environ()...)
-	w.db = w.DB.Open(t)
-	return w
+	env := &testEnv{issuer: servicetest.NewIssuer(t), sequence: map[string]int64{}}
+	env.Env = servicetest.NewEnv(t, program())
+	env.Environ = append(env.Environ, env.issuer.Environ()...)
+	env.db = env.DB.Open(t)
+	return env
 }
 
-// withStdin is run with something to read.
+// withStdin returns run with text as its standard input.
 func withStdin(text string) func(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
 	return func(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
 		return run(ctx, args, environ, strings.NewReader(text), stdout, stderr)
@@ -60,141 +60,142 @@ func withStdin(text string) func(ctx context.Context, args, environ []string, st
 
 func newID() string { return uuid.Must(uuid.NewV7()).String() }
 
-// tell publishes the next event about an aggregate, as its service would.
-func (w *world) tell(t testing.TB, typ, subject string, data map[string]any) {
+// publish publishes the next event about an aggregate in place of its service.
+func (env *testEnv) publish(t testing.TB, typ, subject string, data map[string]any) {
 	t.Helper()
-	w.mu.Lock()
-	w.sequence[subject]++
-	n := w.sequence[subject]
-	w.mu.Unlock()
+	env.mu.Lock()
+	env.sequence[subject]++
+	n := env.sequence[subject]
+	env.mu.Unlock()
 	source, _, _ := strings.Cut(typ, ".")
 	if source == "class" {
 		source = "school"
 	}
-	w.Publish(t, source, typ, subject, n, data)
+	env.Publish(t, source, typ, subject, n, data)
 }
 
-// person is somebody with a token.
+// person is a user with an access token.
 type person struct {
 	ID, Name, Token string
 }
 
-func (w *world) person(t testing.TB, name, role string) person {
+func (env *testEnv) createPerson(t testing.TB, name, role string) person {
 	t.Helper()
 	p := person{ID: newID(), Name: name}
-	p.Token = w.iss.NewToken(p.ID, role)
-	w.tell(t, "user.created.v1", p.ID, map[string]any{"id": p.ID, "name": name, "email": name + "@example.org", "role": role, "status": "active"})
+	p.Token = env.issuer.NewToken(p.ID, role)
+	env.publish(t, "user.created.v1", p.ID, map[string]any{"id": p.ID, "name": name, "email": name + "@example.org", "role": role, "status": "active"})
 	return p
 }
 
-// class is a class that School has told of.
+// class is a class of the fake School.
 type class struct {
-	w            *world
+	env          *testEnv
 	ID, SchoolID string
 }
 
-func (w *world) class(t testing.TB) class {
+func (env *testEnv) createClass(t testing.TB) class {
 	t.Helper()
-	c := class{w: w, ID: newID(), SchoolID: newID()}
-	w.tell(t, "school.created.v1", c.SchoolID, map[string]any{"id": c.SchoolID, "name": "School", "timezone": "Europe/Berlin"})
-	w.tell(t, "class.created.v1", c.ID, map[string]any{"id": c.ID, "school_id": c.SchoolID, "name": "1a", "grade": "1"})
+	c := class{env: env, ID: newID(), SchoolID: newID()}
+	env.publish(t, "school.created.v1", c.SchoolID, map[string]any{"id": c.SchoolID, "name": "School", "timezone": "Europe/Berlin"})
+	env.publish(t, "class.created.v1", c.ID, map[string]any{"id": c.ID, "school_id": c.SchoolID, "name": "1a", "grade": "1"})
 	return c
 }
 
-func (c class) member(t testing.TB, event, userID, role string) {
+func (c class) publishMember(t testing.TB, event, userID, role string) {
 	t.Helper()
-	c.w.tell(t, event, c.ID, map[string]any{"class_id": c.ID, "school_id": c.SchoolID, "user_id": userID, "role": role})
+	c.env.publish(t, event, c.ID, map[string]any{"class_id": c.ID, "school_id": c.SchoolID, "user_id": userID, "role": role})
 }
 
-// join has School tell that people are in the class, and waits until the service knows.
+// join adds people to the class, and waits until the service has applied the events.
 func (c class) join(t testing.TB, role string, people ...person) {
 	t.Helper()
 	for _, p := range people {
-		c.member(t, "class.member_added.v1", p.ID, role)
+		c.publishMember(t, "class.member_added.v1", p.ID, role)
 	}
-	c.w.settled(t)
+	c.env.awaitApplied(t)
 }
 
-// leave is the opposite of join.
+// leave removes people from the class, and waits until the service has applied the events.
 func (c class) leave(t testing.TB, role string, people ...person) {
 	t.Helper()
 	for _, p := range people {
-		c.member(t, "class.member_removed.v1", p.ID, role)
+		c.publishMember(t, "class.member_removed.v1", p.ID, role)
 	}
-	c.w.settled(t)
+	c.env.awaitApplied(t)
 }
 
-// settled waits until every event that was told is known.
-func (w *world) settled(t testing.TB) {
+// awaitApplied waits until every published event is applied.
+func (env *testEnv) awaitApplied(t testing.TB) {
 	t.Helper()
-	w.mu.Lock()
-	var told int64
-	for _, n := range w.sequence {
-		told += n
+	env.mu.Lock()
+	var published int64
+	for _, n := range env.sequence {
+		published += n
 	}
-	w.mu.Unlock()
+	env.mu.Unlock()
 	testkit.Eventually(t, "all events", func() error {
 		var known int64
-		if err := w.db.QueryRow("SELECT COUNT(*) FROM pgo_inbox").Scan(&known); err != nil {
+		if err := env.db.QueryRow("SELECT COUNT(*) FROM pgo_inbox").Scan(&known); err != nil {
 			return err
 		}
-		if known < told {
-			return fmt.Errorf("%d of %d are known", known, told)
+		if known < published {
+			return fmt.Errorf("%d of %d are applied", known, published)
 		}
 		return nil
 	})
 }
 
-// fannedOut waits until no assignment is still to be made.
-func (w *world) fannedOut(t testing.TB) {
+// awaitFanOut waits until all assignments are created.
+func (env *testEnv) awaitFanOut(t testing.TB) {
 	t.Helper()
 	testkit.Eventually(t, "all assignments", func() error {
 		var left int
-		if err := w.db.QueryRow("SELECT COUNT(*) FROM fanouts").Scan(&left); err != nil {
+		if err := env.db.QueryRow("SELECT COUNT(*) FROM fanouts").Scan(&left); err != nil {
 			return err
 		}
 		if left > 0 {
-			return fmt.Errorf("%d tasks are not done", left)
+			return fmt.Errorf("%d fan-outs are not finished", left)
 		}
 		return nil
 	})
 }
 
-// cast is a class with the people whom calls are tried with, and a task in each state. Somebody who is "out" has left.
-type cast struct {
-	class                          class
-	teacher, colleague             person
-	student, submitted, graded     person // the second has handed in all that is not a draft, the third has grades as well
-	out, stranger, admin, newcomer person // admin is one of the platform
+// classroom is a class with a person of each kind, and creates tasks in each status.
+type classroom struct {
+	class                      class
+	teacher, colleague         person
+	student, submitted, graded person // submitted has handed in every published task, graded also has grades
+	former                     person // has left the class
+	outsider, admin, newcomer  person // admin is a platform admin
 }
 
-func (w *world) cast(t testing.TB, s *servicetest.Instance) cast {
+func (env *testEnv) createClassroom(t testing.TB, s *servicetest.Instance) classroom {
 	t.Helper()
-	c := cast{
-		class: w.class(t), teacher: w.person(t, "Teacher", "user"), colleague: w.person(t, "Colleague", "user"), student: w.person(t, "Student", "user"),
-		submitted: w.person(t, "Submitted", "user"), graded: w.person(t, "Graded", "user"), out: w.person(t, "Out", "user"),
-		stranger: w.person(t, "Stranger", "user"), admin: w.person(t, "Admin", "admin"), newcomer: w.person(t, "Newcomer", "user"),
+	c := classroom{
+		class: env.createClass(t), teacher: env.createPerson(t, "Teacher", "user"), colleague: env.createPerson(t, "Colleague", "user"), student: env.createPerson(t, "Student", "user"),
+		submitted: env.createPerson(t, "Submitted", "user"), graded: env.createPerson(t, "Graded", "user"), former: env.createPerson(t, "Out", "user"),
+		outsider: env.createPerson(t, "Stranger", "user"), admin: env.createPerson(t, "Admin", "admin"), newcomer: env.createPerson(t, "Newcomer", "user"),
 	}
 	c.class.join(t, "teacher", c.teacher, c.colleague)
-	c.class.join(t, "student", c.student, c.submitted, c.graded, c.out)
-	c.class.leave(t, "student", c.out)
+	c.class.join(t, "student", c.student, c.submitted, c.graded, c.former)
+	c.class.leave(t, "student", c.former)
 	return c
 }
 
-// draft makes a task that nobody but teachers sees.
-func (c cast) draft(t testing.TB, s *servicetest.Instance) string {
+// createDraft creates a task that only teachers see.
+func (c classroom) createDraft(t testing.TB, s *servicetest.Instance) string {
 	t.Helper()
 	return s.Expect(t, request{Method: "POST", Path: "/api/v1/tasks", Token: c.teacher.Token, Body: map[string]any{
 		"class_id": c.class.ID, "title": "Chapter 3", "description": "Read it.\nThen write.", "max_score": 20, "due_at": time.Now().Add(time.Hour),
 	}}, 201, "").Text("id")
 }
 
-// published makes a task that every student of the class has, with what they have done.
-func (c cast) published(t testing.TB, s *servicetest.Instance) string {
+// createPublished creates a published task that all students have, with a submission and a grade.
+func (c classroom) createPublished(t testing.TB, s *servicetest.Instance) string {
 	t.Helper()
-	id := c.draft(t, s)
+	id := c.createDraft(t, s)
 	s.Expect(t, request{Method: "POST", Path: "/api/v1/tasks/" + id + "/publish", Token: c.teacher.Token}, 202, "")
-	c.class.w.fannedOut(t)
+	c.class.env.awaitFanOut(t)
 	for _, p := range []person{c.submitted, c.graded} {
 		s.Expect(t, request{Method: "PUT", Path: "/api/v1/tasks/" + id + "/submission", Token: p.Token, Body: map[string]any{"content": "a secret answer"}}, 200, "")
 	}
@@ -202,25 +203,25 @@ func (c cast) published(t testing.TB, s *servicetest.Instance) string {
 	return id
 }
 
-func (c cast) closed(t testing.TB, s *servicetest.Instance) string {
+func (c classroom) createClosed(t testing.TB, s *servicetest.Instance) string {
 	t.Helper()
-	id := c.published(t, s)
+	id := c.createPublished(t, s)
 	s.Expect(t, request{Method: "POST", Path: "/api/v1/tasks/" + id + "/close", Token: c.teacher.Token}, 200, "")
 	return id
 }
 
-// dump returns what is in the service's own tables, once the view has settled. When the relay has published an event is
-// not among it.
-func (w *world) dump(t testing.TB) string {
+// dumpTables returns the rows of the service's own tables, once all events are applied, without the times at which the relay
+// published events.
+func (env *testEnv) dumpTables(t testing.TB) string {
 	t.Helper()
-	w.settled(t)
-	w.fannedOut(t)
-	return servicetest.DumpRows(t, w.db, "SELECT * FROM tasks ORDER BY id", "SELECT * FROM assignments ORDER BY task_id, user_id", "SELECT * FROM submissions ORDER BY task_id, user_id",
+	env.awaitApplied(t)
+	env.awaitFanOut(t)
+	return servicetest.DumpRows(t, env.db, "SELECT * FROM tasks ORDER BY id", "SELECT * FROM assignments ORDER BY task_id, user_id", "SELECT * FROM submissions ORDER BY task_id, user_id",
 		"SELECT id, event_id, type, subject, envelope FROM pgo_outbox ORDER BY id", "SELECT * FROM view_class_members ORDER BY class_id, user_id")
 }
 
-// exact fails the test unless each task's counts are what its assignments say.
-func exact(t testing.TB, db *sql.DB) {
+// assertCounts fails the test unless each task's counts match its assignments.
+func assertCounts(t testing.TB, db *sql.DB) {
 	t.Helper()
 	rows, err := db.Query(`SELECT t.id, t.assigned_count, t.submitted_count, t.graded_count, COUNT(a.user_id), COALESCE(SUM(a.status IN ('submitted', 'graded')), 0), COALESCE(SUM(a.status = 'graded'), 0)
 		FROM tasks t LEFT JOIN assignments a ON a.task_id = t.id GROUP BY t.id, t.assigned_count, t.submitted_count, t.graded_count`)
@@ -230,12 +231,12 @@ func exact(t testing.TB, db *sql.DB) {
 	defer rows.Close()
 	for rows.Next() {
 		var id string
-		var said, are [3]int
-		if err := errors.Join(rows.Scan(&id, &said[0], &said[1], &said[2], &are[0], &are[1], &are[2]), rows.Err()); err != nil {
+		var counts, actual [3]int
+		if err := errors.Join(rows.Scan(&id, &counts[0], &counts[1], &counts[2], &actual[0], &actual[1], &actual[2]), rows.Err()); err != nil {
 			t.Fatal(err)
 		}
-		if said != are {
-			t.Errorf("task %s says it has %v assigned, submitted and graded, and there are %v", id, said, are)
+		if counts != actual {
+			t.Errorf("task %s counts %v assigned, submitted and graded; there are %v", id, counts, actual)
 		}
 	}
 }

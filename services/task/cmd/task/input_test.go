@@ -19,20 +19,20 @@ import (
 // Then it makes the call in the right way, which shows that it was the wrong part that was refused.
 func TestBadInput(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	s := w.Start(t)
-	c := w.cast(t, s)
+	env := newTestEnv(t)
+	s := env.Start(t)
+	c := env.createClassroom(t, s)
 	for _, k := range calls() {
 		t.Run(k.name, func(t *testing.T) {
-			good := k.good(t, c, s)
-			cases := slices.Concat(badQueries(k, good), servicetest.RejectedTokens(good, w.forgeries(good)))
+			good := k.validRequest(t, c, s)
+			cases := slices.Concat(badQueries(k, good), servicetest.RejectedTokens(good, env.forgeries(good)))
 			if k.body != nil {
 				cases = slices.Concat(cases, servicetest.RejectedBodies(good), badFields(k, good))
 			}
 			if k.on != "" {
 				cases = append(cases, badIDs(good)...)
 			}
-			s.AssertRejected(t, cases, func() string { return w.dump(t) })
+			s.AssertRejected(t, cases, func() string { return env.dumpTables(t) })
 			s.Expect(t, good, k.ok, "")
 		})
 	}
@@ -59,7 +59,7 @@ func badFields(k call, good request) []servicetest.Rejection {
 	cases := []servicetest.Rejection{change("", "nonsense", "x"), change("", "id", "x"), change("", "status", "published"), change("", "version", 1)}
 	for field, value := range body {
 		for _, other := range []any{1, 1.5, 1e300, "99999999999999999999", true, []string{"x"}, map[string]string{"x": "y"}, strings.Repeat("a", 500_000)} {
-			if sameType(value, other) {
+			if haveSameType(value, other) {
 				continue
 			}
 			text, _ := json.Marshal(other)
@@ -81,8 +81,8 @@ func badFields(k call, good request) []servicetest.Rejection {
 	return cases
 }
 
-// sameType reports a value that a field of the other's type takes. A fraction is no whole number.
-func sameType(a, b any) bool {
+// haveSameType reports whether a field of b's type accepts a. A fraction is not a whole number.
+func haveSameType(a, b any) bool {
 	kind := func(v any) string {
 		switch v := v.(type) {
 		case string:
@@ -105,14 +105,14 @@ func sameType(a, b any) bool {
 }
 
 // forgeries returns tokens of the caller that must not be taken, by what is wrong with them.
-func (w *world) forgeries(good request) map[string]string {
+func (env *testEnv) forgeries(good request) map[string]string {
 	var claims jwt.MapClaims
 	if _, _, err := jwt.NewParser().ParseUnverified(good.Token, &claims); err != nil {
 		panic(err) // the harness made it
 	}
 	subject, _ := claims.GetSubject()
 	sign := func(change func(*auth.Claims)) string {
-		return w.iss.SignToken(func(c *auth.Claims) { c.Subject = subject; change(c) })
+		return env.issuer.SignToken(func(c *auth.Claims) { c.Subject = subject; change(c) })
 	}
 	head, _, _ := strings.Cut(good.Token, ".")
 	unsigned := "eyJhbGciOiJub25lIn0" + good.Token[len(head):strings.LastIndexByte(good.Token, '.')+1]

@@ -13,10 +13,10 @@ import (
 // TestJourney sets a task, hands in, grades and looks at the figures.
 func TestJourney(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	s := w.Start(t)
-	c := w.cast(t, s)
-	id := c.draft(t, s)
+	env := newTestEnv(t)
+	s := env.Start(t)
+	c := env.createClassroom(t, s)
+	id := c.createDraft(t, s)
 	path := "/api/v1/tasks/" + id
 	s.Expect(t, request{Method: "GET", Path: path, Token: c.student.Token}, 404, "not_found")
 	s.Expect(t, request{Method: "PATCH", Path: path, Token: c.colleague.Token, Body: map[string]any{"max_score": 10, "title": " Chapter 4 "}}, 200, "")
@@ -24,17 +24,17 @@ func TestJourney(t *testing.T) {
 	if res.Text("status") != "published" || res.Text("title") != "Chapter 4" || res.JSON["max_score"] != 10.0 || res.JSON["published_at"] == nil {
 		t.Errorf("published %s", res.Body)
 	}
-	w.fannedOut(t)
+	env.awaitFanOut(t)
 	for _, p := range []person{c.student, c.submitted, c.graded} {
 		s.Expect(t, request{Method: "GET", Path: path, Token: p.Token}, 200, "")
 		if items := s.Expect(t, request{Method: "GET", Path: "/api/v1/tasks?assigned=me", Token: p.Token}, 200, "").Items(); len(items) != 1 || items[0]["id"] != id {
 			t.Errorf("%s is assigned %v", p.Name, items)
 		}
 	}
-	s.Expect(t, request{Method: "GET", Path: path, Token: c.out.Token}, 404, "not_found")
-	c.class.join(t, "student", c.newcomer, c.out) // who come later get it, too
+	s.Expect(t, request{Method: "GET", Path: path, Token: c.former.Token}, 404, "not_found")
+	c.class.join(t, "student", c.newcomer, c.former) // who come later get it, too
 	s.Expect(t, request{Method: "GET", Path: path, Token: c.newcomer.Token}, 200, "")
-	s.Expect(t, request{Method: "GET", Path: path, Token: c.out.Token}, 200, "")
+	s.Expect(t, request{Method: "GET", Path: path, Token: c.former.Token}, 200, "")
 
 	submit := func(p person, body map[string]any, status int, code string) map[string]any {
 		return s.Expect(t, request{Method: "PUT", Path: path + "/submission", Token: p.Token, Body: body}, status, code).JSON
@@ -93,23 +93,23 @@ func TestJourney(t *testing.T) {
 			t.Errorf("the student's row is %q", row)
 		}
 	}
-	exact(t, w.db)
+	assertCounts(t, env.db)
 }
 
 // TestNamesOnLists follows User: a name that is not known yet, a new one, and one of somebody who is gone.
 func TestNamesOnLists(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	s := w.Start(t)
-	c := w.cast(t, s)
-	id := c.published(t, s)
+	env := newTestEnv(t)
+	s := env.Start(t)
+	c := env.createClassroom(t, s)
+	id := c.createPublished(t, s)
 	unknown := person{ID: newID()}
-	unknown.Token = w.iss.NewToken(unknown.ID, "user")
+	unknown.Token = env.issuer.NewToken(unknown.ID, "user")
 	c.class.join(t, "student", unknown)
 	s.Expect(t, request{Method: "PUT", Path: "/api/v1/tasks/" + id + "/submission", Token: unknown.Token, Body: map[string]any{"content": "x"}}, 200, "")
-	w.tell(t, "user.updated.v1", c.submitted.ID, map[string]any{"id": c.submitted.ID, "name": "Renamed"})
-	w.tell(t, "user.deleted.v1", c.graded.ID, map[string]any{"id": c.graded.ID})
-	w.settled(t)
+	env.publish(t, "user.updated.v1", c.submitted.ID, map[string]any{"id": c.submitted.ID, "name": "Renamed"})
+	env.publish(t, "user.deleted.v1", c.graded.ID, map[string]any{"id": c.graded.ID})
+	env.awaitApplied(t)
 	want := map[string]any{unknown.ID: nil, c.submitted.ID: "Renamed", c.graded.ID: "deleted user", c.student.ID: "Student"}
 	for _, list := range []string{"assignments", "submissions"} {
 		items := s.Expect(t, request{Method: "GET", Path: "/api/v1/tasks/" + id + "/" + list, Token: c.teacher.Token}, 200, "").Items()
@@ -124,13 +124,13 @@ func TestNamesOnLists(t *testing.T) {
 	}
 }
 
-// TestWhoLeavesAndComesBack keeps what was handed in, and nothing else.
-func TestWhoLeavesAndComesBack(t *testing.T) {
+// TestStudentLeavesAndReturns keeps what was handed in, and nothing else.
+func TestStudentLeavesAndReturns(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	s := w.Start(t)
-	c := w.cast(t, s)
-	id := c.published(t, s)
+	env := newTestEnv(t)
+	s := env.Start(t)
+	c := env.createClassroom(t, s)
+	id := c.createPublished(t, s)
 	path := "/api/v1/tasks/" + id
 	s.Expect(t, request{Method: "PUT", Path: path + "/submission", Token: c.student.Token, Body: map[string]any{"content": "x", "draft": true}}, 200, "")
 	counts := func(assigned, submitted, graded float64) {
@@ -138,7 +138,7 @@ func TestWhoLeavesAndComesBack(t *testing.T) {
 		if got := s.Expect(t, request{Method: "GET", Path: path, Token: c.teacher.Token}, 200, "").JSON; got["assigned_count"] != assigned || got["submitted_count"] != submitted || got["graded_count"] != graded {
 			t.Errorf("counts are %v, %v, %v, want %v, %v, %v", got["assigned_count"], got["submitted_count"], got["graded_count"], assigned, submitted, graded)
 		}
-		exact(t, w.db)
+		assertCounts(t, env.db)
 	}
 	counts(3, 2, 1)
 	c.class.leave(t, "student", c.student, c.submitted, c.graded)
@@ -154,31 +154,31 @@ func TestWhoLeavesAndComesBack(t *testing.T) {
 	counts(3, 2, 2)
 	s.Expect(t, request{Method: "GET", Path: path + "/submission", Token: c.student.Token}, 404, "not_found") // the draft is gone
 	s.Expect(t, request{Method: "GET", Path: path + "/submission", Token: c.submitted.Token}, 200, "")
-	c.class.member(t, "class.member_added.v1", c.student.ID, "teacher") // a student who becomes a teacher has nothing to do
-	w.settled(t)
+	c.class.publishMember(t, "class.member_added.v1", c.student.ID, "teacher") // a student who becomes a teacher has nothing to do
+	env.awaitApplied(t)
 	counts(2, 2, 2)
 	s.Expect(t, request{Method: "GET", Path: path + "/stats", Token: c.student.Token}, 200, "")
 	s.Expect(t, request{Method: "PUT", Path: path + "/submission", Token: c.student.Token, Body: map[string]any{"content": "x"}}, 403, "forbidden")
 }
 
-// TestADeletedClassOrSchoolTakesItsTasks also when the class is only known from its members.
-func TestADeletedClassOrSchoolTakesItsTasks(t *testing.T) {
+// TestDeletingClassOrSchoolDeletesTasks also when the class is only known from its members.
+func TestDeletingClassOrSchoolDeletesTasks(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	s := w.Start(t)
+	env := newTestEnv(t)
+	s := env.Start(t)
 	for _, what := range []string{"class", "school"} {
 		t.Run(what, func(t *testing.T) {
-			c := w.cast(t, s)
-			ids := []string{c.draft(t, s), c.published(t, s), c.closed(t, s)}
+			c := env.createClassroom(t, s)
+			ids := []string{c.createDraft(t, s), c.createPublished(t, s), c.createClosed(t, s)}
 			if what == "class" {
-				w.tell(t, "class.deleted.v1", c.class.ID, map[string]any{"id": c.class.ID, "school_id": c.class.SchoolID})
+				env.publish(t, "class.deleted.v1", c.class.ID, map[string]any{"id": c.class.ID, "school_id": c.class.SchoolID})
 			} else {
-				w.tell(t, "school.deleted.v1", c.class.SchoolID, map[string]any{"id": c.class.SchoolID})
+				env.publish(t, "school.deleted.v1", c.class.SchoolID, map[string]any{"id": c.class.SchoolID})
 			}
-			c.class.member(t, "class.member_added.v1", c.stranger.ID, "teacher") // late
-			w.settled(t)
+			c.class.publishMember(t, "class.member_added.v1", c.outsider.ID, "teacher") // late
+			env.awaitApplied(t)
 			for _, id := range ids {
-				for _, p := range []person{c.teacher, c.graded, c.stranger} {
+				for _, p := range []person{c.teacher, c.graded, c.outsider} {
 					s.Expect(t, request{Method: "GET", Path: "/api/v1/tasks/" + id, Token: p.Token}, 404, "not_found")
 				}
 			}
@@ -188,7 +188,7 @@ func TestADeletedClassOrSchoolTakesItsTasks(t *testing.T) {
 			s.Expect(t, request{Method: "POST", Path: "/api/v1/tasks", Token: c.teacher.Token, Body: map[string]any{"class_id": c.class.ID, "title": "x", "max_score": 1, "due_at": time.Now()}}, 404, "not_found")
 			testkit.Eventually(t, "their rows", func() error {
 				var n int
-				if err := w.db.QueryRow("SELECT (SELECT COUNT(*) FROM tasks) + (SELECT COUNT(*) FROM assignments) + (SELECT COUNT(*) FROM submissions)").Scan(&n); err != nil {
+				if err := env.db.QueryRow("SELECT (SELECT COUNT(*) FROM tasks) + (SELECT COUNT(*) FROM assignments) + (SELECT COUNT(*) FROM submissions)").Scan(&n); err != nil {
 					return err
 				}
 				if n > 0 {

@@ -9,16 +9,16 @@ import (
 	"pgo/services/task/openapi"
 )
 
-// TestTheSpecificationSaysWhatCallsAnswer looks for the statuses that the other tests get.
-func TestTheSpecificationSaysWhatCallsAnswer(t *testing.T) {
+// TestSpecificationListsStatuses looks for the statuses that the other tests get.
+func TestSpecificationListsStatuses(t *testing.T) {
 	spec := servicetest.ReadSpecification(t, openapi.JSON)
 	for _, k := range calls() {
 		t.Run(k.name, func(t *testing.T) {
 			want := map[int]bool{
-				k.ok: true, 401: true, 403: k.other == 403, 404: k.stranger != 200, 304: k.seen, 412: k.writes(), 409: k.conflict, 422: k.body != nil || k.list,
+				k.ok: true, 401: true, 403: k.other == 403, 404: k.outsider != 200, 304: k.seen, 412: k.isWrite(), 409: k.conflict, 422: k.body != nil || k.list,
 			}
 			spec.AssertCall(t, servicetest.Call{
-				Method: k.method, Path: k.path(cast{graded: person{ID: "{user_id}"}}, "{id}"), Statuses: want,
+				Method: k.method, Path: k.path(classroom{graded: person{ID: "{user_id}"}}, "{id}"), Statuses: want,
 				Body: k.body != nil, List: k.list, Filters: slices.Collect(maps.Keys(k.filters)),
 			})
 		})

@@ -11,15 +11,15 @@ import (
 	"pgo/pkg/testing/testkit"
 )
 
-// TestWithoutRedis makes every call while Redis is away, and then while it is very slow.
+// TestWithoutRedis makes every call while Redis is unavailable, and then while it is very slow.
 func TestWithoutRedis(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	s := w.Start(t, "PGO_CFG_REDIS__TIMEOUT=250ms") // what it is in earnest
-	c := w.cast(t, s)
+	env := newTestEnv(t)
+	s := env.Start(t, "PGO_CFG_REDIS__TIMEOUT=250ms") // the default in production
+	c := env.createClassroom(t, s)
 	every := func(t *testing.T) (took time.Duration, made int) {
 		for _, k := range calls() {
-			r := k.good(t, c, s)
+			r := k.validRequest(t, c, s)
 			began := time.Now()
 			s.Expect(t, r, k.ok, "")
 			took += time.Since(began)
@@ -27,29 +27,29 @@ func TestWithoutRedis(t *testing.T) {
 		}
 		return took, made
 	}
-	t.Run("away", func(t *testing.T) {
-		w.RedisLink.Cut()
-		defer w.RedisLink.Restore()
+	t.Run("unavailable", func(t *testing.T) {
+		env.RedisLink.Cut()
+		defer env.RedisLink.Restore()
 		every(t)
 		s.AwaitReadiness(t, 200, "redis")
 	})
 	s.AwaitReadiness(t, 200, "")
 	t.Run("slow", func(t *testing.T) {
 		const delay = 2 * time.Second
-		w.RedisLink.SetLatency(delay)
-		defer w.RedisLink.SetLatency(0)
+		env.RedisLink.SetLatency(delay)
+		defer env.RedisLink.SetLatency(0)
 		if took, made := every(t); took > time.Duration(made)*delay/2 {
 			t.Errorf("%d calls took %v: they wait for Redis, of which each answer takes %v", made, took, delay)
 		}
 	})
 	s.AwaitReadiness(t, 200, "")
-	t.Run("what it says is not stale afterwards", func(t *testing.T) {
-		id := c.published(t, s)
+	t.Run("cache is not stale afterwards", func(t *testing.T) {
+		id := c.createPublished(t, s)
 		stats := request{Method: "GET", Path: "/api/v1/tasks/" + id + "/stats", Token: c.teacher.Token}
 		s.Expect(t, stats, 200, "") // now it is in the cache
-		w.RedisLink.Cut()
+		env.RedisLink.Cut()
 		s.Expect(t, request{Method: "PUT", Path: "/api/v1/tasks/" + id + "/submission", Token: c.student.Token, Body: map[string]any{"content": "x"}}, 200, "")
-		w.RedisLink.Restore()
+		env.RedisLink.Restore()
 		if got := s.Expect(t, stats, 200, "").JSON["submitted"]; got != 3.0 {
 			t.Errorf("%v have handed in, want 3", got)
 		}
@@ -59,23 +59,23 @@ func TestWithoutRedis(t *testing.T) {
 // TestWithoutRabbitMQ goes on while the broker is away: the events, those of School as well, go their way when it is back.
 func TestWithoutRabbitMQ(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	recorder := w.RecordEvents(t, "task.#")
-	s := w.Start(t)
-	second := w.Start(t) // two relays, two consumers, two who make assignments
-	c := w.cast(t, s)
-	w.BrokerLink.Cut()
+	env := newTestEnv(t)
+	recorder := env.RecordEvents(t, "task.#")
+	s := env.Start(t)
+	second := env.Start(t) // two relays, two consumers, two who make assignments
+	c := env.createClassroom(t, s)
+	env.BrokerLink.Cut()
 	s.AwaitReadiness(t, 200, "rabbitmq")
-	id := c.published(t, s) // the fan-out needs no broker
-	c.class.member(t, "class.member_added.v1", c.newcomer.ID, "student")
+	id := c.createPublished(t, s) // the fan-out needs no broker
+	c.class.publishMember(t, "class.member_added.v1", c.newcomer.ID, "student")
 	if events, _ := recorder.EventsAbout(id); len(events) != 0 {
 		t.Fatalf("events %v went out without a broker", servicetest.EventTypes(events))
 	}
 	s.Expect(t, request{Method: "GET", Path: "/api/v1/tasks/" + id, Token: c.newcomer.Token}, 404, "not_found")
-	w.BrokerLink.Restore()
+	env.BrokerLink.Restore()
 	s.AwaitReadiness(t, 200, "")
 	second.AwaitReadiness(t, 200, "")
-	w.settled(t)
+	env.awaitApplied(t)
 	s.Expect(t, request{Method: "GET", Path: "/api/v1/tasks/" + id, Token: c.newcomer.Token}, 200, "")
 	want := []string{"task.published.v1", "task.submitted.v1", "task.submitted.v1", "task.graded.v1"}
 	came := func() error {
@@ -87,31 +87,31 @@ func TestWithoutRabbitMQ(t *testing.T) {
 	testkit.Eventually(t, "the events", came)
 	// A broker that goes away while School tells of things: each is known in the end, once.
 	for i := range 4 {
-		for _, p := range []person{c.student, c.out} {
+		for _, p := range []person{c.student, c.former} {
 			event := "class.member_added.v1"
 			if i%2 == 0 {
 				event = "class.member_removed.v1"
 			}
-			c.class.member(t, event, p.ID, "student")
+			c.class.publishMember(t, event, p.ID, "student")
 		}
-		w.BrokerLink.Cut()
-		w.BrokerLink.Restore()
+		env.BrokerLink.Cut()
+		env.BrokerLink.Restore()
 	}
-	w.settled(t)
-	s.Expect(t, request{Method: "GET", Path: "/api/v1/tasks/" + id, Token: c.out.Token}, 200, "")
-	exact(t, w.db)
+	env.awaitApplied(t)
+	s.Expect(t, request{Method: "GET", Path: "/api/v1/tasks/" + id, Token: c.former.Token}, 200, "")
+	assertCounts(t, env.db)
 }
 
 func TestWithoutMySQL(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	s := w.Start(t)
-	c := w.cast(t, s)
+	env := newTestEnv(t)
+	s := env.Start(t)
+	c := env.createClassroom(t, s)
 	requests := map[string]request{}
 	for _, k := range calls() {
-		requests[k.name] = k.good(t, c, s)
+		requests[k.name] = k.validRequest(t, c, s)
 	}
-	w.MySQLLink.Cut()
+	env.MySQLLink.Cut()
 	for name, r := range requests {
 		t.Run(name, func(t *testing.T) {
 			s.ExpectUnavailable(t, r)
@@ -119,26 +119,26 @@ func TestWithoutMySQL(t *testing.T) {
 	}
 	s.AwaitReadiness(t, 503, "mysql")
 	s.Expect(t, request{Method: "GET", Path: "/livez"}, 200, "")
-	c.class.member(t, "class.member_added.v1", c.newcomer.ID, "student") // while nobody can write it down
-	w.MySQLLink.Restore()
+	c.class.publishMember(t, "class.member_added.v1", c.newcomer.ID, "student") // while no one can store it
+	env.MySQLLink.Restore()
 	s.AwaitReadiness(t, 200, "")
-	w.settled(t)
-	id := c.published(t, s)
+	env.awaitApplied(t)
+	id := c.createPublished(t, s)
 	s.Expect(t, request{Method: "GET", Path: "/api/v1/tasks/" + id, Token: c.newcomer.Token}, 200, "")
 }
 
 // TestWithoutUser goes on with the keys and the sessions that it knows, and says so. One that is started meanwhile waits.
 func TestWithoutUser(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	s := w.Start(t)
-	c := w.cast(t, s)
-	w.iss.Link.Cut()
+	env := newTestEnv(t)
+	s := env.Start(t)
+	c := env.createClassroom(t, s)
+	env.issuer.Link.Cut()
 	s.AwaitReadiness(t, 200, "ended_sessions")
 	for _, k := range calls() {
-		s.Expect(t, k.good(t, c, s), k.ok, "")
+		s.Expect(t, k.validRequest(t, c, s), k.ok, "")
 	}
-	w.iss.Link.Restore()
+	env.issuer.Link.Restore()
 	s.AwaitReadiness(t, 200, "")
 }
 
@@ -146,39 +146,39 @@ func TestWithoutUser(t *testing.T) {
 // and the next one passes.
 func TestKilledConnections(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	s := w.Start(t)
-	c := w.cast(t, s)
-	id := c.published(t, s)
-	w.AssertReconnects(t, s,
+	env := newTestEnv(t)
+	s := env.Start(t)
+	c := env.createClassroom(t, s)
+	id := c.createPublished(t, s)
+	env.AssertReconnects(t, s,
 		request{Method: "GET", Path: "/api/v1/tasks", Token: c.teacher.Token},
 		request{Method: "PUT", Path: "/api/v1/tasks/" + id + "/submission", Token: c.student.Token, Body: map[string]any{"content": "x"}},
 	)
-	exact(t, w.db)
+	assertCounts(t, env.db)
 }
 
-// TestStopsInOrder ends the service and starts it anew in the middle of a fan-out.
-func TestStopsInOrder(t *testing.T) {
+// TestShutdownOrder stops the service in the middle of a fan-out and starts it again.
+func TestShutdownOrder(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	s := w.Start(t)
-	c := w.cast(t, s)
+	env := newTestEnv(t)
+	s := env.Start(t)
+	c := env.createClassroom(t, s)
 	var values []string
 	for i := range 4000 {
 		values = append(values, fmt.Sprintf("('%s', '%s', 'student', FALSE, %d)", c.class.ID, newID(), i+1))
 	}
-	if _, err := w.db.Exec("INSERT INTO view_class_members (class_id, user_id, role, removed, sequence) VALUES " + strings.Join(values, ",")); err != nil {
+	if _, err := env.db.Exec("INSERT INTO view_class_members (class_id, user_id, role, removed, sequence) VALUES " + strings.Join(values, ",")); err != nil {
 		t.Fatal(err)
 	}
-	id := c.draft(t, s)
+	id := c.createDraft(t, s)
 	s.Expect(t, request{Method: "POST", Path: "/api/v1/tasks/" + id + "/publish", Token: c.teacher.Token}, 202, "")
 	if code := s.Stop(); code != 0 {
 		t.Errorf("ends with %d", code)
 	}
-	s = w.Start(t)
-	w.fannedOut(t)
+	s = env.Start(t)
+	env.awaitFanOut(t)
 	if got := s.Expect(t, request{Method: "GET", Path: "/api/v1/tasks/" + id, Token: c.teacher.Token}, 200, "").JSON["assigned_count"]; got != 4003.0 {
 		t.Errorf("%v are assigned, want 4003", got)
 	}
-	exact(t, w.db)
+	assertCounts(t, env.db)
 }

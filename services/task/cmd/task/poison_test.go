@@ -17,18 +17,18 @@ import (
 	"pgo/services/task/store"
 )
 
-// TestAPoisonMessage brings an event that cannot be stored and one that cannot be read: what comes after them is handled
+// TestPoisonMessage delivers an event that cannot be stored and one that cannot be decoded: the events after them are handled
 // at once, they end in the dead letters, the first after all its attempts, and what could be mended is replayed.
-func TestAPoisonMessage(t *testing.T) {
+func TestPoisonMessage(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	env := newTestEnv(t)
 	// The service's own delays, of ten minutes in all, are too long for a test; the way is the same.
-	broker := mq.Config{Addr: w.Broker.Addr, Vhost: w.Broker.Vhost, Username: w.Broker.Username, Password: w.Broker.Password, RetryDelays: []time.Duration{20 * time.Millisecond, 40 * time.Millisecond, 80 * time.Millisecond}}
+	broker := mq.Config{Addr: env.Broker.Addr, Vhost: env.Broker.Vhost, Username: env.Broker.Username, Password: env.Broker.Password, RetryDelays: []time.Duration{20 * time.Millisecond, 40 * time.Millisecond, 80 * time.Millisecond}}
 	if err := mq.Declare(t.Context(), broker, events.Topology()); err != nil {
 		t.Fatal(err)
 	}
 	poisonous, victim := newID(), newID()
-	if _, err := w.db.Exec("CREATE TRIGGER poison BEFORE INSERT ON view_class_members FOR EACH ROW IF NEW.user_id = '" + poisonous + "' THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'this one never'; END IF"); err != nil {
+	if _, err := env.db.Exec("CREATE TRIGGER poison BEFORE INSERT ON view_class_members FOR EACH ROW IF NEW.user_id = '" + poisonous + "' THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'this one never'; END IF"); err != nil {
 		t.Fatal(err)
 	}
 	var served error
@@ -36,7 +36,7 @@ func TestAPoisonMessage(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	go func() {
 		defer close(done)
-		served = withStore(w.Environ, func(s *store.Store) error {
+		served = withStore(env.Environ, func(s *store.Store) error {
 			conn := mq.Connect(broker, zap.NewNop())
 			return errors.Join(conn.Consume(ctx, events.NewConsumer(s)), conn.Close(context.Background()))
 		})
@@ -47,13 +47,13 @@ func TestAPoisonMessage(t *testing.T) {
 			t.Error(served)
 		}
 	})
-	c := w.class(t)
-	c.member(t, "class.member_added.v1", poisonous, "student")
-	w.Publish(t, "school", "class.member_added.v1", c.ID, 90, map[string]any{"class_id": c.ID, "role": []int{1}})
-	c.member(t, "class.member_added.v1", victim, "student")
+	c := env.createClass(t)
+	c.publishMember(t, "class.member_added.v1", poisonous, "student")
+	env.Publish(t, "school", "class.member_added.v1", c.ID, 90, map[string]any{"class_id": c.ID, "role": []int{1}})
+	c.publishMember(t, "class.member_added.v1", victim, "student")
 	is := func(user string) error {
 		var n int
-		err := w.db.QueryRow("SELECT COUNT(*) FROM view_class_members WHERE user_id = ?", user).Scan(&n)
+		err := env.db.QueryRow("SELECT COUNT(*) FROM view_class_members WHERE user_id = ?", user).Scan(&n)
 		if err == nil && n == 0 {
 			err = errors.New("not there")
 		}
@@ -62,7 +62,7 @@ func TestAPoisonMessage(t *testing.T) {
 	testkit.Eventually(t, "what comes after", func() error { return is(victim) })
 	var dead []string
 	testkit.Eventually(t, "dead letters", func() error {
-		if dead = w.dead(t); len(dead) != 2 {
+		if dead = env.deadLetters(t); len(dead) != 2 {
 			return fmt.Errorf("there are %v", dead)
 		}
 		return nil
@@ -75,23 +75,23 @@ func TestAPoisonMessage(t *testing.T) {
 	if err := is(poisonous); err == nil {
 		t.Error("what failed had an effect")
 	}
-	if _, err := w.db.Exec("DROP TRIGGER poison"); err != nil {
+	if _, err := env.db.Exec("DROP TRIGGER poison"); err != nil {
 		t.Fatal(err)
 	}
-	if code, stdout, stderr := w.RunCommand(t, "events", "dead", "replay", "--all"); code != 0 || strings.Count(stdout, "\n") != 2 {
+	if code, stdout, stderr := env.RunCommand(t, "events", "dead", "replay", "--all"); code != 0 || strings.Count(stdout, "\n") != 2 {
 		t.Fatalf("ends with %d, %q, %q", code, stdout, stderr)
 	}
 	testkit.Eventually(t, "what was replayed", func() error { return is(poisonous) })
 	testkit.Eventually(t, "what cannot be mended", func() error {
-		if dead = w.dead(t); len(dead) != 1 {
+		if dead = env.deadLetters(t); len(dead) != 1 {
 			return fmt.Errorf("there are %v", dead)
 		}
 		return nil
 	})
-	if code, _, stderr := w.RunCommand(t, "events", "dead", "drop", "--all"); code != 0 {
+	if code, _, stderr := env.RunCommand(t, "events", "dead", "drop", "--all"); code != 0 {
 		t.Errorf("ends with %d, %q", code, stderr)
 	}
-	if dead = w.dead(t); len(dead) != 0 {
+	if dead = env.deadLetters(t); len(dead) != 0 {
 		t.Errorf("there are %v", dead)
 	}
 }

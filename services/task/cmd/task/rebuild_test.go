@@ -18,22 +18,22 @@ var viewTables = []string{
 // TestViewRebuild repairs the view of a running service by the command, from a file and from a pipe.
 func TestViewRebuild(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	s := w.Start(t)
+	env := newTestEnv(t)
+	s := env.Start(t)
 	school := viewtest.New(t, 7)
 	for range 200 {
 		school.MakeRandomChange()
 	}
 	told := school.TakeEvents()
-	w.Deliver(t, told...)
-	w.awaitEvents(t, len(told))
+	env.Deliver(t, told...)
+	env.awaitEvents(t, len(told))
 	file := filepath.Join(t.TempDir(), "export")
 	if err := os.WriteFile(file, []byte(school.WriteExport()), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	rebuild := func(in string, args ...string) (int, string, string) {
 		var out, err bytes.Buffer
-		code := withStdin(in)(t.Context(), append([]string{"view", "rebuild"}, args...), w.Environ, &out, &err)
+		code := withStdin(in)(t.Context(), append([]string{"view", "rebuild"}, args...), env.Environ, &out, &err)
 		return code, out.String(), err.String()
 	}
 	expect := func(code, wantCode int, stdout, stderr, want string) {
@@ -47,11 +47,11 @@ func TestViewRebuild(t *testing.T) {
 	if strings.Count(stdout, "\n") != 1 {
 		t.Errorf("a sound view differs: %s", stdout)
 	}
-	whole := servicetest.DumpRows(t, w.db, viewTables...)
-	if _, err := w.db.Exec("DELETE FROM view_class_members LIMIT 3"); err != nil {
+	whole := servicetest.DumpRows(t, env.db, viewTables...)
+	if _, err := env.db.Exec("DELETE FROM view_class_members LIMIT 3"); err != nil {
 		t.Fatal(err)
 	}
-	damaged := servicetest.DumpRows(t, w.db, viewTables...)
+	damaged := servicetest.DumpRows(t, env.db, viewTables...)
 	code, stdout, stderr = rebuild(school.WriteExport(), "--dry-run", "-")
 	expect(code, 0, stdout, stderr, "differences found, nothing was changed\n")
 	if !strings.Contains(stdout, "class_member ") || !strings.Contains(stdout, "here nothing, in School ") {
@@ -64,15 +64,15 @@ func TestViewRebuild(t *testing.T) {
 			t.Errorf("%s: ends with %d, %q, %q", name, code, stdout, stderr)
 		}
 	}
-	if now := servicetest.DumpRows(t, w.db, viewTables...); now != damaged {
+	if now := servicetest.DumpRows(t, env.db, viewTables...); now != damaged {
 		t.Errorf("something was changed:\n%s", servicetest.DiffLines(damaged, now))
 	}
 	code, stdout, stderr = rebuild(export)
 	expect(code, 0, stdout, stderr, "differences repaired\n")
-	if diff, err := school.FindDifferences(w.db); err != nil || diff != "" {
+	if diff, err := school.FindDifferences(env.db); err != nil || diff != "" {
 		t.Errorf("%v, the view differs:\n%s", err, diff)
 	}
-	if now := servicetest.DumpRows(t, w.db, viewTables[:3]...); !strings.HasPrefix(whole, now) {
+	if now := servicetest.DumpRows(t, env.db, viewTables[:3]...); !strings.HasPrefix(whole, now) {
 		t.Errorf("more was changed than was damaged:\n%s", servicetest.DiffLines(whole, now))
 	}
 	s.AwaitReadiness(t, 200, "")
@@ -81,17 +81,17 @@ func TestViewRebuild(t *testing.T) {
 		code, stdout, stderr := rebuild("", "/nonexistent")
 		expect(code, 1, stdout, stderr, "")
 	})
-	t.Run("while Redis and RabbitMQ are away", func(t *testing.T) {
-		w.RedisLink.Cut()
-		w.BrokerLink.Cut()
-		defer w.RedisLink.Restore()
-		defer w.BrokerLink.Restore()
+	t.Run("while Redis and RabbitMQ are unavailable", func(t *testing.T) {
+		env.RedisLink.Cut()
+		env.BrokerLink.Cut()
+		defer env.RedisLink.Restore()
+		defer env.BrokerLink.Restore()
 		code, stdout, stderr := rebuild("", file)
 		expect(code, 0, stdout, stderr, "0 differences repaired\n")
 	})
-	t.Run("while MySQL is away", func(t *testing.T) {
-		w.MySQLLink.Cut()
-		defer w.MySQLLink.Restore()
+	t.Run("while MySQL is unavailable", func(t *testing.T) {
+		env.MySQLLink.Cut()
+		defer env.MySQLLink.Restore()
 		code, stdout, stderr := rebuild("", file)
 		expect(code, 69, stdout, stderr, "")
 	})

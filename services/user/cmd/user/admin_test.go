@@ -7,44 +7,44 @@ import (
 	"testing"
 )
 
-func TestAdminCallsAreForAdmins(t *testing.T) {
+func TestAdminCallsRequireAdminRole(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	s := w.start(t)
-	root := w.admin(t, s, "root@example.org")
+	env := newTestEnv(t)
+	s := env.start(t)
+	root := env.createAdmin(t, s, "root@example.org")
 	promoted := func(name string) person {
 		p := s.signUp(name)
-		s.want(request{Method: "PATCH", Path: "/api/v1/users/" + p.ID, Token: root.Access, Body: map[string]string{"role": "admin"}}, 200, "")
+		s.expect(request{Method: "PATCH", Path: "/api/v1/users/" + p.ID, Token: root.Access, Body: map[string]string{"role": "admin"}}, 200, "")
 		return s.signIn(p, password)
 	}
 	disabled, deleted, demoted := promoted("Disabled"), promoted("Deleted"), promoted("Demoted")
-	s.want(request{Method: "PATCH", Path: "/api/v1/users/" + disabled.ID, Token: root.Access, Body: map[string]string{"status": "disabled"}}, 200, "")
-	s.want(request{Method: "DELETE", Path: "/api/v1/users/" + deleted.ID, Token: root.Access}, 204, "")
-	s.want(request{Method: "PATCH", Path: "/api/v1/users/" + demoted.ID, Token: root.Access, Body: map[string]string{"role": "user"}}, 200, "")
+	s.expect(request{Method: "PATCH", Path: "/api/v1/users/" + disabled.ID, Token: root.Access, Body: map[string]string{"status": "disabled"}}, 200, "")
+	s.expect(request{Method: "DELETE", Path: "/api/v1/users/" + deleted.ID, Token: root.Access}, 204, "")
+	s.expect(request{Method: "PATCH", Path: "/api/v1/users/" + demoted.ID, Token: root.Access, Body: map[string]string{"role": "user"}}, 200, "")
 	for _, who := range []struct {
 		name, token, code string
 		status            int
 	}{
-		{"nobody", "", "unauthenticated", 401}, {"a user", s.signUp("Ada").Access, "forbidden", 403}, {"an admin", promoted("Boss").Access, "", 200},
+		{"anonymous", "", "unauthenticated", 401}, {"a user", s.signUp("Ada").Access, "forbidden", 403}, {"an admin", promoted("Boss").Access, "", 200},
 		{"a disabled admin", disabled.Access, "unauthenticated", 401}, {"a deleted admin", deleted.Access, "unauthenticated", 401},
 		{"a former admin with the old token", demoted.Access, "unauthenticated", 401}, {"a former admin", s.signIn(demoted, password).Access, "forbidden", 403},
 	} {
 		t.Run(who.name, func(t *testing.T) {
-			s := s.in(t)
+			s := s.withT(t)
 			target := s.signUp("Bob")
 			path := "/api/v1/users/" + target.ID
-			s.want(request{Method: "GET", Path: "/api/v1/users", Token: who.token}, who.status, who.code)
-			s.want(request{Method: "GET", Path: path, Token: who.token}, who.status, who.code)
-			s.want(request{Method: "PATCH", Path: path, Token: who.token, Body: map[string]string{"name": "Robert"}}, who.status, who.code)
+			s.expect(request{Method: "GET", Path: "/api/v1/users", Token: who.token}, who.status, who.code)
+			s.expect(request{Method: "GET", Path: path, Token: who.token}, who.status, who.code)
+			s.expect(request{Method: "PATCH", Path: path, Token: who.token, Body: map[string]string{"name": "Robert"}}, who.status, who.code)
 			if who.status == 200 {
-				s.want(request{Method: "DELETE", Path: path, Token: who.token}, 204, "")
-				s.want(request{Method: "GET", Path: path, Token: who.token}, 404, "not_found")
-				s.want(request{Method: "DELETE", Path: path, Token: who.token}, 404, "not_found")
-				s.want(request{Method: "PATCH", Path: path, Token: who.token, Body: map[string]string{"name": "x"}}, 404, "not_found")
+				s.expect(request{Method: "DELETE", Path: path, Token: who.token}, 204, "")
+				s.expect(request{Method: "GET", Path: path, Token: who.token}, 404, "not_found")
+				s.expect(request{Method: "DELETE", Path: path, Token: who.token}, 404, "not_found")
+				s.expect(request{Method: "PATCH", Path: path, Token: who.token, Body: map[string]string{"name": "x"}}, 404, "not_found")
 				return
 			}
-			s.want(request{Method: "DELETE", Path: path, Token: who.token}, who.status, who.code)
-			if me := s.want(request{Method: "GET", Path: "/api/v1/users/me", Token: target.Access}, 200, ""); me.Text("name") != "Bob" {
+			s.expect(request{Method: "DELETE", Path: path, Token: who.token}, who.status, who.code)
+			if me := s.expect(request{Method: "GET", Path: "/api/v1/users/me", Token: target.Access}, 200, ""); me.Text("name") != "Bob" {
 				t.Errorf("changed: %s", me.Body)
 			}
 		})
@@ -53,9 +53,9 @@ func TestAdminCallsAreForAdmins(t *testing.T) {
 
 func TestPatchUser(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	s := w.start(t)
-	root := w.admin(t, s, "root@example.org")
+	env := newTestEnv(t)
+	s := env.start(t)
+	root := env.createAdmin(t, s, "root@example.org")
 	p := s.signUp("Ada")
 	version := 1.0
 	for _, tc := range []struct {
@@ -65,24 +65,24 @@ func TestPatchUser(t *testing.T) {
 		role, status string
 	}{
 		{"nothing", map[string]string{}, false, "user", "active"},
-		{"what it is already", map[string]string{"name": "Ada", "role": "user", "status": "active"}, false, "user", "active"},
+		{"same values", map[string]string{"name": "Ada", "role": "user", "status": "active"}, false, "user", "active"},
 		{"name", map[string]string{"name": " Ada L. "}, true, "user", "active"},
 		{"all at once", map[string]string{"name": "Ada", "role": "admin", "status": "disabled"}, true, "admin", "disabled"},
 		{"status", map[string]string{"status": "active"}, true, "admin", "active"},
 		{"role", map[string]string{"role": "user"}, true, "user", "active"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			s := s.in(t)
-			res := s.want(request{Method: "PATCH", Path: "/api/v1/users/" + p.ID, Token: root.Access, Body: tc.body}, 200, "")
+			s := s.withT(t)
+			res := s.expect(request{Method: "PATCH", Path: "/api/v1/users/" + p.ID, Token: root.Access, Body: tc.body}, 200, "")
 			if tc.changes {
 				version++
 			}
 			if res.JSON["version"] != version || res.Text("role") != tc.role || res.Text("status") != tc.status {
 				t.Errorf("got %s, want version %v, %s, %s", res.Body, version, tc.role, tc.status)
 			}
-			w.RedisLink.Cut() // what the database has, not the cache
-			defer w.RedisLink.Restore()
-			if read := s.want(request{Method: "GET", Path: "/api/v1/users/" + p.ID, Token: root.Access}, 200, ""); string(read.Body) != string(res.Body) {
+			env.RedisLink.Cut() // what the database has, not the cache
+			defer env.RedisLink.Restore()
+			if read := s.expect(request{Method: "GET", Path: "/api/v1/users/" + p.ID, Token: root.Access}, 200, ""); string(read.Body) != string(res.Body) {
 				t.Errorf("answered %s\n but stored %s", res.Body, read.Body)
 			}
 		})
@@ -91,21 +91,21 @@ func TestPatchUser(t *testing.T) {
 
 func TestListUsers(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	s := w.start(t)
-	root := w.admin(t, s, "root@example.org")
+	env := newTestEnv(t)
+	s := env.start(t)
+	root := env.createAdmin(t, s, "root@example.org")
 	names := []string{"100% sure", "100 sure", "a_b", "axb", `back\slash`, "backslash", "Anna", "anton", "ANTJE", "🎈 balloon", "🚗 car", "Zoë", "محمد", "'; DROP"}
 	emails := map[string]string{}
 	for i, n := range names {
 		email := fmt.Sprintf("p%02d_%%@example.org", i)
 		emails[n] = email
-		s.want(request{Method: "POST", Path: "/api/v1/auth/register", Body: map[string]string{"email": email, "password": password, "name": n}}, 201, "")
+		s.expect(request{Method: "POST", Path: "/api/v1/auth/register", Body: map[string]string{"email": email, "password": password, "name": n}}, 201, "")
 	}
 	byName := func(n string) string {
-		return s.list(root.Access, url.Values{"q": {emails[n]}})[0].(map[string]any)["id"].(string)
+		return s.listAll(root.Access, url.Values{"q": {emails[n]}})[0].(map[string]any)["id"].(string)
 	}
 	patch := func(n string, body map[string]string) {
-		s.want(request{Method: "PATCH", Path: "/api/v1/users/" + byName(n), Token: root.Access, Body: body}, 200, "")
+		s.expect(request{Method: "PATCH", Path: "/api/v1/users/" + byName(n), Token: root.Access, Body: body}, 200, "")
 	}
 	patch("Anna", map[string]string{"role": "admin"})
 	patch("anton", map[string]string{"status": "disabled"})
@@ -145,7 +145,7 @@ func TestListUsers(t *testing.T) {
 					query.Set("limit", limit)
 				}
 				var got []string
-				for _, item := range s.in(t).list(root.Access, query) {
+				for _, item := range s.withT(t).listAll(root.Access, query) {
 					got = append(got, item.(map[string]any)["name"].(string))
 				}
 				if !slices.Equal(got, tc.want) {
@@ -156,12 +156,12 @@ func TestListUsers(t *testing.T) {
 	}
 }
 
-// list reads every page.
-func (s *testClient) list(token string, query url.Values) []any {
+// listAll reads every page.
+func (s *testClient) listAll(token string, query url.Values) []any {
 	s.t.Helper()
 	var all []any
 	for {
-		res := s.want(request{Method: "GET", Path: "/api/v1/users?" + query.Encode(), Token: token}, 200, "")
+		res := s.expect(request{Method: "GET", Path: "/api/v1/users?" + query.Encode(), Token: token}, 200, "")
 		all = append(all, res.JSON["items"].([]any)...)
 		next, more := res.JSON["next_cursor"].(string)
 		if !more {
@@ -171,25 +171,25 @@ func (s *testClient) list(token string, query url.Values) []any {
 	}
 }
 
-func TestPagesNeitherRepeatNorMissWhileTheListChanges(t *testing.T) {
+func TestPagesStayConsistentWhileListChanges(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	s := w.start(t)
-	root := w.admin(t, s, "root@example.org")
+	env := newTestEnv(t)
+	s := env.start(t)
+	root := env.createAdmin(t, s, "root@example.org")
 	var ids []string
 	for range 5 {
 		ids = append(ids, s.signUp("Ada").ID)
 	}
-	first := s.want(request{Method: "GET", Path: "/api/v1/users?limit=3", Token: root.Access}, 200, "")
-	s.want(request{Method: "DELETE", Path: "/api/v1/users/" + ids[1], Token: root.Access}, 204, "") // the last of the first page: what the cursor names
+	first := s.expect(request{Method: "GET", Path: "/api/v1/users?limit=3", Token: root.Access}, 200, "")
+	s.expect(request{Method: "DELETE", Path: "/api/v1/users/" + ids[1], Token: root.Access}, 204, "") // the last of the first page: what the cursor names
 	late := s.signUp("Late").ID
-	second := s.want(request{Method: "GET", Path: "/api/v1/users?limit=3&cursor=" + first.Text("next_cursor"), Token: root.Access}, 200, "")
+	second := s.expect(request{Method: "GET", Path: "/api/v1/users?limit=3&cursor=" + first.Text("next_cursor"), Token: root.Access}, 200, "")
 	for i, want := range []string{ids[2], ids[3], ids[4]} {
 		if got := second.JSON["items"].([]any)[i].(map[string]any)["id"]; got != want {
 			t.Errorf("item %d of the second page is %v, want %s", i, got, want)
 		}
 	}
-	third := s.want(request{Method: "GET", Path: "/api/v1/users?limit=3&cursor=" + second.Text("next_cursor"), Token: root.Access}, 200, "")
+	third := s.expect(request{Method: "GET", Path: "/api/v1/users?limit=3&cursor=" + second.Text("next_cursor"), Token: root.Access}, 200, "")
 	if items := third.JSON["items"].([]any); len(items) != 1 || items[0].(map[string]any)["id"] != late || third.JSON["next_cursor"] != nil {
 		t.Errorf("the last page is %s", third.Body)
 	}

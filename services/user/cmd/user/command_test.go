@@ -15,8 +15,8 @@ import (
 	"pgo/services/user/openapi"
 )
 
-// serverless is what a good configuration has beside the servers.
-func serverless(t testing.TB) map[string]string {
+// offlineConfig returns the settings of a valid configuration besides the addresses of servers.
+func offlineConfig(t testing.TB) map[string]string {
 	t.Helper()
 	return map[string]string{"PGO_CFG_AUTH__SIGNING_KEY": signingKey(t), "PGO_CFG_MAIL__DIR": t.TempDir()}
 }
@@ -34,7 +34,7 @@ func TestCommands(t *testing.T) {
 	otherKey := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 	servicetest.TestCommands(t, program(), servicetest.Commands{
 		OpenAPI:        openapi.JSON,
-		ExtraEnviron:   serverless(t),
+		ExtraEnviron:   offlineConfig(t),
 		ConfigCommands: [][]string{{"admin", "create", "--email", "a@example.org"}},
 		InvalidCommandLines: [][]string{
 			{"admin"}, {"admin", "nonsense"}, {"admin", "create"}, {"admin", "create", "x"}, {"admin", "create", "--email"}, {"admin", "create", "--nonsense"},
@@ -61,8 +61,8 @@ func TestCommands(t *testing.T) {
 
 func TestAdminCreate(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	s := w.start(t)
+	env := newTestEnv(t)
+	s := env.start(t)
 	file := func(text string) string {
 		path := filepath.Join(t.TempDir(), "password")
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -87,34 +87,34 @@ func TestAdminCreate(t *testing.T) {
 		{"bad address and name", []string{"--email", "nonsense", "--name", "", "--password-file", good}, 1, "[email: invalid_email] [name: invalid_name]"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			code, stdout, stderr := w.RunCommand(t, append([]string{"admin", "create"}, tc.args...)...)
+			code, stdout, stderr := env.RunCommand(t, append([]string{"admin", "create"}, tc.args...)...)
 			if code != tc.code || !strings.Contains(stdout+stderr, tc.want) || strings.Count(stdout+stderr, "\n") != 1 || (code == 0) != (stderr == "") || strings.Contains(stdout+stderr, password) {
 				t.Errorf("ends with %d, %q, %q; want %d and %q", code, stdout, stderr, tc.code, tc.want)
 			}
 		})
 	}
 	t.Run("generated password", func(t *testing.T) {
-		code, stdout, stderr := w.RunCommand(t, "admin", "create", "--email", "generated@example.org", "--name", "Boss")
+		code, stdout, stderr := env.RunCommand(t, "admin", "create", "--email", "generated@example.org", "--name", "Boss")
 		if code != 0 {
 			t.Fatalf("ends with %d: %s", code, stderr)
 		}
-		p := s.in(t).signIn(person{Email: "generated@example.org"}, strings.TrimSpace(stdout[strings.LastIndexByte(strings.TrimSpace(stdout), ' '):]))
-		me := s.in(t).want(request{Method: "GET", Path: "/api/v1/users/me", Token: p.Access}, 200, "")
+		p := s.withT(t).signIn(person{Email: "generated@example.org"}, strings.TrimSpace(stdout[strings.LastIndexByte(strings.TrimSpace(stdout), ' '):]))
+		me := s.withT(t).expect(request{Method: "GET", Path: "/api/v1/users/me", Token: p.Access}, 200, "")
 		if me.Text("role") != "admin" || me.Text("name") != "Boss" || me.JSON["email_verified"] != true {
 			t.Errorf("made %s", me.Body)
 		}
 	})
-	t.Run("while Redis and RabbitMQ are away", func(t *testing.T) {
-		w.RedisLink.Cut()
-		w.BrokerLink.Cut()
-		defer w.RedisLink.Restore()
-		defer w.BrokerLink.Restore()
-		if code, _, stderr := w.RunCommand(t, "admin", "create", "--email", "b@example.org", "--password-file", good); code != 0 {
+	t.Run("while Redis and RabbitMQ are unavailable", func(t *testing.T) {
+		env.RedisLink.Cut()
+		env.BrokerLink.Cut()
+		defer env.RedisLink.Restore()
+		defer env.BrokerLink.Restore()
+		if code, _, stderr := env.RunCommand(t, "admin", "create", "--email", "b@example.org", "--password-file", good); code != 0 {
 			t.Errorf("ends with %d: %s", code, stderr)
 		}
 	})
-	t.Run("while MySQL is away", func(t *testing.T) {
-		code, stdout, stderr := program().RunCommand(t.Context(), program().OfflineEnviron(serverless(t)), "admin", "create", "--email", "c@example.org", "--password-file", good)
+	t.Run("while MySQL is unavailable", func(t *testing.T) {
+		code, stdout, stderr := program().RunCommand(t.Context(), program().OfflineEnviron(offlineConfig(t)), "admin", "create", "--email", "c@example.org", "--password-file", good)
 		if code != 69 || stdout != "" || strings.Count(stderr, "\n") != 1 {
 			t.Errorf("ends with %d, %q, %q; want 69 and one line", code, stdout, stderr)
 		}

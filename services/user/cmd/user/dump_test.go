@@ -9,17 +9,17 @@ import (
 	"pgo/pkg/testing/testkit"
 )
 
-// dump returns what is in the tables, once the mailer has handled what it was asked for. When the relay has
-// published an event is not among it.
-func dump(t testing.TB, db *sql.DB) string {
+// dumpTables returns the rows of the tables, once the mailer has handled all requests, without the times at which the relay
+// published events.
+func dumpTables(t testing.TB, db *sql.DB) string {
 	t.Helper()
-	testkit.Eventually(t, "all mails that were asked for", func() error {
-		var asked, sent int
-		if err := db.QueryRow("SELECT (SELECT COUNT(*) FROM pgo_outbox WHERE type = 'user.mail_requested.v1'), (SELECT COUNT(*) FROM pgo_inbox)").Scan(&asked, &sent); err != nil {
+	testkit.Eventually(t, "all requested mails", func() error {
+		var requested, sent int
+		if err := db.QueryRow("SELECT (SELECT COUNT(*) FROM pgo_outbox WHERE type = 'user.mail_requested.v1'), (SELECT COUNT(*) FROM pgo_inbox)").Scan(&requested, &sent); err != nil {
 			return err
 		}
-		if asked != sent {
-			return fmt.Errorf("%d of %d are sent", sent, asked)
+		if requested != sent {
+			return fmt.Errorf("%d of %d are sent", sent, requested)
 		}
 		return nil
 	})

@@ -11,27 +11,27 @@ func ifMatch(tag string) http.Header { return http.Header{"If-Match": {tag}} }
 
 func TestConditionalReads(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	s := w.start(t)
-	root, p := w.admin(t, s, "root@example.org"), s.signUp("Ada")
+	env := newTestEnv(t)
+	s := env.start(t)
+	root, p := env.createAdmin(t, s, "root@example.org"), s.signUp("Ada")
 	for name, read := range map[string]request{
 		"me":   {Method: "GET", Path: "/api/v1/users/me", Token: p.Access},
 		"user": {Method: "GET", Path: "/api/v1/users/" + p.ID, Token: root.Access},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := s.in(t)
-			tag := s.want(read, 200, "").Header.Get("ETag")
+			s := s.withT(t)
+			tag := s.expect(read, 200, "").Header.Get("ETag")
 			for value, status := range map[string]int{tag: 304, "W/" + tag: 304, "*": 304, `"0", ` + tag: 304, `"0"`: 200, "nonsense": 200, "": 200} {
-				res := s.want(read.With(func(r *request) { r.Header = http.Header{"If-None-Match": {value}} }), status, "")
+				res := s.expect(read.With(func(r *request) { r.Header = http.Header{"If-None-Match": {value}} }), status, "")
 				if res.Header.Get("ETag") != tag || status == 304 && len(res.Body) != 0 {
 					t.Errorf("If-None-Match %s: ETag %s, body %s", value, res.Header.Get("ETag"), res.Body)
 				}
 			}
-			changed := s.want(request{Method: "PATCH", Path: "/api/v1/users/me", Token: p.Access, Body: map[string]string{"name": "Ada " + name}}, 200, "")
+			changed := s.expect(request{Method: "PATCH", Path: "/api/v1/users/me", Token: p.Access, Body: map[string]string{"name": "Ada " + name}}, 200, "")
 			if changed.Header.Get("ETag") == tag {
 				t.Error("a change keeps the entity tag")
 			}
-			if res := s.want(read.With(func(r *request) { r.Header = http.Header{"If-None-Match": {tag}} }), 200, ""); res.Header.Get("ETag") != changed.Header.Get("ETag") {
+			if res := s.expect(read.With(func(r *request) { r.Header = http.Header{"If-None-Match": {tag}} }), 200, ""); res.Header.Get("ETag") != changed.Header.Get("ETag") {
 				t.Errorf("read with the tag %s after a change to %s", res.Header.Get("ETag"), changed.Header.Get("ETag"))
 			}
 		})
@@ -40,10 +40,10 @@ func TestConditionalReads(t *testing.T) {
 
 func TestConditionalWrites(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	s := w.start(t)
-	db := w.DB.Open(t)
-	root := w.admin(t, s, "root@example.org")
+	env := newTestEnv(t)
+	s := env.start(t)
+	db := env.DB.Open(t)
+	root := env.createAdmin(t, s, "root@example.org")
 	for _, tc := range []struct {
 		name    string
 		request func(p person) request
@@ -63,29 +63,29 @@ func TestConditionalWrites(t *testing.T) {
 		}, 204},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			s := s.in(t)
+			s := s.withT(t)
 			p := s.signUp("Ada")
-			tag := s.want(request{Method: "GET", Path: "/api/v1/users/me", Token: p.Access}, 200, "").Header.Get("ETag")
+			tag := s.expect(request{Method: "GET", Path: "/api/v1/users/me", Token: p.Access}, 200, "").Header.Get("ETag")
 			r := tc.request(p)
-			before := dump(t, db)
+			before := dumpTables(t, db)
 			for _, old := range []string{`"0"`, `"99"`, "W/" + tag, "1", "", "nonsense", `"x", "y"`} {
 				r.Header = ifMatch(old)
-				s.want(r, 412, "precondition_failed")
+				s.expect(r, 412, "precondition_failed")
 			}
-			if after := dump(t, db); after != before {
+			if after := dumpTables(t, db); after != before {
 				t.Errorf("a refused change has changed something:\n%s", servicetest.DiffLines(before, after))
 			}
 			r.Header = ifMatch(`"0", ` + tag)
-			s.want(r, tc.ok, "")
+			s.expect(r, tc.ok, "")
 		})
 	}
 	t.Run("any version", func(t *testing.T) {
-		s := s.in(t)
+		s := s.withT(t)
 		p := s.signUp("Ada")
-		s.want(request{Method: "PATCH", Path: "/api/v1/users/me", Token: p.Access, Body: map[string]string{"name": "New"}, Header: ifMatch("*")}, 200, "")
+		s.expect(request{Method: "PATCH", Path: "/api/v1/users/me", Token: p.Access, Body: map[string]string{"name": "New"}, Header: ifMatch("*")}, 200, "")
 	})
 	t.Run("of many with the same version one wins", func(t *testing.T) {
-		s := s.in(t)
+		s := s.withT(t)
 		p := s.signUp("Ada")
 		tag := `"1"`
 		for range 5 {
@@ -93,11 +93,11 @@ func TestConditionalWrites(t *testing.T) {
 			for _, name := range []string{"Ann", "Bea", "Cleo", "Dora", "Eve", "Fay"} {
 				all = append(all, request{Method: "PATCH", Path: "/api/v1/users/me", Token: p.Access, Body: map[string]string{"name": name + tag}, Header: ifMatch(tag)})
 			}
-			answers := s.together(all...)
+			answers := s.sendParallel(all...)
 			if got := servicetest.CountStatuses(answers); got[200] != 1 || got[412] != 5 {
 				t.Fatalf("statuses are %v, want one 200 and five 412", got)
 			}
-			me := s.want(request{Method: "GET", Path: "/api/v1/users/me", Token: p.Access}, 200, "")
+			me := s.expect(request{Method: "GET", Path: "/api/v1/users/me", Token: p.Access}, 200, "")
 			for _, a := range answers {
 				if a.Status == 200 && a.Text("name") != me.Text("name") {
 					t.Errorf("%q won, but %q is stored", a.Text("name"), me.Text("name"))

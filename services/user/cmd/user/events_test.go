@@ -11,17 +11,17 @@ import (
 
 func TestEvents(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	watcher := w.RecordEvents(t, "#")
-	s := w.start(t)
-	root := w.admin(t, s, "root@example.org")
+	env := newTestEnv(t)
+	watcher := env.RecordEvents(t, "#")
+	s := env.start(t)
+	root := env.createAdmin(t, s, "root@example.org")
 	p := s.signUp("Ada")
 	path := "/api/v1/users/" + p.ID
 	patch := func(body map[string]string) map[string]any {
-		return s.want(request{Method: "PATCH", Path: path, Token: root.Access, Body: body}, 200, "").JSON
+		return s.expect(request{Method: "PATCH", Path: path, Token: root.Access, Body: body}, 200, "").JSON
 	}
 	read := func() map[string]any {
-		return s.want(request{Method: "GET", Path: path, Token: root.Access}, 200, "").JSON
+		return s.expect(request{Method: "GET", Path: path, Token: root.Access}, 200, "").JSON
 	}
 	var want []servicetest.ExpectedEvent
 	expect := func(typ string, data map[string]any) {
@@ -31,26 +31,26 @@ func TestEvents(t *testing.T) {
 
 	expect("user.created.v1", read())
 	expect("user.mail_requested.v1", mail("verify"))
-	verifyToken := w.mailToken(t, p.Email, "Confirm", 1)
-	s.want(request{Method: "POST", Path: "/api/v1/auth/email/resend", Token: p.Access}, 202, "")
+	verifyToken := env.awaitMailToken(t, p.Email, "Confirm", 1)
+	s.expect(request{Method: "POST", Path: "/api/v1/auth/email/resend", Token: p.Access}, 202, "")
 	expect("user.mail_requested.v1", mail("verify"))
-	s.want(verify(verifyToken), 204, "")
+	s.expect(verifyRequest(verifyToken), 204, "")
 	expect("user.updated.v1", read())
-	s.want(request{Method: "PATCH", Path: "/api/v1/users/me", Token: p.Access, Body: map[string]string{"name": "Ada L."}}, 200, "")
+	s.expect(request{Method: "PATCH", Path: "/api/v1/users/me", Token: p.Access, Body: map[string]string{"name": "Ada L."}}, 200, "")
 	expect("user.updated.v1", read())
 	// What is refused, what changes nothing and what nobody else is to know makes no event.
-	s.want(request{Method: "PATCH", Path: "/api/v1/users/me", Token: p.Access, Body: map[string]string{"name": "Ada L."}}, 200, "")
-	s.want(request{Method: "PATCH", Path: path, Token: root.Access, Body: map[string]string{"name": "x", "role": "admin"}, Header: ifMatch(`"0"`)}, 412, "precondition_failed")
-	s.want(request{Method: "POST", Path: "/api/v1/auth/register", Body: map[string]string{"email": p.Email, "password": password, "name": "Thief"}}, 409, "email_taken")
-	s.want(request{Method: "PUT", Path: "/api/v1/users/me/password", Token: p.Access, Body: map[string]string{"current_password": password, "new_password": password + "!"}}, 204, "")
-	s.want(forgot(p.Email), 202, "")
+	s.expect(request{Method: "PATCH", Path: "/api/v1/users/me", Token: p.Access, Body: map[string]string{"name": "Ada L."}}, 200, "")
+	s.expect(request{Method: "PATCH", Path: path, Token: root.Access, Body: map[string]string{"name": "x", "role": "admin"}, Header: ifMatch(`"0"`)}, 412, "precondition_failed")
+	s.expect(request{Method: "POST", Path: "/api/v1/auth/register", Body: map[string]string{"email": p.Email, "password": password, "name": "Thief"}}, 409, "email_taken")
+	s.expect(request{Method: "PUT", Path: "/api/v1/users/me/password", Token: p.Access, Body: map[string]string{"current_password": password, "new_password": password + "!"}}, 204, "")
+	s.expect(forgotRequest(p.Email), 202, "")
 	expect("user.mail_requested.v1", mail("reset"))
-	resetToken := w.mailToken(t, p.Email, "Reset", 1)
-	s.want(reset(resetToken, password), 204, "")
+	resetToken := env.awaitMailToken(t, p.Email, "Reset", 1)
+	s.expect(resetRequest(resetToken, password), 204, "")
 	expect("user.updated.v1", patch(map[string]string{"role": "admin"}))
 	expect("user.disabled.v1", patch(map[string]string{"status": "disabled", "name": "Ada"})) // one event, the stronger
 	expect("user.updated.v1", patch(map[string]string{"status": "active", "role": "user"}))
-	s.want(request{Method: "DELETE", Path: path, Token: root.Access}, 204, "")
+	s.expect(request{Method: "DELETE", Path: path, Token: root.Access}, 204, "")
 	expect("user.deleted.v1", map[string]any{"id": p.ID})
 
 	watcher.ExpectEvents(t, "user", p.ID, want)

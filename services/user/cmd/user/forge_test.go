@@ -13,7 +13,7 @@ import (
 )
 
 // forge signs claims that are like those of the token but for change. The zero method and key are the service's own.
-func (w *world) forge(t testing.TB, token string, method jwt.SigningMethod, key any, change func(*auth.Claims)) string {
+func (env *testEnv) forge(t testing.TB, token string, method jwt.SigningMethod, key any, change func(*auth.Claims)) string {
 	t.Helper()
 	var c auth.Claims
 	parsed, _, err := jwt.NewParser().ParseUnverified(token, &c)
@@ -24,7 +24,7 @@ func (w *world) forge(t testing.TB, token string, method jwt.SigningMethod, key 
 		change(&c)
 	}
 	if method == nil {
-		method, key = jwt.SigningMethodEdDSA, w.key
+		method, key = jwt.SigningMethodEdDSA, env.key
 	}
 	forged := jwt.NewWithClaims(method, c)
 	forged.Header["kid"] = parsed.Header["kid"]
@@ -37,13 +37,13 @@ func (w *world) forge(t testing.TB, token string, method jwt.SigningMethod, key 
 
 // forgeries returns tokens that must not be taken, by what is wrong with them. They are made from an admin's
 // good one, so that nothing but the token is wrong.
-func (w *world) forgeries(t testing.TB, s *testClient) map[string]string {
+func (env *testEnv) forgeries(t testing.TB, s *testClient) map[string]string {
 	t.Helper()
 	admin := s.signUp("Eve")
-	s.want(request{Method: "PATCH", Path: "/api/v1/users/" + admin.ID, Token: w.admin(t, s, "maker@example.org").Access, Body: map[string]string{"role": "admin"}}, 200, "")
+	s.expect(request{Method: "PATCH", Path: "/api/v1/users/" + admin.ID, Token: env.createAdmin(t, s, "maker@example.org").Access, Body: map[string]string{"role": "admin"}}, 200, "")
 	admin = s.signIn(admin, password)
 	good := admin.Access
-	if res := s.do(request{Method: "GET", Path: "/api/v1/users", Token: w.forge(t, good, nil, nil, nil)}); res.Status != 200 {
+	if res := s.send(request{Method: "GET", Path: "/api/v1/users", Token: env.forge(t, good, nil, nil, nil)}); res.Status != 200 {
 		t.Fatalf("a token that is forged without a fault is refused: %s", res.Body) // else the others show nothing
 	}
 	_, otherKey, err := ed25519.GenerateKey(rand.Reader)
@@ -51,7 +51,7 @@ func (w *world) forgeries(t testing.TB, s *testClient) map[string]string {
 		t.Fatal(err)
 	}
 	deleted := s.signUp("Gone")
-	s.want(request{Method: "DELETE", Path: "/api/v1/users/me", Token: deleted.Access, Body: map[string]string{"password": password}}, 204, "")
+	s.expect(request{Method: "DELETE", Path: "/api/v1/users/me", Token: deleted.Access, Body: map[string]string{"password": password}}, 204, "")
 	parts := strings.Split(good, ".")
 	return map[string]string{
 		"missing":           "",
@@ -59,18 +59,18 @@ func (w *world) forgeries(t testing.TB, s *testClient) map[string]string {
 		"too long":          strings.Repeat("a", 8000),
 		"of a deleted user": deleted.Access,
 		"a refresh token":   admin.Refresh,
-		"expired": w.forge(t, good, nil, nil, func(c *auth.Claims) {
+		"expired": env.forge(t, good, nil, nil, func(c *auth.Claims) {
 			c.IssuedAt, c.ExpiresAt = jwt.NewNumericDate(time.Now().Add(-time.Hour)), jwt.NewNumericDate(time.Now().Add(-time.Second))
 		}),
-		"without expiry":          w.forge(t, good, nil, nil, func(c *auth.Claims) { c.ExpiresAt = nil }),
-		"for another audience":    w.forge(t, good, nil, nil, func(c *auth.Claims) { c.Audience = jwt.ClaimStrings{"other"} }),
-		"of another issuer":       w.forge(t, good, nil, nil, func(c *auth.Claims) { c.Issuer = "other" }),
-		"of another key":          w.forge(t, good, jwt.SigningMethodEdDSA, otherKey, nil),
-		"alg none":                w.forge(t, good, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, nil),
-		"public key as a secret":  w.forge(t, good, jwt.SigningMethodHS256, []byte(w.key.Public().(ed25519.PublicKey)), nil),
+		"without expiry":          env.forge(t, good, nil, nil, func(c *auth.Claims) { c.ExpiresAt = nil }),
+		"for another audience":    env.forge(t, good, nil, nil, func(c *auth.Claims) { c.Audience = jwt.ClaimStrings{"other"} }),
+		"of another issuer":       env.forge(t, good, nil, nil, func(c *auth.Claims) { c.Issuer = "other" }),
+		"of another key":          env.forge(t, good, jwt.SigningMethodEdDSA, otherKey, nil),
+		"alg none":                env.forge(t, good, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, nil),
+		"public key as a secret":  env.forge(t, good, jwt.SigningMethodHS256, []byte(env.key.Public().(ed25519.PublicKey)), nil),
 		"without signature":       parts[0] + "." + parts[1] + ".",
 		"with another's content":  parts[0] + "." + strings.Split(deleted.Access, ".")[1] + "." + parts[2],
-		"with a changed content":  w.forge(t, good, jwt.SigningMethodEdDSA, otherKey, func(c *auth.Claims) { c.Role = "admin" }),
-		"without role and claims": w.forge(t, good, nil, nil, func(c *auth.Claims) { c.Role, c.SessionID = "", "" }),
+		"with a changed content":  env.forge(t, good, jwt.SigningMethodEdDSA, otherKey, func(c *auth.Claims) { c.Role = "admin" }),
+		"without role and claims": env.forge(t, good, nil, nil, func(c *auth.Claims) { c.Role, c.SessionID = "", "" }),
 	}
 }

@@ -18,15 +18,15 @@ import (
 	"pgo/services/user/migrations"
 )
 
-// world is what one or more instances run on, with the key that they sign with and the mails that they write.
-type world struct {
+// testEnv holds the servers of one or more instances, their signing key and the directory of their mails.
+type testEnv struct {
 	*servicetest.Env
 	key     ed25519.PrivateKey
 	keyFile string
 	mailDir string
 }
 
-// program is the program under test.
+// program returns the program under test.
 func program() servicetest.Service {
 	return servicetest.Service{
 		Name: "user", Migrations: migrations.FS, Topology: events.Topology(), Run: run, ConfigDir: "../../../../configs",
@@ -34,12 +34,12 @@ func program() servicetest.Service {
 	}
 }
 
-func newWorld(t *testing.T) *world {
+func newTestEnv(t *testing.T) *testEnv {
 	t.Helper()
-	w := &world{mailDir: t.TempDir(), Env: servicetest.NewEnv(t, program())}
-	w.keyFile = filepath.Join(t.TempDir(), "key.pem")
+	env := &testEnv{mailDir: t.TempDir(), Env: servicetest.NewEnv(t, program())}
+	env.keyFile = filepath.Join(t.TempDir(), "key.pem")
 	text := signingKey(t)
-	if err := os.WriteFile(w.keyFile, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(env.keyFile, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	block, _ := pem.Decode([]byte(text))
@@ -47,9 +47,9 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.key = parsed.(ed25519.PrivateKey)
-	w.Environ = append(w.Environ, "PGO_CFG_AUTH__SIGNING_KEY_FILE="+w.keyFile, "PGO_CFG_MAIL__DIR="+w.mailDir, "PGO_CFG_LOGIN__ADDRESS=100000")
-	return w
+	env.key = parsed.(ed25519.PrivateKey)
+	env.Environ = append(env.Environ, "PGO_CFG_AUTH__SIGNING_KEY_FILE="+env.keyFile, "PGO_CFG_MAIL__DIR="+env.mailDir, "PGO_CFG_LOGIN__ADDRESS=100000")
+	return env
 }
 
 // signingKey returns a new key as it stands in its file.
@@ -66,10 +66,10 @@ func signingKey(t testing.TB) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 }
 
-// mails returns the texts of the mails to an address whose subject contains about.
-func (w *world) mails(t testing.TB, to, about string) []string {
+// readMails returns the texts of the mails to an address whose subject contains about.
+func (env *testEnv) readMails(t testing.TB, to, about string) []string {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(w.mailDir, "*.eml"))
+	files, err := filepath.Glob(filepath.Join(env.mailDir, "*.eml"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,17 +86,17 @@ func (w *world) mails(t testing.TB, to, about string) []string {
 	return found
 }
 
-// mailToken waits for the n-th mail and returns the token in the newest, once it is good.
-func (w *world) mailToken(t testing.TB, to, about string, n int) string {
+// awaitMailToken waits for the n-th mail and returns the token in the newest, once it is good.
+func (env *testEnv) awaitMailToken(t testing.TB, to, about string, n int) string {
 	t.Helper()
 	var token string
-	db := w.DB.Open(t)
+	db := env.DB.Open(t)
 	testkit.Eventually(t, about+" mail", func() error {
-		all := w.mails(t, to, about)
+		all := env.readMails(t, to, about)
 		if len(all) < n {
 			return errors.New("not there")
 		}
-		token = tokenIn(all[len(all)-1])
+		token = findToken(all[len(all)-1])
 		hash := sha256.Sum256([]byte(token))
 		var good bool // from the mailer's commit on, which comes after the file
 		return db.QueryRow("SELECT TRUE FROM mail_tokens WHERE hash = ?", hash[:]).Scan(&good)
@@ -107,8 +107,8 @@ func (w *world) mailToken(t testing.TB, to, about string, n int) string {
 	return token
 }
 
-// tokenIn finds the line that is nothing but a token; quoted-printable leaves it alone.
-func tokenIn(mail string) string {
+// findToken finds the line that is nothing but a token; quoted-printable leaves it alone.
+func findToken(mail string) string {
 	for line := range strings.Lines(mail) {
 		if line = strings.TrimSpace(line); len(line) == 43 && !strings.ContainsAny(line, " :") {
 			return line

@@ -10,8 +10,8 @@ import (
 	"pgo/pkg/testing/servicetest"
 )
 
-// unlimited lets a test fail to sign in as often as it likes.
-func unlimited() []string {
+// withoutLoginLimits lets a test fail to sign in as often as it likes.
+func withoutLoginLimits() []string {
 	return []string{"PGO_CFG_LOGIN__PAIR=1000000", "PGO_CFG_LOGIN__ACCOUNT=1000000", "PGO_CFG_LOGIN__ADDRESS=1000000"}
 }
 
@@ -19,15 +19,15 @@ func unlimited() []string {
 // changes. Then it makes the call in the right way, which shows that it was the wrong part that was refused.
 func TestBadInput(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	s := w.start(t, unlimited()...)
-	db := w.DB.Open(t)
-	admin := w.admin(t, s, "root@example.org")
-	forged, nobody := w.forgeries(t, s), s.signUp("Nobody")
+	env := newTestEnv(t)
+	s := env.start(t, withoutLoginLimits()...)
+	db := env.DB.Open(t)
+	admin := env.createAdmin(t, s, "root@example.org")
+	forged, nobody := env.forgeries(t, s), s.signUp("Nobody")
 	for _, k := range calls() {
 		t.Run(k.name, func(t *testing.T) {
-			s := s.in(t)
-			c := w.castFor(k, s, admin)
+			s := s.withT(t)
+			c := env.newParticipants(k, s, admin)
 			good := request{Method: k.method, Path: k.path(t, c), Token: c.token(k)}
 			var body map[string]string
 			if k.body != nil {
@@ -49,10 +49,10 @@ func TestBadInput(t *testing.T) {
 				cases = append(cases, badIDs(good)...)
 			}
 			if k.name == "end session" {
-				cases = append(cases, good.RejectedWhen("somebody else's session", 404, func(r *request) { r.Path = "/api/v1/auth/sessions/" + s.session(c.other) }))
+				cases = append(cases, good.RejectedWhen("somebody else's session", 404, func(r *request) { r.Path = "/api/v1/auth/sessions/" + s.currentSession(c.other) }))
 			}
-			s.AssertRejected(t, cases, func() string { return dump(t, db) })
-			s.want(good, k.ok, "")
+			s.AssertRejected(t, cases, func() string { return dumpTables(t, db) })
+			s.expect(good, k.ok, "")
 		})
 	}
 }

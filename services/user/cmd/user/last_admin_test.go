@@ -5,13 +5,13 @@ import (
 	"testing"
 )
 
-func TestTheLastAdminStays(t *testing.T) {
+func TestLastAdminCannotBeRemoved(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	s := w.start(t)
-	root := w.admin(t, s, "root@example.org")
+	env := newTestEnv(t)
+	s := env.start(t)
+	root := env.createAdmin(t, s, "root@example.org")
 	inactive := s.signUp("Inactive")
-	s.want(request{Method: "PATCH", Path: "/api/v1/users/" + inactive.ID, Token: root.Access, Body: map[string]string{"role": "admin", "status": "disabled"}}, 200, "")
+	s.expect(request{Method: "PATCH", Path: "/api/v1/users/" + inactive.ID, Token: root.Access, Body: map[string]string{"role": "admin", "status": "disabled"}}, 200, "")
 	path := "/api/v1/users/" + root.ID
 	for name, r := range map[string]request{
 		"demoted":           {Method: "PATCH", Path: path, Body: map[string]string{"role": "user"}},
@@ -22,23 +22,23 @@ func TestTheLastAdminStays(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r.Token = root.Access
-			s.in(t).want(r, 409, "last_admin")
-			if me := s.in(t).want(request{Method: "GET", Path: "/api/v1/users/me", Token: root.Access}, 200, ""); me.JSON["version"] != 1.0 {
+			s.withT(t).expect(r, 409, "last_admin")
+			if me := s.withT(t).expect(request{Method: "GET", Path: "/api/v1/users/me", Token: root.Access}, 200, ""); me.JSON["version"] != 1.0 {
 				t.Errorf("changed: %s", me.Body)
 			}
 		})
 	}
-	s.want(request{Method: "PATCH", Path: path, Token: root.Access, Body: map[string]string{"name": "Still here"}}, 200, "")
+	s.expect(request{Method: "PATCH", Path: path, Token: root.Access, Body: map[string]string{"name": "Still here"}}, 200, "")
 }
 
-// TestTwoAdminsCannotRemoveEachOther lets the last two admins end their own or each other's role at once, on
-// two instances: one of them stays, always.
-func TestTwoAdminsCannotRemoveEachOther(t *testing.T) {
+// TestConcurrentRemovalsKeepOneAdmin lets the last two admins end their own or each other's role concurrently,
+// on two instances: one admin always stays.
+func TestConcurrentRemovalsKeepOneAdmin(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	a, b := w.start(t), w.start(t)
-	db := w.DB.Open(t)
-	root := w.admin(t, a, "root@example.org")
+	env := newTestEnv(t)
+	a, b := env.start(t), env.start(t)
+	db := env.DB.Open(t)
+	root := env.createAdmin(t, a, "root@example.org")
 	ways := []func(id string) request{
 		func(id string) request {
 			return request{Method: "PATCH", Path: "/api/v1/users/" + id, Body: map[string]string{"role": "user"}}
@@ -52,7 +52,7 @@ func TestTwoAdminsCannotRemoveEachOther(t *testing.T) {
 	wins := 0
 	for round := range rounds {
 		second := a.signUp("Second")
-		a.want(request{Method: "PATCH", Path: "/api/v1/users/" + second.ID, Token: root.Access, Body: map[string]string{"role": "admin"}}, 200, "")
+		a.expect(request{Method: "PATCH", Path: "/api/v1/users/" + second.ID, Token: root.Access, Body: map[string]string{"role": "admin"}}, 200, "")
 		second = b.signIn(second, password)
 		mine, theirs := root.ID, second.ID
 		if round%2 == 0 {
@@ -60,7 +60,7 @@ func TestTwoAdminsCannotRemoveEachOther(t *testing.T) {
 		}
 		first, other := ways[round%3](mine), ways[round/3%3](theirs)
 		first.Token, other.Token = root.Access, second.Access
-		answers := both(t, func() (response, error) { return a.Try(first) }, func() (response, error) { return b.Try(other) })
+		answers := callBoth(t, func() (response, error) { return a.Try(first) }, func() (response, error) { return b.Try(other) })
 		done := 0
 		for _, res := range answers {
 			switch {
@@ -75,32 +75,32 @@ func TestTwoAdminsCannotRemoveEachOther(t *testing.T) {
 			t.Fatalf("round %d: %d admins left, %d changes, %v; want 1 and 1", round, admins, done, err)
 		}
 		wins += done
-		root = w.remaining(t, a, root, second)
+		root = env.signInRemaining(t, a, root, second)
 	}
 	if wins != rounds {
 		t.Errorf("%d changes in %d rounds", wins, rounds)
 	}
 }
 
-// remaining signs in the one of two people who is still an admin.
-func (w *world) remaining(t *testing.T, s *testClient, all ...person) person {
+// signInRemaining signs in the person who is still an admin.
+func (env *testEnv) signInRemaining(t *testing.T, s *testClient, all ...person) person {
 	t.Helper()
 	for _, p := range all {
-		res := s.do(request{Method: "POST", Path: "/api/v1/auth/login", Body: map[string]string{"email": p.Email, "password": password}})
+		res := s.send(request{Method: "POST", Path: "/api/v1/auth/login", Body: map[string]string{"email": p.Email, "password": password}})
 		if res.Status != 200 {
 			continue
 		}
 		p.Access = res.Text("access_token")
-		if me := s.want(request{Method: "GET", Path: "/api/v1/users/me", Token: p.Access}, 200, ""); me.Text("role") == "admin" {
+		if me := s.expect(request{Method: "GET", Path: "/api/v1/users/me", Token: p.Access}, 200, ""); me.Text("role") == "admin" {
 			return p
 		}
 	}
-	t.Fatal("nobody is an admin")
+	t.Fatal("no one is an admin")
 	return person{}
 }
 
-// both calls two functions at the same time.
-func both(t *testing.T, f, g func() (response, error)) [2]response {
+// callBoth calls two functions concurrently.
+func callBoth(t *testing.T, f, g func() (response, error)) [2]response {
 	t.Helper()
 	type result struct {
 		res response

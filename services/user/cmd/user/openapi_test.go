@@ -8,13 +8,13 @@ import (
 	"pgo/services/user/openapi"
 )
 
-// TestTheSpecificationSaysWhatCallsAnswer looks for the statuses that the other tests get.
-func TestTheSpecificationSaysWhatCallsAnswer(t *testing.T) {
+// TestSpecificationListsStatuses looks for the statuses that the other tests get.
+func TestSpecificationListsStatuses(t *testing.T) {
 	spec := servicetest.ReadSpecification(t, openapi.JSON)
 	for _, k := range calls() {
 		path := "/auth/sessions/{id}" // the one that needs a server to tell
 		if k.name != "end session" {
-			path = k.path(t, cast{other: person{ID: "{id}"}})
+			path = k.path(t, participants{other: person{ID: "{id}"}})
 		}
 		path, versioned := strings.CutPrefix(path, "/api/v1")
 		if !versioned {

@@ -13,150 +13,150 @@ import (
 	"pgo/pkg/testing/testkit"
 )
 
-func verify(token string) request {
+func verifyRequest(token string) request {
 	return request{Method: "POST", Path: "/api/v1/auth/email/verify", Body: map[string]string{"token": token}}
 }
 
-func forgot(email string) request {
+func forgotRequest(email string) request {
 	return request{Method: "POST", Path: "/api/v1/auth/password/forgot", Body: map[string]string{"email": email}}
 }
 
-func reset(token, password string) request {
+func resetRequest(token, password string) request {
 	return request{Method: "POST", Path: "/api/v1/auth/password/reset", Body: map[string]string{"token": token, "password": password}}
 }
 
-func TestVerification(t *testing.T) {
+func TestEmailVerification(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	s := w.start(t)
-	db := w.DB.Open(t)
+	env := newTestEnv(t)
+	s := env.start(t)
+	db := env.DB.Open(t)
 	resend := func(s *testClient, p person) {
-		s.want(request{Method: "POST", Path: "/api/v1/auth/email/resend", Token: p.Access}, 202, "")
+		s.expect(request{Method: "POST", Path: "/api/v1/auth/email/resend", Token: p.Access}, 202, "")
 	}
 	verified := func(s *testClient, p person) bool {
-		return s.want(request{Method: "GET", Path: "/api/v1/users/me", Token: p.Access}, 200, "").JSON["email_verified"] == true
+		return s.expect(request{Method: "GET", Path: "/api/v1/users/me", Token: p.Access}, 200, "").JSON["email_verified"] == true
 	}
 
 	t.Run("one use", func(t *testing.T) {
-		s := s.in(t)
+		s := s.withT(t)
 		p := s.signUp("Ada")
-		token := w.mailToken(t, p.Email, "Confirm", 1)
-		s.want(reset(token, "another good password"), 410, "token_expired") // it is for something else
+		token := env.awaitMailToken(t, p.Email, "Confirm", 1)
+		s.expect(resetRequest(token, "another good password"), 410, "token_expired") // it has another purpose
 		if verified(s, p) {
 			t.Error("verified before the token was sent")
 		}
-		if got := servicetest.CountStatuses(s.together(verify(token), verify(token), verify(token))); got[204] != 1 || got[410] != 2 {
+		if got := servicetest.CountStatuses(s.sendParallel(verifyRequest(token), verifyRequest(token), verifyRequest(token))); got[204] != 1 || got[410] != 2 {
 			t.Errorf("statuses are %v, want one 204 and two 410", got)
 		}
 		if !verified(s, p) {
 			t.Error("not verified")
 		}
-		s.want(verify(token), 410, "token_expired")
+		s.expect(verifyRequest(token), 410, "token_expired")
 	})
 	t.Run("resent", func(t *testing.T) {
-		s := s.in(t)
+		s := s.withT(t)
 		p := s.signUp("Ada")
-		first := w.mailToken(t, p.Email, "Confirm", 1)
+		first := env.awaitMailToken(t, p.Email, "Confirm", 1)
 		resend(s, p)
-		second := w.mailToken(t, p.Email, "Confirm", 2)
+		second := env.awaitMailToken(t, p.Email, "Confirm", 2)
 		if first == second {
 			t.Error("the same token is sent twice")
 		}
-		s.want(verify(second), 204, "")
-		s.want(verify(first), 410, "token_expired") // dies with the other
-		before := dump(t, db)
+		s.expect(verifyRequest(second), 204, "")
+		s.expect(verifyRequest(first), 410, "token_expired") // spent with the other
+		before := dumpTables(t, db)
 		resend(s, p)
-		if after := dump(t, db); after != before {
+		if after := dumpTables(t, db); after != before {
 			t.Errorf("a verified address is asked to verify again:\n%s", servicetest.DiffLines(before, after))
 		}
 	})
 	t.Run("expired", func(t *testing.T) {
-		s := s.in(t)
+		s := s.withT(t)
 		p := s.signUp("Ada")
-		token := w.mailToken(t, p.Email, "Confirm", 1)
-		w.exec(t, "UPDATE mail_tokens SET expires_at = UTC_TIMESTAMP(6) - INTERVAL 1 SECOND WHERE user_id = ?", p.ID)
-		s.want(verify(token), 410, "token_expired")
+		token := env.awaitMailToken(t, p.Email, "Confirm", 1)
+		env.execSQL(t, "UPDATE mail_tokens SET expires_at = UTC_TIMESTAMP(6) - INTERVAL 1 SECOND WHERE user_id = ?", p.ID)
+		s.expect(verifyRequest(token), 410, "token_expired")
 		if verified(s, p) {
 			t.Error("verified by an expired token")
 		}
 	})
 }
 
-func TestReset(t *testing.T) {
+func TestPasswordReset(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	s := w.start(t)
-	root := w.admin(t, s, "root@example.org")
-	db := w.DB.Open(t)
+	env := newTestEnv(t)
+	s := env.start(t)
+	root := env.createAdmin(t, s, "root@example.org")
+	db := env.DB.Open(t)
 	const next = "another good password"
 
 	t.Run("one use", func(t *testing.T) {
-		s := s.in(t)
+		s := s.withT(t)
 		p := s.signUp("Ada")
-		s.want(forgot(strings.ToUpper(p.Email)), 202, "")
-		s.want(forgot(p.Email), 202, "")
-		second := w.mailToken(t, p.Email, "Reset", 2)
-		first := tokenIn(w.mails(t, p.Email, "Reset")[0])
-		s.want(verify(first), 410, "token_expired") // it is for something else
-		s.want(reset(first, "short"), 422, "validation_failed")
-		s.want(reset(first, "password1234"), 422, "validation_failed") // common
-		if got := servicetest.CountStatuses(s.together(reset(first, next), reset(first, next), reset(second, next))); got[204] != 1 || got[410] != 2 {
+		s.expect(forgotRequest(strings.ToUpper(p.Email)), 202, "")
+		s.expect(forgotRequest(p.Email), 202, "")
+		second := env.awaitMailToken(t, p.Email, "Reset", 2)
+		first := findToken(env.readMails(t, p.Email, "Reset")[0])
+		s.expect(verifyRequest(first), 410, "token_expired") // it has another purpose
+		s.expect(resetRequest(first, "short"), 422, "validation_failed")
+		s.expect(resetRequest(first, "password1234"), 422, "validation_failed") // common
+		if got := servicetest.CountStatuses(s.sendParallel(resetRequest(first, next), resetRequest(first, next), resetRequest(second, next))); got[204] != 1 || got[410] != 2 {
 			t.Errorf("statuses are %v, want one 204 and two 410", got)
 		}
-		s.want(reset(first, next), 410, "token_expired")
-		s.want(reset(second, next), 410, "token_expired")
-		s.want(request{Method: "POST", Path: "/api/v1/auth/login", Body: map[string]string{"email": p.Email, "password": password}}, 401, "invalid_credentials")
-		if me := s.want(request{Method: "GET", Path: "/api/v1/users/me", Token: s.signIn(p, next).Access}, 200, ""); me.JSON["email_verified"] != true {
-			t.Errorf("who reads the mail has not verified the address: %s", me.Body)
+		s.expect(resetRequest(first, next), 410, "token_expired")
+		s.expect(resetRequest(second, next), 410, "token_expired")
+		s.expect(request{Method: "POST", Path: "/api/v1/auth/login", Body: map[string]string{"email": p.Email, "password": password}}, 401, "invalid_credentials")
+		if me := s.expect(request{Method: "GET", Path: "/api/v1/users/me", Token: s.signIn(p, next).Access}, 200, ""); me.JSON["email_verified"] != true {
+			t.Errorf("the reset did not verify the address: %s", me.Body)
 		}
 	})
 	t.Run("expired", func(t *testing.T) {
-		s := s.in(t)
+		s := s.withT(t)
 		p := s.signUp("Ada")
-		s.want(forgot(p.Email), 202, "")
-		token := w.mailToken(t, p.Email, "Reset", 1)
-		w.exec(t, "UPDATE mail_tokens SET expires_at = UTC_TIMESTAMP(6) - INTERVAL 1 SECOND WHERE user_id = ?", p.ID)
-		s.want(reset(token, next), 410, "token_expired")
+		s.expect(forgotRequest(p.Email), 202, "")
+		token := env.awaitMailToken(t, p.Email, "Reset", 1)
+		env.execSQL(t, "UPDATE mail_tokens SET expires_at = UTC_TIMESTAMP(6) - INTERVAL 1 SECOND WHERE user_id = ?", p.ID)
+		s.expect(resetRequest(token, next), 410, "token_expired")
 		s.signIn(p, password)
 	})
 	t.Run("overtaken by a change of password", func(t *testing.T) {
-		s := s.in(t)
+		s := s.withT(t)
 		p := s.signUp("Ada")
-		s.want(forgot(p.Email), 202, "")
-		token := w.mailToken(t, p.Email, "Reset", 1)
-		s.want(request{Method: "PUT", Path: "/api/v1/users/me/password", Token: p.Access, Body: map[string]string{"current_password": password, "new_password": next}}, 204, "")
-		s.want(reset(token, "the thief's password"), 410, "token_expired")
+		s.expect(forgotRequest(p.Email), 202, "")
+		token := env.awaitMailToken(t, p.Email, "Reset", 1)
+		s.expect(request{Method: "PUT", Path: "/api/v1/users/me/password", Token: p.Access, Body: map[string]string{"current_password": password, "new_password": next}}, 204, "")
+		s.expect(resetRequest(token, "the thief's password"), 410, "token_expired")
 		s.signIn(p, next)
 	})
 	t.Run("of a deleted user", func(t *testing.T) {
-		s := s.in(t)
+		s := s.withT(t)
 		p := s.signUp("Ada")
-		s.want(forgot(p.Email), 202, "")
-		token := w.mailToken(t, p.Email, "Reset", 1)
-		s.want(request{Method: "DELETE", Path: "/api/v1/users/" + p.ID, Token: root.Access}, 204, "")
-		s.want(reset(token, next), 410, "token_expired")
+		s.expect(forgotRequest(p.Email), 202, "")
+		token := env.awaitMailToken(t, p.Email, "Reset", 1)
+		s.expect(request{Method: "DELETE", Path: "/api/v1/users/" + p.ID, Token: root.Access}, 204, "")
+		s.expect(resetRequest(token, next), 410, "token_expired")
 	})
-	t.Run("nobody to send it to", func(t *testing.T) {
-		s := s.in(t)
+	t.Run("no active account", func(t *testing.T) {
+		s := s.withT(t)
 		disabled, deleted := s.signUp("Disabled"), s.signUp("Deleted")
-		s.want(request{Method: "PATCH", Path: "/api/v1/users/" + disabled.ID, Token: root.Access, Body: map[string]string{"status": "disabled"}}, 200, "")
-		s.want(request{Method: "DELETE", Path: "/api/v1/users/" + deleted.ID, Token: root.Access}, 204, "")
-		before := dump(t, db)
+		s.expect(request{Method: "PATCH", Path: "/api/v1/users/" + disabled.ID, Token: root.Access, Body: map[string]string{"status": "disabled"}}, 200, "")
+		s.expect(request{Method: "DELETE", Path: "/api/v1/users/" + deleted.ID, Token: root.Access}, 204, "")
+		before := dumpTables(t, db)
 		for _, email := range []string{"nobody@example.org", disabled.Email, deleted.Email} {
-			if res := s.want(forgot(email), 202, ""); len(res.Body) != 0 {
-				t.Errorf("the answer tells something: %s", res.Body)
+			if res := s.expect(forgotRequest(email), 202, ""); len(res.Body) != 0 {
+				t.Errorf("the response has a body: %s", res.Body)
 			}
 		}
-		if after := dump(t, db); after != before {
-			t.Errorf("a mail was asked for:\n%s", servicetest.DiffLines(before, after))
+		if after := dumpTables(t, db); after != before {
+			t.Errorf("a mail was requested:\n%s", servicetest.DiffLines(before, after))
 		}
 	})
 }
 
-// exec changes the database behind the service's back.
-func (w *world) exec(t testing.TB, statement string, args ...any) {
+// execSQL changes rows of the database past the service. It fails the test if no row changes.
+func (env *testEnv) execSQL(t testing.TB, statement string, args ...any) {
 	t.Helper()
-	res, err := w.DB.Open(t).Exec(statement, args...)
+	res, err := env.DB.Open(t).Exec(statement, args...)
 	if err != nil {
 		t.Fatalf("%s: %v", statement, err)
 	}
@@ -165,17 +165,17 @@ func (w *world) exec(t testing.TB, statement string, args ...any) {
 	}
 }
 
-func TestMailsAreWellFormedAndPrivate(t *testing.T) {
+func TestMailFormatAndFileMode(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	s := w.start(t)
+	env := newTestEnv(t)
+	s := env.start(t)
 	for i, name := range []string{"Ada", "Zoë <zoe@evil.example>", `"Quoted\" name`, "שלום", strings.Repeat("🎈", 100), "a, b; c: d", "=?utf-8?q?=0D=0ABcc:_x?=", strings.Repeat("W", 100)} {
 		t.Run(name, func(t *testing.T) {
 			email := fmt.Sprintf("m%d@example.org", i)
-			s.in(t).want(request{Method: "POST", Path: "/api/v1/auth/register", Body: map[string]string{"email": email, "password": password, "name": name}}, 201, "")
+			s.withT(t).expect(request{Method: "POST", Path: "/api/v1/auth/register", Body: map[string]string{"email": email, "password": password, "name": name}}, 201, "")
 			var text string
 			testkit.Eventually(t, "the mail", func() error {
-				if all := w.mails(t, email, "Confirm"); len(all) == 1 {
+				if all := env.readMails(t, email, "Confirm"); len(all) == 1 {
 					text = all[0]
 					return nil
 				}
@@ -199,7 +199,7 @@ func TestMailsAreWellFormedAndPrivate(t *testing.T) {
 			}
 		})
 	}
-	files, err := filepath.Glob(filepath.Join(w.mailDir, "*"))
+	files, err := filepath.Glob(filepath.Join(env.mailDir, "*"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,23 +6,23 @@ import (
 	"pgo/pkg/testing/servicetest"
 )
 
-func refresh(token string) request {
+func rotateRequest(token string) request {
 	return request{Method: "POST", Path: "/api/v1/auth/refresh", Body: map[string]string{"refresh_token": token}}
 }
 
 func TestRefresh(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	s := w.start(t)
-	db := w.DB.Open(t)
+	env := newTestEnv(t)
+	s := env.start(t)
+	db := env.DB.Open(t)
 	next := func(s *testClient, p person) person {
-		res := s.want(refresh(p.Refresh), 200, "")
+		res := s.expect(rotateRequest(p.Refresh), 200, "")
 		p.Access, p.Refresh = res.Text("access_token"), res.Text("refresh_token")
 		return p
 	}
 
 	t.Run("rotation", func(t *testing.T) {
-		s := s.in(t)
+		s := s.withT(t)
 		first := s.signUp("Ada")
 		second := next(s, first)
 		third := next(s, second)
@@ -30,41 +30,41 @@ func TestRefresh(t *testing.T) {
 			t.Error("a refresh token is given twice")
 		}
 		for _, p := range []person{first, second, third} { // all of one session, none expired
-			s.want(request{Method: "GET", Path: "/api/v1/users/me", Token: p.Access}, 200, "")
+			s.expect(request{Method: "GET", Path: "/api/v1/users/me", Token: p.Access}, 200, "")
 		}
-		if a, b := s.session(first), s.session(third); a != b {
+		if a, b := s.currentSession(first), s.currentSession(third); a != b {
 			t.Errorf("the session changes from %s to %s", a, b)
 		}
 	})
 
-	t.Run("a spent token ends its session and no other", func(t *testing.T) {
-		s := s.in(t)
+	t.Run("spent token ends only its session", func(t *testing.T) {
+		s := s.withT(t)
 		first := s.signUp("Ada")
 		elsewhere := s.signIn(first, password)
 		last := next(s, next(s, first))
-		s.want(refresh(first.Refresh), 401, "invalid_refresh_token")
-		s.dies("use of a spent token", first.Access)
-		s.dies("use of a spent token", last.Access)
-		s.want(refresh(last.Refresh), 401, "invalid_refresh_token")
-		s.want(request{Method: "GET", Path: "/api/v1/users/me", Token: elsewhere.Access}, 200, "")
+		s.expect(rotateRequest(first.Refresh), 401, "invalid_refresh_token")
+		s.awaitRejected("use of a spent token", first.Access)
+		s.awaitRejected("use of a spent token", last.Access)
+		s.expect(rotateRequest(last.Refresh), 401, "invalid_refresh_token")
+		s.expect(request{Method: "GET", Path: "/api/v1/users/me", Token: elsewhere.Access}, 200, "")
 		next(s, elsewhere)
 	})
 
-	t.Run("of two at once at most one wins", func(t *testing.T) {
-		s := s.in(t)
+	t.Run("one of several concurrent refreshes succeeds", func(t *testing.T) {
+		s := s.withT(t)
 		p := s.signUp("Ada")
 		for range 10 {
 			p := s.signIn(p, password)
-			answers := s.together(refresh(p.Refresh), refresh(p.Refresh), refresh(p.Refresh))
+			answers := s.sendParallel(rotateRequest(p.Refresh), rotateRequest(p.Refresh), rotateRequest(p.Refresh))
 			if got := servicetest.CountStatuses(answers); got[200] > 1 || got[200]+got[401] != 3 {
 				t.Fatalf("statuses are %v", got)
 			}
-			for _, a := range answers { // the others used a spent token: the session is over
+			for _, a := range answers { // the others used a spent token, which ended the session
 				if a.Status == 200 {
-					s.want(refresh(a.Text("refresh_token")), 401, "invalid_refresh_token")
+					s.expect(rotateRequest(a.Text("refresh_token")), 401, "invalid_refresh_token")
 				}
 			}
-			s.dies("use of a spent token", p.Access)
+			s.awaitRejected("use of a spent token", p.Access)
 		}
 	})
 
@@ -74,26 +74,26 @@ func TestRefresh(t *testing.T) {
 		"deleted user":    "DELETE FROM users WHERE id = ?",
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := s.in(t)
+			s := s.withT(t)
 			p := s.signUp("Ada")
 			if _, err := db.Exec(age, p.ID); err != nil {
 				t.Fatal(err)
 			}
-			s.want(refresh(p.Refresh), 401, "invalid_refresh_token")
+			s.expect(rotateRequest(p.Refresh), 401, "invalid_refresh_token")
 		})
 	}
 }
 
-func TestRefreshProlongsTheSession(t *testing.T) {
+func TestRefreshExtendsSession(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	s := w.start(t)
+	env := newTestEnv(t)
+	s := env.start(t)
 	p := s.signUp("Ada")
-	db := w.DB.Open(t)
+	db := env.DB.Open(t)
 	if _, err := db.Exec("UPDATE sessions SET expires_at = UTC_TIMESTAMP(6) + INTERVAL 1 DAY"); err != nil {
 		t.Fatal(err)
 	}
-	s.want(refresh(p.Refresh), 200, "")
+	s.expect(rotateRequest(p.Refresh), 200, "")
 	var days float64
 	if err := db.QueryRow("SELECT TIMESTAMPDIFF(HOUR, UTC_TIMESTAMP(6), expires_at) / 24 FROM sessions").Scan(&days); err != nil || days < 29 {
 		t.Errorf("the session lives for %v days more, %v; want 30", days, err)

@@ -10,14 +10,14 @@ import (
 	"pgo/pkg/testing/testkit"
 )
 
-// TestLoginLimitsChangeWhileRunning changes the file as an editor does: the new limits hold without a restart,
+// TestReloadChangesLoginLimits changes the file as an editor does: the new limits hold without a restart,
 // and a bad file leaves the old ones in force.
-func TestLoginLimitsChangeWhileRunning(t *testing.T) {
+func TestReloadChangesLoginLimits(t *testing.T) {
 	t.Parallel()
 	limits := func(pair string) string { return fmt.Sprintf("login:\n  pair: %s\n  window: 15m\n", pair) }
 	dir := program().CopyConfigs(t, limits("5"))
-	w := newWorld(t)
-	s := w.start(t, "PGO_CONFIG_DIR="+dir)
+	env := newTestEnv(t)
+	s := env.start(t, "PGO_CONFIG_DIR="+dir)
 	change := func(to, logged string, times int) {
 		t.Helper()
 		if err := os.WriteFile(filepath.Join(dir, "user.yaml"), []byte(to), 0o600); err != nil {
@@ -34,9 +34,9 @@ func TestLoginLimitsChangeWhileRunning(t *testing.T) {
 		t.Helper()
 		p := s.signUp("Ada")
 		for range want {
-			s.want(from("10.2.0.1", p.Email, wrong), 401, "invalid_credentials")
+			s.expect(loginFrom("10.2.0.1", p.Email, wrong), 401, "invalid_credentials")
 		}
-		s.want(from("10.2.0.1", p.Email, wrong), 429, "too_many_attempts")
+		s.expect(loginFrom("10.2.0.1", p.Email, wrong), 429, "too_many_attempts")
 	}
 	allowed(5)
 	change(limits("2"), "configuration reloaded", 1)

@@ -22,15 +22,15 @@ import (
 	"pgo/services/user/openapi"
 )
 
-// place is an address at which an instance answers, or for a while none: what another service is configured with.
-type place struct {
+// switchableProxy is an address that forwards to one instance, or to none for a while. Other services are configured with it.
+type switchableProxy struct {
 	url     string
 	current atomic.Pointer[httputil.ReverseProxy]
 }
 
-func newPlace(t *testing.T) *place {
+func newSwitchableProxy(t *testing.T) *switchableProxy {
 	t.Helper()
-	p := &place{}
+	p := &switchableProxy{}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if to := p.current.Load(); to != nil {
 			to.ServeHTTP(w, r)
@@ -43,7 +43,7 @@ func newPlace(t *testing.T) *place {
 	return p
 }
 
-func (p *place) take(t *testing.T, s *testClient) {
+func (p *switchableProxy) forwardTo(t *testing.T, s *testClient) {
 	t.Helper()
 	to, err := url.Parse(s.Base)
 	if err != nil {
@@ -52,13 +52,13 @@ func (p *place) take(t *testing.T, s *testClient) {
 	p.current.Store(httputil.NewSingleHostReverseProxy(to))
 }
 
-// other is what another service of the suite does with access tokens.
-type other struct {
+// otherService verifies access tokens as the other services of the suite do.
+type otherService struct {
 	ended    *auth.RevocationList
 	verifier *auth.Verifier
 }
 
-func newOther(t *testing.T, user string) other {
+func newOtherService(t *testing.T, user string) otherService {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	verifier, ended, err := auth.NewRemoteVerifier(ctx, auth.Config{Issuer: "pgo", Audience: "pgo", IssuerURL: user}, prometheus.NewRegistry(), zap.NewNop())
@@ -77,52 +77,52 @@ func newOther(t *testing.T, user string) other {
 		cancel()
 		<-done
 	})
-	return other{ended, verifier}
+	return otherService{ended, verifier}
 }
 
-func (o other) takes(token string) error {
+func (o otherService) verify(token string) error {
 	_, err := o.verifier.Verify(token)
 	return err
 }
 
-func (o other) mustTake(t *testing.T, what, token string) {
+func (o otherService) expectVerified(t *testing.T, what, token string) {
 	t.Helper()
-	if err := o.takes(token); err != nil {
+	if err := o.verify(token); err != nil {
 		t.Errorf("%s: %v", what, err)
 	}
 }
 
-// refuses waits until the token is refused, which is long before it expires.
-func (o other) refuses(t *testing.T, what, token string) {
+// awaitRejected waits until the token is rejected, long before it expires.
+func (o otherService) awaitRejected(t *testing.T, what, token string) {
 	t.Helper()
 	testkit.Eventually(t, what, func() error {
-		if o.takes(token) == nil {
+		if o.verify(token) == nil {
 			return errors.New("the token is good")
 		}
 		return nil
 	})
 }
 
-// TestOtherServicesTakeWhatUserSigns has another service begin before User is there, follow a change of its key, and go on
-// while it is away.
-func TestOtherServicesTakeWhatUserSigns(t *testing.T) {
+// TestOtherServicesVerifyTokens starts another service before User runs, changes User's key, and stops User: the other service
+// follows the keys and keeps verifying tokens.
+func TestOtherServicesVerifyTokens(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	at := newPlace(t)
-	o := newOther(t, at.url)
+	env := newTestEnv(t)
+	at := newSwitchableProxy(t)
+	o := newOtherService(t, at.url)
 	if o.ended.HasSynced(t.Context()) == nil {
 		t.Error("synced without User")
 	}
-	first := w.start(t)
+	first := env.start(t)
 	p := first.signUp("Ada")
-	if err := o.takes(p.Access); err == nil || !strings.Contains(err.Error(), "unavailable") {
-		t.Errorf("without User a token is answered with %v", err)
+	if err := o.verify(p.Access); err == nil || !strings.Contains(err.Error(), "unavailable") {
+		t.Errorf("a token without User: got %v", err)
 	}
-	at.take(t, first)
-	testkit.Eventually(t, "User's keys", func() error { return o.takes(p.Access) })
+	at.forwardTo(t, first)
+	testkit.Eventually(t, "User's keys", func() error { return o.verify(p.Access) })
 	testkit.Eventually(t, "User's list", func() error { return o.ended.HasSynced(t.Context()) })
 
-	before, err := os.ReadFile(w.keyFile)
+	before, err := os.ReadFile(env.keyFile)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,60 +130,60 @@ func TestOtherServicesTakeWhatUserSigns(t *testing.T) {
 	if err := os.WriteFile(rotated, append([]byte(signingKey(t)), before...), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	second := w.start(t, "PGO_CFG_AUTH__SIGNING_KEY_FILE="+rotated)
-	at.take(t, second)
+	second := env.start(t, "PGO_CFG_AUTH__SIGNING_KEY_FILE="+rotated)
+	at.forwardTo(t, second)
 	q := second.signUp("Bob")
-	testkit.Eventually(t, "a token of the new key", func() error { return o.takes(q.Access) })
-	o.mustTake(t, "a token of the old key", first.signIn(p, password).Access)
+	testkit.Eventually(t, "a token of the new key", func() error { return o.verify(q.Access) })
+	o.expectVerified(t, "a token of the old key", first.signIn(p, password).Access)
 
 	logout := func(token string) {
-		second.want(request{Method: "POST", Path: "/api/v1/auth/logout", Token: token}, 204, "")
+		second.expect(request{Method: "POST", Path: "/api/v1/auth/logout", Token: token}, 204, "")
 	}
 	again := second.signIn(q, password)
-	o.mustTake(t, "a second session", again.Access)
+	o.expectVerified(t, "a second session", again.Access)
 	logout(q.Access)
-	o.refuses(t, "logout", q.Access)
-	o.mustTake(t, "the session that goes on", again.Access)
-	w.RedisLink.Cut()
+	o.awaitRejected(t, "logout", q.Access)
+	o.expectVerified(t, "the session that stays open", again.Access)
+	env.RedisLink.Cut()
 	logout(again.Access)
-	o.refuses(t, "logout while Redis is away", again.Access)
-	w.RedisLink.Restore()
+	o.awaitRejected(t, "logout while Redis is unavailable", again.Access)
+	env.RedisLink.Restore()
 
 	at.current.Store(nil)
-	testkit.Eventually(t, "User's absence is noticed", func() error {
+	testkit.Eventually(t, "User's outage is detected", func() error {
 		if o.ended.IsFresh(t.Context()) == nil {
 			return errors.New("still fresh")
 		}
 		return nil
 	})
-	o.mustTake(t, "while User is away", p.Access)
-	if o.takes(q.Access) == nil || o.ended.HasSynced(t.Context()) != nil {
-		t.Error("what was known is forgotten while User is away")
+	o.expectVerified(t, "while User is unavailable", p.Access)
+	if o.verify(q.Access) == nil || o.ended.HasSynced(t.Context()) != nil {
+		t.Error("ended sessions are forgotten while User is unavailable")
 	}
 	for _, s := range []*testClient{first, second} {
 		if lines := s.Logs.LinesWith(auth.EndedSessionsPath); len(lines) > 0 {
-			t.Errorf("the log has %d lines about what is asked four times a second", len(lines))
+			t.Errorf("the log has %d lines about a request that is sent four times a second", len(lines))
 		}
 	}
 }
 
-func TestTheListOfEndedSessionsIsNoPartOfTheAPI(t *testing.T) {
+func TestEndedSessionsListIsNotPublicAPI(t *testing.T) {
 	if strings.Contains(string(openapi.JSON), "ended-sessions") {
 		t.Error("it is in the specification")
 	}
 	t.Parallel()
-	s := newWorld(t).start(t)
+	s := newTestEnv(t).start(t)
 	list := auth.EndedSessionsPath + "?since=" + url.QueryEscape(time.Now().Add(-time.Minute).Format(time.RFC3339Nano))
 	p := s.signUp("Ada")
-	if ids := s.want(request{Method: "GET", Path: list}, 200, "").JSON["ids"].([]any); len(ids) != 0 {
+	if ids := s.expect(request{Method: "GET", Path: list}, 200, "").JSON["ids"].([]any); len(ids) != 0 {
 		t.Errorf("before anything has ended: %v", ids)
 	}
-	session := s.session(p)
-	s.want(request{Method: "POST", Path: "/api/v1/auth/logout", Token: p.Access}, 204, "")
-	if ids := s.want(request{Method: "GET", Path: list}, 200, "").JSON["ids"].([]any); len(ids) != 1 || ids[0] != session {
+	session := s.currentSession(p)
+	s.expect(request{Method: "POST", Path: "/api/v1/auth/logout", Token: p.Access}, 204, "")
+	if ids := s.expect(request{Method: "GET", Path: list}, 200, "").JSON["ids"].([]any); len(ids) != 1 || ids[0] != session {
 		t.Errorf("after the end of %s: %v", session, ids)
 	}
-	s.want(request{Method: "GET", Path: "/api/v1" + list}, 404, "not_found")
-	s.want(request{Method: "POST", Path: list}, 405, "method_not_allowed")
-	s.want(request{Method: "GET", Path: auth.EndedSessionsPath}, 422, "validation_failed")
+	s.expect(request{Method: "GET", Path: "/api/v1" + list}, 404, "not_found")
+	s.expect(request{Method: "POST", Path: list}, 405, "method_not_allowed")
+	s.expect(request{Method: "GET", Path: auth.EndedSessionsPath}, 422, "validation_failed")
 }
