@@ -48,7 +48,7 @@ func FuzzText(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		if name, ok := normalizeName(s); ok && (name == "" || !utf8.ValidString(name) || utf8.RuneCountInString(name) > maxName || strings.ContainsAny(name, "\r\n\x00")) {
-			t.Errorf("takes the name %q", name)
+			t.Errorf("accepts the name %q", name)
 		}
 		if again, ok := normalizeName(s); ok {
 			if twice, still := normalizeName(again); !still || twice != again {
@@ -56,10 +56,10 @@ func FuzzText(f *testing.F) {
 			}
 		}
 		if grade, ok := normalizeGrade(s); ok && (!utf8.ValidString(grade) || utf8.RuneCountInString(grade) > maxGrade) {
-			t.Errorf("takes the grade %q", grade)
+			t.Errorf("accepts the grade %q", grade)
 		}
 		if isTimezone(s) && (len(s) > maxTimezone || strings.Contains(s, "..") || strings.HasPrefix(s, "/")) {
-			t.Errorf("takes the time zone %q", s)
+			t.Errorf("accepts the time zone %q", s)
 		}
 		if cut := cutName(strings.ToValidUTF8(s, "?")); utf8.RuneCountInString(cut) > maxName || !utf8.ValidString(cut) {
 			t.Errorf("cuts to %q", cut)

@@ -37,7 +37,7 @@ type Task struct {
 	Version        int64      `json:"version"`         // grows with each change, also of a count; the entity tag
 	CreatedBy      string     `json:"created_by"`
 	CreatedAt      time.Time  `json:"created_at"`
-	UpdatedAt      time.Time  `json:"updated_at"` // of what the teacher says, not of the counts
+	UpdatedAt      time.Time  `json:"updated_at"` // of the teacher's last change; changes of the counts do not count
 	PublishedAt    *time.Time `json:"published_at"`
 	ClosedAt       *time.Time `json:"closed_at"`
 }

@@ -38,7 +38,7 @@ func TestPasswordRules(t *testing.T) {
 			p, _ := errors.AsType[*problem.Error](err)
 			switch {
 			case tc.code == "" && !errors.Is(err, errStored):
-				t.Errorf("refused: %v", err)
+				t.Errorf("rejected: %v", err)
 			case tc.code != "" && (p == nil || len(p.Fields) != 1 || p.Fields[0].Field != "password" || p.Fields[0].Code != tc.code):
 				t.Errorf("got %v, want %s", err, tc.code)
 			}
@@ -103,7 +103,7 @@ func TestHasher(t *testing.T) {
 	}
 }
 
-// TestHasherLimitsConcurrency fills every slot; one more ends with its caller's patience.
+// TestHasherLimitsConcurrency fills every slot; one more ends with its caller's timeout.
 func TestHasherLimitsConcurrency(t *testing.T) {
 	h, err := user.NewHasher()
 	if err != nil {

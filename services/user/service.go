@@ -94,7 +94,7 @@ type ListKey struct {
 // now returns the time in the precision of the database, so that a value in a response equals the value read later.
 func (s *Service) now() time.Time { return s.Now().Truncate(time.Microsecond) }
 
-// changeAccount is Writer.Change with the ended sessions' tokens dead in this process.
+// changeAccount does what Writer.ChangeAccount does, and makes this process reject the tokens of the ended sessions at once.
 func (s *Service) changeAccount(ctx context.Context, id string, fn func(*Account) error) (User, error) {
 	u, ended, err := s.Writer.ChangeAccount(ctx, id, fn)
 	if err != nil {

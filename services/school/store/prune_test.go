@@ -6,7 +6,7 @@ import (
 	"pgo/pkg/testing/servicetest"
 )
 
-// TestPrune leaves what is still needed, and more than one batch goes.
+// TestPrune checks that Prune deletes more than one batch, and keeps what is still needed.
 func TestPrune(t *testing.T) {
 	t.Parallel()
 	s, db, _ := openStore(t)

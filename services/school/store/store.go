@@ -36,7 +36,7 @@ type schoolRow struct {
 	Version   int64
 	Sequence  int64 // of the last event about the school or its members
 	CreatedAt time.Time
-	UpdatedAt time.Time `gorm:"autoUpdateTime:false"` // the domain says when
+	UpdatedAt time.Time `gorm:"autoUpdateTime:false"` // set by the domain
 }
 
 func (schoolRow) TableName() string { return "schools" }

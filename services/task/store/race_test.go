@@ -129,7 +129,7 @@ func TestFanOutSkipsClaimedTask(t *testing.T) {
 	}
 	for _, want := range []bool{true, false} {
 		if more, err := s.FanOutBatch(t.Context()); err != nil || more != want {
-			t.Errorf("made a batch: %v, %v; want %v", more, err, want)
+			t.Errorf("created a batch: %v, %v; want %v", more, err, want)
 		}
 	}
 	d.assertCounts(t, free, 3)

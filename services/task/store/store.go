@@ -32,7 +32,7 @@ func New(db *gorm.DB, c *cache.Cache, source string, notifyAppended func()) *Sto
 	return &Store{db: db, cache: c, source: source, notifyAppended: notifyAppended}
 }
 
-// taskRow is the table tasks.
+// taskRow is a row of the table tasks.
 type taskRow struct {
 	ID             string
 	ClassID        string
@@ -71,7 +71,7 @@ func newTaskRow(t task.Task, sequence int64) taskRow {
 	}
 }
 
-// assignmentRow is the table assignments.
+// assignmentRow is a row of the table assignments.
 type assignmentRow struct {
 	TaskID      string
 	UserID      string
@@ -87,7 +87,7 @@ type assignmentRow struct {
 
 func (assignmentRow) TableName() string { return "assignments" }
 
-// submissionRow is the table submissions: what was saved for an assignment.
+// submissionRow is a row of the table submissions: the content saved for an assignment.
 type submissionRow struct {
 	TaskID    string
 	UserID    string

@@ -72,13 +72,14 @@ func TestLateEventsDoNotReviveDeletedObjects(t *testing.T) {
 				t.Fatal(err)
 			}
 			if n := d.count(t, "SELECT COUNT(*) FROM view_classes WHERE id = ? AND deleted AND sweep_until IS NULL", r.class); n != 1 {
-				t.Error("the tombstone is gone, or swept for ever")
+				t.Error("the tombstone was deleted, or its sweep does not end")
 			}
 		})
 	}
 }
 
-// TestRebuildKeepsLaterDeletionOfSchool also where they are only known to be gone by that.
+// TestRebuildKeepsLaterDeletionOfSchool rebuilds a view in which a school was deleted after the export: its classes stay
+// deleted, including one that the view did not know.
 func TestRebuildKeepsLaterDeletionOfSchool(t *testing.T) {
 	t.Parallel()
 	d := newDatabase(t)

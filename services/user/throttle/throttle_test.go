@@ -34,7 +34,7 @@ func TestAttemptsMetric(t *testing.T) {
 	link.Cut()
 	limits.CountAttempt(context.Background(), "ada@example.org", "192.0.2.1")
 	err := testutil.GatherAndCompare(reg, strings.NewReader(`
-# HELP pgo_login_attempts_total Attempts to sign in by the limits' answer (allowed or refused) and by where they are counted (redis, or memory while it is away).
+# HELP pgo_login_attempts_total Attempts to sign in by result (allowed or refused) and by where they are counted (redis, or memory while Redis is unavailable).
 # TYPE pgo_login_attempts_total counter
 pgo_login_attempts_total{counted_in="memory",result="allowed"} 1
 pgo_login_attempts_total{counted_in="memory",result="refused"} 0

@@ -41,7 +41,7 @@ type nothingRevoked struct{}
 
 func (nothingRevoked) IsRevoked(string) bool { return false }
 
-// TestRotation signs with a key, puts a new one before it, and takes it away.
+// TestRotation signs with a key, adds a new key before it, and removes the old one.
 func TestRotation(t *testing.T) {
 	old, next := newKey(t), newKey(t)
 	before, during, after := parseKeys(t, old), parseKeys(t, next+old), parseKeys(t, next)

@@ -9,8 +9,8 @@ import (
 	"pgo/pkg/testing/testkit"
 )
 
-// TestDeadLetters has an event that nobody can read: it goes to the dead letters and holds nothing up, comes again
-// when it is replayed, and is gone when it is dropped.
+// TestDeadLetters delivers an event that cannot be decoded: it becomes a dead letter without delaying other events, is
+// delivered again when it is replayed, and removed when it is dropped.
 func TestDeadLetters(t *testing.T) {
 	t.Parallel()
 	env := newTestEnv(t)

@@ -29,7 +29,7 @@ func TestConditionalReads(t *testing.T) {
 				t.Error("a change keeps the entity tag")
 			}
 			if again := s.expect(patch, 200, ""); again.Header.Get("ETag") != changed.Header.Get("ETag") {
-				t.Error("a change to what is there already makes a new version")
+				t.Error("a change to the same values makes a new version")
 			}
 			if res := s.expect(read.With(func(r *request) { r.Header = http.Header{"If-None-Match": {tag}} }), 200, ""); res.Header.Get("ETag") != changed.Header.Get("ETag") {
 				t.Errorf("read with the tag %s after a change to %s", res.Header.Get("ETag"), changed.Header.Get("ETag"))
@@ -56,13 +56,13 @@ func TestConditionalWrites(t *testing.T) {
 				c.s.expect(r, 412, "precondition_failed")
 			}
 			if after := dumpTables(t, s.DB); after != before {
-				t.Errorf("a refused change has changed something:\n%s", servicetest.DiffLines(before, after))
+				t.Errorf("a rejected change has changed the database:\n%s", servicetest.DiffLines(before, after))
 			}
 			r.Header = ifMatch(`"999", ` + tag)
 			c.s.expect(r, k.successStatus(), "")
 		})
 	}
-	t.Run("of many with the same version one wins", func(t *testing.T) {
+	t.Run("one of many concurrent writes of a version succeeds", func(t *testing.T) {
 		c := env.createCampus(t, s)
 		path := schools + "/" + c.school
 		tag := c.s.expect(request{Method: "GET", Path: path, Token: c.owner.Token}, 200, "").Header.Get("ETag")

@@ -22,8 +22,8 @@ func withoutFields(object map[string]any, fields ...string) map[string]any {
 	return rest
 }
 
-// TestEvents changes a school and a class in every way: each change is told once, with its full state, and the
-// numbers of each have no gap.
+// TestEvents changes a school and a class in every way: each change is published once with the full state, and the
+// sequences have no gaps.
 func TestEvents(t *testing.T) {
 	t.Parallel()
 	env := newTestEnv(t)
@@ -59,7 +59,7 @@ func TestEvents(t *testing.T) {
 	class("member_added", member(inClass))
 	class("updated", s.expect(request{Method: "PATCH", Path: classes + classID, Token: teacher.Token, Body: map[string]string{"grade": ""}}, 200, "").JSON)
 
-	// What is refused, what changes nothing and what nobody else is to know makes no event.
+	// Rejected calls, calls that change nothing and changes that are private emit no event.
 	s.expect(request{Method: "PATCH", Path: path, Token: owner.Token, Body: map[string]string{"name": "Lakeside School"}}, 200, "")
 	s.expect(request{Method: "PATCH", Path: path, Token: owner.Token, Body: map[string]string{"name": "x"}, Header: ifMatch(`"0"`)}, 412, "precondition_failed")
 	s.expect(putClassMemberRequest(owner, classID, student, "student"), 200, "")
@@ -67,7 +67,7 @@ func TestEvents(t *testing.T) {
 	s.expect(removeMemberRequest(owner, id, owner), 409, "last_owner")
 
 	school("member_changed", member(s.expect(setRoleRequest(owner, id, teacher, "student"), 200, "")))
-	class("member_removed", member(teaching)) // what they were
+	class("member_removed", member(teaching)) // with the last role
 	s.expect(removeMemberRequest(student, id, student), 204, "")
 	class("member_removed", member(inClass))
 	school("member_removed", member(joined))

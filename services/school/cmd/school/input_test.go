@@ -104,7 +104,7 @@ func badFields(k call, good request) []servicetest.Rejection {
 	return cases
 }
 
-// forgeries returns tokens of the caller that must not be taken, by what is wrong with them.
+// forgeries returns tokens of the caller that must be rejected, by their fault.
 func forgeries(env *testEnv, good request, caller person) map[string]string {
 	return map[string]string{
 		"without a subject":    env.issuer.SignToken(func(c *auth.Claims) { c.Subject = "" }),
@@ -135,7 +135,7 @@ func badPaths(c campus, good request) []servicetest.Rejection {
 		replaced := func(name, other string, status int) servicetest.Rejection {
 			return good.RejectedWhen(name, status, func(r *request) { r.Path = strings.Replace(r.Path, part, other, 1) })
 		}
-		// An id of nobody in the path of a member is somebody who is not a member, which has a code of its own.
+		// An unknown id in the path of a member means a person who is not a member, which has a code of its own.
 		unknown := 404
 		if good.Method == "PUT" && !strings.Contains(good.Path, classes+part) {
 			unknown = 409

@@ -88,7 +88,7 @@ func TestOtherInstanceReadsCurrentData(t *testing.T) {
 	b.expect(get, 404, "not_found")
 }
 
-// TestWithoutRabbitMQ changes a school while the broker is away: the events go out when it is back, in order.
+// TestWithoutRabbitMQ changes a school while the broker is unavailable: the events are published in order when it is back.
 func TestWithoutRabbitMQ(t *testing.T) {
 	t.Parallel()
 	env := newTestEnv(t)
@@ -101,7 +101,7 @@ func TestWithoutRabbitMQ(t *testing.T) {
 	id := s.createSchool(owner)
 	s.addMembers(owner, id, "student", member)
 	if events, _ := watcher.EventsAbout(id); len(events) != 0 {
-		t.Fatalf("events %v went out without a broker", servicetest.EventTypes(events))
+		t.Fatalf("events %v were published without a broker", servicetest.EventTypes(events))
 	}
 	env.BrokerLink.Restore()
 	s.awaitReadiness(200, "")
@@ -167,7 +167,7 @@ func TestWithoutMySQL(t *testing.T) {
 }
 
 // TestKilledConnections ends all of the service's connections, as a restart of the server or its idle timeout does: a
-// call that was about to use one is told to try again, and the next one passes.
+// call that was about to use one gets 503, and the next one succeeds.
 func TestKilledConnections(t *testing.T) {
 	t.Parallel()
 	env := newTestEnv(t)
@@ -179,7 +179,7 @@ func TestKilledConnections(t *testing.T) {
 	)
 }
 
-// TestWithoutUser ends a session, which dies here long before its token expires, and goes on while the User service is away.
+// TestWithoutUser ends a session, whose token is rejected long before it expires, and serves requests while User is down.
 func TestWithoutUser(t *testing.T) {
 	t.Parallel()
 	env := newTestEnv(t)

@@ -277,14 +277,14 @@ func TestSuccession(t *testing.T) {
 			t.Errorf("got %v", got)
 		}
 	})
-	t.Run("a platform admin has no rights while there is an owner", func(t *testing.T) {
+	t.Run("platform admin has no rights while there is an owner", func(t *testing.T) {
 		s := s.withT(t)
 		s.expect(request{Method: "GET", Path: path, Token: root.Token}, 404, "not_found")
 	})
 	t.Run("without admins the school is ownerless", func(t *testing.T) {
 		s := s.withT(t)
 		end(s, young)
-		s.expect(request{Method: "GET", Path: path, Token: root.Token}, 200, "") // who may see it now
+		s.expect(request{Method: "GET", Path: path, Token: root.Token}, 200, "") // platform admins may see it now
 		if got := s.expect(request{Method: "GET", Path: path, Token: teacher.Token}, 200, ""); got.JSON["ownerless"] != true {
 			t.Errorf("got %s", got.Body)
 		}

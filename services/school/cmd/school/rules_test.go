@@ -33,7 +33,7 @@ func TestRoleChangesByRole(t *testing.T) {
 					t.Errorf("got %s", m.Body)
 				}
 				if got := s.listRoles(schools+"/"+id+"/members", target)[target.ID]; got != becomes {
-					t.Errorf("the list says %q", got)
+					t.Errorf("the list has the role %q", got)
 				}
 			})
 		}
@@ -127,7 +127,7 @@ func TestInvites(t *testing.T) {
 	}
 	want := map[string]any{"code": code, "school_id": id, "role": "teacher", "max_uses": 2.0, "uses": 0.0, "expires_at": expires.Format(time.RFC3339), "created_by": owner.ID, "created_at": made.Text("created_at")}
 	if !maps.Equal(made.JSON, want) {
-		t.Errorf("made %v, want %v", made.JSON, want)
+		t.Errorf("created %v, want %v", made.JSON, want)
 	}
 	a, b, c := env.person(t), env.person(t), env.person(t)
 	m := s.acceptInvite(a, code)
@@ -164,8 +164,8 @@ func TestInvites(t *testing.T) {
 	s.expect(request{Method: "DELETE", Path: invites + fourth, Token: owner.Token}, 404, "not_found")
 }
 
-// TestConcurrentAcceptsKeepMaxUses lets 40 people accept an invite for 5 at once, on two instances, and
-// one person 10 times at once.
+// TestConcurrentAcceptsKeepMaxUses lets 40 people accept an invite with 5 uses concurrently, on two instances, and
+// one person 10 times concurrently.
 func TestConcurrentAcceptsKeepMaxUses(t *testing.T) {
 	t.Parallel()
 	env := newTestEnv(t)
@@ -263,7 +263,7 @@ func TestClasses(t *testing.T) {
 			s.expect(r, 404, "not_found")
 		}
 	})
-	t.Run("a deleted school takes its classes with it", func(t *testing.T) {
+	t.Run("deleting a school deletes its classes", func(t *testing.T) {
 		s := s.withT(t)
 		class := s.createClass(c.owner, c.school, "9")
 		s.expect(putClassMemberRequest(c.owner, class, c.inClass, "student"), 201, "")

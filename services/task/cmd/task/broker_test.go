@@ -27,7 +27,7 @@ func (env *testEnv) awaitEvents(t testing.TB, n int) {
 }
 
 // TestViewConvergesToSchool delivers the events of a fake School through a real broker, out of order and more than once,
-// to instances that are ended and started anew, and whose connections are cut.
+// to instances that are restarted and whose connections are cut.
 func TestViewConvergesToSchool(t *testing.T) {
 	t.Parallel()
 	for range 2 {
@@ -80,7 +80,7 @@ func TestViewConvergesToSchool(t *testing.T) {
 	}
 }
 
-// deadLetters returns the lines that the command lists of dead letters.
+// deadLetters returns the lines of the command that lists dead letters.
 func (env *testEnv) deadLetters(t testing.TB) []string {
 	t.Helper()
 	code, stdout, stderr := env.RunCommand(t, "events", "dead", "list")
@@ -88,5 +88,5 @@ func (env *testEnv) deadLetters(t testing.TB) []string {
 		t.Fatalf("ends with %d: %s", code, stderr)
 	}
 	all := strings.Split(strings.TrimSpace(stdout), "\n")
-	return all[1:] // the first is the header, or says that there are none
+	return all[1:] // the first is the header, or the message that there are none
 }

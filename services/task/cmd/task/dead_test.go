@@ -14,8 +14,8 @@ import (
 	"pgo/services/task/events"
 )
 
-// TestDeadLetters has an event that nobody can read and one that was given up for a reason that is over: neither holds up the
-// others, replaying the second has its effect, and the first is dropped.
+// TestDeadLetters has two dead letters: an event that cannot be decoded, and one that failed for a reason that no longer
+// exists. Neither delays other events. Replaying the second has its effect, and the first is dropped.
 func TestDeadLetters(t *testing.T) {
 	t.Parallel()
 	env := newTestEnv(t)
@@ -73,11 +73,11 @@ func TestDeadLetters(t *testing.T) {
 	}
 	bad := env.Publish(t, "user", "user.created.v1", uuid.NewString(), 1, "no person")
 	lost, next := created("Ada"), created("Bob")
-	env.DeadLetter(t, events.Queue, "the database was away", lost)
+	env.DeadLetter(t, events.Queue, "the database was unavailable", lost)
 	env.Deliver(t, next)
 	known(next, "Bob")
 	listed(bad.ID, lost.ID)
-	if table := dead("list"); !strings.Contains(table, "the database was away") || strings.Contains(table, "example.org") {
+	if table := dead("list"); !strings.Contains(table, "the database was unavailable") || strings.Contains(table, "example.org") {
 		t.Errorf("listed as\n%s", table)
 	}
 	dead("replay", lost.ID)

@@ -29,7 +29,7 @@ func TestConditionalReads(t *testing.T) {
 			}
 		})
 	}
-	t.Run("whatever changes an answer changes its tag", func(t *testing.T) {
+	t.Run("every change of a response changes its tag", func(t *testing.T) {
 		id := c.createPublished(t, s)
 		path := "/api/v1/tasks/" + id
 		reads := map[string]request{
@@ -95,12 +95,12 @@ func TestConditionalWrites(t *testing.T) {
 				s.Expect(t, r.With(func(r *request) { r.Header = ifMatch(old) }), 412, "precondition_failed")
 			}
 			if after := env.dumpTables(t); after != before {
-				t.Errorf("a refused change has changed something:\n%s", servicetest.DiffLines(before, after))
+				t.Errorf("a rejected change has changed the database:\n%s", servicetest.DiffLines(before, after))
 			}
 			s.Expect(t, r.With(func(r *request) { r.Header = ifMatch(`"0", ` + tag) }), k.ok, "")
 		})
 	}
-	t.Run("work that is not there yet", func(t *testing.T) {
+	t.Run("submission that does not exist", func(t *testing.T) {
 		id := c.createPublished(t, s)
 		r := request{Method: "PUT", Path: "/api/v1/tasks/" + id + "/submission", Token: c.student.Token, Body: map[string]any{"content": "x"}}
 		for _, tag := range []string{"*", `"0"`, `"1"`} {
@@ -109,7 +109,7 @@ func TestConditionalWrites(t *testing.T) {
 		s.Expect(t, r, 200, "")
 		s.Expect(t, r.With(func(r *request) { r.Header = ifMatch("*") }), 200, "")
 	})
-	t.Run("of many with the same version one wins", func(t *testing.T) {
+	t.Run("one of many concurrent writes of a version succeeds", func(t *testing.T) {
 		id := c.createDraft(t, s)
 		var all []request
 		for _, title := range []string{"A", "B", "C", "D", "E", "F"} {

@@ -26,20 +26,20 @@ func TestEvents(t *testing.T) {
 		}
 		return data
 	}
-	s.Expect(t, request{Method: "PATCH", Path: path, Token: c.teacher.Token, Body: map[string]any{"title": "Chapter 4"}}, 200, "") // a draft is nobody's business
+	s.Expect(t, request{Method: "PATCH", Path: path, Token: c.teacher.Token, Body: map[string]any{"title": "Chapter 4"}}, 200, "") // a draft emits no event
 	expect("task.published.v1", state(s.Expect(t, request{Method: "POST", Path: path + "/publish", Token: c.teacher.Token}, 202, "").JSON))
 	env.awaitFanOut(t)
 	handIn := request{Method: "PUT", Path: path + "/submission", Token: c.student.Token, Body: map[string]any{"content": "a secret answer", "draft": true}}
 	s.Expect(t, handIn, 200, "")
 	handIn.Body = map[string]any{"content": "a secret answer"}
-	for range 2 { // again is something new
+	for range 2 { // handing in again emits another event
 		got := s.Expect(t, handIn, 200, "").JSON
 		expect("task.submitted.v1", map[string]any{"task_id": id, "user_id": c.student.ID, "late": false, "submitted_at": got["submitted_at"]})
 	}
 	grade := request{Method: "PUT", Path: path + "/submissions/" + c.student.ID + "/grade", Token: c.teacher.Token, Body: map[string]any{"score": 12, "feedback": "a secret word"}}
 	got := s.Expect(t, grade, 200, "").JSON
 	expect("task.graded.v1", map[string]any{"task_id": id, "user_id": c.student.ID, "score": 12.0, "max_score": 20.0, "graded_at": got["graded_at"]})
-	// What is refused and what changes nothing makes no event.
+	// Rejected calls and calls that change nothing emit no event.
 	s.Expect(t, grade, 200, "")
 	s.Expect(t, handIn, 409, "already_graded")
 	s.Expect(t, request{Method: "POST", Path: path + "/publish", Token: c.teacher.Token}, 409, "already_published")
@@ -49,7 +49,7 @@ func TestEvents(t *testing.T) {
 	recorder.ExpectEvents(t, "task", id, want)
 	for _, e := range recorder.All() {
 		if strings.Contains(string(e.Data), "secret") {
-			t.Errorf("%s shows what was handed in", e.Type)
+			t.Errorf("%s contains the submission", e.Type)
 		}
 	}
 }

@@ -104,7 +104,7 @@ func haveSameType(a, b any) bool {
 	return kind(a) == kind(b)
 }
 
-// forgeries returns tokens of the caller that must not be taken, by what is wrong with them.
+// forgeries returns tokens of the caller that must be rejected, by their fault.
 func (env *testEnv) forgeries(good request) map[string]string {
 	var claims jwt.MapClaims
 	if _, _, err := jwt.NewParser().ParseUnverified(good.Token, &claims); err != nil {

@@ -96,7 +96,7 @@ func TestJourney(t *testing.T) {
 	assertCounts(t, env.db)
 }
 
-// TestNamesOnLists follows User: a name that is not known yet, a new one, and one of somebody who is gone.
+// TestNamesOnLists lists people with a name that is not known yet, a new name, and a deleted account.
 func TestNamesOnLists(t *testing.T) {
 	t.Parallel()
 	env := newTestEnv(t)
@@ -124,7 +124,7 @@ func TestNamesOnLists(t *testing.T) {
 	}
 }
 
-// TestStudentLeavesAndReturns keeps what was handed in, and nothing else.
+// TestStudentLeavesAndReturns checks that a student who leaves keeps what they handed in, and nothing else.
 func TestStudentLeavesAndReturns(t *testing.T) {
 	t.Parallel()
 	env := newTestEnv(t)
@@ -152,7 +152,7 @@ func TestStudentLeavesAndReturns(t *testing.T) {
 	s.Expect(t, request{Method: "PUT", Path: path + "/submissions/" + c.submitted.ID + "/grade", Token: c.teacher.Token, Body: map[string]any{"score": 1}}, 200, "")
 	c.class.join(t, "student", c.student, c.submitted)
 	counts(3, 2, 2)
-	s.Expect(t, request{Method: "GET", Path: path + "/submission", Token: c.student.Token}, 404, "not_found") // the draft is gone
+	s.Expect(t, request{Method: "GET", Path: path + "/submission", Token: c.student.Token}, 404, "not_found") // the draft was deleted
 	s.Expect(t, request{Method: "GET", Path: path + "/submission", Token: c.submitted.Token}, 200, "")
 	c.class.publishMember(t, "class.member_added.v1", c.student.ID, "teacher") // a student who becomes a teacher has nothing to do
 	env.awaitApplied(t)

@@ -56,20 +56,20 @@ func TestWithoutRedis(t *testing.T) {
 	})
 }
 
-// TestWithoutRabbitMQ goes on while the broker is away: the events, those of School as well, go their way when it is back.
+// TestWithoutRabbitMQ makes calls while the broker is unavailable: Task's and School's events are delivered when it is back.
 func TestWithoutRabbitMQ(t *testing.T) {
 	t.Parallel()
 	env := newTestEnv(t)
 	recorder := env.RecordEvents(t, "task.#")
 	s := env.Start(t)
-	second := env.Start(t) // two relays, two consumers, two who make assignments
+	second := env.Start(t) // two relays, two consumers, two fan-outs
 	c := env.createClassroom(t, s)
 	env.BrokerLink.Cut()
 	s.AwaitReadiness(t, 200, "rabbitmq")
 	id := c.createPublished(t, s) // the fan-out needs no broker
 	c.class.publishMember(t, "class.member_added.v1", c.newcomer.ID, "student")
 	if events, _ := recorder.EventsAbout(id); len(events) != 0 {
-		t.Fatalf("events %v went out without a broker", servicetest.EventTypes(events))
+		t.Fatalf("events %v were published without a broker", servicetest.EventTypes(events))
 	}
 	s.Expect(t, request{Method: "GET", Path: "/api/v1/tasks/" + id, Token: c.newcomer.Token}, 404, "not_found")
 	env.BrokerLink.Restore()
@@ -78,14 +78,14 @@ func TestWithoutRabbitMQ(t *testing.T) {
 	env.awaitApplied(t)
 	s.Expect(t, request{Method: "GET", Path: "/api/v1/tasks/" + id, Token: c.newcomer.Token}, 200, "")
 	want := []string{"task.published.v1", "task.submitted.v1", "task.submitted.v1", "task.graded.v1"}
-	came := func() error {
+	published := func() error {
 		if events, _ := recorder.EventsAbout(id); !slices.Equal(servicetest.EventTypes(events), want) {
 			return fmt.Errorf("there are %v", servicetest.EventTypes(events))
 		}
 		return nil
 	}
-	testkit.Eventually(t, "the events", came)
-	// A broker that goes away while School tells of things: each is known in the end, once.
+	testkit.Eventually(t, "the events", published)
+	// The broker disconnects while School publishes events: each is applied once in the end.
 	for i := range 4 {
 		for _, p := range []person{c.student, c.former} {
 			event := "class.member_added.v1"
@@ -127,7 +127,7 @@ func TestWithoutMySQL(t *testing.T) {
 	s.Expect(t, request{Method: "GET", Path: "/api/v1/tasks/" + id, Token: c.newcomer.Token}, 200, "")
 }
 
-// TestWithoutUser goes on with the keys and the sessions that it knows, and says so. One that is started meanwhile waits.
+// TestWithoutUser makes every call while User is down: the service uses the keys and sessions that it knows, and reports it.
 func TestWithoutUser(t *testing.T) {
 	t.Parallel()
 	env := newTestEnv(t)
@@ -142,8 +142,8 @@ func TestWithoutUser(t *testing.T) {
 	s.AwaitReadiness(t, 200, "")
 }
 
-// TestKilledConnections ends all of the service's connections: a call that was about to use one is told to try again,
-// and the next one passes.
+// TestKilledConnections ends all of the service's connections: a call that was about to use one gets 503, and the
+// next one succeeds.
 func TestKilledConnections(t *testing.T) {
 	t.Parallel()
 	env := newTestEnv(t)

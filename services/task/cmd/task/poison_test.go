@@ -18,11 +18,11 @@ import (
 )
 
 // TestPoisonMessage delivers an event that cannot be stored and one that cannot be decoded: the events after them are handled
-// at once, they end in the dead letters, the first after all its attempts, and what could be mended is replayed.
+// at once, both become dead letters, the first after all its attempts, and it is replayed after the cause is removed.
 func TestPoisonMessage(t *testing.T) {
 	t.Parallel()
 	env := newTestEnv(t)
-	// The service's own delays, of ten minutes in all, are too long for a test; the way is the same.
+	// The service's own delays, of ten minutes in all, are too long for a test. Only the delays differ.
 	broker := mq.Config{Addr: env.Broker.Addr, Vhost: env.Broker.Vhost, Username: env.Broker.Username, Password: env.Broker.Password, RetryDelays: []time.Duration{20 * time.Millisecond, 40 * time.Millisecond, 80 * time.Millisecond}}
 	if err := mq.Declare(t.Context(), broker, events.Topology()); err != nil {
 		t.Fatal(err)
@@ -59,7 +59,7 @@ func TestPoisonMessage(t *testing.T) {
 		}
 		return err
 	}
-	testkit.Eventually(t, "what comes after", func() error { return is(victim) })
+	testkit.Eventually(t, "the following event", func() error { return is(victim) })
 	var dead []string
 	testkit.Eventually(t, "dead letters", func() error {
 		if dead = env.deadLetters(t); len(dead) != 2 {
@@ -81,8 +81,8 @@ func TestPoisonMessage(t *testing.T) {
 	if code, stdout, stderr := env.RunCommand(t, "events", "dead", "replay", "--all"); code != 0 || strings.Count(stdout, "\n") != 2 {
 		t.Fatalf("ends with %d, %q, %q", code, stdout, stderr)
 	}
-	testkit.Eventually(t, "what was replayed", func() error { return is(poisonous) })
-	testkit.Eventually(t, "what cannot be mended", func() error {
+	testkit.Eventually(t, "the replayed event", func() error { return is(poisonous) })
+	testkit.Eventually(t, "the dead letters", func() error {
 		if dead = env.deadLetters(t); len(dead) != 1 {
 			return fmt.Errorf("there are %v", dead)
 		}

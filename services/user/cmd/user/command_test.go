@@ -101,7 +101,7 @@ func TestAdminCreate(t *testing.T) {
 		p := s.withT(t).signIn(person{Email: "generated@example.org"}, strings.TrimSpace(stdout[strings.LastIndexByte(strings.TrimSpace(stdout), ' '):]))
 		me := s.withT(t).expect(request{Method: "GET", Path: "/api/v1/users/me", Token: p.Access}, 200, "")
 		if me.Text("role") != "admin" || me.Text("name") != "Boss" || me.JSON["email_verified"] != true {
-			t.Errorf("made %s", me.Body)
+			t.Errorf("created %s", me.Body)
 		}
 	})
 	t.Run("while Redis and RabbitMQ are unavailable", func(t *testing.T) {

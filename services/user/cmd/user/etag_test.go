@@ -73,7 +73,7 @@ func TestConditionalWrites(t *testing.T) {
 				s.expect(r, 412, "precondition_failed")
 			}
 			if after := dumpTables(t, db); after != before {
-				t.Errorf("a refused change has changed something:\n%s", servicetest.DiffLines(before, after))
+				t.Errorf("a rejected change has changed the database:\n%s", servicetest.DiffLines(before, after))
 			}
 			r.Header = ifMatch(`"0", ` + tag)
 			s.expect(r, tc.ok, "")
@@ -84,7 +84,7 @@ func TestConditionalWrites(t *testing.T) {
 		p := s.signUp("Ada")
 		s.expect(request{Method: "PATCH", Path: "/api/v1/users/me", Token: p.Access, Body: map[string]string{"name": "New"}, Header: ifMatch("*")}, 200, "")
 	})
-	t.Run("of many with the same version one wins", func(t *testing.T) {
+	t.Run("one of many concurrent writes of a version succeeds", func(t *testing.T) {
 		s := s.withT(t)
 		p := s.signUp("Ada")
 		tag := `"1"`

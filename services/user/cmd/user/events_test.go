@@ -38,7 +38,7 @@ func TestEvents(t *testing.T) {
 	expect("user.updated.v1", read())
 	s.expect(request{Method: "PATCH", Path: "/api/v1/users/me", Token: p.Access, Body: map[string]string{"name": "Ada L."}}, 200, "")
 	expect("user.updated.v1", read())
-	// What is refused, what changes nothing and what nobody else is to know makes no event.
+	// Rejected calls, calls that change nothing and changes that are private emit no event.
 	s.expect(request{Method: "PATCH", Path: "/api/v1/users/me", Token: p.Access, Body: map[string]string{"name": "Ada L."}}, 200, "")
 	s.expect(request{Method: "PATCH", Path: path, Token: root.Access, Body: map[string]string{"name": "x", "role": "admin"}, Header: ifMatch(`"0"`)}, 412, "precondition_failed")
 	s.expect(request{Method: "POST", Path: "/api/v1/auth/register", Body: map[string]string{"email": p.Email, "password": password, "name": "Thief"}}, 409, "email_taken")
@@ -62,6 +62,6 @@ func TestEvents(t *testing.T) {
 		}
 	}
 	if !slices.ContainsFunc(watcher.All(), func(e event.Event) bool { return e.Subject == root.ID && e.Type == "user.created.v1" }) {
-		t.Error("the admin who was made on the command line was not announced")
+		t.Error("no event about the admin who was created on the command line")
 	}
 }

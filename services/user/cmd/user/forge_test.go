@@ -35,8 +35,7 @@ func (env *testEnv) forge(t testing.TB, token string, method jwt.SigningMethod, 
 	return s
 }
 
-// forgeries returns tokens that must not be taken, by what is wrong with them. They are made from an admin's
-// good one, so that nothing but the token is wrong.
+// forgeries returns tokens that must be rejected, by their fault. Each is a valid admin's token with one change.
 func (env *testEnv) forgeries(t testing.TB, s *testClient) map[string]string {
 	t.Helper()
 	admin := s.signUp("Eve")
@@ -44,7 +43,7 @@ func (env *testEnv) forgeries(t testing.TB, s *testClient) map[string]string {
 	admin = s.signIn(admin, password)
 	good := admin.Access
 	if res := s.send(request{Method: "GET", Path: "/api/v1/users", Token: env.forge(t, good, nil, nil, nil)}); res.Status != 200 {
-		t.Fatalf("a token that is forged without a fault is refused: %s", res.Body) // else the others show nothing
+		t.Fatalf("a forged token without a fault is rejected: %s", res.Body) // else the others show nothing
 	}
 	_, otherKey, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {

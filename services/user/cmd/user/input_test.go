@@ -10,7 +10,7 @@ import (
 	"pgo/pkg/testing/servicetest"
 )
 
-// withoutLoginLimits lets a test fail to sign in as often as it likes.
+// withoutLoginLimits returns settings that allow any number of failed sign-ins.
 func withoutLoginLimits() []string {
 	return []string{"PGO_CFG_LOGIN__PAIR=1000000", "PGO_CFG_LOGIN__ACCOUNT=1000000", "PGO_CFG_LOGIN__ADDRESS=1000000"}
 }

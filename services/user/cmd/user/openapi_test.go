@@ -12,7 +12,7 @@ import (
 func TestSpecificationListsStatuses(t *testing.T) {
 	spec := servicetest.ReadSpecification(t, openapi.JSON)
 	for _, k := range calls() {
-		path := "/auth/sessions/{id}" // the one that needs a server to tell
+		path := "/auth/sessions/{id}" // the rest of the specification is tested against a server
 		if k.name != "end session" {
 			path = k.path(t, participants{other: person{ID: "{id}"}})
 		}

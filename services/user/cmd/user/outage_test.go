@@ -79,7 +79,7 @@ func TestWithoutRabbitMQ(t *testing.T) {
 		people = append(people, s.signUp("Ada"))
 	}
 	if events, _ := watcher.EventsAbout(people[0].ID); len(events) != 0 {
-		t.Fatalf("events %v went out without a broker", servicetest.EventTypes(events))
+		t.Fatalf("events %v were published without a broker", servicetest.EventTypes(events))
 	}
 	env.BrokerLink.Restore()
 	s.awaitReadiness(200, "")

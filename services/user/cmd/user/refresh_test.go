@@ -96,6 +96,6 @@ func TestRefreshExtendsSession(t *testing.T) {
 	s.expect(rotateRequest(p.Refresh), 200, "")
 	var days float64
 	if err := db.QueryRow("SELECT TIMESTAMPDIFF(HOUR, UTC_TIMESTAMP(6), expires_at) / 24 FROM sessions").Scan(&days); err != nil || days < 29 {
-		t.Errorf("the session lives for %v days more, %v; want 30", days, err)
+		t.Errorf("the session expires in %v days, %v; want 30", days, err)
 	}
 }
