@@ -43,8 +43,8 @@ func (m *Machine) FindProcess(name string) (processfile.Process, bool) {
 	return m.File.Processes[i], true
 }
 
-// Deployables returns the processes that can be deployed, each with its intact releases, the current one first.
-func (m *Machine) Deployables(context.Context) ([]control.Deployable, error) {
+// ListDeployables returns the processes that can be deployed, each with its intact releases, the current one first.
+func (m *Machine) ListDeployables(context.Context) ([]control.Deployable, error) {
 	found := []control.Deployable{}
 	for _, p := range m.File.Processes {
 		if !p.Watch.Enabled {

@@ -15,5 +15,5 @@ type Host struct{ Machine *systemd.Machine }
 
 // ListDeployables returns the processes that can be deployed.
 func (h *Host) ListDeployables(ctx context.Context) ([]control.Deployable, error) {
-	return h.Machine.Deployables(ctx)
+	return h.Machine.ListDeployables(ctx)
 }

@@ -19,7 +19,7 @@ func (r *rollout) lastDeploy(ctx context.Context) ([]audit.Change, error) {
 		}
 		return []audit.Change{{Process: name, To: audit.Release{SHA256: to.Record.Verification.SHA256}}}, nil
 	}
-	all, err := r.Host.Deployables(ctx)
+	all, err := r.Host.ListDeployables(ctx)
 	if err != nil {
 		return nil, err
 	}
