@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-const asProgramVariable = "PGO_TEST_AS_NATIVE"
+const asProgramVariable = "PGO_TEST_AS_STACK"
 
-// The test binary is also the program, for tests that need a process to signal.
+// The test binary runs as the program for tests that need a process to signal.
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgramVariable) != "" {
 		main()
@@ -29,19 +29,19 @@ func TestUsage(t *testing.T) {
 		args []string
 		env  map[string]string
 		code int
-		says string
+		want string
 	}{
-		{"no verb", nil, nil, 64, "usage: stack VERB"},
-		{"an unknown verb", []string{"fly"}, nil, 64, `unknown verb "fly"`},
-		{"help", []string{"help"}, nil, 0, "usage: stack VERB"},
+		{"no command", nil, nil, 64, "stack help"},
+		{"an unknown command", []string{"fly"}, nil, 64, `unknown command "fly"`},
+		{"help", []string{"help"}, nil, 0, "stack [command]"},
 		{"too many arguments", []string{"down", "now"}, nil, 64, "down takes no arguments"},
-		{"an unknown flag", []string{"install", "--all"}, nil, 64, `does not take "--all"`},
+		{"an unknown flag", []string{"install", "--all"}, nil, 64, `unknown flag: --all`},
 		{"no server", []string{"run"}, nil, 64, "run takes one server"},
 		{"an unknown server", []string{"run", "oracle"}, nil, 64, `unknown server "oracle"`},
-		{"a server before prepare", []string{"run", "mysql"}, nil, 1, "make up makes it"},
-		{"no command", []string{"with-servers", "--"}, nil, 64, "with-servers needs a command"},
-		{"a strange mode", []string{"up"}, map[string]string{"MODE": "cloud"}, 64, `MODE="cloud": native or docker`},
-		{"a strange offset", []string{"prepare"}, map[string]string{"PORT_OFFSET": "many"}, 1, `PORT_OFFSET="many" is not a whole number`},
+		{"a server before prepare", []string{"run", "mysql"}, nil, 1, "make up writes it"},
+		{"with-servers without a command", []string{"with-servers", "--"}, nil, 64, "with-servers needs a command"},
+		{"an unknown mode", []string{"up"}, map[string]string{"MODE": "cloud"}, 64, `MODE="cloud": native or docker`},
+		{"an offset that is not a number", []string{"prepare"}, map[string]string{"PORT_OFFSET": "many"}, 1, `PORT_OFFSET="many" is not a whole number`},
 		{"status of nothing", []string{"status"}, nil, 0, "nothing is set up here"},
 		{"down of nothing", []string{"down"}, nil, 0, ""},
 		{"clean of nothing", []string{"clean"}, nil, 0, ""},
@@ -56,22 +56,22 @@ func TestUsage(t *testing.T) {
 				}
 				return tc.env[key]
 			}}
-			if code := run(context.Background(), tc.args, sys); code != tc.code || !strings.Contains(out.String(), tc.says) {
-				t.Errorf("exit code %d, output %q, want %d and %q", code, out.String(), tc.code, tc.says)
+			if code := run(context.Background(), tc.args, sys); code != tc.code || !strings.Contains(out.String(), tc.want) {
+				t.Errorf("exit code %d, output %q, want %d and %q", code, out.String(), tc.code, tc.want)
 			}
 		})
 	}
 }
 
-func TestWithServersPassesTheExitCodeAndSignals(t *testing.T) {
+func TestWithServersPassesExitCodesAndSignals(t *testing.T) {
 	tests := []struct {
 		name   string
 		script string
-		signal syscall.Signal // sent once the script says "up"
+		signal syscall.Signal // sent once the script has printed "up"
 		code   int
 	}{
 		{"an exit code", `echo up $PGO_TEST_MYSQL; exit 7`, 0, 7},
-		{"a signal that the command takes", `trap 'exit 3' TERM; echo up $PGO_TEST_MYSQL; while :; do sleep 0.05; done`, syscall.SIGTERM, 3},
+		{"a signal that the command handles", `trap 'exit 3' TERM; echo up $PGO_TEST_MYSQL; while :; do sleep 0.05; done`, syscall.SIGTERM, 3},
 		{"a signal that ends the command", `echo up $PGO_TEST_MYSQL; exec sleep 60`, syscall.SIGTERM, 128 + 15},
 	}
 	for _, tc := range tests {
@@ -90,7 +90,7 @@ func TestWithServersPassesTheExitCodeAndSignals(t *testing.T) {
 			t.Cleanup(func() { _ = cmd.Process.Kill() })
 			line, err := bufio.NewReader(out).ReadString('\n')
 			if err != nil || !strings.HasPrefix(line, "up pgo_admin:") {
-				t.Fatalf("the command says %q, %v", line, err)
+				t.Fatalf("the command prints %q, %v", line, err)
 			}
 			if tc.signal != 0 {
 				if err := cmd.Process.Signal(tc.signal); err != nil {
@@ -106,7 +106,7 @@ func TestWithServersPassesTheExitCodeAndSignals(t *testing.T) {
 	}
 }
 
-func TestWithServersInterruptedWhileTheyStart(t *testing.T) {
+func TestWithServersIsInterruptedDuringStart(t *testing.T) {
 	temp := shortTempDir(t)
 	cmd := exec.Command(os.Args[0], "with-servers", "--", "false")
 	cmd.Env = append(os.Environ(), asProgramVariable+"=1", "TMPDIR="+temp)
@@ -129,13 +129,13 @@ func TestWithServersInterruptedWhileTheyStart(t *testing.T) {
 	assertNothingLeft(t, temp)
 }
 
-// assertNothingLeft checks that no file and no process of the servers is there any more.
+// assertNothingLeft checks that the servers have left no file and no process.
 func assertNothingLeft(t *testing.T, dir string) {
 	t.Helper()
 	if files, err := os.ReadDir(dir); err != nil || len(files) > 0 {
-		t.Errorf("left in the folder: %v, %v", files, err)
+		t.Errorf("left in the directory: %v, %v", files, err)
 	}
-	// RabbitMQ's helpers have sessions of their own, and end when they see that it is gone.
+	// RabbitMQ's helpers have their own sessions and exit when they notice that it has exited.
 	for deadline := time.Now().Add(20 * time.Second); len(findProcessesIn(dir)) > 0; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("still running: %v", findProcessesIn(dir))
@@ -143,7 +143,7 @@ func assertNothingLeft(t *testing.T, dir string) {
 	}
 }
 
-// findProcessesIn lists the live processes that name dir in their arguments or environment, as every server does.
+// findProcessesIn lists the running processes that name dir in their arguments or environment, as every server does.
 func findProcessesIn(dir string) []string {
 	var out []string
 	procs, _ := filepath.Glob("/proc/[0-9]*")
@@ -157,7 +157,7 @@ func findProcessesIn(dir string) []string {
 	return out
 }
 
-// shortTempDir leaves room for the path of a socket.
+// shortTempDir returns a temporary directory with a path short enough for sockets in it.
 func shortTempDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/tmp", "pgo-n-")

@@ -14,14 +14,14 @@ import (
 	"pgo/deploy/stack/internal/gateway"
 )
 
-// The ways to run the stack.
+// The modes in which the stack runs.
 const (
 	nativeMode = "native"
 	dockerMode = "docker"
 )
 
-// chooseMode says which way up takes: as MODE says, else as what runs already does, else containers where an engine
-// answers.
+// chooseMode returns MODE if it is set, else the mode of the running stack, else docker if an engine answers and native if
+// none does.
 func chooseMode(ctx context.Context, co checkout.Checkout, sys environment) (string, error) {
 	switch mode := sys.getenv("MODE"); mode {
 	case nativeMode:
@@ -36,13 +36,13 @@ func chooseMode(ctx context.Context, co checkout.Checkout, sys environment) (str
 		return nativeMode, nil
 	}
 	if err := compose.CheckEngine(ctx); err != nil {
-		return nativeMode, nil //nolint:nilerr // that no engine answers is the reason
+		return nativeMode, nil //nolint:nilerr // without an engine the mode is native
 	}
 	fmt.Fprintln(sys.stderr, "a Docker engine answers: using containers (MODE=native runs without)")
 	return dockerMode, nil
 }
 
-// claimMode refuses to run the stack in two ways at once, and notes the one it runs in.
+// claimMode returns an error if the stack runs in the other mode, and records the mode.
 func claimMode(ctx context.Context, mode string, co checkout.Checkout, sys environment) error {
 	if mode == dockerMode && len(co.FindProcesses()) > 0 {
 		return fmt.Errorf("%w (it runs with MODE=native)", checkout.ErrRunning)
@@ -51,12 +51,12 @@ func claimMode(ctx context.Context, mode string, co checkout.Checkout, sys envir
 		return fmt.Errorf("%w (it runs with MODE=docker)", checkout.ErrRunning)
 	}
 	if err := os.WriteFile(co.Path("mode"), []byte(mode+"\n"), 0o600); err != nil {
-		return fmt.Errorf("note the way it runs: %w", err)
+		return fmt.Errorf("record the mode: %w", err)
 	}
 	return nil
 }
 
-// readMode is the way that the last up took.
+// readMode returns the mode of the last up.
 func readMode(co checkout.Checkout) string {
 	text, err := os.ReadFile(co.Path("mode"))
 	if err != nil {
@@ -69,9 +69,9 @@ func newContainerStack(co checkout.Checkout, sys environment) compose.Stack {
 	return compose.Stack{Checkout: co, Getenv: sys.getenv, Out: sys.stdout, Err: sys.stderr}
 }
 
-// startContainers brings the stack up as containers.
+// startContainers runs the stack as containers and returns when every part is ready.
 func startContainers(ctx context.Context, co checkout.Checkout, sys environment) error {
-	made, err := createSecrets(co, sys)
+	created, err := createSecrets(co, sys)
 	if err != nil {
 		return err
 	}
@@ -83,18 +83,18 @@ func startContainers(ctx context.Context, co checkout.Checkout, sys environment)
 		return err
 	}
 	if stack.Environment() == "dev" {
-		if err := createAdminInContainer(ctx, stack, slices.Contains(made, checkout.AdminPassword)); err != nil {
+		if err := createAdminInContainer(ctx, stack, slices.Contains(created, checkout.AdminPassword)); err != nil {
 			return err
 		}
 	}
 	return printContainerStatus(ctx, co, sys)
 }
 
-// createAdminInContainer is createFirstAdmin inside the runtime container.
+// createAdminInContainer does in the runtime container what createFirstAdmin does in native mode.
 func createAdminInContainer(ctx context.Context, stack compose.Stack, newPassword bool) error {
 	const file = "/run/secrets/" + checkout.AdminPassword
 	if err := stack.Exec(ctx, "pgo", "exec", "user", "admin", "create", "--if-missing", "--email", adminEmail, "--name", "Admin", "--password-file", file); err != nil {
-		return fmt.Errorf("make the first admin: %w", err)
+		return fmt.Errorf("create the first admin: %w", err)
 	}
 	if !newPassword {
 		return nil
@@ -128,8 +128,8 @@ func runCompose(ctx context.Context, args []string, co checkout.Checkout, sys en
 	return err
 }
 
-// ensureDefaultCerts makes a certificate for development where there is none. Elsewhere somebody has to bring one; certbot begins
-// with ours, so that the gateway serves HTTPS from its first start.
+// ensureDefaultCerts creates a development certificate if there is none. It does so in the environment dev, and with certbot,
+// so that the gateway serves HTTPS before the first certificate is issued. Other environments need a certificate of their own.
 func ensureDefaultCerts(co checkout.Checkout, sys environment) error {
 	environment, profiles := sys.getenv("PGO_ENV"), strings.Split(sys.getenv("COMPOSE_PROFILES"), ",")
 	if environment != "" && environment != "dev" && !slices.Contains(profiles, compose.CertbotProfile) {
@@ -142,32 +142,34 @@ func ensureDefaultCerts(co checkout.Checkout, sys environment) error {
 	return err
 }
 
-const certsFrom = "--from="
-
-// runCerts makes the certificate for these hosts beside those that a developer's gateway has, or takes the one in the folder
-// that certbot names, and has a gateway that runs use it.
-func runCerts(ctx context.Context, args []string, co checkout.Checkout, sys environment) error {
+// createCerts creates a development certificate for hosts and the default hosts, and has a running gateway use it.
+func createCerts(ctx context.Context, hosts []string, co checkout.Checkout, sys environment) error {
 	if err := co.MakeHome(); err != nil {
 		return err
 	}
-	if len(args) == 1 && strings.HasPrefix(args[0], certsFrom) {
-		if err := certs.Install(co.Path("certs"), strings.TrimPrefix(args[0], certsFrom), time.Now()); err != nil {
-			return err
-		}
-		return reloadGateway(ctx, co, sys)
-	}
-	made, err := certs.Ensure(co.Path("certs"), append(certs.DefaultHosts(), args...), time.Now())
+	created, err := certs.Ensure(co.Path("certs"), append(certs.DefaultHosts(), hosts...), time.Now())
 	if err != nil {
 		return err
 	}
-	if made {
-		fmt.Fprintln(sys.stdout, "made", relativePath(co, co.Path("certs", certs.Certificate)))
+	if created {
+		fmt.Fprintln(sys.stdout, "created", relativePath(co, co.Path("certs", certs.Certificate)))
 	}
 	fmt.Fprintf(sys.stdout, "trust %s in your browser, or: curl --cacert %[1]s\n", relativePath(co, co.Path("certs", certs.Authority)))
 	return reloadGateway(ctx, co, sys)
 }
 
-// reloadGateway has the gateway, where one runs, read its certificate. No connection is dropped.
+// installCerts installs the certificate in certbot's directory from, and has a running gateway use it.
+func installCerts(ctx context.Context, from string, co checkout.Checkout, sys environment) error {
+	if err := co.MakeHome(); err != nil {
+		return err
+	}
+	if err := certs.Install(co.Path("certs"), from, time.Now()); err != nil {
+		return err
+	}
+	return reloadGateway(ctx, co, sys)
+}
+
+// reloadGateway has a running gateway read its certificate. It drops no connection.
 func reloadGateway(ctx context.Context, co checkout.Checkout, sys environment) error {
 	if readMode(co) == dockerMode {
 		return newContainerStack(co, sys).RefreshGateway(ctx)

@@ -15,45 +15,45 @@ import (
 
 const (
 	pollInterval = 500 * time.Millisecond
-	// An editor writes several files in one go; what is being written is not built.
+	// An editor writes several files at once; a build waits until they are complete.
 	quietPeriod = 300 * time.Millisecond
 )
 
-// runDev brings the stack up, and builds and switches again whenever a source file was saved, until it is interrupted. What
-// does not build changes nothing that runs.
+// runDev brings the stack up, and builds and switches programs whenever a source file is saved, until ctx ends. A failed build
+// leaves the running programs alone.
 func runDev(ctx context.Context, co checkout.Checkout, sys environment) error {
 	if err := runUp(ctx, co, sys); err != nil {
 		return err
 	}
-	fmt.Fprintln(sys.stderr, "watching the source: save a file and it is built and switched; Ctrl-C ends the watching, make down the stack")
-	seen, err := digestSources(co.Root)
+	fmt.Fprintln(sys.stderr, "watching the source: save a file to build and switch; Ctrl-C stops watching, make down stops the stack")
+	digest, err := digestSources(co.Root)
 	if err != nil {
 		return err
 	}
 	for {
-		if seen, err = awaitSave(ctx, co.Root, seen); err != nil {
+		if digest, err = awaitSave(ctx, co.Root, digest); err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
 			return err
 		}
-		began := time.Now()
+		start := time.Now()
 		if err := runProgram(ctx, co, sys, "make", "--no-print-directory", "build"); err != nil {
-			fmt.Fprintln(sys.stderr, "not built, what runs stays:", err)
+			fmt.Fprintln(sys.stderr, "build failed, the running programs stay:", err)
 			continue
 		}
 		if err := switchPrograms(ctx, co, sys); err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
-			fmt.Fprintln(sys.stderr, "not switched:", err)
+			fmt.Fprintln(sys.stderr, "switch failed:", err)
 			continue
 		}
-		fmt.Fprintf(sys.stderr, "built and switched in %s\n", time.Since(began).Round(100*time.Millisecond))
+		fmt.Fprintf(sys.stderr, "built and switched in %s\n", time.Since(start).Round(100*time.Millisecond))
 	}
 }
 
-// switchPrograms has pgo look at its programs again, wherever it runs.
+// switchPrograms has pgo apply the changed programs, in either mode.
 func switchPrograms(ctx context.Context, co checkout.Checkout, sys environment) error {
 	if readMode(co) == dockerMode {
 		return newContainerStack(co, sys).Exec(ctx, "pgo", "up")
@@ -61,30 +61,30 @@ func switchPrograms(ctx context.Context, co checkout.Checkout, sys environment) 
 	return runProgram(ctx, co, sys, co.ProgramPath("pgo"), "up")
 }
 
-// awaitSave waits until the sources are others than seen and have been quiet for a moment.
-func awaitSave(ctx context.Context, root string, seen uint64) (uint64, error) {
+// awaitSave waits until the sources differ from the digest old and have not changed for quietPeriod. It returns their digest.
+func awaitSave(ctx context.Context, root string, old uint64) (uint64, error) {
 	wait := pollInterval
-	last := seen
+	last := old
 	for {
 		select {
 		case <-ctx.Done():
-			return seen, ctx.Err()
+			return old, ctx.Err()
 		case <-time.After(wait):
 		}
 		now, err := digestSources(root)
 		if err != nil {
-			return seen, err
+			return old, err
 		}
-		if now != seen && now == last {
+		if now != old && now == last {
 			return now, nil
 		}
-		if last, wait = now, pollInterval; now != seen {
+		if last, wait = now, pollInterval; now != old {
 			wait = quietPeriod
 		}
 	}
 }
 
-// digestSources is one number for names, sizes and times of all that a build reads.
+// digestSources returns a hash of the names, sizes and times of all files that a build reads.
 func digestSources(root string) (uint64, error) {
 	sum := fnv.New64a()
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
@@ -115,7 +115,7 @@ func digestSources(root string) (uint64, error) {
 		return nil
 	})
 	if err != nil {
-		return 0, fmt.Errorf("look at the sources: %w", err)
+		return 0, fmt.Errorf("read the sources: %w", err)
 	}
 	return sum.Sum64(), nil
 }

@@ -12,13 +12,13 @@ import (
 func TestNextSave(t *testing.T) {
 	tests := []struct {
 		name, file string
-		counts     bool
+		isSource   bool
 	}{
 		{"a Go file", "services/user/user.go", true},
 		{"a migration", "services/user/migrations/00003_x.sql", true},
 		{"a test", "services/user/user_test.go", false},
 		{"an editor's own file", "services/user/.user.go.swp", false},
-		{"what was built", "bin/user.go", false},
+		{"a built program", "bin/user.go", false},
 		{"state", ".pgo/x.go", false},
 		{"documentation", "docs/x.go", false},
 	}
@@ -37,10 +37,10 @@ func TestNextSave(t *testing.T) {
 				t.Fatal(err)
 			}
 			now, err := digestSources(root)
-			if err != nil || (now != seen) != tc.counts {
-				t.Errorf("it counts: %v, %v, want %v", now != seen, err, tc.counts)
+			if err != nil || (now != seen) != tc.isSource {
+				t.Errorf("it is a source: %v, %v, want %v", now != seen, err, tc.isSource)
 			}
-			if !tc.counts {
+			if !tc.isSource {
 				return
 			}
 			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)

@@ -1,5 +1,5 @@
-// Command stack runs pgo's stack on this machine without containers: it installs the distribution's servers where
-// they are missing, makes private instances of them for this checkout, and has pgo run everything.
+// Command stack runs pgo's whole stack on this machine. In native mode it installs missing servers from the distribution,
+// creates private instances of them for this checkout, and has pgo run everything; in docker mode it drives docker compose.
 package main
 
 import (

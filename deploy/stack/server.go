@@ -16,10 +16,10 @@ import (
 	"pgo/pkg/testing/localserver"
 )
 
-// epmdTimeout is how long a RabbitMQ that comes up waits for its epmd to do so.
+// epmdTimeout bounds the time that RabbitMQ's start waits for epmd.
 const epmdTimeout = 30 * time.Second
 
-// runServer becomes the server: the process id stays, and its signals and exit code are the server's own.
+// runServer replaces this process by the server, which keeps the process id and gets the signals.
 func runServer(ctx context.Context, args []string, co checkout.Checkout) error {
 	if len(args) != 1 {
 		return usageError{"run takes one server: mysql, redis, epmd, rabbitmq or nginx"}
@@ -31,7 +31,7 @@ func runServer(ctx context.Context, args []string, co checkout.Checkout) error {
 	if err := os.Setenv("PGO_HOME", co.Home); err != nil {
 		return err
 	}
-	// Data is nobody else's.
+	// Only the owner may read the data.
 	syscall.Umask(0o077)
 	if part, ok := monitoring.Find(args[0]); ok {
 		return runPart(ctx, part, co, env, localserver.HostPrograms())
@@ -43,21 +43,21 @@ func runServer(ctx context.Context, args []string, co checkout.Checkout) error {
 	return execCommand(command)
 }
 
-// runPart becomes a part of the monitoring. One that is not installed says so and waits for its end: nothing
-// depends on it.
+// runPart replaces this process by a part of the monitoring. If its program is not installed, it reports so and waits until
+// ctx ends: nothing depends on the part.
 func runPart(ctx context.Context, part monitoring.Part, co checkout.Checkout, env map[string]string, programs localserver.Programs) error {
 	command, err := part.PrepareCommand(co, env, programs)
 	if err != nil {
 		return fmt.Errorf("run %s: %w", part.Name, err)
 	}
 	if command.Path != "" {
-		// Most of these programs do not know the protocol: they count as ready when they begin.
+		// Most of these programs do not implement the protocol: they count as ready at their start.
 		if err := notifyManager(daemon.SdNotifyReady); err != nil {
 			return err
 		}
 		return execCommand(command)
 	}
-	absent := fmt.Sprintf("not installed (package %s): there is no monitoring by it", part.Package)
+	absent := fmt.Sprintf("not installed (package %s): this part of the monitoring is missing", part.Package)
 	fmt.Fprintf(os.Stdout, "%s is %s\n", part.Name, absent)
 	if err := notifyManager("STATUS=" + absent + "\n" + daemon.SdNotifyReady); err != nil {
 		return err
@@ -66,15 +66,15 @@ func runPart(ctx context.Context, part monitoring.Part, co checkout.Checkout, en
 	return nil
 }
 
-// notifyManager tells the process manager, where one listens.
+// notifyManager sends state to the process manager, if there is one.
 func notifyManager(state string) error {
 	if _, err := daemon.SdNotify(true, state); err != nil {
-		return fmt.Errorf("tell the process manager: %w", err)
+		return fmt.Errorf("notify the process manager: %w", err)
 	}
 	return nil
 }
 
-// execCommand replaces this process by command.
+// execCommand replaces this process by command. It returns only with an error.
 func execCommand(command localserver.Command) error {
 	if err := os.Chdir(command.Dir); err != nil {
 		return fmt.Errorf("run %s: %w", command.Path, err)
@@ -135,7 +135,7 @@ func serverBuilders() map[string]func(*serverSettings) localserver.Instance {
 	}
 }
 
-// serverSettings reads what a server needs and keeps the first error.
+// serverSettings reads the ports and secrets of servers and keeps the first error.
 type serverSettings struct {
 	checkout checkout.Checkout
 	env      map[string]string
@@ -161,7 +161,7 @@ func (s *serverSettings) keepError(err error) {
 	}
 }
 
-// awaitEpmd keeps RabbitMQ from starting an epmd of its own, which would outlive it.
+// awaitEpmd waits for epmd, so that RabbitMQ does not start its own, which would outlive it.
 func awaitEpmd(ctx context.Context, r localserver.RabbitMQ) error {
 	ctx, cancel := context.WithTimeout(ctx, epmdTimeout)
 	defer cancel()
@@ -173,7 +173,7 @@ func awaitEpmd(ctx context.Context, r localserver.RabbitMQ) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("epmd did not come up within %v: %w", epmdTimeout, err)
+			return fmt.Errorf("epmd is not ready after %v: %w", epmdTimeout, err)
 		case <-time.After(100 * time.Millisecond):
 		}
 	}

@@ -12,8 +12,8 @@ import (
 	"pgo/pkg/testing/localserver"
 )
 
-// What is not installed is seen in `pgo list`, and is no failure: it is there until it is asked to end.
-func TestPartThatIsNotInstalledSaysSo(t *testing.T) {
+// A part that is not installed shows in `pgo list` and is not a failure: its process waits until it is stopped.
+func TestMissingPartReportsAndWaits(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "notify")
 	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
 	if err != nil {
@@ -23,7 +23,7 @@ func TestPartThatIsNotInstalledSaysSo(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", socket)
 	part, ok := monitoring.Find("loki")
 	if !ok {
-		t.Fatal("Loki is no part of the monitoring")
+		t.Fatal("Loki is not a part of the monitoring")
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
@@ -33,12 +33,12 @@ func TestPartThatIsNotInstalledSaysSo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if said := string(message[:n]); !strings.HasPrefix(said, "STATUS=not installed (package ") || !strings.HasSuffix(said, "\nREADY=1") {
-		t.Errorf("it says %q", said)
+	if state := string(message[:n]); !strings.HasPrefix(state, "STATUS=not installed (package ") || !strings.HasSuffix(state, "\nREADY=1") {
+		t.Errorf("it notifies %q", state)
 	}
 	select {
 	case err := <-ended:
-		t.Errorf("it has ended: %v", err)
+		t.Errorf("it returned early: %v", err)
 	default:
 	}
 	stop()

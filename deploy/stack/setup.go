@@ -13,21 +13,13 @@ import (
 	"pgo/pkg/testing/localserver"
 )
 
-func runInstall(ctx context.Context, args []string, sys environment) error {
+func runInstall(ctx context.Context, sys environment, assumeYes, withTests bool) error {
 	i, err := newInstaller(sys)
 	if err != nil {
 		return err
 	}
-	for _, arg := range args {
-		switch arg {
-		case "--yes":
-			i.Terminal = false
-		case "--tests":
-			i.Tests = true
-		default:
-			return usageError{fmt.Sprintf("install does not take %q", arg)}
-		}
-	}
+	i.Terminal = i.Terminal && !assumeYes
+	i.Tests = withTests
 	return i.Run(ctx)
 }
 
@@ -42,16 +34,16 @@ func newInstaller(sys environment) (install.Installer, error) {
 	}, nil
 }
 
-// createSecrets makes those that are missing and returns their names.
+// createSecrets creates the missing secrets and returns their names.
 func createSecrets(co checkout.Checkout, sys environment) ([]string, error) {
-	made, err := co.MakeSecrets()
+	created, err := co.MakeSecrets()
 	if err != nil {
 		return nil, err
 	}
-	if len(made) > 0 {
-		fmt.Fprintf(sys.stderr, "made in %s: %s\n", co.Path("secrets"), strings.Join(made, ", "))
+	if len(created) > 0 {
+		fmt.Fprintf(sys.stderr, "created in %s: %s\n", co.Path("secrets"), strings.Join(created, ", "))
 	}
-	return made, nil
+	return created, nil
 }
 
 func prepareConfig(co checkout.Checkout, sys environment) error {

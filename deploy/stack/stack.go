@@ -17,7 +17,7 @@ import (
 
 const adminEmail = "admin@pgo.local"
 
-// runUp brings the whole stack up and returns when every part is ready. On a stack that runs it changes nothing.
+// runUp brings the whole stack up and returns when every part is ready. It changes nothing if the stack runs.
 func runUp(ctx context.Context, co checkout.Checkout, sys environment) error {
 	mode, err := chooseMode(ctx, co, sys)
 	if err != nil {
@@ -44,12 +44,12 @@ func runUp(ctx context.Context, co checkout.Checkout, sys environment) error {
 	if err := i.Run(ctx); err != nil {
 		return err
 	}
-	made, err := createSecrets(co, sys)
+	created, err := createSecrets(co, sys)
 	if err != nil {
 		return err
 	}
-	if len(made) > 0 && len(co.FindProcesses()) > 0 {
-		fmt.Fprintln(sys.stderr, "what runs has the old secrets: stopping everything first")
+	if len(created) > 0 && len(co.FindProcesses()) > 0 {
+		fmt.Fprintln(sys.stderr, "the running processes have the old secrets: stopping everything first")
 		if err := runProgram(ctx, co, sys, co.ProgramPath("pgo"), "down"); err != nil {
 			return err
 		}
@@ -70,21 +70,21 @@ func runUp(ctx context.Context, co checkout.Checkout, sys environment) error {
 	if after, err := gateway.DigestConfig(co); err != nil {
 		return err
 	} else if before != after && before != "" {
-		// A gateway that ran already reads it; no connection is dropped.
+		// A gateway that already runs reloads its configuration, without dropping a connection.
 		if err := runProgram(ctx, co, sys, co.ProgramPath("pgo"), "signal", "SIGHUP", "gateway"); err != nil {
 			return err
 		}
 	}
-	if err := createFirstAdmin(ctx, co, sys, slices.Contains(made, checkout.AdminPassword)); err != nil {
+	if err := createFirstAdmin(ctx, co, sys, slices.Contains(created, checkout.AdminPassword)); err != nil {
 		return err
 	}
 	return printStatus(ctx, co, sys)
 }
 
-// runDown ends all that up started, and what a killed pgo may have left.
+// runDown stops everything that up started, and processes that a killed pgo has left behind.
 func runDown(ctx context.Context, co checkout.Checkout, sys environment) error {
 	if !co.OwnsHome() {
-		return nil // nothing was ever started from here
+		return nil // up never ran here
 	}
 	unlock, err := co.LockHome()
 	if err != nil {
@@ -118,10 +118,10 @@ func runClean(ctx context.Context, co checkout.Checkout, sys environment) error 
 	return errors.Join(co.RemoveHome(), os.RemoveAll(localserver.SocketDir(co.Home)))
 }
 
-// stopLeftovers stops processes of this state folder that pgo no longer knew.
+// stopLeftovers stops processes of this home that pgo no longer manages: by SIGTERM, after gracePeriod by SIGKILL.
 func stopLeftovers(ctx context.Context, co checkout.Checkout, sys environment) error {
-	const patience = 20 * time.Second
-	deadline := time.Now().Add(patience)
+	const gracePeriod = 20 * time.Second
+	deadline := time.Now().Add(gracePeriod)
 	signalled := map[int]bool{}
 	for {
 		left := co.FindProcesses()
@@ -134,14 +134,14 @@ func stopLeftovers(ctx context.Context, co checkout.Checkout, sys environment) e
 		for _, p := range left {
 			if !signalled[p.PID] {
 				signalled[p.PID] = true
-				fmt.Fprintf(sys.stderr, "stopping %s (pid %d), which pgo left\n", p.Name, p.PID)
+				fmt.Fprintf(sys.stderr, "stopping %s (pid %d), which pgo left behind\n", p.Name, p.PID)
 				_ = syscall.Kill(p.PID, syscall.SIGTERM)
 			} else if time.Now().After(deadline) {
 				_ = syscall.Kill(p.PID, syscall.SIGKILL)
 			}
 		}
 		if time.Now().After(deadline.Add(5 * time.Second)) {
-			return fmt.Errorf("%s (pid %d) does not end", left[0].Name, left[0].PID)
+			return fmt.Errorf("%s (pid %d) does not exit", left[0].Name, left[0].PID)
 		}
 		select {
 		case <-ctx.Done():
@@ -151,8 +151,8 @@ func stopLeftovers(ctx context.Context, co checkout.Checkout, sys environment) e
 	}
 }
 
-// createFirstAdmin makes the account a developer signs in with. One that exists stays as it is, but for its password when
-// that was made anew.
+// createFirstAdmin creates the account that a developer signs in with, in the environment dev. It leaves an existing account
+// alone, but sets its password if newPassword.
 func createFirstAdmin(ctx context.Context, co checkout.Checkout, sys environment, newPassword bool) error {
 	env, err := co.ReadEnv()
 	if err != nil {
@@ -164,7 +164,7 @@ func createFirstAdmin(ctx context.Context, co checkout.Checkout, sys environment
 	err = runProgram(ctx, co, sys, co.ProgramPath("pgo"), "exec", "user",
 		"admin", "create", "--if-missing", "--email", adminEmail, "--name", "Admin", "--password-file", co.Path("secrets", checkout.AdminPassword))
 	if err != nil {
-		return fmt.Errorf("make the first admin: %w", err)
+		return fmt.Errorf("create the first admin: %w", err)
 	}
 	if !newPassword {
 		return nil
@@ -176,8 +176,8 @@ func createFirstAdmin(ctx context.Context, co checkout.Checkout, sys environment
 	return nil
 }
 
-// runProgram runs a program of ours in the checkout with its output to the person, and passes its exit code on. A signal to
-// us becomes SIGTERM to it.
+// runProgram runs a program in the checkout with its output on stderr. It returns the program's exit code as an exitError.
+// When ctx ends it sends SIGTERM.
 func runProgram(ctx context.Context, co checkout.Checkout, sys environment, program string, args ...string) error {
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir = co.Root
@@ -190,7 +190,7 @@ func runProgram(ctx context.Context, co checkout.Checkout, sys environment, prog
 		return exitError{shellExitCode(err)}
 	}
 	if err != nil {
-		return fmt.Errorf("%w (make build makes it)", err)
+		return fmt.Errorf("%w (make build builds it)", err)
 	}
 	return nil
 }

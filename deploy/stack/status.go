@@ -18,14 +18,14 @@ import (
 	"pgo/pkg/testing/localserver"
 )
 
-// processState is what is read of `pgo list --json`.
+// processState holds the fields of `pgo list --json` that the table needs.
 type processState struct {
 	Name   string `json:"name"`
 	Status string `json:"status"`
 	Ready  bool   `json:"ready"`
 }
 
-// printStatus prints one table of what there is, how it is and where.
+// printStatus prints a table of all parts with their states and addresses.
 func printStatus(ctx context.Context, co checkout.Checkout, sys environment) error {
 	if readMode(co) == dockerMode {
 		return printContainerStatus(ctx, co, sys)
@@ -35,7 +35,7 @@ func printStatus(ctx context.Context, co checkout.Checkout, sys environment) err
 		return err
 	}
 	if len(env) == 0 {
-		fmt.Fprintln(sys.stdout, "nothing is set up here: make up")
+		fmt.Fprintln(sys.stdout, "nothing is set up here: run make up")
 		return nil
 	}
 	states, err := readProcessStates(ctx, co)
@@ -57,7 +57,7 @@ func printStatus(ctx context.Context, co checkout.Checkout, sys environment) err
 
 func printTable(table []compose.Row, sys environment) error {
 	w := tabwriter.NewWriter(sys.stdout, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(w, "PART\tSTATE\tWHERE")
+	fmt.Fprintln(w, "PART\tSTATE\tADDRESS")
 	for _, r := range table {
 		fmt.Fprintf(w, "%s\t%s\t%s\n", r.Part, r.State, r.Address)
 	}
@@ -85,7 +85,7 @@ func listRows(co checkout.Checkout, env map[string]string) []statusRow {
 		{"epmd", "epmd", "127.0.0.1:" + env["EPMD_PORT"]},
 		{"logs", "", relativePath(co, co.Path("logs")) + "/NAME.log, make logs s=user"},
 	}...)
-	if env["PGO_HTTP"] != "" { // an env file that was written before there was one has none
+	if env["PGO_HTTP"] != "" { // older env files have none
 		out = append(out, statusRow{"pgo", "pgo", "http://" + env["PGO_HTTP"] + "/  metrics, API"})
 	}
 	for _, shown := range []statusRow{
@@ -110,7 +110,7 @@ func describeSignIn(co checkout.Checkout) string {
 	return "POST /api/v1/auth/login as " + adminEmail + ", password: cat " + relativePath(co, co.Path("secrets", checkout.AdminPassword))
 }
 
-// relativePath is path as seen from the checkout, where it is inside.
+// relativePath returns path relative to the checkout if it is inside, else path itself.
 func relativePath(co checkout.Checkout, path string) string {
 	if rel, err := filepath.Rel(co.Root, path); err == nil && filepath.IsLocal(rel) {
 		return rel
@@ -118,23 +118,23 @@ func relativePath(co checkout.Checkout, path string) string {
 	return path
 }
 
-// readProcessStates asks pgo. A pgo that was killed is an error: what it started may run.
+// readProcessStates reads the states from pgo. It returns an error if pgo does not answer: its processes may still run.
 func readProcessStates(ctx context.Context, co checkout.Checkout) (map[string]string, error) {
 	states := map[string]string{}
 	var out bytes.Buffer
 	cmd := exec.CommandContext(ctx, co.ProgramPath("pgo"), "list", "--json")
-	var said bytes.Buffer
-	cmd.Dir, cmd.Stdout, cmd.Stderr = co.Root, &out, &said
+	var complaint bytes.Buffer
+	cmd.Dir, cmd.Stdout, cmd.Stderr = co.Root, &out, &complaint
 	cmd.Env = append(os.Environ(), "PGO_HOME="+co.Home)
 	var list []processState
 	if err := cmd.Run(); err != nil {
-		return nil, fmt.Errorf("ask pgo what runs: %w: %s", err, bytes.TrimSpace(said.Bytes()))
+		return nil, fmt.Errorf("list pgo's processes: %w: %s", err, bytes.TrimSpace(complaint.Bytes()))
 	}
 	if err := json.Unmarshal(out.Bytes(), &list); err != nil {
-		return nil, fmt.Errorf("read what pgo says: %w", err)
+		return nil, fmt.Errorf("read pgo's list: %w", err)
 	}
 	if len(list) > 0 {
-		states["pgo"] = "ready" // it answers
+		states["pgo"] = "ready"
 	}
 	for _, p := range list {
 		states[p.Name] = p.Status

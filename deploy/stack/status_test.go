@@ -9,8 +9,8 @@ import (
 	"pgo/deploy/stack/internal/checkout"
 )
 
-// What may be missing has a line of its own where it is there, and is named once where it is not.
-func TestRowsOfWhatMayBeMissing(t *testing.T) {
+// An optional part has a row if it is installed, and is named in the row "not installed" if not.
+func TestRowsOfOptionalParts(t *testing.T) {
 	bin := t.TempDir()
 	if err := os.WriteFile(filepath.Join(bin, "loki"), []byte("#!/bin/sh\n"), 0o755); err != nil {
 		t.Fatal(err)

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"pgo/deploy/stack/internal/checkout"
@@ -15,18 +14,9 @@ import (
 	"pgo/pkg/testing/localserver"
 )
 
-const mysqlImage = "--mysql-image="
-
-// runWithServers runs a command with private servers around it: MySQL from an image where one is named. The command's exit
-// code becomes ours, and signals that come to us reach it.
-func runWithServers(ctx context.Context, args []string, sys environment) (err error) {
-	image := ""
-	if len(args) > 0 && strings.HasPrefix(args[0], mysqlImage) {
-		image, args = strings.TrimPrefix(args[0], mysqlImage), args[1:]
-	}
-	if len(args) > 0 && args[0] == "--" {
-		args = args[1:]
-	}
+// runWithServers runs a command while private servers run; MySQL runs from image unless that is "". It returns the command's
+// exit code as an exitError and passes signals on to the command.
+func runWithServers(ctx context.Context, image string, args []string, sys environment) (err error) {
 	if len(args) == 0 {
 		return usageError{"with-servers needs a command: stack with-servers -- go test ./..."}
 	}
@@ -39,7 +29,7 @@ func runWithServers(ctx context.Context, args []string, sys environment) (err er
 		return err
 	}
 	defer func() {
-		// The command's own exit code goes first.
+		// The command's exit code takes precedence.
 		if closeErr := scratch.Close(); err == nil {
 			err = closeErr
 		}
@@ -104,7 +94,7 @@ func pendingSignal(signals <-chan os.Signal) (syscall.Signal, bool) {
 	}
 }
 
-// shellExitCode is the code a shell would tell: 128 and the signal's number for a command that a signal ended.
+// shellExitCode returns the exit code as a shell does: 128 plus the signal's number for a command that a signal ended.
 func shellExitCode(err error) int {
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) {

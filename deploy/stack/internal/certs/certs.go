@@ -20,9 +20,9 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// Names of the files in a folder of certificates.
+// Names of the files in a directory of certificates.
 const (
-	Authority   = "ca.crt" // what a browser is to trust
+	Authority   = "ca.crt" // the authority that a browser has to trust
 	Certificate = "gateway.crt"
 	Key         = "gateway.key"
 
@@ -31,19 +31,19 @@ const (
 
 const (
 	authorityLife   = 10 * 365 * 24 * time.Hour
-	certificateLife = 397 * 24 * time.Hour // browsers take no longer ones
+	certificateLife = 397 * 24 * time.Hour // browsers accept no longer ones
 	renewBefore     = 30 * 24 * time.Hour
 )
 
-// DefaultHosts are the names that a developer's gateway has.
+// DefaultHosts returns the host names of a developer's gateway.
 func DefaultHosts() []string { return []string{"localhost", "127.0.0.1", "::1", "gateway"} }
 
-// Ensure leaves a certificate alone that is good for hosts and lasts; else it makes a new one, and the authority where
-// there is none. It never touches a certificate that somebody else signed. made tells whether the gateway has to look
-// again.
-func Ensure(dir string, hosts []string, now time.Time) (made bool, err error) {
+// Ensure creates a certificate for hosts, and the authority if there is none, unless dir has a certificate that is valid for
+// hosts and does not expire soon. It never replaces a certificate of another authority. created reports whether the gateway has
+// to reload.
+func Ensure(dir string, hosts []string, now time.Time) (created bool, err error) {
 	if err := os.MkdirAll(filepath.Join(dir, "acme"), 0o755); err != nil {
-		return false, fmt.Errorf("make the folder of certificates: %w", err)
+		return false, fmt.Errorf("create the directory of certificates: %w", err)
 	}
 	ca, caKey, err := ensureAuthority(dir, now)
 	if err != nil {
@@ -51,7 +51,7 @@ func Ensure(dir string, hosts []string, now time.Time) (made bool, err error) {
 	}
 	switch old, err := readCertificate(filepath.Join(dir, Certificate)); {
 	case err == nil && old.CheckSignatureFrom(ca) != nil && old.Issuer.String() != ca.Subject.String():
-		return false, nil // not ours: certbot's, or the company's
+		return false, nil // another authority's: certbot's, or the company's
 	case err == nil && isValid(old, ca, hosts, now):
 		return false, nil
 	case err != nil && !errors.Is(err, os.ErrNotExist):
@@ -59,7 +59,7 @@ func Ensure(dir string, hosts []string, now time.Time) (made bool, err error) {
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return false, fmt.Errorf("make the gateway's key: %w", err)
+		return false, fmt.Errorf("create the gateway's key: %w", err)
 	}
 	template := &x509.Certificate{
 		Subject:     pkix.Name{CommonName: hosts[0], Organization: []string{"pgo development"}},
@@ -99,7 +99,7 @@ func ensureAuthority(dir string, now time.Time) (*x509.Certificate, *ecdsa.Priva
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, nil, fmt.Errorf("make the authority's key: %w", err)
+		return nil, nil, fmt.Errorf("create the authority's key: %w", err)
 	}
 	template := &x509.Certificate{
 		Subject:               pkix.Name{CommonName: "pgo development authority", Organization: []string{"pgo development"}},
@@ -117,11 +117,11 @@ func ensureAuthority(dir string, now time.Time) (*x509.Certificate, *ecdsa.Priva
 	return cert, key, err
 }
 
-// signCertificate writes the key first: a certificate that is there has its key beside it.
+// signCertificate writes the key before the certificate, so that an existing certificate has its key.
 func signCertificate(dir, name, keyName string, template, parent *x509.Certificate, signer, key *ecdsa.PrivateKey) error {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 	if err != nil {
-		return fmt.Errorf("make a serial number: %w", err)
+		return fmt.Errorf("create a serial number: %w", err)
 	}
 	template.SerialNumber = serial
 	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
@@ -168,7 +168,7 @@ func readKey(path string) (*ecdsa.PrivateKey, error) {
 	}
 	own, ok := key.(*ecdsa.PrivateKey)
 	if !ok {
-		return nil, fmt.Errorf("%s is no key of ours", path)
+		return nil, fmt.Errorf("%s is not an ECDSA key", path)
 	}
 	return own, nil
 }
@@ -180,7 +180,7 @@ func readPEM(path string) ([]byte, error) {
 	}
 	block, _ := pem.Decode(text)
 	if block == nil {
-		return nil, fmt.Errorf("%s is no PEM file", path)
+		return nil, fmt.Errorf("%s is not a PEM file", path)
 	}
 	return block.Bytes, nil
 }

@@ -55,7 +55,7 @@ func TestEnsure(t *testing.T) {
 	}
 }
 
-func TestEnsureLeavesSomebodyElsesCertificate(t *testing.T) {
+func TestEnsureKeepsForeignCertificate(t *testing.T) {
 	ours, theirs := t.TempDir(), t.TempDir()
 	now := time.Now()
 	for _, dir := range []string{ours, theirs} {
@@ -63,7 +63,7 @@ func TestEnsureLeavesSomebodyElsesCertificate(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// Signed by somebody with another name.
+	// Signed by an authority with another name.
 	ca, key, err := ensureAuthority(theirs, now)
 	if err != nil {
 		t.Fatal(err)

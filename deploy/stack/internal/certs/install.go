@@ -10,23 +10,23 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// Install makes the pair that certbot keeps in from (fullchain.pem and privkey.pem) the gateway's. A pair that does not
-// fit together or is out of date changes nothing. The files belong to whom dir belongs to, also when root renews.
+// Install copies certbot's pair in from (fullchain.pem and privkey.pem) to dir, for the gateway. It returns an error and changes
+// nothing if the key does not match or the certificate is not valid now. The files get dir's owner, also when root installs.
 func Install(dir, from string, now time.Time) error {
 	chain, err := os.ReadFile(filepath.Join(from, "fullchain.pem"))
 	if err != nil {
-		return fmt.Errorf("take the new certificate: %w", err)
+		return fmt.Errorf("read the new certificate: %w", err)
 	}
 	key, err := os.ReadFile(filepath.Join(from, "privkey.pem"))
 	if err != nil {
-		return fmt.Errorf("take the new certificate: %w", err)
+		return fmt.Errorf("read the new certificate: %w", err)
 	}
 	pair, err := tls.X509KeyPair(chain, key)
 	if err != nil {
-		return fmt.Errorf("take the certificate in %s: %w", from, err)
+		return fmt.Errorf("install the certificate in %s: %w", from, err)
 	}
 	if now.Before(pair.Leaf.NotBefore) || now.After(pair.Leaf.NotAfter) {
-		return fmt.Errorf("take the certificate in %s: it is good from %s to %s", from, pair.Leaf.NotBefore, pair.Leaf.NotAfter)
+		return fmt.Errorf("install the certificate in %s: it is valid from %s to %s", from, pair.Leaf.NotBefore, pair.Leaf.NotAfter)
 	}
 	for _, file := range []struct {
 		name    string

@@ -20,7 +20,7 @@ func TestInstall(t *testing.T) {
 			}
 			files := map[string]string{Certificate: "fullchain.pem", Key: "privkey.pem"}
 			if i > 0 {
-				files = map[string]string{Key: "privkey.pem"} // another one's key
+				files = map[string]string{Key: "privkey.pem"} // another certificate's key
 			}
 			for file, as := range files {
 				text, err := os.ReadFile(filepath.Join(dir, file))
@@ -37,13 +37,13 @@ func TestInstall(t *testing.T) {
 	for _, tc := range []struct {
 		name, from string
 		at         time.Time
-		says       string
+		want       string
 	}{
 		{"a good pair", pair("api.example.org"), now, ""},
 		{"nothing there", t.TempDir(), now, "no such file"},
 		{"a key of another certificate", pair("api.example.org", "other.example.org"), now, "does not match"},
-		{"one that is out of date", pair("api.example.org"), now.Add(2 * certificateLife), "it is good from"},
-		{"one that is not good yet", pair("api.example.org"), now.Add(-48 * time.Hour), "it is good from"},
+		{"an expired certificate", pair("api.example.org"), now.Add(2 * certificateLife), "it is valid from"},
+		{"a certificate that is not valid yet", pair("api.example.org"), now.Add(-48 * time.Hour), "it is valid from"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -59,7 +59,7 @@ func TestInstall(t *testing.T) {
 			if broken != nil {
 				t.Fatal(broken)
 			}
-			if tc.says == "" {
+			if tc.want == "" {
 				if err != nil || pair.Leaf.VerifyHostname("api.example.org") != nil {
 					t.Errorf("error %v, certificate for %v", err, pair.Leaf.DNSNames)
 				}
@@ -69,8 +69,8 @@ func TestInstall(t *testing.T) {
 				return
 			}
 			after, readErr := os.ReadFile(filepath.Join(dir, Certificate))
-			if err == nil || !strings.Contains(err.Error(), tc.says) || readErr != nil || string(after) != string(before) {
-				t.Errorf("error %v, want one with %q and nothing changed", err, tc.says)
+			if err == nil || !strings.Contains(err.Error(), tc.want) || readErr != nil || string(after) != string(before) {
+				t.Errorf("error %v, want one with %q and nothing changed", err, tc.want)
 			}
 		})
 	}

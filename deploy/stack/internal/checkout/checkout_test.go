@@ -35,7 +35,7 @@ func TestFind(t *testing.T) {
 	}
 }
 
-func TestSecretsAreMadeOnceAndForTheOwnerAlone(t *testing.T) {
+func TestMakeSecretsCreatesOnceForOwnerOnly(t *testing.T) {
 	co := Checkout{Root: t.TempDir(), Home: filepath.Join(t.TempDir(), "home")}
 	made, err := co.MakeSecrets()
 	if err != nil || len(made) != 18 {
@@ -62,21 +62,21 @@ func TestSecretsAreMadeOnceAndForTheOwnerAlone(t *testing.T) {
 	}
 	block, _ := pem.Decode([]byte(before[signingKey] + "\n"))
 	if block == nil {
-		t.Fatal("the signing key is no PEM")
+		t.Fatal("the signing key is not PEM")
 	}
 	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if _, ok := key.(ed25519.PrivateKey); !ok || err != nil {
 		t.Errorf("the signing key is a %T, %v", key, err)
 	}
 
-	// One is lost, one is open to others and one is a person's own.
+	// One is lost, one is open to other users and one is an operator's.
 	if err := os.Remove(co.Path("secrets", "erlang_cookie")); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Chmod(co.Path("secrets", "admin_password"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	writeFile(t, co.Path("secrets", "user_mysql_password"), "a person's own\n")
+	writeFile(t, co.Path("secrets", "user_mysql_password"), "an operator's own\n")
 	made, err = co.MakeSecrets()
 	if err != nil || len(made) != 1 || made[0] != "erlang_cookie" {
 		t.Errorf("made %v, %v", made, err)
@@ -84,15 +84,15 @@ func TestSecretsAreMadeOnceAndForTheOwnerAlone(t *testing.T) {
 	if info, _ := os.Stat(co.Path("secrets", "admin_password")); info.Mode().Perm() != 0o600 {
 		t.Errorf("mode %v", info.Mode())
 	}
-	if own, _ := co.ReadSecret("user_mysql_password"); own != "a person's own" {
+	if own, _ := co.ReadSecret("user_mysql_password"); own != "an operator's own" {
 		t.Errorf("read %q", own)
 	}
 	if same, _ := co.ReadSecret("mysql_admin_password"); same != before["mysql_admin_password"] {
-		t.Error("a secret that was there has changed")
+		t.Error("an existing secret has changed")
 	}
 }
 
-func TestFindRefusesPathsThatOthersCannotTake(t *testing.T) {
+func TestFindRejectsUnusablePaths(t *testing.T) {
 	root := t.TempDir()
 	writeFile(t, filepath.Join(root, "go.work"), "")
 	for _, dir := range []string{"/a b", "/a\tb", `/a"b`, "/a;b", "/a{b", "/a'b", "/a$b"} {
@@ -102,21 +102,21 @@ func TestFindRefusesPathsThatOthersCannotTake(t *testing.T) {
 	}
 }
 
-func TestRemoveTakesOnlyAStateFolder(t *testing.T) {
+func TestRemoveHomeRemovesOnlyHomes(t *testing.T) {
 	thesis := t.TempDir()
 	writeFile(t, filepath.Join(thesis, "thesis.txt"), "x")
 	if err := (Checkout{Root: "/r", Home: thesis}).RemoveHome(); err == nil {
-		t.Error("a folder of somebody's files was removed")
+		t.Error("a directory with other files was removed")
 	}
 	if err := (Checkout{Root: "/r", Home: thesis}).MakeHome(); err == nil {
-		t.Error("a folder of somebody's files became a state folder")
+		t.Error("a directory with other files became a home")
 	}
 	if entries, err := os.ReadDir(thesis); err != nil || len(entries) != 1 {
-		t.Errorf("somebody's folder now has %v, %v", entries, err)
+		t.Errorf("the directory now has %v, %v", entries, err)
 	}
 	co := Checkout{Root: "/r", Home: filepath.Join(t.TempDir(), "home")}
 	if err := co.RemoveHome(); err != nil {
-		t.Errorf("with nothing there: %v", err)
+		t.Errorf("without a home: %v", err)
 	}
 	if err := co.MakeHome(); err != nil {
 		t.Fatal(err)
@@ -125,7 +125,7 @@ func TestRemoveTakesOnlyAStateFolder(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := os.Stat(co.Home); !os.IsNotExist(err) {
-		t.Error("it is still there")
+		t.Error("the home still exists")
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// DigestFiles is one short word for the content of files and folders: what has changed is put in force, or started anew.
+// DigestFiles returns a short hash of the content of files and directories. A change of it means a reload or a restart.
 func DigestFiles(paths ...string) (string, error) {
 	sum := sha256.New()
 	for _, top := range paths {

@@ -14,10 +14,10 @@ import (
 
 func (co Checkout) envFile() string { return co.Path("env") }
 
-// ReadEnv reads the env file; without one it is empty.
+// ReadEnv reads the env file. It returns an empty map if there is none.
 func (co Checkout) ReadEnv() (map[string]string, error) { return ReadEnvFile(co.envFile()) }
 
-// ReadEnvFile reads KEY=value lines; without the file there are none.
+// ReadEnvFile reads lines of the form KEY=value. It returns an empty map if the file does not exist.
 func ReadEnvFile(path string) (map[string]string, error) {
 	env := map[string]string{}
 	f, err := os.Open(path)
@@ -38,20 +38,20 @@ func ReadEnvFile(path string) (map[string]string, error) {
 	return env, lines.Err()
 }
 
-// ErrRunning is returned where something cannot change while the stack runs.
+// ErrRunning is returned for changes that are not possible while the stack runs.
 var ErrRunning = errors.New("the stack runs: make down first")
 
-// ChooseAddresses settles every address and writes the env file. offset is what PORT_OFFSET says, "" for nothing. more, where it is not nil,
-// adds what follows from the addresses. While processes of this state folder run, everything stays where it is, and asking for
-// another offset is ErrRunning.
-func (co Checkout) ChooseAddresses(offset, environment string, more func(env map[string]string)) (map[string]string, error) {
+// ChooseAddresses chooses every address and writes the env file. offset is PORT_OFFSET, or "" if it is not set. addMore, unless it
+// is nil, adds values that depend on the addresses. While processes of this home run it returns the old values, and ErrRunning for
+// another offset.
+func (co Checkout) ChooseAddresses(offset, environment string, addMore func(env map[string]string)) (map[string]string, error) {
 	old, err := co.ReadEnv()
 	if err != nil {
 		return nil, err
 	}
 	if len(old) > 0 && len(co.FindProcesses()) > 0 {
 		if offset != "" && offset != old["PORT_OFFSET"] {
-			return nil, fmt.Errorf("PORT_OFFSET=%s is asked for, but %w (it runs with PORT_OFFSET=%s)", offset, ErrRunning, old["PORT_OFFSET"])
+			return nil, fmt.Errorf("PORT_OFFSET=%s is requested, but %w (it runs with PORT_OFFSET=%s)", offset, ErrRunning, old["PORT_OFFSET"])
 		}
 		return old, nil
 	}
@@ -80,8 +80,8 @@ func (co Checkout) ChooseAddresses(offset, environment string, more func(env map
 			env[key] = fmt.Sprintf("127.0.0.1:%d", port)
 		}
 	}
-	if more != nil {
-		more(env)
+	if addMore != nil {
+		addMore(env)
 	}
 	return env, co.writeEnv(env)
 }
@@ -103,10 +103,10 @@ func (co Checkout) writeEnv(env map[string]string) error {
 	return nil
 }
 
-// PortOf is the port of one of the env file's addresses.
+// PortOf returns the port of an address in the env file.
 func PortOf(env map[string]string, key string) (int, error) {
 	if port, ok := parsePorts(env)[key]; ok {
 		return port, nil
 	}
-	return 0, fmt.Errorf("the env file has no %s: make up makes it", key)
+	return 0, fmt.Errorf("the env file has no %s: make up writes it", key)
 }

@@ -10,34 +10,34 @@ import (
 	"strings"
 )
 
-// PortHolder is who listens on a port.
+// PortHolder describes the process that listens on a port.
 type PortHolder struct {
 	IsBusy        bool
-	BelongsToHome bool   // a process of this state folder
-	PID           int    // 0 where it cannot be told
-	Description   string // for people: "mariadbd (pid 123)"
+	BelongsToHome bool   // the process belongs to this home
+	PID           int    // 0 if it is unknown
+	Description   string // "mariadbd (pid 123)"; "" if it is unknown
 }
 
-// FindHolder looks who listens on the port of 127.0.0.1. Processes of other users show only that it is busy.
+// FindHolder returns the process that listens on the port of 127.0.0.1. For other users' processes only IsBusy is set.
 func (co Checkout) FindHolder(port int) PortHolder {
 	if !isPortBusy(port) {
 		return PortHolder{}
 	}
-	found := PortHolder{IsBusy: true}
+	holder := PortHolder{IsBusy: true}
 	for _, inode := range findListeners(port) {
 		for _, pid := range findSocketOwners(inode) {
-			found.PID, found.Description = pid, fmt.Sprintf("%s (pid %d)", readCommandName(pid), pid)
-			// A socket may be shared with processes that do not show whose they are, as nginx's workers.
-			if found.BelongsToHome = co.ownsProcess(pid); found.BelongsToHome {
-				return found
+			holder.PID, holder.Description = pid, fmt.Sprintf("%s (pid %d)", readCommandName(pid), pid)
+			// Processes that share the socket may not show their home, such as nginx's workers.
+			if holder.BelongsToHome = co.ownsProcess(pid); holder.BelongsToHome {
+				return holder
 			}
 		}
 	}
-	return found
+	return holder
 }
 
-// ownsProcess tells whether a process was started for this state folder: PGO_HOME in its environment says so. nginx writes its
-// title over its environment, but leaves the configuration's path in it.
+// ownsProcess reports whether a process belongs to this home, by PGO_HOME in its environment. nginx overwrites its environment
+// with its title, which contains the configuration's path.
 func (co Checkout) ownsProcess(pid int) bool {
 	if cmdline, err := os.ReadFile(procPath(pid, "cmdline")); err == nil && bytes.HasPrefix(cmdline, []byte("nginx: ")) {
 		return bytes.Contains(cmdline, []byte(" "+co.Path("etc", "nginx.conf")+" "))
@@ -54,7 +54,7 @@ func (co Checkout) ownsProcess(pid int) bool {
 	return false
 }
 
-// findListeners returns the socket inodes that listen on port, on any address.
+// findListeners returns the inodes of the sockets that listen on port, on any address.
 func findListeners(port int) []string {
 	var inodes []string
 	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {

@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// portSpec is one port of the stack: the key it has in the env file and the number it has by default.
+// portSpec describes a port of the stack: its key in the env file and its preferred number.
 type portSpec struct {
 	key         string
 	preferred   int
-	isPublished bool // people and programs outside of the stack know its number
+	isPublished bool // people and programs outside of the stack use its number
 	purpose     string
-	// Of a published port: where somebody else has it, the next free one does. It is one of a program that may not even be here,
-	// for which nothing else shall fail.
+	// isOptional allows another free port if a published one is busy. Its program may not be installed, and must not make the
+	// others fail.
 	isOptional bool
 }
 
@@ -59,11 +59,11 @@ func portSpecs() []portSpec {
 
 const lastPort = 65535
 
-// A BusyPortError says that a published port belongs to somebody else.
+// BusyPortError reports that another program listens on a published port.
 type BusyPortError struct {
 	Port    int
-	Purpose string // what of ours wants it
-	Holder  string // "" where it cannot be told
+	Purpose string // the part of the stack that needs it
+	Holder  string // "" if it is unknown
 }
 
 func (e *BusyPortError) Error() string {
@@ -71,13 +71,13 @@ func (e *BusyPortError) Error() string {
 	if e.Holder != "" {
 		holder = e.Holder
 	}
-	return fmt.Sprintf("port %d, wanted for %s, is held by %s: stop that, or move every port, for example with PORT_OFFSET=1000", e.Port, e.Purpose, holder)
+	return fmt.Sprintf("port %d for %s is held by %s: stop that, or move every port, for example with PORT_OFFSET=1000", e.Port, e.Purpose, holder)
 }
 
-// Ports maps the env file's keys to port numbers.
+// Ports maps keys of the env file to port numbers.
 type Ports map[string]int
 
-// parsePorts reads the kept numbers out of an env file's values; what cannot be read is left out.
+// parsePorts returns the valid port numbers of an env file's values.
 func parsePorts(env map[string]string) Ports {
 	p := Ports{}
 	for _, s := range portSpecs() {
@@ -89,8 +89,9 @@ func parsePorts(env map[string]string) Ports {
 	return p
 }
 
-// choosePorts keeps the infra ports of kept that are free and looks for new ones for the others. A published port is
-// never another than its number plus offset, unless it is optional. holder says who listens on a port: nobody, somebody or ours.
+// choosePorts keeps the infra ports of kept that are free and chooses new ones for the others. A published port is its preferred
+// number plus offset, unless it is optional. holder returns the process that listens on a port. It returns a *BusyPortError for a
+// published port that another program holds.
 func choosePorts(kept Ports, offset int, holder func(port int) PortHolder) (Ports, error) {
 	chosen, used := Ports{}, map[int]bool{}
 	for _, s := range portSpecs() {
@@ -99,7 +100,7 @@ func choosePorts(kept Ports, offset int, holder func(port int) PortHolder) (Port
 		}
 		port := s.preferred + offset
 		if port < 1 || port > lastPort {
-			return nil, fmt.Errorf("PORT_OFFSET=%d puts %s on port %d, which is none", offset, s.purpose, port)
+			return nil, fmt.Errorf("PORT_OFFSET=%d puts %s on port %d, which is not a port", offset, s.purpose, port)
 		}
 		if h := holder(port); h.IsBusy && !h.BelongsToHome {
 			if s.isOptional {
@@ -118,7 +119,7 @@ func choosePorts(kept Ports, offset int, holder func(port int) PortHolder) (Port
 			candidates = append(candidates, k)
 		}
 		for i := range 1000 {
-			// Steps of 10 keep the default numbers of the stack's servers from sliding into one another.
+			// Steps of 10 keep the servers' candidates apart, whose preferred numbers are neighbours.
 			candidates = append(candidates, (s.preferred+offset+10*i-1)%lastPort+1)
 		}
 		port, err := findFreePort(candidates, used, holder)
@@ -142,7 +143,7 @@ func findFreePort(candidates []int, used map[int]bool, holder func(int) PortHold
 	return 0, fmt.Errorf("none of %d candidates is free", len(candidates))
 }
 
-// isPortBusy tells whether 127.0.0.1:port can not be listened on.
+// isPortBusy reports whether 127.0.0.1:port cannot be listened on.
 func isPortBusy(port int) bool {
 	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	if err != nil {

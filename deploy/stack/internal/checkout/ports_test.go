@@ -24,7 +24,7 @@ func TestChoosePorts(t *testing.T) {
 	for key, port := range defaults {
 		moved[key] = port + 1000
 	}
-	stranger, ours := PortHolder{IsBusy: true, Description: "nginx (pid 7)"}, PortHolder{IsBusy: true, BelongsToHome: true}
+	other, ours := PortHolder{IsBusy: true, Description: "nginx (pid 7)"}, PortHolder{IsBusy: true, BelongsToHome: true}
 	tests := []struct {
 		name   string
 		kept   Ports
@@ -37,15 +37,15 @@ func TestChoosePorts(t *testing.T) {
 		{name: "an offset", offset: 1000, want: moved},
 		{name: "a kept infra port", kept: Ports{"MYSQL_ADDR": 14000}, want: with(Ports{"MYSQL_ADDR": 14000})},
 		{name: "a kept published port follows the offset", kept: Ports{"GATEWAY_HTTP": 9999}, want: defaults},
-		{name: "another server has the infra port", busy: map[int]PortHolder{13306: stranger, 13316: stranger}, want: with(Ports{"MYSQL_ADDR": 13326})},
-		{name: "a kept infra port was taken", kept: Ports{"REDIS_ADDR": 14000}, busy: map[int]PortHolder{14000: stranger}, want: defaults},
-		{name: "our own server has its port", kept: defaults, busy: map[int]PortHolder{13306: ours, 8080: ours}, want: defaults},
-		{name: "a published port is taken", busy: map[int]PortHolder{8080: stranger}, fails: "port 8080, wanted for the gateway, is held by nginx (pid 7)"},
-		{name: "the port of an optional part is taken", busy: map[int]PortHolder{3000: stranger, 3010: stranger}, want: with(Ports{"GRAFANA_HTTP": 3020})},
-		{name: "a service's port is taken", busy: map[int]PortHolder{8083: stranger}, fails: "port 8083, wanted for task, is held by nginx (pid 7)"},
-		{name: "taken by who knows whom", busy: map[int]PortHolder{8081: {IsBusy: true}}, fails: "held by another program"},
-		{name: "an offset too far", offset: 60000, fails: "which is none"},
-		{name: "a negative offset", offset: -8080, fails: "which is none"},
+		{name: "another server has the infra port", busy: map[int]PortHolder{13306: other, 13316: other}, want: with(Ports{"MYSQL_ADDR": 13326})},
+		{name: "a kept infra port is busy", kept: Ports{"REDIS_ADDR": 14000}, busy: map[int]PortHolder{14000: other}, want: defaults},
+		{name: "this home's server has its port", kept: defaults, busy: map[int]PortHolder{13306: ours, 8080: ours}, want: defaults},
+		{name: "a published port is busy", busy: map[int]PortHolder{8080: other}, fails: "port 8080 for the gateway is held by nginx (pid 7)"},
+		{name: "an optional part's port is busy", busy: map[int]PortHolder{3000: other, 3010: other}, want: with(Ports{"GRAFANA_HTTP": 3020})},
+		{name: "a service's port is busy", busy: map[int]PortHolder{8083: other}, fails: "port 8083 for task is held by nginx (pid 7)"},
+		{name: "an unknown program has the port", busy: map[int]PortHolder{8081: {IsBusy: true}}, fails: "held by another program"},
+		{name: "an offset too far", offset: 60000, fails: "which is not a port"},
+		{name: "a negative offset", offset: -8080, fails: "which is not a port"},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
@@ -66,7 +66,7 @@ func TestChoosePorts(t *testing.T) {
 	}
 }
 
-func TestHolderNamesTheProgram(t *testing.T) {
+func TestFindHolderNamesProgram(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -82,9 +82,9 @@ func TestHolderNamesTheProgram(t *testing.T) {
 	}
 }
 
-func TestChooseKeepsWhatItChose(t *testing.T) {
+func TestChooseAddressesKeepsChoice(t *testing.T) {
 	co := Checkout{Root: t.TempDir(), Home: t.TempDir()}
-	// Far from the stack's own ports, which a running one on this machine holds, and below those that tests choose among.
+	// The ports are far from those of a running stack and below the range that tests choose from.
 	first, err := co.ChooseAddresses("2500", "", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -103,7 +103,7 @@ func TestChooseKeepsWhatItChose(t *testing.T) {
 		}
 	}
 	if _, err := co.ChooseAddresses("1e3", "", nil); err == nil {
-		t.Error("an offset that is no number was taken")
+		t.Error("an offset that is not a number was accepted")
 	}
 
 	l, err := net.Listen("tcp", "127.0.0.1:10580")

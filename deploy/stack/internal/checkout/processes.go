@@ -10,16 +10,16 @@ import (
 	"time"
 )
 
-// A Process is a live process that was started for this state folder.
+// Process is a running process of this home.
 type Process struct {
 	PID  int
-	Name string // of its program
-	// IsHelper says that a server started it and starts it again: it ends with the server.
+	Name string // its program's
+	// IsHelper marks a process that a server starts and restarts: it exits with the server.
 	IsHelper bool
 }
 
-// FindProcesses finds the stack's processes that run for this state folder, whoever started them: programs of the
-// checkout's bin and the servers. A shell or an editor that merely has PGO_HOME set is none of them.
+// FindProcesses returns the running programs of the checkout's bin and servers of this home, whichever process started them. It
+// ignores other programs with the same PGO_HOME, such as shells and editors.
 func (co Checkout) FindProcesses() []Process {
 	dirs, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
@@ -53,10 +53,10 @@ func serverPrograms() []string {
 		"loki", "jaeger", "otelcol-contrib", "otelcol", "grafana", "grafana-server"}
 }
 
-// helperPrograms are RabbitMQ's.
+// helperPrograms returns the names of RabbitMQ's helpers.
 func helperPrograms() []string { return []string{"erl_child_setup", "inet_gethost"} }
 
-// AwaitExit waits a moment for processes that are ending: until then they show, but no longer whose they are.
+// AwaitExit waits up to two seconds for exiting processes, which no longer show their home.
 func AwaitExit(processes []Process) {
 	for deadline := time.Now().Add(2 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		gone := !slices.ContainsFunc(processes, func(p Process) bool {

@@ -13,7 +13,7 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// passwordNames are the secrets that are random words; each is a file of its own.
+// passwordNames returns the names of the secrets that are random passwords, one file each.
 func passwordNames() []string {
 	names := []string{"mysql_admin_password", "redis_admin_password", "rabbitmq_admin_password", AdminPassword, "erlang_cookie",
 		"monitor_mysql_password", "monitor_redis_password", "grafana_password"}
@@ -23,43 +23,43 @@ func passwordNames() []string {
 	return names
 }
 
-// AdminPassword is the secret with which the first admin of the suite signs in.
+// AdminPassword is the name of the secret with the first admin's password.
 const AdminPassword = "admin_password"
 
 const signingKey = "user_signing_key.pem"
 
-// MakeSecrets makes the secret files that are missing and returns their names. What is there stays as it is, except
-// that it is closed to others.
+// MakeSecrets creates the missing secret files and returns their names. It leaves the content of existing files alone and closes
+// them to other users.
 func (co Checkout) MakeSecrets() ([]string, error) {
 	if err := co.MakeHome(); err != nil {
 		return nil, err
 	}
-	var made []string
+	var created []string
 	for _, name := range append(passwordNames(), signingKey) {
 		path := co.Path("secrets", name)
 		if info, err := os.Stat(path); err == nil && info.Size() > 0 {
 			if err := os.Chmod(path, 0o600); err != nil {
-				return made, fmt.Errorf("close a secret to others: %w", err)
+				return created, fmt.Errorf("close a secret to other users: %w", err)
 			}
 			continue
 		}
 		content, err := newSecret(name)
 		if err != nil {
-			return made, fmt.Errorf("make the secret %s: %w", name, err)
+			return created, fmt.Errorf("create the secret %s: %w", name, err)
 		}
 		if err := renameio.WriteFile(path, content, 0o600, renameio.IgnoreUmask()); err != nil {
-			return made, fmt.Errorf("write the secret %s: %w", name, err)
+			return created, fmt.Errorf("write the secret %s: %w", name, err)
 		}
-		made = append(made, name)
+		created = append(created, name)
 	}
-	return made, nil
+	return created, nil
 }
 
-// ReadSecret reads a secret file; a line break at its end, which an editor may have left, is not part of it.
+// ReadSecret returns the content of a secret file without line breaks at its end, which an editor may have added.
 func (co Checkout) ReadSecret(name string) (string, error) {
 	content, err := os.ReadFile(co.Path("secrets", name))
 	if err != nil {
-		return "", fmt.Errorf("read a secret (make secrets makes it): %w", err)
+		return "", fmt.Errorf("read a secret (make secrets creates it): %w", err)
 	}
 	return strings.TrimRight(string(content), "\r\n"), nil
 }

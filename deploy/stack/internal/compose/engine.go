@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// An EngineError says why containers cannot be had here, and what to type.
+// EngineError reports why containers cannot run here, and a command that helps.
 type EngineError struct{ Problem, Remedy string }
 
 func (e *EngineError) Error() string {
@@ -21,30 +21,30 @@ func (e *EngineError) Error() string {
 
 const engineTimeout = 10 * time.Second
 
-// CheckEngine tells whether a Docker engine with Compose answers; the error says why not.
+// CheckEngine returns an *EngineError unless a Docker engine with Compose answers.
 func CheckEngine(ctx context.Context) error {
 	if _, err := exec.LookPath("docker"); err != nil {
 		return &EngineError{"there is no docker program", "install Docker Engine and its Compose plugin: https://docs.docker.com/engine/install/"}
 	}
 	ctx, cancel := context.WithTimeout(ctx, engineTimeout)
 	defer cancel()
-	said, err := runDocker(ctx, "info", "--format", "{{.ServerVersion}}")
+	output, err := runDocker(ctx, "info", "--format", "{{.ServerVersion}}")
 	switch {
 	case err == nil:
-	case strings.Contains(said, "permission denied"):
-		return &EngineError{"the Docker engine does not let you in: " + lastLine(said), "sudo usermod -aG docker $USER, then log in again"}
+	case strings.Contains(output, "permission denied"):
+		return &EngineError{"the Docker engine denies you access: " + lastLine(output), "sudo usermod -aG docker $USER, then log in again"}
 	case ctx.Err() != nil:
 		return &EngineError{"the Docker engine does not answer within " + engineTimeout.String(), "sudo systemctl restart docker"}
 	default:
-		return &EngineError{"no Docker engine answers: " + lastLine(said), "sudo systemctl start docker"}
+		return &EngineError{"no Docker engine answers: " + lastLine(output), "sudo systemctl start docker"}
 	}
-	if said, err := runDocker(ctx, "compose", "version", "--short"); err != nil {
-		return &EngineError{"docker has no Compose plugin: " + lastLine(said), "install the package docker-compose-plugin"}
+	if output, err := runDocker(ctx, "compose", "version", "--short"); err != nil {
+		return &EngineError{"docker has no Compose plugin: " + lastLine(output), "install the package docker-compose-plugin"}
 	}
 	return nil
 }
 
-// runDocker returns what docker says, on both of its outputs.
+// runDocker runs docker and returns its combined output.
 func runDocker(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "docker", args...)
 	cmd.WaitDelay = time.Second
@@ -52,19 +52,19 @@ func runDocker(ctx context.Context, args ...string) (string, error) {
 	return string(out), err
 }
 
-// lastLine is the last line that says something.
+// lastLine returns the last line that is not empty.
 func lastLine(text string) string {
 	text = strings.TrimSpace(text)
 	return text[strings.LastIndexByte(text, '\n')+1:]
 }
 
-// newCommand is docker compose for this stack.
+// newCommand returns a docker compose command for this stack.
 func (s Stack) newCommand(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "docker", append([]string{"compose", "--env-file", s.envFile()}, args...)...)
 	cmd.Dir = s.Checkout.Root
 	cmd.Env = os.Environ()
 	for key := range s.readValues() {
-		// The file decides: what a shell happens to have set would make another stack of every command.
+		// The env file has the values. Variables of the shell would override them and address another stack.
 		cmd.Env = removeVariable(cmd.Env, key)
 	}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
@@ -82,7 +82,7 @@ func removeVariable(environ []string, key string) []string {
 	return kept
 }
 
-// runCompose runs docker compose with its output to the person.
+// runCompose runs docker compose with its output on Err.
 func (s Stack) runCompose(ctx context.Context, args ...string) error {
 	cmd := s.newCommand(ctx, args...)
 	cmd.Stdout, cmd.Stderr = s.Err, s.Err
@@ -92,7 +92,7 @@ func (s Stack) runCompose(ctx context.Context, args ...string) error {
 	return nil
 }
 
-// readCompose runs docker compose and returns what it prints.
+// readCompose runs docker compose and returns its standard output.
 func (s Stack) readCompose(ctx context.Context, args ...string) ([]byte, error) {
 	var stdout, stderr bytes.Buffer
 	cmd := s.newCommand(ctx, args...)
@@ -103,7 +103,7 @@ func (s Stack) readCompose(ctx context.Context, args ...string) ([]byte, error) 
 	return stdout.Bytes(), nil
 }
 
-// RunCommand is docker compose by hand: its outputs and exit code are the command's.
+// RunCommand runs docker compose for a person and returns its exit code.
 func (s Stack) RunCommand(ctx context.Context, stdin *os.File, args []string) (code int, err error) {
 	if err := s.checkPrepared(); err != nil {
 		return 0, err
@@ -119,12 +119,12 @@ func (s Stack) RunCommand(ctx context.Context, stdin *os.File, args []string) (c
 
 func (s Stack) checkPrepared() error {
 	if _, err := os.Stat(s.envFile()); err != nil {
-		return errors.New("nothing is set up for containers here: make up MODE=docker")
+		return errors.New("nothing is set up for containers here: run make up MODE=docker")
 	}
 	return nil
 }
 
-// ensureImages makes sure that every image is there: those of others are pulled where they are missing, ours is built.
+// ensureImages pulls missing images and builds the runtime's image.
 func (s Stack) ensureImages(ctx context.Context) error {
 	out, err := s.readCompose(ctx, "config", "--images")
 	if err != nil {
@@ -137,21 +137,21 @@ func (s Stack) ensureImages(ctx context.Context) error {
 		if _, err := runDocker(ctx, "image", "inspect", "--format", "{{.Id}}", image); err == nil {
 			continue
 		}
-		fmt.Fprintf(s.Err, "getting %s\n", image)
-		if said, err := runDocker(ctx, "pull", "--quiet", image); err != nil {
+		fmt.Fprintf(s.Err, "pulling %s\n", image)
+		if output, err := runDocker(ctx, "pull", "--quiet", image); err != nil {
 			return &EngineError{
-				fmt.Sprintf("the engine cannot get the image %s: %s", image, lastLine(said)),
-				"is there a way to its registry? A mirror goes into /etc/docker/daemon.json (registry-mirrors); an image from elsewhere: docker load",
+				fmt.Sprintf("the engine cannot pull the image %s: %s", image, lastLine(output)),
+				"check the connection to its registry, set a mirror in /etc/docker/daemon.json (registry-mirrors), or load the image: docker load",
 			}
 		}
 	}
-	var said bytes.Buffer
+	var output bytes.Buffer
 	cmd := s.newCommand(ctx, "build", "--quiet", runtimePart)
-	cmd.Stdout, cmd.Stderr = &said, &said
+	cmd.Stdout, cmd.Stderr = &output, &output
 	if err := cmd.Run(); err != nil {
 		return &EngineError{
-			"the runtime image cannot be built: " + strings.TrimSpace(said.String()),
-			"is there a way to the registry of its base image, in deploy/runtime/Dockerfile?",
+			"the runtime image cannot be built: " + strings.TrimSpace(output.String()),
+			"check the connection to the registry of its base image, in deploy/runtime/Dockerfile",
 		}
 	}
 	return nil

@@ -11,15 +11,15 @@ import (
 	"pgo/deploy/stack/internal/checkout"
 )
 
-// A docker program that only says what an engine in trouble says.
-func TestAnswersSaysWhatIsWrongAndWhatToType(t *testing.T) {
+// The docker program is a script that prints an engine's error.
+func TestCheckEngineReportsProblemAndRemedy(t *testing.T) {
 	tests := []struct {
 		name, script string
-		says         []string // nil: it answers
+		says         []string // nil: the engine answers
 	}{
 		{"it answers", `exit 0`, nil},
 		{"no program", "", []string{"there is no docker program", "docs.docker.com"}},
-		{"not let in", `echo 'permission denied while trying to connect to the Docker daemon socket' >&2; exit 1`, []string{"does not let you in", "usermod -aG docker"}},
+		{"access denied", `echo 'permission denied while trying to connect to the Docker daemon socket' >&2; exit 1`, []string{"denies you access", "usermod -aG docker"}},
 		{"no engine", `echo 'Cannot connect to the Docker daemon at unix:///var/run/docker.sock.' >&2; exit 1`, []string{"no Docker engine answers", "systemctl start docker"}},
 		{"no Compose", `[ "$1" = compose ] || exit 0; echo "docker: 'compose' is not a docker command." >&2; exit 1`, []string{"no Compose plugin", "docker-compose-plugin"}},
 	}
@@ -32,15 +32,15 @@ func TestAnswersSaysWhatIsWrongAndWhatToType(t *testing.T) {
 	}
 }
 
-func TestImagesThatCannotBeHad(t *testing.T) {
+func TestMissingImages(t *testing.T) {
 	const registry = `Error response from daemon: Get "https://registry-1.docker.io/v2/": dial tcp: no route to host`
 	tests := []struct {
 		name, script string
 		says         []string
 	}{
-		{"all are there", `case "$*" in *"config --images"*) echo mysql:8.4; echo pgo/runtime:dev;; esac; exit 0`, nil},
+		{"all exist", `case "$*" in *"config --images"*) echo mysql:8.4; echo pgo/runtime:dev;; esac; exit 0`, nil},
 		{"one cannot be pulled", `case "$*" in *"config --images"*) echo mysql:8.4;; "image inspect"*) exit 1;; pull*) echo '` + registry + `' >&2; exit 1;; esac`,
-			[]string{"cannot get the image mysql:8.4", "no route to host", "registry-mirrors"}},
+			[]string{"cannot pull the image mysql:8.4", "no route to host", "registry-mirrors"}},
 		{"the runtime's base cannot be pulled", `case "$*" in *"config --images"*) echo pgo/runtime:dev;; *build*) echo '` + registry + `' >&2; exit 1;; esac`,
 			[]string{"the runtime image cannot be built", "no route to host", "deploy/runtime/Dockerfile"}},
 	}
@@ -71,7 +71,7 @@ func assertSays(t *testing.T, err error, says []string) {
 	}
 }
 
-// fakeDocker puts a script in docker's place, or nothing.
+// fakeDocker replaces docker by a script, or by nothing.
 func fakeDocker(t *testing.T, script string) {
 	t.Helper()
 	dir := t.TempDir()

@@ -22,8 +22,8 @@ import (
 	"pgo/pkg/testing/localserver"
 )
 
-// Folders in the state folder's docker/. The state folder is closed to others; what containers of other users have to
-// read is open inside it, and each sees only its own folder.
+// Modes of files and directories in docker/ of the home. The home is closed to other users. Files that containers of other
+// users read are open inside it; each container mounts only its own directory.
 const (
 	openDir     = 0o755
 	openFile    = 0o444
@@ -32,7 +32,7 @@ const (
 	privateFile = 0o400
 )
 
-// owner is whom the runtime and Redis run as: the deploy folder's owner, and where that is root an ordinary number.
+// owner is the user that the runtime and Redis run as: the deploy directory's owner, or defaultUID if that is root.
 type owner struct{ uid, gid int }
 
 const defaultUID = 10001
@@ -41,7 +41,7 @@ func (s Stack) dockerPath(parts ...string) string {
 	return s.Checkout.Path(append([]string{"docker"}, parts...)...)
 }
 
-// writeFiles writes all that the containers mount. Nothing that runs notices before it is started anew, except the gateway.
+// writeFiles writes all files that the containers mount. Only the gateway reads them again while it runs.
 func (s Stack) writeFiles(v settings) error {
 	for _, step := range []func(settings) error{s.writeProbe, s.writeInfra, s.writeRuntime, s.writeGateway, s.writeMonitoring} {
 		if err := step(v); err != nil {
@@ -51,11 +51,11 @@ func (s Stack) writeFiles(v settings) error {
 	return nil
 }
 
-// writeProbe puts the health check into a folder of its own: what is mounted as a file stays the old one.
+// writeProbe writes the health check to a directory: a file that is mounted itself would stay the old one.
 func (s Stack) writeProbe(settings) error {
 	program, err := os.ReadFile(s.Checkout.ProgramPath("probe"))
 	if err != nil {
-		return fmt.Errorf("%w (make build makes it)", err)
+		return fmt.Errorf("%w (make build builds it)", err)
 	}
 	path := s.dockerPath("probe", "probe")
 	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, program) {
@@ -93,7 +93,7 @@ func (s Stack) writeInfra(v settings) error {
 	if err := writePublic(s.dockerPath("secrets", "rabbitmq"), "definitions.json", definitions); err != nil {
 		return err
 	}
-	// Only MySQL's first start looks at it; then root can come over the container's own socket alone.
+	// Only MySQL's first start reads it; after that root can only use the container's socket.
 	if _, err := os.Stat(s.dockerPath("secrets", "mysql", "root_password")); os.IsNotExist(err) {
 		if err := writePublic(s.dockerPath("secrets", "mysql"), "root_password", rand.Text()); err != nil {
 			return err
@@ -102,7 +102,7 @@ func (s Stack) writeInfra(v settings) error {
 	return s.writeRedisAccounts(v, password["redis"])
 }
 
-// writeRedisAccounts leaves a file alone that has the administrator as it must be: the server that runs owns it.
+// writeRedisAccounts writes the accounts unless the file has the administrator with this password: Redis itself changes it.
 func (s Stack) writeRedisAccounts(v settings, password string) error {
 	dir := s.dockerPath("data", "redis")
 	if err := makeOwnedDir(dir, v.owner); err != nil {
@@ -111,7 +111,7 @@ func (s Stack) writeRedisAccounts(v settings, password string) error {
 	path := filepath.Join(dir, "users.acl")
 	old, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("read Redis' accounts: %w", err)
+		return fmt.Errorf("read Redis's accounts: %w", err)
 	}
 	sum := sha256.Sum256([]byte(password))
 	for line := range strings.Lines(string(old)) {
@@ -122,7 +122,7 @@ func (s Stack) writeRedisAccounts(v settings, password string) error {
 	return writeOwned(path, localserver.RedisAccounts(password, string(old)), 0o600, v.owner)
 }
 
-// writeRuntime copies every secret that bootcheck and the services have.
+// writeRuntime copies the secrets of bootcheck and the services.
 func (s Stack) writeRuntime(v settings) error {
 	for _, dir := range []string{s.dockerPath("runtime"), s.Checkout.Path("mail"), s.dockerPath("secrets", runtimePart)} {
 		if err := makeOwnedDir(dir, v.owner); err != nil {
@@ -145,14 +145,14 @@ func (s Stack) writeRuntime(v settings) error {
 	return nil
 }
 
-// writeGateway writes nginx' configuration as it is seen inside the container.
+// writeGateway writes nginx's configuration with paths as in the container.
 func (s Stack) writeGateway(v settings) error {
 	dir := s.dockerPath("gateway")
 	if err := os.MkdirAll(filepath.Join(dir, "certs"), openDir); err != nil {
 		return err
 	}
 	if slices.Contains(v.listProfiles(), CertbotProfile) {
-		// It runs as the runtime's user, and puts what it gets into the gateway's folder.
+		// certbot runs as the runtime's user and writes certificates to the gateway's directory.
 		for _, path := range []string{s.dockerPath(CertbotProfile), s.Checkout.Path("certs", "acme")} {
 			if err := os.MkdirAll(path, openDir); err != nil {
 				return err
@@ -181,12 +181,12 @@ func (s Stack) writeGateway(v settings) error {
 	if err := gateway.ApplySettings(s.Checkout, &o); err != nil {
 		return err
 	}
-	// Whoever signs our certificate asks for what certbot puts there.
+	// certbot writes the challenges of the authority there.
 	if err := os.MkdirAll(s.Checkout.Path("certs", "acme"), openDir); err != nil {
 		return err
 	}
 	certificateFile, keyFile := s.Checkout.Path("certs", certs.Certificate), s.Checkout.Path("certs", certs.Key)
-	if live := s.dockerPath(CertbotProfile, "live", "pgo"); isFile(filepath.Join(live, "fullchain.pem")) {
+	if live := s.dockerPath(CertbotProfile, "live", "pgo"); checkout.IsFile(filepath.Join(live, "fullchain.pem")) {
 		certificateFile, keyFile = filepath.Join(live, "fullchain.pem"), filepath.Join(live, "privkey.pem")
 	}
 	if certificate, err := os.ReadFile(certificateFile); err == nil {
@@ -208,7 +208,7 @@ func (s Stack) writeGateway(v settings) error {
 	if err := gateway.WriteConfig(o); err != nil {
 		return err
 	}
-	// nginx runs as a user of its own image there.
+	// nginx runs as its image's user.
 	files, err := filepath.Glob(filepath.Join(dir, "*.conf"))
 	if err != nil {
 		return err
@@ -221,16 +221,11 @@ func (s Stack) writeGateway(v settings) error {
 	return os.Chmod(dir, openDir)
 }
 
-// swaggerLocation is there only with the profile: the name of a container that is not there is a wait for nothing.
+// swaggerLocation is added only with the profile: nginx would wait for the name of a missing container.
 const swaggerLocation = `location /swagger-ui/ {
         set $swagger_ui http://swagger-ui:8080;
         proxy_pass $swagger_ui;
     }`
-
-func isFile(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.Mode().IsRegular()
-}
 
 // writePublic writes a file that a container of another user may read.
 func writePublic(dir, name, content string) error {
@@ -254,7 +249,7 @@ func writeOwned(path, content string, mode fs.FileMode, o owner) error {
 	return changeOwner(path, o)
 }
 
-// changeOwner makes path the owner's. Only root can, and only root has to.
+// changeOwner sets the owner of path if this program runs as root. Otherwise path already has the right owner.
 func changeOwner(path string, o owner) error {
 	if os.Geteuid() != 0 {
 		return nil
@@ -262,7 +257,7 @@ func changeOwner(path string, o owner) error {
 	return os.Lchown(path, o.uid, o.gid)
 }
 
-// writeEnv writes the values that docker-compose.yml asks for.
+// writeEnv writes the values of docker-compose.yml's variables.
 func (s Stack) writeEnv(values map[string]string) error {
 	if err := os.MkdirAll(s.dockerPath(), privateDir); err != nil {
 		return err

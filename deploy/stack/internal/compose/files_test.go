@@ -13,8 +13,8 @@ import (
 	"pgo/deploy/stack/internal/checkout"
 )
 
-// What is written is complete for docker-compose.yml, and closed to others from the state folder on.
-func TestSettleAndWrite(t *testing.T) {
+// The files are complete for docker-compose.yml, and the home is closed to other users.
+func TestResolveSettingsAndWriteFiles(t *testing.T) {
 	s := prepareHome(t)
 	v, err := s.resolveSettings(context.Background())
 	if err != nil {
@@ -34,10 +34,10 @@ func TestSettleAndWrite(t *testing.T) {
 		for _, ref := range strings.Split(string(compose), "${")[1:] {
 			name, _, _ := strings.Cut(ref, "}")
 			if strings.ContainsAny(name, ":-?") {
-				continue // it has a default or a word of its own
+				continue // it has a default or an error message
 			}
 			if v.values[name] == "" {
-				t.Errorf("%s asks for %s, which nobody gives", file, name)
+				t.Errorf("%s needs %s, which has no value", file, name)
 			}
 		}
 	}
@@ -47,7 +47,7 @@ func TestSettleAndWrite(t *testing.T) {
 		}
 	}
 	if got, want := v.values["PGO_TRACING_ENDPOINT"]+" "+v.values["PGO_GRAFANA_HTTP"], "http://otelcol:4318 24000"; got != want {
-		t.Errorf("the services' spans go to, and Grafana is at: %s, want %s", got, want)
+		t.Errorf("the endpoint for spans, and Grafana's port: %s, want %s", got, want)
 	}
 	for _, secret := range []string{"user_signing_key.pem", "mysql_admin_password"} {
 		info, err := os.Stat(s.dockerPath("secrets", runtimePart, secret))
@@ -56,7 +56,7 @@ func TestSettleAndWrite(t *testing.T) {
 		}
 	}
 	if info, err := os.Stat(s.Checkout.Home); err != nil || info.Mode().Perm() != privateDir {
-		t.Errorf("the state folder has mode %v, %v", info.Mode(), err)
+		t.Errorf("the home has mode %v, %v", info.Mode(), err)
 	}
 	text, err := os.ReadFile(s.envFile())
 	if err != nil {
@@ -77,7 +77,7 @@ func TestSettleAndWrite(t *testing.T) {
 	}
 }
 
-func TestRedisAccountsAreKeptAndThePasswordFollows(t *testing.T) {
+func TestRedisAccountsAreKeptAndPasswordChanges(t *testing.T) {
 	s := prepareHome(t)
 	v, err := s.resolveSettings(context.Background())
 	if err != nil {
@@ -98,7 +98,7 @@ func TestRedisAccountsAreKeptAndThePasswordFollows(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := acl(); got != saved {
-		t.Errorf("a file that is right was changed: %s", got)
+		t.Errorf("a correct file was changed: %s", got)
 	}
 	if err := s.writeRedisAccounts(v, "second"); err != nil {
 		t.Fatal(err)
@@ -109,14 +109,14 @@ func TestRedisAccountsAreKeptAndThePasswordFollows(t *testing.T) {
 	}
 }
 
-func TestSettleRefuses(t *testing.T) {
+func TestResolveSettingsRejects(t *testing.T) {
 	tests := []struct {
 		name string
 		env  map[string]string
 		says string
 	}{
 		{"an offset that is no number", map[string]string{"PORT_OFFSET": "many"}, "not a whole number"},
-		{"a deploy folder that is not there", map[string]string{"PGO_BACKEND": "/nowhere"}, "deploy folder"},
+		{"a missing deploy directory", map[string]string{"PGO_BACKEND": "/nowhere"}, "deploy directory"},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {

@@ -10,21 +10,21 @@ import (
 
 const grafanaHTTP = 3000
 
-// hasMonitoring says whether the profile is asked for.
+// hasMonitoring reports whether the monitoring's profile is selected.
 func (v settings) hasMonitoring() bool {
 	return slices.Contains(strings.Split(v.values["COMPOSE_PROFILES"], ","), "monitoring")
 }
 
-// resolveMonitoring gives Grafana its port, and has the services send their spans to the collector that is there.
+// resolveMonitoring sets Grafana's port and the endpoint for spans, the collector's unless another one is set.
 func resolveMonitoring(values map[string]string) {
-	offset, _ := strconv.Atoi(values["PORT_OFFSET"]) // resolvePorts has refused what is no number
+	offset, _ := strconv.Atoi(values["PORT_OFFSET"]) // resolvePorts has refused other values
 	values["PGO_GRAFANA_HTTP"] = strconv.Itoa(grafanaHTTP + offset)
 	if values["PGO_TRACING_ENDPOINT"] == "" && (settings{values: values}).hasMonitoring() {
 		values["PGO_TRACING_ENDPOINT"] = "http://otelcol:4318"
 	}
 }
 
-// writeMonitoring writes what deploy/monitor/compose.yml mounts.
+// writeMonitoring writes the files that deploy/monitor/compose.yml mounts.
 func (s Stack) writeMonitoring(v settings) error {
 	if !v.hasMonitoring() {
 		return nil
@@ -36,7 +36,7 @@ func (s Stack) writeMonitoring(v settings) error {
 	if err := writePublic(s.dockerPath("secrets", "grafana"), "grafana_password", password); err != nil {
 		return err
 	}
-	// Docker would make it root's.
+	// Docker would create it as root.
 	if err := makeOwnedDir(s.dockerPath("runtime", "logs"), v.owner); err != nil {
 		return err
 	}

@@ -15,24 +15,24 @@ import (
 	"pgo/pkg/testing/localserver"
 )
 
-// MySQLContainer is a MySQL for tests, from an image, with the settings that docker-compose.yml gives its own.
+// MySQLContainer runs a MySQL for tests from an image, with the settings of docker-compose.yml.
 type MySQLContainer struct {
 	id, dir  string
 	addr     string
 	password string
 }
 
-const startTimeout = 3 * time.Minute // its first start, on a slow disk
+const startTimeout = 3 * time.Minute // of a first start on a slow disk
 
-// StartMySQL starts an image on a free port of loopback and returns when it serves. Close removes it with its data. root
-// is the checkout, with the programs of `make build`.
+// StartMySQL runs an image on a free loopback port and returns when it serves. Close removes the container with its data. root
+// is a checkout with the programs of `make build`.
 func StartMySQL(ctx context.Context, root, image string) (*MySQLContainer, error) {
 	if err := CheckEngine(ctx); err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "pgo-mysql-") // closed to others; what is inside has to be open to the image's user
+	dir, err := os.MkdirTemp("", "pgo-mysql-") // closed to other users; the files in it are readable by the image's user
 	if err != nil {
-		return nil, fmt.Errorf("make a folder for MySQL's accounts: %w", err)
+		return nil, fmt.Errorf("create a directory for MySQL's accounts: %w", err)
 	}
 	s := &MySQLContainer{dir: dir, password: rand.Text()}
 	if err := s.start(ctx, root, image); err != nil {
@@ -52,17 +52,17 @@ func (s *MySQLContainer) start(ctx context.Context, root, image string) error {
 			return fmt.Errorf("write MySQL's accounts: %w", err)
 		}
 	}
-	said, err := runDocker(ctx, "run", "--detach", "--rm", "--publish", "127.0.0.1::3306", "--label", "pgo.scratch=mysql",
+	output, err := runDocker(ctx, "run", "--detach", "--rm", "--publish", "127.0.0.1::3306", "--label", "pgo.scratch=mysql",
 		"--env", "MYSQL_ROOT_PASSWORD_FILE=/run/secrets/root_password", "--env", "MYSQL_ROOT_HOST=localhost",
 		"--volume", filepath.Join(root, "deploy", "compose", "mysql")+":/etc/mysql/conf.d:ro", "--volume", secrets+":/run/secrets:ro", image)
 	if err != nil {
-		return fmt.Errorf("start %s: %s", image, lastLine(said))
+		return fmt.Errorf("start %s: %s", image, lastLine(output))
 	}
-	s.id = lastLine(said)
-	if said, err = runDocker(ctx, "port", s.id, "3306/tcp"); err != nil {
-		return fmt.Errorf("find the port of %s: %s", image, lastLine(said))
+	s.id = lastLine(output)
+	if output, err = runDocker(ctx, "port", s.id, "3306/tcp"); err != nil {
+		return fmt.Errorf("find the port of %s: %s", image, lastLine(output))
 	}
-	s.addr = lastLine(said)
+	s.addr = lastLine(output)
 	if _, _, err := net.SplitHostPort(s.addr); err != nil {
 		return fmt.Errorf("find the port of %s: %w", image, err)
 	}
@@ -74,30 +74,30 @@ func (s *MySQLContainer) awaitServing(ctx context.Context, root, image string) e
 	defer cancel()
 	for {
 		probe := exec.CommandContext(ctx, filepath.Join(root, "bin", "probe"), "mysql", "--addr="+s.addr, "--password-file="+filepath.Join(s.dir, "secrets", "admin_password"))
-		said, err := probe.CombinedOutput()
+		output, err := probe.CombinedOutput()
 		if err == nil {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
 			log, _ := runDocker(context.WithoutCancel(ctx), "logs", "--tail", "15", s.id)
-			return fmt.Errorf("%s does not serve: %w: %s\n%s", image, err, strings.TrimSpace(string(said)), indent([]byte(log)))
+			return fmt.Errorf("%s does not serve: %w: %s\n%s", image, err, strings.TrimSpace(string(output)), indent([]byte(log)))
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
 }
 
-// TestURL is the value of PGO_TEST_MYSQL for it.
+// TestURL returns the value of PGO_TEST_MYSQL for the server.
 func (s *MySQLContainer) TestURL() string {
 	return localserver.AdminUser + ":" + s.password + "@" + s.addr
 }
 
-// Close removes the container and all that was in it.
+// Close removes the container and its data.
 func (s *MySQLContainer) Close() error {
 	var err error
 	if s.id != "" {
-		if said, failed := runDocker(context.Background(), "rm", "--force", "--volumes", s.id); failed != nil {
-			err = fmt.Errorf("remove the container of MySQL: %s", lastLine(said))
+		if output, failed := runDocker(context.Background(), "rm", "--force", "--volumes", s.id); failed != nil {
+			err = fmt.Errorf("remove the container of MySQL: %s", lastLine(output))
 		}
 	}
 	return errors.Join(err, os.RemoveAll(s.dir))

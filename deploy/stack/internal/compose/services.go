@@ -1,23 +1,23 @@
-// Package compose brings the stack up as containers: it prepares what docker-compose.yml needs in the state folder and
-// drives the docker program, as a person would.
+// Package compose runs the stack as containers. It writes the files that docker-compose.yml mounts to the home and runs the
+// docker program.
 package compose
 
 const bootcheckPort = 8090
 
-// The parts of docker-compose.yml that are always there, in the order of the chain.
+// The permanent parts of docker-compose.yml, beside infra.
 const (
 	runtimePart = "runtime"
 	gatewayPart = "gateway"
 )
 
-// CertbotProfile gets the gateway's certificate from an authority and renews it.
+// CertbotProfile is the profile whose container gets and renews the gateway's certificate.
 const CertbotProfile = "certbot"
 
 func infraPartNames() []string { return []string{"mysql", "redis", "rabbitmq"} }
 
-// Ports inside the gateway's container, and those they are published on before PORT_OFFSET.
+// Ports inside the gateway's container. They are published on the same numbers plus PORT_OFFSET.
 const (
 	gatewayHTTP   = 8080
 	gatewayHTTPS  = 8443
-	gatewayStatus = 8099 // inside the container alone
+	gatewayStatus = 8099 // not published
 )

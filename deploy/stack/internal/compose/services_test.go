@@ -10,8 +10,8 @@ import (
 	"pgo/deploy/stack/internal/checkout"
 )
 
-// Each service of the suite is in every file that has to name it by hand.
-func TestEveryServiceIsInTheFiles(t *testing.T) {
+// Every file that lists the services names each of them.
+func TestFilesNameEveryService(t *testing.T) {
 	root, err := filepath.Abs("../../../..")
 	if err != nil {
 		t.Fatal(err)
@@ -36,7 +36,7 @@ func TestEveryServiceIsInTheFiles(t *testing.T) {
 			{"docker-compose.yml, swagger-ui's URLS", compose, fmt.Sprintf("/services/%s/openapi.json", s.Name)},
 		} {
 			if !strings.Contains(want.text, want.in) {
-				t.Errorf("%s has nothing like %q", want.file, want.in)
+				t.Errorf("%s does not contain %q", want.file, want.in)
 			}
 		}
 	}

@@ -14,22 +14,22 @@ import (
 	"pgo/pkg/testing/localserver"
 )
 
-// Stack is the stack of one state folder as containers.
+// Stack runs the stack of one checkout as containers.
 type Stack struct {
 	Checkout checkout.Checkout
 	Getenv   func(string) string
-	Out, Err io.Writer // what was asked for, and what is told meanwhile
+	Out, Err io.Writer // results and progress
 }
 
 func (s Stack) envFile() string { return s.dockerPath("compose.env") }
 
-// settings are what docker-compose.yml is filled in with.
+// settings holds the values of docker-compose.yml's variables and the owner of mounted files.
 type settings struct {
 	owner  owner
 	values map[string]string
 }
 
-// persistentValues are values that are asked for once and stay until they are asked for anew.
+// persistentValues returns the variables that keep their last value until they are set again, with their defaults.
 func persistentValues() map[string]string {
 	return map[string]string{
 		"PGO_BACKEND": "", "PGO_BIND": "127.0.0.1", "PGO_ENV": "dev", "PGO_PUBLIC_URL": "", "PORT_OFFSET": "0", "COMPOSE_PROFILES": "",
@@ -46,7 +46,7 @@ func (s Stack) readValues() map[string]string {
 	return values
 }
 
-// resolveSettings decides every value. While containers of this stack run its addresses stay.
+// resolveSettings returns every value. The addresses of a running stack do not change.
 func (s Stack) resolveSettings(ctx context.Context) (settings, error) {
 	old, err := checkout.ReadEnvFile(s.envFile())
 	if err != nil {
@@ -58,8 +58,8 @@ func (s Stack) resolveSettings(ctx context.Context) (settings, error) {
 		if old[key] != "" {
 			values[key] = old[key]
 		}
-		if asked := s.Getenv(key); asked != "" {
-			values[key] = asked
+		if value := s.Getenv(key); value != "" {
+			values[key] = value
 		}
 	}
 	if values["PGO_BACKEND"] == "" {
@@ -67,15 +67,15 @@ func (s Stack) resolveSettings(ctx context.Context) (settings, error) {
 	}
 	values["PGO_PROJECT"] = "pgo-" + localserver.Fingerprint(s.Checkout.Home)
 	values["PGO_HOME"] = s.Checkout.Home
-	who, err := findOwner(values["PGO_BACKEND"])
+	fileOwner, err := findOwner(values["PGO_BACKEND"])
 	if err != nil {
-		return settings{}, fmt.Errorf("look at the deploy folder (PGO_BACKEND): %w", err)
+		return settings{}, fmt.Errorf("read the deploy directory (PGO_BACKEND): %w", err)
 	}
-	values["PGO_UID"], values["PGO_GID"] = strconv.Itoa(who.uid), strconv.Itoa(who.gid)
+	values["PGO_UID"], values["PGO_GID"] = strconv.Itoa(fileOwner.uid), strconv.Itoa(fileOwner.gid)
 	if err := s.resolvePorts(ctx, values, old); err != nil {
 		return settings{}, err
 	}
-	// For programs on this machine, under the name that native mode's env file has for it.
+	// For programs on this machine, by the same key as in native mode's env file.
 	values["GATEWAY_HTTP"] = strings.TrimPrefix(settings{values: values}.publishedURL("http"), "http://")
 	values["PGO_GATEWAY_URL"] = values["PGO_PUBLIC_URL"]
 	if values["PGO_GATEWAY_URL"] == "" {
@@ -87,10 +87,10 @@ func (s Stack) resolveSettings(ctx context.Context) (settings, error) {
 		"RUNTIME": {s.Checkout.Path("secrets")},
 	} {
 		if values["PGO_DIGEST_"+part], err = checkout.DigestFiles(paths...); err != nil {
-			return settings{}, fmt.Errorf("look at what is mounted: %w", err)
+			return settings{}, fmt.Errorf("read the mounted files: %w", err)
 		}
 	}
-	return settings{owner: who, values: values}, nil
+	return settings{owner: fileOwner, values: values}, nil
 }
 
 func (s Stack) resolvePorts(ctx context.Context, values, old map[string]string) error {
@@ -107,13 +107,13 @@ func (s Stack) resolvePorts(ctx context.Context, values, old map[string]string) 
 		running = parts[gatewayPart].isRunning()
 	}
 	if running && old["PORT_OFFSET"] != values["PORT_OFFSET"] {
-		return fmt.Errorf("PORT_OFFSET=%s is asked for, but %w (it runs with PORT_OFFSET=%s)", values["PORT_OFFSET"], checkout.ErrRunning, old["PORT_OFFSET"])
+		return fmt.Errorf("PORT_OFFSET=%s is requested, but %w (it runs with PORT_OFFSET=%s)", values["PORT_OFFSET"], checkout.ErrRunning, old["PORT_OFFSET"])
 	}
 	for scheme, number := range map[string]int{"HTTP": gatewayHTTP, "HTTPS": gatewayHTTPS} {
 		key, port := "PGO_GATEWAY_"+scheme, number+offset
-		if asked := values["PGO_PORT_"+scheme]; asked != "" {
-			if port, err = strconv.Atoi(asked); err != nil || port < 1 || port > 65535 {
-				return fmt.Errorf("PGO_PORT_%s=%q is no port", scheme, asked)
+		if requested := values["PGO_PORT_"+scheme]; requested != "" {
+			if port, err = strconv.Atoi(requested); err != nil || port < 1 || port > 65535 {
+				return fmt.Errorf("PGO_PORT_%s=%q is not a port", scheme, requested)
 			}
 		}
 		if h := s.Checkout.FindHolder(port); h.IsBusy && !running {
@@ -124,7 +124,7 @@ func (s Stack) resolvePorts(ctx context.Context, values, old map[string]string) 
 	return nil
 }
 
-// listProfiles are the optional parts that are wanted.
+// listProfiles returns the profiles of the selected optional parts.
 func (v settings) listProfiles() []string { return strings.Split(v.values["COMPOSE_PROFILES"], ",") }
 
 func findOwner(dir string) (owner, error) {
@@ -134,18 +134,18 @@ func findOwner(dir string) (owner, error) {
 	}
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok || !info.IsDir() {
-		return owner{}, fmt.Errorf("%s is no folder", dir)
+		return owner{}, fmt.Errorf("%s is not a directory", dir)
 	}
 	if stat.Uid == 0 {
 		return owner{defaultUID, defaultUID}, nil
 	}
 	if euid := os.Geteuid(); euid != 0 && int(stat.Uid) != euid {
-		return owner{}, fmt.Errorf("%s belongs to user %d: run this as that user or as root, who can hand the secrets over", dir, stat.Uid)
+		return owner{}, fmt.Errorf("%s belongs to user %d: run this as that user, or as root, who can change the secrets' owner", dir, stat.Uid)
 	}
 	return owner{int(stat.Uid), int(stat.Gid)}, nil
 }
 
-// publishedURL is where the gateway is published.
+// publishedURL returns the URL that the gateway is published on.
 func (v settings) publishedURL(scheme string) string {
 	port := v.values["PGO_GATEWAY_HTTP"]
 	if scheme == "https" {

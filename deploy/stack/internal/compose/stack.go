@@ -15,11 +15,11 @@ import (
 )
 
 const (
-	managerTimeout = 60 * time.Second // for pgo in the container to answer
-	healthTimeout  = 2 * time.Minute  // for every health check to pass once everything serves
+	managerTimeout = 60 * time.Second // until pgo in the container answers
+	healthTimeout  = 2 * time.Minute  // until every health check passes, once all parts serve
 )
 
-// Up brings everything up and returns when every part is ready. On a stack that runs it changes nothing.
+// Up starts all containers and returns when every part is ready. It changes nothing if the stack runs.
 func (s Stack) Up(ctx context.Context) error {
 	v, err := s.resolveSettings(ctx)
 	if err != nil {
@@ -29,7 +29,7 @@ func (s Stack) Up(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	old, _ := checkout.DigestFiles(s.dockerPath("gateway")) // none the first time
+	old, _ := checkout.DigestFiles(s.dockerPath("gateway")) // "" the first time
 	if err := s.writeFiles(v); err != nil {
 		return err
 	}
@@ -39,11 +39,11 @@ func (s Stack) Up(ctx context.Context) error {
 	if err := s.ensureImages(ctx); err != nil {
 		return err
 	}
-	fresh, err := checkout.DigestFiles(s.dockerPath("gateway"))
+	digest, err := checkout.DigestFiles(s.dockerPath("gateway"))
 	if err != nil {
 		return err
 	}
-	// The gateway comes last: compose would wait for the runtime's health without saying what it waits for.
+	// The gateway starts last: compose would wait for the runtime's health without printing the reason.
 	if err := s.startParts(ctx, append(infraPartNames(), runtimePart)...); err != nil {
 		return err
 	}
@@ -53,14 +53,14 @@ func (s Stack) Up(ctx context.Context) error {
 	if err := s.startParts(ctx, "--wait", fmt.Sprintf("--wait-timeout=%d", int(healthTimeout.Seconds()))); err != nil {
 		return err
 	}
-	if before[gatewayPart].isRunning() && fresh != old {
+	if before[gatewayPart].isRunning() && digest != old {
 		return s.runCompose(ctx, "kill", "--signal", "HUP", gatewayPart)
 	}
 	return nil
 }
 
-// RefreshGateway has the gateway use what PGO_HOME/certs and its settings hold now. It does nothing where nothing was ever
-// set up; what does not run reads it when it starts.
+// RefreshGateway writes the gateway's files again and has a running gateway reload them. It does nothing if the stack was never
+// set up as containers.
 func (s Stack) RefreshGateway(ctx context.Context) error {
 	if s.checkPrepared() != nil {
 		return nil
@@ -69,11 +69,11 @@ func (s Stack) RefreshGateway(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	who, err := findOwner(values["PGO_BACKEND"])
+	fileOwner, err := findOwner(values["PGO_BACKEND"])
 	if err != nil {
-		return fmt.Errorf("look at the deploy folder (PGO_BACKEND): %w", err)
+		return fmt.Errorf("read the deploy directory (PGO_BACKEND): %w", err)
 	}
-	if err := s.writeGateway(settings{owner: who, values: values}); err != nil {
+	if err := s.writeGateway(settings{owner: fileOwner, values: values}); err != nil {
 		return fmt.Errorf("prepare the gateway: %w", err)
 	}
 	parts, err := s.listParts(ctx)
@@ -83,11 +83,11 @@ func (s Stack) RefreshGateway(ctx context.Context) error {
 	return s.runCompose(ctx, "kill", "--signal", "HUP", gatewayPart)
 }
 
-// IsRunning tells whether any container of this stack runs.
+// IsRunning reports whether any container of the stack runs.
 func (s Stack) IsRunning(ctx context.Context) bool {
 	parts, err := s.listParts(ctx)
 	if err != nil {
-		return false // without an engine none runs
+		return false // no container runs without an engine
 	}
 	for _, p := range parts {
 		if p.isRunning() {
@@ -97,7 +97,7 @@ func (s Stack) IsRunning(ctx context.Context) bool {
 	return false
 }
 
-// Environment is the stack's PGO_ENV.
+// Environment returns the stack's PGO_ENV.
 func (s Stack) Environment() string {
 	values, err := checkout.ReadEnvFile(s.envFile())
 	if err != nil {
@@ -106,7 +106,7 @@ func (s Stack) Environment() string {
 	return values["PGO_ENV"]
 }
 
-// startParts is docker compose up. Where that fails it names the part that stands in the way.
+// startParts runs docker compose up. Its error names the failed part.
 func (s Stack) startParts(ctx context.Context, args ...string) error {
 	err := s.runCompose(ctx, append([]string{"--progress", "quiet", "up", "--detach", "--no-build", "--remove-orphans"}, args...)...)
 	if err == nil || ctx.Err() != nil {
@@ -115,37 +115,37 @@ func (s Stack) startParts(ctx context.Context, args ...string) error {
 	return errors.Join(err, s.explainFailure(context.WithoutCancel(ctx)))
 }
 
-// explainFailure says which part is not well, with the end of its log and what to try.
+// explainFailure returns an error for each part that is not ready, with the end of its log and a command to try.
 func (s Stack) explainFailure(ctx context.Context) error {
 	parts, err := s.listParts(ctx)
 	if err != nil {
 		return err
 	}
-	bad := func(p part) bool { return !p.isReady() && p.describeState() != "starting" }
-	if !slices.ContainsFunc(slices.Collect(maps.Values(parts)), bad) {
-		bad = func(p part) bool { return !p.isReady() } // then those that start for too long
+	isBad := func(p part) bool { return !p.isReady() && p.describeState() != "starting" }
+	if !slices.ContainsFunc(slices.Collect(maps.Values(parts)), isBad) {
+		isBad = func(p part) bool { return !p.isReady() } // then the parts that have not become ready in time
 	}
-	var said []error
+	var failures []error
 	for _, name := range slices.Sorted(maps.Keys(parts)) {
 		p := parts[name]
-		if !bad(p) {
+		if !isBad(p) {
 			continue
 		}
 		log, err := s.readCompose(ctx, "logs", "--no-color", "--no-log-prefix", "--tail", "15", name)
 		if err != nil {
 			log = []byte(err.Error())
 		}
-		said = append(said, fmt.Errorf("%s is %s; the end of its log:\n%s\n  try: make compose a=\"restart %s\", make logs s=%s", name, p.describeState(), indent(log), name, name))
+		failures = append(failures, fmt.Errorf("%s is %s; the end of its log:\n%s\n  try: make compose a=\"restart %s\", make logs s=%s", name, p.describeState(), indent(log), name, name))
 	}
-	return errors.Join(said...)
+	return errors.Join(failures...)
 }
 
 func indent(text []byte) string {
 	return "    " + strings.ReplaceAll(strings.TrimSpace(string(text)), "\n", "\n    ")
 }
 
-// awaitRuntime waits until bootcheck and every service are ready. pgo itself says what is waited for, and gives up with
-// the reason where waiting is of no use.
+// awaitRuntime waits until bootcheck and every service are ready. pgo prints what it waits for, and fails with the reason if
+// waiting does not help.
 func (s Stack) awaitRuntime(ctx context.Context) error {
 	for deadline := time.Now().Add(managerTimeout); ; {
 		_, err := s.readCompose(ctx, "exec", "-T", runtimePart, "pgo", "info")
@@ -160,11 +160,11 @@ func (s Stack) awaitRuntime(ctx context.Context) error {
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
-	// While bootcheck waits for a server whose container cannot even stay up, there is nothing to wait for.
+	// If the container of a server keeps exiting, bootcheck would wait for it without end.
 	watched, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	go s.watchInfra(watched, stop)
-	// It also applies what has changed in the process file and in the deploy folder.
+	// This also applies changes of the process file and of the deploy directory.
 	err := s.runCompose(watched, "exec", "-T", runtimePart, "pgo", "up")
 	if cause := context.Cause(watched); err != nil && cause != nil && ctx.Err() == nil {
 		return errors.Join(cause, s.explainFailure(ctx))
@@ -172,9 +172,9 @@ func (s Stack) awaitRuntime(ctx context.Context) error {
 	return err
 }
 
-// watchInfra stops the wait when a part of infra is down at several looks in a row.
+// watchInfra calls stop when a part of infra is down at maxDown checks in a row.
 func (s Stack) watchInfra(ctx context.Context, stop context.CancelCauseFunc) {
-	const looks = 5
+	const maxDown = 5
 	down := map[string]int{}
 	for tick := time.NewTicker(2 * time.Second); ; {
 		select {
@@ -185,13 +185,13 @@ func (s Stack) watchInfra(ctx context.Context, stop context.CancelCauseFunc) {
 		}
 		parts, err := s.listParts(ctx)
 		if err != nil {
-			continue // the engine is busy; pgo's own limit ends the wait
+			continue // the engine is busy; pgo's timeout ends the wait
 		}
 		for _, name := range infraPartNames() {
 			if parts[name].State == "running" && parts[name].Health != "unhealthy" {
 				down[name] = 0
-			} else if down[name]++; down[name] >= looks {
-				stop(fmt.Errorf("%s does not come up", name))
+			} else if down[name]++; down[name] >= maxDown {
+				stop(fmt.Errorf("%s does not start", name))
 			}
 		}
 	}
@@ -202,17 +202,17 @@ func (s Stack) Exec(ctx context.Context, args ...string) error {
 	return s.runCompose(ctx, append([]string{"exec", "-T", runtimePart}, args...)...)
 }
 
-// Down stops all that Up started; data stays, unless it is to go as well.
+// Down removes the containers and, if data is true, their volumes.
 func (s Stack) Down(ctx context.Context, data bool) error {
 	if s.checkPrepared() != nil {
 		return nil
 	}
 	if err := CheckEngine(ctx); err != nil {
-		// No engine runs any of it. What is left starts again with the engine, and so does the way to stop it.
+		// Without an engine no container runs. They start again with the engine, and can be stopped then.
 		if data {
 			return fmt.Errorf("the containers' data cannot be removed: %w", err)
 		}
-		fmt.Fprintf(s.Err, "no containers are stopped: %v\n", err)
+		fmt.Fprintf(s.Err, "no containers were stopped: %v\n", err)
 		return nil
 	}
 	args := []string{"--progress", "quiet", "--profile", "*", "down", "--remove-orphans"}
@@ -222,7 +222,7 @@ func (s Stack) Down(ctx context.Context, data bool) error {
 	return s.runCompose(ctx, args...)
 }
 
-// part is a container as `docker compose ps` tells.
+// part is a container in the output of `docker compose ps`.
 type part struct {
 	Service string `json:"Service"`
 	State   string `json:"State"`
@@ -249,7 +249,7 @@ func (p part) describeState() string {
 	return p.State
 }
 
-// listParts are the containers that there are, by their names in docker-compose.yml.
+// listParts returns the existing containers by their names in docker-compose.yml.
 func (s Stack) listParts(ctx context.Context) (map[string]part, error) {
 	parts := map[string]part{}
 	if s.checkPrepared() != nil {
@@ -272,7 +272,7 @@ func (s Stack) listParts(ctx context.Context) (map[string]part, error) {
 			err = json.Unmarshal(line, &list[0])
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read what docker compose ps says: %w", err)
+			return nil, fmt.Errorf("read the output of docker compose ps: %w", err)
 		}
 		for _, p := range list {
 			parts[p.Service] = p
@@ -281,11 +281,11 @@ func (s Stack) listParts(ctx context.Context) (map[string]part, error) {
 	return parts, nil
 }
 
-// Row is a line of the table of what there is.
+// Row is a row of the table of parts.
 type Row struct{ Part, State, Address string }
 
-// ListRows are every part, its state and where it is.
-func (s Stack) ListRows(ctx context.Context, near func(path string) string) ([]Row, error) {
+// ListRows returns every part with its state and address. relative shortens paths for people.
+func (s Stack) ListRows(ctx context.Context, relative func(path string) string) ([]Row, error) {
 	values, err := checkout.ReadEnvFile(s.envFile())
 	if err != nil {
 		return nil, err
@@ -299,7 +299,7 @@ func (s Stack) ListRows(ctx context.Context, near func(path string) string) ([]R
 	processes := s.readProcessStates(ctx, parts)
 	rows := []Row{
 		{"start page", gateway, v.publishedURL("http") + "/"},
-		{"over HTTPS", gateway, v.publishedURL("https") + "/  authority: " + near(s.Checkout.Path("certs", "ca.crt"))},
+		{"over HTTPS", gateway, v.publishedURL("https") + "/  authority: " + relative(s.Checkout.Path("certs", "ca.crt"))},
 		{"Swagger UI", gateway, v.publishedURL("http") + "/swagger/"},
 	}
 	for _, sv := range checkout.Services() {
@@ -307,7 +307,7 @@ func (s Stack) ListRows(ctx context.Context, near func(path string) string) ([]R
 	}
 	rows = append(rows, Row{"bootcheck", processes["bootcheck"], v.publishedURL("http") + "/services/bootcheck/status"})
 	for _, infra := range []struct{ what, part, port string }{{"MySQL", "mysql", "3306"}, {"Redis", "redis", "6379"}, {"RabbitMQ", "rabbitmq", "5672"}} {
-		rows = append(rows, Row{infra.what, parts[infra.part].describeState(), fmt.Sprintf("%s:%s inside  pgo_admin, %s", infra.part, infra.port, near(s.Checkout.Path("secrets", infra.part+"_admin_password")))})
+		rows = append(rows, Row{infra.what, parts[infra.part].describeState(), fmt.Sprintf("%s:%s inside  pgo_admin, %s", infra.part, infra.port, relative(s.Checkout.Path("secrets", infra.part+"_admin_password")))})
 	}
 	for _, name := range slices.Sorted(maps.Keys(parts)) {
 		if !slices.Contains(append(infraPartNames(), runtimePart, gatewayPart), name) {
@@ -317,7 +317,7 @@ func (s Stack) ListRows(ctx context.Context, near func(path string) string) ([]R
 	return append(rows, Row{"logs", "", `make logs s=user, make compose a="logs mysql"`}), nil
 }
 
-// readProcessStates are the states inside the runtime container, which has none of them while it is down.
+// readProcessStates returns the states of the processes in the runtime container, or the container's state if it is down.
 func (s Stack) readProcessStates(ctx context.Context, parts map[string]part) map[string]string {
 	states := map[string]string{"bootcheck": parts[runtimePart].describeState()}
 	for _, sv := range checkout.Services() {

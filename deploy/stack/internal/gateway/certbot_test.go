@@ -22,9 +22,9 @@ import (
 	"pgo/pkg/testing/localserver"
 )
 
-// The gateway and certbot as their containers run them, with Pebble in the authority's place: a certificate by http-01
-// through the gateway, and its renewals, each in force without a dropped connection.
-func TestCertbotGetsAndRenewsTheCertificate(t *testing.T) {
+// The gateway and certbot run as in their containers, with Pebble as the authority: certbot gets a certificate by http-01
+// through the gateway and renews it, and the gateway uses each one without dropping a connection.
+func TestCertbotIssuesAndRenewsCertificate(t *testing.T) {
 	if _, err := exec.LookPath("certbot"); err != nil {
 		t.Fatalf("%v (package certbot)", err)
 	}
@@ -36,7 +36,7 @@ func TestCertbotGetsAndRenewsTheCertificate(t *testing.T) {
 	gatewayHTTP, gatewayHTTPS, api, management, dns, dnsManagement := addr(0), addr(1), addr(2), addr(3), addr(4), addr(5)
 	dir := t.TempDir()
 
-	// The gateway, with a certificate of its own to begin with.
+	// The gateway starts with a development certificate.
 	etc, webroot := filepath.Join(dir, "gateway"), filepath.Join(dir, "acme")
 	if err := os.MkdirAll(webroot, 0o755); err != nil {
 		t.Fatal(err)
@@ -69,7 +69,7 @@ func TestCertbotGetsAndRenewsTheCertificate(t *testing.T) {
 	background(t, dir, "gateway", []string{"GATEWAY_ETC=" + etc, "GATEWAY_LOOK_EVERY=0.2", "PATH=" + filepath.Dir(program) + ":" + os.Getenv("PATH")}, "sh", script("gateway"))
 	first := served(t, gatewayHTTPS, func(c *tls.ConnectionState) bool { return true })
 
-	// The authority, whose certificates are due at once: they last a week, and certbot renews 30 days before.
+	// The authority's certificates are due for renewal at once: they last a week, and certbot renews 30 days before.
 	apiCerts := filepath.Join(dir, "authority")
 	if _, err := certs.Ensure(apiCerts, certs.DefaultHosts(), time.Now()); err != nil {
 		t.Fatal(err)
@@ -89,9 +89,9 @@ func TestCertbotGetsAndRenewsTheCertificate(t *testing.T) {
 		"-defaultIPv4", "127.0.0.1", "-defaultIPv6", "")
 	background(t, dir, "pebble", []string{"PEBBLE_VA_NOSLEEP=1"}, tool(t, dir, "pebble"), "-config", filepath.Join(dir, "pebble.json"), "-dnsserver", dns, "-strict")
 
-	// A connection from before, which every renewal has to leave alone.
+	// A connection that is opened before; every renewal has to leave it alone.
 	kept := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxConnsPerHost: 1, IdleConnTimeout: time.Minute}}
-	// One that is not to be sent twice has a connection of its own where an old nginx may close what is kept as it comes.
+	// A POST gets its own connection if an old nginx may close an idle connection as the request arrives.
 	posts := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: o.Version < versionKeepaliveMin}}
 	background(t, dir, "certbot", []string{
 		"PGO_CERTBOT_HOSTS=api.example.org,www.example.org", "PGO_CERTBOT_EMAIL=ops@example.org", "CERTBOT_STATE=" + filepath.Join(dir, "letsencrypt"),
@@ -103,10 +103,10 @@ func TestCertbotGetsAndRenewsTheCertificate(t *testing.T) {
 		serial := served(t, gatewayHTTPS, func(c *tls.ConnectionState) bool {
 			leaf := c.PeerCertificates[0]
 			if err := checkOK(posts.Post("http://"+gatewayHTTP+"/api/v1/auth/login", "application/json", strings.NewReader("{}"))); err != nil {
-				t.Errorf("a POST while the certificate is renewed: %v", err)
+				t.Errorf("a POST during a renewal: %v", err)
 			}
 			if err := checkOK(kept.Get("http://" + gatewayHTTP + "/api/v1/users/me")); err != nil {
-				t.Errorf("on a connection that is kept: %v", err)
+				t.Errorf("on a kept connection: %v", err)
 			}
 			return strings.Contains(leaf.Issuer.CommonName, "Pebble") && !serials[leaf.SerialNumber.String()] &&
 				leaf.VerifyHostname("api.example.org") == nil && leaf.VerifyHostname("www.example.org") == nil
@@ -116,7 +116,7 @@ func TestCertbotGetsAndRenewsTheCertificate(t *testing.T) {
 	}
 }
 
-// checkOK is the error of what was not answered well.
+// checkOK returns an error unless the response has status 200.
 func checkOK(res *http.Response, err error) error {
 	if err != nil {
 		return err
@@ -131,21 +131,21 @@ func checkOK(res *http.Response, err error) error {
 	return nil
 }
 
-// served waits until the gateway's certificate is one that counts, and returns its serial number.
+// served waits until the gateway serves a certificate that the test accepts, and returns its serial number.
 func served(t *testing.T, addr string, counts func(*tls.ConnectionState) bool) string {
 	t.Helper()
 	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
-		conn, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // who has signed it is looked at
+		conn, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // the test checks the issuer
 		if err == nil {
 			state := conn.ConnectionState()
 			conn.Close()
 			if counts(&state) {
 				return state.PeerCertificates[0].SerialNumber.String()
 			}
-			err = fmt.Errorf("it serves one of %s", state.PeerCertificates[0].Issuer)
+			err = fmt.Errorf("it serves a certificate of %s", state.PeerCertificates[0].Issuer)
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("the certificate is not in force: %v", err)
+			t.Fatalf("the certificate is not served: %v", err)
 		}
 	}
 }

@@ -26,13 +26,13 @@ import (
 func TestBalance(t *testing.T) {
 	tests := []struct {
 		name    string
-		words   [3]string // after each server's address
+		params  [3]string // after each server's address
 		balance string
 		want    func(counts map[string]int) bool // of 60 calls
 	}{
-		{"in turns", [3]string{}, "", func(n map[string]int) bool { return n["a"] == 20 && n["b"] == 20 && n["c"] == 20 }},
+		{"round robin", [3]string{}, "", func(n map[string]int) bool { return n["a"] == 20 && n["b"] == 20 && n["c"] == 20 }},
 		{"by weight", [3]string{" weight=3", "", " weight=2"}, "", func(n map[string]int) bool { return n["a"] == 30 && n["b"] == 10 && n["c"] == 20 }},
-		{"one that is down is left out", [3]string{"", " down", ""}, "", func(n map[string]int) bool { return n["a"] == 30 && n["c"] == 30 }},
+		{"a server that is down is left out", [3]string{"", " down", ""}, "", func(n map[string]int) bool { return n["a"] == 30 && n["c"] == 30 }},
 		{"by address", [3]string{}, "ip_hash", func(n map[string]int) bool { return len(n) == 1 }},
 		{"to the least busy", [3]string{}, "least_conn", func(n map[string]int) bool { return n["a"]+n["b"]+n["c"] == 60 && len(n) == 3 }},
 	}
@@ -40,7 +40,7 @@ func TestBalance(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			u := Upstream{Balance: tc.balance}
 			for i, name := range []string{"a", "b", "c"} {
-				u.Servers = append(u.Servers, startBackend(t, name)+tc.words[i])
+				u.Servers = append(u.Servers, startBackend(t, name)+tc.params[i])
 			}
 			g := startOptions(t, Options{Upstreams: map[string]Upstream{"user": u}})
 			counts := map[string]int{}
@@ -54,7 +54,7 @@ func TestBalance(t *testing.T) {
 	}
 }
 
-func TestAServerThatIsAwayCostsNobodyAnything(t *testing.T) {
+func TestUnavailableServerFailsNoRequest(t *testing.T) {
 	g := startOptions(t, Options{Upstreams: map[string]Upstream{"user": {Servers: []string{startBackend(t, "a"), "127.0.0.1:1"}}}})
 	for i := range 20 {
 		if a := call(t, "POST", g.http+"/api/v1/auth/login", "{}", nil); a.status != 200 {
@@ -63,7 +63,7 @@ func TestAServerThatIsAwayCostsNobodyAnything(t *testing.T) {
 	}
 }
 
-// A request that a service may have begun is only sent again where doing it twice does no harm.
+// A request that a service may have started is sent again only if repeating it does no harm.
 func TestRetry(t *testing.T) {
 	tests := []struct {
 		method string
@@ -96,7 +96,7 @@ func TestBadUpstreams(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if text, err := u.serverLines(); err == nil {
-				t.Errorf("it was taken: %s", text)
+				t.Errorf("it was accepted: %s", text)
 			}
 		})
 	}
@@ -110,12 +110,12 @@ func TestRateLimit(t *testing.T) {
 		if counts[a.status]++; a.status != 200 {
 			assertProblem(t, a, 429, "rate_limited")
 			if a.header.Get("Retry-After") == "" {
-				t.Error("nothing says when to try again")
+				t.Error("no Retry-After header")
 			}
 		}
 	}
 	if counts[200] != 5 {
-		t.Errorf("answers %v, want 5 that passed", counts)
+		t.Errorf("statuses %v, want 5 that passed", counts)
 	}
 	if a := call(t, "GET", g.http+"/gateway/livez", "", nil); a.status != 200 {
 		t.Errorf("the gateway's health answers %d", a.status)
@@ -163,16 +163,16 @@ func TestRealIP(t *testing.T) {
 		trusted []string
 		want    string
 	}{
-		{"nobody is believed", nil, "127.0.0.1"},
-		{"the load balancer is believed", []string{"127.0.0.0/8"}, "203.0.113.9"},
-		{"another one is not", []string{"10.0.0.0/8"}, "127.0.0.1"},
+		{"no address is trusted", nil, "127.0.0.1"},
+		{"the load balancer is trusted", []string{"127.0.0.0/8"}, "203.0.113.9"},
+		{"another address is not", []string{"10.0.0.0/8"}, "127.0.0.1"},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
 			g := startOptions(t, Options{RealIP: tc.trusted})
 			a := call(t, "GET", g.http+"/api/v1/users/me", "", http.Header{"X-Forwarded-For": {"6.6.6.6, 203.0.113.9"}})
 			if !strings.Contains(string(a.body), `"X-Forwarded-For":["`+tc.want+`"]`) {
-				t.Errorf("the service saw %s, want %s", a.body, tc.want)
+				t.Errorf("the service received %s, want %s", a.body, tc.want)
 			}
 		})
 	}
@@ -221,7 +221,7 @@ func TestHTTPS(t *testing.T) {
 				t.Errorf("HTTP/%d over %s %s", res.ProtoMajor, scheme, protocol)
 			}
 			if strings.HasPrefix(tc.path, "/api/") && !strings.Contains(string(body), `"X-Forwarded-Proto":["`+scheme+`"]`) {
-				t.Errorf("the service saw %s", body)
+				t.Errorf("the service received %s", body)
 			}
 		})
 	}
@@ -235,7 +235,7 @@ func TestHTTPS(t *testing.T) {
 			conn.Close()
 		}
 	}
-	// Plain HTTP on the port of HTTPS is answered in words.
+	// Plain HTTP on the HTTPS port gets a readable answer.
 	assertProblem(t, call(t, "GET", "http"+strings.TrimPrefix(g.https, "https"), "", nil), 400, "bad_request")
 }
 
@@ -259,7 +259,7 @@ type running struct {
 	pid, version int
 }
 
-// startBackend is a service that tells its name and what it saw.
+// startBackend runs a service that answers with its name and the request it received.
 func startBackend(t *testing.T, name string) string {
 	t.Helper()
 	s := httptest.NewServer(echoRequest(name))
@@ -267,7 +267,7 @@ func startBackend(t *testing.T, name string) string {
 	return strings.TrimPrefix(s.URL, "http://")
 }
 
-// startOptions runs nginx with o, completed by what a test does not care about.
+// startOptions runs nginx with o, completed by default values.
 func startOptions(t *testing.T, o Options) running {
 	t.Helper()
 	ports, err := localserver.FindFreePorts(3)

@@ -1,4 +1,4 @@
-// Package gateway fills in nginx's configuration from the templates in deploy/nginx, for every way to run it.
+// Package gateway writes nginx's configuration from the templates in deploy/nginx, for every mode.
 package gateway
 
 import (
@@ -17,52 +17,53 @@ import (
 	"github.com/google/renameio/v2"
 
 	"pgo/deploy/stack/internal/checkout"
+	"pgo/deploy/stack/internal/template"
 	"pgo/pkg/testing/localserver"
 )
 
-// Options are what differs between the ways to run the gateway. All paths but Root and Out are as nginx sees them.
+// Options holds the values that differ between modes. All paths except Root and Out are paths as nginx sees them.
 type Options struct {
-	Root string // the checkout, which has the templates
-	Out  string // where the files are written
-	Etc  string // where nginx finds them
-	Data string // nginx' own folder
-	HTML string // the start page
-	ACME string // what whoever signs our certificate asks for
-	User string // whom the workers become, where nginx starts as root
+	Root string // the checkout with the templates
+	Out  string // directory that the files are written to
+	Etc  string // directory that nginx reads the files from
+	Data string // nginx's working directory
+	HTML string // directory of the start page
+	ACME string // directory of ACME challenges
+	User string // user of the workers, if nginx starts as root
 
 	HTTP      string // the address to listen on
-	Status    string // where nginx tells its own counters, for the exporter
+	Status    string // the address of nginx's counters, for the exporter
 	TLS       TLS
-	Upstreams map[string]Upstream // by the name that the template has for them
-	Resolver  string              // a name server, where upstreams have names that move
+	Upstreams map[string]Upstream // by their names in the template
+	Resolver  string              // a name server, if upstreams have names whose addresses change
 	Limits    Limits
-	RealIP    []string // networks of load balancers in front, whose X-Forwarded-For is believed
-	Extra     string   // more locations
-	Version   int      // nginx's, as 1_022_001 for 1.22.1: what it does not know is left out
+	RealIP    []string // networks of load balancers in front, whose X-Forwarded-For is trusted
+	Extra     string   // additional locations
+	Version   int      // nginx's, such as 1_022_001 for 1.22.1; newer directives are left out
 }
 
-// TLS is HTTPS; without a certificate there is none.
+// TLS configures HTTPS. Without a certificate there is no HTTPS.
 type TLS struct {
 	Addr             string
 	Certificate, Key string
 }
 
-// Limits bound what one address may take.
+// Limits bounds the requests and connections of one client address.
 type Limits struct {
-	Rate        string `yaml:"rate"` // as nginx has it: 1000r/s
+	Rate        string `yaml:"rate"` // in nginx's notation: 1000r/s
 	Burst       int    `yaml:"burst"`
 	Connections int    `yaml:"connections"`
-	Body        string `yaml:"body"` // the largest body, as nginx has it: 2m
+	Body        string `yaml:"body"` // the largest body, in nginx's notation: 2m
 }
 
-// DefaultLimits are far above what a person or a fair program does, and below what takes the services down.
+// DefaultLimits returns limits far above a person's or a fair program's needs, and below the services' capacity.
 func DefaultLimits() Limits {
 	return Limits{Rate: "1000r/s", Burst: 1000, Connections: 512, Body: "2m"}
 }
 
-// Since which version nginx knows of what.
+// The nginx versions that introduced directives.
 const (
-	versionHTTP2Directive = 1_025_001 // http2 as a directive, before it was a word of listen
+	versionHTTP2Directive = 1_025_001 // http2 as a directive; before, it was a parameter of listen
 	versionKeepaliveMin   = 1_027_004 // keepalive_min_timeout
 	NewestVersion         = math.MaxInt
 )
@@ -78,13 +79,13 @@ func WriteConfig(o Options) error {
 		return err
 	}
 	if err := os.MkdirAll(o.Out, 0o700); err != nil {
-		return fmt.Errorf("make the folder of nginx's configuration: %w", err)
+		return fmt.Errorf("create the directory of nginx's configuration: %w", err)
 	}
 	for _, name := range templateNames() {
 		path := filepath.Join(o.Out, name)
 		if name == "tls.conf" && o.TLS.Certificate == "" {
 			if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
-				return fmt.Errorf("take HTTPS away: %w", err)
+				return fmt.Errorf("turn HTTPS off: %w", err)
 			}
 			continue
 		}
@@ -92,9 +93,9 @@ func WriteConfig(o Options) error {
 		if err != nil {
 			return fmt.Errorf("read nginx's template: %w", err)
 		}
-		filled, err := fillTemplate(string(text), values)
+		filled, err := template.Fill(name+".template", string(text), values)
 		if err != nil {
-			return fmt.Errorf("%s.template: %w", name, err)
+			return err
 		}
 		if err := renameio.WriteFile(path, []byte(filled), 0o600, renameio.IgnoreUmask()); err != nil {
 			return fmt.Errorf("write nginx's configuration: %w", err)
@@ -110,7 +111,7 @@ func (o Options) templateValues() (map[string]string, error) {
 	}
 	for key, path := range values {
 		if strings.ContainsAny(path, "\"\\$\n;{}") {
-			return nil, fmt.Errorf("%s: nginx cannot have this path: %q", key, path)
+			return nil, fmt.Errorf("%s: nginx does not accept this path: %q", key, path)
 		}
 	}
 	values["NGINX_USER"] = directiveIf(o.User != "", "user "+o.User)
@@ -135,7 +136,7 @@ func (o Options) templateValues() (map[string]string, error) {
 	}
 	for _, key := range []string{"GATEWAY_HTTP", "GATEWAY_STATUS", "RATE", "BODY"} {
 		if values[key] == "" {
-			return nil, fmt.Errorf("render nginx's configuration: nothing is said for %s", key)
+			return nil, fmt.Errorf("write nginx's configuration: no value for %s", key)
 		}
 	}
 	for name, upstream := range o.Upstreams {
@@ -148,8 +149,8 @@ func (o Options) templateValues() (map[string]string, error) {
 	return values, nil
 }
 
-func directiveIf(there bool, directive string) string {
-	if !there {
+func directiveIf(wanted bool, directive string) string {
+	if !wanted {
 		return ""
 	}
 	return directive + ";"
@@ -163,7 +164,7 @@ func WriteNativeConfig(co checkout.Checkout, env map[string]string) error {
 		HTTP: env["GATEWAY_HTTP"], Status: env["GATEWAY_STATUS"], Upstreams: map[string]Upstream{},
 	}
 	if os.Geteuid() == 0 {
-		o.User = "root" // its workers must read the checkout, which may be root's alone
+		o.User = "root" // the workers must read the checkout, which may be readable by root alone
 	}
 	addresses := map[string]string{"bootcheck": "BOOTCHECK_HTTP"}
 	for _, s := range checkout.Services() {
@@ -172,70 +173,49 @@ func WriteNativeConfig(co checkout.Checkout, env map[string]string) error {
 	for _, name := range slices.Sorted(maps.Keys(addresses)) {
 		key := addresses[name]
 		if env[key] == "" {
-			return fmt.Errorf("render nginx's configuration: no address for %s", key)
+			return fmt.Errorf("write nginx's configuration: no address for %s", key)
 		}
 		o.Upstreams[name] = Upstream{Servers: []string{env[key]}}
 	}
 	if err := ApplySettings(co, &o); err != nil {
 		return err
 	}
-	if certificate := co.Path("certs", "gateway.crt"); isFile(certificate) && env["GATEWAY_HTTPS"] != "" {
+	if certificate := co.Path("certs", "gateway.crt"); checkout.IsFile(certificate) && env["GATEWAY_HTTPS"] != "" {
 		o.TLS = TLS{Addr: env["GATEWAY_HTTPS"], Certificate: certificate, Key: co.Path("certs", "gateway.key")}
 	}
 	if program, err := localserver.HostPrograms().Nginx(); err == nil {
 		o.Version = nginxVersion(context.Background(), program)
 	}
 	if err := os.MkdirAll(o.Data, 0o700); err != nil {
-		return fmt.Errorf("make nginx's folder: %w", err)
+		return fmt.Errorf("create nginx's directory: %w", err)
 	}
 	return WriteConfig(o)
 }
 
-// DigestConfig is one word for all that native mode's gateway has read; "" where there is nothing yet.
+// DigestConfig returns a hash of all files that native mode's gateway reads, or "" if there are none yet.
 func DigestConfig(co checkout.Checkout) (string, error) {
-	var there []string
+	var files []string
 	for _, name := range templateNames() {
-		if path := co.Path("etc", name); isFile(path) {
-			there = append(there, path)
+		if path := co.Path("etc", name); checkout.IsFile(path) {
+			files = append(files, path)
 		}
 	}
-	if len(there) == 0 {
+	if len(files) == 0 {
 		return "", nil
 	}
 	for _, name := range []string{"gateway.crt", "gateway.key"} {
-		if path := co.Path("certs", name); isFile(path) {
-			there = append(there, path)
+		if path := co.Path("certs", name); checkout.IsFile(path) {
+			files = append(files, path)
 		}
 	}
-	digest, err := checkout.DigestFiles(there...)
+	digest, err := checkout.DigestFiles(files...)
 	if err != nil {
-		return "", fmt.Errorf("look at the gateway's configuration: %w", err)
+		return "", fmt.Errorf("read the gateway's configuration: %w", err)
 	}
 	return digest, nil
 }
 
-func isFile(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.Mode().IsRegular()
-}
-
-// fillTemplate replaces ${NAME} for names in capitals; nginx's own variables are in small letters.
-func fillTemplate(text string, values map[string]string) (string, error) {
-	var unknown []string
-	out := regexp.MustCompile(`\$\{[A-Z0-9_]+\}`).ReplaceAllStringFunc(text, func(ref string) string {
-		value, ok := values[strings.Trim(ref, "${}")]
-		if !ok {
-			unknown = append(unknown, ref)
-		}
-		return value
-	})
-	if len(unknown) > 0 {
-		return "", fmt.Errorf("nothing is known for %s", strings.Join(unknown, ", "))
-	}
-	return out, nil
-}
-
-// NewCommand is nginx in the foreground with the rendered configuration.
+// NewCommand returns the command that runs nginx in the foreground with the written configuration.
 func NewCommand(ctx context.Context, co checkout.Checkout, programs localserver.Programs) (localserver.Command, error) {
 	program, err := programs.Nginx()
 	if err != nil {
@@ -243,7 +223,7 @@ func NewCommand(ctx context.Context, co checkout.Checkout, programs localserver.
 	}
 	args := []string{"-c", co.Path("etc", "nginx.conf"), "-p", co.Path("data", "nginx")}
 	if nginxVersion(ctx, program) >= 1_019_005 {
-		// Until it has read its configuration nginx would write to the distribution's log, which is root's.
+		// Until nginx has read its configuration it would write to the distribution's log, which only root may.
 		args = append(args, "-e", "stderr")
 	}
 	return localserver.Command{
@@ -254,7 +234,7 @@ func NewCommand(ctx context.Context, co checkout.Checkout, programs localserver.
 	}, nil
 }
 
-// nginxVersion is nginx's as one number, 1_022_001 for 1.22.1; 0 where it does not tell.
+// nginxVersion returns nginx's version as one number, 1_022_001 for 1.22.1, or 0 if nginx does not print it.
 func nginxVersion(ctx context.Context, program string) int {
 	out, err := exec.CommandContext(ctx, program, "-v").CombinedOutput()
 	if err != nil {

@@ -16,15 +16,15 @@ import (
 	"pgo/deploy/stack/internal/checkout"
 )
 
-// Settings are what people decide about the gateway, for every way to run it.
+// Settings holds an operator's settings for the gateway, for every mode.
 type Settings struct {
 	Limits        Limits              `yaml:"limits"`
-	LoadBalancers []string            `yaml:"load_balancers"` // networks in front, whose X-Forwarded-For is believed
-	Upstreams     map[string]Upstream `yaml:"upstreams"`      // by service, where it is not on this machine alone
+	LoadBalancers []string            `yaml:"load_balancers"` // networks in front, whose X-Forwarded-For is trusted
+	Upstreams     map[string]Upstream `yaml:"upstreams"`      // by service, for services that run on other machines
 }
 
-// LoadSettings reads configs/gateway.yaml and, over it, gateway.yaml of the state folder. A key that is not known and a
-// value that nginx would not take are errors that name the file and the key.
+// LoadSettings reads configs/gateway.yaml and, over it, gateway.yaml in the home. It returns an error that names the file and
+// the key for an unknown key and for a value that nginx would reject.
 func LoadSettings(co checkout.Checkout) (Settings, error) {
 	s := Settings{Limits: DefaultLimits()}
 	for _, path := range []string{filepath.Join(co.Root, "configs", "gateway.yaml"), co.Path("gateway.yaml")} {
@@ -75,7 +75,7 @@ func (s Settings) validate() error {
 			return fmt.Errorf("upstreams.%s: there is no such service", name)
 		}
 		if len(u.Servers) == 0 {
-			u.Servers = []string{"here"} // those of this machine
+			u.Servers = []string{"here"} // the default of this machine
 		}
 		if _, err := u.serverLines(); err != nil {
 			return fmt.Errorf("upstreams.%s: %w", name, err)
@@ -84,19 +84,19 @@ func (s Settings) validate() error {
 	return nil
 }
 
-// applyTo puts the settings into o, whose upstreams are those of this machine.
+// applyTo sets the settings in o, whose upstreams are this machine's.
 func (s Settings) applyTo(o *Options) {
 	o.Limits, o.RealIP = s.Limits, s.LoadBalancers
 	for name, u := range s.Upstreams {
-		here := o.Upstreams[name]
-		if here.Balance = u.Balance; len(u.Servers) > 0 {
-			here.Servers = u.Servers
+		upstream := o.Upstreams[name]
+		if upstream.Balance = u.Balance; len(u.Servers) > 0 {
+			upstream.Servers = u.Servers
 		}
-		o.Upstreams[name] = here
+		o.Upstreams[name] = upstream
 	}
 }
 
-// ApplySettings puts what people have decided for the gateway of h into o, whose upstreams are those of this machine.
+// ApplySettings loads the settings and sets them in o, whose upstreams are this machine's.
 func ApplySettings(co checkout.Checkout, o *Options) error {
 	s, err := LoadSettings(co)
 	if err != nil {

@@ -17,8 +17,8 @@ import (
 	"pgo/pkg/testing/localserver"
 )
 
-// The file of the checkout says what the code says: deleting it changes nothing.
-func TestSettingsOfTheCheckoutAreTheDefaults(t *testing.T) {
+// The checkout's file has the values of the code: deleting it changes nothing.
+func TestCheckoutSettingsEqualDefaults(t *testing.T) {
 	s, err := LoadSettings(checkout.Checkout{Root: repositoryRoot(t), Home: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
@@ -28,7 +28,7 @@ func TestSettingsOfTheCheckoutAreTheDefaults(t *testing.T) {
 	}
 }
 
-func TestSettingsOfThisMachineWin(t *testing.T) {
+func TestMachineSettingsOverrideCheckout(t *testing.T) {
 	co := writeSettings(t, "limits: {rate: 50r/s, burst: 7}\nload_balancers: [10.0.0.0/8]\n", "limits: {rate: 9r/m}\nupstreams: {user: {balance: ip_hash, servers: ['10.0.0.7:8081 weight=3', '10.0.0.8:8081']}}\n")
 	o := Options{Upstreams: map[string]Upstream{"user": {Servers: []string{"a:1"}, Resolve: true}, "school": {Servers: []string{"b:1"}}}}
 	if err := ApplySettings(co, &o); err != nil {
@@ -48,24 +48,24 @@ func TestSettingsOfThisMachineWin(t *testing.T) {
 }
 
 func TestBadSettings(t *testing.T) {
-	for _, tc := range []struct{ name, text, says string }{
-		{"a key that is not known", "limit: {}\n", "field limit not found"},
+	for _, tc := range []struct{ name, text, want string }{
+		{"an unknown key", "limit: {}\n", "field limit not found"},
 		{"a wrong type", "limits: {burst: many}\n", "line 1"},
 		{"a rate without a time", "limits: {rate: 1000}\n", "limits.rate"},
 		{"a directive as a rate", "limits: {rate: '1r/s; return 200'}\n", "limits.rate"},
 		{"no burst", "limits: {burst: 0}\n", "limits.burst"},
 		{"no connection", "limits: {connections: 0}\n", "limits.connections"},
-		{"a body of no size", "limits: {body: big}\n", "limits.body"},
+		{"a body limit that is not a size", "limits: {body: big}\n", "limits.body"},
 		{"a load balancer's name", "load_balancers: [lb.example.org]\n", "load_balancers"},
-		{"a service that is not there", "upstreams: {usr: {servers: ['a:1']}}\n", "upstreams.usr"},
-		{"a strange balance", "upstreams: {user: {servers: ['a:1'], balance: random}}\n", "ip_hash or least_conn"},
-		{"a directive as a server", "upstreams: {user: {servers: ['a:1; return 200']}}\n", "is no server"},
-		{"a strange balance alone", "upstreams: {user: {balance: random}}\n", "ip_hash or least_conn"},
+		{"an unknown service", "upstreams: {usr: {servers: ['a:1']}}\n", "upstreams.usr"},
+		{"an unknown balance", "upstreams: {user: {servers: ['a:1'], balance: random}}\n", "ip_hash or least_conn"},
+		{"a directive as a server", "upstreams: {user: {servers: ['a:1; return 200']}}\n", "is not a server"},
+		{"an unknown balance alone", "upstreams: {user: {balance: random}}\n", "ip_hash or least_conn"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			co := writeSettings(t, "", tc.text)
-			if err := ApplySettings(co, &Options{}); err == nil || !strings.Contains(err.Error(), tc.says) || !strings.Contains(err.Error(), co.Path("gateway.yaml")) {
-				t.Errorf("error %v, want one with %q", err, tc.says)
+			if err := ApplySettings(co, &Options{}); err == nil || !strings.Contains(err.Error(), tc.want) || !strings.Contains(err.Error(), co.Path("gateway.yaml")) {
+				t.Errorf("error %v, want one with %q", err, tc.want)
 			}
 		})
 	}
@@ -85,8 +85,8 @@ func writeSettings(t *testing.T, shared, machine string) checkout.Checkout {
 	return co
 }
 
-// Every variant that settings can ask for is one that nginx takes.
-func TestNginxTakesEveryVariant(t *testing.T) {
+// nginx accepts every variant that settings can produce.
+func TestNginxAcceptsEveryVariant(t *testing.T) {
 	program, err := localserver.HostPrograms().Nginx()
 	if err != nil {
 		t.Fatal(err)
@@ -106,9 +106,9 @@ func TestNginxTakesEveryVariant(t *testing.T) {
 		settings string
 		tls      TLS
 	}{
-		{"as it comes", "", TLS{}},
+		{"defaults", "", TLS{}},
 		{"HTTPS", "", tls},
-		{"two servers in turns", upstreamSettings("", two), TLS{}},
+		{"two servers, round robin", upstreamSettings("", two), TLS{}},
 		{"ip_hash", upstreamSettings("ip_hash", two), tls},
 		{"ip_hash on one server", upstreamSettings("ip_hash", nil), TLS{}},
 		{"least_conn", upstreamSettings("least_conn", two), TLS{}},
@@ -151,7 +151,7 @@ func upstreamSettings(balance string, servers []string) string {
 	return fmt.Sprintf("upstreams: {user: {balance: %q, servers: [%s]}}\n", balance, list)
 }
 
-// The limit of bodies is a setting too.
+// The limit of bodies is a setting.
 func TestBodyLimit(t *testing.T) {
 	limits := DefaultLimits()
 	limits.Body = "1k"
@@ -162,7 +162,7 @@ func TestBodyLimit(t *testing.T) {
 	assertProblem(t, call(t, "POST", g.http+"/api/v1/auth/login", strings.Repeat("x", 1100), nil), 413, "body_too_large")
 }
 
-// ciphers are what openssl finds: TLS 1.2 with forward secrecy and authenticated encryption, and TLS 1.3.
+// The ciphers that openssl finds are: TLS 1.2 with forward secrecy and authenticated encryption, and TLS 1.3.
 func TestProtocolsAndCiphersByOpenSSL(t *testing.T) {
 	openssl, err := exec.LookPath("openssl")
 	if err != nil {
@@ -199,7 +199,7 @@ func TestProtocolsAndCiphersByOpenSSL(t *testing.T) {
 		cmd := exec.Command(openssl, "s_client", "-connect", strings.TrimPrefix(g.https, "https://"), protocol, option, value, "-CAfile", filepath.Join(dir, certs.Authority), "-verify_return_error")
 		said, err := cmd.CombinedOutput()
 		if got := err == nil && strings.Contains(string(said), cipher); got != want {
-			t.Errorf("%s is taken: %v, want %v\n%s", try, got, want, said)
+			t.Errorf("%s is accepted: %v, want %v\n%s", try, got, want, said)
 		}
 	}
 	t.Logf("%d pairs of a protocol and a cipher tried, %d taken", len(tries), len(taken))

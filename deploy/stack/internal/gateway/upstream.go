@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// Upstream is one service as the gateway reaches it.
+// Upstream holds the addresses under which the gateway reaches a service.
 type Upstream struct {
-	Servers []string `yaml:"servers"` // HOST:PORT, with nginx' own words after it where wanted: "10.0.0.7:8081 weight=3"
-	Balance string   `yaml:"balance"` // "" takes turns, by weight where that is said; "ip_hash" and "least_conn" are nginx' own
-	Resolve bool     `yaml:"-"`       // the names are looked up while it runs, since addresses move
+	Servers []string `yaml:"servers"` // HOST:PORT, optionally with nginx's parameters: "10.0.0.7:8081 weight=3"
+	Balance string   `yaml:"balance"` // "" is round robin by weight; "ip_hash" and "least_conn" are nginx's methods
+	Resolve bool     `yaml:"-"`       // resolve the names while nginx runs, since addresses change
 }
 
-// serverLines is the inside of an upstream block.
+// serverLines returns the body of an upstream block.
 func (u Upstream) serverLines() (string, error) {
 	if len(u.Servers) == 0 {
 		return "", fmt.Errorf("no server")
@@ -27,12 +27,12 @@ func (u Upstream) serverLines() (string, error) {
 	}
 	list, failure := u.Servers, "max_fails=2 fail_timeout=2s"
 	if len(list) == 1 {
-		// The template says why.
+		// The template has the reason.
 		list, failure = append(list[:1:1], list[0]), "max_fails=0"
 	}
 	for _, server := range list {
 		if strings.ContainsAny(server, ";{}\n\"") || strings.TrimSpace(server) == "" {
-			return "", fmt.Errorf("%q is no server", server)
+			return "", fmt.Errorf("%q is not a server", server)
 		}
 		line := "server " + server + " " + failure
 		if u.Resolve {

@@ -1,4 +1,4 @@
-// Package install puts the distribution's servers on a Debian or Ubuntu machine, without starting them.
+// Package install installs servers from the packages of Debian or Ubuntu, without starting them.
 package install
 
 import (
@@ -18,18 +18,18 @@ import (
 	"pgo/pkg/testing/localserver"
 )
 
-// Installer installs what is missing. Every field is needed but Terminal and Tests.
+// Installer installs missing packages. Every field is required except Terminal and Tests.
 type Installer struct {
-	Programs localserver.Programs // where programs are looked for; Root also holds policy-rc.d and apt's lists
-	Self     string               // this program, to be run by sudo
+	Programs localserver.Programs // the directories of programs; Root also holds policy-rc.d and apt's lists
+	Self     string               // this program's path, for sudo
 	Euid     int
 	In       io.Reader
 	Out, Err io.Writer
-	Terminal bool // In is a terminal where a person can be asked
-	Tests    bool // also what only the tests need
+	Terminal bool // In is a terminal: ask before installing
+	Tests    bool // install packages that only tests need, too
 }
 
-// A RefusedError says that packages are missing and may not be installed from here.
+// RefusedError reports missing packages that this program may not install.
 type RefusedError struct {
 	Reason   string
 	Packages []string
@@ -41,25 +41,24 @@ func (e *RefusedError) Error() string {
 		e.Reason, strings.Join(e.Packages, " "), e.Self)
 }
 
-// ListMissing returns the packages whose programs are not there.
+// ListMissing returns the packages whose programs are missing.
 func (i Installer) ListMissing() []string {
 	p := i.Programs
-	looks := []func() (string, error){p.MySQL, p.Redis, p.RabbitMQ, p.Epmd, p.Nginx}
+	lookups := []func() (string, error){p.MySQL, p.Redis, p.RabbitMQ, p.Epmd, p.Nginx}
 	if i.Tests {
-		looks = append(append(looks, p.Chromium), p.Tools()...)
+		lookups = append(append(lookups, p.Chromium), p.Tools()...)
 	}
 	var missing []string
-	for _, look := range looks {
+	for _, lookup := range lookups {
 		var m *localserver.MissingError
-		if _, err := look(); errors.As(err, &m) && !slices.Contains(missing, m.Package) {
+		if _, err := lookup(); errors.As(err, &m) && !slices.Contains(missing, m.Package) {
 			missing = append(missing, m.Package)
 		}
 	}
 	return missing
 }
 
-// Run installs what is missing; with nothing missing it does nothing. It returns *RefusedError where it may not
-// install.
+// Run installs missing packages. It returns a *RefusedError if it may not install.
 func (i Installer) Run(ctx context.Context) error {
 	missing := i.ListMissing()
 	if len(missing) == 0 {
@@ -123,7 +122,7 @@ func (i Installer) installPackages(ctx context.Context, packages []string) (err 
 	if err := i.runApt(ctx, append([]string{"install", "-y", "--no-install-recommends"}, packages...)...); err == nil || ctx.Err() != nil {
 		return err
 	}
-	// The lists may be too old to know where the packages are.
+	// The lists may be too old to have the packages' locations.
 	if err := i.runApt(ctx, "update"); err != nil {
 		return err
 	}
@@ -131,7 +130,7 @@ func (i Installer) installPackages(ctx context.Context, packages []string) (err 
 }
 
 func (i Installer) runApt(ctx context.Context, args ...string) error {
-	// Somebody else's apt is waited for, not failed on.
+	// Wait for another apt that holds the lock instead of failing.
 	args = append([]string{"-o", "DPkg::Lock::Timeout=300", "-q"}, args...)
 	cmd := i.newCommand(ctx, i.findProgram("apt-get"), args...)
 	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "DEBIAN_PRIORITY=critical", "NEEDRESTART_SUSPEND=1")
@@ -159,7 +158,7 @@ func (i Installer) confirmInstall(packages []string) bool {
 	return answer == "" || answer == "y" || answer == "yes"
 }
 
-// newCommand is ended by SIGTERM when ctx is: apt then finishes what it must not leave half done.
+// newCommand returns a command that gets SIGTERM when ctx ends, so that apt can finish its transaction.
 func (i Installer) newCommand(ctx context.Context, path string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Stdout, cmd.Stderr = i.Err, i.Err

@@ -13,7 +13,7 @@ import (
 	"pgo/pkg/testing/localserver"
 )
 
-// A machine is a folder that stands for /, with an apt-get that "installs" by making files there.
+// machine is a directory that stands for /, with an apt-get that "installs" by creating files in it.
 type machine struct {
 	t    *testing.T
 	root string
@@ -43,7 +43,7 @@ func (m machine) read(p string) string {
 	return string(content)
 }
 
-// apt puts an apt-get in place. It notes each call with what policy-rc.d says meanwhile.
+// apt installs an apt-get that records each call and policy-rc.d's exit code during it.
 func (m machine) apt(extra string) {
 	m.write("/usr/bin/apt-get", `#!/bin/sh
 root=`+m.root+`
@@ -143,7 +143,7 @@ func TestInstall(t *testing.T) {
 			refused: "no sudo",
 		},
 		{
-			name:    "an ordinary user whose sudo wants a password, and nobody to ask",
+			name:    "an ordinary user whose sudo needs a password, without a terminal",
 			setup:   func(m machine) { m.apt(""); m.write("/usr/bin/sudo", "#!/bin/sh\nexit 1\n") },
 			change:  func(i *Installer) { i.Euid = 1000 },
 			refused: "sudo wants a password",
@@ -215,7 +215,7 @@ func TestInstall(t *testing.T) {
 	}
 }
 
-func TestPolicyOfOthersIsPutBack(t *testing.T) {
+func TestExistingPolicyIsRestored(t *testing.T) {
 	const path = "/usr/sbin/policy-rc.d"
 	tests := []struct {
 		name, before, saved, after string
@@ -223,9 +223,9 @@ func TestPolicyOfOthersIsPutBack(t *testing.T) {
 		{"none", "", "", ""},
 		{"one that allows", "#!/bin/sh\nexit 0\n", "", "#!/bin/sh\nexit 0\n"},
 		{"one that forbids", "#!/bin/sh\n# theirs\nexit 101\n", "", "#!/bin/sh\n# theirs\nexit 101\n"},
-		{"ours, left by a killed installation", policy, "", ""},
-		{"ours, and theirs set aside", policy, "#!/bin/sh\nexit 0\n", "#!/bin/sh\nexit 0\n"},
-		{"theirs set aside and nothing put in place", "", "#!/bin/sh\nexit 0\n", "#!/bin/sh\nexit 0\n"},
+		{"own policy of a killed installation", policy, "", ""},
+		{"own policy, and a renamed one", policy, "#!/bin/sh\nexit 0\n", "#!/bin/sh\nexit 0\n"},
+		{"a renamed policy alone", "", "#!/bin/sh\nexit 0\n", "#!/bin/sh\nexit 0\n"},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
@@ -240,7 +240,7 @@ func TestPolicyOfOthersIsPutBack(t *testing.T) {
 				t.Fatal(err)
 			}
 			if code := exitCode(m.path(path), "nginx", "start"); code != forbidden {
-				t.Errorf("meanwhile it answers %d", code)
+				t.Errorf("during the installation it exits with %d", code)
 			}
 			if err := restore(); err != nil {
 				t.Fatal(err)
@@ -249,13 +249,13 @@ func TestPolicyOfOthersIsPutBack(t *testing.T) {
 				t.Errorf("afterwards it is %q, want %q", got, tc.after)
 			}
 			if m.read(path+savedName) != "" {
-				t.Error("the one set aside is still there")
+				t.Error("the renamed policy still exists")
 			}
 		})
 	}
 }
 
-func TestPolicyIsPutBackWhenInterrupted(t *testing.T) {
+func TestPolicyIsRestoredAfterInterrupt(t *testing.T) {
 	m := newMachine(t)
 	m.write("/var/lib/apt/lists/deb_Packages", "")
 	m.write("/usr/sbin/policy-rc.d", "#!/bin/sh\n# theirs\nexit 0\n")

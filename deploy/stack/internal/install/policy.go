@@ -10,7 +10,7 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// A package's installation asks policy-rc.d whether it may start its server; 101 is no.
+// A package's installation runs policy-rc.d before it starts its server. Exit code 101 forbids the start.
 const (
 	policyMark = "# pgo: no server is started while packages are installed"
 	policy     = "#!/bin/sh\n" + policyMark + "\nexit 101\n"
@@ -18,8 +18,8 @@ const (
 	savedName  = ".before-pgo"
 )
 
-// denyStarts puts a policy in place that lets no server start, and returns what puts the old one back. An existing
-// policy that says no already is left alone.
+// denyStarts installs a policy that forbids the start of servers, and returns a function that restores the old policy. It
+// leaves an existing policy alone if that forbids starts.
 func denyStarts(path string) (restore func() error, err error) {
 	saved := path + savedName
 	if err := recoverPolicy(path, saved); err != nil {
@@ -32,7 +32,7 @@ func denyStarts(path string) (restore func() error, err error) {
 	if err := os.Rename(path, saved); os.IsNotExist(err) {
 		existed = false
 	} else if err != nil {
-		return nil, fmt.Errorf("set the policy on starting servers aside: %w", err)
+		return nil, fmt.Errorf("rename the policy on starting servers: %w", err)
 	}
 	restore = func() error {
 		var err error
@@ -42,7 +42,7 @@ func denyStarts(path string) (restore func() error, err error) {
 			err = os.Remove(path)
 		}
 		if err != nil {
-			return fmt.Errorf("put the policy on starting servers back: %w", err)
+			return fmt.Errorf("restore the policy on starting servers: %w", err)
 		}
 		return nil
 	}
@@ -58,24 +58,24 @@ func denyStarts(path string) (restore func() error, err error) {
 	return restore, nil
 }
 
-// recoverPolicy undoes what an installation left that was killed.
+// recoverPolicy restores the policy after a killed installation.
 func recoverPolicy(path, saved string) error {
 	content, err := os.ReadFile(path)
-	ours := err == nil && strings.Contains(string(content), policyMark)
+	isOwn := err == nil && strings.Contains(string(content), policyMark)
 	_, savedErr := os.Stat(saved)
 	switch {
-	case savedErr == nil && (ours || os.IsNotExist(err)):
+	case savedErr == nil && (isOwn || os.IsNotExist(err)):
 		return os.Rename(saved, path)
-	case ours:
+	case isOwn:
 		return os.Remove(path)
 	}
 	return nil
 }
 
-// exitCode runs the program and returns -1 where it cannot be run.
+// exitCode runs the program and returns its exit code, or -1 if it cannot run.
 func exitCode(path string, args ...string) int {
 	cmd := exec.Command(path, args...)
-	_ = cmd.Run() // its exit code is the answer
+	_ = cmd.Run() // the exit code is the result
 	if cmd.ProcessState == nil {
 		return -1
 	}

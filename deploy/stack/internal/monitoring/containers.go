@@ -9,10 +9,11 @@ import (
 	"github.com/google/renameio/v2"
 
 	"pgo/deploy/stack/internal/checkout"
+	"pgo/deploy/stack/internal/template"
 )
 
-// WriteContainerFiles writes what the monitoring's containers mount into folders of dir: prometheus, alertmanager and exporters. Those of
-// other users have to read it, so it relies on a closed folder above.
+// WriteContainerFiles writes the files that the monitoring's containers mount into the directories prometheus, alertmanager and
+// exporters of dir. Other users can read the files: dir must be in a directory that is closed to them.
 func WriteContainerFiles(co checkout.Checkout, dir string) error {
 	for _, step := range []func(co checkout.Checkout, dir string) error{writeContainerPrometheus, writeContainerAlertmanager, writeContainerExporters} {
 		if err := step(co, dir); err != nil {
@@ -22,7 +23,7 @@ func WriteContainerFiles(co checkout.Checkout, dir string) error {
 	return nil
 }
 
-// containerTargets are the containers that Prometheus asks, beside those that its configuration names.
+// containerTargets returns the containers that Prometheus scrapes, by job, beside those in its configuration.
 func containerTargets() map[string]string {
 	return map[string]string{
 		"prometheus": "prometheus:9090", "alertmanager": "alertmanager:9093", "wecom": "wecom:9096", "node": "node-exporter:9100",
@@ -40,14 +41,14 @@ func writeContainerPrometheus(co checkout.Checkout, dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := open(filepath.Join(dir, "prometheus"), "targets.json", string(text)); err != nil {
+	if err := writePublic(filepath.Join(dir, "prometheus"), "targets.json", string(text)); err != nil {
 		return err
 	}
 	text, err = readTemplate(co, "prometheus", "prometheus.yml")
 	if err != nil {
 		return err
 	}
-	filled, err := fillTemplate("prometheus.yml", string(text), map[string]string{
+	filled, err := template.Fill("prometheus.yml", string(text), map[string]string{
 		"SCRAPE_INTERVAL": readSetting("SCRAPE_INTERVAL", "15s"), "PROMETHEUS_RULES": `"/etc/rules/*.yml", "/etc/rules/compose/*.yml"`,
 		"PROMETHEUS_TARGETS": "/etc/monitoring/targets.json", "RUNBOOKS_URL": readSetting("RUNBOOKS_URL", "file://"+filepath.Join(co.Root, "docs", "runbooks")),
 		"ALERTMANAGER_HTTP": "alertmanager:9093", "PGO_HTTP": "runtime:9900", "BOOTCHECK_HTTP": "runtime:8090", "RABBITMQ_METRICS": "rabbitmq:15692",
@@ -55,13 +56,13 @@ func writeContainerPrometheus(co checkout.Checkout, dir string) error {
 	if err != nil {
 		return err
 	}
-	return open(filepath.Join(dir, "prometheus"), "prometheus.yml", filled)
+	return writePublic(filepath.Join(dir, "prometheus"), "prometheus.yml", filled)
 }
 
 func writeContainerAlertmanager(co checkout.Checkout, dir string) error {
 	password, err := co.ReadSecret("smtp_password")
 	if err != nil {
-		password = "" // there is one only where somebody has put it there
+		password = "" // an operator sets it; it may be missing
 	}
 	values := mailSettings("/etc/monitoring/smtp_password", "/etc/monitoring")
 	values["WECOM_HTTP"] = "wecom:9096"
@@ -70,7 +71,7 @@ func writeContainerAlertmanager(co checkout.Checkout, dir string) error {
 		return err
 	}
 	for name, text := range map[string]string{"alertmanager.yml": config, "mail.tmpl": mail, "smtp_password": password} {
-		if err := open(filepath.Join(dir, "alertmanager"), name, text); err != nil {
+		if err := writePublic(filepath.Join(dir, "alertmanager"), name, text); err != nil {
 			return err
 		}
 	}
@@ -86,14 +87,14 @@ func writeContainerExporters(co checkout.Checkout, dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := open(filepath.Join(dir, "exporters"), "mysqld-exporter.cnf", client); err != nil {
+	if err := writePublic(filepath.Join(dir, "exporters"), "mysqld-exporter.cnf", client); err != nil {
 		return err
 	}
-	return open(filepath.Join(dir, "exporters"), "redis-exporter.json", passwords)
+	return writePublic(filepath.Join(dir, "exporters"), "redis-exporter.json", passwords)
 }
 
-// open writes a file that a container of another user may read.
-func open(dir, name, text string) error {
+// writePublic writes a file that a container of another user may read.
+func writePublic(dir, name, text string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}

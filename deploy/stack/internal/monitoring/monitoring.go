@@ -1,6 +1,5 @@
-// Package monitoring runs Prometheus, Alertmanager and the exporters where the distribution's packages have them, and Loki, Jaeger,
-// Grafana and the OpenTelemetry Collector where their programs are on the PATH. None is needed: what is not installed says so and
-// waits.
+// Package monitoring runs Prometheus, Alertmanager and the exporters from the distribution's packages, and Loki, Jaeger, Grafana
+// and the OpenTelemetry Collector from the PATH. All are optional: a part that is not installed reports so and waits.
 package monitoring
 
 import (
@@ -11,34 +10,34 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
-	"strings"
 
 	"github.com/google/renameio/v2"
 
 	"pgo/deploy/stack/internal/checkout"
+	"pgo/deploy/stack/internal/template"
 	"pgo/pkg/testing/localserver"
 )
 
-// accountName is the exporters', which bootcheck makes.
+// accountName is the exporters' account, which bootcheck creates.
 const accountName = "monitor"
 
-// Part is one program of the monitoring.
+// Part is a program of the monitoring.
 type Part struct {
-	Name        string   // of its process
-	Programs    []string // any of these, as distributions name it
-	Package     string   // that has it, of Debian or of its maker; "" for ours
-	Addr        string   // the env file's key of its address
-	Job         string   // under which Prometheus scrapes it
+	Name        string   // its process
+	Programs    []string // names of the program in distributions, any of them
+	Package     string   // the package with the program; "" for programs of this checkout
+	Addr        string   // key of its address in the env file
+	Job         string   // Prometheus's job
 	args        func(co checkout.Checkout, env map[string]string) []string
 	env         func(co checkout.Checkout, env map[string]string) []string
 	files       func(co checkout.Checkout, env map[string]string) error
-	programArgs func(co checkout.Checkout, program string) ([]string, error) // arguments that depend on where the program is
-	needs       []string                                                     // addresses, by their keys of the env file
+	programArgs func(co checkout.Checkout, program string) ([]string, error) // arguments that depend on the program's path
+	needs       []string                                                     // keys of addresses in the env file
 }
 
 func noValues(checkout.Checkout, map[string]string) []string { return nil }
 
-// Parts are all of them.
+// Parts returns all parts.
 func Parts() []Part {
 	return append([]Part{
 		{Name: "prometheus", Programs: []string{"prometheus"}, Package: "prometheus", Addr: "PROMETHEUS_HTTP", Job: "prometheus", args: prometheusArgs, env: noValues, files: prometheusFiles},
@@ -51,7 +50,7 @@ func Parts() []Part {
 	}, telemetryParts()...)
 }
 
-// ListAbsent are the names of those that are not installed, as their programs are called.
+// ListAbsent returns the program names of the parts that are not installed.
 func ListAbsent(co checkout.Checkout, programs localserver.Programs) []string {
 	var out []string
 	for _, p := range Parts() {
@@ -72,7 +71,7 @@ func Find(name string) (Part, bool) {
 	return Part{}, false
 }
 
-// FindProgram is the file of the part's program, "" where it is not installed.
+// FindProgram returns the path of the part's program, or "" if it is not installed.
 func (p Part) FindProgram(co checkout.Checkout, programs localserver.Programs) string {
 	if p.Package == "" {
 		if _, err := os.Stat(co.ProgramPath(p.Name)); err != nil {
@@ -83,7 +82,7 @@ func (p Part) FindProgram(co checkout.Checkout, programs localserver.Programs) s
 	return programs.Optional(p.Programs...)
 }
 
-// PrepareCommand writes the part's files and is what runs it. A path of "" means that it is not installed.
+// PrepareCommand writes the part's files and returns its command. The command's path is "" if the part is not installed.
 func (p Part) PrepareCommand(co checkout.Checkout, env map[string]string, programs localserver.Programs) (localserver.Command, error) {
 	path := p.FindProgram(co, programs)
 	if path == "" {
@@ -91,7 +90,7 @@ func (p Part) PrepareCommand(co checkout.Checkout, env map[string]string, progra
 	}
 	for _, key := range p.needs {
 		if _, err := checkout.PortOf(env, key); err != nil {
-			return localserver.Command{}, fmt.Errorf("%w (make down first: it is newer than what runs)", err)
+			return localserver.Command{}, fmt.Errorf("%w (run make down first: the part is newer than the running stack)", err)
 		}
 	}
 	args := p.args(co, env)
@@ -104,7 +103,7 @@ func (p Part) PrepareCommand(co checkout.Checkout, env map[string]string, progra
 	}
 	data := co.Path("data", p.Name)
 	if err := os.MkdirAll(data, 0o700); err != nil {
-		return localserver.Command{}, fmt.Errorf("make the folder of %s: %w", p.Name, err)
+		return localserver.Command{}, fmt.Errorf("create the directory of %s: %w", p.Name, err)
 	}
 	if p.files != nil {
 		if err := p.files(co, env); err != nil {
@@ -125,13 +124,13 @@ func prometheusArgs(co checkout.Checkout, env map[string]string) []string {
 	}
 }
 
-// target is one of Prometheus' file of targets.
+// target is an entry of Prometheus's file of targets.
 type target struct {
 	Targets []string          `json:"targets"`
 	Labels  map[string]string `json:"labels"`
 }
 
-// prometheusFiles writes the configuration, and as targets those of the others that are installed.
+// prometheusFiles writes the configuration, with the installed parts as targets.
 func prometheusFiles(co checkout.Checkout, env map[string]string) error {
 	targets := []target{}
 	for _, p := range Parts() {
@@ -159,12 +158,12 @@ func prometheusFiles(co checkout.Checkout, env map[string]string) error {
 	})
 }
 
-// readSetting is what the environment of `make up` says, or else what is usual.
-func readSetting(name, usual string) string {
+// readSetting returns a variable from the environment of `make up`, or fallback if it is not set.
+func readSetting(name, fallback string) string {
 	if v := os.Getenv(name); v != "" {
 		return v
 	}
-	return usual
+	return fallback
 }
 
 func alertmanagerArgs(co checkout.Checkout, env map[string]string) []string {
@@ -187,7 +186,7 @@ func alertmanagerFiles(co checkout.Checkout, env map[string]string) error {
 	return renameio.WriteFile(co.Path("etc", "alertmanager.yml"), []byte(config), 0o600, renameio.IgnoreUmask())
 }
 
-// mailSettings are what people set, with the paths as Alertmanager sees them.
+// mailSettings returns the operator's settings, with the paths as Alertmanager sees them.
 func mailSettings(passwordFile, etc string) map[string]string {
 	values := map[string]string{
 		"SMTP_SMARTHOST": "", "SMTP_FROM": "pgo@localhost", "SMTP_TO": "root@localhost", "SMTP_USERNAME": "",
@@ -200,7 +199,7 @@ func mailSettings(passwordFile, etc string) map[string]string {
 	return values
 }
 
-// alertmanagerConfig is the configuration and the mail's text. It leaves mail out unless SMTP_SMARTHOST says where to.
+// alertmanagerConfig returns the configuration and the mail's template. Mail is left out unless SMTP_SMARTHOST is set.
 func alertmanagerConfig(co checkout.Checkout, values map[string]string) (config, mail string, err error) {
 	letter, err := os.ReadFile(filepath.Join(co.Root, "deploy", "alertmanager", "mail.tmpl"))
 	if err != nil {
@@ -213,7 +212,7 @@ func alertmanagerConfig(co checkout.Checkout, values map[string]string) (config,
 	if values["SMTP_SMARTHOST"] == "" {
 		text = regexp.MustCompile(`(?ms)^ +# mail$.*?^ +# end$\n`).ReplaceAll(text, nil)
 	}
-	config, err = fillTemplate("alertmanager.yml", string(text), values)
+	config, err = template.Fill("alertmanager.yml", string(text), values)
 	return config, string(letter), err
 }
 
@@ -247,7 +246,7 @@ func mysqldFiles(co checkout.Checkout, env map[string]string) error {
 	return renameio.WriteFile(co.Path("etc", "mysqld-exporter.cnf"), []byte(text), 0o600, renameio.IgnoreUmask())
 }
 
-// mysqlClient is a client's file of options.
+// mysqlClient returns the content of a MySQL client's option file.
 func mysqlClient(co checkout.Checkout, host string, port int) (string, error) {
 	password, err := co.ReadSecret("monitor_mysql_password")
 	return fmt.Sprintf("[client]\nhost=%s\nport=%d\nuser=%s\npassword=%s\n", host, port, accountName, password), err
@@ -268,7 +267,7 @@ func redisFiles(co checkout.Checkout, env map[string]string) error {
 	return renameio.WriteFile(co.Path("etc", "redis-exporter.json"), []byte(text), 0o600, renameio.IgnoreUmask())
 }
 
-// redisPasswords is the exporter's file of passwords. Releases differ in whether the key has the account's name.
+// redisPasswords returns the exporter's password file. Releases differ in whether its keys contain the account's name.
 func redisPasswords(co checkout.Checkout, addr string) (string, error) {
 	password, err := co.ReadSecret("monitor_redis_password")
 	if err != nil {
@@ -286,29 +285,13 @@ func readTemplate(co checkout.Checkout, dir, name string) ([]byte, error) {
 	return os.ReadFile(filepath.Join(co.Root, "deploy", dir, name+".template"))
 }
 
-// writeConfig fills in a template from the env file's values and more, and writes it to the state folder's etc.
+// writeConfig fills in a template from the env file's values and more, and writes it to etc in the home.
 func writeConfig(co checkout.Checkout, env map[string]string, name string, text []byte, more map[string]string) error {
 	values := maps.Clone(env)
 	maps.Copy(values, more)
-	filled, err := fillTemplate(name, string(text), values)
+	filled, err := template.Fill(name, string(text), values)
 	if err != nil {
 		return err
 	}
 	return renameio.WriteFile(co.Path("etc", name), []byte(filled), 0o600, renameio.IgnoreUmask())
-}
-
-// fillTemplate puts values in the place of ${NAME}; one without a value is an error.
-func fillTemplate(name, text string, values map[string]string) (string, error) {
-	var unknown []string
-	filled := regexp.MustCompile(`\$\{[A-Z_]+\}`).ReplaceAllStringFunc(text, func(ref string) string {
-		value, ok := values[strings.Trim(ref, "${}")]
-		if !ok {
-			unknown = append(unknown, ref)
-		}
-		return value
-	})
-	if len(unknown) > 0 {
-		return "", fmt.Errorf("%s: nothing is known for %s", name, strings.Join(unknown, ", "))
-	}
-	return filled, nil
 }

@@ -10,7 +10,7 @@ import (
 	"pgo/pkg/testing/localserver"
 )
 
-// state is a state folder of this repository with made-up addresses.
+// state returns a home of this checkout with made-up addresses.
 func state(t *testing.T) (checkout.Checkout, map[string]string) {
 	t.Helper()
 	root, err := filepath.Abs("../../../..")
@@ -35,7 +35,7 @@ func state(t *testing.T) (checkout.Checkout, map[string]string) {
 	return co, env
 }
 
-// machine has programs of these names and nothing else.
+// machine returns a machine that has programs with these names and nothing else.
 func machine(t *testing.T, names ...string) localserver.Programs {
 	t.Helper()
 	root := t.TempDir()
@@ -47,7 +47,7 @@ func machine(t *testing.T, names ...string) localserver.Programs {
 			t.Fatal(err)
 		}
 	}
-	// Grafana's program brings files.
+	// Grafana's program comes with files.
 	if err := os.MkdirAll(filepath.Join(root, "usr", "conf"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -57,11 +57,11 @@ func machine(t *testing.T, names ...string) localserver.Programs {
 	return localserver.Programs{Root: root}
 }
 
-func TestWhatIsNotInstalledHasNoCommand(t *testing.T) {
+func TestMissingPartHasNoCommand(t *testing.T) {
 	co, env := state(t)
 	for _, p := range Parts() {
 		if p.Package == "" {
-			continue // ours is in bin, where it was built
+			continue // a program of the checkout is in bin
 		}
 		for _, installed := range []bool{false, true} {
 			var programs []string
@@ -81,7 +81,7 @@ func TestWhatIsNotInstalledHasNoCommand(t *testing.T) {
 	}
 }
 
-func TestMailOnlyWhereItIsSetUp(t *testing.T) {
+func TestMailOnlyIfConfigured(t *testing.T) {
 	for _, tc := range []struct {
 		name, host string
 		mail       bool
@@ -111,8 +111,8 @@ func TestMailOnlyWhereItIsSetUp(t *testing.T) {
 	}
 }
 
-// What containers mount is whole, and is taken by the programs that read it.
-func TestContainers(t *testing.T) {
+// The files that containers mount are complete.
+func TestWriteContainerFiles(t *testing.T) {
 	co, _ := state(t)
 	t.Setenv("SMTP_SMARTHOST", "mail.test:587")
 	dir := t.TempDir()

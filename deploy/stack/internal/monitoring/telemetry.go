@@ -11,8 +11,8 @@ import (
 	"pgo/pkg/testing/localserver"
 )
 
-// telemetryParts are the parts that no distribution has packages of. They run where somebody has put their programs on the PATH, with
-// the files that the containers mount; what differs comes as variables.
+// telemetryParts returns the parts that no distribution packages. They run if their programs are on the PATH, with the files
+// that the containers mount; differences are passed as environment variables.
 func telemetryParts() []Part {
 	return []Part{
 		{Name: "loki", Programs: []string{"loki"}, Package: "loki", Addr: "LOKI_HTTP", Job: "loki", args: lokiArgs, env: lokiEnv, needs: []string{"LOKI_HTTP", "LOKI_GRPC"}},
@@ -27,7 +27,8 @@ func telemetryParts() []Part {
 
 const collector = "otelcol"
 
-// TracingEndpoint is where services send their spans: where asked says, or else to the collector if there is one. "off" is nowhere.
+// TracingEndpoint returns the endpoint that services send their spans to: asked if it is set, else the collector's if it is
+// installed, else "". "off" turns tracing off.
 func TracingEndpoint(asked string, co checkout.Checkout, env map[string]string, programs localserver.Programs) string {
 	switch asked {
 	case "off":
@@ -40,7 +41,7 @@ func TracingEndpoint(asked string, co checkout.Checkout, env map[string]string, 
 	return asked
 }
 
-// port is an address's port, "" where it has none: Command has refused that.
+// port returns an address's port, or "" if it has none, which PrepareCommand has refused before.
 func port(addr string) string {
 	_, p, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -49,7 +50,7 @@ func port(addr string) string {
 	return p
 }
 
-// limit has Go's garbage collector work harder before a program's memory goes over what its container may have.
+// limit returns a memory limit for Go's garbage collector, below the limit of the part's container.
 func limit(mebibytes int) string { return fmt.Sprintf("GOMEMLIMIT=%dMiB", mebibytes*9/10) }
 
 func lokiArgs(co checkout.Checkout, _ map[string]string) []string {
@@ -84,8 +85,8 @@ func otelcolEnv(co checkout.Checkout, env map[string]string) []string {
 		"OTELCOL_HTTP=" + env["OTELCOL_HTTP"], "OTELCOL_HEALTH=" + env["OTELCOL_HEALTH"],
 		"OTELCOL_METRICS_HOST=127.0.0.1", "OTELCOL_METRICS_PORT=" + port(env["OTELCOL_METRICS"]),
 		"OTELCOL_DATA=" + co.Path("data", collector), "PGO_LOGS=" + co.Path("logs"),
-		"CONTAINER_LOGS=" + co.Path("logs", "no-containers"),                                                                 // what other containers of this machine say is not ours
-		"LOKI_OTLP=http://" + env["LOKI_HTTP"] + "/otlp", "JAEGER_OTLP=http://" + env["JAEGER_OTLP"], limit(256), "GOGC=300", // it has little that lives, so its garbage collector may run less often
+		"CONTAINER_LOGS=" + co.Path("logs", "no-containers"),                                                                 // other containers of this machine are not read
+		"LOKI_OTLP=http://" + env["LOKI_HTTP"] + "/otlp", "JAEGER_OTLP=http://" + env["JAEGER_OTLP"], limit(256), "GOGC=300", // its live heap is small: the garbage collector may run less often
 	}
 }
 
@@ -101,7 +102,7 @@ func grafanaEnv(co checkout.Checkout, env map[string]string) []string {
 	}
 }
 
-// grafanaAt finds the files that Grafana's program needs beside itself: those of its archive, or where its packages put them.
+// grafanaAt returns arguments with the directory of Grafana's files: its archive's, or the one of its packages.
 func grafanaAt(co checkout.Checkout, program string) ([]string, error) {
 	file, err := filepath.EvalSymlinks(program)
 	if err != nil {

@@ -47,7 +47,7 @@ func TestTelemetryIsToldAllThatItsFileAsksFor(t *testing.T) {
 	}
 }
 
-func TestAnEnvFileOfBeforeIsRefused(t *testing.T) {
+func TestOlderEnvFileIsRejected(t *testing.T) {
 	co, env := state(t)
 	for _, p := range telemetryParts() {
 		for _, key := range p.needs {
@@ -74,10 +74,10 @@ func TestGrafana(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got, want := command.Args[0] == "server", program == "grafana"; got != want {
-			t.Errorf("%s is run with %v", program, command.Args)
+			t.Errorf("%s runs with %v", program, command.Args)
 		}
 		if !slices.Contains(command.Args, "--homepath="+filepath.Join(m.Root, "usr")) {
-			t.Errorf("%s is not told where its files are: %v", program, command.Args)
+			t.Errorf("%s does not get the path of its files: %v", program, command.Args)
 		}
 		for _, want := range []string{"GF_SERVER_HTTP_ADDR=127.0.0.1", "GF_SERVER_HTTP_PORT=9", "LOKI_URL=http://127.0.0.1:9", "GF_SECURITY_ADMIN_PASSWORD__FILE=" + co.Path("secrets", "grafana_password")} {
 			if !slices.Contains(command.Env, want) {
@@ -96,7 +96,7 @@ func TestGrafana(t *testing.T) {
 	}
 }
 
-func TestTracing(t *testing.T) {
+func TestTracingEndpoint(t *testing.T) {
 	co, env := state(t)
 	env["OTELCOL_HTTP"] = "127.0.0.1:4318"
 	for _, tc := range []struct {
@@ -104,9 +104,9 @@ func TestTracing(t *testing.T) {
 		installed   []string
 		want        string
 	}{
-		{"nobody there", "", nil, ""},
+		{"no collector", "", nil, ""},
 		{"a collector", "", []string{"otelcol-contrib"}, "http://127.0.0.1:4318"},
-		{"a collector of another name", "", []string{"otelcol"}, "http://127.0.0.1:4318"},
+		{"a collector with another name", "", []string{"otelcol"}, "http://127.0.0.1:4318"},
 		{"somewhere else", "http://elsewhere:4318", []string{"otelcol-contrib"}, "http://elsewhere:4318"},
 		{"off", "off", []string{"otelcol-contrib"}, ""},
 	} {
@@ -118,7 +118,7 @@ func TestTracing(t *testing.T) {
 	}
 }
 
-func TestAbsent(t *testing.T) {
+func TestListAbsent(t *testing.T) {
 	co, _ := state(t)
 	all := ListAbsent(co, machine(t))
 	for _, name := range []string{"prometheus", "loki", "jaeger", "otelcol-contrib", "grafana"} {
