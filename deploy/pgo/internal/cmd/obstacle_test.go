@@ -1,0 +1,78 @@
+package cmd
+
+import (
+	"strings"
+	"testing"
+
+	"pgo/deploy/pgo/internal/control"
+)
+
+func TestFindObstacle(t *testing.T) {
+	tests := []struct {
+		name       string
+		process    control.Process
+		isObstacle bool
+	}{
+		{"ready", control.Process{Status: control.Ready, Ready: true}, false},
+		{"starting", control.Process{Status: control.Starting}, false},
+		{"failed", control.Process{Status: control.Failed}, true},
+		{"stopped", control.Process{Status: control.Stopped}, true},
+		{"a one-shot that has ended", control.Process{Status: control.Stopped, Ready: true}, false},
+		{"4 failed starts", control.Process{Status: control.BackingOff, Failures: 4}, false},
+		{"5 failed starts", control.Process{Status: control.BackingOff, Failures: 5}, true},
+		{"a failed reload", control.Process{Status: control.Ready, Ready: true, ReloadFailure: "exit code 1"}, true},
+		{"a failed deploy", control.Process{Status: control.Ready, Ready: true, DeployFailure: "incomplete"}, true},
+		{"the next reload", control.Process{Status: control.Reloading, Ready: true, ReloadFailure: "exit code 1", ReloadPending: true}, false},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if got := findObstacle([]control.Process{test.process}) != nil; got != test.isObstacle {
+				t.Errorf("got %v, want %v", got, test.isObstacle)
+			}
+		})
+	}
+}
+
+func TestFindUnready(t *testing.T) {
+	waiting, starting := control.Process{Name: "web", Status: control.Waiting}, control.Process{Name: "db", Status: control.Starting}
+	ready := control.Process{Name: "ok", Status: control.Ready, Ready: true}
+	reloading := control.Process{Name: "api", Status: control.Reloading, Ready: true, ReloadPending: true}
+	tests := []struct {
+		name      string
+		processes []control.Process
+		want      string
+	}{
+		{"all ready", []control.Process{ready}, ""},
+		{"a cause before its effect", []control.Process{waiting, starting}, "db"},
+		{"only waiting", []control.Process{ready, waiting}, "web"},
+		{"a reload", []control.Process{ready, reloading}, "api"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got := ""
+			if p := findUnready(test.processes); p != nil {
+				got = p.Name
+			}
+			if got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+func TestAdviseStart(t *testing.T) {
+	tests := []struct {
+		process control.Process
+		want    string
+	}{
+		{control.Process{Name: "web", Reason: "bin/web: no such file"}, "build or install the program"},
+		{control.Process{Name: "web", Reason: "exit code 78"}, "correct the configuration"},
+		{control.Process{Name: "web", Status: control.Stopped}, "pgo start web"},
+		{control.Process{Name: "web", Status: control.Failed, Reason: "exit code 1"}, "pgo logs web shows more"},
+	}
+	for _, test := range tests {
+		if got := adviseStart(test.process); !strings.Contains(got, test.want) {
+			t.Errorf("%+v: got %q, want %q", test.process, got, test.want)
+		}
+	}
+}
