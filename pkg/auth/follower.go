@@ -11,11 +11,11 @@ import (
 )
 
 const (
-	followEvery = 250 * time.Millisecond // well under the second within which an ended session must be known
-	// followOverlap is how far back each reading looks again: a session that is ended in a transaction gets
+	pollInterval = 250 * time.Millisecond // well under the second within which an ended session must be known
+	// pollOverlap is how far back each reading looks again: a session that is ended in a transaction gets
 	// its time before the commit makes it visible.
-	followOverlap = 30 * time.Second
-	staleAfter    = 5 * time.Second
+	pollOverlap = 30 * time.Second
+	staleAfter  = 5 * time.Second
 )
 
 // RevocationSource tells which sessions were ended.
@@ -69,11 +69,11 @@ func (f *RevocationList) Add(sessionIDs ...string) {
 
 // Run reads the source until ctx ends.
 func (f *RevocationList) Run(ctx context.Context) error {
-	tick := time.NewTicker(followEvery)
+	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	failing := false
 	for {
-		err := f.read(ctx)
+		err := f.readSource(ctx)
 		if err != nil && ctx.Err() == nil && !failing {
 			f.log.Warn("the list of ended sessions cannot be read", zap.Error(err))
 		}
@@ -107,11 +107,11 @@ func (f *RevocationList) IsFresh(context.Context) error {
 	return nil
 }
 
-func (f *RevocationList) read(ctx context.Context) error {
+func (f *RevocationList) readSource(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, staleAfter)
 	defer cancel()
 	f.mu.RLock()
-	since := f.cursor.Add(-followOverlap)
+	since := f.cursor.Add(-pollOverlap)
 	if f.cursor.IsZero() {
 		since = time.Now().Add(-f.keep)
 	}

@@ -17,11 +17,11 @@ import (
 )
 
 const (
-	jwksEvery      = 5 * time.Minute        // how often the key set is read again
-	jwksRetry      = 500 * time.Millisecond // the same while there is none
-	jwksUnknownKey = time.Second            // a token with an unknown key causes a reading at most this often
-	jwksTimeout    = 2 * time.Second
-	maxJWKS        = 1 << 20
+	jwksInterval       = 5 * time.Minute        // how often the key set is read again
+	jwksRetryInterval  = 500 * time.Millisecond // the same while there is none
+	unknownKeyInterval = time.Second            // a token with an unknown key causes a reading at most this often
+	jwksTimeout        = 2 * time.Second
+	maxJWKS            = 1 << 20
 )
 
 // NewRemoteKeys is the key source of the services that sign no tokens: the JWK set at url, read in the background until ctx
@@ -34,9 +34,9 @@ func NewRemoteKeys(ctx context.Context, url string, client *http.Client, log *za
 		return nil, err
 	}
 	k := &remoteKeys{ctx: ctx, url: url, client: client, log: log}
-	k.reload(time.Time{})
-	go k.run()
-	return k.key, nil
+	k.reloadKeys(time.Time{})
+	go k.reloadPeriodically()
+	return k.findKey, nil
 }
 
 func checkURL(text string) error {
@@ -53,19 +53,19 @@ type remoteKeys struct {
 	client *http.Client
 	log    *zap.Logger
 
-	reading sync.Mutex // one reading at a time
+	readMu sync.Mutex // one reading at a time
 
-	mu    sync.RWMutex
-	keys  jwt.Keyfunc // nil before the first reading that succeeded
-	asked time.Time   // when the last reading ended, for better or worse
-	away  bool
+	mu       sync.RWMutex
+	keys     jwt.Keyfunc // nil before the first reading that succeeded
+	lastRead time.Time   // when the last reading ended, for better or worse
+	failing  bool
 }
 
-func (k *remoteKeys) run() {
+func (k *remoteKeys) reloadPeriodically() {
 	for {
-		wait := jwksEvery
-		if keys, _ := k.state(); keys == nil {
-			wait = jwksRetry
+		wait := jwksInterval
+		if keys, _ := k.currentKeys(); keys == nil {
+			wait = jwksRetryInterval
 		}
 		t := time.NewTimer(wait)
 		select {
@@ -73,55 +73,55 @@ func (k *remoteKeys) run() {
 			t.Stop()
 			return
 		case now := <-t.C:
-			k.reload(now)
+			k.reloadKeys(now)
 		}
 	}
 }
 
-func (k *remoteKeys) state() (keys jwt.Keyfunc, asked time.Time) {
+func (k *remoteKeys) currentKeys() (keys jwt.Keyfunc, asked time.Time) {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
-	return k.keys, k.asked
+	return k.keys, k.lastRead
 }
 
-// key implements jwt.Keyfunc.
-func (k *remoteKeys) key(t *jwt.Token) (any, error) {
-	keys, asked := k.state()
+// findKey implements jwt.Keyfunc.
+func (k *remoteKeys) findKey(t *jwt.Token) (any, error) {
+	keys, asked := k.currentKeys()
 	if keys == nil {
 		return nil, ErrKeysUnavailable
 	}
 	key, err := keys(t)
-	if !errors.Is(err, errUnknownKey) || time.Since(asked) < jwksUnknownKey {
+	if !errors.Is(err, errUnknownKey) || time.Since(asked) < unknownKeyInterval {
 		return key, err
 	}
-	k.reload(time.Now())
-	keys, _ = k.state()
+	k.reloadKeys(time.Now())
+	keys, _ = k.currentKeys()
 	return keys(t)
 }
 
-// reload reads the key set unless somebody has done so since the caller wanted it.
-func (k *remoteKeys) reload(wanted time.Time) {
-	k.reading.Lock()
-	defer k.reading.Unlock()
-	if _, asked := k.state(); asked.After(wanted) {
+// reloadKeys reads the key set unless somebody has done so since the caller wanted it.
+func (k *remoteKeys) reloadKeys(wanted time.Time) {
+	k.readMu.Lock()
+	defer k.readMu.Unlock()
+	if _, asked := k.currentKeys(); asked.After(wanted) {
 		return
 	}
-	keys, err := k.read()
+	keys, err := k.readKeys()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.asked = time.Now()
+	k.lastRead = time.Now()
 	if err == nil {
 		k.keys = keys
-	} else if !k.away && k.ctx.Err() == nil { // say it once, not at every attempt
+	} else if !k.failing && k.ctx.Err() == nil { // say it once, not at every attempt
 		k.log.Warn("the signing keys cannot be read", zap.String("url", k.url), zap.Error(err))
 	}
-	k.away = err != nil
+	k.failing = err != nil
 }
 
-func (k *remoteKeys) read() (jwt.Keyfunc, error) {
+func (k *remoteKeys) readKeys() (jwt.Keyfunc, error) {
 	ctx, cancel := context.WithTimeout(k.ctx, jwksTimeout)
 	defer cancel()
-	body, err := get(ctx, k.client, k.url, maxJWKS)
+	body, err := fetchBody(ctx, k.client, k.url, maxJWKS)
 	if err != nil {
 		return nil, err
 	}
@@ -150,8 +150,8 @@ func parseKeys(ctx context.Context, body []byte) (jwt.Keyfunc, error) {
 	return NewStaticKeys(keys), nil
 }
 
-// get reads an answer of at most limit bytes.
-func get(ctx context.Context, client *http.Client, url string, limit int64) ([]byte, error) {
+// fetchBody reads an answer of at most limit bytes.
+func fetchBody(ctx context.Context, client *http.Client, url string, limit int64) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, err

@@ -70,26 +70,26 @@ type remoteSessions struct {
 func (r *remoteSessions) EndedSince(ctx context.Context, t time.Time) ([]string, time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, endedTimeout)
 	defer cancel()
-	list, err := r.read(ctx, t)
+	list, err := r.fetchList(ctx, t)
 	if err != nil {
 		return nil, time.Time{}, fmt.Errorf("read ended sessions at %s: %w", r.url, err)
 	}
 	return list.IDs, list.Now, nil
 }
 
-func (r *remoteSessions) read(ctx context.Context, since time.Time) (list endedList, err error) {
+func (r *remoteSessions) fetchList(ctx context.Context, since time.Time) (list endedList, err error) {
 	query := url.Values{"since": {since.UTC().Format(time.RFC3339Nano)}}
-	body, err := get(ctx, r.client, r.url+"?"+query.Encode(), maxEnded)
+	body, err := fetchBody(ctx, r.client, r.url+"?"+query.Encode(), maxEnded)
 	if err != nil {
 		return list, err
 	}
 	if err := json.Unmarshal(body, &list); err != nil {
 		return endedList{}, errors.New("the answer is no list of sessions") // the parser's error would quote it
 	}
-	return list, list.check()
+	return list, list.checkContent()
 }
 
-func (l endedList) check() error {
+func (l endedList) checkContent() error {
 	if l.Now.IsZero() || l.IDs == nil {
 		return errors.New("the answer lacks now or ids")
 	}

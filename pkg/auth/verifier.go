@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	maxToken     = 4096   // bytes; ours are under 600
-	cachedTokens = 10_000 // verified ones, so that a signature is checked once a token, not once a request
+	maxToken        = 4096   // bytes; ours are under 600
+	maxCachedTokens = 10_000 // verified ones, so that a signature is checked once a token, not once a request
 )
 
 // RevocationChecker knows the sessions that were ended before their tokens expire.
@@ -34,7 +34,7 @@ type Verifier struct {
 
 // NewVerifier returns a verifier of EdDSA tokens that issuer made for audience, signed with one of keys.
 func NewVerifier(issuer, audience string, keys jwt.Keyfunc, revoked RevocationChecker, now func() time.Time) (*Verifier, error) {
-	cache, err := lru.New[[sha256.Size]byte, Principal](cachedTokens)
+	cache, err := lru.New[[sha256.Size]byte, Principal](maxCachedTokens)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func (v *Verifier) Verify(token string) (Principal, error) {
 	p, ok := v.cache.Get(hash)
 	if !ok {
 		var err error
-		if p, err = v.parse(token); err != nil {
+		if p, err = v.parseToken(token); err != nil {
 			return Principal{}, err
 		}
 		v.cache.Add(hash, p)
@@ -71,7 +71,7 @@ func (v *Verifier) Verify(token string) (Principal, error) {
 	return p, nil
 }
 
-func (v *Verifier) parse(token string) (Principal, error) {
+func (v *Verifier) parseToken(token string) (Principal, error) {
 	var c Claims
 	_, err := v.parser.ParseWithClaims(token, &c, v.keys)
 	switch {

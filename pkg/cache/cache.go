@@ -49,21 +49,21 @@ type Cache struct {
 	loads   singleflight.Group
 	retryAt atomic.Int64 // when one reader asks Redis again, in Unix nanoseconds; 0 while it answers
 
-	mu         sync.Mutex
-	suspect    map[string]time.Time // keys not to be read from Redis until then: writing them failed
-	allSuspect time.Time            // the same for every key, when there were too many
+	mu           sync.Mutex
+	suspectKeys  map[string]time.Time // keys not to be read from Redis until then: writing them failed
+	suspectUntil time.Time            // the same for every key, when there were too many
 }
 
 // New returns a cache on client, with the metrics of both in reg.
 func New(client *redis.Client, cfg Config, reg prometheus.Registerer, log *zap.Logger) *Cache {
 	c := &Cache{
-		redis: client, prefix: cfg.Prefix, ttl: cfg.TTL, log: log, suspect: map[string]time.Time{},
+		redis: client, prefix: cfg.Prefix, ttl: cfg.TTL, log: log, suspectKeys: map[string]time.Time{},
 		reads: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pgo_cache_reads_total", Help: "Reads through the cache by result: hit, miss or bypass (Redis away)."}, []string{"result"}),
 	}
 	for _, result := range []string{"hit", "miss", "bypass"} {
 		c.reads.WithLabelValues(result) // what starts at 0 can be seen to increase
 	}
-	reg.MustRegister(c.reads, newPool(client))
+	reg.MustRegister(c.reads, newPoolCollector(client))
 	return c
 }
 
@@ -73,14 +73,14 @@ type entry[T any] struct {
 	Value   T    `json:"value"`
 }
 
-// missing is the entry of a row that does not exist, whatever its type is.
-type missing struct {
+// missingEntry is the entry of a row that does not exist, whatever its type is.
+type missingEntry struct {
 	Missing bool `json:"missing"`
 }
 
-// put sets KEYS[1] to ARGV[2] for ARGV[3] milliseconds unless what is there has a newer version than ARGV[1].
+// putScript sets KEYS[1] to ARGV[2] for ARGV[3] milliseconds unless what is there has a newer version than ARGV[1].
 // Anything that is not an entry is replaced.
-var put = redis.NewScript(`
+var putScript = redis.NewScript(`
 if redis.call('TYPE', KEYS[1]).ok ~= 'hash' then redis.call('DEL', KEYS[1]) end
 local old = tonumber(redis.call('HGET', KEYS[1], 'v') or '')
 if old and old > tonumber(ARGV[1]) then return 0 end
@@ -94,13 +94,13 @@ return 1`)
 // changes what T means, it changes the key too. Errors are load's own, or ctx's: Redis never causes one.
 func Fetch[T any](ctx context.Context, c *Cache, key string, load func(context.Context) (T, int64, error)) (T, error) {
 	var zero T
-	if e, ok := get[T](ctx, c, key); ok {
+	if e, ok := readEntry[T](ctx, c, key); ok {
 		if e.Missing {
 			return zero, problem.NotFound()
 		}
 		return e.Value, nil
 	}
-	if err := ended(ctx); err != nil {
+	if err := contextError(ctx); err != nil {
 		return zero, fmt.Errorf("read %s: %w", key, err)
 	}
 	// The load serves all who wait, so it does not end when the first of them goes away.
@@ -130,90 +130,90 @@ func loadInto[T any](ctx context.Context, c *Cache, key string, load func(contex
 	switch {
 	case c.retryAt.Load() != 0, time.Since(began) > c.ttl/2:
 	case err == nil:
-		c.set(ctx, key, version, entry[T]{Value: value}, c.ttl)
+		c.storeEntry(ctx, key, version, entry[T]{Value: value}, c.ttl)
 	case errors.Is(err, problem.NotFound()):
-		c.set(ctx, key, 0, missing{true}, min(missTTL, c.ttl))
+		c.storeEntry(ctx, key, 0, missingEntry{true}, min(missTTL, c.ttl))
 	}
 	return value, err
 }
 
 // Put stores a value that was just committed.
 func Put[T any](ctx context.Context, c *Cache, key string, version int64, value T) {
-	c.replace(ctx, key, version, entry[T]{Value: value})
+	c.storeChange(ctx, key, version, entry[T]{Value: value})
 }
 
 // Delete records that the row was just deleted.
 func (c *Cache) Delete(ctx context.Context, key string) {
-	c.replace(ctx, key, DeletedVersion, missing{true})
+	c.storeChange(ctx, key, DeletedVersion, missingEntry{true})
 }
 
-// replace writes also during the cool-down and after the caller has gone: a change that Redis does not learn
+// storeChange writes also during the cool-down and after the caller has gone: a change that Redis does not learn
 // of leaves a stale entry behind.
-func (c *Cache) replace(ctx context.Context, key string, version int64, e any) {
+func (c *Cache) storeChange(ctx context.Context, key string, version int64, e any) {
 	c.loads.Forget(key) // a load under way may have read the old row; who comes from now on reads anew
-	stored := c.set(context.WithoutCancel(ctx), key, version, e, c.ttl)
+	stored := c.storeEntry(context.WithoutCancel(ctx), key, version, e, c.ttl)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if stored {
-		delete(c.suspect, key)
+		delete(c.suspectKeys, key)
 		return
 	}
 	now := time.Now()
 	until := now.Add(2 * c.ttl) // the entry's time, and as much for one that was being written meanwhile
-	if len(c.suspect) >= maxSuspect {
-		maps.DeleteFunc(c.suspect, func(_ string, until time.Time) bool { return now.After(until) })
+	if len(c.suspectKeys) >= maxSuspect {
+		maps.DeleteFunc(c.suspectKeys, func(_ string, until time.Time) bool { return now.After(until) })
 	}
-	if len(c.suspect) >= maxSuspect {
-		c.allSuspect = until
+	if len(c.suspectKeys) >= maxSuspect {
+		c.suspectUntil = until
 		return
 	}
-	c.suspect[key] = until
+	c.suspectKeys[key] = until
 }
 
 func (c *Cache) isSuspect(key string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
-	until, ok := c.suspect[key]
+	until, ok := c.suspectKeys[key]
 	if ok && now.After(until) {
-		delete(c.suspect, key)
+		delete(c.suspectKeys, key)
 		ok = false
 	}
-	return ok || now.Before(c.allSuspect)
+	return ok || now.Before(c.suspectUntil)
 }
 
-// ask reports whether a reader may ask Redis: while it does not answer, one does each time the cool-down is
+// mayAskRedis reports whether a reader may ask Redis: while it does not answer, one does each time the cool-down is
 // over, and the others do not wait for how that goes.
-func (c *Cache) ask() bool {
+func (c *Cache) mayAskRedis() bool {
 	at, now := c.retryAt.Load(), time.Now()
 	return at == 0 || now.UnixNano() >= at && c.retryAt.CompareAndSwap(at, now.Add(coolDown).UnixNano())
 }
 
-// answered records that Redis answered.
-func (c *Cache) answered(ctx context.Context) {
+// recordAnswer records that Redis answered.
+func (c *Cache) recordAnswer(ctx context.Context) {
 	if c.retryAt.Load() != 0 && c.retryAt.Swap(0) != 0 {
 		logging.FromContext(ctx, c.log).Info("Redis answers again")
 	}
 }
 
-func get[T any](ctx context.Context, c *Cache, key string) (entry[T], bool) {
+func readEntry[T any](ctx context.Context, c *Cache, key string) (entry[T], bool) {
 	var e entry[T]
-	if c.isSuspect(key) || !c.ask() {
+	if c.isSuspect(key) || !c.mayAskRedis() {
 		c.reads.WithLabelValues("bypass").Inc()
 		return e, false
 	}
 	text, err := c.redis.HGet(ctx, c.prefix+key, "e").Bytes()
 	switch {
 	case errors.Is(err, redis.Nil), redis.HasErrorPrefix(err, "WRONGTYPE"): // no entry, or something else
-		c.answered(ctx)
+		c.recordAnswer(ctx)
 		c.reads.WithLabelValues("miss").Inc()
 		return e, false
 	case err != nil:
-		c.failed(ctx, "read", err)
+		c.recordFailure(ctx, "read", err)
 		c.reads.WithLabelValues("bypass").Inc()
 		return e, false
 	}
-	c.answered(ctx)
+	c.recordAnswer(ctx)
 	if err := json.Unmarshal(text, &e); err != nil { // written by another version of the program
 		c.reads.WithLabelValues("miss").Inc()
 		return entry[T]{}, false
@@ -222,24 +222,24 @@ func get[T any](ctx context.Context, c *Cache, key string) (entry[T], bool) {
 	return e, true
 }
 
-// set reports whether Redis took the entry, or had a newer one.
-func (c *Cache) set(ctx context.Context, key string, version int64, e any, ttl time.Duration) bool {
+// storeEntry reports whether Redis took the entry, or had a newer one.
+func (c *Cache) storeEntry(ctx context.Context, key string, version int64, e any, ttl time.Duration) bool {
 	text, err := json.Marshal(e)
 	if err != nil {
 		logging.FromContext(ctx, c.log).Error("encode a cache entry", zap.String("key", key), zap.Error(err))
 		return false
 	}
 	jittered := ttl - ttl/10 + rand.N(ttl/5) // entries made together do not all end together
-	if err := put.Run(ctx, c.redis, []string{c.prefix + key}, version, text, jittered.Milliseconds()).Err(); err != nil {
-		c.failed(ctx, "write", err)
+	if err := putScript.Run(ctx, c.redis, []string{c.prefix + key}, version, text, jittered.Milliseconds()).Err(); err != nil {
+		c.recordFailure(ctx, "write", err)
 		return false
 	}
-	c.answered(ctx)
+	c.recordAnswer(ctx)
 	return true
 }
 
-func (c *Cache) failed(ctx context.Context, doing string, err error) {
-	if ended(ctx) != nil {
+func (c *Cache) recordFailure(ctx context.Context, doing string, err error) {
+	if contextError(ctx) != nil {
 		return // the caller's time is over; that says nothing about Redis
 	}
 	if c.retryAt.Swap(time.Now().Add(coolDown).UnixNano()) == 0 {
@@ -247,9 +247,9 @@ func (c *Cache) failed(ctx context.Context, doing string, err error) {
 	}
 }
 
-// ended is ctx.Err, also in the moment between its deadline and its timer: a connection with the same deadline
+// contextError is ctx.Err, also in the moment between its deadline and its timer: a connection with the same deadline
 // fails in that moment.
-func ended(ctx context.Context) error {
+func contextError(ctx context.Context) error {
 	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
 		return context.DeadlineExceeded
 	}

@@ -48,11 +48,11 @@ func Open(cfg Config) *redis.Client {
 
 // SetLibraryLogger sends what the Redis library prints about its connections to log, at debug level: what matters also
 // comes back as an error. The library has one logger a process.
-func SetLibraryLogger(log *zap.Logger) { redis.SetLogger(libraryLog{log.Sugar()}) }
+func SetLibraryLogger(log *zap.Logger) { redis.SetLogger(libraryLogger{log.Sugar()}) }
 
-type libraryLog struct{ log *zap.SugaredLogger }
+type libraryLogger struct{ log *zap.SugaredLogger }
 
-func (l libraryLog) Printf(_ context.Context, format string, v ...any) { l.log.Debugf(format, v...) }
+func (l libraryLogger) Printf(_ context.Context, format string, v ...any) { l.log.Debugf(format, v...) }
 
 // NewPingCheck returns a check for package health.
 func NewPingCheck(c *redis.Client) func(context.Context) error {

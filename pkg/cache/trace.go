@@ -14,48 +14,48 @@ import (
 // AddTracing has every command of client that is part of a kept trace make a span of it: its name, never its keys or values. A
 // command outside of a trace, a health check for one, makes none and costs nothing.
 func AddTracing(client *redis.Client, tp trace.TracerProvider) {
-	client.AddHook(tracing{tp.Tracer("pgo/pkg/cache")})
+	client.AddHook(tracingHook{tp.Tracer("pgo/pkg/cache")})
 }
 
-// tracing is our own rather than the library's: that one cannot look at the context before it begins a trace.
-type tracing struct{ tracer trace.Tracer }
+// tracingHook is our own rather than the library's: that one cannot look at the context before it begins a trace.
+type tracingHook struct{ tracer trace.Tracer }
 
 // DialHook implements redis.Hook.
-func (tracing) DialHook(next redis.DialHook) redis.DialHook {
+func (tracingHook) DialHook(next redis.DialHook) redis.DialHook {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) { return next(ctx, network, addr) }
 }
 
 // ProcessHook implements redis.Hook.
-func (h tracing) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+func (h tracingHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		if !trace.SpanFromContext(ctx).IsRecording() {
 			return next(ctx, cmd)
 		}
-		ctx, span := h.start(ctx, cmd.FullName())
+		ctx, span := h.startSpan(ctx, cmd.FullName())
 		defer span.End()
-		return note(span, next(ctx, cmd))
+		return recordError(span, next(ctx, cmd))
 	}
 }
 
 // ProcessPipelineHook implements redis.Hook.
-func (h tracing) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+func (h tracingHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		if !trace.SpanFromContext(ctx).IsRecording() {
 			return next(ctx, cmds)
 		}
-		ctx, span := h.start(ctx, "pipeline", attribute.Int("db.operation.batch.size", len(cmds)))
+		ctx, span := h.startSpan(ctx, "pipeline", attribute.Int("db.operation.batch.size", len(cmds)))
 		defer span.End()
-		return note(span, next(ctx, cmds))
+		return recordError(span, next(ctx, cmds))
 	}
 }
 
-func (h tracing) start(ctx context.Context, command string, more ...attribute.KeyValue) (context.Context, trace.Span) {
+func (h tracingHook) startSpan(ctx context.Context, command string, more ...attribute.KeyValue) (context.Context, trace.Span) {
 	return h.tracer.Start(ctx, "redis "+command, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(append(more,
 		attribute.String("db.system.name", "redis"), attribute.String("db.operation.name", command))...))
 }
 
-// note marks the span as failed. That there is no such key is an answer.
-func note(span trace.Span, err error) error {
+// recordError marks the span as failed. That there is no such key is an answer.
+func recordError(span trace.Span, err error) error {
 	if err != nil && !errors.Is(err, redis.Nil) {
 		span.SetStatus(codes.Error, err.Error())
 	}

@@ -142,7 +142,7 @@ func mergeEnviron(v *viper.Viper, environ []string, shape reflect.Type, where or
 		}
 		from := origin{file: "environment " + name}
 		key := strings.ToLower(strings.ReplaceAll(rest, "__", "."))
-		if secret, isFile := strings.CutSuffix(key, "_file"); isFile && leaf(shape, secret) == reflect.TypeFor[Secret]() {
+		if secret, isFile := strings.CutSuffix(key, "_file"); isFile && leafType(shape, secret) == reflect.TypeFor[Secret]() {
 			text, err := os.ReadFile(value)
 			if err != nil {
 				return &Error{File: from.file, Key: secret, Expected: fmt.Sprintf("expected a readable file with the secret: %v", err)}
@@ -158,9 +158,9 @@ func mergeEnviron(v *viper.Viper, environ []string, shape reflect.Type, where or
 
 // setText sets key from text, read as the type that the program gives the key.
 func setText(v *viper.Viper, shape reflect.Type, key, text string, from origin, where origins) error {
-	t := leaf(shape, key)
+	t := leafType(shape, key)
 	if t == nil {
-		return &Error{File: from.file, Key: key, Expected: unknownKey(shape, key)}
+		return &Error{File: from.file, Key: key, Expected: describeKnownKeys(shape, key)}
 	}
 	value, err := parseText(t, text)
 	if err != nil {

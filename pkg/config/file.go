@@ -77,28 +77,28 @@ type checker struct {
 	where origins
 }
 
-func (r checker) fail(n *yaml.Node, key, expected string) error {
+func (r checker) newError(n *yaml.Node, key, expected string) error {
 	return &Error{File: r.path, Line: n.Line, Key: key, Expected: expected}
 }
 
-func (r checker) failType(n *yaml.Node, t reflect.Type, key string) error {
+func (r checker) newTypeError(n *yaml.Node, t reflect.Type, key string) error {
 	got := n.Value
 	if n.Kind != yaml.ScalarNode {
 		got = map[yaml.Kind]string{yaml.MappingNode: "a group of keys", yaml.SequenceNode: "a list"}[n.Kind]
 	}
-	return r.fail(n, key, fmt.Sprintf("expected %s, got %q", describeType(t), got))
+	return r.newError(n, key, fmt.Sprintf("expected %s, got %q", describeType(t), got))
 }
 
 func (r checker) checkValue(n *yaml.Node, t reflect.Type, key string) error {
 	if n.Kind == yaml.AliasNode {
-		return r.fail(n, key, "expected no YAML alias")
+		return r.newError(n, key, "expected no YAML alias")
 	}
 	switch {
 	case t == secretType:
-		return r.fail(n, key, "expected no secret in a file: set it in the environment")
+		return r.newError(n, key, "expected no secret in a file: set it in the environment")
 	case t.Kind() == reflect.Struct || t.Kind() == reflect.Map:
 		if n.Kind != yaml.MappingNode {
-			return r.failType(n, t, key)
+			return r.newTypeError(n, t, key)
 		}
 		return r.checkMapping(n, t, key)
 	}
@@ -107,7 +107,7 @@ func (r checker) checkValue(n *yaml.Node, t reflect.Type, key string) error {
 		return r.checkList(n, t, key)
 	}
 	if n.Kind != yaml.ScalarNode || isNull(n) || !isScalarOf(n, t) {
-		return r.failType(n, t, key)
+		return r.newTypeError(n, t, key)
 	}
 	return nil
 }
@@ -122,14 +122,14 @@ func (r checker) checkMapping(n *yaml.Node, t reflect.Type, key string) error {
 			full = key + "." + name
 		}
 		if k.ShortTag() == "!!merge" {
-			return r.fail(k, key, "expected no YAML merge")
+			return r.newError(k, key, "expected no YAML merge")
 		}
-		ct := child(t, name)
+		ct := childType(t, name)
 		if ct == nil || k.Kind != yaml.ScalarNode || strings.Contains(name, ".") {
-			return r.fail(k, full, unknownKey(t, name))
+			return r.newError(k, full, describeKnownKeys(t, name))
 		}
 		if seen[name] {
-			return r.fail(k, full, "expected each key once")
+			return r.newError(k, full, "expected each key once")
 		}
 		seen[name] = true
 		if err := r.checkValue(v, ct, full); err != nil {
@@ -141,11 +141,11 @@ func (r checker) checkMapping(n *yaml.Node, t reflect.Type, key string) error {
 
 func (r checker) checkList(n *yaml.Node, t reflect.Type, key string) error {
 	if n.Kind != yaml.SequenceNode {
-		return r.failType(n, t, key)
+		return r.newTypeError(n, t, key)
 	}
 	for _, item := range n.Content {
 		if item.Kind != yaml.ScalarNode || item.ShortTag() != "!!str" {
-			return r.fail(item, key, "expected a list of texts")
+			return r.newError(item, key, "expected a list of texts")
 		}
 	}
 	return nil

@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// leaf returns the type of the value at a dotted key of shape, nil when there is none.
-func leaf(shape reflect.Type, key string) reflect.Type {
+// leafType returns the type of the value at a dotted key of shape, nil when there is none.
+func leafType(shape reflect.Type, key string) reflect.Type {
 	t := shape
 	for _, part := range strings.Split(key, ".") {
-		if t = child(t, part); t == nil {
+		if t = childType(t, part); t == nil {
 			return nil
 		}
 	}
@@ -22,8 +22,8 @@ func leaf(shape reflect.Type, key string) reflect.Type {
 	return t
 }
 
-// child returns the type of the value named part in t, nil when t has none.
-func child(t reflect.Type, part string) reflect.Type {
+// childType returns the type of the value named part in t, nil when t has none.
+func childType(t reflect.Type, part string) reflect.Type {
 	switch t.Kind() {
 	case reflect.Map:
 		if part == "" {
@@ -36,7 +36,7 @@ func child(t reflect.Type, part string) reflect.Type {
 			case part:
 				return t.Field(i).Type
 			case squashTag:
-				if found := child(t.Field(i).Type, part); found != nil {
+				if found := childType(t.Field(i).Type, part); found != nil {
 					return found
 				}
 			}
@@ -45,12 +45,12 @@ func child(t reflect.Type, part string) reflect.Type {
 	return nil
 }
 
-// childNames returns the names that child knows in a struct, those of squashed structs in their place.
-func childNames(t reflect.Type) []string {
+// knownNames returns the names that child knows in a struct, those of squashed structs in their place.
+func knownNames(t reflect.Type) []string {
 	names := make([]string, 0, t.NumField())
 	for i := range t.NumField() {
 		if name := t.Field(i).Tag.Get(tag); name == squashTag {
-			names = append(names, childNames(t.Field(i).Type)...)
+			names = append(names, knownNames(t.Field(i).Type)...)
 		} else {
 			names = append(names, name)
 		}
@@ -58,11 +58,11 @@ func childNames(t reflect.Type) []string {
 	return names
 }
 
-// unknownKey lists the known keys at the level of the first unknown part of key.
-func unknownKey(shape reflect.Type, key string) string {
+// describeKnownKeys lists the known keys at the level of the first unknown part of key.
+func describeKnownKeys(shape reflect.Type, key string) string {
 	t := shape
 	for _, part := range strings.Split(key, ".") {
-		next := child(t, part)
+		next := childType(t, part)
 		if next == nil {
 			break
 		}
@@ -71,7 +71,7 @@ func unknownKey(shape reflect.Type, key string) string {
 	if t.Kind() != reflect.Struct {
 		return "expected a known key"
 	}
-	return "expected a known key, one of " + strings.Join(childNames(t), ", ")
+	return "expected a known key, one of " + strings.Join(knownNames(t), ", ")
 }
 
 var (

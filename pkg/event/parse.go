@@ -27,7 +27,7 @@ func Parse(b []byte) (Event, error) {
 	}
 
 	var version string
-	if err := attribute(attrs, "specversion", &version); err != nil {
+	if err := decodeAttribute(attrs, "specversion", &version); err != nil {
 		return Event{}, fmt.Errorf("parse event: %w", err)
 	}
 	if version != specVersion {
@@ -39,7 +39,7 @@ func Parse(b []byte) (Event, error) {
 		"id": &e.ID, "source": &e.Source, "type": &e.Type, "subject": &e.Subject,
 		"time": &e.Time, "sequence": &e.Sequence, "data": &e.Data,
 	} {
-		if err := attribute(attrs, name, target); err != nil {
+		if err := decodeAttribute(attrs, name, target); err != nil {
 			return Event{}, fmt.Errorf("parse event: %w", err)
 		}
 	}
@@ -54,8 +54,8 @@ func Parse(b []byte) (Event, error) {
 	return e, nil
 }
 
-// attribute decodes a required attribute into target.
-func attribute(attrs map[string]json.RawMessage, name string, target any) error {
+// decodeAttribute decodes a required attribute into target.
+func decodeAttribute(attrs map[string]json.RawMessage, name string, target any) error {
 	raw, ok := attrs[name]
 	if !ok || string(raw) == "null" {
 		return fmt.Errorf("%w: %s", ErrMissing, name)

@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	checkTimeout = 2 * time.Second
-	checkEvery   = 500 * time.Millisecond // answers younger than this are used again, however many ask
-	checkAtStart = 20 * time.Millisecond  // and this, before the program has been ready: somebody waits for it
+	checkTimeout         = 2 * time.Second
+	checkInterval        = 500 * time.Millisecond // answers younger than this are used again, however many ask
+	checkIntervalAtStart = 20 * time.Millisecond  // and this, before the program has been ready: somebody waits for it
 )
 
 // Check reports whether a dependency answers. It must respect ctx.
@@ -25,7 +25,7 @@ type Check func(ctx context.Context) error
 // (without it, it is ready and degraded).
 type Health struct {
 	log      *zap.Logger
-	checks   []named
+	checks   []namedCheck
 	started  atomic.Bool
 	draining atomic.Bool
 
@@ -34,12 +34,12 @@ type Health struct {
 	lastAt time.Time
 }
 
-type named struct {
-	name     string
-	required bool
-	check    Check
-	failing  time.Time // since when; zero while it answers
-	said     bool      // that it fails
+type namedCheck struct {
+	name          string
+	required      bool
+	check         Check
+	failingSince  time.Time // since when; zero while it answers
+	failureLogged bool      // that it fails
 }
 
 // State is what /readyz says.
@@ -57,12 +57,12 @@ func New(log *zap.Logger) *Health { return &Health{log: log} }
 
 // Require adds something without which the program is not ready. Call it before the first request.
 func (h *Health) Require(name string, c Check) {
-	h.checks = append(h.checks, named{name: name, required: true, check: c})
+	h.checks = append(h.checks, namedCheck{name: name, required: true, check: c})
 }
 
 // Optional adds something without which the program is ready and says that it is degraded.
 func (h *Health) Optional(name string, c Check) {
-	h.checks = append(h.checks, named{name: name, check: c})
+	h.checks = append(h.checks, namedCheck{name: name, check: c})
 }
 
 // StartDrain makes the program not ready from now on.
@@ -75,9 +75,9 @@ func (h *Health) State(ctx context.Context) State {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	fresh := checkEvery
+	fresh := checkInterval
 	if !h.started.Load() {
-		fresh = checkAtStart
+		fresh = checkIntervalAtStart
 	}
 	if time.Since(h.lastAt) < fresh {
 		return h.last
@@ -93,7 +93,7 @@ func (h *Health) State(ctx context.Context) State {
 	wg.Wait()
 	s := State{Status: StatusReady}
 	for i, c := range h.checks {
-		h.say(i, errs[i])
+		h.logChange(i, errs[i])
 		switch {
 		case errs[i] == nil:
 			continue
@@ -111,20 +111,20 @@ func (h *Health) State(ctx context.Context) State {
 	return s
 }
 
-// say logs once that a dependency fails, and when it answers again. What fails for a moment may only be a start that is
+// logChange logs once that a dependency fails, and when it answers again. What fails for a moment may only be a start that is
 // not over.
-func (h *Health) say(i int, err error) {
+func (h *Health) logChange(i int, err error) {
 	c := &h.checks[i]
 	switch {
 	case err == nil:
-		if c.said {
+		if c.failureLogged {
 			h.log.Info("a dependency answers again", zap.String("dependency", c.name))
 		}
-		c.failing, c.said = time.Time{}, false
-	case c.failing.IsZero():
-		c.failing = time.Now()
-	case !c.said && time.Since(c.failing) >= checkEvery:
-		c.said = true
+		c.failingSince, c.failureLogged = time.Time{}, false
+	case c.failingSince.IsZero():
+		c.failingSince = time.Now()
+	case !c.failureLogged && time.Since(c.failingSince) >= checkInterval:
+		c.failureLogged = true
 		h.log.Warn("a dependency does not answer", zap.String("dependency", c.name), zap.Bool("required", c.required), zap.Error(err))
 	}
 }
@@ -132,7 +132,7 @@ func (h *Health) say(i int, err error) {
 // LivenessHandler answers 200 for as long as the program can answer at all.
 func (h *Health) LivenessHandler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		write(w, http.StatusOK, State{Status: "alive"})
+		writeState(w, http.StatusOK, State{Status: "alive"})
 	})
 }
 
@@ -140,10 +140,10 @@ func (h *Health) LivenessHandler() http.Handler {
 func (h *Health) StartupHandler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if h.started.Load() || h.State(r.Context()).Status == StatusReady {
-			write(w, http.StatusOK, State{Status: "started"})
+			writeState(w, http.StatusOK, State{Status: "started"})
 			return
 		}
-		write(w, http.StatusServiceUnavailable, State{Status: "starting"})
+		writeState(w, http.StatusServiceUnavailable, State{Status: "starting"})
 	})
 }
 
@@ -155,11 +155,11 @@ func (h *Health) ReadinessHandler() http.Handler {
 		if s.Status != StatusReady {
 			status = http.StatusServiceUnavailable
 		}
-		write(w, status, s)
+		writeState(w, status, s)
 	})
 }
 
-func write(w http.ResponseWriter, status int, s State) {
+func writeState(w http.ResponseWriter, status int, s State) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)

@@ -87,7 +87,7 @@ func (o *observer) observe(c *gin.Context) {
 	ctx, cancel := context.WithTimeout(c.Request.Context(), o.timeout)
 	defer cancel()
 	tracer := o.tracer
-	if polled(route) {
+	if isPolled(route) {
 		tracer = o.untraced
 	}
 	ctx, span := tracer.Start(tracing.Extract(ctx, propagation.HeaderCarrier(c.Request.Header)), method+" "+route, trace.WithSpanKind(trace.SpanKindServer))
@@ -98,7 +98,7 @@ func (o *observer) observe(c *gin.Context) {
 	c.Request = c.Request.WithContext(logging.WithLogger(ctx, log))
 
 	o.active.Inc()
-	o.next(c, log)
+	o.runHandlers(c, log)
 	o.active.Dec()
 	if c.GetBool(cutOffKey) {
 		defer panic(http.ErrAbortHandler) // net/http's way to end a connection in the middle of an answer
@@ -106,7 +106,7 @@ func (o *observer) observe(c *gin.Context) {
 
 	status := c.Writer.Status()
 	took := time.Since(began)
-	o.count(ids, took, method, route, strconv.Itoa(status))
+	o.observeDuration(ids, took, method, route, strconv.Itoa(status))
 	if span.IsRecording() {
 		span.SetAttributes(attribute.String("http.request.method", method), attribute.String("http.route", route), attribute.Int("http.response.status_code", status))
 		if status >= 500 {
@@ -115,7 +115,7 @@ func (o *observer) observe(c *gin.Context) {
 	}
 	level := zapcore.InfoLevel
 	switch {
-	case probe(route), polled(route) && status < 400:
+	case isProbe(route), isPolled(route) && status < 400:
 		level = zapcore.DebugLevel
 	case status >= 500:
 		level = zapcore.ErrorLevel
@@ -132,8 +132,8 @@ func (o *observer) observe(c *gin.Context) {
 	}
 }
 
-// count notes how long a request took; where its trace is kept, with the way to it.
-func (o *observer) count(ids trace.SpanContext, took time.Duration, labels ...string) {
+// observeDuration notes how long a request took; where its trace is kept, with the way to it.
+func (o *observer) observeDuration(ids trace.SpanContext, took time.Duration, labels ...string) {
 	h := o.duration.WithLabelValues(labels...)
 	if e, ok := h.(prometheus.ExemplarObserver); ok && ids.IsSampled() {
 		e.ObserveWithExemplar(took.Seconds(), prometheus.Labels{"trace_id": ids.TraceID().String()})
@@ -142,8 +142,8 @@ func (o *observer) count(ids trace.SpanContext, took time.Duration, labels ...st
 	h.Observe(took.Seconds())
 }
 
-// next runs the handlers and turns a panic into a 500.
-func (o *observer) next(c *gin.Context, log *zap.Logger) {
+// runHandlers runs the handlers and turns a panic into a 500.
+func (o *observer) runHandlers(c *gin.Context, log *zap.Logger) {
 	defer func() {
 		p := recover()
 		if p == nil {
@@ -159,12 +159,14 @@ func (o *observer) next(c *gin.Context, log *zap.Logger) {
 	c.Next()
 }
 
-// probe says whether the route tells how the program is: package health logs what is wrong.
-func probe(route string) bool { return route == "/livez" || route == "/readyz" || route == "/startupz" }
+// isProbe says whether the route tells how the program is: package health logs what is wrong.
+func isProbe(route string) bool {
+	return route == "/livez" || route == "/readyz" || route == "/startupz"
+}
 
-// polled says whether the route is asked all the time for ever. Such requests are counted, each route for itself, but a line
+// isPolled says whether the route is asked all the time for ever. Such requests are counted, each route for itself, but a line
 // and a trace of each would hide everything else.
-func polled(route string) bool { return probe(route) || strings.HasPrefix(route, InternalPrefix) }
+func isPolled(route string) bool { return isProbe(route) || strings.HasPrefix(route, InternalPrefix) }
 
 func boundedMethod(m string) string {
 	switch m {

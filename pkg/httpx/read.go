@@ -21,9 +21,9 @@ import (
 	"pgo/pkg/problem"
 )
 
-// drainBody is how much of a refused body is still read, so that the caller, who is sending, gets to read
+// maxDrainedBody is how much of a refused body is still read, so that the caller, who is sending, gets to read
 // the answer instead of a connection reset.
-const drainBody = 8 << 20
+const maxDrainedBody = 8 << 20
 
 func errTooLarge() error {
 	return problem.New(problem.KindTooLarge, "body_too_large", "The request's body is too large.")
@@ -35,7 +35,7 @@ func limitBody(most int64) gin.HandlerFunc {
 		body := c.Request.Body
 		if c.Request.ContentLength > most {
 			if c.GetHeader("Expect") == "" { // else the caller waits with the body, and reading would ask for it
-				_, _ = io.CopyN(io.Discard, body, drainBody) // best effort, see drainBody
+				_, _ = io.CopyN(io.Discard, body, maxDrainedBody) // best effort, see maxDrainedBody
 			}
 			WriteProblem(c, errTooLarge())
 			return
@@ -59,7 +59,7 @@ func (b *limitedBody) Read(p []byte) (int, error) {
 	}
 	n, err := b.ReadCloser.Read(p)
 	if b.left -= int64(n); b.left < 0 {
-		_, _ = io.CopyN(io.Discard, b.ReadCloser, drainBody)
+		_, _ = io.CopyN(io.Discard, b.ReadCloser, maxDrainedBody)
 		return n, errTooLarge()
 	}
 	return n, err
@@ -76,13 +76,13 @@ func ReadJSON(c *gin.Context, dst any) error {
 		if _, ok := errors.AsType[*problem.Error](err); ok {
 			return err
 		}
-		return malformed("The body could not be read.").WithCause(err)
+		return malformedJSON("The body could not be read.").WithCause(err)
 	}
 	if !utf8.Valid(text) {
-		return malformed("The body is not UTF-8.")
+		return malformedJSON("The body is not UTF-8.")
 	}
 	if t := bytes.TrimSpace(text); len(t) == 0 || t[0] != '{' {
-		return malformed("The body must be one JSON object.")
+		return malformedJSON("The body must be one JSON object.")
 	}
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
@@ -90,37 +90,37 @@ func ReadJSON(c *gin.Context, dst any) error {
 		return jsonProblem(text, dst, err)
 	}
 	if _, err := d.Token(); err != io.EOF {
-		return malformed("The body must be one JSON object and nothing after it.")
+		return malformedJSON("The body must be one JSON object and nothing after it.")
 	}
 	return nil
 }
 
-func malformed(detail string) *problem.Error {
+func malformedJSON(detail string) *problem.Error {
 	return problem.New(problem.KindMalformed, "malformed_json", detail)
 }
 
 // jsonProblem says what is wrong with the text that could not be decoded into dst.
 func jsonProblem(text []byte, dst any, err error) error {
 	if _, ok := errors.AsType[*json.SyntaxError](err); ok || errors.Is(err, io.ErrUnexpectedEOF) {
-		return malformed("The body is not well-formed JSON.").WithCause(err)
+		return malformedJSON("The body is not well-formed JSON.").WithCause(err)
 	}
 	if t, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return problem.Invalid(problem.Field{Field: shorten(t.Field), Code: "wrong_type", Message: "must not be a JSON " + shorten(t.Value)})
+		return problem.Invalid(problem.Field{Field: truncate(t.Field), Code: "wrong_type", Message: "must not be a JSON " + truncate(t.Value)})
 	}
 	if quoted, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
 		name, err := strconv.Unquote(quoted)
 		if err != nil {
 			name = quoted
 		}
-		return problem.Invalid(problem.Field{Field: shorten(name), Code: "unknown_field", Message: "is not a field of this request"})
+		return problem.Invalid(problem.Field{Field: truncate(name), Code: "unknown_field", Message: "is not a field of this request"})
 	}
 	// A type that decodes itself, a time for example, refused its value.
-	return problem.Invalid(problem.Field{Field: culprit(text, dst), Code: "wrong_format", Message: "does not have the form that this field needs"})
+	return problem.Invalid(problem.Field{Field: findInvalidField(text, dst), Code: "wrong_format", Message: "does not have the form that this field needs"})
 }
 
-// culprit returns the first field of the object that cannot be decoded on its own: an error of a type's own
+// findInvalidField returns the first field of the object that cannot be decoded on its own: an error of a type's own
 // decoder does not say where it is.
-func culprit(text []byte, dst any) string {
+func findInvalidField(text []byte, dst any) string {
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(text, &fields) != nil {
 		return ""
@@ -128,14 +128,14 @@ func culprit(text []byte, dst any) string {
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		one, err := json.Marshal(map[string]json.RawMessage{name: fields[name]})
 		if err == nil && json.Unmarshal(one, reflect.New(reflect.TypeOf(dst).Elem()).Interface()) != nil {
-			return shorten(name)
+			return truncate(name)
 		}
 	}
 	return ""
 }
 
-// shorten keeps what a caller sent from filling the answer.
-func shorten(s string) string {
+// truncate keeps what a caller sent from filling the answer.
+func truncate(s string) string {
 	const most = 100
 	if len(s) <= most {
 		return s
@@ -178,7 +178,7 @@ func ReadQuery(c *gin.Context, allowed ...string) (url.Values, error) {
 	for _, name := range slices.Sorted(maps.Keys(q)) {
 		switch values := q[name]; {
 		case !slices.Contains(allowed, name):
-			return nil, problem.Invalid(problem.Field{Field: shorten(strings.ToValidUTF8(name, "?")), Code: "unknown_parameter", Message: "is not a parameter of this call"})
+			return nil, problem.Invalid(problem.Field{Field: truncate(strings.ToValidUTF8(name, "?")), Code: "unknown_parameter", Message: "is not a parameter of this call"})
 		case len(values) > 1:
 			return nil, problem.Invalid(problem.Field{Field: name, Code: "repeated", Message: "must be given once"})
 		case !utf8.ValidString(values[0]):

@@ -46,8 +46,8 @@ func RecordOnce(ctx context.Context, tx Execer, consumer, eventID string) (first
 	return n == 1, nil
 }
 
-// pruneBatch bounds how many rows one transaction of Prune deletes.
-const pruneBatch = 500
+// maxPruneBatch bounds how many rows one transaction of Prune deletes.
+const maxPruneBatch = 500
 
 // Prune forgets the events that consumer had longer ago than keep, in batches, and returns how many. An event that is
 // delivered again after that has its effect again, so keep must be longer than dead letters may wait for their replay; 30
@@ -55,21 +55,21 @@ const pruneBatch = 500
 func Prune(ctx context.Context, db *sql.DB, consumer string, keep time.Duration) (int64, error) {
 	var total int64
 	for {
-		n, err := pruneOnce(ctx, db, consumer, keep)
+		n, err := pruneBatch(ctx, db, consumer, keep)
 		if err != nil {
 			return total, fmt.Errorf("prune the inbox of %s: %w", consumer, err)
 		}
 		total += n
-		if n < pruneBatch {
+		if n < maxPruneBatch {
 			return total, nil
 		}
 	}
 }
 
-// pruneOnce deletes one batch, row by row: a DELETE of many rows may become a scan, which waits for transactions that record
+// pruneBatch deletes one batch, row by row: a DELETE of many rows may become a scan, which waits for transactions that record
 // new events.
-func pruneOnce(ctx context.Context, db *sql.DB, consumer string, keep time.Duration) (int64, error) {
-	ids, err := older(ctx, db, consumer, keep)
+func pruneBatch(ctx context.Context, db *sql.DB, consumer string, keep time.Duration) (int64, error) {
+	ids, err := findReceivedBefore(ctx, db, consumer, keep)
 	if err != nil || len(ids) == 0 {
 		return 0, err
 	}
@@ -86,10 +86,10 @@ func pruneOnce(ctx context.Context, db *sql.DB, consumer string, keep time.Durat
 	return int64(len(ids)), tx.Commit()
 }
 
-func older(ctx context.Context, db *sql.DB, consumer string, keep time.Duration) ([]string, error) {
+func findReceivedBefore(ctx context.Context, db *sql.DB, consumer string, keep time.Duration) ([]string, error) {
 	rows, err := db.QueryContext(ctx, `SELECT event_id FROM pgo_inbox FORCE INDEX (pgo_inbox_age)
 		WHERE consumer = ? AND received_at < UTC_TIMESTAMP(6) - INTERVAL ? MICROSECOND ORDER BY received_at LIMIT ?`,
-		consumer, keep.Microseconds(), pruneBatch)
+		consumer, keep.Microseconds(), maxPruneBatch)
 	if err != nil {
 		return nil, err
 	}

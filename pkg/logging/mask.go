@@ -10,14 +10,14 @@ import (
 // Mask is what is written in place of a value that must not be in a log.
 const Mask = "***"
 
-// sensitive names parts of field names whose values are never written.
-var sensitive = []string{"password", "secret", "token", "authorization", "cookie", "email", "e_mail"}
+// sensitiveNames names parts of field names whose values are never written.
+var sensitiveNames = []string{"password", "secret", "token", "authorization", "cookie", "email", "e_mail"}
 
 var (
-	address = regexp.MustCompile(`[^\s@"'<>,;:=(]+@[^\s@"'<>,;:)]+\.?[^\s@"'<>,;:)]*`)
-	bearer  = regexp.MustCompile(`(?i)bearer\s+[^\s"',;]+`)
-	jwt     = regexp.MustCompile(`eyJ[\w-]+\.[\w-]+\.[\w-]*`)
-	userPw  = regexp.MustCompile(`://[^/\s:@]*:[^/\s@]+@`)
+	emailPattern    = regexp.MustCompile(`[^\s@"'<>,;:=(]+@[^\s@"'<>,;:)]+\.?[^\s@"'<>,;:)]*`)
+	bearerPattern   = regexp.MustCompile(`(?i)bearer\s+[^\s"',;]+`)
+	tokenPattern    = regexp.MustCompile(`eyJ[\w-]+\.[\w-]+\.[\w-]*`)
+	userInfoPattern = regexp.MustCompile(`://[^/\s:@]*:[^/\s@]+@`)
 )
 
 // maskingCore masks what must not be in a log before it is encoded. It is a safety net: code must not log
@@ -70,7 +70,7 @@ func maskFields(fields []zapcore.Field) []zapcore.Field {
 
 func isSensitive(key string) bool {
 	key = strings.ToLower(key)
-	for _, s := range sensitive {
+	for _, s := range sensitiveNames {
 		if strings.Contains(key, s) {
 			return true
 		}
@@ -80,14 +80,14 @@ func isSensitive(key string) bool {
 
 func maskText(s string) string {
 	if strings.Contains(s, "@") {
-		s = userPw.ReplaceAllString(s, "://"+Mask+"@")
-		s = address.ReplaceAllString(s, Mask)
+		s = userInfoPattern.ReplaceAllString(s, "://"+Mask+"@")
+		s = emailPattern.ReplaceAllString(s, Mask)
 	}
 	if strings.Contains(s, "eyJ") {
-		s = jwt.ReplaceAllString(s, Mask)
+		s = tokenPattern.ReplaceAllString(s, Mask)
 	}
 	if strings.ContainsAny(s, " \t\n\f\r") { // ids, which are on every line, have none
-		s = bearer.ReplaceAllString(s, Mask)
+		s = bearerPattern.ReplaceAllString(s, Mask)
 	}
 	return s
 }

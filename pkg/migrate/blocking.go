@@ -9,7 +9,7 @@ import (
 
 // Who may hold the metadata lock that a statement waits for, the surest source first. The first needs the
 // performance schema (on by default on MySQL, off on MariaDB), the second the PROCESS privilege.
-var blockers = []string{
+var blockerQueries = []string{
 	`SELECT DISTINCT t.processlist_id, t.processlist_user, t.processlist_host, t.processlist_time, COALESCE(t.processlist_info, '')
 		FROM performance_schema.metadata_locks l JOIN performance_schema.threads t ON t.thread_id = l.owner_thread_id
 		WHERE l.object_schema = DATABASE() AND l.object_type = 'TABLE' AND l.lock_status = 'GRANTED'
@@ -19,11 +19,11 @@ var blockers = []string{
 		WHERE p.db = DATABASE() AND p.id <> CONNECTION_ID() ORDER BY x.trx_started LIMIT 3`,
 }
 
-// blocking names the sessions that may stand in the way, as far as this account may see.
-func blocking(ctx context.Context, q querier) string {
-	for _, query := range blockers {
+// describeBlockers names the sessions that may stand in the way, as far as this account may see.
+func describeBlockers(ctx context.Context, q querier) string {
+	for _, query := range blockerQueries {
 		var found []string
-		err := each(ctx, q, query, func(scan func(...any) error) error {
+		err := queryEach(ctx, q, query, func(scan func(...any) error) error {
 			var id, seconds int64
 			var user, host sql.NullString
 			var info string

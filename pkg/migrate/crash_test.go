@@ -38,7 +38,7 @@ INSERT INTO a (v) VALUES (@v + 1);
 			_, err := Up(context.Background(), db, ms, Options{crash: func(point string, _ Migration, s Statement) bool {
 				return point == at.point && s.Number == at.number
 			}})
-			if !errors.Is(err, errCrashed) {
+			if !errors.Is(err, errKilledByTest) {
 				t.Fatalf("got %v", err)
 			}
 			wantState(t, db, State{Dirty: 1})
@@ -76,7 +76,7 @@ func TestCrashThatNothingCanDecide(t *testing.T) {
 			o := Options{Repair: "bootcheck resolve --service user"}
 			crash := o
 			crash.crash = func(point string, _ Migration, s Statement) bool { return point == tt.point && s.Number == 2 }
-			if _, err := Up(context.Background(), db, ms, crash); !errors.Is(err, errCrashed) {
+			if _, err := Up(context.Background(), db, ms, crash); !errors.Is(err, errKilledByTest) {
 				t.Fatalf("got %v", err)
 			}
 			_, err := Up(context.Background(), db, ms, o)
@@ -103,7 +103,7 @@ func TestCrashThatNothingCanDecide(t *testing.T) {
 func TestChangedTextOfAnInterruptedStatement(t *testing.T) {
 	db := openDatabase(t)
 	crash := Options{crash: func(point string, _ Migration, _ Statement) bool { return point == "exec" }}
-	if _, err := Up(context.Background(), db, migrations(t, "00001_a.sql", "CREATE TABLE a (id INT);"), crash); !errors.Is(err, errCrashed) {
+	if _, err := Up(context.Background(), db, migrations(t, "00001_a.sql", "CREATE TABLE a (id INT);"), crash); !errors.Is(err, errKilledByTest) {
 		t.Fatalf("got %v", err)
 	}
 	changed := migrations(t, "00001_a.sql", "CREATE TABLE a (id BIGINT);")

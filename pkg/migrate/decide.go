@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// decide finds out whether a statement whose intent is in the journal was done. known is false when nothing tells.
-func decide(ctx context.Context, q querier, s Statement) (isDone, known bool, err error) {
+// decideDone finds out whether a statement whose intent is in the journal was done. known is false when nothing tells.
+func decideDone(ctx context.Context, q querier, s Statement) (isDone, known bool, err error) {
 	e := effectOf(s.SQL)
 	switch {
 	case e.kind == rows:
@@ -15,7 +15,7 @@ func decide(ctx context.Context, q querier, s Statement) (isDone, known bool, er
 	case e.kind == session:
 		return false, true, nil
 	case e.kind != unknown:
-		isDone, err = inspect(ctx, q, e)
+		isDone, err = inspectSchema(ctx, q, e)
 		return isDone, true, err
 	case s.Verify != "":
 		isDone, err = anyRow(ctx, q, s.Verify)
@@ -27,8 +27,8 @@ func decide(ctx context.Context, q querier, s Statement) (isDone, known bool, er
 	return false, false, nil
 }
 
-// inspect looks at what is there now.
-func inspect(ctx context.Context, q querier, e effect) (bool, error) {
+// inspectSchema looks at what is there now.
+func inspectSchema(ctx context.Context, q querier, e effect) (bool, error) {
 	var there bool
 	var err error
 	const schema = "table_schema = COALESCE(NULLIF(?, ''), DATABASE()) AND table_name = ?"

@@ -23,54 +23,54 @@ const (
 	dropIndex
 )
 
-// word is a token of SQL: a bare word in upper case, a quoted name as it is, or one character.
-type word struct {
+// token is a token of SQL: a bare word in upper case, a quoted name as it is, or one character.
+type token struct {
 	text   string // as written, quotes removed
 	upper  string // the keyword it could be; empty when quoted
 	quoted bool
 	string bool // in quotes that may be a string's
 }
 
-func words(sql string) []word {
-	var out []word
-	var s scan
+func tokenize(sql string) []token {
+	var out []token
+	var s scanner
 	isWord := func(c byte) bool {
 		return c == '_' || c == '$' || c >= 0x80 || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 	}
 	joins := false // the last token is a word that the next character may go on with
 	for i := 0; i < len(sql); {
 		opened := s.mode == 0
-		k, n := s.step(sql[i:])
+		k, n := s.scanNext(sql[i:])
 		part := sql[i : i+n]
 		i += n
 		switch {
 		case k == quoted && opened:
-			out = append(out, word{quoted: true, string: part != "`"})
+			out = append(out, token{quoted: true, string: part != "`"})
 		case k == quoted && s.mode != 0:
-			out[len(out)-1].text += unescape(part)
+			out[len(out)-1].text += unescapeQuote(part)
 		case k == code && isWord(part[0]) && joins:
 			last := &out[len(out)-1]
 			last.text += part
 			last.upper = strings.ToUpper(last.text)
 		case k == code:
-			out = append(out, word{text: part, upper: strings.ToUpper(part)})
+			out = append(out, token{text: part, upper: strings.ToUpper(part)})
 		}
 		joins = k == code && isWord(part[0])
 	}
 	return out
 }
 
-// unescape undoes the doubling of a quote.
-func unescape(part string) string {
+// unescapeQuote undoes the doubling of a quote.
+func unescapeQuote(part string) string {
 	if len(part) == 2 && part[0] == part[1] && part[0] != '\\' {
 		return part[:1]
 	}
 	return part
 }
 
-// refused returns the keyword of a statement that must not be in a migration, or an empty string.
-func refused(sql string) string {
-	w := words(sql)
+// forbiddenKeyword returns the keyword of a statement that must not be in a migration, or an empty string.
+func forbiddenKeyword(sql string) string {
+	w := tokenize(sql)
 	if len(w) == 0 {
 		return ""
 	}
@@ -93,63 +93,63 @@ func effectOf(sql string) effect {
 	if strings.Contains(sql, "/*!") || strings.Contains(sql, "/*M!") {
 		return effect{}
 	}
-	r := &reader{words: words(strings.TrimRight(strings.TrimSpace(sql), "; \n\t"))}
+	r := &tokenReader{words: tokenize(strings.TrimRight(strings.TrimSpace(sql), "; \n\t"))}
 	switch {
-	case r.take("INSERT"), r.take("UPDATE"), r.take("DELETE"), r.take("REPLACE"), r.take("WITH"), r.take("SELECT"), r.take("DO"):
+	case r.takeKeywords("INSERT"), r.takeKeywords("UPDATE"), r.takeKeywords("DELETE"), r.takeKeywords("REPLACE"), r.takeKeywords("WITH"), r.takeKeywords("SELECT"), r.takeKeywords("DO"):
 		return effect{kind: rows}
-	case r.take("SET"):
-		return r.set()
-	case r.take("CREATE", "TABLE"):
-		r.take("IF", "NOT", "EXISTS")
-		e := r.table(createTable)
+	case r.takeKeywords("SET"):
+		return r.takeSet()
+	case r.takeKeywords("CREATE", "TABLE"):
+		r.takeKeywords("IF", "NOT", "EXISTS")
+		e := r.takeTable(createTable)
 		for _, w := range r.words {
 			if w.upper == "SELECT" {
 				return effect{} // two steps on some servers
 			}
 		}
 		return e
-	case r.take("DROP", "TABLE"):
-		r.take("IF", "EXISTS")
-		e := r.table(dropTable)
-		_ = r.take("RESTRICT") || r.take("CASCADE")
+	case r.takeKeywords("DROP", "TABLE"):
+		r.takeKeywords("IF", "EXISTS")
+		e := r.takeTable(dropTable)
+		_ = r.takeKeywords("RESTRICT") || r.takeKeywords("CASCADE")
 		return r.onlyIfAtEnd(e)
-	case r.take("CREATE", "INDEX"), r.take("CREATE", "UNIQUE", "INDEX"), r.take("CREATE", "FULLTEXT", "INDEX"), r.take("CREATE", "SPATIAL", "INDEX"):
-		r.take("IF", "NOT", "EXISTS")
-		return r.indexOn(addIndex)
-	case r.take("DROP", "INDEX"):
-		r.take("IF", "EXISTS")
-		return r.indexOn(dropIndex)
-	case r.take("ALTER", "TABLE"):
+	case r.takeKeywords("CREATE", "INDEX"), r.takeKeywords("CREATE", "UNIQUE", "INDEX"), r.takeKeywords("CREATE", "FULLTEXT", "INDEX"), r.takeKeywords("CREATE", "SPATIAL", "INDEX"):
+		r.takeKeywords("IF", "NOT", "EXISTS")
+		return r.takeIndexOn(addIndex)
+	case r.takeKeywords("DROP", "INDEX"):
+		r.takeKeywords("IF", "EXISTS")
+		return r.takeIndexOn(dropIndex)
+	case r.takeKeywords("ALTER", "TABLE"):
 		return alterTable(r)
 	}
 	return effect{}
 }
 
 // alterTable reads ALTER TABLE with one clause, which may be followed by ALGORITHM= and LOCK=.
-func alterTable(r *reader) effect {
-	e := r.table(unknown)
+func alterTable(r *tokenReader) effect {
+	e := r.takeTable(unknown)
 	if e.table == "" {
 		return effect{}
 	}
-	for _, clause := range r.clauses()[1:] {
+	for _, clause := range r.splitClauses()[1:] {
 		if first := clause[:min(1, len(clause))]; len(first) == 0 || first[0].upper != "ALGORITHM" && first[0].upper != "LOCK" {
 			return effect{}
 		}
 	}
-	adding := r.take("ADD")
-	if !adding && !r.take("DROP") {
+	adding := r.takeKeywords("ADD")
+	if !adding && !r.takeKeywords("DROP") {
 		return effect{}
 	}
-	index := r.take("INDEX") || r.take("KEY")
+	index := r.takeKeywords("INDEX") || r.takeKeywords("KEY")
 	if !index && adding {
-		index = r.take("UNIQUE", "INDEX") || r.take("UNIQUE", "KEY") || r.take("FULLTEXT", "INDEX") || r.take("FULLTEXT", "KEY") ||
-			r.take("SPATIAL", "INDEX") || r.take("SPATIAL", "KEY")
+		index = r.takeKeywords("UNIQUE", "INDEX") || r.takeKeywords("UNIQUE", "KEY") || r.takeKeywords("FULLTEXT", "INDEX") || r.takeKeywords("FULLTEXT", "KEY") ||
+			r.takeKeywords("SPATIAL", "INDEX") || r.takeKeywords("SPATIAL", "KEY")
 	}
-	if !index && !r.take("COLUMN") && len(r.words) > 0 && notAColumn[r.words[0].upper] {
+	if !index && !r.takeKeywords("COLUMN") && len(r.words) > 0 && otherThanColumn[r.words[0].upper] {
 		return effect{}
 	}
-	_ = r.take("IF", "NOT", "EXISTS") || r.take("IF", "EXISTS")
-	if e.name = r.name(); e.name == "" {
+	_ = r.takeKeywords("IF", "NOT", "EXISTS") || r.takeKeywords("IF", "EXISTS")
+	if e.name = r.takeName(); e.name == "" {
 		return effect{}
 	}
 	switch {
@@ -165,17 +165,17 @@ func alterTable(r *reader) effect {
 	return e
 }
 
-// notAColumn are the words after ADD or DROP that begin something other than a column.
-var notAColumn = map[string]bool{
+// otherThanColumn are the words after ADD or DROP that begin something other than a column.
+var otherThanColumn = map[string]bool{
 	"CONSTRAINT": true, "PRIMARY": true, "FOREIGN": true, "CHECK": true, "PARTITION": true, "SYSTEM": true,
 	"PERIOD": true, "UNIQUE": true, "FULLTEXT": true, "SPATIAL": true, "VECTOR": true,
 }
 
-// reader takes words from the front.
-type reader struct{ words []word }
+// tokenReader takes words from the front.
+type tokenReader struct{ words []token }
 
-// take removes the keywords from the front if they are there, all of them, and says whether they were.
-func (r *reader) take(keywords ...string) bool {
+// takeKeywords removes the keywords from the front if they are there, all of them, and says whether they were.
+func (r *tokenReader) takeKeywords(keywords ...string) bool {
 	if len(r.words) < len(keywords) {
 		return false
 	}
@@ -188,8 +188,8 @@ func (r *reader) take(keywords ...string) bool {
 	return true
 }
 
-// name takes a name, quoted or not. It returns an empty string when there is none.
-func (r *reader) name() string {
+// takeName takes a name, quoted or not. It returns an empty string when there is none.
+func (r *tokenReader) takeName() string {
 	if len(r.words) == 0 {
 		return ""
 	}
@@ -201,14 +201,14 @@ func (r *reader) name() string {
 	return w.text
 }
 
-// table takes a table's name, with or without its schema.
-func (r *reader) table(k effectKind) effect {
-	name := r.name()
+// takeTable takes a table's name, with or without its schema.
+func (r *tokenReader) takeTable(k effectKind) effect {
+	name := r.takeName()
 	if name == "" {
 		return effect{}
 	}
-	if r.take(".") {
-		table := r.name()
+	if r.takeKeywords(".") {
+		table := r.takeName()
 		if table == "" {
 			return effect{}
 		}
@@ -217,22 +217,22 @@ func (r *reader) table(k effectKind) effect {
 	return effect{kind: k, table: name}
 }
 
-// indexOn takes "name ON table", also with USING between them.
-func (r *reader) indexOn(k effectKind) effect {
-	name := r.name()
-	if r.take("USING") {
-		r.name()
+// takeIndexOn takes "name ON table", also with USING between them.
+func (r *tokenReader) takeIndexOn(k effectKind) effect {
+	name := r.takeName()
+	if r.takeKeywords("USING") {
+		r.takeName()
 	}
-	if name == "" || !r.take("ON") {
+	if name == "" || !r.takeKeywords("ON") {
 		return effect{}
 	}
-	e := r.table(k)
+	e := r.takeTable(k)
 	e.name = name
 	return e
 }
 
-// set tells the SET statements that change this connection from those that change the server.
-func (r *reader) set() effect {
+// takeSet tells the SET statements that change this connection from those that change the server.
+func (r *tokenReader) takeSet() effect {
 	for _, w := range r.words[:min(3, len(r.words))] {
 		switch w.upper {
 		case "GLOBAL", "PERSIST", "PERSIST_ONLY", "PASSWORD", "STATEMENT", "ROLE", "DEFAULT", "RESOURCE":
@@ -242,16 +242,16 @@ func (r *reader) set() effect {
 	return effect{kind: session}
 }
 
-func (r *reader) onlyIfAtEnd(e effect) effect {
+func (r *tokenReader) onlyIfAtEnd(e effect) effect {
 	if len(r.words) > 0 {
 		return effect{}
 	}
 	return e
 }
 
-// clauses splits what is left at the commas that are not in parentheses.
-func (r *reader) clauses() [][]word {
-	out, depth := [][]word{nil}, 0
+// splitClauses splits what is left at the commas that are not in parentheses.
+func (r *tokenReader) splitClauses() [][]token {
+	out, depth := [][]token{nil}, 0
 	for _, w := range r.words {
 		switch w.upper {
 		case "(":

@@ -39,11 +39,11 @@ var (
 // ErrLocked is returned when the lock was not free within Options.LockWait.
 var ErrLocked = errors.New("another migration holds the lock")
 
-func (m Migration) fail(cause error) *Error {
+func (m Migration) newError(cause error) *Error {
 	return &Error{Version: m.Version, File: m.File, Cause: cause}
 }
 
-func (m Migration) failAt(s Statement, cause error) *Error {
+func (m Migration) newErrorAt(s Statement, cause error) *Error {
 	return &Error{Version: m.Version, File: m.File, Line: s.Line, Statement: s.Number, SQL: shorten(s.SQL), Cause: cause}
 }
 

@@ -54,7 +54,7 @@ type execer interface {
 // readJournal reads the tables. Without them the journal is empty.
 func readJournal(ctx context.Context, q querier) (journal, error) {
 	j := journal{migrations: map[int64]migrationRow{}, statements: map[int64]map[int]statementRow{}}
-	err := each(ctx, q, "SELECT version, file, checksum, min_code_schema, applied_at IS NOT NULL FROM pgo_schema_migration", func(scan func(...any) error) error {
+	err := queryEach(ctx, q, "SELECT version, file, checksum, min_code_schema, applied_at IS NOT NULL FROM pgo_schema_migration", func(scan func(...any) error) error {
 		var v int64
 		var r migrationRow
 		if err := scan(&v, &r.file, &r.checksum, &r.minCodeSchema, &r.applied); err != nil {
@@ -64,7 +64,7 @@ func readJournal(ctx context.Context, q querier) (journal, error) {
 		return nil
 	})
 	if err == nil {
-		err = each(ctx, q, "SELECT version, number, hash, done_at IS NOT NULL FROM pgo_schema_statement", func(scan func(...any) error) error {
+		err = queryEach(ctx, q, "SELECT version, number, hash, done_at IS NOT NULL FROM pgo_schema_statement", func(scan func(...any) error) error {
 			var v int64
 			var n int
 			var r statementRow
@@ -84,7 +84,7 @@ func readJournal(ctx context.Context, q querier) (journal, error) {
 	return j, nil
 }
 
-func each(ctx context.Context, q querier, query string, row func(scan func(...any) error) error) error {
+func queryEach(ctx context.Context, q querier, query string, row func(scan func(...any) error) error) error {
 	rows, err := q.QueryContext(ctx, query)
 	if err != nil {
 		return err
@@ -98,8 +98,8 @@ func each(ctx context.Context, q querier, query string, row func(scan func(...an
 	return rows.Err()
 }
 
-// newest returns the newest version that was applied or begun.
-func (j journal) newest() int64 {
+// newestVersion returns the newest version that was applied or begun.
+func (j journal) newestVersion() int64 {
 	var v int64
 	for version := range j.migrations {
 		v = max(v, version)
@@ -107,8 +107,8 @@ func (j journal) newest() int64 {
 	return v
 }
 
-// pending checks ms against the journal and returns what is left to run. Errors are *Error.
-func (j journal) pending(ms []Migration) ([]Migration, error) {
+// findPending checks ms against the journal and returns what is left to run. Errors are *Error.
+func (j journal) findPending(ms []Migration) ([]Migration, error) {
 	byVersion := map[int64]bool{}
 	for _, m := range ms {
 		byVersion[m.Version] = true
@@ -124,12 +124,12 @@ func (j journal) pending(ms []Migration) ([]Migration, error) {
 		row, begun := j.migrations[m.Version]
 		switch {
 		case begun && row.applied && row.checksum != m.Checksum:
-			return nil, m.fail(fmt.Errorf("%w: it was applied with checksum %.12s, the file now has %.12s; put the file back as it was and write a new migration", ErrChanged, row.checksum, m.Checksum))
+			return nil, m.newError(fmt.Errorf("%w: it was applied with checksum %.12s, the file now has %.12s; put the file back as it was and write a new migration", ErrChanged, row.checksum, m.Checksum))
 		case begun && row.applied:
-		case !begun && m.Version < j.newest():
-			return nil, m.fail(fmt.Errorf("%w: version %d was never applied and %d already was; give the file a number above %d", ErrOutOfOrder, m.Version, j.newest(), j.newest()))
+		case !begun && m.Version < j.newestVersion():
+			return nil, m.newError(fmt.Errorf("%w: version %d was never applied and %d already was; give the file a number above %d", ErrOutOfOrder, m.Version, j.newestVersion(), j.newestVersion()))
 		default:
-			if err := j.unchanged(m); err != nil {
+			if err := j.checkUnchanged(m); err != nil {
 				return nil, err
 			}
 			left = append(left, m)
@@ -138,40 +138,40 @@ func (j journal) pending(ms []Migration) ([]Migration, error) {
 	return left, nil
 }
 
-// unchanged refuses a half applied migration whose file differs in what was already run.
-func (j journal) unchanged(m Migration) error {
+// checkUnchanged refuses a half applied migration whose file differs in what was already run.
+func (j journal) checkUnchanged(m Migration) error {
 	for n, row := range j.statements[m.Version] {
 		if n > len(m.Statements) {
-			return m.fail(fmt.Errorf("%w: statement %d was run and is no longer in the file", ErrChanged, n))
+			return m.newError(fmt.Errorf("%w: statement %d was run and is no longer in the file", ErrChanged, n))
 		}
 		if s := m.Statements[n-1]; row.done && row.hash != s.Hash {
-			return m.failAt(s, fmt.Errorf("%w: statement %d was run with another text; only what comes after it may be corrected", ErrChanged, n))
+			return m.newErrorAt(s, fmt.Errorf("%w: statement %d was run with another text; only what comes after it may be corrected", ErrChanged, n))
 		}
 	}
 	return nil
 }
 
-// begin notes that a migration is being applied.
-func begin(ctx context.Context, x execer, m Migration) error {
+// recordBegin notes that a migration is being applied.
+func recordBegin(ctx context.Context, x execer, m Migration) error {
 	_, err := x.ExecContext(ctx, `INSERT INTO pgo_schema_migration (version, file, checksum, min_code_schema) VALUES (?, ?, ?, ?)
 		ON DUPLICATE KEY UPDATE file = VALUES(file), checksum = VALUES(checksum), min_code_schema = VALUES(min_code_schema)`,
 		m.Version, m.File, m.Checksum, m.MinCodeSchema)
 	return err
 }
 
-// unbegin forgets a migration of which nothing was run, so that it does not bind older code.
-func unbegin(ctx context.Context, x execer, version int64) error {
+// forgetBegin forgets a migration of which nothing was run, so that it does not bind older code.
+func forgetBegin(ctx context.Context, x execer, version int64) error {
 	_, err := x.ExecContext(ctx, `DELETE FROM pgo_schema_migration WHERE version = ? AND applied_at IS NULL
 		AND NOT EXISTS (SELECT 1 FROM pgo_schema_statement s WHERE s.version = ?)`, version, version)
 	return err
 }
 
-func applied(ctx context.Context, x execer, version int64) error {
+func recordApplied(ctx context.Context, x execer, version int64) error {
 	_, err := x.ExecContext(ctx, "UPDATE pgo_schema_migration SET applied_at = UTC_TIMESTAMP(6) WHERE version = ?", version)
 	return err
 }
 
-func intent(ctx context.Context, x execer, version int64, s Statement) error {
+func recordIntent(ctx context.Context, x execer, version int64, s Statement) error {
 	_, err := x.ExecContext(ctx, `INSERT INTO pgo_schema_statement (version, number, hash, started_at) VALUES (?, ?, ?, UTC_TIMESTAMP(6))
 		ON DUPLICATE KEY UPDATE hash = VALUES(hash), started_at = VALUES(started_at)`, version, s.Number, s.Hash)
 	return err
@@ -182,8 +182,8 @@ func clearIntent(ctx context.Context, x execer, version int64, number int) error
 	return err
 }
 
-// done marks an intent as done. Exactly one row must be there: anything else means that somebody else wrote.
-func done(ctx context.Context, x execer, version int64, s Statement) error {
+// recordDone marks an intent as done. Exactly one row must be there: anything else means that somebody else wrote.
+func recordDone(ctx context.Context, x execer, version int64, s Statement) error {
 	res, err := x.ExecContext(ctx, "UPDATE pgo_schema_statement SET done_at = UTC_TIMESTAMP(6) WHERE version = ? AND number = ? AND hash = ? AND done_at IS NULL", version, s.Number, s.Hash)
 	if err != nil {
 		return err

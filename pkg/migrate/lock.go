@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// pinned is the one connection that holds the lock and runs everything. The server frees the lock when the
+// lockedConn is the one connection that holds the lock and runs everything. The server frees the lock when the
 // connection ends, and a statement that is still running keeps the connection, hence the lock.
-type pinned struct {
+type lockedConn struct {
 	*sql.Conn
 	lock string
 }
@@ -19,25 +19,25 @@ type pinned struct {
 // lockRound is how long one wait for the lock lasts before progress is told, in seconds.
 const lockRound = 5
 
-// pin opens a connection, sets what makes migrations run the same everywhere, and takes the lock.
-func pin(ctx context.Context, db *sql.DB, o Options) (*pinned, error) {
+// openLockedConn opens a connection, sets what makes migrations run the same everywhere, and takes the lock.
+func openLockedConn(ctx context.Context, db *sql.DB, o Options) (*lockedConn, error) {
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("connect for migrations: %w", err)
 	}
-	p := &pinned{Conn: conn}
-	if err := p.prepare(ctx, o); err != nil {
+	p := &lockedConn{Conn: conn}
+	if err := p.setSession(ctx, o); err != nil {
 		p.discard()
 		return nil, err
 	}
-	if err := p.take(ctx, o); err != nil {
+	if err := p.acquireLock(ctx, o); err != nil {
 		p.discard()
 		return nil, err
 	}
 	return p, nil
 }
 
-func (p *pinned) prepare(ctx context.Context, o Options) error {
+func (p *lockedConn) setSession(ctx context.Context, o Options) error {
 	var database sql.NullString
 	if err := p.QueryRowContext(ctx, "SELECT DATABASE()").Scan(&database); err != nil {
 		return fmt.Errorf("ask for the database: %w", err)
@@ -64,12 +64,12 @@ func (p *pinned) prepare(ctx context.Context, o Options) error {
 func lockName(database string) string {
 	name := "pgo_schema." + database
 	if len(name) > 64 {
-		name = "pgo_schema." + hash(database)[:40]
+		name = "pgo_schema." + hashText(database)[:40]
 	}
 	return name
 }
 
-func (p *pinned) take(ctx context.Context, o Options) error {
+func (p *lockedConn) acquireLock(ctx context.Context, o Options) error {
 	start := time.Now()
 	for {
 		wait := lockRound
@@ -86,16 +86,16 @@ func (p *pinned) take(ctx context.Context, o Options) error {
 		if got.Int64 == 1 {
 			return nil
 		}
-		holder := p.holder(ctx)
+		holder := p.describeHolder(ctx)
 		if o.LockWait > 0 && time.Since(start) >= o.LockWait {
 			return fmt.Errorf("%w: %s, after %s", ErrLocked, holder, time.Since(start).Round(time.Second))
 		}
-		o.tell("waiting for the migration lock %s (%s): held by %s", p.lock, time.Since(start).Round(time.Second), holder)
+		o.reportProgress("waiting for the migration lock %s (%s): held by %s", p.lock, time.Since(start).Round(time.Second), holder)
 	}
 }
 
-// holder says who has the lock, as far as this account may see.
-func (p *pinned) holder(ctx context.Context) string {
+// describeHolder says who has the lock, as far as this account may see.
+func (p *lockedConn) describeHolder(ctx context.Context) string {
 	var id sql.NullInt64
 	if err := p.QueryRowContext(ctx, "SELECT IS_USED_LOCK(?)", p.lock).Scan(&id); err != nil || !id.Valid {
 		return "nobody any more"
@@ -108,21 +108,21 @@ func (p *pinned) holder(ctx context.Context) string {
 	return fmt.Sprintf("connection %d (%s from %s)", id.Int64, user, host)
 }
 
-// check makes sure that this connection still has the lock.
-func (p *pinned) check(ctx context.Context) error {
+// checkLock makes sure that this connection still has the lock.
+func (p *lockedConn) checkLock(ctx context.Context) error {
 	var mine sql.NullBool
 	err := p.QueryRowContext(ctx, "SELECT IS_USED_LOCK(?) = CONNECTION_ID()", p.lock).Scan(&mine)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrLockLost, err)
 	}
 	if !mine.Bool {
-		return fmt.Errorf("%w: it is held by %s", ErrLockLost, p.holder(ctx))
+		return fmt.Errorf("%w: it is held by %s", ErrLockLost, p.describeHolder(ctx))
 	}
 	return nil
 }
 
 // discard closes the connection for good: it must not go back to the pool with its lock and its settings.
-func (p *pinned) discard() {
+func (p *lockedConn) discard() {
 	_ = p.Raw(func(any) error { return driver.ErrBadConn })
 	_ = p.Close()
 }

@@ -106,7 +106,7 @@ func readFile(fsys fs.FS, name string) (Migration, error) {
 	if len(text) > maxFile {
 		return Migration{}, &SyntaxError{File: name, Reason: fmt.Sprintf("expected at most %d bytes, got %d", maxFile, len(text))}
 	}
-	m, err := parse(name, string(text))
+	m, err := parseFile(name, string(text))
 	if err != nil {
 		return Migration{}, err
 	}
@@ -114,20 +114,20 @@ func readFile(fsys fs.FS, name string) (Migration, error) {
 		return Migration{}, &SyntaxError{File: name, Reason: fmt.Sprintf("min_code_schema %d is newer than this migration itself", m.MinCodeSchema)}
 	}
 	m.Version = version
-	m.Checksum = checksum(m)
+	m.Checksum = computeChecksum(m)
 	return m, nil
 }
 
-func checksum(m Migration) string {
+func computeChecksum(m Migration) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "min_code_schema %d\n", m.MinCodeSchema)
 	for _, s := range m.Statements {
 		b.WriteString(s.Hash + "\n")
 	}
-	return hash(b.String())
+	return hashText(b.String())
 }
 
-func hash(text string) string {
+func hashText(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:])
 }

@@ -144,7 +144,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		m, err := parse("00001_a.sql", text)
+		m, err := parseFile("00001_a.sql", text)
 		if err != nil {
 			var syntax *SyntaxError
 			if !errors.As(err, &syntax) {
@@ -168,7 +168,7 @@ func FuzzParse(f *testing.F) {
 			effectOf(s.SQL)
 			again.WriteString("-- +goose StatementBegin\n" + s.SQL + "\n-- +goose StatementEnd\n")
 		}
-		second, err := parse("00001_a.sql", again.String())
+		second, err := parseFile("00001_a.sql", again.String())
 		if err != nil || len(second.Statements) != len(m.Statements) {
 			t.Fatalf("read again: %d statements, %v", len(second.Statements), err)
 		}

@@ -20,11 +20,11 @@ var ErrNothingToResolve = errors.New("nothing to resolve")
 // Resolve writes a person's word into the journal, under the same lock as Up. ms must have the migration: its
 // statement's present text is what counts as done.
 func Resolve(ctx context.Context, db *sql.DB, ms []Migration, r Resolution, o Options) error {
-	s, err := find(ms, r)
+	s, err := findStatement(ms, r)
 	if err != nil {
 		return err
 	}
-	p, err := pin(ctx, db, o.withDefaults())
+	p, err := openLockedConn(ctx, db, o.withDefaults())
 	if err != nil {
 		return err
 	}
@@ -44,15 +44,15 @@ func Resolve(ctx context.Context, db *sql.DB, ms []Migration, r Resolution, o Op
 		if err := clearIntent(ctx, p, r.Version, r.Statement); err != nil {
 			return fmt.Errorf("write the journal: %w", err)
 		}
-		return unbegin(ctx, p, r.Version)
+		return forgetBegin(ctx, p, r.Version)
 	}
-	if err := intent(ctx, p, r.Version, s); err != nil {
+	if err := recordIntent(ctx, p, r.Version, s); err != nil {
 		return fmt.Errorf("write the journal: %w", err)
 	}
-	return done(ctx, p, r.Version, s)
+	return recordDone(ctx, p, r.Version, s)
 }
 
-func find(ms []Migration, r Resolution) (Statement, error) {
+func findStatement(ms []Migration, r Resolution) (Statement, error) {
 	for _, m := range ms {
 		if m.Version == r.Version && r.Statement >= 1 && r.Statement <= len(m.Statements) {
 			return m.Statements[r.Statement-1], nil

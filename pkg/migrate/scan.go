@@ -2,9 +2,9 @@ package migrate
 
 import "strings"
 
-// scan walks through SQL text and tells code from strings and comments. The zero value starts in code. Its state
+// scanner walks through SQL text and tells code from strings and comments. The zero value starts in code. Its state
 // carries over from one piece of text to the next, so that a string or comment may span lines.
-type scan struct {
+type scanner struct {
 	mode byte // 0 in code, the quote in a string, '*' in a block comment, '-' in a comment to the end of the line
 }
 
@@ -17,12 +17,12 @@ const (
 	comment
 )
 
-// step reads what text starts with and returns its kind and length in bytes. text must not be empty; for a comment
+// scanNext reads what text starts with and returns its kind and length in bytes. text must not be empty; for a comment
 // to be told from two minus signs, lines must keep their line feed.
-func (s *scan) step(text string) (kind, int) {
+func (s *scanner) scanNext(text string) (kind, int) {
 	switch s.mode {
 	case 0:
-		return s.stepCode(text)
+		return s.scanCode(text)
 	case '*':
 		if strings.HasPrefix(text, "*/") {
 			s.mode = 0
@@ -46,7 +46,7 @@ func (s *scan) step(text string) (kind, int) {
 	return quoted, 1
 }
 
-func (s *scan) stepCode(text string) (kind, int) {
+func (s *scanner) scanCode(text string) (kind, int) {
 	switch c := text[0]; {
 	case c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v':
 		return space, 1

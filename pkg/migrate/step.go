@@ -9,11 +9,11 @@ import (
 	"github.com/go-sql-driver/mysql"
 )
 
-// step brings one statement to done, whatever the journal says of it. run is false when there was nothing to run.
-func step(ctx context.Context, p *pinned, m Migration, s Statement, row statementRow, seen bool, o Options) (run bool, err error) {
+// runStep brings one statement to done, whatever the journal says of it. run is false when there was nothing to run.
+func runStep(ctx context.Context, p *lockedConn, m Migration, s Statement, row statementRow, seen bool, o Options) (run bool, err error) {
 	// Before each statement: a runner that lost its lock must not meet another one.
-	if err := p.check(ctx); err != nil {
-		return false, m.failAt(s, err)
+	if err := p.checkLock(ctx); err != nil {
+		return false, m.newErrorAt(s, err)
 	}
 	kind := effectOf(s.SQL).kind
 	if seen && row.done {
@@ -21,23 +21,23 @@ func step(ctx context.Context, p *pinned, m Migration, s Statement, row statemen
 			return false, nil
 		}
 		if _, err := p.ExecContext(ctx, s.SQL); err != nil {
-			return false, m.failAt(s, err)
+			return false, m.newErrorAt(s, err)
 		}
 		return true, nil
 	}
 	if seen {
-		settled, err := settle(ctx, p, m, s, row, o)
+		settled, err := resolveInterrupted(ctx, p, m, s, row, o)
 		if settled || err != nil {
 			return false, err
 		}
 	}
-	if err := intent(ctx, p, m.Version, s); err != nil {
-		return false, m.failAt(s, fmt.Errorf("write the journal: %w", err))
+	if err := recordIntent(ctx, p, m.Version, s); err != nil {
+		return false, m.newErrorAt(s, fmt.Errorf("write the journal: %w", err))
 	}
 	if o.crash != nil && o.crash("intent", m, s) {
-		return false, errCrashed
+		return false, errKilledByTest
 	}
-	err = retried(ctx, p, m, s, o, func() error {
+	err = runWithRetries(ctx, p, m, s, o, func() error {
 		if kind == rows {
 			return runWithJournal(ctx, p, m, s, o)
 		}
@@ -45,21 +45,21 @@ func step(ctx context.Context, p *pinned, m Migration, s Statement, row statemen
 			return err
 		}
 		if o.crash != nil && o.crash("exec", m, s) {
-			return errCrashed
+			return errKilledByTest
 		}
-		return done(ctx, p, m.Version, s)
+		return recordDone(ctx, p, m.Version, s)
 	})
-	if errors.Is(err, errCrashed) {
+	if errors.Is(err, errKilledByTest) {
 		return true, err
 	}
 	if err != nil {
-		return true, m.failAt(s, refusal(ctx, p, m, s, err))
+		return true, m.newErrorAt(s, clearRefused(ctx, p, m, s, err))
 	}
 	return true, nil
 }
 
 // runWithJournal runs a statement that changes rows in one transaction with its journal row.
-func runWithJournal(ctx context.Context, p *pinned, m Migration, s Statement, o Options) error {
+func runWithJournal(ctx context.Context, p *lockedConn, m Migration, s Statement, o Options) error {
 	tx, err := p.BeginTx(ctx, nil)
 	if err != nil {
 		return err
@@ -69,24 +69,24 @@ func runWithJournal(ctx context.Context, p *pinned, m Migration, s Statement, o 
 		return err
 	}
 	if o.crash != nil && o.crash("exec", m, s) {
-		return errCrashed
+		return errKilledByTest
 	}
-	if err := done(ctx, tx, m.Version, s); err != nil {
+	if err := recordDone(ctx, tx, m.Version, s); err != nil {
 		return err
 	}
 	return tx.Commit()
 }
 
-// refusal clears the intent of a statement that the server refused: it is known that it was not done. When it is
+// clearRefused clears the intent of a statement that the server refused: it is known that it was not done. When it is
 // the connection that failed, the intent stays and the next run finds out.
-func refusal(ctx context.Context, p *pinned, m Migration, s Statement, cause error) error {
+func clearRefused(ctx context.Context, p *lockedConn, m Migration, s Statement, cause error) error {
 	var said *mysql.MySQLError
 	if !errors.As(cause, &said) {
 		return fmt.Errorf("it was cut off, and the next run finds out whether it was done: %w", cause)
 	}
 	err := clearIntent(ctx, p, m.Version, s.Number)
 	if err == nil {
-		err = unbegin(ctx, p, m.Version)
+		err = forgetBegin(ctx, p, m.Version)
 	}
 	if err != nil {
 		return fmt.Errorf("%w (and the journal could not be written: %w)", cause, err)
@@ -94,43 +94,43 @@ func refusal(ctx context.Context, p *pinned, m Migration, s Statement, cause err
 	return cause
 }
 
-// retried runs one statement again when it waited in vain for a lock, or was chosen as a deadlock's victim.
-func retried(ctx context.Context, p *pinned, m Migration, s Statement, o Options, run func() error) error {
+// runWithRetries runs one statement again when it waited in vain for a lock, or was chosen as a deadlock's victim.
+func runWithRetries(ctx context.Context, p *lockedConn, m Migration, s Statement, o Options, run func() error) error {
 	for try := 1; ; try++ {
 		err := run()
 		if !serverError(err, erLockWaitTimeout, erDeadlock) || ctx.Err() != nil {
 			return err
 		}
-		by := blocking(ctx, p)
+		by := describeBlockers(ctx, p)
 		if try > o.Retries {
 			return fmt.Errorf("%w; given up after %d tries of %s; in the way: %s", err, try, o.StatementLockWait.Round(time.Second), by)
 		}
-		o.tell("statement %d of %s waits for a lock, try %d of %d; in the way: %s", s.Number, m.File, try, o.Retries+1, by)
-		if err := p.check(ctx); err != nil {
+		o.reportProgress("statement %d of %s waits for a lock, try %d of %d; in the way: %s", s.Number, m.File, try, o.Retries+1, by)
+		if err := p.checkLock(ctx); err != nil {
 			return err
 		}
 	}
 }
 
-// settle decides about a statement that an earlier run began. It returns true when the statement is done.
-func settle(ctx context.Context, p *pinned, m Migration, s Statement, row statementRow, o Options) (bool, error) {
+// resolveInterrupted decides about a statement that an earlier run began. It returns true when the statement is done.
+func resolveInterrupted(ctx context.Context, p *lockedConn, m Migration, s Statement, row statementRow, o Options) (bool, error) {
 	repair := fmt.Sprintf("look at the database and then say so: `%s --version %d --statement %d --done` or the same with --redo", o.Repair, m.Version, s.Number)
 	if row.hash != s.Hash {
-		return false, m.failAt(s, fmt.Errorf("%w: an earlier run was interrupted in it, and its text has changed since; put the text back, or %s", ErrUndecided, repair))
+		return false, m.newErrorAt(s, fmt.Errorf("%w: an earlier run was interrupted in it, and its text has changed since; put the text back, or %s", ErrUndecided, repair))
 	}
-	isDone, known, err := decide(ctx, p, s)
+	isDone, known, err := decideDone(ctx, p, s)
 	switch {
 	case err != nil:
-		return false, m.failAt(s, err)
+		return false, m.newErrorAt(s, err)
 	case !known:
-		return false, m.failAt(s, fmt.Errorf("%w: an earlier run was interrupted in it; %s", ErrUndecided, repair))
+		return false, m.newErrorAt(s, fmt.Errorf("%w: an earlier run was interrupted in it; %s", ErrUndecided, repair))
 	case !isDone:
-		o.tell("statement %d of %s was interrupted and not done: running it again", s.Number, m.File)
+		o.reportProgress("statement %d of %s was interrupted and not done: running it again", s.Number, m.File)
 		return false, nil
 	}
-	o.tell("statement %d of %s was interrupted after it was done: going on", s.Number, m.File)
-	if err := done(ctx, p, m.Version, s); err != nil {
-		return false, m.failAt(s, err)
+	o.reportProgress("statement %d of %s was interrupted after it was done: going on", s.Number, m.File)
+	if err := recordDone(ctx, p, m.Version, s); err != nil {
+		return false, m.newErrorAt(s, err)
 	}
 	return true, nil
 }

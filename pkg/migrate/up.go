@@ -42,7 +42,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-func (o Options) tell(format string, args ...any) {
+func (o Options) reportProgress(format string, args ...any) {
 	if o.Progress != nil {
 		o.Progress(fmt.Sprintf(format, args...))
 	}
@@ -83,7 +83,7 @@ func Up(ctx context.Context, db *sql.DB, ms []Migration, o Options) (Report, err
 // upOnce runs what is left on one connection. again is true when the rest needs a fresh one, because a migration
 // changed the connection's settings.
 func upOnce(ctx context.Context, db *sql.DB, ms []Migration, o Options, r *Report) (again bool, err error) {
-	p, err := pin(ctx, db, o)
+	p, err := openLockedConn(ctx, db, o)
 	if err != nil {
 		return false, err
 	}
@@ -97,23 +97,23 @@ func upOnce(ctx context.Context, db *sql.DB, ms []Migration, o Options, r *Repor
 	if err != nil {
 		return false, err
 	}
-	left, err := j.pending(ms)
+	left, err := j.findPending(ms)
 	if err != nil {
 		return false, err
 	}
 	for i, m := range left {
-		if err := apply(ctx, p, m, j.statements[m.Version], o, r); err != nil {
+		if err := applyMigration(ctx, p, m, j.statements[m.Version], o, r); err != nil {
 			return false, err
 		}
 		r.Applied = append(r.Applied, m.File)
-		if hasSession(m) && i < len(left)-1 {
+		if changesSession(m) && i < len(left)-1 {
 			return true, nil
 		}
 	}
 	return false, nil
 }
 
-func hasSession(m Migration) bool {
+func changesSession(m Migration) bool {
 	for _, s := range m.Statements {
 		if effectOf(s.SQL).kind == session {
 			return true
@@ -122,20 +122,20 @@ func hasSession(m Migration) bool {
 	return false
 }
 
-// errCrashed is what a run ends with that a test has killed.
-var errCrashed = errors.New("killed by a test")
+// errKilledByTest is what a run ends with that a test has killed.
+var errKilledByTest = errors.New("killed by a test")
 
-func apply(ctx context.Context, p *pinned, m Migration, rows map[int]statementRow, o Options, r *Report) error {
-	if err := p.check(ctx); err != nil {
-		return m.fail(err)
+func applyMigration(ctx context.Context, p *lockedConn, m Migration, rows map[int]statementRow, o Options, r *Report) error {
+	if err := p.checkLock(ctx); err != nil {
+		return m.newError(err)
 	}
-	if err := begin(ctx, p, m); err != nil {
-		return m.fail(fmt.Errorf("write the journal: %w", err))
+	if err := recordBegin(ctx, p, m); err != nil {
+		return m.newError(fmt.Errorf("write the journal: %w", err))
 	}
 	started := time.Now()
 	for _, s := range m.Statements {
 		row, seen := rows[s.Number]
-		run, err := step(ctx, p, m, s, row, seen, o)
+		run, err := runStep(ctx, p, m, s, row, seen, o)
 		if err != nil {
 			return err
 		}
@@ -144,15 +144,15 @@ func apply(ctx context.Context, p *pinned, m Migration, rows map[int]statementRo
 		}
 	}
 	if o.crash != nil && o.crash("end", m, Statement{}) {
-		return errCrashed
+		return errKilledByTest
 	}
-	if err := p.check(ctx); err != nil {
-		return m.fail(err)
+	if err := p.checkLock(ctx); err != nil {
+		return m.newError(err)
 	}
-	if err := applied(ctx, p, m.Version); err != nil {
-		return m.fail(fmt.Errorf("write the journal: %w", err))
+	if err := recordApplied(ctx, p, m.Version); err != nil {
+		return m.newError(fmt.Errorf("write the journal: %w", err))
 	}
-	o.tell("applied %s (%d statements, %s)", m.File, len(m.Statements), time.Since(started).Round(time.Millisecond))
+	o.reportProgress("applied %s (%d statements, %s)", m.File, len(m.Statements), time.Since(started).Round(time.Millisecond))
 	return nil
 }
 
@@ -163,5 +163,5 @@ func Pending(ctx context.Context, db *sql.DB, ms []Migration) ([]Migration, erro
 	if err != nil {
 		return nil, err
 	}
-	return j.pending(ms)
+	return j.findPending(ms)
 }

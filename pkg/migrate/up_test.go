@@ -153,7 +153,7 @@ func TestTwoRunnersAtOnce(t *testing.T) {
 
 func TestLockWaitIsBounded(t *testing.T) {
 	db := openDatabase(t)
-	holder, err := pin(context.Background(), db, Options{}.withDefaults())
+	holder, err := openLockedConn(context.Background(), db, Options{}.withDefaults())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +166,7 @@ func TestLockWaitIsBounded(t *testing.T) {
 
 func TestLockIsOfTheDatabase(t *testing.T) {
 	one, other := openDatabase(t), openDatabase(t)
-	holder, err := pin(context.Background(), one, Options{}.withDefaults())
+	holder, err := openLockedConn(context.Background(), one, Options{}.withDefaults())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,8 +17,8 @@ type Conn struct {
 	pub *publisher
 	sub *link
 
-	counters *counters
-	tracer   trace.Tracer
+	metrics *metricSet
+	tracer  trace.Tracer
 
 	ctx       context.Context // ends with Close
 	cancel    context.CancelFunc
@@ -38,11 +38,11 @@ func Connect(cfg Config, log *zap.Logger) *Conn {
 	}
 	c := &Conn{
 		cfg: cfg, log: log, ctx: ctx, cancel: cancel,
-		pub:       &publisher{link: newLink(cfg, name+" publisher", log), tracer: tracer(cfg.Tracer)},
+		pub:       &publisher{link: newLink(cfg, name+" publisher", log), tracer: newTracer(cfg.Tracer)},
 		sub:       newLink(cfg, name+" consumer", log),
 		consuming: make(chan struct{}),
-		counters:  newCounters(),
-		tracer:    tracer(cfg.Tracer),
+		metrics:   newMetricSet(),
+		tracer:    newTracer(cfg.Tracer),
 	}
 	c.running.Go(func() { c.pub.link.run(ctx) })
 	return c
@@ -51,12 +51,12 @@ func Connect(cfg Config, log *zap.Logger) *Conn {
 // Check returns nil when messages can be published and, once Consume was called, consumed. Else the error says what is
 // wrong: ErrNotConnected with the reason of the last attempt, or ErrBlocked with the broker's reason.
 func (c *Conn) Check(context.Context) error {
-	if _, err := c.pub.link.check(); err != nil {
+	if _, err := c.pub.link.usableConnection(); err != nil {
 		return err
 	}
 	select {
 	case <-c.consuming:
-		_, err := c.sub.check()
+		_, err := c.sub.usableConnection()
 		return err
 	default:
 		return nil

@@ -70,15 +70,15 @@ func (c *Conn) Consume(ctx context.Context, k Consumer) error {
 		return err
 	}
 	log := c.log.With(zap.String("queue", k.Queue))
-	c.counters.consuming(k.Queue)
-	link, pause, last := c.consumerLink(), c.cfg.backoff(), ""
+	c.metrics.initQueue(k.Queue)
+	link, pause, last := c.consumerLink(), c.cfg.newBackoff(), ""
 	for {
-		conn, err := link.wait(ctx)
+		conn, err := link.awaitConnection(ctx)
 		if err != nil {
 			return nil // ctx has ended
 		}
 		since := time.Now()
-		err = c.session(ctx, conn, k, log)
+		err = c.consumeSession(ctx, conn, k, log)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -94,9 +94,9 @@ func (c *Conn) Consume(ctx context.Context, k Consumer) error {
 	}
 }
 
-// session consumes on one channel until it is lost or ctx has ended and what was held is finished. It always says why it
+// consumeSession consumes on one channel until it is lost or ctx has ended and what was held is finished. It always says why it
 // ended.
-func (c *Conn) session(ctx context.Context, conn *amqp.Connection, k Consumer, log *zap.Logger) error {
+func (c *Conn) consumeSession(ctx context.Context, conn *amqp.Connection, k Consumer, log *zap.Logger) error {
 	const tag = "pgo" // unique within its channel, which is ours alone
 	var deliveries <-chan amqp.Delivery
 	ch, err := openChannel(ctx, conn, func(ch *amqp.Channel) (err error) {
@@ -123,7 +123,7 @@ func (c *Conn) session(ctx context.Context, conn *amqp.Connection, k Consumer, l
 				if ch.IsClosed() || work.Err() != nil {
 					continue // not ours any more: the broker gives it to someone else
 				}
-				c.handle(work, ch, k, d, log)
+				c.handleDelivery(work, ch, k, d, log)
 			}
 		})
 	}
@@ -166,39 +166,39 @@ func (c *Conn) session(ctx context.Context, conn *amqp.Connection, k Consumer, l
 	return ctx.Err()
 }
 
-// handle runs the handler on one delivery and settles it.
-func (c *Conn) handle(ctx context.Context, ch *amqp.Channel, k Consumer, d amqp.Delivery, log *zap.Logger) {
+// handleDelivery runs the handler on one delivery and settles it.
+func (c *Conn) handleDelivery(ctx context.Context, ch *amqp.Channel, k Consumer, d amqp.Delivery, log *zap.Logger) {
 	e, err := event.Parse(d.Body)
 	if err != nil {
-		c.fail(ctx, ch, k, d, MarkPermanent(err), log)
+		c.handOnFailed(ctx, ch, k, d, MarkPermanent(err), log)
 		return
 	}
 	log = log.With(zap.String("event_id", e.ID), zap.String("event_type", e.Type))
 	began := time.Now()
-	within, span := handling(ctx, c.tracer, k.Queue, e, d)
+	within, span := startHandleSpan(ctx, c.tracer, k.Queue, e, d)
 	if ids := trace.SpanContextFromContext(within); ids.IsValid() {
 		log = log.With(zap.String("trace_id", ids.TraceID().String()), zap.String("span_id", ids.SpanID().String()))
 	}
-	err = call(within, k, Delivery{Event: e, Queue: k.Queue, Attempt: attemptsOf(d) + 1})
-	ended(span, err)
-	c.counters.took.WithLabelValues(k.Queue).Observe(time.Since(began).Seconds())
+	err = callHandler(within, k, Delivery{Event: e, Queue: k.Queue, Attempt: countAttempts(d) + 1})
+	endSpan(span, err)
+	c.metrics.duration.WithLabelValues(k.Queue).Observe(time.Since(began).Seconds())
 	switch {
 	case err == nil:
 		acknowledge(d, log)
-		c.counters.deliveries.WithLabelValues(k.Queue, resultDone).Inc()
+		c.metrics.deliveries.WithLabelValues(k.Queue, resultDone).Inc()
 	case ctx.Err() != nil:
 		// Stopped half-way, which is nobody's failure: unacknowledged, it comes again.
 	default:
-		c.fail(ctx, ch, k, d, err, log)
+		c.handOnFailed(ctx, ch, k, d, err, log)
 	}
 }
 
-func call(ctx context.Context, k Consumer, d Delivery) (err error) {
+func callHandler(ctx context.Context, k Consumer, d Delivery) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, k.HandlerTimeout)
 	defer cancel()
 	defer func() {
 		if v := recover(); v != nil {
-			err = panicked{v, debug.Stack()}
+			err = panicError{v, debug.Stack()}
 		}
 	}()
 	return k.Handler(ctx, d)

@@ -41,7 +41,7 @@ var ErrDeadLettersBusy = errors.New("somebody else is working on these dead lett
 // ListDeadLetters returns the dead letters of queue in their order and leaves them where they are.
 func ListDeadLetters(ctx context.Context, cfg Config, queue string) ([]DeadLetter, error) {
 	var all []DeadLetter
-	err := withDead(ctx, cfg, queue, func(h *deadHolder) error {
+	err := withDeadLetters(ctx, cfg, queue, func(h *deadLetterHolder) error {
 		for _, held := range h.held {
 			l := held.letter
 			l.Body = nil
@@ -55,7 +55,7 @@ func ListDeadLetters(ctx context.Context, cfg Config, queue string) ([]DeadLette
 // ReadDeadLetters returns the dead letters of queue that are wanted, with their content, and leaves them where they are.
 func ReadDeadLetters(ctx context.Context, cfg Config, queue string, wanted func(DeadLetter) bool) ([]DeadLetter, error) {
 	var found []DeadLetter
-	err := withDead(ctx, cfg, queue, func(h *deadHolder) error {
+	err := withDeadLetters(ctx, cfg, queue, func(h *deadLetterHolder) error {
 		for _, held := range h.held {
 			if wanted(held.letter) {
 				found = append(found, held.letter)
@@ -73,23 +73,23 @@ func ReplayDeadLetters(ctx context.Context, cfg Config, queue string, wanted fun
 	if cfg.RetryDelays != nil && len(cfg.RetryDelays) == 0 {
 		return nil, errors.New("there is no retry queue to replay through")
 	}
-	return settleDead(ctx, cfg, queue, wanted, func(h *deadHolder, batch []heldLetter) []error {
-		return h.publish(ctx, batch)
+	return removeDeadLetters(ctx, cfg, queue, wanted, func(h *deadLetterHolder, batch []heldLetter) []error {
+		return h.publishReplays(ctx, batch)
 	})
 }
 
 // DropDeadLetters removes the wanted dead letters of queue for good and returns them.
 func DropDeadLetters(ctx context.Context, cfg Config, queue string, wanted func(DeadLetter) bool) ([]DeadLetter, error) {
-	return settleDead(ctx, cfg, queue, wanted, func(_ *deadHolder, batch []heldLetter) []error {
+	return removeDeadLetters(ctx, cfg, queue, wanted, func(_ *deadLetterHolder, batch []heldLetter) []error {
 		return make([]error, len(batch))
 	})
 }
 
-// settleDead removes the wanted letters for which deal has no error.
-func settleDead(
-	ctx context.Context, cfg Config, queue string, wanted func(DeadLetter) bool, deal func(*deadHolder, []heldLetter) []error,
+// removeDeadLetters removes the wanted letters for which deal has no error.
+func removeDeadLetters(
+	ctx context.Context, cfg Config, queue string, wanted func(DeadLetter) bool, deal func(*deadLetterHolder, []heldLetter) []error,
 ) (done []DeadLetter, err error) {
-	err = withDead(ctx, cfg, queue, func(h *deadHolder) error {
+	err = withDeadLetters(ctx, cfg, queue, func(h *deadLetterHolder) error {
 		var chosen []heldLetter
 		for _, held := range h.held {
 			if wanted(held.letter) {
@@ -110,7 +110,7 @@ func settleDead(
 					failed = fmt.Errorf("%s: %w", batch[i].letter.ID, err)
 				}
 			}
-			if err := errors.Join(failed, h.settled()); err != nil {
+			if err := errors.Join(failed, h.awaitAcknowledged()); err != nil {
 				return err
 			}
 		}
@@ -119,12 +119,12 @@ func settleDead(
 	return done, err
 }
 
-// replayed is the message that takes a dead letter back to its queue. The history of its failures stays, the count begins anew.
-func (c Config) replayed(d amqp.Delivery, queue string) Publishing {
+// newReplay is the message that takes a dead letter back to its queue. The history of its failures stays, the count begins anew.
+func (c Config) newReplay(d amqp.Delivery, queue string) Publishing {
 	headers := map[string]any{}
 	for _, name := range []string{HeaderFirstFailed, HeaderExchange, HeaderRoutingKey, traceHeader} {
 		if s, ok := d.Headers[name].(string); ok {
-			headers[name] = shorten(s, 255)
+			headers[name] = truncate(s, 255)
 		}
 	}
 	return Publishing{
@@ -133,11 +133,11 @@ func (c Config) replayed(d amqp.Delivery, queue string) Publishing {
 	}
 }
 
-// deadLetter reads what is known about a dead letter. Nothing in it is believed to be of the right type: anybody may have
+// newDeadLetter reads what is known about a dead letter. Nothing in it is believed to be of the right type: anybody may have
 // published it.
-func deadLetter(d amqp.Delivery, queue string) DeadLetter {
+func newDeadLetter(d amqp.Delivery, queue string) DeadLetter {
 	l := DeadLetter{
-		Queue: queue, Attempts: attemptsOf(d), ContentType: d.ContentType, Size: len(d.Body), Body: d.Body,
+		Queue: queue, Attempts: countAttempts(d), ContentType: d.ContentType, Size: len(d.Body), Body: d.Body,
 		Reason: headerText(d.Headers, HeaderReason), Exchange: headerText(d.Headers, HeaderExchange), RoutingKey: headerText(d.Headers, HeaderRoutingKey),
 		FirstFailed: headerTime(d.Headers, HeaderFirstFailed), LastFailed: headerTime(d.Headers, HeaderLastFailed),
 	}
@@ -147,13 +147,13 @@ func deadLetter(d amqp.Delivery, queue string) DeadLetter {
 		l.Event, l.ID = event.Event{}, contentID(d.Body)
 	}
 	if l.Reason == "" {
-		l.givenUpByBroker(d.Headers)
+		l.readBrokerDeath(d.Headers)
 	}
 	return l
 }
 
-// givenUpByBroker fills in what the broker notes when it is the broker that gives a message up.
-func (l *DeadLetter) givenUpByBroker(h amqp.Table) {
+// readBrokerDeath fills in what the broker notes when it is the broker that gives a message up.
+func (l *DeadLetter) readBrokerDeath(h amqp.Table) {
 	deaths, _ := h["x-death"].([]any)
 	if len(deaths) == 0 {
 		l.Reason = "unknown: it was put among the dead letters directly"

@@ -14,18 +14,18 @@ import (
 )
 
 const (
-	deadPrefetch = 65_535           // given out at once, as many as AMQP can say; those above are asked for one by one
-	deadBatch    = 16               // acknowledged at a time; see settled
-	deadBusy     = 15 * time.Second // how long to wait for somebody else
+	deadPrefetch    = 65_535           // given out at once, as many as AMQP can say; those above are asked for one by one
+	deadBatch       = 16               // acknowledged at a time; see settled
+	deadBusyTimeout = 15 * time.Second // how long to wait for somebody else
 )
 
-// deadHolder holds all dead letters of a queue.
+// deadLetterHolder holds all dead letters of a queue.
 //
 // The broker tells nobody whether messages are held by somebody: they are just not there. But it tells how many consumers a
 // queue has, so a holder is a consumer for as long as it holds something, and one that finds another consumer beside itself
 // lets go and tries again. Of two that begin at once at least the later one sees the other. (A quorum queue does not enforce
 // exclusive consumers, or one of those would do.)
-type deadHolder struct {
+type deadLetterHolder struct {
 	cfg   Config
 	queue string // whose dead letters
 	conn  *amqp.Connection
@@ -38,8 +38,8 @@ type heldLetter struct {
 	delivery amqp.Delivery
 }
 
-// withDead calls use with all dead letters of the queue; those that it does not acknowledge stay.
-func withDead(ctx context.Context, cfg Config, queue string, use func(*deadHolder) error) error {
+// withDeadLetters calls use with all dead letters of the queue; those that it does not acknowledge stay.
+func withDeadLetters(ctx context.Context, cfg Config, queue string, use func(*deadLetterHolder) error) error {
 	cfg = cfg.withDefaults()
 	conn, err := dial(ctx, cfg, cfg.Name+" dead letters")
 	if err != nil {
@@ -52,30 +52,30 @@ func withDead(ctx context.Context, cfg Config, queue string, use func(*deadHolde
 			_ = conn.CloseDeadline(time.Now().Add(cfg.PublishTimeout))
 		}
 	}()
-	h := &deadHolder{cfg: cfg, queue: queue, conn: conn}
+	h := &deadLetterHolder{cfg: cfg, queue: queue, conn: conn}
 	pause := &backoff.ExponentialBackOff{InitialInterval: 20 * time.Millisecond, MaxInterval: 500 * time.Millisecond, Multiplier: 1.5, RandomizationFactor: 0.8}
-	limit := time.Now().Add(deadBusy)
+	limit := time.Now().Add(deadBusyTimeout)
 	for {
-		guard, err := h.hold(ctx)
+		guard, err := h.holdAll(ctx)
 		if errors.Is(err, ErrDeadLettersBusy) && time.Now().Before(limit) {
 			if sleep(ctx, pause.NextBackOff()) == nil {
 				continue
 			}
 		}
 		if err != nil {
-			return h.explain(ctx, err)
+			return h.explainError(ctx, err)
 		}
 		err = use(h)
-		h.release(guard)
+		h.releaseHeld(guard)
 		if err == nil {
 			err = ctx.Err() // what was to leave may have come back
 		}
-		return h.explain(ctx, err)
+		return h.explainError(ctx, err)
 	}
 }
 
-// explain says what the operator needs to know instead of what the library saw.
-func (h *deadHolder) explain(ctx context.Context, err error) error {
+// explainError says what the operator needs to know instead of what the library saw.
+func (h *deadLetterHolder) explainError(ctx context.Context, err error) error {
 	var a *amqp.Error
 	switch {
 	case err == nil:
@@ -92,9 +92,9 @@ func (h *deadHolder) explain(ctx context.Context, err error) error {
 	return fmt.Errorf("dead letters of %s: %w", h.queue, err)
 }
 
-// hold takes all dead letters and returns the channel that shows others that they are held.
-func (h *deadHolder) hold(ctx context.Context) (guard *amqp.Channel, err error) {
-	name, deliveries := deadName(h.queue), (<-chan amqp.Delivery)(nil)
+// holdAll takes all dead letters and returns the channel that shows others that they are held.
+func (h *deadLetterHolder) holdAll(ctx context.Context) (guard *amqp.Channel, err error) {
+	name, deliveries := deadQueueName(h.queue), (<-chan amqp.Delivery)(nil)
 	const tag = "pgo" // unique within its channel, which is ours alone
 	h.held = nil
 	h.ch, err = openChannel(ctx, h.conn, func(ch *amqp.Channel) (err error) {
@@ -128,7 +128,7 @@ func (h *deadHolder) hold(ctx context.Context) (guard *amqp.Channel, err error) 
 		if !ok {
 			break
 		}
-		above = append(above, heldLetter{deadLetter(d, h.queue), d})
+		above = append(above, heldLetter{newDeadLetter(d, h.queue), d})
 	}
 	// Where the deliveries end is told by the end of their consumer alone, so another one takes its place before it. It may
 	// be given a letter that has just died, and gives it back.
@@ -145,38 +145,38 @@ func (h *deadHolder) hold(ctx context.Context) (guard *amqp.Channel, err error) 
 		return nil, errors.Join(err, guard.Close())
 	}
 	for d := range deliveries {
-		h.held = append(h.held, heldLetter{deadLetter(d, h.queue), d})
+		h.held = append(h.held, heldLetter{newDeadLetter(d, h.queue), d})
 	}
 	h.held = append(h.held, above...)
 	return guard, nil
 }
 
-// settled returns when the broker has acted on all acknowledgements so far. A channel sends a quorum queue 32 commands ahead and
+// awaitAcknowledged returns when the broker has acted on all acknowledgements so far. A channel sends a quorum queue 32 commands ahead and
 // keeps the rest to itself, and forgets those when it is closed; an answer from the queue shows that it is through with them.
-func (h *deadHolder) settled() error {
-	_, _, err := h.ch.Get(deadName(h.queue), false) // one that is there by now is given back with the others
+func (h *deadLetterHolder) awaitAcknowledged() error {
+	_, _, err := h.ch.Get(deadQueueName(h.queue), false) // one that is there by now is given back with the others
 	return err
 }
 
-// release gives back what is still held, and only then lets others in.
-func (h *deadHolder) release(guard *amqp.Channel) {
+// releaseHeld gives back what is still held, and only then lets others in.
+func (h *deadLetterHolder) releaseHeld(guard *amqp.Channel) {
 	_ = h.ch.Nack(0, true, true) // all that is outstanding; should this fail, the end of the channel does it
 	_ = h.ch.Close()
 	_ = guard.Close()
 }
 
-// publish sends the copies that take letters back to their queue.
-func (h *deadHolder) publish(ctx context.Context, letters []heldLetter) []error {
+// publishReplays sends the copies that take letters back to their queue.
+func (h *deadLetterHolder) publishReplays(ctx context.Context, letters []heldLetter) []error {
 	ctx, cancel := context.WithTimeout(ctx, h.cfg.PublishTimeout)
 	defer cancel()
 	l := newLink(h.cfg, "", zap.NewNop())
-	l.set(h.conn, "", nil)
+	l.setState(h.conn, "", nil)
 	batch, errs := make([]Publishing, len(letters)), make([]error, len(letters))
 	for i, held := range letters {
-		batch[i] = h.cfg.replayed(held.delivery, h.queue)
+		batch[i] = h.cfg.newReplay(held.delivery, h.queue)
 	}
 	p := publisher{link: l}
-	p.publish(ctx, batch, errs)
+	p.publishBatch(ctx, batch, errs)
 	for _, pc := range p.free {
 		_ = pc.ch.Close()
 	}

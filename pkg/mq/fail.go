@@ -10,13 +10,13 @@ import (
 	"go.uber.org/zap"
 )
 
-// fail moves a delivery whose handling failed to the next retry queue, or to the dead letters when it has used up its
+// handOnFailed moves a delivery whose handling failed to the next retry queue, or to the dead letters when it has used up its
 // attempts or the error is permanent. It is acknowledged only after the broker has confirmed the copy; until then it tries
 // on, and when it cannot, the delivery stays unacknowledged and comes again.
-func (c *Conn) fail(ctx context.Context, ch *amqp.Channel, k Consumer, d amqp.Delivery, cause error, log *zap.Logger) {
-	attempt := attemptsOf(d) + 1
+func (c *Conn) handOnFailed(ctx context.Context, ch *amqp.Channel, k Consumer, d amqp.Delivery, cause error, log *zap.Logger) {
+	attempt := countAttempts(d) + 1
 	log = log.With(zap.Int("attempt", attempt), zap.Error(cause))
-	var p panicked
+	var p panicError
 	if errors.As(cause, &p) {
 		log = log.With(zap.ByteString("stack", p.stack))
 	}
@@ -36,11 +36,11 @@ func (c *Conn) fail(ctx context.Context, ch *amqp.Channel, k Consumer, d amqp.De
 		log.Error("an event could not be handled and goes to the dead letters")
 	}
 
-	for pause := c.cfg.backoff(); ; {
+	for pause := c.cfg.newBackoff(); ; {
 		err := c.Publish(ctx, []Publishing{copied})[0]
 		if err == nil {
 			acknowledge(d, log)
-			c.counters.deliveries.WithLabelValues(k.Queue, result).Inc()
+			c.metrics.deliveries.WithLabelValues(k.Queue, result).Inc()
 			return
 		}
 		log.Warn("could not hand on an event that failed", zap.String("to", copied.Exchange), zap.NamedError("publish_error", err))
@@ -50,8 +50,8 @@ func (c *Conn) fail(ctx context.Context, ch *amqp.Channel, k Consumer, d amqp.De
 	}
 }
 
-// attemptsOf is how many times handling the message has failed before. A header that is not a sound number counts as none.
-func attemptsOf(d amqp.Delivery) int {
+// countAttempts is how many times handling the message has failed before. A header that is not a sound number counts as none.
+func countAttempts(d amqp.Delivery) int {
 	switch n := d.Headers[HeaderAttempt].(type) {
 	case int64:
 		return clampAttempts(n)
@@ -75,18 +75,18 @@ func failureHeaders(d amqp.Delivery, queue string, attempt int, cause error, now
 	}
 	for _, name := range []string{HeaderFirstFailed, HeaderExchange, HeaderRoutingKey, traceHeader} {
 		if s, ok := d.Headers[name].(string); ok {
-			h[name] = shorten(s, 255)
+			h[name] = truncate(s, 255)
 		}
 	}
 	h[HeaderLastFailed] = now.Format(time.RFC3339Nano)
 	h[HeaderAttempt] = int64(attempt)
 	h[HeaderQueue] = queue
-	h[HeaderReason] = shorten(cause.Error(), 1000)
+	h[HeaderReason] = truncate(cause.Error(), 1000)
 	return h
 }
 
-// shorten cuts s to at most n bytes of valid UTF-8.
-func shorten(s string, n int) string {
+// truncate cuts s to at most n bytes of valid UTF-8.
+func truncate(s string, n int) string {
 	if len(s) > n {
 		s = s[:n]
 	}

@@ -34,32 +34,32 @@ func newLink(cfg Config, name string, log *zap.Logger) *link {
 
 // run returns when ctx has ended and the connection is closed.
 func (l *link) run(ctx context.Context) {
-	pause := l.cfg.backoff()
+	pause := l.cfg.newBackoff()
 	for ctx.Err() == nil {
 		conn, err := l.dial(ctx)
 		if err == nil {
 			since := time.Now()
 			closed := conn.NotifyClose(make(chan *amqp.Error, 1))
 			blocked := conn.NotifyBlocked(make(chan amqp.Blocking, 16))
-			l.set(conn, "", nil)
+			l.setState(conn, "", nil)
 			l.log.Info("connected to RabbitMQ")
-			err = l.watch(ctx, conn, closed, blocked)
+			err = l.watchConnection(ctx, conn, closed, blocked)
 			// A broker that accepts and hangs up at once must not be dialled in a tight loop.
 			if time.Since(since) > l.cfg.MaxBackoff {
 				pause.Reset()
 			}
 		}
 		if ctx.Err() != nil {
-			l.set(nil, "", ErrNotConnected)
+			l.setState(nil, "", ErrNotConnected)
 			return
 		}
-		l.failed(err)
+		l.recordFailure(err)
 		_ = sleep(ctx, pause.NextBackOff())
 	}
 }
 
-// watch returns why conn ended; it ends conn itself when ctx does.
-func (l *link) watch(ctx context.Context, conn *amqp.Connection, closed <-chan *amqp.Error, blocked <-chan amqp.Blocking) error {
+// watchConnection returns why conn ended; it ends conn itself when ctx does.
+func (l *link) watchConnection(ctx context.Context, conn *amqp.Connection, closed <-chan *amqp.Error, blocked <-chan amqp.Blocking) error {
 	for {
 		select {
 		case <-ctx.Done():
@@ -76,21 +76,21 @@ func (l *link) watch(ctx context.Context, conn *amqp.Connection, closed <-chan *
 				blocked = nil // conn is ending; closed says why
 			case b.Active:
 				l.log.Warn("RabbitMQ takes no messages", zap.String("reason", b.Reason))
-				l.set(conn, "blocked: "+b.Reason, nil)
+				l.setState(conn, "blocked: "+b.Reason, nil)
 			default:
 				l.log.Info("RabbitMQ takes messages again")
-				l.set(conn, "", nil)
+				l.setState(conn, "", nil)
 			}
 		}
 	}
 }
 
-// failed records why there is no connection. A reason is logged as a warning once, not at every attempt.
-func (l *link) failed(err error) {
+// recordFailure records why there is no connection. A reason is logged as a warning once, not at every attempt.
+func (l *link) recordFailure(err error) {
 	l.mu.Lock()
 	repeated := l.conn == nil && l.lastErr.Error() == err.Error()
 	l.mu.Unlock()
-	l.set(nil, "", err)
+	l.setState(nil, "", err)
 	if repeated {
 		l.log.Debug("still not connected to RabbitMQ", zap.Error(err))
 		return
@@ -98,7 +98,7 @@ func (l *link) failed(err error) {
 	l.log.Warn("not connected to RabbitMQ, trying on", zap.Error(err))
 }
 
-func (l *link) set(conn *amqp.Connection, blocked string, err error) {
+func (l *link) setState(conn *amqp.Connection, blocked string, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.conn, l.blocked, l.lastErr = conn, blocked, err
@@ -106,15 +106,15 @@ func (l *link) set(conn *amqp.Connection, blocked string, err error) {
 	l.changed = make(chan struct{})
 }
 
-func (l *link) state() (conn *amqp.Connection, blocked string, changed <-chan struct{}, lastErr error) {
+func (l *link) currentState() (conn *amqp.Connection, blocked string, changed <-chan struct{}, lastErr error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.conn, l.blocked, l.changed, l.lastErr
 }
 
-// check returns nil when the connection can be used, else ErrNotConnected or ErrBlocked with the reason.
-func (l *link) check() (*amqp.Connection, error) {
-	conn, blocked, _, err := l.state()
+// usableConnection returns nil when the connection can be used, else ErrNotConnected or ErrBlocked with the reason.
+func (l *link) usableConnection() (*amqp.Connection, error) {
+	conn, blocked, _, err := l.currentState()
 	switch {
 	case conn == nil:
 		return nil, fmt.Errorf("%w: %w", ErrNotConnected, err)
@@ -126,10 +126,10 @@ func (l *link) check() (*amqp.Connection, error) {
 	return conn, nil
 }
 
-// wait returns a connection, as soon as there is one, or ctx's error.
-func (l *link) wait(ctx context.Context) (*amqp.Connection, error) {
+// awaitConnection returns a connection, as soon as there is one, or ctx's error.
+func (l *link) awaitConnection(ctx context.Context) (*amqp.Connection, error) {
 	for {
-		conn, _, changed, _ := l.state()
+		conn, _, changed, _ := l.currentState()
 		if conn != nil && !conn.IsClosed() {
 			return conn, nil
 		}

@@ -13,16 +13,16 @@ const (
 	resultDead    = "dead"    // it failed for good
 )
 
-// counters are a Conn's metrics. Queues are those that the service consumes, so their names are few.
-type counters struct {
+// metricSet are a Conn's metrics. Queues are those that the service consumes, so their names are few.
+type metricSet struct {
 	connected  *prometheus.Desc
 	published  *prometheus.CounterVec
 	deliveries *prometheus.CounterVec
-	took       *prometheus.HistogramVec
+	duration   *prometheus.HistogramVec
 }
 
-func newCounters() *counters {
-	c := &counters{
+func newMetricSet() *metricSet {
+	c := &metricSet{
 		connected: prometheus.NewDesc("pgo_mq_connected", "1 when this connection to the broker can be used, else 0.", []string{"link"}, nil),
 		published: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pgo_mq_published_total", Help: "Messages by what became of them: confirmed by the broker, or failed.",
@@ -30,7 +30,7 @@ func newCounters() *counters {
 		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pgo_mq_deliveries_total", Help: "Deliveries by what became of them: done, retried (failed, comes again) or dead (put to the dead letters).",
 		}, []string{"queue", "result"}),
-		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "pgo_mq_handle_duration_seconds", Help: "How long handling a delivery took, whatever became of it.", Buckets: metrics.DurationBuckets(),
 		}, []string{"queue"}),
 	}
@@ -40,15 +40,15 @@ func newCounters() *counters {
 	return c
 }
 
-// consuming makes a queue's counters visible before the first delivery: what starts at 0 can be seen to increase.
-func (c *counters) consuming(queue string) {
+// initQueue makes a queue's counters visible before the first delivery: what starts at 0 can be seen to increase.
+func (c *metricSet) initQueue(queue string) {
 	for _, result := range []string{resultDone, resultRetried, resultDead} {
 		c.deliveries.WithLabelValues(queue, result)
 	}
-	c.took.WithLabelValues(queue)
+	c.duration.WithLabelValues(queue)
 }
 
-func (c *counters) publishedAll(errs []error) {
+func (c *metricSet) countPublished(errs []error) {
 	for _, err := range errs {
 		result := "confirmed"
 		if err != nil {
@@ -60,10 +60,10 @@ func (c *counters) publishedAll(errs []error) {
 
 // Describe implements prometheus.Collector, so that a Conn can be registered where its service's metrics are.
 func (c *Conn) Describe(ch chan<- *prometheus.Desc) {
-	ch <- c.counters.connected
-	c.counters.published.Describe(ch)
-	c.counters.deliveries.Describe(ch)
-	c.counters.took.Describe(ch)
+	ch <- c.metrics.connected
+	c.metrics.published.Describe(ch)
+	c.metrics.deliveries.Describe(ch)
+	c.metrics.duration.Describe(ch)
 }
 
 // Collect implements prometheus.Collector.
@@ -76,12 +76,12 @@ func (c *Conn) Collect(ch chan<- prometheus.Metric) {
 	}
 	for name, l := range links {
 		up := 1.0
-		if _, err := l.check(); err != nil {
+		if _, err := l.usableConnection(); err != nil {
 			up = 0
 		}
-		ch <- prometheus.MustNewConstMetric(c.counters.connected, prometheus.GaugeValue, up, name)
+		ch <- prometheus.MustNewConstMetric(c.metrics.connected, prometheus.GaugeValue, up, name)
 	}
-	c.counters.published.Collect(ch)
-	c.counters.deliveries.Collect(ch)
-	c.counters.took.Collect(ch)
+	c.metrics.published.Collect(ch)
+	c.metrics.deliveries.Collect(ch)
+	c.metrics.duration.Collect(ch)
 }

@@ -117,7 +117,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-func (c Config) backoff() *backoff.ExponentialBackOff {
+func (c Config) newBackoff() *backoff.ExponentialBackOff {
 	return &backoff.ExponentialBackOff{
 		InitialInterval: c.MinBackoff, MaxInterval: c.MaxBackoff, Multiplier: 2, RandomizationFactor: 0.25,
 	}
@@ -147,11 +147,11 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// permanent marks an error that no retry can mend.
-type permanent struct{ err error }
+// permanentError marks an error that no retry can mend.
+type permanentError struct{ err error }
 
-func (p permanent) Error() string { return p.err.Error() }
-func (p permanent) Unwrap() error { return p.err }
+func (p permanentError) Error() string { return p.err.Error() }
+func (p permanentError) Unwrap() error { return p.err }
 
 // MarkPermanent marks a handler's error as one that no retry can mend: the message goes to the dead letters at once.
 // Permanent(nil) is nil.
@@ -159,19 +159,19 @@ func MarkPermanent(err error) error {
 	if err == nil {
 		return nil
 	}
-	return permanent{err}
+	return permanentError{err}
 }
 
 // IsPermanent says whether err or an error that it wraps was marked by Permanent.
 func IsPermanent(err error) bool {
-	var p permanent
+	var p permanentError
 	return errors.As(err, &p)
 }
 
-// panicked is a handler's panic as an error.
-type panicked struct {
+// panicError is a handler's panic as an error.
+type panicError struct {
 	value any
 	stack []byte
 }
 
-func (p panicked) Error() string { return fmt.Sprintf("handler panicked: %v", p.value) }
+func (p panicError) Error() string { return fmt.Sprintf("handler panicked: %v", p.value) }

@@ -47,9 +47,9 @@ func (c *Conn) Publish(ctx context.Context, batch []Publishing) []error {
 	errs := make([]error, len(batch))
 	for start := 0; start < len(batch); start += maxInFlight {
 		end := min(start+maxInFlight, len(batch))
-		c.pub.publish(ctx, batch[start:end], errs[start:end])
+		c.pub.publishBatch(ctx, batch[start:end], errs[start:end])
 	}
-	c.counters.publishedAll(errs)
+	c.metrics.countPublished(errs)
 	return errs
 }
 
@@ -71,8 +71,8 @@ type pubChannel struct {
 	why     error // why the broker closed ch, once read from closed
 }
 
-func (p *publisher) take(ctx context.Context) (*pubChannel, error) {
-	conn, err := p.link.check()
+func (p *publisher) borrowChannel(ctx context.Context) (*pubChannel, error) {
+	conn, err := p.link.usableConnection()
 	if err != nil {
 		return nil, err
 	}
@@ -99,15 +99,15 @@ func (p *publisher) take(ctx context.Context) (*pubChannel, error) {
 	}, nil
 }
 
-func (p *publisher) give(pc *pubChannel) {
+func (p *publisher) returnChannel(pc *pubChannel) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.free = append(p.free, pc)
 }
 
-// publish fills errs, which has an entry for each of at most maxInFlight messages.
-func (p *publisher) publish(ctx context.Context, batch []Publishing, errs []error) {
-	pc, err := p.take(ctx)
+// publishBatch fills errs, which has an entry for each of at most maxInFlight messages.
+func (p *publisher) publishBatch(ctx context.Context, batch []Publishing, errs []error) {
+	pc, err := p.borrowChannel(ctx)
 	if err != nil {
 		for i := range errs {
 			errs[i] = err
@@ -118,21 +118,21 @@ func (p *publisher) publish(ctx context.Context, batch []Publishing, errs []erro
 	spans := make([]trace.Span, len(batch))
 	defer func() {
 		for i, span := range spans {
-			ended(span, errs[i])
+			endSpan(span, errs[i])
 		}
 	}()
 
 	confirmations := make([]*amqp.DeferredConfirmation, len(batch))
 	for i, m := range batch {
 		var headers propagation.MapCarrier
-		headers, spans[i] = sending(ctx, p.tracer, m)
-		msg, err := m.amqp(now, headers)
+		headers, spans[i] = startPublishSpan(ctx, p.tracer, m)
+		msg, err := m.toAMQP(now, headers)
 		if err != nil {
 			errs[i] = err
 			continue
 		}
-		if confirmations[i], err = pc.ch.PublishWithDeferredConfirm(m.exchange(), m.RoutingKey, m.Mandatory, false, msg); err != nil {
-			errs[i] = fmt.Errorf("%w: %w", ErrUnconfirmed, pc.reason(err))
+		if confirmations[i], err = pc.ch.PublishWithDeferredConfirm(m.exchangeName(), m.RoutingKey, m.Mandatory, false, msg); err != nil {
+			errs[i] = fmt.Errorf("%w: %w", ErrUnconfirmed, pc.closeReason(err))
 		}
 	}
 	open := false
@@ -145,24 +145,24 @@ func (p *publisher) publish(ctx context.Context, batch []Publishing, errs []erro
 			open = true
 			errs[i] = fmt.Errorf("%w: %w", ErrUnconfirmed, err)
 		case !acked && pc.ch.IsClosed():
-			errs[i] = fmt.Errorf("%w: %w", ErrUnconfirmed, pc.reason(amqp.ErrClosed))
+			errs[i] = fmt.Errorf("%w: %w", ErrUnconfirmed, pc.closeReason(amqp.ErrClosed))
 		case !acked:
 			errs[i] = ErrNacked
 		}
 	}
-	p.returned(pc, batch, errs)
+	p.markReturned(pc, batch, errs)
 	switch {
 	case pc.ch.IsClosed():
 	case open:
 		go func() { _ = pc.ch.Close() }()
 	default:
-		p.give(pc)
+		p.returnChannel(pc)
 	}
 }
 
-// returned marks the messages that the broker sent back; it does so before it confirms them, so they have all come.
+// markReturned marks the messages that the broker sent back; it does so before it confirms them, so they have all come.
 // Two messages of a batch with the same exchange, key and id share their fate: both count as returned.
-func (p *publisher) returned(pc *pubChannel, batch []Publishing, errs []error) {
+func (p *publisher) markReturned(pc *pubChannel, batch []Publishing, errs []error) {
 	for {
 		select {
 		case r, ok := <-pc.returns:
@@ -170,7 +170,7 @@ func (p *publisher) returned(pc *pubChannel, batch []Publishing, errs []error) {
 				return
 			}
 			for i, m := range batch {
-				if m.Mandatory && errs[i] == nil && m.exchange() == r.Exchange && m.RoutingKey == r.RoutingKey && m.MessageID == r.MessageId {
+				if m.Mandatory && errs[i] == nil && m.exchangeName() == r.Exchange && m.RoutingKey == r.RoutingKey && m.MessageID == r.MessageId {
 					errs[i] = fmt.Errorf("%w: exchange %s, key %s: %s", ErrUnroutable, r.Exchange, r.RoutingKey, r.ReplyText)
 				}
 			}
@@ -180,8 +180,8 @@ func (p *publisher) returned(pc *pubChannel, batch []Publishing, errs []error) {
 	}
 }
 
-// reason is what the broker said when it closed the channel, else err.
-func (pc *pubChannel) reason(err error) error {
+// closeReason is what the broker said when it closed the channel, else err.
+func (pc *pubChannel) closeReason(err error) error {
 	if pc.why == nil {
 		select {
 		case closed, ok := <-pc.closed:
@@ -197,15 +197,15 @@ func (pc *pubChannel) reason(err error) error {
 	return err
 }
 
-func (m Publishing) exchange() string {
+func (m Publishing) exchangeName() string {
 	if m.Exchange == "" {
 		return EventsExchange
 	}
 	return m.Exchange
 }
 
-// amqp checks what the library or the broker would answer with the end of the channel or the whole connection.
-func (m Publishing) amqp(now time.Time, trace propagation.MapCarrier) (amqp.Publishing, error) {
+// toAMQP checks what the library or the broker would answer with the end of the channel or the whole connection.
+func (m Publishing) toAMQP(now time.Time, trace propagation.MapCarrier) (amqp.Publishing, error) {
 	const shortString = 255
 	for name, s := range map[string]string{
 		"exchange": m.Exchange, "routing key": m.RoutingKey, "message id": m.MessageID, "content type": m.ContentType,

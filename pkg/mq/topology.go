@@ -62,7 +62,7 @@ func (e *DeclareError) Unwrap() error { return e.Err }
 // Errors: *DeclareError; an error of connecting; an error about the topology itself, before anything is declared.
 func Declare(ctx context.Context, cfg Config, topologies ...Topology) error {
 	cfg = cfg.withDefaults()
-	queues, err := merge(topologies)
+	queues, err := mergeQueues(topologies)
 	if err != nil {
 		return err
 	}
@@ -81,9 +81,9 @@ func Declare(ctx context.Context, cfg Config, topologies ...Topology) error {
 		return err
 	}
 	d := declarer{ch: ch}
-	d.shared(cfg.RetryDelays)
+	d.declareShared(cfg.RetryDelays)
 	for _, q := range queues {
-		d.queue(q)
+		d.declareQueue(q)
 	}
 	if d.err != nil && ctx.Err() != nil {
 		return fmt.Errorf("declare the topology: %w", ctx.Err())
@@ -93,7 +93,7 @@ func Declare(ctx context.Context, cfg Config, topologies ...Topology) error {
 
 // QueueNames lists the queues that Declare makes, in the order in which it makes them. The error is about the topology itself.
 func QueueNames(cfg Config, topologies ...Topology) ([]string, error) {
-	queues, err := merge(topologies)
+	queues, err := mergeQueues(topologies)
 	if err != nil {
 		return nil, err
 	}
@@ -102,15 +102,15 @@ func QueueNames(cfg Config, topologies ...Topology) ([]string, error) {
 		names = append(names, retryName(delay))
 	}
 	for _, q := range queues {
-		names = append(names, deadName(q.Name), q.Name)
+		names = append(names, deadQueueName(q.Name), q.Name)
 	}
 	return names, nil
 }
 
-func deadName(queue string) string { return queue + ".dead" }
+func deadQueueName(queue string) string { return queue + ".dead" }
 
-// merge joins queues that are named more than once and refuses what could not work.
-func merge(topologies []Topology) ([]Queue, error) {
+// mergeQueues joins queues that are named more than once and refuses what could not work.
+func mergeQueues(topologies []Topology) ([]Queue, error) {
 	var all []Queue
 	for _, t := range topologies {
 		for _, q := range t.Queues {
@@ -143,61 +143,61 @@ type declarer struct {
 	err error
 }
 
-func (d *declarer) shared(delays []time.Duration) {
-	d.exchange(EventsExchange, amqp.ExchangeTopic)
-	d.exchange(RequeueExchange, amqp.ExchangeDirect)
-	d.exchange(DeadExchange, amqp.ExchangeDirect)
+func (d *declarer) declareShared(delays []time.Duration) {
+	d.declareExchange(EventsExchange, amqp.ExchangeTopic)
+	d.declareExchange(RequeueExchange, amqp.ExchangeDirect)
+	d.declareExchange(DeadExchange, amqp.ExchangeDirect)
 	for _, delay := range delays {
 		name := retryName(delay)
-		d.exchange(name, amqp.ExchangeFanout) // all to the one queue; the routing key stays the name of the queue to go back to
-		d.quorum(name, amqp.Table{
+		d.declareExchange(name, amqp.ExchangeFanout) // all to the one queue; the routing key stays the name of the queue to go back to
+		d.declareQuorumQueue(name, amqp.Table{
 			"x-message-ttl":          delay.Milliseconds(),
 			"x-dead-letter-exchange": RequeueExchange,
 		})
-		d.bind(name, "", name)
+		d.declareBinding(name, "", name)
 	}
 }
 
-func (d *declarer) queue(q Queue) {
-	dead := deadName(q.Name)
-	d.quorum(dead, amqp.Table{"x-delivery-limit": int64(deadDeliveryLimit)})
-	d.bind(dead, q.Name, DeadExchange)
-	d.quorum(q.Name, amqp.Table{
+func (d *declarer) declareQueue(q Queue) {
+	dead := deadQueueName(q.Name)
+	d.declareQuorumQueue(dead, amqp.Table{"x-delivery-limit": int64(deadDeliveryLimit)})
+	d.declareBinding(dead, q.Name, DeadExchange)
+	d.declareQuorumQueue(q.Name, amqp.Table{
 		"x-delivery-limit":          int64(DeliveryLimit),
 		"x-dead-letter-exchange":    DeadExchange,
 		"x-dead-letter-routing-key": q.Name,
 	})
-	d.bind(q.Name, q.Name, RequeueExchange)
+	d.declareBinding(q.Name, q.Name, RequeueExchange)
 	for _, topic := range q.Bindings {
-		d.bind(q.Name, topic, EventsExchange)
+		d.declareBinding(q.Name, topic, EventsExchange)
 	}
 }
 
-func (d *declarer) exchange(name, kind string) {
-	d.try("exchange", name, func() error { return d.ch.ExchangeDeclare(name, kind, true, false, false, false, nil) })
+func (d *declarer) declareExchange(name, kind string) {
+	d.runUnlessFailed("exchange", name, func() error { return d.ch.ExchangeDeclare(name, kind, true, false, false, false, nil) })
 }
 
-// quorum declares a quorum queue. Where it dead-letters, the broker keeps each message until the target has confirmed it
+// declareQuorumQueue declares a quorum queue. Where it dead-letters, the broker keeps each message until the target has confirmed it
 // (at-least-once needs reject-publish, which without a length limit rejects nothing).
-func (d *declarer) quorum(name string, args amqp.Table) {
+func (d *declarer) declareQuorumQueue(name string, args amqp.Table) {
 	args["x-queue-type"] = "quorum"
 	if _, deadLetters := args["x-dead-letter-exchange"]; deadLetters {
 		args["x-dead-letter-strategy"] = "at-least-once"
 		args["x-overflow"] = "reject-publish"
 	}
-	d.try("queue", name, func() error {
+	d.runUnlessFailed("queue", name, func() error {
 		_, err := d.ch.QueueDeclare(name, true, false, false, false, args)
 		return err
 	})
 }
 
-func (d *declarer) bind(queue, key, exchange string) {
-	d.try("binding", fmt.Sprintf("%s -> %s (%s)", exchange, queue, key), func() error {
+func (d *declarer) declareBinding(queue, key, exchange string) {
+	d.runUnlessFailed("binding", fmt.Sprintf("%s -> %s (%s)", exchange, queue, key), func() error {
 		return d.ch.QueueBind(queue, key, exchange, false, nil)
 	})
 }
 
-func (d *declarer) try(kind, name string, f func() error) {
+func (d *declarer) runUnlessFailed(kind, name string, f func() error) {
 	if d.err != nil {
 		return
 	}

@@ -15,22 +15,22 @@ import (
 
 const traceHeader = "traceparent"
 
-func tracer(tp trace.TracerProvider) trace.Tracer {
+func newTracer(tp trace.TracerProvider) trace.Tracer {
 	if tp == nil {
 		tp = noop.NewTracerProvider()
 	}
 	return tp.Tracer("pgo/pkg/mq")
 }
 
-// sending begins the span of publishing m, in the trace that its event belongs to: a batch is of many traces. Without one it is
+// startPublishSpan begins the span of publishing m, in the trace that its event belongs to: a batch is of many traces. Without one it is
 // that of ctx. headers is what goes along with the message.
-func sending(ctx context.Context, t trace.Tracer, m Publishing) (headers propagation.MapCarrier, span trace.Span) {
+func startPublishSpan(ctx context.Context, t trace.Tracer, m Publishing) (headers propagation.MapCarrier, span trace.Span) {
 	ctx = event.ParseTrace(m.Body).WithTrace(ctx)
 	span = noop.Span{}
 	if trace.SpanContextFromContext(ctx).IsSampled() {
-		ctx, span = t.Start(ctx, "publish "+m.exchange(), trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(
+		ctx, span = t.Start(ctx, "publish "+m.exchangeName(), trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(
 			attribute.String("messaging.system", "rabbitmq"), attribute.String("messaging.operation.type", "send"),
-			attribute.String("messaging.destination.name", m.exchange()), attribute.String("messaging.message.id", m.MessageID),
+			attribute.String("messaging.destination.name", m.exchangeName()), attribute.String("messaging.message.id", m.MessageID),
 			attribute.String("messaging.rabbitmq.destination.routing_key", m.RoutingKey)))
 	}
 	headers = propagation.MapCarrier{}
@@ -38,21 +38,21 @@ func sending(ctx context.Context, t trace.Tracer, m Publishing) (headers propaga
 	return headers, span
 }
 
-// handling begins the span of handling d.
-func handling(ctx context.Context, t trace.Tracer, queue string, e event.Event, d amqp.Delivery) (context.Context, trace.Span) {
-	ctx = traced(ctx, e, d)
+// startHandleSpan begins the span of handling d.
+func startHandleSpan(ctx context.Context, t trace.Tracer, queue string, e event.Event, d amqp.Delivery) (context.Context, trace.Span) {
+	ctx = withDeliveryTrace(ctx, e, d)
 	if !trace.SpanContextFromContext(ctx).IsSampled() {
 		return ctx, noop.Span{} // ctx keeps the trace's id for the log
 	}
 	return t.Start(ctx, "process "+queue, trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
 		attribute.String("messaging.system", "rabbitmq"), attribute.String("messaging.operation.type", "process"),
 		attribute.String("messaging.destination.name", queue), attribute.String("messaging.message.id", e.ID),
-		attribute.String("pgo.event.type", e.Type), attribute.Int("pgo.event.attempt", attemptsOf(d)+1)))
+		attribute.String("pgo.event.type", e.Type), attribute.Int("pgo.event.attempt", countAttempts(d)+1)))
 }
 
-// traced returns ctx with the trace in which the event happened or, where the event names none, was published. What published
+// withDeliveryTrace returns ctx with the trace in which the event happened or, where the event names none, was published. What published
 // it is nearer than what made it happen, as long as it is the same trace.
-func traced(ctx context.Context, e event.Event, d amqp.Delivery) context.Context {
+func withDeliveryTrace(ctx context.Context, e event.Event, d amqp.Delivery) context.Context {
 	header, _ := d.Headers[traceHeader].(string)
 	published := propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{traceHeader: header})
 	happened := e.WithTrace(ctx)
@@ -63,8 +63,8 @@ func traced(ctx context.Context, e event.Event, d amqp.Delivery) context.Context
 	return happened
 }
 
-// ended ends a span with what came of it.
-func ended(span trace.Span, err error) {
+// endSpan ends a span with what came of it.
+func endSpan(span trace.Span, err error) {
 	if err != nil {
 		span.SetStatus(codes.Error, err.Error())
 	}

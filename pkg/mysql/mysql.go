@@ -69,9 +69,9 @@ func Open(cfg Config, tp trace.TracerProvider, reg prometheus.Registerer) (*gorm
 	// One trip a statement without GORM's cache of prepared ones: there, who waits while another prepares the same statement
 	// gets the other's error, so that a client that hangs up fails somebody else's request.
 	dc.InterpolateParams = true
-	dc.ClientFoundRows = true // an UPDATE counts the rows it found, also where nothing changed
-	dc.RejectReadOnly = true  // a connection to a replica that was the primary is not used again
-	dc.Logger = discard{}     // what it says also comes back as an error
+	dc.ClientFoundRows = true   // an UPDATE counts the rows it found, also where nothing changed
+	dc.RejectReadOnly = true    // a connection to a replica that was the primary is not used again
+	dc.Logger = discardLogger{} // what it says also comes back as an error
 	dc.Params = map[string]string{
 		"time_zone":                "'+00:00'",
 		"sql_mode":                 "'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
@@ -82,7 +82,7 @@ func Open(cfg Config, tp trace.TracerProvider, reg prometheus.Registerer) (*gorm
 		return nil, fmt.Errorf("configure database %s: %w", cfg.Database, err)
 	}
 	pool := otelsql.OpenDB(connector, otelsql.WithTracerProvider(tp), otelsql.WithAttributes(attribute.String("db.system.name", "mysql"), attribute.String("db.namespace", cfg.Database)),
-		otelsql.WithSpanOptions(otelsql.SpanOptions{OmitConnResetSession: true, OmitConnPrepare: true, OmitRows: true, OmitConnectorConnect: true, DisableErrSkip: true, SpanFilter: inTrace}))
+		otelsql.WithSpanOptions(otelsql.SpanOptions{OmitConnResetSession: true, OmitConnPrepare: true, OmitRows: true, OmitConnectorConnect: true, DisableErrSkip: true, SpanFilter: isInTrace}))
 	pool.SetMaxOpenConns(cfg.MaxOpen)
 	pool.SetMaxIdleConns(cfg.MaxIdle)
 	pool.SetConnMaxLifetime(cfg.MaxLifetime)
@@ -103,12 +103,12 @@ func Open(cfg Config, tp trace.TracerProvider, reg prometheus.Registerer) (*gorm
 	return db, nil
 }
 
-// inTrace leaves out what nobody asked for, such as the relay's look at the outbox each second: it would be a trace of its own.
-func inTrace(ctx context.Context, _ otelsql.Method, _ string, _ []drivers.NamedValue) bool {
+// isInTrace leaves out what nobody asked for, such as the relay's look at the outbox each second: it would be a trace of its own.
+func isInTrace(ctx context.Context, _ otelsql.Method, _ string, _ []drivers.NamedValue) bool {
 	return trace.SpanFromContext(ctx).IsRecording()
 }
 
-// discard drops what the driver would print to stderr.
-type discard struct{}
+// discardLogger drops what the driver would print to stderr.
+type discardLogger struct{}
 
-func (discard) Print(...any) {}
+func (discardLogger) Print(...any) {}

@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	txTries   = 5
-	txBackoff = 10 * time.Millisecond // doubled for each try, half of it random
+	maxTxTries = 5
+	txBackoff  = 10 * time.Millisecond // doubled for each try, half of it random
 )
 
 // Server errors that are told apart. https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html
@@ -29,9 +29,9 @@ const (
 	errDeadlock        = 1213
 )
 
-// unavailable are errors of a server that is full, stopping or read-only, that does not know the account or the
+// unavailableErrors are errors of a server that is full, stopping or read-only, that does not know the account or the
 // database yet, or that ended the statement or the connection. 1927 and 1969 are MariaDB's.
-var unavailable = []uint16{1040, 1044, 1045, 1049, 1053, 1129, 1130, 1203, 1226, 1290, 1317, 1836, 1927, 1969, 3024, 4031}
+var unavailableErrors = []uint16{1040, 1044, 1045, 1049, 1053, 1129, 1130, 1203, 1226, 1290, 1317, 1836, 1927, 1969, 3024, 4031}
 
 // InTx runs fn in a transaction and commits it. A deadlock or a lock wait that was too long rolls back and
 // runs fn again, 5 times at most with a growing wait, so fn must have no effect outside the transaction
@@ -54,8 +54,8 @@ func inTx(ctx context.Context, db *gorm.DB, opts *sql.TxOptions, fn func(tx *gor
 			begun = true
 			return fn(tx)
 		}, opts)
-		again := retryable(err) || !begun && errors.Is(err, mysqldriver.ErrInvalidConn)
-		if err == nil || !again || try == txTries {
+		again := isRetryable(err) || !begun && errors.Is(err, mysqldriver.ErrInvalidConn)
+		if err == nil || !again || try == maxTxTries {
 			return Classify(err)
 		}
 		wait := txBackoff << (try - 1)
@@ -82,7 +82,7 @@ func Classify(err error) error {
 	return err
 }
 
-func retryable(err error) bool {
+func isRetryable(err error) bool {
 	e, ok := errors.AsType[*mysqldriver.MySQLError](err)
 	return ok && (e.Number == errDeadlock || e.Number == errLockWaitTimeout)
 }
@@ -92,7 +92,7 @@ func isUnavailable(err error) bool {
 		return false // the caller has gone, whatever that broke
 	}
 	if e, ok := errors.AsType[*mysqldriver.MySQLError](err); ok {
-		return retryable(err) || slices.Contains(unavailable, e.Number)
+		return isRetryable(err) || slices.Contains(unavailableErrors, e.Number)
 	}
 	_, isNet := errors.AsType[net.Error](err)
 	return isNet || errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, mysqldriver.ErrInvalidConn) ||

@@ -8,14 +8,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// backlog collects what waits in the outbox, asked of the database at each scrape.
-type backlog struct {
+// backlogCollector collects what waits in the outbox, asked of the database at each scrape.
+type backlogCollector struct {
 	db              *sql.DB
 	pending, oldest *prometheus.Desc
 }
 
-func newBacklog(db *sql.DB) *backlog {
-	return &backlog{
+func newBacklogCollector(db *sql.DB) *backlogCollector {
+	return &backlogCollector{
 		db:      db,
 		pending: prometheus.NewDesc("pgo_outbox_pending", "Events that wait to be published.", nil, nil),
 		oldest: prometheus.NewDesc("pgo_outbox_oldest_pending_seconds",
@@ -23,14 +23,14 @@ func newBacklog(db *sql.DB) *backlog {
 	}
 }
 
-func (b *backlog) Describe(ch chan<- *prometheus.Desc) {
+func (b *backlogCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- b.pending
 	ch <- b.oldest
 }
 
 // Collect leaves the two out while the database does not answer in a second, or every connection is taken: an error would take the whole page of metrics
 // with it, just when it is needed.
-func (b *backlog) Collect(ch chan<- prometheus.Metric) {
+func (b *backlogCollector) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	var pending, micros float64

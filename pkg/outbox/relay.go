@@ -58,7 +58,7 @@ type Relay struct {
 	pub       Publisher
 	log       *zap.Logger
 	opts      Options
-	wake      chan struct{}
+	wakeUp    chan struct{}
 	published prometheus.Counter
 	failures  prometheus.Counter
 	active    prometheus.Gauge
@@ -70,7 +70,7 @@ type Relay struct {
 func NewRelay(db *sql.DB, pub Publisher, log *zap.Logger, reg prometheus.Registerer, opts Options) (*Relay, error) {
 	r := &Relay{
 		db: db, pub: pub, log: log, opts: opts.withDefaults(),
-		wake: make(chan struct{}, 1),
+		wakeUp: make(chan struct{}, 1),
 		published: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "pgo_outbox_published_total", Help: "Events that this instance has published and the broker has confirmed.",
 		}),
@@ -81,7 +81,7 @@ func NewRelay(db *sql.DB, pub Publisher, log *zap.Logger, reg prometheus.Registe
 			Name: "pgo_outbox_relay_active", Help: "1 when this instance's relay is the one at work, else 0.",
 		}),
 	}
-	for _, c := range []prometheus.Collector{r.published, r.failures, r.active, newBacklog(db)} {
+	for _, c := range []prometheus.Collector{r.published, r.failures, r.active, newBacklogCollector(db)} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("register the outbox's metrics: %w", err)
 		}
@@ -92,7 +92,7 @@ func NewRelay(db *sql.DB, pub Publisher, log *zap.Logger, reg prometheus.Registe
 // Notify tells the relay that there is something new. It never blocks and may be called by anyone at any time.
 func (r *Relay) Notify() {
 	select {
-	case r.wake <- struct{}{}:
+	case r.wakeUp <- struct{}{}:
 	default:
 	}
 }
@@ -105,13 +105,13 @@ func (r *Relay) Run(ctx context.Context) {
 	failure := ""
 	for ctx.Err() == nil {
 		since := time.Now()
-		err := r.lead(ctx)
+		err := r.relayWhileLeading(ctx)
 		if time.Since(since) > r.opts.MaxBackoff {
 			pause.Reset()
 		}
 		switch {
 		case ctx.Err() != nil:
-		case errors.Is(err, errStandby):
+		case errors.Is(err, errOtherRelayActive):
 			pause.Reset()
 			_ = sleep(ctx, r.opts.PollInterval)
 		default:
@@ -126,41 +126,41 @@ func (r *Relay) Run(ctx context.Context) {
 	}
 }
 
-var errStandby = errors.New("another relay is at work")
+var errOtherRelayActive = errors.New("another relay is at work")
 
-// lead takes the lock and relays until ctx ends or the connection that holds the lock fails. The connection is pinned, and
+// relayWhileLeading takes the lock and relays until ctx ends or the connection that holds the lock fails. The connection is pinned, and
 // everything that the relay reads and writes goes over it: when the server has ended it, and so given the lock away, the next
 // statement fails.
-func (r *Relay) lead(ctx context.Context) error {
+func (r *Relay) relayWhileLeading(ctx context.Context) error {
 	conn, err := r.db.Conn(ctx)
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
 	defer func() { _ = conn.Close() }()
 	t := table{conn: conn}
-	if err := t.lock(ctx); err != nil {
+	if err := t.acquireLock(ctx); err != nil {
 		return err
 	}
-	defer t.unlock()
+	defer t.releaseLock()
 	r.log.Info("the outbox relay is at work")
 	r.active.Set(1)
 	defer r.active.Set(0)
-	return r.relay(ctx, t)
+	return r.relayUntilLost(ctx, t)
 }
 
-func (r *Relay) relay(ctx context.Context, t table) error {
+func (r *Relay) relayUntilLost(ctx context.Context, t table) error {
 	pause := &backoff.ExponentialBackOff{
 		InitialInterval: r.opts.MinBackoff, MaxInterval: r.opts.MaxBackoff, Multiplier: 2, RandomizationFactor: 0.25,
 	}
 	failure := ""
 	var pruned time.Time
 	for {
-		failed, err := r.pass(ctx, t)
+		failed, err := r.publishPending(ctx, t)
 		if err != nil {
 			return err
 		}
 		if time.Since(pruned) >= r.opts.PruneInterval {
-			if err := t.prune(ctx, r.opts.Retention); err != nil {
+			if err := t.pruneBatch(ctx, r.opts.Retention); err != nil {
 				return err
 			}
 			pruned = time.Now()
@@ -178,7 +178,7 @@ func (r *Relay) relay(ctx context.Context, t table) error {
 			}
 			failure = ""
 			pause.Reset()
-			err = r.wait(ctx)
+			err = r.awaitEvents(ctx)
 		}
 		if err != nil {
 			return err
@@ -186,34 +186,34 @@ func (r *Relay) relay(ctx context.Context, t table) error {
 	}
 }
 
-// maxStuck is how many subjects may fail before a pass gives up: then it is not the events, the broker is away.
-const maxStuck = 100
+// maxFailedSubjects is how many subjects may fail before a pass gives up: then it is not the events, the broker is away.
+const maxFailedSubjects = 100
 
-// pass publishes all that is pending, batch by batch. A subject whose event fails is left out for the rest of the pass, so
+// publishPending publishes all that is pending, batch by batch. A subject whose event fails is left out for the rest of the pass, so
 // that it holds up no other however much of it there is. failed is the first such failure, err one of the database.
-func (r *Relay) pass(ctx context.Context, t table) (failed, err error) {
+func (r *Relay) publishPending(ctx context.Context, t table) (failed, err error) {
 	stuck := map[string]bool{}
 	for {
-		if err := t.stillLocked(ctx); err != nil {
+		if err := t.checkLock(ctx); err != nil {
 			return failed, err
 		}
-		rows, err := t.pending(ctx, r.opts.BatchSize, stuck)
+		rows, err := t.readPending(ctx, r.opts.BatchSize, stuck)
 		if err != nil {
 			return failed, err
 		}
-		f, err := r.publish(ctx, t, rows, stuck)
+		f, err := r.publishRows(ctx, t, rows, stuck)
 		if failed == nil {
 			failed = f
 		}
-		if err != nil || len(rows) < r.opts.BatchSize || len(stuck) > maxStuck {
+		if err != nil || len(rows) < r.opts.BatchSize || len(stuck) > maxFailedSubjects {
 			return failed, err
 		}
 	}
 }
 
-// publish sends rows in rounds, each with the first unsent event of each subject, so that no event is on its way before the
+// publishRows sends rows in rounds, each with the first unsent event of each subject, so that no event is on its way before the
 // one before it is confirmed. It adds the subjects whose events failed to stuck.
-func (r *Relay) publish(ctx context.Context, t table, rows []row, stuck map[string]bool) (failed, err error) {
+func (r *Relay) publishRows(ctx context.Context, t table, rows []row, stuck map[string]bool) (failed, err error) {
 	for len(rows) > 0 {
 		var round, later []row
 		taken := map[string]bool{}
@@ -243,7 +243,7 @@ func (r *Relay) publish(ctx context.Context, t table, rows []row, stuck map[stri
 				failed = fmt.Errorf("publish event %s: %w", round[i].typ, err)
 			}
 		}
-		if err := t.mark(ctx, done); err != nil {
+		if err := t.markPublished(ctx, done); err != nil {
 			return failed, err
 		}
 		r.published.Add(float64(len(done)))
@@ -252,14 +252,14 @@ func (r *Relay) publish(ctx context.Context, t table, rows []row, stuck map[stri
 	return failed, nil
 }
 
-// wait returns when there may be something new.
-func (r *Relay) wait(ctx context.Context) error {
+// awaitEvents returns when there may be something new.
+func (r *Relay) awaitEvents(ctx context.Context) error {
 	t := time.NewTimer(r.opts.PollInterval)
 	defer t.Stop()
 	select {
 	case <-t.C:
 		return nil
-	case <-r.wake:
+	case <-r.wakeUp:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

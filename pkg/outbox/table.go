@@ -18,8 +18,8 @@ type table struct {
 	name string // of the lock
 }
 
-// patience bounds a statement of the relay, so that a database behind a dead network is given up.
-const patience = 30 * time.Second
+// statementTimeout bounds a statement of the relay, so that a database behind a dead network is given up.
+const statementTimeout = 30 * time.Second
 
 type row struct {
 	id       uint64
@@ -29,10 +29,10 @@ type row struct {
 	envelope []byte
 }
 
-// lock takes the relay's lock for this connection or returns errStandby. Locks of GET_LOCK belong to the whole server, so
+// acquireLock takes the relay's lock for this connection or returns errOtherRelayActive. Locks of GET_LOCK belong to the whole server, so
 // the database's name is in it.
-func (t *table) lock(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+func (t *table) acquireLock(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
 	defer cancel()
 	var db string
 	if err := t.conn.QueryRowContext(ctx, `SELECT DATABASE()`).Scan(&db); err != nil {
@@ -44,7 +44,7 @@ func (t *table) lock(ctx context.Context) error {
 		return fmt.Errorf("take the lock %s: %w", t.name, err)
 	}
 	if got.Int64 != 1 {
-		return errStandby
+		return errOtherRelayActive
 	}
 	return nil
 }
@@ -59,8 +59,8 @@ func lockName(db string) string {
 	return name
 }
 
-// unlock gives the lock to the next relay when this one stops in good order. Else the end of the connection does.
-func (t *table) unlock() {
+// releaseLock gives the lock to the next relay when this one stops in good order. Else the end of the connection does.
+func (t *table) releaseLock() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	var released sql.NullInt64
@@ -70,8 +70,8 @@ func (t *table) unlock() {
 	}
 }
 
-func (t *table) stillLocked(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+func (t *table) checkLock(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
 	defer cancel()
 	var mine sql.NullBool
 	if err := t.conn.QueryRowContext(ctx, `SELECT IS_USED_LOCK(?) = CONNECTION_ID()`, t.name).Scan(&mine); err != nil {
@@ -83,11 +83,11 @@ func (t *table) stillLocked(ctx context.Context) error {
 	return nil
 }
 
-// pending returns the oldest events that are not published, except those of some subjects. Ids are given out before the commit, so one with a lower id may
+// readPending returns the oldest events that are not published, except those of some subjects. Ids are given out before the commit, so one with a lower id may
 // appear later: each call looks from the beginning. The index is said because the server may else walk the primary key
 // through all that was published.
-func (t *table) pending(ctx context.Context, limit int, without map[string]bool) ([]row, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+func (t *table) readPending(ctx context.Context, limit int, without map[string]bool) ([]row, error) {
+	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
 	defer cancel()
 	query, args := `SELECT id, event_id, type, subject, envelope FROM pgo_outbox FORCE INDEX (pgo_outbox_pending) WHERE published_at IS NULL`, []any{}
 	if len(without) > 0 {
@@ -115,8 +115,8 @@ func (t *table) pending(ctx context.Context, limit int, without map[string]bool)
 	return all, nil
 }
 
-// mark records that the events with these ids were published.
-func (t *table) mark(ctx context.Context, ids []any) error {
+// markPublished records that the events with these ids were published.
+func (t *table) markPublished(ctx context.Context, ids []any) error {
 	if len(ids) == 0 {
 		return nil
 	}
@@ -130,15 +130,15 @@ func (t *table) mark(ctx context.Context, ids []any) error {
 	return nil
 }
 
-// pruneBatch bounds how many rows prune deletes at a time.
-const pruneBatch = 500
+// maxPruneBatch bounds how many rows prune deletes at a time.
+const maxPruneBatch = 500
 
-// prune deletes one batch of the events that were published longer ago than keep. It finds them first and deletes them one by
+// pruneBatch deletes one batch of the events that were published longer ago than keep. It finds them first and deletes them one by
 // one: any DELETE of many rows may become a scan, which waits for transactions that append.
-func (t *table) prune(ctx context.Context, keep time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+func (t *table) pruneBatch(ctx context.Context, keep time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
 	defer cancel()
-	ids, err := t.older(ctx, keep)
+	ids, err := t.findPublishedBefore(ctx, keep)
 	if err != nil {
 		return fmt.Errorf("find old events: %w", err)
 	}
@@ -161,9 +161,9 @@ func (t *table) prune(ctx context.Context, keep time.Duration) error {
 	return nil
 }
 
-func (t *table) older(ctx context.Context, keep time.Duration) ([]uint64, error) {
+func (t *table) findPublishedBefore(ctx context.Context, keep time.Duration) ([]uint64, error) {
 	rows, err := t.conn.QueryContext(ctx, `SELECT id FROM pgo_outbox FORCE INDEX (pgo_outbox_pending)
-		WHERE published_at < UTC_TIMESTAMP(6) - INTERVAL ? MICROSECOND ORDER BY published_at LIMIT ?`, keep.Microseconds(), pruneBatch)
+		WHERE published_at < UTC_TIMESTAMP(6) - INTERVAL ? MICROSECOND ORDER BY published_at LIMIT ?`, keep.Microseconds(), maxPruneBatch)
 	if err != nil {
 		return nil, err
 	}

@@ -45,7 +45,7 @@ func Parse[K any](q url.Values, good func(K) bool) (Request[K], error) {
 	}
 	if cursor != "" {
 		k := new(K)
-		if len(cursor) > maxCursor || decode(cursor, k) != nil || !good(*k) {
+		if len(cursor) > maxCursor || decodeCursor(cursor, k) != nil || !good(*k) {
 			return r, problem.Invalid(problem.Field{Field: "cursor", Code: "invalid_cursor", Message: "must be a next_cursor that this list gave"})
 		}
 		r.After = k
@@ -71,7 +71,7 @@ func New[R, T, K any](rows []R, limit int, item func(R) T, key func(T) K) (Page[
 	return Page[T]{Items: items, NextCursor: &next}, nil
 }
 
-func decode(cursor string, into any) error {
+func decodeCursor(cursor string, into any) error {
 	text, err := base64.RawURLEncoding.DecodeString(cursor)
 	if err != nil {
 		return err

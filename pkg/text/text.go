@@ -18,7 +18,7 @@ func CleanLine(s string, most int) (line string, good bool) {
 // CleanName is Line for what must not be empty: at least one character of it can be seen.
 func CleanName(s string, most int) (name string, good bool) {
 	s, good = CleanLine(s, most)
-	return s, good && strings.ContainsFunc(s, visible)
+	return s, good && strings.ContainsFunc(s, isVisible)
 }
 
 // IsCleanBlock reports a text of any length that may have several lines and tabs, and else only what a Line may have.
@@ -32,7 +32,7 @@ func IsUnsafe(r rune) bool {
 	return unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp) || r >= 0x202A && r <= 0x202E || r >= 0x2066 && r <= 0x2069 || r == utf8.RuneError
 }
 
-// visible reports characters that leave ink on their own.
-func visible(r rune) bool {
+// isVisible reports characters that leave ink on their own.
+func isVisible(r rune) bool {
 	return unicode.IsLetter(r) || unicode.IsNumber(r) || unicode.IsPunct(r) || unicode.IsSymbol(r)
 }

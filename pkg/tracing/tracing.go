@@ -63,12 +63,12 @@ func EnsureTraceID(ctx context.Context) context.Context {
 	}
 	var id trace.TraceID
 	var span trace.SpanID
-	fill(id[:])
-	fill(span[:])
+	fillRandom(id[:])
+	fillRandom(span[:])
 	return trace.ContextWithRemoteSpanContext(ctx, trace.NewSpanContext(trace.SpanContextConfig{TraceID: id, SpanID: span, Remote: true}))
 }
 
-func fill(b []byte) {
+func fillRandom(b []byte) {
 	for i := range b {
 		b[i] = byte(rand.Uint32()) // unique is enough: an id is not a secret
 	}

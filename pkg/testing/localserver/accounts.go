@@ -31,9 +31,11 @@ func MySQLAccounts(password string) (string, error) {
 }
 
 // RedisAccounts is an ACL file with AdminUser as its administrator; what old says about others is kept.
-func RedisAccounts(password, old string) string { return Redis{AdminPassword: password}.accounts(old) }
+func RedisAccounts(password, old string) string {
+	return Redis{AdminPassword: password}.renderAccounts(old)
+}
 
 // RabbitMQDefinitions are definitions to import at every start, with AdminUser as the administrator.
 func RabbitMQDefinitions(password string) (string, error) {
-	return RabbitMQ{AdminPassword: password}.definitions()
+	return RabbitMQ{AdminPassword: password}.renderDefinitions()
 }

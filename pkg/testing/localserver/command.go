@@ -37,9 +37,9 @@ type Command struct {
 	Dir  string
 }
 
-// environment is what a server may see of ours: little, so that a stray MYSQL_HOME, RABBITMQ_* or LISTEN_FDS of the
+// serverEnviron is what a server may see of ours: little, so that a stray MYSQL_HOME, RABBITMQ_* or LISTEN_FDS of the
 // person's shell changes nothing.
-func environment(home string, extra ...string) []string {
+func serverEnviron(home string, extra ...string) []string {
 	env := []string{
 		"PATH=" + searchPath(os.Getenv("PATH")),
 		"HOME=" + home,

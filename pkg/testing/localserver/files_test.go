@@ -46,7 +46,7 @@ func TestMySQLAccounts(t *testing.T) {
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			sql, err := MySQL{AdminPassword: tc.password}.accounts()
+			sql, err := MySQL{AdminPassword: tc.password}.renderAccounts()
 			if (err != nil) != (tc.want == "") {
 				t.Fatalf("error %v", err)
 			}

@@ -35,19 +35,19 @@ func startJanitor(dir string) (*janitor, error) {
 	return &janitor{cmd: cmd, pipe: write}, nil
 }
 
-// dismiss ends the janitor, when there is nothing left to remove.
-func (j *janitor) dismiss() {
-	children := descendants(j.cmd.Process.Pid)
+// stop ends the janitor, when there is nothing left to remove.
+func (j *janitor) stop() {
+	children := findDescendants(j.cmd.Process.Pid)
 	_ = syscall.Kill(-j.cmd.Process.Pid, syscall.SIGKILL)
 	_ = j.cmd.Wait()
 	waitGone(children)
 	j.pipe.Close()
 }
 
-func holdLock(f *os.File) error { return flock(f, syscall.LOCK_EX|syscall.LOCK_NB) }
+func holdLock(f *os.File) error { return lockRetrying(f, syscall.LOCK_EX|syscall.LOCK_NB) }
 
-// sweep removes what owners left whose janitor was killed as well. A folder is in use while its lock is held.
-func sweep(parent string) {
+// removeAbandoned removes what owners left whose janitor was killed as well. A folder is in use while its lock is held.
+func removeAbandoned(parent string) {
 	dirs, err := filepath.Glob(filepath.Join(parent, scratchPrefix()+"*"))
 	if err != nil {
 		return

@@ -27,7 +27,7 @@ func (m MySQL) Prepare(ctx context.Context) (Command, error) {
 	if err != nil {
 		return Command{}, err
 	}
-	if err := makeDirs(m.Etc, filepath.Dir(m.Data), m.temporary()); err != nil {
+	if err := makeDirs(m.Etc, filepath.Dir(m.Data), m.temporaryDir()); err != nil {
 		return Command{}, err
 	}
 	if err := makePrivateDir(filepath.Dir(m.Socket)); err != nil {
@@ -39,7 +39,7 @@ func (m MySQL) Prepare(ctx context.Context) (Command, error) {
 	if err := m.makeData(ctx, server); err != nil {
 		return Command{}, err
 	}
-	accounts, err := m.accounts()
+	accounts, err := m.renderAccounts()
 	if err != nil {
 		return Command{}, err
 	}
@@ -47,28 +47,28 @@ func (m MySQL) Prepare(ctx context.Context) (Command, error) {
 	if err != nil {
 		return Command{}, err
 	}
-	conf, err := writeFile(m.Etc, "mysql.cnf", m.config(initFile))
+	conf, err := writeFile(m.Etc, "mysql.cnf", m.renderConfig(initFile))
 	if err != nil {
 		return Command{}, err
 	}
 	return Command{
 		Path: server,
 		Args: []string{"--defaults-file=" + conf},
-		Env:  environment(m.Data),
+		Env:  serverEnviron(m.Data),
 		Dir:  m.Data,
 	}, nil
 }
 
-// temporary is where the server keeps temporary tables. One of its own: a MariaDB that starts removes those that it finds, also
+// temporaryDir is where the server keeps temporary tables. One of its own: a MariaDB that starts removes those that it finds, also
 // when they are another one's, which then fails.
-func (m MySQL) temporary() string { return m.Data + ".tmp" }
+func (m MySQL) temporaryDir() string { return m.Data + ".tmp" }
 
-func (m MySQL) config(initFile string) string {
+func (m MySQL) renderConfig(initFile string) string {
 	lines := []string{
 		"# Written at every start.",
 		"[mysqld]",
 		"datadir=" + quoteOption(m.Data),
-		"tmpdir=" + quoteOption(m.temporary()),
+		"tmpdir=" + quoteOption(m.temporaryDir()),
 		"socket=" + quoteOption(m.Socket),
 		"pid-file=" + quoteOption(m.Socket+".pid"),
 		"init-file=" + quoteOption(initFile),
@@ -101,8 +101,8 @@ func (m MySQL) config(initFile string) string {
 	return strings.Join(lines, "\n") + "\n"
 }
 
-// accounts is run by the server before it accepts the first connection, at every start.
-func (m MySQL) accounts() (string, error) {
+// renderAccounts is run by the server before it accepts the first connection, at every start.
+func (m MySQL) renderAccounts() (string, error) {
 	admin, err := MySQLAccounts(m.AdminPassword)
 	return admin + "ALTER USER IF EXISTS 'root'@'localhost' ACCOUNT LOCK;\n", err
 }

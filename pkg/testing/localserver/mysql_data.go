@@ -32,7 +32,7 @@ func (m MySQL) makeData(ctx context.Context, server string) error {
 	if err := os.Mkdir(partial, 0o700); err != nil {
 		return fmt.Errorf("make the data folder: %w", err)
 	}
-	if err := m.install(ctx, server, partial); err != nil {
+	if err := m.installData(ctx, server, partial); err != nil {
 		return err
 	}
 	if err := os.Rename(partial, m.Data); err != nil {
@@ -41,12 +41,12 @@ func (m MySQL) makeData(ctx context.Context, server string) error {
 	return nil
 }
 
-func (m MySQL) install(ctx context.Context, server, dir string) error {
+func (m MySQL) installData(ctx context.Context, server, dir string) error {
 	ask := exec.CommandContext(ctx, server, "--no-defaults", "--version")
-	ask.Env = environment(dir)
+	ask.Env = serverEnviron(dir)
 	version, err := ask.CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("ask %s for its version: %w: %s", server, err, tail(version))
+		return fmt.Errorf("ask %s for its version: %w: %s", server, err, outputTail(version))
 	}
 	program, args := server, []string{"--no-defaults", "--initialize-insecure", "--datadir=" + dir}
 	if bytes.Contains(version, []byte("MariaDB")) {
@@ -62,10 +62,10 @@ func (m MySQL) install(ctx context.Context, server, dir string) error {
 		args = append(args, "--user=root")
 	}
 	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Env = environment(dir, "TMPDIR="+m.temporary())
+	cmd.Env = serverEnviron(dir, "TMPDIR="+m.temporaryDir())
 	cmd.Dir = "/"
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("make the data folder with %s: %w: %s", program, err, tail(out))
+		return fmt.Errorf("make the data folder with %s: %w: %s", program, err, outputTail(out))
 	}
 	if !isMySQLData(dir) {
 		return fmt.Errorf("%s ended well but made no system tables in %s", program, dir)
@@ -78,8 +78,8 @@ func isMySQLData(dir string) bool {
 	return err == nil && info.IsDir()
 }
 
-// tail is the end of a program's output, for an error.
-func tail(out []byte) string {
+// outputTail is the end of a program's output, for an error.
+func outputTail(out []byte) string {
 	s := strings.TrimSpace(string(out))
 	if len(s) > 600 {
 		s = "..." + s[len(s)-600:]

@@ -83,7 +83,7 @@ func TestSweepRemovesOnlyWhatNobodyHolds(t *testing.T) {
 		return dir
 	}
 	held, left, young := make("held", true, old), make("left", false, old), make("young", false, time.Now())
-	sweep(parent)
+	removeAbandoned(parent)
 	for dir, want := range map[string]bool{held: true, left: false, young: true} {
 		if _, err := os.Stat(dir); (err == nil) != want {
 			t.Errorf("%s is there: %v, want %v", filepath.Base(dir), err == nil, want)

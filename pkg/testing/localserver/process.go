@@ -58,7 +58,7 @@ func Start(c Command, log string) (*Process, error) {
 	return p, nil
 }
 
-var errEnded = errors.New("exit code 0")
+var errExitZero = errors.New("exit code 0")
 
 // PID is the server's process id.
 func (p *Process) PID() int { return p.pid }
@@ -77,7 +77,7 @@ func (p *Process) WaitReady(ctx context.Context, i Instance) error {
 		}
 		select {
 		case <-p.done:
-			return fmt.Errorf("the server ended: %w; its log ends: %s", cmp.Or(p.err, errEnded), p.logTail())
+			return fmt.Errorf("the server ended: %w; its log ends: %s", cmp.Or(p.err, errExitZero), p.logTail())
 		case <-ctx.Done():
 			return fmt.Errorf("not ready: %w; last answer: %w; its log ends: %s", context.Cause(ctx), last, p.logTail())
 		case <-tick.C:
@@ -95,7 +95,7 @@ func (p *Process) Stop(sig syscall.Signal, timeout time.Duration) {
 		return
 	default:
 	}
-	helpers := descendants(p.pid)
+	helpers := findDescendants(p.pid)
 	defer waitGone(helpers)
 	if sig != syscall.SIGKILL {
 		_ = syscall.Kill(p.pid, sig)
@@ -109,9 +109,9 @@ func (p *Process) Stop(sig syscall.Signal, timeout time.Duration) {
 	<-p.done
 }
 
-// descendants lists the processes that pid started and those that they started. RabbitMQ's are in sessions of their
+// findDescendants lists the processes that pid started and those that they started. RabbitMQ's are in sessions of their
 // own: they end by themselves when they notice that the broker is gone.
-func descendants(pid int) []int {
+func findDescendants(pid int) []int {
 	parents := map[int]int{}
 	dirs, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
@@ -160,5 +160,5 @@ func (p *Process) logTail() string {
 	if err != nil {
 		return err.Error()
 	}
-	return tail(out)
+	return outputTail(out)
 }

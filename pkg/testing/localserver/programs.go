@@ -30,25 +30,25 @@ func HostPrograms() Programs { return Programs{Path: os.Getenv("PATH")} }
 
 // MySQL returns mariadbd, or mysqld of MySQL. It may fail with *MissingError, as all of these.
 func (p Programs) MySQL() (string, error) {
-	return p.find("mariadb-server", "mariadbd", "mysqld")
+	return p.findProgram("mariadb-server", "mariadbd", "mysqld")
 }
 
 // MySQLInstall returns the script that makes MariaDB's data folder; MySQL does that with mysqld itself.
 func (p Programs) MySQLInstall() (string, error) {
-	return p.find("mariadb-server", "mariadb-install-db", "mysql_install_db")
+	return p.findProgram("mariadb-server", "mariadb-install-db", "mysql_install_db")
 }
 
 // Redis returns redis-server, or valkey-server.
 func (p Programs) Redis() (string, error) {
-	return p.find("redis-server", "redis-server", "valkey-server")
+	return p.findProgram("redis-server", "redis-server", "valkey-server")
 }
 
 // Nginx returns nginx.
-func (p Programs) Nginx() (string, error) { return p.find("nginx", "nginx") }
+func (p Programs) Nginx() (string, error) { return p.findProgram("nginx", "nginx") }
 
 // Chromium returns the browser that browser tests drive.
 func (p Programs) Chromium() (string, error) {
-	return p.find("chromium", "chromium", "chromium-browser", "google-chrome")
+	return p.findProgram("chromium", "chromium", "chromium-browser", "google-chrome")
 }
 
 // Tools returns what the tests run beside the servers: a C compiler with its headers for the race detector, npm for PM2,
@@ -56,37 +56,37 @@ func (p Programs) Chromium() (string, error) {
 // client, rsync, nftables, and curl.
 func (p Programs) Tools() []func() (string, error) {
 	return []func() (string, error){
-		func() (string, error) { return p.find("gcc", "gcc") },
+		func() (string, error) { return p.findProgram("gcc", "gcc") },
 		func() (string, error) {
-			if path := p.newest("/usr/include/stdio.h"); path != "" {
+			if path := p.findNewest("/usr/include/stdio.h"); path != "" {
 				return path, nil
 			}
 			return "", &MissingError{Program: "the C library's headers", Package: "libc6-dev"}
 		},
-		func() (string, error) { return p.find("npm", "npm") },
-		func() (string, error) { return p.find("systemd", "systemd-analyze") },
+		func() (string, error) { return p.findProgram("npm", "npm") },
+		func() (string, error) { return p.findProgram("systemd", "systemd-analyze") },
 		p.Prometheus,
 		p.Alertmanager,
-		p.exporter("node", "node_exporter"),
-		p.exporter("mysqld", "mysqld_exporter"),
-		p.exporter("redis", "redis_exporter"),
-		p.exporter("nginx", "nginx-prometheus-exporter"),
-		func() (string, error) { return p.find("certbot", "certbot") },
-		func() (string, error) { return p.find("openssl", "openssl") },
-		func() (string, error) { return p.find("openssh-server", "sshd") },
-		func() (string, error) { return p.find("openssh-client", "scp") },
-		func() (string, error) { return p.find("rsync", "rsync") },
-		func() (string, error) { return p.find("nftables", "nft") },
-		func() (string, error) { return p.find("curl", "curl") },
+		p.exporterFinder("node", "node_exporter"),
+		p.exporterFinder("mysqld", "mysqld_exporter"),
+		p.exporterFinder("redis", "redis_exporter"),
+		p.exporterFinder("nginx", "nginx-prometheus-exporter"),
+		func() (string, error) { return p.findProgram("certbot", "certbot") },
+		func() (string, error) { return p.findProgram("openssl", "openssl") },
+		func() (string, error) { return p.findProgram("openssh-server", "sshd") },
+		func() (string, error) { return p.findProgram("openssh-client", "scp") },
+		func() (string, error) { return p.findProgram("rsync", "rsync") },
+		func() (string, error) { return p.findProgram("nftables", "nft") },
+		func() (string, error) { return p.findProgram("curl", "curl") },
 	}
 }
 
 // Epmd returns Erlang's port mapper.
 func (p Programs) Epmd() (string, error) {
-	if path, err := p.find("rabbitmq-server", "epmd"); err == nil {
+	if path, err := p.findProgram("rabbitmq-server", "epmd"); err == nil {
 		return path, nil
 	}
-	if path := p.newest("/usr/lib/erlang/erts-*/bin/epmd"); path != "" {
+	if path := p.findNewest("/usr/lib/erlang/erts-*/bin/epmd"); path != "" {
 		return path, nil
 	}
 	return "", &MissingError{Program: "epmd", Package: "rabbitmq-server"}
@@ -96,14 +96,14 @@ func (p Programs) Epmd() (string, error) {
 // to the user rabbitmq or refuses; the ones looked for here run as whoever starts them.
 func (p Programs) RabbitMQ() (string, error) {
 	const script = "/usr/lib/rabbitmq/bin/rabbitmq-server"
-	if path := p.file(script); path != "" {
+	if path := p.findFile(script); path != "" {
 		return path, nil
 	}
 	for _, pattern := range []string{
 		"/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/rabbitmq-server",
 		"/opt/rabbitmq/sbin/rabbitmq-server",
 	} {
-		if path := p.newest(pattern); path != "" {
+		if path := p.findNewest(pattern); path != "" {
 			return path, nil
 		}
 	}
@@ -111,32 +111,32 @@ func (p Programs) RabbitMQ() (string, error) {
 }
 
 // Prometheus returns promtool, which comes with Prometheus.
-func (p Programs) Prometheus() (string, error) { return p.find("prometheus", "promtool") }
+func (p Programs) Prometheus() (string, error) { return p.findProgram("prometheus", "promtool") }
 
 // Alertmanager returns Alertmanager's program.
 func (p Programs) Alertmanager() (string, error) {
-	return p.find("prometheus-alertmanager", "prometheus-alertmanager", "alertmanager")
+	return p.findProgram("prometheus-alertmanager", "prometheus-alertmanager", "alertmanager")
 }
 
-// exporter looks for an exporter by the name that Debian gives it or by its own.
-func (p Programs) exporter(of, own string) func() (string, error) {
+// exporterFinder looks for an exporter by the name that Debian gives it or by its own.
+func (p Programs) exporterFinder(of, own string) func() (string, error) {
 	name := "prometheus-" + of + "-exporter"
-	return func() (string, error) { return p.find(name, name, own) }
+	return func() (string, error) { return p.findProgram(name, name, own) }
 }
 
 // Optional returns the first of names that is there, or "".
 func (p Programs) Optional(names ...string) string {
-	path, err := p.find("", names...)
+	path, err := p.findProgram("", names...)
 	if err != nil {
 		return ""
 	}
 	return path
 }
 
-func (p Programs) find(pkg string, names ...string) (string, error) {
+func (p Programs) findProgram(pkg string, names ...string) (string, error) {
 	for _, name := range names {
 		for _, dir := range filepath.SplitList(searchPath(p.Path)) {
-			if path := p.file(filepath.Join(dir, name)); path != "" {
+			if path := p.findFile(filepath.Join(dir, name)); path != "" {
 				return path, nil
 			}
 		}
@@ -144,8 +144,8 @@ func (p Programs) find(pkg string, names ...string) (string, error) {
 	return "", &MissingError{Program: strings.Join(names, " or "), Package: pkg}
 }
 
-// file returns path under Root when an executable file is there.
-func (p Programs) file(path string) string {
+// findFile returns path under Root when an executable file is there.
+func (p Programs) findFile(path string) string {
 	path = filepath.Join("/", p.Root, path)
 	if info, err := os.Stat(path); err != nil || info.IsDir() || info.Mode()&0o111 == 0 {
 		return ""
@@ -153,16 +153,16 @@ func (p Programs) file(path string) string {
 	return path
 }
 
-func (p Programs) newest(pattern string) string {
+func (p Programs) findNewest(pattern string) string {
 	found, err := filepath.Glob(filepath.Join("/", p.Root, pattern))
 	if err != nil || len(found) == 0 {
 		return ""
 	}
-	return slices.MaxFunc(found, byVersion)
+	return slices.MaxFunc(found, compareVersions)
 }
 
-// byVersion compares paths with their numbers as numbers: 3.9 comes before 3.12.
-func byVersion(a, b string) int {
+// compareVersions compares paths with their numbers as numbers: 3.9 comes before 3.12.
+func compareVersions(a, b string) int {
 	numbers := regexp.MustCompile(`\d+`)
 	pad := func(s string) string {
 		return numbers.ReplaceAllStringFunc(s, func(n string) string { return fmt.Sprintf("%012s", n) })

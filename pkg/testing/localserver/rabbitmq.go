@@ -30,7 +30,7 @@ func (e Epmd) Prepare(context.Context) (Command, error) {
 	if err := makeDirs(e.Home); err != nil {
 		return Command{}, err
 	}
-	return Command{Path: program, Env: environment(e.Home, epmdEnv(e.Port)...), Dir: e.Home}, nil
+	return Command{Path: program, Env: serverEnviron(e.Home, epmdEnv(e.Port)...), Dir: e.Home}, nil
 }
 
 func epmdEnv(port int) []string {
@@ -69,7 +69,7 @@ func (r RabbitMQ) Prepare(context.Context) (Command, error) {
 	if err := r.writeCookie(); err != nil {
 		return Command{}, err
 	}
-	definitions, err := r.definitions()
+	definitions, err := r.renderDefinitions()
 	if err != nil {
 		return Command{}, err
 	}
@@ -77,19 +77,19 @@ func (r RabbitMQ) Prepare(context.Context) (Command, error) {
 	if err != nil {
 		return Command{}, err
 	}
-	conf, err := writeFile(r.Etc, "rabbitmq.conf", r.config(definitionsFile))
+	conf, err := writeFile(r.Etc, "rabbitmq.conf", r.renderConfig(definitionsFile))
 	if err != nil {
 		return Command{}, err
 	}
-	plugins, err := writeFile(r.Etc, "rabbitmq-plugins", r.plugins())
+	plugins, err := writeFile(r.Etc, "rabbitmq-plugins", r.renderPlugins())
 	if err != nil {
 		return Command{}, err
 	}
-	return Command{Path: script, Env: r.env(conf, plugins), Dir: r.Data}, nil
+	return Command{Path: script, Env: r.renderEnviron(conf, plugins), Dir: r.Data}, nil
 }
 
-func (r RabbitMQ) env(conf, plugins string) []string {
-	return environment(r.Data, append(epmdEnv(r.EpmdPort),
+func (r RabbitMQ) renderEnviron(conf, plugins string) []string {
+	return serverEnviron(r.Data, append(epmdEnv(r.EpmdPort),
 		"RABBITMQ_NODENAME="+r.NodeName(),
 		"RABBITMQ_MNESIA_BASE="+filepath.Join(r.Data, "mnesia"),
 		"RABBITMQ_LOG_BASE="+filepath.Join(r.Data, "log"),
@@ -109,14 +109,14 @@ func (r RabbitMQ) env(conf, plugins string) []string {
 	)...)
 }
 
-func (r RabbitMQ) plugins() string {
+func (r RabbitMQ) renderPlugins() string {
 	if r.MetricsPort == 0 {
 		return "[rabbitmq_management].\n"
 	}
 	return "[rabbitmq_management,rabbitmq_prometheus].\n"
 }
 
-func (r RabbitMQ) config(definitions string) string {
+func (r RabbitMQ) renderConfig(definitions string) string {
 	lines := []string{
 		"# Written at every start.",
 		fmt.Sprintf("listeners.tcp.1 = 127.0.0.1:%d", r.Port),
@@ -135,8 +135,8 @@ func (r RabbitMQ) config(definitions string) string {
 	return strings.Join(lines, "\n") + "\n"
 }
 
-// definitions are imported at every start, so the password follows; what bootcheck declared is not touched by them.
-func (r RabbitMQ) definitions() (string, error) {
+// renderDefinitions are imported at every start, so the password follows; what bootcheck declared is not touched by them.
+func (r RabbitMQ) renderDefinitions() (string, error) {
 	salt := make([]byte, 4)
 	rand.Read(salt)
 	sum := sha256.Sum256(append(salt[:4:4], r.AdminPassword...))

@@ -16,7 +16,7 @@ const probeTimeout = 2 * time.Second
 
 // Ready implements Instance: the server greets. It does so only after the accounts are made.
 func (m MySQL) Ready(ctx context.Context) error {
-	return talk(ctx, m.Port, nil, func(r *bufio.Reader) error {
+	return probe(ctx, m.Port, nil, func(r *bufio.Reader) error {
 		head := make([]byte, 5)
 		if _, err := io.ReadFull(r, head); err != nil {
 			return err
@@ -31,7 +31,7 @@ func (m MySQL) Ready(ctx context.Context) error {
 // Ready implements Instance: the server has its data loaded and takes the administrator's password.
 func (r Redis) Ready(ctx context.Context) error {
 	hello := []byte(respCommand("AUTH", AdminUser, r.AdminPassword) + respCommand("PING"))
-	return talk(ctx, r.Port, hello, func(in *bufio.Reader) error {
+	return probe(ctx, r.Port, hello, func(in *bufio.Reader) error {
 		for _, want := range []string{"+OK", "+PONG"} {
 			line, err := in.ReadString('\n')
 			if err != nil {
@@ -56,12 +56,12 @@ func respCommand(args ...string) string {
 
 // Ready implements Instance: something listens.
 func (e Epmd) Ready(ctx context.Context) error {
-	return talk(ctx, e.Port, nil, func(*bufio.Reader) error { return nil })
+	return probe(ctx, e.Port, nil, func(*bufio.Reader) error { return nil })
 }
 
 // Ready implements Instance: the broker offers AMQP and its management API takes the administrator's password.
 func (r RabbitMQ) Ready(ctx context.Context) error {
-	err := talk(ctx, r.Port, []byte("AMQP\x00\x00\x09\x01"), func(in *bufio.Reader) error {
+	err := probe(ctx, r.Port, []byte("AMQP\x00\x00\x09\x01"), func(in *bufio.Reader) error {
 		b, err := in.ReadByte()
 		if err == nil && b != 1 {
 			err = fmt.Errorf("not an AMQP frame: %q", b)
@@ -90,7 +90,7 @@ func (r RabbitMQ) Ready(ctx context.Context) error {
 	return nil
 }
 
-func talk(ctx context.Context, port int, hello []byte, answer func(*bufio.Reader) error) error {
+func probe(ctx context.Context, port int, hello []byte, answer func(*bufio.Reader) error) error {
 	d := net.Dialer{Timeout: probeTimeout}
 	conn, err := d.DialContext(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	if err != nil {

@@ -38,19 +38,19 @@ func (r Redis) Prepare(context.Context) (Command, error) {
 	if err != nil && !os.IsNotExist(err) {
 		return Command{}, fmt.Errorf("read the accounts: %w", err)
 	}
-	acl, err := writeFile(r.Data, "users.acl", r.accounts(string(old)))
+	acl, err := writeFile(r.Data, "users.acl", r.renderAccounts(string(old)))
 	if err != nil {
 		return Command{}, err
 	}
-	conf, err := writeFile(r.Etc, "redis.conf", r.config(acl))
+	conf, err := writeFile(r.Etc, "redis.conf", r.renderConfig(acl))
 	if err != nil {
 		return Command{}, err
 	}
-	return Command{Path: server, Args: []string{conf}, Env: environment(r.Data), Dir: r.Data}, nil
+	return Command{Path: server, Args: []string{conf}, Env: serverEnviron(r.Data), Dir: r.Data}, nil
 }
 
-// accounts returns old with our two accounts as they must be, and everyone else's untouched.
-func (r Redis) accounts(old string) string {
+// renderAccounts returns old with our two accounts as they must be, and everyone else's untouched.
+func (r Redis) renderAccounts(old string) string {
 	sum := sha256.Sum256([]byte(r.AdminPassword))
 	lines := []string{
 		// Off, it lets nobody in. Its rights are those that Redis 7.0 reads its append-only file with: without them
@@ -68,7 +68,7 @@ func (r Redis) accounts(old string) string {
 	return strings.Join(lines, "\n") + "\n"
 }
 
-func (r Redis) config(acl string) string {
+func (r Redis) renderConfig(acl string) string {
 	lines := []string{
 		"# Written at every start.",
 		"bind 127.0.0.1",

@@ -39,7 +39,7 @@ func NewScratch(programs Programs) (*Scratch, error) {
 	if len(parent) > 60 {
 		parent = "/tmp" // a Unix socket in it would have too long a path
 	}
-	sweep(parent)
+	removeAbandoned(parent)
 	dir, err := os.MkdirTemp(parent, scratchPrefix())
 	if err != nil {
 		return nil, fmt.Errorf("make a folder for private servers: %w", err)
@@ -63,7 +63,7 @@ func (s *Scratch) Dir() string { return s.dir }
 
 // MySQL starts a MariaDB or MySQL and returns it ready.
 func (s *Scratch) MySQL(ctx context.Context) (MySQL, error) {
-	return launch(ctx, s, "mysql", 1, func(dir string, ports []int) MySQL {
+	return startServer(ctx, s, "mysql", 1, func(dir string, ports []int) MySQL {
 		return MySQL{
 			Programs: s.programs, Data: filepath.Join(dir, "data"), Etc: filepath.Join(dir, "etc"),
 			Socket: filepath.Join(dir, "s"), Port: ports[0], AdminPassword: s.password, Scratch: true,
@@ -73,7 +73,7 @@ func (s *Scratch) MySQL(ctx context.Context) (MySQL, error) {
 
 // Redis starts a Redis and returns it ready.
 func (s *Scratch) Redis(ctx context.Context) (Redis, error) {
-	return launch(ctx, s, "redis", 1, func(dir string, ports []int) Redis {
+	return startServer(ctx, s, "redis", 1, func(dir string, ports []int) Redis {
 		return Redis{
 			Programs: s.programs, Data: filepath.Join(dir, "data"), Etc: filepath.Join(dir, "etc"),
 			Port: ports[0], AdminPassword: s.password, Scratch: true,
@@ -83,14 +83,14 @@ func (s *Scratch) Redis(ctx context.Context) (Redis, error) {
 
 // RabbitMQ starts a RabbitMQ, with an epmd of its own, and returns it ready.
 func (s *Scratch) RabbitMQ(ctx context.Context) (RabbitMQ, error) {
-	epmd, err := launch(ctx, s, "epmd", 1, func(dir string, ports []int) Epmd {
+	epmd, err := startServer(ctx, s, "epmd", 1, func(dir string, ports []int) Epmd {
 		return Epmd{Programs: s.programs, Home: filepath.Join(dir, "home"), Port: ports[0]}
 	})
 	if err != nil {
 		return RabbitMQ{}, err
 	}
 	cookie := randomWord()
-	return launch(ctx, s, "rabbitmq", 3, func(dir string, ports []int) RabbitMQ {
+	return startServer(ctx, s, "rabbitmq", 3, func(dir string, ports []int) RabbitMQ {
 		return RabbitMQ{
 			Programs: s.programs, Data: filepath.Join(dir, "data"), Etc: filepath.Join(dir, "etc"),
 			Port: ports[0], ManagementPort: ports[1], DistPort: ports[2], EpmdPort: epmd.Port,
@@ -111,13 +111,13 @@ func (s *Scratch) Close() error {
 		p.Kill()
 	}
 	err := os.RemoveAll(s.dir)
-	s.janitor.dismiss()
+	s.janitor.stop()
 	s.lock.Close()
 	return err
 }
 
-// launch prepares and starts one server, again with other ports where the first ones turn out to be taken.
-func launch[I Instance](ctx context.Context, s *Scratch, name string, ports int, build func(dir string, ports []int) I) (I, error) {
+// startServer prepares and starts one server, again with other ports where the first ones turn out to be taken.
+func startServer[I Instance](ctx context.Context, s *Scratch, name string, ports int, build func(dir string, ports []int) I) (I, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("%s took longer than %v", name, startTimeout))
 	defer cancel()
 	var none I
@@ -128,24 +128,24 @@ func launch[I Instance](ctx context.Context, s *Scratch, name string, ports int,
 			return none, err
 		}
 		instance := build(filepath.Join(s.dir, name), chosen)
-		err = s.start(ctx, name, instance)
+		err = s.startAndAwait(ctx, name, instance)
 		if err == nil {
 			return instance, nil
 		}
 		failures = append(failures, err)
-		if ctx.Err() != nil || !anyTaken(chosen) {
+		if ctx.Err() != nil || !anyPortTaken(chosen) {
 			break
 		}
 	}
 	return none, fmt.Errorf("start a private %s: %w", name, errors.Join(failures...))
 }
 
-func (s *Scratch) start(ctx context.Context, name string, i Instance) error {
+func (s *Scratch) startAndAwait(ctx context.Context, name string, i Instance) error {
 	command, err := i.Prepare(ctx)
 	if err != nil {
 		return err
 	}
-	p, err := s.run(command, filepath.Join(s.dir, name+".log"))
+	p, err := s.startProcess(command, filepath.Join(s.dir, name+".log"))
 	if err != nil {
 		return err
 	}
@@ -156,7 +156,7 @@ func (s *Scratch) start(ctx context.Context, name string, i Instance) error {
 	return nil
 }
 
-func (s *Scratch) run(c Command, log string) (*Process, error) {
+func (s *Scratch) startProcess(c Command, log string) (*Process, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -169,8 +169,8 @@ func (s *Scratch) run(c Command, log string) (*Process, error) {
 	return p, err
 }
 
-// anyTaken tells whether someone else listens on one of the ports, now that our server is gone.
-func anyTaken(ports []int) bool {
+// anyPortTaken tells whether someone else listens on one of the ports, now that our server is gone.
+func anyPortTaken(ports []int) bool {
 	for _, port := range ports {
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err != nil {

@@ -38,11 +38,11 @@ type BadConfiguration struct {
 // Absent is the value of a variable that is not to be set.
 const Absent = "\x00absent"
 
-// hidden is in every secret of Serverless: no output may have it.
-const hidden = "hunter2"
+// secretMarker is in every secret of Serverless: no output may have it.
+const secretMarker = "hunter2"
 
-// badForAll is wrong for every service.
-var badForAll = []BadConfiguration{
+// commonBadConfigurations is wrong for every service.
+var commonBadConfigurations = []BadConfiguration{
 	{Name: "unknown variable", Environ: map[string]string{"PGO_CFG_NONSENSE": "1"}, Want: "environment PGO_CFG_NONSENSE: nonsense: expected a known key"},
 	{Name: "wrong type", Environ: map[string]string{"PGO_CFG_MYSQL__MAX_OPEN": "many"}, Want: "mysql.max_open: expected a whole number"},
 	{Name: "wrong duration", Environ: map[string]string{"PGO_CFG_REDIS__TTL": "15"}, Want: "redis.ttl: expected a duration"},
@@ -60,8 +60,8 @@ var badForAll = []BadConfiguration{
 	{Name: "not YAML", File: "mysql: [\n", Want: ".yaml:"},
 }
 
-// wrongForAll is no command line of any service.
-var wrongForAll = [][]string{
+// commonInvalidCommandLines is no command line of any service.
+var commonInvalidCommandLines = [][]string{
 	{"nonsense"}, {"--nonsense"}, {"version", "nonsense"}, {"version", "--nonsense"}, {"check", "x"}, {"serve"},
 	{"events"}, {"events", "dead"}, {"events", "dead", "nonsense"}, {"events", "dead", "show"}, {"events", "dead", "replay"}, {"events", "dead", "drop"},
 }
@@ -78,7 +78,7 @@ func (s Service) OfflineEnviron(changes ...map[string]string) []string {
 	environ := map[string]string{
 		"PGO_CONFIG_DIR": s.ConfigDir, "PGO_ENV": "test", "PGO_CFG_HTTP__ADDR": "127.0.0.1:0",
 		"PGO_CFG_MYSQL__ADDR": "127.0.0.1:1", "PGO_CFG_REDIS__ADDR": "127.0.0.1:1", "PGO_CFG_RABBITMQ__ADDR": "127.0.0.1:1",
-		"PGO_CFG_MYSQL__PASSWORD": "mysql-" + hidden, "PGO_CFG_REDIS__PASSWORD": "redis-" + hidden, "PGO_CFG_RABBITMQ__PASSWORD": "rabbitmq-" + hidden,
+		"PGO_CFG_MYSQL__PASSWORD": "mysql-" + secretMarker, "PGO_CFG_REDIS__PASSWORD": "redis-" + secretMarker, "PGO_CFG_RABBITMQ__PASSWORD": "rabbitmq-" + secretMarker,
 	}
 	for _, c := range changes {
 		maps.Copy(environ, c)
@@ -108,14 +108,14 @@ func (s Service) CopyConfigs(t testing.TB, yaml string) (dir string) {
 // TestCommands runs the program as a shell does, without any server: what it tells about itself, and that a bad
 // configuration or command line ends it with the right code and one line that says why and shows no secret.
 func TestCommands(t *testing.T, s Service, c Commands) {
-	t.Run("tells", func(t *testing.T) { s.tells(t, c) })
+	t.Run("tells", func(t *testing.T) { s.assertOutput(t, c) })
 	t.Run("a bad configuration", func(t *testing.T) {
-		for _, bad := range slices.Concat(badForAll, c.BadConfigurations) {
-			t.Run(bad.Name, func(t *testing.T) { s.refuses(t, c, bad) })
+		for _, bad := range slices.Concat(commonBadConfigurations, c.BadConfigurations) {
+			t.Run(bad.Name, func(t *testing.T) { s.assertRefused(t, c, bad) })
 		}
 	})
 	t.Run("a wrong command line", func(t *testing.T) {
-		for _, args := range slices.Concat(wrongForAll, c.InvalidCommandLines) {
+		for _, args := range slices.Concat(commonInvalidCommandLines, c.InvalidCommandLines) {
 			if code, stdout, stderr := s.RunCommand(t.Context(), nil, args...); code != 64 || stdout != "" || strings.Count(stderr, "\n") != 1 {
 				t.Errorf("%v ends with %d and writes %q, %q; want 64 and one line", args, code, stdout, stderr)
 			}
@@ -130,7 +130,7 @@ func TestCommands(t *testing.T, s Service, c Commands) {
 	})
 }
 
-func (s Service) refuses(t *testing.T, c Commands, bad BadConfiguration) {
+func (s Service) assertRefused(t *testing.T, c Commands, bad BadConfiguration) {
 	change := maps.Clone(bad.Environ)
 	if bad.File != "" {
 		change = map[string]string{"PGO_CONFIG_DIR": s.CopyConfigs(t, bad.File)}
@@ -143,13 +143,13 @@ func (s Service) refuses(t *testing.T, c Commands, bad BadConfiguration) {
 		if code != 78 || stdout != "" {
 			t.Errorf("%v ends with %d and writes %s", args, code, stdout)
 		}
-		if !strings.HasPrefix(stderr, s.Name+": ") || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, bad.Want) || strings.Contains(stderr, hidden) {
+		if !strings.HasPrefix(stderr, s.Name+": ") || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, bad.Want) || strings.Contains(stderr, secretMarker) {
 			t.Errorf("%v says %q, want one line with %q and no secret", args, stderr, bad.Want)
 		}
 	}
 }
 
-func (s Service) tells(t *testing.T, c Commands) {
+func (s Service) assertOutput(t *testing.T, c Commands) {
 	tell := func(environ []string, args ...string) string {
 		t.Helper()
 		code, stdout, stderr := s.RunCommand(t.Context(), environ, args...)
@@ -181,7 +181,7 @@ func (s Service) tells(t *testing.T, c Commands) {
 	if text := tell(nil, "version"); strings.Count(text, "\n") != 1 {
 		t.Errorf("the version for people is %q", text)
 	}
-	if got := untar(t, tell(nil, "migrations"), s.Migrations); !slices.Equal(got, names) {
+	if got := readTar(t, tell(nil, "migrations"), s.Migrations); !slices.Equal(got, names) {
 		t.Errorf("the migrations are %v, want %v", got, names)
 	}
 	topology, err := json.Marshal(s.Topology)
@@ -196,8 +196,8 @@ func (s Service) tells(t *testing.T, c Commands) {
 	}
 }
 
-// untar returns the archive's names, whose contents must be those in want.
-func untar(t *testing.T, archive string, want fs.FS) (names []string) {
+// readTar returns the archive's names, whose contents must be those in want.
+func readTar(t *testing.T, archive string, want fs.FS) (names []string) {
 	r := tar.NewReader(strings.NewReader(archive))
 	for {
 		h, err := r.Next()

@@ -13,14 +13,14 @@ func DumpRows(t testing.TB, db *sql.DB, queries ...string) string {
 	t.Helper()
 	var all strings.Builder
 	for _, query := range queries {
-		if err := rows(&all, db, query); err != nil {
+		if err := writeRows(&all, db, query); err != nil {
 			t.Fatalf("%s: %v", query, err)
 		}
 	}
 	return all.String()
 }
 
-func rows(into *strings.Builder, db *sql.DB, query string) (err error) {
+func writeRows(into *strings.Builder, db *sql.DB, query string) (err error) {
 	rs, err := db.Query(query)
 	if err != nil {
 		return err

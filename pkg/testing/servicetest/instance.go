@@ -18,7 +18,7 @@ import (
 	"pgo/pkg/testing/testkit"
 )
 
-const readyWithin = 30 * time.Second
+const readyTimeout = 30 * time.Second
 
 // Instance is a running service.
 type Instance struct {
@@ -105,8 +105,8 @@ func (w *Env) Start(t testing.TB, environ ...string) *Instance {
 	case code := <-exit:
 		exit <- code
 		t.Fatalf("%s ended with %d: %s", w.service.Name, code, &stderr)
-	case <-time.After(readyWithin):
-		t.Fatalf("%s is not ready after %v", w.service.Name, readyWithin)
+	case <-time.After(readyTimeout):
+		t.Fatalf("%s is not ready after %v", w.service.Name, readyTimeout)
 	}
 	return s
 }

@@ -39,12 +39,12 @@ func RecordQueries(t testing.TB, db *gorm.DB) *[]string {
 func InefficientSteps(t testing.TB, db *sql.DB, query string) []string {
 	t.Helper()
 	var all []string
-	for _, step := range plan(t, db, query) {
+	for _, step := range explainQuery(t, db, query) {
 		if strings.HasPrefix(step["table"], "<") {
 			continue
 		}
 		if step["type"] == "ALL" || step["type"] == "index" || strings.Contains(step["extra"], "filesort") || strings.Contains(step["extra"], "temporary") {
-			all = append(all, describe(step)+"\nin "+query)
+			all = append(all, describeStep(step)+"\nin "+query)
 		}
 	}
 	return all
@@ -59,7 +59,7 @@ func CountRowsRead(t testing.TB, db *sql.DB, query string) int {
 	}
 	defer conn.Close()
 	count := func() (total int) {
-		for _, row := range table(t, conn, "SHOW SESSION STATUS LIKE 'Handler_read%'") {
+		for _, row := range queryRows(t, conn, "SHOW SESSION STATUS LIKE 'Handler_read%'") {
 			var n int
 			if _, err := fmt.Sscan(row["value"], &n); err != nil {
 				t.Fatal(err)
@@ -71,7 +71,7 @@ func CountRowsRead(t testing.TB, db *sql.DB, query string) int {
 	idle := -count() // SHOW reads rows as well
 	idle += count()
 	before := count()
-	table(t, conn, query)
+	queryRows(t, conn, query)
 	return count() - before - idle
 }
 
@@ -83,23 +83,23 @@ func AssertRowsRead(t testing.TB, db *sql.DB, query string, most int) {
 		return
 	}
 	var steps []string
-	for _, step := range plan(t, db, query) {
-		steps = append(steps, describe(step))
+	for _, step := range explainQuery(t, db, query) {
+		steps = append(steps, describeStep(step))
 	}
 	t.Errorf("the server reads %d rows, want at most %d, for\n%s\n%s", n, most, query, strings.Join(steps, "\n"))
 }
 
-func describe(step map[string]string) string {
+func describeStep(step map[string]string) string {
 	return fmt.Sprintf("table %s is read by %s of %s rows, index %s, %s", step["table"], step["type"], step["rows"], step["key"], step["extra"])
 }
 
-func plan(t testing.TB, db *sql.DB, query string) []map[string]string {
+func explainQuery(t testing.TB, db *sql.DB, query string) []map[string]string {
 	t.Helper()
-	return table(t, db, "EXPLAIN FORMAT=TRADITIONAL "+query) // MySQL 9 answers with a tree of words otherwise
+	return queryRows(t, db, "EXPLAIN FORMAT=TRADITIONAL "+query) // MySQL 9 answers with a tree of words otherwise
 }
 
-// table returns the rows of a query by the names of their columns, in lower case.
-func table(t testing.TB, db interface {
+// queryRows returns the rows of a query by the names of their columns, in lower case.
+func queryRows(t testing.TB, db interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }, query string,
 ) []map[string]string {

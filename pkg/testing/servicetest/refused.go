@@ -43,38 +43,38 @@ func (s *Instance) AssertRejected(t testing.TB, cases []Rejection, dump func() s
 	}
 }
 
-// query is the good request with a query that must be refused.
-func (r Request) query(name, query string, status int) Rejection {
+// rejectedQuery is the good request with a query that must be refused.
+func (r Request) rejectedQuery(name, query string, status int) Rejection {
 	return r.RejectedWhen(name, status, func(r *Request) { r.Path += "?" + query })
 }
 
 // RejectedQueries are the good request with queries that no call takes.
 func RejectedQueries(good Request) []Rejection {
 	return []Rejection{
-		good.query("unknown parameter", "nonsense=1", 422), good.query("parameter that is not UTF-8", "%ff=1", 422),
-		good.query("malformed query", "a=%zz", 400), good.query("semicolon", "a=1;b=2", 400),
+		good.rejectedQuery("unknown parameter", "nonsense=1", 422), good.rejectedQuery("parameter that is not UTF-8", "%ff=1", 422),
+		good.rejectedQuery("malformed query", "a=%zz", 400), good.rejectedQuery("semicolon", "a=1;b=2", 400),
 	}
 }
 
 // RejectedPages are the good request for a list with pages that no list has.
 func RejectedPages(good Request) []Rejection {
-	cases := []Rejection{good.query("limit twice", "limit=1&limit=2", 422)}
+	cases := []Rejection{good.rejectedQuery("limit twice", "limit=1&limit=2", 422)}
 	for _, limit := range []string{"0", "-1", "101", "1e1", "ten", "99999999999999999999", "%F0%9F%8E%88", "1.5", "0x10"} {
-		cases = append(cases, good.query("limit "+limit, "limit="+limit, 422))
+		cases = append(cases, good.rejectedQuery("limit "+limit, "limit="+limit, 422))
 	}
 	for _, cursor := range []string{
 		"x", "%00", "bnVsbA", "e30", "eyJpZCI6MX0", "eyJpZCI6Iifwn46IIn0", "eyJpZCI6IiJ9", "eyJ1c2VyX2lkIjoiIn0", "eyJuYW1lIjoieCIsInVzZXJfaWQiOiIifQ", strings.Repeat("A", 5000), "%ff",
 	} {
-		cases = append(cases, good.query("cursor "+cursor, "cursor="+cursor, 422))
+		cases = append(cases, good.rejectedQuery("cursor "+cursor, "cursor="+cursor, 422))
 	}
 	return cases
 }
 
 // RejectedParameters are the good request with values that the parameter does not take, and with it twice and in bad UTF-8.
 func RejectedParameters(good Request, name string, values ...string) []Rejection {
-	cases := []Rejection{good.query(name+" twice", name+"=&"+name+"=", 422), good.query(name+" not UTF-8", name+"=%ff", 422)}
+	cases := []Rejection{good.rejectedQuery(name+" twice", name+"=&"+name+"=", 422), good.rejectedQuery(name+" not UTF-8", name+"=%ff", 422)}
 	for _, v := range values {
-		cases = append(cases, good.query(name+" "+v, name+"="+url.QueryEscape(v), 422))
+		cases = append(cases, good.rejectedQuery(name+" "+v, name+"="+url.QueryEscape(v), 422))
 	}
 	return cases
 }

@@ -24,14 +24,14 @@ func NewDatabase(t testing.TB) Database {
 	if err != nil {
 		t.Fatalf("this test needs MySQL: %v", err)
 	}
-	d := Database{Addr: server.addr, User: server.user, Password: server.password, Name: unique(t, "t_")}
-	exec(t, d, "CREATE DATABASE `"+d.Name+"` CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci")
-	t.Cleanup(func() { exec(t, d, "DROP DATABASE IF EXISTS `"+d.Name+"`") })
+	d := Database{Addr: server.addr, User: server.user, Password: server.password, Name: uniqueName(t, "t_")}
+	execAsAdmin(t, d, "CREATE DATABASE `"+d.Name+"` CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci")
+	t.Cleanup(func() { execAsAdmin(t, d, "DROP DATABASE IF EXISTS `"+d.Name+"`") })
 	return d
 }
 
 // DSN is the database's address for go-sql-driver: times are parsed and in UTC, one statement a query.
-func (d Database) DSN() string { return d.config().FormatDSN() }
+func (d Database) DSN() string { return d.driverConfig().FormatDSN() }
 
 // Open returns a pool on the database that is closed when the test ends.
 func (d Database) Open(t testing.TB) *sql.DB {
@@ -44,7 +44,7 @@ func (d Database) Open(t testing.TB) *sql.DB {
 	return db
 }
 
-func (d Database) config() *mysql.Config {
+func (d Database) driverConfig() *mysql.Config {
 	c := mysql.NewConfig()
 	c.Net, c.Addr, c.User, c.Passwd, c.DBName = "tcp", d.Addr, d.User, d.Password, d.Name
 	c.ParseTime, c.Loc = true, time.UTC
@@ -52,8 +52,8 @@ func (d Database) config() *mysql.Config {
 	return c
 }
 
-// exec runs a statement of the server's administrator, outside of the database.
-func exec(t testing.TB, d Database, statement string) {
+// execAsAdmin runs a statement of the server's administrator, outside of the database.
+func execAsAdmin(t testing.TB, d Database, statement string) {
 	t.Helper()
 	d.Name = ""
 	db, err := sql.Open("mysql", d.DSN())

@@ -28,7 +28,7 @@ func NewBroker(t testing.TB) Broker {
 	if err != nil {
 		t.Fatalf("this test needs RabbitMQ: %v", err)
 	}
-	b := Broker{Addr: server.addr, Username: server.user, Password: server.password, Vhost: unique(t, "t-"), API: server.api}
+	b := Broker{Addr: server.addr, Username: server.user, Password: server.password, Vhost: uniqueName(t, "t-"), API: server.api}
 	t.Cleanup(func() {
 		if err := b.Manage(http.MethodDelete, "/api/vhosts/"+b.Vhost, nil, nil); err != nil {
 			t.Errorf("remove the test's vhost: %v", err)

@@ -23,7 +23,7 @@ func NewRedis(t testing.TB) RedisServer {
 	if err != nil {
 		t.Fatalf("this test needs Redis: %v", err)
 	}
-	r := RedisServer{Addr: server.addr, Username: server.user, Password: server.password, Prefix: unique(t, "t-") + ":"}
+	r := RedisServer{Addr: server.addr, Username: server.user, Password: server.password, Prefix: uniqueName(t, "t-") + ":"}
 	client := redis.NewClient(&redis.Options{Addr: r.Addr, Username: r.Username, Password: r.Password})
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()

@@ -27,8 +27,8 @@ import (
 var private privateServers
 
 type privateServers struct {
-	scratch            once[*localserver.Scratch]
-	mysql, redis, amqp once[account]
+	scratch            lazy[*localserver.Scratch]
+	mysql, redis, amqp lazy[account]
 }
 
 // An account is a server's address and its administrator.
@@ -37,27 +37,27 @@ type account struct {
 	api                  string // NewBroker's management API, without credentials
 }
 
-// once runs a function a single time and gives every caller its result.
-type once[T any] struct {
+// lazy runs a function a single time and gives every caller its result.
+type lazy[T any] struct {
 	sync.Once
 	value T
 	err   error
 }
 
-func (o *once[T]) get(f func() (T, error)) (T, error) {
+func (o *lazy[T]) get(f func() (T, error)) (T, error) {
 	o.Do(func() { o.value, o.err = f() })
 	return o.value, o.err
 }
 
-// started returns the folder of private servers, made at the first call. Nobody closes it: the kernel ends the servers
+// startScratch returns the folder of private servers, made at the first call. Nobody closes it: the kernel ends the servers
 // with the test binary, and the folder's janitor removes it.
-func (p *privateServers) started() (*localserver.Scratch, error) {
+func (p *privateServers) startScratch() (*localserver.Scratch, error) {
 	return p.scratch.get(func() (*localserver.Scratch, error) { return localserver.NewScratch(localserver.HostPrograms()) })
 }
 
 func mysqlServer() (account, error) {
 	return private.mysql.get(func() (account, error) {
-		return named("PGO_TEST_MYSQL", "mysql://", func(s *localserver.Scratch) (string, error) {
+		return accountFrom("PGO_TEST_MYSQL", "mysql://", func(s *localserver.Scratch) (string, error) {
 			m, err := s.MySQL(context.Background())
 			return m.TestURL(), err
 		})
@@ -66,7 +66,7 @@ func mysqlServer() (account, error) {
 
 func redisServer() (account, error) {
 	return private.redis.get(func() (account, error) {
-		return named("PGO_TEST_REDIS", "", func(s *localserver.Scratch) (string, error) {
+		return accountFrom("PGO_TEST_REDIS", "", func(s *localserver.Scratch) (string, error) {
 			r, err := s.Redis(context.Background())
 			return r.TestURL(), err
 		})
@@ -76,7 +76,7 @@ func redisServer() (account, error) {
 func rabbitmqServer() (account, error) {
 	return private.amqp.get(func() (account, error) {
 		api := os.Getenv("PGO_TEST_RABBITMQ_API")
-		a, err := named("PGO_TEST_RABBITMQ", "", func(s *localserver.Scratch) (string, error) {
+		a, err := accountFrom("PGO_TEST_RABBITMQ", "", func(s *localserver.Scratch) (string, error) {
 			r, err := s.RabbitMQ(context.Background())
 			api = r.TestAPI()
 			return r.TestURL(), err
@@ -93,11 +93,11 @@ func rabbitmqServer() (account, error) {
 	})
 }
 
-// named reads the account from the environment, or from the server that start starts.
-func named(variable, scheme string, start func(*localserver.Scratch) (string, error)) (account, error) {
+// accountFrom reads the account from the environment, or from the server that start starts.
+func accountFrom(variable, scheme string, start func(*localserver.Scratch) (string, error)) (account, error) {
 	value := os.Getenv(variable)
 	if value == "" {
-		scratch, err := private.started()
+		scratch, err := private.startScratch()
 		if err != nil {
 			return account{}, err
 		}
@@ -114,8 +114,8 @@ func named(variable, scheme string, start func(*localserver.Scratch) (string, er
 	return account{addr: u.Host, user: u.User.Username(), password: password}, nil
 }
 
-// unique is a short name no other test has, also on a server that outlives the test run.
-func unique(t testing.TB, prefix string) string {
+// uniqueName is a short name no other test has, also on a server that outlives the test run.
+func uniqueName(t testing.TB, prefix string) string {
 	t.Helper()
 	b := make([]byte, 6)
 	rand.Read(b)
