@@ -82,7 +82,7 @@ func telemetry() map[string]string {
 	return map[string]string{"loki": "LOKI_HTTP", "otelcol": "OTELCOL_METRICS", "jaeger": "JAEGER_METRICS", "grafana": "GRAFANA_HTTP"}
 }
 
-// keep is what was recorded before of those programs that do not run here: who has not all of them loses none.
+// keep returns the earlier recording of the programs that do not run here, so that a machine without them loses nothing.
 func keep(root string, env map[string]string) (inventory.Inventory, error) {
 	text, err := os.ReadFile(filepath.Join(root, "deploy", "monitor", "recorded.yaml"))
 	if err != nil {
@@ -132,7 +132,7 @@ func stackEnv(root string) (map[string]string, error) {
 	return env, lines.Err()
 }
 
-// sources are all pages of metrics, those of services found through pgo.
+// sources returns all pages of metrics, those of services found through pgo.
 func sources(ctx context.Context, root string, env map[string]string) ([]source, error) {
 	page := func(key, job, path string, labels ...string) source {
 		return source{job, "http://" + env[key] + path, labels}
@@ -187,7 +187,7 @@ func instances(ctx context.Context, root string) ([]string, error) {
 	return out, nil
 }
 
-// exercise has somebody register and sign in, so that handlers, outbox, queue and limits have something to say.
+// exercise registers a user and signs in, so that handlers, outbox, queue and limits have something to count.
 func exercise(ctx context.Context, env map[string]string) error {
 	account := fmt.Sprintf(`{"email":"recorder-%d@example.org","password":"correct horse battery","name":"Recorder"}`, time.Now().UnixNano())
 	for _, step := range []struct{ path, body string }{{"register", account}, {"login", strings.Replace(account, `,"name":"Recorder"`, "", 1)}} {

@@ -72,7 +72,7 @@ func dispatch(ctx context.Context, args []string, stdout io.Writer) error {
 	}
 }
 
-// checkout is the folder of go.work, here or above.
+// checkout returns the directory of go.work, here or above.
 func checkout() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -91,8 +91,8 @@ func checkout() (string, error) {
 }
 
 func makeBoards(root string) error {
-	folder := filepath.Join(root, "deploy", "grafana", "boards")
-	if err := os.RemoveAll(folder); err != nil {
+	dir := filepath.Join(root, "deploy", "grafana", "boards")
+	if err := os.RemoveAll(dir); err != nil {
 		return fmt.Errorf("remove the old boards: %w", err)
 	}
 	for _, b := range board.All() {
@@ -100,17 +100,17 @@ func makeBoards(root string) error {
 		if err != nil {
 			return err
 		}
-		if err := os.MkdirAll(filepath.Join(folder, b.Folder), 0o755); err != nil {
-			return fmt.Errorf("make a folder of boards: %w", err)
+		if err := os.MkdirAll(filepath.Join(dir, b.Folder), 0o755); err != nil {
+			return fmt.Errorf("make a directory of boards: %w", err)
 		}
-		if err := os.WriteFile(filepath.Join(folder, b.Folder, b.UID+".json"), text, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, b.Folder, b.UID+".json"), text, 0o644); err != nil {
 			return fmt.Errorf("write a board: %w", err)
 		}
 	}
 	return nil
 }
 
-// checkAll prints what is wrong and fails if anything is.
+// checkAll prints all problems and fails if there is one.
 func checkAll(root string, stdout io.Writer) error {
 	problems, err := check.All(os.DirFS(root))
 	if err != nil {
@@ -126,18 +126,18 @@ func checkAll(root string, stdout io.Writer) error {
 }
 
 func makeRules(root string) error {
-	folder := filepath.Join(root, "deploy", "prometheus")
-	text, err := os.ReadFile(filepath.Join(folder, "slo.yaml"))
+	dir := filepath.Join(root, "deploy", "prometheus")
+	text, err := os.ReadFile(filepath.Join(dir, "slo.yaml"))
 	if err != nil {
 		return fmt.Errorf("read objectives: %w", err)
 	}
 	c, err := slo.Parse(text)
 	if err != nil {
-		return fmt.Errorf("%s: %w", filepath.Join(folder, "slo.yaml"), err)
+		return fmt.Errorf("%s: %w", filepath.Join(dir, "slo.yaml"), err)
 	}
 	made, err := slo.Rules(c)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(folder, "rules", "slo.yml"), made, 0o644)
+	return os.WriteFile(filepath.Join(dir, "rules", "slo.yml"), made, 0o644)
 }

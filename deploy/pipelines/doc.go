@@ -1,4 +1,4 @@
-// Package pipelines holds what is checked of GitHub's and GitLab's pipelines beside what actionlint sees: that GitLab's file has
-// only what GitLab knows, that both have the same stages with the same commands, and that nothing of others is taken by a name
-// that can be moved. There is no program in it, only the tests.
+// Package pipelines tests the files of GitHub's and GitLab's pipelines, beyond the checks of actionlint: GitLab's file has only
+// known keys, both have the same stages with the same commands, foreign actions are pinned to commits, and dependabot knows every
+// module. It has only tests.
 package pipelines

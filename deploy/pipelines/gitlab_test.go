@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// gitlabFile is what this repository uses of GitLab's format, by its reference of keywords. Another key is an error: GitLab itself
-// would take it for a job.
+// gitlabFile has the keys of GitLab's format that this repository uses, by its reference of keywords. Another key is an error: GitLab
+// itself would take it for a job.
 type gitlabFile struct {
 	Stages   []string `yaml:"stages"`
 	Workflow struct {

@@ -28,7 +28,7 @@ func read(t *testing.T, path string, into any) {
 	}
 }
 
-// githubFile is what is compared of a workflow.
+// githubFile has the parts of a workflow that are compared.
 type githubFile struct {
 	Jobs map[string]struct {
 		Needs any

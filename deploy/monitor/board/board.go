@@ -50,19 +50,19 @@ type Query struct {
 	Exemplars    bool // points that lead to traces
 }
 
-// Threshold colours what is at or above From.
+// Threshold colours values at or above From.
 type Threshold struct {
 	From  float64
 	Color string
 }
 
-// Variable is what a reader chooses.
+// Variable is a choice of the reader.
 type Variable struct{ Name, Label, Query string }
 
 // warn and bad are the two thresholds of most panels.
 func limits(warn, bad float64) []Threshold { return []Threshold{{warn, "orange"}, {bad, "red"}} }
 
-// below is for what is bad when it is low.
+// below returns thresholds for values that are bad when they are low.
 func below(bad, warn float64) []Threshold {
 	return []Threshold{{-1e9, "red"}, {bad, "orange"}, {warn, "green"}}
 }

@@ -25,7 +25,7 @@ func service() Board {
 					Queries: []Query{q(`service:db_pool_used:ratio{`+by+`}`, "{{service}}/{{instance}}")}},
 				{Title: "Waiting for a connection", About: "Seconds a second that requests wait for a database connection, all together.", Kind: Lines, Unit: "s", Thresholds: limits(0.1, 1),
 					Queries: []Query{q(`sum by (service, instance) (rate(go_sql_wait_duration_seconds_total{`+by+`}[$__rate_interval]))`, "{{service}}/{{instance}}")}},
-				{Title: "Cache", About: "Reads by result: hit, miss, or bypass while Redis is away.", Kind: Lines, Unit: "ops",
+				{Title: "Cache", About: "Reads by result: hit, miss, or bypass while Redis is unavailable.", Kind: Lines, Unit: "ops",
 					Queries: []Query{q(`sum by (result) (rate(pgo_cache_reads_total{`+by+`}[$__rate_interval]))`, "{{result}}")}},
 				{Title: "Sign-ins", About: "Attempts by the limits' answer, and where they are counted.", Kind: Lines, Unit: "ops",
 					Queries: []Query{q(`sum by (result, counted_in) (rate(pgo_login_attempts_total{`+by+`}[$__rate_interval]))`, "{{result}}, {{counted_in}}")}},

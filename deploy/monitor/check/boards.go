@@ -14,7 +14,7 @@ import (
 
 const boardsDir = "deploy/grafana/boards"
 
-// streamLabels are what Loki is told to index; everything else of a line is structured metadata or parsed.
+// streamLabels returns the labels that Loki indexes. Everything else of a line is structured metadata or parsed.
 func streamLabels() []string { return []string{"service_name"} }
 
 // unitNames are Grafana's units that the boards use. A unit that Grafana does not know shows as its name.

@@ -12,7 +12,7 @@ import (
 	"pgo/deploy/monitor/rules"
 )
 
-// Files are the folders of a checkout, relative to its root.
+// The directories of a checkout, relative to its root.
 const (
 	rulesDir       = "deploy/prometheus/rules"
 	testsDir       = "deploy/prometheus/tests"
@@ -21,7 +21,7 @@ const (
 	exceptionsFile = "deploy/monitor/exceptions.yaml"
 )
 
-// All runs every check on a checkout and returns what is wrong, one line each, sorted.
+// All runs every check on a checkout and returns the problems, one line each, sorted.
 func All(checkout fs.FS) ([]string, error) {
 	all, err := rules.Load(checkout, rulesDir)
 	if err != nil {
@@ -44,7 +44,7 @@ func All(checkout fs.FS) ([]string, error) {
 	return slices.Compact(problems), nil
 }
 
-// known is everything that an expression may use, and what is wrong with the exceptions.
+// known returns everything that an expression may use, and the problems of the exceptions.
 func known(checkout fs.FS, all []rules.Rule) (inventory.Known, []string, error) {
 	text, err := fs.ReadFile(checkout, recordedFile)
 	if err != nil {
@@ -91,7 +91,7 @@ func known(checkout fs.FS, all []rules.Rule) (inventory.Known, []string, error) 
 	return k, problems, nil
 }
 
-// expression says what is wrong with one PromQL expression.
+// expression returns the problems of one PromQL expression.
 func expression(where, expr string, known inventory.Known) []string {
 	used, err := query.PromQL(query.Expand(expr))
 	if err != nil {

@@ -39,7 +39,7 @@ func TestAlertsArriveAndResolve(t *testing.T) {
 	if m, _ := s.group.with("DBPoolFull"); m != "" {
 		t.Errorf("the full pool is told although MySQL is down: %s", m)
 	}
-	// A warning wakes nobody by mail.
+	// A warning sends no mail.
 	if m, _ := s.mail.with("ConfigReloadFailed"); m != "" {
 		t.Errorf("a warning goes out by mail: %s", m)
 	}
@@ -48,7 +48,7 @@ func TestAlertsArriveAndResolve(t *testing.T) {
 	arrives(t, "the group is told that MySQL is back", s.group, "恢复 · MySQLDown")
 	arrives(t, "the person on call is told that MySQL is back", s.mail, "[RESOLVED] MySQLDown")
 
-	// Nobody hears the watchdog while it works, and everybody when it stops.
+	// No message arrives while the watchdog fires; all receivers get one when it stops.
 	if m, _ := s.group.with("Watchdog"); m != "" {
 		t.Errorf("the watchdog is told as an alert: %s", m)
 	}
@@ -59,7 +59,7 @@ func TestAlertsArriveAndResolve(t *testing.T) {
 	arrives(t, "the group is told that Prometheus is down", s.group, "未收到心跳")
 }
 
-// What nobody can be told of is worse than what is told twice: every severity has a way.
+// An alert without a receiver is worse than one sent twice: every severity has a receiver.
 func TestRoutes(t *testing.T) {
 	tests := []struct {
 		name   string

@@ -34,8 +34,8 @@ func eventually(t *testing.T, what string, check func() error) {
 	}
 }
 
-// freeAddr is an address that nobody listens at, and that is the test's until its end: its port is bound, so the kernel gives it
-// to nobody who asks for any port. A server that sets SO_REUSEADDR, as Go's do, may listen at it.
+// freeAddr returns a free address that is the test's until its end: its port is bound, so the kernel gives it
+// to no program that asks for any port. A server that sets SO_REUSEADDR, as Go's do, may listen at it.
 func freeAddr(t *testing.T) string {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)

@@ -69,7 +69,7 @@ func robot(t *testing.T, key string) (*httptest.Server, *inbox) {
 	return s, &in
 }
 
-// mailServer takes mail from whoever knows the password.
+// mailServer accepts mail from senders that know the password.
 func mailServer(t *testing.T, user, password string) (addr string, in *inbox) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

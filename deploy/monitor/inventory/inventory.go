@@ -120,7 +120,7 @@ func (m Metric) names(family string) []string {
 	return []string{family}
 }
 
-// Known is what an expression may use: each series' name with its labels.
+// Known maps the names of the series that an expression may use to their labels.
 type Known map[string]map[string]bool
 
 // Known returns everything that was recorded, and what Prometheus makes itself.

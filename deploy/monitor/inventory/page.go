@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// ours says which jobs' metrics the page explains one by one: those that this repository's code exports.
+// ours returns the jobs whose metrics the pages explain one by one: those of this repository's programs.
 func ours() []string { return []string{"services", "bootcheck", "pgo", "wecom"} }
 
 // Pages returns the pages of the metrics reference in Markdown by their paths in the checkout: every metric of our own programs with

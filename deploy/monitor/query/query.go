@@ -1,4 +1,4 @@
-// Package query reads PromQL and LogQL and says which metrics and labels an expression needs.
+// Package query reads PromQL and LogQL and returns the metrics and labels that an expression needs.
 package query
 
 import (

@@ -24,7 +24,7 @@ type Rule struct {
 	Annotations map[string]string `yaml:"annotations"`
 }
 
-// Name is what the rule records or alerts.
+// Name returns the name of the rule's series or alert.
 func (r Rule) Name() string { return r.Record + r.Alert }
 
 // Load reads every *.yml below dir.
@@ -54,7 +54,7 @@ func Load(files fs.FS, dir string) ([]Rule, error) {
 	return out, err
 }
 
-// Covered says what the tests of one alert show.
+// Covered records which behaviour of one alert has a test.
 type Covered struct{ Fires, Quiet bool }
 
 // Coverage reads every promtool test below dir and returns, by alert, whether a test sees it fire and whether one sees it not.
@@ -101,7 +101,7 @@ func each(files fs.FS, dir string, read func(file string, text []byte) error) er
 	})
 }
 
-// Problems says what is missing from an alert: what a person who is woken by it needs.
+// Problems returns what an alert lacks of the texts that a person on call needs.
 func (r Rule) Problems() []string {
 	var out []string
 	switch r.Labels["severity"] {
@@ -120,7 +120,7 @@ func (r Rule) Problems() []string {
 	return out
 }
 
-// RunbookProblems says what a runbook lacks: it has to say what the alert means, what to look at and what to do.
+// RunbookProblems returns what a runbook lacks: it needs the meaning of the alert, what to look at and what to do.
 func RunbookProblems(alert, text string) []string {
 	var out []string
 	if !strings.HasPrefix(text, "# "+alert+"\n") {

@@ -20,7 +20,7 @@ type Config struct {
 	Services      map[string]Service `yaml:"services"`
 }
 
-// Service is what one service promises.
+// Service holds the objectives of one service.
 type Service struct {
 	Availability Availability `yaml:"availability"`
 	Latency      Latency      `yaml:"latency"`
