@@ -50,11 +50,11 @@ func (s *Service) GradeSubmission(ctx context.Context, userID, taskID, studentID
 	if _, err := s.requirePermission(ctx, taskID, userID, Permissions.IsTeacher); err != nil {
 		return Submission{}, err
 	}
-	return s.Writer.ChangeSubmission(ctx, taskID, studentID, func(w *SubmissionChange) error {
-		if err := w.checkVersion(cond); err != nil {
+	return s.Writer.ChangeSubmission(ctx, taskID, studentID, func(c *SubmissionChange) error {
+		if err := c.checkVersion(cond); err != nil {
 			return err
 		}
-		return w.setGrade(g, s.now())
+		return c.setGrade(g, s.now())
 	})
 }
 
@@ -93,7 +93,7 @@ func (s *Service) StreamGrades(ctx context.Context, userID, taskID string, begin
 		if len(rows) < gradesBatch {
 			return nil
 		}
-		if rows, err = s.Submissions.ListGrades(ctx, taskID, rows[len(rows)-1].UserID, gradesBatch); err != nil {
+		if rows, err = s.Submissions.ListGrades(ctx, taskID, rows[len(rows)-1].Assignment.UserID, gradesBatch); err != nil {
 			return err
 		}
 	}

@@ -18,11 +18,11 @@ func (s *Service) HandIn(ctx context.Context, userID, taskID string, h Submissio
 	if _, err := s.requirePermission(ctx, taskID, userID, Permissions.IsAssignee); err != nil {
 		return Submission{}, err
 	}
-	return s.Writer.ChangeSubmission(ctx, taskID, userID, func(w *SubmissionChange) error {
-		if err := w.checkVersion(cond); err != nil {
+	return s.Writer.ChangeSubmission(ctx, taskID, userID, func(c *SubmissionChange) error {
+		if err := c.checkVersion(cond); err != nil {
 			return err
 		}
-		return w.handIn(h, s.now())
+		return c.handIn(h, s.now())
 	})
 }
 

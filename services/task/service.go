@@ -71,8 +71,8 @@ type UserKey struct {
 
 // Grade is one row of a task's table of grades.
 type Grade struct {
-	Assignment
-	Feedback string
+	Assignment Assignment
+	Feedback   string
 }
 
 // now returns the time in the precision of the database, so that a value in a response equals the value read later.

@@ -62,25 +62,25 @@ type SubmissionChange struct {
 }
 
 // Events returns the events to publish.
-func (w *SubmissionChange) Events() []Event { return w.events }
+func (c *SubmissionChange) Events() []Event { return c.events }
 
 // IsChanged reports whether the store must save the submission and its task.
-func (w *SubmissionChange) IsChanged() bool { return w.isChanged }
+func (c *SubmissionChange) IsChanged() bool { return c.isChanged }
 
-func (w *SubmissionChange) checkVersion(cond entity.Condition) error {
-	if w.Submission.Status == "" && cond.IsSet() {
+func (c *SubmissionChange) checkVersion(cond entity.Condition) error {
+	if c.Submission.Status == "" && cond.IsSet() {
 		return problem.PreconditionFailed() // also for "*": there is no submission
 	}
-	return cond.Check(w.Submission.Version)
+	return cond.Check(c.Submission.Version)
 }
 
 // handIn saves a submission, as a draft or handed in. It returns ErrClosed unless the task is open, ErrAlreadyGraded if
 // there is a grade, and ErrAlreadySubmitted if a draft would replace what was handed in.
-func (w *SubmissionChange) handIn(h SubmissionInput, now time.Time) error {
-	if w.Task.Status != StatusPublished {
+func (c *SubmissionChange) handIn(h SubmissionInput, now time.Time) error {
+	if c.Task.Status != StatusPublished {
 		return ErrClosed
 	}
-	s := &w.Submission
+	s := &c.Submission
 	switch s.Status {
 	case SubmissionGraded:
 		return ErrAlreadyGraded
@@ -94,40 +94,40 @@ func (w *SubmissionChange) handIn(h SubmissionInput, now time.Time) error {
 			break
 		}
 		s.Status = SubmissionSubmitted
-		w.Task.SubmittedCount++
+		c.Task.SubmittedCount++
 	}
 	s.Content, s.UpdatedAt = h.Content, now
 	s.Version++
-	w.isChanged = true
+	c.isChanged = true
 	if h.IsDraft {
 		return nil
 	}
-	s.SubmittedAt, s.Late = &now, now.After(w.Task.DueAt)
-	w.Task.Version++
-	w.events = append(w.events, Event{Type: EventSubmitted, Data: SubmittedData{TaskID: w.Task.ID, UserID: s.UserID, Late: s.Late, SubmittedAt: now}})
+	s.SubmittedAt, s.Late = &now, now.After(c.Task.DueAt)
+	c.Task.Version++
+	c.events = append(c.events, Event{Type: EventSubmitted, Data: SubmittedData{TaskID: c.Task.ID, UserID: s.UserID, Late: s.Late, SubmittedAt: now}})
 	return nil
 }
 
 // setGrade sets or replaces the grade. It returns ErrNotSubmitted if the student has not handed in, and validation_failed if
 // the score exceeds the task's maximum.
-func (w *SubmissionChange) setGrade(g GradeInput, now time.Time) error {
-	s := &w.Submission
+func (c *SubmissionChange) setGrade(g GradeInput, now time.Time) error {
+	s := &c.Submission
 	if s.Status != SubmissionSubmitted && s.Status != SubmissionGraded {
 		return ErrNotSubmitted
 	}
-	if *g.Score > w.Task.MaxScore {
-		return problem.Invalid(newScoreError(w.Task.MaxScore))
+	if *g.Score > c.Task.MaxScore {
+		return problem.Invalid(newScoreError(c.Task.MaxScore))
 	}
 	if s.Status == SubmissionGraded && *s.Score == *g.Score && s.Feedback == g.Feedback {
 		return nil
 	}
 	if s.Status == SubmissionSubmitted {
-		w.Task.GradedCount++
+		c.Task.GradedCount++
 	}
 	s.Status, s.Score, s.Feedback, s.GradedAt, s.UpdatedAt = SubmissionGraded, g.Score, g.Feedback, &now, now
 	s.Version++
-	w.Task.Version++
-	w.isChanged = true
-	w.events = append(w.events, Event{Type: EventGraded, Data: GradedData{TaskID: w.Task.ID, UserID: s.UserID, Score: *g.Score, MaxScore: w.Task.MaxScore, GradedAt: now}})
+	c.Task.Version++
+	c.isChanged = true
+	c.events = append(c.events, Event{Type: EventGraded, Data: GradedData{TaskID: c.Task.ID, UserID: s.UserID, Score: *g.Score, MaxScore: c.Task.MaxScore, GradedAt: now}})
 	return nil
 }

@@ -45,7 +45,7 @@ type Task struct {
 // TaskChange is a task during a change by its teacher, locked in the store, together with the effects of the change. The store
 // saves all of them in one transaction, or does nothing if a rule rejects the change.
 type TaskChange struct {
-	Task
+	Task Task
 
 	events      []Event
 	isChanged   bool
@@ -54,66 +54,66 @@ type TaskChange struct {
 }
 
 // Events returns the events to publish.
-func (d *TaskChange) Events() []Event { return d.events }
+func (c *TaskChange) Events() []Event { return c.events }
 
 // IsChanged reports whether the store must save the task's row.
-func (d *TaskChange) IsChanged() bool { return d.isChanged }
+func (c *TaskChange) IsChanged() bool { return c.isChanged }
 
 // IsDeleted reports whether the store must delete the task's row.
-func (d *TaskChange) IsDeleted() bool { return d.isDeleted }
+func (c *TaskChange) IsDeleted() bool { return c.isDeleted }
 
 // IsPublished reports whether the change publishes the task, so that assignments must be created.
-func (d *TaskChange) IsPublished() bool { return d.isPublished }
+func (c *TaskChange) IsPublished() bool { return c.isPublished }
 
 // publish makes the task visible to its students. It returns ErrAlreadyPublished unless the task is a draft.
-func (d *TaskChange) publish(now time.Time) error {
-	if d.Status != StatusDraft {
+func (c *TaskChange) publish(now time.Time) error {
+	if c.Task.Status != StatusDraft {
 		return ErrAlreadyPublished
 	}
-	d.Status, d.PublishedAt = StatusPublished, &now
-	d.markChanged(now)
-	d.isPublished = true
-	d.events = append(d.events, Event{Type: EventPublished, Data: newState(d.Task)})
+	c.Task.Status, c.Task.PublishedAt = StatusPublished, &now
+	c.markChanged(now)
+	c.isPublished = true
+	c.events = append(c.events, Event{Type: EventPublished, Data: newState(c.Task)})
 	return nil
 }
 
 // close ends submissions, and does nothing if the task is closed. It returns ErrNotPublished if the task is a draft.
-func (d *TaskChange) close(now time.Time) error {
-	switch d.Status {
+func (c *TaskChange) close(now time.Time) error {
+	switch c.Task.Status {
 	case StatusDraft:
 		return ErrNotPublished
 	case StatusClosed:
 		return nil
 	}
-	d.Status, d.ClosedAt = StatusClosed, &now
-	d.markChanged(now)
-	d.events = append(d.events, Event{Type: EventClosed, Data: newState(d.Task)})
+	c.Task.Status, c.Task.ClosedAt = StatusClosed, &now
+	c.markChanged(now)
+	c.events = append(c.events, Event{Type: EventClosed, Data: newState(c.Task)})
 	return nil
 }
 
 // markDeleted marks a draft for deletion. It returns ErrNotDraft if the task was published.
-func (d *TaskChange) markDeleted() error {
-	if d.Status != StatusDraft {
+func (c *TaskChange) markDeleted() error {
+	if c.Task.Status != StatusDraft {
 		return ErrNotDraft
 	}
-	d.isDeleted = true
+	c.isDeleted = true
 	return nil
 }
 
 // applyPatch changes the fields that the patch sets. It returns ErrNotDraft if the patch changes the maximum score of a
 // published task, since grades may refer to it.
-func (d *TaskChange) applyPatch(p TaskPatch, now time.Time) error {
-	if p.MaxScore != nil && *p.MaxScore != d.MaxScore && d.Status != StatusDraft {
+func (c *TaskChange) applyPatch(p TaskPatch, now time.Time) error {
+	if p.MaxScore != nil && *p.MaxScore != c.Task.MaxScore && c.Task.Status != StatusDraft {
 		return ErrNotDraft
 	}
-	changed := setIfChanged(&d.Title, p.Title)
-	changed = setIfChanged(&d.Description, p.Description) || changed
-	changed = setIfChanged(&d.MaxScore, p.MaxScore) || changed
-	if p.DueAt != nil && !p.DueAt.Equal(d.DueAt) {
-		d.DueAt, changed = *p.DueAt, true
+	changed := setIfChanged(&c.Task.Title, p.Title)
+	changed = setIfChanged(&c.Task.Description, p.Description) || changed
+	changed = setIfChanged(&c.Task.MaxScore, p.MaxScore) || changed
+	if p.DueAt != nil && !p.DueAt.Equal(c.Task.DueAt) {
+		c.Task.DueAt, changed = *p.DueAt, true
 	}
 	if changed {
-		d.markChanged(now)
+		c.markChanged(now)
 	}
 	return nil
 }
@@ -127,10 +127,10 @@ func setIfChanged[T comparable](field, value *T) bool {
 	return true
 }
 
-func (d *TaskChange) markChanged(now time.Time) {
-	if !d.isChanged {
-		d.Version++
+func (c *TaskChange) markChanged(now time.Time) {
+	if !c.isChanged {
+		c.Task.Version++
 	}
-	d.isChanged = true
-	d.UpdatedAt = now
+	c.isChanged = true
+	c.Task.UpdatedAt = now
 }

@@ -58,7 +58,7 @@ func (s *Service) UpdateTask(ctx context.Context, userID, taskID string, p TaskP
 	if err := problem.Invalid(fields...); err != nil {
 		return Task{}, err
 	}
-	return s.changeTask(ctx, userID, taskID, cond, func(d *TaskChange) error { return d.applyPatch(p, s.now()) })
+	return s.changeTask(ctx, userID, taskID, cond, func(c *TaskChange) error { return c.applyPatch(p, s.now()) })
 }
 
 // DeleteTask deletes a draft whose version satisfies cond. It returns ErrNotDraft if the task was published, and the errors of
@@ -71,7 +71,7 @@ func (s *Service) DeleteTask(ctx context.Context, userID, taskID string, cond en
 // PublishTask publishes a draft whose version satisfies cond to the students of its class. Their assignments are created in
 // the background. It returns ErrAlreadyPublished unless the task is a draft, and the errors of changeTask.
 func (s *Service) PublishTask(ctx context.Context, userID, taskID string, cond entity.Condition) (Task, error) {
-	t, err := s.changeTask(ctx, userID, taskID, cond, func(d *TaskChange) error { return d.publish(s.now()) })
+	t, err := s.changeTask(ctx, userID, taskID, cond, func(c *TaskChange) error { return c.publish(s.now()) })
 	if err == nil {
 		s.Wake()
 	}
@@ -81,7 +81,7 @@ func (s *Service) PublishTask(ctx context.Context, userID, taskID string, cond e
 // CloseTask ends the submissions of a task whose version satisfies cond. It returns ErrNotPublished if the task is a draft, and
 // the errors of changeTask.
 func (s *Service) CloseTask(ctx context.Context, userID, taskID string, cond entity.Condition) (Task, error) {
-	return s.changeTask(ctx, userID, taskID, cond, func(d *TaskChange) error { return d.close(s.now()) })
+	return s.changeTask(ctx, userID, taskID, cond, func(c *TaskChange) error { return c.close(s.now()) })
 }
 
 // changeTask calls fn to change a task. It returns not_found if the caller may not see the task, forbidden if the caller
@@ -90,10 +90,10 @@ func (s *Service) changeTask(ctx context.Context, userID, taskID string, cond en
 	if _, err := s.requirePermission(ctx, taskID, userID, Permissions.IsTeacher); err != nil {
 		return Task{}, err
 	}
-	return s.Writer.ChangeTask(ctx, taskID, func(d *TaskChange) error {
-		if err := cond.Check(d.Version); err != nil {
+	return s.Writer.ChangeTask(ctx, taskID, func(c *TaskChange) error {
+		if err := cond.Check(c.Task.Version); err != nil {
 			return err
 		}
-		return fn(d)
+		return fn(c)
 	})
 }

@@ -5,7 +5,7 @@ import "time"
 // Account is a user during a change, locked in the store, together with the effects of the change. The store saves the
 // user, ends the sessions and appends the events in one transaction, or does nothing if a rule rejects the change.
 type Account struct {
-	User
+	User         User
 	PasswordHash string
 
 	events        []Event
@@ -47,16 +47,16 @@ func (a *Account) IsDeleted() bool { return a.isDeleted }
 func (a *Account) SessionsToEnd() SessionSelection { return a.sessionsToEnd }
 
 func (a *Account) setName(name string, now time.Time) {
-	if name != a.Name {
-		a.Name = name
+	if name != a.User.Name {
+		a.User.Name = name
 		a.markChanged(now)
 		a.addEvent(EventUpdated)
 	}
 }
 
 func (a *Account) setEmailVerified(now time.Time) {
-	if !a.EmailVerified {
-		a.EmailVerified = true
+	if !a.User.EmailVerified {
+		a.User.EmailVerified = true
 		a.markChanged(now)
 		a.addEvent(EventUpdated)
 	}
@@ -72,8 +72,8 @@ func (a *Account) setPassword(hash, except string, now time.Time) {
 
 // setRole sets the role and ends all sessions, since their tokens carry the old role.
 func (a *Account) setRole(role string, now time.Time) {
-	if role != a.Role {
-		a.Role = role
+	if role != a.User.Role {
+		a.User.Role = role
 		a.markChanged(now)
 		a.sessionsToEnd = SessionSelection{All: true}
 		a.addEvent(EventUpdated)
@@ -82,10 +82,10 @@ func (a *Account) setRole(role string, now time.Time) {
 
 // setStatus sets the status, and ends all sessions if it disables the account.
 func (a *Account) setStatus(status string, now time.Time) {
-	if status == a.Status {
+	if status == a.User.Status {
 		return
 	}
-	a.Status = status
+	a.User.Status = status
 	a.markChanged(now)
 	if status == StatusDisabled {
 		a.sessionsToEnd = SessionSelection{All: true}
@@ -98,11 +98,11 @@ func (a *Account) setStatus(status string, now time.Time) {
 func (a *Account) markDeleted() {
 	a.isDeleted = true
 	a.sessionsToEnd = SessionSelection{All: true}
-	a.events = append(a.events, Event{Type: EventDeleted, Data: DeletedData{ID: a.ID}})
+	a.events = append(a.events, Event{Type: EventDeleted, Data: DeletedData{ID: a.User.ID}})
 }
 
 func (a *Account) requestMail(purpose string) {
-	a.events = append(a.events, Event{Type: EventMailRequested, Data: MailRequestedData{UserID: a.ID, Purpose: purpose}})
+	a.events = append(a.events, Event{Type: EventMailRequested, Data: MailRequestedData{UserID: a.User.ID, Purpose: purpose}})
 }
 
 // addEvent adds an event that carries the whole user. One event covers several changes: created and disabled replace
@@ -123,13 +123,13 @@ func (a *Account) addEvent(typ string) {
 // markChanged marks the row for saving and increments the version once for all changes.
 func (a *Account) markChanged(now time.Time) {
 	if !a.isChanged {
-		a.Version++
+		a.User.Version++
 	}
 	a.isChanged = true
-	a.UpdatedAt = now
+	a.User.UpdatedAt = now
 }
 
 // LosesAdmin reports whether the change takes the admin role, the active status or the account from an active admin.
 func (a *Account) LosesAdmin(before User) bool {
-	return before.isActiveAdmin() && (a.isDeleted || !a.isActiveAdmin())
+	return before.isActiveAdmin() && (a.isDeleted || !a.User.isActiveAdmin())
 }

@@ -25,7 +25,7 @@ func TestAccountChanges(t *testing.T) {
 		{"verified twice", func(a *Account) { a.setEmailVerified(noon); a.setEmailVerified(noon) }, []string{EventUpdated}, 8, SessionSelection{}},
 		{"role", func(a *Account) { a.setRole(RoleAdmin, noon) }, []string{EventUpdated}, 8, SessionSelection{All: true}},
 		{"disabled", func(a *Account) { a.setStatus(StatusDisabled, noon) }, []string{EventDisabled}, 8, SessionSelection{All: true}},
-		{"enabled", func(a *Account) { a.Status = StatusDisabled; a.setStatus(StatusActive, noon) }, []string{EventUpdated}, 8, SessionSelection{}},
+		{"enabled", func(a *Account) { a.User.Status = StatusDisabled; a.setStatus(StatusActive, noon) }, []string{EventUpdated}, 8, SessionSelection{}},
 		{"all at once, disabled last", func(a *Account) {
 			a.setName("Eve", noon)
 			a.setRole(RoleAdmin, noon)
@@ -51,8 +51,8 @@ func TestAccountChanges(t *testing.T) {
 					t.Errorf("%s carries %+v, not the state after the change", e.Type, u)
 				}
 			}
-			if !slices.Equal(types, tc.events) || a.Version != tc.version || a.SessionsToEnd() != tc.end || a.IsChanged() != (tc.version == 8) {
-				t.Errorf("got events %v, version %d, sessions %+v, changed %v", types, a.Version, a.SessionsToEnd(), a.IsChanged())
+			if !slices.Equal(types, tc.events) || a.User.Version != tc.version || a.SessionsToEnd() != tc.end || a.IsChanged() != (tc.version == 8) {
+				t.Errorf("got events %v, version %d, sessions %+v, changed %v", types, a.User.Version, a.SessionsToEnd(), a.IsChanged())
 			}
 		})
 	}

@@ -18,7 +18,7 @@ type neverWriter struct{ user.Writer }
 
 var errStored = errors.New("stored")
 
-func (neverWriter) Create(context.Context, *user.Account) error { return errStored }
+func (neverWriter) CreateAccount(context.Context, *user.Account) error { return errStored }
 
 func TestPasswordRules(t *testing.T) {
 	hasher, err := user.NewHasher()

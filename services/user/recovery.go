@@ -20,7 +20,7 @@ func (s *Service) VerifyEmail(ctx context.Context, token string) error {
 // ResendVerification requests another verification mail, unless the address is verified already.
 func (s *Service) ResendVerification(ctx context.Context, userID string) error {
 	_, err := s.changeAccount(ctx, userID, func(a *Account) error {
-		if !a.EmailVerified {
+		if !a.User.EmailVerified {
 			a.requestMail(PurposeVerify)
 		}
 		return nil
@@ -38,8 +38,8 @@ func (s *Service) RequestPasswordReset(ctx context.Context, email string) error 
 	}
 	a, err := s.Reader.FindByEmail(ctx, normal)
 	if err == nil {
-		_, err = s.changeAccount(ctx, a.ID, func(a *Account) error {
-			if a.Status == StatusActive {
+		_, err = s.changeAccount(ctx, a.User.ID, func(a *Account) error {
+			if a.User.Status == StatusActive {
 				a.requestMail(PurposeReset)
 			}
 			return nil
@@ -71,7 +71,7 @@ func (s *Service) SetPassword(ctx context.Context, email, password string) error
 		return err
 	}
 	// The running services read the ended sessions from the database.
-	_, _, err = s.Writer.ChangeAccount(ctx, a.ID, func(a *Account) error {
+	_, _, err = s.Writer.ChangeAccount(ctx, a.User.ID, func(a *Account) error {
 		a.setPassword(hash, "", s.now())
 		return nil
 	})

@@ -36,7 +36,7 @@ func (s *Service) Login(ctx context.Context, email, password string, from Client
 		return Tokens{}, ErrInvalidCredentials
 	}
 	s.Throttle.RecordSuccess(ctx, normal, from.IP)
-	if a.Status != StatusActive {
+	if a.User.Status != StatusActive {
 		return Tokens{}, ErrUserDisabled
 	}
 	id, err := uuid.NewV7()
@@ -45,7 +45,7 @@ func (s *Service) Login(ctx context.Context, email, password string, from Client
 	}
 	now := s.now()
 	session := Session{
-		ID: id.String(), UserID: a.ID, CreatedAt: now, LastUsedAt: now,
+		ID: id.String(), UserID: a.User.ID, CreatedAt: now, LastUsedAt: now,
 		ExpiresAt: now.Add(s.RefreshTTL()), IP: from.IP, UserAgent: from.UserAgent,
 	}
 	refresh, hash := newToken()

@@ -54,7 +54,7 @@ func (s *Service) UpdateUser(ctx context.Context, id string, p UserPatch, cond e
 		return User{}, err
 	}
 	return s.changeAccount(ctx, id, func(a *Account) error {
-		if err := cond.Check(a.Version); err != nil {
+		if err := cond.Check(a.User.Version); err != nil {
 			return err
 		}
 		now := s.now()
@@ -75,7 +75,7 @@ func (s *Service) UpdateUser(ctx context.Context, id string, p UserPatch, cond e
 // exist, precondition_failed if the version does not satisfy cond, and ErrLastAdmin if no active admin would be left.
 func (s *Service) DeleteUser(ctx context.Context, id string, cond entity.Condition) error {
 	_, err := s.changeAccount(ctx, id, func(a *Account) error {
-		if err := cond.Check(a.Version); err != nil {
+		if err := cond.Check(a.User.Version); err != nil {
 			return err
 		}
 		a.markDeleted()
@@ -135,7 +135,7 @@ func (s *Service) confirmPassword(ctx context.Context, id, password, ip string) 
 	if err != nil {
 		return "", err
 	}
-	if !matches || a.ID != id {
+	if !matches || a.User.ID != id {
 		return "", errWrongPassword
 	}
 	s.Throttle.RecordSuccess(ctx, u.Email, ip)

@@ -63,13 +63,13 @@ func (a *API) getGrades(c *gin.Context) error {
 // csvRecord returns a row of the table of grades.
 func csvRecord(g task.Grade, maxScore string) []string {
 	name, score := "", ""
-	if g.Name != nil {
-		name = *g.Name
+	if g.Assignment.Name != nil {
+		name = *g.Assignment.Name
 	}
-	if g.Score != nil {
-		score = strconv.Itoa(*g.Score)
+	if g.Assignment.Score != nil {
+		score = strconv.Itoa(*g.Assignment.Score)
 	}
-	return []string{g.UserID, escapeFormula(name), g.Status, strconv.FormatBool(g.Late), score, maxScore, formatTime(g.SubmittedAt), formatTime(g.GradedAt), escapeFormula(g.Feedback)}
+	return []string{g.Assignment.UserID, escapeFormula(name), g.Assignment.Status, strconv.FormatBool(g.Assignment.Late), score, maxScore, formatTime(g.Assignment.SubmittedAt), formatTime(g.Assignment.GradedAt), escapeFormula(g.Feedback)}
 }
 
 func formatTime(t *time.Time) string {

@@ -20,43 +20,43 @@ func (s *Store) CreateTask(ctx context.Context, t task.Task) error {
 
 // ChangeTask implements task.Writer.
 func (s *Store) ChangeTask(ctx context.Context, taskID string, fn func(*task.TaskChange) error) (task.Task, error) {
-	var d *task.TaskChange
+	var c *task.TaskChange
 	err := mysql.InTx(ctx, s.db, func(tx *gorm.DB) error {
 		row, err := lockTask(tx, taskID)
 		if err != nil {
 			return err
 		}
-		d = &task.TaskChange{Task: row.toTask()}
-		if err := fn(d); err != nil {
+		c = &task.TaskChange{Task: row.toTask()}
+		if err := fn(c); err != nil {
 			return err
 		}
-		if d.IsDeleted() {
+		if c.IsDeleted() {
 			// A draft has neither assignments nor events.
 			return mysql.WrapNotFound(tx.Where("id = ?", taskID).Delete(&taskRow{}).Error, "delete task")
 		}
-		if d.IsPublished() {
-			if err := startFanOut(tx, taskID, d.ClassID); err != nil {
+		if c.IsPublished() {
+			if err := startFanOut(tx, taskID, c.Task.ClassID); err != nil {
 				return err
 			}
 		}
-		sequence, err := s.appendEvents(ctx, tx, taskID, row.Sequence, d.Events())
-		if err != nil || !d.IsChanged() {
+		sequence, err := s.appendEvents(ctx, tx, taskID, row.Sequence, c.Events())
+		if err != nil || !c.IsChanged() {
 			return err
 		}
-		return saveTask(tx, newTaskRow(d.Task, sequence))
+		return saveTask(tx, newTaskRow(c.Task, sequence))
 	})
 	if err != nil {
 		return task.Task{}, err
 	}
-	if len(d.Events()) > 0 {
+	if len(c.Events()) > 0 {
 		s.notifyAppended()
 	}
-	return d.Task, nil
+	return c.Task, nil
 }
 
 // ChangeSubmission implements task.Writer.
 func (s *Store) ChangeSubmission(ctx context.Context, taskID, userID string, fn func(*task.SubmissionChange) error) (task.Submission, error) {
-	var w *task.SubmissionChange
+	var c *task.SubmissionChange
 	err := mysql.InTx(ctx, s.db, func(tx *gorm.DB) error {
 		var a assignmentRow
 		if err := tx.Clauses(clause.Locking{Strength: "UPDATE"}).Take(&a, "task_id = ? AND user_id = ?", taskID, userID).Error; err != nil {
@@ -66,33 +66,33 @@ func (s *Store) ChangeSubmission(ctx context.Context, taskID, userID string, fn 
 		if err != nil {
 			return err
 		}
-		w = &task.SubmissionChange{Task: t.toTask(), Submission: task.Submission{TaskID: taskID, UserID: userID}}
+		c = &task.SubmissionChange{Task: t.toTask(), Submission: task.Submission{TaskID: taskID, UserID: userID}}
 		if a.Version > 0 {
 			var sub submissionRow
 			if err := tx.Take(&sub, "task_id = ? AND user_id = ?", taskID, userID).Error; err != nil {
 				return fmt.Errorf("read submission: %w", err)
 			}
-			w.Submission = a.toSubmission(sub)
+			c.Submission = a.toSubmission(sub)
 		}
-		if err := fn(w); err != nil || !w.IsChanged() {
+		if err := fn(c); err != nil || !c.IsChanged() {
 			return err
 		}
-		sequence, err := s.appendEvents(ctx, tx, taskID, t.Sequence, w.Events())
+		sequence, err := s.appendEvents(ctx, tx, taskID, t.Sequence, c.Events())
 		if err != nil {
 			return err
 		}
-		if err := saveSubmission(tx, a, w.Submission); err != nil {
+		if err := saveSubmission(tx, a, c.Submission); err != nil {
 			return err
 		}
-		return saveTask(tx, newTaskRow(w.Task, sequence))
+		return saveTask(tx, newTaskRow(c.Task, sequence))
 	})
 	if err != nil {
 		return task.Submission{}, err
 	}
-	if len(w.Events()) > 0 {
+	if len(c.Events()) > 0 {
 		s.notifyAppended()
 	}
-	return w.Submission, nil
+	return c.Submission, nil
 }
 
 // saveSubmission writes both rows of a submission.

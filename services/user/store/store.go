@@ -58,8 +58,8 @@ func (r userRow) toAccount() *user.Account {
 
 func newUserRow(a *user.Account, sequence int64) userRow {
 	return userRow{
-		ID: a.ID, Email: a.Email, Name: a.Name, Role: a.Role, Status: a.Status, EmailVerified: a.EmailVerified,
-		PasswordHash: a.PasswordHash, Version: a.Version, Sequence: sequence, CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt,
+		ID: a.User.ID, Email: a.User.Email, Name: a.User.Name, Role: a.User.Role, Status: a.User.Status, EmailVerified: a.User.EmailVerified,
+		PasswordHash: a.PasswordHash, Version: a.User.Version, Sequence: sequence, CreatedAt: a.User.CreatedAt, UpdatedAt: a.User.UpdatedAt,
 	}
 }
 
@@ -69,7 +69,7 @@ func cacheKey(id string) string { return "users:" + id }
 func (s *Store) appendEvents(ctx context.Context, tx *gorm.DB, a *user.Account, sequence int64) (int64, error) {
 	for _, e := range a.Events() {
 		sequence++
-		ev, err := event.New(ctx, s.source, e.Type, a.ID, sequence, e.Data)
+		ev, err := event.New(ctx, s.source, e.Type, a.User.ID, sequence, e.Data)
 		if err != nil {
 			return 0, err
 		}

@@ -75,9 +75,9 @@ func (s *Store) runChange(ctx context.Context, fn func(tx *gorm.DB) (*user.Accou
 	}
 	switch {
 	case a.IsDeleted():
-		s.cache.Delete(ctx, cacheKey(a.ID))
+		s.cache.Delete(ctx, cacheKey(a.User.ID))
 	case a.IsChanged():
-		cache.Put(ctx, s.cache, cacheKey(a.ID), a.Version, a.User)
+		cache.Put(ctx, s.cache, cacheKey(a.User.ID), a.User.Version, a.User)
 	}
 	if len(a.Events()) > 0 {
 		s.notifyAppended()
