@@ -118,7 +118,7 @@ func (h *deployHost) readAuditLog() []audit.Entry {
 }
 
 // startLoad sends requests to all services. It returns a function that stops them and asserts that none failed.
-func (h *deployHost) startLoad() (none func()) {
+func (h *deployHost) startLoad() (assertNoFailures func()) {
 	h.sandbox.t.Helper()
 	var all []*loadGenerator
 	list := h.sandbox.listByName()

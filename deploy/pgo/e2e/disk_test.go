@@ -105,7 +105,7 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("%d builds answered: %v", answered, l.pids)
 	}
 	touchFile(t, filepath.Join(s.dir, "more"))
-	eventually(t, "the log goes on", func() error {
+	eventually(t, "the log continues", func() error {
 		if text := s.readFile(".pgo/logs/flood.log"); !strings.Contains(text, "pgo could not write this log: ") || !strings.HasSuffix(text, "after\n") {
 			return fmt.Errorf("%d bytes that end with %q", len(text), text[max(0, len(text)-300):])
 		}

@@ -115,7 +115,7 @@ func TestLogOnAFullDisk(t *testing.T) {
 	}
 	touchFile(t, filepath.Join(s.dir, "more"))
 	s.awaitPID("all")
-	eventually(t, "the log goes on", func() error {
+	eventually(t, "the log continues", func() error {
 		if text := s.readFile(".pgo/logs/flood.log"); !strings.Contains(text, "pgo could not write this log: ") || !strings.HasSuffix(text, "after\n") {
 			return fmt.Errorf("%d bytes", len(text))
 		}

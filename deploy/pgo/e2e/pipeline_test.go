@@ -41,7 +41,7 @@ func TestPipeline(t *testing.T) {
 	})
 	host.awaitRelease("v1", deployedServices...)
 
-	none := host.startLoad()
+	assertNoFailures := host.startLoad()
 	ci.mustRun("make", "deploy", "TO=ci")
 	host.awaitRelease("v2", deployedServices...)
 
@@ -61,7 +61,7 @@ func TestPipeline(t *testing.T) {
 	ci.assertFails(t, "beta is not ready", ci.env, "make", "verify", "TO=ci", "URL="+gateway("beta"))
 	ci.mustRun("make", "roll-back", "TO=ci")
 	host.awaitRelease("v1", deployedServices...)
-	none()
+	assertNoFailures()
 	ci.assertKeyNotStored()
 }
 

@@ -19,7 +19,7 @@ import (
 func TestShip(t *testing.T) {
 	t.Parallel()
 	h := newDeployHost(t)
-	none := h.startLoad()
+	assertNoFailures := h.startLoad()
 	if out := h.sandbox.mustRun(h.deployArgs()...); !strings.Contains(out, "nothing to do") || strings.Count(out, "unchanged") != 3 {
 		t.Errorf("of what runs already:\n%s", out)
 	}
@@ -74,7 +74,7 @@ func TestShip(t *testing.T) {
 		t.Errorf("deploy again:\n%s", out)
 	}
 	h.awaitRelease("v2", deployedServices...)
-	none()
+	assertNoFailures()
 	if out := h.sandbox.mustRun("events", "-n", "1000"); strings.Contains(out, "was deployed") {
 		t.Errorf("the watch deployed it once more:\n%s", out)
 	}
@@ -115,14 +115,14 @@ func TestShipBad(t *testing.T) {
 			h.putProgram("beta", test.text)
 			h.putBuild("gamma", "v2")
 			entries := len(h.readAuditLog())
-			none := h.startLoad()
+			assertNoFailures := h.startLoad()
 			// A process that dies takes its requests with it, and a 500 is a 500: these two are detected by failed requests.
 			if test.name == "ends while on probation" || test.name == "answers with 500" {
-				none = func() {}
+				assertNoFailures = func() {}
 			}
 			h.sandbox.assertFails(test.code, []string{test.want}, h.deployArgs()...)
 			h.awaitRelease("v1", deployedServices...)
-			none()
+			assertNoFailures()
 			h.assertDeployed("v1")
 			all := h.readAuditLog()
 			if len(all) != entries+1 || !strings.Contains(all[0].Reason, test.want) {
@@ -257,13 +257,13 @@ func TestShipFullDisk(t *testing.T) {
 		}
 	})
 	h.startServices()
-	none := h.startLoad()
+	assertNoFailures := h.startLoad()
 	for _, service := range deployedServices {
 		h.putBuild(service, "v2")
 	}
 	h.sandbox.assertFails(exitRefused, []string{"no space left on device"}, h.deployArgs()...)
 	h.awaitRelease("v1", deployedServices...)
-	none()
+	assertNoFailures()
 	if all := h.readAuditLog(); len(all) != 1 || all[0].Result != audit.Refused {
 		t.Errorf("the audit log has %+v", all)
 	}
@@ -309,8 +309,8 @@ func TestForcedCommand(t *testing.T) {
 	h.sandbox.assertFails(exitUsage, []string{"name a host"}, "deploy")
 	h.sandbox.assertFails(exitFailed, []string{`no process "delta"`, "alpha, beta, gamma"}, h.deployArgs("delta")...)
 	h.putBuild("beta", "v2")
-	h.sandbox.mustRun(h.deployArgs("--remote", "/opt/pgo receive --home /elsewhere", "--as", "somebody")...)
-	if e := h.readAuditLog()[0]; e.User != "ci" || e.ClaimedUser != "somebody" {
+	h.sandbox.mustRun(h.deployArgs("--remote", "/opt/pgo receive --home /elsewhere", "--as", "alice")...)
+	if e := h.readAuditLog()[0]; e.User != "ci" || e.ClaimedUser != "alice" {
 		t.Errorf("the audit log has %+v", e)
 	}
 

@@ -244,7 +244,7 @@ func (b *bench) measureUnderLoad(n, rate int) {
 			for ctx.Err() == nil {
 				<-every.C
 				asked.Add(1)
-				res, err := client.Post("http://"+b.gateway+"/api/v1/auth/refresh", "application/json", strings.NewReader(`{"refresh_token":"nobody's"}`))
+				res, err := client.Post("http://"+b.gateway+"/api/v1/auth/refresh", "application/json", strings.NewReader(`{"refresh_token":"unknown"}`))
 				kind := ""
 				if err != nil {
 					kind = err.Error()

@@ -17,7 +17,7 @@ import (
 func TestShipLost(t *testing.T) {
 	t.Parallel()
 	h := newDeployHost(t)
-	none := h.startLoad()
+	assertNoFailures := h.startLoad()
 	for _, service := range deployedServices {
 		h.putBuild(service, "v2")
 	}
@@ -33,7 +33,7 @@ func TestShipLost(t *testing.T) {
 	}
 	h.sandbox.mustRun(h.deployArgs()...)
 	h.awaitRelease("v2", deployedServices...)
-	none()
+	assertNoFailures()
 }
 
 // assertConsistent checks the host after a connection was lost, and leaves it at v1.
@@ -67,7 +67,7 @@ func (h *deployHost) assertConsistent(code int, out string) {
 func TestShipManagerKilled(t *testing.T) {
 	t.Parallel()
 	h := newDeployHost(t)
-	none := h.startLoad()
+	assertNoFailures := h.startLoad()
 	for _, service := range deployedServices {
 		h.putBuild(service, "v2")
 	}
@@ -81,7 +81,7 @@ func TestShipManagerKilled(t *testing.T) {
 	h.assertDeployed("v1")
 	h.sandbox.mustRun(h.deployArgs()...)
 	h.awaitRelease("v2", deployedServices...)
-	none()
+	assertNoFailures()
 }
 
 // A release that the gate forbids now is not rolled back to, and the reason is reported.
