@@ -31,7 +31,7 @@ func TestHostSetupRejectsArguments(t *testing.T) {
 		{"a wrong firewall", exitUsage, "--firewall", []string{"--firewall", "pf"}},
 		{"an argument", exitUsage, "unknown command", []string{"host"}},
 		{"no host", exitUnavailable, "cannot be reached", []string{"--to", "nowhere", "--ssh", nossh}},
-		{"a host that is no host", exitFailed, "expected a host", []string{"--to", "-oProxyCommand=x"}},
+		{"an invalid host", exitFailed, "expected a host", []string{"--to", "-oProxyCommand=x"}},
 		{"another kind of machine", exitRefused, "pgo runs on Linux", []string{"--to", "bsd", "--ssh", "echo OpenBSD"}},
 		{"no ssh", exitUnavailable, "cannot be reached", []string{"--to", "host", "--ssh", "no-such-ssh"}},
 	}

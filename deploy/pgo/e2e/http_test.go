@@ -219,7 +219,7 @@ func TestHostileRequests(t *testing.T) {
 		{"two lengths", "GET /livez HTTP/1.1\r\nHost: ADDR\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx", "400"},
 		{"a limit of 0", "GET /api/events?limit=0 HTTP/1.1\r\nHost: ADDR\r\n\r\n", "400"},
 		{"a limit beyond all", "GET /api/events?limit=1001 HTTP/1.1\r\nHost: ADDR\r\n\r\n", "400"},
-		{"a limit that is no number", "GET /api/events?limit=9e9 HTTP/1.1\r\nHost: ADDR\r\n\r\n", "400"},
+		{"a limit that is not a number", "GET /api/events?limit=9e9 HTTP/1.1\r\nHost: ADDR\r\n\r\n", "400"},
 		{"two limits", "GET /api/events?limit=1&limit=2 HTTP/1.1\r\nHost: ADDR\r\n\r\n", "400"},
 		{"another parameter", "GET /api/events?after=1 HTTP/1.1\r\nHost: ADDR\r\n\r\n", "400"},
 	}

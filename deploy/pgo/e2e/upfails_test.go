@@ -31,7 +31,7 @@ func TestUpFails(t *testing.T) {
 			control.Failed, []string{"bin/nothing: no such file", "wrote nothing", "try: build"}},
 		{"a program that is not in PATH", `{command: no-such-program}`,
 			control.Failed, []string{"no-such-program: not found in PATH"}},
-		{"a file that is no program", `{command: configs/pgo.yaml}`,
+		{"a file that is not a program", `{command: configs/pgo.yaml}`,
 			control.Failed, []string{"not an executable file"}},
 		{"a program of another format", `{command: ./garbage}`,
 			control.Failed, []string{"exec format error"}},
