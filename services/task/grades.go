@@ -61,12 +61,12 @@ func (s *Service) GradeSubmission(ctx context.Context, userID, taskID, studentID
 // GetStats returns a task's statistics and the version of the task that they belong to. It returns not_found if the caller
 // may not see the task, and forbidden if the caller is not a teacher of its class.
 func (s *Service) GetStats(ctx context.Context, userID, taskID string) (Stats, int64, error) {
-	st, err := s.requirePermission(ctx, taskID, userID, Permissions.IsTeacher)
+	perms, err := s.requirePermission(ctx, taskID, userID, Permissions.IsTeacher)
 	if err != nil {
 		return Stats{}, 0, err
 	}
-	stats, err := s.Submissions.ReadStats(ctx, taskID, st.Task.Version)
-	return stats, st.Task.Version, err
+	stats, err := s.Submissions.ReadStats(ctx, taskID, perms.Task.Version)
+	return stats, perms.Task.Version, err
 }
 
 const gradesBatch = 500
@@ -75,7 +75,7 @@ const gradesBatch = 500
 // checked the caller's permission. It returns not_found if the caller may not see the task, forbidden if the caller is not
 // a teacher of its class, and any error of begin and each.
 func (s *Service) StreamGrades(ctx context.Context, userID, taskID string, begin func(Task) error, each func([]Grade) error) error {
-	st, err := s.requirePermission(ctx, taskID, userID, Permissions.IsTeacher)
+	perms, err := s.requirePermission(ctx, taskID, userID, Permissions.IsTeacher)
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func (s *Service) StreamGrades(ctx context.Context, userID, taskID string, begin
 	if err != nil {
 		return err
 	}
-	if err := begin(st.Task); err != nil {
+	if err := begin(perms.Task); err != nil {
 		return err
 	}
 	for len(rows) > 0 {

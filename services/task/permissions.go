@@ -14,28 +14,28 @@ type Permissions struct {
 }
 
 // IsTeacher reports whether the person is a teacher of the task's class, who may do everything with the task.
-func (s Permissions) IsTeacher() bool { return s.Role == RoleTeacher }
+func (p Permissions) IsTeacher() bool { return p.Role == RoleTeacher }
 
 // IsAssignee reports whether the person has the task as a student of the class. A student who left the class is not an
 // assignee, even if they have handed in.
-func (s Permissions) IsAssignee() bool {
-	return s.Role == RoleStudent && s.IsAssigned && s.Task.Status != StatusDraft
+func (p Permissions) IsAssignee() bool {
+	return p.Role == RoleStudent && p.IsAssigned && p.Task.Status != StatusDraft
 }
 
 // MaySee reports whether the person may know of the task.
-func (s Permissions) MaySee() bool { return s.IsTeacher() || s.IsAssignee() }
+func (p Permissions) MaySee() bool { return p.IsTeacher() || p.IsAssignee() }
 
 // requirePermission returns the permissions of a person who satisfies the condition is. It returns not_found if the task does
 // not exist or the person may not know of it, and forbidden if the person does not satisfy the condition.
 func (s *Service) requirePermission(ctx context.Context, taskID, userID string, is func(Permissions) bool) (Permissions, error) {
-	st, err := s.Reader.FindPermissions(ctx, taskID, userID)
+	perms, err := s.Reader.FindPermissions(ctx, taskID, userID)
 	switch {
 	case err != nil:
-		return st, err
-	case !st.MaySee():
-		return st, problem.NotFound()
-	case !is(st):
-		return st, problem.Forbidden()
+		return perms, err
+	case !perms.MaySee():
+		return perms, problem.NotFound()
+	case !is(perms):
+		return perms, problem.Forbidden()
 	}
-	return st, nil
+	return perms, nil
 }

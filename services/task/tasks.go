@@ -46,8 +46,8 @@ func (s *Service) ListTasks(ctx context.Context, userID string, f TaskFilter, p 
 
 // GetTask returns a task. It returns not_found unless the person is one of its teachers or assignees.
 func (s *Service) GetTask(ctx context.Context, userID, taskID string) (Task, error) {
-	st, err := s.requirePermission(ctx, taskID, userID, Permissions.MaySee)
-	return st.Task, err
+	perms, err := s.requirePermission(ctx, taskID, userID, Permissions.MaySee)
+	return perms.Task, err
 }
 
 // UpdateTask changes a task whose version satisfies cond, and returns the task after the change. It returns
