@@ -11,8 +11,8 @@ import (
 	"pgo/services/school/store"
 )
 
-// TestConcurrentCreationDoesNotDeadlock has two transactions on different schools look for missing rows in the same gap of an index,
-// and then both insert it. Neither waits for the other, which would be a deadlock.
+// TestConcurrentCreationDoesNotDeadlock has two transactions on different schools read missing rows in the same gap of an
+// index, and then insert them. Neither waits for the other, which would be a deadlock.
 func TestConcurrentCreationDoesNotDeadlock(t *testing.T) {
 	t.Parallel()
 	s, _, _ := openStore(t)
@@ -44,7 +44,7 @@ func TestConcurrentCreationDoesNotDeadlock(t *testing.T) {
 			},
 		},
 		{
-			"places in classes",
+			"class memberships",
 			func(tx school.Tx, n int) error { _, err := tx.FindClassMember(newTestID(aClass, n), owner); return err },
 			func(tx school.Tx, n int) error {
 				_, err := tx.SetClassMember(school.ClassMember{ClassID: newTestID(aClass, n), SchoolID: newTestID(aSchool, n), UserID: owner, Role: school.RoleTeacher, CreatedAt: now, UpdatedAt: now})
@@ -61,7 +61,7 @@ func TestConcurrentCreationDoesNotDeadlock(t *testing.T) {
 			}
 			for range 2 {
 				if n := <-tries; n != 1 {
-					t.Errorf("%d tries: they met", n)
+					t.Errorf("%d attempts instead of 1: the transactions waited for each other", n)
 				}
 			}
 		})
