@@ -1,5 +1,5 @@
-// Package auth tells who makes a request: it verifies access tokens, follows revoked sessions and checks
-// roles.
+// Package auth authenticates and authorizes requests: it verifies access tokens, follows the list of ended sessions and
+// checks roles.
 package auth
 
 import (
@@ -14,14 +14,14 @@ import (
 	"pgo/pkg/problem"
 )
 
-// Claims is the content of an access token.
+// Claims are the content of an access token.
 type Claims struct {
 	jwt.RegisteredClaims
 	SessionID string `json:"sid"`
 	Role      string `json:"role"`
 }
 
-// Principal is who makes a request.
+// Principal identifies the caller of a request.
 type Principal struct {
 	UserID    string
 	SessionID string
@@ -31,7 +31,7 @@ type Principal struct {
 
 const principalKey = "pgo.principal"
 
-// RequireToken lets a request pass when its Authorization header carries a good bearer token; else it is 401.
+// RequireToken lets a request pass if its Authorization header carries a valid bearer token; otherwise it answers 401.
 func RequireToken(v *Verifier) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		p, err := v.verifyHeader(c.Request.Header)
@@ -45,7 +45,7 @@ func RequireToken(v *Verifier) gin.HandlerFunc {
 	}
 }
 
-// RequireRole lets a request pass when its principal has the role; else it is 403. It stands after Required.
+// RequireRole lets a request pass if its principal has the role; otherwise it answers 403. It must come after RequireToken.
 func RequireRole(role string) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		if PrincipalFrom(c).Role != role {
@@ -56,7 +56,7 @@ func RequireRole(role string) gin.HandlerFunc {
 	}
 }
 
-// PrincipalFrom returns the request's principal, the zero one where Required did not stand before.
+// PrincipalFrom returns the request's principal, and the zero Principal unless RequireToken came before.
 func PrincipalFrom(c *gin.Context) Principal {
 	p, _ := c.Value(principalKey).(Principal)
 	return p

@@ -131,7 +131,7 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-func TestACachedTokenStillExpiresAndIsRevoked(t *testing.T) {
+func TestCachedTokenExpiresAndIsRevoked(t *testing.T) {
 	pub, priv := newKey(t)
 	now, ended := &clock{epoch}, revoked{}
 	v := newVerifier(t, auth.NewStaticKeys(map[string]ed25519.PublicKey{"k1": pub}), ended, now)
@@ -150,7 +150,7 @@ func TestACachedTokenStillExpiresAndIsRevoked(t *testing.T) {
 	}
 }
 
-func TestHeaderAndRoles(t *testing.T) {
+func TestRequireTokenAndRole(t *testing.T) {
 	gin.SetMode(gin.ReleaseMode)
 	pub, priv := newKey(t)
 	v := newVerifier(t, auth.NewStaticKeys(map[string]ed25519.PublicKey{"k1": pub}), revoked{}, &clock{epoch})
@@ -215,7 +215,7 @@ func remoteKeys(t *testing.T, url string, log *zap.Logger) jwt.Keyfunc {
 	return keys
 }
 
-func TestRemoteKeysOutliveTheirServer(t *testing.T) {
+func TestRemoteKeysSurviveAnOutageOfTheirServer(t *testing.T) {
 	pub, priv := newKey(t)
 	set := jwks(t, map[string]ed25519.PublicKey{"k1": pub})
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, set) }))
@@ -227,23 +227,23 @@ func TestRemoteKeysOutliveTheirServer(t *testing.T) {
 	srv.Close()
 	other := sign(t, jwt.SigningMethodEdDSA, "k1", claims(func(c *auth.Claims) { c.Subject = "u2" }), priv)
 	if _, err := v.Verify(other); err != nil {
-		t.Errorf("with the server away: %v", err)
+		t.Errorf("with the server down: %v", err)
 	}
 }
 
-// fakeSource is a list of ended sessions with a clock of its own, which may be away.
+// fakeSource is a list of ended sessions with a clock of its own, which may be down.
 type fakeSource struct {
 	mu    sync.Mutex
 	ended map[string]time.Time
 	now   time.Time
-	away  bool
+	down  bool
 }
 
 func (s *fakeSource) EndedSince(_ context.Context, t time.Time) ([]string, time.Time, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.away {
-		return nil, time.Time{}, errors.New("away")
+	if s.down {
+		return nil, time.Time{}, errors.New("down")
 	}
 	var ids []string
 	for id, at := range s.ended {
@@ -260,7 +260,7 @@ func (s *fakeSource) end(id string, at time.Time) {
 	s.ended[id] = at
 }
 
-func TestFollower(t *testing.T) {
+func TestRevocationList(t *testing.T) {
 	now := time.Now()
 	src := &fakeSource{ended: map[string]time.Time{"before the start": now.Add(-10 * time.Minute)}, now: now}
 	f := auth.NewRevocationList(src, 15*time.Minute, prometheus.NewRegistry(), zap.NewNop())
@@ -287,11 +287,11 @@ func TestFollower(t *testing.T) {
 	src.end("committed late", now.Add(-20*time.Second)) // its time is older than what was already read
 	testkit.Eventually(t, "a session whose transaction committed late", knows("committed late"))
 	src.mu.Lock()
-	src.away = true
+	src.down = true
 	src.mu.Unlock()
 	f.Add("local")
 	if !f.IsRevoked("local") || !f.IsRevoked("before the start") || f.IsRevoked("open") {
-		t.Error("forgets or invents while the source is away")
+		t.Error("forgets or invents while the source is unavailable")
 	}
 }
 
@@ -312,9 +312,9 @@ func (s *lateSource) EndedSince(ctx context.Context, t time.Time) ([]string, tim
 	return ids, now, err
 }
 
-// TestAnEndedSessionIsRefusedWithinASecond ends sessions at every moment between two questions to the source. The time is a
+// TestEndedSessionIsRefusedWithinASecond ends sessions at every moment between two questions to the source. The time is a
 // fake one, so it holds the promise on any machine.
-func TestAnEndedSessionIsRefusedWithinASecond(t *testing.T) {
+func TestEndedSessionIsRefusedWithinASecond(t *testing.T) {
 	pub, priv := newKey(t)
 	for _, tc := range []struct {
 		name  string

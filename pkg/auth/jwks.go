@@ -18,17 +18,17 @@ import (
 
 const (
 	jwksInterval       = 5 * time.Minute        // how often the key set is read again
-	jwksRetryInterval  = 500 * time.Millisecond // the same while there is none
-	unknownKeyInterval = time.Second            // a token with an unknown key causes a reading at most this often
+	jwksRetryInterval  = 500 * time.Millisecond // the same before the first successful reading
+	unknownKeyInterval = time.Second            // tokens with unknown keys cause at most one reading in this time
 	jwksTimeout        = 2 * time.Second
 	maxJWKS            = 1 << 20
 )
 
-// NewRemoteKeys is the key source of the services that sign no tokens: the JWK set at url, read in the background until ctx
-// ends. While its server is away, or answers with something else than a key set, the keys that were read last stay good.
-// Before the first reading it returns ErrKeysUnavailable. A token of a key that is not known yet waits for one reading, so
-// that a new key is taken at once; those that come within the next second after one are refused without.
-// The error is a url that is none.
+// NewRemoteKeys returns the keys of a service that signs no tokens: the JWK set at url, read in the background until ctx
+// ends. While its server is unavailable, or answers with something other than a key set, the keys of the last reading stay
+// valid. Before the first successful reading it returns ErrKeysUnavailable. A token with an unknown key waits for one
+// reading, so that a new key is accepted at once; such tokens within a second after a reading are refused without another
+// one. It returns an error if url is not an http or https URL.
 func NewRemoteKeys(ctx context.Context, url string, client *http.Client, log *zap.Logger) (jwt.Keyfunc, error) {
 	if err := checkURL(url); err != nil {
 		return nil, err
@@ -42,13 +42,13 @@ func NewRemoteKeys(ctx context.Context, url string, client *http.Client, log *za
 func checkURL(text string) error {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return fmt.Errorf("signing keys: %q is no URL such as https://example.org/keys", text)
+		return fmt.Errorf("signing keys: %q is not a URL such as https://example.org/keys", text)
 	}
 	return nil
 }
 
 type remoteKeys struct {
-	ctx    context.Context // of the reading in the background
+	ctx    context.Context // bounds the reading in the background
 	url    string
 	client *http.Client
 	log    *zap.Logger
@@ -57,7 +57,7 @@ type remoteKeys struct {
 
 	mu       sync.RWMutex
 	keys     jwt.Keyfunc // nil before the first reading that succeeded
-	lastRead time.Time   // when the last reading ended, for better or worse
+	lastRead time.Time   // when the last reading ended, successful or not
 	failing  bool
 }
 
@@ -99,7 +99,7 @@ func (k *remoteKeys) findKey(t *jwt.Token) (any, error) {
 	return keys(t)
 }
 
-// reloadKeys reads the key set unless somebody has done so since the caller wanted it.
+// reloadKeys reads the key set unless it was read after wanted.
 func (k *remoteKeys) reloadKeys(wanted time.Time) {
 	k.readMu.Lock()
 	defer k.readMu.Unlock()
@@ -112,7 +112,7 @@ func (k *remoteKeys) reloadKeys(wanted time.Time) {
 	k.lastRead = time.Now()
 	if err == nil {
 		k.keys = keys
-	} else if !k.failing && k.ctx.Err() == nil { // say it once, not at every attempt
+	} else if !k.failing && k.ctx.Err() == nil { // log it once, not at every attempt
 		k.log.Warn("the signing keys cannot be read", zap.String("url", k.url), zap.Error(err))
 	}
 	k.failing = err != nil
@@ -128,11 +128,11 @@ func (k *remoteKeys) readKeys() (jwt.Keyfunc, error) {
 	return parseKeys(ctx, body)
 }
 
-// parseKeys reads a JWK set. One without a key that could have signed a token is an error: it is not what it should be.
+// parseKeys reads a JWK set. A set without a key that could have signed a token is an error.
 func parseKeys(ctx context.Context, body []byte) (jwt.Keyfunc, error) {
 	set, err := keyfunc.NewJWKSetJSON(body)
 	if err != nil {
-		return nil, errors.New("the answer is no key set") // the parser's error would quote it
+		return nil, errors.New("the answer is not a key set") // the parser's error would quote it
 	}
 	all, err := set.Storage().KeyReadAll(ctx)
 	if err != nil {

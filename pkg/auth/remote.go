@@ -15,8 +15,8 @@ import (
 	"pgo/pkg/problem"
 )
 
-// EndedSessionsPath is where the issuer of tokens serves the list of ended sessions, beside its API and not through the
-// gateway: it is for the other services.
+// EndedSessionsPath is the path at which the issuer of tokens serves the list of ended sessions to the other services. It is
+// not part of the API, and the gateway does not publish it.
 const EndedSessionsPath = httpx.InternalPrefix + "ended-sessions"
 
 const (
@@ -25,9 +25,9 @@ const (
 	maxSessionID = 64
 )
 
-// endedList is what EndedSessionsPath answers with to ?since=, a time in RFC 3339.
+// endedList is the answer of EndedSessionsPath to ?since=, a time in RFC 3339.
 type endedList struct {
-	Now time.Time `json:"now"` // by the clock that the sessions were ended by
+	Now time.Time `json:"now"` // by the clock that gave the sessions their times
 	IDs []string  `json:"ids"`
 }
 
@@ -54,9 +54,8 @@ func ServeEndedSessions(source RevocationSource) httpx.Handler {
 	}
 }
 
-// NewRemoteSource is the source of the services that do not end sessions themselves: the list that ServeEndedSessions serves at
-// url. An answer that is not such a list is an error, so that nothing which happens to answer there is taken for "no session
-// was ended".
+// NewRemoteSource returns the source of a service that ends no sessions itself: the list that ServeEndedSessions serves at
+// url. An answer that is not such a list is an error, so that an unrelated answer is never read as "no session was ended".
 func NewRemoteSource(url string, client *http.Client) RevocationSource {
 	return &remoteSessions{url, client}
 }
@@ -66,7 +65,7 @@ type remoteSessions struct {
 	client *http.Client
 }
 
-// EndedSince implements Source.
+// EndedSince implements RevocationSource.
 func (r *remoteSessions) EndedSince(ctx context.Context, t time.Time) ([]string, time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, endedTimeout)
 	defer cancel()
@@ -84,7 +83,7 @@ func (r *remoteSessions) fetchList(ctx context.Context, since time.Time) (list e
 		return list, err
 	}
 	if err := json.Unmarshal(body, &list); err != nil {
-		return endedList{}, errors.New("the answer is no list of sessions") // the parser's error would quote it
+		return endedList{}, errors.New("the answer is not a list of sessions") // the parser's error would quote it
 	}
 	return list, list.checkContent()
 }
@@ -95,7 +94,7 @@ func (l endedList) checkContent() error {
 	}
 	for _, id := range l.IDs {
 		if id == "" || len(id) > maxSessionID {
-			return errors.New("the answer has an id that is none")
+			return errors.New("the answer has an invalid id")
 		}
 	}
 	return nil

@@ -53,7 +53,7 @@ func client(t *testing.T) *http.Client {
 
 func listAt(l *testkit.Link) string { return "http://" + l.Addr() + auth.EndedSessionsPath }
 
-func TestRemoteSessionsAreThoseOfTheSource(t *testing.T) {
+func TestRemoteSourceReturnsTheServedList(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 678901000, time.UTC)
 	src := &fakeSource{now: now, ended: map[string]time.Time{"s1": now.Add(-time.Microsecond), "s2": now, "old": now.Add(-time.Hour)}}
 	remote := auth.NewRemoteSource(listAt(issuer(t, src)), client(t))
@@ -75,13 +75,13 @@ func TestRemoteSessionsAreThoseOfTheSource(t *testing.T) {
 			}
 		})
 	}
-	src.away = true
+	src.down = true
 	if _, _, err := remote.EndedSince(t.Context(), now); err == nil {
 		t.Error("a source that cannot be read looks like one without ended sessions")
 	}
 }
 
-func TestWhoAsksForEndedSessionsInAWrongWayIsTold(t *testing.T) {
+func TestServeEndedSessionsRejectsInvalidQueries(t *testing.T) {
 	at := listAt(issuer(t, &fakeSource{}))
 	for query, want := range map[string]int{
 		"": 422, "?since=": 422, "?since=yesterday": 422, "?since=2026-01-02": 422, "?since=2026-01-02T03:04:05Z": 200, "?since=2026-01-02T03:04:05Z&x=1": 422,
@@ -98,8 +98,8 @@ func TestWhoAsksForEndedSessionsInAWrongWayIsTold(t *testing.T) {
 	}
 }
 
-// TestAnEndedSessionIsRefusedElsewhere follows over HTTP, while the issuer comes late and goes away.
-func TestAnEndedSessionIsRefusedElsewhere(t *testing.T) {
+// TestEndedSessionIsRefusedByOtherServices follows over HTTP, while the issuer comes late and becomes unavailable.
+func TestEndedSessionIsRefusedByOtherServices(t *testing.T) {
 	pub, priv := newKey(t)
 	src := &fakeSource{now: time.Now(), ended: map[string]time.Time{}}
 	link := issuer(t, src)
@@ -158,11 +158,11 @@ func TestAnEndedSessionIsRefusedElsewhere(t *testing.T) {
 		}
 		return nil
 	})
-	refused("ended before the issuer went away", first)
-	accepted("ended while the issuer is away", second)
+	refused("ended before the issuer became unavailable", first)
+	accepted("ended while the issuer is unavailable", second)
 	accepted("not ended", third)
 	link.Restore()
-	refused("ended while the issuer was away", second)
+	refused("ended while the issuer was unavailable", second)
 	accepted("not ended", third)
 }
 
@@ -223,7 +223,7 @@ func garbage() map[string]http.HandlerFunc {
 	}
 }
 
-func TestWhatIsNoListOfSessionsIsAnError(t *testing.T) {
+func TestRemoteSourceRejectsOtherAnswers(t *testing.T) {
 	bad := garbage()
 	for name, body := range map[string]string{
 		"without now": `{"ids":["s1"]}`, "without ids": `{"now":"2026-01-02T03:04:05Z"}`, "null ids": `{"now":"2026-01-02T03:04:05Z","ids":null}`,
@@ -271,7 +271,7 @@ func TestWhatIsNoListOfSessionsIsAnError(t *testing.T) {
 	})
 }
 
-func FuzzRemoteSessions(f *testing.F) {
+func FuzzRemoteSource(f *testing.F) {
 	f.Add([]byte(`{"now":"2026-01-02T03:04:05Z","ids":["s1"]}`))
 	f.Add([]byte(`{"now":"2026-01-02T03:04:05Z","ids":[]} x`))
 	var body []byte
@@ -312,7 +312,7 @@ func (s *keyServer) serve(body string) (readingsBefore int) {
 	return s.readings
 }
 
-func TestANewKeyIsTakenAtOnce(t *testing.T) {
+func TestNewKeyIsAcceptedAtOnce(t *testing.T) {
 	firstPub, firstPriv := newKey(t)
 	secondPub, secondPriv := newKey(t)
 	srv := &keyServer{body: jwks(t, map[string]ed25519.PublicKey{"k1": firstPub})}
@@ -333,7 +333,7 @@ func TestANewKeyIsTakenAtOnce(t *testing.T) {
 	began := time.Now()
 	for i := range 200 {
 		if err := good(fmt.Sprintf("unknown%d", i), secondPriv, "4"); err == nil {
-			t.Fatal("a key that nobody serves is good")
+			t.Fatal("a key that is not served is accepted")
 		}
 	}
 	if read, most := srv.serve("")-before, int(time.Since(began).Seconds())+1; read > most {
@@ -341,7 +341,7 @@ func TestANewKeyIsTakenAtOnce(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoKeySetChangesNothing(t *testing.T) {
+func TestInvalidKeySetKeepsTheOldKeys(t *testing.T) {
 	pub, priv := newKey(t)
 	good := jwks(t, map[string]ed25519.PublicKey{"k1": pub})
 	bad := garbage()
@@ -386,7 +386,7 @@ func TestWhatIsNoKeySetChangesNothing(t *testing.T) {
 	}
 }
 
-func TestAnAddressThatIsNone(t *testing.T) {
+func TestNewRemoteKeysRejectsInvalidURLs(t *testing.T) {
 	for _, bad := range []string{"", "127.0.0.1:8081", "/keys", "ftp://x/keys", "http://", "http://%zz"} {
 		if _, err := auth.NewRemoteKeys(t.Context(), bad, client(t), zap.NewNop()); err == nil {
 			t.Errorf("%q is taken for a URL", bad)

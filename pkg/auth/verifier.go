@@ -14,10 +14,10 @@ import (
 
 const (
 	maxToken        = 4096   // bytes; ours are under 600
-	maxCachedTokens = 10_000 // verified ones, so that a signature is checked once a token, not once a request
+	maxCachedTokens = 10_000 // a signature is checked once a token, not once a request
 )
 
-// RevocationChecker knows the sessions that were ended before their tokens expire.
+// RevocationChecker reports the sessions that were ended before their tokens expire.
 type RevocationChecker interface {
 	// IsRevoked reports whether the session is ended.
 	IsRevoked(sessionID string) bool
@@ -32,7 +32,7 @@ type Verifier struct {
 	now     func() time.Time
 }
 
-// NewVerifier returns a verifier of EdDSA tokens that issuer made for audience, signed with one of keys.
+// NewVerifier returns a verifier of EdDSA tokens that issuer signed for audience with one of keys.
 func NewVerifier(issuer, audience string, keys jwt.Keyfunc, revoked RevocationChecker, now func() time.Time) (*Verifier, error) {
 	cache, err := lru.New[[sha256.Size]byte, Principal](maxCachedTokens)
 	if err != nil {
@@ -45,8 +45,8 @@ func NewVerifier(issuer, audience string, keys jwt.Keyfunc, revoked RevocationCh
 	}, nil
 }
 
-// Verify returns whom the token names. Every refusal is 401 unauthenticated; keys that cannot be had now
-// are 503 unavailable. Expiry and revocation are looked at each time, the signature once.
+// Verify returns the principal of a valid token. It returns an unauthenticated problem for any other token, and an
+// unavailable one if the keys cannot be read now. It checks expiry and revocation at each call, the signature once.
 func (v *Verifier) Verify(token string) (Principal, error) {
 	if token == "" || len(token) > maxToken {
 		return Principal{}, problem.Unauthenticated("The access token is not valid.")
@@ -87,12 +87,12 @@ func (v *Verifier) parseToken(token string) (Principal, error) {
 	return Principal{UserID: c.Subject, SessionID: c.SessionID, Role: c.Role, expires: c.ExpiresAt.Time}, nil
 }
 
-// ErrKeysUnavailable is what a key source returns when it has no keys because their issuer is away.
+// ErrKeysUnavailable reports that a key source has no keys because their issuer is unavailable.
 var ErrKeysUnavailable = errors.New("signing keys are not available")
 
 var errUnknownKey = errors.New("unknown key")
 
-// NewStaticKeys is the key source of the issuer itself: public keys by key id.
+// NewStaticKeys returns the keys of the issuer itself: public keys by key id.
 func NewStaticKeys(keys map[string]ed25519.PublicKey) jwt.Keyfunc {
 	return func(t *jwt.Token) (any, error) {
 		kid, _ := t.Header["kid"].(string)

@@ -1,4 +1,4 @@
-// Package buildinfo tells what a binary was built from.
+// Package buildinfo reports what a binary was built from.
 package buildinfo
 
 import (
@@ -16,8 +16,8 @@ var (
 	built   = ""
 )
 
-// Info describes a binary. Time is that of the commit, RFC 3339, "" when it is not known. SchemaVersion is the newest migration
-// it brings, 0 when it has no database.
+// Info describes a binary. Time is the commit's in RFC 3339, empty if unknown. SchemaVersion is the binary's newest
+// migration, 0 without a database.
 type Info struct {
 	Version       string `json:"version"`
 	Commit        string `json:"commit"`
@@ -28,7 +28,7 @@ type Info struct {
 	SchemaVersion int64  `json:"schema_version"`
 }
 
-// Read returns the running binary's Info. Commit falls back to what the go command stamped, then to "unknown".
+// Read returns the running binary's Info. Commit falls back to the go command's stamp, then to "unknown".
 func Read(schemaVersion int64) Info {
 	i := Info{Version: version, Commit: commit, Time: built, Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH, SchemaVersion: schemaVersion}
 	if i.Commit == "" {

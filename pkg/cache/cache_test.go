@@ -33,7 +33,7 @@ func TestHitAndMiss(t *testing.T) {
 	c.fetch(t, "k", unwanted(t), "")
 }
 
-func TestEntriesLive(t *testing.T) {
+func TestEntriesExpire(t *testing.T) {
 	const ttl = 100 * time.Second
 	c := newCorner(t, func(cfg *cache.Config) { cfg.TTL = ttl })
 	s := &source{name: "a", version: 1}
@@ -62,7 +62,7 @@ func TestEntriesLive(t *testing.T) {
 	}
 }
 
-func TestWhatDoesNotExist(t *testing.T) {
+func TestMissingRowsAreRemembered(t *testing.T) {
 	c := newCorner(t, nil)
 	s := &source{err: fmt.Errorf("read: %w", problem.NotFound())}
 	c.fetch(t, "k", s.load, "")
@@ -82,7 +82,7 @@ func TestWhatDoesNotExist(t *testing.T) {
 	}
 }
 
-func TestDeletedForEveryType(t *testing.T) {
+func TestDeleteHoldsForEveryType(t *testing.T) {
 	c, ctx := newCorner(t, nil), context.Background()
 	check := func(name string, err error) {
 		if !errors.Is(err, problem.NotFound()) {
@@ -106,7 +106,7 @@ func TestDeletedForEveryType(t *testing.T) {
 	}
 }
 
-func TestManyReadersOneLoad(t *testing.T) {
+func TestConcurrentReadersShareALoad(t *testing.T) {
 	c := newCorner(t, nil)
 	var loads atomic.Int32
 	var readers sync.WaitGroup
@@ -136,8 +136,8 @@ func TestManyReadersOneLoad(t *testing.T) {
 	}
 }
 
-// TestSlowReader has a reader load a row before a change, and come to store it after the change.
-func TestSlowReader(t *testing.T) {
+// TestSlowReaderDoesNotRestoreAnOldRow has a reader load a row before a change, and come to store it after the change.
+func TestSlowReaderDoesNotRestoreAnOldRow(t *testing.T) {
 	ctx := context.Background()
 	for _, tc := range []struct {
 		name   string
@@ -182,7 +182,7 @@ func TestSlowReader(t *testing.T) {
 	}
 }
 
-func TestWhatTookLongToLoadIsNotStored(t *testing.T) {
+func TestSlowLoadIsNotStored(t *testing.T) {
 	c := newCorner(t, func(cfg *cache.Config) { cfg.TTL = time.Second })
 	s := &source{name: "a", version: 1}
 	c.fetch(t, "k", func(ctx context.Context) (row, int64, error) {
@@ -230,7 +230,7 @@ func TestGarbageIsAMiss(t *testing.T) {
 	}
 }
 
-func TestReaderLeaves(t *testing.T) {
+func TestLoadGoesOnWhenItsReaderLeaves(t *testing.T) {
 	c := newCorner(t, nil)
 	inside, release := make(chan struct{}), make(chan struct{})
 	load := func(ctx context.Context) (row, int64, error) {
@@ -269,7 +269,7 @@ func TestReaderLeaves(t *testing.T) {
 	}
 	c.fetch(t, "k", unwanted(t), "a")
 	if n := c.reads(t)["hit"]; n == 0 {
-		t.Errorf("who leaves makes Redis look away: %v", c.reads(t))
+		t.Errorf("who leaves makes Redis look down: %v", c.reads(t))
 	}
 }
 

@@ -35,7 +35,7 @@ type corner struct {
 func settings(s testkit.RedisServer) cache.Config {
 	cfg := cache.Defaults()
 	cfg.Addr, cfg.Username, cfg.Password, cfg.Prefix = s.Addr, s.Username, config.Secret(s.Password), s.Prefix
-	cfg.Timeout = 10 * time.Second // a busy machine must not look like a Redis that is away
+	cfg.Timeout = 10 * time.Second // a busy machine must not look like an unavailable Redis
 	return cfg
 }
 

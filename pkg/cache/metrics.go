@@ -18,9 +18,9 @@ func newPoolCollector(client *redis.Client) *poolCollector {
 	return &poolCollector{
 		client:   client,
 		open:     desc("open_connections", "Connections to Redis, in use or idle."),
-		idle:     desc("idle_connections", "Connections to Redis that wait to be used."),
+		idle:     desc("idle_connections", "Idle connections to Redis."),
 		max:      desc("max_connections", "How many connections to Redis may be open."),
-		timeouts: desc("timeouts_total", "How often nobody got a connection to Redis in time."),
+		timeouts: desc("timeouts_total", "How often a caller got no connection to Redis in time."),
 	}
 }
 

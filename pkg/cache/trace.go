@@ -11,13 +11,13 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// AddTracing has every command of client that is part of a kept trace make a span of it: its name, never its keys or values. A
-// command outside of a trace, a health check for one, makes none and costs nothing.
+// AddTracing makes each command of client that is part of a sampled trace a span with the command's name, never its keys or
+// values. A command outside of a trace, such as a health check, makes no span.
 func AddTracing(client *redis.Client, tp trace.TracerProvider) {
 	client.AddHook(tracingHook{tp.Tracer("pgo/pkg/cache")})
 }
 
-// tracingHook is our own rather than the library's: that one cannot look at the context before it begins a trace.
+// tracingHook replaces the library's hook, which cannot look at the context before it begins a trace.
 type tracingHook struct{ tracer trace.Tracer }
 
 // DialHook implements redis.Hook.
@@ -54,7 +54,7 @@ func (h tracingHook) startSpan(ctx context.Context, command string, more ...attr
 		attribute.String("db.system.name", "redis"), attribute.String("db.operation.name", command))...))
 }
 
-// recordError marks the span as failed. That there is no such key is an answer.
+// recordError marks the span as failed. A missing key is an answer, not a failure.
 func recordError(span trace.Span, err error) error {
 	if err != nil && !errors.Is(err, redis.Nil) {
 		span.SetStatus(codes.Error, err.Error())

@@ -32,17 +32,17 @@ func service(err error) command.Service {
 func TestExitCodes(t *testing.T) {
 	two := errors.Join(errors.New("one"), errors.New("two"))
 	for _, tc := range []struct {
-		name string
-		args []string
-		err  error
-		code int
-		says string
+		name   string
+		args   []string
+		err    error
+		code   int
+		output string
 	}{
 		{"serves", nil, nil, 0, ""},
 		{"valid configuration", []string{"check"}, nil, 0, ""},
 		{"bad configuration", nil, &config.Error{File: "a.yaml", Line: 3, Key: "k", Expected: "expected x"}, 78, "demo: a.yaml:3: k: expected x\n"},
 		{"bad configuration, checked", []string{"check"}, &config.Error{File: "a.yaml", Expected: "expected x"}, 78, "demo: a.yaml: expected x\n"},
-		{"server away", nil, problem.Unavailable().WithCause(errors.New("refused")), 69, "demo: unavailable: "},
+		{"server down", nil, problem.Unavailable().WithCause(errors.New("refused")), 69, "demo: unavailable: "},
 		{"failure", nil, errors.New("broken"), 1, "demo: broken\n"},
 		{"two failures are one line", nil, two, 1, "demo: one; two\n"},
 		{"unknown command", []string{"nonsense"}, nil, 64, `demo: unknown command "nonsense"` + "\n"},
@@ -62,14 +62,14 @@ func TestExitCodes(t *testing.T) {
 			root.AddCommand(group)
 			var out, errs bytes.Buffer
 			code := command.Run(t.Context(), root, tc.args, &out, &errs)
-			if code != tc.code || !strings.HasPrefix(errs.String(), tc.says) || (code == 0) != (errs.Len() == 0) || strings.Count(errs.String(), "\n") > 1 {
-				t.Errorf("ends with %d and says %q; want %d, %q", code, &errs, tc.code, tc.says)
+			if code != tc.code || !strings.HasPrefix(errs.String(), tc.output) || (code == 0) != (errs.Len() == 0) || strings.Count(errs.String(), "\n") > 1 {
+				t.Errorf("ends with %d and prints %q; want %d, %q", code, &errs, tc.code, tc.output)
 			}
 		})
 	}
 }
 
-func TestWhatItTells(t *testing.T) {
+func TestDescriptiveCommands(t *testing.T) {
 	for _, tc := range []struct {
 		args  []string
 		check func(out []byte) bool
@@ -93,7 +93,7 @@ func TestWhatItTells(t *testing.T) {
 		t.Run(strings.Join(tc.args, " "), func(t *testing.T) {
 			var out, errs bytes.Buffer
 			if code := command.Run(t.Context(), command.New(service(errors.New("must not serve"))), tc.args, &out, &errs); code != 0 || errs.Len() != 0 || !tc.check(out.Bytes()) {
-				t.Errorf("ends with %d, says %q, writes %q", code, &errs, &out)
+				t.Errorf("ends with %d, prints %q, writes %q", code, &errs, &out)
 			}
 		})
 	}

@@ -14,7 +14,7 @@ import (
 	"pgo/pkg/testing/testkit"
 )
 
-func TestOnDatabase(t *testing.T) {
+func TestWithDatabase(t *testing.T) {
 	d, r := testkit.NewDatabase(t), testkit.NewRedis(t)
 	cfg, rcfg := mysql.Defaults(), cache.Defaults()
 	cfg.Addr, cfg.Username, cfg.Password, cfg.Database = d.Addr, d.User, config.Secret(d.Password), d.Name

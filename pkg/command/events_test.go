@@ -33,7 +33,7 @@ func newOperator(t *testing.T) *operator {
 	b := testkit.NewBroker(t)
 	o := &operator{cfg: mq.Config{
 		Addr: b.Addr, Vhost: b.Vhost, Username: b.Username, Password: b.Password, RetryDelays: []time.Duration{50 * time.Millisecond},
-		PublishTimeout: 30 * time.Second, // a busy machine must not look like a broker that is away
+		PublishTimeout: 30 * time.Second, // a busy machine must not look like an unavailable broker
 	}}
 	if err := mq.Declare(t.Context(), o.cfg, topology); err != nil {
 		t.Fatal(err)
@@ -60,7 +60,7 @@ func (o *operator) mustRun(t *testing.T, args ...string) string {
 	return stdout
 }
 
-// list returns what list --json says.
+// list returns the output of list --json.
 func (o *operator) list(t *testing.T, args ...string) (letters []map[string]any) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(o.mustRun(t, append([]string{"list", "--json"}, args...)...)), &letters); err != nil || letters == nil {
@@ -152,7 +152,7 @@ func TestDeadLetters(t *testing.T) {
 			t.Errorf("shown as %v, %v", shown, err)
 		}
 		if got := o.mustRun(t, "drop", l["id"].(string)); !strings.HasPrefix(got, "dropped "+l["id"].(string)+" (no event) of demo.b") {
-			t.Errorf("says %q", got)
+			t.Errorf("prints %q", got)
 		}
 	}
 
@@ -173,7 +173,7 @@ func TestDeadLetters(t *testing.T) {
 		t.Errorf("handled %s", got)
 	}
 	if got := o.mustRun(t, "replay", "--all", "--queue", "demo.a"); got != "replayed "+third+" a.happened.v1 of demo.a\n" {
-		t.Errorf("says %q", got)
+		t.Errorf("prints %q", got)
 	}
 	if got := <-handled; got != third+"1" {
 		t.Errorf("handled %s", got)
@@ -183,45 +183,45 @@ func TestDeadLetters(t *testing.T) {
 		t.Error(err)
 	}
 	if got := o.mustRun(t, "drop", "--all"); got != "dropped "+second+" a.happened.v1 of demo.b\n" {
-		t.Errorf("says %q", got)
+		t.Errorf("prints %q", got)
 	}
 	if got := o.mustRun(t, "drop", "--all") + o.mustRun(t, "replay", "--all"); got != "" || len(o.list(t)) != 0 {
-		t.Errorf("with none it says %q", got)
+		t.Errorf("with none it prints %q", got)
 	}
 }
 
-func TestDeadLettersOutOfReach(t *testing.T) {
-	away := &operator{cfg: mq.Config{Addr: "127.0.0.1:1", Username: "demo", Password: "hunter2"}}
+func TestDeadLettersWithoutABroker(t *testing.T) {
+	down := &operator{cfg: mq.Config{Addr: "127.0.0.1:1", Username: "demo", Password: "hunter2"}}
 	broken := &operator{err: &config.Error{File: "a.yaml", Expected: "expected x"}}
 	odd := &operator{err: errors.New("odd")}
 	for _, tc := range []struct {
-		name string
-		o    *operator
-		args []string
-		code int
-		says string
+		name   string
+		o      *operator
+		args   []string
+		code   int
+		output string
 	}{
-		{"nothing to do", away, nil, 64, "dead needs one of: drop, list, replay, show"},
-		{"something else", away, []string{"bury"}, 64, `unknown command "bury"`},
-		{"list with an id", away, []string{"list", "x"}, 64, `unexpected argument "x"`},
-		{"show without id", away, []string{"show"}, 64, "show needs one id"},
-		{"show with two", away, []string{"show", "a", "b"}, 64, "show needs one id"},
-		{"replay without id", away, []string{"replay"}, 64, "replay needs ids or --all"},
-		{"drop without id", away, []string{"drop"}, 64, "drop needs ids or --all"},
-		{"drop with ids and all", away, []string{"drop", "x", "--all"}, 64, "drop needs ids or --all"},
-		{"unknown flag", away, []string{"drop", "--force"}, 64, "unknown flag: --force"},
-		{"unknown queue", away, []string{"list", "--queue", "demo.c"}, 64, `unknown queue "demo.c": want one of demo.a, demo.b`},
-		{"list, broker away", away, []string{"list"}, 69, "not connected to RabbitMQ: connect to RabbitMQ at 127.0.0.1:1 as demo"},
-		{"show, broker away", away, []string{"show", "x"}, 69, "not connected to RabbitMQ"},
-		{"replay, broker away", away, []string{"replay", "x"}, 69, "not connected to RabbitMQ"},
-		{"drop, broker away", away, []string{"drop", "--all"}, 69, "not connected to RabbitMQ"},
+		{"nothing to do", down, nil, 64, "dead needs one of: drop, list, replay, show"},
+		{"something else", down, []string{"bury"}, 64, `unknown command "bury"`},
+		{"list with an id", down, []string{"list", "x"}, 64, `unexpected argument "x"`},
+		{"show without id", down, []string{"show"}, 64, "show needs one id"},
+		{"show with two", down, []string{"show", "a", "b"}, 64, "show needs one id"},
+		{"replay without id", down, []string{"replay"}, 64, "replay needs ids or --all"},
+		{"drop without id", down, []string{"drop"}, 64, "drop needs ids or --all"},
+		{"drop with ids and all", down, []string{"drop", "x", "--all"}, 64, "drop needs ids or --all"},
+		{"unknown flag", down, []string{"drop", "--force"}, 64, "unknown flag: --force"},
+		{"unknown queue", down, []string{"list", "--queue", "demo.c"}, 64, `unknown queue "demo.c": want one of demo.a, demo.b`},
+		{"list, broker down", down, []string{"list"}, 69, "not connected to RabbitMQ: connect to RabbitMQ at 127.0.0.1:1 as demo"},
+		{"show, broker down", down, []string{"show", "x"}, 69, "not connected to RabbitMQ"},
+		{"replay, broker down", down, []string{"replay", "x"}, 69, "not connected to RabbitMQ"},
+		{"drop, broker down", down, []string{"drop", "--all"}, 69, "not connected to RabbitMQ"},
 		{"bad configuration", broken, []string{"list"}, 78, "a.yaml: expected x"},
 		{"failure", odd, []string{"list"}, 1, "odd"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			code, stdout, stderr := tc.o.runCommand(t, tc.args...)
-			if code != tc.code || stdout != "" || !strings.HasPrefix(stderr, "demo: "+tc.says) || strings.Count(stderr, "\n") != 1 || strings.Contains(stderr, "hunter2") {
-				t.Errorf("ends with %d and says %q, %q; want %d and %q", code, stdout, stderr, tc.code, tc.says)
+			if code != tc.code || stdout != "" || !strings.HasPrefix(stderr, "demo: "+tc.output) || strings.Count(stderr, "\n") != 1 || strings.Contains(stderr, "hunter2") {
+				t.Errorf("ends with %d and prints %q, %q; want %d and %q", code, stdout, stderr, tc.code, tc.output)
 			}
 		})
 	}
@@ -229,7 +229,7 @@ func TestDeadLettersOutOfReach(t *testing.T) {
 		b := testkit.NewBroker(t)
 		o := &operator{cfg: mq.Config{Addr: b.Addr, Vhost: b.Vhost, Username: b.Username, Password: b.Password}}
 		if code, _, stderr := o.runCommand(t, "list"); code != 1 || !strings.Contains(stderr, "was its topology declared?") {
-			t.Errorf("ends with %d and says %q", code, stderr)
+			t.Errorf("ends with %d and prints %q", code, stderr)
 		}
 	})
 }

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Check collects what a Validator finds. Only the first finding is kept: the program prints one line.
+// Check collects the findings of a Validator. It keeps only the first one: the program prints one line.
 type Check struct {
 	env   string
 	dir   string
@@ -16,10 +16,10 @@ type Check struct {
 // minSecret is the shortest secret that is accepted outside dev and test, in bytes.
 const minSecret = 16
 
-// exampleSecrets are what people leave in a copied file.
+// exampleSecrets are parts of secrets that people leave in a copied file.
 var exampleSecrets = []string{"changeme", "change-me", "secret", "password", "example", "admin", "test", "default", "123456"}
 
-// Expect records that key does not hold what was expected, unless ok.
+// Expect records that key does not hold the expected value, unless ok.
 func (c *Check) Expect(ok bool, key, expected string) {
 	if ok || c.err != nil {
 		return
@@ -31,8 +31,8 @@ func (c *Check) Expect(ok bool, key, expected string) {
 	c.err = &Error{File: from.file, Line: from.line, Key: key, Expected: "expected " + expected}
 }
 
-// ExpectSecret records that a secret is missing and, outside dev and test, that it is shorter than 16 bytes or
-// looks like an example.
+// ExpectSecret records that a secret is missing or, outside dev and test, that it is shorter than 16 bytes or looks like an
+// example.
 func (c *Check) ExpectSecret(key string, s Secret) {
 	name := EnvPrefix + strings.ToUpper(strings.ReplaceAll(key, ".", "__"))
 	c.Expect(s != "", key, fmt.Sprintf("a secret: set %s, or %s_FILE to a file that holds it", name, name))

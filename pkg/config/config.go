@@ -48,7 +48,7 @@ type Options struct {
 // Error describes a bad configuration. Its text is one line.
 type Error struct {
 	File     string // the file, or "environment NAME", or "flag"; the directory if no layer has the value
-	Line     int    // 0 where there is no line
+	Line     int    // 0 without a line
 	Key      string // dotted, empty when the file cannot be read as a whole
 	Expected string // what was expected, and what was found
 }

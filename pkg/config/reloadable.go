@@ -14,11 +14,11 @@ import (
 	"go.uber.org/zap"
 )
 
-// debounce is how long the files must be quiet before they are read: an editor or a copy writes in steps.
+// debounce is the pause after the last change before the files are read: an editor or a copy writes in steps.
 const debounce = 250 * time.Millisecond
 
-// Reloadable holds a configuration that can be replaced while the program runs. A reader sees a whole
-// configuration, the old or the new one, never a mixture.
+// Reloadable holds a configuration that can be replaced while the program runs. A reader sees a whole configuration, the old
+// or the new one, never a mixture.
 type Reloadable[T any] struct {
 	load    func() (T, error)
 	current atomic.Pointer[T]
@@ -30,7 +30,7 @@ type Reloadable[T any] struct {
 	lastGood prometheus.Gauge
 }
 
-// NewReloadable returns a Live that holds initial and reads anew with load.
+// NewReloadable returns a Reloadable that holds initial and reloads with load.
 func NewReloadable[T any](initial T, load func() (T, error), reg prometheus.Registerer) *Reloadable[T] {
 	l := &Reloadable[T]{
 		load:     load,
@@ -44,14 +44,14 @@ func NewReloadable[T any](initial T, load func() (T, error), reg prometheus.Regi
 	return l
 }
 
-// Current returns the configuration in force. It must not be changed.
+// Current returns the configuration in force. The caller must not change it.
 func (l *Reloadable[T]) Current() *T { return l.current.Load() }
 
-// OnChange has fn called with each new configuration, one call at a time. Call it before Run.
+// OnChange registers fn, which is called with each new configuration, one call at a time. Call it before Run.
 func (l *Reloadable[T]) OnChange(fn func(T)) { l.onChange = append(l.onChange, fn) }
 
-// Reload reads the configuration whole and swaps it in. A bad one is refused: the old stays in force and the
-// error says why.
+// Reload reads the whole configuration and swaps it in. If it is bad, the old one stays in force and Reload returns the
+// reason.
 func (l *Reloadable[T]) Reload() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -69,8 +69,8 @@ func (l *Reloadable[T]) Reload() error {
 	return nil
 }
 
-// Run reloads when a file of dir changes and at each signal from hup, until ctx ends. What goes wrong is
-// logged; it returns an error only when dir cannot be watched.
+// Run reloads when a file of dir changes and at each signal from hup, until ctx ends. It logs failed reloads, and returns an
+// error only if dir cannot be watched.
 func (l *Reloadable[T]) Run(ctx context.Context, dir string, hup <-chan os.Signal, log *zap.Logger) error {
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
@@ -79,7 +79,7 @@ func (l *Reloadable[T]) Run(ctx context.Context, dir string, hup <-chan os.Signa
 	defer w.Close()
 	for _, d := range []string{dir, filepath.Join(dir, "env")} {
 		if err := w.Add(d); err != nil {
-			return fmt.Errorf("watch configuration folder %s: %w", d, err)
+			return fmt.Errorf("watch configuration directory %s: %w", d, err)
 		}
 	}
 	quiet := time.NewTimer(0)

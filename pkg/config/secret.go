@@ -1,6 +1,6 @@
 package config
 
-// Secret is a value that must not be shown: printing, logging and marshalling it give "***".
+// Secret is a value that must not be shown: printing, logging and marshalling it yields "***".
 type Secret string
 
 // Reveal returns the value itself, for the one place that needs it.

@@ -1,6 +1,6 @@
-// Package event is the envelope of everything that services tell each other: CloudEvents 1.0 in structured JSON.
+// Package event is the envelope of the services' events: CloudEvents 1.0 in structured JSON.
 //
-// Attributes that CloudEvents leaves optional and every consumer here relies on are required: subject (the aggregate's
+// Some attributes are required that CloudEvents leaves optional, because every consumer relies on them: subject (the aggregate's
 // id), time, sequence and data. `sequence` is an extension and a JSON number: 1, 2, 3 ... per aggregate, so that a
 // consumer can ignore what is older than what it knows. `traceparent` is the distributed tracing extension.
 package event
@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	// ContentType says that a message is one event with its attributes in the body.
+	// ContentType marks a message as one event with its attributes in the body.
 	ContentType = "application/cloudevents+json"
 
 	// MaxSize bounds a marshalled event, in bytes. Events are messages, not files.
@@ -39,18 +39,18 @@ var (
 
 // Event is one fact about one aggregate. The zero value is not valid: use New.
 type Event struct {
-	ID          string          // UUIDv7 from New; 1..64 printable ASCII characters from anyone. Deduplication goes by it.
-	Source      string          // who says so: the service's name
+	ID          string          // UUIDv7 from New; 1..64 printable ASCII characters from others. Consumers deduplicate by it.
+	Source      string          // the publishing service's name
 	Type        string          // what happened, and the routing key: user.deleted.v1
 	Subject     string          // the aggregate's id
-	Time        time.Time       // when, in UTC
+	Time        time.Time       // UTC
 	Sequence    int64           // the aggregate's number of this change, from 1
-	TraceParent string          // W3C trace context in which it happened; empty when there was none
+	TraceParent string          // W3C trace context in which it happened; empty without one
 	Data        json.RawMessage // the aggregate's full state after the change; never a secret
 }
 
-// New makes an event with a fresh ID, the present time and the trace context of ctx. data is marshalled as JSON.
-// It fails when data cannot be marshalled or when the event would not be valid (see Event.Marshal).
+// New returns an event with a fresh ID, the present time and the trace context of ctx. It marshals data as JSON. It returns
+// an error if data cannot be marshalled or the event would be invalid (see Event.Marshal).
 func New(ctx context.Context, source, typ, subject string, sequence int64, data any) (Event, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -78,8 +78,8 @@ func New(ctx context.Context, source, typ, subject string, sequence int64, data 
 	return e, nil
 }
 
-// WithTrace returns ctx with the trace context that the event carries, so that what is done about the event belongs to
-// the trace that caused it. An event without one, or with a broken one, returns ctx as it is.
+// WithTrace returns ctx with the event's trace context, so that handling the event belongs to the trace that caused it.
+// Without a valid one it returns ctx.
 func (e Event) WithTrace(ctx context.Context) context.Context {
 	if e.TraceParent == "" {
 		return ctx
@@ -87,8 +87,8 @@ func (e Event) WithTrace(ctx context.Context) context.Context {
 	return propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": e.TraceParent})
 }
 
-// ParseTrace returns an Event with nothing but the trace context that an event's JSON names; where it names none, or is none, with
-// nothing at all.
+// ParseTrace returns an Event with only the trace context of an event's JSON, and an empty one if body has none or is not
+// JSON.
 func ParseTrace(body []byte) Event {
 	var named struct {
 		TraceParent string `json:"traceparent"`
@@ -99,7 +99,7 @@ func ParseTrace(body []byte) Event {
 	return Event{TraceParent: named.TraceParent}
 }
 
-// envelope is the wire format; its order is the order of the JSON that Marshal writes.
+// envelope is the wire format. Marshal writes the fields in this order.
 type envelope struct {
 	SpecVersion     string          `json:"specversion"`
 	ID              string          `json:"id"`
@@ -113,8 +113,8 @@ type envelope struct {
 	Data            json.RawMessage `json:"data"`
 }
 
-// Marshal returns the event as structured JSON that Parse takes back to the same event.
-// Errors: ErrMissing, ErrInvalid, ErrTooLarge.
+// Marshal returns the event as structured JSON, which Parse reads as the same event. It returns ErrMissing, ErrInvalid or
+// ErrTooLarge.
 func (e Event) Marshal() ([]byte, error) {
 	if err := e.validate(); err != nil {
 		return nil, fmt.Errorf("marshal event %q: %w", e.ID, err)
@@ -136,7 +136,7 @@ func (e Event) Marshal() ([]byte, error) {
 	return out, nil
 }
 
-// validate checks what Parse would refuse, so that nothing leaves that no consumer takes.
+// validate checks what Parse would refuse, so that only events leave that consumers accept.
 func (e Event) validate() error {
 	for _, a := range []struct {
 		name, value string

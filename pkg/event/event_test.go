@@ -108,7 +108,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-func TestMarshalRefusesWhatNobodyCouldParse(t *testing.T) {
+func TestMarshalRejectsUnparsableEvents(t *testing.T) {
 	sound, err := event.Parse([]byte(valid))
 	if err != nil {
 		t.Fatal(err)

@@ -7,9 +7,9 @@ import (
 	"unicode/utf8"
 )
 
-// Parse reads one event in structured JSON. It is strict about what consumers rely on and ignores attributes that it
-// does not know, so that a publisher may add some.
-// Errors: ErrTooLarge, ErrSyntax, ErrSpecVersion, ErrMissing, ErrInvalid; the last two name the attribute.
+// Parse reads one event in structured JSON. It is strict about what consumers rely on and ignores unknown attributes, so
+// that a publisher may add some. It returns ErrTooLarge, ErrSyntax, ErrSpecVersion, ErrMissing or ErrInvalid; the last two
+// name the attribute.
 func Parse(b []byte) (Event, error) {
 	if len(b) > MaxSize {
 		return Event{}, fmt.Errorf("parse event: %w: %d bytes, at most %d", ErrTooLarge, len(b), MaxSize)
@@ -63,7 +63,7 @@ func decodeAttribute(attrs map[string]json.RawMessage, name string, target any) 
 	if err := json.Unmarshal(raw, target); err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrInvalid, name, err)
 	}
-	// Marshal refuses what it could not write, year 10000 for example; what Parse takes must go out again.
+	// Marshal refuses what it cannot write, such as year 10000; Parse must accept only what Marshal can write.
 	if at, ok := target.(*time.Time); ok {
 		if _, err := at.UTC().MarshalJSON(); err != nil {
 			return fmt.Errorf("%w: %s: %w", ErrInvalid, name, err)

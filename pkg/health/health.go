@@ -1,4 +1,4 @@
-// Package health answers whether a program lives, has started and is ready.
+// Package health reports whether a program lives, has started and is ready.
 package health
 
 import (
@@ -14,15 +14,15 @@ import (
 
 const (
 	checkTimeout         = 2 * time.Second
-	checkInterval        = 500 * time.Millisecond // answers younger than this are used again, however many ask
-	checkIntervalAtStart = 20 * time.Millisecond  // and this, before the program has been ready: somebody waits for it
+	checkInterval        = 500 * time.Millisecond // younger results are used again, for any number of callers
+	checkIntervalAtStart = 20 * time.Millisecond  // the same before the program was ready, when a manager waits for it
 )
 
 // Check reports whether a dependency answers. It must respect ctx.
 type Check func(ctx context.Context) error
 
-// Health knows what the program needs (without it, it is not ready) and what it can do without for a while
-// (without it, it is ready and degraded).
+// Health runs the checks of a program's dependencies: the required ones, without which it is not ready, and the optional
+// ones, without which it is ready and degraded.
 type Health struct {
 	log      *zap.Logger
 	checks   []namedCheck
@@ -38,11 +38,11 @@ type namedCheck struct {
 	name          string
 	required      bool
 	check         Check
-	failingSince  time.Time // since when; zero while it answers
-	failureLogged bool      // that it fails
+	failingSince  time.Time // zero while the check succeeds
+	failureLogged bool      // avoids a line for each attempt
 }
 
-// State is what /readyz says.
+// State is the body of /readyz.
 type State struct {
 	Status   string   `json:"status"` // ready, not_ready or draining
 	Failing  []string `json:"failing,omitempty"`
@@ -52,15 +52,15 @@ type State struct {
 // StatusReady is the status of a program that serves.
 const StatusReady = "ready"
 
-// New returns a Health without checks. What fails is logged to log, never shown to a caller.
+// New returns a Health without checks. Failures are logged to log and never shown to a caller.
 func New(log *zap.Logger) *Health { return &Health{log: log} }
 
-// Require adds something without which the program is not ready. Call it before the first request.
+// Require adds a dependency without which the program is not ready. Call it before the first request.
 func (h *Health) Require(name string, c Check) {
 	h.checks = append(h.checks, namedCheck{name: name, required: true, check: c})
 }
 
-// Optional adds something without which the program is ready and says that it is degraded.
+// Optional adds a dependency without which the program is ready and degraded. Call it before the first request.
 func (h *Health) Optional(name string, c Check) {
 	h.checks = append(h.checks, namedCheck{name: name, check: c})
 }
@@ -68,7 +68,7 @@ func (h *Health) Optional(name string, c Check) {
 // StartDrain makes the program not ready from now on.
 func (h *Health) StartDrain() { h.draining.Store(true) }
 
-// State runs the checks side by side, or returns what they said a moment ago.
+// State runs the checks concurrently, or returns their last result if it is fresh.
 func (h *Health) State(ctx context.Context) State {
 	if h.draining.Load() {
 		return State{Status: "draining"}
@@ -82,7 +82,7 @@ func (h *Health) State(ctx context.Context) State {
 	if time.Since(h.lastAt) < fresh {
 		return h.last
 	}
-	// A caller that goes away must not make the others see a failure.
+	// A caller that leaves must not make the others see a failure.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), checkTimeout)
 	defer cancel()
 	errs := make([]error, len(h.checks))
@@ -111,8 +111,8 @@ func (h *Health) State(ctx context.Context) State {
 	return s
 }
 
-// logChange logs once that a dependency fails, and when it answers again. What fails for a moment may only be a start that is
-// not over.
+// logChange logs once that a dependency fails, and when it answers again. A failure of a moment may belong to the start and
+// is not logged.
 func (h *Health) logChange(i int, err error) {
 	c := &h.checks[i]
 	switch {
@@ -163,5 +163,5 @@ func writeState(w http.ResponseWriter, status int, s State) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(s) // the caller has gone: nobody to tell
+	_ = json.NewEncoder(w).Encode(s) // the caller has gone: no one reads the error
 }

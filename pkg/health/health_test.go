@@ -25,8 +25,8 @@ func get(h http.Handler) (int, string) {
 	return res.Code, strings.TrimSpace(res.Body.String())
 }
 
-func TestReady(t *testing.T) {
-	away := errors.New("dial tcp 10.0.0.1: secret detail")
+func TestReadinessHandler(t *testing.T) {
+	down := errors.New("dial tcp 10.0.0.1: secret detail")
 	for _, tc := range []struct {
 		name                string
 		mysql, redis, queue error
@@ -35,9 +35,9 @@ func TestReady(t *testing.T) {
 		body                string
 	}{
 		{name: "all there", status: 200, body: `{"status":"ready"}`},
-		{name: "Redis away", redis: away, status: 200, body: `{"status":"ready","degraded":["redis"]}`},
-		{name: "both away", redis: away, queue: away, status: 200, body: `{"status":"ready","degraded":["redis","rabbitmq"]}`},
-		{name: "MySQL away", mysql: away, status: 503, body: `{"status":"not_ready","failing":["mysql"]}`},
+		{name: "Redis down", redis: down, status: 200, body: `{"status":"ready","degraded":["redis"]}`},
+		{name: "both down", redis: down, queue: down, status: 200, body: `{"status":"ready","degraded":["redis","rabbitmq"]}`},
+		{name: "MySQL down", mysql: down, status: 503, body: `{"status":"not_ready","failing":["mysql"]}`},
 		{name: "draining", drain: true, status: 503, body: `{"status":"draining"}`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -59,7 +59,7 @@ func TestReady(t *testing.T) {
 	}
 }
 
-func TestManyAskOneProbe(t *testing.T) {
+func TestConcurrentProbesShareOneCheck(t *testing.T) {
 	var probes atomic.Int32
 	h := health.New(zap.NewNop())
 	h.Require("mysql", func(context.Context) error { probes.Add(1); return nil })
@@ -113,12 +113,12 @@ func TestAnswersAreFreshAtTheStart(t *testing.T) {
 }
 
 // What does not answer is said once, and only when it is more than a moment.
-func TestWhatDoesNotAnswerIsSaidOnce(t *testing.T) {
+func TestFailureIsLoggedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		core, logs := observer.New(zap.InfoLevel)
 		h := health.New(zap.New(core))
-		var away error
-		h.Optional("redis", func(context.Context) error { return away })
+		var down error
+		h.Optional("redis", func(context.Context) error { return down })
 		during := func(d time.Duration) []string {
 			for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 				h.State(t.Context())
@@ -131,17 +131,17 @@ func TestWhatDoesNotAnswerIsSaidOnce(t *testing.T) {
 		}
 		for _, step := range []struct {
 			name string
-			away error
+			down error
 			want []string
 		}{
 			{"there", nil, nil},
-			{"away", errors.New("connection refused"), []string{"a dependency does not answer"}},
-			{"still away", errors.New("connection refused"), nil},
+			{"down", errors.New("connection refused"), []string{"a dependency does not answer"}},
+			{"still down", errors.New("connection refused"), nil},
 			{"back", nil, []string{"a dependency answers again"}},
 		} {
-			away = step.away
+			down = step.down
 			if got := during(3 * time.Second); !slices.Equal(got, step.want) {
-				t.Errorf("%s: it says %q, want %q", step.name, got, step.want)
+				t.Errorf("%s: it prints %q, want %q", step.name, got, step.want)
 			}
 		}
 	})

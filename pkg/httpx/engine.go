@@ -12,7 +12,7 @@ import (
 	"pgo/pkg/problem"
 )
 
-// Options is what an engine is made of.
+// Options are the parts of an engine.
 type Options struct {
 	Config   Config
 	Log      *zap.Logger
@@ -22,10 +22,10 @@ type Options struct {
 	OpenAPI  []byte // served at /openapi.json; nil: not served
 }
 
-// NewEngine returns an engine with the rules every service keeps and the routes every service has. Unknown
-// paths and methods, panics and errors are answered with a problem. The error is a bad trusted proxy.
+// NewEngine returns an engine with the rules and the routes that every service has. It answers unknown paths and methods,
+// panics and errors with a problem. It returns an error if a trusted proxy is invalid.
 func NewEngine(o Options) (*gin.Engine, error) {
-	gin.SetMode(gin.ReleaseMode) // else gin prints to stdout, where the log is
+	gin.SetMode(gin.ReleaseMode) // otherwise gin prints to stdout, between the lines of the log
 	e := gin.New()
 	if err := e.SetTrustedProxies(o.Config.TrustedProxies); err != nil {
 		return nil, err
@@ -47,10 +47,10 @@ func NewEngine(o Options) (*gin.Engine, error) {
 	return e, nil
 }
 
-// Handler is a Gin handler that returns what went wrong instead of writing it.
+// Handler is a Gin handler that returns its error instead of writing it.
 type Handler func(c *gin.Context) error
 
-// Handle adapts h: its error is answered as a problem.
+// Handle adapts h to Gin: its error is answered as a problem.
 func Handle(h Handler) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		if err := h(c); err != nil {

@@ -26,7 +26,7 @@ import (
 	"pgo/pkg/tracing"
 )
 
-// InternalPrefix begins the paths of what services serve each other beside their APIs. The gateway does not publish them.
+// InternalPrefix begins the paths that services serve to each other beside their APIs. The gateway does not publish them.
 const InternalPrefix = "/internal/"
 
 const (
@@ -35,17 +35,17 @@ const (
 	cutOffKey    = "pgo.cut_off"
 )
 
-// wellFormedID is what is taken over from a caller's X-Request-ParseID; anything else could forge log lines.
+// wellFormedID matches the values of X-Request-ID that are accepted from a caller; any other could forge log lines.
 var wellFormedID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
-// RequestID returns the id of the request, as it is in the log and in X-Request-ParseID.
+// RequestID returns the id of the request, as in the log and in X-Request-ID.
 func RequestID(c *gin.Context) string { return c.GetString(requestIDKey) }
 
 // SetUserID names the caller for the access log.
 func SetUserID(c *gin.Context, id string) { c.Set(userIDKey, id) }
 
-// observer is the one middleware for request id, trace, deadline, panics, access log and metrics: together
-// they cost less than half of what a middleware for each does.
+// observer is one middleware for request id, trace, deadline, panics, access log and metrics. It costs less than half of a
+// middleware for each.
 type observer struct {
 	log      *zap.Logger
 	tracer   trace.Tracer
@@ -76,7 +76,7 @@ func (o *observer) observe(c *gin.Context) {
 	c.Set(requestIDKey, id)
 	c.Header("X-Request-ID", id)
 	c.Header("X-Content-Type-Options", "nosniff")
-	c.Header("Cache-Control", "no-store") // a handler that allows more says so
+	c.Header("Cache-Control", "no-store") // a handler that allows more sets it again
 
 	route := c.FullPath()
 	if route == "" {
@@ -132,7 +132,7 @@ func (o *observer) observe(c *gin.Context) {
 	}
 }
 
-// observeDuration notes how long a request took; where its trace is kept, with the way to it.
+// observeDuration records how long a request took, with its trace as an exemplar if the trace is sampled.
 func (o *observer) observeDuration(ids trace.SpanContext, took time.Duration, labels ...string) {
 	h := o.duration.WithLabelValues(labels...)
 	if e, ok := h.(prometheus.ExemplarObserver); ok && ids.IsSampled() {
@@ -159,13 +159,13 @@ func (o *observer) runHandlers(c *gin.Context, log *zap.Logger) {
 	c.Next()
 }
 
-// isProbe says whether the route tells how the program is: package health logs what is wrong.
+// isProbe reports whether the route is a health check, whose failures package health logs.
 func isProbe(route string) bool {
 	return route == "/livez" || route == "/readyz" || route == "/startupz"
 }
 
-// isPolled says whether the route is asked all the time for ever. Such requests are counted, each route for itself, but a line
-// and a trace of each would hide everything else.
+// isPolled reports whether the route is requested all the time. Such requests are counted, each route for itself, but not
+// logged or traced one by one.
 func isPolled(route string) bool { return isProbe(route) || strings.HasPrefix(route, InternalPrefix) }
 
 func boundedMethod(m string) string {

@@ -138,8 +138,8 @@ func TestAccessLog(t *testing.T) {
 	}
 }
 
-// TestWhatIsPolledIsCountedButNotToldEachTime asks as another service does, four times a second.
-func TestWhatIsPolledIsCountedButNotToldEachTime(t *testing.T) {
+// TestPolledRoutesAreCountedButNotLogged asks as another service does, four times a second.
+func TestPolledRoutesAreCountedButNotLogged(t *testing.T) {
 	spans := tracetest.NewSpanRecorder()
 	e := newEdge(t, sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)), nil)
 	e.GET(httpx.InternalPrefix+"list", httpx.Handle(func(c *gin.Context) error {
@@ -181,7 +181,7 @@ func TestEveryServiceAnswers(t *testing.T) {
 	}
 }
 
-func TestClientAddressIsBelievedFromProxiesOnly(t *testing.T) {
+func TestForwardedAddressIsTrustedFromProxiesOnly(t *testing.T) {
 	e := newEdge(t, nil, func(c *httpx.Config) { c.TrustedProxies = []string{"10.0.0.0/8"} })
 	e.GET("/ip", func(c *gin.Context) { c.String(http.StatusOK, c.ClientIP()) })
 	for from, want := range map[string]string{"10.1.2.3:4": "203.0.113.7", "192.0.2.1:4": "192.0.2.1"} {

@@ -21,8 +21,8 @@ import (
 	"pgo/pkg/problem"
 )
 
-// maxDrainedBody is how much of a refused body is still read, so that the caller, who is sending, gets to read
-// the answer instead of a connection reset.
+// maxDrainedBody bounds how much of a refused body is still read, so that a caller that is still sending reads the answer
+// instead of a connection reset.
 const maxDrainedBody = 8 << 20
 
 func errTooLarge() error {
@@ -34,7 +34,7 @@ func limitBody(most int64) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		body := c.Request.Body
 		if c.Request.ContentLength > most {
-			if c.GetHeader("Expect") == "" { // else the caller waits with the body, and reading would ask for it
+			if c.GetHeader("Expect") == "" { // otherwise the caller holds the body back, and reading would ask for it
 				_, _ = io.CopyN(io.Discard, body, maxDrainedBody) // best effort, see maxDrainedBody
 			}
 			WriteProblem(c, errTooLarge())
@@ -55,7 +55,7 @@ func (b *limitedBody) Read(p []byte) (int, error) {
 		return 0, errTooLarge()
 	}
 	if int64(len(p)) > b.left+1 {
-		p = p[:b.left+1] // one more than allowed tells "too large" from "just fits"
+		p = p[:b.left+1] // one byte more tells a body that is too large from one that just fits
 	}
 	n, err := b.ReadCloser.Read(p)
 	if b.left -= int64(n); b.left < 0 {
@@ -65,8 +65,8 @@ func (b *limitedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// ReadJSON reads the body into dst, strictly: 400 malformed_json for what is not one JSON object in UTF-8,
-// 413 for too much, 415 for another content type, 422 for fields that dst does not have or of another type.
+// ReadJSON reads the body into dst, strictly: 400 malformed_json unless it is one JSON object in UTF-8, 413 if it is too
+// large, 415 for another content type, 422 for fields that dst does not have or that have another type.
 func ReadJSON(c *gin.Context, dst any) error {
 	if mt, _, err := mime.ParseMediaType(c.GetHeader("Content-Type")); err != nil || mt != "application/json" {
 		return problem.New(problem.KindUnsupportedType, "unsupported_media_type", "The body must be application/json.")
@@ -99,7 +99,7 @@ func malformedJSON(detail string) *problem.Error {
 	return problem.New(problem.KindMalformed, "malformed_json", detail)
 }
 
-// jsonProblem says what is wrong with the text that could not be decoded into dst.
+// jsonProblem returns the problem of a text that could not be decoded into dst.
 func jsonProblem(text []byte, dst any, err error) error {
 	if _, ok := errors.AsType[*json.SyntaxError](err); ok || errors.Is(err, io.ErrUnexpectedEOF) {
 		return malformedJSON("The body is not well-formed JSON.").WithCause(err)
@@ -114,12 +114,12 @@ func jsonProblem(text []byte, dst any, err error) error {
 		}
 		return problem.Invalid(problem.Field{Field: truncate(name), Code: "unknown_field", Message: "is not a field of this request"})
 	}
-	// A type that decodes itself, a time for example, refused its value.
+	// A type with its own decoder, such as a time, refused its value.
 	return problem.Invalid(problem.Field{Field: findInvalidField(text, dst), Code: "wrong_format", Message: "does not have the form that this field needs"})
 }
 
-// findInvalidField returns the first field of the object that cannot be decoded on its own: an error of a type's own
-// decoder does not say where it is.
+// findInvalidField returns the first field of the object that cannot be decoded on its own: an error of a type's own decoder
+// does not name the field.
 func findInvalidField(text []byte, dst any) string {
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(text, &fields) != nil {
@@ -134,7 +134,7 @@ func findInvalidField(text []byte, dst any) string {
 	return ""
 }
 
-// truncate keeps what a caller sent from filling the answer.
+// truncate bounds the length of a caller's text in an answer.
 func truncate(s string) string {
 	const most = 100
 	if len(s) <= most {
@@ -143,7 +143,7 @@ func truncate(s string) string {
 	return strings.ToValidUTF8(s[:most], "") + "..."
 }
 
-// Optional is a JSON field that may be absent. Null is not absence: it is refused as a wrong type.
+// Optional is a JSON field that may be absent. Null is refused as a wrong type.
 type Optional[T any] struct {
 	Set   bool
 	Value T
@@ -155,7 +155,7 @@ func (o *Optional[T]) UnmarshalJSON(text []byte) error {
 		return &json.UnmarshalTypeError{Value: "null", Type: reflect.TypeFor[T]()}
 	}
 	o.Set = true
-	d := json.NewDecoder(bytes.NewReader(text)) // the outer decoder's strictness does not reach in here
+	d := json.NewDecoder(bytes.NewReader(text)) // the outer decoder's strictness does not apply here
 	d.DisallowUnknownFields()
 	return d.Decode(&o.Value)
 }
@@ -168,8 +168,7 @@ func (o Optional[T]) Pointer() *T {
 	return &o.Value
 }
 
-// ReadQuery returns the query parameters. A parameter that is not among allowed, one that is given twice, a
-// malformed query and bad UTF-8 are 422 or 400.
+// ReadQuery returns the query parameters. An unknown or repeated parameter and bad UTF-8 are 422, a malformed query is 400.
 func ReadQuery(c *gin.Context, allowed ...string) (url.Values, error) {
 	q, err := url.ParseQuery(c.Request.URL.RawQuery)
 	if err != nil || !utf8.ValidString(c.Request.URL.Path) {
@@ -197,7 +196,7 @@ func QueryOneOf(q url.Values, name string, values ...string) (string, error) {
 	return v, nil
 }
 
-// ParseID returns a path parameter that is a UUID in its usual form; anything else names nothing: 404.
+// ParseID returns a path parameter that is a UUID in its usual form. Any other value names nothing: 404.
 func ParseID(c *gin.Context, name string) (string, error) {
 	id, err := uuid.Parse(c.Param(name))
 	if err != nil || id.String() != c.Param(name) {

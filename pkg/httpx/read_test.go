@@ -47,7 +47,7 @@ func reader(t testing.TB, got *input, change func(*httpx.Config)) edge {
 	return e
 }
 
-func TestReadJSONTakes(t *testing.T) {
+func TestReadJSONAccepts(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	for _, tc := range []struct {
 		name, contentType, body string
@@ -76,7 +76,7 @@ func TestReadJSONTakes(t *testing.T) {
 	}
 }
 
-func TestReadJSONRefuses(t *testing.T) {
+func TestReadJSONRejects(t *testing.T) {
 	const js = "application/json"
 	for _, tc := range []struct {
 		name, contentType, body string
@@ -144,7 +144,7 @@ func TestReadJSONRefuses(t *testing.T) {
 	}
 }
 
-func TestWhatACallerSentDoesNotFillTheAnswer(t *testing.T) {
+func TestLongInputIsTruncatedInTheAnswer(t *testing.T) {
 	long := strings.Repeat("é", 100_000)
 	for name, body := range map[string]string{"unknown field": `{"` + long + `":1}`, "number": `{"age":1` + strings.Repeat("0", 100_000) + `}`} {
 		t.Run(name, func(t *testing.T) {
@@ -237,7 +237,7 @@ func TestBodyLimitOverASocket(t *testing.T) {
 	})
 }
 
-func TestQuery(t *testing.T) {
+func TestReadQuery(t *testing.T) {
 	e := newEdge(t, nil, nil)
 	e.GET("/list", httpx.Handle(func(c *gin.Context) error {
 		q, err := httpx.ReadQuery(c, "limit", "role", "q")
@@ -292,7 +292,7 @@ func TestQuery(t *testing.T) {
 	}
 }
 
-func TestID(t *testing.T) {
+func TestParseID(t *testing.T) {
 	e := newEdge(t, nil, nil)
 	e.GET("/things/:id", httpx.Handle(func(c *gin.Context) error {
 		id, err := httpx.ParseID(c, "id")

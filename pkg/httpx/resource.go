@@ -8,13 +8,13 @@ import (
 	"pgo/pkg/etag"
 )
 
-// RejectQuery refuses any query parameter, as Query does, for calls that take none.
+// RejectQuery refuses every query parameter, as ReadQuery does, for calls without any.
 func RejectQuery(c *gin.Context) error {
 	_, err := ReadQuery(c)
 	return err
 }
 
-// ReadBody is ReadJSON for a call that takes no query: a parameter is refused before the body is read.
+// ReadBody is ReadJSON for a call without query parameters: it refuses one before it reads the body.
 func ReadBody(c *gin.Context, dst any) error {
 	if err := RejectQuery(c); err != nil {
 		return err
@@ -22,7 +22,7 @@ func ReadBody(c *gin.Context, dst any) error {
 	return ReadJSON(c, dst)
 }
 
-// ReadPathID is ParseID for a call that takes no query: a parameter is refused before the path is looked at.
+// ReadPathID is ParseID for a call without query parameters: it refuses one before it reads the path.
 func ReadPathID(c *gin.Context, name string) (string, error) {
 	if err := RejectQuery(c); err != nil {
 		return "", err
@@ -39,8 +39,8 @@ func ReadPathIDs(c *gin.Context, first, second string) (one, other string, err e
 	return one, other, err
 }
 
-// WriteResource answers with a resource and the entity tag of its version. To a GET by a caller who has that version
-// already it answers 304 without a body. No shared cache keeps the answer, and the caller's own asks before using it.
+// WriteResource answers with a resource and the entity tag of its version, or 304 without a body if a GET names that
+// version. Shared caches must not store the answer, and the caller's own must revalidate it.
 func WriteResource(c *gin.Context, status int, version int64, body any) {
 	c.Header("ETag", etag.Format(version))
 	c.Header("Cache-Control", "private, no-cache")

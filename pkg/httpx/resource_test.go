@@ -12,7 +12,7 @@ import (
 
 const anID = "0190a000-0000-7000-8000-000000000001"
 
-func TestCallsWithoutAQuery(t *testing.T) {
+func TestRejectQuery(t *testing.T) {
 	e := newEdge(t, nil, nil)
 	e.GET("/plain", httpx.Handle(func(c *gin.Context) error {
 		if err := httpx.RejectQuery(c); err != nil {

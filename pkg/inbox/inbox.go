@@ -1,5 +1,5 @@
 // Package inbox makes the effect of an event happen once although the event may be delivered more than once: the handler
-// records the event's id in the same transaction as its effect, and does nothing when the id is there already.
+// records the event's id in the same transaction as its effect, and does nothing if the id is recorded already.
 package inbox
 
 import (
@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Schema makes the table. A service copies it into one of its migrations; a change to it here is a new migration there.
+// Schema creates the table. A service copies it into one of its migrations; a change to it here is a new migration there.
 const Schema = `CREATE TABLE pgo_inbox (
   consumer VARCHAR(100) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   event_id VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
@@ -24,16 +24,16 @@ type Execer interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 }
 
-// RecordOnce records that consumer (a queue's name, at most 100 ASCII characters) has had the event and says whether this is the
-// first time. tx must be the transaction in which the effect happens: when it rolls back, the event counts as never had.
-// Call it first in the transaction, so that what is read after it is at least as new as an earlier delivery's effect.
+// RecordOnce records that consumer (a queue's name, at most 100 ASCII characters) received the event, and reports whether
+// this is the first time. tx must be the transaction of the effect: a rollback also removes the record. Call it first in the
+// transaction, so that later reads are at least as new as the effect of an earlier delivery.
 //
-// While another transaction that has recorded the same event is open, Once waits for it: then it returns false if that one
-// was committed, true if it was rolled back. An error may be one that a new transaction mends: the lock wait timeout, or a
-// deadlock between several that waited for the one that was rolled back.
+// While another transaction that recorded the same event is open, RecordOnce waits for it: then it returns false if that one
+// was committed, true if it was rolled back. It may return an error that a new transaction avoids: the lock wait timeout, or
+// a deadlock between several that waited for the one that was rolled back.
 func RecordOnce(ctx context.Context, tx Execer, consumer, eventID string) (first bool, err error) {
-	// Not INSERT IGNORE, which would also take a consumer or an id that does not fit, cut short. Counting up makes the affected
-	// rows 2 for a known event, whatever the connection says about found rows.
+	// Not INSERT IGNORE, which would also truncate and insert a consumer or an id that is too long. Counting up makes the affected
+	// rows 2 for a known event, whether or not the connection counts found rows.
 	res, err := tx.ExecContext(ctx, `INSERT INTO pgo_inbox (consumer, event_id, received_at) VALUES (?, ?, UTC_TIMESTAMP(6))
 		ON DUPLICATE KEY UPDATE duplicates = duplicates + 1`, consumer, eventID)
 	if err != nil {
@@ -49,9 +49,9 @@ func RecordOnce(ctx context.Context, tx Execer, consumer, eventID string) (first
 // maxPruneBatch bounds how many rows one transaction of Prune deletes.
 const maxPruneBatch = 500
 
-// Prune forgets the events that consumer had longer ago than keep, in batches, and returns how many. An event that is
+// Prune deletes the events that consumer received longer ago than keep, in batches, and returns how many. An event that is
 // delivered again after that has its effect again, so keep must be longer than dead letters may wait for their replay; 30
-// days is a good value. After an error, what was deleted until then stays deleted.
+// days is a good value. An error does not undo the batches before it.
 func Prune(ctx context.Context, db *sql.DB, consumer string, keep time.Duration) (int64, error) {
 	var total int64
 	for {

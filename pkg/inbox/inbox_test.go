@@ -45,7 +45,7 @@ func once(t *testing.T, db *sql.DB, consumer, id string) bool {
 	return first
 }
 
-func TestOnce(t *testing.T) {
+func TestRecordOnce(t *testing.T) {
 	db := open(t)
 	for _, step := range []struct {
 		consumer, id string
@@ -65,7 +65,7 @@ func TestOnce(t *testing.T) {
 	}
 }
 
-func TestOnceWhenFoundRowsAreCounted(t *testing.T) {
+func TestRecordOnceWithFoundRows(t *testing.T) {
 	d := testkit.NewDatabase(t)
 	dsn := d.DSN()
 	if strings.Contains(dsn, "?") {
@@ -86,7 +86,7 @@ func TestOnceWhenFoundRowsAreCounted(t *testing.T) {
 	}
 }
 
-func TestRolledBackEventWasNeverHad(t *testing.T) {
+func TestRollbackRemovesTheRecord(t *testing.T) {
 	db := open(t)
 	tx, err := db.Begin()
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package logging makes the one logger of a program: JSON, one line an event, on the writer it is given.
+// Package logging creates a program's logger: JSON, one line an event, on a given writer.
 package logging
 
 import (
@@ -17,22 +17,22 @@ import (
 	"pgo/pkg/config"
 )
 
-// Config is how much is logged.
+// Config sets how much is logged.
 type Config struct {
 	Level string `config:"level"` // debug, info, warn or error
 }
 
-// Validate checks the section that stands at key.
+// Validate checks the section at key.
 func (cfg Config) Validate(c *config.Check, key string) {
 	c.Expect(slices.Contains([]string{"debug", "info", "warn", "error"}, cfg.Level), key+".level", "debug, info, warn or error")
 }
 
-// Identity is put on every line.
+// Identity appears on every line.
 type Identity struct {
 	Service, Instance, Version string
 }
 
-// InstanceName is the name of this process among those of its service: the process manager's PGO_INSTANCE, else the
+// InstanceName returns the process's name among those of its service: the process manager's PGO_INSTANCE, otherwise the
 // process id.
 func InstanceName(environ []string) string {
 	for _, kv := range environ {
@@ -43,14 +43,14 @@ func InstanceName(environ []string) string {
 	return strconv.Itoa(os.Getpid())
 }
 
-// Logger is a zap logger with the level that can be changed while it runs.
+// Logger is a zap logger whose level can change while it runs.
 type Logger struct {
 	*zap.Logger
 	level zap.AtomicLevel
 }
 
-// New returns a logger that writes to w: the fields ts, level, msg and those of id, then the event's own.
-// Values of fields that look like a credential or an e-mail address are masked. Writes to w are serialised.
+// New returns a logger that writes the fields ts, level, msg and those of id to w, then the event's own. It masks the values
+// of fields that look like a credential or an e-mail address, and serialises the writes to w.
 func New(w io.Writer, cfg Config, id Identity) (*Logger, error) {
 	level, err := zap.ParseAtomicLevel(cfg.Level)
 	if err != nil {
@@ -66,17 +66,17 @@ func New(w io.Writer, cfg Config, id Identity) (*Logger, error) {
 	return &Logger{Logger: l, level: level}, nil
 }
 
-// SetLevel changes the level of this logger and of all made from it.
+// SetLevel changes the level of this logger and of all that are derived from it.
 func (l *Logger) SetLevel(name string) error { return l.level.UnmarshalText([]byte(name)) }
 
-// ApplyConfig takes the level of a configuration that was read anew. One that is no level is logged, and changes nothing.
+// ApplyConfig sets the level of a reloaded configuration. An invalid level is logged and changes nothing.
 func (l *Logger) ApplyConfig(cfg Config) {
 	if err := l.SetLevel(cfg.Level); err != nil {
 		l.Warn("log level", zap.Error(err))
 	}
 }
 
-// LevelHandler answers GET with the level and takes a new one by PUT, as {"level":"debug"}.
+// LevelHandler returns the level to GET and sets it at PUT, as {"level":"debug"}.
 func (l *Logger) LevelHandler() http.Handler { return l.level }
 
 type contextKey struct{}

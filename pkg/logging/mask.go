@@ -7,10 +7,10 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// Mask is what is written in place of a value that must not be in a log.
+// Mask replaces a value that must not be in a log.
 const Mask = "***"
 
-// sensitiveNames names parts of field names whose values are never written.
+// sensitiveNames lists the parts of field names whose values are never written.
 var sensitiveNames = []string{"password", "secret", "token", "authorization", "cookie", "email", "e_mail"}
 
 var (
@@ -20,8 +20,7 @@ var (
 	userInfoPattern = regexp.MustCompile(`://[^/\s:@]*:[^/\s@]+@`)
 )
 
-// maskingCore masks what must not be in a log before it is encoded. It is a safety net: code must not log
-// such values to begin with.
+// maskingCore masks what must not be in a log before it is encoded. It is a safety net: code must not log such values.
 type maskingCore struct{ zapcore.Core }
 
 func (c *maskingCore) With(fields []zapcore.Field) zapcore.Core {

@@ -22,7 +22,7 @@ func TestRegistry(t *testing.T) {
 	}
 }
 
-func TestBucketsGrow(t *testing.T) {
+func TestDurationBucketsGrow(t *testing.T) {
 	if !slices.IsSorted(metrics.DurationBuckets()) {
 		t.Errorf("buckets are %v", metrics.DurationBuckets())
 	}

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Who may hold the metadata lock that a statement waits for, the surest source first. The first needs the
+// blockerQueries find the sessions that may hold the metadata lock that a statement waits for, the surest first. The first needs the
 // performance schema (on by default on MySQL, off on MariaDB), the second the PROCESS privilege.
 var blockerQueries = []string{
 	`SELECT DISTINCT t.processlist_id, t.processlist_user, t.processlist_host, t.processlist_time, COALESCE(t.processlist_info, '')
@@ -19,7 +19,7 @@ var blockerQueries = []string{
 		WHERE p.db = DATABASE() AND p.id <> CONNECTION_ID() ORDER BY x.trx_started LIMIT 3`,
 }
 
-// describeBlockers names the sessions that may stand in the way, as far as this account may see.
+// describeBlockers names the sessions that may block a statement, as far as this account may see them.
 func describeBlockers(ctx context.Context, q querier) string {
 	for _, query := range blockerQueries {
 		var found []string

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestCrash kills the runner at each point of the journal in each statement, and lets the next run go on.
-func TestCrash(t *testing.T) {
+// TestCrashResumes kills the runner at each point of the journal in each statement, and lets the next run go on.
+func TestCrashResumes(t *testing.T) {
 	ms := migrations(t, "00001_a.sql", `
 SET @v = 7;
 CREATE TABLE a (id INT AUTO_INCREMENT PRIMARY KEY, v INT, gone INT);
@@ -61,7 +61,7 @@ func sqlOf(m Migration, n int) string {
 	return m.Statements[n-1].SQL
 }
 
-func TestCrashThatNothingCanDecide(t *testing.T) {
+func TestUndecidableCrash(t *testing.T) {
 	tests := []struct {
 		name, point string
 		word        bool

@@ -71,7 +71,7 @@ func wantState(t *testing.T, db *sql.DB, want State) {
 	}
 }
 
-// progress collects what is told.
+// progress collects the reports.
 func progress(into chan<- string) func(string) {
 	return func(text string) {
 		select {

@@ -5,12 +5,13 @@ import (
 	"fmt"
 )
 
-// decideDone finds out whether a statement whose intent is in the journal was done. known is false when nothing tells.
+// decideDone finds out whether a statement whose intent is in the journal was done. known is false if this cannot be
+// determined.
 func decideDone(ctx context.Context, q querier, s Statement) (isDone, known bool, err error) {
 	e := effectOf(s.SQL)
 	switch {
 	case e.kind == rows:
-		// It commits together with its journal row, which says that it is not done.
+		// It commits together with its journal row, which is not done.
 		return false, true, nil
 	case e.kind == session:
 		return false, true, nil
@@ -27,7 +28,7 @@ func decideDone(ctx context.Context, q querier, s Statement) (isDone, known bool
 	return false, false, nil
 }
 
-// inspectSchema looks at what is there now.
+// inspectSchema reports whether the schema already has the statement's effect.
 func inspectSchema(ctx context.Context, q querier, e effect) (bool, error) {
 	var there bool
 	var err error

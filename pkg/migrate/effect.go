@@ -2,7 +2,7 @@ package migrate
 
 import "strings"
 
-// effect is what a statement does, as far as it matters for deciding whether it was done.
+// effect describes a statement, as far as it matters for deciding whether it was done.
 type effect struct {
 	kind          effectKind
 	schema, table string // schema is empty for the database that is migrated
@@ -13,8 +13,8 @@ type effectKind int
 
 const (
 	unknown effectKind = iota
-	rows               // changes rows only: commits together with its journal row
-	session            // changes this connection only: has to run again on every connection
+	rows               // changes rows only, and commits together with its journal row
+	session            // changes this connection only, and must run again on every connection
 	createTable
 	dropTable
 	addColumn
@@ -23,7 +23,7 @@ const (
 	dropIndex
 )
 
-// token is a token of SQL: a bare word in upper case, a quoted name as it is, or one character.
+// token is a token of SQL: a bare word, a quoted name, or one character.
 type token struct {
 	text   string // as written, quotes removed
 	upper  string // the keyword it could be; empty when quoted
@@ -37,7 +37,7 @@ func tokenize(sql string) []token {
 	isWord := func(c byte) bool {
 		return c == '_' || c == '$' || c >= 0x80 || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 	}
-	joins := false // the last token is a word that the next character may go on with
+	joins := false // the last token is a word that the next character may continue
 	for i := 0; i < len(sql); {
 		opened := s.mode == 0
 		k, n := s.scanNext(sql[i:])
@@ -87,9 +87,9 @@ func forbiddenKeyword(sql string) string {
 	return ""
 }
 
-// effectOf reads what a statement does. It is careful: what it does not fully understand is unknown.
+// effectOf returns a statement's effect. What it does not fully understand is unknown.
 func effectOf(sql string) effect {
-	// The server runs what is in these comments.
+	// The server executes these comments.
 	if strings.Contains(sql, "/*!") || strings.Contains(sql, "/*M!") {
 		return effect{}
 	}
@@ -165,16 +165,16 @@ func alterTable(r *tokenReader) effect {
 	return e
 }
 
-// otherThanColumn are the words after ADD or DROP that begin something other than a column.
+// otherThanColumn holds the words after ADD or DROP that do not begin a column.
 var otherThanColumn = map[string]bool{
 	"CONSTRAINT": true, "PRIMARY": true, "FOREIGN": true, "CHECK": true, "PARTITION": true, "SYSTEM": true,
 	"PERIOD": true, "UNIQUE": true, "FULLTEXT": true, "SPATIAL": true, "VECTOR": true,
 }
 
-// tokenReader takes words from the front.
+// tokenReader takes tokens from the front.
 type tokenReader struct{ words []token }
 
-// takeKeywords removes the keywords from the front if they are there, all of them, and says whether they were.
+// takeKeywords removes the keywords from the front if all are there, and reports whether it did.
 func (r *tokenReader) takeKeywords(keywords ...string) bool {
 	if len(r.words) < len(keywords) {
 		return false
@@ -231,7 +231,7 @@ func (r *tokenReader) takeIndexOn(k effectKind) effect {
 	return e
 }
 
-// takeSet tells the SET statements that change this connection from those that change the server.
+// takeSet tells SET statements that change this connection from those that change the server.
 func (r *tokenReader) takeSet() effect {
 	for _, w := range r.words[:min(3, len(r.words))] {
 		switch w.upper {
@@ -249,7 +249,7 @@ func (r *tokenReader) onlyIfAtEnd(e effect) effect {
 	return e
 }
 
-// splitClauses splits what is left at the commas that are not in parentheses.
+// splitClauses splits the remaining tokens at the commas outside of parentheses.
 func (r *tokenReader) splitClauses() [][]token {
 	out, depth := [][]token{nil}, 0
 	for _, w := range r.words {

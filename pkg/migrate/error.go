@@ -8,14 +8,14 @@ import (
 	"github.com/go-sql-driver/mysql"
 )
 
-// Error is a migration that did not go on. Nothing after the place it names was run.
+// Error is a migration that stopped. Nothing after the place it names was run.
 type Error struct {
 	Version   int64
 	File      string
 	Line      int    // of the statement, 0 when the error is about the whole file
 	Statement int    // its number from 1, 0 when the error is about the whole file
 	SQL       string // the statement, shortened to one line
-	Cause     error  // what the server said, or why it was refused
+	Cause     error  // the server's error, or why the migration was refused
 }
 
 func (e *Error) Error() string {
@@ -27,12 +27,12 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Cause }
 
-// What a *Error's Cause can be, for errors.Is. Everything else is what the server or the connection said.
+// Causes of an *Error, for errors.Is. Every other cause is an error of the server or the connection.
 var (
 	ErrChanged    = errors.New("what was already applied has changed")
 	ErrMissing    = errors.New("an applied migration has no file any more")
 	ErrOutOfOrder = errors.New("older than what is already applied")
-	ErrUndecided  = errors.New("it cannot be told whether the statement was done")
+	ErrUndecided  = errors.New("it cannot be determined whether the statement was done")
 	ErrLockLost   = errors.New("the migration lock was lost")
 )
 

@@ -25,7 +25,7 @@ var journalTables = []string{
 	) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci`,
 }
 
-// journal is what the tables say.
+// journal is the content of the tables.
 type journal struct {
 	migrations map[int64]migrationRow
 	statements map[int64]map[int]statementRow
@@ -42,7 +42,7 @@ type statementRow struct {
 	done bool
 }
 
-// querier is what reading needs: a *sql.DB, *sql.Conn or *sql.Tx.
+// querier reads: a *sql.DB, *sql.Conn or *sql.Tx.
 type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
@@ -51,7 +51,7 @@ type execer interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 }
 
-// readJournal reads the tables. Without them the journal is empty.
+// readJournal reads the tables. If they do not exist, the journal is empty.
 func readJournal(ctx context.Context, q querier) (journal, error) {
 	j := journal{migrations: map[int64]migrationRow{}, statements: map[int64]map[int]statementRow{}}
 	err := queryEach(ctx, q, "SELECT version, file, checksum, min_code_schema, applied_at IS NOT NULL FROM pgo_schema_migration", func(scan func(...any) error) error {
@@ -107,14 +107,14 @@ func (j journal) newestVersion() int64 {
 	return v
 }
 
-// findPending checks ms against the journal and returns what is left to run. Errors are *Error.
+// findPending checks ms against the journal and returns the migrations that are still to run. Errors are *Error.
 func (j journal) findPending(ms []Migration) ([]Migration, error) {
 	byVersion := map[int64]bool{}
 	for _, m := range ms {
 		byVersion[m.Version] = true
 	}
 	for v, row := range j.migrations {
-		// Newer than all files: an older program on a newer schema, which is a roll-back and fine here.
+		// Newer than all files: an older program on a newer schema, which is allowed after a rollback.
 		if v < Latest(ms) && !byVersion[v] {
 			return nil, &Error{Version: v, File: row.file, Cause: fmt.Errorf("%w: put the file of version %d back", ErrMissing, v)}
 		}
@@ -138,7 +138,7 @@ func (j journal) findPending(ms []Migration) ([]Migration, error) {
 	return left, nil
 }
 
-// checkUnchanged refuses a half applied migration whose file differs in what was already run.
+// checkUnchanged refuses a half applied migration whose file differs in statements that were run.
 func (j journal) checkUnchanged(m Migration) error {
 	for n, row := range j.statements[m.Version] {
 		if n > len(m.Statements) {
@@ -151,7 +151,7 @@ func (j journal) checkUnchanged(m Migration) error {
 	return nil
 }
 
-// recordBegin notes that a migration is being applied.
+// recordBegin records that a migration is being applied.
 func recordBegin(ctx context.Context, x execer, m Migration) error {
 	_, err := x.ExecContext(ctx, `INSERT INTO pgo_schema_migration (version, file, checksum, min_code_schema) VALUES (?, ?, ?, ?)
 		ON DUPLICATE KEY UPDATE file = VALUES(file), checksum = VALUES(checksum), min_code_schema = VALUES(min_code_schema)`,
@@ -159,7 +159,7 @@ func recordBegin(ctx context.Context, x execer, m Migration) error {
 	return err
 }
 
-// forgetBegin forgets a migration of which nothing was run, so that it does not bind older code.
+// forgetBegin removes the record of a migration of which nothing was run, so that it does not bind older code.
 func forgetBegin(ctx context.Context, x execer, version int64) error {
 	_, err := x.ExecContext(ctx, `DELETE FROM pgo_schema_migration WHERE version = ? AND applied_at IS NULL
 		AND NOT EXISTS (SELECT 1 FROM pgo_schema_statement s WHERE s.version = ?)`, version, version)
@@ -182,7 +182,7 @@ func clearIntent(ctx context.Context, x execer, version int64, number int) error
 	return err
 }
 
-// recordDone marks an intent as done. Exactly one row must be there: anything else means that somebody else wrote.
+// recordDone marks an intent as done. Exactly one row must be there: any other count means that another process wrote.
 func recordDone(ctx context.Context, x execer, version int64, s Statement) error {
 	res, err := x.ExecContext(ctx, "UPDATE pgo_schema_statement SET done_at = UTC_TIMESTAMP(6) WHERE version = ? AND number = ? AND hash = ? AND done_at IS NULL", version, s.Number, s.Hash)
 	if err != nil {

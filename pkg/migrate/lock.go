@@ -9,17 +9,17 @@ import (
 	"time"
 )
 
-// lockedConn is the one connection that holds the lock and runs everything. The server frees the lock when the
-// connection ends, and a statement that is still running keeps the connection, hence the lock.
+// lockedConn is the one connection that holds the lock and runs everything. The server releases the lock when the connection
+// ends, and a statement that is still running keeps the connection, hence the lock.
 type lockedConn struct {
 	*sql.Conn
 	lock string
 }
 
-// lockRound is how long one wait for the lock lasts before progress is told, in seconds.
+// lockRound bounds one wait for the lock, in seconds. Progress is reported after each.
 const lockRound = 5
 
-// openLockedConn opens a connection, sets what makes migrations run the same everywhere, and takes the lock.
+// openLockedConn opens a connection, makes its session the same on every server, and takes the lock.
 func openLockedConn(ctx context.Context, db *sql.DB, o Options) (*lockedConn, error) {
 	conn, err := db.Conn(ctx)
 	if err != nil {
@@ -77,7 +77,7 @@ func (p *lockedConn) acquireLock(ctx context.Context, o Options) error {
 			wait = min(wait, max(int((o.LockWait-time.Since(start)).Seconds()), 0))
 		}
 		if start.Add(time.Second).After(time.Now()) {
-			wait = min(wait, 1) // say soon that there is something to wait for
+			wait = min(wait, 1) // report soon that another runner holds the lock
 		}
 		var got sql.NullInt64
 		if err := p.QueryRowContext(ctx, "SELECT GET_LOCK(?, ?)", p.lock, wait).Scan(&got); err != nil {
@@ -94,11 +94,11 @@ func (p *lockedConn) acquireLock(ctx context.Context, o Options) error {
 	}
 }
 
-// describeHolder says who has the lock, as far as this account may see.
+// describeHolder names the holder of the lock, as far as this account may see.
 func (p *lockedConn) describeHolder(ctx context.Context) string {
 	var id sql.NullInt64
 	if err := p.QueryRowContext(ctx, "SELECT IS_USED_LOCK(?)", p.lock).Scan(&id); err != nil || !id.Valid {
-		return "nobody any more"
+		return "no one any more"
 	}
 	var user, host string
 	err := p.QueryRowContext(ctx, "SELECT user, host FROM information_schema.processlist WHERE id = ?", id.Int64).Scan(&user, &host)
@@ -108,7 +108,7 @@ func (p *lockedConn) describeHolder(ctx context.Context) string {
 	return fmt.Sprintf("connection %d (%s from %s)", id.Int64, user, host)
 }
 
-// checkLock makes sure that this connection still has the lock.
+// checkLock returns ErrLockLost unless this connection still holds the lock.
 func (p *lockedConn) checkLock(ctx context.Context) error {
 	var mine sql.NullBool
 	err := p.QueryRowContext(ctx, "SELECT IS_USED_LOCK(?) = CONNECTION_ID()", p.lock).Scan(&mine)
@@ -121,7 +121,7 @@ func (p *lockedConn) checkLock(ctx context.Context) error {
 	return nil
 }
 
-// discard closes the connection for good: it must not go back to the pool with its lock and its settings.
+// discard closes the connection for good: it must not return to the pool with its lock and its settings.
 func (p *lockedConn) discard() {
 	_ = p.Raw(func(any) error { return driver.ErrBadConn })
 	_ = p.Close()

@@ -21,7 +21,7 @@ import (
 type Migration struct {
 	Version       int64       // the number at the start of the file's name, 1 or more
 	File          string      // the file's name
-	MinCodeSchema int64       // the oldest code that bears this schema, by its schema version; 0: any
+	MinCodeSchema int64       // the oldest code that supports this schema, by its schema version; 0: any
 	Checksum      string      // of what runs: MinCodeSchema and the statements, not the comments between them
 	Statements    []Statement // of the Up section, at least one
 }

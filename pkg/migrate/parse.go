@@ -15,8 +15,8 @@ const (
 	down
 )
 
-// parser reads one file line by line, as goose does. Where goose only looks at how a line ends, it also knows
-// strings and comments, so that a semicolon in them ends nothing.
+// parser reads one file line by line, as goose does. Unlike goose, it recognizes strings and comments, so that a semicolon
+// in them ends nothing.
 type parser struct {
 	file string
 	line int
@@ -84,7 +84,7 @@ func (p *parser) readLine(line string) error {
 	return p.readSQL(line)
 }
 
-// readComment reads a comment between statements: it may be one of ours.
+// readComment reads a comment between statements, which may set min_code_schema or verify.
 func (p *parser) readComment(line string) error {
 	key, value, ok := strings.Cut(strings.TrimSpace(strings.TrimPrefix(line, "--")), ":")
 	value = strings.TrimSpace(value)

@@ -101,7 +101,7 @@ func TestReadErrors(t *testing.T) {
 	}
 }
 
-func TestChecksumIsOfWhatRuns(t *testing.T) {
+func TestChecksumCoversTheStatementsOnly(t *testing.T) {
 	read := func(text string) Migration {
 		t.Helper()
 		ms, err := Read(fstest.MapFS{"00007_a.sql": file(text)})

@@ -7,18 +7,18 @@ import (
 	"fmt"
 )
 
-// Resolution is a person's word about a statement that was interrupted.
+// Resolution is an operator's decision about a statement that was interrupted.
 type Resolution struct {
 	Version   int64
 	Statement int
-	Done      bool // true: it was done, go on after it. false: it was not, run it again
+	Done      bool // true: it was done, continue after it. false: it was not, run it again
 }
 
-// ErrNothingToResolve is returned when the statement was not interrupted.
+// ErrNothingToResolve reports that the statement was not interrupted.
 var ErrNothingToResolve = errors.New("nothing to resolve")
 
-// Resolve writes a person's word into the journal, under the same lock as Up. ms must have the migration: its
-// statement's present text is what counts as done.
+// Resolve writes an operator's decision into the journal, under the same lock as Up. ms must contain the migration: its
+// statement's present text counts as done.
 func Resolve(ctx context.Context, db *sql.DB, ms []Migration, r Resolution, o Options) error {
 	s, err := findStatement(ms, r)
 	if err != nil {

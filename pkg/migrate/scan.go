@@ -2,8 +2,8 @@ package migrate
 
 import "strings"
 
-// scanner walks through SQL text and tells code from strings and comments. The zero value starts in code. Its state
-// carries over from one piece of text to the next, so that a string or comment may span lines.
+// scanner walks through SQL text and tells code from strings and comments. The zero value starts in code. Its state carries
+// over from one piece of text to the next, so that a string or comment may span lines.
 type scanner struct {
 	mode byte // 0 in code, the quote in a string, '*' in a block comment, '-' in a comment to the end of the line
 }
@@ -17,8 +17,8 @@ const (
 	comment
 )
 
-// scanNext reads what text starts with and returns its kind and length in bytes. text must not be empty; for a comment
-// to be told from two minus signs, lines must keep their line feed.
+// scanNext returns the kind and the length in bytes of the start of text. text must not be empty. Lines must keep their line
+// feed, which tells a comment from two minus signs.
 func (s *scanner) scanNext(text string) (kind, int) {
 	switch s.mode {
 	case 0:

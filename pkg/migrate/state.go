@@ -7,21 +7,21 @@ import (
 	"fmt"
 )
 
-// State is where a database's schema is.
+// State describes a database's schema.
 type State struct {
 	Version       int64 // the newest applied version, 0 for a database that was never migrated
-	MinCodeSchema int64 // the oldest code that bears it, by that code's schema version
+	MinCodeSchema int64 // the oldest code that supports it, by that code's schema version
 	Dirty         int64 // the version that is half applied, 0 for none
 }
 
-// Why a program and a schema do not go together.
+// Reasons why a program and a schema are not compatible.
 var (
 	ErrSchemaTooOld = errors.New("the schema is older than this program needs")
 	ErrCodeTooOld   = errors.New("this program is too old for the schema")
 )
 
-// ReadState reads the database's state with one cheap query. A database that was never migrated has the zero State
-// and is no error. A half applied migration counts for MinCodeSchema: its first statements may be what binds.
+// ReadState reads the database's state with one cheap query. A database that was never migrated has the zero State and is no
+// error. A half applied migration counts for MinCodeSchema: its first statements may already bind older code.
 func ReadState(ctx context.Context, db *sql.DB) (State, error) {
 	var s State
 	err := db.QueryRowContext(ctx, `SELECT COALESCE(MAX(CASE WHEN applied_at IS NOT NULL THEN version END), 0),
@@ -36,8 +36,8 @@ func ReadState(ctx context.Context, db *sql.DB) (State, error) {
 	return s, nil
 }
 
-// CheckCompatible says whether code that brings migrations up to codeSchema can work on a schema in state s. The error
-// is ErrSchemaTooOld or ErrCodeTooOld, with the numbers.
+// CheckCompatible returns nil if code that brings migrations up to codeSchema can work on a schema in state s, otherwise
+// ErrSchemaTooOld or ErrCodeTooOld with the numbers.
 func CheckCompatible(s State, codeSchema int64) error {
 	switch {
 	case s.Version < codeSchema:
@@ -48,7 +48,7 @@ func CheckCompatible(s State, codeSchema int64) error {
 	return nil
 }
 
-// SchemaCompatible returns a check for package health: the database answers, with a schema that code of codeSchema can work on.
+// SchemaCompatible returns a check for package health: the database answers, with a schema that supports code of codeSchema.
 func SchemaCompatible(db *sql.DB, codeSchema int64) func(context.Context) error {
 	return func(ctx context.Context) error {
 		s, err := ReadState(ctx, db)

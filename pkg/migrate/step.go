@@ -9,7 +9,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 )
 
-// runStep brings one statement to done, whatever the journal says of it. run is false when there was nothing to run.
+// runStep brings one statement to done, whatever its journal row. run is false if nothing had to run.
 func runStep(ctx context.Context, p *lockedConn, m Migration, s Statement, row statementRow, seen bool, o Options) (run bool, err error) {
 	// Before each statement: a runner that lost its lock must not meet another one.
 	if err := p.checkLock(ctx); err != nil {
@@ -77,11 +77,11 @@ func runWithJournal(ctx context.Context, p *lockedConn, m Migration, s Statement
 	return tx.Commit()
 }
 
-// clearRefused clears the intent of a statement that the server refused: it is known that it was not done. When it is
-// the connection that failed, the intent stays and the next run finds out.
+// clearRefused clears the intent of a statement that the server refused, which was certainly not done. If the connection
+// failed instead, the intent stays and the next run finds out.
 func clearRefused(ctx context.Context, p *lockedConn, m Migration, s Statement, cause error) error {
-	var said *mysql.MySQLError
-	if !errors.As(cause, &said) {
+	var refusal *mysql.MySQLError
+	if !errors.As(cause, &refusal) {
 		return fmt.Errorf("it was cut off, and the next run finds out whether it was done: %w", cause)
 	}
 	err := clearIntent(ctx, p, m.Version, s.Number)
@@ -94,7 +94,7 @@ func clearRefused(ctx context.Context, p *lockedConn, m Migration, s Statement, 
 	return cause
 }
 
-// runWithRetries runs one statement again when it waited in vain for a lock, or was chosen as a deadlock's victim.
+// runWithRetries runs one statement again if its wait for a lock timed out or it was chosen as a deadlock's victim.
 func runWithRetries(ctx context.Context, p *lockedConn, m Migration, s Statement, o Options, run func() error) error {
 	for try := 1; ; try++ {
 		err := run()
@@ -112,7 +112,7 @@ func runWithRetries(ctx context.Context, p *lockedConn, m Migration, s Statement
 	}
 }
 
-// resolveInterrupted decides about a statement that an earlier run began. It returns true when the statement is done.
+// resolveInterrupted decides about a statement that an earlier run began. It returns true if the statement is done.
 func resolveInterrupted(ctx context.Context, p *lockedConn, m Migration, s Statement, row statementRow, o Options) (bool, error) {
 	repair := fmt.Sprintf("look at the database and then say so: `%s --version %d --statement %d --done` or the same with --redo", o.Repair, m.Version, s.Number)
 	if row.hash != s.Hash {

@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// Options changes how migrations are run. The zero value is usable.
+// Options configure how migrations are run. The zero value is usable.
 type Options struct {
-	// Progress is told, in plain words, what is waited for and what was done. Nil: nobody is told.
+	// Progress receives reports of waits and of finished work. Nil: no reports.
 	Progress func(text string)
-	// LockWait is how long to wait for another runner. 0: until the context ends.
+	// LockWait bounds the wait for another runner. 0: until the context ends.
 	LockWait time.Duration
-	// StatementLockWait is how long one statement waits for a table that is in use. Default 10 s, in whole seconds.
+	// StatementLockWait bounds the wait of one statement for a table that is in use. Default 10 s, in whole seconds.
 	StatementLockWait time.Duration
-	// Retries is how often a statement that waited in vain is tried again. Default 6; negative: never.
+	// Retries bounds how often a statement is run again after such a wait timed out. Default 6; negative: never.
 	Retries int
-	// Repair is the start of the command with which a person settles a statement that was interrupted:
+	// Repair is the start of the command with which an operator resolves a statement that was interrupted:
 	// " --version 3 --statement 2 --done" or "--redo" is put after it.
 	Repair string
 
@@ -48,21 +48,21 @@ func (o Options) reportProgress(format string, args ...any) {
 	}
 }
 
-// Report is what a run did.
+// Report is the result of a run.
 type Report struct {
 	Applied    []string // files that this run completed, in order
 	Statements int      // how many it ran
 	State      State    // where the schema is now
 }
 
-// Up applies what is left of ms to the database that db's connections are in, in order of version.
+// Up applies the migrations of ms that are still to run to the database of db's connections, in order of version.
 //
-// It holds a lock on one connection of its own, so of two runners at once one waits and then finds nothing left.
-// A statement that the server refuses ends the run: its *Error says where and why, nothing after it was run, and
-// the next run goes on from that statement, which may have been corrected. After a crash the next run finds out
-// whether the interrupted statement was done: statements that change rows commit with the journal, tables, columns
-// and indexes are looked up, and for others the file's "-- verify:" query decides; failing that, ErrUndecided.
-// Other causes: ErrChanged, ErrMissing, ErrOutOfOrder, ErrLockLost. ErrLocked comes without an *Error.
+// It holds a lock on one connection of its own, so of two concurrent runners one waits and then finds nothing left. A
+// statement that the server refuses ends the run: its *Error names the place and the reason, nothing after it was run, and
+// the next run continues from that statement, which may have been corrected. After a crash the next run finds out whether
+// the interrupted statement was done: statements that change rows commit with the journal, tables, columns and indexes are
+// looked up, and for others the file's "-- verify:" query decides; without one it returns ErrUndecided. Other causes:
+// ErrChanged, ErrMissing, ErrOutOfOrder, ErrLockLost. ErrLocked comes without an *Error.
 func Up(ctx context.Context, db *sql.DB, ms []Migration, o Options) (Report, error) {
 	o = o.withDefaults()
 	var r Report
@@ -80,7 +80,7 @@ func Up(ctx context.Context, db *sql.DB, ms []Migration, o Options) (Report, err
 	return r, err
 }
 
-// upOnce runs what is left on one connection. again is true when the rest needs a fresh one, because a migration
+// upOnce runs the remaining migrations on one connection. again is true if the rest needs a fresh one, because a migration
 // changed the connection's settings.
 func upOnce(ctx context.Context, db *sql.DB, ms []Migration, o Options, r *Report) (again bool, err error) {
 	p, err := openLockedConn(ctx, db, o)
@@ -122,7 +122,7 @@ func changesSession(m Migration) bool {
 	return false
 }
 
-// errKilledByTest is what a run ends with that a test has killed.
+// errKilledByTest ends a run that a test has killed.
 var errKilledByTest = errors.New("killed by a test")
 
 func applyMigration(ctx context.Context, p *lockedConn, m Migration, rows map[int]statementRow, o Options, r *Report) error {
@@ -156,8 +156,8 @@ func applyMigration(ctx context.Context, p *lockedConn, m Migration, rows map[in
 	return nil
 }
 
-// Pending returns what Up would run, after the same checks, without a lock and without changing anything.
-// The first may be half applied.
+// Pending returns the migrations that Up would run, after the same checks, without a lock and without changing anything. The
+// first may be half applied.
 func Pending(ctx context.Context, db *sql.DB, ms []Migration) ([]Migration, error) {
 	j, err := readJournal(ctx, db)
 	if err != nil {

@@ -84,7 +84,7 @@ func TestRefusedFirstStatementBindsNothing(t *testing.T) {
 	}
 }
 
-func TestUpRefuses(t *testing.T) {
+func TestUpRejectsChangedMigrations(t *testing.T) {
 	tests := []struct {
 		name   string
 		before []string // applied; the last statement of the last file may fail
@@ -118,17 +118,17 @@ func TestUpRefuses(t *testing.T) {
 	}
 }
 
-func TestTwoRunnersAtOnce(t *testing.T) {
+func TestConcurrentRunners(t *testing.T) {
 	db := openDatabase(t)
 	ms := migrations(t, "00001_a.sql", "CREATE TABLE a (id INT AUTO_INCREMENT PRIMARY KEY, s INT);\nINSERT INTO a (s) SELECT SLEEP(3);\nINSERT INTO a (s) VALUES (1);\n",
 		"00002_b.sql", "INSERT INTO a (s) VALUES (2);\nCREATE TABLE b (id INT);\n")
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	total := 0
-	told := make(chan string, 100)
+	reports := make(chan string, 100)
 	for range 3 {
 		wg.Go(func() {
-			r, err := Up(context.Background(), db, ms, Options{Progress: progress(told)})
+			r, err := Up(context.Background(), db, ms, Options{Progress: progress(reports)})
 			if err != nil {
 				t.Error(err)
 			}
@@ -141,13 +141,13 @@ func TestTwoRunnersAtOnce(t *testing.T) {
 	if got := value(t, db, "SELECT COUNT(*) FROM a"); got != "3" || total != 5 {
 		t.Errorf("%s rows, %d statements run by all", got, total)
 	}
-	close(told)
+	close(reports)
 	waited := false
-	for text := range told {
+	for text := range reports {
 		waited = waited || strings.Contains(text, "waiting for the migration lock") && strings.Contains(text, "held by connection ")
 	}
 	if !waited {
-		t.Error("nobody said who holds the lock")
+		t.Error("no report names the holder of the lock")
 	}
 }
 
@@ -235,20 +235,20 @@ func TestTableInUse(t *testing.T) {
 	_ = tx.Rollback()
 
 	tx = hold()
-	told := make(chan string, 10)
+	reports := make(chan string, 10)
 	_, err = Up(context.Background(), db, ms, Options{StatementLockWait: time.Second, Progress: func(text string) {
-		told <- text
+		reports <- text
 		_ = tx.Rollback()
 	}})
 	if err != nil {
 		t.Error(err)
 	}
-	if first := <-told; !strings.Contains(first, "statement 1 of 00001_a.sql waits for a lock, try 1 of 7; in the way: connection ") {
+	if first := <-reports; !strings.Contains(first, "statement 1 of 00001_a.sql waits for a lock, try 1 of 7; in the way: connection ") {
 		t.Errorf("progress %q", first)
 	}
 }
 
-func TestCompatible(t *testing.T) {
+func TestCheckCompatible(t *testing.T) {
 	tests := []struct {
 		name  string
 		state State
@@ -271,7 +271,7 @@ func TestCompatible(t *testing.T) {
 	}
 }
 
-func TestBearsCheck(t *testing.T) {
+func TestSchemaCompatible(t *testing.T) {
 	db := openDatabase(t)
 	mustUp(t, db, migrations(t, "00001_a.sql", "-- min_code_schema: 1\n-- +goose Up\nCREATE TABLE a (id INT);"), Options{})
 	if err := SchemaCompatible(db, 1)(t.Context()); err != nil {

@@ -8,9 +8,9 @@ import (
 	"go.uber.org/zap"
 )
 
-// Conn is a service's way to the broker. It keeps two connections: one to publish on and, from the first Consume on, one to
-// consume on, because a broker short of memory or disk stops reading from connections that publish, and acknowledgements
-// must get through just then. It is safe for concurrent use, and a prometheus.Collector of its own metrics.
+// Conn connects a service to the broker. It keeps two connections: one to publish on and, from the first Consume on, one to
+// consume on, because a broker that is short of memory or disk stops reading from connections that publish, and
+// acknowledgements must get through just then. It is safe for concurrent use, and a prometheus.Collector of its own metrics.
 type Conn struct {
 	cfg Config
 	log *zap.Logger
@@ -27,8 +27,8 @@ type Conn struct {
 	consuming chan struct{} // closed once sub runs
 }
 
-// Connect returns at once and never fails: connecting goes on in the background until Close, also while the broker is away,
-// while the account does not exist yet and while the password is refused. Ask Connected or Check how it stands.
+// Connect returns at once and never fails: it connects in the background until Close, also while the broker is unavailable,
+// while the account does not exist yet and while the password is refused. IsConnected and Check report the state.
 func Connect(cfg Config, log *zap.Logger) *Conn {
 	cfg = cfg.withDefaults()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -48,8 +48,8 @@ func Connect(cfg Config, log *zap.Logger) *Conn {
 	return c
 }
 
-// Check returns nil when messages can be published and, once Consume was called, consumed. Else the error says what is
-// wrong: ErrNotConnected with the reason of the last attempt, or ErrBlocked with the broker's reason.
+// Check returns nil when messages can be published and, once Consume was called, consumed. Otherwise it returns
+// ErrNotConnected with the reason of the last attempt, or ErrBlocked with the broker's reason.
 func (c *Conn) Check(context.Context) error {
 	if _, err := c.pub.link.usableConnection(); err != nil {
 		return err
@@ -63,11 +63,11 @@ func (c *Conn) Check(context.Context) error {
 	}
 }
 
-// IsConnected says whether Check finds nothing wrong.
+// IsConnected reports whether Check returns nil.
 func (c *Conn) IsConnected() bool { return c.Check(c.ctx) == nil }
 
 // Close ends the connections and returns when they are closed or when ctx ends, with ctx's error. End consumers and
-// publishers first: what they do after Close fails with ErrNotConnected.
+// publishers first: after Close they fail with ErrNotConnected.
 func (c *Conn) Close(ctx context.Context) error {
 	c.startSub.Do(func() {}) // a Consume that comes now finds a link that never connects, and ends with its ctx
 	c.cancel()

@@ -115,7 +115,7 @@ func TestReconnect(t *testing.T) {
 	}
 }
 
-func TestCloseWhileTheBrokerIsAway(t *testing.T) {
+func TestCloseWhileTheBrokerIsDown(t *testing.T) {
 	broker := testkit.NewBroker(t)
 	link := testkit.NewLink(t, broker.Addr)
 	link.Cut()

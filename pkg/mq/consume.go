@@ -15,31 +15,31 @@ import (
 	"pgo/pkg/event"
 )
 
-// Delivery is one event as a handler gets it.
+// Delivery is one event as a handler receives it.
 type Delivery struct {
 	Event   event.Event
 	Queue   string
 	Attempt int // 1 for the first time; counts failures only, not deliveries that a lost connection repeats
 }
 
-// Handler does what a service does about an event. nil acknowledges it; an error brings it again after the next retry delay,
-// and after the last one, or when it is marked by Permanent, sends it to the dead letters. A panic counts as an error.
-// ctx carries the trace of the event and ends after Consumer.HandlerTimeout, or when the consumer had to stop before the
-// handler was done: an error from then on does not count as a failure and the event comes again.
+// Handler handles an event. nil acknowledges it; an error delivers it again after the next retry delay, and moves it to the
+// dead letters after the last one or if MarkPermanent marked it. A panic counts as an error. ctx carries the trace of the
+// event and ends after Consumer.HandlerTimeout, or when the consumer had to stop before the handler was done: an error after
+// that does not count as a failure, and the event comes again.
 type Handler func(ctx context.Context, d Delivery) error
 
-// Consumer says what to consume and how. Queue and Handler are required.
+// Consumer configures what to consume and how. Queue and Handler are required.
 type Consumer struct {
 	Queue   string
 	Handler Handler
 
 	// Workers handle deliveries at once; with one, events come one after the other in the queue's order, retries apart.
 	Workers int // default 1
-	// Prefetch is how many unacknowledged deliveries the broker hands out.
+	// Prefetch bounds the unacknowledged deliveries that the broker hands out.
 	Prefetch int // default 16, at least Workers
 
 	HandlerTimeout time.Duration // default 1m
-	// StopTimeout bounds how long what is held is finished after ctx has ended. Default 5s.
+	// StopTimeout bounds how long held deliveries may be finished after ctx has ended. Default 5s.
 	StopTimeout time.Duration
 }
 
@@ -61,9 +61,9 @@ func (k Consumer) withDefaults() (Consumer, error) {
 	return k, nil
 }
 
-// Consume hands deliveries to k.Handler until ctx ends, over every loss of the connection and also while the queue does not
-// exist yet. Then it takes no new ones, finishes what it holds within k.StopTimeout and returns nil; what was not finished
-// goes back to the queue. An error is returned only for a Consumer that misses a required field.
+// Consume passes deliveries to k.Handler until ctx ends, over every loss of the connection and also while the queue does not
+// exist yet. Then it accepts no new ones, finishes those that it holds within k.StopTimeout and returns nil; unfinished ones
+// go back to the queue. It returns an error only if a required field of k is missing.
 func (c *Conn) Consume(ctx context.Context, k Consumer) error {
 	k, err := k.withDefaults()
 	if err != nil {
@@ -86,7 +86,7 @@ func (c *Conn) Consume(ctx context.Context, k Consumer) error {
 			pause.Reset()
 			last = ""
 		}
-		if err.Error() != last { // say it once, not at every attempt
+		if err.Error() != last { // log it once, not at every attempt
 			log.Warn("consuming was interrupted, trying on", zap.Error(err))
 			last = err.Error()
 		}
@@ -94,8 +94,8 @@ func (c *Conn) Consume(ctx context.Context, k Consumer) error {
 	}
 }
 
-// consumeSession consumes on one channel until it is lost or ctx has ended and what was held is finished. It always says why it
-// ended.
+// consumeSession consumes on one channel until it is lost, or until ctx has ended and the held deliveries are finished. It
+// always returns the reason.
 func (c *Conn) consumeSession(ctx context.Context, conn *amqp.Connection, k Consumer, log *zap.Logger) error {
 	const tag = "pgo" // unique within its channel, which is ours alone
 	var deliveries <-chan amqp.Delivery
@@ -121,7 +121,7 @@ func (c *Conn) consumeSession(ctx context.Context, conn *amqp.Connection, k Cons
 		workers.Go(func() {
 			for d := range deliveries {
 				if ch.IsClosed() || work.Err() != nil {
-					continue // not ours any more: the broker gives it to someone else
+					continue // the broker has given it to another consumer
 				}
 				c.handleDelivery(work, ch, k, d, log)
 			}
@@ -146,7 +146,7 @@ func (c *Conn) consumeSession(ctx context.Context, conn *amqp.Connection, k Cons
 	case <-ctx.Done():
 	}
 
-	// Taking no more; the library closes deliveries after those that are already here.
+	// No more deliveries: the library closes the channel after those that have arrived.
 	go func() { _ = ch.Cancel(tag, false) }()
 	deadline := time.NewTimer(k.StopTimeout)
 	defer deadline.Stop()
@@ -157,7 +157,7 @@ func (c *Conn) consumeSession(ctx context.Context, conn *amqp.Connection, k Cons
 	}
 	abandon()
 	log.Warn("stopped before everything held was finished; the rest goes back to the queue")
-	// A moment for handlers to see that their ctx has ended. One that does not look is left alone.
+	// A moment for handlers to see that their ctx has ended. One that ignores it is left running.
 	deadline.Reset(time.Second)
 	select {
 	case <-finished:
@@ -166,7 +166,7 @@ func (c *Conn) consumeSession(ctx context.Context, conn *amqp.Connection, k Cons
 	return ctx.Err()
 }
 
-// handleDelivery runs the handler on one delivery and settles it.
+// handleDelivery runs the handler on one delivery, then acknowledges it or hands it on.
 func (c *Conn) handleDelivery(ctx context.Context, ch *amqp.Channel, k Consumer, d amqp.Delivery, log *zap.Logger) {
 	e, err := event.Parse(d.Body)
 	if err != nil {
@@ -187,7 +187,7 @@ func (c *Conn) handleDelivery(ctx context.Context, ch *amqp.Channel, k Consumer,
 		acknowledge(d, log)
 		c.metrics.deliveries.WithLabelValues(k.Queue, resultDone).Inc()
 	case ctx.Err() != nil:
-		// Stopped half-way, which is nobody's failure: unacknowledged, it comes again.
+		// Stopped half-way, which is no failure: unacknowledged, it comes again.
 	default:
 		c.handOnFailed(ctx, ch, k, d, err, log)
 	}
@@ -204,7 +204,7 @@ func callHandler(ctx context.Context, k Consumer, d Delivery) (err error) {
 	return k.Handler(ctx, d)
 }
 
-// acknowledge tells the broker to forget d. When that does not get through, d comes again.
+// acknowledge asks the broker to forget d. If the request is lost, d comes again.
 func acknowledge(d amqp.Delivery, log *zap.Logger) {
 	if err := d.Ack(false); err != nil {
 		log.Info("could not acknowledge an event, it will come again", zap.Error(err))

@@ -144,7 +144,7 @@ func TestPoisonDoesNotBlock(t *testing.T) {
 }
 
 // The consumer is stopped while it handles something.
-func TestStop(t *testing.T) {
+func TestConsumeFinishesBeforeItStops(t *testing.T) {
 	for name, tc := range map[string]struct {
 		obeys, again bool // the handler obeys the end of its ctx and gives up; the event comes again
 	}{
@@ -240,7 +240,7 @@ func TestConnectionIsCutWhileHandling(t *testing.T) {
 	}
 }
 
-// A consumer that dies over a message again and again does not get it for ever.
+// A consumer that dies over a message again and again does not get it again without end.
 func TestDeliveryLimit(t *testing.T) {
 	broker := testkit.NewBroker(t)
 	cfg := config(broker)

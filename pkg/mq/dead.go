@@ -14,29 +14,29 @@ import (
 
 // DeadLetter is a message that a queue's consumer has given up.
 type DeadLetter struct {
-	ID       string // the event's id; for what is no event one that is made of its content, so that equal ones share it
+	ID       string // the event's id; for content that is not an event, one derived from the content
 	Queue    string // in which it failed
 	Event    event.Event
-	ParseErr error // why the content is no event; Event is then empty
+	ParseErr error // why the content is not an event; Event is then empty
 
-	Attempts    int    // how many times its handling has failed; 0 where the broker gave it up, see Reason
+	Attempts    int    // how many times its handling has failed; 0 if the broker gave it up, see Reason
 	Reason      string // the last error
 	FirstFailed time.Time
 	LastFailed  time.Time
-	Exchange    string // where it was published to first
-	RoutingKey  string // and with which key
+	Exchange    string // its first exchange
+	RoutingKey  string // its first routing key
 
 	ContentType string
 	Size        int    // of the content, in bytes
 	Body        []byte // nil in what ListDeadLetters returns
 }
 
-// ErrDeadLettersBusy is the error of an operator who was told that somebody else holds the dead letters for too long.
-var ErrDeadLettersBusy = errors.New("somebody else is working on these dead letters")
+// ErrDeadLettersBusy reports that another operator held the dead letters for too long.
+var ErrDeadLettersBusy = errors.New("another operator is working on these dead letters")
 
-// The tools for dead letters work with a service's own account, each on a connection of its own. While one looks at a queue's
-// dead letters it holds them all, so those who come at the same time wait for each other: each sees all that are there. A
-// tool that dies lets go of what it held. Errors of all: ErrNotConnected; ErrDeadLettersBusy; the broker's answer.
+// The functions for dead letters work with a service's own account, each on a connection of its own. While one looks at a
+// queue's dead letters it holds them all, so concurrent ones wait for each other: each sees every dead letter. A process
+// that dies releases what it held. All return ErrNotConnected, ErrDeadLettersBusy or the broker's answer.
 
 // ListDeadLetters returns the dead letters of queue in their order and leaves them where they are.
 func ListDeadLetters(ctx context.Context, cfg Config, queue string) ([]DeadLetter, error) {
@@ -52,7 +52,7 @@ func ListDeadLetters(ctx context.Context, cfg Config, queue string) ([]DeadLette
 	return all, err
 }
 
-// ReadDeadLetters returns the dead letters of queue that are wanted, with their content, and leaves them where they are.
+// ReadDeadLetters returns the wanted dead letters of queue with their content, and leaves them where they are.
 func ReadDeadLetters(ctx context.Context, cfg Config, queue string, wanted func(DeadLetter) bool) ([]DeadLetter, error) {
 	var found []DeadLetter
 	err := withDeadLetters(ctx, cfg, queue, func(h *deadLetterHolder) error {
@@ -66,9 +66,10 @@ func ReadDeadLetters(ctx context.Context, cfg Config, queue string, wanted func(
 	return found, err
 }
 
-// ReplayDeadLetters has the wanted dead letters of queue handled again: each goes to the shortest retry queue and from there back to
-// queue, with all its attempts before it. It leaves the dead letters after the broker has confirmed the copy, so one that is
-// interrupted in between may be handled and dead; handlers bear that. The result is what was replayed, also with an error.
+// ReplayDeadLetters delivers the wanted dead letters of queue again: each goes to the shortest retry queue and from there
+// back to queue, with all its attempts before it. It removes a dead letter after the broker has confirmed the copy, so one
+// that is interrupted in between may be both handled and dead; handlers must allow for that. It returns what was replayed,
+// also with an error.
 func ReplayDeadLetters(ctx context.Context, cfg Config, queue string, wanted func(DeadLetter) bool) ([]DeadLetter, error) {
 	if cfg.RetryDelays != nil && len(cfg.RetryDelays) == 0 {
 		return nil, errors.New("there is no retry queue to replay through")
@@ -78,14 +79,14 @@ func ReplayDeadLetters(ctx context.Context, cfg Config, queue string, wanted fun
 	})
 }
 
-// DropDeadLetters removes the wanted dead letters of queue for good and returns them.
+// DropDeadLetters deletes the wanted dead letters of queue and returns them.
 func DropDeadLetters(ctx context.Context, cfg Config, queue string, wanted func(DeadLetter) bool) ([]DeadLetter, error) {
 	return removeDeadLetters(ctx, cfg, queue, wanted, func(_ *deadLetterHolder, batch []heldLetter) []error {
 		return make([]error, len(batch))
 	})
 }
 
-// removeDeadLetters removes the wanted letters for which deal has no error.
+// removeDeadLetters removes the wanted letters for which deal returns no error.
 func removeDeadLetters(
 	ctx context.Context, cfg Config, queue string, wanted func(DeadLetter) bool, deal func(*deadLetterHolder, []heldLetter) []error,
 ) (done []DeadLetter, err error) {
@@ -99,7 +100,7 @@ func removeDeadLetters(
 		for len(chosen) > 0 {
 			batch := chosen[:min(len(chosen), deadBatch)]
 			chosen = chosen[len(batch):]
-			var failed error // the first; one that has left must not stay because of another
+			var failed error // the first; a letter that was dealt with must not stay because of another
 			for i, err := range deal(h, batch) {
 				if err == nil {
 					err = batch[i].delivery.Ack(false)
@@ -119,7 +120,8 @@ func removeDeadLetters(
 	return done, err
 }
 
-// newReplay is the message that takes a dead letter back to its queue. The history of its failures stays, the count begins anew.
+// newReplay returns the message that takes a dead letter back to its queue. It keeps the history of the failures and
+// restarts the count.
 func (c Config) newReplay(d amqp.Delivery, queue string) Publishing {
 	headers := map[string]any{}
 	for _, name := range []string{HeaderFirstFailed, HeaderExchange, HeaderRoutingKey, traceHeader} {
@@ -133,8 +135,7 @@ func (c Config) newReplay(d amqp.Delivery, queue string) Publishing {
 	}
 }
 
-// newDeadLetter reads what is known about a dead letter. Nothing in it is believed to be of the right type: anybody may have
-// published it.
+// newDeadLetter reads what is known about a dead letter. It trusts no type in it: any client may have published it.
 func newDeadLetter(d amqp.Delivery, queue string) DeadLetter {
 	l := DeadLetter{
 		Queue: queue, Attempts: countAttempts(d), ContentType: d.ContentType, Size: len(d.Body), Body: d.Body,
@@ -152,7 +153,7 @@ func newDeadLetter(d amqp.Delivery, queue string) DeadLetter {
 	return l
 }
 
-// readBrokerDeath fills in what the broker notes when it is the broker that gives a message up.
+// readBrokerDeath fills in the broker's notes on a message that the broker itself gave up.
 func (l *DeadLetter) readBrokerDeath(h amqp.Table) {
 	deaths, _ := h["x-death"].([]any)
 	if len(deaths) == 0 {

@@ -156,8 +156,8 @@ func TestDeadLettersAreListedReplayedAndDropped(t *testing.T) {
 	listed(t, cfg, fourth.ID)
 }
 
-// TestWhatIsNoEventCanBeLookedAtAndDropped has what a stranger published among the dead letters.
-func TestWhatIsNoEventCanBeLookedAtAndDropped(t *testing.T) {
+// TestInvalidEventsAreListedAndDropped has what an unknown sender published among the dead letters.
+func TestInvalidEventsAreListedAndDropped(t *testing.T) {
 	broker := testkit.NewBroker(t)
 	declare(t, config(broker))
 	cfg := operator(t, broker)
@@ -192,7 +192,7 @@ func TestWhatIsNoEventCanBeLookedAtAndDropped(t *testing.T) {
 	if err != nil || len(dropped) != 1 {
 		t.Fatalf("dropped %v, %v", ids(dropped), err)
 	}
-	// Replaying one only brings it back, since nobody can handle it.
+	// Replaying one only brings it back, since no handler accepts it.
 	var got record
 	consume(t, c, mq.Consumer{Queue: queue, Handler: got.handle})
 	if replayed, err := mq.ReplayDeadLetters(t.Context(), cfg, queue, every); err != nil || len(replayed) != len(batch)-1 {
@@ -211,8 +211,8 @@ func TestWhatIsNoEventCanBeLookedAtAndDropped(t *testing.T) {
 	listed(t, cfg)
 }
 
-// TestWhatTheBrokerGaveUpSaysWhy has a consumer that died over a message again and again.
-func TestWhatTheBrokerGaveUpSaysWhy(t *testing.T) {
+// TestBrokerDeathsHaveAReason has a consumer that died over a message again and again.
+func TestBrokerDeathsHaveAReason(t *testing.T) {
 	broker := testkit.NewBroker(t)
 	declare(t, config(broker))
 	cfg := operator(t, broker)
@@ -236,7 +236,7 @@ func TestWhatTheBrokerGaveUpSaysWhy(t *testing.T) {
 	}
 }
 
-// unlessBusy is what an operator does who was told that others were at work for too long, which on a busy machine they may be:
+// unlessBusy is what an operator does whose call failed because others were at work for too long, as happens on a busy machine:
 // the same again.
 func unlessBusy(do func() ([]mq.DeadLetter, error)) (letters []mq.DeadLetter, err error) {
 	for until := time.Now().Add(3 * time.Minute); ; {
@@ -246,9 +246,9 @@ func unlessBusy(do func() ([]mq.DeadLetter, error)) (letters []mq.DeadLetter, er
 	}
 }
 
-// TestOperatorsAtWorkAtTheSameTime look, replay and drop all at once: whoever looks sees all that are there, and each letter is
+// TestConcurrentOperators look, replay and drop all at once: whoever looks sees all that are there, and each letter is
 // replayed once or dropped once.
-func TestOperatorsAtWorkAtTheSameTime(t *testing.T) {
+func TestConcurrentOperators(t *testing.T) {
 	broker := testkit.NewBroker(t)
 	declare(t, config(broker))
 	cfg := operator(t, broker)
@@ -262,7 +262,7 @@ func TestOperatorsAtWorkAtTheSameTime(t *testing.T) {
 			operators.Go(func() {
 				letters, err := unlessBusy(func() ([]mq.DeadLetter, error) { return mq.ListDeadLetters(t.Context(), cfg, queue) })
 				if err != nil || len(letters) != len(all) {
-					t.Errorf("somebody sees %d of %d dead letters, %v", len(letters), len(all), err)
+					t.Errorf("one operator sees %d of %d dead letters, %v", len(letters), len(all), err)
 				}
 			})
 		}
@@ -312,8 +312,8 @@ func TestOperatorsAtWorkAtTheSameTime(t *testing.T) {
 	})
 }
 
-// TestAnInterruptedOperatorLosesNothing ends one at every point it can be at.
-func TestAnInterruptedOperatorLosesNothing(t *testing.T) {
+// TestInterruptedOperatorLosesNothing ends one at every point it can be at.
+func TestInterruptedOperatorLosesNothing(t *testing.T) {
 	broker := testkit.NewBroker(t)
 	declare(t, config(broker))
 	cfg := operator(t, broker)
@@ -353,28 +353,28 @@ func TestAnInterruptedOperatorLosesNothing(t *testing.T) {
 	})
 }
 
-func TestWhyDeadLettersCannotBeReached(t *testing.T) {
+func TestDeadLetterErrorsNameTheCause(t *testing.T) {
 	broker := testkit.NewBroker(t)
 	declare(t, config(broker))
 	cfg := operator(t, broker)
-	away, wrong := cfg, cfg
-	away.Addr = "127.0.0.1:1"
+	down, wrong := cfg, cfg
+	down.Addr = "127.0.0.1:1"
 	wrong.Password = "wrong"
 	for name, tc := range map[string]struct {
-		cfg   mq.Config
-		queue string
-		is    error
-		says  string
+		cfg    mq.Config
+		queue  string
+		is     error
+		output string
 	}{
-		"broker away":    {away, queue, mq.ErrNotConnected, "127.0.0.1:1"},
-		"wrong password": {wrong, queue, mq.ErrNotConnected, "not allowed"},
-		"no such queue":  {cfg, "school.nothing", nil, "was its topology declared?"},
-		"somebody's":     {cfg, "task.users", nil, "access"},
+		"broker down":       {down, queue, mq.ErrNotConnected, "127.0.0.1:1"},
+		"wrong password":    {wrong, queue, mq.ErrNotConnected, "not allowed"},
+		"no such queue":     {cfg, "school.nothing", nil, "was its topology declared?"},
+		"another service's": {cfg, "task.users", nil, "access"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, do := range []func(context.Context, mq.Config, string, func(mq.DeadLetter) bool) ([]mq.DeadLetter, error){mq.ReadDeadLetters, mq.ReplayDeadLetters, mq.DropDeadLetters} {
 				_, err := do(t.Context(), tc.cfg, tc.queue, every)
-				if err == nil || !containsFold(err.Error(), tc.says) || errors.Is(err, mq.ErrNotConnected) != (tc.is != nil) || strings.Contains(err.Error(), "secret") {
+				if err == nil || !containsFold(err.Error(), tc.output) || errors.Is(err, mq.ErrNotConnected) != (tc.is != nil) || strings.Contains(err.Error(), "secret") {
 					t.Errorf("got %v", err)
 				}
 			}

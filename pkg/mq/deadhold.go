@@ -14,22 +14,22 @@ import (
 )
 
 const (
-	deadPrefetch    = 65_535           // given out at once, as many as AMQP can say; those above are asked for one by one
-	deadBatch       = 16               // acknowledged at a time; see settled
-	deadBusyTimeout = 15 * time.Second // how long to wait for somebody else
+	deadPrefetch    = 65_535           // handed out at once, the most that AMQP can express; those above are fetched one by one
+	deadBatch       = 16               // acknowledged at a time; see awaitAcknowledged
+	deadBusyTimeout = 15 * time.Second // how long to wait for another operator
 )
 
 // deadLetterHolder holds all dead letters of a queue.
 //
-// The broker tells nobody whether messages are held by somebody: they are just not there. But it tells how many consumers a
-// queue has, so a holder is a consumer for as long as it holds something, and one that finds another consumer beside itself
-// lets go and tries again. Of two that begin at once at least the later one sees the other. (A quorum queue does not enforce
-// exclusive consumers, or one of those would do.)
+// The broker does not report that messages are held by another consumer: they are missing. But it reports how many consumers
+// a queue has, so a holder is a consumer for as long as it holds something, and one that finds another consumer beside
+// itself releases its messages and tries again. Of two that begin at once, at least the later one sees the other. (A quorum
+// queue does not enforce exclusive consumers, which would be simpler.)
 type deadLetterHolder struct {
 	cfg   Config
 	queue string // whose dead letters
 	conn  *amqp.Connection
-	ch    *amqp.Channel // the letters are held on it
+	ch    *amqp.Channel // holds the letters
 	held  []heldLetter
 }
 
@@ -38,14 +38,14 @@ type heldLetter struct {
 	delivery amqp.Delivery
 }
 
-// withDeadLetters calls use with all dead letters of the queue; those that it does not acknowledge stay.
+// withDeadLetters calls use with all dead letters of the queue. Those that use does not acknowledge stay.
 func withDeadLetters(ctx context.Context, cfg Config, queue string, use func(*deadLetterHolder) error) error {
 	cfg = cfg.withDefaults()
 	conn, err := dial(ctx, cfg, cfg.Name+" dead letters")
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrNotConnected, err)
 	}
-	// A connection that ends gives back what was held.
+	// The end of the connection gives back what was held.
 	stop := context.AfterFunc(ctx, func() { _ = conn.CloseDeadline(time.Now()) })
 	defer func() {
 		if stop() {
@@ -68,13 +68,13 @@ func withDeadLetters(ctx context.Context, cfg Config, queue string, use func(*de
 		err = use(h)
 		h.releaseHeld(guard)
 		if err == nil {
-			err = ctx.Err() // what was to leave may have come back
+			err = ctx.Err() // removed letters may have come back
 		}
 		return h.explainError(ctx, err)
 	}
 }
 
-// explainError says what the operator needs to know instead of what the library saw.
+// explainError returns what the operator needs to know instead of the library's error.
 func (h *deadLetterHolder) explainError(ctx context.Context, err error) error {
 	var a *amqp.Error
 	switch {
@@ -118,7 +118,7 @@ func (h *deadLetterHolder) holdAll(ctx context.Context) (guard *amqp.Channel, er
 	if q.Consumers > 1 {
 		return nil, ErrDeadLettersBusy
 	}
-	// The broker answers this after it has handed out all that the consumer may have: an empty queue is empty.
+	// The broker answers this after it has handed out all that the consumer may have, so an empty answer means that none is left.
 	var above []heldLetter
 	for {
 		d, ok, err := h.ch.Get(name, false)
@@ -130,8 +130,8 @@ func (h *deadLetterHolder) holdAll(ctx context.Context) (guard *amqp.Channel, er
 		}
 		above = append(above, heldLetter{newDeadLetter(d, h.queue), d})
 	}
-	// Where the deliveries end is told by the end of their consumer alone, so another one takes its place before it. It may
-	// be given a letter that has just died, and gives it back.
+	// Only the end of their consumer marks the end of the deliveries, so another consumer takes its place before. It may
+	// receive a letter that has just died, and gives it back.
 	guard, err = openChannel(ctx, h.conn, func(ch *amqp.Channel) (err error) {
 		if err = ch.Qos(1, 0, false); err == nil {
 			_, err = ch.Consume(name, tag, false, false, false, false, nil)
@@ -151,16 +151,17 @@ func (h *deadLetterHolder) holdAll(ctx context.Context) (guard *amqp.Channel, er
 	return guard, nil
 }
 
-// awaitAcknowledged returns when the broker has acted on all acknowledgements so far. A channel sends a quorum queue 32 commands ahead and
-// keeps the rest to itself, and forgets those when it is closed; an answer from the queue shows that it is through with them.
+// awaitAcknowledged returns when the broker has acted on all acknowledgements so far. A channel sends a quorum queue 32
+// commands ahead and keeps the rest to itself, and forgets those when it is closed; an answer from the queue shows that it
+// has acted on them.
 func (h *deadLetterHolder) awaitAcknowledged() error {
-	_, _, err := h.ch.Get(deadQueueName(h.queue), false) // one that is there by now is given back with the others
+	_, _, err := h.ch.Get(deadQueueName(h.queue), false) // a letter that has arrived is given back with the others
 	return err
 }
 
 // releaseHeld gives back what is still held, and only then lets others in.
 func (h *deadLetterHolder) releaseHeld(guard *amqp.Channel) {
-	_ = h.ch.Nack(0, true, true) // all that is outstanding; should this fail, the end of the channel does it
+	_ = h.ch.Nack(0, true, true) // all that is outstanding; if this fails, the end of the channel does it
 	_ = h.ch.Close()
 	_ = guard.Close()
 }
@@ -183,7 +184,7 @@ func (h *deadLetterHolder) publishReplays(ctx context.Context, letters []heldLet
 	return errs
 }
 
-// contentID names what has no id of its own.
+// contentID derives an id from content that has none.
 func contentID(body []byte) string {
 	sum := sha256.Sum256(body)
 	return "content-" + hex.EncodeToString(sum[:8])

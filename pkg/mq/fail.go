@@ -10,9 +10,9 @@ import (
 	"go.uber.org/zap"
 )
 
-// handOnFailed moves a delivery whose handling failed to the next retry queue, or to the dead letters when it has used up its
-// attempts or the error is permanent. It is acknowledged only after the broker has confirmed the copy; until then it tries
-// on, and when it cannot, the delivery stays unacknowledged and comes again.
+// handOnFailed moves a delivery whose handling failed to the next retry queue, or to the dead letters if it has used up its
+// attempts or the error is permanent. It acknowledges the delivery only after the broker has confirmed the copy, and retries
+// until then; if it must stop, the delivery stays unacknowledged and comes again.
 func (c *Conn) handOnFailed(ctx context.Context, ch *amqp.Channel, k Consumer, d amqp.Delivery, cause error, log *zap.Logger) {
 	attempt := countAttempts(d) + 1
 	log = log.With(zap.Int("attempt", attempt), zap.Error(cause))
@@ -50,7 +50,7 @@ func (c *Conn) handOnFailed(ctx context.Context, ch *amqp.Channel, k Consumer, d
 	}
 }
 
-// countAttempts is how many times handling the message has failed before. A header that is not a sound number counts as none.
+// countAttempts returns how many times handling the message has failed before. An invalid header counts as none.
 func countAttempts(d amqp.Delivery) int {
 	switch n := d.Headers[HeaderAttempt].(type) {
 	case int64:
@@ -64,9 +64,9 @@ func countAttempts(d amqp.Delivery) int {
 
 func clampAttempts(n int64) int { return int(min(max(n, 0), 1_000_000)) }
 
-// failureHeaders are the history of a message's failures and its trace context. Other headers are left behind: an event says
-// everything in its body, the broker writes its own records (x-death) anew, and what a stranger put there must not be able to
-// make the copy unpublishable.
+// failureHeaders returns the history of a message's failures and its trace context. It leaves out other headers: an event's
+// content is in its body, the broker writes its own records (x-death) again, and a header of an unknown sender must not make
+// the copy unpublishable.
 func failureHeaders(d amqp.Delivery, queue string, attempt int, cause error, now time.Time) map[string]any {
 	h := map[string]any{
 		HeaderFirstFailed: now.Format(time.RFC3339Nano),

@@ -25,7 +25,7 @@ func config(b testkit.Broker) mq.Config {
 		Addr: b.Addr, Vhost: b.Vhost, Username: b.Username, Password: b.Password, Name: "test-" + b.Vhost,
 		RetryDelays: []time.Duration{50 * time.Millisecond, 100 * time.Millisecond},
 		MinBackoff:  20 * time.Millisecond, MaxBackoff: 200 * time.Millisecond,
-		PublishTimeout: 30 * time.Second, // a busy machine must not look like a broker that is away
+		PublishTimeout: 30 * time.Second, // a busy machine must not look like an unavailable broker
 	}
 }
 

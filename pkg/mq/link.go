@@ -22,7 +22,7 @@ type link struct {
 	conn    *amqp.Connection // nil while there is none
 	blocked string           // why the broker takes no messages on conn; empty while it does
 	lastErr error            // why there is none
-	changed chan struct{}    // closed and replaced when any of these changes
+	changed chan struct{}    // closed and replaced when one of these changes
 }
 
 func newLink(cfg Config, name string, log *zap.Logger) *link {
@@ -58,7 +58,7 @@ func (l *link) run(ctx context.Context) {
 	}
 }
 
-// watchConnection returns why conn ended; it ends conn itself when ctx does.
+// watchConnection returns why conn ended. It ends conn itself when ctx does.
 func (l *link) watchConnection(ctx context.Context, conn *amqp.Connection, closed <-chan *amqp.Error, blocked <-chan amqp.Blocking) error {
 	for {
 		select {
@@ -73,7 +73,7 @@ func (l *link) watchConnection(ctx context.Context, conn *amqp.Connection, close
 		case b, ok := <-blocked:
 			switch {
 			case !ok:
-				blocked = nil // conn is ending; closed says why
+				blocked = nil // conn is ending; closed has the reason
 			case b.Active:
 				l.log.Warn("RabbitMQ takes no messages", zap.String("reason", b.Reason))
 				l.setState(conn, "blocked: "+b.Reason, nil)
@@ -85,7 +85,7 @@ func (l *link) watchConnection(ctx context.Context, conn *amqp.Connection, close
 	}
 }
 
-// recordFailure records why there is no connection. A reason is logged as a warning once, not at every attempt.
+// recordFailure records why there is no connection. It logs a reason as a warning once, not at every attempt.
 func (l *link) recordFailure(err error) {
 	l.mu.Lock()
 	repeated := l.conn == nil && l.lastErr.Error() == err.Error()
@@ -112,7 +112,7 @@ func (l *link) currentState() (conn *amqp.Connection, blocked string, changed <-
 	return l.conn, l.blocked, l.changed, l.lastErr
 }
 
-// usableConnection returns nil when the connection can be used, else ErrNotConnected or ErrBlocked with the reason.
+// usableConnection returns the connection, or ErrNotConnected or ErrBlocked with the reason.
 func (l *link) usableConnection() (*amqp.Connection, error) {
 	conn, blocked, _, err := l.currentState()
 	switch {
@@ -126,7 +126,7 @@ func (l *link) usableConnection() (*amqp.Connection, error) {
 	return conn, nil
 }
 
-// awaitConnection returns a connection, as soon as there is one, or ctx's error.
+// awaitConnection returns a connection as soon as there is one, or ctx's error.
 func (l *link) awaitConnection(ctx context.Context) (*amqp.Connection, error) {
 	for {
 		conn, _, changed, _ := l.currentState()
@@ -153,7 +153,7 @@ func dial(ctx context.Context, cfg Config, name string) (*amqp.Connection, error
 	var socket net.Conn
 	abandon := func() bool { return true }
 	conn, err := amqp.DialConfig("amqp://"+cfg.Addr, amqp.Config{
-		// Made anew each time: amqp091-go has versions that wipe credentials after use.
+		// Created for each attempt: some versions of amqp091-go wipe credentials after use.
 		SASL:       []amqp.Authentication{&amqp.PlainAuth{Username: cfg.Username, Password: cfg.Password}},
 		Vhost:      cfg.Vhost,
 		Heartbeat:  cfg.Heartbeat,
@@ -168,7 +168,7 @@ func dial(ctx context.Context, cfg Config, name string) (*amqp.Connection, error
 				_ = c.Close()
 				return nil, err
 			}
-			// The deadline knows nothing of a cancelled ctx: closing the socket ends the handshake.
+			// A cancelled ctx does not change the deadline: closing the socket ends the handshake.
 			abandon = context.AfterFunc(ctx, func() { _ = c.Close() })
 			socket = &boundedConn{Conn: c, timeout: cfg.PublishTimeout}
 			return socket, nil
@@ -187,8 +187,8 @@ func dial(ctx context.Context, cfg Config, name string) (*amqp.Connection, error
 	return conn, nil
 }
 
-// boundedConn fails a write that makes no headway, which breaks the connection and so brings a new one. Without it a write
-// to a peer that stopped reading blocks everything that shares the connection, heartbeats included.
+// boundedConn fails a write that makes no progress, which breaks the connection and brings a new one. Otherwise a write to a
+// peer that stopped reading blocks everything that shares the connection, heartbeats included.
 type boundedConn struct {
 	net.Conn
 	timeout time.Duration

@@ -6,14 +6,14 @@ import (
 	"pgo/pkg/metrics"
 )
 
-// What became of a delivery: the values of the label result.
+// Values of the label result of a delivery.
 const (
 	resultDone    = "done"
 	resultRetried = "retried" // it failed and waits for its next attempt
 	resultDead    = "dead"    // it failed for good
 )
 
-// metricSet are a Conn's metrics. Queues are those that the service consumes, so their names are few.
+// metricSet holds a Conn's metrics. Its queues are those that the service consumes, so their names are few.
 type metricSet struct {
 	connected  *prometheus.Desc
 	published  *prometheus.CounterVec
@@ -40,7 +40,7 @@ func newMetricSet() *metricSet {
 	return c
 }
 
-// initQueue makes a queue's counters visible before the first delivery: what starts at 0 can be seen to increase.
+// initQueue creates a queue's counters before the first delivery: a counter that starts at 0 shows its first increase.
 func (c *metricSet) initQueue(queue string) {
 	for _, result := range []string{resultDone, resultRetried, resultDead} {
 		c.deliveries.WithLabelValues(queue, result)

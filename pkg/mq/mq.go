@@ -1,11 +1,11 @@
-// Package mq is how services talk to RabbitMQ. It guarantees:
+// Package mq publishes and consumes events over RabbitMQ. It guarantees:
 //
-//   - a Conn connects and reconnects for ever, whatever ended the connection before, and never makes its owner wait for it;
-//   - Publish says for each message whether the broker has taken it (publisher confirms on persistent messages);
+//   - a Conn connects and reconnects until it is closed, and never makes its owner wait;
+//   - Publish reports for each message whether the broker has accepted it (publisher confirms on persistent messages);
 //   - a consumed message is acknowledged only after its handler succeeded, or after the broker confirmed that it has the
-//     message in a retry queue or in the dead letters. So each is handled at least once, and handlers must bear a second time
+//     message in a retry queue or in the dead letters. So each is handled at least once, and handlers must allow for repetition
 //     (package inbox);
-//   - topology is made by Declare alone. Everything else works with an account that may not configure anything.
+//   - Declare alone creates topology. Everything else works with an account that may not configure anything.
 //
 // The path of a message of queue Q:
 //
@@ -42,10 +42,10 @@ const (
 
 // Headers that this package puts on messages in retry queues and dead letters.
 const (
-	HeaderAttempt     = "x-pgo-attempt"         // how many times it has failed
-	HeaderQueue       = "x-pgo-queue"           // in which queue
-	HeaderExchange    = "x-pgo-exchange"        // where it was published to first
-	HeaderRoutingKey  = "x-pgo-routing-key"     // and with which key
+	HeaderAttempt     = "x-pgo-attempt"         // number of failures
+	HeaderQueue       = "x-pgo-queue"           // the queue in which it failed
+	HeaderExchange    = "x-pgo-exchange"        // its first exchange
+	HeaderRoutingKey  = "x-pgo-routing-key"     // its first routing key
 	HeaderReason      = "x-pgo-reason"          // the last error, shortened
 	HeaderFirstFailed = "x-pgo-first-failed-at" // RFC 3339
 	HeaderLastFailed  = "x-pgo-last-failed-at"  // RFC 3339
@@ -61,7 +61,7 @@ var (
 	ErrInvalid      = errors.New("message cannot be published")
 )
 
-// Config says where the broker is and how patient to be. Zero values mean the defaults.
+// Config locates the broker and sets timeouts. Zero values mean the defaults.
 type Config struct {
 	Addr     string // host:port
 	Vhost    string // default "/"
@@ -71,7 +71,7 @@ type Config struct {
 	// Name is shown by the broker as the connection's name; the service's name is a good one.
 	Name string
 
-	// Tracer gets a span for each message that is published or handled as part of a kept trace. Default: none.
+	// Tracer receives a span for each message that is published or handled as part of a sampled trace. Default: none.
 	Tracer trace.TracerProvider
 
 	// RetryDelays are the pauses after the first, second ... failure of a message; after the last it is dead.
@@ -82,7 +82,7 @@ type Config struct {
 	// that Publish returns after twice as long at the worst. Default 5s.
 	PublishTimeout time.Duration
 
-	// Heartbeat: a connection on which nothing arrives for three times as long is given up. Default 5s, at least 1s.
+	// Heartbeat is a third of the silence after which a connection is given up. Default 5s, at least 1s.
 	Heartbeat time.Duration
 
 	// DialTimeout bounds one attempt to connect and sign in. Default 10s.
@@ -123,7 +123,7 @@ func (c Config) newBackoff() *backoff.ExponentialBackOff {
 	}
 }
 
-// retryName is the name of the exchange and of the queue that hold a message for d: pgo.retry.10m.
+// retryName returns the name of the exchange and of the queue that hold a message for d: pgo.retry.10m.
 func retryName(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
@@ -147,14 +147,14 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// permanentError marks an error that no retry can mend.
+// permanentError marks an error that no retry can resolve.
 type permanentError struct{ err error }
 
 func (p permanentError) Error() string { return p.err.Error() }
 func (p permanentError) Unwrap() error { return p.err }
 
-// MarkPermanent marks a handler's error as one that no retry can mend: the message goes to the dead letters at once.
-// Permanent(nil) is nil.
+// MarkPermanent marks a handler's error as one that no retry can resolve: the message goes to the dead letters at once.
+// MarkPermanent(nil) is nil.
 func MarkPermanent(err error) error {
 	if err == nil {
 		return nil
@@ -162,7 +162,7 @@ func MarkPermanent(err error) error {
 	return permanentError{err}
 }
 
-// IsPermanent says whether err or an error that it wraps was marked by Permanent.
+// IsPermanent reports whether MarkPermanent marked err or an error that it wraps.
 func IsPermanent(err error) bool {
 	var p permanentError
 	return errors.As(err, &p)

@@ -58,7 +58,7 @@ func TestLeastPrivilege(t *testing.T) {
 	}
 	if err := c.Publish(context.Background(), []mq.Publishing{{Exchange: mq.RequeueExchange, RoutingKey: "task.users"}})[0]; !errors.Is(err, mq.ErrUnconfirmed) ||
 		!containsFold(err.Error(), "access") {
-		t.Errorf("publish to somebody's queue: %v, want it refused with the broker's reason", err)
+		t.Errorf("publish to another service's queue: %v, want it refused with the broker's reason", err)
 	}
 	publish(t, c, m1) // the refusal ended a channel, not the connection
 }

@@ -13,7 +13,7 @@ import (
 	"pgo/pkg/event"
 )
 
-// maxInFlight is how many messages of a batch are unconfirmed at once.
+// maxInFlight bounds the unconfirmed messages of a batch.
 const maxInFlight = 256
 
 // Publishing is one message. It is always persistent.
@@ -25,15 +25,15 @@ type Publishing struct {
 	Body        []byte // not to be changed before Publish has returned
 	Headers     map[string]any
 
-	// Mandatory makes it an error (ErrUnroutable) when no queue is bound for the message. An event that nobody consumes is
+	// Mandatory makes it an error (ErrUnroutable) when no queue is bound for the message. An event without consumers is
 	// normal, so it is off for those; a message for a retry queue or the dead letters must never vanish, so it is on there.
 	Mandatory bool
 }
 
 // Publish sends a batch and waits for the broker's confirmations, all together. The result has one entry for each message,
 // in their order: nil when the broker has it, else ErrNotConnected, ErrBlocked, ErrNacked, ErrUnconfirmed, ErrUnroutable or
-// ErrInvalid, wrapped with the reason. A message with an error may still have arrived, unless it is ErrInvalid or
-// ErrUnroutable; sending it again is for the caller.
+// ErrInvalid, wrapped with the reason. A message with an error may still have arrived, except for ErrInvalid and
+// ErrUnroutable; the caller decides whether to send it again.
 //
 // An error concerns its message alone, with one exception that AMQP makes: when the broker closes the channel over a message
 // (no such exchange, access refused), all of the batch that it had not confirmed yet fail with that reason.
@@ -54,7 +54,7 @@ func (c *Conn) Publish(ctx context.Context, batch []Publishing) []error {
 }
 
 // publisher lends out channels in confirm mode, each to one batch at a time: so confirmations and returned messages belong
-// to that batch, and a channel with a confirmation still open is thrown away instead of confusing the next one.
+// to that batch, and a channel with an open confirmation is closed instead of confusing the next batch.
 type publisher struct {
 	link   *link
 	tracer trace.Tracer
@@ -105,7 +105,7 @@ func (p *publisher) returnChannel(pc *pubChannel) {
 	p.free = append(p.free, pc)
 }
 
-// publishBatch fills errs, which has an entry for each of at most maxInFlight messages.
+// publishBatch sets errs, which has an entry for each of at most maxInFlight messages.
 func (p *publisher) publishBatch(ctx context.Context, batch []Publishing, errs []error) {
 	pc, err := p.borrowChannel(ctx)
 	if err != nil {
@@ -160,8 +160,8 @@ func (p *publisher) publishBatch(ctx context.Context, batch []Publishing, errs [
 	}
 }
 
-// markReturned marks the messages that the broker sent back; it does so before it confirms them, so they have all come.
-// Two messages of a batch with the same exchange, key and id share their fate: both count as returned.
+// markReturned marks the messages that the broker sent back. The broker returns a message before it confirms it, so all have
+// arrived. Two messages of a batch with the same exchange, key and id share their result: both count as returned.
 func (p *publisher) markReturned(pc *pubChannel, batch []Publishing, errs []error) {
 	for {
 		select {
@@ -180,7 +180,7 @@ func (p *publisher) markReturned(pc *pubChannel, batch []Publishing, errs []erro
 	}
 }
 
-// closeReason is what the broker said when it closed the channel, else err.
+// closeReason returns the broker's reason for closing the channel, otherwise err.
 func (pc *pubChannel) closeReason(err error) error {
 	if pc.why == nil {
 		select {
@@ -204,7 +204,7 @@ func (m Publishing) exchangeName() string {
 	return m.Exchange
 }
 
-// toAMQP checks what the library or the broker would answer with the end of the channel or the whole connection.
+// toAMQP checks what the library or the broker would answer by ending the channel or the whole connection.
 func (m Publishing) toAMQP(now time.Time, trace propagation.MapCarrier) (amqp.Publishing, error) {
 	const shortString = 255
 	for name, s := range map[string]string{

@@ -37,7 +37,7 @@ func TestPublishResults(t *testing.T) {
 		batch []mq.Publishing
 		want  []error
 	}{
-		"nobody listens to an event": {
+		"an event without consumers": {
 			[]mq.Publishing{{RoutingKey: "nobody.cares.v1"}, {RoutingKey: "user.updated.v1"}},
 			[]error{nil, nil},
 		},
@@ -113,7 +113,7 @@ func TestPublishManyAtOnce(t *testing.T) {
 	wg.Wait()
 }
 
-// Publish gives up in time when the network swallows everything, and the late confirmations confuse nobody.
+// Publish gives up in time when the network swallows everything, and the late confirmations confuse no other batch.
 func TestPublishOnAStalledNetwork(t *testing.T) {
 	broker := testkit.NewBroker(t)
 	cfg := config(broker)
@@ -232,7 +232,7 @@ func TestPublishWhileTheBrokerBlocks(t *testing.T) {
 	}
 }
 
-func TestTraceContextGoesAlong(t *testing.T) {
+func TestTraceContextIsPublished(t *testing.T) {
 	broker := testkit.NewBroker(t)
 	cfg := config(broker)
 	declare(t, cfg)

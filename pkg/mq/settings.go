@@ -2,7 +2,7 @@ package mq
 
 import "pgo/pkg/config"
 
-// Settings is the part of a Config that comes from a program's configuration.
+// Settings are the part of a Config that comes from a program's configuration.
 type Settings struct {
 	Addr     string        `config:"addr"`
 	Username string        `config:"username"`
@@ -10,7 +10,7 @@ type Settings struct {
 	Vhost    string        `config:"vhost"`
 }
 
-// Validate checks the section that stands at key.
+// Validate checks the section at key.
 func (s Settings) Validate(c *config.Check, key string) {
 	c.Expect(s.Addr != "", key+".addr", "an address such as 127.0.0.1:5672")
 	c.Expect(s.Username != "", key+".username", "an account's name")

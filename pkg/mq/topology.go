@@ -11,28 +11,29 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-// Topology is what a service consumes. Services print it as JSON; who may configure the broker declares it.
+// Topology lists the queues that a service consumes. Services print it as JSON; an account that may configure the broker
+// declares it.
 type Topology struct {
 	Queues []Queue `json:"queues"`
 }
 
-// Queue is one consumer group's queue. Its name begins with the service's name and a dot, since that is what the service's
+// Queue is one consumer group's queue. Its name begins with the service's name and a dot, which is all that the service's
 // account may read: task.events.
 type Queue struct {
 	Name     string   `json:"name"`
 	Bindings []string `json:"bindings"` // topics of EventsExchange: school.*.v1, user.deleted.v1
 }
 
-// DeliveryLimit is how often the broker itself gives out a message whose consumer died or lost its connection over it,
-// before it moves it to the dead letters. It is the stop for events that kill the process; failures that a handler
-// returns are counted by HeaderAttempt and do not come near it.
+// DeliveryLimit bounds how often the broker itself delivers a message whose consumer died or lost its connection over it,
+// before it moves it to the dead letters. It stops events that kill the process; HeaderAttempt counts the failures that a
+// handler returns, which stay far below it.
 const DeliveryLimit = 20
 
-// deadDeliveryLimit keeps dead letters that are looked at and put back from vanishing: RabbitMQ 4 drops a message of a queue
-// without a limit of its own after 20 times, and 3.10 knows no word for "no limit".
+// deadDeliveryLimit keeps dead letters that are read and returned from vanishing: RabbitMQ 4 drops a message of a queue
+// without its own limit after 20 deliveries, and 3.10 cannot express "no limit".
 const deadDeliveryLimit = 1_000_000
 
-// DeclareError says which part of the topology could not be declared. Where the broker has it with other properties, Err is
+// DeclareError names the part of the topology that could not be declared. If the broker has it with other properties, Err is
 // its answer, which names the property and both values.
 type DeclareError struct {
 	Kind string // exchange, queue or binding
@@ -40,7 +41,8 @@ type DeclareError struct {
 	Err  error
 }
 
-// IsConflict says whether the broker has it with other properties. Everything else, such as a connection that broke, may pass.
+// IsConflict reports whether the broker has the part with other properties. Any other error, such as a lost connection, may
+// be temporary.
 func (e *DeclareError) IsConflict() bool {
 	var a *amqp.Error
 	return errors.As(e.Err, &a) && a.Code == amqp.PreconditionFailed
@@ -56,10 +58,10 @@ func (e *DeclareError) Error() string {
 
 func (e *DeclareError) Unwrap() error { return e.Err }
 
-// Declare makes the exchanges, the retry queues for cfg.RetryDelays and, for each queue of the topologies, the queue, its
-// bindings and its dead-letter queue. What exists with the same properties stays as it is, with its messages. Bindings are
-// only ever added. It connects once and does not wait for a broker that is away.
-// Errors: *DeclareError; an error of connecting; an error about the topology itself, before anything is declared.
+// Declare creates the exchanges, the retry queues for cfg.RetryDelays and, for each queue of the topologies, the queue, its
+// bindings and its dead-letter queue. What exists with the same properties keeps its messages. Bindings are only ever added.
+// It connects once and does not wait for a broker that is unavailable. It returns a *DeclareError, an error of connecting,
+// or an error about the topology itself before it declares anything.
 func Declare(ctx context.Context, cfg Config, topologies ...Topology) error {
 	cfg = cfg.withDefaults()
 	queues, err := mergeQueues(topologies)
@@ -91,7 +93,7 @@ func Declare(ctx context.Context, cfg Config, topologies ...Topology) error {
 	return d.err
 }
 
-// QueueNames lists the queues that Declare makes, in the order in which it makes them. The error is about the topology itself.
+// QueueNames lists the queues that Declare creates, in that order. It returns an error if the topology is invalid.
 func QueueNames(cfg Config, topologies ...Topology) ([]string, error) {
 	queues, err := mergeQueues(topologies)
 	if err != nil {
@@ -109,7 +111,7 @@ func QueueNames(cfg Config, topologies ...Topology) ([]string, error) {
 
 func deadQueueName(queue string) string { return queue + ".dead" }
 
-// mergeQueues joins queues that are named more than once and refuses what could not work.
+// mergeQueues joins queues that are named more than once and refuses invalid ones.
 func mergeQueues(topologies []Topology) ([]Queue, error) {
 	var all []Queue
 	for _, t := range topologies {
@@ -137,7 +139,7 @@ func mergeQueues(topologies []Topology) ([]Queue, error) {
 	return all, nil
 }
 
-// declarer keeps the first error; with it the broker has closed the channel, so what follows is left out.
+// declarer keeps the first error: with it the broker has closed the channel, so the rest is left out.
 type declarer struct {
 	ch  *amqp.Channel
 	err error
@@ -177,8 +179,8 @@ func (d *declarer) declareExchange(name, kind string) {
 	d.runUnlessFailed("exchange", name, func() error { return d.ch.ExchangeDeclare(name, kind, true, false, false, false, nil) })
 }
 
-// declareQuorumQueue declares a quorum queue. Where it dead-letters, the broker keeps each message until the target has confirmed it
-// (at-least-once needs reject-publish, which without a length limit rejects nothing).
+// declareQuorumQueue declares a quorum queue. If it dead-letters, the broker keeps each message until the target has
+// confirmed it (at-least-once needs reject-publish, which without a length limit rejects nothing).
 func (d *declarer) declareQuorumQueue(name string, args amqp.Table) {
 	args["x-queue-type"] = "quorum"
 	if _, deadLetters := args["x-dead-letter-exchange"]; deadLetters {

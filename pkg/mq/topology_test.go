@@ -59,7 +59,7 @@ func TestDeclareMismatch(t *testing.T) {
 	}
 }
 
-func TestDeclareRefuses(t *testing.T) {
+func TestDeclareRejectsInvalidTopologies(t *testing.T) {
 	for name, q := range map[string]mq.Queue{
 		"no name":          {Name: "", Bindings: []string{"#"}},
 		"no service":       {Name: "events", Bindings: []string{"#"}},

@@ -22,8 +22,8 @@ func newTracer(tp trace.TracerProvider) trace.Tracer {
 	return tp.Tracer("pgo/pkg/mq")
 }
 
-// startPublishSpan begins the span of publishing m, in the trace that its event belongs to: a batch is of many traces. Without one it is
-// that of ctx. headers is what goes along with the message.
+// startPublishSpan begins the span of publishing m in the trace of its event, because a batch has events of many traces,
+// otherwise in the trace of ctx. headers go along with the message.
 func startPublishSpan(ctx context.Context, t trace.Tracer, m Publishing) (headers propagation.MapCarrier, span trace.Span) {
 	ctx = event.ParseTrace(m.Body).WithTrace(ctx)
 	span = noop.Span{}
@@ -50,8 +50,8 @@ func startHandleSpan(ctx context.Context, t trace.Tracer, queue string, e event.
 		attribute.String("pgo.event.type", e.Type), attribute.Int("pgo.event.attempt", countAttempts(d)+1)))
 }
 
-// withDeliveryTrace returns ctx with the trace in which the event happened or, where the event names none, was published. What published
-// it is nearer than what made it happen, as long as it is the same trace.
+// withDeliveryTrace returns ctx with the trace in which the event happened or, if the event names none, was published.
+// Within one trace, the span of publishing is the parent.
 func withDeliveryTrace(ctx context.Context, e event.Event, d amqp.Delivery) context.Context {
 	header, _ := d.Headers[traceHeader].(string)
 	published := propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{traceHeader: header})
@@ -63,7 +63,7 @@ func withDeliveryTrace(ctx context.Context, e event.Event, d amqp.Delivery) cont
 	return happened
 }
 
-// endSpan ends a span with what came of it.
+// endSpan ends a span with its result.
 func endSpan(span trace.Span, err error) {
 	if err != nil {
 		span.SetStatus(codes.Error, err.Error())

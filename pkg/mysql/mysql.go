@@ -21,7 +21,7 @@ import (
 	"pgo/pkg/config"
 )
 
-// Config is where the database is and how many connections may be open to it.
+// Config locates the database and sets the limits of its use.
 type Config struct {
 	Addr        string        `config:"addr"`
 	Username    string        `config:"username"`
@@ -32,7 +32,7 @@ type Config struct {
 	MaxLifetime time.Duration `config:"max_lifetime"` // of a connection
 	DialTimeout time.Duration `config:"dial_timeout"`
 	IOTimeout   time.Duration `config:"io_timeout"` // for one read or write on a connection
-	LockWait    time.Duration `config:"lock_wait"`  // how long a statement waits for a row's lock, whole seconds
+	LockWait    time.Duration `config:"lock_wait"`  // how long a statement waits for a row's lock, in whole seconds
 }
 
 // Defaults returns limits that fit a server on the same host.
@@ -43,7 +43,7 @@ func Defaults() Config {
 	}
 }
 
-// Validate checks the section that stands at key.
+// Validate checks the section at key.
 func (cfg Config) Validate(c *config.Check, key string) {
 	c.Expect(cfg.Addr != "", key+".addr", "an address such as 127.0.0.1:3306")
 	c.Expect(cfg.Username != "", key+".username", "an account's name")
@@ -54,24 +54,24 @@ func (cfg Config) Validate(c *config.Check, key string) {
 	c.ExpectSecret(key+".password", cfg.Password)
 }
 
-// maxIdleTime is when a connection that nobody needs is closed. As many as have been needed stay open until then: under
-// load a new one is dear.
+// maxIdleTime bounds how long an idle connection stays open. Until then as many stay open as were needed: under load a new
+// one is expensive.
 const maxIdleTime = 5 * time.Minute
 
-// Open returns the database without talking to the server, so that a program can start while it is away. The
-// pool's metrics (go_sql_*) go to reg, a span a statement to tp. Close the *sql.DB that DB() returns.
+// Open returns the database without connecting, so that a program can start while the server is unavailable. The pool's
+// metrics (go_sql_*) go to reg, a span for each statement to tp. The caller closes the *sql.DB that DB() returns.
 func Open(cfg Config, tp trace.TracerProvider, reg prometheus.Registerer) (*gorm.DB, error) {
 	dc := driver.NewConfig()
 	dc.Net, dc.Addr, dc.User, dc.Passwd, dc.DBName = "tcp", cfg.Addr, cfg.Username, cfg.Password.Reveal(), cfg.Database
 	dc.Collation = "utf8mb4_unicode_ci"
 	dc.ParseTime, dc.Loc = true, time.UTC
 	dc.Timeout, dc.ReadTimeout, dc.WriteTimeout = cfg.DialTimeout, cfg.IOTimeout, cfg.IOTimeout
-	// One trip a statement without GORM's cache of prepared ones: there, who waits while another prepares the same statement
-	// gets the other's error, so that a client that hangs up fails somebody else's request.
+	// One round trip a statement, without GORM's cache of prepared ones: there, a caller that waits while another prepares the same statement
+	// gets the other's error, so that a client that disconnects fails another user's request.
 	dc.InterpolateParams = true
 	dc.ClientFoundRows = true   // an UPDATE counts the rows it found, also where nothing changed
 	dc.RejectReadOnly = true    // a connection to a replica that was the primary is not used again
-	dc.Logger = discardLogger{} // what it says also comes back as an error
+	dc.Logger = discardLogger{} // its messages also come back as errors
 	dc.Params = map[string]string{
 		"time_zone":                "'+00:00'",
 		"sql_mode":                 "'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
@@ -103,7 +103,8 @@ func Open(cfg Config, tp trace.TracerProvider, reg prometheus.Registerer) (*gorm
 	return db, nil
 }
 
-// isInTrace leaves out what nobody asked for, such as the relay's look at the outbox each second: it would be a trace of its own.
+// isInTrace leaves out statements outside of a request, such as the relay's read of the outbox each second: each would be a
+// trace of its own.
 func isInTrace(ctx context.Context, _ otelsql.Method, _ string, _ []drivers.NamedValue) bool {
 	return trace.SpanFromContext(ctx).IsRecording()
 }

@@ -48,7 +48,7 @@ func TestOpenDoesNotNeedTheServer(t *testing.T) {
 	}
 }
 
-func TestSession(t *testing.T) {
+func TestSessionSettings(t *testing.T) {
 	db, _ := withNotes(t)
 	for _, tc := range []struct{ variable, want string }{
 		{"time_zone", "+00:00"},
@@ -67,7 +67,7 @@ func TestSession(t *testing.T) {
 	}
 }
 
-func TestRowsSurvive(t *testing.T) {
+func TestValuesRoundTrip(t *testing.T) {
 	db, _ := withNotes(t)
 	at := time.Date(2026, 10, 25, 1, 30, 0, 123456000, time.UTC) // an hour that some zones have twice
 	want := note{ID: 7, Body: "👩‍🏫 שלום", At: at}
@@ -120,7 +120,7 @@ func TestDataErrorsAreNotUnavailable(t *testing.T) {
 	}
 }
 
-func TestServerAway(t *testing.T) {
+func TestUnreachableServerIsUnavailable(t *testing.T) {
 	db, d := withNotes(t)
 	link := testkit.NewLink(t, d.Addr)
 	cfg := settings(d)
@@ -136,10 +136,10 @@ func TestServerAway(t *testing.T) {
 	link.Cut()
 	for range 3 { // the pool's broken connections, then refused ones
 		if err := read(); !unavailable(err) {
-			t.Errorf("away: read: %v", err)
+			t.Errorf("down: read: %v", err)
 		}
-		if err := change(); !unavailable(err) { // its statement is first prepared while the server is away
-			t.Errorf("away: change: %v", err)
+		if err := change(); !unavailable(err) { // its statement is first prepared while the server is unavailable
+			t.Errorf("down: change: %v", err)
 		}
 	}
 	link.Restore()
@@ -169,7 +169,7 @@ func TestServerAway(t *testing.T) {
 	}
 }
 
-func TestServerRefuses(t *testing.T) {
+func TestRefusingServerIsUnavailable(t *testing.T) {
 	db, d := withNotes(t)
 	account := d.Name // one that only this test has
 	t.Cleanup(func() { db.Exec("DROP USER IF EXISTS `" + account + "`@'%'") })
@@ -226,7 +226,7 @@ func TestKilledConnectionIsUnavailable(t *testing.T) {
 	}
 }
 
-func TestContext(t *testing.T) {
+func TestCancelledContextIsNotUnavailable(t *testing.T) {
 	db, _ := withNotes(t)
 	sleep := func(ctx context.Context) error { return db.WithContext(ctx).Exec("SELECT SLEEP(60)").Error }
 	t.Run("the caller leaves", func(t *testing.T) {
@@ -270,7 +270,7 @@ func TestContext(t *testing.T) {
 }
 
 // The first use of a statement must not be special: whoever waits for it would share the fate of who came first.
-func TestOneWhoGivesUpFailsNobodyElse(t *testing.T) {
+func TestCancelledCallerFailsNoOther(t *testing.T) {
 	_, server := withNotes(t)
 	link := testkit.NewLink(t, server.Addr)
 	cfg := settings(server)

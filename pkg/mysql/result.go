@@ -10,7 +10,7 @@ import (
 	"pgo/pkg/problem"
 )
 
-// WrapNotFound returns 404 not_found where GORM found no row, and else what Failed returns.
+// WrapNotFound returns a not_found problem if GORM found no row, otherwise what Wrap returns.
 func WrapNotFound(err error, doing string) error {
 	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return problem.NotFound()
@@ -18,7 +18,7 @@ func WrapNotFound(err error, doing string) error {
 	return Wrap(err, doing)
 }
 
-// Wrap says what was being done when err came, and returns it as Classify does; nil for nil.
+// Wrap adds to err what was being done and returns it as Classify does. It returns nil for nil.
 func Wrap(err error, doing string) error {
 	if err == nil {
 		return nil
@@ -26,7 +26,7 @@ func Wrap(err error, doing string) error {
 	return Classify(fmt.Errorf("%s: %w", doing, err))
 }
 
-// RequireOneRow is the error of a statement that must have found exactly one row. It goes back out of a transaction, where InTx
+// RequireOneRow returns an error unless the statement found exactly one row. The error leaves a transaction, where InTx
 // classifies it.
 func RequireOneRow(res *gorm.DB, doing string) error {
 	if res.Error != nil {
@@ -38,8 +38,8 @@ func RequireOneRow(res *gorm.DB, doing string) error {
 	return nil
 }
 
-// likeSpecial escapes what LIKE gives a meaning.
+// likeSpecial escapes the characters with a meaning in LIKE.
 var likeSpecial = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
 
-// LikePrefix returns the LIKE pattern of the texts that start with s, whatever s holds.
+// LikePrefix returns the LIKE pattern of the texts that start with s, for any s.
 func LikePrefix(s string) string { return likeSpecial.Replace(s) + "%" }

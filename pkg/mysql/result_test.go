@@ -12,7 +12,7 @@ import (
 	"pgo/pkg/problem"
 )
 
-func TestWhatAStatementReturns(t *testing.T) {
+func TestWrapErrorsOfStatements(t *testing.T) {
 	boom := errors.New("boom")
 	for _, tc := range []struct {
 		name string
@@ -38,7 +38,7 @@ func TestWhatAStatementReturns(t *testing.T) {
 	}
 }
 
-func TestLikePrefixFindsWhatStartsSo(t *testing.T) {
+func TestLikePrefixMatchesLiterally(t *testing.T) {
 	db, _ := withNotes(t)
 	texts := []string{"abc", "a_c", "a%c", `a\c`, "A_C", "xa_c"}
 	for i, s := range texts {

@@ -23,26 +23,26 @@ const (
 	txBackoff  = 10 * time.Millisecond // doubled for each try, half of it random
 )
 
-// Server errors that are told apart. https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html
+// Server errors with their own handling. https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html
 const (
 	errLockWaitTimeout = 1205
 	errDeadlock        = 1213
 )
 
-// unavailableErrors are errors of a server that is full, stopping or read-only, that does not know the account or the
+// unavailableErrors are the errors of a server that is full, stopping or read-only, that does not have the account or the
 // database yet, or that ended the statement or the connection. 1927 and 1969 are MariaDB's.
 var unavailableErrors = []uint16{1040, 1044, 1045, 1049, 1053, 1129, 1130, 1203, 1226, 1290, 1317, 1836, 1927, 1969, 3024, 4031}
 
-// InTx runs fn in a transaction and commits it. A deadlock or a lock wait that was too long rolls back and
-// runs fn again, 5 times at most with a growing wait, so fn must have no effect outside the transaction
-// before it returns. So does a connection that turns out to be dead before the transaction begins. Errors are as
-// Classify returns them.
+// InTx runs fn in a transaction and commits it. After a deadlock, a lock wait timeout, or a connection that turns out to be
+// dead before the transaction begins, it rolls back and runs fn again, 5 times at most with a growing wait; so fn must have
+// no effect outside the transaction before it returns. Errors are as Classify returns them.
 func InTx(ctx context.Context, db *gorm.DB, fn func(tx *gorm.DB) error) error {
 	return inTx(ctx, db, nil, fn)
 }
 
-// InTxReadCommitted is InTx whose statements each see what is committed when they run, and lock rows alone, not the gaps
-// between them: of two who look under a lock for a row that is not there, and then insert it beside the other's, none waits.
+// InTxReadCommitted is InTx at READ COMMITTED: each statement sees what is committed when it runs, and locks only rows, not
+// the gaps between them. Two transactions that look under a lock for a missing row and then insert different ones do not
+// wait for each other.
 func InTxReadCommitted(ctx context.Context, db *gorm.DB, fn func(tx *gorm.DB) error) error {
 	return inTx(ctx, db, &sql.TxOptions{Isolation: sql.LevelReadCommitted}, fn)
 }
@@ -67,8 +67,8 @@ func inTx(ctx context.Context, db *gorm.DB, opts *sql.TxOptions, fn func(tx *gor
 	}
 }
 
-// Classify turns the errors of a server that cannot be reached or is overloaded into 503 unavailable, which
-// wraps them, and returns the others as they are.
+// Classify wraps the errors of a server that cannot be reached or is overloaded in an unavailable problem, and returns
+// others as they are.
 func Classify(err error) error {
 	if err == nil {
 		return nil
@@ -89,7 +89,7 @@ func isRetryable(err error) bool {
 
 func isUnavailable(err error) bool {
 	if errors.Is(err, context.Canceled) {
-		return false // the caller has gone, whatever that broke
+		return false // the caller has gone, and its end caused the error
 	}
 	if e, ok := errors.AsType[*mysqldriver.MySQLError](err); ok {
 		return isRetryable(err) || slices.Contains(unavailableErrors, e.Number)

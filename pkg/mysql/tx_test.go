@@ -70,7 +70,7 @@ func TestInTxCommitsOrRollsBack(t *testing.T) {
 	})
 }
 
-func TestDeadlockIsTriedAgain(t *testing.T) {
+func TestInTxRetriesADeadlock(t *testing.T) {
 	db, _ := withNotes(t)
 	ctx := context.Background()
 	var tries atomic.Int32
@@ -109,9 +109,9 @@ func TestDeadlockIsTriedAgain(t *testing.T) {
 	}
 }
 
-// TestWhoLooksForWhatIsNotThere has two transactions look under a lock for a row, each for another one beside the last, and
+// TestInTxReadCommittedLocksNoGaps has two transactions look under a lock for a row, each for another one beside the last, and
 // then insert it.
-func TestWhoLooksForWhatIsNotThere(t *testing.T) {
+func TestInTxReadCommittedLocksNoGaps(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
 		inTx  func(context.Context, *gorm.DB, func(*gorm.DB) error) error
@@ -160,7 +160,7 @@ func TestWhoLooksForWhatIsNotThere(t *testing.T) {
 	}
 }
 
-func TestLockWaitIsTriedAgain(t *testing.T) {
+func TestInTxRetriesALockWait(t *testing.T) {
 	db, _ := withNotes(t)
 	ctx := context.Background()
 	holder := db.Begin()
@@ -182,7 +182,7 @@ func TestLockWaitIsTriedAgain(t *testing.T) {
 	}
 }
 
-func TestGivesUp(t *testing.T) {
+func TestInTxGivesUp(t *testing.T) {
 	db, _ := withNotes(t)
 	deadlock := &driver.MySQLError{Number: 1213, Message: "Deadlock found"}
 	t.Run("after five tries", func(t *testing.T) {
@@ -202,7 +202,7 @@ func TestGivesUp(t *testing.T) {
 	})
 }
 
-func TestADeadConnectionIsReplacedBeforeTheTransactionBegins(t *testing.T) {
+func TestInTxReplacesADeadConnection(t *testing.T) {
 	db, where := withNotes(t)
 	admin := where.Open(t)
 	pool, err := db.DB()

@@ -89,7 +89,7 @@ func add(t *testing.T, tx outbox.Execer, subject string, sequence int64) event.E
 	return e
 }
 
-// publisher remembers what was published and fails where a test says so.
+// publisher remembers what was published and fails where a test sets it.
 type publisher struct {
 	to   outbox.Publisher        // nil: everything succeeds
 	fail func(event.Event) error // before it is sent; may be nil

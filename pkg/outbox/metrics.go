@@ -8,7 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// backlogCollector collects what waits in the outbox, asked of the database at each scrape.
+// backlogCollector counts the pending events in the database at each scrape.
 type backlogCollector struct {
 	db              *sql.DB
 	pending, oldest *prometheus.Desc
@@ -28,8 +28,8 @@ func (b *backlogCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- b.oldest
 }
 
-// Collect leaves the two out while the database does not answer in a second, or every connection is taken: an error would take the whole page of metrics
-// with it, just when it is needed.
+// Collect leaves both metrics out if the database does not answer within a second or has no free connection: an error would
+// take away the whole page of metrics, just when it is needed.
 func (b *backlogCollector) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()

@@ -1,8 +1,8 @@
-// Package outbox gets events out exactly when the change that they tell of was committed. Append writes the event to a table
+// Package outbox publishes an event exactly when the change that it describes was committed. Append writes the event to a table
 // in the change's own transaction; a Relay publishes what is in the table. It guarantees:
 //
 //   - an event of a committed transaction is published at least once, however often the broker, the database or the service
-//     goes away meanwhile; one that is published again has the same ID. Nothing of a rolled back transaction is published;
+//     fails meanwhile; one that is published again has the same ID. Nothing of a rolled back transaction is published;
 //   - events with the same subject (the aggregate's id) are published in the order in which they were appended, if the
 //     transactions lock the aggregate's row before they append; one that cannot be published holds back the later ones of its
 //     subject and no others;
@@ -17,7 +17,7 @@ import (
 	"pgo/pkg/event"
 )
 
-// Schema makes the table. A service copies it into one of its migrations; a change to it here is a new migration there.
+// Schema creates the table. A service copies it into one of its migrations; a change to it here is a new migration there.
 const Schema = `CREATE TABLE pgo_outbox (
   id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT,
   event_id VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
@@ -37,8 +37,8 @@ type Execer interface {
 }
 
 // Append adds an event to the outbox as part of tx, which must have locked the aggregate's row. Call Relay.Notify after the
-// commit, else the event waits for the relay's next poll.
-// Errors: event.ErrMissing, event.ErrInvalid, event.ErrTooLarge for an event that is not valid; those of the database.
+// commit; otherwise the event waits for the relay's next poll. It returns event.ErrMissing, event.ErrInvalid or
+// event.ErrTooLarge for an invalid event, or the database's error.
 func Append(ctx context.Context, tx Execer, e event.Event) error {
 	envelope, err := e.Marshal()
 	if err != nil {

@@ -14,16 +14,17 @@ import (
 	"pgo/pkg/mq"
 )
 
-// Publisher is *mq.Conn: one result for each message, nil once the broker has confirmed it.
+// Publisher publishes a batch and returns one result for each message, nil once the broker has confirmed it. *mq.Conn is
+// one.
 type Publisher interface {
 	Publish(ctx context.Context, batch []mq.Publishing) []error
 }
 
-// Options of a Relay. Zero values mean the defaults.
+// Options configure a Relay. Zero values mean the defaults.
 type Options struct {
 	BatchSize     int           // events read at a time; default 200
-	PollInterval  time.Duration // how long an event waits at most without Notify, and a standby before it tries to take over; default 1s
-	Retention     time.Duration // how long published events are kept for a look at what was sent; default 24h
+	PollInterval  time.Duration // longest wait of an event without Notify, and of a standby before it tries to take over; default 1s
+	Retention     time.Duration // how long published events are kept for inspection; default 24h
 	PruneInterval time.Duration // how often older ones are deleted, up to 500 at a time; default 10s
 
 	// MinBackoff and MaxBackoff bound the pause after a failure. Defaults 100ms and 2s.
@@ -64,9 +65,10 @@ type Relay struct {
 	active    prometheus.Gauge
 }
 
-// NewRelay makes a relay and registers its metrics with reg: pgo_outbox_pending, pgo_outbox_oldest_pending_seconds (both
-// asked of the database when scraped, the same from every instance, missing while it does not answer), and of this instance
-// pgo_outbox_published_total, pgo_outbox_failures_total and pgo_outbox_relay_active. It fails when reg has them already.
+// NewRelay returns a relay and registers its metrics with reg: pgo_outbox_pending and pgo_outbox_oldest_pending_seconds
+// (read from the database when scraped, the same from every instance, missing while it does not answer), and of this
+// instance pgo_outbox_published_total, pgo_outbox_failures_total and pgo_outbox_relay_active. It returns an error if reg has
+// them already.
 func NewRelay(db *sql.DB, pub Publisher, log *zap.Logger, reg prometheus.Registerer, opts Options) (*Relay, error) {
 	r := &Relay{
 		db: db, pub: pub, log: log, opts: opts.withDefaults(),
@@ -89,7 +91,7 @@ func NewRelay(db *sql.DB, pub Publisher, log *zap.Logger, reg prometheus.Registe
 	return r, nil
 }
 
-// Notify tells the relay that there is something new. It never blocks and may be called by anyone at any time.
+// Notify wakes the relay for new events. It never blocks and is safe for concurrent use.
 func (r *Relay) Notify() {
 	select {
 	case r.wakeUp <- struct{}{}:
@@ -97,7 +99,7 @@ func (r *Relay) Notify() {
 	}
 }
 
-// Run relays until ctx ends. It needs nothing to be up when it starts.
+// Run relays until ctx ends. It needs no server to be available when it starts.
 func (r *Relay) Run(ctx context.Context) {
 	pause := &backoff.ExponentialBackOff{
 		InitialInterval: r.opts.MinBackoff, MaxInterval: r.opts.MaxBackoff, Multiplier: 2, RandomizationFactor: 0.25,
@@ -115,7 +117,7 @@ func (r *Relay) Run(ctx context.Context) {
 			pause.Reset()
 			_ = sleep(ctx, r.opts.PollInterval)
 		default:
-			if err.Error() != failure { // say it once, not at every attempt
+			if err.Error() != failure { // log it once, not at every attempt
 				r.log.Warn("the outbox relay has no database, trying on", zap.Error(err))
 			}
 			failure = err.Error()
@@ -128,9 +130,8 @@ func (r *Relay) Run(ctx context.Context) {
 
 var errOtherRelayActive = errors.New("another relay is at work")
 
-// relayWhileLeading takes the lock and relays until ctx ends or the connection that holds the lock fails. The connection is pinned, and
-// everything that the relay reads and writes goes over it: when the server has ended it, and so given the lock away, the next
-// statement fails.
+// relayWhileLeading takes the lock and relays until ctx ends or the connection that holds the lock fails. All reads and
+// writes of the relay use this connection: when the server has ended it, and so released the lock, the next statement fails.
 func (r *Relay) relayWhileLeading(ctx context.Context) error {
 	conn, err := r.db.Conn(ctx)
 	if err != nil {
@@ -186,11 +187,12 @@ func (r *Relay) relayUntilLost(ctx context.Context, t table) error {
 	}
 }
 
-// maxFailedSubjects is how many subjects may fail before a pass gives up: then it is not the events, the broker is away.
+// maxFailedSubjects bounds the failed subjects of a pass. Above it the cause is the broker, not the events, and the pass
+// gives up.
 const maxFailedSubjects = 100
 
-// publishPending publishes all that is pending, batch by batch. A subject whose event fails is left out for the rest of the pass, so
-// that it holds up no other however much of it there is. failed is the first such failure, err one of the database.
+// publishPending publishes all pending events, batch by batch. A subject whose event fails is left out for the rest of the
+// pass, so that it does not delay others. failed is the first such failure, err an error of the database.
 func (r *Relay) publishPending(ctx context.Context, t table) (failed, err error) {
 	stuck := map[string]bool{}
 	for {
@@ -211,8 +213,8 @@ func (r *Relay) publishPending(ctx context.Context, t table) (failed, err error)
 	}
 }
 
-// publishRows sends rows in rounds, each with the first unsent event of each subject, so that no event is on its way before the
-// one before it is confirmed. It adds the subjects whose events failed to stuck.
+// publishRows sends rows in rounds, each with the first unsent event of each subject, so that no event is sent before its
+// predecessor is confirmed. It adds the subjects whose events failed to stuck.
 func (r *Relay) publishRows(ctx context.Context, t table, rows []row, stuck map[string]bool) (failed, err error) {
 	for len(rows) > 0 {
 		var round, later []row
@@ -252,7 +254,7 @@ func (r *Relay) publishRows(ctx context.Context, t table, rows []row, stuck map[
 	return failed, nil
 }
 
-// awaitEvents returns when there may be something new.
+// awaitEvents returns when there may be new events.
 func (r *Relay) awaitEvents(ctx context.Context) error {
 	t := time.NewTimer(r.opts.PollInterval)
 	defer t.Stop()

@@ -59,7 +59,7 @@ func TestAppendBelongsToTheTransaction(t *testing.T) {
 	}
 }
 
-func TestAppendRefusesWhatIsNotAnEvent(t *testing.T) {
+func TestAppendRejectsInvalidEvents(t *testing.T) {
 	db := database(t)
 	if err := outbox.Append(context.Background(), db, event.Event{ID: "1"}); !errors.Is(err, event.ErrMissing) {
 		t.Errorf("error is %v, want event.ErrMissing", err)
@@ -161,7 +161,7 @@ func TestBrokerIsCut(t *testing.T) {
 	}()
 
 	link := testkit.NewLink(t, broker.Addr)
-	link.Cut() // away at the start
+	link.Cut() // down at the start
 	cfg.Addr = link.Addr()
 	run(t, db, connect(t, cfg), options())
 
@@ -203,10 +203,10 @@ func TestBrokerIsCut(t *testing.T) {
 	}
 }
 
-func TestBacksOffWhileTheBrokerIsAway(t *testing.T) {
+func TestRelayBacksOffWhileTheBrokerIsDown(t *testing.T) {
 	db := database(t)
-	errAway := errors.New("away")
-	pub := &publisher{fail: func(event.Event) error { return errAway }}
+	errDown := errors.New("down")
+	pub := &publisher{fail: func(event.Event) error { return errDown }}
 	opts := options()
 	opts.MinBackoff, opts.MaxBackoff = 50*time.Millisecond, time.Second
 	start := time.Now()

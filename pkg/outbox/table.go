@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// table is the outbox as the relay sees it: on one connection, which holds the lock.
+// table reads and writes the outbox over one connection, which holds the lock.
 type table struct {
 	conn *sql.Conn
 	name string // of the lock
 }
 
-// statementTimeout bounds a statement of the relay, so that a database behind a dead network is given up.
+// statementTimeout bounds a statement of the relay, so that it gives up a database behind a dead network.
 const statementTimeout = 30 * time.Second
 
 type row struct {
@@ -29,8 +29,8 @@ type row struct {
 	envelope []byte
 }
 
-// acquireLock takes the relay's lock for this connection or returns errOtherRelayActive. Locks of GET_LOCK belong to the whole server, so
-// the database's name is in it.
+// acquireLock takes the relay's lock for this connection or returns errOtherRelayActive. GET_LOCK's locks belong to the
+// whole server, so the database's name is part of the lock's.
 func (t *table) acquireLock(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
 	defer cancel()
@@ -39,7 +39,7 @@ func (t *table) acquireLock(ctx context.Context) error {
 		return fmt.Errorf("ask for the database's name: %w", err)
 	}
 	t.name = lockName(db)
-	var got sql.NullInt64 // NULL: the server could not
+	var got sql.NullInt64 // NULL if the server could not try
 	if err := t.conn.QueryRowContext(ctx, `SELECT GET_LOCK(?, 0)`, t.name).Scan(&got); err != nil {
 		return fmt.Errorf("take the lock %s: %w", t.name, err)
 	}
@@ -49,7 +49,7 @@ func (t *table) acquireLock(ctx context.Context) error {
 	return nil
 }
 
-// lockName fits the 64 characters that MySQL allows.
+// lockName returns a name of at most 64 characters, MySQL's limit.
 func lockName(db string) string {
 	name := "pgo_outbox." + db
 	if len(name) > 64 {
@@ -59,13 +59,13 @@ func lockName(db string) string {
 	return name
 }
 
-// releaseLock gives the lock to the next relay when this one stops in good order. Else the end of the connection does.
+// releaseLock passes the lock to the next relay when this one stops in good order. Otherwise the end of the connection does.
 func (t *table) releaseLock() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	var released sql.NullInt64
 	if err := t.conn.QueryRowContext(ctx, `SELECT RELEASE_LOCK(?)`, t.name).Scan(&released); err != nil {
-		// Back in the pool the connection would keep the lock for nobody: end it.
+		// In the pool the connection would keep the lock: end it.
 		_ = t.conn.Raw(func(any) error { return driver.ErrBadConn })
 	}
 }
@@ -83,9 +83,9 @@ func (t *table) checkLock(ctx context.Context) error {
 	return nil
 }
 
-// readPending returns the oldest events that are not published, except those of some subjects. Ids are given out before the commit, so one with a lower id may
-// appear later: each call looks from the beginning. The index is said because the server may else walk the primary key
-// through all that was published.
+// readPending returns the oldest unpublished events, except those of some subjects. Ids are assigned before the commit, so
+// one with a lower id may appear later: each call reads from the beginning. The query names the index because the server may
+// otherwise scan the primary key through all published events.
 func (t *table) readPending(ctx context.Context, limit int, without map[string]bool) ([]row, error) {
 	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
 	defer cancel()
@@ -120,21 +120,21 @@ func (t *table) markPublished(ctx context.Context, ids []any) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	// What the broker has is worth recording also while the relay stops: it saves a duplicate.
+	// Recorded also while the relay stops: it saves a duplicate.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	// The index is said because the server may else scan a small table, and wait for rows that are not committed yet.
+	// The query names the index because the server may otherwise scan a small table and wait for uncommitted rows.
 	if _, err := t.conn.ExecContext(ctx, `UPDATE pgo_outbox FORCE INDEX (PRIMARY) SET published_at = UTC_TIMESTAMP(6) WHERE id IN (?`+strings.Repeat(", ?", len(ids)-1)+`)`, ids...); err != nil {
 		return fmt.Errorf("mark events as published: %w", err)
 	}
 	return nil
 }
 
-// maxPruneBatch bounds how many rows prune deletes at a time.
+// maxPruneBatch bounds how many rows pruneBatch deletes.
 const maxPruneBatch = 500
 
-// pruneBatch deletes one batch of the events that were published longer ago than keep. It finds them first and deletes them one by
-// one: any DELETE of many rows may become a scan, which waits for transactions that append.
+// pruneBatch deletes one batch of the events that were published longer ago than keep. It finds them first and deletes them
+// one by one: any DELETE of many rows may become a scan, which waits for transactions that append.
 func (t *table) pruneBatch(ctx context.Context, keep time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, statementTimeout)
 	defer cancel()

@@ -53,7 +53,7 @@ func published(t *testing.T, id string, ps ...*publisher) {
 	})
 }
 
-func TestOneOfTwoWorks(t *testing.T) {
+func TestOneOfTwoRelaysIsActive(t *testing.T) {
 	for name, end := range map[string]func(t *testing.T, db *sql.DB, stop func()){
 		"the first stops": func(_ *testing.T, _ *sql.DB, stop func()) { stop() },
 		"the first's connection is killed": func(t *testing.T, db *sql.DB, _ func()) {
@@ -99,7 +99,7 @@ func TestEveryDatabaseHasItsOwnLock(t *testing.T) {
 }
 
 // The relay dies after the broker has an event and before that is recorded: the event goes out again, with the same ID.
-func TestKilledBeforeMarking(t *testing.T) {
+func TestKilledRelayPublishesAgain(t *testing.T) {
 	db := database(t)
 	first := &publisher{}
 	killed := false
@@ -120,8 +120,8 @@ func TestKilledBeforeMarking(t *testing.T) {
 	}
 }
 
-// A database that is away when the relay starts, and goes away while it works.
-func TestDatabaseComesAndGoes(t *testing.T) {
+// A database that is unavailable when the relay starts, and becomes unavailable while it works.
+func TestRelaySurvivesADatabaseOutage(t *testing.T) {
 	d := testkit.NewDatabase(t)
 	direct := d.Open(t)
 	if _, err := direct.Exec(outbox.Schema); err != nil {
@@ -208,7 +208,7 @@ func gauge(reg *prometheus.Registry, name string) (float64, error) {
 	return 0, fmt.Errorf("no metric %s", name)
 }
 
-func TestTheRelayAtWorkShows(t *testing.T) {
+func TestActiveRelayMetric(t *testing.T) {
 	db := database(t)
 	reg := prometheus.NewRegistry()
 	r, err := outbox.NewRelay(db, &publisher{}, logger(t), reg, options())

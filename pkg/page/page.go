@@ -1,5 +1,5 @@
-// Package page is keyset paging: a list is read in the order of a key, and a cursor says after which key
-// the next page begins. A page never repeats or misses a row because others were added or removed.
+// Package page is keyset paging: a list is read in the order of a key, and a cursor holds the key after which the next page
+// begins. Rows that are added or removed meanwhile make a page neither repeat nor miss another row.
 package page
 
 import (
@@ -19,7 +19,7 @@ const (
 	maxCursor    = 1024
 )
 
-// Request is which page is asked for. K is the key that the list is ordered by.
+// Request selects a page. K is the key that orders the list.
 type Request[K any] struct {
 	Limit int // 1..100
 	After *K  // nil for the first page
@@ -31,8 +31,8 @@ type Page[T any] struct {
 	NextCursor *string `json:"next_cursor"` // null on the last page
 }
 
-// Parse reads the query parameters limit and cursor; absent ones stand for the defaults. A cursor whose key is not good
-// was not given by the list, as one is not that cannot be read. The error is 422 validation_failed.
+// Parse reads the query parameters limit and cursor, or their defaults. It returns a validation_failed problem for an
+// invalid limit, and for a cursor that cannot be read or whose key good rejects.
 func Parse[K any](q url.Values, good func(K) bool) (Request[K], error) {
 	limit, cursor := q.Get("limit"), q.Get("cursor")
 	r := Request[K]{Limit: defaultLimit}
@@ -53,8 +53,8 @@ func Parse[K any](q url.Values, good func(K) bool) (Request[K], error) {
 	return r, nil
 }
 
-// New makes the page from rows, of which one more than limit was read where there is one; item tells what a row stands
-// for, and key the list's key of an item.
+// New returns the page of rows, which hold one row more than limit if the list goes on. item converts a row, and key returns
+// an item's key.
 func New[R, T, K any](rows []R, limit int, item func(R) T, key func(T) K) (Page[T], error) {
 	items := make([]T, min(len(rows), limit))
 	for i := range items {

@@ -62,7 +62,7 @@ func TestEmptyListIsAnEmptyArray(t *testing.T) {
 	}
 }
 
-func TestBadRequestsAreRefused(t *testing.T) {
+func TestParseRejectsInvalidRequests(t *testing.T) {
 	for _, tc := range []struct{ name, limit, cursor string }{
 		{"limit 0", "0", ""}, {"limit 101", "101", ""}, {"negative", "-1", ""}, {"not a number", "x", ""}, {"huge", "99999999999999999999", ""},
 		{"not base64", "", "***"}, {"not JSON", "", "bm9wZQ"}, {"unknown field", "", "eyJ4IjoxfQ"}, {"trailing", "", "eyJpZCI6MX0geA"},

@@ -65,7 +65,7 @@ func child() error {
 		return nil
 	})
 	cfg := serve.Defaults()
-	cfg.Addr, cfg.DrainTimeout = "127.0.0.1:1", time.Minute // nobody may bind port 1: the listener must be inherited
+	cfg.Addr, cfg.DrainTimeout = "127.0.0.1:1", time.Minute // an ordinary account may not bind port 1: the listener must be inherited
 	e, err := httpx.NewEngine(httpx.Options{Config: cfg.Config, Log: zap.NewNop(), Tracer: noop.NewTracerProvider(), Registry: prometheus.NewRegistry(), Health: h})
 	if err != nil {
 		return err
@@ -89,16 +89,16 @@ type echo struct{ N, PID int }
 // process is a running child.
 type process struct {
 	*exec.Cmd
-	in   io.WriteCloser
-	told <-chan string
-	out  *strings.Builder
+	in       io.WriteCloser
+	notified <-chan string
+	out      *strings.Builder
 }
 
 // spawn starts a child on the listeners. It must be a fresh file for each, as a manager passes it.
 func spawn(t testing.TB, names string, listeners ...net.Listener) *process {
 	t.Helper()
-	socket, told := notifySocket(t)
-	p := &process{Cmd: exec.Command(os.Args[0]), told: told, out: &strings.Builder{}}
+	socket, notified := notifySocket(t)
+	p := &process{Cmd: exec.Command(os.Args[0]), notified: notified, out: &strings.Builder{}}
 	p.Env = append(os.Environ(), childVariable+"=1", "NOTIFY_SOCKET="+socket, "LISTEN_FDS="+strconv.Itoa(len(listeners)), "LISTEN_FDNAMES="+names)
 	p.Stderr = p.out
 	for _, l := range listeners {
@@ -142,16 +142,16 @@ func nonblocking(t testing.TB, l *net.TCPListener) {
 func (p *process) expect(t testing.TB, want string) {
 	t.Helper()
 	select {
-	case got := <-p.told:
+	case got := <-p.notified:
 		if got != want {
-			t.Fatalf("child says %q, want %q", got, want)
+			t.Fatalf("child prints %q, want %q", got, want)
 		}
 	case <-soon():
 		t.Fatalf("child does not say %q: %s", want, p.out)
 	}
 }
 
-// ready makes the child ready and waits until it says so.
+// ready makes the child ready and waits until it is ready.
 func (p *process) ready(t testing.TB) {
 	t.Helper()
 	if _, err := io.WriteString(p.in, "\n"); err != nil {
@@ -218,7 +218,7 @@ func TestConnectionsBeforeReadinessWait(t *testing.T) {
 	p.end(t)
 }
 
-func TestInheritedListenersThatNobodyServes(t *testing.T) {
+func TestUnknownInheritedListenersAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct{ name, names, want string }{
 		{"another name", "http:debug", `inherited listener "debug"`},
@@ -236,7 +236,7 @@ func TestInheritedListenersThatNobodyServes(t *testing.T) {
 }
 
 // TestReplacingDropsNoRequest puts a new process beside the old on one listener, several times, while clients
-// send POSTs that nobody sends again.
+// send POSTs that are not repeated.
 func TestReplacingDropsNoRequest(t *testing.T) {
 	const replacements, enough = 4, 2000
 	public := listen(t)

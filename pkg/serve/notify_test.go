@@ -18,8 +18,8 @@ import (
 	"pgo/pkg/serve"
 )
 
-func TestManagerIsTold(t *testing.T) {
-	socket, told := notifySocket(t)
+func TestManagerIsNotified(t *testing.T) {
+	socket, notified := notifySocket(t)
 	t.Setenv("NOTIFY_SOCKET", socket)
 	t.Setenv("WATCHDOG_USEC", "60000")
 	p, e := newProgram(t, time.Minute)
@@ -31,15 +31,15 @@ func TestManagerIsTold(t *testing.T) {
 		t.Helper()
 		for {
 			select {
-			case got := <-told:
+			case got := <-notified:
 				if got == want {
 					return
 				}
 				if got != "WATCHDOG=1" {
-					t.Fatalf("told %q, want %q", got, want)
+					t.Fatalf("notified %q, want %q", got, want)
 				}
 			case <-soon():
-				t.Fatalf("never told %q", want)
+				t.Fatalf("never notified %q", want)
 			}
 		}
 	}
@@ -52,7 +52,7 @@ func TestManagerIsTold(t *testing.T) {
 	<-inside
 	s.stop()
 	expect("STOPPING=1")
-	for range 3 { // a drain may last longer than the watchdog has patience
+	for range 3 { // a drain may last longer than the watchdog's period
 		expect("WATCHDOG=1")
 	}
 	close(release)
@@ -64,8 +64,8 @@ func TestManagerIsTold(t *testing.T) {
 	}
 }
 
-func TestManagerIsNotToldBeforeReadiness(t *testing.T) {
-	socket, told := notifySocket(t)
+func TestManagerIsNotNotifiedBeforeReadiness(t *testing.T) {
+	socket, notified := notifySocket(t)
 	t.Setenv("NOTIFY_SOCKET", socket)
 	p, _ := newProgram(t, time.Minute)
 	asked := make(chan struct{}, 100)
@@ -79,13 +79,13 @@ func TestManagerIsNotToldBeforeReadiness(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-	if got := <-told; got != "STOPPING=1" {
-		t.Errorf("told %q first", got)
+	if got := <-notified; got != "STOPPING=1" {
+		t.Errorf("notified %q first", got)
 	}
 }
 
 // notifySocket is a manager's end of NOTIFY_SOCKET.
-func notifySocket(t testing.TB) (path string, told <-chan string) {
+func notifySocket(t testing.TB) (path string, notified <-chan string) {
 	t.Helper()
 	path = t.TempDir() + "/n"
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
@@ -108,27 +108,27 @@ func notifySocket(t testing.TB) (path string, told <-chan string) {
 	return path, out
 }
 
-func TestManagerIsToldOfAReload(t *testing.T) {
-	socket, told := notifySocket(t)
+func TestManagerIsNotifiedOfAReload(t *testing.T) {
+	socket, notified := notifySocket(t)
 	t.Setenv("NOTIFY_SOCKET", socket)
 	done := serve.NotifyReloading()
-	if got := <-told; !strings.HasPrefix(got, "RELOADING=1\nMONOTONIC_USEC=") {
-		t.Errorf("told %q", got)
+	if got := <-notified; !strings.HasPrefix(got, "RELOADING=1\nMONOTONIC_USEC=") {
+		t.Errorf("notified %q", got)
 	}
 	done()
-	if got := <-told; got != "READY=1" {
-		t.Errorf("told %q", got)
+	if got := <-notified; got != "READY=1" {
+		t.Errorf("notified %q", got)
 	}
 }
 
 // PM2 waits for a line of JSON on the socket that Node leaves to its children.
-func TestPM2IsTold(t *testing.T) {
+func TestPM2IsNotified(t *testing.T) {
 	for _, test := range []struct {
 		name, notify string
 		want         string
 	}{
 		{"ready", "", "\"ready\"\n"},
-		{"another manager is told", "there", ""},
+		{"another manager is notified", "there", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -150,14 +150,14 @@ func TestPM2IsTold(t *testing.T) {
 			}
 			unix.Close(ends[1])
 			if got, err := io.ReadAll(node); string(got) != test.want || err != nil {
-				t.Errorf("told %q, %v, want %q", got, err, test.want)
+				t.Errorf("notified %q, %v, want %q", got, err, test.want)
 			}
 		})
 	}
 }
 
-// The variable may have been inherited from somebody's PM2, and its number be anything by now.
-func TestAnotherFileIsNotTakenForPM2(t *testing.T) {
+// The variable may have been inherited from another PM2, and its number be anything by now.
+func TestOtherFilesAreNotTakenForPM2(t *testing.T) {
 	file, err := os.Create(t.TempDir() + "/file")
 	if err != nil {
 		t.Fatal(err)

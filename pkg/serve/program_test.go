@@ -77,7 +77,7 @@ func (s *serving) wait(t testing.TB) error {
 	}
 }
 
-// refused waits until nobody listens on addr.
+// refused waits until no listener is left on addr.
 func refused(t testing.TB, addr string) {
 	t.Helper()
 	testkit.Eventually(t, "the listener is closed", func() error {

@@ -13,8 +13,8 @@ import (
 	"pgo/pkg/serve"
 )
 
-// TestReconfigure sends SIGHUP before the worker runs, which would else end this program, and once more.
-func TestReconfigure(t *testing.T) {
+// TestReloadWorker sends SIGHUP before the worker runs, which would else end this program, and once more.
+func TestReloadWorker(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Mkdir(dir+"/env", 0o700); err != nil {
 		t.Fatal(err)
@@ -42,7 +42,7 @@ func TestReconfigure(t *testing.T) {
 				t.Errorf("load %d, want %d", n, want)
 			}
 		case <-soon():
-			t.Fatal("the configuration is not read anew")
+			t.Fatal("the configuration is not read again")
 		}
 		if want == 1 {
 			hup()

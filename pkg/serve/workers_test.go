@@ -13,7 +13,7 @@ import (
 	"pgo/pkg/serve"
 )
 
-func TestEvery(t *testing.T) {
+func TestPeriodic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		core, logs := observer.New(zap.WarnLevel)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -21,7 +21,7 @@ func TestEvery(t *testing.T) {
 		w := serve.Periodic("sweep", time.Minute, func(context.Context) error {
 			if calls = append(calls, time.Since(began)); len(calls) == 3 {
 				cancel()
-				return context.Canceled // as what is interrupted says; nobody wants to read it
+				return context.Canceled // the error of interrupted work, which is not logged
 			}
 			return errors.New("broken")
 		}, zap.New(core))

@@ -139,9 +139,9 @@ func (s *shop) request(t *testing.T, traceparent string) string {
 	return <-s.handled
 }
 
-// TestATraceGoesAllTheWay: one trace from the request through MySQL, Redis, the outbox and RabbitMQ to the statement that the
+// TestTraceSpansRequestQueryAndEvent: one trace from the request through MySQL, Redis, the outbox and RabbitMQ to the statement that the
 // consumer runs, each span under the one that caused it, and nothing of what runs on its own beside it.
-func TestATraceGoesAllTheWay(t *testing.T) {
+func TestTraceSpansRequestQueryAndEvent(t *testing.T) {
 	const id, parent = "0102030405060708090a0b0c0d0e0f10", "0102030405060708"
 	s := newShop(t, sdktrace.ParentBased(sdktrace.NeverSample()))
 	if got := s.request(t, "00-"+id+"-"+parent+"-01"); got != id {
@@ -172,7 +172,7 @@ func TestATraceGoesAllTheWay(t *testing.T) {
 	}
 }
 
-func TestATraceThatIsNotKeptHasNoSpans(t *testing.T) {
+func TestUnsampledTraceHasNoSpans(t *testing.T) {
 	const id = "0102030405060708090a0b0c0d0e0f10"
 	s := newShop(t, sdktrace.ParentBased(sdktrace.NeverSample()))
 	if got := s.request(t, "00-"+id+"-0102030405060708-00"); got != id {
@@ -183,7 +183,7 @@ func TestATraceThatIsNotKeptHasNoSpans(t *testing.T) {
 	}
 }
 
-// family is each span's name with that of its parent. A second span of one name is told by its parent.
+// family is each span's name with that of its parent. A second span of one name is identified by its parent.
 func family(spans tracetest.SpanStubs, id string) (map[string]string, error) {
 	names := map[string]string{}
 	for _, s := range spans {

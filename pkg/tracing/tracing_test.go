@@ -12,7 +12,7 @@ import (
 	"pgo/pkg/tracing"
 )
 
-func TestEnsure(t *testing.T) {
+func TestEnsureTraceID(t *testing.T) {
 	const parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 	for _, tc := range []struct {
 		name, header string

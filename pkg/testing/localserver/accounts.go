@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// What the servers are told about their administrator is the same wherever they run; these give it to whoever runs
-// them in another way than Prepare.
+// The administrator's account is set up in the same way wherever a server runs; these functions are for callers that run
+// a server without Prepare.
 
-// MySQLAccounts is an init file that makes AdminUser the administrator, with this password. root of the machine itself
-// is left alone: an image's first start still needs it.
+// MySQLAccounts returns an init file that makes AdminUser the administrator, with this password. It leaves root of the
+// machine itself alone: an image's first start still needs it.
 func MySQLAccounts(password string) (string, error) {
 	if password == "" || strings.ContainsAny(password, "\r\n\x00") {
 		return "", errors.New("the MySQL administrator's password is empty or has a line break")
@@ -22,7 +22,7 @@ func MySQLAccounts(password string) (string, error) {
 		fmt.Sprintf("CREATE USER IF NOT EXISTS %s IDENTIFIED BY '%s';", admin, password),
 		fmt.Sprintf("ALTER USER %s IDENTIFIED BY '%s';", admin, password),
 		fmt.Sprintf("GRANT ALL PRIVILEGES ON *.* TO %s WITH GRANT OPTION;", admin),
-		// What installers make for whoever comes without a password.
+		// Accounts without a password that installers create.
 		"DROP USER IF EXISTS ''@'localhost';",
 		"DROP USER IF EXISTS 'root'@'127.0.0.1';",
 		"DROP USER IF EXISTS 'root'@'::1';",
@@ -30,12 +30,12 @@ func MySQLAccounts(password string) (string, error) {
 	}, "\n") + "\n", nil
 }
 
-// RedisAccounts is an ACL file with AdminUser as its administrator; what old says about others is kept.
+// RedisAccounts returns an ACL file with AdminUser as its administrator. It keeps the other accounts of old.
 func RedisAccounts(password, old string) string {
 	return Redis{AdminPassword: password}.renderAccounts(old)
 }
 
-// RabbitMQDefinitions are definitions to import at every start, with AdminUser as the administrator.
+// RabbitMQDefinitions returns definitions to import at every start, with AdminUser as the administrator.
 func RabbitMQDefinitions(password string) (string, error) {
 	return RabbitMQ{AdminPassword: password}.renderDefinitions()
 }

@@ -2,7 +2,7 @@
 // distribution's packages put on the machine: for development (each checkout has its own) and for tests (each test
 // run has its own).
 //
-// An instance is a struct that says where it lives and on which loopback ports. Prepare makes its files and returns
+// An instance is a struct with its directories and its loopback ports. Prepare makes its files and returns
 // the command that runs it in the foreground; Prepare may be called before every start. Every listener is on
 // 127.0.0.1, and no password is ever in an argument.
 package localserver
@@ -25,7 +25,7 @@ type Instance interface {
 	// keeps data that is there, and lets the administrator's password follow the struct's. It must not be
 	// called while the instance runs.
 	Prepare(ctx context.Context) (Command, error)
-	// Ready returns nil once the server answers its own protocol, else what it said.
+	// Ready returns nil once the server answers its own protocol, otherwise its answer.
 	Ready(ctx context.Context) error
 }
 
@@ -37,8 +37,8 @@ type Command struct {
 	Dir  string
 }
 
-// serverEnviron is what a server may see of ours: little, so that a stray MYSQL_HOME, RABBITMQ_* or LISTEN_FDS of the
-// person's shell changes nothing.
+// serverEnviron returns the environment of a server. It holds little of ours, so that a stray MYSQL_HOME, RABBITMQ_* or
+// LISTEN_FDS of the user's shell changes nothing.
 func serverEnviron(home string, extra ...string) []string {
 	env := []string{
 		"PATH=" + searchPath(os.Getenv("PATH")),
@@ -56,13 +56,13 @@ func serverEnviron(home string, extra ...string) []string {
 func makeDirs(dirs ...string) error {
 	for _, d := range dirs {
 		if err := os.MkdirAll(d, 0o700); err != nil {
-			return fmt.Errorf("make folder %s: %w", d, err)
+			return fmt.Errorf("make directory %s: %w", d, err)
 		}
 	}
 	return nil
 }
 
-// writeFile replaces a file as a whole, readable by its owner alone: half a file is never seen.
+// writeFile replaces a file atomically. Only its owner may read it.
 func writeFile(dir, name, content string) (string, error) {
 	path := filepath.Join(dir, name)
 	if err := renameio.WriteFile(path, []byte(content), 0o600, renameio.IgnoreUmask()); err != nil {

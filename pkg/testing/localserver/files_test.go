@@ -57,7 +57,7 @@ func TestMySQLAccounts(t *testing.T) {
 	}
 }
 
-func TestMySQLLeavesStrangeFilesAlone(t *testing.T) {
+func TestMySQLKeepsUnknownFiles(t *testing.T) {
 	dir := t.TempDir()
 	data := filepath.Join(dir, "data")
 	if err := os.Mkdir(data, 0o700); err != nil {
@@ -68,7 +68,7 @@ func TestMySQLLeavesStrangeFilesAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := MySQL{Programs: HostPrograms(), Data: data, Etc: dir, Socket: filepath.Join(shortDir(t), "s"), Port: 1, AdminPassword: "x"}
-	if _, err := m.Prepare(context.Background()); err == nil || !strings.Contains(err.Error(), "move them away") {
+	if _, err := m.Prepare(context.Background()); err == nil || !strings.Contains(err.Error(), "move them down") {
 		t.Errorf("error %v", err)
 	}
 	if _, err := os.Stat(mine); err != nil {
@@ -76,7 +76,7 @@ func TestMySQLLeavesStrangeFilesAlone(t *testing.T) {
 	}
 }
 
-func TestMySQLStartsAnewAfterAKillInTheMiddle(t *testing.T) {
+func TestMySQLRecoversFromAnInterruptedInstall(t *testing.T) {
 	dir := t.TempDir()
 	m := MySQL{Programs: HostPrograms(), Data: filepath.Join(dir, "data"), Etc: dir, Socket: filepath.Join(shortDir(t), "s"), Port: 1, AdminPassword: "x"}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -89,13 +89,13 @@ func TestMySQLStartsAnewAfterAKillInTheMiddle(t *testing.T) {
 		t.Fatal("it was done before it was ended")
 	}
 	if _, err := os.Stat(m.Data); !os.IsNotExist(err) {
-		t.Fatalf("a half-made folder is in place: %v", err)
+		t.Fatalf("a half-made directory is in place: %v", err)
 	}
 	if _, err := m.Prepare(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	if !isMySQLData(m.Data) {
-		t.Error("no data folder")
+		t.Error("no data directory")
 	}
 }
 

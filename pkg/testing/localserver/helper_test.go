@@ -36,7 +36,7 @@ func runningIn(dir string) []string {
 	return out
 }
 
-// shortDir is a temporary folder whose path leaves room for a socket's name; t.TempDir has the test's name in it.
+// shortDir is a temporary directory whose path leaves room for a socket's name; t.TempDir has the test's name in it.
 func shortDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/tmp", "pgo-t-")

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A janitor removes a scratch folder after its owner was killed: it waits for the end of a pipe that the owner holds.
+// A janitor removes a scratch directory after its owner was killed: it waits for the end of a pipe that the owner holds.
 // The servers themselves are ended by the kernel.
 type janitor struct {
 	cmd  *exec.Cmd
@@ -46,7 +46,8 @@ func (j *janitor) stop() {
 
 func holdLock(f *os.File) error { return lockRetrying(f, syscall.LOCK_EX|syscall.LOCK_NB) }
 
-// removeAbandoned removes what owners left whose janitor was killed as well. A folder is in use while its lock is held.
+// removeAbandoned removes the directories of owners whose janitor was killed as well. A directory is in use while its lock
+// is held.
 func removeAbandoned(parent string) {
 	dirs, err := filepath.Glob(filepath.Join(parent, scratchPrefix()+"*"))
 	if err != nil {

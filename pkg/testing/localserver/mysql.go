@@ -11,16 +11,16 @@ import (
 // MySQL is an instance of MariaDB, or of MySQL 8.4 and later where that is what the machine has.
 type MySQL struct {
 	Programs      Programs
-	Data          string // the data folder; made by Prepare
+	Data          string // the data directory; made by Prepare
 	Etc           string // where the configuration goes
-	Socket        string // path of the Unix socket, at most 107 bytes; its folder is made by Prepare
+	Socket        string // path of the Unix socket, at most 107 bytes; its directory is made by Prepare
 	Port          int
 	AdminPassword string
 	// Scratch trades durability for speed: for data that need not outlive the machine's next crash.
 	Scratch bool
 }
 
-// Prepare implements Instance. A data folder is made beside its place and moved there when it is complete, so a
+// Prepare implements Instance. A data directory is made beside its place and moved there when it is complete, so a
 // kill in the middle leaves nothing that a later start would take for data.
 func (m MySQL) Prepare(ctx context.Context) (Command, error) {
 	server, err := m.Programs.MySQL()

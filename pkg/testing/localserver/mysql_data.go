@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// makeData makes the data folder unless it is there. Only one process at a time does so for one folder.
+// makeData creates the data directory unless it exists. Only one process at a time does so for one directory.
 func (m MySQL) makeData(ctx context.Context, server string) error {
 	unlock, err := lockFile(m.Data + ".lock")
 	if err != nil {
@@ -21,22 +21,22 @@ func (m MySQL) makeData(ctx context.Context, server string) error {
 	if isMySQLData(m.Data) {
 		return nil
 	}
-	// An empty folder may be replaced; anything else is somebody's.
+	// An empty directory may be replaced; anything else belongs to the user.
 	if err := os.Remove(m.Data); err != nil && !os.IsNotExist(err) {
 		return fmt.Errorf("%s has files, but not those of a MySQL server; move them away: %w", m.Data, err)
 	}
 	partial := m.Data + ".partial"
 	if err := os.RemoveAll(partial); err != nil {
-		return fmt.Errorf("remove an unfinished data folder: %w", err)
+		return fmt.Errorf("remove an unfinished data directory: %w", err)
 	}
 	if err := os.Mkdir(partial, 0o700); err != nil {
-		return fmt.Errorf("make the data folder: %w", err)
+		return fmt.Errorf("make the data directory: %w", err)
 	}
 	if err := m.installData(ctx, server, partial); err != nil {
 		return err
 	}
 	if err := os.Rename(partial, m.Data); err != nil {
-		return fmt.Errorf("move the data folder to its place: %w", err)
+		return fmt.Errorf("move the data directory to its place: %w", err)
 	}
 	return nil
 }
@@ -53,7 +53,7 @@ func (m MySQL) installData(ctx context.Context, server, dir string) error {
 		if program, err = m.Programs.MySQLInstall(); err != nil {
 			return err
 		}
-		// With the method "socket" nobody gets an account without a password. --force: the machine's own name need
+		// With the method "socket" no account is without a password. --force: the machine's own name need
 		// not resolve, which it does not in many containers.
 		args = []string{"--no-defaults", "--datadir=" + dir, "--skip-test-db", "--skip-name-resolve", "--force",
 			"--auth-root-authentication-method=socket"}
@@ -65,7 +65,7 @@ func (m MySQL) installData(ctx context.Context, server, dir string) error {
 	cmd.Env = serverEnviron(dir, "TMPDIR="+m.temporaryDir())
 	cmd.Dir = "/"
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("make the data folder with %s: %w: %s", program, err, outputTail(out))
+		return fmt.Errorf("make the data directory with %s: %w: %s", program, err, outputTail(out))
 	}
 	if !isMySQLData(dir) {
 		return fmt.Errorf("%s ended well but made no system tables in %s", program, dir)
@@ -78,7 +78,7 @@ func isMySQLData(dir string) bool {
 	return err == nil && info.IsDir()
 }
 
-// outputTail is the end of a program's output, for an error.
+// outputTail returns the end of a program's output, for an error.
 func outputTail(out []byte) string {
 	s := strings.TrimSpace(string(out))
 	if len(s) > 600 {

@@ -45,7 +45,7 @@ func TestServersEndWithAKilledOwner(t *testing.T) {
 	line, err := bufio.NewReader(out).ReadString('\n')
 	dir, ok := strings.CutPrefix(strings.TrimSpace(line), "dir=")
 	if err != nil || !ok {
-		t.Fatalf("the owner says %q, %v", line, err)
+		t.Fatalf("the owner prints %q, %v", line, err)
 	}
 	if len(runningIn(dir)) < 4 {
 		t.Fatalf("running: %v", runningIn(dir))
@@ -59,7 +59,7 @@ func TestServersEndWithAKilledOwner(t *testing.T) {
 	})
 }
 
-func TestSweepRemovesOnlyWhatNobodyHolds(t *testing.T) {
+func TestRemoveAbandonedKeepsLockedDirectories(t *testing.T) {
 	parent := t.TempDir()
 	old := time.Now().Add(-time.Hour)
 	make := func(name string, held bool, at time.Time) string {

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// MissingError says that a program is not on this machine.
+// MissingError reports that a program is not on this machine.
 type MissingError struct {
 	Program string // what was looked for
 	Package string // the Debian and Ubuntu package that has it
@@ -22,7 +22,7 @@ func (e *MissingError) Error() string {
 // Programs looks for servers' programs under Root, "" or "/" outside of tests.
 type Programs struct {
 	Root string
-	Path string // the PATH to search first; the system folders follow it in any case
+	Path string // the PATH to search first; the system directories follow it in any case
 }
 
 // HostPrograms searches this machine with the process's PATH.
@@ -33,7 +33,7 @@ func (p Programs) MySQL() (string, error) {
 	return p.findProgram("mariadb-server", "mariadbd", "mysqld")
 }
 
-// MySQLInstall returns the script that makes MariaDB's data folder; MySQL does that with mysqld itself.
+// MySQLInstall returns the script that makes MariaDB's data directory; MySQL does that with mysqld itself.
 func (p Programs) MySQLInstall() (string, error) {
 	return p.findProgram("mariadb-server", "mariadb-install-db", "mysql_install_db")
 }
@@ -170,7 +170,7 @@ func compareVersions(a, b string) int {
 	return strings.Compare(pad(a), pad(b))
 }
 
-// searchPath adds the folders of system programs, which an ordinary user's PATH lacks on Debian.
+// searchPath adds the directories of system programs, which an ordinary user's PATH lacks on Debian.
 func searchPath(path string) string {
 	dirs := filepath.SplitList(path)
 	for _, dir := range []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"} {

@@ -38,7 +38,7 @@ func (r Redis) Ready(ctx context.Context) error {
 				return err
 			}
 			if strings.TrimSpace(line) != want {
-				return fmt.Errorf("redis says %s", strings.TrimSpace(line))
+				return fmt.Errorf("redis answers %s", strings.TrimSpace(line))
 			}
 		}
 		return nil
@@ -85,7 +85,7 @@ func (r RabbitMQ) Ready(ctx context.Context) error {
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("management API says %s", res.Status)
+		return fmt.Errorf("management API answers %s", res.Status)
 	}
 	return nil
 }

@@ -53,7 +53,7 @@ func (r Redis) Prepare(context.Context) (Command, error) {
 func (r Redis) renderAccounts(old string) string {
 	sum := sha256.Sum256([]byte(r.AdminPassword))
 	lines := []string{
-		// Off, it lets nobody in. Its rights are those that Redis 7.0 reads its append-only file with: without them
+		// Off, it admits no one. Redis 7.0 reads its append-only file with its rights: without them
 		// transactions, and so what scripts wrote, would be refused after a restart.
 		"user default reset off ~* &* +@all",
 		fmt.Sprintf("user %s reset on #%s ~* &* +@all", AdminUser, hex.EncodeToString(sum[:])),

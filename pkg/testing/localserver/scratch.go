@@ -19,8 +19,8 @@ const (
 	startAttempts = 3
 )
 
-// Scratch is a folder of servers that live no longer than the process that made it: they end with Close, and also
-// when that process is killed. Its methods may be called at the same time.
+// Scratch is a directory of servers that live no longer than the process that made it: they end with Close, and also when
+// that process is killed. Its methods may be called concurrently.
 type Scratch struct {
 	programs Programs
 	dir      string
@@ -33,7 +33,7 @@ type Scratch struct {
 	closed    bool
 }
 
-// NewScratch makes the folder in the system's folder for temporary files and starts no server.
+// NewScratch creates the directory in the system's directory for temporary files and starts no server.
 func NewScratch(programs Programs) (*Scratch, error) {
 	parent := os.TempDir()
 	if len(parent) > 60 {
@@ -42,7 +42,7 @@ func NewScratch(programs Programs) (*Scratch, error) {
 	removeAbandoned(parent)
 	dir, err := os.MkdirTemp(parent, scratchPrefix())
 	if err != nil {
-		return nil, fmt.Errorf("make a folder for private servers: %w", err)
+		return nil, fmt.Errorf("make a directory for private servers: %w", err)
 	}
 	s := &Scratch{programs: programs, dir: dir, password: randomWord()}
 	if s.lock, err = os.Create(filepath.Join(dir, "lock")); err == nil {
@@ -53,7 +53,7 @@ func NewScratch(programs Programs) (*Scratch, error) {
 	}
 	if err != nil {
 		_ = os.RemoveAll(dir)
-		return nil, fmt.Errorf("guard the folder of private servers: %w", err)
+		return nil, fmt.Errorf("guard the directory of private servers: %w", err)
 	}
 	return s, nil
 }
@@ -99,7 +99,7 @@ func (s *Scratch) RabbitMQ(ctx context.Context) (RabbitMQ, error) {
 	})
 }
 
-// Close ends the servers and removes the folder. It may be called more than once.
+// Close ends the servers and removes the directory. It may be called more than once.
 func (s *Scratch) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -169,7 +169,7 @@ func (s *Scratch) startProcess(c Command, log string) (*Process, error) {
 	return p, err
 }
 
-// anyPortTaken tells whether someone else listens on one of the ports, now that our server is gone.
+// anyPortTaken reports whether another process listens on one of the ports, now that our server is gone.
 func anyPortTaken(ports []int) bool {
 	for _, port := range ports {
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
@@ -181,7 +181,7 @@ func anyPortTaken(ports []int) bool {
 	return false
 }
 
-// randomWord is 32 random bytes as letters, digits, - and _.
+// randomWord returns 32 random bytes as letters, digits, - and _.
 func randomWord() string {
 	b := make([]byte, 32)
 	rand.Read(b)
@@ -190,8 +190,8 @@ func randomWord() string {
 
 func scratchPrefix() string { return fmt.Sprintf("pgo-servers-%d-", os.Geteuid()) }
 
-// Environ starts all servers at the same time and returns the variables that tell tests where they are. Where mysql is
-// not "" it is the URL of a MySQL that is there already.
+// Environ starts all servers concurrently and returns the variables that name them to tests. If mysql is not empty, it is
+// the URL of a running MySQL.
 func (s *Scratch) Environ(ctx context.Context, mysql string) ([]string, error) {
 	var group sync.WaitGroup
 	env := make([]string, 4)

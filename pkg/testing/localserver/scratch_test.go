@@ -30,7 +30,7 @@ func TestScratchEnvironNamesServersThatAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(s.Dir()); !os.IsNotExist(err) {
-		t.Errorf("the folder is still there: %v", err)
+		t.Errorf("the directory is still there: %v", err)
 	}
 	if left := runningIn(s.Dir()); len(left) > 0 {
 		t.Errorf("still running: %v", left)

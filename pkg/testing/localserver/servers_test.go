@@ -17,7 +17,7 @@ import (
 
 // Each server is written to, killed, and started with another password: the data must be there, the new password
 // must be the only one, and nothing may be open to others or tell a secret to `ps`.
-func TestServersComeBackWithTheirData(t *testing.T) {
+func TestServersRestartWithTheirData(t *testing.T) {
 	const first, second = "first-password-0001", "second-password-0002"
 	tests := []struct {
 		name  string
@@ -101,9 +101,9 @@ func redisClient(i Instance, user, password string) *redis.Client {
 
 func writeRedis(i Instance) error {
 	ctx := context.Background()
-	nobody := redisClient(i, "", "")
-	defer nobody.Close()
-	if err := nobody.Ping(ctx).Err(); err == nil {
+	anonymous := redisClient(i, "", "")
+	defer anonymous.Close()
+	if err := anonymous.Ping(ctx).Err(); err == nil {
 		return fmt.Errorf("a client without a password is answered")
 	}
 	c := redisClient(i, AdminUser, i.(Redis).AdminPassword)

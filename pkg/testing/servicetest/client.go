@@ -27,13 +27,13 @@ type Response struct {
 	JSON   map[string]any // the body, where it is a JSON object
 }
 
-// Code is a problem's code.
+// Code returns a problem's code.
 func (r Response) Code() string { return r.Text("code") }
 
-// Text is a field that holds a text, "" for any other.
+// Text returns a text field, "" for any other.
 func (r Response) Text(key string) string { s, _ := r.JSON[key].(string); return s }
 
-// Items is a page's items.
+// Items returns a page's items.
 func (r Response) Items() []map[string]any {
 	list, _ := r.JSON["items"].([]any)
 	items := make([]map[string]any, len(list))
@@ -53,7 +53,7 @@ func (s *Instance) Do(t testing.TB, r Request) Response {
 	return res
 }
 
-// Try is Do with the error that a call without an answer is.
+// Try is Do with an error for a call without an answer.
 func (s *Instance) Try(r Request) (Response, error) {
 	var body io.Reader
 	switch b := r.Body.(type) {
@@ -100,7 +100,7 @@ func (s *Instance) Try(r Request) (Response, error) {
 }
 
 // Expect makes a call and fails the test unless the answer has the status and, for an error, the code. An error must be a
-// whole problem.
+// complete problem.
 func (s *Instance) Expect(t testing.TB, r Request, status int, code string) Response {
 	t.Helper()
 	res := s.Do(t, r)
@@ -113,7 +113,7 @@ func (s *Instance) Expect(t testing.TB, r Request, status int, code string) Resp
 	return res
 }
 
-// AssertProblem fails the test unless the answer is a problem (RFC 9457) with every field that is promised.
+// AssertProblem fails the test unless the answer is a problem (RFC 9457) with every promised field.
 func AssertProblem(t testing.TB, r Request, res Response) {
 	t.Helper()
 	if got := res.Header.Get("Content-Type"); got != "application/problem+json" {
@@ -126,7 +126,7 @@ func AssertProblem(t testing.TB, r Request, res Response) {
 		}
 	}
 	if res.JSON["status"] != float64(res.Status) || res.Text("request_id") != res.Header.Get("X-Request-ID") {
-		t.Errorf("%s %s: %d with request id %s is told as %s", r.Method, r.Path, res.Status, res.Header.Get("X-Request-ID"), res.Body)
+		t.Errorf("%s %s: %d with request id %s has the body %s", r.Method, r.Path, res.Status, res.Header.Get("X-Request-ID"), res.Body)
 	}
 	fields, _ := res.JSON["errors"].([]any)
 	if (res.Status == http.StatusUnprocessableEntity) != (len(fields) > 0) {
@@ -140,7 +140,7 @@ func AssertProblem(t testing.TB, r Request, res Response) {
 	}
 }
 
-// Parallel makes the requests at the same time and returns the answers in their order.
+// Parallel makes the requests concurrently and returns the answers in their order.
 func (s *Instance) Parallel(t testing.TB, requests ...Request) []Response {
 	t.Helper()
 	answers, errs := make([]Response, len(requests)), make([]error, len(requests))

@@ -18,30 +18,30 @@ import (
 	"time"
 )
 
-// Commands is what TestCommands wants to know of a service, beside what holds for every one.
+// Commands describes a service to TestCommands, beside what holds for every one.
 type Commands struct {
 	OpenAPI             []byte
-	ExtraEnviron        map[string]string  // what a good configuration has beside Serverless
+	ExtraEnviron        map[string]string  // what a valid configuration needs beside OfflineEnviron
 	ConfigCommands      [][]string         // commands that read the configuration
-	BadConfigurations   []BadConfiguration // what stops each of them
-	InvalidCommandLines [][]string         // command lines that are none
+	BadConfigurations   []BadConfiguration // each must stop every one of them
+	InvalidCommandLines [][]string         // command lines that must be refused
 }
 
-// BadConfiguration is a good configuration but for one thing.
+// BadConfiguration is a valid configuration with one mistake.
 type BadConfiguration struct {
 	Name    string
-	Environ map[string]string // over the good one; Absent takes a variable away
+	Environ map[string]string // changes to the valid one; Absent removes a variable
 	File    string            // the text of the service's own file, "" for the real one
-	Want    string            // what the program says, on one line
+	Want    string            // part of the program's one line of output
 }
 
-// Absent is the value of a variable that is not to be set.
+// Absent is the value of a variable that must not be set.
 const Absent = "\x00absent"
 
-// secretMarker is in every secret of Serverless: no output may have it.
+// secretMarker is part of every secret of OfflineEnviron. No output may contain it.
 const secretMarker = "hunter2"
 
-// commonBadConfigurations is wrong for every service.
+// commonBadConfigurations are invalid for every service.
 var commonBadConfigurations = []BadConfiguration{
 	{Name: "unknown variable", Environ: map[string]string{"PGO_CFG_NONSENSE": "1"}, Want: "environment PGO_CFG_NONSENSE: nonsense: expected a known key"},
 	{Name: "wrong type", Environ: map[string]string{"PGO_CFG_MYSQL__MAX_OPEN": "many"}, Want: "mysql.max_open: expected a whole number"},
@@ -52,7 +52,7 @@ var commonBadConfigurations = []BadConfiguration{
 	{Name: "example secret in production", Environ: map[string]string{"PGO_ENV": "prod", "PGO_CFG_MYSQL__PASSWORD": "changeme-changeme-changeme"}, Want: "mysql.password: expected a secret that is not an example"},
 	{Name: "log level", Environ: map[string]string{"PGO_CFG_LOG__LEVEL": "loud"}, Want: "log.level: expected"},
 	{Name: "unknown environment", Environ: map[string]string{"PGO_ENV": "nonsense"}, Want: "PGO_ENV: expected one of dev, test, staging, prod"},
-	{Name: "no folder", Environ: map[string]string{"PGO_CONFIG_DIR": "/nonexistent"}, Want: "/nonexistent/base.yaml: expected a readable file"},
+	{Name: "no directory", Environ: map[string]string{"PGO_CONFIG_DIR": "/nonexistent"}, Want: "/nonexistent/base.yaml: expected a readable file"},
 	{Name: "unknown key in a file", File: "mysql:\n  max_open: 3\n  max_opne: 4\n", Want: ".yaml:3: mysql.max_opne: expected a known key"},
 	{Name: "wrong type in a file", File: "mysql:\n  max_open: three\n", Want: ".yaml:2: mysql.max_open: expected a whole number"},
 	{Name: "bad value in a file", File: "mysql:\n  max_open: -3\n", Want: ".yaml:2: mysql.max_open: expected a number above 0"},
@@ -60,7 +60,7 @@ var commonBadConfigurations = []BadConfiguration{
 	{Name: "not YAML", File: "mysql: [\n", Want: ".yaml:"},
 }
 
-// commonInvalidCommandLines is no command line of any service.
+// commonInvalidCommandLines are invalid for every service.
 var commonInvalidCommandLines = [][]string{
 	{"nonsense"}, {"--nonsense"}, {"version", "nonsense"}, {"version", "--nonsense"}, {"check", "x"}, {"serve"},
 	{"events"}, {"events", "dead"}, {"events", "dead", "nonsense"}, {"events", "dead", "show"}, {"events", "dead", "replay"}, {"events", "dead", "drop"},
@@ -73,7 +73,7 @@ func (s Service) RunCommand(ctx context.Context, environ []string, args ...strin
 	return code, out.String(), err.String()
 }
 
-// OfflineEnviron is the environment of a good configuration whose servers are not there, with changes over it.
+// OfflineEnviron returns the environment of a valid configuration whose servers do not exist, with changes.
 func (s Service) OfflineEnviron(changes ...map[string]string) []string {
 	environ := map[string]string{
 		"PGO_CONFIG_DIR": s.ConfigDir, "PGO_ENV": "test", "PGO_CFG_HTTP__ADDR": "127.0.0.1:0",
@@ -92,7 +92,7 @@ func (s Service) OfflineEnviron(changes ...map[string]string) []string {
 	return all
 }
 
-// CopyConfigs returns a copy of the configuration folder in which the service's own file has another text.
+// CopyConfigs returns a copy of the configuration directory with another text in the service's own file.
 func (s Service) CopyConfigs(t testing.TB, yaml string) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -105,10 +105,11 @@ func (s Service) CopyConfigs(t testing.TB, yaml string) (dir string) {
 	return dir
 }
 
-// TestCommands runs the program as a shell does, without any server: what it tells about itself, and that a bad
-// configuration or command line ends it with the right code and one line that says why and shows no secret.
+// TestCommands runs the program as a shell does, without any server. It checks the commands that describe the binary, and
+// that a bad configuration or command line ends the program with the right exit code and one line that gives the reason and
+// shows no secret.
 func TestCommands(t *testing.T, s Service, c Commands) {
-	t.Run("tells", func(t *testing.T) { s.assertOutput(t, c) })
+	t.Run("describes itself", func(t *testing.T) { s.assertOutput(t, c) })
 	t.Run("a bad configuration", func(t *testing.T) {
 		for _, bad := range slices.Concat(commonBadConfigurations, c.BadConfigurations) {
 			t.Run(bad.Name, func(t *testing.T) { s.assertRefused(t, c, bad) })
@@ -121,7 +122,7 @@ func TestCommands(t *testing.T, s Service, c Commands) {
 			}
 		}
 	})
-	t.Run("serving before its servers are there", func(t *testing.T) { // it waits, and ends well when it is told to
+	t.Run("serving before its servers are available", func(t *testing.T) { // it waits, and ends well when it is asked to
 		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 		defer cancel()
 		if code, stdout, stderr := s.RunCommand(ctx, s.OfflineEnviron(c.ExtraEnviron)); code != 0 || stderr != "" || strings.Contains(stdout, `"msg":"ready"`) {
@@ -144,7 +145,7 @@ func (s Service) assertRefused(t *testing.T, c Commands, bad BadConfiguration) {
 			t.Errorf("%v ends with %d and writes %s", args, code, stdout)
 		}
 		if !strings.HasPrefix(stderr, s.Name+": ") || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, bad.Want) || strings.Contains(stderr, secretMarker) {
-			t.Errorf("%v says %q, want one line with %q and no secret", args, stderr, bad.Want)
+			t.Errorf("%v prints %q, want one line with %q and no secret", args, stderr, bad.Want)
 		}
 	}
 }
@@ -189,10 +190,10 @@ func (s Service) assertOutput(t *testing.T, c Commands) {
 		t.Errorf("the topology is not %s, %v", topology, err)
 	}
 	if tell(nil, "openapi") != string(c.OpenAPI) {
-		t.Error("what is told as the specification is another")
+		t.Error("openapi does not print the specification")
 	}
 	if got := tell(s.OfflineEnviron(c.ExtraEnviron), "check"); got != "configuration is valid\n" {
-		t.Errorf("of a good configuration it says %q", got)
+		t.Errorf("check of a valid configuration prints %q", got)
 	}
 }
 

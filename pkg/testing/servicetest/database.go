@@ -60,7 +60,7 @@ func DiffLines(before, after string) string {
 func (w *Env) KillConnections(t testing.TB) {
 	t.Helper()
 	db := w.DB.Open(t)
-	db.SetMaxOpenConns(1) // so that CONNECTION_ID is the one that must live
+	db.SetMaxOpenConns(1) // so that CONNECTION_ID names the one to keep
 	rs, err := db.QueryContext(t.Context(), "SELECT id FROM information_schema.processlist WHERE db = ? AND id <> CONNECTION_ID()", w.DB.Name)
 	if err != nil {
 		t.Fatal(err)
@@ -78,7 +78,7 @@ func (w *Env) KillConnections(t testing.TB) {
 	}
 	for _, id := range ids {
 		if _, err := db.ExecContext(t.Context(), fmt.Sprintf("KILL %d", id)); err != nil && t.Context().Err() != nil {
-			t.Fatal(err) // one that is gone already is no error
+			t.Fatal(err) // a connection that has ended meanwhile is no error
 		}
 	}
 }

@@ -26,7 +26,7 @@ func (w *Env) Publish(t testing.TB, source, typ, subject string, sequence int64,
 	return e
 }
 
-// Deliver puts events on the exchange in their order, for those that come again or late.
+// Deliver puts events on the exchange in their order, also events that come again or late.
 func (w *Env) Deliver(t testing.TB, events ...event.Event) {
 	t.Helper()
 	batch := make([]mq.Publishing, len(events))
@@ -73,7 +73,7 @@ func (w *Env) connect(t testing.TB) *mq.Conn {
 	return w.conn
 }
 
-// Recorder is another service that takes events.
+// Recorder records events as another service's consumer.
 type Recorder struct {
 	mu  sync.Mutex
 	all []event.Event
@@ -106,7 +106,7 @@ func (w *Env) RecordEvents(t testing.TB, topics ...string) *Recorder {
 	return r
 }
 
-// All returns what came, in its order; an event that came twice is there twice.
+// All returns the recorded events in their order. An event that came twice is there twice.
 func (r *Recorder) All() []event.Event {
 	r.mu.Lock()
 	defer r.mu.Unlock()

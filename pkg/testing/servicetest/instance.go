@@ -25,12 +25,12 @@ type Instance struct {
 	Base string // http://host:port
 	Stop func() int
 	Logs *Logs
-	DB   *sql.DB // past the service
+	DB   *sql.DB // a connection of the test's own
 
 	client *http.Client
 }
 
-// Logs is what an instance has written so far.
+// Logs holds an instance's output so far.
 type Logs struct {
 	mu    sync.Mutex
 	lines []string
@@ -42,7 +42,7 @@ func (l *Logs) add(line string) {
 	l.lines = append(l.lines, line)
 }
 
-// LinesWith returns the lines that contain what.
+// LinesWith returns the lines that contain text.
 func (l *Logs) LinesWith(what string) []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -55,8 +55,9 @@ func (l *Logs) LinesWith(what string) []string {
 	return found
 }
 
-// Start runs the service as main does, on a free port, until Stop (which returns its exit code when its log is whole) or the end of the test. It
-// returns when the service is ready; one that ends before is a failure. At the end the log must show no secret.
+// Start runs the service as main does, on a free port, until Stop or the end of the test. Stop returns the exit code when
+// the log is complete. Start returns when the service is ready; one that ends before fails the test. At the end the log must
+// show no secret.
 func (w *Env) Start(t testing.TB, environ ...string) *Instance {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -73,7 +74,7 @@ func (w *Env) Start(t testing.TB, environ ...string) *Instance {
 		s.client.CloseIdleConnections() // else the drain waits for them
 		cancel()
 		code := <-exit
-		log.Wait() // its last words
+		log.Wait() // until its last line
 		return code
 	})
 	ready := make(chan string, 1)
@@ -111,7 +112,7 @@ func (w *Env) Start(t testing.TB, environ ...string) *Instance {
 	return s
 }
 
-// ReadReadiness returns what /readyz says.
+// ReadReadiness returns the content of /readyz.
 func (s *Instance) ReadReadiness(t testing.TB) (status int, failing, degraded []string) {
 	t.Helper()
 	res := s.Do(t, Request{Method: http.MethodGet, Path: "/readyz"})
@@ -122,8 +123,8 @@ func (s *Instance) ReadReadiness(t testing.TB) (status int, failing, degraded []
 	return res.Status, state.Failing, state.Degraded
 }
 
-// AwaitReadiness waits until the instance says that it is ready (200) or not (503), with missing among what it lacks; "" waits until
-// it lacks nothing.
+// AwaitReadiness waits until the instance is ready (200) or not (503), with missing among its failing or degraded
+// dependencies; "" waits until it has none.
 func (s *Instance) AwaitReadiness(t testing.TB, status int, missing string) {
 	t.Helper()
 	testkit.Eventually(t, "readiness", func() error {

@@ -23,8 +23,8 @@ import (
 
 const tokenLifetime = 15 * time.Minute
 
-// Issuer stands for the service that signs people in: it makes tokens, and serves the keys that verify them and the list of
-// sessions that were ended. To cuts it off.
+// Issuer replaces the service that signs users in: it makes tokens, and serves the keys that verify them and the list of
+// ended sessions. Link cuts it off.
 type Issuer struct {
 	Link *testkit.Link
 
@@ -33,7 +33,7 @@ type Issuer struct {
 	mu    sync.Mutex
 	kid   string
 	key   ed25519.PrivateKey
-	keys  []map[string]string // public ones, also those that sign no more
+	keys  []map[string]string // public keys, also those that sign no more
 	ended map[string]time.Time
 }
 
@@ -56,13 +56,13 @@ func NewIssuer(t testing.TB) *Issuer {
 	return i
 }
 
-// URL is where it answers.
+// URL returns the issuer's base URL.
 func (i *Issuer) URL() string { return "http://" + i.Link.Addr() }
 
-// Environ makes a service believe this issuer.
+// Environ makes a service accept this issuer's tokens.
 func (i *Issuer) Environ() []string { return []string{"PGO_CFG_AUTH__USER_URL=" + i.URL()} }
 
-// RotateKey signs with a new key from now on. The old ones go on to verify.
+// RotateKey signs with a new key from now on. The old keys stay valid for verification.
 func (i *Issuer) RotateKey() {
 	i.t.Helper()
 	public, private, err := ed25519.GenerateKey(rand.Reader)
@@ -78,13 +78,13 @@ func (i *Issuer) RotateKey() {
 	})
 }
 
-// NewToken signs a person in and returns the access token of the new session.
+// NewToken signs a user in and returns the access token of the new session.
 func (i *Issuer) NewToken(userID, role string) string {
 	i.t.Helper()
 	return i.SignToken(func(c *auth.Claims) { c.Subject, c.Role = userID, role })
 }
 
-// SignToken returns a token whose claims are good but for change, which must give it a subject.
+// SignToken returns a token with valid claims after change, which must give it a subject.
 func (i *Issuer) SignToken(change func(*auth.Claims)) string {
 	i.t.Helper()
 	now := time.Now()
@@ -118,7 +118,7 @@ func (i *Issuer) EndSession(token string) {
 	i.ended[c.SessionID] = time.Now()
 }
 
-// EndedSince implements auth.Source.
+// EndedSince implements auth.RevocationSource.
 func (i *Issuer) EndedSince(_ context.Context, since time.Time) (ids []string, now time.Time, err error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()

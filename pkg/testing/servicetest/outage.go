@@ -7,7 +7,7 @@ import (
 	"pgo/pkg/testing/testkit"
 )
 
-// ExpectUnavailable makes a call that needs a server which is away: the answer is 503 unavailable and says when to try again.
+// ExpectUnavailable makes a call that needs an unavailable server: the answer is 503 unavailable with Retry-After.
 func (s *Instance) ExpectUnavailable(t testing.TB, r Request) {
 	t.Helper()
 	res := s.Do(t, r)
@@ -18,7 +18,7 @@ func (s *Instance) ExpectUnavailable(t testing.TB, r Request) {
 }
 
 // AssertReconnects ends all connections to the database before each of the requests, several times over, as a restart of the
-// server or its idle timeout does: a call that was about to use one may be told to try again, and soon one passes.
+// server or its idle timeout does. A call that was about to use one may get 503, and soon one succeeds.
 func (w *Env) AssertReconnects(t testing.TB, s *Instance, requests ...Request) {
 	t.Helper()
 	for range 5 {

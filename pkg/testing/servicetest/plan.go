@@ -17,8 +17,8 @@ const Numbers = "(SELECT a.n + 10*b.n + 100*c.n + 1000*d.n + 10000*e.n AS n FROM
 
 const digits = "(SELECT 0 n UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4 UNION ALL SELECT 5 UNION ALL SELECT 6 UNION ALL SELECT 7 UNION ALL SELECT 8 UNION ALL SELECT 9)"
 
-// RecordQueries returns the list to which every query that GORM sends is added from now on, with its values put in. Whoever
-// looks at it waits until those who send are through.
+// RecordQueries returns the list to which every query that GORM sends is added from now on, with its values put in. Read it
+// only after all queries have ended.
 func RecordQueries(t testing.TB, db *gorm.DB) *[]string {
 	t.Helper()
 	var mu sync.Mutex
@@ -34,8 +34,8 @@ func RecordQueries(t testing.TB, db *gorm.DB) *[]string {
 	return &sent
 }
 
-// InefficientSteps returns what is bad in the server's plan for a query: steps that read a table or an index from end to end, and
-// those that sort. Steps that put together what others read are not looked at.
+// InefficientSteps returns the bad steps of the server's plan for a query: those that read a whole table or index, and those
+// that sort. It ignores steps that combine what others read.
 func InefficientSteps(t testing.TB, db *sql.DB, query string) []string {
 	t.Helper()
 	var all []string
@@ -75,7 +75,7 @@ func CountRowsRead(t testing.TB, db *sql.DB, query string) int {
 	return count() - before - idle
 }
 
-// AssertRowsRead fails the test when the server reads more rows for the query.
+// AssertRowsRead fails the test if the server reads more than most rows for the query.
 func AssertRowsRead(t testing.TB, db *sql.DB, query string, most int) {
 	t.Helper()
 	n := CountRowsRead(t, db, query)

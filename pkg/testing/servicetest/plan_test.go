@@ -7,7 +7,7 @@ import (
 	"pgo/pkg/testing/servicetest"
 )
 
-func TestBadPlansAreSeen(t *testing.T) {
+func TestInefficientSteps(t *testing.T) {
 	d := servicetest.NewDatabase(t, fstest.MapFS{"00001_things.sql": {Data: []byte(
 		"-- min_code_schema: 1\n-- +goose Up\nCREATE TABLE things (id INT PRIMARY KEY, kind INT NOT NULL, name VARCHAR(20) NOT NULL, KEY kinds (kind, id));\n")}})
 	for _, s := range []string{"INSERT INTO things SELECT n, n DIV 100, CONCAT('N', n) FROM " + servicetest.Numbers, "ANALYZE TABLE things"} {

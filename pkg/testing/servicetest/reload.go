@@ -12,8 +12,8 @@ import (
 	"pgo/pkg/testing/testkit"
 )
 
-// AssertLogLevelReload starts the service and changes its file as an editor does: a new level holds without a restart, and a bad
-// file leaves the old one in force. The call must be one that succeeds.
+// AssertLogLevelReload starts the service and changes its file as an editor does: a new level applies without a restart, and
+// a bad file leaves the old one in force. The call must succeed.
 func (w *Env) AssertLogLevelReload(t *testing.T, call Request) {
 	t.Helper()
 	dir := w.service.CopyConfigs(t, "log:\n  level: info\n")
@@ -24,8 +24,8 @@ func (w *Env) AssertLogLevelReload(t *testing.T, call Request) {
 			t.Fatal(err)
 		}
 	}
-	// spoken reports whether a call is logged, which is done at level info.
-	spoken := func() bool {
+	// isLogged reports whether a call is logged, which is done at level info.
+	isLogged := func() bool {
 		t.Helper()
 		id := uuid.NewString()
 		s.Expect(t, call.With(func(r *Request) { r.Header = http.Header{"X-Request-Id": {id}} }), 200, "")
@@ -43,9 +43,9 @@ func (w *Env) AssertLogLevelReload(t *testing.T, call Request) {
 	}
 	change("loud")
 	becomes("the refusal of a bad file", func() bool { return len(s.Logs.LinesWith("configuration refused, the old one stays in force")) > 0 })
-	becomes("a call that is logged as before", spoken)
+	becomes("a call that is logged as before", isLogged)
 	change("error")
-	becomes("silence", func() bool { return !spoken() })
+	becomes("silence", func() bool { return !isLogged() })
 	change("info")
-	becomes("a call that is logged again", spoken)
+	becomes("a call that is logged again", isLogged)
 }

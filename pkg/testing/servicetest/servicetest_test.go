@@ -28,7 +28,7 @@ import (
 	"pgo/pkg/testing/testkit"
 )
 
-// run is a service as small as one can be: it says who calls.
+// run is a service as small as one can be: it answers with the caller.
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
 	if slices.Equal(args, []string{"hello"}) {
 		fmt.Fprintln(stdout, "hello from", len(environ))
@@ -83,14 +83,14 @@ func newWorld(t *testing.T) *servicetest.Env {
 	})
 }
 
-func TestAServiceIsStartedCalledAndStopped(t *testing.T) {
+func TestStartCallAndStopAService(t *testing.T) {
 	w := newWorld(t)
 	iss := servicetest.NewIssuer(t)
 	w.Environ = append(w.Environ, iss.Environ()...)
 	s := w.Start(t)
 	me := servicetest.Request{Method: "GET", Path: "/me", Token: iss.NewToken("u1", "admin")}
 	if res := s.Expect(t, me, 200, ""); res.Text("id") != "u1" || res.Text("role") != "admin" {
-		t.Errorf("the token says %s", res.Body)
+		t.Errorf("the token's caller is %s", res.Body)
 	}
 	s.Expect(t, servicetest.Request{Method: "GET", Path: "/me"}, 401, "unauthenticated")
 	s.Expect(t, servicetest.Request{Method: "POST", Path: "/check", Body: "{}"}, 422, "validation_failed")
@@ -112,7 +112,7 @@ func TestAServiceIsStartedCalledAndStopped(t *testing.T) {
 	iss.Link.Cut()
 	s.AwaitReadiness(t, 200, "ended_sessions")
 	if got := servicetest.CountStatuses(s.Parallel(t, rotated, me, rotated)); got[200] != 2 || got[401] != 1 {
-		t.Errorf("with the issuer away the statuses are %v", got)
+		t.Errorf("with the issuer down the statuses are %v", got)
 	}
 	iss.Link.Restore()
 	s.AwaitReadiness(t, 200, "")
@@ -124,7 +124,7 @@ func TestAServiceIsStartedCalledAndStopped(t *testing.T) {
 	}
 }
 
-func TestEventsAreRecorded(t *testing.T) {
+func TestRecordEvents(t *testing.T) {
 	w := newWorld(t)
 	some, all := w.RecordEvents(t, "a.*"), w.RecordEvents(t, "#")
 	first := w.Publish(t, "demo", "a.b", "s1", 1, map[string]string{"x": "y"})
@@ -145,7 +145,7 @@ func TestEventsAreRecorded(t *testing.T) {
 	}
 }
 
-func TestAnEventIsGivenUp(t *testing.T) {
+func TestDeadLetter(t *testing.T) {
 	w := newWorld(t)
 	e, err := event.New(t.Context(), "demo", "a.b", "s1", 1, 7)
 	if err != nil {
@@ -158,7 +158,7 @@ func TestAnEventIsGivenUp(t *testing.T) {
 	}
 }
 
-func TestTheDatabaseIsDumpedAndItsConnectionsAreKilled(t *testing.T) {
+func TestDumpRowsAndKillConnections(t *testing.T) {
 	w := newWorld(t)
 	db := w.DB.Open(t)
 	dump := func() string { return servicetest.DumpRows(t, db, "SELECT * FROM things ORDER BY id") }

@@ -13,13 +13,13 @@ import (
 
 const basePath = "/api/v1"
 
-// Specification is what a service says of its API (OpenAPI 2).
+// Specification is a service's specification of its API (OpenAPI 2).
 type Specification struct {
 	BasePath string
 	Paths    map[string]map[string]Operation // by path and then method in lower case
 }
 
-// Operation is what a specification says of a call.
+// Operation is a specification's description of a call.
 type Operation struct {
 	Security  []map[string][]string
 	Responses map[string]struct {
@@ -40,8 +40,8 @@ func ReadSpecification(t testing.TB, text []byte) Specification {
 
 var pathParameter = regexp.MustCompile(`:(\w+)`)
 
-// AssertRoutes fails the test unless the specification has exactly the routes under /api/v1, and outside it there are none but
-// those that are named: nothing is undocumented, nothing is made up.
+// AssertRoutes fails the test unless the specification has exactly the routes under /api/v1, and no route outside it except
+// those that are named.
 func (s Specification) AssertRoutes(t testing.TB, routes gin.RoutesInfo, outside ...string) {
 	t.Helper()
 	var served, documented []string
@@ -66,7 +66,7 @@ func (s Specification) AssertRoutes(t testing.TB, routes gin.RoutesInfo, outside
 	}
 }
 
-// Call is what a test knows of a call that the specification must say as well.
+// Call is a test's description of a call, which the specification must match.
 type Call struct {
 	Method, Path string       // with {id} where an id stands
 	Statuses     map[int]bool // the statuses that it may answer with
@@ -75,8 +75,8 @@ type Call struct {
 	Filters      []string // query parameters beside those of a list
 }
 
-// AssertCall fails the test unless the specification says all that is known of the call. A call that may answer 412 takes
-// If-Match, one that may answer 304 If-None-Match. It returns what is said.
+// AssertCall fails the test unless the specification matches the call. A call that may answer 412 has If-Match, one that may
+// answer 304 If-None-Match. It returns the operation.
 func (s Specification) AssertCall(t testing.TB, c Call) Operation {
 	t.Helper()
 	operation, ok := s.Paths[strings.TrimPrefix(c.Path, basePath)][strings.ToLower(c.Method)]

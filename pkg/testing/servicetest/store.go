@@ -23,7 +23,7 @@ import (
 // Database is a database with a service's tables, for tests of its store alone.
 type Database struct {
 	testkit.Database
-	*sql.DB // past the store
+	*sql.DB // a connection of the test's own
 }
 
 // NewDatabase returns an empty database that ends with the test.
@@ -41,8 +41,8 @@ func NewDatabase(t testing.TB, migrations fs.FS) Database {
 	return Database{d, direct}
 }
 
-// Connect returns what a process has of the database, and a cache of the test's own. addr is a way to the server, "" for
-// the straight one.
+// Connect returns a process's connection to the database, and a cache of the test's own. addr replaces the server's address
+// unless it is empty.
 func (d Database) Connect(t testing.TB, addr string) (*gorm.DB, *cache.Cache) {
 	t.Helper()
 	cfg := mysql.Defaults()
@@ -68,8 +68,8 @@ func (d Database) Connect(t testing.TB, addr string) (*gorm.DB, *cache.Cache) {
 	return db, cache.New(client, rcfg, reg, zap.NewNop())
 }
 
-// AssertOutboxAndInbox fails unless the migrations make the two tables as their packages want them, which keeps the copies
-// from drifting.
+// AssertOutboxAndInbox fails unless the migrations create the two tables exactly as their packages define them, which keeps
+// the copies from drifting.
 func AssertOutboxAndInbox(t *testing.T, migrations fs.FS) {
 	ms, err := migrate.Read(migrations)
 	if err != nil {

@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// ReserveAddr returns an address at 127.0.0.1 that nobody listens at, and that is the test's until its end: its port is bound, so the
-// kernel gives it to nobody who asks for any port, listener or client. A server that sets SO_REUSEADDR, as Go's do, may listen
-// at it, and again after it has stopped.
+// ReserveAddr returns an address at 127.0.0.1 with no listener, which belongs to the test until its end: its port is bound,
+// so the kernel gives it to no one who asks for any port, listener or client. A server that sets SO_REUSEADDR, as Go's do,
+// may listen at it, and again after it has stopped.
 func ReserveAddr(t testing.TB) string {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)

@@ -32,10 +32,10 @@ func NewLink(t testing.TB, upstream string) *Link {
 	return l
 }
 
-// Addr is what clients connect to; it stays the same through Down and Up.
+// Addr returns the address for clients. It stays the same through Cut and Restore.
 func (l *Link) Addr() string { return l.addr }
 
-// Cut cuts every connection and refuses new ones until Up.
+// Cut ends every connection and refuses new ones until Restore.
 func (l *Link) Cut() { l.proxy.Stop() }
 
 // Restore lets connections through again.
@@ -49,7 +49,7 @@ func (l *Link) Restore() {
 	}
 }
 
-// SetLatency delays what the server answers by d; 0 ends that.
+// SetLatency delays the server's answers by d; 0 ends that.
 func (l *Link) SetLatency(d time.Duration) {
 	l.t.Helper()
 	l.proxy.Toxics.ResetToxics(context.Background())

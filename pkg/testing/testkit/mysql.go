@@ -17,7 +17,7 @@ type Database struct {
 	Name     string
 }
 
-// NewDatabase makes an empty database (utf8mb4_unicode_ci) that is dropped when the test ends.
+// NewDatabase creates an empty database (utf8mb4_unicode_ci) that is dropped when the test ends.
 func NewDatabase(t testing.TB) Database {
 	t.Helper()
 	server, err := mysqlServer()
@@ -30,7 +30,7 @@ func NewDatabase(t testing.TB) Database {
 	return d
 }
 
-// DSN is the database's address for go-sql-driver: times are parsed and in UTC, one statement a query.
+// DSN returns the database's address for go-sql-driver: times are parsed and in UTC, one statement a query.
 func (d Database) DSN() string { return d.driverConfig().FormatDSN() }
 
 // Open returns a pool on the database that is closed when the test ends.

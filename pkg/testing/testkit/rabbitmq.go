@@ -21,7 +21,7 @@ type Broker struct {
 	API      string // the management API: http://host:port, without credentials
 }
 
-// NewBroker makes an empty vhost that is removed, with its queues and connections, when the test ends.
+// NewBroker creates an empty vhost that is removed, with its queues and connections, when the test ends.
 func NewBroker(t testing.TB) Broker {
 	t.Helper()
 	server, err := rabbitmqServer()

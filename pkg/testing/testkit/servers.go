@@ -49,8 +49,8 @@ func (o *lazy[T]) get(f func() (T, error)) (T, error) {
 	return o.value, o.err
 }
 
-// startScratch returns the folder of private servers, made at the first call. Nobody closes it: the kernel ends the servers
-// with the test binary, and the folder's janitor removes it.
+// startScratch returns the directory of private servers, made at the first call. It is never closed: the kernel ends the servers
+// with the test binary, and the directory's janitor removes it.
 func (p *privateServers) startScratch() (*localserver.Scratch, error) {
 	return p.scratch.get(func() (*localserver.Scratch, error) { return localserver.NewScratch(localserver.HostPrograms()) })
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-func TestMySQLIsEmptyAndDropped(t *testing.T) {
+func TestDatabaseIsEmptyAndDropped(t *testing.T) {
 	var d Database
 	t.Run("inside", func(t *testing.T) {
 		d = NewDatabase(t)
@@ -73,7 +73,7 @@ func TestRedisKeysAreRemoved(t *testing.T) {
 	}
 }
 
-func TestRabbitMQVhostIsRemoved(t *testing.T) {
+func TestVhostIsRemoved(t *testing.T) {
 	var b Broker
 	t.Run("inside", func(t *testing.T) {
 		b = NewBroker(t)
@@ -100,7 +100,7 @@ func TestRabbitMQVhostIsRemoved(t *testing.T) {
 	}
 }
 
-func TestLinkDownUpSlow(t *testing.T) {
+func TestLinkCutRestoreAndLatency(t *testing.T) {
 	l := NewLink(t, echoServer(t))
 	conn := dial(t, l)
 	if err := ask(conn); err != nil {
@@ -135,8 +135,8 @@ func TestLinkDownUpSlow(t *testing.T) {
 	})
 }
 
-// An address is given to nobody else, and a server may listen at it again and again.
-func TestAddr(t *testing.T) {
+// An address belongs to one test, and a server may listen at it again and again.
+func TestReserveAddr(t *testing.T) {
 	reserved := map[string]bool{}
 	for range 50 {
 		addr := ReserveAddr(t)
@@ -148,7 +148,7 @@ func TestAddr(t *testing.T) {
 	for addr := range reserved {
 		if c, err := net.Dial("tcp", addr); err == nil {
 			c.Close()
-			t.Errorf("somebody listens at %s", addr)
+			t.Errorf("a listener is at %s", addr)
 		}
 		for range 2 {
 			l, err := net.Listen("tcp", addr)

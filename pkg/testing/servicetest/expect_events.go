@@ -11,14 +11,14 @@ import (
 	"pgo/pkg/testing/testkit"
 )
 
-// ExpectedEvent is an event as it should be. Data is what it carries, nil for anything.
+// ExpectedEvent is an event that a test expects. Data is its content, nil for any.
 type ExpectedEvent struct {
 	Type string
 	Data map[string]any
 }
 
-// ExpectEvents waits for the events about a subject and fails the test unless they are those that are wanted, in their order, of the
-// source, numbered without a gap, and each continues the trace of what caused it.
+// ExpectEvents waits for the events about a subject and fails the test unless they are the wanted ones in their order, of
+// the source, numbered without a gap, each with a trace.
 func (r *Recorder) ExpectEvents(t testing.TB, source, subject string, want []ExpectedEvent) {
 	t.Helper()
 	var events []event.Event

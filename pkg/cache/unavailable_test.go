@@ -37,7 +37,7 @@ func (c corner) answers(t testing.TB) {
 	})
 }
 
-func TestRedisAway(t *testing.T) {
+func TestFetchWithoutRedis(t *testing.T) {
 	c, link := linked(t, time.Second)
 	s := &source{name: "a", version: 1}
 	c.fetch(t, "k", s.load, "a")
@@ -59,7 +59,7 @@ func TestRedisAway(t *testing.T) {
 	}
 }
 
-func TestSlowRedisIsAskedOnceACoolDown(t *testing.T) {
+func TestSlowRedisIsTriedOnceInACoolDown(t *testing.T) {
 	c, link := linked(t, 100*time.Millisecond)
 	s := &source{name: "a", version: 1}
 	c.fetch(t, "k", s.load, "a")
@@ -84,7 +84,7 @@ func TestSlowRedisIsAskedOnceACoolDown(t *testing.T) {
 	c.answers(t)
 }
 
-func TestImpatientReaderDoesNotMakeRedisLookAway(t *testing.T) {
+func TestCancelledReaderDoesNotMarkRedisUnavailable(t *testing.T) {
 	c, link := linked(t, 5*time.Second)
 	s := &source{name: "a", version: 1}
 	c.fetch(t, "k", s.load, "a")
@@ -98,7 +98,7 @@ func TestImpatientReaderDoesNotMakeRedisLookAway(t *testing.T) {
 	c.fetch(t, "k", unwanted(t), "a")
 }
 
-func TestChangesThatRedisMissed(t *testing.T) {
+func TestMissedChangesAreReadFromTheDatabase(t *testing.T) {
 	for name, change := range map[string]struct {
 		do   func(corner)
 		want string
@@ -127,7 +127,7 @@ func TestChangesThatRedisMissed(t *testing.T) {
 	}
 }
 
-func TestMoreMissedChangesThanAreRemembered(t *testing.T) {
+func TestTooManyMissedChangesBypassRedis(t *testing.T) {
 	c, link := linked(t, time.Second)
 	ctx := context.Background()
 	const last = "10001"

@@ -23,8 +23,8 @@ func TestConfig(t *testing.T) {
 	})
 }
 
-// TestTrust gives it an issuer that has one key and one ended session.
-func TestTrust(t *testing.T) {
+// TestNewRemoteVerifier gives it an issuer that has one key and one ended session.
+func TestNewRemoteVerifier(t *testing.T) {
 	pub, priv := newKey(t)
 	src := &fakeSource{ended: map[string]time.Time{}, now: time.Now()}
 	src.end("gone", time.Now())

@@ -11,22 +11,22 @@ import (
 )
 
 const (
-	pollInterval = 250 * time.Millisecond // well under the second within which an ended session must be known
-	// pollOverlap is how far back each reading looks again: a session that is ended in a transaction gets
-	// its time before the commit makes it visible.
+	pollInterval = 250 * time.Millisecond // an ended session must be known within a second
+	// pollOverlap makes each reading look back this far again: a session that is ended in a transaction gets its time before
+	// the commit makes it visible.
 	pollOverlap = 30 * time.Second
 	staleAfter  = 5 * time.Second
 )
 
-// RevocationSource tells which sessions were ended.
+// RevocationSource lists the sessions that were ended.
 type RevocationSource interface {
-	// EndedSince returns the ids of the sessions that were ended at or after t by the source's clock, and
-	// what that clock says now.
+	// EndedSince returns the ids of the sessions that were ended at or after t by the source's clock, and that clock's time
+	// now.
 	EndedSince(ctx context.Context, t time.Time) (ids []string, now time.Time, err error)
 }
 
-// RevocationList keeps the list of ended sessions in memory. While its source is away it goes on with what it
-// knows: tokens then live until they expire.
+// RevocationList keeps the ended sessions in memory. While its source is unavailable it keeps what it knows: the tokens of
+// sessions that are ended meanwhile stay valid until they expire.
 type RevocationList struct {
 	source   RevocationSource
 	keep     time.Duration
@@ -39,7 +39,7 @@ type RevocationList struct {
 	synced time.Time            // by ours, zero before the first reading
 }
 
-// NewRevocationList returns a follower that remembers each ended session for lifetime, that of an access token.
+// NewRevocationList returns a list that keeps each ended session for lifetime, the longest life of an access token.
 func NewRevocationList(source RevocationSource, lifetime time.Duration, reg prometheus.Registerer, log *zap.Logger) *RevocationList {
 	f := &RevocationList{
 		source: source, keep: lifetime + time.Minute, log: log, ended: map[string]time.Time{},
@@ -49,7 +49,7 @@ func NewRevocationList(source RevocationSource, lifetime time.Duration, reg prom
 	return f
 }
 
-// IsRevoked implements Revocations.
+// IsRevoked implements RevocationChecker.
 func (f *RevocationList) IsRevoked(sessionID string) bool {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
@@ -86,8 +86,8 @@ func (f *RevocationList) Run(ctx context.Context) error {
 	}
 }
 
-// HasSynced is a check for package health: the list was read, and lately. A program that has never read it
-// would honour tokens of ended sessions, so it is not ready.
+// HasSynced is a check for package health: the list was read at least once. A program that has never read it would accept
+// the tokens of ended sessions, so it is not ready.
 func (f *RevocationList) HasSynced(context.Context) error {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
@@ -97,7 +97,7 @@ func (f *RevocationList) HasSynced(context.Context) error {
 	return nil
 }
 
-// IsFresh is a check for package health: the list was read within the last seconds.
+// IsFresh is a check for package health: the list was read within the last 5 seconds.
 func (f *RevocationList) IsFresh(context.Context) error {
 	f.mu.RLock()
 	defer f.mu.RUnlock()

@@ -9,11 +9,11 @@ import (
 	"syscall"
 )
 
-// maxSocketPath is what fits into sockaddr_un with its closing zero.
+// maxSocketPath is the length of sockaddr_un's path without its closing zero.
 const maxSocketPath = 107
 
-// SocketDir is the folder for the Unix sockets of the home: short however deep home is, the same at every call, and
-// another one for every home. It does not make the folder.
+// SocketDir returns the directory for the Unix sockets of home: short however deep home is, the same at every call, and
+// another one for each home. It does not create it.
 func SocketDir(home string) string {
 	name := "pgo-" + Fingerprint(home)
 	if run := os.Getenv("XDG_RUNTIME_DIR"); run != "" && len(run) < 60 {
@@ -24,26 +24,26 @@ func SocketDir(home string) string {
 	return filepath.Join("/tmp", fmt.Sprintf("%s-%d", name, os.Geteuid()))
 }
 
-// Fingerprint is a short name for a folder: 8 hexadecimal digits.
-func Fingerprint(folder string) string {
-	if abs, err := filepath.Abs(folder); err == nil {
-		folder = abs
+// Fingerprint returns a short name for a directory: 8 hexadecimal digits.
+func Fingerprint(directory string) string {
+	if abs, err := filepath.Abs(directory); err == nil {
+		directory = abs
 	}
-	sum := sha256.Sum256([]byte(folder))
+	sum := sha256.Sum256([]byte(directory))
 	return hex.EncodeToString(sum[:4])
 }
 
-// makePrivateDir makes dir, or makes sure that it is ours and closed to others: in /tmp anyone may have made it.
+// makePrivateDir creates dir, or checks that it is ours and closes it to others: in /tmp any user may have created it.
 func makePrivateDir(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("make folder %s: %w", dir, err)
+		return fmt.Errorf("make directory %s: %w", dir, err)
 	}
 	info, err := os.Lstat(dir)
 	if err != nil {
-		return fmt.Errorf("look at folder %s: %w", dir, err)
+		return fmt.Errorf("look at directory %s: %w", dir, err)
 	}
 	if stat, ok := info.Sys().(*syscall.Stat_t); !info.IsDir() || !ok || int(stat.Uid) != os.Geteuid() {
-		return fmt.Errorf("folder %s belongs to someone else: remove it", dir)
+		return fmt.Errorf("directory %s belongs to someone else: remove it", dir)
 	}
 	if info.Mode().Perm()&0o077 != 0 {
 		return os.Chmod(dir, 0o700)

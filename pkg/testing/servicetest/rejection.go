@@ -15,19 +15,19 @@ type Rejection struct {
 	Status  int
 }
 
-// With returns a copy of the request that change has changed.
+// With returns a copy of the request after change.
 func (r Request) With(change func(*Request)) Request {
 	change(&r)
 	return r
 }
 
-// RejectedWhen is the request, once change has made it wrong.
+// RejectedWhen returns the request after change, which must make it invalid.
 func (r Request) RejectedWhen(name string, status int, change func(*Request)) Rejection {
 	return Rejection{name, r.With(change), status}
 }
 
-// AssertRejected makes requests that must be refused: each answer is a problem with the right status, and dump, which tells what
-// the service keeps, tells the same afterwards.
+// AssertRejected makes requests that must be refused: each answer is a problem with the right status, and dump, which
+// returns the service's data, returns the same afterwards.
 func (s *Instance) AssertRejected(t testing.TB, cases []Rejection, dump func() string) {
 	t.Helper()
 	before := dump()
@@ -39,16 +39,16 @@ func (s *Instance) AssertRejected(t testing.TB, cases []Rejection, dump func() s
 		AssertProblem(t, c.Request, res)
 	}
 	if after := dump(); after != before {
-		t.Errorf("what was refused has changed something:\n%s", DiffLines(before, after))
+		t.Errorf("refused requests have changed the data:\n%s", DiffLines(before, after))
 	}
 }
 
-// rejectedQuery is the good request with a query that must be refused.
+// rejectedQuery returns the valid request with a query that must be refused.
 func (r Request) rejectedQuery(name, query string, status int) Rejection {
 	return r.RejectedWhen(name, status, func(r *Request) { r.Path += "?" + query })
 }
 
-// RejectedQueries are the good request with queries that no call takes.
+// RejectedQueries returns the valid request with queries that no call accepts.
 func RejectedQueries(good Request) []Rejection {
 	return []Rejection{
 		good.rejectedQuery("unknown parameter", "nonsense=1", 422), good.rejectedQuery("parameter that is not UTF-8", "%ff=1", 422),
@@ -56,7 +56,7 @@ func RejectedQueries(good Request) []Rejection {
 	}
 }
 
-// RejectedPages are the good request for a list with pages that no list has.
+// RejectedPages returns the valid request for a list with pages that no list has.
 func RejectedPages(good Request) []Rejection {
 	cases := []Rejection{good.rejectedQuery("limit twice", "limit=1&limit=2", 422)}
 	for _, limit := range []string{"0", "-1", "101", "1e1", "ten", "99999999999999999999", "%F0%9F%8E%88", "1.5", "0x10"} {
@@ -70,7 +70,8 @@ func RejectedPages(good Request) []Rejection {
 	return cases
 }
 
-// RejectedParameters are the good request with values that the parameter does not take, and with it twice and in bad UTF-8.
+// RejectedParameters returns the valid request with values that the parameter does not accept, and with it twice and in bad
+// UTF-8.
 func RejectedParameters(good Request, name string, values ...string) []Rejection {
 	cases := []Rejection{good.rejectedQuery(name+" twice", name+"=&"+name+"=", 422), good.rejectedQuery(name+" not UTF-8", name+"=%ff", 422)}
 	for _, v := range values {
@@ -79,10 +80,10 @@ func RejectedParameters(good Request, name string, values ...string) []Rejection
 	return cases
 }
 
-// RejectedBodies are the good request, whose body must be a JSON object, with what is none, or is too much, or is said to be
-// something else.
+// RejectedBodies returns the valid request, whose body must be a JSON object, with bodies that are not an object, too large,
+// or of another content type.
 func RejectedBodies(good Request) []Rejection {
-	body, _ := json.Marshal(good.Body) // what can be sent can be marshalled
+	body, _ := json.Marshal(good.Body) // a body that can be sent can be marshalled
 	text := string(body)
 	var cases []Rejection
 	for name, body := range map[string]string{
@@ -100,7 +101,7 @@ func RejectedBodies(good Request) []Rejection {
 	return append(cases, good.RejectedWhen("2 MiB", 413, func(r *Request) { r.Body = huge }))
 }
 
-// RejectedTokens are the good request with each of the forged tokens, by what is wrong with it, and with headers that carry no
+// RejectedTokens returns the valid request with each of the forged tokens, by its name, and with headers that carry no
 // token.
 func RejectedTokens(good Request, forged map[string]string) []Rejection {
 	var cases []Rejection

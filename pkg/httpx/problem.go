@@ -14,16 +14,16 @@ import (
 	"pgo/pkg/problem"
 )
 
-// statusClientGone is what the log and the metrics say when the caller left before the answer, as nginx does.
+// statusClientGone stands in the log and the metrics for a caller that left before the answer, as in nginx.
 const statusClientGone = 499
 
-// WriteProblem ends the request with err as a problem; where the answer has begun, the connection is cut off. The error
-// itself goes to the log, whole.
+// WriteProblem ends the request with err as a problem. If the answer has begun, it cuts the connection off. The error itself
+// goes to the log, whole.
 func WriteProblem(c *gin.Context, err error) {
 	_ = c.Error(err) // kept for the access log; it always returns what it was given
 	c.Abort()
 	if c.Writer.Written() {
-		c.Set(cutOffKey, true) // the status is out: an answer that ends as if it were whole would be a lie
+		c.Set(cutOffKey, true) // the status is out, and the answer must not look complete
 		return
 	}
 	switch {

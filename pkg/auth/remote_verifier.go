@@ -13,18 +13,17 @@ import (
 	"pgo/pkg/config"
 )
 
-// KeysPath is where the issuer of tokens serves the keys that verify them, as a JWK set.
+// KeysPath is the path at which the issuer of tokens serves their public keys as a JWK set.
 const KeysPath = "/.well-known/jwks.json"
 
-// MaxLifetime is how long an access token may live: no issuer makes one that lives longer, and ended sessions are kept in
-// memory for so long.
+// MaxLifetime bounds the life of an access token. Ended sessions are kept in memory this long.
 const MaxLifetime = time.Hour
 
-// Config is whose tokens a service believes that makes none itself.
+// Config names the issuer whose tokens a service accepts that signs none itself.
 type Config struct {
 	Issuer    string `config:"issuer"`
 	Audience  string `config:"audience"`
-	IssuerURL string `config:"user_url"` // where the issuer's keys and its list of ended sessions are read
+	IssuerURL string `config:"user_url"` // base URL of the issuer's keys and of its list of ended sessions
 }
 
 // Defaults returns the issuer on the same host.
@@ -32,7 +31,7 @@ func Defaults() Config {
 	return Config{Issuer: "pgo", Audience: "pgo", IssuerURL: "http://127.0.0.1:8081"}
 }
 
-// Validate checks the section that stands at key.
+// Validate checks the section at key.
 func (cfg Config) Validate(c *config.Check, key string) {
 	c.Expect(cfg.Issuer != "", key+".issuer", "a name")
 	c.Expect(cfg.Audience != "", key+".audience", "a name")
@@ -41,9 +40,9 @@ func (cfg Config) Validate(c *config.Check, key string) {
 		key+".user_url", "a URL such as http://127.0.0.1:8081")
 }
 
-// NewRemoteVerifier returns a verifier of the issuer's tokens, whose keys are read in the background until ctx ends, and the follower
-// of its ended sessions, which the caller runs. The issuer need not be there yet: until its keys were read the verifier
-// answers 503, and until its list was read the follower is not Synced. The error is a URL that is none.
+// NewRemoteVerifier returns a verifier of the issuer's tokens, whose keys are read in the background until ctx ends, and the
+// list of its ended sessions, which the caller runs. The issuer may still be unavailable: until its keys were read the
+// verifier answers 503, and until its list was read HasSynced fails. It returns an error if the issuer's URL is invalid.
 func NewRemoteVerifier(ctx context.Context, cfg Config, reg prometheus.Registerer, log *zap.Logger) (*Verifier, *RevocationList, error) {
 	base, client := strings.TrimRight(cfg.IssuerURL, "/"), &http.Client{}
 	keys, err := NewRemoteKeys(ctx, base+KeysPath, client, log)

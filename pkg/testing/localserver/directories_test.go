@@ -8,13 +8,13 @@ import (
 )
 
 func TestSocketDir(t *testing.T) {
-	deep := "/home/someone/" + strings.Repeat("a-deep-folder/", 20)
+	deep := "/home/someone/" + strings.Repeat("a-deep-directory/", 20)
 	tests := []struct {
 		name, runtime, home, wantPrefix string
 	}{
-		{"no runtime folder", "", "/srv/pgo/.pgo", "/tmp/pgo-"},
-		{"a runtime folder", "/dev", "/srv/pgo/.pgo", "/dev/pgo-"},
-		{"a runtime folder that is not there", "/nowhere", "/srv/pgo/.pgo", "/tmp/pgo-"},
+		{"no runtime directory", "", "/srv/pgo/.pgo", "/tmp/pgo-"},
+		{"a runtime directory", "/dev", "/srv/pgo/.pgo", "/dev/pgo-"},
+		{"a runtime directory that is not there", "/nowhere", "/srv/pgo/.pgo", "/tmp/pgo-"},
 		{"a deep home", "", deep, "/tmp/pgo-"},
 	}
 	for _, tc := range tests {
@@ -25,7 +25,7 @@ func TestSocketDir(t *testing.T) {
 				t.Errorf("got %s", dir)
 			}
 			if SocketDir(tc.home) != dir || SocketDir(tc.home+"2") == dir {
-				t.Error("not one folder for each home")
+				t.Error("not one directory for each home")
 			}
 		})
 	}
@@ -38,7 +38,7 @@ func TestMakePrivateDirRefusesALink(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := makePrivateDir(link); err == nil {
-		t.Error("a link was taken for a folder of ours")
+		t.Error("a link was taken for a directory of ours")
 	}
 	open := filepath.Join(dir, "open")
 	if err := os.Mkdir(open, 0o777); err != nil {

@@ -23,22 +23,22 @@ type Service struct {
 	Name       string
 	Migrations fs.FS
 	Topology   mq.Topology
-	// Run is what main calls: it returns the exit code when ctx ends or the command is done.
+	// Run does what main does: it returns the exit code when ctx ends or the command is done.
 	Run       func(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int
-	ConfigDir string // the configs folder, as seen from the test
+	ConfigDir string // the configuration directory, relative to the test's
 
-	// Secrets must never be in a log; tokens are looked for in any case.
+	// Secrets must never be in a log. Logs are also searched for tokens.
 	Secrets []string
 }
 
-// Env is what one or more instances of a service run on: a migrated database, declared queues, and links to the servers
-// that a test can cut.
+// Env is the environment of one or more instances of a service: a migrated database, declared queues, and links to the
+// servers that a test can cut.
 type Env struct {
 	DB     testkit.Database
 	Redis  testkit.RedisServer
 	Broker testkit.Broker
 
-	MySQLLink, RedisLink, BrokerLink *testkit.Link // what instances connect through
+	MySQLLink, RedisLink, BrokerLink *testkit.Link // between the instances and their servers
 
 	// Environ is the environment of every instance and command. Add to it before the first of them.
 	Environ []string
@@ -51,7 +51,7 @@ type Env struct {
 	conn *mq.Conn // for events, once there are any
 }
 
-// NewEnv returns a world that ends with the test.
+// NewEnv returns an environment that ends with the test.
 func NewEnv(t testing.TB, s Service) *Env {
 	t.Helper()
 	w := &Env{DB: NewDatabase(t, s.Migrations).Database, Redis: testkit.NewRedis(t), Broker: testkit.NewBroker(t), service: s, t: t}
@@ -64,22 +64,22 @@ func NewEnv(t testing.TB, s Service) *Env {
 		"PGO_CFG_HTTP__ADDR=127.0.0.1:0", "PGO_CFG_HTTP__DRAIN_TIMEOUT=1s",
 		"PGO_CFG_MYSQL__ADDR=" + w.MySQLLink.Addr(), "PGO_CFG_MYSQL__USERNAME=" + w.DB.User, "PGO_CFG_MYSQL__PASSWORD=" + w.DB.Password, "PGO_CFG_MYSQL__DATABASE=" + w.DB.Name,
 		"PGO_CFG_REDIS__ADDR=" + w.RedisLink.Addr(), "PGO_CFG_REDIS__USERNAME=" + w.Redis.Username, "PGO_CFG_REDIS__PASSWORD=" + w.Redis.Password, "PGO_CFG_REDIS__PREFIX=" + w.Redis.Prefix,
-		"PGO_CFG_REDIS__TIMEOUT=10s", // a busy machine must not look like a Redis that is away
+		"PGO_CFG_REDIS__TIMEOUT=10s", // a busy machine must not look like an unavailable Redis
 		"PGO_CFG_RABBITMQ__ADDR=" + w.BrokerLink.Addr(), "PGO_CFG_RABBITMQ__USERNAME=" + w.Broker.Username, "PGO_CFG_RABBITMQ__PASSWORD=" + w.Broker.Password, "PGO_CFG_RABBITMQ__VHOST=" + w.Broker.Vhost,
 	}
 	return w
 }
 
-// RunCommand runs another command of the program than the server, and returns its exit code and what it wrote.
+// RunCommand runs a command of the program, and returns its exit code and its output.
 func (w *Env) RunCommand(t testing.TB, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	return w.service.RunCommand(t.Context(), slices.Clone(w.Environ), args...)
 }
 
-// brokerConfig is the administrator's way to the broker, past the link.
+// brokerConfig connects to the broker as its administrator, past the link.
 func (w *Env) brokerConfig() mq.Config {
 	return mq.Config{
 		Addr: w.Broker.Addr, Vhost: w.Broker.Vhost, Username: w.Broker.Username, Password: w.Broker.Password,
-		PublishTimeout: 30 * time.Second, // a busy machine must not look like a broker that is away
+		PublishTimeout: 30 * time.Second, // a busy machine must not look like an unavailable broker
 	}
 }

@@ -19,7 +19,7 @@ import (
 	"pgo/pkg/testing/testkit"
 )
 
-func TestProblems(t *testing.T) {
+func TestWriteProblem(t *testing.T) {
 	leaky := errors.New("SELECT secret FROM t: goroutine 1 main.go:7")
 	fields := []problem.Field{{Field: "name", Code: "required", Message: "must be given"}}
 	for _, tc := range []struct {
@@ -144,7 +144,7 @@ func TestClientGone(t *testing.T) {
 	}
 }
 
-func TestAnAnswerThatCannotBeFinishedIsCutOff(t *testing.T) {
+func TestUnfinishedAnswerIsCutOff(t *testing.T) {
 	e := newEdge(t, nil, nil)
 	begin := func(c *gin.Context) {
 		c.Writer.WriteHeader(http.StatusOK)
