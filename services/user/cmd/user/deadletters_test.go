@@ -40,7 +40,7 @@ func TestDeadLettersOfTheMailer(t *testing.T) {
 		return letters
 	}
 	for _, l := range listed(2) {
-		if l["queue"] != events.MailQueue || l["type"] != user.EventMailRequested || l["attempts"] != 1.0 || !strings.Contains(l["reason"].(string), "read mail request") {
+		if l["queue"] != events.MailQueue || l["type"] != user.EventMailRequested || l["attempts"] != 1.0 || !strings.Contains(l["reason"].(string), "decode mail request") {
 			t.Errorf("listed as %v", l)
 		}
 	}
