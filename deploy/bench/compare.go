@@ -31,7 +31,7 @@ type scenario struct {
 	measure func(ctx context.Context, b *bench, m manager) (map[string]cell, error)
 }
 
-// scenarios are all of them, in the order of the table.
+// scenarios returns all scenarios in the order of the table.
 func scenarios() []scenario {
 	return []scenario{
 		{"reload", (*bench).reloadRows, measureReload},

@@ -155,7 +155,7 @@ func brief(err error) string {
 	return text
 }
 
-// newest is who answered first most recently, and when.
+// newest is the process with the latest first answer, and its time.
 func (l *load) newest() (string, time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

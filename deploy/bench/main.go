@@ -22,7 +22,7 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// options are what a run measures, and how long.
+// options select the measurements of a run, and their durations.
 type options struct {
 	pgo     string // the binary
 	source  string // of this program
@@ -69,7 +69,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.SetOutput(stderr)
 	f.StringVar(&o.pgo, "pgo", "bin/pgo", "the pgo that is measured")
 	f.StringVar(&o.source, "source", "deploy/bench", "this program's own source, of which versions are built")
-	f.StringVar(&o.out, "out", "", "the page whose table is written anew; default only prints it")
+	f.StringVar(&o.out, "out", "", "the `page` whose table is replaced; by default the table is only printed")
 	f.IntVar(&o.reloads, "reloads", 5, "reloads of each scenario; at least 1")
 	f.IntVar(&o.kills, "kills", 5, "times the manager is killed; at least 1")
 	f.IntVar(&o.rate, "rate", 1000, "requests a second, all kinds together")

@@ -24,7 +24,7 @@ type manager interface {
 	measureItself(ctx context.Context) (url string, err error)
 	// pids are the manager's own processes; the last of them is the one that is killed.
 	pids() ([]int, error)
-	// logs are all files with what an app has said, rotated ones included.
+	// logs returns all files with an app's output, rotated ones included.
 	logs(name string) ([]string, error)
 	// knows tells whether the manager answers and says that the app runs.
 	knows(ctx context.Context, name string) bool

@@ -52,7 +52,7 @@ func measured(cmd *exec.Cmd) (taken, error) {
 	return t, json.Unmarshal(out, &t)
 }
 
-// processorTime is what processes have used so far, all their threads together.
+// processorTime returns the processor time of processes so far, all their threads together.
 func processorTime(pids []int) (time.Duration, error) {
 	var sum time.Duration
 	for _, pid := range pids {

@@ -25,7 +25,7 @@ type pm2 struct {
 	env          []string
 }
 
-// newPM2 installs PM2 from npm into the folder.
+// newPM2 installs PM2 from npm into the directory.
 func newPM2(ctx context.Context, dir, self string) (*pm2, error) {
 	node, err := exec.LookPath("node")
 	if err != nil {
@@ -109,7 +109,7 @@ func (p *pm2) down() error {
 	return err
 }
 
-// promModule is what people take for PM2's metrics: a process of its own.
+// promModule is the usual module for PM2's metrics: a process of its own.
 const promModule, promVersion = "pm2-prom-module", "2.7.2"
 
 // measureItself installs the module. An npm that does not have it is no reason to measure nothing of PM2.
@@ -169,7 +169,7 @@ type pm2Row struct {
 	} `json:"pm2_env"`
 }
 
-// rows are what PM2 says that it runs; nothing where it says something else.
+// rows returns the apps that PM2 lists, and nothing where its output is not a list.
 func (p *pm2) rows(ctx context.Context) []pm2Row {
 	out, err := p.command(ctx, "jlist").Output()
 	i := slices.Index(out, '[')

@@ -18,10 +18,10 @@ type row struct {
 	theirs cell
 }
 
-// cell is what one manager did. With neither samples nor a text it was not measured, and the note says why.
+// cell holds the result of one manager. With neither samples nor a text it was not measured, and the note has the reason.
 type cell struct {
 	samples []float64
-	text    string // in place of samples, where the outcome is no number
+	text    string // in place of samples, where the outcome is not a number
 	note    string
 }
 

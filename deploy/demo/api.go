@@ -37,7 +37,7 @@ func (p *problem) Error() string {
 // api calls the gateway.
 type api struct {
 	base   string
-	within time.Duration // for what follows from an event, and for a service that is away for a moment
+	within time.Duration // for the effects of an event, and for a service that is unavailable for a moment
 	client *http.Client
 }
 
@@ -63,7 +63,7 @@ func (a *api) up(ctx context.Context) error {
 }
 
 // call sends in and reads the answer into out; both may be nil. It tries again what was not done: a call that came
-// too early (429) or to a service that was away (503), and one that may be sent twice when the gateway lost it.
+// too early (429) or to an unavailable service (503), and one that may be sent twice when the gateway lost it.
 func (a *api) call(ctx context.Context, method, path, token string, in, out any) error {
 	var body []byte
 	if in != nil {
@@ -169,7 +169,7 @@ func (a *api) eventually(ctx context.Context, what string, done func() error, no
 	}
 }
 
-// errNotYet is what eventually's done returns while it waits.
+// errNotYet is returned by the condition of eventually while it waits.
 var errNotYet = errors.New("not yet")
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -24,10 +24,10 @@ const (
 	exitInterrupted = 130
 )
 
-// options is what can be said on the command line.
+// options holds the command line.
 type options struct {
 	url    string        // the gateway
-	home   string        // the state folder, which knows the gateway
+	home   string        // the state directory, which has the gateway's address
 	within time.Duration // how long to wait for what follows by itself
 }
 
@@ -42,8 +42,8 @@ func parse(args []string, getenv func(string) string, stderr io.Writer) (options
 		fmt.Fprintln(stderr, "usage: demo [--url URL] [--home DIR] [--within DURATION]\n\nFills a school through the gateway of a running stack and prints how to sign in.")
 		f.PrintDefaults()
 	}
-	f.StringVar(&o.url, "url", "", "the `gateway`'s address (default: the one in the state folder)")
-	f.StringVar(&o.home, "home", o.home, "the stack's state `folder`")
+	f.StringVar(&o.url, "url", "", "the `gateway`'s address (default: the one in the state directory)")
+	f.StringVar(&o.home, "home", o.home, "the stack's state `directory`")
 	f.DurationVar(&o.within, "within", time.Minute, "how long to wait for what follows from an event")
 	if err := f.Parse(args); err != nil {
 		return o, err

@@ -59,7 +59,7 @@ func TestRunRefuses(t *testing.T) {
 		{"nobody answers", []string{"--url", nobody}, "", 69, "make up brings it up"},
 		{"nobody answers where the env file says", nil, withEnv("# by hand\nGATEWAY_HTTP=127.0.0.1:1\n"), 69, "127.0.0.1:1"},
 		{"nobody answers where the containers are", nil, asContainers, 69, "127.0.0.1:1"},
-		{"a service is away", []string{"--url", half.URL}, "", 69, "task answers 502"},
+		{"a service is unavailable", []string{"--url", half.URL}, "", 69, "task answers 502"},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {

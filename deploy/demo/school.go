@@ -23,7 +23,7 @@ type builder struct {
 	password string // everybody's
 }
 
-// school is what was made.
+// school holds the created school.
 type school struct {
 	url, password      string
 	id, name           string
@@ -55,7 +55,7 @@ func (b *builder) school(ctx context.Context) (*school, error) {
 	return s, nil
 }
 
-// made is what is read of something new.
+// made holds the fields that are read from the answer to a creation.
 type made struct {
 	ID   string `json:"id"`
 	Code string `json:"code"`

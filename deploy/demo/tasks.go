@@ -32,7 +32,7 @@ func plans() []plan {
 	}
 }
 
-// task is what is read of a task.
+// task holds the fields that are read from a task.
 type task struct {
 	ID       string `json:"id"`
 	Status   string `json:"status"`

@@ -31,7 +31,7 @@ func writeBill(path string, p program, s stamp, binary string) error {
 		switch {
 		case m.Replace == nil:
 			parts = append(parts, module(m.Path, m.Version))
-		case strings.HasPrefix(m.Replace.Path, "."): // a folder of this repository
+		case strings.HasPrefix(m.Replace.Path, "."): // a directory of this repository
 			parts = append(parts, cdx.Component{BOMRef: m.Path, Type: cdx.ComponentTypeLibrary, Name: m.Path, Version: s.Version})
 		default:
 			parts = append(parts, module(m.Replace.Path, m.Replace.Version))

@@ -110,7 +110,7 @@ func (d dist) link(ctx context.Context, p program, arch string, s stamp, binary 
 	return err
 }
 
-// goCommand runs go in the program's folder, with nothing taken from whoever runs it that would show in the result.
+// goCommand runs go in the program's directory, without the caller's settings that would change the result.
 func (d dist) goCommand(ctx context.Context, arch string, p program, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = filepath.Join(d.Root, p.Dir)
@@ -154,7 +154,7 @@ func (d dist) forget(made *list) error {
 	return nil
 }
 
-// list is what was made, by several at once.
+// list collects results from several goroutines.
 type list struct {
 	mu     sync.Mutex
 	paths  map[string]bool

@@ -203,7 +203,7 @@ func TestStamp(t *testing.T) {
 	}
 }
 
-// Two builds of a commit in two folders are the same, and what differs is found.
+// Two builds of a commit in two directories are the same, and a difference is found.
 func TestCheck(t *testing.T) {
 	c := newCheckout(t)
 	var said bytes.Buffer
@@ -266,8 +266,8 @@ func TestRefused(t *testing.T) {
 		says string
 	}{
 		{"nothing", nil, "nothing to build"},
-		{"no folder", []string{"one"}, "not NAME=FOLDER"},
-		{"a path for a name", []string{"../one=one"}, "not NAME=FOLDER"},
+		{"no directory", []string{"one"}, "not NAME=DIR"},
+		{"a path for a name", []string{"../one=one"}, "not NAME=DIR"},
 		{"twice", []string{"one=one", "one=two"}, "named twice"},
 		{"an unknown architecture", []string{"-arch", "mips", "two=two"}, `cannot build for "mips"`},
 		{"a program that is in no commit", []string{"three=three"}, "in no commit yet"},

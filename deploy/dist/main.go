@@ -25,9 +25,9 @@ func main() {
 	}
 }
 
-const usage = `dist [-out FOLDER] [-arch amd64,arm64] [-check [-fresh]] NAME=FOLDER...
+const usage = `dist [-out DIR] [-arch amd64,arm64] [-check [-fresh]] NAME=DIR...
 
-Builds the main package of each FOLDER as NAME. VERSION in the environment names them all; else each is named by the day and the
+Builds the main package of each DIR as NAME. VERSION in the environment names them all; else each is named by the day and the
 id of the last commit that changed what it is built from. SOURCE_DATE_EPOCH replaces that commit's time.
 `
 
@@ -36,8 +36,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	flags.Usage = func() { fmt.Fprint(flags.Output(), usage); flags.PrintDefaults() }
 	out := flags.String("out", "dist", "where to put what is built")
 	archs := flags.String("arch", "amd64,arm64", "the architectures to build for")
-	check := flags.Bool("check", false, "build the last commit twice, in two other folders, and compare; builds nothing here")
-	fresh := flags.Bool("fresh", false, "with -check: compile everything anew each time")
+	check := flags.Bool("check", false, "build the last commit twice, in two other directories, and compare; builds nothing here")
+	fresh := flags.Bool("fresh", false, "with -check: compile everything again each time")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	for _, arg := range flags.Args() {
 		name, dir, ok := strings.Cut(arg, "=")
 		if !ok || name == "" || filepath.Base(name) != name || dir == "" {
-			return fmt.Errorf("%q is not NAME=FOLDER", arg)
+			return fmt.Errorf("%q is not NAME=DIR", arg)
 		}
 		d.Programs = append(d.Programs, program{Name: name, Dir: filepath.Clean(dir)})
 	}
@@ -62,7 +62,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	return d.build(ctx, stdout)
 }
 
-// dist is what has to be built.
+// dist is a set of programs to build.
 type dist struct {
 	Root     string // the checkout
 	Out      string // beside Root where it is not absolute
@@ -73,13 +73,13 @@ type dist struct {
 	Env      []string // more environment for the go command
 }
 
-// program is a main package, by its folder in the checkout.
+// program is a main package, by its directory in the checkout.
 type program struct{ Name, Dir string }
 
 // Validate says what is wrong with d.
 func (d dist) Validate() error {
 	if len(d.Programs) == 0 {
-		return errors.New("nothing to build: name programs as NAME=FOLDER")
+		return errors.New("nothing to build: name programs as NAME=DIR")
 	}
 	seen := map[string]bool{}
 	for _, p := range d.Programs {

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// stamp is what a program says of itself. It names the last commit that changed what the program is built from, not the one
+// stamp identifies a program. It names the last commit that changed what the program is built from, not the one
 // that is checked out: else every commit would make every program another one.
 type stamp struct {
 	Version, Commit string
@@ -111,7 +111,7 @@ func spec(dir, pattern string) string {
 	return ":(top,glob)" + filepath.ToSlash(filepath.Join(dir, pattern))
 }
 
-// module returns the folder of the program's go.mod.
+// module returns the directory of the program's go.mod.
 func (d dist) module(p program) (string, error) {
 	for dir := p.Dir; ; dir = filepath.Dir(dir) {
 		if _, err := os.Stat(filepath.Join(d.Root, dir, "go.mod")); err == nil {

@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// askedFor is what is asked for, one of each service, by its port.
+// askedFor returns one request of each service, by its port.
 var askedFor = []struct {
 	port int
 	path string

@@ -73,7 +73,7 @@ func (c *collected) ask(part, path string, query url.Values, out any) error {
 	return json.Unmarshal(text, out)
 }
 
-// lines are what Loki has for a LogQL query of the last hour, with the labels and the structured metadata of each.
+// lines returns the lines that Loki has for a LogQL query of the last hour, with the labels and the structured metadata of each.
 func (c *collected) lines(query string) ([]line, error) {
 	var got struct {
 		Data struct {
@@ -115,7 +115,7 @@ type span struct {
 	} `json:"references"`
 }
 
-// trace is what Jaeger has of a trace: each span by the service that made it.
+// trace returns the spans that Jaeger has of a trace, by the service that made each.
 func (c *collected) trace(id string) (map[string][]span, error) {
 	var got struct {
 		Data []struct {

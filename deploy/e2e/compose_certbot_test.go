@@ -43,7 +43,7 @@ func TestCertbotContainer(t *testing.T) {
 	if err := s.journey(); err != nil {
 		t.Error(err)
 	}
-	s.up() // writes the gateway's files anew
+	s.up() // writes the gateway's files again
 	s.signedByPebble(t, first)
 }
 

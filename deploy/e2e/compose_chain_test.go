@@ -94,7 +94,7 @@ func disturbances(s *stack) []disturbance {
 			<-time.After(goneFor)
 			s.compose(append([]string{"start"}, infra...)...)
 		}},
-		disturbance{"the engine is started anew", func() { engineAnew(s.t) }})
+		disturbance{"the engine is restarted", func() { engineAnew(s.t) }})
 }
 
 // slowFirstStart brings the stack up for the first time while MySQL initialises for a minute, as on a slow disk.

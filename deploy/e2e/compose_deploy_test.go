@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// TestComposeDeploy copies new programs into the mounted folder from this machine, in every way that people do it, while
+// TestComposeDeploy copies new programs into the mounted directory from this machine, in every way that people do it, while
 // each service is under load through the gateway.
 func TestComposeDeploy(t *testing.T) {
 	backend := t.TempDir()

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// TestComposeDev works on a copy of the checkout as a developer does: a save is built into the mounted folder and live
+// TestComposeDev works on a copy of the checkout as a developer does: a save is built into the mounted directory and live
 // without a dropped request, and what does not build changes nothing.
 func TestComposeDev(t *testing.T) {
 	s := prepareStack(t, "docker")

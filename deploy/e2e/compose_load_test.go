@@ -35,7 +35,7 @@ func (s *stack) aPost(service string, by []person) post {
 }
 
 // load sends POST requests at a rate until it is stopped, half of them on connections that are kept, half on new ones. Where
-// answers take long, clients ask the sooner after them, so that the rate holds as long as the machine bears it.
+// answers take long, clients ask the sooner after them, so that the rate holds as long as the machine can sustain it.
 type load struct {
 	began         time.Time
 	asked, failed atomic.Int64

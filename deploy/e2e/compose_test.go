@@ -81,7 +81,7 @@ func (s *stack) compose(args ...string) string {
 	return strings.TrimSpace(s.must("stack", append([]string{"compose"}, args...)...))
 }
 
-// container is what `docker inspect` tells of one.
+// container holds the parts of `docker inspect` that tests compare.
 type container struct {
 	ID    string `json:"Id"`
 	State struct {
@@ -193,7 +193,7 @@ func renewedCertificate(t *testing.T, s *stack) {
 	}
 	old := serial()
 	s.must("stack", "certs", "api.example.org") // with a signal to the gateway
-	s.eventually(t, "the certificate that was made anew is served", func() error {
+	s.eventually(t, "the replaced certificate is served", func() error {
 		if now := serial(); now == old {
 			return fmt.Errorf("still %s", now)
 		}
@@ -242,7 +242,7 @@ func containersUpAgain(t *testing.T, s *stack) {
 	}
 	for _, part := range parts() {
 		if now := s.inspect(part); now.ID != before[part].ID || now.State.StartedAt != before[part].State.StartedAt {
-			t.Errorf("%s was started anew", part)
+			t.Errorf("%s was restarted", part)
 		}
 	}
 }

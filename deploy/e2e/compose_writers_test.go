@@ -71,7 +71,7 @@ func (w *writer) run(stop <-chan struct{}) {
 			w.ids = append(w.ids, a.text("id"))
 		} else {
 			w.failed++
-			pause = 50 * time.Millisecond // a part that is away is not helped by a storm
+			pause = 50 * time.Millisecond // a storm of requests does not help an unavailable part
 		}
 		select {
 		case <-stop:

@@ -187,7 +187,7 @@ func (c *collected) state(part, path string) string {
 	return "is ready"
 }
 
-// fillUp leaves no room in a folder's file system and returns the file that takes it.
+// fillUp leaves no room in a directory's file system and returns the file that takes it.
 func fillUp(t *testing.T, dir string) string {
 	t.Helper()
 	path := filepath.Join(dir, "filler")

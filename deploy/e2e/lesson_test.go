@@ -24,7 +24,7 @@ type lesson struct {
 	school, class, task string
 	codes               map[string]string // of invites, by role
 
-	// disturbed says that parts die meanwhile: a call may then have to be made again, and find its own effect.
+	// disturbed says that parts die meanwhile: a call may then have to be repeated, and find its own effect.
 	disturbed bool
 	// after is called when a step is done.
 	after func(step string)
@@ -279,14 +279,14 @@ func (s *stack) somePupils(t testing.TB, n int) []person {
 
 func schoolJourney(t *testing.T, s *stack) { s.newLesson(s.somePupils(t, 2)).run(t) }
 
-// schoolWithoutRedis takes the same way while Redis is away.
+// schoolWithoutRedis makes the same calls while Redis is unavailable.
 func schoolWithoutRedis(t *testing.T, s *stack) {
 	s.must("pgo", "stop", "redis")
 	s.newLesson(s.somePupils(t, 2)).run(t)
 	for _, service := range services() {
 		ready := s.want(t, 200, "GET", "/services/"+service+"/readyz", "", nil)
 		if !strings.Contains(ready.Body, "redis") {
-			t.Errorf("%s hides that Redis is away: %s", service, ready.Body)
+			t.Errorf("%s hides that Redis is unavailable: %s", service, ready.Body)
 		}
 	}
 	s.must("pgo", "start", "redis")

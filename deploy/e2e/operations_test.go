@@ -1,6 +1,6 @@
 package e2e
 
-// request is what a row's call needs beside its operation.
+// request holds the arguments of a row's call beside its operation.
 type request struct {
 	path map[string]string // what stands for the names in braces
 	body any
@@ -70,10 +70,10 @@ func userOperations() map[string]func(w *world, who string) request {
 		"GET /users/me":                              plain(nil),
 		"PATCH /users/me":                            plain(map[string]string{"name": "New name"}),
 		"DELETE /users/me": func(w *world, who string) request {
-			return request{as: w.stranger(who), body: map[string]string{"password": password}}
+			return request{as: w.spareAccount(who), body: map[string]string{"password": password}}
 		},
 		"PUT /users/me/password": func(w *world, who string) request {
-			return request{as: w.stranger(who), body: map[string]string{"current_password": password, "new_password": "another " + password}}
+			return request{as: w.spareAccount(who), body: map[string]string{"current_password": password, "new_password": "another " + password}}
 		},
 		"GET /users":         plain(nil),
 		"GET /users/{id}":    onAccount(nil),

@@ -67,7 +67,7 @@ func noneIn(out string, err error) error {
 	return err
 }
 
-// eachAlone checks that a service goes on while the others are away.
+// eachAlone checks that a service continues while the others are unavailable.
 func eachAlone(t *testing.T, s *stack) {
 	l := s.newLesson(s.somePupils(t, 1))
 	l.run(t)
@@ -104,7 +104,7 @@ func eachAlone(t *testing.T, s *stack) {
 // deadWithin is how soon every service must refuse an ended session's token.
 const deadWithin = time.Second
 
-// logoutIsKnown signs out and asks School and Task at once, also while Redis is away.
+// logoutIsKnown signs out and asks School and Task at once, also while Redis is unavailable.
 func logoutIsKnown(t *testing.T, s *stack) {
 	p := s.newPerson(t, "Leaving")
 	for _, redis := range []string{"here", "away"} {

@@ -34,7 +34,7 @@ func TestStack(t *testing.T) {
 		{"a logout is known everywhere", logoutIsKnown},
 		{"up again is harmless", upAgain},
 		{"each killed process comes back", killEach},
-		{"a school's way while Redis is away", schoolWithoutRedis},
+		{"a school's way while Redis is unavailable", schoolWithoutRedis},
 		{"a school's way over restarts", schoolOverRestarts},
 		{"each service goes on without the others", eachAlone},
 		{"sign-in works without Redis and RabbitMQ, and mail goes out afterwards", withoutRedisAndRabbitMQ},
@@ -161,7 +161,7 @@ func withoutRedisAndRabbitMQ(t *testing.T, s *stack) {
 	s.want(t, 201, "POST", "/api/v1/auth/register", "", map[string]string{"email": email, "password": password, "name": "Later"})
 	ready := s.want(t, 200, "GET", "/services/user/readyz", "", nil)
 	if !strings.Contains(ready.Body, "redis") || !strings.Contains(ready.Body, "rabbitmq") {
-		t.Errorf("readyz hides what is away: %s", ready.Body)
+		t.Errorf("readyz hides what is unavailable: %s", ready.Body)
 	}
 	if err := s.mailed(email); err == nil {
 		t.Error("a mail came without the broker")

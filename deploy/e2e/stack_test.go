@@ -1,4 +1,4 @@
-// Package e2e runs the whole stack as `make up` does, in a state folder and on ports of its own, and uses it
+// Package e2e runs the whole stack as `make up` does, in a state directory and on ports of its own, and uses it
 // as a person does: through the gateway and in a browser. It needs the binaries of `make build`.
 package e2e
 
@@ -33,7 +33,7 @@ type stack struct {
 	https  bool
 }
 
-// publishedPorts are those that PORT_OFFSET moves.
+// publishedPorts returns the ports that PORT_OFFSET moves.
 var publishedPorts = []int{8080, 8443, 8081, 8082, 8083, 8090, 9900, 9090, 9093, 3000, 3100, 16686, 15672}
 
 // services are the suite's, each with its specification.
@@ -138,7 +138,7 @@ func (s *stack) down() {
 	}
 }
 
-// processes lists what runs with this stack's state folder in its environment or on its command line.
+// processes lists what runs with this stack's state directory in its environment or on its command line.
 func (s *stack) processes() []string {
 	var found []string
 	dirs, err := filepath.Glob("/proc/[0-9]*")

@@ -71,10 +71,10 @@ func startPage(t *testing.T, s *stack) {
 	p.see(`#swagger-ui #select`)
 }
 
-// params are what is typed into an operation's parameters, by name.
+// params holds the values of an operation's parameters, by name.
 type params map[string]string
 
-// made is what is read of answers.
+// made holds the fields that are read from answers.
 type made struct {
 	ID          string `json:"id"`
 	Code        string `json:"code"`

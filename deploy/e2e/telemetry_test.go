@@ -84,7 +84,7 @@ func TestTelemetry(t *testing.T) {
 	}
 }
 
-// measured is what the rounds on one stack have shown.
+// measured holds the results of the rounds on one stack.
 type measured struct {
 	rates, costs []float64 // requests a second; microseconds of a processor a request
 	parts        map[string]float64
@@ -110,7 +110,7 @@ var monitoringParts = []string{"prometheus", "alertmanager", "wecom", "node-expo
 // steady asks *rate times a second for *loadFor and prints what that took.
 func steady(t *testing.T, s *stack, who person, spans *spanSink) {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: 20 * time.Second}
-	logs, cpu := folderSize(t, filepath.Join(s.home, "logs")), processCPU(t, s)
+	logs, cpu := dirSize(t, filepath.Join(s.home, "logs")), processCPU(t, s)
 	bytes, began := spans.bytes.Load(), time.Now()
 	var all asked
 	var calls sync.WaitGroup
@@ -136,10 +136,10 @@ func steady(t *testing.T, s *stack, who person, spans *spanSink) {
 	failed, how := all.failures()
 	t.Logf("%v at %d/s asked: %.0f/s answered, %d failed %v", *loadFor, *rate, done/took, failed, how)
 	t.Logf("series in Prometheus: %s", metric(t, s, 9090, "prometheus_tsdb_head_series"))
-	t.Logf("logs: %d bytes, %.0f a request", folderSize(t, filepath.Join(s.home, "logs"))-logs, float64(folderSize(t, filepath.Join(s.home, "logs"))-logs)/done)
+	t.Logf("logs: %d bytes, %.0f a request", dirSize(t, filepath.Join(s.home, "logs"))-logs, float64(dirSize(t, filepath.Join(s.home, "logs"))-logs)/done)
 	t.Logf("traces: %d bytes in %d posts, %.1f a request, at the default ratio", spans.bytes.Load()-bytes, spans.posts.Load(), float64(spans.bytes.Load()-bytes)/done)
 	for _, part := range []string{"prometheus", "loki", "jaeger"} {
-		t.Logf("on disk of %s: %d bytes", part, folderSize(t, filepath.Join(s.home, "data", part)))
+		t.Logf("on disk of %s: %d bytes", part, dirSize(t, filepath.Join(s.home, "data", part)))
 	}
 	if _, err := exec.LookPath("otelcol-contrib"); err == nil {
 		for _, name := range []string{"otelcol_receiver_accepted_spans_total", "otelcol_exporter_sent_spans_total", "otelcol_exporter_sent_log_records_total"} {
@@ -230,8 +230,8 @@ func newSpanSink(t *testing.T) *spanSink {
 	return s
 }
 
-// folderSize is what the files in a folder take of the disk.
-func folderSize(t *testing.T, dir string) int64 {
+// dirSize returns the disk space of the files in a directory.
+func dirSize(t *testing.T, dir string) int64 {
 	t.Helper()
 	var size int64
 	err := filepath.WalkDir(dir, func(_ string, entry os.DirEntry, err error) error {

@@ -6,7 +6,7 @@ import (
 	"pgo/pkg/testing/testkit"
 )
 
-// world is who and what the calls of the table need. Schools and tasks are made when a call wants them, and again
+// world holds the people and entities that the calls of the table need. Schools and tasks are made when a call wants them, and again
 // after a call that changed something, so that each call finds them as the table's page says.
 type world struct {
 	t      testing.TB // the running row's
@@ -72,8 +72,8 @@ func (w *world) newPerson(who string) person {
 	return p
 }
 
-// stranger is somebody like who who may be lost: the account is nobody else's.
-func (w *world) stranger(who string) *person {
+// spareAccount creates another account of the same kind as who, which a call may destroy.
+func (w *world) spareAccount(who string) *person {
 	w.t.Helper()
 	if p := w.people[who]; !w.signedIn(who) {
 		return p

@@ -23,10 +23,10 @@ import (
 
 const pm2Version = "7.0.4"
 
-// apps are what the ecosystem file lists, with the env file's key of where each answers.
+// apps returns the apps of the ecosystem file, with the env file's key of each one's address.
 var apps = map[string]string{"bootcheck": "BOOTCHECK_HTTP", "user": "USER_HTTP", "school": "SCHOOL_HTTP", "task": "TASK_HTTP"}
 
-// suite is a state folder with servers in it that run, and a PM2.
+// suite is a state directory with running servers in it, and a PM2.
 type suite struct {
 	*testing.T
 	root, home, bin string
@@ -222,7 +222,7 @@ func (s *suite) passed() time.Time {
 	return status.PassedAt
 }
 
-// processes are those of this state folder.
+// processes returns the processes of this state directory.
 func (s *suite) processes() []string {
 	files, err := filepath.Glob("/proc/[0-9]*/environ")
 	if err != nil {

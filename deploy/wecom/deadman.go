@@ -24,7 +24,7 @@ type Deadman struct {
 	heard time.Time
 }
 
-// NewDeadman counts its patience from now.
+// NewDeadman starts its timeout now.
 func NewDeadman(patience time.Duration, lang Language, send func(context.Context, string) error, log *slog.Logger, reg prometheus.Registerer) *Deadman {
 	d := &Deadman{Patience: patience, Lang: lang, Send: send, Log: log, heard: time.Now()}
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{

@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// Language is that of messages.
+// Language is the language of messages.
 type Language string
 
 // The languages there are.
@@ -17,10 +17,10 @@ const (
 	English Language = "en"
 )
 
-// maxBytes is what a robot takes in one Markdown message, in bytes of UTF-8.
+// maxBytes is the limit of one Markdown message to a robot, in bytes of UTF-8.
 const maxBytes = 4096
 
-// Notification is what Alertmanager posts, as far as messages need it.
+// Notification holds the parts of Alertmanager's request that messages need.
 type Notification struct {
 	Status       string            `json:"status"` // firing or resolved
 	CommonLabels map[string]string `json:"commonLabels"`

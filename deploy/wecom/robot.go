@@ -31,7 +31,7 @@ type Refusal struct {
 func (r *Refusal) Error() string { return r.Reason + ": " + r.Err.Error() }
 func (r *Refusal) Unwrap() error { return r.Err }
 
-// reasons are all values of the metrics' label.
+// reasons returns all values of the metrics' label.
 func reasons() []string {
 	return []string{"rate_limited", "too_long", "bad_key", "rejected", "unreachable", "overflow", "truncated"}
 }

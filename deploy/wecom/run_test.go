@@ -22,7 +22,7 @@ func TestBadSettings(t *testing.T) {
 		{"a URL with a key in it", map[string]string{"WECOM_URL": "https://x.test/send?key=1"}, nil, 78, "WECOM_URL: "},
 		{"a language nobody wrote", map[string]string{"WECOM_LANG": "fr"}, nil, 78, `"fr" is neither zh nor en`},
 		{"a time-out without a unit", map[string]string{"WECOM_TIMEOUT": "5"}, nil, 78, "WECOM_TIMEOUT: "},
-		{"no patience at all", map[string]string{"WECOM_PATIENCE": "0s"}, nil, 78, "WECOM_PATIENCE: "},
+		{"a timeout of zero", map[string]string{"WECOM_PATIENCE": "0s"}, nil, 78, "WECOM_PATIENCE: "},
 		{"arguments", nil, []string{"serve"}, 64, "takes no arguments"},
 		{"help", nil, []string{"--help"}, 0, "WECOM_KEY_FILE"},
 	}
