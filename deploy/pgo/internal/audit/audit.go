@@ -11,6 +11,8 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"pgo/deploy/pgo/internal/release"
 )
 
 // Result is the outcome of a deploy.
@@ -59,7 +61,7 @@ type Release struct {
 
 // String returns the version and the short SHA-256, or "nothing" if there was no release.
 func (r Release) String() string {
-	short := r.SHA256[:min(12, len(r.SHA256))]
+	short := release.ShortSum(r.SHA256)
 	switch {
 	case short == "":
 		return "nothing"

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Entries come back, the last first; a line that was cut off takes none with it.
+// TestLog checks that entries come back, the latest first, and that a truncated line damages no other.
 func TestLog(t *testing.T) {
 	l := Log(filepath.Join(t.TempDir(), "audit.jsonl"))
 	if all, err := l.List(); err != nil || len(all) != 0 {

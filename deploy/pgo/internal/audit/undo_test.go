@@ -23,7 +23,7 @@ func TestPlanUndo(t *testing.T) {
 		{name: "one that is replaced is not undone", entries: "deploy done user:a>b", runs: "user:x", want: "none"},
 		{name: "nor one of which a part is", entries: "deploy done user:a>b school:c>d", runs: "user:b school:x", want: "none"},
 		{name: "one before it, which runs again", entries: "deploy done user:a>b, deploy done user:b>c, rollback done user:c>b", runs: "user:b", want: "user:a"},
-		{name: "not one that failed", entries: "deploy done user:a>b, deploy put-back user:b>c", runs: "user:b", want: "user:a"},
+		{name: "not one that failed", entries: "deploy done user:a>b, deploy rolled-back user:b>c", runs: "user:b", want: "user:a"},
 		{name: "nothing ran before", entries: "deploy done user:>b", runs: "user:b", err: ErrNoPrevious},
 	}
 	for _, test := range tests {

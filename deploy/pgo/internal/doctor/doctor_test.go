@@ -9,7 +9,7 @@ import (
 	"pgo/deploy/pgo/internal/home"
 )
 
-// newMachine is one in which all is well but that pgo does not run.
+// newMachine returns a machine that passes all checks, except that pgo does not run.
 func newMachine(t *testing.T) Machine {
 	t.Helper()
 	root := t.TempDir()

@@ -50,7 +50,7 @@ func TestSocketDir(t *testing.T) {
 		t.Errorf("the directory stays open to others: %v, %v", info.Mode(), err)
 	}
 
-	// A link that someone put there is not followed.
+	// A link in the directory's place is not followed.
 	if err := os.Remove(dir); err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func TestSocketDir(t *testing.T) {
 		t.Errorf("a link: %v", err)
 	}
 
-	// Too long for a socket's path, or not there: the temporary directory.
+	// If the runtime directory's path is too long for a socket or missing, the temporary directory is used.
 	for _, runtime := range []string{runtime + "/" + strings.Repeat("x", 100), "/nonexistent"} {
 		env["XDG_RUNTIME_DIR"] = runtime
 		dir, err := h.SocketDir(getenv)
@@ -72,7 +72,7 @@ func TestSocketDir(t *testing.T) {
 	}
 }
 
-// A directory that another user created first is not used. Only root can set that up.
+// TestSocketDirOfAnotherUser checks that a directory of another user is not used. Only root can set that up.
 func TestSocketDirOfAnotherUser(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "dir")
 	if err := os.Mkdir(dir, 0o700); err != nil {

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A disk that is full takes a part of what waits in the pipe, up to the midst of a line. The rest of that line is nothing by
-// itself: when there is room again it is dropped as well.
+// TestCollectorDropsWholeLines fills a disk in the middle of a line. The rest of that line is useless: it is dropped too when
+// there is room again.
 func TestCollectorDropsWholeLines(t *testing.T) {
 	pipe, err := NewPipe()
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openInherited is a descriptor as a process inherits it.
+// openInherited opens a log as a process inherits it.
 func openInherited(t *testing.T, path string) int {
 	t.Helper()
 	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_APPEND|unix.O_CREAT|unix.O_CLOEXEC, 0o600)
@@ -22,7 +22,7 @@ func openInherited(t *testing.T, path string) int {
 	return fd
 }
 
-// Two processes write one log, of which the parts that are too large go away: each line is there once.
+// TestOwnLogConcurrent has two writers of one log, which is rotated meanwhile: each line is kept once.
 func TestOwnLogConcurrent(t *testing.T) {
 	const lines = 2000
 	path := filepath.Join(t.TempDir(), "pgo.log")
@@ -95,7 +95,7 @@ func TestOwnLogOfOtherFile(t *testing.T) {
 	}
 }
 
-// A log that was moved or removed is re-created; a directory that takes no new file loses no line.
+// TestOwnLogRecovers checks that a log that was moved or removed is re-created; a directory that takes no new file loses no line.
 func TestOwnLogRecovers(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "pgo.log")

@@ -63,7 +63,7 @@ func FuzzParseTime(f *testing.F) {
 	})
 }
 
-// A log of ten hours with a line each: rotated at 3 (packed), 6 and 8, the rest in the current file.
+// writeHourlyLog writes ten hours of a log, two lines each: rotated at 3 (compressed), 6 and 8, the rest in the current file.
 func writeHourlyLog(t *testing.T) (path string, day time.Time) {
 	t.Helper()
 	dir := t.TempDir()
@@ -128,7 +128,7 @@ func TestReadRange(t *testing.T) {
 	}
 }
 
-// Lines without any time have that of the end of their file.
+// TestReadRangeWithoutTimes checks that lines without a time have that of their file's end.
 func TestReadRangeWithoutTimes(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "p.log")
 	if err := os.WriteFile(path, []byte("one\ntwo"), 0o600); err != nil {

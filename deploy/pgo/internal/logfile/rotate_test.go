@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// collectorFixture is a log that a pipe is emptied into.
+// collectorFixture is a collector that moves the output of a pipe to a log.
 type collectorFixture struct {
 	*testing.T
 	path      string
@@ -72,7 +72,7 @@ func TestRotation(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			p := newCollectorFixture(t, test.policy)
-			// A block at a time, so that it is known where the rotations are.
+			// One block at a time, so that the rotations happen at known places.
 			for written := 0; written < test.lines; written += test.lines / 10 {
 				p.writeText(strings.Repeat(line, test.lines/10))
 				p.collector.Sync()

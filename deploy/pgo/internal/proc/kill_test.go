@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Signal 0 asks only whether it could be sent: a guard that does not hold does no harm here.
+// TestKillRefusesInvalidPID sends signal 0, which delivers nothing: a broken guard does no harm here.
 func TestKillRefusesInvalidPID(t *testing.T) {
 	const none = syscall.Signal(0)
 	for _, pid := range []int{1, 0, -1, -2, -1 << 31} {

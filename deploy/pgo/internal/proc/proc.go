@@ -1,4 +1,8 @@
 // Package proc reads /proc, so that pgo needs no other program to inspect processes.
+//
+// It does not use prometheus/procfs: measured with that, reading one process or counting its files costs twice as much, and
+// finding the members of a session, as pgo list and the manager do again and again, 29 times as much. procfs parses the state
+// of every process for it, while getsid(2) tells first which ones matter.
 package proc
 
 import (

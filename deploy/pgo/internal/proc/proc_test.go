@@ -51,7 +51,7 @@ func TestSessionMembers(t *testing.T) {
 	}
 }
 
-// A session is found with all its members, also those whose parent is gone, among many that are none of it.
+// TestSessionMembersOfMany finds all members of a session, including those whose parent has ended, among other processes.
 func TestSessionMembersOfMany(t *testing.T) {
 	cmd := exec.Command("sh", "-c", "sleep 60 & (sleep 60 &) ; echo; wait")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

@@ -34,7 +34,7 @@ type (
 	named     interface{ setName(name string) error } // an element of a list that the file writes as a mapping of names
 )
 
-// field is what the tags say about a struct's field.
+// field holds the tags of a struct's field.
 type field struct {
 	index    int
 	key      string

@@ -242,7 +242,7 @@ func TestUnreadableFiles(t *testing.T) {
 	}
 }
 
-// Whatever is in a file: reading it ends, with a file that holds together or with one line that says what is wrong.
+// FuzzProcessFile checks that any content gives a consistent file or an *Error.
 func FuzzProcessFile(f *testing.F) {
 	for _, seed := range []string{
 		"version: 1\nprocesses:\n  p: {command: x, after: [q]}\n  q: {command: \"${A:-b}\", listeners: {http: \"127.0.0.1:0\"}}\n",

@@ -11,9 +11,9 @@ import (
 	"github.com/invopop/jsonschema"
 )
 
-var update = flag.Bool("update", false, "write the schema anew")
+var update = flag.Bool("update", false, "rewrite the schema")
 
-// The schema in the repository is what the tags of the structs say.
+// TestSchema compares the schema in the repository with the tags of the structs.
 func TestSchema(t *testing.T) {
 	want, err := generateSchema()
 	if err != nil {

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// elfFixture makes the smallest file that is whole by the rules: headers, a Go build ID, GNU's note and some content. It is
-// written by the format's description and not by the code under test.
+// elfFixture encodes the smallest valid program: headers, a Go build ID, GNU's note and some content. It follows the format's
+// specification and uses none of the code under test.
 type elfFixture struct {
 	narrow, big bool // 32 bits, big-endian
 	machine     elf.Machine
@@ -88,7 +88,7 @@ func (o elfFixture) encode() []byte {
 	return bytes.ReplaceAll(whole, []byte(id), []byte(proven))
 }
 
-// writeFile writes a file as of that time, with the mode.
+// writeFile writes a file with the given mode and modification time.
 func writeFile(t testing.TB, path string, text []byte, mode fs.FileMode, at time.Time) string {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -106,7 +106,7 @@ func writeFile(t testing.TB, path string, text []byte, mode fs.FileMode, at time
 	return path
 }
 
-// writeScript writes a program that proves itself with a checksum beside it.
+// writeScript writes a script and the checksum file that verifies it.
 func writeScript(t testing.TB, path, text string) string {
 	t.Helper()
 	text = "#!/bin/sh\n" + text + "\n"

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The test program is also what uses a store beside it: RELEASE_TEST says as what.
+// TestMain runs the tests, or one of the roles of a child process that RELEASE_TEST names.
 func TestMain(m *testing.M) {
 	role, args := os.Getenv("RELEASE_TEST"), os.Args[1:]
 	var err error
@@ -50,7 +50,7 @@ func childCommand(t *testing.T, role string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// killAtStep kills itself with -9 when it comes to the step. What it does is an upload, or the sum of what goes live.
+// killAtStep sends itself SIGKILL at the step. args are "add" with a file, or "live" with a SHA-256.
 func killAtStep(step, dir string, args []string) error {
 	s := &Store{Dir: dir, Keep: 1, onStep: func(at string) {
 		if at == step {
@@ -66,7 +66,7 @@ func killAtStep(step, dir string, args []string) error {
 }
 
 func TestKilledAtEveryStep(t *testing.T) {
-	// What is written when the kill comes is there, whole, or as if it had never begun.
+	// At every kill a change is either complete or has not happened.
 	tests := []struct{ step, do, kept, live string }{
 		{"begun", "add", "x b a", "b"},
 		{"copied", "add", "x b a", "b"},
@@ -103,7 +103,7 @@ func TestKilledAtEveryStep(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			// The next one finds nothing in its way, and leaves nothing of it.
+			// The next Add is not blocked by the leftovers, and removes them.
 			s.Store.Keep = 1
 			s.runSteps("add c, live c")
 			if got := s.storedLetters(); got != "c b" && got != "c b a" || s.currentLetter() != "c" || s.rollbackLetter() != "b" {
@@ -123,7 +123,7 @@ func TestKilledAtEveryStep(t *testing.T) {
 	}
 }
 
-// A copy that is being written is not swept away by another that is finished sooner.
+// TestRemoveSurplusKeepsActiveCopies checks that an Add does not remove the unfinished copy of a concurrent one.
 func TestRemoveSurplusKeepsActiveCopies(t *testing.T) {
 	s := newStoreFixture(t)
 	source := writeScript(t, filepath.Join(t.TempDir(), "user"), "echo slow")
@@ -143,7 +143,7 @@ func TestRemoveSurplusKeepsActiveCopies(t *testing.T) {
 	}
 }
 
-// addConcurrently adds programs and makes each live.
+// addConcurrently adds programs and makes each of them current.
 func addConcurrently(dir string, sources []string) error {
 	s := &Store{Dir: dir}
 	for _, source := range sources {
@@ -210,7 +210,7 @@ func TestConcurrentStores(t *testing.T) {
 	if err != nil || len(found) != 5 {
 		t.Errorf("%d releases, %v", len(found), err)
 	}
-	// Each change took a turn of its own: none was lost.
+	// Each change has its own sequence number: none was lost.
 	if want := 2 * each * (processes + routines); found[0].Record.Seq != want || !found[0].Current {
 		t.Errorf("%d turns, want %d", found[0].Record.Seq, want)
 	}
@@ -226,7 +226,7 @@ func TestConcurrentStores(t *testing.T) {
 
 func TestFullDisk(t *testing.T) {
 	dir := t.TempDir()
-	// In a mount namespace of its own it can have a small disk; where that is not allowed, a limit on its files does.
+	// In its own mount namespace the child can mount a small disk; where that is not allowed, it limits the size of its files.
 	cmd := childCommand(t, "full", dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
@@ -243,7 +243,7 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// onFullDisk uses a store while there is no room.
+// onFullDisk uses a store on a full disk.
 func onFullDisk(small func(dir string) (full, room func(), limit error), dir string) error {
 	full, room, limit := small(dir)
 	s := &Store{Dir: filepath.Join(dir, "releases")}
@@ -285,8 +285,8 @@ func onFullDisk(small func(dir string) (full, room func(), limit error), dir str
 	return nil
 }
 
-// smallDisk mounts a disk at the directory that can be filled, and emptied again; limit is the error when it is full. Only in a
-// mount namespace of its own: else it stays.
+// smallDisk mounts a small disk at the directory, and returns functions that fill it and make room again; limit is the error
+// when it is full. It needs its own mount namespace: the mount would stay otherwise.
 func smallDisk(dir string) (full, room func(), limit error) {
 	if unix.Mount("tmpfs", dir, "tmpfs", 0, "size=256k") != nil {
 		return smallFiles(dir)
@@ -295,7 +295,7 @@ func smallDisk(dir string) (full, room func(), limit error) {
 	return func() { _ = os.WriteFile(filler, make([]byte, 1<<20), 0o600) }, func() { _ = os.Remove(filler) }, syscall.ENOSPC
 }
 
-// smallFiles does so with a limit on files.
+// smallFiles does the same with a limit on the size of files.
 func smallFiles(string) (full, room func(), limit error) {
 	signal.Ignore(syscall.SIGXFSZ)
 	files := func(limit uint64) func() {

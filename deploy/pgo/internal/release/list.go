@@ -20,6 +20,9 @@ var ErrNoCurrent = errors.New("no release is current")
 // minPrefixLength is the minimum number of SHA-256 digits that identify a release.
 const minPrefixLength = 4
 
+// ShortSum returns the first 12 digits of a SHA-256, which identify a release in texts.
+func ShortSum(sum string) string { return sum[:min(12, len(sum))] }
+
 // ProcessNames returns the processes that the store has releases of, sorted.
 func (s *Store) ProcessNames() ([]string, error) {
 	entries, err := os.ReadDir(s.Dir)

@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// runUnprivileged runs f with another user's rights to files, also where the tests run as root: rights to files belong to a
-// thread, and this one ends with its goroutine.
+// runUnprivileged runs f with another user's rights to files, even if the tests run as root: rights to files belong to a
+// thread, which ends with its goroutine here.
 func runUnprivileged(t *testing.T, f func()) {
 	if os.Geteuid() != 0 {
 		f()

@@ -109,7 +109,7 @@ func TestPreflightCanceled(t *testing.T) {
 	}
 }
 
-// A program that is still open for writing somewhere is tried again.
+// TestPreflightBusyFile checks that a program that is still open for writing is tried again.
 func TestPreflightBusyFile(t *testing.T) {
 	program := writeScript(t, filepath.Join(t.TempDir(), "user"), `echo '{"version":"1"}'`)
 	writer, err := os.OpenFile(program, os.O_WRONLY, 0)

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// storeFixture is a store with the uploads of a process called user, which are named by letters.
+// storeFixture is a store with releases of a process called user, which tests name by letters.
 type storeFixture struct {
 	Store *Store
 	t     *testing.T
@@ -71,7 +71,7 @@ func (s *storeFixture) letterOf(sum string) string {
 	return sum
 }
 
-// storedLetters returns the letters of what is there, the latest first.
+// storedLetters returns the letters of the stored releases, the latest first.
 func (s *storeFixture) storedLetters() string {
 	s.t.Helper()
 	all, err := s.Store.List("user")
@@ -137,7 +137,7 @@ func TestAdd(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o555 || info.Sys().(*syscall.Stat_t).Nlink != 1 {
 		t.Errorf("%v, %v", info, err)
 	}
-	// Writing over the deployed file, as scp does, harms nothing.
+	// Overwriting the deployed file in place, as scp does, does not change the release.
 	if f, err := os.OpenFile(source, os.O_WRONLY, 0); err != nil {
 		t.Error(err)
 	} else {
@@ -294,7 +294,7 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// Files of others in the directory are neither listed, nor run, nor removed.
+// TestForeignFiles checks that foreign files in the directory are neither listed, nor run, nor removed.
 func TestForeignFiles(t *testing.T) {
 	s := newStoreFixture(t)
 	s.Store.Keep = 1
@@ -322,7 +322,7 @@ func TestForeignFiles(t *testing.T) {
 	if names, err := s.Store.ProcessNames(); err != nil || !slices.Equal(names, []string{"user"}) {
 		t.Errorf("%v, %v", names, err)
 	}
-	// A file that stands where a release's program belongs gives way to it.
+	// A foreign file at the path of a release's program is replaced.
 	text := "#!/bin/sh\necho z\n"
 	source := writeScript(t, filepath.Join(t.TempDir(), "user"), "echo z")
 	proof, err := Verify(t.Context(), source, Platform{})

@@ -16,7 +16,7 @@ import (
 	"pgo/deploy/pgo/internal/watch"
 )
 
-// deployer is what a manager does with a watched file: it stores what is whole, and makes it live.
+// deployer stands for a manager: it stores a watched file that is whole, and makes it current.
 type deployer struct {
 	store  *Store
 	events []string
@@ -43,13 +43,13 @@ func (h *deployer) HandleRefusal(_ context.Context, _ watch.Change, why error) {
 	h.events = append(h.events, "refused: "+string(refusal.Kind))
 }
 
-// A watched file, every way in which it can be brought, and what comes to be live. In synctest's time.
+// TestWatchedDeploys uploads to a watched file in many ways, and checks which releases become current. Time is synctest's.
 func TestWatchedDeploys(t *testing.T) {
 	program := func(letter string, size int) []byte {
 		return elfFixture{machine: elf.EM_X86_64, body: strings.Repeat(letter, size)}.encode()
 	}
 	const size = 200 << 10
-	// over writes over the file, by pieces; the connection may break after some.
+	// over overwrites the file in pieces; the connection may break after some.
 	over := func(t *testing.T, path string, text []byte, sent, pieces int, pause time.Duration) {
 		f, err := os.OpenFile(path, os.O_WRONLY, 0)
 		if err != nil {

@@ -108,7 +108,7 @@ func TestTotals(t *testing.T) {
 	}
 }
 
-// Whatever a process says is a count or an error.
+// FuzzRead checks that every answer gives valid totals or an error.
 func FuzzRead(f *testing.F) {
 	for _, seed := range []string{"requests_total{code=\"500\"} 1\n", "requests_total{", "requests_total{code=\"\\", "requests_total{code=\"5\"}", "\n\n"} {
 		f.Add(seed)

@@ -21,9 +21,9 @@ func ProgramOf(r release.Release) Program {
 // String is how people are told of a release.
 func (c Program) String() string {
 	if c.Version == "" {
-		return c.SHA256[:min(12, len(c.SHA256))]
+		return release.ShortSum(c.SHA256)
 	}
-	return c.SHA256[:min(12, len(c.SHA256))] + " (" + c.Version + ")"
+	return release.ShortSum(c.SHA256) + " (" + c.Version + ")"
 }
 
 // Release is how the audit log names it.

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// What the kernel tells of is looked at, however seldom the looks are: none comes by itself here.
+// TestInotify checks that an event triggers a scan: no poll happens during the test.
 func TestInotify(t *testing.T) {
 	tests := []struct {
 		name string

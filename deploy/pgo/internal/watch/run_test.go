@@ -45,7 +45,7 @@ func TestFirstScan(t *testing.T) {
 	}
 }
 
-// Files can be added and taken away while it runs.
+// TestSetFiles adds and removes files while the watcher runs.
 func TestSetFiles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newWatchFixture(t)
@@ -109,7 +109,7 @@ func TestRunEnds(t *testing.T) {
 	})
 }
 
-// Six files that do not change cost next to nothing. Only the looks are counted here, and not the waking up.
+// TestIdleCost checks that six unchanged files cost next to nothing. It measures the polls, not the wake-ups.
 func TestIdleCost(t *testing.T) {
 	const idle = 10 * time.Minute
 	var used time.Duration
@@ -143,7 +143,7 @@ func processTime(t *testing.T) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// arrivalTimes tells when something was taken.
+// arrivalTimes is a handler that sends the time of each change.
 type arrivalTimes chan time.Time
 
 func (a arrivalTimes) HandleChange(context.Context, Change) error { a <- time.Now(); return nil }
@@ -151,7 +151,7 @@ func (a arrivalTimes) HandleRefusal(_ context.Context, c Change, why error) {
 	panic(errors.Join(errors.New(c.Path), why))
 }
 
-// With the real clock: a finished file of 20 MB is offered within a second.
+// TestLatency checks with the real clock that a finished file of 20 MB is handled within a second.
 func TestLatency(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "user")
 	taken := make(arrivalTimes)

@@ -16,12 +16,12 @@ import (
 	"time"
 )
 
-// The tests run in a bubble of testing/synctest: real files, and a time that goes on when everybody waits for it. So
-// half an hour takes moments, and what happens is the same each time.
+// The tests run in a bubble of testing/synctest: real files, and a clock that advances when all goroutines wait. So half an
+// hour takes moments, and each run is the same.
 
 const programLength = 300 << 10 // of a whole program, more than one block
 
-// programContent is the content of a program: a letter, as often as it takes.
+// programContent returns the content of a whole program: one letter, repeated.
 func programContent(letter string) string { return strings.Repeat(letter, programLength) }
 
 // watchFixture is a deployed file with an uploader and a handler that accepts whole files.
@@ -48,7 +48,7 @@ func (s *watchFixture) record(format string, args ...any) {
 	s.times = append(s.times, time.Since(s.start))
 }
 
-// takeEvents returns what was heard since it was asked last.
+// takeEvents returns the events since the last call, with their times.
 func (s *watchFixture) takeEvents() ([]string, []time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -57,7 +57,7 @@ func (s *watchFixture) takeEvents() ([]string, []time.Duration) {
 	return heard, times
 }
 
-// setGate sets how often the gate is not ready yet, and how slow the taking is.
+// setGate sets how many times the gate is not ready, and how long handling a change takes.
 func (s *watchFixture) setGate(closed int, slowness time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -103,7 +103,7 @@ func (s *watchFixture) HandleRefusal(_ context.Context, _ Change, why error) {
 	s.record("refused: %v", why)
 }
 
-// writeFile makes the file hold that text, as a new one or in place, and of the time that it now is.
+// writeFile writes the text to the file and sets its modification time to the bubble's time.
 func (s *watchFixture) writeFile(text string) {
 	s.t.Helper()
 	mustSucceed(s.t, os.WriteFile(s.path, []byte(text), 0o755))
@@ -115,7 +115,7 @@ func (s *watchFixture) touchFile() {
 	mustSucceed(s.t, os.Chtimes(s.path, time.Now(), time.Now()))
 }
 
-// uploadFile writes over the file as scp does: without truncating it, in so many pieces, with a pause after each.
+// uploadFile overwrites the file as scp does: without truncating it, in pieces, with a pause after each.
 func (s *watchFixture) uploadFile(text string, pieces int, pause time.Duration) {
 	s.t.Helper()
 	f, err := os.OpenFile(s.path, os.O_WRONLY|os.O_CREATE, 0o755)
@@ -138,7 +138,7 @@ func mustSucceed(t *testing.T, err error) {
 	}
 }
 
-// advance lets the bubble's time go on.
+// advance lets the bubble's clock advance by d.
 func advance(d time.Duration) { <-time.After(d) }
 
 func TestWatch(t *testing.T) {
@@ -174,7 +174,7 @@ func TestWatch(t *testing.T) {
 			}
 		}, []string{"took b"}, 0},
 		{"an upload that stutters", func(s *watchFixture) { s.uploadFile(programContent("b"), 50, 340*time.Millisecond) }, []string{"took b"}, 0},
-		{"an upload with a pause that is longer than our patience", func(s *watchFixture) { s.uploadFile(programContent("b"), 2, 10*time.Second) },
+		{"an upload with a pause longer than the refusal delay", func(s *watchFixture) { s.uploadFile(programContent("b"), 2, 10*time.Second) },
 			[]string{"refused: not whole", "took b"}, 0},
 		{"removed before the upload", func(s *watchFixture) {
 			mustSucceed(s.t, os.Remove(s.path))

@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"pgo/deploy/pgo/internal/control"
+	"pgo/deploy/pgo/internal/release"
 )
 
 // processStates are the states that a row of the list can have.
@@ -33,7 +34,7 @@ func (s *metricSet) addProcesses(all []Process) {
 	memory := s.addGauge("pgo_process_resident_memory_bytes", "Memory of the running process and what it has started.", of...)
 	limit := s.addGauge("pgo_process_memory_limit_bytes", "Memory of the main process above which it is restarted.", of...)
 	warning := s.addGauge("pgo_process_warning", "1 while the process has nearly all that it may of the resource.", "name", "instance", "resource")
-	release := s.addGauge("pgo_process_release_info", "The release that runs, of a watched process: always 1.", "name", "instance", "release", "version")
+	releaseInfo := s.addGauge("pgo_process_release_info", "The release that runs, of a watched process: always 1.", "name", "instance", "release", "version")
 	files := s.addGauge("pgo_process_open_fds", "Files that the running process has open.", of...)
 	for _, p := range all {
 		name, number := p.Process.Name, strconv.Itoa(p.Process.Instance)
@@ -57,7 +58,7 @@ func (s *metricSet) addProcesses(all []Process) {
 			continue
 		}
 		if p.Process.Release != "" {
-			release.addSample(1, name, number, p.Process.Release[:min(12, len(p.Process.Release))], p.Process.Version)
+			releaseInfo.addSample(1, name, number, release.ShortSum(p.Process.Release), p.Process.Version)
 		}
 		started.addSample(float64(p.Started.UnixMilli())/1000, name, number)
 		cpu.addSample(p.CPU.Seconds(), name, number)

@@ -9,7 +9,7 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// What is written is what Prometheus's own reader reads, whatever stands in a label.
+// TestTextIsRead checks that Prometheus's own parser reads the output, whatever a label contains.
 func TestTextIsRead(t *testing.T) {
 	odd := "a \"b\" \\n \n {c=\"d\"}, é \\"
 	s := &metricSet{}

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Whatever a Host header says: only an address, localhost and the names of the file are taken for pgo.
+// FuzzHost checks that only an address, localhost and the names of the process file are accepted as a Host header.
 func FuzzHost(f *testing.F) {
 	for _, seed := range []string{"127.0.0.1:9900", "[::1]:9900", "::1", "localhost", "LOCALHOST.:80", "runtime", "evil.example", "127.0.0.1.evil.example", "", ":", "[", "[]:1", "a:b:c", "[fe80::1%lo]:1", "localhost:99999"} {
 		f.Add(seed)
