@@ -23,15 +23,15 @@ const goNote, gnuNote = 4, 3 // types of notes
 
 // readBuildID returns the Go build ID; "" if the file has none.
 func (p *elfProgram) readBuildID(c content) (string, error) {
-	for _, s := range p.segments {
-		if elf.ProgType(s.kind) != elf.PT_NOTE || s.size > maxTableSize {
+	for _, s := range p.file.Progs {
+		if s.Type != elf.PT_NOTE || s.Filesz > maxTableSize {
 			continue
 		}
-		notes, err := c.readPart(s.off, s.size)
+		notes, err := c.readPart(s.Off, s.Filesz)
 		if err != nil {
 			return "", err
 		}
-		if id := p.findNote(notes, s.align, "Go\x00\x00", goNote); id != nil {
+		if id := p.findNote(notes, s.Align, "Go\x00\x00", goNote); id != nil {
 			return string(id), nil
 		}
 	}
@@ -43,12 +43,12 @@ func (p *elfProgram) readBuildID(c content) (string, error) {
 func (p *elfProgram) findNote(notes []byte, align uint64, name string, kind uint32) []byte {
 	const header = 12
 	for rest := notes; len(rest) >= header; {
-		nameSize, size := uint64(p.machine.byteOrder().Uint32(rest)), uint64(p.machine.byteOrder().Uint32(rest[4:]))
+		nameSize, size := uint64(p.file.ByteOrder.Uint32(rest)), uint64(p.file.ByteOrder.Uint32(rest[4:]))
 		start := header + (nameSize+3)&^3
 		if start+size > uint64(len(rest)) {
 			return nil
 		}
-		if p.machine.byteOrder().Uint32(rest[8:]) == kind && string(rest[header:header+nameSize]) == name {
+		if p.file.ByteOrder.Uint32(rest[8:]) == kind && string(rest[header:header+nameSize]) == name {
 			return rest[start : start+size]
 		}
 		next := uint64(len(notes)-len(rest)) + start + (size+3)&^3
@@ -65,16 +65,16 @@ func (p *elfProgram) findNote(notes []byte, align uint64, name string, kind uint
 
 // locateGNUNote returns the range of the content of GNU's build-id note, or 0, 0.
 func (p *elfProgram) locateGNUNote(c content) (from, to int64) {
-	for _, s := range p.sections {
+	for _, s := range p.file.Sections {
 		const header = 16 // including the name
-		if s.name != ".note.gnu.build-id" || s.size <= header || s.size > header+64 {
+		if s.Name != ".note.gnu.build-id" || s.Type == elf.SHT_NOBITS || s.FileSize <= header || s.FileSize > header+64 {
 			continue
 		}
-		note, err := c.readPart(s.off, s.size)
+		note, err := c.readPart(s.Offset, s.FileSize)
 		if err != nil || p.findNote(note, 4, "GNU\x00", gnuNote) == nil {
 			return 0, 0
 		}
-		return int64(s.off) + header, int64(s.off + s.size)
+		return int64(s.Offset) + header, int64(s.Offset + s.FileSize)
 	}
 	return 0, 0
 }

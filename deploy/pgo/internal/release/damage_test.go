@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Two builds of one length, as an upload over the running file leaves them mixed, and every other harm to a file.
+// TestVerifyDamage mixes two builds of one length, as an interrupted upload over a file does, and damages files in other ways.
 func TestVerifyDamage(t *testing.T) {
 	here := Platform{}.orHost()
 	a := buildProgram(t, plainSource, "-trimpath", "-ldflags=-s -w -X main.version=aaaaaaaa")
@@ -20,7 +20,8 @@ func TestVerifyDamage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// What the hash leaves out: the build ID but for the hash itself, and GNU's note. Nothing that runs depends on them.
+	// unhashed masks the parts that the hash omits: the build ID except the hash itself, and GNU's note. Nothing that runs
+	// depends on them.
 	unhashed := func(text []byte) []byte {
 		c := content{bytes.NewReader(text), int64(len(text))}
 		p, err := readProgram(c)
@@ -96,11 +97,11 @@ func TestVerifyDamage(t *testing.T) {
 			t.Fatal(err)
 		}
 		accepted := 0
-		for _, s := range p.segments {
-			if elf.ProgType(s.kind) != elf.PT_NOTE {
+		for _, s := range p.file.Progs {
+			if s.Type != elf.PT_NOTE {
 				continue
 			}
-			for at := s.off; at < s.off+s.size; at++ {
+			for at := s.Off; at < s.Off+s.Filesz; at++ {
 				text := bytes.Clone(a)
 				text[at] ^= 0x10
 				if _, err := verifyContent(t, text, here); !isRefused(err) {
@@ -119,8 +120,8 @@ func isRefused(err error) bool {
 	return ok
 }
 
-// Whatever a file holds, it is judged without a panic; and what is accepted is one of the whole files, but for what the
-// hash leaves out.
+// FuzzVerify checks that no content causes a panic, and that accepted content is one of the whole files, except for the parts
+// that the hash omits.
 func FuzzVerify(f *testing.F) {
 	seeds := [][]byte{
 		elfFixture{machine: elf.EM_X86_64, body: "hello"}.encode(),

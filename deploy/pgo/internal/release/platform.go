@@ -21,43 +21,29 @@ func (p Platform) orHost() Platform {
 
 func (p Platform) String() string { return p.OS + "/" + p.Arch }
 
-// machine describes the processor of an ELF header.
-type machine struct {
-	number elf.Machine
-	class  elf.Class
-	data   elf.Data
-}
-
-func (m machine) byteOrder() binary.ByteOrder {
-	if m.data == elf.ELFDATA2MSB {
-		return binary.BigEndian
-	}
-	return binary.LittleEndian
-}
-
 // goArch returns GOARCH, or the ELF specification's name if Go does not support the processor.
-func (m machine) goArch() string {
-	little, wide := m.data == elf.ELFDATA2LSB, m.class == elf.ELFCLASS64
+func (p *elfProgram) goArch() string {
+	machine, little, wide := p.file.Machine, p.file.Data == elf.ELFDATA2LSB, p.file.Class == elf.ELFCLASS64
 	switch {
-	case m.number == elf.EM_X86_64 && wide:
+	case machine == elf.EM_X86_64 && wide:
 		return "amd64"
-	case m.number == elf.EM_386:
+	case machine == elf.EM_386:
 		return "386"
-	case m.number == elf.EM_AARCH64 && little:
+	case machine == elf.EM_AARCH64 && little:
 		return "arm64"
-	case m.number == elf.EM_ARM && little:
+	case machine == elf.EM_ARM && little:
 		return "arm"
-	case m.number == elf.EM_RISCV && wide:
+	case machine == elf.EM_RISCV && wide:
 		return "riscv64"
-	case m.number == elf.EM_LOONGARCH && wide:
+	case machine == elf.EM_LOONGARCH && wide:
 		return "loong64"
-	case m.number == elf.EM_S390 && wide:
+	case machine == elf.EM_S390 && wide:
 		return "s390x"
-	case m.number == elf.EM_PPC64 && little:
+	case machine == elf.EM_PPC64 && little:
 		return "ppc64le"
-	case m.number == elf.EM_PPC64:
+	case machine == elf.EM_PPC64:
 		return "ppc64"
-	case m.number == elf.EM_MIPS:
+	case machine == elf.EM_MIPS:
 		name := "mips"
 		if wide {
 			name += "64"
@@ -67,12 +53,12 @@ func (m machine) goArch() string {
 		}
 		return name
 	}
-	return m.number.String()
+	return machine.String()
 }
 
 // goOS returns GOOS as the header's ABI implies it; "" if it does not, as on Linux.
 func (p *elfProgram) goOS() string {
-	switch p.abi {
+	switch p.file.OSABI {
 	case elf.ELFOSABI_NONE:
 		return ""
 	case elf.ELFOSABI_LINUX: // set by C libraries with indirect functions
@@ -86,7 +72,7 @@ func (p *elfProgram) goOS() string {
 	case elf.ELFOSABI_SOLARIS:
 		return "solaris"
 	}
-	return p.abi.String()
+	return p.file.OSABI.String()
 }
 
 // detectForeignOS returns the GOOS of programs that are not ELF, by their first bytes; "" for others.

@@ -119,14 +119,14 @@ func (c verifyInput) verify(ctx context.Context, on Platform) (Verification, err
 
 // checkPlatform returns a *Refusal if the headers are not those of a program for the platform.
 func (p *elfProgram) checkPlatform(on Platform) error {
-	is := Platform{OS: p.goOS(), Arch: p.machine.goArch()}
+	is := Platform{OS: p.goOS(), Arch: p.goArch()}
 	if is.OS == "" {
 		is.OS = on.OS
 	}
 	switch {
 	case is != on:
 		return newRefusal(WrongArchitecture, "it is built for %s, and this is %s", is, on)
-	case p.kind != elf.ET_EXEC && p.kind != elf.ET_DYN || p.entry == 0:
+	case p.file.Type != elf.ET_EXEC && p.file.Type != elf.ET_DYN || p.file.Entry == 0:
 		return newRefusal(NotExecutable, "it is a library or a part of a program")
 	}
 	return nil
