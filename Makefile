@@ -141,23 +141,30 @@ test: build ## Test everything on real servers; installs missing packages
 	@bin/stack install --tests
 	@bin/stack with-servers -- $(MAKE) --no-print-directory test-modules
 
+# $(call test-each-module,MODULES,ARGS,STANDALONE) runs go test ARGS in each module, and prints the ten slowest tests of all. The
+# module STANDALONE is outside of the workspace and runs without the race detector.
+define test-each-module
+@$(STATIC) go build -o bin/testreport ./deploy/testreport && times=$$(mktemp) || exit 1; trap 'rm -f "$$times"' EXIT; failed=; \
+	for m in $(1); do (cd $$m && $(CURDIR)/bin/testreport -times "$$times" -- $(2)) || failed="$$failed $$m"; done; \
+	$(if $(3),(cd $(3) && GOWORK=off $(CURDIR)/bin/testreport -times "$$times" -- $(filter-out -race,$(2))) || failed="$$failed $(3)";) \
+	bin/testreport -times "$$times" -slowest 10; \
+	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
+endef
+
 # Without servers named in PGO_TEST_* each test program starts its own.
 .PHONY: test-modules
 test-modules:
-	@failed=; for m in $(MODULES); do (cd $$m && go test -race -count=1 -parallel 4 -timeout 40m ./...) || failed="$$failed $$m"; done; \
-		($(MONITOR) test -count=1 ./...) || failed="$$failed deploy/monitor"; \
-		if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
+	$(call test-each-module,$(MODULES),-race -count=1 -parallel 4 -timeout 40m ./...,deploy/monitor)
 
-# All packages but the end-to-end tests, without the race detector. Results are cached.
+# Long tests, and those that kill servers or need a browser, skip themselves with -short. Results are cached.
 .PHONY: test-quick
-test-quick: build ## Test without the end-to-end tests and without the race detector
+test-quick: build ## Test what takes no minutes: no end-to-end tests, killed servers or browsers, no race detector
 	@bin/stack install --tests
 	@bin/stack with-servers -- $(MAKE) --no-print-directory test-quick-modules
 
 .PHONY: test-quick-modules
 test-quick-modules:
-	@failed=; for m in $(MODULES); do (cd $$m && go test -timeout 20m $$(go list ./... | grep -v '/e2e$$')) || failed="$$failed $$m"; done; \
-		if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
+	$(call test-each-module,$(MODULES),-short -parallel 4 -timeout 10m ./...)
 
 # The image of docker-compose.yml; another one: MYSQL_IMAGE=mysql:9.7 make test-mysql
 MYSQL_IMAGE ?= $(shell sed -n 's/^    image: \(mysql:.*\)/\1/p' docker-compose.yml)

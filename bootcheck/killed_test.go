@@ -23,6 +23,9 @@ func TestMain(m *testing.M) {
 }
 
 func TestOnceContinuesAfterKill(t *testing.T) {
+	if testing.Short() {
+		t.Skip("kills bootcheck in a long migration")
+	}
 	e := newTestEnv(t)
 	e.binary.SetMigrations("00001_a.sql", "CREATE TABLE a (id INT);\nINSERT INTO a SELECT SLEEP(3);\nALTER TABLE a ADD COLUMN c INT;\nINSERT INTO a VALUES (1, 1);")
 	cmd := exec.Command(os.Args[0], "once")

@@ -176,6 +176,9 @@ func TestServePublishesStateWhileWaiting(t *testing.T) {
 }
 
 func TestServeRepairsServers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for several checks of the servers")
+	}
 	e := newTestEnv(t)
 	link := testkit.NewLink(t, e.servers.Redis.Addr)
 	direct := e.servers

@@ -71,6 +71,9 @@ func (b *testBroker) access() server.RabbitMQ {
 var tasks = mq.Topology{Queues: []mq.Queue{{Name: "task.events", Bindings: []string{"school.*.v1"}}}}
 
 func TestDeclareSurvivesBrokerCrash(t *testing.T) {
+	if testing.Short() {
+		t.Skip("kills a RabbitMQ twice")
+	}
 	tests := []struct {
 		name       string
 		killAt     string // the queue whose declaration the broker dies in

@@ -125,6 +125,9 @@ func differ(before, after map[string]string) string {
 
 // A commit changes the programs that are built from what it changes, and no other.
 func TestChanges(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds after each of many commits")
+	}
 	tests := []struct {
 		name    string
 		files   map[string]string
@@ -205,6 +208,9 @@ func TestStamp(t *testing.T) {
 
 // Two builds of a commit in two directories are the same, and a difference is found.
 func TestCheck(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds everything twice")
+	}
 	c := newCheckout(t)
 	var said bytes.Buffer
 	if err := c.dist().check(t.Context(), false, &said); err != nil || !strings.Contains(said.String(), "8 files are the same") {

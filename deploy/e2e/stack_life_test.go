@@ -13,6 +13,9 @@ import (
 
 // TestStack runs one stack through its life. The steps share it because bringing one up takes seconds.
 func TestStack(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs the whole stack, with a browser")
+	}
 	s := newStack(t)
 	for _, step := range []struct {
 		name string

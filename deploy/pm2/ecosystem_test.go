@@ -283,6 +283,9 @@ func freeOffset(t *testing.T) string {
 }
 
 func TestSuiteUnderPM2(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs the suite under PM2")
+	}
 	s := newSuite(t)
 	file := filepath.Join(s.root, "deploy", "pm2", "ecosystem.config.js")
 	s.mustPM2("start", file)

@@ -64,6 +64,9 @@ func TestUsage(t *testing.T) {
 }
 
 func TestWithServersPassesExitCodesAndSignals(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts private servers several times")
+	}
 	tests := []struct {
 		name   string
 		script string
@@ -107,6 +110,9 @@ func TestWithServersPassesExitCodesAndSignals(t *testing.T) {
 }
 
 func TestWithServersIsInterruptedDuringStart(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts private servers")
+	}
 	temp := shortTempDir(t)
 	cmd := exec.Command(os.Args[0], "with-servers", "--", "false")
 	cmd.Env = append(os.Environ(), asProgramVariable+"=1", "TMPDIR="+temp)

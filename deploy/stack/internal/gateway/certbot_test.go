@@ -25,6 +25,9 @@ import (
 // The gateway and certbot run as in their containers, with Pebble as the authority: certbot gets a certificate by http-01
 // through the gateway and renews it, and the gateway uses each one without dropping a connection.
 func TestCertbotIssuesAndRenewsCertificate(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs certbot several times")
+	}
 	if _, err := exec.LookPath("certbot"); err != nil {
 		t.Fatalf("%v (package certbot)", err)
 	}

@@ -15,6 +15,9 @@ import (
 // POSTs, which nginx must not repeat, arrive on many connections while nginx reloads its configuration, as it does for every
 // new certificate.
 func TestReloadLosesNoRequest(t *testing.T) {
+	if testing.Short() {
+		t.Skip("reloads nginx many times under load")
+	}
 	const reloads, callers = 20, 16
 	// The callers send as fast as they get answers: on a fast machine that is more than the default limit for one address.
 	limits := DefaultLimits()
