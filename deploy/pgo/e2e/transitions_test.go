@@ -89,9 +89,13 @@ func TestTransitions(t *testing.T) {
 		}
 	}
 	is := func(name string, state control.State) control.Process { t.Helper(); return s.awaitState(name, state) }
-	kill := func(name string) {
+	kill := func(name string) (pid int) {
 		t.Helper()
-		eventually(t, name+" is killed", func() error { return proc.Kill(s.listByName()[name].PID, syscall.SIGKILL) }) // pid 0 until it runs
+		eventually(t, name+" is killed", func() error {
+			pid = s.listByName()[name].PID // 0 until it runs
+			return proc.Kill(pid, syscall.SIGKILL)
+		})
+		return pid
 	}
 	// begin starts a command that does not end before something else happens.
 	begin := func(args ...string) {
@@ -158,10 +162,10 @@ func TestTransitions(t *testing.T) {
 			}
 			shut()
 			begin("start", "web")
-			was := is("web", control.Starting)
-			kill("web")
+			is("web", control.Starting)
+			killed := kill("web")
 			eventually(t, "it starts again", func() error {
-				if p := s.listByName()["web"]; p.Status != control.Starting || p.PID == was.PID || p.PID == 0 {
+				if p := s.listByName()["web"]; p.Status != control.Starting || p.PID == killed || p.PID == 0 {
 					return fmt.Errorf("%+v", p)
 				}
 				return nil
