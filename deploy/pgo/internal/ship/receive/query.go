@@ -37,7 +37,7 @@ const maxDeploys = 20
 
 // sendOutcome sends the result of a deploy whose session was lost, once it has ended.
 func (s *session) sendOutcome(ctx context.Context, welcome wire.Welcome) error {
-	holder := lockHolder{Entry: audit.Entry{Kind: "looking", User: s.entry.User}, Since: s.startedAt, PID: os.Getpid()}
+	holder := lockHolder{Entry: audit.Entry{Kind: "query", User: s.entry.User}, Since: s.startedAt, PID: os.Getpid()}
 	l, err := acquireLock(ctx, s.Options.Home, holder, true, func(string) error { return nil })
 	if err != nil {
 		return err

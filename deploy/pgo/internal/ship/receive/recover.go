@@ -13,7 +13,7 @@ import (
 // Recover rolls back a deploy whose process was killed, where systemd runs the services. While another deploy is under way it
 // does nothing: that one has recovered it.
 func Recover(ctx context.Context, u *units.Host) error {
-	holder := lockHolder{Entry: audit.Entry{Kind: "settling", User: "pgo host settle"}, Since: time.Now(), PID: os.Getpid()}
+	holder := lockHolder{Entry: audit.Entry{Kind: "recovery", User: "pgo host recover"}, Since: time.Now(), PID: os.Getpid()}
 	l, err := acquireLock(ctx, u.Machine.Home, holder, false, nil)
 	if errors.Is(err, ErrLocked) {
 		return nil
