@@ -42,8 +42,8 @@ type Keeper struct {
 	data            map[string][]byte
 	held            map[string]int
 	manager         *managerProcess
-	hadManager      bool // a manager was ready once
-	candidate       string
+	hadManager      bool   // a manager was ready once
+	candidate       string // program of an upgrade, until it is started
 	failureReason   string // why the candidate did not become the manager
 	failures        int    // managers in a row that ended soon
 	unreadyFailures int    // of these in a row, that were never ready
@@ -122,30 +122,30 @@ func (k *Keeper) reportEnd(err error) {
 }
 
 // serveManager handles the messages of one manager until its link closes.
-func (k *Keeper) serveManager(r *managerProcess) {
+func (k *Keeper) serveManager(p *managerProcess) {
 	for {
-		m, fds, err := r.wire.receive()
+		m, fds, err := p.wire.receive()
 		k.mu.Lock()
 		switch {
 		case err != nil:
-			r.isDrained = true
-			if r.status != nil {
-				k.replaceManager(r)
+			p.isDrained = true
+			if p.status != nil {
+				k.replaceManager(p)
 			}
-			r.sendSignal(unix.SIGKILL) // without its link it is of no use any more
+			p.sendSignal(unix.SIGKILL) // without its link it is of no use any more
 			k.mu.Unlock()
 			return
-		case r.status != nil && m.Number != 0: // no one waits for the answer, so no one would know what was done
+		case p.status != nil && m.Number != 0: // no one waits for the answer, so no one would know what was done
 			closeDescriptors(fds)
 		default:
-			k.handleMessage(r, m, fds)
+			k.handleMessage(p, m, fds)
 		}
 		k.mu.Unlock()
 	}
 }
 
 // handleMessage does what a message asks for, and answers it where it has a number. It owns fds. The lock is held.
-func (k *Keeper) handleMessage(r *managerProcess, m message, fds []int) {
+func (k *Keeper) handleMessage(p *managerProcess, m message, fds []int) {
 	answer := message{Op: opAnswer, Number: m.Number}
 	fail := func(err error) {
 		if err != nil {
@@ -165,11 +165,11 @@ func (k *Keeper) handleMessage(r *managerProcess, m message, fds []int) {
 	switch m.Op {
 	case opHold:
 	case opReady:
-		k.recordReady(r)
+		k.recordReady(p)
 	case opAlive:
-		k.recordAlive(r)
+		k.recordAlive(p)
 	case opFailed:
-		r.endReason = m.Text
+		p.endReason = m.Text
 	case opDrop:
 		for _, key := range m.Keys {
 			k.dropDescriptor(key)

@@ -55,7 +55,7 @@ func (k *Keeper) startManager() {
 	if isCandidate {
 		program, k.candidate = k.candidate, ""
 	}
-	r, err := k.spawnManager(program)
+	p, err := k.spawnManager(program)
 	if err != nil {
 		k.Options.Log.Error("start the manager", "program", program, "error", err)
 		if isCandidate {
@@ -64,22 +64,22 @@ func (k *Keeper) startManager() {
 		k.restartManager(err.Error(), false)
 		return
 	}
-	r.isCandidate = isCandidate
-	k.manager = r
+	p.isCandidate = isCandidate
+	k.manager = p
 	if err := k.greetManager(); err != nil {
 		k.Options.Log.Error("greet the manager", "error", err)
-		r.sendSignal(unix.SIGKILL)
+		p.sendSignal(unix.SIGKILL)
 	}
 	k.failureReason = ""
 	time.AfterFunc(readyTimeout, func() {
 		k.mu.Lock()
 		defer k.mu.Unlock()
-		if k.manager == r && !r.isReady {
-			r.endReason = fmt.Sprintf("it was not ready within %s", readyTimeout)
-			r.sendSignal(unix.SIGKILL)
+		if k.manager == p && !p.isReady {
+			p.endReason = fmt.Sprintf("it was not ready within %s", readyTimeout)
+			p.sendSignal(unix.SIGKILL)
 		}
 	})
-	go k.serveManager(r)
+	go k.serveManager(p)
 }
 
 // spawnManager starts a program with one end of a new link as descriptor 3.
@@ -113,10 +113,10 @@ func (k *Keeper) spawnManager(program string) (*managerProcess, error) {
 }
 
 // recordReady is called when a manager reports that it answers commands. The lock is held.
-func (k *Keeper) recordReady(r *managerProcess) {
-	r.isReady = true
-	if r.isCandidate {
-		k.Options.Program = r.program // restarts use this program from now on
+func (k *Keeper) recordReady(p *managerProcess) {
+	p.isReady = true
+	if p.isCandidate {
+		k.Options.Program = p.program // restarts use this program from now on
 	}
 	if !k.hadManager {
 		k.hadManager = true
@@ -127,74 +127,74 @@ func (k *Keeper) recordReady(r *managerProcess) {
 
 // recordAlive is called when a manager reports that it is alive. Where the reports stop, it hangs: it gets SIGQUIT, logs what
 // each of its goroutines waits for, and is killed. The lock is held.
-func (k *Keeper) recordAlive(r *managerProcess) {
+func (k *Keeper) recordAlive(p *managerProcess) {
 	silence := cmp.Or(k.Options.MaxSilence, MaxSilence)
-	r.aliveAt = time.Now()
-	if r.silenceTimer != nil {
-		r.silenceTimer.Reset(silence)
+	p.aliveAt = time.Now()
+	if p.silenceTimer != nil {
+		p.silenceTimer.Reset(silence)
 		return
 	}
-	r.silenceTimer = time.AfterFunc(silence, func() {
+	p.silenceTimer = time.AfterFunc(silence, func() {
 		k.mu.Lock()
 		defer k.mu.Unlock()
-		if time.Since(r.aliveAt) < silence {
+		if time.Since(p.aliveAt) < silence {
 			return // it has just reported
 		}
-		r.endReason = fmt.Sprintf("it hung: it reported nothing for %s", silence)
-		r.sendSignal(unix.SIGQUIT)
+		p.endReason = fmt.Sprintf("it hung: it reported nothing for %s", silence)
+		p.sendSignal(unix.SIGQUIT)
 		time.AfterFunc(dumpTimeout, func() {
 			k.mu.Lock()
 			defer k.mu.Unlock()
-			r.sendSignal(unix.SIGKILL)
+			p.sendSignal(unix.SIGKILL)
 		})
 	})
 }
 
 // sendSignal sends a signal to a manager that was not reaped yet: its PID is not reused until then. The keeper's lock is held.
-func (r *managerProcess) sendSignal(s syscall.Signal) {
-	if r.status == nil {
-		_ = proc.Kill(r.pid, s) // an error means that it has ended
+func (p *managerProcess) sendSignal(s syscall.Signal) {
+	if p.status == nil {
+		_ = proc.Kill(p.pid, s) // an error means that it has ended
 	}
 }
 
 // recordManagerExit is called when the manager has ended. Messages that it sent before are read first: the next manager has
 // to find what they store. The lock is held.
 func (k *Keeper) recordManagerExit(status syscall.WaitStatus) {
-	r := k.manager
-	r.status = &status
-	if r.isDrained {
-		k.replaceManager(r)
+	p := k.manager
+	p.status = &status
+	if p.isDrained {
+		k.replaceManager(p)
 		return
 	}
-	_ = r.wire.conn.SetReadDeadline(time.Now().Add(tailTimeout)) // else reading would last as long as any process has its end open
+	_ = p.wire.conn.SetReadDeadline(time.Now().Add(tailTimeout)) // else reading would last as long as any process has its end open
 }
 
 // replaceManager is called when the manager was reaped and all its messages were read. The lock is held.
-func (k *Keeper) replaceManager(r *managerProcess) {
+func (k *Keeper) replaceManager(p *managerProcess) {
 	k.manager = nil
-	r.wire.close()
-	if r.silenceTimer != nil {
-		r.silenceTimer.Stop()
+	p.wire.close()
+	if p.silenceTimer != nil {
+		p.silenceTimer.Stop()
 	}
 	if k.isOver {
 		return
 	}
-	status := *r.status
+	status := *p.status
 	why := "exit code " + fmt.Sprint(status.ExitStatus())
 	if status.Signaled() {
 		why = "killed by " + unix.SignalName(status.Signal())
 	}
-	if r.endReason != "" {
-		why = r.endReason
+	if p.endReason != "" {
+		why = p.endReason
 	}
 	switch {
-	case r.isCandidate && !r.isReady:
+	case p.isCandidate && !p.isReady:
 		k.failureReason = why
-	case time.Since(r.startedAt) >= stableAfter:
+	case time.Since(p.startedAt) >= stableAfter:
 		k.failures = 0
 	}
-	k.Options.Log.Warn("the manager ended", "pid", r.pid, "how", why)
-	k.restartManager(why, r.isReady)
+	k.Options.Log.Warn("the manager ended", "pid", p.pid, "how", why)
+	k.restartManager(why, p.isReady)
 }
 
 // restartManager starts the next manager, after a pause that grows while managers end soon. Where maxFailures ended before
