@@ -69,7 +69,7 @@ func hashRules(body string) string {
 
 // planFirewall plans rules that leave SSH and the gateway open to other machines.
 func (p *planner) planFirewall(ctx context.Context) (Step, error) {
-	nft, err := p.findProgram("nft", "install nftables (apt-get install nftables, dnf install nftables), or say --firewall none and filter elsewhere")
+	nft, err := p.findProgram("nft", "install nftables (apt-get install nftables, dnf install nftables), or use --firewall none and filter elsewhere")
 	if err != nil {
 		return Step{}, err
 	}
@@ -150,7 +150,7 @@ func (p *planner) rejectOtherFirewalls(ctx context.Context) error {
 	if p.isImage() {
 		return nil
 	}
-	const instead = "open SSH and the gateway there, close the rest, and say --firewall none"
+	const instead = "open SSH and the gateway there, close the rest, and use --firewall none"
 	for _, unit := range []string{"firewalld", "ufw"} {
 		if !p.hasSystemd() {
 			break
