@@ -43,7 +43,7 @@ func issuer(t *testing.T, source auth.RevocationSource) *testkit.Link {
 	return testkit.NewLink(t, u.Host)
 }
 
-// client is one that leaves nothing behind when the test ends.
+// client is closed when the test ends, and so are its connections.
 func client(t *testing.T) *http.Client {
 	t.Helper()
 	c := &http.Client{Transport: &http.Transport{}}

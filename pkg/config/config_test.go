@@ -241,6 +241,7 @@ type Gateway struct {
 	Limits `config:",squash"`
 }
 
+// Limits stand beside the keys of the struct that embeds them.
 type Limits struct {
 	MaxBody int           `config:"max_body"`
 	Timeout time.Duration `config:"timeout"`

@@ -9,7 +9,7 @@ import (
 	"pgo/pkg/logging"
 )
 
-// BenchmarkRequest is what a request's line costs: its logger and the line.
+// BenchmarkRequest measures the line of a request: its logger and the line.
 func BenchmarkRequest(b *testing.B) {
 	l, err := logging.New(io.Discard, logging.Config{Level: "info"}, logging.Identity{Service: "user", Instance: "1", Version: "v1"})
 	if err != nil {

@@ -236,7 +236,7 @@ func TestBrokerDeathsHaveAReason(t *testing.T) {
 	}
 }
 
-// unlessBusy is what an operator does whose call failed because others were at work for too long, as happens on a busy machine:
+// unlessBusy repeats a call that failed because others were at work for too long, as happens on a busy machine:
 // the same again.
 func unlessBusy(do func() ([]mq.DeadLetter, error)) (letters []mq.DeadLetter, err error) {
 	for until := time.Now().Add(3 * time.Minute); ; {

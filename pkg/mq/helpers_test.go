@@ -178,7 +178,7 @@ func take(t *testing.T, ch *amqp.Channel, queue string) amqp.Delivery {
 	return d
 }
 
-// ready is how many messages wait in a queue; those that a consumer holds are not among them.
+// ready returns how many messages wait in a queue, without those that a consumer holds.
 func ready(t *testing.T, ch *amqp.Channel, queue string) int {
 	t.Helper()
 	q, err := ch.QueueDeclarePassive(queue, true, false, false, false, nil)

@@ -73,7 +73,7 @@ func set(ctx context.Context, tx *gorm.DB, id int64, to string) error {
 	return tx.WithContext(ctx).Model(&note{}).Where("id = ?", id).Update("body", to).Error
 }
 
-// unavailable reports whether err is what a caller gets when the database cannot be used now.
+// unavailable reports whether err is the problem for a database that cannot be used now.
 func unavailable(err error) bool {
 	p, ok := errors.AsType[*problem.Error](err)
 	return ok && p.Kind == problem.KindUnavailable && p.Code == problem.CodeUnavailable && p.RetryAfter > 0

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// MySQL is an instance of MariaDB, or of MySQL 8.4 and later where that is what the machine has.
+// MySQL is an instance of MariaDB, or of MySQL 8.4 and later if the machine has no MariaDB.
 type MySQL struct {
 	Programs      Programs
 	Data          string // the data directory; made by Prepare
@@ -59,7 +59,7 @@ func (m MySQL) Prepare(ctx context.Context) (Command, error) {
 	}, nil
 }
 
-// temporaryDir is where the server keeps temporary tables. One of its own: a MariaDB that starts removes those that it finds, also
+// temporaryDir returns the server's own directory for temporary tables: a MariaDB that starts removes those that it finds, also
 // when they are another one's, which then fails.
 func (m MySQL) temporaryDir() string { return m.Data + ".tmp" }
 

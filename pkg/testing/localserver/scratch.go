@@ -58,7 +58,7 @@ func NewScratch(programs Programs) (*Scratch, error) {
 	return s, nil
 }
 
-// Dir is where the servers' data and logs are.
+// Dir returns the directory of the servers' data and logs.
 func (s *Scratch) Dir() string { return s.dir }
 
 // MySQL starts a MariaDB or MySQL and returns it ready.

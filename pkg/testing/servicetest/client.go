@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// Request is a call; Body is sent as it is when it is a string or bytes, else as JSON.
+// Request is a call. A Body of type string or []byte is sent unchanged, any other as JSON.
 type Request struct {
 	Method, Path, Token string
 	Body                any
