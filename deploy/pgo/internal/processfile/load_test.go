@@ -123,7 +123,7 @@ func TestBadFiles(t *testing.T) {
 		{"args are text", "p: {command: x, args: y}", `:3:19: processes.p.args: expected a list, found "y"`},
 		{"arg is a mapping", "p:\n  command: x\n  args:\n    - a\n    - {b: c}", ":7:9: processes.p.args[1]: expected text, found a mapping"},
 		{"kind", "p: {command: x, kind: gat}", `:3:19: processes.p.kind: expected one of infra, gate, service, one-shot, found "gat"`},
-		{"after nobody", "p: {command: x, after: [q]}", `:3:27: processes.p.after: there is no process "q"`},
+		{"after no process", "p: {command: x, after: [q]}", `:3:27: processes.p.after: there is no process "q"`},
 		{"after itself", "p: {command: x, after: [p]}", ":3:27: processes.p.after: a process cannot wait for itself"},
 		{"after twice", "p: {command: x}\nq: {command: x, after: [p, p]}", ":4:30: processes.q.after: p is there twice"},
 		{"circle", "p: {command: x, after: [q]}\nq: {command: x, after: [r]}\nr: {command: x, after: [q]}", ":4:19: processes.q.after: waits in a circle: q → r → q"},
@@ -272,7 +272,7 @@ func FuzzProcessFile(f *testing.F) {
 			}
 			for _, name := range p.After {
 				if !known[name] {
-					t.Fatalf("%s is after nobody: %s", p.Name, name)
+					t.Fatalf("%s is after an unknown process: %s", p.Name, name)
 				}
 			}
 		}

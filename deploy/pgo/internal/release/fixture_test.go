@@ -84,8 +84,8 @@ func (o elfFixture) encode() []byte {
 	masked := bytes.ReplaceAll(bytes.Clone(whole), []byte(id), make([]byte, len(id)))
 	clear(masked[host+16 : body])
 	sum := sha256.Sum256(masked)
-	proven := id[:len(id)-20] + base64.URLEncoding.EncodeToString(sum[:15])
-	return bytes.ReplaceAll(whole, []byte(id), []byte(proven))
+	verified := id[:len(id)-20] + base64.URLEncoding.EncodeToString(sum[:15])
+	return bytes.ReplaceAll(whole, []byte(id), []byte(verified))
 }
 
 // writeFile writes a file with the given mode and modification time.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"strings"
 	"time"
 )
 
@@ -78,7 +79,7 @@ func readReleases(dir, name string) ([]Release, error) {
 	var all []Release
 	live := -1
 	for _, e := range entries {
-		sum, ok := trimmed(e.Name(), recordSuffix)
+		sum, ok := strings.CutSuffix(e.Name(), recordSuffix)
 		if !ok || !sha256Name.MatchString(sum) {
 			continue
 		}
@@ -98,13 +99,6 @@ func readReleases(dir, name string) ([]Release, error) {
 		all[live].Current = true
 	}
 	return all, nil
-}
-
-func trimmed(name, suffix string) (string, bool) {
-	if len(name) < len(suffix) || name[len(name)-len(suffix):] != suffix {
-		return "", false
-	}
-	return name[:len(name)-len(suffix)], true
 }
 
 // readRelease reads one release. It returns fs.ErrNotExist if there is no record.

@@ -176,7 +176,7 @@ func TestStatus(t *testing.T) {
 		{"after a roll-back", "add a, live a, good a, add b, live b, bad b, live a", "a", ""},
 		{"after a roll-back, further back", "add a, live a, good a, add b, live b, good b, add c, live c, bad c, live b", "b", "a"},
 		{"there and back", "add a, live a, good a, add b, live b, good b, live a", "a", "b"},
-		{"a bad one proves itself", "add a, live a, bad a, good a, add b, live b", "b", "a"},
+		{"a failed one passes later", "add a, live a, bad a, good a, add b, live b", "b", "a"},
 		{"added again", "add a, live a, good a, add b, live b, add a", "b", "a"},
 		{"the target's program is gone", "add a, live a, good a, add b, live b, good b, add c, live c, remove b", "c", "a"},
 		{"the target's program was changed", "add a, live a, good a, add b, live b, good b, add c, live c, harm b", "c", "a"},

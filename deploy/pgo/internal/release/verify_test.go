@@ -106,7 +106,7 @@ func TestVerifyForms(t *testing.T) {
 			proof, err := Verify(t.Context(), path, test.on)
 			checkKind(t, err, test.want)
 			if proof.Method != test.by {
-				t.Errorf("proven by %q, want %q", proof.Method, test.by)
+				t.Errorf("verified by %q, want %q", proof.Method, test.by)
 			}
 			if err == nil && (proof.SHA256 != sumOf(test.file) || proof.Size != int64(len(test.file)) || (proof.BuildID == "") != (test.by == MethodSHA256)) {
 				t.Errorf("got %+v", proof)

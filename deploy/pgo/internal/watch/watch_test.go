@@ -215,12 +215,12 @@ func TestWatch(t *testing.T) {
 			advance(10 * time.Second)
 			mustSucceed(s.t, os.Chmod(s.path, 0o755))
 		}, []string{"refused: not executable", "took b"}, 0},
-		{"proven by what comes later", func(s *watchFixture) {
+		{"accepted with a later companion", func(s *watchFixture) {
 			s.writeFile("c of another kind")
 			advance(10 * time.Second)
 			mustSucceed(s.t, os.WriteFile(s.path+".sha256", []byte("fits"), 0o644))
 		}, []string{"refused: not whole", "took c"}, 0},
-		{"proven by what comes a little later", func(s *watchFixture) {
+		{"accepted with a companion a little later", func(s *watchFixture) {
 			s.writeFile("c of another kind")
 			advance(2 * time.Second)
 			mustSucceed(s.t, os.WriteFile(s.path+".sha256", []byte("fits"), 0o644))
