@@ -91,7 +91,7 @@ func TestShipThatCannotRollBack(t *testing.T) {
 	h.putBuild("beta", "v2")
 	h.putBuild("gamma", "crashes")
 	out := h.deployDuring("gate", func() { touchFile(t, filepath.Join(h.sandbox.dir, "forbidden")) }, exitNotRolledBack)
-	if !strings.Contains(out, "not put back, since gate: does not let it run") {
+	if !strings.Contains(out, "not rolled back, since gate: does not let it run") {
 		t.Errorf("it printed\n%s", out)
 	}
 	if p := h.sandbox.listByName()["beta"]; p.Version != "v2" {

@@ -20,8 +20,8 @@ func (m *Manager) tellAlive(ctx context.Context) {
 		for _, p := range m.set.ByName() {
 			p.Spec()
 		}
-		m.host.Store.Get(state.InstanceID{})
-		m.host.Link.ReportAlive()
+		m.deps.Store.Get(state.InstanceID{})
+		m.deps.Link.ReportAlive()
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

@@ -26,7 +26,7 @@ func (m *Manager) handler(down, leave func()) http.Handler {
 		answer(w, m.info())
 	})
 	mux.HandleFunc("GET /v1/processes", func(w http.ResponseWriter, _ *http.Request) {
-		c, _ := m.host.Store.Changes(0)
+		c, _ := m.deps.Store.Changes(0)
 		m.meter.Fill(c.Processes)
 		answer(w, c.Processes)
 	})
@@ -50,7 +50,7 @@ func (m *Manager) handler(down, leave func()) http.Handler {
 		mux.HandleFunc("POST /v1/"+verb, func(w http.ResponseWriter, r *http.Request) {
 			var ask control.NamesRequest
 			if take(w, r, &ask) {
-				m.host.Log.Info("command", "command", verb, "names", ask.Names)
+				m.deps.Log.Info("command", "command", verb, "names", ask.Names)
 				m.did(w, do(ask.Names))
 			}
 		})
@@ -58,19 +58,19 @@ func (m *Manager) handler(down, leave func()) http.Handler {
 	mux.HandleFunc("POST /v1/scale", func(w http.ResponseWriter, r *http.Request) {
 		var ask control.ScaleRequest
 		if take(w, r, &ask) {
-			m.host.Log.Info("command", "command", "scale", "name", ask.Name, "instances", ask.Instances)
+			m.deps.Log.Info("command", "command", "scale", "name", ask.Name, "instances", ask.Instances)
 			m.did(w, m.Scale(ask.Name, ask.Instances))
 		}
 	})
 	mux.HandleFunc("POST /v1/rollback", func(w http.ResponseWriter, r *http.Request) {
 		var ask control.RollbackRequest
 		if take(w, r, &ask) {
-			m.host.Log.Info("command", "command", "rollback", "name", ask.Name, "release", ask.Release)
-			m.did(w, m.Rollback(ask))
+			m.deps.Log.Info("command", "command", "rollback", "name", ask.Name, "release", ask.Release)
+			m.did(w, m.deployer.RollBack(ask))
 		}
 	})
 	mux.HandleFunc("GET /v1/deployables", func(w http.ResponseWriter, r *http.Request) {
-		all, err := m.Deployables(r.Context())
+		all, err := m.deployer.Deployables(r.Context())
 		if err != nil {
 			refuse(w, http.StatusConflict, err)
 			return
@@ -80,14 +80,14 @@ func (m *Manager) handler(down, leave func()) http.Handler {
 	mux.HandleFunc("POST /v1/rollout", func(w http.ResponseWriter, r *http.Request) {
 		var ask control.RolloutRequest
 		if take(w, r, &ask) {
-			m.host.Log.Info("command", "command", ask.Entry.Kind, "id", ask.Entry.ID, "by", ask.Entry.User, "processes", len(ask.Entry.Changes))
+			m.deps.Log.Info("command", "command", ask.Entry.Kind, "id", ask.Entry.ID, "by", ask.Entry.User, "processes", len(ask.Entry.Changes))
 			m.rollOut(w, r, ask)
 		}
 	})
 	mux.HandleFunc("POST /v1/signal", func(w http.ResponseWriter, r *http.Request) {
 		var ask control.SignalRequest
 		if take(w, r, &ask) {
-			m.host.Log.Info("command", "command", "signal", "names", ask.Names, "signal", ask.Signal)
+			m.deps.Log.Info("command", "command", "signal", "names", ask.Names, "signal", ask.Signal)
 			m.did(w, m.Signal(ask.Names, ask.Signal))
 		}
 	})
@@ -96,7 +96,7 @@ func (m *Manager) handler(down, leave func()) http.Handler {
 		if !take(w, r, &ask) {
 			return
 		}
-		m.host.Log.Info("command", "command", "upgrade", "program", ask.Program)
+		m.deps.Log.Info("command", "command", "upgrade", "program", ask.Program)
 		err := m.Upgrade(ask.Program)
 		m.did(w, err)
 		if err == nil {
@@ -104,7 +104,7 @@ func (m *Manager) handler(down, leave func()) http.Handler {
 		}
 	})
 	mux.HandleFunc("POST /v1/down", func(w http.ResponseWriter, _ *http.Request) {
-		m.host.Log.Info("command", "command", "down")
+		m.deps.Log.Info("command", "command", "down")
 		m.Down()
 		m.did(w, nil)
 		down()
@@ -119,7 +119,7 @@ func (m *Manager) rollOut(w http.ResponseWriter, r *http.Request, ask control.Ro
 		_ = json.NewEncoder(w).Encode(p) // where nobody listens any more the request's context has ended
 		_ = http.NewResponseController(w).Flush()
 	}
-	entry := m.Rollout(r.Context(), ask, say)
+	entry := m.deployer.RollOut(r.Context(), ask, say)
 	say(control.Progress{Result: &entry})
 }
 
@@ -130,7 +130,7 @@ func (m *Manager) describe(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusConflict, err)
 		return
 	}
-	c, _ := m.host.Store.Changes(0)
+	c, _ := m.deps.Store.Changes(0)
 	m.meter.Fill(c.Processes)
 	all := []control.Description{}
 	for _, name := range supervise.SortedNames(chosen) {
@@ -177,7 +177,7 @@ func (m *Manager) changes(w http.ResponseWriter, r *http.Request) {
 	timeout := time.NewTimer(longPoll)
 	defer timeout.Stop()
 	for {
-		c, changed := m.host.Store.Changes(after)
+		c, changed := m.deps.Store.Changes(after)
 		if c.Seq > after {
 			answer(w, c)
 			return
@@ -202,7 +202,7 @@ func (m *Manager) did(w http.ResponseWriter, err error) {
 		refuse(w, http.StatusConflict, err)
 		return
 	}
-	c, _ := m.host.Store.Changes(0)
+	c, _ := m.deps.Store.Changes(0)
 	answer(w, c)
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"pgo/deploy/pgo/internal/control"
+	"pgo/deploy/pgo/internal/deploy"
 	"pgo/deploy/pgo/internal/processfile"
 	"pgo/deploy/pgo/internal/supervise"
 )
@@ -46,11 +47,11 @@ func (m *Manager) Plan(f processfile.File) control.Plan {
 		case root != f.Root:
 			add(spec.Name, doRestart, "the root is another")
 		case p.DiffersFrom(spec):
-			add(spec.Name, howTo(p, spec), "the file has it otherwise")
-		case spec.Watch.Enabled && redeployed(p):
-			add(spec.Name, howTo(p, spec), "its program was built anew: the gates before it are asked")
-		case !spec.Watch.Enabled && rebuilt(p):
-			add(spec.Name, howTo(p, spec), "its program was built anew")
+			add(spec.Name, actionFor(p, spec), "the file has it otherwise")
+		case spec.Watch.Enabled && deploy.IsRedeployed(p):
+			add(spec.Name, actionFor(p, spec), "its program was built anew: the gates before it are asked")
+		case !spec.Watch.Enabled && deploy.IsRebuilt(p):
+			add(spec.Name, actionFor(p, spec), "its program was built anew")
 			for _, before := range spec.After {
 				if gate := processes[before]; gate != nil && wanted[before].Kind == processfile.KindGate {
 					steps[before] = control.Step{Process: before, Action: doRestart, Reason: "looks at the new program of " + spec.Name}
@@ -58,7 +59,7 @@ func (m *Manager) Plan(f processfile.File) control.Plan {
 			}
 		case p.Spec().Instances != spec.Instances:
 			add(spec.Name, doScale, fmt.Sprintf("%d instances, was %d", spec.Instances, p.Spec().Instances))
-		case idle(p):
+		case p.IsIdle():
 			add(spec.Name, doStart, "does not run")
 		}
 	}
@@ -78,25 +79,15 @@ func (m *Manager) Plan(f processfile.File) control.Plan {
 	return plan
 }
 
-// howTo is how a running process is made to be as the spec says.
-func howTo(p *supervise.Process, spec processfile.Process) string {
-	if idle(p) {
+// actionFor is how a running process is made to be as the spec says.
+func actionFor(p *supervise.Process, spec processfile.Process) string {
+	if p.IsIdle() {
 		return doRestart
 	}
 	if spec.Reload.Mode == processfile.ReloadBeside && p.Spec().Reload.Mode == processfile.ReloadBeside {
 		return doReload
 	}
 	return doRestart
-}
-
-// idle tells whether nothing runs and nothing is about to, though it has not run to its end.
-func idle(p *supervise.Process) bool {
-	for _, i := range p.Instances() {
-		if r := i.Process.Deps.Store.Get(i.ID); !r.Wanted && !r.Done {
-			return true
-		}
-	}
-	return false
 }
 
 // Apply makes the file real: what is new or was stopped or has failed is started, what changed is made new, also where
@@ -110,7 +101,7 @@ func (m *Manager) Apply(f processfile.File) error {
 	if m.set.IsDown() {
 		return supervise.ErrDown
 	}
-	opened, err := m.listeners.Open(f, m.host.Link)
+	opened, err := m.listeners.Open(f, m.deps.Link)
 	if err != nil {
 		return err
 	}
@@ -118,7 +109,7 @@ func (m *Manager) Apply(f processfile.File) error {
 	steps := map[string]string{}
 	for _, s := range plan.Steps {
 		steps[s.Process] = s.Action
-		m.host.Log.Info("apply", "process", s.Process, "do", s.Action, "why", s.Reason)
+		m.deps.Log.Info("apply", "process", s.Process, "do", s.Action, "why", s.Reason)
 	}
 	outdated := map[string]*supervise.Process{}
 	for name, p := range m.set.ByName() {
@@ -133,29 +124,29 @@ func (m *Manager) Apply(f processfile.File) error {
 	m.listeners = opened
 	m.updateProcesses(f, steps)
 	m.serveHTTP(f.HTTP)
-	before.CloseExcept(opened, m.host.Link)
-	m.outfit(f)
+	before.CloseExcept(opened, m.deps.Link)
+	m.deployer.SelectReleases(f)
 	for _, spec := range f.Processes {
 		p := m.set.Lookup(spec.Name)
 		p.StartUnfinished()
 		if steps[spec.Name] == doReload {
-			m.redeploy(p)
+			m.deployer.Redeploy(p)
 		}
 	}
-	m.rewatch()
+	m.updateWatches()
 	return nil
 }
 
 // updateProcesses makes the set hold the processes of the file: new ones are created, the others are configured for their
 // next start. The log policy of a process that goes on unchanged applies at once.
 func (m *Manager) updateProcesses(f processfile.File, steps map[string]string) {
-	extra := m.set.Update(m.host, f, m.listeners)
+	extra := m.set.Update(m.deps, f, m.listeners)
 	for _, spec := range f.Processes {
 		if do := steps[spec.Name]; do == "" || do == doScale {
 			m.set.Lookup(spec.Name).ApplyLogPolicy()
 		}
 	}
-	m.host.Store.Reset(m.set.Rows())
+	m.deps.Store.Reset(m.set.Rows())
 	for _, i := range extra {
 		i.Close()
 	}

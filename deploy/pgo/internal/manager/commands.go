@@ -48,7 +48,7 @@ func (m *Manager) resize(p *supervise.Process, n int) {
 		all.Go(i.Close)
 	}
 	all.Wait()
-	m.host.Store.Reset(m.set.Rows())
+	m.deps.Store.Reset(m.set.Rows())
 }
 
 // Delete stops processes and forgets them, until a process file is applied.
@@ -70,14 +70,14 @@ func (m *Manager) Delete(names []string) error {
 	}
 	m.set.SetFile(f)
 	m.keepFile(f)
-	keep, err := m.listeners.Open(f, m.host.Link)
+	keep, err := m.listeners.Open(f, m.deps.Link)
 	if err != nil {
 		return err
 	}
-	m.listeners.CloseExcept(keep, m.host.Link)
+	m.listeners.CloseExcept(keep, m.deps.Link)
 	m.listeners = keep
-	m.host.Store.Reset(m.set.Rows())
-	m.rewatch()
+	m.deps.Store.Reset(m.set.Rows())
+	m.updateWatches()
 	return nil
 }
 
@@ -96,7 +96,7 @@ func (m *Manager) Signal(names []string, signal string) error {
 					failed = append(failed, fmt.Errorf("%s does not run", name))
 					continue
 				}
-				failed = append(failed, m.host.Link.SignalChild(k.Handle.ChildSpec.ID, number))
+				failed = append(failed, m.deps.Link.SignalChild(k.Handle.ChildSpec.ID, number))
 			}
 		}
 		return errors.Join(failed...)
@@ -108,12 +108,12 @@ func (m *Manager) Flush(names []string) error {
 	return m.with(names, func(chosen map[string]*supervise.Process) error {
 		for _, name := range supervise.SortedNames(chosen) {
 			spec := chosen[name].Spec()
-			files := []string{m.host.Home.LogPath(name)}
+			files := []string{m.deps.Home.LogPath(name)}
 			if spec.Logs.Split {
-				files = append(files, m.host.Home.ErrLogPath(name))
+				files = append(files, m.deps.Home.ErrLogPath(name))
 			}
 			for _, file := range files {
-				if err := m.host.LogFiles.Writer(file, spec.Logs).Clear(); err != nil {
+				if err := m.deps.LogFiles.Writer(file, spec.Logs).Clear(); err != nil {
 					return err
 				}
 			}
@@ -129,6 +129,6 @@ func (m *Manager) Flush(names []string) error {
 func (m *Manager) closeProcesses(chosen map[string]*supervise.Process) {
 	m.set.Close(chosen)
 	for _, p := range chosen {
-		m.forgetTarget(p)
+		m.deployer.Forget(p)
 	}
 }

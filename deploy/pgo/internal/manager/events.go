@@ -23,7 +23,7 @@ func LastEvents(h home.Home, n int) (lines []byte, read int64, err error) {
 
 // Events returns the last n events, oldest first.
 func (m *Manager) Events(n int) ([]control.Event, error) {
-	lines, _, err := LastEvents(m.host.Home, n)
+	lines, _, err := LastEvents(m.deps.Home, n)
 	if err != nil {
 		return nil, err
 	}

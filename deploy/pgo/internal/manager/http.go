@@ -36,8 +36,8 @@ type about struct {
 
 // countManager notes that one more manager has started.
 func (m *Manager) countManager(info control.Info) about {
-	n, _ := strconv.ParseInt(string(m.host.Link.Hello.Data[managersKey]), 10, 64) // the first one finds nothing
-	m.host.Link.KeepData(managersKey, []byte(strconv.FormatInt(n+1, 10)))
+	n, _ := strconv.ParseInt(string(m.deps.Link.Hello.Data[managersKey]), 10, 64) // the first one finds nothing
+	m.deps.Link.KeepData(managersKey, []byte(strconv.FormatInt(n+1, 10)))
 	return about{info: info, started: time.Now(), number: n + 1}
 }
 
@@ -69,7 +69,7 @@ func (m *Manager) serveHTTP(to processfile.HTTP) {
 	if to.Addr != "" {
 		var err error
 		if is, err = m.openHTTP(to); err != nil {
-			m.host.Log.Error("serve http", "error", err)
+			m.deps.Log.Error("serve http", "error", err)
 		}
 	}
 	m.httpMu.Lock()
@@ -90,7 +90,7 @@ func (m *Manager) openHTTP(to processfile.HTTP) (*ownHTTP, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := web.Options{Source: m, Hosts: to.Hosts, PM2Names: to.PM2Names, Log: m.host.Log, OnAnswer: m.shrinker.answered}
+	o := web.Options{Source: m, Hosts: to.Hosts, PM2Names: to.PM2Names, Log: m.deps.Log, OnAnswer: m.shrinker.answered}
 	return &ownHTTP{settings: to, addr: open.Addr, server: web.StartServer(l, o)}, nil
 }
 
@@ -108,7 +108,7 @@ func (m *Manager) closeHTTP() {
 func (m *Manager) Snapshot(measured bool) web.Snapshot {
 	f := web.Snapshot{Info: m.info(), Started: m.about.started, Managers: m.about.number}
 	var records []state.Record
-	records, f.Events = m.host.Store.Records()
+	records, f.Events = m.deps.Store.Records()
 	for _, r := range records {
 		f.Processes = append(f.Processes, web.Process{Process: r.Process, Started: r.Started, Restarts: r.TotalRestarts, Files: -1})
 	}
@@ -123,13 +123,13 @@ func (m *Manager) Snapshot(measured bool) web.Snapshot {
 	}
 	for _, name := range supervise.SortedNames(processes) {
 		n := web.Group{Name: name}
-		n.Dropped.Lines, n.Dropped.Bytes = m.host.LogFiles.Dropped(m.host.Home.LogPath(name), m.host.Home.ErrLogPath(name))
+		n.Dropped.Lines, n.Dropped.Bytes = m.deps.LogFiles.Dropped(m.deps.Home.LogPath(name), m.deps.Home.ErrLogPath(name))
 		spec := processes[name].Spec()
 		if spec.Reload.Mode == processfile.ReloadBeside {
-			n.Reloads = m.host.Reloads.Get(name)
+			n.Reloads = m.deps.Reloads.Get(name)
 		}
 		if spec.Watch.Enabled {
-			n.Deploys = m.deploys.of(name)
+			n.Deploys = m.deployer.Counters().Get(name)
 		}
 		f.Groups = append(f.Groups, n)
 	}

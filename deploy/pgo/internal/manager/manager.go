@@ -11,54 +11,49 @@ import (
 	"strings"
 	"sync"
 
+	"pgo/deploy/pgo/internal/deploy"
 	"pgo/deploy/pgo/internal/home"
 	"pgo/deploy/pgo/internal/keeper"
 	"pgo/deploy/pgo/internal/processfile"
 	"pgo/deploy/pgo/internal/supervise"
-	files "pgo/deploy/pgo/internal/watch"
 )
 
-// Manager has all processes of one home. Its methods may be called at the same time.
+// Manager wires together what runs the processes of one home. Its methods may be called concurrently.
 type Manager struct {
-	host    *supervise.Deps
-	meter   supervise.Meter
-	cleaned chan struct{} // closed when nothing is left of a keeper that was killed
-	end     sync.Once
-
-	applying  sync.Mutex          // one change of the set of processes at a time
-	listeners supervise.Listeners // guarded by applying
-
+	deps     *supervise.Deps
+	set      *supervise.Set
+	deployer *deploy.Deployer
+	meter    supervise.Meter
 	about    about
 	shrinker *shrinker
 
-	set     *supervise.Set
-	deploys *deploys
+	cleaned chan struct{} // closed when nothing is left of a keeper that was killed
+	changed chan struct{} // notified when the set of processes changes
+	end     sync.Once
+
+	applying  sync.Mutex          // held while the set of processes changes; guards listeners
+	listeners supervise.Listeners // which the keeper holds
 
 	httpMu sync.Mutex // guards http
 	http   *ownHTTP   // nil while it is off
-
-	watcher *files.Watcher
-	changed chan struct{} // the processes are others than before
-	turn    chan struct{} // full while a rollout is under way
-
-	targetsMu sync.Mutex // guards targets
-	targets   map[*supervise.Process]*target
 }
 
 func newManager(h home.Home, sockets string, env []string, log *slog.Logger, link *keeper.Link) *Manager {
 	m := &Manager{
 		cleaned:   make(chan struct{}),
-		set:       supervise.NewSet(),
-		targets:   map[*supervise.Process]*target{},
-		listeners: supervise.Listeners{},
 		changed:   make(chan struct{}, 1),
-		turn:      make(chan struct{}, 1),
+		set:       supervise.NewSet(),
+		listeners: supervise.Listeners{},
 	}
-	m.host = supervise.NewDeps(h, link, log, sockets, baseEnv(h, env), m.set.Root)
-	m.deploys = newDeploys(link.KeepData)
-	m.host.Policy = m
-	m.watcher = files.New(m, files.Options{UseInotify: true})
+	m.deps = supervise.NewDeps(h, link, log, sockets, baseEnv(h, env), m.set.Root)
+	m.deployer = deploy.New(m.deps, m.set)
 	return m
+}
+
+// updateWatches makes the deployed files and the limits watched that there are.
+func (m *Manager) updateWatches() {
+	m.deployer.UpdateWatches()
+	supervise.Notify(m.changed)
 }
 
 // baseEnv is pgo's environment without what was meant for pgo itself.
@@ -87,10 +82,10 @@ const (
 func (m *Manager) keepFile(f processfile.File) {
 	data, err := json.Marshal(f)
 	if err != nil {
-		m.host.Log.Error("remember the process file", "error", err)
+		m.deps.Log.Error("remember the process file", "error", err)
 		return
 	}
-	m.host.Link.KeepData(fileKey, data)
+	m.deps.Link.KeepData(fileKey, data)
 }
 
 // Start starts the processes named; those that run are left alone. It does not wait for them to be ready.
@@ -149,7 +144,7 @@ func (m *Manager) Reload(names []string) error {
 				p.Start()
 				continue
 			}
-			m.redeploy(p)
+			m.deployer.Redeploy(p)
 		}
 		return nil
 	})
@@ -158,7 +153,7 @@ func (m *Manager) Reload(names []string) error {
 // Down stops everything for good and returns when nothing is left.
 func (m *Manager) Down() {
 	m.set.MarkDown()
-	m.host.Link.KeepData(downKey, []byte("yes"))
+	m.deps.Link.KeepData(downKey, []byte("yes"))
 	<-m.cleaned
 	m.applying.Lock() // one that is under way ends first
 	defer m.applying.Unlock()
@@ -169,7 +164,7 @@ func (m *Manager) Down() {
 			p.Close()
 		}
 		m.serveHTTP(processfile.HTTP{})
-		m.listeners.CloseExcept(nil, m.host.Link)
+		m.listeners.CloseExcept(nil, m.deps.Link)
 		m.set.MarkEnded()
 	})
 }
@@ -177,9 +172,9 @@ func (m *Manager) Down() {
 // leftBehind returns what a killed keeper left behind. What this keeper has started is none of it, and stands in the
 // same list: it is read before anything is started.
 func (m *Manager) leftBehind() []supervise.Leftover {
-	left, err := supervise.Leftovers(m.host.Home)
+	left, err := supervise.Leftovers(m.deps.Home)
 	if err != nil {
-		m.host.Log.Error("look for what a killed pgo left behind", "error", err)
+		m.deps.Log.Error("look for what a killed pgo left behind", "error", err)
 	}
 	return slices.DeleteFunc(left, m.mine)
 }
@@ -188,15 +183,15 @@ func (m *Manager) leftBehind() []supervise.Leftover {
 func (m *Manager) clean(left []supervise.Leftover) {
 	defer close(m.cleaned)
 	for _, l := range left {
-		m.host.Log.Warn("stopping what a killed pgo left behind", "process", l.Name, "pid", l.PID)
+		m.deps.Log.Warn("stopping what a killed pgo left behind", "process", l.Name, "pid", l.PID)
 	}
-	supervise.StopLeftovers(m.host.Home, left, func(l supervise.Leftover) {
-		m.host.Log.Warn("stopped what a killed pgo left behind", "process", l.Name, "pid", l.PID)
+	supervise.StopLeftovers(m.deps.Home, left, func(l supervise.Leftover) {
+		m.deps.Log.Warn("stopped what a killed pgo left behind", "process", l.Name, "pid", l.PID)
 	})
 }
 
 func (m *Manager) mine(l supervise.Leftover) bool {
-	for _, c := range m.host.Link.Hello.Children {
+	for _, c := range m.deps.Link.Hello.Children {
 		if c.PID == l.PID && c.StartTicks == l.Start {
 			return true
 		}

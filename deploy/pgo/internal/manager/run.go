@@ -49,13 +49,13 @@ func Run(ctx context.Context, o Options) error {
 		Version: o.Version, ManagerPID: os.Getpid(), KeeperPID: o.Link.Hello.PID, Home: string(o.Home), Socket: o.Socket,
 		UpgradeFailure: o.Link.Hello.FailureReason,
 	})
-	unfinished, leftBehind := m.unfinished(), m.leftBehind()
+	unfinished, leftBehind := m.deployer.FinishCommitted(), m.leftBehind()
 	resumed, err := m.resume()
 	if err != nil {
 		return err
 	}
 	if unfinished != nil {
-		m.recoverRollout(unfinished, resumed)
+		m.deployer.RollBackInterrupted(unfinished, resumed)
 	}
 	leaving, leave := context.WithCancel(ctx)
 	defer leave()
@@ -71,9 +71,9 @@ func Run(ctx context.Context, o Options) error {
 	go m.clean(leftBehind)
 	o.Link.ReportReady()
 	go m.begin(downed)
-	go m.watcher.Run(leaving)
+	go m.deployer.Watcher().Run(leaving)
 	go supervise.WatchLimits(leaving, m.set, m.changed)
-	go m.observe(leaving)
+	go m.deployer.MeasureBaselines(leaving)
 	go m.tellAlive(leaving)
 	defer func() {
 		m.closeHTTP()
@@ -111,7 +111,7 @@ func (m *Manager) begin(downed chan struct{}) {
 		supervise.Notify(downed)
 		return
 	}
-	data := m.host.Link.Hello.Data[ApplyKey]
+	data := m.deps.Link.Hello.Data[ApplyKey]
 	if data == nil {
 		return
 	}
@@ -120,9 +120,9 @@ func (m *Manager) begin(downed chan struct{}) {
 	if err == nil {
 		err = m.Apply(f)
 	}
-	m.host.Link.KeepData(ApplyKey, nil)
+	m.deps.Link.KeepData(ApplyKey, nil)
 	if err != nil {
-		m.host.Log.Error("apply the process file", "error", err)
+		m.deps.Log.Error("apply the process file", "error", err)
 		m.Down()
 		supervise.Notify(downed)
 	}

@@ -53,15 +53,14 @@ func copyProgram(h home.Home, program string) (string, error) {
 
 // Upgrade has the keeper start the next manager from a copy of the program: the file itself may be written over.
 func (m *Manager) Upgrade(program string) error {
-	select {
-	case m.turn <- struct{}{}:
-		defer func() { <-m.turn }()
-	default:
-		return fmt.Errorf("upgrade: %w", errBusy)
+	unlock, err := m.deployer.LockRollouts()
+	if err != nil {
+		return fmt.Errorf("upgrade: %w", err)
 	}
-	copied, err := copyProgram(m.host.Home, program)
+	defer unlock()
+	copied, err := copyProgram(m.deps.Home, program)
 	if err != nil {
 		return err
 	}
-	return m.host.Link.UpgradeTo(copied)
+	return m.deps.Link.UpgradeTo(copied)
 }

@@ -148,9 +148,9 @@ func Notify(c chan struct{}) {
 	}
 }
 
-// Terminate asks the main process to end, gives it and what it has started their time, and kills what is left. A child that
+// terminate asks the main process to end, gives it and what it has started their time, and kills what is left. A child that
 // was asked before, perhaps by the manager before this one, is not asked again.
-func (k *Child) Terminate() exitResult {
+func (k *Child) terminate() exitResult {
 	asked := k.currentState().StopAskedAt
 	if asked.IsZero() {
 		asked = time.Now()

@@ -49,7 +49,7 @@ func (w *childWatcher) run(ctx context.Context) (how string, up time.Duration, v
 		case <-ctx.Done():
 			w.abandonSuccessor(errStopped)
 			w.instance.transition(control.Stopping, "asked to stop")
-			return w.current.Terminate().String(), w.current.Uptime(), outcomeStop
+			return w.current.terminate().String(), w.current.Uptime(), outcomeStop
 		case <-w.instance.Process.Deps.Link.Lost():
 			return "the keeper is gone", w.current.Uptime(), outcomeStop
 		case <-w.current.exit.Done:
@@ -108,7 +108,7 @@ func (w *childWatcher) killUnhealthy(why error) (string, time.Duration, outcome)
 	w.abandonSuccessor(why)
 	up := w.current.Uptime()
 	w.instance.transition(control.Stopping, why.Error())
-	w.current.Terminate()
+	w.current.terminate()
 	v := outcomeRestart
 	if w.current.Spec.Restart.Policy == processfile.PolicyNever {
 		v = outcomeFail
@@ -144,7 +144,7 @@ func (w *childWatcher) answerRequest(err error) {
 // startSuccessor starts the successor, once all that the process comes after are ready: a gate looks at a new program before
 // it runs.
 func (w *childWatcher) startSuccessor() {
-	spec, _ := w.instance.Process.StartSpec()
+	spec, _ := w.instance.Process.startSpec()
 	if late, changed := w.instance.Process.Deps.Store.FirstUnready(spec.After); late.Name != "" {
 		if reason := "its successor waits for " + late.Name; w.ready == nil && w.instance.Process.Deps.Store.Get(w.instance.ID).Process.Reason != reason {
 			w.instance.transition(control.Reloading, reason)

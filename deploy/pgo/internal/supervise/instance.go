@@ -273,7 +273,7 @@ func (i *Instance) runOnce(ctx context.Context, cur *Child) (how string, up time
 	}
 	i.setChild(cur)
 	if asked := cur.currentState().StopAskedAt; !asked.IsZero() {
-		return cur.Terminate().String(), cur.Uptime(), outcomeRestart // the manager before was ending it
+		return cur.terminate().String(), cur.Uptime(), outcomeRestart // the manager before was ending it
 	}
 	w := childWatcher{instance: i, current: cur}
 	return w.run(ctx)
@@ -281,7 +281,7 @@ func (i *Instance) runOnce(ctx context.Context, cur *Child) (how string, up time
 
 // startChild starts a process in the slot.
 func (i *Instance) startChild(as role) (*Child, error) {
-	spec, shared := i.Process.StartSpec()
+	spec, shared := i.Process.startSpec()
 	c, err := i.Process.Program()
 	if err != nil {
 		return nil, errors.Join(errNotRetryable, err)
@@ -325,7 +325,7 @@ func (i *Instance) drain(k *Child, as role, why string) {
 	i.Process.Deps.Store.Update(i.ID, func(r *state.Record) { r.Process.Draining = append(slices.Clone(r.Process.Draining), k.Handle.PID) })
 	i.Process.Deps.Store.PublishEvent(i.ID, k.Handle.PID, control.Ready, control.Draining, why)
 	i.draining.Go(func() {
-		e := k.Terminate()
+		e := k.terminate()
 		i.Process.Deps.Store.Update(i.ID, func(r *state.Record) {
 			r.Process.Draining = slices.DeleteFunc(slices.Clone(r.Process.Draining), func(pid int) bool { return pid == k.Handle.PID })
 		})

@@ -119,7 +119,7 @@ func (u *instanceUsage) check(i *Instance, s proc.Stat, k *Child, now time.Time)
 	if s.Memory <= limit || i.Process.Deps.Store.Get(i.ID).Process.Status == control.Reloading {
 		return // or it goes anyway
 	}
-	text := MemoryLimitReason(s.Memory, limit)
+	text := memoryLimitReason(s.Memory, limit)
 	if i.Process.Deps.Policy.HandleFault(i.Process, k.Program, errors.New(text)) {
 		return // what it runs goes
 	}
@@ -132,7 +132,7 @@ func (u *instanceUsage) check(i *Instance, s proc.Stat, k *Child, now time.Time)
 	go i.replaceForMemory()
 }
 
-func MemoryLimitReason(memory, limit int64) string {
+func memoryLimitReason(memory, limit int64) string {
 	return fmt.Sprintf("it uses %.1f MB, its memory limit is %.1f MB", float64(memory)/1e6, float64(limit)/1e6)
 }
 
@@ -148,4 +148,19 @@ func (i *Instance) replaceForMemory() {
 		i.Stop()
 		i.Start()
 	}
+}
+
+// CheckMemoryLimit returns an error if an instance uses more memory than its limit now.
+func (p *Process) CheckMemoryLimit() error {
+	limit := p.Spec().Limits.Memory
+	for _, i := range p.Instances() {
+		k := i.Child()
+		if k == nil || limit == 0 {
+			continue
+		}
+		if s, err := proc.ReadStat(k.Handle.PID); err == nil && s.Start == k.Handle.StartTicks && s.Memory > limit {
+			return errors.New(memoryLimitReason(s.Memory, limit))
+		}
+	}
+	return nil
 }

@@ -45,8 +45,8 @@ func (p *Process) Spec() processfile.Process {
 	return p.spec
 }
 
-// StartSpec is all that the next start needs.
-func (p *Process) StartSpec() (processfile.Process, map[string]Listener) {
+// startSpec is all that the next start needs.
+func (p *Process) startSpec() (processfile.Process, map[string]Listener) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.spec, p.inherited
@@ -269,7 +269,7 @@ func (p *Process) clearReloadFlag() {
 
 // initialRows are the process's instances as they are first shown.
 func (p *Process) initialRows() []control.Process {
-	spec, shared := p.StartSpec()
+	spec, shared := p.startSpec()
 	var rows []control.Process
 	for n := range spec.Instances {
 		row := control.Process{
@@ -308,4 +308,14 @@ func (p *Process) HasRelease() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.chosen.SHA256 != ""
+}
+
+// IsIdle reports whether an instance does not run and is not about to, though it has not run to its end.
+func (p *Process) IsIdle() bool {
+	for _, i := range p.Instances() {
+		if r := p.Deps.Store.Get(i.ID); !r.Wanted && !r.Done {
+			return true
+		}
+	}
+	return false
 }

@@ -1,14 +1,52 @@
 package supervise
 
 import (
+	"slices"
 	"strings"
 
 	"pgo/deploy/pgo/internal/control"
 	"pgo/deploy/pgo/internal/keeper"
+	"pgo/deploy/pgo/internal/state"
 )
 
-// Resume goes on with the children that an earlier manager has started in the slot.
-func (i *Instance) Resume(children []*Child) {
+// Resume goes on with the children that an earlier manager has started, and with the reloads that it had begun.
+func (s *Set) Resume(deps *Deps) error {
+	processes := s.ByName()
+	children := map[state.InstanceID][]*Child{}
+	for _, c := range deps.Link.Hello.Children {
+		var shared map[string]Listener
+		if p := processes[c.ChildSpec.Name]; p != nil {
+			_, shared = p.startSpec()
+		}
+		k, err := deps.adopt(c, shared)
+		if err != nil {
+			return err
+		}
+		children[k.ID] = append(children[k.ID], k)
+	}
+	deps.dropOrphans(deps.Link.Hello.Children)
+	for _, name := range SortedNames(processes) {
+		for _, i := range processes[name].Instances() {
+			i.resume(children[i.ID])
+			delete(children, i.ID)
+		}
+	}
+	for _, strays := range children { // of processes that are gone
+		for _, k := range strays {
+			go k.terminate()
+		}
+	}
+	for _, name := range SortedNames(processes) {
+		p := processes[name]
+		if slices.ContainsFunc(p.Instances(), func(i *Instance) bool { return deps.Store.Get(i.ID).Process.ReloadPending }) {
+			p.StartReload()
+		}
+	}
+	return nil
+}
+
+// resume goes on with the children that an earlier manager has started in the slot.
+func (i *Instance) resume(children []*Child) {
 	i.startStopMu.Lock()
 	defer i.startStopMu.Unlock()
 	var cur *Child
@@ -48,7 +86,7 @@ func (i *Instance) Resume(children []*Child) {
 }
 
 // DropOrphans closes what was opened for children that never came to be.
-func (h *Deps) DropOrphans(children []keeper.Child) {
+func (h *Deps) dropOrphans(children []keeper.Child) {
 	alive := map[string]bool{}
 	for _, c := range children {
 		alive[c.ChildSpec.ID] = true

@@ -232,8 +232,8 @@ func ListEnv(env map[string]string) []string {
 	return out
 }
 
-// Adopt takes a child over that an earlier manager has started.
-func (h *Deps) Adopt(c keeper.Child, shared map[string]Listener) (*Child, error) {
+// adopt takes a child over that an earlier manager has started.
+func (h *Deps) adopt(c keeper.Child, shared map[string]Listener) (*Child, error) {
 	k := &Child{
 		deps: h, Handle: c, ID: state.InstanceID{Name: c.ChildSpec.Name, Number: c.ChildSpec.Instance}, exit: h.Link.ChildExit(c.ChildSpec.ID),
 		readySignal: make(chan struct{}, 1), watchdogSignal: make(chan struct{}, 1), tail: &state.Tail{},

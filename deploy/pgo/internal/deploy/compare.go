@@ -1,4 +1,4 @@
-package manager
+package deploy
 
 import (
 	"bytes"
@@ -13,9 +13,9 @@ import (
 	"pgo/deploy/pgo/internal/supervise"
 )
 
-// rebuilt reports whether a service or a gate runs another program than its file now holds: by content, so that
+// IsRebuilt reports whether a service or a gate runs another program than its file now holds: by content, so that
 // building the same thing again changes nothing. Infra is left alone; what it runs is not ours.
-func rebuilt(p *supervise.Process) bool {
+func IsRebuilt(p *supervise.Process) bool {
 	spec := p.Spec()
 	if spec.Kind == processfile.KindInfra {
 		return false
@@ -26,7 +26,7 @@ func rebuilt(p *supervise.Process) bool {
 	}
 	for _, i := range p.Instances() {
 		if k := i.Child(); k != nil {
-			if same, err := sameContent(fmt.Sprintf("/proc/%d/exe", k.Handle.PID), program); err == nil && !same {
+			if same, err := equalContent(fmt.Sprintf("/proc/%d/exe", k.Handle.PID), program); err == nil && !same {
 				return true
 			}
 		}
@@ -34,15 +34,15 @@ func rebuilt(p *supervise.Process) bool {
 	return false
 }
 
-// redeployed reports whether the file of a watched process holds another program than what is to run, and not one that
-// was found bad.
-func redeployed(p *supervise.Process) bool {
+// IsRedeployed reports whether the file of a watched process holds another program than what is to run, and not one that
+// failed before.
+func IsRedeployed(p *supervise.Process) bool {
 	c, err := p.Program()
 	spec := p.Spec()
 	if err != nil || c.Path == "" || supervise.CheckExecutable(spec.Command) != nil {
 		return false
 	}
-	if same, err := sameContent(c.Path, spec.Command); err != nil || same {
+	if same, err := equalContent(c.Path, spec.Command); err != nil || same {
 		return false
 	}
 	sum, err := release.HashFile(context.Background(), spec.Command)
@@ -53,8 +53,8 @@ func redeployed(p *supervise.Process) bool {
 	return err != nil || r.Record.FailedAt == nil
 }
 
-// sameContent reports whether the program that runs is what the file holds. The program's own file may be deleted.
-func sameContent(running, file string) (bool, error) {
+// equalContent reports whether the program that runs is what the file holds. The program's own file may be deleted.
+func equalContent(running, file string) (bool, error) {
 	fa, err := os.Open(running)
 	if err != nil {
 		return false, err

@@ -1,0 +1,156 @@
+// Package deploy decides which release each of pgo's own processes runs: it accepts deployed files, asks the gates, keeps
+// a new release on probation, and rolls back. It is the Backend of package rollout for processes that pgo supervises, and
+// their supervise.ReleasePolicy.
+//
+// The locks, in the order in which they are taken: a target's changing, its mu, that of its process, that of the state
+// store.
+package deploy
+
+import (
+	"fmt"
+	"sync"
+
+	"pgo/deploy/pgo/internal/release"
+	"pgo/deploy/pgo/internal/state"
+	"pgo/deploy/pgo/internal/supervise"
+	"pgo/deploy/pgo/internal/watch"
+	"pgo/deploy/pgo/internal/web"
+)
+
+// Deployer deploys to the processes of a set. Its methods may be called concurrently.
+type Deployer struct {
+	deps     *supervise.Deps
+	set      *supervise.Set
+	counters *Counters
+	watcher  *watch.Watcher
+	turn     chan struct{} // full while a rollout is under way
+
+	targetsMu sync.Mutex // guards targets
+	targets   map[*supervise.Process]*target
+}
+
+// New returns a deployer, and makes it the policy of the processes.
+func New(deps *supervise.Deps, set *supervise.Set) *Deployer {
+	d := &Deployer{
+		deps: deps, set: set, counters: newCounters(deps.Link.KeepData),
+		turn: make(chan struct{}, 1), targets: map[*supervise.Process]*target{},
+	}
+	d.watcher = watch.New(d, watch.Options{UseInotify: true})
+	deps.Policy = d
+	return d
+}
+
+// Counters returns the metrics of deploys.
+func (d *Deployer) Counters() *Counters { return d.counters }
+
+// Watcher returns the watcher of the deployed files; its caller runs it.
+func (d *Deployer) Watcher() *watch.Watcher { return d.watcher }
+
+// UpdateWatches makes the watcher watch exactly the deployed files of the processes that there are.
+func (d *Deployer) UpdateWatches() {
+	processes := d.set.ByName()
+	var all []watch.File
+	for _, name := range supervise.SortedNames(processes) {
+		if spec := processes[name].Spec(); spec.Watch.Enabled {
+			all = append(all, watch.File{Path: spec.Command, Companions: []string{release.SumFilePath(spec.Command)}})
+		}
+	}
+	d.watcher.SetFiles(all...)
+}
+
+// LockRollouts keeps rollouts from starting until unlock is called. It returns ErrBusy while one is under way.
+func (d *Deployer) LockRollouts() (unlock func(), err error) {
+	select {
+	case d.turn <- struct{}{}:
+		return func() { <-d.turn }, nil
+	default:
+		return nil, ErrBusy
+	}
+}
+
+// target is a process as deploys see it.
+type target struct {
+	process  *supervise.Process
+	deployer *Deployer
+
+	changing sync.Mutex // held while the chosen release changes
+
+	mu        sync.Mutex // guards probation, and the fields of it
+	probation *probation // of the release that runs; nil once that has passed
+}
+
+// target returns the target of a process, the same one each time.
+func (d *Deployer) target(p *supervise.Process) *target {
+	d.targetsMu.Lock()
+	defer d.targetsMu.Unlock()
+	t := d.targets[p]
+	if t == nil {
+		t = &target{process: p, deployer: d}
+		d.targets[p] = t
+	}
+	return t
+}
+
+// Forget drops what is known of a process that was closed.
+func (d *Deployer) Forget(p *supervise.Process) {
+	d.targetsMu.Lock()
+	t := d.targets[p]
+	delete(d.targets, p)
+	d.targetsMu.Unlock()
+	if t != nil {
+		t.cancelProbation()
+	}
+}
+
+// store returns the releases of the process.
+func (t *target) store() *release.Store { return t.deployer.deps.Releases(t.process.Spec()) }
+
+// announce publishes what happens to the release of the process. change, unless it is nil, changes its records.
+func (t *target) announce(change func(*state.Record), format string, values ...any) {
+	t.deployer.deps.Store.Announce(t.process.Name, fmt.Sprintf(format, values...), change)
+}
+
+// instanceState returns the record of an instance.
+func (t *target) instanceState(i *supervise.Instance) state.Record {
+	return t.deployer.deps.Store.Get(i.ID)
+}
+
+// clearFailedReload forgets that a reload failed: the release that failed is not run any more.
+func (t *target) clearFailedReload() {
+	for _, i := range t.process.Instances() {
+		t.deployer.deps.Store.Update(i.ID, func(r *state.Record) { r.Process.ReloadFailure, r.Process.LastLines = "", nil })
+	}
+}
+
+// deployFailure returns why the deployed file is not what runs, or "".
+func (t *target) deployFailure() string {
+	return t.deployer.deps.Store.Get(state.InstanceID{Name: t.process.Name, Number: 0}).Process.DeployFailure
+}
+
+// showFailure shows that what was deployed is not what runs, and why. It reports whether that is news: an earlier manager
+// may have shown it.
+func (t *target) showFailure(why error) bool {
+	text := why.Error()
+	if t.deployFailure() == text {
+		return false
+	}
+	t.announce(func(r *state.Record) { r.Process.DeployFailure = text }, "not taken: %s", text)
+	return true
+}
+
+// clearFailure ends what showFailure has shown.
+func (t *target) clearFailure() {
+	if t.deployFailure() != "" {
+		t.announce(func(r *state.Record) { r.Process.DeployFailure = "" }, "what is deployed is what runs")
+	}
+}
+
+// countRefusal counts a release that was not accepted. One whose process was started and is not ready is counted as a
+// failed reload already.
+func (t *target) countRefusal(why error) {
+	reason := reasonOf(why)
+	if reason != web.ReasonNotReady {
+		t.deployer.deps.Reloads.Count(t.process.Name, web.ResultRefused, 0)
+	}
+	t.deployer.counters.count(t.process.Name, web.ResultRefused, reason)
+}

@@ -1,0 +1,192 @@
+package deploy
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+
+	"pgo/deploy/pgo/internal/control"
+	"pgo/deploy/pgo/internal/proc"
+	"pgo/deploy/pgo/internal/processfile"
+	"pgo/deploy/pgo/internal/state"
+	"pgo/deploy/pgo/internal/supervise"
+	"pgo/deploy/pgo/internal/watch"
+)
+
+// exitUnavailable is the exit code of a gate that cannot answer now: EX_UNAVAILABLE.
+const exitUnavailable = 69
+
+// programs are what processes are to run.
+type programs map[*supervise.Process]supervise.Program
+
+// DeployedPrograms implements supervise.ReleasePolicy.
+func (d *Deployer) DeployedPrograms() map[string]string {
+	copies := map[string]string{}
+	for _, p := range d.set.ByName() {
+		if program, err := p.Program(); err == nil && program.Path != "" {
+			copies[p.Spec().Command] = p.VisiblePath(program)
+		}
+	}
+	return copies
+}
+
+// gatesOf returns the gates that a process comes after.
+func (d *Deployer) gatesOf(p *supervise.Process) []*supervise.Process {
+	var found []*supervise.Process
+	for _, name := range p.Spec().After {
+		if gate := d.set.Lookup(name); gate != nil && gate.Spec().Kind == processfile.KindGate {
+			found = append(found, gate)
+		}
+	}
+	return found
+}
+
+// gatesOfAll returns the gates that any of the processes comes after, each once, by name.
+func (d *Deployer) gatesOfAll(all programs) []*supervise.Process {
+	byName := map[string]*supervise.Process{}
+	for p := range all {
+		for _, gate := range d.gatesOf(p) {
+			byName[gate.Name] = gate
+		}
+	}
+	var gates []*supervise.Process
+	for _, name := range supervise.SortedNames(byName) {
+		gates = append(gates, byName[name])
+	}
+	return gates
+}
+
+// awaitGates returns when the gates that a process comes after are ready. If wait is false it returns watch.ErrNotNow
+// instead of waiting.
+func (d *Deployer) awaitGates(ctx context.Context, p *supervise.Process, wait bool) error {
+	var names []string
+	for _, gate := range d.gatesOf(p) {
+		names = append(names, gate.Name)
+	}
+	for {
+		late, changed := d.deps.Store.FirstUnready(names)
+		switch {
+		case late.Name == "":
+			return nil
+		case !wait:
+			return fmt.Errorf("%s is %s: %w", late.Name, late.Status, watch.ErrNotNow)
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-d.set.Ended():
+			return supervise.ErrDown
+		}
+	}
+}
+
+// askGates asks each gate that any of the processes comes after, once, whether they may run these programs. The error
+// wraps watch.ErrNotNow if a gate cannot answer now.
+func (d *Deployer) askGates(all programs) error {
+	for _, gate := range d.gatesOfAll(all) {
+		var err error
+		if args := gate.Spec().CheckArgs; len(args) > 0 {
+			_, err = d.runGate(gate, args, all)
+		} else {
+			err = d.restartGate(gate, all)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", gate.Name, err)
+		}
+	}
+	return nil
+}
+
+// runGate runs the program of a gate beside it, as the gate runs but for its arguments and the programs to look at. It
+// returns the last lines of the output.
+func (d *Deployer) runGate(gate *supervise.Process, args []string, all programs) ([]string, error) {
+	spec := gate.Spec()
+	var k *supervise.Child
+	for _, i := range gate.Instances() {
+		k = i.Child()
+	}
+	if k == nil {
+		return nil, fmt.Errorf("does not run: %w", watch.ErrNotNow)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), spec.Readiness.Timeout)
+	defer cancel()
+	deployed := d.DeployedPrograms()
+	for p, program := range all {
+		deployed[p.Spec().Command] = program.Path
+	}
+	// The very program that runs: its file may be half an upload.
+	cmd := exec.CommandContext(ctx, fmt.Sprintf("/proc/%d/exe", k.Handle.PID), args...)
+	cmd.Args[0] = spec.Command
+	cmd.Dir = k.Dir()
+	cmd.Env = supervise.ListEnv(supervise.SubstituteDeployed(supervise.MergeEnv(d.deps.Env, spec), k.Dir(), deployed))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return proc.KillGroup(cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = time.Second
+	output := &state.Tail{}
+	cmd.Stdout, cmd.Stderr = output, output
+	err := cmd.Run()
+	exit, _ := errors.AsType[*exec.ExitError](err)
+	switch {
+	case err == nil:
+		return output.Lines(), nil
+	case exit != nil && exit.ExitCode() == exitUnavailable, exit == nil:
+		return nil, fmt.Errorf("cannot look at it: %w: %s: %w", err, lastMessage(output), watch.ErrNotNow)
+	}
+	return nil, fmt.Errorf("does not let it run: %w: %s", err, lastMessage(output))
+}
+
+// lastMessage returns the last line of the output; of a line of JSON its message.
+func lastMessage(output *state.Tail) string {
+	lines := output.Lines()
+	if len(lines) == 0 {
+		return "it said nothing"
+	}
+	last := strings.TrimSpace(lines[len(lines)-1])
+	var line struct {
+		Msg string `json:"msg"`
+	}
+	if d := json.NewDecoder(bytes.NewReader([]byte(last))); d.Decode(&line) == nil && line.Msg != "" {
+		return line.Msg
+	}
+	return last
+}
+
+// restartGate restarts a gate that cannot be asked otherwise, with the new programs to look at. If it does not become
+// ready, it is restarted once more with the programs from before.
+func (d *Deployer) restartGate(gate *supervise.Process, all programs) error {
+	before := programs{}
+	for p, program := range all {
+		if was, noProgram := p.Program(); noProgram == nil {
+			before[p] = was
+		}
+		p.Choose(program)
+	}
+	gate.Stop()
+	gate.Start()
+	for {
+		late, changed := d.deps.Store.FirstUnready([]string{gate.Name})
+		switch late.Status {
+		case control.Ready:
+			return nil
+		case control.Failed, control.BackingOff, control.Stopped:
+			for p, was := range before {
+				p.Choose(was)
+			}
+			gate.Stop()
+			gate.Start()
+			return fmt.Errorf("does not let it run: it is %s with it: %s", late.Status, late.Reason)
+		}
+		select {
+		case <-changed:
+		case <-d.set.Ended():
+			return supervise.ErrDown
+		}
+	}
+}
