@@ -39,12 +39,12 @@ func newHostRecoverCommand(e *env, name string) *cobra.Command {
 			if err := becomeOwner(journal); err != nil {
 				return err
 			}
-			u, err := newSystemdHost(e, h, "systemctl")
+			m, err := newSystemdHost(e, h, "systemctl")
 			if err != nil {
 				return err
 			}
-			u.Machine.Booting = true
-			return receive.Recover(c.Context(), u)
+			m.Booting = true
+			return receive.Recover(c.Context(), m)
 		},
 	}
 }

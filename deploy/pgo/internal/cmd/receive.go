@@ -8,7 +8,6 @@ import (
 
 	"pgo/deploy/pgo/internal/home"
 	"pgo/deploy/pgo/internal/ship/receive"
-	"pgo/deploy/pgo/internal/ship/units"
 	"pgo/deploy/pgo/internal/systemd"
 )
 
@@ -43,7 +42,7 @@ func newReceiveCommand(e *env) *cobra.Command {
 }
 
 // newSystemdHost returns the host whose services systemd runs. systemctl is a command with its arguments separated by spaces.
-func newSystemdHost(e *env, h home.Home, systemctl string) (*units.Host, error) {
+func newSystemdHost(e *env, h home.Home, systemctl string) (*systemd.Machine, error) {
 	_, file, err := e.loadProcessFile()
 	if err != nil {
 		return nil, err
@@ -56,5 +55,5 @@ func newSystemdHost(e *env, h home.Home, systemctl string) (*units.Host, error) 
 	if err := h.CreateDirs(); err != nil {
 		return nil, err
 	}
-	return &units.Host{Machine: &systemd.Machine{Home: h, File: file, Systemctl: words, Environ: os.Environ(), EnvDir: "/etc/pgo"}}, nil
+	return &systemd.Machine{Home: h, File: file, Systemctl: words, Environ: os.Environ(), EnvDir: "/etc/pgo"}, nil
 }

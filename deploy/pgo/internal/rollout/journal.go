@@ -96,6 +96,16 @@ func (r *Rollout) RollBack(why error) audit.Entry {
 	return r.rollBack(why)
 }
 
+// Commit commits a resumed rollout, and returns what became of it.
+func (r *Rollout) Commit() audit.Entry {
+	defer r.closeTargets()
+	for _, t := range r.targets {
+		t.Commit()
+	}
+	r.journal.Remove()
+	return r.finish(audit.Done, nil)
+}
+
 // RecordInterrupted ends an interrupted rollout of which nothing is left to do. Without a reason it was through.
 func RecordInterrupted(b Backend, j *Journal, why error) audit.Entry {
 	request := control.RolloutRequest{Entry: j.Entry, Since: j.Since}

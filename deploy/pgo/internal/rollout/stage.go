@@ -34,11 +34,20 @@ func identify(path string) *fileIdentity {
 	return &fileIdentity{s.Ino, s.Size, s.Mtim, s.Ctim}
 }
 
+// StagedAt returns the staged file of a rollout, whether it is there or not. Without an id it is that of any rollout.
+func StagedAt(deployed, id string) StagedFile {
+	name := stagedPrefix + filepath.Base(deployed)
+	if id != "" {
+		name += "-" + strings.Map(keepAlphanumeric, id)
+	}
+	return StagedFile{Path: filepath.Join(filepath.Dir(deployed), name), To: deployed}
+}
+
 // Stage copies a program beside the deployed file. It removes what an earlier rollout has left there. On an error there
 // is no copy.
 func Stage(deployed, program, id string) (StagedFile, error) {
-	path := filepath.Join(filepath.Dir(deployed), stagedPrefix+filepath.Base(deployed)+"-"+strings.Map(keepAlphanumeric, id))
-	s := StagedFile{Path: path, To: deployed, was: identify(deployed)}
+	s := StagedAt(deployed, id)
+	s.was = identify(deployed)
 	in, err := os.Open(program)
 	if err != nil {
 		return StagedFile{}, fmt.Errorf("copy a release to where it is deployed: %w", err)
@@ -49,13 +58,14 @@ func Stage(deployed, program, id string) (StagedFile, error) {
 			_ = os.Remove(path)
 		}
 	}
-	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o755)
+	_ = os.Remove(s.Path)
+	out, err := os.OpenFile(s.Path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o755)
 	if err != nil {
 		return StagedFile{}, fmt.Errorf("copy a release to where it is deployed: %w", err)
 	}
 	_, err = io.Copy(out, in)
 	if err = errors.Join(err, out.Sync(), out.Close()); err != nil {
-		_ = os.Remove(path)
+		_ = os.Remove(s.Path)
 		return StagedFile{}, fmt.Errorf("copy a release to where it is deployed: %w", err)
 	}
 	return s, nil

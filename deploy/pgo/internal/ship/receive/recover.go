@@ -7,14 +7,14 @@ import (
 	"time"
 
 	"pgo/deploy/pgo/internal/audit"
-	"pgo/deploy/pgo/internal/ship/units"
+	"pgo/deploy/pgo/internal/systemd"
 )
 
 // Recover rolls back a deploy whose process was killed, where systemd runs the services. While another deploy is under way it
 // does nothing: that one has recovered it.
-func Recover(ctx context.Context, u *units.Host) error {
+func Recover(ctx context.Context, m *systemd.Machine) error {
 	holder := lockHolder{Entry: audit.Entry{Kind: "recovery", User: "pgo host recover"}, Since: time.Now(), PID: os.Getpid()}
-	l, err := acquireLock(ctx, u.Machine.Home, holder, false, nil)
+	l, err := acquireLock(ctx, m.Home, holder, false, nil)
 	if errors.Is(err, ErrLocked) {
 		return nil
 	}
@@ -22,7 +22,7 @@ func Recover(ctx context.Context, u *units.Host) error {
 		return err
 	}
 	defer l.unlock()
-	if err := u.Settle(ctx); err != nil {
+	if err := m.RecoverRollout(ctx); err != nil {
 		return err
 	}
 	return l.clearStale()

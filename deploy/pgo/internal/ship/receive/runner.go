@@ -21,7 +21,7 @@ func (s *session) awaitRunner(ctx context.Context) (runner, []control.Deployable
 	if s.Options.Units == nil {
 		return awaitManager(ctx, s.Options.Home)
 	}
-	if err := s.Options.Units.Settle(ctx); err != nil {
+	if err := s.Options.Units.RecoverRollout(ctx); err != nil {
 		return nil, nil, err
 	}
 	deployables, err := s.Options.Units.ListDeployables(ctx)

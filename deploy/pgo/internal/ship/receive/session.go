@@ -17,8 +17,8 @@ import (
 	"pgo/deploy/pgo/internal/audit"
 	"pgo/deploy/pgo/internal/control"
 	"pgo/deploy/pgo/internal/home"
-	"pgo/deploy/pgo/internal/ship/units"
 	"pgo/deploy/pgo/internal/ship/wire"
+	"pgo/deploy/pgo/internal/systemd"
 )
 
 // Options configures a session.
@@ -29,7 +29,7 @@ type Options struct {
 	Getenv  func(string) string
 	Stdin   io.Reader
 	Stdout  io.Writer
-	Units   *units.Host // where systemd runs the services; nil: pgo runs them
+	Units   *systemd.Machine // where systemd runs the services; nil: pgo runs them
 }
 
 // ErrWrongCommand is returned where the key was used for another command.
