@@ -131,7 +131,7 @@ func TestMemoryLimit(t *testing.T) {
 	if p := s.listByName()["web"]; p.Restarts != 0 {
 		t.Errorf("%+v", p)
 	}
-	if out := s.mustRun("events"); strings.Count(out, ": it is made new") != 1 {
+	if out := s.mustRun("events"); strings.Count(out, ": it is replaced") != 1 {
 		t.Errorf("events:\n%s", out)
 	}
 }

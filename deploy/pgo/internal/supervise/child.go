@@ -20,37 +20,37 @@ import (
 	"pgo/deploy/pgo/internal/state"
 )
 
-// role is what a child is in its slot.
+// role is the part that a child plays for its instance.
 type role string
 
 const (
-	roleCurrent  role = "current"  // the one that counts
-	roleNext     role = "next"     // is to take over
+	roleCurrent  role = "current"  // serves
+	roleNext     role = "next"     // is to replace the current one
 	roleDraining role = "draining" // was replaced
-	roleRejected role = "rejected" // was to take over, and will not
+	roleRejected role = "rejected" // was to replace the current one, and failed
 )
 
-// childState is what the next manager has to know of a child.
+// childState is the part of a child that the next manager needs.
 type childState struct {
 	Role        role      `json:"role"`
 	Ready       bool      `json:"ready"`
 	Release     string    `json:"release,omitempty"` // the SHA-256 of its program, where that is from the store
-	StopAskedAt time.Time `json:"asked"`             // when it was asked to end; it may take a second signal for an order to drop everything
+	StopAskedAt time.Time `json:"asked"`             // when it was asked to end; it may take a second signal as an order to exit at once
 }
 
-// Child is a process that runs: the leader of its own session, with whatever it starts in there.
+// Child is a running process: the leader of a session of its own, with whatever it starts in there.
 type Child struct {
 	deps           *Deps
 	Handle         keeper.Child
 	ID             state.InstanceID
 	Spec           processfile.Process
-	Program        Program // what it runs, where that is from the store
+	Program        Program // if it is from the store
 	exit           *keeper.Exit
 	resources      childResources
-	readySignal    chan struct{} // it says that it is ready
-	watchdogSignal chan struct{} // it says that it lives
+	readySignal    chan struct{} // READY=1
+	watchdogSignal chan struct{} // WATCHDOG=1
 	tail           *state.Tail
-	logOffset      int64 // where its output begins in the log
+	logOffset      int64 // offset of its first line in the log
 	version        atomic.Pointer[string]
 
 	stopPumps context.CancelFunc
@@ -59,10 +59,10 @@ type Child struct {
 	stateMu       sync.Mutex
 	state         childState
 	requestCounts requestHistory
-	hasEnded      bool // it has ended; what is still heard are its last words
+	hasEnded      bool // it has ended: what is received from now on is ignored
 }
 
-// attachOutput takes up what a child says.
+// attachOutput begins to collect what a child prints, and to receive its notifications.
 func (k *Child) attachOutput() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	k.stopPumps = cancel
@@ -86,14 +86,14 @@ func (k *Child) attachOutput() error {
 	return nil
 }
 
-// flushOutput has all in the log that the child has said so far.
+// flushOutput writes all that the child has printed so far to the log.
 func (k *Child) flushOutput() {
 	for _, p := range k.pumps {
 		p.Sync()
 	}
 }
 
-// updateState changes what the next manager will know.
+// updateState changes the state, and keeps it for the next manager.
 func (k *Child) updateState(f func(*childState)) {
 	k.stateMu.Lock()
 	defer k.stateMu.Unlock()
@@ -106,13 +106,14 @@ func (k *Child) updateState(f func(*childState)) {
 	k.deps.Link.KeepChildData(k.Handle.ChildSpec.ID, data)
 }
 
+// currentState returns a copy of the state.
 func (k *Child) currentState() childState {
 	k.stateMu.Lock()
 	defer k.stateMu.Unlock()
 	return k.state
 }
 
-// handleNotification takes a message from the notify socket. What does not come from the process is not believed.
+// handleNotification handles a message of the notify socket. One that another process has sent is ignored.
 func (k *Child) handleNotification(n notification) {
 	k.stateMu.Lock()
 	is, over := k.state, k.hasEnded
@@ -121,7 +122,7 @@ func (k *Child) handleNotification(n notification) {
 		return
 	}
 	if !n.isFrom(k.Handle.PID) {
-		k.deps.Log.Warn("notify message of a stranger", "process", k.ID.Name, "pid", n.pid)
+		k.deps.Log.Warn("notify message of an unknown sender", "process", k.ID.Name, "pid", n.pid)
 		return
 	}
 	if status, ok := n.fields["STATUS"]; ok && is.Role == roleCurrent {
@@ -135,12 +136,12 @@ func (k *Child) handleNotification(n notification) {
 	}
 	if n.fields["STOPPING"] == "1" && is.Role == roleCurrent && is.StopAskedAt.IsZero() {
 		if k.deps.Store.Get(k.ID).Process.Status != control.Stopping {
-			k.deps.Store.Transition(k.ID, control.Stopping, "says that it is stopping")
+			k.deps.Store.Transition(k.ID, control.Stopping, "reports that it is stopping")
 		}
 	}
 }
 
-// Notify leaves a value for who looks next; one is as good as two.
+// Notify leaves a value in a channel of capacity one; one that is there already does as well.
 func Notify(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -148,8 +149,8 @@ func Notify(c chan struct{}) {
 	}
 }
 
-// terminate asks the main process to end, gives it and what it has started their time, and kills what is left. A child that
-// was asked before, perhaps by the manager before this one, is not asked again.
+// terminate asks the main process to end, waits for it and for what it has started until the stop timeout, and kills what
+// is left. A child that was asked before, perhaps by an earlier manager, is not asked again.
 func (k *Child) terminate() exitResult {
 	asked := k.currentState().StopAskedAt
 	if asked.IsZero() {
@@ -175,7 +176,7 @@ func (k *Child) terminate() exitResult {
 	return e
 }
 
-// awaitSession gives those that the main process left behind their time to end as well.
+// awaitSession waits for the processes that the main process left behind.
 func (k *Child) awaitSession(deadline <-chan time.Time) {
 	poll := time.NewTicker(20 * time.Millisecond)
 	defer poll.Stop()
@@ -188,7 +189,7 @@ func (k *Child) awaitSession(deadline <-chan time.Time) {
 	}
 }
 
-// reap kills whatever is left of the child, takes its exit status and lets go of all it had.
+// reap kills whatever is left of the child, reads its exit status and closes its resources.
 func (k *Child) reap() exitResult {
 	_ = k.deps.Link.SignalChild(k.Handle.ChildSpec.ID, unix.SIGKILL) // one that has ended needs none
 	select {
@@ -231,8 +232,8 @@ func (k *Child) closeResources() {
 	k.deps.Link.DropDescriptors(keys...)
 }
 
-// killSession kills the members of a session that started at since or later, until none is left. One that the kernel
-// holds in an uninterruptible sleep is given up after a while.
+// killSession kills the members of a session that started at since or later, until none is left. It gives up after 5 s, for
+// one that the kernel holds in an uninterruptible sleep.
 func killSession(leader int, since uint64) {
 	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
 		left := sessionMembers(leader, since)
@@ -245,7 +246,7 @@ func killSession(leader int, since uint64) {
 	}
 }
 
-// sessionMembers are the living processes of a session whose leader started at since.
+// sessionMembers returns the living processes of a session whose leader started at since.
 func sessionMembers(leader int, since uint64) []proc.Stat {
 	if leader <= 1 {
 		return nil
@@ -262,7 +263,7 @@ func sessionMembers(leader int, since uint64) []proc.Stat {
 	return left
 }
 
-// exitResult is how a process ended.
+// exitResult describes how a child ended.
 type exitResult struct {
 	status syscall.WaitStatus
 	forced bool // it was killed since it did not end in time
@@ -272,7 +273,7 @@ type exitResult struct {
 func (e exitResult) String() string {
 	switch {
 	case e.lost:
-		return "nobody knows how it ended"
+		return "it is unknown how it ended"
 	case e.forced:
 		return "did not end in time and was killed"
 	case e.status.Signaled():
@@ -282,9 +283,10 @@ func (e exitResult) String() string {
 	}
 }
 
-// errNotRetryable marks what does not pass by trying again.
+// errNotRetryable marks an error that another try would meet again.
 var errNotRetryable = errors.New("cannot be started")
 
+// isNotRetryable reports whether another try would meet the same error.
 func isNotRetryable(err error) bool {
 	for _, e := range []error{errNotRetryable, syscall.ENOENT, syscall.EACCES, syscall.EPERM, syscall.ENOEXEC, syscall.ENOTDIR} {
 		if errors.Is(err, e) {

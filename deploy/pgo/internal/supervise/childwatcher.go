@@ -11,15 +11,15 @@ import (
 	"pgo/deploy/pgo/internal/state"
 )
 
-// childWatcher sees one process from its start to its end, and its replacement where one is asked for. The old process serves
-// until the new one has said by itself that it is ready, and has run for a moment since.
+// childWatcher watches one child from its start to its end, and its replacement. The old child serves until its successor
+// has reported that it is ready, and has run for reload.stable since.
 type childWatcher struct {
 	instance         *Instance
 	current          *Child
-	ready            <-chan error // whether cur is ready; nil once it is
-	unhealthy        <-chan error // why cur does not serve any more
+	ready            <-chan error // whether the child is ready; nil once it is
+	unhealthy        <-chan error // why the child does not serve any more
 	ctx              context.Context
-	requester        chan<- error // who asked for the reload under way
+	requester        chan<- error // requester of the reload under way
 	requestedAt      time.Time    // and when
 	dependencyChange <-chan struct{}
 	successor        *Child
@@ -43,7 +43,7 @@ func (w *childWatcher) run(ctx context.Context) (how string, up time.Duration, v
 		}
 		reloads := w.instance.replaceRequests
 		if w.requester != nil {
-			reloads = nil // one at a time: who asked for the one under way is to hear of it
+			reloads = nil // one at a time: the requester of the one under way gets its result
 		}
 		select {
 		case <-ctx.Done():
@@ -98,12 +98,12 @@ func (w *childWatcher) run(ctx context.Context) (how string, up time.Duration, v
 	}
 }
 
-// handleExit is what follows when the process has ended by itself.
+// handleExit decides what follows from a child that ended by itself.
 func (w *childWatcher) handleExit(e exitResult, up time.Duration) (string, time.Duration, outcome) {
 	return e.String(), up, judgeExit(e, w.current.Spec.Restart)
 }
 
-// killUnhealthy ends a process that does not serve, or not in time; it counts as one that ended by itself.
+// killUnhealthy ends a child that does not serve, or was not ready in time. It counts as one that ended by itself.
 func (w *childWatcher) killUnhealthy(why error) (string, time.Duration, outcome) {
 	w.abandonSuccessor(why)
 	up := w.current.Uptime()
@@ -116,11 +116,11 @@ func (w *childWatcher) killUnhealthy(why error) (string, time.Duration, outcome)
 	return why.Error(), up, v
 }
 
-// markReady is called when the process in the slot is ready.
+// markReady is called when the child becomes ready.
 func (w *childWatcher) markReady() {
 	w.ready = nil
 	setNonblocking(w.current.resources.inherited)
-	w.current.flushOutput() // who is told that it is ready finds what it said before
+	w.current.flushOutput() // so that the log has what it printed before it was ready
 	w.current.updateState(func(s *childState) { s.Ready = true })
 	w.instance.transition(control.Ready, "", func(r *state.Record) { r.Process.Failures = 0 })
 	w.unhealthy = w.instance.Process.Deps.watchLiveness(w.ctx, w.current)
@@ -128,10 +128,10 @@ func (w *childWatcher) markReady() {
 		w.instance.transition(control.Reloading, "its successor starts")
 		return
 	}
-	w.answerRequest(nil) // one that took over before it was ready
+	w.answerRequest(nil) // of a successor that took over before it was ready
 }
 
-// answerRequest answers who asked for the reload.
+// answerRequest answers the request for the reload that is under way, if there is one.
 func (w *childWatcher) answerRequest(err error) {
 	if w.requester != nil {
 		w.requester <- err
@@ -141,14 +141,14 @@ func (w *childWatcher) answerRequest(err error) {
 	w.dependencyChange = nil
 }
 
-// startSuccessor starts the successor, once all that the process comes after are ready: a gate looks at a new program before
-// it runs.
+// startSuccessor starts the successor, once all processes that this one comes after are ready: a gate looks at a new
+// program before it runs.
 func (w *childWatcher) startSuccessor() {
 	spec, _ := w.instance.Process.startSpec()
 	if late, changed := w.instance.Process.Deps.Store.FirstUnready(spec.After); late.Name != "" {
 		if reason := "its successor waits for " + late.Name; w.ready == nil && w.instance.Process.Deps.Store.Get(w.instance.ID).Process.Reason != reason {
 			w.instance.transition(control.Reloading, reason)
-			_, changed = w.instance.Process.Deps.Store.FirstUnready(spec.After) // setting it was a change as well
+			_, changed = w.instance.Process.Deps.Store.FirstUnready(spec.After) // the transition was a change as well
 		}
 		w.dependencyChange = changed
 		return
@@ -165,7 +165,7 @@ func (w *childWatcher) startSuccessor() {
 	w.successor, w.successorReady = k, w.instance.Process.Deps.awaitReady(w.ctx, k)
 }
 
-// rejectSuccessor ends a reload that did not work out. The process from before goes on, and is what is started again.
+// rejectSuccessor ends a reload whose successor failed. The old child goes on, and is what the next starts run.
 func (w *childWatcher) rejectSuccessor(why string) {
 	lines := []string{}
 	if w.successor != nil {
@@ -183,7 +183,7 @@ func (w *childWatcher) rejectSuccessor(why string) {
 	w.answerRequest(fmt.Errorf("%s", why))
 }
 
-// abandonSuccessor ends a reload since the process itself ends.
+// abandonSuccessor ends a reload because the old child ends.
 func (w *childWatcher) abandonSuccessor(why error) {
 	if w.successor != nil {
 		k := w.successor
@@ -193,7 +193,7 @@ func (w *childWatcher) abandonSuccessor(why error) {
 	w.answerRequest(why)
 }
 
-// promoteSuccessor makes the successor the one that counts, and lets the old one finish what it holds.
+// promoteSuccessor makes the successor the current child, and drains the old one.
 func (w *childWatcher) promoteSuccessor() {
 	old := w.current
 	w.promote()
@@ -203,7 +203,7 @@ func (w *childWatcher) promoteSuccessor() {
 	w.answerRequest(nil)
 }
 
-// promoteAfterExit makes the successor the one that counts since the old one has ended by itself.
+// promoteAfterExit makes the successor the current child because the old one has ended by itself.
 func (w *childWatcher) promoteAfterExit(e exitResult) {
 	isReady := w.successorReady == nil
 	w.ready, w.unhealthy = w.successorReady, nil
@@ -218,6 +218,7 @@ func (w *childWatcher) promoteAfterExit(e exitResult) {
 	w.instance.transition(control.Starting, reason)
 }
 
+// promote makes the successor the current child.
 func (w *childWatcher) promote() {
 	w.current = w.successor
 	w.successor, w.successorReady, w.successorStable, w.dependencyChange = nil, nil, nil, nil

@@ -15,8 +15,8 @@ import (
 	"pgo/deploy/pgo/internal/shim"
 )
 
-// FindCommand returns the path of a command: a bare name is looked up in the PATH that the process will have. The error is
-// one that does not pass by itself.
+// FindCommand returns the path of a command: a bare name is looked up in the PATH of the process. Its error is not
+// retryable.
 func FindCommand(name string, env map[string]string) (string, error) {
 	if strings.Contains(name, "/") {
 		return name, CheckExecutable(name)
@@ -29,6 +29,7 @@ func FindCommand(name string, env map[string]string) (string, error) {
 	return "", fmt.Errorf("command %s: not found in PATH", name)
 }
 
+// CheckExecutable returns an error if a path is not an executable file.
 func CheckExecutable(path string) error {
 	info, err := os.Stat(path)
 	switch {
@@ -42,7 +43,7 @@ func CheckExecutable(path string) error {
 	return nil
 }
 
-// LookupUser looks up who a process runs as; nil is pgo's own user.
+// LookupUser returns the user that a process runs as; nil is pgo's own user.
 func LookupUser(name, group string) (*shim.User, error) {
 	if name == "" {
 		return nil, nil
@@ -82,7 +83,7 @@ func LookupUser(name, group string) (*shim.User, error) {
 	return as, nil
 }
 
-// shimSetting is what the shim sets.
+// shimSetting returns what the shim sets.
 func shimSetting(l processfile.Limits, as *shim.User) shim.Settings {
 	s := shim.Settings{Limits: map[int]uint64{}, Nice: l.Nice, OOMScoreAdj: l.OOMScoreAdj, NoNewPrivileges: l.NoNewPrivileges, User: as}
 	for resource, limit := range map[int]*int{unix.RLIMIT_NOFILE: l.Files, unix.RLIMIT_NPROC: l.Processes, unix.RLIMIT_CORE: l.Core} {

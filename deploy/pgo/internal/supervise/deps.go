@@ -12,7 +12,7 @@ import (
 	"pgo/deploy/pgo/internal/state"
 )
 
-// The names under which the keeper holds and remembers things.
+// The keys under which the keeper holds descriptors and remembers data.
 const (
 	NullFileKey    = "null"
 	logKey         = "log/"     // + child
@@ -20,10 +20,10 @@ const (
 	notifyKey      = "notify/"  // + child
 	ownListenerKey = "alone/"   // + child + / + listener
 	listenKey      = "listen/"  // + address, or process / listener
-	childCountKey  = "children" // how many there ever were
+	childCountKey  = "children" // how many so far
 )
 
-// Deps is what processes share.
+// Deps are what all processes share.
 type Deps struct {
 	Home          home.Home
 	Link          *keeper.Link
@@ -31,16 +31,16 @@ type Deps struct {
 	leftovers     *runningFile
 	Log           *slog.Logger
 	LogFiles      *LogFiles
-	Env           map[string]string // of every process, under its own
-	root          func() string     // where processes run that do not say
+	Env           map[string]string // of every process; its own variables override it
+	root          func() string     // default directory of processes
 	Policy        ReleasePolicy
-	socketDir     string        // folder of the notify sockets
-	childCount    *atomic.Int64 // children that there ever were
+	socketDir     string        // directory of the notify sockets
+	childCount    *atomic.Int64 // children so far
 	Reloads       *ReloadCounters
 	requestReader *requests.Reader
 }
 
-// NewDeps returns what processes share. Its policy is set before the first process is created.
+// NewDeps returns what all processes share. The caller sets its Policy before the first process is created.
 func NewDeps(h home.Home, link *keeper.Link, log *slog.Logger, sockets string, environ map[string]string, root func() string) *Deps {
 	return &Deps{
 		Home: h, Link: link, Log: log, socketDir: sockets, Env: environ, root: root,
@@ -53,7 +53,7 @@ func NewDeps(h home.Home, link *keeper.Link, log *slog.Logger, sockets string, e
 	}
 }
 
-// RestoreKept takes over what the manager before has kept of all processes: their records are restored by the store.
+// RestoreKept takes over the counters that the manager before has kept. The state store restores its records itself.
 func (h *Deps) RestoreKept(kept map[string][]byte) {
 	if n, err := strconv.ParseInt(string(kept[childCountKey]), 10, 64); err == nil {
 		h.childCount.Store(n)

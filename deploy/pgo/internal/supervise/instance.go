@@ -14,24 +14,24 @@ import (
 	"pgo/deploy/pgo/internal/state"
 )
 
-// Instance supervises one slot: starts a process in it when its turn has come, sees it become ready, starts it again
-// when it ends, replaces it, and stops it.
+// Instance supervises one instance of a process: it starts a child when its dependencies are ready, awaits readiness,
+// restarts it when it ends, replaces it, and stops it.
 type Instance struct {
 	Process         *Process
 	ID              state.InstanceID
 	wake            chan struct{}     // ends a wait for the next start
-	replaceRequests chan chan<- error // asks for the running process to be replaced
+	replaceRequests chan chan<- error // requests to replace the running child
 
-	startStopMu sync.Mutex // one start or stop at a time
+	startStopMu sync.Mutex // held by one start or stop at a time; guards isClosed, cancel and done
 	isClosed    bool
 	cancel      context.CancelFunc
-	done        chan struct{}  // closed when supervise has ended; nil before the first start
-	draining    sync.WaitGroup // processes that were replaced and still finish what they hold
+	done        chan struct{}  // closed when the run loop has ended; nil before the first start
+	draining    sync.WaitGroup // children that were replaced and finish their requests
 
-	Hot, Large atomic.Bool // it was warned: for metrics
+	Hot, Large atomic.Bool // warnings that are shown, for metrics
 
 	childMu sync.Mutex
-	child   *Child // the one in the slot, for those who ask what runs
+	child   *Child // that runs; nil if none does
 }
 
 func newInstance(p *Process, number int) *Instance {
@@ -40,8 +40,8 @@ func newInstance(p *Process, number int) *Instance {
 	}
 }
 
-// Start makes the process wanted; it returns at once and the board shows what comes of it. One that is wanted already
-// goes on, without waiting longer for its next start.
+// Start makes the instance wanted; it returns at once, and the state store shows the result. An instance that is wanted
+// already goes on, without waiting longer for its next start.
 func (i *Instance) Start() {
 	i.startStopMu.Lock()
 	defer i.startStopMu.Unlock()
@@ -59,7 +59,7 @@ func (i *Instance) Start() {
 		return
 	}
 	select {
-	case <-i.wake: // meant for the life before
+	case <-i.wake: // meant for an earlier run
 	default:
 	}
 	i.transition(control.Waiting, control.ReasonAskedToStart, func(r *state.Record) {
@@ -68,13 +68,15 @@ func (i *Instance) Start() {
 	i.startSupervising(nil)
 }
 
-// startSupervising begins to, from a child that runs already or from none. The caller has the lock, or is the only one.
+// startSupervising begins the run loop, from a child that runs already or from none. The caller holds startStopMu, or is
+// the only one.
 func (i *Instance) startSupervising(from *Child) {
 	ctx, cancel := context.WithCancel(context.Background())
 	i.cancel, i.done = cancel, make(chan struct{})
 	go i.runLoop(ctx, i.done, from)
 }
 
+// isSupervised reports whether the run loop goes on. The caller holds startStopMu.
 func (i *Instance) isSupervised() bool {
 	if i.done == nil {
 		return false
@@ -87,8 +89,8 @@ func (i *Instance) isSupervised() bool {
 	}
 }
 
-// Stop makes the process unwanted, and returns when it has ended with all that it had started, and those that were
-// replaced as well.
+// Stop makes the instance unwanted. It returns when its child has ended with all that it had started, and the children that
+// were replaced as well.
 func (i *Instance) Stop() {
 	i.startStopMu.Lock()
 	defer i.startStopMu.Unlock()
@@ -105,7 +107,7 @@ func (i *Instance) Stop() {
 	}
 }
 
-// Close stops the process for good.
+// Close stops the instance for good.
 func (i *Instance) Close() {
 	i.startStopMu.Lock()
 	i.isClosed = true
@@ -117,6 +119,7 @@ func (i *Instance) transition(to control.State, reason string, with ...func(*sta
 	i.Process.Deps.Store.Transition(i.ID, to, reason, with...)
 }
 
+// Child returns the child that runs as this instance, or nil.
 func (i *Instance) Child() *Child {
 	i.childMu.Lock()
 	defer i.childMu.Unlock()
@@ -135,16 +138,16 @@ func markUnwanted(r *state.Record) {
 	r.Process.PID, r.Wanted, r.Process.ReloadPending = 0, false, false
 }
 
-// outcome is what follows from the end of a process.
+// outcome is the consequence of the end of a child.
 type outcome int
 
 const (
-	outcomeRestart outcome = iota // it is started again
-	outcomeFail                   // it is not: something is wrong
-	outcomeStop                   // it is not: it has done what it was to do, or was asked to end
+	outcomeRestart outcome = iota // restart it
+	outcomeFail                   // do not: something is wrong
+	outcomeStop                   // do not: it has done its work, or was asked to end
 )
 
-// runLoop is the process's life from one start by command to the next stop.
+// runLoop runs children from one start by command to the next stop.
 func (i *Instance) runLoop(ctx context.Context, done chan<- struct{}, cur *Child) {
 	defer close(done)
 	for {
@@ -190,7 +193,7 @@ func (i *Instance) programOf(k *Child) Program {
 	return c
 }
 
-// checkRestartLimit tells whether it was started again as often as is allowed.
+// checkRestartLimit counts a restart, and returns why no other is allowed; "" if one is.
 func (i *Instance) checkRestartLimit() string {
 	r := i.Process.Spec().Restart
 	if r.Limit == 0 {
@@ -230,7 +233,8 @@ func (i *Instance) backOff(ctx context.Context, how string, up time.Duration) {
 	i.Process.Deps.Store.Update(i.ID, func(r *state.Record) { r.Process.Restarts++; r.TotalRestarts++ })
 }
 
-// awaitDependencies waits until all that the process comes after are ready; false when it is no more wanted.
+// awaitDependencies waits until all processes that this one comes after are ready. It returns false when the instance is
+// not wanted any more.
 func (i *Instance) awaitDependencies(ctx context.Context) bool {
 	shown := ""
 	for ctx.Err() == nil {
@@ -245,7 +249,7 @@ func (i *Instance) awaitDependencies(ctx context.Context) bool {
 		if reason != shown {
 			i.transition(control.Waiting, reason)
 			shown = reason
-			continue // setting it was a change as well
+			continue // the transition was a change as well
 		}
 		select {
 		case <-changed:
@@ -257,7 +261,7 @@ func (i *Instance) awaitDependencies(ctx context.Context) bool {
 	return false
 }
 
-// runOnce runs the process one time, from its start or from where an earlier manager has left it.
+// runOnce runs one child, from its start or from where an earlier manager has left it.
 func (i *Instance) runOnce(ctx context.Context, cur *Child) (how string, up time.Duration, v outcome) {
 	if cur == nil {
 		i.transition(control.Starting, "", func(r *state.Record) { r.Process.Failures++ })
@@ -279,7 +283,7 @@ func (i *Instance) runOnce(ctx context.Context, cur *Child) (how string, up time
 	return w.run(ctx)
 }
 
-// startChild starts a process in the slot.
+// startChild starts a child in a role.
 func (i *Instance) startChild(as role) (*Child, error) {
 	spec, shared := i.Process.startSpec()
 	c, err := i.Process.Program()
@@ -294,7 +298,7 @@ func (i *Instance) startChild(as role) (*Child, error) {
 	return k, nil
 }
 
-// publishChild puts a child's facts on the board.
+// publishChild publishes a child in the state store.
 func (i *Instance) publishChild(k *Child) {
 	i.Process.Deps.Store.Update(i.ID, func(r *state.Record) {
 		r.Process.PID, r.Started, r.Process.LogOffset, r.Process.Message, r.Process.Release = k.Handle.PID, k.Handle.StartedAt, k.logOffset, "", k.Program.SHA256
@@ -303,7 +307,7 @@ func (i *Instance) publishChild(k *Child) {
 	i.publishVersion(k)
 }
 
-// judgeExit says what follows from the way a process ended by itself.
+// judgeExit decides what follows from a child that ended by itself.
 func judgeExit(e exitResult, r processfile.Restart) outcome {
 	code := e.status.ExitStatus()
 	well := e.status.Exited() && code == 0
@@ -319,7 +323,7 @@ func judgeExit(e exitResult, r processfile.Restart) outcome {
 	}
 }
 
-// drain lets a process that was replaced finish what it holds.
+// drain lets a child that was replaced finish its requests, in the background.
 func (i *Instance) drain(k *Child, as role, why string) {
 	k.updateState(func(s *childState) { s.Role = as })
 	i.Process.Deps.Store.Update(i.ID, func(r *state.Record) { r.Process.Draining = append(slices.Clone(r.Process.Draining), k.Handle.PID) })
@@ -333,11 +337,11 @@ func (i *Instance) drain(k *Child, as role, why string) {
 	})
 }
 
-// errStopped answers a reload that a stop has ended.
+// errStopped is the error of a reload that a stop has ended.
 var errStopped = errors.New("it was stopped meanwhile")
 
-// Replace asks for the running process to be replaced and waits for how that went. A process that does not run is
-// started as it is to be now anyway.
+// Replace replaces the running child and returns the error of its successor. An instance that does not run needs none: its
+// next start is of the new program.
 func (i *Instance) Replace() error {
 	i.startStopMu.Lock()
 	wanted, done := i.isSupervised(), i.done

@@ -19,8 +19,8 @@ import (
 	"pgo/deploy/pgo/internal/processfile"
 )
 
-// runningFile is the file that says what runs. A keeper that is killed cannot hand its children on, so the next one has to
-// find them.
+// runningFile is the file with all processes that run. A keeper that is killed cannot hand its children over, so the next
+// one has to find them.
 type runningFile struct {
 	path string
 	log  *slog.Logger
@@ -65,8 +65,8 @@ func (r *runningFile) update(f func()) {
 	}
 }
 
-// Leftovers returns the processes that a killed pgo left behind and that still live, in whole or in part. Only the
-// holder of the home's lock may trust it.
+// Leftovers returns the processes that a killed pgo left behind and that still live, in whole or in part. Only the holder
+// of the home's lock may trust it.
 func Leftovers(h home.Home) ([]Leftover, error) {
 	content, err := os.ReadFile(h.ProcessesPath())
 	if errors.Is(err, os.ErrNotExist) {
@@ -88,7 +88,7 @@ func Leftovers(h home.Home) ([]Leftover, error) {
 	return alive, nil
 }
 
-// StopLeftovers stops them, dependents first, and tells each as it is done.
+// StopLeftovers stops leftovers, dependents first, and calls each as one has ended.
 func StopLeftovers(h home.Home, leftovers []Leftover, each func(Leftover)) {
 	byName, ranks := map[string][]Leftover{}, map[string]stopRank{}
 	for _, l := range leftovers {
@@ -106,7 +106,7 @@ func StopLeftovers(h home.Home, leftovers []Leftover, each func(Leftover)) {
 	})
 }
 
-// sessionMembers are the living processes of the leftover's session.
+// sessionMembers returns the living processes of the leftover's session.
 func (l Leftover) sessionMembers() []proc.Stat {
 	if l.Boot != proc.ReadBootID() {
 		return nil
@@ -114,6 +114,8 @@ func (l Leftover) sessionMembers() []proc.Stat {
 	return sessionMembers(l.PID, l.Start)
 }
 
+// terminate asks the main process to end, waits for it and for what it has started until the stop timeout, and kills what
+// is left. A child that was asked before, perhaps by an earlier manager, is not asked again.
 func (l Leftover) terminate(h home.Home) {
 	stop := l.drainOutput(h)
 	defer stop()
@@ -136,8 +138,8 @@ func (l Leftover) terminate(h home.Home) {
 	}
 }
 
-// drainOutput writes down what the leftover says: nobody has taken its output since its keeper was killed, and one that waits
-// for its pipe to be emptied could not end by itself.
+// drainOutput writes what the leftover prints to its log. Nothing has read its pipes since its keeper was killed, and a
+// process that waits for a full pipe could not end by itself.
 func (l Leftover) drainOutput(h home.Home) (stop func()) {
 	var pumps []*logfile.Collector
 	ctx, cancel := context.WithCancel(context.Background())

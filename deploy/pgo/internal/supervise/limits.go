@@ -24,7 +24,7 @@ const (
 	memoryPause = 30 * time.Second
 )
 
-// instanceUsage is what is known of the process in a slot.
+// instanceUsage is what is known of the use of an instance.
 type instanceUsage struct {
 	pid              int
 	cpu              []cpuSample // of the last looks
@@ -32,13 +32,14 @@ type instanceUsage struct {
 	answered         time.Time   // when its memory was answered last
 }
 
-// cpuSample is what a process had used at a look.
+// cpuSample is the CPU time that a process had used at a time.
 type cpuSample struct {
 	at   time.Time
 	used time.Duration
 }
 
-// WatchLimits sees that processes stay within their limits, and warns before, until ctx ends.
+// WatchLimits warns of processes that come near their limits, and replaces those that exceed their memory limit, until ctx
+// ends. changed is notified when limits may have changed.
 func WatchLimits(ctx context.Context, set *Set, changed <-chan struct{}) {
 	every := time.NewTicker(guardEvery)
 	defer every.Stop()
@@ -82,13 +83,13 @@ func WatchLimits(ctx context.Context, set *Set, changed <-chan struct{}) {
 	}
 }
 
-// clearWarnings ends the warnings of a process that does not run.
+// clearWarnings ends the warnings of an instance that does not run.
 func (i *Instance) clearWarnings() {
 	i.Hot.Store(false)
 	i.Large.Store(false)
 }
 
-// check compares what the main process of an instance uses now with what it may.
+// check compares what the main process of an instance uses now with its limits.
 func (u *instanceUsage) check(i *Instance, s proc.Stat, k *Child, now time.Time) {
 	warn := func(said *bool, now bool, text string) {
 		if now && !*said {
@@ -124,11 +125,11 @@ func (u *instanceUsage) check(i *Instance, s proc.Stat, k *Child, now time.Time)
 		return // what it runs goes
 	}
 	if now.Sub(u.answered) < memoryPause {
-		warn(&u.over, true, text+"; it was made new for that less than "+memoryPause.String()+" ago")
+		warn(&u.over, true, text+"; it was replaced for that less than "+memoryPause.String()+" ago")
 		return
 	}
 	u.answered = now
-	warn(&u.over, true, text+": it is made new")
+	warn(&u.over, true, text+": it is replaced")
 	go i.replaceForMemory()
 }
 
@@ -136,11 +137,11 @@ func memoryLimitReason(memory, limit int64) string {
 	return fmt.Sprintf("it uses %.1f MB, its memory limit is %.1f MB", float64(memory)/1e6, float64(limit)/1e6)
 }
 
-// replaceForMemory replaces the process in a slot, beside it where that may be.
+// replaceForMemory replaces the child, without a gap if its reload mode allows it.
 func (i *Instance) replaceForMemory() {
 	if i.Process.Spec().Reload.Mode == processfile.ReloadBeside {
 		if err := i.Replace(); err != nil {
-			i.Process.Deps.Log.Warn("made new for its memory", "process", i.Process.Name, "error", err)
+			i.Process.Deps.Log.Warn("replace a process for its memory", "process", i.Process.Name, "error", err)
 		}
 		return
 	}

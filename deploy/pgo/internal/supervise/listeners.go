@@ -17,19 +17,20 @@ import (
 	"pgo/deploy/pgo/internal/processfile"
 )
 
-// Listeners are the sockets that processes of a name share, by the key under which the keeper holds them. They stay
-// open as long as the process file has them, so connections wait in the backlog while a process is away.
+// Listeners are the sockets that the instances of a process share, by the key under which the keeper holds them. They stay
+// open as long as the process file has them, so connections wait in the backlog while a process is down.
 type Listeners map[string]Listener
 
-// Listener is kept as a bare descriptor: os.File would clear O_NONBLOCK, which the processes that share it rely on.
+// Listener is an open socket. It is a bare descriptor: os.File would clear O_NONBLOCK, which the processes that share it
+// rely on.
 type Listener struct {
 	Key  string
 	FD   int
 	Addr string // with the port that was chosen
 }
 
-// SharedKey is the key of a shared listener. Those with a port of their own are known by address, so that they may
-// move from one process to another; those on a free port belong to their process.
+// SharedKey returns the key of a shared listener. A listener with a fixed port is known by its address, so that it may move
+// from one process to another; one on a free port belongs to its process.
 func SharedKey(process string, l processfile.Listener) string {
 	if strings.HasSuffix(l.Addr, ":0") {
 		return listenKey + process + "/" + l.Name
@@ -37,7 +38,7 @@ func SharedKey(process string, l processfile.Listener) string {
 	return listenKey + l.Addr
 }
 
-// AdoptListeners has the listeners that the keeper holds.
+// AdoptListeners returns the shared listeners that the keeper holds.
 func AdoptListeners(fds map[string]int) Listeners {
 	ls := Listeners{}
 	for key, fd := range fds {
@@ -48,8 +49,8 @@ func AdoptListeners(fds map[string]int) Listeners {
 	return ls
 }
 
-// Open returns the listeners that the file asks for: those that are open, and new ones. On an error nothing has
-// changed. Those that are no more asked for stay open until the caller drops them.
+// Open returns the listeners of a process file: those that are open, and new ones. On an error nothing has changed.
+// Listeners that the file has no more stay open until CloseExcept.
 func (ls Listeners) Open(f processfile.File, link *keeper.Link) (Listeners, error) {
 	next := Listeners{}
 	err := f.EachListener(func(owner string, l processfile.Listener) error {
@@ -77,7 +78,7 @@ func (ls Listeners) Open(f processfile.File, link *keeper.Link) (Listeners, erro
 	return next, nil
 }
 
-// CloseExcept closes those that are not in keep.
+// CloseExcept closes the listeners that are not in keep.
 func (ls Listeners) CloseExcept(keep Listeners, link *keeper.Link) {
 	var keys []string
 	for key, l := range ls {
@@ -89,7 +90,7 @@ func (ls Listeners) CloseExcept(keep Listeners, link *keeper.Link) {
 	link.DropDescriptors(keys...)
 }
 
-// ForProcess are the shared listeners that a process gets, by name.
+// ForProcess returns the shared listeners of a process, by name.
 func (ls Listeners) ForProcess(spec processfile.Process) map[string]Listener {
 	mine := map[string]Listener{}
 	for _, l := range spec.Listeners {
@@ -130,8 +131,8 @@ func openListener(addr, key string, link *keeper.Link) (Listener, error) {
 	return Listener{Key: key, FD: fd, Addr: l.Addr().String()}, nil
 }
 
-// setNonblocking makes sure that an Accept on a shared listener waits in its process, not in the kernel: a process that takes
-// an inherited listener may have changed that for all (golang/go#43894).
+// setNonblocking makes an Accept on a shared listener wait in its process, not in the kernel: a process that inherits a
+// listener may have changed that for all (golang/go#43894).
 func setNonblocking(ls map[string]Listener) {
 	for l := range maps.Values(ls) {
 		_ = unix.SetNonblock(l.FD, true)
@@ -163,5 +164,5 @@ func addressInUse(addr string) error {
 	return fmt.Errorf("%s is in use%s: stop that program, or move all ports with PORT_OFFSET=1000", addr, holder)
 }
 
-// SortedNames is for what depends on an order.
+// SortedNames returns the keys in order.
 func SortedNames[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

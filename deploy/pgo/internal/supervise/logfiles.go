@@ -13,6 +13,7 @@ type LogFiles struct {
 	writers map[string]*logfile.Writer
 }
 
+// Writer returns the writer of a log file, with the policy of spec from now on.
 func (l *LogFiles) Writer(path string, spec processfile.Logs) *logfile.Writer {
 	policy := logfile.Policy{MaxSize: spec.MaxSize, MaxAge: spec.MaxAge, Keep: spec.Keep, KeepFor: spec.KeepFor, Compress: spec.Compress}
 	l.mu.Lock()
@@ -26,7 +27,7 @@ func (l *LogFiles) Writer(path string, spec processfile.Logs) *logfile.Writer {
 	return w
 }
 
-// Dropped is what could not be written to these logs.
+// Dropped returns how much could not be written to these logs.
 func (l *LogFiles) Dropped(paths ...string) (lines, bytes int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 	"pgo/deploy/pgo/internal/proc"
 )
 
-// notifySocket is a process's NOTIFY_SOCKET. The kernel tells who wrote each message.
+// notifySocket is a process's NOTIFY_SOCKET. The kernel attaches the sender's pid to each message.
 type notifySocket struct {
 	path string
 	conn *net.UnixConn
@@ -42,7 +42,7 @@ func openNotifySocket(path string) (*notifySocket, error) {
 	return n, nil
 }
 
-// adoptNotifySocket is a notify socket that the keeper has held. The descriptor is taken over.
+// adoptNotifySocket returns a notify socket that the keeper has held. It closes the descriptor.
 func adoptNotifySocket(fd int, path string) (*notifySocket, error) {
 	f := os.NewFile(uintptr(fd), path)
 	defer f.Close()
@@ -91,7 +91,7 @@ func (n *notifySocket) close() {
 	_ = os.Remove(n.path)
 }
 
-// senderPID takes the writer's pid from the ancillary data, and closes descriptors that a writer may have attached.
+// senderPID returns the pid in the ancillary data, and closes descriptors that a sender may have attached.
 func senderPID(ancillary []byte) int {
 	messages, err := unix.ParseSocketControlMessage(ancillary)
 	if err != nil {
@@ -121,7 +121,7 @@ func parseAssignments(text string) map[string]string {
 	return fields
 }
 
-// isFrom tells whether a message came from the process or from something that it started.
+// isFrom reports whether the process, or something that it started, has sent the message.
 func (n notification) isFrom(main int) bool {
 	if n.pid == main {
 		return true

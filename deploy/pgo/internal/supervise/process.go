@@ -11,7 +11,7 @@ import (
 	"pgo/deploy/pgo/internal/state"
 )
 
-// Process is all instances of one name.
+// Process holds all instances of one name.
 type Process struct {
 	Deps     *Deps
 	Name     string
@@ -23,11 +23,11 @@ type Process struct {
 	instances       []*Instance
 	isReloading     bool           // a reload is under way
 	reloadAgain     bool           // and another one was asked for meanwhile
-	reloadWaiters   []chan<- error // who wants to know how it went
-	chosen          Program        // what the next start runs, where the process is watched
-	noProgramReason error          // why there is none
+	reloadWaiters   []chan<- error // get the result
+	chosen          Program        // by the next start, if the process is watched
+	noProgramReason error          // the reason if nothing is chosen
 
-	deploysUnderWay int // deployments that are not through when the instances are replaced
+	deploysUnderWay int // deploys that go on after the instances are replaced
 }
 
 func newProcess(h *Deps, spec processfile.Process, shared map[string]Listener) *Process {
@@ -38,21 +38,22 @@ func newProcess(h *Deps, spec processfile.Process, shared map[string]Listener) *
 	return p
 }
 
-// Spec is how the process is to be started.
+// Spec returns the configuration of the next start.
 func (p *Process) Spec() processfile.Process {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.spec
 }
 
-// startSpec is all that the next start needs.
+// startSpec returns the configuration of the next start, and the shared listeners by name.
 func (p *Process) startSpec() (processfile.Process, map[string]Listener) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.spec, p.inherited
 }
 
-// Program is what the next start runs: nothing where the process is not watched, an error where nothing fits.
+// Program returns the program of the next start: the zero Program if the process is not watched, and an error if there is
+// none that may run.
 func (p *Process) Program() (Program, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -67,7 +68,7 @@ func (p *Process) Program() (Program, error) {
 	return p.chosen, nil
 }
 
-// Choose changes what is run from the next start on.
+// Choose changes the program of the next starts.
 func (p *Process) Choose(c Program) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -75,21 +76,21 @@ func (p *Process) Choose(c Program) {
 	p.linkChosen(c)
 }
 
-// ClearProgram leaves nothing to run from the next start on, and why.
+// ClearProgram leaves no program for the next starts, and the reason that they fail with.
 func (p *Process) ClearProgram(why error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.chosen, p.noProgramReason = Program{}, why
 }
 
-// configure changes how the process is started from now on. Instances beyond the number are left to the caller.
+// configure changes the configuration of the next starts. Instances beyond its number are left to the caller.
 func (p *Process) configure(spec processfile.Process, shared map[string]Listener) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.spec, p.inherited = spec, shared
 }
 
-// revertTo goes back to what runs, after a new one has shown that it does not.
+// revertTo makes the next starts run what runs now, after its successor has failed.
 func (p *Process) revertTo(spec processfile.Process, c Program) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -100,25 +101,27 @@ func (p *Process) revertTo(spec processfile.Process, c Program) {
 	spec.Instances = p.spec.Instances
 	for _, l := range spec.Listeners {
 		if _, open := p.inherited[l.Name]; !l.PerInstance && !open {
-			return // what it listened on is closed: it cannot be started as it was
+			return // its listener is closed: it cannot be started as it was
 		}
 	}
 	p.spec = spec
 }
 
+// Instances returns a copy of the list of instances.
 func (p *Process) Instances() []*Instance {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return append([]*Instance(nil), p.instances...)
 }
 
+// Start starts all instances; those that run are left alone.
 func (p *Process) Start() {
 	for _, i := range p.Instances() {
 		i.Start()
 	}
 }
 
-// StartUnfinished starts what does not run, but not again what has run to its end.
+// StartUnfinished starts what does not run, except a one-shot that has ended well.
 func (p *Process) StartUnfinished() {
 	for _, i := range p.Instances() {
 		if !i.Process.Deps.Store.Get(i.ID).Done {
@@ -135,7 +138,9 @@ func (p *Process) eachInstance(do func(*Instance)) {
 	all.Wait()
 }
 
+// Stop stops all instances concurrently and returns when they have ended.
 func (p *Process) Stop()  { p.eachInstance((*Instance).Stop) }
+// Close stops all instances for good.
 func (p *Process) Close() { p.eachInstance((*Instance).Close) }
 
 // Resize changes the number of instances and returns those that are too many, which the caller closes.
@@ -151,7 +156,7 @@ func (p *Process) Resize(n int) (extra []*Instance) {
 	return extra
 }
 
-// DiffersFrom tells whether something runs otherwise than the spec says.
+// DiffersFrom reports whether an instance runs with another configuration than spec, as far as it would notice.
 func (p *Process) DiffersFrom(spec processfile.Process) bool {
 	for _, i := range p.Instances() {
 		runs := p.Spec()
@@ -165,8 +170,8 @@ func (p *Process) DiffersFrom(spec processfile.Process) bool {
 	return false
 }
 
-// sameRuntime compares what a running process was started with: how many there are, and when its log is rotated, it does not
-// notice.
+// sameRuntime reports whether two configurations are the same for a process that runs. It does not notice how many
+// instances there are, and when its log is rotated.
 func sameRuntime(a, b processfile.Process) bool {
 	a.Instances, b.Instances = 0, 0
 	a.Watch, b.Watch = processfile.Watch{Enabled: a.Watch.Enabled}, processfile.Watch{Enabled: b.Watch.Enabled}
@@ -177,11 +182,11 @@ func sameRuntime(a, b processfile.Process) bool {
 	return split[0] == split[1] && reflect.DeepEqual(a, b)
 }
 
-// StartReload replaces the instances one by one, in the background. Where one does not work out the others stay as they
-// are. One that is asked for during another follows it.
+// StartReload replaces the instances one by one, in the background. If one fails the others stay as they are. A reload that
+// is requested during another follows it.
 func (p *Process) StartReload() { p.requestReload(nil) }
 
-// ReplaceInstances replaces the instances and returns how that went.
+// ReplaceInstances replaces the instances one by one, and returns the error of the first that fails.
 func (p *Process) ReplaceInstances() error {
 	answer := make(chan error, 1)
 	p.requestReload(answer)
@@ -209,6 +214,7 @@ func (p *Process) requestReload(tell chan<- error) {
 	go p.runReload()
 }
 
+// runReload replaces the instances until no reload is requested any more.
 func (p *Process) runReload() {
 	for {
 		var err error
@@ -223,7 +229,7 @@ func (p *Process) runReload() {
 	}
 }
 
-// finishReload tells whether another reload was asked for during one that worked out.
+// finishReload reports whether another reload was requested during one that succeeded. Else it answers all who wait.
 func (p *Process) finishReload(err error) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -239,13 +245,14 @@ func (p *Process) finishReload(err error) bool {
 	return again
 }
 
-// BeginDeploy has a reload show as under way until EndDeploy.
+// BeginDeploy shows a reload as under way until EndDeploy.
 func (p *Process) BeginDeploy() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.deploysUnderWay++
 }
 
+// EndDeploy ends what BeginDeploy began.
 func (p *Process) EndDeploy() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -255,7 +262,7 @@ func (p *Process) EndDeploy() {
 	}
 }
 
-// clearReloadFlag shows that no reload is under way, if so. Its caller has the lock.
+// clearReloadFlag shows that no reload is under way, if so. The caller holds p.mu.
 func (p *Process) clearReloadFlag() {
 	if p.deploysUnderWay > 0 {
 		return
@@ -267,7 +274,7 @@ func (p *Process) clearReloadFlag() {
 	}
 }
 
-// initialRows are the process's instances as they are first shown.
+// initialRows returns the instances as they are first shown.
 func (p *Process) initialRows() []control.Process {
 	spec, shared := p.startSpec()
 	var rows []control.Process
@@ -296,7 +303,7 @@ func (p *Process) ApplyLogPolicy() {
 	}
 }
 
-// RunsOtherThan tells whether an instance runs another release.
+// RunsOtherThan reports whether an instance runs another release than c.
 func (p *Process) RunsOtherThan(c Program) bool {
 	return slices.ContainsFunc(p.Instances(), func(i *Instance) bool {
 		k := i.Child()
@@ -304,6 +311,7 @@ func (p *Process) RunsOtherThan(c Program) bool {
 	})
 }
 
+// HasRelease reports whether a release is chosen.
 func (p *Process) HasRelease() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

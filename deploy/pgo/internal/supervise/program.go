@@ -10,15 +10,16 @@ import (
 	"pgo/deploy/pgo/internal/release"
 )
 
-// Program is a program in the store, which is what a watched process runs: whatever happens to the file it was copied
-// from. The zero value is for processes that are not watched.
+// Program is a release in the store, which a watched process runs whatever happens to the deployed file. The zero value is
+// for processes that are not watched.
 type Program struct{ SHA256, Path, Version string }
 
+// ProgramOf returns the program of a release.
 func ProgramOf(r release.Release) Program {
 	return Program{r.Record.Verification.SHA256, r.Path, r.Record.Version}
 }
 
-// String is how people are told of a release.
+// String returns the short SHA-256 and the version.
 func (c Program) String() string {
 	if c.Version == "" {
 		return release.ShortSum(c.SHA256)
@@ -26,19 +27,19 @@ func (c Program) String() string {
 	return release.ShortSum(c.SHA256) + " (" + c.Version + ")"
 }
 
-// Release is how the audit log names it.
+// Release returns the release as the audit log has it.
 func (c Program) Release() audit.Release { return audit.Release{SHA256: c.SHA256, Version: c.Version} }
 
-// Releases is where the releases of a process are.
+// Releases returns the release store of a process.
 func (h *Deps) Releases(spec processfile.Process) *release.Store {
 	return &release.Store{Dir: h.Home.ReleaseDir(), Keep: spec.Watch.Keep, MaxBytes: spec.Watch.MaxSize, Log: h.Log}
 }
 
-// chosenLink is what a gate is shown: in the folder of a process's releases, a link to the one that is run. What a gate
-// reads later, as a specification, is then of the program that runs then.
+// chosenLink is the name, in the directory of a process's releases, of a link to the chosen release. A gate gets its path:
+// what the gate reads later, as a specification, is then of the program that runs then.
 const chosenLink = "chosen"
 
-// linkChosen has the link lead to the release.
+// linkChosen makes the link lead to a release.
 func (p *Process) linkChosen(c Program) {
 	link := filepath.Join(p.Deps.Home.ReleaseDir(), p.Name, chosenLink)
 	half := link + ".new"
@@ -48,7 +49,7 @@ func (p *Process) linkChosen(c Program) {
 	}
 }
 
-// VisiblePath is the link, where it leads to the release, else the release.
+// VisiblePath returns the path of the link if it leads to the release, else the path of the release.
 func (p *Process) VisiblePath(c Program) string {
 	link := filepath.Join(p.Deps.Home.ReleaseDir(), p.Name, chosenLink)
 	if to, err := os.Readlink(link); err != nil || to != c.SHA256 {
@@ -57,7 +58,7 @@ func (p *Process) VisiblePath(c Program) string {
 	return link
 }
 
-// programPath is the file that the child runs.
+// programPath returns the path of the program that the child runs.
 func (k *Child) programPath(env map[string]string) (string, error) {
 	if k.Program.Path != "" {
 		return k.Program.Path, CheckExecutable(k.Program.Path)
@@ -65,7 +66,7 @@ func (k *Child) programPath(env map[string]string) (string, error) {
 	return FindCommand(k.Spec.Command, env)
 }
 
-// argv0 is the name under which it runs: people look for the one that they have deployed.
+// argv0 returns the name under which it runs: people look for the file that they have deployed.
 func (k *Child) argv0(program string) string {
 	if k.Program.Path != "" {
 		return k.Spec.Command
@@ -73,8 +74,8 @@ func (k *Child) argv0(program string) string {
 	return program
 }
 
-// SubstituteDeployed is a gate's environment in which each value that names a deployed file names the copy that runs: the file
-// itself may be half an upload.
+// SubstituteDeployed returns a gate's environment in which the path of a deployed file is replaced by that of the release
+// that runs: the file itself may be half an upload.
 func SubstituteDeployed(env map[string]string, dir string, deployed map[string]string) map[string]string {
 	for key, value := range env {
 		path := value

@@ -18,11 +18,11 @@ const (
 	probeTimeout = 2 * time.Second
 )
 
-// minUptime is how long a process has to run to count as ready where nothing else tells: one that cannot work at all has
+// minUptime is how long a process has to run to count as ready if it has no probe. A process that cannot work at all has
 // mostly ended by then.
 const minUptime = 250 * time.Millisecond
 
-// awaitReady gives nil when the child is ready, an error when the time for it is over; nothing when ctx ends.
+// awaitReady sends nil when the child is ready, or an error when its timeout is over. It sends nothing if ctx ends.
 func (h *Deps) awaitReady(ctx context.Context, k *Child) <-chan error {
 	answer := make(chan error, 1)
 	go func() {
@@ -76,7 +76,7 @@ func (h *Deps) waitReady(ctx context.Context, k *Child) error {
 	}
 }
 
-// watchLiveness gives an error when a ready child does not serve any more, by its own sign of life or by being asked.
+// watchLiveness sends an error when a ready child misses its watchdog, or fails its liveness probe.
 func (h *Deps) watchLiveness(ctx context.Context, k *Child) <-chan error {
 	answer := make(chan error, 2)
 	if k.Spec.Watchdog > 0 {
@@ -108,7 +108,7 @@ func (h *Deps) watchLiveness(ctx context.Context, k *Child) <-chan error {
 	return answer
 }
 
-// probeLiveness asks again and again; the error is that of the last of too many in a row.
+// probeLiveness probes a child until ctx ends. It returns the last error when too many probes in a row have failed.
 func (h *Deps) probeLiveness(ctx context.Context, k *Child, probe func(context.Context) error) error {
 	live := k.Spec.Liveness
 	every := time.NewTicker(live.Interval)
@@ -134,7 +134,7 @@ func (h *Deps) probeLiveness(ctx context.Context, k *Child, probe func(context.C
 	}
 }
 
-// newProbe is the question that a file asks for; nil where it asks for none.
+// newProbe returns the probe of a configuration, or nil if it has none.
 func newProbe(tcp, url string, command []string, k *Child) func(context.Context) error {
 	switch {
 	case tcp != "":
@@ -174,7 +174,7 @@ func newProbe(tcp, url string, command []string, k *Child) func(context.Context)
 	}
 }
 
-// runCommand runs a command like the process itself, but without its sockets.
+// runCommand runs a command with the environment of the child, without its sockets.
 func (k *Child) runCommand(ctx context.Context, command []string) error {
 	env := MergeEnv(k.deps.Env, k.Spec)
 	program, err := FindCommand(command[0], env)

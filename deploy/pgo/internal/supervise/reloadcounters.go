@@ -9,7 +9,7 @@ import (
 	"pgo/deploy/pgo/internal/web"
 )
 
-// ReloadCounters count how replacing processes went, by name.
+// ReloadCounters count the results of reloads, by the name of a process.
 type ReloadCounters struct {
 	counters *state.Counters[web.ReloadCounters]
 }
@@ -18,7 +18,7 @@ func newReloadCounters(keep state.Keep) *ReloadCounters {
 	return &ReloadCounters{state.NewCounters[web.ReloadCounters]("reloads/", keep)}
 }
 
-// countReload counts a reload that was under way. One that a stop has ended is none.
+// countReload counts a reload that has ended. One that a stop has ended is not counted.
 func (r *ReloadCounters) countReload(name string, err error, took time.Duration) {
 	switch {
 	case err == nil:
@@ -28,6 +28,7 @@ func (r *ReloadCounters) countReload(name string, err error, took time.Duration)
 	}
 }
 
+// Count counts a result of one of the web package's constants.
 func (r *ReloadCounters) Count(name, result string, took time.Duration) {
 	r.counters.Update(name, func(of *web.ReloadCounters) {
 		of.Count(result)
@@ -37,10 +38,10 @@ func (r *ReloadCounters) Count(name, result string, took time.Duration) {
 	})
 }
 
-// CountRollback counts a release that was gone back from by itself.
+// CountRollback counts a release that pgo has rolled back by itself.
 func (r *ReloadCounters) CountRollback(name string) { r.Count(name, web.ResultRolledBack, 0) }
 
-// Get returns what was counted of a name.
+// Get returns a copy of the counters of a process.
 func (r *ReloadCounters) Get(name string) (all *web.ReloadCounters) {
 	r.counters.Read(name, func(of web.ReloadCounters) {
 		of.Results = maps.Clone(of.Results)

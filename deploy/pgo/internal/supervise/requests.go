@@ -8,16 +8,17 @@ import (
 	"pgo/deploy/pgo/internal/requests"
 )
 
-// requestHistory is what a process has answered when it was asked the last two times.
+// requestHistory holds the last two readings of how many requests a process has answered.
 type requestHistory struct{ earlier, last requests.Totals }
 
-// EarlierRequests is what the child had answered when it was observed the time before last.
+// EarlierRequests returns the reading before the last one of ObserveRequests.
 func (k *Child) EarlierRequests() requests.Totals {
 	k.stateMu.Lock()
 	defer k.stateMu.Unlock()
 	return k.requestCounts.earlier
 }
 
+// ObserveRequests reads how many requests the child has answered.
 func (k *Child) ObserveRequests(ctx context.Context, from processfile.ErrorRate) {
 	now, err := k.CountRequests(ctx, from)
 	if err != nil {
@@ -28,7 +29,7 @@ func (k *Child) ObserveRequests(ctx context.Context, from processfile.ErrorRate)
 	k.requestCounts = requestHistory{earlier: k.requestCounts.last, last: now}
 }
 
-// CountRequests is what the child has answered since it was started.
+// CountRequests returns how many requests the child has answered since it was started.
 func (k *Child) CountRequests(ctx context.Context, from processfile.ErrorRate) (requests.Totals, error) {
 	addr := k.addresses()[from.Listener]
 	if addr == "" {

@@ -45,7 +45,7 @@ func (s *Set) Resume(deps *Deps) error {
 	return nil
 }
 
-// resume goes on with the children that an earlier manager has started in the slot.
+// resume goes on with the children of this instance that an earlier manager has started.
 func (i *Instance) resume(children []*Child) {
 	i.startStopMu.Lock()
 	defer i.startStopMu.Unlock()
@@ -59,7 +59,7 @@ func (i *Instance) resume(children []*Child) {
 		switch role := k.currentState().Role; {
 		case k == cur:
 		case role == roleNext || role == roleRejected:
-			i.drain(k, roleRejected, "the manager was started anew: it is tried again")
+			i.drain(k, roleRejected, "the manager was restarted: it is tried again")
 		default:
 			i.drain(k, roleDraining, "was replaced")
 		}
@@ -72,8 +72,8 @@ func (i *Instance) resume(children []*Child) {
 	case r.Wanted:
 		i.setChild(cur)
 		if cur != nil && cur.currentState().Ready && r.Process.Status == control.Reloading {
-			// Its successor is retired. The reload that is begun anew may fail before it gets here.
-			i.transition(control.Ready, "the manager was started anew")
+			// Its successor is ended. The reload that begins again may fail before it gets here.
+			i.transition(control.Ready, "the manager was restarted")
 		}
 		i.startSupervising(cur)
 	case cur != nil: // it was being stopped
@@ -85,7 +85,7 @@ func (i *Instance) resume(children []*Child) {
 	}
 }
 
-// DropOrphans closes what was opened for children that never came to be.
+// dropOrphans closes what was opened for children that were never started.
 func (h *Deps) dropOrphans(children []keeper.Child) {
 	alive := map[string]bool{}
 	for _, c := range children {

@@ -81,7 +81,7 @@ func (s *Set) ByName() map[string]*Process {
 	return maps.Clone(s.processes)
 }
 
-// Choose returns the processes of these names, which may be patterns; "all" chooses every process.
+// Choose changes the program of the next starts.
 func (s *Set) Choose(names []string) (map[string]*Process, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -23,7 +23,7 @@ import (
 	"pgo/deploy/pgo/internal/state"
 )
 
-// childResources is what a child is given: held by the keeper, and copies here.
+// childResources are the descriptors of a child: the keeper holds them, and these are copies.
 type childResources struct {
 	pipes     map[string]int
 	own       map[string]Listener
@@ -31,7 +31,7 @@ type childResources struct {
 	notify    *notifySocket
 }
 
-// spawn starts a child in a slot. It returns when the child has become its program.
+// spawn starts a child. It returns when the child has become its program.
 func (h *Deps) spawn(s state.InstanceID, spec processfile.Process, shared map[string]Listener, c Program, as role) (*Child, error) {
 	h.Link.KeepData(childCountKey, []byte(strconv.FormatInt(h.childCount.Add(1), 10)))
 	id := fmt.Sprintf("%s.%d.%d", s.Name, s.Number, h.childCount.Load())
@@ -51,7 +51,7 @@ func (h *Deps) spawn(s state.InstanceID, spec processfile.Process, shared map[st
 	return k, nil
 }
 
-// prepareChild opens what the child needs and has the keeper start it.
+// prepareChild opens what the child needs, and has the keeper start it.
 func (h *Deps) prepareChild(k *Child) error {
 	from, err := h.LogFiles.Writer(h.Home.LogPath(k.ID.Name), k.Spec.Logs).Create()
 	if err != nil {
@@ -86,7 +86,7 @@ func (h *Deps) prepareChild(k *Child) error {
 	return h.runShim(k, f, program, shimSetting(k.Spec.Limits, as))
 }
 
-// runShim has the keeper run the shim, which becomes the program or says why not.
+// runShim has the keeper run the shim, which becomes the program or reports why it cannot.
 func (h *Deps) runShim(k *Child, f keeper.ChildSpec, program string, s shim.Settings) error {
 	report, reporter, err := os.Pipe()
 	if err != nil {
@@ -97,7 +97,7 @@ func (h *Deps) runShim(k *Child, f keeper.ChildSpec, program string, s shim.Sett
 	if err != nil {
 		return err
 	}
-	// This very program, also when its file was replaced.
+	// The program of this process, even if its file was replaced.
 	f.Program, f.Argv = fmt.Sprintf("/proc/%d/exe", os.Getpid()), append([]string{"pgo"}, argv...)
 	k.Handle, err = h.Link.StartChild(f, int(reporter.Fd()))
 	reporter.Close()
@@ -114,7 +114,7 @@ func (h *Deps) runShim(k *Child, f keeper.ChildSpec, program string, s shim.Sett
 	}
 	text, err := io.ReadAll(report)
 	if err != nil || len(text) == 0 {
-		return nil // what became of it shows in how it ends
+		return nil // its exit shows the result
 	}
 	var failure shim.Failure
 	if err := json.Unmarshal(text, &failure); err != nil {
@@ -134,7 +134,7 @@ func (k *Child) Dir() string {
 	return k.deps.root()
 }
 
-// openPipes makes stdout and stderr. A process of another user may want to open them by name.
+// openPipes creates the pipes of stdout and stderr. A process of another user may want to open them by name.
 func (k *Child) openPipes(f *keeper.ChildSpec, as *shim.User) error {
 	keys := []string{logKey + k.Handle.ChildSpec.ID, logKey + k.Handle.ChildSpec.ID}
 	if k.Spec.Logs.Split {
@@ -182,7 +182,7 @@ func (k *Child) openNotify(as *shim.User) error {
 	}
 	k.resources.notify = n
 	if as != nil {
-		// The folder can be passed through then, not read; the control socket is closed to others by its own mode.
+		// The directory can be traversed then, not read; the control socket is closed to others by its own mode.
 		err := errors.Join(os.Chmod(k.deps.socketDir, 0o711), os.Chown(n.path, as.UID, as.GID))
 		if err != nil {
 			return fmt.Errorf("give the notify socket to its user: %w", err)
@@ -191,7 +191,7 @@ func (k *Child) openNotify(as *shim.User) error {
 	return n.withFD(func(fd int) error { return k.deps.Link.HoldDescriptor(notifyKey+k.Handle.ChildSpec.ID, fd) })
 }
 
-// environment is what the child gets: pgo's own, the file's, and systemd's conventions.
+// environment returns the child's environment: pgo's own, overridden by the process file and by systemd's conventions.
 func (k *Child) environment() map[string]string {
 	env := MergeEnv(k.deps.Env, k.Spec)
 	if k.Spec.Kind == processfile.KindGate {
@@ -199,7 +199,7 @@ func (k *Child) environment() map[string]string {
 	}
 	env["PGO_INSTANCE"] = strconv.Itoa(k.ID.Number)
 	if k.resources.notify != nil {
-		// Only where it was agreed on: MariaDB for one says through it what is not meant for us.
+		// Only where the process file asks for it: MariaDB, for one, sends messages that are not meant for us.
 		env["NOTIFY_SOCKET"] = k.resources.notify.path
 	}
 	if k.Spec.Watchdog > 0 {
@@ -216,13 +216,14 @@ func (k *Child) environment() map[string]string {
 	return env
 }
 
-// MergeEnv are a process's variables without what belongs to one start of it.
+// MergeEnv returns the variables of a process, without those of one start of it.
 func MergeEnv(base map[string]string, spec processfile.Process) map[string]string {
 	env := maps.Clone(base)
 	maps.Copy(env, spec.Env)
 	return env
 }
 
+// ListEnv returns an environment as sorted KEY=value.
 func ListEnv(env map[string]string) []string {
 	out := make([]string, 0, len(env))
 	for key, value := range env {
@@ -232,7 +233,7 @@ func ListEnv(env map[string]string) []string {
 	return out
 }
 
-// adopt takes a child over that an earlier manager has started.
+// adopt takes over a child that an earlier manager has started.
 func (h *Deps) adopt(c keeper.Child, shared map[string]Listener) (*Child, error) {
 	k := &Child{
 		deps: h, Handle: c, ID: state.InstanceID{Name: c.ChildSpec.Name, Number: c.ChildSpec.Instance}, exit: h.Link.ChildExit(c.ChildSpec.ID),
@@ -274,7 +275,7 @@ func (h *Deps) adopt(c keeper.Child, shared map[string]Listener) (*Child, error)
 	return k, k.attachOutput()
 }
 
-// addresses are the listeners that the child has, by name.
+// addresses returns the addresses of the child's listeners, by name.
 func (k *Child) addresses() map[string]string {
 	addrs := map[string]string{}
 	for name, l := range k.resources.inherited {
@@ -286,5 +287,5 @@ func (k *Child) addresses() map[string]string {
 	return addrs
 }
 
-// Uptime is how long the child has been running.
+// Uptime returns how long the child has been running.
 func (k *Child) Uptime() time.Duration { return time.Since(k.Handle.StartedAt) }

@@ -7,15 +7,15 @@ import (
 	"pgo/deploy/pgo/internal/processfile"
 )
 
-// stopRank is what the order of stopping comes from.
+// stopRank decides the order of stopping.
 type stopRank struct {
 	kind  string
 	after []string
 }
 
-// stopDependents returns who has to be stopped before whom, for stopInReverse: who says so in after, and before infra that does
-// not itself come after a program of ours all programs of ours, though they do not name it. They come after the gate,
-// which has waited for it, and still use it while they drain.
+// stopDependents returns which processes are stopped before which, for stopInReverse. A process is stopped before those in
+// its after. Programs of ours are stopped before all infra that does not itself come after one of them, though they do not
+// name it: they come after the gate, which has waited for it, and still use it while they drain.
 func stopDependents(ranks map[string]stopRank) map[string][]string {
 	after := map[string][]string{}
 	for name, r := range ranks {
@@ -34,7 +34,7 @@ func stopDependents(ranks map[string]stopRank) map[string][]string {
 	return after
 }
 
-// isFrontend tells whether a process comes after one that is no infra, as a gateway does.
+// isFrontend reports whether a process of kind infra comes after one of another kind, as a gateway does.
 func isFrontend(name string, ranks map[string]stopRank) bool {
 	return slices.ContainsFunc(ranks[name].after, func(before string) bool {
 		r, known := ranks[before]
@@ -42,8 +42,8 @@ func isFrontend(name string, ranks map[string]stopRank) bool {
 	})
 }
 
-// stopInReverse calls stop for every name of after, each when all that come after it have been stopped; those that do not
-// depend on each other at the same time. It returns when all are.
+// stopInReverse calls stop for every name of after, each when all that come after it have been stopped, and concurrently
+// for those that do not depend on each other. It returns when all are stopped.
 func stopInReverse(after map[string][]string, stop func(name string)) {
 	done := map[string]chan struct{}{}
 	for name := range after {

@@ -15,15 +15,15 @@ import (
 // versionTimeout bounds the question for a program's version.
 const versionTimeout = 5 * time.Second
 
-// versionCache remembers the answer of a program as long as its file is the same.
+// versionCache remembers the version of a program as long as its file is the same.
 type versionCache struct {
 	mu      sync.Mutex
 	file    os.FileInfo
 	version string
 }
 
-// learnVersion asks the program for its version, as every service and gate of pgo answers `version --json`. One that
-// does not is left without.
+// learnVersion asks the program for its version, as every service and gate of pgo answers `version --json`. A program that
+// does not answer has none.
 func (i *Instance) learnVersion(k *Child) {
 	if k.Spec.Kind == processfile.KindInfra || k.Spec.Kind == processfile.KindOneShot {
 		return
@@ -55,7 +55,7 @@ func (i *Instance) learnVersion(k *Child) {
 	}
 }
 
-// publishVersion puts what is known of a child's version on the board.
+// publishVersion publishes a child's version, if it is known.
 func (i *Instance) publishVersion(k *Child) {
 	version := k.version.Load()
 	if version == nil {
@@ -68,6 +68,7 @@ func (i *Instance) publishVersion(k *Child) {
 	})
 }
 
+// QueryVersion runs `version --json` and returns the version, or "" if the program does not answer.
 func QueryVersion(ctx context.Context, program, dir string, env []string) string {
 	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
 	defer cancel()
