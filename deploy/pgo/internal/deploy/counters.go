@@ -49,7 +49,7 @@ func newCounters(keep state.Keep) *Counters {
 // Restore takes over what the manager before has counted.
 func (c *Counters) Restore(kept map[string][]byte) { c.counters.Restore(kept) }
 
-func (c *Counters) count(process, result, reason string) {
+func (c *Counters) countResult(process, result, reason string) {
 	c.counters.Update(process, func(of *web.DeployCounters) { of.Count(web.Outcome{Result: result, Reason: reason}) })
 }
 

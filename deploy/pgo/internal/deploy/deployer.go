@@ -152,5 +152,5 @@ func (t *target) countRefusal(why error) {
 	if reason != web.ReasonNotReady {
 		t.deployer.deps.Reloads.Count(t.process.Name, web.ResultRefused, 0)
 	}
-	t.deployer.counters.count(t.process.Name, web.ResultRefused, reason)
+	t.deployer.counters.countResult(t.process.Name, web.ResultRefused, reason)
 }

@@ -43,7 +43,7 @@ func (t *target) deployFile(ctx context.Context, sha256 string, wait bool) error
 	if err := t.deployer.awaitGates(ctx, t.process, wait); err != nil {
 		return err
 	}
-	r, err := t.admit(ctx)
+	r, err := t.admitFile(ctx)
 	switch {
 	case err != nil:
 		return err
@@ -56,7 +56,7 @@ func (t *target) deployFile(ctx context.Context, sha256 string, wait bool) error
 	if err := t.deployer.askGates(programs{t.process: program}); err != nil {
 		return refusal{web.ReasonGate, err}
 	}
-	if err := t.activate(ctx, program, "was deployed"); err != nil {
+	if err := t.activateRelease(ctx, program, "was deployed"); err != nil {
 		if isNoRoom(err) {
 			return fmt.Errorf("release %s: %w", program, err) // it may be a good one
 		}
@@ -79,8 +79,8 @@ func errFailedBefore(r release.Release) error {
 		supervise.ProgramOf(r), r.Record.Failure, r.Name, r.Record.Verification.SHA256[:12])}
 }
 
-// admit copies the deployed file into the store, if it is whole and can work here.
-func (t *target) admit(ctx context.Context) (release.Release, error) {
+// admitFile copies the deployed file into the store, if it is whole and can work here.
+func (t *target) admitFile(ctx context.Context) (release.Release, error) {
 	spec := t.process.Spec()
 	if err := supervise.CheckExecutable(spec.Command); err != nil {
 		return release.Release{}, err
@@ -127,9 +127,9 @@ func (t *target) runPreflight(ctx context.Context, p supervise.Program) (version
 	return answer.Version, err
 }
 
-// activate replaces what runs by the program, makes it the current release and puts it on probation. On an error all is
+// activateRelease replaces what runs by the program, makes it the current release and puts it on probation. On an error all is
 // as it was. The caller holds t.changing.
-func (t *target) activate(ctx context.Context, program supervise.Program, how string) error {
+func (t *target) activateRelease(ctx context.Context, program supervise.Program, how string) error {
 	p := t.process
 	before, noProgram := p.Program()
 	p.BeginDeploy()

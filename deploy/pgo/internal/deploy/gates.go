@@ -22,7 +22,7 @@ import (
 // exitUnavailable is the exit code of a gate that cannot answer now: EX_UNAVAILABLE.
 const exitUnavailable = 69
 
-// programs are what processes are to run.
+// programs holds the new program of each process.
 type programs map[*supervise.Process]supervise.Program
 
 // DeployedPrograms implements supervise.ReleasePolicy.

@@ -54,7 +54,7 @@ func (t *target) startProbation(p supervise.Program, baseline float64, result ch
 	t.endProbation()
 	ctx, cancel := context.WithCancel(context.Background())
 	b := &probation{release: p, baseline: baseline, cancel: cancel, result: result}
-	b.timer = time.AfterFunc(spec.Watch.Probation, func() { t.verify(ctx, b) })
+	b.timer = time.AfterFunc(spec.Watch.Probation, func() { t.verifyRelease(ctx, b) })
 	t.probation = b
 	if spec.Watch.ErrorRate.Enabled {
 		go t.watchErrorRate(ctx, b)
@@ -83,9 +83,9 @@ func (t *target) cancelProbation() {
 	t.endProbation()
 }
 
-// verify ends a probation whose time is over: the release has passed if every instance has run it for long enough and is
+// verifyRelease ends a probation whose time is over: the release has passed if every instance has run it for long enough and is
 // ready.
-func (t *target) verify(ctx context.Context, b *probation) {
+func (t *target) verifyRelease(ctx context.Context, b *probation) {
 	left := t.probationLeft(b)
 	if left <= 0 && t.process.Spec().Watch.ErrorRate.Enabled && t.checkErrorRate(ctx, b) {
 		return
@@ -243,6 +243,6 @@ func (t *target) recordRollback(b *probation, to supervise.Program, why, reason 
 	t.cancelProbation()
 	text := fmt.Sprintf("release %s: %s; went back to release %s", b.release, why, to)
 	t.deployer.deps.Reloads.CountRollback(name)
-	t.deployer.counters.count(name, web.ResultRolledBack, reason)
+	t.deployer.counters.countResult(name, web.ResultRolledBack, reason)
 	t.announce(func(r *state.Record) { r.Process.DeployFailure = text }, "%s", text)
 }

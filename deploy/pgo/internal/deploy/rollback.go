@@ -46,7 +46,7 @@ func (d *Deployer) RollBack(request control.RollbackRequest) error {
 	if err := d.askGates(programs{p: to}); err != nil {
 		return fmt.Errorf("%s stays at release %s: %w", p.Name, current, err)
 	}
-	if err := t.activate(ctx, to, "runs, by command"); err != nil {
+	if err := t.activateRelease(ctx, to, "runs, by command"); err != nil {
 		return fmt.Errorf("%s stays at release %s: %w", p.Name, current, err)
 	}
 	// So the next rollback goes further back, and the file that is still deployed is not accepted again.
@@ -124,8 +124,8 @@ func (d *Deployer) isCurrent(c audit.Change) bool {
 	return err == nil && current.SHA256 == c.To.SHA256
 }
 
-// Deployables returns the processes that can be deployed. It waits until no rollout is under way.
-func (d *Deployer) Deployables(ctx context.Context) ([]control.Deployable, error) {
+// ListDeployables returns the processes that can be deployed. It waits until no rollout is under way.
+func (d *Deployer) ListDeployables(ctx context.Context) ([]control.Deployable, error) {
 	select {
 	case d.turn <- struct{}{}:
 		defer func() { <-d.turn }()

@@ -81,7 +81,7 @@ func (s *rolloutTarget) Unstage() { s.staged.Remove() }
 func (s *rolloutTarget) Refuse(why error) {
 	s.Unstage()
 	if why != nil && s.rollout.IsDeploy() && !s.rollout.Request().CheckOnly {
-		s.target.deployer.counters.count(s.Name(), web.ResultRefused, reasonOf(why))
+		s.target.deployer.counters.countResult(s.Name(), web.ResultRefused, reasonOf(why))
 	}
 }
 
@@ -223,7 +223,7 @@ func (s *rolloutTarget) Revert() error {
 		return fmt.Errorf("%s: release %s: %w", s.Name(), s.from, err)
 	}
 	d.deps.Reloads.CountRollback(s.Name())
-	d.counters.count(s.Name(), web.ResultRolledBack, web.ReasonOther)
+	d.counters.countResult(s.Name(), web.ResultRolledBack, web.ReasonOther)
 	s.target.announce(nil, "release %s was rolled back, with all of its deploy: release %s runs", s.to, s.from)
 	return nil
 }

@@ -28,7 +28,7 @@ func (t *target) selectRelease() {
 	defer t.changing.Unlock()
 	ctx, p, d := context.Background(), t.process, t.deployer
 	current := t.chooseCurrent()
-	r, err := t.admit(ctx)
+	r, err := t.admitFile(ctx)
 	if err == nil && r.Record.Verification.SHA256 != current.SHA256 {
 		if err = t.store().SetCurrent(ctx, p.Name, r.Record.Verification.SHA256); err == nil || current.SHA256 == "" {
 			p.Choose(supervise.ProgramOf(r))
@@ -36,12 +36,12 @@ func (t *target) selectRelease() {
 	}
 	switch {
 	case err != nil && current.SHA256 == "":
-		d.counters.count(p.Name, web.ResultRefused, reasonOf(err))
+		d.counters.countResult(p.Name, web.ResultRefused, reasonOf(err))
 		p.ClearProgram(err)
 		return
 	case err != nil && !errors.Is(err, errUnchanged):
 		t.showFailure(err)
-		d.counters.count(p.Name, web.ResultRefused, reasonOf(err))
+		d.counters.countResult(p.Name, web.ResultRefused, reasonOf(err))
 	case err == nil:
 		t.clearFailure()
 	}

@@ -8,13 +8,13 @@ import (
 	"pgo/deploy/pgo/internal/state"
 )
 
-// aliveEvery is how often the keeper is told that the manager goes on.
-const aliveEvery = keeper.MaxSilence / 8
+// aliveInterval is the time between two reports to the keeper that the manager goes on.
+const aliveInterval = keeper.MaxSilence / 8
 
-// tellAlive tells the keeper that nothing hangs, until ctx ends. Where one of the locks that every command needs is never let
-// go of, it tells nothing more, and the keeper starts the next manager.
-func (m *Manager) tellAlive(ctx context.Context) {
-	tick := time.NewTicker(aliveEvery)
+// reportAlive reports to the keeper that nothing hangs, until ctx ends. If one of the locks that every command needs is
+// never released, it reports nothing more, and the keeper starts the next manager.
+func (m *Manager) reportAlive(ctx context.Context) {
+	tick := time.NewTicker(aliveInterval)
 	defer tick.Stop()
 	for {
 		for _, p := range m.set.ByName() {

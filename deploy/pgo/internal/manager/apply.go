@@ -9,7 +9,7 @@ import (
 	"pgo/deploy/pgo/internal/supervise"
 )
 
-// What applying a file does with a process.
+// The actions that apply a file to a process.
 const (
 	doStart   = "start"
 	doStop    = "stop"
@@ -19,7 +19,7 @@ const (
 	doServe   = "http"
 )
 
-// Plan says what Apply would do.
+// Plan returns what Apply would do.
 func (m *Manager) Plan(f processfile.File) control.Plan {
 	processes, file := m.set.ByName(), m.set.File()
 	root, http := file.Root, file.HTTP
@@ -49,9 +49,9 @@ func (m *Manager) Plan(f processfile.File) control.Plan {
 		case p.DiffersFrom(spec):
 			add(spec.Name, actionFor(p, spec), "the file has it otherwise")
 		case spec.Watch.Enabled && deploy.IsRedeployed(p):
-			add(spec.Name, actionFor(p, spec), "its program was built anew: the gates before it are asked")
+			add(spec.Name, actionFor(p, spec), "its program was rebuilt: the gates before it are asked")
 		case !spec.Watch.Enabled && deploy.IsRebuilt(p):
-			add(spec.Name, actionFor(p, spec), "its program was built anew")
+			add(spec.Name, actionFor(p, spec), "its program was rebuilt")
 			for _, before := range spec.After {
 				if gate := processes[before]; gate != nil && wanted[before].Kind == processfile.KindGate {
 					steps[before] = control.Step{Process: before, Action: doRestart, Reason: "looks at the new program of " + spec.Name}
@@ -73,13 +73,13 @@ func (m *Manager) Plan(f processfile.File) control.Plan {
 			plan.Steps = append(plan.Steps, s)
 		}
 	}
-	if why := moved(http, f.HTTP); why != "" && root != "" {
+	if why := describeHTTPChange(http, f.HTTP); why != "" && root != "" {
 		plan.Steps = append(plan.Steps, control.Step{Process: processfile.OwnerPgo, Action: doServe, Reason: why})
 	}
 	return plan
 }
 
-// actionFor is how a running process is made to be as the spec says.
+// actionFor returns how a process gets its new configuration.
 func actionFor(p *supervise.Process, spec processfile.Process) string {
 	if p.IsIdle() {
 		return doRestart
@@ -90,10 +90,10 @@ func actionFor(p *supervise.Process, spec processfile.Process) string {
 	return doRestart
 }
 
-// Apply makes the file real: what is new or was stopped or has failed is started, what changed is made new, also where
-// only the program was built anew, what is gone is stopped, and what runs unchanged is left alone. To be made new is a
-// reload where the process can be reloaded: it waits for the gates that look at a new program. Where a listener cannot
-// be opened nothing has changed.
+// Apply applies a process file: it starts what is new, was stopped or has failed, replaces what changed, also where only
+// the program was rebuilt, stops what the file has no more, and leaves alone what runs unchanged. To replace is a reload if
+// the process can be reloaded, which waits for the gates that look at a new program. If a listener cannot be opened,
+// nothing has changed.
 func (m *Manager) Apply(f processfile.File) error {
 	<-m.cleaned
 	m.applying.Lock()

@@ -12,27 +12,27 @@ import (
 	"pgo/deploy/pgo/internal/supervise"
 )
 
-// Scale changes how many instances there are, until a process file is applied.
+// Scale changes the number of instances, until a process file is applied.
 func (m *Manager) Scale(name string, n int) error {
 	m.applying.Lock()
 	defer m.applying.Unlock()
 	if n < 1 || n > 64 {
 		return fmt.Errorf("%d instances: expected 1 to 64", n)
 	}
-	return m.with([]string{name}, func(chosen map[string]*supervise.Process) error {
+	return m.applyTo([]string{name}, func(chosen map[string]*supervise.Process) error {
 		for name, p := range chosen {
 			if kind := p.Spec().Kind; kind == processfile.KindOneShot {
 				return fmt.Errorf("%s is a one-shot: it has one instance", name)
 			}
-			m.resize(p, n)
+			m.resizeProcess(p, n)
 			p.Start()
 		}
 		return nil
 	})
 }
 
-// resize changes the number of instances; those that are too many are stopped.
-func (m *Manager) resize(p *supervise.Process, n int) {
+// resizeProcess changes the number of instances, and stops those that are too many.
+func (m *Manager) resizeProcess(p *supervise.Process, n int) {
 	extra := p.Resize(n)
 	f := m.set.File()
 	f.Processes = append([]processfile.Process(nil), f.Processes...)
@@ -51,7 +51,7 @@ func (m *Manager) resize(p *supervise.Process, n int) {
 	m.deps.Store.Reset(m.set.Rows())
 }
 
-// Delete stops processes and forgets them, until a process file is applied.
+// Delete stops processes and removes them, until a process file is applied.
 func (m *Manager) Delete(names []string) error {
 	m.applying.Lock()
 	defer m.applying.Unlock()
@@ -87,7 +87,7 @@ func (m *Manager) Signal(names []string, signal string) error {
 	if number == 0 {
 		return fmt.Errorf("expected a signal such as SIGHUP, found %q", signal)
 	}
-	return m.with(names, func(chosen map[string]*supervise.Process) error {
+	return m.applyTo(names, func(chosen map[string]*supervise.Process) error {
 		var failed []error
 		for _, name := range supervise.SortedNames(chosen) {
 			for _, i := range chosen[name].Instances() {
@@ -103,9 +103,9 @@ func (m *Manager) Signal(names []string, signal string) error {
 	})
 }
 
-// Flush empties logs, rotated files included.
+// Flush empties logs, including rotated files.
 func (m *Manager) Flush(names []string) error {
-	return m.with(names, func(chosen map[string]*supervise.Process) error {
+	return m.applyTo(names, func(chosen map[string]*supervise.Process) error {
 		for _, name := range supervise.SortedNames(chosen) {
 			spec := chosen[name].Spec()
 			files := []string{m.deps.Home.LogPath(name)}
@@ -125,7 +125,7 @@ func (m *Manager) Flush(names []string) error {
 	})
 }
 
-// closeProcesses stops processes for good, and forgets them.
+// closeProcesses stops processes for good, and removes them.
 func (m *Manager) closeProcesses(chosen map[string]*supervise.Process) {
 	m.set.Close(chosen)
 	for _, p := range chosen {

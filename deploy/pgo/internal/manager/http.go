@@ -20,29 +20,29 @@ import (
 
 const managersKey = "managers" // how many there ever were
 
-// ownHTTP is pgo's own HTTP while it is on.
-type ownHTTP struct {
+// httpServer is pgo's own HTTP server.
+type httpServer struct {
 	settings processfile.HTTP
 	addr     string // with the port that was chosen
 	server   *web.Server
 }
 
-// about is what does not change while this manager runs.
-type about struct {
+// managerInfo does not change while this manager runs.
+type managerInfo struct {
 	info    control.Info
 	started time.Time
 	number  int64 // managers so far, this one included
 }
 
-// countManager notes that one more manager has started.
-func (m *Manager) countManager(info control.Info) about {
+// countManager counts the managers that the keeper has started, this one included.
+func (m *Manager) countManager(info control.Info) managerInfo {
 	n, _ := strconv.ParseInt(string(m.deps.Link.Hello.Data[managersKey]), 10, 64) // the first one finds nothing
 	m.deps.Link.KeepData(managersKey, []byte(strconv.FormatInt(n+1, 10)))
-	return about{info: info, started: time.Now(), number: n + 1}
+	return managerInfo{info: info, started: time.Now(), number: n + 1}
 }
 
-// info is about pgo as it is now.
-func (m *Manager) info() control.Info {
+// currentInfo returns the info as it is now.
+func (m *Manager) currentInfo() control.Info {
 	m.httpMu.Lock()
 	defer m.httpMu.Unlock()
 	info := m.about.info
@@ -53,8 +53,8 @@ func (m *Manager) info() control.Info {
 	return info
 }
 
-// serveHTTP has pgo's own HTTP be as the file says, on the listener that the keeper holds for it. The caller changes
-// the set of processes.
+// serveHTTP makes pgo's own HTTP server follow the configuration, on the listener that the keeper holds. The caller holds
+// m.applying.
 func (m *Manager) serveHTTP(to processfile.HTTP) {
 	m.httpMu.Lock()
 	was := m.http
@@ -65,7 +65,7 @@ func (m *Manager) serveHTTP(to processfile.HTTP) {
 	if was != nil {
 		was.server.Close()
 	}
-	var is *ownHTTP
+	var is *httpServer
 	if to.Addr != "" {
 		var err error
 		if is, err = m.openHTTP(to); err != nil {
@@ -77,7 +77,7 @@ func (m *Manager) serveHTTP(to processfile.HTTP) {
 	m.httpMu.Unlock()
 }
 
-func (m *Manager) openHTTP(to processfile.HTTP) (*ownHTTP, error) {
+func (m *Manager) openHTTP(to processfile.HTTP) (*httpServer, error) {
 	open := m.listeners[supervise.SharedKey(processfile.OwnerPgo, to.Listener())]
 	// A copy: the server closes its own, the listener stays.
 	fd, err := unix.FcntlInt(uintptr(open.FD), unix.F_DUPFD_CLOEXEC, 0)
@@ -90,11 +90,11 @@ func (m *Manager) openHTTP(to processfile.HTTP) (*ownHTTP, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := web.Options{Source: m, Hosts: to.Hosts, PM2Names: to.PM2Names, Log: m.deps.Log, OnAnswer: m.shrinker.answered}
-	return &ownHTTP{settings: to, addr: open.Addr, server: web.StartServer(l, o)}, nil
+	o := web.Options{Source: m, Hosts: to.Hosts, PM2Names: to.PM2Names, Log: m.deps.Log, OnAnswer: m.memory.noteScrape}
+	return &httpServer{settings: to, addr: open.Addr, server: web.StartServer(l, o)}, nil
 }
 
-// closeHTTP leaves it to the next manager: connections wait meanwhile.
+// closeHTTP closes the server for the next manager: connections wait meanwhile.
 func (m *Manager) closeHTTP() {
 	m.httpMu.Lock()
 	is := m.http
@@ -104,9 +104,10 @@ func (m *Manager) closeHTTP() {
 	}
 }
 
-// Snapshot returns how things stand, for metrics and the like.
+// Snapshot returns the state of all processes, for metrics and the web page. Only with measured does it measure what they
+// use.
 func (m *Manager) Snapshot(measured bool) web.Snapshot {
-	f := web.Snapshot{Info: m.info(), Started: m.about.started, Managers: m.about.number}
+	f := web.Snapshot{Info: m.currentInfo(), Started: m.about.started, Managers: m.about.number}
 	var records []state.Record
 	records, f.Events = m.deps.Store.Records()
 	for _, r := range records {
@@ -134,13 +135,13 @@ func (m *Manager) Snapshot(measured bool) web.Snapshot {
 		f.Groups = append(f.Groups, n)
 	}
 	if measured {
-		m.measure(&f)
+		m.measureUsage(&f)
 	}
 	return f
 }
 
-// measure adds what processes and pgo itself use.
-func (m *Manager) measure(f *web.Snapshot) {
+// measureUsage adds what processes and pgo itself use.
+func (m *Manager) measureUsage(f *web.Snapshot) {
 	rows := make([]control.Process, len(f.Processes))
 	for i, p := range f.Processes {
 		rows[i] = p.Process
@@ -160,8 +161,8 @@ func (m *Manager) measure(f *web.Snapshot) {
 	}
 }
 
-// moved says what applying would do with pgo's own HTTP; empty where nothing.
-func moved(from, to processfile.HTTP) string {
+// describeHTTPChange returns what applying would do with pgo's own HTTP server; "" if nothing.
+func describeHTTPChange(from, to processfile.HTTP) string {
 	where := func(h processfile.HTTP) string {
 		if h.Addr == "" {
 			return "off"

@@ -1,6 +1,6 @@
-// Package manager has all the logic of running the processes of a process file: it opens their listeners, starts them
-// in order of readiness, starts again what ends by itself, replaces what is to be new, and stops them in reverse order.
-// Whatever must outlive it is with its keeper; one that was killed is followed by one that goes on from there.
+// Package manager is the process of pgo with all its logic: it applies process files, answers the control API, recovers
+// what the manager before was doing, and upgrades itself. It wires together the packages that do the work: state,
+// supervise, deploy and rollout. Whatever must outlive it is with its keeper, which starts the next manager after a crash.
 package manager
 
 import (
@@ -24,18 +24,18 @@ type Manager struct {
 	set      *supervise.Set
 	deployer *deploy.Deployer
 	meter    supervise.Meter
-	about    about
-	shrinker *shrinker
+	about    managerInfo
+	memory   *memoryReleaser
 
 	cleaned chan struct{} // closed when nothing is left of a keeper that was killed
 	changed chan struct{} // notified when the set of processes changes
-	end     sync.Once
+	endOnce sync.Once
 
 	applying  sync.Mutex          // held while the set of processes changes; guards listeners
 	listeners supervise.Listeners // which the keeper holds
 
-	httpMu sync.Mutex // guards http
-	http   *ownHTTP   // nil while it is off
+	httpMu sync.Mutex  // guards http
+	http   *httpServer // nil while it is off
 }
 
 func newManager(h home.Home, sockets string, env []string, log *slog.Logger, link *keeper.Link) *Manager {
@@ -50,20 +50,20 @@ func newManager(h home.Home, sockets string, env []string, log *slog.Logger, lin
 	return m
 }
 
-// updateWatches makes the deployed files and the limits watched that there are.
+// updateWatches watches the deployed files and the limits of the processes that there are.
 func (m *Manager) updateWatches() {
 	m.deployer.UpdateWatches()
 	supervise.Notify(m.changed)
 }
 
-// baseEnv is pgo's environment without what was meant for pgo itself.
+// baseEnv returns pgo's environment without the variables that are for pgo itself.
 func baseEnv(h home.Home, environ []string) map[string]string {
 	env := map[string]string{}
 	for _, kv := range environ {
 		key, value, _ := strings.Cut(kv, "=")
 		switch {
 		case key == "NOTIFY_SOCKET", strings.HasPrefix(key, "LISTEN_"), strings.HasPrefix(key, "WATCHDOG_"):
-		case strings.HasPrefix(key, "MAKE"), key == "MFLAGS": // `make up` is no part of a process's surroundings
+		case strings.HasPrefix(key, "MAKE"), key == "MFLAGS": // `make up` is not part of a process's environment
 		default:
 			env[key] = value
 		}
@@ -78,7 +78,7 @@ const (
 	downKey = "down"
 )
 
-// keepFile has the next manager know the file.
+// keepFile keeps the process file for the next manager.
 func (m *Manager) keepFile(f processfile.File) {
 	data, err := json.Marshal(f)
 	if err != nil {
@@ -88,9 +88,9 @@ func (m *Manager) keepFile(f processfile.File) {
 	m.deps.Link.KeepData(fileKey, data)
 }
 
-// Start starts the processes named; those that run are left alone. It does not wait for them to be ready.
+// Start starts processes and does not wait until they are ready. Those that run are left alone.
 func (m *Manager) Start(names []string) error {
-	return m.with(names, func(chosen map[string]*supervise.Process) error {
+	return m.applyTo(names, func(chosen map[string]*supervise.Process) error {
 		for _, name := range supervise.SortedNames(chosen) {
 			chosen[name].Start()
 		}
@@ -98,8 +98,8 @@ func (m *Manager) Start(names []string) error {
 	})
 }
 
-// with calls do with the processes chosen, unless everything is being stopped.
-func (m *Manager) with(names []string, do func(map[string]*supervise.Process) error) error {
+// applyTo calls do with the processes of these names, unless everything is being stopped.
+func (m *Manager) applyTo(names []string, do func(map[string]*supervise.Process) error) error {
 	chosen, err := m.set.Choose(names)
 	if err != nil {
 		return err
@@ -110,7 +110,7 @@ func (m *Manager) with(names []string, do func(map[string]*supervise.Process) er
 	return do(chosen)
 }
 
-// Stop stops the processes named, dependents first, and returns when they have ended. What depends on them goes on.
+// Stop stops processes, dependents first, and returns when they have ended. What depends on them goes on.
 func (m *Manager) Stop(names []string) error {
 	chosen, err := m.set.Choose(names)
 	if err != nil {
@@ -120,7 +120,7 @@ func (m *Manager) Stop(names []string) error {
 	return nil
 }
 
-// Restart stops and starts the processes named.
+// Restart stops and starts processes.
 func (m *Manager) Restart(names []string) error {
 	if err := m.Stop(names); err != nil {
 		return err
@@ -128,9 +128,9 @@ func (m *Manager) Restart(names []string) error {
 	return m.Start(names)
 }
 
-// Reload has the processes named replaced by new ones; it does not wait for that. It refuses all where one cannot be.
+// Reload replaces processes in the background. If one of them cannot be reloaded, it changes nothing and returns an error.
 func (m *Manager) Reload(names []string) error {
-	return m.with(names, func(chosen map[string]*supervise.Process) error {
+	return m.applyTo(names, func(chosen map[string]*supervise.Process) error {
 		for _, name := range supervise.SortedNames(chosen) {
 			if spec := chosen[name].Spec(); spec.Reload.Mode == processfile.ReloadRefused {
 				return fmt.Errorf("%s is not reloaded: pgo has no listener of it to hand over, so there would be a gap: "+
@@ -159,7 +159,7 @@ func (m *Manager) Down() {
 	defer m.applying.Unlock()
 	processes := m.set.ByName()
 	supervise.StopAll(processes)
-	m.end.Do(func() {
+	m.endOnce.Do(func() {
 		for _, p := range processes {
 			p.Close()
 		}
@@ -169,18 +169,18 @@ func (m *Manager) Down() {
 	})
 }
 
-// leftBehind returns what a killed keeper left behind. What this keeper has started is none of it, and stands in the
-// same list: it is read before anything is started.
-func (m *Manager) leftBehind() []supervise.Leftover {
+// findLeftovers returns what a killed keeper left behind. The same list has what this keeper has started, so it is read
+// before anything is started.
+func (m *Manager) findLeftovers() []supervise.Leftover {
 	left, err := supervise.Leftovers(m.deps.Home)
 	if err != nil {
 		m.deps.Log.Error("look for what a killed pgo left behind", "error", err)
 	}
-	return slices.DeleteFunc(left, m.mine)
+	return slices.DeleteFunc(left, m.isOwnChild)
 }
 
-// clean stops what a killed keeper left behind.
-func (m *Manager) clean(left []supervise.Leftover) {
+// stopLeftovers stops what a killed keeper left behind.
+func (m *Manager) stopLeftovers(left []supervise.Leftover) {
 	defer close(m.cleaned)
 	for _, l := range left {
 		m.deps.Log.Warn("stopping what a killed pgo left behind", "process", l.Name, "pid", l.PID)
@@ -190,7 +190,8 @@ func (m *Manager) clean(left []supervise.Leftover) {
 	})
 }
 
-func (m *Manager) mine(l supervise.Leftover) bool {
+// isOwnChild reports whether this keeper has started the process.
+func (m *Manager) isOwnChild(l supervise.Leftover) bool {
 	for _, c := range m.deps.Link.Hello.Children {
 		if c.PID == l.PID && c.StartTicks == l.Start {
 			return true

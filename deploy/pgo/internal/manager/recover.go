@@ -8,9 +8,9 @@ import (
 	"pgo/deploy/pgo/internal/supervise"
 )
 
-// resume goes on from where the manager before has ended, whatever it was doing: what it had learned is with the
-// keeper, and so is what became of the children since.
-func (m *Manager) resume() (resumed bool, err error) {
+// resumeProcesses goes on from where the manager before has ended, whatever it was doing: its data is with the keeper, and
+// so are the exits of children since. It returns false if there was no manager before.
+func (m *Manager) resumeProcesses() (resumed bool, err error) {
 	hello := m.deps.Link.Hello
 	m.deps.RestoreKept(hello.Data)
 	if hello.Data[downKey] != nil {

@@ -17,17 +17,17 @@ import (
 	"pgo/deploy/pgo/internal/supervise"
 )
 
-// What a keeper is started with, for the first manager.
+// The keys of what a keeper holds and keeps for the first manager.
 const (
 	ControlKey = "control"             // held: the control socket
 	ApplyKey   = "apply"               // kept: a process file to be applied at once
 	NullKey    = supervise.NullFileKey // held: /dev/null
 )
 
-// Options are what a manager needs.
+// Options configure a manager.
 type Options struct {
 	Home    home.Home
-	Socket  string // path of the control socket, which the keeper holds; its folder is that of the notify sockets
+	Socket  string // path of the control socket, which the keeper holds; its directory is that of the notify sockets
 	Sockets string
 	Version string
 	Environ []string // of the processes
@@ -35,22 +35,22 @@ type Options struct {
 	Link    *keeper.Link
 }
 
-// Run is the manager's whole life. It ends when everything was stopped by request, and the keeper with it; when ctx
-// ends or an upgrade is asked for, with everything going on; or when the keeper is gone.
+// Run runs a manager. It returns when everything was stopped by request, and the keeper with it; when ctx ends or an
+// upgrade is requested, with everything going on; or when the keeper is gone.
 func Run(ctx context.Context, o Options) error {
-	listener, err := o.listener()
+	listener, err := o.openControlListener()
 	if err != nil {
 		return err
 	}
 	m := newManager(o.Home, o.Sockets, o.Environ, o.Log, o.Link)
-	m.shrinker = newShrinker()
-	defer m.shrinker.stop()
+	m.memory = newMemoryReleaser()
+	defer m.memory.stop()
 	m.about = m.countManager(control.Info{
 		Version: o.Version, ManagerPID: os.Getpid(), KeeperPID: o.Link.Hello.PID, Home: string(o.Home), Socket: o.Socket,
 		UpgradeFailure: o.Link.Hello.FailureReason,
 	})
-	unfinished, leftBehind := m.deployer.FinishCommitted(), m.leftBehind()
-	resumed, err := m.resume()
+	unfinished, leftBehind := m.deployer.FinishCommitted(), m.findLeftovers()
+	resumed, err := m.resumeProcesses()
 	if err != nil {
 		return err
 	}
@@ -60,21 +60,21 @@ func Run(ctx context.Context, o Options) error {
 	leaving, leave := context.WithCancel(ctx)
 	defer leave()
 	downed := make(chan struct{}, 1)
-	api := m.handler(func() { supervise.Notify(downed) }, leave)
+	api := m.newHandler(func() { supervise.Notify(downed) }, leave)
 	server := &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		m.shrinker.worked()
+		m.memory.noteCommand()
 		api.ServeHTTP(w, r)
 	})}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	o.Log.Info("manager started", "pid", os.Getpid(), "version", o.Version, "home", o.Home, "resumed", resumed)
-	go m.clean(leftBehind)
+	go m.stopLeftovers(leftBehind)
 	o.Link.ReportReady()
-	go m.begin(downed)
+	go m.finishStartup(downed)
 	go m.deployer.Watcher().Run(leaving)
 	go supervise.WatchLimits(leaving, m.set, m.changed)
 	go m.deployer.MeasureBaselines(leaving)
-	go m.tellAlive(leaving)
+	go m.reportAlive(leaving)
 	defer func() {
 		m.closeHTTP()
 		stopping, stop := context.WithTimeout(context.Background(), 5*time.Second)
@@ -104,8 +104,8 @@ func Run(ctx context.Context, o Options) error {
 	}
 }
 
-// begin does what was left to do: a file to be applied, or stopping everything.
-func (m *Manager) begin(downed chan struct{}) {
+// finishStartup does what is left to do: it applies a file, or stops everything.
+func (m *Manager) finishStartup(downed chan struct{}) {
 	if m.set.IsDown() {
 		m.Down()
 		supervise.Notify(downed)
@@ -116,7 +116,7 @@ func (m *Manager) begin(downed chan struct{}) {
 		return
 	}
 	var f processfile.File
-	err := decode(data, &f)
+	err := decodeStrict(data, &f)
 	if err == nil {
 		err = m.Apply(f)
 	}
@@ -128,7 +128,8 @@ func (m *Manager) begin(downed chan struct{}) {
 	}
 }
 
-func (o Options) listener() (net.Listener, error) {
+// openControlListener returns the listener of the control API, which the keeper holds.
+func (o Options) openControlListener() (net.Listener, error) {
 	fd, ok := o.Link.FDs[ControlKey]
 	if !ok {
 		return nil, errors.New("the keeper holds no control socket")

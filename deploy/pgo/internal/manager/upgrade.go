@@ -13,7 +13,7 @@ import (
 	"pgo/deploy/pgo/internal/supervise"
 )
 
-// copyProgram copies a pgo into the home, under a name made from its content, and sees that it runs here.
+// copyProgram copies a pgo into the home, under a name made from its content, and checks that it runs here.
 func copyProgram(h home.Home, program string) (string, error) {
 	in, err := os.Open(program)
 	if err != nil {
@@ -51,7 +51,7 @@ func copyProgram(h home.Home, program string) (string, error) {
 	return copied, nil
 }
 
-// Upgrade has the keeper start the next manager from a copy of the program: the file itself may be written over.
+// Upgrade has the keeper start the next manager from a copy of the program: the file itself may be overwritten.
 func (m *Manager) Upgrade(program string) error {
 	unlock, err := m.deployer.LockRollouts()
 	if err != nil {

@@ -42,7 +42,7 @@ func (b *fakeBackend) step(step string) error {
 	return b.fail[step]
 }
 
-// phase is that of the journal on the disk.
+// phase returns the phase of the journal on the disk.
 func (b *fakeBackend) phase() Phase {
 	j, err := ReadJournal(b.journal)
 	if errors.Is(err, os.ErrNotExist) {
@@ -81,7 +81,11 @@ func (b *fakeBackend) AskGatesToRevert([]Target) error { return b.step("ask gate
 
 func (b *fakeBackend) Record(e audit.Entry, _ bool) error {
 	b.entry = e
-	return b.step("record " + string(e.Result))
+	result := string(e.Result)
+	if e.Result == audit.RolledBack {
+		result = "rolled back"
+	}
+	return b.step("record " + result)
 }
 
 type fakeTarget struct {
@@ -172,11 +176,11 @@ func TestRollout(t *testing.T) {
 		{"does not work here", deployOf("task", "user"), "stage user", "open task, open user, check, stage, refuse task, refuse user, record refused, close", "failed"},
 		{"refused by a gate", deployOf("task", "user"), "ask gates", both + ", refuse task, refuse user, record refused, close", "failed"},
 		{"the first does not start", deployOf("task", "user"), "switch user",
-			both + ", switch user, ask gates to revert, revert user, unstage task, mark user, unstage user, record put back, close", "user: release new: failed"},
+			both + ", switch user, ask gates to revert, revert user, unstage task, mark user, unstage user, record rolled back, close", "user: release new: failed"},
 		{"the second does not start", deployOf("task", "user"), "switch task",
-			both + ", switch user, switch task, ask gates to revert, revert task, revert user, mark task, unstage task, unstage user, record put back, close", "task: release new: failed"},
+			both + ", switch user, switch task, ask gates to revert, revert task, revert user, mark task, unstage task, unstage user, record rolled back, close", "task: release new: failed"},
 		{"one fails its probation", deployOf("task", "user"), "probation task",
-			both + ", switch user, switch task, probation, ask gates to revert, revert task, revert user, mark task, unstage task, unstage user, record put back, close", "task: release new: failed"},
+			both + ", switch user, switch task, probation, ask gates to revert, revert task, revert user, mark task, unstage task, unstage user, record rolled back, close", "task: release new: failed"},
 		{"it cannot be recorded", deployOf("user"), "record done",
 			"open user, check user, stage user, ask gates, switch user, probation user, commit user, record done, close user", "failed"},
 		{"rolled back to the last release", control.RolloutRequest{Entry: audit.Entry{Kind: audit.KindRollback}}, "",

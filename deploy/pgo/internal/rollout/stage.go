@@ -13,7 +13,7 @@ import (
 // stagedPrefix begins the names of staged files, before the name of the deployed file.
 const stagedPrefix = ".pgo-"
 
-// StagedFile is a copy of a program beside the deployed file: to deploy it is a rename. The zero value is no file.
+// StagedFile is a copy of a program beside the deployed file: to deploy it is a rename. The zero value stands for none.
 type StagedFile struct {
 	Path string        `json:"path"`
 	To   string        `json:"to"`
@@ -26,7 +26,7 @@ type fileIdentity struct {
 	modified, changed syscall.Timespec
 }
 
-func identify(path string) *fileIdentity {
+func identifyFile(path string) *fileIdentity {
 	var s syscall.Stat_t
 	if syscall.Stat(path, &s) != nil {
 		return nil
@@ -47,7 +47,7 @@ func StagedAt(deployed, id string) StagedFile {
 // is no copy.
 func Stage(deployed, program, id string) (StagedFile, error) {
 	s := StagedAt(deployed, id)
-	s.was = identify(deployed)
+	s.was = identifyFile(deployed)
 	in, err := os.Open(program)
 	if err != nil {
 		return StagedFile{}, fmt.Errorf("copy a release to where it is deployed: %w", err)
@@ -84,7 +84,7 @@ func (s StagedFile) Place() error {
 	if s.Path == "" {
 		return nil
 	}
-	if now := identify(s.To); s.was != nil && now != nil && *now != *s.was {
+	if now := identifyFile(s.To); s.was != nil && now != nil && *now != *s.was {
 		s.Remove()
 		return nil
 	}

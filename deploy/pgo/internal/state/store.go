@@ -90,7 +90,7 @@ func (s *Store) Transition(id InstanceID, to control.State, reason string, chang
 	if pid == 0 {
 		pid = was
 	}
-	s.publish(id, pid, from, to, reason)
+	s.publishEvent(id, pid, from, to, reason)
 }
 
 // SetMessage records the status message that a process reports, and publishes it if it is new.
@@ -99,7 +99,7 @@ func (s *Store) SetMessage(id InstanceID, message string) {
 	defer s.mu.Unlock()
 	if r := s.records[id]; r != nil && r.Process.Message != message {
 		r.Process.Message = message
-		s.publish(id, r.Process.PID, r.Process.Status, r.Process.Status, message)
+		s.publishEvent(id, r.Process.PID, r.Process.Status, r.Process.Status, message)
 	}
 }
 
@@ -107,7 +107,7 @@ func (s *Store) SetMessage(id InstanceID, message string) {
 func (s *Store) PublishEvent(id InstanceID, pid int, from, to control.State, reason string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.publish(id, pid, from, to, reason)
+	s.publishEvent(id, pid, from, to, reason)
 }
 
 // Announce publishes one event about all instances of a process. Their states stay. change, unless it is nil, is applied
@@ -124,9 +124,9 @@ func (s *Store) Announce(name, text string, change func(*Record)) {
 		if change != nil {
 			change(r)
 		}
-		s.persist(id)
+		s.persistRecord(id)
 		if !published {
-			s.publish(id, r.Process.PID, r.Process.Status, r.Process.Status, text)
+			s.publishEvent(id, r.Process.PID, r.Process.Status, r.Process.Status, text)
 			published = true
 		}
 	}
@@ -141,7 +141,7 @@ func (s *Store) Update(id InstanceID, change func(*Record)) {
 		change(r)
 		s.seq++
 		r.Seq = s.seq
-		s.persist(id)
+		s.persistRecord(id)
 		s.wakeWaiters()
 	}
 }
@@ -156,8 +156,8 @@ func (s *Store) Get(id InstanceID) Record {
 	return Record{Process: control.Process{Status: control.Stopped}}
 }
 
-// publish appends an event, logs it and persists the record. The caller holds s.mu.
-func (s *Store) publish(id InstanceID, pid int, from, to control.State, reason string) {
+// publishEvent appends an event, logs it and persists the record. The caller holds s.mu.
+func (s *Store) publishEvent(id InstanceID, pid int, from, to control.State, reason string) {
 	s.seq++
 	e := control.Event{
 		Seq: s.seq, Time: time.Now().UTC(), Process: id.Name, Instance: id.Number, PID: pid, From: from, To: to, Reason: reason,
@@ -171,11 +171,11 @@ func (s *Store) publish(id InstanceID, pid int, from, to control.State, reason s
 	}
 	s.history.Append(e)
 	s.log.Info("state", "process", id.Name, "instance", id.Number, "pid", pid, "from", from, "to", to, "reason", reason)
-	s.persist(id)
+	s.persistRecord(id)
 	s.wakeWaiters()
 }
 
-func (s *Store) persist(id InstanceID) {
+func (s *Store) persistRecord(id InstanceID) {
 	data, err := json.Marshal(s.records[id])
 	if err != nil {
 		s.log.Error("remember a process", "process", id.Name, "error", err)
@@ -218,7 +218,7 @@ func (s *Store) Reset(processes []control.Process) {
 	}
 	s.records = records
 	for _, id := range s.order {
-		s.persist(id)
+		s.persistRecord(id)
 	}
 	s.wakeWaiters()
 }

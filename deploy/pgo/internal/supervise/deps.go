@@ -23,7 +23,7 @@ const (
 	childCountKey  = "children" // how many so far
 )
 
-// Deps are what all processes share.
+// Deps hold the dependencies that all processes share.
 type Deps struct {
 	Home          home.Home
 	Link          *keeper.Link

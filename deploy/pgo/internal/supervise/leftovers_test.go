@@ -67,7 +67,7 @@ func TestLeftoversAreTheVeryProcesses(t *testing.T) {
 				return
 			}
 			if now, err := proc.ReadStat(is.PID); err != nil || now.Zombie {
-				t.Fatal("a stranger was stopped")
+				t.Fatal("another process was stopped")
 			}
 		})
 	}

@@ -24,7 +24,7 @@ const (
 	memoryPause = 30 * time.Second
 )
 
-// instanceUsage is what is known of the use of an instance.
+// instanceUsage holds what an instance has used at the last looks, and which warnings were published.
 type instanceUsage struct {
 	pid              int
 	cpu              []cpuSample // of the last looks

@@ -47,8 +47,8 @@ func TestNotify(t *testing.T) {
 	<-served
 }
 
-// What a process has started may speak for it, a stranger may not.
-func TestNoticeOfAStranger(t *testing.T) {
+// A message counts if the process or something that it started has sent it.
+func TestNotificationOfAnotherProcess(t *testing.T) {
 	cmd := exec.Command("sleep", "60")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {

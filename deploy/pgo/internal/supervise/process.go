@@ -139,7 +139,8 @@ func (p *Process) eachInstance(do func(*Instance)) {
 }
 
 // Stop stops all instances concurrently and returns when they have ended.
-func (p *Process) Stop()  { p.eachInstance((*Instance).Stop) }
+func (p *Process) Stop() { p.eachInstance((*Instance).Stop) }
+
 // Close stops all instances for good.
 func (p *Process) Close() { p.eachInstance((*Instance).Close) }
 

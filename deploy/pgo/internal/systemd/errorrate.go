@@ -18,7 +18,7 @@ const (
 	maxUnread         = 3           // failures in a row until it is reported that the share is unknown
 )
 
-// errorRate is what is known of the failed requests of one target.
+// errorRate holds the failed requests of one target.
 type errorRate struct {
 	baseline float64   // share of requests that failed before the release
 	readAt   time.Time // the last time
