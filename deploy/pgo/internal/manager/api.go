@@ -28,7 +28,7 @@ func (m *Manager) newHandler(down, leave func()) http.Handler {
 	})
 	mux.HandleFunc("GET /v1/processes", func(w http.ResponseWriter, _ *http.Request) {
 		c, _ := m.deps.Store.Changes(0)
-		m.meter.Fill(c.Processes)
+		m.meter.fill(c.Processes)
 		writeJSON(w, c.Processes)
 	})
 	mux.HandleFunc("GET /v1/changes", m.handleChanges)
@@ -132,7 +132,7 @@ func (m *Manager) handleDescribe(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c, _ := m.deps.Store.Changes(0)
-	m.meter.Fill(c.Processes)
+	m.meter.fill(c.Processes)
 	all := []control.Description{}
 	for _, name := range supervise.SortedNames(chosen) {
 		d := control.Description{Spec: chosen[name].Spec(), Rows: []control.Process{}}

@@ -146,7 +146,7 @@ func (m *Manager) measureUsage(f *web.Snapshot) {
 	for i, p := range f.Processes {
 		rows[i] = p.Process
 	}
-	used := m.meter.Fill(rows)
+	used := m.meter.fill(rows)
 	for i := range f.Processes {
 		p := &f.Processes[i]
 		p.Process, p.CPU, p.Files = rows[i], used[p.Process.PID], proc.CountOpenFiles(p.Process.PID)

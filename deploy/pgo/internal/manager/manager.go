@@ -23,7 +23,7 @@ type Manager struct {
 	deps     *supervise.Deps
 	set      *supervise.Set
 	deployer *deploy.Deployer
-	meter    supervise.Meter
+	meter    meter
 	about    managerInfo
 	memory   *memoryReleaser
 

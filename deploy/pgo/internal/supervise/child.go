@@ -17,6 +17,7 @@ import (
 	"pgo/deploy/pgo/internal/logfile"
 	"pgo/deploy/pgo/internal/proc"
 	"pgo/deploy/pgo/internal/processfile"
+	"pgo/deploy/pgo/internal/sdnotify"
 	"pgo/deploy/pgo/internal/state"
 )
 
@@ -81,7 +82,7 @@ func (k *Child) attachOutput() error {
 		go p.Run(ctx)
 	}
 	if k.resources.notify != nil {
-		go k.resources.notify.receive(k.handleNotification)
+		go k.resources.notify.Receive(k.handleNotification)
 	}
 	return nil
 }
@@ -114,27 +115,27 @@ func (k *Child) currentState() childState {
 }
 
 // handleNotification handles a message of the notify socket. One that another process has sent is ignored.
-func (k *Child) handleNotification(n notification) {
+func (k *Child) handleNotification(n sdnotify.Message) {
 	k.stateMu.Lock()
 	is, over := k.state, k.hasEnded
 	k.stateMu.Unlock()
 	if over {
 		return
 	}
-	if !n.isFrom(k.Handle.PID) {
-		k.deps.Log.Warn("notify message of an unknown sender", "process", k.ID.Name, "pid", n.pid)
+	if !n.IsFrom(k.Handle.PID) {
+		k.deps.Log.Warn("notify message of an unknown sender", "process", k.ID.Name, "pid", n.PID)
 		return
 	}
-	if status, ok := n.fields["STATUS"]; ok && is.Role == roleCurrent {
+	if status, ok := n.Fields["STATUS"]; ok && is.Role == roleCurrent {
 		k.deps.Store.SetMessage(k.ID, status)
 	}
-	if n.fields["READY"] == "1" {
+	if n.Fields["READY"] == "1" {
 		Notify(k.readySignal)
 	}
-	if n.fields["WATCHDOG"] == "1" {
+	if n.Fields["WATCHDOG"] == "1" {
 		Notify(k.watchdogSignal)
 	}
-	if n.fields["STOPPING"] == "1" && is.Role == roleCurrent && is.StopAskedAt.IsZero() {
+	if n.Fields["STOPPING"] == "1" && is.Role == roleCurrent && is.StopAskedAt.IsZero() {
 		if k.deps.Store.Get(k.ID).Process.Status != control.Stopping {
 			k.deps.Store.Transition(k.ID, control.Stopping, "reports that it is stopping")
 		}
@@ -208,7 +209,7 @@ func (k *Child) reap() exitResult {
 		<-p.Done()
 	}
 	if k.resources.notify != nil {
-		k.resources.notify.close()
+		k.resources.notify.Close()
 	}
 	k.closeResources()
 	k.deps.leftovers.remove(k.Handle.ChildSpec.ID)

@@ -19,6 +19,7 @@ import (
 	"pgo/deploy/pgo/internal/logfile"
 	"pgo/deploy/pgo/internal/processfile"
 	"pgo/deploy/pgo/internal/release"
+	"pgo/deploy/pgo/internal/sdnotify"
 	"pgo/deploy/pgo/internal/shim"
 	"pgo/deploy/pgo/internal/state"
 )
@@ -28,7 +29,7 @@ type childResources struct {
 	pipes     map[string]int
 	own       map[string]Listener
 	inherited map[string]Listener
-	notify    *notifySocket
+	notify    *sdnotify.Socket
 }
 
 // spawn starts a child. It returns when the child has become its program.
@@ -44,7 +45,7 @@ func (h *Deps) spawn(s state.InstanceID, spec processfile.Process, shared map[st
 	if err := h.prepareChild(k); err != nil {
 		k.closeResources()
 		if k.resources.notify != nil {
-			k.resources.notify.close()
+			k.resources.notify.Close()
 		}
 		return nil, err
 	}
@@ -176,19 +177,19 @@ func (k *Child) openListeners(f *keeper.ChildSpec) error {
 }
 
 func (k *Child) openNotify(as *shim.User) error {
-	n, err := openNotifySocket(filepath.Join(k.deps.socketDir, k.Handle.ChildSpec.ID+".notify"))
+	n, err := sdnotify.OpenSocket(filepath.Join(k.deps.socketDir, k.Handle.ChildSpec.ID+".notify"))
 	if err != nil {
 		return err
 	}
 	k.resources.notify = n
 	if as != nil {
 		// The directory can be traversed then, not read; the control socket is closed to others by its own mode.
-		err := errors.Join(os.Chmod(k.deps.socketDir, 0o711), os.Chown(n.path, as.UID, as.GID))
+		err := errors.Join(os.Chmod(k.deps.socketDir, 0o711), os.Chown(n.Path, as.UID, as.GID))
 		if err != nil {
 			return fmt.Errorf("give the notify socket to its user: %w", err)
 		}
 	}
-	return n.withFD(func(fd int) error { return k.deps.Link.HoldDescriptor(notifyKey+k.Handle.ChildSpec.ID, fd) })
+	return n.Control(func(fd int) error { return k.deps.Link.HoldDescriptor(notifyKey+k.Handle.ChildSpec.ID, fd) })
 }
 
 // environment returns the child's environment: pgo's own, overridden by the process file and by systemd's conventions.
@@ -200,7 +201,7 @@ func (k *Child) environment() map[string]string {
 	env["PGO_INSTANCE"] = strconv.Itoa(k.ID.Number)
 	if k.resources.notify != nil {
 		// Only where the process file asks for it: MariaDB, for one, sends messages that are not meant for us.
-		env["NOTIFY_SOCKET"] = k.resources.notify.path
+		env["NOTIFY_SOCKET"] = k.resources.notify.Path
 	}
 	if k.Spec.Watchdog > 0 {
 		env["WATCHDOG_USEC"] = strconv.FormatInt(k.Spec.Watchdog.Microseconds(), 10)
@@ -265,7 +266,7 @@ func (h *Deps) adopt(c keeper.Child, shared map[string]Listener) (*Child, error)
 		}
 	}
 	if fd, ok := h.Link.FDs[notifyKey+c.ChildSpec.ID]; ok {
-		n, err := adoptNotifySocket(fd, filepath.Join(h.socketDir, c.ChildSpec.ID+".notify"))
+		n, err := sdnotify.AdoptSocket(fd, filepath.Join(h.socketDir, c.ChildSpec.ID+".notify"))
 		if err != nil {
 			return nil, err
 		}

@@ -1,4 +1,5 @@
-package supervise
+// Package sdnotify receives the messages that processes send by the protocol of sd_notify(3).
+package sdnotify
 
 import (
 	"errors"
@@ -13,19 +14,20 @@ import (
 	"pgo/deploy/pgo/internal/proc"
 )
 
-// notifySocket is a process's NOTIFY_SOCKET. The kernel attaches the sender's pid to each message.
-type notifySocket struct {
-	path string
+// Socket is a process's NOTIFY_SOCKET. The kernel attaches the sender's pid to each message.
+type Socket struct {
+	Path string
 	conn *net.UnixConn
 }
 
-// notification is one message of a process.
-type notification struct {
-	pid    int
-	fields map[string]string
+// Message is one message of a process.
+type Message struct {
+	PID    int
+	Fields map[string]string
 }
 
-func openNotifySocket(path string) (*notifySocket, error) {
+// OpenSocket opens a socket at a path, and replaces what a killed manager has left there.
+func OpenSocket(path string) (*Socket, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("open the notify socket: %w", err)
 	}
@@ -33,8 +35,8 @@ func openNotifySocket(path string) (*notifySocket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the notify socket: %w", err)
 	}
-	n := &notifySocket{path: path, conn: conn}
-	err = n.withFD(func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSCRED, 1) })
+	n := &Socket{Path: path, conn: conn}
+	err = n.Control(func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSCRED, 1) })
 	if err != nil {
 		_ = conn.Close()
 		return nil, fmt.Errorf("open the notify socket: %w", err)
@@ -42,8 +44,8 @@ func openNotifySocket(path string) (*notifySocket, error) {
 	return n, nil
 }
 
-// adoptNotifySocket returns a notify socket that the keeper has held. It closes the descriptor.
-func adoptNotifySocket(fd int, path string) (*notifySocket, error) {
+// AdoptSocket returns a socket from the descriptor that the keeper has held. It closes the descriptor.
+func AdoptSocket(fd int, path string) (*Socket, error) {
 	f := os.NewFile(uintptr(fd), path)
 	defer f.Close()
 	c, err := net.FilePacketConn(f)
@@ -55,11 +57,11 @@ func adoptNotifySocket(fd int, path string) (*notifySocket, error) {
 		_ = c.Close()
 		return nil, errors.New("take over a notify socket: it is none")
 	}
-	return &notifySocket{path: path, conn: conn}, nil
+	return &Socket{Path: path, conn: conn}, nil
 }
 
-// withFD calls f with the socket's descriptor.
-func (n *notifySocket) withFD(f func(fd int) error) error {
+// Control calls f with the socket's descriptor.
+func (n *Socket) Control(f func(fd int) error) error {
 	raw, err := n.conn.SyscallConn()
 	if err != nil {
 		return err
@@ -69,8 +71,8 @@ func (n *notifySocket) withFD(f func(fd int) error) error {
 	return errors.Join(err, failed)
 }
 
-// receive calls each for every message until the socket is closed.
-func (n *notifySocket) receive(each func(notification)) {
+// Receive calls each for every message, until the socket is closed.
+func (n *Socket) Receive(each func(Message)) {
 	text, ancillary := make([]byte, 4096), make([]byte, 256)
 	for {
 		size, more, _, _, err := n.conn.ReadMsgUnix(text, ancillary)
@@ -81,14 +83,15 @@ func (n *notifySocket) receive(each func(notification)) {
 			continue
 		}
 		if pid := senderPID(ancillary[:more]); pid != 0 {
-			each(notification{pid: pid, fields: parseAssignments(string(text[:size]))})
+			each(Message{PID: pid, Fields: parseAssignments(string(text[:size]))})
 		}
 	}
 }
 
-func (n *notifySocket) close() {
+// Close closes the socket and removes its path.
+func (n *Socket) Close() {
 	_ = n.conn.Close()
-	_ = os.Remove(n.path)
+	_ = os.Remove(n.Path)
 }
 
 // senderPID returns the pid in the ancillary data, and closes descriptors that a sender may have attached.
@@ -111,6 +114,7 @@ func senderPID(ancillary []byte) int {
 	return pid
 }
 
+// parseAssignments reads lines of KEY=value; other lines are ignored.
 func parseAssignments(text string) map[string]string {
 	fields := map[string]string{}
 	for line := range strings.SplitSeq(text, "\n") {
@@ -121,11 +125,11 @@ func parseAssignments(text string) map[string]string {
 	return fields
 }
 
-// isFrom reports whether the process, or something that it started, has sent the message.
-func (n notification) isFrom(main int) bool {
-	if n.pid == main {
+// IsFrom reports whether the process, or something that it started, has sent the message.
+func (n Message) IsFrom(main int) bool {
+	if n.PID == main {
 		return true
 	}
-	s, err := proc.ReadStat(n.pid)
+	s, err := proc.ReadStat(n.PID)
 	return err == nil && s.Session == main
 }

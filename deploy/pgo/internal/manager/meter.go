@@ -1,4 +1,4 @@
-package supervise
+package manager
 
 import (
 	"sync"
@@ -8,8 +8,8 @@ import (
 	"pgo/deploy/pgo/internal/proc"
 )
 
-// Meter measures what processes use. It looks only when asked, so an idle pgo costs nothing.
-type Meter struct {
+// meter measures what processes use. It looks only when asked, so an idle pgo costs nothing.
+type meter struct {
 	mu   sync.Mutex
 	last map[int]cpuUsage // by pid of the main process
 }
@@ -24,8 +24,8 @@ type cpuUsage struct {
 // cpuUsageMinAge is how long a figure of CPU use is repeated: over less time it would be noise.
 const cpuUsageMinAge = 500 * time.Millisecond
 
-// Fill sets CPU and memory of each process, with all that runs in its session. It returns the CPU time of each, by pid.
-func (m *Meter) Fill(processes []control.Process) map[int]time.Duration {
+// fill sets CPU and memory of each process, with all that runs in its session. It returns the CPU time of each, by pid.
+func (m *meter) fill(processes []control.Process) map[int]time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var pids []int

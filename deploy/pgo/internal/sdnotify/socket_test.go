@@ -1,4 +1,4 @@
-package supervise
+package sdnotify
 
 import (
 	"net"
@@ -16,13 +16,13 @@ func TestNotify(t *testing.T) {
 	if err := os.WriteFile(path, nil, 0o600); err != nil { // as a killed manager leaves it
 		t.Fatal(err)
 	}
-	n, err := openNotifySocket(path)
+	n, err := OpenSocket(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	heard := make(chan notification)
+	heard := make(chan Message)
 	served := make(chan struct{})
-	go func() { defer close(served); n.receive(func(x notification) { heard <- x }) }()
+	go func() { defer close(served); n.Receive(func(x Message) { heard <- x }) }()
 	conn, err := net.Dial("unixgram", path)
 	if err != nil {
 		t.Fatal(err)
@@ -36,14 +36,14 @@ func TestNotify(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := <-heard
-		if diff := cmp.Diff(want, got.fields); diff != "" {
+		if diff := cmp.Diff(want, got.Fields); diff != "" {
 			t.Error(diff)
 		}
-		if got.pid != os.Getpid() || !got.isFrom(os.Getpid()) {
-			t.Errorf("from %d, want %d", got.pid, os.Getpid())
+		if got.PID != os.Getpid() || !got.IsFrom(os.Getpid()) {
+			t.Errorf("from %d, want %d", got.PID, os.Getpid())
 		}
 	}
-	n.close()
+	n.Close()
 	<-served
 }
 
@@ -55,7 +55,7 @@ func TestNotificationOfAnotherProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { cmd.Process.Kill(); cmd.Wait() }()
-	if (notification{pid: cmd.Process.Pid}).isFrom(os.Getpid()) {
+	if (Message{PID: cmd.Process.Pid}).IsFrom(os.Getpid()) {
 		t.Error("a process of another session is believed")
 	}
 	// Someone else of the same session, as a shell's helper would be.
@@ -68,7 +68,7 @@ func TestNotificationOfAnotherProcess(t *testing.T) {
 	if errno != 0 {
 		t.Fatal(errno)
 	}
-	if !(notification{pid: child.Process.Pid}).isFrom(int(session)) {
+	if !(Message{PID: child.Process.Pid}).IsFrom(int(session)) {
 		t.Error("a process of the same session is not believed")
 	}
 }
