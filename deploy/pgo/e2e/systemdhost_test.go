@@ -44,9 +44,9 @@ func newSystemdHost(t *testing.T) *systemdHost {
 http: ""
 processes:
   gate: {kind: gate, command: bin/gate, ask: [ask], plan: [plan], env: {LOOKS: bin/alpha}}
-  alpha: {command: bin/alpha, after: [gate], listeners: {http: %q}, ready: {notify: true, within: 10s}, watch: {probation: 2s}}
+  alpha: {command: bin/alpha, after: [gate], listeners: {http: %q}, ready: {notify: true, within: 10s}, watch: {probation: 3s}}
   beta: {command: bin/beta, after: [gate, alpha], instances: 2, env: {ADMIN: "127.0.0.1:0"}, listeners: {http: %q, admin: {addr: "127.0.0.1:0", shared: false}},
-    ready: {notify: true, within: 10s}, watch: {probation: 2s, errors: true}}
+    ready: {notify: true, within: 10s}, watch: {probation: 3s, errors: true}}
 `, h.addrs["alpha"], h.addrs["beta"])), 0o644)
 	for _, name := range []string{"alpha", "beta"} {
 		h.Machine.WriteFile("/srv/pgo/bin/"+name, buildRelease(t, "v1"), 0o755)
