@@ -61,7 +61,7 @@ func serveApp(ctx context.Context, args []string, stdout io.Writer) error {
 		return nil
 	case <-time.After(a.startAfter):
 	}
-	l, inherited, err := listener(a.addr)
+	l, inherited, err := openListener(a.addr)
 	if err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ func serveApp(ctx context.Context, args []string, stdout io.Writer) error {
 			if draining.Load() {
 				w.Header().Set("Connection", "close")
 			}
-			fmt.Fprint(w, answer())
+			fmt.Fprint(w, responseText())
 		}),
 		ConnState: func(_ net.Conn, state http.ConnState) {
 			switch state {
@@ -88,8 +88,8 @@ func serveApp(ctx context.Context, args []string, stdout io.Writer) error {
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
 	said := make(chan int, 1)
-	go func() { said <- talk(ctx, stdout, a.lines) }()
-	if err := sayReady(); err != nil {
+	go func() { said <- writeLines(ctx, stdout, a.lines) }()
+	if err := notifyReady(); err != nil {
 		return err
 	}
 	select {
@@ -127,7 +127,7 @@ const (
 	hangs = "hangs"
 )
 
-func answer() string { return strings.TrimSpace(strconv.Itoa(os.Getpid()) + " " + build) }
+func responseText() string { return strings.TrimSpace(strconv.Itoa(os.Getpid()) + " " + build) }
 
 func appendCount(path string, n int) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
@@ -141,8 +141,8 @@ func appendCount(path string, n int) error {
 	return err
 }
 
-// listener is the first inherited one, else a new one.
-func listener(addr string) (l net.Listener, inherited bool, err error) {
+// openListener is the first inherited one, else a new one.
+func openListener(addr string) (l net.Listener, inherited bool, err error) {
 	if os.Getenv("LISTEN_PID") == strconv.Itoa(os.Getpid()) {
 		l, err = net.FileListener(os.NewFile(3, "http"))
 		return l, true, err
@@ -151,7 +151,7 @@ func listener(addr string) (l net.Listener, inherited bool, err error) {
 	return l, false, err
 }
 
-func sayReady() error {
+func notifyReady() error {
 	if path := os.Getenv("NOTIFY_SOCKET"); path != "" {
 		conn, err := net.Dial("unixgram", path)
 		if err != nil {
@@ -169,8 +169,8 @@ func sayReady() error {
 	return nil
 }
 
-// talk says so many lines a second, numbered, until ctx ends. It returns how many.
-func talk(ctx context.Context, stdout io.Writer, lines int) int {
+// writeLines says so many lines a second, numbered, until ctx ends. It returns how many.
+func writeLines(ctx context.Context, stdout io.Writer, lines int) int {
 	if lines == 0 {
 		return 0
 	}

@@ -39,9 +39,9 @@ func TestTable(t *testing.T) {
 		{what: "failed", target: atMost(0)},
 		{what: "takes", unit: "ms", target: atMost(15)},
 	}
-	fill(rows, 0, map[string]cell{"failed": {samples: []float64{0}, note: "of 10"}, "takes": {samples: []float64{1.25, 3, 2}}}, nil)
-	fill(rows, 1, map[string]cell{"failed": {text: "all", note: "a | b"}}, os.ErrNotExist)
-	got := table(rows)
+	fillCells(rows, 0, map[string]cell{"failed": {samples: []float64{0}, note: "of 10"}, "takes": {samples: []float64{1.25, 3, 2}}}, nil)
+	fillCells(rows, 1, map[string]cell{"failed": {text: "all", note: "a | b"}}, os.ErrNotExist)
+	got := formatTable(rows)
 	for _, want := range []string{
 		"| failed | 0 | 0; of 10 | all; a \\| b | met |\n",
 		"| takes | ≤ 15 ms | 2 (1.25 to 3, n=3) ms | not measured: file does not exist | met |\n",
@@ -100,8 +100,8 @@ func TestLoadCountsFailures(t *testing.T) {
 	if int64(failed) != bad.Load() || int64(sent) != all.Load() || skipped != 0 || failed == 0 {
 		t.Errorf("%d of %d failed, %d skipped; the server refused %d of %d", failed, sent, skipped, bad.Load(), all.Load())
 	}
-	if !strings.Contains(l.why(), "answer 502 Bad Gateway") {
-		t.Errorf("why: %s", l.why())
+	if !strings.Contains(l.describeFailures(), "answer 502 Bad Gateway") {
+		t.Errorf("why: %s", l.describeFailures())
 	}
 	for _, s := range l.streams {
 		if s.gateway || s.sent.Load() == 0 {

@@ -44,8 +44,8 @@ func scenarios() []scenario {
 	}
 }
 
-func compare(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
-	o, err := parse(args, stderr)
+func runComparison(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
+	o, err := parseOptions(args, stderr)
 	if err != nil {
 		return err
 	}
@@ -64,7 +64,7 @@ func compare(ctx context.Context, args []string, stdout, stderr io.Writer) (err 
 	if err != nil {
 		return err
 	}
-	b.say("installing PM2 %s", pm2Version)
+	b.logf("installing PM2 %s", pm2Version)
 	theirs, err := newPM2(ctx, filepath.Join(dir, "pm2"), self)
 	if err != nil {
 		return err
@@ -81,22 +81,22 @@ func compare(ctx context.Context, args []string, stdout, stderr io.Writer) (err 
 		more := s.rows(b)
 		for side, m := range []manager{ours, theirs} {
 			name := []string{"pgo", "PM2"}[side]
-			b.say("%s: %s", s.name, name)
+			b.logf("%s: %s", s.name, name)
 			cells, err := s.measure(ctx, b, m)
 			if ctx.Err() != nil {
 				return errors.New("interrupted: nothing is written")
 			}
 			if err != nil {
-				b.say("%s: %s: %v", s.name, name, err)
+				b.logf("%s: %s: %v", s.name, name, err)
 			}
-			fill(more, side, cells, err)
+			fillCells(more, side, cells, err)
 			for _, r := range more {
-				b.say("  %s: %s", r.what, []cell{r.ours, r.theirs}[side].show(r.unit))
+				b.logf("  %s: %s", r.what, []cell{r.ours, r.theirs}[side].show(r.unit))
 			}
 		}
 		rows = append(rows, more...)
 	}
-	text := b.heading(ctx, theirs, time.Since(began), loadBefore) + table(rows)
+	text := b.heading(ctx, theirs, time.Since(began), loadBefore) + formatTable(rows)
 	fmt.Fprint(stdout, text)
 	if o.out != "" {
 		return writePage(o.out, text)
@@ -104,8 +104,8 @@ func compare(ctx context.Context, args []string, stdout, stderr io.Writer) (err 
 	return nil
 }
 
-// fill puts a side's cells into the rows. What has none says why.
-func fill(rows []*row, side int, cells map[string]cell, err error) {
+// fillCells puts a side's cells into the rows. What has none says why.
+func fillCells(rows []*row, side int, cells map[string]cell, err error) {
 	for _, r := range rows {
 		c, ok := cells[r.what]
 		if !ok && err != nil {
@@ -122,11 +122,11 @@ func fill(rows []*row, side int, cells map[string]cell, err error) {
 	}
 }
 
-func (b *bench) say(format string, args ...any) {
+func (b *bench) logf(format string, args ...any) {
 	fmt.Fprintf(b.log, time.Now().Format("15:04:05 ")+format+"\n", args...)
 }
 
-// copySelf makes the program that is run a file of its own, which nobody writes over.
+// copySelf makes the program that is run a file of its own, which no other process overwrites.
 func copySelf(dir string) (string, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -158,8 +158,8 @@ func (b *bench) calibrate(ctx context.Context) error {
 		if err := cmd.Start(); err != nil {
 			return nil, err
 		}
-		err := await(10*time.Second, "the program answers", func() error { _, err := ask(addr); return err })
-		starts = append(starts, ms(time.Since(began)))
+		err := await(10*time.Second, "the program answers", func() error { _, err := requestOnce(addr); return err })
+		starts = append(starts, milliseconds(time.Since(began)))
 		return cmd, err
 	}
 	for range 5 {
@@ -187,16 +187,16 @@ func (b *bench) calibrate(ctx context.Context) error {
 		defer g.stop()
 		front = g.addr
 	} else {
-		b.say("%v", err)
+		b.logf("%v", err)
 	}
 	for asked := b.rate; ; {
 		l := startLoad(addr, front, b.rate)
 		time.Sleep(3 * time.Second)
 		l.stop()
 		failed, sent, skipped := l.failures()
-		late := l.late()
+		late := l.latency99()
 		fine := failed == 0 && skipped == 0 && late < 200*time.Millisecond && float64(sent) > 0.95*float64(3*b.rate)
-		b.say("%d requests/s without a manager: %d sent, %d failed, 99 %% within %s", b.rate, sent, failed, late.Round(time.Millisecond))
+		b.logf("%d requests/s without a manager: %d sent, %d failed, 99 %% within %s", b.rate, sent, failed, late.Round(time.Millisecond))
 		if !fine && b.rate/2 >= 100 {
 			b.rate /= 2
 			continue
@@ -220,7 +220,7 @@ func (b *bench) heading(ctx context.Context, theirs *pm2, took time.Duration, lo
 		time.Now().UTC().Format(time.DateOnly), took.Round(time.Second), runtime.NumCPU(), processorName(), loadBefore,
 		strings.TrimSpace(string(ours)), strings.TrimSpace(string(node)))
 	fmt.Fprintf(&t, "%d requests/s in all, in equal parts of each kind; %d reloads, %d kills of pgo's manager. The program by itself answers %s ms after it was started.\n",
-		b.rate, b.reloads, b.kills, number(b.start))
+		b.rate, b.reloads, b.kills, formatNumber(b.start))
 	for _, note := range b.notes {
 		t.WriteString(note + "\n")
 	}
@@ -244,4 +244,4 @@ func processorName() string {
 	return runtime.GOARCH
 }
 
-func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

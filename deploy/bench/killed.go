@@ -39,7 +39,7 @@ func measureKilled(ctx context.Context, b *bench, m manager) (cells map[string]c
 	}
 	l := startLoad(addr, "", b.rate)
 	defer l.stop()
-	if err := await(patience, "somebody answers", l.answered); err != nil {
+	if err := await(requestTimeout, "a process answers", l.answered); err != nil {
 		return nil, err
 	}
 	times := b.kills
@@ -57,7 +57,7 @@ func measureKilled(ctx context.Context, b *bench, m manager) (cells map[string]c
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 			return nil, err
 		}
-		atMost := patience
+		atMost := requestTimeout
 		if times == 1 {
 			atMost = 3 * time.Second
 		}
@@ -68,7 +68,7 @@ func measureKilled(ctx context.Context, b *bench, m manager) (cells map[string]c
 			return nil
 		})
 		if err == nil {
-			again = append(again, ms(time.Since(began)))
+			again = append(again, milliseconds(time.Since(began)))
 		}
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -78,7 +78,7 @@ func measureKilled(ctx context.Context, b *bench, m manager) (cells map[string]c
 	l.stop()
 	failed, sent, _ := l.failures()
 	note := fmt.Sprintf("of %d, killed %d times", sent, times)
-	if why := l.why(); why != "" {
+	if why := l.describeFailures(); why != "" {
 		note += ": " + why
 	}
 	cells = map[string]cell{b.killedFailed(): {samples: []float64{float64(failed)}, note: note}}
@@ -87,11 +87,11 @@ func measureKilled(ctx context.Context, b *bench, m manager) (cells map[string]c
 		cells[managedAgain] = cell{text: fmt.Sprintf("never in %d of %d", times-len(again), times), note: "the next one knows of no app"}
 	}
 	if len(again) == times {
-		if cells[killedLost], err = lost(ctx, m, said); err != nil {
+		if cells[killedLost], err = countLostLines(ctx, m, said); err != nil {
 			return cells, err
 		}
 	} else {
-		cells[killedLost] = cell{text: "all from then on", note: "nobody reads them: the app ends at its next line"}
+		cells[killedLost] = cell{text: "all from then on", note: "no process reads them: the app exits at its next line"}
 	}
 	return cells, nil
 }

@@ -29,8 +29,8 @@ type kind struct {
 }
 
 const (
-	mostWaiting = 2000 // requests of one kind at a time; beyond that the load is no longer what it says
-	patience    = 10 * time.Second
+	maxWaiting     = 2000 // requests of one kind at a time; beyond that the load is no longer what it says
+	requestTimeout = 10 * time.Second
 )
 
 // load sends requests at a rate of their own, whether or not those before were answered.
@@ -67,7 +67,7 @@ func startLoad(addr, gateway string, rate int) *load {
 			}
 			s.url = "http://" + gateway
 		}
-		s.client = &http.Client{Timeout: patience, Transport: &http.Transport{
+		s.client = &http.Client{Timeout: requestTimeout, Transport: &http.Transport{
 			DisableKeepAlives: !k.keep, MaxIdleConnsPerHost: 64, IdleConnTimeout: 2 * time.Second,
 		}}
 		l.streams = append(l.streams, s)
@@ -92,7 +92,7 @@ func (l *load) run(ctx context.Context, s *stream, rate float64) {
 		case <-tick.C:
 		}
 		for due := int(time.Since(began).Seconds() * rate); n < due; n++ {
-			if s.waiting.Load() >= mostWaiting {
+			if s.waiting.Load() >= maxWaiting {
 				s.skipped.Add(1)
 				continue
 			}
@@ -110,7 +110,7 @@ func (l *load) ask(s *stream) {
 	if err != nil {
 		s.failed.Add(1)
 		s.mu.Lock()
-		s.errors[brief(err)]++
+		s.errors[errorKind(err)]++
 		s.mu.Unlock()
 		return
 	}
@@ -146,8 +146,8 @@ func (s *stream) request() (string, error) {
 	return string(text), err
 }
 
-// brief is an error without the ports in it, so that equal ones are counted together.
-func brief(err error) string {
+// errorKind is an error without the ports in it, so that equal ones are counted together.
+func errorKind(err error) string {
 	text := err.Error()
 	if i := strings.LastIndex(text, ": "); i >= 0 {
 		text = text[i+2:]
@@ -155,8 +155,8 @@ func brief(err error) string {
 	return text
 }
 
-// newest is the process with the latest first answer, and its time.
-func (l *load) newest() (string, time.Time) {
+// newestAnswer is the process with the latest first answer, and its time.
+func (l *load) newestAnswer() (string, time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.last, l.first[l.last]
@@ -175,18 +175,18 @@ func (l *load) failures() (failed, sent, skipped int) {
 	return failed, sent, skipped
 }
 
-// why are the most frequent failures.
-func (l *load) why() string {
+// describeFailures are the most frequent failures.
+func (l *load) describeFailures() string {
 	all := map[string]int{}
 	for _, s := range l.streams {
 		for text, n := range s.errors {
 			all[text] += n
 		}
 	}
-	return most(all)
+	return describeMostFrequent(all)
 }
 
-func most(counts map[string]int) string {
+func describeMostFrequent(counts map[string]int) string {
 	var texts []string
 	for text := range counts {
 		texts = append(texts, text)
@@ -199,8 +199,8 @@ func most(counts map[string]int) string {
 	return strings.Join(out, ", ")
 }
 
-// late is the time that 99 of 100 answers took at most.
-func (l *load) late() time.Duration {
+// latency99 is the time that 99 of 100 answers took at most.
+func (l *load) latency99() time.Duration {
 	var took []time.Duration
 	for _, s := range l.streams {
 		took = append(took, s.took...)

@@ -44,7 +44,7 @@ func measureLogs(ctx context.Context, b *bench, m manager) (cells map[string]cel
 		return nil, err
 	}
 	time.Sleep(time.Second)
-	busy, err := share(pids, b.logging)
+	busy, err := measureShare(pids, b.logging)
 	if err != nil {
 		return nil, err
 	}
@@ -53,13 +53,13 @@ func measureLogs(ctx context.Context, b *bench, m manager) (cells map[string]cel
 		note = "without rotation: that takes a module"
 	}
 	cells = map[string]cell{logShare: {samples: []float64{busy}, note: note}}
-	cells[linesLost], err = lost(ctx, m, said)
+	cells[linesLost], err = countLostLines(ctx, m, said)
 	return cells, err
 }
 
-// lost stops the app and counts what it has said and what is in its logs.
-func lost(ctx context.Context, m manager, said string) (cell, error) {
-	if err := quiet(m.command(ctx, "stop", "app")); err != nil {
+// countLostLines stops the app and counts what it has said and what is in its logs.
+func countLostLines(ctx context.Context, m manager, said string) (cell, error) {
+	if err := runQuietly(m.command(ctx, "stop", "app")); err != nil {
 		return cell{}, err
 	}
 	text, err := os.ReadFile(said)
@@ -89,13 +89,13 @@ func countLines(m manager) (int, error) {
 	files, err := m.logs("app")
 	n := 0
 	for _, file := range files {
-		more, counting := linesIn(file)
+		more, counting := countLinesIn(file)
 		n, err = n+more, errors.Join(err, counting)
 	}
 	return n, err
 }
 
-func linesIn(path string) (int, error) {
+func countLinesIn(path string) (int, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return 0, err

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// manager is a process manager that is measured. One life is up, then whatever, then down; there may be several.
+// manager is a process manager that is measured. It may be brought up and down several times.
 type manager interface {
 	// up starts the manager with these apps and returns when they are ready.
 	up(ctx context.Context, apps ...app) error
@@ -43,8 +43,8 @@ func environment(more ...string) []string {
 	return append(env, more...)
 }
 
-// quiet runs a command; its output is part of the error.
-func quiet(cmd *exec.Cmd) error {
+// runQuietly runs a command; its output is part of the error.
+func runQuietly(cmd *exec.Cmd) error {
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, out)
@@ -52,8 +52,8 @@ func quiet(cmd *exec.Cmd) error {
 	return nil
 }
 
-// sweep ends what has the mark in its environment, and says how many.
-func sweep(mark string) (int, error) {
+// killMarked ends what has the mark in its environment, and says how many.
+func killMarked(mark string) (int, error) {
 	ended := map[int]bool{}
 	err := await(10*time.Second, "what was started ends", func() error {
 		files, err := filepath.Glob("/proc/[0-9]*/environ")

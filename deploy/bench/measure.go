@@ -17,7 +17,7 @@ import (
 // begins with that of its parent, so the parent has to be small.
 const measureCommand = "measure"
 
-type taken struct {
+type usage struct {
 	Wall   time.Duration
 	Memory int64 // bytes, the peak
 }
@@ -30,15 +30,15 @@ func measureProgram(args []string, stdout io.Writer) error {
 		return err
 	}
 	wall := time.Since(began)
-	usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+	rusage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
 	if !ok {
 		return fmt.Errorf("measure %s: no usage", args[0])
 	}
-	return json.NewEncoder(stdout).Encode(taken{wall, usage.Maxrss * 1024})
+	return json.NewEncoder(stdout).Encode(usage{wall, rusage.Maxrss * 1024})
 }
 
-func measured(cmd *exec.Cmd) (taken, error) {
-	var t taken
+func measureCommandUsage(cmd *exec.Cmd) (usage, error) {
+	var t usage
 	self, err := os.Executable()
 	if err != nil {
 		return t, err
@@ -76,8 +76,8 @@ func processorTime(pids []int) (time.Duration, error) {
 	return sum, nil
 }
 
-// share is the processor's share that processes use over a time, in percent of one core.
-func share(pids []int, over time.Duration) (float64, error) {
+// measureShare is the processor's share that processes use over a time, in percent of one core.
+func measureShare(pids []int, over time.Duration) (float64, error) {
 	before, err := processorTime(pids)
 	if err != nil {
 		return 0, err
@@ -88,8 +88,8 @@ func share(pids []int, over time.Duration) (float64, error) {
 	return 100 * float64(after-before) / float64(time.Since(began)), err
 }
 
-// resident is the memory of processes in MB.
-func resident(pids []int) (float64, error) {
+// measureMemory is the memory of processes in MB.
+func measureMemory(pids []int) (float64, error) {
 	sum := 0.0
 	for _, pid := range pids {
 		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -110,7 +110,7 @@ func resident(pids []int) (float64, error) {
 	return sum, nil
 }
 
-func sizeOf(paths ...string) (float64, error) {
+func measureSizes(paths ...string) (float64, error) {
 	sum := int64(0)
 	for _, path := range paths {
 		err := filepath.Walk(path, func(_ string, info os.FileInfo, err error) error {

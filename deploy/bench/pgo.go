@@ -82,13 +82,13 @@ func (p *pgo) up(ctx context.Context, apps ...app) error {
 	if err := os.WriteFile(filepath.Join(p.dir, "configs", "pgo.yaml"), []byte(text), 0o600); err != nil {
 		return err
 	}
-	return quiet(p.command(ctx, "up"))
+	return runQuietly(p.command(ctx, "up"))
 }
 
 // down leaves an empty home, for the next life.
 func (p *pgo) down() error {
-	err := quiet(p.command(context.Background(), "down"))
-	if n, left := sweep("PGO_HOME=" + p.home()); err == nil {
+	err := runQuietly(p.command(context.Background(), "down"))
+	if n, left := killMarked("PGO_HOME=" + p.home()); err == nil {
 		if err = left; err == nil && n > 0 {
 			err = fmt.Errorf("pgo down has left %d processes behind", n)
 		}

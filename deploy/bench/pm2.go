@@ -36,7 +36,7 @@ func newPM2(ctx context.Context, dir, self string) (*pm2, error) {
 		return nil, err
 	}
 	install := exec.CommandContext(ctx, "npm", "install", "--no-audit", "--no-fund", "--prefix", dir, "pm2@"+pm2Version)
-	if err := quiet(install); err != nil {
+	if err := runQuietly(install); err != nil {
 		return nil, fmt.Errorf("install PM2: %w", err)
 	}
 	p.script = filepath.Join(p.modules, "pm2", "bin", "pm2")
@@ -84,7 +84,7 @@ func (p *pm2) up(ctx context.Context, apps ...app) error {
 	if err := os.WriteFile(file, content, 0o600); err != nil {
 		return err
 	}
-	if err := quiet(p.command(ctx, "start", file)); err != nil {
+	if err := runQuietly(p.command(ctx, "start", file)); err != nil {
 		return err
 	}
 	for _, a := range apps {
@@ -96,8 +96,8 @@ func (p *pm2) up(ctx context.Context, apps ...app) error {
 }
 
 func (p *pm2) down() error {
-	err := quiet(p.command(context.Background(), "kill"))
-	if _, left := sweep("PM2_HOME=" + p.home); err == nil {
+	err := runQuietly(p.command(context.Background(), "kill"))
+	if _, left := killMarked("PM2_HOME=" + p.home); err == nil {
 		err = left
 	}
 	if removing := os.RemoveAll(p.home); err == nil {
@@ -123,11 +123,11 @@ func (p *pm2) measureItself(ctx context.Context) (string, error) {
 		return "", err
 	}
 	for _, args := range [][]string{{"set", promModule + ":hostname", host}, {"set", promModule + ":port", port}} {
-		if err := quiet(p.command(ctx, args...)); err != nil {
+		if err := runQuietly(p.command(ctx, args...)); err != nil {
 			return "", err
 		}
 	}
-	if err := quiet(p.command(ctx, "install", promModule+"@"+promVersion)); err != nil {
+	if err := runQuietly(p.command(ctx, "install", promModule+"@"+promVersion)); err != nil {
 		return "", fmt.Errorf("npm did not install %s %s: %w", promModule, promVersion, err)
 	}
 	if rows := p.rows(ctx); !slices.ContainsFunc(rows, func(r pm2Row) bool { return r.Name == promModule }) {

@@ -67,24 +67,24 @@ func (b *bench) reloadUnderLoad(ctx context.Context, m manager, when string, sta
 	}
 	l := startLoad(addr, front, b.rate)
 	defer l.stop()
-	if err := await(patience, "somebody answers", l.answered); err != nil {
+	if err := await(requestTimeout, "a process answers", l.answered); err != nil {
 		return nil, err
 	}
 	var answers, returns []float64
 	for range b.reloads {
-		before, _ := l.newest()
+		before, _ := l.newestAnswer()
 		began := time.Now()
-		if err := quiet(m.command(ctx, "reload", "app")); err != nil {
+		if err := runQuietly(m.command(ctx, "reload", "app")); err != nil {
 			return nil, err
 		}
-		returns = append(returns, ms(time.Since(began)))
-		err := await(patience, "the new process answers", func() error {
-			now, at := l.newest()
+		returns = append(returns, milliseconds(time.Since(began)))
+		err := await(requestTimeout, "the new process answers", func() error {
+			now, at := l.newestAnswer()
 			if now == before {
 				return errors.New("it does not")
 			}
 			if at.After(began) {
-				answers = append(answers, ms(at.Sub(began)))
+				answers = append(answers, milliseconds(at.Sub(began)))
 			}
 			return nil
 		})
@@ -112,11 +112,11 @@ func (b *bench) reloadUnderLoad(ctx context.Context, m manager, when string, sta
 func (s *stream) cell() cell {
 	note := fmt.Sprintf("of %d", s.sent.Load())
 	if n := s.skipped.Load(); n > 0 {
-		note += fmt.Sprintf(", %d more were not sent since %d waited", n, mostWaiting)
+		note += fmt.Sprintf(", %d more were not sent since %d waited", n, maxWaiting)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if why := most(s.errors); why != "" {
+	if why := describeMostFrequent(s.errors); why != "" {
 		note += ": " + why
 	}
 	return cell{samples: []float64{float64(s.failed.Load())}, note: note}
@@ -124,8 +124,8 @@ func (s *stream) cell() cell {
 
 // answered has an error until the first answer.
 func (l *load) answered() error {
-	if who, _ := l.newest(); strings.TrimSpace(who) == "" {
-		return errors.New("nobody does")
+	if who, _ := l.newestAnswer(); strings.TrimSpace(who) == "" {
+		return errors.New("no process does")
 	}
 	return nil
 }

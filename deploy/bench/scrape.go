@@ -25,7 +25,7 @@ type scraping struct {
 func (b *bench) scrape(ctx context.Context, m manager) (s *scraping, without string) {
 	url, err := m.measureItself(ctx)
 	if err != nil {
-		b.say("%v", err)
+		b.logf("%v", err)
 		why, _, _ := strings.Cut(err.Error(), ": ")
 		return startScraping("", scrapeEvery), "; without metrics: " + why
 	}
@@ -39,7 +39,7 @@ func (b *bench) scrape(ctx context.Context, m manager) (s *scraping, without str
 // startScraping begins to; without an address there is nothing to read.
 func startScraping(url string, every time.Duration) *scraping {
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &scraping{url: url, client: &http.Client{Timeout: patience, Transport: &http.Transport{}}, cancel: cancel}
+	s := &scraping{url: url, client: &http.Client{Timeout: requestTimeout, Transport: &http.Transport{}}, cancel: cancel}
 	if url == "" {
 		return s
 	}

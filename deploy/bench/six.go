@@ -61,23 +61,23 @@ func measureSix(ctx context.Context, b *bench, m manager) (cells map[string]cell
 	if err != nil {
 		return nil, err
 	}
-	time.Sleep(settles)
+	time.Sleep(settleTime)
 	cells = map[string]cell{}
-	busy, sizes, err := quietly(pids, b.idle)
+	busy, sizes, err := measureIdle(pids, b.idle)
 	if err != nil {
 		return nil, err
 	}
 	cells[idleShare] = cell{samples: []float64{busy}, note: "over " + b.idle.String() + without}
 	var takes, needs []float64
 	for range b.lists {
-		t, err := measured(m.command(ctx, "list"))
+		t, err := measureCommandUsage(m.command(ctx, "list"))
 		if err != nil {
 			return nil, err
 		}
-		takes, needs = append(takes, ms(t.Wall)), append(needs, float64(t.Memory)/1e6)
+		takes, needs = append(takes, milliseconds(t.Wall)), append(needs, float64(t.Memory)/1e6)
 	}
 	cells[listTakes], cells[listMemory] = cell{samples: takes}, cell{samples: needs}
-	mb, err := resident(pids)
+	mb, err := measureMemory(pids)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +88,7 @@ func measureSix(ctx context.Context, b *bench, m manager) (cells map[string]cell
 	var back []float64
 	turnedAway := 0
 	for _, a := range apps {
-		took, n, err := crash(a.addr)
+		took, n, err := measureCrash(a.addr)
 		if err != nil {
 			return cells, err
 		}
@@ -98,12 +98,12 @@ func measureSix(ctx context.Context, b *bench, m manager) (cells map[string]cell
 	return cells, nil
 }
 
-// settles is how long what a start has stirred up is left to settle: pgo has a program on probation for its first 30 s, in
+// settleTime is how long what a start has stirred up is left to settle: pgo has a program on probation for its first 30 s, in
 // which it is not idle.
-const settles = 35 * time.Second
+const settleTime = 35 * time.Second
 
-// quietly takes the processor's share of processes over a time, and every second their memory.
-func quietly(pids []int, over time.Duration) (busy float64, sizes []float64, err error) {
+// measureIdle takes the processor's share of processes over a time, and every second their memory.
+func measureIdle(pids []int, over time.Duration) (busy float64, sizes []float64, err error) {
 	before, err := processorTime(pids)
 	if err != nil {
 		return 0, nil, err
@@ -111,7 +111,7 @@ func quietly(pids []int, over time.Duration) (busy float64, sizes []float64, err
 	began := time.Now()
 	for time.Since(began) < over {
 		time.Sleep(time.Second)
-		mb, err := resident(pids)
+		mb, err := measureMemory(pids)
 		if err != nil {
 			return 0, nil, err
 		}
@@ -121,9 +121,9 @@ func quietly(pids []int, over time.Duration) (busy float64, sizes []float64, err
 	return 100 * float64(after-before) / float64(time.Since(began)), sizes, err
 }
 
-// crash kills what answers, and asks on new connections until another does.
-func crash(addr string) (took float64, refused int, err error) {
-	old, err := ask(addr)
+// measureCrash kills what answers, and asks on new connections until another does.
+func measureCrash(addr string) (took float64, refused int, err error) {
+	old, err := requestOnce(addr)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -136,23 +136,23 @@ func crash(addr string) (took float64, refused int, err error) {
 		return 0, 0, err
 	}
 	for time.Since(began) < 30*time.Second {
-		who, err := ask(addr)
+		who, err := requestOnce(addr)
 		if errors.Is(err, syscall.ECONNREFUSED) {
 			refused++
 			time.Sleep(time.Millisecond)
 		}
 		if err == nil && who != old {
-			return ms(time.Since(began)), refused, nil
+			return milliseconds(time.Since(began)), refused, nil
 		}
 	}
 	return 0, refused, fmt.Errorf("%s did not come back", addr)
 }
 
-// ask sends one request on a new connection.
-func ask(addr string) (string, error) {
+// requestOnce sends one request on a new connection.
+func requestOnce(addr string) (string, error) {
 	t := &http.Transport{DisableKeepAlives: true}
 	defer t.CloseIdleConnections()
-	res, err := (&http.Client{Transport: t, Timeout: patience}).Get("http://" + addr)
+	res, err := (&http.Client{Transport: t, Timeout: requestTimeout}).Get("http://" + addr)
 	if err != nil {
 		return "", err
 	}

@@ -16,6 +16,6 @@ func measureSize(_ context.Context, _ *bench, m manager) (map[string]cell, error
 	case *pm2:
 		paths = []string{m.modules, m.node}
 	}
-	mb, err := sizeOf(paths...)
+	mb, err := measureSizes(paths...)
 	return map[string]cell{size: {samples: []float64{mb}}}, err
 }

@@ -36,8 +36,8 @@ func median(samples []float64) float64 {
 	return (s[n/2-1] + s[n/2]) / 2
 }
 
-// number has as many digits as say something.
-func number(x float64) string {
+// formatNumber has as many digits as say something.
+func formatNumber(x float64) string {
 	switch {
 	case x == float64(int64(x)) || x >= 100:
 		return strconv.FormatFloat(x, 'f', 0, 64)
@@ -55,10 +55,10 @@ func (c cell) show(unit string) string {
 	case n == 0:
 		return "not measured: " + c.note
 	case n == 1:
-		text = strings.TrimSpace(number(c.samples[0]) + " " + unit)
+		text = strings.TrimSpace(formatNumber(c.samples[0]) + " " + unit)
 	default:
-		text = strings.TrimSpace(fmt.Sprintf("%s (%s to %s, n=%d) %s", number(median(c.samples)),
-			number(slices.Min(c.samples)), number(slices.Max(c.samples)), n, unit))
+		text = strings.TrimSpace(fmt.Sprintf("%s (%s to %s, n=%d) %s", formatNumber(median(c.samples)),
+			formatNumber(slices.Min(c.samples)), formatNumber(slices.Max(c.samples)), n, unit))
 	}
 	if c.note != "" {
 		text += "; " + c.note
@@ -76,27 +76,27 @@ func (r row) verdict() string {
 	case median(r.ours.samples) <= *r.target:
 		return "met"
 	default:
-		return fmt.Sprintf("**MISSED** (%s %s)", number(median(r.ours.samples)), r.unit)
+		return fmt.Sprintf("**MISSED** (%s %s)", formatNumber(median(r.ours.samples)), r.unit)
 	}
 }
 
-func table(rows []*row) string {
+func formatTable(rows []*row) string {
 	var b strings.Builder
 	b.WriteString("| figure | target | pgo | PM2 " + pm2Version + " | |\n| --- | --- | --- | --- | --- |\n")
 	for _, r := range rows {
 		target := ""
 		if r.target != nil {
-			target = strings.TrimSpace("≤ " + number(*r.target) + " " + r.unit)
+			target = strings.TrimSpace("≤ " + formatNumber(*r.target) + " " + r.unit)
 			if *r.target == 0 {
 				target = "0"
 			}
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", r.what, target, escape(r.ours.show(r.unit)), escape(r.theirs.show(r.unit)), r.verdict())
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", r.what, target, escapeCell(r.ours.show(r.unit)), escapeCell(r.theirs.show(r.unit)), r.verdict())
 	}
 	return b.String()
 }
 
-func escape(s string) string {
+func escapeCell(s string) string {
 	return strings.NewReplacer("|", "\\|", "\n", " ").Replace(s)
 }
 

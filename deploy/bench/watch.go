@@ -16,7 +16,7 @@ const (
 	uploadAnswers  = "file complete → the new version answers, by watch"
 	rollbackFailed = "failed requests: roll-back to the version before"
 	rollbackTakes  = "roll-back → the version before answers"
-	looked         = 8 * time.Second // at what a bad file does
+	observeTime    = 8 * time.Second // at what a bad file does
 )
 
 // damages are files that should not be taken.
@@ -33,12 +33,12 @@ var damages = []struct {
 	{"one that never gets ready", func(_, _, _, hangs []byte) []byte { return hangs }},
 }
 
-func damaged(name string) string { return "failed requests: " + name + " is put in place" }
+func damageTitle(name string) string { return "failed requests: " + name + " is put in place" }
 
 func (b *bench) watchRows() []*row {
 	rows := []*row{{what: uploadFailed, target: atMost(0)}, {what: uploadAnswers, unit: "ms", target: atMost(1000)}}
 	for _, d := range damages {
-		rows = append(rows, &row{what: damaged(d.name), target: atMost(0)})
+		rows = append(rows, &row{what: damageTitle(d.name), target: atMost(0)})
 	}
 	return append(rows, &row{what: rollbackFailed, target: atMost(0)}, &row{what: rollbackTakes, unit: "ms", target: atMost(500 + b.start)})
 }
@@ -59,8 +59,8 @@ func measureWatch(ctx context.Context, b *bench, m manager) (cells map[string]ce
 	if err := os.WriteFile(deployed, one, 0o755); err != nil {
 		return nil, err
 	}
-	// PM2 runs the file itself, which nobody can write over then: it is removed first.
-	place, how := upload, ""
+	// PM2 runs the file itself, which cannot be overwritten then: it is removed first.
+	place, how := uploadInPlace, ""
 	if !isPgo {
 		place, how = removeAndUpload, "removed first, since a running program cannot be written over"
 	}
@@ -70,11 +70,11 @@ func measureWatch(ctx context.Context, b *bench, m manager) (cells map[string]ce
 	}
 	l := startLoad(addr, "", b.rate/2)
 	defer func() { l.stop() }()
-	if err := await(patience, "somebody answers", l.answered); err != nil {
+	if err := await(requestTimeout, "a process answers", l.answered); err != nil {
 		return nil, err
 	}
 	if isPgo { // what has not run for its probation is nothing to go back to
-		err := await(time.Minute, "the first version has proven itself", func() error {
+		err := await(time.Minute, "the first version has passed its probation", func() error {
 			out, err := m.command(ctx, "releases", "app").CombinedOutput()
 			if err == nil && !strings.Contains(string(out), "good") {
 				err = errors.New(string(out))
@@ -99,10 +99,10 @@ func measureWatch(ctx context.Context, b *bench, m manager) (cells map[string]ce
 	version := func(want string, since time.Time) (float64, error) {
 		took := 0.0
 		err := await(time.Minute, "version "+want+" answers", func() error {
-			if who, at := l.newest(); !strings.HasSuffix(who, " "+want) || at.Before(since) {
+			if who, at := l.newestAnswer(); !strings.HasSuffix(who, " "+want) || at.Before(since) {
 				return fmt.Errorf("%q does", who)
 			} else {
-				took = ms(at.Sub(since))
+				took = milliseconds(at.Sub(since))
 			}
 			return nil
 		})
@@ -122,9 +122,9 @@ func measureWatch(ctx context.Context, b *bench, m manager) (cells map[string]ce
 		return cells, err
 	}
 	for _, d := range damages {
-		err := count(damaged(d.name), "in "+looked.String(), func() error {
+		err := count(damageTitle(d.name), "in "+observeTime.String(), func() error {
 			err := place(deployed, d.make(one, two, builds["exits"], builds["hangs"]), 0)
-			time.Sleep(looked)
+			time.Sleep(observeTime)
 			return err
 		})
 		if err != nil {
@@ -135,14 +135,14 @@ func measureWatch(ctx context.Context, b *bench, m manager) (cells map[string]ce
 			return cells, err
 		}
 		err = await(time.Minute, "a good version answers again", func() error {
-			if who, err := ask(addr); err != nil || !strings.HasSuffix(who, " two") || !m.knows(ctx, "app") {
+			if who, err := requestOnce(addr); err != nil || !strings.HasSuffix(who, " two") || !m.knows(ctx, "app") {
 				return errors.Join(errors.New("it does not: "+who), err)
 			}
 			return nil
 		})
 		if err != nil {
 			// PM2 gives up after so many starts: a person starts it again.
-			if err := errors.Join(quiet(m.command(ctx, "restart", "app")), ctx.Err()); err != nil {
+			if err := errors.Join(runQuietly(m.command(ctx, "restart", "app")), ctx.Err()); err != nil {
 				return cells, err
 			}
 		}
@@ -157,7 +157,7 @@ func measureWatch(ctx context.Context, b *bench, m manager) (cells map[string]ce
 		// The last of the bad ones may still be on its way, and is not ready for longer than this looks at it.
 		err := await(time.Minute, "a roll-back is taken", func() error {
 			began = time.Now()
-			return quiet(m.command(ctx, "rollback", "app"))
+			return runQuietly(m.command(ctx, "rollback", "app"))
 		})
 		if err != nil {
 			return err
@@ -177,7 +177,7 @@ func (b *bench) builds(ctx context.Context) (map[string][]byte, error) {
 		path := filepath.Join(b.dir, "build")
 		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w -X main.build="+name, "-o", path, ".")
 		cmd.Dir, cmd.Env = b.source, append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
-		if err := quiet(cmd); err != nil {
+		if err := runQuietly(cmd); err != nil {
 			return nil, err
 		}
 		content, err := os.ReadFile(path)
@@ -189,8 +189,8 @@ func (b *bench) builds(ctx context.Context) (map[string][]byte, error) {
 	return builds, nil
 }
 
-// upload writes over a file in place as scp does: it is never shorter than before until the end.
-func upload(path string, content []byte, over time.Duration) error {
+// uploadInPlace writes over a file in place as scp does: it is never shorter than before until the end.
+func uploadInPlace(path string, content []byte, over time.Duration) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o755)
 	if err != nil {
 		return err
@@ -213,5 +213,5 @@ func removeAndUpload(path string, content []byte, over time.Duration) error {
 	if err := os.Remove(path); err != nil {
 		return err
 	}
-	return upload(path, content, over)
+	return uploadInPlace(path, content, over)
 }

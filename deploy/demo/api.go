@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// problem is an answer of the API other than success.
+// problem is an error response of the API.
 type problem struct {
 	method, path string
 	Status       int    `json:"status"`
@@ -43,20 +43,20 @@ type api struct {
 
 func newAPI(base string, within time.Duration) *api {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost = atOnce
+	transport.MaxIdleConnsPerHost = maxConcurrent
 	transport.Proxy = nil // the gateway is near
 	return &api{base: strings.TrimSuffix(base, "/"), within: within, client: &http.Client{Transport: transport, Timeout: 40 * time.Second}}
 }
 
-// up says whether the three services answer through the gateway.
-func (a *api) up(ctx context.Context) error {
+// checkServices returns errStackDown unless the three services answer through the gateway.
+func (a *api) checkServices(ctx context.Context) error {
 	for _, service := range []string{"user", "school", "task"} {
-		status, _, err := a.once(ctx, http.MethodGet, "/services/"+service+"/readyz", "", nil)
+		status, _, err := a.sendRequest(ctx, http.MethodGet, "/services/"+service+"/readyz", "", nil)
 		if err != nil {
-			return fmt.Errorf("%w (%w)", errNotUp, err)
+			return fmt.Errorf("%w (%w)", errStackDown, err)
 		}
 		if status != http.StatusOK {
-			return fmt.Errorf("%w (%s answers %d at %s)", errNotUp, service, status, a.base)
+			return fmt.Errorf("%w (%s answers %d at %s)", errStackDown, service, status, a.base)
 		}
 	}
 	return nil
@@ -73,7 +73,7 @@ func (a *api) call(ctx context.Context, method, path, token string, in, out any)
 		}
 	}
 	for deadline := time.Now().Add(a.within); ; {
-		status, answer, err := a.once(ctx, method, path, token, body)
+		status, answer, err := a.sendRequest(ctx, method, path, token, body)
 		if err != nil {
 			return err
 		}
@@ -91,17 +91,17 @@ func (a *api) call(ctx context.Context, method, path, token string, in, out any)
 			p.Detail = strings.TrimSpace(string(answer.text[:min(len(answer.text), 200)]))
 		}
 		p.Status = status
-		if !again(method, status) || time.Now().Add(answer.wait).After(deadline) {
+		if !isRetryable(method, status) || time.Now().Add(answer.wait).After(deadline) {
 			return p
 		}
-		if err := sleep(ctx, answer.wait); err != nil {
+		if err := sleepContext(ctx, answer.wait); err != nil {
 			return err
 		}
 	}
 }
 
-// again says whether a call that was answered so may be sent once more.
-func again(method string, status int) bool {
+// isRetryable reports whether a call with this response may be sent again.
+func isRetryable(method string, status int) bool {
 	switch status {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		return true
@@ -111,18 +111,18 @@ func again(method string, status int) bool {
 	return false
 }
 
-// answer is a response's body and how long it asks to wait before the next try.
-type answer struct {
+// response is a response's body and how long it asks to wait before the next try.
+type response struct {
 	text []byte
 	wait time.Duration
 }
 
-const pause = 100 * time.Millisecond // between two looks at what is not there yet
+const pollInterval = 100 * time.Millisecond // between two attempts
 
-func (a *api) once(ctx context.Context, method, path, token string, body []byte) (int, answer, error) {
+func (a *api) sendRequest(ctx context.Context, method, path, token string, body []byte) (int, response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, a.base+path, bytes.NewReader(body))
 	if err != nil {
-		return 0, answer{}, err
+		return 0, response{}, err
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
@@ -132,18 +132,18 @@ func (a *api) once(ctx context.Context, method, path, token string, body []byte)
 	}
 	res, err := a.client.Do(req)
 	if err != nil {
-		return 0, answer{}, err
+		return 0, response{}, err
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
 	if err != nil {
-		return 0, answer{}, fmt.Errorf("%s %s: %w", method, path, err)
+		return 0, response{}, fmt.Errorf("%s %s: %w", method, path, err)
 	}
-	wait := pause
+	wait := pollInterval
 	if seconds, err := strconv.Atoi(res.Header.Get("Retry-After")); err == nil && seconds > 0 {
 		wait = time.Duration(seconds) * time.Second
 	}
-	return res.StatusCode, answer{text, wait}, nil
+	return res.StatusCode, response{text, wait}, nil
 }
 
 // eventually asks again until done says so: what follows from an event comes a moment later. A problem among notYet
@@ -163,7 +163,7 @@ func (a *api) eventually(ctx context.Context, what string, done func() error, no
 		if time.Now().After(deadline) {
 			return fmt.Errorf("%s: not within %v: %w", what, a.within, err)
 		}
-		if err := sleep(ctx, pause); err != nil {
+		if err := sleepContext(ctx, pollInterval); err != nil {
 			return err
 		}
 	}
@@ -172,7 +172,7 @@ func (a *api) eventually(ctx context.Context, what string, done func() error, no
 // errNotYet is returned by the condition of eventually while it waits.
 var errNotYet = errors.New("not yet")
 
-func sleep(ctx context.Context, d time.Duration) error {
+func sleepContext(ctx context.Context, d time.Duration) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()

@@ -6,14 +6,14 @@ import (
 	"net/http"
 )
 
-// person is somebody who signed up and in.
+// person is a user who has signed up and in.
 type person struct {
 	id, name, email, token string
 }
 
-// nameOf is the i-th name; the first 520 differ from one another. They come from everywhere and in more than one
+// nameAt is the i-th name; the first 520 differ from one another. They come from everywhere and in more than one
 // script: lists have to sort and show them.
-func nameOf(i int) string {
+func nameAt(i int) string {
 	given := []string{"Ada", "Bilal", "Chiara", "Dmitri", "Elif", "Farid", "Grace", "Hana", "Ivo", "Jun", "Kwame", "Léa",
 		"Mateo", "Noor", "Oskar", "Priya", "Quynh", "Rosa", "Sven", "Tariq", "Uma", "Viktor", "Wen", "Yara", "Zoë", "明"}
 	family := []string{"Adeyemi", "Bauer", "Castro", "Dubois", "Eriksen", "Fischer", "García", "Haddad", "Ivanova", "Jansen",
@@ -21,7 +21,7 @@ func nameOf(i int) string {
 	return given[i%len(given)] + " " + family[(i+i/len(given))%len(family)]
 }
 
-// newPerson signs somebody up and in. who goes into the e-mail address.
+// newPerson signs a user up and in. who becomes a part of the e-mail address.
 func (b *builder) newPerson(ctx context.Context, who, name string) (person, error) {
 	p := person{name: name, email: fmt.Sprintf("%s.%s@demo.example", who, b.tag)}
 	var made struct {
@@ -43,8 +43,8 @@ func (b *builder) newPerson(ctx context.Context, who, name string) (person, erro
 	return p, nil
 }
 
-// signUp makes everybody: two who run the school, its teachers and its students.
-func (b *builder) signUp(ctx context.Context) (*school, error) {
+// signUpMembers signs up all members: owner, admin, teachers and students.
+func (b *builder) signUpMembers(ctx context.Context) (*school, error) {
 	s := &school{password: b.password, url: b.api.base, teachers: make([]person, teachers), students: make([]person, students)}
 	type place struct {
 		who string
@@ -57,8 +57,8 @@ func (b *builder) signUp(ctx context.Context) (*school, error) {
 	for i := range s.students {
 		places = append(places, place{fmt.Sprintf("student%03d", i+1), &s.students[i]})
 	}
-	return s, b.progress.each(ctx, "people signed up", len(places), func(ctx context.Context, i int) (err error) {
-		*places[i].at, err = b.newPerson(ctx, places[i].who, nameOf(i))
+	return s, b.progress.runEach(ctx, "people signed up", len(places), func(ctx context.Context, i int) (err error) {
+		*places[i].at, err = b.newPerson(ctx, places[i].who, nameAt(i))
 		return err
 	})
 }

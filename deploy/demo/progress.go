@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// atOnce is how many calls are under way together. More would only queue up in User, which works on no more passwords
+// maxConcurrent is how many calls are under way together. More would only queue up in User, which works on no more passwords
 // at once than there are cores.
-const atOnce = 4
+const maxConcurrent = 4
 
 // progress tells how far a step is, now and then and at its end.
 type progress struct {
@@ -19,8 +19,8 @@ type progress struct {
 	every time.Duration
 }
 
-// each calls f for 0 to n-1, a few at once, and returns what failed first; the rest is then left out.
-func (p progress) each(ctx context.Context, what string, n int, f func(ctx context.Context, i int) error) error {
+// runEach calls f for 0 to n-1, a few at once, and returns what failed first; the rest is then left out.
+func (p progress) runEach(ctx context.Context, what string, n int, f func(ctx context.Context, i int) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var (
@@ -30,7 +30,7 @@ func (p progress) each(ctx context.Context, what string, n int, f func(ctx conte
 		next  = make(chan int)
 		shown = time.Now()
 	)
-	for range min(atOnce, n) {
+	for range min(maxConcurrent, n) {
 		wg.Go(func() {
 			for i := range next {
 				if err := f(ctx, i); err != nil {

@@ -31,7 +31,7 @@ type options struct {
 	within time.Duration // how long to wait for what follows by itself
 }
 
-func parse(args []string, getenv func(string) string, stderr io.Writer) (options, error) {
+func parseOptions(args []string, getenv func(string) string, stderr io.Writer) (options, error) {
 	o := options{home: getenv("PGO_HOME")}
 	if o.home == "" {
 		o.home = ".pgo"
@@ -60,12 +60,12 @@ func parse(args []string, getenv func(string) string, stderr io.Writer) (options
 	return o, nil
 }
 
-// errNotUp is that there is no stack to talk to.
-var errNotUp = errors.New("the stack is not up: make up brings it up")
+// errStackDown is returned if no stack answers.
+var errStackDown = errors.New("the stack is not up: make up brings it up")
 
 // run does what args say and returns the exit code.
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
-	o, err := parse(args, getenv, stderr)
+	o, err := parseOptions(args, getenv, stderr)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return exitOK
@@ -73,14 +73,14 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		fmt.Fprintf(stderr, "demo: %v\n", err)
 		return exitUsage
 	}
-	err = fill(ctx, o, stdout, stderr)
+	err = fillSchool(ctx, o, stdout, stderr)
 	switch {
 	case err == nil:
 		return exitOK
 	case ctx.Err() != nil:
 		fmt.Fprintln(stderr, "demo: interrupted; what was made so far stays")
 		return exitInterrupted
-	case errors.Is(err, errNotUp):
+	case errors.Is(err, errStackDown):
 		fmt.Fprintf(stderr, "demo: %v\n", err)
 		return exitUnavailable
 	}
@@ -88,29 +88,29 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	return exitFailed
 }
 
-// fill makes one school with everything in it and prints how to sign in.
-func fill(ctx context.Context, o options, stdout, stderr io.Writer) error {
+// fillSchool makes one school with everything in it and prints how to sign in.
+func fillSchool(ctx context.Context, o options, stdout, stderr io.Writer) error {
 	env, err := readEnv(o.home)
 	if err != nil && o.url == "" {
-		return fmt.Errorf("%w (%w)", errNotUp, err)
+		return fmt.Errorf("%w (%w)", errStackDown, err)
 	}
 	if o.url == "" {
 		o.url = "http://" + env["GATEWAY_HTTP"]
 	}
 	api := newAPI(o.url, o.within)
-	if err := api.up(ctx); err != nil {
+	if err := api.checkServices(ctx); err != nil {
 		return err
 	}
 	b := builder{
 		api: api, progress: progress{w: stderr, every: 2 * time.Second},
-		// Nobody else may guess how to sign in, should this run where others can reach it.
+		// Others who can reach the stack must not guess how to sign in.
 		tag: strings.ToLower(rand.Text()[:6]), password: rand.Text(),
 	}
-	s, err := b.school(ctx)
+	s, err := b.buildSchool(ctx)
 	if err != nil {
 		return err
 	}
-	return s.print(stdout, env["PGO_ENV"] == "dev", filepath.Join(o.home, "secrets", "admin_password"))
+	return s.printSummary(stdout, env["PGO_ENV"] == "dev", filepath.Join(o.home, "secrets", "admin_password"))
 }
 
 // readEnv reads the values that the stack was last brought up with, as containers or without.

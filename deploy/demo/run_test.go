@@ -56,9 +56,9 @@ func TestRunRefuses(t *testing.T) {
 		{"a strange duration", []string{"--within", "0s"}, "", 64, "a duration above 0"},
 		{"nothing is set up", nil, "/nonexistent", 69, "make up brings it up"},
 		{"an env file without a gateway", nil, withEnv("PGO_ENV=dev\n"), 69, "does not name a gateway"},
-		{"nobody answers", []string{"--url", nobody}, "", 69, "make up brings it up"},
-		{"nobody answers where the env file says", nil, withEnv("# by hand\nGATEWAY_HTTP=127.0.0.1:1\n"), 69, "127.0.0.1:1"},
-		{"nobody answers where the containers are", nil, asContainers, 69, "127.0.0.1:1"},
+		{"nothing answers", []string{"--url", nobody}, "", 69, "make up brings it up"},
+		{"nothing answers where the env file says", nil, withEnv("# ad hoc\nGATEWAY_HTTP=127.0.0.1:1\n"), 69, "127.0.0.1:1"},
+		{"nothing answers where the containers are", nil, asContainers, 69, "127.0.0.1:1"},
 		{"a service is unavailable", []string{"--url", half.URL}, "", 69, "task answers 502"},
 	}
 	for _, tc := range tests {
@@ -158,7 +158,7 @@ func TestEachStopsAtTheFirstFailure(t *testing.T) {
 	var out bytes.Buffer
 	p := progress{w: &out, every: time.Hour}
 	var calls atomic.Int32
-	if err := p.each(t.Context(), "all", 100, func(context.Context, int) error { calls.Add(1); return nil }); err != nil || calls.Load() != 100 {
+	if err := p.runEach(t.Context(), "all", 100, func(context.Context, int) error { calls.Add(1); return nil }); err != nil || calls.Load() != 100 {
 		t.Errorf("%d calls, %v", calls.Load(), err)
 	}
 	if out.String() != "all: 100 of 100\n" {
@@ -166,7 +166,7 @@ func TestEachStopsAtTheFirstFailure(t *testing.T) {
 	}
 	broken := errors.New("broken")
 	calls.Store(0)
-	err := p.each(t.Context(), "some", 100, func(ctx context.Context, i int) error {
+	err := p.runEach(t.Context(), "some", 100, func(ctx context.Context, i int) error {
 		calls.Add(1)
 		switch {
 		case i == 3:
@@ -184,7 +184,7 @@ func TestEachStopsAtTheFirstFailure(t *testing.T) {
 func TestPeopleHaveNamesOfTheirOwn(t *testing.T) {
 	seen := map[string]bool{}
 	for i := range 2 + teachers + students {
-		if name := nameOf(i); seen[name] {
+		if name := nameAt(i); seen[name] {
 			t.Errorf("%s is there twice", name)
 		} else {
 			seen[name] = true

@@ -40,14 +40,14 @@ type class struct {
 	students []person
 }
 
-// school makes everything, in the order in which a school would.
-func (b *builder) school(ctx context.Context) (*school, error) {
-	s, err := b.signUp(ctx)
+// buildSchool makes everything, in the order in which a school would.
+func (b *builder) buildSchool(ctx context.Context) (*school, error) {
+	s, err := b.signUpMembers(ctx)
 	if err != nil {
 		return nil, err
 	}
 	s.name = "Riverside School " + b.tag
-	for _, step := range []func(context.Context, *school) error{b.found, b.invite, b.classes, b.setTasks} {
+	for _, step := range []func(context.Context, *school) error{b.createSchool, b.inviteMembers, b.createClasses, b.setTasks} {
 		if err := step(ctx, s); err != nil {
 			return nil, err
 		}
@@ -55,31 +55,31 @@ func (b *builder) school(ctx context.Context) (*school, error) {
 	return s, nil
 }
 
-// made holds the fields that are read from the answer to a creation.
-type made struct {
+// createdResource holds the fields that are read from the answer to a creation.
+type createdResource struct {
 	ID   string `json:"id"`
 	Code string `json:"code"`
 }
 
-func (b *builder) found(ctx context.Context, s *school) error {
-	var m made
+func (b *builder) createSchool(ctx context.Context, s *school) error {
+	var m createdResource
 	err := b.api.call(ctx, http.MethodPost, "/api/v1/schools", s.owner.token, map[string]string{"name": s.name, "timezone": "Europe/Berlin"}, &m)
 	s.id = m.ID
 	return err
 }
 
-// invite has everybody come in by an invite of their role.
-func (b *builder) invite(ctx context.Context, s *school) error {
+// inviteMembers invites the members by role and has them accept.
+func (b *builder) inviteMembers(ctx context.Context, s *school) error {
 	for _, group := range []struct {
 		role   string
 		people []person
 	}{{"admin", []person{s.admin}}, {"teacher", s.teachers}, {"student", s.students}} {
-		var m made
+		var m createdResource
 		if err := b.api.call(ctx, http.MethodPost, "/api/v1/schools/"+s.id+"/invites", s.owner.token,
-			map[string]any{"role": group.role, "max_uses": len(group.people), "expires_at": in(7 * day)}, &m); err != nil {
+			map[string]any{"role": group.role, "max_uses": len(group.people), "expires_at": formatTimeIn(7 * day)}, &m); err != nil {
 			return err
 		}
-		if err := b.progress.each(ctx, group.role+" invites accepted", len(group.people), func(ctx context.Context, i int) error {
+		if err := b.progress.runEach(ctx, group.role+" invites accepted", len(group.people), func(ctx context.Context, i int) error {
 			return b.api.call(ctx, http.MethodPost, "/api/v1/invites/"+m.Code+"/accept", group.people[i].token, nil, nil)
 		}); err != nil {
 			return err
@@ -88,34 +88,34 @@ func (b *builder) invite(ctx context.Context, s *school) error {
 	return nil
 }
 
-// classes makes the classes; each teacher has two, each student is in one.
-func (b *builder) classes(ctx context.Context, s *school) error {
+// createClasses makes the classes; each teacher has two, each student is in one.
+func (b *builder) createClasses(ctx context.Context, s *school) error {
 	share := students / classes
 	for i := range classes {
 		grade := 5 + i/2
 		c := class{name: fmt.Sprintf("%d%c", grade, 'A'+rune(i%2)), teacher: s.teachers[i%teachers], students: s.students[i*share : (i+1)*share]}
-		var m made
+		var m createdResource
 		if err := b.api.call(ctx, http.MethodPost, "/api/v1/schools/"+s.id+"/classes", s.admin.token, map[string]any{"name": c.name, "grade": strconv.Itoa(grade)}, &m); err != nil {
 			return err
 		}
 		c.id = m.ID
-		if err := b.enrol(ctx, s.admin, c.id, c.teacher, "teacher"); err != nil {
+		if err := b.addMember(ctx, s.admin, c.id, c.teacher, "teacher"); err != nil {
 			return err
 		}
 		s.classes = append(s.classes, c)
 	}
-	return b.progress.each(ctx, "students in classes", students, func(ctx context.Context, i int) error {
+	return b.progress.runEach(ctx, "students in classes", students, func(ctx context.Context, i int) error {
 		c := s.classes[i/share]
-		return b.enrol(ctx, c.teacher, c.id, s.students[i], "student")
+		return b.addMember(ctx, c.teacher, c.id, s.students[i], "student")
 	})
 }
 
-func (b *builder) enrol(ctx context.Context, by person, class string, who person, role string) error {
+func (b *builder) addMember(ctx context.Context, by person, class string, who person, role string) error {
 	return b.api.call(ctx, http.MethodPut, "/api/v1/classes/"+class+"/members/"+who.id, by.token, map[string]string{"role": role}, nil)
 }
 
-// print tells what there is and how to sign in. adminPassword is the file with the platform admin's, where there is one.
-func (s *school) print(w io.Writer, admin bool, adminPassword string) error {
+// printSummary tells what there is and how to sign in. adminPassword is the file with the platform admin's, where there is one.
+func (s *school) printSummary(w io.Writer, admin bool, adminPassword string) error {
 	total := 0
 	for _, n := range s.tasks {
 		total += n
@@ -131,7 +131,7 @@ func (s *school) print(w io.Writer, admin bool, adminPassword string) error {
 	for _, row := range []struct {
 		who string
 		person
-	}{{"owner", s.owner}, {"school admin", s.admin}, {"teacher of " + s.classesOf(s.teachers[0]), s.teachers[0]}, {"student of " + s.classes[0].name, s.students[0]}} {
+	}{{"owner", s.owner}, {"school admin", s.admin}, {"teacher of " + s.listClassesOf(s.teachers[0]), s.teachers[0]}, {"student of " + s.classes[0].name, s.students[0]}} {
 		fmt.Fprintf(t, "%s\t%s\t%s\n", row.who, row.email, s.password)
 	}
 	if err := t.Flush(); err != nil {
@@ -141,7 +141,7 @@ func (s *school) print(w io.Writer, admin bool, adminPassword string) error {
 	return err
 }
 
-func (s *school) classesOf(teacher person) string {
+func (s *school) listClassesOf(teacher person) string {
 	var names string
 	for _, c := range s.classes {
 		if c.teacher.id == teacher.id {

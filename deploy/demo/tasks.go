@@ -9,8 +9,8 @@ import (
 
 const day = 24 * time.Hour
 
-// in is a time from now as the API takes it.
-func in(d time.Duration) string { return time.Now().Add(d).UTC().Format(time.RFC3339) }
+// formatTimeIn is a time from now as the API takes it.
+func formatTimeIn(d time.Duration) string { return time.Now().Add(d).UTC().Format(time.RFC3339) }
 
 // plan is one task that every class gets, and how far its students are with it.
 type plan struct {
@@ -22,8 +22,8 @@ type plan struct {
 	submitted, graded  int
 }
 
-// plans has a task in every state.
-func plans() []plan {
+// listPlans has a task in every state.
+func listPlans() []plan {
 	return []plan{
 		{title: "Essay: my town in 2050", description: "Two pages. Not given out yet.", maxScore: 20, due: 21 * day},
 		{title: "Fractions, exercises 1 to 8", description: "Show how you got there.", maxScore: 10, due: 7 * day, publish: true, submitted: 12, graded: 5},
@@ -41,12 +41,12 @@ type task struct {
 
 // setTasks has every class work on every plan.
 func (b *builder) setTasks(ctx context.Context, s *school) error {
-	plans := plans()
+	plans := listPlans()
 	s.tasks = map[string]int{}
 	n := len(s.classes) * len(plans)
 	made := make([]task, n)
-	err := b.progress.each(ctx, "tasks set and worked on", n, func(ctx context.Context, i int) (err error) {
-		made[i], err = b.work(ctx, s.classes[i/len(plans)], plans[i%len(plans)])
+	err := b.progress.runEach(ctx, "tasks set and worked on", n, func(ctx context.Context, i int) (err error) {
+		made[i], err = b.runTask(ctx, s.classes[i/len(plans)], plans[i%len(plans)])
 		return err
 	})
 	for _, t := range made {
@@ -55,8 +55,8 @@ func (b *builder) setTasks(ctx context.Context, s *school) error {
 	return err
 }
 
-// work sets one task in one class and brings it as far as the plan says.
-func (b *builder) work(ctx context.Context, c class, p plan) (task, error) {
+// runTask sets one task in one class and brings it as far as the plan says.
+func (b *builder) runTask(ctx context.Context, c class, p plan) (task, error) {
 	var t task
 	due := time.Now().Add(p.due)
 	err := b.api.eventually(ctx, "the tasks know class "+c.name, func() error {
@@ -84,11 +84,11 @@ func (b *builder) work(ctx context.Context, c class, p plan) (task, error) {
 		return t, err
 	}
 	if p.late {
-		if err := sleep(ctx, time.Until(due.Add(time.Second))); err != nil { // its time is in whole seconds
+		if err := sleepContext(ctx, time.Until(due.Add(time.Second))); err != nil { // its time is in whole seconds
 			return t, err
 		}
 	}
-	if err := b.handIn(ctx, c, p, path); err != nil {
+	if err := b.submitWork(ctx, c, p, path); err != nil {
 		return t, err
 	}
 	if p.close {
@@ -97,8 +97,8 @@ func (b *builder) work(ctx context.Context, c class, p plan) (task, error) {
 	return t, nil
 }
 
-// handIn submits for the first students of the class and grades the first of those.
-func (b *builder) handIn(ctx context.Context, c class, p plan, path string) error {
+// submitWork submits for the first students of the class and grades the first of those.
+func (b *builder) submitWork(ctx context.Context, c class, p plan, path string) error {
 	for i, student := range c.students[:p.submitted] {
 		content := fmt.Sprintf("%s\n\n%s, class %s. This is what I have found out.", p.title, student.name, c.name)
 		if err := b.api.call(ctx, http.MethodPut, path+"/submission", student.token, map[string]any{"content": content, "draft": false}, nil); err != nil {

@@ -26,15 +26,15 @@ func writeBill(path string, p program, s stamp, binary string) error {
 		Hashes: &[]cdx.Hash{{Algorithm: cdx.HashAlgoSHA256, Value: sum}},
 	}
 	goVersion := strings.TrimPrefix(info.GoVersion, "go")
-	parts := []cdx.Component{module("std", goVersion)}
+	parts := []cdx.Component{moduleComponent("std", goVersion)}
 	for _, m := range info.Deps {
 		switch {
 		case m.Replace == nil:
-			parts = append(parts, module(m.Path, m.Version))
+			parts = append(parts, moduleComponent(m.Path, m.Version))
 		case strings.HasPrefix(m.Replace.Path, "."): // a directory of this repository
 			parts = append(parts, cdx.Component{BOMRef: m.Path, Type: cdx.ComponentTypeLibrary, Name: m.Path, Version: s.Version})
 		default:
-			parts = append(parts, module(m.Replace.Path, m.Replace.Version))
+			parts = append(parts, moduleComponent(m.Replace.Path, m.Replace.Version))
 		}
 	}
 	refs := make([]string, len(parts))
@@ -52,7 +52,7 @@ func writeBill(path string, p program, s stamp, binary string) error {
 	return os.WriteFile(path, text.Bytes(), 0o644)
 }
 
-func module(path, version string) cdx.Component {
+func moduleComponent(path, version string) cdx.Component {
 	url := "pkg:golang/" + path + "@" + strings.ReplaceAll(version, "+", "%2B")
 	return cdx.Component{BOMRef: url, Type: cdx.ComponentTypeLibrary, Name: path, Version: version, PackageURL: url}
 }

@@ -16,49 +16,49 @@ import (
 	"time"
 )
 
-// build builds everything for all architectures. What is there already and would come out the same is left as it is.
-func (d dist) build(ctx context.Context, stdout io.Writer) error {
-	if err := d.complete(ctx); err != nil {
+// buildPrograms builds everything for all architectures. What is there already and would come out the same is left as it is.
+func (d dist) buildPrograms(ctx context.Context, stdout io.Writer) error {
+	if err := d.requireFullHistory(ctx); err != nil {
 		return err
 	}
-	toolchain, err := d.toolchain()
+	toolchain, err := d.readToolchain()
 	if err != nil {
 		return err
 	}
 	d.Env = append(d.Env, "GOTOOLCHAIN="+toolchain)
-	made := newList()
+	made := newBuildLog()
 	var all sync.WaitGroup
 	slots := make(chan struct{}, runtime.NumCPU())
 	for _, p := range d.Programs {
 		all.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			made.add(d.program(ctx, p, made))
+			made.addError(d.buildProgram(ctx, p, made))
 		})
 	}
 	all.Wait()
-	if err := made.err(); err != nil {
+	if err := made.joinErrors(); err != nil {
 		return err
 	}
-	if err := d.forget(made); err != nil {
+	if err := d.removeStale(made); err != nil {
 		return err
 	}
 	for _, p := range d.Programs {
-		fmt.Fprintf(stdout, "%-12s %s\n", p.Name, made.said[p.Name])
+		fmt.Fprintf(stdout, "%-12s %s\n", p.Name, made.messages[p.Name])
 	}
-	return d.sums(made)
+	return d.writeSums(made)
 }
 
-// program builds one program for all architectures.
-func (d dist) program(ctx context.Context, p program, made *list) error {
-	s, err := d.stamp(ctx, p)
+// buildProgram builds one program for all architectures.
+func (d dist) buildProgram(ctx context.Context, p program, made *buildLog) error {
+	s, err := d.readStamp(ctx, p)
 	if err != nil {
 		return fmt.Errorf("%s: %w", p.Name, err)
 	}
 	changed := ""
 	for _, arch := range d.Archs {
-		binary := d.out("linux-"+arch, p.Name)
-		same, err := unchanged(binary, func() error { return d.link(ctx, p, arch, s, binary) })
+		binary := d.outputPath("linux-"+arch, p.Name)
+		same, err := buildUnlessSame(binary, func() error { return d.linkBinary(ctx, p, arch, s, binary) })
 		if err != nil {
 			return fmt.Errorf("%s for %s: %w", p.Name, arch, err)
 		}
@@ -69,15 +69,15 @@ func (d dist) program(ctx context.Context, p program, made *list) error {
 		if err := writeBill(bill, p, s, binary); err != nil {
 			return fmt.Errorf("%s for %s: the list of what is in it: %w", p.Name, arch, err)
 		}
-		made.files(binary, bill)
+		made.addFiles(binary, bill)
 	}
-	made.say(p.Name, s.Version+changed)
+	made.addMessage(p.Name, s.Version+changed)
 	return nil
 }
 
-// unchanged tells whether make left the file's bytes as they were. Then its time is as it was too (Go sets it even where it does
+// buildUnlessSame tells whether make left the file's bytes as they were. Then its time is as it was too (Go sets it even where it does
 // not write), so that what copies by time and size sees what is new.
-func unchanged(path string, make func() error) (bool, error) {
+func buildUnlessSame(path string, make func() error) (bool, error) {
 	before, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, make()
@@ -99,14 +99,14 @@ func unchanged(path string, make func() error) (bool, error) {
 	return true, os.Chtimes(path, before.ModTime(), before.ModTime())
 }
 
-func (d dist) link(ctx context.Context, p program, arch string, s stamp, binary string) error {
+func (d dist) linkBinary(ctx context.Context, p program, arch string, s stamp, binary string) error {
 	flags := []string{"-s", "-w"}
 	for _, pkg := range []string{"main", "pgo/pkg/buildinfo"} {
 		for _, f := range [][2]string{{"version", s.Version}, {"commit", s.Commit}, {"built", s.Time.Format(time.RFC3339)}} {
 			flags = append(flags, fmt.Sprintf("-X '%s.%s=%s'", pkg, f[0], f[1]))
 		}
 	}
-	_, err := output(d.goCommand(ctx, arch, p, "build", "-trimpath", "-ldflags", strings.Join(flags, " "), "-o", binary, "."))
+	_, err := runCommand(d.goCommand(ctx, arch, p, "build", "-trimpath", "-ldflags", strings.Join(flags, " "), "-o", binary, "."))
 	return err
 }
 
@@ -122,8 +122,8 @@ func (d dist) goCommand(ctx context.Context, arch string, p program, args ...str
 	return cmd
 }
 
-// toolchain returns the one that go.work names: every machine builds with the same.
-func (d dist) toolchain() (string, error) {
+// readToolchain returns the one that go.work names: every machine builds with the same.
+func (d dist) readToolchain() (string, error) {
 	f, err := os.Open(filepath.Join(d.Root, "go.work"))
 	if err != nil {
 		return "", err
@@ -138,9 +138,9 @@ func (d dist) toolchain() (string, error) {
 	return "", errors.Join(lines.Err(), errors.New("go.work names no toolchain"))
 }
 
-// forget removes what an earlier build made and this one does not.
-func (d dist) forget(made *list) error {
-	found, err := filepath.Glob(d.out("linux-*", "*"))
+// removeStale removes what an earlier build made and this one does not.
+func (d dist) removeStale(made *buildLog) error {
+	found, err := filepath.Glob(d.outputPath("linux-*", "*"))
 	if err != nil {
 		return err
 	}
@@ -154,23 +154,25 @@ func (d dist) forget(made *list) error {
 	return nil
 }
 
-// list collects results from several goroutines.
-type list struct {
-	mu     sync.Mutex
-	paths  map[string]bool
-	said   map[string]string
-	errors []error
+// buildLog collects results from several goroutines.
+type buildLog struct {
+	mu       sync.Mutex
+	paths    map[string]bool
+	messages map[string]string
+	errors   []error
 }
 
-func newList() *list { return &list{paths: map[string]bool{}, said: map[string]string{}} }
+func newBuildLog() *buildLog {
+	return &buildLog{paths: map[string]bool{}, messages: map[string]string{}}
+}
 
-func (l *list) add(err error) {
+func (l *buildLog) addError(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.errors = append(l.errors, err)
 }
 
-func (l *list) files(paths ...string) {
+func (l *buildLog) addFiles(paths ...string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, path := range paths {
@@ -178,10 +180,10 @@ func (l *list) files(paths ...string) {
 	}
 }
 
-func (l *list) say(name, text string) {
+func (l *buildLog) addMessage(name, text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.said[name] = text
+	l.messages[name] = text
 }
 
-func (l *list) err() error { return errors.Join(l.errors...) }
+func (l *buildLog) joinErrors() error { return errors.Join(l.errors...) }

@@ -11,15 +11,15 @@ import (
 	"strings"
 )
 
-// check builds the last commit in two clones and compares all that came out. Everything is linked twice. What is compiled for
+// checkReproducible builds the last commit in two clones and compares all that came out. Everything is linked twice. What is compiled for
 // one is taken from Go's cache by the other, unless all is to be fresh.
-func (d dist) check(ctx context.Context, fresh bool, stdout io.Writer) error {
+func (d dist) checkReproducible(ctx context.Context, fresh bool, stdout io.Writer) error {
 	temp, err := os.MkdirTemp("", "dist")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(temp) }()
-	changed, err := d.git(ctx, "status", "--porcelain")
+	changed, err := d.runGit(ctx, "status", "--porcelain")
 	if err != nil {
 		return err
 	}
@@ -27,25 +27,25 @@ func (d dist) check(ctx context.Context, fresh bool, stdout io.Writer) error {
 		fmt.Fprintln(stdout, "what is not committed is not checked")
 	}
 	sums := map[string]string{}
-	for _, folder := range []string{"a", "another/and/deeper"} {
+	for _, dir := range []string{"a", "another/and/deeper"} {
 		c := d
-		c.Root, c.Out = filepath.Join(temp, folder), "dist"
-		if _, err := d.git(ctx, "clone", "--quiet", "--shared", ".", c.Root); err != nil {
+		c.Root, c.Out = filepath.Join(temp, dir), "dist"
+		if _, err := d.runGit(ctx, "clone", "--quiet", "--shared", ".", c.Root); err != nil {
 			return err
 		}
 		// What may differ from machine to machine.
-		c.Env = []string{"TZ=Pacific/Kiritimati", "LC_ALL=C", "USER=" + filepath.Base(folder)}
+		c.Env = []string{"TZ=Pacific/Kiritimati", "LC_ALL=C", "USER=" + filepath.Base(dir)}
 		if fresh {
-			c.Env = append(c.Env, "GOCACHE="+filepath.Join(temp, "cache-"+filepath.Base(folder)))
+			c.Env = append(c.Env, "GOCACHE="+filepath.Join(temp, "cache-"+filepath.Base(dir)))
 		}
-		if err := c.build(ctx, io.Discard); err != nil {
-			return fmt.Errorf("build in %s: %w", folder, err)
+		if err := c.buildPrograms(ctx, io.Discard); err != nil {
+			return fmt.Errorf("build in %s: %w", dir, err)
 		}
-		text, err := os.ReadFile(c.out("SHA256SUMS"))
+		text, err := os.ReadFile(c.outputPath("SHA256SUMS"))
 		if err != nil {
 			return err
 		}
-		sums[string(text)] = folder
+		sums[string(text)] = dir
 	}
 	if len(sums) == 1 {
 		for text := range sums {
@@ -53,11 +53,11 @@ func (d dist) check(ctx context.Context, fresh bool, stdout io.Writer) error {
 		}
 		return nil
 	}
-	return fmt.Errorf("two builds of a commit differ in %s", strings.Join(difference(sums), ", "))
+	return fmt.Errorf("two builds of a commit differ in %s", strings.Join(listDifferences(sums), ", "))
 }
 
-// difference names the files whose sums are not in both.
-func difference(sums map[string]string) []string {
+// listDifferences names the files whose sums are not in both.
+func listDifferences(sums map[string]string) []string {
 	lines, names := map[string]int{}, map[string]bool{}
 	for text := range sums {
 		for line := range strings.Lines(text) {

@@ -97,10 +97,10 @@ func (c *checkout) dist() dist {
 func (c *checkout) build(d dist) map[string]string {
 	c.Helper()
 	var said bytes.Buffer
-	if err := d.build(c.Context(), &said); err != nil {
+	if err := d.buildPrograms(c.Context(), &said); err != nil {
 		c.Fatal(err)
 	}
-	text, err := os.ReadFile(d.out("SHA256SUMS"))
+	text, err := os.ReadFile(d.outputPath("SHA256SUMS"))
 	if err != nil {
 		c.Fatal(err)
 	}
@@ -175,7 +175,7 @@ func TestStamp(t *testing.T) {
 		t.Helper()
 		for _, p := range d.Programs {
 			if p.Name == name {
-				s, err := d.stamp(t.Context(), p)
+				s, err := d.readStamp(t.Context(), p)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -192,7 +192,7 @@ func TestStamp(t *testing.T) {
 		t.Errorf("two: %+v", s)
 	}
 	c.build(d)
-	out, err := exec.Command(d.out("linux-amd64", "two")).CombinedOutput()
+	out, err := exec.Command(d.outputPath("linux-amd64", "two")).CombinedOutput()
 	if want := "20260303-" + second[:12] + " " + second + " 2026-03-03T12:00:00Z a\n"; runtime.GOARCH == "amd64" && (err != nil || !strings.HasPrefix(string(out), want)) {
 		t.Errorf("two says %s, %v", out, err)
 	}
@@ -213,10 +213,10 @@ func TestCheck(t *testing.T) {
 	}
 	c := newCheckout(t)
 	var said bytes.Buffer
-	if err := c.dist().check(t.Context(), false, &said); err != nil || !strings.Contains(said.String(), "8 files are the same") {
+	if err := c.dist().checkReproducible(t.Context(), false, &said); err != nil || !strings.Contains(said.String(), "8 files are the same") {
 		t.Errorf("%s %v", &said, err)
 	}
-	got := difference(map[string]string{"1  linux-amd64/one\n2  linux-amd64/two\n": "a", "1  linux-amd64/one\n3  linux-amd64/two\n": "b"})
+	got := listDifferences(map[string]string{"1  linux-amd64/one\n2  linux-amd64/two\n": "a", "1  linux-amd64/one\n3  linux-amd64/two\n": "b"})
 	if !slices.Equal(got, []string{"linux-amd64/two"}) {
 		t.Errorf("%v differ", got)
 	}
@@ -226,7 +226,7 @@ func TestBill(t *testing.T) {
 	c := newCheckout(t)
 	d := c.dist()
 	sums := c.build(d)
-	text, err := os.ReadFile(d.out("linux-arm64", "one.cdx.json"))
+	text, err := os.ReadFile(d.outputPath("linux-arm64", "one.cdx.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,7 +244,7 @@ func TestBill(t *testing.T) {
 	if !slices.Equal(parts, []string{"std", "pgo/lib"}) {
 		t.Errorf("it has %v", parts)
 	}
-	info, err := buildinfo.ReadFile(d.out("linux-arm64", "one"))
+	info, err := buildinfo.ReadFile(d.outputPath("linux-arm64", "one"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -262,7 +262,7 @@ func TestRefused(t *testing.T) {
 	c.git("clone", "-q", "--depth", "1", "file://"+c.dir, shallow)
 	d := c.dist()
 	d.Root = shallow
-	if err := d.build(t.Context(), &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "shallow") {
+	if err := d.buildPrograms(t.Context(), &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "shallow") {
 		t.Errorf("a shallow clone: %v", err)
 	}
 	c.write(map[string]string{"three/go.mod": "module pgo/three\n\ngo 1.26.0\n", "three/main.go": "package main\n\nfunc main() {}\n", "one/cmd/one/main.go": "broken"})

@@ -57,9 +57,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 		return err
 	}
 	if *check {
-		return d.check(ctx, *fresh, stdout)
+		return d.checkReproducible(ctx, *fresh, stdout)
 	}
-	return d.build(ctx, stdout)
+	return d.buildPrograms(ctx, stdout)
 }
 
 // dist is a set of programs to build.
@@ -97,7 +97,7 @@ func (d dist) Validate() error {
 	return nil
 }
 
-func (d dist) out(path ...string) string {
+func (d dist) outputPath(path ...string) string {
 	out := d.Out
 	if !filepath.IsAbs(out) {
 		out = filepath.Join(d.Root, out)

@@ -21,12 +21,12 @@ type stamp struct {
 	Time            time.Time
 }
 
-func (d dist) stamp(ctx context.Context, p program) (stamp, error) {
-	specs, err := d.inputs(ctx, p)
+func (d dist) readStamp(ctx context.Context, p program) (stamp, error) {
+	specs, err := d.listInputs(ctx, p)
 	if err != nil {
 		return stamp{}, err
 	}
-	text, err := d.git(ctx, append([]string{"log", "-1", "--format=%H %ct", "--"}, specs...)...)
+	text, err := d.runGit(ctx, append([]string{"log", "-1", "--format=%H %ct", "--"}, specs...)...)
 	if err != nil {
 		return stamp{}, err
 	}
@@ -45,7 +45,7 @@ func (d dist) stamp(ctx context.Context, p program) (stamp, error) {
 	if s.Version == "" {
 		s.Version = s.Time.Format("20060102") + "-" + commit[:12]
 	}
-	changed, err := d.git(ctx, append([]string{"status", "--porcelain", "--untracked-files=all", "--"}, specs...)...)
+	changed, err := d.runGit(ctx, append([]string{"status", "--porcelain", "--untracked-files=all", "--"}, specs...)...)
 	if err != nil {
 		return stamp{}, err
 	}
@@ -55,24 +55,24 @@ func (d dist) stamp(ctx context.Context, p program) (stamp, error) {
 	return s, nil
 }
 
-// complete refuses a history that was cut off: in it every file seems to come from its first commit.
-func (d dist) complete(ctx context.Context) error {
-	shallow, err := d.git(ctx, "rev-parse", "--is-shallow-repository")
+// requireFullHistory refuses a history that was cut off: in it every file seems to come from its first commit.
+func (d dist) requireFullHistory(ctx context.Context) error {
+	shallow, err := d.runGit(ctx, "rev-parse", "--is-shallow-repository")
 	if err == nil && shallow == "true" {
 		err = errors.New("the clone is shallow, so it is not known what changed when: git fetch --unshallow (in CI: fetch the whole history)")
 	}
 	return err
 }
 
-// inputs returns, in git's notation, all files of this repository that the program is built from, also those that are no
+// listInputs returns, in git's notation, all files of this repository that the program is built from, also those that are no
 // longer there. Tests are not among them. What comes from elsewhere is pinned by go.mod and go.sum.
-func (d dist) inputs(ctx context.Context, p program) ([]string, error) {
-	module, err := d.module(p)
+func (d dist) listInputs(ctx context.Context, p program) ([]string, error) {
+	module, err := d.findModule(p)
 	if err != nil {
 		return nil, err
 	}
 	list := d.goCommand(ctx, "amd64", p, "list", "-deps", "-json=Dir,Standard,EmbedPatterns", ".")
-	text, err := output(list)
+	text, err := runCommand(list)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +80,7 @@ func (d dist) inputs(ctx context.Context, p program) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	specs := []string{":(top,exclude,glob)**/*_test.go", spec(module, "go.mod"), spec(module, "go.sum")}
+	specs := []string{":(top,exclude,glob)**/*_test.go", pathspec(module, "go.mod"), pathspec(module, "go.sum")}
 	for dec := json.NewDecoder(strings.NewReader(text)); ; {
 		var pkg struct {
 			Dir           string
@@ -100,19 +100,19 @@ func (d dist) inputs(ctx context.Context, p program) ([]string, error) {
 		if pkg.Standard || err != nil || !filepath.IsLocal(dir) {
 			continue
 		}
-		specs = append(specs, spec(dir, "*.go"), spec(dir, "*.s"))
+		specs = append(specs, pathspec(dir, "*.go"), pathspec(dir, "*.s"))
 		for _, pattern := range pkg.EmbedPatterns {
-			specs = append(specs, spec(dir, strings.TrimPrefix(pattern, "all:")))
+			specs = append(specs, pathspec(dir, strings.TrimPrefix(pattern, "all:")))
 		}
 	}
 }
 
-func spec(dir, pattern string) string {
+func pathspec(dir, pattern string) string {
 	return ":(top,glob)" + filepath.ToSlash(filepath.Join(dir, pattern))
 }
 
-// module returns the directory of the program's go.mod.
-func (d dist) module(p program) (string, error) {
+// findModule returns the directory of the program's go.mod.
+func (d dist) findModule(p program) (string, error) {
 	for dir := p.Dir; ; dir = filepath.Dir(dir) {
 		if _, err := os.Stat(filepath.Join(d.Root, dir, "go.mod")); err == nil {
 			return dir, nil
@@ -123,14 +123,14 @@ func (d dist) module(p program) (string, error) {
 	}
 }
 
-func (d dist) git(ctx context.Context, args ...string) (string, error) {
+func (d dist) runGit(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "git", args...)
 	cmd.Dir = d.Root
-	return output(cmd)
+	return runCommand(cmd)
 }
 
-// output returns what cmd printed; its error has what cmd complained of.
-func output(cmd *exec.Cmd) (string, error) {
+// runCommand returns what cmd printed; its error has what cmd complained of.
+func runCommand(cmd *exec.Cmd) (string, error) {
 	var complaint strings.Builder
 	cmd.Stderr = &complaint
 	text, err := cmd.Output()

@@ -12,21 +12,21 @@ import (
 	"strings"
 )
 
-// sums writes SHA256SUMS, which sha256sum -c reads.
-func (d dist) sums(made *list) error {
+// writeSums writes SHA256SUMS, which sha256sum -c reads.
+func (d dist) writeSums(made *buildLog) error {
 	var text strings.Builder
 	for _, path := range slices.Sorted(maps.Keys(made.paths)) {
 		sum, err := sha256File(path)
 		if err != nil {
 			return err
 		}
-		name, err := filepath.Rel(d.out(), path)
+		name, err := filepath.Rel(d.outputPath(), path)
 		if err != nil {
 			return err
 		}
 		fmt.Fprintf(&text, "%s  %s\n", sum, filepath.ToSlash(name))
 	}
-	return os.WriteFile(d.out("SHA256SUMS"), []byte(text.String()), 0o644)
+	return os.WriteFile(d.outputPath("SHA256SUMS"), []byte(text.String()), 0o644)
 }
 
 func sha256File(path string) (string, error) {

@@ -51,15 +51,15 @@ func dispatch(ctx context.Context, args []string, stdout io.Writer) error {
 	if len(args) == 0 {
 		return usageError{"no verb"}
 	}
-	root, err := checkout()
+	root, err := findCheckout()
 	if err != nil {
 		return err
 	}
 	switch verb := args[0]; verb {
 	case "rules":
-		return makeRules(root)
+		return writeRules(root)
 	case "boards":
-		return makeBoards(root)
+		return writeBoards(root)
 	case "record":
 		return record(ctx, root)
 	case "check":
@@ -73,7 +73,7 @@ func dispatch(ctx context.Context, args []string, stdout io.Writer) error {
 }
 
 // checkout returns the directory of go.work, here or above.
-func checkout() (string, error) {
+func findCheckout() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
 		return "", fmt.Errorf("find the checkout: %w", err)
@@ -90,7 +90,7 @@ func checkout() (string, error) {
 	}
 }
 
-func makeBoards(root string) error {
+func writeBoards(root string) error {
 	dir := filepath.Join(root, "deploy", "grafana", "boards")
 	if err := os.RemoveAll(dir); err != nil {
 		return fmt.Errorf("remove the old boards: %w", err)
@@ -125,7 +125,7 @@ func checkAll(root string, stdout io.Writer) error {
 	return nil
 }
 
-func makeRules(root string) error {
+func writeRules(root string) error {
 	dir := filepath.Join(root, "deploy", "prometheus")
 	text, err := os.ReadFile(filepath.Join(dir, "slo.yaml"))
 	if err != nil {

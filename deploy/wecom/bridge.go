@@ -47,7 +47,7 @@ func NewMetrics(reg prometheus.Registerer, configured func() bool) *Metrics {
 			return 0
 		}),
 	}
-	for _, r := range reasons() {
+	for _, r := range refusalReasons() {
 		m.lost.WithLabelValues(r)
 		m.tries.WithLabelValues(r)
 	}
@@ -81,7 +81,7 @@ func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 			reason = "overflow"
 		}
-		b.lose(reason)
+		b.countLost(reason)
 		b.Log.Error("a notification cannot be read", "error", err)
 		http.Error(w, "not a notification of Alertmanager", http.StatusUnprocessableEntity)
 		return
@@ -92,11 +92,11 @@ func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case err == nil:
 		b.Metrics.messages.WithLabelValues("delivered").Inc()
 	case errors.Is(err, ErrNoKey):
-		text, _ := Markdown(n, b.Lang, maxBytes)
+		text, _ := FormatMarkdown(n, b.Lang, maxBytes)
 		b.Metrics.messages.WithLabelValues("logged").Inc()
 		b.Log.Warn("no robot is set up, the message is only here", "message", text)
 	case errors.As(err, &refusal) && !refusal.Temporary:
-		b.lose(refusal.Reason)
+		b.countLost(refusal.Reason)
 		b.Log.Error("a message is lost", "alert", n.CommonLabels["alertname"], "reason", refusal.Reason, "error", refusal.Err.Error())
 		http.Error(w, "WeCom does not take it: "+refusal.Reason, http.StatusUnprocessableEntity)
 	default:
@@ -106,7 +106,7 @@ func (b *Bridge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (b *Bridge) lose(reason string) {
+func (b *Bridge) countLost(reason string) {
 	b.Metrics.lost.WithLabelValues(reason).Inc()
 	b.Metrics.messages.WithLabelValues("lost").Inc()
 }
@@ -115,7 +115,7 @@ func (b *Bridge) lose(reason string) {
 func (b *Bridge) Deliver(ctx context.Context, n Notification) error {
 	var err error
 	for _, limit := range []int{maxBytes, maxBytes / 2, maxBytes / 8} {
-		text, cut := Markdown(n, b.Lang, limit)
+		text, cut := FormatMarkdown(n, b.Lang, limit)
 		err = b.Robot.Send(ctx, text)
 		var refusal *Refusal
 		if errors.As(err, &refusal) && refusal.Reason == "too_long" {

@@ -41,7 +41,7 @@ func TestWhatWeComAnswers(t *testing.T) {
 		{"a page of a proxy instead of an answer", short, []answer{{body: "<html>"}, {body: "{}"}}, testKey, 200, 1, "messages{delivered} 1, tries{ok} 1, tries{unreachable} 2"},
 		{"WeCom is busy", short, []answer{{code: -1}}, testKey, 200, 1, "messages{delivered} 1, tries{ok} 1, tries{unreachable} 1"},
 		{"a robot that was removed", short, nil, "another-key", 422, 0, "messages_lost{bad_key} 1, messages{lost} 1, tries{bad_key} 1"},
-		{"an error code nobody knows", short, []answer{{code: 12345}}, testKey, 422, 0, "messages_lost{rejected} 1, messages{lost} 1, tries{rejected} 1"},
+		{"an unknown error code", short, []answer{{code: 12345}}, testKey, 422, 0, "messages_lost{rejected} 1, messages{lost} 1, tries{rejected} 1"},
 		{"HTTP 404", short, []answer{{status: 404}}, testKey, 422, 0, "messages_lost{rejected} 1, messages{lost} 1, tries{rejected} 1"},
 		{"10,000 characters of Chinese", long, nil, testKey, 200, 1, "messages_lost{truncated} 1, messages{delivered} 1, tries{ok} 1"},
 		{"no robot", short, nil, "", 200, 0, "messages{logged} 1"},

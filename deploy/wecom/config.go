@@ -20,29 +20,29 @@ environment:
   WECOM_URL       where robots are (https://qyapi.weixin.qq.com/cgi-bin/webhook/send)
   WECOM_LANG      zh (default) or en
   WECOM_TIMEOUT   for one call to WeCom (5s)
-  WECOM_PATIENCE  without a watchdog for so long the group is told (5m)
+  WECOM_PATIENCE  notify the group after so long without a watchdog (5m)
 `
 
 // Config is everything that can be set.
 type Config struct {
-	Addr     string
-	KeyFile  string
-	URL      string
-	Lang     Language
-	Timeout  time.Duration // for one call
-	Patience time.Duration // without a watchdog
+	Addr            string
+	KeyFile         string
+	URL             string
+	Lang            Language
+	Timeout         time.Duration // for one call
+	WatchdogTimeout time.Duration // without a watchdog
 }
 
 // NewConfig returns every default.
 func NewConfig() Config {
 	return Config{
 		Addr: "127.0.0.1:9096", URL: "https://qyapi.weixin.qq.com/cgi-bin/webhook/send",
-		Lang: Chinese, Timeout: 5 * time.Second, Patience: 5 * time.Minute,
+		Lang: Chinese, Timeout: 5 * time.Second, WatchdogTimeout: 5 * time.Minute,
 	}
 }
 
-// configFrom reads the environment; an error names the variable and what it should be.
-func configFrom(getenv func(string) string) (Config, error) {
+// readConfig reads the environment; an error names the variable and what it should be.
+func readConfig(getenv func(string) string) (Config, error) {
 	c := NewConfig()
 	for name, target := range map[string]*string{"WECOM_HTTP": &c.Addr, "WECOM_KEY_FILE": &c.KeyFile, "WECOM_URL": &c.URL} {
 		if v := getenv(name); v != "" {
@@ -61,7 +61,7 @@ func configFrom(getenv func(string) string) (Config, error) {
 	if c.Lang != Chinese && c.Lang != English {
 		return c, fmt.Errorf("WECOM_LANG: %q is neither zh nor en", c.Lang)
 	}
-	for name, target := range map[string]*time.Duration{"WECOM_TIMEOUT": &c.Timeout, "WECOM_PATIENCE": &c.Patience} {
+	for name, target := range map[string]*time.Duration{"WECOM_TIMEOUT": &c.Timeout, "WECOM_PATIENCE": &c.WatchdogTimeout} {
 		v := getenv(name)
 		if v == "" {
 			continue
@@ -75,8 +75,8 @@ func configFrom(getenv func(string) string) (Config, error) {
 	return c, nil
 }
 
-// key reads the robot's key, at each message: a new one needs no restart. "" means that none is set up.
-func (c Config) key() (string, error) {
+// readKey reads the robot's key, at each message: a new one needs no restart. "" means that none is set up.
+func (c Config) readKey() (string, error) {
 	if c.KeyFile == "" {
 		return "", nil
 	}

@@ -15,21 +15,21 @@ import (
 // Deadman hears the watchdog and tells the group when it stops, and when it is back. It is all that speaks when Prometheus or
 // Alertmanager is down. That this program is down, Prometheus tells.
 type Deadman struct {
-	Patience time.Duration
-	Lang     Language
-	Send     func(ctx context.Context, text string) error
-	Log      *slog.Logger
+	Timeout time.Duration
+	Lang    Language
+	Send    func(ctx context.Context, text string) error
+	Log     *slog.Logger
 
-	mu    sync.Mutex
-	heard time.Time
+	mu        sync.Mutex
+	lastHeard time.Time
 }
 
 // NewDeadman starts its timeout now.
 func NewDeadman(patience time.Duration, lang Language, send func(context.Context, string) error, log *slog.Logger, reg prometheus.Registerer) *Deadman {
-	d := &Deadman{Patience: patience, Lang: lang, Send: send, Log: log, heard: time.Now()}
+	d := &Deadman{Timeout: patience, Lang: lang, Send: send, Log: log, lastHeard: time.Now()}
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "pgo_wecom_watchdog_age_seconds", Help: "Since the watchdog was last heard, or since the start.",
-	}, func() float64 { return d.silence().Seconds() }))
+	}, func() float64 { return d.silentFor().Seconds() }))
 	return d
 }
 
@@ -37,18 +37,18 @@ func NewDeadman(patience time.Duration, lang Language, send func(context.Context
 func (d *Deadman) ServeHTTP(http.ResponseWriter, *http.Request) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.heard = time.Now()
+	d.lastHeard = time.Now()
 }
 
-func (d *Deadman) silence() time.Duration {
+func (d *Deadman) silentFor() time.Duration {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return time.Since(d.heard)
+	return time.Since(d.lastHeard)
 }
 
 // Run watches until ctx ends. A message that cannot be sent is tried again at the next look.
 func (d *Deadman) Run(ctx context.Context) {
-	tick := time.NewTicker(max(d.Patience/10, 10*time.Millisecond))
+	tick := time.NewTicker(max(d.Timeout/10, 10*time.Millisecond))
 	defer tick.Stop()
 	told := false // the group knows of the silence
 	for {
@@ -57,11 +57,11 @@ func (d *Deadman) Run(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		silence := d.silence()
-		if (silence > d.Patience) == told {
+		silence := d.silentFor()
+		if (silence > d.Timeout) == told {
 			continue
 		}
-		w := d.Lang.words()
+		w := d.Lang.phrases()
 		text := fmt.Sprintf("<font color=\"warning\">**"+w.silent+"**</font>", silence.Round(time.Second))
 		if told {
 			text = fmt.Sprintf("<font color=\"info\">**%s**</font>", w.alive)

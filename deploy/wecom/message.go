@@ -37,30 +37,30 @@ type Alert struct {
 	EndsAt      time.Time         `json:"endsAt"`
 }
 
-// words are a language's.
-type words struct{ firing, resolved, since, until, runbook, more, cut, silent, alive string }
+// phrases are a language's.
+type phrases struct{ firing, resolved, since, until, runbook, more, cut, silent, alive string }
 
-func (l Language) words() words {
+func (l Language) phrases() phrases {
 	if l == English {
-		return words{"firing", "resolved", "since", "until", "runbook", "and %d more", "… (cut: the whole text is in Alertmanager)",
-			"No watchdog for %v: Prometheus or Alertmanager is down, nobody is told of anything else", "The watchdog is back: alerts are delivered again"}
+		return phrases{"firing", "resolved", "since", "until", "runbook", "and %d more", "… (cut: the whole text is in Alertmanager)",
+			"No watchdog for %v: Prometheus or Alertmanager is down, no other alert is delivered", "The watchdog is back: alerts are delivered again"}
 	}
-	return words{"告警", "恢复", "开始于", "结束于", "处理手册", "另有 %d 条", "…（已截断，全文见 Alertmanager）",
+	return phrases{"告警", "恢复", "开始于", "结束于", "处理手册", "另有 %d 条", "…（已截断，全文见 Alertmanager）",
 		"已 %v 未收到心跳：Prometheus 或 Alertmanager 不可用，其他告警可能无法送达", "心跳已恢复：告警链路正常"}
 }
 
-// Markdown writes n as a robot's Markdown, at most limit bytes, cut between characters. cut says whether something was left out.
-func Markdown(n Notification, lang Language, limit int) (text string, cut bool) {
-	w := lang.words()
+// FormatMarkdown writes n as a robot's Markdown, at most limit bytes, cut between characters. cut says whether something was left out.
+func FormatMarkdown(n Notification, lang Language, limit int) (text string, cut bool) {
+	w := lang.phrases()
 	var b strings.Builder
 	firing := slices.DeleteFunc(slices.Clone(n.Alerts), func(a Alert) bool { return a.Status == "resolved" })
 	if len(firing) > 0 {
-		fmt.Fprintf(&b, "<font color=\"%s\">**%s %d · %s**</font>\n", color(n), w.firing, len(firing)+n.Truncated, n.CommonLabels["alertname"])
+		fmt.Fprintf(&b, "<font color=\"%s\">**%s %d · %s**</font>\n", colorOf(n), w.firing, len(firing)+n.Truncated, n.CommonLabels["alertname"])
 	} else {
 		fmt.Fprintf(&b, "<font color=\"info\">**%s · %s**</font>\n", w.resolved, n.CommonLabels["alertname"])
 	}
 	for _, a := range n.Alerts {
-		b.WriteString(lang.alert(a, w))
+		b.WriteString(lang.formatAlert(a, w))
 	}
 	if n.Truncated > 0 {
 		fmt.Fprintf(&b, w.more+"\n", n.Truncated)
@@ -68,7 +68,7 @@ func Markdown(n Notification, lang Language, limit int) (text string, cut bool) 
 	return shorten(b.String(), limit, w.cut)
 }
 
-func (l Language) alert(a Alert, w words) string {
+func (l Language) formatAlert(a Alert, w phrases) string {
 	var b strings.Builder
 	summary := a.Annotations["summary"]
 	if zh := a.Annotations["summary_zh"]; l == Chinese && zh != "" {
@@ -93,7 +93,7 @@ func (l Language) alert(a Alert, w words) string {
 	return b.String()
 }
 
-func color(n Notification) string {
+func colorOf(n Notification) string {
 	if n.CommonLabels["severity"] == "critical" {
 		return "warning" // a robot's word for orange-red
 	}

@@ -26,7 +26,7 @@ func TestMarkdown(t *testing.T) {
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			if got, cut := Markdown(tc.n, tc.lang, maxBytes); got != tc.want || cut {
+			if got, cut := FormatMarkdown(tc.n, tc.lang, maxBytes); got != tc.want || cut {
 				t.Errorf("%q, cut %v, want %q", got, cut, tc.want)
 			}
 		})
@@ -39,7 +39,7 @@ func FuzzShorten(f *testing.F) {
 	f.Add("a\xffb", 200)
 	f.Add("🔥🔥", 60)
 	f.Fuzz(func(t *testing.T, text string, limit int) {
-		note := Chinese.words().cut
+		note := Chinese.phrases().cut
 		limit = len(note) + max(limit, 0)%5000
 		got, cut := shorten(text, limit, note)
 		if len(got) > limit || !utf8.ValidString(got) || cut != strings.HasSuffix(got, note) && !strings.HasSuffix(text, note) {

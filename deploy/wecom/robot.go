@@ -31,8 +31,8 @@ type Refusal struct {
 func (r *Refusal) Error() string { return r.Reason + ": " + r.Err.Error() }
 func (r *Refusal) Unwrap() error { return r.Err }
 
-// reasons returns all values of the metrics' label.
-func reasons() []string {
+// refusalReasons returns all values of the metrics' label.
+func refusalReasons() []string {
 	return []string{"rate_limited", "too_long", "bad_key", "rejected", "unreachable", "overflow", "truncated"}
 }
 
@@ -60,7 +60,7 @@ func (r Robot) Send(ctx context.Context, text string) error {
 		return ErrNoKey
 	}
 	for try := 0; ; try++ {
-		err := r.once(ctx, key, text)
+		err := r.sendOnce(ctx, key, text)
 		var refusal *Refusal
 		switch {
 		case err == nil:
@@ -80,7 +80,7 @@ func (r Robot) Send(ctx context.Context, text string) error {
 	}
 }
 
-func (r Robot) once(ctx context.Context, key, text string) error {
+func (r Robot) sendOnce(ctx context.Context, key, text string) error {
 	body, err := json.Marshal(map[string]any{"msgtype": "markdown", "markdown": map[string]string{"content": text}})
 	if err != nil {
 		return fmt.Errorf("encode a message: %w", err)

@@ -33,7 +33,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		fmt.Fprintf(stderr, "wecom takes no arguments\n%s", usage)
 		return exitUsage
 	}
-	cfg, err := configFrom(getenv)
+	cfg, err := readConfig(getenv)
 	if err != nil {
 		fmt.Fprintf(stderr, "wecom: %v\n", err)
 		return exitConfig
@@ -52,7 +52,7 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	handler, deadman := handlers(cfg, log)
+	handler, deadman := newHandlers(cfg, log)
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second}
 	watching, stopWatching := context.WithCancel(ctx)
 	defer stopWatching()
@@ -73,18 +73,18 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger) error {
 	return nil
 }
 
-// handlers puts the program together.
-func handlers(cfg Config, log *slog.Logger) (http.Handler, *Deadman) {
+// newHandlers puts the program together.
+func newHandlers(cfg Config, log *slog.Logger) (http.Handler, *Deadman) {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	metrics := NewMetrics(reg, func() bool { key, err := cfg.key(); return err == nil && key != "" })
+	metrics := NewMetrics(reg, func() bool { key, err := cfg.readKey(); return err == nil && key != "" })
 	robot := Robot{
-		URL: cfg.URL, Key: cfg.key, Client: &http.Client{Timeout: cfg.Timeout},
+		URL: cfg.URL, Key: cfg.readKey, Client: &http.Client{Timeout: cfg.Timeout},
 		// Together less than Alertmanager waits for an answer; what is refused after that, it sends again.
 		Pauses: []time.Duration{500 * time.Millisecond, 2 * time.Second},
 	}
 	bridge := NewBridge(robot, cfg.Lang, log, metrics)
-	deadman := NewDeadman(cfg.Patience, cfg.Lang, bridge.Robot.Send, log, reg)
+	deadman := NewDeadman(cfg.WatchdogTimeout, cfg.Lang, bridge.Robot.Send, log, reg)
 	mux := http.NewServeMux()
 	mux.Handle("POST /alerts", bridge)
 	mux.Handle("POST /watchdog", deadman)

@@ -116,7 +116,7 @@ func bridgeTo(t *testing.T, s *wecomStub, key string) (*httptest.Server, *string
 	reg := prometheus.NewRegistry()
 	log := &strings.Builder{}
 	b := NewBridge(Robot{
-		URL: s.URL, Key: cfg.key, Client: &http.Client{Timeout: patience}, Pauses: []time.Duration{time.Millisecond, time.Millisecond},
+		URL: s.URL, Key: cfg.readKey, Client: &http.Client{Timeout: patience}, Pauses: []time.Duration{time.Millisecond, time.Millisecond},
 	}, Chinese, slog.New(slog.NewTextHandler(log, nil)), NewMetrics(reg, func() bool { return key != "" }))
 	server := httptest.NewServer(b)
 	t.Cleanup(server.Close)

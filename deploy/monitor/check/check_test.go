@@ -39,7 +39,7 @@ func TestWhatIsReported(t *testing.T) {
 	}{
 		{"nothing", "", "", "", ""},
 		{"an expression that does not parse", rulesDir + "/a.yml", "> 0", "> ", "parse PromQL"},
-		{"a metric nobody exports", rulesDir + "/a.yml", "m{", "n{", "no n was recorded"},
+		{"a metric that is not exported", rulesDir + "/a.yml", "m{", "n{", "no n was recorded"},
 		{"a label that the metric has not", rulesDir + "/a.yml", "{l=", "{k=", "m was recorded without the label k"},
 		{"no severity", rulesDir + "/a.yml", "severity: warning", "level: warning", `severity "" is none of`},
 		{"no Chinese text", rulesDir + "/a.yml", "summary_zh: z, ", "", "no summary_zh"},
@@ -92,7 +92,7 @@ func TestPanels(t *testing.T) {
 		{"a unit that Grafana does not know", func(p *board.Panel) { p.Unit = "furlongs" }, `unit "furlongs"`},
 		{"empty", func(p *board.Panel) { p.Queries = nil }, "is empty"},
 		{"no legend", func(p *board.Panel) { p.Queries[0].Legend = "" }, "a query without a legend"},
-		{"a metric nobody exports", func(p *board.Panel) { p.Queries[0].Expr = "n" }, "no n was recorded"},
+		{"a metric that is not exported", func(p *board.Panel) { p.Queries[0].Expr = "n" }, "no n was recorded"},
 		{"LogQL that does not parse", func(p *board.Panel) { p.Queries[0] = board.Query{Expr: "{", Legend: "x", Loki: true} }, "parse LogQL"},
 		{"a label that Loki does not index", func(p *board.Panel) {
 			p.Queries[0] = board.Query{Expr: `{trace_id="x"}`, Legend: "x", Loki: true}
