@@ -43,7 +43,7 @@ func issuer(t *testing.T, source auth.RevocationSource) *testkit.Link {
 	return testkit.NewLink(t, u.Host)
 }
 
-// client is closed when the test ends, and so are its connections.
+// client returns an HTTP client whose idle connections are closed when the test ends.
 func client(t *testing.T) *http.Client {
 	t.Helper()
 	c := &http.Client{Transport: &http.Transport{}}

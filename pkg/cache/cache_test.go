@@ -269,7 +269,7 @@ func TestLoadGoesOnWhenItsReaderLeaves(t *testing.T) {
 	}
 	c.fetch(t, "k", unwanted(t), "a")
 	if n := c.reads(t)["hit"]; n == 0 {
-		t.Errorf("who leaves makes Redis look down: %v", c.reads(t))
+		t.Errorf("a reader that leaves makes Redis count as down: %v", c.reads(t))
 	}
 }
 

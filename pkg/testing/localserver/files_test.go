@@ -68,7 +68,7 @@ func TestMySQLKeepsUnknownFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := MySQL{Programs: HostPrograms(), Data: data, Etc: dir, Socket: filepath.Join(shortDir(t), "s"), Port: 1, AdminPassword: "x"}
-	if _, err := m.Prepare(context.Background()); err == nil || !strings.Contains(err.Error(), "move them down") {
+	if _, err := m.Prepare(context.Background()); err == nil || !strings.Contains(err.Error(), "move them away") {
 		t.Errorf("error %v", err)
 	}
 	if _, err := os.Stat(mine); err != nil {
