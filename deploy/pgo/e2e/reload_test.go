@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -53,7 +54,7 @@ func TestReloadWhileTheManagerIsKilled(t *testing.T) {
 		}
 		// At another point of the reload each time.
 		eventually(t, "the reload is under way", func() error {
-			if !strings.Contains(s.mustRun("list", "--json"), `"reload_asked": true`) {
+			if !slices.ContainsFunc(s.listInstances(), func(p control.Process) bool { return p.ReloadPending }) {
 				return fmt.Errorf("nothing is reloaded")
 			}
 			return nil

@@ -256,7 +256,7 @@ func eventually(t *testing.T, what string, cond func() error) {
 		if time.Now().After(end) {
 			t.Fatalf("%s: %v", what, err)
 		}
-		time.Sleep(max(10*time.Millisecond, time.Since(began))) // half of the CPU at most, where cond runs commands
+		time.Sleep(min(max(10*time.Millisecond, time.Since(began)), 100*time.Millisecond)) // a cond that runs commands leaves CPU to others
 	}
 }
 
