@@ -170,7 +170,7 @@ func (s *rolloutTarget) AwaitProbation(ctx context.Context) error {
 	case <-ctx.Done():
 		return rollout.ErrConnectionLost(ctx)
 	}
-	// It may just have outgrown its limit, and nobody has looked since.
+	// It may just have outgrown its limit, and no one has looked since.
 	if err := p.CheckMemoryLimit(); err != nil {
 		return s.fault(err)
 	}

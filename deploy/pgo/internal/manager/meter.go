@@ -52,7 +52,7 @@ func (m *meter) fill(processes []control.Process) map[int]time.Duration {
 		}
 		s := before
 		if over := now.Sub(before.at); over >= cpuUsageMinAge {
-			// A child that ended, and that nobody waited for, took its time with it: never below zero.
+			// A child that ended, and that no one waited for, took its time with it: never below zero.
 			s = cpuUsage{at: now, cpu: cpu, most: before.most, percent: max(0, 100*float64(cpu-before.cpu)/float64(over))}
 		}
 		s.most = max(s.most, cpu)

@@ -104,7 +104,7 @@ func TestChangesWake(t *testing.T) {
 			select {
 			case <-changed:
 			default:
-				t.Fatal("nobody is woken")
+				t.Fatal("no one is woken")
 			}
 			if now, _ := s.Changes(before.Seq); now.Seq != before.Seq+1 || name != "Update" && len(now.Events) != 1 {
 				t.Errorf("seq %d after %d, events %+v", now.Seq, before.Seq, now.Events)

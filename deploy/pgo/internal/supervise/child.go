@@ -271,6 +271,7 @@ type exitResult struct {
 	lost   bool // the keeper is gone, and with it the answer
 }
 
+// String describes the end in words.
 func (e exitResult) String() string {
 	switch {
 	case e.lost:

@@ -12,7 +12,7 @@ import (
 	"pgo/deploy/pgo/internal/state"
 )
 
-// A process that ends while a reload of it is ending, again and again: both look at the process and at the board.
+// A process that ends while a reload of it is ending, again and again: both look at the process and at the state store.
 func TestEndsWhileAReloadEnds(t *testing.T) {
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	h := home.Home(t.TempDir())
@@ -21,7 +21,7 @@ func TestEndsWhileAReloadEnds(t *testing.T) {
 	host.Store.Reset(p.initialRows())
 	i := p.instances[0]
 	over, cancel := context.WithCancel(t.Context())
-	cancel() // nobody waits for the next start
+	cancel() // no one waits for the next start
 	const times = 5000
 	rested, reloaded := make(chan struct{}), make(chan struct{})
 	go func() {

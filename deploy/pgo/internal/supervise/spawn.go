@@ -128,6 +128,7 @@ func (h *Deps) runShim(k *Child, f keeper.ChildSpec, program string, s shim.Sett
 	return fmt.Errorf("start %s: %w", k.Spec.Command, &failure)
 }
 
+// Dir returns the directory that the child runs in.
 func (k *Child) Dir() string {
 	if k.Spec.Dir != "" {
 		return k.Spec.Dir

@@ -51,7 +51,7 @@ func TestDependents(t *testing.T) {
 		{"a part of one", map[string]stopRank{
 			"mysql": {processfile.KindInfra, nil}, "user": {processfile.KindService, after("gate")}, "gateway": {processfile.KindInfra, after("gate")},
 		}, map[string][]string{"mysql": nil, "user": {"gate", "gateway", "mysql"}, "gateway": {"gate"}}},
-		{"kinds nobody wrote down", map[string]stopRank{"mysql": {}, "user": {"", after("mysql")}}, map[string][]string{"mysql": nil, "user": {"mysql"}}},
+		{"unknown kinds", map[string]stopRank{"mysql": {}, "user": {"", after("mysql")}}, map[string][]string{"mysql": nil, "user": {"mysql"}}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
