@@ -187,7 +187,7 @@ compose-figures: build ## Print the time of make up in containers, and the memor
 	@cd deploy/e2e && go test -tags compose -run '^TestComposeFigures$$' -v -count=1 -timeout 20m .
 
 .PHONY: lint
-lint: ## Check format, vet and golangci-lint
+lint: words ## Check words, format, vet and golangci-lint
 	@unformatted=$$(gofmt -l $(MODULES) deploy/monitor); if [ -n "$$unformatted" ]; then echo "not gofmt'ed:" $$unformatted >&2; exit 1; fi
 	@for m in $(MODULES); do echo "lint $$m"; (cd $$m && go vet ./... && GOWORK=off $(TOOL) golangci-lint run --allow-parallel-runners --build-tags compose,alerts,telemetry,collected ./...) || exit 1; done
 	@echo lint deploy/monitor; $(MONITOR) vet ./... && GOWORK=off $(TOOL) golangci-lint run --allow-parallel-runners ./...

@@ -195,6 +195,6 @@ func TestForwardedAddressIsTrustedFromProxiesOnly(t *testing.T) {
 		}
 	}
 	if _, err := httpx.NewEngine(httpx.Options{Config: httpx.Config{TrustedProxies: []string{"gateway"}}, Registry: prometheus.NewRegistry()}); err == nil {
-		t.Error("a proxy that is no address is taken")
+		t.Error("a proxy that is not an address is accepted")
 	}
 }

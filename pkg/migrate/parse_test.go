@@ -81,7 +81,7 @@ func TestReadErrors(t *testing.T) {
 		{"indented annotation", fstest.MapFS{"1_a.sql": file(" -- +goose Up\n")}, "1_a.sql:1: white space before"},
 		{"bad UTF-8", fstest.MapFS{"1_a.sql": file("-- +goose Up\nSELECT '\xff';\n")}, "1_a.sql:2: expected UTF-8"},
 		{"lone carriage return", fstest.MapFS{"1_a.sql": file("-- +goose Up\nSELECT\r1;\n")}, "1_a.sql:2: a carriage return"},
-		{"header that is no number", fstest.MapFS{"1_a.sql": file("-- min_code_schema: one\n-- +goose Up\nSELECT 1;")}, "1_a.sql:1: min_code_schema: expected a whole number"},
+		{"header that is not a number", fstest.MapFS{"1_a.sql": file("-- min_code_schema: one\n-- +goose Up\nSELECT 1;")}, "1_a.sql:1: min_code_schema: expected a whole number"},
 		{"header too late", fstest.MapFS{"1_a.sql": file("-- +goose Up\nSELECT 1;\n-- min_code_schema: 1\n")}, "1_a.sql:3: min_code_schema: expected before"},
 		{"header twice", fstest.MapFS{"1_a.sql": file("-- min_code_schema: 1\n-- min_code_schema: 1\n")}, "1_a.sql:2: min_code_schema is said twice"},
 		{"header above the version", fstest.MapFS{"1_a.sql": file("-- min_code_schema: 2\n-- +goose Up\nSELECT 1;")}, "1_a.sql: min_code_schema 2 is newer"},

@@ -70,11 +70,11 @@ func TestReconnect(t *testing.T) {
 		"broker closes the consumer": func(t *testing.T, b testkit.Broker, _ *testkit.Link, _ *observer.ObservedLogs) {
 			hangUp(t, b, " consumer")
 		},
-		"queue is deleted and made again": func(t *testing.T, b testkit.Broker, _ *testkit.Link, logs *observer.ObservedLogs) {
+		"queue is deleted and re-created": func(t *testing.T, b testkit.Broker, _ *testkit.Link, logs *observer.ObservedLogs) {
 			if err := b.Manage("DELETE", "/api/queues/"+b.Vhost+"/"+queue, nil, nil); err != nil {
 				t.Fatal(err)
 			}
-			// RabbitMQ 3.10 forgets to tell the consumers of a quorum queue that is made again at once.
+			// RabbitMQ 3.10 forgets to tell the consumers of a quorum queue that is re-created at once.
 			testkit.Eventually(t, "see that the queue is gone", func() error {
 				if logs.FilterMessageSnippet("interrupted").Len() == 0 {
 					return errors.New("nothing in the log")

@@ -115,7 +115,7 @@ func TestResolveSettingsRejects(t *testing.T) {
 		env  map[string]string
 		says string
 	}{
-		{"an offset that is no number", map[string]string{"PORT_OFFSET": "many"}, "not a whole number"},
+		{"an offset that is not a number", map[string]string{"PORT_OFFSET": "many"}, "not a whole number"},
 		{"a missing deploy directory", map[string]string{"PGO_BACKEND": "/nowhere"}, "deploy directory"},
 	}
 	for _, tc := range tests {
