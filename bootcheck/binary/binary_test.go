@@ -41,7 +41,7 @@ func TestHostileArchive(t *testing.T) {
 	}{
 		{"parent", []tar.Header{plain("../00001_a.sql")}, "not at the top level"},
 		{"absolute", []tar.Header{plain("/etc/00001_a.sql")}, "not at the top level"},
-		{"folder", []tar.Header{plain("x/00001_a.sql")}, "not at the top level"},
+		{"directory", []tar.Header{plain("x/00001_a.sql")}, "not at the top level"},
 		{"dot", []tar.Header{plain("./00001_a.sql")}, "not at the top level"},
 		{"symbolic link", []tar.Header{{Name: "00001_a.sql", Typeflag: tar.TypeSymlink, Linkname: "/etc/passwd"}}, "not a plain file"},
 		{"hard link", []tar.Header{{Name: "00001_a.sql", Typeflag: tar.TypeLink, Linkname: "/etc/passwd"}}, "not a plain file"},

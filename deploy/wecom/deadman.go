@@ -25,8 +25,8 @@ type Deadman struct {
 }
 
 // NewDeadman starts its timeout now.
-func NewDeadman(patience time.Duration, lang Language, send func(context.Context, string) error, log *slog.Logger, reg prometheus.Registerer) *Deadman {
-	d := &Deadman{Timeout: patience, Lang: lang, Send: send, Log: log, lastHeard: time.Now()}
+func NewDeadman(timeout time.Duration, lang Language, send func(context.Context, string) error, log *slog.Logger, reg prometheus.Registerer) *Deadman {
+	d := &Deadman{Timeout: timeout, Lang: lang, Send: send, Log: log, lastHeard: time.Now()}
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "pgo_wecom_watchdog_age_seconds", Help: "Since the watchdog was last heard, or since the start.",
 	}, func() float64 { return d.silentFor().Seconds() }))

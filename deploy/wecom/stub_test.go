@@ -109,14 +109,14 @@ func bridgeTo(t *testing.T, s *wecomStub, key string) (*httptest.Server, *string
 		}
 	}
 	cfg := Config{KeyFile: file}
-	patience := 20 * time.Second
+	timeout := 20 * time.Second
 	if slices.ContainsFunc(s.answers, func(a answer) bool { return a.hang }) {
-		patience = 200 * time.Millisecond
+		timeout = 200 * time.Millisecond
 	}
 	reg := prometheus.NewRegistry()
 	log := &strings.Builder{}
 	b := NewBridge(Robot{
-		URL: s.URL, Key: cfg.readKey, Client: &http.Client{Timeout: patience}, Pauses: []time.Duration{time.Millisecond, time.Millisecond},
+		URL: s.URL, Key: cfg.readKey, Client: &http.Client{Timeout: timeout}, Pauses: []time.Duration{time.Millisecond, time.Millisecond},
 	}, Chinese, slog.New(slog.NewTextHandler(log, nil)), NewMetrics(reg, func() bool { return key != "" }))
 	server := httptest.NewServer(b)
 	t.Cleanup(server.Close)
