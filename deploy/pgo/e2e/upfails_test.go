@@ -23,9 +23,9 @@ func TestUpFails(t *testing.T) {
 		status          control.State
 		want            []string
 	}{
-		{"a final exit code", `{command: ACTOR, args: [actor, ` + noise + `exit=65], restart: {final_exit_codes: [65]}}`,
+		{"a final exit code", `{command: ACTOR, args: [actor, ` + noise + `exit=65], ready: {notify: true}, restart: {final_exit_codes: [65]}}`,
 			control.Failed, []string{"p is not ready: failed: exit code 65", "| line-5\n", "| line-19\n", "try: "}},
-		{"bad configuration", `{command: ACTOR, args: [actor, need=DIR/nothing], restart: {final_exit_codes: [78]}}`,
+		{"bad configuration", `{command: ACTOR, args: [actor, need=DIR/nothing], ready: {notify: true}, restart: {final_exit_codes: [78]}}`,
 			control.Failed, []string{"exit code 78", "| there is no ", "try: correct the configuration"}},
 		{"no such program", `{command: bin/nothing}`,
 			control.Failed, []string{"bin/nothing: no such file", "wrote nothing", "try: build"}},
