@@ -84,7 +84,7 @@ func CreateMonitorRedis(ctx context.Context, c *redis.Client, password string) (
 	err = c.Do(ctx, "ACL", "SETUSER", Monitor, "reset", "on", ">"+password,
 		"+ping", "+info", "+client|setname", "+latency|latest", "+slowlog|len").Err()
 	if err != nil {
-		return false, fmt.Errorf("Redis account of the exporters: %w", err)
+		return false, fmt.Errorf("create the Redis account of the exporters: %w", err)
 	}
 	return saveACL(ctx, c)
 }

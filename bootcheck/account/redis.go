@@ -26,7 +26,7 @@ func CreateRedis(ctx context.Context, c *redis.Client, s Service) (saved bool, e
 		args = append(args, rule)
 	}
 	if err := c.Do(ctx, args...).Err(); err != nil {
-		return false, fmt.Errorf("Redis account of %s: %w", s.Name, err)
+		return false, fmt.Errorf("create the Redis account of %s: %w", s.Name, err)
 	}
 	return saveACL(ctx, c)
 }
@@ -53,7 +53,7 @@ func ExistsInRedis(ctx context.Context, c *redis.Client, service string) (bool, 
 		return false, nil
 	}
 	if err != nil && strings.Contains(err.Error(), "LOADING") {
-		return false, fmt.Errorf("Redis is still loading its data: %w", err)
+		return false, fmt.Errorf("wait until Redis has loaded its data: %w", err)
 	}
 	return err == nil, err
 }

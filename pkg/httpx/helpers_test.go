@@ -6,7 +6,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/go-cmp/cmp"
@@ -109,6 +108,3 @@ func readProblem(t testing.TB, h http.Header, status int, body []byte) problem.B
 	}
 	return p
 }
-
-// soon is the end of every wait for something that should come at once.
-func soon() <-chan time.Time { return time.After(30 * time.Second) }

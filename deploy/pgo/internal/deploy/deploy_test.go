@@ -48,7 +48,7 @@ func TestReportResult(t *testing.T) {
 	if !b.report(first) || !b.report(errors.New("second")) {
 		t.Error("a result is not reported")
 	}
-	if got := <-results; got != first {
+	if got := <-results; !errors.Is(got, first) {
 		t.Errorf("got %v", got)
 	}
 }

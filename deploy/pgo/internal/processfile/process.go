@@ -49,9 +49,6 @@ var (
 	variablePattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 )
 
-// maxInstances is the maximum of Process.Instances, far above what one machine can use.
-const maxInstances = 64
-
 // setName sets the name. It rejects names that pgo's commands and log directory use for something else.
 func (p *Process) setName(name string) error {
 	p.Name = name

@@ -1,3 +1,6 @@
+// Package supervise runs the instances of processes: it starts them, waits until they are ready, restarts those that end,
+// replaces them without dropping a request, and stops them. Which program a watched process runs is decided elsewhere
+// (ReleasePolicy), and the keeper holds what must outlive a manager: children, listeners and pipes.
 package supervise
 
 import (
