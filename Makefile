@@ -143,11 +143,13 @@ test: build ## Test everything on real servers; installs missing packages
 
 # $(call test-each-module,MODULES,ARGS,STANDALONE) runs go test ARGS in each module, and prints the ten slowest tests of all. The
 # module STANDALONE is outside of the workspace and runs without the race detector.
+GOTESTSUM = $(CURDIR)/bin/gotestsum --format standard-quiet --jsonfile
 define test-each-module
-@$(STATIC) go build -o bin/testreport ./deploy/testreport && times=$$(mktemp) || exit 1; trap 'rm -f "$$times"' EXIT; failed=; \
-	for m in $(1); do (cd $$m && $(CURDIR)/bin/testreport -times "$$times" -- $(2)) || failed="$$failed $$m"; done; \
-	$(if $(3),(cd $(3) && GOWORK=off $(CURDIR)/bin/testreport -times "$$times" -- $(filter-out -race,$(2))) || failed="$$failed $(3)";) \
-	bin/testreport -times "$$times" -slowest 10; \
+@cd deploy/tools/ci && GOWORK=off go build -o $(CURDIR)/bin/gotestsum gotest.tools/gotestsum
+@runs=$$(mktemp -d) || exit 1; trap 'rm -rf "$$runs"' EXIT; failed=; \
+	for m in $(1); do (cd $$m && $(GOTESTSUM) "$$runs/$$(echo $$m | tr / -)" -- $(2)) || failed="$$failed $$m"; done; \
+	$(if $(3),(cd $(3) && GOWORK=off $(GOTESTSUM) "$$runs/standalone" -- $(filter-out -race,$(2))) || failed="$$failed $(3)";) \
+	echo "The ten slowest tests:"; cat "$$runs"/* | bin/gotestsum tool slowest --threshold 0s --num 10; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 endef
 
