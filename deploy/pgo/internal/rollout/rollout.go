@@ -16,6 +16,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"pgo/deploy/pgo/internal/audit"
 	"pgo/deploy/pgo/internal/control"
 )
@@ -164,20 +166,14 @@ func (r *Rollout) switchTargets(ctx context.Context) error {
 	return nil
 }
 
-// awaitProbation waits until every target has served its probation, and returns the first failure.
+// awaitProbation waits until every target has served its probation, and returns the first failure, which ends the probation
+// of the others: no target is watched or reports any more when it returns.
 func (r *Rollout) awaitProbation(ctx context.Context) error {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	results := make(chan error, len(r.targets))
+	watch, ctx := errgroup.WithContext(ctx)
 	for _, t := range r.targets {
-		go func() { results <- t.AwaitProbation(ctx) }()
+		watch.Go(func() error { return t.AwaitProbation(ctx) })
 	}
-	for range r.targets {
-		if err := <-results; err != nil {
-			return err
-		}
-	}
-	return nil
+	return watch.Wait()
 }
 
 // commit makes the new releases the current ones.
