@@ -105,9 +105,13 @@ func TestVerify(t *testing.T) {
 		{"public key as HMAC secret", sign(t, jwt.SigningMethodHS256, "k1", claims(nil), []byte(pub)), false},
 		{"signature cut off", parts[0] + "." + parts[1] + ".", false},
 		{"content changed", parts[0] + "." + base64.RawURLEncoding.EncodeToString([]byte(`{"sub":"admin"}`)) + "." + parts[2], false},
-		{"expired", sign(t, eddsa, "k1", claims(func(c *auth.Claims) { c.ExpiresAt = jwt.NewNumericDate(epoch.Add(-time.Second)) }), priv), false},
+		{"expired by less than the leeway", sign(t, eddsa, "k1", claims(func(c *auth.Claims) { c.ExpiresAt = jwt.NewNumericDate(epoch.Add(time.Second - auth.Leeway)) }), priv), true},
+		{"expired", sign(t, eddsa, "k1", claims(func(c *auth.Claims) { c.ExpiresAt = jwt.NewNumericDate(epoch.Add(-time.Second - auth.Leeway)) }), priv), false},
 		{"without expiry", sign(t, eddsa, "k1", claims(func(c *auth.Claims) { c.ExpiresAt = nil }), priv), false},
-		{"issued in the future", sign(t, eddsa, "k1", claims(func(c *auth.Claims) { c.IssuedAt = jwt.NewNumericDate(epoch.Add(time.Hour)) }), priv), false},
+		{"issued ahead of this clock by the leeway", sign(t, eddsa, "k1", claims(func(c *auth.Claims) { c.IssuedAt = jwt.NewNumericDate(epoch.Add(auth.Leeway)) }), priv), true},
+		{"issued in the future", sign(t, eddsa, "k1", claims(func(c *auth.Claims) { c.IssuedAt = jwt.NewNumericDate(epoch.Add(auth.Leeway + time.Second)) }), priv), false},
+		{"valid from within the leeway", sign(t, eddsa, "k1", claims(func(c *auth.Claims) { c.NotBefore = jwt.NewNumericDate(epoch.Add(auth.Leeway)) }), priv), true},
+		{"not valid yet", sign(t, eddsa, "k1", claims(func(c *auth.Claims) { c.NotBefore = jwt.NewNumericDate(epoch.Add(auth.Leeway + time.Second)) }), priv), false},
 		{"another issuer", sign(t, eddsa, "k1", claims(func(c *auth.Claims) { c.Issuer = "evil" }), priv), false},
 		{"another audience", sign(t, eddsa, "k1", claims(func(c *auth.Claims) { c.Audience = jwt.ClaimStrings{"other"} }), priv), false},
 		{"no subject", sign(t, eddsa, "k1", claims(func(c *auth.Claims) { c.Subject = "" }), priv), false},
@@ -144,7 +148,11 @@ func TestCachedTokenExpiresAndIsRevoked(t *testing.T) {
 		t.Error("a cached token outlives its session")
 	}
 	delete(ended, "s1")
-	now.at = epoch.Add(15 * time.Minute)
+	now.at = epoch.Add(15*time.Minute + auth.Leeway - time.Second)
+	if _, err := v.Verify(token); err != nil {
+		t.Errorf("a cached token is refused within the leeway: %v", err)
+	}
+	now.at = epoch.Add(15*time.Minute + auth.Leeway)
 	if _, err := v.Verify(token); err == nil {
 		t.Error("a cached token outlives its expiry")
 	}

@@ -39,10 +39,10 @@ type RevocationList struct {
 	synced time.Time            // by ours, zero before the first reading
 }
 
-// NewRevocationList returns a list that keeps each ended session for lifetime, the longest life of an access token.
+// NewRevocationList returns a list that keeps each ended session for longer than a token lives: lifetime, the longest one, and Leeway.
 func NewRevocationList(source RevocationSource, lifetime time.Duration, reg prometheus.Registerer, log *zap.Logger) *RevocationList {
 	f := &RevocationList{
-		source: source, keep: lifetime + time.Minute, log: log, ended: map[string]time.Time{},
+		source: source, keep: lifetime + Leeway + time.Minute, log: log, ended: map[string]time.Time{},
 		lastSync: prometheus.NewGauge(prometheus.GaugeOpts{Name: "pgo_auth_revocations_last_sync_timestamp_seconds", Help: "When the list of ended sessions was last read."}),
 	}
 	reg.MustRegister(f.lastSync)

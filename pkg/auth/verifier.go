@@ -17,6 +17,10 @@ const (
 	maxCachedTokens = 10_000 // a signature is checked once a token, not once a request
 )
 
+// Leeway is how far the clocks of the issuer and of a verifier may differ: a token is accepted this long before its times
+// of issue and validity, and this long after it expires.
+const Leeway = 30 * time.Second
+
 // RevocationChecker reports the sessions that were ended before their tokens expire.
 type RevocationChecker interface {
 	// IsRevoked reports whether the session is ended.
@@ -41,7 +45,7 @@ func NewVerifier(issuer, audience string, keys jwt.Keyfunc, revoked RevocationCh
 	return &Verifier{
 		keys: keys, revoked: revoked, cache: cache, now: now,
 		parser: jwt.NewParser(jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}), jwt.WithIssuer(issuer), jwt.WithAudience(audience),
-			jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithTimeFunc(now), jwt.WithStrictDecoding()),
+			jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithTimeFunc(now), jwt.WithLeeway(Leeway), jwt.WithStrictDecoding()),
 	}, nil
 }
 
@@ -60,7 +64,7 @@ func (v *Verifier) Verify(token string) (Principal, error) {
 		}
 		v.cache.Add(hash, p)
 	}
-	if !v.now().Before(p.expires) {
+	if !v.now().Before(p.expires.Add(Leeway)) {
 		v.cache.Remove(hash)
 		return Principal{}, problem.Unauthenticated("The access token has expired.")
 	}

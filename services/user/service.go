@@ -33,9 +33,10 @@ type SessionStore interface {
 	// OpenSession stores a session. It returns ErrInvalidCredentials unless the account is active and still has the
 	// given password hash.
 	OpenSession(ctx context.Context, s Session, passwordHash string, refresh Hash) error
-	// RotateToken spends a refresh token and stores the next. It returns ErrInvalidRefreshToken if the token is unknown,
-	// spent or expired. For a token that was spent before it also ends the session and returns the session's id.
-	RotateToken(ctx context.Context, old, next Hash, expires time.Time) (Session, User, string, error)
+	// RotateToken spends a refresh token and stores its successor. A token that the same client spent within the grace
+	// period, and whose successor is unspent, gets the stored successor again. It returns ErrInvalidRefreshToken if the
+	// token is unknown, spent or expired. For any other token that was spent before it also ends the session.
+	RotateToken(ctx context.Context, r Rotation) (Rotated, error)
 	// EndSession ends one session of a user. It returns not_found if the user has no such open session.
 	EndSession(ctx context.Context, userID, sessionID string) error
 }
@@ -56,8 +57,9 @@ type Throttle interface {
 
 // Signer signs access tokens.
 type Signer interface {
-	// Sign returns an access token and its lifetime.
-	Sign(u User, sessionID string) (string, time.Duration, error)
+	// Sign returns an access token that is issued at the given time, and its remaining lifetime. If less than half of the
+	// lifetime remained, the token is issued now.
+	Sign(u User, sessionID string, issuedAt time.Time) (string, time.Duration, error)
 }
 
 // EndedSessions learns which sessions were just ended, so that this process rejects their tokens at once.
@@ -76,6 +78,7 @@ type Service struct {
 	EndedSessions EndedSessions
 	Hasher        *Hasher
 	RefreshTTL    func() time.Duration // how long an unused session stays open
+	RefreshGrace  func() time.Duration // how long a refresh can be repeated
 	Now           func() time.Time     // in UTC
 }
 

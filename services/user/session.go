@@ -1,6 +1,7 @@
 package user
 
 import (
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -49,3 +50,39 @@ func newToken() (string, Hash) {
 
 // HashToken returns the hash under which a token is stored.
 func HashToken(token string) Hash { return sha256.Sum256([]byte(token)) }
+
+// Salt makes the successor of a refresh token unpredictable to a client that only holds the token.
+type Salt [sha256.Size]byte
+
+func newSalt() Salt {
+	var s Salt
+	rand.Read(s[:]) // never fails: see crypto/rand
+	return s
+}
+
+// successorOf returns the refresh token that follows token. The same token and salt have the same successor, so that a
+// repeated refresh gets the same one while the database holds neither of them.
+func successorOf(token string, salt Salt) string {
+	mac := hmac.New(sha256.New, salt[:])
+	mac.Write([]byte(token))
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}
+
+// Rotation is a request to spend a refresh token.
+type Rotation struct {
+	Token     Hash            // the token to spend
+	Salt      Salt            // the salt of its successor, unless the token was spent before
+	Successor func(Salt) Hash // the stored form of the successor with a salt
+	Client    Hash            // identifies the client as far as it can be told
+	Grace     time.Duration   // how long after the spending the same client gets the same successor again
+	ExpiresAt time.Time       // when the session expires unless it is used again
+}
+
+// Rotated is the result of a Rotation.
+type Rotated struct {
+	Session Session
+	User    User
+	Salt    Salt      // the salt of the successor
+	SpentAt time.Time // when the token was spent, which is earlier for a repeated rotation
+	Ended   string    // the id of the session that the reuse of a spent token ended, else ""
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -52,30 +53,33 @@ func (s *Service) Login(ctx context.Context, email, password string, from Client
 	if err := s.Sessions.OpenSession(ctx, session, a.PasswordHash, hash); err != nil {
 		return Tokens{}, err
 	}
-	return s.issueTokens(a.User, session.ID, refresh)
+	return s.issueTokens(a.User, session.ID, refresh, now)
 }
 
-// Refresh spends a refresh token and returns a new pair of tokens. It returns ErrInvalidRefreshToken if the token is
-// unknown, spent or expired. A token that was spent before also ends its session: two clients hold it, and one of them
-// must have stolen it.
-func (s *Service) Refresh(ctx context.Context, refreshToken string) (Tokens, error) {
-	next, hash := newToken()
-	session, u, ended, err := s.Sessions.RotateToken(ctx, HashToken(refreshToken), hash, s.now().Add(s.RefreshTTL()))
-	if ended != "" {
-		s.EndedSessions.Add(ended)
+// Refresh spends a refresh token and returns a new pair of tokens. The same client gets the same pair again if it repeats the
+// call within the grace period, because two of its tabs refreshed at once or an answer was lost. It returns
+// ErrInvalidRefreshToken if the token is unknown, spent or expired. Any other use of a spent token also ends its session: two
+// clients hold the token, and one of them must have stolen it.
+func (s *Service) Refresh(ctx context.Context, refreshToken string, from Client) (Tokens, error) {
+	r, err := s.Sessions.RotateToken(ctx, Rotation{
+		Token: HashToken(refreshToken), Salt: newSalt(), Client: HashToken(from.UserAgent), Grace: s.RefreshGrace(), ExpiresAt: s.now().Add(s.RefreshTTL()),
+		Successor: func(salt Salt) Hash { return HashToken(successorOf(refreshToken, salt)) },
+	})
+	if r.Ended != "" {
+		s.EndedSessions.Add(r.Ended)
 	}
 	if err != nil {
 		return Tokens{}, err
 	}
-	return s.issueTokens(u, session.ID, next)
+	return s.issueTokens(r.User, r.Session.ID, successorOf(refreshToken, r.Salt), r.SpentAt)
 }
 
-func (s *Service) issueTokens(u User, sessionID, refresh string) (Tokens, error) {
-	access, lifetime, err := s.Signer.Sign(u, sessionID)
+func (s *Service) issueTokens(u User, sessionID, refresh string, at time.Time) (Tokens, error) {
+	access, lifetime, err := s.Signer.Sign(u, sessionID, at)
 	if err != nil {
 		return Tokens{}, fmt.Errorf("sign access token: %w", err)
 	}
-	return Tokens{AccessToken: access, TokenType: "Bearer", ExpiresIn: int(lifetime.Seconds()), RefreshToken: refresh}, nil
+	return Tokens{AccessToken: access, TokenType: "Bearer", ExpiresIn: int(lifetime.Round(time.Second).Seconds()), RefreshToken: refresh}, nil
 }
 
 // EndSession ends one session of the user. It returns not_found if the user has no such open session.

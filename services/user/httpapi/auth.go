@@ -80,7 +80,7 @@ func (a *API) logIn(c *gin.Context) error {
 // refreshTokens godoc
 //
 //	@Summary		Get a new pair of tokens
-//	@Description	The old refresh token is spent. A token that is used again ends its session.
+//	@Description	The old refresh token is spent. The same client (by its User-Agent) gets the same pair again for 10 seconds, until the new refresh token is used. Any other use of a spent token ends its session.
 //	@Tags			auth
 //	@Accept			json
 //	@Produce		json
@@ -93,7 +93,7 @@ func (a *API) refreshTokens(c *gin.Context) error {
 	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
-	t, err := a.users.Refresh(c.Request.Context(), body.RefreshToken)
+	t, err := a.users.Refresh(c.Request.Context(), body.RefreshToken, clientOf(c))
 	if err != nil {
 		return err
 	}

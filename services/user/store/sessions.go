@@ -35,10 +35,12 @@ func (r sessionRow) toSession() user.Session {
 
 // refreshTokenRow is a row of the table refresh_tokens. Spent tokens stay, so that reuse of one is detected.
 type refreshTokenRow struct {
-	Hash      []byte `gorm:"primaryKey"`
-	SessionID string
-	CreatedAt time.Time
-	SpentAt   *time.Time
+	Hash          []byte `gorm:"primaryKey"`
+	SessionID     string
+	CreatedAt     time.Time
+	SpentAt       *time.Time
+	SuccessorSalt []byte // with which the successor is derived from the token itself; null until it is spent
+	SpentBy       []byte // the hash of the client that spent the token
 }
 
 func (refreshTokenRow) TableName() string { return "refresh_tokens" }
@@ -66,12 +68,12 @@ func (s *Store) OpenSession(ctx context.Context, session user.Session, passwordH
 }
 
 // RotateToken implements user.SessionStore.
-func (s *Store) RotateToken(ctx context.Context, old, next user.Hash, expires time.Time) (session user.Session, owner user.User, ended string, err error) {
-	var reused bool
+func (s *Store) RotateToken(ctx context.Context, r user.Rotation) (rotated user.Rotated, err error) {
+	var isReused bool
 	err = mysql.InTx(ctx, s.db, func(tx *gorm.DB) error {
-		reused = false
+		isReused, rotated = false, user.Rotated{}
 		var row sessionRow
-		err := tx.Joins("JOIN refresh_tokens t ON t.session_id = sessions.id").Take(&row, "t.hash = ?", old[:]).Error
+		err := tx.Joins("JOIN refresh_tokens t ON t.session_id = sessions.id").Take(&row, "t.hash = ?", r.Token[:]).Error
 		if errors.Is(err, gorm.ErrRecordNotFound) {
 			return user.ErrInvalidRefreshToken
 		} else if err != nil {
@@ -83,30 +85,80 @@ func (s *Store) RotateToken(ctx context.Context, old, next user.Hash, expires ti
 		} else if err != nil {
 			return err
 		}
-		spent := tx.Model(&refreshTokenRow{}).Where("hash = ? AND spent_at IS NULL", old[:]).Update("spent_at", gorm.Expr("NOW(6)"))
+		rotated = user.Rotated{Session: row.toSession(), User: u.toUser(), Salt: r.Salt}
+		successor := r.Successor(r.Salt)
+		spent := tx.Model(&refreshTokenRow{}).Where("hash = ? AND spent_at IS NULL", r.Token[:]).
+			Updates(map[string]any{"spent_at": gorm.Expr("NOW(6)"), "successor_salt": r.Salt[:], "spent_by": r.Client[:]})
 		if spent.Error != nil {
 			return fmt.Errorf("spend refresh token: %w", spent.Error)
 		}
-		if reused = spent.RowsAffected == 0; reused {
-			session = row.toSession()
-			_, err := endSessionsWhere(tx, "id = ?", row.ID)
-			return err // nil commits the transaction: the session must end
+		if spent.RowsAffected == 0 {
+			if rotated.Salt, isReused, err = findSuccessor(tx, r); err != nil {
+				return err
+			}
+			if isReused {
+				_, err := endSessionsWhere(tx, "id = ?", row.ID)
+				return err // nil commits the transaction: the session must end
+			}
+		} else if err := insertRefreshToken(tx, row.ID, successor, time.Now().UTC()); err != nil {
+			return err
 		}
-		used := tx.Model(&sessionRow{}).Where("id = ? AND ended_at IS NULL AND expires_at > NOW(6)", row.ID).
-			Updates(map[string]any{"last_used_at": gorm.Expr("NOW(6)"), "expires_at": expires})
-		if used.Error != nil {
-			return fmt.Errorf("update session: %w", used.Error)
+		if err := extendSession(tx, row.ID, r.ExpiresAt); err != nil {
+			return err
 		}
-		if used.RowsAffected == 0 {
-			return user.ErrInvalidRefreshToken
-		}
-		session, owner = row.toSession(), u.toUser()
-		return insertRefreshToken(tx, row.ID, next, time.Now().UTC())
+		return readSpentAt(tx, r.Token, &rotated.SpentAt)
 	})
-	if err == nil && reused {
-		return session, owner, session.ID, user.ErrInvalidRefreshToken
+	switch {
+	case err != nil:
+		return user.Rotated{}, err
+	case isReused:
+		return user.Rotated{Ended: rotated.Session.ID}, user.ErrInvalidRefreshToken
 	}
-	return session, owner, "", err
+	return rotated, nil
+}
+
+// findSuccessor returns the salt of the successor of a spent token, if the rotation may be answered with it again. isReused
+// is true if it may not: the grace period is over, another client spent the token, or the successor was spent. It reads
+// with a lock, to see what a concurrent rotation has committed.
+func findSuccessor(tx *gorm.DB, r user.Rotation) (salt user.Salt, isReused bool, err error) {
+	var old refreshTokenRow
+	err = tx.Clauses(clause.Locking{Strength: "UPDATE"}).Where("hash = ? AND spent_by = ? AND successor_salt IS NOT NULL", r.Token[:], r.Client[:]).
+		Where("spent_at > NOW(6) - INTERVAL ? MICROSECOND", r.Grace.Microseconds()).Take(&old).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return salt, true, nil
+	} else if err != nil {
+		return salt, false, fmt.Errorf("read spent refresh token: %w", err)
+	}
+	copy(salt[:], old.SuccessorSalt)
+	successor := r.Successor(salt)
+	var next refreshTokenRow
+	err = tx.Clauses(clause.Locking{Strength: "UPDATE"}).Take(&next, "hash = ? AND spent_at IS NULL", successor[:]).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return salt, true, nil
+	} else if err != nil {
+		return salt, false, fmt.Errorf("read successor of refresh token: %w", err)
+	}
+	return salt, false, nil
+}
+
+// extendSession moves the session's expiry. It returns ErrInvalidRefreshToken if the session has ended or expired.
+func extendSession(tx *gorm.DB, id string, expires time.Time) error {
+	used := tx.Model(&sessionRow{}).Where("id = ? AND ended_at IS NULL AND expires_at > NOW(6)", id).
+		Updates(map[string]any{"last_used_at": gorm.Expr("NOW(6)"), "expires_at": expires})
+	if used.Error != nil {
+		return fmt.Errorf("update session: %w", used.Error)
+	}
+	if used.RowsAffected == 0 {
+		return user.ErrInvalidRefreshToken
+	}
+	return nil
+}
+
+func readSpentAt(tx *gorm.DB, token user.Hash, at *time.Time) error {
+	if err := tx.Model(&refreshTokenRow{}).Clauses(clause.Locking{Strength: "UPDATE"}).Where("hash = ?", token[:]).Select("spent_at").Scan(at).Error; err != nil {
+		return fmt.Errorf("read when the refresh token was spent: %w", err)
+	}
+	return nil
 }
 
 // EndSession implements user.SessionStore.

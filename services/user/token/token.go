@@ -87,16 +87,20 @@ type Issuer struct {
 }
 
 // Sign implements user.Signer.
-func (i *Issuer) Sign(u user.User, sessionID string) (string, time.Duration, error) {
+func (i *Issuer) Sign(u user.User, sessionID string, issuedAt time.Time) (string, time.Duration, error) {
 	now, lifetime := i.Now(), i.Lifetime()
+	if age := now.Sub(issuedAt); age < -auth.Leeway || age > lifetime/2 {
+		issuedAt = now // a repeated answer must not carry a token that is about to expire or that is not valid yet
+	}
+	expires := issuedAt.Add(lifetime)
 	t := jwt.NewWithClaims(jwt.SigningMethodEdDSA, auth.Claims{
 		RegisteredClaims: jwt.RegisteredClaims{
 			Issuer: i.Issuer, Audience: jwt.ClaimStrings{i.Audience}, Subject: u.ID,
-			IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(lifetime)),
+			IssuedAt: jwt.NewNumericDate(issuedAt), ExpiresAt: jwt.NewNumericDate(expires),
 		},
 		SessionID: sessionID, Role: u.Role,
 	})
 	t.Header["kid"] = i.Keys.kid
 	s, err := t.SignedString(i.Keys.signing)
-	return s, lifetime, err
+	return s, expires.Sub(now), err
 }

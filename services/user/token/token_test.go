@@ -45,9 +45,10 @@ func (nothingRevoked) IsRevoked(string) bool { return false }
 func TestRotation(t *testing.T) {
 	old, next := newKey(t), newKey(t)
 	before, during, after := parseKeys(t, old), parseKeys(t, next+old), parseKeys(t, next)
+	now := time.Now()
 	sign := func(k *token.Keys) string {
-		i := &token.Issuer{Keys: k, Issuer: "pgo", Audience: "pgo", Lifetime: func() time.Duration { return time.Minute }, Now: time.Now}
-		s, lifetime, err := i.Sign(user.User{ID: "u1", Role: user.RoleAdmin}, "s1")
+		i := &token.Issuer{Keys: k, Issuer: "pgo", Audience: "pgo", Lifetime: func() time.Duration { return time.Minute }, Now: func() time.Time { return now }}
+		s, lifetime, err := i.Sign(user.User{ID: "u1", Role: user.RoleAdmin}, "s1", now)
 		if err != nil || lifetime != time.Minute {
 			t.Fatal(lifetime, err)
 		}

@@ -117,7 +117,7 @@ func (env *testEnv) forgeries(good request) map[string]string {
 	head, _, _ := strings.Cut(good.Token, ".")
 	unsigned := "eyJhbGciOiJub25lIn0" + good.Token[len(head):strings.LastIndexByte(good.Token, '.')+1]
 	return map[string]string{
-		"expired":         sign(func(c *auth.Claims) { c.ExpiresAt = jwt.NewNumericDate(time.Now().Add(-time.Minute)) }),
+		"expired":         sign(func(c *auth.Claims) { c.ExpiresAt = jwt.NewNumericDate(time.Now().Add(-2 * auth.Leeway)) }),
 		"without end":     sign(func(c *auth.Claims) { c.ExpiresAt = nil }),
 		"for another":     sign(func(c *auth.Claims) { c.Audience = jwt.ClaimStrings{"other"} }),
 		"of another":      sign(func(c *auth.Claims) { c.Issuer = "other" }),

@@ -29,6 +29,8 @@ type Auth struct {
 	SigningKey config.Secret `config:"signing_key"` // Ed25519 keys as PKCS#8 PEM; the first signs, all verify
 	AccessTTL  time.Duration `config:"access_ttl"`
 	RefreshTTL time.Duration `config:"refresh_ttl"`
+	// RefreshGrace is how long the same client gets the same tokens again when it repeats a refresh.
+	RefreshGrace time.Duration `config:"refresh_grace"`
 }
 
 // Mail sets how mails are written.
@@ -42,7 +44,7 @@ type Mail struct {
 func NewConfig() Config {
 	return Config{
 		Config: service.Defaults(name, "127.0.0.1:8081"),
-		Auth:   Auth{Issuer: "pgo", Audience: "pgo", AccessTTL: 15 * time.Minute, RefreshTTL: 30 * 24 * time.Hour},
+		Auth:   Auth{Issuer: "pgo", Audience: "pgo", AccessTTL: 15 * time.Minute, RefreshTTL: 30 * 24 * time.Hour, RefreshGrace: 10 * time.Second},
 		Login:  throttle.Limits{Window: 15 * time.Minute, Pair: 5, Account: 50, Address: 100},
 		Mail:   Mail{Dir: ".pgo/mail", From: "pgo@localhost", BaseURL: "http://127.0.0.1:8080"},
 	}
@@ -58,6 +60,7 @@ func (cfg *Config) Validate(c *config.Check) {
 	c.Expect(cfg.Auth.Audience != "", "auth.audience", "a name")
 	c.Expect(cfg.Auth.AccessTTL >= time.Second && cfg.Auth.AccessTTL <= auth.MaxLifetime, "auth.access_ttl", "a duration from 1s to 1h")
 	c.Expect(cfg.Auth.RefreshTTL > cfg.Auth.AccessTTL, "auth.refresh_ttl", "a duration longer than auth.access_ttl")
+	c.Expect(cfg.Auth.RefreshGrace >= 0 && cfg.Auth.RefreshGrace <= time.Minute, "auth.refresh_grace", "a duration from 0s to 1m")
 	c.Expect(cfg.Login.Window > 0, "login.window", "a duration above 0")
 	c.Expect(cfg.Login.Pair > 0, "login.pair", "a number above 0")
 	c.Expect(cfg.Login.Account > 0, "login.account", "a number above 0")

@@ -59,7 +59,7 @@ func (env *testEnv) forgeries(t testing.TB, s *testClient) map[string]string {
 		"of a deleted user": deleted.Access,
 		"a refresh token":   admin.Refresh,
 		"expired": env.forge(t, good, nil, nil, func(c *auth.Claims) {
-			c.IssuedAt, c.ExpiresAt = jwt.NewNumericDate(time.Now().Add(-time.Hour)), jwt.NewNumericDate(time.Now().Add(-time.Second))
+			c.IssuedAt, c.ExpiresAt = jwt.NewNumericDate(time.Now().Add(-time.Hour)), jwt.NewNumericDate(time.Now().Add(-2*auth.Leeway))
 		}),
 		"without expiry":          env.forge(t, good, nil, nil, func(c *auth.Claims) { c.ExpiresAt = nil }),
 		"for another audience":    env.forge(t, good, nil, nil, func(c *auth.Claims) { c.Audience = jwt.ClaimStrings{"other"} }),

@@ -1,9 +1,8 @@
 package main
 
 import (
+	"net/http"
 	"testing"
-
-	"pgo/pkg/testing/servicetest"
 )
 
 func rotateRequest(token string) request {
@@ -13,7 +12,7 @@ func rotateRequest(token string) request {
 func TestRefresh(t *testing.T) {
 	t.Parallel()
 	env := newTestEnv(t)
-	s := env.start(t)
+	s, other := env.start(t), env.start(t)
 	db := env.DB.Open(t)
 	next := func(s *testClient, p person) person {
 		res := s.expect(rotateRequest(p.Refresh), 200, "")
@@ -50,22 +49,59 @@ func TestRefresh(t *testing.T) {
 		next(s, elsewhere)
 	})
 
-	t.Run("one of several concurrent refreshes succeeds", func(t *testing.T) {
+	t.Run("two clients at once get the same pair", func(t *testing.T) {
 		s := s.withT(t)
 		p := s.signUp("Ada")
 		for range 10 {
 			p := s.signIn(p, password)
 			answers := s.sendParallel(rotateRequest(p.Refresh), rotateRequest(p.Refresh), rotateRequest(p.Refresh))
-			if got := servicetest.CountStatuses(answers); got[200] > 1 || got[200]+got[401] != 3 {
-				t.Fatalf("statuses are %v", got)
-			}
-			for _, a := range answers { // the others used a spent token, which ended the session
-				if a.Status == 200 {
-					s.expect(rotateRequest(a.Text("refresh_token")), 401, "invalid_refresh_token")
+			answers = append(answers, other.withT(t).sendParallel(rotateRequest(p.Refresh), rotateRequest(p.Refresh))...)
+			for _, a := range answers {
+				if a.Status != 200 || a.Text("refresh_token") != answers[0].Text("refresh_token") || a.Text("access_token") != answers[0].Text("access_token") {
+					t.Fatalf("got %d %s, want the pair of the first answer: %s", a.Status, a.Body, answers[0].Body)
 				}
 			}
-			s.awaitRejected("use of a spent token", p.Access)
+			s.expect(request{Method: "GET", Path: "/api/v1/users/me", Token: answers[0].Text("access_token")}, 200, "")
+			s.expect(rotateRequest(answers[0].Text("refresh_token")), 200, "")
 		}
+	})
+
+	for name, reuse := range map[string]func(s *testClient, p person) request{
+		"after the grace period": func(s *testClient, p person) request {
+			if _, err := db.Exec("UPDATE refresh_tokens t JOIN sessions s ON s.id = t.session_id SET t.spent_at = t.spent_at - INTERVAL 11 SECOND WHERE s.user_id = ?", p.ID); err != nil {
+				s.t.Fatal(err)
+			}
+			return rotateRequest(p.Refresh)
+		},
+		"by another client": func(_ *testClient, p person) request {
+			r := rotateRequest(p.Refresh)
+			r.Header = http.Header{"User-Agent": {"another client"}}
+			return r
+		},
+		"spent by the release before": func(s *testClient, p person) request {
+			if _, err := db.Exec("UPDATE refresh_tokens t JOIN sessions s ON s.id = t.session_id SET t.successor_salt = NULL, t.spent_by = NULL WHERE s.user_id = ?", p.ID); err != nil {
+				s.t.Fatal(err)
+			}
+			return rotateRequest(p.Refresh)
+		},
+	} {
+		t.Run("reuse "+name+" ends the session", func(t *testing.T) {
+			s := s.withT(t)
+			first := s.signUp("Ada")
+			second := next(s, first)
+			next(s, first) // repeated in time
+			s.expect(reuse(s, first), 401, "invalid_refresh_token")
+			s.expect(rotateRequest(second.Refresh), 401, "invalid_refresh_token")
+			s.awaitRejected("reuse of a spent token", second.Access)
+		})
+	}
+
+	t.Run("a repeated refresh of an ended session", func(t *testing.T) {
+		s := s.withT(t)
+		p := s.signUp("Ada")
+		last := next(s, p)
+		s.expect(request{Method: "POST", Path: "/api/v1/auth/logout", Token: last.Access}, 204, "")
+		s.expect(rotateRequest(p.Refresh), 401, "invalid_refresh_token")
 	})
 
 	for name, age := range map[string]string{
@@ -82,6 +118,17 @@ func TestRefresh(t *testing.T) {
 			s.expect(rotateRequest(p.Refresh), 401, "invalid_refresh_token")
 		})
 	}
+}
+
+// TestRefreshWithoutGrace checks that the grace period can be turned off.
+func TestRefreshWithoutGrace(t *testing.T) {
+	t.Parallel()
+	env := newTestEnv(t)
+	s := env.start(t, "PGO_CFG_AUTH__REFRESH_GRACE=0s")
+	p := s.signUp("Ada")
+	s.expect(rotateRequest(p.Refresh), 200, "")
+	s.expect(rotateRequest(p.Refresh), 401, "invalid_refresh_token")
+	s.awaitRejected("use of a spent token", p.Access)
 }
 
 func TestRefreshExtendsSession(t *testing.T) {

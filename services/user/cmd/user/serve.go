@@ -61,7 +61,8 @@ func runService(ctx context.Context, environ []string, stdout io.Writer) (err er
 	domain := &user.Service{
 		Reader: users, Writer: users, Sessions: users, Lister: users, Throttle: limits,
 		Signer: issuer, EndedSessions: ended, Hasher: hasher, Now: now,
-		RefreshTTL: func() time.Duration { return current.Current().Auth.RefreshTTL },
+		RefreshTTL:   func() time.Duration { return current.Current().Auth.RefreshTTL },
+		RefreshGrace: func() time.Duration { return current.Current().Auth.RefreshGrace },
 	}
 	mailer := &user.Mailer{Store: users, Sender: mail.Directory{Path: cfg.Mail.Dir, From: cfg.Mail.From}, BaseURL: cfg.Mail.BaseURL, Now: now}
 
