@@ -12,8 +12,16 @@ import (
 // Format returns the strong entity tag of a version.
 func Format(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
 
+// FormatRevision returns the strong entity tag of an entity that also shows what its version does not cover, such as counters
+// that others change. The revision grows with each change of those. If-None-Match compares the whole tag, so that a cached
+// response is never out of date; If-Match compares the version alone, so that the changes of others are no conflict.
+func FormatRevision(version, revision int64) string {
+	return `"` + strconv.FormatInt(version, 10) + "." + strconv.FormatInt(revision, 10) + `"`
+}
+
 // ParseIfMatch returns the condition that the request's If-Match states: the zero condition without the header, any
-// version for "*", otherwise the versions in its list. A weak tag and one that Format does not write name no version.
+// version for "*", otherwise the versions in its list. A weak tag and one that neither Format nor FormatRevision writes name
+// no version.
 func ParseIfMatch(h http.Header) entity.Condition {
 	values := h.Values("If-Match")
 	if len(values) == 0 {
@@ -31,10 +39,10 @@ func ParseIfMatch(h http.Header) entity.Condition {
 	return entity.VersionIn(versions...)
 }
 
-// IsNotModified reports whether the request's If-None-Match names the version, so that 304 is the answer.
-func IsNotModified(h http.Header, version int64) bool {
+// IsNotModified reports whether the request's If-None-Match names the current entity tag, so that 304 is the answer.
+func IsNotModified(h http.Header, current string) bool {
 	for tag := range splitTags(h.Values("If-None-Match")) {
-		if tag == "*" || strings.TrimPrefix(tag, "W/") == Format(version) {
+		if tag == "*" || strings.TrimPrefix(tag, "W/") == current {
 			return true
 		}
 	}
@@ -54,8 +62,14 @@ func splitTags(values []string) func(yield func(string) bool) {
 	}
 }
 
-// parseTag returns the version that Format writes as tag. Other spellings of a number, such as "03", are not accepted.
+// parseTag returns the version in a tag that Format or FormatRevision writes. Other spellings of a number, such as "03", are
+// not accepted.
 func parseTag(tag string) (int64, bool) {
-	v, err := strconv.ParseInt(strings.Trim(tag, `"`), 10, 64)
-	return v, err == nil && Format(v) == tag
+	version, revision, hasRevision := strings.Cut(strings.Trim(tag, `"`), ".")
+	v, err := strconv.ParseInt(version, 10, 64)
+	if err != nil || !hasRevision {
+		return v, err == nil && Format(v) == tag
+	}
+	r, err := strconv.ParseInt(revision, 10, 64)
+	return v, err == nil && FormatRevision(v, r) == tag
 }

@@ -19,7 +19,8 @@ func TestParseIfMatch(t *testing.T) {
 		{"absent", nil, true}, {"same", []string{`"3"`}, true}, {"other", []string{`"2"`}, false}, {"any", []string{"*"}, true},
 		{"list", []string{`"1", "3"`}, true}, {"two headers", []string{`"1"`, `"3"`}, true}, {"weak never matches", []string{`W/"3"`}, false},
 		{"without quotes", []string{"3"}, false}, {"empty", []string{""}, false}, {"any in a list", []string{`"1", *`}, true},
-		{"leading zero", []string{`"03"`}, false}, {"sign", []string{`"+3"`}, false}, {"twice quoted", []string{`""3""`}, false},
+		{"leading zero", []string{`"03"`}, false}, {"with a revision", []string{`"3.9"`}, true}, {"other with a revision", []string{`"2.3"`}, false},
+		{"weak with a revision", []string{`W/"3.9"`}, false}, {"leading zero in the revision", []string{`"3.09"`}, false}, {"empty revision", []string{`"3."`}, false}, {"two revisions", []string{`"3.1.2"`}, false}, {"sign", []string{`"+3"`}, false}, {"twice quoted", []string{`""3""`}, false},
 		{"not a number", []string{`"abc"`}, false}, {"too large", []string{`"9223372036854775811"`}, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -51,8 +52,16 @@ func TestIsNotModified(t *testing.T) {
 		if tc.header != "" {
 			h.Set("If-None-Match", tc.header)
 		}
-		if got := etag.IsNotModified(h, 3); got != tc.want {
+		if got := etag.IsNotModified(h, etag.Format(3)); got != tc.want {
 			t.Errorf("%q: got %v, want %v", tc.header, got, tc.want)
+		}
+	}
+}
+
+func TestIsNotModifiedByRevision(t *testing.T) {
+	for header, want := range map[string]bool{`"3.9"`: true, `W/"3.9"`: true, `"3.8"`: false, `"3"`: false, `"2.9"`: false, "*": true} {
+		if got := etag.IsNotModified(http.Header{"If-None-Match": {header}}, etag.FormatRevision(3, 9)); got != want {
+			t.Errorf("%s: got %v, want %v", header, got, want)
 		}
 	}
 }

@@ -42,9 +42,19 @@ func ReadPathIDs(c *gin.Context, first, second string) (one, other string, err e
 // WriteResource answers with a resource and the entity tag of its version, or 304 without a body if a GET names that
 // version. Shared caches must not store the answer, and the caller's own must revalidate it.
 func WriteResource(c *gin.Context, status int, version int64, body any) {
-	c.Header("ETag", etag.Format(version))
+	writeTagged(c, status, etag.Format(version), body)
+}
+
+// WriteRevision does what WriteResource does for a resource that also shows what its version does not cover: see
+// etag.FormatRevision.
+func WriteRevision(c *gin.Context, status int, version, revision int64, body any) {
+	writeTagged(c, status, etag.FormatRevision(version, revision), body)
+}
+
+func writeTagged(c *gin.Context, status int, tag string, body any) {
+	c.Header("ETag", tag)
 	c.Header("Cache-Control", "private, no-cache")
-	if c.Request.Method == http.MethodGet && etag.IsNotModified(c.Request.Header, version) {
+	if c.Request.Method == http.MethodGet && etag.IsNotModified(c.Request.Header, tag) {
 		c.Status(http.StatusNotModified)
 		return
 	}

@@ -41,7 +41,7 @@ func (s *Service) GetSubmission(ctx context.Context, userID, taskID, studentID s
 
 // GradeSubmission grades a submission whose version satisfies cond, or changes its grade. It returns validation_failed if a
 // value is invalid, not_found if the caller may not see the task or the student does not have it, forbidden if the caller
-// is not a teacher of the class, ErrNotSubmitted if the student has not handed in, and precondition_failed if the version
+// is not a teacher of the class or would grade their own work, as a student who became a teacher, ErrNotSubmitted if the student has not handed in, and precondition_failed if the version
 // does not satisfy cond.
 func (s *Service) GradeSubmission(ctx context.Context, userID, taskID, studentID string, g GradeInput, cond entity.Condition) (Submission, error) {
 	if err := g.validate(); err != nil {
@@ -49,6 +49,9 @@ func (s *Service) GradeSubmission(ctx context.Context, userID, taskID, studentID
 	}
 	if _, err := s.requirePermission(ctx, taskID, userID, Permissions.IsTeacher); err != nil {
 		return Submission{}, err
+	}
+	if userID == studentID {
+		return Submission{}, problem.Forbidden()
 	}
 	return s.Writer.ChangeSubmission(ctx, taskID, studentID, func(c *SubmissionChange) error {
 		if err := c.checkVersion(cond); err != nil {
@@ -58,15 +61,15 @@ func (s *Service) GradeSubmission(ctx context.Context, userID, taskID, studentID
 	})
 }
 
-// GetStats returns a task's statistics and the version of the task that they belong to. It returns not_found if the caller
-// may not see the task, and forbidden if the caller is not a teacher of its class.
-func (s *Service) GetStats(ctx context.Context, userID, taskID string) (Stats, int64, error) {
+// GetStats returns a task's statistics and the task whose version and revision they belong to. It returns not_found if the
+// caller may not see the task, and forbidden if the caller is not a teacher of its class.
+func (s *Service) GetStats(ctx context.Context, userID, taskID string) (Stats, Task, error) {
 	perms, err := s.requirePermission(ctx, taskID, userID, Permissions.IsTeacher)
 	if err != nil {
-		return Stats{}, 0, err
+		return Stats{}, Task{}, err
 	}
-	stats, err := s.Submissions.ReadStats(ctx, taskID, perms.Task.Version)
-	return stats, perms.Task.Version, err
+	stats, err := s.Submissions.ReadStats(ctx, perms.Task)
+	return stats, perms.Task, err
 }
 
 const gradesBatch = 500

@@ -25,8 +25,8 @@ type SubmissionReader interface {
 	FindSubmission(ctx context.Context, taskID, userID string) (Submission, error)
 	// ListSubmissions lists what was handed in, without drafts.
 	ListSubmissions(ctx context.Context, taskID string, p page.Request[UserKey]) (page.Page[NamedSubmission], error)
-	// ReadStats returns the statistics of a version of the task.
-	ReadStats(ctx context.Context, taskID string, version int64) (Stats, error)
+	// ReadStats returns the statistics of a task as of its version and revision.
+	ReadStats(ctx context.Context, t Task) (Stats, error)
 	// ListGrades returns at most limit rows of a task's table of grades after afterUser, ordered by user id.
 	ListGrades(ctx context.Context, taskID, afterUser string, limit int) ([]Grade, error)
 }

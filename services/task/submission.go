@@ -103,7 +103,7 @@ func (c *SubmissionChange) handIn(h SubmissionInput, now time.Time) error {
 		return nil
 	}
 	s.SubmittedAt, s.Late = &now, now.After(c.Task.DueAt)
-	c.Task.Version++
+	c.Task.Revision++
 	c.events = append(c.events, Event{Type: EventSubmitted, Data: SubmittedData{TaskID: c.Task.ID, UserID: s.UserID, Late: s.Late, SubmittedAt: now}})
 	return nil
 }
@@ -126,7 +126,7 @@ func (c *SubmissionChange) setGrade(g GradeInput, now time.Time) error {
 	}
 	s.Status, s.Score, s.Feedback, s.GradedAt, s.UpdatedAt = SubmissionGraded, g.Score, g.Feedback, &now, now
 	s.Version++
-	c.Task.Version++
+	c.Task.Revision++
 	c.isChanged = true
 	c.events = append(c.events, Event{Type: EventGraded, Data: GradedData{TaskID: c.Task.ID, UserID: s.UserID, Score: *g.Score, MaxScore: c.Task.MaxScore, GradedAt: now}})
 	return nil

@@ -34,7 +34,8 @@ type Task struct {
 	AssignedCount  int        `json:"assigned_count"`  // students who have the task
 	SubmittedCount int        `json:"submitted_count"` // of those, who have handed in
 	GradedCount    int        `json:"graded_count"`    // of those, who have a grade
-	Version        int64      `json:"version"`         // grows with each change, also of a count; the entity tag
+	Version        int64      `json:"version"`         // grows with each change by a teacher; If-Match compares it
+	Revision       int64      `json:"-"`               // grows with each change of a count or of the statistics
 	CreatedBy      string     `json:"created_by"`
 	CreatedAt      time.Time  `json:"created_at"`
 	UpdatedAt      time.Time  `json:"updated_at"` // of the teacher's last change; changes of the counts do not count

@@ -198,7 +198,7 @@ func (a *API) getSubmission(c *gin.Context) error {
 // putGrade godoc
 //
 //	@Summary		Grade a student's submission
-//	@Description	A grade can be given again. The score is at most the task's max_score.
+//	@Description	A grade can be given again. No one grades their own work: a student who became a teacher gets 403. The score is at most the task's max_score.
 //	@Tags			grading
 //	@Security		BearerAuth
 //	@Accept			json
@@ -243,7 +243,7 @@ func (a *API) putGrade(c *gin.Context) error {
 //	@Param		id				path		string	true	"task id"
 //	@Param		If-None-Match	header		string	false	"an entity tag: 304 when it is the current one"
 //	@Success	200				{object}	task.Stats
-//	@Header		200				{string}	ETag	"the task's version"
+//	@Header		200				{string}	ETag	"changes with each figure"
 //	@Success	304
 //	@Failure	401	{object}	problem.Body	"unauthenticated"
 //	@Failure	403	{object}	problem.Body	"forbidden"
@@ -254,10 +254,10 @@ func (a *API) getStats(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	stats, version, err := a.tasks.GetStats(c.Request.Context(), callerID(c), id)
+	stats, t, err := a.tasks.GetStats(c.Request.Context(), callerID(c), id)
 	if err != nil {
 		return err
 	}
-	httpx.WriteResource(c, http.StatusOK, version, stats)
+	httpx.WriteRevision(c, http.StatusOK, t.Version, t.Revision, stats)
 	return nil
 }

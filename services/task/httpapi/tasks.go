@@ -41,7 +41,7 @@ type patchTaskRequest struct {
 //	@Produce	json
 //	@Param		body	body		createTaskRequest	true	"the task"
 //	@Success	201		{object}	task.Task
-//	@Header		201		{string}	ETag			"the task's version"
+//	@Header		201		{string}	ETag			"the task's version and the revision of its counts"
 //	@Header		201		{string}	Location		"where the task is"
 //	@Failure	401		{object}	problem.Body	"unauthenticated"
 //	@Failure	403		{object}	problem.Body	"forbidden: not a teacher of the class"
@@ -58,7 +58,7 @@ func (a *API) createTask(c *gin.Context) error {
 		return err
 	}
 	c.Header("Location", "/api/v1/tasks/"+t.ID)
-	httpx.WriteResource(c, http.StatusCreated, t.Version, t)
+	httpx.WriteRevision(c, http.StatusCreated, t.Version, t.Revision, t)
 	return nil
 }
 
@@ -134,7 +134,7 @@ func parseFilter(q url.Values) (task.TaskFilter, error) {
 //	@Param		id				path		string	true	"task id"
 //	@Param		If-None-Match	header		string	false	"an entity tag: 304 when it is the current one"
 //	@Success	200				{object}	task.Task
-//	@Header		200				{string}	ETag	"the task's version"
+//	@Header		200				{string}	ETag	"the task's version and the revision of its counts"
 //	@Success	304
 //	@Failure	401	{object}	problem.Body	"unauthenticated"
 //	@Failure	404	{object}	problem.Body	"not_found"
@@ -148,7 +148,7 @@ func (a *API) getTask(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	httpx.WriteResource(c, http.StatusOK, t.Version, t)
+	httpx.WriteRevision(c, http.StatusOK, t.Version, t.Revision, t)
 	return nil
 }
 
@@ -161,10 +161,10 @@ func (a *API) getTask(c *gin.Context) error {
 //	@Accept			json
 //	@Produce		json
 //	@Param			id			path		string				true	"task id"
-//	@Param			If-Match	header		string				false	"the entity tag of the version to change"
+//	@Param			If-Match	header		string				false	"the entity tag of the version to change; the counts may have changed since"
 //	@Param			body		body		patchTaskRequest	true	"what changes"
 //	@Success		200			{object}	task.Task
-//	@Header			200			{string}	ETag			"the task's version"
+//	@Header			200			{string}	ETag			"the task's version and the revision of its counts"
 //	@Failure		401			{object}	problem.Body	"unauthenticated"
 //	@Failure		403			{object}	problem.Body	"forbidden"
 //	@Failure		404			{object}	problem.Body	"not_found"
@@ -186,7 +186,7 @@ func (a *API) patchTask(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	httpx.WriteResource(c, http.StatusOK, t.Version, t)
+	httpx.WriteRevision(c, http.StatusOK, t.Version, t.Revision, t)
 	return nil
 }
 
@@ -226,7 +226,7 @@ func (a *API) deleteTask(c *gin.Context) error {
 //	@Param			id			path		string	true	"task id"
 //	@Param			If-Match	header		string	false	"the entity tag of the version to publish"
 //	@Success		202			{object}	task.Task
-//	@Header			202			{string}	ETag			"the task's version"
+//	@Header			202			{string}	ETag			"the task's version and the revision of its counts"
 //	@Failure		401			{object}	problem.Body	"unauthenticated"
 //	@Failure		403			{object}	problem.Body	"forbidden"
 //	@Failure		404			{object}	problem.Body	"not_found"
@@ -242,7 +242,7 @@ func (a *API) publishTask(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	httpx.WriteResource(c, http.StatusAccepted, t.Version, t)
+	httpx.WriteRevision(c, http.StatusAccepted, t.Version, t.Revision, t)
 	return nil
 }
 
@@ -256,7 +256,7 @@ func (a *API) publishTask(c *gin.Context) error {
 //	@Param			id			path		string	true	"task id"
 //	@Param			If-Match	header		string	false	"the entity tag of the version to close"
 //	@Success		200			{object}	task.Task
-//	@Header			200			{string}	ETag			"the task's version"
+//	@Header			200			{string}	ETag			"the task's version and the revision of its counts"
 //	@Failure		401			{object}	problem.Body	"unauthenticated"
 //	@Failure		403			{object}	problem.Body	"forbidden"
 //	@Failure		404			{object}	problem.Body	"not_found"
@@ -272,6 +272,6 @@ func (a *API) closeTask(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	httpx.WriteResource(c, http.StatusOK, t.Version, t)
+	httpx.WriteRevision(c, http.StatusOK, t.Version, t.Revision, t)
 	return nil
 }

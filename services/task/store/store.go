@@ -45,6 +45,7 @@ type taskRow struct {
 	SubmittedCount int
 	GradedCount    int
 	Version        int64
+	Revision       int64
 	Sequence       int64 // of the last event about this task
 	CreatedBy      string
 	CreatedAt      time.Time
@@ -58,7 +59,7 @@ func (taskRow) TableName() string { return "tasks" }
 func (r taskRow) toTask() task.Task {
 	return task.Task{
 		ID: r.ID, ClassID: r.ClassID, Title: r.Title, Description: r.Description, Status: r.Status, MaxScore: r.MaxScore, DueAt: r.DueAt,
-		AssignedCount: r.AssignedCount, SubmittedCount: r.SubmittedCount, GradedCount: r.GradedCount, Version: r.Version,
+		AssignedCount: r.AssignedCount, SubmittedCount: r.SubmittedCount, GradedCount: r.GradedCount, Version: r.Version, Revision: r.Revision,
 		CreatedBy: r.CreatedBy, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, PublishedAt: r.PublishedAt, ClosedAt: r.ClosedAt,
 	}
 }
@@ -66,7 +67,7 @@ func (r taskRow) toTask() task.Task {
 func newTaskRow(t task.Task, sequence int64) taskRow {
 	return taskRow{
 		ID: t.ID, ClassID: t.ClassID, Title: t.Title, Description: t.Description, Status: t.Status, MaxScore: t.MaxScore, DueAt: t.DueAt,
-		AssignedCount: t.AssignedCount, SubmittedCount: t.SubmittedCount, GradedCount: t.GradedCount, Version: t.Version, Sequence: sequence,
+		AssignedCount: t.AssignedCount, SubmittedCount: t.SubmittedCount, GradedCount: t.GradedCount, Version: t.Version, Revision: t.Revision, Sequence: sequence,
 		CreatedBy: t.CreatedBy, CreatedAt: t.CreatedAt, UpdatedAt: t.UpdatedAt, PublishedAt: t.PublishedAt, ClosedAt: t.ClosedAt,
 	}
 }

@@ -108,13 +108,13 @@ func (s *Store) ListGrades(ctx context.Context, taskID, afterUser string, limit 
 	return grades, nil
 }
 
-// ReadStats implements task.SubmissionReader, through the cache: every change of an assignment changes its task's version,
-// so the statistics of a version never change.
-func (s *Store) ReadStats(ctx context.Context, taskID string, version int64) (task.Stats, error) {
-	return cache.Fetch(ctx, s.cache, fmt.Sprintf("stats:%s:%d", taskID, version), func(ctx context.Context) (task.Stats, int64, error) {
+// ReadStats implements task.SubmissionReader, through the cache: every change of an assignment changes its task's revision,
+// so the statistics of a version and revision never change.
+func (s *Store) ReadStats(ctx context.Context, t task.Task) (task.Stats, error) {
+	return cache.Fetch(ctx, s.cache, fmt.Sprintf("stats:%s:%d.%d", t.ID, t.Version, t.Revision), func(ctx context.Context) (task.Stats, int64, error) {
 		var groups []task.AssignmentGroup
-		err := s.db.WithContext(ctx).Model(&assignmentRow{}).Select("status, late, score, COUNT(*) AS count").Where("task_id = ?", taskID).
+		err := s.db.WithContext(ctx).Model(&assignmentRow{}).Select("status, late, score, COUNT(*) AS count").Where("task_id = ?", t.ID).
 			Group("status, late, score").Order("score").Find(&groups).Error
-		return task.ComputeStats(groups), version, mysql.Wrap(err, "count assignments")
+		return task.ComputeStats(groups), t.Version + t.Revision, mysql.Wrap(err, "count assignments")
 	})
 }

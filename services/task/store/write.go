@@ -123,7 +123,7 @@ func saveTask(tx *gorm.DB, row taskRow) error {
 // in wait for these rows.
 func addToAssignedCounts(tx *gorm.DB, n int, taskIDs ...string) error {
 	for _, id := range taskIDs { // in the order in which all transactions lock them
-		err := mysql.RequireOneRow(tx.Exec("UPDATE tasks SET assigned_count = assigned_count + ?, version = version + 1 WHERE id = ?", n, id), "update number of assignments")
+		err := mysql.RequireOneRow(tx.Exec("UPDATE tasks SET assigned_count = assigned_count + ?, revision = revision + 1 WHERE id = ?", n, id), "update number of assignments")
 		if err != nil {
 			return err
 		}

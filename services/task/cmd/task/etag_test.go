@@ -100,6 +100,20 @@ func TestConditionalWrites(t *testing.T) {
 			s.Expect(t, r.With(func(r *request) { r.Header = ifMatch(`"0", ` + tag) }), k.ok, "")
 		})
 	}
+	t.Run("what students do is no conflict for the text", func(t *testing.T) {
+		id := c.createPublished(t, s)
+		path := "/api/v1/tasks/" + id
+		first := s.Expect(t, request{Method: "GET", Path: path, Token: c.teacher.Token}, 200, "")
+		s.Expect(t, request{Method: "PUT", Path: path + "/submission", Token: c.student.Token, Body: map[string]any{"content": "x"}}, 200, "")
+		s.Expect(t, request{Method: "PUT", Path: path + "/submissions/" + c.student.ID + "/grade", Token: c.teacher.Token, Body: map[string]any{"score": 3}}, 200, "")
+		c.class.join(t, "student", env.createPerson(t, "Late", "user"))
+		if now := s.Expect(t, request{Method: "GET", Path: path, Token: c.teacher.Token}, 200, ""); now.JSON["version"] != first.JSON["version"] || now.JSON["submitted_count"] == first.JSON["submitted_count"] {
+			t.Errorf("the task was %s and is %s", first.Body, now.Body)
+		}
+		edit := request{Method: "PATCH", Path: path, Token: c.teacher.Token, Body: map[string]any{"description": "Without the typo."}, Header: ifMatch(first.Header.Get("ETag"))}
+		s.Expect(t, edit, 200, "")
+		s.Expect(t, edit, 412, "precondition_failed") // the edit itself is one
+	})
 	t.Run("submission that does not exist", func(t *testing.T) {
 		id := c.createPublished(t, s)
 		r := request{Method: "PUT", Path: "/api/v1/tasks/" + id + "/submission", Token: c.student.Token, Body: map[string]any{"content": "x"}}

@@ -174,6 +174,23 @@ func TestPermissions(t *testing.T) {
 	})
 }
 
+// TestOwnWorkIsNotGraded makes a student who has handed in, and one who has a grade, a teacher of the class.
+func TestOwnWorkIsNotGraded(t *testing.T) {
+	t.Parallel()
+	env := newTestEnv(t)
+	s := env.Start(t)
+	c := env.createClassroom(t, s)
+	id := c.createPublished(t, s)
+	c.class.join(t, "teacher", c.submitted, c.graded)
+	for _, p := range []person{c.submitted, c.graded} {
+		grade := request{Method: "PUT", Path: "/api/v1/tasks/" + id + "/submissions/" + p.ID + "/grade", Token: p.Token, Body: map[string]any{"score": 20}}
+		s.Expect(t, grade, 403, "forbidden")
+		s.Expect(t, grade.With(func(r *request) { r.Token = c.teacher.Token }), 200, "")
+		s.Expect(t, grade, 403, "forbidden")
+	}
+	s.Expect(t, request{Method: "PUT", Path: "/api/v1/tasks/" + id + "/submissions/" + c.graded.ID + "/grade", Token: c.submitted.Token, Body: map[string]any{"score": 1}}, 200, "")
+}
+
 // TestCallsByTaskStatus makes the calls that depend on the task's status, in each status.
 func TestCallsByTaskStatus(t *testing.T) {
 	t.Parallel()
