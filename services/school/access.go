@@ -50,6 +50,11 @@ func (s permissions) mayInvite(role string) bool {
 	return s.mayManage() || s.hasRole(RoleTeacher) && role == RoleStudent
 }
 
+// invitableRoles returns the roles that people may be invited with by a member who has the role.
+func invitableRoles(role string) []string {
+	return slices.DeleteFunc([]string{RoleAdmin, RoleTeacher, RoleStudent}, func(as string) bool { return !permissions{role: role}.mayInvite(as) })
+}
+
 // mayChangeRole reports whether the caller may change a member's role from was to becomes.
 func (s permissions) mayChangeRole(was, becomes string) bool {
 	return s.hasRole(RoleOwner) || s.actsForOwner || s.hasRole(RoleAdmin) && was != RoleOwner && becomes != RoleOwner

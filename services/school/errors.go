@@ -9,6 +9,7 @@ var (
 	ErrNotASchoolMember  = problem.New(problem.KindConflict, "not_a_school_member", "This person is not a member of the class's school.")
 	ErrInviteExpired     = problem.New(problem.KindGone, "invite_expired", "This invite is over. Ask for a new one.")
 	ErrInviteUsedUp      = problem.New(problem.KindGone, "invite_used_up", "This invite was used as often as it may be. Ask for a new one.")
+	ErrRemovedFromSchool = problem.New(problem.KindForbidden, "removed_from_school", "You were removed from this school after this invite was made. Ask for a new one.")
 	ErrAccountDeleted    = problem.Unauthenticated("This account is deleted.")
 	errTeacherIsAStudent = problem.Field{Field: "role", Code: "not_allowed", Message: "a student of the school cannot be a class's teacher"}
 	errUnknownRole       = problem.Field{Field: "role", Code: "not_allowed", Message: "must be owner, admin, teacher or student"}

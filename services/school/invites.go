@@ -105,9 +105,10 @@ func (s *Service) DeleteInvite(ctx context.Context, c Caller, code string) error
 	})
 }
 
-// AcceptInvite makes the caller a member of the invite's school. It returns not_found if the invite does not exist,
-// ErrAlreadyMember if the caller is a member already, ErrInviteExpired or ErrInviteUsedUp if the invite can no longer be
-// used, and ErrAccountDeleted if the caller's account was deleted.
+// AcceptInvite makes the caller a member of the invite's school. It returns not_found if the invite does not exist or the
+// person who made it could not make it now, ErrAlreadyMember if the caller is a member already, ErrRemovedFromSchool if
+// another person removed the caller since the invite was made, ErrInviteExpired or ErrInviteUsedUp if the invite can no
+// longer be used, and ErrAccountDeleted if the caller's account was deleted.
 func (s *Service) AcceptInvite(ctx context.Context, c Caller, code string) (Member, error) {
 	schoolID, err := s.Reader.FindInviteSchool(ctx, code)
 	if err != nil {
@@ -120,10 +121,8 @@ func (s *Service) AcceptInvite(ctx context.Context, c Caller, code string) (Memb
 			return err
 		}
 		now := s.now()
-		if role, err := memberRole(tx, c.UserID); err != nil {
+		if err := requireInvitable(tx, c.UserID, i); err != nil {
 			return err
-		} else if role != "" {
-			return ErrAlreadyMember
 		}
 		switch {
 		case !now.Before(i.ExpiresAt):
@@ -138,4 +137,28 @@ func (s *Service) AcceptInvite(ctx context.Context, c Caller, code string) (Memb
 		return err
 	})
 	return m, err
+}
+
+// requireInvitable returns an error unless the invite may let the person in: see AcceptInvite.
+func requireInvitable(tx Tx, userID string, i Invite) error {
+	if role, err := memberRole(tx, userID); err != nil {
+		return err
+	} else if role != "" {
+		return ErrAlreadyMember
+	}
+	maker, err := memberRole(tx, i.CreatedBy)
+	if err != nil {
+		return err
+	}
+	if !(permissions{role: maker}).mayInvite(i.Role) {
+		return problem.NotFound() // as for an invite that was revoked
+	}
+	removedAt, wasRemoved, err := tx.FindRemoval(userID)
+	if err != nil {
+		return err
+	}
+	if wasRemoved && !i.CreatedAt.After(removedAt) {
+		return ErrRemovedFromSchool
+	}
+	return nil
 }

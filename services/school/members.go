@@ -17,7 +17,8 @@ func (s *Service) ListMembers(ctx context.Context, c Caller, schoolID string, f 
 	return s.Lister.ListMembers(ctx, schoolID, f, p)
 }
 
-// SetMemberRole changes a member's role. A member who becomes a student no longer teaches classes. It returns
+// SetMemberRole changes a member's role. A member who becomes a student no longer teaches classes, and invites that the
+// member made and could not make in the new role are revoked. It returns
 // validation_failed if the role is unknown, not_found if the caller may not know of the school or the person is not a
 // member, forbidden if the caller may not make the change, ErrLastOwner if the school would have no owner, and
 // precondition_failed if the version of the membership does not satisfy cond.
@@ -55,12 +56,15 @@ func (s *Service) SetMemberRole(ctx context.Context, c Caller, schoolID, userID,
 	return after, err
 }
 
-// changeRole writes a member's new role. It also removes a new student from the classes that they taught, and clears the
-// school's ownerless mark when the member becomes an owner.
+// changeRole writes a member's new role. It also revokes the invites that the member could no longer make, removes a new
+// student from the classes that they taught, and clears the school's ownerless mark when the member becomes an owner.
 func (s *Service) changeRole(tx Tx, m Member, role string) (Member, error) {
 	m.Role, m.UpdatedAt = role, s.now()
 	m, err := tx.SetMember(m)
 	if err != nil {
+		return m, err
+	}
+	if err := tx.DeleteInvitesOf(m.UserID, invitableRoles(role)); err != nil {
 		return m, err
 	}
 	if role == RoleStudent {
@@ -74,7 +78,8 @@ func (s *Service) changeRole(tx Tx, m Member, role string) (Member, error) {
 	return m, nil
 }
 
-// RemoveMember removes a member, who may be the caller, from a school and its classes. It returns not_found if the
+// RemoveMember removes a member, who may be the caller, from a school and its classes, and revokes the invites that the
+// member made. Someone whom another person removed can use only invites that are made afterwards. It returns not_found if the
 // caller may not know of the school or the person is not a member, forbidden if the caller may not remove the member,
 // ErrLastOwner if the school would have no owner, and precondition_failed if the version of the membership does not
 // satisfy cond.
@@ -100,7 +105,10 @@ func (s *Service) RemoveMember(ctx context.Context, c Caller, schoolID, userID s
 		if err := requireOtherOwner(tx, m); err != nil {
 			return err
 		}
-		return removeMember(tx, m)
+		if err := removeMember(tx, m); err != nil || userID == c.UserID {
+			return err
+		}
+		return tx.BanFromInvites(userID, s.now())
 	})
 }
 
@@ -116,9 +124,12 @@ func requireOtherOwner(tx Tx, m Member) error {
 	return err
 }
 
-// removeMember removes a member from the school and its classes.
+// removeMember removes a member from the school and its classes, and revokes the invites that the member made.
 func removeMember(tx Tx, m Member) error {
 	if err := removeFromClasses(tx, m.UserID, false); err != nil {
+		return err
+	}
+	if err := tx.DeleteInvitesOf(m.UserID, nil); err != nil {
 		return err
 	}
 	return tx.RemoveMember(m)

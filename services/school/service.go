@@ -66,6 +66,10 @@ type MemberTx interface {
 	// SetMember stores a membership, new or with another role, and returns it with its name and version.
 	SetMember(m Member) (Member, error)
 	RemoveMember(m Member) error
+	// BanFromInvites keeps a person who was removed at the time from using invites that were made until then.
+	BanFromInvites(userID string, removedAt time.Time) error
+	// FindRemoval returns the time at which the person was last removed by another person, and false if they never were.
+	FindRemoval(userID string) (time.Time, bool, error)
 }
 
 // ClassTx changes the school's classes and their members. Its Find methods return a not_found problem if there is no
@@ -90,6 +94,8 @@ type InviteTx interface {
 	AddInvite(i Invite) error
 	UseInvite(i Invite) error
 	DeleteInvite(i Invite) error
+	// DeleteInvitesOf deletes the invites that a person made, except those for the kept roles.
+	DeleteInvitesOf(userID string, keptRoles []string) error
 }
 
 // Service implements the use cases of schools, members, classes and invites. Its methods are safe for concurrent use.

@@ -101,18 +101,20 @@ func (a *API) deleteInvite(c *gin.Context) error {
 
 // acceptInvite godoc
 //
-//	@Summary	Become a member by an invite
-//	@Tags		invites
-//	@Security	BearerAuth
-//	@Produce	json
-//	@Param		code	path		string	true	"the invite's code"
-//	@Success	201		{object}	school.Member
-//	@Header		201		{string}	ETag			"the membership's version"
-//	@Failure	401		{object}	problem.Body	"unauthenticated"
-//	@Failure	404		{object}	problem.Body	"not_found"
-//	@Failure	409		{object}	problem.Body	"already_member"
-//	@Failure	410		{object}	problem.Body	"invite_expired, invite_used_up"
-//	@Router		/invites/{code}/accept [post]
+//	@Summary		Become a member by an invite
+//	@Description	An invite ends when the person who made it leaves the school or gets a role that could not make it. Someone who was removed from the school needs an invite that was made afterwards.
+//	@Tags			invites
+//	@Security		BearerAuth
+//	@Produce		json
+//	@Param			code	path		string	true	"the invite's code"
+//	@Success		201		{object}	school.Member
+//	@Header			201		{string}	ETag			"the membership's version"
+//	@Failure		401		{object}	problem.Body	"unauthenticated"
+//	@Failure		403		{object}	problem.Body	"removed_from_school"
+//	@Failure		404		{object}	problem.Body	"not_found"
+//	@Failure		409		{object}	problem.Body	"already_member"
+//	@Failure		410		{object}	problem.Body	"invite_expired, invite_used_up"
+//	@Router			/invites/{code}/accept [post]
 func (a *API) acceptInvite(c *gin.Context) error {
 	code, err := pathCode(c)
 	if err != nil {

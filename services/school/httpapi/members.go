@@ -66,7 +66,7 @@ func (a *API) listMembers(c *gin.Context) error {
 // patchMember godoc
 //
 //	@Summary		Change a member's role
-//	@Description	Owners may give any member any role. Admins may give members who are not owners any role but owner. Platform admins may do what owners may while the school is ownerless. A member who becomes a student no longer teaches classes.
+//	@Description	Owners may give any member any role. Admins may give members who are not owners any role but owner. Platform admins may do what owners may while the school is ownerless. A member who becomes a student no longer teaches classes. Invites that the member made and could not make in the new role are revoked.
 //	@Tags			members
 //	@Security		BearerAuth
 //	@Accept			json
@@ -104,7 +104,7 @@ func (a *API) patchMember(c *gin.Context) error {
 // deleteMember godoc
 //
 //	@Summary		Remove a member from a school and its classes, or leave it
-//	@Description	Owners may remove any member, admins those who are not owners. Every member may leave.
+//	@Description	Owners may remove any member, admins those who are not owners. Every member may leave. The invites that the member made are revoked. Someone who was removed by another person can come back only by an invite that is made afterwards.
 //	@Tags			members
 //	@Security		BearerAuth
 //	@Param			id			path	string	true	"school id"

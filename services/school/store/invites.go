@@ -30,6 +30,15 @@ func (t *tx) UseInvite(i school.Invite) error {
 	return mysql.RequireOneRow(t.db.Model(&inviteRow{}).Where("id = ? AND uses < max_uses", i.ID).UpdateColumn("uses", gorm.Expr("uses + 1")), "use invite")
 }
 
+// DeleteInvitesOf implements school.Tx.
+func (t *tx) DeleteInvitesOf(userID string, keptRoles []string) error {
+	q := t.db.Where("school_id = ? AND created_by = ?", t.school.ID, userID)
+	if len(keptRoles) > 0 {
+		q = q.Where("role NOT IN ?", keptRoles)
+	}
+	return mysql.Wrap(q.Delete(&inviteRow{}).Error, "delete a person's invites")
+}
+
 // DeleteInvite implements school.Tx.
 func (t *tx) DeleteInvite(i school.Invite) error {
 	return mysql.RequireOneRow(t.db.Where("id = ?", i.ID).Delete(&inviteRow{}), "delete invite")

@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"gorm.io/gorm/clause"
 
@@ -70,4 +71,29 @@ func (t *tx) RemoveMember(m school.Member) error {
 		return err
 	}
 	return mysql.RequireOneRow(t.db.Where("school_id = ? AND user_id = ?", t.school.ID, m.UserID).Delete(&memberRow{}), "delete member")
+}
+
+// removedMemberRow is a row of the table removed_members.
+type removedMemberRow struct {
+	SchoolID  string `gorm:"primaryKey"`
+	UserID    string `gorm:"primaryKey"`
+	RemovedAt time.Time
+}
+
+func (removedMemberRow) TableName() string { return "removed_members" }
+
+// BanFromInvites implements school.Tx.
+func (t *tx) BanFromInvites(userID string, removedAt time.Time) error {
+	row := removedMemberRow{SchoolID: t.school.ID, UserID: userID, RemovedAt: removedAt}
+	return mysql.Wrap(t.db.Clauses(clause.OnConflict{UpdateAll: true}).Create(&row).Error, "write removal")
+}
+
+// FindRemoval implements school.Tx.
+func (t *tx) FindRemoval(userID string) (time.Time, bool, error) {
+	var row removedMemberRow
+	err := mysql.WrapNotFound(t.forUpdate().Take(&row, "school_id = ? AND user_id = ?", t.school.ID, userID).Error, "read removal")
+	if errors.Is(err, problem.NotFound()) {
+		return time.Time{}, false, nil
+	}
+	return row.RemovedAt, err == nil, err
 }

@@ -50,6 +50,9 @@ func (s *Store) ForgetPerson(ctx context.Context, eventID string, p school.Perso
 		if err := savePerson(db, personRow{UserID: p.UserID, Deleted: true, Sequence: p.Sequence}); err != nil {
 			return err
 		}
+		if err := db.Where("user_id = ?", p.UserID).Delete(&removedMemberRow{}).Error; err != nil {
+			return fmt.Errorf("delete removals of a deleted person: %w", err)
+		}
 		// The person's lock prevents new memberships. Schools are locked one after the other, so they need a fixed order.
 		var ids []string
 		err = db.Table("school_members m").Joins("JOIN schools s ON s.id = m.school_id").Where("m.user_id = ?", p.UserID).Order("m.school_id").Pluck("m.school_id", &ids).Error

@@ -65,7 +65,7 @@ func (s *Store) clearDeletedSchool(ctx context.Context, schoolID string) error {
 			break
 		}
 	}
-	for _, table := range []any{&memberRow{}, &inviteRow{}} {
+	for _, table := range []any{&memberRow{}, &inviteRow{}, &removedMemberRow{}} {
 		if err := s.deleteInBatches(ctx, table, "school_id = ?", schoolID); err != nil {
 			return err
 		}
