@@ -156,7 +156,7 @@ endef
 # Without servers named in PGO_TEST_* each test program starts its own.
 .PHONY: test-modules
 test-modules:
-	$(call test-each-module,$(MODULES),-race -count=1 -parallel 4 -timeout 40m ./...,deploy/monitor)
+	$(call test-each-module,$(MODULES),-race -count=1 -parallel 8 -timeout 40m ./...,deploy/monitor)
 
 # Long tests, and those that kill servers or need a browser, skip themselves with -short. Results are cached.
 .PHONY: test-quick

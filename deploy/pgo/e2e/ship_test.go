@@ -81,63 +81,84 @@ func TestShip(t *testing.T) {
 	h.sandbox.mustRun("up")
 }
 
+// badProgram is a build of beta that must not go live.
+type badProgram struct {
+	name   string
+	text   []byte
+	before func(*deployHost) // the deploy; nil does nothing
+	code   int
+	want   string
+}
+
 // A bad program is refused, or rolled back with its whole deploy; no request fails, and the next deploy works.
 func TestShipBad(t *testing.T) {
 	t.Parallel()
-	h := newDeployHost(t)
 	v2 := buildRelease(t, "v2")
-	tests := []struct {
-		name   string
-		text   []byte
-		before func() // of the deploy
-		code   int
-		want   string
-	}{
-		{name: "for another machine", text: buildRelease(t, "foreign"), code: exitRefused, want: "wrong architecture"},
-		{name: "cut off", text: v2[:len(v2)/2], code: exitRefused, want: "incomplete"},
-		{name: "no program", text: []byte("hello\n"), code: exitRefused, want: "not executable"},
-		{name: "its check fails", text: buildRelease(t, "unconfigured"), code: exitRefused, want: "key auth.secret: is missing"},
-		{name: "ends at once", text: buildRelease(t, "exits"), code: exitRolledBack, want: "exit code 3"},
-		{name: "never ready", text: buildRelease(t, "hangs"), code: exitRolledBack, want: "not ready within 10s"},
-		{name: "ends while on probation", text: buildRelease(t, "crashes"), code: exitRolledBack, want: "exit code 4, 2 times while it was on probation"},
-		{name: "grows to its memory limit", text: buildRelease(t, "grows"), code: exitRolledBack, want: ", its memory limit is "},
-		{name: "answers with 500", text: buildRelease(t, "fails"), code: exitRolledBack, want: "requests ended with 5xx while it was on probation"},
-		{name: "found bad before", text: buildRelease(t, "fails"), code: exitRefused, want: "was found bad before"},
-		{name: "a migration fails", text: buildRelease(t, "v3"), before: func() { touchFile(t, filepath.Join(h.sandbox.dir, "forbidden")) }, code: exitRefused, want: "gate: does not let it run: exit status 1: there is "},
+	tests := map[string][]badProgram{
+		"without starting it": {
+			{name: "for another machine", text: buildRelease(t, "foreign"), code: exitRefused, want: "wrong architecture"},
+			{name: "cut off", text: v2[:len(v2)/2], code: exitRefused, want: "incomplete"},
+			{name: "no program", text: []byte("hello\n"), code: exitRefused, want: "not executable"},
+			{name: "its check fails", text: buildRelease(t, "unconfigured"), code: exitRefused, want: "key auth.secret: is missing"},
+			{name: "a migration fails", text: buildRelease(t, "v3"), before: func(h *deployHost) { touchFile(t, filepath.Join(h.sandbox.dir, "forbidden")) }, code: exitRefused, want: "gate: does not let it run: exit status 1: there is "},
+		},
+		"when it starts": {
+			{name: "ends at once", text: buildRelease(t, "exits"), code: exitRolledBack, want: "exit code 3"},
+			{name: "never ready", text: buildRelease(t, "hangs"), code: exitRolledBack, want: "not ready within 10s"},
+		},
+		"while on probation": {
+			{name: "ends while on probation", text: buildRelease(t, "crashes"), code: exitRolledBack, want: "exit code 4, 2 times while it was on probation"},
+			{name: "grows to its memory limit", text: buildRelease(t, "grows"), code: exitRolledBack, want: ", its memory limit is "},
+			{name: "answers with 500", text: buildRelease(t, "fails"), code: exitRolledBack, want: "requests ended with 5xx while it was on probation"},
+			{name: "found bad before", text: buildRelease(t, "fails"), code: exitRefused, want: "was found bad before"},
+		},
 	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			h := &deployHost{sandbox: h.sandbox.forSubtest(t), sshd: h.sshd, from: h.from}
-			if test.before != nil {
-				test.before()
+	for name, programs := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newDeployHost(t)
+			for _, program := range programs {
+				t.Run(program.name, func(t *testing.T) {
+					h := &deployHost{sandbox: h.sandbox.forSubtest(t), sshd: h.sshd, from: h.from}
+					h.assertNotLive(program)
+				})
 			}
-			h.putBuild("alpha", "v2")
-			h.putProgram("beta", test.text)
-			h.putBuild("gamma", "v2")
-			entries := len(h.readAuditLog())
-			assertNoFailures := h.startLoad()
-			// A process that dies takes its requests with it, and a 500 is a 500: these two are detected by failed requests.
-			if test.name == "ends while on probation" || test.name == "answers with 500" {
-				assertNoFailures = func() {}
+			if err := os.Remove(filepath.Join(h.sandbox.dir, "forbidden")); err != nil && !errors.Is(err, os.ErrNotExist) {
+				t.Fatal(err)
 			}
-			h.sandbox.assertFails(test.code, []string{test.want}, h.deployArgs()...)
-			h.awaitRelease("v1", deployedServices...)
-			assertNoFailures()
-			h.assertDeployed("v1")
-			all := h.readAuditLog()
-			if len(all) != entries+1 || !strings.Contains(all[0].Reason, test.want) {
-				t.Errorf("the audit log has %d more: %+v", len(all)-entries, all[0])
+			for _, service := range deployedServices {
+				h.putBuild(service, "v2")
 			}
+			h.sandbox.mustRun(h.deployArgs()...)
+			h.awaitRelease("v2", deployedServices...)
 		})
 	}
-	if err := os.Remove(filepath.Join(h.sandbox.dir, "forbidden")); err != nil {
-		t.Fatal(err)
+}
+
+// assertNotLive deploys a bad program under load, and asserts that v1 runs after it and that the audit log has the reason.
+func (h *deployHost) assertNotLive(program badProgram) {
+	t := h.sandbox.t
+	t.Helper()
+	if program.before != nil {
+		program.before(h)
 	}
-	for _, service := range deployedServices {
-		h.putBuild(service, "v2")
+	h.putBuild("alpha", "v2")
+	h.putProgram("beta", program.text)
+	h.putBuild("gamma", "v2")
+	entries := len(h.readAuditLog())
+	assertNoFailures := h.startLoad()
+	// A process that dies takes its requests with it, and a 500 is a 500: these two are detected by failed requests.
+	if program.name == "ends while on probation" || program.name == "answers with 500" {
+		assertNoFailures = func() {}
 	}
-	h.sandbox.mustRun(h.deployArgs()...)
-	h.awaitRelease("v2", deployedServices...)
+	h.sandbox.assertFails(program.code, []string{program.want}, h.deployArgs()...)
+	h.awaitRelease("v1", deployedServices...)
+	assertNoFailures()
+	h.assertDeployed("v1")
+	all := h.readAuditLog()
+	if len(all) != entries+1 || !strings.Contains(all[0].Reason, program.want) {
+		t.Errorf("the audit log has %d more: %+v", len(all)-entries, all[0])
+	}
 }
 
 // The host refuses content other than announced, and a delta from which no program can be made.

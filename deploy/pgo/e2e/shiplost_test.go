@@ -13,24 +13,48 @@ import (
 	"pgo/deploy/pgo/internal/ship"
 )
 
-// When the connection is lost, at any point, all is as it was, or all is new; the lock is free, and the audit log has the result.
-func TestShipLost(t *testing.T) {
+// When the connection is lost after any number of bytes, all is as it was, or all is new; the lock is free, and the audit
+// log has the result.
+func TestShipLostWhileSending(t *testing.T) {
 	t.Parallel()
 	h := newDeployHost(t)
+	// Without a cache whole files are sent, so that the bytes can be counted.
+	h.sandbox.env = append(h.sandbox.env, "XDG_CACHE_HOME=/dev/null")
+	size := int64(len(buildRelease(t, "v2"))) // about a third of it is sent for each of the three programs
+	h.assertLossesHarmless(func() {
+		for n := range 10 {
+			h.sshd.CutAfter(1 + int64(n)*size/10)
+			h.assertConsistent(h.sandbox.runPgo(h.deployArgs()...))
+		}
+	})
+}
+
+// The same holds when the connection is lost at a step of the deploy.
+func TestShipLostAtStep(t *testing.T) {
+	t.Parallel()
+	for _, steps := range [][]string{{"host", "sent", "checked", "gate", "good"}, {"runs", "runs", "probation", "probation", "good"}} {
+		t.Run(strings.Join(steps, " "), func(t *testing.T) {
+			t.Parallel()
+			h := newDeployHost(t)
+			h.sandbox.env = append(h.sandbox.env, "XDG_CACHE_HOME=/dev/null")
+			h.assertLossesHarmless(func() {
+				for _, at := range steps {
+					h.assertConsistent(h.deployWithHook(at, h.sshd.Cut))
+				}
+			})
+		})
+	}
+}
+
+// assertLossesHarmless calls deploy, which loses connections, under load, and asserts that a deploy succeeds after it, and
+// that no request has failed.
+func (h *deployHost) assertLossesHarmless(deploy func()) {
+	h.sandbox.t.Helper()
 	assertNoFailures := h.startLoad()
 	for _, service := range deployedServices {
 		h.putBuild(service, "v2")
 	}
-	// Without a cache whole files are sent, so that the bytes can be counted.
-	h.sandbox.env = append(h.sandbox.env, "XDG_CACHE_HOME=/dev/null")
-	size := int64(len(buildRelease(t, "v2"))) // about a third of it is sent for each of the three programs
-	for n := range 10 {
-		h.sshd.CutAfter(1 + int64(n)*size/10)
-		h.assertConsistent(h.sandbox.runPgo(h.deployArgs()...))
-	}
-	for _, at := range []string{"host", "sent", "checked", "gate", "runs", "runs", "probation", "probation", "good", "good"} {
-		h.assertConsistent(h.deployWithHook(at, h.sshd.Cut))
-	}
+	deploy()
 	h.sandbox.mustRun(h.deployArgs()...)
 	h.awaitRelease("v2", deployedServices...)
 	assertNoFailures()
