@@ -7,7 +7,6 @@ import (
 	_ "embed" // for the list
 	"encoding/base64"
 	"fmt"
-	"runtime"
 	"strings"
 	"unicode/utf8"
 
@@ -55,16 +54,15 @@ const (
 	maxArgonTime   = 64
 )
 
-// Hasher generates and verifies argon2id password hashes. Each call takes 19 MiB and tens of milliseconds of a core, so no
-// more calls run at once than there are cores; the others wait. It is safe for concurrent use.
+// Hasher generates and verifies argon2id password hashes, as many at once as its queue allows. It is safe for concurrent use.
 type Hasher struct {
-	slots chan struct{}
+	queue *hashQueue
 	dummy string
 }
 
 // NewHasher returns a Hasher. It takes as long as hashing one password.
 func NewHasher() (*Hasher, error) {
-	h := &Hasher{slots: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	h := &Hasher{queue: newHashQueue()}
 	dummy, err := h.Hash(context.Background(), rand.Text())
 	if err != nil {
 		return nil, err
@@ -73,21 +71,36 @@ func NewHasher() (*Hasher, error) {
 	return h, nil
 }
 
-// Hash returns the password's hash in PHC string format. It returns an error only if ctx ends while it waits.
+// Hash returns the password's hash in PHC string format, for a person who has an account. It returns ErrBusy if too many
+// calls wait already, and an error if ctx ends while it waits.
 func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
-	if err := h.acquireSlot(ctx); err != nil {
-		return "", err
-	}
-	defer h.releaseSlot()
+	return h.hashFor(ctx, forSignIn, password)
+}
+
+// HashForSignUp does what Hash does for a new person.
+func (h *Hasher) HashForSignUp(ctx context.Context, password string) (string, error) {
+	return h.hashFor(ctx, forSignUp, password)
+}
+
+func (h *Hasher) hashFor(ctx context.Context, p hashPurpose, password string) (string, error) {
 	salt := make([]byte, saltSize)
 	rand.Read(salt) // never fails: see crypto/rand
-	key := argon2.IDKey([]byte(password), salt, argonTime, argonMemory, argonLanes, hashSize)
+	var key []byte
+	if err := h.queue.run(ctx, p, func() {
+		key = argon2.IDKey([]byte(password), salt, argonTime, argonMemory, argonLanes, hashSize)
+	}); err != nil {
+		return "", err
+	}
 	enc := base64.RawStdEncoding
 	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, argonMemory, argonTime, argonLanes, enc.EncodeToString(salt), enc.EncodeToString(key)), nil
 }
 
+// Imitate waits as long as Verify takes now, without its cost.
+func (h *Hasher) Imitate(ctx context.Context) { h.queue.imitate(ctx) }
+
 // Verify reports whether password matches hash. An empty hash, of an account that does not exist, takes the same time as a
-// wrong password. It returns an error if ctx ends while it waits, or if hash is not a valid hash of a Hasher.
+// wrong password. It returns ErrBusy if too many calls wait already, and an error if ctx ends while it waits or if hash is not
+// a valid hash of a Hasher.
 func (h *Hasher) Verify(ctx context.Context, password, hash string) (bool, error) {
 	exists := hash != ""
 	if !exists {
@@ -111,21 +124,11 @@ func (h *Hasher) Verify(ctx context.Context, password, hash string) (bool, error
 	if err != nil || len(want) == 0 {
 		return false, fmt.Errorf("read password hash: %w", err)
 	}
-	if err := h.acquireSlot(ctx); err != nil {
+	var got []byte
+	if err := h.queue.run(ctx, forSignIn, func() {
+		got = argon2.IDKey([]byte(password), salt, time, memory, lanes, uint32(len(want)))
+	}); err != nil {
 		return false, err
 	}
-	defer h.releaseSlot()
-	got := argon2.IDKey([]byte(password), salt, time, memory, lanes, uint32(len(want)))
 	return subtle.ConstantTimeCompare(got, want) == 1 && exists, nil
 }
-
-func (h *Hasher) acquireSlot(ctx context.Context) error {
-	select {
-	case h.slots <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("wait to hash a password: %w", ctx.Err())
-	}
-}
-
-func (h *Hasher) releaseSlot() { <-h.slots }

@@ -3,9 +3,7 @@ package user_test
 import (
 	"context"
 	"errors"
-	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,12 +18,17 @@ var errStored = errors.New("stored")
 
 func (neverWriter) CreateAccount(context.Context, *user.Account) error { return errStored }
 
+// noThrottle admits everyone.
+type noThrottle struct{ user.Throttle }
+
+func (noThrottle) CountSignUp(context.Context, string) time.Duration { return 0 }
+
 func TestPasswordRules(t *testing.T) {
 	hasher, err := user.NewHasher()
 	if err != nil {
 		t.Fatal(err)
 	}
-	service := &user.Service{Writer: neverWriter{}, Hasher: hasher, Now: time.Now}
+	service := &user.Service{Writer: neverWriter{}, Throttle: noThrottle{}, Hasher: hasher, Now: time.Now}
 	for _, tc := range []struct{ name, password, code string }{
 		{"10 characters", "1x3x5x7x9x", ""}, {"9 characters", "1x3x5x7x9", "invalid_length"}, {"empty", "", "invalid_length"},
 		{"128 characters", strings.Repeat("é", 128), ""}, {"129 characters", strings.Repeat("x", 129), "invalid_length"},
@@ -34,7 +37,7 @@ func TestPasswordRules(t *testing.T) {
 		{"two of the list in lines", "1234567890\nqwertyuiop", ""}, {"spaces", "          x", ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			_, err := service.Register(t.Context(), user.Registration{Email: "a@example.org", Name: "A", Password: tc.password})
+			_, err := service.Register(t.Context(), user.Registration{Email: "a@example.org", Name: "A", Password: tc.password}, user.Client{})
 			p, _ := errors.AsType[*problem.Error](err)
 			switch {
 			case tc.code == "" && !errors.Is(err, errStored):
@@ -101,36 +104,4 @@ func TestHasher(t *testing.T) {
 			}
 		})
 	}
-}
-
-// TestHasherLimitsConcurrency fills every slot; one more ends with its caller's timeout.
-func TestHasherLimitsConcurrency(t *testing.T) {
-	h, err := user.NewHasher()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	stop := make(chan struct{})
-	defer close(stop)
-	for range 4 * runtime.GOMAXPROCS(0) {
-		wg.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-					_, _ = h.Hash(context.Background(), "x")
-				}
-			}
-		})
-	}
-	for range 100 { // a free slot may be taken before the context is looked at
-		if _, err := h.Hash(ctx, "x"); errors.Is(err, context.Canceled) {
-			return
-		}
-	}
-	t.Error("nobody waits, or for ever")
 }

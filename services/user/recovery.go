@@ -78,25 +78,29 @@ func (s *Service) SetPassword(ctx context.Context, email, password string) error
 	return err
 }
 
-// ResetPassword spends the token of a reset mail, sets the password and ends all sessions. It returns validation_failed,
-// without spending the token, if the password is not acceptable, and ErrTokenExpired if the token is unknown, spent or
-// expired.
-func (s *Service) ResetPassword(ctx context.Context, token, password string) error {
+// ResetPassword spends the token of a reset mail, sets the password, ends all sessions, and returns a token that makes the
+// device known. It returns validation_failed, without spending the token, if the password is not acceptable, and
+// ErrTokenExpired if the token is unknown, spent or expired.
+func (s *Service) ResetPassword(ctx context.Context, token, password string) (deviceToken string, err error) {
 	if err := problem.Invalid(validatePassword("password", password)...); err != nil {
-		return err
+		return "", err
+	}
+	if err := s.Reader.CheckToken(ctx, PurposeReset, HashToken(token)); err != nil {
+		return "", err // before the cost of a hash
 	}
 	hash, err := s.Hasher.Hash(ctx, password)
 	if err != nil {
-		return err
+		return "", err
 	}
-	_, ended, err := s.Writer.RedeemToken(ctx, PurposeReset, HashToken(token), func(a *Account) error {
+	u, ended, err := s.Writer.RedeemToken(ctx, PurposeReset, HashToken(token), func(a *Account) error {
 		a.setPassword(hash, "", s.now())
 		a.setEmailVerified(s.now()) // the token came by mail to this address
 		return nil
 	})
 	if err != nil {
-		return err
+		return "", err
 	}
 	s.EndedSessions.Add(ended...)
-	return nil
+	s.Throttle.Forget(ctx, u.Email)
+	return s.signDevice(&Account{User: u, PasswordHash: hash}, "")
 }

@@ -16,18 +16,28 @@ type Registration struct {
 	Name     string `json:"name" minLength:"1" maxLength:"100" example:"Ada Lovelace"`
 }
 
+// ErrTooManySignUps reports that an address has signed up too many people.
+var ErrTooManySignUps = problem.New(problem.KindRateLimited, "too_many_sign_ups", "Too many people have signed up from here. Wait before the next one.")
+
 // Register creates an account and requests the mail that verifies its address. It returns validation_failed if a value is
-// invalid, and ErrEmailTaken if there is an account with the address.
-func (s *Service) Register(ctx context.Context, r Registration) (User, error) {
-	return s.createAccount(ctx, r, User{Role: RoleUser}, true)
+// invalid, ErrEmailTaken if there is an account with the address, ErrTooManySignUps with the time to wait after too many
+// sign-ups from the client's address, and ErrBusy if too many people sign up at once.
+func (s *Service) Register(ctx context.Context, r Registration, from Client) (User, error) {
+	return s.createAccount(ctx, r, User{Role: RoleUser}, func() error {
+		if wait := s.Throttle.CountSignUp(ctx, from.IP); wait > 0 {
+			return ErrTooManySignUps.WithRetryAfter(wait)
+		}
+		return nil
+	})
 }
 
 // CreateAdmin creates a platform admin whose address counts as verified. It returns the errors of Register.
 func (s *Service) CreateAdmin(ctx context.Context, r Registration) (User, error) {
-	return s.createAccount(ctx, r, User{Role: RoleAdmin, EmailVerified: true}, false)
+	return s.createAccount(ctx, r, User{Role: RoleAdmin, EmailVerified: true}, func() error { return nil })
 }
 
-func (s *Service) createAccount(ctx context.Context, r Registration, u User, verify bool) (User, error) {
+// createAccount creates an account from a valid registration. It calls admit before it hashes the password.
+func (s *Service) createAccount(ctx context.Context, r Registration, u User, admit func() error) (User, error) {
 	var fields []problem.Field
 	var ok bool
 	if u.Email, ok = NormalizeEmail(r.Email); !ok {
@@ -40,7 +50,10 @@ func (s *Service) createAccount(ctx context.Context, r Registration, u User, ver
 	if err := problem.Invalid(fields...); err != nil {
 		return User{}, err
 	}
-	hash, err := s.Hasher.Hash(ctx, r.Password)
+	if err := admit(); err != nil {
+		return User{}, err
+	}
+	hash, err := s.Hasher.HashForSignUp(ctx, r.Password)
 	if err != nil {
 		return User{}, err
 	}
@@ -52,7 +65,7 @@ func (s *Service) createAccount(ctx context.Context, r Registration, u User, ver
 	u.CreatedAt = s.now()
 	u.UpdatedAt = u.CreatedAt
 	a := NewAccount(u, hash)
-	if verify {
+	if !u.EmailVerified {
 		a.requestMail(PurposeVerify)
 	}
 	if err := s.Writer.CreateAccount(ctx, a); err != nil {

@@ -12,6 +12,8 @@ type Reader interface {
 	FindByID(ctx context.Context, id string) (User, error)
 	// FindByEmail returns the account with its password hash.
 	FindByEmail(ctx context.Context, email string) (*Account, error)
+	// CheckToken returns ErrTokenExpired unless a mail's token for the purpose can be redeemed.
+	CheckToken(ctx context.Context, purpose string, token Hash) error
 	ListUsers(ctx context.Context, f UserFilter, p page.Request[ListKey]) (page.Page[User], error)
 }
 
@@ -46,13 +48,37 @@ type SessionLister interface {
 	ListSessions(ctx context.Context, userID string, p page.Request[ListKey]) (page.Page[Session], error)
 }
 
-// Throttle limits the rate of password guesses.
+// Attempt is an attempt to sign in or to confirm a password.
+type Attempt struct {
+	Account    string // the normalized address, or what was given for one
+	IP         string
+	DeviceID   string // of a device that is known to belong to the account, else ""
+	SessionID  string // of a person who is signed in and confirms the password, else ""
+	IsInvented bool   // there is no such account
+}
+
+// Throttle limits what costs a password hash or sends a mail. Each Count method returns the time that the client must wait,
+// or 0 if the call is counted.
 type Throttle interface {
 	// CountAttempt counts an attempt before its password is verified, so that concurrent attempts cannot exceed the
-	// limit. It returns the time that the client must wait after too many failures, else 0.
-	CountAttempt(ctx context.Context, email, ip string) time.Duration
-	// RecordSuccess takes back the counted attempt and clears the failures of this client on this account.
-	RecordSuccess(ctx context.Context, email, ip string)
+	// limits. A known device and a session are only limited by what they did themselves.
+	CountAttempt(ctx context.Context, a Attempt) time.Duration
+	// RecordSuccess takes back the counted attempt.
+	RecordSuccess(ctx context.Context, a Attempt)
+	// CountInvented counts an attempt on an account that does not exist. A client that must wait gets no hash.
+	CountInvented(ctx context.Context, ip string) time.Duration
+	CountSignUp(ctx context.Context, ip string) time.Duration
+	CountMail(ctx context.Context, ip string) time.Duration
+	// Forget forgets the failures of unknown devices on an account, after its password was changed by its owner.
+	Forget(ctx context.Context, account string)
+}
+
+// DeviceTokens signs and verifies the tokens by which an account's own devices are known. A token is valid for the password
+// with which it was made.
+type DeviceTokens interface {
+	SignDevice(userID, deviceID, passwordHash string) (string, error)
+	// VerifyDevice returns the device's id, or false if the token is not valid for the account.
+	VerifyDevice(token, userID, passwordHash string) (deviceID string, ok bool)
 }
 
 // Signer signs access tokens.
@@ -75,6 +101,7 @@ type Service struct {
 	Lister        SessionLister
 	Throttle      Throttle
 	Signer        Signer
+	Devices       DeviceTokens
 	EndedSessions EndedSessions
 	Hasher        *Hasher
 	RefreshTTL    func() time.Duration // how long an unused session stays open

@@ -32,6 +32,8 @@ type Tokens struct {
 	TokenType    string `json:"token_type" example:"Bearer"`
 	ExpiresIn    int    `json:"expires_in" example:"900"` // seconds
 	RefreshToken string `json:"refresh_token"`
+	// DeviceToken makes the device known: its next sign-in is not limited by what others do. Only a sign-in returns it.
+	DeviceToken string `json:"device_token,omitempty"`
 }
 
 // Hash is the stored form of a refresh token or a mail's token, so that a reader of the database cannot use the tokens.

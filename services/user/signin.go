@@ -2,6 +2,7 @@ package user
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"time"
@@ -12,34 +13,63 @@ import (
 	"pgo/pkg/problem"
 )
 
+// Credentials is what a person signs in with.
+type Credentials struct {
+	Email       string `json:"email" example:"ada@example.org"`
+	Password    string `json:"password" example:"correct horse battery"`
+	DeviceToken string `json:"device_token"` // of an earlier sign-in on this device; optional
+}
+
 // Login opens a session. It returns ErrInvalidCredentials if the address is unknown or the password is wrong, after the
-// same time in both cases, ErrUserDisabled if the password is right but the account is disabled, and ErrTooManyAttempts
-// with the time to wait after too many failures.
-func (s *Service) Login(ctx context.Context, email, password string, from Client) (Tokens, error) {
-	normal, ok := NormalizeEmail(email)
-	if !ok {
-		normal = "" // no account has it; the attempt is still counted and takes the time of a hash
-	}
-	if wait := s.Throttle.CountAttempt(ctx, normal, from.IP); wait > 0 {
-		return Tokens{}, ErrTooManyAttempts.WithRetryAfter(wait)
-	}
-	a, err := s.Reader.FindByEmail(ctx, normal)
-	if errors.Is(err, problem.NotFound()) {
-		a = &Account{}
-	} else if err != nil {
+// same time in both cases, ErrUserDisabled if the password is right but the account is disabled, ErrTooManyAttempts
+// with the time to wait after too many failures, and ErrBusy if too many people sign in at once.
+func (s *Service) Login(ctx context.Context, c Credentials, from Client) (Tokens, error) {
+	a, attempt, err := s.findAttempted(ctx, c, from)
+	if err != nil {
 		return Tokens{}, err
 	}
-	matches, err := s.Hasher.Verify(ctx, password, a.PasswordHash)
+	if wait := s.Throttle.CountAttempt(ctx, attempt); wait > 0 {
+		return Tokens{}, ErrTooManyAttempts.WithRetryAfter(wait)
+	}
+	if attempt.IsInvented && s.Throttle.CountInvented(ctx, from.IP) > 0 {
+		s.Hasher.Imitate(ctx)
+		return Tokens{}, ErrInvalidCredentials
+	}
+	matches, err := s.Hasher.Verify(ctx, c.Password, a.PasswordHash)
+	if errors.Is(err, ErrBusy) {
+		s.Throttle.RecordSuccess(ctx, attempt) // nothing was guessed
+	}
 	if err != nil {
 		return Tokens{}, err
 	}
 	if !matches {
 		return Tokens{}, ErrInvalidCredentials
 	}
-	s.Throttle.RecordSuccess(ctx, normal, from.IP)
+	s.Throttle.RecordSuccess(ctx, attempt)
 	if a.User.Status != StatusActive {
 		return Tokens{}, ErrUserDisabled
 	}
+	return s.openSession(ctx, a, attempt.DeviceID, from)
+}
+
+// findAttempted returns the account that someone tries to sign in to, which is empty if there is none, and the attempt.
+func (s *Service) findAttempted(ctx context.Context, c Credentials, from Client) (*Account, Attempt, error) {
+	normal, ok := NormalizeEmail(c.Email)
+	if !ok {
+		return &Account{}, Attempt{Account: c.Email, IP: from.IP, IsInvented: true}, nil // no account has it
+	}
+	a, err := s.Reader.FindByEmail(ctx, normal)
+	if errors.Is(err, problem.NotFound()) {
+		return &Account{}, Attempt{Account: normal, IP: from.IP, IsInvented: true}, nil
+	} else if err != nil {
+		return nil, Attempt{}, err
+	}
+	device, _ := s.Devices.VerifyDevice(c.DeviceToken, a.User.ID, a.PasswordHash)
+	return a, Attempt{Account: a.User.Email, IP: from.IP, DeviceID: device}, nil
+}
+
+// openSession opens a session on a known device, or on a new one if deviceID is empty.
+func (s *Service) openSession(ctx context.Context, a *Account, deviceID string, from Client) (Tokens, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return Tokens{}, fmt.Errorf("generate session id: %w", err)
@@ -53,7 +83,24 @@ func (s *Service) Login(ctx context.Context, email, password string, from Client
 	if err := s.Sessions.OpenSession(ctx, session, a.PasswordHash, hash); err != nil {
 		return Tokens{}, err
 	}
-	return s.issueTokens(a.User, session.ID, refresh, now)
+	t, err := s.issueTokens(a.User, session.ID, refresh, now)
+	if err != nil {
+		return Tokens{}, err
+	}
+	t.DeviceToken, err = s.signDevice(a, deviceID)
+	return t, err
+}
+
+// signDevice returns a token for a device of the account, for a new one if deviceID is empty.
+func (s *Service) signDevice(a *Account, deviceID string) (string, error) {
+	if deviceID == "" {
+		deviceID = rand.Text()
+	}
+	token, err := s.Devices.SignDevice(a.User.ID, deviceID, a.PasswordHash)
+	if err != nil {
+		return "", fmt.Errorf("sign device token: %w", err)
+	}
+	return token, nil
 }
 
 // Refresh spends a refresh token and returns a new pair of tokens. The same client gets the same pair again if it repeats the

@@ -2,6 +2,7 @@ package user
 
 import (
 	"context"
+	"errors"
 
 	"pgo/pkg/entity"
 	"pgo/pkg/page"
@@ -85,59 +86,67 @@ func (s *Service) DeleteUser(ctx context.Context, id string, cond entity.Conditi
 }
 
 // DeleteOwnAccount does what DeleteUser does for the user's own account, confirmed with the password. It also returns
-// ErrInvalidCredentials if the password is wrong, and ErrTooManyAttempts after too many wrong passwords.
-func (s *Service) DeleteOwnAccount(ctx context.Context, id, password, ip string, cond entity.Condition) error {
-	if _, err := s.confirmPassword(ctx, id, password, ip); err != nil {
+// ErrInvalidCredentials if the password is wrong, and ErrTooManyAttempts after too many wrong passwords in the session.
+func (s *Service) DeleteOwnAccount(ctx context.Context, id, session, password string, cond entity.Condition) error {
+	if _, err := s.confirmPassword(ctx, id, session, password); err != nil {
 		return err
 	}
 	return s.DeleteUser(ctx, id, cond)
 }
 
-// ChangePassword sets the user's password and ends all sessions but the given one. It returns validation_failed if the new
-// password is not acceptable, ErrInvalidCredentials if the current one is wrong, and ErrTooManyAttempts after too many
-// wrong passwords.
-func (s *Service) ChangePassword(ctx context.Context, id, session, current, next, ip string) error {
+// ChangePassword sets the user's password, ends all sessions but the given one, and returns a new token of the device. It
+// returns validation_failed if the new password is not acceptable, ErrInvalidCredentials if the current one is wrong, and
+// ErrTooManyAttempts after too many wrong passwords in the session.
+func (s *Service) ChangePassword(ctx context.Context, id, session, current, next string) (deviceToken string, err error) {
 	if err := problem.Invalid(validatePassword("new_password", next)...); err != nil {
-		return err
+		return "", err
 	}
-	oldHash, err := s.confirmPassword(ctx, id, current, ip)
+	oldHash, err := s.confirmPassword(ctx, id, session, current)
 	if err != nil {
-		return err
+		return "", err
 	}
 	hash, err := s.Hasher.Hash(ctx, next)
 	if err != nil {
-		return err
+		return "", err
 	}
-	_, err = s.changeAccount(ctx, id, func(a *Account) error {
+	u, err := s.changeAccount(ctx, id, func(a *Account) error {
 		if a.PasswordHash != oldHash {
 			return ErrInvalidCredentials // the password was changed after it was verified
 		}
 		a.setPassword(hash, session, s.now())
 		return nil
 	})
-	return err
-}
-
-// confirmPassword verifies the user's password, throttled like a login, and returns its hash.
-func (s *Service) confirmPassword(ctx context.Context, id, password, ip string) (string, error) {
-	u, err := s.Reader.FindByID(ctx, id)
 	if err != nil {
 		return "", err
 	}
-	if wait := s.Throttle.CountAttempt(ctx, u.Email, ip); wait > 0 {
-		return "", ErrTooManyAttempts.WithRetryAfter(wait)
+	s.Throttle.Forget(ctx, u.Email)
+	return s.signDevice(&Account{User: u, PasswordHash: hash}, "")
+}
+
+// confirmPassword verifies the user's password and returns its hash. Only wrong passwords in the same session limit it.
+func (s *Service) confirmPassword(ctx context.Context, id, session, password string) (string, error) {
+	u, err := s.Reader.FindByID(ctx, id)
+	if err != nil {
+		return "", err
 	}
 	a, err := s.Reader.FindByEmail(ctx, u.Email)
 	if err != nil {
 		return "", err
 	}
+	attempt := Attempt{Account: u.Email, SessionID: session}
+	if wait := s.Throttle.CountAttempt(ctx, attempt); wait > 0 {
+		return "", ErrTooManyAttempts.WithRetryAfter(wait)
+	}
 	matches, err := s.Hasher.Verify(ctx, password, a.PasswordHash)
+	if errors.Is(err, ErrBusy) {
+		s.Throttle.RecordSuccess(ctx, attempt) // nothing was guessed
+	}
 	if err != nil {
 		return "", err
 	}
 	if !matches || a.User.ID != id {
 		return "", errWrongPassword
 	}
-	s.Throttle.RecordSuccess(ctx, u.Email, ip)
+	s.Throttle.RecordSuccess(ctx, attempt)
 	return a.PasswordHash, nil
 }

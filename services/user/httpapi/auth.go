@@ -15,12 +15,6 @@ import (
 	"pgo/services/user"
 )
 
-// credentials is the body of a request to sign in.
-type credentials struct {
-	Email    string `json:"email" example:"ada@example.org"`
-	Password string `json:"password" example:"correct horse battery"`
-}
-
 // refreshRequest is the body of a request for new tokens.
 type refreshRequest struct {
 	RefreshToken string `json:"refresh_token"`
@@ -37,13 +31,17 @@ type refreshRequest struct {
 //	@Header		201		{string}	ETag	"the user's version"
 //	@Failure	409		{object}	problem.Body	"email_taken"
 //	@Failure	422		{object}	problem.Body	"validation_failed"
+//	@Failure	429		{object}	problem.Body	"too_many_sign_ups"
+//	@Header		429		{integer}	Retry-After		"seconds"
+//	@Failure	503		{object}	problem.Body	"busy"
+//	@Header		503		{integer}	Retry-After		"seconds"
 //	@Router		/auth/register [post]
 func (a *API) registerUser(c *gin.Context) error {
 	var body user.Registration
 	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
-	u, err := a.users.Register(c.Request.Context(), body)
+	u, err := a.users.Register(c.Request.Context(), body, clientOf(c))
 	if err != nil {
 		return err
 	}
@@ -53,26 +51,31 @@ func (a *API) registerUser(c *gin.Context) error {
 
 // logIn godoc
 //
-//	@Summary	Sign in
-//	@Tags		auth
-//	@Accept		json
-//	@Produce	json
-//	@Param		body	body		credentials	true	"who signs in"
+//	@Summary		Sign in
+//	@Description	The answer makes the device known, by device_token and by the cookie pgo_device. Send either of them at the next sign-in: failures of other people on the account then do not limit it.
+//	@Tags			auth
+//	@Accept			json
+//	@Produce		json
+//	@Param			body	body		user.Credentials	true	"who signs in"
 //	@Success	200		{object}	user.Tokens
 //	@Failure	401		{object}	problem.Body	"invalid_credentials"
 //	@Failure	403		{object}	problem.Body	"user_disabled"
 //	@Failure	429		{object}	problem.Body	"too_many_attempts"
 //	@Header		429		{integer}	Retry-After	"seconds"
+//	@Failure	503		{object}	problem.Body	"busy"
+//	@Header		503		{integer}	Retry-After	"seconds"
 //	@Router		/auth/login [post]
 func (a *API) logIn(c *gin.Context) error {
-	var body credentials
+	var body user.Credentials
 	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
-	t, err := a.users.Login(c.Request.Context(), body.Email, body.Password, clientOf(c))
+	body.DeviceToken = readDeviceToken(c, body.DeviceToken)
+	t, err := a.users.Login(c.Request.Context(), body, clientOf(c))
 	if err != nil {
 		return err
 	}
+	setDeviceCookie(c, t.DeviceToken)
 	c.JSON(http.StatusOK, t)
 	return nil
 }

@@ -98,7 +98,8 @@ func (a *API) deleteMe(c *gin.Context) error {
 	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
-	if err := a.users.DeleteOwnAccount(c.Request.Context(), auth.PrincipalFrom(c).UserID, body.Password, c.ClientIP(), etag.ParseIfMatch(c.Request.Header)); err != nil {
+	who := auth.PrincipalFrom(c)
+	if err := a.users.DeleteOwnAccount(c.Request.Context(), who.UserID, who.SessionID, body.Password, etag.ParseIfMatch(c.Request.Header)); err != nil {
 		return err
 	}
 	c.Status(http.StatusNoContent)
@@ -124,9 +125,11 @@ func (a *API) changePassword(c *gin.Context) error {
 		return err
 	}
 	who := auth.PrincipalFrom(c)
-	if err := a.users.ChangePassword(c.Request.Context(), who.UserID, who.SessionID, body.CurrentPassword, body.NewPassword, c.ClientIP()); err != nil {
+	device, err := a.users.ChangePassword(c.Request.Context(), who.UserID, who.SessionID, body.CurrentPassword, body.NewPassword)
+	if err != nil {
 		return err
 	}
+	setDeviceCookie(c, device)
 	c.Status(http.StatusNoContent)
 	return nil
 }

@@ -104,9 +104,11 @@ func (a *API) resetPassword(c *gin.Context) error {
 	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
-	if err := a.users.ResetPassword(c.Request.Context(), body.Token, body.Password); err != nil {
+	device, err := a.users.ResetPassword(c.Request.Context(), body.Token, body.Password)
+	if err != nil {
 		return err
 	}
+	setDeviceCookie(c, device)
 	c.Status(http.StatusNoContent)
 	return nil
 }

@@ -27,6 +27,19 @@ type mailTokenRow struct {
 
 func (mailTokenRow) TableName() string { return "mail_tokens" }
 
+// findMailToken returns the row of a token that can be redeemed, or user.ErrTokenExpired.
+func findMailToken(tx *gorm.DB, purpose string, token user.Hash) (mailTokenRow, error) {
+	var t mailTokenRow
+	err := tx.Take(&t, "hash = ? AND purpose = ? AND expires_at > NOW(6)", token[:], purpose).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return t, user.ErrTokenExpired
+	}
+	if err != nil {
+		return t, fmt.Errorf("read mail token: %w", err)
+	}
+	return t, nil
+}
+
 // SendOnce implements user.MailStore.
 func (s *Store) SendOnce(ctx context.Context, eventID string, t user.MailToken, send func(user.User) error) error {
 	return mysql.InTx(ctx, s.db, func(tx *gorm.DB) error {

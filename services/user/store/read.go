@@ -31,6 +31,12 @@ func (s *Store) FindByEmail(ctx context.Context, email string) (*user.Account, e
 	return row.toAccount(), nil
 }
 
+// CheckToken implements user.Reader.
+func (s *Store) CheckToken(ctx context.Context, purpose string, token user.Hash) error {
+	_, err := findMailToken(s.db.WithContext(ctx), purpose, token)
+	return mysql.Classify(err)
+}
+
 // ListUsers implements user.Reader.
 func (s *Store) ListUsers(ctx context.Context, f user.UserFilter, p page.Request[user.ListKey]) (page.Page[user.User], error) {
 	q := s.db.WithContext(ctx).Model(&userRow{})

@@ -39,12 +39,9 @@ func (s *Store) ChangeAccount(ctx context.Context, id string, fn func(*user.Acco
 // RedeemToken implements user.Writer.
 func (s *Store) RedeemToken(ctx context.Context, purpose string, token user.Hash, fn func(*user.Account) error) (user.User, []string, error) {
 	return s.runChange(ctx, func(tx *gorm.DB) (*user.Account, []string, error) {
-		var t mailTokenRow
-		err := tx.Take(&t, "hash = ? AND purpose = ? AND expires_at > NOW(6)", token[:], purpose).Error
-		if errors.Is(err, gorm.ErrRecordNotFound) {
-			return nil, nil, user.ErrTokenExpired
-		} else if err != nil {
-			return nil, nil, fmt.Errorf("read mail token: %w", err)
+		t, err := findMailToken(tx, purpose, token)
+		if err != nil {
+			return nil, nil, err
 		}
 		return s.changeLocked(ctx, tx, t.UserID, func(a *user.Account) error {
 			// The account is locked: of two concurrent requests with the token, one finds it spent. The user's other

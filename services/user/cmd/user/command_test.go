@@ -48,13 +48,13 @@ func TestCommands(t *testing.T) {
 			{Name: "signing key of another kind", Environ: map[string]string{"PGO_CFG_AUTH__SIGNING_KEY": otherKey}, Want: "auth.signing_key: expected one or more Ed25519 keys"},
 			{Name: "access tokens that live too long", Environ: map[string]string{"PGO_CFG_AUTH__ACCESS_TTL": "2h"}, Want: "auth.access_ttl: expected a duration from 1s to 1h"},
 			{Name: "sessions shorter than tokens", Environ: map[string]string{"PGO_CFG_AUTH__REFRESH_TTL": "1m"}, Want: "auth.refresh_ttl: expected a duration longer"},
-			{Name: "no attempt allowed", Environ: map[string]string{"PGO_CFG_LOGIN__PAIR": "0"}, Want: "login.pair: expected a number above 0"},
+			{Name: "no attempt allowed", Environ: map[string]string{"PGO_CFG_LOGIN__ACCOUNT": "0"}, Want: "login.account: expected a number above 0"},
 			{Name: "negative window", Environ: map[string]string{"PGO_CFG_LOGIN__WINDOW": "-1s"}, Want: "login.window: expected a duration"},
 			{Name: "sender", Environ: map[string]string{"PGO_CFG_MAIL__FROM": "not an address"}, Want: "mail.from: expected an e-mail address"},
 			{Name: "base of links", Environ: map[string]string{"PGO_CFG_MAIL__BASE_URL": "example.org"}, Want: "mail.base_url: expected a URL"},
-			{Name: "unknown key in a file", File: "login:\n  pair: 3\n  pear: 4\n", Want: "user.yaml:3: login.pear: expected a known key"},
-			{Name: "wrong type in a file", File: "login:\n  pair: three\n", Want: "user.yaml:2: login.pair: expected a whole number"},
-			{Name: "bad value in a file", File: "login:\n  pair: -3\n", Want: "user.yaml:2: login.pair: expected a number above 0"},
+			{Name: "unknown key in a file", File: "login:\n  account: 3\n  acount: 4\n", Want: "user.yaml:3: login.acount: expected a known key"},
+			{Name: "wrong type in a file", File: "login:\n  account: three\n", Want: "user.yaml:2: login.account: expected a whole number"},
+			{Name: "bad value in a file", File: "login:\n  account: -3\n", Want: "user.yaml:2: login.account: expected a number above 0"},
 		},
 	})
 }

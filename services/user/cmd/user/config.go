@@ -45,7 +45,7 @@ func NewConfig() Config {
 	return Config{
 		Config: service.Defaults(name, "127.0.0.1:8081"),
 		Auth:   Auth{Issuer: "pgo", Audience: "pgo", AccessTTL: 15 * time.Minute, RefreshTTL: 30 * 24 * time.Hour, RefreshGrace: 10 * time.Second},
-		Login:  throttle.Limits{Window: 15 * time.Minute, Pair: 5, Account: 50, Address: 100},
+		Login:  throttle.Limits{Window: time.Hour, Account: 10, Free: 5, Address: 300, Invented: 100, SignIn: 600, SignUp: 1500, Mail: 300},
 		Mail:   Mail{Dir: ".pgo/mail", From: "pgo@localhost", BaseURL: "http://127.0.0.1:8080"},
 	}
 }
@@ -61,10 +61,13 @@ func (cfg *Config) Validate(c *config.Check) {
 	c.Expect(cfg.Auth.AccessTTL >= time.Second && cfg.Auth.AccessTTL <= auth.MaxLifetime, "auth.access_ttl", "a duration from 1s to 1h")
 	c.Expect(cfg.Auth.RefreshTTL > cfg.Auth.AccessTTL, "auth.refresh_ttl", "a duration longer than auth.access_ttl")
 	c.Expect(cfg.Auth.RefreshGrace >= 0 && cfg.Auth.RefreshGrace <= time.Minute, "auth.refresh_grace", "a duration from 0s to 1m")
-	c.Expect(cfg.Login.Window > 0, "login.window", "a duration above 0")
-	c.Expect(cfg.Login.Pair > 0, "login.pair", "a number above 0")
-	c.Expect(cfg.Login.Account > 0, "login.account", "a number above 0")
-	c.Expect(cfg.Login.Address > 0, "login.address", "a number above 0")
+	c.Expect(cfg.Login.Window >= time.Second, "login.window", "a duration from 1s")
+	for key, n := range map[string]int{
+		"account": cfg.Login.Account, "free": cfg.Login.Free, "address": cfg.Login.Address, "invented": cfg.Login.Invented,
+		"sign_in": cfg.Login.SignIn, "sign_up": cfg.Login.SignUp, "mail": cfg.Login.Mail,
+	} {
+		c.Expect(n > 0, "login."+key, "a number above 0")
+	}
 	c.Expect(cfg.Mail.Dir != "", "mail.dir", "a directory")
 	_, ok := user.NormalizeEmail(cfg.Mail.From)
 	c.Expect(ok, "mail.from", "an e-mail address")

@@ -48,7 +48,7 @@ func newTestEnv(t *testing.T) *testEnv {
 		t.Fatal(err)
 	}
 	env.key = parsed.(ed25519.PrivateKey)
-	env.Environ = append(env.Environ, "PGO_CFG_AUTH__SIGNING_KEY_FILE="+env.keyFile, "PGO_CFG_MAIL__DIR="+env.mailDir, "PGO_CFG_LOGIN__ADDRESS=100000")
+	env.Environ = append(env.Environ, "PGO_CFG_AUTH__SIGNING_KEY_FILE="+env.keyFile, "PGO_CFG_MAIL__DIR="+env.mailDir, "PGO_CFG_LOGIN__ADDRESS=100000", "PGO_CFG_LOGIN__SIGN_UP=100000", "PGO_CFG_LOGIN__MAIL=100000")
 	return env
 }
 

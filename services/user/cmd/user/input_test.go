@@ -12,7 +12,7 @@ import (
 
 // withoutLoginLimits returns settings that allow any number of failed sign-ins.
 func withoutLoginLimits() []string {
-	return []string{"PGO_CFG_LOGIN__PAIR=1000000", "PGO_CFG_LOGIN__ACCOUNT=1000000", "PGO_CFG_LOGIN__ADDRESS=1000000"}
+	return []string{"PGO_CFG_LOGIN__FREE=1000000", "PGO_CFG_LOGIN__ACCOUNT=1000000", "PGO_CFG_LOGIN__ADDRESS=1000000", "PGO_CFG_LOGIN__INVENTED=1000000"}
 }
 
 // TestBadInput makes every call in every wrong way: the answer is a problem with the right status, and nothing

@@ -60,7 +60,7 @@ func runService(ctx context.Context, environ []string, stdout io.Writer) (err er
 	rt.Registry.MustRegister(limits)
 	domain := &user.Service{
 		Reader: users, Writer: users, Sessions: users, Lister: users, Throttle: limits,
-		Signer: issuer, EndedSessions: ended, Hasher: hasher, Now: now,
+		Signer: issuer, Devices: issuer, EndedSessions: ended, Hasher: hasher, Now: now,
 		RefreshTTL:   func() time.Duration { return current.Current().Auth.RefreshTTL },
 		RefreshGrace: func() time.Duration { return current.Current().Auth.RefreshGrace },
 	}
