@@ -13,7 +13,7 @@ import (
 	"pgo/pkg/problem"
 )
 
-// Credentials is what a person signs in with.
+// Credentials is the body of a request to sign in.
 type Credentials struct {
 	Email       string `json:"email" example:"ada@example.org"`
 	Password    string `json:"password" example:"correct horse battery"`

@@ -14,7 +14,7 @@ type memoryCounters struct {
 	entries map[string]entry
 }
 
-// entry is what is counted under a key.
+// entry is the count under a key.
 type entry struct {
 	failures []time.Time // of a delayRule, oldest first
 	full     time.Time   // of a bucketRule: when all of the bucket is regained
