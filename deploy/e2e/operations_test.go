@@ -63,6 +63,8 @@ func userOperations() map[string]func(w *world, who string) request {
 		"DELETE /auth/sessions/{id} somebody else's": func(w *world, _ string) request {
 			return request{path: map[string]string{"id": w.session(&w.classmate)}}
 		},
+		"GET /auth/email/verify":                     plain(nil),
+		"GET /auth/password/reset":                   plain(nil),
 		"POST /auth/email/verify no such token":      plain(map[string]string{"token": "none"}),
 		"POST /auth/email/resend":                    plain(nil),
 		"POST /auth/password/forgot no such address": plain(map[string]string{"email": "nobody@example.org"}),

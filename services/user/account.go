@@ -37,6 +37,17 @@ func (a *Account) Events() []Event {
 	return a.events
 }
 
+// KeepEvents drops the events for which keep returns false.
+func (a *Account) KeepEvents(keep func(Event) bool) {
+	var kept []Event
+	for _, e := range a.events {
+		if keep(e) {
+			kept = append(kept, e)
+		}
+	}
+	a.events = kept
+}
+
 // IsChanged reports whether the store must save the user's row.
 func (a *Account) IsChanged() bool { return a.isChanged }
 
@@ -49,6 +60,14 @@ func (a *Account) SessionsToEnd() SessionSelection { return a.sessionsToEnd }
 func (a *Account) setName(name string, now time.Time) {
 	if name != a.User.Name {
 		a.User.Name = name
+		a.markChanged(now)
+		a.addEvent(EventUpdated)
+	}
+}
+
+func (a *Account) setLanguage(language string, now time.Time) {
+	if language != a.User.Language {
+		a.User.Language = language
 		a.markChanged(now)
 		a.addEvent(EventUpdated)
 	}
@@ -67,6 +86,7 @@ func (a *Account) setEmailVerified(now time.Time) {
 func (a *Account) setPassword(hash, except string, now time.Time) {
 	a.PasswordHash = hash
 	a.markChanged(now)
+	a.requestMail(PurposePasswordChanged)
 	a.sessionsToEnd = SessionSelection{All: true, Except: except}
 }
 
@@ -100,6 +120,9 @@ func (a *Account) markDeleted() {
 	a.sessionsToEnd = SessionSelection{All: true}
 	a.events = append(a.events, Event{Type: EventDeleted, Data: DeletedData{ID: a.User.ID}})
 }
+
+// AnnounceNewDevice requests the mail that tells the owner about a sign-in on a new device.
+func (a *Account) AnnounceNewDevice() { a.requestMail(PurposeNewDevice) }
 
 func (a *Account) requestMail(purpose string) {
 	a.events = append(a.events, Event{Type: EventMailRequested, Data: MailRequestedData{UserID: a.User.ID, Purpose: purpose}})

@@ -32,8 +32,8 @@ func TestAccountChanges(t *testing.T) {
 			a.setStatus(StatusDisabled, noon)
 		}, []string{EventDisabled}, 8, SessionSelection{All: true}},
 		{"all at once, disabled first", func(a *Account) { a.setStatus(StatusDisabled, noon); a.setName("Eve", noon) }, []string{EventDisabled}, 8, SessionSelection{All: true}},
-		{"password", func(a *Account) { a.setPassword("new", "s1", noon) }, nil, 8, SessionSelection{All: true, Except: "s1"}},
-		{"reset", func(a *Account) { a.setPassword("new", "", noon); a.setEmailVerified(noon) }, []string{EventUpdated}, 8, SessionSelection{All: true}},
+		{"password", func(a *Account) { a.setPassword("new", "s1", noon) }, []string{EventMailRequested}, 8, SessionSelection{All: true, Except: "s1"}},
+		{"reset", func(a *Account) { a.setPassword("new", "", noon); a.setEmailVerified(noon) }, []string{EventMailRequested, EventUpdated}, 8, SessionSelection{All: true}},
 		{"deleted", func(a *Account) { a.markDeleted() }, []string{EventDeleted}, 7, SessionSelection{All: true}},
 		{"mail", func(a *Account) { a.requestMail(PurposeReset) }, []string{EventMailRequested}, 7, SessionSelection{}},
 	} {

@@ -33,4 +33,7 @@ type MailRequestedData struct {
 const (
 	PurposeVerify = "verify"
 	PurposeReset  = "reset"
+	// Security notices.
+	PurposePasswordChanged = "password_changed"
+	PurposeNewDevice       = "new_device"
 )

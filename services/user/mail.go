@@ -10,7 +10,7 @@ import (
 type Mail struct {
 	ID      string // the id of the event that requested the mail; delivering the same id again replaces the mail
 	To      string
-	Name    string
+	Name    string // "" unless the address is verified
 	Subject string
 	Text    string
 	Date    time.Time
@@ -18,15 +18,17 @@ type Mail struct {
 
 // MailSender delivers mails.
 type MailSender interface {
-	// Deliver delivers a mail. A second call with the same ID must not result in a second mail.
+	// Deliver delivers a mail. A second call with the same ID sends a mail with the same Message-ID.
 	Deliver(ctx context.Context, m Mail) error
 }
 
-// MailStore records which mail requests were handled.
+// MailStore records which mail requests were handled. No transaction is open while a mail is delivered.
 type MailStore interface {
-	// SendOnce calls send in a transaction that stores the token's hash for the user, unless the event was
-	// handled before or the user is no more; then it does nothing.
-	SendOnce(ctx context.Context, eventID string, t MailToken, send func(User) error) error
+	// PrepareMail stores the token, if there is one, and returns the user to write to. It returns false if the event was
+	// handled before or the user is no more.
+	PrepareMail(ctx context.Context, eventID, userID string, token *MailToken) (User, bool, error)
+	// CompleteMail records that the event was handled and that no mail for the purpose is pending any more.
+	CompleteMail(ctx context.Context, eventID, userID, purpose string) error
 }
 
 // MailToken is a token in a mail, valid for one use until it expires.
@@ -37,11 +39,9 @@ type MailToken struct {
 	ExpiresAt time.Time
 }
 
-// Lifetimes of the tokens in mails.
-const (
-	verifyTTL = 48 * time.Hour
-	resetTTL  = time.Hour
-)
+// MaxMailsPerHour is how many mails for one purpose an account gets in an hour. More requests are ignored, as is one while an
+// earlier mail for the same purpose has not been sent.
+const MaxMailsPerHour = 3
 
 // Mailer sends the mails that events request. It is safe for concurrent use.
 type Mailer struct {
@@ -51,31 +51,32 @@ type Mailer struct {
 	Now     func() time.Time
 }
 
-// Send handles a user.mail_requested.v1 event once, however often it is delivered. It ignores purposes that it does not
-// know.
+// Send handles a user.mail_requested.v1 event, however often it is delivered. It sends one mail, and a second one only if the
+// process ends between the delivery and its record. It ignores purposes that it does not know.
 func (m *Mailer) Send(ctx context.Context, eventID string, req MailRequestedData) error {
-	var subject, text string
-	var ttl time.Duration
-	switch req.Purpose {
-	case PurposeVerify:
-		subject, ttl = "Confirm your e-mail address", verifyTTL
-		text = "to confirm your e-mail address, send this token to POST %s/api/v1/auth/email/verify within 48 hours:"
-	case PurposeReset:
-		subject, ttl = "Reset your password", resetTTL
-		text = "to set a new password, send this token with it to POST %s/api/v1/auth/password/reset within one hour:"
-	default:
+	kind, ok := mailKinds[req.Purpose]
+	if !ok {
 		return nil
 	}
-	token, hash := newToken()
 	now := m.Now()
-	return m.Store.SendOnce(ctx, eventID, MailToken{Hash: hash, UserID: req.UserID, Purpose: req.Purpose, ExpiresAt: now.Add(ttl)}, func(u User) error {
-		err := m.Sender.Deliver(ctx, Mail{
-			ID: eventID, To: u.Email, Name: u.Name, Subject: subject, Date: now,
-			Text: fmt.Sprintf("Hello %s,\n\n"+text+"\n\n%s\n\nIf you did not ask for this, ignore this mail.\n", u.Name, m.BaseURL, token),
-		})
-		if err != nil {
-			return fmt.Errorf("deliver %s mail: %w", req.Purpose, err)
-		}
-		return nil
-	})
+	var secret string
+	var token *MailToken
+	if kind.lifetime > 0 {
+		var hash Hash
+		secret, hash = newToken()
+		token = &MailToken{Hash: hash, UserID: req.UserID, Purpose: req.Purpose, ExpiresAt: now.Add(kind.lifetime)}
+	}
+	u, isDue, err := m.Store.PrepareMail(ctx, eventID, req.UserID, token)
+	if err != nil || !isDue {
+		return err
+	}
+	mail := Mail{ID: eventID, To: u.Email, Date: now}
+	if u.EmailVerified {
+		mail.Name = u.Name
+	}
+	mail.Subject, mail.Text = kind.write(u, m.BaseURL, secret, now)
+	if err := m.Sender.Deliver(ctx, mail); err != nil {
+		return fmt.Errorf("deliver %s mail: %w", req.Purpose, err)
+	}
+	return m.Store.CompleteMail(ctx, eventID, u.ID, req.Purpose)
 }

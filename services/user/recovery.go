@@ -2,7 +2,6 @@ package user
 
 import (
 	"context"
-	"errors"
 
 	"pgo/pkg/problem"
 )
@@ -17,8 +16,12 @@ func (s *Service) VerifyEmail(ctx context.Context, token string) error {
 	return err
 }
 
-// ResendVerification requests another verification mail, unless the address is verified already.
-func (s *Service) ResendVerification(ctx context.Context, userID string) error {
+// ResendVerification requests another verification mail, unless the address is verified already. It does nothing if the
+// account or the client's address has got as many mails as it may.
+func (s *Service) ResendVerification(ctx context.Context, userID string, from Client) error {
+	if s.Throttle.CountMail(ctx, from.IP) > 0 {
+		return nil
+	}
 	_, err := s.changeAccount(ctx, userID, func(a *Account) error {
 		if !a.User.EmailVerified {
 			a.requestMail(PurposeVerify)
@@ -28,27 +31,29 @@ func (s *Service) ResendVerification(ctx context.Context, userID string) error {
 	return err
 }
 
-// RequestPasswordReset requests a mail that resets the password. For an address without an active account it does nothing
-// and returns nil, so that the caller cannot find out which accounts exist. It returns validation_failed if email is not
-// an address.
-func (s *Service) RequestPasswordReset(ctx context.Context, email string) error {
+// RequestPasswordReset records a request for a mail that resets the password. HandleResetRequests sends it, so that neither
+// the answer nor its time tells the caller which accounts exist. It does nothing if the client's address has got as many
+// mails as it may. It returns validation_failed if email is not an address.
+func (s *Service) RequestPasswordReset(ctx context.Context, email string, from Client) error {
 	normal, ok := NormalizeEmail(email)
 	if !ok {
 		return problem.Invalid(newEmailError())
 	}
-	a, err := s.Reader.FindByEmail(ctx, normal)
-	if err == nil {
-		_, err = s.changeAccount(ctx, a.User.ID, func(a *Account) error {
-			if a.User.Status == StatusActive {
-				a.requestMail(PurposeReset)
-			}
-			return nil
-		})
-	}
-	if errors.Is(err, problem.NotFound()) {
+	if s.Throttle.CountMail(ctx, from.IP) > 0 {
 		return nil
 	}
-	return err
+	return s.Resets.AddResetRequest(ctx, normal)
+}
+
+// HandleResetRequests requests the mails for the recorded requests. It ignores addresses without an active account, and
+// accounts that have got as many mails as they may.
+func (s *Service) HandleResetRequests(ctx context.Context) error {
+	return s.Resets.HandleResetRequests(ctx, func(a *Account) error {
+		if a.User.Status == StatusActive {
+			a.requestMail(PurposeReset)
+		}
+		return nil
+	})
 }
 
 // SetPassword sets the password of the account with an e-mail address and ends all its sessions, for an operator who

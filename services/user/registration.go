@@ -14,6 +14,7 @@ type Registration struct {
 	Email    string `json:"email" example:"ada@example.org"`
 	Password string `json:"password" minLength:"10" maxLength:"128" example:"correct horse battery"`
 	Name     string `json:"name" minLength:"1" maxLength:"100" example:"Ada Lovelace"`
+	Language string `json:"language" enums:"en,zh"` // of mails; optional, by default that of the Accept-Language header
 }
 
 // ErrTooManySignUps reports that an address has signed up too many people.
@@ -46,6 +47,11 @@ func (s *Service) createAccount(ctx context.Context, r Registration, u User, adm
 	fields = append(fields, validatePassword("password", r.Password)...)
 	if u.Name, ok = NormalizeName(r.Name); !ok {
 		fields = append(fields, newNameError())
+	}
+	if u.Language = r.Language; u.Language == "" {
+		u.Language = LanguageEnglish
+	} else if !isLanguage(u.Language) {
+		fields = append(fields, newLanguageError())
 	}
 	if err := problem.Invalid(fields...); err != nil {
 		return User{}, err

@@ -30,11 +30,19 @@ type Writer interface {
 	RedeemToken(ctx context.Context, purpose string, token Hash, fn func(*Account) error) (User, []string, error)
 }
 
+// ResetStore keeps requests to reset a password until they are handled.
+type ResetStore interface {
+	// AddResetRequest takes the same time whether there is an account with the address or not.
+	AddResetRequest(ctx context.Context, email string) error
+	// HandleResetRequests has fn change the account of each request, and deletes the request in the same transaction.
+	HandleResetRequests(ctx context.Context, fn func(*Account) error) error
+}
+
 // SessionStore keeps sessions and the hashes of their refresh tokens.
 type SessionStore interface {
-	// OpenSession stores a session. It returns ErrInvalidCredentials unless the account is active and still has the
-	// given password hash.
-	OpenSession(ctx context.Context, s Session, passwordHash string, refresh Hash) error
+	// OpenSession stores a session. If the device is not known and the account is not new, it also requests a mail to the
+	// owner. It returns ErrInvalidCredentials unless the account is active and still has the given password hash.
+	OpenSession(ctx context.Context, s Session, passwordHash string, refresh Hash, isKnownDevice bool) error
 	// RotateToken spends a refresh token and stores its successor. A token that the same client spent within the grace
 	// period, and whose successor is unspent, gets the stored successor again. It returns ErrInvalidRefreshToken if the
 	// token is unknown, spent or expired. For any other token that was spent before it also ends the session.
@@ -99,6 +107,7 @@ type Service struct {
 	Writer        Writer
 	Sessions      SessionStore
 	Lister        SessionLister
+	Resets        ResetStore
 	Throttle      Throttle
 	Signer        Signer
 	Devices       DeviceTokens

@@ -80,7 +80,7 @@ func (s *Service) openSession(ctx context.Context, a *Account, deviceID string, 
 		ExpiresAt: now.Add(s.RefreshTTL()), IP: from.IP, UserAgent: from.UserAgent,
 	}
 	refresh, hash := newToken()
-	if err := s.Sessions.OpenSession(ctx, session, a.PasswordHash, hash); err != nil {
+	if err := s.Sessions.OpenSession(ctx, session, a.PasswordHash, hash, deviceID != ""); err != nil {
 		return Tokens{}, err
 	}
 	t, err := s.issueTokens(a.User, session.ID, refresh, now)

@@ -35,7 +35,8 @@ type User struct {
 	Role          string    `json:"role" enums:"user,admin"`
 	Status        string    `json:"status" enums:"active,disabled"`
 	EmailVerified bool      `json:"email_verified"`
-	Version       int64     `json:"version"` // grows with each change; the entity tag
+	Language      string    `json:"language" enums:"en,zh"` // of mails
+	Version       int64     `json:"version"`                // grows with each change; the entity tag
 	CreatedAt     time.Time `json:"created_at"`
 	UpdatedAt     time.Time `json:"updated_at"`
 }

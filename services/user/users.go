@@ -24,6 +24,8 @@ type UserPatch struct {
 	Name   *string
 	Role   *string
 	Status *string
+	// Language is the language of mails.
+	Language *string
 }
 
 // normalize returns the errors of the patch's values, and the name as it is stored.
@@ -43,6 +45,9 @@ func (p UserPatch) normalize() ([]problem.Field, *string) {
 	if p.Status != nil && *p.Status != StatusActive && *p.Status != StatusDisabled {
 		fields = append(fields, problem.Field{Field: "status", Code: "not_allowed", Message: "must be active or disabled"})
 	}
+	if p.Language != nil && !isLanguage(*p.Language) {
+		fields = append(fields, newLanguageError())
+	}
 	return fields, name
 }
 
@@ -61,6 +66,9 @@ func (s *Service) UpdateUser(ctx context.Context, id string, p UserPatch, cond e
 		now := s.now()
 		if name != nil {
 			a.setName(*name, now)
+		}
+		if p.Language != nil {
+			a.setLanguage(*p.Language, now)
 		}
 		if p.Role != nil {
 			a.setRole(*p.Role, now)

@@ -37,6 +37,8 @@ func (a *API) Register(e *gin.Engine, v *auth.Verifier) {
 	api.POST("/auth/register", httpx.Handle(a.registerUser))
 	api.POST("/auth/login", httpx.Handle(a.logIn))
 	api.POST("/auth/refresh", httpx.Handle(a.refreshTokens))
+	api.GET("/auth/email/verify", a.showVerifyPage())
+	api.GET("/auth/password/reset", a.showResetPage())
 	api.POST("/auth/email/verify", httpx.Handle(a.verifyEmail))
 	api.POST("/auth/password/forgot", httpx.Handle(a.forgotPassword))
 	api.POST("/auth/password/reset", httpx.Handle(a.resetPassword))

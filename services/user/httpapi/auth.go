@@ -41,6 +41,9 @@ func (a *API) registerUser(c *gin.Context) error {
 	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
+	if body.Language == "" {
+		body.Language = user.MatchLanguage(c.GetHeader("Accept-Language"))
+	}
 	u, err := a.users.Register(c.Request.Context(), body, clientOf(c))
 	if err != nil {
 		return err

@@ -14,6 +14,8 @@ import (
 // patchMeRequest is the body of a request with which people change their own data.
 type patchMeRequest struct {
 	Name httpx.Optional[string] `json:"name" swaggertype:"string" minLength:"1" maxLength:"100"`
+	// Language is the language of mails.
+	Language httpx.Optional[string] `json:"language" swaggertype:"string" enums:"en,zh"`
 }
 
 // passwordRequest is the body of a request that a password confirms.
@@ -53,7 +55,7 @@ func (a *API) getMe(c *gin.Context) error {
 
 // patchMe godoc
 //
-//	@Summary	Change my name
+//	@Summary	Change my name or the language of my mails
 //	@Tags		me
 //	@Security	BearerAuth
 //	@Accept		json
@@ -71,7 +73,7 @@ func (a *API) patchMe(c *gin.Context) error {
 	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
-	u, err := a.users.UpdateUser(c.Request.Context(), auth.PrincipalFrom(c).UserID, user.UserPatch{Name: body.Name.Pointer()}, etag.ParseIfMatch(c.Request.Header))
+	u, err := a.users.UpdateUser(c.Request.Context(), auth.PrincipalFrom(c).UserID, user.UserPatch{Name: body.Name.Pointer(), Language: body.Language.Pointer()}, etag.ParseIfMatch(c.Request.Header))
 	if err != nil {
 		return err
 	}

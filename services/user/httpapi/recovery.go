@@ -49,7 +49,7 @@ func (a *API) verifyEmail(c *gin.Context) error {
 // resendVerification godoc
 //
 //	@Summary		Send the verification mail again
-//	@Description	Nothing is sent when the address is verified already.
+//	@Description	Nothing is sent when the address is verified already, when a mail is on its way, or after three mails in an hour.
 //	@Tags			auth
 //	@Security		BearerAuth
 //	@Success		202
@@ -59,7 +59,7 @@ func (a *API) resendVerification(c *gin.Context) error {
 	if err := httpx.RejectQuery(c); err != nil {
 		return err
 	}
-	if err := a.users.ResendVerification(c.Request.Context(), auth.PrincipalFrom(c).UserID); err != nil {
+	if err := a.users.ResendVerification(c.Request.Context(), auth.PrincipalFrom(c).UserID, clientOf(c)); err != nil {
 		return err
 	}
 	c.Status(http.StatusAccepted)
@@ -69,7 +69,7 @@ func (a *API) resendVerification(c *gin.Context) error {
 // forgotPassword godoc
 //
 //	@Summary		Request a mail that resets the password
-//	@Description	The answer is the same whether there is such an account or not.
+//	@Description	The answer is the same whether there is such an account or not. Nothing is sent when a mail is on its way, or after three mails in an hour.
 //	@Tags			auth
 //	@Accept			json
 //	@Param			body	body	emailRequest	true	"whose password"
@@ -81,7 +81,7 @@ func (a *API) forgotPassword(c *gin.Context) error {
 	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
-	if err := a.users.RequestPasswordReset(c.Request.Context(), body.Email); err != nil {
+	if err := a.users.RequestPasswordReset(c.Request.Context(), body.Email, clientOf(c)); err != nil {
 		return err
 	}
 	c.Status(http.StatusAccepted)

@@ -29,7 +29,7 @@ const people = 100_000
 func fillTables(t *testing.T, db *sql.DB) {
 	t.Helper()
 	for _, statement := range []string{
-		`INSERT INTO users SELECT CONCAT('01900000-0000-7000-8000-', LPAD(HEX(n), 12, '0')), CONCAT('p', LPAD(n, 5, '0'), '@example.org'), CONCAT('N', LPAD(REVERSE(LPAD(n, 5, '0')), 5, '0')),
+		`INSERT INTO users (id, email, name, role, status, email_verified, password_hash, version, sequence, created_at, updated_at) SELECT CONCAT('01900000-0000-7000-8000-', LPAD(HEX(n), 12, '0')), CONCAT('p', LPAD(n, 5, '0'), '@example.org'), CONCAT('N', LPAD(REVERSE(LPAD(n, 5, '0')), 5, '0')),
 			IF(n % 1000 = 7, 'admin', 'user'), IF(n % 100 = 50, 'disabled', 'active'), TRUE, 'hash', 1, 1, NOW(6), NOW(6) FROM ` + servicetest.Numbers,
 		`INSERT INTO sessions SELECT CONCAT('01900000-0000-7000-9000-', LPAD(HEX(n), 12, '0')), CONCAT('01900000-0000-7000-8000-', LPAD(HEX(n DIV 50 * 50), 12, '0')), UTC_TIMESTAMP(6), UTC_TIMESTAMP(6),
 			UTC_TIMESTAMP(6) + INTERVAL 30 DAY, IF(n % 10 = 0, UTC_TIMESTAMP(6) - INTERVAL n SECOND, NULL), '127.0.0.1', 'test' FROM ` + servicetest.Numbers,

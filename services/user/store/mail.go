@@ -27,6 +27,17 @@ type mailTokenRow struct {
 
 func (mailTokenRow) TableName() string { return "mail_tokens" }
 
+// mailRequestRow is a row of the table mail_requests. It is pending until it is sent.
+type mailRequestRow struct {
+	ID          uint64
+	UserID      string
+	Purpose     string
+	RequestedAt time.Time
+	SentAt      *time.Time
+}
+
+func (mailRequestRow) TableName() string { return "mail_requests" }
+
 // findMailToken returns the row of a token that can be redeemed, or user.ErrTokenExpired.
 func findMailToken(tx *gorm.DB, purpose string, token user.Hash) (mailTokenRow, error) {
 	var t mailTokenRow
@@ -40,23 +51,64 @@ func findMailToken(tx *gorm.DB, purpose string, token user.Hash) (mailTokenRow, 
 	return t, nil
 }
 
-// SendOnce implements user.MailStore.
-func (s *Store) SendOnce(ctx context.Context, eventID string, t user.MailToken, send func(user.User) error) error {
-	return mysql.InTx(ctx, s.db, func(tx *gorm.DB) error {
-		first, err := inbox.RecordOnce(ctx, tx.Statement.ConnPool, MailConsumer, eventID)
-		if err != nil || !first {
-			return err
+// admitMail records a request for a mail to the user, whose row is locked. It returns false if a mail for the purpose is
+// pending or the account has got as many as it may in an hour.
+func admitMail(tx *gorm.DB, userID, purpose string) (bool, error) {
+	var recent []mailRequestRow
+	err := tx.Where("user_id = ? AND purpose = ? AND requested_at > NOW(6) - INTERVAL 1 HOUR", userID, purpose).Limit(user.MaxMailsPerHour).Find(&recent).Error
+	if err != nil {
+		return false, fmt.Errorf("count mail requests: %w", err)
+	}
+	for _, r := range recent {
+		if r.SentAt == nil {
+			return false, nil
 		}
-		u, err := lockUser(tx, t.UserID)
-		if errors.Is(err, problem.NotFound()) {
-			return nil
+	}
+	if len(recent) >= user.MaxMailsPerHour {
+		return false, nil
+	}
+	err = tx.Exec("INSERT INTO mail_requests (user_id, purpose, requested_at) VALUES (?, ?, NOW(6))", userID, purpose).Error
+	if err != nil {
+		return false, fmt.Errorf("insert mail request: %w", err)
+	}
+	return true, nil
+}
+
+// PrepareMail implements user.MailStore.
+func (s *Store) PrepareMail(ctx context.Context, eventID, userID string, token *user.MailToken) (u user.User, isDue bool, err error) {
+	err = mysql.InTx(ctx, s.db, func(tx *gorm.DB) error {
+		u, isDue = user.User{}, false
+		var handled int64
+		if err := tx.Table("pgo_inbox").Where("consumer = ? AND event_id = ?", MailConsumer, eventID).Count(&handled).Error; err != nil {
+			return fmt.Errorf("look for a handled mail request: %w", err)
+		}
+		row, err := lockUser(tx, userID)
+		if handled > 0 || errors.Is(err, problem.NotFound()) {
+			_, err := inbox.RecordOnce(ctx, tx.Statement.ConnPool, MailConsumer, eventID)
+			return err
 		} else if err != nil {
 			return err
 		}
-		row := mailTokenRow{Hash: t.Hash[:], UserID: t.UserID, Purpose: t.Purpose, ExpiresAt: t.ExpiresAt}
-		if err := tx.Create(&row).Error; err != nil {
+		u, isDue = row.toUser(), true
+		if token == nil {
+			return nil
+		}
+		t := mailTokenRow{Hash: token.Hash[:], UserID: token.UserID, Purpose: token.Purpose, ExpiresAt: token.ExpiresAt}
+		if err := tx.Create(&t).Error; err != nil {
 			return fmt.Errorf("insert mail token: %w", err)
 		}
-		return send(u.toUser())
+		return nil
+	})
+	return u, isDue && err == nil, err
+}
+
+// CompleteMail implements user.MailStore.
+func (s *Store) CompleteMail(ctx context.Context, eventID, userID, purpose string) error {
+	return mysql.InTx(ctx, s.db, func(tx *gorm.DB) error {
+		if err := tx.Exec("UPDATE mail_requests SET sent_at = NOW(6) WHERE user_id = ? AND purpose = ? AND sent_at IS NULL", userID, purpose).Error; err != nil {
+			return fmt.Errorf("complete mail request: %w", err)
+		}
+		_, err := inbox.RecordOnce(ctx, tx.Statement.ConnPool, MailConsumer, eventID)
+		return err
 	})
 }

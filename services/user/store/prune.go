@@ -14,7 +14,7 @@ const (
 	keepHandled = 14 * 24 * time.Hour // longer than the delivery of any event may take
 )
 
-// Prune deletes ended and expired sessions with their refresh tokens, expired mail tokens and old inbox entries. It uses
+// Prune deletes ended and expired sessions with their refresh tokens, expired mail tokens, old mail requests and old inbox entries. It uses
 // small statements, so that no table is locked for long.
 func (s *Store) Prune(ctx context.Context) error {
 	db := s.db.WithContext(ctx)
@@ -40,6 +40,15 @@ func (s *Store) Prune(ctx context.Context) error {
 		res := db.Where("expires_at < ?", before).Limit(pruneBatch).Delete(&mailTokenRow{})
 		if res.Error != nil {
 			return fmt.Errorf("delete old mail tokens: %w", res.Error)
+		}
+		if res.RowsAffected < pruneBatch {
+			break
+		}
+	}
+	for {
+		res := db.Where("requested_at < ?", before).Limit(pruneBatch).Delete(&mailRequestRow{})
+		if res.Error != nil {
+			return fmt.Errorf("delete old mail requests: %w", res.Error)
 		}
 		if res.RowsAffected < pruneBatch {
 			break

@@ -15,7 +15,7 @@ func TestPrune(t *testing.T) {
 	for _, statement := range []string{
 		insertSessionSQL("open", "+ INTERVAL 1 DAY", "NULL"), insertSessionSQL("just expired", "- INTERVAL 23 HOUR", "NULL"), insertSessionSQL("just ended", "+ INTERVAL 1 DAY", "UTC_TIMESTAMP(6) - INTERVAL 23 HOUR"),
 		insertSessionSQL("long expired", "- INTERVAL 25 HOUR", "NULL"), insertSessionSQL("long ended", "+ INTERVAL 1 DAY", "UTC_TIMESTAMP(6) - INTERVAL 25 HOUR"),
-		"INSERT INTO refresh_tokens SELECT UNHEX(SHA2(id, 256)), id, UTC_TIMESTAMP(6), NULL FROM sessions",
+		"INSERT INTO refresh_tokens (hash, session_id, created_at, spent_at) SELECT UNHEX(SHA2(id, 256)), id, UTC_TIMESTAMP(6), NULL FROM sessions",
 		"INSERT INTO mail_tokens VALUES (UNHEX(SHA2('good', 256)), 'u', 'reset', UTC_TIMESTAMP(6) - INTERVAL 23 HOUR)",
 		"INSERT INTO mail_tokens SELECT UNHEX(SHA2(CONCAT(a.n, b.n, c.n, d.n), 256)), 'u', 'reset', UTC_TIMESTAMP(6) - INTERVAL 25 HOUR FROM " + hundred + ", " + digits + " c, (SELECT 0 n UNION ALL SELECT 1 UNION ALL SELECT 2) d",
 		"INSERT INTO pgo_inbox VALUES ('user.mailer', 'new', UTC_TIMESTAMP(6), 0), ('user.mailer', 'old', UTC_TIMESTAMP(6) - INTERVAL 60 DAY, 0), ('other', 'old', UTC_TIMESTAMP(6) - INTERVAL 60 DAY, 0)",

@@ -46,8 +46,10 @@ type refreshTokenRow struct {
 func (refreshTokenRow) TableName() string { return "refresh_tokens" }
 
 // OpenSession implements user.SessionStore.
-func (s *Store) OpenSession(ctx context.Context, session user.Session, passwordHash string, refresh user.Hash) error {
-	return mysql.InTx(ctx, s.db, func(tx *gorm.DB) error {
+func (s *Store) OpenSession(ctx context.Context, session user.Session, passwordHash string, refresh user.Hash, isKnownDevice bool) error {
+	var hasEvents bool
+	err := mysql.InTx(ctx, s.db, func(tx *gorm.DB) error {
+		hasEvents = false
 		// The lock serializes this with changes of the account: no session is opened with an old password hash after a
 		// change that ended all sessions.
 		u, err := lockUser(tx, session.UserID)
@@ -55,6 +57,11 @@ func (s *Store) OpenSession(ctx context.Context, session user.Session, passwordH
 			return user.ErrInvalidCredentials
 		} else if err != nil {
 			return err
+		}
+		if !isKnownDevice {
+			if hasEvents, err = s.announceDevice(ctx, tx, u, session); err != nil {
+				return err
+			}
 		}
 		row := sessionRow{
 			ID: session.ID, UserID: session.UserID, CreatedAt: session.CreatedAt, LastUsedAt: session.LastUsedAt,
@@ -65,6 +72,31 @@ func (s *Store) OpenSession(ctx context.Context, session user.Session, passwordH
 		}
 		return insertRefreshToken(tx, session.ID, refresh, session.CreatedAt)
 	})
+	if err == nil && hasEvents {
+		s.notifyAppended()
+	}
+	return err
+}
+
+// announceDevice requests a mail about the session's device, unless the account has a session with the same address and
+// program, or is new: younger than a day and without any session.
+func (s *Store) announceDevice(ctx context.Context, tx *gorm.DB, u userRow, session user.Session) (hasEvents bool, err error) {
+	var found struct{ Sessions, SimilarOnes int64 }
+	err = tx.Model(&sessionRow{}).Where("user_id = ?", u.ID).
+		Select("COUNT(*) AS sessions, COALESCE(SUM(ip = ? AND user_agent = ?), 0) AS similar_ones", session.IP, session.UserAgent).Scan(&found).Error
+	if err != nil {
+		return false, fmt.Errorf("look for sessions of the device: %w", err)
+	}
+	if isNew := found.Sessions == 0 && session.CreatedAt.Sub(u.CreatedAt) < 24*time.Hour; isNew || found.SimilarOnes > 0 {
+		return false, nil
+	}
+	a := u.toAccount()
+	a.AnnounceNewDevice()
+	sequence, err := s.appendEvents(ctx, tx, a, u.Sequence)
+	if err != nil || sequence == u.Sequence {
+		return false, err
+	}
+	return true, saveUser(tx, newUserRow(a, sequence))
 }
 
 // RotateToken implements user.SessionStore.

@@ -13,7 +13,7 @@ import (
 	"pgo/services/user"
 )
 
-// Store implements user.Reader, Writer, SessionStore, SessionLister and MailStore, and auth.Source. It is safe for
+// Store implements user.Reader, Writer, SessionStore, SessionLister, ResetStore and MailStore, and auth.Source. It is safe for
 // concurrent use.
 type Store struct {
 	db             *gorm.DB
@@ -36,6 +36,7 @@ type userRow struct {
 	Role          string
 	Status        string
 	EmailVerified bool
+	Language      string
 	PasswordHash  string
 	Version       int64
 	Sequence      int64 // of the last event about this user
@@ -47,7 +48,7 @@ func (userRow) TableName() string { return "users" }
 
 func (r userRow) toUser() user.User {
 	return user.User{
-		ID: r.ID, Email: r.Email, Name: r.Name, Role: r.Role, Status: r.Status, EmailVerified: r.EmailVerified,
+		ID: r.ID, Email: r.Email, Name: r.Name, Role: r.Role, Status: r.Status, EmailVerified: r.EmailVerified, Language: r.Language,
 		Version: r.Version, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
 	}
 }
@@ -58,15 +59,19 @@ func (r userRow) toAccount() *user.Account {
 
 func newUserRow(a *user.Account, sequence int64) userRow {
 	return userRow{
-		ID: a.User.ID, Email: a.User.Email, Name: a.User.Name, Role: a.User.Role, Status: a.User.Status, EmailVerified: a.User.EmailVerified,
+		ID: a.User.ID, Email: a.User.Email, Name: a.User.Name, Role: a.User.Role, Status: a.User.Status, EmailVerified: a.User.EmailVerified, Language: a.User.Language,
 		PasswordHash: a.PasswordHash, Version: a.User.Version, Sequence: sequence, CreatedAt: a.User.CreatedAt, UpdatedAt: a.User.UpdatedAt,
 	}
 }
 
 func cacheKey(id string) string { return "users:" + id }
 
-// appendEvents puts the account's events into the outbox, numbered from sequence+1, and returns the last number.
+// appendEvents puts the account's events into the outbox, numbered from sequence+1, and returns the last number. It drops
+// requests for mails that the account may not get.
 func (s *Store) appendEvents(ctx context.Context, tx *gorm.DB, a *user.Account, sequence int64) (int64, error) {
+	if err := dropExcessMails(tx, a); err != nil {
+		return 0, err
+	}
 	for _, e := range a.Events() {
 		sequence++
 		ev, err := event.New(ctx, s.source, e.Type, a.User.ID, sequence, e.Data)
@@ -78,4 +83,17 @@ func (s *Store) appendEvents(ctx context.Context, tx *gorm.DB, a *user.Account, 
 		}
 	}
 	return sequence, nil
+}
+
+func dropExcessMails(tx *gorm.DB, a *user.Account) (err error) {
+	a.KeepEvents(func(e user.Event) bool {
+		data, isMail := e.Data.(user.MailRequestedData)
+		if !isMail || err != nil {
+			return true
+		}
+		var isAdmitted bool
+		isAdmitted, err = admitMail(tx, a.User.ID, data.Purpose)
+		return isAdmitted
+	})
+	return err
 }

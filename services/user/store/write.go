@@ -150,10 +150,12 @@ func saveUser(tx *gorm.DB, row userRow) error {
 	return nil
 }
 
-// deleteUser deletes the user and their mail tokens. Sessions stay until their access tokens have expired.
+// deleteUser deletes the user with their mail tokens and requests. Sessions stay until their access tokens have expired.
 func deleteUser(tx *gorm.DB, id string) error {
-	if err := tx.Where("user_id = ?", id).Delete(&mailTokenRow{}).Error; err != nil {
-		return fmt.Errorf("delete mail tokens: %w", err)
+	for what, row := range map[string]any{"tokens": &mailTokenRow{}, "requests": &mailRequestRow{}} {
+		if err := tx.Where("user_id = ?", id).Delete(row).Error; err != nil {
+			return fmt.Errorf("delete mail %s: %w", what, err)
+		}
 	}
 	if err := tx.Where("id = ?", id).Delete(&userRow{}).Error; err != nil {
 		return fmt.Errorf("delete user: %w", err)

@@ -57,6 +57,8 @@ func calls() []call {
 		{name: "end session", method: "DELETE", who: signedIn, ok: 204, path: func(t testing.TB, c participants) string {
 			return "/api/v1/auth/sessions/" + c.s.withT(t).currentSession(c.p)
 		}},
+		{name: "verification page", method: "GET", path: pathOf("/api/v1/auth/email/verify"), ok: 200},
+		{name: "reset page", method: "GET", path: pathOf("/api/v1/auth/password/reset"), ok: 200},
 		{name: "verify e-mail", method: "POST", path: pathOf("/api/v1/auth/email/verify"), ok: 204, wrong: map[string]int{"token": 410}, body: func(t testing.TB, c participants) map[string]string {
 			return map[string]string{"token": c.env.awaitMailToken(t, c.p.Email, "Confirm", 1)}
 		}},

@@ -2,6 +2,8 @@ package main
 
 import (
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"pgo/pkg/auth"
@@ -75,6 +77,14 @@ func (cfg *Config) Validate(c *config.Check) {
 	c.Expect(err == nil && (base.Scheme == "http" || base.Scheme == "https") && base.Host != "", "mail.base_url", "a URL such as https://api.example.org")
 }
 
+// publicURL is the variable that names the product's public URL for all programs. It wins over mail.base_url.
+const publicURL = "PGO_PUBLIC_URL="
+
 func load(environ []string) (Config, error) {
+	for _, variable := range environ {
+		if value, ok := strings.CutPrefix(variable, publicURL); ok && value != "" {
+			environ = append(slices.Clip(environ), "PGO_CFG_MAIL__BASE_URL="+value)
+		}
+	}
 	return config.Load(NewConfig(), config.OptionsFromEnviron(name, environ))
 }

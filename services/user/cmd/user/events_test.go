@@ -32,6 +32,7 @@ func TestEvents(t *testing.T) {
 	expect("user.created.v1", read())
 	expect("user.mail_requested.v1", mail("verify"))
 	verifyToken := env.awaitMailToken(t, p.Email, "Confirm", 1)
+	dumpTables(t, env.DB.Open(t)) // which waits until no mail is pending
 	s.expect(request{Method: "POST", Path: "/api/v1/auth/email/resend", Token: p.Access}, 202, "")
 	expect("user.mail_requested.v1", mail("verify"))
 	s.expect(verifyRequest(verifyToken), 204, "")
@@ -43,10 +44,13 @@ func TestEvents(t *testing.T) {
 	s.expect(request{Method: "PATCH", Path: path, Token: root.Access, Body: map[string]string{"name": "x", "role": "admin"}, Header: ifMatch(`"0"`)}, 412, "precondition_failed")
 	s.expect(request{Method: "POST", Path: "/api/v1/auth/register", Body: map[string]string{"email": p.Email, "password": password, "name": "Thief"}}, 409, "email_taken")
 	s.expect(request{Method: "PUT", Path: "/api/v1/users/me/password", Token: p.Access, Body: map[string]string{"current_password": password, "new_password": password + "!"}}, 204, "")
+	expect("user.mail_requested.v1", mail("password_changed"))
 	s.expect(forgotRequest(p.Email), 202, "")
 	expect("user.mail_requested.v1", mail("reset"))
 	resetToken := env.awaitMailToken(t, p.Email, "Reset", 1)
+	dumpTables(t, env.DB.Open(t)) // which waits until no mail is pending
 	s.expect(resetRequest(resetToken, password), 204, "")
+	expect("user.mail_requested.v1", mail("password_changed"))
 	expect("user.updated.v1", patch(map[string]string{"role": "admin"}))
 	expect("user.disabled.v1", patch(map[string]string{"status": "disabled", "name": "Ada"})) // one event, the stronger
 	expect("user.updated.v1", patch(map[string]string{"status": "active", "role": "user"}))

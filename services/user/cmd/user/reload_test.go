@@ -14,7 +14,7 @@ import (
 // and a bad file leaves the old ones in force.
 func TestReloadChangesLoginLimits(t *testing.T) {
 	t.Parallel()
-	limits := func(pair string) string { return fmt.Sprintf("login:\n  pair: %s\n  window: 15m\n", pair) }
+	limits := func(account string) string { return fmt.Sprintf("login:\n  account: %s\n  window: 15m\n", account) }
 	dir := program().CopyConfigs(t, limits("5"))
 	env := newTestEnv(t)
 	s := env.start(t, "PGO_CONFIG_DIR="+dir)

@@ -21,7 +21,10 @@ import (
 	"pgo/services/user/token"
 )
 
-const pruneInterval = 10 * time.Minute
+const (
+	pruneInterval = 10 * time.Minute
+	resetInterval = 500 * time.Millisecond // how long a request for a reset mail waits at most
+)
 
 // runService opens the service's parts, builds its domain on them, and serves until ctx ends.
 func runService(ctx context.Context, environ []string, stdout io.Writer) (err error) {
@@ -59,7 +62,7 @@ func runService(ctx context.Context, environ []string, stdout io.Writer) (err er
 	limits := throttle.New(rt.Redis, cfg.Redis.Prefix, func() throttle.Limits { return current.Current().Login }, rt.Log.Logger)
 	rt.Registry.MustRegister(limits)
 	domain := &user.Service{
-		Reader: users, Writer: users, Sessions: users, Lister: users, Throttle: limits,
+		Reader: users, Writer: users, Sessions: users, Lister: users, Resets: users, Throttle: limits,
 		Signer: issuer, Devices: issuer, EndedSessions: ended, Hasher: hasher, Now: now,
 		RefreshTTL:   func() time.Duration { return current.Current().Auth.RefreshTTL },
 		RefreshGrace: func() time.Duration { return current.Current().Auth.RefreshGrace },
@@ -74,5 +77,6 @@ func runService(ctx context.Context, environ []string, stdout io.Writer) (err er
 	engine.GET(auth.EndedSessionsPath, httpx.Handle(auth.ServeEndedSessions(users)))
 	return service.Run(ctx, rt, current, engine,
 		rt.NewConsumer("mailer", events.NewMailConsumer(mailer)),
+		serve.Periodic("resets", resetInterval, domain.HandleResetRequests, rt.Log.Logger),
 		serve.Periodic("prune", pruneInterval, users.Prune, rt.Log.Logger))
 }
