@@ -158,6 +158,17 @@ func schoolOperations() map[string]func(w *world, who string) request {
 	}
 	theirs, foreign := func(s *aSchool) string { return s.class }, func(s *aSchool) string { return s.others }
 	role := func(r string) map[string]string { return map[string]string{"role": r} }
+	confirmed := func(name string) map[string]string { return map[string]string{"name": name} }
+	// archived archives what the path names before the call.
+	archived := func(prepare func(*world, string) request, what func(*world) (path, name string)) func(*world, string) request {
+		return func(w *world, who string) request {
+			r := prepare(w, who)
+			path, name := what(w)
+			w.s.want(w.t, 204, "DELETE", path, w.people["owner"].token, confirmed(name))
+			r.spoils = true
+			return r
+		}
+	}
 	aSchool, aClass := map[string]string{"name": "Mine", "timezone": "UTC"}, map[string]string{"name": "8B", "grade": "8"}
 	return map[string]func(*world, string) request{
 		"POST /schools":                           func(*world, string) request { return request{body: aSchool} },
@@ -166,8 +177,9 @@ func schoolOperations() map[string]func(w *world, who string) request {
 		"GET /schools/{id} ownerless":             onOwnerless(nil),
 		"PATCH /schools/{id}":                     on(map[string]string{"name": "New name"}),
 		"PATCH /schools/{id} ownerless":           onOwnerless(map[string]string{"name": "New name"}),
-		"DELETE /schools/{id}":                    on(nil),
-		"DELETE /schools/{id} ownerless":          onOwnerless(nil),
+		"DELETE /schools/{id}":                    on(confirmed("School")),
+		"POST /schools/{id}/restore":              archived(on(nil), func(w *world) (string, string) { return "/api/v1/schools/" + w.school().id, "School" }),
+		"DELETE /schools/{id} ownerless":          onOwnerless(confirmed("School")),
 		"POST /schools/{id}/invites for students": invite("student"),
 		"POST /schools/{id}/invites for teachers": invite("teacher"),
 		"POST /schools/{id}/invites for admins":   invite("admin"),
@@ -192,7 +204,8 @@ func schoolOperations() map[string]func(w *world, who string) request {
 		"GET /classes/{id} of others":                                  others(nil),
 		"PATCH /classes/{id}":                                          class(aClass),
 		"PATCH /classes/{id} of others":                                others(aClass),
-		"DELETE /classes/{id}":                                         class(nil),
+		"DELETE /classes/{id}":                                         class(confirmed("7A")),
+		"POST /classes/{id}/restore":                                   archived(class(nil), func(w *world) (string, string) { return "/api/v1/classes/" + w.school().class, "7A" }),
 		"GET /classes/{id}/members":                                    class(nil),
 		"GET /classes/{id}/members of others":                          others(nil),
 		"PUT /classes/{id}/members/{user_id} a new one":                in(theirs, func(w *world) string { return w.newcomer.id }, role("student")),
@@ -209,6 +222,11 @@ func taskOperations() map[string]func(w *world, who string) request {
 	on := func(which func(*someTasks) string, body any) func(*world, string) request {
 		return func(w *world, _ string) request {
 			return request{path: map[string]string{"id": which(w.some()), "user_id": w.people["student"].id}, body: body}
+		}
+	}
+	handIn := func(which func(*someTasks) string) func(*world, string) request {
+		return func(w *world, _ string) request {
+			return request{path: map[string]string{"id": which(w.some()), "user_id": w.people["student"].id, "number": "1"}}
 		}
 	}
 	grade, change := map[string]any{"score": 7, "feedback": "Good."}, map[string]string{"title": "Chapter 4"}
@@ -244,7 +262,13 @@ func taskOperations() map[string]func(w *world, who string) request {
 		"PUT /tasks/{id}/submissions/{user_id}/grade not handed in": func(w *world, _ string) request {
 			return request{path: map[string]string{"id": w.some().published, "user_id": w.classmate.id}, body: grade}
 		},
-		"GET /tasks/{id}/stats published":      on(published, nil),
-		"GET /tasks/{id}/grades.csv published": on(published, nil),
+		"GET /tasks/{id}/submission/hand-ins published":                     on(published, nil),
+		"GET /tasks/{id}/submission/hand-ins/{number} published":            handIn(published),
+		"GET /tasks/{id}/submissions/{user_id}/hand-ins published":          on(published, nil),
+		"GET /tasks/{id}/submissions/{user_id}/hand-ins/{number} published": handIn(published),
+		"PUT /tasks/{id}/extensions/{user_id} published":                    on(published, map[string]any{"due_at": inDays(30)}),
+		"DELETE /tasks/{id}/extensions/{user_id} published":                 on(published, nil),
+		"GET /tasks/{id}/stats published":                                   on(published, nil),
+		"GET /tasks/{id}/grades.csv published":                              on(published, nil),
 	}
 }

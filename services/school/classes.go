@@ -59,21 +59,31 @@ func (s *Service) CreateClass(ctx context.Context, c Caller, schoolID, name, gra
 	})
 }
 
-// ListClasses lists a school's classes, oldest first. It returns not_found if the caller may not know of the school.
-func (s *Service) ListClasses(ctx context.Context, c Caller, schoolID string, p page.Request[IDKey]) (page.Page[Class], error) {
+// ListClasses lists a school's classes, oldest first: those that are archived, or the others. It returns not_found if the caller may not know of the school.
+func (s *Service) ListClasses(ctx context.Context, c Caller, schoolID string, archived bool, p page.Request[IDKey]) (page.Page[Class], error) {
 	if _, _, err := s.permissionsOf(ctx, c, schoolID); err != nil {
 		return page.Page[Class]{}, err
 	}
-	return s.Lister.ListClasses(ctx, schoolID, p)
+	return s.Lister.ListClasses(ctx, schoolID, archived, p)
 }
 
-// GetClass returns a class. It returns not_found if the class does not exist or the caller may not know of its school.
+// GetClass returns a class. It returns not_found if the class does not exist, is archived, or the caller may not know of its
+// school.
 func (s *Service) GetClass(ctx context.Context, c Caller, id string) (Class, error) {
-	class, err := s.Reader.FindClass(ctx, id)
+	class, err := s.findClass(ctx, id)
 	if err != nil {
 		return Class{}, err
 	}
 	_, _, err = s.permissionsOf(ctx, c, class.SchoolID)
+	return class, err
+}
+
+// findClass returns a class. It returns not_found if the class does not exist or is archived.
+func (s *Service) findClass(ctx context.Context, id string) (Class, error) {
+	class, err := s.Reader.FindClass(ctx, id)
+	if err == nil && class.ArchivedAt != nil {
+		err = problem.NotFound()
+	}
 	return class, err
 }
 
@@ -110,10 +120,11 @@ func (s *Service) UpdateClass(ctx context.Context, c Caller, id string, p ClassP
 	return after, err
 }
 
-// DeleteClass deletes a class whose version satisfies cond, with its memberships. It returns not_found if the caller may
-// not know of the class, forbidden if the caller may not manage the school, and precondition_failed if the version does
-// not satisfy cond.
-func (s *Service) DeleteClass(ctx context.Context, c Caller, id string, cond entity.Condition) error {
+// ArchiveClass archives a class whose version satisfies cond. It is found no more, and deleted with its memberships after
+// KeepArchived, unless it is restored. It returns not_found if the caller may not know of the class, forbidden if the caller
+// may not manage the school, precondition_failed if its version does not satisfy cond, and validation_failed unless name is
+// the class's, which confirms the call.
+func (s *Service) ArchiveClass(ctx context.Context, c Caller, id, name string, cond entity.Condition) error {
 	return s.changeClass(ctx, c, id, func(tx Tx, class Class, perms permissions) error {
 		if err := requirePermission(perms.mayManage()); err != nil {
 			return err
@@ -121,13 +132,49 @@ func (s *Service) DeleteClass(ctx context.Context, c Caller, id string, cond ent
 		if err := cond.Check(class.Version); err != nil {
 			return err
 		}
-		return tx.DeleteClass(class)
+		if name != class.Name {
+			return problem.Invalid(errConfirmation)
+		}
+		now := s.now()
+		class.ArchivedAt, class.UpdatedAt = &now, now
+		class.Version++
+		return tx.SaveClass(class)
 	})
 }
 
-// changeClass locks the school of a class and then the class, and calls fn with the caller's permissions. It returns
-// not_found if the class does not exist or the caller may not know of its school.
+// RestoreClass ends the archiving of a class, and returns the class after the change. It returns not_found if the class is
+// not archived, was archived longer than KeepArchived ago, or the caller may not know of it, and forbidden if the caller may
+// not manage the school.
+func (s *Service) RestoreClass(ctx context.Context, c Caller, id string) (Class, error) {
+	var after Class
+	err := s.changeAnyClass(ctx, c, id, func(tx Tx, class Class, perms permissions) error {
+		if err := requirePermission(perms.mayManage()); err != nil {
+			return err
+		}
+		if err := s.requireRestorable(class.ArchivedAt); err != nil {
+			return err
+		}
+		after = class
+		after.ArchivedAt, after.UpdatedAt = nil, s.now()
+		after.Version++
+		return tx.SaveClass(after)
+	})
+	return after, err
+}
+
+// changeClass does what changeAnyClass does for a class that is not archived. An archived one is not found.
 func (s *Service) changeClass(ctx context.Context, c Caller, id string, fn func(tx Tx, class Class, perms permissions) error) error {
+	return s.changeAnyClass(ctx, c, id, func(tx Tx, class Class, perms permissions) error {
+		if class.ArchivedAt != nil {
+			return problem.NotFound()
+		}
+		return fn(tx, class, perms)
+	})
+}
+
+// changeAnyClass locks the school of a class and then the class, and calls fn with the caller's permissions. It returns
+// not_found if the class does not exist or the caller may not know of its school.
+func (s *Service) changeAnyClass(ctx context.Context, c Caller, id string, fn func(tx Tx, class Class, perms permissions) error) error {
 	class, err := s.Reader.FindClass(ctx, id) // for its school, which never changes
 	if err != nil {
 		return err

@@ -13,7 +13,7 @@ import (
 // class or manages the school.
 func (s *Service) ListClassMembers(ctx context.Context, c Caller, classID, role string, p page.Request[NameKey]) (page.Page[ClassMember], error) {
 	none := page.Page[ClassMember]{}
-	class, err := s.Reader.FindClass(ctx, classID)
+	class, err := s.findClass(ctx, classID)
 	if err != nil {
 		return none, err
 	}

@@ -17,6 +17,7 @@ var (
 	errUnknownClassRole  = problem.Field{Field: "role", Code: "not_allowed", Message: "must be teacher or student"}
 	errSchoolOrClassName = problem.Field{Field: "name", Code: "invalid_name", Message: "must have 1 to 100 characters on one line"}
 	errGrade             = problem.Field{Field: "grade", Code: "invalid_grade", Message: "must have at most 20 characters on one line"}
+	errConfirmation      = problem.Field{Field: "name", Code: "not_confirmed", Message: "must be the name of what would be archived, exactly"}
 	errTimezone          = problem.Field{Field: "timezone", Code: "invalid_timezone", Message: "must be a time zone of the IANA database, such as Europe/Berlin"}
 	errInviteUses        = problem.Field{Field: "max_uses", Code: "out_of_range", Message: "must be a number from 1 to 10000"}
 	errInviteExpiresAt   = problem.Field{Field: "expires_at", Code: "out_of_range", Message: "must be a time in the future and before the year 9999"}

@@ -24,7 +24,12 @@ type School struct {
 	Version   int64     `json:"version"`                          // grows with each change; the entity tag
 	CreatedAt time.Time `json:"created_at"`
 	UpdatedAt time.Time `json:"updated_at"`
+	// ArchivedAt is the time at which the school was archived, null otherwise. See KeepArchived.
+	ArchivedAt *time.Time `json:"archived_at"`
 }
+
+// KeepArchived is the time for which an archived school or class can be restored. Then it is deleted.
+const KeepArchived = 30 * 24 * time.Hour
 
 // SchoolWithRole is a school with the caller's role in it.
 type SchoolWithRole struct {
@@ -52,6 +57,8 @@ type Class struct {
 	Version   int64     `json:"version"`           // grows with each change; the entity tag
 	CreatedAt time.Time `json:"created_at"`
 	UpdatedAt time.Time `json:"updated_at"`
+	// ArchivedAt is the time at which the class was archived, null otherwise. See KeepArchived.
+	ArchivedAt *time.Time `json:"archived_at"`
 }
 
 // ClassMember is a person in a class.

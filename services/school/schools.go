@@ -3,6 +3,7 @@ package school
 import (
 	"context"
 	"errors"
+	"time"
 
 	"pgo/pkg/entity"
 	"pgo/pkg/page"
@@ -47,9 +48,9 @@ func (s *Service) CreateSchool(ctx context.Context, c Caller, name, timezone str
 	return made, s.Writer.CreateSchool(ctx, made, c.UserID)
 }
 
-// ListSchools lists the caller's schools with their role in each, oldest first.
-func (s *Service) ListSchools(ctx context.Context, c Caller, p page.Request[IDKey]) (page.Page[SchoolWithRole], error) {
-	return s.Lister.ListSchools(ctx, c.UserID, p)
+// ListSchools lists the caller's schools with their role in each, oldest first: those that are archived, or the others.
+func (s *Service) ListSchools(ctx context.Context, c Caller, archived bool, p page.Request[IDKey]) (page.Page[SchoolWithRole], error) {
+	return s.Lister.ListSchools(ctx, c.UserID, archived, p)
 }
 
 // GetSchool returns a school. It returns not_found if the caller may not know of it.
@@ -95,10 +96,11 @@ func (s *Service) UpdateSchool(ctx context.Context, c Caller, id string, p Schoo
 	return after, err
 }
 
-// DeleteSchool deletes a school whose version satisfies cond, with its members, classes and invites. It returns
-// not_found if the caller may not know of the school, forbidden if the caller may not delete it, and
-// precondition_failed if its version does not satisfy cond.
-func (s *Service) DeleteSchool(ctx context.Context, c Caller, id string, cond entity.Condition) error {
+// ArchiveSchool archives a school whose version satisfies cond. It is found no more, and deleted with its members, classes
+// and invites after KeepArchived, unless it is restored. It returns not_found if the caller may not know of the school,
+// forbidden if the caller may not delete it, precondition_failed if its version does not satisfy cond, and validation_failed
+// unless name is the school's, which confirms the call.
+func (s *Service) ArchiveSchool(ctx context.Context, c Caller, id, name string, cond entity.Condition) error {
 	return s.Writer.ChangeSchool(ctx, id, func(tx Tx) error {
 		perms, err := lockedPermissionsOf(tx, c)
 		if err != nil {
@@ -107,11 +109,50 @@ func (s *Service) DeleteSchool(ctx context.Context, c Caller, id string, cond en
 		if err := requirePermission(perms.mayDelete()); err != nil {
 			return err
 		}
-		if err := cond.Check(tx.School().Version); err != nil {
+		after := tx.School()
+		if err := cond.Check(after.Version); err != nil {
 			return err
 		}
-		return tx.DeleteSchool()
+		if name != after.Name {
+			return problem.Invalid(errConfirmation)
+		}
+		now := s.now()
+		after.ArchivedAt, after.UpdatedAt = &now, now
+		after.Version++
+		return tx.SaveSchool(after)
 	})
+}
+
+// RestoreSchool ends the archiving of a school, and returns the school after the change. It returns not_found if the school
+// is not archived, was archived longer than KeepArchived ago, or the caller may not know of it, and forbidden if the caller
+// may not delete it.
+func (s *Service) RestoreSchool(ctx context.Context, c Caller, id string) (School, error) {
+	var after School
+	err := s.Writer.ChangeArchivedSchool(ctx, id, func(tx Tx) error {
+		perms, err := lockedPermissionsOf(tx, c)
+		if err != nil {
+			return err
+		}
+		if err := requirePermission(perms.mayDelete()); err != nil {
+			return err
+		}
+		after = tx.School()
+		if err := s.requireRestorable(after.ArchivedAt); err != nil {
+			return err
+		}
+		after.ArchivedAt, after.UpdatedAt = nil, s.now()
+		after.Version++
+		return tx.SaveSchool(after)
+	})
+	return after, err
+}
+
+// requireRestorable returns a not_found problem unless something that was archived at the time can be restored.
+func (s *Service) requireRestorable(archivedAt *time.Time) error {
+	if archivedAt == nil || s.now().Sub(*archivedAt) > KeepArchived {
+		return problem.NotFound()
+	}
+	return nil
 }
 
 func isNotFound(err error) bool { return errors.Is(err, problem.NotFound()) }

@@ -12,9 +12,9 @@ import (
 
 // Reader finds schools, classes and roles. Its methods return a not_found problem for an object that does not exist.
 type Reader interface {
-	// FindSchool returns the school and the person's role in it, "" if they are not a member.
+	// FindSchool returns the school and the person's role in it, "" if they are not a member. An archived school is not found.
 	FindSchool(ctx context.Context, id, userID string) (School, string, error)
-	// FindClass returns a class, which may be a few moments old. Its school may have been deleted.
+	// FindClass returns a class, which may be archived. Its school may have been archived or deleted.
 	FindClass(ctx context.Context, id string) (Class, error)
 	// FindClassRole returns the person's role in the class, "" if they are not in it.
 	FindClassRole(ctx context.Context, classID, userID string) (string, error)
@@ -24,10 +24,11 @@ type Reader interface {
 
 // Lister returns pages of lists.
 type Lister interface {
-	ListSchools(ctx context.Context, userID string, p page.Request[IDKey]) (page.Page[SchoolWithRole], error)
+	// ListSchools and ListClasses list what is archived, or what is not.
+	ListSchools(ctx context.Context, userID string, archived bool, p page.Request[IDKey]) (page.Page[SchoolWithRole], error)
 	ListMembers(ctx context.Context, schoolID string, f MemberFilter, p page.Request[NameKey]) (page.Page[Member], error)
 	ListInvites(ctx context.Context, schoolID string, p page.Request[IDKey]) (page.Page[Invite], error)
-	ListClasses(ctx context.Context, schoolID string, p page.Request[IDKey]) (page.Page[Class], error)
+	ListClasses(ctx context.Context, schoolID string, archived bool, p page.Request[IDKey]) (page.Page[Class], error)
 	ListClassMembers(ctx context.Context, classID, role string, p page.Request[NameKey]) (page.Page[ClassMember], error)
 }
 
@@ -37,8 +38,10 @@ type Writer interface {
 	// CreateSchool stores a new school with its first owner. It returns ErrAccountDeleted if the owner's account was
 	// deleted.
 	CreateSchool(ctx context.Context, s School, owner string) error
-	// ChangeSchool locks the school and calls fn. It returns not_found if the school does not exist.
+	// ChangeSchool locks the school and calls fn. It returns not_found if the school does not exist or is archived.
 	ChangeSchool(ctx context.Context, id string, fn func(Tx) error) error
+	// ChangeArchivedSchool does the same for a school that is archived.
+	ChangeArchivedSchool(ctx context.Context, id string, fn func(Tx) error) error
 	// JoinSchool does what ChangeSchool does for a person who may become a member: the deletion of their account is
 	// handled before or after the transaction, never during it. It returns ErrAccountDeleted if the account was deleted,
 	// and not_found if the school does not exist.
@@ -50,7 +53,6 @@ type Writer interface {
 type Tx interface {
 	School() School
 	SaveSchool(s School) error
-	DeleteSchool() error
 	MemberTx
 	ClassTx
 	InviteTx
@@ -75,10 +77,10 @@ type MemberTx interface {
 // ClassTx changes the school's classes and their members. Its Find methods return a not_found problem if there is no
 // such class or member.
 type ClassTx interface {
+	// FindClass returns a class, which may be archived.
 	FindClass(id string) (Class, error)
 	AddClass(c Class) error
 	SaveClass(c Class) error
-	DeleteClass(c Class) error
 	FindClassMember(classID, userID string) (ClassMember, error)
 	// ListClassMemberships returns the person's memberships in the school's classes, or only those as a teacher.
 	ListClassMemberships(userID string, onlyTaught bool) ([]ClassMember, error)

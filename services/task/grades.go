@@ -11,35 +11,39 @@ import (
 // ListAssignments lists a task's assignments with the status, or all if status is "". It returns not_found if the caller
 // may not see the task, and forbidden if the caller is not a teacher of its class.
 func (s *Service) ListAssignments(ctx context.Context, userID, taskID, status string, p page.Request[UserKey]) (page.Page[Assignment], error) {
-	if _, err := s.requirePermission(ctx, taskID, userID, Permissions.IsTeacher); err != nil {
+	perms, err := s.requirePermission(ctx, taskID, userID, Permissions.IsTeacher)
+	if err != nil {
 		return page.Page[Assignment]{}, err
 	}
-	return s.Submissions.ListAssignments(ctx, taskID, status, p)
+	return s.Submissions.ListAssignments(ctx, perms.Task, status, p)
 }
 
 // ListSubmissions lists what students have handed in for a task, without drafts. It returns not_found if the caller may not
 // see the task, and forbidden if the caller is not a teacher of its class.
 func (s *Service) ListSubmissions(ctx context.Context, userID, taskID string, p page.Request[UserKey]) (page.Page[NamedSubmission], error) {
-	if _, err := s.requirePermission(ctx, taskID, userID, Permissions.IsTeacher); err != nil {
+	perms, err := s.requirePermission(ctx, taskID, userID, Permissions.IsTeacher)
+	if err != nil {
 		return page.Page[NamedSubmission]{}, err
 	}
-	return s.Submissions.ListSubmissions(ctx, taskID, p)
+	return s.Submissions.ListSubmissions(ctx, perms.Task, p)
 }
 
-// GetSubmission returns what a student has handed in. It returns not_found if the caller may not see the task or the
+// GetSubmission returns the hand-in of a student that counts. It returns not_found if the caller may not see the task or the
 // student has handed in nothing, even if there is a draft, and forbidden if the caller is not a teacher of the class.
 func (s *Service) GetSubmission(ctx context.Context, userID, taskID, studentID string) (Submission, error) {
-	if _, err := s.requirePermission(ctx, taskID, userID, Permissions.IsTeacher); err != nil {
+	perms, err := s.requirePermission(ctx, taskID, userID, Permissions.IsTeacher)
+	if err != nil {
 		return Submission{}, err
 	}
-	sub, err := s.Submissions.FindSubmission(ctx, taskID, studentID)
+	sub, err := s.Submissions.FindCountedSubmission(ctx, perms.Task, studentID)
 	if err == nil && sub.Status == SubmissionDraft {
 		return Submission{}, problem.NotFound()
 	}
 	return sub, err
 }
 
-// GradeSubmission grades a submission whose version satisfies cond, or changes its grade. It returns validation_failed if a
+// GradeSubmission grades a submission whose version satisfies cond, or changes its grade. The grade is for the hand-in that
+// counts at the time of the first grade. It returns validation_failed if a
 // value is invalid, not_found if the caller may not see the task or the student does not have it, forbidden if the caller
 // is not a teacher of the class or would grade their own work, as a student who became a teacher, ErrNotSubmitted if the student has not handed in, and precondition_failed if the version
 // does not satisfy cond.
@@ -47,18 +51,23 @@ func (s *Service) GradeSubmission(ctx context.Context, userID, taskID, studentID
 	if err := g.validate(); err != nil {
 		return Submission{}, err
 	}
-	if _, err := s.requirePermission(ctx, taskID, userID, Permissions.IsTeacher); err != nil {
+	perms, err := s.requirePermission(ctx, taskID, userID, Permissions.IsTeacher)
+	if err != nil {
 		return Submission{}, err
 	}
 	if userID == studentID {
 		return Submission{}, problem.Forbidden()
 	}
-	return s.Writer.ChangeSubmission(ctx, taskID, studentID, func(c *SubmissionChange) error {
+	sub, err := s.Writer.ChangeSubmission(ctx, taskID, studentID, func(c *SubmissionChange) error {
 		if err := c.checkVersion(cond); err != nil {
 			return err
 		}
 		return c.setGrade(g, s.now())
 	})
+	if err != nil || sub.Number == sub.CountedNumber {
+		return sub, err
+	}
+	return s.Submissions.FindCountedSubmission(ctx, perms.Task, studentID)
 }
 
 // GetStats returns a task's statistics and the task whose version and revision they belong to. It returns not_found if the
@@ -82,7 +91,7 @@ func (s *Service) StreamGrades(ctx context.Context, userID, taskID string, begin
 	if err != nil {
 		return err
 	}
-	rows, err := s.Submissions.ListGrades(ctx, taskID, "", gradesBatch)
+	rows, err := s.Submissions.ListGrades(ctx, perms.Task, "", gradesBatch)
 	if err != nil {
 		return err
 	}
@@ -96,7 +105,7 @@ func (s *Service) StreamGrades(ctx context.Context, userID, taskID string, begin
 		if len(rows) < gradesBatch {
 			return nil
 		}
-		if rows, err = s.Submissions.ListGrades(ctx, taskID, rows[len(rows)-1].Assignment.UserID, gradesBatch); err != nil {
+		if rows, err = s.Submissions.ListGrades(ctx, perms.Task, rows[len(rows)-1].Assignment.UserID, gradesBatch); err != nil {
 			return err
 		}
 	}

@@ -68,38 +68,54 @@ func (p TaskPatch) normalize() (TaskPatch, []problem.Field) {
 		fields = append(fields, problem.Field{Field: "max_score", Code: "out_of_range", Message: "must be a whole number from 1 to 1000"})
 	}
 	if p.DueAt != nil {
-		due := p.DueAt.UTC().Truncate(time.Microsecond)
-		if due.Year() < 2000 || due.Year() > 9999 {
-			fields = append(fields, problem.Field{Field: "due_at", Code: "invalid_time", Message: "must be a time from the year 2000 on"})
+		due, ok := normalizeDueAt(*p.DueAt)
+		if !ok {
+			fields = append(fields, errDueAt)
 		}
 		p.DueAt = &due
 	}
 	return p, fields
 }
 
-// SubmissionInput holds what a student saves for a task.
-type SubmissionInput struct {
-	Content string
-	IsDraft bool // saved, but not handed in yet
+var errDueAt = problem.Field{Field: "due_at", Code: "invalid_time", Message: "must be a time from the year 2000 on"}
+
+// normalizeDueAt returns a deadline as it is stored, and whether it is valid.
+func normalizeDueAt(t time.Time) (time.Time, bool) {
+	due := t.UTC().Truncate(time.Microsecond)
+	return due, due.Year() >= 2000 && due.Year() <= 9999
 }
 
+// SubmissionInput holds what a student saves for a task. A nil field was not given.
+type SubmissionInput struct {
+	Content *string
+	IsDraft *bool // whether it is saved, but not handed in yet
+}
+
+func (h SubmissionInput) isDraft() bool { return h.IsDraft != nil && *h.IsDraft }
+
+// errContentRequired is for work without content where there is no draft to hand in.
+var errContentRequired = problem.Field{Field: "content", Code: "required", Message: "must say something"}
+
 func (h SubmissionInput) validate() error {
-	if len(h.Content) > maxContent {
+	switch {
+	case h.Content == nil && h.IsDraft == nil:
+		return problem.Invalid(errContentRequired)
+	case h.Content == nil:
+		return nil
+	case len(*h.Content) > maxContent:
 		return problem.Invalid(problem.Field{Field: "content", Code: "too_long", Message: "must have at most 64 KiB"})
-	}
-	if !text.IsCleanBlock(h.Content) {
+	case !text.IsCleanBlock(*h.Content):
 		return problem.Invalid(problem.Field{Field: "content", Code: "invalid_text", Message: "must be text without control characters"})
-	}
-	if !h.IsDraft && strings.TrimSpace(h.Content) == "" {
-		return problem.Invalid(problem.Field{Field: "content", Code: "required", Message: "must say something"})
+	case !h.isDraft() && strings.TrimSpace(*h.Content) == "":
+		return problem.Invalid(errContentRequired)
 	}
 	return nil
 }
 
-// GradeInput holds the grade that a teacher gives to a submission. Score is nil if the request has none.
+// GradeInput holds the grade that a teacher gives to a submission. A nil field was not given.
 type GradeInput struct {
 	Score    *int
-	Feedback string
+	Feedback *string
 }
 
 func (g GradeInput) validate() error {
@@ -109,7 +125,7 @@ func (g GradeInput) validate() error {
 	} else if *g.Score < 0 || *g.Score > maxScoreLimit {
 		fields = append(fields, newScoreError(maxScoreLimit))
 	}
-	if utf8.RuneCountInString(g.Feedback) > maxFeedback || !text.IsCleanBlock(g.Feedback) {
+	if g.Feedback != nil && (utf8.RuneCountInString(*g.Feedback) > maxFeedback || !text.IsCleanBlock(*g.Feedback)) {
 		fields = append(fields, problem.Field{Field: "feedback", Code: "invalid_text", Message: "must be text of at most 10000 characters"})
 	}
 	return problem.Invalid(fields...)

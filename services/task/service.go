@@ -20,15 +20,22 @@ type Reader interface {
 
 // SubmissionReader reads the assignments and submissions of a task.
 type SubmissionReader interface {
-	ListAssignments(ctx context.Context, taskID, status string, p page.Request[UserKey]) (page.Page[Assignment], error)
-	// FindSubmission returns what one student has saved. It returns not_found if the student has saved nothing.
-	FindSubmission(ctx context.Context, taskID, userID string) (Submission, error)
-	// ListSubmissions lists what was handed in, without drafts.
-	ListSubmissions(ctx context.Context, taskID string, p page.Request[UserKey]) (page.Page[NamedSubmission], error)
+	ListAssignments(ctx context.Context, t Task, status string, p page.Request[UserKey]) (page.Page[Assignment], error)
+	// FindSubmission returns what one student has saved, with the content of the last hand-in. It returns not_found if the
+	// student has saved nothing.
+	FindSubmission(ctx context.Context, t Task, userID string) (Submission, error)
+	// FindCountedSubmission does the same with the content of the hand-in that counts.
+	FindCountedSubmission(ctx context.Context, t Task, userID string) (Submission, error)
+	// ListSubmissions lists what was handed in, without drafts, with the content of the hand-ins that count.
+	ListSubmissions(ctx context.Context, t Task, p page.Request[UserKey]) (page.Page[NamedSubmission], error)
+	// ListHandIns lists a student's hand-ins, oldest first.
+	ListHandIns(ctx context.Context, t Task, userID string, p page.Request[HandInKey]) (page.Page[HandIn], error)
+	// FindHandIn returns one of a student's hand-ins. It returns not_found if there is none with the number.
+	FindHandIn(ctx context.Context, t Task, userID string, number int) (HandInContent, error)
 	// ReadStats returns the statistics of a task as of its version and revision.
 	ReadStats(ctx context.Context, t Task) (Stats, error)
 	// ListGrades returns at most limit rows of a task's table of grades after afterUser, ordered by user id.
-	ListGrades(ctx context.Context, taskID, afterUser string, limit int) ([]Grade, error)
+	ListGrades(ctx context.Context, t Task, afterUser string, limit int) ([]Grade, error)
 }
 
 // Writer changes tasks. Each method is one transaction that commits the rows and the events, or nothing.
@@ -40,6 +47,9 @@ type Writer interface {
 	// ChangeSubmission does the same for a student's submission. It returns not_found if the task is not assigned to the
 	// student.
 	ChangeSubmission(ctx context.Context, taskID, userID string, fn func(*SubmissionChange) error) (Submission, error)
+	// SetExtension sets or, with nil, removes a student's own deadline, after check has accepted it for the locked task. It
+	// returns not_found if the task is not assigned to the student.
+	SetExtension(ctx context.Context, taskID, userID string, due *time.Time, check func(Task) error) error
 }
 
 // Service implements the use cases of tasks, submissions and grades. Its methods are safe for concurrent use.
@@ -67,6 +77,11 @@ type TaskKey struct {
 // UserKey is the sort key of lists of assignments and submissions, which are ordered by user id.
 type UserKey struct {
 	UserID string `json:"user_id"`
+}
+
+// HandInKey is the sort key of lists of hand-ins.
+type HandInKey struct {
+	Number int `json:"number"`
 }
 
 // Grade is one row of a task's table of grades.

@@ -15,7 +15,7 @@ type Stats struct {
 // AssignmentGroup is the number of a task's assignments with the same status, lateness and score.
 type AssignmentGroup struct {
 	Status string
-	Late   bool
+	Late   bool `gorm:"column:late_now"` // by the deadline in force
 	Score  *int
 	Count  int
 }

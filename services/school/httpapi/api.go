@@ -41,6 +41,8 @@ func (a *API) Register(e *gin.Engine, v *auth.Verifier) {
 	api.PATCH("/schools/:id", httpx.Handle(a.patchSchool))
 	api.DELETE("/schools/:id", httpx.Handle(a.deleteSchool))
 
+	api.POST("/schools/:id/restore", httpx.Handle(a.restoreSchool))
+
 	api.GET("/schools/:id/members", httpx.Handle(a.listMembers))
 	api.PATCH("/schools/:id/members/:user_id", httpx.Handle(a.patchMember))
 	api.DELETE("/schools/:id/members/:user_id", httpx.Handle(a.deleteMember))
@@ -55,6 +57,7 @@ func (a *API) Register(e *gin.Engine, v *auth.Verifier) {
 	api.GET("/classes/:id", httpx.Handle(a.getClass))
 	api.PATCH("/classes/:id", httpx.Handle(a.patchClass))
 	api.DELETE("/classes/:id", httpx.Handle(a.deleteClass))
+	api.POST("/classes/:id/restore", httpx.Handle(a.restoreClass))
 
 	api.GET("/classes/:id/members", httpx.Handle(a.listClassMembers))
 	api.PUT("/classes/:id/members/:user_id", httpx.Handle(a.putClassMember))
@@ -83,9 +86,9 @@ func parseNamePage(q url.Values) (page.Request[school.NameKey], error) {
 	})
 }
 
-// writeListByID writes a page of the objects that belong to the object with the path's id.
-func writeListByID[T any](c *gin.Context, list func(id string, p page.Request[school.IDKey]) (page.Page[T], error)) error {
-	q, err := httpx.ReadQuery(c, "limit", "cursor")
+// writeListByID writes a page of the objects that belong to the object with the path's id. The query may have the filters.
+func writeListByID[T any](c *gin.Context, list func(id string, q url.Values, p page.Request[school.IDKey]) (page.Page[T], error), filters ...string) error {
+	q, err := httpx.ReadQuery(c, append(filters, "limit", "cursor")...)
 	if err != nil {
 		return err
 	}
@@ -97,7 +100,7 @@ func writeListByID[T any](c *gin.Context, list func(id string, p page.Request[sc
 	if err != nil {
 		return err
 	}
-	items, err := list(id, p)
+	items, err := list(id, q, p)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"net/http"
+	"net/url"
 
 	"github.com/gin-gonic/gin"
 
@@ -65,18 +66,23 @@ func (a *API) createClass(c *gin.Context) error {
 //	@Tags			classes
 //	@Security		BearerAuth
 //	@Produce		json
-//	@Param			id		path		string	true	"school id"
-//	@Param			limit	query		int		false	"1 to 100, default 20"
-//	@Param			cursor	query		string	false	"next_cursor of the page before"
-//	@Success		200		{object}	page.Page[school.Class]
-//	@Failure		401		{object}	problem.Body	"unauthenticated"
-//	@Failure		404		{object}	problem.Body	"not_found"
-//	@Failure		422		{object}	problem.Body	"validation_failed"
+//	@Param			id			path		string	true	"school id"
+//	@Param			archived	query		string	false	"true: those that are archived instead"	Enums(true)
+//	@Param			limit		query		int		false	"1 to 100, default 20"
+//	@Param			cursor		query		string	false	"next_cursor of the page before"
+//	@Success		200			{object}	page.Page[school.Class]
+//	@Failure		401			{object}	problem.Body	"unauthenticated"
+//	@Failure		404			{object}	problem.Body	"not_found"
+//	@Failure		422			{object}	problem.Body	"validation_failed"
 //	@Router			/schools/{id}/classes [get]
 func (a *API) listClasses(c *gin.Context) error {
-	return writeListByID(c, func(id string, p page.Request[school.IDKey]) (page.Page[school.Class], error) {
-		return a.schools.ListClasses(c.Request.Context(), callerOf(c), id, p)
-	})
+	return writeListByID(c, func(id string, q url.Values, p page.Request[school.IDKey]) (page.Page[school.Class], error) {
+		archived, err := httpx.QueryOneOf(q, "archived", "true")
+		if err != nil {
+			return page.Page[school.Class]{}, err
+		}
+		return a.schools.ListClasses(c.Request.Context(), callerOf(c), id, archived != "", p)
+	}, "archived")
 }
 
 // getClass godoc
@@ -146,26 +152,60 @@ func (a *API) patchClass(c *gin.Context) error {
 
 // deleteClass godoc
 //
-//	@Summary		Delete a class
-//	@Description	For the school's owners and admins.
+//	@Summary		Archive a class, and delete it 30 days later
+//	@Description	For the school's owners and admins. The class's name in the body confirms it. Until it is deleted, the class can be restored, with its tasks and everything that was handed in.
 //	@Tags			classes
 //	@Security		BearerAuth
-//	@Param			id			path	string	true	"class id"
-//	@Param			If-Match	header	string	false	"the entity tag of the version to delete"
+//	@Accept			json
+//	@Param			id			path	string				true	"class id"
+//	@Param			If-Match	header	string				false	"the entity tag of the version to archive"
+//	@Param			body		body	confirmationRequest	true	"the class's name"
 //	@Success		204
 //	@Failure		401	{object}	problem.Body	"unauthenticated"
 //	@Failure		403	{object}	problem.Body	"forbidden"
 //	@Failure		404	{object}	problem.Body	"not_found"
 //	@Failure		412	{object}	problem.Body	"precondition_failed"
+//	@Failure		422	{object}	problem.Body	"validation_failed"
 //	@Router			/classes/{id} [delete]
 func (a *API) deleteClass(c *gin.Context) error {
 	id, err := httpx.ReadPathID(c, "id")
 	if err != nil {
 		return err
 	}
-	if err := a.schools.DeleteClass(c.Request.Context(), callerOf(c), id, etag.ParseIfMatch(c.Request.Header)); err != nil {
+	var body confirmationRequest
+	if err := httpx.ReadBody(c, &body); err != nil {
+		return err
+	}
+	if err := a.schools.ArchiveClass(c.Request.Context(), callerOf(c), id, body.Name, etag.ParseIfMatch(c.Request.Header)); err != nil {
 		return err
 	}
 	c.Status(http.StatusNoContent)
+	return nil
+}
+
+// restoreClass godoc
+//
+//	@Summary		Restore an archived class
+//	@Description	For the school's owners and admins, within 30 days.
+//	@Tags			classes
+//	@Security		BearerAuth
+//	@Produce		json
+//	@Param			id	path		string	true	"class id"
+//	@Success		200	{object}	school.Class
+//	@Header			200	{string}	ETag			"the class's version"
+//	@Failure		401	{object}	problem.Body	"unauthenticated"
+//	@Failure		403	{object}	problem.Body	"forbidden"
+//	@Failure		404	{object}	problem.Body	"not_found"
+//	@Router			/classes/{id}/restore [post]
+func (a *API) restoreClass(c *gin.Context) error {
+	id, err := httpx.ReadPathID(c, "id")
+	if err != nil {
+		return err
+	}
+	class, err := a.schools.RestoreClass(c.Request.Context(), callerOf(c), id)
+	if err != nil {
+		return err
+	}
+	httpx.WriteResource(c, http.StatusOK, class.Version, class)
 	return nil
 }

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -70,7 +71,7 @@ func (a *API) createInvite(c *gin.Context) error {
 //	@Failure		422		{object}	problem.Body	"validation_failed"
 //	@Router			/schools/{id}/invites [get]
 func (a *API) listInvites(c *gin.Context) error {
-	return writeListByID(c, func(id string, p page.Request[school.IDKey]) (page.Page[school.Invite], error) {
+	return writeListByID(c, func(id string, _ url.Values, p page.Request[school.IDKey]) (page.Page[school.Invite], error) {
 		return a.schools.ListInvites(c.Request.Context(), callerOf(c), id, p)
 	})
 }

@@ -24,6 +24,11 @@ type patchSchoolRequest struct {
 	Timezone httpx.Optional[string] `json:"timezone" swaggertype:"string" example:"Europe/Berlin"`
 }
 
+// confirmationRequest is the body of a request that archives a school or class.
+type confirmationRequest struct {
+	Name string `json:"name" minLength:"1" maxLength:"100" example:"Lakeside School"`
+}
+
 // createSchool godoc
 //
 //	@Summary		Create a school
@@ -57,14 +62,19 @@ func (a *API) createSchool(c *gin.Context) error {
 //	@Tags		schools
 //	@Security	BearerAuth
 //	@Produce	json
-//	@Param		limit	query		int		false	"1 to 100, default 20"
-//	@Param		cursor	query		string	false	"next_cursor of the page before"
-//	@Success	200		{object}	page.Page[school.SchoolWithRole]
-//	@Failure	401		{object}	problem.Body	"unauthenticated"
-//	@Failure	422		{object}	problem.Body	"validation_failed"
+//	@Param		archived	query		string	false	"true: those that are archived instead"	Enums(true)
+//	@Param		limit		query		int		false	"1 to 100, default 20"
+//	@Param		cursor		query		string	false	"next_cursor of the page before"
+//	@Success	200			{object}	page.Page[school.SchoolWithRole]
+//	@Failure	401			{object}	problem.Body	"unauthenticated"
+//	@Failure	422			{object}	problem.Body	"validation_failed"
 //	@Router		/schools [get]
 func (a *API) listSchools(c *gin.Context) error {
-	q, err := httpx.ReadQuery(c, "limit", "cursor")
+	q, err := httpx.ReadQuery(c, "archived", "limit", "cursor")
+	if err != nil {
+		return err
+	}
+	archived, err := httpx.QueryOneOf(q, "archived", "true")
 	if err != nil {
 		return err
 	}
@@ -72,7 +82,7 @@ func (a *API) listSchools(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	list, err := a.schools.ListSchools(c.Request.Context(), callerOf(c), p)
+	list, err := a.schools.ListSchools(c.Request.Context(), callerOf(c), archived != "", p)
 	if err != nil {
 		return err
 	}
@@ -147,26 +157,60 @@ func (a *API) patchSchool(c *gin.Context) error {
 
 // deleteSchool godoc
 //
-//	@Summary		Delete a school with its classes
-//	@Description	For owners. Platform admins may delete an ownerless school.
+//	@Summary		Archive a school with its classes, and delete it 30 days later
+//	@Description	For owners. Platform admins may archive an ownerless school. The school's name in the body confirms it. Until it is deleted, the school can be restored.
 //	@Tags			schools
 //	@Security		BearerAuth
-//	@Param			id			path	string	true	"school id"
-//	@Param			If-Match	header	string	false	"the entity tag of the version to delete"
+//	@Accept			json
+//	@Param			id			path	string				true	"school id"
+//	@Param			If-Match	header	string				false	"the entity tag of the version to archive"
+//	@Param			body		body	confirmationRequest	true	"the school's name"
 //	@Success		204
 //	@Failure		401	{object}	problem.Body	"unauthenticated"
 //	@Failure		403	{object}	problem.Body	"forbidden"
 //	@Failure		404	{object}	problem.Body	"not_found"
 //	@Failure		412	{object}	problem.Body	"precondition_failed"
+//	@Failure		422	{object}	problem.Body	"validation_failed"
 //	@Router			/schools/{id} [delete]
 func (a *API) deleteSchool(c *gin.Context) error {
 	id, err := httpx.ReadPathID(c, "id")
 	if err != nil {
 		return err
 	}
-	if err := a.schools.DeleteSchool(c.Request.Context(), callerOf(c), id, etag.ParseIfMatch(c.Request.Header)); err != nil {
+	var body confirmationRequest
+	if err := httpx.ReadBody(c, &body); err != nil {
+		return err
+	}
+	if err := a.schools.ArchiveSchool(c.Request.Context(), callerOf(c), id, body.Name, etag.ParseIfMatch(c.Request.Header)); err != nil {
 		return err
 	}
 	c.Status(http.StatusNoContent)
+	return nil
+}
+
+// restoreSchool godoc
+//
+//	@Summary		Restore an archived school
+//	@Description	For owners, within 30 days. Platform admins may restore an ownerless school.
+//	@Tags			schools
+//	@Security		BearerAuth
+//	@Produce		json
+//	@Param			id	path		string	true	"school id"
+//	@Success		200	{object}	school.School
+//	@Header			200	{string}	ETag			"the school's version"
+//	@Failure		401	{object}	problem.Body	"unauthenticated"
+//	@Failure		403	{object}	problem.Body	"forbidden"
+//	@Failure		404	{object}	problem.Body	"not_found"
+//	@Router			/schools/{id}/restore [post]
+func (a *API) restoreSchool(c *gin.Context) error {
+	id, err := httpx.ReadPathID(c, "id")
+	if err != nil {
+		return err
+	}
+	s, err := a.schools.RestoreSchool(c.Request.Context(), callerOf(c), id)
+	if err != nil {
+		return err
+	}
+	httpx.WriteResource(c, http.StatusOK, s.Version, s)
 	return nil
 }

@@ -46,8 +46,8 @@ func (t *tx) SaveClass(c school.Class) error {
 	return mysql.RequireOneRow(t.db.Model(&row).Where("id = ?", c.ID).Select("*").Omit("id", "school_id", "created_at").Updates(&row), "update class")
 }
 
-// DeleteClass implements school.Tx.
-func (t *tx) DeleteClass(c school.Class) error {
+// deleteClass deletes a class with its memberships.
+func (t *tx) deleteClass(c school.Class) error {
 	if _, err := t.emitClassEvent(c.ID, school.EventClassDeleted, school.ClassDeletedData{ID: c.ID, SchoolID: c.SchoolID}); err != nil {
 		return err
 	}

@@ -103,10 +103,10 @@ func (e *exporter) writeAll(taken time.Time) error {
 		query string
 		line  func(*sql.Rows) (any, error)
 	}{
-		{`SELECT id, name, timezone, ownerless, version, created_at, updated_at, sequence FROM schools ORDER BY id`, scanSchool},
+		{`SELECT id, name, timezone, ownerless, version, created_at, updated_at, archived_at, sequence FROM schools ORDER BY id`, scanSchool},
 		{`SELECT m.school_id, m.user_id, m.role, m.created_at, m.updated_at, s.sequence
 			FROM school_members m JOIN schools s ON s.id = m.school_id ORDER BY m.school_id, m.user_id`, scanMember},
-		{`SELECT c.id, c.school_id, c.name, c.grade, c.version, c.created_at, c.updated_at, c.sequence
+		{`SELECT c.id, c.school_id, c.name, c.grade, c.version, c.created_at, c.updated_at, c.archived_at, c.sequence
 			FROM classes c JOIN schools s ON s.id = c.school_id ORDER BY c.id`, scanClass},
 		{`SELECT m.class_id, m.school_id, m.user_id, m.role, m.created_at, m.updated_at, c.sequence
 			FROM class_members m JOIN classes c ON c.id = m.class_id JOIN schools s ON s.id = c.school_id ORDER BY m.class_id, m.user_id`, scanClassMember},
@@ -146,7 +146,7 @@ func (e *exporter) writeLine(line any) error {
 
 func scanSchool(r *sql.Rows) (any, error) {
 	l := exportSchool{Kind: "school"}
-	err := r.Scan(&l.ID, &l.Name, &l.Timezone, &l.Ownerless, &l.Version, &l.CreatedAt, &l.UpdatedAt, &l.Sequence)
+	err := r.Scan(&l.ID, &l.Name, &l.Timezone, &l.Ownerless, &l.Version, &l.CreatedAt, &l.UpdatedAt, &l.ArchivedAt, &l.Sequence)
 	return l, err
 }
 
@@ -158,7 +158,7 @@ func scanMember(r *sql.Rows) (any, error) {
 
 func scanClass(r *sql.Rows) (any, error) {
 	l := exportClass{Kind: "class"}
-	err := r.Scan(&l.ID, &l.SchoolID, &l.Name, &l.Grade, &l.Version, &l.CreatedAt, &l.UpdatedAt, &l.Sequence)
+	err := r.Scan(&l.ID, &l.SchoolID, &l.Name, &l.Grade, &l.Version, &l.CreatedAt, &l.UpdatedAt, &l.ArchivedAt, &l.Sequence)
 	return l, err
 }
 

@@ -17,8 +17,8 @@ type schoolWithRoleRow struct {
 }
 
 // ListSchools implements school.Lister.
-func (s *Store) ListSchools(ctx context.Context, userID string, p page.Request[school.IDKey]) (page.Page[school.SchoolWithRole], error) {
-	q := s.db.WithContext(ctx).Table("school_members m").Select("s.*, m.role AS my_role").Joins("JOIN schools s ON s.id = m.school_id").Where("m.user_id = ?", userID)
+func (s *Store) ListSchools(ctx context.Context, userID string, archived bool, p page.Request[school.IDKey]) (page.Page[school.SchoolWithRole], error) {
+	q := s.db.WithContext(ctx).Table("school_members m").Select("s.*, m.role AS my_role").Joins("STRAIGHT_JOIN schools s FORCE INDEX (PRIMARY) ON s.id = m.school_id").Where("m.user_id = ? AND "+archivedCondition("s", archived), userID)
 	if p.After != nil {
 		q = q.Where("m.school_id > ?", p.After.ID)
 	}
@@ -55,9 +55,10 @@ func (s *Store) ListInvites(ctx context.Context, schoolID string, p page.Request
 }
 
 // ListClasses implements school.Lister.
-func (s *Store) ListClasses(ctx context.Context, schoolID string, p page.Request[school.IDKey]) (page.Page[school.Class], error) {
+func (s *Store) ListClasses(ctx context.Context, schoolID string, archived bool, p page.Request[school.IDKey]) (page.Page[school.Class], error) {
 	var rows []classRow
-	if err := pageByID(s.db.WithContext(ctx).Where("school_id = ?", schoolID), p).Find(&rows).Error; err != nil {
+	q := s.db.WithContext(ctx).Table("classes FORCE INDEX (classes_school)").Where("school_id = ? AND "+archivedCondition("classes", archived), schoolID)
+	if err := pageByID(q, p).Find(&rows).Error; err != nil {
 		return page.Page[school.Class]{}, mysql.Wrap(err, "list classes")
 	}
 	return page.New(rows, p.Limit, classRow.toClass, func(c school.Class) school.IDKey { return school.IDKey{ID: c.ID} })
@@ -71,6 +72,14 @@ func (s *Store) ListClassMembers(ctx context.Context, classID, role string, p pa
 		return page.Page[school.ClassMember]{}, mysql.Wrap(err, "list class members")
 	}
 	return page.New(rows, p.Limit, classMemberRow.toClassMember, func(m school.ClassMember) school.NameKey { return nameKey(m.Name, m.UserID) })
+}
+
+// archivedCondition returns the condition that rows of a table are archived, or are not.
+func archivedCondition(table string, archived bool) string {
+	if archived {
+		return table + ".archived_at IS NOT NULL"
+	}
+	return table + ".archived_at IS NULL"
 }
 
 func pageByID(q *gorm.DB, p page.Request[school.IDKey]) *gorm.DB {

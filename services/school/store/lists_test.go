@@ -43,10 +43,10 @@ func fillTables(t *testing.T, db *sql.DB) {
 	const name = "IF(n % 100 = 11, '', CONCAT('N', REVERSE(LPAD(n, 5, '0'))))"
 	const role = "ELT(1 + (n % 50 = 1) + 2 * (n % 50 = 2) + 3 * (n % 10 = 3), 'student', 'admin', 'owner', 'teacher')"
 	for _, statement := range []string{
-		`INSERT INTO schools SELECT ` + sqlID(aSchool, "n") + `, 'School', 'UTC', FALSE, 1, 1, NOW(6), NOW(6) FROM ` + servicetest.Numbers,
+		`INSERT INTO schools (id, name, timezone, ownerless, version, sequence, created_at, updated_at) SELECT ` + sqlID(aSchool, "n") + `, 'School', 'UTC', FALSE, 1, 1, NOW(6), NOW(6) FROM ` + servicetest.Numbers,
 		`INSERT INTO school_members SELECT ` + sqlID(aSchool, "IF(n % 2, 0, n)") + `, ` + sqlID(aPerson, "n") + `, ` + role + `, NOW(6), ` + name + `, 1, NOW(6), NOW(6) FROM ` + servicetest.Numbers,
 		`INSERT IGNORE INTO school_members SELECT ` + sqlID(aSchool, "n") + `, ` + sqlID(aPerson, "7") + `, 'admin', NOW(6), 'N70000', 1, NOW(6), NOW(6) FROM ` + servicetest.Numbers + ` WHERE n % 4 = 0`,
-		`INSERT INTO classes SELECT ` + sqlID(aClass, "n") + `, ` + sqlID(aSchool, "IF(n % 2, 0, n)") + `, 'Class', '7', 1, 1, NOW(6), NOW(6) FROM ` + servicetest.Numbers,
+		`INSERT INTO classes (id, school_id, name, grade, version, sequence, created_at, updated_at) SELECT ` + sqlID(aClass, "n") + `, ` + sqlID(aSchool, "IF(n % 2, 0, n)") + `, 'Class', '7', 1, 1, NOW(6), NOW(6) FROM ` + servicetest.Numbers,
 		`INSERT INTO class_members SELECT ` + sqlID(aClass, "IF(n % 2, 0, n)") + `, ` + sqlID(aPerson, "n") + `, ` + sqlID(aSchool, "0") + `, IF(n % 50 = 1, 'teacher', 'student'), ` + name + `, 1, NOW(6), NOW(6) FROM ` + servicetest.Numbers,
 		`INSERT INTO invites SELECT ` + sqlID(anInvite, "n") + `, CONCAT('code', n), ` + sqlID(aSchool, "IF(n % 2, 0, n)") + `, 'student', 10, 0, NOW(6), ` + sqlID(aPerson, "n") + `, NOW(6) FROM ` + servicetest.Numbers,
 		`ANALYZE TABLE schools, school_members, classes, class_members, invites`,
@@ -89,15 +89,15 @@ func TestListsReadOnlyTheirPage(t *testing.T) {
 		items int
 	}{
 		{"schools", func() (int, error) {
-			list, err := s.ListSchools(t.Context(), newTestID(aPerson, 7), firstID)
+			list, err := s.ListSchools(t.Context(), newTestID(aPerson, 7), false, firstID)
 			return len(list.Items), err
 		}, limit},
 		{"schools, far behind", func() (int, error) {
-			list, err := s.ListSchools(t.Context(), newTestID(aPerson, 7), byID(aSchool, 90_000))
+			list, err := s.ListSchools(t.Context(), newTestID(aPerson, 7), false, byID(aSchool, 90_000))
 			return len(list.Items), err
 		}, limit},
 		{"schools of somebody with one", func() (int, error) {
-			list, err := s.ListSchools(t.Context(), newTestID(aPerson, 9), firstID)
+			list, err := s.ListSchools(t.Context(), newTestID(aPerson, 9), false, firstID)
 			return len(list.Items), err
 		}, 1},
 		{"members", members(school.MemberFilter{}, firstName), limit},
@@ -127,11 +127,11 @@ func TestListsReadOnlyTheirPage(t *testing.T) {
 			return len(list.Items), err
 		}, limit},
 		{"classes", func() (int, error) {
-			list, err := s.ListClasses(t.Context(), newTestID(aSchool, 0), firstID)
+			list, err := s.ListClasses(t.Context(), newTestID(aSchool, 0), false, firstID)
 			return len(list.Items), err
 		}, limit},
 		{"classes, far behind", func() (int, error) {
-			list, err := s.ListClasses(t.Context(), newTestID(aSchool, 0), byID(aClass, 90_000))
+			list, err := s.ListClasses(t.Context(), newTestID(aSchool, 0), false, byID(aClass, 90_000))
 			return len(list.Items), err
 		}, limit},
 		{"class members", inClass("", firstName), limit},

@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"time"
 
+	"gorm.io/gorm"
+
 	"pgo/pkg/inbox"
+	"pgo/services/school"
 )
 
 const (
@@ -21,9 +24,12 @@ type deletedSchoolRow struct {
 
 func (deletedSchoolRow) TableName() string { return "deleted_schools" }
 
-// Prune deletes what is no longer needed: the rows of deleted schools, old invites and old inbox entries. It uses small
-// statements, so that no table is locked for long.
+// Prune deletes what is no longer needed: what was archived longer than school.KeepArchived ago, the rows of deleted schools,
+// old invites and old inbox entries. It uses small statements, so that no table is locked for long.
 func (s *Store) Prune(ctx context.Context) error {
+	if err := s.deleteArchived(ctx); err != nil {
+		return err
+	}
 	var schools []string
 	if err := s.db.WithContext(ctx).Model(&deletedSchoolRow{}).Limit(pruneBatch).Pluck("school_id", &schools).Error; err != nil {
 		return fmt.Errorf("find deleted schools: %w", err)
@@ -42,6 +48,56 @@ func (s *Store) Prune(ctx context.Context) error {
 	}
 	_, err = inbox.Prune(ctx, pool, consumer, keepHandled)
 	return err
+}
+
+// deleteArchived deletes the classes and schools that can no longer be restored, each with its event.
+func (s *Store) deleteArchived(ctx context.Context) error {
+	before := time.Now().UTC().Add(-school.KeepArchived)
+	var classes []classRow
+	if err := s.db.WithContext(ctx).Where("archived_at < ?", before).Order("archived_at").Limit(pruneBatch).Find(&classes).Error; err != nil {
+		return fmt.Errorf("find archived classes: %w", err)
+	}
+	for _, c := range classes {
+		if err := s.deleteArchivedClass(ctx, c, before); err != nil {
+			return fmt.Errorf("delete archived class %s: %w", c.ID, err)
+		}
+	}
+	var schools []string
+	if err := s.db.WithContext(ctx).Model(&schoolRow{}).Where("archived_at < ?", before).Order("archived_at").Limit(pruneBatch).Pluck("id", &schools).Error; err != nil {
+		return fmt.Errorf("find archived schools: %w", err)
+	}
+	for _, id := range schools {
+		if err := s.deleteArchivedSchool(ctx, id, before); err != nil {
+			return fmt.Errorf("delete archived school %s: %w", id, err)
+		}
+	}
+	return nil
+}
+
+// deleteArchivedClass deletes a class unless it, or its school, is being changed to another state meanwhile.
+func (s *Store) deleteArchivedClass(ctx context.Context, c classRow, before time.Time) error {
+	return s.inTx(ctx, func(db *gorm.DB, later *postCommit) error {
+		t, err := s.lockSchool(ctx, db, later, c.SchoolID)
+		if err != nil {
+			return ignoreNotFound(err)
+		}
+		row, err := t.findClassRow(c.ID)
+		if err != nil || row.ArchivedAt == nil || !row.ArchivedAt.Before(before) {
+			return ignoreNotFound(err)
+		}
+		return t.deleteClass(row.toClass())
+	})
+}
+
+// deleteArchivedSchool deletes a school unless it was restored meanwhile.
+func (s *Store) deleteArchivedSchool(ctx context.Context, id string, before time.Time) error {
+	return s.inTx(ctx, func(db *gorm.DB, later *postCommit) error {
+		t, err := s.lockSchool(ctx, db, later, id)
+		if err != nil || t.school.ArchivedAt == nil || !t.school.ArchivedAt.Before(before) {
+			return ignoreNotFound(err)
+		}
+		return t.deleteSchool()
+	})
 }
 
 // clearDeletedSchool deletes the rows of a deleted school. The school's row in deleted_schools goes last, so that the work

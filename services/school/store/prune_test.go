@@ -11,10 +11,10 @@ func TestPrune(t *testing.T) {
 	t.Parallel()
 	s, db, _ := openStore(t)
 	for _, statement := range []string{
-		`INSERT INTO schools VALUES ('kept', 'Kept', 'UTC', FALSE, 1, 1, NOW(6), NOW(6))`,
+		`INSERT INTO schools (id, name, timezone, ownerless, version, sequence, created_at, updated_at) VALUES ('kept', 'Kept', 'UTC', FALSE, 1, 1, NOW(6), NOW(6))`,
 		`INSERT INTO deleted_schools VALUES ('gone'), ('gone before')`,
 		`INSERT INTO school_members SELECT IF(n < 2500, 'gone', 'kept'), ` + sqlID(aPerson, "n") + `, 'student', NOW(6), '', 1, NOW(6), NOW(6) FROM ` + servicetest.Numbers + ` WHERE n < 2600`,
-		`INSERT INTO classes SELECT ` + sqlID(aClass, "n") + `, IF(n < 1100, 'gone', 'kept'), 'Class', '', 1, 1, NOW(6), NOW(6) FROM ` + servicetest.Numbers + ` WHERE n < 1200`,
+		`INSERT INTO classes (id, school_id, name, grade, version, sequence, created_at, updated_at) SELECT ` + sqlID(aClass, "n") + `, IF(n < 1100, 'gone', 'kept'), 'Class', '', 1, 1, NOW(6), NOW(6) FROM ` + servicetest.Numbers + ` WHERE n < 1200`,
 		`INSERT INTO class_members SELECT ` + sqlID(aClass, "n DIV 3000 * 1150") + `, ` + sqlID(aPerson, "n") + `, 's', 'student', '', 1, NOW(6), NOW(6) FROM ` + servicetest.Numbers + ` WHERE n < 3100`,
 		`INSERT INTO invites SELECT ` + sqlID(anInvite, "n") + `, CONCAT('code', n), ELT(1 + n % 3, 'gone', 'kept', 'kept'), 'student', 1, 0,
 			UTC_TIMESTAMP(6) - INTERVAL IF(n % 3 = 2, 31, 29) DAY, 'p', NOW(6) FROM ` + servicetest.Numbers + ` WHERE n < 3300`,
@@ -51,6 +51,44 @@ func TestPrune(t *testing.T) {
 		var got int
 		if err := db.QueryRow(query).Scan(&got); err != nil || got != want {
 			t.Errorf("%s: got %d, %v, want %d", query, got, err, want)
+		}
+	}
+}
+
+// TestPruneDeletesWhatWasArchived keeps what can still be restored, and publishes what is deleted.
+func TestPruneDeletesWhatWasArchived(t *testing.T) {
+	t.Parallel()
+	s, db, _ := openStore(t)
+	for _, statement := range []string{
+		`INSERT INTO schools (id, name, timezone, ownerless, version, sequence, created_at, updated_at, archived_at) VALUES
+			('live', 'S', 'UTC', FALSE, 1, 1, NOW(6), NOW(6), NULL), ('new', 'S', 'UTC', FALSE, 1, 1, NOW(6), NOW(6), UTC_TIMESTAMP(6) - INTERVAL 29 DAY),
+			('old', 'S', 'UTC', FALSE, 1, 1, NOW(6), NOW(6), UTC_TIMESTAMP(6) - INTERVAL 31 DAY)`,
+		`INSERT INTO classes (id, school_id, name, grade, version, sequence, created_at, updated_at, archived_at) VALUES
+			('live', 'live', 'C', '', 1, 1, NOW(6), NOW(6), NULL), ('new', 'live', 'C', '', 1, 1, NOW(6), NOW(6), UTC_TIMESTAMP(6) - INTERVAL 29 DAY),
+			('old', 'live', 'C', '', 1, 1, NOW(6), NOW(6), UTC_TIMESTAMP(6) - INTERVAL 31 DAY), ('hidden', 'new', 'C', '', 1, 1, NOW(6), NOW(6), NULL), ('gone', 'old', 'C', '', 1, 1, NOW(6), NOW(6), NULL)`,
+		`INSERT INTO class_members SELECT id, 'p', school_id, 'student', '', 1, NOW(6), NOW(6) FROM classes`,
+		`INSERT INTO school_members SELECT id, 'p', 'student', NOW(6), '', 1, NOW(6), NOW(6) FROM schools`,
+	} {
+		if _, err := db.Exec(statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+	for range 2 { // the second time there is nothing to do
+		if err := s.Prune(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for query, want := range map[string]string{
+		"SELECT GROUP_CONCAT(id ORDER BY id) FROM schools":                                      "live,new",
+		"SELECT GROUP_CONCAT(id ORDER BY id) FROM classes":                                      "hidden,live,new",
+		"SELECT GROUP_CONCAT(class_id ORDER BY class_id) FROM class_members":                    "hidden,live,new",
+		"SELECT GROUP_CONCAT(school_id ORDER BY school_id) FROM school_members":                 "live,new",
+		"SELECT GROUP_CONCAT(type, ' ', subject ORDER BY type) FROM pgo_outbox":                 "class.deleted.v1 old,school.deleted.v1 old",
+		"SELECT GROUP_CONCAT(JSON_EXTRACT(envelope, '$.sequence') ORDER BY id) FROM pgo_outbox": "2,2",
+	} {
+		var got string
+		if err := db.QueryRow(query).Scan(&got); err != nil || got != want {
+			t.Errorf("%s: got %q, %v; want %q", query, got, err, want)
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 func (s *Store) FindSchool(ctx context.Context, id, userID string) (school.School, string, error) {
 	var row schoolWithRoleRow
 	err := mysql.WrapNotFound(s.db.WithContext(ctx).Table("schools s").Select("s.*, COALESCE(m.role, '') AS my_role").
-		Joins("LEFT JOIN school_members m ON m.school_id = s.id AND m.user_id = ?", userID).Where("s.id = ?", id).Take(&row).Error, "read school")
+		Joins("LEFT JOIN school_members m ON m.school_id = s.id AND m.user_id = ?", userID).Where("s.id = ? AND s.archived_at IS NULL", id).Take(&row).Error, "read school")
 	return row.School.toSchool(), row.MyRole, err
 }
 

@@ -37,6 +37,8 @@ type schoolRow struct {
 	Sequence  int64 // of the last event about the school or its members
 	CreatedAt time.Time
 	UpdatedAt time.Time `gorm:"autoUpdateTime:false"` // set by the domain
+
+	ArchivedAt *time.Time
 }
 
 func (schoolRow) TableName() string { return "schools" }
@@ -44,13 +46,14 @@ func (schoolRow) TableName() string { return "schools" }
 func (r schoolRow) toSchool() school.School {
 	return school.School{
 		ID: r.ID, Name: r.Name, Timezone: r.Timezone, Ownerless: r.Ownerless, Version: r.Version, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt,
+		ArchivedAt: r.ArchivedAt,
 	}
 }
 
 func newSchoolRow(s school.School, sequence int64) schoolRow {
 	return schoolRow{
 		ID: s.ID, Name: s.Name, Timezone: s.Timezone, Ownerless: s.Ownerless, Version: s.Version, Sequence: sequence,
-		CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt,
+		CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt, ArchivedAt: s.ArchivedAt,
 	}
 }
 
@@ -85,17 +88,22 @@ type classRow struct {
 	Sequence  int64 // of the last event about the class or its members
 	CreatedAt time.Time
 	UpdatedAt time.Time `gorm:"autoUpdateTime:false"`
+
+	ArchivedAt *time.Time
 }
 
 func (classRow) TableName() string { return "classes" }
 
 func (r classRow) toClass() school.Class {
-	return school.Class{ID: r.ID, SchoolID: r.SchoolID, Name: r.Name, Grade: r.Grade, Version: r.Version, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt}
+	return school.Class{
+		ID: r.ID, SchoolID: r.SchoolID, Name: r.Name, Grade: r.Grade, Version: r.Version, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, ArchivedAt: r.ArchivedAt,
+	}
 }
 
 func newClassRow(c school.Class, sequence int64) classRow {
 	return classRow{
 		ID: c.ID, SchoolID: c.SchoolID, Name: c.Name, Grade: c.Grade, Version: c.Version, Sequence: sequence, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt,
+		ArchivedAt: c.ArchivedAt,
 	}
 }
 

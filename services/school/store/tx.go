@@ -10,6 +10,7 @@ import (
 	"pgo/pkg/event"
 	"pgo/pkg/mysql"
 	"pgo/pkg/outbox"
+	"pgo/pkg/problem"
 	"pgo/services/school"
 )
 
@@ -48,7 +49,16 @@ func (s *Store) CreateSchool(ctx context.Context, made school.School, owner stri
 
 // ChangeSchool implements school.Writer.
 func (s *Store) ChangeSchool(ctx context.Context, id string, fn func(school.Tx) error) error {
-	return s.inTx(ctx, func(db *gorm.DB, later *postCommit) error { return s.changeSchool(ctx, db, later, id, fn) })
+	return s.inTx(ctx, func(db *gorm.DB, later *postCommit) error {
+		return s.changeSchool(ctx, db, later, id, false, func(t *tx) error { return fn(t) })
+	})
+}
+
+// ChangeArchivedSchool implements school.Writer.
+func (s *Store) ChangeArchivedSchool(ctx context.Context, id string, fn func(school.Tx) error) error {
+	return s.inTx(ctx, func(db *gorm.DB, later *postCommit) error {
+		return s.changeSchool(ctx, db, later, id, true, func(t *tx) error { return fn(t) })
+	})
 }
 
 // JoinSchool implements school.Writer.
@@ -57,15 +67,19 @@ func (s *Store) JoinSchool(ctx context.Context, id, userID string, fn func(schoo
 		if err := lockExistingPerson(db, userID); err != nil {
 			return err
 		}
-		return s.changeSchool(ctx, db, later, id, fn)
+		return s.changeSchool(ctx, db, later, id, false, func(t *tx) error { return fn(t) })
 	})
 }
 
-// changeSchool locks the school, calls fn to change it and writes its sequence.
-func (s *Store) changeSchool(ctx context.Context, db *gorm.DB, later *postCommit, id string, fn func(school.Tx) error) error {
+// changeSchool locks the school, calls fn to change it and writes its sequence. It returns not_found if the school does not
+// exist, or is not archived as stated.
+func (s *Store) changeSchool(ctx context.Context, db *gorm.DB, later *postCommit, id string, archived bool, fn func(t *tx) error) error {
 	t, err := s.lockSchool(ctx, db, later, id)
 	if err != nil {
 		return err
+	}
+	if (t.school.ArchivedAt != nil) != archived {
+		return problem.NotFound()
 	}
 	if err := fn(t); err != nil {
 		return err
@@ -103,9 +117,9 @@ func (t *tx) SaveSchool(s school.School) error {
 	return t.emitSchoolEvent(school.EventUpdated, s)
 }
 
-// DeleteSchool implements school.Tx. What belonged to the school can no longer be reached. Prune removes it later, since
-// it may be many rows.
-func (t *tx) DeleteSchool() error {
+// deleteSchool deletes the school. What belonged to it can no longer be reached. Prune removes it later, since it may be many
+// rows.
+func (t *tx) deleteSchool() error {
 	id := t.school.ID
 	if err := t.emitSchoolEvent(school.EventDeleted, school.DeletedData{ID: id}); err != nil {
 		return err

@@ -48,6 +48,12 @@ func (a *API) Register(e *gin.Engine, v *auth.Verifier) {
 	api.GET("/tasks/:id/submissions", httpx.Handle(a.listSubmissions))
 	api.GET("/tasks/:id/submissions/:user_id", httpx.Handle(a.getSubmission))
 	api.PUT("/tasks/:id/submissions/:user_id/grade", httpx.Handle(a.putGrade))
+	api.GET("/tasks/:id/submission/hand-ins", httpx.Handle(a.listMyHandIns))
+	api.GET("/tasks/:id/submission/hand-ins/:number", httpx.Handle(a.getMyHandIn))
+	api.GET("/tasks/:id/submissions/:user_id/hand-ins", httpx.Handle(a.listHandIns))
+	api.GET("/tasks/:id/submissions/:user_id/hand-ins/:number", httpx.Handle(a.getHandIn))
+	api.PUT("/tasks/:id/extensions/:user_id", httpx.Handle(a.putExtension))
+	api.DELETE("/tasks/:id/extensions/:user_id", httpx.Handle(a.deleteExtension))
 	api.GET("/tasks/:id/stats", httpx.Handle(a.getStats))
 	api.GET("/tasks/:id/grades.csv", httpx.Handle(a.getGrades))
 }

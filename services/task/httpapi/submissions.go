@@ -14,8 +14,8 @@ import (
 
 // submissionRequest is the body of a request that saves a submission.
 type submissionRequest struct {
-	Content string               `json:"content" maxLength:"65536"`
-	Draft   httpx.Optional[bool] `json:"draft" swaggertype:"boolean"`
+	Content httpx.Optional[string] `json:"content" swaggertype:"string" maxLength:"65536"`
+	Draft   httpx.Optional[bool]   `json:"draft" swaggertype:"boolean"`
 }
 
 // gradeRequest is the body of a request that grades a submission.
@@ -27,7 +27,7 @@ type gradeRequest struct {
 // putSubmission godoc
 //
 //	@Summary		Hand in, or save a draft
-//	@Description	What was handed in can be replaced until the task is closed or graded. The content has at most 64 KiB.
+//	@Description	One can hand in again until the task is closed or graded; every hand-in is kept. The last one by the deadline counts, or the last one if all are late. Content that is missing leaves a draft alone: with draft false the saved draft is handed in. The content has at most 64 KiB.
 //	@Tags			work
 //	@Security		BearerAuth
 //	@Accept			json
@@ -36,7 +36,7 @@ type gradeRequest struct {
 //	@Param			If-Match	header		string				false	"the entity tag of the submission to replace"
 //	@Param			body		body		submissionRequest	true	"the work"
 //	@Success		200			{object}	task.Submission
-//	@Header			200			{string}	ETag			"the submission's version"
+//	@Header			200			{string}	ETag			"the submission's version and its deadline"
 //	@Failure		401			{object}	problem.Body	"unauthenticated"
 //	@Failure		403			{object}	problem.Body	"forbidden"
 //	@Failure		404			{object}	problem.Body	"not_found"
@@ -53,29 +53,30 @@ func (a *API) putSubmission(c *gin.Context) error {
 	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
-	sub, err := a.tasks.HandIn(c.Request.Context(), callerID(c), id, task.SubmissionInput{Content: body.Content, IsDraft: body.Draft.Value}, etag.ParseIfMatch(c.Request.Header))
+	sub, err := a.tasks.HandIn(c.Request.Context(), callerID(c), id, task.SubmissionInput{Content: body.Content.Pointer(), IsDraft: body.Draft.Pointer()}, etag.ParseIfMatch(c.Request.Header))
 	if err != nil {
 		return err
 	}
-	httpx.WriteResource(c, http.StatusOK, sub.Version, sub)
+	httpx.WriteRevision(c, http.StatusOK, sub.Version, sub.DueAt.UnixMicro(), sub)
 	return nil
 }
 
 // getMySubmission godoc
 //
-//	@Summary	Get my submission
-//	@Tags		work
-//	@Security	BearerAuth
-//	@Produce	json
-//	@Param		id				path		string	true	"task id"
-//	@Param		If-None-Match	header		string	false	"an entity tag: 304 when it is the current one"
-//	@Success	200				{object}	task.Submission
-//	@Header		200				{string}	ETag	"the submission's version"
-//	@Success	304
-//	@Failure	401	{object}	problem.Body	"unauthenticated"
-//	@Failure	403	{object}	problem.Body	"forbidden"
-//	@Failure	404	{object}	problem.Body	"not_found"
-//	@Router		/tasks/{id}/submission [get]
+//	@Summary		Get my submission: the draft, or my last hand-in
+//	@Description	Someone who has handed in and then moved to another class of the school, or became a teacher, may still read it.
+//	@Tags			work
+//	@Security		BearerAuth
+//	@Produce		json
+//	@Param			id				path		string	true	"task id"
+//	@Param			If-None-Match	header		string	false	"an entity tag: 304 when it is the current one"
+//	@Success		200				{object}	task.Submission
+//	@Header			200				{string}	ETag	"the submission's version and its deadline"
+//	@Success		304
+//	@Failure		401	{object}	problem.Body	"unauthenticated"
+//	@Failure		403	{object}	problem.Body	"forbidden"
+//	@Failure		404	{object}	problem.Body	"not_found"
+//	@Router			/tasks/{id}/submission [get]
 func (a *API) getMySubmission(c *gin.Context) error {
 	id, err := httpx.ReadPathID(c, "id")
 	if err != nil {
@@ -85,7 +86,7 @@ func (a *API) getMySubmission(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	httpx.WriteResource(c, http.StatusOK, sub.Version, sub)
+	httpx.WriteRevision(c, http.StatusOK, sub.Version, sub.DueAt.UnixMicro(), sub)
 	return nil
 }
 
@@ -168,7 +169,7 @@ func (a *API) listSubmissions(c *gin.Context) error {
 
 // getSubmission godoc
 //
-//	@Summary	Get a student's submission
+//	@Summary	Get a student's submission: the hand-in that counts
 //	@Tags		grading
 //	@Security	BearerAuth
 //	@Produce	json
@@ -176,7 +177,7 @@ func (a *API) listSubmissions(c *gin.Context) error {
 //	@Param		user_id			path		string	true	"the student's id"
 //	@Param		If-None-Match	header		string	false	"an entity tag: 304 when it is the current one"
 //	@Success	200				{object}	task.Submission
-//	@Header		200				{string}	ETag	"the submission's version"
+//	@Header		200				{string}	ETag	"the submission's version and its deadline"
 //	@Success	304
 //	@Failure	401	{object}	problem.Body	"unauthenticated"
 //	@Failure	403	{object}	problem.Body	"forbidden"
@@ -191,14 +192,14 @@ func (a *API) getSubmission(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	httpx.WriteResource(c, http.StatusOK, sub.Version, sub)
+	httpx.WriteRevision(c, http.StatusOK, sub.Version, sub.DueAt.UnixMicro(), sub)
 	return nil
 }
 
 // putGrade godoc
 //
 //	@Summary		Grade a student's submission
-//	@Description	A grade can be given again. No one grades their own work: a student who became a teacher gets 403. The score is at most the task's max_score.
+//	@Description	A grade can be given again. It is for the hand-in that counts when it is first given. Feedback that is missing leaves the former feedback alone. No one grades their own work: a student who became a teacher gets 403. The score is at most the task's max_score.
 //	@Tags			grading
 //	@Security		BearerAuth
 //	@Accept			json
@@ -208,7 +209,7 @@ func (a *API) getSubmission(c *gin.Context) error {
 //	@Param			If-Match	header		string			false	"the entity tag of the submission to grade"
 //	@Param			body		body		gradeRequest	true	"the grade"
 //	@Success		200			{object}	task.Submission
-//	@Header			200			{string}	ETag			"the submission's version"
+//	@Header			200			{string}	ETag			"the submission's version and its deadline"
 //	@Failure		401			{object}	problem.Body	"unauthenticated"
 //	@Failure		403			{object}	problem.Body	"forbidden"
 //	@Failure		404			{object}	problem.Body	"not_found"
@@ -225,12 +226,12 @@ func (a *API) putGrade(c *gin.Context) error {
 	if err := httpx.ReadBody(c, &body); err != nil {
 		return err
 	}
-	g := task.GradeInput{Score: body.Score.Pointer(), Feedback: body.Feedback.Value}
+	g := task.GradeInput{Score: body.Score.Pointer(), Feedback: body.Feedback.Pointer()}
 	sub, err := a.tasks.GradeSubmission(c.Request.Context(), callerID(c), id, student, g, etag.ParseIfMatch(c.Request.Header))
 	if err != nil {
 		return err
 	}
-	httpx.WriteResource(c, http.StatusOK, sub.Version, sub)
+	httpx.WriteRevision(c, http.StatusOK, sub.Version, sub.DueAt.UnixMicro(), sub)
 	return nil
 }
 

@@ -155,7 +155,7 @@ func (a *API) getTask(c *gin.Context) error {
 // patchTask godoc
 //
 //	@Summary		Change a task
-//	@Description	The max_score of a published task cannot change: task_not_draft. A new due_at counts for what is handed in from then on.
+//	@Description	The max_score of a published task cannot change: task_not_draft. A new due_at also counts for what was handed in before.
 //	@Tags			tasks
 //	@Security		BearerAuth
 //	@Accept			json

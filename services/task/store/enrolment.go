@@ -9,11 +9,12 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
+	"pgo/pkg/mysql"
 	"pgo/services/task"
 	"pgo/services/task/view"
 )
 
-// ApplyClassMember implements view.Tx. It also assigns tasks to new students and withdraws them from former students.
+// ApplyClassMember implements view.Tx. It also assigns tasks to new students, withdraws them from former students, and gives them back to those who return.
 func (t viewTx) ApplyClassMember(c view.ClassMember) error {
 	class, err := lockClass(t.db, c.ClassID)
 	if err != nil || class.Deleted {
@@ -51,7 +52,8 @@ func writeClassMember(tx *gorm.DB, c view.ClassMember) error {
 	return nil
 }
 
-// enrolStudent assigns the open tasks of a class, which is locked, to a new student. A task that is being published is not
+// enrolStudent assigns the open tasks of a class, which is locked, to a new student, and gives a former student the tasks and
+// drafts back that were withdrawn. A task that is being published is not
 // among them: its fan-out starts after the lock is released and finds the student.
 func enrolStudent(tx *gorm.DB, classID, userID string) error {
 	var open, assigned []string
@@ -61,9 +63,13 @@ func enrolStudent(tx *gorm.DB, classID, userID string) error {
 	if err := tx.Model(&assignmentRow{}).Where("user_id = ? AND class_id = ?", userID, classID).Order("task_id").Pluck("task_id", &assigned).Error; err != nil {
 		return fmt.Errorf("read assignments: %w", err)
 	}
+	restored, err := setWithdrawn(tx, classID, userID, false)
+	if err != nil {
+		return err
+	}
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	var rows []assignmentRow
-	var ids []string
+	ids := restored
 	for _, id := range open {
 		if _, has := slices.BinarySearch(assigned, id); !has {
 			rows = append(rows, newAssignment(id, userID, classID, now))
@@ -73,24 +79,34 @@ func enrolStudent(tx *gorm.DB, classID, userID string) error {
 	if err := insertAssignments(tx, rows); err != nil {
 		return err
 	}
+	slices.Sort(ids)
 	return addToAssignedCounts(tx, 1, ids...)
 }
 
-// unenrolStudent deletes the assignments and drafts of a person who is no longer a student of a class, which is locked, unless
-// they were handed in.
+// unenrolStudent withdraws the tasks of a person who is no longer a student of a class, which is locked, unless they were
+// handed in. Drafts are kept: the person may return.
 func unenrolStudent(tx *gorm.DB, classID, userID string) error {
-	var ids []string // a locking read, since the student may be handing in
-	err := tx.Model(&assignmentRow{}).Clauses(clause.Locking{Strength: "UPDATE"}).
-		Where("user_id = ? AND class_id = ? AND status = ?", userID, classID, task.SubmissionAssigned).Order("task_id").Pluck("task_id", &ids).Error
+	ids, err := setWithdrawn(tx, classID, userID, true)
 	if err != nil {
-		return fmt.Errorf("lock assignments: %w", err)
-	}
-	for _, id := range ids {
-		for _, row := range []any{&assignmentRow{}, &submissionRow{}} { // an assignment, and a draft
-			if err := tx.Where("task_id = ? AND user_id = ?", id, userID).Delete(row).Error; err != nil {
-				return fmt.Errorf("delete assignments: %w", err)
-			}
-		}
+		return err
 	}
 	return addToAssignedCounts(tx, -1, ids...)
+}
+
+// setWithdrawn withdraws the tasks of a class that a student has not handed in, or gives them back, and returns the ids of the
+// tasks in order.
+func setWithdrawn(tx *gorm.DB, classID, userID string, withdrawn bool) ([]string, error) {
+	var ids []string // a locking read, since the student may be handing in
+	err := tx.Model(&assignmentRow{}).Clauses(clause.Locking{Strength: "UPDATE"}).
+		Where("user_id = ? AND class_id = ? AND status = ? AND withdrawn = ?", userID, classID, task.SubmissionAssigned, !withdrawn).Order("task_id").Pluck("task_id", &ids).Error
+	if err != nil {
+		return nil, fmt.Errorf("lock assignments: %w", err)
+	}
+	for _, id := range ids {
+		err := mysql.RequireOneRow(tx.Model(&assignmentRow{}).Where("task_id = ? AND user_id = ?", id, userID).UpdateColumn("withdrawn", withdrawn), "update assignment")
+		if err != nil {
+			return nil, err
+		}
+	}
+	return ids, nil
 }

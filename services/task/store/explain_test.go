@@ -31,18 +31,19 @@ func (d database) fillTables(t testing.TB) {
 	}
 	now := "UTC_TIMESTAMP(6)"
 	for _, statement := range []string{
-		"INSERT INTO people SELECT " + id(userKind, "n") + ", CONCAT('N', n), FALSE, 1 FROM " + servicetest.Numbers,
-		"INSERT INTO view_classes SELECT " + id(classKind, "n") + ", " + id("b000", "n DIV 10") + ", 'C', FALSE, 1, NULL FROM " + servicetest.Numbers + " WHERE n < 1000",
+		"INSERT INTO people (id, name, deleted, sequence) SELECT " + id(userKind, "n") + ", CONCAT('N', n), FALSE, 1 FROM " + servicetest.Numbers,
+		"INSERT INTO view_schools (id) SELECT " + id("b000", "n") + " FROM " + servicetest.Numbers + " WHERE n < 100",
+		"INSERT INTO view_classes (id, school_id, name, deleted, sequence, sweep_until) SELECT " + id(classKind, "n") + ", " + id("b000", "n DIV 10") + ", 'C', FALSE, 1, NULL FROM " + servicetest.Numbers + " WHERE n < 1000",
 		"INSERT INTO view_class_members SELECT " + id(classKind, "n DIV 100") + ", " + id(userKind, "n + 2") + ", 'student', FALSE, 1 FROM " + servicetest.Numbers,
 		"INSERT INTO view_class_members SELECT " + id(classKind, "n") + ", " + id(userKind, "0") + ", 'teacher', FALSE, 1 FROM " + servicetest.Numbers + fmt.Sprintf(" WHERE n < %d", teaches),
 		"INSERT INTO view_class_members SELECT " + id(classKind, "n") + ", " + id(userKind, "1") + ", 'student', FALSE, 1 FROM " + servicetest.Numbers + fmt.Sprintf(" WHERE n >= %d AND n < 1000", teaches),
-		"INSERT INTO tasks SELECT " + id(taskKind, "n") + ", " + id(classKind, "n DIV 100") + ", 'T', '', ELT(1 + n % 10, 'draft', 'closed', 'published', 'published', 'published', 'published', 'published', 'published', 'published', 'published'), 20, " +
+		"INSERT INTO tasks (id, class_id, title, description, status, max_score, due_at, assigned_count, submitted_count, graded_count, version, sequence, created_by, created_at, updated_at, published_at, closed_at) SELECT " + id(taskKind, "n") + ", " + id(classKind, "n DIV 100") + ", 'T', '', ELT(1 + n % 10, 'draft', 'closed', 'published', 'published', 'published', 'published', 'published', 'published', 'published', 'published'), 20, " +
 			now + " + INTERVAL n MINUTE, 50000, 25000, 12500, 1, 1, " + id(userKind, "0") + ", " + now + ", " + now + ", NULL, NULL FROM " + servicetest.Numbers,
-		"INSERT INTO assignments SELECT " + id(taskKind, "2") + ", " + id(userKind, "n + 2") + ", " + id(classKind, "0") + ", ELT(1 + n % 4, 'assigned', 'assigned', 'submitted', 'graded'), FALSE, IF(n % 4 = 3, n % 20, NULL), IF(n % 4 > 1, 1, 0), " +
+		"INSERT INTO assignments (task_id, user_id, class_id, status, late, score, version, assigned_at, submitted_at, graded_at) SELECT " + id(taskKind, "2") + ", " + id(userKind, "n + 2") + ", " + id(classKind, "0") + ", ELT(1 + n % 4, 'assigned', 'assigned', 'submitted', 'graded'), FALSE, IF(n % 4 = 3, n % 20, NULL), IF(n % 4 > 1, 1, 0), " +
 			now + ", NULL, NULL FROM " + servicetest.Numbers + " WHERE n < 50000",
-		"INSERT INTO assignments SELECT " + id(taskKind, "n") + ", " + id(userKind, "1") + ", " + id(classKind, "n DIV 100") + ", 'assigned', FALSE, NULL, 0, " + now + ", NULL, NULL FROM " + servicetest.Numbers + " WHERE n >= 50000",
+		"INSERT INTO assignments (task_id, user_id, class_id, status, late, score, version, assigned_at, submitted_at, graded_at) SELECT " + id(taskKind, "n") + ", " + id(userKind, "1") + ", " + id(classKind, "n DIV 100") + ", 'assigned', FALSE, NULL, 0, " + now + ", NULL, NULL FROM " + servicetest.Numbers + " WHERE n >= 50000",
 		"INSERT INTO submissions SELECT task_id, user_id, 'x', '', " + now + " FROM assignments WHERE status <> 'assigned'",
-		"ANALYZE TABLE people, view_classes, view_class_members, tasks, assignments, submissions",
+		"ANALYZE TABLE people, view_schools, view_classes, view_class_members, tasks, assignments, submissions",
 	} {
 		d.exec(t, statement)
 	}
@@ -64,7 +65,7 @@ func TestListsUseIndexes(t *testing.T) {
 	ctx := t.Context()
 	firstTasks, behindTasks := page.Request[task.TaskKey]{Limit: 20}, page.Request[task.TaskKey]{Limit: 100, After: &task.TaskKey{ID: at(taskKind, 60_000)}}
 	first, behind := page.Request[task.UserKey]{Limit: 20}, page.Request[task.UserKey]{Limit: 100, After: &task.UserKey{UserID: at(userKind, 30_000)}}
-	big := at(taskKind, 2)
+	big := task.Task{ID: at(taskKind, 2), DueAt: time.Now().Add(time.Hour)}
 	lists := map[string]func() (int, error){}
 	tasks := func(name, user string, f task.TaskFilter, p page.Request[task.TaskKey]) {
 		lists[name] = func() (int, error) { list, err := s.ListTasks(ctx, user, f, p); return len(list.Items), err }
@@ -104,7 +105,7 @@ func TestListsUseIndexes(t *testing.T) {
 		rows, err := s.ListGrades(ctx, big, at(userKind, 30_000), 500)
 		return len(rows), err
 	}
-	lists["a task"] = func() (int, error) { _, err := s.FindPermissions(ctx, big, at(userKind, 77)); return 1, err }
+	lists["a task"] = func() (int, error) { _, err := s.FindPermissions(ctx, big.ID, at(userKind, 77)); return 1, err }
 	lists["a submission"] = func() (int, error) { _, err := s.FindSubmission(ctx, big, at(userKind, 5)); return 1, err }
 
 	for name, list := range lists {

@@ -71,7 +71,8 @@ func (s *Store) postponeFanOut(ctx context.Context, taskID string) error {
 	return mysql.Wrap(s.db.WithContext(ctx).Model(&fanOutRow{}).Where("task_id = ?", taskID).Update("next_at", time.Now().UTC().Add(fanOutPause)).Error, "postpone fan-out")
 }
 
-// fanOutTask creates a batch of one task's assignments, and reports false if another transaction has claimed the task. The
+// fanOutTask creates a batch of one task's assignments, gives back those that were withdrawn from students who are in the class
+// again, and reports false if another transaction has claimed the task. The
 // handlers of membership changes take the class's lock too, so every student gets the task either here or there.
 func fanOutTask(tx *gorm.DB, taskID string) (bool, error) {
 	var f fanOutRow
@@ -113,15 +114,20 @@ func fanOutTask(tx *gorm.DB, taskID string) (bool, error) {
 	if err := insertAssignments(tx, rows); err != nil {
 		return false, err
 	}
+	restored := tx.Exec("UPDATE assignments SET withdrawn = FALSE WHERE task_id = ? AND user_id IN ? AND withdrawn = TRUE", taskID, users)
+	if restored.Error != nil {
+		return false, fmt.Errorf("give back withdrawn assignments: %w", restored.Error)
+	}
+	added := len(rows) + int(restored.RowsAffected)
 	if len(users) < fanOutBatch {
 		err = endFanOut(tx, taskID)
 	} else {
 		err = mysql.RequireOneRow(tx.Exec("UPDATE fanouts SET after_user = ?, next_at = UTC_TIMESTAMP(6) WHERE task_id = ?", last, taskID), "update fan-out")
 	}
-	if err != nil || len(rows) == 0 {
+	if err != nil || added == 0 {
 		return true, err
 	}
-	return true, addToAssignedCounts(tx, len(rows), taskID)
+	return true, addToAssignedCounts(tx, added, taskID)
 }
 
 func endFanOut(tx *gorm.DB, taskID string) error {

@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -163,7 +164,7 @@ func TestFanOutDoesNotBlockRequests(t *testing.T) {
 	stopped, release := make(chan struct{}), make(chan struct{})
 	var once sync.Once
 	err := db.Callback().Raw().Before("gorm:raw").Register("test:stop", func(tx *gorm.DB) {
-		if tx.Statement.SQL.String() == "UPDATE tasks SET assigned_count = assigned_count + ?, version = version + 1 WHERE id = ?" {
+		if tx.Statement.SQL.String() == "UPDATE tasks SET assigned_count = assigned_count + ?, revision = revision + 1 WHERE id = ?" {
 			once.Do(func() { close(stopped); <-release })
 		}
 	})
@@ -172,7 +173,11 @@ func TestFanOutDoesNotBlockRequests(t *testing.T) {
 	}
 	done := make(chan error, 1)
 	go func() { _, err := s.FanOutBatch(t.Context()); done <- err }()
-	<-stopped
+	select {
+	case <-stopped:
+	case err := <-done:
+		t.Fatalf("the batch ended before it counted: %v", err)
+	}
 
 	others, odb := d.open(t, "")
 	pool, err := odb.DB()
@@ -189,7 +194,7 @@ func TestFanOutDoesNotBlockRequests(t *testing.T) {
 	defer cancel()
 	student := r.students[7]
 	first := page.Request[task.UserKey]{Limit: 20}
-	score, title := 5, "New"
+	score, title, content, isDraft := 5, "New", "x", true
 	var draft task.Task
 	for _, call := range []struct {
 		name string
@@ -201,11 +206,11 @@ func TestFanOutDoesNotBlockRequests(t *testing.T) {
 			return err
 		}},
 		{"save a draft", func() error {
-			_, err := svc.HandIn(ctx, student, id, task.SubmissionInput{Content: "x", IsDraft: true}, noCondition)
+			_, err := svc.HandIn(ctx, student, id, task.SubmissionInput{Content: &content, IsDraft: &isDraft}, noCondition)
 			return err
 		}},
 		{"hand in", func() error {
-			_, err := svc.HandIn(ctx, student, id, task.SubmissionInput{Content: "x"}, noCondition)
+			_, err := svc.HandIn(ctx, student, id, task.SubmissionInput{Content: &content}, noCondition)
 			return err
 		}},
 		{"grade", func() error {
@@ -265,8 +270,9 @@ func TestCountsUnderConcurrentChanges(t *testing.T) {
 	for i, student := range r.students {
 		score := i % 20
 		all.Go(func() {
-			for range 3 {
-				if _, err := svc.HandIn(t.Context(), student, id, task.SubmissionInput{Content: "x"}, noCondition); err != nil && !isOneOf(err, task.ErrAlreadyGraded) {
+			for n := range 3 {
+				content := fmt.Sprintf("version %d", n)
+				if _, err := svc.HandIn(t.Context(), student, id, task.SubmissionInput{Content: &content}, noCondition); err != nil && !isOneOf(err, task.ErrAlreadyGraded) {
 					t.Errorf("hand in: %v", err)
 				}
 			}

@@ -139,7 +139,7 @@ func (d database) assertCounts(t testing.TB, taskID string, want int) {
 	t.Helper()
 	var counts, actual [3]int
 	err := d.QueryRow(`SELECT t.assigned_count, t.submitted_count, t.graded_count, COUNT(a.user_id), COALESCE(SUM(a.status IN ('submitted', 'graded')), 0), COALESCE(SUM(a.status = 'graded'), 0)
-		FROM tasks t LEFT JOIN assignments a ON a.task_id = t.id WHERE t.id = ? GROUP BY t.id, t.assigned_count, t.submitted_count, t.graded_count`, taskID).
+		FROM tasks t LEFT JOIN assignments a ON a.task_id = t.id AND a.withdrawn = FALSE WHERE t.id = ? GROUP BY t.id, t.assigned_count, t.submitted_count, t.graded_count`, taskID).
 		Scan(&counts[0], &counts[1], &counts[2], &actual[0], &actual[1], &actual[2])
 	if err != nil {
 		t.Fatal(err)
@@ -147,7 +147,7 @@ func (d database) assertCounts(t testing.TB, taskID string, want int) {
 	if counts != actual || actual[0] != want {
 		t.Errorf("task %s counts %v assigned, submitted and graded; there are %v, want %d assigned", taskID, counts, actual, want)
 	}
-	missing := d.count(t, `SELECT COUNT(*) FROM view_class_members m JOIN tasks t ON t.class_id = m.class_id LEFT JOIN assignments a ON a.task_id = t.id AND a.user_id = m.user_id
+	missing := d.count(t, `SELECT COUNT(*) FROM view_class_members m JOIN tasks t ON t.class_id = m.class_id LEFT JOIN assignments a ON a.task_id = t.id AND a.withdrawn = FALSE AND a.user_id = m.user_id
 		WHERE t.id = ? AND m.removed = FALSE AND m.role = 'student' AND a.user_id IS NULL`, taskID)
 	if missing > 0 {
 		t.Errorf("%d students do not have task %s", missing, taskID)

@@ -58,7 +58,7 @@ func filterConditions(f task.TaskFilter, p page.Request[task.TaskKey], idColumn 
 // listTaught reads the page of the tasks in classes that the person teaches, in chunks of classes and in no order.
 func (s *Store) listTaught(ctx context.Context, userID string, f task.TaskFilter, p page.Request[task.TaskKey]) ([]taskRow, error) {
 	var classes []string
-	q := s.db.WithContext(ctx).Model(&classMemberRow{}).Joins("JOIN view_classes c ON c.id = view_class_members.class_id AND c.deleted = FALSE").
+	q := s.db.WithContext(ctx).Model(&classMemberRow{}).Joins("JOIN "+visibleClass+" ON c.id = view_class_members.class_id").
 		Where("user_id = ? AND removed = FALSE AND role = ?", userID, task.RoleTeacher)
 	if f.ClassID != "" {
 		q = q.Where("class_id = ?", f.ClassID)
@@ -88,7 +88,8 @@ func (s *Store) listTaught(ctx context.Context, userID string, f task.TaskFilter
 	return all, nil
 }
 
-// listAssigned reads the page of the tasks that are assigned to the person.
+// listAssigned reads the page of the tasks that are assigned to the person, or that they handed in before they left the class
+// for another of the school.
 func (s *Store) listAssigned(ctx context.Context, userID string, f task.TaskFilter, p page.Request[task.TaskKey]) ([]taskRow, error) {
 	index, class := "assignments_user", ""
 	args := []any{userID}
@@ -102,9 +103,11 @@ func (s *Store) listAssigned(ctx context.Context, userID string, f task.TaskFilt
 	// The join order is fixed: it starts at the assignments, which are in the list's order. The server might otherwise
 	// join with a buffer and sort.
 	err := s.db.WithContext(ctx).Raw(`SELECT STRAIGHT_JOIN t.* FROM assignments a FORCE INDEX (`+index+`)
-		JOIN view_class_members m FORCE INDEX (PRIMARY) ON m.class_id = a.class_id AND m.user_id = a.user_id AND m.removed = FALSE AND m.role = 'student'
-		JOIN view_classes c FORCE INDEX (PRIMARY) ON c.id = a.class_id AND c.deleted = FALSE
+		JOIN view_classes c FORCE INDEX (PRIMARY) ON c.id = a.class_id AND c.deleted = FALSE AND c.archived = FALSE
+		JOIN view_schools cs FORCE INDEX (PRIMARY) ON cs.id = c.school_id AND cs.archived = FALSE
 		JOIN tasks t FORCE INDEX (PRIMARY) ON t.id = a.task_id
-		WHERE a.user_id = ?`+class+condition+` ORDER BY a.task_id LIMIT ?`, args...).Find(&rows).Error
+		LEFT JOIN view_class_members m FORCE INDEX (PRIMARY) ON m.class_id = a.class_id AND m.user_id = a.user_id AND m.removed = FALSE AND m.role = 'student'
+		LEFT JOIN view_school_members s FORCE INDEX (PRIMARY) ON s.school_id = c.school_id AND s.user_id = a.user_id AND s.removed = FALSE
+		WHERE a.user_id = ? AND (m.user_id IS NOT NULL OR a.status <> 'assigned' AND s.user_id IS NOT NULL)`+class+condition+` ORDER BY a.task_id LIMIT ?`, args...).Find(&rows).Error
 	return rows, err
 }

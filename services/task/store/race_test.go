@@ -85,9 +85,9 @@ func TestHandInWhileStudentLeaves(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	handed := make(chan error, 1)
+	handed, content := make(chan error, 1), "x"
 	go func() {
-		_, err := newService(slow).HandIn(t.Context(), student, id, task.SubmissionInput{Content: "x"}, noCondition)
+		_, err := newService(slow).HandIn(t.Context(), student, id, task.SubmissionInput{Content: &content}, noCondition)
 		handed <- err
 	}()
 	<-stopped

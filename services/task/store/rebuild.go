@@ -68,7 +68,7 @@ func lockSchoolState(tx *gorm.DB, id string) (view.SchoolState, error) {
 		return state, fmt.Errorf("lock school: %w", err)
 	}
 	for _, r := range rows { // one row, or none in a dry run
-		state.School = view.School{ID: id, Name: emptyIfNull(r.Name), Deleted: r.Deleted, Sequence: r.Sequence}
+		state.School = view.School{ID: id, Name: emptyIfNull(r.Name), Archived: r.Archived, Deleted: r.Deleted, Sequence: r.Sequence}
 	}
 	var members []memberRow
 	if err := tx.Find(&members, "school_id = ?", id).Error; err != nil {
@@ -80,8 +80,8 @@ func lockSchoolState(tx *gorm.DB, id string) (view.SchoolState, error) {
 	return state, nil
 }
 
-// RepairClass implements view.Repairer. New students get their tasks from restarted fan-outs. People who are no longer
-// students lose the tasks that they have not handed in.
+// RepairClass implements view.Repairer. New students get their tasks from restarted fan-outs. Tasks that were not
+// handed in are withdrawn from people who are no longer students.
 func (s *Store) RepairClass(ctx context.Context, id string, want *view.ClassState, dryRun bool) ([]view.Difference, error) {
 	schoolID := ""
 	if want != nil {
@@ -129,7 +129,7 @@ func (s *Store) RepairClass(ctx context.Context, id string, want *view.ClassStat
 func repairClass(tx *gorm.DB, here view.ClassState, r *view.ClassRepair, dryRun bool) error {
 	var holders []string
 	err := tx.Raw(`SELECT DISTINCT a.user_id FROM tasks t JOIN assignments a ON a.task_id = t.id
-		WHERE t.class_id = ? AND a.status = ? ORDER BY a.user_id`, here.Class.ID, task.SubmissionAssigned).Scan(&holders).Error
+		WHERE t.class_id = ? AND a.status = ? AND a.withdrawn = FALSE ORDER BY a.user_id`, here.Class.ID, task.SubmissionAssigned).Scan(&holders).Error
 	if err != nil {
 		return fmt.Errorf("read holders of tasks: %w", err)
 	}
@@ -176,7 +176,7 @@ func repairClass(tx *gorm.DB, here view.ClassState, r *view.ClassRepair, dryRun 
 // listStudentsLackingTasks returns the students of a class who lack an open task, unless a fan-out of the task is pending.
 func listStudentsLackingTasks(tx *gorm.DB, classID string) (users []string, err error) {
 	err = tx.Raw(`SELECT DISTINCT m.user_id FROM tasks t JOIN view_class_members m ON m.class_id = t.class_id
-		LEFT JOIN assignments a ON a.task_id = t.id AND a.user_id = m.user_id
+		LEFT JOIN assignments a ON a.task_id = t.id AND a.user_id = m.user_id AND a.withdrawn = FALSE
 		LEFT JOIN fanouts f ON f.task_id = t.id
 		WHERE t.class_id = ? AND t.status = ? AND m.role = ? AND m.removed = FALSE AND a.task_id IS NULL AND f.task_id IS NULL ORDER BY m.user_id`,
 		classID, task.StatusPublished, task.RoleStudent).Scan(&users).Error
@@ -195,7 +195,7 @@ func lockClassState(tx *gorm.DB, id, schoolID string) (view.ClassState, error) {
 		return state, fmt.Errorf("lock class: %w", err)
 	}
 	for _, r := range rows {
-		state.Class = view.Class{ID: id, SchoolID: r.SchoolID, Name: emptyIfNull(r.Name), Deleted: r.Deleted, Sequence: r.Sequence}
+		state.Class = view.Class{ID: id, SchoolID: r.SchoolID, Name: emptyIfNull(r.Name), Archived: r.Archived, Deleted: r.Deleted, Sequence: r.Sequence}
 	}
 	var members []classMemberRow
 	if err := tx.Find(&members, "class_id = ?", id).Error; err != nil {

@@ -126,8 +126,8 @@ func (d database) damageTables(t testing.TB) {
 		"DELETE FROM view_classes WHERE deleted = FALSE ORDER BY id LIMIT 1",
 		"UPDATE view_classes SET name = 'wrong' WHERE deleted = FALSE ORDER BY id DESC LIMIT 1",
 		"INSERT INTO view_class_members SELECT id, '" + user + "', 'student', FALSE, 1 FROM view_classes",
-		"INSERT INTO view_schools VALUES ('" + ghost + "', 'Ghost', FALSE, 1)",
-		"INSERT INTO view_classes VALUES ('" + ghostClass + "', '" + ghost + "', 'Ghost', FALSE, 1, NULL)",
+		"INSERT INTO view_schools (id, name, deleted, sequence) VALUES ('" + ghost + "', 'Ghost', FALSE, 1)",
+		"INSERT INTO view_classes (id, school_id, name, deleted, sequence, sweep_until) VALUES ('" + ghostClass + "', '" + ghost + "', 'Ghost', FALSE, 1, NULL)",
 		"INSERT INTO view_class_members VALUES ('" + ghostClass + "', '" + user + "', 'student', FALSE, 1)",
 	} {
 		d.exec(t, statement)

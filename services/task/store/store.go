@@ -74,16 +74,21 @@ func newTaskRow(t task.Task, sequence int64) taskRow {
 
 // assignmentRow is a row of the table assignments.
 type assignmentRow struct {
-	TaskID      string
-	UserID      string
-	ClassID     string
-	Status      string
-	Late        bool
-	Score       *int
-	Version     int64 // of the submission; 0 while there is none
-	AssignedAt  time.Time
-	SubmittedAt *time.Time
-	GradedAt    *time.Time
+	TaskID           string
+	UserID           string
+	ClassID          string
+	Status           string
+	Late             bool // when it was written, for releases that do not compare the deadline; isLate is the current value
+	Score            *int
+	Version          int64 // of the submission; 0 while there is none
+	AssignedAt       time.Time
+	SubmittedAt      *time.Time // of the last hand-in
+	GradedAt         *time.Time
+	HandIns          int        // 0 for work that was handed in before hand-ins were counted
+	FirstSubmittedAt *time.Time // nil if there is one hand-in, at SubmittedAt
+	GradedNumber     *int       // of the hand-in that the grade is for
+	ExtendedDueAt    *time.Time
+	Withdrawn        bool // the student left the class without handing in
 }
 
 func (assignmentRow) TableName() string { return "assignments" }
@@ -99,16 +104,51 @@ type submissionRow struct {
 
 func (submissionRow) TableName() string { return "submissions" }
 
-// toSubmission joins the two rows of a submission.
-func (r assignmentRow) toSubmission(s submissionRow) task.Submission {
+// toSubmission joins the two rows of a submission to its last hand-in, which is taken for the one that counts.
+func (r assignmentRow) toSubmission(t task.Task, s submissionRow) task.Submission {
 	status := r.Status
 	if status == task.SubmissionAssigned {
 		status = task.SubmissionDraft
 	}
 	return task.Submission{
-		TaskID: r.TaskID, UserID: r.UserID, Status: status, Content: s.Content, Late: r.Late, Score: r.Score, Feedback: s.Feedback,
+		TaskID: r.TaskID, UserID: r.UserID, Status: status, Content: s.Content, DueAt: r.dueAt(t), Late: r.isLate(t), Score: r.Score, Feedback: s.Feedback,
+		Number: r.handIns(), CountedNumber: r.handIns(), HandIns: r.handIns(),
 		Version: r.Version, SubmittedAt: r.SubmittedAt, GradedAt: r.GradedAt, UpdatedAt: s.UpdatedAt,
 	}
+}
+
+// handIns returns the number of times that the student has handed in.
+func (r assignmentRow) handIns() int {
+	if r.SubmittedAt != nil {
+		return max(r.HandIns, 1)
+	}
+	return 0
+}
+
+func (r assignmentRow) dueAt(t task.Task) time.Time {
+	return task.DeadlineInForce(t.DueAt, r.ExtendedDueAt)
+}
+
+// firstSubmittedAt returns the time of the first hand-in, nil if there is none.
+func (r assignmentRow) firstSubmittedAt() *time.Time {
+	if r.FirstSubmittedAt != nil {
+		return r.FirstSubmittedAt
+	}
+	return r.SubmittedAt
+}
+
+// isLate reports whether the student has handed in, but not by the deadline in force.
+func (r assignmentRow) isLate(t task.Task) bool {
+	first := r.firstSubmittedAt()
+	return first != nil && first.After(r.dueAt(t))
+}
+
+// mayCountFormer reports whether the hand-in that counts may be another than the last one.
+func (r assignmentRow) mayCountFormer(t task.Task) bool {
+	if r.GradedNumber != nil {
+		return *r.GradedNumber != r.handIns()
+	}
+	return r.handIns() > 1 && r.SubmittedAt.After(r.dueAt(t)) && !r.isLate(t)
 }
 
 // appendEvents puts events about a task into the outbox, numbered from sequence+1, and returns the last number.

@@ -53,7 +53,7 @@ func (s *Store) sweepClass(ctx context.Context, class string) error {
 
 // sweepTask deletes assignments before submissions, since the holder of an assignment's lock may be adding a submission.
 func (s *Store) sweepTask(ctx context.Context, id string) error {
-	for _, row := range []any{&fanOutRow{}, &assignmentRow{}, &submissionRow{}} {
+	for _, row := range []any{&fanOutRow{}, &assignmentRow{}, &submissionRow{}, &handInRow{}} {
 		if err := s.deleteInBatches(ctx, row, "task_id = ?", id); err != nil {
 			return err
 		}

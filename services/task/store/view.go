@@ -19,6 +19,7 @@ type (
 	schoolRow struct {
 		ID       string
 		Name     *string
+		Archived bool
 		Deleted  bool
 		Sequence int64
 	}
@@ -33,6 +34,7 @@ type (
 		ID         string
 		SchoolID   string
 		Name       *string
+		Archived   bool
 		Deleted    bool
 		Sequence   int64
 		SweepUntil *time.Time // time after which nothing can be added to a deleted class; nil after its last sweep
@@ -127,7 +129,7 @@ func (t viewTx) ApplySchool(c view.School) error {
 
 // writeSchool writes a school that is locked. It deletes the members of a deleted school, and marks its classes as deleted.
 func writeSchool(tx *gorm.DB, c view.School) error {
-	err := mysql.RequireOneRow(tx.Exec("UPDATE view_schools SET name = ?, deleted = ?, sequence = ? WHERE id = ?", nullIfEmpty(c.Name), c.Deleted, c.Sequence, c.ID), "update school")
+	err := mysql.RequireOneRow(tx.Exec("UPDATE view_schools SET name = ?, archived = ?, deleted = ?, sequence = ? WHERE id = ?", nullIfEmpty(c.Name), c.Archived, c.Deleted, c.Sequence, c.ID), "update school")
 	if err != nil || !c.Deleted {
 		return err
 	}
@@ -189,7 +191,7 @@ func writeClass(tx *gorm.DB, c view.Class) error {
 	if c.Deleted {
 		sweep = sweepUntil
 	}
-	return mysql.RequireOneRow(tx.Exec("UPDATE view_classes SET school_id = ?, name = ?, deleted = ?, sequence = ?, sweep_until = "+sweep+" WHERE id = ?", c.SchoolID, nullIfEmpty(c.Name), c.Deleted, c.Sequence, c.ID), "update class")
+	return mysql.RequireOneRow(tx.Exec("UPDATE view_classes SET school_id = ?, name = ?, archived = ?, deleted = ?, sequence = ?, sweep_until = "+sweep+" WHERE id = ?", c.SchoolID, nullIfEmpty(c.Name), c.Archived, c.Deleted, c.Sequence, c.ID), "update class")
 }
 
 // nullIfEmpty returns NULL for a name that is empty because it is not known.

@@ -66,16 +66,20 @@ func (s *Store) ChangeSubmission(ctx context.Context, taskID, userID string, fn 
 		if err != nil {
 			return err
 		}
-		c = &task.SubmissionChange{Task: t.toTask(), Submission: task.Submission{TaskID: taskID, UserID: userID}}
-		if a.Version > 0 {
-			var sub submissionRow
-			if err := tx.Take(&sub, "task_id = ? AND user_id = ?", taskID, userID).Error; err != nil {
-				return fmt.Errorf("read submission: %w", err)
-			}
-			c.Submission = a.toSubmission(sub)
+		if c, err = newSubmissionChange(tx, a, t.toTask()); err != nil {
+			return err
 		}
 		if err := fn(c); err != nil || !c.IsChanged() {
 			return err
+		}
+		if former := c.Superseded(); former != nil {
+			if err := insertHandIn(tx, taskID, userID, *former); err != nil {
+				return err
+			}
+		}
+		if a.Withdrawn && c.Submission.Status != task.SubmissionDraft { // by a release that did not know of withdrawals when the student came back
+			a.Withdrawn = false
+			c.Task.AssignedCount++
 		}
 		sequence, err := s.appendEvents(ctx, tx, taskID, t.Sequence, c.Events())
 		if err != nil {
@@ -95,8 +99,54 @@ func (s *Store) ChangeSubmission(ctx context.Context, taskID, userID string, fn 
 	return c.Submission, nil
 }
 
+// newSubmissionChange returns the submission of an assignment that is locked, and its task, before a change.
+func newSubmissionChange(tx *gorm.DB, a assignmentRow, t task.Task) (*task.SubmissionChange, error) {
+	c := &task.SubmissionChange{Task: t, Submission: task.Submission{TaskID: a.TaskID, UserID: a.UserID, DueAt: a.dueAt(t)}}
+	if a.Version == 0 {
+		return c, nil
+	}
+	var sub submissionRow
+	if err := tx.Take(&sub, "task_id = ? AND user_id = ?", a.TaskID, a.UserID).Error; err != nil {
+		return nil, fmt.Errorf("read submission: %w", err)
+	}
+	c.Submission = a.toSubmission(t, sub)
+	counted, err := findCountedHandIns(tx, t, a)
+	if h, ok := counted[a.UserID]; ok {
+		c.Submission.CountedNumber = h.Number
+	}
+	return c, err
+}
+
+// SetExtension implements task.Writer.
+func (s *Store) SetExtension(ctx context.Context, taskID, userID string, due *time.Time, check func(task.Task) error) error {
+	return mysql.InTx(ctx, s.db, func(tx *gorm.DB) error {
+		var a assignmentRow
+		if err := tx.Clauses(clause.Locking{Strength: "UPDATE"}).Take(&a, "task_id = ? AND user_id = ? AND withdrawn = FALSE", taskID, userID).Error; err != nil {
+			return mysql.WrapNotFound(err, "lock assignment")
+		}
+		t, err := lockTask(tx, taskID)
+		if err != nil {
+			return err
+		}
+		if err := check(t.toTask()); err != nil {
+			return err
+		}
+		if err := tx.Model(&assignmentRow{}).Where("task_id = ? AND user_id = ?", taskID, userID).UpdateColumn("extended_due_at", due).Error; err != nil {
+			return fmt.Errorf("update extension: %w", err)
+		}
+		return mysql.RequireOneRow(tx.Model(&taskRow{}).Where("id = ?", taskID).UpdateColumn("revision", t.Revision+1), "update task's revision")
+	})
+}
+
 // saveSubmission writes both rows of a submission.
 func saveSubmission(tx *gorm.DB, a assignmentRow, sub task.Submission) error {
+	if sub.HandIns > 1 {
+		a.FirstSubmittedAt = a.firstSubmittedAt()
+	}
+	if sub.Status == task.SubmissionGraded && a.GradedNumber == nil {
+		a.GradedNumber = &sub.CountedNumber
+	}
+	a.HandIns = sub.HandIns
 	a.Status, a.Late, a.Score, a.Version, a.SubmittedAt, a.GradedAt = sub.Status, sub.Late, sub.Score, sub.Version, sub.SubmittedAt, sub.GradedAt
 	if a.Status == task.SubmissionDraft {
 		a.Status = task.SubmissionAssigned
@@ -105,7 +155,7 @@ func saveSubmission(tx *gorm.DB, a assignmentRow, sub task.Submission) error {
 	if err := tx.Clauses(clause.OnConflict{DoUpdates: clause.AssignmentColumns([]string{"content", "feedback", "updated_at"})}).Create(&row).Error; err != nil {
 		return fmt.Errorf("save submission: %w", err)
 	}
-	return mysql.RequireOneRow(tx.Model(&a).Where("task_id = ? AND user_id = ?", a.TaskID, a.UserID).Select("status", "late", "score", "version", "submitted_at", "graded_at").Updates(&a), "update assignment")
+	return mysql.RequireOneRow(tx.Model(&a).Where("task_id = ? AND user_id = ?", a.TaskID, a.UserID).Select("status", "late", "score", "version", "submitted_at", "graded_at", "hand_ins", "first_submitted_at", "graded_number", "withdrawn").Updates(&a), "update assignment")
 }
 
 // lockTask locks a task's row. It returns not_found if the task does not exist.

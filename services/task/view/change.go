@@ -48,6 +48,7 @@ type Tx interface {
 type School struct {
 	ID       string
 	Name     string
+	Archived bool // hidden with all that belongs to it
 	Deleted  bool
 	Sequence int64 // of the school, as are those of its members
 }
@@ -98,6 +99,7 @@ type Class struct {
 	ID       string
 	SchoolID string
 	Name     string
+	Archived bool // hidden with its tasks
 	Deleted  bool
 	Sequence int64 // of the class, as are those of its members
 }

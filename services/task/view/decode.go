@@ -3,6 +3,7 @@ package view
 import (
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"pgo/pkg/event"
 )
@@ -20,6 +21,8 @@ type eventData struct {
 	UserID   string `json:"user_id"`
 	Role     string `json:"role"`
 	Name     string `json:"name"`
+	// ArchivedAt is nil for what is not archived, and in events of releases that did not archive.
+	ArchivedAt *time.Time `json:"archived_at"`
 }
 
 // Decode returns the change that an event describes, or nil if this service does not know the event's type. It returns an
@@ -80,7 +83,7 @@ func decodeSchool(deleted bool) func(eventData, int64) Change {
 		if deleted {
 			return School{ID: d.ID, Deleted: true, Sequence: sequence}
 		}
-		return School{ID: d.ID, Name: d.Name, Sequence: sequence}
+		return School{ID: d.ID, Name: d.Name, Archived: d.ArchivedAt != nil, Sequence: sequence}
 	}
 }
 
@@ -92,7 +95,7 @@ func decodeMember(removed bool) func(eventData, int64) Change {
 
 func decodeClass(deleted bool) func(eventData, int64) Change {
 	return func(d eventData, sequence int64) Change {
-		return Class{ID: d.ID, SchoolID: d.SchoolID, Name: d.Name, Deleted: deleted, Sequence: sequence}
+		return Class{ID: d.ID, SchoolID: d.SchoolID, Name: d.Name, Archived: d.ArchivedAt != nil, Deleted: deleted, Sequence: sequence}
 	}
 }
 

@@ -45,17 +45,17 @@ func CompareSchool(here SchoolState, want *SchoolState) SchoolRepair {
 	if want == nil {
 		if !here.School.Deleted {
 			r.School = &School{ID: here.School.ID, Deleted: true, Sequence: here.School.Sequence}
-			r.addDifference("school", here.School.ID, describeName(here.School.Name, false), nothing)
+			r.addDifference("school", here.School.ID, describeName(here.School.Name, false, here.School.Archived), nothing)
 		}
 		return r
 	}
 	at := want.School.Sequence
 	if h := here.School; h.Deleted && h.Sequence > at {
 		return r
-	} else if h.Sequence <= at && (h.Deleted || h.Name != want.School.Name) {
+	} else if h.Sequence <= at && (h.Deleted || h.Name != want.School.Name || h.Archived != want.School.Archived) {
 		s := want.School
 		r.School = &s
-		r.addDifference("school", s.ID, describeName(h.Name, h.Deleted), describeName(s.Name, false))
+		r.addDifference("school", s.ID, describeName(h.Name, h.Deleted, h.Archived), describeName(s.Name, false, s.Archived))
 	}
 	for _, user := range mergeKeys(here.Members, want.Members) {
 		h, w := here.Members[user], want.Members[user]
@@ -77,17 +77,17 @@ func CompareClass(here ClassState, want *ClassState) ClassRepair {
 	if want == nil {
 		if !here.Class.Deleted {
 			r.Class = &Class{ID: here.Class.ID, SchoolID: here.Class.SchoolID, Deleted: true, Sequence: here.Class.Sequence}
-			r.addDifference("class", here.Class.ID, describeName(here.Class.Name, false), nothing)
+			r.addDifference("class", here.Class.ID, describeName(here.Class.Name, false, here.Class.Archived), nothing)
 		}
 		return r
 	}
 	at := want.Class.Sequence
 	if h := here.Class; h.Deleted && h.Sequence > at {
 		return r
-	} else if h.Sequence <= at && (h.Deleted || h.Name != want.Class.Name || h.SchoolID != want.Class.SchoolID) {
+	} else if h.Sequence <= at && (h.Deleted || h.Name != want.Class.Name || h.Archived != want.Class.Archived || h.SchoolID != want.Class.SchoolID) {
 		c := want.Class
 		r.Class = &c
-		r.addDifference("class", c.ID, describeName(h.Name, h.Deleted), describeName(c.Name, false))
+		r.addDifference("class", c.ID, describeName(h.Name, h.Deleted, h.Archived), describeName(c.Name, false, c.Archived))
 	}
 	for _, user := range mergeKeys(here.Members, want.Members) {
 		h, w := here.Members[user], want.Members[user]
@@ -120,12 +120,14 @@ func describeRole(role string, removed bool) string {
 }
 
 // describeName returns a quoted name, or a word for an object that is deleted or has no known name.
-func describeName(name string, deleted bool) string {
+func describeName(name string, deleted, archived bool) string {
 	switch {
 	case deleted:
 		return "deleted"
 	case name == "":
 		return nothing
+	case archived:
+		return fmt.Sprintf("%q, archived", name)
 	}
 	return fmt.Sprintf("%q", name)
 }

@@ -112,7 +112,7 @@ func (e *exportReader) readLine(text []byte, n int) error {
 func (e *exportReader) readObject(l exportLine) error {
 	switch l.Kind {
 	case "school":
-		s := School{ID: l.ID, Name: l.Name, Sequence: l.Sequence}
+		s := School{ID: l.ID, Name: l.Name, Archived: l.ArchivedAt != nil, Sequence: l.Sequence}
 		if e.export.Schools[s.ID] != nil {
 			return errors.New("duplicate school")
 		}
@@ -123,7 +123,7 @@ func (e *exportReader) readObject(l exportLine) error {
 		e.members = append(e.members, m)
 		return m.Validate()
 	case "class":
-		c := Class{ID: l.ID, SchoolID: l.SchoolID, Name: l.Name, Sequence: l.Sequence}
+		c := Class{ID: l.ID, SchoolID: l.SchoolID, Name: l.Name, Archived: l.ArchivedAt != nil, Sequence: l.Sequence}
 		if e.export.Classes[c.ID] != nil {
 			return errors.New("duplicate class")
 		}

@@ -73,10 +73,12 @@ func TestEvents(t *testing.T) {
 	school("member_removed", member(joined))
 	s.expect(putClassMemberRequest(owner, classID, teacher, "student"), 201, "")
 	ofClass = append(ofClass, servicetest.ExpectedEvent{Type: "class.member_added.v1"})
-	s.expect(request{Method: "DELETE", Path: classes + classID, Token: owner.Token}, 204, "")
-	class("deleted", map[string]any{"id": classID, "school_id": id})
-	s.expect(request{Method: "DELETE", Path: path, Token: owner.Token}, 204, "")
-	school("deleted", map[string]any{"id": id})
+	s.expect(archiveClassRequest(owner, classID, "7b"), 204, "")
+	class("updated", s.expect(request{Method: "GET", Path: path + "/classes?archived=true", Token: owner.Token}, 200, "").Items()[0])
+	class("updated", s.expect(request{Method: "POST", Path: classes + classID + "/restore", Token: owner.Token}, 200, "").JSON)
+	s.expect(archiveSchoolRequest(owner, id, "Lakeside School"), 204, "")
+	school("updated", withoutFields(s.expect(request{Method: "GET", Path: schools + "?archived=true", Token: owner.Token}, 200, "").Items()[0], "my_role"))
+	school("updated", s.expect(request{Method: "POST", Path: path + "/restore", Token: owner.Token}, 200, "").JSON)
 
 	for subject, want := range map[string][]servicetest.ExpectedEvent{id: ofSchool, classID: ofClass} {
 		watcher.ExpectEvents(t, "school", subject, want)

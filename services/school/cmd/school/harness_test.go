@@ -161,6 +161,16 @@ func (s *testClient) createClass(by person, schoolID, name string) string {
 	return s.expect(request{Method: "POST", Path: schools + "/" + schoolID + "/classes", Token: by.Token, Body: map[string]string{"name": name, "grade": "7"}}, 201, "").Text("id")
 }
 
+// archiveClassRequest returns a request that archives a class with the name.
+func archiveClassRequest(by person, classID, name string) request {
+	return request{Method: "DELETE", Path: classes + classID, Token: by.Token, Body: map[string]string{"name": name}}
+}
+
+// archiveSchoolRequest returns a request that archives a school with the name.
+func archiveSchoolRequest(by person, schoolID, name string) request {
+	return request{Method: "DELETE", Path: schools + "/" + schoolID, Token: by.Token, Body: map[string]string{"name": name}}
+}
+
 func putClassMemberRequest(by person, classID string, who person, role string) request {
 	return request{Method: "PUT", Path: classes + classID + "/members/" + who.ID, Token: by.Token, Body: map[string]string{"role": role}}
 }

@@ -13,7 +13,7 @@ import (
 // TestSpecificationListsStatuses looks for the statuses that the other tests get.
 func TestSpecificationListsStatuses(t *testing.T) {
 	spec := servicetest.ReadSpecification(t, openapi.JSON)
-	of := campus{school: "{id}", class: "{id}", code: "{code}", target: person{ID: "{user_id}"}, inClass: person{ID: "{user_id}"}}
+	of := campus{school: "{id}", class: "{id}", archivedSchool: "{id}", archivedClass: "{id}", code: "{code}", target: person{ID: "{user_id}"}, inClass: person{ID: "{user_id}"}}
 	for _, k := range calls() {
 		path := k.path(of, person{ID: "{user_id}"})
 		t.Run(k.name, func(t *testing.T) {

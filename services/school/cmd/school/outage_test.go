@@ -84,7 +84,7 @@ func TestOtherInstanceReadsCurrentData(t *testing.T) {
 	}
 	a.acceptInvite(c.outsider, c.code)
 	b.expect(get, 200, "")
-	a.expect(request{Method: "DELETE", Path: get.Path, Token: c.owner.Token}, 204, "")
+	a.expect(archiveSchoolRequest(c.owner, c.school, "Lakeside"), 204, "")
 	b.expect(get, 404, "not_found")
 }
 

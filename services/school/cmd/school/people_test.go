@@ -321,7 +321,9 @@ func TestSuccession(t *testing.T) {
 		s := s.withT(t)
 		end(s, teacher) // no member is left
 		s.expect(request{Method: "GET", Path: path, Token: root.Token}, 200, "")
-		s.expect(request{Method: "DELETE", Path: path, Token: root.Token}, 204, "")
+		s.expect(archiveSchoolRequest(root, id, "Lakeside"), 204, "")
 		s.expect(request{Method: "GET", Path: path, Token: root.Token}, 404, "not_found")
+		s.expect(request{Method: "POST", Path: path + "/restore", Token: root.Token}, 200, "")
+		s.expect(request{Method: "GET", Path: path, Token: root.Token}, 200, "")
 	})
 }

@@ -9,6 +9,8 @@ import (
 type campus struct {
 	s                          *testClient
 	school, class, code        string
+	archivedSchool             string // with the same members
+	archivedClass              string
 	owner, admin               person
 	teacher, student           person // of the school, not in the class
 	classTeacher, classStudent person
@@ -35,6 +37,13 @@ func (env *testEnv) createCampus(t testing.TB, s *testClient) campus {
 	s.expect(putClassMemberRequest(c.owner, c.class, c.classStudent, "student"), 201, "")
 	s.expect(putClassMemberRequest(c.owner, c.class, c.inClass, "student"), 201, "")
 	c.code = s.createInvite(c.owner, c.school, "student", 10)
+	c.archivedClass = s.createClass(c.owner, c.school, "6b")
+	s.expect(archiveClassRequest(c.owner, c.archivedClass, "6b"), 204, "")
+	c.archivedSchool = s.createSchool(c.owner)
+	s.addMembers(c.owner, c.archivedSchool, "admin", c.admin)
+	s.addMembers(c.owner, c.archivedSchool, "teacher", c.teacher, c.classTeacher)
+	s.addMembers(c.owner, c.archivedSchool, "student", c.student, c.classStudent)
+	s.expect(archiveSchoolRequest(c.owner, c.archivedSchool, "Lakeside"), 204, "")
 	return c
 }
 
@@ -70,7 +79,7 @@ type call struct {
 
 func pathOf(pattern string) func(campus, person) string {
 	return func(c campus, caller person) string {
-		return strings.NewReplacer("{school}", c.school, "{class}", c.class, "{code}", c.code, "{target}", c.target.ID, "{in_class}", c.inClass.ID, "{self}", caller.ID).Replace("/api/v1" + pattern)
+		return strings.NewReplacer("{school}", c.school, "{archived_school}", c.archivedSchool, "{archived_class}", c.archivedClass, "{class}", c.class, "{code}", c.code, "{target}", c.target.ID, "{in_class}", c.inClass.ID, "{self}", caller.ID).Replace("/api/v1" + pattern)
 	}
 }
 
@@ -83,11 +92,13 @@ func calls() []call {
 		//                                                                                            anon   outsider other-o  p-admin student teacher class-s class-t admin owner
 		{name: "create school", method: "POST", path: pathOf("/schools"), etag: true, answers: [10]int{401, 201, 201, 201, 201, 201, 201, 201, 201, 201},
 			body: bodyOf(map[string]any{"name": "New", "timezone": "Asia/Tokyo"})},
-		{name: "list schools", method: "GET", path: pathOf("/schools"), list: true, answers: [10]int{401, 200, 200, 200, 200, 200, 200, 200, 200, 200}},
+		{name: "list schools", method: "GET", path: pathOf("/schools"), list: true, filters: []string{"archived"}, answers: [10]int{401, 200, 200, 200, 200, 200, 200, 200, 200, 200}},
 		{name: "get school", method: "GET", path: pathOf("/schools/{school}"), etag: true, answers: [10]int{401, 404, 404, 404, 200, 200, 200, 200, 200, 200}},
 		{name: "patch school", method: "PATCH", path: pathOf("/schools/{school}"), etag: true, answers: [10]int{401, 404, 404, 404, 403, 403, 403, 403, 200, 200},
 			body: bodyOf(map[string]any{"name": "Renamed", "timezone": "America/Lima"}), optional: []string{"name", "timezone"}},
-		{name: "delete school", method: "DELETE", path: pathOf("/schools/{school}"), etag: true, answers: [10]int{401, 404, 404, 404, 403, 403, 403, 403, 403, 204}},
+		{name: "delete school", method: "DELETE", path: pathOf("/schools/{school}"), etag: true, answers: [10]int{401, 404, 404, 404, 403, 403, 403, 403, 403, 204},
+			body: bodyOf(map[string]any{"name": "Lakeside"})},
+		{name: "restore school", method: "POST", path: pathOf("/schools/{archived_school}/restore"), answers: [10]int{401, 404, 404, 404, 403, 403, 403, 403, 403, 200}},
 
 		{name: "list members", method: "GET", path: pathOf("/schools/{school}/members"), list: true, filters: []string{"role"}, answers: [10]int{401, 404, 404, 404, 200, 200, 200, 200, 200, 200}},
 		{name: "patch member", method: "PATCH", path: pathOf("/schools/{school}/members/{target}"), etag: true, answers: [10]int{401, 404, 404, 404, 403, 403, 403, 403, 200, 200},
@@ -107,11 +118,13 @@ func calls() []call {
 
 		{name: "create class", method: "POST", path: pathOf("/schools/{school}/classes"), etag: true, answers: [10]int{401, 404, 404, 404, 403, 403, 403, 403, 201, 201},
 			body: bodyOf(map[string]any{"name": "8a", "grade": "8"}), optional: []string{"grade"}, blank: []string{"grade"}},
-		{name: "list classes", method: "GET", path: pathOf("/schools/{school}/classes"), list: true, answers: [10]int{401, 404, 404, 404, 200, 200, 200, 200, 200, 200}},
+		{name: "list classes", method: "GET", path: pathOf("/schools/{school}/classes"), list: true, filters: []string{"archived"}, answers: [10]int{401, 404, 404, 404, 200, 200, 200, 200, 200, 200}},
 		{name: "get class", method: "GET", path: pathOf("/classes/{class}"), etag: true, answers: [10]int{401, 404, 404, 404, 200, 200, 200, 200, 200, 200}},
 		{name: "patch class", method: "PATCH", path: pathOf("/classes/{class}"), etag: true, answers: [10]int{401, 404, 404, 404, 403, 403, 403, 200, 200, 200},
 			body: bodyOf(map[string]any{"name": "7c", "grade": "7"}), optional: []string{"name", "grade"}, blank: []string{"grade"}},
-		{name: "delete class", method: "DELETE", path: pathOf("/classes/{class}"), etag: true, answers: [10]int{401, 404, 404, 404, 403, 403, 403, 403, 204, 204}},
+		{name: "delete class", method: "DELETE", path: pathOf("/classes/{class}"), etag: true, answers: [10]int{401, 404, 404, 404, 403, 403, 403, 403, 204, 204},
+			body: bodyOf(map[string]any{"name": "7b"})},
+		{name: "restore class", method: "POST", path: pathOf("/classes/{archived_class}/restore"), answers: [10]int{401, 404, 404, 404, 403, 403, 403, 403, 200, 200}},
 
 		{name: "list class members", method: "GET", path: pathOf("/classes/{class}/members"), list: true, filters: []string{"role"}, answers: [10]int{401, 404, 404, 404, 403, 403, 200, 200, 200, 200}},
 		{name: "put class member", method: "PUT", path: pathOf("/classes/{class}/members/{target}"), etag: true, answers: [10]int{401, 404, 404, 404, 403, 403, 403, 201, 201, 201},

@@ -159,7 +159,7 @@ func TestInvites(t *testing.T) {
 	s.expect(acceptRequest(c, third), 404, "not_found")
 	s.expect(acceptRequest(c, strings.ToLower(code)), 404, "not_found")
 	fourth := s.createInvite(owner, id, "student", 5)
-	s.expect(request{Method: "DELETE", Path: schools + "/" + id, Token: owner.Token}, 204, "")
+	s.expect(archiveSchoolRequest(owner, id, "Lakeside"), 204, "")
 	s.expect(acceptRequest(c, fourth), 404, "not_found")
 	s.expect(request{Method: "DELETE", Path: invites + fourth, Token: owner.Token}, 404, "not_found")
 }
@@ -254,9 +254,9 @@ func TestClasses(t *testing.T) {
 	})
 	t.Run("deleted class is not found", func(t *testing.T) {
 		s := s.withT(t)
-		s.expect(request{Method: "DELETE", Path: classes + c.class, Token: c.admin.Token}, 204, "")
+		s.expect(archiveClassRequest(c.admin, c.class, "7b"), 204, "")
 		for _, r := range []request{
-			{Method: "GET", Path: classes + c.class}, {Method: "GET", Path: classes + c.class + "/members"}, {Method: "DELETE", Path: classes + c.class},
+			{Method: "GET", Path: classes + c.class}, {Method: "GET", Path: classes + c.class + "/members"}, archiveClassRequest(c.owner, c.class, "7b"),
 			{Method: "PATCH", Path: classes + c.class, Body: map[string]string{"name": "x"}}, putClassMemberRequest(c.owner, c.class, c.inClass, "student"),
 		} {
 			r.Token = c.owner.Token
@@ -268,11 +268,11 @@ func TestClasses(t *testing.T) {
 		class := s.createClass(c.owner, c.school, "9")
 		s.expect(putClassMemberRequest(c.owner, class, c.inClass, "student"), 201, "")
 		s.expect(request{Method: "GET", Path: classes + class, Token: c.inClass.Token}, 200, "") // now it is in the cache
-		s.expect(request{Method: "DELETE", Path: schools + "/" + c.school, Token: c.owner.Token}, 204, "")
+		s.expect(archiveSchoolRequest(c.owner, c.school, "Lakeside"), 204, "")
 		for _, p := range []person{c.owner, c.inClass} {
 			for _, r := range []request{
-				{Method: "GET", Path: classes + class}, {Method: "GET", Path: classes + class + "/members"}, {Method: "DELETE", Path: classes + class},
-				{Method: "GET", Path: schools + "/" + c.school}, {Method: "GET", Path: schools + "/" + c.school + "/classes"}, {Method: "DELETE", Path: schools + "/" + c.school},
+				{Method: "GET", Path: classes + class}, {Method: "GET", Path: classes + class + "/members"}, archiveClassRequest(p, class, "9"),
+				{Method: "GET", Path: schools + "/" + c.school}, {Method: "GET", Path: schools + "/" + c.school + "/classes"}, archiveSchoolRequest(p, c.school, "Lakeside"),
 				putClassMemberRequest(p, class, c.inClass, "student"), setRoleRequest(p, c.school, c.inClass, "teacher"),
 			} {
 				r.Token = p.Token

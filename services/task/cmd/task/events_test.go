@@ -31,15 +31,17 @@ func TestEvents(t *testing.T) {
 	env.awaitFanOut(t)
 	handIn := request{Method: "PUT", Path: path + "/submission", Token: c.student.Token, Body: map[string]any{"content": "a secret answer", "draft": true}}
 	s.Expect(t, handIn, 200, "")
-	handIn.Body = map[string]any{"content": "a secret answer"}
-	for range 2 { // handing in again emits another event
+	for _, content := range []string{"a secret answer", "a secret answer, better"} { // handing in again emits another event
+		handIn.Body = map[string]any{"content": content}
 		got := s.Expect(t, handIn, 200, "").JSON
 		expect("task.submitted.v1", map[string]any{"task_id": id, "user_id": c.student.ID, "late": false, "submitted_at": got["submitted_at"]})
 	}
+	s.Expect(t, handIn, 200, "") // the same again
 	grade := request{Method: "PUT", Path: path + "/submissions/" + c.student.ID + "/grade", Token: c.teacher.Token, Body: map[string]any{"score": 12, "feedback": "a secret word"}}
 	got := s.Expect(t, grade, 200, "").JSON
 	expect("task.graded.v1", map[string]any{"task_id": id, "user_id": c.student.ID, "score": 12.0, "max_score": 20.0, "graded_at": got["graded_at"]})
 	// Rejected calls and calls that change nothing emit no event.
+	handIn.Body = map[string]any{"content": "a secret answer, the best"}
 	s.Expect(t, grade, 200, "")
 	s.Expect(t, handIn, 409, "already_graded")
 	s.Expect(t, request{Method: "POST", Path: path + "/publish", Token: c.teacher.Token}, 409, "already_published")

@@ -224,7 +224,7 @@ func (env *testEnv) dumpTables(t testing.TB) string {
 func assertCounts(t testing.TB, db *sql.DB) {
 	t.Helper()
 	rows, err := db.Query(`SELECT t.id, t.assigned_count, t.submitted_count, t.graded_count, COUNT(a.user_id), COALESCE(SUM(a.status IN ('submitted', 'graded')), 0), COALESCE(SUM(a.status = 'graded'), 0)
-		FROM tasks t LEFT JOIN assignments a ON a.task_id = t.id GROUP BY t.id, t.assigned_count, t.submitted_count, t.graded_count`)
+		FROM tasks t LEFT JOIN assignments a ON a.task_id = t.id AND a.withdrawn = FALSE GROUP BY t.id, t.assigned_count, t.submitted_count, t.graded_count`)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,9 +16,9 @@ import (
 func (s *FakeSchool) FindDifferences(db *sql.DB) (string, error) {
 	var have []string
 	for _, query := range []string{
-		"SELECT CONCAT('school ', id, ' ', COALESCE(name, '-')) FROM view_schools WHERE deleted = FALSE",
+		"SELECT CONCAT('school ', id, ' ', COALESCE(name, '-'), IF(archived, ' archived', '')) FROM view_schools WHERE deleted = FALSE",
 		"SELECT CONCAT('member ', m.school_id, ' ', m.user_id, ' ', m.role) FROM view_school_members m JOIN view_schools s ON s.id = m.school_id WHERE m.removed = FALSE AND s.deleted = FALSE",
-		"SELECT CONCAT('class ', id, ' ', school_id, ' ', COALESCE(name, '-')) FROM view_classes WHERE deleted = FALSE",
+		"SELECT CONCAT('class ', id, ' ', school_id, ' ', COALESCE(name, '-'), IF(archived, ' archived', '')) FROM view_classes WHERE deleted = FALSE",
 		"SELECT CONCAT('class member ', m.class_id, ' ', m.user_id, ' ', m.role) FROM view_class_members m JOIN view_classes c ON c.id = m.class_id WHERE m.removed = FALSE AND c.deleted = FALSE",
 		"SELECT CONCAT('person ', id, ' ', IF(deleted, 'deleted', name)) FROM people",
 	} {
@@ -46,13 +46,13 @@ func (s *FakeSchool) FindDifferences(db *sql.DB) (string, error) {
 func (s *FakeSchool) expectedLines() []string {
 	var all []string
 	for id, c := range s.schools {
-		all = append(all, fmt.Sprintf("school %s %s", id, c.name))
+		all = append(all, fmt.Sprintf("school %s %s%s", id, c.name, describeArchived(c.archived)))
 		for user, role := range c.members {
 			all = append(all, fmt.Sprintf("member %s %s %s", id, user, role))
 		}
 	}
 	for id, c := range s.classes {
-		all = append(all, fmt.Sprintf("class %s %s %s", id, c.school, c.name))
+		all = append(all, fmt.Sprintf("class %s %s %s%s", id, c.school, c.name, describeArchived(c.archived)))
 		for user, role := range c.members {
 			all = append(all, fmt.Sprintf("class member %s %s %s", id, user, role))
 		}
@@ -65,6 +65,13 @@ func (s *FakeSchool) expectedLines() []string {
 		all = append(all, fmt.Sprintf("person %s %s", id, name))
 	}
 	return all
+}
+
+func describeArchived(archived bool) string {
+	if archived {
+		return " archived"
+	}
+	return ""
 }
 
 func queryStrings(db *sql.DB, query string) (all []string, err error) {
@@ -100,14 +107,14 @@ func (s *FakeSchool) WriteExport() string {
 	line(map[string]any{"kind": "header", "taken_at": s.now})
 	for _, id := range slices.Sorted(maps.Keys(s.schools)) {
 		c := s.schools[id]
-		line(map[string]any{"kind": "school", "id": id, "name": c.name, "timezone": "Europe/Berlin", "sequence": c.sequence})
+		line(map[string]any{"kind": "school", "id": id, "name": c.name, "timezone": "Europe/Berlin", "archived_at": s.archivedAt(c.archived), "sequence": c.sequence})
 		for _, user := range slices.Sorted(maps.Keys(c.members)) {
 			line(map[string]any{"kind": "member", "school_id": id, "user_id": user, "role": c.members[user], "sequence": c.sequence})
 		}
 	}
 	for _, id := range s.ClassIDs() {
 		c := s.classes[id]
-		line(map[string]any{"kind": "class", "id": id, "school_id": c.school, "name": c.name, "grade": "5", "sequence": c.sequence})
+		line(map[string]any{"kind": "class", "id": id, "school_id": c.school, "name": c.name, "grade": "5", "archived_at": s.archivedAt(c.archived), "sequence": c.sequence})
 		for _, user := range slices.Sorted(maps.Keys(c.members)) {
 			line(map[string]any{"kind": "class_member", "class_id": id, "school_id": c.school, "user_id": user, "role": c.members[user], "sequence": c.sequence})
 		}

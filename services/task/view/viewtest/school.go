@@ -30,6 +30,7 @@ type FakeSchool struct {
 
 type school struct {
 	name     string
+	archived bool
 	sequence int64
 	members  map[string]string // user → role
 }
@@ -37,6 +38,7 @@ type school struct {
 type class struct {
 	school   string
 	name     string
+	archived bool
 	sequence int64
 	members  map[string]string
 }
@@ -92,7 +94,7 @@ func (s *FakeSchool) MakeRandomChange() {
 		s.newSchool(s.pickOne(people))
 	case n < 13:
 		id := s.pickOne(schools)
-		s.schools[id].name = s.newName()
+		s.schools[id].name, s.schools[id].archived = s.newName(), s.rand.IntN(2) == 0
 		s.emitSchool("school.updated.v1", id)
 	case n < 14 && len(schools) > 1:
 		s.deleteSchool(s.pickOne(schools))
@@ -104,7 +106,7 @@ func (s *FakeSchool) MakeRandomChange() {
 		s.newClass(s.pickOne(schools))
 	case n < 45:
 		id := s.pickOne(classes)
-		s.classes[id].name = s.newName()
+		s.classes[id].name, s.classes[id].archived = s.newName(), s.rand.IntN(2) == 0
 		s.emitClass("class.updated.v1", id)
 	case n < 47:
 		s.deleteClass(s.pickOne(classes))
@@ -143,9 +145,17 @@ func (s *FakeSchool) emit(source, typ, subject string, sequence *int64, data map
 	s.events = append(s.events, e)
 }
 
+// archivedAt returns a time for what is archived, nil otherwise.
+func (s *FakeSchool) archivedAt(archived bool) any {
+	if archived {
+		return s.now
+	}
+	return nil
+}
+
 func (s *FakeSchool) emitSchool(typ, id string) {
 	c := s.schools[id]
-	s.emit("school", typ, id, &c.sequence, map[string]any{"id": id, "name": c.name, "timezone": "Europe/Berlin"})
+	s.emit("school", typ, id, &c.sequence, map[string]any{"id": id, "name": c.name, "timezone": "Europe/Berlin", "archived_at": s.archivedAt(c.archived)})
 }
 
 func (s *FakeSchool) emitMember(typ, id, user, role string) {
@@ -154,7 +164,7 @@ func (s *FakeSchool) emitMember(typ, id, user, role string) {
 
 func (s *FakeSchool) emitClass(typ, id string) {
 	c := s.classes[id]
-	s.emit("school", typ, id, &c.sequence, map[string]any{"id": id, "school_id": c.school, "name": c.name, "grade": "5"})
+	s.emit("school", typ, id, &c.sequence, map[string]any{"id": id, "school_id": c.school, "name": c.name, "grade": "5", "archived_at": s.archivedAt(c.archived)})
 }
 
 func (s *FakeSchool) emitClassMember(typ, id, user, role string) {
