@@ -13,6 +13,7 @@ import (
 	"pgo/deploy/pgo/internal/control"
 	"pgo/deploy/pgo/internal/proc"
 	"pgo/deploy/pgo/internal/processfile"
+	"pgo/deploy/pgo/internal/sockets"
 	"pgo/deploy/pgo/internal/state"
 	"pgo/deploy/pgo/internal/supervise"
 	"pgo/deploy/pgo/internal/web"
@@ -78,7 +79,7 @@ func (m *Manager) serveHTTP(to processfile.HTTP) {
 }
 
 func (m *Manager) openHTTP(to processfile.HTTP) (*httpServer, error) {
-	open := m.listeners[supervise.SharedKey(processfile.OwnerPgo, to.Listener())]
+	open := m.listeners[sockets.SharedKey(processfile.OwnerPgo, to.Listener())]
 	// A copy: the server closes its own, the listener stays.
 	fd, err := unix.FcntlInt(uintptr(open.FD), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {

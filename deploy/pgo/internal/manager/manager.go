@@ -15,6 +15,7 @@ import (
 	"pgo/deploy/pgo/internal/home"
 	"pgo/deploy/pgo/internal/keeper"
 	"pgo/deploy/pgo/internal/processfile"
+	"pgo/deploy/pgo/internal/sockets"
 	"pgo/deploy/pgo/internal/supervise"
 )
 
@@ -31,21 +32,21 @@ type Manager struct {
 	changed chan struct{} // notified when the set of processes changes
 	endOnce sync.Once
 
-	applying  sync.Mutex          // held while the set of processes changes; guards listeners
-	listeners supervise.Listeners // which the keeper holds
+	applying  sync.Mutex        // held while the set of processes changes; guards listeners
+	listeners sockets.Listeners // which the keeper holds
 
 	httpMu sync.Mutex  // guards http
 	http   *httpServer // nil while it is off
 }
 
-func newManager(h home.Home, sockets string, env []string, log *slog.Logger, link *keeper.Link) *Manager {
+func newManager(h home.Home, socketDir string, env []string, log *slog.Logger, link *keeper.Link) *Manager {
 	m := &Manager{
 		cleaned:   make(chan struct{}),
 		changed:   make(chan struct{}, 1),
 		set:       supervise.NewSet(),
-		listeners: supervise.Listeners{},
+		listeners: sockets.Listeners{},
 	}
-	m.deps = supervise.NewDeps(h, link, log, sockets, baseEnv(h, env), m.set.Root)
+	m.deps = supervise.NewDeps(h, link, log, socketDir, baseEnv(h, env), m.set.Root)
 	m.deployer = deploy.New(m.deps, m.set)
 	return m
 }

@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"pgo/deploy/pgo/internal/processfile"
-	"pgo/deploy/pgo/internal/supervise"
+	"pgo/deploy/pgo/internal/sockets"
 )
 
 // resumeProcesses goes on from where the manager before has ended, whatever it was doing: its data is with the keeper, and
@@ -24,7 +24,7 @@ func (m *Manager) resumeProcesses() (resumed bool, err error) {
 	if err := json.Unmarshal(data, &f); err != nil {
 		return false, fmt.Errorf("take over the process file: %w", err)
 	}
-	open := supervise.AdoptListeners(m.deps.Link.FDs)
+	open := sockets.AdoptListeners(m.deps.Link.FDs)
 	if m.listeners, err = open.Open(f, m.deps.Link); err != nil {
 		return false, fmt.Errorf("take over the listeners: %w", err)
 	}

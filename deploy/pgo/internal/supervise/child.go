@@ -18,6 +18,7 @@ import (
 	"pgo/deploy/pgo/internal/proc"
 	"pgo/deploy/pgo/internal/processfile"
 	"pgo/deploy/pgo/internal/sdnotify"
+	"pgo/deploy/pgo/internal/sockets"
 	"pgo/deploy/pgo/internal/state"
 )
 
@@ -157,7 +158,7 @@ func (k *Child) terminate() exitResult {
 	if asked.IsZero() {
 		asked = time.Now()
 		k.updateState(func(s *childState) { s.StopAskedAt = asked })
-		setNonblocking(k.resources.inherited)
+		sockets.SetNonblocking(k.resources.inherited)
 		if err := k.deps.Link.SignalChild(k.Handle.ChildSpec.ID, unix.SignalNum(k.Spec.Stop.Signal)); err != nil {
 			k.deps.Log.Error("ask a process to end", "process", k.ID.Name, "pid", k.Handle.PID, "error", err)
 		}

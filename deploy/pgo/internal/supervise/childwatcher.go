@@ -8,6 +8,7 @@ import (
 
 	"pgo/deploy/pgo/internal/control"
 	"pgo/deploy/pgo/internal/processfile"
+	"pgo/deploy/pgo/internal/sockets"
 	"pgo/deploy/pgo/internal/state"
 )
 
@@ -119,7 +120,7 @@ func (w *childWatcher) killUnhealthy(why error) (string, time.Duration, outcome)
 // markReady is called when the child becomes ready.
 func (w *childWatcher) markReady() {
 	w.ready = nil
-	setNonblocking(w.current.resources.inherited)
+	sockets.SetNonblocking(w.current.resources.inherited)
 	w.current.flushOutput() // so that the log has what it printed before it was ready
 	w.current.updateState(func(s *childState) { s.Ready = true })
 	w.instance.transition(control.Ready, "", func(r *state.Record) { r.Process.Failures = 0 })
@@ -222,7 +223,7 @@ func (w *childWatcher) promoteAfterExit(e exitResult) {
 func (w *childWatcher) promote() {
 	w.current = w.successor
 	w.successor, w.successorReady, w.successorStable, w.dependencyChange = nil, nil, nil, nil
-	setNonblocking(w.current.resources.inherited)
+	sockets.SetNonblocking(w.current.resources.inherited)
 	w.current.updateState(func(s *childState) { s.Role = roleCurrent })
 	w.instance.setChild(w.current)
 	w.instance.publishChild(w.current)

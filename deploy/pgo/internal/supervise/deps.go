@@ -19,7 +19,6 @@ const (
 	errKey         = "err/"     // + child
 	notifyKey      = "notify/"  // + child
 	ownListenerKey = "alone/"   // + child + / + listener
-	listenKey      = "listen/"  // + address, or process / listener
 	childCountKey  = "children" // how many so far
 )
 
@@ -41,9 +40,9 @@ type Deps struct {
 }
 
 // NewDeps returns what all processes share. The caller sets its Policy before the first process is created.
-func NewDeps(h home.Home, link *keeper.Link, log *slog.Logger, sockets string, environ map[string]string, root func() string) *Deps {
+func NewDeps(h home.Home, link *keeper.Link, log *slog.Logger, socketDir string, environ map[string]string, root func() string) *Deps {
 	return &Deps{
-		Home: h, Link: link, Log: log, socketDir: sockets, Env: environ, root: root,
+		Home: h, Link: link, Log: log, socketDir: socketDir, Env: environ, root: root,
 		Store:         state.NewStore(log, state.NewHistory(h.EventsPath(), h.PreviousEventsPath(), log), link.KeepData),
 		leftovers:     &runningFile{path: h.ProcessesPath(), log: log, entries: map[string]Leftover{}},
 		LogFiles:      &LogFiles{writers: map[string]*logfile.Writer{}},

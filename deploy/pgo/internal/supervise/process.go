@@ -11,6 +11,7 @@ import (
 
 	"pgo/deploy/pgo/internal/control"
 	"pgo/deploy/pgo/internal/processfile"
+	"pgo/deploy/pgo/internal/sockets"
 	"pgo/deploy/pgo/internal/state"
 )
 
@@ -22,7 +23,7 @@ type Process struct {
 
 	mu              sync.Mutex
 	spec            processfile.Process
-	inherited       map[string]Listener // by name
+	inherited       map[string]sockets.Listener // by name
 	instances       []*Instance
 	isReloading     bool           // a reload is under way
 	reloadAgain     bool           // and another one was asked for meanwhile
@@ -33,7 +34,7 @@ type Process struct {
 	deploysUnderWay int // deploys that go on after the instances are replaced
 }
 
-func newProcess(h *Deps, spec processfile.Process, shared map[string]Listener) *Process {
+func newProcess(h *Deps, spec processfile.Process, shared map[string]sockets.Listener) *Process {
 	p := &Process{Deps: h, Name: spec.Name, spec: spec, inherited: shared}
 	for n := range spec.Instances {
 		p.instances = append(p.instances, newInstance(p, n))
@@ -49,7 +50,7 @@ func (p *Process) Spec() processfile.Process {
 }
 
 // startSpec returns the configuration of the next start, and the shared listeners by name.
-func (p *Process) startSpec() (processfile.Process, map[string]Listener) {
+func (p *Process) startSpec() (processfile.Process, map[string]sockets.Listener) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.spec, p.inherited
@@ -87,7 +88,7 @@ func (p *Process) ClearProgram(why error) {
 }
 
 // configure changes the configuration of the next starts. Instances beyond its number are left to the caller.
-func (p *Process) configure(spec processfile.Process, shared map[string]Listener) {
+func (p *Process) configure(spec processfile.Process, shared map[string]sockets.Listener) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.spec, p.inherited = spec, shared

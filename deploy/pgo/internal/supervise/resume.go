@@ -6,6 +6,7 @@ import (
 
 	"pgo/deploy/pgo/internal/control"
 	"pgo/deploy/pgo/internal/keeper"
+	"pgo/deploy/pgo/internal/sockets"
 	"pgo/deploy/pgo/internal/state"
 )
 
@@ -14,7 +15,7 @@ func (s *Set) Resume(deps *Deps) error {
 	processes := s.ByName()
 	children := map[state.InstanceID][]*Child{}
 	for _, c := range deps.Link.Hello.Children {
-		var shared map[string]Listener
+		var shared map[string]sockets.Listener
 		if p := processes[c.ChildSpec.Name]; p != nil {
 			_, shared = p.startSpec()
 		}

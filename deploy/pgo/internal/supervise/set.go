@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 
 	"pgo/deploy/pgo/internal/control"
 	"pgo/deploy/pgo/internal/processfile"
+	"pgo/deploy/pgo/internal/sockets"
 )
 
 // ErrDown is returned by whatever would start something while everything is being stopped.
@@ -109,7 +111,7 @@ func (s *Set) Choose(names []string) (map[string]*Process, error) {
 
 // Update creates the processes that the file has and the set has not, and configures the others for their next start. It
 // returns the instances that are too many, which the caller closes.
-func (s *Set) Update(h *Deps, f processfile.File, open Listeners) (extra []*Instance) {
+func (s *Set) Update(h *Deps, f processfile.File, open sockets.Listeners) (extra []*Instance) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.file = f
@@ -163,3 +165,6 @@ func stopOrder(processes map[string]*Process) map[string][]string {
 	}
 	return stopDependents(ranks)
 }
+
+// SortedNames returns the keys in order.
+func SortedNames[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

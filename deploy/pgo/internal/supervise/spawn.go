@@ -21,19 +21,20 @@ import (
 	"pgo/deploy/pgo/internal/release"
 	"pgo/deploy/pgo/internal/sdnotify"
 	"pgo/deploy/pgo/internal/shim"
+	"pgo/deploy/pgo/internal/sockets"
 	"pgo/deploy/pgo/internal/state"
 )
 
 // childResources are the descriptors of a child: the keeper holds them, and these are copies.
 type childResources struct {
 	pipes     map[string]int
-	own       map[string]Listener
-	inherited map[string]Listener
+	own       map[string]sockets.Listener
+	inherited map[string]sockets.Listener
 	notify    *sdnotify.Socket
 }
 
 // spawn starts a child. It returns when the child has become its program.
-func (h *Deps) spawn(s state.InstanceID, spec processfile.Process, shared map[string]Listener, c Program, as role) (*Child, error) {
+func (h *Deps) spawn(s state.InstanceID, spec processfile.Process, shared map[string]sockets.Listener, c Program, as role) (*Child, error) {
 	h.Link.KeepData(childCountKey, []byte(strconv.FormatInt(h.childCount.Add(1), 10)))
 	id := fmt.Sprintf("%s.%d.%d", s.Name, s.Number, h.childCount.Load())
 	k := &Child{
@@ -41,7 +42,7 @@ func (h *Deps) spawn(s state.InstanceID, spec processfile.Process, shared map[st
 		state: childState{Role: as, Release: c.SHA256},
 	}
 	k.Handle.ChildSpec.ID = id
-	k.resources.pipes, k.resources.own, k.resources.inherited = map[string]int{}, map[string]Listener{}, shared
+	k.resources.pipes, k.resources.own, k.resources.inherited = map[string]int{}, map[string]sockets.Listener{}, shared
 	if err := h.prepareChild(k); err != nil {
 		k.closeResources()
 		if k.resources.notify != nil {
@@ -167,7 +168,7 @@ func (k *Child) openListeners(f *keeper.ChildSpec) error {
 			f.Files = append(f.Files, k.resources.inherited[l.Name].Key)
 			continue
 		}
-		open, err := openListener(l.Addr, ownListenerKey+k.Handle.ChildSpec.ID+"/"+l.Name, k.deps.Link)
+		open, err := sockets.OpenListener(l.Addr, ownListenerKey+k.Handle.ChildSpec.ID+"/"+l.Name, k.deps.Link)
 		if err != nil {
 			return fmt.Errorf("listener %s: %w", l.Name, err)
 		}
@@ -236,12 +237,12 @@ func ListEnv(env map[string]string) []string {
 }
 
 // adopt takes over a child that an earlier manager has started.
-func (h *Deps) adopt(c keeper.Child, shared map[string]Listener) (*Child, error) {
+func (h *Deps) adopt(c keeper.Child, shared map[string]sockets.Listener) (*Child, error) {
 	k := &Child{
 		deps: h, Handle: c, ID: state.InstanceID{Name: c.ChildSpec.Name, Number: c.ChildSpec.Instance}, exit: h.Link.ChildExit(c.ChildSpec.ID),
 		readySignal: make(chan struct{}, 1), watchdogSignal: make(chan struct{}, 1), tail: &state.Tail{},
 	}
-	k.resources.pipes, k.resources.own, k.resources.inherited = map[string]int{}, map[string]Listener{}, shared
+	k.resources.pipes, k.resources.own, k.resources.inherited = map[string]int{}, map[string]sockets.Listener{}, shared
 	if err := json.Unmarshal(c.ChildSpec.Spec, &k.Spec); err != nil {
 		return nil, fmt.Errorf("take over %s: %w", c.ChildSpec.ID, err)
 	}
@@ -263,7 +264,7 @@ func (h *Deps) adopt(c keeper.Child, shared map[string]Listener) (*Child, error)
 	for _, l := range k.Spec.Listeners {
 		key := ownListenerKey + c.ChildSpec.ID + "/" + l.Name
 		if fd, ok := h.Link.FDs[key]; ok {
-			k.resources.own[l.Name] = Listener{Key: key, FD: fd, Addr: localAddress(fd)}
+			k.resources.own[l.Name] = sockets.Listener{Key: key, FD: fd, Addr: sockets.LocalAddress(fd)}
 		}
 	}
 	if fd, ok := h.Link.FDs[notifyKey+c.ChildSpec.ID]; ok {

@@ -1,4 +1,6 @@
-package supervise
+// Package sockets opens the TCP listeners of processes. The keeper holds each of them, so that it stays open while a process, or
+// pgo itself, is replaced.
+package sockets
 
 import (
 	"errors"
@@ -6,7 +8,6 @@ import (
 	"maps"
 	"net"
 	"net/netip"
-	"slices"
 	"strings"
 	"syscall"
 
@@ -16,6 +17,9 @@ import (
 	"pgo/deploy/pgo/internal/proc"
 	"pgo/deploy/pgo/internal/processfile"
 )
+
+// listenKey begins the keys of the shared listeners that the keeper holds; their address follows, or process / listener.
+const listenKey = "listen/"
 
 // Listeners are the sockets that the instances of a process share, by the key under which the keeper holds them. They stay
 // open as long as the process file has them, so connections wait in the backlog while a process is down.
@@ -43,7 +47,7 @@ func AdoptListeners(fds map[string]int) Listeners {
 	ls := Listeners{}
 	for key, fd := range fds {
 		if strings.HasPrefix(key, listenKey) {
-			ls[key] = Listener{Key: key, FD: fd, Addr: localAddress(fd)}
+			ls[key] = Listener{Key: key, FD: fd, Addr: LocalAddress(fd)}
 		}
 	}
 	return ls
@@ -61,7 +65,7 @@ func (ls Listeners) Open(f processfile.File, link *keeper.Link) (Listeners, erro
 		open, ok := ls[key]
 		if !ok {
 			var err error
-			if open, err = openListener(l.Addr, key, link); err != nil {
+			if open, err = OpenListener(l.Addr, key, link); err != nil {
 				next.CloseExcept(ls, link)
 				if owner == processfile.OwnerPgo {
 					return fmt.Errorf(`pgo's own http: %w, or have http in the process file say another address, or "" for none`, err)
@@ -101,8 +105,8 @@ func (ls Listeners) ForProcess(spec processfile.Process) map[string]Listener {
 	return mine
 }
 
-// openListener opens a listener and has the keeper hold it.
-func openListener(addr, key string, link *keeper.Link) (Listener, error) {
+// OpenListener opens a listener and has the keeper hold it.
+func OpenListener(addr, key string, link *keeper.Link) (Listener, error) {
 	l, err := net.Listen("tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return Listener{}, addressInUse(addr)
@@ -131,15 +135,16 @@ func openListener(addr, key string, link *keeper.Link) (Listener, error) {
 	return Listener{Key: key, FD: fd, Addr: l.Addr().String()}, nil
 }
 
-// setNonblocking makes an Accept on a shared listener wait in its process, not in the kernel: a process that inherits a
+// SetNonblocking makes an Accept on a shared listener wait in its process, not in the kernel: a process that inherits a
 // listener may have changed that for all (golang/go#43894).
-func setNonblocking(ls map[string]Listener) {
+func SetNonblocking(ls map[string]Listener) {
 	for l := range maps.Values(ls) {
 		_ = unix.SetNonblock(l.FD, true)
 	}
 }
 
-func localAddress(fd int) string {
+// LocalAddress returns the address that a socket is bound to, or "" if it is unknown.
+func LocalAddress(fd int) string {
 	sa, err := unix.Getsockname(fd)
 	if err != nil {
 		return ""
@@ -163,6 +168,3 @@ func addressInUse(addr string) error {
 	}
 	return fmt.Errorf("%s is in use%s: stop that program, or move all ports with PORT_OFFSET=1000", addr, holder)
 }
-
-// SortedNames returns the keys in order.
-func SortedNames[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
