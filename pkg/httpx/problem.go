@@ -40,8 +40,8 @@ func WriteProblem(c *gin.Context, err error) {
 	if p.RetryAfter > 0 {
 		c.Header("Retry-After", strconv.Itoa(int(math.Ceil(p.RetryAfter.Seconds()))))
 	}
-	if p.Kind == problem.KindUnauthenticated && p.Code == problem.CodeUnauthenticated {
-		c.Header("WWW-Authenticate", `Bearer realm="pgo"`)
+	if p.Kind == problem.KindUnauthenticated {
+		c.Header("WWW-Authenticate", challengeOf(c, p))
 	}
 	span := trace.SpanContextFromContext(c.Request.Context())
 	body, err := json.Marshal(ProblemBody(p, c.Request.URL.Path, RequestID(c), span.TraceID().String()))
@@ -50,4 +50,13 @@ func WriteProblem(c *gin.Context, err error) {
 		return
 	}
 	c.Data(StatusOf(p.Kind), problem.ContentType, body)
+}
+
+// challengeOf returns the challenge of a 401 (RFC 9110, section 11.6.1). It names the error, as RFC 6750 asks, only if a token
+// was sent and is the reason.
+func challengeOf(c *gin.Context, p *problem.Error) string {
+	if p.Code == problem.CodeUnauthenticated && c.GetHeader("Authorization") != "" {
+		return `Bearer realm="pgo", error="invalid_token"`
+	}
+	return `Bearer realm="pgo"`
 }

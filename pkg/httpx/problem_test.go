@@ -36,7 +36,7 @@ func TestWriteProblem(t *testing.T) {
 		{name: "fields", err: problem.Invalid(fields...), status: 422, code: "validation_failed", errors: fields},
 		{name: "any other error", err: leaky, status: 500, code: "internal"},
 		{name: "unauthenticated", err: problem.Unauthenticated("Sign in."), status: 401, code: "unauthenticated", bearer: true},
-		{name: "another 401", err: problem.New(problem.KindUnauthenticated, "invalid_credentials", "No."), status: 401, code: "invalid_credentials"},
+		{name: "another 401", err: problem.New(problem.KindUnauthenticated, "invalid_credentials", "No."), status: 401, code: "invalid_credentials", bearer: true},
 		{name: "unavailable", err: problem.Unavailable().WithCause(leaky), status: 503, code: "unavailable", retryAfter: "1"},
 		{name: "part of a second", err: problem.New(problem.KindRateLimited, "too_many_attempts", "Wait.").WithRetryAfter(1100 * time.Millisecond), status: 429, code: "too_many_attempts", retryAfter: "2"},
 		{name: "deadline", err: fmt.Errorf("secret: %w", context.DeadlineExceeded), status: 503, code: "unavailable", retryAfter: "1"},
@@ -63,6 +63,30 @@ func TestWriteProblem(t *testing.T) {
 			line := e.logs.FilterMessage("request").All()
 			if len(line) != 1 || line[0].ContextMap()["error"] != tc.err.Error() {
 				t.Errorf("the log does not have the error whole: %v", line)
+			}
+		})
+	}
+}
+
+// A 401 has a challenge (RFC 9110). It names the token as the reason only if one was sent and is the reason (RFC 6750).
+func TestChallenge(t *testing.T) {
+	const plain, invalid = `Bearer realm="pgo"`, `Bearer realm="pgo", error="invalid_token"`
+	for _, tc := range []struct {
+		name, authorization string
+		err                 error
+		want                string
+	}{
+		{"no token", "", problem.Unauthenticated("Sign in."), plain},
+		{"a bad token", "Bearer x", problem.Unauthenticated("Sign in."), invalid},
+		{"a wrong password", "", problem.New(problem.KindUnauthenticated, "invalid_credentials", "No."), plain},
+		{"a wrong password with a good token", "Bearer x", problem.New(problem.KindUnauthenticated, "invalid_credentials", "No."), plain},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			e := newEdge(t, nil, nil)
+			e.GET("/x", httpx.Handle(func(*gin.Context) error { return tc.err }))
+			w := e.do(http.MethodGet, "/x", "", "Authorization", tc.authorization)
+			if got := w.Header().Get("WWW-Authenticate"); w.Code != 401 || got != tc.want {
+				t.Errorf("got %d %s, want 401 %s", w.Code, got, tc.want)
 			}
 		})
 	}

@@ -61,6 +61,11 @@ func TestReadJSONAccepts(t *testing.T) {
 			Note: httpx.Optional[string]{Set: true}, Home: httpx.Optional[address]{Set: true, Value: address{Zip: 2}},
 			Until: httpx.Optional[time.Time]{Set: true, Value: at}}},
 		{"a time", "application/json", `{"due_at":"2026-01-02T03:04:05Z"}`, input{DueAt: at}},
+		{"a time in lower case", "application/json", `{"due_at":"2026-01-02t03:04:05z"}`, input{DueAt: at}},
+		{"a time with an escape", "application/json", `{"due_at":"2026-01-02T03:04:05\u005a"}`, input{DueAt: at}},
+		{"an integer with a fraction of 0", "application/json", `{"age":20.0,"address":{"zip":-1.00}}`, input{Age: 20, Address: address{Zip: -1}}},
+		{"an integer with an exponent", "application/json", `{"age":2e1,"home":{"zip":1200E-2}}`, input{Age: 20, Home: httpx.Optional[address]{Set: true, Value: address{Zip: 12}}}},
+		{"zero in other spellings", "application/json", `{"age":-0.0,"address":{"zip":0e9}}`, input{}},
 		{"empty object", "application/json", `{}`, input{}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -104,13 +109,29 @@ func TestReadJSONRejects(t *testing.T) {
 		{"byte order mark", js, "\xef\xbb\xbf{}", 400, "malformed_json", "", ""},
 		{"nested very deep", js, `{"name":` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000) + `}`, 400, "malformed_json", "", ""},
 		{"unknown field", js, `{"naem":"A"}`, 422, "validation_failed", "naem", "unknown_field"},
-		{"unknown nested field", js, `{"address":{"street":"A"}}`, 422, "validation_failed", "street", "unknown_field"},
-		{"unknown field in an optional object", js, `{"home":{"street":"A"}}`, 422, "validation_failed", "street", "unknown_field"},
+		{"unknown nested field", js, `{"address":{"street":"A"}}`, 422, "validation_failed", "address.street", "unknown_field"},
+		{"unknown field in an optional object", js, `{"home":{"street":"A"}}`, 422, "validation_failed", "home.street", "unknown_field"},
+		{"another case", js, `{"Name":"A"}`, 422, "validation_failed", "Name", "unknown_field"},
+		{"capitals", js, `{"NAME":"A"}`, 422, "validation_failed", "NAME", "unknown_field"},
+		{"a letter that folds to another", js, `{"tagſ":[]}`, 422, "validation_failed", "tagſ", "unknown_field"},
+		{"a field twice", js, `{"name":"A","name":"B"}`, 422, "validation_failed", "name", "repeated"},
+		{"a field twice, once escaped", js, `{"name":"A","n\u0061me":"B"}`, 422, "validation_failed", "name", "repeated"},
+		{"a nested field twice", js, `{"home":{"zip":1,"zip":1}}`, 422, "validation_failed", "home.zip", "repeated"},
+		{"null for a string", js, `{"name":null}`, 422, "validation_failed", "name", "wrong_type"},
+		{"null for a number", js, `{"age":null}`, 422, "validation_failed", "age", "wrong_type"},
+		{"null for a list", js, `{"tags":null}`, 422, "validation_failed", "tags", "wrong_type"},
+		{"null for an object", js, `{"address":null}`, 422, "validation_failed", "address", "wrong_type"},
+		{"null for a time", js, `{"due_at":null}`, 422, "validation_failed", "due_at", "wrong_type"},
+		{"null in a list", js, `{"tags":[null]}`, 422, "validation_failed", "tags", "wrong_type"},
 		{"unknown field with a quote", js, `{"a\"b":1}`, 422, "validation_failed", `a"b`, "unknown_field"},
 		{"number for a string", js, `{"name":1}`, 422, "validation_failed", "name", "wrong_type"},
 		{"string for a number", js, `{"age":"1"}`, 422, "validation_failed", "age", "wrong_type"},
 		{"number too large", js, `{"age":300}`, 422, "validation_failed", "age", "wrong_type"},
 		{"fraction", js, `{"age":1.5}`, 422, "validation_failed", "age", "wrong_type"},
+		{"almost an integer", js, `{"age":1.0000000000000000001}`, 422, "validation_failed", "age", "wrong_type"},
+		{"a tiny fraction", js, `{"age":1e-999}`, 422, "validation_failed", "age", "wrong_type"},
+		{"number too large with an exponent", js, `{"age":3e2}`, 422, "validation_failed", "age", "wrong_type"},
+		{"number beyond all bounds", js, `{"age":1e999}`, 422, "validation_failed", "age", "wrong_type"},
 		{"wrong type nested", js, `{"address":{"zip":"x"}}`, 422, "validation_failed", "address.zip", "wrong_type"},
 		{"wrong type in a list", js, `{"tags":["a",1]}`, 422, "validation_failed", "tags", "wrong_type"},
 		{"object for a list", js, `{"tags":{}}`, 422, "validation_failed", "tags", "wrong_type"},
@@ -119,6 +140,11 @@ func TestReadJSONRejects(t *testing.T) {
 		{"wrong type nested in an optional", js, `{"home":{"zip":"x"}}`, 422, "validation_failed", "home.zip", "wrong_type"},
 		{"not a time", js, `{"name":"A","due_at":"tomorrow"}`, 422, "validation_failed", "due_at", "wrong_format"},
 		{"number for a time", js, `{"due_at":7}`, 422, "validation_failed", "due_at", "wrong_format"},
+		{"an offset of a day", js, `{"due_at":"2026-01-02T03:04:05+24:00"}`, 422, "validation_failed", "due_at", "wrong_format"},
+		{"an offset of 60 minutes", js, `{"due_at":"2026-01-02T03:04:05+01:60"}`, 422, "validation_failed", "due_at", "wrong_format"},
+		{"a time without an offset", js, `{"due_at":"2026-01-02T03:04:05"}`, 422, "validation_failed", "due_at", "wrong_format"},
+		{"an hour of one digit", js, `{"due_at":"2026-01-02T3:04:05Z"}`, 422, "validation_failed", "due_at", "wrong_format"},
+		{"a comma before the fraction", js, `{"due_at":"2026-01-02T03:04:05,5Z"}`, 422, "validation_failed", "due_at", "wrong_format"},
 		{"not a time in an optional", js, `{"until":"2026-13-01T00:00:00Z"}`, 422, "validation_failed", "until", "wrong_format"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -141,6 +167,22 @@ func TestReadJSONRejects(t *testing.T) {
 				t.Errorf("errors %+v, want %s %s", p.Errors, tc.field, tc.fieldCode)
 			}
 		})
+	}
+}
+
+func TestContentCodingIsRefused(t *testing.T) {
+	var got input
+	e := reader(t, &got, nil)
+	for coding, want := range map[string]int{"gzip": 415, "GZIP": 415, "br": 415, "identity, gzip": 415, "identity": 204, "": 204} {
+		w := e.do(http.MethodPost, "/read", `{"name":"A"}`, "Content-Type", "application/json", "Content-Encoding", coding)
+		if w.Code != want {
+			t.Errorf("%q: got %d, want %d: %s", coding, w.Code, want, w.Body)
+		}
+		if want == 415 {
+			if p := readProblem(t, w.Header(), w.Code, w.Body.Bytes()); p.Code != "unsupported_media_type" || w.Header().Get("Accept-Encoding") != "identity" {
+				t.Errorf("%q: code %s, Accept-Encoding %q", coding, p.Code, w.Header().Get("Accept-Encoding"))
+			}
+		}
 	}
 }
 

@@ -110,6 +110,9 @@ func (s *Instance) Expect(t testing.TB, r Request, status int, code string) Resp
 	if status >= 400 {
 		AssertProblem(t, r, res)
 	}
+	if (status == http.StatusCreated) != (res.Header.Get("Location") != "") || (status == http.StatusUnauthorized) != (res.Header.Get("WWW-Authenticate") != "") {
+		t.Errorf("%s %s: %d with Location %q and WWW-Authenticate %q", r.Method, r.Path, status, res.Header.Get("Location"), res.Header.Get("WWW-Authenticate"))
+	}
 	return res
 }
 

@@ -37,6 +37,7 @@ type patchClassRequest struct {
 //	@Param			body	body		newClassRequest	true	"the class"
 //	@Success		201		{object}	school.Class
 //	@Header			201		{string}	ETag			"the class's version"
+//	@Header			201		{string}	Location		"where the class is"
 //	@Failure		401		{object}	problem.Body	"unauthenticated"
 //	@Failure		403		{object}	problem.Body	"forbidden"
 //	@Failure		404		{object}	problem.Body	"not_found"
@@ -55,6 +56,7 @@ func (a *API) createClass(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	c.Header("Location", "/api/v1/classes/"+class.ID)
 	httpx.WriteResource(c, http.StatusCreated, class.Version, class)
 	return nil
 }

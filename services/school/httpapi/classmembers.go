@@ -74,6 +74,7 @@ func (a *API) listClassMembers(c *gin.Context) error {
 //	@Success		200			{object}	school.ClassMember
 //	@Success		201			{object}	school.ClassMember
 //	@Header			200,201		{string}	ETag			"the membership's version"
+//	@Header			201			{string}	Location		"where the membership is"
 //	@Failure		401			{object}	problem.Body	"unauthenticated"
 //	@Failure		403			{object}	problem.Body	"forbidden"
 //	@Failure		404			{object}	problem.Body	"not_found"
@@ -97,6 +98,7 @@ func (a *API) putClassMember(c *gin.Context) error {
 	status := http.StatusOK
 	if added {
 		status = http.StatusCreated
+		c.Header("Location", c.Request.URL.Path)
 	}
 	httpx.WriteResource(c, status, m.Version, m)
 	return nil

@@ -32,6 +32,7 @@ type inviteRequest struct {
 //	@Param			id		path		string			true	"school id"
 //	@Param			body	body		inviteRequest	true	"its role, number of uses and expiry"
 //	@Success		201		{object}	school.Invite
+//	@Header			201		{string}	Location		"where the invite is"
 //	@Failure		401		{object}	problem.Body	"unauthenticated"
 //	@Failure		403		{object}	problem.Body	"forbidden"
 //	@Failure		404		{object}	problem.Body	"not_found"
@@ -50,6 +51,7 @@ func (a *API) createInvite(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	c.Header("Location", "/api/v1/invites/"+i.Code)
 	c.JSON(http.StatusCreated, i)
 	return nil
 }
@@ -110,6 +112,7 @@ func (a *API) deleteInvite(c *gin.Context) error {
 //	@Param			code	path		string	true	"the invite's code"
 //	@Success		201		{object}	school.Member
 //	@Header			201		{string}	ETag			"the membership's version"
+//	@Header			201		{string}	Location		"where the membership is"
 //	@Failure		401		{object}	problem.Body	"unauthenticated"
 //	@Failure		403		{object}	problem.Body	"removed_from_school"
 //	@Failure		404		{object}	problem.Body	"not_found"
@@ -125,6 +128,7 @@ func (a *API) acceptInvite(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	c.Header("Location", "/api/v1/schools/"+m.SchoolID+"/members/"+m.UserID)
 	httpx.WriteResource(c, http.StatusCreated, m.Version, m)
 	return nil
 }

@@ -40,6 +40,7 @@ type confirmationRequest struct {
 //	@Param			body	body		newSchoolRequest	true	"the school"
 //	@Success		201		{object}	school.School
 //	@Header			201		{string}	ETag			"the school's version"
+//	@Header			201		{string}	Location		"where the school is"
 //	@Failure		401		{object}	problem.Body	"unauthenticated"
 //	@Failure		422		{object}	problem.Body	"validation_failed"
 //	@Router			/schools [post]
@@ -52,6 +53,7 @@ func (a *API) createSchool(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	c.Header("Location", "/api/v1/schools/"+s.ID)
 	httpx.WriteResource(c, http.StatusCreated, s.Version, s)
 	return nil
 }

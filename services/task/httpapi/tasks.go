@@ -117,7 +117,7 @@ func parseFilter(q url.Values) (task.TaskFilter, error) {
 	}
 	f.OnlyAssigned = assigned == "me"
 	if due := q.Get("due_before"); due != "" {
-		if f.DueBefore, err = time.Parse(time.RFC3339, due); err != nil || f.DueBefore.UTC().Year() < 1000 || f.DueBefore.UTC().Year() > 9999 {
+		if f.DueBefore, err = httpx.ParseTime(due); err != nil || f.DueBefore.UTC().Year() < 1000 || f.DueBefore.UTC().Year() > 9999 {
 			return f, problem.Invalid(problem.Field{Field: "due_before", Code: "invalid_time", Message: "must be a time such as 2030-06-01T12:00:00Z"})
 		}
 		f.DueBefore = f.DueBefore.UTC()

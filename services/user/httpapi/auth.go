@@ -28,7 +28,8 @@ type refreshRequest struct {
 //	@Produce	json
 //	@Param		body	body		user.Registration	true	"who signs up"
 //	@Success	201		{object}	user.User
-//	@Header		201		{string}	ETag	"the user's version"
+//	@Header		201		{string}	ETag		"the user's version"
+//	@Header		201		{string}	Location	"where the user is"
 //	@Failure	409		{object}	problem.Body	"email_taken"
 //	@Failure	422		{object}	problem.Body	"validation_failed"
 //	@Failure	429		{object}	problem.Body	"too_many_sign_ups"
@@ -48,6 +49,7 @@ func (a *API) registerUser(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	c.Header("Location", "/api/v1/users/"+u.ID)
 	httpx.WriteResource(c, http.StatusCreated, u.Version, u)
 	return nil
 }
