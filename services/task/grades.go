@@ -2,6 +2,8 @@ package task
 
 import (
 	"context"
+	"slices"
+	"time"
 
 	"pgo/pkg/entity"
 	"pgo/pkg/page"
@@ -83,29 +85,27 @@ func (s *Service) GetStats(ctx context.Context, userID, taskID string) (Stats, T
 
 const gradesBatch = 500
 
-// StreamGrades passes the rows of a task's table of grades to each, batch by batch. It first calls begin once, after it has
-// checked the caller's permission. It returns not_found if the caller may not see the task, forbidden if the caller is not
-// a teacher of its class, and any error of begin and each.
-func (s *Service) StreamGrades(ctx context.Context, userID, taskID string, begin func(Task) error, each func([]Grade) error) error {
+// StreamGrades passes the rows of a task's table of grades to each, by name and batch by batch. It first calls begin once with
+// the time zone of the school, after it has checked the caller's permission. It returns not_found if the caller may not see the
+// task, forbidden if the caller is not a teacher of its class, and any error of begin and each.
+func (s *Service) StreamGrades(ctx context.Context, userID, taskID string, begin func(Task, *time.Location) error, each func([]Grade) error) error {
 	perms, err := s.requirePermission(ctx, taskID, userID, Permissions.IsTeacher)
 	if err != nil {
 		return err
 	}
-	rows, err := s.Submissions.ListGrades(ctx, perms.Task, "", gradesBatch)
+	users, err := s.Submissions.ListGradedUsers(ctx, perms.Task)
 	if err != nil {
 		return err
 	}
-	if err := begin(perms.Task); err != nil {
+	if err := begin(perms.Task, perms.location()); err != nil {
 		return err
 	}
-	for len(rows) > 0 {
-		if err := each(rows); err != nil {
+	for batch := range slices.Chunk(users, gradesBatch) {
+		rows, err := s.Submissions.ListGrades(ctx, perms.Task, batch)
+		if err != nil {
 			return err
 		}
-		if len(rows) < gradesBatch {
-			return nil
-		}
-		if rows, err = s.Submissions.ListGrades(ctx, perms.Task, rows[len(rows)-1].Assignment.UserID, gradesBatch); err != nil {
+		if err := each(rows); err != nil {
 			return err
 		}
 	}

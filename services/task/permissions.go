@@ -2,6 +2,8 @@ package task
 
 import (
 	"context"
+	"time"
+	_ "time/tzdata" // hosts and containers may lack a time zone database
 
 	"pgo/pkg/problem"
 )
@@ -11,7 +13,17 @@ type Permissions struct {
 	Task       Task
 	Role       string // in the task's class, "" for a person who is not in it
 	IsAssigned bool
-	HasOldWork bool // handed in, and still a member of the class's school
+	Timezone   string // of the school, "" while it is not known
+	HasOldWork bool   // handed in, and still a member of the class's school
+}
+
+// location returns the time zone of the school, UTC while it is not known.
+func (p Permissions) location() *time.Location {
+	zone, err := time.LoadLocation(p.Timezone) // "" is UTC
+	if err != nil || p.Timezone == "Local" {
+		return time.UTC
+	}
+	return zone
 }
 
 // IsTeacher reports whether the person is a teacher of the task's class, who may do everything with the task.

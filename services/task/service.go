@@ -34,8 +34,10 @@ type SubmissionReader interface {
 	FindHandIn(ctx context.Context, t Task, userID string, number int) (HandInContent, error)
 	// ReadStats returns the statistics of a task as of its version and revision.
 	ReadStats(ctx context.Context, t Task) (Stats, error)
-	// ListGrades returns at most limit rows of a task's table of grades after afterUser, ordered by user id.
-	ListGrades(ctx context.Context, t Task, afterUser string, limit int) ([]Grade, error)
+	// ListGradedUsers returns the ids of the people in a task's table of grades, by name.
+	ListGradedUsers(ctx context.Context, t Task) ([]string, error)
+	// ListGrades returns the rows of these people in a task's table of grades, in their order.
+	ListGrades(ctx context.Context, t Task, users []string) ([]Grade, error)
 }
 
 // Writer changes tasks. Each method is one transaction that commits the rows and the events, or nothing.
@@ -87,6 +89,7 @@ type HandInKey struct {
 // Grade is one row of a task's table of grades.
 type Grade struct {
 	Assignment Assignment
+	Email      *string // nil while it is not known
 	Feedback   string
 }
 

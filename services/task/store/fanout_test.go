@@ -221,7 +221,7 @@ func TestFanOutDoesNotBlockRequests(t *testing.T) {
 		{"list submissions", func() error { _, err := svc.ListSubmissions(ctx, r.teacher, id, first); return err }},
 		{"stats", func() error { _, _, err := svc.GetStats(ctx, r.teacher, id); return err }},
 		{"grades", func() error {
-			return svc.StreamGrades(ctx, r.teacher, id, func(task.Task) error { return nil }, func([]task.Grade) error { return nil })
+			return svc.StreamGrades(ctx, r.teacher, id, func(task.Task, *time.Location) error { return nil }, func([]task.Grade) error { return nil })
 		}},
 		{"set another task", func() (err error) {
 			draft, err = svc.CreateTask(ctx, r.teacher, task.NewTask{ClassID: r.class, Title: "Next", MaxScore: 1, DueAt: time.Now()})

@@ -30,13 +30,14 @@ type permissionsRow struct {
 	Role     string
 	Assigned bool
 	OldWork  bool
+	Timezone *string
 }
 
 // FindPermissions implements task.Reader.
 func (s *Store) FindPermissions(ctx context.Context, taskID, userID string) (task.Permissions, error) {
 	var rows []permissionsRow
 	err := s.db.WithContext(ctx).Raw(`SELECT t.*, COALESCE(m.role, '') AS role, a.user_id IS NOT NULL AS assigned,
-			COALESCE(a.status <> 'assigned', FALSE) AND s.user_id IS NOT NULL AS old_work FROM tasks t
+			COALESCE(a.status <> 'assigned', FALSE) AND s.user_id IS NOT NULL AS old_work, cs.timezone FROM tasks t
 		JOIN `+visibleClass+` ON c.id = t.class_id
 		LEFT JOIN view_class_members m ON m.class_id = t.class_id AND m.user_id = ? AND m.removed = FALSE
 		LEFT JOIN assignments a ON a.task_id = t.id AND a.user_id = ?
@@ -48,5 +49,5 @@ func (s *Store) FindPermissions(ctx context.Context, taskID, userID string) (tas
 	if err != nil {
 		return task.Permissions{}, mysql.WrapNotFound(err, "read task")
 	}
-	return task.Permissions{Task: rows[0].Task.toTask(), Role: rows[0].Role, IsAssigned: rows[0].Assigned, HasOldWork: rows[0].OldWork}, nil
+	return task.Permissions{Task: rows[0].Task.toTask(), Role: rows[0].Role, IsAssigned: rows[0].Assigned, HasOldWork: rows[0].OldWork, Timezone: emptyIfNull(rows[0].Timezone)}, nil
 }

@@ -68,7 +68,7 @@ func lockSchoolState(tx *gorm.DB, id string) (view.SchoolState, error) {
 		return state, fmt.Errorf("lock school: %w", err)
 	}
 	for _, r := range rows { // one row, or none in a dry run
-		state.School = view.School{ID: id, Name: emptyIfNull(r.Name), Archived: r.Archived, Deleted: r.Deleted, Sequence: r.Sequence}
+		state.School = view.School{ID: id, Name: emptyIfNull(r.Name), Timezone: emptyIfNull(r.Timezone), Archived: r.Archived, Deleted: r.Deleted, Sequence: r.Sequence}
 	}
 	var members []memberRow
 	if err := tx.Find(&members, "school_id = ?", id).Error; err != nil {

@@ -16,6 +16,7 @@ import (
 type namedAssignmentRow struct {
 	Assignment assignmentRow `gorm:"embedded"`
 	Name       *string
+	Email      *string
 	Deleted    *bool
 	Submission submissionRow `gorm:"embedded;embeddedPrefix:sub_"`
 }
@@ -102,27 +103,6 @@ func (s *Store) ListSubmissions(ctx context.Context, t task.Task, p page.Request
 		return page.Page[task.NamedSubmission]{}, err
 	}
 	return page.New(rows, p.Limit, func(r namedAssignmentRow) task.NamedSubmission { return r.toNamedSubmission(t, counted) }, func(n task.NamedSubmission) task.UserKey { return task.UserKey{UserID: n.UserID} })
-}
-
-// ListGrades implements task.SubmissionReader.
-func (s *Store) ListGrades(ctx context.Context, t task.Task, afterUser string, limit int) ([]task.Grade, error) {
-	var rows []namedAssignmentRow
-	err := s.db.WithContext(ctx).Raw(`SELECT STRAIGHT_JOIN a.*, p.name, p.deleted, s.feedback AS sub_feedback FROM assignments a FORCE INDEX (PRIMARY)
-		LEFT JOIN people p ON p.id = a.user_id
-		LEFT JOIN submissions s ON s.task_id = a.task_id AND s.user_id = a.user_id
-		WHERE a.task_id = ? AND a.user_id > ? AND a.withdrawn = FALSE ORDER BY a.user_id LIMIT ?`, t.ID, afterUser, limit).Find(&rows).Error
-	if err != nil {
-		return nil, mysql.Wrap(err, "read grades")
-	}
-	counted, err := s.findCounted(ctx, t, rows)
-	if err != nil {
-		return nil, err
-	}
-	grades := make([]task.Grade, len(rows))
-	for i, r := range rows {
-		grades[i] = task.Grade{Assignment: r.toAssignment(t, counted), Feedback: r.Submission.Feedback}
-	}
-	return grades, nil
 }
 
 // ReadStats implements task.SubmissionReader, through the cache: every change of an assignment changes its task's revision,

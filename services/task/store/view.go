@@ -19,6 +19,7 @@ type (
 	schoolRow struct {
 		ID       string
 		Name     *string
+		Timezone *string
 		Archived bool
 		Deleted  bool
 		Sequence int64
@@ -129,7 +130,7 @@ func (t viewTx) ApplySchool(c view.School) error {
 
 // writeSchool writes a school that is locked. It deletes the members of a deleted school, and marks its classes as deleted.
 func writeSchool(tx *gorm.DB, c view.School) error {
-	err := mysql.RequireOneRow(tx.Exec("UPDATE view_schools SET name = ?, archived = ?, deleted = ?, sequence = ? WHERE id = ?", nullIfEmpty(c.Name), c.Archived, c.Deleted, c.Sequence, c.ID), "update school")
+	err := mysql.RequireOneRow(tx.Exec("UPDATE view_schools SET name = ?, timezone = ?, archived = ?, deleted = ?, sequence = ? WHERE id = ?", nullIfEmpty(c.Name), nullIfEmpty(c.Timezone), c.Archived, c.Deleted, c.Sequence, c.ID), "update school")
 	if err != nil || !c.Deleted {
 		return err
 	}
@@ -166,10 +167,11 @@ func writeMember(tx *gorm.DB, c view.Member) error {
 // ApplyPerson implements view.Tx.
 func (t viewTx) ApplyPerson(c view.Person) error {
 	// Nothing can follow the deletion of an account.
-	err := t.db.Exec(`INSERT INTO people (id, name, deleted, sequence) VALUES (?, ?, ?, ?)
+	err := t.db.Exec(`INSERT INTO people (id, name, email, deleted, sequence) VALUES (?, ?, ?, ?, ?)
 		ON DUPLICATE KEY UPDATE name = IF(VALUES(sequence) > sequence AND NOT deleted, VALUES(name), name),
+		email = IF(VALUES(sequence) > sequence AND NOT deleted, VALUES(email), email),
 		deleted = IF(VALUES(sequence) > sequence, deleted OR VALUES(deleted), deleted),
-		sequence = GREATEST(sequence, VALUES(sequence))`, c.ID, nullIfEmpty(c.Name), c.Deleted, c.Sequence).Error
+		sequence = GREATEST(sequence, VALUES(sequence))`, c.ID, nullIfEmpty(c.Name), nullIfEmpty(c.Email), c.Deleted, c.Sequence).Error
 	if err != nil {
 		return fmt.Errorf("write person: %w", err)
 	}
@@ -194,7 +196,7 @@ func writeClass(tx *gorm.DB, c view.Class) error {
 	return mysql.RequireOneRow(tx.Exec("UPDATE view_classes SET school_id = ?, name = ?, archived = ?, deleted = ?, sequence = ?, sweep_until = "+sweep+" WHERE id = ?", c.SchoolID, nullIfEmpty(c.Name), c.Archived, c.Deleted, c.Sequence, c.ID), "update class")
 }
 
-// nullIfEmpty returns NULL for a name that is empty because it is not known.
+// nullIfEmpty returns NULL for a text that is empty because it is not known.
 func nullIfEmpty(name string) *string {
 	if name == "" {
 		return nil

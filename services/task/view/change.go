@@ -11,6 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -48,14 +50,15 @@ type Tx interface {
 type School struct {
 	ID       string
 	Name     string
-	Archived bool // hidden with all that belongs to it
+	Timezone string // of the IANA database, "" while it is not known
+	Archived bool   // hidden with all that belongs to it
 	Deleted  bool
 	Sequence int64 // of the school, as are those of its members
 }
 
 // Validate implements Change.
 func (s School) Validate() error {
-	return errors.Join(checkID("id", s.ID), checkName(s.Name, s.Deleted))
+	return errors.Join(checkID("id", s.ID), checkName(s.Name, s.Deleted), checkTimezone(s.Timezone))
 }
 
 // AggregateID implements Change.
@@ -146,17 +149,18 @@ func (m ClassMember) EnsureRows(ctx context.Context, rows Rows) error {
 // Apply implements Change.
 func (m ClassMember) Apply(tx Tx) error { return tx.ApplyClassMember(m) }
 
-// Person is the name of a person, or the deletion of their account.
+// Person is the name and address of a person, or the deletion of their account.
 type Person struct {
 	ID       string
 	Name     string
+	Email    string // "" while it is not known
 	Deleted  bool
 	Sequence int64
 }
 
 // Validate implements Change.
 func (p Person) Validate() error {
-	return errors.Join(checkID("id", p.ID), checkName(p.Name, p.Deleted))
+	return errors.Join(checkID("id", p.ID), checkName(p.Name, p.Deleted), checkEmail(p.Email))
 }
 
 // AggregateID implements Change.
@@ -168,7 +172,25 @@ func (p Person) EnsureRows(context.Context, Rows) error { return nil }
 // Apply implements Change.
 func (p Person) Apply(tx Tx) error { return tx.ApplyPerson(p) }
 
-const maxName = 255 // characters that are stored
+const (
+	maxName     = 255 // characters that are stored
+	maxEmail    = 320
+	maxTimezone = 64 // bytes
+)
+
+func checkEmail(email string) error {
+	if utf8.RuneCountInString(email) > maxEmail {
+		return fmt.Errorf("email has more than %d characters", maxEmail)
+	}
+	return nil
+}
+
+func checkTimezone(name string) error {
+	if len(name) > maxTimezone || strings.ContainsFunc(name, func(r rune) bool { return r > unicode.MaxASCII }) {
+		return errors.New("timezone is not the name of a time zone")
+	}
+	return nil
+}
 
 func checkID(field, id string) error {
 	if u, err := uuid.Parse(id); err != nil || u.String() != id {

@@ -21,6 +21,8 @@ type eventData struct {
 	UserID   string `json:"user_id"`
 	Role     string `json:"role"`
 	Name     string `json:"name"`
+	Email    string `json:"email"`
+	Timezone string `json:"timezone"`
 	// ArchivedAt is nil for what is not archived, and in events of releases that did not archive.
 	ArchivedAt *time.Time `json:"archived_at"`
 }
@@ -74,7 +76,7 @@ func decodePerson(deleted bool) func(eventData, int64) Change {
 		if deleted {
 			return Person{ID: d.ID, Deleted: true, Sequence: sequence}
 		}
-		return Person{ID: d.ID, Name: d.Name, Sequence: sequence}
+		return Person{ID: d.ID, Name: d.Name, Email: d.Email, Sequence: sequence}
 	}
 }
 
@@ -83,7 +85,7 @@ func decodeSchool(deleted bool) func(eventData, int64) Change {
 		if deleted {
 			return School{ID: d.ID, Deleted: true, Sequence: sequence}
 		}
-		return School{ID: d.ID, Name: d.Name, Archived: d.ArchivedAt != nil, Sequence: sequence}
+		return School{ID: d.ID, Name: d.Name, Timezone: d.Timezone, Archived: d.ArchivedAt != nil, Sequence: sequence}
 	}
 }
 

@@ -23,10 +23,13 @@ func TestDecode(t *testing.T) {
 		want                     view.Change // nil: not for this service
 		err                      string
 	}{
-		{"person", "user.created.v1", a, `{"id":"` + a + `","name":"Ada","email":"ada@example.org","role":"user"}`, view.Person{ID: a, Name: "Ada", Sequence: 7}, ""},
+		{"person", "user.created.v1", a, `{"id":"` + a + `","name":"Ada","email":"ada@example.org","role":"user"}`, view.Person{ID: a, Name: "Ada", Email: "ada@example.org", Sequence: 7}, ""},
 		{"disabled person", "user.disabled.v1", a, `{"id":"` + a + `","name":"Ada"}`, view.Person{ID: a, Name: "Ada", Sequence: 7}, ""},
 		{"deleted person", "user.deleted.v1", a, `{"id":"` + a + `"}`, view.Person{ID: a, Deleted: true, Sequence: 7}, ""},
-		{"school", "school.updated.v1", a, `{"id":"` + a + `","name":"School","timezone":"Europe/Berlin","new_field":{"x":[1]}}`, view.School{ID: a, Name: "School", Sequence: 7}, ""},
+		{"school", "school.updated.v1", a, `{"id":"` + a + `","name":"School","timezone":"Europe/Berlin","new_field":{"x":[1]}}`, view.School{ID: a, Name: "School", Timezone: "Europe/Berlin", Sequence: 7}, ""},
+		{"archived school", "school.updated.v1", a, `{"id":"` + a + `","name":"School","archived_at":"2030-01-01T00:00:00Z"}`, view.School{ID: a, Name: "School", Archived: true, Sequence: 7}, ""},
+		{"restored class", "class.updated.v1", b, `{"id":"` + b + `","school_id":"` + a + `","name":"1a","archived_at":null}`, view.Class{ID: b, SchoolID: a, Name: "1a", Sequence: 7}, ""},
+		{"archived class", "class.updated.v1", b, `{"id":"` + b + `","school_id":"` + a + `","name":"1a","archived_at":"2030-01-01T00:00:00Z"}`, view.Class{ID: b, SchoolID: a, Name: "1a", Archived: true, Sequence: 7}, ""},
 		{"deleted school", "school.deleted.v1", a, `{"id":"` + a + `"}`, view.School{ID: a, Deleted: true, Sequence: 7}, ""},
 		{"member", "school.member_changed.v1", a, `{"school_id":"` + a + `","user_id":"` + b + `","role":"owner"}`, view.Member{SchoolID: a, UserID: b, Role: "owner", Sequence: 7}, ""},
 		{"former member", "school.member_removed.v1", a, `{"school_id":"` + a + `","user_id":"` + b + `","role":"student"}`, view.Member{SchoolID: a, UserID: b, Role: "student", Removed: true, Sequence: 7}, ""},

@@ -45,17 +45,17 @@ func CompareSchool(here SchoolState, want *SchoolState) SchoolRepair {
 	if want == nil {
 		if !here.School.Deleted {
 			r.School = &School{ID: here.School.ID, Deleted: true, Sequence: here.School.Sequence}
-			r.addDifference("school", here.School.ID, describeName(here.School.Name, false, here.School.Archived), nothing)
+			r.addDifference("school", here.School.ID, describeSchool(here.School), nothing)
 		}
 		return r
 	}
 	at := want.School.Sequence
 	if h := here.School; h.Deleted && h.Sequence > at {
 		return r
-	} else if h.Sequence <= at && (h.Deleted || h.Name != want.School.Name || h.Archived != want.School.Archived) {
+	} else if h.Sequence <= at && (h.Deleted || h.Name != want.School.Name || h.Archived != want.School.Archived || h.Timezone != want.School.Timezone) {
 		s := want.School
 		r.School = &s
-		r.addDifference("school", s.ID, describeName(h.Name, h.Deleted, h.Archived), describeName(s.Name, false, s.Archived))
+		r.addDifference("school", s.ID, describeSchool(h), describeSchool(s))
 	}
 	for _, user := range mergeKeys(here.Members, want.Members) {
 		h, w := here.Members[user], want.Members[user]
@@ -117,6 +117,14 @@ func describeRole(role string, removed bool) string {
 		return nothing
 	}
 	return role
+}
+
+// describeSchool returns a school's name and time zone.
+func describeSchool(s School) string {
+	if s.Deleted || s.Timezone == "" {
+		return describeName(s.Name, s.Deleted, s.Archived)
+	}
+	return describeName(s.Name, s.Deleted, s.Archived) + " in " + s.Timezone
 }
 
 // describeName returns a quoted name, or a word for an object that is deleted or has no known name.

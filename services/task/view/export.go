@@ -112,7 +112,7 @@ func (e *exportReader) readLine(text []byte, n int) error {
 func (e *exportReader) readObject(l exportLine) error {
 	switch l.Kind {
 	case "school":
-		s := School{ID: l.ID, Name: l.Name, Archived: l.ArchivedAt != nil, Sequence: l.Sequence}
+		s := School{ID: l.ID, Name: l.Name, Timezone: l.Timezone, Archived: l.ArchivedAt != nil, Sequence: l.Sequence}
 		if e.export.Schools[s.ID] != nil {
 			return errors.New("duplicate school")
 		}

@@ -31,7 +31,7 @@ func TestReadExport(t *testing.T) {
 			}
 			s, k := e.Schools[a], e.Classes[b]
 			if !e.TakenAt.Equal(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)) || len(e.Schools) != 1 || len(e.Classes) != 1 ||
-				s.School != (view.School{ID: a, Name: "School", Sequence: 9}) || s.Members[c] != (view.Member{SchoolID: a, UserID: c, Role: "owner", Sequence: 9}) ||
+				s.School != (view.School{ID: a, Name: "School", Timezone: "Europe/Berlin", Sequence: 9}) || s.Members[c] != (view.Member{SchoolID: a, UserID: c, Role: "owner", Sequence: 9}) ||
 				k.Class != (view.Class{ID: b, SchoolID: a, Name: "1a", Sequence: 4}) || k.Members[c] != (view.ClassMember{ClassID: b, SchoolID: a, UserID: c, Role: "student", Sequence: 4}) {
 				t.Errorf("read %+v, %+v, %+v", e, s, k)
 			}

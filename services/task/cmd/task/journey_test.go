@@ -84,12 +84,12 @@ func TestJourney(t *testing.T) {
 		}
 	}
 	res = s.Expect(t, request{Method: "GET", Path: path + "/grades.csv", Token: c.teacher.Token}, 200, "")
-	table, err := csv.NewReader(strings.NewReader(string(res.Body))).ReadAll()
+	table, err := csv.NewReader(strings.NewReader(strings.TrimPrefix(string(res.Body), "\ufeff"))).ReadAll()
 	if err != nil || len(table) != 6 || !strings.HasPrefix(res.Header.Get("Content-Type"), "text/csv") {
 		t.Fatalf("%v, %s of type %s", err, res.Body, res.Header.Get("Content-Type"))
 	}
 	for _, row := range table[1:] {
-		if row[0] == c.student.ID && (row[1] != "Student" || row[2] != "graded" || row[4] != "8" || row[5] != "10" || row[8] != "'=1+1") {
+		if row[0] == c.student.ID && (row[1] != "Student" || row[2] != "Student@example.org" || row[3] != "graded" || row[5] != "8" || row[6] != "10" || row[9] != "Europe/Berlin" || row[10] != "'=1+1") {
 			t.Errorf("the student's row is %q", row)
 		}
 	}
