@@ -14,10 +14,11 @@ func CleanLine(s string, most int) (line string, good bool) {
 	return s, utf8.ValidString(s) && utf8.RuneCountInString(s) <= most && !strings.ContainsFunc(s, IsUnsafe)
 }
 
-// CleanName is CleanLine for a text that must have at least one visible character.
+// CleanName is CleanLine for a text that must have at least one visible character, and none that looks like a space and counts
+// as a letter or a symbol: with those, two names look the same or a name looks empty.
 func CleanName(s string, most int) (name string, good bool) {
 	s, good = CleanLine(s, most)
-	return s, good && strings.ContainsFunc(s, isVisible)
+	return s, good && strings.ContainsFunc(s, isVisible) && !strings.ContainsFunc(s, isBlank)
 }
 
 // IsCleanBlock reports whether s, of any length, has only line breaks, tabs and what CleanLine allows.
@@ -34,4 +35,14 @@ func IsUnsafe(r rune) bool {
 // isVisible reports characters that are visible on their own.
 func isVisible(r rune) bool {
 	return unicode.IsLetter(r) || unicode.IsNumber(r) || unicode.IsPunct(r) || unicode.IsSymbol(r)
+}
+
+// isBlank reports the fillers of Hangul, the blank pattern of Braille, and the other characters that no font shows although
+// their category is visible.
+func isBlank(r rune) bool {
+	switch r {
+	case 0x115F, 0x1160, 0x3164, 0xFFA0, 0x2800, 0x17B4, 0x17B5, 0x1D159:
+		return true
+	}
+	return false
 }

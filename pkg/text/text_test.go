@@ -19,6 +19,7 @@ func TestText(t *testing.T) {
 		{"right to left", "\u200fمحمد", true, true, true},
 		{"empty", "", true, false, true},
 		{"blank", " \t\n", true, false, true},
+		{"Hangul filler", "\u3164", true, false, true}, {"Hangul filler after a letter", "a\u3164", true, false, true}, {"blank Braille", "\u2800", true, false, true},
 		{"nothing to see", "\u200b\u200d", true, false, true},
 		{"a mark alone", "\u0301", true, false, true},
 		{"two lines", "Ada\r\n\tBob", false, false, true},

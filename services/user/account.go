@@ -90,6 +90,12 @@ func (a *Account) setPassword(hash, except string, now time.Time) {
 	a.sessionsToEnd = SessionSelection{All: true, Except: except}
 }
 
+// rehash replaces the hash of the same password.
+func (a *Account) rehash(hash string, now time.Time) {
+	a.PasswordHash = hash
+	a.markChanged(now)
+}
+
 // setRole sets the role and ends all sessions, since their tokens carry the old role.
 func (a *Account) setRole(role string, now time.Time) {
 	if role != a.User.Role {

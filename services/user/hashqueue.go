@@ -2,6 +2,7 @@ package user
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"sync/atomic"
@@ -18,6 +19,9 @@ const (
 	signInPlaces = 200
 	signUpPlaces = 64
 )
+
+// maxHashWait is how long a call waits, on a machine that is too slow for its queue.
+const maxHashWait = 10 * time.Second
 
 // hashPurpose is the share of the hash queue that a call uses.
 type hashPurpose int
@@ -46,8 +50,8 @@ func newHashQueue() *hashQueue {
 	}
 }
 
-// run calls hash when there is a slot for the purpose. It returns ErrBusy at once if too many calls wait already, and an error
-// if ctx ends while it waits.
+// run calls hash when there is a slot for the purpose. It returns ErrBusy at once if too many calls wait already, and
+// after maxHashWait or at the deadline of ctx, and an error if ctx is cancelled while it waits.
 func (q *hashQueue) run(ctx context.Context, p hashPurpose, hash func()) error {
 	select {
 	case q.places[p] <- struct{}{}:
@@ -56,6 +60,8 @@ func (q *hashQueue) run(ctx context.Context, p hashPurpose, hash func()) error {
 		return ErrBusy
 	}
 	began := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, maxHashWait)
+	defer cancel()
 	if p == forSignUp {
 		if err := acquireSlot(ctx, q.signUpSlots); err != nil {
 			return err
@@ -89,6 +95,9 @@ func acquireSlot(ctx context.Context, slots chan struct{}) error {
 	case slots <- struct{}{}:
 		return nil
 	case <-ctx.Done():
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return ErrBusy
+		}
 		return fmt.Errorf("wait to hash a password: %w", ctx.Err())
 	}
 }

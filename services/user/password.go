@@ -4,39 +4,12 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
-	_ "embed" // for the list
 	"encoding/base64"
 	"fmt"
 	"strings"
-	"unicode/utf8"
 
 	"golang.org/x/crypto/argon2"
-
-	"pgo/pkg/problem"
 )
-
-// commonPasswords lists the passwords of 10 and more characters among the most frequent in public leaks, in lower case,
-// one a line, sorted. The data comes from zxcvbn-ts (MIT licence, @zxcvbn-ts/language-common 4.1.3).
-//
-//go:embed common_passwords.txt
-var commonPasswords string
-
-const (
-	minPassword = 10 // characters
-	maxPassword = 128
-)
-
-// validatePassword returns the errors of a new password under the field's name, none if it is acceptable.
-func validatePassword(field, password string) []problem.Field {
-	n := utf8.RuneCountInString(password)
-	switch {
-	case n < minPassword || n > maxPassword || !utf8.ValidString(password):
-		return []problem.Field{{Field: field, Code: "invalid_length", Message: "must have 10 to 128 characters"}}
-	case strings.Contains("\n"+commonPasswords, "\n"+strings.ToLower(password)+"\n"):
-		return []problem.Field{{Field: field, Code: "common_password", Message: "is among the commonest passwords"}}
-	}
-	return nil
-}
 
 // Parameters of argon2id: the second choice of RFC 9106 scaled to the minimum of OWASP's password storage cheat sheet. A
 // hash carries its own parameters, so they can be raised.
@@ -74,12 +47,12 @@ func NewHasher() (*Hasher, error) {
 // Hash returns the password's hash in PHC string format, for a person who has an account. It returns ErrBusy if too many
 // calls wait already, and an error if ctx ends while it waits.
 func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
-	return h.hashFor(ctx, forSignIn, password)
+	return h.hashFor(ctx, forSignIn, normalizePassword(password))
 }
 
 // HashForSignUp does what Hash does for a new person.
 func (h *Hasher) HashForSignUp(ctx context.Context, password string) (string, error) {
-	return h.hashFor(ctx, forSignUp, password)
+	return h.hashFor(ctx, forSignUp, normalizePassword(password))
 }
 
 func (h *Hasher) hashFor(ctx context.Context, p hashPurpose, password string) (string, error) {
@@ -131,4 +104,16 @@ func (h *Hasher) Verify(ctx context.Context, password, hash string) (bool, error
 		return false, err
 	}
 	return subtle.ConstantTimeCompare(got, want) == 1 && exists, nil
+}
+
+// VerifyAny does what Verify does for a password that may have been hashed before passwords were normalized. isLegacy is true if
+// only the password as it was typed matches. The work depends on the password alone, not on whether the account exists.
+func (h *Hasher) VerifyAny(ctx context.Context, password, hash string) (matches, isLegacy bool, err error) {
+	normal := normalizePassword(password)
+	matches, err = h.Verify(ctx, normal, hash)
+	if err != nil || matches || normal == password {
+		return matches, false, err
+	}
+	matches, err = h.Verify(ctx, password, hash)
+	return matches, matches, err
 }

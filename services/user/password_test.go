@@ -29,15 +29,22 @@ func TestPasswordRules(t *testing.T) {
 		t.Fatal(err)
 	}
 	service := &user.Service{Writer: neverWriter{}, Throttle: noThrottle{}, Hasher: hasher, Now: time.Now}
+	emoji := "🎈🦉🐝🌍🔥🍕🎲🚲🧭🪁"
 	for _, tc := range []struct{ name, password, code string }{
 		{"10 characters", "1x3x5x7x9x", ""}, {"9 characters", "1x3x5x7x9", "invalid_length"}, {"empty", "", "invalid_length"},
-		{"128 characters", strings.Repeat("é", 128), ""}, {"129 characters", strings.Repeat("x", 129), "invalid_length"},
-		{"10 emoji", strings.Repeat("🎈", 10), ""}, {"3 emoji of many bytes", "👩🏽🎈🎈", "invalid_length"}, {"not UTF-8", "0123456789\xff", "invalid_length"},
+		{"128 characters", strings.Repeat("éü3x", 32), ""}, {"129 characters", strings.Repeat("x", 129), "invalid_length"},
+		{"10 emoji", emoji, ""}, {"3 emoji of many bytes", "👩🏽🎈🎈", "invalid_length"}, {"not UTF-8", "0123456789\xff", "invalid_length"},
+		{"10 characters that are 9 when composed", "12345678e\u0301", "invalid_length"},
 		{"common", "password1234", "common_password"}, {"common in capitals", "PassWord1234", "common_password"}, {"the first of the list", "!qaz1qaz!qaz", ""},
-		{"two of the list in lines", "1234567890\nqwertyuiop", ""}, {"spaces", "          x", ""},
+		{"common in full width", "ｐａｓｓｗｏｒｄ１２３４", "common_password"},
+		{"two of the list in lines", "1234567890\nqwertyuiop", ""}, {"passphrase", "correct horse battery staple", ""},
+		{"ten spaces", "          ", "weak_password"}, {"one character", "zzzzzzzzzzzz", "weak_password"}, {"one emoji", strings.Repeat("🎈", 12), "weak_password"},
+		{"alphabet", "abcdefghij", "weak_password"}, {"year", "Sunshine2026", "weak_password"},
+		{"the own address", "ada.lovelace@school.example.org", "weak_password"}, {"its local part", "ada.lovelace", "weak_password"}, {"with a digit", "Ada.Lovelace1", "weak_password"},
+		{"its domain", "school.example.org", "weak_password"}, {"the own name", "Augusta Byron", "weak_password"}, {"without space", "augustabyron1", "weak_password"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			_, err := service.Register(t.Context(), user.Registration{Email: "a@example.org", Name: "A", Password: tc.password}, user.Client{})
+			_, err := service.Register(t.Context(), user.Registration{Email: "Ada.Lovelace@school.example.org", Name: "Augusta Byron", Password: tc.password}, user.Client{})
 			p, _ := errors.AsType[*problem.Error](err)
 			switch {
 			case tc.code == "" && !errors.Is(err, errStored):
@@ -103,5 +110,38 @@ func TestHasher(t *testing.T) {
 				t.Errorf("the error shows the hash: %v", err)
 			}
 		})
+	}
+}
+
+// TestPasswordInAnotherForm verifies a password that is typed in another Unicode form than the one that was set, and one that
+// was hashed before passwords were normalized.
+func TestPasswordInAnotherForm(t *testing.T) {
+	h, err := user.NewHasher()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const composed, decomposed, fullWidth = "caf\u00e9 au lait", "cafe\u0301 au lait", "ｃａｆ\u00e9 ａｕ ｌａｉｔ"
+	hash, err := h.Hash(t.Context(), decomposed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, typed := range []string{composed, decomposed, fullWidth} {
+		if matches, isLegacy, err := h.VerifyAny(t.Context(), typed, hash); !matches || isLegacy || err != nil {
+			t.Errorf("%q: got %v, %v, %v", typed, matches, isLegacy, err)
+		}
+	}
+	if matches, _, err := h.VerifyAny(t.Context(), "cafe au lait", hash); matches || err != nil {
+		t.Errorf("another password matches, %v", err)
+	}
+}
+
+// BenchmarkWeakPassword measures a refused password of the greatest length: its cost must stay below that of a hash.
+func BenchmarkWeakPassword(b *testing.B) {
+	service := &user.Service{}
+	r := user.Registration{Email: "ada.lovelace@school.example.org", Name: "Augusta Byron", Password: strings.Repeat("p4ssw0rd", 16)}
+	for b.Loop() {
+		if _, err := service.Register(b.Context(), r, user.Client{}); err == nil {
+			b.Fatal("accepted")
+		}
 	}
 }

@@ -2,6 +2,7 @@ package user
 
 import (
 	"context"
+	"errors"
 
 	"pgo/pkg/problem"
 )
@@ -42,7 +43,7 @@ func (s *Service) RequestPasswordReset(ctx context.Context, email string, from C
 	if s.Throttle.CountMail(ctx, from.IP) > 0 {
 		return nil
 	}
-	return s.Resets.AddResetRequest(ctx, normal)
+	return s.Resets.AddResetRequest(ctx, emailForms(email, normal)...)
 }
 
 // HandleResetRequests requests the mails for the recorded requests. It ignores addresses without an active account, and
@@ -64,10 +65,17 @@ func (s *Service) SetPassword(ctx context.Context, email, password string) error
 	if !ok {
 		return problem.Invalid(newEmailError())
 	}
-	if err := problem.Invalid(validatePassword("password", password)...); err != nil {
+	a, err := s.Reader.FindByEmail(ctx, emailForms(email, normal)...)
+	if err != nil && !errors.Is(err, problem.NotFound()) {
 		return err
 	}
-	a, err := s.Reader.FindByEmail(ctx, normal)
+	var owner User
+	if err == nil {
+		owner = a.User
+	}
+	if err := problem.Invalid(validatePassword("password", password, owner)...); err != nil {
+		return err
+	}
 	if err != nil {
 		return err
 	}
@@ -87,11 +95,15 @@ func (s *Service) SetPassword(ctx context.Context, email, password string) error
 // device known. It returns validation_failed, without spending the token, if the password is not acceptable, and
 // ErrTokenExpired if the token is unknown, spent or expired.
 func (s *Service) ResetPassword(ctx context.Context, token, password string) (deviceToken string, err error) {
-	if err := problem.Invalid(validatePassword("password", password)...); err != nil {
+	owner, err := s.Reader.FindTokenOwner(ctx, PurposeReset, HashToken(token)) // before the cost of a hash
+	if err != nil && !errors.Is(err, ErrTokenExpired) {
 		return "", err
 	}
-	if err := s.Reader.CheckToken(ctx, PurposeReset, HashToken(token)); err != nil {
-		return "", err // before the cost of a hash
+	if invalid := problem.Invalid(validatePassword("password", password, owner)...); invalid != nil {
+		return "", invalid
+	}
+	if err != nil {
+		return "", err
 	}
 	hash, err := s.Hasher.Hash(ctx, password)
 	if err != nil {

@@ -44,10 +44,10 @@ func (s *Service) createAccount(ctx context.Context, r Registration, u User, adm
 	if u.Email, ok = NormalizeEmail(r.Email); !ok {
 		fields = append(fields, newEmailError())
 	}
-	fields = append(fields, validatePassword("password", r.Password)...)
 	if u.Name, ok = NormalizeName(r.Name); !ok {
 		fields = append(fields, newNameError())
 	}
+	fields = append(fields, validatePassword("password", r.Password, u)...)
 	if u.Language = r.Language; u.Language == "" {
 		u.Language = LanguageEnglish
 	} else if !isLanguage(u.Language) {
@@ -58,6 +58,11 @@ func (s *Service) createAccount(ctx context.Context, r Registration, u User, adm
 	}
 	if err := admit(); err != nil {
 		return User{}, err
+	}
+	if taken, err := s.isTakenUnderOldForm(ctx, r.Email); err != nil {
+		return User{}, err
+	} else if taken {
+		return User{}, ErrEmailTaken
 	}
 	hash, err := s.Hasher.HashForSignUp(ctx, r.Password)
 	if err != nil {

@@ -10,10 +10,10 @@ import (
 // Reader finds users. Its Find methods return a not_found problem if there is no such user.
 type Reader interface {
 	FindByID(ctx context.Context, id string) (User, error)
-	// FindByEmail returns the account with its password hash.
-	FindByEmail(ctx context.Context, email string) (*Account, error)
-	// CheckToken returns ErrTokenExpired unless a mail's token for the purpose can be redeemed.
-	CheckToken(ctx context.Context, purpose string, token Hash) error
+	// FindByEmail returns the account with its password hash. The first of several forms that an account has wins.
+	FindByEmail(ctx context.Context, forms ...string) (*Account, error)
+	// FindTokenOwner returns the user of a mail's token. It returns ErrTokenExpired unless the token can be redeemed.
+	FindTokenOwner(ctx context.Context, purpose string, token Hash) (User, error)
 	ListUsers(ctx context.Context, f UserFilter, p page.Request[ListKey]) (page.Page[User], error)
 }
 
@@ -32,8 +32,8 @@ type Writer interface {
 
 // ResetStore keeps requests to reset a password until they are handled.
 type ResetStore interface {
-	// AddResetRequest takes the same time whether there is an account with the address or not.
-	AddResetRequest(ctx context.Context, email string) error
+	// AddResetRequest takes the same time whether there is an account with one of the forms of an address or not.
+	AddResetRequest(ctx context.Context, forms ...string) error
 	// HandleResetRequests has fn change the account of each request, and deletes the request in the same transaction.
 	HandleResetRequests(ctx context.Context, fn func(*Account) error) error
 }

@@ -35,7 +35,7 @@ func (s *Service) Login(ctx context.Context, c Credentials, from Client) (Tokens
 		s.Hasher.Imitate(ctx)
 		return Tokens{}, ErrInvalidCredentials
 	}
-	matches, err := s.Hasher.Verify(ctx, c.Password, a.PasswordHash)
+	matches, isLegacy, err := s.Hasher.VerifyAny(ctx, c.Password, a.PasswordHash)
 	if errors.Is(err, ErrBusy) {
 		s.Throttle.RecordSuccess(ctx, attempt) // nothing was guessed
 	}
@@ -49,7 +49,32 @@ func (s *Service) Login(ctx context.Context, c Credentials, from Client) (Tokens
 	if a.User.Status != StatusActive {
 		return Tokens{}, ErrUserDisabled
 	}
+	if isLegacy {
+		if err := s.rehash(ctx, a, c.Password); err != nil {
+			return Tokens{}, err
+		}
+	}
 	return s.openSession(ctx, a, attempt.DeviceID, from)
+}
+
+// rehash replaces the hash of the password as it was typed by that of its normalized form. No session ends, since the password
+// is the same.
+func (s *Service) rehash(ctx context.Context, a *Account, password string) error {
+	hash, err := s.Hasher.Hash(ctx, password)
+	if err != nil {
+		return err
+	}
+	_, err = s.changeAccount(ctx, a.User.ID, func(current *Account) error {
+		if current.PasswordHash != a.PasswordHash {
+			return ErrInvalidCredentials // the password was changed after it was verified
+		}
+		current.rehash(hash, s.now())
+		return nil
+	})
+	if err == nil {
+		a.PasswordHash = hash
+	}
+	return err
 }
 
 // findAttempted returns the account that someone tries to sign in to, which is empty if there is none, and the attempt.
@@ -58,7 +83,7 @@ func (s *Service) findAttempted(ctx context.Context, c Credentials, from Client)
 	if !ok {
 		return &Account{}, Attempt{Account: c.Email, IP: from.IP, IsInvented: true}, nil // no account has it
 	}
-	a, err := s.Reader.FindByEmail(ctx, normal)
+	a, err := s.Reader.FindByEmail(ctx, emailForms(c.Email, normal)...)
 	if errors.Is(err, problem.NotFound()) {
 		return &Account{}, Attempt{Account: normal, IP: from.IP, IsInvented: true}, nil
 	} else if err != nil {

@@ -5,11 +5,7 @@
 package user
 
 import (
-	"net/mail"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"pgo/pkg/problem"
 	"pgo/pkg/text"
@@ -44,24 +40,9 @@ type User struct {
 func (u User) isActiveAdmin() bool { return u.Role == RoleAdmin && u.Status == StatusActive }
 
 const (
-	maxEmail = 254 // RFC 5321
+	maxEmail = 254 // bytes, RFC 5321
 	maxName  = 100 // characters
 )
-
-// NormalizeEmail returns the form of an address that is stored and compared, in lower case, and whether s is a valid
-// address of at most 254 bytes without a display name.
-func NormalizeEmail(s string) (string, bool) {
-	s = strings.TrimSpace(s)
-	a, err := mail.ParseAddress(s)
-	if err != nil || a.Address != s || a.Name != "" || !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return text.IsUnsafe(r) || unicode.Is(unicode.Cf, r) }) {
-		return "", false
-	}
-	if at := strings.LastIndexByte(s, '@'); strings.ContainsAny(s[at:], "[]_ ") || strings.ContainsAny(s[:at], "\" ") {
-		return "", false // address literals and quoted local parts are legal, but people do not have them
-	}
-	s = strings.ToLower(s) // which may make it longer
-	return s, len(s) <= maxEmail
-}
 
 // NormalizeName returns a name without surrounding spaces, and whether it is valid: 1 to 100 characters of any script on
 // one line, at least one of them visible.

@@ -15,6 +15,8 @@ func TestNormalizeEmail(t *testing.T) {
 		{"tag", "ada+pgo@example.org", "ada+pgo@example.org"},
 		{"one label", "root@localhost", "root@localhost"},
 		{"unicode", "Jürgen@bücher.example", "jürgen@bücher.example"},
+		{"decomposed", "ju\u0308rgen@bu\u0308cher.example", "jürgen@bücher.example"}, {"ASCII form of the domain", "jürgen@XN--BCHER-KVA.example", "jürgen@bücher.example"},
+		{"full width domain", "ada@ｅｘａｍｐｌｅ.org", "ada@example.org"}, {"ideographic full stop", "ada@例子。org", "ada@例子.org"}, {"damaged ASCII form", "ada@xn--a.example", bad},
 		{"254 bytes", strings.Repeat("a", 242) + "@example.org", strings.Repeat("a", 242) + "@example.org"},
 		{"255 bytes", strings.Repeat("a", 243) + "@example.org", bad},
 		{"longer in lower case", strings.Repeat("Ⱥ", 120) + "@example.org", bad}, // 252 bytes, then 372
@@ -42,6 +44,7 @@ func TestNormalizeName(t *testing.T) {
 		{"empty", "", bad}, {"blank", " \t", bad}, {"two lines", "Ada\nBob", bad}, {"carriage return", "Ada\rBcc: x", bad}, {"line separator", "Ada\u2028Bob", bad}, {"paragraph separator", "Ada\u2029Bob", bad},
 		{"next line", "Ada\u0085Bob", bad}, {"NUL", "Ada\x00", bad}, {"escape", "\x1b[31mAda", bad}, {"right-to-left override", "Ada\u202ebob", bad}, {"isolate", "\u2066Ada", bad},
 		{"not UTF-8", "Ada\xff", bad}, {"replacement character", "Ada\ufffd", bad}, {"nothing to see", "\u200b\u200d", bad}, {"a mark alone", "\u0301", bad},
+		{"Hangul filler", "\u3164", bad}, {"Hangul filler after a name", "Ada\u3164", bad}, {"Hangul jamo fillers", "\u115f\u1160", bad}, {"halfwidth filler", "\uffa0", bad}, {"blank Braille", "\u2800", bad}, {"Braille", "⠁⠙⠁", "⠁⠙⠁"}, {"Hangul", "한글", "한글"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			got, ok := user.NormalizeName(tc.in)

@@ -106,7 +106,11 @@ func (s *Service) DeleteOwnAccount(ctx context.Context, id, session, password st
 // returns validation_failed if the new password is not acceptable, ErrInvalidCredentials if the current one is wrong, and
 // ErrTooManyAttempts after too many wrong passwords in the session.
 func (s *Service) ChangePassword(ctx context.Context, id, session, current, next string) (deviceToken string, err error) {
-	if err := problem.Invalid(validatePassword("new_password", next)...); err != nil {
+	u, err := s.Reader.FindByID(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	if err := problem.Invalid(validatePassword("new_password", next, u)...); err != nil {
 		return "", err
 	}
 	oldHash, err := s.confirmPassword(ctx, id, session, current)
@@ -117,7 +121,7 @@ func (s *Service) ChangePassword(ctx context.Context, id, session, current, next
 	if err != nil {
 		return "", err
 	}
-	u, err := s.changeAccount(ctx, id, func(a *Account) error {
+	u, err = s.changeAccount(ctx, id, func(a *Account) error {
 		if a.PasswordHash != oldHash {
 			return ErrInvalidCredentials // the password was changed after it was verified
 		}
@@ -145,7 +149,7 @@ func (s *Service) confirmPassword(ctx context.Context, id, session, password str
 	if wait := s.Throttle.CountAttempt(ctx, attempt); wait > 0 {
 		return "", ErrTooManyAttempts.WithRetryAfter(wait)
 	}
-	matches, err := s.Hasher.Verify(ctx, password, a.PasswordHash)
+	matches, _, err := s.Hasher.VerifyAny(ctx, password, a.PasswordHash)
 	if errors.Is(err, ErrBusy) {
 		s.Throttle.RecordSuccess(ctx, attempt) // nothing was guessed
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"pgo/pkg/cache"
 	"pgo/pkg/mysql"
 	"pgo/pkg/page"
+	"pgo/pkg/problem"
 	"pgo/services/user"
 )
 
@@ -23,18 +25,35 @@ func (s *Store) FindByID(ctx context.Context, id string) (user.User, error) {
 }
 
 // FindByEmail implements user.Reader. It bypasses the cache: password hashes stay in the database.
-func (s *Store) FindByEmail(ctx context.Context, email string) (*user.Account, error) {
-	var row userRow
-	if err := mysql.WrapNotFound(s.db.WithContext(ctx).Take(&row, "email = ?", email).Error, "read account"); err != nil {
-		return nil, err
+func (s *Store) FindByEmail(ctx context.Context, forms ...string) (*user.Account, error) {
+	var rows []userRow
+	if err := s.db.WithContext(ctx).Where("email IN ?", forms).Find(&rows).Error; err != nil {
+		return nil, mysql.Wrap(err, "read account")
 	}
-	return row.toAccount(), nil
+	for _, form := range forms {
+		for _, row := range rows {
+			if row.Email == form {
+				return row.toAccount(), nil
+			}
+		}
+	}
+	return nil, problem.NotFound()
 }
 
-// CheckToken implements user.Reader.
-func (s *Store) CheckToken(ctx context.Context, purpose string, token user.Hash) error {
-	_, err := findMailToken(s.db.WithContext(ctx), purpose, token)
-	return mysql.Classify(err)
+// FindTokenOwner implements user.Reader.
+func (s *Store) FindTokenOwner(ctx context.Context, purpose string, token user.Hash) (user.User, error) {
+	db := s.db.WithContext(ctx)
+	t, err := findMailToken(db, purpose, token)
+	if err != nil {
+		return user.User{}, mysql.Classify(err)
+	}
+	var row userRow
+	if err := db.Take(&row, "id = ?", t.UserID).Error; errors.Is(err, gorm.ErrRecordNotFound) {
+		return user.User{}, user.ErrTokenExpired
+	} else if err != nil {
+		return user.User{}, mysql.Wrap(err, "read owner of mail token")
+	}
+	return row.toUser(), nil
 }
 
 // ListUsers implements user.Reader.

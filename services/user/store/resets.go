@@ -26,9 +26,14 @@ type resetRequestRow struct {
 func (resetRequestRow) TableName() string { return "reset_requests" }
 
 // AddResetRequest implements user.ResetStore.
-func (s *Store) AddResetRequest(ctx context.Context, email string) error {
-	err := s.db.WithContext(ctx).Exec("INSERT INTO reset_requests (email, requested_at) VALUES (?, NOW(6))", email).Error
-	return mysql.Wrap(err, "insert reset request")
+func (s *Store) AddResetRequest(ctx context.Context, forms ...string) error {
+	for _, email := range forms {
+		err := s.db.WithContext(ctx).Exec("INSERT INTO reset_requests (email, requested_at) VALUES (?, NOW(6))", email).Error
+		if err != nil {
+			return mysql.Wrap(err, "insert reset request")
+		}
+	}
+	return nil
 }
 
 // HandleResetRequests implements user.ResetStore. Of two processes that take the same request, the second finds it deleted.
