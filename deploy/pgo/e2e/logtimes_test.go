@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // writeLogs writes alternating lines of two processes, a quarter of an hour apart, the last one now.
@@ -152,7 +150,7 @@ func TestLogsColors(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			out := runOnTerminal(t, s, test.env, append([]string{"logs", "-n", "1"}, test.args...)...)
+			_, out := s.runOnTerminal(120, test.env, append([]string{"logs", "-n", "1"}, test.args...)...)
 			for _, want := range test.want {
 				if !strings.Contains(out, want) {
 					t.Errorf("no %q in %q", want, out)
@@ -162,49 +160,5 @@ func TestLogsColors(t *testing.T) {
 				t.Errorf("colours: %q", out)
 			}
 		})
-	}
-}
-
-// runOnTerminal runs a command on a terminal and returns what the terminal shows.
-func runOnTerminal(t *testing.T, s *sandbox, env string, args ...string) string {
-	t.Helper()
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer master.Close()
-	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
-	}
-	terminal, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := s.newCommand(args...)
-	cmd.Env = append(cmd.Env, "TERM=xterm", env)
-	cmd.Stdout = terminal
-	defer terminal.Close()
-	if err := cmd.Run(); err != nil {
-		t.Fatal(err)
-	}
-	// It comes in pieces, when the kernel delivers it; this is the last.
-	const end = "that was all"
-	if _, err := terminal.WriteString(end); err != nil {
-		t.Fatal(err)
-	}
-	var seen []byte
-	for block := make([]byte, 4<<10); ; {
-		k, err := master.Read(block)
-		if err != nil {
-			t.Fatalf("after %q: %v", seen, err)
-		}
-		seen = append(seen, block[:k]...)
-		if before, all := strings.CutSuffix(string(seen), end); all {
-			return before
-		}
 	}
 }

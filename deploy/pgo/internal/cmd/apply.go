@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pgo/deploy/pgo/internal/control"
+	"pgo/deploy/pgo/internal/terminal"
 )
 
 func newApplyCommand(e *env) *cobra.Command {
@@ -25,7 +26,7 @@ func newApplyCommand(e *env) *cobra.Command {
 			_, client, err := e.connect(c.Context())
 			if dryRun && errors.Is(err, control.ErrNotRunning) {
 				for _, p := range file.Processes {
-					fmt.Fprintf(e.stdout, "%-12s %-8s %s\n", p.Name, "start", "nothing runs")
+					_ = terminal.PrintLine(e.stdout, "%-12s %-8s %s", p.Name, "start", "nothing runs")
 				}
 				return nil
 			}
@@ -40,7 +41,7 @@ func newApplyCommand(e *env) *cobra.Command {
 				return err
 			}
 			for _, s := range plan.Steps {
-				fmt.Fprintf(e.stdout, "%-12s %-8s %s\n", s.Process, s.Action, s.Reason)
+				_ = terminal.PrintLine(e.stdout, "%-12s %-8s %s", s.Process, s.Action, s.Reason)
 			}
 			if len(plan.Steps) == 0 {
 				fmt.Fprintln(e.stdout, "nothing to do")

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pgo/deploy/pgo/internal/control"
+	"pgo/deploy/pgo/internal/terminal"
 )
 
 func newDescribeCommand(e *env) *cobra.Command {
@@ -42,7 +43,7 @@ func newDescribeCommand(e *env) *cobra.Command {
 }
 
 func printDescription(w io.Writer, d control.Description) {
-	row := func(key string, value any) { fmt.Fprintf(w, "%-14s %v\n", key, value) }
+	row := func(key string, value any) { _ = terminal.PrintLine(w, "%-14s %v", key, value) }
 	optional := func(key, value string) {
 		if value != "" {
 			row(key, value)
@@ -73,6 +74,6 @@ func printDescription(w io.Writer, d control.Description) {
 	}
 	fmt.Fprintf(w, "\nenvironment of its own\n")
 	for _, key := range slices.Sorted(maps.Keys(d.Spec.Env)) {
-		fmt.Fprintf(w, "  %s=%s\n", key, d.Spec.Env[key])
+		_ = terminal.PrintLine(w, "  %s=%s", key, d.Spec.Env[key])
 	}
 }

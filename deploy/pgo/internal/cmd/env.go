@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,11 +10,10 @@ import (
 	"os"
 	"path/filepath"
 
-	"golang.org/x/sys/unix"
-
 	"pgo/deploy/pgo/internal/control"
 	"pgo/deploy/pgo/internal/home"
 	"pgo/deploy/pgo/internal/processfile"
+	"pgo/deploy/pgo/internal/terminal"
 )
 
 // env is the environment that all commands share.
@@ -91,20 +91,22 @@ func (e *env) connect(ctx context.Context) (home.Home, *control.Client, error) {
 
 // printJSON prints v, indented.
 func (e *env) printJSON(v any) error {
-	encoder := json.NewEncoder(e.stdout)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(v)
+	return e.encodeJSON(v, "  ")
 }
 
-// hasColors reports whether stdout is a terminal that takes colors and the user has not turned them off.
-func (e *env) hasColors() bool {
-	f, ok := e.stdout.(*os.File)
-	if !ok || e.getenv("NO_COLOR") != "" || e.getenv("TERM") == "dumb" {
-		return false
+func (e *env) encodeJSON(v any, indent string) error {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetIndent("", indent)
+	if err := encoder.Encode(v); err != nil {
+		return err
 	}
-	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-	return err == nil
+	_, err := e.stdout.Write(terminal.EscapeJSON(text.Bytes()))
+	return err
 }
+
+// screen describes stdout.
+func (e *env) screen() terminal.Screen { return terminal.DetectScreen(e.stdout, e.getenv) }
 
 // reportError prints the error of a command and returns the exit code.
 func (e *env) reportError(ctx context.Context, err error) int {
@@ -112,7 +114,7 @@ func (e *env) reportError(ctx context.Context, err error) int {
 		return exit.code
 	}
 	if err != nil {
-		fmt.Fprintln(e.stderr, "pgo:", err)
+		fmt.Fprintln(e.stderr, "pgo:", terminal.EscapeText(err.Error()))
 	}
 	return exitCode(ctx, err)
 }

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -11,7 +12,9 @@ import (
 
 	"pgo/deploy/pgo/internal/control"
 	"pgo/deploy/pgo/internal/logfile"
+	"pgo/deploy/pgo/internal/logview"
 	"pgo/deploy/pgo/internal/manager"
+	"pgo/deploy/pgo/internal/terminal"
 )
 
 func newEventsCommand(e *env) *cobra.Command {
@@ -42,7 +45,9 @@ func newEventsCommand(e *env) *cobra.Command {
 			if !follow {
 				return nil
 			}
-			return logfile.FollowLines(c.Context(), h.EventsPath(), offset, write)
+			return logview.RunWhileRead(c.Context(), e.stdout, func(ctx context.Context) error {
+				return logfile.FollowLines(ctx, h.EventsPath(), offset, write)
+			})
 		},
 	}
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "continue with new events")
@@ -54,14 +59,13 @@ func newEventsCommand(e *env) *cobra.Command {
 // printEvent prints a line of the event log. It skips a line that is not JSON, which a full disk leaves.
 func printEvent(w io.Writer, line []byte, asJSON bool) error {
 	if asJSON {
-		_, err := w.Write(line)
+		_, err := w.Write(terminal.EscapeJSON(line))
 		return err
 	}
 	var event control.Event
 	if err := json.Unmarshal(line, &event); err != nil {
 		return nil //nolint:nilerr // half a line, of a disk that was full
 	}
-	_, err := fmt.Fprintf(w, "%s  %-14s %-7d %-11s %s\n",
+	return terminal.PrintLine(w, "%s  %-14s %-7d %-11s %s",
 		event.Time.Local().Format(time.DateTime+".000"), fmt.Sprintf("%s/%d", event.Process, event.Instance), event.PID, event.To, event.Reason)
-	return err
 }

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"pgo/deploy/pgo/internal/control"
 	"pgo/deploy/pgo/internal/home"
+	"pgo/deploy/pgo/internal/terminal"
 )
 
 // follower runs commands of the manager and prints what happens, a line for each change of state.
@@ -84,7 +84,7 @@ func (f *follower) printChanges(c control.Changes) {
 		if hasSeveral[e.Process] || e.Instance > 0 { // the last of what were several keeps its number while it ends
 			name = fmt.Sprintf("%s/%d", name, e.Instance)
 		}
-		fmt.Fprintln(f.stdout, strings.TrimRight(fmt.Sprintf("%-12s %-11s %s", name, e.To, e.Reason), " "))
+		_ = terminal.PrintLine(f.stdout, "%-12s %-11s %s", name, e.To, e.Reason)
 	}
 	f.seq = max(f.seq, c.Seq)
 }

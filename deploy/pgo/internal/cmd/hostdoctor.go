@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pgo/deploy/pgo/internal/doctor"
+	"pgo/deploy/pgo/internal/terminal"
 )
 
 func newHostDoctorCommand(e *env) *cobra.Command {
@@ -34,9 +35,9 @@ func newHostDoctorCommand(e *env) *cobra.Command {
 				if asJSON {
 					continue
 				}
-				fmt.Fprintf(e.stdout, "%-4s %-11s %s\n", mark, f.Subject, f.Text)
+				_ = terminal.PrintLine(e.stdout, "%-4s %-11s %s", mark, f.Subject, f.Text)
 				if f.Advice != "" {
-					fmt.Fprintf(e.stdout, "     %-11s try: %s\n", "", f.Advice)
+					_ = terminal.PrintLine(e.stdout, "     %-11s try: %s", "", f.Advice)
 				}
 			}
 			if failed > 0 {

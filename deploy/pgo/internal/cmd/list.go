@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"pgo/deploy/pgo/internal/control"
 	"pgo/deploy/pgo/internal/supervise"
+	"pgo/deploy/pgo/internal/terminal"
 )
 
 func newListCommand(e *env) *cobra.Command {
@@ -51,30 +53,27 @@ func newListCommand(e *env) *cobra.Command {
 	return c
 }
 
-// printProcesses prints a table, on a terminal with colors.
+// printProcesses prints a table, one line a process.
 func printProcesses(e *env, processes []control.Process) error {
-	var t table
-	t.addRow("NAME", "KIND", "STATUS", "PID", "RESTARTS", "UPTIME", "CPU", "MEMORY", "VERSION", "NOTE")
+	t := terminal.NewTable("NAME", "KIND", "STATUS", "PID", "RESTARTS", "UPTIME", "CPU", "MEMORY", "VERSION", "NOTE")
+	t.Optional = []string{"KIND", "VERSION", "CPU", "RESTARTS", "PID", "MEMORY", "UPTIME"}
 	for _, p := range processes {
 		pid, uptime, cpu, memory := "-", "-", "-", "-"
 		if p.PID != 0 {
-			pid, uptime = fmt.Sprint(p.PID), (time.Duration(p.Uptime) * time.Second).String()
-			cpu, memory = fmt.Sprintf("%.1f%%", p.CPU), formatMegabytes(p.Memory)
+			pid, uptime = fmt.Sprint(p.PID), terminal.FormatDuration(time.Duration(p.Uptime)*time.Second)
+			cpu, memory = fmt.Sprintf("%.1f%%", p.CPU), terminal.FormatMegabytes(p.Memory)
 		}
 		name := p.Name
 		if p.Instances > 1 {
 			name = fmt.Sprintf("%s/%d", p.Name, p.Instance)
 		}
-		t.addRow(name, p.Kind, string(p.Status), pid, fmt.Sprint(p.Restarts), uptime, cpu, memory, orDash(p.Version), describeProblem(p))
+		t.AddColoredRow(statusColor(p), name, p.Kind, string(p.Status), pid, fmt.Sprint(p.Restarts), uptime, cpu, memory, orDash(p.Version), describeProblem(p))
 	}
-	if e.hasColors() {
-		t.colors = []string{headingColor}
-		for _, p := range processes {
-			t.colors = append(t.colors, statusColor(p))
-		}
-	}
-	return t.print(e.stdout)
+	return t.Print(e.stdout, e.screen())
 }
+
+// orDash returns text, and - for an empty cell.
+func orDash(text string) string { return cmp.Or(text, "-") }
 
 // describeProblem returns the note of a process in the table: what is wrong with it or under way, else its own message.
 func describeProblem(p control.Process) string {
@@ -98,12 +97,12 @@ func describeProblem(p control.Process) string {
 func statusColor(p control.Process) string {
 	switch {
 	case p.Status == control.Failed, p.Status == control.BackingOff, p.ReloadFailure != "", p.DeployFailure != "":
-		return "31"
+		return terminal.Red
 	case p.Ready && !p.ReloadPending:
-		return "32"
+		return terminal.Green
 	case p.Status == control.Stopped:
-		return "2"
+		return terminal.Dim
 	default:
-		return "33"
+		return terminal.Yellow
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"pgo/deploy/pgo/internal/audit"
 	"pgo/deploy/pgo/internal/release"
 	"pgo/deploy/pgo/internal/ship"
+	"pgo/deploy/pgo/internal/terminal"
 )
 
 func newReleasesCommand(e *env) *cobra.Command {
@@ -35,7 +36,7 @@ func newReleasesCommand(e *env) *cobra.Command {
 			if r.asJSON {
 				return e.printJSON(all)
 			}
-			return printReleases(e.stdout, all)
+			return printReleases(e.stdout, e.screen(), all)
 		},
 	}
 	c.Flags().BoolVar(&r.asJSON, "json", false, "print a JSON array, with --to an object for each host")
@@ -83,37 +84,37 @@ func printRemoteReleases(ctx context.Context, e *env, r *remote, names []string)
 			}{host, all, deploys})
 		}
 		fmt.Fprintf(e.stdout, "%s\n", host)
-		if err := printReleases(e.stdout, all); err != nil {
+		if err := printReleases(e.stdout, e.screen(), all); err != nil {
 			return err
 		}
 		fmt.Fprintln(e.stdout)
-		return printDeploys(e.stdout, deploys)
+		return printDeploys(e.stdout, e.screen(), deploys)
 	})
 }
 
-func printDeploys(w io.Writer, all []audit.Entry) error {
-	var t table
-	t.addRow("ENDED", "WHAT", "BY", "RESULT", "TOOK", "CHANGES", "WHY")
+func printDeploys(w io.Writer, screen terminal.Screen, all []audit.Entry) error {
+	t := terminal.NewTable("ENDED", "WHAT", "BY", "RESULT", "TOOK", "CHANGES", "WHY")
+	t.Optional = []string{"TOOK", "BY"}
 	for _, entry := range all {
 		var changes []string
 		for _, c := range entry.Changes {
 			changes = append(changes, fmt.Sprintf("%s %s → %s", c.Process, c.From, c.To))
 		}
-		t.addRow(entry.Ended.Local().Format(time.DateTime), fmt.Sprint(entry.Kind), entry.User, fmt.Sprint(entry.Result),
+		t.AddRow(entry.Ended.Local().Format(time.DateTime), fmt.Sprint(entry.Kind), entry.User, fmt.Sprint(entry.Result),
 			fmt.Sprintf("%.1f s", entry.Seconds), strings.Join(changes, ", "), entry.Reason)
 	}
-	return t.print(w)
+	return t.Print(w, screen)
 }
 
-func printReleases(w io.Writer, all []release.Release) error {
-	var t table
-	t.addRow("NAME", "RELEASE", "VERSION", "ADDED", "SIZE", "STATE", "NOTE")
+func printReleases(w io.Writer, screen terminal.Screen, all []release.Release) error {
+	t := terminal.NewTable("NAME", "RELEASE", "VERSION", "ADDED", "SIZE", "STATE", "NOTE")
+	t.Optional = []string{"SIZE", "VERSION", "ADDED"}
 	for _, r := range all {
 		state, note := describeRelease(r)
-		t.addRow(r.Name, r.Record.Verification.SHA256[:12], orDash(r.Record.Version), r.Record.Added.Local().Format(time.DateTime),
-			formatMegabytes(r.Record.Verification.Size), state, note)
+		t.AddRow(r.Name, r.Record.Verification.SHA256[:12], orDash(r.Record.Version), r.Record.Added.Local().Format(time.DateTime),
+			terminal.FormatMegabytes(r.Record.Verification.Size), state, note)
 	}
-	return t.print(w)
+	return t.Print(w, screen)
 }
 
 // describeRelease returns the state and the note of a release in the table.

@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"strings"
@@ -11,6 +10,7 @@ import (
 
 	"pgo/deploy/pgo/internal/audit"
 	"pgo/deploy/pgo/internal/ship"
+	"pgo/deploy/pgo/internal/terminal"
 )
 
 // remote has the flags of commands that run on other hosts.
@@ -34,7 +34,7 @@ func (r *remote) runOnEachHost(ctx context.Context, e *env, run func(context.Con
 	}
 	report := newEventPrinter(e, len(r.hosts) > 1)
 	if r.asJSON {
-		report = func(event ship.Event) { _ = json.NewEncoder(e.stdout).Encode(event) } // a reader that is gone stops no deploy
+		report = func(event ship.Event) { _ = e.encodeJSON(event, "") } // a reader that is gone stops no deploy
 	}
 	for n, host := range r.hosts {
 		if err := run(ctx, host, r.shipOptions(e, report)); err != nil {
@@ -74,7 +74,7 @@ func newEventPrinter(e *env, several bool) func(ship.Event) {
 		if several {
 			line = event.Host + "  " + line
 		}
-		fmt.Fprintln(e.stdout, strings.TrimRight(line, " "))
+		_ = terminal.PrintLine(e.stdout, "%s", line)
 	}
 }
 

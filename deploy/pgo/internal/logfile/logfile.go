@@ -63,7 +63,7 @@ func findLastLines(text []byte, n int) int {
 // pollInterval is the time between two reads of a followed file.
 const pollInterval = 200 * time.Millisecond
 
-// FollowLines calls line for each line that is appended to the file after offset, until ctx ends. A truncated or replaced file
+// FollowLines calls line for each line that is appended to the file after offset, until ctx ends, also in the middle of a file. A truncated or replaced file
 // is read from its start; a missing one is waited for.
 func FollowLines(ctx context.Context, path string, offset int64, line func([]byte) error) error {
 	t := follower{path: path, offset: offset}
@@ -71,7 +71,16 @@ func FollowLines(ctx context.Context, path string, offset int64, line func([]byt
 	every := time.NewTicker(pollInterval)
 	defer every.Stop()
 	for {
-		if err := t.readNew(line); err != nil {
+		err := t.readNew(func(text []byte) error {
+			if ctx.Err() != nil {
+				return ctx.Err() // a fast writer's file has no end
+			}
+			return line(text)
+		})
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 		select {

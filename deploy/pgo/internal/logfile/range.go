@@ -2,6 +2,8 @@ package logfile
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -22,8 +24,8 @@ const maxDelay = time.Minute
 
 // ReadRange calls line for every line of the log that was written in the range, including rotated files, oldest first. A line
 // without a time has that of the line before; without one before it, that of its file's end. It returns the offset up to
-// which it has read the current file.
-func ReadRange(path string, r Range, line func(at time.Time, text []byte) error) (int64, error) {
+// which it has read the current file. The end of ctx ends it with the error of ctx.
+func ReadRange(ctx context.Context, path string, r Range, line func(at time.Time, text []byte) error) (int64, error) {
 	// Opened first: if it is rotated meanwhile it is found twice, and read once.
 	current, err := os.Open(path)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -39,6 +41,9 @@ func ReadRange(path string, r Range, line func(at time.Time, text []byte) error)
 	var from, last time.Time
 	timed := func(end time.Time) func([]byte) error {
 		return func(text []byte) error {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
 			at, ok := ParseTime(text)
 			switch {
 			case ok:
@@ -76,10 +81,13 @@ func ReadRange(path string, r Range, line func(at time.Time, text []byte) error)
 	return here.Size(), nil
 }
 
+// maxTailAttempts bounds the attempts to read a tail while the log is not rotated: that of a flood is rotated all the time.
+const maxTailAttempts = 3
+
 // ReadTail returns the last n lines of the log, including rotated files, and the offset up to which it has read the current
-// file.
-func ReadTail(path string, n int) (lines []byte, read int64, err error) {
-	for {
+// file. The end of ctx ends it with the error of ctx.
+func ReadTail(ctx context.Context, path string, n int) (lines []byte, read int64, err error) {
+	for attempt := 1; ; attempt++ {
 		before, _ := os.Stat(path) // a missing one is nil, before and after
 		rotated := ListRotated(path)
 		if lines, read, err = ReadLast(path, n, 0); err != nil {
@@ -91,7 +99,8 @@ func ReadTail(path string, n int) (lines []byte, read int64, err error) {
 				break
 			}
 			last := NewLastLines(missing)
-			if err := old.ReadLines(last.Add); err != nil {
+			add := func(line []byte) error { return cmp.Or(ctx.Err(), last.Add(line)) }
+			if err := old.ReadLines(add); err != nil {
 				return nil, 0, fmt.Errorf("read the log: %s: %w", old.Path, err)
 			}
 			earlier := bytes.Join(last.All(), nil)
@@ -99,7 +108,8 @@ func ReadTail(path string, n int) (lines []byte, read int64, err error) {
 			lines = append(earlier, lines...)
 		}
 		after, _ := os.Stat(path)
-		if before == nil && after == nil || before != nil && after != nil && os.SameFile(before, after) {
+		isStable := before == nil && after == nil || before != nil && after != nil && os.SameFile(before, after)
+		if isStable || attempt == maxTailAttempts {
 			return lines, read, nil
 		}
 	}

@@ -111,7 +111,7 @@ func TestReadRange(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			var got, want []string
-			read, err := ReadRange(path, test.span, func(at time.Time, line []byte) error {
+			read, err := ReadRange(t.Context(), path, test.span, func(at time.Time, line []byte) error {
 				got = append(got, fmt.Sprintf("%d %s", at.UTC().Hour(), line))
 				return nil
 			})
@@ -136,11 +136,11 @@ func TestReadRangeWithoutTimes(t *testing.T) {
 	}
 	for since, want := range map[time.Duration]int{-time.Hour: 2, time.Hour: 0} {
 		n := 0
-		if _, err := ReadRange(path, Range{Since: time.Now().Add(since)}, func(time.Time, []byte) error { n++; return nil }); err != nil || n != want {
+		if _, err := ReadRange(t.Context(), path, Range{Since: time.Now().Add(since)}, func(time.Time, []byte) error { n++; return nil }); err != nil || n != want {
 			t.Errorf("since %s: %d lines, %v", since, n, err)
 		}
 	}
-	if read, err := ReadRange(filepath.Join(t.TempDir(), "none.log"), Range{}, nil); read != 0 || err != nil {
+	if read, err := ReadRange(t.Context(), filepath.Join(t.TempDir(), "none.log"), Range{}, nil); read != 0 || err != nil {
 		t.Errorf("of no log: %d, %v", read, err)
 	}
 }
@@ -151,13 +151,13 @@ func TestReadRangeDamagedFile(t *testing.T) {
 	if err := os.Truncate(packed, 20); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ReadRange(path, Range{}, func(time.Time, []byte) error { return nil }); err == nil || !strings.Contains(err.Error(), packed) {
+	if _, err := ReadRange(t.Context(), path, Range{}, func(time.Time, []byte) error { return nil }); err == nil || !strings.Contains(err.Error(), packed) {
 		t.Errorf("half a gzip: %v", err)
 	}
 	if err := os.WriteFile(packed, []byte("this is no gzip"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := ReadTail(path, 100); err == nil || !strings.Contains(err.Error(), gzip.ErrHeader.Error()) {
+	if _, _, err := ReadTail(t.Context(), path, 100); err == nil || !strings.Contains(err.Error(), gzip.ErrHeader.Error()) {
 		t.Errorf("no gzip: %v", err)
 	}
 }
@@ -165,7 +165,7 @@ func TestReadRangeDamagedFile(t *testing.T) {
 func TestReadTail(t *testing.T) {
 	path, _ := writeHourlyLog(t)
 	for n, first := range map[int]string{0: "", 1: "  more of 9", 4: `{"ts":"2026-11-21T08:00:00Z","hour":8}`, 5: "  more of 7", 19: "  more of 0", 20: `{"ts":"2026-11-21T00:00:00Z","hour":0}`, 1000: `{"ts":"2026-11-21T00:00:00Z","hour":0}`} {
-		lines, _, err := ReadTail(path, n)
+		lines, _, err := ReadTail(t.Context(), path, n)
 		if got, _, _ := strings.Cut(string(lines), "\n"); err != nil || got != first || countLines(lines) != min(n, 20) {
 			t.Errorf("%d: %d lines that begin with %q, %v", n, countLines(lines), got, err)
 		}

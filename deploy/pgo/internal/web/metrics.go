@@ -5,6 +5,7 @@ import (
 
 	"pgo/deploy/pgo/internal/control"
 	"pgo/deploy/pgo/internal/release"
+	"pgo/deploy/pgo/internal/terminal"
 )
 
 // processStates are the states that a row of the list can have.
@@ -38,7 +39,8 @@ func (s *metricSet) addProcesses(all []Process) {
 	files := s.addGauge("pgo_process_open_fds", "Files that the running process has open.", of...)
 	for _, p := range all {
 		name, number := p.Process.Name, strconv.Itoa(p.Process.Instance)
-		info.addSample(1, name, number, p.Process.Kind, p.Process.Version)
+		version := terminal.EscapeLine(p.Process.Version) // the process chose it, and people look at metrics with curl
+		info.addSample(1, name, number, p.Process.Kind, version)
 		for _, one := range processStates {
 			state.addBool(p.Process.Status == one, name, number, string(one))
 		}
@@ -58,7 +60,7 @@ func (s *metricSet) addProcesses(all []Process) {
 			continue
 		}
 		if p.Process.Release != "" {
-			releaseInfo.addSample(1, name, number, release.ShortSum(p.Process.Release), p.Process.Version)
+			releaseInfo.addSample(1, name, number, release.ShortSum(p.Process.Release), version)
 		}
 		started.addSample(float64(p.Started.UnixMilli())/1000, name, number)
 		cpu.addSample(p.CPU.Seconds(), name, number)

@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"pgo/deploy/pgo/internal/control"
+	"pgo/deploy/pgo/internal/terminal"
 )
 
 // Options configures the server.
@@ -168,8 +169,13 @@ func (h *handler) writeError(w http.ResponseWriter, what string, err error) {
 }
 
 func (h *handler) writeJSON(w http.ResponseWriter, body any) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		h.writeError(w, "encode the answer", err)
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(body) // a client that went away misses it
+	_, _ = w.Write(append(terminal.EscapeJSON(text), '\n')) // a client that went away misses it
 }
 
 func writeText(w http.ResponseWriter, s string) {

@@ -1,4 +1,4 @@
-package cmd
+package logview
 
 import (
 	"context"
@@ -9,12 +9,11 @@ import (
 	"strings"
 	"time"
 
-	"pgo/deploy/pgo/internal/home"
 	"pgo/deploy/pgo/internal/logfile"
 )
 
-// parseTimeRange reads --since and --until. An empty text leaves that end open.
-func parseTimeRange(since, until string, now time.Time) (logfile.Range, error) {
+// ParseTimeRange reads --since and --until. An empty text leaves that end open.
+func ParseTimeRange(since, until string, now time.Time) (logfile.Range, error) {
 	var r logfile.Range
 	for _, flag := range []struct {
 		name, text string
@@ -65,22 +64,22 @@ type logStream struct {
 
 func (s *logStream) advance() { s.at, s.line, s.more = s.next() }
 
-// showTimeRange shows the lines of several logs in the view's range, in the order of time, and returns the offset up to which
+// openRanges prints the lines of several logs in the view's range, in the order of time, and returns the offset up to which
 // each log was read.
-func showTimeRange(ctx context.Context, h home.Home, names []string, v logView, w *logWriter) ([]int64, error) {
-	offsets, failed := make([]int64, len(names)), make([]error, len(names))
-	streams := make([]*logStream, len(names))
-	for i, name := range names {
+func (s *session) openRanges(ctx context.Context) ([]int64, error) {
+	offsets, failed := make([]int64, len(s.names)), make([]error, len(s.names))
+	streams := make([]*logStream, len(s.names))
+	for i, name := range s.names {
 		var lines iter.Seq2[time.Time, []byte] = func(yield func(time.Time, []byte) bool) {
-			offsets[i], failed[i] = logfile.ReadRange(h.LogPath(name), v.times, func(at time.Time, line []byte) error {
-				if ctx.Err() != nil || !yield(at, line) {
+			offsets[i], failed[i] = logfile.ReadRange(ctx, s.home.LogPath(name), s.view.Times, func(at time.Time, line []byte) error {
+				if s.matchers[i].matches(line) && !yield(at, line) {
 					return errStopReading
 				}
 				return nil
 			})
 		}
-		if v.lines >= 0 {
-			lines = keepLast(lines, v.lines)
+		if s.view.Lines >= 0 {
+			lines = keepLast(lines, s.view.Lines)
 		}
 		next, stop := iter.Pull2(lines)
 		defer stop()
@@ -92,7 +91,7 @@ func showTimeRange(ctx context.Context, h home.Home, names []string, v logView, 
 		if first < 0 {
 			return offsets, errors.Join(failed...)
 		}
-		if err := w.writeLine(names[first], streams[first].line); err != nil {
+		if err := s.printer.printLine(s.names[first], streams[first].line); err != nil {
 			return nil, err
 		}
 		streams[first].advance()

@@ -1,4 +1,4 @@
-package cmd
+package logview
 
 import (
 	"iter"
@@ -31,7 +31,7 @@ func TestParseTimeRange(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := parseTimeRange(test.since, test.until, now)
+			got, err := ParseTimeRange(test.since, test.until, now)
 			if test.failure != "" {
 				if err == nil || !strings.Contains(err.Error(), test.failure) {
 					t.Errorf("got %v, want %s", err, test.failure)
