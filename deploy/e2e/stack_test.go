@@ -209,6 +209,22 @@ func (s *stack) secret(name string) string {
 	return string(text)
 }
 
+// env returns the addresses and settings of the running stack.
+func (s *stack) env(t testing.TB) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(s.home, "env"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		if key, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok {
+			env[key] = value
+		}
+	}
+	return env
+}
+
 // showLogs prints the end of each log, for a test that failed.
 func (s *stack) showLogs() {
 	const tail = 3000

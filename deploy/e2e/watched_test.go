@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -47,22 +46,6 @@ func newWatched(t *testing.T) *watched {
 	w.stack = newStack(t)
 	write(t, filepath.Join(w.home, "secrets", "wecom_key"), robotKey+"\n")
 	return w
-}
-
-// env is the stack's env file.
-func (w *watched) env(t *testing.T) map[string]string {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join(w.home, "env"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	env := map[string]string{}
-	for line := range strings.Lines(string(text)) {
-		if key, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok {
-			env[key] = value
-		}
-	}
-	return env
 }
 
 // inbox keeps what a stub has taken.
