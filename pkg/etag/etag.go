@@ -20,8 +20,8 @@ func FormatRevision(version, revision int64) string {
 }
 
 // ParseIfMatch returns the condition that the request's If-Match states: the zero condition without the header, any
-// version for "*", otherwise the versions in its list. A weak tag and one that neither Format nor FormatRevision writes name
-// no version.
+// version for "*", otherwise the versions in its list. A weak tag names the version too, beyond RFC 9110: the gateway weakens
+// the tags of what it compresses, and callers return them. A tag that neither Format nor FormatRevision writes names no version.
 func ParseIfMatch(h http.Header) entity.Condition {
 	values := h.Values("If-Match")
 	if len(values) == 0 {
@@ -32,7 +32,7 @@ func ParseIfMatch(h http.Header) entity.Condition {
 		if tag == "*" {
 			return entity.AnyVersion()
 		}
-		if v, ok := parseTag(tag); ok {
+		if v, ok := parseTag(strings.TrimPrefix(tag, "W/")); ok {
 			versions = append(versions, v)
 		}
 	}

@@ -17,10 +17,10 @@ func TestParseIfMatch(t *testing.T) {
 		holds  bool
 	}{
 		{"absent", nil, true}, {"same", []string{`"3"`}, true}, {"other", []string{`"2"`}, false}, {"any", []string{"*"}, true},
-		{"list", []string{`"1", "3"`}, true}, {"two headers", []string{`"1"`, `"3"`}, true}, {"weak never matches", []string{`W/"3"`}, false},
+		{"list", []string{`"1", "3"`}, true}, {"two headers", []string{`"1"`, `"3"`}, true}, {"weakened by the gateway", []string{`W/"3"`}, true}, {"weak and other", []string{`W/"2"`}, false},
 		{"without quotes", []string{"3"}, false}, {"empty", []string{""}, false}, {"any in a list", []string{`"1", *`}, true},
 		{"leading zero", []string{`"03"`}, false}, {"with a revision", []string{`"3.9"`}, true}, {"other with a revision", []string{`"2.3"`}, false},
-		{"weak with a revision", []string{`W/"3.9"`}, false}, {"leading zero in the revision", []string{`"3.09"`}, false}, {"empty revision", []string{`"3."`}, false}, {"two revisions", []string{`"3.1.2"`}, false}, {"sign", []string{`"+3"`}, false}, {"twice quoted", []string{`""3""`}, false},
+		{"weak with a revision", []string{`W/"3.9"`}, true}, {"leading zero in the revision", []string{`"3.09"`}, false}, {"empty revision", []string{`"3."`}, false}, {"two revisions", []string{`"3.1.2"`}, false}, {"sign", []string{`"+3"`}, false}, {"twice quoted", []string{`""3""`}, false},
 		{"not a number", []string{`"abc"`}, false}, {"too large", []string{`"9223372036854775811"`}, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/google/renameio/v2"
@@ -200,8 +201,13 @@ func (s Stack) writeGateway(v settings) error {
 		if err := writePublic(filepath.Join(dir, "certs"), certs.Key, string(key)); err != nil {
 			return err
 		}
+		port, err := strconv.Atoi(v.values["PGO_GATEWAY_HTTPS"])
+		if err != nil {
+			return fmt.Errorf("the published port of HTTPS: %w", err)
+		}
 		o.TLS = gateway.TLS{
 			Addr:        fmt.Sprintf("0.0.0.0:%d", gatewayHTTPS),
+			Port:        port,
 			Certificate: "/etc/gateway/certs/" + certs.Certificate, Key: "/etc/gateway/certs/" + certs.Key,
 		}
 	}

@@ -255,6 +255,7 @@ func TestACMEChallengesAreServedOverHTTP(t *testing.T) {
 }
 
 type running struct {
+	dir          string // with nginx's files and its log
 	http, https  string
 	pid, version int
 }
@@ -312,7 +313,7 @@ func startOptions(t *testing.T, o Options) running {
 		out, _ := os.ReadFile(log)
 		assertLog(t, string(out))
 	})
-	g := running{http: "http://" + o.HTTP, https: "https://" + o.TLS.Addr, pid: p.PID(), version: o.Version}
+	g := running{dir: dir, http: "http://" + o.HTTP, https: "https://" + o.TLS.Addr, pid: p.PID(), version: o.Version}
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		res, err := http.Get(g.http + "/gateway/livez")
 		if err == nil {

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/google/renameio/v2"
+	"golang.org/x/sys/unix"
 
 	"pgo/deploy/stack/internal/checkout"
 	"pgo/deploy/stack/internal/template"
@@ -37,6 +38,9 @@ type Options struct {
 	Upstreams map[string]Upstream // by their names in the template
 	Resolver  string              // a name server, if upstreams have names whose addresses change
 	Limits    Limits
+	HTTPS     string // OptionalHTTPS or RedirectToHTTPS; "" is OptionalHTTPS
+	CORS      CORS
+	Files     uint64   // the most files that one of nginx's workers may open; 0: no limit but nginx's own
 	RealIP    []string // networks of load balancers in front, whose X-Forwarded-For is trusted
 	Extra     string   // additional locations
 	Version   int      // nginx's, such as 1_022_001 for 1.22.1; newer directives are left out
@@ -45,6 +49,7 @@ type Options struct {
 // TLS configures HTTPS. Without a certificate there is no HTTPS.
 type TLS struct {
 	Addr             string
+	Port             int // under which clients reach it; 0: that of Addr
 	Certificate, Key string
 }
 
@@ -59,6 +64,22 @@ type Limits struct {
 // DefaultLimits returns limits far above a person's or a fair program's needs, and below the services' capacity.
 func DefaultLimits() Limits {
 	return Limits{Rate: "1000r/s", Burst: 1000, Connections: 512, Body: "2m"}
+}
+
+// The capacity of one of nginx's two workers. A connection to a service takes a second file.
+const (
+	maxWorkerFiles       = 65_536
+	maxWorkerConnections = 32_768
+	minWorkerFiles       = 256
+	spareFiles           = 64 // for logs, listeners and bodies on disk
+)
+
+// workerFiles returns the number of files that a worker may open.
+func (o Options) workerFiles() uint64 {
+	if o.Files == 0 {
+		return maxWorkerFiles
+	}
+	return max(minWorkerFiles, min(maxWorkerFiles, o.Files))
 }
 
 // The nginx versions that introduced directives.
@@ -119,6 +140,12 @@ func (o Options) templateValues() (map[string]string, error) {
 	values["RESOLVER"] = directiveIf(o.Resolver != "", "resolver "+o.Resolver+" valid=2s ipv6=off")
 	values["RATE"], values["BURST"], values["CONNECTIONS"] = o.Limits.Rate, strconv.Itoa(o.Limits.Burst), strconv.Itoa(o.Limits.Connections)
 	values["BODY"] = o.Limits.Body
+	files := o.workerFiles()
+	values["WORKER_FILES"], values["WORKER_CONNECTIONS"] = strconv.FormatUint(files, 10), strconv.FormatUint(min(maxWorkerConnections, files-spareFiles), 10)
+	maps.Copy(values, o.CORS.templateValues())
+	if err := o.addHTTPSValues(values); err != nil {
+		return nil, err
+	}
 	values["TLS"] = directiveIf(o.TLS.Certificate != "", `include "`+o.Etc+`/tls.conf"`)
 	values["HTTP2"] = directiveIf(o.Version >= versionHTTP2Directive, "http2 on")
 	values["HTTP2_LISTEN"] = ""
@@ -183,6 +210,11 @@ func WriteNativeConfig(co checkout.Checkout, env map[string]string) error {
 	if certificate := co.Path("certs", "gateway.crt"); checkout.IsFile(certificate) && env["GATEWAY_HTTPS"] != "" {
 		o.TLS = TLS{Addr: env["GATEWAY_HTTPS"], Certificate: certificate, Key: co.Path("certs", "gateway.key")}
 	}
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return fmt.Errorf("read the limit of open files: %w", err)
+	}
+	o.Files = limit.Max
 	if program, err := localserver.HostPrograms().Nginx(); err == nil {
 		o.Version = nginxVersion(context.Background(), program)
 	}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -19,14 +20,21 @@ import (
 // Settings holds an operator's settings for the gateway, for every mode.
 type Settings struct {
 	Limits        Limits              `yaml:"limits"`
+	HTTPS         string              `yaml:"https"` // OptionalHTTPS or RedirectToHTTPS
+	CORS          CORS                `yaml:"cors"`
 	LoadBalancers []string            `yaml:"load_balancers"` // networks in front, whose X-Forwarded-For is trusted
 	Upstreams     map[string]Upstream `yaml:"upstreams"`      // by service, for services that run on other machines
+}
+
+// DefaultSettings returns the settings without a file.
+func DefaultSettings() Settings {
+	return Settings{Limits: DefaultLimits(), HTTPS: OptionalHTTPS, CORS: CORS{MaxAge: 10 * time.Minute}}
 }
 
 // LoadSettings reads configs/gateway.yaml and, over it, gateway.yaml in the home. It returns an error that names the file and
 // the key for an unknown key and for a value that nginx would reject.
 func LoadSettings(co checkout.Checkout) (Settings, error) {
-	s := Settings{Limits: DefaultLimits()}
+	s := DefaultSettings()
 	for _, path := range []string{filepath.Join(co.Root, "configs", "gateway.yaml"), co.Path("gateway.yaml")} {
 		text, err := os.ReadFile(path)
 		if errors.Is(err, os.ErrNotExist) {
@@ -64,6 +72,12 @@ func (s Settings) validate() error {
 	case !sizePattern.MatchString(l.Body):
 		return fmt.Errorf("limits.body: %q: expected a size such as 2m or 512k", l.Body)
 	}
+	if s.HTTPS != OptionalHTTPS && s.HTTPS != RedirectToHTTPS {
+		return fmt.Errorf("https: %q: expected %s or %s", s.HTTPS, OptionalHTTPS, RedirectToHTTPS)
+	}
+	if err := s.CORS.validate(); err != nil {
+		return err
+	}
 	for _, network := range s.LoadBalancers {
 		_, err := netip.ParsePrefix(network)
 		if _, notOne := netip.ParseAddr(network); err != nil && notOne != nil {
@@ -86,7 +100,7 @@ func (s Settings) validate() error {
 
 // applyTo sets the settings in o, whose upstreams are this machine's.
 func (s Settings) applyTo(o *Options) {
-	o.Limits, o.RealIP = s.Limits, s.LoadBalancers
+	o.Limits, o.RealIP, o.HTTPS, o.CORS = s.Limits, s.LoadBalancers, s.HTTPS, s.CORS
 	for name, u := range s.Upstreams {
 		upstream := o.Upstreams[name]
 		if upstream.Balance = u.Balance; len(u.Servers) > 0 {

@@ -23,7 +23,7 @@ func TestCheckoutSettingsEqualDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (Settings{Limits: DefaultLimits(), LoadBalancers: []string{}, Upstreams: map[string]Upstream{}}); !reflect.DeepEqual(s, want) {
+	if want := (Settings{Limits: DefaultLimits(), HTTPS: OptionalHTTPS, CORS: CORS{Origins: []string{}, MaxAge: 10 * time.Minute}, LoadBalancers: []string{}, Upstreams: map[string]Upstream{}}); !reflect.DeepEqual(s, want) {
 		t.Errorf("%+v, want %+v", s, want)
 	}
 }
@@ -36,6 +36,7 @@ func TestMachineSettingsOverrideCheckout(t *testing.T) {
 	}
 	want := Options{
 		Limits: Limits{Rate: "9r/m", Burst: 7, Connections: 512, Body: "2m"},
+		HTTPS:  OptionalHTTPS, CORS: CORS{MaxAge: 10 * time.Minute},
 		RealIP: []string{"10.0.0.0/8"},
 		Upstreams: map[string]Upstream{
 			"user":   {Servers: []string{"10.0.0.7:8081 weight=3", "10.0.0.8:8081"}, Balance: "ip_hash", Resolve: true},
@@ -57,6 +58,11 @@ func TestBadSettings(t *testing.T) {
 		{"no connection", "limits: {connections: 0}\n", "limits.connections"},
 		{"a body limit that is not a size", "limits: {body: big}\n", "limits.body"},
 		{"a load balancer's name", "load_balancers: [lb.example.org]\n", "load_balancers"},
+		{"an unknown value of https", "https: on\n", "https"},
+		{"every origin", "cors: {origins: ['*']}\n", "cors.origins"},
+		{"an origin with a path", "cors: {origins: ['https://a.example/']}\n", "cors.origins"},
+		{"a directive as an origin", "cors: {origins: ['https://a\" 1; return 200']}\n", "cors.origins"},
+		{"a preflight for a week", "cors: {max_age: 168h}\n", "cors.max_age"},
 		{"an unknown service", "upstreams: {usr: {servers: ['a:1']}}\n", "upstreams.usr"},
 		{"an unknown balance", "upstreams: {user: {servers: ['a:1'], balance: random}}\n", "ip_hash or least_conn"},
 		{"a directive as a server", "upstreams: {user: {servers: ['a:1; return 200']}}\n", "is not a server"},
@@ -113,6 +119,8 @@ func TestNginxAcceptsEveryVariant(t *testing.T) {
 		{"ip_hash on one server", upstreamSettings("ip_hash", nil), TLS{}},
 		{"least_conn", upstreamSettings("least_conn", two), TLS{}},
 		{"behind load balancers", "load_balancers: [10.0.0.0/8, '2001:db8::/32', 192.0.2.1]\n", tls},
+		{"redirect to HTTPS", "https: redirect\n", tls},
+		{"origins", "cors: {origins: ['https://app.example.org', 'http://localhost:5173'], credentials: true, max_age: 1h}\n", tls},
 		{"other limits", "limits: {rate: 5r/m, burst: 1, connections: 1, body: 512k}\n", tls},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
