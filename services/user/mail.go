@@ -2,6 +2,7 @@ package user
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -16,9 +17,13 @@ type Mail struct {
 	Date    time.Time
 }
 
+// ErrMailRefused reports that a mail can never be delivered, so that trying again is useless.
+var ErrMailRefused = errors.New("mail refused")
+
 // MailSender delivers mails.
 type MailSender interface {
-	// Deliver delivers a mail. A second call with the same ID sends a mail with the same Message-ID.
+	// Deliver delivers a mail. A second call with the same ID sends a mail with the same Message-ID. It returns an error that
+	// wraps ErrMailRefused if the mail can never be delivered.
 	Deliver(ctx context.Context, m Mail) error
 }
 

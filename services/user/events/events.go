@@ -4,6 +4,7 @@ package events
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"pgo/pkg/mq"
@@ -23,13 +24,18 @@ type Mailer interface {
 	Send(ctx context.Context, eventID string, req user.MailRequestedData) error
 }
 
-// NewMailConsumer returns the consumer of MailQueue. A request that cannot be decoded goes to the dead-letter queue.
+// NewMailConsumer returns the consumer of MailQueue. A request that cannot be decoded, and one
+// whose mail is refused for good, goes to the dead-letter queue; any other failure is tried again first.
 func NewMailConsumer(m Mailer) mq.Consumer {
 	return mq.Consumer{Queue: MailQueue, Handler: func(ctx context.Context, d mq.Delivery) error {
 		var req user.MailRequestedData
 		if err := json.Unmarshal(d.Event.Data, &req); err != nil {
 			return mq.MarkPermanent(fmt.Errorf("decode mail request: %w", err))
 		}
-		return m.Send(ctx, d.Event.ID, req)
+		err := m.Send(ctx, d.Event.ID, req)
+		if errors.Is(err, user.ErrMailRefused) {
+			return mq.MarkPermanent(err)
+		}
+		return err
 	}}
 }

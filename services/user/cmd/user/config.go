@@ -1,7 +1,12 @@
 package main
 
 import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -10,6 +15,7 @@ import (
 	"pgo/pkg/config"
 	"pgo/pkg/service"
 	"pgo/services/user"
+	"pgo/services/user/mail"
 	"pgo/services/user/throttle"
 	"pgo/services/user/token"
 )
@@ -35,11 +41,75 @@ type Auth struct {
 	RefreshGrace time.Duration `config:"refresh_grace"`
 }
 
-// Mail sets how mails are written.
+// Mail sets how mails are delivered: by an SMTP server, or to files if none is set.
 type Mail struct {
-	Dir     string `config:"dir"` // each mail becomes a file there
+	SMTP    SMTP   `config:"smtp"`
+	Dir     string `config:"dir"` // without an SMTP server, each mail becomes a file there
 	From    string `config:"from"`
 	BaseURL string `config:"base_url"` // of the API, as the reader of a mail reaches it
+}
+
+// SMTP sets the server that mails leave by.
+type SMTP struct {
+	Addr     string        `config:"addr"` // host and port, "" for none
+	TLS      string        `config:"tls"`  // starttls, implicit or none
+	Username string        `config:"username"`
+	Password config.Secret `config:"password"`
+	Timeout  time.Duration `config:"timeout"` // of one delivery
+	CAFile   string        `config:"ca_file"` // authorities that the server's certificate may be of, "" for the system's
+}
+
+// validate checks the section, and that a password never leaves in clear text.
+func (s SMTP) validate(c *config.Check) {
+	if s.Addr == "" {
+		return
+	}
+	host, port, err := net.SplitHostPort(s.Addr)
+	c.Expect(err == nil && host != "" && port != "", "mail.smtp.addr", "a host and a port such as smtp.example.org:587")
+	c.Expect(slices.Contains([]string{mail.TLSStart, mail.TLSImplicit, mail.TLSNone}, s.TLS), "mail.smtp.tls", "one of starttls, implicit, none")
+	c.Expect(s.TLS != mail.TLSNone || s.Username == "", "mail.smtp.tls", "starttls or implicit where a username is set")
+	c.Expect(s.Timeout >= time.Second && s.Timeout <= time.Minute, "mail.smtp.timeout", "a duration from 1s to 1m")
+	if s.Username != "" {
+		c.ExpectSecret("mail.smtp.password", s.Password)
+	}
+	_, err = s.tlsConfig()
+	c.Expect(err == nil, "mail.smtp.ca_file", "a readable file with certificates in PEM")
+}
+
+// tlsConfig returns the settings that trust the authorities of ca_file, nil if it is not set.
+func (s SMTP) tlsConfig() (*tls.Config, error) {
+	if s.CAFile == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(s.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, errors.New("no certificate in PEM")
+	}
+	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, nil
+}
+
+// newSender returns the sender that the section sets.
+func (m Mail) newSender() (user.MailSender, error) {
+	if m.SMTP.Addr == "" {
+		return mail.Directory{Path: m.Dir, From: m.From}, nil
+	}
+	trusted, err := m.SMTP.tlsConfig()
+	if err != nil {
+		return nil, err
+	}
+	return mail.SMTP{
+		Addr: m.SMTP.Addr, TLS: m.SMTP.TLS, Username: m.SMTP.Username, Password: m.SMTP.Password.Reveal(), From: m.From, Timeout: m.SMTP.Timeout, Config: trusted,
+	}, nil
+}
+
+// isDevelopment reports whether the environment is one in which no one waits for mails.
+func isDevelopment(environ []string) bool {
+	env := config.OptionsFromEnviron(name, environ).Env
+	return env == "dev" || env == "test"
 }
 
 // NewConfig returns every default.
@@ -48,7 +118,7 @@ func NewConfig() Config {
 		Config: service.Defaults(name, "127.0.0.1:8081"),
 		Auth:   Auth{Issuer: "pgo", Audience: "pgo", AccessTTL: 15 * time.Minute, RefreshTTL: 30 * 24 * time.Hour, RefreshGrace: 10 * time.Second},
 		Login:  throttle.Limits{Window: time.Hour, Account: 10, Free: 5, Address: 300, Invented: 100, SignIn: 600, SignUp: 1500, Mail: 300},
-		Mail:   Mail{Dir: ".pgo/mail", From: "pgo@localhost", BaseURL: "http://127.0.0.1:8080"},
+		Mail:   Mail{SMTP: SMTP{TLS: mail.TLSStart, Timeout: 10 * time.Second}, Dir: ".pgo/mail", From: "pgo@localhost", BaseURL: "http://127.0.0.1:8080"},
 	}
 }
 
@@ -71,6 +141,7 @@ func (cfg *Config) Validate(c *config.Check) {
 		c.Expect(n > 0, "login."+key, "a number above 0")
 	}
 	c.Expect(cfg.Mail.Dir != "", "mail.dir", "a directory")
+	cfg.Mail.SMTP.validate(c)
 	_, ok := user.NormalizeEmail(cfg.Mail.From)
 	c.Expect(ok, "mail.from", "an e-mail address")
 	base, err := url.Parse(cfg.Mail.BaseURL)

@@ -67,7 +67,13 @@ func runService(ctx context.Context, environ []string, stdout io.Writer) (err er
 		RefreshTTL:   func() time.Duration { return current.Current().Auth.RefreshTTL },
 		RefreshGrace: func() time.Duration { return current.Current().Auth.RefreshGrace },
 	}
-	mailer := &user.Mailer{Store: users, Sender: mail.Directory{Path: cfg.Mail.Dir, From: cfg.Mail.From}, BaseURL: cfg.Mail.BaseURL, Now: now}
+	sender, err := cfg.Mail.newSender()
+	if err != nil {
+		return err
+	}
+	counted := mail.NewCounted(sender, cfg.Mail.SMTP.Addr != "" || isDevelopment(environ), rt.Registry)
+	rt.Health.Optional("mail", counted.Check)
+	mailer := &user.Mailer{Store: users, Sender: counted, BaseURL: cfg.Mail.BaseURL, Now: now}
 
 	engine, err := rt.NewEngine(openapi.JSON)
 	if err != nil {
