@@ -5,7 +5,6 @@ import (
 	"context"
 	"os"
 	"os/signal"
-	"syscall"
 
 	"pgo/deploy/pgo/internal/cmd"
 )
@@ -18,7 +17,7 @@ var (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, stop := signal.NotifyContext(context.Background(), cmd.EndSignals(os.Args[1:])...)
 	context.AfterFunc(ctx, stop) // a second signal ends pgo at once
 	build := cmd.Build{Version: version, Commit: commit, Time: built}
 	os.Exit(cmd.Run(ctx, build, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))

@@ -18,6 +18,7 @@ func runManager(ctx context.Context, e *env, args []string) error {
 	if len(args) != 2 || fileType(linkFD) != unix.S_IFSOCK {
 		return usageErrorf("the keeper starts the manager: pgo up")
 	}
+	disarmSignals()
 	syscall.CloseOnExec(linkFD)
 	link, err := keeper.Connect(linkFD)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -105,7 +106,7 @@ func (h Home) Lock() (*os.File, error) {
 func (h Home) SocketDir(getenv func(string) string) (string, error) {
 	sum := sha256.Sum256([]byte(h))
 	name := "pgo-" + hex.EncodeToString(sum[:6])
-	if runtime := getenv("XDG_RUNTIME_DIR"); runtime != "" && unix.Access(runtime, unix.W_OK|unix.X_OK) == nil {
+	if runtime := getenv("XDG_RUNTIME_DIR"); runtime != "" && !endsWithLogin(runtime) && unix.Access(runtime, unix.W_OK|unix.X_OK) == nil {
 		if dir := filepath.Join(runtime, name); fitsSocketPath(dir) {
 			return dir, makePrivate(dir)
 		}
@@ -118,6 +119,9 @@ func (h Home) SocketDir(getenv func(string) string) (string, error) {
 	}
 	return dir, makePrivate(dir)
 }
+
+// endsWithLogin reports whether a directory belongs to a login: it disappears at the logout, which pgo outlives.
+func endsWithLogin(dir string) bool { return strings.HasPrefix(filepath.Clean(dir), "/run/user/") }
 
 // fitsSocketPath reports whether the longest socket name fits behind dir.
 func fitsSocketPath(dir string) bool { return len(dir)+len("/")+32+len(".63.9999999999.notify") < 108 }

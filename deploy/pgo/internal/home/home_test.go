@@ -72,6 +72,14 @@ func TestSocketDir(t *testing.T) {
 	}
 }
 
+func TestEndsWithLogin(t *testing.T) {
+	for dir, want := range map[string]bool{"/run/user/1000": true, "/run/user/0/": true, "/run//user/1000/x": true, "/run/pgo": false, "/tmp": false} {
+		if got := endsWithLogin(dir); got != want {
+			t.Errorf("%s: %t", dir, got)
+		}
+	}
+}
+
 // TestSocketDirOfAnotherUser checks that a directory of another user is not used. Only root can set that up.
 func TestSocketDirOfAnotherUser(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "dir")

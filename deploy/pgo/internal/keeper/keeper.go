@@ -67,6 +67,9 @@ func Run(ctx context.Context, o Options) error {
 	exits := make(chan os.Signal, 1)
 	signal.Notify(exits, syscall.SIGCHLD)
 	defer signal.Stop(exits)
+	requests := make(chan os.Signal, 4)
+	notifyRequests(requests)
+	defer signal.Stop(requests)
 	k.mu.Lock()
 	k.startManager()
 	k.mu.Unlock()
@@ -75,6 +78,8 @@ func Run(ctx context.Context, o Options) error {
 		select {
 		case <-exits:
 			k.reapChildren()
+		case s := <-requests:
+			k.forwardRequest(s)
 		case <-cancelled:
 			cancelled = nil
 			k.requestTermination()

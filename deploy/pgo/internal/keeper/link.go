@@ -28,6 +28,7 @@ type Link struct {
 	wire              *wire
 	lost              chan struct{}
 	terminateRequests chan struct{}
+	requests          chan Request
 
 	mu          sync.Mutex
 	lastRequest uint64
@@ -57,7 +58,8 @@ func Connect(fd int) (*Link, error) {
 	}
 	l := &Link{
 		Hello: *m.Hello, FDs: map[string]int{}, wire: w, lost: make(chan struct{}), terminateRequests: make(chan struct{}, 1),
-		answers: map[uint64]chan message{}, exits: map[string]*Exit{},
+		requests: make(chan Request, 4),
+		answers:  map[uint64]chan message{}, exits: map[string]*Exit{},
 	}
 	if m.Hello.Protocol != Protocol {
 		err := fmt.Errorf("the keeper (version %s) speaks protocol %d, this program %d: pgo down and pgo up make them one", m.Hello.Version, m.Hello.Protocol, Protocol)
@@ -91,6 +93,9 @@ func (l *Link) Lost() <-chan struct{} { return l.lost }
 // TerminateRequests gets a value when the keeper is asked to end.
 func (l *Link) TerminateRequests() <-chan struct{} { return l.terminateRequests }
 
+// Requests gets what signals to the keeper ask for.
+func (l *Link) Requests() <-chan Request { return l.requests }
+
 // receiveMessages dispatches answers, exits and requests to terminate until the link closes.
 func (l *Link) receiveMessages() {
 	defer close(l.lost)
@@ -115,6 +120,11 @@ func (l *Link) receiveMessages() {
 			if e := l.exits[m.Key]; e != nil && m.Child != nil {
 				e.Status = syscall.WaitStatus(m.Child.Status)
 				close(e.Done)
+			}
+		case opRequest:
+			select {
+			case l.requests <- Request(m.Text):
+			default: // as many wait already
 			}
 		case opTerminate:
 			select {

@@ -25,6 +25,7 @@ const (
 	opHeld          = "held"      // keeper: one descriptor of the hello
 	opExited        = "exited"    // keeper: a child ended
 	opTerminate     = "terminate" // keeper: stop everything, it was asked to end
+	opRequest       = "request"   // keeper: a signal asked for this Request
 	opAnswer        = "answer"    // keeper: the answer to the request of the same number
 	opReady         = "ready"     // manager: it answers commands
 	opAlive         = "alive"     // manager: it is alive; from the first one on the keeper waits for the next

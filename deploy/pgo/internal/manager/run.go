@@ -75,6 +75,7 @@ func Run(ctx context.Context, o Options) error {
 	go supervise.WatchLimits(leaving, m.set, m.changed)
 	go m.deployer.MeasureBaselines(leaving)
 	go m.reportAlive(leaving)
+	go m.serveRequests(leaving, o, leave)
 	defer func() {
 		m.closeHTTP()
 		stopping, stop := context.WithTimeout(context.Background(), 5*time.Second)
