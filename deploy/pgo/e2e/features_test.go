@@ -307,7 +307,7 @@ func TestCommandsOnPatterns(t *testing.T) {
 		}
 		return nil
 	})
-	s.assertFails(exitFailed, []string{"expected a signal such as SIGHUP"}, "signal", "HUP", "db")
+	s.assertFails(exitFailed, []string{"expected a signal such as SIGHUP"}, "signal", "HOP", "db")
 	s.mustRun("delete", "web-a")
 	if _, there := s.listByName()["web-a"]; there {
 		t.Error("web-a is still there")

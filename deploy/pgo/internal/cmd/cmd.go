@@ -48,14 +48,14 @@ func newRootCommand(e *env) *cobra.Command {
 		Short:         "Manage the processes of a process file and deploy new releases of them",
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageErrorf("unknown command %q: pgo help lists them", args[0])
-			}
-			return nil
-		},
-		RunE: showHelp,
+		Args:          rejectUnknownCommand,
+		RunE:          showHelp,
+		Version:       e.build.Version,
+
+		SuggestionsMinimumDistance: 2,
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
+	root.Flags().BoolP("version", "v", false, "print the version of this program")
 	root.PersistentFlags().StringVar(&e.file, "file", "", "process file (default configs/pgo.yaml here or in a directory above)")
 	root.PersistentFlags().StringVar(&e.homeDir, "home", "", "pgo's state directory (default $PGO_HOME, else .pgo beside configs/)")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })

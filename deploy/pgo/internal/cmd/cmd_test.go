@@ -50,7 +50,16 @@ func TestCommandsWithoutManager(t *testing.T) {
 		{"releases of an unknown process", []string{"releases", "api"}, ExitFailed, "there are no releases of api"},
 		{"start", []string{"start", "web"}, ExitUnavailable, "start it with pgo up"},
 		{"reload", []string{"reload", "web"}, ExitUnavailable, "start it with pgo up"},
-		{"an unknown command", []string{"lst"}, ExitUsage, `unknown command "lst": pgo help lists them`},
+		{"the version as a flag", []string{"--version"}, ExitOK, "1.2.3\n"},
+		{"the version as a short flag", []string{"-v"}, ExitOK, "1.2.3\n"},
+		{"an unknown command", []string{"frobnicate"}, ExitUsage, `unknown command "frobnicate": pgo --help lists them`},
+		{"a typo", []string{"lsit"}, ExitUsage, `unknown command "lsit": did you mean pgo list?`},
+		{"the beginning of a command", []string{"desc-"}, ExitUsage, `unknown command "desc-"`},
+		{"a command of PM2", []string{"jlist"}, ExitUsage, `"jlist" is a command of PM2; in pgo it is pgo list --json`},
+		{"another command of PM2", []string{"kill"}, ExitUsage, "pgo down"},
+		{"a command of PM2 with a name", []string{"show", "web"}, ExitUsage, "pgo describe NAME"},
+		{"an unknown command of host", []string{"host", "frobnicate"}, ExitUsage, `unknown command "frobnicate": pgo host --help lists them`},
+		{"a typo of host", []string{"host", "doctro"}, ExitUsage, "did you mean pgo host doctor?"},
 		{"an unknown flag", []string{"list", "--jsn"}, ExitUsage, "unknown flag"},
 		{"no names", []string{"stop"}, ExitUsage, "name at least one process, or all"},
 		{"an argument too many", []string{"up", "web"}, ExitUsage, "unknown command"},
@@ -104,5 +113,15 @@ func TestHelpHidesOldNames(t *testing.T) {
 	_, output := runIn(t, oneProcess, "host", "--help")
 	if strings.Contains(output, "settle") || !strings.Contains(output, "recover") || !strings.Contains(output, "doctor") {
 		t.Errorf("host --help:\n%s", output)
+	}
+}
+
+// No command of pgo is answered as one of PM2.
+func TestPM2CommandsAreUnknown(t *testing.T) {
+	root := newRootCommand(&env{})
+	for word, instead := range pm2Commands {
+		if c, _, err := root.Find([]string{word}); err == nil && c != root {
+			t.Errorf("%s is a command of pgo, not %s", word, instead)
+		}
 	}
 }

@@ -6,8 +6,10 @@ func newHostCommand(e *env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "host",
 		Short: "Set up, check and recover a deployment host",
-		Args:  rejectArgs,
+		Args:  rejectUnknownCommand,
 		RunE:  showHelp,
+
+		SuggestionsMinimumDistance: 2,
 	}
 	// Units that hosts have exported before call settle. It is accepted for one release.
 	settle := newHostRecoverCommand(e, "settle")

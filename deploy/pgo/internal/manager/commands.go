@@ -3,7 +3,10 @@ package manager
 import (
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"sync"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -83,9 +86,9 @@ func (m *Manager) Delete(names []string) error {
 
 // Signal sends a signal to the main process of every instance that runs.
 func (m *Manager) Signal(names []string, signal string) error {
-	number := unix.SignalNum(signal)
-	if number == 0 {
-		return fmt.Errorf("expected a signal such as SIGHUP, found %q", signal)
+	number, ok := parseSignal(signal)
+	if !ok {
+		return fmt.Errorf("expected a signal such as SIGHUP, HUP or 1, found %q", signal)
 	}
 	return m.applyTo(names, func(chosen map[string]*supervise.Process) error {
 		var failed []error
@@ -102,6 +105,18 @@ func (m *Manager) Signal(names []string, signal string) error {
 		return errors.Join(failed...)
 	})
 }
+
+// parseSignal reads a signal as kill(1) does: SIGHUP, HUP, hup or 1.
+func parseSignal(text string) (syscall.Signal, bool) {
+	if n, err := strconv.Atoi(text); err == nil {
+		return syscall.Signal(n), n > 0 && n <= maxSignal
+	}
+	number := unix.SignalNum("SIG" + strings.TrimPrefix(strings.ToUpper(text), "SIG"))
+	return number, number != 0
+}
+
+// maxSignal is the last of Linux's real-time signals.
+const maxSignal = 64
 
 // Flush empties logs, including rotated files.
 func (m *Manager) Flush(names []string) error {
