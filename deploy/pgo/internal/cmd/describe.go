@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pgo/deploy/pgo/internal/control"
+	"pgo/deploy/pgo/internal/home"
 	"pgo/deploy/pgo/internal/terminal"
 )
 
@@ -21,7 +22,7 @@ func newDescribeCommand(e *env) *cobra.Command {
 		Short: "Show the details of a process, with its secrets masked",
 		Args:  requireCount(1, "name one process, or a pattern"),
 		RunE: func(c *cobra.Command, args []string) error {
-			_, client, err := e.connect(c.Context())
+			h, client, err := e.connect(c.Context())
 			if err != nil {
 				return err
 			}
@@ -33,7 +34,7 @@ func newDescribeCommand(e *env) *cobra.Command {
 				return e.printJSON(all)
 			}
 			for _, d := range all {
-				printDescription(e.stdout, d)
+				printDescription(e.stdout, h, d)
 			}
 			return nil
 		},
@@ -42,7 +43,7 @@ func newDescribeCommand(e *env) *cobra.Command {
 	return c
 }
 
-func printDescription(w io.Writer, d control.Description) {
+func printDescription(w io.Writer, h home.Home, d control.Description) {
 	row := func(key string, value any) { _ = terminal.PrintLine(w, "%-14s %v", key, value) }
 	optional := func(key, value string) {
 		if value != "" {
@@ -56,6 +57,10 @@ func printDescription(w io.Writer, d control.Description) {
 	row("restart", d.Spec.Restart.Policy)
 	row("stop", fmt.Sprintf("%s, then %s", d.Spec.Stop.Signal, d.Spec.Stop.Timeout))
 	row("reload", d.Spec.Reload.Mode)
+	row("log", h.LogPath(d.Spec.Name))
+	if d.Spec.Logs.Split {
+		row("log of stderr", h.ErrLogPath(d.Spec.Name))
+	}
 	for _, p := range d.Rows {
 		fmt.Fprintln(w)
 		row("instance", p.Instance)
@@ -64,6 +69,11 @@ func printDescription(w io.Writer, d control.Description) {
 		optional("message", p.Message)
 		row("pid", p.PID)
 		row("version", p.Version)
+		if p.PID != 0 {
+			row("uptime", terminal.FormatDuration(time.Duration(p.Uptime)*time.Second))
+			row("cpu", fmt.Sprintf("%.1f%%", p.CPU))
+			row("memory", terminal.FormatMegabytes(p.Memory))
+		}
 		row("restarts", p.Restarts)
 		optional("last reload", p.ReloadFailure)
 		optional("release", p.Release)
