@@ -91,13 +91,13 @@ func TestConditionalWrites(t *testing.T) {
 			}
 			tag := s.Expect(t, read, 200, "").Header.Get("ETag")
 			before := env.dumpTables(t)
-			for _, old := range []string{`"0"`, `"99"`, "W/" + tag, "1", "", "nonsense", `"x", "y"`} {
+			for _, old := range []string{`"0"`, `"99"`, `W/"0"`, "1", "", "nonsense", `"x", "y"`} {
 				s.Expect(t, r.With(func(r *request) { r.Header = ifMatch(old) }), 412, "precondition_failed")
 			}
 			if after := env.dumpTables(t); after != before {
 				t.Errorf("a rejected change has changed the database:\n%s", servicetest.DiffLines(before, after))
 			}
-			s.Expect(t, r.With(func(r *request) { r.Header = ifMatch(`"0", ` + tag) }), k.ok, "")
+			s.Expect(t, r.With(func(r *request) { r.Header = ifMatch(`"0", W/` + tag) }), k.ok, "")
 		})
 	}
 	t.Run("what students do is no conflict for the text", func(t *testing.T) {
