@@ -126,7 +126,7 @@ func Start(t testing.TB, b *Server, kind string, config *tls.Config) string {
 	}
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = server.Serve(listener) }()
-	t.Cleanup(func() { server.Close(); <-ended })
+	t.Cleanup(func() { _ = server.Close(); <-ended })
 	return addr
 }
 
