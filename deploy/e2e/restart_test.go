@@ -40,6 +40,33 @@ func schoolOverRestarts(t *testing.T, s *stack) {
 	}
 }
 
+// replaceFrozen stops each service's process from running. Its watchdog has to replace it within 15 s.
+func replaceFrozen(t *testing.T, s *stack) {
+	for _, name := range services() {
+		t.Run(name, func(t *testing.T) {
+			s.t = t
+			s.ready(name, 0)
+			pid := s.list()[name].PID
+			frozenAt := time.Now()
+			if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+				t.Fatal(err)
+			}
+			testkit.Eventually(t, "the frozen process is gone", func() error {
+				if syscall.Kill(pid, 0) == nil {
+					return fmt.Errorf("pid %d of %s exists", pid, name)
+				}
+				return nil
+			})
+			gone := time.Since(frozenAt)
+			s.ready(name, pid)
+			t.Logf("killed after %s, ready again after %s", gone, time.Since(frozenAt))
+			if gone > 15*time.Second {
+				t.Errorf("the frozen process was killed after %s, want 15 s at most", gone)
+			}
+		})
+	}
+}
+
 // kill kills a part that is ready, and does not wait for what comes after it.
 func (s *stack) kill(t testing.TB, part string) {
 	t.Helper()

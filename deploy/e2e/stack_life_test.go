@@ -38,6 +38,7 @@ func TestStack(t *testing.T) {
 		{"a logout is known everywhere", logoutIsKnown},
 		{"up again is harmless", upAgain},
 		{"each killed process comes back", killEach},
+		{"each frozen service is replaced", replaceFrozen},
 		{"a school's way while Redis is unavailable", schoolWithoutRedis},
 		{"a school's way over restarts", schoolOverRestarts},
 		{"each service goes on without the others", eachAlone},

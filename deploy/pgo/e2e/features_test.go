@@ -111,6 +111,26 @@ func TestLiveness(t *testing.T) {
 	}
 }
 
+// A frozen process reacts to no signal but SIGKILL: it is replaced without waiting for its stop timeout.
+func TestFrozenProcessIsReplaced(t *testing.T) {
+	t.Parallel()
+	s := newSandbox(t, `  p: {command: ACTOR, args: [actor, "pings=DIR/hung", ready], ready: {notify: true}, watchdog: 1s, stop: {timeout: 1h}}`+"\n")
+	s.mustRun("up")
+	before := s.listByName()["p"]
+	if err := syscall.Kill(before.PID, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is replaced", func() error {
+		if p := s.listByName()["p"]; p.PID == before.PID || !p.Ready {
+			return fmt.Errorf("%+v", p)
+		}
+		return nil
+	})
+	if events := s.mustRun("events"); !strings.Contains(events, "no WATCHDOG=1 within 1s") {
+		t.Errorf("events:\n%s", events)
+	}
+}
+
 func TestReadyByACommand(t *testing.T) {
 	t.Parallel()
 	s := newSandbox(t, `

@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -109,7 +110,11 @@ func (w *childWatcher) killUnhealthy(why error) (string, time.Duration, outcome)
 	w.abandonSuccessor(why)
 	up := w.current.Uptime()
 	w.instance.transition(control.Stopping, why.Error())
-	w.current.terminate()
+	if errors.Is(why, errWatchdogMissed) {
+		w.current.reap() // a frozen process would not react, and use up its stop timeout
+	} else {
+		w.current.terminate()
+	}
 	v := outcomeRestart
 	if w.current.Spec.Restart.Policy == processfile.PolicyNever {
 		v = outcomeFail

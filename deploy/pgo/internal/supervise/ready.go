@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -76,6 +77,9 @@ func (h *Deps) waitReady(ctx context.Context, k *Child) error {
 	}
 }
 
+// errWatchdogMissed is the reason for a restart of a process that no longer runs its own loop.
+var errWatchdogMissed = errors.New("no WATCHDOG=1")
+
 // watchLiveness sends an error when a ready child misses its watchdog, or fails its liveness probe.
 func (h *Deps) watchLiveness(ctx context.Context, k *Child) <-chan error {
 	answer := make(chan error, 2)
@@ -88,7 +92,7 @@ func (h *Deps) watchLiveness(ctx context.Context, k *Child) <-chan error {
 				case <-k.watchdogSignal:
 					timer.Reset(k.Spec.Watchdog)
 				case <-timer.C:
-					answer <- fmt.Errorf("no WATCHDOG=1 within %s", k.Spec.Watchdog)
+					answer <- fmt.Errorf("%w within %s", errWatchdogMissed, k.Spec.Watchdog)
 					return
 				case <-ctx.Done():
 					return
