@@ -56,6 +56,9 @@ func runActor(actions []string) {
 			file, name, _ := strings.Cut(arg, ":")
 			appendLine(file, "start "+name)
 			leave = func() { appendLine(file, "stop "+name) }
+		case "identify": // appends what pgo has set for it: FILE:NAME
+			file, name, _ := strings.Cut(arg, ":")
+			appendIdentity(file, name)
 		case "linger": // after SIGTERM
 			var err error
 			linger, err = time.ParseDuration(arg)

@@ -186,23 +186,7 @@ func TestUser(t *testing.T) {
 		s.assertFails(exitFailed, []string{"operation not permitted"}, "up")
 		return
 	}
-	if err := os.Chmod(s.socketsDir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	for dir := s.self; dir != "/"; dir = filepath.Dir(dir) { // the test program is in a closed directory
-		info, err := os.Stat(dir)
-		if err == nil {
-			err = os.Chmod(dir, info.Mode().Perm()|0o055)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	for dir := s.dir; dir != os.TempDir(); dir = filepath.Dir(dir) {
-		if err := os.Chmod(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
+	s.openToUsers()
 	s.mustRun("up")
 	p := s.listByName()["p"]
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID))

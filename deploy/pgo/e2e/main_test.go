@@ -27,6 +27,9 @@ func TestMain(m *testing.M) {
 			runActor(os.Args[2:])
 			return
 		case "version":
+			if file := os.Getenv(identifyEnv); file != "" {
+				appendIdentity(file, "version")
+			}
 			fmt.Printf(`{"version":%q}`+"\n", version)
 			return
 		case "init":

@@ -8,11 +8,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"pgo/deploy/pgo/internal/command"
 	"pgo/deploy/pgo/internal/home"
 	"pgo/deploy/pgo/internal/processfile"
 	"pgo/deploy/pgo/internal/release"
@@ -63,16 +63,23 @@ func execProgram(ctx context.Context, e *env, h home.Home, file processfile.File
 	if strings.Contains(program, "/") && !filepath.IsAbs(program) {
 		program = filepath.Join(root, program)
 	}
-	cmd := exec.CommandContext(ctx, program, args...)
-	if cmd.Dir = root; p.Dir != "" {
-		cmd.Dir = p.Dir
+	run := command.Run{Process: p, Program: program, Args: args, Dir: root, Env: append(os.Environ(), "PGO_HOME="+string(h)), Foreground: true}
+	if p.Dir != "" {
+		run.Dir = p.Dir
 	}
-	cmd.Env = append(os.Environ(), "PGO_HOME="+string(h))
 	for key, value := range p.Env {
-		cmd.Env = append(cmd.Env, key+"="+value)
+		run.Env = append(run.Env, key+"="+value)
+	}
+	if !strings.Contains(program, "/") {
+		if run.Program, err = command.FindCommand(program, map[string]string{"PATH": searchPath(p)}); err != nil {
+			return err
+		}
+	}
+	cmd, err := command.Build(ctx, run)
+	if err != nil {
+		return fmt.Errorf("run %s: %w", program, err)
 	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, e.stdout, e.stderr
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
 	err = cmd.Run()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
@@ -82,4 +89,12 @@ func execProgram(ctx context.Context, e *env, h home.Home, file processfile.File
 		return fmt.Errorf("run %s: %w", program, err)
 	}
 	return nil
+}
+
+// searchPath returns the PATH of a process.
+func searchPath(p processfile.Process) string {
+	if path, ok := p.Env["PATH"]; ok {
+		return path
+	}
+	return os.Getenv("PATH")
 }

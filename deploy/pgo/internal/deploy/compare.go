@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 
+	"pgo/deploy/pgo/internal/command"
 	"pgo/deploy/pgo/internal/processfile"
 	"pgo/deploy/pgo/internal/release"
 	"pgo/deploy/pgo/internal/supervise"
@@ -20,7 +21,7 @@ func IsRebuilt(p *supervise.Process) bool {
 	if spec.Kind == processfile.KindInfra {
 		return false
 	}
-	program, err := supervise.FindCommand(spec.Command, supervise.MergeEnv(p.Deps.Env, spec))
+	program, err := command.FindCommand(spec.Command, command.MergeEnv(p.Deps.Env, spec))
 	if err != nil {
 		return false // better the old one than none
 	}
@@ -39,7 +40,7 @@ func IsRebuilt(p *supervise.Process) bool {
 func IsRedeployed(p *supervise.Process) bool {
 	c, err := p.Program()
 	spec := p.Spec()
-	if err != nil || c.Path == "" || supervise.CheckExecutable(spec.Command) != nil {
+	if err != nil || c.Path == "" || command.CheckExecutable(spec.Command) != nil {
 		return false
 	}
 	if same, err := equalContent(c.Path, spec.Command); err != nil || same {

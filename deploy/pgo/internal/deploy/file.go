@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"pgo/deploy/pgo/internal/command"
 	"pgo/deploy/pgo/internal/control"
 	"pgo/deploy/pgo/internal/release"
 	"pgo/deploy/pgo/internal/rollout"
@@ -82,7 +83,7 @@ func errFailedBefore(r release.Release) error {
 // admitFile copies the deployed file into the store, if it is whole and can work here.
 func (t *target) admitFile(ctx context.Context) (release.Release, error) {
 	spec := t.process.Spec()
-	if err := supervise.CheckExecutable(spec.Command); err != nil {
+	if err := command.CheckExecutable(spec.Command); err != nil {
 		return release.Release{}, err
 	}
 	r, err := t.store().Add(ctx, t.process.Name, spec.Command)
@@ -100,11 +101,11 @@ func (t *target) admitFile(ctx context.Context) (release.Release, error) {
 // the process. It stores the version.
 func (t *target) runPreflight(ctx context.Context, p supervise.Program) (version string, err error) {
 	spec, deps := t.process.Spec(), t.deployer.deps
-	user, err := supervise.LookupUser(spec.User, spec.Group)
+	user, err := command.LookupUser(spec.User, spec.Group)
 	if err != nil {
 		return "", err
 	}
-	check := release.Preflight{Dir: spec.Dir, Env: supervise.ListEnv(supervise.MergeEnv(deps.Env, spec))}
+	check := release.Preflight{Dir: spec.Dir, Env: command.ListEnv(command.MergeEnv(deps.Env, spec))}
 	if check.Dir == "" {
 		check.Dir = t.deployer.set.Root()
 	}

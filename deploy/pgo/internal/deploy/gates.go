@@ -8,11 +8,9 @@ import (
 	"fmt"
 	"os/exec"
 	"strings"
-	"syscall"
-	"time"
 
+	"pgo/deploy/pgo/internal/command"
 	"pgo/deploy/pgo/internal/control"
-	"pgo/deploy/pgo/internal/proc"
 	"pgo/deploy/pgo/internal/processfile"
 	"pgo/deploy/pgo/internal/state"
 	"pgo/deploy/pgo/internal/supervise"
@@ -122,16 +120,16 @@ func (d *Deployer) runGate(gate *supervise.Process, args []string, all programs)
 		deployed[p.Spec().Command] = program.Path
 	}
 	// The very program that runs: its file may be half an upload.
-	cmd := exec.CommandContext(ctx, fmt.Sprintf("/proc/%d/exe", k.Handle.PID), args...)
-	cmd.Args[0] = spec.Command
-	cmd.Dir = k.Dir()
-	cmd.Env = supervise.ListEnv(supervise.SubstituteDeployed(supervise.MergeEnv(d.deps.Env, spec), k.Dir(), deployed))
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return proc.KillGroup(cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = time.Second
+	cmd, err := command.Build(ctx, command.Run{
+		Process: spec, Program: fmt.Sprintf("/proc/%d/exe", k.Handle.PID), Args: args, Name: spec.Command, Dir: k.Dir(),
+		Env: command.ListEnv(supervise.SubstituteDeployed(command.MergeEnv(d.deps.Env, spec), k.Dir(), deployed)),
+	})
+	if err != nil {
+		return nil, err
+	}
 	output := &state.Tail{}
 	cmd.Stdout, cmd.Stderr = output, output
-	err := cmd.Run()
+	err = cmd.Run()
 	exit, _ := errors.AsType[*exec.ExitError](err)
 	switch {
 	case err == nil:

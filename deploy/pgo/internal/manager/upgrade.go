@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"pgo/deploy/pgo/internal/command"
 
 	"pgo/deploy/pgo/internal/home"
 	"pgo/deploy/pgo/internal/supervise"
@@ -33,7 +34,7 @@ func copyProgram(h home.Home, program string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("upgrade: copy %s: %w", program, err)
 	}
-	if supervise.QueryVersion(context.Background(), half, "/", os.Environ()) == "" {
+	if supervise.QueryVersion(context.Background(), command.Run{Program: half, Dir: "/", Env: os.Environ()}) == "" {
 		return "", fmt.Errorf("upgrade: %s does not answer `version --json`: it is no pgo, or not for this machine", program)
 	}
 	copied := h.ProgramPath(hex.EncodeToString(sum.Sum(nil)[:6]))

@@ -23,6 +23,9 @@ const Command = "shim"
 // busyTimeout bounds the wait for a program that is being written. A copy into place by scp or a compiler ends soon.
 const busyTimeout = 2 * time.Second
 
+// NoReport is the report of a shim whose failure only its exit code and its stderr show.
+const NoReport = -1
+
 // Settings are applied before the program is executed. Those that are nil stay as pgo has them.
 type Settings struct {
 	Limits          map[int]uint64 `json:"limits,omitempty"` // by RLIMIT number; both the soft and the hard limit
@@ -30,6 +33,7 @@ type Settings struct {
 	OOMScoreAdj     *int           `json:"oom_score_adj,omitempty"`
 	NoNewPrivileges bool           `json:"no_new_privileges,omitempty"`
 	User            *User          `json:"as,omitempty"`
+	ParentDeath     syscall.Signal `json:"parent_death,omitempty"` // signal that the program gets when the process that started it ends
 }
 
 // User holds the IDs that the program runs with.
@@ -73,14 +77,18 @@ func Exec(args []string) error {
 		return err
 	}
 	program, argv := args[2], args[3:]
-	syscall.CloseOnExec(report)
+	if report != NoReport {
+		syscall.CloseOnExec(report)
+	}
 	env := setPIDs(os.Environ(), os.Getpid())
 	runtime.LockOSThread() // some settings hold for this thread alone, which executes the program
 	failure := s.apply()
 	if failure == nil {
 		failure = execProgram(program, argv, env)
 	}
-	_ = json.NewEncoder(os.NewFile(uintptr(report), "report")).Encode(failure) // where no one reads, the exit code has to do
+	if report != NoReport {
+		_ = json.NewEncoder(os.NewFile(uintptr(report), "report")).Encode(failure) // where no one reads, the exit code has to do
+	}
 	return fmt.Errorf("run %s: %w", program, failure)
 }
 
@@ -147,16 +155,27 @@ func (s Settings) apply() *Failure {
 			return err
 		}
 	}
-	if s.User == nil {
+	if s.User != nil {
+		if err := s.User.become(); err != nil {
+			return err
+		}
+	}
+	if s.ParentDeath == 0 {
 		return nil
 	}
-	if err := newFailure("take its groups", syscall.Setgroups(s.User.Groups)); err != nil {
+	// The change of the user clears it, so it comes last.
+	return newFailure("set its death signal", unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(s.ParentDeath), 0, 0, 0))
+}
+
+// become gives this process the groups and the user.
+func (u *User) become() *Failure {
+	if err := newFailure("take its groups", syscall.Setgroups(u.Groups)); err != nil {
 		return err
 	}
-	if err := newFailure("become its group", syscall.Setgid(s.User.GID)); err != nil {
+	if err := newFailure("become its group", syscall.Setgid(u.GID)); err != nil {
 		return err
 	}
-	return newFailure("become its user", syscall.Setuid(s.User.UID))
+	return newFailure("become its user", syscall.Setuid(u.UID))
 }
 
 // newFailure returns the Failure of a step, or nil where err is nil. An error without an errno counts as EINVAL.

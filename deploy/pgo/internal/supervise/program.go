@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"pgo/deploy/pgo/internal/audit"
+	"pgo/deploy/pgo/internal/command"
 	"pgo/deploy/pgo/internal/processfile"
 	"pgo/deploy/pgo/internal/release"
 )
@@ -61,9 +62,9 @@ func (p *Process) VisiblePath(c Program) string {
 // programPath returns the path of the program that the child runs.
 func (k *Child) programPath(env map[string]string) (string, error) {
 	if k.Program.Path != "" {
-		return k.Program.Path, CheckExecutable(k.Program.Path)
+		return k.Program.Path, command.CheckExecutable(k.Program.Path)
 	}
-	return FindCommand(k.Spec.Command, env)
+	return command.FindCommand(k.Spec.Command, env)
 }
 
 // argv0 returns the name under which it runs: people look for the file that they have deployed.

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os/exec"
 	"strings"
 	"time"
 
+	"pgo/deploy/pgo/internal/command"
 	"pgo/deploy/pgo/internal/processfile"
 )
 
@@ -139,7 +139,7 @@ func (h *Deps) probeLiveness(ctx context.Context, k *Child, probe func(context.C
 }
 
 // newProbe returns the probe of a configuration, or nil if it has none.
-func newProbe(tcp, url string, command []string, k *Child) func(context.Context) error {
+func newProbe(tcp, url string, words []string, k *Child) func(context.Context) error {
 	switch {
 	case tcp != "":
 		return func(ctx context.Context) error {
@@ -171,22 +171,24 @@ func newProbe(tcp, url string, command []string, k *Child) func(context.Context)
 			}
 			return nil
 		}
-	case len(command) > 0:
-		return func(ctx context.Context) error { return k.runCommand(ctx, command) }
+	case len(words) > 0:
+		return func(ctx context.Context) error { return k.runCommand(ctx, words) }
 	default:
 		return nil
 	}
 }
 
-// runCommand runs a command with the environment of the child, without its sockets.
-func (k *Child) runCommand(ctx context.Context, command []string) error {
-	env := MergeEnv(k.deps.Env, k.Spec)
-	program, err := FindCommand(command[0], env)
+// runCommand runs a command as the child runs, without its sockets.
+func (k *Child) runCommand(ctx context.Context, words []string) error {
+	env := command.MergeEnv(k.deps.Env, k.Spec)
+	program, err := command.FindCommand(words[0], env)
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, program, command[1:]...)
-	cmd.Dir, cmd.Env, cmd.WaitDelay = k.Dir(), ListEnv(env), time.Second
+	cmd, err := command.Build(ctx, command.Run{Process: k.Spec, Program: program, Args: words[1:], Dir: k.Dir(), Env: command.ListEnv(env)})
+	if err != nil {
+		return err
+	}
 	out, err := cmd.CombinedOutput()
 	if err == nil {
 		return nil
@@ -196,7 +198,7 @@ func (k *Child) runCommand(ctx context.Context, command []string) error {
 		said = said[len(said)-200:]
 	}
 	if said != "" {
-		return fmt.Errorf("%s: %w: %s", command[0], err, said)
+		return fmt.Errorf("%s: %w: %s", words[0], err, said)
 	}
-	return fmt.Errorf("%s: %w", command[0], err)
+	return fmt.Errorf("%s: %w", words[0], err)
 }

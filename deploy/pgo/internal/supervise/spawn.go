@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"pgo/deploy/pgo/internal/command"
 	"pgo/deploy/pgo/internal/keeper"
 	"pgo/deploy/pgo/internal/logfile"
 	"pgo/deploy/pgo/internal/processfile"
@@ -60,7 +60,7 @@ func (h *Deps) prepareChild(k *Child) error {
 		return err
 	}
 	k.logOffset = from
-	as, err := LookupUser(k.Spec.User, k.Spec.Group)
+	as, err := command.LookupUser(k.Spec.User, k.Spec.Group)
 	if err != nil {
 		return errors.Join(errNotRetryable, err)
 	}
@@ -81,11 +81,11 @@ func (h *Deps) prepareChild(k *Child) error {
 	if err != nil {
 		return errors.Join(errNotRetryable, err)
 	}
-	f.Env = ListEnv(env)
+	f.Env = command.ListEnv(env)
 	if f.Spec, err = json.Marshal(k.Spec); err != nil {
 		return fmt.Errorf("start: %w", err)
 	}
-	return h.runShim(k, f, program, shimSetting(k.Spec.Limits, as))
+	return h.runShim(k, f, program, command.ShimSettings(k.Spec.Limits, as))
 }
 
 // runShim has the keeper run the shim, which becomes the program or reports why it cannot.
@@ -196,7 +196,7 @@ func (k *Child) openNotify(as *shim.User) error {
 
 // environment returns the child's environment: pgo's own, overridden by the process file and by systemd's conventions.
 func (k *Child) environment() map[string]string {
-	env := MergeEnv(k.deps.Env, k.Spec)
+	env := command.MergeEnv(k.deps.Env, k.Spec)
 	if k.Spec.Kind == processfile.KindGate {
 		env = SubstituteDeployed(env, k.Dir(), k.deps.Policy.DeployedPrograms())
 	}
@@ -217,23 +217,6 @@ func (k *Child) environment() map[string]string {
 		env["LISTEN_FDNAMES"] = strings.Join(names, ":")
 	}
 	return env
-}
-
-// MergeEnv returns the variables of a process, without those of one start of it.
-func MergeEnv(base map[string]string, spec processfile.Process) map[string]string {
-	env := maps.Clone(base)
-	maps.Copy(env, spec.Env)
-	return env
-}
-
-// ListEnv returns an environment as sorted KEY=value.
-func ListEnv(env map[string]string) []string {
-	out := make([]string, 0, len(env))
-	for key, value := range env {
-		out = append(out, key+"="+value)
-	}
-	slices.Sort(out)
-	return out
 }
 
 // adopt takes over a child that an earlier manager has started.

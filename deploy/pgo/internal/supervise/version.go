@@ -4,10 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"os"
-	"os/exec"
 	"sync"
 	"time"
 
+	"pgo/deploy/pgo/internal/command"
 	"pgo/deploy/pgo/internal/processfile"
 	"pgo/deploy/pgo/internal/state"
 )
@@ -35,7 +35,7 @@ func (i *Instance) learnVersion(k *Child) {
 		}
 		return
 	}
-	env := MergeEnv(i.Process.Deps.Env, k.Spec)
+	env := command.MergeEnv(i.Process.Deps.Env, k.Spec)
 	program, err := k.programPath(env)
 	if err != nil {
 		return
@@ -47,7 +47,7 @@ func (i *Instance) learnVersion(k *Child) {
 	i.Process.versions.mu.Lock()
 	defer i.Process.versions.mu.Unlock()
 	if i.Process.versions.file == nil || !os.SameFile(info, i.Process.versions.file) || info.ModTime() != i.Process.versions.file.ModTime() {
-		i.Process.versions.file, i.Process.versions.version = info, QueryVersion(context.Background(), program, k.Dir(), ListEnv(env))
+		i.Process.versions.file, i.Process.versions.version = info, QueryVersion(context.Background(), command.Run{Process: k.Spec, Program: program, Dir: k.Dir(), Env: command.ListEnv(env)})
 	}
 	k.version.Store(&i.Process.versions.version)
 	if k.currentState().Role == roleCurrent {
@@ -68,12 +68,15 @@ func (i *Instance) publishVersion(k *Child) {
 	})
 }
 
-// QueryVersion runs `version --json` and returns the version, or "" if the program does not answer.
-func QueryVersion(ctx context.Context, program, dir string, env []string) string {
+// QueryVersion runs `version --json` with the settings of run and returns the version, or "" if the program does not answer.
+func QueryVersion(ctx context.Context, run command.Run) string {
 	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, program, "version", "--json")
-	cmd.Dir, cmd.Env, cmd.WaitDelay = dir, env, time.Second
+	run.Args = []string{"version", "--json"}
+	cmd, err := command.Build(ctx, run)
+	if err != nil {
+		return ""
+	}
 	answer, err := cmd.Output()
 	if err != nil {
 		return ""

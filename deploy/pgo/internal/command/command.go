@@ -1,11 +1,14 @@
-package supervise
+// Package command finds the programs of the process file, and builds the commands that run them beside their processes.
+package command
 
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -83,8 +86,25 @@ func LookupUser(name, group string) (*shim.User, error) {
 	return as, nil
 }
 
-// shimSetting returns what the shim sets.
-func shimSetting(l processfile.Limits, as *shim.User) shim.Settings {
+// MergeEnv returns the variables of a process, without those of one start of it.
+func MergeEnv(base map[string]string, spec processfile.Process) map[string]string {
+	env := maps.Clone(base)
+	maps.Copy(env, spec.Env)
+	return env
+}
+
+// ListEnv returns an environment as sorted KEY=value.
+func ListEnv(env map[string]string) []string {
+	out := make([]string, 0, len(env))
+	for key, value := range env {
+		out = append(out, key+"="+value)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// ShimSettings returns what the shim sets.
+func ShimSettings(l processfile.Limits, as *shim.User) shim.Settings {
 	s := shim.Settings{Limits: map[int]uint64{}, Nice: l.Nice, OOMScoreAdj: l.OOMScoreAdj, NoNewPrivileges: l.NoNewPrivileges, User: as}
 	for resource, limit := range map[int]*int{unix.RLIMIT_NOFILE: l.Files, unix.RLIMIT_NPROC: l.Processes, unix.RLIMIT_CORE: l.Core} {
 		if limit != nil {

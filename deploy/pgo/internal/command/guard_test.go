@@ -1,0 +1,42 @@
+package command
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A program of the process file gets its user and its limits from Build, so other packages start only programs that are not
+// of the process file: a new place has to be one of those, or has to use Build.
+func TestOnlyBuildStartsPrograms(t *testing.T) {
+	allowed := []string{
+		"command/run.go",
+		"shim/shim.go", "keeper/children.go", "keeper/manager.go", "cmd/keeper.go", // pgo itself, and the start of a process by its shim
+		"release/preflight.go",                    // a new program, with the user that its caller gives
+		"systemd/gates.go",                        // a gate where systemd runs the services, as the deploying user
+		"systemd/systemctl.go",                    // systemctl, journalctl
+		"ship/dial.go",                            // ssh
+		"cmd/hostsetup.go", "hostsetup/remote.go", // the tools that prepare a host
+	}
+	root := ".."
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		name, _ := filepath.Rel(root, path)
+		isTest := strings.HasSuffix(path, "_test.go") || strings.HasPrefix(name, "sshdtest/") || strings.HasPrefix(name, "systemdtest/")
+		if err != nil || entry.IsDir() || filepath.Ext(path) != ".go" || isTest || slices.Contains(allowed, name) {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, call := range []string{"exec.Command", "exec.Cmd{", "os.StartProcess", "ForkExec(", "syscall.Exec(", "unix.Exec("} {
+			if strings.Contains(string(text), call) {
+				t.Errorf("%s calls %s: start a program of the process file by command.Build", name, call)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
