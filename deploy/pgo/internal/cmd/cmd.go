@@ -20,7 +20,7 @@ func Run(ctx context.Context, build Build, args []string, getenv func(string) st
 	if len(args) > 0 && args[0] == shim.Command {
 		// Before anything else: every start of a process goes through here.
 		fmt.Fprintln(stderr, "pgo:", shim.Exec(args[1:]))
-		return ExitFailed
+		return shim.ExitCode
 	}
 	e := &env{build: build, getenv: getenv, stdout: stdout, stderr: stderr}
 	return e.reportError(ctx, execute(ctx, e, args))

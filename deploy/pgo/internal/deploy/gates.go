@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 
 	"pgo/deploy/pgo/internal/command"
 	"pgo/deploy/pgo/internal/control"
 	"pgo/deploy/pgo/internal/processfile"
+	"pgo/deploy/pgo/internal/shim"
 	"pgo/deploy/pgo/internal/state"
 	"pgo/deploy/pgo/internal/supervise"
 	"pgo/deploy/pgo/internal/watch"
@@ -129,15 +131,23 @@ func (d *Deployer) runGate(gate *supervise.Process, args []string, all programs)
 	}
 	output := &state.Tail{}
 	cmd.Stdout, cmd.Stderr = output, output
-	err = cmd.Run()
+	if err := judgeAnswer(cmd.Run(), lastMessage(output)); err != nil {
+		return nil, err
+	}
+	return output.Lines(), nil
+}
+
+// judgeAnswer returns nil if a gate's program has ended well. A program that could not run, or says that it cannot tell now, is
+// asked again: its error is watch.ErrNotNow. Every other end of it is a refusal.
+func judgeAnswer(err error, message string) error {
 	exit, _ := errors.AsType[*exec.ExitError](err)
 	switch {
 	case err == nil:
-		return output.Lines(), nil
-	case exit != nil && exit.ExitCode() == exitUnavailable, exit == nil:
-		return nil, fmt.Errorf("cannot look at it: %w: %s: %w", err, lastMessage(output), watch.ErrNotNow)
+		return nil
+	case exit == nil, slices.Contains([]int{exitUnavailable, shim.ExitCode}, exit.ExitCode()):
+		return fmt.Errorf("cannot look at it: %w: %s: %w", err, message, watch.ErrNotNow)
 	}
-	return nil, fmt.Errorf("does not let it run: %w: %s", err, lastMessage(output))
+	return fmt.Errorf("does not let it run: %w: %s", err, message)
 }
 
 // lastMessage returns the last line of the output; of a line of JSON its message.

@@ -26,6 +26,9 @@ const busyTimeout = 2 * time.Second
 // NoReport is the report of a shim whose failure only its exit code and its stderr show.
 const NoReport = -1
 
+// ExitCode is the exit code of a shim that could not execute its program, as shells have it for a command that cannot run.
+const ExitCode = 126
+
 // Settings are applied before the program is executed. Those that are nil stay as pgo has them.
 type Settings struct {
 	Limits          map[int]uint64 `json:"limits,omitempty"` // by RLIMIT number; both the soft and the hard limit
