@@ -68,7 +68,9 @@ func (w *Env) Start(t testing.TB, environ ...string) *Instance {
 		exit <- w.service.Run(ctx, nil, slices.Concat(w.Environ, environ), in, &stderr)
 		_ = in.Close() // ends the log
 	}()
-	s := &Instance{Logs: &Logs{}, DB: w.DB.Open(t), client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
+	// The client closes an idle connection before the service does: else a request may meet the service's closing of it.
+	transport := &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 30 * time.Second}
+	s := &Instance{Logs: &Logs{}, DB: w.DB.Open(t), client: &http.Client{Transport: transport}}
 	var log sync.WaitGroup
 	s.Stop = sync.OnceValue(func() int {
 		s.client.CloseIdleConnections() // else the drain waits for them
