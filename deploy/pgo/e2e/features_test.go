@@ -135,9 +135,9 @@ func TestReadyByACommand(t *testing.T) {
 	t.Parallel()
 	s := newSandbox(t, `
   p: {command: ACTOR, args: [actor], ready: {exec: [cat, "DIR/file"], within: 2m}}
-  q: {command: ACTOR, args: [actor], ready: {exec: [sh, -c, "echo not today; exit 3"], within: 2s}}
+  q: {command: ACTOR, args: [actor], ready: {exec: [sh, -c, "echo not today; exit 3"], within: 5s}}
 `)
-	s.assertFails(exitFailed, []string{"q is not ready", "not ready within 2s: sh: exit status 3: not today"}, "up")
+	s.assertFails(exitFailed, []string{"q is not ready", "not ready within 5s: sh: exit status 3: not today"}, "up")
 	if p := s.listByName()["p"]; p.Ready {
 		t.Errorf("p: %+v", p)
 	}

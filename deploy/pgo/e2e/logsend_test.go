@@ -49,6 +49,8 @@ func TestLogsEnd(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			cmd := s.newCommand(test.args...)
+			var stderr strings.Builder
+			cmd.Stderr = &stderr
 			out, err := cmd.StdoutPipe()
 			if err != nil {
 				t.Fatal(err)
@@ -57,7 +59,8 @@ func TestLogsEnd(t *testing.T) {
 				t.Fatal(err)
 			}
 			if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || strings.TrimSpace(line) == "" {
-				t.Fatalf("it begins with %q, %v", line, err)
+				_ = cmd.Wait()
+				t.Fatalf("it begins with %q, %v: %s", line, err, &stderr)
 			}
 			test.then(t, out)
 			asked := time.Now()
@@ -72,7 +75,7 @@ func TestLogsEnd(t *testing.T) {
 				if test.interrupt && err != nil {
 					t.Error(err)
 				}
-			case <-time.After(time.Minute):
+			case <-time.After(5 * time.Minute):
 				_ = cmd.Process.Kill()
 				t.Error("it does not end")
 			}

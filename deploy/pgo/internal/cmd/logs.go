@@ -1,9 +1,7 @@
 package cmd
 
 import (
-	"errors"
 	"fmt"
-	"os"
 	"path"
 	"slices"
 	"strings"
@@ -11,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pgo/deploy/pgo/internal/home"
+	"pgo/deploy/pgo/internal/logfile"
 	"pgo/deploy/pgo/internal/logview"
 )
 
@@ -48,7 +46,7 @@ func newLogsCommand(e *env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			known, err := listLogs(h)
+			known, err := logfile.ListNames(h.LogDir())
 			if err != nil {
 				return err
 			}
@@ -66,21 +64,6 @@ func newLogsCommand(e *env) *cobra.Command {
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON lines as they are, on a terminal too")
 	c.Flags().StringVar(&until, "until", "", "only lines written until then")
 	return c
-}
-
-// listLogs returns the names of the logs in the home. A process has a log once it was started.
-func listLogs(h home.Home) ([]string, error) {
-	entries, err := os.ReadDir(h.LogDir())
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("look for logs: %w", err)
-	}
-	var known []string
-	for _, e := range entries {
-		if name, ok := strings.CutSuffix(e.Name(), ".log"); ok {
-			known = append(known, name)
-		}
-	}
-	return known, nil
 }
 
 // selectLogs returns the known logs that names match: of each process its stdout and its stderr. The log of pgo itself is

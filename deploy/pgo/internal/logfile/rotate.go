@@ -3,6 +3,7 @@ package logfile
 import (
 	"compress/gzip"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -26,24 +27,51 @@ type RotatedFile struct {
 	Compressed bool
 }
 
+// ListNames returns the names of the logs in a directory, in order. A log that is being rotated has no current file for a
+// moment, so that the rotated files count as well. A missing directory has none.
+func ListNames(dir string) ([]string, error) {
+	var names []string
+	for _, in := range []string{dir, filepath.Join(dir, rotatedDir)} {
+		entries, err := os.ReadDir(in)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("look for logs: %w", err)
+		}
+		for _, e := range entries {
+			name, ok := strings.CutSuffix(e.Name(), ".log")
+			if in != dir {
+				name, _, ok = parseRotatedName(e.Name())
+			}
+			if ok {
+				names = append(names, name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
+// parseRotatedName returns the name of the log that a rotated file belongs to. ok is false for other files.
+func parseRotatedName(file string) (name string, rotated RotatedFile, ok bool) {
+	rest, isCompressed := strings.CutSuffix(file, ".gz")
+	rest, ok = strings.CutSuffix(rest, ".log")
+	dot := len(rest) - len(rotatedTimeFormat) - 1
+	if !ok || dot < 1 || rest[dot] != '.' {
+		return "", RotatedFile{}, false
+	}
+	at, err := time.Parse(rotatedTimeFormat, rest[dot+1:])
+	return rest[:dot], RotatedFile{RotatedAt: at, Compressed: isCompressed}, err == nil
+}
+
 // ListRotated returns the rotated files of a log, oldest first.
 func ListRotated(path string) []RotatedFile {
 	dir := filepath.Join(filepath.Dir(path), rotatedDir)
 	entries, _ := os.ReadDir(dir) // a missing directory is as good
-	name := strings.TrimSuffix(filepath.Base(path), ".log") + "."
 	var all []RotatedFile
 	for _, e := range entries {
-		rest, ok := strings.CutPrefix(e.Name(), name)
-		if !ok {
-			continue
+		if name, rotated, ok := parseRotatedName(e.Name()); ok && name == strings.TrimSuffix(filepath.Base(path), ".log") {
+			rotated.Path = filepath.Join(dir, e.Name())
+			all = append(all, rotated)
 		}
-		rest, packed := strings.CutSuffix(rest, ".gz")
-		rest, whole := strings.CutSuffix(rest, ".log")
-		at, err := time.Parse(rotatedTimeFormat, rest)
-		if !whole || err != nil {
-			continue
-		}
-		all = append(all, RotatedFile{Path: filepath.Join(dir, e.Name()), RotatedAt: at, Compressed: packed})
 	}
 	// Stable: if a file is compressed and not yet removed, the uncompressed one stays.
 	slices.SortStableFunc(all, func(a, b RotatedFile) int { return a.RotatedAt.Compare(b.RotatedAt) })

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -95,5 +96,28 @@ func TestRotation(t *testing.T) {
 				t.Errorf("%d rotated, %d packed, %d bytes of %d", len(rotated), packed, bytes+len(content), test.lines*len(line))
 			}
 		})
+	}
+}
+
+// A log that has just been renamed and not yet created again is still known.
+func TestListNames(t *testing.T) {
+	dir := t.TempDir()
+	if names, err := ListNames(filepath.Join(dir, "none")); err != nil || len(names) > 0 {
+		t.Errorf("without a directory: %v, %v", names, err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, rotatedDir), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{
+		"user.log", "task.err.log", "note.txt", "old/user.20261129T080000.000000001Z.log", "old/flood.20261129T080000.000000001Z.log",
+		"old/gone.err.20261129T080000.000000001Z.log.gz", "old/x.20261129.log", "old/.20261129T080000.000000001Z.log",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, file), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	names, err := ListNames(dir)
+	if want := []string{"flood", "gone.err", "task.err", "user"}; err != nil || !slices.Equal(names, want) {
+		t.Errorf("got %q, %v, want %q", names, err, want)
 	}
 }

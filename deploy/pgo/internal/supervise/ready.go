@@ -62,6 +62,7 @@ func (h *Deps) waitReady(ctx context.Context, k *Child) error {
 	}
 	every := time.NewTicker(probeEvery)
 	defer every.Stop()
+	var last error // of a probe that was not cut off by the end of the time
 	for {
 		asked, done := context.WithTimeout(limited, probeTimeout)
 		err := probe(asked)
@@ -69,6 +70,10 @@ func (h *Deps) waitReady(ctx context.Context, k *Child) error {
 		if err == nil {
 			return nil
 		}
+		if limited.Err() != nil && last != nil {
+			return fmt.Errorf("%w: %w", context.Cause(limited), last)
+		}
+		last = err
 		select {
 		case <-every.C:
 		case <-limited.Done():
