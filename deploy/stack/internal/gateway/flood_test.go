@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -51,54 +50,63 @@ type flood struct {
 	done   sync.WaitGroup
 }
 
-// startFlood returns when all connections are open at once.
+// startFlood returns when every connection was open once. It opens a few at a time: the kernel drops what is more than the
+// gateway's backlog, and asks again after seconds.
 func startFlood(t *testing.T, addr string, connections int, sends string, awaitsReply bool) *flood {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	f := &flood{cancel: cancel}
 	t.Cleanup(f.stop)
-	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}, Timeout: 20 * time.Second}
-	opened := make(chan error, connections)
+	opened, failed := make(chan struct{}, connections), make(chan error, 1)
+	turns := make(chan struct{}, 100)
 	for range connections {
 		f.done.Go(func() {
-			var once sync.Once
-			report := func(err error) { once.Do(func() { opened <- err }) }
+			reportOpened := sync.OnceFunc(func() { opened <- struct{}{} })
 			for ctx.Err() == nil {
-				err := holdConnection(ctx, dialer, addr, sends, awaitsReply, func() { report(nil) })
-				if errors.Is(err, io.EOF) || errors.Is(err, unix.ECONNRESET) {
-					continue // the gateway ended it, since this machine was too slow to send in time
+				turns <- struct{}{}
+				conn, err := openConnection(ctx, addr, sends, awaitsReply)
+				<-turns
+				if err != nil {
+					select {
+					case failed <- err:
+					default:
+					}
+					continue // the gateway may end a connection before a slow machine has sent anything
 				}
-				report(err)
+				reportOpened()
+				stop := context.AfterFunc(ctx, func() { conn.Close() })
+				_, _ = io.Copy(io.Discard, conn) // until either side ends it
+				stop()
+				conn.Close()
 			}
 		})
 	}
-	for range connections {
-		if err := <-opened; err != nil {
-			t.Fatalf("open %d connections: %v", connections, err)
+	hangs := time.After(5 * time.Minute)
+	for n := range connections {
+		select {
+		case <-opened:
+		case <-hangs:
+			t.Fatalf("opened %d of %d connections; the first failure: %v", n, connections, <-failed)
 		}
 	}
 	return f
 }
 
-// holdConnection keeps a connection until the gateway or ctx ends it. It calls opened when the gateway has what is sent.
-func holdConnection(ctx context.Context, dialer *net.Dialer, addr, sends string, awaitsReply bool, opened func()) error {
+// openConnection opens a connection of the flooding address, and sends what the flood sends.
+func openConnection(ctx context.Context, addr, sends string, awaitsReply bool) (net.Conn, error) {
+	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
 	conn, err := dialer.DialContext(ctx, "tcp", addr)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	if _, err := io.WriteString(conn, sends); err != nil {
-		return err
+	if _, err = io.WriteString(conn, sends); err == nil && awaitsReply {
+		_, err = conn.Read(make([]byte, 1))
 	}
-	if awaitsReply {
-		if _, err := conn.Read(make([]byte, 1)); err != nil {
-			return fmt.Errorf("read the answer: %w", err)
-		}
+	if err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("send: %w", err)
 	}
-	opened()
-	_, _ = io.Copy(io.Discard, conn) // until either side ends it
-	return nil
+	return conn, nil
 }
 
 func (f *flood) stop() {
