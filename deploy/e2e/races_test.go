@@ -12,9 +12,9 @@ import (
 	"pgo/pkg/testing/testkit"
 )
 
-// races sends calls at the same time that compete for the same rows, through the gateway, and then compares the databases of the
+// runRaces sends calls at the same time that compete for the same rows, through the gateway, and then compares the databases of the
 // three services.
-func races(t *testing.T, s *stack) {
+func runRaces(t *testing.T, s *stack) {
 	r := &racers{t: t, s: s, owner: s.newPerson(t, "Owner"), teacher: s.newPerson(t, "Teacher"), pupils: s.somePupils(t, 25)}
 	r.school = s.newSchool(t, r.owner)
 	s.join(t, r.school, r.owner, "teacher", r.teacher)
@@ -26,7 +26,7 @@ func races(t *testing.T, s *stack) {
 		{"an invite while its maker is removed", r.acceptWhileMakerLeaves},
 		{"the last two owners leave", r.lastOwners},
 		{"20 publications of a task", r.publishAtOnce},
-		{"students come and go while a task is published and handed in", r.churn},
+		{"students come and go while a task is published and handed in", r.churnMembers},
 		{"a class is archived while its tasks are assigned", r.archiveWhileAssigning},
 	} {
 		t.Run(race.name, race.run)
@@ -144,8 +144,8 @@ func (r *racers) publishAtOnce(t *testing.T) {
 	}
 }
 
-// churn publishes, hands in, grades and closes while each pupil leaves the class and returns.
-func (r *racers) churn(t *testing.T) {
+// churnMembers publishes, hands in, grades and closes while each pupil leaves the class and returns.
+func (r *racers) churnMembers(t *testing.T) {
 	class := r.newClass(t)
 	tasks := []string{r.s.newTask(t, class, r.teacher), r.s.newTask(t, class, r.teacher)}
 	r.s.publish(t, tasks[0], r.teacher, len(r.pupils))
@@ -180,8 +180,8 @@ func (r *racers) archiveWhileAssigning(t *testing.T) {
 	}
 }
 
-// invariants are queries that count what must not be, over the databases of the three services.
-func invariants() map[string]string {
+// listInvariants returns queries that count what must not be, over the databases of the three services.
+func listInvariants() map[string]string {
 	return map[string]string{
 		"invites that were used too often": `SELECT COUNT(*) FROM pgo_school.invites WHERE uses > max_uses`,
 		"schools without an owner":         `SELECT COUNT(*) FROM pgo_school.schools s WHERE ownerless = FALSE AND NOT EXISTS (SELECT 1 FROM pgo_school.school_members m WHERE m.school_id = s.id AND m.role = 'owner')`,
@@ -230,7 +230,7 @@ func assertConsistent(t *testing.T, s *stack) {
 		err := db.QueryRow(query).Scan(&n)
 		return n, err
 	}
-	all := invariants()
+	all := listInvariants()
 	for _, pending := range []string{"events that were not published", "events of School that Task has not handled", "fan-outs that have not ended"} {
 		testkit.Eventually(t, "there are no "+pending, func() error {
 			n, err := count(all[pending])

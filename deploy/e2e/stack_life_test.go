@@ -32,7 +32,7 @@ func TestStack(t *testing.T) {
 		{"the start page in a browser", startPage},
 		{"Swagger UI in a browser", swaggerUI},
 		{"who may do what", access},
-		{"races leave the databases consistent", races},
+		{"races leave the databases consistent", runRaces},
 		{"the demo", demo},
 		{"the demo without a stack", demoWithoutStack},
 		{"a logout is known everywhere", logoutIsKnown},
