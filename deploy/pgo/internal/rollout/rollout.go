@@ -20,6 +20,7 @@ import (
 
 	"pgo/deploy/pgo/internal/audit"
 	"pgo/deploy/pgo/internal/control"
+	"pgo/deploy/pgo/internal/release"
 )
 
 // Report receives the progress of a rollout. It is called by one goroutine at a time.
@@ -188,6 +189,20 @@ func (r *Rollout) commit() error {
 	return nil
 }
 
+// writeJournal writes how far the rollout is. A rollback goes on also on a full disk.
+func (r *Rollout) writeJournal(p Phase) error {
+	r.journal.Phase, r.journal.Entry = p, r.entry
+	for _, t := range r.targets {
+		t.AddTo(&r.journal)
+	}
+	err := r.journal.write()
+	if err != nil && r.entry.Kind == audit.KindRollback {
+		r.log.Warn("a rollback goes on without a journal", "error", err)
+		return nil
+	}
+	return err
+}
+
 // rollBack makes everything run again what ran before, dependents first, unless a gate forbids it: then the new releases
 // stay.
 func (r *Rollout) rollBack(why error) audit.Entry {
@@ -267,6 +282,18 @@ func (r *Rollout) Request() control.RolloutRequest { return r.request }
 
 // IsDeploy reports whether the rollout deploys; else it goes back to earlier releases, which need no probation.
 func (r *Rollout) IsDeploy() bool { return r.entry.Kind == audit.KindDeploy }
+
+// RolledBackByCommand is why a release is marked bad that a person has left. It is not reported again when its file is
+// found.
+const RolledBackByCommand = "rolled back by command"
+
+// CheckNotBad returns an error if a release was found bad before, and the rollout does not try it all the same.
+func (r *Rollout) CheckNotBad(process, label string, of release.Record) error {
+	if of.FailedAt != nil && of.Failure != RolledBackByCommand && !r.request.AllowFailed && r.IsDeploy() {
+		return fmt.Errorf("%s: release %s was found bad before: %s: --again tries it all the same", process, label, of.Failure)
+	}
+	return nil
+}
 
 // Report reports a step of one process. With a time, it reports how long the step took since then.
 func (r *Rollout) Report(process, step, text string, began time.Time) {
