@@ -11,30 +11,6 @@ import (
 	"pgo/deploy/pgo/internal/proc"
 )
 
-// ChildSpec describes a child to start.
-type ChildSpec struct {
-	ID       string   `json:"id"` // unique name of the child
-	Name     string   `json:"name"`
-	Instance int      `json:"instance"`
-	Program  string   `json:"program"` // path of the executable
-	Argv     []string `json:"argv"`
-	Env      []string `json:"env"`
-	Dir      string   `json:"dir"`
-	Files    []string `json:"files"` // held descriptors that become 0, 1, 2 ...; those of the request follow
-	Spec     []byte   `json:"spec"`  // opaque, for the manager
-}
-
-// Child is a process that the keeper started and no manager has forgotten yet.
-type Child struct {
-	ChildSpec
-	PID        int       `json:"pid"`
-	StartTicks uint64    `json:"start"` // in clock ticks since boot: with PID it identifies the process
-	StartedAt  time.Time `json:"started"`
-	HasEnded   bool      `json:"ended"`
-	Status     int       `json:"status"` // as of wait(2), once it has ended
-	State      []byte    `json:"state"`  // opaque, for the manager
-}
-
 // startChild starts a child as the leader of its own session. The caller holds the lock.
 func (k *Keeper) startChild(f *ChildSpec, more []int) (*Child, error) {
 	if f == nil || k.children[f.ID] != nil {

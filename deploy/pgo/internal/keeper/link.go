@@ -7,19 +7,6 @@ import (
 	"syscall"
 )
 
-// Hello is the first message to a manager: everything that the keeper holds.
-type Hello struct {
-	Protocol      int               `json:"protocol"`
-	Version       string            `json:"version"` // of the keeper's program
-	PID           int               `json:"pid"`     // of the keeper
-	IsFirst       bool              `json:"first"`   // no manager was ready before
-	Terminating   bool              `json:"terminating"`
-	FailureReason string            `json:"excuse"` // why the upgrade to another manager failed; else empty
-	Data          map[string][]byte `json:"kept"`
-	Held          []string          `json:"held"`
-	Children      []Child           `json:"children"`
-}
-
 // Link is the manager's end of the connection to its keeper. Its methods may be called concurrently.
 type Link struct {
 	Hello Hello

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -25,25 +27,6 @@ const (
 	tailTimeout   = 5 * time.Second        // messages of a manager are read for so long after its end
 	dumpTimeout   = 5 * time.Second        // a hung manager may take that long to log its goroutines
 )
-
-// MaxSilence is the time between two reports of a manager that it is alive, after which it counts as hung. It is long, since
-// a disk may hold a manager up; services do not notice.
-const MaxSilence = 2 * time.Minute
-
-// managerProcess is a manager that was started.
-type managerProcess struct {
-	pid          int
-	wire         *wire
-	startedAt    time.Time
-	isCandidate  bool // of an upgrade, whose program was never ready before
-	isReady      bool
-	endReason    string // why it cannot start, or was killed
-	program      string
-	aliveAt      time.Time           // time of its last report
-	silenceTimer *time.Timer         // fires when it hangs; nil until its first report
-	status       *syscall.WaitStatus // set once it was reaped
-	isDrained    bool                // all its messages were read
-}
 
 // startManager starts the candidate of an upgrade, else the manager's program, and restarts it where that fails. The caller
 // holds the lock.
@@ -112,6 +95,26 @@ func (k *Keeper) spawnManager(program string) (*managerProcess, error) {
 	return &managerProcess{pid: pid, wire: w, startedAt: time.Now(), program: program}, nil
 }
 
+// greetManager sends a new manager everything that the keeper holds.
+func (k *Keeper) greetManager() error {
+	h := &Hello{
+		Protocol: Protocol, Version: k.Options.Version, PID: os.Getpid(), IsFirst: !k.hadManager,
+		Terminating: k.isTerminating, FailureReason: k.failureReason, Data: k.data, Held: slices.Sorted(maps.Keys(k.held)),
+	}
+	for _, id := range slices.Sorted(maps.Keys(k.children)) {
+		h.Children = append(h.Children, *k.children[id])
+	}
+	if err := k.manager.wire.send(message{Op: opHello, Hello: h}); err != nil {
+		return err
+	}
+	for _, key := range h.Held {
+		if err := k.manager.wire.send(message{Op: opHeld, Key: key}, k.held[key]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // recordReady is called when a manager reports that it answers commands. The lock is held.
 func (k *Keeper) recordReady(p *managerProcess) {
 	p.isReady = true
@@ -148,13 +151,6 @@ func (k *Keeper) recordAlive(p *managerProcess) {
 			p.sendSignal(unix.SIGKILL)
 		})
 	})
-}
-
-// sendSignal sends a signal to a manager that was not reaped yet: its PID is not reused until then. The keeper's lock is held.
-func (p *managerProcess) sendSignal(s syscall.Signal) {
-	if p.status == nil {
-		_ = proc.Kill(p.pid, s) // an error means that it has ended
-	}
 }
 
 // recordManagerExit is called when the manager has ended. Messages that it sent before are read first: the next manager has

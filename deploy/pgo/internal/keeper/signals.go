@@ -6,16 +6,6 @@ import (
 	"syscall"
 )
 
-// Request names a command that a signal to the keeper requests from the manager.
-type Request string
-
-// The requests, by signal.
-const (
-	RequestApply   Request = "apply"   // SIGHUP: apply the process file again
-	RequestReopen  Request = "reopen"  // SIGUSR1: reopen the logs
-	RequestUpgrade Request = "upgrade" // SIGUSR2: replace the manager by the program at the keeper's path
-)
-
 var requestsBySignal = map[os.Signal]Request{syscall.SIGHUP: RequestApply, syscall.SIGUSR1: RequestReopen, syscall.SIGUSR2: RequestUpgrade}
 
 // notifyRequests delivers the signals that are requests, and those that would end a Go program and mean nothing here.

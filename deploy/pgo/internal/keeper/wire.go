@@ -15,46 +15,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Protocol is the version of the messages between keeper and manager. A manager of another version refuses to start, and the
-// keeper goes back to the previous one.
-const Protocol = 1
-
-// Operations of a message, each with its sender.
-const (
-	opHello         = "hello"     // keeper: everything that it holds; the descriptors follow
-	opHeld          = "held"      // keeper: one descriptor of the hello
-	opExited        = "exited"    // keeper: a child ended
-	opTerminate     = "terminate" // keeper: stop everything, it was asked to end
-	opRequest       = "request"   // keeper: a signal asked for this Request
-	opAnswer        = "answer"    // keeper: the answer to the request of the same number
-	opReady         = "ready"     // manager: it answers commands
-	opAlive         = "alive"     // manager: it is alive; from the first one on the keeper waits for the next
-	opFailed        = "failed"    // manager: the reason why it cannot start
-	opHold          = "hold"      // manager: keep this descriptor
-	opDrop          = "drop"      // manager: close these descriptors
-	opKeepData      = "keep"      // manager: remember these bytes; no bytes forget the key
-	opKeepChildData = "keepchild" // manager: remember these bytes with a child
-	opStartChild    = "fork"      // manager: start a child
-	opSignalChild   = "signal"    // manager: send a signal to a child that has not been reaped
-	opForgetChild   = "forget"    // manager: forget a child that has ended
-	opUpgrade       = "upgrade"   // manager: start this program as the next manager
-	opEnd           = "end"       // manager: everything is stopped, the keeper may end
-)
-
-// message is the content of a frame. Op decides which fields it uses.
-type message struct {
-	Op        string     `json:"op"`
-	Number    uint64     `json:"number,omitempty"` // pairs a request with its answer; 0 asks for none
-	Key       string     `json:"key,omitempty"`
-	Keys      []string   `json:"keys,omitempty"`
-	Data      []byte     `json:"data,omitempty"`
-	Text      string     `json:"text,omitempty"`
-	Signal    int        `json:"signal,omitempty"`
-	ChildSpec *ChildSpec `json:"fork,omitempty"`
-	Child     *Child     `json:"child,omitempty"`
-	Hello     *Hello     `json:"hello,omitempty"`
-}
-
 // maxMessage bounds a message in bytes. A process file with all its environment is far below.
 const maxMessage = 64 << 20
 
