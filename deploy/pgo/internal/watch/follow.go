@@ -4,154 +4,97 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"sync/atomic"
 	"time"
 )
 
-// file is the state of a watched file. All fields but removed and companions belong to followFile while the file is busy, and
-// to the loop of Run while it is not.
-type file struct {
-	path       string
-	removed    chan struct{} // closed when it is no longer watched
-	companions atomic.Pointer[[]string]
-	busy       atomic.Bool
-
-	handled        fileStat   // state that was handled last
-	companionStats []fileStat // and the state of its companions then
-	acceptedSHA256 string     // content that the handler accepted last
-	refusedState   *fileState // state that the handler refused last, until it accepts one
-	recheckAt      time.Time  // when to read the content again, since a write could have been missed; zero: never
+// follower follows a file that has changed.
+type follower struct {
+	handler Handler
+	options Options
+	file    *file
 }
 
-// fileState is the state of a file that has stopped changing.
-type fileState struct {
-	stat       fileStat
-	companions []fileStat
-	since      time.Time // last change that was seen
-	sum        string
-	size       int64
-	err        error // why it cannot be read; then there is no sum
-}
-
-// isSame reports whether a handler would answer the same for both. It ignores the time.
-func (s *fileState) isSame(other *fileState) bool {
-	text := func(err error) string {
-		if err == nil {
-			return ""
-		}
-		return err.Error()
-	}
-	return s.sum == other.sum && text(s.err) == text(other.err) && s.stat.mode == other.stat.mode && slices.Equal(s.companions, other.companions)
-}
-
-func (f *file) setCompanions(paths []string) { f.companions.Store(&paths) }
-
-func (f *file) statCompanions() []fileStat {
-	var looks []fileStat
-	for _, path := range *f.companions.Load() {
-		looks = append(looks, statFile(path).stablePart())
-	}
-	return looks
-}
-
-// hasChanged reports whether the file should be followed.
-func (f *file) hasChanged(now time.Time) bool {
-	l := statFile(f.path)
-	switch {
-	case !l.exists:
-		f.handled = l
-		return false
-	case l != f.handled, !f.recheckAt.IsZero() && !now.Before(f.recheckAt):
-		return true
-	}
-	return f.refusedState != nil && !slices.Equal(f.statCompanions(), f.companionStats)
-}
-
-// followFile follows a file from a change until the handler has accepted or refused it.
-func (w *Watcher) followFile(ctx context.Context, f *file) {
+// followFile follows the file from a change until the handler has accepted or refused it.
+func (f *follower) followFile(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ended := make(chan struct{})
 	defer close(ended)
 	go func() {
 		select {
-		case <-f.removed:
+		case <-f.file.removed:
 			cancel()
 		case <-ended:
 		}
 	}()
 	for again := 0; ; again++ {
-		s := w.awaitStable(ctx, f, again)
+		s := f.awaitStable(ctx, again)
 		if s == nil {
 			return
 		}
-		w.recordState(f, s)
-		if s.err == nil && s.sum == f.acceptedSHA256 && f.refusedState == nil {
+		f.recordState(s)
+		if s.err == nil && s.sum == f.file.acceptedSHA256 && f.file.refusedState == nil {
 			return // after a refusal the handler must see the content it accepted before
 		}
-		if f.refusedState != nil && f.refusedState.isSame(s) {
+		if f.file.refusedState != nil && f.file.refusedState.isSame(s) {
 			return
 		}
-		err := w.offerFile(ctx, f, s)
+		err := f.offerFile(ctx, s)
 		switch {
 		case ctx.Err() != nil:
 			return
 		case err == nil:
-			f.acceptedSHA256, f.refusedState = s.sum, nil
+			f.file.acceptedSHA256, f.file.refusedState = s.sum, nil
 			return
 		case errors.Is(err, ErrNotNow), errors.Is(err, ErrChanged): // it has changed since
 			continue
 		}
-		if w.changesWithin(ctx, f, s, w.options.RefusalDelay-time.Since(s.since)) {
+		if f.changesWithin(ctx, s, f.options.RefusalDelay-time.Since(s.since)) {
 			continue
 		}
 		if ctx.Err() == nil {
-			f.refusedState = s
-			w.handler.HandleRefusal(ctx, s.newChange(f.path), err)
+			f.file.refusedState = s
+			f.handler.HandleRefusal(ctx, s.newChange(f.file.path), err)
 		}
 		return
 	}
 }
 
-func (s *fileState) newChange(path string) Change {
-	return Change{Path: path, SHA256: s.sum, Size: s.size}
-}
-
 // recordState stores the handled state. A file that was written just now may be written again within the resolution of its
 // file system's clock, which no stat would show.
-func (w *Watcher) recordState(f *file, s *fileState) {
+func (f *follower) recordState(s *fileState) {
 	now := time.Now()
-	f.recheckAt = time.Time{}
-	if s.stat != f.handled && now.Sub(s.stat.modTime) < w.options.ClockResolution {
-		f.recheckAt = now.Add(w.options.ClockResolution)
+	f.file.recheckAt = time.Time{}
+	if s.stat != f.file.handled && now.Sub(s.stat.modTime) < f.options.ClockResolution {
+		f.file.recheckAt = now.Add(f.options.ClockResolution)
 	}
-	f.handled, f.companionStats = s.stat, s.companions
+	f.file.handled, f.file.companionStats = s.stat, s.companions
 }
 
 // offerFile calls the handler, and again while it returns ErrNotNow and the file stays the same.
-func (w *Watcher) offerFile(ctx context.Context, f *file, s *fileState) error {
+func (f *follower) offerFile(ctx context.Context, s *fileState) error {
 	if s.err != nil {
 		return s.err
 	}
 	for {
-		err := w.handler.HandleChange(ctx, s.newChange(f.path))
-		if !errors.Is(err, ErrNotNow) || w.changesWithin(ctx, f, s, w.options.RetryInterval) {
+		err := f.handler.HandleChange(ctx, s.newChange(f.file.path))
+		if !errors.Is(err, ErrNotNow) || f.changesWithin(ctx, s, f.options.RetryInterval) {
 			return err
 		}
 	}
 }
 
 // changesWithin reports whether the file changes within d, or ctx ends.
-func (w *Watcher) changesWithin(ctx context.Context, f *file, s *fileState, d time.Duration) bool {
+func (f *follower) changesWithin(ctx context.Context, s *fileState, d time.Duration) bool {
 	for end := time.Now().Add(d); ; {
-		if statFile(f.path).stablePart() != s.stat.stablePart() || !slices.Equal(f.statCompanions(), s.companions) {
+		if statFile(f.file.path).stablePart() != s.stat.stablePart() || !slices.Equal(f.file.statCompanions(), s.companions) {
 			return true
 		}
 		left := time.Until(end)
 		if left <= 0 {
 			return false
 		}
-		if !sleepUnlessDone(ctx, min(left, w.options.PollInterval)) {
+		if !sleepUnlessDone(ctx, min(left, f.options.PollInterval)) {
 			return true
 		}
 	}
@@ -162,13 +105,13 @@ func (w *Watcher) changesWithin(ctx context.Context, f *file, s *fileState, d ti
 //
 // An upload that pauses looks finished. Each time this happens the wait grows, up to three times: every attempt reads the
 // whole file.
-func (w *Watcher) awaitStable(ctx context.Context, f *file, again int) *fileState {
-	quiet := w.options.StableFor * time.Duration(min(again+1, 3))
-	now := &fileState{stat: statFile(f.path), companions: f.statCompanions(), since: time.Now()}
-	for read := false; sleepUnlessDone(ctx, w.options.ChangeInterval); {
-		next := &fileState{stat: statFile(f.path), companions: f.statCompanions(), since: time.Now()}
+func (f *follower) awaitStable(ctx context.Context, again int) *fileState {
+	quiet := f.options.StableFor * time.Duration(min(again+1, 3))
+	now := &fileState{stat: statFile(f.file.path), companions: f.file.statCompanions(), since: time.Now()}
+	for read := false; sleepUnlessDone(ctx, f.options.ChangeInterval); {
+		next := &fileState{stat: statFile(f.file.path), companions: f.file.statCompanions(), since: time.Now()}
 		if !next.stat.exists {
-			f.handled = next.stat
+			f.file.handled = next.stat
 			return nil
 		}
 		if next.stat.stablePart() != now.stat.stablePart() || !slices.Equal(next.companions, now.companions) {
@@ -179,7 +122,7 @@ func (w *Watcher) awaitStable(ctx context.Context, f *file, again int) *fileStat
 		if time.Since(now.since) < quiet/2 || read && time.Since(now.since) < quiet {
 			continue
 		}
-		next.sum, next.size, next.err = hashFile(ctx, f.path)
+		next.sum, next.size, next.err = hashFile(ctx, f.file.path)
 		switch {
 		case ctx.Err() != nil:
 			return nil
