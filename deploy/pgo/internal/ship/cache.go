@@ -2,6 +2,8 @@ package ship
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -105,4 +107,9 @@ func (c Cache) evict(added string) error {
 		}
 	}
 	return nil
+}
+
+func hashContent(content []byte) string {
+	sum := sha256.Sum256(content)
+	return hex.EncodeToString(sum[:])
 }

@@ -1,8 +1,6 @@
 package ship
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -164,9 +162,4 @@ func (s *session) findProgram(name, platform string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("no program %s was found in %s, nor in %s there: build it, or name the services to deploy", name, strings.Join(dirs, " or "), platform)
-}
-
-func hashContent(content []byte) string {
-	sum := sha256.Sum256(content)
-	return hex.EncodeToString(sum[:])
 }
