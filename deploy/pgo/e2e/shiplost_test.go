@@ -137,11 +137,16 @@ func TestReceiveKilled(t *testing.T) {
 	h.deployDuring("probation", func() { h.killReceive() }, exitRolledBack)
 	h.setProbation("2s")
 	h.awaitRelease("v1", deployedServices...)
-	// The host does not have these programs yet: all of them are still to be sent when it is killed.
+	// The host does not have these programs yet, and without a cache whole ones are sent: most of their bytes are still to come
+	// when it is killed.
 	for _, service := range deployedServices {
 		h.putBuild(service, "v3")
 	}
-	h.deployDuring("host", func() { h.killReceive() }, exitRefused)
+	h.sandbox.env = append(h.sandbox.env, "XDG_CACHE_HOME=/dev/null")
+	h.sshd.CallAfter(100_000, h.killReceive)
+	if code, out := h.sandbox.runPgo(h.deployArgs()...); code != exitRefused {
+		t.Errorf("exit code %d:\n%s", code, out)
+	}
 	h.awaitRelease("v1", deployedServices...)
 	if all := h.readAuditLog(); len(all) != 2 {
 		t.Errorf("the audit log has %+v", all)
@@ -156,7 +161,7 @@ func (h *deployHost) killReceive() {
 		if strings.Contains(command, " receive ") {
 			// The end of one may have ended the next, which only forwarded its output.
 			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
-				h.sandbox.t.Fatal(err)
+				h.sandbox.t.Error(err)
 			}
 		}
 	}

@@ -17,7 +17,8 @@ type traffic struct {
 	all        sync.WaitGroup
 	mu         sync.Mutex
 	open       map[net.Conn]bool
-	cutAfter   int64 // value of in at which connections are cut; 0 is never
+	callAt     int64  // value of in at which call is called
+	call       func() // nil: nothing is to be called
 	isShutDown bool
 }
 
@@ -28,10 +29,13 @@ func (s *Server) Bytes() (in, out int64) { return s.traffic.in.Load(), s.traffic
 func (s *Server) Cut() { s.traffic.closeOpen() }
 
 // CutAfter closes all connections, once, as soon as n more bytes came from clients.
-func (s *Server) CutAfter(n int64) {
+func (s *Server) CutAfter(n int64) { s.CallAfter(n, s.Cut) }
+
+// CallAfter calls do, once, as soon as n more bytes came from clients. What the client sends after them waits until do returns.
+func (s *Server) CallAfter(n int64, do func()) {
 	s.traffic.mu.Lock()
 	defer s.traffic.mu.Unlock()
-	s.traffic.cutAfter = s.traffic.in.Load() + n
+	s.traffic.callAt, s.traffic.call = s.traffic.in.Load()+n, do
 }
 
 func (tr *traffic) serve(s *Server, l net.Listener) {
@@ -92,9 +96,8 @@ func (tr *traffic) forward(to, from net.Conn, count *atomic.Int64) {
 		n, err := from.Read(buf)
 		if n > 0 {
 			count.Add(int64(n))
-			if tr.isCutDue() {
-				tr.closeOpen()
-				return
+			if count == &tr.in {
+				tr.callWhenDue()
 			}
 			if _, err := to.Write(buf[:n]); err != nil {
 				from.Close()
@@ -111,15 +114,17 @@ func (tr *traffic) forward(to, from net.Conn, count *atomic.Int64) {
 	}
 }
 
-// isCutDue reports once that the bytes of CutAfter came.
-func (tr *traffic) isCutDue() bool {
+// callWhenDue calls what CallAfter was given when its bytes have come.
+func (tr *traffic) callWhenDue() {
 	tr.mu.Lock()
-	defer tr.mu.Unlock()
-	if tr.cutAfter == 0 || tr.in.Load() < tr.cutAfter {
-		return false
+	call := tr.call
+	if call == nil || tr.in.Load() < tr.callAt {
+		tr.mu.Unlock()
+		return
 	}
-	tr.cutAfter = 0
-	return true
+	tr.call = nil
+	tr.mu.Unlock()
+	call()
 }
 
 func (tr *traffic) closeOpen() {
