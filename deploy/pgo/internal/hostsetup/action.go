@@ -8,10 +8,24 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"syscall"
 )
+
+// Action is one change of the machine.
+type Action interface {
+	// IsDone reports whether nothing is left to change. It changes nothing.
+	IsDone(ctx context.Context) (bool, error)
+	// Apply makes the change.
+	Apply(ctx context.Context) error
+	// String returns a shell command that does the same.
+	String() string
+}
+
+// Step is a group of actions with one purpose.
+type Step struct {
+	Purpose string
+	Actions []Action
+}
 
 // directory is an Action that makes a directory with an owner and a mode.
 type directory struct {
@@ -142,79 +156,4 @@ func Quote(s string) string {
 		return s
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-}
-
-// statFile returns what the machine has under a name, or nil where it has nothing. It follows no link: in a directory of
-// pgo's user a link may lead to another user's file.
-func (p *planner) statFile(name string) (fs.FileInfo, error) {
-	stat := os.Lstat
-	if name == p.Options.Dir { // only root can have made that a link
-		stat = os.Stat
-	}
-	info, err := stat(p.hostPath(name))
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) && p.Machine.UID != 0 {
-		return nil, nil
-	}
-	return info, err
-}
-
-func (p *planner) hasOwnerAndMode(info fs.FileInfo, owner string, mode os.FileMode) bool {
-	uid, gid, err := p.findIDs(owner)
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	return err == nil && ok && int(stat.Uid) == uid && int(stat.Gid) == gid && info.Mode().Perm() == mode
-}
-
-// setOwnerAndMode changes the owner, the group and the mode of a file or directory.
-func (p *planner) setOwnerAndMode(path, owner string, mode os.FileMode) error {
-	uid, gid, err := p.findIDs(owner)
-	if err != nil {
-		return err
-	}
-	if err := os.Lchown(path, uid, gid); err != nil {
-		return err
-	}
-	return os.Chmod(path, mode)
-}
-
-// passwd is a user's line in /etc/passwd.
-type passwd struct {
-	uid, gid    int
-	home, shell string
-}
-
-// findUser finds a user in /etc/passwd, or on a running machine with getent, which also knows users of LDAP.
-func (p *planner) findUser(name string) (passwd, bool, error) {
-	text, err := os.ReadFile(p.hostPath("/etc/passwd"))
-	if err != nil {
-		return passwd{}, false, fmt.Errorf("look for the user %s: %w", name, err)
-	}
-	if !p.isImage() && !strings.Contains("\n"+string(text), "\n"+name+":") {
-		output, _ := p.Machine.Command(context.Background(), "getent", "passwd", name) // it prints nothing for an unknown user
-		text = append(append(text, '\n'), output...)
-	}
-	for line := range strings.Lines(string(text)) {
-		words := strings.Split(strings.TrimSpace(line), ":")
-		if len(words) != 7 || words[0] != name {
-			continue
-		}
-		uid, err1 := strconv.Atoi(words[2])
-		gid, err2 := strconv.Atoi(words[3])
-		return passwd{uid, gid, words[5], words[6]}, true, errors.Join(err1, err2)
-	}
-	return passwd{}, false, nil
-}
-
-// findIDs returns the IDs of a user and its group. In an image, root's files get the owner of this process.
-func (p *planner) findIDs(name string) (uid, gid int, err error) {
-	if name == "root" {
-		if p.isImage() {
-			return p.Machine.UID, os.Getegid(), nil
-		}
-		return 0, 0, nil
-	}
-	user, exists, err := p.findUser(name)
-	if err == nil && !exists {
-		err = fmt.Errorf("there is no user %s", name)
-	}
-	return user.uid, user.gid, err
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -221,15 +220,4 @@ func findInputChain(ruleset string) (string, error) {
 		}
 	}
 	return "", nil
-}
-
-// findProgram returns the path of a program of the machine. Where there is none, the error ends with the advice.
-func (p *planner) findProgram(name, advice string) (string, error) {
-	for _, dir := range []string{"/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/local/bin"} {
-		path := filepath.Join(dir, name)
-		if info, err := os.Stat(p.hostPath(path)); err == nil && info.Mode().IsRegular() {
-			return path, nil
-		}
-	}
-	return "", fmt.Errorf("there is no %s here: %s", name, advice)
 }

@@ -13,16 +13,6 @@ import (
 
 const containerName = "pgo"
 
-// hasSystemd reports whether systemd starts the machine.
-func (p *planner) hasSystemd() bool {
-	sign := "/run/systemd/system"
-	if p.isImage() {
-		sign = "/lib/systemd/systemd"
-	}
-	_, err := os.Stat(p.hostPath(sign))
-	return err == nil
-}
-
 // planRunner plans what starts pgo with the machine.
 func (p *planner) planRunner(ctx context.Context) (Step, error) {
 	hasSystemd := p.hasSystemd()
@@ -66,31 +56,6 @@ func (p *planner) planUnit() Step {
 			return err == nil, nil
 		}})
 	return step
-}
-
-// writeUnit returns the Action that writes a unit file.
-func (p *planner) writeUnit(u systemd.Unit) Action {
-	return &file{planner: p, name: "/etc/systemd/system/" + u.Name, text: u.Content, owner: "root", mode: 0o644}
-}
-
-// reloadUnits returns the Action that has systemd read a changed unit file.
-func (p *planner) reloadUnits(unit string) Action {
-	return &command{planner: p, args: []string{"systemctl", "daemon-reload"}, runsAfterChange: true, isDone: func(ctx context.Context) (bool, error) {
-		output, err := p.Machine.Command(ctx, "systemctl", "show", "-p", "NeedDaemonReload", "--value", unit)
-		return err == nil && strings.TrimSpace(output) != "yes", nil
-	}}
-}
-
-// enableUnit returns the Action that has systemd start a unit with the machine.
-func (p *planner) enableUnit(unit, target string) Action {
-	args := []string{"systemctl", "enable", unit}
-	if p.isImage() {
-		args = []string{"systemctl", "--root", p.Options.Root, "enable", unit}
-	}
-	return &command{planner: p, args: args, isDone: func(context.Context) (bool, error) {
-		_, err := os.Lstat(p.hostPath("/etc/systemd/system/" + target + ".wants/" + unit))
-		return err == nil, nil
-	}}
 }
 
 // planContainer plans a container in the machine's own network that runs pgo. pgo's directory has the same path inside and
