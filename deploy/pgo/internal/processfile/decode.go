@@ -138,6 +138,17 @@ func (d decoder) locate(at place, err error) error {
 	return d.newError(entry, "%s", wrong.text)
 }
 
+// newError returns an *Error at the place.
+func (d decoder) newError(at place, text string, args ...any) error {
+	e := &Error{Path: d.file, Key: at.key, Text: fmt.Sprintf(text, args...)}
+	if at.name != nil {
+		e.Line, e.Column = at.name.Line, at.name.Column
+	} else if at.node != nil {
+		e.Line, e.Column = at.node.Line, at.node.Column
+	}
+	return e
+}
+
 // decodeValue fills a field of any type.
 func (d decoder) decodeValue(at place, into reflect.Value, f field) error {
 	switch {

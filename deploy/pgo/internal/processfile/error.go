@@ -1,7 +1,6 @@
 package processfile
 
 import (
-	"fmt"
 	"strconv"
 
 	"go.yaml.in/yaml/v3"
@@ -9,7 +8,7 @@ import (
 
 // Error is an error in a process file and its position. It prints as one line.
 type Error struct {
-	File   string
+	Path   string // as it was given, so it may be relative
 	Line   int    // 0: no position
 	Column int    // 0: unknown
 	Key    string // path such as processes.user.ready; empty for the whole file
@@ -18,7 +17,7 @@ type Error struct {
 
 // Error returns FILE:LINE:COLUMN: KEY: TEXT, without the parts that are unknown.
 func (e *Error) Error() string {
-	where := e.File
+	where := e.Path
 	if e.Line > 0 {
 		where += ":" + strconv.Itoa(e.Line)
 	}
@@ -52,17 +51,6 @@ func (p place) childKey(key string) string {
 		return key
 	}
 	return p.key + "." + key
-}
-
-// newError returns an *Error at the place.
-func (d decoder) newError(at place, text string, args ...any) error {
-	e := &Error{File: d.file, Key: at.key, Text: fmt.Sprintf(text, args...)}
-	if at.name != nil {
-		e.Line, e.Column = at.name.Line, at.name.Column
-	} else if at.node != nil {
-		e.Line, e.Column = at.node.Line, at.node.Column
-	}
-	return e
 }
 
 // describe names a node in an error.

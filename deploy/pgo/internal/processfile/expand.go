@@ -2,9 +2,12 @@ package processfile
 
 import (
 	"fmt"
-	"os"
+	"regexp"
 	"strings"
 )
+
+// variablePattern is the form of the names of environment variables.
+var variablePattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // expandVariables replaces ${KEY} and ${KEY:-default}; the default applies if KEY is unset or empty. $$ is a dollar sign,
 // and a dollar sign before anything else stays.
@@ -52,27 +55,4 @@ func expandVariable(inner string, vars func(string) (string, bool)) (string, err
 	default:
 		return "", fmt.Errorf("${%s} is set neither in the env file nor in the environment", name)
 	}
-}
-
-// readEnvFile reads KEY=value lines. Values are not unquoted; empty lines and lines that start with # are skipped.
-func readEnvFile(path string) (map[string]string, error) {
-	content, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	env := map[string]string{}
-	for i, line := range strings.Split(string(content), "\n") {
-		line = strings.TrimSuffix(line, "\r")
-		if strings.TrimSpace(line) == "" || strings.HasPrefix(strings.TrimSpace(line), "#") {
-			continue
-		}
-		name, value, ok := strings.Cut(line, "=")
-		name = strings.TrimSpace(name)
-		if !ok || !variablePattern.MatchString(name) || strings.ContainsRune(value, 0) {
-			// The line itself is not shown: it may be half of a secret.
-			return nil, &Error{File: path, Line: i + 1, Text: "expected KEY=value"}
-		}
-		env[name] = value
-	}
-	return env, nil
 }

@@ -42,6 +42,9 @@ const (
 	minSize = 64 << 10
 )
 
+// namePattern is the form of the names of processes and listeners.
+var namePattern = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`)
+
 func matching(pattern string) func(string) (any, bool) {
 	compiled := regexp.MustCompile(pattern)
 	return func(s string) (any, bool) { return s, compiled.MatchString(s) }

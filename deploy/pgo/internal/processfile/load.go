@@ -27,9 +27,9 @@ func Load(path string, lookup func(string) (string, bool)) (File, error) {
 	}
 	content, err := readFile(abs)
 	if err != nil {
-		return File{}, &Error{File: path, Text: err.Error()}
+		return File{}, &Error{Path: path, Text: err.Error()}
 	}
-	return parse(path, abs, content, lookup)
+	return parseContent(path, abs, content, lookup)
 }
 
 // RootDir returns the directory that the paths of a process file are relative to: the parent of configs/, else the file's own
@@ -58,8 +58,8 @@ func readFile(path string) ([]byte, error) {
 	return content, nil
 }
 
-// parse reads content. shown is the file's name in errors.
-func parse(shown, path string, content []byte, lookup func(string) (string, bool)) (File, error) {
+// parseContent reads the content of a file. shown is the file's name in errors.
+func parseContent(shown, path string, content []byte, lookup func(string) (string, bool)) (File, error) {
 	d := decoder{file: shown, variables: lookup}
 	top, err := d.readDocument(content)
 	if err != nil {
@@ -130,6 +130,29 @@ func (d decoder) readEnvInto(env map[string]string, root string, at place) error
 	return err
 }
 
+// readEnvFile reads KEY=value lines. Values are not unquoted; empty lines and lines that start with # are skipped.
+func readEnvFile(path string) (map[string]string, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	env := map[string]string{}
+	for i, line := range strings.Split(string(content), "\n") {
+		line = strings.TrimSuffix(line, "\r")
+		if strings.TrimSpace(line) == "" || strings.HasPrefix(strings.TrimSpace(line), "#") {
+			continue
+		}
+		name, value, ok := strings.Cut(line, "=")
+		name = strings.TrimSpace(name)
+		if !ok || !variablePattern.MatchString(name) || strings.ContainsRune(value, 0) {
+			// The line itself is not shown: it may be half of a secret.
+			return nil, &Error{Path: path, Line: i + 1, Text: "expected KEY=value"}
+		}
+		env[name] = value
+	}
+	return env, nil
+}
+
 // yamlLine finds the line in the YAML library's own errors.
 var yamlLine = regexp.MustCompile(`^(?:yaml: )?(?:line (\d+): )?`)
 
@@ -153,7 +176,7 @@ func (d decoder) readDocument(content []byte) (*yaml.Node, error) {
 		at := yamlLine.FindStringSubmatch(text)
 		line, _ := strconv.Atoi(at[1])
 		text = strings.ReplaceAll(text[len(at[0]):], "\n", " ")
-		return nil, &Error{File: d.file, Line: line, Text: "not YAML: " + text}
+		return nil, &Error{Path: d.file, Line: line, Text: "not YAML: " + text}
 	}
 	return doc.Content[0], nil
 }

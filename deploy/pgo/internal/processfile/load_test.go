@@ -251,7 +251,7 @@ func FuzzProcessFile(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, content []byte) {
-		file, err := parse("pgo.yaml", "/configs/pgo.yaml", content, lookup(map[string]string{"A": "value"}))
+		file, err := parseContent("pgo.yaml", "/configs/pgo.yaml", content, lookup(map[string]string{"A": "value"}))
 		if err != nil {
 			var wrong *Error
 			if !errors.As(err, &wrong) {

@@ -4,11 +4,21 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 )
+
+// The kinds of processes. A kind selects defaults; the order of starts comes from After alone.
+const (
+	KindInfra   = "infra"
+	KindGate    = "gate"
+	KindService = "service"
+	KindOneShot = "one-shot" // runs to its end once; ready when it has ended with 0
+)
+
+// OwnerPgo is the owner of pgo's own listener; no process can have this name.
+const OwnerPgo = "pgo"
 
 // Process is one entry of the file. Load fills in defaults and makes paths absolute.
 type Process struct {
@@ -37,39 +47,11 @@ type Process struct {
 	EnvFiles  []string          `json:"-" yaml:"env_files" jsonschema_description:"KEY=value lines, over the file's env_file."` // empty after Load: their values are in Env
 }
 
-// Listener is a TCP listener that pgo opens and the process inherits under the name.
-type Listener struct {
-	Name        string `json:"name" yaml:"-"`
-	Addr        string `json:"addr" yaml:"addr" decode:"short" jsonschema:"required,format=address" jsonschema_description:"IP:port; port 0 is a free one, chosen once."`
-	PerInstance bool   `json:"alone,omitempty" yaml:"shared" decode:"inverted" jsonschema_description:"Default true. false: each instance has a listener of its own, on a free port, opened when it starts."`
-}
-
-var (
-	namePattern     = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`)
-	variablePattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-)
-
 // setName sets the name. It rejects names that pgo's commands and log directory use for something else.
 func (p *Process) setName(name string) error {
 	p.Name = name
 	if !namePattern.MatchString(name) || name == "all" || name == OwnerPgo {
 		return &keyError{text: "expected a name of a-z, 0-9, - and _, at most 32 long and not all or pgo"}
-	}
-	return nil
-}
-
-func (l *Listener) setName(name string) error {
-	l.Name = name
-	if !namePattern.MatchString(name) {
-		return &keyError{text: "expected a name of a-z, 0-9, - and _"}
-	}
-	return nil
-}
-
-// Validate checks the port of a listener that is not shared.
-func (l *Listener) Validate(Keys) error {
-	if l.PerInstance && !strings.HasSuffix(l.Addr, ":0") {
-		return &keyError{text: "what is not shared needs a free port for each process: port 0"}
 	}
 	return nil
 }

@@ -5,28 +5,6 @@
 // of bounds is an *Error with its line, column and key.
 package processfile
 
-// The kinds of processes. A kind selects defaults; the order of starts comes from After alone.
-const (
-	KindInfra   = "infra"
-	KindGate    = "gate"
-	KindService = "service"
-	KindOneShot = "one-shot" // runs to its end once; ready when it has ended with 0
-)
-
-// The policies of restarting a process that ended by itself.
-const (
-	PolicyAlways    = "always"
-	PolicyOnFailure = "on-failure" // not after exit code 0
-	PolicyNever     = "never"
-)
-
-// The modes of a reload.
-const (
-	ReloadBeside  = "beside"  // the new process is ready before the old one is asked to end
-	ReloadRestart = "restart" // stop, then start: a gap
-	ReloadRefused = "refused"
-)
-
 // File is a valid process file with variables expanded and defaults filled in.
 type File struct {
 	Path      string    `json:"path"` // absolute
@@ -34,9 +12,6 @@ type File struct {
 	HTTP      HTTP      `json:"http,omitzero"`
 	Processes []Process `json:"processes"`
 }
-
-// OwnerPgo is the owner of pgo's own listener; no process can have this name.
-const OwnerPgo = "pgo"
 
 // EachListener calls each for every listener of the file with its owner's name, pgo's own first. It stops at an error.
 func (f File) EachListener(each func(owner string, l Listener) error) error {
@@ -73,16 +48,3 @@ func (d *document) Validate(Keys) error {
 	}
 	return nil
 }
-
-// HTTP configures pgo's own HTTP server, through which nothing is controlled.
-type HTTP struct {
-	Addr     string   `json:"addr" yaml:"addr" decode:"short" jsonschema:"format=optional-address" jsonschema_description:"IP:port; port 0 is a free one. Empty: no server."`
-	Hosts    []string `json:"hosts,omitempty" yaml:"hosts" jsonschema:"format=host-name" jsonschema_description:"Names it is reached by, besides localhost and IP addresses; others are refused."`
-	PM2Names bool     `json:"pm2,omitempty" yaml:"pm2_names" jsonschema_description:"Also serve metrics with the names of pm2-prom-module: default false."`
-}
-
-// Defaults sets the values of keys that the file does not have.
-func (h *HTTP) Defaults() { h.Addr = "127.0.0.1:9900" }
-
-// Listener returns the server's listener in the form of a process's.
-func (h HTTP) Listener() Listener { return Listener{Name: "http", Addr: h.Addr} }

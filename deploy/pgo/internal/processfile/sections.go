@@ -2,8 +2,45 @@ package processfile
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
+
+// Listener is a TCP listener that pgo opens and the process inherits under the name.
+type Listener struct {
+	Name        string `json:"name" yaml:"-"`
+	Addr        string `json:"addr" yaml:"addr" decode:"short" jsonschema:"required,format=address" jsonschema_description:"IP:port; port 0 is a free one, chosen once."`
+	PerInstance bool   `json:"alone,omitempty" yaml:"shared" decode:"inverted" jsonschema_description:"Default true. false: each instance has a listener of its own, on a free port, opened when it starts."`
+}
+
+func (l *Listener) setName(name string) error {
+	l.Name = name
+	if !namePattern.MatchString(name) {
+		return &keyError{text: "expected a name of a-z, 0-9, - and _"}
+	}
+	return nil
+}
+
+// Validate checks the port of a listener that is not shared.
+func (l *Listener) Validate(Keys) error {
+	if l.PerInstance && !strings.HasSuffix(l.Addr, ":0") {
+		return &keyError{text: "what is not shared needs a free port for each process: port 0"}
+	}
+	return nil
+}
+
+// HTTP configures pgo's own HTTP server, through which nothing is controlled.
+type HTTP struct {
+	Addr     string   `json:"addr" yaml:"addr" decode:"short" jsonschema:"format=optional-address" jsonschema_description:"IP:port; port 0 is a free one. Empty: no server."`
+	Hosts    []string `json:"hosts,omitempty" yaml:"hosts" jsonschema:"format=host-name" jsonschema_description:"Names it is reached by, besides localhost and IP addresses; others are refused."`
+	PM2Names bool     `json:"pm2,omitempty" yaml:"pm2_names" jsonschema_description:"Also serve metrics with the names of pm2-prom-module: default false."`
+}
+
+// Defaults sets the values of keys that the file does not have.
+func (h *HTTP) Defaults() { h.Addr = "127.0.0.1:9900" }
+
+// Listener returns the server's listener in the form of a process's.
+func (h HTTP) Listener() Listener { return Listener{Name: "http", Addr: h.Addr} }
 
 // Readiness defines when a process counts as ready. Without Notify, TCP, HTTP and Exec it is ready once it has run for a
 // moment.
@@ -60,6 +97,13 @@ func countProbes(given Keys, names string, keys ...string) (int, error) {
 	return n, nil
 }
 
+// The policies of restarting a process that ended by itself.
+const (
+	PolicyAlways    = "always"
+	PolicyOnFailure = "on-failure" // not after exit code 0
+	PolicyNever     = "never"
+)
+
 // Restart defines what happens when a process ends by itself.
 type Restart struct {
 	Policy         string        `json:"policy" yaml:"policy" jsonschema:"enum=always,enum=on-failure,enum=never" jsonschema_description:"Default always, also after exit code 0."`
@@ -93,6 +137,13 @@ type Stop struct {
 
 // Defaults sets the values of keys that the file does not have.
 func (s *Stop) Defaults() { s.Signal, s.Timeout = "SIGTERM", 15*time.Second }
+
+// The modes of a reload.
+const (
+	ReloadBeside  = "beside"  // the new process is ready before the old one is asked to end
+	ReloadRestart = "restart" // stop, then start: a gap
+	ReloadRefused = "refused"
+)
 
 // Reload defines how a running process is replaced.
 type Reload struct {
