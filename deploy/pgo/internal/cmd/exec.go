@@ -63,7 +63,7 @@ func execProgram(ctx context.Context, e *env, h home.Home, file processfile.File
 	if strings.Contains(program, "/") && !filepath.IsAbs(program) {
 		program = filepath.Join(root, program)
 	}
-	run := command.Run{Process: p, Program: program, Args: args, Dir: root, Env: append(os.Environ(), "PGO_HOME="+string(h)), Foreground: true}
+	run := command.Run{Process: p, Program: program, Args: args, Dir: root, Env: append(os.Environ(), "PGO_HOME="+string(h))}
 	if p.Dir != "" {
 		run.Dir = p.Dir
 	}

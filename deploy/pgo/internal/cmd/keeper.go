@@ -10,12 +10,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"pgo/deploy/pgo/internal/home"
 	"pgo/deploy/pgo/internal/keeper"
 	"pgo/deploy/pgo/internal/manager"
+	"pgo/deploy/pgo/internal/proc"
 	"pgo/deploy/pgo/internal/processfile"
 )
 
@@ -30,6 +32,9 @@ const (
 const linkFD = 3
 
 const startedOK = "ok"
+
+// killTimeout limits how long the keeper waits at its end for what it has killed.
+const killTimeout = 5 * time.Second
 
 // spawnKeeper starts a keeper that outlives this command and waits until it manages the home. It returns home.ErrLocked
 // while another keeper does.
@@ -141,11 +146,21 @@ func keepHome(ctx context.Context, e *env, h home.Home, file *processfile.File, 
 			return fmt.Errorf("start the keeper: %w", err)
 		}
 	}
+	log := newEventLog(openOwnLog(ctx, e.stdout, h))
+	// Children of the keeper's children become its own when their parent ends, whatever session they are in: it finds them.
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("start the keeper: %w", err)
+	}
+	defer func() {
+		for _, s := range proc.KillDescendants(os.Getpid(), killTimeout) {
+			log.Warn("killed what was left at the end", "pid", s.PID)
+		}
+	}()
 	return keeper.Run(ctx, keeper.Options{
 		Program:     "/proc/self/exe", // this program, also when its file was replaced
 		Args:        []string{managerCommand, string(h), socket},
 		Version:     e.build.Version,
-		Log:         newEventLog(openOwnLog(ctx, e.stdout, h)),
+		Log:         log,
 		Data:        values,
 		Descriptors: map[string]int{manager.ControlKey: control, manager.NullKey: null},
 		OnStarted:   started,

@@ -9,14 +9,12 @@ import (
 	"testing"
 )
 
-// A program of the process file gets its user and its limits from Build, so other packages start only programs that are not
-// of the process file: a new place has to be one of those, or has to use Build.
-func TestOnlyBuildStartsPrograms(t *testing.T) {
+// A program of the process file gets its user and its limits from Run, so other packages start only programs that are not of the
+// process file: a new place has to be one of those, or has to use a Runner.
+func TestOnlyRunStartsPrograms(t *testing.T) {
 	allowed := []string{
 		"command/run.go",
 		"shim/shim.go", "keeper/children.go", "keeper/manager.go", "cmd/keeper.go", // pgo itself, and the start of a process by its shim
-		"release/preflight.go",                    // a new program, with the user that its caller gives
-		"systemd/gates.go",                        // a gate where systemd runs the services, as the deploying user
 		"systemd/systemctl.go",                    // systemctl, journalctl
 		"ship/dial.go",                            // ssh
 		"cmd/hostsetup.go", "hostsetup/remote.go", // the tools that prepare a host
@@ -31,7 +29,7 @@ func TestOnlyBuildStartsPrograms(t *testing.T) {
 		text, err := os.ReadFile(path)
 		for _, call := range []string{"exec.Command", "exec.Cmd{", "os.StartProcess", "ForkExec(", "syscall.Exec(", "unix.Exec("} {
 			if strings.Contains(string(text), call) {
-				t.Errorf("%s calls %s: start a program of the process file by command.Build", name, call)
+				t.Errorf("%s calls %s: start a program of the process file by a command.Runner", name, call)
 			}
 		}
 		return err

@@ -2,44 +2,48 @@ package command
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"os/exec"
 	"syscall"
 	"time"
 
-	"pgo/deploy/pgo/internal/proc"
 	"pgo/deploy/pgo/internal/processfile"
 	"pgo/deploy/pgo/internal/shim"
 )
 
 // Run describes a run of a program beside a process of the process file: a probe, a question, an ad hoc command.
 type Run struct {
-	Process    processfile.Process // whose user, groups and limits the program gets
-	Program    string              // path of the program
-	Args       []string
-	Name       string // its argv[0]; Program if empty
-	Dir        string
-	Env        []string // the complete environment: KEY=value
-	Foreground bool     // it shares the terminal, so it stays in the process group of pgo and gets SIGTERM instead of SIGKILL
+	Process processfile.Process // whose user, groups and limits the program gets
+	Program string              // path of the program
+	Args    []string
+	Name    string // its argv[0]; Program if empty
+	Dir     string
+	Env     []string // the complete environment: KEY=value
 }
 
-// Build returns the command of a run. It starts the program as pgo starts the process itself: through the shim, with the
-// process's user, groups and limits. The program ends with pgo, and what it leaves in its process group is killed when ctx ends.
+// Build returns the command of a run that shares the terminal. It starts the program as pgo starts the process itself: through
+// the shim, with the process's user, groups and limits. The program stays in the process group of pgo. It gets SIGTERM when
+// ctx or pgo ends. All other runs are those of a Runner.
 func Build(ctx context.Context, r Run) (*exec.Cmd, error) {
+	return r.build(ctx, shim.NoReport, syscall.SIGTERM)
+}
+
+// build returns the command of a run, which gets a signal when this process ends. The shim reports a failure to the file
+// descriptor report of the command.
+func (r Run) build(ctx context.Context, report int, death syscall.Signal) (*exec.Cmd, error) {
 	as, err := LookupUser(r.Process.User, r.Process.Group)
 	if err != nil {
 		return nil, err
 	}
 	settings := ShimSettings(r.Process.Limits, as)
-	settings.ParentDeath = syscall.SIGKILL
-	if r.Foreground {
-		settings.ParentDeath = syscall.SIGTERM
-	}
+	settings.ParentDeath, settings.Parent = death, os.Getpid()
 	if r.Name == "" {
 		r.Name = r.Program
 	}
-	args, err := shim.BuildArgs(shim.NoReport, settings, r.Program, append([]string{r.Name}, r.Args...))
+	args, err := shim.BuildArgs(report, settings, r.Program, append([]string{r.Name}, r.Args...))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("run %s: %w", r.Name, err)
 	}
 	cmd := exec.CommandContext(ctx, "/proc/self/exe", args...) // this very program, even if its file was replaced
 	cmd.Args[0] = "pgo"
@@ -47,11 +51,6 @@ func Build(ctx context.Context, r Run) (*exec.Cmd, error) {
 	if cmd.Env == nil {
 		cmd.Env = []string{} // nil would inherit pgo's environment
 	}
-	if r.Foreground {
-		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-		return cmd, nil
-	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return proc.KillGroup(cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.Cancel = func() error { return cmd.Process.Signal(death) }
 	return cmd, nil
 }

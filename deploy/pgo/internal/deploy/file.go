@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"syscall"
 	"time"
 
 	"pgo/deploy/pgo/internal/command"
@@ -101,21 +100,13 @@ func (t *target) admitFile(ctx context.Context) (release.Release, error) {
 // the process. It stores the version.
 func (t *target) runPreflight(ctx context.Context, p supervise.Program) (version string, err error) {
 	spec, deps := t.process.Spec(), t.deployer.deps
-	user, err := command.LookupUser(spec.User, spec.Group)
-	if err != nil {
-		return "", err
-	}
-	check := release.Preflight{Dir: spec.Dir, Env: command.ListEnv(command.MergeEnv(deps.Env, spec))}
+	check := release.Preflight{Runner: deps.Runner, Process: spec, Dir: spec.Dir, Env: command.ListEnv(command.MergeEnv(deps.Env, spec))}
 	if check.Dir == "" {
 		check.Dir = t.deployer.set.Root()
 	}
-	if user != nil {
+	if spec.User != "" {
 		if err := deps.Home.AllowTraversal(); err != nil { // its user must reach the copy
 			return "", err
-		}
-		check.User = &syscall.Credential{Uid: uint32(user.UID), Gid: uint32(user.GID)}
-		for _, g := range user.Groups {
-			check.User.Groups = append(check.User.Groups, uint32(g))
 		}
 	}
 	answer, err := check.Run(ctx, p.Path)

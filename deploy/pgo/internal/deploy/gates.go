@@ -122,16 +122,12 @@ func (d *Deployer) runGate(gate *supervise.Process, args []string, all programs)
 		deployed[p.Spec().Command] = program.Path
 	}
 	// The very program that runs: its file may be half an upload.
-	cmd, err := command.Build(ctx, command.Run{
+	output := &state.Tail{}
+	err := d.deps.Runner.Run(ctx, command.Run{
 		Process: spec, Program: fmt.Sprintf("/proc/%d/exe", k.Handle.PID), Args: args, Name: spec.Command, Dir: k.Dir(),
 		Env: command.ListEnv(supervise.SubstituteDeployed(command.MergeEnv(d.deps.Env, spec), k.Dir(), deployed)),
-	})
-	if err != nil {
-		return nil, err
-	}
-	output := &state.Tail{}
-	cmd.Stdout, cmd.Stderr = output, output
-	if err := judgeAnswer(cmd.Run(), lastMessage(output)); err != nil {
+	}, output, output)
+	if err := judgeAnswer(err, lastMessage(output)); err != nil {
 		return nil, err
 	}
 	return output.Lines(), nil

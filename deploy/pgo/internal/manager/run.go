@@ -84,6 +84,7 @@ func Run(ctx context.Context, o Options) error {
 			server.Close()
 		}
 	}()
+	defer m.deps.Runner.Close() // nothing that runs beside a process outlives the manager
 	for {
 		select {
 		case <-downed:

@@ -8,14 +8,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"pgo/deploy/pgo/internal/command"
 
+	"pgo/deploy/pgo/internal/command"
 	"pgo/deploy/pgo/internal/home"
 	"pgo/deploy/pgo/internal/supervise"
 )
 
 // copyProgram copies a pgo into the home, under a name made from its content, and checks that it runs here.
-func copyProgram(h home.Home, program string) (string, error) {
+func copyProgram(h home.Home, runner *command.Runner, program string) (string, error) {
 	in, err := os.Open(program)
 	if err != nil {
 		return "", fmt.Errorf("upgrade: %w", err)
@@ -34,7 +34,8 @@ func copyProgram(h home.Home, program string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("upgrade: copy %s: %w", program, err)
 	}
-	if supervise.QueryVersion(context.Background(), command.Run{Program: half, Dir: "/", Env: os.Environ()}) == "" {
+	question := command.Run{Program: half, Args: []string{"version", "--json"}, Dir: "/", Env: os.Environ()}
+	if supervise.QueryVersion(context.Background(), runner, question) == "" {
 		return "", fmt.Errorf("upgrade: %s does not answer `version --json`: it is no pgo, or not for this machine", program)
 	}
 	copied := h.ProgramPath(hex.EncodeToString(sum.Sum(nil)[:6]))
@@ -59,7 +60,7 @@ func (m *Manager) Upgrade(program string) error {
 		return fmt.Errorf("upgrade: %w", err)
 	}
 	defer unlock()
-	copied, err := copyProgram(m.deps.Home, program)
+	copied, err := copyProgram(m.deps.Home, m.deps.Runner, program)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,10 @@ package proc
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"syscall"
+	"time"
 )
 
 // Kill sends a signal to the process pid. It rejects pid 1 and below: to the kernel -1 means every process, 0 the caller's
@@ -20,4 +23,38 @@ func KillGroup(leader int, signal syscall.Signal) error {
 		return fmt.Errorf("send %v: %d does not lead a group of ours", signal, leader)
 	}
 	return syscall.Kill(-leader, signal)
+}
+
+// KillDescendants kills the living descendants of a process until none is left. It gives up at the timeout, for one that the
+// kernel holds in an uninterruptible sleep, and returns what it has killed.
+func KillDescendants(ancestor int, timeout time.Duration) []Stat {
+	killed := map[int]Stat{}
+	for end := time.Now().Add(timeout); ; time.Sleep(2 * time.Millisecond) {
+		left := Descendants(ancestor)
+		for _, s := range left {
+			killed[s.PID] = s
+			_ = s.Signal(syscall.SIGKILL) // gone already is as good
+		}
+		if len(left) == 0 || time.Now().After(end) {
+			return slices.SortedFunc(maps.Values(killed), func(a, b Stat) int { return a.PID - b.PID })
+		}
+	}
+}
+
+// Descendants returns the living children of a process, their children, and so on.
+func Descendants(ancestor int) []Stat {
+	children := map[int][]Stat{}
+	walkNumbers("/proc", func(pid int) {
+		if s, err := ReadStat(pid); err == nil {
+			children[s.Parent] = append(children[s.Parent], s)
+		}
+	})
+	var found []Stat
+	for next := children[ancestor]; len(next) > 0; next = next[1:] {
+		if !next[0].Zombie {
+			found = append(found, next[0])
+		}
+		next = append(next, children[next[0].PID]...)
+	}
+	return found
 }

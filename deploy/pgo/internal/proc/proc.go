@@ -22,6 +22,7 @@ import (
 // Stat is the state of a process as the kernel reports it.
 type Stat struct {
 	PID      int
+	Parent   int
 	Session  int           // leader of its session; pgo starts each process as the leader of one
 	Zombie   bool          // it has ended and waits to be reaped
 	CPU      time.Duration // used, user and system
@@ -76,6 +77,7 @@ func retryEINTR(call func() (int, error)) (int, error) {
 // Positions of fields in /proc/PID/stat, counted after the name: proc(5).
 const (
 	statState   = 0
+	statParent  = 1
 	statSession = 3
 	statUser    = 11
 	statSystem  = 12
@@ -113,7 +115,7 @@ func parseStat(line []byte) (Stat, error) {
 		switch i {
 		case statState:
 			state = field[0]
-		case statSession, statUser, statSystem, statReaped, statReaped + 1, statStart, statMemory:
+		case statParent, statSession, statUser, statSystem, statReaped, statReaped + 1, statStart, statMemory:
 			if numbers[i], err = parseNumber(field); err != nil {
 				return Stat{}, fmt.Errorf("read process state: %w", err)
 			}
@@ -121,6 +123,7 @@ func parseStat(line []byte) (Stat, error) {
 	}
 	return Stat{
 		PID:      int(pid),
+		Parent:   int(numbers[statParent]),
 		Session:  int(numbers[statSession]),
 		Zombie:   state == 'Z' || state == 'X',
 		CPU:      time.Duration(numbers[statUser]+numbers[statSystem]) * clockTick,

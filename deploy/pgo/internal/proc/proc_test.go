@@ -15,7 +15,7 @@ import (
 func TestParseStat(t *testing.T) {
 	line := "12 (a) b (c) S 1 12 34 0 -1 0 98 0 0 0 200 100 0 0 20 0 1 0 280361 3133440 362 18446744073709551615\n"
 	got, err := parseStat([]byte(line))
-	want := Stat{PID: 12, Session: 34, CPU: 300 * clockTick, Start: 280361, Memory: 362 * int64(os.Getpagesize())}
+	want := Stat{PID: 12, Parent: 1, Session: 34, CPU: 300 * clockTick, Start: 280361, Memory: 362 * int64(os.Getpagesize())}
 	if err != nil || got != want {
 		t.Errorf("got %+v, %v", got, err)
 	}

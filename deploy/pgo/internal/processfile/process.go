@@ -22,29 +22,30 @@ const OwnerPgo = "pgo"
 
 // Process is one entry of the file. Load fills in defaults and makes paths absolute.
 type Process struct {
-	Name      string            `json:"name" yaml:"-"`
-	Kind      string            `json:"kind" yaml:"kind" jsonschema:"enum=infra,enum=gate,enum=service,enum=one-shot" jsonschema_description:"Default service. Services and gates answer version --json; a one-shot runs to its end."`
-	Command   string            `json:"command" yaml:"command" jsonschema:"required" jsonschema_description:"A path is relative to the root; a bare name is looked up in PATH."`
-	Args      []string          `json:"args,omitempty" yaml:"args" jsonschema_description:"Arguments of the command."`
-	Dir       string            `json:"dir,omitempty" yaml:"cwd" jsonschema_description:"Working directory: default the root."`
-	User      string            `json:"user,omitempty" yaml:"user" jsonschema_description:"Name or number. Requires pgo to run as root."`
-	Group     string            `json:"group,omitempty" yaml:"group" jsonschema_description:"Name or number; default the user's own."`
-	After     []string          `json:"after,omitempty" yaml:"after" jsonschema_description:"Processes that must be ready before it starts."`
-	Listeners []Listener        `json:"listeners,omitempty" yaml:"listeners" jsonschema_description:"TCP listeners that pgo opens and keeps, by name."`
-	Instances int               `json:"instances" yaml:"instances" decode:"cpus" jsonschema:"minimum=1,maximum=64" jsonschema_description:"Number of instances that run side by side, or cpus: default 1."`
-	Readiness Readiness         `json:"ready" yaml:"ready" jsonschema_description:"When it counts as ready."`
-	Liveness  Liveness          `json:"live" yaml:"live" jsonschema_description:"Probe of a ready process; after failures it is restarted. Default none."`
-	Watchdog  time.Duration     `json:"watchdog,omitempty" yaml:"watchdog" jsonschema:"type=string,format=timespan" jsonschema_description:"It sends WATCHDOG=1 at least this often, else it is restarted. Default none."`
-	Restart   Restart           `json:"restart" yaml:"restart" jsonschema_description:"What happens when it ends by itself."`
-	Stop      Stop              `json:"stop" yaml:"stop" jsonschema_description:"How it is asked to end."`
-	Reload    Reload            `json:"reload" yaml:"reload" jsonschema_description:"How it is replaced."`
-	Watch     Watch             `json:"watch" yaml:"watch" jsonschema_description:"true, or options: a new program in the place of command is verified, copied into pgo's store, and the copy run."`
-	CheckArgs []string          `json:"ask,omitempty" yaml:"ask" jsonschema:"minItems=1" jsonschema_description:"Gates only: arguments with which its program checks a new program. It exits with 0 if that may run, with 69 if it cannot tell now."`
-	PlanArgs  []string          `json:"plan,omitempty" yaml:"plan" jsonschema:"minItems=1" jsonschema_description:"Gates only: arguments with which its program prints what it would do for a new program, and does nothing."`
-	Limits    Limits            `json:"limits" yaml:"limits" jsonschema_description:"Limits that are set before the program starts."`
-	Logs      Logs              `json:"logs" yaml:"logs" jsonschema_description:"Its output."`
-	Env       map[string]string `json:"env,omitempty" yaml:"env" jsonschema_description:"Variables, over the env files and pgo's own environment."`
-	EnvFiles  []string          `json:"-" yaml:"env_files" jsonschema_description:"KEY=value lines, over the file's env_file."` // empty after Load: their values are in Env
+	Name        string            `json:"name" yaml:"-"`
+	Kind        string            `json:"kind" yaml:"kind" jsonschema:"enum=infra,enum=gate,enum=service,enum=one-shot" jsonschema_description:"Default service. A one-shot runs to its end."`
+	Command     string            `json:"command" yaml:"command" jsonschema:"required" jsonschema_description:"A path is relative to the root; a bare name is looked up in PATH."`
+	Args        []string          `json:"args,omitempty" yaml:"args" jsonschema_description:"Arguments of the command."`
+	VersionArgs []string          `json:"version,omitempty" yaml:"version" jsonschema:"minItems=1" jsonschema_description:"Arguments with which its program prints its version, as JSON with the key version or as a line. Without them the program is not asked: its version is read from its file."`
+	Dir         string            `json:"dir,omitempty" yaml:"cwd" jsonschema_description:"Working directory: default the root."`
+	User        string            `json:"user,omitempty" yaml:"user" jsonschema_description:"Name or number. Requires pgo to run as root."`
+	Group       string            `json:"group,omitempty" yaml:"group" jsonschema_description:"Name or number; default the user's own."`
+	After       []string          `json:"after,omitempty" yaml:"after" jsonschema_description:"Processes that must be ready before it starts."`
+	Listeners   []Listener        `json:"listeners,omitempty" yaml:"listeners" jsonschema_description:"TCP listeners that pgo opens and keeps, by name."`
+	Instances   int               `json:"instances" yaml:"instances" decode:"cpus" jsonschema:"minimum=1,maximum=64" jsonschema_description:"Number of instances that run side by side, or cpus: default 1."`
+	Readiness   Readiness         `json:"ready" yaml:"ready" jsonschema_description:"When it counts as ready."`
+	Liveness    Liveness          `json:"live" yaml:"live" jsonschema_description:"Probe of a ready process; after failures it is restarted. Default none."`
+	Watchdog    time.Duration     `json:"watchdog,omitempty" yaml:"watchdog" jsonschema:"type=string,format=timespan" jsonschema_description:"It sends WATCHDOG=1 at least this often, else it is restarted. Default none."`
+	Restart     Restart           `json:"restart" yaml:"restart" jsonschema_description:"What happens when it ends by itself."`
+	Stop        Stop              `json:"stop" yaml:"stop" jsonschema_description:"How it is asked to end."`
+	Reload      Reload            `json:"reload" yaml:"reload" jsonschema_description:"How it is replaced."`
+	Watch       Watch             `json:"watch" yaml:"watch" jsonschema_description:"true, or options: a new program in the place of command is verified, copied into pgo's store, and the copy run."`
+	CheckArgs   []string          `json:"ask,omitempty" yaml:"ask" jsonschema:"minItems=1" jsonschema_description:"Gates only: arguments with which its program checks a new program. It exits with 0 if that may run, with 69 if it cannot tell now."`
+	PlanArgs    []string          `json:"plan,omitempty" yaml:"plan" jsonschema:"minItems=1" jsonschema_description:"Gates only: arguments with which its program prints what it would do for a new program, and does nothing."`
+	Limits      Limits            `json:"limits" yaml:"limits" jsonschema_description:"Limits that are set before the program starts."`
+	Logs        Logs              `json:"logs" yaml:"logs" jsonschema_description:"Its output."`
+	Env         map[string]string `json:"env,omitempty" yaml:"env" jsonschema_description:"Variables, over the env files and pgo's own environment."`
+	EnvFiles    []string          `json:"-" yaml:"env_files" jsonschema_description:"KEY=value lines, over the file's env_file."` // empty after Load: their values are in Env
 }
 
 // setName sets the name. It rejects names that pgo's commands and log directory use for something else.

@@ -8,28 +8,23 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
-	"pgo/deploy/pgo/internal/proc"
+	"pgo/deploy/pgo/internal/command"
+	"pgo/deploy/pgo/internal/processfile"
 )
 
 // Preflight runs a new program with `version --json` and `check` before it gets any work. Every service of pgo answers both
 // without any server.
 type Preflight struct {
+	Runner  *command.Runner     // runs the commands
+	Process processfile.Process // whose user, groups and limits the program gets
 	Dir     string              // working directory
 	Env     []string            // the complete environment: KEY=value
 	Timeout time.Duration       // of each command; 10 s if 0
-	User    *syscall.Credential // user to run as; nil: as this process
 }
 
-const (
-	defaultTimeout = 10 * time.Second
-	maxOutput      = 64 << 10 // bytes of output that are kept
-	maxBusyWait    = 2 * time.Second
-)
+const defaultTimeout = 10 * time.Second
 
 // ProgramInfo is a program's answer to `version --json`. Missing fields are empty.
 type ProgramInfo struct {
@@ -93,14 +88,14 @@ func (p Preflight) Run(ctx context.Context, program string) (ProgramInfo, error)
 
 // QueryVersion runs `version --json`.
 func (p Preflight) QueryVersion(ctx context.Context, program string) (ProgramInfo, error) {
-	const command = "version --json"
-	output, err := p.queryOutput(ctx, program, command)
+	const words = "version --json"
+	output, err := p.queryOutput(ctx, program, words)
 	if err != nil {
 		return ProgramInfo{}, err
 	}
 	var answer ProgramInfo
 	if err := json.Unmarshal(output, &answer); err != nil {
-		return ProgramInfo{}, &PreflightError{Command: command, Reason: InvalidAnswer, Output: string(output), Cause: err}
+		return ProgramInfo{}, &PreflightError{Command: words, Reason: InvalidAnswer, Output: string(output), Cause: err}
 	}
 	return answer, nil
 }
@@ -112,65 +107,34 @@ func (p Preflight) CheckConfig(ctx context.Context, program string) error {
 }
 
 // queryOutput runs a command of the program and returns its standard output.
-func (p Preflight) queryOutput(ctx context.Context, program, command string) ([]byte, error) {
+func (p Preflight) queryOutput(ctx context.Context, program, words string) ([]byte, error) {
 	if p.Timeout == 0 {
 		p.Timeout = defaultTimeout
 	}
 	limited, cancel := context.WithTimeout(ctx, p.Timeout)
 	defer cancel()
-	for start := time.Now(); ; {
-		output, err := p.runOnce(limited, program, command)
-		// Another goroutine may have forked while the file was open for writing: until the child has called exec, it holds the
-		// file open too.
-		if !errors.Is(err, unix.ETXTBSY) || time.Since(start) > maxBusyWait {
-			if ctx.Err() != nil {
-				return nil, fmt.Errorf("ask `%s`: %w", command, ctx.Err())
-			}
-			return output, err
-		}
-		select {
-		case <-limited.Done():
-		case <-time.After(5 * time.Millisecond):
-		}
+	stdout, stderr := &command.Output{}, &command.Output{}
+	err := p.Runner.Run(limited, command.Run{
+		Process: p.Process, Program: program, Args: strings.Fields(words), Dir: p.Dir,
+		Env: slices.DeleteFunc(slices.Clone(p.Env), isServiceVariable),
+	}, stdout, stderr)
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("ask `%s`: %w", words, context.Cause(ctx))
 	}
-}
-
-func (p Preflight) runOnce(ctx context.Context, program, command string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, program, strings.Fields(command)...)
-	cmd.Dir, cmd.Env = p.Dir, slices.DeleteFunc(slices.Clone(p.Env), isServiceVariable)
-	if cmd.Env == nil {
-		cmd.Env = []string{} // nil would inherit this process's environment
-	}
-	stdout, stderr := &outputTail{}, &outputTail{}
-	cmd.Stdout, cmd.Stderr = stdout, stderr
-	// Killing the group ends all its children, so that none of them blocks Wait by holding the output open.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: p.User}
-	cmd.Cancel = func() error { return proc.KillGroup(cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = 200 * time.Millisecond
-	failed := &PreflightError{Command: command}
-	if err := cmd.Start(); err != nil {
-		failed.Reason, failed.Cause = CannotStart, err
-		return nil, failed
-	}
-	// Until the process is reaped, its pid identifies the group and no other; afterwards its children are out of reach.
-	for errors.Is(unix.Waitid(unix.P_PID, cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil), unix.EINTR) {
-		continue
-	}
-	_ = proc.KillGroup(cmd.Process.Pid, syscall.SIGKILL)
-	err := cmd.Wait()
-	if failed.Output = string(stderr.kept); failed.Output == "" {
-		failed.Output = string(stdout.kept)
+	failed := &PreflightError{Command: words, Output: string(stderr.Bytes())}
+	if failed.Output == "" {
+		failed.Output = string(stdout.Bytes())
 	}
 	exit, _ := errors.AsType[*exec.ExitError](err)
 	switch {
-	case ctx.Err() != nil:
+	case limited.Err() != nil:
 		failed.Reason, failed.Cause = TimedOut, fmt.Errorf("within %s", p.Timeout)
-	case err == nil, errors.Is(err, exec.ErrWaitDelay):
-		if stdout.truncated {
-			failed.Reason, failed.Output, failed.Cause = InvalidAnswer, "", fmt.Errorf("more than %d bytes", maxOutput)
-			return nil, failed
-		}
-		return stdout.kept, nil
+	case err == nil && stdout.IsTruncated():
+		failed.Reason, failed.Output, failed.Cause = InvalidAnswer, "", fmt.Errorf("more than %d bytes", command.MaxOutput)
+	case err == nil:
+		return stdout.Bytes(), nil
+	case errors.Is(err, command.ErrClosed):
+		return nil, fmt.Errorf("ask `%s`: %w", words, err)
 	case exit != nil:
 		failed.Reason, failed.ExitCode, failed.Cause = Exited, max(0, exit.ExitCode()), exit
 	default:
@@ -188,18 +152,4 @@ func isServiceVariable(variable string) bool {
 		return true
 	}
 	return false
-}
-
-// outputTail keeps the last maxOutput bytes that are written to it.
-type outputTail struct {
-	kept      []byte
-	truncated bool
-}
-
-func (t *outputTail) Write(p []byte) (int, error) {
-	if t.kept = append(t.kept, p...); len(t.kept) > maxOutput {
-		t.truncated = true
-		t.kept = append(t.kept[:0], t.kept[len(t.kept)-maxOutput:]...)
-	}
-	return len(p), nil
 }

@@ -11,7 +11,17 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"pgo/deploy/pgo/internal/command"
 )
+
+// newRunner returns a runner that the end of the test closes.
+func newRunner(t *testing.T) *command.Runner {
+	t.Helper()
+	r := &command.Runner{}
+	t.Cleanup(r.Close)
+	return r
+}
 
 func TestPreflight(t *testing.T) {
 	const version = `case "$1 $2" in "version --json") echo '{"version":"1.2.3","commit":"abc","schema_version":7,"more":true}';; `
@@ -46,7 +56,7 @@ func TestPreflight(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			program := writeScript(t, filepath.Join(t.TempDir(), "user"), test.program)
-			p := Preflight{Dir: t.TempDir(), Env: append(test.env, "PATH="+os.Getenv("PATH")), Timeout: test.timeout}
+			p := Preflight{Runner: newRunner(t), Dir: t.TempDir(), Env: append(test.env, "PATH="+os.Getenv("PATH")), Timeout: test.timeout}
 			start := time.Now()
 			answer, err := p.Run(t.Context(), program)
 			if took := time.Since(start); took > 8*time.Second {
@@ -62,7 +72,7 @@ func TestPreflight(t *testing.T) {
 			if failed == nil || !errors.Is(err, test.reason) || failed.ExitCode != test.exit || !strings.Contains(err.Error(), test.says) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("got %v; %+v", err, failed)
 			}
-			if failed != nil && len(failed.Output) > maxOutput {
+			if failed != nil && len(failed.Output) > command.MaxOutput {
 				t.Errorf("%d bytes of output are kept", len(failed.Output))
 			}
 		})
@@ -81,7 +91,7 @@ func TestPreflightCannotStart(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := Preflight{}.Run(t.Context(), test.program)
+			_, err := Preflight{Runner: newRunner(t)}.Run(t.Context(), test.program)
 			if !errors.Is(err, CannotStart) || !errors.Is(err, test.is) {
 				t.Errorf("got %v", err)
 			}
@@ -95,7 +105,7 @@ func TestPreflightCanceled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() {
-		_, err := Preflight{Env: os.Environ()}.Run(ctx, program)
+		_, err := Preflight{Runner: newRunner(t), Env: os.Environ()}.Run(ctx, program)
 		ended <- err
 	}()
 	for _, err := os.Stat(dir + "/asked"); err != nil; _, err = os.Stat(dir + "/asked") {
@@ -120,7 +130,7 @@ func TestPreflightBusyFile(t *testing.T) {
 		<-time.After(30 * time.Millisecond)
 		writer.Close()
 	}()
-	if _, err := (Preflight{}).Run(t.Context(), program); err != nil {
+	if _, err := (Preflight{Runner: newRunner(t)}).Run(t.Context(), program); err != nil {
 		t.Error(err)
 	}
 }
@@ -133,11 +143,10 @@ func TestPreflightAsAnotherUser(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	user := &syscall.Credential{Uid: 65534, Gid: 65534}
-	if os.Geteuid() != 0 { // no other user may become another user
-		user = &syscall.Credential{Uid: uint32(os.Getuid()), Gid: uint32(os.Getgid()), NoSetGroups: true}
+	p := Preflight{Runner: newRunner(t), Dir: "/", Env: []string{fmt.Sprint("WANT=", os.Getuid()), "PATH=" + os.Getenv("PATH")}}
+	if os.Geteuid() == 0 { // no other user may become another user
+		p.Process.User, p.Env[0] = "nobody", "WANT=65534"
 	}
-	p := Preflight{Dir: "/", User: user, Env: []string{fmt.Sprint("WANT=", user.Uid), "PATH=" + os.Getenv("PATH")}}
 	if _, err := p.Run(t.Context(), program); err != nil {
 		t.Error(err)
 	}

@@ -37,6 +37,7 @@ type Settings struct {
 	NoNewPrivileges bool           `json:"no_new_privileges,omitempty"`
 	User            *User          `json:"as,omitempty"`
 	ParentDeath     syscall.Signal `json:"parent_death,omitempty"` // signal that the program gets when the process that started it ends
+	Parent          int            `json:"parent,omitempty"`       // pid of that process; with ParentDeath
 }
 
 // User holds the IDs that the program runs with.
@@ -167,7 +168,13 @@ func (s Settings) apply() *Failure {
 		return nil
 	}
 	// The change of the user clears it, so it comes last.
-	return newFailure("set its death signal", unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(s.ParentDeath), 0, 0, 0))
+	if err := newFailure("set its death signal", unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(s.ParentDeath), 0, 0, 0)); err != nil {
+		return err
+	}
+	if os.Getppid() != s.Parent { // it has ended before the signal was set
+		return newFailure("find the process that started it", syscall.ESRCH)
+	}
+	return nil
 }
 
 // become gives this process the groups and the user.

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"sync/atomic"
 
+	"pgo/deploy/pgo/internal/command"
 	"pgo/deploy/pgo/internal/home"
 	"pgo/deploy/pgo/internal/keeper"
 	"pgo/deploy/pgo/internal/logfile"
@@ -27,6 +28,7 @@ type Deps struct {
 	Home          home.Home
 	Link          *keeper.Link
 	Store         *state.Store
+	Runner        *command.Runner // of all that runs beside the processes
 	leftovers     *runningFile
 	Log           *slog.Logger
 	LogFiles      *LogFiles
@@ -43,6 +45,7 @@ type Deps struct {
 func NewDeps(h home.Home, link *keeper.Link, log *slog.Logger, socketDir string, environ map[string]string, root func() string) *Deps {
 	return &Deps{
 		Home: h, Link: link, Log: log, socketDir: socketDir, Env: environ, root: root,
+		Runner:        &command.Runner{},
 		Store:         state.NewStore(log, state.NewHistory(h.EventsPath(), h.PreviousEventsPath(), log), link.KeepData),
 		leftovers:     &runningFile{path: h.ProcessesPath(), log: log, entries: map[string]Leftover{}},
 		LogFiles:      &LogFiles{writers: map[string]*logfile.Writer{}},

@@ -181,6 +181,7 @@ func sameRuntime(a, b processfile.Process) bool {
 	a.Instances, b.Instances = 0, 0
 	a.Watch, b.Watch = processfile.Watch{Enabled: a.Watch.Enabled}, processfile.Watch{Enabled: b.Watch.Enabled}
 	a.CheckArgs, b.CheckArgs, a.PlanArgs, b.PlanArgs = nil, nil, nil, nil
+	a.VersionArgs, b.VersionArgs = nil, nil
 	a.Limits.Memory, b.Limits.Memory = 0, 0
 	split := [2]bool{a.Logs.Split, b.Logs.Split}
 	a.Logs, b.Logs = processfile.Logs{}, processfile.Logs{}

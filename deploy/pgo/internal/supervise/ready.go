@@ -70,6 +70,10 @@ func (h *Deps) waitReady(ctx context.Context, k *Child) error {
 		if err == nil {
 			return nil
 		}
+		if errors.Is(err, command.ErrClosed) { // this manager ends, and the next one asks again
+			<-ctx.Done()
+			return ctx.Err()
+		}
 		if limited.Err() != nil && last != nil {
 			return fmt.Errorf("%w: %w", context.Cause(limited), last)
 		}
@@ -133,6 +137,9 @@ func (h *Deps) probeLiveness(ctx context.Context, k *Child, probe func(context.C
 		asked, done := context.WithTimeout(ctx, live.Timeout)
 		err := probe(asked)
 		done()
+		if errors.Is(err, command.ErrClosed) { // this manager ends, and the next one asks again
+			return nil
+		}
 		if err == nil {
 			failures = 0
 			continue
@@ -190,15 +197,12 @@ func (k *Child) runCommand(ctx context.Context, words []string) error {
 	if err != nil {
 		return err
 	}
-	cmd, err := command.Build(ctx, command.Run{Process: k.Spec, Program: program, Args: words[1:], Dir: k.Dir(), Env: command.ListEnv(env)})
-	if err != nil {
-		return err
-	}
-	out, err := cmd.CombinedOutput()
-	if err == nil {
+	output := &command.Output{}
+	run := command.Run{Process: k.Spec, Program: program, Args: words[1:], Dir: k.Dir(), Env: command.ListEnv(env)}
+	if err = k.deps.Runner.Run(ctx, run, output, output); err == nil {
 		return nil
 	}
-	said := strings.TrimSpace(string(out))
+	said := strings.TrimSpace(string(output.Bytes()))
 	if len(said) > 200 {
 		said = said[len(said)-200:]
 	}

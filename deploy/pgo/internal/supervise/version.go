@@ -1,58 +1,95 @@
 package supervise
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"pgo/deploy/pgo/internal/command"
 	"pgo/deploy/pgo/internal/processfile"
+	"pgo/deploy/pgo/internal/release"
 	"pgo/deploy/pgo/internal/state"
 )
 
-// versionTimeout bounds the question for a program's version.
+// versionTimeout limits how long a program may take to print its version.
 const versionTimeout = 5 * time.Second
 
-// versionCache remembers the version of a program as long as its file is the same.
+// maxVersion is the maximum length of a version in bytes.
+const maxVersion = 100
+
+// versionCache remembers the version of a process's program as long as its file, and how it is asked, are the same.
 type versionCache struct {
-	mu      sync.Mutex
+	mu      sync.Mutex // held while a program is asked: the instances of a process ask it once
 	file    os.FileInfo
+	args    []string
 	version string
 }
 
-// learnVersion asks the program for its version, as every service and gate of pgo answers `version --json`. A program that
-// does not answer has none.
+// learnVersion learns the version of a child's program and publishes it. A release has it in the store. Other programs are run
+// only where the process file has how they print it (version); else the version is read from the file.
 func (i *Instance) learnVersion(k *Child) {
-	if k.Spec.Kind == processfile.KindInfra || k.Spec.Kind == processfile.KindOneShot {
-		return
-	}
-	if k.Program.Version != "" {
-		k.version.Store(&k.Program.Version) // it was asked before it ran
-		if k.currentState().Role == roleCurrent {
-			i.publishVersion(k)
+	version := k.Program.Version
+	if version == "" {
+		var err error
+		if version, err = i.Process.versions.find(k); err != nil {
+			return // it has ended, or its file is gone
 		}
-		return
 	}
-	env := command.MergeEnv(i.Process.Deps.Env, k.Spec)
-	program, err := k.programPath(env)
-	if err != nil {
-		return
-	}
-	info, err := os.Stat(program)
-	if err != nil {
-		return
-	}
-	i.Process.versions.mu.Lock()
-	defer i.Process.versions.mu.Unlock()
-	if i.Process.versions.file == nil || !os.SameFile(info, i.Process.versions.file) || info.ModTime() != i.Process.versions.file.ModTime() {
-		i.Process.versions.file, i.Process.versions.version = info, QueryVersion(context.Background(), command.Run{Process: k.Spec, Program: program, Dir: k.Dir(), Env: command.ListEnv(env)})
-	}
-	k.version.Store(&i.Process.versions.version)
+	k.version.Store(&version)
 	if k.currentState().Role == roleCurrent {
 		i.publishVersion(k)
 	}
+}
+
+// find returns the version of the file that the child runs.
+func (c *versionCache) find(k *Child) (string, error) {
+	env := command.MergeEnv(k.deps.Env, k.Spec)
+	program, err := k.programPath(env)
+	if err != nil {
+		return "", err
+	}
+	info, err := os.Stat(program)
+	if err != nil {
+		return "", err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.file != nil && os.SameFile(info, c.file) && info.ModTime().Equal(c.file.ModTime()) && slices.Equal(c.args, k.Spec.VersionArgs) {
+		return c.version, nil
+	}
+	version := ""
+	switch {
+	case len(k.Spec.VersionArgs) > 0:
+		ctx, stop := k.untilExit(context.Background())
+		defer stop()
+		run := command.Run{Process: k.Spec, Program: program, Args: k.Spec.VersionArgs, Dir: k.Dir(), Env: command.ListEnv(env)}
+		version = QueryVersion(ctx, k.deps.Runner, run)
+		if ctx.Err() != nil {
+			return "", ctx.Err()
+		}
+	case k.Spec.Kind == processfile.KindService, k.Spec.Kind == processfile.KindGate: // the program of infra is of others: its command may be a wrapper
+		version = release.ReadVersion(program)
+	}
+	c.file, c.args, c.version = info, k.Spec.VersionArgs, version
+	return version, nil
+}
+
+// untilExit returns a context that ends with the child. Its caller calls stop.
+func (k *Child) untilExit(ctx context.Context) (_ context.Context, stop context.CancelFunc) {
+	ctx, stop = context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-k.exit.Done:
+			stop()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, stop
 }
 
 // publishVersion publishes a child's version, if it is known.
@@ -68,24 +105,37 @@ func (i *Instance) publishVersion(k *Child) {
 	})
 }
 
-// QueryVersion runs `version --json` with the settings of run and returns the version, or "" if the program does not answer.
-func QueryVersion(ctx context.Context, run command.Run) string {
+// QueryVersion runs a program that prints its version, as JSON with the key version or as a line of text. It returns "" if the
+// program fails.
+func QueryVersion(ctx context.Context, runner *command.Runner, run command.Run) string {
 	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
 	defer cancel()
-	run.Args = []string{"version", "--json"}
-	cmd, err := command.Build(ctx, run)
-	if err != nil {
+	output := &command.Output{}
+	if runner.Run(ctx, run, output, nil) != nil {
 		return ""
 	}
-	answer, err := cmd.Output()
-	if err != nil {
-		return ""
-	}
-	var said struct {
+	return parseVersion(output.Bytes())
+}
+
+// parseVersion returns the version in what a program has printed: the key version of a JSON object, else the first line.
+func parseVersion(output []byte) string {
+	text := bytes.TrimSpace(output)
+	var object struct {
 		Version string `json:"version"`
 	}
-	if json.Unmarshal(answer, &said) != nil {
-		return ""
+	if bytes.HasPrefix(text, []byte("{")) {
+		if json.Unmarshal(text, &object) != nil {
+			return ""
+		}
+		return cutVersion(object.Version)
 	}
-	return said.Version
+	line, _, _ := strings.Cut(string(text), "\n")
+	return cutVersion(strings.TrimSpace(line))
+}
+
+func cutVersion(version string) string {
+	if len(version) > maxVersion {
+		version = version[:maxVersion]
+	}
+	return strings.ToValidUTF8(version, "?")
 }

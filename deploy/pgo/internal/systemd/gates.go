@@ -3,12 +3,11 @@ package systemd
 import (
 	"context"
 	"fmt"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
+	"pgo/deploy/pgo/internal/command"
 	"pgo/deploy/pgo/internal/processfile"
 )
 
@@ -67,10 +66,19 @@ func (m *Machine) runGate(ctx context.Context, gate processfile.Process, args []
 			}
 		}
 	}
-	cmd := exec.CommandContext(ctx, gate.Command, args...)
-	cmd.Dir, cmd.Env, cmd.WaitDelay = m.WorkDir(gate), FormatEnv(env), time.Second
-	output, err := cmd.CombinedOutput()
-	text := strings.TrimSpace(string(output))
+	program, err := command.FindCommand(gate.Command, env)
+	if err != nil {
+		return "", err
+	}
+	process, err := m.asDeployer(gate)
+	if err != nil {
+		return "", err
+	}
+	output := &command.Output{}
+	err = m.Runner.Run(ctx, command.Run{
+		Process: process, Program: program, Args: args, Dir: m.WorkDir(gate), Env: command.ListEnv(env),
+	}, output, output)
+	text := strings.TrimSpace(string(output.Bytes()))
 	if err != nil {
 		return "", fmt.Errorf("%w: %s", err, text[strings.LastIndex(text, "\n")+1:])
 	}

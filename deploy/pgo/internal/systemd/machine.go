@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"pgo/deploy/pgo/internal/audit"
+	"pgo/deploy/pgo/internal/command"
 	"pgo/deploy/pgo/internal/control"
 	"pgo/deploy/pgo/internal/home"
 	"pgo/deploy/pgo/internal/processfile"
@@ -29,6 +30,8 @@ type Machine struct {
 	Environ   []string // this process's environment: programs that are asked get it below that of the process file
 	EnvDir    string   // the directory of NAME.env, with the values that units must not hold: /etc/pgo
 	Booting   bool     // the machine boots: no unit runs yet, and systemd starts them later
+
+	Runner command.Runner // runs gates and new programs
 }
 
 // Store returns the release store of the home.
@@ -122,16 +125,6 @@ func (m *Machine) Environment(p processfile.Process) map[string]string {
 	}
 	env["PGO_HOME"] = string(m.Home)
 	return env
-}
-
-// FormatEnv returns an environment as sorted KEY=value, which os/exec takes.
-func FormatEnv(env map[string]string) []string {
-	var pairs []string
-	for key, value := range env {
-		pairs = append(pairs, key+"="+value)
-	}
-	slices.Sort(pairs)
-	return pairs
 }
 
 // WorkDir returns the directory that a process runs in.

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"pgo/deploy/pgo/internal/audit"
+	"pgo/deploy/pgo/internal/command"
 	"pgo/deploy/pgo/internal/home"
 	"pgo/deploy/pgo/internal/processfile"
 	"pgo/deploy/pgo/internal/release"
@@ -28,7 +29,7 @@ func TestEnvironment(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			env := m.Environment(processfile.Process{Name: test.name, Env: map[string]string{"A": "of the file", "B": "of the file"}})
-			if diff := cmp.Diff(test.want, FormatEnv(env)); diff != "" {
+			if diff := cmp.Diff(test.want, command.ListEnv(env)); diff != "" {
 				t.Error(diff)
 			}
 		})

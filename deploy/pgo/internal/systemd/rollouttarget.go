@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"pgo/deploy/pgo/internal/audit"
+	"pgo/deploy/pgo/internal/command"
 	"pgo/deploy/pgo/internal/processfile"
 	"pgo/deploy/pgo/internal/release"
 	"pgo/deploy/pgo/internal/rollout"
@@ -93,7 +94,13 @@ func (t *target) storePrevious(ctx context.Context) error {
 // runPreflight asks the new program for its version and whether it can work here.
 func (t *target) runPreflight(ctx context.Context) error {
 	m := t.backend.machine
-	answer, err := release.Preflight{Dir: m.WorkDir(t.process), Env: FormatEnv(m.Environment(t.process))}.Run(ctx, t.program)
+	process, err := m.asDeployer(t.process)
+	if err != nil {
+		return err
+	}
+	answer, err := release.Preflight{
+		Runner: &m.Runner, Process: process, Dir: m.WorkDir(t.process), Env: command.ListEnv(m.Environment(t.process)),
+	}.Run(ctx, t.program)
 	if err != nil {
 		return fmt.Errorf("%s: %w", t.Name(), err)
 	}
