@@ -10,8 +10,10 @@ BINARIES := pgo stack bootcheck probe wecom demo $(SERVICES)
 STATIC := CGO_ENABLED=0
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
-LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X pgo/pkg/buildinfo.version=$(VERSION) -X pgo/pkg/buildinfo.commit=$(COMMIT)
-GOBUILD := $(STATIC) go build -trimpath -ldflags '$(LDFLAGS)'
+# Programs of a development build have no stamp: a commit or an edited file elsewhere must not make a new program of an unchanged
+# one, which pgo would reload. VERSION=v1.2.3 stamps them.
+STAMPS := -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X pgo/pkg/buildinfo.version=$(VERSION) -X pgo/pkg/buildinfo.commit=$(COMMIT)
+GOBUILD := $(STATIC) go build -trimpath -buildvcs=false -ldflags '-s -w $(if $(filter file,$(origin VERSION)),,$(STAMPS))'
 TOOL := go tool -modfile=$(CURDIR)/deploy/tools/go.mod
 
 # VERSION=v1.2.3 names all programs; else each is named by the last commit that changed it: docs/decisions/0016-stamps.md.

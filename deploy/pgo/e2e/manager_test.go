@@ -210,6 +210,39 @@ func TestUpgrade(t *testing.T) {
 	l.assertNoFailures(t)
 }
 
+// up with another pgo than the one that manages upgrades the manager, and touches nothing else. A second up changes nothing.
+func TestUpUpgradesTheManager(t *testing.T) {
+	t.Parallel()
+	s := newSandbox(t, `  web: {command: ACTOR, args: [actor, web, ready], listeners: {http: "127.0.0.1:0"}, ready: {notify: true}}`+"\n")
+	s.mustRun("up")
+	before, info := s.listByName()["web"], s.readInfo()
+	binary, err := os.ReadFile(pgoPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := filepath.Join(s.dir, "pgo")
+	if err := os.WriteFile(next, append(binary, "newer"...), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	l := startLoad(t, "http://"+before.Listeners["http"])
+	for _, isUpgrade := range []bool{true, false} {
+		managed := s.readInfo().ManagerPID
+		up := s.newCommand("up")
+		up.Path = next
+		out, err := up.CombinedOutput()
+		if err != nil || strings.Contains(string(out), "the manager is version dev now") != isUpgrade || (s.readInfo().ManagerPID != managed) != isUpgrade {
+			t.Errorf("%v, an upgrade is %v, got\n%s", err, isUpgrade, out)
+		}
+		if strings.Contains(string(out), "this program is version") {
+			t.Errorf("a development build prints a note about versions:\n%s", out)
+		}
+	}
+	if now := s.readInfo(); now.KeeperPID != info.KeeperPID || s.listByName()["web"].PID != before.PID {
+		t.Errorf("before %+v, after %+v", info, now)
+	}
+	l.assertNoFailures(t)
+}
+
 // As the first process of a container the keeper reaps orphans and ends on SIGTERM.
 func TestFirstProcess(t *testing.T) {
 	t.Parallel()

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"pgo/deploy/pgo/internal/control"
 	"pgo/deploy/pgo/internal/home"
@@ -83,10 +84,17 @@ func (e *env) connect(ctx context.Context) (home.Home, *control.Client, error) {
 	if errors.Is(err, control.ErrNotRunning) {
 		err = fmt.Errorf("%w for %s: start it with pgo up", err, h)
 	}
-	if err == nil && c.Version() != e.build.Version {
+	if err == nil && isOtherRelease(e.build.Version, c.Version()) {
 		fmt.Fprintf(e.stderr, "pgo: this program is version %s, the running manager is version %s: pgo upgrade replaces the manager\n", e.build.Version, c.Version())
 	}
 	return h, c, err
+}
+
+// isOtherRelease reports whether two versions are of different releases. The version of a build from uncommitted files changes all
+// the time and says nothing.
+func isOtherRelease(a, b string) bool {
+	isDevelopment := func(version string) bool { return version == "dev" || strings.HasSuffix(version, "-dirty") }
+	return a != b && !isDevelopment(a) && !isDevelopment(b)
 }
 
 // printJSON prints v, indented.

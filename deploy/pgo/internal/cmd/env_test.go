@@ -43,3 +43,23 @@ func TestFindHome(t *testing.T) {
 		t.Errorf("without a process file: %v", err)
 	}
 }
+
+func TestIsOtherRelease(t *testing.T) {
+	tests := []struct {
+		name, program, manager string
+		want                   bool
+	}{
+		{"the same release", "v1", "v1", false},
+		{"another release", "v2", "v1", true},
+		{"a build from uncommitted files", "20260301-3f2a9c81d0e4-dirty", "v1", false},
+		{"a manager from uncommitted files", "v1", "v1-dirty", false},
+		{"a development build", "dev", "v1", false},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if got := isOtherRelease(test.program, test.manager); got != test.want {
+				t.Errorf("got %v, want %v", got, test.want)
+			}
+		})
+	}
+}

@@ -25,7 +25,8 @@ func newUpCommand(e *env) *cobra.Command {
 		Use:   "up",
 		Short: "Start all processes and wait until they are ready",
 		Long: "Starts pgo in the background if it does not run, starts the processes that do not run, restarts those that have changed\n" +
-			"in the process file, and waits until all are ready. A second run changes nothing.",
+			"in the process file, and waits until all are ready. A second run changes nothing. Where another pgo manages the processes\n" +
+			"than the one that is run, by its content, it upgrades the manager first.",
 		Args: rejectArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			h, file, err := e.loadProcessFile()
@@ -34,6 +35,9 @@ func newUpCommand(e *env) *cobra.Command {
 			}
 			if foreground {
 				return keepHome(c.Context(), e, h, &file, func(error) {})
+			}
+			if err := replaceOtherManager(c.Context(), e, h); err != nil {
+				return err
 			}
 			return applyAndWait(c.Context(), e, h, file, timeout)
 		},

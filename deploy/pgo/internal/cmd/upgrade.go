@@ -10,6 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"pgo/deploy/pgo/internal/control"
+	"pgo/deploy/pgo/internal/home"
+	"pgo/deploy/pgo/internal/release"
 )
 
 // upgradeTimeout limits how long the new manager may take to answer.
@@ -73,4 +75,27 @@ func upgradeManager(ctx context.Context, e *env, program string) error {
 			return err
 		}
 	}
+}
+
+// replaceOtherManager upgrades the manager where one runs and is another program than this one, by content.
+func replaceOtherManager(ctx context.Context, e *env, h home.Home) error {
+	client, err := control.Connect(ctx, h)
+	if errors.Is(err, control.ErrNotRunning) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	info, err := client.Info(ctx)
+	if err != nil {
+		return err
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("upgrade: %w", err)
+	}
+	if same, err := release.EqualContent(fmt.Sprintf("/proc/%d/exe", info.ManagerPID), program); err != nil || same {
+		return nil //nolint:nilerr // what cannot be compared continues
+	}
+	return upgradeManager(ctx, e, program)
 }

@@ -1,12 +1,8 @@
 package deploy
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"os"
 
 	"pgo/deploy/pgo/internal/command"
 	"pgo/deploy/pgo/internal/processfile"
@@ -27,7 +23,7 @@ func IsRebuilt(p *supervise.Process) bool {
 	}
 	for _, i := range p.Instances() {
 		if k := i.Child(); k != nil {
-			if same, err := equalContent(fmt.Sprintf("/proc/%d/exe", k.Handle.PID), program); err == nil && !same {
+			if same, err := release.EqualContent(fmt.Sprintf("/proc/%d/exe", k.Handle.PID), program); err == nil && !same {
 				return true
 			}
 		}
@@ -43,7 +39,7 @@ func IsRedeployed(p *supervise.Process) bool {
 	if err != nil || c.Path == "" || command.CheckExecutable(spec.Command) != nil {
 		return false
 	}
-	if same, err := equalContent(c.Path, spec.Command); err != nil || same {
+	if same, err := release.EqualContent(c.Path, spec.Command); err != nil || same {
 		return false
 	}
 	sum, err := release.HashFile(context.Background(), spec.Command)
@@ -52,50 +48,4 @@ func IsRedeployed(p *supervise.Process) bool {
 	}
 	r, err := p.Deps.Releases(spec).Find(p.Name, sum)
 	return err != nil || r.Record.FailedAt == nil
-}
-
-// equalContent reports whether the program that runs is what the file holds. The program's own file may be deleted.
-func equalContent(running, file string) (bool, error) {
-	fa, err := os.Open(running)
-	if err != nil {
-		return false, err
-	}
-	defer fa.Close()
-	fb, err := os.Open(file)
-	if err != nil {
-		return false, err
-	}
-	defer fb.Close()
-	infoA, errA := fa.Stat()
-	infoB, errB := fb.Stat()
-	if err := errors.Join(errA, errB); err != nil {
-		return false, err
-	}
-	if os.SameFile(infoA, infoB) {
-		return true, nil // a program that runs cannot be written to
-	}
-	magic := make([]byte, 4)
-	if _, err := fb.ReadAt(magic, 0); err != nil || string(magic) != "\x7fELF" {
-		return true, nil // a script: what runs is its interpreter, which tells nothing
-	}
-	if infoA.Size() != infoB.Size() {
-		return false, nil
-	}
-	const block = 256 << 10
-	bufA, bufB := make([]byte, block), make([]byte, block)
-	for {
-		n, errA := io.ReadFull(fa, bufA)
-		m, errB := io.ReadFull(fb, bufB)
-		if !bytes.Equal(bufA[:n], bufB[:m]) {
-			return false, nil
-		}
-		if errA != nil || errB != nil {
-			endA := errors.Is(errA, io.EOF) || errors.Is(errA, io.ErrUnexpectedEOF)
-			endB := errors.Is(errB, io.EOF) || errors.Is(errB, io.ErrUnexpectedEOF)
-			if endA && endB {
-				return true, nil
-			}
-			return false, errors.Join(errA, errB)
-		}
-	}
 }
