@@ -89,6 +89,34 @@ func TestCommandsWithoutManager(t *testing.T) {
 	}
 }
 
+// check finds the programs of probes as up does: a path is relative to the root, a bare name is looked up in PATH.
+func TestCheckProbes(t *testing.T) {
+	tests := []struct {
+		name, processes string
+		want            []string // in the output; none: valid
+	}{
+		{"a name in PATH", `  web: {command: sleep, ready: {exec: [sh, -c, exit 0]}}`, nil},
+		{"a path from the root", `  web: {command: sleep, ready: {exec: [./probe]}}`, []string{"processes.web.ready.exec: command ", "no such file"}},
+		{"a name that is in no directory", `  web: {command: sleep, live: {exec: [no-such-probe]}}`, []string{"processes.web.live.exec: command no-such-probe: not found in PATH"}},
+		{"a file that cannot be executed", `  web: {command: sleep, ready: {exec: [configs/pgo.yaml]}}`, []string{"processes.web.ready.exec: command ", "configs/pgo.yaml: not an executable file"}},
+		{"all of them", "  web: {command: sleep, ready: {exec: [./a]}, live: {exec: [./b]}}\n  api: {command: sleep, live: {exec: [./c]}}", []string{"web.ready.exec", "web.live.exec", "api.live.exec"}},
+		{"the program of the process, which is built later", `  web: {command: bin/web, ready: {exec: [bin/web, ready]}}`, nil},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			code, output := runIn(t, test.processes+"\n", "check")
+			if wantCode := map[bool]int{true: ExitOK, false: ExitConfig}[test.want == nil]; code != wantCode {
+				t.Errorf("exit code %d, want %d\n%s", code, wantCode, output)
+			}
+			for _, text := range test.want {
+				if !strings.Contains(output, text) {
+					t.Errorf("no %q in\n%s", text, output)
+				}
+			}
+		})
+	}
+}
+
 // A short help is a phrase that begins with a verb in the imperative, without a period.
 func TestShortHelp(t *testing.T) {
 	verbs := strings.Fields("Apply Check Deploy Empty Export List Manage Prepare Print Receive Reload Replace Roll Run Send Set Show Start Stop")

@@ -40,13 +40,15 @@ processes:
     kind: infra
     command: bin/stack
     args: [run, "${KIND:-mysql}", "$$HOME $x ${EMPTY:-none}"]
+    version: [version, --json]
     ready: {tcp: "${DB}", within: 1m}
     stop: {signal: SIGQUIT, timeout: 60s}
   web:
     command: ./web
     after: [db]
     listeners: {http: "[::1]:80", admin: {addr: "127.0.0.1:0", shared: false}}
-    ready: {notify: true}
+    ready: {exec: [bin/probe, ./ready]}
+    live: {exec: [probe, ./live]}
     restart: {final_exit_codes: [65, 78]}
     watch: {probation: 1m, errors: {above: 2.5%, path: /m, min_requests: 5}}
     env: {DB: over, NUMBER: 7, FILE: "${HOME_DIR}/x"}
@@ -59,6 +61,7 @@ processes:
 	db.Defaults()
 	web.Defaults()
 	db.Kind, db.Command, db.Args = KindInfra, filepath.Join(root, "bin/stack"), []string{"run", "mysql", "$HOME $x none"}
+	db.VersionArgs = []string{"version", "--json"}
 	db.Readiness = Readiness{TCP: "127.0.0.1:1000", Timeout: time.Minute}
 	db.Stop = Stop{Signal: "SIGQUIT", Timeout: time.Minute}
 	db.Env = map[string]string{"DB": "127.0.0.1:1000", "EMPTY": "", "URL": "a=b c"}
@@ -67,7 +70,8 @@ processes:
 	web.Watch.Enabled, web.Watch.Probation = true, time.Minute
 	web.Watch.ErrorRate.Enabled, web.Watch.ErrorRate.MaxIncrease, web.Watch.ErrorRate.Path, web.Watch.ErrorRate.MinRequests = true, 0.025, "/m", 5
 	web.Listeners = []Listener{{Name: "http", Addr: "[::1]:80"}, {Name: "admin", Addr: "127.0.0.1:0", PerInstance: true}}
-	web.Readiness.Notify, web.Restart.FinalExitCodes = true, []int{65, 78}
+	web.Readiness.Exec, web.Liveness.Exec = []string{filepath.Join(root, "bin/probe"), "./ready"}, []string{"probe", "./live"}
+	web.Restart.FinalExitCodes = []int{65, 78}
 	web.Env = map[string]string{"DB": "over", "EMPTY": "", "URL": "a=b c", "NUMBER": "7", "FILE": "home/x"}
 	web.Reload.Mode = ReloadBeside
 	want := File{Path: path, Root: root, HTTP: HTTP{Addr: "127.0.0.1:9900"}, Processes: []Process{db, web}}
@@ -109,7 +113,7 @@ func TestBadFiles(t *testing.T) {
 	// Each text follows "version: 1" and "processes:", except where it begins with a key of its own. The error is what
 	// a person sees after the file's name.
 	tests := []struct{ name, text, want string }{
-		{"unknown key", "p: {command: x,\n reddy: 1}", ":4:4: processes.p.reddy: unknown key; known keys are after, args, ask, command, cwd, env, env_files, group, instances, kind, limits, listeners, live, logs, plan, ready, reload, restart, stop, user, watch, watchdog"},
+		{"unknown key", "p: {command: x,\n reddy: 1}", ":4:4: processes.p.reddy: unknown key; known keys are after, args, ask, command, cwd, env, env_files, group, instances, kind, limits, listeners, live, logs, plan, ready, reload, restart, stop, user, version, watch, watchdog"},
 		{"unknown key on top", "!version: 1\nprocs: {}", ":2:1: procs: unknown key; known keys are env_file, http, processes, version"},
 		{"unknown key with a block below", "p:\n  command: x\n  redy:\n    tcp: x", ":5:5: processes.p.redy: unknown key"},
 		{"unknown key in ready", "p: {command: x, ready: {tpc: x}}", ":3:27: processes.p.ready.tpc: unknown key; known keys are exec, http, notify, tcp, within"},

@@ -118,9 +118,11 @@ func (p *Process) resolve(root string, env map[string]string) {
 	if p.Kind == KindOneShot && p.Restart.Policy == PolicyAlways {
 		p.Restart.Policy = PolicyOnFailure
 	}
-	// As in a shell, a bare name is looked up in PATH; everything else is a path.
-	if strings.Contains(p.Command, "/") && !filepath.IsAbs(p.Command) {
-		p.Command = filepath.Join(root, p.Command)
+	p.Command = resolveCommand(root, p.Command)
+	for _, words := range [][]string{p.Readiness.Exec, p.Liveness.Exec} {
+		if len(words) > 0 {
+			words[0] = resolveCommand(root, words[0])
+		}
 	}
 	if p.Dir != "" && !filepath.IsAbs(p.Dir) {
 		p.Dir = filepath.Join(root, p.Dir)
@@ -130,4 +132,13 @@ func (p *Process) resolve(root string, env map[string]string) {
 	if len(env) == 0 {
 		p.Env = nil
 	}
+}
+
+// resolveCommand returns the absolute path of a command. As in a shell, a bare name stays, to be looked up in PATH, and everything
+// else is a path.
+func resolveCommand(root, command string) string {
+	if !strings.Contains(command, "/") || filepath.IsAbs(command) {
+		return command
+	}
+	return filepath.Join(root, command)
 }

@@ -48,7 +48,7 @@ type Readiness struct {
 	Notify  bool          `json:"notify,omitempty" yaml:"notify" jsonschema_description:"It sends READY=1 to NOTIFY_SOCKET."`
 	TCP     string        `json:"tcp,omitempty" yaml:"tcp" jsonschema:"format=peer-address" jsonschema_description:"This address accepts a connection."`
 	HTTP    string        `json:"http,omitempty" yaml:"http" jsonschema:"format=http-url" jsonschema_description:"This URL answers 2xx."`
-	Exec    []string      `json:"exec,omitempty" yaml:"exec" jsonschema:"minItems=1" jsonschema_description:"This command, run like the process, ends with 0."`
+	Exec    []string      `json:"exec,omitempty" yaml:"exec" jsonschema:"minItems=1" jsonschema_description:"This command, run like the process, ends with 0. Its program is found as that of command."`
 	Timeout time.Duration `json:"within" yaml:"within" jsonschema:"type=string,format=timespan" jsonschema_description:"A process that is not ready by then has failed to start: default 30s."`
 }
 
@@ -65,7 +65,7 @@ func (r *Readiness) Validate(given Keys) error {
 type Liveness struct {
 	TCP      string        `json:"tcp,omitempty" yaml:"tcp" jsonschema:"format=peer-address" jsonschema_description:"This address accepts a connection."`
 	HTTP     string        `json:"http,omitempty" yaml:"http" jsonschema:"format=http-url" jsonschema_description:"This URL answers 2xx."`
-	Exec     []string      `json:"exec,omitempty" yaml:"exec" jsonschema:"minItems=1" jsonschema_description:"This command, run like the process, ends with 0."`
+	Exec     []string      `json:"exec,omitempty" yaml:"exec" jsonschema:"minItems=1" jsonschema_description:"This command, run like the process, ends with 0. Its program is found as that of command."`
 	Interval time.Duration `json:"every" yaml:"every" jsonschema:"type=string,format=timespan" jsonschema_description:"Time between two probes: default 10s."`
 	Timeout  time.Duration `json:"timeout" yaml:"timeout" jsonschema:"type=string,format=timespan" jsonschema_description:"Of one probe: default 2s."`
 	Failures int           `json:"failures" yaml:"failures" jsonschema:"minimum=1,maximum=100" jsonschema_description:"Failed probes in a row after which it is restarted: default 3."`

@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"pgo/deploy/pgo/internal/command"
+	"pgo/deploy/pgo/internal/control"
 	"pgo/deploy/pgo/internal/processfile"
+	"pgo/deploy/pgo/internal/state"
 )
 
 // Probes of readiness by TCP, HTTP or a command.
@@ -63,8 +65,9 @@ func (h *Deps) waitReady(ctx context.Context, k *Child) error {
 	every := time.NewTicker(probeEvery)
 	defer every.Stop()
 	var last error // of a probe that was not cut off by the end of the time
+	var shown shownProbe
 	for {
-		asked, done := context.WithTimeout(limited, probeTimeout)
+		asked, done := context.WithTimeoutCause(limited, probeTimeout, fmt.Errorf("no answer within %s", probeTimeout))
 		err := probe(asked)
 		done()
 		if err == nil {
@@ -78,11 +81,33 @@ func (h *Deps) waitReady(ctx context.Context, k *Child) error {
 			return fmt.Errorf("%w: %w", context.Cause(limited), last)
 		}
 		last = err
+		shown.show(k, err)
 		select {
 		case <-every.C:
 		case <-limited.Done():
 			return fmt.Errorf("%w: %w", context.Cause(limited), err)
 		}
+	}
+}
+
+// probeShownEvery is the time between two errors of a probe that are shown: those of a program that prints the time all differ.
+const probeShownEvery = time.Second
+
+// shownProbe is the last error of a probe that was shown, and when.
+type shownProbe struct {
+	text string
+	at   time.Time
+}
+
+// show makes the error of a probe the reason why the child is not ready yet.
+func (s *shownProbe) show(k *Child, err error) {
+	if text := err.Error(); text != s.text && time.Since(s.at) >= probeShownEvery {
+		s.text, s.at = text, time.Now()
+		k.deps.Store.Update(k.ID, func(r *state.Record) {
+			if r.Process.PID == k.Handle.PID && r.Process.Status == control.Starting {
+				r.Process.Reason = "not ready yet: " + text
+			}
+		})
 	}
 }
 
@@ -134,7 +159,7 @@ func (h *Deps) probeLiveness(ctx context.Context, k *Child, probe func(context.C
 		case <-k.exit.Done:
 			return nil
 		}
-		asked, done := context.WithTimeout(ctx, live.Timeout)
+		asked, done := context.WithTimeoutCause(ctx, live.Timeout, fmt.Errorf("no answer within %s", live.Timeout))
 		err := probe(asked)
 		done()
 		if errors.Is(err, command.ErrClosed) { // this manager ends, and the next one asks again
