@@ -153,7 +153,7 @@ func TestEnvironment(t *testing.T) {
     args: [-c, "pwd; echo $A $B $C $PGO_INSTANCE; ulimit -n; nice; cat /proc/self/oom_score_adj; grep NoNewPrivs /proc/self/status; exec sleep 1000"]
     cwd: sub
     env_files: [a.env, b.env]
-    env: {C: own}
+    env: {C: own, DB_PASSWORD: hunter22, OPTIONS: "--password=hunter22"}
     limits: {files: 123, nice: 5, oom_score_adj: 300, no_new_privileges: true}
 `)
 	if err := os.Mkdir(filepath.Join(s.dir, "sub"), 0o755); err != nil {
@@ -172,8 +172,13 @@ func TestEnvironment(t *testing.T) {
 		}
 		return nil
 	})
-	if out := s.mustRun("describe", "p"); strings.Contains(out, "two") || strings.Contains(out, "C=own") || !strings.Contains(out, "C=***") {
-		t.Errorf("describe shows what may be a secret:\n%s", out)
+	for _, args := range [][]string{{"describe", "p"}, {"describe", "p", "--json"}} {
+		if out := s.mustRun(args...); strings.Contains(out, "hunter22") || !strings.Contains(out, "own") {
+			t.Errorf("%v shows a secret, or not all of the rest:\n%s", args, out)
+		}
+	}
+	if out := s.mustRun("describe", "p", "--show-env"); !strings.Contains(out, "DB_PASSWORD=hunter22") {
+		t.Errorf("describe --show-env:\n%s", out)
 	}
 }
 

@@ -16,17 +16,19 @@ import (
 )
 
 func newDescribeCommand(e *env) *cobra.Command {
-	var asJSON bool
+	var asJSON, showEnv bool
 	c := &cobra.Command{
 		Use:   "describe NAME",
 		Short: "Show the details of a process, with its secrets masked",
+		Long: "Shows the configuration of a process, and of each instance its state, resource use, log and environment. Values that may be\n" +
+			"secrets are masked: by their name, as a password in a URL, or as a part of another value.",
 		Args:  requireCount(1, "name one process, or a pattern"),
 		RunE: func(c *cobra.Command, args []string) error {
 			h, client, err := e.connect(c.Context())
 			if err != nil {
 				return err
 			}
-			all, err := client.DescribeProcesses(c.Context(), args[0])
+			all, err := client.DescribeProcesses(c.Context(), args[0], showEnv)
 			if err != nil {
 				return err
 			}
@@ -40,6 +42,7 @@ func newDescribeCommand(e *env) *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print a JSON array")
+	c.Flags().BoolVar(&showEnv, "show-env", false, "print the environment with its secrets; only root and the owner of pgo can")
 	return c
 }
 

@@ -80,10 +80,11 @@ func (c *Client) PlanApply(ctx context.Context, body ApplyRequest) (Plan, error)
 	return plan, c.callRetrying(ctx, http.MethodPost, "plan", body, &plan)
 }
 
-// DescribeProcesses returns the full description of each process that matches the name, which may be a pattern.
-func (c *Client) DescribeProcesses(ctx context.Context, name string) ([]Description, error) {
+// DescribeProcesses returns the full description of each process that matches the name, which may be a pattern. Secrets are
+// masked unless showEnv is set.
+func (c *Client) DescribeProcesses(ctx context.Context, name string, showEnv bool) ([]Description, error) {
 	var all []Description
-	return all, c.callRetrying(ctx, http.MethodGet, "describe?name="+url.QueryEscape(name), nil, &all)
+	return all, c.callRetrying(ctx, http.MethodGet, fmt.Sprintf("describe?name=%s&show_env=%t", url.QueryEscape(name), showEnv), nil, &all)
 }
 
 // RunCommand sends a command such as apply, stop or down, and returns the resulting state. It returns once every process

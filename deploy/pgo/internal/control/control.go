@@ -142,7 +142,7 @@ type (
 		Releases []string      `json:"has"` // SHA-256 of the stored releases, the current one first
 		After    []string      `json:"after"`
 	}
-	// Description holds everything known of a process, with secrets masked.
+	// Description holds everything known of a process. Secrets are masked unless the request asks for them.
 	Description struct {
 		Rows []Process           `json:"instances"`
 		Spec processfile.Process `json:"spec"`

@@ -6,10 +6,10 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"pgo/deploy/pgo/internal/control"
+	"pgo/deploy/pgo/internal/processfile"
 	"pgo/deploy/pgo/internal/supervise"
 )
 
@@ -124,7 +124,8 @@ func (m *Manager) handleRollout(w http.ResponseWriter, r *http.Request, ask cont
 	say(control.Progress{Result: &entry})
 }
 
-// handleDescribe answers with all that is known of processes, secrets masked.
+// handleDescribe answers with all that is known of processes. Secrets are masked, unless show_env is true: only the owner of the
+// home and root reach the control socket.
 func (m *Manager) handleDescribe(w http.ResponseWriter, r *http.Request) {
 	chosen, err := m.set.Choose([]string{r.FormValue("name")})
 	if err != nil {
@@ -136,7 +137,9 @@ func (m *Manager) handleDescribe(w http.ResponseWriter, r *http.Request) {
 	all := []control.Description{}
 	for _, name := range supervise.SortedNames(chosen) {
 		d := control.Description{Spec: chosen[name].Spec(), Rows: []control.Process{}}
-		d.Spec.Env = maskEnv(d.Spec.Env)
+		if r.FormValue("show_env") != "true" {
+			d.Spec.Env = processfile.MaskSecrets(d.Spec.Env)
+		}
 		for _, p := range c.Processes {
 			if p.Name == name {
 				d.Rows = append(d.Rows, p)
@@ -145,28 +148,6 @@ func (m *Manager) handleDescribe(w http.ResponseWriter, r *http.Request) {
 		all = append(all, d)
 	}
 	writeJSON(w, all)
-}
-
-// maskEnv hides every value whose name does not show it to be harmless.
-func maskEnv(env map[string]string) map[string]string {
-	shown := map[string]string{}
-	for key, value := range env {
-		if !isHarmless(key) {
-			value = "***"
-		}
-		shown[key] = value
-	}
-	return shown
-}
-
-// isHarmless reports whether a variable of that name holds no secret.
-func isHarmless(key string) bool {
-	for _, end := range []string{"_FILE", "_ADDR", "_PORT", "_HTTP", "_DIR", "_HOME", "_PATH", "__ADDR"} {
-		if strings.HasSuffix(key, end) {
-			return true
-		}
-	}
-	return false
 }
 
 // handleChanges answers when there is an event after the one named, at once or within 20 s; else with none.

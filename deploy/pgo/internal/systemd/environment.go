@@ -71,25 +71,19 @@ func (s source) environmentOf(p processfile.Process, lookup func(string) (string
 	return files, values, secrets
 }
 
-var (
-	variable     = regexp.MustCompile(`\$\{[^}]*\}`)
-	credentials  = regexp.MustCompile(`://[^/]*@`) // in a URL
-	secretName   = regexp.MustCompile(`(?i)PASSW|SECRET|TOKEN|CREDENTIAL|PRIVATE|(^|_)KEY($|_)|(^|_)(DSN|AUTH)$`)
-	harmlessName = regexp.MustCompile(`_(FILE|ADDR|PORT|HTTP|DIR|HOME|PATH|API)$`)
-)
+var variable = regexp.MustCompile(`\$\{[^}]*\}`)
 
-// mayBeSecret reports whether a value may be a secret: by its name, by a name and password in a URL, or because it comes
-// from a variable that may be one. A name of an address, or of the place of a secret, is harmless.
+// mayBeSecret reports whether a value may be a secret: by itself, or because it comes from a variable that may be one.
 func mayBeSecret(key, raw string) bool {
-	if harmlessName.MatchString(key) {
+	if processfile.IsHarmlessName(key) {
 		return false
 	}
-	if secretName.MatchString(key) || credentials.MatchString(raw) {
+	if processfile.MayBeSecret(key, raw) {
 		return true
 	}
 	for _, found := range variable.FindAllString(raw, -1) {
 		name, _, _ := strings.Cut(strings.Trim(found, "${}"), ":-")
-		if !harmlessName.MatchString(name) {
+		if !processfile.IsHarmlessName(name) {
 			return true
 		}
 	}
