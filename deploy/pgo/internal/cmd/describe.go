@@ -12,6 +12,7 @@ import (
 
 	"pgo/deploy/pgo/internal/control"
 	"pgo/deploy/pgo/internal/home"
+	"pgo/deploy/pgo/internal/processfile"
 	"pgo/deploy/pgo/internal/terminal"
 )
 
@@ -22,7 +23,7 @@ func newDescribeCommand(e *env) *cobra.Command {
 		Short: "Show the details of a process, with its secrets masked",
 		Long: "Shows the configuration of a process, and of each instance its state, resource use, log and environment. Values that may be\n" +
 			"secrets are masked: by their name, as a password in a URL, or as a part of another value.",
-		Args:  requireCount(1, "name one process, or a pattern"),
+		Args: requireCount(1, "name one process, or a pattern"),
 		RunE: func(c *cobra.Command, args []string) error {
 			h, client, err := e.connect(c.Context())
 			if err != nil {
@@ -60,6 +61,9 @@ func printDescription(w io.Writer, h home.Home, d control.Description) {
 	row("restart", d.Spec.Restart.Policy)
 	row("stop", fmt.Sprintf("%s, then %s", d.Spec.Stop.Signal, d.Spec.Stop.Timeout))
 	row("reload", d.Spec.Reload.Mode)
+	if d.Spec.Cron != "" {
+		row("schedule", fmt.Sprintf("%s, next at %s", d.Spec.Cron, processfile.NextRun(d.Spec.Cron, time.Now()).Local().Format(time.DateTime)))
+	}
 	row("log", h.LogPath(d.Spec.Name))
 	if d.Spec.Logs.Split {
 		row("log of stderr", h.ErrLogPath(d.Spec.Name))

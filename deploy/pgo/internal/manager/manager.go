@@ -28,9 +28,10 @@ type Manager struct {
 	about    managerInfo
 	memory   *memoryReleaser
 
-	cleaned chan struct{} // closed when nothing is left of a keeper that was killed
-	changed chan struct{} // notified when the set of processes changes
-	endOnce sync.Once
+	cleaned     chan struct{} // closed when nothing is left of a keeper that was killed
+	changed     chan struct{} // notified when the set of processes changes
+	rescheduled chan struct{} // notified when schedules may have changed
+	endOnce     sync.Once
 
 	applying  sync.Mutex        // held while the set of processes changes; guards listeners
 	listeners sockets.Listeners // which the keeper holds
@@ -41,20 +42,22 @@ type Manager struct {
 
 func newManager(h home.Home, socketDir string, env []string, log *slog.Logger, link *keeper.Link) *Manager {
 	m := &Manager{
-		cleaned:   make(chan struct{}),
-		changed:   make(chan struct{}, 1),
-		set:       supervise.NewSet(),
-		listeners: sockets.Listeners{},
+		cleaned:     make(chan struct{}),
+		changed:     make(chan struct{}, 1),
+		rescheduled: make(chan struct{}, 1),
+		set:         supervise.NewSet(),
+		listeners:   sockets.Listeners{},
 	}
 	m.deps = supervise.NewDeps(h, link, log, socketDir, baseEnv(h, env), m.set.Root)
 	m.deployer = deploy.New(m.deps, m.set)
 	return m
 }
 
-// updateWatches watches the deployed files and the limits of the processes that there are.
+// updateWatches watches the deployed files, the limits and the schedules of the processes that there are.
 func (m *Manager) updateWatches() {
 	m.deployer.UpdateWatches()
 	supervise.Notify(m.changed)
+	supervise.Notify(m.rescheduled)
 }
 
 // baseEnv returns pgo's environment without the variables that are for pgo itself.

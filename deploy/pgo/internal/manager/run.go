@@ -73,6 +73,7 @@ func Run(ctx context.Context, o Options) error {
 	go m.finishStartup(downed)
 	go m.deployer.Watcher().Run(leaving)
 	go supervise.WatchLimits(leaving, m.set, m.changed)
+	go supervise.RunSchedules(leaving, m.set, m.rescheduled)
 	go m.deployer.MeasureBaselines(leaving)
 	go m.reportAlive(leaving)
 	go m.serveRequests(leaving, o, leave)

@@ -22,6 +22,7 @@ var formats = map[string]format{
 	"days":             {"a time such as 12h or 14d, at most 3650d", parseDays},
 	"size":             {"a size such as 512KB, 50MB or 1GB, at least 64KB", parseSize},
 	"share":            {"a share such as 5% or 0.05, below 100%", parseShare},
+	"cron":             {`a schedule such as "0 3 * * *" (minute, hour, day, month, weekday) or @daily`, parseSchedule},
 	"signal":           {"a signal such as SIGTERM", func(s string) (any, bool) { return s, unix.SignalNum(s) != 0 }},
 	"address":          {addressForm, func(s string) (any, bool) { return s, isAddress(s, true) }},
 	"peer-address":     {addressForm, func(s string) (any, bool) { return s, isAddress(s, false) }},

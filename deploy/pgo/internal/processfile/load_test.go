@@ -113,7 +113,7 @@ func TestBadFiles(t *testing.T) {
 	// Each text follows "version: 1" and "processes:", except where it begins with a key of its own. The error is what
 	// a person sees after the file's name.
 	tests := []struct{ name, text, want string }{
-		{"unknown key", "p: {command: x,\n reddy: 1}", ":4:4: processes.p.reddy: unknown key; known keys are after, args, ask, command, cwd, env, env_files, group, instances, kind, limits, listeners, live, logs, plan, ready, reload, restart, stop, user, version, watch, watchdog"},
+		{"unknown key", "p: {command: x,\n reddy: 1}", ":4:4: processes.p.reddy: unknown key; known keys are after, args, ask, command, cron, cwd, env, env_files, group, instances, kind, limits, listeners, live, logs, plan, ready, reload, restart, stop, user, version, watch, watchdog"},
 		{"unknown key on top", "!version: 1\nprocs: {}", ":2:1: procs: unknown key; known keys are env_file, http, processes, version"},
 		{"unknown key with a block below", "p:\n  command: x\n  redy:\n    tcp: x", ":5:5: processes.p.redy: unknown key"},
 		{"unknown key in ready", "p: {command: x, ready: {tpc: x}}", ":3:27: processes.p.ready.tpc: unknown key; known keys are exec, http, notify, tcp, within"},
@@ -141,6 +141,8 @@ func TestBadFiles(t *testing.T) {
 		{"notify is text", "p: {command: x, ready: {notify: maybe}}", `:3:27: processes.p.ready.notify: expected true or false, found "maybe"`},
 		{"time without unit", "p: {command: x, ready: {within: 30}}", `:3:27: processes.p.ready.within: expected a time such as 500ms, 30s or 10m, at most 24h, found "30"`},
 		{"time below zero", "p: {command: x, stop: {timeout: -1s}}", ":3:26: processes.p.stop.timeout: expected a time"},
+		{"schedule", "p: {command: x, cron: at night}", `:3:19: processes.p.cron: expected a schedule such as "0 3 * * *" (minute, hour, day, month, weekday) or @daily, found "at night"`},
+		{"a schedule that is never due", `p: {command: x, cron: "0 0 31 2 *"}`, ":3:19: processes.p.cron: expected a schedule"},
 		{"signal", "p: {command: x, stop: {signal: TERM}}", `:3:26: processes.p.stop.signal: expected a signal such as SIGTERM, found "TERM"`},
 		{"exit code", "p: {command: x, restart: {final_exit_codes: [300]}}", ":3:48: processes.p.restart.final_exit_codes[0]: expected 0 to 255, found 300"},
 		{"exit code is text", "p: {command: x, restart: {final_exit_codes: [\"1\"]}}", `:3:48: processes.p.restart.final_exit_codes[0]: expected a whole number, found "1"`},

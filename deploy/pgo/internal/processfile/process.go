@@ -38,6 +38,7 @@ type Process struct {
 	Watchdog    time.Duration     `json:"watchdog,omitempty" yaml:"watchdog" jsonschema:"type=string,format=timespan" jsonschema_description:"It sends WATCHDOG=1 at least this often, else it is restarted. Default none."`
 	Restart     Restart           `json:"restart" yaml:"restart" jsonschema_description:"What happens when it ends by itself."`
 	Stop        Stop              `json:"stop" yaml:"stop" jsonschema_description:"How it is asked to end."`
+	Cron        string            `json:"cron,omitempty" yaml:"cron" jsonschema:"format=cron" jsonschema_description:"Schedule in the form of cron, such as 0 3 * * * or @daily: a one-shot is run at these times and not by up, everything else is reloaded if it can be, else restarted."`
 	Reload      Reload            `json:"reload" yaml:"reload" jsonschema_description:"How it is replaced."`
 	Watch       Watch             `json:"watch" yaml:"watch" jsonschema_description:"true, or options: a new program in the place of command is verified, copied into pgo's store, and the copy run."`
 	CheckArgs   []string          `json:"ask,omitempty" yaml:"ask" jsonschema:"minItems=1" jsonschema_description:"Gates only: arguments with which its program checks a new program. It exits with 0 if that may run, with 69 if it cannot tell now."`

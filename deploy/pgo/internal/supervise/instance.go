@@ -45,6 +45,11 @@ func newInstance(p *Process, number int) *Instance {
 func (i *Instance) Start() {
 	i.startStopMu.Lock()
 	defer i.startStopMu.Unlock()
+	i.start()
+}
+
+// start does what Start does. The caller holds startStopMu.
+func (i *Instance) start() {
 	if i.isClosed {
 		return
 	}
@@ -95,6 +100,7 @@ func (i *Instance) Stop() {
 	i.startStopMu.Lock()
 	defer i.startStopMu.Unlock()
 	defer i.draining.Wait()
+	defer i.leaveSchedule()
 	if i.done == nil {
 		return
 	}

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"pgo/deploy/pgo/internal/control"
 	"pgo/deploy/pgo/internal/processfile"
@@ -20,6 +21,8 @@ type Process struct {
 	Deps     *Deps
 	Name     string
 	versions versionCache
+
+	isRunningSchedule atomic.Bool // a restart by its schedule is under way
 
 	mu              sync.Mutex
 	spec            processfile.Process
@@ -125,10 +128,13 @@ func (p *Process) Start() {
 	}
 }
 
-// StartUnfinished starts what does not run, except a one-shot that has ended well.
+// StartUnfinished starts what does not run, except a one-shot that has ended well or waits for its schedule.
 func (p *Process) StartUnfinished() {
 	for _, i := range p.Instances() {
-		if !i.Process.Deps.Store.Get(i.ID).Done {
+		switch {
+		case i.isScheduledJob():
+			i.awaitSchedule()
+		case !i.Process.Deps.Store.Get(i.ID).Done:
 			i.Start()
 		}
 	}
@@ -182,6 +188,7 @@ func sameRuntime(a, b processfile.Process) bool {
 	a.Watch, b.Watch = processfile.Watch{Enabled: a.Watch.Enabled}, processfile.Watch{Enabled: b.Watch.Enabled}
 	a.CheckArgs, b.CheckArgs, a.PlanArgs, b.PlanArgs = nil, nil, nil, nil
 	a.VersionArgs, b.VersionArgs = nil, nil
+	a.Cron, b.Cron = "", ""
 	a.Limits.Memory, b.Limits.Memory = 0, 0
 	split := [2]bool{a.Logs.Split, b.Logs.Split}
 	a.Logs, b.Logs = processfile.Logs{}, processfile.Logs{}
