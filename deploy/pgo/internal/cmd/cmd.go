@@ -63,7 +63,7 @@ func newRootCommand(e *env) *cobra.Command {
 		newListCommand(e), newDescribeCommand(e), newLogsCommand(e), newEventsCommand(e), newInfoCommand(e), newVersionCommand(e),
 		newStartCommand(e), newStopCommand(e), newRestartCommand(e), newReloadCommand(e), newRollbackCommand(e), newReleasesCommand(e),
 		newScaleCommand(e), newDeleteCommand(e), newSignalCommand(e), newFlushCommand(e), newExecCommand(e), newUpgradeCommand(e),
-		newExportCommand(e), newDeployCommand(e), newReceiveCommand(e), newHostCommand(e))
+		newExportCommand(e), newInitCommand(e), newImportCommand(e), newDeployCommand(e), newReceiveCommand(e), newHostCommand(e))
 	for _, c := range root.Commands() {
 		if strings.Contains(c.Use, "NAME") {
 			c.ValidArgsFunction = newNameCompletion(e)

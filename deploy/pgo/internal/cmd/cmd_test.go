@@ -49,6 +49,11 @@ func TestCommandsWithoutManager(t *testing.T) {
 		{"releases as JSON", []string{"releases", "--json"}, ExitOK, "[]\n"},
 		{"releases of an unknown process", []string{"releases", "api"}, ExitFailed, "there are no releases of api"},
 		{"start", []string{"start", "web"}, ExitUnavailable, "start it with pgo up"},
+		{"a program that is missing", []string{"start", "./missing"}, ExitFailed, "missing: no such file"},
+		{"a program that is in no directory", []string{"start", "missing-program", "--", "-v"}, ExitFailed, "command missing-program: not found in PATH"},
+		{"a name that a process cannot have", []string{"start", "--name", "My App", "/bin/sh"}, ExitUsage, `"My App" cannot be the name of a process`},
+		{"a name for a process of the file", []string{"start", "--name", "app", "web"}, ExitUsage, "--name is for a program"},
+		{"two programs", []string{"start", "./a", "./b", "--", "-v"}, ExitUsage, "name one program before --"},
 		{"reload", []string{"reload", "web"}, ExitUnavailable, "start it with pgo up"},
 		{"the version as a flag", []string{"--version"}, ExitOK, "1.2.3\n"},
 		{"the version as a short flag", []string{"-v"}, ExitOK, "1.2.3\n"},
@@ -119,7 +124,7 @@ func TestCheckProbes(t *testing.T) {
 
 // A short help is a phrase that begins with a verb in the imperative, without a period.
 func TestShortHelp(t *testing.T) {
-	verbs := strings.Fields("Apply Check Deploy Empty Export List Manage Prepare Print Receive Reload Replace Roll Run Send Set Show Start Stop")
+	verbs := strings.Fields("Write Apply Check Deploy Empty Export List Manage Prepare Print Receive Reload Replace Roll Run Send Set Show Start Stop")
 	var check func(c *cobra.Command)
 	check = func(c *cobra.Command) {
 		for _, sub := range c.Commands() {

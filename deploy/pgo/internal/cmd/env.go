@@ -26,7 +26,8 @@ type env struct {
 	lock           *os.File // the keeper's, on its home, until this process ends
 }
 
-// findHome returns pgo's state directory: --home, else PGO_HOME, else .pgo beside the process file's configs/.
+// findHome returns pgo's state directory: --home, else PGO_HOME, else .pgo beside the process file's configs/, else the user's own
+// if there is one.
 func (e *env) findHome() (home.Home, error) {
 	dir := e.homeDir
 	if dir == "" {
@@ -37,6 +38,11 @@ func (e *env) findHome() (home.Home, error) {
 	}
 	file, err := findProcessFile(e.file)
 	if err != nil {
+		// Without a process file pgo start PROGRAM uses the user's own home, and so does every command afterwards.
+		own := filepath.Join(e.getenv("HOME"), ".pgo")
+		if _, noHome := os.Stat(filepath.Join(own, "state")); dir == "" && filepath.IsAbs(own) && noHome == nil {
+			return home.Home(own), nil
+		}
 		return "", err
 	}
 	root, err := filepath.Abs(processfile.RootDir(file))

@@ -1,6 +1,8 @@
 package cmd
 
 import (
+	"slices"
+
 	"github.com/spf13/cobra"
 )
 
@@ -13,8 +15,8 @@ var pm2Commands = map[string]string{
 	"save": "nothing: configs/pgo.yaml lists what runs", "dump": "nothing: configs/pgo.yaml lists what runs", "resurrect": "pgo up",
 	"startup": "pgo export systemd", "unstartup": "pgo export systemd", "ping": "pgo info", "report": "pgo info and pgo events",
 	"reset": "pgo restart NAME", "monit": "pgo list and pgo logs -f all", "dash": "pgo list and pgo logs -f all", "imonit": "pgo list and pgo logs -f all",
-	"serve": "the gateway: pgo serves no files", "install": "nothing: rotation of logs and metrics are built in", "init": "configs/pgo.yaml, with the keys of pgo schema",
-	"ecosystem": "configs/pgo.yaml, with the keys of pgo schema", "pull": "pgo deploy --to HOST", "forward": "pgo deploy --to HOST", "backward": "pgo rollback",
+	"serve": "the gateway: pgo serves no files", "install": "nothing: rotation of logs and metrics are built in",
+	"ecosystem": "pgo init, or pgo import ecosystem.config.js", "pull": "pgo deploy --to HOST", "forward": "pgo deploy --to HOST", "backward": "pgo rollback",
 	"attach": "nothing: a process reads no terminal", "trigger": "pgo signal SIGNAL NAME",
 }
 
@@ -28,7 +30,8 @@ func rejectUnknownCommand(c *cobra.Command, args []string) error {
 		return usageErrorf("%q is a command of PM2; in pgo it is %s", word, instead)
 	}
 	if meant := c.SuggestionsFor(word); len(meant) > 0 {
-		return usageErrorf("unknown command %q: did you mean %s %s?", word, c.CommandPath(), meant[0])
+		best := meant[max(0, slices.IndexFunc(meant, func(name string) bool { return name[0] == word[0] }))] // typos are rare in first letters
+		return usageErrorf("unknown command %q: did you mean %s %s?", word, c.CommandPath(), best)
 	}
 	return usageErrorf("unknown command %q: %s --help lists them", word, c.CommandPath())
 }

@@ -16,6 +16,7 @@ func TestOnlyRunStartsPrograms(t *testing.T) {
 		"command/run.go",
 		"shim/shim.go", "keeper/children.go", "keeper/manager.go", "cmd/keeper.go", // pgo itself, and the start of a process by its shim
 		"systemd/systemctl.go",                    // systemctl, journalctl
+		"ecosystem/read.go",                       // Node, which evaluates a file of PM2
 		"ship/dial.go",                            // ssh
 		"cmd/hostsetup.go", "hostsetup/remote.go", // the tools that prepare a host
 	}

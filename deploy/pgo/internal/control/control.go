@@ -97,6 +97,10 @@ type (
 	ApplyRequest struct {
 		File processfile.File `json:"file"`
 	}
+	// AddRequest asks the manager to run a process that no process file has.
+	AddRequest struct {
+		Process processfile.Process `json:"process"`
+	}
 	// ScaleRequest sets the number of instances until the process file is applied again.
 	ScaleRequest struct {
 		Name      string `json:"name"`

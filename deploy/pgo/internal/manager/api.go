@@ -39,6 +39,13 @@ func (m *Manager) newHandler(down, leave func()) http.Handler {
 			m.answerState(w, m.Apply(ask.File))
 		}
 	})
+	mux.HandleFunc("POST /v1/add", func(w http.ResponseWriter, r *http.Request) {
+		var ask control.AddRequest
+		if readRequest(w, r, &ask) {
+			m.deps.Log.Info("command", "command", "add", "name", ask.Process.Name)
+			m.answerState(w, m.AddProcess(ask.Process))
+		}
+	})
 	mux.HandleFunc("POST /v1/plan", func(w http.ResponseWriter, r *http.Request) {
 		var ask control.ApplyRequest
 		if readRequest(w, r, &ask) {

@@ -99,6 +99,9 @@ func (e *exporter) noteGaps(p processfile.Process) {
 	if p.Readiness.TCP != "" || p.Readiness.HTTP != "" || len(p.Readiness.Exec) > 0 {
 		e.addNote("%s: systemd does not ask whether it is ready: what comes after it starts when it runs", p.Name)
 	}
+	if p.Cron != "" {
+		e.addNote("%s: its schedule is not exported: write a timer with OnCalendar", p.Name)
+	}
 	if p.Liveness.TCP != "" || p.Liveness.HTTP != "" || len(p.Liveness.Exec) > 0 {
 		e.addNote("%s: systemd does not ask whether it is alive: give it a watchdog", p.Name)
 	}

@@ -128,9 +128,10 @@ func TestExport(t *testing.T) {
 		},
 		{
 			name:      "one-shot",
-			processes: "  p: {kind: one-shot, command: bin/p}",
+			processes: "  p: {kind: one-shot, command: bin/p, cron: '0 3 * * *'}",
 			unit:      "pgo-p.service",
 			has:       []string{"Type=oneshot", "RemainAfterExit=yes", "Restart=on-failure"},
+			notes:     []string{"p: its schedule is not exported: write a timer"},
 		},
 		{
 			name:      "arguments that mean something to systemd",
