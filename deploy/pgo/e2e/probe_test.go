@@ -26,14 +26,14 @@ func TestProbeByPath(t *testing.T) {
 		}
 	}
 	const reason = "the door is shut"
-	s.runPgo("up", "--timeout", "1ms")
+	s.runPgo("up", "--timeout", "100ms") // it starts the process, which is not ready by then
 	eventually(t, "the error is listed", func() error {
 		if p := s.listByName()["p"]; p.Status != control.Starting || !strings.Contains(p.Reason, reason) {
 			return fmt.Errorf("%+v", p)
 		}
 		return nil
 	})
-	s.assertFails(exitFailed, []string{"p is not ready: not ready after 1ms: starting: not ready yet: ", reason}, "up", "--timeout", "1ms")
+	s.assertFails(exitFailed, []string{"p is not ready: not ready after 3s: starting: not ready yet: ", reason}, "up", "--timeout", "3s")
 	if out := s.mustRun("list"); !strings.Contains(out, reason) {
 		t.Errorf("no %q in\n%s", reason, out)
 	}
