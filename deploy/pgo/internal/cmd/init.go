@@ -15,7 +15,7 @@ import (
 	"pgo/deploy/pgo/internal/processfile"
 )
 
-// initAnswers are what pgo init asks for, or gets as flags.
+// initAnswers hold the answers that pgo init asks for, or gets as flags.
 type initAnswers struct {
 	program, name, address string
 }
