@@ -11,5 +11,5 @@ func Parse(path string, content []byte, lookup func(string) (string, bool)) (Fil
 	if err != nil {
 		return File{}, fmt.Errorf("find the process file: %w", err)
 	}
-	return parse(path, abs, content, lookup)
+	return parseContent(path, abs, content, lookup)
 }
