@@ -52,7 +52,7 @@ func checkProbes(file processfile.File, environ []string) error {
 				continue
 			}
 			if _, err := command.FindCommand(probe.words[0], env); err != nil {
-				missing = append(missing, &processfile.Error{File: file.Path, Key: fmt.Sprintf("processes.%s.%s", p.Name, probe.key), Text: err.Error()})
+				missing = append(missing, &processfile.Error{Path: file.Path, Key: fmt.Sprintf("processes.%s.%s", p.Name, probe.key), Text: err.Error()})
 			}
 		}
 	}
