@@ -19,7 +19,7 @@ func TestHostSetup(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.WriteFile("/root/pgo", binary, 0o755)
-	const setup = "/root/pgo host setup --ssh-port 22 --key 'ssh-ed25519 AAAA ci' "
+	const setup = "/root/pgo host setup --ssh-port 22 --connections 5 --key 'ssh-ed25519 AAAA ci' "
 	if output, err := m.TryRun(setup); err == nil || !strings.Contains(output, "useradd") || !strings.Contains(output, "no terminal") {
 		t.Errorf("without a yes: %v\n%s", err, output)
 	}
@@ -53,6 +53,10 @@ func TestHostSetup(t *testing.T) {
 	// A killed pgo is restarted; a stopped one is not.
 	m.Run("systemctl kill -s KILL --kill-whom=main pgo")
 	runs()
+	if output := m.Run(setup + "--connections 0 --yes; " + setup + "--connections 0 --yes; nft list tables"); !strings.Contains(output, "there is nothing to do") || strings.Contains(output, "pgo_limit") {
+		t.Errorf("without a limit:\n%s", output)
+	}
+	t.Log(m.Run(setup + "--yes"))
 	m.Run("systemctl stop pgo; ! pgrep -u pgo")
 	// From another machine SSH and the gateway are reachable, and nothing else.
 	output := m.Run(`ip netns add outside
@@ -68,12 +72,23 @@ done; true`)
 	if output != "22 8080 8443 " {
 		t.Errorf("from another machine are open: %s", output)
 	}
+	// One address holds as many connections as it may; another address is served meanwhile.
+	output = m.Run(`ip -n outside addr add 10.99.0.3/24 dev outer
+for n in 1 2 3 4 5 6 7 8; do
+	ip netns exec outside timeout 4 bash -c 'exec 3<>/dev/tcp/10.99.0.1/8080 && echo -n "open " && sleep 10' 2>/dev/null &
+done
+sleep 2
+ip netns exec outside curl -s --interface 10.99.0.3 -m 1 http://10.99.0.1:8443/ || echo -n "other address: $?"
+wait`)
+	if output != "open open open open open other address: 52" && output != "open open open open open other address: 56" {
+		t.Errorf("eight connections of one address, and one of another: %s", output)
+	}
 	// The distribution's rules flush everything: pgo's are set again after them.
-	m.Run("printf '#!/usr/sbin/nft -f\\nflush ruleset\\n' >/etc/nftables.conf; systemctl start nftables; systemctl restart pgo-firewall; nft list table inet pgo")
+	m.Run("printf '#!/usr/sbin/nft -f\\nflush ruleset\\n' >/etc/nftables.conf; systemctl start nftables; systemctl restart pgo-firewall pgo-limit; nft list table inet pgo; nft list table inet pgo_limit")
 	for _, verb := range []string{"reload", "restart"} {
 		m.Run("systemctl " + verb + " nftables")
 		eventually(t, "the rules are in force after a "+verb+" of nftables", func() error {
-			_, err := m.TryRun("nft list table inet pgo")
+			_, err := m.TryRun("nft list table inet pgo && nft list table inet pgo_limit")
 			return err
 		})
 	}

@@ -39,7 +39,8 @@ func newHostSetupCommand(e *env) *cobra.Command {
 			"done already: a second run reports that there is nothing to do. With --to it copies this pgo to a host over your own\n" +
 			"ssh, runs it there as root, and leaves nothing else behind.\n\n" +
 			"The user has no password, the key can do nothing but deploy, and the firewall (a table of nftables of its own; it touches\n" +
-			"no other rules) leaves only sshd's ports and the gateway's open. It refuses, with nothing changed, where it is not root,\n" +
+			"no other rules) leaves only sshd's ports and the gateway's open. Another table limits the connections of one address to the\n" +
+			"gateway. It refuses, with nothing changed, where it is not root,\n" +
 			"where neither systemd nor a container engine can start pgo with the machine, where another firewall is in charge, or\n" +
 			"where the port of sshd is unknown.\n\n" +
 			"Exit codes: 0 done, or nothing to do; 65 refused, nothing was changed; 69 the host is unreachable; 1 failed in the\n" +
@@ -72,6 +73,7 @@ func (s *hostSetup) addFlags(f *pflag.FlagSet) {
 	f.IntSliceVar(&s.options.Gateway, "gateway", []int{8080, 8443}, "the gateway's ports, which stay open")
 	f.IntSliceVar(&s.options.SSH, "ssh-port", nil, "sshd's ports, which stay open (default as sshd reports them)")
 	f.StringVar(&s.options.Firewall, "firewall", hostsetup.NFTables, "nftables, or none where something else filters")
+	f.IntVar(&s.options.Connections, "connections", 4096, "how many connections one address may have to the gateway; 0: no limit, and an earlier one is removed")
 	f.StringVar(&s.options.Run, "run", "", "what starts pgo: systemd or container (default what is installed, systemd first)")
 	f.StringVar(&s.options.Image, "image", "docker.io/rockylinux/rockylinux:9.8-minimal", "the container's image; pgo is not in it, it comes from --dir")
 	f.StringVar(&s.options.Root, "root", "/", "set up the file system mounted here, such as an image, instead of this machine: nothing is started")
@@ -163,7 +165,7 @@ func (s *hostSetup) runRemotely(ctx context.Context) error {
 func (s *hostSetup) remoteArgs() []string {
 	ports := func(all []int) string { return strings.Trim(strings.ReplaceAll(fmt.Sprint(all), " ", ","), "[]") }
 	o := s.options
-	args := []string{"--dir", o.Dir, "--user", o.User, "--gateway", ports(o.Gateway), "--firewall", o.Firewall, "--image", o.Image, "--root", o.Root}
+	args := []string{"--dir", o.Dir, "--user", o.User, "--gateway", ports(o.Gateway), "--firewall", o.Firewall, "--connections", strconv.Itoa(o.Connections), "--image", o.Image, "--root", o.Root}
 	for flag, value := range map[string]string{"--key": o.Key, "--ssh-port": ports(o.SSH), "--run": o.Run} {
 		if value != "" {
 			args = append(args, flag, value)

@@ -26,12 +26,8 @@ const (
 // Packets to ports that the container engine publishes do not pass the chain input: they are forwarded, and have another
 // address by then.
 func formatRules(open []int) string {
-	var ports []string
-	for _, port := range open {
-		ports = append(ports, strconv.Itoa(port))
-	}
-	portSet := "{ " + strings.Join(ports, ", ") + " }"
-	body := `	chain input {
+	portSet := formatPorts(open)
+	return formatTable("only SSH and the gateway are open.", table, `	chain input {
 		type filter hook input priority filter; policy drop;
 		iif "lo" accept
 		ct state established,related accept
@@ -43,21 +39,34 @@ func formatRules(open []int) string {
 		meta l4proto { 1, 58 } accept
 		# Addresses by DHCP.
 		udp dport { 68, 546 } accept
-		tcp dport ` + portSet + ` accept
+		tcp dport `+portSet+` accept
 	}
 	chain forward {
 		type filter hook forward priority filter; policy accept;
 		ct state established,related accept
 		iifname { "docker0", "podman0" } accept
 		iifname "br-*" accept
-		ct status dnat meta l4proto tcp ct original proto-dst ` + portSet + ` accept
+		ct status dnat meta l4proto tcp ct original proto-dst `+portSet+` accept
 		ct status dnat drop
 	}
-`
-	mark := hashRules(body)
-	return "# Made by pgo host setup: only SSH and the gateway are open.\n" +
-		"table inet " + table + "\ndelete table inet " + table + "\n" +
-		"table inet " + table + " {\n" + strings.Replace(body, `iif "lo" accept`, `iif "lo" accept comment "`+mark+`"`, 1) + "}\n"
+`)
+}
+
+// formatPorts returns ports as a set in nft's language.
+func formatPorts(ports []int) string {
+	var words []string
+	for _, port := range ports {
+		words = append(words, strconv.Itoa(port))
+	}
+	return "{ " + strings.Join(words, ", ") + " }"
+}
+
+// formatTable returns a file for nft that replaces a table of the family inet as a whole. The rule for loopback in the body gets
+// the mark of the rules as its comment.
+func formatTable(purpose, name, body string) string {
+	return "# Made by pgo host setup: " + purpose + "\n" +
+		"table inet " + name + "\ndelete table inet " + name + "\n" +
+		"table inet " + name + " {\n" + strings.Replace(body, `iif "lo" accept`, `iif "lo" accept comment "`+hashRules(body)+`"`, 1) + "}\n"
 }
 
 // hashRules returns a mark of rules, by which the rules in force are recognized.
@@ -81,35 +90,40 @@ func (p *planner) planFirewall(ctx context.Context) (Step, error) {
 	}
 	open := slices.Concat(ssh, p.Options.Gateway)
 	slices.Sort(open)
-	text := formatRules(slices.Compact(open))
+	open = slices.Compact(open)
+	step := Step{"a firewall that leaves open: " + strings.Trim(fmt.Sprint(open), "[]"), nil}
+	p.addTable(&step, table, rulesFile, formatRules(open), systemd.Firewall(nft, rulesFile, table))
+	return step, nil
+}
+
+// addTable adds to a step the actions that write the file of a table, load it, and have the unit load it whenever the machine
+// starts.
+func (p *planner) addTable(step *Step, name, rules, text string, unit systemd.Unit) {
 	_, rest, _ := strings.Cut(text, `comment "`)
 	mark, _, _ := strings.Cut(rest, `"`)
-	step := Step{fmt.Sprintf("a firewall that leaves open: %s", strings.Trim(fmt.Sprint(slices.Compact(open)), "[]")), []Action{
-		&file{planner: p, name: rulesFile, text: text, owner: "root", mode: 0o644},
-	}}
+	step.Actions = append(step.Actions, &file{planner: p, name: rules, text: text, owner: "root", mode: 0o644})
 	if p.hasSystemd() {
-		step.Actions = append(step.Actions, p.writeUnit(systemd.Firewall(nft, rulesFile, table)), p.enableUnit(systemd.FirewallUnit, "sysinit.target"))
+		step.Actions = append(step.Actions, p.writeUnit(unit), p.enableUnit(unit.Name, "sysinit.target"))
 	} else {
-		step.Purpose += " (nothing here loads it when the machine starts: have nft -f " + rulesFile + " run then)"
+		step.Purpose += " (nothing here loads it when the machine starts: have nft -f " + rules + " run then)"
 	}
 	if p.isImage() {
-		return step, nil
+		return
 	}
 	isInForce := func(ctx context.Context) bool {
-		output, err := p.Machine.Command(ctx, "nft", "list", "table", "inet", table) // it fails where there is no such table
+		output, err := p.Machine.Command(ctx, "nft", "list", "table", "inet", name) // it fails where there is no such table
 		return err == nil && strings.Contains(output, mark)
 	}
 	// nft reads a file as a whole before any of it is in force.
 	if !p.hasSystemd() {
-		step.Actions = append(step.Actions, &command{planner: p, args: []string{"nft", "-f", rulesFile}, isDone: func(ctx context.Context) (bool, error) { return isInForce(ctx), nil }})
-		return step, nil
+		step.Actions = append(step.Actions, &command{planner: p, args: []string{"nft", "-f", rules}, isDone: func(ctx context.Context) (bool, error) { return isInForce(ctx), nil }})
+		return
 	}
-	step.Actions = append(step.Actions, p.reloadUnits(systemd.FirewallUnit),
-		&command{planner: p, args: []string{"systemctl", "reload-or-restart", systemd.FirewallUnit}, isDone: func(ctx context.Context) (bool, error) {
-			_, err := p.Machine.Command(ctx, "systemctl", "is-active", "--quiet", systemd.FirewallUnit)
+	step.Actions = append(step.Actions, p.reloadUnits(unit.Name),
+		&command{planner: p, args: []string{"systemctl", "reload-or-restart", unit.Name}, isDone: func(ctx context.Context) (bool, error) {
+			_, err := p.Machine.Command(ctx, "systemctl", "is-active", "--quiet", unit.Name)
 			return err == nil && isInForce(ctx), nil
 		}})
-	return step, nil
 }
 
 // findSSHPorts returns the ports of sshd, which must stay open: without them nobody could log in any more.

@@ -39,6 +39,8 @@ func NewPlan(ctx context.Context, o Options, m Machine) (Plan, error) {
 		firewall, err := p.planFirewall(ctx)
 		steps, errs = append(steps, firewall), append(errs, err)
 	}
+	limit, err := p.planLimit(ctx)
+	steps, errs = append(steps, limit), append(errs, err)
 	runner, err := p.planRunner(ctx)
 	steps, errs = append(steps, runner), append(errs, err)
 	if err := errors.Join(errs...); err != nil {

@@ -41,13 +41,13 @@ func newMachine(t *testing.T) *machine {
 	}
 	m.options = Options{
 		Root: m.root, Dir: "/srv/pgo", User: "tester", Program: filepath.Join(m.root, "pgo"), Gateway: []int{8080},
-		Key: "ssh-ed25519 AAAAC3Nz deployer", Firewall: NFTables, Image: "rocky:9",
+		Key: "ssh-ed25519 AAAAC3Nz deployer", Firewall: NFTables, Connections: 4096, Image: "rocky:9",
 	}
 	m.output["nft -j list ruleset"] = `{"nftables": []}`
 	m.output["sshd -T"] = "port 2222\naddressfamily any\n"
 	m.failing["systemctl is-active --quiet firewalld"], m.failing["systemctl is-active --quiet ufw"] = true, true
 	m.failing["systemctl is-active --quiet pgo.service"] = true
-	m.failing["nft list table inet pgo"] = true
+	m.failing["nft list table inet pgo"], m.failing["nft list table inet pgo_limit"] = true, true
 	m.failing["docker inspect -f {{.State.Running}} {{.Config.Image}} {{.Config.WorkingDir}} pgo"] = true
 	return m
 }
@@ -80,13 +80,16 @@ func (m *machine) command(_ context.Context, name string, args ...string) (strin
 		m.write("/etc/passwd", m.read("/etc/passwd")+fmt.Sprintf("%s:x:%d:%d::/srv/pgo:/bin/sh\n", args[len(args)-1], m.user, m.group))
 	case name == "systemctl" && strings.Contains(line, " enable "):
 		unit := args[len(args)-1]
-		target := map[string]string{systemd.ManagerUnit: "multi-user.target", systemd.FirewallUnit: "sysinit.target"}[unit]
+		target := map[string]string{systemd.ManagerUnit: "multi-user.target", systemd.FirewallUnit: "sysinit.target", systemd.LimitUnit: "sysinit.target"}[unit]
 		m.write("/etc/systemd/system/"+target+".wants/"+unit, "")
 	case line == "systemctl start "+systemd.ManagerUnit:
 		delete(m.failing, "systemctl is-active --quiet pgo.service")
 	case line == "nft -f "+rulesFile:
 		delete(m.failing, "nft list table inet pgo")
 		m.output["nft list table inet pgo"] = m.read(rulesFile)
+	case line == "nft -f "+limitFile:
+		delete(m.failing, "nft list table inet pgo_limit")
+		m.output["nft list table inet pgo_limit"] = m.read(limitFile)
 	case m.failing[line]:
 		return "", errors.New("exit status 3")
 	default:
@@ -189,6 +192,9 @@ func TestPlanRefused(t *testing.T) {
 		{"unknown firewall", func(m *machine) { m.options.Firewall = "pf" }, "--firewall"},
 		{"unknown starter", func(m *machine) { m.options.Run = "upstart" }, "--run"},
 		{"no nft", func(m *machine) { m.remove("/usr/sbin/nft") }, "apt-get install nftables"},
+		{"no nft for the limit alone", func(m *machine) { m.remove("/usr/sbin/nft"); m.options.Firewall = None }, "--connections 0"},
+		{"a limit below 0", func(m *machine) { m.options.Connections = -1 }, "--connections -1"},
+		{"a limit of no ports", func(m *machine) { m.options.Gateway, m.options.Firewall = nil, None }, "--gateway"},
 		{"neither systemd nor containers", func(m *machine) { m.remove("/lib/systemd/systemd"); m.remove("/usr/bin/docker") }, "neither systemd"},
 		{"systemd is asked for and missing", func(m *machine) { m.remove("/lib/systemd/systemd"); m.options.Run = Systemd }, "systemd does not run"},
 		{"a container in an image", func(m *machine) { m.options.Run = Container }, "in an image"},
@@ -256,7 +262,7 @@ func TestPlanFilesAreValid(t *testing.T) {
 	m.apply()
 	dir := t.TempDir()
 	var files []string
-	for _, name := range []string{systemd.ManagerUnit, systemd.FirewallUnit} {
+	for _, name := range []string{systemd.ManagerUnit, systemd.FirewallUnit, systemd.LimitUnit} {
 		// What the units start is not on this machine.
 		text := strings.NewReplacer("/srv/pgo/bin/pgo", "/bin/true", "/usr/sbin/nft", "/bin/true").Replace(m.read("/etc/systemd/system/" + name))
 		files = append(files, filepath.Join(dir, name))

@@ -10,8 +10,11 @@ import (
 
 // writeUnit returns the Action that writes a unit file.
 func (p *planner) writeUnit(u systemd.Unit) Action {
-	return &file{planner: p, name: "/etc/systemd/system/" + u.Name, text: u.Content, owner: "root", mode: 0o644}
+	return &file{planner: p, name: unitPath(u.Name), text: u.Content, owner: "root", mode: 0o644}
 }
+
+// unitPath returns the path of a unit's file.
+func unitPath(unit string) string { return "/etc/systemd/system/" + unit }
 
 // reloadUnits returns the Action that has systemd read a changed unit file.
 func (p *planner) reloadUnits(unit string) Action {

@@ -44,9 +44,9 @@ func Manager(dir, user string) Unit {
 	return Unit{ManagerUnit, strings.NewReplacer("@DIR@", dir, "@USER@", user).Replace(managerText)}
 }
 
-const firewallText = `# Made by pgo host setup.
+const rulesText = `# Made by pgo host setup.
 [Unit]
-Description=pgo's firewall: only SSH and the gateway are open
+Description=@DESCRIPTION@
 DefaultDependencies=no
 Wants=network-pre.target
 Before=network-pre.target shutdown.target
@@ -70,5 +70,14 @@ WantedBy=sysinit.target
 // Firewall returns the unit that loads a file of nftables rules before the network is up, and deletes their table of the
 // family inet when it stops. nft is the path of that program.
 func Firewall(nft, rules, table string) Unit {
-	return Unit{FirewallUnit, strings.NewReplacer("@NFT@", nft, "@RULES@", rules, "@TABLE@", table).Replace(firewallText)}
+	return newRulesUnit(FirewallUnit, "pgo's firewall: only SSH and the gateway are open", nft, rules, table)
+}
+
+// ConnectionLimit returns the unit that does the same for the limit of connections.
+func ConnectionLimit(nft, rules, table string) Unit {
+	return newRulesUnit(LimitUnit, "pgo's limit of one address's connections to the gateway", nft, rules, table)
+}
+
+func newRulesUnit(name, description, nft, rules, table string) Unit {
+	return Unit{name, strings.NewReplacer("@DESCRIPTION@", description, "@NFT@", nft, "@RULES@", rules, "@TABLE@", table).Replace(rulesText)}
 }

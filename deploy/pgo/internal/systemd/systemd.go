@@ -17,6 +17,7 @@ const (
 	RecoverUnit  = "pgo.settle.service"   // recovers a deploy that a crash of the machine interrupted
 	ManagerUnit  = "pgo.service"          // runs pgo on a host that pgo host setup has set up
 	FirewallUnit = "pgo-firewall.service" // loads the firewall of pgo host setup
+	LimitUnit    = "pgo-limit.service"    // loads its limit of connections
 )
 
 // EnvDir is the directory of NAME.env, the file with a process's values that units must not hold.
