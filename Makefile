@@ -268,7 +268,8 @@ schema: ## generates the JSON Schema of the process file from its structs
 	@cd deploy/pgo && go test ./internal/processfile -run TestSchema -count=1 -update
 
 .PHONY: bench-pgo
-bench-pgo: build ## Measure pgo beside PM2 into docs/benchmarks.md; ARGS=-full runs all of it
+bench-pgo: ## Measure pgo beside PM2 into docs/benchmarks.md; ARGS=-full runs all of it
+	@$(MAKE) --no-print-directory build VERSION='$(VERSION)'
 	@$(GOBUILD) -o bin/bench ./deploy/bench
 	@bin/bench -pgo bin/pgo -out docs/benchmarks.md $(ARGS)
 
