@@ -42,7 +42,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	switch {
 	case len(args) > 0 && args[0] == appCommand:
 		err = serveApp(ctx, args[1:], stdout)
-	case len(args) > 0 && args[0] == "version": // pgo asks every service for this, and a new one also for the next
+	case len(args) > 0 && args[0] == "version": // pgo asks a watched service for this, and a new one also for the next
 		fmt.Fprintf(stdout, "{\"version\": %q}\n", cmp.Or(build, "bench"))
 	case len(args) > 0 && args[0] == "check":
 	case len(args) > 1 && args[0] == measureCommand:

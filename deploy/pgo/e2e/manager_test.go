@@ -18,7 +18,7 @@ import (
 func TestManagerKilled(t *testing.T) {
 	s := newSandbox(t, `
   db: {kind: infra, command: ACTOR, args: [actor, "status=warm", ready], ready: {notify: true}}
-  web: {command: ACTOR, args: [actor, web, ready], after: [db], listeners: {http: "127.0.0.1:0"}, ready: {notify: true}}
+  web: {command: ACTOR, args: [actor, web, ready], version: [version, --json], after: [db], listeners: {http: "127.0.0.1:0"}, ready: {notify: true}}
   late: {command: ACTOR, args: [actor, "await=DIR/go", ready], ready: {notify: true, within: 10m}}
   stopped: {command: ACTOR, args: [actor]}
   bad: {command: ACTOR, args: [actor, exit=78], restart: {final_exit_codes: [78]}}

@@ -23,7 +23,7 @@ func TestUpAndDownInOrder(t *testing.T) {
   db: {kind: infra, command: ACTOR, args: [actor, "record=DIR/order:db", ready], ready: {notify: true}}
   cache: {kind: infra, command: ACTOR, args: [actor, "record=DIR/order:cache", ready], after: [db], ready: {notify: true}}
   gate: {kind: gate, command: ACTOR, args: [actor, "record=DIR/order:gate", ready], after: [cache], ready: {notify: true}}
-  web: {command: ACTOR, args: [actor, "record=DIR/order:web", "status=warm", ready], after: [gate, db], ready: {notify: true}}
+  web: {command: ACTOR, args: [actor, "record=DIR/order:web", "status=warm", ready], version: [version, --json], after: [gate, db], ready: {notify: true}}
 `)
 	out := s.mustRun("up")
 	if !strings.Contains(out, "all 4 processes are ready") {
