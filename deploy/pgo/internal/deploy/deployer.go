@@ -36,7 +36,7 @@ func New(deps *supervise.Deps, set *supervise.Set) *Deployer {
 		turn: make(chan struct{}, 1), targets: map[*supervise.Process]*target{},
 	}
 	d.watcher = watch.New(d, watch.Options{UseInotify: true})
-	deps.Policy = d
+	deps.DeployedPrograms, set.Policy = d.DeployedPrograms, d
 	return d
 }
 

@@ -25,7 +25,7 @@ const exitUnavailable = 69
 // programs holds the new program of each process.
 type programs map[*supervise.Process]supervise.Program
 
-// DeployedPrograms implements supervise.ReleasePolicy.
+// DeployedPrograms returns the program that runs for each deployed file that is watched, by the path of the file.
 func (d *Deployer) DeployedPrograms() map[string]string {
 	copies := map[string]string{}
 	for _, p := range d.set.ByName() {

@@ -17,6 +17,7 @@ import (
 	"pgo/deploy/pgo/internal/logfile"
 	"pgo/deploy/pgo/internal/proc"
 	"pgo/deploy/pgo/internal/processfile"
+	"pgo/deploy/pgo/internal/requests"
 	"pgo/deploy/pgo/internal/sdnotify"
 	"pgo/deploy/pgo/internal/sockets"
 	"pgo/deploy/pgo/internal/state"
@@ -39,6 +40,17 @@ type childState struct {
 	Release     string    `json:"release,omitempty"` // the SHA-256 of its program, where that is from the store
 	StopAskedAt time.Time `json:"asked"`             // when it was asked to end; it may take a second signal as an order to exit at once
 }
+
+// childResources are the descriptors of a child: the keeper holds them, and these are copies.
+type childResources struct {
+	pipes     map[string]int
+	own       map[string]sockets.Listener
+	inherited map[string]sockets.Listener
+	notify    *sdnotify.Socket
+}
+
+// requestHistory holds the last two readings of how many requests a process has answered.
+type requestHistory struct{ earlier, last requests.Totals }
 
 // Child is a running process: the leader of a session of its own, with whatever it starts in there.
 type Child struct {
@@ -232,6 +244,19 @@ func (k *Child) closeResources() {
 		keys = append(keys, l.Key)
 	}
 	k.deps.Link.DropDescriptors(keys...)
+}
+
+// untilExit returns a context that ends with the child. Its caller calls stop.
+func (k *Child) untilExit(ctx context.Context) (_ context.Context, stop context.CancelFunc) {
+	ctx, stop = context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-k.exit.Done:
+			stop()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, stop
 }
 
 // killSession kills the members of a session that started at since or later, until none is left. It gives up after 5 s, for

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"pgo/deploy/pgo/internal/processfile"
 	"pgo/deploy/pgo/internal/sockets"
 	"pgo/deploy/pgo/internal/state"
+	"pgo/deploy/pgo/internal/web"
 )
 
 // childWatcher watches one child from its start to its end, and its replacement. The old child serves until its successor
@@ -105,6 +107,22 @@ func (w *childWatcher) handleExit(e exitResult, up time.Duration) (string, time.
 	return e.String(), up, judgeExit(e, w.current.Spec.Restart)
 }
 
+// judgeExit decides what follows from a child that ended by itself.
+func judgeExit(e exitResult, r processfile.Restart) outcome {
+	code := e.status.ExitStatus()
+	well := e.status.Exited() && code == 0
+	switch {
+	case e.status.Exited() && slices.Contains(r.FinalExitCodes, code):
+		return outcomeFail
+	case well && r.Policy != processfile.PolicyAlways:
+		return outcomeStop
+	case r.Policy == processfile.PolicyNever:
+		return outcomeFail
+	default:
+		return outcomeRestart
+	}
+}
+
 // killUnhealthy ends a child that does not serve, or was not ready in time. It counts as one that ended by itself.
 func (w *childWatcher) killUnhealthy(why error) (string, time.Duration, outcome) {
 	w.abandonSuccessor(why)
@@ -142,9 +160,21 @@ func (w *childWatcher) answerRequest(err error) {
 	if w.requester != nil {
 		w.requester <- err
 		w.requester = nil
-		w.instance.Process.Deps.Reloads.countReload(w.instance.Process.Name, err, time.Since(w.requestedAt))
+		w.countReload(err)
 	}
 	w.dependencyChange = nil
+}
+
+// countReload counts a reload that has ended. One that a stop has ended is not counted.
+func (w *childWatcher) countReload(err error) {
+	result := web.ResultDone
+	switch {
+	case errors.Is(err, errStopped):
+		return
+	case err != nil:
+		result = web.ResultFailed
+	}
+	w.instance.Process.Deps.Reloads.Count(w.instance.Process.Name, result, time.Since(w.requestedAt))
 }
 
 // startSuccessor starts the successor, once all processes that this one comes after are ready: a gate looks at a new

@@ -9,6 +9,8 @@ import (
 	"pgo/deploy/pgo/internal/home"
 	"pgo/deploy/pgo/internal/keeper"
 	"pgo/deploy/pgo/internal/logfile"
+	"pgo/deploy/pgo/internal/processfile"
+	"pgo/deploy/pgo/internal/release"
 	"pgo/deploy/pgo/internal/requests"
 	"pgo/deploy/pgo/internal/state"
 )
@@ -34,14 +36,16 @@ type Deps struct {
 	LogFiles      *LogFiles
 	Env           map[string]string // of every process; its own variables override it
 	root          func() string     // default directory of processes
-	Policy        ReleasePolicy
-	socketDir     string        // directory of the notify sockets
-	childCount    *atomic.Int64 // children so far
+	socketDir     string            // directory of the notify sockets
+	childCount    *atomic.Int64     // children so far
 	Reloads       *ReloadCounters
 	requestReader *requests.Reader
+
+	// DeployedPrograms returns the program that runs for each deployed file that is watched, by the path of the file.
+	DeployedPrograms func() map[string]string
 }
 
-// NewDeps returns what all processes share. The caller sets its Policy before the first process is created.
+// NewDeps returns what all processes share. The caller sets DeployedPrograms before the first process is started.
 func NewDeps(h home.Home, link *keeper.Link, log *slog.Logger, socketDir string, environ map[string]string, root func() string) *Deps {
 	return &Deps{
 		Home: h, Link: link, Log: log, socketDir: socketDir, Env: environ, root: root,
@@ -61,4 +65,9 @@ func (h *Deps) RestoreKept(kept map[string][]byte) {
 		h.childCount.Store(n)
 	}
 	h.Reloads.counters.Restore(kept)
+}
+
+// Releases returns the release store of a process.
+func (h *Deps) Releases(spec processfile.Process) *release.Store {
+	return &release.Store{Dir: h.Home.ReleaseDir(), Keep: spec.Watch.Keep, MaxBytes: spec.Watch.MaxSize, Log: h.Log}
 }

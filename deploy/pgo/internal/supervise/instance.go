@@ -48,31 +48,6 @@ func (i *Instance) Start() {
 	i.start()
 }
 
-// start does what Start does. The caller holds startStopMu.
-func (i *Instance) start() {
-	if i.isClosed {
-		return
-	}
-	i.Process.Deps.Store.Update(i.ID, func(r *state.Record) {
-		r.Process.Failures, r.RestartTimes = 0, nil
-		if !r.Process.ReloadPending {
-			r.Process.ReloadFailure, r.Process.LastLines = "", nil
-		}
-	})
-	if i.isSupervised() {
-		Notify(i.wake)
-		return
-	}
-	select {
-	case <-i.wake: // meant for an earlier run
-	default:
-	}
-	i.transition(control.Waiting, control.ReasonAskedToStart, func(r *state.Record) {
-		r.Process.Restarts, r.Process.Message, r.Wanted, r.Done, r.NextWait, r.Process.ReloadFailure, r.Process.LastLines = 0, "", true, false, 0, "", nil
-	})
-	i.startSupervising(nil)
-}
-
 // startSupervising begins the run loop, from a child that runs already or from none. The caller holds startStopMu, or is
 // the only one.
 func (i *Instance) startSupervising(from *Child) {
@@ -171,7 +146,7 @@ func (i *Instance) runLoop(ctx context.Context, done chan<- struct{}, cur *Child
 		case ctx.Err() != nil:
 			i.transition(control.Stopped, how, markUnwanted)
 			return
-		case v != outcomeStop && i.Process.Deps.Policy.HandleExit(i.Process, i.programOf(ran), how, v == outcomeFail):
+		case v != outcomeStop && i.Process.policy.HandleExit(i.Process, i.programOf(ran), how, v == outcomeFail):
 			i.transition(control.BackingOff, how+"; the release before it is started", clearPID, func(r *state.Record) { r.Process.Restarts++; r.TotalRestarts++ })
 			continue
 		case v == outcomeFail:
@@ -313,20 +288,58 @@ func (i *Instance) publishChild(k *Child) {
 	i.publishVersion(k)
 }
 
-// judgeExit decides what follows from a child that ended by itself.
-func judgeExit(e exitResult, r processfile.Restart) outcome {
-	code := e.status.ExitStatus()
-	well := e.status.Exited() && code == 0
-	switch {
-	case e.status.Exited() && slices.Contains(r.FinalExitCodes, code):
-		return outcomeFail
-	case well && r.Policy != processfile.PolicyAlways:
-		return outcomeStop
-	case r.Policy == processfile.PolicyNever:
-		return outcomeFail
-	default:
-		return outcomeRestart
+// learnVersion learns the version of a child's program and publishes it. A release has it in the store. Other programs are run
+// only where the process file has how they print it (version); else the version is read from the file.
+func (i *Instance) learnVersion(k *Child) {
+	version := k.Program.Version
+	if version == "" {
+		var err error
+		if version, err = i.Process.versions.find(k); err != nil {
+			return // it has ended, or its file is gone
+		}
 	}
+	k.version.Store(&version)
+	if k.currentState().Role == roleCurrent {
+		i.publishVersion(k)
+	}
+}
+
+// publishVersion publishes a child's version, if it is known.
+func (i *Instance) publishVersion(k *Child) {
+	version := k.version.Load()
+	if version == nil {
+		return // known soon
+	}
+	i.Process.Deps.Store.Update(i.ID, func(r *state.Record) {
+		if r.Process.PID == k.Handle.PID {
+			r.Process.Version = *version
+		}
+	})
+}
+
+// start does what Start does. The caller holds startStopMu.
+func (i *Instance) start() {
+	if i.isClosed {
+		return
+	}
+	i.Process.Deps.Store.Update(i.ID, func(r *state.Record) {
+		r.Process.Failures, r.RestartTimes = 0, nil
+		if !r.Process.ReloadPending {
+			r.Process.ReloadFailure, r.Process.LastLines = "", nil
+		}
+	})
+	if i.isSupervised() {
+		Notify(i.wake)
+		return
+	}
+	select {
+	case <-i.wake: // meant for an earlier run
+	default:
+	}
+	i.transition(control.Waiting, control.ReasonAskedToStart, func(r *state.Record) {
+		r.Process.Restarts, r.Process.Message, r.Wanted, r.Done, r.NextWait, r.Process.ReloadFailure, r.Process.LastLines = 0, "", true, false, 0, "", nil
+	})
+	i.startSupervising(nil)
 }
 
 // drain lets a child that was replaced finish its requests, in the background.

@@ -17,7 +17,7 @@ func TestEndsWhileAReloadEnds(t *testing.T) {
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	h := home.Home(t.TempDir())
 	host := &Deps{Home: h, Log: log, Store: state.NewStore(log, state.NewHistory(h.EventsPath(), h.PreviousEventsPath(), log), func(string, []byte) {})}
-	p := newProcess(host, processfile.Process{Name: "p", Instances: 1}, nil)
+	p := newProcess(host, nil, processfile.Process{Name: "p", Instances: 1}, nil)
 	host.Store.Reset(p.initialRows())
 	i := p.instances[0]
 	over, cancel := context.WithCancel(t.Context())

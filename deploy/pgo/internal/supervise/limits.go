@@ -121,7 +121,7 @@ func (u *instanceUsage) check(i *Instance, s proc.Stat, k *Child, now time.Time)
 		return // or it goes anyway
 	}
 	text := memoryLimitReason(s.Memory, limit)
-	if i.Process.Deps.Policy.HandleFault(i.Process, k.Program, errors.New(text)) {
+	if i.Process.policy.HandleFault(i.Process, k.Program, errors.New(text)) {
 		return // what it runs goes
 	}
 	if now.Sub(u.answered) < memoryPause {

@@ -68,8 +68,8 @@ func TestWarnings(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			log := slog.New(slog.NewJSONHandler(io.Discard, nil))
-			h := &Deps{Policy: nil, Store: state.NewStore(log, state.NewHistory(t.TempDir()+"/events", t.TempDir()+"/earlier", log), func(string, []byte) {})}
-			p := newProcess(h, processfile.Process{Name: "p", Instances: 1, Limits: processfile.Limits{Memory: test.memory}}, nil)
+			h := &Deps{Store: state.NewStore(log, state.NewHistory(t.TempDir()+"/events", t.TempDir()+"/earlier", log), func(string, []byte) {})}
+			p := newProcess(h, nil, processfile.Process{Name: "p", Instances: 1, Limits: processfile.Limits{Memory: test.memory}}, nil)
 			h.Store.Reset(p.initialRows())
 			i, k, u, used := p.Instances()[0], &Child{Handle: keeper.Child{PID: 7}}, &instanceUsage{pid: 7}, time.Duration(0)
 			now := time.Now()

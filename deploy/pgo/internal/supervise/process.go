@@ -5,6 +5,8 @@ package supervise
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"sync"
@@ -16,10 +18,21 @@ import (
 	"pgo/deploy/pgo/internal/state"
 )
 
+// ReleasePolicy decides what follows for releases from what happens to their processes. Its methods are called without
+// any lock held.
+type ReleasePolicy interface {
+	// HandleExit is told how a process ended, or why it did not start. isFinal says that it is not started again. It
+	// returns true if another release was chosen, which is started then.
+	HandleExit(p *Process, ran Program, how string, isFinal bool) bool
+	// HandleFault is told what is wrong with a process that runs. It returns true if its release will be replaced.
+	HandleFault(p *Process, runs Program, why error) bool
+}
+
 // Process holds all instances of one name.
 type Process struct {
 	Deps     *Deps
 	Name     string
+	policy   ReleasePolicy
 	versions versionCache
 
 	isRunningSchedule atomic.Bool // a restart by its schedule is under way
@@ -37,8 +50,8 @@ type Process struct {
 	deploysUnderWay int // deploys that go on after the instances are replaced
 }
 
-func newProcess(h *Deps, spec processfile.Process, shared map[string]sockets.Listener) *Process {
-	p := &Process{Deps: h, Name: spec.Name, spec: spec, inherited: shared}
+func newProcess(h *Deps, policy ReleasePolicy, spec processfile.Process, shared map[string]sockets.Listener) *Process {
+	p := &Process{Deps: h, Name: spec.Name, policy: policy, spec: spec, inherited: shared}
 	for n := range spec.Instances {
 		p.instances = append(p.instances, newInstance(p, n))
 	}
@@ -88,6 +101,29 @@ func (p *Process) ClearProgram(why error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.chosen, p.noProgramReason = Program{}, why
+}
+
+// chosenLink is the name, in the directory of a process's releases, of a link to the chosen release. A gate gets its path:
+// what the gate reads later, as a specification, is then of the program that runs then.
+const chosenLink = "chosen"
+
+// linkChosen makes the link lead to a release.
+func (p *Process) linkChosen(c Program) {
+	link := filepath.Join(p.Deps.Home.ReleaseDir(), p.Name, chosenLink)
+	half := link + ".new"
+	_ = os.Remove(half) // of a manager that was killed
+	if err := errors.Join(os.Symlink(c.SHA256, half), os.Rename(half, link)); err != nil {
+		p.Deps.Log.Error("link a release", "process", p.Name, "error", err)
+	}
+}
+
+// VisiblePath returns the path of the link if it leads to the release, else the path of the release.
+func (p *Process) VisiblePath(c Program) string {
+	link := filepath.Join(p.Deps.Home.ReleaseDir(), p.Name, chosenLink)
+	if to, err := os.Readlink(link); err != nil || to != c.SHA256 {
+		return c.Path
+	}
+	return link
 }
 
 // configure changes the configuration of the next starts. Instances beyond its number are left to the caller.

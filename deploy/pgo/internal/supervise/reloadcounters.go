@@ -1,7 +1,6 @@
 package supervise
 
 import (
-	"errors"
 	"maps"
 	"time"
 
@@ -16,16 +15,6 @@ type ReloadCounters struct {
 
 func newReloadCounters(keep state.Keep) *ReloadCounters {
 	return &ReloadCounters{state.NewCounters[web.ReloadCounters]("reloads/", keep)}
-}
-
-// countReload counts a reload that has ended. One that a stop has ended is not counted.
-func (r *ReloadCounters) countReload(name string, err error, took time.Duration) {
-	switch {
-	case err == nil:
-		r.Count(name, web.ResultDone, took)
-	case !errors.Is(err, errStopped):
-		r.Count(name, web.ResultFailed, took)
-	}
 }
 
 // Count counts a result of one of the web package's constants.

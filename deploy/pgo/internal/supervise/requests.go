@@ -8,9 +8,6 @@ import (
 	"pgo/deploy/pgo/internal/requests"
 )
 
-// requestHistory holds the last two readings of how many requests a process has answered.
-type requestHistory struct{ earlier, last requests.Totals }
-
 // EarlierRequests returns the reading before the last one of ObserveRequests.
 func (k *Child) EarlierRequests() requests.Totals {
 	k.stateMu.Lock()

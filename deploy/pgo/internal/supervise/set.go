@@ -19,7 +19,8 @@ var ErrDown = errors.New("pgo is going down")
 
 // Set holds the processes of a process file. Its methods may be called concurrently.
 type Set struct {
-	ended chan struct{} // closed when everything was stopped for good
+	Policy ReleasePolicy // of all processes; set before the first one is created
+	ended  chan struct{} // closed when everything was stopped for good
 
 	mu        sync.Mutex // guards the fields below; never held while something is waited for
 	file      processfile.File
@@ -119,7 +120,7 @@ func (s *Set) Update(h *Deps, f processfile.File, open sockets.Listeners) (extra
 		shared := open.ForProcess(spec)
 		p := s.processes[spec.Name]
 		if p == nil {
-			s.processes[spec.Name] = newProcess(h, spec, shared)
+			s.processes[spec.Name] = newProcess(h, s.Policy, spec, shared)
 			continue
 		}
 		p.configure(spec, shared)

@@ -17,6 +17,7 @@ import (
 	"pgo/deploy/pgo/internal/command"
 	"pgo/deploy/pgo/internal/keeper"
 	"pgo/deploy/pgo/internal/logfile"
+	"pgo/deploy/pgo/internal/proc"
 	"pgo/deploy/pgo/internal/processfile"
 	"pgo/deploy/pgo/internal/release"
 	"pgo/deploy/pgo/internal/sdnotify"
@@ -24,14 +25,6 @@ import (
 	"pgo/deploy/pgo/internal/sockets"
 	"pgo/deploy/pgo/internal/state"
 )
-
-// childResources are the descriptors of a child: the keeper holds them, and these are copies.
-type childResources struct {
-	pipes     map[string]int
-	own       map[string]sockets.Listener
-	inherited map[string]sockets.Listener
-	notify    *sdnotify.Socket
-}
 
 // spawn starts a child. It returns when the child has become its program.
 func (h *Deps) spawn(s state.InstanceID, spec processfile.Process, shared map[string]sockets.Listener, c Program, as role) (*Child, error) {
@@ -109,7 +102,7 @@ func (h *Deps) runShim(k *Child, f keeper.ChildSpec, program string, s shim.Sett
 	}
 	k.exit = h.Link.ChildExit(k.Handle.ChildSpec.ID)
 	k.updateState(func(*childState) {})
-	h.leftovers.add(k)
+	k.recordRunning()
 	if err := k.attachOutput(); err != nil {
 		k.reap()
 		return err
@@ -127,6 +120,14 @@ func (h *Deps) runShim(k *Child, f keeper.ChildSpec, program string, s shim.Sett
 		return fmt.Errorf("start: %w (%w)", why, &failure)
 	}
 	return fmt.Errorf("start %s: %w", k.Spec.Command, &failure)
+}
+
+// recordRunning writes the child down, so that the next keeper finds it where this one is killed.
+func (k *Child) recordRunning() {
+	k.deps.leftovers.add(k.Handle.ChildSpec.ID, Leftover{
+		Name: k.ID.Name, PID: k.Handle.PID, Start: k.Handle.StartTicks, Boot: proc.ReadBootID(),
+		Kind: k.Spec.Kind, After: k.Spec.After, Stop: k.Spec.Stop,
+	})
 }
 
 // Dir returns the directory that the child runs in.
@@ -198,7 +199,7 @@ func (k *Child) openNotify(as *shim.User) error {
 func (k *Child) environment() map[string]string {
 	env := command.MergeEnv(k.deps.Env, k.Spec)
 	if k.Spec.Kind == processfile.KindGate {
-		env = SubstituteDeployed(env, k.Dir(), k.deps.Policy.DeployedPrograms())
+		env = SubstituteDeployed(env, k.Dir(), k.deps.DeployedPrograms())
 	}
 	env["PGO_INSTANCE"] = strconv.Itoa(k.ID.Number)
 	if k.resources.notify != nil {
@@ -257,7 +258,7 @@ func (h *Deps) adopt(c keeper.Child, shared map[string]sockets.Listener) (*Child
 		}
 		k.resources.notify = n
 	}
-	h.leftovers.add(k)
+	k.recordRunning()
 	return k, k.attachOutput()
 }
 
@@ -275,3 +276,19 @@ func (k *Child) addresses() map[string]string {
 
 // Uptime returns how long the child has been running.
 func (k *Child) Uptime() time.Duration { return time.Since(k.Handle.StartedAt) }
+
+// programPath returns the path of the program that the child runs.
+func (k *Child) programPath(env map[string]string) (string, error) {
+	if k.Program.Path != "" {
+		return k.Program.Path, command.CheckExecutable(k.Program.Path)
+	}
+	return command.FindCommand(k.Spec.Command, env)
+}
+
+// argv0 returns the name under which it runs: people look for the file that they have deployed.
+func (k *Child) argv0(program string) string {
+	if k.Program.Path != "" {
+		return k.Spec.Command
+	}
+	return program
+}

@@ -13,7 +13,6 @@ import (
 	"pgo/deploy/pgo/internal/command"
 	"pgo/deploy/pgo/internal/processfile"
 	"pgo/deploy/pgo/internal/release"
-	"pgo/deploy/pgo/internal/state"
 )
 
 // versionTimeout limits how long a program may take to print its version.
@@ -28,22 +27,6 @@ type versionCache struct {
 	file    os.FileInfo
 	args    []string
 	version string
-}
-
-// learnVersion learns the version of a child's program and publishes it. A release has it in the store. Other programs are run
-// only where the process file has how they print it (version); else the version is read from the file.
-func (i *Instance) learnVersion(k *Child) {
-	version := k.Program.Version
-	if version == "" {
-		var err error
-		if version, err = i.Process.versions.find(k); err != nil {
-			return // it has ended, or its file is gone
-		}
-	}
-	k.version.Store(&version)
-	if k.currentState().Role == roleCurrent {
-		i.publishVersion(k)
-	}
 }
 
 // find returns the version of the file that the child runs.
@@ -77,32 +60,6 @@ func (c *versionCache) find(k *Child) (string, error) {
 	}
 	c.file, c.args, c.version = info, k.Spec.VersionArgs, version
 	return version, nil
-}
-
-// untilExit returns a context that ends with the child. Its caller calls stop.
-func (k *Child) untilExit(ctx context.Context) (_ context.Context, stop context.CancelFunc) {
-	ctx, stop = context.WithCancel(ctx)
-	go func() {
-		select {
-		case <-k.exit.Done:
-			stop()
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, stop
-}
-
-// publishVersion publishes a child's version, if it is known.
-func (i *Instance) publishVersion(k *Child) {
-	version := k.version.Load()
-	if version == nil {
-		return // known soon
-	}
-	i.Process.Deps.Store.Update(i.ID, func(r *state.Record) {
-		if r.Process.PID == k.Handle.PID {
-			r.Process.Version = *version
-		}
-	})
 }
 
 // QueryVersion runs a program that prints its version, as JSON with the key version or as a line of text. It returns "" if the
