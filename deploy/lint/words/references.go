@@ -20,7 +20,7 @@ var (
 
 // overviews returns the pages whose paths in code quotes have to exist.
 func overviews() []string {
-	return []string{"README.md", "AGENTS.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/walks.md", "docs/glossary.md"}
+	return []string{"README.md", "AGENTS.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/glossary.md"}
 }
 
 // checkReferences checks that each link of a page leads to a file and a heading of this repository, and that each path in an
