@@ -6,7 +6,7 @@ SHELL := /bin/sh
 SERVICES := $(patsubst services/%/go.mod,%,$(wildcard services/*/go.mod))
 # The modules whose tests take longest come first, so that the others' tests run beside them.
 MODULES := deploy/pgo deploy $(SERVICES:%=services/%) bootcheck pkg
-BINARIES := pgo stack bootcheck probe wecom demo $(SERVICES)
+BINARIES := pgo stack bootcheck probe wecom engineproxy demo $(SERVICES)
 STATIC := CGO_ENABLED=0
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
@@ -26,6 +26,7 @@ main_stack := ./deploy/stack
 main_demo := ./deploy/demo
 main_bootcheck := ./bootcheck
 main_wecom := ./deploy/wecom
+main_engineproxy := ./deploy/engineproxy
 main_probe := ./bootcheck/cmd/probe
 $(foreach s,$(SERVICES),$(eval main_$(s) := ./services/$(s)/cmd/$(s)))
 

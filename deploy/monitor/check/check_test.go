@@ -28,6 +28,8 @@ const (
 	goodTest = `tests: [{alert_rule_test: [{alertname: A, exp_alerts: []}, {alertname: A, exp_alerts: [{exp_labels: {}}]}]}]`
 	goodBook = "# A\n\n## What it means\n\nSomething is the matter with the thing, and people notice.\n\n## What to look at\n\n- The thing's own page, and the log beside it.\n\n## What to do\n\n- Switch the thing off, and switch it on again.\n"
 	recorded = `jobs: {j: {metrics: {m: {type: gauge, labels: [l]}}}}`
+	goodPart = `services: {c: {command: [--enable_metrics=memory, --whitelisted_container_labels=a.b]}}`
+	excepted = `[{program: p, reason: r, container: c, groups: {x: memory}, metrics: {x: [container_label_a_b], container_spec_y: []}}]`
 )
 
 func TestWhatIsReported(t *testing.T) {
@@ -49,13 +51,18 @@ func TestWhatIsReported(t *testing.T) {
 		{"no test that fires", testsDir + "/a.yml", ", {alertname: A, exp_alerts: [{exp_labels: {}}]}", "", "no test sees it fire"},
 		{"no test that stays quiet", testsDir + "/a.yml", "{alertname: A, exp_alerts: []}, ", "", "no test sees it stay quiet"},
 		{"a test of an alert that is gone", testsDir + "/a.yml", "{alertname: A, exp_alerts: []}", "{alertname: A, exp_alerts: []}, {alertname: Gone, exp_alerts: []}", "tests Gone, which no rule has"},
-		{"an exception that is none", exceptionsFile, "[]", "[{program: p, reason: r, metrics: {m: []}}]", "m was recorded and needs no exception"},
+		{"an exception that is none", exceptionsFile, excepted, "[{program: p, reason: r, metrics: {m: []}}]", "m was recorded and needs no exception"},
+		{"an exception of a part that is gone", exceptionsFile, "container: c", "container: d", "has no part d"},
+		{"a metric that the flags do not enable", exceptionsFile, "x: memory", "x: oom_event", "x is exported only with --enable_metrics=oom_event"},
+		{"a metric of no group", exceptionsFile, "container_spec_y", "container_oom_events_total", "which group of p exports it?"},
+		{"flags that no longer enable a metric", composeFile, "=memory", "=cpu", "x is exported only with --enable_metrics=memory"},
+		{"a label that is not passed on", composeFile, "=a.b", "=a.c", "x has the label container_label_a_b only if"},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
 			checkout := fstest.MapFS{}
 			for file, text := range map[string]string{
-				rulesDir + "/a.yml": goodRule, testsDir + "/a.yml": goodTest, runbooksDir + "/A.md": goodBook, recordedFile: recorded, exceptionsFile: "[]",
+				rulesDir + "/a.yml": goodRule, testsDir + "/a.yml": goodTest, runbooksDir + "/A.md": goodBook, recordedFile: recorded, exceptionsFile: excepted, composeFile: goodPart,
 			} {
 				if file == tc.file {
 					text = strings.Replace(text, tc.old, tc.fresh, 1)

@@ -19,6 +19,7 @@ const (
 	runbooksDir    = "docs/runbooks"
 	recordedFile   = "deploy/monitor/recorded.yaml"
 	exceptionsFile = "deploy/monitor/exceptions.yaml"
+	composeFile    = "deploy/monitor/compose.yml"
 )
 
 // All runs every check on a checkout and returns the problems, one line each, sorted.
@@ -63,7 +64,10 @@ func known(checkout fs.FS, all []rules.Rule) (inventory.Known, []string, error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	var problems []string
+	problems, err := sources(checkout, exceptions)
+	if err != nil {
+		return nil, nil, err
+	}
 	for _, e := range exceptions {
 		for name, labels := range e.Metrics {
 			if _, ok := k[name]; ok {

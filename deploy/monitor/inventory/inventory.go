@@ -160,9 +160,11 @@ func (k Known) Add(name string, labels ...string) {
 
 // Exception is a program whose metrics cannot be recorded, with the names that are used of it.
 type Exception struct {
-	Program string              `yaml:"program"`
-	Reason  string              `yaml:"reason"`
-	Metrics map[string][]string `yaml:"metrics"` // names of series with their labels
+	Program   string              `yaml:"program"`
+	Reason    string              `yaml:"reason"`
+	Container string              `yaml:"container"` // its part in compose.yml, for one that only containers have
+	Groups    map[string]string   `yaml:"groups"`    // by metric, what --enable_metrics of the part has to name
+	Metrics   map[string][]string `yaml:"metrics"`   // names of series with their labels
 }
 
 // ReadExceptions parses the list of exceptions; each needs a program and a reason.

@@ -54,11 +54,15 @@ func (s Stack) writeFiles(v settings) error {
 
 // writeProbe writes the health check to a directory: a file that is mounted itself would stay the old one.
 func (s Stack) writeProbe(settings) error {
-	program, err := os.ReadFile(s.Checkout.ProgramPath("probe"))
+	return s.copyProgram("probe", s.dockerPath("probe", "probe"))
+}
+
+// copyProgram copies a program of the checkout for containers to path, unless it is the same.
+func (s Stack) copyProgram(name, path string) error {
+	program, err := os.ReadFile(s.Checkout.ProgramPath(name))
 	if err != nil {
 		return fmt.Errorf("%w (make build builds it)", err)
 	}
-	path := s.dockerPath("probe", "probe")
 	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, program) {
 		return nil
 	}

@@ -1,9 +1,12 @@
 package compose
 
 import (
+	"fmt"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"pgo/deploy/stack/internal/monitoring"
 )
@@ -24,6 +27,19 @@ func resolveMonitoring(values map[string]string) {
 	}
 }
 
+// findSocketGroup returns the number of the group that may use the engine's socket.
+func findSocketGroup(socket string) (string, error) {
+	info, err := os.Stat(socket)
+	if err != nil {
+		return "", err
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || info.Mode()&os.ModeSocket == 0 {
+		return "", fmt.Errorf("%s is not a socket", socket)
+	}
+	return strconv.FormatUint(uint64(stat.Gid), 10), nil
+}
+
 // writeMonitoring writes the files that deploy/monitor/compose.yml mounts.
 func (s Stack) writeMonitoring(v settings) error {
 	if !v.hasMonitoring() {
@@ -34,6 +50,9 @@ func (s Stack) writeMonitoring(v settings) error {
 		return err
 	}
 	if err := writePublic(s.dockerPath("secrets", "grafana"), "grafana_password", password); err != nil {
+		return err
+	}
+	if err := s.copyProgram("engineproxy", s.dockerPath("engine", "engineproxy")); err != nil {
 		return err
 	}
 	// Docker would create it as root.

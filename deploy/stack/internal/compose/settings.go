@@ -34,6 +34,7 @@ func persistentValues() map[string]string {
 	return map[string]string{
 		"PGO_BACKEND": "", "PGO_BIND": "127.0.0.1", "PGO_ENV": "dev", "PGO_PUBLIC_URL": "", "PORT_OFFSET": "0", "COMPOSE_PROFILES": "",
 		"PGO_TRACING_ENDPOINT": "", "PGO_PORT_HTTP": "", "PGO_PORT_HTTPS": "",
+		"PGO_DOCKER_SOCKET": "/var/run/docker.sock",
 		"PGO_CERTBOT_HOSTS": "", "PGO_CERTBOT_EMAIL": "", "PGO_CERTBOT_SERVER": "https://acme-v02.api.letsencrypt.org/directory",
 	}
 }
@@ -82,9 +83,13 @@ func (s Stack) resolveSettings(ctx context.Context) (settings, error) {
 		values["PGO_GATEWAY_URL"] = "http://127.0.0.1:" + values["PGO_GATEWAY_HTTP"]
 	}
 	resolveMonitoring(values)
+	if values["PGO_DOCKER_GID"], err = findSocketGroup(values["PGO_DOCKER_SOCKET"]); err != nil && (settings{values: values}).hasMonitoring() {
+		return settings{}, fmt.Errorf("find the engine's socket, which PGO_DOCKER_SOCKET names: %w", err)
+	}
 	for part, paths := range map[string][]string{
 		"INFRA":   {s.Checkout.Path("secrets"), filepath.Join(s.Checkout.Root, "deploy", "compose")},
 		"RUNTIME": {s.Checkout.Path("secrets")},
+		"GRAFANA": {s.Checkout.Path("secrets", "grafana_password")},
 	} {
 		if values["PGO_DIGEST_"+part], err = checkout.DigestFiles(paths...); err != nil {
 			return settings{}, fmt.Errorf("read the mounted files: %w", err)

@@ -27,7 +27,7 @@ func WriteContainerFiles(co checkout.Checkout, dir string) error {
 func containerTargets() map[string]string {
 	return map[string]string{
 		"prometheus": "prometheus:9090", "alertmanager": "alertmanager:9093", "wecom": "wecom:9096", "node": "node-exporter:9100",
-		"mysql": "mysqld-exporter:9104", "redis": "redis-exporter:9121", "gateway": "gateway:9113", "cadvisor": "cadvisor:8080",
+		"mysql": "mysqld-exporter:9104", "redis": "redis-exporter:9121", "gateway": "gateway:9113", "cadvisor": "cadvisor:8080", "engine": "engine-proxy:9097",
 		"loki": "loki:3100", "otelcol": "otelcol:8888", "jaeger": "jaeger:8888", "grafana": "grafana:3000",
 	}
 }

@@ -23,16 +23,16 @@ const accountName = "monitor"
 
 // Part is a program of the monitoring.
 type Part struct {
-	Name        string   // its process
-	Programs    []string // names of the program in distributions, any of them
-	Package     string   // the package with the program; "" for programs of this checkout
-	Addr        string   // key of its address in the env file
-	Job         string   // Prometheus's job
-	args        func(co checkout.Checkout, env map[string]string) []string
-	env         func(co checkout.Checkout, env map[string]string) []string
-	files       func(co checkout.Checkout, env map[string]string) error
-	programArgs func(co checkout.Checkout, program string) ([]string, error) // arguments that depend on the program's path
-	needs       []string                                                     // keys of addresses in the env file
+	Name     string   // its process
+	Programs []string // names of the program in distributions, any of them
+	Package  string   // the package with the program; "" for programs of this checkout
+	Addr     string   // key of its address in the env file
+	Job      string   // Prometheus's job
+	args     func(co checkout.Checkout, env map[string]string) []string
+	env      func(co checkout.Checkout, env map[string]string) []string
+	files    func(co checkout.Checkout, env map[string]string) error
+	adapt    func(co checkout.Checkout, command *localserver.Command) error // to the installed program, if it needs that
+	needs    []string                                                       // keys of addresses in the env file
 }
 
 func noValues(checkout.Checkout, map[string]string) []string { return nil }
@@ -93,14 +93,6 @@ func (p Part) PrepareCommand(co checkout.Checkout, env map[string]string, progra
 			return localserver.Command{}, fmt.Errorf("%w (run make down first: the part is newer than the running stack)", err)
 		}
 	}
-	args := p.args(co, env)
-	if p.programArgs != nil {
-		more, err := p.programArgs(co, path)
-		if err != nil {
-			return localserver.Command{}, err
-		}
-		args = append(args, more...)
-	}
 	data := co.Path("data", p.Name)
 	if err := os.MkdirAll(data, 0o700); err != nil {
 		return localserver.Command{}, fmt.Errorf("create the directory of %s: %w", p.Name, err)
@@ -110,10 +102,16 @@ func (p Part) PrepareCommand(co checkout.Checkout, env map[string]string, progra
 			return localserver.Command{}, fmt.Errorf("write the files of %s: %w", p.Name, err)
 		}
 	}
-	return localserver.Command{
-		Path: path, Args: args, Dir: data,
+	command := localserver.Command{
+		Path: path, Args: p.args(co, env), Dir: data,
 		Env: append([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "HOME=" + data, "PGO_HOME=" + co.Home}, p.env(co, env)...),
-	}, nil
+	}
+	if p.adapt != nil {
+		if err := p.adapt(co, &command); err != nil {
+			return localserver.Command{}, err
+		}
+	}
+	return command, nil
 }
 
 func prometheusArgs(co checkout.Checkout, env map[string]string) []string {

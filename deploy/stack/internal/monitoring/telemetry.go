@@ -20,7 +20,7 @@ func telemetryParts() []Part {
 			needs: []string{"JAEGER_HTTP", "JAEGER_OTLP", "JAEGER_GRPC", "JAEGER_HEALTH", "JAEGER_METRICS"}},
 		{Name: collector, Programs: []string{"otelcol-contrib", "otelcol"}, Package: "otelcol-contrib", Addr: "OTELCOL_METRICS", Job: "otelcol", args: otelcolArgs, env: otelcolEnv,
 			needs: []string{"OTELCOL_HTTP", "OTELCOL_HEALTH", "OTELCOL_METRICS", "LOKI_HTTP", "JAEGER_OTLP"}},
-		{Name: "grafana", Programs: []string{"grafana", "grafana-server"}, Package: "grafana", Addr: "GRAFANA_HTTP", Job: "grafana", args: noValues, env: grafanaEnv, programArgs: grafanaAt,
+		{Name: "grafana", Programs: []string{"grafana", "grafana-server"}, Package: "grafana", Addr: "GRAFANA_HTTP", Job: "grafana", args: noValues, env: grafanaEnv, adapt: startGrafana,
 			needs: []string{"GRAFANA_HTTP", "PROMETHEUS_HTTP", "ALERTMANAGER_HTTP", "LOKI_HTTP", "JAEGER_HTTP"}},
 	}
 }
@@ -96,17 +96,18 @@ func grafanaEnv(co checkout.Checkout, env map[string]string) []string {
 		"GF_SERVER_HTTP_ADDR=127.0.0.1", "GF_SERVER_HTTP_PORT=" + port(env["GRAFANA_HTTP"]),
 		"GF_PATHS_DATA=" + co.Path("data", "grafana"), "GF_PATHS_LOGS=" + co.Path("data", "grafana", "log"), "GF_PATHS_PLUGINS=" + co.Path("data", "grafana", "plugins"),
 		"GF_PATHS_PROVISIONING=" + filepath.Join(kit, "provisioning"), "BOARDS=" + filepath.Join(kit, "boards"),
-		"GF_SECURITY_ADMIN_PASSWORD__FILE=" + co.Path("secrets", "grafana_password"),
+		"GF_SECURITY_ADMIN_PASSWORD=$__file{" + co.Path("secrets", "grafana_password") + "}", "GRAFANA_PASSWORD_FILE=" + co.Path("secrets", "grafana_password"),
 		"PROMETHEUS_URL=http://" + env["PROMETHEUS_HTTP"], "ALERTMANAGER_URL=http://" + env["ALERTMANAGER_HTTP"],
 		"LOKI_URL=http://" + env["LOKI_HTTP"], "JAEGER_URL=http://" + env["JAEGER_HTTP"], limit(384),
 	}
 }
 
-// grafanaAt returns arguments with the directory of Grafana's files: its archive's, or the one of its packages.
-func grafanaAt(co checkout.Checkout, program string) ([]string, error) {
-	file, err := filepath.EvalSymlinks(program)
+// startGrafana makes command start Grafana through the script that keeps the administrator's password current. It finds the
+// directory of Grafana's files: its archive's, or the one of its packages.
+func startGrafana(co checkout.Checkout, command *localserver.Command) error {
+	file, err := filepath.EvalSymlinks(command.Path)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	homes := []string{filepath.Dir(filepath.Dir(file)), "/usr/share/grafana"}
 	at := slices.IndexFunc(homes, func(dir string) bool {
@@ -114,11 +115,16 @@ func grafanaAt(co checkout.Checkout, program string) ([]string, error) {
 		return err == nil
 	})
 	if at < 0 {
-		return nil, fmt.Errorf("find Grafana's own files: no conf/defaults.ini in %s or %s", homes[0], homes[1])
+		return fmt.Errorf("find Grafana's own files: no conf/defaults.ini in %s or %s", homes[0], homes[1])
 	}
-	args := []string{"--homepath=" + homes[at], "--config=" + filepath.Join(co.Root, "deploy", "grafana", "grafana.ini")}
-	if filepath.Base(program) == "grafana" {
-		args = append([]string{"server"}, args...)
+	kit := filepath.Join(co.Root, "deploy", "grafana")
+	config := filepath.Join(kit, "grafana.ini")
+	server := []string{command.Path}
+	if filepath.Base(command.Path) == "grafana" {
+		server = append(server, "server")
 	}
-	return args, nil
+	command.Env = append(command.Env, "GF_PATHS_HOME="+homes[at], "GF_PATHS_CONFIG="+config, "GRAFANA="+filepath.Join(filepath.Dir(command.Path), "grafana"))
+	command.Args = slices.Concat([]string{filepath.Join(kit, "start.sh")}, server, []string{"--homepath=" + homes[at], "--config=" + config})
+	command.Path = "/bin/sh"
+	return nil
 }

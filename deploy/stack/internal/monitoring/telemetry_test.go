@@ -64,38 +64,6 @@ func TestOlderEnvFileIsRejected(t *testing.T) {
 	}
 }
 
-func TestGrafana(t *testing.T) {
-	co, env := state(t)
-	part, _ := Find("grafana")
-	for _, program := range part.Programs {
-		m := machine(t, program)
-		command, err := part.PrepareCommand(co, env, m)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got, want := command.Args[0] == "server", program == "grafana"; got != want {
-			t.Errorf("%s runs with %v", program, command.Args)
-		}
-		if !slices.Contains(command.Args, "--homepath="+filepath.Join(m.Root, "usr")) {
-			t.Errorf("%s does not get the path of its files: %v", program, command.Args)
-		}
-		for _, want := range []string{"GF_SERVER_HTTP_ADDR=127.0.0.1", "GF_SERVER_HTTP_PORT=9", "LOKI_URL=http://127.0.0.1:9", "GF_SECURITY_ADMIN_PASSWORD__FILE=" + co.Path("secrets", "grafana_password")} {
-			if !slices.Contains(command.Env, want) {
-				t.Errorf("no %s in %v", want, command.Env)
-			}
-		}
-		if err := os.RemoveAll(filepath.Join(m.Root, "usr", "conf")); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := os.Stat("/usr/share/grafana/conf/defaults.ini"); err == nil {
-			continue // this machine has Grafana
-		}
-		if _, err := part.PrepareCommand(co, env, m); err == nil || !strings.Contains(err.Error(), "conf/defaults.ini") {
-			t.Errorf("without its files: %v", err)
-		}
-	}
-}
-
 func TestTracingEndpoint(t *testing.T) {
 	co, env := state(t)
 	env["OTELCOL_HTTP"] = "127.0.0.1:4318"
