@@ -33,7 +33,9 @@ func issuer(t *testing.T, source auth.RevocationSource) *testkit.Link {
 	t.Helper()
 	gin.SetMode(gin.ReleaseMode)
 	e := gin.New()
-	e.GET(auth.EndedSessionsPath, httpx.Handle(auth.ServeEndedSessions(source)))
+	// Its list is not run: it reads source at each request.
+	list := auth.NewRevocationList(source, 15*time.Minute, prometheus.NewRegistry(), zap.NewNop())
+	e.GET(auth.EndedSessionsPath, httpx.Handle(auth.ServeEndedSessions(list)))
 	server := httptest.NewServer(e)
 	t.Cleanup(server.Close)
 	u, err := url.Parse(server.URL)
@@ -85,6 +87,7 @@ func TestServeEndedSessionsRejectsInvalidQueries(t *testing.T) {
 	at := listAt(issuer(t, &fakeSource{}))
 	for query, want := range map[string]int{
 		"": 422, "?since=": 422, "?since=yesterday": 422, "?since=2026-01-02": 422, "?since=2026-01-02T03:04:05Z": 200, "?since=2026-01-02T03:04:05Z&x=1": 422,
+		"?since=2026-01-02T03:04:05Z&after=nowhere": 200, "?since=2026-01-02T03:04:05Z&after=": 200, "?after=nowhere": 422,
 		"?since=2026-01-02T03:04:05Z&since=2026-01-02T03:04:05Z": 422, "?since=%zz": 400,
 	} {
 		res, err := client(t).Get(at + query)
@@ -229,7 +232,8 @@ func TestRemoteSourceRejectsOtherAnswers(t *testing.T) {
 		"without now": `{"ids":["s1"]}`, "without ids": `{"now":"2026-01-02T03:04:05Z"}`, "null ids": `{"now":"2026-01-02T03:04:05Z","ids":null}`,
 		"zero now": `{"now":"0001-01-01T00:00:00Z","ids":[]}`, "now in words": `{"now":"now","ids":[]}`, "ids in a text": `{"now":"2026-01-02T03:04:05Z","ids":"s1"}`,
 		"a number among ids": `{"now":"2026-01-02T03:04:05Z","ids":[1]}`, "null among ids": `{"now":"2026-01-02T03:04:05Z","ids":[null]}`,
-		"an empty id": `{"now":"2026-01-02T03:04:05Z","ids":[""]}`, "a long id": `{"now":"2026-01-02T03:04:05Z","ids":["` + strings.Repeat("s", 65) + `"]}`,
+		"a long position": `{"now":"2026-01-02T03:04:05Z","ids":[],"position":"` + strings.Repeat("p", 65) + `"}`,
+		"an empty id":     `{"now":"2026-01-02T03:04:05Z","ids":[""]}`, "a long id": `{"now":"2026-01-02T03:04:05Z","ids":["` + strings.Repeat("s", 65) + `"]}`,
 	} {
 		bad[name] = func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) }
 	}

@@ -2,7 +2,11 @@ package auth
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,6 +21,9 @@ const (
 	pollOverlap = 30 * time.Second
 	staleAfter  = 5 * time.Second
 )
+
+// ErrUnknownPosition means that a position is not one of a list, or that the list has forgotten what came after it.
+var ErrUnknownPosition = errors.New("the position is unknown")
 
 // RevocationSource lists the sessions that were ended.
 type RevocationSource interface {
@@ -33,16 +40,22 @@ type RevocationList struct {
 	log      *zap.Logger
 	lastSync prometheus.Gauge
 
-	mu     sync.RWMutex
-	ended  map[string]time.Time // session → when it may be forgotten
-	cursor time.Time            // by the source's clock
-	synced time.Time            // by ours, zero before the first reading
+	id string // names this list in positions, so that a position of another process's list is not taken for one of this
+
+	mu      sync.RWMutex
+	ended   map[string]time.Time // session → when it may be forgotten
+	order   []string             // the sessions of ended, in the order in which they became known
+	dropped int                  // the number of sessions that were forgotten from the front of order
+	changed chan struct{}        // closed at the next session that becomes known
+	stopped bool                 // Run has ended: no one waits any more
+	cursor  time.Time            // by the source's clock
+	synced  time.Time            // by ours, zero before the first reading
 }
 
 // NewRevocationList returns a list that keeps each ended session for longer than a token lives: lifetime, the longest one, and Leeway.
 func NewRevocationList(source RevocationSource, lifetime time.Duration, reg prometheus.Registerer, log *zap.Logger) *RevocationList {
 	f := &RevocationList{
-		source: source, keep: lifetime + Leeway + time.Minute, log: log, ended: map[string]time.Time{},
+		source: source, keep: lifetime + Leeway + time.Minute, log: log, id: rand.Text(), ended: map[string]time.Time{}, changed: make(chan struct{}),
 		lastSync: prometheus.NewGauge(prometheus.GaugeOpts{Name: "pgo_auth_revocations_last_sync_timestamp_seconds", Help: "When the list of ended sessions was last read."}),
 	}
 	reg.MustRegister(f.lastSync)
@@ -62,13 +75,76 @@ func (f *RevocationList) Add(sessionIDs ...string) {
 	until := time.Now().Add(f.keep)
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	before := len(f.order)
 	for _, id := range sessionIDs {
+		if _, known := f.ended[id]; known {
+			continue
+		}
 		f.ended[id] = until
+		f.order = append(f.order, id)
+	}
+	if len(f.order) > before && !f.stopped {
+		close(f.changed)
+		f.changed = make(chan struct{})
+	}
+}
+
+// Position returns a name of what this list knows now, for Changes.
+func (f *RevocationList) Position() string {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.positionAt(f.dropped + len(f.order))
+}
+
+func (f *RevocationList) positionAt(count int) string { return f.id + "." + strconv.Itoa(count) }
+
+// Changes returns the sessions that became known after position, the time of the last reading by the source's clock, and the
+// position to continue from. If there are none it waits for one, at most until ctx ends or Run does. It returns ErrUnknownPosition
+// if position is not of this list or too old, and an error if the list has not been read for 5 seconds.
+func (f *RevocationList) Changes(ctx context.Context, position string) (ids []string, now time.Time, next string, err error) {
+	for {
+		ids, now, next, changed, err := f.changesAt(position)
+		if err != nil || len(ids) > 0 || changed == nil {
+			return ids, now, next, err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, now, next, nil
+		}
+	}
+}
+
+// changesAt is Changes without waiting. changed is nil if there is nothing to wait for.
+func (f *RevocationList) changesAt(position string) (ids []string, now time.Time, next string, changed <-chan struct{}, err error) {
+	if err := f.IsFresh(context.Background()); err != nil {
+		return nil, now, "", nil, err
+	}
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	known, err := strconv.Atoi(strings.TrimPrefix(position, f.id+"."))
+	if err != nil || known < f.dropped || known > f.dropped+len(f.order) {
+		return nil, now, "", nil, ErrUnknownPosition
+	}
+	if !f.stopped {
+		changed = f.changed
+	}
+	return slices.Clone(f.order[known-f.dropped:]), f.cursor, f.positionAt(f.dropped + len(f.order)), changed, nil
+}
+
+// stopWaiting lets those who wait for changes go: the program drains, and they are to ask another process.
+func (f *RevocationList) stopWaiting() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.stopped {
+		f.stopped = true
+		close(f.changed)
 	}
 }
 
 // Run reads the source until ctx ends.
 func (f *RevocationList) Run(ctx context.Context) error {
+	defer f.stopWaiting()
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	failing := false
@@ -125,10 +201,16 @@ func (f *RevocationList) readSource(ctx context.Context) error {
 	defer f.mu.Unlock()
 	f.cursor, f.synced = now, time.Now()
 	f.lastSync.SetToCurrentTime()
-	for id, until := range f.ended {
-		if f.synced.After(until) {
-			delete(f.ended, id)
-		}
-	}
+	f.forgetOld()
 	return nil
+}
+
+// forgetOld forgets the sessions whose tokens have all expired. The caller holds the lock.
+func (f *RevocationList) forgetOld() {
+	old := 0
+	for old < len(f.order) && f.synced.After(f.ended[f.order[old]]) {
+		delete(f.ended, f.order[old])
+		old++
+	}
+	f.order, f.dropped = f.order[old:], f.dropped+old
 }

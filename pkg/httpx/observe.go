@@ -97,9 +97,14 @@ func (o *observer) observe(c *gin.Context) {
 	log := o.log.With(zap.String("request_id", id), zap.String("trace_id", ids.TraceID().String()), zap.String("span_id", ids.SpanID().String()))
 	c.Request = c.Request.WithContext(logging.WithLogger(ctx, log))
 
-	o.active.Inc()
+	isUsers := !isPolled(route) // a request that waits for news is not work in progress
+	if isUsers {
+		o.active.Inc()
+	}
 	o.runHandlers(c, log)
-	o.active.Dec()
+	if isUsers {
+		o.active.Dec()
+	}
 	if c.GetBool(cutOffKey) {
 		defer panic(http.ErrAbortHandler) // net/http's way to end a connection in the middle of an answer
 	}

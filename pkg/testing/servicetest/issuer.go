@@ -15,6 +15,8 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
 
 	"pgo/pkg/auth"
 	"pgo/pkg/httpx"
@@ -45,7 +47,7 @@ func NewIssuer(t testing.TB) *Issuer {
 	gin.SetMode(gin.ReleaseMode)
 	e := gin.New()
 	e.GET(auth.KeysPath, i.serveKeys)
-	e.GET(auth.EndedSessionsPath, httpx.Handle(auth.ServeEndedSessions(i)))
+	e.GET(auth.EndedSessionsPath, httpx.Handle(auth.ServeEndedSessions(auth.NewRevocationList(i, tokenLifetime, prometheus.NewRegistry(), zap.NewNop()))))
 	server := httptest.NewServer(e)
 	t.Cleanup(server.Close)
 	u, err := url.Parse(server.URL)

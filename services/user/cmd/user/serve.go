@@ -80,7 +80,7 @@ func runService(ctx context.Context, environ []string, stdout io.Writer) (err er
 		return err
 	}
 	httpapi.New(domain, keys.JWKS()).Register(engine, verifier)
-	engine.GET(auth.EndedSessionsPath, httpx.Handle(auth.ServeEndedSessions(users)))
+	engine.GET(auth.EndedSessionsPath, httpx.Handle(auth.ServeEndedSessions(ended)))
 	return service.Run(ctx, rt, current, engine,
 		rt.NewConsumer("mailer", events.NewMailConsumer(mailer)),
 		serve.Periodic("resets", resetInterval, domain.HandleResetRequests, rt.Log.Logger),
