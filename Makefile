@@ -34,9 +34,11 @@ export MODE PORT_OFFSET PGO_HOME
 
 .PHONY: help
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z][a-z-]*:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo "  MODE=native|docker   PORT_OFFSET=1000 moves every port   PGO_HOME=.pgo is where state lives"
+
+##@ Every day
 
 .PHONY: up
 up: build ## Bring everything up and print the addresses; installs missing packages
@@ -80,6 +82,8 @@ demo: build ## Fill a school through the API of the running stack and print how 
 secrets: bin/stack ## Create the missing secret files
 	@bin/stack secrets
 
+##@ Build
+
 .PHONY: build
 build: ## Build static programs into bin/
 	@mkdir -p bin
@@ -92,6 +96,8 @@ dist: ## Build static programs for linux/amd64 and linux/arm64 into dist/, repro
 .PHONY: dist-check
 dist-check: ## Build the last commit twice in other directories and compare; FRESH=1 compiles all of it twice
 	@$(DIST) -check $(if $(FRESH),-fresh) $(DIST_PROGRAMS)
+
+##@ Monitoring
 
 # The parsers of PromQL and LogQL bring hundreds of modules: deploy/monitor stays outside of the workspace, so that they do not
 # decide the versions of services.
@@ -119,6 +125,8 @@ alert-test: bin/stack ## Send an alert to stubs of mail and WeCom
 	@bin/stack install --tests
 	@$(MONITOR) test -count=1 -v -run TestAlertsArriveAndResolve ./delivery
 
+##@ Images
+
 # One image a service, for deployments without the runtime container: pgo/user:VERSION-amd64 and -arm64, and the services' gate.
 # Docker's old builder cannot build for another architecture: this needs BuildKit (the plugin buildx).
 IMAGES := bootcheck $(SERVICES)
@@ -128,6 +136,8 @@ images: dist ## Build one image a service for linux/amd64 and linux/arm64
 	@for arch in amd64 arm64; do $(foreach i,$(IMAGES),tar --create dist/linux-$$arch/$(i) configs deploy/images/Dockerfile | \
 		docker build --quiet --platform linux/$$arch --build-arg SERVICE=$(i) --build-arg ARCH=$$arch -f deploy/images/Dockerfile \
 		-t $(IMAGE_PREFIX)$(i):$(VERSION)-$$arch - >/dev/null && echo $(IMAGE_PREFIX)$(i):$(VERSION)-$$arch &&) true || exit 1; done
+
+##@ Test
 
 .PHONY: test-alerts
 test-alerts: build ## Break a running stack in many ways and wait for each alert to arrive and to end
@@ -195,6 +205,8 @@ test-certbot: build ## Test certbot's container against Pebble; needs a Docker e
 compose-figures: build ## Print the time of make up in containers, and the memory of each container
 	@cd deploy/e2e && go test -tags compose -run '^TestComposeFigures$$' -v -count=1 -timeout 20m .
 
+##@ Check
+
 .PHONY: lint
 lint: words ## Check words, format, vet and golangci-lint
 	@unformatted=$$(gofmt -l $(MODULES) deploy/monitor); if [ -n "$$unformatted" ]; then echo "not gofmt'ed:" $$unformatted >&2; exit 1; fi
@@ -234,6 +246,8 @@ scan: ## Search the history for secrets (gitleaks) and the linked modules for kn
 .PHONY: ci
 ci: check test dist dist-check scan ## Run what CI runs before a deploy
 
+##@ Deploy
+
 # The pgo of dist/ for the architecture of the machine that deploys.
 PGO := dist/linux-$(if $(filter aarch64 arm64,$(shell uname -m)),arm64,amd64)/pgo
 # Artifacts of CI lose their file mode.
@@ -259,13 +273,15 @@ verify: may-run ## Check from outside that a host's services are ready: make ver
 roll-back: may-run ## Roll back the last deploy of a host: make roll-back TO=host
 	@$(PGO) rollback --to '$(TO)'
 
+##@ Generate and measure
+
 .PHONY: openapi
 openapi: ## Generate the services' specifications from their handlers
 	@for s in $(SERVICES); do (cd services/$$s && GOWORK=off $(TOOL) swag init -q -g api.go \
 		-d httpapi,.,../../pkg/problem,../../pkg/page -o openapi --outputTypes json) || exit 1; done
 
 .PHONY: schema
-schema: ## generates the JSON Schema of the process file from its structs
+schema: ## Generate the JSON Schema of the process file from its structs
 	@cd deploy/pgo && go test ./internal/processfile -run TestSchema -count=1 -update
 
 .PHONY: bench-pgo

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -273,13 +274,27 @@ func (c *collected) itsLines(t *testing.T, id string) {
 				}
 			}
 			// As Grafana asks that comes from a trace.
-			byText, err := c.lines(fmt.Sprintf(`{service_name=%q} |= %q`, service, id))
-			if err == nil && len(byText) != len(lines) {
-				err = fmt.Errorf("%d lines by the text, %d by the trace", len(byText), len(lines))
+			byText, err := c.lines(c.linkedLines(t, id))
+			if err == nil && len(byText) < len(lines) {
+				err = fmt.Errorf("%d lines by the link of a trace, %d of %s alone", len(byText), len(lines), service)
 			}
 			return err
 		})
 	}
+}
+
+// linkedLines returns the query behind the link from a trace to its lines.
+func (c *collected) linkedLines(t *testing.T, id string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(c.root, "deploy", "grafana", "provisioning", "datasources", "pgo.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := regexp.MustCompile(`query: '(.*__trace\.traceId.*)'`).FindStringSubmatch(string(text))
+	if link == nil {
+		t.Fatal("no link from a trace to its lines")
+	}
+	return strings.ReplaceAll(strings.ReplaceAll(link[1], "$$", "$"), "${__trace.traceId}", id)
 }
 
 func (c *collected) boundedLabels(t *testing.T) {
@@ -320,6 +335,12 @@ func (c *collected) boards(t *testing.T) {
 			return err
 		}
 		var board struct {
+			Templating struct {
+				List []struct {
+					Name     string `json:"name"`
+					AllValue string `json:"allValue"`
+				} `json:"list"`
+			} `json:"templating"`
 			Panels []struct {
 				Title   string `json:"title"`
 				Targets []struct {
@@ -339,7 +360,10 @@ func (c *collected) boards(t *testing.T) {
 					continue
 				}
 				asked++
-				expr := strings.NewReplacer("$service", ".+", "$__auto", "1m").Replace(target.Expr)
+				expr := strings.ReplaceAll(target.Expr, "$__auto", "1m")
+				for _, v := range board.Templating.List {
+					expr = strings.ReplaceAll(expr, "$"+v.Name, v.AllValue) // as for All
+				}
 				var got struct {
 					Status string `json:"status"`
 					Data   struct {

@@ -15,7 +15,7 @@ import (
 
 const usage = `usage: monitor VERB, in a checkout
 
-  rules    makes deploy/prometheus/rules/slo.yml of deploy/prometheus/slo.yaml
+  rules    makes deploy/prometheus/rules/slo.yml of deploy/prometheus/slo.yaml, and info.yml of the alerts
   boards   makes deploy/grafana/boards
   record   scrapes the native stack that runs here; makes deploy/monitor/recorded.yaml and docs/metrics*.md
   check    says what is wrong with rules, tests, runbooks and boards
@@ -139,5 +139,11 @@ func writeRules(root string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, "rules", "slo.yml"), made, 0o644)
+	if err := os.WriteFile(filepath.Join(dir, "rules", "slo.yml"), made, 0o644); err != nil {
+		return fmt.Errorf("write the SLO rules: %w", err)
+	}
+	if made, err = check.AlertInfo(os.DirFS(root)); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(root, check.AlertInfoFile), made, 0o644)
 }

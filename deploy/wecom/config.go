@@ -20,6 +20,7 @@ environment:
   WECOM_URL       where robots are (https://qyapi.weixin.qq.com/cgi-bin/webhook/send)
   WECOM_LANG      zh (default) or en
   WECOM_TIMEOUT   for one call to WeCom (5s)
+  TZ              zone of the times in messages, such as Asia/Shanghai (this machine's)
   WECOM_PATIENCE  notify the group after so long without a watchdog (5m)
 `
 

@@ -20,6 +20,9 @@ const (
 // maxBytes is the limit of one Markdown message to a robot, in bytes of UTF-8.
 const maxBytes = 4096
 
+// timeFormat is in the zone of TZ, or of this machine.
+const timeFormat = "01-02 15:04 MST"
+
 // Notification holds the parts of Alertmanager's request that messages need.
 type Notification struct {
 	Status       string            `json:"status"` // firing or resolved
@@ -38,14 +41,14 @@ type Alert struct {
 }
 
 // phrases are a language's.
-type phrases struct{ firing, resolved, since, until, runbook, more, cut, silent, alive string }
+type phrases struct{ firing, resolved, since, until, runbook, board, more, cut, silent, alive string }
 
 func (l Language) phrases() phrases {
 	if l == English {
-		return phrases{"firing", "resolved", "since", "until", "runbook", "and %d more", "… (cut: the whole text is in Alertmanager)",
+		return phrases{"firing", "resolved", "since", "until", "runbook", "board", "and %d more", "… (cut: the whole text is in Alertmanager)",
 			"No watchdog for %v: Prometheus or Alertmanager is down, no other alert is delivered", "The watchdog is back: alerts are delivered again"}
 	}
-	return phrases{"告警", "恢复", "开始于", "结束于", "处理手册", "另有 %d 条", "…（已截断，全文见 Alertmanager）",
+	return phrases{"告警", "恢复", "开始于", "结束于", "处理手册", "面板", "另有 %d 条", "…（已截断，全文见 Alertmanager）",
 		"已 %v 未收到心跳：Prometheus 或 Alertmanager 不可用，其他告警可能无法送达", "心跳已恢复：告警链路正常"}
 }
 
@@ -78,16 +81,19 @@ func (l Language) formatAlert(a Alert, w phrases) string {
 		summary = a.Labels["alertname"]
 	}
 	if a.Status == "resolved" {
-		fmt.Fprintf(&b, "> ✅ %s\n> %s %s\n", summary, w.until, a.EndsAt.UTC().Format("01-02 15:04 UTC"))
+		fmt.Fprintf(&b, "> ✅ %s\n> %s %s\n", summary, w.until, a.EndsAt.Local().Format(timeFormat))
 		return b.String()
 	}
 	fmt.Fprintf(&b, "> %s\n", summary)
 	if d := a.Annotations["description"]; d != "" && l == English {
 		fmt.Fprintf(&b, "> %s\n", d)
 	}
-	fmt.Fprintf(&b, "> %s %s", w.since, a.StartsAt.UTC().Format("01-02 15:04 UTC"))
-	if r := a.Annotations["runbook_url"]; r != "" {
-		fmt.Fprintf(&b, " · [%s](%s)", w.runbook, r)
+	fmt.Fprintf(&b, "> %s %s", w.since, a.StartsAt.Local().Format(timeFormat))
+	for _, link := range []struct{ title, url string }{{w.runbook, a.Annotations["runbook_url"]}, {w.board, a.Annotations["board_url"]}} {
+		// A robot's links open in a browser, which follows no link to a file.
+		if strings.HasPrefix(link.url, "http") {
+			fmt.Fprintf(&b, " · [%s](%s)", link.title, link.url)
+		}
 	}
 	b.WriteString("\n")
 	return b.String()

@@ -8,6 +8,13 @@ import (
 )
 
 func TestMarkdown(t *testing.T) {
+	local := time.Local
+	time.Local = time.FixedZone("CST", 8*3600)
+	t.Cleanup(func() { time.Local = local })
+	linked := notification("MySQL 无响应")
+	linked.Alerts[0].Annotations["board_url"] = "https://grafana.test/d/pgo-data"
+	inFile := notification("MySQL 无响应")
+	inFile.Alerts[0].Annotations["runbook_url"] = "file:///srv/docs/runbooks/MySQLDown.md"
 	resolved := notification("MySQL 无响应")
 	resolved.Status, resolved.Alerts[0].Status, resolved.Alerts[0].EndsAt = "resolved", "resolved", time.Date(2026, 1, 2, 4, 0, 0, 0, time.UTC)
 	more := notification("MySQL 无响应")
@@ -18,11 +25,13 @@ func TestMarkdown(t *testing.T) {
 		lang Language
 		want string
 	}{
-		{"Chinese", notification("MySQL 无响应"), Chinese, "<font color=\"warning\">**告警 1 · MySQLDown**</font>\n> MySQL 无响应\n> 开始于 01-02 03:04 UTC · [处理手册](https://runbooks.test/MySQLDown.md)\n"},
-		{"English", notification("MySQL 无响应"), English, "<font color=\"warning\">**firing 1 · MySQLDown**</font>\n> MySQL does not answer\n> since 01-02 03:04 UTC · [runbook](https://runbooks.test/MySQLDown.md)\n"},
-		{"no Chinese text", notification(""), Chinese, "<font color=\"warning\">**告警 1 · MySQLDown**</font>\n> MySQL does not answer\n> 开始于 01-02 03:04 UTC · [处理手册](https://runbooks.test/MySQLDown.md)\n"},
-		{"resolved", resolved, Chinese, "<font color=\"info\">**恢复 · MySQLDown**</font>\n> ✅ MySQL 无响应\n> 结束于 01-02 04:00 UTC\n"},
-		{"what Alertmanager left out", more, Chinese, "<font color=\"warning\">**告警 8 · MySQLDown**</font>\n> MySQL 无响应\n> 开始于 01-02 03:04 UTC · [处理手册](https://runbooks.test/MySQLDown.md)\n另有 7 条\n"},
+		{"Chinese", notification("MySQL 无响应"), Chinese, "<font color=\"warning\">**告警 1 · MySQLDown**</font>\n> MySQL 无响应\n> 开始于 01-02 11:04 CST · [处理手册](https://runbooks.test/MySQLDown.md)\n"},
+		{"English", notification("MySQL 无响应"), English, "<font color=\"warning\">**firing 1 · MySQLDown**</font>\n> MySQL does not answer\n> since 01-02 11:04 CST · [runbook](https://runbooks.test/MySQLDown.md)\n"},
+		{"no Chinese text", notification(""), Chinese, "<font color=\"warning\">**告警 1 · MySQLDown**</font>\n> MySQL does not answer\n> 开始于 01-02 11:04 CST · [处理手册](https://runbooks.test/MySQLDown.md)\n"},
+		{"a board", linked, English, "<font color=\"warning\">**firing 1 · MySQLDown**</font>\n> MySQL does not answer\n> since 01-02 11:04 CST · [runbook](https://runbooks.test/MySQLDown.md) · [board](https://grafana.test/d/pgo-data)\n"},
+		{"a link that no browser follows", inFile, Chinese, "<font color=\"warning\">**告警 1 · MySQLDown**</font>\n> MySQL 无响应\n> 开始于 01-02 11:04 CST\n"},
+		{"resolved", resolved, Chinese, "<font color=\"info\">**恢复 · MySQLDown**</font>\n> ✅ MySQL 无响应\n> 结束于 01-02 12:00 CST\n"},
+		{"what Alertmanager left out", more, Chinese, "<font color=\"warning\">**告警 8 · MySQLDown**</font>\n> MySQL 无响应\n> 开始于 01-02 11:04 CST · [处理手册](https://runbooks.test/MySQLDown.md)\n另有 7 条\n"},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {

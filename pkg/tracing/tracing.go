@@ -45,7 +45,8 @@ func New(ctx context.Context, cfg Config, service, version string) (trace.Tracer
 	tp := sdktrace.NewTracerProvider(
 		sdktrace.WithBatcher(exp),
 		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(cfg.Ratio))),
-		sdktrace.WithResource(resource.NewSchemaless(attribute.String("service.name", service), attribute.String("service.version", version))),
+		// Grafana's links see the tags of a process, among which Jaeger does not keep service.name.
+		sdktrace.WithResource(resource.NewSchemaless(attribute.String("service.name", service), attribute.String("service", service), attribute.String("service.version", version))),
 	)
 	return tp, tp.Shutdown, nil
 }

@@ -19,7 +19,7 @@ func streamLabels() []string { return []string{"service_name"} }
 
 // unitNames are Grafana's units that the boards use. A unit that Grafana does not know shows as its name.
 func unitNames() []string {
-	return []string{"short", "s", "bytes", "Bps", "ops", "reqps", "percentunit"}
+	return []string{"short", "s", "bytes", "Bps", "ops", "reqps", "percentunit", "suffix: lines/s"}
 }
 
 // Boards checks each board's panels and expressions, and that the files are those that the code makes.
@@ -53,6 +53,12 @@ func boards(checkout fs.FS, all []board.Board, known inventory.Known) []string {
 			problems = append(problems, fmt.Sprintf("%s: %d units high; 30 fit a screen", where, height))
 		}
 		for _, v := range b.Variables {
+			if v.LokiLabel != "" || len(v.Values) > 0 {
+				if v.LokiLabel != "" && !slices.Contains(streamLabels(), v.LokiLabel) {
+					problems = append(problems, fmt.Sprintf("%s: variable %s: Loki does not index %s", where, v.Name, v.LokiLabel))
+				}
+				continue
+			}
 			m := regexp.MustCompile(`^label_values\((.+), (\w+)\)$`).FindStringSubmatch(v.Query)
 			if m == nil {
 				problems = append(problems, fmt.Sprintf("%s: variable %s is no label_values(metric, label)", where, v.Name))
@@ -86,18 +92,21 @@ func panel(where string, p board.Panel, known inventory.Known) []string {
 	if len(p.Queries) == 0 {
 		problems = append(problems, where+": is empty")
 	}
-	if p.Kind == board.Table && len(p.Columns) == 0 {
+	if p.Kind == board.Table && len(p.Columns) == 0 && (len(p.Queries) == 0 || p.Queries[0].TracesOf == "") {
 		problems = append(problems, where+": a table without columns")
 	}
 	for _, q := range p.Queries {
 		if q.Legend == "" && p.Kind != board.Logs {
 			problems = append(problems, where+": a query without a legend")
 		}
+		if q.TracesOf != "" {
+			continue
+		}
 		if !q.Loki {
 			problems = append(problems, expression(where, q.Expr, known)...)
 			continue
 		}
-		names, err := query.LogQL(query.Expand(q.Expr))
+		names, err := query.LogQL(query.Expand(q.Expr, board.AllValue))
 		if err != nil {
 			problems = append(problems, fmt.Sprintf("%s: %v", where, err))
 		}

@@ -24,9 +24,22 @@ func TestTheRepositoryIsInOrder(t *testing.T) {
 
 const (
 	goodRule = `groups: [{name: g, rules: [{alert: A, expr: 'm{l="x"} > 0', labels: {severity: warning}, annotations: {
-  summary: s, summary_zh: z, description: d, runbook_url: "{{ $externalLabels.runbooks }}/A.md"}}]}]`
+  summary: s, summary_zh: z, description: d, runbook_url: "{{ $externalLabels.runbooks }}/A.md", board_url: "{{ $externalLabels.grafana }}/d/pgo-service"}}]}]`
 	goodTest = `tests: [{alert_rule_test: [{alertname: A, exp_alerts: []}, {alertname: A, exp_alerts: [{exp_labels: {}}]}]}]`
 	goodBook = "# A\n\n## What it means\n\nSomething is the matter with the thing, and people notice.\n\n## What to look at\n\n- The thing's own page, and the log beside it.\n\n## What to do\n\n- Switch the thing off, and switch it on again.\n"
+	goodList = "# Runbooks\n\n- [A](A.md): Something is the matter\n"
+	goodInfo = `# What each alert is about, for Grafana: made by ` + "`make rules`" + ` of docs/runbooks/README.md and the alerts. Changes here are lost.
+groups:
+  - interval: 1m
+    name: alert-info
+    rules:
+      - record: alert:info
+        expr: vector(1)
+        labels:
+          about: Something is the matter
+          alertname: A
+          board: pgo-service
+`
 	recorded = `jobs: {j: {metrics: {m: {type: gauge, labels: [l]}}}}`
 	goodPart = `services: {c: {command: [--enable_metrics=memory, --whitelisted_container_labels=a.b]}}`
 	excepted = `[{program: p, reason: r, container: c, groups: {x: memory}, metrics: {x: [container_label_a_b], container_spec_y: []}}]`
@@ -46,6 +59,10 @@ func TestWhatIsReported(t *testing.T) {
 		{"no severity", rulesDir + "/a.yml", "severity: warning", "level: warning", `severity "" is none of`},
 		{"no Chinese text", rulesDir + "/a.yml", "summary_zh: z, ", "", "no summary_zh"},
 		{"another alert's runbook", rulesDir + "/a.yml", "/A.md", "/B.md", "runbook_url is"},
+		{"an alert that the list of runbooks does not have", runbooksDir + "/README.md", "[A](A.md)", "[B](B.md)", "has no line about A"},
+		{"another text in the list of runbooks", runbooksDir + "/README.md", "is the matter", "is wrong", "is not what the alerts and the list of runbooks say"},
+		{"no board", rulesDir + "/a.yml", ", board_url: \"{{ $externalLabels.grafana }}/d/pgo-service\"", "", "not the link of a board"},
+		{"a board that is gone", rulesDir + "/a.yml", "/d/pgo-service", "/d/pgo-gone", "not the link of a board"},
 		{"no runbook", runbooksDir + "/A.md", goodBook, "", "does not start with its alert's name"},
 		{"a runbook that says nothing to do", runbooksDir + "/A.md", "- Switch the thing off, and switch it on again.", "-", `says nothing under "What to do"`},
 		{"no test that fires", testsDir + "/a.yml", ", {alertname: A, exp_alerts: [{exp_labels: {}}]}", "", "no test sees it fire"},
@@ -62,7 +79,7 @@ func TestWhatIsReported(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			checkout := fstest.MapFS{}
 			for file, text := range map[string]string{
-				rulesDir + "/a.yml": goodRule, testsDir + "/a.yml": goodTest, runbooksDir + "/A.md": goodBook, recordedFile: recorded, exceptionsFile: excepted, composeFile: goodPart,
+				runbooksDir + "/README.md": goodList, AlertInfoFile: goodInfo, rulesDir + "/a.yml": goodRule, testsDir + "/a.yml": goodTest, runbooksDir + "/A.md": goodBook, recordedFile: recorded, exceptionsFile: excepted, composeFile: goodPart,
 			} {
 				if file == tc.file {
 					text = strings.Replace(text, tc.old, tc.fresh, 1)
@@ -117,7 +134,7 @@ func TestPanels(t *testing.T) {
 			}
 		})
 	}
-	if _, err := query.PromQL(query.Expand(good.Queries[0].Expr)); err != nil {
+	if _, err := query.PromQL(query.Expand(good.Queries[0].Expr, board.AllValue)); err != nil {
 		t.Error(err)
 	}
 }

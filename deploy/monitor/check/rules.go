@@ -4,6 +4,7 @@ package check
 import (
 	"fmt"
 	"io/fs"
+	"regexp"
 	"slices"
 
 	"pgo/deploy/monitor/board"
@@ -22,6 +23,30 @@ const (
 	composeFile    = "deploy/monitor/compose.yml"
 )
 
+// AlertInfoFile is the generated file of rules with what each alert is about.
+const AlertInfoFile = rulesDir + "/info.yml"
+
+// AlertInfo returns what AlertInfoFile should contain.
+func AlertInfo(checkout fs.FS) ([]byte, error) {
+	all, err := rules.Load(checkout, rulesDir)
+	if err != nil {
+		return nil, err
+	}
+	return rules.Info(all, checkout, runbooksDir+"/README.md")
+}
+
+// infoProblems returns what is wrong with AlertInfoFile.
+func infoProblems(checkout fs.FS) []string {
+	want, err := AlertInfo(checkout)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	if got, err := fs.ReadFile(checkout, AlertInfoFile); err != nil || string(got) != string(want) {
+		return []string{AlertInfoFile + " is not what the alerts and the list of runbooks say: make rules"}
+	}
+	return nil
+}
+
 // All runs every check on a checkout and returns the problems, one line each, sorted.
 func All(checkout fs.FS) ([]string, error) {
 	all, err := rules.Load(checkout, rulesDir)
@@ -37,6 +62,7 @@ func All(checkout fs.FS) ([]string, error) {
 		return nil, err
 	}
 	problems = append(problems, alerts(checkout, all, tested)...)
+	problems = append(problems, infoProblems(checkout)...)
 	for _, r := range all {
 		problems = append(problems, expression(fmt.Sprintf("%s: %s", r.File, r.Name()), r.Expr, known)...)
 	}
@@ -56,6 +82,7 @@ func known(checkout fs.FS, all []rules.Rule) (inventory.Known, []string, error) 
 		return nil, nil, err
 	}
 	k := recorded.Known()
+	k.Add("alert:links", "runbooks") // the stack writes its rule, with this machine's links
 	text, err = fs.ReadFile(checkout, exceptionsFile)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the exceptions: %w", err)
@@ -97,7 +124,7 @@ func known(checkout fs.FS, all []rules.Rule) (inventory.Known, []string, error) 
 
 // expression returns the problems of one PromQL expression.
 func expression(where, expr string, known inventory.Known) []string {
-	used, err := query.PromQL(query.Expand(expr))
+	used, err := query.PromQL(query.Expand(expr, board.AllValue))
 	if err != nil {
 		return []string{fmt.Sprintf("%s: %v", where, err)}
 	}
@@ -117,6 +144,15 @@ func expression(where, expr string, known inventory.Known) []string {
 	return problems
 }
 
+// boardProblems returns what is wrong with an alert's link to its board.
+func boardProblems(r rules.Rule) []string {
+	link := regexp.MustCompile(`^\{\{ \$externalLabels\.grafana \}\}/d/([a-z-]+)(\?var-service=.+)?$`).FindStringSubmatch(r.Annotations["board_url"])
+	if link == nil || !slices.ContainsFunc(board.All(), func(b board.Board) bool { return b.UID == link[1] }) {
+		return []string{fmt.Sprintf("board_url is %q, not the link of a board", r.Annotations["board_url"])}
+	}
+	return nil
+}
+
 // alerts checks that each alert can be acted on and is tested, and that no runbook and no test is left over.
 func alerts(checkout fs.FS, all []rules.Rule, tested map[string]rules.Covered) []string {
 	var problems []string
@@ -127,7 +163,7 @@ func alerts(checkout fs.FS, all []rules.Rule, tested map[string]rules.Covered) [
 		}
 		there[r.Alert] = true
 		where := fmt.Sprintf("%s: %s", r.File, r.Alert)
-		for _, p := range r.Problems() {
+		for _, p := range append(r.Problems(), boardProblems(r)...) {
 			problems = append(problems, where+": "+p)
 		}
 		runbook := runbooksDir + "/" + r.Alert + ".md"

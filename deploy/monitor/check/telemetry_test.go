@@ -1,12 +1,16 @@
 package check
 
 import (
+	"encoding/json"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"go.yaml.in/yaml/v3"
+
+	"pgo/deploy/monitor/query"
 )
 
 func load(t *testing.T, file string, into any) {
@@ -108,14 +112,46 @@ func TestCollector(t *testing.T) {
 	}
 }
 
+// dataSources is Grafana's file of data sources.
+type dataSources struct {
+	Sources []struct {
+		UID      string `yaml:"uid"`
+		Editable bool   `yaml:"editable"`
+		JSON     struct {
+			Exemplars []struct {
+				Name string `yaml:"name"`
+				URL  string `yaml:"url"`
+			} `yaml:"exemplarTraceIdDestinations"`
+			Derived []struct {
+				Type   string `yaml:"matcherType"`
+				Regex  string `yaml:"matcherRegex"`
+				Source string `yaml:"datasourceUid"`
+				URL    string `yaml:"url"`
+			} `yaml:"derivedFields"`
+			Logs struct {
+				Source string `yaml:"datasourceUid"`
+				Query  string `yaml:"query"`
+			} `yaml:"tracesToLogsV2"`
+			Metrics struct {
+				Source  string `yaml:"datasourceUid"`
+				Tags    []tag  `yaml:"tags"`
+				Queries []struct {
+					Query string `yaml:"query"`
+				} `yaml:"queries"`
+			} `yaml:"tracesToMetrics"`
+		} `yaml:"jsonData"`
+	} `yaml:"datasources"`
+}
+
+// tag is a span's tag and its name in a query.
+type tag struct {
+	Key   string `yaml:"key"`
+	Value string `yaml:"value"`
+}
+
 // Grafana's data sources have the names that boards ask by.
 func TestDataSources(t *testing.T) {
-	var c struct {
-		Sources []struct {
-			UID      string `yaml:"uid"`
-			Editable bool   `yaml:"editable"`
-		} `yaml:"datasources"`
-	}
+	var c dataSources
 	load(t, "grafana/provisioning/datasources/pgo.yaml", &c)
 	var uids []string
 	for _, s := range c.Sources {
@@ -124,6 +160,88 @@ func TestDataSources(t *testing.T) {
 	for _, uid := range []string{"prometheus", "loki", "jaeger", "alertmanager"} {
 		if !slices.Contains(uids, uid) {
 			t.Errorf("no data source %s among %v", uid, uids)
+		}
+	}
+}
+
+// A point leads to its trace, a line once to its trace, and a trace to its lines and to its service's metrics, with queries that
+// are whole once Grafana has filled them in.
+func TestLinks(t *testing.T) {
+	const id = "0af7651916cd43dd8448eb211c80319c"
+	var c dataSources
+	load(t, "grafana/provisioning/datasources/pgo.yaml", &c)
+	fill := func(text string) string {
+		// A provisioned file has $$ for $.
+		return strings.NewReplacer("${__value.raw}", id, "${__trace.traceId}", id).Replace(strings.ReplaceAll(text, "$$", "$"))
+	}
+	links := map[string]int{}
+	for _, s := range c.Sources {
+		for _, e := range s.JSON.Exemplars {
+			links["exemplar to trace"]++
+			checkExploreURL(t, fill(e.URL), id)
+			if e.Name != "trace_id" {
+				t.Errorf("exemplars have no label %s", e.Name)
+			}
+		}
+		for _, d := range s.JSON.Derived {
+			links["line to trace"]++
+			if d.Type != "label" || d.Regex != "trace_id" || d.Source != "jaeger" || fill(d.URL) != id {
+				t.Errorf("a line's link is %+v", d)
+			}
+		}
+		if l := s.JSON.Logs; l.Query != "" {
+			links["trace to lines"]++
+			names, err := query.LogQL(fill(l.Query))
+			if err != nil || l.Source != "loki" || !slices.Equal(names, streamLabels()) || !strings.Contains(fill(l.Query), id) {
+				t.Errorf("a trace's lines: %s, %v, %v", fill(l.Query), names, err)
+			}
+		}
+		for _, q := range s.JSON.Metrics.Queries {
+			links["trace to metrics"]++
+			var tags []string
+			for _, tag := range s.JSON.Metrics.Tags {
+				// What Jaeger keeps as the name of a process is not among its tags.
+				if tag.Key == "service.name" {
+					t.Error("Jaeger's processes have no tag service.name")
+				}
+				tags = append(tags, tag.Value+`="user"`)
+			}
+			text := strings.ReplaceAll(strings.ReplaceAll(q.Query, "$$", "$"), "$__tags", strings.Join(tags, ","))
+			uses, err := query.PromQL(text)
+			if err != nil || len(uses) != 1 || !slices.Equal(uses[0].Labels, []string{"service"}) {
+				t.Errorf("a trace's metrics: %s, %v, %v", text, uses, err)
+			}
+		}
+	}
+	for link, count := range map[string]int{"exemplar to trace": 1, "line to trace": 1, "trace to lines": 1, "trace to metrics": 1} {
+		if links[link] != count {
+			t.Errorf("%s: %d links, want %d", link, links[link], count)
+		}
+	}
+}
+
+// checkExploreURL checks that a URL of Explore opens one trace in Jaeger.
+func checkExploreURL(t *testing.T, text, id string) {
+	t.Helper()
+	u, err := url.Parse(text)
+	if err != nil || u.Path != "/explore" {
+		t.Fatalf("%s is not a URL of Explore: %v", text, err)
+	}
+	var panes map[string]struct {
+		Datasource string `json:"datasource"`
+		Queries    []struct {
+			Datasource struct{ Type, UID string } `json:"datasource"`
+			Query      string                     `json:"query"`
+			QueryType  string                     `json:"queryType"`
+		} `json:"queries"`
+		Range struct{ From, To string } `json:"range"`
+	}
+	if err := json.Unmarshal([]byte(u.Query().Get("panes")), &panes); err != nil || len(panes) != 1 {
+		t.Fatalf("%s: panes %v, %v", text, panes, err)
+	}
+	for _, pane := range panes {
+		if pane.Datasource != "jaeger" || len(pane.Queries) != 1 || pane.Queries[0].Query != id || pane.Queries[0].QueryType != "" || pane.Queries[0].Datasource.UID != "jaeger" || pane.Range.From == "" {
+			t.Errorf("%s opens %+v", text, pane)
 		}
 	}
 }

@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // arrives waits for a message with all parts.
@@ -31,8 +34,8 @@ func TestAlertsArriveAndResolve(t *testing.T) {
 
 	// Critical: on both ways, in both languages, with the runbook.
 	s.exporter.export(`pgo_bootcheck_server_up{server="MySQL"} 0`)
-	arrives(t, "the group is told of MySQL", s.group, "告警 1 · MySQLDown", "MySQL 无响应", "https://runbooks.test/MySQLDown.md")
-	mail := arrives(t, "the person on call gets a mail", s.mail, "[FIRING 1] MySQLDown", "MySQL does not answer", "https://runbooks.test/MySQLDown.md", "Rcpt: oncall@pgo.test")
+	arrives(t, "the group is told of MySQL", s.group, "告警 1 · MySQLDown", "MySQL 无响应", "CST", "https://runbooks.test/MySQLDown.md", "https://grafana.test/d/pgo-data")
+	mail := arrives(t, "the person on call gets a mail", s.mail, "[FIRING 1] MySQLDown", "MySQL is down", " CST", "https://runbooks.test/MySQLDown.md", "https://grafana.test/d/pgo-data", "Rcpt: oncall@pgo.test")
 	t.Logf("the mail:\n%s", mail)
 
 	// What MySQL's absence explains stays quiet: it would be the third line here.
@@ -95,6 +98,59 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
+// The cause is sent and its effects are not: alerts with these labels, while the cause fires.
+func TestCausesInhibitTheirEffects(t *testing.T) {
+	tests := []struct {
+		name, cause string
+		effect      map[string]string
+		want        bool
+	}{
+		{"the broker's own target", "RabbitMQDown", map[string]string{"alertname": "TargetDown", "job": "rabbitmq"}, true},
+		{"the broker's queues", "RabbitMQDown", map[string]string{"alertname": "TargetDown", "job": "rabbitmq-queues"}, true},
+		{"the broker's queues, missing", "RabbitMQDown", map[string]string{"alertname": "TargetMissing", "job": "rabbitmq-queues"}, true},
+		{"another target", "RabbitMQDown", map[string]string{"alertname": "TargetDown", "job": "mysql"}, false},
+		{"MySQL's target", "MySQLDown", map[string]string{"alertname": "TargetDown", "job": "mysql"}, true},
+		{"a queue without a consumer", "RabbitMQDown", map[string]string{"alertname": "QueueWithoutConsumer"}, true},
+	}
+	var c struct {
+		Rules []struct {
+			Source []string `yaml:"source_matchers"`
+			Target []string `yaml:"target_matchers"`
+			Equal  []string `yaml:"equal"`
+		} `yaml:"inhibit_rules"`
+	}
+	if err := yaml.Unmarshal([]byte(read(t, "deploy/alertmanager/alertmanager.yml.template")), &c); err != nil {
+		t.Fatal(err)
+	}
+	matches := func(matchers []string, labels map[string]string) bool {
+		for _, text := range matchers {
+			m := regexp.MustCompile(`^(\w+)(=~?)"(.*)"$`).FindStringSubmatch(text)
+			if m == nil {
+				t.Fatalf("%s is not a matcher", text)
+			}
+			pattern := m[3]
+			if m[2] == "=" {
+				pattern = regexp.QuoteMeta(pattern)
+			}
+			if !regexp.MustCompile("^(?:" + pattern + ")$").MatchString(labels[m[1]]) {
+				return false
+			}
+		}
+		return true
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			got := false
+			for _, r := range c.Rules {
+				got = got || len(r.Equal) == 0 && matches(r.Source, map[string]string{"alertname": tc.cause}) && matches(r.Target, tc.effect)
+			}
+			if got != tc.want {
+				t.Errorf("inhibited: %v", got)
+			}
+		})
+	}
+}
+
 func TestPrometheusTakesItsConfiguration(t *testing.T) {
 	config := filepath.Join(t.TempDir(), "prometheus.yml")
 	rules, err := filepath.Abs(filepath.Join(repository, "deploy", "prometheus", "rules"))
@@ -102,7 +158,7 @@ func TestPrometheusTakesItsConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, config, fill(t, read(t, "deploy/prometheus/prometheus.yml.template"), map[string]string{
-		"RUNBOOKS_URL": "https://runbooks.test", "SCRAPE_INTERVAL": "15s", "PROMETHEUS_RULES": fmt.Sprintf("%q, %q", rules+"/*.yml", rules+"/compose/*.yml"),
+		"RUNBOOKS_URL": "https://runbooks.test", "GRAFANA_URL": "https://grafana.test", "SCRAPE_INTERVAL": "15s", "PROMETHEUS_RULES": fmt.Sprintf("%q, %q", rules+"/*.yml", rules+"/compose/*.yml"),
 		"PROMETHEUS_TARGETS": write(t, filepath.Join(filepath.Dir(config), "targets.json"), `[{"targets": ["node:9100"], "labels": {"job": "node"}}]`),
 		"ALERTMANAGER_HTTP":  "alertmanager:9093", "PGO_HTTP": "runtime:9900", "BOOTCHECK_HTTP": "runtime:8090", "RABBITMQ_METRICS": "rabbitmq:15692",
 	}))

@@ -180,7 +180,7 @@ func newStack(t *testing.T) *stack {
 	mail, letters := mailServer(t, "pgo", "the-mail-password")
 	s.group, s.mail = group, letters
 	start(t, []string{
-		"WECOM_HTTP=" + s.wecom, "WECOM_URL=" + chat.URL, "WECOM_PATIENCE=45s", // more than a busy machine keeps the watchdog waiting
+		"TZ=Asia/Shanghai", "WECOM_HTTP=" + s.wecom, "WECOM_URL=" + chat.URL, "WECOM_PATIENCE=45s", // more than a busy machine keeps the watchdog waiting
 		"WECOM_KEY_FILE=" + write(t, filepath.Join(dir, "secrets", "wecom_key"), "the-robot-key-0123456789\n"),
 	}, bridge)
 
@@ -193,7 +193,7 @@ func newStack(t *testing.T) *stack {
 		"ALERTMANAGER_ETC":   filepath.Join(dir, "etc"), "WECOM_HTTP": s.wecom,
 		"GROUP_WAIT": "1s", "GROUP_WAIT_CRITICAL": "1s", "GROUP_INTERVAL": "2s", "WATCHDOG_INTERVAL": "1s",
 	})
-	start(t, nil, installed(t, "prometheus-alertmanager", "alertmanager"),
+	start(t, []string{"TZ=Asia/Shanghai"}, installed(t, "prometheus-alertmanager", "alertmanager"),
 		"--config.file="+write(t, filepath.Join(dir, "etc", "alertmanager.yml"), config),
 		"--storage.path="+filepath.Join(dir, "alertmanager"), "--web.listen-address="+alertmanager, "--cluster.listen-address=")
 
@@ -204,9 +204,9 @@ func newStack(t *testing.T) *stack {
 	prometheus := freeAddr(t)
 	s.prometheus = start(t, nil, installed(t, "prometheus"),
 		"--config.file="+write(t, filepath.Join(dir, "etc", "prometheus.yml"), fmt.Sprintf(`
-global: {scrape_interval: 1s, evaluation_interval: 1s, external_labels: {runbooks: "https://runbooks.test"}}
+global: {scrape_interval: 1s, evaluation_interval: 1s, external_labels: {runbooks: "https://runbooks.test", grafana: "https://grafana.test"}}
 rule_files: [%q]
-alerting: {alert_relabel_configs: [{action: labeldrop, regex: runbooks}], alertmanagers: [{static_configs: [{targets: [%q]}]}]}
+alerting: {alert_relabel_configs: [{action: labeldrop, regex: runbooks|grafana}], alertmanagers: [{static_configs: [{targets: [%q]}]}]}
 scrape_configs:
   - {job_name: bootcheck, static_configs: [{targets: [%q]}]}
   - {job_name: pgo, static_configs: [{targets: [%q]}]}

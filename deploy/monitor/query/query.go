@@ -21,10 +21,10 @@ type Use struct {
 // grafanaVariables stand in an expression where Grafana puts values before it asks; the parser gets something of the same kind.
 var grafanaVariables = regexp.MustCompile(`\$\{?(__rate_interval|__interval|__range|__auto)\}?`)
 
-// Expand puts values in the place of Grafana's variables, so that the expression can be parsed.
-func Expand(expr string) string {
+// Expand puts values in the place of Grafana's variables, so that the expression can be parsed: value in the place of the reader's.
+func Expand(expr, value string) string {
 	expr = grafanaVariables.ReplaceAllString(expr, "5m")
-	return regexp.MustCompile(`\$\{?[a-z_]+(:[a-z]+)?\}?`).ReplaceAllString(expr, "x")
+	return regexp.MustCompile(`\$\{?[a-z_]+(:[a-z]+)?\}?`).ReplaceAllLiteralString(expr, value)
 }
 
 // PromQL parses expr and returns the metrics that it uses, each once, in the order of their names.
@@ -68,21 +68,7 @@ func collect(node parser.Node, wanted []string, found map[string]map[string]bool
 			collect(n.Param, nil, found)
 		}
 	case *parser.BinaryExpr:
-		left, right := wanted, wanted
-		if m := n.VectorMatching; m != nil {
-			if m.On {
-				left, right = slices.Concat(wanted, m.MatchingLabels), slices.Clone(m.MatchingLabels)
-			}
-			switch n.Op {
-			case parser.LAND, parser.LUNLESS:
-				if !m.On {
-					right = nil
-				}
-			case parser.LOR:
-				right = wanted
-			}
-			right = append(right, m.Include...)
-		}
+		left, right := sides(n, wanted)
 		collect(n.LHS, left, found)
 		collect(n.RHS, right, found)
 	case *parser.Call:
@@ -100,6 +86,31 @@ func collect(node parser.Node, wanted []string, found map[string]map[string]bool
 			collect(child, wanted, found)
 		}
 	}
+}
+
+// sides returns the labels that the two sides of n need, so that its result has wanted.
+func sides(n *parser.BinaryExpr, wanted []string) (left, right []string) {
+	m := n.VectorMatching
+	if m == nil {
+		return wanted, wanted
+	}
+	var matching []string
+	if m.On {
+		matching = m.MatchingLabels
+	}
+	isIncluded := func(label string) bool { return slices.Contains(m.Include, label) }
+	many := slices.Concat(slices.DeleteFunc(slices.Clone(wanted), isIncluded), matching)
+	switch {
+	case m.Card == parser.CardManyToOne:
+		return many, slices.Concat(matching, m.Include)
+	case m.Card == parser.CardOneToMany:
+		return slices.Concat(matching, m.Include), many
+	case n.Op == parser.LOR:
+		return wanted, wanted
+	case m.On, n.Op == parser.LAND, n.Op == parser.LUNLESS:
+		return many, matching
+	}
+	return wanted, wanted
 }
 
 func uses(found map[string]map[string]bool) []Use {

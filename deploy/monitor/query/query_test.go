@@ -18,6 +18,9 @@ func TestPromQL(t *testing.T) {
 		{"grouped away", `max by (a) (sum by (a, b) (m))`, "[{m [a b]}]"},
 		{"joined on", `a * on (x) b`, "[{a [x]} {b [x]}]"},
 		{"with labels of the other side", `a * on (x) group_left (y) b`, "[{a [x]} {b [x y]}]"},
+		{"with labels that only the other side has", `sum by (x, y) (a * on (x) group_left (y) b)`, "[{a [x]} {b [x y]}]"},
+		{"but for a label", `sum by (x, s) (a * ignoring (s) group_left () b)`, "[{a [s x]} {b []}]"},
+		{"one to many", `sum by (x, y) (b * on (x) group_right (y) a)`, "[{a [x]} {b [x y]}]"},
 		{"and takes the left side's labels", `sum by (z) (a and on (x) b)`, "[{a [x z]} {b [x]}]"},
 		{"or takes both", `max by (z) (a or b)`, "[{a [z]} {b [z]}]"},
 		{"a quantile's buckets", `histogram_quantile(0.9, sum by (le) (rate(m_bucket[5m])))`, "[{m_bucket [le]}]"},
@@ -43,6 +46,7 @@ func TestBadExpressions(t *testing.T) {
 	}{
 		{"PromQL", func() error { _, err := query.PromQL("sum(up"); return err }, "parse PromQL"},
 		{"PromQL without a range", func() error { _, err := query.PromQL("rate(up)"); return err }, "parse PromQL"},
+		{"LogQL that fits every stream", func() error { _, err := query.LogQL(query.Expand(`{a=~"$service"}`, ".*")); return err }, "parse LogQL"},
 		{"LogQL", func() error { _, err := query.LogQL(`{a="b"} | nonsense(`); return err }, "parse LogQL"},
 	}
 	for _, tc := range tests {
@@ -55,15 +59,15 @@ func TestBadExpressions(t *testing.T) {
 }
 
 func TestLogQL(t *testing.T) {
-	names, err := query.LogQL(query.Expand(`sum by (level) (count_over_time({service=~"$service",container=""} | json | level="error" [$__range]))`))
+	names, err := query.LogQL(query.Expand(`sum by (level) (count_over_time({service=~"$service",container=""} | json | level="error" [$__range]))`, "x"))
 	if got := fmt.Sprint(names); err != nil || got != "[container service]" {
 		t.Errorf("%s, %v", got, err)
 	}
 }
 
 func TestExpand(t *testing.T) {
-	got := query.Expand(`rate(m{service=~"$service",i="${instance:regex}"}[$__rate_interval])`)
-	if want := `rate(m{service=~"x",i="x"}[5m])`; got != want {
+	got := query.Expand(`rate(m{service=~"$service",i="${instance:regex}"}[$__rate_interval])`, ".+")
+	if want := `rate(m{service=~".+",i=".+"}[5m])`; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 }

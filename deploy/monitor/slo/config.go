@@ -16,7 +16,7 @@ import (
 type Config struct {
 	Window        Window             `yaml:"window"`         // over which the budget counts
 	MinRequests   int                `yaml:"min_requests"`   // within the longer window of an alert, else it stays quiet
-	ExcludeRoutes []string           `yaml:"exclude_routes"` // not counted as requests
+	ExcludeRoutes []string           `yaml:"exclude_routes"` // not counted as requests; /internal/.+ is every route below /internal/
 	Services      map[string]Service `yaml:"services"`
 }
 
@@ -78,8 +78,8 @@ func (c Config) validate() error {
 		return fmt.Errorf("services: none is named")
 	}
 	for _, route := range c.ExcludeRoutes {
-		if !regexp.MustCompile(`^/[a-zA-Z0-9/_.-]*$`).MatchString(route) {
-			return fmt.Errorf("exclude_routes: %q is not a route", route)
+		if !regexp.MustCompile(`^/[a-zA-Z0-9/_.-]*(/\.\+)?$`).MatchString(route) {
+			return fmt.Errorf("exclude_routes: %q is not a route, nor a path before /.+", route)
 		}
 	}
 	for name, s := range c.Services {

@@ -155,10 +155,11 @@ func (c Config) alerts(o objective) []rule {
 			Alert: b.alert, Expr: expr, For: b.pending,
 			Labels: map[string]string{"severity": b.severity, "service": o.service, "slo": o.slo},
 			Annotations: map[string]string{
-				"summary":     fmt.Sprintf("%s %s {{ $value | humanizePercentage }} of its requests, %s times what its objective allows", o.service, o.does, b.factor),
-				"summary_zh":  fmt.Sprintf("%s %s {{ $value | humanizePercentage }}，错误预算消耗速度超过 %s 倍", o.service, o.zh, b.factor),
+				"summary":     fmt.Sprintf("%s %s {{ $value | humanizePercentage }} of its requests: its error budget burns over %s times too fast", o.service, o.does, b.factor),
+				"summary_zh":  fmt.Sprintf("%s %s {{ $value | humanizePercentage }}，错误预算消耗速度超过正常的 %s 倍", o.service, o.zh, b.factor),
 				"description": fmt.Sprintf("The objective is %s %% over %s; over %s and over %s the budget burned more than %s times too fast.", trim(o.percent), c.Window, b.short, b.long, b.factor),
 				"runbook_url": "{{ $externalLabels.runbooks }}/" + b.alert + ".md",
+				"board_url":   "{{ $externalLabels.grafana }}/d/pgo-service?var-service=" + o.service,
 			},
 		})
 	}
@@ -171,10 +172,11 @@ func missing(service string) rule {
 		Alert: "TargetMissing", Expr: fmt.Sprintf("absent(up{job=\"services\",service=%q})", service), For: "2m",
 		Labels: map[string]string{"severity": "critical", "service": service},
 		Annotations: map[string]string{
-			"summary":     "Prometheus knows no target {{ $labels.job }} {{ $labels.service }}",
-			"summary_zh":  "监控目标 {{ $labels.job }} {{ $labels.service }} 不存在",
-			"description": "Nothing of this kind has been discovered for two minutes, so nothing about it can fire.",
+			"summary":     "Prometheus has no target {{ $labels.job }}{{ with $labels.service }} {{ . }}{{ end }}",
+			"summary_zh":  "监控目标 {{ $labels.job }}{{ with $labels.service }} {{ . }}{{ end }} 不存在",
+			"description": "It has not been discovered for two minutes. Alerts about it cannot fire.",
 			"runbook_url": "{{ $externalLabels.runbooks }}/TargetMissing.md",
+			"board_url":   "{{ $externalLabels.grafana }}/d/pgo-monitoring",
 		},
 	}
 }

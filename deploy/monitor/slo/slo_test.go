@@ -11,7 +11,7 @@ import (
 const good = `
 window: 14d
 min_requests: 20
-exclude_routes: [/livez]
+exclude_routes: [/livez, /internal/.+]
 services:
   user: {availability: {objective: 99.9}, latency: {objective: 99, threshold: 1s}}
 `
@@ -22,7 +22,8 @@ func TestParseSaysWhatIsWrong(t *testing.T) {
 		{"a window in hours", "14d", "14h", "is not a number of days"},
 		{"no window", "window: 14d", "", "window: a number of days"},
 		{"a negative number of requests", "20", "-1", "min_requests: -1 is below 0"},
-		{"a route that could change the query", "[/livez]", `['/livez"}']`, "is not a route"},
+		{"a pattern for all routes", "[/livez, /internal/.+]", "[/.+/x]", "is not a route"},
+		{"a route that could change the query", "[/livez, /internal/.+]", `['/livez"}']`, "is not a route"},
 		{"an objective of 100 %", "99.9", "100", "services.user.availability.objective"},
 		{"no objective", "{objective: 99, threshold: 1s}", "{threshold: 1s}", "services.user.latency.objective: 0"},
 		{"a threshold between two buckets", "1s", "300ms", "services.user.latency.threshold: 300ms is not one of"},
@@ -50,7 +51,7 @@ func TestRules(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"both spellings of a whole bound":         `le=~"1([.]0)?"`,
-		"the probes left out":                     `http_route!~"/livez"`,
+		"the probes left out":                     `http_route!~"/livez|/internal/.+"`,
 		"the fast burn's factor":                  "> 14.4 * (1 - 0.999)",
 		"the slow burn's windows":                 `slo:errors:ratio_rate6h{service="user",slo="latency"} > 6 * (1 - 0.99)`,
 		"the window":                              "[14d]",

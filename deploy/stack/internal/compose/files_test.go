@@ -3,6 +3,7 @@ package compose
 import (
 	"context"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -117,6 +118,8 @@ func TestResolveSettingsRejects(t *testing.T) {
 	}{
 		{"an offset that is not a number", map[string]string{"PORT_OFFSET": "many"}, "not a whole number"},
 		{"a missing deploy directory", map[string]string{"PGO_BACKEND": "/nowhere"}, "deploy directory"},
+		{"no socket of an engine", map[string]string{"PGO_BACKEND": "/tmp", "COMPOSE_PROFILES": "monitoring", "PGO_DOCKER_SOCKET": "/etc/hostname"}, "PGO_DOCKER_SOCKET names: /etc/hostname is not a socket"},
+		{"a time zone that is none", map[string]string{"PGO_BACKEND": "/tmp", "ALERTS_TZ": "Asia/Nowhere"}, "is not a time zone"},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
@@ -143,7 +146,21 @@ func prepareHome(t *testing.T) Stack {
 		t.Fatal(err)
 	}
 	backend := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(root, "bin"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("/tmp", "pgo-s-") // short enough for a socket's path
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	socket := filepath.Join(dir, "docker.sock")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
 	return Stack{Checkout: co, Out: t.Output(), Err: t.Output(), Getenv: func(key string) string {
-		return map[string]string{"PORT_OFFSET": "21000", "PGO_BACKEND": backend, "COMPOSE_PROFILES": "monitoring"}[key]
+		return map[string]string{"PORT_OFFSET": "21000", "PGO_BACKEND": backend, "COMPOSE_PROFILES": "monitoring", "PGO_DOCKER_SOCKET": socket}[key]
 	}}
 }

@@ -59,5 +59,5 @@ func (s Stack) writeMonitoring(v settings) error {
 	if err := makeOwnedDir(s.dockerPath("runtime", "logs"), v.owner); err != nil {
 		return err
 	}
-	return monitoring.WriteContainerFiles(s.Checkout, s.dockerPath("monitoring"))
+	return monitoring.WriteContainerFiles(s.Checkout, s.dockerPath("monitoring"), "http://127.0.0.1:"+v.values["PGO_GRAFANA_HTTP"], v.values["PGO_ALERTS_TZ"])
 }

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"pgo/deploy/stack/internal/checkout"
+	"pgo/deploy/stack/internal/monitoring"
 	"pgo/pkg/testing/localserver"
 )
 
@@ -34,7 +35,7 @@ func persistentValues() map[string]string {
 	return map[string]string{
 		"PGO_BACKEND": "", "PGO_BIND": "127.0.0.1", "PGO_ENV": "dev", "PGO_PUBLIC_URL": "", "PORT_OFFSET": "0", "COMPOSE_PROFILES": "",
 		"PGO_TRACING_ENDPOINT": "", "PGO_PORT_HTTP": "", "PGO_PORT_HTTPS": "",
-		"PGO_DOCKER_SOCKET": "/var/run/docker.sock",
+		"PGO_DOCKER_SOCKET": "/var/run/docker.sock", "ALERTS_TZ": "",
 		"PGO_CERTBOT_HOSTS": "", "PGO_CERTBOT_EMAIL": "", "PGO_CERTBOT_SERVER": "https://acme-v02.api.letsencrypt.org/directory",
 	}
 }
@@ -83,6 +84,9 @@ func (s Stack) resolveSettings(ctx context.Context) (settings, error) {
 		values["PGO_GATEWAY_URL"] = "http://127.0.0.1:" + values["PGO_GATEWAY_HTTP"]
 	}
 	resolveMonitoring(values)
+	if values["PGO_ALERTS_TZ"], err = monitoring.AlertZone(values["ALERTS_TZ"]); err != nil {
+		return settings{}, err
+	}
 	if values["PGO_DOCKER_GID"], err = findSocketGroup(values["PGO_DOCKER_SOCKET"]); err != nil && (settings{values: values}).hasMonitoring() {
 		return settings{}, fmt.Errorf("find the engine's socket, which PGO_DOCKER_SOCKET names: %w", err)
 	}

@@ -2,7 +2,9 @@ package monitoring
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 
@@ -13,12 +15,13 @@ import (
 )
 
 // WriteContainerFiles writes the files that the monitoring's containers mount into the directories prometheus, alertmanager and
-// exporters of dir. Other users can read the files: dir must be in a directory that is closed to them.
-func WriteContainerFiles(co checkout.Checkout, dir string) error {
-	for _, step := range []func(co checkout.Checkout, dir string) error{writeContainerPrometheus, writeContainerAlertmanager, writeContainerExporters} {
-		if err := step(co, dir); err != nil {
-			return fmt.Errorf("write the monitoring's files: %w", err)
-		}
+// exporters of dir: with links to Grafana at the URL grafana, and with times of zone. Other users can read the files: dir must be
+// in a directory that is closed to them.
+func WriteContainerFiles(co checkout.Checkout, dir, grafana, zone string) error {
+	if err := errors.Join(
+		writeContainerPrometheus(co, dir, grafana), writeContainerAlertmanager(co, dir), writeZone(filepath.Join(dir, "alertmanager"), zone), writeContainerExporters(co, dir),
+	); err != nil {
+		return fmt.Errorf("write the monitoring's files: %w", err)
 	}
 	return nil
 }
@@ -32,7 +35,7 @@ func containerTargets() map[string]string {
 	}
 }
 
-func writeContainerPrometheus(co checkout.Checkout, dir string) error {
+func writeContainerPrometheus(co checkout.Checkout, dir, grafana string) error {
 	targets := []target{}
 	for job, addr := range containerTargets() {
 		targets = append(targets, target{[]string{addr}, map[string]string{"job": job}})
@@ -48,11 +51,16 @@ func writeContainerPrometheus(co checkout.Checkout, dir string) error {
 	if err != nil {
 		return err
 	}
-	filled, err := template.Fill("prometheus.yml", string(text), map[string]string{
-		"SCRAPE_INTERVAL": readSetting("SCRAPE_INTERVAL", "15s"), "PROMETHEUS_RULES": `"/etc/rules/*.yml", "/etc/rules/compose/*.yml"`,
-		"PROMETHEUS_TARGETS": "/etc/monitoring/targets.json", "RUNBOOKS_URL": readSetting("RUNBOOKS_URL", "file://"+filepath.Join(co.Root, "docs", "runbooks")),
-		"ALERTMANAGER_HTTP": "alertmanager:9093", "PGO_HTTP": "runtime:9900", "BOOTCHECK_HTTP": "runtime:8090", "RABBITMQ_METRICS": "rabbitmq:15692",
+	values := alertLinks(co, grafana)
+	if err := writePublic(filepath.Join(dir, "prometheus"), "links.yml", linkRules(values["RUNBOOKS_URL"])); err != nil {
+		return err
+	}
+	maps.Copy(values, map[string]string{
+		"SCRAPE_INTERVAL": readSetting("SCRAPE_INTERVAL", "15s"), "PROMETHEUS_RULES": `"/etc/rules/*.yml", "/etc/rules/compose/*.yml", "/etc/monitoring/links.yml"`,
+		"PROMETHEUS_TARGETS": "/etc/monitoring/targets.json",
+		"ALERTMANAGER_HTTP":  "alertmanager:9093", "PGO_HTTP": "runtime:9900", "BOOTCHECK_HTTP": "runtime:8090", "RABBITMQ_METRICS": "rabbitmq:15692",
 	})
+	filled, err := template.Fill("prometheus.yml", string(text), values)
 	if err != nil {
 		return err
 	}

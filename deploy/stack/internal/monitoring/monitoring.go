@@ -41,7 +41,7 @@ func noValues(checkout.Checkout, map[string]string) []string { return nil }
 func Parts() []Part {
 	return append([]Part{
 		{Name: "prometheus", Programs: []string{"prometheus"}, Package: "prometheus", Addr: "PROMETHEUS_HTTP", Job: "prometheus", args: prometheusArgs, env: noValues, files: prometheusFiles},
-		{Name: "alertmanager", Programs: []string{"prometheus-alertmanager", "alertmanager"}, Package: "prometheus-alertmanager", Addr: "ALERTMANAGER_HTTP", Job: "alertmanager", args: alertmanagerArgs, env: noValues, files: alertmanagerFiles},
+		{Name: "alertmanager", Programs: []string{"prometheus-alertmanager", "alertmanager"}, Package: "prometheus-alertmanager", Addr: "ALERTMANAGER_HTTP", Job: "alertmanager", args: alertmanagerArgs, env: alertmanagerEnv, files: alertmanagerFiles},
 		{Name: "wecom", Programs: []string{"wecom"}, Addr: "WECOM_HTTP", Job: "wecom", args: noValues, env: wecomEnv},
 		{Name: "node-exporter", Programs: []string{"prometheus-node-exporter", "node_exporter"}, Package: "prometheus-node-exporter", Addr: "NODE_EXPORTER", Job: "node", args: nodeArgs, env: noValues},
 		{Name: "mysqld-exporter", Programs: []string{"prometheus-mysqld-exporter", "mysqld_exporter"}, Package: "prometheus-mysqld-exporter", Addr: "MYSQLD_EXPORTER", Job: "mysql", args: mysqldArgs, env: noValues, files: mysqldFiles},
@@ -148,12 +148,17 @@ func prometheusFiles(co checkout.Checkout, env map[string]string) error {
 	if err != nil {
 		return err
 	}
-	return writeConfig(co, env, "prometheus.yml", text, map[string]string{
+	settings := alertLinks(co, "http://"+env["GRAFANA_HTTP"])
+	links := co.Path("etc", "prometheus-links.yml")
+	if err := renameio.WriteFile(links, []byte(linkRules(settings["RUNBOOKS_URL"])), 0o600, renameio.IgnoreUmask()); err != nil {
+		return err
+	}
+	maps.Copy(settings, map[string]string{
 		"PROMETHEUS_TARGETS": file,
-		"PROMETHEUS_RULES":   strconv.Quote(readSetting("PROMETHEUS_RULES", filepath.Join(co.Root, "deploy", "prometheus", "rules", "*.yml"))),
+		"PROMETHEUS_RULES":   strconv.Quote(readSetting("PROMETHEUS_RULES", filepath.Join(co.Root, "deploy", "prometheus", "rules", "*.yml"))) + ", " + strconv.Quote(links),
 		"SCRAPE_INTERVAL":    readSetting("SCRAPE_INTERVAL", "15s"),
-		"RUNBOOKS_URL":       "file://" + filepath.Join(co.Root, "docs", "runbooks"),
 	})
+	return writeConfig(co, env, "prometheus.yml", text, settings)
 }
 
 // readSetting returns a variable from the environment of `make up`, or fallback if it is not set.
@@ -171,7 +176,12 @@ func alertmanagerArgs(co checkout.Checkout, env map[string]string) []string {
 	}
 }
 
+func alertmanagerEnv(checkout.Checkout, map[string]string) []string { return zoneEnv() }
+
 func alertmanagerFiles(co checkout.Checkout, env map[string]string) error {
+	if _, err := AlertZone(readSetting("ALERTS_TZ", "")); err != nil {
+		return err
+	}
 	values := mailSettings(co.Path("secrets", "smtp_password"), co.Path("etc"))
 	values["WECOM_HTTP"] = env["WECOM_HTTP"]
 	config, mail, err := alertmanagerConfig(co, values)
@@ -215,7 +225,7 @@ func alertmanagerConfig(co checkout.Checkout, values map[string]string) (config,
 }
 
 func wecomEnv(co checkout.Checkout, env map[string]string) []string {
-	out := []string{"WECOM_HTTP=" + env["WECOM_HTTP"], "WECOM_KEY_FILE=" + co.Path("secrets", "wecom_key")}
+	out := append(zoneEnv(), "WECOM_HTTP="+env["WECOM_HTTP"], "WECOM_KEY_FILE="+co.Path("secrets", "wecom_key"))
 	for _, name := range []string{"WECOM_LANG", "WECOM_URL"} {
 		if v := os.Getenv(name); v != "" {
 			out = append(out, name+"="+v)

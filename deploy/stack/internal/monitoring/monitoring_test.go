@@ -116,12 +116,13 @@ func TestWriteContainerFiles(t *testing.T) {
 	co, _ := state(t)
 	t.Setenv("SMTP_SMARTHOST", "mail.test:587")
 	dir := t.TempDir()
-	if err := WriteContainerFiles(co, dir); err != nil {
+	if err := WriteContainerFiles(co, dir, "http://127.0.0.1:3000", "UTC"); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{
-		"prometheus/prometheus.yml":     `http://runtime:9900/sd`,
+		"prometheus/prometheus.yml":     `grafana: "http://127.0.0.1:3000"`,
 		"prometheus/targets.json":       `"mysqld-exporter:9104"`,
+		"prometheus/links.yml":          `record: "alert:links"`,
 		"alertmanager/alertmanager.yml": `smtp_smarthost: "mail.test:587"`,
 		"alertmanager/mail.tmpl":        `pgo.subject`,
 		"alertmanager/smtp_password":    ``,

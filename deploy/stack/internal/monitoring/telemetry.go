@@ -73,6 +73,7 @@ func jaegerEnv(co checkout.Checkout, env map[string]string) []string {
 		"JAEGER_LISTEN=127.0.0.1", "JAEGER_UI_PORT=" + port(env["JAEGER_HTTP"]), "JAEGER_OTLP_PORT=" + port(env["JAEGER_OTLP"]),
 		"JAEGER_GRPC_PORT=" + port(env["JAEGER_GRPC"]), "JAEGER_METRICS_PORT=" + port(env["JAEGER_METRICS"]),
 		"JAEGER_HEALTH=" + env["JAEGER_HEALTH"], "JAEGER_DATA=" + co.Path("data", "jaeger"), limit(512),
+		"OTEL_TRACES_SAMPLER=always_off", // its own spans have no receiver
 	}
 }
 
@@ -96,6 +97,7 @@ func grafanaEnv(co checkout.Checkout, env map[string]string) []string {
 		"GF_SERVER_HTTP_ADDR=127.0.0.1", "GF_SERVER_HTTP_PORT=" + port(env["GRAFANA_HTTP"]),
 		"GF_PATHS_DATA=" + co.Path("data", "grafana"), "GF_PATHS_LOGS=" + co.Path("data", "grafana", "log"), "GF_PATHS_PLUGINS=" + co.Path("data", "grafana", "plugins"),
 		"GF_PATHS_PROVISIONING=" + filepath.Join(kit, "provisioning"), "BOARDS=" + filepath.Join(kit, "boards"),
+		"GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH=" + filepath.Join(kit, "boards", "Start", "pgo-overview.json"),
 		"GF_SECURITY_ADMIN_PASSWORD=$__file{" + co.Path("secrets", "grafana_password") + "}", "GRAFANA_PASSWORD_FILE=" + co.Path("secrets", "grafana_password"),
 		"PROMETHEUS_URL=http://" + env["PROMETHEUS_HTTP"], "ALERTMANAGER_URL=http://" + env["ALERTMANAGER_HTTP"],
 		"LOKI_URL=http://" + env["LOKI_HTTP"], "JAEGER_URL=http://" + env["JAEGER_HTTP"], limit(384),
