@@ -80,11 +80,8 @@ func upgradeManager(ctx context.Context, e *env, program string) error {
 // replaceOtherManager upgrades the manager where one runs and is another program than this one, by content.
 func replaceOtherManager(ctx context.Context, e *env, h home.Home) error {
 	client, err := control.Connect(ctx, h)
-	if errors.Is(err, control.ErrNotRunning) {
-		return nil
-	}
 	if err != nil {
-		return err
+		return nil //nolint:nilerr // none runs, or the command itself meets the error
 	}
 	info, err := client.Info(ctx)
 	if err != nil {
