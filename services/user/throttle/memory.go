@@ -63,7 +63,7 @@ func (e entry) waitFor(r rule, l Limits, now time.Time) time.Duration {
 	case n >= r.limit:
 		return recent[n-r.limit].Add(l.Window).Sub(now)
 	case n > 0:
-		return recent[n-1].Add(delayAfter(n, l.Free)).Sub(now)
+		return recent[n-1].Add(l.delayAfter(n)).Sub(now)
 	}
 	return 0
 }

@@ -24,18 +24,15 @@ const (
 	checkedBucketRule = "checked"
 )
 
-// The wait after the last free failure and those that follow is 5 s, 15 s, 45 s ...
-const (
-	firstDelay  = 5 * time.Second
-	delayFactor = 3
-)
+// delayFactor is the ratio of a wait to the one before.
+const delayFactor = 3
 
 // delayAfter returns how long to wait after a number of failures.
-func delayAfter(failures, free int) time.Duration {
-	if failures < free {
+func (l Limits) delayAfter(failures int) time.Duration {
+	if failures < l.Free {
 		return 0
 	}
-	return time.Duration(float64(firstDelay) * math.Pow(delayFactor, float64(min(failures-free, 10))))
+	return time.Duration(float64(l.Delay) * math.Pow(delayFactor, float64(min(failures-l.Free, 10))))
 }
 
 // countScript counts a call under each key, unless a rule refuses it; then it counts nothing. It returns the milliseconds to
@@ -100,7 +97,7 @@ func keysOf(rules []rule) []string {
 }
 
 func argumentsOf(l Limits, rules []rule) []any {
-	args := []any{l.Window.Milliseconds(), l.Free, firstDelay.Milliseconds(), delayFactor}
+	args := []any{l.Window.Milliseconds(), l.Free, l.Delay.Milliseconds(), delayFactor}
 	for _, r := range rules {
 		args = append(args, r.kind, r.limit)
 	}

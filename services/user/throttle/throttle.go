@@ -24,6 +24,7 @@ type Limits struct {
 	Window   time.Duration `config:"window"`
 	Account  int           `config:"account"`  // failures on one account by all unknown devices, by one known device, or in one session
 	Free     int           `config:"free"`     // failures on one account before the delays begin
+	Delay    time.Duration `config:"delay"`    // wait after the last free failure; after each further one it is three times as long
 	Address  int           `config:"address"`  // failures on existing accounts by the unknown devices of one address
 	Invented int           `config:"invented"` // attempts by one address on accounts that do not exist
 	SignIn   int           `config:"sign_in"`  // attempts on one account, also those that succeed

@@ -1,6 +1,7 @@
 package throttle_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -58,7 +59,7 @@ pgo_login_attempts_total{counted_in="redis",result="refused"} 0
 }
 
 func newLimits(account int) throttle.Limits {
-	return throttle.Limits{Window: time.Hour, Account: account, Free: 5, Address: 100, Invented: 3, SignIn: 100, SignUp: 3, Mail: 3}
+	return throttle.Limits{Window: time.Hour, Account: account, Free: 5, Delay: 5 * time.Minute, Address: 100, Invented: 3, SignIn: 100, SignUp: 3, Mail: 3}
 }
 
 // TestDelays makes failed attempts one after the other, and checks how long the next must wait.
@@ -80,13 +81,43 @@ func TestDelays(t *testing.T) {
 					t.Fatalf("attempt %d waits %v", n+1, wait)
 				}
 			}
-			if wait := count(); wait <= 0 || wait > 5*time.Second {
-				t.Errorf("after five failures the wait is %v, want up to 5 s", wait)
+			if wait := count(); wait <= 0 || wait > 5*time.Minute {
+				t.Errorf("after five failures the wait is %v, want up to 5 min", wait)
 			}
 			throttle.New(client, server.Prefix, limitsOf, zap.NewNop()).RecordSuccess(t.Context(), a)
 			if wait := count(); wait != 0 {
 				t.Errorf("an attempt that succeeded counts: wait %v", wait)
 			}
+		})
+	}
+}
+
+// TestWindowEnds uses a limit up and asks until an attempt is allowed again. Being refused does not prolong the wait.
+func TestWindowEnds(t *testing.T) {
+	server := testkit.NewRedis(t)
+	cfg := cache.Defaults()
+	cfg.Addr, cfg.Username, cfg.Password = server.Addr, server.Username, config.Secret(server.Password)
+	client := cache.Open(cfg)
+	t.Cleanup(func() { client.Close() })
+	limits := newLimits(1)
+	limits.Window = time.Second
+	ada := user.Attempt{Account: "ada@example.org", IP: "192.0.2.1"}
+	newThrottle := func() *throttle.Throttle {
+		return throttle.New(client, server.Prefix, func() throttle.Limits { return limits }, zap.NewNop())
+	}
+	first := newThrottle()
+	if wait := first.CountAttempt(t.Context(), ada); wait != 0 {
+		t.Errorf("the first attempt waits %v", wait)
+	}
+	for _, counter := range []struct {
+		name     string
+		throttle *throttle.Throttle
+	}{{"memory", first}, {"another process", newThrottle()}} {
+		testkit.Eventually(t, counter.name+": the end of the window", func() error {
+			if wait := counter.throttle.CountAttempt(t.Context(), ada); wait != 0 {
+				return fmt.Errorf("the wait is %v", wait)
+			}
+			return nil
 		})
 	}
 }

@@ -43,6 +43,7 @@ func TestCommands(t *testing.T) {
 		BadConfigurations: []servicetest.BadConfiguration{
 			{Name: "unknown key of a section", Environ: map[string]string{"PGO_CFG_LOGIN__NONSENSE": "1"}, Want: "login.nonsense: expected a known key"},
 			{Name: "wrong duration", Environ: map[string]string{"PGO_CFG_LOGIN__WINDOW": "15"}, Want: "login.window: expected a duration"},
+			{Name: "wrong delay", Environ: map[string]string{"PGO_CFG_LOGIN__DELAY": "0s"}, Want: "login.delay: expected a duration"},
 			{Name: "missing signing key", Environ: map[string]string{"PGO_CFG_AUTH__SIGNING_KEY": servicetest.Absent}, Want: "auth.signing_key: expected a secret"},
 			{Name: "signing key is no PEM", Environ: map[string]string{"PGO_CFG_AUTH__SIGNING_KEY": "hunter2-hunter2-hunter2"}, Want: "auth.signing_key: expected one or more Ed25519 keys"},
 			{Name: "signing key of another kind", Environ: map[string]string{"PGO_CFG_AUTH__SIGNING_KEY": otherKey}, Want: "auth.signing_key: expected one or more Ed25519 keys"},

@@ -117,7 +117,7 @@ func NewConfig() Config {
 	return Config{
 		Config: service.Defaults(name, "127.0.0.1:8081"),
 		Auth:   Auth{Issuer: "pgo", Audience: "pgo", AccessTTL: 15 * time.Minute, RefreshTTL: 30 * 24 * time.Hour, RefreshGrace: 10 * time.Second},
-		Login:  throttle.Limits{Window: time.Hour, Account: 10, Free: 5, Address: 300, Invented: 100, SignIn: 600, SignUp: 1500, Mail: 300},
+		Login:  throttle.Limits{Window: time.Hour, Account: 10, Free: 5, Delay: 5 * time.Second, Address: 300, Invented: 100, SignIn: 600, SignUp: 1500, Mail: 300},
 		Mail:   Mail{SMTP: SMTP{TLS: mail.TLSStart, Timeout: 10 * time.Second}, Dir: ".pgo/mail", From: "pgo@localhost", BaseURL: "http://127.0.0.1:8080"},
 	}
 }
@@ -134,6 +134,7 @@ func (cfg *Config) Validate(c *config.Check) {
 	c.Expect(cfg.Auth.RefreshTTL > cfg.Auth.AccessTTL, "auth.refresh_ttl", "a duration longer than auth.access_ttl")
 	c.Expect(cfg.Auth.RefreshGrace >= 0 && cfg.Auth.RefreshGrace <= time.Minute, "auth.refresh_grace", "a duration from 0s to 1m")
 	c.Expect(cfg.Login.Window >= time.Second, "login.window", "a duration from 1s")
+	c.Expect(cfg.Login.Delay >= time.Second && cfg.Login.Delay <= time.Hour, "login.delay", "a duration from 1s to 1h")
 	for key, n := range map[string]int{
 		"account": cfg.Login.Account, "free": cfg.Login.Free, "address": cfg.Login.Address, "invented": cfg.Login.Invented,
 		"sign_in": cfg.Login.SignIn, "sign_up": cfg.Login.SignUp, "mail": cfg.Login.Mail,
