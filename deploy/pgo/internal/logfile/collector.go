@@ -170,24 +170,3 @@ func sleepUnlessDone(ctx context.Context, d time.Duration) {
 	case <-ctx.Done():
 	}
 }
-
-// readLines calls line for every line, including a last one without a newline.
-func readLines(in io.Reader, line func([]byte) error) error {
-	t := follower{}
-	block := make([]byte, 64<<10)
-	for {
-		n, err := in.Read(block)
-		if err := t.emitLines(block[:n], line); err != nil {
-			return err
-		}
-		if errors.Is(err, io.EOF) {
-			if len(t.partial) > 0 {
-				return line(t.partial)
-			}
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
-}

@@ -3,6 +3,7 @@ package logfile
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -206,4 +207,50 @@ func (t *follower) emitLines(text []byte, line func([]byte) error) error {
 		}
 		t.partial = t.partial[end+1:]
 	}
+}
+
+// readLines calls line for every line, including a last one without a newline.
+func readLines(in io.Reader, line func([]byte) error) error {
+	t := follower{}
+	block := make([]byte, 64<<10)
+	for {
+		n, err := in.Read(block)
+		if err := t.emitLines(block[:n], line); err != nil {
+			return err
+		}
+		if errors.Is(err, io.EOF) {
+			if len(t.partial) > 0 {
+				return line(t.partial)
+			}
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// ReadLines calls line for every line of the file.
+func (o RotatedFile) ReadLines(line func([]byte) error) error {
+	f, err := os.Open(o.Path)
+	if errors.Is(err, os.ErrNotExist) && !o.Compressed {
+		o.Compressed = true // compressed since
+		f, err = os.Open(o.Path + ".gz")
+	}
+	if errors.Is(err, os.ErrNotExist) {
+		return nil // removed since
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	var in io.Reader = f
+	if o.Compressed {
+		z, err := gzip.NewReader(f)
+		if err != nil {
+			return err
+		}
+		in = z
+	}
+	return readLines(in, line)
 }

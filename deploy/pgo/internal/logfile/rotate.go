@@ -20,6 +20,15 @@ const (
 	rotatedTimeFormat = "20060102T150405.000000000Z"
 )
 
+// Policy defines when a log is rotated and how long rotated files are kept.
+type Policy struct {
+	MaxSize  int64
+	MaxAge   time.Duration // 0: not by age
+	Keep     int
+	KeepFor  time.Duration
+	Compress bool
+}
+
 // RotatedFile is one rotated file of a log.
 type RotatedFile struct {
 	Path       string
@@ -78,36 +87,6 @@ func ListRotated(path string) []RotatedFile {
 	return slices.CompactFunc(all, func(a, b RotatedFile) bool { return a.RotatedAt.Equal(b.RotatedAt) })
 }
 
-// rotateIfDue rotates the file if it is large or old enough and ends with a whole line. The caller holds the lock.
-func (w *Writer) rotateIfDue() {
-	p := w.policy
-	if w.size < p.MaxSize && (p.MaxAge == 0 || time.Since(w.createdAt) < p.MaxAge) || p.MaxSize == 0 {
-		return
-	}
-	// A file with an endless line is cut all the same, before it fills the disk.
-	if last := w.readLastByte(); last != '\n' && w.size < 2*p.MaxSize {
-		return
-	}
-	dir := filepath.Join(filepath.Dir(w.path), rotatedDir)
-	to := filepath.Join(dir, strings.TrimSuffix(filepath.Base(w.path), ".log")+"."+time.Now().UTC().Format(rotatedTimeFormat)+".log")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return // better a growing file than a lost line
-	}
-	if err := os.Rename(w.path, to); err != nil {
-		return
-	}
-	w.file.Close()
-	w.file = nil
-	_ = w.openCurrent() // the next SpliceFrom returns the error
-	w.background.Go(func() { pruneRotated(w.path, p) })
-}
-
-func (w *Writer) readLastByte() byte {
-	var last [1]byte
-	_, _ = w.file.ReadAt(last[:], w.size-1) // 0 is not a newline either
-	return last[0]
-}
-
 // pruneRotated compresses rotated files, except the newest so that followers find it, and removes those beyond the policy.
 func pruneRotated(path string, p Policy) {
 	all := ListRotated(path)
@@ -149,29 +128,4 @@ func compressFile(path string) error {
 		return err
 	}
 	return os.Remove(path)
-}
-
-// ReadLines calls line for every line of the file.
-func (o RotatedFile) ReadLines(line func([]byte) error) error {
-	f, err := os.Open(o.Path)
-	if errors.Is(err, os.ErrNotExist) && !o.Compressed {
-		o.Compressed = true // compressed since
-		f, err = os.Open(o.Path + ".gz")
-	}
-	if errors.Is(err, os.ErrNotExist) {
-		return nil // removed since
-	}
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	var in io.Reader = f
-	if o.Compressed {
-		z, err := gzip.NewReader(f)
-		if err != nil {
-			return err
-		}
-		in = z
-	}
-	return readLines(in, line)
 }

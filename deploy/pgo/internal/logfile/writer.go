@@ -6,20 +6,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
-
-// Policy defines when a log is rotated and how long rotated files are kept.
-type Policy struct {
-	MaxSize  int64
-	MaxAge   time.Duration // 0: not by age
-	Keep     int
-	KeepFor  time.Duration
-	Compress bool
-}
 
 // Writer writes one log file from any number of pipes. It is the file's only writer, so that it may rotate between two writes.
 type Writer struct {
@@ -99,6 +91,36 @@ func creationTime(f *os.File) time.Time {
 		return time.Unix(s.Btime.Sec, int64(s.Btime.Nsec))
 	}
 	return time.Now()
+}
+
+// rotateIfDue rotates the file if it is large or old enough and ends with a whole line. The caller holds the lock.
+func (w *Writer) rotateIfDue() {
+	p := w.policy
+	if w.size < p.MaxSize && (p.MaxAge == 0 || time.Since(w.createdAt) < p.MaxAge) || p.MaxSize == 0 {
+		return
+	}
+	// A file with an endless line is cut all the same, before it fills the disk.
+	if last := w.readLastByte(); last != '\n' && w.size < 2*p.MaxSize {
+		return
+	}
+	dir := filepath.Join(filepath.Dir(w.path), rotatedDir)
+	to := filepath.Join(dir, strings.TrimSuffix(filepath.Base(w.path), ".log")+"."+time.Now().UTC().Format(rotatedTimeFormat)+".log")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return // better a growing file than a lost line
+	}
+	if err := os.Rename(w.path, to); err != nil {
+		return
+	}
+	w.file.Close()
+	w.file = nil
+	_ = w.openCurrent() // the next SpliceFrom returns the error
+	w.background.Go(func() { pruneRotated(w.path, p) })
+}
+
+func (w *Writer) readLastByte() byte {
+	var last [1]byte
+	_, _ = w.file.ReadAt(last[:], w.size-1) // 0 is not a newline either
+	return last[0]
 }
 
 // SpliceFrom moves n bytes from the pipe to the end of the log. splice(2) moves them in one system call: if pgo is killed,

@@ -47,13 +47,6 @@ func Encode(w io.Writer, old, new []byte) error {
 	return nil
 }
 
-// stretch is a part of the new file: fresh bytes, and then bytes like those of the old file at from.
-type stretch struct {
-	fresh      int // offset of its fresh bytes in the new file
-	start, end int // offsets of the bytes that are like old ones, in the new file
-	from       int // offset of these in the old file
-}
-
 // writer encodes stretches in blocks. It keeps the first error.
 type writer struct {
 	z   io.Writer

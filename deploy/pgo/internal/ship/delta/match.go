@@ -13,6 +13,13 @@ const (
 	nearLength = 64 // a stretch goes on while half of so many bytes are equal
 )
 
+// stretch is a part of the new file: fresh bytes, and then bytes like those of the old file at from.
+type stretch struct {
+	fresh      int // offset of its fresh bytes in the new file
+	start, end int // offsets of the bytes that are like old ones, in the new file
+	from       int // offset of these in the old file
+}
+
 // findStretches returns the stretches that make up the whole new file, in order.
 func findStretches(old, new []byte) iter.Seq[stretch] {
 	return func(yield func(stretch) bool) {
