@@ -6,6 +6,9 @@ import (
 	"pgo/pkg/service"
 )
 
+// name is the service's, and begins the names of its accounts, queues and keys.
+const name = "school"
+
 // Config is the configuration of the School service. The log level takes effect when the configuration is reloaded, the rest
 // at the next start.
 type Config struct {

@@ -12,9 +12,6 @@ import (
 	"pgo/services/task/openapi"
 )
 
-// name is the service's, and begins the names of its accounts, queues and keys.
-const name = "task"
-
 func main() {
 	command.Main(run)
 }

@@ -20,6 +20,9 @@ import (
 	"pgo/services/user/token"
 )
 
+// name is the service's, and begins the names of its accounts, queues and keys.
+const name = "user"
+
 // Config is the configuration of the User service. Log level, token lifetimes and login limits take effect when the
 // configuration is reloaded, the rest at the next start.
 type Config struct {

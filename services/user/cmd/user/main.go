@@ -12,9 +12,6 @@ import (
 	"pgo/services/user/openapi"
 )
 
-// name is the service's, and begins the names of its accounts, queues and keys.
-const name = "user"
-
 func main() {
 	command.Main(func(ctx context.Context, args, environ []string, _ io.Reader, stdout, stderr io.Writer) int {
 		return run(ctx, args, environ, stdout, stderr)
