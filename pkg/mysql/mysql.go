@@ -19,6 +19,7 @@ import (
 	"gorm.io/gorm/logger"
 
 	"pgo/pkg/config"
+	"pgo/pkg/mysql/session"
 )
 
 // Config locates the database and sets the limits of its use.
@@ -45,7 +46,7 @@ func Defaults() Config {
 
 // Validate checks the section at key.
 func (cfg Config) Validate(c *config.Check, key string) {
-	c.Expect(cfg.Addr != "", key+".addr", "an address such as 127.0.0.1:3306")
+	c.ExpectAddr(key+".addr", cfg.Addr, "127.0.0.1:3306")
 	c.Expect(cfg.Username != "", key+".username", "an account's name")
 	c.Expect(cfg.Database != "", key+".database", "a database's name")
 	c.Expect(cfg.MaxOpen > 0, key+".max_open", "a number above 0")
@@ -72,16 +73,14 @@ func Open(cfg Config, tp trace.TracerProvider, reg prometheus.Registerer) (*gorm
 	dc.ClientFoundRows = true   // an UPDATE counts the rows it found, also where nothing changed
 	dc.RejectReadOnly = true    // a connection to a replica that was the primary is not used again
 	dc.Logger = discardLogger{} // its messages also come back as errors
-	dc.Params = map[string]string{
-		"time_zone":                "'+00:00'",
-		"sql_mode":                 "'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
-		"innodb_lock_wait_timeout": fmt.Sprintf("%d", int(cfg.LockWait.Seconds())),
-	}
 	connector, err := driver.NewConnector(dc)
 	if err != nil {
 		return nil, fmt.Errorf("configure database %s: %w", cfg.Database, err)
 	}
-	pool := otelsql.OpenDB(connector, otelsql.WithTracerProvider(tp), otelsql.WithAttributes(attribute.String("db.system.name", "mysql"), attribute.String("db.namespace", cfg.Database)),
+	settings := session.Settings{
+		SQLMode: "STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION", RowWait: cfg.LockWait,
+	}
+	pool := otelsql.OpenDB(session.NewConnector(connector, settings), otelsql.WithTracerProvider(tp), otelsql.WithAttributes(attribute.String("db.system.name", "mysql"), attribute.String("db.namespace", cfg.Database)),
 		otelsql.WithSpanOptions(otelsql.SpanOptions{OmitConnResetSession: true, OmitConnPrepare: true, OmitRows: true, OmitConnectorConnect: true, DisableErrSkip: true, SpanFilter: isInTrace}))
 	pool.SetMaxOpenConns(cfg.MaxOpen)
 	pool.SetMaxIdleConns(cfg.MaxIdle)

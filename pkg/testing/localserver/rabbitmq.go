@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 )
@@ -86,6 +87,20 @@ func (r RabbitMQ) Prepare(context.Context) (Command, error) {
 		return Command{}, err
 	}
 	return Command{Path: script, Env: r.renderEnviron(conf, plugins), Dir: r.Data}, nil
+}
+
+// Control runs rabbitmqctl for the running node.
+func (r RabbitMQ) Control(ctx context.Context, args ...string) error {
+	script, err := r.Programs.RabbitMQ()
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, filepath.Join(filepath.Dir(script), "rabbitmqctl"), append([]string{"-n", r.NodeName()}, args...)...)
+	cmd.Env, cmd.Dir = r.renderEnviron(filepath.Join(r.Etc, "rabbitmq.conf"), filepath.Join(r.Etc, "rabbitmq-plugins")), r.Data
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("rabbitmqctl %s: %w: %s", strings.Join(args, " "), err, out)
+	}
+	return nil
 }
 
 func (r RabbitMQ) renderEnviron(conf, plugins string) []string {

@@ -30,6 +30,23 @@ func NewDatabase(t testing.TB) Database {
 	return d
 }
 
+// NewOwnDatabase starts a server of the test's own, whose global settings the test may change, and returns an empty database on it.
+// The server ends with the test.
+func NewOwnDatabase(t testing.TB) Database {
+	t.Helper()
+	server, err := newScratch(t).MySQL(context.Background())
+	if err != nil {
+		t.Fatalf("this test needs a MySQL of its own: %v", err)
+	}
+	a, err := parseAccount("mysql://" + server.TestURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := Database{Addr: a.addr, User: a.user, Password: a.password, Name: uniqueName(t, "t_")}
+	execAsAdmin(t, d, "CREATE DATABASE `"+d.Name+"` CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci")
+	return d
+}
+
 // DSN returns the database's address for go-sql-driver: times are parsed and in UTC, one statement a query.
 func (d Database) DSN() string { return d.driverConfig().FormatDSN() }
 

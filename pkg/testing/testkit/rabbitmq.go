@@ -28,6 +28,31 @@ func NewBroker(t testing.TB) Broker {
 	if err != nil {
 		t.Fatalf("this test needs RabbitMQ: %v", err)
 	}
+	return makeVhost(t, server)
+}
+
+// NewOwnBroker starts a broker of the test's own, which ends with the test. control runs rabbitmqctl for it, which takes seconds.
+func NewOwnBroker(t testing.TB) (b Broker, control func(args ...string)) {
+	t.Helper()
+	server, err := newScratch(t).RabbitMQ(context.Background())
+	if err != nil {
+		t.Fatalf("this test needs a RabbitMQ of its own: %v", err)
+	}
+	a, err := parseAccount(server.TestURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.api = fmt.Sprintf("http://127.0.0.1:%d", server.ManagementPort)
+	return makeVhost(t, a), func(args ...string) {
+		t.Helper()
+		if err := server.Control(t.Context(), args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func makeVhost(t testing.TB, server account) Broker {
+	t.Helper()
 	b := Broker{Addr: server.addr, Username: server.user, Password: server.password, Vhost: uniqueName(t, "t-"), API: server.api}
 	t.Cleanup(func() {
 		if err := b.Manage(http.MethodDelete, "/api/vhosts/"+b.Vhost, nil, nil); err != nil {

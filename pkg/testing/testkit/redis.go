@@ -40,6 +40,20 @@ func NewRedis(t testing.TB) RedisServer {
 	return r
 }
 
+// NewOwnRedis starts a server of the test's own, whose settings the test may change. It ends with the test.
+func NewOwnRedis(t testing.TB) RedisServer {
+	t.Helper()
+	server, err := newScratch(t).Redis(context.Background())
+	if err != nil {
+		t.Fatalf("this test needs a Redis of its own: %v", err)
+	}
+	a, err := parseAccount(server.TestURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return RedisServer{Addr: a.addr, Username: a.user, Password: a.password, Prefix: uniqueName(t, "t-") + ":"}
+}
+
 func removeKeys(client *redis.Client, prefix string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()

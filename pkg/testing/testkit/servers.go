@@ -12,6 +12,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -53,6 +54,21 @@ func (o *lazy[T]) get(f func() (T, error)) (T, error) {
 // with the test binary, and the directory's janitor removes it.
 func (p *privateServers) startScratch() (*localserver.Scratch, error) {
 	return p.scratch.get(func() (*localserver.Scratch, error) { return localserver.NewScratch(localserver.HostPrograms()) })
+}
+
+// newScratch returns a directory of servers that end with the test.
+func newScratch(t testing.TB) *localserver.Scratch {
+	t.Helper()
+	scratch, err := localserver.NewScratch(localserver.HostPrograms())
+	if err != nil {
+		t.Fatalf("this test needs servers of its own: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := scratch.Close(); err != nil {
+			t.Errorf("end the test's own servers: %v", err)
+		}
+	})
+	return scratch
 }
 
 func mysqlServer() (account, error) {
@@ -105,10 +121,18 @@ func accountFrom(variable, scheme string, start func(*localserver.Scratch) (stri
 			return account{}, err
 		}
 	}
-	u, err := url.Parse(scheme + value)
+	a, err := parseAccount(scheme + value)
+	if err != nil {
+		return account{}, fmt.Errorf("%s is %w", variable, err)
+	}
+	return a, nil
+}
+
+func parseAccount(address string) (account, error) {
+	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.User == nil {
 		// The parser's error would show the password.
-		return account{}, fmt.Errorf("%s is not like user:password@host:port", variable)
+		return account{}, errors.New("not like user:password@host:port")
 	}
 	password, _ := u.User.Password()
 	return account{addr: u.Host, user: u.User.Username(), password: password}, nil
