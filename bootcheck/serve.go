@@ -13,6 +13,7 @@ import (
 	"pgo/bootcheck/binary"
 	"pgo/bootcheck/gate"
 	"pgo/bootcheck/web"
+	"pgo/pkg/config"
 	"pgo/pkg/health"
 	"pgo/pkg/httpx"
 	"pgo/pkg/metrics"
@@ -39,7 +40,7 @@ func runServer(ctx context.Context, a *app) error {
 	err = serve.Program{
 		Config: a.cfg.HTTP, Log: a.log.Logger, Health: ready, AcceptBeforeReady: true,
 		Public:  engine,
-		Admin:   serve.NewAdminHandler(registry, a.log, func() any { return a.cfg }),
+		Admin:   serve.NewAdminHandler(registry, a.log, func() any { return config.DescribeKeys(a.cfg) }),
 		Workers: []serve.Worker{{Name: "gate", Run: a.runGate}},
 	}.Run(ctx)
 	if failure, ok := errors.AsType[*gate.Failure](err); ok {

@@ -28,7 +28,7 @@ func Defaults() Config {
 
 // Validate checks the section at key.
 func (cfg Config) Validate(c *config.Check, key string) {
-	c.Expect(cfg.Addr != "", key+".addr", "an address such as 127.0.0.1:6379")
+	c.ExpectAddr(key+".addr", cfg.Addr, "127.0.0.1:6379")
 	c.Expect(cfg.Prefix != "", key+".prefix", "the start of this service's keys, such as user:")
 	c.Expect(cfg.Timeout > 0, key+".timeout", "a duration above 0")
 	c.Expect(cfg.TTL >= time.Second, key+".ttl", "a duration of at least 1s")

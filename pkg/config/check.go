@@ -2,7 +2,10 @@ package config
 
 import (
 	"fmt"
+	"net"
+	"strconv"
 	"strings"
+	"unicode"
 )
 
 // Check collects the findings of a Validator. It keeps only the first one: the program prints one line.
@@ -40,9 +43,48 @@ func (c *Check) ExpectSecret(key string, s Secret) {
 		return
 	}
 	c.Expect(len(s) >= minSecret, key, fmt.Sprintf("a secret of at least %d bytes", minSecret))
+	c.Expect(!isExample(string(s)), key, "a secret that is not an example")
+}
+
+// isExample reports whether a secret consists of little else than words of examples. A random secret may contain such a word.
+func isExample(secret string) bool {
+	rest := strings.ToLower(secret)
 	for _, e := range exampleSecrets {
-		c.Expect(!strings.Contains(strings.ToLower(string(s)), e), key, "a secret that is not an example")
+		rest = strings.ReplaceAll(rest, e, "")
 	}
+	letters := strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) {
+			return r
+		}
+		return -1
+	}, rest)
+	return len(rest) < len(secret) && len(letters) < minSecret/2
+}
+
+// ExpectAddr records that key does not hold a host and a port to connect to, such as 127.0.0.1:3306.
+func (c *Check) ExpectAddr(key, addr, example string) {
+	host, port := splitAddr(addr)
+	c.Expect(host != "" && port >= 1, key, fmt.Sprintf("an address such as %s, got %q", example, addr))
+}
+
+// ExpectListenAddr records that key does not hold a host and a port to listen at. The host may be empty, which means every
+// interface, and the port 0, which means a free one.
+func (c *Check) ExpectListenAddr(key, addr, example string) {
+	_, port := splitAddr(addr)
+	c.Expect(port >= 0, key, fmt.Sprintf("an address such as %s, got %q", example, addr))
+}
+
+// splitAddr returns the port -1 for an invalid address.
+func splitAddr(addr string) (host string, port int) {
+	host, text, err := net.SplitHostPort(addr)
+	if err != nil || strings.ContainsAny(host, " \t/@") {
+		return "", -1
+	}
+	n, err := strconv.ParseUint(text, 10, 16)
+	if err != nil {
+		return "", -1
+	}
+	return host, int(n)
 }
 
 // Env returns the environment that is being checked: dev, test, staging or prod.

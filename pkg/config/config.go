@@ -10,8 +10,6 @@ package config
 import (
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -88,8 +86,7 @@ func Load[T any](defaults T, o Options) (T, error) {
 	}
 
 	where := origins{}
-	for _, name := range []string{"base.yaml", o.Name + ".yaml", filepath.Join("env", o.Env+".yaml")} {
-		path := filepath.Join(o.Dir, name)
+	for _, path := range o.layerFiles() {
 		if err := mergeFile(v, path, shape, where); err != nil {
 			return zero, err
 		}
@@ -143,11 +140,11 @@ func mergeEnviron(v *viper.Viper, environ []string, shape reflect.Type, where or
 		from := origin{file: "environment " + name}
 		key := strings.ToLower(strings.ReplaceAll(rest, "__", "."))
 		if secret, isFile := strings.CutSuffix(key, "_file"); isFile && leafType(shape, secret) == reflect.TypeFor[Secret]() {
-			text, err := os.ReadFile(value)
+			text, err := ReadSecretFile(value)
 			if err != nil {
 				return &Error{File: from.file, Key: secret, Expected: fmt.Sprintf("expected a readable file with the secret: %v", err)}
 			}
-			key, value = secret, strings.TrimRight(string(text), "\r\n")
+			key, value = secret, text
 		}
 		if err := setText(v, shape, key, value, from, where); err != nil {
 			return err

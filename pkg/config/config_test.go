@@ -135,6 +135,9 @@ func TestErrorsNameFileLineAndKey(t *testing.T) {
 		{name: "secret file missing", environ: []string{"PGO_CFG_MYSQL__PASSWORD_FILE=/nowhere/x"}, want: `environment PGO_CFG_MYSQL__PASSWORD_FILE: mysql.password: expected a readable file with the secret: open /nowhere/x: no such file or directory`},
 		{name: "secret missing", environ: []string{"PGO_CFG_MYSQL__PASSWORD="}, want: `environment PGO_CFG_MYSQL__PASSWORD: mysql.password: expected a secret: set PGO_CFG_MYSQL__PASSWORD, or PGO_CFG_MYSQL__PASSWORD_FILE to a file that holds it`},
 		{name: "short secret in prod", env: "prod", environ: []string{"PGO_CFG_MYSQL__PASSWORD=k3Zp"}, want: `environment PGO_CFG_MYSQL__PASSWORD: mysql.password: expected a secret of at least 16 bytes`},
+		{name: "secret in a directory", environ: []string{"PGO_CFG_MYSQL__PASSWORD_FILE=/"}, want: `environment PGO_CFG_MYSQL__PASSWORD_FILE: mysql.password: expected a readable file with the secret: it is a directory`},
+		{name: "endless secret", environ: []string{"PGO_CFG_MYSQL__PASSWORD_FILE=/dev/zero"}, want: `environment PGO_CFG_MYSQL__PASSWORD_FILE: mysql.password: expected a readable file with the secret: it is not a regular file`},
+		{name: "example secret of several words", env: "prod", environ: []string{"PGO_CFG_MYSQL__PASSWORD=test-password-secret-1234"}, want: `environment PGO_CFG_MYSQL__PASSWORD: mysql.password: expected a secret that is not an example`},
 		{name: "example secret in prod", env: "prod", environ: []string{"PGO_CFG_MYSQL__PASSWORD=ChangeMe-ChangeMe-1"}, want: `environment PGO_CFG_MYSQL__PASSWORD: mysql.password: expected a secret that is not an example`},
 		{name: "bad flag", flags: map[string]string{"mysql.nope": "1"}, want: `flag: mysql.nope: expected a known key, one of addr, max_open, timeout, password`},
 	} {
@@ -189,7 +192,7 @@ func TestReloadKeepsTheOldConfigurationIfTheNewOneIsBad(t *testing.T) {
 	hup := make(chan os.Signal)
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if err := current.Run(ctx, dir, hup, zap.NewNop()); err != nil {
+		if err := current.Run(ctx, config.Options{Dir: dir, Name: "sample", Env: "dev"}, hup, zap.NewNop()); err != nil {
 			t.Error(err)
 		}
 	})

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"reflect"
 	"regexp"
 	"strconv"
@@ -27,9 +26,12 @@ type origins map[string]origin
 // mergeFile checks one layer and merges it into v. Both work on the same bytes: a file that is replaced meanwhile does not come
 // between.
 func mergeFile(v *viper.Viper, path string, shape reflect.Type, where origins) error {
-	text, err := os.ReadFile(path)
+	text, err := readFile(path, maxLayer)
 	if err != nil {
-		return &Error{File: path, Expected: fmt.Sprintf("expected a readable file: %v", errors.Unwrap(err))}
+		if inner := errors.Unwrap(err); inner != nil {
+			err = inner // without the path
+		}
+		return &Error{File: path, Expected: fmt.Sprintf("expected a readable file: %v", err)}
 	}
 	if err := checkYAML(path, text, shape, where); err != nil {
 		return err

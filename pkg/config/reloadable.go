@@ -1,27 +1,19 @@
 package config
 
 import (
-	"context"
-	"fmt"
-	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
-	"time"
 
-	"github.com/fsnotify/fsnotify"
 	"github.com/prometheus/client_golang/prometheus"
-	"go.uber.org/zap"
 )
-
-// debounce is the pause after the last change before the files are read: an editor or a copy writes in steps.
-const debounce = 250 * time.Millisecond
 
 // Reloadable holds a configuration that can be replaced while the program runs. A reader sees a whole configuration, the old
 // or the new one, never a mixture.
 type Reloadable[T any] struct {
 	load    func() (T, error)
 	current atomic.Pointer[T]
+	started map[string]any // what the program was started with, by dotted key
+	live    []string       // keys, or starts of keys, that take effect at once
 
 	mu       sync.Mutex // one reload at a time
 	onChange []func(T)
@@ -34,6 +26,7 @@ type Reloadable[T any] struct {
 func NewReloadable[T any](initial T, load func() (T, error), reg prometheus.Registerer) *Reloadable[T] {
 	l := &Reloadable[T]{
 		load:     load,
+		started:  flatten(initial),
 		success:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "pgo_config_last_reload_successful", Help: "1 when the last reading of the configuration was good, else 0."}),
 		lastGood: prometheus.NewGauge(prometheus.GaugeOpts{Name: "pgo_config_last_reload_success_timestamp_seconds", Help: "When the configuration in force was read."}),
 	}
@@ -52,10 +45,16 @@ func (l *Reloadable[T]) OnChange(fn func(T)) { l.onChange = append(l.onChange, f
 
 // Reload reads the whole configuration and swaps it in. If it is bad, the old one stays in force and Reload returns the
 // reason.
-func (l *Reloadable[T]) Reload() error {
+func (l *Reloadable[T]) Reload() error { return l.reload(func() error { return nil }) }
+
+// reload reloads unless check, which is called after the configuration was read, returns an error.
+func (l *Reloadable[T]) reload(check func() error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	next, err := l.load()
+	if changing := check(); changing != nil {
+		return changing
+	}
 	if err != nil {
 		l.success.Set(0)
 		return err
@@ -69,41 +68,11 @@ func (l *Reloadable[T]) Reload() error {
 	return nil
 }
 
-// Run reloads when a file of dir changes and at each signal from hup, until ctx ends. It logs failed reloads, and returns an
-// error only if dir cannot be watched.
-func (l *Reloadable[T]) Run(ctx context.Context, dir string, hup <-chan os.Signal, log *zap.Logger) error {
-	w, err := fsnotify.NewWatcher()
-	if err != nil {
-		return fmt.Errorf("watch configuration: %w", err)
-	}
-	defer w.Close()
-	for _, d := range []string{dir, filepath.Join(dir, "env")} {
-		if err := w.Add(d); err != nil {
-			return fmt.Errorf("watch configuration directory %s: %w", d, err)
-		}
-	}
-	quiet := time.NewTimer(0)
-	<-quiet.C
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case e := <-w.Events:
-			if e.Has(fsnotify.Chmod) || filepath.Ext(e.Name) != ".yaml" {
-				continue
-			}
-			quiet.Reset(debounce)
-			continue
-		case err := <-w.Errors:
-			log.Warn("watching the configuration", zap.Error(err))
-			continue
-		case <-hup:
-		case <-quiet.C:
-		}
-		if err := l.Reload(); err != nil {
-			log.Error("configuration refused, the old one stays in force", zap.Error(err))
-			continue
-		}
-		log.Info("configuration reloaded")
-	}
+// MarkLive registers keys, or the starts of keys, that take effect at once: the program reads them from Current or OnChange.
+// All others wait for a restart. Call it before Run.
+func (l *Reloadable[T]) MarkLive(keys ...string) { l.live = append(l.live, keys...) }
+
+// Describe returns, for each key, the value in force and whether another one waits for a restart.
+func (l *Reloadable[T]) Describe() map[string]KeyState {
+	return describeKeys(l.started, flatten(*l.Current()), l.live)
 }

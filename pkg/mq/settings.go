@@ -12,7 +12,7 @@ type Settings struct {
 
 // Validate checks the section at key.
 func (s Settings) Validate(c *config.Check, key string) {
-	c.Expect(s.Addr != "", key+".addr", "an address such as 127.0.0.1:5672")
+	c.ExpectAddr(key+".addr", s.Addr, "127.0.0.1:5672")
 	c.Expect(s.Username != "", key+".username", "an account's name")
 	c.Expect(s.Vhost != "", key+".vhost", "a vhost's name")
 	c.ExpectSecret(key+".password", s.Password)

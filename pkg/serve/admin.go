@@ -13,7 +13,7 @@ import (
 )
 
 // NewAdminHandler returns the handler of the admin listener: /metrics, /debug/pprof/, /loglevel (GET, PUT) and
-// /config, the configuration in force with its secrets masked. The gateway never publishes it.
+// /config, each key of the configuration with its value and state, secrets masked. The gateway never publishes it.
 func NewAdminHandler(reg *prometheus.Registry, log *logging.Logger, current func() any) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", metrics.Handler(reg))

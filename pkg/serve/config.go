@@ -25,8 +25,8 @@ func Defaults() Config {
 
 // Validate checks the section at key.
 func (cfg Config) Validate(c *config.Check, key string) {
-	c.Expect(cfg.Addr != "", key+".addr", "an address such as 127.0.0.1:8081")
-	c.Expect(cfg.AdminAddr != "", key+".admin_addr", "an address such as 127.0.0.1:0") // empty would be every interface
+	c.ExpectListenAddr(key+".addr", cfg.Addr, "127.0.0.1:8081")
+	c.ExpectListenAddr(key+".admin_addr", cfg.AdminAddr, "127.0.0.1:0") // empty would be every interface
 	c.Expect(cfg.DrainTimeout > 0, key+".drain_timeout", "a duration above 0")
 	cfg.Config.Validate(c, key)
 }

@@ -23,7 +23,7 @@ func TestReloadWorker(t *testing.T) {
 	live := config.NewReloadable(0, func() (int, error) { loads++; return loads, nil }, prometheus.NewRegistry())
 	loaded := make(chan int)
 	live.OnChange(func(n int) { loaded <- n })
-	w, stop := serve.NewReloadWorker(live, dir, zap.NewNop())
+	w, stop := serve.NewReloadWorker(live, config.Options{Dir: dir, Name: "sample", Env: "test"}, zap.NewNop())
 	defer stop()
 	hup := func() {
 		t.Helper()

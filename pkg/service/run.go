@@ -19,6 +19,7 @@ func NewReloadable[C interface{ Common() Config }](r *Runtime, initial C, load f
 		defer serve.NotifyReloading()()
 		return load()
 	}, r.Registry)
+	current.MarkLive("log.level")
 	current.OnChange(func(next C) { r.Log.ApplyConfig(next.Common().Log) })
 	return current
 }
@@ -59,13 +60,13 @@ func (r *Runtime) NewConsumer(name string, c mq.Consumer) serve.Worker {
 func Run[C any](ctx context.Context, r *Runtime, current *config.Reloadable[C], engine *gin.Engine, workers ...serve.Worker) error {
 	r.Health.Optional("redis", cache.NewPingCheck(r.Redis))
 	r.Health.Optional("rabbitmq", r.Broker.Check)
-	reload, stop := serve.NewReloadWorker(current, config.OptionsFromEnviron(r.Name, r.environ).Dir, r.Log.Logger)
+	reload, stop := serve.NewReloadWorker(current, config.OptionsFromEnviron(r.Name, r.environ), r.Log.Logger)
 	defer stop()
 	all := []serve.Worker{reload, {Name: "outbox", Run: func(ctx context.Context) error { r.Relay.Run(ctx); return nil }}}
 	all = append(all, r.workers...)
 	return serve.Program{
 		Config: r.config.HTTP, Log: r.Log.Logger, Health: r.Health, Public: engine,
-		Admin:   serve.NewAdminHandler(r.Registry, r.Log, func() any { return current.Current() }),
+		Admin:   serve.NewAdminHandler(r.Registry, r.Log, func() any { return current.Describe() }),
 		Workers: append(all, workers...),
 	}.Run(ctx)
 }

@@ -5,13 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"pgo/bootcheck/probe"
 	"pgo/bootcheck/server"
+	"pgo/pkg/config"
 )
 
 // Exit codes: every container engine takes 1 for "unhealthy".
@@ -90,11 +89,11 @@ func newLoginCommand(name, short string, check func(context.Context, login) erro
 		if l.Addr == "" || l.passwordFile == "" || len(args) > 0 || (name == "rabbitmq" && l.api == "") {
 			return usageError{"wrong arguments: " + cmd.UseLine()}
 		}
-		password, err := os.ReadFile(l.passwordFile)
+		password, err := config.ReadSecretFile(l.passwordFile)
 		if err != nil {
 			return fmt.Errorf("read the password: %w", err)
 		}
-		l.Password = strings.TrimRight(string(password), "\r\n")
+		l.Password = password
 		return check(cmd.Context(), l)
 	}
 	return cmd

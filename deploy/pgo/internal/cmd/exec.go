@@ -23,6 +23,7 @@ func newExecCommand(e *env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "exec NAME [ARG...]",
 		Short: "Run a process's program once, with its environment and other arguments",
+		Long:  "Run a process's program once, with its environment and other arguments. PGO_ENV of the caller wins over the process's.",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usageErrorf("name a process")
@@ -69,6 +70,9 @@ func execProgram(ctx context.Context, e *env, h home.Home, file processfile.File
 	}
 	for key, value := range p.Env {
 		run.Env = append(run.Env, key+"="+value)
+	}
+	if environment := os.Getenv("PGO_ENV"); environment != "" {
+		run.Env = append(run.Env, "PGO_ENV="+environment) // `PGO_ENV=prod pgo exec user check` is about prod
 	}
 	if !strings.Contains(program, "/") {
 		if run.Program, err = command.FindCommand(program, map[string]string{"PATH": searchPath(p)}); err != nil {

@@ -38,6 +38,7 @@ func runService(ctx context.Context, environ []string, stdout io.Writer) (err er
 	}
 	defer func() { err = errors.Join(err, rt.Close()) }()
 	current := service.NewReloadable(rt, cfg, func() (Config, error) { return load(environ) })
+	current.MarkLive("auth.access_ttl", "auth.refresh_ttl", "auth.refresh_grace", "login")
 
 	now := func() time.Time { return time.Now().UTC() }
 	users := store.New(rt.DB, rt.Cache, name, rt.Relay.Notify)
