@@ -52,7 +52,7 @@ func newApp(cfg Config, stdout io.Writer) (*app, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the services' binaries: %w", err)
 	}
-	g, err := gate.New(gate.Options{Servers: cfg.serverAccess(), Services: services, Monitor: cfg.monitorPasswords(), Deadline: cfg.Deadline, Log: log.Logger})
+	g, err := gate.New(gate.Options{Servers: cfg.serverAccess(), Services: services, Monitor: cfg.monitorPasswords(), Deadline: cfg.Deadline, ProbeSuccesses: cfg.Probes, Log: log.Logger})
 	if err != nil {
 		return nil, &gate.Failure{Code: gate.ExitConfig, Err: err}
 	}
@@ -67,9 +67,18 @@ func runOnce(ctx context.Context, a *app) error {
 	return nil
 }
 
-// reportValid has nothing to check: withApp fails on an invalid configuration.
-func reportValid(_ context.Context, a *app) error {
-	_, err := fmt.Fprintln(a.stdout, "the configuration is valid")
+// reportValid reads the migrations of the binaries that are in place. withApp has failed on an invalid configuration.
+func reportValid(ctx context.Context, a *app) error {
+	skipped, err := a.gate.CheckMigrations(ctx)
+	if err != nil {
+		return err
+	}
+	for _, reason := range skipped {
+		if _, err := fmt.Fprintln(a.stdout, "migrations are not checked: "+reason); err != nil {
+			return err
+		}
+	}
+	_, err = fmt.Fprintln(a.stdout, "the configuration is valid")
 	return err
 }
 

@@ -31,7 +31,7 @@ func newRootCommand(environ []string) *cobra.Command {
 	root.AddCommand(
 		newAppCommand(environ, "serve", "Wait, migrate, let services start, and stay up (the default)", runServer),
 		newAppCommand(environ, "once", "Wait, migrate, let services start, and exit", runOnce),
-		newAppCommand(environ, "check", "Validate the configuration", reportValid),
+		newAppCommand(environ, "check", "Validate the configuration and the migrations of the binaries", reportValid),
 		newAppCommand(environ, "plan", "Print the migrations that would be applied", printPlan),
 		newResolveCommand(environ), newVersionCommand())
 	return root

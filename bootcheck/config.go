@@ -22,11 +22,12 @@ type Config struct {
 	MySQL      Access             `config:"mysql"`
 	Redis      Access             `config:"redis"`
 	RabbitMQ   RabbitMQ           `config:"rabbitmq"`
-	Services   map[string]Service `config:"services"`    // by name; their accounts have the same names
-	Monitor    Monitor            `config:"monitor"`     // the exporters' accounts; an account without a password is not created
-	Deadline   time.Duration      `config:"deadline"`    // until all three servers serve
-	GatewayURL string             `config:"gateway_url"` // the services' API as a browser reaches it
-	Wake       string             `config:"wake"`        // a shell command that starts the services; "" where a supervisor starts them itself
+	Services   map[string]Service `config:"services"`        // by name; their accounts have the same names
+	Monitor    Monitor            `config:"monitor"`         // the exporters' accounts; an account without a password is not created
+	Deadline   time.Duration      `config:"deadline"`        // until all three servers serve
+	Probes     int                `config:"probe_successes"` // probes in a row that each server must pass
+	GatewayURL string             `config:"gateway_url"`     // the services' API as a browser reaches it
+	Wake       string             `config:"wake"`            // a shell command that starts the services; "" where a supervisor starts them itself
 }
 
 // Access is the address of a server and an account on it.
@@ -71,6 +72,7 @@ func NewConfig() Config {
 		RabbitMQ:   RabbitMQ{Addr: "127.0.0.1:15673", API: "http://127.0.0.1:15672", Username: "pgo_admin", Vhost: "pgo"},
 		Services:   map[string]Service{},
 		Deadline:   5 * time.Minute,
+		Probes:     2,
 		GatewayURL: "http://127.0.0.1:8080",
 	}
 }
@@ -86,13 +88,14 @@ func (cfg *Config) Validate(c *config.Check) {
 		{"redis", cfg.Redis},
 		{"rabbitmq", Access{cfg.RabbitMQ.Addr, cfg.RabbitMQ.Username, cfg.RabbitMQ.Password}},
 	} {
-		c.Expect(a.Addr != "", a.key+".addr", "an address such as 127.0.0.1:3306")
+		c.ExpectAddr(a.key+".addr", a.Addr, "127.0.0.1:3306")
 		c.Expect(a.Username != "", a.key+".username", "an administrator's account")
 		c.ExpectSecret(a.key+".password", a.Password)
 	}
 	c.Expect(isHTTPURL(cfg.RabbitMQ.API), "rabbitmq.api", "an address such as http://127.0.0.1:15672")
 	c.Expect(cfg.RabbitMQ.Vhost != "", "rabbitmq.vhost", "a vhost's name")
 	c.Expect(cfg.Deadline > 0, "deadline", "a duration above 0")
+	c.Expect(cfg.Probes >= 1 && cfg.Probes <= 100, "probe_successes", "a number from 1 to 100")
 	c.Expect(isHTTPURL(cfg.GatewayURL), "gateway_url", "an address such as http://127.0.0.1:8080")
 	for key, password := range map[string]config.Secret{"monitor.mysql_password": cfg.Monitor.MySQLPassword, "monitor.redis_password": cfg.Monitor.RedisPassword} {
 		if password.Reveal() != "" {

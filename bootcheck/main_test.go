@@ -204,6 +204,15 @@ func TestFailures(t *testing.T) {
 			e.binary.SetMigrations("00001_a.sql", "CREATE TABLE a (id INT);\nALTER TABLE nowhere ADD COLUMN b INT;")
 		}, 65, []string{"00001_a.sql:3: statement 2 (ALTER TABLE nowhere ADD COLUMN b INT;)", "nowhere' doesn't exist"}},
 		{"a migration that cannot be read", []string{"once"}, func(e *testEnv) { e.binary.SetMigrations("00001_a.sql", "SELECT 1") }, 65, []string{"00001_a.sql:2: ", "does not end with ';'"}},
+		{"a migration that needs its session", []string{"once"}, func(e *testEnv) {
+			e.binary.SetMigrations("00001_a.sql", "CREATE TABLE a (id INT);\nINSERT INTO a VALUES (LAST_INSERT_ID());")
+		}, 65, []string{"00001_a.sql:3: ", "LAST_INSERT_ID()", "StatementBegin"}},
+		{"check of a migration that needs its session", []string{"check"}, func(e *testEnv) {
+			e.binary.SetMigrations("00001_a.sql", "CREATE TEMPORARY TABLE a (id INT);")
+		}, 65, []string{"00001_a.sql:2: ", "a temporary table"}},
+		{"a verify query that is always true", []string{"once"}, func(e *testEnv) {
+			e.binary.SetMigrations("00001_a.sql", "-- verify: SELECT 1\nCREATE TABLE a (id INT);")
+		}, 65, []string{"returns a row before"}},
 		{"a missing binary", []string{"once"}, func(e *testEnv) { e.binary.Path += "x" }, 69, []string{"servicex: ", "no such file"}},
 		{"a broken binary", []string{"once"}, func(e *testEnv) { e.binary.WriteScript("exit 1") }, 69, []string{"`version --json` of ", "exit status 1"}},
 		{"a hostile archive", []string{"once"}, func(e *testEnv) { e.binary.SetMigrations("../00001_a.sql", "SELECT 1;") }, 69, []string{"not at the top level"}},
@@ -241,6 +250,14 @@ func TestFailures(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestCheckSkipsMissingBinaries(t *testing.T) {
+	e := newTestEnv(t)
+	e.binary.Path += "x"
+	if out, code, err := e.runCommand("check"); code != 0 || !strings.Contains(out, "migrations are not checked: ") || !strings.Contains(out, "the configuration is valid") {
+		t.Errorf("exit %d: %v\n%s", code, err, out)
 	}
 }
 

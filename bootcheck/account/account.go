@@ -17,7 +17,7 @@ type Service struct {
 // validName matches names that are safe in SQL identifiers, ACL rules and regular expressions.
 var validName = regexp.MustCompile(`^[a-z][a-z0-9]{0,23}$`)
 
-var reservedNames = []string{"root", "mysql", "mariadb", "sys", "pgo", "default", "guest", "admin", "amq", "public", "none", "null", Monitor}
+var reservedNames = []string{"root", "mysql", "mariadb", "sys", "pgo", "default", "guest", "admin", "amq", "public", "none", "null", "bootcheck", Monitor}
 
 // CheckName returns an error if a service may not have this name.
 func CheckName(name string) error {

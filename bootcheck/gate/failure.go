@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/go-sql-driver/mysql"
 
@@ -49,9 +50,15 @@ func classifyDeclareError(err error) error {
 	return newUnavailable(err)
 }
 
-// transientErrors are numbers of MySQL's and MariaDB's errors that go away without intervention: too many connections, the
-// server stops, lock wait timeout, deadlock, interrupted, read-only, the connection was killed.
-var transientErrors = []uint16{1040, 1053, 1205, 1213, 1290, 1317, 1836, 1927}
+// transientErrors are numbers of MySQL's and MariaDB's errors that go away without a change of the migration: disk full (3 and
+// 1026 while a file is written), out of memory, too many connections, the server stops, a commit that failed, lock wait timeout,
+// deadlock, read-only, interrupted, the connection was killed, statement timeout (of MariaDB, of MySQL).
+var transientErrors = []uint16{3, 1021, 1026, 1037, 1040, 1041, 1053, 1180, 1205, 1213, 1290, 1317, 1836, 1927, 1969, 3024}
+
+// isDiskFull reports whether a server's general error is about a full disk, which has the system's error 28 in its text.
+func isDiskFull(err *mysql.MySQLError) bool {
+	return err.Number == 1030 && strings.Contains(err.Message, "28") || err.Number == 1114
+}
 
 const errNoSuchDatabase = 1049
 
@@ -64,10 +71,11 @@ func hasMySQLError(err error, numbers ...uint16) bool {
 func classifyMigrationError(err error) error {
 	var serverErr *mysql.MySQLError
 	switch {
-	case errors.Is(err, context.Canceled), hasMySQLError(err, transientErrors...):
+	case errors.Is(err, context.Canceled), hasMySQLError(err, transientErrors...), errors.As(err, &serverErr) && isDiskFull(serverErr):
 		return newUnavailable(err)
 	case errors.As(err, &serverErr), errors.Is(err, migrate.ErrChanged), errors.Is(err, migrate.ErrMissing), errors.Is(err, migrate.ErrOutOfOrder),
-		errors.Is(err, migrate.ErrUndecided), errors.Is(err, migrate.ErrCodeTooOld), errors.Is(err, migrate.ErrSchemaTooOld), errors.Is(err, migrate.ErrNothingToResolve):
+		errors.Is(err, migrate.ErrUndecided), errors.Is(err, migrate.ErrUnverified), errors.Is(err, migrate.ErrUnsuitable), errors.Is(err, migrate.ErrForeign),
+		errors.Is(err, migrate.ErrCodeTooOld), errors.Is(err, migrate.ErrSchemaTooOld), errors.Is(err, migrate.ErrNothingToResolve):
 		return &Failure{ExitData, err}
 	}
 	return newUnavailable(err)

@@ -36,7 +36,9 @@ type Options struct {
 	Services []Service
 	Monitor  MonitorPasswords
 	Deadline time.Duration // until all servers serve
-	Log      *zap.Logger
+	// ProbeSuccesses is the number of probes in a row that a server must pass; 0 is 1.
+	ProbeSuccesses int
+	Log            *zap.Logger
 }
 
 // Gate runs the phases and watches the servers. Call Pass once, then Watch.
@@ -124,6 +126,7 @@ func (g *Gate) Pass(ctx context.Context) error {
 func (g *Gate) awaitServers(ctx context.Context) error {
 	err := probe.AwaitAll(ctx, probe.NewTargets(g.options.Servers), probe.Options{
 		Deadline:   g.options.Deadline,
+		Successes:  g.options.ProbeSuccesses,
 		OnProgress: func(text string) { g.options.Log.Info(text) },
 		OnResult:   g.status.recordProbe,
 	})
@@ -148,6 +151,9 @@ func (g *Gate) createAccounts(ctx context.Context) error {
 		return newUnavailable(err)
 	}
 	if err := g.createRabbitMQAccounts(ctx); err != nil {
+		return newUnavailable(err)
+	}
+	if err := g.verifyLogins(ctx); err != nil {
 		return newUnavailable(err)
 	}
 	return nil

@@ -2,10 +2,14 @@ package gate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"go.uber.org/zap"
 
+	"pgo/bootcheck/account"
+	"pgo/bootcheck/binary"
+	"pgo/bootcheck/probe"
 	"pgo/pkg/migrate"
 )
 
@@ -21,7 +25,7 @@ func (g *Gate) migrateSchemas(ctx context.Context) error {
 
 func (g *Gate) migrateService(ctx context.Context, s Service) error {
 	b := g.targets[s.Name]
-	report, err := migrate.Up(ctx, g.schemas[s.Name], b.migrations, newMigrateOptions(s.Name, g.options.Log))
+	report, err := migrate.Up(ctx, g.schemas[s.Name], b.migrations, g.newMigrateOptions(s.Name))
 	if err == nil {
 		g.recordSchema(s.Name, report.State)
 		err = migrate.CheckCompatible(report.State, b.latest)
@@ -35,10 +39,19 @@ func (g *Gate) migrateService(ctx context.Context, s Service) error {
 	return nil
 }
 
-func newMigrateOptions(service string, log *zap.Logger) migrate.Options {
+// newMigrateOptions returns the options for a service's migrations. Another gate's lock is waited for as long as for a server.
+func (g *Gate) newMigrateOptions(service string) migrate.Options {
+	foreign := []string{probe.Database}
+	for _, s := range g.options.Services {
+		if s.Name != service {
+			foreign = append(foreign, account.DatabaseName(s.Name))
+		}
+	}
 	return migrate.Options{
-		Progress: func(text string) { log.Info("service " + service + ": " + text) },
+		Progress: func(text string) { g.options.Log.Info("service " + service + ": " + text) },
 		Repair:   "bootcheck resolve --service " + service,
+		LockWait: g.options.Deadline,
+		Foreign:  foreign,
 	}
 }
 
@@ -79,6 +92,22 @@ func (g *Gate) Plan(ctx context.Context) (map[string][]string, error) {
 	return plan, nil
 }
 
+// CheckMigrations reads the migrations of every binary, without a server. It returns an error for invalid migrations. skipped names
+// the binaries that could not be read: they may be about to be put in place.
+func (g *Gate) CheckMigrations(ctx context.Context) (skipped []string, err error) {
+	for _, s := range g.options.Services {
+		_, err := binary.Binary{Service: s.Name, Path: s.Binary}.ReadMigrations(ctx)
+		var syntax *migrate.SyntaxError
+		switch {
+		case errors.As(err, &syntax):
+			return nil, classifyBinaryError(err)
+		case err != nil:
+			skipped = append(skipped, err.Error())
+		}
+	}
+	return skipped, nil
+}
+
 // Resolve records a person's decision about an interrupted statement in the journal of the service's schema.
 func (g *Gate) Resolve(ctx context.Context, service string, r migrate.Resolution) error {
 	if err := g.readBinaries(ctx); err != nil {
@@ -88,7 +117,7 @@ func (g *Gate) Resolve(ctx context.Context, service string, r migrate.Resolution
 	if !ok {
 		return &Failure{Code: ExitUsage, Err: fmt.Errorf("service %s is not configured", service)}
 	}
-	if err := migrate.Resolve(ctx, g.schemas[service], b.migrations, r, newMigrateOptions(service, g.options.Log)); err != nil {
+	if err := migrate.Resolve(ctx, g.schemas[service], b.migrations, r, g.newMigrateOptions(service)); err != nil {
 		return classifyMigrationError(fmt.Errorf("service %s: %w", service, err))
 	}
 	return nil

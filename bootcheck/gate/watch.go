@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"pgo/bootcheck/account"
+	"pgo/bootcheck/probe"
 	"pgo/bootcheck/server"
 	"pgo/pkg/mq"
 )
@@ -63,8 +64,7 @@ func (g *Gate) recordCheck(ctx context.Context, name string, err error) (isBack 
 func (g *Gate) checkMySQL(ctx context.Context) {
 	checkCtx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	var one int
-	err := g.mysql.QueryRowContext(checkCtx, "SELECT 1").Scan(&one)
+	err := probe.WriteMySQL(checkCtx, g.mysql)
 	g.recordCheck(ctx, "MySQL", err)
 	if err != nil {
 		return
@@ -77,7 +77,7 @@ func (g *Gate) checkMySQL(ctx context.Context) {
 func (g *Gate) checkRedis(ctx context.Context) {
 	checkCtx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	err := g.redis.Ping(checkCtx).Err()
+	err := probe.WriteRedis(checkCtx, g.redis, "pgo:")
 	missing := g.recordCheck(ctx, "Redis", err)
 	if err != nil {
 		return
@@ -106,7 +106,11 @@ func (g *Gate) checkRabbitMQ(ctx context.Context, broker *mq.Conn, repaired bool
 	for _, s := range g.options.Services {
 		names = append(names, s.Name)
 	}
-	isBack := g.recordCheck(ctx, "RabbitMQ", broker.Check(checkCtx))
+	serves := broker.Check(checkCtx)
+	if serves == nil {
+		serves = probe.CheckAlarms(checkCtx, g.management)
+	}
+	isBack := g.recordCheck(ctx, "RabbitMQ", serves)
 	vhost := g.options.Servers.RabbitMQ.Vhost
 	exist, err := account.AllInRabbitMQ(checkCtx, g.management, vhost, names)
 	if err != nil {

@@ -28,13 +28,47 @@ type Target struct {
 	Check      func(ctx context.Context) error
 }
 
-// NewTargets returns the three servers as targets.
+// NewTargets returns the three servers as targets. They serve once they also take writes.
 func NewTargets(s server.Servers) []Target {
 	return []Target{
-		{"MySQL", s.MySQL.Addr, func(ctx context.Context) error { return CheckMySQL(ctx, s.MySQL) }},
-		{"Redis", s.Redis.Addr, func(ctx context.Context) error { return CheckRedis(ctx, s.Redis) }},
-		{"RabbitMQ", s.RabbitMQ.Addr, func(ctx context.Context) error { return CheckRabbitMQ(ctx, s.RabbitMQ) }},
+		{"MySQL", s.MySQL.Addr, func(ctx context.Context) error { return probeMySQL(ctx, s.MySQL) }},
+		{"Redis", s.Redis.Addr, func(ctx context.Context) error { return probeRedis(ctx, s.Redis) }},
+		{"RabbitMQ", s.RabbitMQ.Addr, func(ctx context.Context) error { return probeRabbitMQ(ctx, s.RabbitMQ) }},
 	}
+}
+
+func probeMySQL(ctx context.Context, a server.Access) error {
+	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
+	defer cancel()
+	if err := CheckMySQL(ctx, a); err != nil {
+		return err
+	}
+	db, err := server.OpenMySQL(a, "")
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	return WriteMySQL(ctx, db)
+}
+
+func probeRedis(ctx context.Context, a server.Access) error {
+	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
+	defer cancel()
+	if err := CheckRedis(ctx, a); err != nil {
+		return err
+	}
+	c := server.OpenRedis(a)
+	defer c.Close()
+	return WriteRedis(ctx, c, "pgo:")
+}
+
+func probeRabbitMQ(ctx context.Context, r server.RabbitMQ) error {
+	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
+	defer cancel()
+	if err := CheckRabbitMQ(ctx, r); err != nil {
+		return err
+	}
+	return CheckAlarms(ctx, server.NewManagement(r))
 }
 
 // CheckMySQL logs in and runs a query. It returns an error for a read-only server, too.
@@ -97,10 +131,11 @@ func CheckRabbitMQ(ctx context.Context, r server.RabbitMQ) error {
 	case err != nil:
 		return fmt.Errorf("management API at %s: %w", r.API, simplifyError(err))
 	}
-	return openAMQP(ctx, r, vhost)
+	return OpenAMQP(ctx, r, vhost)
 }
 
-func openAMQP(ctx context.Context, r server.RabbitMQ, vhost string) error {
+// OpenAMQP opens a connection and a channel with r's account.
+func OpenAMQP(ctx context.Context, r server.RabbitMQ, vhost string) error {
 	conn := mq.Connect(r.AMQPConfig(vhost), zap.NewNop())
 	defer func() { _ = conn.Close(ctx) }()
 	for tick := time.NewTicker(20 * time.Millisecond); ; {

@@ -14,6 +14,7 @@ import (
 // Options configures AwaitAll.
 type Options struct {
 	Deadline   time.Duration // until all targets serve
+	Successes  int           // checks in a row that a target must pass; 0 is 1
 	OnProgress func(text string)
 	// OnResult receives the result of each check, nil when the target serves. It is called from several goroutines.
 	OnResult func(target string, err error)
@@ -56,13 +57,16 @@ func AwaitAll(ctx context.Context, targets []Target, o Options) error {
 	return nil
 }
 
+// successPause is the time between checks that a target passes.
+const successPause = 50 * time.Millisecond
+
 // awaitTarget returns nil once t serves, or the last reason why it did not when ctx ends.
 func awaitTarget(ctx context.Context, t Target, start time.Time, o Options) error {
 	pause := &backoff.ExponentialBackOff{InitialInterval: 100 * time.Millisecond, MaxInterval: 3 * time.Second, Multiplier: 1.6, RandomizationFactor: 0.3}
 	pause.Reset()
 	var logged string
 	var nextLog time.Time
-	for {
+	for passed := 0; ; {
 		err := t.Check(ctx)
 		if o.OnResult != nil {
 			o.OnResult(t.Name, err)
@@ -70,9 +74,17 @@ func awaitTarget(ctx context.Context, t Target, start time.Time, o Options) erro
 		now := time.Now()
 		waited := now.Sub(start).Round(time.Second)
 		if err == nil {
+			if passed++; passed < o.Successes {
+				select {
+				case <-ctx.Done():
+				case <-time.After(successPause):
+				}
+				continue
+			}
 			o.OnProgress(fmt.Sprintf("%s at %s serves (after %s)", t.Name, t.Addr, now.Sub(start).Round(time.Millisecond)))
 			return nil
 		}
+		passed = 0
 		if ctx.Err() != nil && logged != "" {
 			return errors.New(logged) // this check was cut short, the one before has the reason
 		}

@@ -10,7 +10,9 @@ import (
 	"github.com/go-sql-driver/mysql"
 	"github.com/redis/go-redis/v9"
 
+	"pgo/pkg/migrate"
 	"pgo/pkg/mq"
+	"pgo/pkg/mysql/session"
 )
 
 // Access is the address of a server and an account on it.
@@ -49,7 +51,7 @@ func OpenMySQL(a Access, database string) (*sql.DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configure MySQL at %s: %w", a.Addr, err)
 	}
-	db := sql.OpenDB(connector)
+	db := sql.OpenDB(session.NewConnector(connector, session.Settings{SQLMode: migrate.SQLMode}))
 	db.SetMaxOpenConns(4)
 	db.SetMaxIdleConns(1)
 	db.SetConnMaxIdleTime(time.Minute)

@@ -38,7 +38,7 @@ func New(s Service) *cobra.Command {
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return MarkUsage(err) })
-	root.AddCommand(newVersionCommand(s.Migrations), newCheckCommand(s.Check), newMigrationsCommand(s.Migrations),
+	root.AddCommand(newVersionCommand(s.Migrations), newCheckCommand(s.Check, s.Migrations), newMigrationsCommand(s.Migrations),
 		newTopologyCommand(s.Topology), newOpenAPICommand(s.OpenAPI))
 	if s.Broker != nil {
 		root.AddCommand(NewEventsCommand(s.Topology, s.Broker))
@@ -59,10 +59,13 @@ func newVersionCommand(migrations fs.FS) *cobra.Command {
 	return cmd
 }
 
-func newCheckCommand(check func() error) *cobra.Command {
-	return &cobra.Command{Use: "check", Short: "Check the configuration", Args: NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+func newCheckCommand(check func() error, migrations fs.FS) *cobra.Command {
+	return &cobra.Command{Use: "check", Short: "Check the configuration and the migrations", Args: NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
 		if err := check(); err != nil {
 			return err
+		}
+		if _, err := migrate.Read(migrations); err != nil {
+			return fmt.Errorf("read migrations: %w", err)
 		}
 		_, err := fmt.Fprintln(cmd.OutOrStdout(), "configuration is valid")
 		return err

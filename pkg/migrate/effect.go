@@ -12,9 +12,9 @@ type effect struct {
 type effectKind int
 
 const (
-	unknown effectKind = iota
-	rows               // changes rows only, and commits together with its journal row
-	session            // changes this connection only, and must run again on every connection
+	unknown  effectKind = iota
+	rows                // changes rows only, and commits together with its journal row
+	settings            // changes this connection only, and must run again on every connection
 	createTable
 	dropTable
 	addColumn
@@ -23,87 +23,52 @@ const (
 	dropIndex
 )
 
-// token is a token of SQL: a bare word, a quoted name, or one character.
-type token struct {
-	text   string // as written, quotes removed
-	upper  string // the keyword it could be; empty when quoted
-	quoted bool
-	string bool // in quotes that may be a string's
-}
-
-func tokenize(sql string) []token {
-	var out []token
-	var s scanner
-	isWord := func(c byte) bool {
-		return c == '_' || c == '$' || c >= 0x80 || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
-	}
-	joins := false // the last token is a word that the next character may continue
-	for i := 0; i < len(sql); {
-		opened := s.mode == 0
-		k, n := s.scanNext(sql[i:])
-		part := sql[i : i+n]
-		i += n
-		switch {
-		case k == quoted && opened:
-			out = append(out, token{quoted: true, string: part != "`"})
-		case k == quoted && s.mode != 0:
-			out[len(out)-1].text += unescapeQuote(part)
-		case k == code && isWord(part[0]) && joins:
-			last := &out[len(out)-1]
-			last.text += part
-			last.upper = strings.ToUpper(last.text)
-		case k == code:
-			out = append(out, token{text: part, upper: strings.ToUpper(part)})
-		}
-		joins = k == code && isWord(part[0])
-	}
-	return out
-}
-
-// unescapeQuote undoes the doubling of a quote.
-func unescapeQuote(part string) string {
-	if len(part) == 2 && part[0] == part[1] && part[0] != '\\' {
-		return part[:1]
-	}
-	return part
+// transactionKeywords begin statements that a migration must not have.
+var transactionKeywords = map[string]bool{
+	"START": true, "BEGIN": true, "COMMIT": true, "ROLLBACK": true, "SAVEPOINT": true, "XA": true, "USE": true, "LOCK": true, "UNLOCK": true,
 }
 
 // forbiddenKeyword returns the keyword of a statement that must not be in a migration, or an empty string.
 func forbiddenKeyword(sql string) string {
-	w := tokenize(sql)
-	if len(w) == 0 {
-		return ""
-	}
-	switch w[0].upper {
-	case "SET":
-		for _, x := range w {
-			if x.upper == "AUTOCOMMIT" {
-				return "SET autocommit"
-			}
+	first := true
+	isSet := false
+	for t := range tokens(sql) {
+		switch {
+		case first && t.isOneOf(transactionKeywords):
+			return strings.ToUpper(t.text)
+		case first:
+			isSet = t.is("SET")
+		case !isSet:
+			return ""
+		case t.is("AUTOCOMMIT"):
+			return "SET autocommit"
 		}
-	case "START", "BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "XA", "USE", "LOCK", "UNLOCK", "DELIMITER":
-		return w[0].upper
+		first = false
 	}
 	return ""
 }
 
+// rowKeywords begin statements that change rows only, or nothing.
+var rowKeywords = map[string]bool{"INSERT": true, "UPDATE": true, "DELETE": true, "REPLACE": true, "WITH": true, "SELECT": true, "DO": true}
+
 // effectOf returns a statement's effect. What it does not fully understand is unknown.
 func effectOf(sql string) effect {
-	// The server executes these comments.
+	// The server executes these comments, or not: it depends on its version.
 	if strings.Contains(sql, "/*!") || strings.Contains(sql, "/*M!") {
 		return effect{}
 	}
-	r := &tokenReader{words: tokenize(strings.TrimRight(strings.TrimSpace(sql), "; \n\t"))}
-	switch {
-	case r.takeKeywords("INSERT"), r.takeKeywords("UPDATE"), r.takeKeywords("DELETE"), r.takeKeywords("REPLACE"), r.takeKeywords("WITH"), r.takeKeywords("SELECT"), r.takeKeywords("DO"):
+	if first := tokenize(sql, 1); len(first) > 0 && first[0].isOneOf(rowKeywords) {
 		return effect{kind: rows}
+	}
+	r := &tokenReader{words: tokenizeStatement(sql)}
+	switch {
 	case r.takeKeywords("SET"):
 		return r.takeSet()
 	case r.takeKeywords("CREATE", "TABLE"):
 		r.takeKeywords("IF", "NOT", "EXISTS")
 		e := r.takeTable(createTable)
 		for _, w := range r.words {
-			if w.upper == "SELECT" {
+			if w.is("SELECT") {
 				return effect{} // two steps on some servers
 			}
 		}
@@ -132,7 +97,7 @@ func alterTable(r *tokenReader) effect {
 		return effect{}
 	}
 	for _, clause := range r.splitClauses()[1:] {
-		if first := clause[:min(1, len(clause))]; len(first) == 0 || first[0].upper != "ALGORITHM" && first[0].upper != "LOCK" {
+		if first := clause[:min(1, len(clause))]; len(first) == 0 || !first[0].is("ALGORITHM") && !first[0].is("LOCK") {
 			return effect{}
 		}
 	}
@@ -145,7 +110,7 @@ func alterTable(r *tokenReader) effect {
 		index = r.takeKeywords("UNIQUE", "INDEX") || r.takeKeywords("UNIQUE", "KEY") || r.takeKeywords("FULLTEXT", "INDEX") || r.takeKeywords("FULLTEXT", "KEY") ||
 			r.takeKeywords("SPATIAL", "INDEX") || r.takeKeywords("SPATIAL", "KEY")
 	}
-	if !index && !r.takeKeywords("COLUMN") && len(r.words) > 0 && otherThanColumn[r.words[0].upper] {
+	if !index && !r.takeKeywords("COLUMN") && len(r.words) > 0 && r.words[0].isOneOf(otherThanColumn) {
 		return effect{}
 	}
 	_ = r.takeKeywords("IF", "NOT", "EXISTS") || r.takeKeywords("IF", "EXISTS")
@@ -171,99 +136,24 @@ var otherThanColumn = map[string]bool{
 	"PERIOD": true, "UNIQUE": true, "FULLTEXT": true, "SPATIAL": true, "VECTOR": true,
 }
 
-// tokenReader takes tokens from the front.
-type tokenReader struct{ words []token }
+// serverScopes begin an assignment of SET that changes more than this connection.
+var serverScopes = map[string]bool{"GLOBAL": true, "PERSIST": true, "PERSIST_ONLY": true}
 
-// takeKeywords removes the keywords from the front if all are there, and reports whether it did.
-func (r *tokenReader) takeKeywords(keywords ...string) bool {
-	if len(r.words) < len(keywords) {
-		return false
-	}
-	for i, k := range keywords {
-		if r.words[i].upper != k {
-			return false
-		}
-	}
-	r.words = r.words[len(keywords):]
-	return true
-}
-
-// takeName takes a name, quoted or not. It returns an empty string when there is none.
-func (r *tokenReader) takeName() string {
-	if len(r.words) == 0 {
-		return ""
-	}
-	w := r.words[0]
-	if w.string || !w.quoted && strings.ContainsAny(w.text[:1], "(),.;=@*+-/<>!:?&|%^~{}[]") {
-		return ""
-	}
-	r.words = r.words[1:]
-	return w.text
-}
-
-// takeTable takes a table's name, with or without its schema.
-func (r *tokenReader) takeTable(k effectKind) effect {
-	name := r.takeName()
-	if name == "" {
-		return effect{}
-	}
-	if r.takeKeywords(".") {
-		table := r.takeName()
-		if table == "" {
-			return effect{}
-		}
-		return effect{kind: k, schema: name, table: table}
-	}
-	return effect{kind: k, table: name}
-}
-
-// takeIndexOn takes "name ON table", also with USING between them.
-func (r *tokenReader) takeIndexOn(k effectKind) effect {
-	name := r.takeName()
-	if r.takeKeywords("USING") {
-		r.takeName()
-	}
-	if name == "" || !r.takeKeywords("ON") {
-		return effect{}
-	}
-	e := r.takeTable(k)
-	e.name = name
-	return e
-}
+// otherSets follow SET where it assigns no variable of this connection.
+var otherSets = map[string]bool{"PASSWORD": true, "STATEMENT": true, "ROLE": true, "DEFAULT": true, "RESOURCE": true}
 
 // takeSet tells SET statements that change this connection from those that change the server.
 func (r *tokenReader) takeSet() effect {
-	for _, w := range r.words[:min(3, len(r.words))] {
-		switch w.upper {
-		case "GLOBAL", "PERSIST", "PERSIST_ONLY", "PASSWORD", "STATEMENT", "ROLE", "DEFAULT", "RESOURCE":
+	if len(r.words) > 0 && r.words[0].isOneOf(otherSets) {
+		return effect{}
+	}
+	for _, clause := range r.splitClauses() {
+		for len(clause) > 0 && clause[0].is("@") {
+			clause = clause[1:]
+		}
+		if len(clause) > 0 && clause[0].isOneOf(serverScopes) {
 			return effect{}
 		}
 	}
-	return effect{kind: session}
-}
-
-func (r *tokenReader) onlyIfAtEnd(e effect) effect {
-	if len(r.words) > 0 {
-		return effect{}
-	}
-	return e
-}
-
-// splitClauses splits the remaining tokens at the commas outside of parentheses.
-func (r *tokenReader) splitClauses() [][]token {
-	out, depth := [][]token{nil}, 0
-	for _, w := range r.words {
-		switch w.upper {
-		case "(":
-			depth++
-		case ")":
-			depth--
-		}
-		if w.upper == "," && depth == 0 {
-			out = append(out, nil)
-			continue
-		}
-		out[len(out)-1] = append(out[len(out)-1], w)
-	}
-	return out
+	return effect{kind: settings}
 }

@@ -9,8 +9,8 @@ func TestEffectOf(t *testing.T) {
 	}{
 		{"INSERT INTO t VALUES (1);", effect{kind: rows}},
 		{"/* why */ update t set a = 1;", effect{kind: rows}},
-		{"SET FOREIGN_KEY_CHECKS = 0;", effect{kind: session}},
-		{"SET @@SESSION.sql_mode = '';", effect{kind: session}},
+		{"SET FOREIGN_KEY_CHECKS = 0;", effect{kind: settings}},
+		{"SET @@SESSION.sql_mode = '';", effect{kind: settings}},
 		{"SET GLOBAL max_connections = 1;", effect{}},
 		{"SET @@GLOBAL.max_connections = 1;", effect{}},
 		{"SET PASSWORD FOR x = 'y';", effect{}},

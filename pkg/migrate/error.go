@@ -33,6 +33,7 @@ var (
 	ErrMissing    = errors.New("an applied migration has no file any more")
 	ErrOutOfOrder = errors.New("older than what is already applied")
 	ErrUndecided  = errors.New("it cannot be determined whether the statement was done")
+	ErrUnverified = errors.New("its verify query is wrong, or the statement did not have its effect")
 	ErrLockLost   = errors.New("the migration lock was lost")
 )
 
@@ -61,6 +62,9 @@ func shorten(sql string) string {
 // Numbers of server errors, the same on MySQL and MariaDB.
 const (
 	erNoSuchTable     = 1146
+	erBadField        = 1054
+	erNoSuchRoutine   = 1305
+	erViewInvalid     = 1356
 	erLockWaitTimeout = 1205
 	erDeadlock        = 1213
 )

@@ -42,6 +42,12 @@ type statementRow struct {
 	done bool
 }
 
+// unverifiedPrefix replaces the start of a statement's hash once the server has done the statement and its verify query has not
+// confirmed it: the statement must not be run again.
+const unverifiedPrefix = "unverified:"
+
+func unverifiedHash(s Statement) string { return unverifiedPrefix + s.Hash[len(unverifiedPrefix):] }
+
 // querier reads: a *sql.DB, *sql.Conn or *sql.Tx.
 type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
@@ -109,13 +115,13 @@ func (j journal) newestVersion() int64 {
 
 // findPending checks ms against the journal and returns the migrations that are still to run. Errors are *Error.
 func (j journal) findPending(ms []Migration) ([]Migration, error) {
-	byVersion := map[int64]bool{}
+	byVersion, latest := map[int64]bool{}, Latest(ms)
 	for _, m := range ms {
 		byVersion[m.Version] = true
 	}
 	for v, row := range j.migrations {
 		// Newer than all files: an older program on a newer schema, which is allowed after a rollback.
-		if v < Latest(ms) && !byVersion[v] {
+		if v < latest && !byVersion[v] {
 			return nil, &Error{Version: v, File: row.file, Cause: fmt.Errorf("%w: put the file of version %d back", ErrMissing, v)}
 		}
 	}
@@ -174,6 +180,12 @@ func recordApplied(ctx context.Context, x execer, version int64) error {
 func recordIntent(ctx context.Context, x execer, version int64, s Statement) error {
 	_, err := x.ExecContext(ctx, `INSERT INTO pgo_schema_statement (version, number, hash, started_at) VALUES (?, ?, ?, UTC_TIMESTAMP(6))
 		ON DUPLICATE KEY UPDATE hash = VALUES(hash), started_at = VALUES(started_at)`, version, s.Number, s.Hash)
+	return err
+}
+
+// recordUnverified records that the server has done a statement which its verify query does not confirm.
+func recordUnverified(ctx context.Context, x execer, version int64, s Statement) error {
+	_, err := x.ExecContext(ctx, "UPDATE pgo_schema_statement SET hash = ? WHERE version = ? AND number = ? AND done_at IS NULL", unverifiedHash(s), version, s.Number)
 	return err
 }
 

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"pgo/pkg/mysql/session"
 )
 
 // lockedConn is the one connection that holds the lock and runs everything. The server releases the lock when the connection
@@ -46,16 +48,31 @@ func (p *lockedConn) setSession(ctx context.Context, o Options) error {
 		return errors.New("migrations need a connection with a database")
 	}
 	p.lock = lockName(database.String)
-	seconds := max(int(o.StatementLockWait/time.Second), 1)
-	for _, set := range []string{
-		"SET NAMES utf8mb4 COLLATE utf8mb4_unicode_ci",
-		"SET SESSION sql_mode = 'ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
-		"SET SESSION time_zone = '+00:00'",
-		fmt.Sprintf("SET SESSION lock_wait_timeout = %d, innodb_lock_wait_timeout = %d", seconds, seconds),
-	} {
+	statements := append([]string{"SET NAMES utf8mb4 COLLATE utf8mb4_unicode_ci"},
+		session.Settings{SQLMode: SQLMode, RowWait: o.StatementLockWait, TableWait: o.StatementLockWait}.Statements()...)
+	for _, set := range statements {
 		if _, err := p.ExecContext(ctx, set); err != nil {
 			return fmt.Errorf("prepare the connection for migrations: %w", err)
 		}
+	}
+	return p.setTimestampDefaults(ctx)
+}
+
+// SQLMode is the mode in which migrations are run.
+const SQLMode = "ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
+
+// setTimestampDefaults keeps the server from giving TIMESTAMP columns defaults that the file does not ask for. MySQL needs a privilege
+// for the setting, so it is left alone where it is right already.
+func (p *lockedConn) setTimestampDefaults(ctx context.Context) error {
+	var explicit bool
+	if err := p.QueryRowContext(ctx, "SELECT @@SESSION.explicit_defaults_for_timestamp").Scan(&explicit); err != nil {
+		return fmt.Errorf("ask for explicit_defaults_for_timestamp: %w", err)
+	}
+	if explicit {
+		return nil
+	}
+	if _, err := p.ExecContext(ctx, "SET SESSION explicit_defaults_for_timestamp = 1"); err != nil {
+		return fmt.Errorf("set explicit_defaults_for_timestamp (or set it to ON in the server's configuration): %w", err)
 	}
 	return nil
 }
@@ -86,26 +103,40 @@ func (p *lockedConn) acquireLock(ctx context.Context, o Options) error {
 		if got.Int64 == 1 {
 			return nil
 		}
-		holder := p.describeHolder(ctx)
+		holder := p.findHolder(ctx)
 		if o.LockWait > 0 && time.Since(start) >= o.LockWait {
-			return fmt.Errorf("%w: %s, after %s", ErrLocked, holder, time.Since(start).Round(time.Second))
+			return fmt.Errorf("%w: %s, after %s", ErrLocked, holder.describe(), time.Since(start).Round(time.Second))
 		}
-		o.reportProgress("waiting for the migration lock %s (%s): held by %s", p.lock, time.Since(start).Round(time.Second), holder)
+		o.reportProgress("waiting for the migration lock %s (%s): held by %s", p.lock, time.Since(start).Round(time.Second), holder.describe())
 	}
 }
 
-// describeHolder names the holder of the lock, as far as this account may see.
-func (p *lockedConn) describeHolder(ctx context.Context) string {
+// holder is the connection that holds the lock. The zero value is no connection.
+type holder struct {
+	id         int64
+	user, host string // empty if this account may not see them
+}
+
+// describe names the holder, and how to end it: one that hangs keeps the lock for as long as its connection stays open.
+func (h holder) describe() string {
+	switch {
+	case h.id == 0:
+		return "no one any more"
+	case h.user == "":
+		return fmt.Sprintf("connection %d (if it hangs, end it: KILL %d)", h.id, h.id)
+	}
+	return fmt.Sprintf("connection %d (%s from %s; if it hangs, end it: KILL %d)", h.id, h.user, h.host, h.id)
+}
+
+// findHolder returns the holder of the lock, as far as this account may see it.
+func (p *lockedConn) findHolder(ctx context.Context) holder {
 	var id sql.NullInt64
 	if err := p.QueryRowContext(ctx, "SELECT IS_USED_LOCK(?)", p.lock).Scan(&id); err != nil || !id.Valid {
-		return "no one any more"
+		return holder{}
 	}
-	var user, host string
-	err := p.QueryRowContext(ctx, "SELECT user, host FROM information_schema.processlist WHERE id = ?", id.Int64).Scan(&user, &host)
-	if err != nil {
-		return fmt.Sprintf("connection %d", id.Int64)
-	}
-	return fmt.Sprintf("connection %d (%s from %s)", id.Int64, user, host)
+	h := holder{id: id.Int64}
+	_ = p.QueryRowContext(ctx, "SELECT user, host FROM information_schema.processlist WHERE id = ?", h.id).Scan(&h.user, &h.host) // the id is enough
+	return h
 }
 
 // checkLock returns ErrLockLost unless this connection still holds the lock.
@@ -116,7 +147,7 @@ func (p *lockedConn) checkLock(ctx context.Context) error {
 		return fmt.Errorf("%w: %w", ErrLockLost, err)
 	}
 	if !mine.Bool {
-		return fmt.Errorf("%w: it is held by %s", ErrLockLost, p.describeHolder(ctx))
+		return fmt.Errorf("%w: it is held by %s", ErrLockLost, p.findHolder(ctx).describe())
 	}
 	return nil
 }

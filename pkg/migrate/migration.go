@@ -26,13 +26,17 @@ type Migration struct {
 	Statements    []Statement // of the Up section, at least one
 }
 
-// Statement is one SQL statement of an Up section.
+// Statement is one SQL statement of an Up section, or a block of several that are run as one unit.
 type Statement struct {
 	Number int    // from 1
 	Line   int    // where it starts in its file
 	SQL    string // without comments before it
-	Verify string // a SELECT that returns a row once the statement is done; empty when the file has none
+	Verify string // a SELECT that returns a row once the statement is done, and none before; empty when the file has none
+	Once   bool   // the file marks it with "-- once": after an interruption a person decides
 	Hash   string // SHA-256 of SQL, in hex
+
+	parts  []string // the statements of a block that has several
+	effect effect
 }
 
 // SyntaxError is a migration file that cannot be read.

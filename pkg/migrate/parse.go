@@ -2,7 +2,6 @@ package migrate
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -26,18 +25,19 @@ type parser struct {
 	block     bool // between StatementBegin and StatementEnd
 	blockLine int
 
-	scan   scanner
-	text   strings.Builder // the statement that is being read
-	start  int             // its first line
-	code   bool            // it has more than comments and semicolons
-	verify string          // for the next statement
-	header bool            // min_code_schema was seen
+	scan    scanner
+	text    strings.Builder // the statement that is being read
+	start   int             // its first line
+	code    bool            // it has more than comments and semicolons
+	next    directives      // for the statement that is being read or comes next
+	header  bool            // min_code_schema was seen
+	session sessionState    // what the statements so far leave in the session
 }
 
 // parseFile reads a file's text. Line ends may be CRLF and the text may start with a byte order mark; neither changes
 // a checksum. Every error is a *SyntaxError.
 func parseFile(file, text string) (Migration, error) {
-	p := &parser{file: file, m: Migration{File: file}}
+	p := &parser{file: file, m: Migration{File: file}, session: sessionState{variables: map[string]variable{}}}
 	text = strings.ReplaceAll(strings.TrimPrefix(text, "\ufeff"), "\r\n", "\n")
 	if strings.TrimSpace(text) == "" {
 		return Migration{}, &SyntaxError{File: file, Reason: "the file is empty"}
@@ -72,7 +72,7 @@ func (p *parser) readLine(line string) error {
 	}
 	if p.text.Len() == 0 {
 		if isComment {
-			return p.readComment(trimmed)
+			return p.readComment(commentText(trimmed))
 		}
 		if trimmed == "" {
 			return nil
@@ -84,35 +84,6 @@ func (p *parser) readLine(line string) error {
 	return p.readSQL(line)
 }
 
-// readComment reads a comment between statements, which may set min_code_schema or verify.
-func (p *parser) readComment(line string) error {
-	key, value, ok := strings.Cut(strings.TrimSpace(strings.TrimPrefix(line, "--")), ":")
-	value = strings.TrimSpace(value)
-	switch {
-	case ok && key == "min_code_schema":
-		n, err := strconv.ParseInt(value, 10, 64)
-		switch {
-		case err != nil || n < 0:
-			return p.newError(p.line, "min_code_schema: expected a whole number of 0 or more, got %q", value)
-		case p.header:
-			return p.newError(p.line, "min_code_schema is said twice")
-		case p.section == down || len(p.m.Statements) > 0:
-			return p.newError(p.line, "min_code_schema: expected before the first statement")
-		}
-		p.header, p.m.MinCodeSchema = true, n
-	case ok && key == "verify" && p.section == up:
-		value = strings.TrimSpace(strings.TrimSuffix(value, ";"))
-		switch {
-		case !strings.HasPrefix(strings.ToUpper(value), "SELECT "):
-			return p.newError(p.line, "verify: expected a SELECT on the same line")
-		case p.verify != "":
-			return p.newError(p.line, "verify is said twice for one statement")
-		}
-		p.verify = value
-	}
-	return nil
-}
-
 func (p *parser) readSQL(line string) error {
 	if p.text.Len() == 0 {
 		p.start = p.line
@@ -121,12 +92,15 @@ func (p *parser) readSQL(line string) error {
 	ended, second := false, false
 	for rest := line + "\n"; rest != ""; {
 		k, n := p.scan.scanNext(rest)
-		if k == code || k == quoted {
-			if k == code && rest[0] == ';' {
-				ended = true
-			} else {
-				second = second || ended
-				p.code = true
+		switch {
+		case k == code && rest[0] == ';':
+			ended = true
+		case k == code || k == quoted:
+			second = second || ended
+			p.code = true
+		case k == comment:
+			if err := p.readComment(commentText(rest[:n])); err != nil {
+				return err
 			}
 		}
 		rest = rest[n:]
@@ -148,23 +122,48 @@ func (p *parser) readSQL(line string) error {
 
 // finishStatement takes the text that was read as a statement.
 func (p *parser) finishStatement() error {
-	sql, hasCode := strings.TrimSpace(p.text.String()), p.code
-	verify, start := p.verify, p.start
+	sql, hasCode, isBlock := strings.TrimSpace(p.text.String()), p.code, p.block
+	start, next := p.start, p.next
 	p.text.Reset()
-	p.scan, p.code, p.verify = scanner{}, false, ""
+	p.scan, p.code, p.next, p.block = scanner{}, false, directives{}, false
 	if p.section == down {
 		return nil
 	}
 	if !hasCode {
 		return p.newError(start, "an empty statement")
 	}
-	if word := forbiddenKeyword(sql); word != "" {
-		return p.newError(start, "%s cannot be used in a migration: transactions, locks and the database are the runner's", word)
+	verify, err := p.finishVerify(next)
+	if err != nil {
+		return err
 	}
-	p.m.Statements = append(p.m.Statements, Statement{
-		Number: len(p.m.Statements) + 1, Line: start, SQL: sql, Verify: verify, Hash: hashText(sql),
-	})
+	s := Statement{Number: len(p.m.Statements) + 1, Line: start, SQL: sql, Verify: verify, Once: next.once, Hash: hashText(sql), effect: effectOf(sql)}
+	if isBlock {
+		s.parts = splitBlock(sql)
+	}
+	if reason := p.checkStatement(&s, isBlock); reason != "" {
+		return p.newError(start, "%s", reason)
+	}
+	p.m.Statements = append(p.m.Statements, s)
 	return nil
+}
+
+// checkStatement completes a statement's effect. It returns why the statement cannot be in a migration, or an empty string.
+func (p *parser) checkStatement(s *Statement, isBlock bool) string {
+	if habit := findHabit(s.SQL, isBlock); habit != "" {
+		return habit
+	}
+	if s.parts != nil {
+		if reason := checkUnit(*s); reason != "" {
+			return reason
+		}
+		s.effect, _ = unitEffect(s.parts)
+	} else if word := forbiddenKeyword(s.SQL); word != "" {
+		return word + " cannot be used in a migration: transactions, locks and the database are the runner's"
+	}
+	if s.Once && s.effect.kind != unknown {
+		return "'-- once' is not needed: after an interruption it is known whether this was done"
+	}
+	return p.session.checkStatement(*s)
 }
 
 func (p *parser) readAnnotation(line string) error {
@@ -185,6 +184,9 @@ func (p *parser) readAnnotation(line string) error {
 		if err := p.checkFinished(); err != nil {
 			return err
 		}
+		if err := p.checkNoDirective(); err != nil {
+			return err
+		}
 		p.section = down
 	case "STATEMENTBEGIN":
 		if p.section == before || p.block {
@@ -198,7 +200,6 @@ func (p *parser) readAnnotation(line string) error {
 		if !p.block {
 			return p.newError(p.line, "'-- +goose StatementEnd' without '-- +goose StatementBegin'")
 		}
-		p.block = false
 		if p.text.Len() == 0 {
 			p.start = p.blockLine
 		}
@@ -231,10 +232,10 @@ func (p *parser) finishFile() error {
 	if err := p.checkFinished(); err != nil {
 		return err
 	}
-	switch {
-	case p.verify != "":
-		return p.newError(p.line, "verify: expected a statement after it")
-	case len(p.m.Statements) == 0:
+	if err := p.checkNoDirective(); err != nil {
+		return err
+	}
+	if len(p.m.Statements) == 0 {
 		return &SyntaxError{File: p.file, Reason: "the Up section has no statement"}
 	}
 	return nil

@@ -28,6 +28,12 @@ func TestReadStatements(t *testing.T) {
 		{name: "block", text: "-- +goose Up\n-- +goose StatementBegin\nCREATE PROCEDURE p() BEGIN\nSELECT 1;\nEND\n-- +goose StatementEnd\nSELECT 2;\n", want: []string{"CREATE PROCEDURE p() BEGIN\nSELECT 1;\nEND", "SELECT 2;"}},
 		{name: "down is not run", text: "-- +goose NO TRANSACTION\n-- +goose Up\nSELECT 1;\n-- +goose Down\nSELECT 2;\n-- +goose StatementBegin\nx;y\n-- +goose StatementEnd\n", want: []string{"SELECT 1;"}},
 		{name: "comments between", text: "-- hello\n\n-- +goose up\n-- note\n\n  -- note\nSELECT 1;\n-- end\n", want: []string{"SELECT 1;"}},
+		{name: "verify after another kind of comment", text: "-- +goose Up\n/* why */\n-- verify: SELECT 3\nSELECT 2;\n# why\n-- verify: SELECT 4\nSELECT 5;\n", want: []string{"/* why */\n-- verify: SELECT 3\nSELECT 2;", "# why\n-- verify: SELECT 4\nSELECT 5;"}, verify: []string{"SELECT 3", "SELECT 4"}},
+		{name: "verify in another kind of comment", text: "-- +goose Up\n/* verify: SELECT 3\n * FROM t; */ SELECT 2;\n# verify: SELECT 4;\n# why\nSELECT 5;\n", want: []string{"/* verify: SELECT 3\n * FROM t; */ SELECT 2;", "# verify: SELECT 4;\n# why\nSELECT 5;"}, verify: []string{"SELECT 3\nFROM t", "SELECT 4"}},
+		{name: "verify on several lines", text: "-- +goose Up\n-- verify:\n--   SELECT 3\n--   * 2\n\n-- why\nSELECT 2;\n-- verify: SELECT 4;\n-- why\nSELECT 5;\n", want: []string{"SELECT 2;", "SELECT 5;"}, verify: []string{"SELECT 3\n* 2", "SELECT 4"}},
+		{name: "verify before a block and in it", text: "-- +goose Up\n-- verify: SELECT 3\n-- +goose StatementBegin\nSELECT 2;\n-- +goose StatementEnd\n-- +goose StatementBegin\n-- verify: SELECT 4\nSELECT 5;\n-- +goose StatementEnd\n", want: []string{"SELECT 2;", "SELECT 5;"}, verify: []string{"SELECT 3", "SELECT 4"}},
+		{name: "verify before Up", text: "-- verify: SELECT 3\n-- +goose Up\nSELECT 2;\n", want: []string{"SELECT 2;"}, verify: []string{"SELECT 3"}},
+		{name: "prose that begins like a directive", text: "-- +goose Up\n-- verify that it works\n-- once a day\n-- minimum: 3\nSELECT 2;\n", want: []string{"SELECT 2;"}},
 		{name: "verify", text: "-- +goose Up\nSELECT 1;\n-- verify: SELECT 3 FROM t;\nSELECT 2;\n", want: []string{"SELECT 1;", "SELECT 2;"}, verify: []string{"", "SELECT 3 FROM t"}},
 	}
 	for _, tt := range tests {
@@ -86,6 +92,15 @@ func TestReadErrors(t *testing.T) {
 		{"header twice", fstest.MapFS{"1_a.sql": file("-- min_code_schema: 1\n-- min_code_schema: 1\n")}, "1_a.sql:2: min_code_schema is said twice"},
 		{"header above the version", fstest.MapFS{"1_a.sql": file("-- min_code_schema: 2\n-- +goose Up\nSELECT 1;")}, "1_a.sql: min_code_schema 2 is newer"},
 		{"verify without statement", fstest.MapFS{"1_a.sql": file("-- +goose Up\nSELECT 1;\n-- verify: SELECT 1\n")}, "1_a.sql:4: verify: expected a statement after it"},
+		{"verify that is no SELECT on its second line", fstest.MapFS{"1_a.sql": file("-- +goose Up\n-- verify:\n-- DELETE FROM t\nSELECT 1;")}, "1_a.sql:2: verify: expected a SELECT"},
+		{"verify of two statements", fstest.MapFS{"1_a.sql": file("-- +goose Up\n-- verify: SELECT 1; DELETE FROM t\nSELECT 1;")}, "1_a.sql:2: verify: expected one SELECT"},
+		{"verify before Down", fstest.MapFS{"1_a.sql": file("-- +goose Up\nSELECT 1;\n-- verify: SELECT 1\n-- +goose Down\nSELECT 2;")}, "1_a.sql:4: verify: expected a statement after it"},
+		{"verify inside a statement", fstest.MapFS{"1_a.sql": file("-- +goose Up\nSELECT 1\n-- verify: SELECT 1\n;")}, "1_a.sql:3: verify: expected in a comment before the statement"},
+		{"verify behind a statement", fstest.MapFS{"1_a.sql": file("-- +goose Up\nSELECT 1; -- verify: SELECT 1\n")}, "1_a.sql:2: verify: expected in a comment before the statement"},
+		{"verify and once", fstest.MapFS{"1_a.sql": file("-- +goose Up\n-- once\n-- verify: SELECT 1\nRENAME TABLE a TO b;")}, "1_a.sql:3: expected either verify or once"},
+		{"once that is not needed", fstest.MapFS{"1_a.sql": file("-- +goose Up\n-- once\nCREATE TABLE a (id INT);")}, "1_a.sql:3: '-- once' is not needed"},
+		{"once without statement", fstest.MapFS{"1_a.sql": file("-- +goose Up\nSELECT 1;\n-- once\n")}, "1_a.sql:4: once: expected a statement after it"},
+		{"header inside the first statement", fstest.MapFS{"1_a.sql": file("-- +goose Up\nSELECT 1 -- min_code_schema: 1\n;")}, "1_a.sql:2: min_code_schema: expected before"},
 		{"verify that is no SELECT", fstest.MapFS{"1_a.sql": file("-- +goose Up\n-- verify: DELETE FROM t\nSELECT 1;")}, "1_a.sql:2: verify: expected a SELECT"},
 		{"transaction", fstest.MapFS{"1_a.sql": file("-- +goose Up\n/* x */ begin;\n")}, "1_a.sql:2: BEGIN cannot be used"},
 		{"autocommit", fstest.MapFS{"1_a.sql": file("-- +goose Up\nSET autocommit=0;\n")}, "1_a.sql:2: SET autocommit cannot be used"},
@@ -157,6 +172,11 @@ func FuzzParse(f *testing.F) {
 		}
 		if len(m.Statements) == 0 {
 			t.Fatal("no statement and no error")
+		}
+		for _, s := range m.Statements {
+			if s.Verify != "" || s.Once {
+				return // directives are not part of the text that follows
+			}
 		}
 		// What was read, written down again, is read the same.
 		var again strings.Builder

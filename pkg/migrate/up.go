@@ -21,6 +21,8 @@ type Options struct {
 	// Repair is the start of the command with which an operator resolves a statement that was interrupted:
 	// " --version 3 --statement 2 --done" or "--redo" is put after it.
 	Repair string
+	// Foreign lists databases that the migrations must not name: those of other services.
+	Foreign []string
 
 	// crash, in tests, ends a run at a point as if the program had been killed there.
 	crash func(point string, m Migration, s Statement) bool
@@ -61,8 +63,9 @@ type Report struct {
 // statement that the server refuses ends the run: its *Error names the place and the reason, nothing after it was run, and
 // the next run continues from that statement, which may have been corrected. After a crash the next run finds out whether
 // the interrupted statement was done: statements that change rows commit with the journal, tables, columns and indexes are
-// looked up, and for others the file's "-- verify:" query decides; without one it returns ErrUndecided. Other causes:
-// ErrChanged, ErrMissing, ErrOutOfOrder, ErrLockLost. ErrLocked comes without an *Error.
+// looked up, and for others the file's "-- verify:" query decides; without one it returns ErrUndecided. Each verify query is
+// also tested when its statement runs: it must return no row before and a row after, else ErrUnverified. Other causes:
+// ErrChanged, ErrMissing, ErrOutOfOrder, ErrForeign, ErrLockLost. ErrLocked and ErrUnsuitable come without an *Error.
 func Up(ctx context.Context, db *sql.DB, ms []Migration, o Options) (Report, error) {
 	o = o.withDefaults()
 	var r Report
@@ -88,6 +91,9 @@ func upOnce(ctx context.Context, db *sql.DB, ms []Migration, o Options, r *Repor
 		return false, err
 	}
 	defer p.discard()
+	if err := checkDatabase(ctx, p); err != nil {
+		return false, err
+	}
 	for _, table := range journalTables {
 		if _, err := p.ExecContext(ctx, table); err != nil {
 			return false, fmt.Errorf("create the migration journal: %w", err)
@@ -101,6 +107,9 @@ func upOnce(ctx context.Context, db *sql.DB, ms []Migration, o Options, r *Repor
 	if err != nil {
 		return false, err
 	}
+	if err := checkForeign(left, o.Foreign); err != nil {
+		return false, err
+	}
 	for i, m := range left {
 		if err := applyMigration(ctx, p, m, j.statements[m.Version], o, r); err != nil {
 			return false, err
@@ -110,12 +119,15 @@ func upOnce(ctx context.Context, db *sql.DB, ms []Migration, o Options, r *Repor
 			return true, nil
 		}
 	}
-	return false, nil
+	if len(left) == 0 {
+		return false, nil
+	}
+	return false, checkDatabase(ctx, p) // a migration may have made a table without transactions
 }
 
 func changesSession(m Migration) bool {
 	for _, s := range m.Statements {
-		if effectOf(s.SQL).kind == session {
+		if s.effect.kind == settings || s.parts != nil {
 			return true
 		}
 	}

@@ -159,7 +159,8 @@ func TestLockWaitIsBounded(t *testing.T) {
 	}
 	defer holder.discard()
 	_, err = Up(context.Background(), db, migrations(t, "00001_a.sql", "SELECT 1;"), Options{LockWait: time.Second})
-	if !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), "connection ") {
+	id := value(t, db, "SELECT IS_USED_LOCK(CONCAT('pgo_schema.', DATABASE()))")
+	if !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), "connection "+id+" ") || !strings.Contains(err.Error(), "KILL "+id) {
 		t.Errorf("got %v", err)
 	}
 }
