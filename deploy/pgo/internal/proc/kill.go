@@ -25,6 +25,37 @@ func KillGroup(leader int, signal syscall.Signal) error {
 	return syscall.Kill(-leader, signal)
 }
 
+// KillSession kills the members of a session that started at since or later, until none is left. It gives up after 5 s, for
+// one that the kernel holds in an uninterruptible sleep.
+func KillSession(leader int, since uint64) {
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+		left := LivingSession(leader, since)
+		for _, s := range left {
+			_ = s.Signal(syscall.SIGKILL) // gone already is as good
+		}
+		if len(left) == 0 {
+			return
+		}
+	}
+}
+
+// LivingSession returns the living processes of a session whose leader started at since, in clock ticks since boot.
+func LivingSession(leader int, since uint64) []Stat {
+	if leader <= 1 {
+		return nil
+	}
+	if main, err := ReadStat(leader); err == nil && main.Start != since {
+		return nil // the number has another owner, so nothing of the old session is left
+	}
+	var left []Stat
+	for _, s := range SessionMembers(leader)[leader] {
+		if s.Start >= since {
+			left = append(left, s)
+		}
+	}
+	return left
+}
+
 // KillDescendants kills the living descendants of a process until none is left. It gives up at the timeout, for one that the
 // kernel holds in an uninterruptible sleep, and returns what it has killed.
 func KillDescendants(ancestor int, timeout time.Duration) []Stat {

@@ -194,7 +194,7 @@ func (k *Child) terminate() exitResult {
 func (k *Child) awaitSession(deadline <-chan time.Time) {
 	poll := time.NewTicker(20 * time.Millisecond)
 	defer poll.Stop()
-	for len(sessionMembers(k.Handle.PID, k.Handle.StartTicks)) > 0 {
+	for len(proc.LivingSession(k.Handle.PID, k.Handle.StartTicks)) > 0 {
 		select {
 		case <-deadline:
 			return
@@ -211,7 +211,7 @@ func (k *Child) reap() exitResult {
 	case <-k.deps.Link.Lost():
 		return exitResult{lost: true}
 	}
-	killSession(k.Handle.PID, k.Handle.StartTicks)
+	proc.KillSession(k.Handle.PID, k.Handle.StartTicks)
 	k.stateMu.Lock()
 	k.hasEnded = true
 	k.stateMu.Unlock()
@@ -257,37 +257,6 @@ func (k *Child) untilExit(ctx context.Context) (_ context.Context, stop context.
 		}
 	}()
 	return ctx, stop
-}
-
-// killSession kills the members of a session that started at since or later, until none is left. It gives up after 5 s, for
-// one that the kernel holds in an uninterruptible sleep.
-func killSession(leader int, since uint64) {
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
-		left := sessionMembers(leader, since)
-		for _, s := range left {
-			_ = s.Signal(syscall.SIGKILL) // gone already is as good
-		}
-		if len(left) == 0 {
-			return
-		}
-	}
-}
-
-// sessionMembers returns the living processes of a session whose leader started at since.
-func sessionMembers(leader int, since uint64) []proc.Stat {
-	if leader <= 1 {
-		return nil
-	}
-	if main, err := proc.ReadStat(leader); err == nil && main.Start != since {
-		return nil // the number has another owner, so nothing of the old session is left
-	}
-	var left []proc.Stat
-	for _, s := range proc.SessionMembers(leader)[leader] {
-		if s.Start >= since {
-			left = append(left, s)
-		}
-	}
-	return left
 }
 
 // exitResult describes how a child ended.

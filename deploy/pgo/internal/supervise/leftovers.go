@@ -15,6 +15,7 @@ import (
 	"pgo/deploy/pgo/internal/home"
 	"pgo/deploy/pgo/internal/logfile"
 	"pgo/deploy/pgo/internal/proc"
+	"pgo/deploy/pgo/internal/stoporder"
 )
 
 // Leftovers returns the processes that a killed pgo left behind and that still live, in whole or in part. Only the holder
@@ -42,11 +43,11 @@ func Leftovers(h home.Home) ([]Leftover, error) {
 
 // StopLeftovers stops leftovers, dependents first, and calls each as one has ended.
 func StopLeftovers(h home.Home, leftovers []Leftover, each func(Leftover)) {
-	byName, ranks := map[string][]Leftover{}, map[string]stopRank{}
+	byName, ranks := map[string][]Leftover{}, map[string]stoporder.Rank{}
 	for _, l := range leftovers {
-		byName[l.Name], ranks[l.Name] = append(byName[l.Name], l), stopRank{l.Kind, l.After}
+		byName[l.Name], ranks[l.Name] = append(byName[l.Name], l), stoporder.Rank{Kind: l.Kind, After: l.After}
 	}
-	stopInReverse(stopDependents(ranks), func(name string) {
+	stoporder.StopInReverse(stoporder.FindDependents(ranks), func(name string) {
 		var all sync.WaitGroup
 		for _, l := range byName[name] {
 			all.Go(func() {
@@ -63,7 +64,7 @@ func (l Leftover) sessionMembers() []proc.Stat {
 	if l.Boot != proc.ReadBootID() {
 		return nil
 	}
-	return sessionMembers(l.PID, l.Start)
+	return proc.LivingSession(l.PID, l.Start)
 }
 
 // terminate asks the main process to end, waits for it and for what it has started until the stop timeout, and kills what
@@ -85,7 +86,7 @@ func (l Leftover) terminate(h home.Home) {
 			continue
 		case <-deadline:
 		}
-		killSession(l.PID, l.Start)
+		proc.KillSession(l.PID, l.Start)
 		return
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"pgo/deploy/pgo/internal/control"
 	"pgo/deploy/pgo/internal/processfile"
 	"pgo/deploy/pgo/internal/sockets"
+	"pgo/deploy/pgo/internal/stoporder"
 )
 
 // ErrDown is returned by whatever would start something while everything is being stopped.
@@ -144,7 +145,7 @@ func (s *Set) Rows() []control.Process {
 
 // Close stops processes for good, dependents first, and removes them from the set.
 func (s *Set) Close(chosen map[string]*Process) {
-	stopInReverse(stopOrder(chosen), func(name string) { chosen[name].Close() })
+	stoporder.StopInReverse(stopOrder(chosen), func(name string) { chosen[name].Close() })
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for name := range chosen {
@@ -154,17 +155,17 @@ func (s *Set) Close(chosen map[string]*Process) {
 
 // StopAll stops processes, dependents first, and returns when they have ended.
 func StopAll(processes map[string]*Process) {
-	stopInReverse(stopOrder(processes), func(name string) { processes[name].Stop() })
+	stoporder.StopInReverse(stopOrder(processes), func(name string) { processes[name].Stop() })
 }
 
 // stopOrder returns which processes each process comes after.
 func stopOrder(processes map[string]*Process) map[string][]string {
-	ranks := map[string]stopRank{}
+	ranks := map[string]stoporder.Rank{}
 	for name, p := range processes {
 		spec := p.Spec()
-		ranks[name] = stopRank{spec.Kind, spec.After}
+		ranks[name] = stoporder.Rank{Kind: spec.Kind, After: spec.After}
 	}
-	return stopDependents(ranks)
+	return stoporder.FindDependents(ranks)
 }
 
 // SortedNames returns the keys in order.

@@ -1,4 +1,4 @@
-package supervise
+package stoporder
 
 import (
 	"maps"
@@ -13,7 +13,7 @@ func TestInReverse(t *testing.T) {
 	var mu sync.Mutex
 	var order []string
 	meet := make(chan struct{}) // b and c depend on each other's stop: only side by side they can end
-	stopInReverse(map[string][]string{"a": nil, "b": {"a"}, "c": {"a"}, "d": {"b", "c", "elsewhere"}}, func(name string) {
+	StopInReverse(map[string][]string{"a": nil, "b": {"a"}, "c": {"a"}, "d": {"b", "c", "elsewhere"}}, func(name string) {
 		switch name {
 		case "b":
 			meet <- struct{}{}
@@ -33,10 +33,10 @@ func TestDependents(t *testing.T) {
 	after := func(names ...string) []string { return names }
 	tests := []struct {
 		name  string
-		ranks map[string]stopRank
+		ranks map[string]Rank
 		want  map[string][]string
 	}{
-		{"a stack", map[string]stopRank{
+		{"a stack", map[string]Rank{
 			"mysql":    {processfile.KindInfra, nil},
 			"epmd":     {processfile.KindInfra, nil},
 			"rabbitmq": {processfile.KindInfra, after("epmd")},
@@ -48,14 +48,14 @@ func TestDependents(t *testing.T) {
 			"mysql": nil, "epmd": nil, "rabbitmq": {"epmd"}, "gate": {"epmd", "mysql", "rabbitmq"},
 			"user": {"epmd", "gate", "mysql", "rabbitmq"}, "gateway": {"user"}, "cache": {"gateway"},
 		}},
-		{"a part of one", map[string]stopRank{
+		{"a part of one", map[string]Rank{
 			"mysql": {processfile.KindInfra, nil}, "user": {processfile.KindService, after("gate")}, "gateway": {processfile.KindInfra, after("gate")},
 		}, map[string][]string{"mysql": nil, "user": {"gate", "gateway", "mysql"}, "gateway": {"gate"}}},
-		{"unknown kinds", map[string]stopRank{"mysql": {}, "user": {"", after("mysql")}}, map[string][]string{"mysql": nil, "user": {"mysql"}}},
+		{"unknown kinds", map[string]Rank{"mysql": {}, "user": {"", after("mysql")}}, map[string][]string{"mysql": nil, "user": {"mysql"}}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got := stopDependents(test.ranks)
+			got := FindDependents(test.ranks)
 			for name := range got {
 				slices.Sort(got[name])
 			}
