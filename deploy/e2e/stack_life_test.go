@@ -29,6 +29,7 @@ func TestStack(t *testing.T) {
 		{"a school's way through the gateway", schoolJourney},
 		{"what the gateway shows", gatewayShows},
 		{"the first admin can sign in", firstAdmin},
+		{"the documented commands", documentedCommands},
 		{"the start page in a browser", startPage},
 		{"Swagger UI in a browser", swaggerUI},
 		{"who may do what", access},

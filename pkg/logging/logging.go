@@ -2,6 +2,7 @@
 package logging
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -76,8 +77,25 @@ func (l *Logger) ApplyConfig(cfg Config) {
 	}
 }
 
-// LevelHandler returns the level to GET and sets it at PUT, as {"level":"debug"}.
-func (l *Logger) LevelHandler() http.Handler { return l.level }
+// maxLevelBody bounds the body of a request that sets the level.
+const maxLevelBody = 1 << 10
+
+// LevelHandler returns the level to GET and sets it at PUT, as {"level":"debug"} of any content type, or as the form level=debug.
+func (l *Logger) LevelHandler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxLevelBody))
+		if err != nil {
+			http.Error(w, "the body is too long", http.StatusRequestEntityTooLarge)
+			return
+		}
+		// curl -d names JSON a form.
+		if bytes.HasPrefix(bytes.TrimSpace(body), []byte("{")) {
+			r.Header.Set("Content-Type", "application/json")
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		l.level.ServeHTTP(w, r)
+	})
+}
 
 type contextKey struct{}
 

@@ -97,6 +97,33 @@ func TestLevelChangesWhileRunning(t *testing.T) {
 	}
 }
 
+func TestLevelIsSetByAnyContentType(t *testing.T) {
+	const form = "application/x-www-form-urlencoded" // as curl -d sends it
+	for _, tc := range []struct {
+		name, contentType, body string
+		status                  int
+	}{
+		{"JSON", "application/json", `{"level":"debug"}`, http.StatusOK},
+		{"JSON that is named a form", form, ` {"level":"debug"}`, http.StatusOK},
+		{"JSON without a name", "", `{"level":"debug"}`, http.StatusOK},
+		{"a form", form, "level=debug", http.StatusOK},
+		{"an unknown level", form, `{"level":"loud"}`, http.StatusBadRequest},
+		{"nothing", form, "", http.StatusBadRequest},
+		{"too long", form, "level=" + strings.Repeat("d", 2000), http.StatusRequestEntityTooLarge},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			l, _ := newLogger(t, "info")
+			req := httptest.NewRequest(http.MethodPut, "/", strings.NewReader(tc.body))
+			req.Header.Set("Content-Type", tc.contentType)
+			res := httptest.NewRecorder()
+			l.LevelHandler().ServeHTTP(res, req)
+			if got := l.Core().Enabled(zap.DebugLevel); res.Code != tc.status || got != (tc.status == http.StatusOK) {
+				t.Errorf("status %d, debug is on: %v", res.Code, got)
+			}
+		})
+	}
+}
+
 func TestContextCarriesTheLogger(t *testing.T) {
 	l, out := newLogger(t, "info")
 	ctx := logging.WithLogger(context.Background(), l.With(zap.String("request_id", "r1")))
