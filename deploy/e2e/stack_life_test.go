@@ -28,6 +28,7 @@ func TestStack(t *testing.T) {
 		}},
 		{"a school's way through the gateway", schoolJourney},
 		{"what the gateway shows", gatewayShows},
+		{"what is not installed is not a process", processesAreInstalled},
 		{"the first admin can sign in", firstAdmin},
 		{"the documented commands", documentedCommands},
 		{"the start page in a browser", startPage},
@@ -52,6 +53,23 @@ func TestStack(t *testing.T) {
 			step.run(t, s)
 		})
 		s.t = t
+	}
+}
+
+// processesAreInstalled: the list has no process whose program this machine does not have.
+func processesAreInstalled(t *testing.T, s *stack) {
+	env, err := os.ReadFile(filepath.Join(s.home, "env"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, p := range s.list() {
+		key := strings.ToUpper(strings.ReplaceAll(name, "-", "_")) + "_INSTALLED"
+		if strings.Contains(string(env), "\n"+key+"=false\n") {
+			t.Errorf("%s is not installed and in the list: %+v", name, p)
+		}
+	}
+	if !strings.Contains(string(env), "_INSTALLED=") {
+		t.Error("the env file does not tell what is installed")
 	}
 }
 

@@ -34,7 +34,7 @@ func runServer(ctx context.Context, args []string, co checkout.Checkout) error {
 	// Only the owner may read the data.
 	syscall.Umask(0o077)
 	if part, ok := monitoring.Find(args[0]); ok {
-		return runPart(ctx, part, co, env, localserver.HostPrograms())
+		return runPart(part, co, env, localserver.HostPrograms())
 	}
 	command, err := prepareServer(ctx, args[0], co, env)
 	if err != nil {
@@ -43,27 +43,20 @@ func runServer(ctx context.Context, args []string, co checkout.Checkout) error {
 	return execCommand(command)
 }
 
-// runPart replaces this process by a part of the monitoring. If its program is not installed, it reports so and waits until
-// ctx ends: nothing depends on the part.
-func runPart(ctx context.Context, part monitoring.Part, co checkout.Checkout, env map[string]string, programs localserver.Programs) error {
+// runPart replaces this process by a part of the monitoring. It returns an error if the part is not installed.
+func runPart(part monitoring.Part, co checkout.Checkout, env map[string]string, programs localserver.Programs) error {
 	command, err := part.PrepareCommand(co, env, programs)
 	if err != nil {
 		return fmt.Errorf("run %s: %w", part.Name, err)
 	}
-	if command.Path != "" {
-		// Most of these programs do not implement the protocol: they count as ready at their start.
-		if err := notifyManager(daemon.SdNotifyReady); err != nil {
-			return err
-		}
-		return execCommand(command)
+	if command.Path == "" {
+		return fmt.Errorf("run %s: %s is not installed (package %s): make down and make up leave it out", part.Name, part.Programs[0], part.Package)
 	}
-	absent := fmt.Sprintf("not installed (package %s): this part of the monitoring is missing", part.Package)
-	fmt.Fprintf(os.Stdout, "%s is %s\n", part.Name, absent)
-	if err := notifyManager("STATUS=" + absent + "\n" + daemon.SdNotifyReady); err != nil {
+	// Most of these programs do not implement the protocol: they count as ready at their start.
+	if err := notifyManager(daemon.SdNotifyReady); err != nil {
 		return err
 	}
-	<-ctx.Done()
-	return nil
+	return execCommand(command)
 }
 
 // notifyManager sends state to the process manager, if there is one.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"strings"
 
@@ -51,6 +52,7 @@ func prepareConfig(co checkout.Checkout, sys environment) error {
 		return err
 	}
 	env, err := co.ChooseAddresses(sys.getenv("PORT_OFFSET"), sys.getenv("PGO_ENV"), func(env map[string]string) {
+		maps.Copy(env, monitoring.Installed(co, localserver.HostPrograms()))
 		env["PGO_TRACING_ENDPOINT"] = monitoring.TracingEndpoint(sys.getenv("PGO_TRACING_ENDPOINT"), co, env, localserver.HostPrograms())
 	})
 	if err != nil {

@@ -98,7 +98,7 @@ func listRows(co checkout.Checkout, env map[string]string) []statusRow {
 		}
 	}
 	if absent := monitoring.ListAbsent(co, localserver.HostPrograms()); len(absent) > 0 {
-		out = append(out, statusRow{"not installed", "", strings.Join(absent, ", ") + ": docs/monitoring.md"})
+		out = append(out, statusRow{"could be added", "", strings.Join(absent, ", ") + ": docs/monitoring.md"})
 	}
 	if env["PGO_ENV"] == "dev" {
 		out = append(out, statusRow{"sign in", "", describeSignIn(co)})

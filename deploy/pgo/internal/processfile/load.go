@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -97,7 +98,25 @@ func parseContent(shown, path string, content []byte, lookup func(string) (strin
 		p.resolve(root, all)
 	}
 	f := File{Path: path, Root: root, HTTP: doc.HTTP, Processes: doc.Processes}
-	return f, d.checkProcesses(f, nodes)
+	if err := d.checkProcesses(f, nodes); err != nil {
+		return f, err
+	}
+	f.Processes = selectIncluded(f.Processes)
+	return f, nil
+}
+
+// selectIncluded returns the processes whose condition is true. They wait for none of the others.
+func selectIncluded(all []Process) []Process {
+	isExcluded := func(p Process) bool { return p.Condition == "false" }
+	excluded := map[string]bool{}
+	for _, p := range all {
+		excluded[p.Name] = isExcluded(p)
+	}
+	included := slices.DeleteFunc(all, isExcluded)
+	for i := range included {
+		included[i].After = slices.DeleteFunc(included[i].After, func(name string) bool { return excluded[name] })
+	}
+	return included
 }
 
 // readEnvFiles reads the env files of a process over the values in env.

@@ -28,6 +28,42 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
+// A process whose condition is false is as if the file did not have it, and no one waits for it.
+func TestConditions(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pgo.yaml")
+	write(t, path, `
+version: 1
+processes:
+  a: {command: x, kind: infra, if: "${A:-true}"}
+  b: {command: x, kind: infra, if: "${B:-true}"}
+  c: {command: x, kind: infra, after: [a, b]}
+  d: {command: x, kind: infra, if: false, after: [c]}
+`)
+	for _, tc := range []struct {
+		name string
+		env  map[string]string
+		want map[string][]string
+	}{
+		{"by default", nil, map[string][]string{"a": nil, "b": nil, "c": {"a", "b"}}},
+		{"one is left out", map[string]string{"A": "false", "B": "true"}, map[string][]string{"b": nil, "c": {"b"}}},
+		{"both are left out", map[string]string{"A": "false", "B": "false"}, map[string][]string{"c": {}}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			f, err := Load(path, lookup(tc.env))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := map[string][]string{}
+			for _, p := range f.Processes {
+				got[p.Name] = p.After
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestLoad(t *testing.T) {
 	root := t.TempDir()
 	path := filepath.Join(root, "configs", "pgo.yaml")
@@ -113,7 +149,7 @@ func TestBadFiles(t *testing.T) {
 	// Each text follows "version: 1" and "processes:", except where it begins with a key of its own. The error is what
 	// a person sees after the file's name.
 	tests := []struct{ name, text, want string }{
-		{"unknown key", "p: {command: x,\n reddy: 1}", ":4:4: processes.p.reddy: unknown key; known keys are after, args, ask, command, cron, cwd, env, env_files, group, instances, kind, limits, listeners, live, logs, plan, ready, reload, restart, stop, user, version, watch, watchdog"},
+		{"unknown key", "p: {command: x,\n reddy: 1}", ":4:4: processes.p.reddy: unknown key; known keys are after, args, ask, command, cron, cwd, env, env_files, group, if, instances, kind, limits, listeners, live, logs, plan, ready, reload, restart, stop, user, version, watch, watchdog"},
 		{"unknown key on top", "!version: 1\nprocs: {}", ":2:1: procs: unknown key; known keys are env_file, http, processes, version"},
 		{"unknown key with a block below", "p:\n  command: x\n  redy:\n    tcp: x", ":5:5: processes.p.redy: unknown key"},
 		{"unknown key in ready", "p: {command: x, ready: {tpc: x}}", ":3:27: processes.p.ready.tpc: unknown key; known keys are exec, http, notify, tcp, within"},
@@ -155,6 +191,8 @@ func TestBadFiles(t *testing.T) {
 		{"reload mode", "p: {command: x, reload: {mode: fast}}", `:3:28: processes.p.reload.mode: expected one of beside, restart, refused, found "fast"`},
 		{"live without a question", "p: {command: x, live: {every: 1s}}", ":3:19: processes.p.live: expected one of tcp, http and exec"},
 		{"exec without a command", "p: {command: x, ready: {exec: []}}", ":3:27: processes.p.ready.exec: is empty"},
+		{"a condition that is neither", "p: {command: x, if: maybe}", ":3:19: processes.p.if: expected one of true, false, found \"maybe\""},
+		{"waiting for a process that the file does not have at all", "p: {command: x, after: [q]}", "there is no process \"q\""},
 		{"watch of infra", "p: {command: ./x, kind: infra, watch: true}", ":3:34: processes.p.watch: only a service is watched"},
 		{"watch of a bare name", "p: {command: x, watch: true, reload: {mode: beside}}", ":3:19: processes.p.watch: expected a command that is the path of a file"},
 		{"watch without reload", "p: {command: ./x, watch: {keep: 3}}", ":3:21: processes.p.watch: what is watched is replaced by one beside it"},

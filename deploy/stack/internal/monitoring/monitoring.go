@@ -1,5 +1,5 @@
 // Package monitoring runs Prometheus, Alertmanager and the exporters from the distribution's packages, and Loki, Jaeger, Grafana
-// and the OpenTelemetry Collector from the PATH. All are optional: a part that is not installed reports so and waits.
+// and the OpenTelemetry Collector from the PATH. All are optional: a part that is not installed is left out.
 package monitoring
 
 import (
@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"github.com/google/renameio/v2"
 
@@ -48,6 +49,22 @@ func Parts() []Part {
 		{Name: "redis-exporter", Programs: []string{"prometheus-redis-exporter", "redis_exporter"}, Package: "prometheus-redis-exporter", Addr: "REDIS_EXPORTER", Job: "redis", args: redisArgs, env: noValues, files: redisFiles},
 		{Name: "nginx-exporter", Programs: []string{"prometheus-nginx-exporter", "nginx-prometheus-exporter"}, Package: "prometheus-nginx-exporter", Addr: "NGINX_EXPORTER", Job: "gateway", args: nginxArgs, env: noValues},
 	}, telemetryParts()...)
+}
+
+// InstalledKey returns the key of the env file that tells whether a part is installed: the process file asks for it.
+func (p Part) InstalledKey() string {
+	return strings.ToUpper(strings.ReplaceAll(p.Name, "-", "_")) + "_INSTALLED"
+}
+
+// Installed returns the values of the env file that tell which parts are installed.
+func Installed(co checkout.Checkout, programs localserver.Programs) map[string]string {
+	values := map[string]string{}
+	for _, p := range Parts() {
+		if p.Package != "" {
+			values[p.InstalledKey()] = strconv.FormatBool(p.FindProgram(co, programs) != "")
+		}
+	}
+	return values
 }
 
 // ListAbsent returns the program names of the parts that are not installed.

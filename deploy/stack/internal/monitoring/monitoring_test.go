@@ -3,8 +3,11 @@ package monitoring
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+
+	"go.yaml.in/yaml/v3"
 
 	"pgo/deploy/stack/internal/checkout"
 	"pgo/pkg/testing/localserver"
@@ -77,6 +80,38 @@ func TestMissingPartHasNoCommand(t *testing.T) {
 					t.Errorf("%s has a password in an argument or its environment: %s", p.Name, arg)
 				}
 			}
+		}
+	}
+}
+
+// The process file leaves out what is not installed.
+func TestProcessFileAsksWhatIsInstalled(t *testing.T) {
+	co, _ := state(t)
+	text, err := os.ReadFile(filepath.Join(co.Root, "configs", "pgo.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Processes map[string]struct {
+			Condition string `yaml:"if"`
+		} `yaml:"processes"`
+	}
+	if err := yaml.Unmarshal(text, &file); err != nil {
+		t.Fatal(err)
+	}
+	values := Installed(co, machine(t, "prometheus", "otelcol"))
+	for _, p := range Parts() {
+		process, ok := file.Processes[p.Name]
+		if !ok {
+			t.Errorf("configs/pgo.yaml has no process %s", p.Name)
+			continue
+		}
+		want, installed := "", ""
+		if p.Package != "" {
+			want, installed = "${"+p.InstalledKey()+":-true}", strconv.FormatBool(p.Name == "prometheus" || p.Name == collector)
+		}
+		if process.Condition != want || values[p.InstalledKey()] != installed {
+			t.Errorf("%s: if: %q, want %q; %s=%q, want %q", p.Name, process.Condition, want, p.InstalledKey(), values[p.InstalledKey()], installed)
 		}
 	}
 }
