@@ -54,6 +54,12 @@ func prepareConfig(co checkout.Checkout, sys environment) error {
 	env, err := co.ChooseAddresses(sys.getenv("PORT_OFFSET"), sys.getenv("PGO_ENV"), func(env map[string]string) {
 		maps.Copy(env, monitoring.Installed(co, localserver.HostPrograms()))
 		env["PGO_TRACING_ENDPOINT"] = monitoring.TracingEndpoint(sys.getenv("PGO_TRACING_ENDPOINT"), co, env, localserver.HostPrograms())
+		for _, key := range checkout.MailVariables() {
+			if value := sys.getenv(key); value != "" {
+				env[key] = value
+			}
+		}
+		co.SetSMTPPasswordFile(env, func(name string) string { return co.Path("secrets", name) })
 	})
 	if err != nil {
 		return err

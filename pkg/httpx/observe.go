@@ -67,6 +67,9 @@ func newObserver(o Options) *observer {
 	return ob
 }
 
+// answerPolicy is the Content-Security-Policy of answers that no browser is to show as a page.
+const answerPolicy = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
 func (o *observer) observe(c *gin.Context) {
 	began := time.Now()
 	id := c.GetHeader("X-Request-ID")
@@ -76,7 +79,8 @@ func (o *observer) observe(c *gin.Context) {
 	c.Set(requestIDKey, id)
 	c.Header("X-Request-ID", id)
 	c.Header("X-Content-Type-Options", "nosniff")
-	c.Header("Cache-Control", "no-store") // a handler that allows more sets it again
+	c.Header("Content-Security-Policy", answerPolicy) // a page sets its own
+	c.Header("Cache-Control", "no-store")             // a handler that allows more sets it again
 
 	route := c.FullPath()
 	if route == "" {

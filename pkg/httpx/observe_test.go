@@ -120,7 +120,8 @@ func TestAccessLog(t *testing.T) {
 		c.String(http.StatusOK, "four")
 	})
 	w := e.do(http.MethodGet, "/things/7?token=hidden", "", "X-Request-ID", "r1")
-	if w.Header().Get("Cache-Control") != "no-store" || w.Header().Get("X-Content-Type-Options") != "nosniff" {
+	if w.Header().Get("Cache-Control") != "no-store" || w.Header().Get("X-Content-Type-Options") != "nosniff" ||
+		!strings.Contains(w.Header().Get("Content-Security-Policy"), "default-src 'none'") || !strings.Contains(w.Header().Get("Content-Security-Policy"), "frame-ancestors 'none'") {
 		t.Errorf("headers %v", w.Header())
 	}
 	lines := e.logs.All()

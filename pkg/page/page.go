@@ -17,11 +17,14 @@ const (
 	defaultLimit = 20
 	maxLimit     = 100
 	maxCursor    = 1024
+
+	// maxBytes bounds the items of a page as JSON, however long the texts in them are. A page has one item at least.
+	maxBytes = 1 << 20
 )
 
 // Request selects a page. K is the key that orders the list.
 type Request[K any] struct {
-	Limit int // 1..100
+	Limit int // 1..100; a page of long items has fewer
 	After *K  // nil for the first page
 }
 
@@ -53,17 +56,25 @@ func Parse[K any](q url.Values, good func(K) bool) (Request[K], error) {
 	return r, nil
 }
 
-// New returns the page of rows, which hold one row more than limit if the list goes on. item converts a row, and key returns
-// an item's key.
+// New returns the page of rows, which hold one row more than limit if the list goes on. The page ends earlier where its items
+// would exceed maxBytes. item converts a row, and key returns an item's key.
 func New[R, T, K any](rows []R, limit int, item func(R) T, key func(T) K) (Page[T], error) {
-	items := make([]T, min(len(rows), limit))
-	for i := range items {
-		items[i] = item(rows[i])
+	items, size := make([]T, 0, min(len(rows), limit)), 0
+	for _, row := range rows[:cap(items)] {
+		next := item(row)
+		text, err := json.Marshal(next)
+		if err != nil {
+			return Page[T]{}, err
+		}
+		if size += len(text); size > maxBytes && len(items) > 0 {
+			break
+		}
+		items = append(items, next)
 	}
-	if len(rows) <= limit {
+	if len(items) == len(rows) {
 		return Page[T]{Items: items}, nil
 	}
-	text, err := json.Marshal(key(items[limit-1]))
+	text, err := json.Marshal(key(items[len(items)-1]))
 	if err != nil {
 		return Page[T]{}, err
 	}

@@ -55,6 +55,43 @@ func TestPagesCoverTheListOnce(t *testing.T) {
 	}
 }
 
+// TestPagesAreBoundedInBytes pages through a list of items that are longer than they look: each "<" takes six bytes in JSON.
+func TestPagesAreBoundedInBytes(t *testing.T) {
+	const mebibyte = 1 << 20
+	lengths := []int{10, 60_000, 60_000, 60_000, 10, 300_000, 10, 10} // the item of 300,000 exceeds a page by itself
+	asItem := func(i int) string { return strings.Repeat("<", lengths[i]) }
+	var pages [][]int
+	for from := 0; from < len(lengths); {
+		var rows []int
+		for i := from; i < len(lengths); i++ {
+			rows = append(rows, i)
+		}
+		next := from
+		p, err := page.New(rows, 100, asItem, func(string) key { return key{next} })
+		if err != nil {
+			t.Fatal(err)
+		}
+		size := 0
+		for i, item := range p.Items {
+			if item != asItem(from+i) {
+				t.Fatalf("item %d has %d letters", from+i, len(item))
+			}
+			size += 6 * len(item)
+		}
+		if size > mebibyte && len(p.Items) > 1 {
+			t.Errorf("a page of %d items has %d bytes", len(p.Items), size)
+		}
+		pages = append(pages, rows[:len(p.Items)])
+		from += len(p.Items)
+		if (p.NextCursor == nil) != (from == len(lengths)) {
+			t.Errorf("after %d items the cursor is %v", from, p.NextCursor)
+		}
+	}
+	if diff := cmp.Diff([][]int{{0, 1, 2}, {3, 4}, {5}, {6, 7}}, pages); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestEmptyListIsAnEmptyArray(t *testing.T) {
 	p, err := page.New([]int(nil), 20, strconv.Itoa, keyOf)
 	if err != nil || p.Items == nil || p.NextCursor != nil {

@@ -15,19 +15,20 @@ type Worker struct {
 	Run  func(context.Context) error // returns when its context ends and its current work is finished
 }
 
-// Periodic returns a worker that calls f each time the period has passed. It logs an error and calls f again the next time.
+// Periodic returns a worker that calls f at its start and each time the period has passed, so that f also runs in a program that
+// is replaced more often than that. It logs an error and calls f again the next time.
 func Periodic(name string, period time.Duration, f func(context.Context) error, log *zap.Logger) Worker {
 	return Worker{Name: name, Run: func(ctx context.Context) error {
 		tick := time.NewTicker(period)
 		defer tick.Stop()
 		for {
+			if err := f(ctx); err != nil && ctx.Err() == nil {
+				log.Warn("periodic work failed", zap.String("worker", name), zap.Error(err))
+			}
 			select {
 			case <-ctx.Done():
 				return nil
 			case <-tick.C:
-			}
-			if err := f(ctx); err != nil && ctx.Err() == nil {
-				log.Warn("periodic work failed", zap.String("worker", name), zap.Error(err))
 			}
 		}
 	}}

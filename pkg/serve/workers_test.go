@@ -29,7 +29,7 @@ func TestPeriodic(t *testing.T) {
 			t.Errorf("%s ends with %v", w.Name, err)
 		}
 		for i, at := range calls {
-			if at != time.Duration(i+1)*time.Minute {
+			if at != time.Duration(i)*time.Minute {
 				t.Errorf("call %d came after %v", i, at)
 			}
 		}

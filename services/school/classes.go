@@ -47,16 +47,7 @@ func (s *Service) CreateClass(ctx context.Context, c Caller, schoolID, name, gra
 	}
 	now := s.now()
 	made := Class{ID: id, SchoolID: schoolID, Name: *p.Name, Grade: *p.Grade, Version: 1, CreatedAt: now, UpdatedAt: now}
-	return made, s.Writer.ChangeSchool(ctx, schoolID, func(tx Tx) error {
-		perms, err := lockedPermissionsOf(tx, c)
-		if err != nil {
-			return err
-		}
-		if err := requirePermission(perms.mayManage()); err != nil {
-			return err
-		}
-		return tx.AddClass(made)
-	})
+	return made, s.changeSchool(ctx, c, schoolID, mayManage, func(tx Tx) error { return tx.AddClass(made) })
 }
 
 // ListClasses lists a school's classes, oldest first: those that are archived, or the others. It returns not_found if the caller may not know of the school.
@@ -96,10 +87,7 @@ func (s *Service) UpdateClass(ctx context.Context, c Caller, id string, p ClassP
 		return Class{}, err
 	}
 	var after Class
-	err = s.changeClass(ctx, c, id, func(tx Tx, before Class, perms permissions) error {
-		if err := requireClassManager(tx, c, perms, before); err != nil {
-			return err
-		}
+	err = s.changeClass(ctx, c, id, c.mayManageClass, func(tx Tx, before Class) error {
 		if err := cond.Check(before.Version); err != nil {
 			return err
 		}
@@ -125,10 +113,7 @@ func (s *Service) UpdateClass(ctx context.Context, c Caller, id string, p ClassP
 // may not manage the school, precondition_failed if its version does not satisfy cond, and validation_failed unless name is
 // the class's, which confirms the call.
 func (s *Service) ArchiveClass(ctx context.Context, c Caller, id, name string, cond entity.Condition) error {
-	return s.changeClass(ctx, c, id, func(tx Tx, class Class, perms permissions) error {
-		if err := requirePermission(perms.mayManage()); err != nil {
-			return err
-		}
+	return s.changeClass(ctx, c, id, mayManageSchoolOf, func(tx Tx, class Class) error {
 		if err := cond.Check(class.Version); err != nil {
 			return err
 		}
@@ -147,10 +132,7 @@ func (s *Service) ArchiveClass(ctx context.Context, c Caller, id, name string, c
 // not manage the school.
 func (s *Service) RestoreClass(ctx context.Context, c Caller, id string) (Class, error) {
 	var after Class
-	err := s.changeAnyClass(ctx, c, id, func(tx Tx, class Class, perms permissions) error {
-		if err := requirePermission(perms.mayManage()); err != nil {
-			return err
-		}
+	err := s.changeAnyClass(ctx, c, id, mayManageSchoolOf, func(tx Tx, class Class) error {
 		if err := s.requireRestorable(class.ArchivedAt); err != nil {
 			return err
 		}
@@ -160,47 +142,4 @@ func (s *Service) RestoreClass(ctx context.Context, c Caller, id string) (Class,
 		return tx.SaveClass(after)
 	})
 	return after, err
-}
-
-// changeClass does what changeAnyClass does for a class that is not archived. An archived one is not found.
-func (s *Service) changeClass(ctx context.Context, c Caller, id string, fn func(tx Tx, class Class, perms permissions) error) error {
-	return s.changeAnyClass(ctx, c, id, func(tx Tx, class Class, perms permissions) error {
-		if class.ArchivedAt != nil {
-			return problem.NotFound()
-		}
-		return fn(tx, class, perms)
-	})
-}
-
-// changeAnyClass locks the school of a class and then the class, and calls fn with the caller's permissions. It returns
-// not_found if the class does not exist or the caller may not know of its school.
-func (s *Service) changeAnyClass(ctx context.Context, c Caller, id string, fn func(tx Tx, class Class, perms permissions) error) error {
-	class, err := s.Reader.FindClass(ctx, id) // for its school, which never changes
-	if err != nil {
-		return err
-	}
-	return s.Writer.ChangeSchool(ctx, class.SchoolID, func(tx Tx) error {
-		perms, err := lockedPermissionsOf(tx, c)
-		if err != nil {
-			return err
-		}
-		class, err := tx.FindClass(id)
-		if err != nil {
-			return err
-		}
-		return fn(tx, class, perms)
-	})
-}
-
-// requireClassManager returns a forbidden problem unless the caller may manage the class, as the school's owners and
-// admins and the class's teachers may.
-func requireClassManager(tx Tx, c Caller, perms permissions, class Class) error {
-	if perms.mayManage() {
-		return nil
-	}
-	m, err := tx.FindClassMember(class.ID, c.UserID)
-	if err != nil && !isNotFound(err) {
-		return err
-	}
-	return requirePermission(m.Role == RoleTeacher)
 }

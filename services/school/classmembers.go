@@ -42,10 +42,7 @@ func (s *Service) SetClassMember(ctx context.Context, c Caller, classID, userID,
 	if !isClassRole(role) {
 		return m, false, problem.Invalid(errUnknownClassRole)
 	}
-	err = s.changeClass(ctx, c, classID, func(tx Tx, class Class, perms permissions) error {
-		if err := requireClassManager(tx, c, perms, class); err != nil {
-			return err
-		}
+	err = s.changeClass(ctx, c, classID, c.mayManageClass, func(tx Tx, class Class) error {
 		inSchool, err := memberRole(tx, userID)
 		if err != nil {
 			return err
@@ -82,10 +79,7 @@ func (s *Service) SetClassMember(ctx context.Context, c Caller, classID, userID,
 // person is not in it, forbidden if the caller may not manage the class, and precondition_failed if the version of the
 // membership does not satisfy cond.
 func (s *Service) RemoveClassMember(ctx context.Context, c Caller, classID, userID string, cond entity.Condition) error {
-	return s.changeClass(ctx, c, classID, func(tx Tx, class Class, perms permissions) error {
-		if err := requireClassManager(tx, c, perms, class); err != nil {
-			return err
-		}
+	return s.changeClass(ctx, c, classID, c.mayManageClass, func(tx Tx, _ Class) error {
 		m, err := tx.FindClassMember(classID, userID)
 		if err != nil {
 			return err

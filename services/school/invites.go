@@ -57,16 +57,8 @@ func (s *Service) CreateInvite(ctx context.Context, c Caller, schoolID string, n
 		ID: id, Code: base64.RawURLEncoding.EncodeToString(b), SchoolID: schoolID, Role: n.Role, MaxUses: n.MaxUses,
 		ExpiresAt: n.ExpiresAt.UTC().Truncate(time.Microsecond), CreatedBy: c.UserID, CreatedAt: now,
 	}
-	return i, s.Writer.ChangeSchool(ctx, schoolID, func(tx Tx) error {
-		perms, err := lockedPermissionsOf(tx, c)
-		if err != nil {
-			return err
-		}
-		if err := requirePermission(perms.mayInvite(n.Role)); err != nil {
-			return err
-		}
-		return tx.AddInvite(i)
-	})
+	mayInvite := func(_ View, perms permissions) error { return requirePermission(perms.mayInvite(n.Role)) }
+	return i, s.changeSchool(ctx, c, schoolID, mayInvite, func(tx Tx) error { return tx.AddInvite(i) })
 }
 
 // ListInvites lists a school's invites, oldest first, including expired and used-up ones. It returns not_found if the
@@ -89,14 +81,7 @@ func (s *Service) DeleteInvite(ctx context.Context, c Caller, code string) error
 	if err != nil {
 		return err
 	}
-	return s.Writer.ChangeSchool(ctx, schoolID, func(tx Tx) error {
-		perms, err := lockedPermissionsOf(tx, c)
-		if err != nil {
-			return err
-		}
-		if err := requirePermission(perms.mayManage()); err != nil {
-			return err
-		}
+	return s.changeSchool(ctx, c, schoolID, mayManage, func(tx Tx) error {
 		i, err := tx.FindInvite(code)
 		if err != nil {
 			return err
@@ -114,25 +99,19 @@ func (s *Service) AcceptInvite(ctx context.Context, c Caller, code string) (Memb
 	if err != nil {
 		return Member{}, err
 	}
+	var i Invite
 	var m Member
-	err = s.Writer.JoinSchool(ctx, schoolID, c.UserID, func(tx Tx) error {
-		i, err := tx.FindInvite(code) // read again under the school's lock, which also protects its count of uses
-		if err != nil {
+	may := func(v View) (err error) {
+		if i, err = v.FindInvite(code); err != nil {
 			return err
 		}
-		now := s.now()
-		if err := requireInvitable(tx, c.UserID, i); err != nil {
-			return err
-		}
-		switch {
-		case !now.Before(i.ExpiresAt):
-			return ErrInviteExpired
-		case i.Uses >= i.MaxUses:
-			return ErrInviteUsedUp
-		}
+		return requireInvitable(v, c.UserID, i, s.now())
+	}
+	err = s.joinSchool(ctx, c.UserID, schoolID, may, func(tx Tx) (err error) {
 		if err := tx.UseInvite(i); err != nil {
 			return err
 		}
+		now := s.now()
 		m, err = tx.SetMember(Member{SchoolID: schoolID, UserID: c.UserID, Role: i.Role, CreatedAt: now, UpdatedAt: now})
 		return err
 	})
@@ -140,25 +119,29 @@ func (s *Service) AcceptInvite(ctx context.Context, c Caller, code string) (Memb
 }
 
 // requireInvitable returns an error unless the invite may let the person in: see AcceptInvite.
-func requireInvitable(tx Tx, userID string, i Invite) error {
-	if role, err := memberRole(tx, userID); err != nil {
+func requireInvitable(v View, userID string, i Invite, now time.Time) error {
+	if role, err := memberRole(v, userID); err != nil {
 		return err
 	} else if role != "" {
 		return ErrAlreadyMember
 	}
-	maker, err := memberRole(tx, i.CreatedBy)
+	maker, err := memberRole(v, i.CreatedBy)
 	if err != nil {
 		return err
 	}
 	if !(permissions{role: maker}).mayInvite(i.Role) {
 		return problem.NotFound() // as for an invite that was revoked
 	}
-	removedAt, wasRemoved, err := tx.FindRemoval(userID)
-	if err != nil {
+	removedAt, wasRemoved, err := v.FindRemoval(userID)
+	switch {
+	case err != nil:
 		return err
-	}
-	if wasRemoved && !i.CreatedAt.After(removedAt) {
+	case wasRemoved && !i.CreatedAt.After(removedAt):
 		return ErrRemovedFromSchool
+	case !now.Before(i.ExpiresAt):
+		return ErrInviteExpired
+	case i.Uses >= i.MaxUses:
+		return ErrInviteUsedUp
 	}
 	return nil
 }

@@ -27,20 +27,16 @@ func (s *Service) SetMemberRole(ctx context.Context, c Caller, schoolID, userID,
 		return Member{}, problem.Invalid(errUnknownRole)
 	}
 	var after Member
-	err := s.Writer.ChangeSchool(ctx, schoolID, func(tx Tx) error {
-		perms, err := lockedPermissionsOf(tx, c)
-		if err != nil {
-			return err
-		}
+	may := func(v View, perms permissions) (err error) {
 		if err := requirePermission(perms.mayManage() || perms.actsForOwner); err != nil {
 			return err
 		}
-		if after, err = tx.FindMember(userID); err != nil {
+		if after, err = v.FindMember(userID); err != nil {
 			return err
 		}
-		if err := requirePermission(perms.mayChangeRole(after.Role, role)); err != nil {
-			return err
-		}
+		return requirePermission(perms.mayChangeRole(after.Role, role))
+	}
+	err := s.changeSchool(ctx, c, schoolID, may, func(tx Tx) (err error) {
 		if err := cond.Check(after.Version); err != nil {
 			return err
 		}
@@ -84,21 +80,17 @@ func (s *Service) changeRole(tx Tx, m Member, role string) (Member, error) {
 // ErrLastOwner if the school would have no owner, and precondition_failed if the version of the membership does not
 // satisfy cond.
 func (s *Service) RemoveMember(ctx context.Context, c Caller, schoolID, userID string, cond entity.Condition) error {
-	return s.Writer.ChangeSchool(ctx, schoolID, func(tx Tx) error {
-		perms, err := lockedPermissionsOf(tx, c)
-		if err != nil {
-			return err
-		}
+	var m Member
+	may := func(v View, perms permissions) (err error) {
 		if err := requirePermission(userID == c.UserID || perms.mayManage()); err != nil {
 			return err
 		}
-		m, err := tx.FindMember(userID)
-		if err != nil {
+		if m, err = v.FindMember(userID); err != nil {
 			return err
 		}
-		if err := requirePermission(userID == c.UserID || perms.mayRemove(m.Role)); err != nil {
-			return err
-		}
+		return requirePermission(userID == c.UserID || perms.mayRemove(m.Role))
+	}
+	return s.changeSchool(ctx, c, schoolID, may, func(tx Tx) error {
 		if err := cond.Check(m.Version); err != nil {
 			return err
 		}

@@ -68,15 +68,8 @@ func (s *Service) UpdateSchool(ctx context.Context, c Caller, id string, p Schoo
 		return School{}, err
 	}
 	var after School
-	err = s.Writer.ChangeSchool(ctx, id, func(tx Tx) error {
-		perms, err := lockedPermissionsOf(tx, c)
-		if err != nil {
-			return err
-		}
+	err = s.changeSchool(ctx, c, id, mayManage, func(tx Tx) error {
 		after = tx.School()
-		if err := requirePermission(perms.mayManage()); err != nil {
-			return err
-		}
 		if err := cond.Check(after.Version); err != nil {
 			return err
 		}
@@ -101,14 +94,7 @@ func (s *Service) UpdateSchool(ctx context.Context, c Caller, id string, p Schoo
 // forbidden if the caller may not delete it, precondition_failed if its version does not satisfy cond, and validation_failed
 // unless name is the school's, which confirms the call.
 func (s *Service) ArchiveSchool(ctx context.Context, c Caller, id, name string, cond entity.Condition) error {
-	return s.Writer.ChangeSchool(ctx, id, func(tx Tx) error {
-		perms, err := lockedPermissionsOf(tx, c)
-		if err != nil {
-			return err
-		}
-		if err := requirePermission(perms.mayDelete()); err != nil {
-			return err
-		}
+	return s.changeSchool(ctx, c, id, mayDelete, func(tx Tx) error {
 		after := tx.School()
 		if err := cond.Check(after.Version); err != nil {
 			return err
@@ -128,14 +114,7 @@ func (s *Service) ArchiveSchool(ctx context.Context, c Caller, id, name string, 
 // may not delete it.
 func (s *Service) RestoreSchool(ctx context.Context, c Caller, id string) (School, error) {
 	var after School
-	err := s.Writer.ChangeArchivedSchool(ctx, id, func(tx Tx) error {
-		perms, err := lockedPermissionsOf(tx, c)
-		if err != nil {
-			return err
-		}
-		if err := requirePermission(perms.mayDelete()); err != nil {
-			return err
-		}
+	err := s.changeArchivedSchool(ctx, c, id, mayDelete, func(tx Tx) error {
 		after = tx.School()
 		if err := s.requireRestorable(after.ArchivedAt); err != nil {
 			return err

@@ -20,6 +20,11 @@ type Reader interface {
 	FindClassRole(ctx context.Context, classID, userID string) (string, error)
 	// FindInviteSchool returns the id of the school that the invite belongs to.
 	FindInviteSchool(ctx context.Context, code string) (string, error)
+	// ViewSchool calls fn with a school that it does not lock: each read sees what is committed by then. It returns not_found if
+	// the school does not exist or is archived.
+	ViewSchool(ctx context.Context, id string, fn func(View) error) error
+	// ViewArchivedSchool does the same for a school that is archived.
+	ViewArchivedSchool(ctx context.Context, id string, fn func(View) error) error
 }
 
 // Lister returns pages of lists.
@@ -48,40 +53,45 @@ type Writer interface {
 	JoinSchool(ctx context.Context, id, userID string, fn func(Tx) error) error
 }
 
+// View reads one school and what belongs to it. Its Find methods return a not_found problem for what the school does not have.
+type View interface {
+	School() School
+	FindMember(userID string) (Member, error)
+	// FindRemoval returns the time at which the person was last removed by another person, and false if they never were.
+	FindRemoval(userID string) (time.Time, bool, error)
+	// FindClass returns a class, which may be archived.
+	FindClass(id string) (Class, error)
+	FindClassMember(classID, userID string) (ClassMember, error)
+	FindInvite(code string) (Invite, error)
+}
+
 // Tx is a transaction on one school, which is locked: no one else changes the school, its members, its classes or its
 // invites until the transaction ends.
 type Tx interface {
-	School() School
+	View
 	SaveSchool(s School) error
 	MemberTx
 	ClassTx
 	InviteTx
 }
 
-// MemberTx changes the school's members. Its Find methods return a not_found problem if there is no such member.
+// MemberTx changes the school's members.
 type MemberTx interface {
-	FindMember(userID string) (Member, error)
 	// HasOtherOwner reports whether the school has an owner other than this person.
 	HasOtherOwner(userID string) (bool, error)
-	// FindSuccessor returns the member who has been an admin for the longest time.
+	// FindSuccessor returns the member who has been an admin for the longest time. It returns not_found if there is no admin.
 	FindSuccessor() (Member, error)
 	// SetMember stores a membership, new or with another role, and returns it with its name and version.
 	SetMember(m Member) (Member, error)
 	RemoveMember(m Member) error
 	// BanFromInvites keeps a person who was removed at the time from using invites that were made until then.
 	BanFromInvites(userID string, removedAt time.Time) error
-	// FindRemoval returns the time at which the person was last removed by another person, and false if they never were.
-	FindRemoval(userID string) (time.Time, bool, error)
 }
 
-// ClassTx changes the school's classes and their members. Its Find methods return a not_found problem if there is no
-// such class or member.
+// ClassTx changes the school's classes and their members.
 type ClassTx interface {
-	// FindClass returns a class, which may be archived.
-	FindClass(id string) (Class, error)
 	AddClass(c Class) error
 	SaveClass(c Class) error
-	FindClassMember(classID, userID string) (ClassMember, error)
 	// ListClassMemberships returns the person's memberships in the school's classes, or only those as a teacher.
 	ListClassMemberships(userID string, onlyTaught bool) ([]ClassMember, error)
 	// SetClassMember stores a membership in a class, new or with another role, and returns it with its name and version.
@@ -91,8 +101,6 @@ type ClassTx interface {
 
 // InviteTx changes the school's invites.
 type InviteTx interface {
-	// FindInvite returns one of the school's invites. It returns not_found if the school has no such invite.
-	FindInvite(code string) (Invite, error)
 	AddInvite(i Invite) error
 	UseInvite(i Invite) error
 	DeleteInvite(i Invite) error
@@ -137,24 +145,6 @@ func (s *Service) permissionsOf(ctx context.Context, c Caller, schoolID string) 
 	}
 	perms, err := c.permissionsIn(sch, role)
 	return sch, perms, err
-}
-
-// lockedPermissionsOf does what permissionsOf does under the school's lock.
-func lockedPermissionsOf(tx Tx, c Caller) (permissions, error) {
-	role, err := memberRole(tx, c.UserID)
-	if err != nil {
-		return permissions{}, err
-	}
-	return c.permissionsIn(tx.School(), role)
-}
-
-// memberRole returns the person's role in the school, "" if they are not a member.
-func memberRole(tx Tx, userID string) (string, error) {
-	m, err := tx.FindMember(userID)
-	if isNotFound(err) {
-		return "", nil
-	}
-	return m.Role, err
 }
 
 // newID returns a new UUIDv7.

@@ -83,14 +83,14 @@ func TestOneShot(t *testing.T) {
 // A process that hangs is detected and restarted.
 func TestLiveness(t *testing.T) {
 	t.Parallel()
-	tests := []struct{ name, process, want string }{
-		{"watchdog", `{command: ACTOR, args: [actor, "pings=DIR/hung", ready], ready: {notify: true}, watchdog: 200ms}`, "no WATCHDOG=1 within 200ms"},
-		{"a command", `{command: ACTOR, args: [actor], live: {exec: [test, "!", -e, "DIR/hung"], every: 50ms, failures: 2}}`, "not alive, asked 2 times: test: exit status 1"},
+	tests := []struct{ name, process, want, cause, otherCause string }{
+		{"watchdog", `{command: ACTOR, args: [actor, "pings=DIR/hung", ready], ready: {notify: true}, watchdog: 200ms}`, "no WATCHDOG=1 within 200ms", "watchdog", "liveness"},
+		{"a command", `{command: ACTOR, args: [actor], live: {exec: [test, "!", -e, "DIR/hung"], every: 50ms, failures: 2}}`, "not alive, asked 2 times: test: exit status 1", "liveness", "watchdog"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			s := newSandbox(t, "  p: "+test.process+"\n")
+			s := newHTTPStack(t, "  p: "+test.process+"\n")
 			s.mustRun("up")
 			before := s.listByName()["p"]
 			touchFile(t, filepath.Join(s.dir, "hung"))
@@ -106,6 +106,14 @@ func TestLiveness(t *testing.T) {
 			s.awaitState("p", control.Ready)
 			if events := s.mustRun("events"); !strings.Contains(events, test.want) {
 				t.Errorf("events:\n%s", events)
+			}
+			const kills = `pgo_process_kills_total{name="p",instance="0",cause="%s"}`
+			metrics := s.mustGetPage("/metrics")
+			if n := metricValue(t, metrics, fmt.Sprintf(kills, test.cause)); n < 1 {
+				t.Errorf("%v kills by the %s are counted", n, test.cause)
+			}
+			if n := metricValue(t, metrics, fmt.Sprintf(kills, test.otherCause)); n != 0 {
+				t.Errorf("%v kills by the %s are counted", n, test.otherCause)
 			}
 		})
 	}

@@ -58,6 +58,8 @@ func TestMetrics(t *testing.T) {
 		`pgo_process_ready{name="bad",instance="0"} 0`,
 		`pgo_process_restarts_total{name="crash",instance="0"} 1`,
 		`pgo_process_restarts_total{name="web",instance="0"} 0`,
+		`pgo_process_kills_total{name="crash",instance="0",cause="watchdog"} 0`,
+		`pgo_process_kills_total{name="crash",instance="0",cause="liveness"} 0`,
 		`pgo_reload_total{name="web",result="done"} 2`,
 		`pgo_reload_total{name="web",result="failed"} 0`,
 		`pgo_reload_duration_seconds_bucket{name="web",le="+Inf"} 2`,

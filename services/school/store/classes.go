@@ -13,7 +13,7 @@ import (
 	"pgo/services/school"
 )
 
-// FindClass implements school.Tx.
+// FindClass implements school.View.
 func (t *tx) FindClass(id string) (school.Class, error) {
 	row, err := t.findClassRow(id)
 	return row.toClass(), err
@@ -21,8 +21,8 @@ func (t *tx) FindClass(id string) (school.Class, error) {
 
 func (t *tx) findClassRow(id string) (classRow, error) {
 	var row classRow
-	err := t.forUpdate().Take(&row, "id = ? AND school_id = ?", id, t.school.ID).Error
-	return row, mysql.WrapNotFound(err, "lock class")
+	err := t.rows().Take(&row, "id = ? AND school_id = ?", id, t.school.ID).Error
+	return row, mysql.WrapNotFound(err, "read class")
 }
 
 // AddClass implements school.Tx.
@@ -58,7 +58,7 @@ func (t *tx) deleteClass(c school.Class) error {
 	return mysql.RequireOneRow(t.db.Where("id = ?", c.ID).Delete(&classRow{}), "delete class")
 }
 
-// FindClassMember implements school.Tx.
+// FindClassMember implements school.View.
 func (t *tx) FindClassMember(classID, userID string) (school.ClassMember, error) {
 	row, err := t.findClassMemberRow(classID, userID)
 	return row.toClassMember(), err
@@ -66,19 +66,19 @@ func (t *tx) FindClassMember(classID, userID string) (school.ClassMember, error)
 
 func (t *tx) findClassMemberRow(classID, userID string) (classMemberRow, error) {
 	var row classMemberRow
-	err := t.forUpdate().Take(&row, "class_id = ? AND user_id = ?", classID, userID).Error
-	return row, mysql.WrapNotFound(err, "lock class member")
+	err := t.rows().Take(&row, "class_id = ? AND user_id = ?", classID, userID).Error
+	return row, mysql.WrapNotFound(err, "read class member")
 }
 
 // ListClassMemberships implements school.Tx.
 func (t *tx) ListClassMemberships(userID string, onlyTaught bool) ([]school.ClassMember, error) {
-	q := t.forUpdate().Where("user_id = ? AND school_id = ?", userID, t.school.ID)
+	q := t.rows().Where("user_id = ? AND school_id = ?", userID, t.school.ID)
 	if onlyTaught {
 		q = q.Where("role = ?", school.RoleTeacher)
 	}
 	var rows []classMemberRow
 	if err := q.Order("class_id").Find(&rows).Error; err != nil {
-		return nil, mysql.Wrap(err, "lock class memberships")
+		return nil, mysql.Wrap(err, "read class memberships")
 	}
 	memberships := make([]school.ClassMember, len(rows))
 	for i, r := range rows {

@@ -9,11 +9,11 @@ import (
 	"pgo/services/school"
 )
 
-// FindInvite implements school.Tx.
+// FindInvite implements school.View.
 func (t *tx) FindInvite(code string) (school.Invite, error) {
 	var row inviteRow
-	err := t.forUpdate().Take(&row, "code = ? AND school_id = ?", code, t.school.ID).Error
-	return row.toInvite(), mysql.WrapNotFound(err, "lock invite")
+	err := t.rows().Take(&row, "code = ? AND school_id = ?", code, t.school.ID).Error
+	return row.toInvite(), mysql.WrapNotFound(err, "read invite")
 }
 
 // AddInvite implements school.Tx.

@@ -12,7 +12,7 @@ import (
 	"pgo/services/school"
 )
 
-// FindMember implements school.Tx.
+// FindMember implements school.View.
 func (t *tx) FindMember(userID string) (school.Member, error) {
 	row, err := t.findMemberRow(userID)
 	return row.toMember(), err
@@ -20,21 +20,21 @@ func (t *tx) FindMember(userID string) (school.Member, error) {
 
 func (t *tx) findMemberRow(userID string) (memberRow, error) {
 	var row memberRow
-	err := t.forUpdate().Take(&row, "school_id = ? AND user_id = ?", t.school.ID, userID).Error
-	return row, mysql.WrapNotFound(err, "lock member")
+	err := t.rows().Take(&row, "school_id = ? AND user_id = ?", t.school.ID, userID).Error
+	return row, mysql.WrapNotFound(err, "read member")
 }
 
 // HasOtherOwner implements school.Tx.
 func (t *tx) HasOtherOwner(userID string) (bool, error) {
 	var ids []string
-	err := t.forUpdate().Model(&memberRow{}).Where("school_id = ? AND role = ? AND user_id <> ?", t.school.ID, school.RoleOwner, userID).Limit(1).Pluck("user_id", &ids).Error
+	err := t.rows().Model(&memberRow{}).Where("school_id = ? AND role = ? AND user_id <> ?", t.school.ID, school.RoleOwner, userID).Limit(1).Pluck("user_id", &ids).Error
 	return len(ids) > 0, mysql.Wrap(err, "find another owner")
 }
 
 // FindSuccessor implements school.Tx.
 func (t *tx) FindSuccessor() (school.Member, error) {
 	var row memberRow
-	err := t.forUpdate().Where("school_id = ? AND role = ?", t.school.ID, school.RoleAdmin).Order("role_since, user_id").Take(&row).Error
+	err := t.rows().Where("school_id = ? AND role = ?", t.school.ID, school.RoleAdmin).Order("role_since, user_id").Take(&row).Error
 	return row.toMember(), mysql.WrapNotFound(err, "find successor")
 }
 
@@ -88,10 +88,10 @@ func (t *tx) BanFromInvites(userID string, removedAt time.Time) error {
 	return mysql.Wrap(t.db.Clauses(clause.OnConflict{UpdateAll: true}).Create(&row).Error, "write removal")
 }
 
-// FindRemoval implements school.Tx.
+// FindRemoval implements school.View.
 func (t *tx) FindRemoval(userID string) (time.Time, bool, error) {
 	var row removedMemberRow
-	err := mysql.WrapNotFound(t.forUpdate().Take(&row, "school_id = ? AND user_id = ?", t.school.ID, userID).Error, "read removal")
+	err := mysql.WrapNotFound(t.rows().Take(&row, "school_id = ? AND user_id = ?", t.school.ID, userID).Error, "read removal")
 	if errors.Is(err, problem.NotFound()) {
 		return time.Time{}, false, nil
 	}

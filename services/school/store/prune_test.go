@@ -1,9 +1,14 @@
 package store_test
 
 import (
+	"errors"
+	"sync"
 	"testing"
+	"time"
 
+	"pgo/pkg/problem"
 	"pgo/pkg/testing/servicetest"
+	"pgo/services/school"
 )
 
 // TestPrune checks that Prune deletes more than one batch, and keeps what is still needed.
@@ -89,6 +94,80 @@ func TestPruneDeletesWhatWasArchived(t *testing.T) {
 		var got string
 		if err := db.QueryRow(query).Scan(&got); err != nil || got != want {
 			t.Errorf("%s: got %q, %v; want %q", query, got, err, want)
+		}
+	}
+}
+
+// TestPruneWhileRestoring restores classes at the moment at which they are deleted for good, while members of theirs change: each is
+// there with its members, or gone with all of them and one event.
+func TestPruneWhileRestoring(t *testing.T) {
+	t.Parallel()
+	s, db, _ := openStore(t)
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	made := school.School{ID: newTestID(aSchool, 1), Name: "School", Timezone: "UTC", Version: 1, CreatedAt: now, UpdatedAt: now}
+	if err := s.CreateSchool(t.Context(), made, newTestID(aPerson, 1)); err != nil {
+		t.Fatal(err)
+	}
+	const classes = 20
+	old := now.Add(-school.KeepArchived - time.Hour)
+	for n := range classes {
+		err := s.ChangeSchool(t.Context(), made.ID, func(tx school.Tx) error {
+			class := school.Class{ID: newTestID(aClass, n), SchoolID: made.ID, Name: "7A", Version: 1, CreatedAt: now, UpdatedAt: now, ArchivedAt: &old}
+			member := school.ClassMember{ClassID: class.ID, SchoolID: made.ID, UserID: newTestID(aPerson, 1), Role: school.RoleTeacher, CreatedAt: now, UpdatedAt: now}
+			if err := tx.AddClass(class); err != nil {
+				return err
+			}
+			_, err := tx.SetClassMember(member)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	restore := func(n int) (bool, error) {
+		err := s.ChangeSchool(t.Context(), made.ID, func(tx school.Tx) error {
+			class, err := tx.FindClass(newTestID(aClass, n))
+			if err != nil {
+				return err
+			}
+			class.ArchivedAt = nil
+			class.Version++
+			return tx.SaveClass(class)
+		})
+		if errors.Is(err, problem.NotFound()) {
+			return false, nil
+		}
+		return err == nil, err
+	}
+	var all sync.WaitGroup
+	for range 2 {
+		all.Go(func() {
+			if err := s.Prune(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	restored := make([]bool, classes)
+	for n := range classes {
+		all.Go(func() {
+			var err error
+			if restored[n], err = restore(n); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	for n, is := range restored {
+		var there, members, deletions int
+		id := newTestID(aClass, n)
+		err := db.QueryRow(`SELECT (SELECT COUNT(*) FROM classes WHERE id = ? AND archived_at IS NULL), (SELECT COUNT(*) FROM class_members WHERE class_id = ?),
+			(SELECT COUNT(*) FROM pgo_outbox WHERE subject = ? AND type = 'class.deleted.v1')`, id, id, id).Scan(&there, &members, &deletions)
+		want := 0
+		if is {
+			want = 1
+		}
+		if err != nil || there != want || members != want || deletions != 1-want {
+			t.Errorf("class %d, restored %v: %d classes, %d members and %d deletions, %v", n, is, there, members, deletions, err)
 		}
 	}
 }

@@ -14,12 +14,14 @@ import (
 	"pgo/services/school"
 )
 
-// tx implements school.Tx. Locks are taken in the same order everywhere: the person, the school, its classes by id, then
-// the rows that belong to them. Reads lock too, so that they never return data from before the school's lock.
+// tx implements school.Tx, and school.View with a database handle outside of a transaction. Locks are taken in the same order
+// everywhere: the person, the school, its classes by id, then the rows that belong to them. Reads of a transaction lock too,
+// so that they never return data from before the school's lock.
 type tx struct {
 	ctx            context.Context
 	db             *gorm.DB
 	store          *Store
+	isView         bool // reads without locks
 	school         schoolRow
 	storedSequence int64 // the sequence in the stored row
 	isDeleted      bool
@@ -78,8 +80,8 @@ func (s *Store) changeSchool(ctx context.Context, db *gorm.DB, later *postCommit
 	if err != nil {
 		return err
 	}
-	if (t.school.ArchivedAt != nil) != archived {
-		return problem.NotFound()
+	if err := t.requireArchived(archived); err != nil {
+		return err
 	}
 	if err := fn(t); err != nil {
 		return err
@@ -87,15 +89,55 @@ func (s *Store) changeSchool(ctx context.Context, db *gorm.DB, later *postCommit
 	return t.saveSequence()
 }
 
+// ViewSchool implements school.Reader.
+func (s *Store) ViewSchool(ctx context.Context, id string, fn func(school.View) error) error {
+	return s.viewSchool(ctx, id, false, fn)
+}
+
+// ViewArchivedSchool implements school.Reader.
+func (s *Store) ViewArchivedSchool(ctx context.Context, id string, fn func(school.View) error) error {
+	return s.viewSchool(ctx, id, true, fn)
+}
+
+// viewSchool reads a school and calls fn. It returns not_found if the school does not exist, or is not archived as stated.
+func (s *Store) viewSchool(ctx context.Context, id string, archived bool, fn func(school.View) error) error {
+	t := &tx{ctx: ctx, db: s.db.WithContext(ctx), store: s, isView: true}
+	if err := t.readSchool(id); err != nil {
+		return err
+	}
+	if err := t.requireArchived(archived); err != nil {
+		return err
+	}
+	return fn(t)
+}
+
+// requireArchived returns not_found unless the school is archived as stated.
+func (t *tx) requireArchived(archived bool) error {
+	if (t.school.ArchivedAt != nil) != archived {
+		return problem.NotFound()
+	}
+	return nil
+}
+
 // lockSchool locks a school. It returns not_found if the school does not exist.
 func (s *Store) lockSchool(ctx context.Context, db *gorm.DB, later *postCommit, id string) (*tx, error) {
 	t := &tx{ctx: ctx, db: db, store: s, postCommit: later}
-	err := mysql.WrapNotFound(t.forUpdate().Take(&t.school, "id = ?", id).Error, "lock school")
-	t.storedSequence = t.school.Sequence
-	return t, err
+	return t, t.readSchool(id)
 }
 
-func (t *tx) forUpdate() *gorm.DB { return t.db.Clauses(clause.Locking{Strength: "UPDATE"}) }
+func (t *tx) readSchool(id string) error {
+	err := mysql.WrapNotFound(t.rows().Take(&t.school, "id = ?", id).Error, "read school")
+	t.storedSequence = t.school.Sequence
+	return err
+}
+
+// rows returns a query whose rows are locked until the transaction ends, unless the school is only viewed.
+func (t *tx) rows() *gorm.DB {
+	if t.isView {
+		return t.db
+	}
+	return t.db.Clauses(clause.Locking{Strength: "UPDATE"})
+}
 
 // saveSequence writes the school's sequence if the transaction's events advanced it.
 func (t *tx) saveSequence() error {
@@ -105,7 +147,7 @@ func (t *tx) saveSequence() error {
 	return mysql.RequireOneRow(t.db.Model(&schoolRow{}).Where("id = ?", t.school.ID).UpdateColumn("sequence", t.school.Sequence), "update school's sequence")
 }
 
-// School implements school.Tx.
+// School implements school.View.
 func (t *tx) School() school.School { return t.school.toSchool() }
 
 // SaveSchool implements school.Tx.

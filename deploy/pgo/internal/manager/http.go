@@ -112,7 +112,7 @@ func (m *Manager) Snapshot(measured bool) web.Snapshot {
 	var records []state.Record
 	records, f.Events = m.deps.Store.Records()
 	for _, r := range records {
-		f.Processes = append(f.Processes, web.Process{Process: r.Process, Started: r.Started, Restarts: r.TotalRestarts, Files: -1})
+		f.Processes = append(f.Processes, web.Process{Process: r.Process, Started: r.Started, Restarts: r.TotalRestarts, WatchdogKills: r.WatchdogKills, LivenessKills: r.LivenessKills, Files: -1})
 	}
 	processes := m.set.ByName()
 	for i := range f.Processes {

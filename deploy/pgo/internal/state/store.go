@@ -59,6 +59,8 @@ type Record struct {
 	RestartTimes  []time.Time   `json:"again"`     // within the window of the restart limit
 	Seq           int64         `json:"seq"`       // of its last change
 	TotalRestarts int64         `json:"total"`     // after it ended by itself, ever: for metrics
+	WatchdogKills int64         `json:"watchdog_kills"`
+	LivenessKills int64         `json:"liveness_kills"`
 }
 
 // NewStore returns an empty store.

@@ -127,7 +127,7 @@ func judgeExit(e exitResult, r processfile.Restart) outcome {
 func (w *childWatcher) killUnhealthy(why error) (string, time.Duration, outcome) {
 	w.abandonSuccessor(why)
 	up := w.current.Uptime()
-	w.instance.transition(control.Stopping, why.Error())
+	w.instance.transition(control.Stopping, why.Error(), func(r *state.Record) { countKill(r, why) })
 	if errors.Is(why, errWatchdogMissed) {
 		w.current.reap() // a frozen process would not react, and use up its stop timeout
 	} else {
@@ -138,6 +138,16 @@ func (w *childWatcher) killUnhealthy(why error) (string, time.Duration, outcome)
 		v = outcomeFail
 	}
 	return why.Error(), up, v
+}
+
+// countKill counts the end of a child that hung, by the way in which that was noticed.
+func countKill(r *state.Record, why error) {
+	switch {
+	case errors.Is(why, errWatchdogMissed):
+		r.WatchdogKills++
+	case errors.Is(why, errNotAlive):
+		r.LivenessKills++
+	}
 }
 
 // markReady is called when the child becomes ready.

@@ -114,6 +114,9 @@ func (s *shownProbe) show(k *Child, err error) {
 // errWatchdogMissed is the reason for a restart of a process that no longer runs its own loop.
 var errWatchdogMissed = errors.New("no WATCHDOG=1")
 
+// errNotAlive is the reason for a restart of a process whose liveness probe failed too often.
+var errNotAlive = errors.New("not alive")
+
 // watchLiveness sends an error when a ready child misses its watchdog, or fails its liveness probe.
 func (h *Deps) watchLiveness(ctx context.Context, k *Child) <-chan error {
 	answer := make(chan error, 2)
@@ -170,7 +173,7 @@ func (h *Deps) probeLiveness(ctx context.Context, k *Child, probe func(context.C
 			continue
 		}
 		if failures++; failures >= live.Failures {
-			return fmt.Errorf("not alive, asked %d times: %w", failures, err)
+			return fmt.Errorf("%w, asked %d times: %w", errNotAlive, failures, err)
 		}
 	}
 }

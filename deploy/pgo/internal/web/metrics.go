@@ -30,6 +30,7 @@ func (s *metricSet) addProcesses(all []Process) {
 	draining := s.addGauge("pgo_process_draining", "Processes that were replaced and finish what they hold.", of...)
 	started := s.addGauge("pgo_process_start_time_seconds", "When the running process was started, since the epoch.", of...)
 	restarts := s.addCounter("pgo_process_restarts_total", "Starts after the process ended by itself.", of...)
+	kills := s.addCounter("pgo_process_kills_total", "Processes that hung and were killed, by what they missed.", "name", "instance", "cause")
 	failures := s.addGauge("pgo_process_failed_starts", "Starts in a row, none of which became ready.", of...)
 	cpu := s.addCounter("pgo_process_cpu_seconds_total", "CPU time of the running process and what it has started.", of...)
 	memory := s.addGauge("pgo_process_resident_memory_bytes", "Memory of the running process and what it has started.", of...)
@@ -48,6 +49,8 @@ func (s *metricSet) addProcesses(all []Process) {
 		ready.addBool(p.Process.Ready, name, number)
 		draining.addSample(float64(len(p.Process.Draining)), name, number)
 		restarts.addSample(float64(p.Restarts), name, number)
+		kills.addSample(float64(p.WatchdogKills), name, number, "watchdog")
+		kills.addSample(float64(p.LivenessKills), name, number, "liveness")
 		failures.addSample(float64(p.Process.Failures), name, number)
 		if p.Limit > 0 {
 			limit.addSample(float64(p.Limit), name, number)

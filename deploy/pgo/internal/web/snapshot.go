@@ -40,6 +40,8 @@ type Process struct {
 	Process       control.Process
 	Started       time.Time     // of the running process
 	Restarts      int64         // starts after it ended by itself, since pgo started
+	WatchdogKills int64         // of those, after it missed its watchdog
+	LivenessKills int64         // and after it failed its liveness probe
 	CPU           time.Duration // used by the running process and its children
 	Files         int           // open files; -1 if not permitted to know
 	Limit         int64         // memory limit in bytes; 0: none

@@ -78,6 +78,55 @@ func TestResolveSettingsAndWriteFiles(t *testing.T) {
 	}
 }
 
+// TestSMTPSettingsReachTheRuntime sets the server by the environment. The password's file is named where there is one, and its content
+// is in the runtime's secrets alone.
+func TestSMTPSettingsReachTheRuntime(t *testing.T) {
+	asked := map[string]string{"PGO_SMTP_ADDR": "smtp.example.org:587", "PGO_SMTP_USERNAME": "pgo", "PGO_MAIL_FROM": "school@example.org"}
+	for name, passwordFile := range map[string]string{"without a password": "", "with a password": "/run/secrets/user_smtp_password"} {
+		t.Run(name, func(t *testing.T) {
+			s := prepareHome(t)
+			inherited := s.Getenv
+			s.Getenv = func(key string) string {
+				if value, ok := asked[key]; ok {
+					return value
+				}
+				return inherited(key)
+			}
+			if passwordFile != "" {
+				if err := os.WriteFile(s.Checkout.Path("secrets", checkout.SMTPPassword), []byte("the mail password\n"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			v, err := s.resolveSettings(context.Background())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.writeFiles(v); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.writeEnv(v.values); err != nil {
+				t.Fatal(err)
+			}
+			for key, want := range asked {
+				if v.values[key] != want {
+					t.Errorf("%s is %q, want %q", key, v.values[key], want)
+				}
+			}
+			if got := v.values["PGO_SMTP_PASSWORD_FILE"]; got != passwordFile {
+				t.Errorf("the password's file is %q, want %q", got, passwordFile)
+			}
+			env, err := os.ReadFile(s.envFile())
+			if err != nil || strings.Contains(string(env), "the mail password") {
+				t.Errorf("the values have the password, or %v", err)
+			}
+			secret, err := os.ReadFile(s.dockerPath("secrets", runtimePart, checkout.SMTPPassword))
+			if has := err == nil && strings.Contains(string(secret), "the mail password"); has != (passwordFile != "") {
+				t.Errorf("the runtime's secrets have the password: %v, %v", has, err)
+			}
+		})
+	}
+}
+
 func TestRedisAccountsAreKeptAndPasswordChanges(t *testing.T) {
 	s := prepareHome(t)
 	v, err := s.resolveSettings(context.Background())

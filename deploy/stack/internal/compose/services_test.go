@@ -40,4 +40,15 @@ func TestFilesNameEveryService(t *testing.T) {
 			}
 		}
 	}
+	native := read("configs", "pgo.yaml")
+	for _, name := range checkout.MailVariables() {
+		for file, text := range map[string]string{"configs/pgo.yaml": native, "deploy/runtime/configs/pgo.yaml": processes} {
+			if in := fmt.Sprintf("      %s: \"${%[1]s:-}\"\n", name); !strings.Contains(text, in) {
+				t.Errorf("%s does not contain %q", file, in)
+			}
+		}
+		if in := fmt.Sprintf("      %s: ${%[1]s:-}\n", name); !strings.Contains(compose, in) {
+			t.Errorf("docker-compose.yml does not contain %q", in)
+		}
+	}
 }

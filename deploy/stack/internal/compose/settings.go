@@ -32,12 +32,16 @@ type settings struct {
 
 // persistentValues returns the variables that keep their last value until they are set again, with their defaults.
 func persistentValues() map[string]string {
-	return map[string]string{
+	values := map[string]string{
 		"PGO_BACKEND": "", "PGO_BIND": "127.0.0.1", "PGO_ENV": "dev", "PGO_PUBLIC_URL": "", "PORT_OFFSET": "0", "COMPOSE_PROFILES": "",
 		"PGO_TRACING_ENDPOINT": "", "PGO_PORT_HTTP": "", "PGO_PORT_HTTPS": "",
 		"PGO_DOCKER_SOCKET": "/var/run/docker.sock", "ALERTS_TZ": "",
 		"PGO_CERTBOT_HOSTS": "", "PGO_CERTBOT_EMAIL": "", "PGO_CERTBOT_SERVER": "https://acme-v02.api.letsencrypt.org/directory",
 	}
+	for _, key := range checkout.MailVariables() {
+		values[key] = ""
+	}
+	return values
 }
 
 func (s Stack) readValues() map[string]string {
@@ -90,6 +94,7 @@ func (s Stack) resolveSettings(ctx context.Context) (settings, error) {
 	if values["PGO_DOCKER_GID"], err = findSocketGroup(values["PGO_DOCKER_SOCKET"]); err != nil && (settings{values: values}).hasMonitoring() {
 		return settings{}, fmt.Errorf("find the engine's socket, which PGO_DOCKER_SOCKET names: %w", err)
 	}
+	s.Checkout.SetSMTPPasswordFile(values, func(name string) string { return "/run/secrets/" + name })
 	for part, paths := range map[string][]string{
 		"INFRA":   {s.Checkout.Path("secrets"), filepath.Join(s.Checkout.Root, "deploy", "compose")},
 		"RUNTIME": {s.Checkout.Path("secrets")},

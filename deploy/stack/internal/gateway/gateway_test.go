@@ -75,6 +75,8 @@ func TestGatewayRoutes(t *testing.T) {
 		{"GET", "/debug/pprof/", 404, "", "", "not_found"},
 		{"GET", "/readyz", 404, "", "", "not_found"},
 		{"GET", "/index.html.bak", 404, "", "", "not_found"},
+		{"GET", "/.git/config", 404, "", "", "not_found"},
+		{"TRACE", "/api/v1/users/me", 405, "", "", "method_not_allowed"},
 		{"GET", "/..%2f..%2fgo.work", 400, "", "", "bad_request"},
 		{"GET", "/" + strings.Repeat("a", 9000), 414, "", "", "uri_too_long"},
 	}
@@ -258,6 +260,9 @@ func assertProblem(t *testing.T, a response, status int, code string) map[string
 	if a.status != status || p["status"] != float64(status) || p["code"] != code ||
 		a.header.Get("Content-Type") != "application/problem+json" || p["request_id"] != a.header.Get("X-Request-ID") {
 		t.Errorf("%d %s %s, want %d %s", a.status, a.header.Get("Content-Type"), a.body, status, code)
+	}
+	if policy := a.header.Get("Content-Security-Policy"); !strings.Contains(policy, "default-src 'none'") || !strings.Contains(policy, "frame-ancestors 'none'") || a.header.Get("X-Content-Type-Options") != "nosniff" {
+		t.Errorf("headers %v", a.header)
 	}
 	return p
 }

@@ -152,14 +152,27 @@ func (cfg *Config) Validate(c *config.Check) {
 	c.Expect(err == nil && (base.Scheme == "http" || base.Scheme == "https") && base.Host != "", "mail.base_url", "a URL such as https://api.example.org")
 }
 
-// publicURL is the variable that names the product's public URL for all programs. It wins over mail.base_url.
-const publicURL = "PGO_PUBLIC_URL="
+// deploymentVariables returns the variables by which whoever starts the stack sets keys of this service, with the variables of
+// these keys. They win over the configuration files. An empty one changes nothing, so that process files may pass all of them.
+func deploymentVariables() map[string]string {
+	return map[string]string{
+		"PGO_PUBLIC_URL":         "PGO_CFG_MAIL__BASE_URL",
+		"PGO_MAIL_FROM":          "PGO_CFG_MAIL__FROM",
+		"PGO_SMTP_ADDR":          "PGO_CFG_MAIL__SMTP__ADDR",
+		"PGO_SMTP_TLS":           "PGO_CFG_MAIL__SMTP__TLS",
+		"PGO_SMTP_USERNAME":      "PGO_CFG_MAIL__SMTP__USERNAME",
+		"PGO_SMTP_PASSWORD_FILE": "PGO_CFG_MAIL__SMTP__PASSWORD_FILE",
+		"PGO_SMTP_CA_FILE":       "PGO_CFG_MAIL__SMTP__CA_FILE",
+	}
+}
 
 func load(environ []string) (Config, error) {
+	keys, all := deploymentVariables(), slices.Clip(environ)
 	for _, variable := range environ {
-		if value, ok := strings.CutPrefix(variable, publicURL); ok && value != "" {
-			environ = append(slices.Clip(environ), "PGO_CFG_MAIL__BASE_URL="+value)
+		name, value, _ := strings.Cut(variable, "=")
+		if key := keys[name]; key != "" && value != "" {
+			all = append(all, key+"="+value)
 		}
 	}
-	return config.Load(NewConfig(), config.OptionsFromEnviron(name, environ))
+	return config.Load(NewConfig(), config.OptionsFromEnviron(name, all))
 }
