@@ -276,6 +276,20 @@ func TestOnceContinuesAfterFailedMigration(t *testing.T) {
 	}
 }
 
+func TestOnceWarnsOfHalfAppliedSchema(t *testing.T) {
+	e := newTestEnv(t)
+	first := []string{"00001_a.sql", "CREATE TABLE a (id INT, old INT);"}
+	e.binary.SetMigrations(append(first, "00002_b.sql", "ALTER TABLE a DROP COLUMN old;\nINSERT INTO nowhere VALUES (1);")...)
+	if _, code, _ := e.runCommand("once"); code != 65 {
+		t.Fatalf("exit %d", code)
+	}
+	e.binary.SetMigrations(first...)
+	out, code, err := e.runCommand("once")
+	if code != 0 || !strings.Contains(out, `"level":"warn"`) || !strings.Contains(out, "migration 00002_b.sql of a newer program is half applied") {
+		t.Errorf("exit %d: %v\n%s", code, err, out)
+	}
+}
+
 func TestConcurrentRunsMigrateOnce(t *testing.T) {
 	e := newTestEnv(t)
 	e.binary.SetMigrations("00001_a.sql", "CREATE TABLE a (id INT);\nINSERT INTO a SELECT SLEEP(1);", "00002_b.sql", "INSERT INTO a VALUES (2);")

@@ -34,6 +34,9 @@ func (g *Gate) migrateService(ctx context.Context, s Service) error {
 		g.readSchema(ctx, s.Name) // for the status: the schema may be half migrated
 		return classifyMigrationError(fmt.Errorf("service %s: %w", s.Name, err))
 	}
+	if report.Warning != "" {
+		g.options.Log.Warn("service " + s.Name + ": " + report.Warning)
+	}
 	g.options.Log.Info(fmt.Sprintf("schema of %s is at version %d (%d migrations applied now)", s.Name, report.State.Version, len(report.Applied)),
 		zap.Strings("applied", report.Applied))
 	return nil

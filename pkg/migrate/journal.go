@@ -144,6 +144,26 @@ func (j journal) findPending(ms []Migration) ([]Migration, error) {
 	return left, nil
 }
 
+// describeHalfApplied names a migration above latest that is half applied, and how far it came. It is empty if there is none.
+func (j journal) describeHalfApplied(latest int64) string {
+	for version, row := range j.migrations {
+		if version <= latest || row.applied {
+			continue
+		}
+		done, interrupted := 0, ""
+		for number, s := range j.statements[version] {
+			if s.done {
+				done = max(done, number)
+			} else {
+				interrupted = fmt.Sprintf(", and an earlier run was interrupted in statement %d", number)
+			}
+		}
+		return fmt.Sprintf("migration %s of a newer program is half applied: its statements up to %d are done%s; this program is compatible by min_code_schema; "+
+			"put the newer program in place to finish it", row.file, done, interrupted)
+	}
+	return ""
+}
+
 // checkUnchanged refuses a half applied migration whose file differs in statements that were run.
 func (j journal) checkUnchanged(m Migration) error {
 	for n, row := range j.statements[m.Version] {

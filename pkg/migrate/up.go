@@ -55,6 +55,8 @@ type Report struct {
 	Applied    []string // files that this run completed, in order
 	Statements int      // how many it ran
 	State      State    // where the schema is now
+	// Warning names a migration of a newer program that is half applied, which this program cannot finish. It is empty for none.
+	Warning string
 }
 
 // Up applies the migrations of ms that are still to run to the database of db's connections, in order of version.
@@ -107,6 +109,7 @@ func upOnce(ctx context.Context, db *sql.DB, ms []Migration, o Options, r *Repor
 	if err != nil {
 		return false, err
 	}
+	r.Warning = j.describeHalfApplied(Latest(ms))
 	if err := checkForeign(left, o.Foreign); err != nil {
 		return false, err
 	}

@@ -118,6 +118,38 @@ func TestUpRejectsChangedMigrations(t *testing.T) {
 	}
 }
 
+// TestHalfAppliedByANewerProgram rolls back to a program whose files end before a migration that is half applied.
+func TestHalfAppliedByANewerProgram(t *testing.T) {
+	tests := []struct {
+		name, header string
+		point        string // at which the newer program is killed in statement 2; empty: the server refuses it
+		want         error
+		warning      string
+	}{
+		{"refused, compatible", "", "", nil, "migration 00002_b.sql of a newer program is half applied: its statements up to 1 are done;"},
+		{"killed, compatible", "", "intent", nil, "migration 00002_b.sql of a newer program is half applied: its statements up to 1 are done, and an earlier run was interrupted in statement 2;"},
+		{"incompatible", "-- min_code_schema: 2\n", "", ErrCodeTooOld, "00002_b.sql"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			db := openDatabase(t)
+			older := migrations(t, "00001_a.sql", "CREATE TABLE a (id INT, old INT);")
+			newer := append(older, migrations(t, "00002_b.sql", "-- +goose Up\n"+tt.header+"ALTER TABLE a DROP COLUMN old;\nINSERT INTO nowhere VALUES (1);\n")...)
+			_, err := Up(context.Background(), db, newer, Options{crash: func(point string, _ Migration, s Statement) bool { return point == tt.point && s.Number == 2 }})
+			if err == nil {
+				t.Fatal("the newer program finished")
+			}
+			r := mustUp(t, db, older, Options{})
+			if !strings.Contains(r.Warning, tt.warning) {
+				t.Errorf("warning %q, want %q", r.Warning, tt.warning)
+			}
+			if err := CheckCompatible(r.State, 1); !errors.Is(err, tt.want) {
+				t.Errorf("got %v, want %v", err, tt.want)
+			}
+		})
+	}
+}
+
 func TestConcurrentRunners(t *testing.T) {
 	db := openDatabase(t)
 	ms := migrations(t, "00001_a.sql", "CREATE TABLE a (id INT AUTO_INCREMENT PRIMARY KEY, s INT);\nINSERT INTO a (s) SELECT SLEEP(3);\nINSERT INTO a (s) VALUES (1);\n",

@@ -30,3 +30,17 @@ func TestExec(t *testing.T) {
 		})
 	}
 }
+
+func TestExecTakesTheCallersEnvironment(t *testing.T) {
+	t.Parallel()
+	s := newSandbox(t, `
+  shell: {command: /bin/sh, env: {PGO_ENV: dev}}
+`)
+	if out := s.mustRun("exec", "shell", "-c", `echo "environment $PGO_ENV"`); !strings.Contains(out, "environment dev\n") {
+		t.Errorf("without PGO_ENV: got %q", out)
+	}
+	s.env = append(s.env, "PGO_ENV=prod")
+	if out := s.mustRun("exec", "shell", "-c", `echo "environment $PGO_ENV"`); !strings.Contains(out, "environment prod\n") {
+		t.Errorf("with PGO_ENV=prod: got %q", out)
+	}
+}
