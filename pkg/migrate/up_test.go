@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -134,7 +135,7 @@ func TestHalfAppliedByANewerProgram(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			db := openDatabase(t)
 			older := migrations(t, "00001_a.sql", "CREATE TABLE a (id INT, old INT);")
-			newer := append(older, migrations(t, "00002_b.sql", "-- +goose Up\n"+tt.header+"ALTER TABLE a DROP COLUMN old;\nINSERT INTO nowhere VALUES (1);\n")...)
+			newer := slices.Concat(older, migrations(t, "00002_b.sql", "-- +goose Up\n"+tt.header+"ALTER TABLE a DROP COLUMN old;\nINSERT INTO nowhere VALUES (1);\n"))
 			_, err := Up(context.Background(), db, newer, Options{crash: func(point string, _ Migration, s Statement) bool { return point == tt.point && s.Number == 2 }})
 			if err == nil {
 				t.Fatal("the newer program finished")
