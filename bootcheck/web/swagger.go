@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"html"
 	"net/http"
 	"net/url"
 	"slices"
@@ -15,7 +16,7 @@ import (
 )
 
 //go:embed index.html
-var indexPage []byte
+var indexPage string
 
 //go:embed init.js
 var initScript string
@@ -31,7 +32,7 @@ func (s *swagger) serve(c *gin.Context) error {
 	file := strings.TrimPrefix(c.Param("file"), "/")
 	switch service, isSpec := strings.CutPrefix(file, "specs/"); {
 	case file == "" || file == "index.html":
-		s.writePage(c, "text/html; charset=utf-8", indexPage)
+		s.writePage(c, "text/html; charset=utf-8", s.renderPage(c.Request))
 	case file == "init.js":
 		script, err := s.renderScript()
 		if err != nil {
@@ -57,6 +58,15 @@ func (s *swagger) writePage(c *gin.Context, contentType string, text []byte) {
 	c.Header("Referrer-Policy", "no-referrer")
 	c.Header("Cache-Control", "no-cache")
 	c.Data(http.StatusOK, contentType, text)
+}
+
+// renderPage fills the address of the gateway's start page into index.html.
+func (s *swagger) renderPage(r *http.Request) []byte {
+	start := s.gateway.Scheme + "://" + s.gateway.Host + "/"
+	if s.isThroughGateway(r) {
+		start = "/"
+	}
+	return []byte(strings.Replace(indexPage, "<!-- start page -->", html.EscapeString(start), 1))
 }
 
 type namedURL struct {

@@ -14,6 +14,17 @@ import (
 func swaggerUI(t *testing.T, s *stack) {
 	p := newPage(t)
 	p.open(s.url("/swagger/"))
+	p.see(`.swagger-ui .info a[href$="specs/user.json"]`) // it opens on the service where people sign in
+	p.see(`.opblock`)
+	if first := p.text(`.opblock .opblock-summary-path`); !strings.Contains(first, "/auth/register") {
+		p.t.Errorf("the first operation is %q", first)
+	}
+	if !p.is(`getComputedStyle(document.body).marginTop === "0px"`) {
+		p.t.Error("the page has a margin")
+	}
+	if said := p.text(`.back`); !strings.Contains(said, "bare") {
+		p.t.Errorf("the page does not say how a token is given: %q", said)
+	}
 	p.choose("user")
 	teacher, student := p.signUp(), p.signUp()
 	if status, _ := p.tryIt("get", "/users/me", nil, nil); status != "401" {
@@ -69,6 +80,8 @@ func startPage(t *testing.T, s *stack) {
 	}
 	p.click(`a[href="/swagger/"]`)
 	p.see(`#swagger-ui #select`)
+	p.click(`.back a`)
+	p.see(`#services`)
 }
 
 // params holds the values of an operation's parameters, by name.

@@ -21,7 +21,7 @@ import (
 //	@securityDefinitions.apikey	BearerAuth
 //	@in							header
 //	@name						Authorization
-//	@description				Type: Bearer, a space, and the access token that POST /auth/login gives.
+//	@description				The access_token that POST /auth/login gives. Swagger UI takes it bare; in a request the header is: Bearer, a space, and the token.
 type API struct {
 	tasks *task.Service
 }
