@@ -59,16 +59,19 @@ func TestScheduledJob(t *testing.T) {
 // A service with a schedule is reloaded where it can be, else restarted. One that a command has stopped stays so.
 func TestScheduledRestart(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t, `
-  plain: {command: ACTOR, args: [actor, ready], ready: {notify: true}, cron: "@every 1s"}
-  web: {command: ACTOR, args: [actor, web, ready], listeners: {http: "127.0.0.1:0"}, ready: {notify: true}, reload: {stable: 1ms}, cron: "@every 1s"}
-  stopped: {command: ACTOR, args: [actor, ready], ready: {notify: true}, cron: "@every 1s"}
-`)
+	const processes = `
+  plain: {command: ACTOR, args: [actor, ready], ready: {notify: true}}
+  web: {command: ACTOR, args: [actor, web, ready], listeners: {http: "127.0.0.1:0"}, ready: {notify: true}, reload: {stable: 1ms}}
+  stopped: {command: ACTOR, args: [actor, ready], ready: {notify: true}}
+`
+	s := newSandbox(t, processes)
 	s.mustRun("up")
-	s.mustRun("stop", "stopped")
 	before := s.listByName()
 	l := startLoad(t, "http://"+before["web"].Listeners["http"])
-	for _, name := range []string{"plain", "web"} {
+	s.writeProcessFile(strings.ReplaceAll(processes, "command: ACTOR", `cron: "@every 1s", command: ACTOR`))
+	s.runPgo("apply") // it may meet a process that its schedule restarts
+	awaitOther := func(name string) {
+		t.Helper()
 		eventually(t, name+" is another process", func() error {
 			if p := s.listByName()[name]; !p.Ready || p.PID == before[name].PID {
 				return fmt.Errorf("%+v", p)
@@ -76,7 +79,12 @@ func TestScheduledRestart(t *testing.T) {
 			return nil
 		})
 	}
+	awaitOther("plain")
+	awaitOther("web")
 	l.assertNoFailures(t)
+	s.mustRun("stop", "stopped")
+	before = s.listByName()
+	awaitOther("plain")
 	if p := s.listByName()["stopped"]; p.Status != control.Stopped {
 		t.Errorf("what was stopped: %+v", p)
 	}

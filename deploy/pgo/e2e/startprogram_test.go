@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -29,7 +30,7 @@ func TestStartProgram(t *testing.T) {
 			env = append(env, variable)
 		}
 	}
-	s.env = append(env, "HOME="+s.dir, "GREETING=hello")
+	s.env = slices.Concat(env, []string{"HOME=" + s.dir, "GREETING=hello"})
 	s.assertFails(exitUsage, []string{"no configs/pgo.yaml here"}, "list")
 	if out := s.mustRun("start", "./web", "--", "-v"); !strings.Contains(out, "web is ready") {
 		t.Errorf("start:\n%s", out)

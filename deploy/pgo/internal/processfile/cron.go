@@ -10,7 +10,7 @@ import (
 // never due, which no process file has.
 func NextRun(schedule string, now time.Time) time.Time {
 	// Standard cron, also with seconds in front of the minutes. Times are local, unless CRON_TZ=Europe/Berlin begins the schedule.
-	parser := cron.NewParser(cron.SecondOptional | cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.Descriptor)
+	parser := cron.MustNewParser(cron.SecondOptional | cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.Descriptor)
 	parsed, err := parser.Parse(schedule)
 	if err != nil {
 		return time.Time{}

@@ -74,6 +74,11 @@ func (i *Instance) isSupervised() bool {
 func (i *Instance) Stop() {
 	i.startStopMu.Lock()
 	defer i.startStopMu.Unlock()
+	i.stop()
+}
+
+// stop does what Stop does. The caller holds startStopMu.
+func (i *Instance) stop() {
 	defer i.draining.Wait()
 	defer i.leaveSchedule()
 	if i.done == nil {

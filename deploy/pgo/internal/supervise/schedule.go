@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"pgo/deploy/pgo/internal/control"
@@ -62,7 +63,7 @@ func runDue(set *Set, due map[dueKey]time.Time, now time.Time) (next map[dueKey]
 }
 
 // runScheduled does what the schedule of the process is for: it runs a one-shot, reloads what can be reloaded, and restarts the
-// rest. What a command has stopped is left alone.
+// rest. What is just being started, or was stopped by a command, is left alone.
 func (p *Process) runScheduled(schedule string) {
 	if !p.isRunningSchedule.CompareAndSwap(false, true) {
 		return // the restart before takes longer than the schedule allows for
@@ -73,27 +74,28 @@ func (p *Process) runScheduled(schedule string) {
 		p.eachInstance(func(i *Instance) { i.runJob(schedule) })
 		return
 	}
-	if !p.isMeantToRun() {
+	if spec.Reload.Mode != processfile.ReloadBeside {
+		p.eachInstance(func(i *Instance) { i.restartBySchedule(schedule) })
 		return
 	}
-	if spec.Reload.Mode == processfile.ReloadBeside {
+	if slices.ContainsFunc(p.Instances(), func(i *Instance) bool { return p.Deps.Store.Get(i.ID).Process.Ready }) {
 		p.Deps.Store.Announce(p.Name, "its schedule reloads it: "+schedule, nil)
 		p.StartReload()
-		return
 	}
-	p.Deps.Store.Announce(p.Name, "its schedule restarts it: "+schedule, nil)
-	p.Stop()
-	p.Start()
 }
 
-// isMeantToRun reports whether an instance runs, or has failed to.
-func (p *Process) isMeantToRun() bool {
-	for _, i := range p.Instances() {
-		if r := p.Deps.Store.Get(i.ID); r.Wanted || r.Process.Status == control.Failed {
-			return true
-		}
+// restartBySchedule restarts an instance that is ready, and starts one that has failed. Others are being started or stopped, or a
+// command has stopped them. A command that stops the instance meanwhile stops it afterwards.
+func (i *Instance) restartBySchedule(schedule string) {
+	i.startStopMu.Lock()
+	defer i.startStopMu.Unlock()
+	r := i.Process.Deps.Store.Get(i.ID)
+	if !r.Process.Ready && r.Process.Status != control.Failed {
+		return
 	}
-	return false
+	i.Process.Deps.Store.PublishEvent(i.ID, r.Process.PID, r.Process.Status, r.Process.Status, "its schedule restarts it: "+schedule)
+	i.stop()
+	i.start()
 }
 
 // runJob runs a one-shot by its schedule, unless its last run goes on or a command has stopped it.
