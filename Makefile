@@ -150,6 +150,12 @@ test-telemetry: build ## Test logs and traces with real Loki, Jaeger and collect
 	@bin/stack install --tests
 	@cd deploy/e2e && go test -tags collected -run '^TestCollected|^TestFullDisk$$' -count=1 -timeout 40m -v .
 
+# ARGS="-faults.only=redis" injects some of the faults only; the flags are in deploy/e2e/faults_test.go.
+.PHONY: test-faults
+test-faults: build ## Break one part after the other under load, and compare the databases with what was acknowledged
+	@bin/stack install --tests
+	@cd deploy/e2e && go test -tags faults -run '^TestFaults' -count=1 -timeout 60m -v . $(if $(ARGS),-args $(ARGS))
+
 .PHONY: test
 test: build ## Test everything on real servers; installs missing packages
 	@bin/stack install --tests
@@ -210,7 +216,7 @@ compose-figures: build ## Print the time of make up in containers, and the memor
 .PHONY: lint
 lint: words ## Check words, format, vet and golangci-lint
 	@unformatted=$$(gofmt -l $(MODULES) deploy/monitor); if [ -n "$$unformatted" ]; then echo "not gofmt'ed:" $$unformatted >&2; exit 1; fi
-	@for m in $(MODULES); do echo "lint $$m"; (cd $$m && go vet ./... && GOWORK=off $(TOOL) golangci-lint run --allow-parallel-runners --build-tags compose,alerts,telemetry,collected ./...) || exit 1; done
+	@for m in $(MODULES); do echo "lint $$m"; (cd $$m && go vet ./... && GOWORK=off $(TOOL) golangci-lint run --allow-parallel-runners --build-tags compose,alerts,telemetry,collected,faults ./...) || exit 1; done
 	@echo lint deploy/monitor; $(MONITOR) vet ./... && GOWORK=off $(TOOL) golangci-lint run --allow-parallel-runners ./...
 
 .PHONY: words

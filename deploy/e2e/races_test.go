@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/go-sql-driver/mysql"
 
@@ -215,16 +216,24 @@ func listInvariants() map[string]string {
 	}
 }
 
-// assertConsistent waits until all events are handled, and fails the test for each invariant that does not hold then.
-func assertConsistent(t *testing.T, s *stack) {
+// openDatabases returns a connection to the databases of the three services, which ends with the test.
+func openDatabases(t *testing.T, s *stack) *sql.DB {
 	t.Helper()
 	cfg := mysql.NewConfig()
 	cfg.Net, cfg.Addr, cfg.User, cfg.Passwd = "tcp", s.env(t)["MYSQL_ADDR"], "pgo_admin", s.secret("mysql_admin_password")
+	cfg.Timeout, cfg.ReadTimeout = 5*time.Second, 30*time.Second
 	db, err := sql.Open("mysql", cfg.FormatDSN())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+// assertConsistent waits until all events are handled, and fails the test for each invariant that does not hold then.
+func assertConsistent(t *testing.T, s *stack) {
+	t.Helper()
+	db := openDatabases(t, s)
 	count := func(query string) (int, error) {
 		var n int
 		err := db.QueryRow(query).Scan(&n)
