@@ -191,6 +191,24 @@ func TestDeployRestartsTheGate(t *testing.T) {
 	}
 }
 
+// A gate that is a script is run by its path: the program that runs is its interpreter.
+func TestDeployAsksAScript(t *testing.T) {
+	t.Parallel()
+	s := newWatchedSandbox(t, "v1")
+	script := "#!/bin/sh\nif [ \"$1\" = ask ]; then echo \"asked about $LOOKS\" > asked; exit; fi\nexec sleep 1000\n"
+	if err := os.WriteFile(filepath.Join(s.dir, "gate.sh"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	_, web, _ := strings.Cut(watchedProcessFile, "  web:")
+	s.writeProcessFile("\n  gate: {kind: gate, command: ./gate.sh, ask: [ask], env: {LOOKS: bin/web}, stop: {timeout: 1s}}\n  web:" + web)
+	s.mustRun("up")
+	s.deployProgram(buildRelease(t, "v2"))
+	s.awaitBuild("v2")
+	if asked := s.readFile("asked"); !strings.HasPrefix(asked, "asked about "+filepath.Join(s.homeDir(), "releases", "web")) {
+		t.Errorf("it printed %q", asked)
+	}
+}
+
 func TestRollback(t *testing.T) {
 	t.Parallel()
 	s := newWatchedSandbox(t, "v1")

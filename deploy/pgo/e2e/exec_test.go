@@ -19,7 +19,7 @@ func TestExec(t *testing.T) {
 		{"its environment and other arguments", []string{"shell", "-c", `echo "$SECRET $PWD"`}, exitOK, "of the process " + s.dir},
 		{"its home", []string{"shell", "-c", `echo "$PGO_HOME"`}, exitOK, s.homeDir()},
 		{"its exit code", []string{"shell", "-c", "exit 7"}, 7, ""},
-		{"unknown process", []string{"nope"}, exitUsage, "nope: no such process"},
+		{"unknown process", []string{"nope"}, exitFailed, `there is no process "nope"; there are shell`},
 		{"no process", nil, exitUsage, "name a process"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"pgo/deploy/pgo/internal/control"
+	"pgo/deploy/pgo/internal/keeper"
 	"pgo/deploy/pgo/internal/proc"
 )
 
@@ -55,11 +56,11 @@ func TestNoDescriptorsLeft(t *testing.T) {
 	tests := []struct {
 		name string
 		role func(control.Info) int // the process whose limit is set
-		room int                    // descriptors left: the manager needs some to accept commands
+		room int                    // descriptors left, beside the reserve
 		want string
 	}{
-		{"the keeper", func(i control.Info) int { return i.KeeperPID }, 1, "too many"},
-		{"the manager", func(i control.Info) int { return i.ManagerPID }, 3, "too many open files"},
+		{"the keeper", func(i control.Info) int { return i.KeeperPID }, 1, "too many open files: pgo's keeper has "},
+		{"the manager", func(i control.Info) int { return i.ManagerPID }, 3, "too many open files: pgo's manager has "},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -67,7 +68,7 @@ func TestNoDescriptorsLeft(t *testing.T) {
 			s := newSandbox(t, old)
 			s.mustRun("up")
 			before, pid := s.listByName(), test.role(s.readInfo())
-			was := setFileLimit(t, pid, findFileLimit(t, pid, test.room))
+			was := setFileLimit(t, pid, findFileLimit(t, pid, keeper.DescriptorReserve+test.room))
 			s.writeProcessFile(more)
 			s.assertFails(exitFailed, []string{"q is not ready: backing-off: ", test.want}, "up")
 			for _, name := range []string{"a", "b"} {
@@ -127,6 +128,50 @@ func TestManyProcesses(t *testing.T) {
 		now := open()
 		if slices.Max([]int{now[0] - few[0], now[1] - few[1]}) > 3 { // a connection, an open log
 			return fmt.Errorf("%v are open, %v were", now, few)
+		}
+		return nil
+	})
+}
+
+// Under a limit that is too low for all processes, those that find no room report why, every command answers, and nothing is left
+// when pgo is asked to end.
+func TestFewDescriptors(t *testing.T) {
+	t.Parallel()
+	const limit, many = 256, 100
+	var file strings.Builder
+	for n := range many {
+		fmt.Fprintf(&file, "  p%d: {command: ACTOR, args: [actor, \"child=DIR/child%d\", ready], ready: {notify: true}, stop: {timeout: 10s}}\n", n, n)
+	}
+	s := newSandbox(t, file.String())
+	up := s.newCommand()
+	up.Path, up.Args = "/bin/sh", []string{"sh", "-c", fmt.Sprintf(`ulimit -n %d && exec %q up`, limit, pgoPath)}
+	out, err := up.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "too many open files: pgo's ") || !strings.Contains(string(out), "raise the limit") {
+		t.Errorf("up: %v\n%s", err, out)
+	}
+	info, ready := s.readInfo(), ""
+	eventually(t, "each is ready, or reports why it is not", func() error {
+		for _, p := range s.listInstances() {
+			switch {
+			case p.Ready:
+				ready = p.Name
+			case p.Status != control.BackingOff || !strings.Contains(p.Reason, "too many open files"):
+				return fmt.Errorf("%+v", p)
+			}
+		}
+		return nil
+	})
+	for _, args := range [][]string{{"list"}, {"info"}, {"describe", ready}, {"signal", "SIGCONT", ready}, {"stop", ready}} {
+		s.mustRun(args...)
+	}
+	s.killManager()
+	s.mustRun("list")
+	if err := proc.Kill(info.KeeperPID, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "everything has ended", func() error {
+		if left := s.findProcesses(); len(left) > 0 {
+			return fmt.Errorf("%v", left)
 		}
 		return nil
 	})

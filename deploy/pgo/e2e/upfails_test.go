@@ -35,6 +35,12 @@ func TestUpFails(t *testing.T) {
 			control.Failed, []string{"not an executable file"}},
 		{"a program of another format", `{command: ./garbage}`,
 			control.Failed, []string{"exec format error"}},
+		{"a directory that is missing", `{command: ACTOR, args: [actor], cwd: nowhere}`,
+			control.Failed, []string{"/nowhere: no such directory"}},
+		{"a script without its interpreter", `{command: ./script}`,
+			control.Failed, []string{`the interpreter "/no/such/shell" in the first line of `, "/script cannot be executed"}},
+		{"a script of another system", `{command: ./crlf}`,
+			control.Failed, []string{"the first line of ", `/crlf ends with CR LF, as on Windows, so its interpreter is "/bin/sh\r": save it with LF`}},
 		{"never ready", `{command: ACTOR, args: [actor], ready: {notify: true, within: 50ms}}`,
 			control.BackingOff, []string{"backing-off: not ready within 50ms: it never sent READY=1"}},
 		{"nothing listens", `{command: ACTOR, args: [actor], ready: {tcp: "127.0.0.1:1", within: 300ms}}`,
@@ -46,8 +52,10 @@ func TestUpFails(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			s := newSandbox(t, "  p: "+test.processes+"\n  q: {command: ACTOR, args: [actor], after: [p]}\n")
-			if err := os.WriteFile(filepath.Join(s.dir, "garbage"), []byte("\x7fELF nonsense"), 0o700); err != nil {
-				t.Fatal(err)
+			for name, text := range map[string]string{"garbage": "\x7fELF nonsense", "script": "#!/no/such/shell -e\necho\n", "crlf": "#!/bin/sh\r\necho\r\n"} {
+				if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o700); err != nil {
+					t.Fatal(err)
+				}
 			}
 			s.assertFails(exitFailed, test.want, "up")
 			list := s.listByName()
@@ -58,6 +66,21 @@ func TestUpFails(t *testing.T) {
 				t.Errorf("q did not wait: %+v", q)
 			}
 		})
+	}
+}
+
+// The lines that are shown for a start that failed are of that start: none where no process ran.
+func TestLastLinesAreOfTheFailedStart(t *testing.T) {
+	t.Parallel()
+	s := newSandbox(t, "  p: {command: ACTOR, args: [actor, print=of-an-earlier-start, ready], ready: {notify: true}}\n")
+	s.mustRun("up")
+	s.writeProcessFile("  p: {command: bin/nothing}\n")
+	code, out := s.runPgo("up")
+	if code != exitFailed || !strings.Contains(out, "it wrote nothing to its log") || strings.Contains(out, "of-an-earlier-start") {
+		t.Errorf("exit code %d\n%s", code, out)
+	}
+	if strings.Contains(out, "make up") {
+		t.Errorf("it names make targets of another repository:\n%s", out)
 	}
 }
 

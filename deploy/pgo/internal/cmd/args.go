@@ -6,8 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-
-	"pgo/deploy/pgo/internal/control"
 )
 
 // requireNames is the argument check of commands that need names of processes.
@@ -39,33 +37,6 @@ func requireCount(n int, usage string) cobra.PositionalArgs {
 // addTimeout adds --timeout, the limit of waiting for processes to become ready.
 func addTimeout(flags *pflag.FlagSet, timeout *time.Duration) {
 	flags.DurationVar(timeout, "timeout", 15*time.Minute, "stop waiting after this long; what was started continues")
-}
-
-// newNameCompletion returns a shell completion of process names: of those that run, else of those in the process file.
-func newNameCompletion(e *env) cobra.CompletionFunc {
-	return func(c *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-		names := []string{"all"}
-		h, err := e.findHome()
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		if client, err := control.Connect(c.Context(), h); err == nil {
-			if processes, err := client.ListProcesses(c.Context()); err == nil {
-				for _, p := range processes {
-					if p.Instance == 0 {
-						names = append(names, p.Name)
-					}
-				}
-				return names, cobra.ShellCompDirectiveNoFileComp
-			}
-		}
-		if _, file, err := e.loadProcessFile(); err == nil {
-			for _, p := range file.Processes {
-				names = append(names, p.Name)
-			}
-		}
-		return names, cobra.ShellCompDirectiveNoFileComp
-	}
 }
 
 // formatCount returns a number with its noun.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -64,11 +63,7 @@ func newRootCommand(e *env) *cobra.Command {
 		newStartCommand(e), newStopCommand(e), newRestartCommand(e), newReloadCommand(e), newRollbackCommand(e), newReleasesCommand(e),
 		newScaleCommand(e), newDeleteCommand(e), newSignalCommand(e), newFlushCommand(e), newExecCommand(e), newUpgradeCommand(e),
 		newExportCommand(e), newInitCommand(e), newImportCommand(e), newDeployCommand(e), newReceiveCommand(e), newHostCommand(e))
-	for _, c := range root.Commands() {
-		if strings.Contains(c.Use, "NAME") {
-			c.ValidArgsFunction = newNameCompletion(e)
-		}
-	}
+	setCompletions(e, root)
 	return root
 }
 

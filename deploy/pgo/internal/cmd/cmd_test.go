@@ -14,6 +14,12 @@ import (
 // runIn runs a command line in a checkout with this process file and returns the exit code and the output.
 func runIn(t *testing.T, processes string, args ...string) (code int, output string) {
 	t.Helper()
+	return run(t, append(args, "--file", writeCheckout(t, processes))...)
+}
+
+// writeCheckout writes a checkout with this process file and returns the file's path.
+func writeCheckout(t *testing.T, processes string) string {
+	t.Helper()
 	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, "configs"), 0o700); err != nil {
 		t.Fatal(err)
@@ -22,9 +28,14 @@ func runIn(t *testing.T, processes string, args ...string) (code int, output str
 	if err := os.WriteFile(file, []byte("version: 1\nhttp: \"\"\nprocesses:\n"+processes), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return file
+}
+
+func run(t *testing.T, args ...string) (code int, output string) {
+	t.Helper()
 	var out bytes.Buffer
 	build := Build{Version: "1.2.3", Commit: "abc", Time: "2026-01-31T15:04:05Z"}
-	code = Run(t.Context(), build, append(args, "--file", file), func(string) string { return "" }, &out, &out)
+	code = Run(t.Context(), build, args, func(string) string { return "" }, &out, &out)
 	return code, out.String()
 }
 

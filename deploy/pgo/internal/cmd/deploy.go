@@ -1,6 +1,8 @@
 package cmd
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
 	"pgo/deploy/pgo/internal/ship"
@@ -19,6 +21,9 @@ func newDeployCommand(e *env) *cobra.Command {
 			"the host cannot be asked for the result; 75 another deploy is under way; 64 and 130 as for all commands.",
 		RunE: func(c *cobra.Command, services []string) error {
 			r.ship.Services = services
+			if err := r.checkEachHost(c.Context(), e, checkDeploy); err != nil {
+				return err
+			}
 			return r.runOnEachHost(c.Context(), e, ship.Deploy)
 		},
 	}
@@ -30,4 +35,16 @@ func newDeployCommand(e *env) *cobra.Command {
 	f.BoolVar(&r.ship.DryRun, "dry-run", false, "send and check, but change nothing: print what would be done and what bootcheck would migrate")
 	f.BoolVar(&r.ship.Again, "again", false, "also deploy a release that failed before")
 	return c
+}
+
+// checkDeploy does all of a deploy that touches no process: the deploy after it sends nothing again.
+func checkDeploy(ctx context.Context, host string, o ship.Options) error {
+	o.DryRun = true
+	return ship.Deploy(ctx, host, o)
+}
+
+// checkReachable checks that a host answers.
+func checkReachable(ctx context.Context, host string, o ship.Options) error {
+	_, _, err := ship.ListReleases(ctx, host, o)
+	return err
 }

@@ -69,6 +69,20 @@ func (e *env) loadProcessFile() (home.Home, processfile.File, error) {
 	return h, file, err
 }
 
+// hasMake reports whether the process file is that of a checkout of pgo's own repository, whose make starts pgo as well.
+func (e *env) hasMake() bool {
+	path, err := findProcessFile(e.file)
+	if err != nil {
+		return false
+	}
+	for _, file := range []string{"Makefile", filepath.Join("deploy", "stack")} {
+		if _, err := os.Stat(filepath.Join(processfile.RootDir(path), file)); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
 // lookupWithHome returns a lookup of environment variables in which PGO_HOME is h. An empty variable counts as not set.
 func (e *env) lookupWithHome(h home.Home) func(string) (string, bool) {
 	return func(key string) (string, bool) {

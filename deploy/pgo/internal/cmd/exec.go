@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,11 +41,21 @@ func newExecCommand(e *env) *cobra.Command {
 					return execProgram(c.Context(), e, h, file, p, args[1:])
 				}
 			}
-			return usageErrorf("%s: no such process", args[0])
+			return unknownProcess(file, args[0])
 		},
 	}
 	c.Flags().SetInterspersed(false) // what follows NAME is the program's
 	return c
+}
+
+// unknownProcess returns the error for a name that no process of the file has.
+func unknownProcess(file processfile.File, name string) error {
+	var names []string
+	for _, p := range file.Processes {
+		names = append(names, p.Name)
+	}
+	slices.Sort(names)
+	return fmt.Errorf("there is no process %q; there are %s", name, strings.Join(names, ", "))
 }
 
 // execProgram runs the program of a process with args, in its directory and with its environment. It returns a programExit

@@ -42,6 +42,7 @@ func exitCode(ctx context.Context, err error) int {
 	var invalid *processfile.Error
 	var usage usageError
 	deploy, isDeploy := deployExitCode(err)
+	_, isUnreachable := errors.AsType[*control.UnreachableError](err)
 	switch {
 	case err == nil:
 		return ExitOK
@@ -53,7 +54,7 @@ func exitCode(ctx context.Context, err error) int {
 		return ExitUsage
 	case ctx.Err() != nil:
 		return ExitInterrupted
-	case errors.Is(err, control.ErrNotRunning), errors.Is(err, home.ErrLocked):
+	case errors.Is(err, control.ErrNotRunning), isUnreachable, errors.Is(err, home.ErrLocked):
 		return ExitUnavailable
 	default:
 		return ExitFailed

@@ -18,6 +18,8 @@ type follower struct {
 	client *control.Client
 	home   home.Home
 	seq    int64 // of the last change that was printed
+
+	hasMake bool // `make up` starts pgo too
 }
 
 // newFollower returns a follower that prints what happens from now on.
@@ -27,7 +29,7 @@ func newFollower(ctx context.Context, e *env, h home.Home, c *control.Client) (*
 	if err != nil {
 		return nil, err
 	}
-	return &follower{stdout: e.stdout, client: c, home: h, seq: now.Seq}, nil
+	return &follower{stdout: e.stdout, client: c, home: h, seq: now.Seq, hasMake: e.hasMake()}, nil
 }
 
 // runAndFollow connects to the manager, has it run a command, and then calls wait with the follower of it. A nil wait
@@ -50,18 +52,26 @@ func runAndFollow(ctx context.Context, e *env, command string, body any, wait fu
 // runCommand has the manager run a command and prints what happens until it answers.
 func (f *follower) runCommand(ctx context.Context, command string, body any) (control.Changes, error) {
 	following, stop := context.WithCancel(ctx)
+	running, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		for {
 			c, err := f.client.AwaitChanges(following, f.seq)
+			if errors.Is(err, control.ErrNoAnswer) {
+				giveUp(err) // nor will it answer the command
+			}
 			if err != nil {
 				return // the command's own answer has the error
 			}
 			f.printChanges(c)
 		}
 	}()
-	c, err := f.client.RunCommand(ctx, command, body)
+	c, err := f.client.RunCommand(running, command, body)
+	if err != nil && running.Err() != nil && ctx.Err() == nil {
+		err = context.Cause(running)
+	}
 	stop()
 	<-done
 	if err == nil {

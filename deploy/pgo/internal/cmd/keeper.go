@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -14,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"pgo/deploy/pgo/internal/control"
 	"pgo/deploy/pgo/internal/home"
 	"pgo/deploy/pgo/internal/keeper"
 	"pgo/deploy/pgo/internal/manager"
@@ -35,6 +37,9 @@ const startedOK = "ok"
 
 // killTimeout limits how long the keeper waits at its end for what it has killed.
 const killTimeout = 5 * time.Second
+
+// spawnTimeout is how long a keeper may take to report. A manager that does not start is given up earlier.
+const spawnTimeout = 2 * time.Minute
 
 // spawnKeeper starts a keeper that outlives this command and waits until it manages the home. It returns home.ErrLocked
 // while another keeper does.
@@ -64,8 +69,13 @@ func spawnKeeper(h home.Home) error {
 	if err != nil {
 		return fmt.Errorf("start pgo: %w", err)
 	}
+	if err := read.SetReadDeadline(time.Now().Add(spawnTimeout)); err != nil {
+		return fmt.Errorf("start pgo: %w", err)
+	}
 	answer, err := io.ReadAll(read)
 	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("start pgo: its keeper (pid %d) did not report within %s; see %s", cmd.Process.Pid, spawnTimeout, h.LogPath("pgo"))
 	case err == nil && string(answer) == startedOK:
 		return cmd.Process.Release()
 	case string(answer) == home.ErrLocked.Error():
@@ -125,8 +135,8 @@ func keepHome(ctx context.Context, e *env, h home.Home, file *processfile.File, 
 	for _, file := range stale {
 		_ = os.Remove(file)
 	}
-	socket := filepath.Join(dir, "pgo.sock")
-	control, err := listenControl(socket)
+	socket := home.SocketPath(dir)
+	fd, err := listenControl(socket)
 	if err != nil {
 		return err
 	}
@@ -162,9 +172,19 @@ func keepHome(ctx context.Context, e *env, h home.Home, file *processfile.File, 
 		Version:     e.build.Version,
 		Log:         log,
 		Data:        values,
-		Descriptors: map[string]int{manager.ControlKey: control, manager.NullKey: null},
+		Descriptors: map[string]int{manager.ControlKey: fd, manager.NullKey: null},
 		OnStarted:   started,
 	})
+}
+
+// listenControl opens the control socket and returns its descriptor.
+func listenControl(socket string) (int, error) {
+	l, err := control.Listen(socket)
+	if err != nil {
+		return -1, err
+	}
+	defer l.Close() // the copy listens on
+	return control.CopyDescriptor(l)
 }
 
 // fileType returns the type bits of an open descriptor's file, 0 where it is not open.

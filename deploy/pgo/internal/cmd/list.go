@@ -39,9 +39,10 @@ func newListCommand(e *env) *cobra.Command {
 				return err
 			}
 			if len(names) > 0 && len(processes) > 0 {
-				if processes = selectNamed(processes, names); len(processes) == 0 {
-					return fmt.Errorf("there is no process %q", names[0])
+				if err := checkNames(processes, names); err != nil {
+					return err
 				}
+				processes = selectNamed(processes, names)
 			}
 			if asJSON {
 				return e.printJSON(processes)

@@ -65,7 +65,7 @@ func (f *follower) explain(p control.Process, prefix string) error {
 		}
 		text = strings.TrimRight(text, "\n")
 	}
-	return fmt.Errorf("%s\ntry: %s", text, adviseStart(p))
+	return fmt.Errorf("%s\ntry: %s", text, adviseStart(p, f.hasMake))
 }
 
 // explainReload returns the error for a reload that failed.
@@ -77,8 +77,8 @@ func explainReload(p control.Process) error {
 	return errors.New(text + "\nlast lines of the new one:\n  | " + strings.Join(p.LastLines, "\n  | "))
 }
 
-// adviseStart returns what to try for a process that does not become ready.
-func adviseStart(p control.Process) string {
+// adviseStart returns what to try for a process that does not become ready. hasMake says that `make up` brings it up as well.
+func adviseStart(p control.Process, hasMake bool) string {
 	switch {
 	case strings.Contains(p.Reason, "no such file"):
 		return "build or install the program, then pgo up"
@@ -87,6 +87,10 @@ func adviseStart(p control.Process) string {
 	case p.Status == control.Stopped:
 		return "pgo start " + p.Name
 	default:
-		return "pgo logs " + p.Name + " shows more; when the cause is gone, pgo up (or make up, which also builds)"
+		advice := "pgo logs " + p.Name + " shows more; when the cause is gone, pgo up"
+		if hasMake {
+			advice += " (or make up, which also builds)"
+		}
+		return advice
 	}
 }

@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"strings"
 	"testing"
 
 	"pgo/deploy/pgo/internal/control"
@@ -63,15 +62,17 @@ func TestFindUnready(t *testing.T) {
 func TestAdviseStart(t *testing.T) {
 	tests := []struct {
 		process control.Process
+		hasMake bool
 		want    string
 	}{
-		{control.Process{Name: "web", Reason: "bin/web: no such file"}, "build or install the program"},
-		{control.Process{Name: "web", Reason: "exit code 78"}, "correct the configuration"},
-		{control.Process{Name: "web", Status: control.Stopped}, "pgo start web"},
-		{control.Process{Name: "web", Status: control.Failed, Reason: "exit code 1"}, "pgo logs web shows more"},
+		{control.Process{Name: "web", Reason: "bin/web: no such file"}, true, "build or install the program, then pgo up"},
+		{control.Process{Name: "web", Reason: "exit code 78"}, true, "correct the configuration that it names, then pgo up"},
+		{control.Process{Name: "web", Status: control.Stopped}, true, "pgo start web"},
+		{control.Process{Name: "web", Status: control.Failed, Reason: "exit code 1"}, false, "pgo logs web shows more; when the cause is gone, pgo up"},
+		{control.Process{Name: "web", Status: control.Failed, Reason: "exit code 1"}, true, "pgo logs web shows more; when the cause is gone, pgo up (or make up, which also builds)"},
 	}
 	for _, test := range tests {
-		if got := adviseStart(test.process); !strings.Contains(got, test.want) {
+		if got := adviseStart(test.process, test.hasMake); got != test.want {
 			t.Errorf("%+v: got %q, want %q", test.process, got, test.want)
 		}
 	}

@@ -27,6 +27,22 @@ func (r *remote) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&r.ship.Claims, "as", "", "who deploys, for the audit log (default $USER at this machine)")
 }
 
+// checkEachHost runs a check on all hosts, where there are several, before anything is done with the first.
+func (r *remote) checkEachHost(ctx context.Context, e *env, check func(context.Context, string, ship.Options) error) error {
+	if len(r.hosts) < 2 || r.ship.DryRun {
+		return nil
+	}
+	for _, host := range r.hosts {
+		if err := check(ctx, host, r.shipOptions(e, func(ship.Event) {})); err != nil {
+			return fmt.Errorf("%w; nothing was done with any host: all are checked before", err)
+		}
+		if !r.asJSON {
+			fmt.Fprintf(e.stdout, "%s  checked\n", host)
+		}
+	}
+	return nil
+}
+
 // runOnEachHost runs a command on one host after the other, until one fails.
 func (r *remote) runOnEachHost(ctx context.Context, e *env, run func(context.Context, string, ship.Options) error) error {
 	if len(r.hosts) == 0 {

@@ -30,6 +30,9 @@ func newRollbackCommand(e *env) *cobra.Command {
 			args = append(args, "", "")
 			if len(r.hosts) > 0 {
 				r.ship.Process, r.ship.Release = args[0], args[1]
+				if err := r.checkEachHost(c.Context(), e, checkReachable); err != nil {
+					return err
+				}
 				return r.runOnEachHost(c.Context(), e, ship.Rollback)
 			}
 			request := control.RollbackRequest{Name: args[0], Release: args[1]}

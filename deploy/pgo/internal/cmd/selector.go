@@ -1,8 +1,11 @@
 package cmd
 
 import (
+	"fmt"
+	"maps"
 	"path"
 	"slices"
+	"strings"
 
 	"pgo/deploy/pgo/internal/control"
 )
@@ -19,6 +22,21 @@ func selectNamed(all []control.Process, names []string) []control.Process {
 		}
 	}
 	return selected
+}
+
+// checkNames returns an error if a name matches no process.
+func checkNames(all []control.Process, names []string) error {
+	for _, name := range names {
+		if name == "all" || len(selectNamed(all, []string{name})) > 0 {
+			continue
+		}
+		known := map[string]bool{}
+		for _, p := range all {
+			known[p.Name] = true
+		}
+		return fmt.Errorf("there is no process %q; there are %s", name, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
+	}
+	return nil
 }
 
 // selectWithDependencies returns the processes that names match, and all that they start after.

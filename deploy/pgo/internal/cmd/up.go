@@ -63,7 +63,10 @@ func applyAndWait(ctx context.Context, e *env, h home.Home, file processfile.Fil
 			if _, failed := f.runCommand(ctx, "down", nil); failed != nil {
 				return errors.Join(err, failed)
 			}
-			return errors.Join(err, awaitKeeperEnd(ctx, h))
+			if !(keeperProcess{home: h, pid: client.Keeper()}).awaitEnd(ctx, keeperEndTimeout) {
+				return errors.Join(err, errors.New("the keeper that was started for it has not ended yet"))
+			}
+			return err
 		}
 		return err
 	}

@@ -18,31 +18,29 @@ var ErrBusy = errors.New("another deploy is being applied, or rolled back")
 
 const (
 	lockTimeout  = 10 * time.Second // for another deploy of one process, as of the watch
-	gatesTimeout = time.Minute      // for gates that cannot answer now whether the releases from before may run
+	gatesTimeout = time.Minute      // for gates that are not ready, or cannot answer now
 )
 
-// RollOut runs a rollout and returns what became of it, which the audit log has then. If ctx ends before the probation is
-// over, it rolls back.
+// RollOut runs a rollout and returns what became of it, which the audit log has then. It rolls back if ctx ends before the
+// probation is over, or one of its processes is stopped or closed by command.
 func (d *Deployer) RollOut(ctx context.Context, request control.RolloutRequest, report rollout.Report) audit.Entry {
 	unlock, err := d.LockRollouts()
 	if err != nil {
-		return rollout.Refuse(backend{d}, request, err)
+		return rollout.Refuse(backend{deployer: d}, request, err)
 	}
 	defer unlock()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() {
-		select {
-		case <-d.set.Ended(): // everything was stopped
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	return rollout.New(backend{d}, d.deps.Home.RolloutPath(), d.deps.Log, request, report).Run(ctx)
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	stop := context.AfterFunc(d.set.Context(), func() { end(&rollout.Interruption{Reason: supervise.ErrDown}) })
+	defer stop()
+	return rollout.New(backend{d, end}, d.deps.Home.RolloutPath(), d.deps.Log, request, report).Run(ctx)
 }
 
 // backend implements rollout.Backend for the processes that pgo supervises.
-type backend struct{ deployer *Deployer }
+type backend struct {
+	deployer   *Deployer
+	endRollout context.CancelCauseFunc
+}
 
 // FindRollbackSet implements rollout.Backend.
 func (b backend) FindRollbackSet(ctx context.Context, process, release string) ([]audit.Change, error) {
@@ -63,9 +61,10 @@ func (b backend) OpenTarget(ctx context.Context, r *rollout.Rollout, process, sh
 		return nil, fmt.Errorf("%s cannot be deployed: it is not watched (watch: true in the process file)", process)
 	}
 	t := d.target(p)
-	if err := t.lockChanging(ctx); err != nil {
+	if err := t.lockForRollout(ctx); err != nil {
 		return nil, err
 	}
+	t.setRollout(b.endRollout)
 	s := &rolloutTarget{target: t, rollout: r, result: make(chan error, 1)}
 	s.from, s.noProgram = p.Program()
 	to, err := t.store().Find(process, sha256)
@@ -76,19 +75,15 @@ func (b backend) OpenTarget(ctx context.Context, r *rollout.Rollout, process, sh
 	return s, r.CheckNotBad(process, s.Label(), to.Record)
 }
 
-// lockChanging waits until no one else changes what the process runs.
-func (t *target) lockChanging(ctx context.Context) error {
-	for end := time.Now().Add(lockTimeout); !t.changing.TryLock(); {
-		select {
-		case <-ctx.Done():
-			return rollout.ErrConnectionLost(ctx)
-		case <-time.After(20 * time.Millisecond):
-		}
-		if time.Now().After(end) {
-			return fmt.Errorf("%s is just being deployed otherwise", t.process.Name)
-		}
+// lockForRollout waits until no one else changes what the process runs, for at most lockTimeout.
+func (t *target) lockForRollout(ctx context.Context) error {
+	limited, cancel := context.WithTimeoutCause(ctx, lockTimeout, fmt.Errorf("%s is just being deployed otherwise", t.process.Name))
+	defer cancel()
+	err := t.lock(limited)
+	if err != nil && ctx.Err() != nil {
+		return rollout.ExplainInterruption(ctx)
 	}
-	return nil
+	return err
 }
 
 // Levels implements rollout.Backend.
@@ -108,7 +103,7 @@ func (b backend) AskGates(ctx context.Context, targets []rollout.Target, report 
 	if err != nil {
 		return err
 	}
-	if err := b.deployer.askGates(all); err != nil {
+	if err := b.deployer.askGates(ctx, all); err != nil {
 		return err
 	}
 	for _, gate := range b.deployer.gatesOfAll(all) {
@@ -129,7 +124,7 @@ func (b backend) PlanGates(ctx context.Context, targets []rollout.Target, report
 			report(gate.Name, "cannot say what it would do: the process file has no plan for it")
 			continue
 		}
-		lines, err := b.deployer.runGate(gate, args, all)
+		lines, err := b.deployer.runGate(ctx, gate, args, all)
 		if err != nil {
 			return fmt.Errorf("%s: %w", gate.Name, err)
 		}
@@ -140,13 +135,19 @@ func (b backend) PlanGates(ctx context.Context, targets []rollout.Target, report
 	return nil
 }
 
-// awaitGates waits until the gates can be asked, and returns the new programs.
+// awaitGates waits until the gates can be asked, for at most gatesTimeout, and returns the new programs.
 func (b backend) awaitGates(ctx context.Context, targets []rollout.Target) (programs, error) {
+	limited, cancel := context.WithTimeoutCause(ctx, gatesTimeout, fmt.Errorf("not ready within %s", gatesTimeout))
+	defer cancel()
 	all := programs{}
 	for _, t := range targets {
 		s := t.(*rolloutTarget)
 		all[s.target.process] = s.to
-		if err := b.deployer.awaitGates(ctx, s.target.process, true); err != nil {
+		err := b.deployer.awaitGates(limited, s.target.process, true)
+		if err != nil && ctx.Err() != nil {
+			return nil, rollout.ExplainInterruption(ctx)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -154,7 +155,7 @@ func (b backend) awaitGates(ctx context.Context, targets []rollout.Target) (prog
 }
 
 // AskGatesToRevert implements rollout.Backend. A migration may forbid to go back. It asks again while a gate cannot
-// answer, for at most gatesTimeout.
+// answer, for at most gatesTimeout, and not once everything is to be stopped.
 func (b backend) AskGatesToRevert(targets []rollout.Target) error {
 	all := programs{}
 	for _, t := range targets {
@@ -162,14 +163,16 @@ func (b backend) AskGatesToRevert(targets []rollout.Target) error {
 			all[s.target.process] = s.from
 		}
 	}
-	for end := time.Now().Add(gatesTimeout); len(all) > 0; {
-		err := b.deployer.askGates(all)
-		if err == nil || !errors.Is(err, watch.ErrNotNow) || time.Now().After(end) {
+	ctx, cancel := context.WithTimeout(context.Background(), gatesTimeout)
+	defer cancel()
+	for len(all) > 0 {
+		isLast := b.deployer.set.IsDown()
+		err := b.deployer.askGates(ctx, all)
+		if err == nil || !errors.Is(err, watch.ErrNotNow) || isLast || ctx.Err() != nil {
 			return err
 		}
 		select {
-		case <-b.deployer.set.Ended():
-			return supervise.ErrDown
+		case <-b.deployer.set.Context().Done():
 		case <-time.After(time.Second):
 		}
 	}

@@ -7,10 +7,14 @@
 package deploy
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"pgo/deploy/pgo/internal/release"
+	"pgo/deploy/pgo/internal/rollout"
 	"pgo/deploy/pgo/internal/state"
 	"pgo/deploy/pgo/internal/supervise"
 	"pgo/deploy/pgo/internal/watch"
@@ -68,15 +72,83 @@ func (d *Deployer) LockRollouts() (unlock func(), err error) {
 	}
 }
 
+// rolloutEndTimeout is how long a stop waits for a rollout to be rolled back, which goes on after it.
+const rolloutEndTimeout = 10 * time.Second
+
+// AwaitRollout waits until no rollout is under way, for at most rolloutEndTimeout.
+func (d *Deployer) AwaitRollout() {
+	timer := time.NewTimer(rolloutEndTimeout)
+	defer timer.Stop()
+	select {
+	case d.turn <- struct{}{}:
+		<-d.turn
+	case <-timer.C:
+		d.deps.Log.Warn("processes are stopped while a deploy is rolled back")
+	}
+}
+
 // target is a process as deploys see it.
 type target struct {
 	process  *supervise.Process
 	deployer *Deployer
+	ctx      context.Context // ends when the process is closed, or everything is to be stopped
+	close    context.CancelCauseFunc
 
-	changing sync.Mutex // held while the chosen release changes
+	changing chan struct{} // full while the chosen release changes
 
-	mu        sync.Mutex // guards probation, and the fields of it
-	probation *probation // of the release that runs; nil once that has passed
+	mu         sync.Mutex              // guards the fields below
+	probation  *probation              // of the release that runs; nil once that has passed
+	endRollout context.CancelCauseFunc // of the rollout that changes the release; nil if none does
+	isStopping bool                    // that rollout ends since the process is about to be stopped
+}
+
+// lock waits until no one else changes the chosen release. When ctx ends first, it returns the cause.
+func (t *target) lock(ctx context.Context) error {
+	select {
+	case t.changing <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// tryLock reports whether no one else changes the chosen release, and locks it then.
+func (t *target) tryLock() bool {
+	select {
+	case t.changing <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+func (t *target) unlock() { <-t.changing }
+
+// setRollout sets how the rollout that has locked the target ends; nil when it unlocks it.
+func (t *target) setRollout(end context.CancelCauseFunc) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.endRollout, t.isStopping = end, false
+}
+
+// interruptRollout ends the rollout that changes the release, since its process is about to be stopped. It reports whether one
+// does.
+func (t *target) interruptRollout(why error) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.endRollout == nil {
+		return false
+	}
+	t.isStopping = true
+	t.endRollout(&rollout.Interruption{Reason: why})
+	return true
+}
+
+// isAboutToEnd reports whether the process is closed, or about to be stopped.
+func (t *target) isAboutToEnd() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.isStopping || t.ctx.Err() != nil
 }
 
 // target returns the target of a process, the same one each time.
@@ -85,11 +157,27 @@ func (d *Deployer) target(p *supervise.Process) *target {
 	defer d.targetsMu.Unlock()
 	t := d.targets[p]
 	if t == nil {
-		t = &target{process: p, deployer: d}
+		t = &target{process: p, deployer: d, changing: make(chan struct{}, 1)}
+		t.ctx, t.close = context.WithCancelCause(d.set.Context())
 		d.targets[p] = t
 	}
 	return t
 }
+
+// HandleStop ends the rollout that one of these processes is part of: they are about to be stopped by command, for the reason. It
+// returns when the rollout was rolled back, as far as gates have to be asked for that which may be stopped too.
+func (d *Deployer) HandleStop(stopped map[string]*supervise.Process, why string) {
+	isInterrupted := false
+	for _, name := range supervise.SortedNames(stopped) {
+		isInterrupted = d.target(stopped[name]).interruptRollout(fmt.Errorf("%s %s", name, why)) || isInterrupted
+	}
+	if isInterrupted {
+		d.AwaitRollout()
+	}
+}
+
+// errClosed is the cause of the end of a target's context whose process was closed.
+var errClosed = errors.New("the process was removed")
 
 // Forget drops what is known of a process that was closed.
 func (d *Deployer) Forget(p *supervise.Process) {
@@ -98,6 +186,7 @@ func (d *Deployer) Forget(p *supervise.Process) {
 	delete(d.targets, p)
 	d.targetsMu.Unlock()
 	if t != nil {
+		t.close(errClosed)
 		t.cancelProbation()
 	}
 }

@@ -132,10 +132,10 @@ func (t *target) checkErrorRate(ctx context.Context, b *probation) bool {
 	}
 	t.mu.Unlock()
 	// Another deploy that is under way replaces this release anyway.
-	if isStuck || b.report(why) || !t.changing.TryLock() {
+	if isStuck || b.report(why) || !t.tryLock() {
 		return true
 	}
-	defer t.changing.Unlock()
+	defer t.unlock()
 	if ctx.Err() == nil {
 		t.rollBackServing(b, why.Error())
 	}

@@ -21,14 +21,17 @@ import (
 var errUnchanged = errors.New("it runs already")
 
 // deployFile makes the process run what its file holds: the content with that SHA-256, or any if sha256 is "". On an error
-// nothing has changed. If wait is false it returns watch.ErrNotNow instead of waiting for a gate or another deploy.
+// nothing has changed. If wait is false it returns watch.ErrNotNow instead of waiting for a gate or another deploy. What was
+// begun goes on when ctx ends, for the next manager, but not when the process is closed or everything is stopped.
 func (t *target) deployFile(ctx context.Context, sha256 string, wait bool) error {
 	if wait {
-		t.changing.Lock()
-	} else if !t.changing.TryLock() {
+		if err := t.lockWhenGatesReady(ctx); err != nil {
+			return err
+		}
+	} else if !t.tryLock() {
 		return fmt.Errorf("%s is just being deployed: %w", t.process.Name, watch.ErrNotNow)
 	}
-	defer t.changing.Unlock()
+	defer t.unlock()
 	began := time.Now()
 	current, _ := t.process.Program() // if there is none, any release is new
 	if sha256 != "" {
@@ -39,9 +42,10 @@ func (t *target) deployFile(ctx context.Context, sha256 string, wait bool) error
 			return errFailedBefore(r)
 		}
 	}
-	// Before anything is copied: it would be copied again at each try.
-	if err := t.deployer.awaitGates(ctx, t.process, wait); err != nil {
-		return err
+	if !wait { // before anything is copied: it would be copied again at each try
+		if err := t.deployer.awaitGates(ctx, t.process, false); err != nil {
+			return err
+		}
 	}
 	r, err := t.admitFile(ctx)
 	switch {
@@ -53,11 +57,11 @@ func (t *target) deployFile(ctx context.Context, sha256 string, wait bool) error
 		return errUnchanged
 	}
 	program := supervise.ProgramOf(r)
-	if err := t.deployer.askGates(programs{t.process: program}); err != nil {
+	if err := t.deployer.askGates(t.ctx, programs{t.process: program}); err != nil {
 		return refusal{web.ReasonGate, err}
 	}
-	if err := t.activateRelease(ctx, program, "was deployed"); err != nil {
-		if isNoRoom(err) {
+	if err := t.activateRelease(t.ctx, program, "was deployed"); err != nil {
+		if isNoRoom(err) || errors.Is(err, watch.ErrNotNow) {
 			return fmt.Errorf("release %s: %w", program, err) // it may be a good one
 		}
 		if marking := t.store().MarkFailed(ctx, t.process.Name, program.SHA256, err.Error()); marking != nil {
@@ -67,6 +71,23 @@ func (t *target) deployFile(ctx context.Context, sha256 string, wait bool) error
 	}
 	t.deployer.counters.countAccepted(t.process.Name, time.Since(began))
 	return nil
+}
+
+// lockWhenGatesReady waits until the gates that the process comes after are ready, and locks t. It does not keep others from the
+// process while it waits for a gate.
+func (t *target) lockWhenGatesReady(ctx context.Context) error {
+	for {
+		if err := t.deployer.awaitGates(ctx, t.process, true); err != nil {
+			return err
+		}
+		if err := t.lock(ctx); err != nil {
+			return err
+		}
+		if t.deployer.awaitGates(ctx, t.process, false) == nil {
+			return nil
+		}
+		t.unlock()
+	}
 }
 
 // errFailedBefore returns the error of a deployed release that failed before. One that a person has rolled back from is
@@ -120,7 +141,7 @@ func (t *target) runPreflight(ctx context.Context, p supervise.Program) (version
 }
 
 // activateRelease replaces what runs by the program, makes it the current release and puts it on probation. On an error all is
-// as it was. The caller holds t.changing.
+// as it was; it is watch.ErrNotNow where the program is not to blame. The caller has locked t.
 func (t *target) activateRelease(ctx context.Context, program supervise.Program, how string) error {
 	p := t.process
 	before, noProgram := p.Program()
@@ -130,10 +151,10 @@ func (t *target) activateRelease(ctx context.Context, program supervise.Program,
 	defer stop()
 	errorShare := t.measureErrorShare(measuring)
 	p.Choose(program)
-	err := p.ReplaceInstances()
-	if err != nil {
+	err := t.replaceInstances(ctx)
+	if err != nil && !errors.Is(err, watch.ErrNotNow) {
 		err = refusal{web.ReasonNotReady, err}
-	} else {
+	} else if err == nil {
 		err = t.store().SetCurrent(ctx, p.Name, program.SHA256)
 	}
 	if err != nil {
@@ -141,7 +162,7 @@ func (t *target) activateRelease(ctx context.Context, program supervise.Program,
 			p.Choose(before)
 		}
 		if p.RunsOtherThan(before) {
-			err = errors.Join(err, p.ReplaceInstances())
+			err = errors.Join(err, t.replaceInstances(ctx))
 		}
 		return err
 	}
@@ -153,4 +174,24 @@ func (t *target) activateRelease(ctx context.Context, program supervise.Program,
 		}
 	}
 	return nil
+}
+
+// replaceInstances replaces the instances within the time that this takes where nothing is wrong. If that is over since they
+// wait for another process, or ctx ends, the error is watch.ErrNotNow.
+func (t *target) replaceInstances(ctx context.Context) error {
+	timeout := t.replaceTimeout()
+	limited, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("not replaced within %s", timeout))
+	defer cancel()
+	err := t.process.ReplaceInstances(limited)
+	if err != nil && limited.Err() != nil {
+		return fmt.Errorf("%w: %w", err, watch.ErrNotNow)
+	}
+	return err
+}
+
+// replaceTimeout returns how long the instances may take to be replaced: each its time to become ready, and all of them
+// gatesTimeout to wait for another process.
+func (t *target) replaceTimeout() time.Duration {
+	spec := t.process.Spec()
+	return gatesTimeout + time.Duration(spec.Instances+1)*(spec.Readiness.Timeout+spec.Reload.Stable)
 }

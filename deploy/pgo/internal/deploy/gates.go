@@ -63,7 +63,7 @@ func (d *Deployer) gatesOfAll(all programs) []*supervise.Process {
 }
 
 // awaitGates returns when the gates that a process comes after are ready. If wait is false it returns watch.ErrNotNow
-// instead of waiting.
+// instead of waiting. When ctx ends, it returns the cause and the gate that it waited for.
 func (d *Deployer) awaitGates(ctx context.Context, p *supervise.Process, wait bool) error {
 	var names []string
 	for _, gate := range d.gatesOf(p) {
@@ -80,22 +80,20 @@ func (d *Deployer) awaitGates(ctx context.Context, p *supervise.Process, wait bo
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return ctx.Err()
-		case <-d.set.Ended():
-			return supervise.ErrDown
+			return fmt.Errorf("%s is %s: %s: %w", late.Name, late.Status, late.Reason, context.Cause(ctx))
 		}
 	}
 }
 
 // askGates asks each gate that any of the processes comes after, once, whether they may run these programs. The error
 // wraps watch.ErrNotNow if a gate cannot answer now.
-func (d *Deployer) askGates(all programs) error {
+func (d *Deployer) askGates(ctx context.Context, all programs) error {
 	for _, gate := range d.gatesOfAll(all) {
 		var err error
 		if args := gate.Spec().CheckArgs; len(args) > 0 {
-			_, err = d.runGate(gate, args, all)
+			_, err = d.runGate(ctx, gate, args, all)
 		} else {
-			err = d.restartGate(gate, all)
+			err = d.restartGate(ctx, gate, all)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", gate.Name, err)
@@ -106,7 +104,7 @@ func (d *Deployer) askGates(all programs) error {
 
 // runGate runs the program of a gate beside it, as the gate runs but for its arguments and the programs to look at. It
 // returns the last lines of the output.
-func (d *Deployer) runGate(gate *supervise.Process, args []string, all programs) ([]string, error) {
+func (d *Deployer) runGate(ctx context.Context, gate *supervise.Process, args []string, all programs) ([]string, error) {
 	spec := gate.Spec()
 	var k *supervise.Child
 	for _, i := range gate.Instances() {
@@ -115,22 +113,34 @@ func (d *Deployer) runGate(gate *supervise.Process, args []string, all programs)
 	if k == nil {
 		return nil, fmt.Errorf("does not run: %w", watch.ErrNotNow)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), spec.Readiness.Timeout)
+	limited, cancel := context.WithTimeout(ctx, spec.Readiness.Timeout)
 	defer cancel()
 	deployed := d.DeployedPrograms()
 	for p, program := range all {
 		deployed[p.Spec().Command] = program.Path
 	}
-	// The very program that runs: its file may be half an upload.
+	env := command.MergeEnv(d.deps.Env, spec)
 	output := &state.Tail{}
-	err := d.deps.Runner.Run(ctx, command.Run{
-		Process: spec, Program: fmt.Sprintf("/proc/%d/exe", k.Handle.PID), Args: args, Name: spec.Command, Dir: k.Dir(),
-		Env: command.ListEnv(supervise.SubstituteDeployed(command.MergeEnv(d.deps.Env, spec), k.Dir(), deployed)),
+	err := d.deps.Runner.Run(limited, command.Run{
+		Process: spec, Program: findGateProgram(spec, k, env), Args: args, Name: spec.Command, Dir: k.Dir(),
+		Env: command.ListEnv(supervise.SubstituteDeployed(env, k.Dir(), deployed)),
 	}, output, output)
 	if err := judgeAnswer(err, lastMessage(output)); err != nil {
 		return nil, err
 	}
 	return output.Lines(), nil
+}
+
+// findGateProgram returns the very program that runs, since its file may be half an upload. Of a script the interpreter runs: that is
+// run by its path.
+func findGateProgram(spec processfile.Process, k *supervise.Child, env map[string]string) string {
+	path, err := command.FindCommand(spec.Command, env)
+	if err == nil {
+		if _, isScript := command.ReadInterpreter(path); isScript {
+			return path
+		}
+	}
+	return fmt.Sprintf("/proc/%d/exe", k.Handle.PID)
 }
 
 // judgeAnswer returns nil if a gate's program has ended well. A program that could not run, or says that it cannot tell now, is
@@ -164,7 +174,13 @@ func lastMessage(output *state.Tail) string {
 
 // restartGate restarts a gate that cannot be asked otherwise, with the new programs to look at. If it does not become
 // ready, it is restarted once more with the programs from before.
-func (d *Deployer) restartGate(gate *supervise.Process, all programs) error {
+func (d *Deployer) restartGate(ctx context.Context, gate *supervise.Process, all programs) error {
+	if d.set.IsDown() {
+		return fmt.Errorf("is not restarted to look at it: %w: %w", supervise.ErrDown, watch.ErrNotNow)
+	}
+	timeout := gate.Spec().Readiness.Timeout + gatesTimeout // it may wait for what comes before it
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("not ready within %s", timeout))
+	defer cancel()
 	before := programs{}
 	for p, program := range all {
 		if was, noProgram := p.Program(); noProgram == nil {
@@ -180,17 +196,23 @@ func (d *Deployer) restartGate(gate *supervise.Process, all programs) error {
 		case control.Ready:
 			return nil
 		case control.Failed, control.BackingOff, control.Stopped:
-			for p, was := range before {
-				p.Choose(was)
-			}
-			gate.Stop()
-			gate.Start()
+			restartWith(gate, before)
 			return fmt.Errorf("does not let it run: it is %s with it: %s", late.Status, late.Reason)
 		}
 		select {
 		case <-changed:
-		case <-d.set.Ended():
-			return supervise.ErrDown
+		case <-ctx.Done():
+			restartWith(gate, before)
+			return fmt.Errorf("cannot look at it: it is %s: %s: %w: %w", late.Status, late.Reason, context.Cause(ctx), watch.ErrNotNow)
 		}
 	}
+}
+
+// restartWith restarts a gate with these programs to look at.
+func restartWith(gate *supervise.Process, all programs) {
+	for p, program := range all {
+		p.Choose(program)
+	}
+	gate.Stop()
+	gate.Start()
 }

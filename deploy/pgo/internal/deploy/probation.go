@@ -46,13 +46,17 @@ func (b *probation) report(result error) bool {
 	return true
 }
 
-// startProbation begins a release's probation, and ends that of another. result is nil, or gets the result.
+// startProbation begins a release's probation, and ends that of another. result is nil, or gets the result. A process that is
+// closed has none.
 func (t *target) startProbation(p supervise.Program, baseline float64, result chan<- error) {
 	spec := t.process.Spec()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.endProbation()
-	ctx, cancel := context.WithCancel(context.Background())
+	if t.ctx.Err() != nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(t.ctx)
 	b := &probation{release: p, baseline: baseline, cancel: cancel, result: result}
 	b.timer = time.AfterFunc(spec.Watch.Probation, func() { t.verifyRelease(ctx, b) })
 	t.probation = b
@@ -127,7 +131,7 @@ func (t *target) probationLeft(b *probation) time.Duration {
 
 // HandleExit implements supervise.ReleasePolicy: it counts the end of a process against its release, if that is on
 // probation, and rolls back at maxFailures.
-func (d *Deployer) HandleExit(p *supervise.Process, ran supervise.Program, how string, isFinal bool) bool {
+func (d *Deployer) HandleExit(ctx context.Context, p *supervise.Process, ran supervise.Program, how string, isFinal bool) bool {
 	t := d.target(p)
 	whole := p.Spec().Watch.Probation
 	t.mu.Lock()
@@ -144,11 +148,11 @@ func (d *Deployer) HandleExit(p *supervise.Process, ran supervise.Program, how s
 		return false
 	}
 	// Another deploy that is under way waits for this very instance, and replaces this release anyway.
-	if !t.changing.TryLock() {
+	if !t.tryLock() {
 		return false
 	}
-	defer t.changing.Unlock()
-	return t.rollBackExited(b, why)
+	defer t.unlock()
+	return t.rollBackExited(ctx, b, why)
 }
 
 // judgeExit returns whether a release has failed with the end of another process, and why.
@@ -169,9 +173,9 @@ func (d *Deployer) HandleFault(p *supervise.Process, runs supervise.Program, why
 }
 
 // rollBackExited chooses the last good release for the next starts, if there is one and the gates allow it. The caller
-// holds t.changing.
-func (t *target) rollBackExited(b *probation, why string) bool {
-	to, ok := t.findRollbackTarget(b, why)
+// has locked t.
+func (t *target) rollBackExited(ctx context.Context, b *probation, why string) bool {
+	to, ok := t.findRollbackTarget(ctx, b, why)
 	if !ok {
 		return false
 	}
@@ -184,18 +188,18 @@ func (t *target) rollBackExited(b *probation, why string) bool {
 }
 
 // rollBackServing reloads a release that serves with the last good one, if there is one and the gates allow it. The caller
-// holds t.changing.
+// has locked t.
 func (t *target) rollBackServing(b *probation, why string) {
-	to, ok := t.findRollbackTarget(b, why)
+	to, ok := t.findRollbackTarget(t.ctx, b, why)
 	if !ok {
 		return
 	}
 	t.process.Choose(to)
-	if err := t.process.ReplaceInstances(); err != nil {
+	if err := t.replaceInstances(t.ctx); err != nil {
 		// A release that fails now and then is better than one that does not start.
 		t.process.Choose(b.release)
 		if t.process.RunsOtherThan(b.release) {
-			err = errors.Join(err, t.process.ReplaceInstances())
+			err = errors.Join(err, t.replaceInstances(t.ctx))
 		}
 		t.markStuck(b, why, fmt.Errorf("release %s: %w", to, err))
 		return
@@ -204,12 +208,14 @@ func (t *target) rollBackServing(b *probation, why string) {
 }
 
 // findRollbackTarget returns the last good release. If there is none, or a gate forbids it, it shows that.
-func (t *target) findRollbackTarget(b *probation, why string) (supervise.Program, bool) {
-	to, err := t.store().RollbackTarget(context.Background(), t.process.Name)
+func (t *target) findRollbackTarget(ctx context.Context, b *probation, why string) (supervise.Program, bool) {
+	to, err := t.store().RollbackTarget(ctx, t.process.Name)
 	if err == nil {
-		err = t.deployer.askGates(programs{t.process: supervise.ProgramOf(to)})
+		err = t.deployer.askGates(ctx, programs{t.process: supervise.ProgramOf(to)})
 	}
 	switch {
+	case ctx.Err() != nil: // the process is stopped
+		return supervise.Program{}, false
 	case errors.Is(err, watch.ErrNotNow):
 		t.deployer.deps.Log.Warn("not gone back yet", "process", t.process.Name, "error", err)
 		return supervise.Program{}, false

@@ -32,7 +32,7 @@ func (d *Deployer) FinishCommitted() *rollout.Journal {
 			d.commitRelease(j.Entry.Kind == audit.KindDeploy, store, c.Process, c.From.SHA256, c.To.SHA256, staged)
 		}
 	}
-	rollout.RecordInterrupted(backend{d}, j, nil)
+	rollout.RecordInterrupted(backend{deployer: d}, j, nil)
 	return nil
 }
 
@@ -44,11 +44,11 @@ func (d *Deployer) RollBackInterrupted(j *rollout.Journal, hasResumed bool) {
 		for _, staged := range j.Files {
 			staged.Remove()
 		}
-		rollout.RecordInterrupted(backend{d}, j, why)
+		rollout.RecordInterrupted(backend{deployer: d}, j, why)
 		return
 	}
 	d.turn <- struct{}{} // no one else has it yet
-	r := rollout.Resume(backend{d}, j, d.deps.Log, d.reopenTarget)
+	r := rollout.Resume(backend{deployer: d}, j, d.deps.Log, d.reopenTarget)
 	go func() {
 		defer func() { <-d.turn }()
 		r.RollBack(why)
@@ -64,7 +64,7 @@ func (d *Deployer) reopenTarget(r *rollout.Rollout, j *rollout.Journal, c audit.
 		return nil
 	}
 	t := d.target(p)
-	t.changing.Lock()
+	t.changing <- struct{}{} // no one else has it yet
 	s := &rolloutTarget{target: t, rollout: r, staged: staged, result: make(chan error, 1)}
 	s.from, s.noProgram = p.Program() // which is the current release of the store
 	if s.noProgram != nil {

@@ -23,11 +23,11 @@ func (d *Deployer) RollBack(request control.RollbackRequest) error {
 		return err
 	}
 	t := d.target(p)
-	if !t.changing.TryLock() {
+	if !t.tryLock() {
 		return fmt.Errorf("%s is just being deployed: try again when pgo list shows it ready", p.Name)
 	}
-	defer t.changing.Unlock()
-	ctx, store := context.Background(), t.store()
+	defer t.unlock()
+	ctx, store := t.ctx, t.store()
 	current, _ := p.Program() // if there is none, any release is better
 	r, err := store.ResolveRollback(ctx, p.Name, request.Release)
 	if err == nil && request.Release != "" { // else it was verified
@@ -43,7 +43,7 @@ func (d *Deployer) RollBack(request control.RollbackRequest) error {
 	if err := d.awaitGates(ctx, p, false); err != nil {
 		return err
 	}
-	if err := d.askGates(programs{p: to}); err != nil {
+	if err := d.askGates(ctx, programs{p: to}); err != nil {
 		return fmt.Errorf("%s stays at release %s: %w", p.Name, current, err)
 	}
 	if err := t.activateRelease(ctx, to, "runs, by command"); err != nil {
@@ -131,6 +131,8 @@ func (d *Deployer) ListDeployables(ctx context.Context) ([]control.Deployable, e
 		defer func() { <-d.turn }()
 	case <-ctx.Done():
 		return nil, ctx.Err()
+	case <-d.set.Context().Done():
+		return nil, supervise.ErrDown
 	}
 	found := []control.Deployable{}
 	for _, spec := range d.set.File().Processes {

@@ -13,6 +13,7 @@ import (
 	"pgo/deploy/pgo/internal/rollout"
 	"pgo/deploy/pgo/internal/state"
 	"pgo/deploy/pgo/internal/supervise"
+	"pgo/deploy/pgo/internal/watch"
 	"pgo/deploy/pgo/internal/web"
 )
 
@@ -101,8 +102,11 @@ func (s *rolloutTarget) Switch(ctx context.Context) error {
 	errorShare := s.target.measureErrorShare(measuring)
 	p.Choose(s.to)
 	if err := s.awaitReplaced(ctx); err != nil {
-		if ctx.Err() != nil {
-			return rollout.ErrConnectionLost(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return rollout.ExplainInterruption(ctx)
+		case errors.Is(err, watch.ErrNotNow): // the release is not to blame
+			return fmt.Errorf("%s: %w", s.Name(), err)
 		}
 		s.reportTail()
 		return s.fault(err)
@@ -129,9 +133,11 @@ func (s *rolloutTarget) reportTail() {
 // stays stopped.
 func (s *rolloutTarget) awaitReplaced(ctx context.Context) error {
 	p := s.target.process
-	if err := p.ReplaceInstances(); err != nil {
+	if err := s.target.replaceInstances(ctx); err != nil {
 		return err
 	}
+	limited, cancel := context.WithTimeout(ctx, s.target.replaceTimeout())
+	defer cancel()
 	for _, i := range p.Instances() {
 		if s.target.instanceState(i).Process.Status == control.Failed {
 			i.Start()
@@ -147,28 +153,38 @@ func (s *rolloutTarget) awaitReplaced(ctx context.Context) error {
 		}
 		select {
 		case <-changed:
-		case <-ctx.Done():
-			return rollout.ErrConnectionLost(ctx)
+		case <-limited.Done():
+			return fmt.Errorf("it is %s: %s: %w: %w", late.Status, late.Reason, context.Cause(limited), watch.ErrNotNow)
 		}
 	}
 }
 
-// AwaitProbation implements rollout.Target. A process that is stopped has none: the release is that of its next start.
+// AwaitProbation implements rollout.Target. A process that was stopped before the deploy has none: the release is that of its
+// next start.
 func (s *rolloutTarget) AwaitProbation(ctx context.Context) error {
 	p := s.target.process
+	if ctx.Err() != nil {
+		return rollout.ExplainInterruption(ctx)
+	}
 	if !slices.ContainsFunc(p.Instances(), func(i *supervise.Instance) bool { return s.target.instanceState(i).Wanted }) {
 		s.rollout.Report(s.Name(), "probation", "is stopped: the release is that of its next start", time.Time{})
 		return nil
 	}
 	began := time.Now()
 	s.rollout.Report(s.Name(), "probation", "on probation for "+p.Spec().Watch.Probation.String(), time.Time{})
+	limited, cancel := context.WithTimeout(ctx, s.maxProbation())
+	defer cancel()
 	select {
 	case err := <-s.result:
 		if err != nil {
 			return s.fault(err)
 		}
-	case <-ctx.Done():
-		return rollout.ErrConnectionLost(ctx)
+	case <-limited.Done():
+		if ctx.Err() != nil {
+			return rollout.ExplainInterruption(ctx)
+		}
+		late, _ := s.target.deployer.deps.Store.FirstUnready([]string{p.Name})
+		return fmt.Errorf("%s: its probation was not over after %s: it is %s: %s", p.Name, s.maxProbation(), late.Status, late.Reason)
 	}
 	// It may just have outgrown its limit, and no one has looked since.
 	if err := p.CheckMemoryLimit(); err != nil {
@@ -176,6 +192,12 @@ func (s *rolloutTarget) AwaitProbation(ctx context.Context) error {
 	}
 	s.rollout.Report(s.Name(), "good", "release "+s.Label()+" has proven itself", began)
 	return nil
+}
+
+// maxProbation returns how long the probation may take. It begins again when a process ends, which one may do once, and goes on
+// when the process is ready again, which may wait for other processes.
+func (s *rolloutTarget) maxProbation() time.Duration {
+	return 3*s.target.process.Spec().Watch.Probation + s.target.replaceTimeout()
 }
 
 // CancelProbation implements rollout.Target.
@@ -228,8 +250,10 @@ func (s *rolloutTarget) Revert() error {
 	return nil
 }
 
+// replaceByPrevious makes the process run its previous release. Where it is about to be stopped, that is only what its next start
+// runs.
 func (s *rolloutTarget) replaceByPrevious() error {
-	p := s.target.process
+	p, ctx := s.target.process, s.target.ctx
 	if s.from.SHA256 == "" {
 		p.Stop()
 		p.ClearProgram(s.noProgram)
@@ -238,14 +262,18 @@ func (s *rolloutTarget) replaceByPrevious() error {
 	}
 	p.Choose(s.from)
 	s.target.clearFailedReload()
-	if !p.RunsOtherThan(s.from) {
+	if s.target.isAboutToEnd() || !p.RunsOtherThan(s.from) {
 		return nil
 	}
-	err := p.ReplaceInstances()
+	err := s.target.replaceInstances(ctx)
+	if s.target.isAboutToEnd() {
+		p.Choose(s.from)
+		return nil
+	}
 	if err != nil && p.RunsOtherThan(s.to) {
 		// Some run one release, some the other: better all run the one that starts.
 		p.Choose(s.to)
-		err = errors.Join(err, p.ReplaceInstances())
+		err = errors.Join(err, s.target.replaceInstances(ctx))
 	}
 	return err
 }
@@ -278,4 +306,7 @@ func (s *rolloutTarget) AddTo(j *rollout.Journal) {
 }
 
 // Close implements rollout.Target.
-func (s *rolloutTarget) Close() { s.target.changing.Unlock() }
+func (s *rolloutTarget) Close() {
+	s.target.setRollout(nil)
+	s.target.unlock()
+}

@@ -24,8 +24,10 @@ func (d *Deployer) SelectReleases(file processfile.File) {
 }
 
 func (t *target) selectRelease() {
-	t.changing.Lock()
-	defer t.changing.Unlock()
+	if t.lock(t.ctx) != nil {
+		return
+	}
+	defer t.unlock()
 	ctx, p, d := context.Background(), t.process, t.deployer
 	current := t.chooseCurrent()
 	r, err := t.admitFile(ctx)

@@ -91,8 +91,9 @@ func (d *Deployer) Redeploy(p *supervise.Process) {
 	}
 	go func() {
 		defer p.EndDeploy()
-		err := t.deployFile(context.Background(), "", true)
+		err := t.deployFile(t.ctx, "", true)
 		switch {
+		case t.ctx.Err() != nil: // the process is closed, or everything is stopped
 		case errors.Is(err, errUnchanged):
 			p.StartReload()
 		case err != nil:

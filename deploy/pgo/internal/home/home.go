@@ -81,34 +81,28 @@ func (h Home) CreateDirs() error {
 	return nil
 }
 
-// ErrLocked is returned when a manager already runs on the home.
-var ErrLocked = errors.New("a manager already runs on this home")
-
-// Lock locks the home for this process until the file is closed or the process ends. It returns ErrLocked while another
-// process holds the lock.
-func (h Home) Lock() (*os.File, error) {
-	f, err := os.OpenFile(h.statePath("manager.lock"), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("lock pgo's home: %w", err)
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		f.Close()
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, ErrLocked
-		}
-		return nil, fmt.Errorf("lock pgo's home: %w", err)
-	}
-	return f, nil
+// SocketDir creates and returns the directory of the manager's sockets, which only its owner can enter. It returns an error if
+// another user created the directory.
+func (h Home) SocketDir(getenv func(string) string) (string, error) {
+	dir := h.socketDirPath(getenv)
+	return dir, CreatePrivateDir(dir)
 }
 
-// SocketDir creates and returns the directory of the manager's sockets, which only its owner can enter. Its path is short,
-// since a socket's path ends at 108 bytes. It returns an error if another user created the directory.
-func (h Home) SocketDir(getenv func(string) string) (string, error) {
+// DefaultSocket returns the path of the control socket of a manager that was started in this environment.
+func (h Home) DefaultSocket(getenv func(string) string) string {
+	return SocketPath(h.socketDirPath(getenv))
+}
+
+// SocketPath returns the path of the control socket in the directory of the sockets.
+func SocketPath(dir string) string { return filepath.Join(dir, "pgo.sock") }
+
+// socketDirPath returns the path of the directory of the sockets. It is short, since a socket's path ends at 108 bytes.
+func (h Home) socketDirPath(getenv func(string) string) string {
 	sum := sha256.Sum256([]byte(h))
 	name := "pgo-" + hex.EncodeToString(sum[:6])
 	if runtime := getenv("XDG_RUNTIME_DIR"); runtime != "" && !endsWithLogin(runtime) && unix.Access(runtime, unix.W_OK|unix.X_OK) == nil {
 		if dir := filepath.Join(runtime, name); fitsSocketPath(dir) {
-			return dir, makePrivate(dir)
+			return dir
 		}
 	}
 	// Other users may write the temporary directory: the user ID keeps users apart.
@@ -117,7 +111,7 @@ func (h Home) SocketDir(getenv func(string) string) (string, error) {
 	if !fitsSocketPath(dir) {
 		dir = filepath.Join("/tmp", name)
 	}
-	return dir, makePrivate(dir)
+	return dir
 }
 
 // endsWithLogin reports whether a directory belongs to a login: it disappears at the logout, which pgo outlives.
@@ -126,7 +120,8 @@ func endsWithLogin(dir string) bool { return strings.HasPrefix(filepath.Clean(di
 // fitsSocketPath reports whether the longest socket name fits behind dir.
 func fitsSocketPath(dir string) bool { return len(dir)+len("/")+32+len(".63.9999999999.notify") < 108 }
 
-func makePrivate(dir string) error {
+// CreatePrivateDir creates a directory, or closes an existing one to other users. It returns an error if that is another user's.
+func CreatePrivateDir(dir string) error {
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return fmt.Errorf("create the directory of pgo's sockets: %w", err)
 	}

@@ -93,7 +93,7 @@ func TestSocketDirOfAnotherUser(t *testing.T) {
 	} else {
 		dir = "/" // is root's
 	}
-	if err := makePrivate(dir); err == nil || !strings.Contains(err.Error(), "belongs to another user") {
+	if err := CreatePrivateDir(dir); err == nil || !strings.Contains(err.Error(), "belongs to another user") {
 		t.Errorf("got %v", err)
 	}
 }

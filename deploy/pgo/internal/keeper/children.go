@@ -16,6 +16,10 @@ func (k *Keeper) startChild(f *ChildSpec, more []int) (*Child, error) {
 	if f == nil || k.children[f.ID] != nil {
 		return nil, errors.New("start: no child, or one that is there already")
 	}
+	const forFork = 2 // the pipe of ForkExec
+	if err := CheckDescriptors("keeper", forFork); err != nil {
+		return nil, fmt.Errorf("start: %w", err)
+	}
 	var files []uintptr
 	for _, key := range f.Files {
 		fd, ok := k.held[key]
@@ -93,4 +97,36 @@ func (k *Keeper) recordExit(pid int, status syscall.WaitStatus) {
 			return
 		}
 	}
+}
+
+// aloneTimeout is how long children may take to end where no manager knows their stop timeouts.
+const aloneTimeout = 10 * time.Second
+
+// stopAlone stops all children and ends the keeper, where it is asked to end and no manager can be started that does it. The
+// caller holds the lock.
+func (k *Keeper) stopAlone(why string) {
+	k.isOver = true // no other manager is started
+	k.Options.Log.Error("no manager can be started to stop everything: the keeper does it", "reason", why)
+	for _, c := range k.children {
+		if !c.HasEnded {
+			_ = proc.Kill(c.PID, syscall.SIGTERM) // it was not reaped, so the number is its own
+		}
+	}
+	go func() {
+		for end := time.Now().Add(aloneTimeout); time.Now().Before(end) && k.countRunning() > 0; {
+			time.Sleep(20 * time.Millisecond)
+		}
+		k.ended <- fmt.Errorf("no manager could be started to stop everything: %s", why)
+	}()
+}
+
+func (k *Keeper) countRunning() (n int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, c := range k.children {
+		if !c.HasEnded {
+			n++
+		}
+	}
+	return n
 }

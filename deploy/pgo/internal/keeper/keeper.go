@@ -21,6 +21,10 @@ import (
 // a disk may hold a manager up; services do not notice.
 const MaxSilence = 2 * time.Minute
 
+// TerminateTimeout is the time in which a manager has to report that it is alive when the keeper is asked to end. It is longer
+// than the time between two reports.
+const TerminateTimeout = 20 * time.Second
+
 // Options configures a keeper.
 type Options struct {
 	Program     string   // of the manager
@@ -31,6 +35,8 @@ type Options struct {
 	Descriptors map[string]int    // by name, for the first manager
 	OnStarted   func(error)       // called once: with nil when a manager is ready, or with the reason why none can start
 	MaxSilence  time.Duration     // default the constant
+
+	TerminateTimeout time.Duration // default the constant
 }
 
 // Keeper holds what has to outlive the manager.

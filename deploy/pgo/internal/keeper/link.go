@@ -128,7 +128,7 @@ func (l *Link) request(m message, fds ...int) (message, error) {
 	to := make(chan message, 1)
 	l.mu.Lock()
 	l.lastRequest++
-	m.Number = l.lastRequest
+	m.Number, m.Descriptors = l.lastRequest, len(fds)
 	l.answers[m.Number] = to
 	l.mu.Unlock()
 	if err := l.wire.send(m, fds...); err != nil {

@@ -211,6 +211,10 @@ func (k *Keeper) restartManager(why string, wasReady bool) {
 	if k.unreadyFailures++; wasReady {
 		k.unreadyFailures = 0
 	}
+	if k.isTerminating && k.unreadyFailures >= maxFailures {
+		k.stopAlone(why)
+		return
+	}
 	if k.unreadyFailures < maxFailures { // it may have been killed by chance before it was ready
 		longest = maxReadyPause
 	}

@@ -40,6 +40,8 @@ type message struct {
 	ChildSpec *ChildSpec `json:"fork,omitempty"`
 	Child     *Child     `json:"child,omitempty"`
 	Hello     *Hello     `json:"hello,omitempty"`
+
+	Descriptors int `json:"descriptors,omitempty"` // how many come with a request; those of older managers do not name it
 }
 
 // ChildSpec describes a child to start.

@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"os"
@@ -55,9 +56,19 @@ func (k *Keeper) requestTermination() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.isTerminating = true
-	if k.manager != nil {
-		_ = k.manager.wire.send(message{Op: opTerminate}) // where it is gone, the next one finds it in its hello
+	if k.manager == nil {
+		return
 	}
+	p, since := k.manager, time.Now()
+	_ = p.wire.send(message{Op: opTerminate}) // where it is gone, the next one finds it in its hello
+	time.AfterFunc(cmp.Or(k.Options.TerminateTimeout, TerminateTimeout), func() {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if k.manager == p && p.aliveAt.Before(since) {
+			p.endReason = "it hung: it reported nothing after the keeper was asked to end"
+			p.sendSignal(unix.SIGKILL)
+		}
+	})
 }
 
 // awaitManagerEnd waits for the manager to end, and kills it after peerTimeout, so that nothing of pgo outlives the keeper.

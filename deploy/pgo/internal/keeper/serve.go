@@ -1,7 +1,6 @@
 package keeper
 
 import (
-	"errors"
 	"fmt"
 	"syscall"
 
@@ -34,14 +33,20 @@ func (k *Keeper) serveManager(p *managerProcess) {
 // handleMessage does what a message asks for, and answers it where it has a number. It owns fds. The lock is held.
 func (k *Keeper) handleMessage(p *managerProcess, m message, fds []int) {
 	answer := message{Op: opAnswer, Number: m.Number}
+	if len(fds) < m.Descriptors {
+		closeDescriptors(fds)
+		answer.Text = errNotTaken.Error()
+		k.notifyManager(answer)
+		return
+	}
 	fail := func(err error) {
 		if err != nil {
 			answer.Text = err.Error()
 		}
 	}
 	if m.Op == opHold {
-		if len(fds) != 1 { // the kernel drops descriptors over the limit
-			fail(errors.New("the keeper could not take a descriptor: too many files are open"))
+		if err := k.checkHold(m.Key, len(fds)); err != nil {
+			fail(err)
 		} else {
 			k.dropDescriptor(m.Key)
 			k.held[m.Key] = fds[0]
@@ -87,4 +92,18 @@ func (k *Keeper) handleMessage(p *managerProcess, m message, fds []int) {
 	if m.Number != 0 {
 		k.notifyManager(answer)
 	}
+}
+
+// errNotTaken is the error of a message whose descriptors did not arrive: the kernel drops them over the limit.
+var errNotTaken = fmt.Errorf("%w: the keeper could not take a descriptor", ErrNoDescriptors)
+
+// checkHold returns an error if a descriptor did not arrive, or there is no room for another one. The lock is held.
+func (k *Keeper) checkHold(key string, arrived int) error {
+	if arrived != 1 {
+		return errNotTaken
+	}
+	if _, ok := k.held[key]; ok {
+		return nil // it takes the place of one
+	}
+	return CheckDescriptors("keeper", 0) // which has it already
 }

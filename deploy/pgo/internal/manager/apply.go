@@ -117,7 +117,7 @@ func (m *Manager) Apply(f processfile.File) error {
 			outdated[name] = p
 		}
 	}
-	m.closeProcesses(outdated)
+	m.closeProcesses(outdated, "was stopped meanwhile, since the process file changed")
 	m.set.SetFile(f)
 	m.keepFile(f)
 	before := m.listeners

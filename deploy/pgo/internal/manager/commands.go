@@ -62,7 +62,7 @@ func (m *Manager) Delete(names []string) error {
 	if err != nil {
 		return err
 	}
-	m.closeProcesses(chosen)
+	m.closeProcesses(chosen, "was deleted meanwhile")
 	was := m.set.File()
 	f := was
 	f.Processes = nil
@@ -140,8 +140,9 @@ func (m *Manager) Flush(names []string) error {
 	})
 }
 
-// closeProcesses stops processes for good, and removes them.
-func (m *Manager) closeProcesses(chosen map[string]*supervise.Process) {
+// closeProcesses stops processes for good, and removes them. A rollout that one of them is part of ends with the reason.
+func (m *Manager) closeProcesses(chosen map[string]*supervise.Process, why string) {
+	m.deployer.HandleStop(chosen, why)
 	m.set.Close(chosen)
 	for _, p := range chosen {
 		m.deployer.Forget(p)

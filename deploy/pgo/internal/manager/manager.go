@@ -114,21 +114,25 @@ func (m *Manager) applyTo(names []string, do func(map[string]*supervise.Process)
 	return do(chosen)
 }
 
-// Stop stops processes, dependents first, and returns when they have ended. What depends on them goes on.
+// Stop stops processes, dependents first, and returns when they have ended. What depends on them goes on. A rollout that one of
+// them is part of is rolled back.
 func (m *Manager) Stop(names []string) error {
 	chosen, err := m.set.Choose(names)
 	if err != nil {
 		return err
 	}
+	m.deployer.HandleStop(chosen, "was stopped meanwhile")
 	supervise.StopAll(chosen)
 	return nil
 }
 
 // Restart stops and starts processes.
 func (m *Manager) Restart(names []string) error {
-	if err := m.Stop(names); err != nil {
+	chosen, err := m.set.Choose(names)
+	if err != nil {
 		return err
 	}
+	supervise.StopAll(chosen)
 	return m.Start(names)
 }
 
@@ -154,11 +158,13 @@ func (m *Manager) Reload(names []string) error {
 	})
 }
 
-// Down stops everything for good and returns when nothing is left.
+// Down stops everything for good and returns when nothing is left. A rollout under way is rolled back before: the previous
+// releases are those of the next starts.
 func (m *Manager) Down() {
 	m.set.MarkDown()
 	m.deps.Link.KeepData(downKey, []byte("yes"))
 	<-m.cleaned
+	m.deployer.AwaitRollout()
 	m.applying.Lock() // one that is under way ends first
 	defer m.applying.Unlock()
 	processes := m.set.ByName()

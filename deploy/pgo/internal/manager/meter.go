@@ -34,7 +34,8 @@ func (m *meter) fill(processes []control.Process) map[int]time.Duration {
 			pids = append(pids, p.PID)
 		}
 	}
-	sessions, now, next := proc.SessionMembers(pids...), time.Now(), map[int]cpuUsage{}
+	sessions, _ := proc.SessionMembers(pids...) // what could not be looked at counts as nothing
+	now, next := time.Now(), map[int]cpuUsage{}
 	used := map[int]time.Duration{}
 	for i := range processes {
 		p := &processes[i]

@@ -66,7 +66,15 @@ func Run(ctx context.Context, o Options) error {
 		api.ServeHTTP(w, r)
 	})}
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
+	serve := func(l net.Listener) {
+		go func() {
+			select {
+			case served <- server.Serve(l):
+			default: // another one is as good a reason
+			}
+		}()
+	}
+	serve(listener)
 	o.Log.Info("manager started", "pid", os.Getpid(), "version", o.Version, "home", o.Home, "resumed", resumed)
 	go m.stopLeftovers(leftBehind)
 	o.Link.ReportReady()
@@ -77,6 +85,7 @@ func Run(ctx context.Context, o Options) error {
 	go m.deployer.MeasureBaselines(leaving)
 	go m.reportAlive(leaving)
 	go m.serveRequests(leaving, o, leave)
+	go m.guardSockets(leaving, o, serve)
 	defer func() {
 		m.closeHTTP()
 		stopping, stop := context.WithTimeout(context.Background(), 5*time.Second)
@@ -92,6 +101,7 @@ func Run(ctx context.Context, o Options) error {
 			o.Log.Info("manager ended: everything is stopped")
 			return o.Link.EndKeeper()
 		case <-o.Link.TerminateRequests():
+			o.Link.ReportAlive()
 			go func() {
 				m.Down()
 				supervise.Notify(downed)

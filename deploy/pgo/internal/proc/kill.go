@@ -29,31 +29,33 @@ func KillGroup(leader int, signal syscall.Signal) error {
 // one that the kernel holds in an uninterruptible sleep.
 func KillSession(leader int, since uint64) {
 	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
-		left := LivingSession(leader, since)
+		left, err := LivingSession(leader, since)
 		for _, s := range left {
 			_ = s.Signal(syscall.SIGKILL) // gone already is as good
 		}
-		if len(left) == 0 {
+		if err == nil && len(left) == 0 {
 			return
 		}
 	}
 }
 
-// LivingSession returns the living processes of a session whose leader started at since, in clock ticks since boot.
-func LivingSession(leader int, since uint64) []Stat {
+// LivingSession returns the living processes of a session whose leader started at since, in clock ticks since boot. With an error
+// there may be more.
+func LivingSession(leader int, since uint64) ([]Stat, error) {
 	if leader <= 1 {
-		return nil
+		return nil, nil
 	}
 	if main, err := ReadStat(leader); err == nil && main.Start != since {
-		return nil // the number has another owner, so nothing of the old session is left
+		return nil, nil // the number has another owner, so nothing of the old session is left
 	}
+	sessions, err := SessionMembers(leader)
 	var left []Stat
-	for _, s := range SessionMembers(leader)[leader] {
+	for _, s := range sessions[leader] {
 		if s.Start >= since {
 			left = append(left, s)
 		}
 	}
-	return left
+	return left, err
 }
 
 // KillDescendants kills the living descendants of a process until none is left. It gives up at the timeout, for one that the
@@ -75,7 +77,7 @@ func KillDescendants(ancestor int, timeout time.Duration) []Stat {
 // Descendants returns the living children of a process, their children, and so on.
 func Descendants(ancestor int) []Stat {
 	children := map[int][]Stat{}
-	walkNumbers("/proc", func(pid int) {
+	_ = walkNumbers("/proc", func(pid int) { // what cannot be looked at is not found
 		if s, err := ReadStat(pid); err == nil {
 			children[s.Parent] = append(children[s.Parent], s)
 		}

@@ -20,7 +20,7 @@ func TestKillRefusesInvalidPID(t *testing.T) {
 			}
 		}
 	}
-	if all := SessionMembers(0, -1); len(all[0]) > 0 || len(all[-1]) > 0 {
+	if all, _ := SessionMembers(0, -1); len(all[0]) > 0 || len(all[-1]) > 0 {
 		t.Errorf("members of a session of no one: %v", all)
 	}
 }

@@ -150,15 +150,17 @@ func parseNumber(digits []byte) (n uint64, err error) {
 // SessionMembers returns the living processes of the sessions led by the given pids, leaders included. A leader that has
 // ended still identifies its session: the kernel does not reuse its pid while a member lives.
 //
-// For all other processes it only asks the kernel for the session, which costs much less than reading their state.
-func SessionMembers(leaders ...int) map[int][]Stat {
+// For all other processes it only asks the kernel for the session, which costs much less than reading their state. It returns
+// an error if some could not be looked at, as without a free descriptor.
+func SessionMembers(leaders ...int) (map[int][]Stat, error) {
 	found := map[int][]Stat{}
 	for _, leader := range leaders {
 		if leader > 0 { // 0 is the kernel's own session, and in a container that of processes from outside
 			found[leader] = nil
 		}
 	}
-	walkNumbers("/proc", func(pid int) {
+	var failed error
+	err := walkNumbers("/proc", func(pid int) {
 		session, err := unix.Getsid(pid)
 		if errors.Is(err, unix.ESRCH) {
 			return
@@ -168,6 +170,9 @@ func SessionMembers(leaders ...int) map[int][]Stat {
 			return
 		}
 		s, err := ReadStat(pid)
+		if errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) {
+			failed = err
+		}
 		if err != nil || s.Zombie {
 			return
 		}
@@ -175,28 +180,31 @@ func SessionMembers(leaders ...int) map[int][]Stat {
 			found[s.Session] = append(found[s.Session], s)
 		}
 	})
-	return found
+	return found, errors.Join(err, failed)
 }
 
-// walkNumbers calls do with each directory entry that is a number. It stops silently at an error.
-func walkNumbers(dir string, do func(int)) {
+// walkNumbers calls do with each directory entry that is a number.
+func walkNumbers(dir string, do func(int)) error {
 	fd, err := retryEINTR(func() (int, error) { return unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0) })
 	if err != nil {
-		return
+		return &os.PathError{Op: "open", Path: dir, Err: err}
 	}
 	defer func() { _ = unix.Close(fd) }()
 	block := make([]byte, 8<<10)
 	for {
 		n, err := retryEINTR(func() (int, error) { return unix.Getdents(fd, block) })
-		if err != nil || n <= 0 {
-			return
+		if err != nil {
+			return &os.PathError{Op: "read", Path: dir, Err: err}
+		}
+		if n <= 0 {
+			return nil
 		}
 		// struct linux_dirent64: inode, offset, record length, type, name ending with a zero byte.
 		const lengthAt, nameAt = 16, 19
 		for rest := block[:n]; len(rest) > nameAt; {
 			length := int(binary.NativeEndian.Uint16(rest[lengthAt:]))
 			if length <= nameAt || length > len(rest) {
-				return
+				return fmt.Errorf("read %s: an entry of %d bytes", dir, length)
 			}
 			name, _, _ := bytes.Cut(rest[nameAt:length], []byte{0})
 			if pid, err := parseNumber(name); err == nil {

@@ -33,8 +33,9 @@ func TestSessionMembers(t *testing.T) {
 		t.Fatal(err)
 	}
 	pid := cmd.Process.Pid
-	members := SessionMembers(pid)[pid]
-	if len(members) != 1 || members[0].PID != pid {
+	sessions, err := SessionMembers(pid)
+	members := sessions[pid]
+	if err != nil || len(members) != 1 || members[0].PID != pid {
 		t.Fatalf("members: %+v", members)
 	}
 	other := members[0]
@@ -46,8 +47,8 @@ func TestSessionMembers(t *testing.T) {
 		t.Error(err)
 	}
 	cmd.Wait()
-	if left := SessionMembers(pid)[pid]; len(left) != 0 {
-		t.Errorf("left: %+v", left)
+	if sessions, err := SessionMembers(pid); err != nil || len(sessions[pid]) != 0 {
+		t.Errorf("left: %+v, %v", sessions, err)
 	}
 }
 
@@ -66,7 +67,7 @@ func TestSessionMembersOfMany(t *testing.T) {
 		t.Fatal(err)
 	}
 	pid := cmd.Process.Pid
-	all := SessionMembers(pid, os.Getpid()+1<<22)
+	all, err := SessionMembers(pid, os.Getpid()+1<<22)
 	var pids []int
 	for _, s := range all[pid] {
 		if s.Session != pid || s.Start == 0 {
@@ -103,7 +104,7 @@ func TestCountOpenFiles(t *testing.T) {
 
 func BenchmarkSessionMembers(b *testing.B) {
 	for b.Loop() {
-		SessionMembers(os.Getpid())
+		_, _ = SessionMembers(os.Getpid())
 	}
 }
 

@@ -75,7 +75,8 @@ func fieldsOf(t reflect.Type) []field {
 	return all
 }
 
-// decodeStruct fills a struct from a mapping, or its short field from another value.
+// decodeStruct fills a struct from a mapping, or its short field from another value. It returns all errors, joined, as all that
+// decode something with parts.
 func (d decoder) decodeStruct(at place, into reflect.Value) error {
 	all := fieldsOf(into.Type())
 	if i := slices.IndexFunc(all, func(f field) bool { return f.decode == "short" }); i >= 0 {
@@ -96,13 +97,13 @@ func (d decoder) decodeStruct(at place, into reflect.Value) error {
 		seen[key] = true
 		return d.decodeValue(entry, into.Field(all[i].index), all[i])
 	})
-	if err != nil {
-		return err
-	}
 	for _, f := range all {
-		if f.required && !seen[f.key] {
-			return d.newError(place{key: at.childKey(f.key), name: at.name}, "is missing")
+		if f.required && !seen[f.key] && at.node.Kind == yaml.MappingNode {
+			err = errors.Join(err, d.newError(place{key: at.childKey(f.key), name: at.name}, "is missing"))
 		}
+	}
+	if err != nil {
+		return err // the keys can be compared once each is valid
 	}
 	if v, ok := into.Addr().Interface().(validator); ok {
 		return d.locate(at, v.Validate(func(path ...string) bool { return hasKey(at.node, path...) }))
@@ -181,10 +182,8 @@ func (d decoder) decodeList(at place, into reflect.Value, f field) error {
 			if def, ok := v.Interface().(defaulter); ok {
 				def.Defaults()
 			}
-			if err := v.Interface().(named).setName(name); err != nil {
-				return d.locate(at, err)
-			}
-			err := d.decodeStruct(at, v.Elem())
+			err := d.locate(at, v.Interface().(named).setName(name))
+			err = errors.Join(err, d.decodeStruct(at, v.Elem()))
 			into.Set(reflect.Append(into, v.Elem()))
 			return err
 		})
@@ -195,6 +194,7 @@ func (d decoder) decodeList(at place, into reflect.Value, f field) error {
 	if len(at.node.Content) < f.minItems {
 		return d.newError(at, "is empty")
 	}
+	var failed error
 	for i, item := range at.node.Content {
 		v := reflect.New(element).Elem()
 		item := place{node: item, key: fmt.Sprintf("%s[%d]", at.key, i)}
@@ -206,12 +206,10 @@ func (d decoder) decodeList(at place, into reflect.Value, f field) error {
 		} else {
 			err = d.decodeValue(item, v, f)
 		}
-		if err != nil {
-			return err
-		}
+		failed = errors.Join(failed, err)
 		into.Set(reflect.Append(into, v))
 	}
-	return nil
+	return failed
 }
 
 // decodeVariables fills a map of environment variables.
@@ -297,27 +295,28 @@ func (d decoder) readText(at place) (string, error) {
 	return value, nil
 }
 
-// eachEntry calls each for every key of a mapping, in order. It rejects duplicate keys.
+// eachEntry calls each for every key of a mapping, in order, and returns all errors. It rejects duplicate keys.
 func (d decoder) eachEntry(at place, each func(key string, entry place) error) error {
 	if at.node.Kind != yaml.MappingNode {
 		return d.newError(at, "expected a mapping, found %s", describe(at.node))
 	}
+	var failed error
 	seen := map[string]bool{}
 	for i := 0; i+1 < len(at.node.Content); i += 2 {
 		name, value := at.node.Content[i], at.node.Content[i+1]
 		if name.Kind != yaml.ScalarNode {
-			return d.newError(place{key: at.key, name: name}, "expected a name as key, found %s", describe(name))
+			failed = errors.Join(failed, d.newError(place{key: at.key, name: name}, "expected a name as key, found %s", describe(name)))
+			continue
 		}
 		entry := place{node: value, key: at.childKey(name.Value), name: name}
 		if seen[name.Value] {
-			return d.newError(entry, "is there twice")
+			failed = errors.Join(failed, d.newError(entry, "is there twice"))
+			continue
 		}
 		seen[name.Value] = true
-		if err := each(name.Value, entry); err != nil {
-			return err
-		}
+		failed = errors.Join(failed, each(name.Value, entry))
 	}
-	return nil
+	return failed
 }
 
 // findKey returns the nodes of a mapping's key and value; nil if the mapping does not have the key.

@@ -20,7 +20,7 @@ import (
 const maxSize = 1 << 20
 
 // Load reads the process file at path. Variables come from its env file, then from lookup (the environment). It returns an
-// *Error if the file is invalid or cannot be read.
+// *Error for each thing that is wrong, joined, if the file is invalid or cannot be read.
 func Load(path string, lookup func(string) (string, bool)) (File, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -88,17 +88,16 @@ func parseContent(shown, path string, content []byte, lookup func(string) (strin
 	if err := d.decodeStruct(place{node: top}, reflect.ValueOf(&doc).Elem()); err != nil {
 		return File{}, err
 	}
+	var failed error
 	_, nodes := findKey(top, "processes")
 	for i := range doc.Processes {
 		p := &doc.Processes[i]
 		all := maps.Clone(env)
-		if err := d.readEnvFiles(all, root, p, nodes); err != nil {
-			return File{}, err
-		}
+		failed = errors.Join(failed, d.readEnvFiles(all, root, p, nodes))
 		p.resolve(root, all)
 	}
 	f := File{Path: path, Root: root, HTTP: doc.HTTP, Processes: doc.Processes}
-	if err := d.checkProcesses(f, nodes); err != nil {
+	if err := errors.Join(failed, d.checkProcesses(f, nodes)); err != nil {
 		return f, err
 	}
 	f.Processes = selectIncluded(f.Processes)
@@ -121,15 +120,14 @@ func selectIncluded(all []Process) []Process {
 
 // readEnvFiles reads the env files of a process over the values in env.
 func (d decoder) readEnvFiles(env map[string]string, root string, p *Process, processes *yaml.Node) error {
+	var failed error
 	_, node := findKey(processes, p.Name)
 	_, files := findKey(node, "env_files")
 	for i := range p.EnvFiles {
 		at := place{node: files.Content[i], key: fmt.Sprintf("processes.%s.env_files[%d]", p.Name, i)}
-		if err := d.readEnvInto(env, root, at); err != nil {
-			return err
-		}
+		failed = errors.Join(failed, d.readEnvInto(env, root, at))
 	}
-	return nil
+	return failed
 }
 
 // readEnvInto reads the env file that a value names.
@@ -156,7 +154,8 @@ func readEnvFile(path string) (map[string]string, error) {
 		return nil, err
 	}
 	env := map[string]string{}
-	for i, line := range strings.Split(string(content), "\n") {
+	// Editors of other systems begin a file with a byte order mark.
+	for i, line := range strings.Split(strings.TrimPrefix(string(content), "\ufeff"), "\n") {
 		line = strings.TrimSuffix(line, "\r")
 		if strings.TrimSpace(line) == "" || strings.HasPrefix(strings.TrimSpace(line), "#") {
 			continue

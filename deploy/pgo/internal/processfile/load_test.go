@@ -150,7 +150,7 @@ func TestBadFiles(t *testing.T) {
 	// a person sees after the file's name.
 	tests := []struct{ name, text, want string }{
 		{"unknown key", "p: {command: x,\n reddy: 1}", ":4:4: processes.p.reddy: unknown key; known keys are after, args, ask, command, cron, cwd, env, env_files, group, if, instances, kind, limits, listeners, live, logs, plan, ready, reload, restart, stop, user, version, watch, watchdog"},
-		{"unknown key on top", "!version: 1\nprocs: {}", ":2:1: procs: unknown key; known keys are env_file, http, processes, version"},
+		{"unknown key on top", "!version: 1\nprocs: {}", ":2:1: procs: unknown key; known keys are env_file, http, processes, version\nFILE: processes: is missing"},
 		{"unknown key with a block below", "p:\n  command: x\n  redy:\n    tcp: x", ":5:5: processes.p.redy: unknown key"},
 		{"unknown key in ready", "p: {command: x, ready: {tpc: x}}", ":3:27: processes.p.ready.tpc: unknown key; known keys are exec, http, notify, tcp, within"},
 		{"a name twice", "p: {command: x}\np: {command: x}", ":4:3: processes.p: is there twice"},
@@ -225,7 +225,7 @@ func TestBadFiles(t *testing.T) {
 		{"reserved name", "all: {command: x}", ":3:3: processes.all: expected a name"},
 		{"name is a list", "[a]: {command: x}", ":3:3: processes: expected a name as key, found a list"},
 		{"alias", "p: &p {command: x}\nq: *p", ":4:3: processes.q: expected a mapping, found an alias (anchors and aliases are not supported)"},
-		{"merge", "p: &p {command: x}\nq: {<<: *p}", ":4:7: processes.q.<<: unknown key"},
+		{"merge", "p: &p {command: x}\nq: {<<: *p}", ":4:7: processes.q.<<: unknown key; known keys are after, args, ask, command, cron, cwd, env, env_files, group, if, instances, kind, limits, listeners, live, logs, plan, ready, reload, restart, stop, user, version, watch, watchdog\nFILE:4:3: processes.q.command: is missing"},
 		{"no version", "!processes: {p: {command: x}}", ": version: is missing"},
 		{"other version", "!version: 2\nprocesses: {p: {command: x}}", `:1:1: version: expected 1, found "2"`},
 		{"no processes", "!version: 1", ": processes: is missing"},
@@ -261,13 +261,49 @@ func TestBadFiles(t *testing.T) {
 			if !errors.As(err, &wrong) {
 				t.Fatalf("got %v, want an *Error", err)
 			}
-			if strings.Contains(err.Error(), "\n") {
-				t.Errorf("more than one line: %q", err)
+			test.want = strings.ReplaceAll(test.want, "FILE", path)
+			if got, want := strings.Count(err.Error(), "\n"), strings.Count(test.want, "\n"); got != want {
+				t.Errorf("%d lines, want %d: %q", got+1, want+1, err)
 			}
 			if !strings.Contains(err.Error(), test.want) || strings.HasPrefix(test.want, ":") && !strings.HasPrefix(err.Error(), path+test.want) {
 				t.Errorf("got  %s\nwant %s", err, path+test.want)
 			}
 		})
+	}
+}
+
+// All that is wrong is reported at once, each on a line of its own.
+func TestAllErrors(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pgo.yaml")
+	write(t, path, `version: 1
+processes:
+  web: {comand: x, after: [db, nothing], ready: {tcp: here, http: there}}
+  db: {command: x, kind: infa, env: {A-B: x, C: "${NO_SUCH}"}}
+  db: {command: x}
+http: here
+other: 1
+`)
+	_, err := Load(path, lookup(nil))
+	if err == nil {
+		t.Fatal("it is valid")
+	}
+	want := []string{
+		":3:9: processes.web.comand: unknown key; ", ":3:50: processes.web.ready.tcp: expected an IP address ", ":3:61: processes.web.ready.http: expected a URL ",
+		":3:3: processes.web.command: is missing", ":4:20: processes.db.kind: expected one of ", ":4:38: processes.db.env.A-B: expected a name ",
+		":4:46: processes.db.env.C: ${NO_SUCH} is set neither ", ":5:3: processes.db: is there twice", ":6:1: http: expected an IP address ", ":7:1: other: unknown key; ",
+	}
+	got := strings.Split(err.Error(), "\n")
+	if len(got) != len(want) {
+		t.Fatalf("%d errors, want %d:\n%v", len(got), len(want), err)
+	}
+	for n, line := range got {
+		if !strings.HasPrefix(line, path+want[n]) {
+			t.Errorf("got  %s\nwant %s", line, path+want[n])
+		}
+	}
+	write(t, path, "version: 1\nprocesses:\n  web: {command: x, after: [nothing, web], env_files: [no.env]}\n  db: {command: x, after: [none]}\n")
+	if _, err := Load(path, lookup(nil)); err == nil || strings.Count(err.Error(), "\n") != 3 {
+		t.Errorf("of what names something else: %v", err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package processfile
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,26 +9,27 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// checkProcesses checks the processes against each other. nodes is the mapping of all processes in the file.
+// checkProcesses checks the processes against each other, and returns all errors. nodes is the mapping of all processes in the file.
 func (d decoder) checkProcesses(f File, nodes *yaml.Node) error {
+	var failed error
 	addrs := map[string]string{} // address to the name of its process
 	for _, p := range f.Processes {
-		if err := d.checkAfter(p, nodes); err != nil {
-			return err
-		}
+		failed = errors.Join(failed, d.checkAfter(p, nodes))
 		for _, l := range p.Listeners {
-			if other, taken := addrs[l.Addr]; taken && !strings.HasSuffix(l.Addr, ":0") {
-				return d.newError(placeOf(nodes, p.Name, "listeners", l.Name), "%s is already a listener of %s", l.Addr, other)
+			at := placeOf(nodes, p.Name, "listeners", l.Name)
+			other, taken := addrs[l.Addr]
+			switch {
+			case strings.HasSuffix(l.Addr, ":0"):
+			case taken:
+				failed = errors.Join(failed, d.newError(at, "%s is already a listener of %s", l.Addr, other))
+			case l.Addr == f.HTTP.Addr:
+				failed = errors.Join(failed, d.newError(at, "%s is pgo's own http already", f.HTTP.Addr))
 			}
 			addrs[l.Addr] = p.Name
 		}
 	}
-	for _, p := range f.Processes {
-		for _, l := range p.Listeners {
-			if l.Addr == f.HTTP.Addr && !strings.HasSuffix(l.Addr, ":0") {
-				return d.newError(placeOf(nodes, p.Name, "listeners", l.Name), "%s is pgo's own http already", f.HTTP.Addr)
-			}
-		}
+	if failed != nil {
+		return failed
 	}
 	if cycle := findCycle(f.Processes); cycle != nil {
 		return d.newError(placeOf(nodes, cycle[0], "after"), "waits in a circle: %s", strings.Join(cycle, " → "))
@@ -37,20 +39,21 @@ func (d decoder) checkProcesses(f File, nodes *yaml.Node) error {
 
 // checkAfter checks that a process waits for other processes of the file, once for each.
 func (d decoder) checkAfter(p Process, nodes *yaml.Node) error {
+	var failed error
 	at := placeOf(nodes, p.Name, "after")
 	for i, name := range p.After {
 		item := place{node: at.node.Content[i], key: at.key}
 		other, _ := findKey(nodes, name)
 		switch {
 		case name == p.Name:
-			return d.newError(item, "a process cannot wait for itself")
+			failed = errors.Join(failed, d.newError(item, "a process cannot wait for itself"))
 		case slices.Contains(p.After[:i], name):
-			return d.newError(item, "%s is there twice", name)
+			failed = errors.Join(failed, d.newError(item, "%s is there twice", name))
 		case other == nil:
-			return d.newError(item, "there is no process %q", name)
+			failed = errors.Join(failed, d.newError(item, "there is no process %q", name))
 		}
 	}
-	return nil
+	return failed
 }
 
 // placeOf returns the place that a path of keys below processes leads to.

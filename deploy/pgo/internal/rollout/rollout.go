@@ -48,7 +48,7 @@ func New(b Backend, journalPath string, log *slog.Logger, request control.Rollou
 }
 
 // Run runs the rollout to its end and returns what became of it, which the audit log has then. If ctx ends before the
-// probation is over, it rolls back.
+// probation is over, it rolls back, with the reason of an Interruption.
 func (r *Rollout) Run(ctx context.Context) audit.Entry {
 	defer r.closeTargets()
 	err := r.prepare(ctx)
@@ -98,7 +98,7 @@ func (r *Rollout) prepare(ctx context.Context) error {
 		return err
 	}
 	if ctx.Err() != nil {
-		return ErrConnectionLost(ctx)
+		return ExplainInterruption(ctx)
 	}
 	return r.writeJournal(PhaseSwitching)
 }
@@ -150,7 +150,7 @@ func (r *Rollout) reportPlan(ctx context.Context) error {
 func (r *Rollout) switchTargets(ctx context.Context) error {
 	for _, level := range r.backend.Levels(r.targets) {
 		if ctx.Err() != nil {
-			return ErrConnectionLost(ctx)
+			return ExplainInterruption(ctx)
 		}
 		err := forEach(level, func(t Target) error {
 			began := time.Now()
@@ -265,7 +265,9 @@ func (r *Rollout) finish(result audit.Result, why error) audit.Entry {
 	if why != nil {
 		r.entry.Reason = why.Error()
 	}
-	if err := r.backend.Record(r.entry, r.request.CheckOnly); err != nil {
+	// A rollback for which nothing was found, as with a mistyped name, has asked for nothing.
+	isVoid := why != nil && result == audit.Refused && r.entry.Kind == audit.KindRollback && len(r.entry.Changes) == 0
+	if err := r.backend.Record(r.entry, r.request.CheckOnly || isVoid); err != nil {
 		r.entry.Reason = strings.TrimPrefix(r.entry.Reason+"; "+err.Error(), "; ")
 	}
 	return r.entry
@@ -306,9 +308,22 @@ func (r *Rollout) Report(process, step, text string, began time.Time) {
 	r.report(p)
 }
 
-// ErrConnectionLost returns the error of a rollout whose caller is gone, with the cause of ctx.
-func ErrConnectionLost(ctx context.Context) error {
-	return fmt.Errorf("the connection to who deploys was lost: %w", context.Cause(ctx))
+// Interruption is the cause of the end of a rollout's context where it is not that the caller is gone.
+type Interruption struct{ Reason error }
+
+// Error implements error.
+func (i *Interruption) Error() string { return i.Reason.Error() }
+
+// Unwrap returns the reason.
+func (i *Interruption) Unwrap() error { return i.Reason }
+
+// ExplainInterruption returns why the context of a rollout has ended.
+func ExplainInterruption(ctx context.Context) error {
+	cause := context.Cause(ctx)
+	if i, ok := errors.AsType[*Interruption](cause); ok {
+		return i
+	}
+	return fmt.Errorf("the connection to who deploys was lost: %w", cause)
 }
 
 // Refuse records a rollout that is not even prepared.

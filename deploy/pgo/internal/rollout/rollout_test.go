@@ -118,7 +118,7 @@ func (s *fakeTarget) AwaitProbation(ctx context.Context) error {
 		return err
 	}
 	if ctx.Err() != nil {
-		return ErrConnectionLost(ctx)
+		return ExplainInterruption(ctx)
 	}
 	return nil
 }

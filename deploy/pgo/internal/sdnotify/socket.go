@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -17,7 +18,10 @@ import (
 // Socket is a process's NOTIFY_SOCKET. The kernel attaches the sender's pid to each message.
 type Socket struct {
 	Path string
-	conn *net.UnixConn
+
+	mu    sync.Mutex      // guards the fields below
+	conns []*net.UnixConn // the last is at Path; nil once the socket is closed
+	each  func(Message)   // of Receive
 }
 
 // Message is one message of a process.
@@ -35,7 +39,7 @@ func OpenSocket(path string) (*Socket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the notify socket: %w", err)
 	}
-	n := &Socket{Path: path, conn: conn}
+	n := &Socket{Path: path, conns: []*net.UnixConn{conn}}
 	err = n.Control(func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSCRED, 1) })
 	if err != nil {
 		_ = conn.Close()
@@ -57,12 +61,17 @@ func AdoptSocket(fd int, path string) (*Socket, error) {
 		_ = c.Close()
 		return nil, errors.New("take over a notify socket: it is none")
 	}
-	return &Socket{Path: path, conn: conn}, nil
+	return &Socket{Path: path, conns: []*net.UnixConn{conn}}, nil
 }
 
 // Control calls f with the socket's descriptor.
 func (n *Socket) Control(f func(fd int) error) error {
-	raw, err := n.conn.SyscallConn()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.conns == nil {
+		return net.ErrClosed
+	}
+	raw, err := n.conns[len(n.conns)-1].SyscallConn()
 	if err != nil {
 		return err
 	}
@@ -71,11 +80,41 @@ func (n *Socket) Control(f func(fd int) error) error {
 	return errors.Join(err, failed)
 }
 
-// Receive calls each for every message, until the socket is closed.
+// Receive calls each for every message, until the socket is closed. After a Restore it is called concurrently.
 func (n *Socket) Receive(each func(Message)) {
+	n.mu.Lock()
+	n.each = each
+	conns := n.conns
+	n.mu.Unlock()
+	if conns != nil {
+		receive(conns[len(conns)-1], each)
+	}
+}
+
+// Restore opens the socket again where its path has disappeared, and reports whether it had. A process that has connected to it
+// before still reaches it.
+func (n *Socket) Restore() (bool, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if _, err := os.Lstat(n.Path); n.conns == nil || !errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	next, err := OpenSocket(n.Path)
+	if err != nil {
+		return false, err
+	}
+	n.conns = append(n.conns, next.conns...)
+	if n.each != nil {
+		go receive(next.conns[0], n.each) // until Close
+	}
+	return true, nil
+}
+
+// receive calls each for every message, until the connection is closed.
+func receive(conn *net.UnixConn, each func(Message)) {
 	text, ancillary := make([]byte, 4096), make([]byte, 256)
 	for {
-		size, more, _, _, err := n.conn.ReadMsgUnix(text, ancillary)
+		size, more, _, _, err := conn.ReadMsgUnix(text, ancillary)
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
@@ -90,7 +129,12 @@ func (n *Socket) Receive(each func(Message)) {
 
 // Close closes the socket and removes its path.
 func (n *Socket) Close() {
-	_ = n.conn.Close()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, conn := range n.conns {
+		_ = conn.Close()
+	}
+	n.conns = nil
 	_ = os.Remove(n.Path)
 }
 

@@ -68,7 +68,9 @@ func (o Options) dial(ctx context.Context, host string, hello wire.Hello) (*conn
 		return nil, fmt.Errorf("start %s: %w: this command reaches the host and has to be installed here", words[0], err)
 	}
 	sent := &byteCounter{Writer: in}
-	conn, _ := wire.Open(ctx, out, sent)
+	conn, _ := wire.Open(ctx, newBannerSkipper(out, func(banner string) {
+		fmt.Fprintf(o.Stderr, "%s: skipped what its login shell printed: %q\n", host, banner)
+	}), sent)
 	s := &connection{Conn: conn, cmd: cmd, in: in, stderr: report, end: end, sent: sent}
 	if err := conn.Send(hello); err != nil {
 		return nil, s.wrapError(err)

@@ -194,7 +194,10 @@ func (k *Child) terminate() exitResult {
 func (k *Child) awaitSession(deadline <-chan time.Time) {
 	poll := time.NewTicker(20 * time.Millisecond)
 	defer poll.Stop()
-	for len(proc.LivingSession(k.Handle.PID, k.Handle.StartTicks)) > 0 {
+	for {
+		if left, err := proc.LivingSession(k.Handle.PID, k.Handle.StartTicks); err == nil && len(left) == 0 {
+			return
+		}
 		select {
 		case <-deadline:
 			return
@@ -232,6 +235,7 @@ func (k *Child) reap() exitResult {
 
 // closeResources closes what was opened for this child alone.
 func (k *Child) closeResources() {
+	k.deps.notified.remove(k)
 	keys := []string{notifyKey + k.Handle.ChildSpec.ID}
 	for _, key := range []string{logKey + k.Handle.ChildSpec.ID, errKey + k.Handle.ChildSpec.ID} {
 		if fd, ok := k.resources.pipes[key]; ok {

@@ -23,8 +23,8 @@ type childWatcher struct {
 	ready            <-chan error // whether the child is ready; nil once it is
 	unhealthy        <-chan error // why the child does not serve any more
 	ctx              context.Context
-	requester        chan<- error // requester of the reload under way
-	requestedAt      time.Time    // and when
+	request          *replaceRequest // that is under way; nil if none is
+	requestedAt      time.Time       // and when
 	dependencyChange <-chan struct{}
 	successor        *Child
 	successorReady   <-chan error
@@ -45,9 +45,9 @@ func (w *childWatcher) run(ctx context.Context) (how string, up time.Duration, v
 		if w.successor != nil {
 			nextEnded = w.successor.exit.Done
 		}
-		reloads := w.instance.replaceRequests
-		if w.requester != nil {
-			reloads = nil // one at a time: the requester of the one under way gets its result
+		requests, withdrawn := w.instance.replaceRequests, (<-chan struct{})(nil)
+		if w.request != nil { // one at a time: the requester of the one under way gets its result
+			requests, withdrawn = nil, w.request.ctx.Done()
 		}
 		select {
 		case <-ctx.Done():
@@ -78,18 +78,20 @@ func (w *childWatcher) run(ctx context.Context) (how string, up time.Duration, v
 				continue
 			}
 			return w.killUnhealthy(err)
-		case answer := <-reloads:
-			w.requester, w.requestedAt = answer, time.Now()
+		case request := <-requests:
+			w.request, w.requestedAt = &request, time.Now()
 			w.startSuccessor()
+		case <-withdrawn:
+			w.withdrawRequest()
 		case <-w.dependencyChange:
 			w.startSuccessor()
 		case <-nextEnded:
 			e := w.successor.reap()
-			w.rejectSuccessor(e.String())
+			w.failReplacement(errors.New(e.String()))
 		case err := <-w.successorReady:
 			if err != nil {
 				k := w.successor
-				w.rejectSuccessor(err.Error())
+				w.failReplacement(err)
 				w.instance.drain(k, roleRejected, err.Error())
 				continue
 			}
@@ -167,9 +169,9 @@ func (w *childWatcher) markReady() {
 
 // answerRequest answers the request for the reload that is under way, if there is one.
 func (w *childWatcher) answerRequest(err error) {
-	if w.requester != nil {
-		w.requester <- err
-		w.requester = nil
+	if w.request != nil {
+		w.request.answer <- err
+		w.request = nil
 		w.countReload(err)
 	}
 	w.dependencyChange = nil
@@ -205,14 +207,14 @@ func (w *childWatcher) startSuccessor() {
 	}
 	k, err := w.instance.startChild(roleNext)
 	if err != nil {
-		w.rejectSuccessor(err.Error())
+		w.failReplacement(err)
 		return
 	}
 	w.successor, w.successorReady = k, w.instance.Process.Deps.awaitReady(w.ctx, k)
 }
 
-// rejectSuccessor ends a reload whose successor failed. The old child goes on, and is what the next starts run.
-func (w *childWatcher) rejectSuccessor(why string) {
+// failReplacement ends a reload that failed. The old child goes on, and is what the next starts run.
+func (w *childWatcher) failReplacement(why error) {
 	lines := []string{}
 	if w.successor != nil {
 		w.successor.flushOutput()
@@ -220,13 +222,27 @@ func (w *childWatcher) rejectSuccessor(why string) {
 	}
 	w.successor, w.successorReady, w.successorStable = nil, nil, nil
 	w.instance.Process.revertTo(w.current.Spec, w.current.Program)
-	note := func(r *state.Record) { r.Process.ReloadFailure, r.Process.LastLines = why, lines }
+	note := func(r *state.Record) { r.Process.ReloadFailure, r.Process.LastLines = why.Error(), lines }
 	if w.ready == nil {
-		w.instance.transition(control.Ready, "reload failed: "+why, note)
+		w.instance.transition(control.Ready, "reload failed: "+why.Error(), note)
 	} else {
 		w.instance.Process.Deps.Store.Update(w.instance.ID, note)
 	}
-	w.answerRequest(fmt.Errorf("%s", why))
+	w.answerRequest(why)
+}
+
+// withdrawRequest ends a reload because its requester does not want it any more. The old child goes on.
+func (w *childWatcher) withdrawRequest() {
+	why := context.Cause(w.request.ctx)
+	spec, _ := w.instance.Process.startSpec()
+	if late, _ := w.instance.Process.Deps.Store.FirstUnready(spec.After); w.dependencyChange != nil && late.Name != "" {
+		why = fmt.Errorf("%w: its successor waits for %s, which is %s", why, late.Name, late.Status)
+	}
+	k := w.successor
+	w.failReplacement(why)
+	if k != nil {
+		w.instance.drain(k, roleRejected, why.Error())
+	}
 }
 
 // abandonSuccessor ends a reload because the old child ends.

@@ -32,6 +32,8 @@ type Deps struct {
 	Store         *state.Store
 	Runner        *command.Runner // of all that runs beside the processes
 	leftovers     *runningFile
+	notified      *notifiedChildren
+	starts        *startBudget
 	Log           *slog.Logger
 	LogFiles      *LogFiles
 	Env           map[string]string // of every process; its own variables override it
@@ -51,11 +53,23 @@ func NewDeps(h home.Home, link *keeper.Link, log *slog.Logger, socketDir string,
 		Home: h, Link: link, Log: log, socketDir: socketDir, Env: environ, root: root,
 		Runner:        &command.Runner{},
 		Store:         state.NewStore(log, state.NewHistory(h.EventsPath(), h.PreviousEventsPath(), log), link.KeepData),
+		starts:        newStartBudget(),
+		notified:      &notifiedChildren{all: map[*Child]struct{}{}},
 		leftovers:     &runningFile{path: h.ProcessesPath(), log: log, entries: map[string]Leftover{}},
 		LogFiles:      &LogFiles{writers: map[string]*logfile.Writer{}},
 		childCount:    &atomic.Int64{},
 		Reloads:       newReloadCounters(link.KeepData),
 		requestReader: requests.NewReader(),
+	}
+}
+
+// isKeeperGone reports whether the keeper is gone, and the ends of children with it are unknown.
+func (h *Deps) isKeeperGone() bool {
+	select {
+	case <-h.Link.Lost():
+		return true
+	default:
+		return false
 	}
 }
 

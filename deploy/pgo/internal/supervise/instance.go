@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -19,8 +20,8 @@ import (
 type Instance struct {
 	Process         *Process
 	ID              state.InstanceID
-	wake            chan struct{}     // ends a wait for the next start
-	replaceRequests chan chan<- error // requests to replace the running child
+	wake            chan struct{}       // ends a wait for the next start
+	replaceRequests chan replaceRequest // requests to replace the running child
 
 	startStopMu sync.Mutex // held by one start or stop at a time; guards isClosed, cancel and done
 	isClosed    bool
@@ -36,7 +37,7 @@ type Instance struct {
 
 func newInstance(p *Process, number int) *Instance {
 	return &Instance{
-		Process: p, ID: state.InstanceID{Name: p.Name, Number: number}, wake: make(chan struct{}, 1), replaceRequests: make(chan chan<- error),
+		Process: p, ID: state.InstanceID{Name: p.Name, Number: number}, wake: make(chan struct{}, 1), replaceRequests: make(chan replaceRequest),
 	}
 }
 
@@ -151,7 +152,7 @@ func (i *Instance) runLoop(ctx context.Context, done chan<- struct{}, cur *Child
 		case ctx.Err() != nil:
 			i.transition(control.Stopped, how, markUnwanted)
 			return
-		case v != outcomeStop && i.Process.policy.HandleExit(i.Process, i.programOf(ran), how, v == outcomeFail):
+		case !i.Process.Deps.isKeeperGone() && i.Process.policy.HandleExit(ctx, i.Process, i.programOf(ran), how, v != outcomeRestart):
 			i.transition(control.BackingOff, how+"; the release before it is started", clearPID, func(r *state.Record) { r.Process.Restarts++; r.TotalRestarts++ })
 			continue
 		case v == outcomeFail:
@@ -211,8 +212,8 @@ func (i *Instance) backOff(ctx context.Context, how string, up time.Duration) {
 	select {
 	case <-timer.C:
 	case <-i.wake:
-	case answer := <-i.replaceRequests:
-		answer <- nil // the next start is of the new one
+	case request := <-i.replaceRequests:
+		request.answer <- nil // the next start is of the new one
 	case <-ctx.Done():
 		return
 	}
@@ -239,8 +240,8 @@ func (i *Instance) awaitDependencies(ctx context.Context) bool {
 		}
 		select {
 		case <-changed:
-		case answer := <-i.replaceRequests:
-			answer <- nil
+		case request := <-i.replaceRequests:
+			request.answer <- nil
 		case <-ctx.Done():
 		}
 	}
@@ -257,6 +258,7 @@ func (i *Instance) runOnce(ctx context.Context, cur *Child) (how string, up time
 			if isNotRetryable(err) {
 				v = outcomeFail
 			}
+			i.hideEarlierOutput()
 			return err.Error(), time.Since(began), v
 		}
 		i.publishChild(cur)
@@ -267,6 +269,15 @@ func (i *Instance) runOnce(ctx context.Context, cur *Child) (how string, up time
 	}
 	w := childWatcher{instance: i, current: cur}
 	return w.run(ctx)
+}
+
+// hideEarlierOutput records that a start which failed before it had a process printed nothing: what the log has is of earlier ones.
+func (i *Instance) hideEarlierOutput() {
+	info, err := os.Stat(i.Process.Deps.Home.LogPath(i.Process.Name))
+	if err != nil {
+		return // there is no log to show
+	}
+	i.Process.Deps.Store.Update(i.ID, func(r *state.Record) { r.Process.LogOffset = info.Size() })
 }
 
 // startChild starts a child in a role.
@@ -361,12 +372,19 @@ func (i *Instance) drain(k *Child, as role, why string) {
 	})
 }
 
-// errStopped is the error of a reload that a stop has ended.
+// errStopped is the error of a replacement that a stop has ended.
 var errStopped = errors.New("it was stopped meanwhile")
 
-// Replace replaces the running child and returns the error of its successor. An instance that does not run needs none: its
-// next start is of the new program.
-func (i *Instance) Replace() error {
+// replaceRequest is a request to replace the child that runs.
+type replaceRequest struct {
+	ctx    context.Context // its end withdraws the request
+	answer chan<- error
+}
+
+// Replace replaces the running child and returns the error of its successor. An instance that does not run, or is stopped
+// meanwhile, needs none: its next start is of the new program. When ctx ends, the child that runs stays, and Replace returns
+// the cause.
+func (i *Instance) Replace(ctx context.Context) error {
 	i.startStopMu.Lock()
 	wanted, done := i.isSupervised(), i.done
 	i.startStopMu.Unlock()
@@ -375,14 +393,19 @@ func (i *Instance) Replace() error {
 	}
 	answer := make(chan error, 1)
 	select {
-	case i.replaceRequests <- answer:
+	case i.replaceRequests <- replaceRequest{ctx, answer}:
 	case <-done:
 		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 	select {
 	case err := <-answer:
+		if errors.Is(err, errStopped) {
+			return nil
+		}
 		return err
 	case <-done:
-		return errStopped
+		return nil
 	}
 }

@@ -34,7 +34,11 @@ func Leftovers(h home.Home) ([]Leftover, error) {
 	}
 	var alive []Leftover
 	for _, l := range entries {
-		if len(l.sessionMembers()) > 0 {
+		left, err := l.sessionMembers()
+		if err != nil {
+			return nil, fmt.Errorf("look for %s: %w", l.Name, err)
+		}
+		if len(left) > 0 {
 			alive = append(alive, l)
 		}
 	}
@@ -60,9 +64,9 @@ func StopLeftovers(h home.Home, leftovers []Leftover, each func(Leftover)) {
 }
 
 // sessionMembers returns the living processes of the leftover's session.
-func (l Leftover) sessionMembers() []proc.Stat {
+func (l Leftover) sessionMembers() ([]proc.Stat, error) {
 	if l.Boot != proc.ReadBootID() {
-		return nil
+		return nil, nil
 	}
 	return proc.LivingSession(l.PID, l.Start)
 }
@@ -72,7 +76,8 @@ func (l Leftover) sessionMembers() []proc.Stat {
 func (l Leftover) terminate(h home.Home) {
 	stop := l.drainOutput(h)
 	defer stop()
-	for _, s := range l.sessionMembers() {
+	main, _ := l.sessionMembers() // without an answer it is killed in the end
+	for _, s := range main {
 		if s.PID == l.PID {
 			_ = s.Signal(unix.SignalNum(l.Stop.Signal)) // one that has gone is as good
 		}
@@ -80,7 +85,10 @@ func (l Leftover) terminate(h home.Home) {
 	poll := time.NewTicker(20 * time.Millisecond)
 	defer poll.Stop()
 	deadline := time.After(l.Stop.Timeout)
-	for len(l.sessionMembers()) > 0 {
+	for {
+		if left, err := l.sessionMembers(); err == nil && len(left) == 0 {
+			return
+		}
 		select {
 		case <-poll.C:
 			continue

@@ -140,7 +140,7 @@ func memoryLimitReason(memory, limit int64) string {
 // replaceForMemory replaces the child, without a gap if its reload mode allows it.
 func (i *Instance) replaceForMemory() {
 	if i.Process.Spec().Reload.Mode == processfile.ReloadBeside {
-		if err := i.Replace(); err != nil {
+		if err := i.Replace(context.Background()); err != nil { // a stop ends it
 			i.Process.Deps.Log.Warn("replace a process for its memory", "process", i.Process.Name, "error", err)
 		}
 		return

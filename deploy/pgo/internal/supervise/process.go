@@ -4,6 +4,7 @@
 package supervise
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -22,8 +23,8 @@ import (
 // any lock held.
 type ReleasePolicy interface {
 	// HandleExit is told how a process ended, or why it did not start. isFinal says that it is not started again. It
-	// returns true if another release was chosen, which is started then.
-	HandleExit(p *Process, ran Program, how string, isFinal bool) bool
+	// returns true if another release was chosen, which is started then. The end of ctx means that the process is stopped.
+	HandleExit(ctx context.Context, p *Process, ran Program, how string, isFinal bool) bool
 	// HandleFault is told what is wrong with a process that runs. It returns true if its release will be replaced.
 	HandleFault(p *Process, runs Program, why error) bool
 }
@@ -44,8 +45,9 @@ type Process struct {
 	isReloading     bool           // a reload is under way
 	reloadAgain     bool           // and another one was asked for meanwhile
 	reloadWaiters   []chan<- error // get the result
-	chosen          Program        // by the next start, if the process is watched
-	noProgramReason error          // the reason if nothing is chosen
+	withdrawReload  context.CancelCauseFunc
+	chosen          Program // by the next start, if the process is watched
+	noProgramReason error   // the reason if nothing is chosen
 
 	deploysUnderWay int // deploys that go on after the instances are replaced
 }
@@ -235,10 +237,21 @@ func sameRuntime(a, b processfile.Process) bool {
 // is requested during another follows it.
 func (p *Process) StartReload() { p.requestReload(nil) }
 
-// ReplaceInstances replaces the instances one by one, and returns the error of the first that fails.
-func (p *Process) ReplaceInstances() error {
+// ReplaceInstances replaces the instances one by one, and returns the error of the first that fails. When ctx ends, the
+// instances that were not replaced yet stay as they are, and it returns the cause.
+func (p *Process) ReplaceInstances(ctx context.Context) error {
 	answer := make(chan error, 1)
 	p.requestReload(answer)
+	select {
+	case err := <-answer:
+		return err
+	case <-ctx.Done():
+	}
+	p.mu.Lock()
+	if slices.Contains(p.reloadWaiters, chan<- error(answer)) {
+		p.withdrawReload(context.Cause(ctx))
+	}
+	p.mu.Unlock()
 	return <-answer
 }
 
@@ -260,15 +273,17 @@ func (p *Process) requestReload(tell chan<- error) {
 		return
 	}
 	p.isReloading = true
-	go p.runReload()
+	var ctx context.Context
+	ctx, p.withdrawReload = context.WithCancelCause(context.Background())
+	go p.runReload(ctx)
 }
 
-// runReload replaces the instances until no reload is requested any more.
-func (p *Process) runReload() {
+// runReload replaces the instances until no reload is requested any more, or ctx ends.
+func (p *Process) runReload(ctx context.Context) {
 	for {
 		var err error
 		for _, i := range p.Instances() {
-			if err = i.Replace(); err != nil {
+			if err = i.Replace(ctx); err != nil {
 				break
 			}
 		}
@@ -283,6 +298,9 @@ func (p *Process) finishReload(err error) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	again := p.reloadAgain && err == nil
+	if !again {
+		p.withdrawReload(nil)
+	}
 	p.reloadAgain, p.isReloading = false, again
 	if !again {
 		p.clearReloadFlag()

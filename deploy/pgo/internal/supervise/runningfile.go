@@ -40,7 +40,7 @@ func (r *runningFile) update(f func()) {
 	f()
 	content, err := json.Marshal(r.entries)
 	if err == nil {
-		err = home.ReplaceFile(r.path, content)
+		err = home.ReservedFile{Path: r.path}.Replace(content)
 	}
 	if err != nil {
 		// A full disk must not stop a process: what is lost is only finding it after a crash of the manager.

@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -23,6 +24,9 @@ type Set struct {
 	Policy ReleasePolicy // of all processes; set before the first one is created
 	ended  chan struct{} // closed when everything was stopped for good
 
+	context context.Context // ends when everything is to be stopped
+	end     context.CancelCauseFunc
+
 	mu        sync.Mutex // guards the fields below; never held while something is waited for
 	file      processfile.File
 	processes map[string]*Process
@@ -31,7 +35,9 @@ type Set struct {
 
 // NewSet returns an empty set.
 func NewSet() *Set {
-	return &Set{processes: map[string]*Process{}, ended: make(chan struct{})}
+	s := &Set{processes: map[string]*Process{}, ended: make(chan struct{})}
+	s.context, s.end = context.WithCancelCause(context.Background())
+	return s
 }
 
 // Root returns the directory that processes run in by default.
@@ -58,12 +64,16 @@ func (s *Set) IsDown() bool {
 	return s.isDown
 }
 
-// MarkDown makes the set refuse to start anything from now on.
+// MarkDown makes the set refuse to start anything from now on, and ends its context.
 func (s *Set) MarkDown() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.isDown = true
+	s.end(ErrDown)
 }
+
+// Context returns a context that ends with ErrDown when everything is to be stopped.
+func (s *Set) Context() context.Context { return s.context }
 
 // MarkEnded closes Ended. It may be called once.
 func (s *Set) MarkEnded() { close(s.ended) }

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"pgo/deploy/pgo/internal/command"
+	"pgo/deploy/pgo/internal/home"
 	"pgo/deploy/pgo/internal/keeper"
 	"pgo/deploy/pgo/internal/logfile"
 	"pgo/deploy/pgo/internal/proc"
@@ -36,6 +37,11 @@ func (h *Deps) spawn(s state.InstanceID, spec processfile.Process, shared map[st
 	}
 	k.Handle.ChildSpec.ID = id
 	k.resources.pipes, k.resources.own, k.resources.inherited = map[string]int{}, map[string]sockets.Listener{}, shared
+	release, err := h.starts.reserve(countDescriptors(spec))
+	if err != nil {
+		return nil, fmt.Errorf("start: %w", err)
+	}
+	defer release()
 	if err := h.prepareChild(k); err != nil {
 		k.closeResources()
 		if k.resources.notify != nil {
@@ -71,6 +77,9 @@ func (h *Deps) prepareChild(k *Child) error {
 	}
 	env := k.environment()
 	program, err := k.programPath(env)
+	if err == nil {
+		err = command.CheckDir(f.Dir)
+	}
 	if err != nil {
 		return errors.Join(errNotRetryable, err)
 	}
@@ -107,7 +116,11 @@ func (h *Deps) runShim(k *Child, f keeper.ChildSpec, program string, s shim.Sett
 		k.reap()
 		return err
 	}
-	text, err := io.ReadAll(report)
+	text, err := readReport(report)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		k.reap()
+		return fmt.Errorf("start %s: it was not executed within %s", k.Spec.Command, startTimeout)
+	}
 	if err != nil || len(text) == 0 {
 		return nil // its exit shows the result
 	}
@@ -119,6 +132,9 @@ func (h *Deps) runShim(k *Child, f keeper.ChildSpec, program string, s shim.Sett
 	if why := release.CheckPlatform(program); failure.Step == "" && errors.Is(&failure, unix.ENOEXEC) && why != nil {
 		return fmt.Errorf("start: %w (%w)", why, &failure)
 	}
+	if failure.Step == "" {
+		return fmt.Errorf("start %s: %w", k.Spec.Command, command.ExplainExec(program, &failure))
+	}
 	return fmt.Errorf("start %s: %w", k.Spec.Command, &failure)
 }
 
@@ -128,6 +144,17 @@ func (k *Child) recordRunning() {
 		Name: k.ID.Name, PID: k.Handle.PID, Start: k.Handle.StartTicks, Boot: proc.ReadBootID(),
 		Kind: k.Spec.Kind, After: k.Spec.After, Stop: k.Spec.Stop,
 	})
+}
+
+// startTimeout is how long the shim may take to become the program. The program may be on a disk that does not answer.
+const startTimeout = 30 * time.Second
+
+// readReport reads what the shim reports: nothing when it has become the program.
+func readReport(report *os.File) ([]byte, error) {
+	if err := report.SetReadDeadline(time.Now().Add(startTimeout)); err != nil {
+		return nil, err
+	}
+	return io.ReadAll(report)
 }
 
 // Dir returns the directory that the child runs in.
@@ -180,11 +207,25 @@ func (k *Child) openListeners(f *keeper.ChildSpec) error {
 }
 
 func (k *Child) openNotify(as *shim.User) error {
-	n, err := sdnotify.OpenSocket(filepath.Join(k.deps.socketDir, k.Handle.ChildSpec.ID+".notify"))
+	path := filepath.Join(k.deps.socketDir, k.Handle.ChildSpec.ID+".notify")
+	n, err := sdnotify.OpenSocket(path)
+	if errors.Is(err, os.ErrNotExist) { // the directory has disappeared
+		if err := home.CreatePrivateDir(k.deps.socketDir); err != nil {
+			return err
+		}
+		n, err = sdnotify.OpenSocket(path)
+	}
 	if err != nil {
 		return err
 	}
 	k.resources.notify = n
+	k.deps.notified.add(k)
+	return k.shareNotify(as)
+}
+
+// shareNotify lets the child's user reach the notify socket, and has the keeper hold it.
+func (k *Child) shareNotify(as *shim.User) error {
+	n := k.resources.notify
 	if as != nil {
 		// The directory can be traversed then, not read; the control socket is closed to others by its own mode.
 		err := errors.Join(os.Chmod(k.deps.socketDir, 0o711), os.Chown(n.Path, as.UID, as.GID))
@@ -257,6 +298,7 @@ func (h *Deps) adopt(c keeper.Child, shared map[string]sockets.Listener) (*Child
 			return nil, err
 		}
 		k.resources.notify = n
+		h.notified.add(k)
 	}
 	k.recordRunning()
 	return k, k.attachOutput()

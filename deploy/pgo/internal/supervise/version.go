@@ -50,6 +50,11 @@ func (c *versionCache) find(k *Child) (string, error) {
 	case len(k.Spec.VersionArgs) > 0:
 		ctx, stop := k.untilExit(context.Background())
 		defer stop()
+		release, err := k.deps.starts.reserve(descriptorsOfQuery)
+		if err != nil {
+			return "", err // it runs, and its version stays unknown
+		}
+		defer release()
 		run := command.Run{Process: k.Spec, Program: program, Args: k.Spec.VersionArgs, Dir: k.Dir(), Env: command.ListEnv(env)}
 		version = QueryVersion(ctx, k.deps.Runner, run)
 		if ctx.Err() != nil {

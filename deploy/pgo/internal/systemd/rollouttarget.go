@@ -154,7 +154,7 @@ func (t *target) AwaitProbation(ctx context.Context) error {
 		for _, unit := range UnitsOf(t.process) {
 			err := t.checkUnit(ctx, unit, isOver)
 			if ctx.Err() != nil {
-				return rollout.ErrConnectionLost(ctx)
+				return rollout.ExplainInterruption(ctx)
 			}
 			if err != nil {
 				t.reportTail(unit)
@@ -169,7 +169,7 @@ func (t *target) AwaitProbation(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return rollout.ErrConnectionLost(ctx)
+			return rollout.ExplainInterruption(ctx)
 		case <-time.After(min(probationInterval, time.Until(end)+time.Millisecond)):
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"pgo/deploy/pgo/internal/keeper"
 )
 
 // Bounds of a client. All answers are small, and a few programs ask for them.
@@ -63,6 +65,10 @@ func (b *limitedListener) Accept() (net.Conn, error) {
 		c, err := b.Listener.Accept()
 		if err != nil {
 			return nil, err
+		}
+		if keeper.CheckDescriptors("manager", 0) != nil {
+			c.Close() // what is left is for commands
+			continue
 		}
 		select {
 		case b.slots <- struct{}{}:

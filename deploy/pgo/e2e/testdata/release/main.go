@@ -89,6 +89,8 @@ func main() {
 	switch build {
 	case "crashes":
 		time.AfterFunc(time.Second, func() { os.Exit(4) })
+	case "leaves":
+		time.AfterFunc(time.Second, func() { os.Exit(0) })
 	case "grows":
 		go grow(250)
 	}

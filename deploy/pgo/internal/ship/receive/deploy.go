@@ -1,6 +1,7 @@
 package receive
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,7 +46,9 @@ func (s *session) deploy(ctx context.Context, welcome wire.Welcome) error {
 		return s.refuse(err)
 	}
 	if s.hello.Operation == wire.OpDeploy {
-		if err := s.receiveSet(ctx); err != nil {
+		if err := s.receiveSet(ctx); errors.Is(err, errNoPlan) {
+			return s.sendRefusal(err) // nothing was asked for
+		} else if err != nil {
 			return s.refuse(err)
 		}
 	}
@@ -77,6 +80,12 @@ func (s *session) refuse(reason error) error {
 			s.entry.Reason += "; " + err.Error()
 		}
 	}
+	return s.sendRefusal(reason)
+}
+
+// sendRefusal sends the client that the deploy is refused.
+func (s *session) sendRefusal(reason error) error {
+	s.entry.Result, s.entry.Reason = audit.Refused, cmp.Or(s.entry.Reason, reason.Error())
 	report := wire.Report{Result: &s.entry}
 	if errors.Is(reason, ErrLocked) {
 		report.Step = "locked"
@@ -87,11 +96,14 @@ func (s *session) refuse(reason error) error {
 	return s.conn.Send(report)
 }
 
+// errNoPlan is the error of a client that leaves before it sends what to deploy, as for a name that this host does not have.
+var errNoPlan = errors.New("the client named nothing to deploy")
+
 // receiveSet receives the plan, and the programs that the client sends into the store. It touches no running process.
 func (s *session) receiveSet(ctx context.Context) error {
 	var plan wire.Plan
 	if err := s.conn.Receive(&plan); err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errNoPlan, err)
 	}
 	changes, err := changesOf(plan, s.deployables)
 	s.entry.Changes = append(s.entry.Changes, changes...)

@@ -38,7 +38,8 @@ func awaitManager(ctx context.Context, h home.Home) (runner, []control.Deployabl
 			deployables, err := c.ListDeployables(ctx)
 			return c, deployables, err
 		}
-		if !errors.Is(err, control.ErrNotRunning) || time.Now().After(end) || !isKeeperRunning(h) {
+		_, isUnreachable := errors.AsType[*control.UnreachableError](err)
+		if !errors.Is(err, control.ErrNotRunning) && !isUnreachable || time.Now().After(end) || !h.IsLocked() {
 			return nil, nil, err
 		}
 		select {
@@ -47,14 +48,4 @@ func awaitManager(ctx context.Context, h home.Home) (runner, []control.Deployabl
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
-}
-
-// isKeeperRunning reports whether a keeper holds the lock of the home.
-func isKeeperRunning(h home.Home) bool {
-	f, err := h.Lock()
-	if err != nil {
-		return errors.Is(err, home.ErrLocked)
-	}
-	f.Close()
-	return false
 }
