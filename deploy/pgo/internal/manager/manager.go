@@ -158,8 +158,8 @@ func (m *Manager) Reload(names []string) error {
 	})
 }
 
-// Down stops everything for good and returns when nothing is left. A rollout under way is rolled back before: the previous
-// releases are those of the next starts.
+// Down stops everything for good and returns when nothing is left. A rollout under way is rolled back before: the next
+// starts run the previous releases.
 func (m *Manager) Down() {
 	m.set.MarkDown()
 	m.deps.Link.KeepData(downKey, []byte("yes"))
