@@ -10,5 +10,6 @@ var (
 	ErrClosed           = problem.New(problem.KindConflict, "task_closed", "The task is closed and takes no more submissions.")
 	ErrAlreadySubmitted = problem.New(problem.KindConflict, "already_submitted", "This was handed in before: a draft does not take that back.")
 	ErrAlreadyGraded    = problem.New(problem.KindConflict, "already_graded", "This has a grade, which is for what was handed in.")
+	ErrTooManyHandIns   = problem.New(problem.KindConflict, "too_many_hand_ins", "This was handed in 100 times, each with other work. That is the most that is kept.")
 	ErrNotSubmitted     = problem.New(problem.KindConflict, "not_submitted", "The student has not handed in yet.")
 )

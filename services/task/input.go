@@ -18,6 +18,7 @@ const (
 	maxFeedback    = 10_000    // characters
 	maxScoreLimit  = 1000      // of max_score
 	maxContent     = 64 * 1024 // bytes
+	maxHandIns     = 100       // of one student for a task; each is kept
 )
 
 // NewTask holds the fields of a task that its teacher chooses.

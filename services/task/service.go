@@ -15,7 +15,7 @@ type Reader interface {
 	// exist or its class was deleted.
 	FindPermissions(ctx context.Context, taskID, userID string) (Permissions, error)
 	// ListTasks returns the tasks that a person teaches or is assigned, ordered by id.
-	ListTasks(ctx context.Context, userID string, f TaskFilter, p page.Request[TaskKey]) (page.Page[Task], error)
+	ListTasks(ctx context.Context, userID string, f TaskFilter, p page.Request[TaskKey]) (page.Page[Summary], error)
 }
 
 // SubmissionReader reads the assignments and submissions of a task.

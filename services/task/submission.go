@@ -140,7 +140,7 @@ func (c *SubmissionChange) handIn(h SubmissionInput, now time.Time) error {
 	return nil
 }
 
-// handInContent adds a hand-in, unless it is the same as the last one.
+// handInContent adds a hand-in, unless it is the same as the last one. It returns ErrTooManyHandIns after maxHandIns of them.
 func (c *SubmissionChange) handInContent(content string, now time.Time) error {
 	s := &c.Submission
 	if strings.TrimSpace(content) == "" {
@@ -153,6 +153,8 @@ func (c *SubmissionChange) handInContent(content string, now time.Time) error {
 		c.Task.SubmittedCount++
 	case s.Content == content:
 		return nil
+	case s.HandIns >= maxHandIns:
+		return ErrTooManyHandIns
 	default:
 		c.superseded = &HandInContent{HandIn: HandIn{Number: s.HandIns, SubmittedAt: *s.SubmittedAt}, Content: s.Content}
 	}

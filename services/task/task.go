@@ -43,6 +43,25 @@ type Task struct {
 	ClosedAt       *time.Time `json:"closed_at"`
 }
 
+// Summary is a task in a list, without its description, which may be long.
+type Summary struct {
+	ID             string     `json:"id"` // UUIDv7
+	ClassID        string     `json:"class_id"`
+	Title          string     `json:"title"`
+	Status         string     `json:"status" enums:"draft,published,closed"`
+	MaxScore       int        `json:"max_score"`
+	DueAt          time.Time  `json:"due_at"`
+	AssignedCount  int        `json:"assigned_count"`  // students who have the task
+	SubmittedCount int        `json:"submitted_count"` // of those, who have handed in
+	GradedCount    int        `json:"graded_count"`    // of those, who have a grade
+	Version        int64      `json:"version"`         // grows with each change by a teacher; If-Match compares it
+	CreatedBy      string     `json:"created_by"`
+	CreatedAt      time.Time  `json:"created_at"`
+	UpdatedAt      time.Time  `json:"updated_at"` // of the teacher's last change; changes of the counts do not count
+	PublishedAt    *time.Time `json:"published_at"`
+	ClosedAt       *time.Time `json:"closed_at"`
+}
+
 // TaskChange is a task during a change by its teacher, locked in the store, together with the effects of the change. The store
 // saves all of them in one transaction, or does nothing if a rule rejects the change.
 type TaskChange struct {

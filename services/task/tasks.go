@@ -40,7 +40,7 @@ func (s *Service) CreateTask(ctx context.Context, userID string, n NewTask) (Tas
 }
 
 // ListTasks lists the tasks that a person teaches or is assigned, oldest first.
-func (s *Service) ListTasks(ctx context.Context, userID string, f TaskFilter, p page.Request[TaskKey]) (page.Page[Task], error) {
+func (s *Service) ListTasks(ctx context.Context, userID string, f TaskFilter, p page.Request[TaskKey]) (page.Page[Summary], error) {
 	return s.Reader.ListTasks(ctx, userID, f, p)
 }
 

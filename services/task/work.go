@@ -12,8 +12,8 @@ import (
 // HandIn saves an assignee's submission, as a draft or handed in. One can hand in again until the task is closed or a grade
 // is given; every hand-in is kept. Content that is not given leaves a draft alone. It returns validation_failed if the content is invalid, not_found if the person may not see
 // the task, forbidden if it is not assigned to them, precondition_failed if the version of the submission does not satisfy
-// cond, ErrClosed if the task is closed, ErrAlreadySubmitted if a draft would replace what was handed in, and
-// ErrAlreadyGraded if there is a grade.
+// cond, ErrClosed if the task is closed, ErrAlreadySubmitted if a draft would replace what was handed in,
+// ErrAlreadyGraded if there is a grade, and ErrTooManyHandIns if the student has handed in too often.
 func (s *Service) HandIn(ctx context.Context, userID, taskID string, h SubmissionInput, cond entity.Condition) (Submission, error) {
 	if err := h.validate(); err != nil {
 		return Submission{}, err

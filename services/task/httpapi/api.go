@@ -16,7 +16,7 @@ import (
 //
 //	@title						Task
 //	@version					1
-//	@description				The tasks that teachers set, the submissions of students, and grades. The members of classes are known from the School service's events, so they may be a moment behind. Errors are problems (RFC 9457) with a stable code. Besides the codes that a call lists, every call may answer 400 malformed_json or malformed_query, 405 method_not_allowed, 413 body_too_large, 415 unsupported_media_type, 422 validation_failed and 503 unavailable.
+//	@description				The tasks that teachers set, the submissions of students, and grades. The members of classes are known from the School service's events, so they may be a moment behind. A page of a list has fewer items than limit where they would exceed 1 MiB: next_cursor is null only on the last page. Errors are problems (RFC 9457) with a stable code. Besides the codes that a call lists, every call may answer 400 malformed_json or malformed_query, 405 method_not_allowed, 413 body_too_large, 415 unsupported_media_type, 422 validation_failed and 503 unavailable.
 //	@BasePath					/api/v1
 //	@securityDefinitions.apikey	BearerAuth
 //	@in							header

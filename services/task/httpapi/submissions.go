@@ -40,7 +40,7 @@ type gradeRequest struct {
 //	@Failure		401			{object}	problem.Body	"unauthenticated"
 //	@Failure		403			{object}	problem.Body	"forbidden"
 //	@Failure		404			{object}	problem.Body	"not_found"
-//	@Failure		409			{object}	problem.Body	"task_closed, already_submitted, already_graded"
+//	@Failure		409			{object}	problem.Body	"task_closed, already_submitted, already_graded, too_many_hand_ins"
 //	@Failure		412			{object}	problem.Body	"precondition_failed"
 //	@Failure		422			{object}	problem.Body	"validation_failed"
 //	@Router			/tasks/{id}/submission [put]

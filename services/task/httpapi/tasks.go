@@ -64,17 +64,18 @@ func (a *API) createTask(c *gin.Context) error {
 
 // listTasks godoc
 //
-//	@Summary	List the tasks that I teach or am assigned
-//	@Tags		tasks
-//	@Security	BearerAuth
-//	@Produce	json
+//	@Summary		List the tasks that I teach or am assigned
+//	@Description	Without their descriptions, which GET /tasks/{id} has.
+//	@Tags			tasks
+//	@Security		BearerAuth
+//	@Produce		json
 //	@Param		class_id	query		string	false	"of one class"
 //	@Param		status		query		string	false	"status"	Enums(draft, published, closed)
 //	@Param		assigned	query		string	false	"me: only what I am assigned"	Enums(me)
 //	@Param		due_before	query		string	false	"due before this time (RFC 3339)"
 //	@Param		limit		query		int		false	"1 to 100, default 20"
 //	@Param		cursor		query		string	false	"next_cursor of the page before"
-//	@Success	200			{object}	page.Page[task.Task]
+//	@Success	200			{object}	page.Page[task.Summary]
 //	@Failure	401			{object}	problem.Body	"unauthenticated"
 //	@Failure	422			{object}	problem.Body	"validation_failed"
 //	@Router		/tasks [get]

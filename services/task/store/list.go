@@ -14,10 +14,14 @@ import (
 // classesPerQuery limits the size of the statement that reads the tasks of the classes that a person teaches.
 const classesPerQuery = 50
 
+// summaryColumns are the columns of a task t that a list shows.
+const summaryColumns = `t.id, t.class_id, t.title, t.status, t.max_score, t.due_at, t.assigned_count, t.submitted_count, t.graded_count, t.version,
+	t.created_by, t.created_at, t.updated_at, t.published_at, t.closed_at`
+
 // ListTasks implements task.Reader. The tasks that a person teaches are read class by class, and those that they are
 // assigned in another query. Each part is a range of an index in the list's order, of which at most a page is read. The
 // parts are merged here.
-func (s *Store) ListTasks(ctx context.Context, userID string, f task.TaskFilter, p page.Request[task.TaskKey]) (page.Page[task.Task], error) {
+func (s *Store) ListTasks(ctx context.Context, userID string, f task.TaskFilter, p page.Request[task.TaskKey]) (page.Page[task.Summary], error) {
 	rows, err := s.listAssigned(ctx, userID, f, p)
 	if err == nil && !f.OnlyAssigned {
 		var taught []taskRow
@@ -25,14 +29,14 @@ func (s *Store) ListTasks(ctx context.Context, userID string, f task.TaskFilter,
 		rows = append(rows, taught...)
 	}
 	if err != nil {
-		return page.Page[task.Task]{}, mysql.Wrap(err, "list tasks")
+		return page.Page[task.Summary]{}, mysql.Wrap(err, "list tasks")
 	}
 	slices.SortFunc(rows, func(a, b taskRow) int { return cmp.Compare(a.ID, b.ID) })
 	rows = slices.CompactFunc(rows, func(a, b taskRow) bool { return a.ID == b.ID }) // a task is in both parts if the person's role changed between the reads
 	if len(rows) > p.Limit+1 {
 		rows = rows[:p.Limit+1]
 	}
-	return page.New(rows, p.Limit, taskRow.toTask, func(t task.Task) task.TaskKey { return task.TaskKey{ID: t.ID} })
+	return page.New(rows, p.Limit, taskRow.toSummary, func(t task.Summary) task.TaskKey { return task.TaskKey{ID: t.ID} })
 }
 
 // filterConditions returns the conditions of the filter and the page on the tasks t, to append to other conditions.
@@ -76,7 +80,7 @@ func (s *Store) listTaught(ctx context.Context, userID string, f task.TaskFilter
 		var parts []string
 		var args []any
 		for _, class := range chunk {
-			parts = append(parts, "(SELECT t.* FROM tasks t FORCE INDEX ("+index+") WHERE t.class_id = ?"+condition+" ORDER BY t.id LIMIT ?)")
+			parts = append(parts, "(SELECT "+summaryColumns+" FROM tasks t FORCE INDEX ("+index+") WHERE t.class_id = ?"+condition+" ORDER BY t.id LIMIT ?)")
 			args = append(append(append(args, class), conditionArgs...), p.Limit+1)
 		}
 		var rows []taskRow
@@ -102,7 +106,7 @@ func (s *Store) listAssigned(ctx context.Context, userID string, f task.TaskFilt
 	var rows []taskRow
 	// The join order is fixed: it starts at the assignments, which are in the list's order. The server might otherwise
 	// join with a buffer and sort.
-	err := s.db.WithContext(ctx).Raw(`SELECT STRAIGHT_JOIN t.* FROM assignments a FORCE INDEX (`+index+`)
+	err := s.db.WithContext(ctx).Raw(`SELECT STRAIGHT_JOIN `+summaryColumns+` FROM assignments a FORCE INDEX (`+index+`)
 		JOIN view_classes c FORCE INDEX (PRIMARY) ON c.id = a.class_id AND c.deleted = FALSE AND c.archived = FALSE
 		JOIN view_schools cs FORCE INDEX (PRIMARY) ON cs.id = c.school_id AND cs.archived = FALSE
 		JOIN tasks t FORCE INDEX (PRIMARY) ON t.id = a.task_id

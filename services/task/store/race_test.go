@@ -112,6 +112,57 @@ func TestHandInWhileStudentLeaves(t *testing.T) {
 	}
 }
 
+// TestPurgeWhileFanningOut stops a batch of assignments right before its end, and deletes the class or its school for good: the
+// deletion waits for the batch, and nothing of the class is left in the end, whatever was made meanwhile.
+func TestPurgeWhileFanningOut(t *testing.T) {
+	for name, deletion := range map[string]func(*testClass) view.Change{
+		"class": func(r *testClass) view.Change {
+			return view.Class{ID: r.class, SchoolID: r.school, Deleted: true, Sequence: r.sequence + 1}
+		},
+		"school": func(r *testClass) view.Change { return view.School{ID: r.school, Deleted: true, Sequence: 9} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDatabase(t)
+			other, _ := d.open(t, "")
+			r := d.createClass(t, other, 1200)
+			id := r.publish(t, other)
+			slow, db := d.open(t, "")
+			stopped, release := make(chan struct{}), make(chan struct{})
+			var once sync.Once
+			err := db.Callback().Raw().Before("gorm:raw").Register("test:stop", func(tx *gorm.DB) {
+				if tx.Statement.SQL.String() == "UPDATE tasks SET assigned_count = assigned_count + ?, revision = revision + 1 WHERE id = ?" {
+					once.Do(func() { close(stopped); <-release })
+				}
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			made, deleted := make(chan error, 1), make(chan error, 1)
+			go func() { made <- fanOutAll(t.Context(), slow) }()
+			<-stopped
+			go func() { deleted <- other.Apply(t.Context(), consumer, newID(), deletion(r)) }()
+			testkit.Eventually(t, "the deletion waits, or is done", func() error {
+				if len(deleted) > 0 {
+					return nil
+				}
+				return d.checkLockWait()
+			})
+			close(release)
+			if err := errors.Join(<-made, <-deleted, fanOutAll(t.Context(), other)); err != nil {
+				t.Fatal(err)
+			}
+			if err := other.Sweep(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			left := d.count(t, `SELECT (SELECT COUNT(*) FROM tasks WHERE id = ?) + (SELECT COUNT(*) FROM assignments WHERE task_id = ?) + (SELECT COUNT(*) FROM fanouts)
+				+ (SELECT COUNT(*) FROM view_class_members WHERE class_id = ?) + (SELECT COUNT(*) FROM view_classes WHERE NOT deleted)`, id, id, r.class)
+			if left != 0 {
+				t.Errorf("%d rows of a deleted class are left", left)
+			}
+		})
+	}
+}
+
 // TestFanOutSkipsClaimedTask locks the row of one fan-out, as another process does: the other fan-out proceeds.
 func TestFanOutSkipsClaimedTask(t *testing.T) {
 	t.Parallel()

@@ -64,6 +64,14 @@ func (r taskRow) toTask() task.Task {
 	}
 }
 
+func (r taskRow) toSummary() task.Summary {
+	return task.Summary{
+		ID: r.ID, ClassID: r.ClassID, Title: r.Title, Status: r.Status, MaxScore: r.MaxScore, DueAt: r.DueAt,
+		AssignedCount: r.AssignedCount, SubmittedCount: r.SubmittedCount, GradedCount: r.GradedCount, Version: r.Version,
+		CreatedBy: r.CreatedBy, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, PublishedAt: r.PublishedAt, ClosedAt: r.ClosedAt,
+	}
+}
+
 func newTaskRow(t task.Task, sequence int64) taskRow {
 	return taskRow{
 		ID: t.ID, ClassID: t.ClassID, Title: t.Title, Description: t.Description, Status: t.Status, MaxScore: t.MaxScore, DueAt: t.DueAt,

@@ -251,3 +251,20 @@ func TestLeavingHidesWork(t *testing.T) {
 }
 
 func containsID(res response, id string) bool { return bytes.Contains(res.Body, []byte(id)) }
+
+// TestHandInsAreLimited hands in other work until it is refused: what is kept of one student has an end.
+func TestHandInsAreLimited(t *testing.T) {
+	t.Parallel()
+	env := newTestEnv(t)
+	s := env.Start(t)
+	c := env.createClassroom(t, s)
+	w := c.createWork(t, s)
+	const most = 100
+	for n := range most {
+		w.handIn(c.student, map[string]any{"content": fmt.Sprint("version ", n)}, 200, "")
+	}
+	w.handIn(c.student, map[string]any{"content": "one more"}, 409, "too_many_hand_ins")
+	w.handIn(c.student, map[string]any{"content": fmt.Sprint("version ", most-1)}, 200, "") // the same as before
+	assertFields(t, "the work", w.own(c.student), map[string]any{"hand_ins": most, "content": fmt.Sprint("version ", most-1)})
+	w.grade(c.student, 7)
+}
