@@ -45,7 +45,7 @@ func formatLimit(ports []int, connections int) string {
 
 // planLimit plans the limit of connections. It is a table of its own, which allows what it does not limit, and so does not
 // contradict another firewall. With 0 connections it plans the removal of the limit.
-func (p *planner) planLimit(ctx context.Context) (Step, error) {
+func (p *planner) planLimit() (Step, error) {
 	if p.Options.Connections == 0 {
 		return p.planLimitRemoval(), nil
 	}

@@ -39,7 +39,7 @@ func NewPlan(ctx context.Context, o Options, m Machine) (Plan, error) {
 		firewall, err := p.planFirewall(ctx)
 		steps, errs = append(steps, firewall), append(errs, err)
 	}
-	limit, err := p.planLimit(ctx)
+	limit, err := p.planLimit()
 	steps, errs = append(steps, limit), append(errs, err)
 	runner, err := p.planRunner(ctx)
 	steps, errs = append(steps, runner), append(errs, err)
