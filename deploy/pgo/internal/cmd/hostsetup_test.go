@@ -46,10 +46,10 @@ func TestReadKey(t *testing.T) {
 
 func TestRemoteArgs(t *testing.T) {
 	s := hostSetup{yes: true, options: hostsetup.Options{
-		Dir: "/srv/pgo", User: "pgo", Gateway: []int{8080, 8443}, Firewall: "none", Image: "rocky", Root: "/", Key: "ssh-ed25519 AAAA ci",
+		Dir: "/srv/pgo", User: "pgo", Gateway: []int{8080, 8443}, Firewall: "none", Connections: 32, Image: "rocky", Root: "/", Key: "ssh-ed25519 AAAA ci",
 	}}
 	got := s.remoteArgs()
-	want := []string{"--dir", "/srv/pgo", "--user", "pgo", "--gateway", "8080,8443", "--firewall", "none", "--image", "rocky", "--root", "/", "--key", "ssh-ed25519 AAAA ci", "--yes"}
+	want := []string{"--dir", "/srv/pgo", "--user", "pgo", "--gateway", "8080,8443", "--firewall", "none", "--connections", "32", "--image", "rocky", "--root", "/", "--key", "ssh-ed25519 AAAA ci", "--yes"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
