@@ -49,7 +49,7 @@ func (e *engine) answer(w http.ResponseWriter, r *http.Request) {
 	e.mu.Unlock()
 	switch {
 	case r.URL.Path == "/events":
-		http.NewResponseController(w).Flush() //nolint:errcheck // the next write reports it
+		http.NewResponseController(w).Flush()
 		for {
 			select {
 			case text, ok := <-e.events:
@@ -57,7 +57,7 @@ func (e *engine) answer(w http.ResponseWriter, r *http.Request) {
 					return
 				}
 				fmt.Fprintln(w, text)
-				http.NewResponseController(w).Flush() //nolint:errcheck // as above
+				http.NewResponseController(w).Flush()
 			case <-r.Context().Done():
 				return
 			}
@@ -109,7 +109,7 @@ func start(t *testing.T, e *engine) (client *http.Client, addr string) {
 	if err := lines.Decode(&ready); err != nil || ready.Msg != "ready" {
 		t.Fatalf("the first line is %+v, %v", ready, err)
 	}
-	go io.Copy(io.Discard, io.MultiReader(lines.Buffered(), out)) //nolint:errcheck // it ends with the program
+	go io.Copy(io.Discard, io.MultiReader(lines.Buffered(), out))
 	t.Cleanup(func() {
 		stop()
 		if code := <-ended; code != exitOK {
