@@ -46,17 +46,20 @@ func stopEverything(ctx context.Context, e *env) error {
 	k := keeperProcess{home: h, pid: client.Keeper()}
 	f, err := newFollower(ctx, e, h, client)
 	if err == nil {
-		_, err = f.runCommand(ctx, "down", nil)
+		err = f.runCommand(ctx, "down", nil)
 	}
 	switch {
 	case ctx.Err() != nil:
 		return errors.New("interrupted: pgo continues to stop everything")
 	case err != nil:
 		return endKeeper(ctx, e, h, err)
-	case !k.awaitEnd(ctx, keeperEndTimeout) && ctx.Err() == nil:
-		return endKeeper(ctx, e, h, errors.New("everything is stopped, and the keeper does not end"))
+	}
+	hasEnded := k.awaitEnd(ctx, keeperEndTimeout)
+	switch {
 	case ctx.Err() != nil:
 		return errInterruptedEnd
+	case !hasEnded:
+		return endKeeper(ctx, e, h, errors.New("everything is stopped, and the keeper does not end"))
 	}
 	fmt.Fprintln(e.stdout, allStopped)
 	return nil

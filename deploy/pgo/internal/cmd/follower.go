@@ -43,14 +43,14 @@ func runAndFollow(ctx context.Context, e *env, command string, body any, wait fu
 	if err != nil {
 		return err
 	}
-	if _, err := f.runCommand(ctx, command, body); err != nil || wait == nil {
+	if err := f.runCommand(ctx, command, body); err != nil || wait == nil {
 		return err
 	}
 	return wait(f)
 }
 
 // runCommand has the manager run a command and prints what happens until it answers.
-func (f *follower) runCommand(ctx context.Context, command string, body any) (control.Changes, error) {
+func (f *follower) runCommand(ctx context.Context, command string, body any) error {
 	following, stop := context.WithCancel(ctx)
 	running, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
@@ -77,7 +77,7 @@ func (f *follower) runCommand(ctx context.Context, command string, body any) (co
 	if err == nil {
 		f.printChanges(c)
 	}
-	return c, err
+	return err
 }
 
 // printChanges prints the changes that were not printed yet.

@@ -183,7 +183,7 @@ func listenControl(socket string) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	defer l.Close() // the copy listens on
+	defer func() { _ = l.Close() }() // the copy listens on
 	return control.CopyDescriptor(l)
 }
 

@@ -42,9 +42,9 @@ func startProgram(ctx context.Context, e *env, program, name string, args []stri
 	if err != nil {
 		return err
 	}
-	if _, err := f.runCommand(ctx, "add", control.AddRequest{Process: p}); err != nil {
+	if err := f.runCommand(ctx, "add", control.AddRequest{Process: p}); err != nil {
 		if started && ctx.Err() == nil {
-			_, failed := f.runCommand(ctx, "down", nil)
+			failed := f.runCommand(ctx, "down", nil)
 			return errors.Join(err, failed)
 		}
 		return err

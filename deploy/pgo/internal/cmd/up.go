@@ -58,9 +58,9 @@ func applyAndWait(ctx context.Context, e *env, h home.Home, file processfile.Fil
 	if err != nil {
 		return err
 	}
-	if _, err := f.runCommand(ctx, "apply", control.ApplyRequest{File: file}); err != nil {
+	if err := f.runCommand(ctx, "apply", control.ApplyRequest{File: file}); err != nil {
 		if started && ctx.Err() == nil {
-			if _, failed := f.runCommand(ctx, "down", nil); failed != nil {
+			if failed := f.runCommand(ctx, "down", nil); failed != nil {
 				return errors.Join(err, failed)
 			}
 			if !(keeperProcess{home: h, pid: client.Keeper()}).awaitEnd(ctx, keeperEndTimeout) {

@@ -82,11 +82,11 @@ func (p *managerProcess) sendSignal(s syscall.Signal) {
 
 // notifyManager sends a message to the manager. A manager that does not read it hangs: it is killed, and the next one finds
 // everything here. The lock is held.
-func (k *Keeper) notifyManager(m message, fds ...int) {
+func (k *Keeper) notifyManager(m message) {
 	if k.manager == nil {
 		return
 	}
-	if err := k.manager.wire.send(m, fds...); err != nil && errors.Is(err, os.ErrDeadlineExceeded) {
+	if err := k.manager.wire.send(m); err != nil && errors.Is(err, os.ErrDeadlineExceeded) {
 		k.Options.Log.Error("the manager hangs: killing it", "pid", k.manager.pid)
 		k.manager.sendSignal(unix.SIGKILL)
 	}

@@ -68,6 +68,9 @@ func TestSessionMembersOfMany(t *testing.T) {
 	}
 	pid := cmd.Process.Pid
 	all, err := SessionMembers(pid, os.Getpid()+1<<22)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var pids []int
 	for _, s := range all[pid] {
 		if s.Session != pid || s.Start == 0 {
