@@ -21,7 +21,7 @@ func TestKeeperSignals(t *testing.T) {
 	assertGoesOn := func(t *testing.T) {
 		t.Helper()
 		if info := s.readInfo(); info.KeeperPID != before.KeeperPID || s.listByName()["p"].PID != pid {
-			t.Errorf("%+v, %+v", info, s.listByName())
+			t.Errorf("was pid %d under %+v, is %+v, %+v", pid, before, info, s.listByName())
 		}
 	}
 	send := func(pid int, signal syscall.Signal) {

@@ -131,7 +131,10 @@ func (p *Collector) movePending() (int, error) {
 	if fd < 0 {
 		return 0, nil
 	}
-	if p.partialErr != nil && p.to.Discard(fd, 0, p.partialErr) {
+	if p.partialErr != nil {
+		if !p.to.Discard(fd, 0, p.partialErr) {
+			return 0, nil // the rest of the line is still to come
+		}
 		p.partialErr = nil
 	}
 	n, err := unix.IoctlGetInt(fd, unix.TIOCINQ)

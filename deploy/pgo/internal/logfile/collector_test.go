@@ -52,3 +52,43 @@ func TestCollectorDropsWholeLines(t *testing.T) {
 		t.Errorf("%d lines were dropped, and %d are there, from %.120q on", dropped, strings.Count(rest, "\n"), rest)
 	}
 }
+
+// TestCollectorKeepsTheLineAfterDroppedOnes fills the pipe of a full disk with whole lines, so that all of them are dropped. The next
+// line is logged.
+func TestCollectorKeepsTheLineAfterDroppedOnes(t *testing.T) {
+	pipe, err := NewPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(pipe)
+	log := filepath.Join(t.TempDir(), "log")
+	if err := os.Symlink("/dev/full", log); err != nil {
+		t.Fatal(err)
+	}
+	p, err := NewCollector(pipe, NewWriter(log, Policy{}), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	lines := p.size * 3 / 4 / 100
+	for n := range lines {
+		if _, err := unix.Write(pipe, fmt.Appendf(nil, "line %05d %s\n", n, strings.Repeat("x", 88))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.Sync()
+	if err := os.Remove(log); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := unix.Write(pipe, []byte("after\n")); err != nil {
+		t.Fatal(err)
+	}
+	p.Sync()
+	text, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("%d lines (%d bytes) were dropped", lines, lines*100); !strings.Contains(string(text), want) || !strings.HasSuffix(string(text), "\nafter\n") {
+		t.Errorf("the log is %q, want %q and the line after it", text, want)
+	}
+}

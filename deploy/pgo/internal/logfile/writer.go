@@ -180,6 +180,7 @@ func (w *Writer) copyFromPipe(pipe, n int) (int64, error) {
 func (w *Writer) Discard(pipe, n int, why error) (whole bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	whole = n > 0 && !w.unreported.isMidLine
 	block := make([]byte, 64<<10)
 	for {
 		size := min(n, len(block))
@@ -187,11 +188,12 @@ func (w *Writer) Discard(pipe, n int, why error) (whole bool) {
 			size = 1 // never beyond the line's end
 		}
 		k, err := unix.Read(pipe, block[:size])
-		if err != nil || k <= 0 {
-			return false
+		if err != nil || k <= 0 { // the pipe had less: copyFromPipe lost some of the n bytes
+			return whole
 		}
 		w.unreported.add(block[:k], why)
-		if n -= k; n <= 0 && block[k-1] == '\n' {
+		whole = block[k-1] == '\n'
+		if n -= k; n <= 0 && whole {
 			return true
 		}
 	}

@@ -104,7 +104,7 @@ func parseContent(shown, path string, content []byte, lookup func(string) (strin
 	return f, nil
 }
 
-// selectIncluded returns the processes whose condition is true. They wait for none of the others.
+// selectIncluded returns the processes whose condition is true, without it. They wait for none of the others.
 func selectIncluded(all []Process) []Process {
 	isExcluded := func(p Process) bool { return p.Condition == "false" }
 	excluded := map[string]bool{}
@@ -113,7 +113,11 @@ func selectIncluded(all []Process) []Process {
 	}
 	included := slices.DeleteFunc(all, isExcluded)
 	for i := range included {
-		included[i].After = slices.DeleteFunc(included[i].After, func(name string) bool { return excluded[name] })
+		p := &included[i]
+		p.Condition = ""
+		if p.After = slices.DeleteFunc(p.After, func(name string) bool { return excluded[name] }); len(p.After) == 0 {
+			p.After = nil // as it is in a file that was sent to the manager
+		}
 	}
 	return included
 }

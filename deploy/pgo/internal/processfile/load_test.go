@@ -1,9 +1,11 @@
 package processfile
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -46,7 +48,7 @@ processes:
 	}{
 		{"by default", nil, map[string][]string{"a": nil, "b": nil, "c": {"a", "b"}}},
 		{"one is left out", map[string]string{"A": "false", "B": "true"}, map[string][]string{"b": nil, "c": {"b"}}},
-		{"both are left out", map[string]string{"A": "false", "B": "false"}, map[string][]string{"c": {}}},
+		{"both are left out", map[string]string{"A": "false", "B": "false"}, map[string][]string{"c": nil}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			f, err := Load(path, lookup(tc.env))
@@ -60,7 +62,25 @@ processes:
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
+			assertSurvivesSending(t, f)
 		})
+	}
+}
+
+// assertSurvivesSending checks that a file is the same after it was sent to the manager: else the manager, which also reads files
+// itself, would restart processes that have not changed.
+func assertSurvivesSending(t *testing.T, f File) {
+	t.Helper()
+	text, err := json.Marshal(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sent File
+	if err := json.Unmarshal(text, &sent); err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(f, sent) {
+		t.Errorf("after it was sent it is not the same (-read +sent):\n%s", cmp.Diff(f, sent))
 	}
 }
 
@@ -96,6 +116,7 @@ processes:
 	db, web := Process{Name: "db"}, Process{Name: "web"}
 	db.Defaults()
 	web.Defaults()
+	db.Condition, web.Condition = "", "" // the file has none
 	db.Kind, db.Command, db.Args = KindInfra, filepath.Join(root, "bin/stack"), []string{"run", "mysql", "$HOME $x none"}
 	db.VersionArgs = []string{"version", "--json"}
 	db.Readiness = Readiness{TCP: "127.0.0.1:1000", Timeout: time.Minute}
@@ -111,6 +132,7 @@ processes:
 	web.Env = map[string]string{"DB": "over", "EMPTY": "", "URL": "a=b c", "NUMBER": "7", "FILE": "home/x"}
 	web.Reload.Mode = ReloadBeside
 	want := File{Path: path, Root: root, HTTP: HTTP{Addr: "127.0.0.1:9900"}, Processes: []Process{db, web}}
+	assertSurvivesSending(t, got)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

@@ -23,7 +23,7 @@ const OwnerPgo = "pgo"
 // Process is one entry of the file. Load fills in defaults and makes paths absolute.
 type Process struct {
 	Name        string            `json:"name" yaml:"-"`
-	Condition   string            `json:"-" yaml:"if" jsonschema:"enum=true,enum=false" jsonschema_description:"Default true. false: the process is left out, as if the file did not have it. A variable decides."`
+	Condition   string            `json:"-" yaml:"if" jsonschema:"enum=true,enum=false" jsonschema_description:"Default true. false: the process is left out, as if the file did not have it. A variable decides."` // empty after Load
 	Kind        string            `json:"kind" yaml:"kind" jsonschema:"enum=infra,enum=gate,enum=service,enum=one-shot" jsonschema_description:"Default service. A one-shot runs to its end."`
 	Command     string            `json:"command" yaml:"command" jsonschema:"required" jsonschema_description:"A path is relative to the root; a bare name is looked up in PATH."`
 	Args        []string          `json:"args,omitempty" yaml:"args" jsonschema_description:"Arguments of the command."`
