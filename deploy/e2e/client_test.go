@@ -2,10 +2,11 @@ package e2e
 
 import (
 	"bytes"
-	"crypto/rand"
+	cryptorand "crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"strings"
 	"testing"
@@ -24,12 +25,18 @@ func (a answer) text(key string) string { s, _ := a.JSON[key].(string); return s
 
 // call makes one request through the gateway, with JSON when body is not nil.
 func (s *stack) call(method, path, token string, body any) (answer, error) {
+	return s.callIf("", method, path, token, body)
+}
+
+// callIf is call for a version that the entity tag names, unless it is "".
+func (s *stack) callIf(ifMatch, method, path, token string, body any) (answer, error) {
 	var content io.Reader
 	if body != nil {
 		text, err := json.Marshal(body)
 		if err != nil {
 			return answer{}, err
 		}
+		s.secrets.addFields(text)
 		content = bytes.NewReader(text)
 	}
 	req, err := http.NewRequest(method, s.url(path), content)
@@ -42,6 +49,12 @@ func (s *stack) call(method, path, token string, body any) (answer, error) {
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
+	if ifMatch != "" {
+		req.Header.Set("If-Match", ifMatch)
+	}
+	if s.spans != nil { // every trace is kept
+		req.Header.Set("traceparent", fmt.Sprintf("00-%016x%016x-%016x-01", rand.Uint64(), rand.Uint64(), rand.Uint64()))
+	}
 	res, err := s.client.Do(req)
 	if err != nil {
 		return answer{}, err
@@ -51,6 +64,7 @@ func (s *stack) call(method, path, token string, body any) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	s.secrets.addFields(text)
 	a := answer{Status: res.StatusCode, Header: res.Header, Body: string(text)}
 	if strings.Contains(res.Header.Get("Content-Type"), "json") {
 		if err := json.Unmarshal(text, &a.JSON); err != nil {
@@ -94,7 +108,7 @@ func inDays(n int) string { return time.Now().AddDate(0, 0, n).UTC().Format(time
 
 const password = "correct horse battery staple"
 
-func newEmail() string { return strings.ToLower(rand.Text()) + "@example.org" }
+func newEmail() string { return strings.ToLower(cryptorand.Text()) + "@example.org" }
 
 // journey signs somebody up, in, and out again, and returns the first thing that goes wrong.
 func (s *stack) journey() error {

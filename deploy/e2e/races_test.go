@@ -29,6 +29,19 @@ func runRaces(t *testing.T, s *stack) {
 		{"20 publications of a task", r.publishAtOnce},
 		{"students come and go while a task is published and handed in", r.churnMembers},
 		{"a class is archived while its tasks are assigned", r.archiveWhileAssigning},
+		{"a class is archived and restored at once", r.archiveAndRestore},
+		{"20 changes of one version", r.changeOneVersion},
+		{"20 refreshes of one token", r.refreshAtOnce},
+		{"someone is put into a class 20 times", r.enrolAtOnce},
+		{"students leave the school, and teachers become students, while they are put into a class", r.enrolWhileLeaving},
+		{"people change their names while they join", r.renameWhileJoining},
+		{"people delete their accounts while they join and hand in", r.deleteAccountsWhileJoining},
+		{"a draft is published and deleted at once", r.publishWhileDeleting},
+		{"a task is closed while a class hands in", r.closeWhileHandingIn},
+		{"20 hand-ins of the same work", r.handInAtOnce},
+		{"20 grades of one hand-in", r.gradeAtOnce},
+		{"an archived class is purged while its task is assigned", r.purgeClassWhileAssigning},
+		{"an archived school is purged while a task is assigned", r.purgeSchoolWhileAssigning},
 	} {
 		t.Run(race.name, race.run)
 	}
@@ -49,6 +62,7 @@ type raceCall struct {
 	method, path string
 	by           person
 	body         any
+	ifMatch      string
 }
 
 // atOnce makes the calls at the same time, and returns the number of answers with each status.
@@ -63,7 +77,7 @@ func (r *racers) atOnce(t *testing.T, calls ...raceCall) map[int]int {
 	for _, c := range calls {
 		all.Go(func() {
 			<-start
-			a, err := r.s.call(c.method, c.path, c.by.token, c.body)
+			a, err := r.s.callIf(c.ifMatch, c.method, c.path, c.by.token, c.body)
 			if err != nil {
 				t.Errorf("%s %s: %v", c.method, c.path, err)
 			}
@@ -196,6 +210,22 @@ func listInvariants() map[string]string {
 			LEFT JOIN pgo_task.view_class_members v ON v.class_id = m.class_id AND v.user_id = m.user_id AND v.role = m.role AND v.removed = FALSE WHERE v.user_id IS NULL`,
 		"members of a class whom only Task knows": `SELECT COUNT(*) FROM pgo_task.view_class_members v JOIN pgo_task.view_classes c ON c.id = v.class_id AND c.deleted = FALSE
 			LEFT JOIN pgo_school.class_members m ON m.class_id = v.class_id AND m.user_id = v.user_id WHERE v.removed = FALSE AND m.user_id IS NULL`,
+		"classes that were deleted in School alone": `SELECT COUNT(*) FROM pgo_task.view_classes v LEFT JOIN pgo_school.classes c ON c.id = v.id WHERE v.deleted = FALSE AND c.id IS NULL`,
+		"schools that are known to one service alone": `SELECT (SELECT COUNT(*) FROM pgo_task.view_schools v LEFT JOIN pgo_school.schools s ON s.id = v.id WHERE v.deleted = FALSE AND s.id IS NULL)
+			+ (SELECT COUNT(*) FROM pgo_school.schools s LEFT JOIN pgo_task.view_schools v ON v.id = s.id AND v.deleted = FALSE AND v.archived = (s.archived_at IS NOT NULL) WHERE v.id IS NULL)`,
+		"rows of schools that were deleted": `SELECT (SELECT COUNT(*) FROM pgo_school.deleted_schools)
+			+ (SELECT COUNT(*) FROM pgo_school.school_members m LEFT JOIN pgo_school.schools s ON s.id = m.school_id WHERE s.id IS NULL)
+			+ (SELECT COUNT(*) FROM pgo_school.classes c LEFT JOIN pgo_school.schools s ON s.id = c.school_id WHERE s.id IS NULL)
+			+ (SELECT COUNT(*) FROM pgo_school.class_members m LEFT JOIN pgo_school.classes c ON c.id = m.class_id WHERE c.id IS NULL)
+			+ (SELECT COUNT(*) FROM pgo_school.invites i LEFT JOIN pgo_school.schools s ON s.id = i.school_id WHERE s.id IS NULL)`,
+		"rows of classes that were deleted": `SELECT (SELECT COUNT(*) FROM pgo_task.tasks t JOIN pgo_task.view_classes c ON c.id = t.class_id WHERE c.deleted)
+			+ (SELECT COUNT(*) FROM pgo_task.view_class_members m JOIN pgo_task.view_classes c ON c.id = m.class_id WHERE c.deleted)
+			+ (SELECT COUNT(*) FROM pgo_task.assignments a LEFT JOIN pgo_task.tasks t ON t.id = a.task_id WHERE t.id IS NULL)
+			+ (SELECT COUNT(*) FROM pgo_task.submissions s LEFT JOIN pgo_task.assignments a ON a.task_id = s.task_id AND a.user_id = s.user_id WHERE a.user_id IS NULL)
+			+ (SELECT COUNT(*) FROM pgo_task.hand_ins h LEFT JOIN pgo_task.assignments a ON a.task_id = h.task_id AND a.user_id = h.user_id WHERE a.user_id IS NULL)`,
+		"schools, classes and accounts whose deletion was published several times": `SELECT COUNT(*) FROM (
+			SELECT subject FROM pgo_school.pgo_outbox WHERE type IN ('school.deleted.v1', 'class.deleted.v1') GROUP BY subject HAVING COUNT(*) > 1
+			UNION ALL SELECT subject FROM pgo_user.pgo_outbox WHERE type = 'user.deleted.v1' GROUP BY subject HAVING COUNT(*) > 1) twice`,
 		"classes that are archived in one service alone": `SELECT COUNT(*) FROM pgo_school.classes c LEFT JOIN pgo_task.view_classes v ON v.id = c.id AND v.archived = (c.archived_at IS NOT NULL) AND v.deleted = FALSE WHERE v.id IS NULL`,
 		"students without a published task of their class": `SELECT COUNT(*) FROM pgo_task.tasks t JOIN pgo_task.view_classes c ON c.id = t.class_id AND c.deleted = FALSE
 			JOIN pgo_task.view_class_members m ON m.class_id = t.class_id AND m.removed = FALSE AND m.role = 'student'
@@ -210,8 +240,10 @@ func listInvariants() map[string]string {
 			AND a.hand_ins <> 1 + (SELECT COUNT(*) FROM pgo_task.hand_ins h WHERE h.task_id = a.task_id AND h.user_id = a.user_id)`,
 		"tasks with no or several events of their publication": `SELECT COUNT(*) FROM pgo_task.tasks t WHERE t.status <> 'draft'
 			AND (SELECT COUNT(*) FROM pgo_task.pgo_outbox o WHERE o.subject = t.id AND o.type = 'task.published.v1') <> 1`,
-		"fan-outs that have not ended":               `SELECT COUNT(*) FROM pgo_task.fanouts`,
-		"events that were not published":             `SELECT (SELECT COUNT(*) FROM pgo_user.pgo_outbox WHERE published_at IS NULL) + (SELECT COUNT(*) FROM pgo_school.pgo_outbox WHERE published_at IS NULL) + (SELECT COUNT(*) FROM pgo_task.pgo_outbox WHERE published_at IS NULL)`,
+		"fan-outs that have not ended":   `SELECT COUNT(*) FROM pgo_task.fanouts`,
+		"events that were not published": `SELECT (SELECT COUNT(*) FROM pgo_user.pgo_outbox WHERE published_at IS NULL) + (SELECT COUNT(*) FROM pgo_school.pgo_outbox WHERE published_at IS NULL) + (SELECT COUNT(*) FROM pgo_task.pgo_outbox WHERE published_at IS NULL)`,
+		"events of User that School has not handled": `SELECT COUNT(*) FROM pgo_user.pgo_outbox o LEFT JOIN pgo_school.pgo_inbox i ON i.consumer = 'school.events' AND i.event_id = o.event_id
+			WHERE o.type IN ('user.created.v1', 'user.updated.v1', 'user.disabled.v1', 'user.deleted.v1') AND i.event_id IS NULL`,
 		"events of School that Task has not handled": `SELECT COUNT(*) FROM pgo_school.pgo_outbox o LEFT JOIN pgo_task.pgo_inbox i ON i.consumer = 'task.events' AND i.event_id = o.event_id WHERE i.event_id IS NULL`,
 	}
 }
@@ -240,7 +272,9 @@ func assertConsistent(t *testing.T, s *stack) {
 		return n, err
 	}
 	all := listInvariants()
-	for _, pending := range []string{"events that were not published", "events of School that Task has not handled", "fan-outs that have not ended"} {
+	// What follows from an event of User comes before what follows from School's.
+	for _, pending := range []string{"events of User that School has not handled", "events that were not published", "events of School that Task has not handled",
+		"fan-outs that have not ended", "rows of schools that were deleted", "rows of classes that were deleted"} {
 		testkit.Eventually(t, "there are no "+pending, func() error {
 			n, err := count(all[pending])
 			if err == nil && n > 0 {

@@ -1,9 +1,12 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -36,6 +39,53 @@ func schoolOverRestarts(t *testing.T, s *stack) {
 			l.run(t)
 			s.ready(tc.part, 0)
 			s.noDeadLetters(t)
+		})
+	}
+}
+
+// readyDuringReload asks the gateway again and again whether a service is ready, on connections that it keeps, while the service is
+// replaced and until the old process has drained and ended: each answer is 200.
+func readyDuringReload(t *testing.T, s *stack) {
+	calls := map[string]string{"user": "/api/v1/users/me", "school": "/api/v1/schools", "task": "/api/v1/tasks"}
+	for _, name := range services() {
+		t.Run(name, func(t *testing.T) {
+			s.t = t
+			s.ready(name, 0)
+			pid := s.list()[name].PID
+			ctx, cancel := context.WithCancel(t.Context())
+			var askers sync.WaitGroup
+			defer askers.Wait()
+			defer cancel()
+			var asked atomic.Int64
+			for range 4 {
+				askers.Go(func() {
+					pace := time.NewTicker(10 * time.Millisecond) // below the gateway's limit
+					defer pace.Stop()
+					for ctx.Err() == nil {
+						// Connections of other calls to the same service are kept too, and a draining process still answers on these.
+						for path, status := range map[string]int{"/services/" + name + "/readyz": 200, calls[name]: 401} {
+							if _, err := s.expect(status, "GET", path, "", nil); err != nil {
+								t.Errorf("after %d answers: %v", asked.Load(), err)
+								return
+							}
+							asked.Add(1)
+						}
+						<-pace.C
+					}
+				})
+			}
+			for range 2 {
+				s.must("pgo", "reload", name)
+			}
+			testkit.Eventually(t, "the first process has drained", func() error {
+				if syscall.Kill(pid, 0) == nil {
+					return fmt.Errorf("pid %d of %s exists after %d answers", pid, name, asked.Load())
+				}
+				return nil
+			})
+			cancel()
+			askers.Wait()
+			t.Logf("%d answers", asked.Load())
 		})
 	}
 }

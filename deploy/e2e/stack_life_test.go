@@ -16,7 +16,10 @@ func TestStack(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs the whole stack, with a browser")
 	}
+	spans := newSpanStore(t)
+	t.Setenv("PGO_TRACING_ENDPOINT", spans.URL)
 	s := newStack(t)
+	s.spans = spans
 	for _, step := range []struct {
 		name string
 		run  func(*testing.T, *stack)
@@ -39,6 +42,7 @@ func TestStack(t *testing.T) {
 		{"the demo without a stack", demoWithoutStack},
 		{"a logout is known everywhere", logoutIsKnown},
 		{"up again is harmless", upAgain},
+		{"a reload hides no service from who asks whether it is ready", readyDuringReload},
 		{"each killed process comes back", killEach},
 		{"each frozen service is replaced", replaceFrozen},
 		{"a school's way while Redis is unavailable", schoolWithoutRedis},
@@ -47,6 +51,7 @@ func TestStack(t *testing.T) {
 		{"sign-in works without Redis and RabbitMQ, and mail goes out afterwards", withoutRedisAndRabbitMQ},
 		{"services wait for MySQL behind bootcheck", lateMySQL},
 		{"down and up keeps the data", downKeepsData},
+		{"no secret is in a log, a metric or a trace", noSecretIsTold},
 	} {
 		t.Run(step.name, func(t *testing.T) {
 			s.t = t

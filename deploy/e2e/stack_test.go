@@ -31,6 +31,9 @@ type stack struct {
 	mode   string // native or docker
 	client *http.Client
 	https  bool
+
+	secrets *bearerSecrets // that the calls sent and received
+	spans   *spanStore     // of all calls; nil if no one receives them
 }
 
 // publishedPorts returns the ports that PORT_OFFSET moves.
@@ -60,7 +63,7 @@ func prepareStack(t *testing.T, mode string) *stack {
 	}
 	s := &stack{
 		t: t, root: root, home: filepath.Join(t.TempDir(), "home"), offset: freeOffset(t), mode: mode,
-		client: &http.Client{Timeout: 30 * time.Second},
+		client: &http.Client{Timeout: 30 * time.Second}, secrets: newBearerSecrets(),
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
