@@ -10,23 +10,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestCollectorDropsWholeLines fills a disk in the middle of a line. The rest of that line is useless: it is dropped too when
-// there is room again.
-func TestCollectorDropsWholeLines(t *testing.T) {
+// newCollectorOnFullDisk returns a collector, the pipe that it reads, and the path of its log. There is no room until the log is
+// removed.
+func newCollectorOnFullDisk(t *testing.T) (p *Collector, pipe int, log string) {
+	t.Helper()
 	pipe, err := NewPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer unix.Close(pipe)
-	log := filepath.Join(t.TempDir(), "log")
+	t.Cleanup(func() { unix.Close(pipe) })
+	log = filepath.Join(t.TempDir(), "log")
 	if err := os.Symlink("/dev/full", log); err != nil {
 		t.Fatal(err)
 	}
-	p, err := NewCollector(pipe, NewWriter(log, Policy{}), nil)
+	p, err = NewCollector(pipe, NewWriter(log, Policy{}), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer p.close()
+	t.Cleanup(p.close)
+	return p, pipe, log
+}
+
+// TestCollectorDropsWholeLines fills a disk in the middle of a line. The rest of that line is useless: it is dropped too when
+// there is room again.
+func TestCollectorDropsWholeLines(t *testing.T) {
+	p, pipe, log := newCollectorOnFullDisk(t)
 	const lines = 1000
 	for n := range lines { // together more than is read at once
 		if _, err := unix.Write(pipe, fmt.Appendf(nil, "line %05d %s\n", n, strings.Repeat("x", 88))); err != nil {
@@ -56,20 +64,7 @@ func TestCollectorDropsWholeLines(t *testing.T) {
 // TestCollectorKeepsTheLineAfterDroppedOnes fills the pipe of a full disk with whole lines, so that all of them are dropped. The next
 // line is logged.
 func TestCollectorKeepsTheLineAfterDroppedOnes(t *testing.T) {
-	pipe, err := NewPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(pipe)
-	log := filepath.Join(t.TempDir(), "log")
-	if err := os.Symlink("/dev/full", log); err != nil {
-		t.Fatal(err)
-	}
-	p, err := NewCollector(pipe, NewWriter(log, Policy{}), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.close()
+	p, pipe, log := newCollectorOnFullDisk(t)
 	lines := p.size * 3 / 4 / 100
 	for n := range lines {
 		if _, err := unix.Write(pipe, fmt.Appendf(nil, "line %05d %s\n", n, strings.Repeat("x", 88))); err != nil {
