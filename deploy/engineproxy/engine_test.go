@@ -14,7 +14,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
+
+	"pgo/pkg/testing/testkit"
 )
 
 // engine is a stand-in of a Docker engine on a socket. It records what reaches it.
@@ -214,13 +215,12 @@ func TestOutOfMemoryKillsAreCounted(t *testing.T) {
 	}
 	await := func(line string) {
 		t.Helper()
-		deadline := time.Now().Add(30 * time.Second)
-		for !strings.Contains(metrics(), "\n"+line+"\n") {
-			if time.Now().After(deadline) {
-				t.Fatalf("no %s in\n%s", line, metrics())
+		testkit.Eventually(t, line, func() error {
+			if text := metrics(); !strings.Contains(text, "\n"+line+"\n") {
+				return fmt.Errorf("the metrics are\n%s", text)
 			}
-			time.Sleep(5 * time.Millisecond) // between two looks
-		}
+			return nil
+		})
 	}
 	send := func(action, service string) {
 		e.events <- fmt.Sprintf(`{"Type":"container","Action":%q,"Actor":{"ID":"x","Attributes":{"com.docker.compose.service":%q}},"timeNano":1}`, action, service)

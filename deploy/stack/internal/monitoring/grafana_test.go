@@ -22,6 +22,7 @@ import (
 
 	"pgo/deploy/stack/internal/checkout"
 	"pgo/pkg/testing/localserver"
+	"pgo/pkg/testing/testkit"
 )
 
 const asGrafanaVariable = "PGO_TEST_AS_GRAFANA"
@@ -169,7 +170,7 @@ func TestGrafanaTakesTheDocumentedPasswordAlone(t *testing.T) {
 	for _, name := range []string{"grafana", "grafana-server"} {
 		t.Run(name, func(t *testing.T) {
 			co, env := state(t)
-			addr := freeAddr(t)
+			addr := testkit.ReserveAddr(t)
 			env["GRAFANA_HTTP"] = addr
 			m := grafanaMachine(t, name)
 			secret := func(password string) {
@@ -282,26 +283,4 @@ func TestProvisioningDirectories(t *testing.T) {
 			t.Errorf("provisioning/%s: %v", dir, err)
 		}
 	}
-}
-
-// freeAddr returns a free address that is the test's until its end: its port is bound with SO_REUSEADDR, so the kernel gives it
-// to no program that asks for any port, and a server that sets the option may listen at it.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = syscall.Close(fd) })
-	if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1); err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-		t.Fatal(err)
-	}
-	bound, err := syscall.Getsockname(fd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return fmt.Sprintf("127.0.0.1:%d", bound.(*syscall.SockaddrInet4).Port)
 }
