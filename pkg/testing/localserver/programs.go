@@ -53,16 +53,11 @@ func (p Programs) Chromium() (string, error) {
 
 // Tools returns what the tests run beside the servers: a C compiler with its headers for the race detector, npm for PM2,
 // systemd-analyze, Prometheus, Alertmanager and the exporters, certbot, openssl, an SSH server, its
-// client, rsync, nftables, and curl.
+// client, rsync, nftables, curl, and the time zones.
 func (p Programs) Tools() []func() (string, error) {
 	return []func() (string, error){
 		func() (string, error) { return p.findProgram("gcc", "gcc") },
-		func() (string, error) {
-			if path := p.findNewest("/usr/include/stdio.h"); path != "" {
-				return path, nil
-			}
-			return "", &MissingError{Program: "the C library's headers", Package: "libc6-dev"}
-		},
+		p.fileFinder("libc6-dev", "the C library's headers", "/usr/include/stdio.h"),
 		func() (string, error) { return p.findProgram("npm", "npm") },
 		func() (string, error) { return p.findProgram("systemd", "systemd-analyze") },
 		p.Prometheus,
@@ -78,6 +73,17 @@ func (p Programs) Tools() []func() (string, error) {
 		func() (string, error) { return p.findProgram("rsync", "rsync") },
 		func() (string, error) { return p.findProgram("nftables", "nft") },
 		func() (string, error) { return p.findProgram("curl", "curl") },
+		p.fileFinder("tzdata", "the time zones", "/usr/share/zoneinfo/Asia/Shanghai"),
+	}
+}
+
+// fileFinder returns a function that finds a file, which is part of a package.
+func (p Programs) fileFinder(pkg, what, path string) func() (string, error) {
+	return func() (string, error) {
+		if found := p.findNewest(path); found != "" {
+			return found, nil
+		}
+		return "", &MissingError{Program: what, Package: pkg}
 	}
 }
 

@@ -70,6 +70,7 @@ for word in "$@"; do case $word in
   openssh-client) put /usr/bin/scp;;
   rsync) put /usr/bin/rsync;;
   nftables) put /usr/sbin/nft;;
+  tzdata) put /usr/share/zoneinfo/Asia/Shanghai;;
   curl) put /usr/bin/curl;;
 esac; done
 `)
@@ -121,7 +122,7 @@ func TestInstall(t *testing.T) {
 			setup:  func(m machine) { m.apt(""); m.write(lists, "") },
 			change: func(i *Installer) { i.Tests = true },
 			calls: []string{install + "mariadb-server redis-server rabbitmq-server nginx chromium gcc libc6-dev npm systemd prometheus prometheus-alertmanager " +
-				"prometheus-node-exporter prometheus-mysqld-exporter prometheus-redis-exporter prometheus-nginx-exporter certbot openssl openssh-server openssh-client rsync nftables curl"},
+				"prometheus-node-exporter prometheus-mysqld-exporter prometheus-redis-exporter prometheus-nginx-exporter certbot openssl openssh-server openssh-client rsync nftables curl tzdata"},
 		},
 		{
 			name: "nothing is missing",

@@ -69,7 +69,7 @@ func TestAlertZone(t *testing.T) {
 	}
 	want, err := os.ReadFile("/usr/share/zoneinfo/Asia/Shanghai")
 	if err != nil {
-		t.Skip("this machine has no time zones")
+		t.Fatal(err)
 	}
 	if got, err := os.ReadFile(filepath.Join(dir, "zoneinfo", "Asia", "Shanghai")); err != nil || string(got) != string(want) {
 		t.Errorf("the container's zone has %d bytes, %v, want %d", len(got), err, len(want))
