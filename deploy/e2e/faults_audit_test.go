@@ -24,7 +24,7 @@ type faultWrite struct{ kind, key string }
 type writeState int
 
 const (
-	unknownWrite      writeState = iota // no answer, or one that leaves it open
+	unknownWrite      writeState = iota // no answer, or an ambiguous answer
 	acknowledgedWrite                   // it must be there once
 	refusedWrite                        // it must not be there
 )

@@ -18,7 +18,7 @@ func (r *racers) publishWhileDeleting(t *testing.T) {
 	}
 }
 
-// closeWhileHandingIn closes a task while each pupil hands in: whoever got 200 has handed in, and nobody else.
+// closeWhileHandingIn closes a task while each pupil hands in: whoever got 200 has handed in, and no one else.
 func (r *racers) closeWhileHandingIn(t *testing.T) {
 	task := r.s.newTask(t, r.newClass(t), r.teacher)
 	r.s.publish(t, task, r.teacher, len(r.pupils))

@@ -117,7 +117,7 @@ type holder struct {
 	user, host string // empty if this account may not see them
 }
 
-// describe names the holder, and how to end it: one that hangs keeps the lock for as long as its connection stays open.
+// describe names the holder, and how to end it: a hung holder keeps the lock for as long as its connection stays open.
 func (h holder) describe() string {
 	switch {
 	case h.id == 0:

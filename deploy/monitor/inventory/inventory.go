@@ -162,7 +162,7 @@ func (k Known) Add(name string, labels ...string) {
 type Exception struct {
 	Program   string              `yaml:"program"`
 	Reason    string              `yaml:"reason"`
-	Container string              `yaml:"container"` // its part in compose.yml, for one that only containers have
+	Container string              `yaml:"container"` // its part in compose.yml, for a program of containers only
 	Groups    map[string]string   `yaml:"groups"`    // by metric, what --enable_metrics of the part has to name
 	Metrics   map[string][]string `yaml:"metrics"`   // names of series with their labels
 }

@@ -210,7 +210,7 @@ func TestUpgrade(t *testing.T) {
 	l.assertNoFailures(t)
 }
 
-// up with another pgo than the one that manages upgrades the manager, and touches nothing else. A second up changes nothing.
+// up with another pgo than the manager's upgrades the manager, and touches nothing else. A second up changes nothing.
 func TestUpUpgradesTheManager(t *testing.T) {
 	t.Parallel()
 	s := newSandbox(t, `  web: {command: ACTOR, args: [actor, web, ready], listeners: {http: "127.0.0.1:0"}, ready: {notify: true}}`+"\n")

@@ -140,7 +140,7 @@ func (k keeperProcess) isAlive() bool {
 	return err == nil && !s.Zombie && home.IsKeeper(k.pid)
 }
 
-// killManager kills the managers of the home: one that hangs does not notice that its keeper is gone.
+// killManager kills the managers of the home: a hung manager does not notice that its keeper is gone.
 func (k keeperProcess) killManager() {
 	files, _ := filepath.Glob("/proc/[0-9]*/cmdline") // the pattern is valid
 	for _, file := range files {
@@ -150,7 +150,7 @@ func (k keeperProcess) killManager() {
 			continue
 		}
 		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file))); err == nil {
-			_ = proc.Kill(pid, syscall.SIGKILL) // one that has ended is as good
+			_ = proc.Kill(pid, syscall.SIGKILL) // a manager that has ended is as good
 		}
 	}
 }

@@ -67,7 +67,7 @@ func (e *UnreachableError) Error() string {
 // Unwrap returns the error of the socket.
 func (e *UnreachableError) Unwrap() error { return e.Err }
 
-// Connect finds the manager of the home. It returns ErrNotRunning if there is none, and an UnreachableError if there is one that
+// Connect finds the manager of the home. It returns ErrNotRunning if there is none, and an UnreachableError if it
 // cannot be reached.
 func Connect(ctx context.Context, h home.Home) (*Client, error) {
 	for end := time.Now().Add(connectTimeout); ; {

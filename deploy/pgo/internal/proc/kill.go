@@ -26,7 +26,7 @@ func KillGroup(leader int, signal syscall.Signal) error {
 }
 
 // KillSession kills the members of a session that started at since or later, until none is left. It gives up after 5 s, for
-// one that the kernel holds in an uninterruptible sleep.
+// a process that the kernel holds in an uninterruptible sleep.
 func KillSession(leader int, since uint64) {
 	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
 		left, err := LivingSession(leader, since)
@@ -58,8 +58,8 @@ func LivingSession(leader int, since uint64) ([]Stat, error) {
 	return left, err
 }
 
-// KillDescendants kills the living descendants of a process until none is left. It gives up at the timeout, for one that the
-// kernel holds in an uninterruptible sleep, and returns what it has killed.
+// KillDescendants kills the living descendants of a process until none is left. It gives up at the timeout, since the kernel may
+// hold a process in an uninterruptible sleep, and returns what it has killed.
 func KillDescendants(ancestor int, timeout time.Duration) []Stat {
 	killed := map[int]Stat{}
 	for end := time.Now().Add(timeout); ; time.Sleep(2 * time.Millisecond) {

@@ -84,7 +84,7 @@ func (p *Process) runScheduled(schedule string) {
 	}
 }
 
-// restartBySchedule restarts an instance that is ready, and starts one that has failed. Others are being started or stopped, or a
+// restartBySchedule restarts an instance that is ready, and starts a failed one. Others are being started or stopped, or a
 // command has stopped them. A command that stops the instance meanwhile stops it afterwards.
 func (i *Instance) restartBySchedule(schedule string) {
 	i.startStopMu.Lock()

@@ -276,7 +276,7 @@ func TestGrafanaCommand(t *testing.T) {
 	}
 }
 
-// Grafana reads every directory below its provisioning directory and logs an error for one that is missing.
+// Grafana reads every directory below its provisioning directory and logs an error for a missing one.
 func TestProvisioningDirectories(t *testing.T) {
 	for _, dir := range []string{"datasources", "dashboards", "plugins", "alerting"} {
 		if info, err := os.Stat(filepath.Join("../../../grafana/provisioning", dir)); err != nil || !info.IsDir() {
